@@ -1,0 +1,84 @@
+"""A token stream as batches for truncated back-propagation through time, contiguous in every row.
+
+    stream  <eod> a b c d e f g h i j k ...            num_predictions = P
+    rows    B lanes of ceil(P / B) predictions each; step k of an epoch is their k-th chunk of seq_len predictions
+    next    row b of the next batch goes on where row b of this one ended, so state can be carried
+
+Every prediction stands in exactly one batch of an epoch: the ragged tail is filled with targets that are not scored.
+The epochs differ by a rotation of the stream drawn from (seed, epoch), so that chunk borders fall elsewhere each time;
+the order is a pure function of seed and cursor.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.data.store import TokenStream
+from charlm.nn.head import IGNORED
+
+
+class Batch(NamedTuple):
+    """inputs_BT and targets_BT, int64 (a target of -100 is not scored); reset_B: rows whose state starts afresh."""
+
+    inputs_BT: Tensor
+    targets_BT: Tensor
+    reset_B: Tensor
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of one split, by their number since the start of training."""
+
+    stream: TokenStream
+    batch_size: int
+    seq_len: int
+    seed: int
+
+    @property
+    def lane_length(self) -> int:
+        return -(-self.stream.num_predictions // self.batch_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.lane_length // self.seq_len)
+
+    def batch(self, step: int) -> Batch:
+        """Batch number `step`, counted from 0 over all epochs."""
+        epoch, chunk = divmod(step, self.steps_per_epoch)
+        num_predictions = self.stream.num_predictions
+        offset = self._rotation(epoch)
+        inputs = np.empty((self.batch_size, self.seq_len), dtype=np.int64)
+        targets = np.full((self.batch_size, self.seq_len), IGNORED, dtype=np.int64)
+        for row in range(self.batch_size):
+            start = row * self.lane_length + chunk * self.seq_len
+            end = min((row + 1) * self.lane_length, num_predictions)
+            length = max(0, min(self.seq_len, end - start))
+            tokens = self._slice(offset + start, length)
+            inputs[row, :length] = tokens[:-1]
+            inputs[row, length:] = tokens[-1]
+            targets[row, :length] = tokens[1:]
+        reset = torch.full((self.batch_size,), chunk == 0)
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), reset)
+
+    def _rotation(self, epoch: int) -> int:
+        if epoch == 0:
+            return 0
+        digest = hashlib.sha256(f"{self.seed} epoch {epoch}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") % self.stream.num_predictions
+
+    def _slice(self, position: int, length: int) -> npt.NDArray[np.int64]:
+        """`length` predictions from `position` on, and the input before the first: length + 1 ids.
+
+        The stream is a circle: its last <eod> and its first are one.
+        """
+        num_predictions = self.stream.num_predictions
+        position %= num_predictions
+        ids = self.stream.tokens[position : position + length + 1].astype(np.int64)
+        if len(ids) <= length:
+            ids = np.concatenate([ids, self.stream.tokens[1 : length + 2 - len(ids)].astype(np.int64)])
+        return ids

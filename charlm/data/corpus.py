@@ -1,0 +1,96 @@
+"""A prepared corpus, opened and checked: corpus.json, the vocabulary, and a token stream per split."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm import storage
+from charlm.data.store import TokenStream, read_stream
+from charlm.errors import DataError, UsageError
+from charlm.vocab.base import Vocab
+from charlm.vocab.settings import load_vocab
+
+CORPUS_FILE = "corpus.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus directory. `card` is the content of corpus.json."""
+
+    directory: Path
+    card: dict[str, Any]
+    vocab: Vocab
+
+    @property
+    def name(self) -> str:
+        return self.directory.resolve().name
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.card["fingerprint"])
+
+    @property
+    def splits(self) -> list[str]:
+        return list(self.card["splits"])
+
+    def open(self, split: str) -> TokenStream:
+        """One split, its files checked against the hashes in corpus.json.
+
+        Raises:
+            UsageError: the corpus has no such split.
+            DataError: the files are missing, truncated or changed.
+        """
+        if split not in self.splits:
+            raise UsageError(f"{self.directory} has no split {split!r}", f"choose one of {', '.join(self.splits)}")
+        for name in (f"{split}.npy", f"{split}.documents.npy"):
+            _check_file(self.directory / name, self.card["files"][name])
+        return read_stream(self.directory, split, self.vocab)
+
+
+def open_corpus(directory: Path) -> Corpus:
+    """Open the corpus that `charlm prepare` wrote.
+
+    Raises:
+        UsageError: there is none.
+        DataError: it is damaged, or written by a newer charlm.
+    """
+    path = directory / CORPUS_FILE
+    if not path.is_file():
+        raise UsageError(f"there is no prepared corpus in {directory}", "make one with `charlm prepare`")
+    try:
+        card = storage.read_json(path)
+        version = card["format"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise DataError(f"{path} has format {version}; this charlm reads up to {FORMAT_VERSION}", "upgrade charlm")
+        damaged = fingerprint(card["files"]) != card["fingerprint"] or not isinstance(card["splits"], dict)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path} is damaged", "prepare the corpus again with --overwrite") from error
+    if damaged:
+        raise DataError(
+            f"{path} was changed: its fingerprint does not fit", "prepare the corpus again with --overwrite"
+        )
+    _check_file(directory / "vocab.json", card["files"]["vocab.json"])
+    return Corpus(directory, card, load_vocab(directory))
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": storage.sha256(path)}
+
+
+def fingerprint(files: dict[str, dict[str, Any]]) -> str:
+    """One hash for the arrays and the vocabulary: equal fingerprints train equal models."""
+    lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if "/" not in name)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _check_file(path: Path, entry: dict[str, Any]) -> None:
+    cure = "prepare the corpus again with --overwrite"
+    if not path.is_file():
+        raise DataError(f"{path} is missing", cure)
+    size = path.stat().st_size
+    if size != entry["bytes"]:
+        raise DataError(f"{path} has {size:,} bytes instead of {entry['bytes']:,}", cure)
+    if storage.sha256(path) != entry["sha256"]:
+        raise DataError(f"{path} was changed: its SHA-256 is not the one in {CORPUS_FILE}", cure)

@@ -1,0 +1,47 @@
+"""Settings of a prepared corpus: where text comes from, how it is split, how it is seen."""
+
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any, cast
+
+from pydantic import field_validator
+
+from charlm.settings import Settings
+from charlm.text.settings import SourceSettings, WikipediaSettings
+from charlm.text.split import parse_shares
+from charlm.vocab.settings import CharSettings, VocabSettings
+
+
+class CorpusSettings(Settings):
+    """Everything `charlm prepare` needs."""
+
+    source: SourceSettings = WikipediaSettings()
+    split: str = "auto"
+    """Percent for train, valid and test, such as `90/5/5` (`90/10`: no test). `auto`: 98/1/1 above 100 MB of text,
+    90/5/5 below."""
+    vocab: VocabSettings = CharSettings()
+
+    @field_validator("split")
+    @classmethod
+    def _is_split(cls, spec: str) -> str:
+        if spec != "auto":
+            parse_shares(spec)
+        return spec
+
+    @property
+    def name(self) -> str:
+        """What the corpus is called unless the user names it: the source, and the vocabulary unless it is `char`."""
+        return self.source.name + ("" if self.vocab.type == "char" else f"-{self.vocab.type}")
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings as corpus.json keeps them."""
+        return portable(self.model_dump(mode="json", exclude_none=True))
+
+
+def portable(corpus: dict[str, Any]) -> dict[str, Any]:
+    """Raw corpus settings with inputs by their names: equal files give equal corpora wherever they lie."""
+    source = corpus.get("source")
+    if not isinstance(source, dict) or not source.get("input"):
+        return corpus
+    names = [PurePath(path).name for path in cast("Iterable[str]", source["input"])]
+    return {**corpus, "source": {**cast("dict[str, Any]", source), "input": names}}

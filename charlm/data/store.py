@@ -1,0 +1,109 @@
+"""A split as one stream of token ids, memory-mapped: `<eod> doc1 <eod> doc2 ... <eod>`.
+
+    SPLIT.npy             ids, the smallest unsigned type that holds the vocabulary
+    SPLIT.documents.npy   per document part: start (index of its first id), characters, words, bytes
+
+The first <eod> is context and never predicted; every later id is predicted exactly once. A part that is not its
+document's last (a text cut by a split, or longer than a million characters) has no <eod> after it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm import storage
+from charlm.errors import DataError
+from charlm.text.split import Part
+from charlm.vocab.base import IntArray, Vocab, to_stored
+
+DOCUMENT_TYPE = np.dtype([("start", "<i8"), ("characters", "<i8"), ("words", "<i8"), ("bytes", "<i8")])
+_HEADER_BYTES = 128
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """One split, opened for reading. `tokens` is memory-mapped."""
+
+    tokens: IntArray
+    documents: npt.NDArray[np.void]
+
+    @property
+    def num_predictions(self) -> int:
+        """How many ids are predicted: all but the leading <eod>."""
+        return max(0, len(self.tokens) - 1)
+
+    def head(self, max_tokens: int) -> "TokenStream":
+        """The leading documents that hold at most `max_tokens` ids, and never less than one of them."""
+        ends = np.append(self.documents["start"][1:], len(self.tokens))
+        kept = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
+        if kept >= len(ends):
+            return self
+        return TokenStream(self.tokens[: ends[kept - 1]], self.documents[:kept])
+
+    def count(self, unit: str) -> int:
+        """The sum of `characters`, `words` or `bytes` over the split's documents."""
+        return int(self.documents[unit].sum())
+
+
+def write_stream(directory: Path, split: str, parts: Iterable[Part], vocab: Vocab) -> None:
+    """Encode the parts of one split into its two arrays, in bounded memory."""
+    rows: list[tuple[int, int, int, int]] = []
+    end_of_document = to_stored(np.array([vocab.eod_id]), vocab)
+    with storage.atomic_file(directory / f"{split}.npy") as file:
+        file.write(b"\0" * _HEADER_BYTES)
+        size = 0
+
+        def append(ids: IntArray) -> None:
+            nonlocal size
+            file.write(np.ascontiguousarray(ids).data)
+            size += len(ids)
+
+        append(end_of_document)
+        for part in parts:
+            text = part.document.text
+            rows.append((size, len(text), count_words(text), len(text.encode("utf-8"))))
+            append(to_stored(vocab.encode(text), vocab))
+            if part.last:
+                append(end_of_document)
+        file.seek(0)
+        file.write(_header(vocab.id_type, size))
+    with storage.atomic_file(directory / f"{split}.documents.npy") as file:
+        np.save(cast("BinaryIO", file), np.array(rows, dtype=DOCUMENT_TYPE))
+
+
+def count_words(text: str) -> int:
+    """Words are maximal runs of non-whitespace."""
+    return len(text.split())
+
+
+def _header(id_type: np.dtype[Any], size: int) -> bytes:
+    """A version 1.0 .npy header padded to a fixed length, so that it can be written after the data."""
+    fields = f"{{'descr': '{np.lib.format.dtype_to_descr(id_type)}', 'fortran_order': False, 'shape': ({size},), }}"
+    body = fields.encode("latin-1").ljust(_HEADER_BYTES - 11) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+def read_stream(directory: Path, split: str, vocab: Vocab) -> TokenStream:
+    """Open one split.
+
+    Raises:
+        DataError: an array is missing, truncated (its memory map would crash the process), or of a wrong type.
+    """
+    tokens = _open_array(directory / f"{split}.npy", memory_map=True)
+    documents = _open_array(directory / f"{split}.documents.npy", memory_map=False)
+    if tokens.dtype != vocab.id_type or tokens.ndim != 1 or documents.dtype != DOCUMENT_TYPE or documents.ndim != 1:
+        raise DataError(f"the arrays of {directory / split} do not fit its vocabulary", "prepare the corpus again")
+    return TokenStream(tokens, documents)
+
+
+def _open_array(path: Path, *, memory_map: bool) -> npt.NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing", "prepare the corpus again") from error
+    except (ValueError, EOFError, OverflowError) as error:
+        raise DataError(f"{path} is damaged: {error}", "prepare the corpus again") from error

@@ -1,0 +1,61 @@
+"""`charlm demo`: the whole path on the sample corpus, in data/sample and runs/sample."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from charlm import workspace
+from charlm.data.corpus import Corpus
+from charlm.data.documents import read_parts
+from charlm.evaluation.baselines import xz_conditional
+from charlm.experiment import load_experiment, read_layers
+from charlm.launch import evaluate_run, plan_training, run_training, sample_run
+from charlm.prepare import find_prepared, prepare
+from charlm.progress import evaluating, preparing
+from charlm.sampling.filters import Temperature
+
+CONFIG = "sample"
+_PROMPT = "The "
+_LENGTH = 400
+
+
+def run_demo(started: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """Prepare, train, evaluate, sample; say what is done, and return the figures."""
+    data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
+    say(f"1/4 charlm prepare --config {CONFIG}")
+    corpus = _prepare(data)
+    workspace.remember(workspace.DATA, data)
+    counts = corpus.card["splits"]
+    say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
+    say(f"2/4 charlm train --config {CONFIG} --out {run}")
+    sys.stdout.flush()
+    plan = plan_training(CONFIG, read_layers(CONFIG, (), ()), str(data), run, "auto", need_corpus=True)
+    trained = run_training(plan, resume=True, overwrite=False, quiet=False, started=started)
+    say(f"    {trained['parameters']:,} parameters, {trained['epochs']:.2f} epochs")
+    say(f"3/4 charlm eval {run}")
+    with evaluating(quiet=False) as on_progress:
+        score = evaluate_run(str(run), "best", str(data), "test", None, "fp32", "auto", on_progress)
+    xz = xz_conditional(_text(data, "train"), _text(data, "test"))
+    say(
+        f"    {score['bits_per_character']:.4f} bits per character on the test split, {score['perplexity']:.3f} perplexity"
+    )
+    say(f"    {xz.bits_per_character:.4f} bits per character: xz -9e, given the training text")
+    say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
+    text = _PROMPT + "".join(sample_run(str(run), "best", _PROMPT, _LENGTH, Temperature(0.7), 0, "auto"))
+    say("")
+    say(text)
+    return {"score": score, "xz_bits_per_character": xz.bits_per_character, "sample": text}
+
+
+def _prepare(directory: Path) -> Corpus:
+    settings = load_experiment(read_layers(CONFIG, (), ())).corpus
+    corpus = find_prepared(settings, directory)
+    if corpus is not None:
+        return corpus
+    with preparing() as on_progress:
+        return prepare(settings, settings.source.build(), directory, on_progress=on_progress)
+
+
+def _text(directory: Path, split: str) -> str:
+    return "\n\n".join(part.document.text for part in read_parts(directory / "documents", split))

@@ -1,0 +1,53 @@
+"""Where to compute, and with which precision: rules, not guesses, so that a run can say what it chose."""
+
+import contextlib
+import functools
+from typing import Any, Literal
+
+import torch
+
+from charlm.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UsageError: this machine, or this build of torch, has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, there in available.items() if there)
+    if name not in available:
+        raise UsageError(f"there is no device {name!r}", f"choose one of {', '.join(DEVICES)}")
+    if not available[name]:
+        raise UsageError(f"torch finds no {name} device here", "use --device cpu, or install a build of torch for it")
+    return torch.device(name)
+
+
+@functools.cache
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 matrices in hardware; where it does not, bf16 is 400 times slower than fp32."""
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: a torch without them counts as "no"
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and cpu_has_bf16()
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+    """`auto` is bf16 where the hardware is fast at it, fp32 elsewhere."""
+    if precision == "auto":
+        return "bf16" if has_fast_bf16(device) else "fp32"
+    return precision
+
+
+def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """A context in which matrix products run in bf16 (or, for fp32, one that does nothing)."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()

@@ -1,0 +1,97 @@
+"""The exceptions charlm raises for what a user can mend, and the exit code of each.
+
+    CharlmError                 base; never raised itself
+    |- UsageError           2   command line, or a path that is not there
+    |- SettingsError        2   a setting with a wrong name, type or value, or one that contradicts another
+    |- DataError            3   bad or hostile data: dumps, corpora, text
+    |  `- CheckpointError   3   a checkpoint that is damaged, foreign or too new
+    |- NetworkError         4
+    |- StorageError         5   disk full, read-only, permission, input/output error
+    |- OutOfMemoryError     5
+    |- BusyError            6   another process holds the directory
+    |- DivergedError        7   three non-finite steps in a row
+    `- StoppedError   130/143   SIGINT or SIGTERM, after what had to be saved was saved
+
+Every message is `WHAT; WHAT TO DO` on one line. Only `cli` prints errors and turns them into exit codes.
+A bug in charlm is any other exception, and exits with 1.
+"""
+
+import signal
+
+EXIT_BUG = 1
+EXIT_CLOSED_PIPE = 141
+
+
+class CharlmError(Exception):
+    """What was found, and what the user can do about it."""
+
+    exit_code = EXIT_BUG
+
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(what, cure)
+        self.what = what
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.cure}"
+
+
+class UsageError(CharlmError):
+    """The command line asks for something that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class SettingsError(CharlmError):
+    """A setting has a wrong name, type or value."""
+
+    exit_code = 2
+
+
+class DataError(CharlmError):
+    """Data are damaged, hostile, or not what they claim to be."""
+
+    exit_code = 3
+
+
+class CheckpointError(DataError):
+    """A checkpoint is damaged, foreign, or written by a newer charlm."""
+
+
+class NetworkError(CharlmError):
+    """A server could not be reached, or did not give what it promised."""
+
+    exit_code = 4
+
+
+class StorageError(CharlmError):
+    """The disk is full, read-only, or failing."""
+
+    exit_code = 5
+
+
+class OutOfMemoryError(CharlmError):
+    """The memory of the machine or of the device does not hold what was asked for."""
+
+    exit_code = 5
+
+
+class BusyError(CharlmError):
+    """Another process works in the same directory."""
+
+    exit_code = 6
+
+
+class DivergedError(CharlmError):
+    """Training produced non-finite losses or gradients three times in a row."""
+
+    exit_code = 7
+
+
+class StoppedError(CharlmError):
+    """A signal asked the process to stop, and everything worth keeping was saved."""
+
+    def __init__(self, signal_number: int, what: str, cure: str) -> None:
+        super().__init__(what, cure)
+        self.signal_number = signal.Signals(signal_number)
+        self.exit_code = 128 + self.signal_number

@@ -1,0 +1,75 @@
+"""A score: sums of what was paid for what. Sums add; ratios come last.
+
+perplexity           exp(nats / tokens) = 2**H = p(w)**(-1/N)
+bits per character   nats / ln 2 / characters: the nats of every <eod> too, the characters of the text alone
+bits per byte        the same over UTF-8 bytes (enwik8's and text8's published "bits per character")
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Nats paid for a text, and the text's size in every unit. A ratio that is no finite number is None."""
+
+    nats: float
+    tokens: int
+    characters: int
+    words: int
+    bytes: int
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            self.nats + other.nats,
+            self.tokens + other.tokens,
+            self.characters + other.characters,
+            self.words + other.words,
+            self.bytes + other.bytes,
+        )
+
+    @property
+    def perplexity(self) -> float | None:
+        return _exp(_ratio(self.nats, self.tokens))
+
+    @property
+    def character_perplexity(self) -> float | None:
+        return _exp(_ratio(self.nats, self.characters))
+
+    @property
+    def word_perplexity(self) -> float | None:
+        return _exp(_ratio(self.nats, self.words))
+
+    @property
+    def bits_per_character(self) -> float | None:
+        return _ratio(self.nats / math.log(2), self.characters)
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        return _ratio(self.nats / math.log(2), self.bytes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The sums, then the ratios; a sum that is not finite is None like a ratio."""
+        sums = asdict(self)
+        sums["nats"] = self.nats if math.isfinite(self.nats) else None
+        ordered = {name: sums[name] for name in ("tokens", "characters", "words", "bytes", "nats")}
+        ratios = (
+            "perplexity",
+            "character_perplexity",
+            "word_perplexity",
+            "bits_per_character",
+            "bits_per_byte",
+        )
+        return ordered | {name: getattr(self, name) for name in ratios}
+
+
+def _ratio(numerator: float, denominator: int) -> float | None:
+    return numerator / denominator if denominator and math.isfinite(numerator) else None
+
+
+def _exp(exponent: float | None) -> float | None:
+    try:
+        return None if exponent is None else math.exp(exponent)
+    except OverflowError:
+        return None

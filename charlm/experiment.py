@@ -1,0 +1,89 @@
+"""The root settings of one run, and where they come from.
+
+defaults <── config file <── flags <── --set          later ones win
+corpus.*     source, split, vocabulary                what `prepare` needs
+model.*      embedding, body, head                    } what `train` needs too
+training.*   batches, optimizer, schedule, budgets    }
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from charlm.data.settings import CorpusSettings, portable
+from charlm.errors import SettingsError
+from charlm.nn.settings import ModelSettings
+from charlm.settings import Layer, Settings, differences, parse_override, read_toml, stack, suggest, validate
+from charlm.training.settings import TrainingSettings
+
+DEFAULT_CONFIG = "lstm"
+_BUDGETS = ("max_steps", "max_epochs", "max_minutes")
+
+
+class Experiment(Settings):
+    """One run: corpus, model and training."""
+
+    corpus: CorpusSettings = CorpusSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings(max_epochs=10.0)
+
+
+def read_layers(config: str | None, flags: Iterable[Layer], overrides: Iterable[str]) -> Layer:
+    """The raw settings of a command line, merged in their order of precedence."""
+    base = [read_toml(find_config(config))] if config else []
+    return stack([*base, *flags, *map(parse_override, overrides)])
+
+
+def load_experiment(layer: Layer) -> Experiment:
+    return validate(Experiment, layer)
+
+
+def config_directories() -> list[Path]:
+    """Where a config's name is looked up: ./configs, the checkout's, the package's."""
+    package = Path(__file__).parent
+    return [Path("configs"), package.parent / "configs", package / "configs"]
+
+
+def find_config(name: str) -> Path:
+    """A config by path or by name.
+
+    Raises:
+        SettingsError: there is none; names the nearest.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    for directory in config_directories():
+        path = directory / f"{name}.toml"
+        if path.is_file():
+            return path
+    known = sorted({path.stem for directory in config_directories() for path in directory.glob("*.toml")})
+    raise SettingsError(f"there is no config {name!r}", suggest(name, known, "the configs there are"))
+
+
+def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> None:
+    """A prepared corpus supplies `corpus.*`; what the config or a flag says of it must agree.
+
+    Raises:
+        SettingsError: a key contradicts the corpus.
+    """
+    asked = layer.tree.get("corpus", {})
+    if not isinstance(asked, dict):
+        validate(Experiment, layer)
+    contradictions = [
+        line for line in differences(prepared, portable(cast("dict[str, Any]", asked))) if not line.endswith("-> None")
+    ]
+    if contradictions:
+        raise SettingsError(
+            f"{directory} contradicts the settings (corpus.{'; corpus.'.join(contradictions)})",
+            "give another --data, or prepare that corpus",
+        )
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between a run's settings and new ones; another budget is no change, the run just goes on longer."""
+
+    def without_budget(tree: Mapping[str, Any]) -> dict[str, Any]:
+        training = {key: value for key, value in tree.get("training", {}).items() if key not in _BUDGETS}
+        return {**tree, "training": training}
+
+    return differences(without_budget(before), without_budget(now))

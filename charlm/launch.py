@@ -1,0 +1,193 @@
+"""The commands as functions: from names and settings to a result that can be printed.
+
+plan_training -> describe (--dry-run) | run_training          evaluate_run          sample_run
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from charlm import workspace
+from charlm.checkpoint import LoadedModel, load_model
+from charlm.data.corpus import Corpus, open_corpus
+from charlm.device import choose_device, resolve_precision
+from charlm.errors import DataError, UsageError
+from charlm.evaluation.evaluate import evaluate
+from charlm.experiment import Experiment, changes, check_corpus, load_experiment
+from charlm.nn.model import build_model
+from charlm.sampling.filters import Temperature
+from charlm.sampling.generate import generate
+from charlm.settings import Layer, place, stack, to_toml
+from charlm.storage import DirectoryLock, check_writable
+from charlm.training.logs import Console
+from charlm.training.run import RunDirectory, find_checkpoint
+from charlm.training.start import open_run
+from charlm.training.trainer import Trainer, fit_batches
+
+_ASSUMED_VOCABULARY = 512
+_PREPARE = "make one with `charlm prepare`"
+_TRAIN = "make one with `charlm train`"
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What `charlm train` would do. `corpus` is None only in a dry run without one."""
+
+    experiment: Experiment
+    corpus: Corpus | None
+    run: RunDirectory
+    device: torch.device
+
+
+def plan_training(
+    config: str, layer: Layer, data: str | None, out: Path | None, device: str, *, need_corpus: bool
+) -> TrainingPlan:
+    """Settings, corpus and run directory of a command line; everything that can be wrong with them is said here."""
+    experiment = load_experiment(layer)
+    corpus = _find_corpus(layer, experiment, data, need_corpus=need_corpus)
+    if corpus is not None:
+        check_corpus(layer, corpus.card["settings"], corpus.directory)
+        supplied = place("corpus", corpus.card["settings"], f"{corpus.directory}")
+        experiment = load_experiment(stack([layer, supplied]))
+    name = f"{Path(config).stem}-{corpus.name if corpus else 'CORPUS'}"
+    run = RunDirectory(out or workspace.RUNS / name)
+    return TrainingPlan(experiment, corpus, run, choose_device(device))
+
+
+def _find_corpus(layer: Layer, experiment: Experiment, data: str | None, *, need_corpus: bool) -> Corpus | None:
+    """--data; else the corpus that the config names; else the current one."""
+    if data is None and "corpus" in layer.tree:
+        directory = workspace.DATA / experiment.corpus.name
+        if not directory.is_dir() and need_corpus:
+            raise UsageError(f"the corpus of this config, {directory}, is not prepared", "run `charlm prepare` with it")
+    elif data is None and not need_corpus and not (workspace.DATA / "current.json").is_file():
+        return None
+    else:
+        directory = workspace.locate(workspace.DATA, data, "prepared corpus", _PREPARE)
+    return open_corpus(directory) if need_corpus or directory.is_dir() else None
+
+
+def describe(plan: TrainingPlan) -> dict[str, Any]:
+    """What a dry run shows: sizes, backend, precision, budget, and where things would be written."""
+    training = plan.experiment.training
+    vocab_size = plan.corpus.vocab.size if plan.corpus else _ASSUMED_VOCABULARY
+    with torch.device("meta"):
+        model = build_model(plan.experiment.model, vocab_size)
+    description: dict[str, Any] = {
+        "run": str(plan.run.root),
+        "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",
+        "vocabulary": vocab_size if plan.corpus else f"{vocab_size} assumed",
+        "parameters": model.num_parameters,
+        "device": str(plan.device),
+        "precision": resolve_precision(training.precision, plan.device),
+        "backend": model.body.backend,
+    }
+    rows = training.batch_size
+    if plan.corpus is not None:
+        batches = fit_batches(plan.corpus.open("train"), training)
+        rows = batches.batch_size
+        description["steps_per_epoch"] = batches.steps_per_epoch
+    tokens = rows * training.seq_len
+    body = plan.experiment.model.body
+    activations = (
+        4 * tokens * (plan.experiment.model.embedding.size + 8 * body.hidden_size * body.num_layers + 2 * vocab_size)
+    )
+    description["tokens_per_step"] = tokens
+    description["memory"] = f"about {(16 * model.num_parameters + activations) / 2**20:,.0f} MiB"
+    for budget in ("max_steps", "max_epochs", "max_minutes"):
+        if getattr(training, budget) is not None:
+            description[budget] = getattr(training, budget)
+    description["checkpoint"] = f"about {12 * model.num_parameters / 2**20:,.0f} MiB each, at most 3 kept"
+    return description
+
+
+def run_training(plan: TrainingPlan, *, resume: bool, overwrite: bool, quiet: bool, started: float) -> dict[str, Any]:
+    """Train, or go on training, and make the run the current one."""
+    assert plan.corpus is not None
+    check_writable(plan.run.root)
+    with DirectoryLock(plan.run.root):
+        toml = to_toml(plan.experiment)
+        open_run(plan.run, toml, changes, resume=resume, overwrite=overwrite)
+        workspace.remember(workspace.RUNS, plan.run.root)
+        trainer = Trainer(
+            plan.experiment.model,
+            plan.experiment.training,
+            plan.corpus,
+            plan.run,
+            device=plan.device,
+            console=Console(quiet=quiet),
+            started=started,
+        )
+        outcome = trainer.run()
+    return {"run": str(plan.run.root), **asdict(outcome)}
+
+
+def evaluate_run(
+    run: str | None,
+    checkpoint: str,
+    data: str | None,
+    split: str,
+    streams: int | None,
+    precision: Literal["fp32", "bf16"],
+    device: str,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """The score of a run on a split of its corpus, in every unit. `interval` comes with part 9's bootstrap."""
+    loaded, name = _load(run, checkpoint, device)
+    corpus = _corpus_of(loaded, data)
+    stream = corpus.open(split)
+    score = evaluate(
+        loaded.model,
+        stream,
+        streams=streams,
+        device=choose_device(device),
+        precision=precision,
+        on_progress=lambda scored: on_progress(scored, stream.num_predictions),
+    )
+    return {"run": name, "split": split, **score.to_json(), "interval": None}
+
+
+def sample_run(
+    run: str | None, checkpoint: str, prompt: str, length: int, temperature: Temperature, seed: int, device: str
+) -> Iterator[str]:
+    """Text from a run, piece by piece."""
+    loaded, _ = _load(run, checkpoint, device)
+    return generate(
+        loaded.model,
+        loaded.vocab,
+        prompt=prompt,
+        length=length,
+        temperature=temperature,
+        seed=seed,
+        device=choose_device(device),
+    )
+
+
+def _load(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel, str]:
+    chosen = choose_device(device)
+    path = workspace.locate(workspace.RUNS, run, "run", _TRAIN)
+    return load_model(find_checkpoint(path, checkpoint), chosen), str(path)
+
+
+def _corpus_of(loaded: LoadedModel, data: str | None) -> Corpus:
+    """--data, or the corpus that the model was trained on: by its name in data/, else the current one if it is that."""
+    trained_on = loaded.about["trained_on"]
+    if data is not None:
+        corpus = open_corpus(workspace.locate(workspace.DATA, data, "prepared corpus", _PREPARE))
+    else:
+        named = workspace.DATA / str(trained_on["corpus"])
+        current = named if named.is_dir() else workspace.locate(workspace.DATA, None, "prepared corpus", _PREPARE)
+        corpus = open_corpus(current)
+        if corpus.fingerprint != trained_on["fingerprint"]:
+            raise DataError(
+                f"{corpus.directory} is not the corpus that the model was trained on (its fingerprint differs)",
+                "name a corpus with --data to score the model on it all the same",
+            )
+    if corpus.vocab.to_json() != loaded.vocab.to_json() or corpus.vocab.type != loaded.vocab.type:
+        raise DataError(
+            f"{corpus.directory} has another vocabulary than the model", "prepare it with the model's vocabulary"
+        )
+    return corpus

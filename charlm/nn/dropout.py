@@ -1,0 +1,44 @@
+"""Dropout whose masks are a pure function of (seed, step, rank), so that a resumed run draws the same ones.
+
+B batch, T time, D features.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor, nn
+
+
+class Masks:
+    """The one source of randomness inside a model; the trainer seeds it before every step."""
+
+    def __init__(self) -> None:
+        self._seed = 0
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def seed(self, seed: int, step: int, rank: int = 0) -> None:
+        digest = hashlib.sha256(f"{seed} {step} {rank}".encode()).digest()
+        self._seed = int.from_bytes(digest[:8], "big") >> 1
+        for generator in self._generators.values():
+            generator.manual_seed(self._seed)
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+
+class LockedDropout(nn.Module):
+    """Dropout with one mask for all time steps (Gal & Ghahramani, 2016); the identity in evaluation."""
+
+    def __init__(self, probability: float, masks: Masks) -> None:
+        super().__init__()
+        self._probability = probability
+        self._masks = masks
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        if not self.training or self._probability == 0:
+            return x_BTD
+        keep = 1 - self._probability
+        mask_B1D = torch.empty_like(x_BTD[:, :1]).bernoulli_(keep, generator=self._masks.generator(x_BTD.device))
+        return x_BTD * mask_B1D.div_(keep)

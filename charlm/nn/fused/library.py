@@ -1,0 +1,57 @@
+"""The kernels that come with torch (cuDNN on GPUs, oneDNN on CPUs) as unrolls of our cells.
+
+Parameters and state keep the cell's layout, so a checkpoint does not know which unroll trained it. Each is held to its
+plain cell by a parity test.
+
+B batch, T time, D inputs, H hidden, G gates.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from charlm.device import cpu_has_bf16
+from charlm.nn.cells.base import Cell, Weights
+from charlm.nn.cells.gru import GRUCell, GRUWeights
+from charlm.nn.cells.lstm import LSTMCell, LSTMWeights
+from charlm.nn.state import State
+
+Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
+
+
+def library_unroll(cell: Cell) -> Unroll | None:
+    """Torch's own unroll for this cell, or None where torch has none."""
+    return _UNROLLS.get(type(cell))
+
+
+def library_fits(x_BTD: Tensor) -> bool:
+    """Whether torch's kernels take this chunk and are faster than the plain step.
+
+    A single step does not earn back the repacking of weights that they do at every call; empty chunks are refused; and
+    oneDNN has no bf16 LSTM for CPUs without bf16 instructions.
+    """
+    batch_size, num_steps, _ = x_BTD.shape
+    bf16_on_cpu = x_BTD.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    return batch_size > 0 and num_steps > 1 and (not bf16_on_cpu or cpu_has_bf16())
+
+
+def _unroll_lstm(cell: Cell, x_BTD: Tensor, state: State, weights: LSTMWeights) -> tuple[Tensor, State]:
+    hidden_BH, cell_BH = state
+    parameters = [weights.input_GD, weights.recurrent_GH, weights.bias_G, torch.zeros_like(weights.bias_G)]
+    output_BTH, hidden_1BH, cell_1BH = torch.lstm(
+        x_BTD, (hidden_BH[None], cell_BH[None]), parameters, True, 1, 0.0, cell.training, False, True
+    )
+    return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype), cell_1BH[0].to(cell_BH.dtype))
+
+
+def _unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: GRUWeights) -> tuple[Tensor, State]:
+    (hidden_BH,) = state
+    no_bias = torch.zeros_like(weights.bias_G[: 2 * cell.hidden_size])
+    recurrent_bias_G = torch.cat([no_bias, weights.candidate_bias_H])
+    parameters = [weights.input_GD, weights.recurrent_GH, weights.bias_G, recurrent_bias_G]
+    output_BTH, hidden_1BH = torch.gru(x_BTD, hidden_BH[None], parameters, True, 1, 0.0, cell.training, False, True)
+    return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype),)
+
+
+_UNROLLS: dict[type[Cell], Unroll] = {LSTMCell: _unroll_lstm, GRUCell: _unroll_gru}

@@ -1,0 +1,52 @@
+"""State in, features out: a language model of any architecture has this one form.
+
+    inputs_BT, state ──embedding──> x_BTD ──body──> features_BTH, state        head.nll(features, targets) -> nats
+                                                                               head.logits(features)       -> logits
+
+Truncated BPTT, streaming sampling and exact evaluation need nothing else, and no branch for any architecture.
+
+B batch, T time, D embedding, H features, V vocabulary.
+"""
+
+from torch import Tensor, nn
+
+from charlm.nn.dropout import Masks
+from charlm.nn.embedding import TokenEmbedding
+from charlm.nn.head import Softmax
+from charlm.nn.recurrent import Recurrent
+from charlm.nn.settings import ModelSettings
+from charlm.nn.state import State
+
+
+class LanguageModel(nn.Module):
+    """Embedding, body and head. State: the embedding's, then the body's."""
+
+    def __init__(self, embedding: TokenEmbedding, body: Recurrent, head: Softmax, masks: Masks) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.body = body
+        self.head = head
+        self.masks = masks
+        self._embedding_state_size = len(embedding.initial_state(1))
+
+    def initial_state(self, batch_size: int) -> State:
+        return self.embedding.initial_state(batch_size) + self.body.initial_state(batch_size)
+
+    def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        size = self._embedding_state_size
+        x_BTD, embedding_state = self.embedding(inputs_BT, state[:size])
+        features_BTH, body_state = self.body(x_BTD, state[size:])
+        return features_BTH, embedding_state + body_state
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def build_model(settings: ModelSettings, vocab_size: int) -> LanguageModel:
+    """A freshly initialised model; under `torch.device("meta")`, its shapes alone."""
+    masks = Masks()
+    embedding = settings.embedding.build(vocab_size)
+    body = settings.body.build(embedding.size, masks)
+    head = settings.head.build(body.features_size, vocab_size)
+    return LanguageModel(embedding, body, head, masks)

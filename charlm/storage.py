@@ -1,0 +1,293 @@
+"""The only module that writes files: a name is either absent or holds a whole, durable file.
+
+bytes, JSON, token arrays -> `atomic_file` -> temporary name, fsync, rename, fsync of the folder -> the final name.
+Also here, because they are promises about the disk: locks (one process a directory), manifests (what makes a
+checkpoint exist) and appended logs. Every OSError leaves as a StorageError that says what to do.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import socket
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from charlm.errors import BusyError, CheckpointError, StorageError
+
+if os.name == "nt":  # native Windows is best effort
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+MANIFEST = "manifest.json"
+_CURES = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some of your quota and run the same command again",
+    errno.EROFS: "choose a directory that can be written",
+    errno.EACCES: "choose a directory that you may write, or change its permissions",
+    errno.EPERM: "choose a directory that you may write, or change its permissions",
+    errno.EIO: "check the disk, then run the same command again",
+}
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path, verb: str = "write") -> Generator[None, None, None]:
+    """Turn an OSError on `path` into a StorageError (exit code 5) with its cure."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        cure = _CURES.get(error.errno or 0, "check the path and run the same command again")
+        raise StorageError(f"cannot {verb} {path}: {reason}", cure) from error
+
+
+def make_directory(path: Path) -> None:
+    """Create `path` and its parents; fail at once where nothing can be written."""
+    with storage_errors(path, "create"):
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def check_writable(path: Path) -> None:
+    """Raise StorageError where nothing can be created below `path` (or below its nearest existing parent)."""
+    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    probe = existing / f".writable.{os.getpid()}"
+    with storage_errors(path):
+        probe.touch()
+        probe.unlink()
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a folder durable. A no-op where folders cannot be opened (Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
+    """A binary file (seekable) that appears under `path`, whole and durable, when the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        try:
+            with open(temporary, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            sync_directory(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    write_bytes(path, content.encode("utf-8"))
+
+
+def to_json(content: Mapping[str, Any], *, indent: int | None = 2) -> str:
+    """JSON as charlm writes it everywhere: UTF-8, no NaN."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, to_json(content) + "\n")
+
+
+class PartialFile:
+    """A file that several runs may fill, as `NAME.part`; it gets its final name only when `commit` is called."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(target.name + ".part")
+        make_directory(target.parent)
+        with storage_errors(self.path):
+            self._file = open(self.path, "ab")  # noqa: SIM115 - closed by __exit__
+
+    @property
+    def size(self) -> int:
+        return self._file.tell()
+
+    def append(self, content: bytes) -> None:
+        with storage_errors(self.path):
+            self._file.write(content)
+
+    def restart(self) -> None:
+        """Throw away what is there."""
+        with storage_errors(self.path):
+            self._file.truncate(0)
+            self._file.seek(0)
+
+    def flush(self) -> None:
+        with storage_errors(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def commit(self) -> None:
+        self.flush()
+        rename(self.path, self.target)
+
+    def discard(self) -> None:
+        remove_tree(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with storage_errors(self.path):
+            self._file.close()
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a log. Durable only after `sync_file`; a torn last line is cut by `truncate_log`."""
+    with storage_errors(path), open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def sync_file(path: Path) -> None:
+    with storage_errors(path), open(path, "ab") as file:
+        os.fsync(file.fileno())
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file or a directory, durably."""
+    with storage_errors(target):
+        os.replace(source, target)
+        sync_directory(target.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or a directory and everything in it, if it is there."""
+    with storage_errors(path, "remove"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with storage_errors(path, "read"), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class HashingWriter(io.RawIOBase):
+    """A write-only file object that counts and hashes what passes through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        view = memoryview(content).cast("B")
+        self._file.write(view)
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def write_manifest(directory: Path, about: Mapping[str, Any]) -> None:
+    """List every file of `directory` with its size and SHA-256. Written last: it is what makes the directory exist."""
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(directory.iterdir())
+        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+    }
+    write_json(directory / MANIFEST, {**about, "files": files})
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON; FileNotFoundError, ValueError (UnicodeDecodeError, JSONDecodeError) are the caller's to name."""
+    return json.loads(path.read_bytes().decode("utf-8"))
+
+
+def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
+    """Check every file that the manifest of `directory` names; return the manifest.
+
+    Raises:
+        CheckpointError: there is no manifest, or a file is missing, of another size, or of another content.
+    """
+    path = directory / MANIFEST
+    try:
+        manifest = read_json(path)
+        files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{directory} has no {MANIFEST}, so it is not a complete checkpoint", cure) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged", cure) from error
+    for name, (size, digest) in files.items():
+        file = directory / name
+        if Path(name).name != name or not file.is_file():
+            raise CheckpointError(f"{file} is missing", cure)
+        if file.stat().st_size != size:
+            raise CheckpointError(f"{file} has {file.stat().st_size:,} bytes instead of {size:,}", cure)
+        if sha256(file) != digest:
+            raise CheckpointError(f"{file} is damaged: its SHA-256 is not the one in {MANIFEST}", cure)
+    return manifest
+
+
+class DirectoryLock:
+    """One process at a time in a directory. The kernel drops the lock with its process, so none is ever stale."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / ".lock"
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        make_directory(self._path.parent)
+        with storage_errors(self._path):
+            file = open(self._path, "a+", encoding="utf-8")
+        try:
+            _try_lock(file.fileno())
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise BusyError(
+                f"{self._path.parent} is in use by {holder}", "wait for it to end, stop it, or choose another directory"
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        self._file = file
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,48 @@
+"""Which link prefixes show nothing: the names of File and Category in many languages, and other Wikipedias.
+
+SiteInfo.namespaces ──> hidden_names ──> what wikitext.clean drops
+"""
+
+from collections.abc import Mapping
+
+_MEDIA, _FILE, _CATEGORY = -2, 6, 14
+
+_FILE_AND_CATEGORY = """
+    file image media category archivo imagen archivu imachen datei bild kategorie fichier catégorie fichièr
+    categoría categoria immagine ficheiro imagem bestand afbeelding categorie plik grafika kategoria plaetje
+    kategory lêer файл изображение категория зображення категорія выява катэгорыя датотека слика категорија
+    податотека картинка ангилал ملف صورة تصنيف پرونده رده تصویر
+    فائل زمرہ קובץ תמונה קטגוריה ファイル 画像 カテゴリ 文件 图像
+    圖像 檔案 档案 分类 分類 파일 그림 분류 պատկեր կատեգորիա კატეგორია αρχείο εικόνα κατηγορία চিত্র বিষয়শ্রেণী চিত্ৰ चित्र
+    श्रेणी ไฟล์ ภาพ หมวดหมู่ hình thể_loại berkas gambar kategori dosya resim fil mynd flokkur tiedosto kuva
+    luokka fail pilt kategooria attēls fails kategorija kategoreja vaizdas slika datoteka soubor súbor kategória
+    fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá catagóir faidhle delwedd
+    categori fasciculus figura picha jamii kaarangay restr rummad ფაილი სურათი tập_tin
+"""
+"""Names and aliases (underscores for spaces); a page may use English, an old alias, or the words of the page it was
+translated from, so those of the wiki's own header are not enough."""
+
+_WIKIPEDIAS = """
+    aa ab ace ady af ak als alt am ami an ang ann anp ar arc ary arz as ast atj av avk awa ay az azb ba ban bar
+    bat-smg bbc bcl be be-tarask be-x-old bew bg bh bi bjn blk bm bn bo bpy br bs btm bug bxr ca cbk-zam cdo ce
+    ceb ch cho chr chy ckb co cr crh cs csb cu cv cy da dag de dga din diq dsb dtp dty dv dz ee el eml en eo es
+    et eu ext fa fat ff fi fiu-vro fj fo fon fr frp frr fur fy ga gag gan gcr gd gl glk gn gom gor got gpe gu
+    guc gur guw gv ha hak haw he hi hif ho hr hsb ht hu hy hyw hz ia iba id ie ig igl ii ik ilo inh io is it iu
+    ja jam jbo jv ka kaa kab kbd kbp kcg kg kge ki kj kk kl km kn knc ko koi kr krc ks ksh ku kus kv kw ky la
+    lad lb lbe lez lfn lg li lij lld lmo ln lo lrc lt ltg lv mad mai map-bms mdf mg mh mhr mi min mk ml mn mni
+    mnw mo mos mr mrj ms mt mus mwl my myv mzn na nah nan nap nds nds-nl ne new ng nia nl nn no nov nqo nr nrm
+    nso nup nv ny oc olo om or os pa pag pam pap pcd pcm pdc pfl pi pih pl pms pnb pnt ps pt pwn qu rm rmy rn ro
+    roa-rup roa-tara rsk ru rue rup rw sa sah sat sc scn sco sd se sg sgs sh shi shn si simple sk skr sl sm smn
+    sn so sq sr srn ss st stq su sv sw syl szl szy ta tay tcy tdd te tet tg th ti tig tk tl tly tn to tokipona
+    tpi tr trv ts tt tum tw ty tyv udm ug uk ur uz ve vec vep vi vls vo vro wa war wo wuu xal xh xmf yi yo yue
+    za zea zgh zh zh-classical zh-min-nan zh-yue zu
+"""
+
+INTERLANGUAGE = frozenset(_WIKIPEDIAS.split())
+"""Prefixes of links to the same article in another language; without a label they show nothing."""
+
+
+def hidden_names(namespaces: Mapping[int, str]) -> frozenset[str]:
+    """Case-folded prefixes that show nothing: Media, File and Category, here and elsewhere."""
+    own = (namespaces[number].casefold() for number in (_MEDIA, _FILE, _CATEGORY) if namespaces.get(number))
+    return frozenset(own) | {name.replace("_", " ") for name in _FILE_AND_CATEGORY.split()}

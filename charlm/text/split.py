@@ -1,0 +1,127 @@
+"""Which split a document belongs to.
+
+document id ──stable hash──> train | valid | test        a newer dump never moves a page from test to train
+small corpora: by position in characters instead         the text is cut, a document at a border in two parts
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from charlm.text.document import Document
+
+SPLITS = ("train", "valid", "test")
+MAX_PART = 1_000_000
+"""Longer texts are stored in parts of this many characters, with no <eod> between them."""
+
+_LARGE_CORPUS = 100_000_000  # bytes
+_FEW_DOCUMENTS = 1_000
+_MIN_HELD_OUT_DOCUMENTS = 50
+_MIN_HELD_OUT_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A document, or a piece of one: `part` counts from 0; `last` is where the text ends and <eod> follows."""
+
+    document: Document
+    part: int = 0
+    last: bool = True
+
+
+def parse_shares(spec: str) -> dict[str, int]:
+    """ "90/5/5" -> {"train": 90, "valid": 5, "test": 5}; two numbers mean train and valid only.
+
+    Raises:
+        ValueError: not such a text.
+    """
+    shares = [int(share) for share in (spec.split("/") if re.fullmatch(r"\d{1,2}(/\d{1,2}){1,2}", spec) else ())]
+    if min(shares, default=0) <= 0 or sum(shares) != 100:
+        raise ValueError(f'{spec!r} is not two or three percentages that sum to 100, like "90/5/5"')
+    return dict(zip(SPLITS, shares, strict=False))
+
+
+def split_of(document_id: str, shares: dict[str, int]) -> str:
+    """The split of a document, by the hash of its id."""
+    position = int.from_bytes(hashlib.sha256(document_id.encode("utf-8")).digest()[:8], "big") * 100 >> 64
+    for name, share in shares.items():
+        position -= share
+        if position < 0:
+            return name
+    raise AssertionError("shares sum to 100")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Documents and characters that the hash sends to each split, for one choice of shares."""
+
+    shares: dict[str, int]
+    documents: dict[str, int]
+    characters: dict[str, int]
+
+    @classmethod
+    def of(cls, spec: str) -> "Tally":
+        shares = parse_shares(spec)
+        return cls(shares, dict.fromkeys(shares, 0), dict.fromkeys(shares, 0))
+
+    def add(self, document_id: str, characters: int) -> None:
+        name = split_of(document_id, self.shares)
+        self.documents[name] += 1
+        self.characters[name] += characters
+
+    @property
+    def method(self) -> str:
+        """ "hash", or "position" where a held-out split by hash would be too small to measure on."""
+        held_out = [name for name in self.shares if name != "train"]
+        too_small = any(
+            self.documents[name] < _MIN_HELD_OUT_DOCUMENTS or self.characters[name] < _MIN_HELD_OUT_CHARACTERS
+            for name in held_out
+        )
+        return "position" if too_small or sum(self.documents.values()) < _FEW_DOCUMENTS else "hash"
+
+
+def default_spec(total_bytes: int) -> str:
+    return "98/1/1" if total_bytes > _LARGE_CORPUS else "90/5/5"
+
+
+CANDIDATES = ("98/1/1", "90/5/5")
+
+
+class Router:
+    """Sends documents, in order, to their splits, cut into parts where a border or MAX_PART requires it."""
+
+    def __init__(self, shares: dict[str, int], method: str, total_characters: int) -> None:
+        self._shares = shares
+        self._method = method
+        self._position = 0
+        self._borders: list[tuple[int, str]] = []  # (first character after the split, name)
+        cumulative = 0
+        for name, share in shares.items():
+            cumulative += share
+            self._borders.append((total_characters * cumulative // 100, name))
+
+    def route(self, document: Document) -> Iterator[tuple[str, Part]]:
+        if self._method == "hash":
+            name = split_of(document.id, self._shares)
+            for part in _parts(document, []):
+                yield name, part
+            return
+        start = self._position
+        self._position += len(document.text)
+        inner = [border - start for border, _ in self._borders if start < border < self._position]
+        offset = 0
+        for part in _parts(document, inner):
+            yield next(name for border, name in self._borders if start + offset < border), part
+            offset += len(part.document.text)
+
+
+def _parts(document: Document, borders: list[int]) -> Iterator[Part]:
+    """Cut at `borders` (offsets in characters) and every MAX_PART characters."""
+    size = len(document.text)
+    if size <= MAX_PART and not borders:
+        yield Part(document)
+        return
+    cuts = sorted({*range(MAX_PART, size, MAX_PART), *borders})
+    for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, size], strict=True)):
+        yield Part(replace(document, text=document.text[start:end]), number, end == size)

@@ -1,0 +1,218 @@
+"""Settings -> which files of which dump to read, where they are, and what they must hash to.
+
+    language or wiki ──> database name ── listing of dates ──> newest finished run ── dumpstatus.json ──> DumpFiles
+                                                               └─ kept as dump.json: the next time needs no network
+
+Dumps lie in the user's cache, `dumps/WIKI/DATE/NAME`; a file has that name only once it is verified.
+"""
+
+import importlib.metadata
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from charlm import __version__
+from charlm.errors import NetworkError, SettingsError
+from charlm.storage import read_json, write_json
+from charlm.text.download import NotFoundError, Patience, get
+from charlm.text.settings import WikipediaSettings
+
+_JOB = "articlesmultistreamdump"
+_RECORD = "dump.json"
+_LONGEST_ANSWER = 64 << 20
+_PART = re.compile(r"-pages-articles-multistream(\d*)\.xml(?:-p(\d+)p\d+)?\.bz2")
+_RENAMED = {
+    "be-tarask": "be_x_old", "gsw": "als", "lzh": "zh_classical", "nan": "zh_min_nan", "nb": "no", "rup": "roa_rup",
+    "sgs": "bat_smg", "vro": "fiu_vro", "yue": "zh_yue",
+}  # fmt: skip
+"""Language codes whose database keeps an older name."""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFile:
+    """One file of a dump. `urls` are tried in order; what a mirror does not tell is None."""
+
+    name: str
+    urls: tuple[str, ...]
+    size: int | None
+    sha1: str | None
+    md5: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFiles:
+    """A finished dump: its articles, as Wikimedia splits them."""
+
+    wiki: str
+    date: str
+    directory: Path
+    """Where the files lie, or will."""
+    files: tuple[DumpFile, ...]
+
+    @property
+    def licence(self) -> str:
+        return licence(self.date)
+
+
+def resolve(settings: WikipediaSettings, *, cache: Path | None = None, patience: Patience | None = None) -> DumpFiles:
+    """Find the dump that the settings mean. A date that was resolved before needs no network.
+
+    Raises:
+        SettingsError: a language, wiki or date that cannot be one.
+        NetworkError: no such wiki, no such date (naming those there are), not finished, or no answer.
+    """
+    wiki = wiki_name(settings)
+    roots = mirrors(settings)
+    cache = cache or cache_directory()
+    if settings.date == "latest":
+        return _Server(wiki, roots, user_agent(settings), patience).latest(cache)
+    if not re.fullmatch(r"[12]\d{7}", settings.date):
+        raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", "write YYYYMMDD or latest")
+    directory = cache / "dumps" / wiki / settings.date
+    files = _recorded(directory, wiki, settings.date, roots)
+    if files:
+        return DumpFiles(wiki, settings.date, directory, files)
+    return _Server(wiki, roots, user_agent(settings), patience).dated(settings.date, cache)
+
+
+def wiki_name(settings: WikipediaSettings) -> str:
+    """The database name: `simplewiki`, `zh_min_nanwiki`, `ruwikisource`."""
+    language = settings.language.lower()
+    name = settings.wiki or _RENAMED.get(language, language).replace("-", "_") + "wiki"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
+        key, value = ("wiki", settings.wiki) if settings.wiki else ("language", settings.language)
+        raise SettingsError(f"corpus.source.{key} = {value!r} cannot be one", "write one like en, pt or zh-yue")
+    return name
+
+
+def mirrors(settings: WikipediaSettings) -> tuple[str, ...]:
+    """Roots to ask, in order: CHARLM_MIRROR (one or several, between spaces), then the settings'."""
+    roots = (*os.environ.get("CHARLM_MIRROR", "").split(), *settings.mirrors)
+    for root in roots:
+        if not re.match(r"https?://[^/\s]", root):
+            raise SettingsError(f"the mirror {root!r} is no URL", "write it like https://dumps.wikimedia.org")
+    return tuple(dict.fromkeys(root.rstrip("/") for root in roots))
+
+
+def user_agent(settings: WikipediaSettings) -> str:
+    """`charlm/VERSION (URL; CONTACT)`: who asks, as Wikimedia wants to know; what is unknown is left out."""
+    contact = settings.contact or os.environ.get("CHARLM_CONTACT", "")
+    if not re.fullmatch(r"[\x20-\x7e]*", contact):
+        raise SettingsError("corpus.source.contact has characters that no header can carry", "use plain ASCII")
+    url = ""
+    try:
+        entries = importlib.metadata.metadata("charlm").get_all("Project-URL") or []
+        url = next((entry.partition(",")[2].strip() for entry in entries), "")
+    except importlib.metadata.PackageNotFoundError:
+        pass  # run from a checkout
+    about = "; ".join(part for part in (url, contact.strip()) if part)
+    return f"charlm/{__version__}" + (f" ({about})" if about else "")
+
+
+def cache_directory() -> Path:
+    """CHARLM_CACHE, or `charlm` in the platform's folder for caches."""
+    if own := os.environ.get("CHARLM_CACHE"):
+        return Path(own).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "charlm"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "charlm"
+
+
+def licence(date: str) -> str:
+    """Wikimedia changed the licence of its text on 7 June 2023; an unknown date ("") is said to be unknown."""
+    if not date:
+        return "CC BY-SA 4.0 (3.0 before June 2023)"
+    return "CC BY-SA 4.0" if date >= "20230607" else "CC BY-SA 3.0"
+
+
+class _Server:
+    """The mirrors of one wiki's dumps."""
+
+    def __init__(self, wiki: str, roots: Sequence[str], agent: str, patience: Patience | None) -> None:
+        self.wiki, self.roots, self.agent, self.patience = wiki, roots, agent, patience
+
+    def latest(self, cache: Path) -> DumpFiles:
+        dates = self._dates()
+        for date in dates:
+            try:
+                return self.dated(date, cache)
+            except (NotFoundError, _UnfinishedError):
+                continue
+        found = f"none of its dumps ({', '.join(dates)}) is finished" if dates else "it has no dumps"
+        raise NetworkError(f"{self.wiki}: {found}", "try again later, or set corpus.source.mirrors")
+
+    def dated(self, date: str, cache: Path) -> DumpFiles:
+        directory = cache / "dumps" / self.wiki / date
+        if recorded := _recorded(directory, self.wiki, date, self.roots):
+            return DumpFiles(self.wiki, date, directory, recorded)
+        try:
+            answer = self._get(f"{self.wiki}/{date}/dumpstatus.json")
+        except NotFoundError:
+            dates = self._dates()
+            if date in dates:
+                raise
+            there_are = f"there are {', '.join(dates)}" if dates else "there are none now"
+            raise NetworkError(f"{self.wiki} has no dump of {date}", f"{there_are}; or use latest") from None
+        try:
+            job: dict[str, Any] = json.loads(answer)["jobs"][_JOB]
+            status, entries = str(job["status"]), cast("dict[str, Any]", job.get("files", {}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NetworkError(
+                f"{self.wiki}/{date}/dumpstatus.json says nothing of articles", "check corpus.source.mirrors"
+            ) from error
+        if status != "done":
+            raise _UnfinishedError(f"the dump of {self.wiki} of {date} is not finished ({status})", "use an older date")
+        record = {"jobs": {_JOB: {"status": status, "files": entries}}}
+        files = _files(record, self.wiki, date, self.roots)
+        if not files:
+            raise NetworkError(f"{self.wiki}/{date} has no multistream files", "choose another date")
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / _RECORD, record)
+        return DumpFiles(self.wiki, date, directory, files)
+
+    def _dates(self) -> list[str]:
+        """The dated folders of the wiki, newest first."""
+        try:
+            listing = self._get(f"{self.wiki}/").decode("utf-8", errors="replace")
+        except NotFoundError as error:
+            cure = "check corpus.source.language, or name the database in corpus.source.wiki"
+            raise NetworkError(f"there are no dumps of a wiki called {self.wiki}", cure) from error
+        return sorted(set(re.findall(r"href=[\"'](?:[^\"']*/)?([12]\d{7})/?[\"']", listing)), reverse=True)
+
+    def _get(self, path: str) -> bytes:
+        urls = [f"{root}/{path}" for root in self.roots]
+        return get(urls, limit=_LONGEST_ANSWER, user_agent=self.agent, patience=self.patience)
+
+
+class _UnfinishedError(NetworkError):
+    """The run is still going on, or has failed."""
+
+
+def _recorded(directory: Path, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
+    """The files of a dump that was resolved before; empty if it was not."""
+    try:
+        return _files(read_json(directory / _RECORD), wiki, date, roots)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def _files(record: Any, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
+    """The multistream files without their indexes, in the order of their pages."""
+    found: list[tuple[tuple[int, int], DumpFile]] = []
+    for name, entry in cast("dict[str, dict[str, Any]]", record["jobs"][_JOB]["files"]).items():
+        prefix = f"{wiki}-{date}"
+        part = _PART.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
+        if not part:
+            continue
+        size = entry.get("size")
+        sha1, md5 = (str(entry[key]) if entry.get(key) else None for key in ("sha1", "md5"))
+        urls = tuple(f"{root}/{wiki}/{date}/{name}" for root in roots)
+        file = DumpFile(name, urls, size if isinstance(size, int) and size >= 0 else None, sha1, md5)
+        found.append(((int(part[1] or 0), int(part[2] or 0)), file))
+    return tuple(file for _, file in sorted(found, key=lambda entry: entry[0]))

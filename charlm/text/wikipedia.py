@@ -1,0 +1,178 @@
+"""A MediaWiki dump, local or downloaded -> one Document for each article with text.
+
+input files, or wikimedia.resolve ── download ──> dump.Dump ── namespace 0, no redirect, wikitext ──> wikitext.clean
+                                                              └─ everything else: counted in the census by its reason
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from charlm.errors import UsageError
+from charlm.storage import DirectoryLock, sha256
+from charlm.text.document import Census, Document
+from charlm.text.download import Patience, download
+from charlm.text.dump import Dump, Page, SiteInfo
+from charlm.text.namespaces import hidden_names
+from charlm.text.settings import WikipediaSettings
+from charlm.text.wikimedia import DumpFile, DumpFiles, cache_directory, licence, resolve, user_agent
+from charlm.text.wikitext import clean
+
+_IN_URL = str.maketrans({" ": "_", "%": "%25", "?": "%3F", '"': "%22", "#": "%23", "[": "%5B", "]": "%5D", "\\": "%5C"})
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPlan:
+    """What is still missing of a dump."""
+
+    wiki: str
+    date: str
+    files: tuple[DumpFile, ...]
+    bytes: int
+    """Still to come; files of unknown size count as nothing."""
+    directory: Path
+
+
+class WikipediaSource:
+    """The articles of a wiki. `census`, `origin()` and `notes` are complete once `documents()` is exhausted."""
+
+    def __init__(
+        self, settings: WikipediaSettings, *, cache: Path | None = None, patience: Patience | None = None
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._patience = patience
+        self._dump: DumpFiles | None = None
+        self._site = SiteInfo()
+        self._excerpts: list[str] = []
+        self.census = Census()
+
+    @property
+    def settings(self) -> WikipediaSettings:
+        """The settings with `latest` replaced by the date it stands for, once that is known."""
+        return self._settings.model_copy(update={"date": self._dump.date}) if self._dump else self._settings
+
+    def resolve(self) -> DumpFiles:
+        """Which dump this is; asks the server at most once."""
+        if self._dump is None:
+            self._dump = resolve(self._settings, cache=self._cache or cache_directory(), patience=self._patience)
+        return self._dump
+
+    def download_plan(self) -> DownloadPlan | None:
+        """What `fetch` would download; None where everything is here (or local)."""
+        if self._settings.input:
+            return None
+        dump = self.resolve()
+        missing = tuple(file for file in dump.files if not (dump.directory / file.name).is_file())
+        if not missing:
+            return None
+        num_bytes = sum(max((file.size or 0) - _size(_part(dump, file)), 0) for file in missing)
+        return DownloadPlan(dump.wiki, dump.date, missing, num_bytes, dump.directory)
+
+    def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Download what is missing, one file after the other; `on_progress` gets the bytes of all of them so far."""
+        plan = self.download_plan()
+        if plan is None:
+            return
+        agent = user_agent(self._settings)
+        finished = 0
+        with DirectoryLock(plan.directory):
+            for file in plan.files:
+                target = plan.directory / file.name
+                if not target.is_file():  # another process may have been faster
+
+                    def progress(done: int, before: int = finished) -> None:
+                        if on_progress:
+                            on_progress(before + done)
+
+                    download(
+                        file.urls, target, size=file.size, sha1=file.sha1, md5=file.md5,
+                        user_agent=agent, on_progress=progress, patience=self._patience,
+                    )  # fmt: skip
+                finished += _size(target)
+
+    def documents(self, on_bytes: Callable[[int], None] | None = None) -> Iterator[Document]:
+        """Every article with text, in the order of the dump; downloads first what is missing."""
+        self.fetch()
+        self.census = Census()
+        self._excerpts = []
+        for path in self.paths():
+            dump = Dump(path, on_bytes)
+            self._site = dump.siteinfo
+            hidden = hidden_names(dump.siteinfo.namespaces)
+            for page in dump.pages():
+                self.census.pages += 1
+                reason = _unfit(page)
+                text = "" if reason else clean(page.text, hidden)
+                if text:
+                    yield Document(page.id, page.title, text, _url(dump.siteinfo, page.title))
+                else:
+                    self.census.dropped[reason or "no text left"] += 1
+            if dump.truncated_excerpt:
+                self._excerpts.append(f"{path.name} is an excerpt: it ends without </mediawiki>")
+
+    def paths(self) -> tuple[Path, ...]:
+        """The dump files, in order."""
+        if self._settings.input:
+            paths = tuple(Path(name).expanduser() for name in self._settings.input)
+            for path in paths:
+                if not path.is_file():
+                    raise UsageError(f"there is no file {path}", "check corpus.source.input")
+            return paths
+        dump = self.resolve()
+        return tuple(dump.directory / file.name for file in dump.files)
+
+    def origin(self) -> dict[str, Any]:
+        """For corpus.json: equal dumps give equal entries, wherever the files lie."""
+        local = bool(self._settings.input)
+        dump = None if local else self.resolve()
+        date = dump.date if dump else _date_in(self.paths())
+        return {
+            "source": "wikipedia",
+            "wiki": dump.wiki if dump else self._settings.wiki or self._site.dbname,
+            "language": self._site.language,
+            "date": date,
+            "files": [_entry(path, dump.files[i] if dump else None) for i, path in enumerate(self.paths())],
+            "urls": [file.urls[0] for file in dump.files] if dump else [],
+            "licence": licence(date),
+            "notes": list(self._excerpts),
+        }
+
+
+def _unfit(page: Page) -> str:
+    """Why a page is no article; empty if it is one."""
+    if page.namespace != 0:
+        return "namespace"
+    if page.redirect:
+        return "redirect"
+    if page.model != "wikitext":
+        return "model"
+    return "" if page.text.strip() else "empty"
+
+
+def _url(site: SiteInfo, title: str) -> str:
+    """The page's address, which is its attribution; empty where the dump does not say what site it is of."""
+    host = urlsplit(site.base).netloc
+    return f"https://{host}/wiki/{title.translate(_IN_URL)}" if host else ""
+
+
+def _date_in(paths: tuple[Path, ...]) -> str:
+    """The date in names such as ruwiki-20240801-pages-articles.xml.bz2, if all agree; else ""."""
+    dates = {found[1] if (found := re.search(r"-([12]\d{7})-", path.name)) else "" for path in paths}
+    return dates.pop() if len(dates) == 1 else ""
+
+
+def _entry(path: Path, file: DumpFile | None) -> dict[str, Any]:
+    known = ("sha1", file.sha1) if file and file.sha1 else ("sha256", "")
+    return {"name": path.name, "bytes": _size(path), known[0]: known[1] or sha256(path)}
+
+
+def _part(dump: DumpFiles, file: DumpFile) -> Path:
+    return dump.directory / f"{file.name}.part"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,106 @@
+"""A run directory: what lies where, which checkpoint counts, what may go.
+
+experiment.toml  metrics.jsonl  best.json  last.json  checkpoints/step-000001000/
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm import storage
+from charlm.checkpoint import is_complete
+from charlm.errors import CheckpointError, UsageError
+
+EXPERIMENT_FILE = "experiment.toml"
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    root: Path
+
+    @property
+    def experiment(self) -> Path:
+        return self.root / EXPERIMENT_FILE
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.jsonl"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.root / "checkpoints" / f"step-{step:09d}"
+
+    def steps(self) -> list[int]:
+        """Steps of the complete checkpoints, rising. Order is by step, never by a clock."""
+        names = (path.name for path in (self.root / "checkpoints").glob("step-*") if is_complete(path))
+        return sorted(int(name.removeprefix("step-")) for name in names if re.fullmatch(r"step-\d{9,}", name))
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        storage.append_line(self.metrics, storage.to_json(entry, indent=None))
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop what was logged after `step`, and a line that a crash left torn."""
+        if not self.metrics.exists():
+            return
+        lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if (logged := _logged_step(line)) is not None and logged <= step]
+        if kept != lines:
+            storage.write_text(self.metrics, "".join(f"{line}\n" for line in kept))
+
+    def mark(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write best.json or last.json."""
+        storage.write_json(self.root / f"{name}.json", content)
+
+    def prune(self, best_step: int | None) -> None:
+        """Remove all complete checkpoints but the newest two and the best."""
+        for step in self.steps()[:-_KEPT]:
+            if step != best_step:
+                storage.remove_tree(self.checkpoint(step) / storage.MANIFEST)  # from here on it does not exist
+                storage.remove_tree(self.checkpoint(step))
+
+
+def find_checkpoint(path: Path, which: str = "best") -> Path:
+    """The checkpoint directory that a run directory (or a checkpoint directory itself) and `which` mean.
+
+    Args:
+        which: "best", "last", or a step number.
+
+    Raises:
+        UsageError: there is none.
+        CheckpointError: best.json or last.json is damaged.
+    """
+    if (path / storage.MANIFEST).is_file() or (path / "model.json").is_file():
+        return path
+    run = RunDirectory(path)
+    steps = run.steps()
+    if not steps:
+        raise UsageError(f"{path} holds no checkpoint", "train first with `charlm train`")
+    if which.isascii() and which.isdigit():
+        step = int(which)
+    elif which in ("best", "last"):
+        step = steps[-1] if which == "last" else _best_step(path, steps)
+    else:
+        raise UsageError(f"there is no checkpoint {which!r}", "give best, last, or a step")
+    if step not in steps:
+        raise UsageError(f"{path} has no checkpoint of step {step}", f"it has {', '.join(map(str, steps))}")
+    return run.checkpoint(step)
+
+
+def _best_step(root: Path, steps: list[int]) -> int:
+    path = root / "best.json"
+    if not path.is_file():
+        return steps[-1]
+    try:
+        return int(storage.read_json(path)["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged", "delete it, or use --checkpoint last") from error
+
+
+def _logged_step(line: str) -> int | None:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return None

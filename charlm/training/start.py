@@ -1,0 +1,41 @@
+"""Opening a run directory: a new run, an unfinished one that goes on, or one made with other settings."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from charlm import storage
+from charlm.errors import DataError, SettingsError
+from charlm.training.run import EXPERIMENT_FILE, RunDirectory
+
+Changes = Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]]
+
+
+def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bool, overwrite: bool) -> None:
+    """Make `run` ready for training with `experiment` (TOML). The caller holds the directory's lock.
+
+    Raises:
+        SettingsError: the directory holds a run with other settings, or something else; names the difference.
+        DataError: its experiment.toml is damaged.
+    """
+    cure = "choose another --out, or add --overwrite"
+    contents = [path.name for path in run.root.iterdir() if not path.name.startswith(".")]
+    if overwrite and EXPERIMENT_FILE in contents:
+        for name in sorted(contents, key=lambda name: name == EXPERIMENT_FILE):
+            storage.remove_tree(run.root / name)
+        contents = []
+    if contents:
+        if EXPERIMENT_FILE not in contents:
+            raise SettingsError(f"{run.root} exists and holds no run", "choose another --out")
+        if not resume:
+            raise SettingsError(f"{run.root} holds a run already, and --resume is never", cure)
+        try:
+            before = tomllib.loads(run.experiment.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise DataError(f"{run.experiment} is damaged: {error}", cure) from error
+        changed = changes(before, tomllib.loads(experiment))
+        if changed:
+            raise SettingsError(f"{run.root} was trained with other settings ({'; '.join(changed)})", cure)
+        if run.experiment.read_text(encoding="utf-8") == experiment:
+            return
+    storage.write_text(run.experiment, experiment)

@@ -1,0 +1,36 @@
+"""Text as its UTF-8 bytes: ids 0..255 are the bytes, 256 is <eod>."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from charlm.errors import DataError
+from charlm.vocab.base import ByteAwareDecoder, IntArray, StreamDecoder, Vocab, code_points
+
+
+class ByteVocab(Vocab):
+    """Nothing is learned, nothing is unknown."""
+
+    type: ClassVar[str] = "byte"
+    size = 257
+    eod_id = 256
+
+    def encode(self, text: str) -> IntArray:
+        try:
+            return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+        except UnicodeEncodeError:
+            code_points(text)  # raises with the place
+            raise DataError("text that is no Unicode", "mend the text's encoding") from None
+
+    def stream_decoder(self) -> StreamDecoder:
+        return ByteAwareDecoder({byte: bytes([byte]) for byte in range(256)}, [""] * self.size)
+
+    def symbol(self, token: int) -> str:
+        return "<eod>" if token == self.eod_id else f"<0x{token:02X}>"
+
+    def to_json(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "ByteVocab":
+        return cls()

@@ -1,0 +1,53 @@
+"""Where things are in the folder a user works in: corpora in data/, runs in runs/, and the last of each by default.
+
+--data ltg, --data data/ltg      -> data/ltg             nothing -> what data/current.json remembers
+RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing -> what runs/current.json remembers
+"""
+
+import os
+from pathlib import Path
+
+from charlm import storage
+from charlm.errors import UsageError
+
+DATA = Path("data")
+RUNS = Path("runs")
+_CURRENT = "current.json"
+
+
+def locate(root: Path, given: str | None, what: str, cure: str) -> Path:
+    """The directory that a path, a name below `root`, or nothing at all (the current one) means.
+
+    Raises:
+        UsageError: it does not exist.
+    """
+    if given is None:
+        return _current(root, what, cure)
+    for path in (Path(given), root / given):
+        if path.is_dir():
+            return path
+    raise UsageError(f"there is no {what} {given!r}", _known(root) or cure)
+
+
+def remember(root: Path, directory: Path) -> None:
+    """Make `directory` the default of later commands run in this folder."""
+    storage.make_directory(root)
+    storage.write_json(root / _CURRENT, {"path": os.path.relpath(directory)})
+
+
+def _current(root: Path, what: str, cure: str) -> Path:
+    path = root / _CURRENT
+    if not path.is_file():
+        raise UsageError(f"there is no {what} yet", cure)
+    try:
+        current = Path(str(storage.read_json(path)["path"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged", f"name the {what} on the command line") from error
+    if not current.is_dir():
+        raise UsageError(f"the last {what}, {current}, is gone", _known(root) or cure)
+    return current
+
+
+def _known(root: Path) -> str:
+    names = sorted(path.name for path in root.glob("[!.]*") if path.is_dir())
+    return f"there are {', '.join(names)}" if names else ""
