@@ -329,5 +329,5 @@ def _figure(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:,.4f}"
+        return f"{value:g}" if value.is_integer() else f"{value:,.4f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -37,9 +37,7 @@ def run_demo(started: float, say: Callable[[str], None]) -> dict[str, Any]:
     with evaluating(quiet=False) as on_progress:
         score = evaluate_run(str(run), "best", str(data), "test", None, "fp32", "auto", on_progress)
     xz = xz_conditional(_text(data, "train"), _text(data, "test"))
-    say(
-        f"    {score['bits_per_character']:.4f} bits per character on the test split, {score['perplexity']:.3f} perplexity"
-    )
+    say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
     say(f"    {xz.bits_per_character:.4f} bits per character: xz -9e, given the training text")
     say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
     text = _PROMPT + "".join(sample_run(str(run), "best", _PROMPT, _LENGTH, Temperature(0.7), 0, "auto"))

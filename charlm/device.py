@@ -9,7 +9,7 @@ import torch
 from charlm.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["fp32", "bf16"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -41,13 +41,13 @@ def has_fast_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and cpu_has_bf16()
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+def resolve_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
     """`auto` is bf16 where the hardware is fast at it, fp32 elsewhere."""
     if precision == "auto":
         return "bf16" if has_fast_bf16(device) else "fp32"
     return precision
 
 
-def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> contextlib.AbstractContextManager[Any]:
+def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """A context in which matrix products run in bf16 (or, for fp32, one that does nothing)."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()

@@ -6,26 +6,27 @@ plan_training -> describe (--dry-run) | run_training          evaluate_run      
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
+from charlm.data.batches import fit_batches
 from charlm.data.corpus import Corpus, open_corpus
-from charlm.device import choose_device, resolve_precision
+from charlm.device import Precision, choose_device, resolve_precision
 from charlm.errors import DataError, UsageError
 from charlm.evaluation.evaluate import evaluate
 from charlm.experiment import Experiment, changes, check_corpus, load_experiment
 from charlm.nn.model import build_model
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import generate
-from charlm.settings import Layer, place, stack, to_toml
+from charlm.settings import Layer, freeze_lists, place, stack, to_toml
 from charlm.storage import DirectoryLock, check_writable
 from charlm.training.logs import Console
 from charlm.training.run import RunDirectory, find_checkpoint
 from charlm.training.start import open_run
-from charlm.training.trainer import Trainer, fit_batches
+from charlm.training.trainer import Trainer
 
 _ASSUMED_VOCABULARY = 512
 _PREPARE = "make one with `charlm prepare`"
@@ -50,7 +51,7 @@ def plan_training(
     corpus = _find_corpus(layer, experiment, data, need_corpus=need_corpus)
     if corpus is not None:
         check_corpus(layer, corpus.card["settings"], corpus.directory)
-        supplied = place("corpus", corpus.card["settings"], f"{corpus.directory}")
+        supplied = place("corpus", freeze_lists(corpus.card["settings"]), f"{corpus.directory}")
         experiment = load_experiment(stack([layer, supplied]))
     name = f"{Path(config).stem}-{corpus.name if corpus else 'CORPUS'}"
     run = RunDirectory(out or workspace.RUNS / name)
@@ -87,7 +88,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     }
     rows = training.batch_size
     if plan.corpus is not None:
-        batches = fit_batches(plan.corpus.open("train"), training)
+        batches = fit_batches(plan.corpus.open("train"), training.batch_size, training.seq_len, training.seed)
         rows = batches.batch_size
         description["steps_per_epoch"] = batches.steps_per_epoch
     tokens = rows * training.seq_len
@@ -131,7 +132,7 @@ def evaluate_run(
     data: str | None,
     split: str,
     streams: int | None,
-    precision: Literal["fp32", "bf16"],
+    precision: Precision,
     device: str,
     on_progress: Callable[[int, int], None],
 ) -> dict[str, Any]:

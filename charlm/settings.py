@@ -169,7 +169,7 @@ def freeze_lists(value: Any) -> Any:
 
 
 def _key_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    """Dotted key -> "file:line", by reading table headers and `key =` lines (multi-line strings may add harmless ones)."""
+    """Dotted key -> "file:line", from table headers and `key =` lines (a multi-line string may add harmless ones)."""
     table = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
@@ -184,10 +184,9 @@ def _located(kind: type[Settings], layer: Layer, error: ValidationError) -> Sett
     problem = error.errors(include_url=False)[0]
     keys, owner = _resolve(kind, problem["loc"])
     key = ".".join(keys)
-    origin = next(
-        (layer.places[".".join(keys[:n])] for n in range(len(keys), 0, -1) if ".".join(keys[:n]) in layer.places), ""
-    )
-    where = f"{origin}: " if origin and not origin.startswith("--") else (f"{origin}: " if origin else "")
+    prefixes = (".".join(keys[:length]) for length in range(len(keys), 0, -1))
+    origin = next((layer.places[prefix] for prefix in prefixes if prefix in layer.places), "")
+    where = f"{origin}: " if origin else ""
     context = problem.get("ctx", {})
     if problem["type"] == "extra_forbidden":
         names = list(owner.model_fields) if owner else []

@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.owner.script.popleft() if self.owner.script else serve
         fault(self)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
         pass
 
     @property

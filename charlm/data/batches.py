@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from charlm.data.store import TokenStream
+from charlm.errors import DataError
 from charlm.nn.head import IGNORED
 
 
@@ -82,3 +83,15 @@ class Batches:
         if len(ids) <= length:
             ids = np.concatenate([ids, self.stream.tokens[1 : length + 2 - len(ids)].astype(np.int64)])
         return ids
+
+
+def fit_batches(stream: TokenStream, batch_size: int, seq_len: int, seed: int) -> Batches:
+    """The batches of a split; fewer rows than `batch_size` where the text does not fill one chunk of each.
+
+    Raises:
+        DataError: there is nothing to predict.
+    """
+    if stream.num_predictions < 2:
+        raise DataError(f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; 3 are the least")
+    rows = max(1, min(batch_size, stream.num_predictions // seq_len))
+    return Batches(stream, rows, seq_len, seed)

@@ -87,6 +87,14 @@ def _header(id_type: np.dtype[Any], size: int) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
 
 
+def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:
+    """How often each id is predicted, in bounded memory."""
+    counts = np.zeros(vocab_size, dtype=np.int64)
+    for start in range(1, len(stream.tokens), 1 << 24):
+        counts += np.bincount(stream.tokens[start : start + (1 << 24)], minlength=vocab_size)
+    return counts
+
+
 def read_stream(directory: Path, split: str, vocab: Vocab) -> TokenStream:
     """Open one split.
 

@@ -11,14 +11,13 @@ B lanes, T time.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import numpy as np
 import torch
 
 from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
-from charlm.device import autocast
+from charlm.device import Precision, autocast
 from charlm.evaluation.score import Score
 from charlm.nn.head import IGNORED
 from charlm.nn.model import LanguageModel
@@ -42,7 +41,7 @@ def evaluate(
     *,
     streams: int | None = None,
     device: torch.device,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     on_progress: Callable[[int], None] | None = None,
 ) -> Score:
     """Score `stream`. `on_progress` gets the number of tokens scored by each chunk; it may raise to stop."""

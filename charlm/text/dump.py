@@ -111,7 +111,7 @@ class Dump:
     def _parse(self, on_bytes: Callable[[int], None] | None) -> Iterator[Element]:
         """Each finished `siteinfo` and `page`; emptied and dropped when the next one is asked for."""
         tags = tuple(f"{{*}}{name}" for name in ("mediawiki", "siteinfo", "page", "revision"))
-        # There is no DOCTYPE, so no entity is declared: "internal" makes an undeclared one an error (False: a silent end).
+        # No DOCTYPE, so no entities: "internal" makes an undeclared one an error; False ends the text there in silence.
         parser = etree.XMLPullParser(
             ("start", "end", "comment"), tag=tags, resolve_entities="internal", no_network=True, huge_tree=True
         )

@@ -114,7 +114,7 @@ def _ship(arguments: Arguments) -> str:
 
 
 def _table_of_templates() -> dict[str, Renderer]:
-    first, second = _argument("1", "text", "quote"), _argument("2", "1")
+    first, second = _argument("1", "text", "quote"), _argument("2", "text")
     last: Renderer = lambda arguments: (_positional(arguments) or [""])[-1]  # noqa: E731
     joined: Renderer = lambda arguments: "".join(_positional(arguments))  # noqa: E731
     table = {name.replace("_", " "): first for name in _FIRST.split()}

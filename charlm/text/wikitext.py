@@ -12,6 +12,7 @@ no-break spaces spaces. Every pass is linear in the text's length, whatever the 
 
 import html
 import re
+from html.entities import html5
 
 from charlm.text.namespaces import INTERLANGUAGE
 from charlm.text.templates import is_shown, render, template_name
@@ -22,7 +23,7 @@ _DROPPED_TAGS = (
     "templatedata", "templatestyles", "imagemap", "inputbox", "categorytree", "includeonly", "indicator",
 )  # fmt: skip
 _ASIDE = re.compile(rf"<(?:!--|({'|'.join((*_LITERAL_TAGS, *_DROPPED_TAGS))})(?=[\s/>])([^<>]*)>)", re.IGNORECASE)
-_BRACKET = re.compile(r"\{\{+|\}\}+|\[\[|\]\]|\{\|(?!\})|\|\}(?!\}(?!\}))|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
+_BRACKET = re.compile(r"\{\{+|\}\}+|\[\[|\]\]|\{\|(?!\})|\n[ \t]*+\|\}(?!\}(?!\}))|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)([^\[\]|]*+)(\|?)")
 _UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
@@ -121,7 +122,7 @@ def _matching_brackets(text: str) -> list[tuple[int, int, str]]:
 
     for found in _BRACKET.finditer(text):
         bracket, start, end = found[0], found.start(), found.end()
-        if bracket in ("{|", "|}") and not _starts_line(text, start):
+        if bracket == "{|" and not _starts_line(text, start):
             continue
         if bracket[-1] == "{":
             stack.append([0, start, end - start])
@@ -262,7 +263,12 @@ def _strip_quotes(line: str) -> str:
 
 
 def _decode_entities(text: str) -> str:
-    return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+    return _ENTITY.sub(_decode_entity, text) if "&" in text else text
+
+
+def _decode_entity(found: re.Match[str]) -> str:
+    entity = found[0]
+    return html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)
 
 
 def _mend(text: str) -> str:
@@ -286,12 +292,14 @@ def _lay_out(text: str) -> str:
         line = raw.strip()
         if line and line[0] in "*#:;":
             body = line.lstrip("*#:; \u3000")
+            if not body:
+                continue
             marker = line[: len(line) - len(body)].rstrip()[-1]
-            line = f"- {body}" if marker in "*#" and body else body
+            line = f"- {body}" if marker in "*#" else body
         if line.startswith(_GAP_STARTS):
             line = _GAP_FIRST.sub(r"\1", line)
         if line.startswith(("|", "{|")) or not _WORD.search(line):
-            if not line and kept and kept[-1]:
+            if kept and kept[-1] and (not line or line.startswith(("----", "|", "{|"))):
                 kept.append("")
             continue
         level = _heading_level(line)

@@ -1,35 +1,36 @@
 """Training: truncated back-propagation through time with carried state, from nothing or from the last checkpoint.
 
-    batch(step) ──> forward ──> nats ──> backward ──> clip ──> optimizer ──> step + 1
-                       └── carried state, detached            every so often: log, validate, save
+    budget left? ──> batch(step) ──> learner.update ──> step + 1 ──> every so often: log, validate, save
+                                                             └── a signal: save and stop
 
-Everything a step depends on (weights, optimizer, carried state, batch number) is in the checkpoint, and masks are drawn
-from (seed, step), so an interrupted run goes on as if it had not been interrupted.
+Everything a step depends on (weights, optimizer, carried state, batch number) is in the checkpoint, so an interrupted
+run goes on as if it had not been interrupted.
 """
 
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from charlm import storage
 from charlm.checkpoint import TrainingState, load_model, load_training, save_checkpoint
-from charlm.data.batches import Batch, Batches
+from charlm.data.batches import fit_batches
 from charlm.data.corpus import Corpus
-from charlm.data.store import TokenStream
-from charlm.device import autocast, resolve_precision
-from charlm.errors import CheckpointError, DataError, DivergedError, OutOfMemoryError, StoppedError, StorageError
+from charlm.data.store import count_ids
+from charlm.errors import (
+    CheckpointError,
+    DataError,
+    DivergedError,
+    OutOfMemoryError,
+    StoppedError,
+    StorageError,
+)
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
-from charlm.nn.head import IGNORED
-from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.nn.state import State, detach, reset_rows
+from charlm.training.learner import Learner, Update
 from charlm.training.logs import Console, Figures
 from charlm.training.run import RunDirectory
 from charlm.training.settings import TrainingSettings
@@ -51,10 +52,6 @@ class Outcome:
     best_step: int
     best_bits_per_character: float | None
     already_finished: bool = False
-
-
-class _StopValidationError(Exception):
-    """A signal came during a validation; its result is not needed."""
 
 
 class Trainer:
@@ -79,62 +76,53 @@ class Trainer:
         self._settings = settings
         self._corpus = corpus
         self._run = run
-        self._device = device
         self._console = console
         self._started = started
-        self._precision: Literal["fp32", "bf16"] = resolve_precision(settings.precision, device)
-        self._train = corpus.open("train")
+        train = corpus.open("train")
         self._valid = corpus.open("valid").head(settings.validation_tokens)
-        self._batches = fit_batches(self._train, settings)
+        self._batches = fit_batches(train, settings.batch_size, settings.seq_len, settings.seed)
         if self._batches.batch_size < settings.batch_size:
             console.note(
                 f"the training text fills {self._batches.batch_size} rows of {settings.seq_len}, not"
                 f" {settings.batch_size}: using a batch of {self._batches.batch_size}"
             )
-        self._tokens_per_character = self._train.num_predictions / max(1, self._train.count("characters"))
+        self._tokens_per_character = train.num_predictions / max(1, train.count("characters"))
         self._step = 0
         self._tokens = 0
         self._seconds_before = 0.0
         self._best: dict[str, Any] | None = None
         self._bad_steps = 0
         self._failed_saves = 0
-        self._carried: State | None = None
-        self._model, self._optimizer = self._build()
+        if run.steps():
+            self._learner = self._resume(device)
+        else:
+            torch.manual_seed(settings.seed)
+            model = model_settings.build(corpus.vocab.size)
+            model.head.set_frequencies(torch.from_numpy(count_ids(train, corpus.vocab.size)))
+            self._learner = Learner(model.to(device), settings, device)
 
-    def _build(self) -> tuple[LanguageModel, torch.optim.Optimizer]:
-        steps = self._run.steps()
-        if steps:
-            return self._resume(self._run.checkpoint(steps[-1]))
-        torch.manual_seed(self._settings.seed)
-        model = self._model_settings.build(self._corpus.vocab.size)
-        model.head.set_frequencies(count_ids(self._train, self._corpus.vocab.size))
-        model.to(self._device)
-        return model, self._settings.optimizer.build(model)
-
-    def _resume(self, directory: Path) -> tuple[LanguageModel, torch.optim.Optimizer]:
-        loaded = load_model(directory, self._device)
+    def _resume(self, device: torch.device) -> Learner:
+        directory = self._run.checkpoint(self._run.steps()[-1])
+        loaded = load_model(directory, device)
         training = load_training(directory)
-        facts, tensors = training.facts, training.tensors
+        facts = training.facts
         if facts.get("corpus") != self._corpus.fingerprint:
             raise DataError(
                 f"{self._corpus.directory} is not the corpus of {self._run.root}: its fingerprint differs",
                 "restore that corpus, or train anew with another --out",
             )
-        optimizer = self._settings.optimizer.build(loaded.model)
+        learner = Learner(loaded.model, self._settings, device)
         try:
-            _load_optimizer(optimizer, loaded.model, tensors)
-            torch.set_rng_state(tensors["rng"])
+            learner.load_tensors(training.tensors)
             self._step, self._tokens = int(facts["step"]), int(facts["tokens"])
             self._seconds_before, self._best = float(facts["seconds"]), facts["best"]
-            carried = [tensors[f"state.{index}"].to(self._device) for index in range(int(facts["num_state"]))]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
             ) from error
-        self._carried = tuple(carried) if carried else None
         self._run.cut_metrics(self._step)
         self._mark()
-        return loaded.model, optimizer
+        return learner
 
     # ---- the loop
 
@@ -161,70 +149,44 @@ class Trainer:
                 raise OutOfMemoryError(
                     f"a batch of {rows} does not fit into memory", f"try --set training.batch_size={max(1, rows // 2)}"
                 ) from error
-            return self._outcome()
+        return self._outcome()
 
     def _loop(self, stop: StopSignal) -> None:
         settings = self._settings
         last_save = time.monotonic()
         window = _Window()
-        self._model.train()
-        while self._progress() < 1:
-            nats, tokens, norm = self._train_step()
-            window.add(nats, tokens)
+        self._learner.model.train()
+        while (progress := self._progress()) < 1:
+            update = self._learner.update(self._batches.batch(self._step), self._step, progress)
             self._step += 1
-            self._tokens += tokens
+            self._tokens += update.tokens
+            self._count_bad_steps(update)
+            window.add(update)
             if self._step % settings.log_interval == 0 or self._step <= 3:
-                self._log(window, norm)
+                self._log(window, update.gradient_norm)
                 window = _Window()
             if stop.received is not None:
-                self._save(final=True)
-                self._raise_stopped(stop.received)
+                self._save_and_stop(stop.received)
             if self._step % settings.validation_interval == 0:
-                self._validate_and_save(stop, final=False)
+                self._validate(stop)
+                self._save(final=False)
                 last_save = time.monotonic()
+                window = _Window()
             elif time.monotonic() - last_save >= 60 * settings.checkpoint_minutes:
                 self._save(final=False)
                 last_save = time.monotonic()
-        if self._best is None or self._best["validated"] < self._step or self._step not in self._run.steps():
-            self._validate_and_save(stop, final=True)
+        if self._best is None or self._best["validated"] < self._step:
+            self._validate(stop)
+        self._save(final=True)
 
-    def _train_step(self) -> tuple[float, int, float]:
-        """One update; (nats, scored tokens, gradient norm). An update that is not finite is not made."""
-        model, settings = self._model, self._settings
-        inputs_BT, targets_BT, reset_B = self._to_device(self._batches.batch(self._step))
-        fresh = model.initial_state(len(inputs_BT))
-        state = fresh if self._carried is None else reset_rows(self._carried, fresh, reset_B)
-        model.masks.seed(settings.seed, self._step)
-        with autocast(self._precision, self._device):
-            features_BTH, after = model(inputs_BT, state)
-            nats = model.head.nll(features_BTH, targets_BT).sum()
-        tokens = int((targets_BT != IGNORED).sum())
-        (nats / max(1, tokens)).backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf).item()
-        scale = settings.schedule.scale(self._step, self._progress())
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.optimizer.lr * scale
-        if math.isfinite(norm) and math.isfinite(nats.item()):
-            self._optimizer.step()
-            self._carried = detach(after)
-            self._bad_steps = 0
-        else:
-            self._skip_bad_step()
-        self._optimizer.zero_grad(set_to_none=True)
-        return nats.item(), tokens, norm
-
-    def _to_device(self, batch: Batch) -> Batch:
-        return Batch(*(tensor.to(self._device) for tensor in batch))
-
-    def _skip_bad_step(self) -> None:
-        self._bad_steps += 1
-        self._carried = None
+    def _count_bad_steps(self, update: Update) -> None:
+        self._bad_steps = 0 if update.applied else self._bad_steps + 1
+        if update.applied:
+            return
         self._console.note(f"step {self._step:,}: the loss or its gradient is not finite; the update is skipped")
         if self._bad_steps >= _MAX_BAD_STEPS:
             steps = self._run.steps()
-            good = (
-                f"the last good checkpoint is {self._run.checkpoint(steps[-1])}" if steps else "nothing was saved yet"
-            )
+            good = f"the last good checkpoint is {self._run.checkpoint(steps[-1])}" if steps else "none was saved yet"
             raise DivergedError(
                 f"training diverged: {_MAX_BAD_STEPS} steps in a row were not finite ({good})",
                 "lower training.optimizer.lr or training.clip_norm, and train anew",
@@ -256,31 +218,24 @@ class Trainer:
             "nats_per_token": _finite(nats_per_token),
             "bits_per_character": _finite(bits_per_character),
             "characters_per_second": round(rate, 1),
-            "lr": self._optimizer.param_groups[0]["lr"],
+            "lr": self._learner.lr,
             "gradient_norm": _finite(norm),
         }
         self._run.log(entry)
         progress = self._progress()
-        spent = time.monotonic() - self._started
-        left = None if progress <= 0 else max(0.0, (spent + self._seconds_before) * (1 / progress - 1))
+        left = None if progress <= 0 else max(0.0, self._seconds * (1 / progress - 1))
         self._console.figures(Figures(self._step, progress, nats_per_token, bits_per_character, rate, left))
 
-    def _validate_and_save(self, stop: StopSignal, *, final: bool) -> None:
+    def _validate(self, stop: StopSignal) -> None:
         def check(_: int) -> None:
             if stop.received is not None:
-                raise _StopValidationError
+                self._save_and_stop(stop.received)
 
-        try:
-            score = evaluate(
-                self._model, self._valid, device=self._device, precision=self._precision, on_progress=check
-            )
-        except _StopValidationError:
-            assert stop.received is not None
-            self._save(final=True)
-            self._raise_stopped(stop.received)
-            return
+        learner = self._learner
+        score = evaluate(
+            learner.model, self._valid, device=learner.device, precision=learner.precision, on_progress=check
+        )
         self._record(score)
-        self._save(final=final)
 
     def _record(self, score: Score) -> None:
         self._run.log({"kind": "valid", "step": self._step, "seconds": round(self._seconds, 3), **score.to_json()})
@@ -296,8 +251,18 @@ class Trainer:
 
     # ---- what is kept
 
+    def _save_and_stop(self, signal_number: int) -> None:
+        self._save(final=True)
+        raise StoppedError(
+            signal_number,
+            f"stopped at step {self._step:,}, saved in {self._run.root}",
+            "the same command goes on from there",
+        )
+
     def _save(self, *, final: bool) -> None:
         """Write a checkpoint. A full disk is met by trying again at the next interval, three times in all."""
+        if self._step in self._run.steps():
+            return
         try:
             self._write_checkpoint()
             self._failed_saves = 0
@@ -310,32 +275,23 @@ class Trainer:
             self._console.note(f"no checkpoint at step {self._step:,}: {error.what}; the next interval tries again")
 
     def _write_checkpoint(self) -> None:
-        directory = self._run.checkpoint(self._step)
-        if self._step in self._run.steps():
-            return
-        state = self._carried or ()
         facts = {
             "step": self._step,
             "tokens": self._tokens,
             "seconds": self._seconds,
             "best": self._best,
             "corpus": self._corpus.fingerprint,
-            "batch_size": self._batches.batch_size,
-            "num_state": len(state),
+            "cursor": {"batch": self._step, "batch_size": self._batches.batch_size, "seq_len": self._batches.seq_len},
         }
-        tensors = {f"state.{index}": tensor for index, tensor in enumerate(state)} | {"rng": torch.get_rng_state()}
+        trained_on = {"corpus": self._corpus.name, "fingerprint": self._corpus.fingerprint}
+        directory = self._run.checkpoint(self._step)
         save_checkpoint(
             directory,
-            model=self._model,
+            model=self._learner.model,
             settings=self._model_settings,
             vocab=self._corpus.vocab,
-            trained_on={
-                "corpus": self._corpus.name,
-                "fingerprint": self._corpus.fingerprint,
-                "step": self._step,
-                "tokens": self._tokens,
-            },
-            training=TrainingState(facts, tensors | _dump_optimizer(self._optimizer, self._model)),
+            trained_on={**trained_on, "step": self._step, "tokens": self._tokens},
+            training=TrainingState(facts, self._learner.tensors()),
         )
         storage.verify_manifest(directory, "check the disk")
         if self._run.metrics.exists():
@@ -349,11 +305,6 @@ class Trainer:
             best = {"checkpoint": self._run.checkpoint(self._best["step"]).name, **self._best}
             self._run.mark("best", best)
 
-    def _raise_stopped(self, number: int) -> None:
-        raise StoppedError(
-            number, f"stopped at step {self._step:,}, saved in {self._run.root}", "the same command goes on from there"
-        )
-
     def _outcome(self, *, already_finished: bool = False) -> Outcome:
         best = self._best or {"step": self._step, "bits_per_character": None}
         return Outcome(
@@ -361,31 +312,11 @@ class Trainer:
             self._tokens,
             self._epochs,
             self._seconds_before if already_finished else self._seconds,
-            self._model.num_parameters,
+            self._learner.model.num_parameters,
             best["step"],
             best["bits_per_character"],
             already_finished,
         )
-
-
-def fit_batches(stream: TokenStream, settings: TrainingSettings) -> Batches:
-    """The batches of the training split; fewer rows where the text does not fill one chunk of each.
-
-    Raises:
-        DataError: there is nothing to predict.
-    """
-    if stream.num_predictions < 2:
-        raise DataError(f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; 3 are the least")
-    rows = max(1, min(settings.batch_size, stream.num_predictions // settings.seq_len))
-    return Batches(stream, rows, settings.seq_len, settings.seed)
-
-
-def count_ids(stream: TokenStream, vocab_size: int) -> Tensor:
-    """How often each id is a target, in bounded memory."""
-    counts = np.zeros(vocab_size, dtype=np.int64)
-    for start in range(1, len(stream.tokens), 1 << 24):
-        counts += np.bincount(stream.tokens[start : start + (1 << 24)], minlength=vocab_size)
-    return torch.from_numpy(counts)
 
 
 class _Window:
@@ -396,40 +327,19 @@ class _Window:
         self.tokens = 0
         self._start = time.monotonic()
 
-    def add(self, nats: float, tokens: int) -> None:
-        self.nats += nats
-        self.tokens += tokens
+    def add(self, update: Update) -> None:
+        self.nats += update.nats
+        self.tokens += update.tokens
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._start
 
 
-def _dump_optimizer(optimizer: torch.optim.Optimizer, model: LanguageModel) -> dict[str, Tensor]:
-    return {
-        f"optimizer.{name}.{key}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-    }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, model: LanguageModel, tensors: dict[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
-        prefix = f"optimizer.{name}."
-        for key, value in tensors.items():
-            if key.startswith(prefix):
-                on_device = value if key.endswith(".step") else value.to(parameter.device)
-                optimizer.state[parameter][key.removeprefix(prefix)] = on_device
-
-
 def _is_out_of_memory(error: Exception) -> bool:
     """The ways in which torch says so; its CPU allocator has no exception of its own."""
-    text = str(error)
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or "not enough memory" in text
-        or "can't allocate" in text
-    )
+    phrases = ("not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(phrase in str(error) for phrase in phrases)
 
 
 def _finite(value: float) -> float | None:

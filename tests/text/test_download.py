@@ -58,8 +58,8 @@ def fetch(
     progress: list[int] = []
     patience = (waits if waits is not None else Waits()).patience(stall=stall)
     download(
-        [server.url(path)], target, size=size, sha1=sha1, md5=md5, user_agent="charlm/test", on_progress=progress.append,
-        patience=patience,
+        [server.url(path)], target, size=size, sha1=sha1, md5=md5, user_agent="charlm/test",
+        on_progress=progress.append, patience=patience,
     )  # fmt: skip
     return progress
 
@@ -97,7 +97,7 @@ def test_resumes_where_it_broke_off(server: FaultServer, tmp_path: Path) -> None
 def test_gives_up_after_five_waits_and_goes_on_the_next_time(server: FaultServer, tmp_path: Path) -> None:
     waits = Waits()
     server.script += [drop_after(20_000) for _ in range(6)]
-    with pytest.raises(NetworkError, match="broke off|Incomplete|reset|RemoteDisconnected"):
+    with pytest.raises(NetworkError, match=r"broke off|Incomplete|reset|RemoteDisconnected"):
         fetch(server, tmp_path / "f.bz2", waits)
     assert waits == [1, 2, 4, 8, 16]
     assert not (tmp_path / "f.bz2").exists()
@@ -125,8 +125,8 @@ def test_long_files_may_break_off_more_than_five_times(server: FaultServer, tmp_
         answer(206, CONTENT[:7]),
     ],
 )
-def test_a_range_that_is_not_honoured_starts_again(server: FaultServer, tmp_path: Path, fault: object) -> None:
-    server.script += [drop_after(90_000), fault]  # pyright: ignore[reportArgumentType]
+def test_a_range_that_is_not_honoured_starts_again(server: FaultServer, tmp_path: Path, fault: Fault) -> None:
+    server.script += [drop_after(90_000), fault]
     fetch(server, tmp_path / "f.bz2")
     assert_whole(tmp_path / "f.bz2")
 

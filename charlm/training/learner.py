@@ -1,0 +1,91 @@
+"""One update: the model, its optimizer and the carried state, and everything of them that a resumed run needs.
+
+    batch ──forward──> nats ──backward──> clip ──optimizer──> weights
+               └── state, detached, for the next batch
+
+Masks are drawn from (seed, step), so an update is a pure function of what `tensors()` holds and the batch.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from charlm.data.batches import Batch
+from charlm.device import Precision, autocast, resolve_precision
+from charlm.nn.head import IGNORED
+from charlm.nn.model import LanguageModel
+from charlm.nn.state import State, detach, reset_rows
+from charlm.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one batch cost: nats over its scored tokens, the gradient's norm before clipping, whether it was applied."""
+
+    nats: float
+    tokens: int
+    gradient_norm: float
+    applied: bool
+
+
+class Learner:
+    """A model in training on one device."""
+
+    def __init__(self, model: LanguageModel, settings: TrainingSettings, device: torch.device) -> None:
+        self.model = model
+        self.device = device
+        self.precision: Precision = resolve_precision(settings.precision, device)
+        self._settings = settings
+        self._optimizer = settings.optimizer.build(model)
+        self._carried: State | None = None
+        self.lr = 0.0
+
+    def update(self, batch: Batch, step: int, progress: float) -> Update:
+        """Learn from one batch. A loss or gradient that is not finite changes nothing, and the next rows start afresh.
+
+        Args:
+            step: number of the update, from 0.
+            progress: share of the budget that is spent, for the schedule.
+        """
+        settings, model = self._settings, self.model
+        inputs_BT, targets_BT, reset_B = (tensor.to(self.device) for tensor in batch)
+        fresh = model.initial_state(len(inputs_BT))
+        state = fresh if self._carried is None else reset_rows(self._carried, fresh, reset_B)
+        model.masks.seed(settings.seed, step)
+        with autocast(self.precision, self.device):
+            features_BTH, after = model(inputs_BT, state)
+            nats = model.head.nll(features_BTH, targets_BT).sum()
+        tokens = int((batch.targets_BT != IGNORED).sum())
+        (nats / max(1, tokens)).backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf).item()
+        applied = math.isfinite(norm) and math.isfinite(nats.item())
+        if applied:
+            self.lr = settings.optimizer.lr * settings.schedule.scale(step, progress)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.lr
+            self._optimizer.step()
+        self._carried = detach(after) if applied else None
+        self._optimizer.zero_grad(set_to_none=True)
+        return Update(nats.item(), tokens, norm, applied)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Optimizer, random generator and carried state, by name."""
+        tensors = {f"state.{index:03d}": tensor for index, tensor in enumerate(self._carried or ())}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self._optimizer.state[parameter].items():
+                tensors[f"optimizer.{name}.{key}"] = value
+        return tensors | {"rng": torch.get_rng_state()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `tensors`. KeyError or RuntimeError where they do not fit."""
+        carried = [tensors[name].to(self.device) for name in sorted(tensors) if name.startswith("state.")]
+        self._carried = tuple(carried) if carried else None
+        for name, parameter in self.model.named_parameters():
+            prefix = f"optimizer.{name}."
+            for key, value in tensors.items():
+                if key.startswith(prefix):
+                    on_device = value if key == f"{prefix}step" else value.to(parameter.device)
+                    self._optimizer.state[parameter][key.removeprefix(prefix)] = on_device
+        torch.set_rng_state(tensors["rng"])
