@@ -6,6 +6,7 @@ module that prints errors and chooses exit codes.
 
 import contextlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -14,20 +15,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from charlm import __version__
-from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, UsageError
+from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from charlm.settings import Layer
 
 _STARTED = time.monotonic()
-_BIG_DOWNLOAD = 1_000_000_000  # bytes, above which a terminal is asked
+
+
+class _ClosedPipeError(Exception):
+    """Nobody reads stdout any more."""
+
+
+class _Commands(TyperGroup):
+    """Typer would end the program itself on Ctrl-C and a closed pipe; here both reach `_exit_codes` like all errors."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise StoppedError(signal.SIGINT, "interrupted", "run the same command again") from error
+        except BrokenPipeError as error:
+            raise _ClosedPipeError from error
+
 
 app = typer.Typer(
     name="charlm",
+    cls=_Commands,
     help="Character-level language models: from any Wikipedia to honestly measured text.",
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -41,18 +59,19 @@ SetOption = Annotated[
 DataOption = Annotated[
     str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the last one if left out.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
 RunArgument = Annotated[
     str | None,
     typer.Argument(metavar="[RUN]", help="A run, by name or directory, or a checkpoint; the last if left out."),
 ]
-CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="best, last, or a step.")]
+CheckpointOption = Annotated[str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback with an error; anywhere in a command.")
@@ -63,21 +82,27 @@ def root(
     if version:
         print(f"charlm {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
 def prepare(
-    source: Annotated[str | None, typer.Option("--source", help="wikipedia, text or sample.")] = None,
-    language: Annotated[str | None, typer.Option("--language", help="Wikipedia's language code, such as ru.")] = None,
-    wiki: Annotated[
-        str | None, typer.Option("--wiki", help="A wiki by its database name, such as ruwikisource.")
+    source: Annotated[str | None, typer.Option("--source", metavar="KIND", help="wikipedia, text or sample.")] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", metavar="CODE", help="Wikipedia's language code, such as ru.")
     ] = None,
-    date: Annotated[str | None, typer.Option("--date", help="Date of the dump: latest, or YYYYMMDD.")] = None,
+    wiki: Annotated[
+        str | None, typer.Option("--wiki", metavar="NAME", help="A wiki by its database name, such as ruwikisource.")
+    ] = None,
+    date: Annotated[
+        str | None, typer.Option("--date", metavar="DATE", help="Date of the dump: latest, or YYYYMMDD.")
+    ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", metavar="PATH", help="A local dump, text file or folder (repeatable)."),
     ] = None,
-    vocab: Annotated[str | None, typer.Option("--vocab", help="char or byte.")] = None,
+    vocab: Annotated[str | None, typer.Option("--vocab", metavar="KIND", help="char or byte.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="data/NAME if left out.")] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -88,18 +113,20 @@ def prepare(
 ) -> None:
     """Read a Wikipedia dump (or plain text), clean, split, build a vocabulary, store tokens."""
     from charlm import workspace
+    from charlm.acquire import announce, fetch, open_source
     from charlm.experiment import load_experiment, read_layers
     from charlm.prepare import find_prepared
     from charlm.prepare import prepare as prepare_corpus
+    from charlm.progress import downloading, preparing
 
     flags = _flags(
         {
-            "corpus.source.type": source,
-            "corpus.source.language": language,
-            "corpus.source.wiki": wiki,
-            "corpus.source.date": date,
-            "corpus.source.input": tuple(inputs) if inputs else None,
-            "corpus.vocab.type": vocab,
+            "--source": ("corpus.source.type", source),
+            "--language": ("corpus.source.language", language),
+            "--wiki": ("corpus.source.wiki", wiki),
+            "--date": ("corpus.source.date", date),
+            "--input": ("corpus.source.input", tuple(inputs) if inputs else None),
+            "--vocab": ("corpus.vocab.type", vocab),
         }
     )
     asked = load_experiment(read_layers(config, flags, settings or ())).corpus
@@ -108,13 +135,15 @@ def prepare(
     if corpus is not None:
         _note(f"{target} is prepared already")
     elif dry_run:
-        _note(f"would write {target} from {asked.source.type} ({asked.source.name})")
+        text_source = open_source(asked, target)
+        plan = text_source.download_plan()
+        _note(announce(plan, target) if plan else f"nothing to download; the corpus would go to {target}")
         return
     else:
-        from charlm.progress import preparing
-
+        text_source = open_source(asked, target)
+        fetch(text_source, asked, target, note=_note, confirm=lambda: yes or _confirm(), show=downloading)
         with preparing() as on_progress:
-            corpus = prepare_corpus(asked, asked.source.build(), target, overwrite=overwrite, on_progress=on_progress)
+            corpus = prepare_corpus(asked, text_source, target, overwrite=overwrite, on_progress=on_progress)
     _remember(workspace.DATA, target)
     if as_json:
         _print_json({"data": str(target), **corpus.card})
@@ -133,7 +162,7 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="runs/CONFIG-CORPUS if left out.")] = None,
     settings: SetOption = None,
     resume: Annotated[
-        str, typer.Option("--resume", help="auto goes on with an unfinished run; never refuses to.")
+        str, typer.Option("--resume", metavar="HOW", help="auto goes on with an unfinished run; never refuses to.")
     ] = "auto",
     device: DeviceOption = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
@@ -170,12 +199,12 @@ def train(
 @app.command(name="eval")
 def evaluate(
     run: RunArgument = None,
-    split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "test",
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")] = "test",
     data: DataOption = None,
     streams: Annotated[
-        int | None, typer.Option("--streams", min=1, help="Parallel lanes; 1 is the definition.")
+        int | None, typer.Option("--streams", metavar="N", min=1, help="Parallel lanes; 1 is the definition.")
     ] = None,
-    precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
+    precision: Annotated[str, typer.Option("--precision", metavar="KIND", help="fp32 or bf16.")] = "fp32",
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -202,12 +231,17 @@ def evaluate(
 @app.command()
 def sample(
     run: RunArgument = None,
-    prompt: Annotated[str, typer.Option("--prompt", help="The text to go on from.")] = "",
+    prompt: Annotated[str, typer.Option("--prompt", metavar="TEXT", help="The text to go on from.")] = "",
     temperature: Annotated[
-        float, typer.Option("--temperature", help="softmax(logits / T): 0 is greedy, 1 the model's own distribution.")
+        float,
+        typer.Option(
+            "--temperature", metavar="T", help="softmax(logits / T): 0 is greedy, 1 the model's own distribution."
+        ),
     ] = 0.7,
-    length: Annotated[int, typer.Option("--length", min=0, help="Characters to write.")] = 500,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another text.")] = 0,
+    length: Annotated[int, typer.Option("--length", metavar="N", min=0, help="Characters to write.")] = 500,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Another seed, another text.")
+    ] = 0,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -216,10 +250,6 @@ def sample(
     from charlm.sampling.filters import Temperature
 
     chosen = Temperature(temperature)
-    try:
-        prompt.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UsageError("the prompt is not Unicode text", "give it in the terminal's encoding, best UTF-8") from error
     from charlm.launch import sample_run
 
     pieces = sample_run(run, checkpoint, prompt, length, chosen, seed, device)
@@ -234,24 +264,27 @@ def sample(
 
 
 @app.command()
-def demo(as_json: JsonOption = False) -> None:
+def demo(settings: SetOption = None, as_json: JsonOption = False) -> None:
     """Prepare, train, evaluate and sample on the built-in sample corpus: about two minutes."""
     from charlm.demo import run_demo
 
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        result = run_demo(_STARTED, print)
+        result = run_demo(settings or (), _STARTED, print)
     if as_json:
         _print_json(result)
 
 
 def main() -> None:
     """The `charlm` program."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name, None) is None:  # closed by the caller: the next file opened must not take its place
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
         with contextlib.suppress(AttributeError):  # not a text file of our own, as under a test runner
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _exit_codes(debug):
+        _check_unicode(arguments)
         app(arguments, prog_name="charlm", standalone_mode=False)
         sys.stdout.flush()
 
@@ -261,8 +294,8 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
     """One line on stderr and the exit code of DESIGN.md for everything that can go wrong."""
     try:
         yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter's last flush would fail again
+    except (BrokenPipeError, _ClosedPipeError):
+        _drop_output()
         sys.exit(EXIT_CLOSED_PIPE)
     except KeyboardInterrupt:
         _fail("interrupted", "run the same command again", 130, debug)
@@ -270,6 +303,11 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
         _fail(error.what, error.cure, error.exit_code, debug)
     except MemoryError:
         _fail("the memory of this machine is full", "give a smaller input, or close other programs", 5, debug)
+    except OSError as error:  # of stdout, most likely: files are written by `storage`, which raises StorageError
+        _drop_output()
+        reason = error.strerror or str(error)
+        what = f"{error.filename}: {reason}" if error.filename else f"cannot write the output: {reason}"
+        _fail(what, "check the disk, or where the output goes", 5, debug)
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
         format_message = getattr(error, "format_message", None)
         if format_message is not None:  # Typer's own usage errors
@@ -278,18 +316,33 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
         _fail(f"a bug in charlm ({kind}: {error})", "please report it, with what --debug shows", EXIT_BUG, debug)
 
 
+def _check_unicode(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"the argument {argument!r} is not Unicode text", "give it in the terminal's encoding, best UTF-8"
+            ) from error
+
+
 def _fail(what: str, cure: str, code: int, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    with contextlib.suppress(BrokenPipeError):
-        print("charlm: error: " + " ".join(f"{what}; {cure}".split()), file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(_printable("charlm: error: " + " ".join(f"{what}; {cure}".split())), file=sys.stderr)
     sys.exit(code)
 
 
-def _flags(values: dict[str, Any]) -> "list[Layer]":
+def _drop_output() -> None:
+    """Point stdout at nothing, since the interpreter's last flush would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _flags(given: dict[str, tuple[str, Any]]) -> "list[Layer]":
     from charlm.settings import place
 
-    return [place(key, value, f"--{key.rsplit('.', 1)[-1]}") for key, value in values.items() if value is not None]
+    return [place(key, value, flag) for flag, (key, value) in given.items() if value is not None]
 
 
 def _remember(root_directory: Path, directory: Path) -> None:
@@ -301,6 +354,11 @@ def _remember(root_directory: Path, directory: Path) -> None:
         _note(f"{directory} is not the default of later commands: {error.what}")
 
 
+def _confirm() -> bool:
+    """Ask a terminal; where there is none, nobody minds."""
+    return not sys.stdin.isatty() or typer.confirm("go on?", err=True)
+
+
 def _note(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -308,9 +366,14 @@ def _note(text: str) -> None:
 def _write(text: str) -> None:
     """Text as it is into a pipe; on a terminal, control characters (which could command it) are escaped."""
     if sys.stdout.isatty():
-        text = "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        text = _printable(text)
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _printable(text: str) -> str:
+    """Control characters as escapes; line feeds and tabs stay."""
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _print_json(content: dict[str, Any]) -> None:

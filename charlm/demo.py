@@ -1,13 +1,14 @@
 """`charlm demo`: the whole path on the sample corpus, in data/sample and runs/sample."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from charlm import workspace
 from charlm.data.corpus import Corpus
 from charlm.data.documents import read_parts
+from charlm.data.settings import CorpusSettings
 from charlm.evaluation.baselines import xz_conditional
 from charlm.experiment import load_experiment, read_layers
 from charlm.launch import evaluate_run, plan_training, run_training, sample_run
@@ -20,17 +21,18 @@ _PROMPT = "The "
 _LENGTH = 400
 
 
-def run_demo(started: float, say: Callable[[str], None]) -> dict[str, Any]:
+def run_demo(overrides: Sequence[str], started: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Prepare, train, evaluate, sample; say what is done, and return the figures."""
+    layer = read_layers(CONFIG, (), overrides)
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
     say(f"1/4 charlm prepare --config {CONFIG}")
-    corpus = _prepare(data)
+    corpus = _prepare(load_experiment(layer).corpus, data)
     workspace.remember(workspace.DATA, data)
     counts = corpus.card["splits"]
     say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
     say(f"2/4 charlm train --config {CONFIG} --out {run}")
     sys.stdout.flush()
-    plan = plan_training(CONFIG, read_layers(CONFIG, (), ()), str(data), run, "auto", need_corpus=True)
+    plan = plan_training(CONFIG, layer, str(data), run, "auto", need_corpus=True)
     trained = run_training(plan, resume=True, overwrite=False, quiet=False, started=started)
     say(f"    {trained['parameters']:,} parameters, {trained['epochs']:.2f} epochs")
     say(f"3/4 charlm eval {run}")
@@ -46,8 +48,7 @@ def run_demo(started: float, say: Callable[[str], None]) -> dict[str, Any]:
     return {"score": score, "xz_bits_per_character": xz.bits_per_character, "sample": text}
 
 
-def _prepare(directory: Path) -> Corpus:
-    settings = load_experiment(read_layers(CONFIG, (), ())).corpus
+def _prepare(settings: CorpusSettings, directory: Path) -> Corpus:
     corpus = find_prepared(settings, directory)
     if corpus is not None:
         return corpus

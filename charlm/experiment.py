@@ -13,7 +13,17 @@ from typing import Any, cast
 from charlm.data.settings import CorpusSettings, portable
 from charlm.errors import SettingsError
 from charlm.nn.settings import ModelSettings
-from charlm.settings import Layer, Settings, differences, parse_override, read_toml, stack, suggest, validate
+from charlm.settings import (
+    Layer,
+    Settings,
+    differences,
+    freeze_lists,
+    parse_override,
+    read_toml,
+    stack,
+    suggest,
+    validate,
+)
 from charlm.training.settings import TrainingSettings
 
 DEFAULT_CONFIG = "lstm"
@@ -70,7 +80,9 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
     if not isinstance(asked, dict):
         validate(Experiment, layer)
     contradictions = [
-        line for line in differences(prepared, portable(cast("dict[str, Any]", asked))) if not line.endswith("-> None")
+        line
+        for line in differences(freeze_lists(prepared), freeze_lists(portable(cast("dict[str, Any]", asked))))
+        if not line.endswith("-> None")
     ]
     if contradictions:
         raise SettingsError(

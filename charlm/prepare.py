@@ -28,6 +28,9 @@ from charlm.vocab.base import Vocab, code_points
 OnProgress = Callable[[str, int], None]
 """Called with the stage's name and how many characters it has done."""
 
+RESOLVED_FILE = ".resolved.json"
+"""Beside the growing corpus: what the source's settings stood for when this corpus was begun."""
+
 _STAGED = "all"
 _NUM_FREQUENT = 20
 
@@ -63,12 +66,14 @@ def prepare(
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"{out} is a file", "choose another --out")
     if out.exists() and not (overwrite and (out / CORPUS_FILE).is_file()) and any(out.iterdir()):
         raise SettingsError(f"{out} exists and is not empty", "choose another --out")
     work = working_directory(out)
     with storage.DirectoryLock(work):
         for leftover in work.iterdir():
-            if leftover.name != ".lock":
+            if leftover.name not in (".lock", RESOLVED_FILE):
                 storage.remove_tree(leftover)
         staged = _stage(source, settings.split, work, on_progress)
         shares, method = _choose_split(settings, staged)
@@ -95,7 +100,8 @@ def prepare(
             "fingerprint": fingerprint(files),
         }
         storage.write_json(work / CORPUS_FILE, card)
-        (work / ".lock").unlink()
+        for temporary in (".lock", RESOLVED_FILE):
+            storage.remove_tree(work / temporary)
         _replace(work, out)
     return open_corpus(out)
 

@@ -37,3 +37,19 @@ def evaluating(*, quiet: bool) -> Generator[Callable[[int, int], None], None, No
             bar.update(scored)
 
         yield show
+
+
+@contextlib.contextmanager
+def downloading(total: int) -> Generator[Callable[[int], None], None, None]:
+    """A bar of bytes, with the time left."""
+    with tqdm(
+        total=total or None, unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, desc="downloading"
+    ) as bar:
+        done = 0
+
+        def show(num_bytes: int) -> None:
+            nonlocal done
+            bar.update(num_bytes - done)
+            done = num_bytes
+
+        yield show

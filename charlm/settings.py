@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from charlm.errors import SettingsError
 
 Tree = dict[str, Any]
+_LONGEST_SHOWN = 80  # characters of a value in a message
 S = TypeVar("S", bound="Settings")
 
 
@@ -80,7 +81,7 @@ def read_toml(path: Path) -> Layer:
         raise SettingsError(f"cannot read {path}: {error.strerror}", "check the path") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError alone: a number of more than 4,300 digits
         raise SettingsError(f"{path} is not TOML: {error}", "mend that place") from error
     return Layer(freeze_lists(tree), dict(_key_lines(path, text)))
 
@@ -93,9 +94,9 @@ def parse_override(override: str) -> Layer:
         raise SettingsError(f"--set {override!r} is not KEY=VALUE", "write it like --set training.max_steps=1000")
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = raw
-    return place(key, freeze_lists(value), f"--set {key}")
+    return place(key, freeze_lists(value), "--set")
 
 
 def place(key: str, value: object, origin: str) -> Layer:
@@ -147,13 +148,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def _merge(lower: Tree, upper: Tree) -> Tree:
-    """Deep merge. A table that changes its `type` starts afresh: the old kind's keys would not fit the new one."""
+    """Deep merge. A table that changes its `type` starts afresh: the old kind's keys would not fit the new one.
+
+    Where only one of the two names a type both are kept, so that `--set` counts in any order; what does not fit is
+    refused by name, never dropped.
+    """
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
-            same_kind = value.get("type", below.get("type")) == below.get("type")
-            merged[key] = _merge(below, value) if same_kind else value  # type: ignore[arg-type]
+            other_kind = "type" in below and value.get("type", below["type"]) != below["type"]
+            merged[key] = value if other_kind else _merge(below, value)  # type: ignore[arg-type]
         else:
             merged[key] = value
     return merged
@@ -183,6 +188,8 @@ def _located(kind: type[Settings], layer: Layer, error: ValidationError) -> Sett
     """The first problem of a ValidationError, in the user's terms."""
     problem = error.errors(include_url=False)[0]
     keys, owner = _resolve(kind, problem["loc"])
+    if problem["type"] == "union_tag_invalid":
+        keys.append("type")
     key = ".".join(keys)
     prefixes = (".".join(keys[:length]) for length in range(len(keys), 0, -1))
     origin = next((layer.places[prefix] for prefix in prefixes if prefix in layer.places), "")
@@ -194,19 +201,29 @@ def _located(kind: type[Settings], layer: Layer, error: ValidationError) -> Sett
     if problem["type"] in ("union_tag_invalid", "literal_error"):
         raw = context.get("expected_tags") or context.get("expected") or ""
         allowed = re.findall(r"'([^']*)'", str(raw)) or [str(raw)]
-        if problem["type"] == "union_tag_invalid":
-            key, found = f"{key}.type", context.get("tag")
-        else:
-            found = problem["input"]
+        found = context.get("tag", problem["input"])
         return SettingsError(
-            f"{where}{key} = {found!r} is not one of its values", suggest(str(found), allowed, "allowed are")
+            f"{where}{key} = {_shown(found)} is not one of its values", suggest(str(found), allowed, "allowed are")
         )
+    if problem["type"] in ("model_type", "model_attributes_type") and owner:
+        inner = next(settings_classes(owner.model_fields[keys[-1]].annotation))
+        example = f"{key}.{next(iter(inner.model_fields))}"
+        return SettingsError(f"{where}{key} = {_shown(problem['input'])} is not a table", f"set its keys: {example}")
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
-        return SettingsError(f"{where}{key + ': ' if key else ''}{message}", "change one of them")
+        return SettingsError(f"{where}{key + ': ' if key else ''}{message}", "give another value")
     return SettingsError(
-        f"{where}{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}", "give a value of that kind"
+        f"{where}{key} = {_shown(problem['input'])}: {message[0].lower()}{message[1:]}", "give a value of that kind"
     )
+
+
+def _shown(value: object) -> str:
+    """A value as a message shows it, however long it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more than 4,300 digits
+        return "a huge number"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
 def suggest(found: str, allowed: Sequence[str], introduction: str) -> str:
@@ -229,13 +246,14 @@ def _resolve(kind: type[Settings], location: Sequence[int | str]) -> tuple[list[
         keys.append(str(part))
         owner = candidates[0] if candidates else None
         info = owner.model_fields.get(str(part)) if owner else None
-        candidates = list(_settings_classes(info.annotation)) if info else []
+        candidates = list(settings_classes(info.annotation)) if info else []
     return keys, owner
 
 
-def _settings_classes(annotation: Any) -> Iterator[type[Settings]]:
+def settings_classes(annotation: Any) -> Iterator[type[Settings]]:
+    """The settings classes that a field's type names: itself, or the members of its union."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         yield annotation
     elif get_origin(annotation) in (Union, types.UnionType, typing.Annotated, tuple):
         for argument in get_args(annotation):
-            yield from _settings_classes(argument)
+            yield from settings_classes(argument)

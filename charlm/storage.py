@@ -36,6 +36,7 @@ MANIFEST = "manifest.json"
 _CURES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some of your quota and run the same command again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another file system",
     errno.EROFS: "choose a directory that can be written",
     errno.EACCES: "choose a directory that you may write, or change its permissions",
     errno.EPERM: "choose a directory that you may write, or change its permissions",
@@ -279,9 +280,10 @@ class DirectoryLock:
             raise BusyError(
                 f"{self._path.parent} is in use by {holder}", "wait for it to end, stop it, or choose another directory"
             ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with storage_errors(self._path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         self._file = file
         return self
 

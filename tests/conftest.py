@@ -5,8 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from charlm.data.corpus import Corpus
 
 Charlm = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -36,3 +40,11 @@ def charlm(tmp_path: Path) -> Charlm:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> "Corpus":
+    """Five documents in several scripts, with emoji, and a character that only the test split has."""
+    from tests.corpora import TINY, build_corpus
+
+    return build_corpus(tmp_path_factory.mktemp("tiny"), TINY)

@@ -66,7 +66,7 @@ def etag(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
-def serve(handler: Handler, *, limit: int | None = None, ignore_range: bool = False) -> None:
+def serve(handler: Handler, *, limit: int | None = None, reset: bool = False, ignore_range: bool = False) -> None:
     """The file as it should be; at most `limit` bytes of the body if given."""
     content = handler.content
     if content is None:
@@ -86,11 +86,19 @@ def serve(handler: Handler, *, limit: int | None = None, ignore_range: bool = Fa
     body = content[start:]
     handler.wfile.write(body if limit is None else body[:limit])
     if limit is not None:
-        handler.hang_up()
+        handler.close_connection = True
+        if reset:
+            handler.hang_up()
 
 
 def drop_after(num_bytes: int) -> Fault:
+    """Close after that many bytes of the body."""
     return lambda handler: serve(handler, limit=num_bytes)
+
+
+def reset_after(num_bytes: int) -> Fault:
+    """A connection reset, which may swallow some of what was sent."""
+    return lambda handler: serve(handler, limit=num_bytes, reset=True)
 
 
 def ignoring_range(handler: Handler) -> None:

@@ -38,10 +38,18 @@ class CorpusSettings(Settings):
         return portable(self.model_dump(mode="json", exclude_none=True))
 
 
+_TRANSPORT = ("mirrors", "contact")
+
+
 def portable(corpus: dict[str, Any]) -> dict[str, Any]:
-    """Raw corpus settings with inputs by their names: equal files give equal corpora wherever they lie."""
+    """Raw corpus settings as they matter to the text: inputs by name, and nothing of how they came over the network.
+
+    Equal files give equal corpora wherever they lie and whoever fetched them.
+    """
     source = corpus.get("source")
-    if not isinstance(source, dict) or not source.get("input"):
+    if not isinstance(source, dict):
         return corpus
-    names = [PurePath(path).name for path in cast("Iterable[str]", source["input"])]
-    return {**corpus, "source": {**cast("dict[str, Any]", source), "input": names}}
+    kept = {key: value for key, value in cast("dict[str, Any]", source).items() if key not in _TRANSPORT}
+    if kept.get("input"):
+        kept["input"] = [PurePath(path).name for path in cast("Iterable[str]", kept["input"])]
+    return {**corpus, "source": kept}

@@ -1,8 +1,9 @@
 """What every source gives: documents of plain text, and an honest account of what it left out."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -24,6 +25,17 @@ class Census:
     dropped: Counter[str] = field(default_factory=Counter[str])
 
 
+@dataclass(frozen=True, slots=True)
+class DownloadPlan:
+    """What has to come over the network before a source can be read."""
+
+    what: str
+    bytes: int
+    """Still to come; files of unknown size count as nothing."""
+    directory: Path
+    """The cache they go to."""
+
+
 class Source(Protocol):
     """Where documents come from. `census` and `origin()` are complete once `documents()` is exhausted."""
 
@@ -36,3 +48,15 @@ class Source(Protocol):
     def origin(self) -> dict[str, Any]:
         """For corpus.json: source, name, date, URLs and hashes, language, licence. No wall-clock time."""
         ...
+
+    def download_plan(self) -> DownloadPlan | None:
+        """What `fetch` would download; None where everything is here."""
+        return None
+
+    def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Download what is missing; `on_progress` gets the bytes so far."""
+        return
+
+    def resolved(self) -> dict[str, Any]:
+        """Settings that a server has decided (the date that `latest` stands for): a rerun keeps to them."""
+        return {}

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlm.errors import DataError, SettingsError, UsageError
-from charlm.text.document import Census, Document
+from charlm.storage import storage_errors
+from charlm.text.document import Census, Document, Source
 
 if TYPE_CHECKING:
     from charlm.text.settings import TextSettings
 
 
-class TextSource:
+class TextSource(Source):
     """The files of `settings.input`; a folder stands for every file below it, in order of name."""
 
     def __init__(self, settings: "TextSettings") -> None:
@@ -33,7 +34,8 @@ class TextSource:
         """
         for name, path in self._files():
             self.census.pages += 1
-            content = path.read_bytes()
+            with storage_errors(path, "read"):
+                content = path.read_bytes()
             self._hashes[name] = hashlib.sha256(content).hexdigest()
             text = _decode(path, content)
             if text:
@@ -46,11 +48,19 @@ class TextSource:
         for given in self._inputs:
             if given.is_dir():
                 for path in sorted(path for path in given.rglob("*") if path.is_file()):
-                    yield path.relative_to(given).as_posix(), path
+                    yield _document_id(path.relative_to(given)), path
             elif given.is_file():
-                yield given.name, given
+                yield _document_id(Path(given.name)), given
             else:
                 raise UsageError(f"there is no file {given}", "check the path given with --input")
+
+
+def _document_id(path: Path) -> str:
+    try:
+        path.as_posix().encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"the name of {path} is not UTF-8", "rename that file") from error
+    return path.as_posix()
 
 
 def _decode(path: Path, content: bytes) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError
-from charlm.text.document import Census, Document
+from charlm.text.document import Census, Document, Source
 
 LICENCE = "PSF-2.0 (Python documentation and docstrings, Python Software Foundation)"
 _SKIPPED_FOLDERS = {
@@ -35,7 +35,7 @@ _SKIPPED_FOLDERS = {
 }
 
 
-class SampleSource:
+class SampleSource(Source):
     """One document per topic of the language reference and per module of the standard library."""
 
     def __init__(self, library: Path | None = None) -> None:

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from charlm import __version__
 from charlm.errors import NetworkError, SettingsError
-from charlm.storage import read_json, write_json
+from charlm.storage import make_directory, read_json, write_json
 from charlm.text.download import NotFoundError, Patience, get
 from charlm.text.settings import WikipediaSettings
 
@@ -172,7 +172,7 @@ class _Server:
         files = _files(record, self.wiki, date, self.roots)
         if not files:
             raise NetworkError(f"{self.wiki}/{date} has no multistream files", "choose another date")
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         write_json(directory / _RECORD, record)
         return DumpFiles(self.wiki, date, directory, files)
 

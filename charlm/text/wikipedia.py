@@ -6,14 +6,13 @@ input files, or wikimedia.resolve ── download ──> dump.Dump ── names
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from charlm.errors import UsageError
 from charlm.storage import DirectoryLock, sha256
-from charlm.text.document import Census, Document
+from charlm.text.document import Census, Document, DownloadPlan, Source
 from charlm.text.download import Patience, download
 from charlm.text.dump import Dump, Page, SiteInfo
 from charlm.text.namespaces import hidden_names
@@ -24,19 +23,7 @@ from charlm.text.wikitext import clean
 _IN_URL = str.maketrans({" ": "_", "%": "%25", "?": "%3F", '"': "%22", "#": "%23", "[": "%5B", "]": "%5D", "\\": "%5C"})
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadPlan:
-    """What is still missing of a dump."""
-
-    wiki: str
-    date: str
-    files: tuple[DumpFile, ...]
-    bytes: int
-    """Still to come; files of unknown size count as nothing."""
-    directory: Path
-
-
-class WikipediaSource:
+class WikipediaSource(Source):
     """The articles of a wiki. `census`, `origin()` and `notes` are complete once `documents()` is exhausted."""
 
     def __init__(
@@ -50,10 +37,9 @@ class WikipediaSource:
         self._excerpts: list[str] = []
         self.census = Census()
 
-    @property
-    def settings(self) -> WikipediaSettings:
-        """The settings with `latest` replaced by the date it stands for, once that is known."""
-        return self._settings.model_copy(update={"date": self._dump.date}) if self._dump else self._settings
+    def resolved(self) -> dict[str, Any]:
+        """The date that `latest` stands for, once that is known."""
+        return {"date": self._dump.date} if self._dump else {}
 
     def resolve(self) -> DumpFiles:
         """Which dump this is; asks the server at most once."""
@@ -66,11 +52,15 @@ class WikipediaSource:
         if self._settings.input:
             return None
         dump = self.resolve()
-        missing = tuple(file for file in dump.files if not (dump.directory / file.name).is_file())
+        missing = self._missing(dump)
         if not missing:
             return None
         num_bytes = sum(max((file.size or 0) - _size(_part(dump, file)), 0) for file in missing)
-        return DownloadPlan(dump.wiki, dump.date, missing, num_bytes, dump.directory)
+        return DownloadPlan(f"{dump.wiki} of {dump.date}", num_bytes, dump.directory)
+
+    @staticmethod
+    def _missing(dump: DumpFiles) -> list[DumpFile]:
+        return [file for file in dump.files if not (dump.directory / file.name).is_file()]
 
     def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Download what is missing, one file after the other; `on_progress` gets the bytes of all of them so far."""
@@ -80,7 +70,7 @@ class WikipediaSource:
         agent = user_agent(self._settings)
         finished = 0
         with DirectoryLock(plan.directory):
-            for file in plan.files:
+            for file in self._missing(self.resolve()):
                 target = plan.directory / file.name
                 if not target.is_file():  # another process may have been faster
 

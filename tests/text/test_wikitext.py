@@ -20,7 +20,9 @@ EXAMPLES = {
     "x[[Category:A]][[Kategorie:B|c]][[Image:a.png|thumb|a [[b|c]] d]][[Datei:x.svg]][[Файл:y]]y": "xy",
     "text\n\n[[de:Text]]\n[[zh-min-nan:Text]]\n[[simple:Text]]": "text",
     "[[Re:Zero]] and [[Star Trek: Picard]]": "Re:Zero and Star Trek: Picard",
-    "[http://a.b label one] [https://c.d] [//e.f g] http://bare.org/x [1] [sic]": "label one g http://bare.org/x [1] [sic]",
+    "[http://a.b label one] [https://c.d] [//e.f g] http://bare.org/x [1] [sic]": (
+        "label one g http://bare.org/x [1] [sic]"
+    ),
     "[[a [[b]] c]]": "a b c",
     # quotes
     "'''bold''' ''it'' '''''both'''''": "bold it both",
@@ -31,8 +33,12 @@ EXAMPLES = {
     "a {{x|{{y|[[z]]}}|{{{1|}}}}} b": "a b",
     "{{lang|de|[[Haus]]}} {{lang-ru|дом}} {{Nowrap|1 2}} {{transl|ru|ISO|dom}}": "Haus дом 1 2 dom",
     "{{convert|5|km|mi}}, {{convert|5|-|10|sqmi|km2}}, {{cvt|3|C}}": "5 km, 5–10 sq mi, 3 °C",
-    "{{frac|1|2}} {{frac|3|1|2}} {{val|1.5|u=m}} {{as of|2010|5|lc=y}} {{circa|1500}}": "1/2 3 1/2 1.5 m as of May 2010 c. 1500",
-    "{{nihongo|Tokyo|東京|Tōkyō}}{{snd}}{{formatnum:1234}}{{USS|Nimitz|CVN-68}}": "Tokyo (東京, Tōkyō) – 1234USS Nimitz",
+    "{{frac|1|2}} {{frac|3|1|2}} {{val|1.5|u=m}} {{as of|2010|5|lc=y}} {{circa|1500}}": (
+        "1/2 3 1/2 1.5 m as of May 2010 c. 1500"
+    ),
+    "{{nihongo|Tokyo|東京|Tōkyō}}{{snd}}{{formatnum:1234}}{{USS|Nimitz|CVN-68}}": (
+        "Tokyo (東京, Tōkyō) – 1234USS Nimitz"
+    ),
     "{{lang|ja|a{{!}}b}}": "a|b",
     "{{quote|text=A '''wise''' word.|author=B}}": "A wise word.",
     # tags
@@ -45,7 +51,7 @@ EXAMPLES = {
     "<gallery>\nFile:a.jpg|b\n</gallery>a<references><ref>b</ref></references>": "a",
     # tables
     "a\n{| class=x\n|-\n! h\n| b || {{c}}\n{|\n| nested\n|}\n|}\nd": "a\n\nd",
-    "a\n:{|\n| b\n|}\nc <table><tr><td>x</td></tr></table>d": "a\n\nc d",
+    "a\n:{|\n| b\n|}\nc <table><tr><td>x</td></tr></table>d": "a\nc d",
     "{{infobox|\n{|\n| x\n|}\n|}}a": "a",
     # lines
     "== H ==\nt\n===S===\n=== T ===\nu\n== Refs ==\n{{reflist}}\n== Links ==": "== H ==\n\nt\n\n=== T ===\n\nu",
@@ -75,8 +81,8 @@ def test_examples(wikitext: str) -> None:
 
 @given(st.lists(st.sampled_from(
     ["{{", "}}", "[[", "]]", "{|", "\n|}", "|", "=", "==", "'''", "''", "<ref>", "</ref>", "<!--", "-->", "<nowiki>",
-     "</nowiki>", "-{", "}-", "\n", " ", "*", "#", ":", "a", "é", "(", ")", ",", "&lt;", "lang|x|", "File:", "[http://x ",
-     "]", "<b>", "{", "}", "__TOC__", "\x00", "　"]
+     "</nowiki>", "-{", "}-", "\n", " ", "*", "#", ":", "a", "é", "(", ")", ",", "&lt;", "lang|x|", "File:",
+     "[http://x ", "]", "<b>", "{", "}", "__TOC__", "\x00", "　"]
 ), max_size=60))  # fmt: skip
 def test_any_markup(parts: list[str]) -> None:
     """Whatever the nesting: no exception, the same twice, no blank lines at the ends or two in a row."""
@@ -97,9 +103,10 @@ def test_plain_text_stays(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["{{", "}}", "[[", "]]", "{{lang|x|", "[[a|", "[[a|]]", "{|\n", "\n|}", "<ref>", "<ref name=", "<!--", "<nowiki>", "'''",
-     "''x", "-{", "[http://", "(", " (", " ,", ",", "; ", "&", "&#1", "<sup>1", "=", "\n==", "*", "\n*", "\n:", "<", "<b ",
-     "__A", "  ", " \n", "{{{", "}}}", "{{a|b=", "{{lang|", "<table>", "[[File:", "{{lang|de|[["],
+    ["{{", "}}", "[[", "]]", "{{lang|x|", "[[a|", "[[a|]]", "{|\n", "\n|}", "<ref>", "<ref name=", "<!--", "<nowiki>",
+     "'''", "''x", "-{", "[http://", "(", " (", " ,", ",", "; ",
+     "&", "&#1", "<sup>1", "=", "\n==", "*", "\n*", "\n:", "<",
+     "<b ", "__A", "  ", " \n", "{{{", "}}}", "{{a|b=", "{{lang|", "<table>", "[[File:", "{{lang|de|[["],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
     """400 KB of the nastiest repetition in well under the time that anything quadratic would take."""

@@ -1,0 +1,105 @@
+"""The documentation is true: the README's commands run, and nothing a user can set goes without a word."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from charlm.cli import app
+from charlm.errors import CharlmError
+from charlm.experiment import Experiment, load_experiment, read_layers
+from charlm.settings import Settings, settings_classes
+from tests.fault_server import FaultServer
+from tests.mirror import serve_wiki, small_dump
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+QUICK = (
+    "--set model.body.hidden_size=16 --set model.embedding.size=8 --set training.max_steps=5 "
+    "--set training.batch_size=4 --set training.validation_tokens=2000"
+).split()
+
+
+def commands(block: str) -> list[list[str]]:
+    return [words for line in block.splitlines() if (words := shlex.split(line, comments=True))[:1] == ["charlm"]]
+
+
+BLOCKS = [found[1] for found in re.finditer(r"```console\n(.*?)```", README, re.DOTALL) if commands(found[1])]
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        for seed, wiki in enumerate(("simplewiki", "ltgwiki")):
+            serve_wiki(server, wiki, small_dump(wiki, seed=seed))
+        yield server
+
+
+def test_every_block_of_commands_is_found() -> None:
+    assert len(BLOCKS) == 4
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_the_commands_of_the_readme_run(block: str, server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "ltgwiki-pages-articles.xml.bz2").write_bytes(small_dump("ltgwiki"))
+    (tmp_path / "novel.txt").write_text("Все счастливые семьи похожи друг на друга. " * 200, encoding="utf-8")
+    environment = {**os.environ, "CHARLM_MIRROR": server.url(), "CHARLM_CACHE": str(tmp_path / "cache")}
+    if "prepare" not in block:
+        _run(["charlm", "prepare", "--source", "text", "--input", "novel.txt"], tmp_path, environment)
+    for command in commands(block):
+        _run([*command, *(QUICK if command[1] == "train" else [])], tmp_path, environment)
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    table = README[README.index("| code | meaning |") :]
+    codes = {kind.exit_code for kind in CharlmError.__subclasses__()} - {CharlmError.exit_code}
+    assert all(re.search(rf"\| {code} \|", table) for code in codes | {1, 130, 141, 143})
+
+
+def test_the_readme_names_every_shipped_config() -> None:
+    for path in (ROOT / "configs").glob("*.toml"):
+        assert f"`{path.stem}`" in README
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_configs_are_valid_and_say_what_they_are_for(path: Path) -> None:
+    load_experiment(read_layers(str(path), (), ()))
+    assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_every_command_and_option_has_help() -> None:
+    group: Any = typer.main.get_command(app)
+    assert set(group.commands) >= {"prepare", "train", "eval", "sample", "demo"}
+    for name, command in group.commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert parameter.help, f"{name} {parameter.name}"
+
+
+def _all_settings(kind: type[Settings]) -> Iterator[type[Settings]]:
+    yield kind
+    for info in kind.model_fields.values():
+        for inner in settings_classes(info.annotation):
+            yield from _all_settings(inner)
+
+
+def test_every_settings_class_is_documented() -> None:
+    kinds = set(_all_settings(Experiment))
+    assert len(kinds) > 10
+    for kind in kinds:
+        assert (kind.__doc__ or Settings.__doc__) != Settings.__doc__, kind
