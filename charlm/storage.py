@@ -50,9 +50,13 @@ def storage_errors(path: Path, verb: str = "write") -> Generator[None, None, Non
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        cure = _CURES.get(error.errno or 0, "check the path and run the same command again")
-        raise StorageError(f"cannot {verb} {path}: {reason}", cure) from error
+        raise _storage_error(path, verb, error) from error
+
+
+def _storage_error(path: Path, verb: str, error: OSError) -> StorageError:
+    reason = error.strerror or str(error)
+    cure = _CURES.get(error.errno or 0, "check the path and run the same command again")
+    return StorageError(f"cannot {verb} {path}: {reason}", cure)
 
 
 def make_directory(path: Path) -> None:
@@ -166,7 +170,7 @@ class PartialFile:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a log. Durable only after `sync_file`; a torn last line is cut by `truncate_log`."""
+    """Append one line to a log. Durable only after `sync_file`; a torn last line is cut when a run goes on."""
     with storage_errors(path), open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
 
@@ -231,8 +235,18 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parsed JSON; FileNotFoundError, ValueError (UnicodeDecodeError, JSONDecodeError) are the caller's to name."""
-    return json.loads(path.read_bytes().decode("utf-8"))
+    """Parsed JSON; FileNotFoundError, ValueError (UnicodeDecodeError, JSONDecodeError) are the caller's to name.
+
+    Raises:
+        StorageError: the file is there and cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _storage_error(path, "read", error) from error
+    return json.loads(content.decode("utf-8"))
 
 
 def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
@@ -247,11 +261,12 @@ def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
         files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
     except FileNotFoundError as error:
         raise CheckpointError(f"{directory} has no {MANIFEST}, so it is not a complete checkpoint", cure) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged", cure) from error
+    present = {file.name for file in directory.iterdir() if file.is_file()}
     for name, (size, digest) in files.items():
         file = directory / name
-        if Path(name).name != name or not file.is_file():
+        if name not in present:
             raise CheckpointError(f"{file} is missing", cure)
         if file.stat().st_size != size:
             raise CheckpointError(f"{file} has {file.stat().st_size:,} bytes instead of {size:,}", cure)

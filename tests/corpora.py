@@ -30,12 +30,12 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> Path:
     return folder
 
 
-def text_settings(folder: Path, *, split: str = "80/10/10", vocab: VocabSettings = CharSettings()) -> CorpusSettings:
-    return CorpusSettings(source=TextSettings(input=(str(folder),)), split=split, vocab=vocab)
+def text_settings(folder: Path, *, split: str = "80/10/10", vocab: VocabSettings | None = None) -> CorpusSettings:
+    return CorpusSettings(source=TextSettings(input=(str(folder),)), split=split, vocab=vocab or CharSettings())
 
 
 def build_corpus(
-    folder: Path, texts: Mapping[str, str], *, split: str = "80/10/10", vocab: VocabSettings = CharSettings()
+    folder: Path, texts: Mapping[str, str], *, split: str = "80/10/10", vocab: VocabSettings | None = None
 ) -> Corpus:
     """Write `texts` as files below `folder`, and prepare them into `folder/corpus`."""
     settings = text_settings(write_files(folder / "files", texts), split=split, vocab=vocab)

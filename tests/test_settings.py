@@ -171,21 +171,24 @@ TOML_VALUES = st.recursive(
     max_leaves=6,
 )
 KEYS = st.sampled_from(
-    """corpus corpus.source corpus.source.type corpus.source.input corpus.split corpus.vocab corpus.vocab.type
-    corpus.vocab.max_size model model.body model.body.cell model.body.cell.type model.body.hidden_size training
-    training.max_steps training.max_epochs training.optimizer training.schedule.type training.seed no such.thing""".split()
+    [
+        *("corpus", "corpus.source", "corpus.source.type", "corpus.source.input", "corpus.split", "corpus.vocab"),
+        *("corpus.vocab.type", "corpus.vocab.max_size", "model", "model.body", "model.body.cell", "no.such.thing"),
+        *("model.body.cell.type", "model.body.hidden_size", "training", "training.max_steps", "training.max_epochs"),
+        *("training.optimizer", "training.schedule.type", "training.seed"),
+    ]
 )
 
 
 @given(st.lists(st.tuples(KEYS, TOML_VALUES), min_size=1, max_size=4))
 def test_any_settings_load_or_are_refused_in_one_line(pairs: list[tuple[str, Any]]) -> None:
-    overrides = [f"{key}={tomli_w.dumps({'v': {'v': value}['v']}).partition('=')[2].strip()}" for key, value in pairs]
+    overrides = [f"{key}={tomli_w.dumps({'v': value}).partition('=')[2].strip()}" for key, value in pairs]
+    message = ""
     try:
-        experiment = load_experiment(read_layers(None, (), overrides))
+        load_experiment(read_layers(None, (), overrides))
     except SettingsError as error:
-        assert "\n" not in error.what.strip()
-    else:
-        assert isinstance(experiment, Experiment)
+        message = error.what
+    assert "\n" not in message
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
@@ -200,9 +203,19 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
     try:
         layer = read_toml(path)
     except SettingsError as error:
-        assert str(path) in error.what
+        read, named = None, str(path) in error.what
     else:
-        assert layer.tree == freeze_lists(tomllib.loads(content.decode("utf-8")))
+        read, named = layer.tree, True
+    assert named
+    assert read in (None, _toml(content))
+
+
+def _toml(content: bytes) -> object:
+    """What tomllib makes of it, or None."""
+    try:
+        return freeze_lists(tomllib.loads(content.decode("utf-8")))
+    except (ValueError, RecursionError):
+        return None
 
 
 @pytest.mark.parametrize("raw", ["9" * 5000, "0x" + "f" * 5000, "[" * 5000, "{a=" * 5000])

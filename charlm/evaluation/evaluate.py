@@ -59,7 +59,7 @@ def evaluate(
             with autocast(precision, device):
                 features_BTH, state = model(inputs_BT, state)
                 nll_BT = model.head.nll(features_BTH, targets_BT)
-            nats += nll_BT.double().sum().item()
+            nats += nll_BT.cpu().double().sum().item()  # on the CPU: MPS has no float64
             scored = int((batch.targets_BT != IGNORED).sum())
             tokens += scored
             if on_progress is not None:

@@ -9,6 +9,9 @@ from typing import Any, Self
 from tqdm import tqdm
 
 _LINE_INTERVAL = 10.0  # seconds between lines where there is no terminal
+_MARGIN = 3  # columns left free, for the ^C that a terminal echoes
+_FRAME = 6  # columns of "100%||"
+_SHORTEST_BAR = 8  # columns, before figures are dropped for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Console:
                 file=sys.stderr,
                 dynamic_ncols=True,
                 leave=False,
-                bar_format="{percentage:3.0f}%|{bar}|{desc}",
+                bar_format=_bar_format(10),
             )
         return self
 
@@ -64,19 +67,25 @@ class Console:
         )
         if self._bar is not None:
             self._bar.n = min(1.0, figures.progress)
-            self._bar.set_description_str(self._fit(text))
+            width = (self._bar.ncols or 80) - _MARGIN
+            description = _fit(text, width - _FRAME)
+            self._bar.bar_format = _bar_format(width - _FRAME - len(description))
+            self._bar.set_description_str(description)
         elif time.monotonic() - self._last_line >= _LINE_INTERVAL:
             self._last_line = time.monotonic()
             self.note(f"{figures.progress:4.0%}{text}")
 
-    def _fit(self, text: str) -> str:
-        """Drop figures from the middle of the text where the terminal is too narrow for all of them and a bar."""
-        assert self._bar is not None
-        width = self._bar.ncols or 80
-        parts = text.split(" · ")
-        while len(parts) > 2 and len(" · ".join(parts)) > width - 18:
-            parts.pop(-2 if len(parts) > 3 else -1)
-        return " · ".join(parts)
+
+def _bar_format(size: int) -> str:
+    return f"{{percentage:3.0f}}%|{{bar:{max(1, size)}}}|{{desc}}"
+
+
+def _fit(text: str, width: int) -> str:
+    """Drop figures from the middle of the text where the terminal is too narrow for all of them and a bar."""
+    parts = text.split(" · ")
+    while len(parts) > 2 and len(" · ".join(parts)) > width - _SHORTEST_BAR:
+        parts.pop(-2 if len(parts) > 3 else -1)
+    return " · ".join(parts)[: max(0, width - 1)]
 
 
 def _clock(seconds: float | None) -> str:

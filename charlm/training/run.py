@@ -38,6 +38,14 @@ class RunDirectory:
         names = (path.name for path in (self.root / "checkpoints").glob("step-*") if is_complete(path))
         return sorted(int(name.removeprefix("step-")) for name in names if re.fullmatch(r"step-\d{9,}", name))
 
+    def clean(self) -> None:
+        """Remove what a crash left: checkpoints without a manifest, and temporary files. The lock must be held."""
+        for path in self.root.glob("checkpoints/step-*"):
+            if not is_complete(path):
+                storage.remove_tree(path)
+        for path in self.root.glob(".*.tmp"):
+            storage.remove_tree(path)
+
     def log(self, entry: Mapping[str, Any]) -> None:
         storage.append_line(self.metrics, storage.to_json(entry, indent=None))
 

@@ -19,6 +19,7 @@ def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bo
         DataError: its experiment.toml is damaged.
     """
     cure = "choose another --out, or add --overwrite"
+    run.clean()
     contents = [path.name for path in run.root.iterdir() if not path.name.startswith(".")]
     if overwrite and EXPERIMENT_FILE in contents:
         for name in sorted(contents, key=lambda name: name == EXPERIMENT_FILE):

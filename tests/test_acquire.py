@@ -1,0 +1,95 @@
+"""Before a corpus is read: resolved once, said, asked, downloaded."""
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from charlm import acquire
+from charlm.data.settings import CorpusSettings
+from charlm.errors import NetworkError, StorageError, UsageError
+from charlm.prepare import find_prepared, prepare, working_directory
+from charlm.text.settings import WikipediaSettings
+from tests.fault_server import FaultServer
+from tests.mirror import serve_wiki, small_dump
+
+OLD, NEW = "20261001", "20261101"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        monkeypatch.setenv("CHARLM_MIRROR", server.url())
+        monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "cache"))
+        serve_wiki(server, "xxwiki", small_dump("xxwiki"), OLD)
+        yield server
+
+
+SETTINGS = CorpusSettings(source=WikipediaSettings(language="xx", mirrors=()))
+
+
+@contextlib.contextmanager
+def no_bar(total: int) -> Generator[Callable[[int], None], None, None]:
+    assert total > 0
+    yield lambda _: None
+
+
+def fetch(out: Path, *, yes: bool = True) -> tuple[acquire.Source, list[str]]:
+    notes: list[str] = []
+    source = acquire.open_source(SETTINGS, out)
+    acquire.fetch(source, SETTINGS, out, note=notes.append, confirm=lambda: yes, show=no_bar)
+    return source, notes
+
+
+def test_one_line_before_a_download_says_bytes_disk_and_both_paths(server: FaultServer, tmp_path: Path) -> None:
+    out = tmp_path / "data" / "xxwiki"
+    _, notes = fetch(out)
+    size = len(small_dump("xxwiki"))
+    assert len(notes) == 1
+    for part in (f"{size / 1e3:.3g} kB", f"{7 * size / 1e3:.3g} kB of disk", str(tmp_path / "cache"), str(out)):
+        assert part in notes[0]
+
+
+def test_a_rerun_keeps_to_the_dump_it_began_with(server: FaultServer, tmp_path: Path) -> None:
+    out = tmp_path / "data" / "xxwiki"
+    fetch(out)  # and then the process dies
+    serve_wiki(server, "xxwiki", small_dump("xxwiki", seed=1), NEW)
+    source, notes = fetch(out)
+    assert source.resolved() == {"date": OLD}
+    assert notes == []
+    corpus = prepare(SETTINGS, source, out)
+    assert corpus.card["origin"]["date"] == OLD
+    assert not working_directory(out).exists()
+    assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_prepared_corpus_needs_no_server(server: FaultServer, tmp_path: Path) -> None:
+    out = tmp_path / "data" / "xxwiki"
+    source, _ = fetch(out)
+    made = prepare(SETTINGS, source, out)
+    server.requests.clear()
+    found = find_prepared(SETTINGS, out)
+    assert found is not None
+    assert found.fingerprint == made.fingerprint
+    assert server.requests == []
+
+
+def test_a_no_downloads_nothing(server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acquire, "BIG_DOWNLOAD", 10)
+    with pytest.raises(UsageError, match="nothing was downloaded"):
+        fetch(tmp_path / "xxwiki", yes=False)
+    assert not any(request.path.endswith(".bz2") for request in server.requests)
+
+
+def test_an_unwritable_output_is_said_before_any_request(server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError):
+        fetch(tmp_path / "file" / "xxwiki")
+    assert server.requests == []
+
+
+def test_an_unknown_wiki_is_a_network_error_with_a_cure(server: FaultServer, tmp_path: Path) -> None:
+    settings = CorpusSettings(source=WikipediaSettings(language="qq", mirrors=()))
+    with pytest.raises(NetworkError, match=r"qqwiki; .*corpus\.source\.language"):
+        acquire.open_source(settings, tmp_path / "out").download_plan()

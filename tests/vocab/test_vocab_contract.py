@@ -1,0 +1,205 @@
+"""What every vocabulary must be, run over every member of the union: a new one is tested when it is registered."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from charlm.errors import DataError
+from charlm.settings import Settings
+from charlm.vocab.base import Vocab, to_stored
+from charlm.vocab.settings import FORMAT_VERSION, CharSettings, VocabSettings, load_vocab
+
+TRAINING_TEXTS = ["The quick brown fox\r\n", "Съешь ещё 🙂 e\u0301 \x00\ufeff", "quick quick"]
+MEMBERS: tuple[type[Settings], ...] = get_args(get_args(VocabSettings)[0])
+VARIANTS: dict[str, Callable[[], Any]] = {
+    **{member.model_fields["type"].default: member for member in MEMBERS},
+    "char of two": lambda: CharSettings(max_size=2),
+    "char seen thrice": lambda: CharSettings(min_count=3),
+}
+SCALARS = st.characters(exclude_categories=("Cs",))
+TEXTS = st.text(st.sampled_from("The quick🙂ё\r\n\x00e\u0301\ufeff\ufffd") | SCALARS, max_size=60)
+SURROGATES = [*range(0xD800, 0xDC00, 97), *range(0xDC00, 0xE000, 97), 0xDBFF, 0xDFFF]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def vocab(request: pytest.FixtureRequest) -> Vocab:
+    return VARIANTS[request.param]().learn(iter(TRAINING_TEXTS))
+
+
+@given(text=TEXTS)
+@example(text="")
+@example(text="\ufffd☃\U0010ffff")
+@hypothesis_settings(deadline=None)
+def test_decode_is_the_inverse_of_encode(vocab: Vocab, text: str) -> None:
+    ids = vocab.encode(text)
+    assert vocab.decode(ids) == text
+    assert ids.ndim == 1
+    assert not np.any(ids == vocab.eod_id), "<eod> stands for no text"
+
+
+def test_every_scalar_value_survives(vocab: Vocab) -> None:
+    scalars = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    for start in range(0, len(scalars), 0x8000):
+        block = "".join(scalars[start : start + 0x8000])
+        ids = vocab.encode(block)
+        assert int(ids.min()) >= 0
+        assert int(ids.max()) < vocab.size
+        assert vocab.decode(ids) == block
+
+
+@given(text=TEXTS)
+@hypothesis_settings(deadline=None)
+def test_the_stream_decoder_gives_whole_characters_as_soon_as_they_are_whole(vocab: Vocab, text: str) -> None:
+    decoder = vocab.stream_decoder()
+    shown = ""
+    for character in text:
+        pieces = [decoder.push(int(token)) for token in vocab.encode(character)]
+        assert "".join(pieces) == character
+        shown += "".join(pieces)
+    assert decoder.finish() == ""
+    assert shown == text
+
+
+@given(data=st.data())
+@hypothesis_settings(deadline=None)
+def test_any_ids_decode_alike_in_a_stream_and_at_once(vocab: Vocab, data: st.DataObject) -> None:
+    """Ids that a model dreams up need not be valid UTF-8."""
+    ids = data.draw(st.lists(st.integers(0, vocab.size - 1), max_size=30))
+    decoder = vocab.stream_decoder()
+    streamed = "".join(decoder.push(token) for token in ids) + decoder.finish()
+    assert streamed == vocab.decode(ids)
+    streamed.encode("utf-8")
+    assert vocab.decode(vocab.encode(streamed)) == streamed
+
+
+def test_ids_use_the_smallest_type_that_holds_them(vocab: Vocab) -> None:
+    assert vocab.id_type.kind == "u"
+    limit = int(np.iinfo(vocab.id_type).max)
+    assert limit >= vocab.size - 1
+    assert vocab.id_type.itemsize == 1 or vocab.size - 1 > 2 ** (4 * vocab.id_type.itemsize) - 1
+    assert 0 <= vocab.eod_id < vocab.size
+    assert to_stored(np.array([vocab.size - 1]), vocab).tolist() == [vocab.size - 1]
+
+
+def test_an_id_outside_the_vocabulary_is_never_stored(vocab: Vocab) -> None:
+    for token in (-1, vocab.size, 256, 65536):
+        if not 0 <= token < vocab.size:
+            with pytest.raises(AssertionError):
+                to_stored(np.array([0, token]), vocab)
+
+
+def test_a_saved_vocabulary_is_the_same_vocabulary(vocab: Vocab, tmp_path: Path) -> None:
+    vocab.save(tmp_path)
+    loaded = load_vocab(tmp_path)
+    text = "".join(TRAINING_TEXTS) + "unseen ☃"
+    assert type(loaded) is type(vocab)
+    assert (loaded.size, loaded.eod_id, loaded.to_json()) == (vocab.size, vocab.eod_id, vocab.to_json())
+    assert loaded.encode(text).tolist() == vocab.encode(text).tolist()
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    loaded.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+
+
+@pytest.mark.parametrize("point", SURROGATES)
+def test_a_lone_surrogate_is_a_data_error(vocab: Vocab, point: int) -> None:
+    with pytest.raises(DataError, match=f"character 2 is the lone surrogate U\\+{point:04X}"):
+        vocab.encode(f"ab{chr(point)}c")
+
+
+def test_every_id_has_a_printable_name_of_its_own(vocab: Vocab) -> None:
+    names = [vocab.symbol(token) for token in range(vocab.size)]
+    assert all(names)
+    assert len(set(names)) == vocab.size
+    assert names[vocab.eod_id] == "<eod>"
+
+
+def test_learning_is_the_same_every_time() -> None:
+    for make in VARIANTS.values():
+        assert make().learn(iter(TRAINING_TEXTS)).to_json() == make().learn(iter(TRAINING_TEXTS)).to_json()
+
+
+# ---- saved vocabularies that are damaged or hostile
+
+
+def _hostile() -> dict[str, str]:
+    char = {"type": "char", "format": FORMAT_VERSION, "byte_fallback": True, "characters": "ab"}
+    wrong: dict[str, Any] = {
+        "twice": char | {"characters": "aa"},
+        "surrogate": char | {"characters": "a\ud800"},
+        "numbers": char | {"characters": [1, 2]},
+        "no truth value": char | {"byte_fallback": 1},
+        "no characters": {"type": "char", "format": FORMAT_VERSION, "byte_fallback": True},
+        "unknown type": char | {"type": "runes"},
+        "unhashable type": char | {"type": ["char"]},
+        "no format": {"type": "char", "byte_fallback": True, "characters": "ab"},
+        "list": [1],
+    }
+    raw = {"empty": "", "torn": '{"type": "char"', "deep": "[" * 100_000}
+    return {name: json.dumps(content) for name, content in wrong.items()} | raw
+
+
+@pytest.mark.parametrize("content", list(_hostile().values()), ids=list(_hostile()))
+def test_a_damaged_vocabulary_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "vocab.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError):
+        load_vocab(tmp_path)
+
+
+def test_a_missing_and_a_newer_vocabulary_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="missing"):
+        load_vocab(tmp_path)
+    newer = {"type": "runes", "format": FORMAT_VERSION + 1}
+    (tmp_path / "vocab.json").write_text(json.dumps(newer), encoding="utf-8")
+    with pytest.raises(DataError, match="upgrade"):
+        load_vocab(tmp_path)
+
+
+# ---- characters
+
+
+@given(texts=st.lists(TEXTS, min_size=1), min_count=st.integers(1, 4), max_size=st.none() | st.integers(2, 8))
+@hypothesis_settings(suppress_health_check=[HealthCheck.filter_too_much], deadline=None, max_examples=30)
+def test_the_most_frequent_characters_are_known(texts: list[str], min_count: int, max_size: int | None) -> None:
+    together = "".join(texts)
+    settings = CharSettings(min_count=min_count, max_size=max_size)
+    if len(set(together)) < 2:
+        with pytest.raises(DataError, match=f"{len(set(together))} different characters"):
+            settings.learn(texts)
+        return
+    vocab = settings.learn(texts)
+    known: str = vocab.to_json()["characters"]
+    assert vocab.size == 257 + len(known)
+    counts = {character: together.count(character) for character in together}
+    enough = {character for character, count in counts.items() if count >= min_count}
+    assert set(known) <= enough
+    assert len(known) == min(len(enough), max_size or len(enough))
+    assert [counts[character] for character in known] == sorted((counts[c] for c in known), reverse=True)
+    assert max((counts[c] for c in enough - set(known)), default=0) <= min((counts[c] for c in known), default=0)
+
+
+@pytest.mark.parametrize("text", ["", "a", "aaaa"])
+def test_one_character_is_no_vocabulary(text: str) -> None:
+    with pytest.raises(DataError, match="different characters"):
+        CharSettings().learn([text])
+
+
+def test_without_byte_fallback_an_unknown_character_is_named() -> None:
+    vocab = CharSettings(byte_fallback=False).learn(["abc"])
+    assert vocab.size == 4
+    assert vocab.decode(vocab.encode("cab")) == "cab"
+    with pytest.raises(DataError, match=r"'☃' \(U\+2603\).*byte_fallback"):
+        vocab.encode("ab☃")
+
+
+def test_140_000_characters_fit() -> None:
+    text = "".join(chr(point) for point in range(0x20000, 0x20000 + 140_000))
+    vocab = CharSettings().learn([text])
+    assert (vocab.size, vocab.id_type) == (140_257, np.uint32)
+    assert vocab.decode(to_stored(vocab.encode(text), vocab)) == text
