@@ -58,9 +58,9 @@ def save_checkpoint(
     trained_on: Mapping[str, Any],
     training: TrainingState,
 ) -> None:
-    """Write a checkpoint; until its manifest is there, it does not exist. An unfinished one in the way is removed."""
-    if not (directory / storage.MANIFEST).exists():
-        storage.remove_tree(directory)
+    """Write a checkpoint; until its manifest is there, it does not exist. Another one in the way is removed."""
+    storage.remove_tree(directory / storage.MANIFEST)  # first: a checkpoint is whole, or has none
+    storage.remove_tree(directory)
     storage.make_directory(directory)
     _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     about = {

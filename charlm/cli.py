@@ -6,6 +6,7 @@ module that prints errors and chooses exit codes.
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from charlm.settings import Layer
 
 _STARTED = time.monotonic()
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class _ClosedPipeError(Exception):
@@ -137,20 +139,30 @@ def prepare(
     elif dry_run:
         text_source = open_source(asked, target)
         plan = text_source.download_plan()
-        _note(announce(plan, target) if plan else f"nothing to download; the corpus would go to {target}")
+        if as_json:
+            _print_json({"data": str(target), "download_bytes": plan.bytes if plan else 0})
+        else:
+            _note(announce(plan, target) if plan else f"nothing to download; the corpus would go to {target}")
         return
     else:
         text_source = open_source(asked, target)
         fetch(text_source, asked, target, note=_note, confirm=lambda: yes or _confirm(), show=downloading)
         with preparing() as on_progress:
             corpus = prepare_corpus(asked, text_source, target, overwrite=overwrite, on_progress=on_progress)
-    _remember(workspace.DATA, target)
+    if not dry_run:
+        _remember(workspace.DATA, target)
     if as_json:
         _print_json({"data": str(target), **corpus.card})
         return
-    print(f"{target}: {corpus.card['documents']['kept']:,} documents, vocabulary of {corpus.vocab.size:,} ids")
+    how, num_documents = corpus.card["split"], corpus.card["documents"]["kept"]
+    print(
+        f"{target}: {num_documents:,} {'document' if num_documents == 1 else 'documents'}, split {how['shares']} by"
+        f" {'position in the text' if how['method'] == 'position' else 'document'},"
+        f" vocabulary of {corpus.vocab.size:,} ids"
+    )
     for name, counts in corpus.card["splits"].items():
-        print(f"  {name:<6} {counts['documents']:>9,} documents {counts['characters']:>14,} characters")
+        documents = "" if how["method"] == "position" else f" {counts['documents']:>9,} documents"
+        print(f"  {name:<6}{documents} {counts['characters']:>14,} characters")
     for reason, count in corpus.card["documents"]["dropped"].items():
         print(f"  dropped {count:>8,} pages: {reason}")
 
@@ -372,8 +384,8 @@ def _write(text: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Control characters as escapes; line feeds and tabs stay."""
-    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """What could command a terminal, or turn its text around, as escapes; line feeds and tabs stay."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _print_json(content: dict[str, Any]) -> None:

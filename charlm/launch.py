@@ -15,7 +15,7 @@ from charlm.checkpoint import LoadedModel, load_model
 from charlm.data.batches import fit_batches
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.device import Precision, choose_device, resolve_precision
-from charlm.errors import DataError, UsageError
+from charlm.errors import DataError, StorageError, UsageError
 from charlm.evaluation.evaluate import evaluate
 from charlm.experiment import Experiment, changes, check_corpus, load_experiment
 from charlm.nn.model import build_model
@@ -108,18 +108,22 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
 def run_training(plan: TrainingPlan, *, resume: bool, overwrite: bool, quiet: bool, started: float) -> dict[str, Any]:
     """Train, or go on training, and make the run the current one."""
     assert plan.corpus is not None
+    console = Console(quiet=quiet)
     check_writable(plan.run.root)
     with DirectoryLock(plan.run.root):
         toml = to_toml(plan.experiment)
         open_run(plan.run, toml, changes, resume=resume, overwrite=overwrite)
-        workspace.remember(workspace.RUNS, plan.run.root)
+        try:
+            workspace.remember(workspace.RUNS, plan.run.root)
+        except StorageError as error:
+            console.note(f"{plan.run.root} is not the default of later commands: {error.what}")
         trainer = Trainer(
             plan.experiment.model,
             plan.experiment.training,
             plan.corpus,
             plan.run,
             device=plan.device,
-            console=Console(quiet=quiet),
+            console=console,
             started=started,
         )
         outcome = trainer.run()

@@ -23,7 +23,8 @@ def locate(root: Path, given: str | None, what: str, cure: str) -> Path:
     """
     if given is None:
         return _current(root, what, cure)
-    for path in (Path(given), root / given):
+    is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
+    for path in (root / given, Path(given)) if is_name else (Path(given), root / given):
         if path.is_dir():
             return path
     raise UsageError(f"there is no {what} {given!r}", _known(root) or cure)

@@ -3,26 +3,32 @@
     test ──unix socket: arguments, folder, fds──> server ──fork──> keeper ──fork──> charlm
          <──────────── pid, then wait status ────────────────────────┘
 
-The process is real: its own pid, signals, limits, files and exit status. What depends on the start of an interpreter
-(locale, the speed of --help) is tested with `subprocess` instead.
+The process has its own pid, signals, limits, files and exit status. What depends on the start of an interpreter (the
+locale, the speed of --help, its last flush) is tested with `subprocess` instead.
 """
 
 import contextlib
+import fcntl
+import importlib
 import json
 import os
+import pty
 import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 import traceback
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 TIMEOUT = 120.0  # seconds; only a hang takes that long
 
@@ -41,31 +47,54 @@ class Ended:
         return self.stderr.rstrip("\n").rpartition("\n")[2]
 
 
+class Channel:
+    """A pipe, or a terminal of some columns, and all that was written into it."""
+
+    def __init__(self, columns: int | None = None) -> None:
+        self._reading, self.writing = os.pipe() if columns is None else pty.openpty()
+        if columns is not None:
+            fcntl.ioctl(self.writing, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.content = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+            while piece := os.read(self._reading, 1 << 16):
+                self.content += piece
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", errors="replace")
+
+    def finish(self) -> str:
+        """All of it, once every writer is gone."""
+        self._thread.join(TIMEOUT)
+        return self.text
+
+    def close(self) -> None:
+        os.close(self._reading)
+
+
 @dataclass
 class Running:
-    """A process that has been started; used in a `with`, it is killed at the end if it still runs."""
+    """A process that has been started; used in a `with`: it is killed at the end if it still runs."""
 
     pid: int
     connection: socket.socket
-    out: IO[bytes]
-    err: IO[bytes]
+    out: Channel
+    err: Channel
     code: int | None = None
 
     def send(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def stderr(self) -> str:
-        """What it has said so far."""
-        return os.pread(self.err.fileno(), 1 << 24, 0).decode("utf-8", errors="replace")
-
     def wait(self, timeout: float = TIMEOUT) -> Ended:
         """Raises TimeoutError: it did not end in time."""
         if self.code is None:
             self.connection.settimeout(timeout)
-            status = self.connection.recv(64)
-            self.code = os.waitstatus_to_exitcode(int(status))
-        out = os.pread(self.out.fileno(), 1 << 28, 0).decode("utf-8", errors="replace")
-        return Ended(self.code, out, self.stderr())
+            self.code = os.waitstatus_to_exitcode(int(self.connection.recv(64)))
+        return Ended(self.code, self.out.finish(), self.err.finish())
 
     def __enter__(self) -> "Running":
         return self
@@ -75,45 +104,44 @@ class Running:
             with contextlib.suppress(ProcessLookupError):
                 self.send(signal.SIGKILL)
             self.wait()
-        for file in (self.connection, self.out, self.err):
-            file.close()
+        for resource_ in (self.connection, self.out, self.err):
+            resource_.close()
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Starts charlm in `directory`, with the server behind `address`."""
+    """Starts charlm in `folder`."""
 
     address: str
-    directory: Path
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    folder: Path
 
-    def within(self, directory: Path) -> "Commands":
-        return Commands(self.address, directory, self.environment)
+    def within(self, folder: Path) -> "Commands":
+        return Commands(self.address, folder)
 
-    def start(self, *arguments: str, file_size: int | None = None, niceness: int = 0) -> Running:
+    def start(
+        self, *arguments: str, file_size: int | None = None, out: Channel | None = None, err: Channel | None = None
+    ) -> Running:
         """
         Args:
-            file_size: bytes that a file may have (RLIMIT_FSIZE): beyond them a write fails, as on a full disk.
+            file_size: bytes that a file may have (RLIMIT_FSIZE): beyond them a write fails.
         """
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self.address)
-        out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed by Running
-        request = {
-            "arguments": arguments,
-            "directory": str(self.directory),
-            "environment": dict(self.environment),
-            "file_size": file_size,
-            "niceness": niceness,
-        }
+        out, err = out or Channel(), err or Channel()
+        request = {"arguments": arguments, "folder": str(self.folder), "file_size": file_size}
         with open(os.devnull, "rb") as nothing:
-            fds = [nothing.fileno(), out.fileno(), err.fileno()]
+            fds = [nothing.fileno(), out.writing, err.writing]
             socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], fds)
+        for channel in (out, err):
+            os.close(channel.writing)
         connection.settimeout(TIMEOUT)
         return Running(int(connection.recv(64)), connection, out, err)
 
-    def __call__(self, *arguments: str, timeout: float = TIMEOUT, file_size: int | None = None) -> Ended:
-        with self.start(*arguments, file_size=file_size) as process:
-            return process.wait(timeout)
+    def __call__(
+        self, *arguments: str, file_size: int | None = None, out: Channel | None = None, err: Channel | None = None
+    ) -> Ended:
+        with self.start(*arguments, file_size=file_size, out=out, err=err) as process:
+            return process.wait()
 
     def succeed(self, *arguments: str) -> Ended:
         """Run, and expect exit code 0."""
@@ -128,32 +156,32 @@ class Commands:
         return json.loads(ended.stdout)
 
     def fail(self, code: int, *arguments: str, file_size: int | None = None) -> str:
-        """Run, and expect this exit code with its one line on stderr, and nothing on stdout; gives the line."""
+        """Run, and expect this exit code with one line on stderr and nothing on stdout; gives the line."""
         ended = self(*arguments, file_size=file_size)
         assert ended.code == code, f"charlm {' '.join(arguments)}: {ended}"
         assert ended.stdout == ""
-        assert_error(ended.stderr)
+        assert_one_error(ended.stderr)
         return ended.error
 
 
-def assert_error(stderr: str) -> None:
+def assert_one_error(stderr: str) -> None:
     """Nothing but one line, `charlm: error: WHAT; WHAT TO DO`; no traceback, and no bug in disguise."""
     lines = stderr.splitlines()
     assert len(lines) == 1, stderr
-    start, _, rest = lines[0].partition("charlm: error: ")
-    what, _, cure = rest.partition("; ")
-    assert not start
+    start, _, message = lines[0].partition("charlm: error: ")
+    what, _, cure = message.partition("; ")
+    assert not start, stderr
     assert what.strip(), stderr
     assert cure.strip(), stderr
-    assert "a bug in charlm" not in stderr, stderr
+    assert "a bug in charlm" not in what, stderr
 
 
-def until(condition: Any, timeout: float = TIMEOUT, pause: float = 0.002) -> None:
-    """Wait for `condition()`."""
+def until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
+    """Wait for something to be true."""
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(pause)
+        time.sleep(0.002)
 
 
 @contextlib.contextmanager
@@ -178,18 +206,21 @@ def serving() -> Generator[str, None, None]:
 # ---- the server
 
 
+_IMPORTED = (
+    "torch._dynamo",
+    "pyarrow.parquet",
+    "charlm.demo",
+    "charlm.prepare",
+    "charlm.text.files",
+    "charlm.vocab.char",
+)
+
+
 def _serve(address: str) -> None:
     """Import what the commands import, then fork for every request, until stdin ends."""
-    import pyarrow.parquet  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-    import charlm.cli
-    import charlm.demo  # pyright: ignore[reportUnusedImport]
-    import charlm.prepare
-    import charlm.text.files
-    import charlm.text.wikipedia
-    import charlm.vocab.char  # noqa: F401
-
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are reaped by the kernel
+    for name in ("charlm.cli", *_IMPORTED):
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the keepers
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -210,11 +241,12 @@ def _keep(connection: socket.socket) -> NoReturn:
     content, fds, _, _ = socket.recv_fds(connection, 1 << 20, 3)
     while not content.endswith(b"\n"):
         content += connection.recv(1 << 20)
-    request = json.loads(content)
     pid = os.fork()
     if pid == 0:
         connection.close()
-        _become(request, fds)
+        _become(json.loads(content), fds)
+    for fd in fds:
+        os.close(fd)
     connection.send(b"%d" % pid)
     _, status = os.waitpid(pid, 0)
     with contextlib.suppress(OSError):
@@ -224,7 +256,7 @@ def _keep(connection: socket.socket) -> NoReturn:
 
 def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
     """Be `charlm ARGUMENTS`."""
-    code: object = 1
+    code: object = 0
     try:
         os.setsid()
         for target, fd in enumerate(fds):
@@ -233,9 +265,7 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
-        os.chdir(request["directory"])
-        os.environ.update(request["environment"])
-        os.nice(request["niceness"])
+        os.chdir(request["folder"])
         if request["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], resource.RLIM_INFINITY))
         sys.argv = ["charlm", *request["arguments"]]
@@ -243,14 +273,14 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
 
         cli._STARTED = time.monotonic()  # pyright: ignore[reportPrivateUsage]
         cli.main()
-        code = 0
     except SystemExit as exit_:
         code = exit_.code
     except BaseException:  # noqa: BLE001 - what an interpreter does at its end
         traceback.print_exc()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 

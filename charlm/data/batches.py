@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -53,16 +52,16 @@ class Batches:
         epoch, chunk = divmod(step, self.steps_per_epoch)
         num_predictions = self.stream.num_predictions
         offset = self._rotation(epoch)
-        inputs = np.empty((self.batch_size, self.seq_len), dtype=np.int64)
+        tokens = self.stream.tokens
+        inputs = np.full((self.batch_size, self.seq_len), tokens[0], dtype=np.int64)
         targets = np.full((self.batch_size, self.seq_len), IGNORED, dtype=np.int64)
         for row in range(self.batch_size):
             start = row * self.lane_length + chunk * self.seq_len
             end = min((row + 1) * self.lane_length, num_predictions)
             length = max(0, min(self.seq_len, end - start))
-            tokens = self._slice(offset + start, length)
-            inputs[row, :length] = tokens[:-1]
-            inputs[row, length:] = tokens[-1]
-            targets[row, :length] = tokens[1:]
+            predictions = (offset + start + np.arange(length)) % num_predictions  # the stream is a circle
+            inputs[row, :length] = tokens[predictions]
+            targets[row, :length] = tokens[predictions + 1]
         reset = torch.full((self.batch_size,), chunk == 0)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), reset)
 
@@ -71,18 +70,6 @@ class Batches:
             return 0
         digest = hashlib.sha256(f"{self.seed} epoch {epoch}".encode()).digest()
         return int.from_bytes(digest[:8], "big") % self.stream.num_predictions
-
-    def _slice(self, position: int, length: int) -> npt.NDArray[np.int64]:
-        """`length` predictions from `position` on, and the input before the first: length + 1 ids.
-
-        The stream is a circle: its last <eod> and its first are one.
-        """
-        num_predictions = self.stream.num_predictions
-        position %= num_predictions
-        ids = self.stream.tokens[position : position + length + 1].astype(np.int64)
-        if len(ids) <= length:
-            ids = np.concatenate([ids, self.stream.tokens[1 : length + 2 - len(ids)].astype(np.int64)])
-        return ids
 
 
 def fit_batches(stream: TokenStream, batch_size: int, seq_len: int, seed: int) -> Batches:
@@ -93,5 +80,6 @@ def fit_batches(stream: TokenStream, batch_size: int, seq_len: int, seed: int) -
     """
     if stream.num_predictions < 2:
         raise DataError(f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; 3 are the least")
+    seq_len = min(seq_len, stream.num_predictions)
     rows = max(1, min(batch_size, stream.num_predictions // seq_len))
     return Batches(stream, rows, seq_len, seed)

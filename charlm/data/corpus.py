@@ -45,7 +45,7 @@ class Corpus:
         if split not in self.splits:
             raise UsageError(f"{self.directory} has no split {split!r}", f"choose one of {', '.join(self.splits)}")
         for name in (f"{split}.npy", f"{split}.documents.npy"):
-            _check_file(self.directory / name, self.card["files"][name])
+            _check_file(self.directory / name, self.card["files"])
         return read_stream(self.directory, split, self.vocab)
 
 
@@ -71,7 +71,7 @@ def open_corpus(directory: Path) -> Corpus:
         raise DataError(
             f"{path} was changed: its fingerprint does not fit", "prepare the corpus again with --overwrite"
         )
-    _check_file(directory / "vocab.json", card["files"]["vocab.json"])
+    _check_file(directory / "vocab.json", card["files"])
     return Corpus(directory, card, load_vocab(directory))
 
 
@@ -85,9 +85,10 @@ def fingerprint(files: dict[str, dict[str, Any]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _check_file(path: Path, entry: dict[str, Any]) -> None:
+def _check_file(path: Path, files: dict[str, dict[str, Any]]) -> None:
     cure = "prepare the corpus again with --overwrite"
-    if not path.is_file():
+    entry = files.get(path.name)
+    if entry is None or not path.is_file():
         raise DataError(f"{path} is missing", cure)
     size = path.stat().st_size
     if size != entry["bytes"]:

@@ -5,6 +5,7 @@ shards ──read_parts──> parts, in the order they were written
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +40,8 @@ class DocumentWriter:
         self._split = split
         self._rows: list[dict[str, Any]] = []
         self._characters = 0
-        self._shard: Any = None  # the open (context manager, ParquetWriter)
+        self._shard = ExitStack()  # of the file and the ParquetWriter that are open, if any
+        self._writer: Any = None
         self._shard_characters = 0
         self._num_shards = 0
 
@@ -58,38 +60,28 @@ class DocumentWriter:
             self._flush()
 
     def _flush(self) -> None:
-        if self._shard is None:
+        if self._writer is None:
             path = self._directory / f"{self._split}-{self._num_shards:05d}.parquet"
-            context = storage.atomic_file(path)
-            self._shard = (context, pq.ParquetWriter(context.__enter__(), _SCHEMA, compression="zstd"))
+            file = self._shard.enter_context(storage.atomic_file(path))
+            self._writer = self._shard.enter_context(pq.ParquetWriter(file, _SCHEMA, compression="zstd"))
             self._num_shards += 1
-        _, writer = self._shard
-        writer.write_table(pa.Table.from_pylist(self._rows, _SCHEMA), row_group_size=len(self._rows) or None)
+        with storage.storage_errors(self._directory):
+            table = pa.Table.from_pylist(self._rows, _SCHEMA)
+            self._writer.write_table(table, row_group_size=len(self._rows) or None)
         self._shard_characters += self._characters
         self._rows, self._characters = [], 0
         if self._shard_characters >= _SHARD_CHARACTERS:
-            self._close_shard()
-
-    def _close_shard(self) -> None:
-        if self._shard is not None:
-            context, writer = self._shard
-            self._shard, self._shard_characters = None, 0
-            writer.close()
-            context.__exit__(None, None, None)
+            self._writer, self._shard_characters = None, 0
+            self._shard.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
+        with self._shard:  # on an error, this one or that of the last rows, no file appears
+            if error is not None:
+                raise error
             if self._rows or not self._num_shards:
                 self._flush()
-            self._close_shard()
-        elif self._shard is not None:
-            context, writer = self._shard
-            self._shard = None
-            writer.close()
-            if context.__exit__(kind, error, trace):
-                raise AssertionError("an atomic file never swallows an error")
 
 
 def read_parts(directory: Path, split: str) -> Iterator[Part]:

@@ -1,5 +1,6 @@
 """Settings of a prepared corpus: where text comes from, how it is split, how it is seen."""
 
+import os
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, cast
@@ -51,5 +52,6 @@ def portable(corpus: dict[str, Any]) -> dict[str, Any]:
         return corpus
     kept = {key: value for key, value in cast("dict[str, Any]", source).items() if key not in _TRANSPORT}
     if kept.get("input"):
-        kept["input"] = [PurePath(path).name for path in cast("Iterable[str]", kept["input"])]
+        paths = map(os.path.abspath, cast("Iterable[str]", kept["input"]))
+        kept["input"] = [PurePath(path).name for path in paths]
     return {**corpus, "source": kept}

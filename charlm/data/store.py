@@ -7,6 +7,7 @@ The first <eod> is context and never predicted; every later id is predicted exac
 document's last (a text cut by a split, or longer than a million characters) has no <eod> after it.
 """
 
+import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,17 +102,18 @@ def read_stream(directory: Path, split: str, vocab: Vocab) -> TokenStream:
     Raises:
         DataError: an array is missing, truncated (its memory map would crash the process), or of a wrong type.
     """
-    tokens = _open_array(directory / f"{split}.npy", memory_map=True)
-    documents = _open_array(directory / f"{split}.documents.npy", memory_map=False)
+    tokens = _map_array(directory / f"{split}.npy")
+    documents = _map_array(directory / f"{split}.documents.npy")
     if tokens.dtype != vocab.id_type or tokens.ndim != 1 or documents.dtype != DOCUMENT_TYPE or documents.ndim != 1:
         raise DataError(f"the arrays of {directory / split} do not fit its vocabulary", "prepare the corpus again")
-    return TokenStream(tokens, documents)
+    return TokenStream(tokens, np.array(documents))
 
 
-def _open_array(path: Path, *, memory_map: bool) -> npt.NDArray[Any]:
+def _map_array(path: Path) -> npt.NDArray[Any]:
+    """Mapped, never read by `np.load`: that would open pickles and archives, and allocate what a header claims."""
     try:
-        return np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", "prepare the corpus again") from error
-    except (ValueError, EOFError, OverflowError) as error:
+    except (ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError) as error:
         raise DataError(f"{path} is damaged: {error}", "prepare the corpus again") from error

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from charlm.nn.model import LanguageModel
     from charlm.nn.recurrent import Recurrent
 
+MAX_SIZE = 1_000_000
+"""Of one dimension: the product of two still counts bytes in 64 bits."""
+
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -24,7 +27,7 @@ class TokenEmbeddingSettings(Settings):
     """One learned vector per id."""
 
     type: Literal["token"] = "token"
-    size: int = Field(default=128, ge=1)
+    size: int = Field(default=128, ge=1, le=MAX_SIZE)
     """Dimension of the vectors."""
 
     def build(self, vocab_size: int) -> "TokenEmbedding":
@@ -65,7 +68,7 @@ class RecurrentSettings(Settings):
 
     type: Literal["recurrent"] = "recurrent"
     cell: CellSettings = LSTMSettings()
-    hidden_size: int = Field(default=512, ge=1)
+    hidden_size: int = Field(default=512, ge=1, le=MAX_SIZE)
     num_layers: int = Field(default=1, ge=1, le=64)
     dropout: Probability = 0.0
     """Between layers; one mask for all time steps (Gal & Ghahramani, 2016)."""

@@ -1,31 +1,31 @@
-"""A MediaWiki XML export (.xml or .xml.bz2) -> its SiteInfo, then its Pages, within a bounded memory.
+"""The XML of a MediaWiki export -> its SiteInfo, then its Pages, within a bounded memory.
 
-    file ── magic bytes ──> XML bytes ── no DOCTYPE ──> lxml pull parser ── last revision ──> Page
-              BZh: every bz2 stream to its end, <: as it is
+    compression.read_pieces, or streams.range_pieces
+        ── no DOCTYPE ──> lxml pull parser ── last revision ──> Page
 
 What is damaged is an error that says where; text never gets less in silence. An excerpt (well-formed as far as it goes,
-but without `</mediawiki>`; many test dumps are that) gives its whole pages and sets `truncated_excerpt`.
+but without `</mediawiki>`; many test dumps are that) gives its whole pages and sets `excerpt`.
 """
 
-import bz2
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
+from xml.sax.saxutils import quoteattr
 
 from lxml import etree as _lxml  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType, reportAttributeAccessIssue]
 
-from charlm.errors import DataError, UsageError
-from charlm.storage import storage_errors
+from charlm.errors import DataError
+from charlm.text.compression import CURE, Piece, detect_format, read_pieces
+from charlm.text.redirects import is_redirect
+from charlm.text.siteinfo import SiteInfo, namespace_of
 
 etree = cast("Any", _lxml)  # lxml has no type stubs: its elements are Any here, and nowhere else
 Element = Any
 
 _HALTED = 1
 """libxml2's code where its parser stopped without saying why."""
-_READ = 1 << 16
-_INFLATED = 1 << 18
 _LONGEST_PAGE = 256 << 20
 """Bytes of XML between two tags we listen to. MediaWiki refuses pages over 2 MB; this only bounds the memory."""
 _LONGEST_MARKUP = 1_000_000
@@ -33,32 +33,6 @@ _LONGEST_MARKUP = 1_000_000
 _PROLOG = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _ENCODING = re.compile(r"\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
 _CODECS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
-_REDIRECT = re.compile(
-    r"\s*#(?:redirect|redirection|redirección|redirecionamento|redirectare|weiterleitung|rinvia|doorverwijzing|przekieruj"
-    r"|patrz|tam|omdirigering|omdirigera|omstilling|viderestilling|ohjaus|uudelleenohjaus|suuna|átirányítás|yönlendirme"
-    r"|yönlendir|đổi|alih|lencongan|přesměruj|presmeruj|preusmjeri|preusmeritev|peradresavimas|pāradresācija|tilvísun"
-    r"|athsheoladh|ail-cyfeirio|birzuzendu|i̇stiqamətləndirmə|ανακατευθυνση|перенаправление|перенапр|перенаправлення"
-    r"|перанакіраванне|перанакіраваньне|пренасочване|виж|преусмери|айдау|бағыттау|юнәлтү|վերահղում|გადამისამართება|הפניה"
-    r"|ווייטערפירן|تحويل|تغییر[_ ]مسیر|تغییرمسیر|رجوع[_ ]مکرر|पुनर्प्रेषित|अनुप्रेषित|পুনর্নির্দেশ|পুনঃনির্দেশ|తిరగవ్రాయండి"
-    r"|വഴിമാറ്റുക|തിരിച്ചുവിടുക|เปลี่ยนทาง|転送|リダイレクト|넘겨주기|重定向)[ \t]*:?\s*\[\[",
-    re.IGNORECASE,
-)
-_ENGLISH_NAMESPACES = {
-    "media": -2, "special": -1, "talk": 1, "user": 2, "user talk": 3, "wikipedia": 4, "project": 4, "file": 6,
-    "image": 6, "mediawiki": 8, "template": 10, "help": 12, "category": 14, "portal": 100, "module": 828,
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SiteInfo:
-    """The header of an export. All of it may be missing."""
-
-    dbname: str = ""
-    base: str = ""
-    """Address of the main page."""
-    language: str = ""
-    namespaces: Mapping[int, str] = field(default_factory=dict[int, str])
-    """Namespace number -> its name in the wiki's language; "" for articles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,41 +48,68 @@ class Page:
     text: str
 
 
-class Dump:
-    """An export that is open: `siteinfo` is there at once, `pages()` reads on and can be run through once.
+class Pages(Iterator[Page]):
+    """The pages in some XML: that of a whole export, or a run of whole `<page>` elements from the middle of one.
 
-    `on_bytes` is called with the size of each piece read from the file (compressed bytes, for a .bz2).
-
-    Raises (here and from `pages()`):
-        UsageError: there is no such file.
-        DataError: damaged bz2 (with the offset), malformed XML (with the line), a DOCTYPE, or another format.
+    Raises (here and when iterated):
+        DataError: malformed XML, a DOCTYPE, something that is not an export; and what `pieces` raises.
     """
 
-    def __init__(self, path: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pieces: Iterator[Piece],
+        siteinfo: SiteInfo | None = None,
+        *,
+        start: int = 0,
+        opening: bytes = b"",
+        last: bool = True,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            path: For errors.
+            pieces: The XML, as it is read.
+            siteinfo: None to read it, with the header, from `pieces`.
+            start: Where in the file the reading begins.
+            opening: The root's start tag, where it is not in `pieces`.
+            last: Whether the XML should go to `</mediawiki>`.
+            on_bytes: Called with the size of each piece read from the file (compressed bytes).
+        """
         self.path = path
-        self.truncated_excerpt = False
-        """Set by the end of `pages()` where the file stops without `</mediawiki>`."""
-        self._elements = self._parse(on_bytes)
+        self.excerpt = False
+        """Set at the end where the file stops without `</mediawiki>`."""
+        self.opening = opening
+        self._offset = start
+        self._line_known = not opening
         self._first_page: Element = None
-        self.siteinfo = self._read_siteinfo()
+        self._elements = self._parse(self._xml(pieces, on_bytes), last)
+        self.siteinfo = siteinfo or self._read_siteinfo()
 
-    def pages(self) -> Iterator[Page]:
-        if self._first_page is not None:
-            yield _page(self._first_page, self.siteinfo)
-            self._first_page = None
-        for element in self._elements:
-            if _name(element) == "page":
-                yield _page(element, self.siteinfo)
+    def __next__(self) -> Page:
+        element, self._first_page = self._first_page, None
+        while element is None or _name(element) != "page":
+            element = next(self._elements)
+        return _page(element, self.siteinfo)
 
     def _read_siteinfo(self) -> SiteInfo:
         for element in self._elements:
             if _name(element) == "siteinfo":
                 return _siteinfo(element)
             self._first_page = element
-            break
+            root = element.getroottree().getroot()
+            return SiteInfo(language=_language(root), version=_version(root))
         return SiteInfo()
 
-    def _parse(self, on_bytes: Callable[[int], None] | None) -> Iterator[Element]:
+    def _xml(self, pieces: Iterator[Piece], on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:
+        for xml, offset in pieces:
+            if on_bytes and offset > self._offset:
+                on_bytes(offset - self._offset)
+            self._offset = max(offset, self._offset)
+            if xml:
+                yield xml
+
+    def _parse(self, xml: Iterator[bytes], last: bool) -> Iterator[Element]:
         """Each finished `siteinfo` and `page`; emptied and dropped when the next one is asked for."""
         tags = tuple(f"{{*}}{name}" for name in ("mediawiki", "siteinfo", "page", "revision"))
         # No DOCTYPE, so no entities: "internal" makes an undeclared one an error; False ends the text there in silence.
@@ -116,7 +117,7 @@ class Dump:
             ("start", "end", "comment"), tag=tags, resolve_entities="internal", no_network=True, huge_tree=True
         )
         started, finished, unanswered = False, False, 0
-        for chunk in _without_doctype(self.path, _xml_bytes(self.path, on_bytes)):
+        for chunk in self._whole(xml, last):
             try:
                 parser.feed(chunk)
             except etree.XMLSyntaxError as error:
@@ -150,9 +151,19 @@ class Dump:
         try:
             parser.close()
         except etree.XMLSyntaxError as error:
-            if finished or not started or error.code == _HALTED:
+            if finished or not started or not last or error.code == _HALTED:
                 raise self._malformed(error) from error
-        self.truncated_excerpt = not finished
+        self.excerpt = not finished
+
+    def _whole(self, xml: Iterator[bytes], last: bool) -> Iterator[bytes]:
+        """What makes a document of these bytes before and after them. In the middle of a file no page may stay open."""
+        if self.opening:
+            yield self.opening
+            yield from xml
+        else:
+            yield from _without_doctype(self.path, xml)
+        if not last:
+            yield b"</mediawiki>"
 
     def _check_root(self, tree: Any) -> None:
         if tree.docinfo.internalDTD is not None:
@@ -162,6 +173,8 @@ class Dump:
             raise DataError(f"{self.path} is not a MediaWiki export but <{_name(root)}>", "give a wiki's dump")
         for value in root.attrib.values():
             self._check_length(value)
+        prefixes = ((f"xmlns:{prefix}" if prefix else "xmlns", uri) for prefix, uri in root.nsmap.items())
+        self.opening = f"<mediawiki{''.join(f' {name}={quoteattr(uri)}' for name, uri in prefixes)}>".encode()
 
     def _check_length(self, markup: str) -> None:
         if len(markup) > _LONGEST_MARKUP:
@@ -171,12 +184,28 @@ class Dump:
 
     def _malformed(self, error: Any) -> DataError:
         reason = " ".join(str(error.msg).split())
-        return DataError(f"{self.path}: malformed XML in line {error.lineno}: {reason}", "it is damaged; get it anew")
+        line = f" in line {error.lineno}" if self._line_known else ""
+        return DataError(f"{self.path}: malformed XML{line}, before byte {self._offset:,}: {reason}", CURE)
 
 
-def read_dump(path: Path, on_bytes: Callable[[int], None] | None = None) -> Iterator[Page]:
+class Dump(Pages):
+    """The pages of a whole file of any format; `siteinfo` is there at once.
+
+    Raises (here and when iterated):
+        UsageError: there is no such file.
+        DataError: damaged (with the offset), or not a MediaWiki export in one of the formats of `compression`.
+    """
+
+    def __init__(self, path: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+        super().__init__(path, read_pieces(path, detect_format(path)), on_bytes=on_bytes)
+
+    def pages(self) -> Iterator[Page]:
+        return self
+
+
+def read_dump(path: Path) -> Iterator[Page]:
     """The pages of a dump, where neither its header nor its being an excerpt matters."""
-    return Dump(path, on_bytes).pages()
+    return Dump(path)
 
 
 def _name(element: Element) -> str:
@@ -201,9 +230,18 @@ def _siteinfo(element: Element) -> SiteInfo:
         for child in element.iterfind("{*}namespaces/{*}namespace")
         if re.fullmatch(r"-?\d{1,9}", child.get("key", ""))
     }
-    language = element.getroottree().getroot().get("{http://www.w3.org/XML/1998/namespace}lang", "")
+    root = element.getroottree().getroot()
     dbname, base = ((_child_text(element, name) or "").strip() for name in ("dbname", "base"))
-    return SiteInfo(dbname, base, str(language), namespaces)
+    return SiteInfo(dbname, base, _language(root), namespaces, _version(root))
+
+
+def _language(root: Element) -> str:
+    return str(root.get("{http://www.w3.org/XML/1998/namespace}lang", ""))
+
+
+def _version(root: Element) -> str:
+    in_namespace = re.search(r"export-([\d.]+)/?$", etree.QName(root).namespace or "")
+    return str(root.get("version") or (in_namespace[1] if in_namespace else ""))
 
 
 def _page(element: Element, siteinfo: SiteInfo) -> Page:
@@ -215,16 +253,9 @@ def _page(element: Element, siteinfo: SiteInfo) -> Page:
         model, text = _child_text(revision, "model") or "", _child_text(revision, "text") or ""
     model = model.strip() or "wikitext"  # exports before 0.6 name no model
     number = (_child_text(element, "ns") or "").strip()
-    namespace = int(number) if re.fullmatch(r"-?\d{1,9}", number) else _namespace_of(title, siteinfo)
-    redirect = element.find("{*}redirect") is not None or (model == "wikitext" and _REDIRECT.match(text) is not None)
+    namespace = int(number) if re.fullmatch(r"-?\d{1,9}", number) else namespace_of(title, siteinfo)
+    redirect = element.find("{*}redirect") is not None or (model == "wikitext" and is_redirect(text))
     return Page((_child_text(element, "id") or "").strip(), namespace, title, redirect, model, text)
-
-
-def _namespace_of(title: str, siteinfo: SiteInfo) -> int:
-    """The namespace by the title's prefix, for exports before 0.6, which have no `<ns>`."""
-    prefix, colon, _ = title.partition(":")
-    names = _ENGLISH_NAMESPACES | {name.casefold(): number for number, name in siteinfo.namespaces.items()}
-    return names.get(prefix.strip().replace("_", " ").casefold(), 0) if colon else 0
 
 
 def _doctype_error(path: Path) -> DataError:
@@ -250,58 +281,3 @@ def _without_doctype(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
             raise DataError(f"{path} has more than {_LONGEST_MARKUP:,} bytes before its first tag", "get the dump anew")
     yield head
     yield from chunks
-
-
-def _xml_bytes(path: Path, on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:
-    """The XML of a plain or bz2 file, in pieces of at most 256 KB."""
-    with storage_errors(path, "read"):
-        try:
-            file = open(path, "rb")  # noqa: SIM115 - closed below; only the opening may miss the file
-        except FileNotFoundError as error:
-            raise UsageError(f"there is no file {path}", "check the path") from error
-        with file:
-            magic = file.read(8)
-            file.seek(0)
-            if magic.startswith(b"BZh"):
-                yield from _inflate(path, file, on_bytes)
-                return
-            if not magic.lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n").startswith(b"<"):
-                what = "is empty" if not magic else "is neither of the two formats of dumps"
-                raise DataError(f"{path} {what}", "give a .xml.bz2 or a .xml file (unpack .gz, .xz or .7z first)")
-            while chunk := file.read(_READ):
-                if on_bytes:
-                    on_bytes(len(chunk))
-                yield chunk
-
-
-def _inflate(path: Path, file: IO[bytes], on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:
-    """All concatenated streams. `bz2.open` stops in silence at a damaged later stream, hence our own loop."""
-    cure = "the file is damaged; get it anew"
-    decompressor = bz2.BZ2Decompressor()
-    fed, start = 0, 0  # offsets in the file: of what the decompressor has been given, and of its stream
-    waiting = b""
-    while True:
-        if decompressor.eof:
-            waiting = decompressor.unused_data
-            start = fed - len(waiting)
-            decompressor = bz2.BZ2Decompressor()
-        elif decompressor.needs_input and not waiting:
-            waiting = file.read(_READ)
-            fed += len(waiting)
-            if not waiting and start == fed:
-                return
-            if not waiting:
-                place = f"at byte {fed:,}, inside the bz2 stream that starts at byte {start:,}"
-                raise DataError(f"{path} ends {place}", cure)
-            if on_bytes:
-                on_bytes(len(waiting))
-        if start >= fed - len(waiting) and waiting and not b"BZh".startswith(waiting[:3]):
-            raise DataError(f"{path}: what starts at byte {start:,} is not a bz2 stream", cure)
-        try:
-            inflated = decompressor.decompress(waiting, _INFLATED)
-        except OSError as error:
-            place = f"in the stream that starts at byte {start:,}, before byte {fed:,}"
-            raise DataError(f"{path}: corrupt bz2 {place}", cure) from error
-        waiting = b""
-        if inflated:
-            yield inflated

@@ -1,5 +1,6 @@
 """Settings of the places text comes from. `build()` imports the implementation."""
 
+import os
 import re
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -51,7 +52,8 @@ class TextSettings(Settings):
 
     @property
     def name(self) -> str:
-        return PurePath(self.input[0]).stem if self.input else "text"
+        given = os.path.abspath(self.input[0]) if self.input else ""  # noqa: PTH100 - `.` has a name; links keep theirs
+        return PurePath(given).stem or "text"
 
     def build(self) -> Source:
         from charlm.text.files import TextSource

@@ -36,7 +36,7 @@ def parse_shares(spec: str) -> dict[str, int]:
     Raises:
         ValueError: not such a text.
     """
-    shares = [int(share) for share in (spec.split("/") if re.fullmatch(r"\d{1,2}(/\d{1,2}){1,2}", spec) else ())]
+    shares = [int(share) for share in (spec.split("/") if re.fullmatch(r"[0-9]{1,2}(/[0-9]{1,2}){1,2}", spec) else ())]
     if min(shares, default=0) <= 0 or sum(shares) != 100:
         raise ValueError(f'{spec!r} is not two or three percentages that sum to 100, like "90/5/5"')
     return dict(zip(SPLITS, shares, strict=False))
@@ -112,8 +112,12 @@ class Router:
         inner = [border - start for border, _ in self._borders if start < border < self._position]
         offset = 0
         for part in _parts(document, inner):
-            yield next(name for border, name in self._borders if start + offset < border), part
+            yield self._split_at(start + offset), part
             offset += len(part.document.text)
+
+    def _split_at(self, position: int) -> str:
+        """The split of a character; an empty document behind the last one belongs to the last split."""
+        return next((name for border, name in self._borders if position < border), self._borders[-1][1])
 
 
 def _parts(document: Document, borders: list[int]) -> Iterator[Part]:

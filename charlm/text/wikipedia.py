@@ -14,9 +14,11 @@ from charlm.errors import UsageError
 from charlm.storage import DirectoryLock, sha256
 from charlm.text.document import Census, Document, DownloadPlan, Source
 from charlm.text.download import Patience, download
-from charlm.text.dump import Dump, Page, SiteInfo
+from charlm.text.dump import Dump, Page
+from charlm.text.dump_counts import excerpt_note
 from charlm.text.namespaces import hidden_names
 from charlm.text.settings import WikipediaSettings
+from charlm.text.siteinfo import SiteInfo
 from charlm.text.wikimedia import DumpFile, DumpFiles, cache_directory, licence, resolve, user_agent
 from charlm.text.wikitext import clean
 
@@ -93,7 +95,7 @@ class WikipediaSource(Source):
             dump = Dump(path, on_bytes)
             self._site = dump.siteinfo
             hidden = hidden_names(dump.siteinfo.namespaces)
-            for page in dump.pages():
+            for page in dump:
                 self.census.pages += 1
                 reason = _unfit(page)
                 text = "" if reason else clean(page.text, hidden)
@@ -101,17 +103,17 @@ class WikipediaSource(Source):
                     yield Document(page.id, page.title, text, _url(dump.siteinfo, page.title))
                 else:
                     self.census.dropped[reason or "no text left"] += 1
-            if dump.truncated_excerpt:
-                self._excerpts.append(f"{path.name} is an excerpt: it ends without </mediawiki>")
+            if dump.excerpt:
+                self._excerpts.append(excerpt_note(path))
 
     def paths(self) -> tuple[Path, ...]:
-        """The dump files, in order."""
+        """The dump files, in order; parts of a dump (`...xml-p1p41242.bz2`) in that of their pages."""
         if self._settings.input:
             paths = tuple(Path(name).expanduser() for name in self._settings.input)
             for path in paths:
                 if not path.is_file():
                     raise UsageError(f"there is no file {path}", "check corpus.source.input")
-            return paths
+            return _in_page_order(paths)
         dump = self.resolve()
         return tuple(dump.directory / file.name for file in dump.files)
 
@@ -141,6 +143,15 @@ def _unfit(page: Page) -> str:
     if page.model != "wikitext":
         return "model"
     return "" if page.text.strip() else "empty"
+
+
+def _in_page_order(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Parts by the pages in their names; other files as they were given."""
+    found = [re.search(r"\.xml-p(\d+)p(\d+)", path.name) for path in paths]
+    ranges = [(int(match[1]), int(match[2])) for match in found if match]
+    if len(ranges) < len(paths):
+        return paths
+    return tuple(path for _, path in sorted(zip(ranges, paths, strict=True), key=lambda entry: entry[0]))
 
 
 def _url(site: SiteInfo, title: str) -> str:

@@ -66,7 +66,7 @@ class TrainingSettings(Settings):
     """Rows; each reads its own contiguous part of the training text."""
     seq_len: int = Field(default=128, ge=1)
     """Time steps of truncated back-propagation; state is carried on beyond them."""
-    max_steps: int | None = Field(default=None, ge=0)
+    max_steps: int | None = Field(default=None, ge=0, lt=2**63)
     max_epochs: PositiveFloat | None = None
     max_minutes: PositiveFloat | None = None
     """Counted from the start of the process; the time of earlier, interrupted attempts is counted too."""

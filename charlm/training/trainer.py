@@ -7,8 +7,10 @@ Everything a step depends on (weights, optimizer, carried state, batch number) i
 run goes on as if it had not been interrupted.
 """
 
+import contextlib
 import math
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,15 +93,17 @@ class Trainer:
         self._tokens = 0
         self._seconds_before = 0.0
         self._best: dict[str, Any] | None = None
+        self._best_is_saved = True
         self._bad_steps = 0
         self._failed_saves = 0
-        if run.steps():
-            self._learner = self._resume(device)
-        else:
-            torch.manual_seed(settings.seed)
-            model = model_settings.build(corpus.vocab.size)
-            model.head.set_frequencies(torch.from_numpy(count_ids(train, corpus.vocab.size)))
-            self._learner = Learner(model.to(device), settings, device)
+        with _memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
+            if run.steps():
+                self._learner = self._resume(device)
+            else:
+                torch.manual_seed(settings.seed)
+                model = model_settings.build(corpus.vocab.size)
+                model.head.set_frequencies(torch.from_numpy(count_ids(train, corpus.vocab.size)))
+                self._learner = Learner(model.to(device), settings, device)
 
     def _resume(self, device: torch.device) -> Learner:
         directory = self._run.checkpoint(self._run.steps()[-1])
@@ -135,20 +139,16 @@ class Trainer:
             OutOfMemoryError: the batch does not fit.
             StorageError: checkpoints could not be written three times in a row.
         """
-        if self._step and self._progress() >= 1:
+        validated = self._best["validated"] if self._best else -1
+        if self._step and self._progress() >= 1 and validated >= self._step:
             return self._outcome(already_finished=True)
         if self._step:
             self._console.note(f"going on from step {self._step:,} of {self._run.root}")
-        with StopSignal() as stop, self._console:
-            try:
-                self._loop(stop)
-            except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
-                    raise
-                rows = self._batches.batch_size
-                raise OutOfMemoryError(
-                    f"a batch of {rows} does not fit into memory", f"try --set training.batch_size={max(1, rows // 2)}"
-                ) from error
+        rows, steps = self._batches.batch_size, self._batches.seq_len
+        smaller = f"batch_size={rows // 2}" if rows > 1 else f"seq_len={max(1, steps // 2)}"
+        what = f"a batch of {rows} rows of {steps} does not fit into memory"
+        with StopSignal() as stop, self._console, _memory_errors(what, f"try --set training.{smaller}"):
+            self._loop(stop)
         return self._outcome()
 
     def _loop(self, stop: StopSignal) -> None:
@@ -244,6 +244,7 @@ class Trainer:
         if self._best is None or is_best:
             self._best = {"step": self._step, "bits_per_character": bits}
         self._best["validated"] = self._step
+        self._best_is_saved = False
         figure = "not finite" if bits is None else f"{bits:.4f} bits per character"
         self._console.note(
             f"step {self._step:,} · {self._epochs:.2f} epochs · validation {figure}{' (best)' if is_best else ''}"
@@ -261,10 +262,11 @@ class Trainer:
 
     def _save(self, *, final: bool) -> None:
         """Write a checkpoint. A full disk is met by trying again at the next interval, three times in all."""
-        if self._step in self._run.steps():
+        if self._step in self._run.steps() and self._best_is_saved:
             return
         try:
             self._write_checkpoint()
+            self._best_is_saved = True
             self._failed_saves = 0
         except StorageError as error:
             self._failed_saves += 1
@@ -334,6 +336,16 @@ class _Window:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._start
+
+
+@contextlib.contextmanager
+def _memory_errors(what: str, cure: str) -> Generator[None, None, None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(what, cure) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -68,7 +68,7 @@ def test_page_counts(shared_data: Path, name: str, pages: int, articles: int, re
     assert len(found) == pages
     assert sum(page.namespace == 0 for page in found) == articles
     assert sum(page.redirect for page in found) == redirects
-    assert dump.truncated_excerpt is excerpt
+    assert dump.excerpt is excerpt
     assert sum(read_bytes) == path.stat().st_size
 
 
@@ -149,9 +149,9 @@ def test_cut_anywhere(tmp_path: Path, cut: int) -> None:
     if cut in stream_starts(PACKED):
         dump = Dump(path)
         assert len(list(dump.pages())) < 12
-        assert dump.truncated_excerpt
+        assert dump.excerpt
         return
-    with pytest.raises(DataError, match=r"byte \d|neither of the two"):
+    with pytest.raises(DataError, match=r"byte \d|none of the four"):
         list(read_dump(path))
 
 
@@ -166,7 +166,7 @@ def test_one_flipped_byte(tmp_path: Path, position: int, mask: int) -> None:
     try:
         pages = list(read_dump(path))
     except DataError as error:
-        assert "byte " in str(error) or "neither of the two" in str(error)  # noqa: PT017 - either outcome is right
+        assert "byte " in str(error) or "none of the four" in str(error)  # noqa: PT017 - either outcome is right
     else:
         assert [page.id for page in pages] == [str(n) for n in range(12)]
         assert sum(len(page.text) for page in pages) == 12 * 400
@@ -242,7 +242,7 @@ def test_excerpt_gives_its_whole_pages(tmp_path: Path) -> None:
         dump = Dump(path)
         ids = [page.id for page in dump.pages()]
         assert len(ids) == whole[:cut].count(b"</page>")
-        assert dump.truncated_excerpt
+        assert dump.excerpt
 
 
 @pytest.mark.parametrize("version", ["0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "0.10", "0.11"])

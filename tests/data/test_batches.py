@@ -1,0 +1,113 @@
+"""Batches: every prediction exactly once an epoch, contiguous in every row, a pure function of seed and step."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from charlm.data.batches import Batches, fit_batches
+from charlm.data.store import DOCUMENT_TYPE, TokenStream
+from charlm.errors import DataError
+from charlm.nn.head import IGNORED
+
+SIZES = {
+    "num_predictions": st.integers(2, 70),
+    "batch_size": st.integers(1, 9),
+    "seq_len": st.integers(1, 12),
+    "epoch": st.integers(0, 4),
+    "seed": st.integers(0, 2**63 - 1),
+}
+
+
+def distinct_stream(num_predictions: int, *, closed: bool = True) -> TokenStream:
+    """<eod>, then a different id for every prediction, then <eod> (unless a split cuts the last document)."""
+    ids = np.arange(num_predictions + 1)
+    if closed:
+        ids[-1] = 0
+    return TokenStream(ids, np.zeros(0, DOCUMENT_TYPE))
+
+
+def pairs_of_epoch(batches: Batches, epoch: int) -> Counter[tuple[int, int]]:
+    pairs: Counter[tuple[int, int]] = Counter()
+    for step in range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch):
+        inputs_BT, targets_BT, _ = batches.batch(step)
+        assert inputs_BT.shape == targets_BT.shape == (batches.batch_size, batches.seq_len)
+        for given_id, target in zip(inputs_BT.flatten().tolist(), targets_BT.flatten().tolist(), strict=True):
+            if target != IGNORED:
+                pairs[given_id, target] += 1
+    return pairs
+
+
+@given(**SIZES, closed=st.booleans())
+@example(num_predictions=2, batch_size=9, seq_len=12, epoch=1, seed=0, closed=True)
+@example(num_predictions=10, batch_size=3, seq_len=2, epoch=3, seed=5, closed=False)
+@hypothesis_settings(deadline=None)
+def test_every_prediction_stands_once_in_an_epoch_with_the_id_before_it(
+    num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int, closed: bool
+) -> None:
+    stream = distinct_stream(num_predictions, closed=closed)
+    ids = stream.tokens.tolist()
+    expected = Counter(itertools.pairwise(ids))
+    assert pairs_of_epoch(Batches(stream, batch_size, seq_len, seed), epoch) == expected
+
+
+@given(**SIZES)
+@hypothesis_settings(deadline=None)
+def test_rows_go_on_where_the_batch_before_ended(
+    num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int
+) -> None:
+    batches = Batches(distinct_stream(num_predictions), batch_size, seq_len, seed)
+    first = epoch * batches.steps_per_epoch
+    steps = [batches.batch(first + chunk) for chunk in range(batches.steps_per_epoch)]
+    for row in range(batch_size):
+        inputs = torch.cat([batch.inputs_BT[row] for batch in steps]).tolist()
+        targets = torch.cat([batch.targets_BT[row] for batch in steps]).tolist()
+        scored = targets.index(IGNORED) if IGNORED in targets else len(targets)
+        assert targets[scored:] == [IGNORED] * (len(targets) - scored), "what is not scored stands at the end"
+        assert targets[: max(0, scored - 1)] == inputs[1:scored], "a target is the next input"
+    assert all(batch.reset_B.tolist() == [chunk == 0] * batch_size for chunk, batch in enumerate(steps))
+
+
+@given(**SIZES)
+@hypothesis_settings(deadline=None)
+def test_a_batch_is_a_pure_function_of_seed_and_step(
+    num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int
+) -> None:
+    stream = distinct_stream(num_predictions)
+    batches = Batches(stream, batch_size, seq_len, seed)
+    step = epoch * batches.steps_per_epoch
+    for _ in range(3):
+        batches.batch(step + 1)
+    again = Batches(stream, batch_size, seq_len, seed).batch(step)
+    for mine, other in zip(batches.batch(step), again, strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_epochs_and_seeds_begin_elsewhere() -> None:
+    stream = distinct_stream(10_000)
+
+    def start(seed: int, epoch: int) -> int:
+        batches = Batches(stream, 4, 10, seed)
+        return int(batches.batch(epoch * batches.steps_per_epoch).inputs_BT[0, 0])
+
+    assert start(1, 0) == 0, "the first epoch begins at the beginning"
+    assert len({start(seed, epoch) for seed in range(5) for epoch in range(1, 5)}) == 20
+
+
+@given(num_predictions=st.integers(2, 300), batch_size=st.integers(1, 50), seq_len=st.integers(1, 50))
+def test_rows_that_a_short_text_cannot_fill_are_left_out(num_predictions: int, batch_size: int, seq_len: int) -> None:
+    batches = fit_batches(distinct_stream(num_predictions), batch_size, seq_len, 0)
+    assert 1 <= batches.batch_size <= batch_size
+    assert batches.batch_size == batch_size or (batches.batch_size + 1) * seq_len > num_predictions
+    assert batches.batch_size == 1 or batches.batch_size * seq_len <= num_predictions
+
+
+@pytest.mark.parametrize("num_predictions", [0, 1])
+def test_nothing_to_predict_is_a_data_error(num_predictions: int) -> None:
+    with pytest.raises(DataError, match=f"{num_predictions + 1} tokens"):
+        fit_batches(distinct_stream(num_predictions), 2, 2, 0)

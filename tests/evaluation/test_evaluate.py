@@ -1,0 +1,221 @@
+"""Evaluation: every token scored exactly once, with what came before it, however many lanes run side by side."""
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from charlm.data.batches import Batches
+from charlm.data.store import DOCUMENT_TYPE, TokenStream
+from charlm.evaluation import evaluate as evaluate_module
+from charlm.evaluation.evaluate import WARM_UP, default_streams, evaluate, lane_batches
+from charlm.nn.dropout import Masks
+from charlm.nn.embedding import TokenEmbedding
+from charlm.nn.head import IGNORED, Softmax
+from charlm.nn.model import LanguageModel
+from charlm.nn.recurrent import Recurrent
+from charlm.nn.settings import ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.state import State
+from charlm.training.learner import Learner
+from charlm.training.settings import AdamWSettings, TrainingSettings
+
+CPU = torch.device("cpu")
+
+
+def stream_of(ids: Any) -> TokenStream:
+    """A stream that counts one character, word and byte for each token."""
+    documents = np.array([(1, len(ids) - 1, len(ids) - 1, len(ids) - 1)], dtype=DOCUMENT_TYPE)
+    return TokenStream(np.asarray(ids), documents)
+
+
+# ---- lanes
+
+
+@given(
+    num_predictions=st.integers(0, 200),
+    streams=st.integers(1, 12),
+    chunk=st.integers(1, 17),
+    warm_up=st.integers(0, 60),
+)
+@example(num_predictions=1, streams=64, chunk=256, warm_up=1024)
+@example(num_predictions=17, streams=1, chunk=8, warm_up=0)
+@hypothesis_settings(deadline=None, max_examples=200)
+def test_every_token_is_scored_once_after_what_came_before_it(
+    num_predictions: int, streams: int, chunk: int, warm_up: int
+) -> None:
+    ids = np.arange(num_predictions + 1)
+    scored: list[int] = []
+    contexts: dict[int, list[int]] = {}
+    for inputs_BT, targets_BT, reset_B in lane_batches(stream_of(ids), streams, chunk=chunk, warm_up=warm_up):
+        assert inputs_BT.shape == targets_BT.shape
+        assert len(inputs_BT) <= streams
+        for row, reset in enumerate(reset_B.tolist()):
+            if reset:
+                contexts[row] = []
+            for given_id, target in zip(inputs_BT[row].tolist(), targets_BT[row].tolist(), strict=True):
+                contexts.setdefault(row, []).append(given_id)
+                if target != IGNORED:
+                    scored.append(target)
+                    read = contexts[row]
+                    assert read == list(range(target - len(read), target)), "the text before it, without a gap"
+                    assert len(read) >= min(target, warm_up), "and enough of it"
+    assert sorted(scored) == list(range(1, num_predictions + 1))
+
+
+@given(num_predictions=st.integers(0, 10**9))
+def test_lanes_cost_little(num_predictions: int) -> None:
+    streams = default_streams(num_predictions)
+    assert 1 <= streams <= 64
+    assert (streams - 1) * WARM_UP <= num_predictions / 4
+    assert streams == 64 or (streams + 1) * 4 * WARM_UP > num_predictions
+
+
+# ---- a model whose cost is known
+
+
+class Passing(nn.Module):
+    """A body that hands its inputs on."""
+
+    def initial_state(self, batch_size: int) -> State:
+        return ()
+
+    def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        return x_BTD, state
+
+
+def bigram_model(probabilities_VV: Tensor) -> LanguageModel:
+    """P(next | last) as weights: the embedding is the identity, the head holds the logarithms."""
+    size = len(probabilities_VV)
+    model = LanguageModel(
+        TokenEmbedding(size, size), cast("Recurrent", Passing()), Softmax(size, size), Masks()
+    )
+    with torch.no_grad():
+        model.embedding.weight_VD.copy_(torch.eye(size))
+        model.head.weight_VH.copy_(probabilities_VV.log().T)
+    return model
+
+
+@pytest.mark.parametrize("streams", [1, 3, None])
+def test_a_bigram_model_pays_the_logarithms_of_its_table(streams: int | None) -> None:
+    generator = np.random.default_rng(0)
+    table = generator.dirichlet(np.full(6, 0.7), size=6).clip(1e-4)
+    table /= table.sum(axis=1, keepdims=True)
+    ids = [0]
+    for _ in range(5000):
+        ids.append(int(generator.choice(6, p=table[ids[-1]])))
+    score = evaluate(bigram_model(torch.from_numpy(table)), stream_of(ids), streams=streams, device=CPU)
+    nats = -math.fsum(math.log(table[last, following]) for last, following in zip(ids, ids[1:], strict=False))
+    assert score.tokens == 5000
+    assert score.nats / 5000 == pytest.approx(nats / 5000, abs=1e-6)
+    assert score.perplexity == pytest.approx(math.exp(nats / 5000), rel=1e-6)
+
+
+def test_a_chain_that_tosses_a_coin_costs_one_bit_a_token() -> None:
+    table = torch.tensor([[0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 0.0, 0.5], [0.5, 0.5, 0.0, 0.0]])
+    ids = [0]
+    for toss in np.random.default_rng(1).integers(1, 3, size=1500).tolist():
+        ids.append((ids[-1] + toss) % 4)
+    score = evaluate(bigram_model(table), stream_of(ids), device=CPU)
+    assert score.bits_per_character == pytest.approx(1, abs=1e-6)
+    assert score.perplexity == pytest.approx(2, abs=1e-6)
+
+
+def test_one_step_off_is_another_score() -> None:
+    """The certain chain 0 1 2 3 0 ... costs nothing; a target moved by one would cost everything."""
+    table = torch.full((4, 4), 1e-9)
+    table[torch.arange(4), (torch.arange(4) + 1) % 4] = 1.0
+    ids = np.arange(900) % 4
+    assert evaluate(bigram_model(table), stream_of(ids), device=CPU).nats == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("num_predictions", [0, 1, 255, 256, 257])
+def test_the_last_partial_chunk_is_scored(num_predictions: int) -> None:
+    ids = np.arange(num_predictions + 1) % 3
+    score = evaluate(bigram_model(torch.full((3, 3), 1 / 3)), stream_of(ids), device=CPU)
+    assert (score.tokens, score.characters) == (num_predictions, num_predictions)
+    assert score.nats == pytest.approx(num_predictions * math.log(3), abs=1e-3)
+
+
+# ---- a model with a memory
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[LanguageModel, TokenStream]:
+    """A tiny LSTM, trained for a moment on a text with structure, and a held-out piece of the same."""
+    generator = np.random.default_rng(0)
+    words = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "and", "then"]
+    text = " ".join(words[int(i)] for i in generator.zipf(1.5, size=9000) % 10)
+    ids = np.frombuffer(text.encode(), dtype=np.uint8) % 32
+    train, test = stream_of(ids[:-16_000]), stream_of(ids[-16_000:])
+    torch.manual_seed(0)
+    settings = TrainingSettings(
+        batch_size=16, seq_len=24, max_steps=80, optimizer=AdamWSettings(lr=0.02), precision="fp32"
+    )
+    architecture = ModelSettings(
+        embedding=TokenEmbeddingSettings(size=8), body=RecurrentSettings(hidden_size=24)
+    )
+    learner = Learner(architecture.build(32), settings, CPU)
+    batches = Batches(train, settings.batch_size, settings.seq_len, 0)
+    for step in range(80):
+        learner.update(batches.batch(step), step, 0.0)
+    return learner.model, test
+
+
+def test_lanes_do_not_change_the_score(trained: tuple[LanguageModel, TokenStream]) -> None:
+    model, stream = trained
+    bits = {streams: evaluate(model, stream, streams=streams, device=CPU).bits_per_character for streams in (1, 2, 7, 64)}
+    exact = bits[1]
+    assert exact is not None
+    assert exact < 2.5, "it has learned something"
+    for streams, found in bits.items():
+        assert found == pytest.approx(exact, abs=0.0005), streams
+
+
+def test_one_lane_is_one_pass_over_the_text(trained: tuple[LanguageModel, TokenStream]) -> None:
+    model, stream = trained
+    ids = torch.from_numpy(stream.tokens[:2001].astype(np.int64))
+    with torch.no_grad():
+        features, _ = model.eval()(ids[None, :-1], model.initial_state(1))
+        nats = model.head.nll(features, ids[None, 1:]).double().sum().item()
+    assert evaluate(model, stream_of(ids.numpy()), streams=1, device=CPU).nats == pytest.approx(nats, rel=1e-6)
+
+
+def test_without_a_warm_up_lanes_would_change_the_score(
+    trained: tuple[LanguageModel, TokenStream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the agreement above says something: this model does use its memory."""
+    model, stream = trained
+    exact = evaluate(model, stream, streams=1, device=CPU).bits_per_character or 0
+    monkeypatch.setattr(evaluate_module.lane_batches, "__kwdefaults__", {"chunk": 32, "warm_up": 0})
+    cold = evaluate(model, stream, streams=500, device=CPU).bits_per_character or 0
+    assert cold > exact + 0.01
+
+
+def test_progress_adds_up_and_may_stop_the_evaluation(trained: tuple[LanguageModel, TokenStream]) -> None:
+    model, stream = trained
+    model.train()
+    scored: list[int] = []
+    score = evaluate(model, stream, device=CPU, on_progress=scored.append)
+    assert sum(scored) == score.tokens == stream.num_predictions
+    assert model.training, "and a model in training goes on training"
+
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, stream, device=CPU, on_progress=stop)
+    assert model.training
+
+
+def test_evaluation_is_the_same_every_time_whatever_the_dropout() -> None:
+    torch.manual_seed(0)
+    body = RecurrentSettings(hidden_size=8, output_dropout=0.5)
+    model = ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body).build(8).train()
+    stream = stream_of(np.random.default_rng(0).integers(0, 8, size=600))
+    assert evaluate(model, stream, device=CPU) == evaluate(model, stream, device=CPU)

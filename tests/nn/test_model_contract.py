@@ -1,0 +1,378 @@
+"""What every language model must be, run over every cell of the union, one and two layers, every backend.
+
+State in, features out: whatever the architecture, text fed in pieces is text fed whole, rows do not see each other,
+and nothing sees the future.
+
+B batch, T time, H features, V vocabulary.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from charlm.checkpoint import TrainingState, load_model, save_checkpoint
+from charlm.nn import head as head_module
+from charlm.nn.dropout import LockedDropout, Masks
+from charlm.nn.head import IGNORED, Softmax
+from charlm.nn.model import LanguageModel
+from charlm.nn.settings import CellSettings, ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.state import State, detach, reset_rows
+from charlm.settings import Settings
+from charlm.vocab.char import CharVocab
+
+VOCAB = CharVocab("abcdefgh", byte_fallback=False)
+V, H, D = VOCAB.size, 8, 6
+MEMBERS: tuple[type[Settings], ...] = get_args(get_args(CellSettings)[0])
+CASES = {
+    f"{cell.model_fields['type'].default}-{layers}-{backend}": (cell, layers, backend)
+    for cell, layers, backend in product(MEMBERS, (1, 2), ("auto", "torch", "plain"))
+}
+
+
+def model_settings(case: str, **body: Any) -> ModelSettings:
+    cell, num_layers, backend = CASES[case]
+    chosen: dict[str, Any] = {"cell": cell(), "hidden_size": H, "num_layers": num_layers, "backend": backend} | body
+    return ModelSettings(embedding=TokenEmbeddingSettings(size=D), body=RecurrentSettings(**chosen))
+
+
+def build(case: str, *, seed: int = 0, scale: float = 1.0, **body: Any) -> LanguageModel:
+    """A model whose every parameter is random: biases too, so that nothing hides behind a zero."""
+    torch.manual_seed(seed)
+    model = model_settings(case, **body).build(V)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.4 * scale)
+    return model.eval()
+
+
+def tokens(batch_size: int, num_steps: int, seed: int = 1) -> Tensor:
+    return torch.randint(0, V, (batch_size, num_steps), generator=torch.Generator().manual_seed(seed))
+
+
+def random_state(model: LanguageModel, batch_size: int) -> State:
+    generator = torch.Generator().manual_seed(2)
+    return tuple(
+        torch.randn(each.shape, generator=generator, dtype=each.dtype) * 0.3 for each in model.initial_state(batch_size)
+    )
+
+
+def assert_close(found: tuple[Tensor, State], expected: tuple[Tensor, State], tolerance: float) -> None:
+    for mine, other in zip((found[0], *found[1]), (expected[0], *expected[1]), strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=tolerance)
+
+
+every_model = pytest.mark.parametrize("case", CASES)
+
+
+@every_model
+def test_gradients_are_those_of_finite_differences(case: str) -> None:
+    model = build(case, hidden_size=3).double()
+    inputs_BT = tokens(2, 4)
+    names = [name for name, _ in model.named_parameters() if not name.startswith("head.")]
+    state = random_state(model, 2)
+
+    def features(*values: Tensor) -> tuple[Tensor, ...]:
+        parameters, given = dict(zip(names, values, strict=False)), values[len(names) :]
+        output, after = torch.func.functional_call(model, parameters, (inputs_BT, given))
+        return output, *after
+
+    leaves = [*(dict(model.named_parameters())[name] for name in names), *state]
+    assert torch.autograd.gradcheck(features, tuple(leaf.detach().clone().requires_grad_() for leaf in leaves))
+
+
+@every_model
+@pytest.mark.parametrize("chunks", [[1] * 12, [12], [5, 7], [1, 11], [0, 3, 0, 1, 8, 0]])
+def test_text_in_chunks_is_text_at_once(case: str, chunks: list[int]) -> None:
+    model = build(case)
+    inputs_BT = tokens(3, 12)
+    state = start = random_state(model, 3)
+    pieces: list[Tensor] = []
+    for inputs in inputs_BT.split(chunks, dim=1):
+        features, state = model(inputs, state)
+        assert features.shape == (3, inputs.shape[1], H)
+        pieces.append(features)
+    assert_close((torch.cat(pieces, dim=1), state), model(inputs_BT, start), 1e-6)
+
+
+@every_model
+def test_rows_do_not_see_each_other(case: str) -> None:
+    model = build(case)
+    inputs_BT, state = tokens(4, 9), random_state(model, 4)
+    features, after = model(inputs_BT, state)
+    for row in range(4):
+        alone = model(inputs_BT[row : row + 1], tuple(tensor[row : row + 1] for tensor in state))
+        assert_close(alone, (features[row : row + 1], tuple(tensor[row : row + 1] for tensor in after)), 1e-5)
+
+
+@every_model
+def test_nothing_sees_the_future(case: str) -> None:
+    model = build(case)
+    inputs_BT = tokens(1, 10)
+    before, _ = model(inputs_BT, model.initial_state(1))
+    for time in range(10):
+        changed = inputs_BT.clone()
+        changed[0, time] = (changed[0, time] + 1) % V
+        after, _ = model(changed, model.initial_state(1))
+        assert torch.equal(after[:, :time], before[:, :time])
+        assert not torch.allclose(after[:, time], before[:, time]), "the present is seen"
+
+
+@every_model
+def test_the_past_is_remembered_through_the_state_alone(case: str) -> None:
+    model = build(case)
+    inputs_BT = tokens(1, 5)
+    fresh = model.initial_state(1)
+    _, one = model(tokens(1, 3, seed=3), fresh)
+    _, other = model(tokens(1, 3, seed=4), fresh)
+    assert not torch.allclose(model(inputs_BT, one)[0], model(inputs_BT, other)[0])
+    assert torch.equal(model(inputs_BT, one)[0], model(inputs_BT, one)[0]), "and through nothing else"
+
+
+@every_model
+def test_no_text_changes_nothing(case: str) -> None:
+    model = build(case)
+    state = random_state(model, 2)
+    features, after = model(tokens(2, 0), state)
+    assert features.shape == (2, 0, H)
+    assert_close((features, after), (features, state), 0)
+    assert model.head.nll(features, tokens(2, 0)).shape == (2, 0)
+
+
+@every_model
+def test_a_state_is_batch_first_and_fp32(case: str) -> None:
+    model = build(case)
+    for batch_size in (1, 3):
+        fresh = model.initial_state(batch_size)
+        for num_steps in (1, 2):
+            _, after = model(tokens(batch_size, num_steps), fresh)
+            assert len(after) == len(fresh) > 0
+            for old, new in zip(fresh, after, strict=True):
+                assert old.shape == new.shape
+                assert old.shape[0] == batch_size
+                assert old.dtype == new.dtype == (torch.float32 if old.is_floating_point() else torch.int64)
+
+
+@every_model
+def test_under_bf16_autocast_state_and_loss_stay_fp32(case: str) -> None:
+    model = build(case)
+    inputs_BT = tokens(2, 3)
+    exact, _ = model(inputs_BT, model.initial_state(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        features, state = model(inputs_BT, model.initial_state(2))
+        _, state = model(inputs_BT[:, :1], state)
+        nll = model.head.nll(features, inputs_BT)
+    assert nll.dtype == torch.float32
+    assert all(tensor.dtype == torch.float32 for tensor in state if tensor.is_floating_point())
+    torch.testing.assert_close(features.float(), exact, rtol=0, atol=0.1)
+
+
+@every_model
+def test_big_numbers_stay_finite(case: str) -> None:
+    model = build(case, scale=1000.0)
+    inputs_BT = tokens(2, 20)
+    features, state = model(inputs_BT, tuple(tensor + 1000 for tensor in model.initial_state(2)))
+    loss = model.head.nll(features, inputs_BT).sum()
+    loss.backward()
+    gradients = [cast("Tensor", parameter.grad) for parameter in model.parameters()]
+    assert all(torch.isfinite(tensor).all() for tensor in (features, *state, loss, *gradients))
+
+
+@every_model
+def test_a_saved_model_is_the_same_model(case: str, tmp_path: Path) -> None:
+    model = build(case)
+    settings = model_settings(case)
+    save_checkpoint(
+        tmp_path / "c", model=model, settings=settings, vocab=VOCAB, trained_on={}, training=TrainingState({})
+    )
+    loaded = load_model(tmp_path / "c", torch.device("cpu")).model.eval()
+    inputs_BT = tokens(2, 6)
+    assert_close(loaded(inputs_BT, loaded.initial_state(2)), model(inputs_BT, model.initial_state(2)), 0)
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+    names = {name: parameter.shape for name, parameter in model.named_parameters()}
+    assert {name: parameter.shape for name, parameter in loaded.named_parameters()} == names
+    assert loaded.num_parameters == sum(shape.numel() for shape in names.values())
+
+
+@every_model
+def test_on_the_meta_device_a_model_has_its_shapes(case: str) -> None:
+    with torch.device("meta"):
+        shapes = model_settings(case).build(V).state_dict()
+    assert {name: tensor.shape for name, tensor in shapes.items()} == {
+        name: tensor.shape for name, tensor in build(case).state_dict().items()
+    }
+
+
+def test_backends_agree() -> None:
+    """Parameters and state have one layout, whatever runs them."""
+    for cell, layers in product(MEMBERS, (1, 2)):
+        name = cell.model_fields["type"].default
+        models = [build(f"{name}-{layers}-{backend}") for backend in ("plain", "torch", "auto")]
+        inputs_BT, state = tokens(3, 11), random_state(models[0], 3)
+        expected = models[0](inputs_BT, state)
+        for model in models[1:]:
+            model.load_state_dict(models[0].state_dict())
+            assert_close(model(inputs_BT, state), expected, 1e-5)
+
+
+# ---- states
+
+
+@every_model
+def test_single_rows_start_afresh(case: str) -> None:
+    model = build(case)
+    inputs_BT, carried = tokens(4, 5), random_state(model, 4)
+    reset_B = torch.tensor([True, False, True, False])
+    state = reset_rows(carried, model.initial_state(4), reset_B)
+    features, _ = model(inputs_BT, state)
+    fresh, _ = model(inputs_BT, model.initial_state(4))
+    old, _ = model(inputs_BT, carried)
+    torch.testing.assert_close(features[reset_B], fresh[reset_B], rtol=0, atol=1e-6)
+    torch.testing.assert_close(features[~reset_B], old[~reset_B], rtol=0, atol=1e-6)
+
+
+def test_rows_of_any_shape_start_afresh() -> None:
+    shapes = [(3,), (3, 2), (3, 2, 4)]
+    state = tuple(torch.ones(shape) for shape in shapes)
+    fresh = tuple(torch.zeros(shape) for shape in shapes)
+    for tensor in reset_rows(state, fresh, torch.tensor([False, True, False])):
+        assert tensor[1].sum() == 0
+        assert torch.equal(tensor[[0, 2]], torch.ones_like(tensor[[0, 2]]))
+
+
+@every_model
+def test_a_detached_state_carries_values_without_history(case: str) -> None:
+    model = build(case).train()
+    _, state = model(tokens(2, 3), model.initial_state(2))
+    assert any(tensor.requires_grad for tensor in state)
+    for tensor, cut in zip(state, detach(state), strict=True):
+        assert not cut.requires_grad
+        assert torch.equal(tensor, cut)
+
+
+# ---- dropout
+
+
+@every_model
+def test_masks_are_a_pure_function_of_seed_step_and_rank(case: str) -> None:
+    model = build(case, dropout=0.5, output_dropout=0.5).train()
+    inputs_BT = tokens(2, 5)
+
+    def features(seed: int, step: int, rank: int = 0) -> Tensor:
+        model.masks.seed(seed, step, rank)
+        return model(inputs_BT, model.initial_state(2))[0].detach()
+
+    first = features(1, 2, 3)
+    others = [features(1, 2, 4), features(1, 3, 3), features(2, 2, 3), features(12, 3, 0), features(1, 23, 0)]
+    torch.manual_seed(99)
+    assert torch.equal(features(1, 2, 3), first)
+    everything = [first, *others]
+    assert all(not torch.equal(a, b) for i, a in enumerate(everything) for b in everything[:i])
+    without = build(case)
+    model.eval()
+    assert torch.equal(model(inputs_BT, model.initial_state(2))[0], without(inputs_BT, without.initial_state(2))[0])
+
+
+def test_locked_dropout_has_one_mask_for_all_time_steps_and_keeps_the_mean() -> None:
+    masks = Masks()
+    masks.seed(0, 0)
+    dropout = LockedDropout(0.25, masks).train()
+    out_BTD = dropout(torch.ones(200, 6, 50))
+    assert torch.equal(out_BTD, out_BTD[:, :1].expand(-1, 6, -1))
+    values, counts = out_BTD[:, 0].unique(return_counts=True)
+    torch.testing.assert_close(values, torch.tensor([0.0, 4 / 3]))
+    assert abs(float(counts[0]) / 10_000 - 0.25) < 4 * (0.25 * 0.75 / 10_000) ** 0.5
+    assert torch.equal(dropout.eval()(out_BTD), out_BTD)
+    nothing = LockedDropout(0.0, masks).train()
+    assert torch.equal(nothing(out_BTD), out_BTD)
+
+
+# ---- the head
+
+
+def by_hand(head: Softmax, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
+    logits = features_BTH.double() @ head.weight_VH.double().T + head.bias_V.double()
+    log_probability = logits - logits.exp().sum(-1, keepdim=True).log()
+    scored = targets_BT != IGNORED
+    chosen = log_probability.gather(-1, targets_BT.clamp(min=0)[..., None])[..., 0]
+    return -chosen * scored
+
+
+@pytest.fixture
+def head() -> Softmax:
+    torch.manual_seed(3)
+    softmax = Softmax(H, V)
+    nn.init.normal_(softmax.bias_V)
+    return softmax
+
+
+def test_the_loss_is_the_log_softmax_by_hand(head: Softmax) -> None:
+    features = torch.randn(3, 5, H)
+    targets = tokens(3, 5)
+    targets[0, 2] = targets[2, 4] = IGNORED
+    nll = head.nll(features, targets)
+    assert nll.dtype == torch.float32
+    assert nll.shape == targets.shape
+    torch.testing.assert_close(nll.double(), by_hand(head, features, targets), rtol=1e-6, atol=1e-6)
+    assert nll[0, 2] == nll[2, 4] == 0
+    everything = torch.stack([head.nll(features, torch.full_like(targets, token)) for token in range(V)])
+    torch.testing.assert_close((-everything).exp().sum(0), torch.ones(3, 5))
+
+
+def test_ignored_targets_have_no_gradient(head: Softmax) -> None:
+    features = torch.randn(2, 4, H, requires_grad=True)
+    targets = tokens(2, 4)
+    targets[0, 1] = IGNORED
+    head.nll(features, targets).sum().backward()
+    assert features.grad is not None
+    assert features.grad[0, 1].abs().sum() == 0
+    assert (features.grad.abs().sum(-1) > 0).sum() == 7
+
+
+@pytest.mark.parametrize("chunk_elements", [1, V, 3 * V, 1000 * V])
+def test_a_loss_in_chunks_is_the_loss_at_once(
+    head: Softmax, chunk_elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, targets = torch.randn(2, 7, H, requires_grad=True), tokens(2, 7)
+    whole = head.nll(features, targets)
+    (gradient,) = torch.autograd.grad(whole.sum(), features)
+    monkeypatch.setattr(head_module, "_CHUNK_ELEMENTS", chunk_elements)
+    chunked = head.nll(features, targets)
+    torch.testing.assert_close(chunked, whole, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(chunked.sum(), features)[0], gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_the_loss_is_fp32_whatever_the_features_are(head: Softmax) -> None:
+    features, targets = torch.randn(1, 3, H) * 50, tokens(1, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head.nll(features, targets).dtype == head.logits(features).dtype == torch.float32
+
+
+def test_logits_and_loss_are_of_one_distribution(head: Softmax) -> None:
+    features, targets = torch.randn(2, 3, H), tokens(2, 3)
+    expected = -head.logits(features).log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+    torch.testing.assert_close(head.nll(features, targets), expected)
+    torch.testing.assert_close(head.logits(features[0, 1]), head.logits(features)[0, 1])
+
+
+def test_a_head_can_start_from_the_frequencies(head: Softmax) -> None:
+    counts = torch.arange(V)
+    head.set_frequencies(counts)
+    nn.init.zeros_(head.weight_VH)
+    expected = (counts + 0.1) / (counts + 0.1).sum()
+    torch.testing.assert_close(head.logits(torch.randn(1, 1, H)).softmax(-1)[0, 0], expected)
+
+
+def test_models_start_alike_from_one_seed() -> None:
+    make: list[Callable[[], LanguageModel]] = [lambda case=case: model_settings(case).build(V) for case in CASES]
+    for build_again in make:
+        states: list[dict[str, Tensor]] = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            states.append(dict(build_again().state_dict()))
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+        assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])

@@ -1,0 +1,151 @@
+"""Splits: where a document goes never changes; at a border the text is cut and nothing is lost."""
+
+import hashlib
+import random
+from itertools import accumulate
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from charlm.text import split
+from charlm.text.document import Document
+from charlm.text.split import MAX_PART, SPLITS, Part, Router, Tally, default_spec, parse_shares, split_of
+
+SPECS = st.sampled_from(["90/5/5", "98/1/1", "1/1/98", "50/30/20", "90/10", "34/33/33"])
+
+
+def routed(texts: list[str], spec: str, method: str) -> list[tuple[str, Part]]:
+    router = Router(parse_shares(spec), method, sum(map(len, texts)))
+    documents = [Document(str(number), "", text) for number, text in enumerate(texts)]
+    return [found for document in documents for found in router.route(document)]
+
+
+# ---- shares
+
+
+def test_two_or_three_percentages_are_shares() -> None:
+    assert parse_shares("90/5/5") == {"train": 90, "valid": 5, "test": 5}
+    assert parse_shares("90/10") == {"train": 90, "valid": 10}
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "100", "90", "90/5", "90/5/6", "90/10/0", "-5/105", "90/5/5/0", "a/b", "90 / 10", "90/5/5\n", "٩٠/١٠"]
+)
+def test_other_shares_are_refused(spec: str) -> None:
+    with pytest.raises(ValueError, match="90/5/5"):
+        parse_shares(spec)
+
+
+# ---- by hash
+
+
+@given(identifier=st.text(st.characters(exclude_categories=("Cs",))), spec=SPECS)
+def test_the_hash_of_the_id_alone_decides(identifier: str, spec: str) -> None:
+    share = int(hashlib.sha256(identifier.encode()).hexdigest()[:16], 16) / 16**16 * 100
+    borders = list(accumulate(map(int, spec.split("/"))))
+    assert split_of(identifier, parse_shares(spec)) == SPLITS[next(i for i, end in enumerate(borders) if share < end)]
+
+
+def test_these_pages_are_where_they_always_were() -> None:
+    """A promise to everyone who has trained on an earlier dump: never change this table."""
+    places = {
+        "train": ("1", "2", "3", "4"),
+        "valid": ("5", "6", "31", "74"),
+        "test": ("20", "70", "75", "76"),
+    }
+    shares = parse_shares("90/5/5")
+    found = {name: tuple(each for each in ids if split_of(each, shares) == name) for name, ids in places.items()}
+    assert found == places
+
+
+def test_shares_are_met_on_many_documents() -> None:
+    tally = Tally.of("90/5/5")
+    for number in range(20_000):
+        tally.add(str(number), 10)
+    assert sum(tally.documents.values()) == 20_000
+    for name, share in tally.shares.items():
+        expected = 200 * share
+        assert abs(tally.documents[name] - expected) < 4 * expected**0.5
+        assert tally.characters[name] == 10 * tally.documents[name]
+
+
+@given(lengths=st.lists(st.integers(1, 40), max_size=20), spec=SPECS)
+def test_by_hash_a_document_stays_whole(lengths: list[int], spec: str) -> None:
+    texts = ["x" * length for length in lengths]
+    found = routed(texts, spec, "hash")
+    assert [part.document.text for _, part in found] == texts
+    assert all(name == split_of(part.document.id, parse_shares(spec)) for name, part in found)
+    assert all(part.last and part.part == 0 for _, part in found)
+
+
+# ---- by position
+
+
+@given(lengths=st.lists(st.integers(0, 40), max_size=20), spec=SPECS, max_part=st.integers(1, 50))
+@example(lengths=[40, 0], spec="90/5/5", max_part=50)
+@example(lengths=[0], spec="90/5/5", max_part=50)
+@hypothesis_settings(deadline=None)
+def test_by_position_every_character_is_where_its_number_says(lengths: list[int], spec: str, max_part: int) -> None:
+    letters = random.Random(0)
+    texts = ["".join(letters.choices("abcdef", k=length)) for length in lengths]
+    total = sum(lengths)
+    shares = parse_shares(spec)
+    ends = [total * cumulative // 100 for cumulative in accumulate(shares.values())]
+    expected = dict(zip(shares, (slice(*pair) for pair in zip([0, *ends], ends, strict=False)), strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "MAX_PART", max_part)
+        found = routed(texts, spec, "position")
+    for name, place in expected.items():
+        assert "".join(part.document.text for split_name, part in found if split_name == name) == "".join(texts)[place]
+    for number, text in enumerate(texts):
+        parts = [part for _, part in found if part.document.id == str(number)]
+        assert "".join(part.document.text for part in parts) == text
+        assert [part.part for part in parts] == list(range(len(parts)))
+        assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+        assert all(len(part.document.text) <= max_part for part in parts)
+
+
+def test_the_first_text_trains_and_the_last_is_the_test() -> None:
+    found = routed(["a" * 90, "b" * 5, "c" * 5], "90/5/5", "position")
+    assert [(name, part.document.text[:1]) for name, part in found] == [("train", "a"), ("valid", "b"), ("test", "c")]
+
+
+def test_a_long_text_is_stored_in_parts() -> None:
+    found = routed(["x" * (2 * MAX_PART + 1)], "90/10", "hash")
+    assert [len(part.document.text) for _, part in found] == [MAX_PART, MAX_PART, 1]
+    assert [len(part.document.text) for _, part in routed(["x" * MAX_PART], "90/10", "hash")] == [MAX_PART]
+
+
+# ---- which of the two
+
+
+def tally_with(documents: int, held_out: int, characters: int) -> Tally:
+    """A tally of 90/5/5 with so many documents in all, and so many documents and characters in each held-out split."""
+    tally = Tally.of("90/5/5")
+    tally.documents = {"train": documents - 2 * held_out, "valid": held_out, "test": held_out}
+    tally.characters = {"train": 10**9, "valid": characters, "test": characters}
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("documents", "held_out", "characters", "method"),
+    [
+        (1000, 50, 200_000, "hash"),
+        (999, 50, 200_000, "position"),
+        (1000, 49, 200_000, "position"),
+        (1000, 50, 199_999, "position"),
+    ],
+)
+def test_small_corpora_are_split_by_position(documents: int, held_out: int, characters: int, method: str) -> None:
+    tally = tally_with(documents, held_out, characters)
+    assert tally.method == method
+    if method == "hash":
+        tally.characters["test"] -= 1
+        assert tally.method == "position", "one held-out split that is too small is enough"
+
+
+def test_large_corpora_hold_out_less() -> None:
+    assert default_spec(100_000_000) == "90/5/5"
+    assert default_spec(100_000_001) == "98/1/1"
