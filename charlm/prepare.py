@@ -1,27 +1,33 @@
 """From a source to a corpus that can be trained on.
 
-    source ──documents──> all-*.parquet ──split──> documents/SPLIT-*.parquet ──learn──> vocab.json
-                                                                             ──encode──> SPLIT.npy, SPLIT.documents.npy
-                                                                             ──describe──> corpus.json (last)
+    source ──read, clean (workers)──> staged shards ──duplicates out, split──> documents/SPLIT-*.parquet
+                                       ──learn──> vocab.json ──encode──> SPLIT.npy, SPLIT.documents.npy
+                                       ──describe──> corpus.json (last)
 
 All of it happens in a hidden folder beside the final one, which appears by one rename: a corpus exists whole or not at
-all, and equal inputs give equal bytes (no times, no paths of this machine). Memory is bounded by a shard of documents.
+all, and equal inputs give equal bytes (no times, no paths of this machine), whatever the number of workers. A killed
+attempt is gone on with: finished shards stay. Memory is bounded by a shard, and by 16 bytes a document.
 """
 
-from collections import Counter
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from charlm import __version__, storage
 from charlm.data.corpus import CORPUS_FILE, FORMAT_VERSION, Corpus, describe_file, fingerprint, open_corpus
-from charlm.data.documents import DocumentWriter, read_parts
+from charlm.data.documents import DocumentWriter, read_columns, read_parts, read_rows
 from charlm.data.settings import CorpusSettings
+from charlm.data.staging import Shape, Shard, stage
 from charlm.data.store import count_words, write_stream
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
-from charlm.text.document import Document, Source
+from charlm.text.document import Census, Document, Source
 from charlm.text.split import CANDIDATES, Part, Router, Tally, default_spec
 from charlm.vocab.base import Vocab, code_points
 
@@ -31,8 +37,11 @@ OnProgress = Callable[[str, int], None]
 RESOLVED_FILE = ".resolved.json"
 """Beside the growing corpus: what the source's settings stood for when this corpus was begun."""
 
-_STAGED = "all"
+_STAGED = "staged"
+_KEPT_OF_A_KILLED_ATTEMPT = (".lock", RESOLVED_FILE, _STAGED)
 _NUM_FREQUENT = 20
+_STUB_COPIES = 5  # texts that differ only in names and numbers, from which on they count as near-identical
+_NUM_CODE_POINTS = 0x110000
 
 
 def silent(stage: str, characters: int) -> None:
@@ -57,7 +66,13 @@ def find_prepared(settings: CorpusSettings, out: Path) -> Corpus | None:
 
 
 def prepare(
-    settings: CorpusSettings, source: Source, out: Path, *, overwrite: bool = False, on_progress: OnProgress = silent
+    settings: CorpusSettings,
+    source: Source,
+    out: Path,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    on_progress: OnProgress = silent,
 ) -> Corpus:
     """Write the corpus of `source` to `out`, atomically.
 
@@ -66,21 +81,22 @@ def prepare(
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
-    if out.exists() and not out.is_dir():
-        raise SettingsError(f"{out} is a file", "choose another --out")
-    if out.exists() and not (overwrite and (out / CORPUS_FILE).is_file()) and any(out.iterdir()):
+    replaceable = overwrite and (out / CORPUS_FILE).is_file()
+    if out.exists() and not replaceable and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"{out} exists and is not empty", "choose another --out")
     work = working_directory(out)
     with storage.DirectoryLock(work):
         for leftover in work.iterdir():
-            if leftover.name not in (".lock", RESOLVED_FILE):
+            if leftover.name not in _KEPT_OF_A_KILLED_ATTEMPT:
                 storage.remove_tree(leftover)
-        staged = _stage(source, settings.split, work, on_progress)
-        shares, method = _choose_split(settings, staged)
-        splits = _split(work, shares, method, staged.characters, on_progress)
+        staged = _stage(source, settings, work / _STAGED, workers, on_progress)
+        spec = default_spec(staged.bytes) if settings.split == "auto" else settings.split
+        tally = staged.tallies[spec]
+        router = Router(tally.shares, tally.method, staged.characters)
+        splits, frequencies = _split(staged, work, router, list(tally.shares), on_progress)
         vocab = settings.vocab.learn(_texts(work, "train", "vocabulary", on_progress))
         vocab.save(work)
-        for name in shares:
+        for name in tally.shares:
             write_stream(work, name, _progress(read_parts(work / "documents", name), "tokens", on_progress), vocab)
         files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
         card = {
@@ -88,19 +104,15 @@ def prepare(
             "charlm": __version__,
             "origin": source.origin(),
             "settings": settings.recorded(),
-            "documents": {
-                "pages": source.census.pages,
-                "kept": staged.documents,
-                "dropped": dict(sorted(source.census.dropped.items())),
-            },
-            "split": {"shares": "/".join(map(str, shares.values())), "method": method},
+            "documents": staged.describe(),
+            "split": {"shares": "/".join(map(str, tally.shares.values())), "method": tally.method},
             "splits": splits,
-            "vocabulary": _describe_vocabulary(vocab, staged.frequencies),
+            "vocabulary": _describe_vocabulary(vocab, frequencies),
             "files": files,
             "fingerprint": fingerprint(files),
         }
         storage.write_json(work / CORPUS_FILE, card)
-        for temporary in (".lock", RESOLVED_FILE):
+        for temporary in _KEPT_OF_A_KILLED_ATTEMPT:
             storage.remove_tree(work / temporary)
         _replace(work, out)
     return open_corpus(out)
@@ -111,76 +123,118 @@ def working_directory(out: Path) -> Path:
     return out.parent / f".{out.name}.partial"
 
 
+def default_workers() -> int:
+    """One for each core this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
 class _Staged:
-    """What one pass over the source has shown."""
+    """All documents on disk, in the source's order, and what one pass over their columns has shown."""
 
-    def __init__(self, split: str) -> None:
-        """Args: split: the setting; for "auto" every default is tallied, since the choice needs the corpus's size."""
-        self.documents = 0
-        self.characters = 0
-        self.bytes = 0
-        self.frequencies: Counter[str] = Counter()
-        self.tallies: dict[str, Tally] = {
-            spec: Tally.of(spec) for spec in (CANDIDATES if split == "auto" else (split,))
+    shards: list[Shard]
+    kept: list[npt.NDArray[np.bool_]]
+    """Per shard: which documents are not duplicates of earlier ones."""
+    census: Census
+    tallies: dict[str, Tally]
+    near_identical: int
+    documents: int = 0
+    characters: int = 0
+    bytes: int = 0
+
+    def describe(self) -> dict[str, Any]:
+        """For corpus.json: pages = kept + the sum of what was dropped, by reason."""
+        description: dict[str, Any] = {
+            "pages": self.census.pages,
+            "kept": self.documents,
+            "dropped": dict(sorted(self.census.dropped.items())),
+            "near_identical": self.near_identical,
         }
-
-    def add(self, document: Document) -> None:
-        self.documents += 1
-        self.characters += len(document.text)
-        self.bytes += len(document.text.encode("utf-8"))
-        self.frequencies.update(document.text)
-        for tally in self.tallies.values():
-            tally.add(document.id, len(document.text))
+        return description | ({"notes": self.census.notes} if self.census.notes else {})
 
 
-def _stage(source: Source, split: str, work: Path, on_progress: OnProgress) -> _Staged:
-    """All documents to disk once, in the source's order, counting what the choice of the split needs."""
-    staged = _Staged(split)
-    with DocumentWriter(work / "staged", _STAGED) as writer:
-        for document in source.documents():
-            try:
-                code_points(document.text)
-            except DataError as error:
-                raise DataError(f"document {document.id} ({document.title}): {error.what}", error.cure) from error
-            staged.add(document)
-            writer.add(Part(document))
-            on_progress("documents", staged.characters)
+def _stage(source: Source, settings: CorpusSettings, directory: Path, workers: int, on_progress: OnProgress) -> _Staged:
+    shape = Shape(settings.normalize, settings.min_characters)
+    shards: list[Shard] = []
+    census = Census()
+    characters = 0
+    for shard in stage(source, directory, shape, workers):
+        shards.append(shard)
+        census.add(shard.census)
+        characters += shard.characters
+        on_progress("documents", characters)
+    wanted = {shard.path.name for shard in shards} | {shard.path.with_suffix(".json").name for shard in shards}
+    for path in directory.iterdir():
+        if path.name not in wanted:
+            storage.remove_tree(path)  # of another dump, or of other settings
+    columns = [read_columns(shard.path, ["digest", "skeleton"]) for shard in shards]
+    kept = _first_of_each([column["digest"].to_numpy() for column in columns])
+    census.dropped.update({"duplicate": duplicates} if (duplicates := sum(int((~mask).sum()) for mask in kept)) else {})
+    skeletons = np.concatenate(
+        [column["skeleton"].to_numpy()[mask] for column, mask in zip(columns, kept, strict=True)]
+    )
+    _, copies = np.unique(skeletons[skeletons != 0], return_counts=True)
+    specs = CANDIDATES if settings.split == "auto" else (settings.split,)
+    near_identical = int(copies[copies >= _STUB_COPIES].sum())
+    staged = _Staged(shards, kept, census, {spec: Tally.of(spec) for spec in specs}, near_identical)
+    for shard, mask in zip(shards, kept, strict=True):
+        sizes = read_columns(shard.path, ["id", "characters", "bytes"]).to_pydict()
+        for identifier, length, num_bytes, keep in zip(*sizes.values(), mask, strict=True):
+            if keep:
+                staged.documents += 1
+                staged.characters += length
+                staged.bytes += num_bytes
+                for tally in staged.tallies.values():
+                    tally.add(identifier, length)
     if not staged.characters:
-        raise DataError(
-            f"no text in {source.census.pages:,} pages", "check the input; `charlm prepare` needs some text"
-        )
+        raise DataError(f"no text in {census.pages:,} pages", "check the input; `charlm prepare` needs some text")
     return staged
 
 
-def _choose_split(settings: CorpusSettings, staged: _Staged) -> tuple[dict[str, int], str]:
-    spec = default_spec(staged.bytes) if settings.split == "auto" else settings.split
-    tally = staged.tallies[spec]
-    return tally.shares, tally.method
+def _first_of_each(digests: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.bool_]]:
+    """Per shard, a mask of the documents whose text did not stand before."""
+    everything = np.concatenate(digests) if digests else np.empty(0, dtype=np.int64)
+    mask = np.zeros(len(everything), dtype=np.bool_)
+    mask[np.unique(everything, return_index=True)[1]] = True
+    return np.split(mask, np.cumsum([len(digest) for digest in digests])[:-1])
 
 
 def _split(
-    work: Path, shares: dict[str, int], method: str, characters: int, on_progress: OnProgress
-) -> dict[str, dict[str, int]]:
-    """The staged documents to their splits; what each holds."""
-    router = Router(shares, method, characters)
+    staged: _Staged, work: Path, router: Router, names: list[str], on_progress: OnProgress
+) -> tuple[dict[str, dict[str, int]], npt.NDArray[np.int64]]:
+    """The staged documents to their splits; what each holds, and how often each code point stands in all of them."""
     counts: dict[str, dict[str, int]] = {
-        name: dict.fromkeys(("documents", "characters", "words", "bytes"), 0) for name in shares
+        name: dict.fromkeys(("documents", "characters", "words", "bytes"), 0) for name in names
     }
+    frequencies = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
+    done = 0
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in shares}
-        staged = read_parts(work / "staged", _STAGED)
-        for part in _progress(staged, "split", on_progress):
-            for name, piece in router.route(part.document):
-                text = piece.document.text
-                writers[name].add(piece)
-                found = {"documents": int(piece.last), "characters": len(text), "words": count_words(text)}
-                for unit, count in (found | {"bytes": len(text.encode("utf-8"))}).items():
-                    counts[name][unit] += count
-    storage.remove_tree(work / "staged")
+        writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
+        for row in _kept_rows(staged):
+            points, occurrences = np.unique(code_points(row["text"]), return_counts=True)
+            frequencies[points] += occurrences
+            for name, part in router.route(Document(row["id"], row["title"], row["text"], row["url"])):
+                writers[name].add(part)
+                text = part.document.text
+                whole = len(text) == row["characters"]
+                sizes = {"characters": len(text), "documents": int(part.last)}
+                sizes["words"] = row["words"] if whole else count_words(text)
+                sizes["bytes"] = row["bytes"] if whole else len(text.encode("utf-8"))
+                for unit, size in sizes.items():
+                    counts[name][unit] += size
+            done += row["characters"]
+            on_progress("split", done)
     for name, count in counts.items():
         if not count["characters"]:
-            raise DataError(f"the split {name!r} is empty: {characters:,} characters are too few", "give more text")
-    return counts
+            raise DataError(f"the split {name!r} is empty: {done:,} characters are too few", "give more text")
+    return counts, frequencies
+
+
+def _kept_rows(staged: _Staged) -> Iterator[dict[str, Any]]:
+    for shard, mask in zip(staged.shards, staged.kept, strict=True):
+        for row, keep in zip(read_rows(shard.path), mask, strict=True):
+            if keep:
+                yield row
 
 
 def _progress(parts: Iterator[Part], stage: str, on_progress: OnProgress) -> Iterator[Part]:
@@ -196,9 +250,15 @@ def _texts(work: Path, split: str, stage: str, on_progress: OnProgress) -> Itera
         yield part.document.text
 
 
-def _describe_vocabulary(vocab: Vocab, frequencies: Counter[str]) -> dict[str, Any]:
-    frequent = sorted(frequencies.items(), key=lambda item: (-item[1], item[0]))[:_NUM_FREQUENT]
-    return {"type": vocab.type, "size": vocab.size, "distinct_characters": len(frequencies), "frequent": dict(frequent)}
+def _describe_vocabulary(vocab: Vocab, frequencies: npt.NDArray[np.int64]) -> dict[str, Any]:
+    seen = np.flatnonzero(frequencies)
+    frequent = seen[np.lexsort((seen, -frequencies[seen]))][:_NUM_FREQUENT]
+    return {
+        "type": vocab.type,
+        "size": vocab.size,
+        "distinct_characters": len(seen),
+        "frequent": {chr(point): int(frequencies[point]) for point in frequent},
+    }
 
 
 def _files(work: Path) -> list[Path]:

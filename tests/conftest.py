@@ -1,16 +1,23 @@
 """What many tests share: real data in place, a small prepared corpus, and charlm as a process."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
+
+from tests.processes import Commands, serving
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
+
+hypothesis_settings.register_profile("charlm", deadline=None)  # the machine may be busy
+hypothesis_settings.load_profile("charlm")
 
 Charlm = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -48,3 +55,31 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> "Corpus":
     from tests.corpora import TINY, build_corpus
 
     return build_corpus(tmp_path_factory.mktemp("tiny"), TINY)
+
+
+@pytest.fixture(scope="session")
+def charlm_server() -> Iterator[str]:
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def commands(charlm_server: str, tmp_path: Path) -> Commands:
+    """The command line in an empty folder."""
+    return Commands(charlm_server, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def toured(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """The command line in a folder with texts, a corpus and a run, for tests that change nothing there."""
+    from tests.workspaces import tour
+
+    commands = Commands(charlm_server, tmp_path_factory.mktemp("toured"))
+    tour(commands)
+    return commands
+
+
+@pytest.fixture
+def workspace(toured: Commands, tmp_path: Path) -> Commands:
+    """The same in a folder of the test's own."""
+    return toured.within(shutil.copytree(toured.folder, tmp_path / "workspace"))

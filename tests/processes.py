@@ -28,7 +28,7 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 TIMEOUT = 120.0  # seconds; only a hang takes that long
 
@@ -96,7 +96,7 @@ class Running:
             self.code = os.waitstatus_to_exitcode(int(self.connection.recv(64)))
         return Ended(self.code, self.out.finish(), self.err.finish())
 
-    def __enter__(self) -> "Running":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -206,14 +206,7 @@ def serving() -> Generator[str, None, None]:
 # ---- the server
 
 
-_IMPORTED = (
-    "torch._dynamo",
-    "pyarrow.parquet",
-    "charlm.demo",
-    "charlm.prepare",
-    "charlm.text.files",
-    "charlm.vocab.char",
-)
+_IMPORTED = "torch._dynamo pyarrow.parquet charlm.demo charlm.prepare charlm.text.files charlm.vocab.char".split()
 
 
 def _serve(address: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any, get_args
 import pytest
 import tomli_w
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import SettingsError
@@ -196,7 +195,6 @@ def test_any_settings_load_or_are_refused_in_one_line(pairs: list[tuple[str, Any
 @example(b"a = " + b"[" * 5000)
 @example(b"a = " + b"9" * 5000)
 @example(b"a = 1\na = 2")
-@hypothesis_settings(deadline=None)
 def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(content)

@@ -1,10 +1,10 @@
 """Documents on disk: zstd parquet shards, open to `datasets`, pandas and duckdb.
 
-parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, url, title, text; text of at most 64 MB each)
+parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, last, url, title, text)
 shards ──read_parts──> parts, in the order they were written
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -30,19 +30,55 @@ _SCHEMA = pa.schema(
 )
 _ROW_GROUP_CHARACTERS = 4_000_000
 _SHARD_CHARACTERS = 64_000_000
+_ROWS_READ = 64
+
+
+class RowWriter:
+    """One parquet file of rows with a `text`, in bounded memory: whole under its name, or not there at all."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._schema = schema
+        self._open = ExitStack()
+        self._rows: list[Mapping[str, Any]] = []
+        self._waiting = 0
+        self.characters = 0
+
+    def __enter__(self) -> Self:
+        file = self._open.enter_context(storage.atomic_file(self._path))
+        self._writer = self._open.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
+        return self
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(row)
+        self._waiting += len(row["text"])
+        if self._waiting >= _ROW_GROUP_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        with storage.storage_errors(self._path):
+            table = pa.Table.from_pylist(self._rows, self._schema)
+            self._writer.write_table(table, row_group_size=len(self._rows) or None)
+        self.characters += self._waiting
+        self._rows, self._waiting = [], 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._open:  # on an error, this one or that of the last rows, no file appears
+            if error is not None:
+                raise error
+            self._flush()
 
 
 class DocumentWriter:
-    """Writes the parts of one split, in bounded memory, each shard whole or not at all."""
+    """Writes the parts of one split to shards of some 64 million characters."""
 
     def __init__(self, directory: Path, split: str) -> None:
         self._directory = directory
         self._split = split
-        self._rows: list[dict[str, Any]] = []
-        self._characters = 0
-        self._shard = ExitStack()  # of the file and the ParquetWriter that are open, if any
-        self._writer: Any = None
-        self._shard_characters = 0
+        self._shard = ExitStack()
+        self._writer: RowWriter | None = None
         self._num_shards = 0
 
     def __enter__(self) -> Self:
@@ -51,41 +87,58 @@ class DocumentWriter:
 
     def add(self, part: Part) -> None:
         document = part.document
-        self._rows.append(
-            {"id": document.id, "part": part.part, "last": part.last, "url": document.url, "title": document.title}
-            | {"text": document.text}
+        writer = self._writer or self._next_shard()
+        writer.add(
+            {
+                "id": document.id,
+                "part": part.part,
+                "last": part.last,
+                "url": document.url,
+                "title": document.title,
+                "text": document.text,
+            }
         )
-        self._characters += len(document.text)
-        if self._characters >= _ROW_GROUP_CHARACTERS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._writer is None:
-            path = self._directory / f"{self._split}-{self._num_shards:05d}.parquet"
-            file = self._shard.enter_context(storage.atomic_file(path))
-            self._writer = self._shard.enter_context(pq.ParquetWriter(file, _SCHEMA, compression="zstd"))
-            self._num_shards += 1
-        with storage.storage_errors(self._directory):
-            table = pa.Table.from_pylist(self._rows, _SCHEMA)
-            self._writer.write_table(table, row_group_size=len(self._rows) or None)
-        self._shard_characters += self._characters
-        self._rows, self._characters = [], 0
-        if self._shard_characters >= _SHARD_CHARACTERS:
-            self._writer, self._shard_characters = None, 0
+        if writer.characters >= _SHARD_CHARACTERS:
+            self._writer = None
             self._shard.close()
+
+    def _next_shard(self) -> RowWriter:
+        path = self._directory / f"{self._split}-{self._num_shards:05d}.parquet"
+        self._writer = self._shard.enter_context(RowWriter(path, _SCHEMA))
+        self._num_shards += 1
+        return self._writer
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._shard:  # on an error, this one or that of the last rows, no file appears
+        with self._shard:
             if error is not None:
                 raise error
-            if self._rows or not self._num_shards:
-                self._flush()
+            if not self._num_shards:
+                self._next_shard()
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one shard in order, a few in memory at a time.
+
+    Raises:
+        DataError: the shard is damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_READ):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is damaged: {error}", "prepare the corpus again") from error
+
+
+def read_columns(path: Path, names: list[str]) -> pa.Table:
+    """Some columns of one shard, whole."""
+    return pq.read_table(path, columns=names)
 
 
 def read_parts(directory: Path, split: str) -> Iterator[Part]:
-    """The parts of a split in order, a row group in memory at a time.
+    """The parts of a split in order, a few in memory at a time.
 
     Raises:
         DataError: a shard is missing or damaged.
@@ -94,11 +147,9 @@ def read_parts(directory: Path, split: str) -> Iterator[Part]:
     if not shards:
         raise DataError(f"{directory} has no documents of the split {split!r}", "prepare the corpus again")
     for path in shards:
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=64):
-                    for row in batch.to_pylist():
-                        document = Document(row["id"], row["title"], row["text"], row["url"])
-                        yield Part(document, row["part"], row["last"])
-        except (pa.ArrowException, KeyError) as error:
-            raise DataError(f"{path} is damaged: {error}", "prepare the corpus again") from error
+        for row in read_rows(path):
+            try:
+                document = Document(row["id"], row["title"], row["text"], row["url"])
+                yield Part(document, row["part"], row["last"])
+            except KeyError as error:
+                raise DataError(f"{path} has no column {error}", "prepare the corpus again") from error

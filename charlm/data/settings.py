@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from charlm.settings import Settings
 from charlm.text.settings import SourceSettings, WikipediaSettings
@@ -20,6 +20,10 @@ class CorpusSettings(Settings):
     split: str = "auto"
     """Percent for train, valid and test, such as `90/5/5` (`90/10`: no test). `auto`: 98/1/1 above 100 MB of text,
     90/5/5 below."""
+    min_characters: int = Field(default=0, ge=0)
+    """Shorter documents are dropped, and counted as `short`."""
+    normalize: Literal["none", "nfc"] = "none"
+    """Unicode normalisation of the text; `none` keeps every character as it is."""
     vocab: VocabSettings = CharSettings()
 
     @field_validator("split")

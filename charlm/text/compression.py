@@ -139,9 +139,9 @@ def _inflate(path: Path, file: IO[bytes], name: str, start: int, end: int | None
             waiting = file.read(_READ if end is None else min(_READ, end - fed))
             fed += len(waiting)
             if not waiting:
-                if start == fed:
+                if start == fed and end in (None, fed):
                     return
-                raise DataError(f"{path} {_unfinished(name, start, fed, end)}", CURE)
+                raise DataError(f"{path} {_unfinished(name, start, fed, bool(file.read(1)))}", CURE)
         if start == fed - len(waiting) and waiting and not codec.magic.startswith(waiting[: len(codec.magic)]):
             raise DataError(f"{path}: what starts at byte {start:,} is not a{'n' * (name == 'xz')} {name} stream", CURE)
         try:
@@ -153,7 +153,7 @@ def _inflate(path: Path, file: IO[bytes], name: str, start: int, end: int | None
         yield Piece(inflated, fed - len(decompressor.unused_data))
 
 
-def _unfinished(name: str, start: int, fed: int, end: int | None) -> str:
-    if fed == end:
+def _unfinished(name: str, start: int, fed: int, goes_on: bool) -> str:
+    if goes_on:
         return f"has at byte {fed:,} what looks like the start of a {name} stream, inside that of byte {start:,}"
     return f"ends at byte {fed:,}, inside the {name} stream that starts at byte {start:,}"

@@ -23,6 +23,27 @@ class Census:
 
     pages: int = 0
     dropped: Counter[str] = field(default_factory=Counter[str])
+    notes: list[str] = field(default_factory=list[str])
+    """For the reader of corpus.json: what was cut short, and which pages."""
+
+    def add(self, other: "Census") -> None:
+        self.pages += other.pages
+        self.dropped.update(other.dropped)
+        self.notes += other.notes
+
+
+class Task(Protocol):
+    """A piece of a source that any process can read on its own."""
+
+    @property
+    def key(self) -> str:
+        """Names the piece and everything its documents depend on (hash of the input, settings, version of the code):
+        equal keys give equal documents, so a piece that is done need not be read again."""
+        ...
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        """The piece's documents in order; pages and drops are counted in `census`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,10 @@ class Source(Protocol):
     def documents(self) -> Iterator[Document]:
         """The documents, in an order that is the same every time."""
         ...
+
+    def tasks(self) -> Iterator[Task] | None:
+        """The same documents as picklable pieces, for several processes; None where they come in one."""
+        return None
 
     def origin(self) -> dict[str, Any]:
         """For corpus.json: source, name, date, URLs and hashes, language, licence. No wall-clock time."""

@@ -28,6 +28,8 @@ _HALTED = 1
 """libxml2's code where its parser stopped without saying why."""
 _LONGEST_PAGE = 256 << 20
 """Bytes of XML between two tags we listen to. MediaWiki refuses pages over 2 MB; this only bounds the memory."""
+_MOST_UNCHECKED = 64 << 20
+"""Bytes of XML decompressed beyond malformed ones in search of the reason; a bz2 block has 46 MB at most."""
 _LONGEST_MARKUP = 1_000_000
 """Characters in a comment or an attribute."""
 _PROLOG = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
@@ -81,9 +83,10 @@ class Pages(Iterator[Page]):
         """Set at the end where the file stops without `</mediawiki>`."""
         self.opening = opening
         self._offset = start
+        self._pieces = pieces
         self._line_known = not opening
         self._first_page: Element = None
-        self._elements = self._parse(self._xml(pieces, on_bytes), last)
+        self._elements = self._parse(self._xml(on_bytes), last)
         self.siteinfo = siteinfo or self._read_siteinfo()
 
     def __next__(self) -> Page:
@@ -101,8 +104,8 @@ class Pages(Iterator[Page]):
             return SiteInfo(language=_language(root), version=_version(root))
         return SiteInfo()
 
-    def _xml(self, pieces: Iterator[Piece], on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:
-        for xml, offset in pieces:
+    def _xml(self, on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:
+        for xml, offset in self._pieces:
             if on_bytes and offset > self._offset:
                 on_bytes(offset - self._offset)
             self._offset = max(offset, self._offset)
@@ -183,6 +186,11 @@ class Pages(Iterator[Page]):
             )
 
     def _malformed(self, error: Any) -> DataError:
+        """Checksums come after what they protect: where it was they that would not fit, that is the error."""
+        unchecked = 0
+        for xml, _ in self._pieces:
+            if (unchecked := unchecked + len(xml)) > _MOST_UNCHECKED:
+                break
         reason = " ".join(str(error.msg).split())
         line = f" in line {error.lineno}" if self._line_known else ""
         return DataError(f"{self.path}: malformed XML{line}, before byte {self._offset:,}: {reason}", CURE)

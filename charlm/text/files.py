@@ -17,10 +17,18 @@ class TextSource(Source):
     """The files of `settings.input`; a folder stands for every file below it, in order of name."""
 
     def __init__(self, settings: "TextSettings") -> None:
+        """
+        Raises:
+            SettingsError: there is no input.
+            UsageError: an input does not exist.
+        """
         if not settings.input:
             raise SettingsError("the source `text` has no input", "name files or folders with --input PATH")
         self.census = Census()
         self._inputs = [Path(name) for name in settings.input]
+        for given in self._inputs:
+            if not given.is_dir() and not given.is_file():
+                raise UsageError(f"there is no file {given}", "check the path given with --input")
         self._hashes: dict[str, str] = {}
 
     def origin(self) -> dict[str, Any]:
@@ -29,8 +37,8 @@ class TextSource(Source):
     def documents(self) -> Iterator[Document]:
         """
         Raises:
-            UsageError: an input does not exist.
-            DataError: a file is not UTF-8; names the offset.
+            DataError: a file, or its name, is not UTF-8; names the offset.
+            StorageError: a file cannot be read.
         """
         for name, path in self._files():
             self.census.pages += 1
@@ -49,10 +57,8 @@ class TextSource(Source):
             if given.is_dir():
                 for path in sorted(path for path in given.rglob("*") if path.is_file()):
                     yield _document_id(path.relative_to(given)), path
-            elif given.is_file():
-                yield _document_id(Path(given.name)), given
             else:
-                raise UsageError(f"there is no file {given}", "check the path given with --input")
+                yield _document_id(Path(given.name)), given
 
 
 def _document_id(path: Path) -> str:

@@ -62,6 +62,6 @@ def read_range(plan: DumpPlan, task: Range, on_bytes: Callable[[int], None] | No
         StorageError: the file cannot be read.
     """
     last = task == plan.tasks[-1]
-    pieces = read_pieces(plan.path, plan.format) if len(plan.tasks) == 1 else range_pieces(plan.path, task, last)
+    pieces = read_pieces(plan.path, plan.format) if len(plan.tasks) == 1 else range_pieces(plan.path, task)
     opening = plan.opening if task.start else b""
     return Pages(plan.path, pieces, plan.siteinfo, start=task.start, opening=opening, last=last, on_bytes=on_bytes)

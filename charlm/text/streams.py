@@ -61,10 +61,10 @@ def is_multistream(path: Path) -> bool:
     return any(_begins(path, head) is not None for head in _scan_heads(path, 1))
 
 
-def range_pieces(path: Path, range_: Range, last: bool) -> Iterator[Piece]:
-    """The XML of a range of a bz2 file; the last one goes to the end of it."""
+def range_pieces(path: Path, range_: Range) -> Iterator[Piece]:
+    """The XML of a range of a bz2 file."""
     skip, beyond = range_.skip, range_.beyond
-    for xml, offset in read_pieces(path, BZ2, range_.start, None if last else range_.end):
+    for xml, offset in read_pieces(path, BZ2, range_.start, range_.end):
         yield Piece(xml[skip:], offset)
         skip = max(skip - len(xml), 0)
     pieces = read_pieces(path, BZ2, range_.end) if beyond else iter(())

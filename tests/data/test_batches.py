@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.data.batches import Batches, fit_batches
@@ -46,7 +45,6 @@ def pairs_of_epoch(batches: Batches, epoch: int) -> Counter[tuple[int, int]]:
 @given(**SIZES, closed=st.booleans())
 @example(num_predictions=2, batch_size=9, seq_len=12, epoch=1, seed=0, closed=True)
 @example(num_predictions=10, batch_size=3, seq_len=2, epoch=3, seed=5, closed=False)
-@hypothesis_settings(deadline=None)
 def test_every_prediction_stands_once_in_an_epoch_with_the_id_before_it(
     num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int, closed: bool
 ) -> None:
@@ -57,7 +55,6 @@ def test_every_prediction_stands_once_in_an_epoch_with_the_id_before_it(
 
 
 @given(**SIZES)
-@hypothesis_settings(deadline=None)
 def test_rows_go_on_where_the_batch_before_ended(
     num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int
 ) -> None:
@@ -74,7 +71,6 @@ def test_rows_go_on_where_the_batch_before_ended(
 
 
 @given(**SIZES)
-@hypothesis_settings(deadline=None)
 def test_a_batch_is_a_pure_function_of_seed_and_step(
     num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int
 ) -> None:

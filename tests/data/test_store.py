@@ -21,7 +21,7 @@ from charlm.vocab.char import CharVocab
 CHAR = CharVocab("abc \n☃")
 VOCABS: list[Vocab] = [CHAR, ByteVocab(), CharVocab("".join(map(chr, range(0x10000, 0x10000 + 66_000))))]
 TEXTS = st.text(st.sampled_from("abc \n☃é🙂"), max_size=12)
-SHARED_FOLDER = hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SHARED_FOLDER = hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def parts_of(documents: list[list[str]]) -> list[Part]:
@@ -111,7 +111,7 @@ def refused_or_equal(folder: Path, vocab: Vocab, expected: list[int]) -> bool:
 
 
 @given(data=st.data(), name=st.sampled_from(["train.npy", "train.documents.npy"]))
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_a_damaged_header_never_does_more_than_be_refused(tmp_path: Path, data: st.DataObject, name: str) -> None:
     expected = store(tmp_path, [["abc"], ["☃"]]).tokens.tolist()
     path = tmp_path / name

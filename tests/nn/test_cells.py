@@ -123,7 +123,8 @@ def results(cell: Cell, run: Run, x_BTD: Tensor, state: State) -> list[Tensor]:
     output, after = run(leaves[0], tuple(leaves[1:]))
     generator = torch.Generator().manual_seed(5)
     loss = sum(
-        (tensor * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)).sum() for tensor in (output, *after)
+        (tensor * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)).sum()
+        for tensor in (output, *after)
     )
     assert isinstance(loss, Tensor)
     gradients = torch.autograd.grad(loss, [*cell.parameters(), *leaves])

@@ -6,7 +6,6 @@ from itertools import accumulate
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.text import split
@@ -86,7 +85,6 @@ def test_by_hash_a_document_stays_whole(lengths: list[int], spec: str) -> None:
 @given(lengths=st.lists(st.integers(0, 40), max_size=20), spec=SPECS, max_part=st.integers(1, 50))
 @example(lengths=[40, 0], spec="90/5/5", max_part=50)
 @example(lengths=[0], spec="90/5/5", max_part=50)
-@hypothesis_settings(deadline=None)
 def test_by_position_every_character_is_where_its_number_says(lengths: list[int], spec: str, max_part: int) -> None:
     letters = random.Random(0)
     texts = ["".join(letters.choices("abcdef", k=length)) for length in lengths]

@@ -36,7 +36,6 @@ def vocab(request: pytest.FixtureRequest) -> Vocab:
 @given(text=TEXTS)
 @example(text="")
 @example(text="\ufffd☃\U0010ffff")
-@hypothesis_settings(deadline=None)
 def test_decode_is_the_inverse_of_encode(vocab: Vocab, text: str) -> None:
     ids = vocab.encode(text)
     assert vocab.decode(ids) == text
@@ -56,7 +55,6 @@ def test_every_scalar_value_survives(vocab: Vocab) -> None:
 
 
 @given(text=TEXTS)
-@hypothesis_settings(deadline=None)
 def test_the_stream_decoder_gives_whole_characters_as_soon_as_they_are_whole(vocab: Vocab, text: str) -> None:
     decoder = vocab.stream_decoder()
     shown = ""
@@ -69,7 +67,6 @@ def test_the_stream_decoder_gives_whole_characters_as_soon_as_they_are_whole(voc
 
 
 @given(data=st.data())
-@hypothesis_settings(deadline=None)
 def test_any_ids_decode_alike_in_a_stream_and_at_once(vocab: Vocab, data: st.DataObject) -> None:
     """Ids that a model dreams up need not be valid UTF-8."""
     ids = data.draw(st.lists(st.integers(0, vocab.size - 1), max_size=30))
@@ -166,7 +163,7 @@ def test_a_missing_and_a_newer_vocabulary_are_refused(tmp_path: Path) -> None:
 
 
 @given(texts=st.lists(TEXTS, min_size=1), min_count=st.integers(1, 4), max_size=st.none() | st.integers(2, 8))
-@hypothesis_settings(suppress_health_check=[HealthCheck.filter_too_much], deadline=None, max_examples=30)
+@hypothesis_settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=30)
 def test_the_most_frequent_characters_are_known(texts: list[str], min_count: int, max_size: int | None) -> None:
     together = "".join(texts)
     settings = CharSettings(min_count=min_count, max_size=max_size)

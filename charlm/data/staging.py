@@ -1,0 +1,245 @@
+"""Documents to disk once, by several processes, going on where a killed attempt stopped.
+
+    source.tasks() ──> worker: read, clean, shape, count ──> staged/000007-KEY.parquet, then .json ──> Shard, in order
+
+A shard is named by its task's place and key; its .json is written last: where that is there, the task is done and is
+not read again. What the shards hold does not depend on how many workers wrote them. Workers are spawned, and never
+import torch.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import threading
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from charlm import storage
+from charlm.data.documents import RowWriter
+from charlm.data.store import count_words
+from charlm.errors import DataError, OutOfMemoryError
+from charlm.text.document import Census, Document, Source, Task
+from charlm.vocab.base import code_points
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "title": pa.string(),
+        "url": pa.string(),
+        "text": pa.large_string(),
+        "characters": pa.int64(),
+        "words": pa.int64(),
+        "bytes": pa.int64(),
+        "digest": pa.int64(),
+        "skeleton": pa.int64(),
+    }
+)
+"""`digest` finds equal texts; `skeleton` texts that differ only in names and numbers, as bot-written pages do."""
+
+_IN_FLIGHT = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
+_VARIABLE = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
+_LONGEST_STUB = 1_500  # characters
+_ORPHAN_CHECK = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is done to every document before it is stored."""
+
+    normalize: Literal["none", "nfc"] = "none"
+    min_characters: int = 0
+
+    def apply(self, document: Document, census: Census) -> Document | None:
+        """The document as it is stored; None, and counted, where it is too short.
+
+        Raises:
+            DataError: a lone surrogate, which no UTF-8 text can hold.
+        """
+        try:
+            code_points(document.text)
+        except DataError as error:
+            raise DataError(f"document {document.id} ({document.title}): {error.what}", error.cure) from error
+        text = unicodedata.normalize("NFC", document.text) if self.normalize == "nfc" else document.text
+        if len(text) < self.min_characters:
+            census.dropped["short"] += 1
+            return None
+        return Document(document.id, document.title, text, document.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The documents of one task on disk."""
+
+    path: Path
+    census: Census
+    documents: int
+    characters: int
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A source that comes in one piece, read by this process and never reused."""
+
+    source: Source
+    key: str = ""
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        yield from self.source.documents()
+        census.add(self.source.census)
+
+
+def stage(source: Source, directory: Path, shape: Shape, workers: int) -> Iterator[Shard]:
+    """The shards of every task, in order; what is done already is not done again.
+
+    Raises:
+        DataError: the source is damaged.
+        OutOfMemoryError: a worker was killed.
+        StorageError: the disk is full or cannot be written.
+    """
+    storage.make_directory(directory)
+    tasks = source.tasks()
+    if tasks is None:
+        yield make(directory, 0, _Whole(source), shape)
+    elif workers <= 1:
+        for number, task in enumerate(tasks):
+            yield find(directory, number, task, shape) or make(directory, number, task, shape)
+    else:
+        yield from _in_processes(tasks, directory, shape, workers)
+
+
+def _in_processes(tasks: Iterator[Task], directory: Path, shape: Shape, workers: int) -> Iterator[Shard]:
+    waiting: deque[Shard | Future[Shard]] = deque()
+    with _pool(workers) as pool:
+        for number, task in enumerate(tasks):
+            done = find(directory, number, task, shape)
+            waiting.append(done or pool.submit(make, directory, number, task, shape))
+            while len(waiting) >= _IN_FLIGHT * workers:
+                yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+
+
+def _result(shard: "Shard | Future[Shard]") -> Shard:
+    if isinstance(shard, Shard):
+        return shard
+    try:
+        return shard.result()
+    except BrokenProcessPool as error:
+        raise OutOfMemoryError(
+            "a worker process was killed, most likely for want of memory", "give fewer --workers, or more memory"
+        ) from error
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Generator[ProcessPoolExecutor, None, None]:
+    """Spawned, not forked: a worker starts clean, with no thread and no lock of ours. What waits is cancelled."""
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent (the terminal sends it to all), and end when the parent was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_ORPHAN_CHECK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _stem(directory: Path, number: int, key: str) -> Path:
+    return directory / f"{number:06d}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _full_key(task: Task, shape: Shape) -> str:
+    return f"{task.key} {shape}"
+
+
+def find(directory: Path, number: int, task: Task, shape: Shape) -> Shard | None:
+    """The shard of a task that is on disk, whole; None where there is none."""
+    key = _full_key(task, shape)
+    stem = _stem(directory, number, key)
+    path = stem.with_suffix(".parquet")
+    try:
+        content: dict[str, Any] = storage.read_json(stem.with_suffix(".json"))
+        if content["key"] != key or path.stat().st_size != content["bytes"]:
+            return None
+        census = Census(content["pages"])
+        census.dropped.update(content["dropped"])
+        census.notes.extend(content["notes"])
+        return Shard(path, census, content["documents"], content["characters"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, or not what we wrote: it is made again
+
+
+def make(directory: Path, number: int, task: Task, shape: Shape) -> Shard:
+    """Read a task and write its shard."""
+    key = _full_key(task, shape)
+    stem = _stem(directory, number, key)
+    path = stem.with_suffix(".parquet")
+    census = Census()
+    documents = characters = 0
+    with RowWriter(path, SCHEMA) as writer:
+        for found in task.documents(census):
+            document = shape.apply(found, census)
+            if document is not None:
+                writer.add(_row(document))
+                documents += 1
+                characters += len(document.text)
+    record = {
+        "key": key,
+        "bytes": path.stat().st_size,
+        "pages": census.pages,
+        "dropped": dict(census.dropped),
+        "notes": census.notes,
+        "documents": documents,
+        "characters": characters,
+    }
+    storage.write_json(stem.with_suffix(".json"), record)
+    return Shard(path, census, documents, characters)
+
+
+def _row(document: Document) -> dict[str, Any]:
+    text = document.text
+    encoded = text.encode("utf-8")
+    return {
+        "id": document.id,
+        "title": document.title,
+        "url": document.url,
+        "text": text,
+        "characters": len(text),
+        "words": count_words(text),
+        "bytes": len(encoded),
+        "digest": _hash(encoded),
+        "skeleton": _skeleton(document),
+    }
+
+
+def _skeleton(document: Document) -> int:
+    """A hash of the text without its names and numbers; 0 for what is too long to be a stub."""
+    if len(document.text) > _LONGEST_STUB:
+        return 0
+    bare = document.text.replace(document.title, "0") if document.title else document.text
+    return _hash(_VARIABLE.sub("0", bare).encode("utf-8"))
+
+
+def _hash(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)

@@ -1,0 +1,178 @@
+"""Generation: the same text from the same seed, whole characters only, exactly as many as asked for."""
+
+from typing import cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from charlm.errors import DataError
+from charlm.nn.dropout import Masks
+from charlm.nn.embedding import TokenEmbedding
+from charlm.nn.head import Softmax
+from charlm.nn.model import LanguageModel
+from charlm.nn.recurrent import Recurrent
+from charlm.nn.settings import GRUSettings, LSTMSettings, ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.state import State
+from charlm.sampling import generate as generate_module
+from charlm.sampling.filters import Temperature
+from charlm.sampling.generate import DOCUMENT_BREAK, generate
+from charlm.vocab.base import Vocab
+from charlm.vocab.byte import ByteVocab
+from charlm.vocab.char import CharVocab
+
+CPU = torch.device("cpu")
+CHAR = CharVocab("abcdé🙂 ")
+
+
+def model_for(vocab: Vocab, *, gru: bool = False, seed: int = 0) -> LanguageModel:
+    """A model of a decided character: its first weights, three times as large."""
+    torch.manual_seed(seed)
+    body = RecurrentSettings(hidden_size=8, cell=GRUSettings() if gru else LSTMSettings())
+    model = ModelSettings(embedding=TokenEmbeddingSettings(size=6), body=body).build(vocab.size)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 3
+    return model
+
+
+def sample(
+    model: LanguageModel, vocab: Vocab, *, prompt: str = "", length: int = 60, temperature: float = 1.0, seed: int = 0
+) -> list[str]:
+    return list(
+        generate(
+            model, vocab, prompt=prompt, length=length, temperature=Temperature(temperature), seed=seed, device=CPU
+        )
+    )
+
+
+class Script(nn.Module):
+    """A body whose features name the next id of a script: state counts the steps."""
+
+    def __init__(self, ids: list[int], prompt_size: int) -> None:
+        super().__init__()
+        self.ids = ids
+        self.prompt_size = prompt_size
+
+    def initial_state(self, batch_size: int) -> State:
+        return (torch.zeros(batch_size, dtype=torch.int64),)
+
+    def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        (start,) = state
+        position = int(start) + x_BTD.shape[1] - self.prompt_size
+        chosen = torch.zeros(1, x_BTD.shape[1], x_BTD.shape[2])
+        if position >= 0:
+            chosen[0, -1, self.ids[position % len(self.ids)]] = 1000.0
+        return chosen, (start + x_BTD.shape[1],)
+
+
+def scripted(vocab: Vocab, ids: list[int], prompt: str = "") -> LanguageModel:
+    """A model that always says `ids`, again and again, after the prompt and its leading <eod>."""
+    body = Script(ids, 1 + len(vocab.encode(prompt)))
+    model = LanguageModel(
+        TokenEmbedding(vocab.size, vocab.size), cast("Recurrent", body), Softmax(vocab.size, vocab.size), Masks()
+    )
+    with torch.no_grad():
+        model.head.weight_VH.copy_(torch.eye(vocab.size))
+    return model
+
+
+@pytest.mark.parametrize("gru", [False, True], ids=["lstm", "gru"])
+@pytest.mark.parametrize("vocab", [CHAR, ByteVocab()])
+def test_the_same_seed_gives_the_same_text(vocab: Vocab, gru: bool) -> None:
+    model = model_for(vocab, gru=gru)
+    first = sample(model, vocab, prompt="ab", seed=5)
+    torch.manual_seed(99)
+    assert sample(model, vocab, prompt="ab", seed=5) == first
+    assert sample(model, vocab, prompt="ab", seed=6) != first
+    assert sample(model, vocab, prompt="ba", seed=5) != first
+
+
+@pytest.mark.parametrize("vocab", [CHAR, ByteVocab()])
+@pytest.mark.parametrize("length", [0, 1, 2, 37])
+def test_the_length_is_exact_in_characters(vocab: Vocab, length: int) -> None:
+    for seed in range(5):
+        text = "".join(sample(model_for(vocab, seed=seed), vocab, length=length, seed=seed))
+        assert len(text) == length
+        text.encode("utf-8")
+
+
+def test_a_prompt_in_chunks_is_a_prompt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompt = model_for(CHAR), "abcdé🙂 " * 7
+    whole = sample(model, CHAR, prompt=prompt)
+    for size in (1, 2, 3, 50, 51):
+        monkeypatch.setattr(generate_module, "_PROMPT_CHUNK", size)
+        assert sample(model, CHAR, prompt=prompt) == whole
+
+
+def test_a_long_prompt_is_read_in_chunks_and_a_sample_in_steps() -> None:
+    widths: list[int] = []
+    model = scripted(CHAR, CHAR.encode("abc").tolist(), "a" * 5000)
+    model.register_forward_pre_hook(lambda _, arguments: widths.append(arguments[0].shape[1]))
+    assert "".join(sample(model, CHAR, prompt="a" * 5000, length=10)) == "abcabcabca"
+    assert sum(widths[:-10]) == 5001
+    assert max(widths) <= 1024
+    assert widths[-10:] == [1] * 10
+
+
+def test_the_prompt_matters_to_its_first_character() -> None:
+    model = model_for(CHAR)
+    endings = {"".join(sample(model, CHAR, prompt=f"{first}bcd", length=30, seed=1)) for first in "abcd"}
+    assert len(endings) > 1
+
+
+def test_greedy_is_the_most_probable_character_each_time() -> None:
+    model = model_for(CHAR)
+    text = "".join(sample(model, CHAR, temperature=0, length=20, prompt="ab"))
+    ids = [CHAR.eod_id, *CHAR.encode("ab").tolist()]
+    expected = ""
+    with torch.no_grad():
+        while len(expected) < 20:
+            features, _ = model(torch.tensor([ids]), model.initial_state(1))
+            ids.append(int(model.head.logits(features[0, -1]).argmax()))
+            expected = CHAR.decode(ids)[2:] if CHAR.eod_id not in ids[1:] else pytest.fail("choose another seed")
+    assert text == expected[:20]
+
+
+def test_an_end_of_document_is_a_blank_line() -> None:
+    ids = [*CHAR.encode("ab").tolist(), CHAR.eod_id]
+    assert DOCUMENT_BREAK == "\n\n"
+    assert sample(scripted(CHAR, ids), CHAR, length=9) == ["a", "b", "\n\n", "a", "b", "\n\n", "a"]
+    assert "".join(sample(scripted(CHAR, ids), CHAR, length=3)) == "ab\n"
+
+
+@pytest.mark.parametrize("vocab", [CharVocab("ab"), ByteVocab()])
+def test_the_bytes_of_a_character_are_held_back_until_it_is_whole(vocab: Vocab) -> None:
+    text = "a€🙂b"
+    ids = vocab.encode(text).tolist()
+    assert len(ids) == 9
+    assert sample(scripted(vocab, ids, "€"), vocab, prompt="€", length=6) == ["a", "€", "🙂", "b", "a", "€"]
+
+
+@pytest.mark.parametrize("vocab", [CharVocab("ab"), ByteVocab()])
+def test_bytes_that_make_no_character_are_replaced_and_end(vocab: Vocab) -> None:
+    euro = vocab.encode("€").tolist()
+    for ids, expected in (
+        (euro[:1], "\ufffd\ufffd\ufffd"),
+        (euro[1:], "\ufffd\ufffd\ufffd"),
+        ([*euro[:2], vocab.eod_id], "\ufffd\n\n"),
+        ([*euro[:2], *vocab.encode("a").tolist()], "\ufffda\ufffd"),
+    ):
+        assert "".join(sample(scripted(vocab, ids), vocab, length=3)) == expected
+
+
+def test_a_prompt_that_cannot_be_spelled_is_refused() -> None:
+    model = model_for(CHAR)
+    with pytest.raises(DataError, match="surrogate"):
+        sample(model, CHAR, prompt="a\udc80")
+    strict = CharVocab("abc", byte_fallback=False)
+    with pytest.raises(DataError, match="☃"):
+        sample(model_for(strict), strict, prompt="☃")
+
+
+def test_dropout_is_off() -> None:
+    torch.manual_seed(0)
+    body = RecurrentSettings(hidden_size=8, output_dropout=0.5)
+    model = ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body).build(CHAR.size).train()
+    model.masks.seed(1, 1)
+    assert sample(model, CHAR) == sample(model, CHAR)
