@@ -141,7 +141,7 @@ def _read_tensors(
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = storage.read_json(path)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged", _CURE) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is damaged", _CURE)

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -109,6 +109,9 @@ def prepare(
     config: ConfigOption = None,
     settings: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one a core if left out.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a download of more than 1 GB.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -117,7 +120,7 @@ def prepare(
     from charlm import workspace
     from charlm.acquire import announce, fetch, open_source
     from charlm.experiment import load_experiment, read_layers
-    from charlm.prepare import find_prepared
+    from charlm.prepare import default_workers, find_prepared
     from charlm.prepare import prepare as prepare_corpus
     from charlm.progress import downloading, preparing
 
@@ -148,7 +151,14 @@ def prepare(
         text_source = open_source(asked, target)
         fetch(text_source, asked, target, note=_note, confirm=lambda: yes or _confirm(), show=downloading)
         with preparing() as on_progress:
-            corpus = prepare_corpus(asked, text_source, target, overwrite=overwrite, on_progress=on_progress)
+            corpus = prepare_corpus(
+                asked,
+                text_source,
+                target,
+                workers=workers or default_workers(),
+                overwrite=overwrite,
+                on_progress=on_progress,
+            )
     if not dry_run:
         _remember(workspace.DATA, target)
     if as_json:
@@ -276,6 +286,21 @@ def sample(
 
 
 @app.command()
+def inspect(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A dump, a corpus, a run or a checkpoint.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in a dump (pages by namespace, redirect and model), a corpus, a run or a checkpoint."""
+    from charlm.inspection import inspect_path
+
+    found = inspect_path(path)
+    if as_json:
+        _print_json(found)
+    else:
+        _print_table(_flat(found))
+
+
+@app.command()
 def demo(settings: SetOption = None, as_json: JsonOption = False) -> None:
     """Prepare, train, evaluate and sample on the built-in sample corpus: about two minutes."""
     from charlm.demo import run_demo
@@ -398,6 +423,19 @@ def _print_table(content: dict[str, Any]) -> None:
     width = max(map(len, content))
     for name, value in content.items():
         print(f"{name.replace('_', ' '):<{width}}  {_figure(value)}")
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, their names joined by spaces; lists as texts; what is empty left out."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(cast("dict[str, Any]", value), f"{prefix}{name} ")
+        elif isinstance(value, list):
+            flat |= {f"{prefix}{name}": "; ".join(map(str, cast("list[Any]", value)))} if value else {}
+        elif value not in (None, ""):
+            flat[f"{prefix}{name}"] = value
+    return flat
 
 
 def _figure(value: object) -> str:

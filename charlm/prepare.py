@@ -29,7 +29,7 @@ from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Census, Document, Source
 from charlm.text.split import CANDIDATES, Part, Router, Tally, default_spec
-from charlm.vocab.base import Vocab, code_points
+from charlm.vocab.base import CodePointCounts, Vocab
 
 OnProgress = Callable[[str, int], None]
 """Called with the stage's name and how many characters it has done."""
@@ -41,7 +41,6 @@ _STAGED = "staged"
 _KEPT_OF_A_KILLED_ATTEMPT = (".lock", RESOLVED_FILE, _STAGED)
 _NUM_FREQUENT = 20
 _STUB_COPIES = 5  # texts that differ only in names and numbers, from which on they count as near-identical
-_NUM_CODE_POINTS = 0x110000
 
 
 def silent(stage: str, characters: int) -> None:
@@ -201,18 +200,17 @@ def _first_of_each(digests: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.
 
 def _split(
     staged: _Staged, work: Path, router: Router, names: list[str], on_progress: OnProgress
-) -> tuple[dict[str, dict[str, int]], npt.NDArray[np.int64]]:
+) -> tuple[dict[str, dict[str, int]], CodePointCounts]:
     """The staged documents to their splits; what each holds, and how often each code point stands in all of them."""
     counts: dict[str, dict[str, int]] = {
         name: dict.fromkeys(("documents", "characters", "words", "bytes"), 0) for name in names
     }
-    frequencies = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
+    frequencies = CodePointCounts()
     done = 0
     with ExitStack() as stack:
         writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
         for row in _kept_rows(staged):
-            points, occurrences = np.unique(code_points(row["text"]), return_counts=True)
-            frequencies[points] += occurrences
+            frequencies.add(row["text"])
             for name, part in router.route(Document(row["id"], row["title"], row["text"], row["url"])):
                 writers[name].add(part)
                 text = part.document.text
@@ -250,14 +248,13 @@ def _texts(work: Path, split: str, stage: str, on_progress: OnProgress) -> Itera
         yield part.document.text
 
 
-def _describe_vocabulary(vocab: Vocab, frequencies: npt.NDArray[np.int64]) -> dict[str, Any]:
-    seen = np.flatnonzero(frequencies)
-    frequent = seen[np.lexsort((seen, -frequencies[seen]))][:_NUM_FREQUENT]
+def _describe_vocabulary(vocab: Vocab, frequencies: CodePointCounts) -> dict[str, Any]:
+    frequent = frequencies.most_frequent()
     return {
         "type": vocab.type,
         "size": vocab.size,
-        "distinct_characters": len(seen),
-        "frequent": {chr(point): int(frequencies[point]) for point in frequent},
+        "distinct_characters": len(frequent),
+        "frequent": dict(frequent[:_NUM_FREQUENT]),
     }
 
 

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import socket
@@ -117,6 +118,21 @@ def write_text(path: Path, content: str) -> None:
 def to_json(content: Mapping[str, Any], *, indent: int | None = 2) -> str:
     """JSON as charlm writes it everywhere: UTF-8, no NaN."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def from_json(text: str) -> Any:
+    """The inverse of `to_json`. ValueError, whatever is wrong: no JSON, nested too deeply, or a number not finite."""
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits} is no number")
+    return number
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -235,7 +251,7 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parsed JSON; FileNotFoundError, ValueError (UnicodeDecodeError, JSONDecodeError) are the caller's to name.
+    """Parsed JSON; FileNotFoundError and ValueError (no UTF-8, no JSON) are the caller's to name.
 
     Raises:
         StorageError: the file is there and cannot be read.
@@ -246,7 +262,7 @@ def read_json(path: Path) -> Any:
         raise
     except OSError as error:
         raise _storage_error(path, "read", error) from error
-    return json.loads(content.decode("utf-8"))
+    return from_json(content.decode("utf-8"))
 
 
 def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
@@ -261,7 +277,7 @@ def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
         files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
     except FileNotFoundError as error:
         raise CheckpointError(f"{directory} has no {MANIFEST}, so it is not a complete checkpoint", cure) from error
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged", cure) from error
     present = {file.name for file in directory.iterdir() if file.is_file()}
     for name, (size, digest) in files.items():

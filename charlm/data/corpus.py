@@ -65,7 +65,7 @@ def open_corpus(directory: Path) -> Corpus:
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise DataError(f"{path} has format {version}; this charlm reads up to {FORMAT_VERSION}", "upgrade charlm")
         damaged = fingerprint(card["files"]) != card["fingerprint"] or not isinstance(card["splits"], dict)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged", "prepare the corpus again with --overwrite") from error
     if damaged:
         raise DataError(

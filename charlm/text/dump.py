@@ -7,22 +7,16 @@ What is damaged is an error that says where; text never gets less in silence. An
 but without `</mediawiki>`; many test dumps are that) gives its whole pages and sets `excerpt`.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from xml.sax.saxutils import quoteattr
-
-from lxml import etree as _lxml  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType, reportAttributeAccessIssue]
 
 from charlm.errors import DataError
 from charlm.text.compression import CURE, Piece, detect_format, read_pieces
-from charlm.text.redirects import is_redirect
-from charlm.text.siteinfo import SiteInfo, namespace_of
-
-etree = cast("Any", _lxml)  # lxml has no type stubs: its elements are Any here, and nowhere else
-Element = Any
+from charlm.text.elements import Element, Page, drop, etree, language_of, name_of, page_of, siteinfo_of, version_of
+from charlm.text.prolog import LONGEST_MARKUP, doctype_error, without_doctype
+from charlm.text.siteinfo import SiteInfo
 
 _HALTED = 1
 """libxml2's code where its parser stopped without saying why."""
@@ -30,24 +24,6 @@ _LONGEST_PAGE = 256 << 20
 """Bytes of XML between two tags we listen to. MediaWiki refuses pages over 2 MB; this only bounds the memory."""
 _MOST_UNCHECKED = 64 << 20
 """Bytes of XML decompressed beyond malformed ones in search of the reason; a bz2 block has 46 MB at most."""
-_LONGEST_MARKUP = 1_000_000
-"""Characters in a comment or an attribute."""
-_PROLOG = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
-_ENCODING = re.compile(r"\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
-_CODECS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page with the text of its last revision."""
-
-    id: str
-    namespace: int
-    title: str
-    redirect: bool
-    model: str
-    """`wikitext`, `css`, `wikibase-item`, ..."""
-    text: str
 
 
 class Pages(Iterator[Page]):
@@ -86,22 +62,22 @@ class Pages(Iterator[Page]):
         self._pieces = pieces
         self._line_known = not opening
         self._first_page: Element = None
-        self._elements = self._parse(self._xml(on_bytes), last)
+        self._elements = self._checked(self._parse(self._xml(on_bytes), last))
         self.siteinfo = siteinfo or self._read_siteinfo()
 
     def __next__(self) -> Page:
         element, self._first_page = self._first_page, None
-        while element is None or _name(element) != "page":
+        while element is None or name_of(element) != "page":
             element = next(self._elements)
-        return _page(element, self.siteinfo)
+        return page_of(element, self.siteinfo)
 
     def _read_siteinfo(self) -> SiteInfo:
         for element in self._elements:
-            if _name(element) == "siteinfo":
-                return _siteinfo(element)
+            if name_of(element) == "siteinfo":
+                return siteinfo_of(element)
             self._first_page = element
             root = element.getroottree().getroot()
-            return SiteInfo(language=_language(root), version=_version(root))
+            return SiteInfo(language=language_of(root), version=version_of(root))
         return SiteInfo()
 
     def _xml(self, on_bytes: Callable[[int], None] | None) -> Iterator[bytes]:
@@ -111,6 +87,17 @@ class Pages(Iterator[Page]):
             self._offset = max(offset, self._offset)
             if xml:
                 yield xml
+
+    def _checked(self, elements: Iterator[Element]) -> Iterator[Element]:
+        """Checksums come after what they protect: if one does not fit, that is the error, not what it made of the XML."""
+        try:
+            yield from elements
+        except DataError:
+            unchecked = 0
+            for xml, _ in self._pieces:  # raises its own error where it finds one
+                if (unchecked := unchecked + len(xml)) > _MOST_UNCHECKED:
+                    break
+            raise
 
     def _parse(self, xml: Iterator[bytes], last: bool) -> Iterator[Element]:
         """Each finished `siteinfo` and `page`; emptied and dropped when the next one is asked for."""
@@ -137,7 +124,7 @@ class Pages(Iterator[Page]):
                     if event == "comment":
                         self._check_length(element.text or "")
                         element.text = ""
-                    elif (name := _name(element)) == "mediawiki":
+                    elif (name := name_of(element)) == "mediawiki":
                         finished = True
                     elif name == "revision":  # of several revisions the last stays
                         for previous in list(element.itersiblings("{*}revision", preceding=True)):
@@ -146,7 +133,7 @@ class Pages(Iterator[Page]):
                         for value in (value for child in element.iter("*") for value in child.attrib.values()):
                             self._check_length(value)
                         yield element
-                        _drop(element)
+                        drop(element)
             except etree.XMLSyntaxError as error:
                 raise self._malformed(error) from error
             if unanswered > _LONGEST_PAGE:
@@ -164,33 +151,28 @@ class Pages(Iterator[Page]):
             yield self.opening
             yield from xml
         else:
-            yield from _without_doctype(self.path, xml)
+            yield from without_doctype(self.path, xml)
         if not last:
             yield b"</mediawiki>"
 
     def _check_root(self, tree: Any) -> None:
         if tree.docinfo.internalDTD is not None:
-            raise _doctype_error(self.path)
+            raise doctype_error(self.path)
         root = tree.getroot()
-        if _name(root) != "mediawiki":
-            raise DataError(f"{self.path} is not a MediaWiki export but <{_name(root)}>", "give a wiki's dump")
+        if name_of(root) != "mediawiki":
+            raise DataError(f"{self.path} is not a MediaWiki export but <{name_of(root)}>", "give a wiki's dump")
         for value in root.attrib.values():
             self._check_length(value)
         prefixes = ((f"xmlns:{prefix}" if prefix else "xmlns", uri) for prefix, uri in root.nsmap.items())
         self.opening = f"<mediawiki{''.join(f' {name}={quoteattr(uri)}' for name, uri in prefixes)}>".encode()
 
     def _check_length(self, markup: str) -> None:
-        if len(markup) > _LONGEST_MARKUP:
+        if len(markup) > LONGEST_MARKUP:
             raise DataError(
                 f"{self.path} has a comment or attribute of {len(markup):,} characters", "get a dump from its wiki"
             )
 
     def _malformed(self, error: Any) -> DataError:
-        """Checksums come after what they protect: where it was they that would not fit, that is the error."""
-        unchecked = 0
-        for xml, _ in self._pieces:
-            if (unchecked := unchecked + len(xml)) > _MOST_UNCHECKED:
-                break
         reason = " ".join(str(error.msg).split())
         line = f" in line {error.lineno}" if self._line_known else ""
         return DataError(f"{self.path}: malformed XML{line}, before byte {self._offset:,}: {reason}", CURE)
@@ -214,78 +196,3 @@ class Dump(Pages):
 def read_dump(path: Path) -> Iterator[Page]:
     """The pages of a dump, where neither its header nor its being an excerpt matters."""
     return Dump(path)
-
-
-def _name(element: Element) -> str:
-    return str(etree.QName(element).localname)
-
-
-def _child_text(element: Element, name: str) -> str | None:
-    child = element.find(f"{{*}}{name}")
-    return None if child is None else "".join(child.itertext())
-
-
-def _drop(element: Element) -> None:
-    """Free an element and whatever stands before it in its parent."""
-    element.clear()
-    while (previous := element.getprevious()) is not None:
-        previous.getparent().remove(previous)
-
-
-def _siteinfo(element: Element) -> SiteInfo:
-    namespaces = {
-        int(child.get("key")): str(child.text or "")
-        for child in element.iterfind("{*}namespaces/{*}namespace")
-        if re.fullmatch(r"-?\d{1,9}", child.get("key", ""))
-    }
-    root = element.getroottree().getroot()
-    dbname, base = ((_child_text(element, name) or "").strip() for name in ("dbname", "base"))
-    return SiteInfo(dbname, base, _language(root), namespaces, _version(root))
-
-
-def _language(root: Element) -> str:
-    return str(root.get("{http://www.w3.org/XML/1998/namespace}lang", ""))
-
-
-def _version(root: Element) -> str:
-    in_namespace = re.search(r"export-([\d.]+)/?$", etree.QName(root).namespace or "")
-    return str(root.get("version") or (in_namespace[1] if in_namespace else ""))
-
-
-def _page(element: Element, siteinfo: SiteInfo) -> Page:
-    title = _child_text(element, "title") or ""
-    revisions = element.findall("{*}revision")
-    revision = revisions[-1] if revisions else None
-    model = text = ""
-    if revision is not None:
-        model, text = _child_text(revision, "model") or "", _child_text(revision, "text") or ""
-    model = model.strip() or "wikitext"  # exports before 0.6 name no model
-    number = (_child_text(element, "ns") or "").strip()
-    namespace = int(number) if re.fullmatch(r"-?\d{1,9}", number) else namespace_of(title, siteinfo)
-    redirect = element.find("{*}redirect") is not None or (model == "wikitext" and is_redirect(text))
-    return Page((_child_text(element, "id") or "").strip(), namespace, title, redirect, model, text)
-
-
-def _doctype_error(path: Path) -> DataError:
-    return DataError(f"{path} declares a DOCTYPE or entities", "no MediaWiki dump does; get it from its wiki")
-
-
-def _without_doctype(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, after a look at all that precedes the root element, so that no DOCTYPE reaches the parser."""
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        codec = _CODECS.get(head[:2], "utf-8")
-        prolog = head.decode(codec, errors="replace")
-        rest = prolog[cast("re.Match[str]", _PROLOG.match(prolog)).end() :]
-        if rest.startswith("<!") and not "<!--".startswith(rest[:4]):
-            raise _doctype_error(path)
-        declared = _ENCODING.match(prolog.removeprefix("\ufeff"))
-        if declared and not declared[1].lower().startswith(codec[:6].rstrip("-")):
-            raise DataError(f"{path} is declared as {declared[1]}", "give a dump in UTF-8 or UTF-16")
-        if rest and not rest.startswith(("<!", "<?")) and rest != "<":
-            break  # the root element, or what the parser will call malformed
-        if len(head) > _LONGEST_MARKUP:
-            raise DataError(f"{path} has more than {_LONGEST_MARKUP:,} bytes before its first tag", "get the dump anew")
-    yield head
-    yield from chunks

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, DataError
 from charlm.storage import storage_errors
-from charlm.text.compression import BZ2, Piece, read_pieces
+from charlm.text.compression import BZ2, CURE, Piece, read_pieces
 
 _HEAD = re.compile(rb"BZh[1-9]\x31\x41\x59\x26\x53\x59")
 """A stream's header, and the magic number of its first block: 80 bits, so by chance once in 10^23 bytes."""
@@ -28,6 +28,8 @@ _READ = 1 << 20
 _PAGE = re.compile(rb"<page[\s>]")
 _FIRST_PAGE_WITHIN = 4 << 20
 """Bytes of XML looked through for a page's beginning before the next head is tried."""
+_CHECKED = 1_200_000
+"""Bytes of XML after which the checksum of a bz2 block has been reached (it holds 900,000, or more of long runs)."""
 _MOST_HEADS = 32
 """Heads tried for one cut; then the range grows by another `task_bytes`."""
 _LONGEST_STREAM = 64 << 20
@@ -58,7 +60,7 @@ def find_ranges(path: Path, size: int, task_bytes: int) -> tuple[Range, ...]:
 
 def is_multistream(path: Path) -> bool:
     """Whether a second bz2 stream follows the first (looked for within 64 MB)."""
-    return any(_begins(path, head) is not None for head in _scan_heads(path, 1))
+    return any(_is_stream(path, head) for head in _scan_heads(path, 1))
 
 
 def range_pieces(path: Path, range_: Range) -> Iterator[Piece]:
@@ -72,6 +74,8 @@ def range_pieces(path: Path, range_: Range) -> Iterator[Piece]:
         xml = piece.xml[:beyond]
         yield Piece(xml[skip:], range_.end)  # what it has read is the next range's to count
         skip, beyond = max(skip - len(xml), 0), beyond - len(xml)
+    if beyond:
+        raise DataError(f"{path} ends at byte {path.stat().st_size:,}: it has become shorter", CURE)
 
 
 def _find_cuts(path: Path, size: int, task_bytes: int, heads: Callable[[int], Iterator[int]]) -> list[tuple[int, int]]:
@@ -81,11 +85,9 @@ def _find_cuts(path: Path, size: int, task_bytes: int, heads: Callable[[int], It
     while target < size:
         tried = None
         for tried in itertools.islice(heads(target), _MOST_HEADS):
-            before = _begins(path, tried)
-            page = _PAGE.search(before) if before else None
-            if before and page:
-                aligned = not before[: page.start()].strip()
-                cuts.append((tried, 0 if aligned else page.start()))
+            skip = _page_after(path, tried)
+            if skip is not None:
+                cuts.append((tried, skip))
                 break
         if tried is None:
             break
@@ -93,18 +95,38 @@ def _find_cuts(path: Path, size: int, task_bytes: int, heads: Callable[[int], It
     return cuts
 
 
-def _begins(path: Path, head: int) -> bytes | None:
-    """XML from a stream's start up to and including the first `<page>`, at most 4 MB; None: it is no stream."""
-    xml = bytearray()
+def _page_after(path: Path, head: int) -> int | None:
+    """Bytes of XML between the start of a stream and that of the first page in it; None: no page soon, or no stream.
+
+    Where a page begins the stream, that proves it one. Elsewhere its block must fit its checksum too: what a damaged
+    block gives in place of text may have a `<page>` anywhere.
+    """
+    xml, found, enough = bytearray(), None, _FIRST_PAGE_WITHIN
     try:
         for piece in read_pieces(path, BZ2, head):
             searched = max(len(xml) - 6, 0)
             xml += piece.xml
-            if len(xml) > _FIRST_PAGE_WITHIN or _PAGE.search(xml, searched):
+            if found is None and (found := _PAGE.search(xml, searched)):
+                if not xml[: found.start()].strip():
+                    return 0
+                enough = found.end() + _CHECKED
+            if len(xml) > enough:
                 break
     except CharlmError:
         return None  # a head by chance, or a damaged stream: whoever reads the range it lies in will say so
-    return bytes(xml)
+    return found.start() if found else None
+
+
+def _is_stream(path: Path, head: int) -> bool:
+    inflated = 0
+    try:
+        for piece in read_pieces(path, BZ2, head):
+            inflated += len(piece.xml)
+            if inflated > _CHECKED:
+                break
+    except CharlmError:
+        return False
+    return True
 
 
 def _scan_heads(path: Path, offset: int) -> Iterator[int]:

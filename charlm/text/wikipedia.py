@@ -1,32 +1,26 @@
 """A MediaWiki dump, local or downloaded -> one Document for each article with text.
 
-input files, or wikimedia.resolve ── download ──> dump.Dump ── namespace 0, no redirect, wikitext ──> wikitext.clean
-                                                              └─ everything else: counted in the census by its reason
+input files, or wikimedia.resolve ── download ──> files ── articles.tasks_of ──> tasks ──> documents
 """
 
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from charlm.errors import UsageError
 from charlm.storage import DirectoryLock, sha256
-from charlm.text.document import Census, Document, DownloadPlan, Source
+from charlm.text.articles import tasks_of
+from charlm.text.document import Census, Document, DownloadPlan, Source, Task
 from charlm.text.download import Patience, download
-from charlm.text.dump import Dump, Page
-from charlm.text.dump_counts import excerpt_note
-from charlm.text.namespaces import hidden_names
+from charlm.text.plan import plan
 from charlm.text.settings import WikipediaSettings
 from charlm.text.siteinfo import SiteInfo
 from charlm.text.wikimedia import DumpFile, DumpFiles, cache_directory, licence, resolve, user_agent
-from charlm.text.wikitext import clean
-
-_IN_URL = str.maketrans({" ": "_", "%": "%25", "?": "%3F", '"': "%22", "#": "%23", "[": "%5B", "]": "%5D", "\\": "%5C"})
 
 
 class WikipediaSource(Source):
-    """The articles of a wiki. `census`, `origin()` and `notes` are complete once `documents()` is exhausted."""
+    """The articles of a wiki."""
 
     def __init__(
         self, settings: WikipediaSettings, *, cache: Path | None = None, patience: Patience | None = None
@@ -36,7 +30,7 @@ class WikipediaSource(Source):
         self._patience = patience
         self._dump: DumpFiles | None = None
         self._site = SiteInfo()
-        self._excerpts: list[str] = []
+        self._hashed: list[dict[str, Any]] | None = None
         self.census = Census()
 
     def resolved(self) -> dict[str, Any]:
@@ -86,25 +80,18 @@ class WikipediaSource(Source):
                     )  # fmt: skip
                 finished += _size(target)
 
-    def documents(self, on_bytes: Callable[[int], None] | None = None) -> Iterator[Document]:
+    def documents(self) -> Iterator[Document]:
         """Every article with text, in the order of the dump; downloads first what is missing."""
-        self.fetch()
         self.census = Census()
-        self._excerpts = []
-        for path in self.paths():
-            dump = Dump(path, on_bytes)
-            self._site = dump.siteinfo
-            hidden = hidden_names(dump.siteinfo.namespaces)
-            for page in dump:
-                self.census.pages += 1
-                reason = _unfit(page)
-                text = "" if reason else clean(page.text, hidden)
-                if text:
-                    yield Document(page.id, page.title, text, _url(dump.siteinfo, page.title))
-                else:
-                    self.census.dropped[reason or "no text left"] += 1
-            if dump.excerpt:
-                self._excerpts.append(excerpt_note(path))
+        for task in self.tasks():
+            yield from task.documents(self.census)
+
+    def tasks(self) -> Iterator[Task]:
+        """The same articles in pieces, for several processes; downloads first what is missing."""
+        self.fetch()
+        for path, entry in zip(self.paths(), self._entries(), strict=True):
+            self._site = plan(path).siteinfo
+            yield from tasks_of(path, entry.get("sha1") or entry["sha256"])
 
     def paths(self) -> tuple[Path, ...]:
         """The dump files, in order; parts of a dump (`...xml-p1p41242.bz2`) in that of their pages."""
@@ -127,22 +114,17 @@ class WikipediaSource(Source):
             "wiki": dump.wiki if dump else self._settings.wiki or self._site.dbname,
             "language": self._site.language,
             "date": date,
-            "files": [_entry(path, dump.files[i] if dump else None) for i, path in enumerate(self.paths())],
+            "files": self._entries(),
             "urls": [file.urls[0] for file in dump.files] if dump else [],
             "licence": licence(date),
-            "notes": list(self._excerpts),
         }
 
-
-def _unfit(page: Page) -> str:
-    """Why a page is no article; empty if it is one."""
-    if page.namespace != 0:
-        return "namespace"
-    if page.redirect:
-        return "redirect"
-    if page.model != "wikitext":
-        return "model"
-    return "" if page.text.strip() else "empty"
+    def _entries(self) -> list[dict[str, Any]]:
+        """Name, size and hash of each file; local files are read once for it."""
+        if self._hashed is None:
+            known = self.resolve().files if not self._settings.input else [None] * len(self.paths())
+            self._hashed = [_entry(path, file) for path, file in zip(self.paths(), known, strict=True)]
+        return self._hashed
 
 
 def _in_page_order(paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -152,12 +134,6 @@ def _in_page_order(paths: tuple[Path, ...]) -> tuple[Path, ...]:
     if len(ranges) < len(paths):
         return paths
     return tuple(path for _, path in sorted(zip(ranges, paths, strict=True), key=lambda entry: entry[0]))
-
-
-def _url(site: SiteInfo, title: str) -> str:
-    """The page's address, which is its attribution; empty where the dump does not say what site it is of."""
-    host = urlsplit(site.base).netloc
-    return f"https://{host}/wiki/{title.translate(_IN_URL)}" if host else ""
 
 
 def _date_in(paths: tuple[Path, ...]) -> str:

@@ -78,14 +78,26 @@ class Learner:
                 tensors[f"optimizer.{name}.{key}"] = value
         return tensors | {"rng": torch.get_rng_state()}
 
-    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `tensors`. KeyError or RuntimeError where they do not fit."""
-        carried = [tensors[name].to(self.device) for name in sorted(tensors) if name.startswith("state.")]
-        self._carried = tuple(carried) if carried else None
+    def load_tensors(self, tensors: dict[str, Tensor], batch_size: int) -> None:
+        """The inverse of `tensors`. KeyError, ValueError or RuntimeError where they do not fit."""
+        fresh = self.model.initial_state(batch_size)
+        names = [f"state.{index:03d}" for index in range(len(fresh))]
+        if any(name in tensors for name in names):
+            self._carried = tuple(_like(tensors[name], old) for name, old in zip(names, fresh, strict=True))
+        kinds: set[frozenset[str]] = set()
         for name, parameter in self.model.named_parameters():
             prefix = f"optimizer.{name}."
             for key, value in tensors.items():
                 if key.startswith(prefix):
-                    on_device = value if key == f"{prefix}step" else value.to(parameter.device)
-                    self._optimizer.state[parameter][key.removeprefix(prefix)] = on_device
+                    fitted = value if key == f"{prefix}step" else _like(value, parameter)
+                    self._optimizer.state[parameter][key.removeprefix(prefix)] = fitted
+            kinds.add(frozenset(self._optimizer.state[parameter]))
+        if len(kinds) > 1:
+            raise ValueError("the optimizer's state is not whole")
         torch.set_rng_state(tensors["rng"])
+
+
+def _like(tensor: Tensor, model: Tensor) -> Tensor:
+    if tensor.shape != model.shape or tensor.dtype != model.dtype:
+        raise ValueError(f"{tuple(tensor.shape)} instead of {tuple(model.shape)}")
+    return tensor.to(model.device)

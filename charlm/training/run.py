@@ -3,7 +3,6 @@
 experiment.toml  metrics.jsonl  best.json  last.json  checkpoints/step-000001000/
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,21 @@ from charlm.errors import CheckpointError, UsageError
 
 EXPERIMENT_FILE = "experiment.toml"
 _KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best validation so far, its step, and the step of the last validation."""
+
+    step: int
+    bits_per_character: float | None
+    validated: int
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Best":
+        """KeyError, TypeError or ValueError where the content does not fit."""
+        bits = content["bits_per_character"]
+        return cls(int(content["step"]), None if bits is None else float(bits), int(content["validated"]))
 
 
 @dataclass(frozen=True)
@@ -53,14 +67,24 @@ class RunDirectory:
         """Drop what was logged after `step`, and a line that a crash left torn."""
         if not self.metrics.exists():
             return
-        lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = [line for line in lines if (logged := _logged_step(line)) is not None and logged <= step]
-        if kept != lines:
-            storage.write_text(self.metrics, "".join(f"{line}\n" for line in kept))
+        text = self.metrics.read_text(encoding="utf-8", errors="replace")
+        lines = (
+            f"{line}\n" for line in text.split("\n") if (logged := _logged_step(line)) is not None and logged <= step
+        )
+        kept = "".join(lines)
+        if kept != text:
+            storage.write_text(self.metrics, kept)
 
     def mark(self, name: str, content: Mapping[str, Any]) -> None:
         """Write best.json or last.json."""
         storage.write_json(self.root / f"{name}.json", content)
+
+    def best(self) -> Best | None:
+        """What best.json says; None where it is missing or damaged."""
+        try:
+            return Best.from_json(storage.read_json(self.root / "best.json"))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
 
     def prune(self, best_step: int | None) -> None:
         """Remove all complete checkpoints but the newest two and the best."""
@@ -109,6 +133,6 @@ def _best_step(root: Path, steps: list[int]) -> int:
 
 def _logged_step(line: str) -> int | None:
     try:
-        return int(json.loads(line)["step"])
+        return int(storage.from_json(line)["step"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -32,7 +32,7 @@ def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bo
             raise SettingsError(f"{run.root} holds a run already, and --resume is never", cure)
         try:
             before = tomllib.loads(run.experiment.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise DataError(f"{run.experiment} is damaged: {error}", cure) from error
         changed = changes(before, tomllib.loads(experiment))
         if changed:

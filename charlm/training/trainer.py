@@ -8,6 +8,7 @@ run goes on as if it had not been interrupted.
 """
 
 import contextlib
+import dataclasses
 import math
 import time
 from collections.abc import Generator
@@ -34,7 +35,7 @@ from charlm.evaluation.score import Score
 from charlm.nn.settings import ModelSettings
 from charlm.training.learner import Learner, Update
 from charlm.training.logs import Console, Figures
-from charlm.training.run import RunDirectory
+from charlm.training.run import Best, RunDirectory
 from charlm.training.settings import TrainingSettings
 from charlm.training.signals import StopSignal
 
@@ -92,14 +93,14 @@ class Trainer:
         self._step = 0
         self._tokens = 0
         self._seconds_before = 0.0
-        self._best: dict[str, Any] | None = None
-        self._best_is_saved = True
+        self._best: Best | None = None
         self._bad_steps = 0
         self._failed_saves = 0
         with _memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
             if run.steps():
                 self._learner = self._resume(device)
             else:
+                run.cut_metrics(0)
                 torch.manual_seed(settings.seed)
                 model = model_settings.build(corpus.vocab.size)
                 model.head.set_frequencies(torch.from_numpy(count_ids(train, corpus.vocab.size)))
@@ -117,13 +118,17 @@ class Trainer:
             )
         learner = Learner(loaded.model, self._settings, device)
         try:
-            learner.load_tensors(training.tensors)
+            learner.load_tensors(training.tensors, self._batches.batch_size)
             self._step, self._tokens = int(facts["step"]), int(facts["tokens"])
-            self._seconds_before, self._best = float(facts["seconds"]), facts["best"]
+            self._seconds_before = float(facts["seconds"])
+            self._best = None if facts["best"] is None else Best.from_json(facts["best"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
             ) from error
+        marked = self._run.best()
+        if marked is not None and marked.validated == self._step:  # a validation that came after its checkpoint
+            self._best = marked
         self._run.cut_metrics(self._step)
         self._mark()
         return learner
@@ -139,8 +144,7 @@ class Trainer:
             OutOfMemoryError: the batch does not fit.
             StorageError: checkpoints could not be written three times in a row.
         """
-        validated = self._best["validated"] if self._best else -1
-        if self._step and self._progress() >= 1 and validated >= self._step:
+        if self._step and self._progress() >= 1 and self._is_validated:
             return self._outcome(already_finished=True)
         if self._step:
             self._console.note(f"going on from step {self._step:,} of {self._run.root}")
@@ -156,6 +160,9 @@ class Trainer:
         last_save = time.monotonic()
         window = _Window()
         self._learner.model.train()
+        if self._step and self._step % settings.validation_interval == 0 and not self._is_validated:
+            self._validate(stop)  # a signal put it off
+            self._save(final=False)
         while (progress := self._progress()) < 1:
             update = self._learner.update(self._batches.batch(self._step), self._step, progress)
             self._step += 1
@@ -175,7 +182,7 @@ class Trainer:
             elif time.monotonic() - last_save >= 60 * settings.checkpoint_minutes:
                 self._save(final=False)
                 last_save = time.monotonic()
-        if self._best is None or self._best["validated"] < self._step:
+        if not self._is_validated:
             self._validate(stop)
         self._save(final=True)
 
@@ -194,6 +201,11 @@ class Trainer:
 
     def _progress(self) -> float:
         return self._settings.progress(steps=self._step, epochs=self._epochs, minutes=self._seconds / 60)
+
+    @property
+    def _is_validated(self) -> bool:
+        """Whether the weights as they are have been validated."""
+        return self._best is not None and self._best.validated == self._step
 
     @property
     def _epochs(self) -> float:
@@ -221,7 +233,7 @@ class Trainer:
             "lr": self._learner.lr,
             "gradient_norm": _finite(norm),
         }
-        self._run.log(entry)
+        self._write_log(entry)
         progress = self._progress()
         left = None if progress <= 0 else max(0.0, self._seconds * (1 / progress - 1))
         self._console.figures(Figures(self._step, progress, nats_per_token, bits_per_character, rate, left))
@@ -238,17 +250,28 @@ class Trainer:
         self._record(score)
 
     def _record(self, score: Score) -> None:
-        self._run.log({"kind": "valid", "step": self._step, "seconds": round(self._seconds, 3), **score.to_json()})
+        entry = {"kind": "valid", "step": self._step, "seconds": round(self._seconds, 3), **score.to_json()}
+        self._write_log(entry)
         bits = score.bits_per_character
-        is_best = bits is not None and (self._best is None or bits < (self._best["bits_per_character"] or math.inf))
+        lowest = (
+            math.inf if self._best is None or self._best.bits_per_character is None else self._best.bits_per_character
+        )
+        is_best = bits is not None and bits < lowest
         if self._best is None or is_best:
-            self._best = {"step": self._step, "bits_per_character": bits}
-        self._best["validated"] = self._step
-        self._best_is_saved = False
+            self._best = Best(self._step, bits, self._step)
+        else:
+            self._best = dataclasses.replace(self._best, validated=self._step)
         figure = "not finite" if bits is None else f"{bits:.4f} bits per character"
         self._console.note(
             f"step {self._step:,} · {self._epochs:.2f} epochs · validation {figure}{' (best)' if is_best else ''}"
         )
+
+    def _write_log(self, entry: dict[str, Any]) -> None:
+        """A full disk costs a line here; what it means for the run is decided when a checkpoint is due."""
+        try:
+            self._run.log(entry)
+        except StorageError as error:
+            self._console.note(f"step {self._step:,}: {error.what}; its line is lost")
 
     # ---- what is kept
 
@@ -262,16 +285,16 @@ class Trainer:
 
     def _save(self, *, final: bool) -> None:
         """Write a checkpoint. A full disk is met by trying again at the next interval, three times in all."""
-        if self._step in self._run.steps() and self._best_is_saved:
-            return
         try:
-            self._write_checkpoint()
-            self._best_is_saved = True
+            if self._step in self._run.steps():
+                self._mark()  # a validation may have come after it
+            else:
+                self._write_checkpoint()
             self._failed_saves = 0
         except StorageError as error:
             self._failed_saves += 1
-            if self._best is not None and self._best["step"] == self._step:
-                self._best = None  # a best that is not on disk is none
+            if self._best is not None and self._best.step not in self._run.steps():
+                self._best = self._run.best()  # a best that is not on disk is none
             if final or self._failed_saves >= _MAX_FAILED_SAVES:
                 raise
             self._console.note(f"no checkpoint at step {self._step:,}: {error.what}; the next interval tries again")
@@ -281,7 +304,7 @@ class Trainer:
             "step": self._step,
             "tokens": self._tokens,
             "seconds": self._seconds,
-            "best": self._best,
+            "best": self._best and dataclasses.asdict(self._best),
             "corpus": self._corpus.fingerprint,
             "cursor": {"batch": self._step, "batch_size": self._batches.batch_size, "seq_len": self._batches.seq_len},
         }
@@ -299,24 +322,24 @@ class Trainer:
         if self._run.metrics.exists():
             storage.sync_file(self._run.metrics)
         self._mark()
-        self._run.prune(self._best["step"] if self._best else None)
+        self._run.prune(self._best.step if self._best else None)
 
     def _mark(self) -> None:
         self._run.mark("last", {"step": self._step, "checkpoint": self._run.checkpoint(self._step).name})
         if self._best is not None:
-            best = {"checkpoint": self._run.checkpoint(self._best["step"]).name, **self._best}
-            self._run.mark("best", best)
+            best = dataclasses.asdict(self._best)
+            self._run.mark("best", {"checkpoint": self._run.checkpoint(self._best.step).name, **best})
 
     def _outcome(self, *, already_finished: bool = False) -> Outcome:
-        best = self._best or {"step": self._step, "bits_per_character": None}
+        best = self._best or Best(self._step, None, self._step)
         return Outcome(
             self._step,
             self._tokens,
             self._epochs,
             self._seconds_before if already_finished else self._seconds,
             self._learner.model.num_parameters,
-            best["step"],
-            best["bits_per_character"],
+            best.step,
+            best.bits_per_character,
             already_finished,
         )
 

@@ -19,6 +19,8 @@ from charlm.vocab.settings import FORMAT_VERSION
 
 IntArray = npt.NDArray[np.integer[Any]]
 
+_NUM_CODE_POINTS = 0x110000
+
 
 class StreamDecoder(Protocol):
     """Turns ids into text one at a time, holding back bytes until they make a whole character."""
@@ -97,6 +99,23 @@ def code_points(text: str) -> npt.NDArray[np.uint32]:
         raise DataError(
             f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}", "mend the text's encoding"
         ) from error
+
+
+class CodePointCounts:
+    """How often each code point stands in the texts added so far."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
+
+    def add(self, text: str) -> None:
+        found = np.bincount(code_points(text))
+        self._counts[: len(found)] += found
+
+    def most_frequent(self, *, min_count: int = 1) -> list[tuple[str, int]]:
+        """Characters with their counts, by falling count, then by code point."""
+        seen = np.flatnonzero(self._counts >= max(1, min_count))
+        order = seen[np.lexsort((seen, -self._counts[seen]))]
+        return [(chr(point), int(self._counts[point])) for point in order]
 
 
 class ByteAwareDecoder:

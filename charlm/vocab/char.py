@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import DataError
-from charlm.vocab.base import ByteAwareDecoder, IntArray, StreamDecoder, Vocab, code_points
+from charlm.vocab.base import ByteAwareDecoder, CodePointCounts, IntArray, StreamDecoder, Vocab, code_points
 
 _NUM_CODE_POINTS = 0x110000
 _NUM_BYTES = 256
@@ -45,18 +45,16 @@ class CharVocab(Vocab):
         Raises:
             DataError: fewer than two different characters: there is nothing to predict.
         """
-        counts = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
+        counts = CodePointCounts()
         for text in texts:
-            points, occurrences = np.unique(code_points(text), return_counts=True)
-            counts[points] += occurrences
-        seen = np.flatnonzero(counts)
-        if len(seen) < 2:
+            counts.add(text)
+        if len(counts.most_frequent()) < 2:
             raise DataError(
-                f"the training text has {len(seen)} different characters", "give a corpus with at least two of them"
+                f"the training text has {len(counts.most_frequent())} different characters",
+                "give a corpus with at least two of them",
             )
-        order = np.lexsort((seen, -counts[seen]))  # by falling count, then by code point
-        kept = [int(point) for point in seen[order] if counts[point] >= min_count][:max_size]
-        return cls("".join(map(chr, kept)), byte_fallback=byte_fallback)
+        kept = counts.most_frequent(min_count=min_count)[:max_size]
+        return cls("".join(character for character, _ in kept), byte_fallback=byte_fallback)
 
     @cached_property
     def _id_of(self) -> npt.NDArray[np.int32]:

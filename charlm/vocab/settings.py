@@ -78,5 +78,5 @@ def load_vocab(directory: Path) -> "Vocab":
         return settings.implementation().from_json(content)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", cure) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged", cure) from error

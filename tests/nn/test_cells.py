@@ -54,7 +54,8 @@ def hochreiter_schmidhuber_gers(cell: LSTMCell, x_BTD: Tensor, state: State) -> 
     u, w, b = cell.input_weight_GD, cell.recurrent_weight_GH, cell.bias_G
     outputs: list[Tensor] = []
     after: list[tuple[Tensor, Tensor]] = []
-    for x_TD, h, c in zip(x_BTD, *state, strict=True):
+    for x_TD, *start in zip(x_BTD, *state, strict=True):
+        h, c = start
         for x in x_TD:
             input_gate = sigmoid(gate(u, 0) @ x + gate(w, 0) @ h + gate(b, 0))
             forget_gate = sigmoid(gate(u, 1) @ x + gate(w, 1) @ h + gate(b, 1))
@@ -72,7 +73,8 @@ def cho(cell: GRUCell, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
     u, w, b = cell.input_weight_GD, cell.recurrent_weight_GH, cell.bias_G
     outputs: list[Tensor] = []
     after: list[Tensor] = []
-    for x_TD, h in zip(x_BTD, *state, strict=True):
+    for x_TD, start in zip(x_BTD, *state, strict=True):
+        h = start
         for x in x_TD:
             reset = sigmoid(gate(u, 0) @ x + gate(w, 0) @ h + gate(b, 0))
             update = sigmoid(gate(u, 1) @ x + gate(w, 1) @ h + gate(b, 1))

@@ -32,7 +32,7 @@ def model_for(vocab: Vocab, *, gru: bool = False, seed: int = 0) -> LanguageMode
     model = ModelSettings(embedding=TokenEmbeddingSettings(size=6), body=body).build(vocab.size)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter *= 3
+            parameter.mul_(3)
     return model
 
 

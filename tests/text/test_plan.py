@@ -94,7 +94,7 @@ def test_other_encodings_in_many_streams(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "d.bz2"
     xml = XML.decode().encode(codec)
     path.write_bytes(b"".join(bz2.compress(xml[i : i + 800], 1) for i in range(0, len(xml), 800)))
-    assert len(plan(path, 1).tasks) == (1 if codec == "utf-16" else 18)
+    assert (len(plan(path, 1).tasks) == 1) is (codec == "utf-16")
     assert read_in_parts(path, 1) == (list(read_dump(path)), False)
 
 
@@ -195,21 +195,26 @@ def test_what_is_not_whole_pages_is_an_error(tmp_path: Path) -> None:
     """Whatever stands where a range begins or ends, no range passes over it."""
     pages = [page(n, text_of(n)) for n in range(4)]
     start, end = export(end="").decode(), "</mediawiki>"
+    path = tmp_path / "d.bz2"
     for xml, what in [
         ([start + pages[0], pages[1] + end, pages[2] + end], "malformed XML"),  # two ends
-        ([start + pages[0] + "<!--", pages[1], "-->" + pages[2] + end], "malformed XML"),  # a comment over a boundary
         ([start + pages[0], pages[1] + "<page>", pages[2] + end], "malformed XML"),
         ([start + pages[0], pages[1][:-7], pages[2] + end], "malformed XML"),
         ([start, pages[0] + "<!DOCTYPE a>", pages[1] + end], "malformed XML"),
         ([start, pages[0], "<page a='" + "x" * 1_100_000 + "'></page>" + end], "1,100,000 characters"),
     ]:
-        path = tmp_path / "d.bz2"
         path.write_bytes(b"".join(bz2.compress(part.encode(), 1) for part in xml))
         assert len(plan(path, 1).tasks) > 1
         with pytest.raises(DataError, match=what):
             read_in_parts(path, 1)
         with pytest.raises(DataError, match=what):
             list(read_dump(path))
+    # Read whole, this is a page in a comment. In parts it is refused; either way it is not taken for text.
+    hidden = [start + pages[0] + "<!--", pages[1], "-->" + pages[2] + end]
+    path.write_bytes(b"".join(bz2.compress(part.encode(), 1) for part in hidden))
+    with pytest.raises(DataError, match="malformed XML"):
+        read_in_parts(path, 1)
+    assert [found.id for found in read_dump(path)] == ["0", "2"]
 
 
 def test_a_file_that_shrinks_after_the_plan(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ def test_origin_says_what_was_read(server: FaultServer, tmp_path: Path) -> None:
         "name": name, "bytes": len(PARTS[name]), "sha1": hashlib.sha1(PARTS[name]).hexdigest(),
     }  # fmt: skip
     assert origin["urls"][0] == server.url(f"/dewiki/{DATE}/{name}")
-    assert {key: origin[key] for key in ("source", "wiki", "language", "date", "licence", "notes")} == {
-        "source": "wikipedia", "wiki": "dewiki", "language": "de", "date": DATE, "licence": "CC BY-SA 4.0", "notes": [],
+    assert {key: origin[key] for key in ("source", "wiki", "language", "date", "licence")} == {
+        "source": "wikipedia", "wiki": "dewiki", "language": "de", "date": DATE, "licence": "CC BY-SA 4.0",
     }  # fmt: skip
     assert json.loads(json.dumps(origin)) == origin
 
@@ -138,7 +138,7 @@ def test_census_of_every_reason(tmp_path: Path) -> None:
         assert census.pages == len(documents) + sum(census.dropped.values()) == 7
         assert dict(census.dropped) == {"redirect": 1, "namespace": 2, "model": 1, "empty": 1, "no text left": 1}
     origin = wikipedia.origin()
-    assert origin["notes"] == [f"{path.name} is an excerpt: it ends without </mediawiki>"]
+    assert wikipedia.census.notes == [f"{path.name} is an excerpt: it ends without </mediawiki>"]
     assert origin["files"] == [
         {"name": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     ]

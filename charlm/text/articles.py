@@ -1,0 +1,155 @@
+"""Pages of a dump -> documents, in pieces that any process can do.
+
+multistream file   RangeTask: the worker reads, parses and cleans its range of bz2 streams
+any other file     PagesTask: one process reads and parses, workers clean what it hands them
+                   page ── namespace 0, no redirect, wikitext ──> clean ──> Document; the rest to the census
+"""
+
+import contextlib
+import functools
+import hashlib
+import signal
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from charlm.errors import DataError
+from charlm.text.document import Census, Document, Task
+from charlm.text.dump import Page
+from charlm.text.dump_counts import excerpt_note
+from charlm.text.namespaces import hidden_names
+from charlm.text.plan import DumpPlan, plan, read_range
+from charlm.text.siteinfo import SiteInfo
+from charlm.text.streams import Range
+from charlm.text.wikitext import clean
+
+_PAGES_BYTES = 4_000_000  # of wikitext in a PagesTask: half a second of cleaning, little to send
+_SLOWEST_PAGE = 300.0  # seconds; bounds inside the cleaner make this a bug rather than a policy
+
+_IN_URL = str.maketrans({" ": "_", "%": "%25", "?": "%3F", '"': "%22", "#": "%23", "[": "%5B", "]": "%5D", "\\": "%5C"})
+
+
+@dataclass(frozen=True)
+class RangeTask:
+    """The articles of some whole bz2 streams."""
+
+    key: str
+    plan: DumpPlan
+    range: Range
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        pages = read_range(self.plan, self.range)
+        yield from articles(pages, self.plan.siteinfo, census)
+        if pages.excerpt:
+            census.notes.append(excerpt_note(self.plan.path))
+
+
+@dataclass(frozen=True)
+class PagesTask:
+    """Articles whose pages another process has read. `note` is what that process has to say of the file."""
+
+    key: str
+    siteinfo: SiteInfo
+    pages: tuple[Page, ...]
+    note: str = ""
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        yield from articles(self.pages, self.siteinfo, census)
+        if self.note:
+            census.notes.append(self.note)
+
+
+def tasks_of(path: Path, digest: str, *, range_bytes: int | None = None) -> Iterator[Task]:
+    """The pieces of one dump file.
+
+    Args:
+        digest: hash of the file.
+        range_bytes: about this many compressed bytes in a RangeTask.
+    """
+    dump = plan(path) if range_bytes is None else plan(path, range_bytes)
+    key = f"{digest} {_code_version()}"
+    if len(dump.tasks) > 1:
+        for piece in dump.tasks:
+            yield RangeTask(f"{key} bytes {piece.start} to {piece.end}", dump, piece)
+        return
+    reader = read_range(dump, next(iter(dump.tasks)))
+    first = 0
+    waiting: list[Page] = []
+    size = 0
+    for page in reader:
+        waiting.append(page)
+        size += len(page.text)
+        if size >= _PAGES_BYTES:
+            yield PagesTask(f"{key} pages from {first}", dump.siteinfo, tuple(waiting))
+            first += len(waiting)
+            waiting, size = [], 0
+    note = excerpt_note(path) if reader.excerpt else ""
+    yield PagesTask(f"{key} pages from {first} on", dump.siteinfo, tuple(waiting), note)
+
+
+def articles(pages: Iterable[Page], site: SiteInfo, census: Census) -> Iterator[Document]:
+    """The documents among some pages; every page is counted."""
+    hidden = hidden_names(site.namespaces)
+    for page in pages:
+        census.pages += 1
+        reason = _unfit(page)
+        if reason:
+            census.dropped[reason] += 1
+            continue
+        with _watched(page):
+            text = clean(page.text, hidden)
+        if text:
+            yield Document(page.id, page.title, text, _url(site, page.title))
+        else:
+            census.dropped["no text left"] += 1
+
+
+def _unfit(page: Page) -> str:
+    """Why a page is no article; empty if it is one."""
+    if page.namespace != 0:
+        return "namespace"
+    if page.redirect:
+        return "redirect"
+    if page.model != "wikitext":
+        return "model"
+    return "" if page.text.strip() else "empty"
+
+
+def _url(site: SiteInfo, title: str) -> str:
+    """The page's address, which is its attribution; empty where the dump does not say what site it is of."""
+    host = urlsplit(site.base).netloc
+    return f"https://{host}/wiki/{title.translate(_IN_URL)}" if host else ""
+
+
+@contextlib.contextmanager
+def _watched(page: Page) -> Generator[None, None, None]:
+    """End with an error that names the page if cleaning it takes five minutes (where there are POSIX timers)."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise DataError(
+            f"cleaning page {page.id} ({page.title}) takes longer than {_SLOWEST_PAGE:g} s",
+            "please report the page; leave its part of the dump out to go on",
+        )
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, _SLOWEST_PAGE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@functools.cache
+def _code_version() -> str:
+    """A hash of this package's code: a piece made by other code is made again."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

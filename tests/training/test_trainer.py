@@ -1,0 +1,516 @@
+"""Training: it learns, it goes on as if it had not been interrupted, and it keeps what it has."""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charlm import storage
+from charlm.checkpoint import load_model
+from charlm.data.corpus import Corpus
+from charlm.errors import CheckpointError, DataError, DivergedError, StoppedError, StorageError
+from charlm.evaluation.score import Score
+from charlm.nn.settings import GRUSettings, LSTMSettings, ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.training import trainer as trainer_module
+from charlm.training.logs import Console, Figures
+from charlm.training.run import RunDirectory, find_checkpoint
+from charlm.training.settings import AdamWSettings, ConstantSettings, CosineSettings, TrainingSettings
+from charlm.training.trainer import Outcome, Trainer
+from tests.corpora import build_corpus
+
+CPU = torch.device("cpu")
+OnStep = Callable[[int], object]
+
+
+class Recorder(Console):
+    """A console that keeps its notes, and calls `on_step` after each step."""
+
+    def __init__(self, on_step: OnStep | None = None) -> None:
+        super().__init__(quiet=True)
+        self.notes: list[str] = []
+        self._on_step = on_step
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def figures(self, figures: Figures) -> None:
+        if self._on_step is not None:
+            self._on_step(figures.step)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """600 characters that repeat themselves: 15 steps of 4 rows and 8 characters an epoch."""
+    return build_corpus(tmp_path_factory.mktemp("repetitive"), {"a.txt": "abcde fgh, " * 54})
+
+
+def training(**changes: Any) -> TrainingSettings:
+    chosen: dict[str, Any] = {
+        "batch_size": 4,
+        "seq_len": 8,
+        "max_steps": 22,
+        "validation_interval": 10,
+        "log_interval": 1,
+        "precision": "fp32",
+        "seed": 3,
+        "optimizer": AdamWSettings(lr=0.02, weight_decay=0.01),
+        "schedule": CosineSettings(warmup_steps=3),
+    }
+    return TrainingSettings(**chosen | changes)
+
+
+def make(
+    run: RunDirectory,
+    corpus: Corpus,
+    *,
+    console: Recorder | None = None,
+    cell: LSTMSettings | GRUSettings | None = None,
+    num_layers: int = 2,
+    dropout: float = 0.2,
+    **changes: Any,
+) -> Trainer:
+    body = RecurrentSettings(
+        hidden_size=16, num_layers=num_layers, dropout=dropout, output_dropout=dropout, cell=cell or LSTMSettings()
+    )
+    storage.make_directory(run.root)
+    return Trainer(
+        ModelSettings(embedding=TokenEmbeddingSettings(size=8), body=body),
+        training(**changes),
+        corpus,
+        run,
+        device=CPU,
+        console=console or Recorder(),
+        started=time.monotonic(),
+    )
+
+
+def train(run: RunDirectory, corpus: Corpus, **arguments: Any) -> Outcome:
+    return make(run, corpus, **arguments).run()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "run")
+
+
+def metrics(run: RunDirectory, kind: str = "train") -> list[dict[str, Any]]:
+    lines = map(json.loads, run.metrics.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def without_clock(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in entry.items() if k not in ("seconds", "characters_per_second")} for entry in entries]
+
+
+def fingerprint(run: RunDirectory) -> dict[str, Any]:
+    """Everything of the last checkpoint that a step depends on: weights, optimizer, random generator, carried state."""
+    directory = run.checkpoint(run.steps()[-1])
+    names = ("model.safetensors", "training.safetensors", "model.json", "vocab.json")
+    hashes: dict[str, Any] = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in names}
+    facts = json.loads((directory / "training.json").read_text(encoding="utf-8"))
+    return hashes | {key: value for key, value in facts.items() if key != "seconds"}
+
+
+def interrupt_at(*steps: int, number: int = signal.SIGINT) -> OnStep:
+    return lambda step: os.kill(os.getpid(), number) if step in steps else None
+
+
+# ---- it learns
+
+
+@pytest.mark.parametrize("cell", [LSTMSettings(), GRUSettings()])
+def test_the_loss_falls(run: RunDirectory, corpus: Corpus, cell: Any) -> None:
+    chosen = {"cell": cell, "num_layers": 1, "dropout": 0.0, "schedule": ConstantSettings(warmup_steps=0)}
+    outcome = train(run, corpus, **chosen, max_steps=120, validation_interval=60, log_interval=10)
+    first, last = metrics(run)[0]["bits_per_character"], metrics(run)[-1]["bits_per_character"]
+    assert first > 2.5
+    assert last < 0.2 * first
+    assert outcome.best_bits_per_character is not None
+    assert outcome.best_bits_per_character < 0.2 * first
+    assert (outcome.steps, outcome.epochs) == (120, 8)
+    assert min(entry["bits_per_character"] for entry in metrics(run, "valid")) == outcome.best_bits_per_character
+
+
+def test_every_token_is_counted_once_an_epoch(run: RunDirectory, corpus: Corpus) -> None:
+    outcome = train(run, corpus, max_steps=None, max_epochs=2.0)
+    assert outcome.tokens == 2 * corpus.open("train").num_predictions
+    assert outcome.epochs == 2
+
+
+def test_no_steps_at_all_give_a_model_of_the_frequencies(run: RunDirectory, corpus: Corpus) -> None:
+    outcome = train(run, corpus, max_steps=0)
+    assert (outcome.steps, outcome.tokens) == (0, 0)
+    assert load_model(find_checkpoint(run.root), CPU).vocab.size == corpus.vocab.size
+    ids = corpus.open("train").tokens[1:].tolist()
+    frequencies = [count / len(ids) for count in Counter(ids).values()]
+    entropy = -sum(share * math.log2(share) for share in frequencies)
+    assert outcome.best_bits_per_character == pytest.approx(entropy, abs=0.6)
+
+
+def test_a_text_too_short_for_all_rows_uses_fewer_and_says_so(run: RunDirectory, corpus: Corpus) -> None:
+    console = Recorder()
+    outcome = train(run, corpus, console=console, batch_size=1000, seq_len=100, max_steps=2)
+    assert outcome.steps == 2
+    assert "the training text fills 4 rows of 100, not 1000: using a batch of 4" in console.notes
+
+
+# ---- it goes on
+
+
+@pytest.mark.parametrize("cell", [LSTMSettings(), GRUSettings()])
+@pytest.mark.parametrize("split", [3, 17])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
+    tmp_path: Path, corpus: Corpus, cell: Any, split: int
+) -> None:
+    """With dropout, a schedule, carried state, and across the border of an epoch (15 steps)."""
+    whole, pieces = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "pieces")
+    train(whole, corpus, cell=cell)
+    with pytest.raises(StoppedError, match=f"stopped at step {split}"):
+        train(pieces, corpus, cell=cell, console=Recorder(interrupt_at(split)))
+    assert pieces.steps()[-1] == split
+    torch.manual_seed(12345)
+    torch.randn(7)
+    console = Recorder()
+    outcome = train(pieces, corpus, cell=cell, console=console)
+    assert any(f"going on from step {split}" in note for note in console.notes)
+    assert fingerprint(pieces) == fingerprint(whole)
+    for kind in ("train", "valid"):
+        assert without_clock(metrics(pieces, kind)) == without_clock(metrics(whole, kind))
+    assert outcome.steps == 22
+
+
+def test_the_same_seed_is_the_same_run_and_another_is_not(tmp_path: Path, corpus: Corpus) -> None:
+    runs = [RunDirectory(tmp_path / name) for name in "abc"]
+    for run, seed in zip(runs, (3, 3, 4), strict=True):
+        train(run, corpus, max_steps=3, seed=seed)
+    assert fingerprint(runs[0]) == fingerprint(runs[1])
+    assert fingerprint(runs[0])["model.safetensors"] != fingerprint(runs[2])["model.safetensors"]
+
+
+def test_a_crash_loses_what_came_after_the_checkpoint_and_its_lines(tmp_path: Path, corpus: Corpus) -> None:
+    whole, crashed = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "crashed")
+    for run in (whole, crashed):
+        train(run, corpus)
+    shutil.rmtree(crashed.checkpoint(22))
+    with open(crashed.metrics, "ab") as file:
+        file.write(b'{"kind": "train", "step": 23, "to')
+    train(crashed, corpus)
+    assert fingerprint(crashed) == fingerprint(whole)
+    assert without_clock(metrics(crashed)) == without_clock(metrics(whole))
+
+
+def test_a_crash_before_the_first_checkpoint_leaves_no_lines_behind(run: RunDirectory, corpus: Corpus) -> None:
+    storage.make_directory(run.root)
+    for step in range(1, 6):
+        run.log({"kind": "train", "step": step, "nats_per_token": -1})
+    train(run, corpus, max_steps=3)
+    assert [entry["step"] for entry in metrics(run)] == [1, 2, 3]
+    assert all(entry["nats_per_token"] > 0 for entry in metrics(run))
+
+
+def test_an_incomplete_checkpoint_is_passed_over(tmp_path: Path, corpus: Corpus) -> None:
+    whole, crashed = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "crashed")
+    for run in (whole, crashed):
+        train(run, corpus)
+    (crashed.checkpoint(22) / "manifest.json").unlink()
+    (crashed.checkpoint(22) / "model.safetensors").write_bytes(b"torn")
+    train(crashed, corpus)
+    assert fingerprint(crashed) == fingerprint(whole)
+
+
+def test_a_longer_budget_goes_on(run: RunDirectory, corpus: Corpus) -> None:
+    train(run, corpus, max_steps=5)
+    outcome = train(run, corpus, max_steps=9)
+    assert (outcome.steps, outcome.already_finished) == (9, False)
+    assert [entry["step"] for entry in metrics(run)] == list(range(1, 10))
+
+
+def test_a_finished_run_says_so_and_changes_nothing(run: RunDirectory, corpus: Corpus) -> None:
+    first = train(run, corpus, max_steps=5)
+    before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+    again = train(run, corpus, max_steps=5)
+    assert again.already_finished
+    assert (again.steps, again.tokens, again.best_step) == (first.steps, first.tokens, first.best_step)
+    assert again.best_bits_per_character == first.best_bits_per_character
+    assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_step_saves_and_says_which(run: RunDirectory, corpus: Corpus, number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError) as caught:
+        train(run, corpus, console=Recorder(interrupt_at(4, number=number)))
+    assert caught.value.exit_code == 128 + number
+    assert run.steps() == [4]
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("step", [10, 22])
+def test_a_signal_before_a_validation_only_puts_it_off(run: RunDirectory, corpus: Corpus, step: int) -> None:
+    """Stopped at a step that was to be validated, the last one too: the rerun validates it, and knows the best."""
+    with pytest.raises(StoppedError):
+        train(run, corpus, console=Recorder(interrupt_at(step)))
+    assert run.steps()[-1] == step
+    outcome = train(run, corpus)
+    assert outcome.steps == 22
+    validated = {entry["step"]: entry["bits_per_character"] for entry in metrics(run, "valid")}
+    assert set(validated) == {10, 20, 22}
+    best = min(validated, key=lambda step: validated[step])
+    assert (outcome.best_step, outcome.best_bits_per_character) == (best, validated[best])
+    assert find_checkpoint(run.root) == run.checkpoint(best)
+    again = train(run, corpus)
+    assert again.already_finished
+    assert (again.best_step, again.best_bits_per_character) == (best, validated[best])
+    assert len(metrics(run, "valid")) == 3
+
+
+def test_a_signal_during_a_validation_stops_at_once_and_is_made_up_for(
+    run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = trainer_module.evaluate
+
+    def interrupted(*arguments: Any, **keywords: Any) -> Score:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*arguments, **keywords)
+
+    monkeypatch.setattr(trainer_module, "evaluate", interrupted)
+    with pytest.raises(StoppedError):
+        train(run, corpus, max_steps=5)
+    assert run.steps() == [5]
+    monkeypatch.setattr(trainer_module, "evaluate", evaluate)
+    outcome = train(run, corpus, max_steps=5)
+    assert outcome.best_step == 5
+    assert outcome.best_bits_per_character is not None
+    assert [entry["step"] for entry in metrics(run, "valid")] == [5]
+
+
+# ---- it refuses
+
+
+def test_another_corpus_is_refused(run: RunDirectory, corpus: Corpus, tmp_path: Path) -> None:
+    train(run, corpus, max_steps=2)
+    other = build_corpus(tmp_path / "other", {"a.txt": "abcde fhg, " * 54})
+    assert other.vocab.size == corpus.vocab.size
+    with pytest.raises(DataError, match="fingerprint"):
+        train(run, other, max_steps=4)
+
+
+def test_a_changed_token_is_refused(run: RunDirectory, corpus: Corpus, tmp_path: Path) -> None:
+    copy = Corpus(shutil.copytree(corpus.directory, tmp_path / "copy"), corpus.card, corpus.vocab)
+    content = bytearray((copy.directory / "train.npy").read_bytes())
+    content[-1] ^= 1
+    (copy.directory / "train.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.npy was changed"):
+        train(run, copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("step", math.inf), ("step", None), ("seconds", "x"), ("tokens", []), ("best", 5), ("best", {})]
+)
+def test_a_checkpoint_with_impossible_facts_is_refused(
+    run: RunDirectory, corpus: Corpus, name: str, value: object
+) -> None:
+    train(run, corpus, max_steps=2)
+    directory = run.checkpoint(2)
+    facts = json.loads((directory / "training.json").read_text(encoding="utf-8"))
+    (directory / "training.json").write_text(json.dumps(facts | {name: value}), encoding="utf-8")
+    storage.write_manifest(directory, {"format": 1})
+    with pytest.raises(CheckpointError):
+        train(run, corpus, max_steps=4)
+
+
+def without(name: str) -> Callable[[dict[str, torch.Tensor]], object]:
+    return lambda tensors: tensors.pop(next(key for key in tensors if name in key))
+
+
+def narrowed(name: str) -> Callable[[dict[str, torch.Tensor]], object]:
+    def narrow(tensors: dict[str, torch.Tensor]) -> None:
+        key = next(key for key in tensors if name in key)
+        tensors[key] = tensors[key][:1].clone()
+
+    return narrow
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(without(name) for name in ("rng", "state.001", "exp_avg_sq", ".step")),
+        *(narrowed(name) for name in ("rng", "state.001", "head.bias_V.exp_avg")),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_before_it_trains(
+    run: RunDirectory, corpus: Corpus, damage: Callable[[dict[str, torch.Tensor]], object]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    train(run, corpus, max_steps=2)
+    path = run.checkpoint(2) / "training.safetensors"
+    tensors = load_file(path)
+    damage(tensors)
+    save_file(tensors, path)
+    storage.write_manifest(run.checkpoint(2), {"format": 1})
+    with pytest.raises(CheckpointError):
+        train(run, corpus, max_steps=4)
+
+
+# ---- it diverges
+
+
+def test_three_steps_that_are_not_finite_end_the_run_and_save_nothing(run: RunDirectory, corpus: Corpus) -> None:
+    console = Recorder()
+    with pytest.raises(DivergedError, match="none was saved yet"):
+        train(run, corpus, console=console, optimizer=AdamWSettings(lr=1e38), schedule=ConstantSettings(warmup_steps=0))
+    assert run.steps() == []
+    assert sum("the update is skipped" in note for note in console.notes) == 3
+
+
+def poison(trainers: list[Trainer], at: int, until: int) -> OnStep:
+    """Make the model give no number after step `at`, and mend it after step `until`."""
+
+    def on_step(step: int) -> None:
+        bias_V = trainers[0]._learner.model.head.bias_V  # pyright: ignore[reportPrivateUsage]
+        if step in (at, until):
+            with torch.no_grad():
+                bias_V[0] = math.nan if step == at else 0.0
+
+    return on_step
+
+
+def test_divergence_names_the_last_good_checkpoint_and_leaves_it(run: RunDirectory, corpus: Corpus) -> None:
+    trainers: list[Trainer] = []
+    trainers.append(make(run, corpus, console=Recorder(poison(trainers, 12, 99))))
+    with pytest.raises(DivergedError, match=r"last good checkpoint is .*step-000000010"):
+        trainers[0].run()
+    assert run.steps() == [10]
+    load_model(run.checkpoint(10), CPU)
+    assert train(run, corpus).steps == 22
+
+
+def test_two_bad_steps_are_skipped_and_forgiven(run: RunDirectory, corpus: Corpus) -> None:
+    trainers: list[Trainer] = []
+    console = Recorder(poison(trainers, 4, 6))
+    trainers.append(make(run, corpus, console=console))
+    assert trainers[0].run().steps == 22
+    assert sum("the update is skipped" in note for note in console.notes) == 2
+    assert [entry["nats_per_token"] is None for entry in metrics(run)[:8]] == [False] * 4 + [True] * 2 + [False] * 2
+
+
+# ---- what is kept
+
+
+def test_the_last_two_checkpoints_and_the_best_are_kept(
+    run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = iter([5.0, 1.0, 4.0, 3.0, 2.0, 6.0])
+    monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
+    outcome = train(run, corpus, max_steps=12, validation_interval=2)
+    assert outcome.best_step == 4
+    assert run.steps() == [4, 10, 12]
+    assert find_checkpoint(run.root) == run.checkpoint(4)
+    assert json.loads((run.root / "last.json").read_text(encoding="utf-8"))["step"] == 12
+
+
+class Disk:
+    """A disk that is full while `full` says so."""
+
+    def __init__(self, full: Callable[[Path], bool], patch: pytest.MonkeyPatch) -> None:
+        self.is_full = full
+        self.refused = 0
+        opened = open
+        patch.setattr(storage, "open", lambda path, *a, **k: self.check(path) or opened(path, *a, **k), raising=False)
+
+    def check(self, path: Path) -> None:
+        if self.is_full(Path(path)):
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(lambda _: False, monkeypatch)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_full_disk_is_tried_again_and_old_checkpoints_stay(
+    run: RunDirectory, corpus: Corpus, disk: Disk, everything: bool
+) -> None:
+    step = 0
+
+    def on_step(now: int) -> None:
+        nonlocal step
+        step = now
+
+    disk.is_full = lambda path: 3 <= step < 7 and (everything or "checkpoints" in path.parts)
+    console = Recorder(on_step)
+    outcome = train(run, corpus, console=console, validation_interval=2, max_steps=10)
+    assert outcome.steps == 10
+    assert disk.refused
+    assert sum("the next interval tries again" in note for note in console.notes) == 2
+    assert run.steps()[-1] == 10
+    found = load_model(find_checkpoint(run.root), CPU)
+    assert found.about["trained_on"]["step"] == outcome.best_step
+    assert not list(run.root.rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_disk_that_stays_full_ends_the_run_after_three_attempts(
+    run: RunDirectory, corpus: Corpus, disk: Disk, everything: bool
+) -> None:
+    step = 0
+
+    def on_step(now: int) -> None:
+        nonlocal step
+        step = now
+
+    disk.is_full = lambda path: step > 2 and (everything or "checkpoints" in path.parts)
+    with pytest.raises(StorageError, match="No space left"):
+        train(run, corpus, console=Recorder(on_step), validation_interval=2, max_steps=20)
+    assert step == 8, "validated at 4, 6 and 8"
+    assert run.steps() == [2]
+    disk.is_full = lambda _: False
+    assert train(run, corpus, validation_interval=2, max_steps=20).steps == 20
+
+
+def test_a_best_that_could_not_be_saved_does_not_replace_the_one_that_is(
+    run: RunDirectory, corpus: Corpus, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = iter([2.0, 1.0, 4.0, 3.0, 5.0])
+    monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
+    step = 0
+
+    def on_step(now: int) -> None:
+        nonlocal step
+        step = now
+
+    disk.is_full = lambda path: step == 4 and "checkpoints" in path.parts
+    outcome = train(run, corpus, console=Recorder(on_step), validation_interval=2, max_steps=10)
+    assert outcome.best_step == 2
+    assert run.steps() == [2, 8, 10]
+    assert find_checkpoint(run.root) == run.checkpoint(2)
+
+
+def test_checkpoints_come_by_the_clock_too(run: RunDirectory, corpus: Corpus) -> None:
+    train(run, corpus, validation_interval=1000, checkpoint_minutes=1e-9, max_steps=5)
+    assert run.steps() == [4, 5]
+    assert [entry["step"] for entry in metrics(run, "valid")] == [5]
+    assert find_checkpoint(run.root) == run.checkpoint(5)
+    assert (run.root / "best.json").is_file()
+
+
+def test_minutes_end_a_run_and_earlier_attempts_are_counted(run: RunDirectory, corpus: Corpus) -> None:
+    outcome = train(run, corpus, max_steps=None, max_minutes=0.4 / 60)
+    assert outcome.steps > 0
+    assert outcome.seconds >= 0.4
+    again = train(run, corpus, max_steps=None, max_minutes=0.4 / 60)
+    assert (again.already_finished, again.steps) == (True, outcome.steps)
