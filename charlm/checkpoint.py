@@ -104,9 +104,12 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     vocab = load_vocab(directory)
     if vocab.size != vocab_size:
         raise CheckpointError(f"{directory}: the vocabulary has {vocab.size} ids, the model {vocab_size}", _CURE)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    weights = _read_tensors(directory / "model.safetensors", expected, device)
+    expected = model.state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    weights = _read_tensors(directory / "model.safetensors", shapes, device)
     for name, tensor in weights.items():
+        if tensor.dtype != expected[name].dtype:
+            raise CheckpointError(f"{directory / 'model.safetensors'}: {name} is {tensor.dtype}", _CURE)
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{directory / 'model.safetensors'}: {name} holds values that are not finite", _CURE)
     model.load_state_dict(weights, assign=True)

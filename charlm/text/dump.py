@@ -89,7 +89,7 @@ class Pages(Iterator[Page]):
                 yield xml
 
     def _checked(self, elements: Iterator[Element]) -> Iterator[Element]:
-        """Checksums come after what they protect: if one does not fit, that is the error, not what it made of the XML."""
+        """Checksums come after what they protect: where one does not fit, that is the error, not what came of it."""
         try:
             yield from elements
         except DataError:
@@ -106,13 +106,14 @@ class Pages(Iterator[Page]):
         parser = etree.XMLPullParser(
             ("start", "end", "comment"), tag=tags, resolve_entities="internal", no_network=True, huge_tree=True
         )
-        started, finished, unanswered = False, False, 0
+        started, finished, unanswered, unchecked = False, False, 0, 0
         for chunk in self._whole(xml, last):
             try:
                 parser.feed(chunk)
             except etree.XMLSyntaxError as error:
                 raise self._malformed(error) from error
             unanswered += len(chunk)
+            unchecked += len(chunk)
             try:
                 for event, element in parser.read_events():
                     unanswered = 0
@@ -130,8 +131,10 @@ class Pages(Iterator[Page]):
                         for previous in list(element.itersiblings("{*}revision", preceding=True)):
                             previous.getparent().remove(previous)
                     else:
-                        for value in (value for child in element.iter("*") for value in child.attrib.values()):
-                            self._check_length(value)
+                        if unchecked > LONGEST_MARKUP:  # fewer bytes hold no longer attribute
+                            for value in (value for child in element.iter("*") for value in child.attrib.values()):
+                                self._check_length(value)
+                        unchecked = len(chunk)
                         yield element
                         drop(element)
             except etree.XMLSyntaxError as error:

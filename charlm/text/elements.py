@@ -27,12 +27,12 @@ class Page:
 
 
 def name_of(element: Element) -> str:
-    return str(etree.QName(element).localname)
+    return str(element.tag).rpartition("}")[2]
 
 
-def _child_text(element: Element, name: str) -> str | None:
-    child = element.find(f"{{*}}{name}")
-    return None if child is None else "".join(child.itertext())
+def _text(element: Element) -> str:
+    """Text, whatever comments stand in it."""
+    return str(element.text or "") if not len(element) else "".join(element.itertext("*"))
 
 
 def drop(element: Element) -> None:
@@ -49,7 +49,8 @@ def siteinfo_of(element: Element) -> SiteInfo:
         if re.fullmatch(r"-?\d{1,9}", child.get("key", ""))
     }
     root = element.getroottree().getroot()
-    dbname, base = ((_child_text(element, name) or "").strip() for name in ("dbname", "base"))
+    children = {name_of(child): child for child in element.iterchildren("*")}
+    dbname, base = (_text(children[name]).strip() if name in children else "" for name in ("dbname", "base"))
     return SiteInfo(dbname, base, language_of(root), namespaces, version_of(root))
 
 
@@ -63,14 +64,25 @@ def version_of(root: Element) -> str:
 
 
 def page_of(element: Element, siteinfo: SiteInfo) -> Page:
-    title = _child_text(element, "title") or ""
-    revisions = element.findall("{*}revision")
-    revision = revisions[-1] if revisions else None
-    model = text = ""
-    if revision is not None:
-        model, text = _child_text(revision, "model") or "", _child_text(revision, "text") or ""
+    """Of several revisions the last. Child by child, since lxml's searches take longer than all its parsing."""
+    page_id = number = title = model = text = ""
+    tagged = False
+    for child in element.iterchildren("*"):
+        match name_of(child):
+            case "title":
+                title = _text(child)
+            case "ns":
+                number = _text(child).strip()
+            case "id":
+                page_id = _text(child).strip()
+            case "redirect":
+                tagged = True
+            case "revision":
+                fields = {name_of(field): field for field in child.iterchildren("*")}
+                model, text = (_text(fields[name]) if name in fields else "" for name in ("model", "text"))
+            case _:
+                pass
     model = model.strip() or "wikitext"  # exports before 0.6 name no model
-    number = (_child_text(element, "ns") or "").strip()
     namespace = int(number) if re.fullmatch(r"-?\d{1,9}", number) else namespace_of(title, siteinfo)
-    redirect = element.find("{*}redirect") is not None or (model == "wikitext" and is_redirect(text))
-    return Page((_child_text(element, "id") or "").strip(), namespace, title, redirect, model, text)
+    redirect = tagged or (model == "wikitext" and is_redirect(text))
+    return Page(page_id, namespace, title, redirect, model, text)

@@ -1,0 +1,152 @@
+"""Staging: the same shards from any number of processes, and nothing done twice."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm.data.documents import read_rows
+from charlm.data.staging import Shape, Shard, stage
+from charlm.errors import DataError, OutOfMemoryError
+from charlm.text.document import Census, Document, Source, Task
+
+
+@dataclass(frozen=True)
+class NumberTask:
+    """Ten documents; every third page is dropped. What a `fault` does happens in the process that reads it."""
+
+    first: int
+    fault: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"numbers from {self.first}"
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        if self.fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        for number in range(self.first, self.first + 10):
+            census.pages += 1
+            if self.fault == "damage" and number % 10 == 7:
+                raise DataError(f"page {number} is damaged", "fetch it again")
+            if number % 3 == 0:
+                census.dropped["empty"] += 1
+            else:
+                yield Document(str(number), f"Title {number}", f"Title {number} has {number} inhabitants. Cafe\u0301")
+        census.notes.append(f"note {self.first}")
+
+
+class NumberSource(Source):
+    def __init__(self, tasks: list[NumberTask]) -> None:
+        self.census = Census()
+        self._tasks = tasks
+
+    def documents(self) -> Iterator[Document]:
+        for task in self._tasks:
+            yield from task.documents(self.census)
+
+    def tasks(self) -> Iterator[Task]:
+        return iter(self._tasks)
+
+    def origin(self) -> dict[str, Any]:
+        return {"source": "numbers"}
+
+
+TASKS = [NumberTask(first) for first in range(0, 70, 10)]
+PLAIN = Shape()
+
+
+def run(directory: Path, tasks: list[NumberTask], workers: int, shape: Shape = PLAIN) -> list[Shard]:
+    return list(stage(NumberSource(tasks), directory, shape, workers))
+
+
+def bytes_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_any_number_of_workers_gives_the_same_bytes_in_order(tmp_path: Path, workers: int) -> None:
+    alone = run(tmp_path / "one", TASKS, 1)
+    together = run(tmp_path / "many", TASKS, workers)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "many")
+    assert [shard.path.name for shard in alone] == [shard.path.name for shard in together]
+    ids = [row["id"] for shard in together for row in read_rows(shard.path)]
+    assert ids == [str(number) for number in range(70) if number % 3]
+
+
+def test_every_page_is_kept_or_dropped(tmp_path: Path) -> None:
+    shards = run(tmp_path, TASKS, 1)
+    census = Census()
+    for shard in shards:
+        census.add(shard.census)
+    assert census.pages == 70 == sum(shard.documents for shard in shards) + sum(census.dropped.values())
+    assert census.notes == [f"note {first}" for first in range(0, 70, 10)]
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    first = run(tmp_path, TASKS, 1)
+    before = bytes_of(tmp_path)
+    first[3].path.with_suffix(".json").unlink()  # as if killed before that shard was finished
+    first[5].path.write_bytes(first[5].path.read_bytes()[:-1])
+    broken = [NumberTask(task.first, "damage") for task in TASKS]  # any task that is read again would say so
+    untouched = [task if number in (3, 5) else broken[number] for number, task in enumerate(TASKS)]
+    again = run(tmp_path, untouched, 1)
+    assert again == first
+    assert bytes_of(tmp_path) == before
+
+
+def test_another_shape_is_another_shard(tmp_path: Path) -> None:
+    run(tmp_path, TASKS, 1)
+    (row, *_) = read_rows(run(tmp_path, TASKS, 1, Shape("nfc"))[0].path)
+    assert row["text"].endswith("Café")
+    assert row["characters"] == len(row["text"]) == row["bytes"] - 1
+    short = run(tmp_path, TASKS[:1], 1, Shape(min_characters=10_000))[0]
+    assert (short.documents, short.census.dropped["short"]) == (0, 6)
+
+
+def test_texts_that_differ_in_names_and_numbers_have_one_skeleton(tmp_path: Path) -> None:
+    rows = list(read_rows(run(tmp_path, TASKS[:1], 1)[0].path))
+    assert len({row["skeleton"] for row in rows}) == 1
+    assert len({row["digest"] for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_damage_in_a_worker_is_said_as_it_is(tmp_path: Path, workers: int) -> None:
+    tasks = [*TASKS[:2], NumberTask(20, "damage"), *TASKS[3:]]
+    with pytest.raises(DataError, match="page 27 is damaged; fetch it again"):
+        run(tmp_path, tasks, workers)
+
+
+def test_a_killed_worker_ends_the_run_with_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(OutOfMemoryError, match="worker process was killed"):
+        run(tmp_path, [*TASKS[:2], NumberTask(20, "kill")], 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_lone_surrogate_names_the_document(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(DataError, match=r"document 1 \(T\): character 2 is the lone surrogate U\+D800"):
+        list(stage(_SurrogateSource(), tmp_path, PLAIN, workers))
+
+
+class _SurrogateSource(NumberSource):
+    def __init__(self) -> None:
+        super().__init__([])
+
+    def documents(self) -> Iterator[Document]:
+        yield Document("1", "T", "ab\ud800")
+
+    def tasks(self) -> Iterator[Task]:
+        return iter([_SurrogateTask()])
+
+
+@dataclass(frozen=True)
+class _SurrogateTask:
+    key: str = "surrogate"
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        census.pages += 1
+        yield Document("1", "T", "ab\ud800")

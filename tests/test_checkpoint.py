@@ -1,0 +1,345 @@
+"""A checkpoint is whole, of this version and harmless, or it is refused before anything large is allocated."""
+
+import errno
+import json
+import math
+import os
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from charlm import storage
+from charlm.checkpoint import FORMAT_VERSION, TrainingState, is_complete, load_model, load_training, save_checkpoint
+from charlm.errors import CheckpointError, DataError
+from charlm.nn.model import LanguageModel
+from charlm.nn.settings import ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.vocab.char import CharVocab
+from tests.faulty_disk import every_fault
+
+CPU = torch.device("cpu")
+VOCAB = CharVocab("abc☃", byte_fallback=False)
+SETTINGS = ModelSettings(embedding=TokenEmbeddingSettings(size=3), body=RecurrentSettings(hidden_size=4))
+FILES = ["model.safetensors", "model.json", "vocab.json", "training.safetensors", "training.json"]
+FACTS = {"step": 7, "best": None, "nested": {"x": [1, 2.5]}}
+TENSORS = {"a": torch.arange(3.0), "rng": torch.arange(5, dtype=torch.uint8), "step": torch.tensor(7.0)}
+
+Tree = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    torch.manual_seed(0)
+    return SETTINGS.build(VOCAB.size)
+
+
+def save(directory: Path, model: LanguageModel) -> Path:
+    trained_on = {"corpus": "tiny", "step": 7}
+    state = TrainingState(FACTS, TENSORS)
+    save_checkpoint(directory, model=model, settings=SETTINGS, vocab=VOCAB, trained_on=trained_on, training=state)
+    return directory
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, model: LanguageModel) -> Path:
+    return save(tmp_path / "c", model)
+
+
+def sign(directory: Path) -> None:
+    """Make the manifest fit whatever the files have become: what follows must be found without it."""
+    storage.write_manifest(directory, {"format": FORMAT_VERSION})
+
+
+def edit(directory: Path, name: str, change: Callable[[Tree], object]) -> None:
+    content = json.loads((directory / name).read_text(encoding="utf-8"))
+    change(content)
+    (directory / name).write_text(json.dumps(content), encoding="utf-8")
+    if name != "manifest.json":
+        sign(directory)
+
+
+def load(directory: Path) -> LanguageModel:
+    """All that is read of a checkpoint by any command."""
+    loaded = load_model(directory, CPU)
+    load_training(directory)
+    return loaded.model
+
+
+def refused(directory: Path, *words: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load(directory)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+# ---- whole
+
+
+def test_a_checkpoint_comes_back_as_it_was(checkpoint: Path, model: LanguageModel) -> None:
+    loaded = load_model(checkpoint, CPU)
+    assert loaded.vocab.to_json() == VOCAB.to_json()
+    assert loaded.about["trained_on"] == {"corpus": "tiny", "step": 7}
+    weights = model.state_dict()
+    assert {name: tensor.shape for name, tensor in loaded.model.state_dict().items()} == {
+        name: tensor.shape for name, tensor in weights.items()
+    }
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in loaded.model.state_dict().items())
+    training = load_training(checkpoint)
+    assert training.facts == FACTS
+    assert set(training.tensors) == set(TENSORS)
+    assert all(torch.equal(tensor, TENSORS[name]) for name, tensor in training.tensors.items())
+    assert {path.name for path in checkpoint.iterdir()} == {*FILES, "manifest.json"}
+
+
+def test_equal_models_are_saved_as_equal_bytes(tmp_path: Path, model: LanguageModel) -> None:
+    first, second = save(tmp_path / "a", model), save(tmp_path / "b", model)
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in (*FILES, "manifest.json"))
+
+
+def test_a_loaded_model_owns_its_weights(checkpoint: Path) -> None:
+    """Not mapped from a file that pruning may remove, and free to be trained."""
+    loaded = load_model(checkpoint, CPU).model
+    other = load_model(checkpoint, CPU).model
+    for path in checkpoint.iterdir():
+        path.unlink()
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter.zero_()
+    assert any(bool(parameter.any()) for parameter in other.parameters())
+
+
+def test_an_unfinished_checkpoint_in_the_way_is_replaced(tmp_path: Path, model: LanguageModel) -> None:
+    storage.make_directory(tmp_path / "c")
+    (tmp_path / "c" / "model.safetensors").write_bytes(b"torn")
+    (tmp_path / "c" / "stale.bin").write_bytes(b"old")
+    load_model(save(tmp_path / "c", model), CPU)
+    assert not (tmp_path / "c" / "stale.bin").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_whatever_write_fails_a_checkpoint_is_whole_or_none(tmp_path: Path, model: LanguageModel, number: int) -> None:
+    for attempt, failed in enumerate(every_fault(number, lambda: save(tmp_path / "c", model))):
+        directory = tmp_path / "c"
+        assert failed is None or attempt < 100
+        assert is_complete(directory) or failed is not None
+        if is_complete(directory):
+            load_model(directory, CPU)
+        storage.remove_tree(directory)
+
+
+# ---- damaged
+
+
+@given(data=st.data(), name=st.sampled_from(FILES))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_a_flipped_bit_is_found(checkpoint: Path, data: st.DataObject, name: str) -> None:
+    path = checkpoint / name
+    before = path.read_bytes()
+    damaged = bytearray(before)
+    damaged[data.draw(st.integers(0, len(before) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        load_model(checkpoint, CPU)
+    path.write_bytes(before)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_missing_or_truncated_file_is_found(checkpoint: Path, name: str) -> None:
+    content = (checkpoint / name).read_bytes()
+    for damaged in (content[:-1], b""):
+        (checkpoint / name).write_bytes(damaged)
+        if name != "manifest.json" or damaged != content.rstrip():  # its last byte is the end of a line
+            refused(checkpoint, name)
+    (checkpoint / name).unlink()
+    refused(checkpoint, name)
+    assert is_complete(checkpoint) == (name != "manifest.json")
+
+
+@given(data=st.data(), name=st.sampled_from(["model.safetensors", "training.safetensors"]))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+def test_any_bytes_with_a_fitting_manifest_are_refused_or_sound(
+    checkpoint: Path, data: st.DataObject, name: str
+) -> None:
+    """Headers that lie about sizes, shapes, types and offsets; safetensors itself is the last line of defence."""
+    path = checkpoint / name
+    before = path.read_bytes()
+    damaged = bytearray(before)
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, min(len(before) - 1, 400)))
+        damaged[position] = data.draw(st.sampled_from(list(b'0123456789[]{},:"FIBU')) | st.integers(0, 255))
+    path.write_bytes(bytes(damaged))
+    sign(checkpoint)
+    try:
+        model = load(checkpoint)
+    except CheckpointError:
+        return
+    finally:
+        path.write_bytes(before)
+        sign(checkpoint)
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    model(torch.zeros(1, 2, dtype=torch.int64), model.initial_state(1))
+
+
+# ---- hostile
+
+
+class Canary:
+    """A pickle that leaves a mark when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self._path),))
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("writer", ["pickle", "torch"])
+def test_a_pickle_is_never_executed(checkpoint: Path, tmp_path: Path, name: str, writer: str) -> None:
+    canary = tmp_path / "canary"
+    if writer == "pickle":
+        (checkpoint / name).write_bytes(pickle.dumps(Canary(canary)))
+    else:
+        torch.save(Canary(canary), checkpoint / name)
+    sign(checkpoint)
+    refused(checkpoint, name)
+    assert not canary.exists()
+
+
+def change_weights(checkpoint: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    weights = load_file(checkpoint / "model.safetensors")
+    change(weights)
+    save_file(weights, checkpoint / "model.safetensors")
+    sign(checkpoint)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["embedding.weight_VD", "body.layers.0.cell.bias_G", "head.bias_V"])
+def test_weights_that_are_no_numbers_are_refused(checkpoint: Path, name: str, value: float) -> None:
+    change_weights(checkpoint, lambda weights: weights[name].view(-1).__setitem__(1, value))
+    refused(checkpoint, name, "not finite")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weights: weights.pop("head.bias_V"),
+        lambda weights: weights.update(extra=torch.zeros(1)),
+        lambda weights: weights.update({"head.bias_V": torch.zeros(VOCAB.size + 1)}),
+        lambda weights: weights.update({"head.weight_VH": torch.zeros(4, VOCAB.size)}),
+        lambda weights: weights.update({"head.bias_V": torch.zeros(VOCAB.size, 1)}),
+        lambda weights: weights.update({"head.bias_V": torch.zeros(VOCAB.size, dtype=torch.int64)}),
+        lambda weights: weights.update({"head.bias_V": torch.zeros(VOCAB.size, dtype=torch.float16)}),
+        lambda weights: weights.update({"head.bias_V": torch.zeros(VOCAB.size, dtype=torch.complex64)}),
+        lambda weights: weights.clear(),
+    ],
+    ids=["missing", "extra", "longer", "transposed", "more axes", "integers", "half", "complex", "none"],
+)
+def test_weights_that_do_not_fit_the_model_are_refused(checkpoint: Path, change: Any) -> None:
+    change_weights(checkpoint, change)
+    refused(checkpoint, "model.safetensors")
+
+
+def header_of(size: int, header: bytes) -> bytes:
+    return struct.pack("<Q", size) + header
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header_of(2**62, b"{"),
+        header_of(99_000_000, b"{}"),
+        header_of(2, b"{}"),
+        header_of(100_000, b"[" * 100_000),
+        header_of(63, b'{"a":{"dtype":"F32","shape":[99999999999],"data_offsets":[0,4]}}'[:63]),
+    ],
+    ids=["huge header", "long header", "nothing", "deep header", "torn header"],
+)
+def test_hostile_headers_are_refused(checkpoint: Path, content: bytes) -> None:
+    (checkpoint / "model.safetensors").write_bytes(content)
+    sign(checkpoint)
+    refused(checkpoint, "model.safetensors")
+
+
+@pytest.mark.parametrize("size", [10**6, 10**9, 10**12, 10**18, 10**19, 10**30])
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda about, size: about["settings"]["body"].update(hidden_size=size),
+        lambda about, size: about["settings"]["embedding"].update(size=size),
+        lambda about, size: about.update(vocab_size=size),
+        lambda about, size: about["settings"]["body"].update(num_layers=size),
+    ],
+    ids=["hidden_size", "embedding", "vocab_size", "num_layers"],
+)
+def test_huge_sizes_are_refused_before_they_are_allocated(checkpoint: Path, size: int, place: Any) -> None:
+    """The largest would not fit into any memory; the smallest would take 16 TB."""
+    edit(checkpoint, "model.json", lambda about: place(about, size))
+    refused(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors"])
+def test_a_header_of_a_huge_tensor_is_refused_before_it_is_allocated(checkpoint: Path, name: str) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}).encode()
+    (checkpoint / name).write_bytes(header_of(len(header), header))
+    sign(checkpoint)
+    refused(checkpoint, name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: about.pop("settings"),
+        lambda about: about.pop("vocab_size"),
+        lambda about: about.pop("direction"),
+        lambda about: about.pop("format"),
+        lambda about: about.update(settings=[]),
+        lambda about: about.update(vocab_size=math.inf),
+        lambda about: about.update(vocab_size=-1),
+        lambda about: about.update(vocab_size=VOCAB.size + 1),
+        lambda about: about.update(direction="sideways"),
+        lambda about: about.update(format="1"),
+        lambda about: about["settings"]["body"]["cell"].update(type="transformer"),
+        lambda about: about["settings"]["body"].update(hidden_size=0),
+        lambda about: about["settings"]["body"].update(unknown=1),
+    ],
+)
+def test_a_description_of_no_model_is_refused(checkpoint: Path, change: Any) -> None:
+    edit(checkpoint, "model.json", change)
+    refused(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["model.json", "training.json", "vocab.json"])
+@pytest.mark.parametrize("content", ["", "[]", "null", "[" * 100_000, '{"a": NaN}', "\udcff"])
+def test_what_is_no_json_object_is_refused(checkpoint: Path, name: str, content: str) -> None:
+    (checkpoint / name).write_bytes(content.encode("utf-8", "surrogateescape"))
+    sign(checkpoint)
+    refused(checkpoint, name)
+
+
+# ---- foreign
+
+
+@pytest.mark.parametrize("name", ["model.json", "manifest.json", "vocab.json"])
+def test_a_newer_format_asks_for_an_upgrade(checkpoint: Path, name: str) -> None:
+    edit(checkpoint, name, lambda content: content.update(format=FORMAT_VERSION + 1, charlm="9.9"))
+    refused(checkpoint, "upgrade")
+
+
+def test_another_vocabulary_is_refused(checkpoint: Path) -> None:
+    CharVocab("abcd☃", byte_fallback=False).save(checkpoint)
+    sign(checkpoint)
+    refused(checkpoint, "vocabulary has 6 ids, the model 5")
+
+
+def test_a_directory_without_a_manifest_is_no_checkpoint(tmp_path: Path) -> None:
+    refused(tmp_path, "not a complete checkpoint")
+    refused(tmp_path / "missing", "not a complete checkpoint")
