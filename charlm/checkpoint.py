@@ -97,6 +97,8 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
         vocab_size = int(about["vocab_size"])
         if about["direction"] != "forward":
             raise ValueError(about["direction"])
+        if not all(isinstance(about["trained_on"][key], str) for key in ("corpus", "fingerprint")):
+            raise TypeError("trained_on")
         with torch.device("meta"):
             model = settings.build(vocab_size)
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:

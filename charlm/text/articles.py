@@ -20,11 +20,10 @@ from charlm.errors import DataError
 from charlm.text.document import Census, Document, Task
 from charlm.text.dump import Page
 from charlm.text.dump_counts import excerpt_note
-from charlm.text.namespaces import hidden_names
 from charlm.text.plan import DumpPlan, plan, read_range
 from charlm.text.siteinfo import SiteInfo
 from charlm.text.streams import Range
-from charlm.text.wikitext import clean
+from charlm.text.wikitext import Cleaner
 
 _PAGES_BYTES = 4_000_000  # of wikitext in a PagesTask: half a second of cleaning, little to send
 _SLOWEST_PAGE = 300.0  # seconds; bounds inside the cleaner make this a bug rather than a policy
@@ -92,7 +91,7 @@ def tasks_of(path: Path, digest: str, *, range_bytes: int | None = None) -> Iter
 
 def articles(pages: Iterable[Page], site: SiteInfo, census: Census) -> Iterator[Document]:
     """The documents among some pages; every page is counted."""
-    hidden = hidden_names(site.namespaces)
+    cleaner = Cleaner(site.language, site.namespaces)
     for page in pages:
         census.pages += 1
         reason = _unfit(page)
@@ -100,9 +99,12 @@ def articles(pages: Iterable[Page], site: SiteInfo, census: Census) -> Iterator[
             census.dropped[reason] += 1
             continue
         with _watched(page):
-            text = clean(page.text, hidden)
-        if text:
-            yield Document(page.id, page.title, text, _url(site, page.title))
+            cleaned = cleaner.clean(page.text, page.title)
+        if cleaned.limit:
+            census.dropped["limit"] += 1
+            census.notes.append(f"page {page.id} ({page.title}) left out: {cleaned.limit}")
+        elif cleaned.text:
+            yield Document(page.id, page.title, cleaned.text, _url(site, page.title))
         else:
             census.dropped["no text left"] += 1
 
@@ -148,8 +150,8 @@ def _watched(page: Page) -> Generator[None, None, None]:
 
 @functools.cache
 def _code_version() -> str:
-    """A hash of this package's code: a piece made by other code is made again."""
+    """A hash of this package's code and tables: a piece made by others is made again."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in sorted((*Path(__file__).parent.rglob("*.py"), *Path(__file__).parent.rglob("*.toml"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

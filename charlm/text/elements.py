@@ -32,7 +32,7 @@ def name_of(element: Element) -> str:
 
 def _text(element: Element) -> str:
     """Text, whatever comments stand in it."""
-    return str(element.text or "") if not len(element) else "".join(element.itertext("*"))
+    return str(element.text or "") if not len(element) else "".join(element.itertext())
 
 
 def drop(element: Element) -> None:
@@ -78,8 +78,12 @@ def page_of(element: Element, siteinfo: SiteInfo) -> Page:
             case "redirect":
                 tagged = True
             case "revision":
-                fields = {name_of(field): field for field in child.iterchildren("*")}
-                model, text = (_text(fields[name]) if name in fields else "" for name in ("model", "text"))
+                model = text = ""
+                for field in child.iterchildren("{*}model", "{*}text"):
+                    if name_of(field) == "text":
+                        text = _text(field)
+                    else:
+                        model = _text(field)
             case _:
                 pass
     model = model.strip() or "wikitext"  # exports before 0.6 name no model

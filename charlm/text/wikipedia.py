@@ -46,6 +46,7 @@ class WikipediaSource(Source):
     def download_plan(self) -> DownloadPlan | None:
         """What `fetch` would download; None where everything is here (or local)."""
         if self._settings.input:
+            self.paths()  # says at once which of them is missing
             return None
         dump = self.resolve()
         missing = self._missing(dump)

@@ -80,11 +80,11 @@ class Canary:
 def test_a_damaged_store(workspace: Commands, name: str, command: str, damage: str) -> None:
     path = workspace.folder / DATA / name
     DAMAGE[damage](path, random.Random(name))
-    before = snapshot(workspace.folder / RUN)
+    before = snapshot(workspace.folder / RUN / "checkpoints")
     line = workspace.fail(3, *READERS[command])
     assert str(DATA / name) in line
     assert "--overwrite" in line
-    assert snapshot(workspace.folder / RUN) == before
+    assert snapshot(workspace.folder / RUN / "checkpoints") == before
     workspace.succeed("prepare", "--config", "tiny", "--overwrite")
     workspace.succeed(*READERS[command])
 
@@ -363,7 +363,7 @@ def test_a_flipped_byte_in_a_dump(commands: Commands, dump: Path) -> None:
         ("junk.xml.bz2", bz2.compress(b"<mediawiki></mediawiki>") + b"junk", "byte"),
         ("doctype.xml", b"<!DOCTYPE m [<!ENTITY a 'b'>]><mediawiki></mediawiki>", "DOCTYPE"),
         ("page.html", b"<!doctype html><html></html>", "page.html"),
-        ("other.xml", b"<rss></rss>", "not a MediaWiki export"),
+        ("other.xml", b"<rss><page></page></rss>", "not a MediaWiki export"),
         ("empty.xml", b"", "empty"),
         ("notes.txt", "просто текст".encode(), "notes.txt"),
     ],
@@ -381,7 +381,7 @@ def test_what_is_no_dump(commands: Commands, name: str, content: bytes, complain
         (b"", "no text"),
         (b"\xef\xbb\xbf", "no text"),
         (b"\xff\xfe", "byte 0xff at offset 0"),
-        ("слова и".encode()[:-1], "byte 0xd0 at offset 12"),
+        ("слова и".encode()[:-1], "byte 0xd0 at offset 11"),
         (b"a" * 10_000, "1 different characters"),
         (b"ab", "too few"),
     ],
@@ -411,8 +411,8 @@ def test_training_that_diverges(workspace: Commands) -> None:
     assert steps(workspace.folder / "runs" / "wild") == []
 
 
-@pytest.mark.parametrize("key", ["model.body.hidden_size", "model.embedding.size"])
-def test_a_model_beyond_all_memory(workspace: Commands, key: str) -> None:
-    sizes = ("--set", f"{key}=1000000", "--set", "model.body.num_layers=64")
-    line = workspace.fail(5, "train", "--config", "tiny", "--out", "runs/huge", *sizes)
-    assert "does not fit into memory" in line
+def test_a_model_beyond_all_memory(workspace: Commands) -> None:
+    line = workspace.fail(
+        5, "train", "--config", "tiny", "--out", "runs/huge", "--set", "model.body.hidden_size=1000000"
+    )
+    assert "does not fit into memory; lower model.body.hidden_size" in line

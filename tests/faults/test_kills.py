@@ -10,10 +10,10 @@ import pytest
 from tests.processes import Commands
 from tests.workspaces import RUN, furnish, metrics, snapshot, steps, texts, weights, write_texts
 
-STEPS = 15
+STEPS = 10
 TRAIN = (
     *("train", "--config", "tiny", "--out", str(RUN), "--set", f"training.max_steps={STEPS}"),
-    *("--set", "training.log_interval=1", "--set", "training.validation_interval=4"),
+    *("--set", "training.log_interval=1", "--set", "training.validation_interval=3"),
     *("--set", "training.checkpoint_minutes=1e-9"),  # a checkpoint at every step: most kills hit one
 )
 PREPARE = ("prepare", "--source", "text", "--input", "many")

@@ -162,6 +162,20 @@ def test_odd_but_valid(tmp_path: Path) -> None:
     assert [found.model for found in pages[7:]] == ["wikitext", "css", "wikitext"]
     assert [found.id for found in read(tmp_path, export(page(1), siteinfo=""))] == ["1"]
     assert read(tmp_path, b"<mediawiki/>") == []
+    assert [found.text for found in read(tmp_path, export(page(1, "a<!-- c -->b<?pi d?>c<![CDATA[<d>]]>")))] == [
+        "abc<d>"
+    ]
+
+
+def test_several_revisions_and_slots(tmp_path: Path) -> None:
+    """The last revision counts, and its main slot (0.11 puts the others into `<content>`); its model is its own."""
+    first = "<revision><model>css</model><text>old</text></revision>"
+    last = "<revision><model> wikitext </model><text>new</text><content><text>slot</text></content></revision>"
+    deleted = '<revision><text deleted="deleted" /></revision>'
+    one, two = (f"<page><title>T</title><ns>0</ns><id>1</id>{first}{end}</page>" for end in (last, last + deleted))
+    assert [(found.model, found.text) for found in read(tmp_path, export(one, two))] == [
+        ("wikitext", "new"), ("wikitext", ""),
+    ]  # fmt: skip
 
 
 def test_a_page_of_many_megabytes(tmp_path: Path) -> None:

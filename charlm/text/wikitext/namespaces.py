@@ -1,6 +1,6 @@
 """Which link prefixes show nothing: the names of File and Category in many languages, and other Wikipedias.
 
-SiteInfo.namespaces ──> hidden_names ──> what wikitext.clean drops
+SiteInfo.namespaces ──> hidden_names ──> what `brackets` drops
 """
 
 from collections.abc import Mapping

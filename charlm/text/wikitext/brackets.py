@@ -1,0 +1,166 @@
+"""Templates, links and tables, nested as they may be -> what they show.
+
+    matching brackets ── outer before inner: does it show anything? ── inner before outer: template or link ──> text
+
+Linear in the text's length, times the depth of what shows something; that is bounded by MAX_DEPTH, as MediaWiki's is.
+"""
+
+import re
+from dataclasses import dataclass
+
+from charlm.text.wikitext.namespaces import INTERLANGUAGE
+from charlm.text.wikitext.templates import Templates, template_name
+
+MAX_DEPTH = 60
+"""What is nested deeper is dropped, and the page marked; MediaWiki itself stops at 40 to 100."""
+
+_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\}(?!\}))|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
+_PLAIN_LINK = re.compile(r"\[\[([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
+_TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
+_LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)([^\[\]|]*+)(\|?)")
+_UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
+_OPENINGS = ("{{", "[[", "{|", "<t")
+
+
+@dataclass(slots=True)
+class Brackets:
+    """Resolves the brackets of pages of one wiki."""
+
+    templates: Templates
+    hidden: frozenset[str]
+    """Case-folded link prefixes that show nothing."""
+
+    def resolve(self, text: str, title: str) -> tuple[str, bool]:
+        """The text with every template, link and table replaced by what it shows; whether MAX_DEPTH was hit."""
+        pieces: list[str] = []
+        frames: list[tuple[int, str, list[str]]] = []  # (end, opening, pieces outside) of the spans we are in
+        position = 0
+        too_deep = False
+        render, shows, link = self.templates.render, self._shows, _link
+        text = _PLAIN_LINK.sub(_plain_link, text)
+        for start, end, opening in _matching(text):
+            if start < position:
+                continue  # inside a span that was dropped
+            while frames and frames[-1][0] <= start:
+                closed, kind, outside = frames.pop()
+                pieces.append(text[position : closed - 2])
+                inner = "".join(pieces)
+                outside.append(link(inner) if kind == "[[" else render(inner, title))
+                pieces, position = outside, closed
+            pieces.append(text[position:start])
+            position = end
+            if shows(text, start, opening):
+                if len(frames) < MAX_DEPTH:
+                    frames.append((end, opening, pieces))
+                    pieces, position = [], start + 2
+                else:
+                    too_deep = True
+        while frames:
+            closed, kind, outside = frames.pop()
+            pieces.append(text[position : closed - 2])
+            inner = "".join(pieces)
+            outside.append(link(inner) if kind == "[[" else render(inner, title))
+            pieces, position = outside, closed
+        pieces.append(text[position:])
+        return self._without_unbalanced("".join(pieces)), too_deep
+
+    def _shows(self, text: str, start: int, opening: str) -> bool:
+        """Whether anything of this template or link is visible."""
+        if opening == "{{":
+            name = _TEMPLATE_NAME.match(text, start)
+            return name is not None and self.templates.shows(template_name(name[1]))
+        found = _LINK_PREFIX.match(text, start) if opening == "[[" else None
+        if found is None:
+            return False
+        shown, prefix, colon, _, label = found.groups()
+        if shown or not colon:
+            return True
+        prefix = prefix.strip()
+        return prefix.replace("_", " ").casefold() not in self.hidden and (bool(label) or prefix not in INTERLANGUAGE)
+
+    def _without_unbalanced(self, text: str) -> str:
+        """Drop brackets that pair with nothing; an opened File link takes the rest of its line along."""
+        pieces: list[str] = []
+        position = 0
+        for found in _UNBALANCED.finditer(text):
+            if found.start() < position:
+                continue
+            pieces.append(text[position : found.start()])
+            position = found.end()
+            if prefix := found[1]:
+                if prefix[:-1].strip().replace("_", " ").casefold() in self.hidden:
+                    newline = text.find("\n", position)
+                    position = len(text) if newline < 0 else newline
+                else:
+                    pieces.append(prefix)
+        pieces.append(text[position:])
+        return "".join(pieces)
+
+
+def _plain_link(found: re.Match[str]) -> str:
+    """Most links have no prefix and hold no other markup; taken first, they are out of the others' way."""
+    label = found[2]
+    return label if label and not label.isspace() else found[1].strip().replace("_", " ")
+
+
+def _link(inner: str) -> str:
+    target, _, label = inner.partition("|")
+    if label.strip():
+        return label
+    target = target.strip().removeprefix(":")
+    return target.partition(" ")[2] if target.startswith(("http:", "https:", "//")) else target.replace("_", " ")
+
+
+def _matching(text: str) -> list[tuple[int, int, str]]:
+    """(start, end, opening) of every pair, sorted by start. What stays open or closes nothing is left out."""
+    spans: list[tuple[int, int, str]] = []
+    stack: list[list[int]] = []  # [index into _OPENINGS, start, number of braces]
+    num_open = [0, 0, 0, 0]
+
+    def close_down_to(kind: int) -> list[int]:
+        """Give up what was opened inside and never closed."""
+        while stack[-1][0] != kind:
+            num_open[stack.pop()[0]] -= 1
+        return stack[-1]
+
+    for found in _BRACKET.finditer(text):
+        bracket, start, end = found[0], found.start(), found.end()
+        if bracket == "[[":
+            stack.append([1, start, 2])
+            num_open[1] += 1
+        elif bracket == "]]":
+            if stack and stack[-1][0] == 1:
+                spans.append((stack.pop()[1], end, "[["))
+                num_open[1] -= 1
+        elif bracket[-1] == "{":
+            stack.append([0, start, end - start])
+            num_open[0] += 1
+        elif bracket[0] == "}":
+            remaining = end - start
+            while remaining >= 2 and num_open[0]:
+                top = close_down_to(0)
+                size = 3 if remaining >= 3 and top[2] >= 3 else 2
+                opened = top[1] + top[2] - size
+                spans.append((opened, end - remaining + size, "{{{"[:size]))
+                remaining -= size
+                top[2] -= size
+                if top[2] < 2:
+                    num_open[stack.pop()[0]] -= 1
+        elif bracket == "{|" and not _starts_line(text, start):
+            continue
+        else:
+            kind = 3 if bracket[0] == "<" else 2
+            if bracket == "{|" or (kind == 3 and bracket[1] != "/"):
+                stack.append([kind, start, 0])
+                num_open[kind] += 1
+            elif num_open[kind]:
+                spans.append((close_down_to(kind)[1], end, _OPENINGS[kind]))
+                num_open[stack.pop()[0]] -= 1
+    spans.sort()
+    return spans
+
+
+def _starts_line(text: str, start: int) -> bool:
+    """Whether only indentation stands before `start` in its line (a look at a few characters: time stays linear)."""
+    before = text[max(start - 30, 0) : start].rpartition("\n")
+    return not before[2].strip(" \t:*#") and (bool(before[1]) or start <= 30)

@@ -1,0 +1,220 @@
+"""{{convert|5|km|mi}} -> "5 kilometres (3.1 mi)": quantities as Module:Convert shows them.
+
+    "5", "km", "mi" ── values, units, rounding ──> × scale ── as precise as the input ──> numbers and unit names
+
+The default precision is that of https://en.wikipedia.org/wiki/Module:Convert (default_precision): as many digits as
+the input has, moved by the ratio of the two, and at least two significant ones. Units are in `units.toml`.
+"""
+
+import math
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from charlm.text.wikitext.languages import Arguments, Language
+
+_RANGES = {
+    "-": "–", "–": "–", "to": " to ", "to(-)": " to ", "to about": " to about ", "and": " and ", "or": " or ",
+    "and(-)": " and ", "x": " × ", "by": " by ", "×": " × ", "xx": " × ", "*": " × ", "+/-": " ± ", "±": " ± ",
+    ",": ", ",
+}  # fmt: skip
+_NUMBER = re.compile(r"[-−+]?[\d.,\u2009\xa0 ]*\d(?:[eE][-+]?\d{1,3})?|[-−+]?(?:\d+\+)?\d+/\d+")
+_POWERS = {"e3": 3, "e6": 6, "e9": 9, "e12": 12}
+_MULTIPLES = {3: "thousand", 6: "million", 9: "billion", 12: "trillion"}
+_MAX_DIGITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of one `kind` (length, area, ...): value in the base unit = value * scale + offset."""
+
+    kind: str
+    symbol: str
+    scale: float
+    default: str
+    """The unit it is converted to where none is named."""
+    singular: str
+    plural: str
+    offset: float = 0.0
+
+
+@cache
+def units() -> dict[str, Unit]:
+    """Every unit by the codes that {{convert}} knows it by."""
+    table = tomllib.loads(files("charlm.text.wikitext").joinpath("units.toml").read_text("utf-8"))
+    return {
+        code: Unit(kind, str(symbol), float(scale), str(default), str(singular), str(plural), *map(float, offset))
+        for kind, entries in table.items()
+        for codes, (symbol, scale, default, singular, plural, *offset) in entries.items()
+        for code in codes.split()
+    }
+
+
+def convert(arguments: Arguments, language: Language) -> str:
+    """The quantity, and in parentheses what it is in other units; as it was entered where that can't be computed."""
+    parts = arguments.positional
+    if not parts:
+        return ""
+    numbers, joints, rest = [parts[0]], list[str](), parts[1:]
+    while len(rest) > 1 and rest[0] in _RANGES:
+        joints.append(_RANGES[rest[0]])
+        numbers.append(rest[1])
+        rest = rest[2:]
+    code, *rest = rest or [""]
+    values = [_value(number, language) for number in numbers]
+    power, unit = _unit(code)
+    if unit is None or None in values:
+        shown = "".join(number + joint for number, joint in zip(numbers, [*joints, ""], strict=True))
+        return f"{shown} {unit.symbol if unit else code}".strip()
+    known = [value for value in values if value is not None]
+    entered = [_grouped(number, language) for number in numbers]
+    more = ""
+    if len(rest) > 1 and len(known) == 1:  # {{convert|5|ft|10|in|cm}}
+        part, (_, subunit) = _value(rest[0], language), _unit(rest[1])
+        if part is not None and subunit and subunit.kind == unit.kind:
+            known[0] += part * subunit.scale / unit.scale
+            name = _name(subunit, 0, part, arguments.get("abbr") in ("on", "in") or not language.names_units)
+            more = f" {_grouped(rest[0], language)} {name}"
+            rest = rest[2:]
+    targets = [] if not rest or _NUMBER.fullmatch(rest[0]) else [t for t in re.split(r"[ +]+", rest.pop(0)) if t]
+    precision = rest[0] if rest and re.fullmatch(r"-?\d", rest[0]) else ""
+    outputs: list[str] = []
+    abbreviated = arguments.get("abbr", "out")
+    for target in targets or [unit.default]:
+        out_power, out = _unit(target)
+        if out is None or out.kind != unit.kind or out is unit:
+            continue
+        converted = [
+            _rounded(
+                (value * unit.scale * 10.0 ** (power - out_power) + unit.offset - out.offset) / out.scale,
+                value, number, unit, out, precision, arguments, language,
+            )
+            for value, number in zip(known, numbers, strict=True)
+        ]  # fmt: skip
+        outputs.append(
+            _quantity(converted, joints, out_power, out, abbreviated != "off", language, value=converted[-1] == "1")
+        )
+    adjective = arguments.get("adj", "") in ("on", "mid")
+    short = abbreviated in ("on", "in", "~") or not language.names_units
+    shown = _quantity(
+        entered, joints, power, unit, short, language, value=entered[-1] == "1", more=more, adjective=adjective
+    )
+    if arguments.get("sp") == "us":
+        shown, outputs = _american(shown), [_american(output) for output in outputs]
+    return _arranged(shown, "; ".join(outputs), arguments)
+
+
+def _arranged(shown: str, other: str, arguments: Arguments) -> str:
+    display = arguments.get("disp", "")
+    if not other:
+        return shown
+    if "flip" in (display, arguments.get("order", "")):
+        shown, other = other, shown
+    if display in ("out", "output only", "output number only", "number"):
+        return other
+    if display == "or":
+        return f"{shown} or {other}"
+    return f"{shown} [{other}]" if display == "sqbr" else f"{shown} ({other})"
+
+
+def _unit(code: str) -> tuple[int, Unit | None]:
+    """(power of ten, unit) of a code such as km, e6acre."""
+    known = units()
+    if code in known:
+        return 0, known[code]
+    prefix = re.match(r"e(?:3|6|9|12)(?=\D)", code)
+    if prefix and code[prefix.end() :] in known:
+        return _POWERS[prefix[0]], known[code[prefix.end() :]]
+    return 0, known.get(code.lower())
+
+
+def _value(number: str, language: Language) -> float | None:
+    if len(number) > _MAX_DIGITS or not _NUMBER.fullmatch(number):
+        return None
+    number = number.replace("−", "-").translate(language.from_digits)
+    if "/" in number:
+        sign = -1.0 if number.startswith("-") else 1.0
+        whole, _, fraction = number.lstrip("-+").rpartition("+")
+        upper, _, lower = fraction.partition("/")
+        return sign * (float(whole or 0) + float(upper) / float(lower)) if int(lower) else None
+    try:
+        value = float(_plain(number, language))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _plain(number: str, language: Language) -> str:
+    """Digits and a decimal point, whatever the language writes."""
+    number = re.sub("[\u2009\xa0 ]", "", number)
+    if language.decimal == ",":
+        if language.group == "." and re.fullmatch(r"-?\d{1,3}(?:\.\d{3})+(?:,\d+)?", number):
+            number = number.replace(".", "")
+        return number.replace(",", ".")
+    return number.replace(",", "")
+
+
+def _grouped(number: str, language: Language) -> str:
+    """A number as it was entered, with the separators of the language."""
+    if "/" in number or "e" in number.lower():
+        return number.replace("+", "+").replace("-", "−")
+    plain = _plain(number.replace("−", "-").translate(language.from_digits), language)
+    return language.number(plain)
+
+
+def _rounded(
+    result: float, value: float, number: str, unit: Unit, out: Unit, precision: str, arguments: Arguments,
+    language: Language,
+) -> str:  # fmt: skip
+    """`result` as precise as `number` was (see the module's docstring)."""
+    size = abs(result)
+    if precision:
+        digits = int(precision)
+    elif arguments.get("sigfig", "").isdecimal() and size:
+        digits = int(arguments["sigfig"][:2]) - 1 - math.floor(math.log10(size))
+    else:
+        whole, dot, decimals = _plain(number.translate(language.from_digits), language).lstrip("-+").partition(".")
+        digits = len(decimals) if dot else -(len(whole) - len(whole.rstrip("0")))
+        if unit.offset or out.offset:  # temperatures: three figures in kelvins
+            kelvin = abs(value * unit.scale + unit.offset)
+            digits = max(digits, 2 - math.floor(math.log10(kelvin) + 1e-14) if kelvin > 1e-8 else 2)
+        elif size and value:
+            adjust = math.log10(abs(value) / size) + math.log10(2)
+            digits = max(math.floor(digits + adjust), 1 - math.floor(math.log10(size) + 1e-14))
+        else:
+            digits = 0
+    digits = max(-30, min(digits, 12))
+    step = {"5": 5.0, "25": 25.0, "50": 50.0}.get(arguments.get("round", ""))
+    if step:
+        result, digits = math.floor(result / step + 0.5) * step, 0
+    shift = 10.0**-digits
+    rounded = math.copysign(math.floor(abs(result) / shift + 0.5) * shift, result)
+    return language.number(f"{rounded + 0.0:.{max(digits, 0)}f}")
+
+
+def _quantity(
+    numbers: list[str], joints: list[str], power: int, unit: Unit, short: bool, language: Language, *, value: bool,
+    more: str = "", adjective: bool = False,
+) -> str:  # fmt: skip
+    shown = "".join(number + joint for number, joint in zip(numbers, [*joints, ""], strict=True))
+    if power:
+        shown += f" {_MULTIPLES[power]}" if language.names_units else f"×10{str(power).translate(_HIGH)}"
+    if short:
+        joint = "" if unit.symbol[0] in "°/" and unit.symbol[:2] not in ("°C", "°F") else " "
+        return f"{shown}{joint}{unit.symbol}{more}"
+    if adjective:
+        return f"{shown}-{unit.singular.replace(' ', '-')}{more}"
+    return f"{shown} {unit.singular if value and not joints and not power else unit.plural}{more}"
+
+
+def _name(unit: Unit, power: int, value: float, short: bool) -> str:
+    return unit.symbol if short else unit.singular if value == 1 and not power else unit.plural
+
+
+def _american(text: str) -> str:
+    return text.replace("metre", "meter").replace("litre", "liter")
+
+
+_HIGH = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

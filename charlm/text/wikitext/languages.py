@@ -1,0 +1,111 @@
+"""languages/CODE.toml -> what a language's wiki calls its templates, and the words that its templates show.
+
+    common.toml ── overridden by ──> uk.toml ──> Language: template name -> pattern; language names, months, separators
+
+A new language is one more file; nothing else has to change. `common.toml` explains the entries and the patterns.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+_DIGITS = "0123456789"
+
+
+class Arguments(dict[str, str]):
+    """What stands in a template: positional arguments under "1", "2", ...; named ones under their names."""
+
+    @property
+    def positional(self) -> list[str]:
+        """The values of "1", "2", ... as far as they go, empty ones at the end left out."""
+        values: list[str] = []
+        while (value := self.get(str(len(values) + 1))) is not None:
+            values.append(value)
+        while values and not values[-1]:
+            values.pop()
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The words of one language's wiki."""
+
+    code: str
+    templates: Mapping[str, str]
+    """Lower-case template name (or `prefix-*`) -> pattern."""
+    names: Mapping[str, str]
+    """Language code -> what {{lang-CODE}} shows before the word."""
+    words: Mapping[str, str]
+    """Patterns that renderers use: lang, as_of, date, ..."""
+    months: tuple[str, ...] = ()
+    decimal: str = "."
+    group: str = ","
+    digits: str = _DIGITS
+    names_units: bool = False
+    """Whether {{convert}} may show the English names of units; symbols otherwise."""
+    from_digits: Mapping[int, str] = field(default_factory=dict[int, str])
+    """For str.translate: the language's digits to ASCII ones."""
+
+    def language_name(self, code: str) -> str:
+        """The name for `grc-x-biblical` is that for `grc`; "" where there is none."""
+        return self.names.get(code) or self.names.get(code.partition("-")[0], "")
+
+    def number(self, plain: str) -> str:
+        """ "-12345.6" -> "−12,345.6" with the language's separators and digits."""
+        sign = "−" if plain.startswith("-") else ""
+        whole, point, decimals = plain.lstrip("+-").partition(".")
+        if not whole.isdecimal():
+            return plain
+        if len(whole) > 4 or (len(whole) == 4 and self.group in ",."):
+            whole = f"{int(whole):,}".replace(",", self.group)
+        shown = sign + whole + (self.decimal + decimals if point else "")
+        return shown if self.digits == _DIGITS else shown.translate(str.maketrans(_DIGITS, self.digits))
+
+
+@cache
+def language(code: str) -> Language:
+    """The language of a wiki, by the code in its siteinfo; what has no file of its own is `common`."""
+    entries = _entries("common")
+    for name in _ancestry(code):
+        entries = {key: {**entries.get(key, {}), **value} for key, value in {**entries, **_entries(name)}.items()}
+    settings: dict[str, Any] = entries.get("numbers", {})
+    digits = str(settings.get("digits", _DIGITS))
+    return Language(
+        code=code,
+        templates=entries.get("templates", {}),
+        names=entries.get("names", {}),
+        words=entries.get("words", {}),
+        months=tuple(entries.get("words", {}).get("months", "").split()),
+        decimal=str(settings.get("decimal", ".")),
+        group=str(settings.get("group", ",")),
+        digits=digits,
+        names_units=bool(settings.get("names_units", False)),
+        from_digits={ord(own): ascii_digit for own, ascii_digit in zip(digits, _DIGITS, strict=True)},
+    )
+
+
+def _ancestry(code: str) -> list[str]:
+    """The files that add to `common`, the later over the earlier."""
+    entries = _entries(code)
+    parent = str(entries.get("numbers", {}).get("like", ""))
+    return [*(_ancestry(parent) if parent else []), code]
+
+
+@cache
+def _entries(code: str) -> dict[str, dict[str, Any]]:
+    """The tables of one file, with `[templates]` turned round: name -> pattern."""
+    if not code.replace("-", "").isalnum():
+        return {}
+    file = files("charlm.text.wikitext").joinpath("languages", f"{code}.toml")
+    if not file.is_file():
+        return {}
+    tables = tomllib.loads(file.read_text("utf-8"))
+    patterns: dict[str, str] = tables.get("templates", {})
+    tables["templates"] = {
+        " ".join(name.split()).lower(): pattern for pattern, names in patterns.items() for name in names.split(",")
+    }
+    tables["templates"].pop("", None)
+    return tables

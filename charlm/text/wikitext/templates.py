@@ -1,0 +1,257 @@
+"""The templates that stand in the middle of prose -> the words they show. All others are dropped by `brackets`.
+
+    "lang|de|Haus", its links resolved ── name, arguments ──> pattern or renderer of the language ──> "Haus"
+
+Which template shows what is data: `languages/*.toml`. A pattern `=name` calls one of the renderers below.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+from charlm.text.wikitext.convert import convert
+from charlm.text.wikitext.languages import Arguments, Language
+
+Renderer = Callable[[Arguments, Language], str]
+
+_NAMED = re.compile(r"\s*+(\w[\w -]{0,29}?)\s*+=")
+_FIELD = re.compile(r"\{([^{}]+)\}")
+_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
+_LOW = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
+_HIGH = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_SMALL = re.compile(r"[-+−–\d]*")
+_BEFORE_SOUNDS = ("pron", "us", "uk", "lang", "local", "also", "as", "ipa", "audio")
+
+
+class Templates:
+    """The templates of one language."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._renderers = {name: _renderer(pattern) for name, pattern in language.templates.items()}
+        self._families = {name[:-1]: name for name in self._renderers if name.endswith("-*")}
+        self._shown = {name: bool(language.templates[name]) for name in self._renderers}
+
+    def shows(self, name: str) -> bool:
+        """Whether anything of a template is visible, by its name as `template_name` gives it."""
+        shown = self._shown.get(name)
+        if shown is None:
+            shown = name.startswith("formatnum:") or self._family(name) in self._renderers
+        return shown
+
+    def render(self, inner: str, title: str = "") -> str:
+        """What `{{inner}}` shows; its own templates and links are already resolved."""
+        raw_name, *parts = inner.split("|")
+        name = template_name(raw_name)
+        if name.startswith("formatnum:"):
+            return _formatted(raw_name.partition(":")[2].strip(), parts, self._language)
+        arguments = Arguments()
+        position = 0
+        for part in parts:
+            named = _NAMED.match(part) if "=" in part else None
+            if named:
+                arguments[named[1]] = part[named.end() :].strip()
+            else:
+                position += 1
+                arguments[str(position)] = part.strip()
+        if name not in self._renderers:
+            family = self._family(name)
+            arguments["*"] = name[len(family) - 1 :]
+            name = family
+        if name == "pagename":
+            return title
+        renderer = self._renderers.get(name)
+        return renderer(arguments, self._language) if renderer else arguments.get("1", "")
+
+    def _family(self, name: str) -> str:
+        return self._families.get(name[: name.find("-") + 1], "")
+
+
+def template_name(raw: str) -> str:
+    """Names as they are looked up: spaces, not underscores; lower case; no Template: before them."""
+    name = raw.strip().replace("_", " ").lower()
+    return name.removeprefix("template:").lstrip() if name.startswith("template:") else name
+
+
+@cache
+def _renderer(pattern: str) -> Renderer:
+    if pattern.startswith("="):
+        return _RENDERERS[pattern[1:]]
+    if "{" not in pattern:
+        return lambda arguments, language: pattern
+    if (plain := re.fullmatch(r"\{(\w+(?:\|\w+)*)\}", pattern)) and plain[1] != "last":  # most of them
+        keys = tuple(plain[1].split("|"))
+        return lambda arguments, language: next((arguments[key] for key in keys if arguments.get(key)), "")
+    return lambda arguments, language: fill(pattern, arguments, language)
+
+
+def fill(pattern: str, arguments: Arguments, language: Language) -> str:
+    """The pattern with its fields filled in; `common.toml` explains it."""
+
+    def optional(found: re.Match[str]) -> str:
+        fields = _FIELD.findall(found[1])
+        return found[1] if all(_field(name, arguments, language) for name in fields) else ""
+
+    pattern = _OPTIONAL.sub(optional, pattern)
+    shown = _FIELD.sub(lambda found: _field(found[1], arguments, language), pattern)
+    return re.sub(r"^(?:[;,] )+", "", shown)
+
+
+def _field(name: str, arguments: Arguments, language: Language) -> str:
+    if name.startswith("*:"):
+        return name[2:].join(value for value in arguments.positional if value)
+    if name == "*":
+        return "".join(arguments.positional)
+    if name == "last":
+        return (arguments.positional or [""])[-1]
+    keys = name.rstrip("^_").removeprefix("@")
+    value = next((arguments[key] for key in keys.split("|") if arguments.get(key)), "")
+    if name.startswith("@"):
+        return language.language_name(value)
+    return _small(value, high=True) if name[-1] == "^" else _small(value, high=False) if name[-1] == "_" else value
+
+
+def _small(value: str, *, high: bool) -> str:
+    """Superscript or subscript, where all of it is digits and signs."""
+    return value.replace("–", "−").translate(_HIGH if high else _LOW) if _SMALL.fullmatch(value) else value
+
+
+def _formatted(number: str, parts: list[str], language: Language) -> str:
+    """{{formatnum:12345}}"""
+    return language.number(number) if not parts and re.fullmatch(r"-?\d{1,30}(?:\.\d{1,30})?", number) else number
+
+
+def _lang(arguments: Arguments, language: Language) -> str:
+    """{{lang-de|Haus}} or {{langx|de|Haus}} -> "German: Haus"."""
+    code = arguments.get("*", "")
+    if not code:
+        code = arguments.pop("1", "")
+        arguments |= {str(i): arguments.get(str(i + 1), "") for i in range(1, 4)}
+    label = arguments.get("label", "")
+    if code.endswith("2"):  # as uk, hy and ru write for a word without its language's name
+        label = "none"
+    name = label or language.language_name(code)
+    arguments["name"] = "" if label == "none" else name
+    return fill(language.words.get("lang", "{1|text}"), arguments, language)
+
+
+def _ipa_english(arguments: Arguments, language: Language) -> str:
+    """{{IPAc-en|pron|ˈ|k|æ|t}} -> "pronounced /ˈkæt/"."""
+    label, sounds = "", list[str]()
+    for sound in arguments.positional:
+        if not sounds and sound.lower() in _BEFORE_SOUNDS:
+            word = language.words.get(f"ipa_{sound.lower()}", "")
+            label += f"{word} " if word else ""
+        elif sound not in ("", "audio", "pron"):
+            sounds.append({"'": "ˈ", ",": "ˌ", "ae": "æ"}.get(sound, sound))
+    shown = "".join(sounds).replace("_", " ").replace(",-", ", -").strip()
+    return f"{label}/{shown}/" if shown else ""
+
+
+def _ipa(arguments: Arguments, language: Language) -> str:
+    """{{IPA-fr|paʁi|lang}} -> "French: [paʁi]"; {{IPA|fr|paʁi}} alike; {{IPA|/paʁi/}} as it is."""
+    code, values = arguments.get("*", ""), arguments.positional
+    if not code and len(values) > 1 and re.fullmatch(r"[a-z]{2,3}(?:-[A-Za-z]+)*", values[0]):
+        code, values = values[0], values[1:]
+    if not values or not values[0]:
+        return ""
+    shown, how = values[0], (values[1].lower() if len(values) > 1 else "")
+    if not code:
+        return shown
+    if shown[0] not in "[/⟨(":
+        shown = f"[{shown}]"
+    name = language.language_name(code)
+    label = language.words.get(f"ipa_{how}" if how in ("lang", "pron", "local", "ipa", "also") else "ipa_", "")
+    return fill(f"{label} {{1}}", Arguments({"1": shown, "name": name}), language).strip()
+
+
+def _as_of(arguments: Arguments, language: Language) -> str:
+    """{{as of|2010|5}} -> "As of May 2010"."""
+    words = arguments.get("alt") or fill(language.words.get("as_of", "{date}"), _dated(arguments, language), language)
+    lower = arguments.get("lc", "").lower() in ("y", "yes", "on", "1", "true")
+    return words[:1].lower() + words[1:] if lower else words
+
+
+def _dated(arguments: Arguments, language: Language) -> Arguments:
+    """Year, month, day as positional arguments -> the field `date`."""
+    year, month, day = (arguments.get(key, "") for key in "123")
+    parts = Arguments({"year": year, "month": _month(month, language), "day": day.lstrip("0")})
+    form = "date_day" if month and day else "date_month" if month else "date_year"
+    return Arguments({"date": fill(language.words.get(form, "[{day} ][{month} ]{year}"), parts, language)})
+
+
+def _date(arguments: Arguments, language: Language) -> str:
+    """{{ДН|14|3|1854}}: day, month, year."""
+    day, month, year = (arguments.get(key, "") for key in "123")
+    return _dated(Arguments({"1": year, "2": month, "3": day}), language)["date"]
+
+
+def _year_first(arguments: Arguments, language: Language) -> str:
+    """{{birth date|1911|8|25}}: year, month, day."""
+    return _dated(arguments, language)["date"]
+
+
+def _month(month: str, language: Language) -> str:
+    names = language.months
+    return names[int(month) - 1].replace("_", " ") if month.isdecimal() and 0 < int(month) <= len(names) else month
+
+
+def _fraction(arguments: Arguments, language: Language) -> str:
+    values = arguments.positional
+    if len(values) < 2:
+        return f"1/{values[0]}" if values else ""
+    return " ".join((*values[:-2], "/".join(values[-2:])))
+
+
+def _value(arguments: Arguments, language: Language) -> str:
+    """{{val|1.5|0.2|e=3|u=m}} -> "1.5±0.2×10³ m"."""
+    values = arguments.positional
+    number = values[0] if values else ""
+    if re.fullmatch(r"-?\d{5,30}(?:\.\d+)?", number):
+        number = language.number(number)
+    error = f"±{values[1]}" if len(values) > 1 and values[1][:1].isdigit() else ""
+    power = f"×10{_small(arguments['e'], high=True)}" if arguments.get("e") else ""
+    unit = next((arguments[key] for key in ("u", "ul", "up", "upl") if arguments.get(key)), "")
+    unit = re.sub(r"(?<=[^\W\d_])([-−]?\d)", lambda found: _small(found[1], high=True), unit)
+    joint = "" if unit[:1] in ("%", "°", "") else " "
+    return f"{arguments.get('p', '')}{number}{error}{power}{joint}{unit}".strip()
+
+
+def _chemical(arguments: Arguments, language: Language) -> str:
+    """{{chem|Ge|9|4-}} -> Ge₉⁴⁻; {{chem2|SO4(2-)}} -> SO₄²⁻."""
+    values = arguments.positional
+    if len(values) == 1:
+        formula = re.sub(r"\((\d?[-+])\)|(?<=[\w)\]])([-+])$", lambda f: _small(f[1] or f[2], high=True), values[0])
+        return re.sub(r"(?<=[^\W\d_])\d+|(?<=[)\]])\d+", lambda f: _small(f[0], high=False), formula).replace("_", "")
+    charged = re.compile(r"\d*[-+−]")
+    return "".join(_small(value, high=charged.fullmatch(value) is not None) for value in values)
+
+
+def _abbreviated(arguments: Arguments, language: Language) -> str:
+    """{{cvt|...}} is {{convert|...|abbr=on}}."""
+    return convert(Arguments({"abbr": "on", **arguments}), language)
+
+
+def _ship(arguments: Arguments, language: Language) -> str:
+    """{{ship|HMS|Hood|51}} -> "HMS Hood (51)"."""
+    prefix, name, hull, form = (arguments.get(key, "") for key in "1234")
+    hull = {"1": hull, "": hull}.get(form, "")
+    shown = name if form == "2" else f"{prefix} {name}"
+    return f"{shown} ({hull})".strip() if hull else shown.strip()
+
+
+def _harvard(arguments: Arguments, language: Language) -> str:
+    """{{harvtxt|Rudall|Cribb|2005}} -> "Rudall & Cribb (2005)"."""
+    values = arguments.positional
+    authors = [value for value in values if not re.match(r"\d{4}", value)]
+    year = next((value for value in values if re.match(r"\d{4}", value)), "")
+    shown = f"{', '.join(authors[:-1])} & {authors[-1]}" if len(authors) > 1 else "".join(authors)
+    return f"{shown} ({year})" if year else shown
+
+
+_RENDERERS: dict[str, Renderer] = {
+    "convert": convert,
+    "cvt": _abbreviated, "lang": _lang, "ipac": _ipa_english, "ipa": _ipa, "as_of": _as_of, "date": _date,
+    "ymd": _year_first,
+    "fraction": _fraction, "val": _value, "chem": _chemical, "ship": _ship, "harvard": _harvard,
+}  # fmt: skip
