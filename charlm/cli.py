@@ -109,6 +109,9 @@ def prepare(
     config: ConfigOption = None,
     settings: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    split_like: Annotated[
+        str | None, typer.Option("--split-like", metavar="DIR", help="Split as this prepared corpus is split.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one a core if left out.")
     ] = None,
@@ -119,6 +122,7 @@ def prepare(
     """Read a Wikipedia dump (or plain text), clean, split, build a vocabulary, store tokens."""
     from charlm import workspace
     from charlm.acquire import announce, fetch, open_source
+    from charlm.data.corpus import open_corpus
     from charlm.experiment import load_experiment, read_layers
     from charlm.prepare import default_workers, find_prepared
     from charlm.prepare import prepare as prepare_corpus
@@ -155,6 +159,7 @@ def prepare(
                 asked,
                 text_source,
                 target,
+                like=open_corpus(workspace.find_data(split_like)) if split_like else None,
                 workers=workers or default_workers(),
                 overwrite=overwrite,
                 on_progress=on_progress,

@@ -29,8 +29,6 @@ from charlm.training.start import open_run
 from charlm.training.trainer import Trainer
 
 _ASSUMED_VOCABULARY = 512
-_PREPARE = "make one with `charlm prepare`"
-_TRAIN = "make one with `charlm train`"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def _find_corpus(layer: Layer, experiment: Experiment, data: str | None, *, need
     elif data is None and not need_corpus and not (workspace.DATA / "current.json").is_file():
         return None
     else:
-        directory = workspace.locate(workspace.DATA, data, "prepared corpus", _PREPARE)
+        directory = workspace.find_data(data)
     return open_corpus(directory) if need_corpus or directory.is_dir() else None
 
 
@@ -173,7 +171,7 @@ def sample_run(
 
 def _load(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel, str]:
     chosen = choose_device(device)
-    path = workspace.locate(workspace.RUNS, run, "run", _TRAIN)
+    path = workspace.find_run(run)
     return load_model(find_checkpoint(path, checkpoint), chosen), str(path)
 
 
@@ -181,10 +179,10 @@ def _corpus_of(loaded: LoadedModel, data: str | None) -> Corpus:
     """--data, or the corpus that the model was trained on: by its name in data/, else the current one if it is that."""
     trained_on = loaded.about["trained_on"]
     if data is not None:
-        corpus = open_corpus(workspace.locate(workspace.DATA, data, "prepared corpus", _PREPARE))
+        corpus = open_corpus(workspace.find_data(data))
     else:
         named = workspace.DATA / str(trained_on["corpus"])
-        current = named if named.is_dir() else workspace.locate(workspace.DATA, None, "prepared corpus", _PREPARE)
+        current = named if named.is_dir() else workspace.find_data(None)
         corpus = open_corpus(current)
         if corpus.fingerprint != trained_on["fingerprint"]:
             raise DataError(

@@ -28,7 +28,7 @@ from charlm.data.store import count_words, write_stream
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Census, Document, Source
-from charlm.text.split import CANDIDATES, Part, Router, Tally, default_spec
+from charlm.text.split import CANDIDATES, Cuts, Part, Router, Tally, default_spec, parse_shares
 from charlm.vocab.base import CodePointCounts, Vocab
 
 OnProgress = Callable[[str, int], None]
@@ -69,11 +69,15 @@ def prepare(
     source: Source,
     out: Path,
     *,
+    like: Corpus | None = None,
     workers: int = 1,
     overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> Corpus:
     """Write the corpus of `source` to `out`, atomically.
+
+    Args:
+        like: a corpus whose split is used again: what it trains on is trained on here.
 
     Raises:
         DataError: the source is damaged, or holds too little text.
@@ -89,13 +93,18 @@ def prepare(
             if leftover.name not in _KEPT_OF_A_KILLED_ATTEMPT:
                 storage.remove_tree(leftover)
         staged = _stage(source, settings, work / _STAGED, workers, on_progress)
-        spec = default_spec(staged.bytes) if settings.split == "auto" else settings.split
-        tally = staged.tallies[spec]
-        router = Router(tally.shares, tally.method, staged.characters)
-        splits, frequencies = _split(staged, work, router, list(tally.shares), on_progress)
+        if like is None:
+            tally = staged.tallies[default_spec(staged.bytes) if settings.split == "auto" else settings.split]
+            shares, split_card = tally.shares, {"method": tally.method}
+            router = Router(shares, tally.method, staged.characters)
+        else:
+            shares = parse_shares(like.card["split"]["shares"])
+            split_card = {"method": like.card["split"]["method"], "like": like.fingerprint}
+            router = Router(shares, "hash", staged.characters, _cuts_of(like))
+        splits, frequencies = _split(staged, work, router, list(shares), on_progress)
         vocab = settings.vocab.learn(_texts(work, "train", "vocabulary", on_progress))
         vocab.save(work)
-        for name in tally.shares:
+        for name in shares:
             write_stream(work, name, _progress(read_parts(work / "documents", name), "tokens", on_progress), vocab)
         files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
         card = {
@@ -104,7 +113,7 @@ def prepare(
             "origin": source.origin(),
             "settings": settings.recorded(),
             "documents": staged.describe(),
-            "split": {"shares": "/".join(map(str, tally.shares.values())), "method": tally.method},
+            "split": {"shares": "/".join(map(str, shares.values())), **split_card},
             "splits": splits,
             "vocabulary": _describe_vocabulary(vocab, frequencies),
             "files": files,
@@ -226,6 +235,16 @@ def _split(
         if not count["characters"]:
             raise DataError(f"the split {name!r} is empty: {done:,} characters are too few", "give more text")
     return counts, frequencies
+
+
+def _cuts_of(corpus: Corpus) -> Cuts:
+    """Where a corpus that was split by position has put each document; one split by hash needs no list."""
+    cuts: dict[str, list[tuple[str, int]]] = {}
+    if corpus.card["split"]["method"] == "position":
+        for name in corpus.splits:
+            for part in read_parts(corpus.directory / "documents", name):
+                cuts.setdefault(part.document.id, []).append((name, len(part.document.text)))
+    return cuts
 
 
 def _kept_rows(staged: _Staged) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,16 @@ RUNS = Path("runs")
 _CURRENT = "current.json"
 
 
+def find_data(given: str | None) -> Path:
+    """The directory of a prepared corpus: by path, by name, or the current one."""
+    return locate(DATA, given, "prepared corpus", "make one with `charlm prepare`")
+
+
+def find_run(given: str | None) -> Path:
+    """The directory of a run or checkpoint: by path, by name, or the current one."""
+    return locate(RUNS, given, "run", "make one with `charlm train`")
+
+
 def locate(root: Path, given: str | None, what: str, cure: str) -> Path:
     """The directory that a path, a name below `root`, or nothing at all (the current one) means.
 

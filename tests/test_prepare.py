@@ -347,3 +347,25 @@ print([name for name in ("torch", "datasets") if name in sys.modules])
     assert ended.stdout == "[]\n"
     assert json.loads((tmp_path / "corpus" / "corpus.json").read_text(encoding="utf-8"))["format"] == 1
     assert open_corpus(tmp_path / "corpus").splits == list(SPLITS)
+
+
+# ---- the split of another corpus
+
+
+def test_split_like_puts_every_character_where_the_other_corpus_has_it(tmp_path: Path) -> None:
+    old = build_corpus(tmp_path / "old", TINY)
+    assert old.card["split"]["method"] == "position"
+    files = write_files(tmp_path / "new", {**TINY, "00 new.txt": "an unknown document " * 30})
+    settings = text_settings(files, split="50/50")
+    new = prepare(settings, settings.source.build(), tmp_path / "again", like=old)
+    assert new.card["split"] == {"shares": "80/10/10", "method": "position", "like": old.fingerprint}
+    for split in SPLITS:
+        found = [entry for entry in read_documents(new, split) if entry[0] != "00 new.txt"]
+        assert found == read_documents(old, split)
+
+
+def test_split_like_keeps_a_changed_document_whole(tmp_path: Path) -> None:
+    old = build_corpus(tmp_path / "old", {"a.txt": "x" * 50 + "y" * 50})
+    settings = text_settings(write_files(tmp_path / "new", {"a.txt": "z" * 120, "b.txt": "w" * 50}))
+    with pytest.raises(DataError, match=r"'(valid|test)' is empty"):
+        prepare(settings, settings.source.build(), tmp_path / "again", like=old)

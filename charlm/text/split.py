@@ -6,8 +6,9 @@ small corpora: by position in characters instead         the text is cut, a docu
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from charlm.text.document import Document
 
@@ -87,13 +88,21 @@ def default_spec(total_bytes: int) -> str:
 
 CANDIDATES = ("98/1/1", "90/5/5")
 
+Cuts = Mapping[str, Sequence[tuple[str, int]]]
+"""Document id -> its parts in another corpus, in order: (split, characters)."""
+
 
 class Router:
     """Sends documents, in order, to their splits, cut into parts where a border or MAX_PART requires it."""
 
-    def __init__(self, shares: dict[str, int], method: str, total_characters: int) -> None:
+    def __init__(self, shares: dict[str, int], method: str, total_characters: int, like: Cuts | None = None) -> None:
+        """
+        Args:
+            like: where another corpus has put documents; those it does not know go by hash.
+        """
         self._shares = shares
-        self._method = method
+        self._method = "hash" if like is not None else method
+        self._like = like or {}
         self._position = 0
         self._borders: list[tuple[int, str]] = []  # (first character after the split, name)
         cumulative = 0
@@ -102,6 +111,9 @@ class Router:
             self._borders.append((total_characters * cumulative // 100, name))
 
     def route(self, document: Document) -> Iterator[tuple[str, Part]]:
+        if document.id in self._like:
+            yield from _cut_like(document, self._like[document.id])
+            return
         if self._method == "hash":
             name = split_of(document.id, self._shares)
             for part in _parts(document, []):
@@ -118,6 +130,17 @@ class Router:
     def _split_at(self, position: int) -> str:
         """The split of a character; an empty document behind the last one belongs to the last split."""
         return next((name for border, name in self._borders if position < border), self._borders[-1][1])
+
+
+def _cut_like(document: Document, cuts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Part]]:
+    """As the other corpus has it: cut at the same characters; a text that has changed goes whole to its first split."""
+    if sum(size for _, size in cuts) != len(document.text):
+        cuts = [(cuts[0][0], len(document.text))]
+    borders = list(accumulate(size for _, size in cuts))
+    offset = 0
+    for part in _parts(document, borders[:-1]):
+        yield next((name for (name, _), end in zip(cuts, borders, strict=True) if offset < end), cuts[-1][0]), part
+        offset += len(part.document.text)
 
 
 def _parts(document: Document, borders: list[int]) -> Iterator[Part]:
