@@ -93,7 +93,7 @@ class Running:
         """Raises TimeoutError: it did not end in time."""
         if self.code is None:
             self.connection.settimeout(timeout)
-            self.code = os.waitstatus_to_exitcode(int(self.connection.recv(64)))
+            self.code = os.waitstatus_to_exitcode(_receive(self.connection))
         return Ended(self.code, self.out.finish(), self.err.finish())
 
     def __enter__(self) -> Self:
@@ -135,7 +135,7 @@ class Commands:
         for channel in (out, err):
             os.close(channel.writing)
         connection.settimeout(TIMEOUT)
-        return Running(int(connection.recv(64)), connection, out, err)
+        return Running(_receive(connection), connection, out, err)
 
     def __call__(
         self, *arguments: str, file_size: int | None = None, out: Channel | None = None, err: Channel | None = None
@@ -229,6 +229,15 @@ def _serve(address: str) -> None:
             connection.close()
 
 
+def _send(connection: socket.socket, number: int) -> None:
+    connection.sendall(struct.pack("<q", number))
+
+
+def _receive(connection: socket.socket) -> int:
+    (number,) = struct.unpack("<q", connection.recv(8, socket.MSG_WAITALL))
+    return number
+
+
 def _keep(connection: socket.socket) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     content, fds, _, _ = socket.recv_fds(connection, 1 << 20, 3)
@@ -240,10 +249,10 @@ def _keep(connection: socket.socket) -> NoReturn:
         _become(json.loads(content), fds)
     for fd in fds:
         os.close(fd)
-    connection.send(b"%d" % pid)
+    _send(connection, pid)
     _, status = os.waitpid(pid, 0)
     with contextlib.suppress(OSError):
-        connection.send(b"%d" % status)
+        _send(connection, status)
     os._exit(0)
 
 

@@ -63,14 +63,13 @@ class RunDirectory:
     def log(self, entry: Mapping[str, Any]) -> None:
         storage.append_line(self.metrics, storage.to_json(entry, indent=None))
 
-    def cut_metrics(self, step: int) -> None:
-        """Drop what was logged after `step`, and a line that a crash left torn."""
+    def cut_metrics(self, step: int, *, validated: bool = True) -> None:
+        """Drop what was logged after `step` (or, unless `validated`, by the validation there), and torn lines."""
         if not self.metrics.exists():
             return
         text = self.metrics.read_text(encoding="utf-8", errors="replace")
-        lines = (
-            f"{line}\n" for line in text.split("\n") if (logged := _logged_step(line)) is not None and logged <= step
-        )
+        last = (step, "valid" if validated else "train")
+        lines = (f"{line}\n" for line in text.split("\n") if (logged := _logged(line)) is not None and logged <= last)
         kept = "".join(lines)
         if kept != text:
             storage.write_text(self.metrics, kept)
@@ -131,8 +130,10 @@ def _best_step(root: Path, steps: list[int]) -> int:
         raise CheckpointError(f"{path} is damaged", "delete it, or use --checkpoint last") from error
 
 
-def _logged_step(line: str) -> int | None:
+def _logged(line: str) -> tuple[int, str] | None:
+    """Step and kind; at one step, `train` comes before `valid`, in the log and in the alphabet."""
     try:
-        return int(storage.from_json(line)["step"])
+        entry = storage.from_json(line)
+        return int(entry["step"]), str(entry["kind"])
     except (ValueError, KeyError, TypeError):
         return None

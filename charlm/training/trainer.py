@@ -129,7 +129,7 @@ class Trainer:
         marked = self._run.best()
         if marked is not None and marked.validated == self._step:  # a validation that came after its checkpoint
             self._best = marked
-        self._run.cut_metrics(self._step)
+        self._run.cut_metrics(self._step, validated=self._best is not None and self._best.validated == self._step)
         self._mark()
         return learner
 

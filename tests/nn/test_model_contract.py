@@ -185,10 +185,9 @@ def test_big_numbers_stay_finite(case: str) -> None:
 @every_model
 def test_a_saved_model_is_the_same_model(case: str, tmp_path: Path) -> None:
     model = build(case)
-    settings = model_settings(case)
-    save_checkpoint(
-        tmp_path / "c", model=model, settings=settings, vocab=VOCAB, trained_on={}, training=TrainingState({})
-    )
+    settings, trained_on = model_settings(case), {"corpus": "tiny", "fingerprint": "0" * 64}
+    state = TrainingState({})
+    save_checkpoint(tmp_path / "c", model=model, settings=settings, vocab=VOCAB, trained_on=trained_on, training=state)
     loaded = load_model(tmp_path / "c", torch.device("cpu")).model.eval()
     inputs_BT = tokens(2, 6)
     assert_close(loaded(inputs_BT, loaded.initial_state(2)), model(inputs_BT, model.initial_state(2)), 0)

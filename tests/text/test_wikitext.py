@@ -22,6 +22,7 @@ EXAMPLES = {
     ),
     "[[a [[b]] c]]": "a b c",
     "a\n[[File:x.png|thumb|left|not closed\nb": "a\n\nb",
+    "[[File:x.png|thumb|[http://y z\na\n== H ==\nb]] c": "a\n\n== H ==\n\nb c",
     # quotes
     "'''bold''' ''it'' '''''both'''''": "bold it both",
     "l'''Orient''": "l'Orient",
@@ -41,6 +42,9 @@ EXAMPLES = {
     ),
     "a {{convert|950|mi|km|adj=on|sp=us}} {{convert|2|x}} {{convert|525|C|F}} {{convert|13|e6acre|km2}}": (
         "a 950-mile (1,530 km) 2 x 525 degrees Celsius (977 °F) 13 million acres (53,000 km²)"
+    ),
+    "{{convert|14|ft|m|adj=on|order=flip}} {{convert|2.1|Moilbbl|m3}}": (
+        "4.3-metre (14 ft) 2.1 million barrels (330,000 m³)"
     ),
     "{{frac|1|2}} {{frac|3|1|2}} {{val|1.5|u=m}} {{val|6.24|e=18}} {{as of|2010|5|lc=y}} {{circa|1500}}": (
         "1/2 3 1/2 1.5 m 6.24×10¹⁸ as of May 2010 c. 1500"
@@ -180,7 +184,7 @@ def test_clean_text_stays_as_it_is(lines: list[tuple[str, str]]) -> None:
      "&", "&#1", "<sup>1", "=", "\n==", "*", "\n*", "\n:", "<", "\n;a", "\n x", "<br>", "<br>\n", "<poem>", "<code>",
      "<b ", "__A", "  ", " \n", "{{{", "}}}", "{{a|b=", "{{lang|", "<table>", "[[File:", "{{lang|de|[[", "{{convert|",
      "\n:''[[", "== See also ==\n", "<pre>\n", "— ", "() ", "( ", " )", "{{nowrap|1}}", "{{lang-de|{{zh|s=",
-     "-{a|", "[[a]]", "[[a|b", "<code><nowiki>", "\n\n x", "\n=a", "=a=\n", "- "],
+     "-{a|", "[[a]]", "[[a|b", "<code><nowiki>", "\n\n x", "\n=a", "=a=\n", "- ", ";()", "(;)", "()"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
     """400 KB of the nastiest repetition in well under the time that anything quadratic would take."""
@@ -206,6 +210,22 @@ def test_what_is_nested_too_deep_is_dropped_and_said() -> None:
     deep = CLEANER.clean("a" + "{{lang|x|" * 5000 + "deep" + "}}" * 5000)
     assert deep.text == "a"
     assert "deeper than 60" in deep.limit
+
+
+def test_such_a_page_is_left_out_and_listed() -> None:
+    from charlm.text.articles import articles
+    from charlm.text.document import Census
+    from charlm.text.dump import Page
+    from charlm.text.siteinfo import SiteInfo
+
+    pages = [
+        Page(str(i), 0, title, False, "wikitext", text)
+        for i, (title, text) in enumerate({"Deep": "a" + "{{lang|x|" * 100 + "b" + "}}" * 100, "Flat": "c"}.items())
+    ]
+    census = Census()
+    assert [document.title for document in articles(pages, SiteInfo(), census)] == ["Flat"]
+    assert census.dropped == {"limit": 1}
+    assert "page 0 (Deep)" in census.notes[0]
 
 
 def test_no_pattern_shows_an_argument_twice() -> None:

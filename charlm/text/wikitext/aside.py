@@ -119,7 +119,7 @@ class Aside:
 
     def _verbatim(self, found: re.Match[str]) -> str:
         lines = [line[1:].rstrip() for line in found[0][1:].replace(BREAK, "\n ").split("\n")]
-        return self.put("\n".join(lines))
+        return self.put("\n".join(lines).rstrip("\n"))
 
     def restore(self, text: str) -> str:
         """Put back what was put aside; a literal may hold marks of others."""

@@ -14,7 +14,9 @@ from charlm.text.wikitext.templates import Templates, template_name
 MAX_DEPTH = 60
 """What is nested deeper is dropped, and the page marked; MediaWiki itself stops at 40 to 100."""
 
-_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\}(?!\}))|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
+_BRACKET = re.compile(
+    r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n(?:==|[ \t]*+\|\}(?!\}(?!\})))|</?[tT][aA][bB][lL][eE]\b[^<>]*>"
+)
 _PLAIN_LINK = re.compile(r"\[\[([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)([^\[\]|]*+)(\|?)")
@@ -146,6 +148,9 @@ def _matching(text: str) -> list[tuple[int, int, str]]:
                 top[2] -= size
                 if top[2] < 2:
                     num_open[stack.pop()[0]] -= 1
+        elif bracket == "\n==":  # no link or template goes on under the next heading: it was never closed
+            while stack and stack[-1][0] <= 1:
+                num_open[stack.pop()[0]] -= 1
         elif bracket == "{|" and not _starts_line(text, start):
             continue
         else:

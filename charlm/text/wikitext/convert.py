@@ -21,7 +21,7 @@ _RANGES = {
     ",": ", ",
 }  # fmt: skip
 _NUMBER = re.compile(r"[-−+]?[\d.,\u2009\xa0 ]*\d(?:[eE][-+]?\d{1,3})?|[-−+]?(?:\d+\+)?\d+/\d+")
-_POWERS = {"e3": 3, "e6": 6, "e9": 9, "e12": 12}
+_POWERS = {"e3": 3, "e6": 6, "e9": 9, "e12": 12, "k": 3, "M": 6, "G": 9, "T": 12}
 _MULTIPLES = {3: "thousand", 6: "million", 9: "billion", 12: "trillion"}
 _MAX_DIGITS = 40
 
@@ -75,13 +75,17 @@ def convert(arguments: Arguments, language: Language) -> str:
         part, (_, subunit) = _value(rest[0], language), _unit(rest[1])
         if part is not None and subunit and subunit.kind == unit.kind:
             known[0] += part * subunit.scale / unit.scale
-            name = _name(subunit, 0, part, arguments.get("abbr") in ("on", "in") or not language.names_units)
+            name = _name(subunit, part, short=arguments.get("abbr") in ("on", "in") or not language.names_units)
             more = f" {_grouped(rest[0], language)} {name}"
             rest = rest[2:]
     targets = [] if not rest or _NUMBER.fullmatch(rest[0]) else [t for t in re.split(r"[ +]+", rest.pop(0)) if t]
     precision = rest[0] if rest and re.fullmatch(r"-?\d", rest[0]) else ""
     outputs: list[str] = []
+    flipped = "flip" in (arguments.get("disp"), arguments.get("order"))
     abbreviated = arguments.get("abbr", "out")
+    first_short = abbreviated in ("on", "in", "~") or not language.names_units
+    rest_short = abbreviated != "off"
+    adjective = arguments.get("adj", "") in ("on", "mid")
     for target in targets or [unit.default]:
         out_power, out = _unit(target)
         if out is None or out.kind != unit.kind or out is unit:
@@ -94,13 +98,15 @@ def convert(arguments: Arguments, language: Language) -> str:
             for value, number in zip(known, numbers, strict=True)
         ]  # fmt: skip
         outputs.append(
-            _quantity(converted, joints, out_power, out, abbreviated != "off", language, value=converted[-1] == "1")
-        )
-    adjective = arguments.get("adj", "") in ("on", "mid")
-    short = abbreviated in ("on", "in", "~") or not language.names_units
+            _quantity(
+                converted, joints, out_power, out, first_short if flipped else rest_short, language,
+                adjective=adjective and flipped,
+            )
+        )  # fmt: skip
     shown = _quantity(
-        entered, joints, power, unit, short, language, value=entered[-1] == "1", more=more, adjective=adjective
-    )
+        entered, joints, power, unit, rest_short if flipped else first_short, language,
+        adjective=adjective and not flipped, more=more,
+    )  # fmt: skip
     if arguments.get("sp") == "us":
         shown, outputs = _american(shown), [_american(output) for output in outputs]
     return _arranged(shown, "; ".join(outputs), arguments)
@@ -124,7 +130,7 @@ def _unit(code: str) -> tuple[int, Unit | None]:
     known = units()
     if code in known:
         return 0, known[code]
-    prefix = re.match(r"e(?:3|6|9|12)(?=\D)", code)
+    prefix = re.match(r"e(?:3|6|9|12)(?=\D)|[kMGT](?=oilbbl|cuft|USgal)", code)
     if prefix and code[prefix.end() :] in known:
         return _POWERS[prefix[0]], known[code[prefix.end() :]]
     return 0, known.get(code.lower())
@@ -195,8 +201,8 @@ def _rounded(
 
 
 def _quantity(
-    numbers: list[str], joints: list[str], power: int, unit: Unit, short: bool, language: Language, *, value: bool,
-    more: str = "", adjective: bool = False,
+    numbers: list[str], joints: list[str], power: int, unit: Unit, short: bool, language: Language, *,
+    adjective: bool, more: str = "",
 ) -> str:  # fmt: skip
     shown = "".join(number + joint for number, joint in zip(numbers, [*joints, ""], strict=True))
     if power:
@@ -206,11 +212,11 @@ def _quantity(
         return f"{shown}{joint}{unit.symbol}{more}"
     if adjective:
         return f"{shown}-{unit.singular.replace(' ', '-')}{more}"
-    return f"{shown} {unit.singular if value and not joints and not power else unit.plural}{more}"
+    return f"{shown} {unit.singular if numbers == ['1'] and not power else unit.plural}{more}"
 
 
-def _name(unit: Unit, power: int, value: float, short: bool) -> str:
-    return unit.symbol if short else unit.singular if value == 1 and not power else unit.plural
+def _name(unit: Unit, value: float, *, short: bool) -> str:
+    return unit.symbol if short else unit.singular if value == 1 else unit.plural
 
 
 def _american(text: str) -> str:

@@ -21,6 +21,8 @@ from charlm.text.wikitext.mend import mend
 from charlm.text.wikitext.sections import is_back_matter
 
 _GAP_FIRST = re.compile(r"^(?:[,;.:、，；]\s+|[;:*#、，；])+")
+_GAP_SIGNS = frozenset(",;.:*#、，；")
+_MAX_ROUNDS = 4
 _WORD = re.compile(r"[^\W_]")
 _NUM_VERSES = 3
 _LONGEST_VERSE = 90
@@ -67,7 +69,7 @@ def _blocks(text: str) -> list[Block]:
             marker = line[: len(line) - len(body)].rstrip()
             if term and marker[-1] == ":" and _WORD.search(body):
                 body = _one_line(body)
-                blocks.append((_ITEM, _one_line(f"- {term}{'' if term.endswith(':') else ':'} {body}")))
+                blocks.append((_ITEM, "- " + _one_line(f"{term}{'' if term.endswith(':') else ':'} {body}")))
                 term = ""
                 continue
             end_paragraph()
@@ -77,7 +79,7 @@ def _blocks(text: str) -> list[Block]:
                 term, _, body = body.partition(": ")
                 term = _one_line(term)
                 if _WORD.search(body):
-                    blocks.append((_ITEM, _one_line(f"- {term}: {_one_line(body)}")))
+                    blocks.append((_ITEM, "- " + _one_line(f"{term}: {_one_line(body)}")))
                     term = ""
             elif "*" in marker or "#" in marker or body.startswith("- "):
                 blocks.append((_ITEM, f"- {_one_line(body.removeprefix('- '))}"))
@@ -121,7 +123,11 @@ def _one_line(text: str) -> str:
     if BREAK in text:
         text = " ".join(part for part in map(str.strip, text.split(BREAK)) if part)
     text = mend(text.strip()).strip()
-    return _GAP_FIRST.sub("", text) if text[:1] in ",;.:*#、，；" else text
+    for _ in range(_MAX_ROUNDS):
+        if text[:1] not in _GAP_SIGNS or (shorter := _GAP_FIRST.sub("", text)) == text:
+            break
+        text = mend(shorter).strip()
+    return text
 
 
 def _paragraph(text: str) -> list[Block]:
