@@ -1,0 +1,144 @@
+"""How fast dumps become clean text: cleaning on one core, and a multistream dump to parquet with all of them.
+
+Reads the English and Ukrainian dumps of CHARLM_SHARED (or ../shared/data), repeated to the size asked for. Beside them,
+if it is installed, mwparserfromhell's strip_code on every tenth page, in the same run.
+"""
+
+import argparse
+import bz2
+import importlib.util
+import json
+import os
+import re
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from charlm.data.staging import Shape, stage
+from charlm.prepare import default_workers
+from charlm.text.document import Census
+from charlm.text.plan import plan, read_range
+from charlm.text.settings import WikipediaSettings
+from charlm.text.wikipedia import WikipediaSource
+from charlm.text.wikitext import Cleaner
+
+DUMPS = ("mediawiki/enwiki-2022-fragment.xml.bz2", "mediawiki/ukwiki-truncated-100k.xml.xz")
+REPETITIONS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=200, help="size of the repeated dump")
+    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    shared = Path(os.environ.get("CHARLM_SHARED", Path(__file__).parents[2] / "shared" / "data"))
+    if not shared.is_dir():
+        raise SystemExit("scripts/bench: no real data: set CHARLM_SHARED")
+    result: dict[str, Any] = {"cleaning": {name: measure_cleaning(shared / name) for name in DUMPS}}
+    with tempfile.TemporaryDirectory() as folder:
+        result["dump_to_parquet"] = measure_staging(shared, Path(folder), options.megabytes, options.workers)
+    print(json.dumps(result) if options.json else table(result))
+
+
+def measure_cleaning(path: Path) -> dict[str, float | None]:
+    """MB of wikitext (UTF-8) a second on one core: the median of some passes, and the peer's in between."""
+    dump = plan(path)
+    pages = [page for page in read_range(dump, dump.tasks[0]) if page.namespace == 0 and not page.redirect]
+    cleaner = Cleaner(dump.siteinfo.language, dump.siteinfo.namespaces)
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(REPETITIONS):
+        start = time.perf_counter()
+        for page in pages:
+            cleaner.clean(page.text, page.title)
+        ours.append(megabytes(page.text for page in pages) / (time.perf_counter() - start))
+        if importlib.util.find_spec("mwparserfromhell") is not None:
+            import mwparserfromhell  # pyright: ignore[reportMissingImports]
+
+            start = time.perf_counter()
+            for page in pages[::10]:
+                mwparserfromhell.parse(page.text).strip_code()
+            theirs.append(megabytes(page.text for page in pages[::10]) / (time.perf_counter() - start))
+    return {"charlm": statistics.median(ours), "mwparserfromhell": statistics.median(theirs) if theirs else None}
+
+
+def measure_staging(shared: Path, folder: Path, size: int, workers: int) -> dict[str, float]:
+    """MB of XML a second from a multistream dump to clean documents in parquet, and the memory it took."""
+    path = folder / "xxwiki-20260101-pages-articles-multistream.xml.bz2"
+    num_bytes = write_repeated(shared, path, size * 1_000_000)
+    start = time.perf_counter()
+    census = Census()
+    source = WikipediaSource(WikipediaSettings(input=(str(path),)))
+    for shard in stage(source, folder / "staged", Shape(), workers):
+        census.add(shard.census)
+    seconds = time.perf_counter() - start
+    return {
+        "megabytes": num_bytes / 1e6,
+        "megabytes_a_second": num_bytes / 1e6 / seconds,
+        "pages": census.pages,
+        "workers": workers,
+        "parent_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "worker_peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+    }
+
+
+def write_repeated(shared: Path, path: Path, size: int) -> int:
+    """The pages of both dumps over and over, 100 to a bz2 stream, with ids, titles and texts of their own."""
+    import lzma
+
+    english = bz2.decompress((shared / DUMPS[0]).read_bytes()).decode("utf-8")
+    ukrainian = lzma.decompress((shared / DUMPS[1]).read_bytes()).decode("utf-8")
+    pages = [page for xml in (english, ukrainian) for page in re.findall(r"<page>.*?</page>", xml, re.DOTALL)]
+    written = 0
+    with path.open("wb") as file:
+        file.write(bz2.compress(english[: english.index("<page>")].encode()))
+        for copy, group in copies(pages):
+            body = "\n".join(renamed(page, copy) for page in group).encode()
+            file.write(bz2.compress(body))
+            written += len(body)
+            if written >= size:
+                break
+        file.write(bz2.compress(b"</mediawiki>\n"))
+    return written
+
+
+def copies(pages: list[str]) -> Iterator[tuple[int, list[str]]]:
+    copy = 0
+    while True:
+        for first in range(0, len(pages), 100):
+            yield copy, pages[first : first + 100]
+        copy += 1
+
+
+def renamed(page: str, copy: int) -> str:
+    page = re.sub(r"<title>(.*?)</title>", rf"<title>\1 {copy}</title>", page, count=1)
+    page = re.sub(r"<id>(\d+)</id>", lambda found: f"<id>{int(found[1]) + copy * 10**8}</id>", page, count=1)
+    return page.replace("</text>", f"\n\nCopy {copy}.</text>")
+
+
+def megabytes(texts: Iterator[str]) -> float:
+    return sum(len(text.encode("utf-8")) for text in texts) / 1e6
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = ["cleaning, one core (MB of wikitext a second)"]
+    for name, speeds in result["cleaning"].items():
+        peer = speeds["mwparserfromhell"]
+        beside = "not installed" if peer is None else f"{peer:.2f} ({speeds['charlm'] / peer:.0f} times)"
+        lines.append(f"  {Path(name).name}: {speeds['charlm']:.1f}; mwparserfromhell {beside}")
+    found = result["dump_to_parquet"]
+    lines.append(
+        f"multistream dump to parquet: {found['megabytes_a_second']:.1f} MB of XML a second with {found['workers']}"
+        f" workers ({found['megabytes']:.0f} MB, {found['pages']:,} pages); peak {found['parent_peak_mib']:.0f} MiB"
+        f" here, {found['worker_peak_mib']:.0f} MiB a worker"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
