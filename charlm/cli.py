@@ -65,7 +65,7 @@ DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="aut
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
 RunArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[RUN]", help="A run, by name or directory, or a checkpoint; the last if left out."),
+    typer.Argument(metavar="RUN", help="A run, by name or directory, or a checkpoint; the last if left out."),
 ]
 CheckpointOption = Annotated[str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]

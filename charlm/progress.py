@@ -18,7 +18,7 @@ def preparing() -> Generator[Callable[[str, int], None], None, None]:
             if current[0] != stage:
                 current = (stage, 0)
                 bar.reset()
-                bar.set_description(stage, refresh=False)
+                bar.set_description_str(stage, refresh=False)
             bar.update(characters - current[1])
             current = (stage, characters)
 

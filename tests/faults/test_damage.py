@@ -85,8 +85,14 @@ def test_a_damaged_store(workspace: Commands, name: str, command: str, damage: s
     assert str(DATA / name) in line
     assert "--overwrite" in line
     assert snapshot(workspace.folder / RUN / "checkpoints") == before
+
+
+def test_a_damaged_store_is_mended_by_preparing_again(workspace: Commands) -> None:
+    expected = workspace.json("eval")
+    truncate(workspace.folder / DATA / "test.npy", random.Random(0))
+    workspace.fail(3, "eval")
     workspace.succeed("prepare", "--config", "tiny", "--overwrite")
-    workspace.succeed(*READERS[command])
+    assert workspace.json("eval") == expected
 
 
 def test_any_bit_of_the_corpus_card(workspace: Commands) -> None:
@@ -95,14 +101,14 @@ def test_any_bit_of_the_corpus_card(workspace: Commands) -> None:
     whole = path.read_bytes()
     chance = random.Random(1)
     refused = 0
-    for _ in range(25):
+    for _ in range(15):
         path.write_bytes(whole)
         flip(path, chance)
         ended = workspace("eval")
         assert ended.code in (0, 2, 3), ended
         assert "a bug in charlm" not in ended.stderr
         refused += ended.code != 0
-    assert refused > 10
+    assert refused > 5
 
 
 def test_another_corpus_under_the_same_name(workspace: Commands) -> None:
@@ -154,11 +160,10 @@ FILES = ("model.safetensors", "model.json", "vocab.json", "training.safetensors"
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_checkpoint(workspace: Commands, name: str, damage: str) -> None:
     DAMAGE[damage](workspace.folder / LAST / name, random.Random(name))
-    for command in READERS.values():
-        line = workspace.fail(3, *command)
+    for command in ("train", "sample"):
+        line = workspace.fail(3, *READERS[command])
         assert str(LAST / name) in line
         assert "use another checkpoint" in line
-    workspace.succeed("sample", "--checkpoint", "10", "--length", "5")
 
 
 def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(workspace: Commands) -> None:
@@ -166,6 +171,7 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(workspace: Co
     workspace.succeed(*LONGER, "--out", "runs/whole")
     flip(workspace.folder / LAST / "training.safetensors", random.Random(0))
     workspace.fail(3, *LONGER)
+    workspace.succeed("sample", "--checkpoint", "10", "--length", "5")
     storage.remove_tree(workspace.folder / LAST)
     assert "going on from step 10" in workspace.succeed(*LONGER).stderr
     assert weights(workspace.folder / RUN) == weights(workspace.folder / "runs" / "whole")
@@ -340,7 +346,7 @@ def dump(commands: Commands) -> Path:
 def test_a_flipped_byte_in_a_dump(commands: Commands, dump: Path) -> None:
     whole = dump.read_bytes()
     chance = random.Random(3)
-    for number in range(12):
+    for number in range(8):
         damaged = bytearray(whole)
         damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
         dump.write_bytes(damaged)

@@ -63,7 +63,7 @@ def test_training(workspace: Commands, kills: int) -> None:
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.faults)])
 def test_preparing(commands: Commands, kills: int) -> None:
     furnish(commands)
-    write_texts(commands.folder / "many", {f"{i}-{name}": text for i in range(8) for name, text in texts().items()})
+    write_texts(commands.folder / "many", texts(num_files=30))
     longest = timed(commands, *PREPARE)
     data = commands.folder / "data"
     expected = snapshot(data)
@@ -80,7 +80,7 @@ def test_preparing(commands: Commands, kills: int) -> None:
 def test_overwriting_a_corpus(commands: Commands, kills: int) -> None:
     """The old corpus or the new one, or neither for an instant, but never a mixture."""
     furnish(commands)
-    write_texts(commands.folder / "many", {f"{i}-{name}": text for i in range(8) for name, text in texts().items()})
+    write_texts(commands.folder / "many", texts(num_files=30))
     others = (*PREPARE, "--vocab", "byte", "--out", "data/many", "--overwrite")
     data = commands.folder / "data"
     longest = timed(commands, *others)

@@ -40,7 +40,7 @@ def start_training(commands: Commands, *command: str, lines: int = 5) -> Running
 
 
 @pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize(("interval", "last"), [(10_000, STEPS), (1, 30)], ids=["training", "validating"])
+@pytest.mark.parametrize(("interval", "last"), [(10_000, STEPS), (1, 20)], ids=["training", "validating"])
 def test_training_stops_saved_and_goes_on_as_if_it_had_not(
     workspace: Commands, number: signal.Signals, interval: int, last: int
 ) -> None:

@@ -62,6 +62,7 @@ def test_other_bars_fit_the_terminal_and_vanish(workspace: Commands, columns: in
     assert any("documents" in line or "scoring" in line for line in lines)
     assert max(map(len, lines)) <= columns
     assert lines[-1].strip() == ""
+    assert ": :" not in ended.stderr
 
 
 def test_without_a_terminal_there_are_lines_and_no_bar(workspace: Commands) -> None:
