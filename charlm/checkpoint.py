@@ -18,6 +18,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from charlm import __version__, storage
 from charlm.errors import CheckpointError, SettingsError
@@ -99,7 +100,7 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
             raise ValueError(about["direction"])
         if not all(isinstance(about["trained_on"][key], str) for key in ("corpus", "fingerprint")):
             raise TypeError("trained_on")
-        with torch.device("meta"):
+        with torch.device("meta"), _NoInitialisation():
             model = settings.build(vocab_size)
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         raise CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", _CURE) from error
@@ -116,6 +117,20 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
             raise CheckpointError(f"{directory / 'model.safetensors'}: {name} holds values that are not finite", _CURE)
     model.load_state_dict(weights, assign=True)
     return LoadedModel(model.requires_grad_(True), vocab, about, directory)
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Leaves out what torch.nn.init would do: the weights come from a file, and meta tensors have none.
+
+    Drawing numbers on the meta device also imports torch._dynamo, 1.7 s that a sample would wait for.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return func(*args, **(kwargs or {}))
 
 
 def load_training(directory: Path) -> TrainingState:
