@@ -20,10 +20,11 @@ from charlm.errors import DataError
 from charlm.text.document import Census, Document, Task
 from charlm.text.dump import Page
 from charlm.text.dump_counts import excerpt_note
-from charlm.text.plan import DumpPlan, plan, read_range
+from charlm.text.plan import DumpPlan, read_range
 from charlm.text.siteinfo import SiteInfo
 from charlm.text.streams import Range
 from charlm.text.wikitext import Cleaner
+from charlm.text.wikitext.aside import Math
 
 _PAGES_BYTES = 4_000_000  # of wikitext in a PagesTask: half a second of cleaning, little to send
 _SLOWEST_PAGE = 300.0  # seconds; bounds inside the cleaner make this a bug rather than a policy
@@ -38,10 +39,11 @@ class RangeTask:
     key: str
     plan: DumpPlan
     range: Range
+    math: Math
 
     def documents(self, census: Census) -> Iterator[Document]:
         pages = read_range(self.plan, self.range)
-        yield from articles(pages, self.plan.siteinfo, census)
+        yield from articles(pages, self.plan.siteinfo, self.math, census)
         if pages.excerpt:
             census.notes.append(excerpt_note(self.plan.path))
 
@@ -53,26 +55,21 @@ class PagesTask:
     key: str
     siteinfo: SiteInfo
     pages: tuple[Page, ...]
+    math: Math
     note: str = ""
 
     def documents(self, census: Census) -> Iterator[Document]:
-        yield from articles(self.pages, self.siteinfo, census)
+        yield from articles(self.pages, self.siteinfo, self.math, census)
         if self.note:
             census.notes.append(self.note)
 
 
-def tasks_of(path: Path, digest: str, *, range_bytes: int | None = None) -> Iterator[Task]:
-    """The pieces of one dump file.
-
-    Args:
-        digest: hash of the file.
-        range_bytes: about this many compressed bytes in a RangeTask.
-    """
-    dump = plan(path) if range_bytes is None else plan(path, range_bytes)
-    key = f"{digest} {_code_version()}"
+def tasks_of(dump: DumpPlan, digest: str, math: Math = "drop") -> Iterator[Task]:
+    """The pieces of one dump file, whose hash is `digest`."""
+    key = f"{digest} {_code_version()} math {math}"
     if len(dump.tasks) > 1:
         for piece in dump.tasks:
-            yield RangeTask(f"{key} bytes {piece.start} to {piece.end}", dump, piece)
+            yield RangeTask(f"{key} bytes {piece.start} to {piece.end}", dump, piece, math)
         return
     reader = read_range(dump, next(iter(dump.tasks)))
     first = 0
@@ -82,16 +79,16 @@ def tasks_of(path: Path, digest: str, *, range_bytes: int | None = None) -> Iter
         waiting.append(page)
         size += len(page.text)
         if size >= _PAGES_BYTES:
-            yield PagesTask(f"{key} pages from {first}", dump.siteinfo, tuple(waiting))
+            yield PagesTask(f"{key} pages from {first}", dump.siteinfo, tuple(waiting), math)
             first += len(waiting)
             waiting, size = [], 0
-    note = excerpt_note(path) if reader.excerpt else ""
-    yield PagesTask(f"{key} pages from {first} on", dump.siteinfo, tuple(waiting), note)
+    note = excerpt_note(dump.path) if reader.excerpt else ""
+    yield PagesTask(f"{key} pages from {first} on", dump.siteinfo, tuple(waiting), math, note)
 
 
-def articles(pages: Iterable[Page], site: SiteInfo, census: Census) -> Iterator[Document]:
+def articles(pages: Iterable[Page], site: SiteInfo, math: Math, census: Census) -> Iterator[Document]:
     """The documents among some pages; every page is counted."""
-    cleaner = Cleaner(site.language, site.namespaces)
+    cleaner = Cleaner(site.language, site.namespaces, math=math)
     for page in pages:
         census.pages += 1
         reason = _unfit(page)

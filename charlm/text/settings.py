@@ -23,6 +23,8 @@ class WikipediaSettings(Settings):
     """Dump date, YYYYMMDD, or `latest`."""
     input: tuple[str, ...] = ()
     """Local dump files to read instead of downloading."""
+    math: Literal["drop", "tex"] = "drop"
+    """Formulas: left out, or kept as TeX."""
     mirrors: tuple[str, ...] = ("https://dumps.wikimedia.org",)
     """Roots laid out like dumps.wikimedia.org, tried in order; CHARLM_MIRROR goes before them."""
     contact: str = ""

@@ -91,8 +91,9 @@ class WikipediaSource(Source):
         """The same articles in pieces, for several processes; downloads first what is missing."""
         self.fetch()
         for path, entry in zip(self.paths(), self._entries(), strict=True):
-            self._site = plan(path).siteinfo
-            yield from tasks_of(path, entry.get("sha1") or entry["sha256"])
+            dump = plan(path)
+            self._site = dump.siteinfo
+            yield from tasks_of(dump, entry.get("sha1") or entry["sha256"], self._settings.math)
 
     def paths(self) -> tuple[Path, ...]:
         """The dump files, in order; parts of a dump (`...xml-p1p41242.bz2`) in that of their pages."""

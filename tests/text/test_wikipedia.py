@@ -183,3 +183,14 @@ def test_every_script_of_the_minidumps(shared_data: Path) -> None:
         assert "[[" not in document.text, document.title
         assert "{{" not in document.text, document.title
         assert "<ref" not in document.text, document.title
+
+
+def test_formulas_are_kept_as_tex_where_the_settings_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "xwiki.xml"
+    path.write_bytes(export(page(1, "Let &lt;math&gt;x^2&lt;/math&gt; be even.")))
+    texts = [
+        next(WikipediaSource(WikipediaSettings(input=(str(path),), math=math)).documents()).text
+        for math in ("drop", "tex")
+    ]
+    assert "x^2" not in texts[0]
+    assert "x^2" in texts[1]

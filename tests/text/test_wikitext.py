@@ -223,7 +223,7 @@ def test_such_a_page_is_left_out_and_listed() -> None:
         for i, (title, text) in enumerate({"Deep": "a" + "{{lang|x|" * 100 + "b" + "}}" * 100, "Flat": "c"}.items())
     ]
     census = Census()
-    assert [document.title for document in articles(pages, SiteInfo(), census)] == ["Flat"]
+    assert [document.title for document in articles(pages, SiteInfo(), "drop", census)] == ["Flat"]
     assert census.dropped == {"limit": 1}
     assert "page 0 (Deep)" in census.notes[0]
 

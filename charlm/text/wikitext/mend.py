@@ -3,9 +3,11 @@
 import re
 
 _SUSPECT = re.compile(
-    r"[(（][ ,;:、，；،)）]|[)）](?<=[ ,;、，；].)|[,;](?= ?[,;])|[,.](?<= .)(?:\s|$)|“ ?”|« ?»|\[[ ,;]|[—–] [—–]"
+    r"\([ ,;:、，；،)）]|（[ ,;:、，；،)）]|\)(?<=[ ,;、，；].)|）(?<=[ ,;、，；].)"
+    r"|,(?: ?[,;]|(?<= .)(?:\s|$))|;(?= ?[,;])|\.(?<= .)(?:\s|$)|“ ?”|« ?»|\[[ ,;]|— [—–]|– [—–]"
 )
-"""One look at a line, which is enough for most: ten times faster than trying every repair."""
+"""One look at a line, which is enough for most. Branches begin with literals, not with sets: so `re` skips to the
+signs themselves, six times faster."""
 # glued to ASCII, as in main(), it belongs to a name
 _EMPTY = re.compile(r"(?<![!-'*-~])\([ ,;:،]*+\) ?|（[ ,;:、，；]*+）|(?<!\S)\[[ ,;]+\] ?|“ ?”|« ?»")
 _OPENED = re.compile(r"([(（])[ ,;、，；]++(?=\S)")
