@@ -187,14 +187,20 @@ def test_clean_text_stays_as_it_is(lines: list[tuple[str, str]]) -> None:
      "-{a|", "[[a]]", "[[a|b", "<code><nowiki>", "\n\n x", "\n=a", "=a=\n", "- ", ";()", "(;)", "()"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
-    """400 KB of the nastiest repetition in well under the time that anything quadratic would take."""
-    times: list[float] = []
-    for size in (100_000, 400_000):
-        wikitext = (unit * (size // len(unit) + 1))[:size]
-        start = time.process_time()
-        CLEANER.clean(wikitext)
-        times.append(time.process_time() - start)
-    assert times[1] < 8 * times[0] + 0.2
+    """400 KB of the nastiest repetition in well under the time that anything quadratic would take.
+
+    The best of three tries: on a busy machine a single one can take many times its share.
+    """
+    texts = [(unit * (size // len(unit) + 1))[:size] for size in (100_000, 400_000)]
+    best = [float("inf"), float("inf")]
+    for _ in range(3):
+        for number, wikitext in enumerate(texts):
+            start = time.process_time()
+            CLEANER.clean(wikitext)
+            best[number] = min(best[number], time.process_time() - start)
+        if best[1] < 8 * best[0] + 0.2:
+            return
+    raise AssertionError(f"100 KB take {best[0]:.3f} s, 400 KB {best[1]:.3f} s")
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("{{", "}}"), ("{{lang|x|", "}}"), ("[[a|", "]]"), ("{|\n|", "\n|}")])
