@@ -12,7 +12,7 @@ attempt is gone on with: finished shards stay. Memory is bounded by a shard, and
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ RESOLVED_FILE = ".resolved.json"
 _STAGED = "staged"
 _KEPT_OF_A_KILLED_ATTEMPT = (".lock", RESOLVED_FILE, _STAGED)
 _NUM_FREQUENT = 20
+_IN_BYTES = "90/5/5"  # the published split of enwik8 and text8, in millions of bytes
 _STUB_COPIES = 5  # texts that differ only in names and numbers, from which on they count as near-identical
 
 
@@ -93,14 +94,20 @@ def prepare(
             if leftover.name not in _KEPT_OF_A_KILLED_ATTEMPT:
                 storage.remove_tree(leftover)
         staged = _stage(source, settings, work / _STAGED, workers, on_progress)
-        if like is None:
+        if like is not None:
+            shares = parse_shares(like.card["split"]["shares"])
+            split_card = {"method": like.card["split"]["method"], "like": like.fingerprint}
+            router = Router(shares, "hash", staged.characters, _cuts_of(like), staged.long)
+        elif source.split_method == "bytes":
+            shares, split_card = (
+                parse_shares(_IN_BYTES if settings.split == "auto" else settings.split),
+                {"method": "bytes"},
+            )
+            router = Router(shares, "bytes", staged.bytes)
+        else:
             tally = staged.tallies[default_spec(staged.bytes) if settings.split == "auto" else settings.split]
             shares, split_card = tally.shares, {"method": tally.method}
             router = Router(shares, tally.method, staged.characters)
-        else:
-            shares = parse_shares(like.card["split"]["shares"])
-            split_card = {"method": like.card["split"]["method"], "like": like.fingerprint}
-            router = Router(shares, "hash", staged.characters, _cuts_of(like))
         splits, frequencies = _split(staged, work, router, list(shares), on_progress)
         vocab = settings.vocab.learn(_texts(work, "train", "vocabulary", on_progress))
         vocab.save(work)
@@ -149,6 +156,8 @@ class _Staged:
     documents: int = 0
     characters: int = 0
     bytes: int = 0
+    long: dict[str, int] = field(default_factory=dict[str, int])
+    """Characters of the documents that come in pieces."""
 
     def describe(self) -> dict[str, Any]:
         """For corpus.json: pages = kept + the sum of what was dropped, by reason."""
@@ -175,9 +184,11 @@ def _stage(source: Source, settings: CorpusSettings, directory: Path, workers: i
     for path in directory.iterdir():
         if path.name not in wanted:
             storage.remove_tree(path)  # of another dump, or of other settings
-    columns = [read_columns(shard.path, ["digest", "skeleton"]) for shard in shards]
-    kept = _first_of_each([column["digest"].to_numpy() for column in columns])
-    census.dropped.update({"duplicate": duplicates} if (duplicates := sum(int((~mask).sum()) for mask in kept)) else {})
+    columns = [read_columns(shard.path, ["digest", "skeleton", "ends"]) for shard in shards]
+    ends = [column["ends"].to_numpy() for column in columns]
+    kept = _first_of_each([column["digest"].to_numpy() for column in columns], ends)
+    duplicates = sum(int((~mask & last).sum()) for mask, last in zip(kept, ends, strict=True))
+    census.dropped.update({"duplicate": duplicates} if duplicates else {})
     skeletons = np.concatenate(
         [column["skeleton"].to_numpy()[mask] for column, mask in zip(columns, kept, strict=True)]
     )
@@ -186,25 +197,31 @@ def _stage(source: Source, settings: CorpusSettings, directory: Path, workers: i
     near_identical = int(copies[copies >= _STUB_COPIES].sum())
     staged = _Staged(shards, kept, census, {spec: Tally.of(spec) for spec in specs}, near_identical)
     for shard, mask in zip(shards, kept, strict=True):
-        sizes = read_columns(shard.path, ["id", "characters", "bytes"]).to_pydict()
-        for identifier, length, num_bytes, keep in zip(*sizes.values(), mask, strict=True):
+        sizes = read_columns(shard.path, ["id", "characters", "bytes", "ends"]).to_pydict()
+        for identifier, length, num_bytes, last, keep in zip(*sizes.values(), mask, strict=True):
             if keep:
-                staged.documents += 1
+                staged.documents += last
                 staged.characters += length
                 staged.bytes += num_bytes
+                if not last or identifier in staged.long:
+                    staged.long[identifier] = staged.long.get(identifier, 0) + length
                 for tally in staged.tallies.values():
-                    tally.add(identifier, length)
+                    tally.add(identifier, length, ends=last)
     if not staged.characters:
         raise DataError(f"no text in {census.pages:,} pages", "check the input; `charlm prepare` needs some text")
     return staged
 
 
-def _first_of_each(digests: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[np.bool_]]:
-    """Per shard, a mask of the documents whose text did not stand before."""
-    everything = np.concatenate(digests) if digests else np.empty(0, dtype=np.int64)
-    mask = np.zeros(len(everything), dtype=np.bool_)
-    mask[np.unique(everything, return_index=True)[1]] = True
-    return np.split(mask, np.cumsum([len(digest) for digest in digests])[:-1])
+def _first_of_each(
+    digests: list[npt.NDArray[np.int64]], ends: list[npt.NDArray[np.bool_]]
+) -> list[npt.NDArray[np.bool_]]:
+    """Per shard, a mask of the rows of documents whose text did not stand before."""
+    last = np.concatenate(ends)
+    whole = np.concatenate(digests)[last]
+    first = np.zeros(len(whole), dtype=np.bool_)
+    first[np.unique(whole, return_index=True)[1]] = True
+    document_of_row = np.cumsum(last) - last
+    return np.split(first[document_of_row], np.cumsum([len(digest) for digest in digests])[:-1])
 
 
 def _split(
@@ -220,7 +237,7 @@ def _split(
         writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
         for row in _kept_rows(staged):
             frequencies.add(row["text"])
-            for name, part in router.route(Document(row["id"], row["title"], row["text"], row["url"])):
+            for name, part in router.route(Document(row["id"], row["title"], row["text"], row["url"], row["ends"])):
                 writers[name].add(part)
                 text = part.document.text
                 whole = len(text) == row["characters"]

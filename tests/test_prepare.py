@@ -256,6 +256,39 @@ def test_a_lone_surrogate_is_named_with_its_document(tmp_path: Path) -> None:
     assert not (tmp_path / "corpus").exists()
 
 
+# ---- long texts, which come in pieces
+
+
+def test_a_text_in_pieces_is_one_document(tmp_path: Path) -> None:
+    long = "the whole text, " * 40
+    pieces = [Document("long", "L", long[:100], ends=False), Document("long", "L", long[100:])]
+    copy = [Document("copy", "C", long[:300], ends=False), Document("copy", "C", long[300:])]
+    settings = CorpusSettings(source=text_settings(tmp_path).source, split="80/10/10")
+    corpus = prepare(settings, ListSource([*pieces, Document("a", "A", long[:100]), *copy]), tmp_path / "corpus")
+    assert corpus.card["documents"]["kept"] == 2
+    assert corpus.card["documents"]["dropped"] == {"duplicate": 1}
+    assert "".join(text_of(corpus, name) for name in SPLITS) == long + long[:100]
+    assert sum(int((corpus.open(name).tokens == corpus.vocab.eod_id).sum()) for name in SPLITS) == 3 + 2
+    assert corpus.card["splits"]["train"]["documents"] == 0
+    again = CorpusSettings(source=text_settings(tmp_path).source)
+    new = [*pieces, Document("a", "A", long[:100]), Document("new", "N", "a new page")]
+    like = prepare(again, ListSource(new), tmp_path / "like", like=corpus)
+    for name in SPLITS:
+        old = read_documents(corpus, name)
+        assert [found for found in read_documents(like, name) if found[0] != "new"] == old
+
+
+def test_a_source_may_cut_its_text_by_bytes(tmp_path: Path) -> None:
+    class ByteSource(ListSource):
+        split_method = "bytes"
+
+    text = "é" * 40 + "a" * 20
+    settings = CorpusSettings(source=text_settings(tmp_path).source)
+    corpus = prepare(settings, ByteSource([Document("all", "", text)]), tmp_path / "corpus")
+    assert corpus.card["split"] == {"shares": "90/5/5", "method": "bytes"}
+    assert [corpus.card["splits"][name]["bytes"] for name in SPLITS] == [90, 5, 5]
+
+
 # ---- crashes and full disks
 
 

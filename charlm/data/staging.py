@@ -30,7 +30,7 @@ from charlm import storage
 from charlm.data.documents import RowWriter
 from charlm.data.store import count_words
 from charlm.errors import DataError, OutOfMemoryError
-from charlm.text.document import Census, Document, Source, Task
+from charlm.text.document import Census, Document, Source, Task, WholeTask
 from charlm.vocab.base import code_points
 
 SCHEMA = pa.schema(
@@ -42,15 +42,18 @@ SCHEMA = pa.schema(
         "characters": pa.int64(),
         "words": pa.int64(),
         "bytes": pa.int64(),
+        "ends": pa.bool_(),
         "digest": pa.int64(),
         "skeleton": pa.int64(),
     }
 )
-"""`digest` finds equal texts; `skeleton` texts that differ only in names and numbers, as bot-written pages do."""
+"""`ends` is false where the next row goes on with the text. `digest`, of the whole text in its last row, finds equal
+texts; `skeleton` those that differ only in names and numbers, as bot-written pages do."""
 
 _IN_FLIGHT = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
 _VARIABLE = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
 _LONGEST_STUB = 1_500  # characters
+_ASCII = re.compile(r"[\0-\x7f]")  # composes with nothing before it: NFC of what stands before is final
 _ORPHAN_CHECK = 1.0  # seconds
 
 
@@ -61,8 +64,19 @@ class Shape:
     normalize: Literal["none", "nfc"] = "none"
     min_characters: int = 0
 
-    def apply(self, document: Document, census: Census) -> Document | None:
-        """The document as it is stored; None, and counted, where it is too short.
+
+class _Shaper:
+    """Turns documents, and pieces of them, into rows."""
+
+    def __init__(self, shape: Shape, census: Census) -> None:
+        self._shape = shape
+        self._census = census
+        self._begun = False
+        self._carried = ""  # the end of a piece, which may compose with the start of the next
+        self._hash = hashlib.blake2b(digest_size=8)
+
+    def row(self, document: Document) -> dict[str, Any] | None:
+        """The row as it is stored; None, and counted, where the text is too short.
 
         Raises:
             DataError: a lone surrogate, which no UTF-8 text can hold.
@@ -71,11 +85,35 @@ class Shape:
             code_points(document.text)
         except DataError as error:
             raise DataError(f"document {document.id} ({document.title}): {error.what}", error.cure) from error
-        text = unicodedata.normalize("NFC", document.text) if self.normalize == "nfc" else document.text
-        if len(text) < self.min_characters:
-            census.dropped["short"] += 1
+        text = self._normalized(document) if self._shape.normalize == "nfc" else document.text
+        whole = document.ends and not self._begun
+        self._begun = not document.ends
+        if whole and len(text) < self._shape.min_characters:
+            self._census.dropped["short"] += 1
             return None
-        return Document(document.id, document.title, text, document.url)
+        encoded = text.encode("utf-8")
+        self._hash.update(encoded)
+        digest = _number(self._hash)
+        if document.ends:
+            self._hash = hashlib.blake2b(digest_size=8)
+        return {
+            "id": document.id,
+            "title": document.title,
+            "url": document.url,
+            "text": text,
+            "characters": len(text),
+            "words": count_words(text),
+            "bytes": len(encoded),
+            "ends": document.ends,
+            "digest": digest,
+            "skeleton": _skeleton(document.title, text) if whole else 0,
+        }
+
+    def _normalized(self, document: Document) -> str:
+        text = self._carried + document.text
+        safe = len(text) if document.ends else max((found.start() for found in _ASCII.finditer(text)), default=0)
+        self._carried = text[safe:]
+        return unicodedata.normalize("NFC", text[:safe])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +126,6 @@ class Shard:
     characters: int
 
 
-@dataclass(frozen=True)
-class _Whole:
-    """A source that comes in one piece, read by this process and never reused."""
-
-    source: Source
-    key: str = ""
-
-    def documents(self, census: Census) -> Iterator[Document]:
-        yield from self.source.documents()
-        census.add(self.source.census)
-
-
 def stage(source: Source, directory: Path, shape: Shape, workers: int) -> Iterator[Shard]:
     """The shards of every task, in order; what is done already is not done again.
 
@@ -109,10 +135,8 @@ def stage(source: Source, directory: Path, shape: Shape, workers: int) -> Iterat
         StorageError: the disk is full or cannot be written.
     """
     storage.make_directory(directory)
-    tasks = source.tasks()
-    if tasks is None:
-        yield make(directory, 0, _Whole(source), shape)
-    elif workers <= 1:
+    tasks = source.tasks() or iter([WholeTask(source)])
+    if workers <= 1:
         for number, task in enumerate(tasks):
             yield find(directory, number, task, shape) or make(directory, number, task, shape)
     else:
@@ -124,6 +148,8 @@ def _in_processes(tasks: Iterator[Task], directory: Path, shape: Shape, workers:
     with _pool(workers) as pool:
         for number, task in enumerate(tasks):
             done = find(directory, number, task, shape)
+            if done is None and isinstance(task, WholeTask):
+                done = make(directory, number, task, shape)
             waiting.append(done or pool.submit(make, directory, number, task, shape))
             while len(waiting) >= _IN_FLIGHT * workers:
                 yield _result(waiting.popleft())
@@ -174,7 +200,9 @@ def _full_key(task: Task, shape: Shape) -> str:
 
 
 def find(directory: Path, number: int, task: Task, shape: Shape) -> Shard | None:
-    """The shard of a task that is on disk, whole; None where there is none."""
+    """The shard of a task that is on disk, whole; None where there is none (or the source itself has to be read)."""
+    if isinstance(task, WholeTask):
+        return None
     key = _full_key(task, shape)
     stem = _stem(directory, number, key)
     path = stem.with_suffix(".parquet")
@@ -197,13 +225,14 @@ def make(directory: Path, number: int, task: Task, shape: Shape) -> Shard:
     path = stem.with_suffix(".parquet")
     census = Census()
     documents = characters = 0
+    shaper = _Shaper(shape, census)
     with RowWriter(path, SCHEMA) as writer:
-        for found in task.documents(census):
-            document = shape.apply(found, census)
-            if document is not None:
-                writer.add(_row(document))
-                documents += 1
-                characters += len(document.text)
+        for document in task.documents(census):
+            row = shaper.row(document)
+            if row is not None:
+                writer.add(row)
+                documents += document.ends
+                characters += row["characters"]
     record = {
         "key": key,
         "bytes": path.stat().st_size,
@@ -217,29 +246,13 @@ def make(directory: Path, number: int, task: Task, shape: Shape) -> Shard:
     return Shard(path, census, documents, characters)
 
 
-def _row(document: Document) -> dict[str, Any]:
-    text = document.text
-    encoded = text.encode("utf-8")
-    return {
-        "id": document.id,
-        "title": document.title,
-        "url": document.url,
-        "text": text,
-        "characters": len(text),
-        "words": count_words(text),
-        "bytes": len(encoded),
-        "digest": _hash(encoded),
-        "skeleton": _skeleton(document),
-    }
-
-
-def _skeleton(document: Document) -> int:
+def _skeleton(title: str, text: str) -> int:
     """A hash of the text without its names and numbers; 0 for what is too long to be a stub."""
-    if len(document.text) > _LONGEST_STUB:
+    if len(text) > _LONGEST_STUB:
         return 0
-    bare = document.text.replace(document.title, "0") if document.title else document.text
-    return _hash(_VARIABLE.sub("0", bare).encode("utf-8"))
+    bare = text.replace(title, "0") if title else text
+    return _number(hashlib.blake2b(_VARIABLE.sub("0", bare).encode("utf-8"), digest_size=8))
 
 
-def _hash(content: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)
+def _number(digest: "hashlib.blake2b") -> int:
+    return int.from_bytes(digest.digest(), "big", signed=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class Document:
     title: str
     text: str
     url: str = ""
+    ends: bool = True
+    """False where the source's next document goes on with this one's text, as a long file does that comes in pieces."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,8 @@ class Source(Protocol):
     """Where documents come from. `census` and `origin()` are complete once `documents()` is exhausted."""
 
     census: Census
+    split_method: Literal["auto", "bytes"] = "auto"
+    """`bytes`: the splits are cut at byte offsets of the whole text, as the published ones of enwik8 and text8 are."""
 
     def documents(self) -> Iterator[Document]:
         """The documents, in an order that is the same every time."""
@@ -85,3 +89,15 @@ class Source(Protocol):
     def resolved(self) -> dict[str, Any]:
         """Settings that a server has decided (the date that `latest` stands for): a rerun keeps to them."""
         return {}
+
+
+@dataclass(frozen=True)
+class WholeTask:
+    """A source that comes in one piece: read by the process that holds it, and again each time."""
+
+    source: Source
+    key: str = ""
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        yield from self.source.documents()
+        census.add(self.source.census)

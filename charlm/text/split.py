@@ -2,6 +2,7 @@
 
 document id ──stable hash──> train | valid | test        a newer dump never moves a page from test to train
 small corpora: by position in characters instead         the text is cut, a document at a border in two parts
+enwik8, text8: by position in bytes                      as published; a border inside a character moves before it
 """
 
 import hashlib
@@ -66,9 +67,10 @@ class Tally:
         shares = parse_shares(spec)
         return cls(shares, dict.fromkeys(shares, 0), dict.fromkeys(shares, 0))
 
-    def add(self, document_id: str, characters: int) -> None:
+    def add(self, document_id: str, characters: int, *, ends: bool = True) -> None:
+        """Count a document, or a piece of one: `ends` where it is the last."""
         name = split_of(document_id, self.shares)
-        self.documents[name] += 1
+        self.documents[name] += ends
         self.characters[name] += characters
 
     @property
@@ -95,60 +97,90 @@ Cuts = Mapping[str, Sequence[tuple[str, int]]]
 class Router:
     """Sends documents, in order, to their splits, cut into parts where a border or MAX_PART requires it."""
 
-    def __init__(self, shares: dict[str, int], method: str, total_characters: int, like: Cuts | None = None) -> None:
+    def __init__(
+        self, shares: dict[str, int], method: str, total: int, like: Cuts | None = None, sizes: Mapping[str, int] = {}
+    ) -> None:
         """
         Args:
+            method: "hash", "position" or "bytes".
+            total: the corpus's size, in bytes for "bytes" and else in characters.
             like: where another corpus has put documents; those it does not know go by hash.
+            sizes: characters of the documents that come in pieces, by id; only `like` needs them.
         """
         self._shares = shares
         self._method = "hash" if like is not None else method
         self._like = like or {}
+        self._sizes = sizes
         self._position = 0
-        self._borders: list[tuple[int, str]] = []  # (first character after the split, name)
+        self._borders: list[tuple[int, str]] = []  # (first character, or byte, after the split, name)
+        self._parts_done = self._characters_done = 0  # of the document that comes in pieces
         cumulative = 0
         for name, share in shares.items():
             cumulative += share
-            self._borders.append((total_characters * cumulative // 100, name))
+            self._borders.append((total * cumulative // 100, name))
 
     def route(self, document: Document) -> Iterator[tuple[str, Part]]:
+        """The parts of a document, or of a piece of one, and the split of each."""
+        parts = 0
+        for name, part in self._route(document):
+            parts += 1
+            yield name, replace(part, part=self._parts_done + part.part)
+        self._parts_done = 0 if document.ends else self._parts_done + parts
+        self._characters_done = 0 if document.ends else self._characters_done + len(document.text)
+
+    def _route(self, document: Document) -> Iterator[tuple[str, Part]]:
         if document.id in self._like:
-            yield from _cut_like(document, self._like[document.id])
+            yield from self._cut_like(document, self._like[document.id])
             return
         if self._method == "hash":
             name = split_of(document.id, self._shares)
             for part in _parts(document, []):
                 yield name, part
             return
-        start = self._position
-        self._position += len(document.text)
-        inner = [border - start for border, _ in self._borders if start < border < self._position]
-        offset = 0
-        for part in _parts(document, inner):
-            yield self._split_at(start + offset), part
-            offset += len(part.document.text)
+        encoded = document.text.encode("utf-8") if self._method == "bytes" else None
+        size = len(document.text if encoded is None else encoded)
+        borders = [(border - self._position, name) for border, name in self._borders]
+        self._position += size
+        if encoded is not None:
+            borders = [(_characters_in(encoded, border), name) for border, name in borders]
+        yield from _cut(document, borders)
 
-    def _split_at(self, position: int) -> str:
-        """The split of a character; an empty document behind the last one belongs to the last split."""
-        return next((name for border, name in self._borders if position < border), self._borders[-1][1])
+    def _cut_like(self, document: Document, cuts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Part]]:
+        """Cut where the other corpus has cut; a text that has changed goes whole to its first split."""
+        whole = self._sizes.get(document.id, len(document.text))
+        if sum(size for _, size in cuts) != whole:
+            cuts = [(cuts[0][0], whole)]
+        ends = accumulate(size for _, size in cuts)
+        yield from _cut(
+            document, [(end - self._characters_done, name) for (name, _), end in zip(cuts, ends, strict=True)]
+        )
 
 
-def _cut_like(document: Document, cuts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Part]]:
-    """As the other corpus has it: cut at the same characters; a text that has changed goes whole to its first split."""
-    if sum(size for _, size in cuts) != len(document.text):
-        cuts = [(cuts[0][0], len(document.text))]
-    borders = list(accumulate(size for _, size in cuts))
+def _cut(document: Document, borders: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Part]]:
+    """Parts between `borders`: (first character after the split, name), rising, counted from the document's start.
+
+    An empty document behind the last border belongs to the last split.
+    """
+    size = len(document.text)
     offset = 0
-    for part in _parts(document, borders[:-1]):
-        yield next((name for (name, _), end in zip(cuts, borders, strict=True) if offset < end), cuts[-1][0]), part
+    for part in _parts(document, [border for border, _ in borders if 0 < border < size]):
+        yield next((name for border, name in borders if offset < border), borders[-1][1]), part
         offset += len(part.document.text)
+
+
+def _characters_in(encoded: bytes, num_bytes: int) -> int:
+    """How many whole characters the first `num_bytes` bytes hold; beyond the ends, the bytes that are missing."""
+    if not 0 < num_bytes < len(encoded):
+        return num_bytes
+    return len(encoded[:num_bytes].decode("utf-8", errors="ignore"))
 
 
 def _parts(document: Document, borders: list[int]) -> Iterator[Part]:
     """Cut at `borders` (offsets in characters) and every MAX_PART characters."""
     size = len(document.text)
     if size <= MAX_PART and not borders:
-        yield Part(document)
+        yield Part(document, last=document.ends)
         return
     cuts = sorted({*range(MAX_PART, size, MAX_PART), *borders})
     for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, size], strict=True)):
-        yield Part(replace(document, text=document.text[start:end]), number, end == size)
+        yield Part(replace(document, text=document.text[start:end]), number, document.ends and end == size)

@@ -2,15 +2,20 @@
 
 import os
 import signal
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from charlm.data.documents import read_rows
-from charlm.data.staging import Shape, Shard, stage
+from charlm.data.staging import Shape, Shard, make, stage
 from charlm.errors import DataError, OutOfMemoryError
 from charlm.text.document import Census, Document, Source, Task
 
@@ -150,3 +155,41 @@ class _SurrogateTask:
     def documents(self, census: Census) -> Iterator[Document]:
         census.pages += 1
         yield Document("1", "T", "ab\ud800")
+
+
+# ---- a text that comes in pieces
+
+
+@dataclass(frozen=True)
+class PiecesTask:
+    pieces: tuple[str, ...]
+    key: str = "pieces"
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        census.pages += 1
+        for number, text in enumerate(self.pieces):
+            yield Document("1", "Title", text, ends=number == len(self.pieces) - 1)
+
+
+def staged_rows(directory: Path, pieces: tuple[str, ...], shape: Shape) -> tuple[Shard, list[dict[str, Any]]]:
+    shard = make(directory, 0, PiecesTask(pieces), shape)
+    return shard, list(read_rows(shard.path))
+
+
+@given(text=st.text("ae\u0301\u0327한\u1112\u1161\u11ab\n", max_size=30), cuts=st.sets(st.integers(1, 29), max_size=5))
+def test_pieces_are_normalised_as_the_whole_text_is(text: str, cuts: set[int]) -> None:
+    places = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+    pieces = tuple(text[start:end] for start, end in pairwise(places))
+    with TemporaryDirectory() as folder:
+        shard, rows = staged_rows(Path(folder), pieces, Shape("nfc"))
+        _, whole = staged_rows(Path(folder), (text,), Shape("nfc"))
+    assert "".join(row["text"] for row in rows) == unicodedata.normalize("NFC", text) == whole[0]["text"]
+    assert [row["ends"] for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert rows[-1]["digest"] == whole[0]["digest"]
+    assert (shard.documents, shard.characters) == (1, len(whole[0]["text"]))
+
+
+def test_a_text_in_pieces_is_as_long_as_all_of_them(tmp_path: Path) -> None:
+    shard, rows = staged_rows(tmp_path, ("x" * 8, "y"), Shape(min_characters=9))
+    assert [row["text"] for row in rows] == ["x" * 8, "y"]
+    assert not shard.census.dropped

@@ -2,7 +2,9 @@
 
 import hashlib
 import random
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import example, given
@@ -114,6 +116,65 @@ def test_a_long_text_is_stored_in_parts() -> None:
     found = routed(["x" * (2 * MAX_PART + 1)], "90/10", "hash")
     assert [len(part.document.text) for _, part in found] == [MAX_PART, MAX_PART, 1]
     assert [len(part.document.text) for _, part in routed(["x" * MAX_PART], "90/10", "hash")] == [MAX_PART]
+
+
+# ---- documents that come in pieces, and borders in bytes
+
+
+def in_pieces(document: Document, lengths: list[int]) -> Iterator[Document]:
+    """The same document as a source gives a long file."""
+    cuts = [0, *(cut for cut in accumulate(lengths) if cut < len(document.text)), len(document.text)]
+    for start, end in pairwise(cuts):
+        yield replace(document, text=document.text[start:end], ends=end == cuts[-1])
+
+
+def texts_by_split(found: list[tuple[str, Part]]) -> dict[str, list[str]]:
+    """Per split, each document's text there: what training sees, however it is cut into parts."""
+    texts: dict[str, dict[str, str]] = {}
+    for name, part in found:
+        of_split = texts.setdefault(name, {})
+        of_split[part.document.id] = of_split.get(part.document.id, "") + part.document.text
+    return {name: list(documents.values()) for name, documents in texts.items()}
+
+
+@given(
+    texts=st.lists(st.text("aé🙂", min_size=1, max_size=40), min_size=1, max_size=8),
+    lengths=st.lists(st.integers(1, 15), min_size=1, max_size=8),
+    spec=SPECS,
+    method=st.sampled_from(["hash", "position", "bytes", "like"]),
+)
+def test_pieces_go_where_the_whole_document_goes(texts: list[str], lengths: list[int], spec: str, method: str) -> None:
+    documents = [Document(str(number), "", text) for number, text in enumerate(texts)]
+    total = sum(len(text.encode()) if method == "bytes" else len(text) for text in texts)
+    cuts = {"0": [("valid", 1), ("train", len(texts[0]) - 1)], "1": [("valid", 1_000)]} if method == "like" else None
+    sizes = {document.id: len(document.text) for document in documents}
+
+    def route(pieces: Iterable[Document]) -> list[tuple[str, Part]]:
+        router = Router(parse_shares(spec), method, total, cuts, sizes)
+        return [found for piece in pieces for found in router.route(piece)]
+
+    whole = route(documents)
+    cut = route(piece for document in documents for piece in in_pieces(document, lengths))
+    assert texts_by_split(cut) == texts_by_split(whole)
+    for document in documents:
+        parts = [part for _, part in cut if part.document.id == document.id]
+        assert [part.part for part in parts] == list(range(len(parts)))
+        assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+
+
+@given(texts=st.lists(st.text("aé🙂", max_size=40), max_size=8), spec=SPECS)
+def test_by_bytes_a_border_inside_a_character_moves_before_it(texts: list[str], spec: str) -> None:
+    everything = "".join(texts).encode()
+    shares = parse_shares(spec)
+    router = Router(shares, "bytes", len(everything))
+    found = [found for number, text in enumerate(texts) for found in router.route(Document(str(number), "", text))]
+    end = 0
+    for name, cumulative in zip(shares, accumulate(shares.values()), strict=True):
+        start, end = end, len(everything[: len(everything) * cumulative // 100].decode(errors="ignore").encode())
+        assert (
+            "".join(part.document.text for split_name, part in found if split_name == name).encode()
+            == (everything[start:end])
+        )
 
 
 # ---- which of the two
