@@ -18,12 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from charlm.data.staging import Shape, stage
-from charlm.prepare import default_workers
-from charlm.text.document import Census
+from charlm.data.settings import CorpusSettings
+from charlm.prepare import default_workers, prepare
 from charlm.text.plan import plan, read_range
 from charlm.text.settings import WikipediaSettings
-from charlm.text.wikipedia import WikipediaSource
 from charlm.text.wikitext import Cleaner
 
 DUMPS = ("mediawiki/enwiki-2022-fragment.xml.bz2", "mediawiki/ukwiki-truncated-100k.xml.xz")
@@ -41,7 +39,7 @@ def main() -> None:
         raise SystemExit("scripts/bench: no real data: set CHARLM_SHARED")
     result: dict[str, Any] = {"cleaning": {name: measure_cleaning(shared / name) for name in DUMPS}}
     with tempfile.TemporaryDirectory() as folder:
-        result["dump_to_parquet"] = measure_staging(shared, Path(folder), options.megabytes, options.workers)
+        result["prepare"] = measure_prepare(shared, Path(folder), options.megabytes, options.workers)
     print(json.dumps(result) if options.json else table(result))
 
 
@@ -67,20 +65,26 @@ def measure_cleaning(path: Path) -> dict[str, float | None]:
     return {"charlm": statistics.median(ours), "mwparserfromhell": statistics.median(theirs) if theirs else None}
 
 
-def measure_staging(shared: Path, folder: Path, size: int, workers: int) -> dict[str, float]:
-    """MB of XML a second from a multistream dump to clean documents in parquet, and the memory it took."""
+def measure_prepare(shared: Path, folder: Path, size: int, workers: int) -> dict[str, float]:
+    """MB of XML a second from a multistream dump to clean documents in parquet; all of prepare, and its memory."""
     path = folder / "xxwiki-20260101-pages-articles-multistream.xml.bz2"
     num_bytes = write_repeated(shared, path, size * 1_000_000)
+    settings = CorpusSettings(source=WikipediaSettings(input=(str(path),)))
+    stages: dict[str, float] = {}
+
+    def on_progress(stage: str, characters: int) -> None:
+        stages[stage] = time.perf_counter()
+
     start = time.perf_counter()
-    census = Census()
-    source = WikipediaSource(WikipediaSettings(input=(str(path),)))
-    for shard in stage(source, folder / "staged", Shape(), workers):
-        census.add(shard.census)
-    seconds = time.perf_counter() - start
+    corpus = prepare(settings, settings.source.build(), folder / "corpus", workers=workers, on_progress=on_progress)
+    end = time.perf_counter()
     return {
         "megabytes": num_bytes / 1e6,
-        "megabytes_a_second": num_bytes / 1e6 / seconds,
-        "pages": census.pages,
+        "megabytes_a_second": num_bytes / 1e6 / (stages["documents"] - start),
+        "megabytes_a_second_whole": num_bytes / 1e6 / (end - start),
+        "pages": corpus.card["documents"]["pages"],
+        "documents": corpus.card["documents"]["kept"],
+        "characters": sum(counts["characters"] for counts in corpus.card["splits"].values()),
         "workers": workers,
         "parent_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "worker_peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
@@ -118,7 +122,7 @@ def copies(pages: list[str]) -> Iterator[tuple[int, list[str]]]:
 def renamed(page: str, copy: int) -> str:
     page = re.sub(r"<title>(.*?)</title>", rf"<title>\1 {copy}</title>", page, count=1)
     page = re.sub(r"<id>(\d+)</id>", lambda found: f"<id>{int(found[1]) + copy * 10**8}</id>", page, count=1)
-    return page.replace("</text>", f"\n\nCopy {copy}.</text>")
+    return re.sub(r"(<text[^>]*>)(?!#)", rf"\1Copy {copy}.\n\n", page, count=1)
 
 
 def megabytes(texts: Iterator[str]) -> float:
@@ -131,11 +135,12 @@ def table(result: dict[str, Any]) -> str:
         peer = speeds["mwparserfromhell"]
         beside = "not installed" if peer is None else f"{peer:.2f} ({speeds['charlm'] / peer:.0f} times)"
         lines.append(f"  {Path(name).name}: {speeds['charlm']:.1f}; mwparserfromhell {beside}")
-    found = result["dump_to_parquet"]
+    found = result["prepare"]
     lines.append(
         f"multistream dump to parquet: {found['megabytes_a_second']:.1f} MB of XML a second with {found['workers']}"
-        f" workers ({found['megabytes']:.0f} MB, {found['pages']:,} pages); peak {found['parent_peak_mib']:.0f} MiB"
-        f" here, {found['worker_peak_mib']:.0f} MiB a worker"
+        f" workers ({found['megabytes']:.0f} MB, {found['pages']:,} pages, {found['documents']:,} documents of"
+        f" {found['characters']:,} characters); all of prepare {found['megabytes_a_second_whole']:.1f}"
+        f" MB a second; peak {found['parent_peak_mib']:.0f} MiB here, {found['worker_peak_mib']:.0f} MiB a worker"
     )
     return "\n".join(lines)
 
