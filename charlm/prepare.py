@@ -23,7 +23,7 @@ from charlm import __version__, storage
 from charlm.data.corpus import CORPUS_FILE, FORMAT_VERSION, Corpus, describe_file, fingerprint, open_corpus
 from charlm.data.documents import DocumentWriter, read_columns, read_parts, read_rows
 from charlm.data.settings import CorpusSettings
-from charlm.data.staging import Shape, Shard, stage
+from charlm.data.staging import Crew, Shape, Shard, stage
 from charlm.data.store import count_words, write_stream
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
@@ -72,6 +72,7 @@ def prepare(
     *,
     like: Corpus | None = None,
     workers: int = 1,
+    crew: Crew | None = None,
     overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> Corpus:
@@ -79,6 +80,8 @@ def prepare(
 
     Args:
         like: a corpus whose split is used again: what it trains on is trained on here.
+        workers: processes that read and clean.
+        crew: a cluster that does so instead.
 
     Raises:
         DataError: the source is damaged, or holds too little text.
@@ -93,7 +96,7 @@ def prepare(
         for leftover in work.iterdir():
             if leftover.name not in _KEPT_OF_A_KILLED_ATTEMPT:
                 storage.remove_tree(leftover)
-        staged = _stage(source, settings, work / _STAGED, workers, on_progress)
+        staged = _stage(source, settings, work / _STAGED, workers, crew, on_progress)
         if like is not None:
             shares = parse_shares(like.card["split"]["shares"])
             split_card = {"method": like.card["split"]["method"], "like": like.fingerprint}
@@ -170,12 +173,19 @@ class _Staged:
         return description | ({"notes": self.census.notes} if self.census.notes else {})
 
 
-def _stage(source: Source, settings: CorpusSettings, directory: Path, workers: int, on_progress: OnProgress) -> _Staged:
+def _stage(
+    source: Source,
+    settings: CorpusSettings,
+    directory: Path,
+    workers: int,
+    crew: Crew | None,
+    on_progress: OnProgress,
+) -> _Staged:
     shape = Shape(settings.normalize, settings.min_characters)
     shards: list[Shard] = []
     census = Census()
     characters = 0
-    for shard in stage(source, directory, shape, workers):
+    for shard in stage(source, directory, shape, workers, crew):
         shards.append(shard)
         census.add(shard.census)
         characters += shard.characters
@@ -295,7 +305,9 @@ def _describe_vocabulary(vocab: Vocab, frequencies: CodePointCounts) -> dict[str
 
 
 def _files(work: Path) -> list[Path]:
-    return sorted(path for path in work.rglob("*") if path.is_file() and not path.name.startswith("."))
+    """What the finished corpus holds, so without what is only on the way."""
+    paths = (path for path in work.rglob("*") if path.relative_to(work).parts[0] not in _KEPT_OF_A_KILLED_ATTEMPT)
+    return sorted(path for path in paths if path.is_file())
 
 
 def _replace(work: Path, out: Path) -> None:

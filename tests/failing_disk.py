@@ -1,18 +1,26 @@
-"""charlm on a disk whose n-th operation fails, in whatever process it is: python failing_disk.py ARGUMENTS.
+"""charlm on a disk whose n-th operation fails, in whatever process it is: python failing_disk.py ERRNO STEP ARGUMENTS.
 
+For n = 1, 1 + STEP, ... until nothing fails any more, charlm runs in a fork of this process (which imports once); then
+one line of JSON says {"fail_at", "code", "stderr"}, and the test answers with a line on stdin once it has looked.
 CHARLM_DISK = {"folder": ..., "counter": ..., "fail_at": n, "errno": ...}: operations on files below `folder` are
-counted in the file `counter`, one byte each, by this process and its workers together (a spawned worker imports the
-main module again, and so is patched too). What fails: making, opening, reading, writing, syncing, renaming, removing.
+counted in the file `counter`, one byte each, by charlm and its workers together (a spawned worker imports the main
+module again, and so is patched too). What fails: making, opening, reading, writing, syncing, renaming, removing.
 """
 
 import builtins
 import fcntl
+import importlib
 import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from charlm.cli import main
+from charlm.text import plan
 
 _DISK = json.loads(os.environ.get("CHARLM_DISK", '{"folder": "/nowhere"}'))
 _FOLDER = os.path.realpath(_DISK["folder"])
@@ -73,13 +81,47 @@ def _opened(path: Any, mode: str = "r", *arguments: Any, **keywords: Any) -> Any
     return io.TextIOWrapper(file, encoding=keywords.get("encoding"), write_through=True)
 
 
-if "CHARLM_DISK" in os.environ:  # not when a test imports this file for its name
+def _patch() -> None:
     builtins.open = io.open = _opened  # type: ignore[assignment]
     for name in ("fsync", "replace", "open", "mkdir", "unlink", "rmdir", "remove"):
         setattr(os, name, _failing(getattr(os, name)))
 
-if __name__ == "__main__":
-    from charlm.cli import main
 
-    sys.argv = ["charlm", *sys.argv[1:]]
-    main()
+def _attempt(fail_at: int, arguments: list[str]) -> tuple[int, str]:
+    """Exit code and stderr of charlm whose n-th operation fails."""
+    _DISK["fail_at"] = fail_at
+    os.environ["CHARLM_DISK"] = json.dumps(_DISK)
+    with tempfile.TemporaryFile() as stderr:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            os.dup2(stderr.fileno(), 2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            _patch()
+            sys.argv = ["charlm", *arguments]
+            main()
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        stderr.seek(0)
+        return code, stderr.read().decode()
+
+
+def _attempts() -> None:
+    for module in ("charlm.prepare", "pyarrow.parquet"):  # once, not in every fork
+        importlib.import_module(module)
+    plan._MIN_TASK_BYTES = 5_000  # pyright: ignore[reportPrivateUsage] - several tasks in a small dump
+    _DISK["errno"], step = int(sys.argv[1]), int(sys.argv[2])
+    counter = Path(_DISK["counter"])
+    for fail_at in range(1, 100_000, step):
+        counter.unlink(missing_ok=True)
+        code, stderr = _attempt(fail_at, sys.argv[3:])
+        print(json.dumps({"fail_at": fail_at, "code": code, "stderr": stderr}), flush=True)  # noqa: T201
+        sys.stdin.readline()
+        if counter.stat().st_size < fail_at:
+            return
+
+
+if __name__ == "__main__":
+    _attempts()
+elif __name__ == "__mp_main__":  # a worker of it
+    _patch()

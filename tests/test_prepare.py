@@ -256,6 +256,11 @@ def test_a_lone_surrogate_is_named_with_its_document(tmp_path: Path) -> None:
     assert not (tmp_path / "corpus").exists()
 
 
+def test_the_card_names_every_file_and_no_other(tmp_path: Path) -> None:
+    corpus = build_corpus(tmp_path, TINY)
+    assert {*corpus.card["files"], "corpus.json"} == tree(corpus.directory).keys()
+
+
 # ---- long texts, which come in pieces
 
 

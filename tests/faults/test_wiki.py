@@ -50,46 +50,50 @@ def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
     print(f"{done} kills, {reruns} corpora, all equal")  # noqa: T201 - the figure, with -s
 
 
-def on_a_failing_disk(folder: Path, fail_at: int, number: int, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    counter = folder / "counter"
-    counter.unlink(missing_ok=True)
-    disk = {"folder": str(folder / "data"), "counter": str(counter), "fail_at": fail_at, "errno": number}
-    return subprocess.run(
-        [sys.executable, tests.failing_disk.__file__, *arguments],
-        cwd=folder,
-        env={**os.environ, "CHARLM_DISK": json.dumps(disk), "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("every", [25, pytest.param(1, marks=pytest.mark.faults)])
-def test_every_operation_fails_once(commands: Commands, dump: bytes, every: int, number: int, workers: int) -> None:
-    """Exit code 5, or 0 where only tidying up failed; no half corpus; the next attempt goes on to the same bytes."""
-    if every > 1 and (number, workers) not in ((errno.ENOSPC, 2), (errno.EIO, 1)):
-        pytest.skip("all of them with --faults")
-    (commands.folder / NAME).write_bytes(dump)
+@pytest.mark.parametrize(
+    ("number", "workers", "step"),
+    [
+        (errno.EIO, 1, 29),
+        (errno.ENOSPC, 2, 61),
+        *(pytest.param(number, 1, 1, marks=pytest.mark.faults) for number in (errno.ENOSPC, errno.EIO, errno.EROFS)),
+        pytest.param(errno.ENOSPC, 2, 1, marks=pytest.mark.faults),
+    ],
+)
+def test_operations_that_fail(commands: Commands, number: int, workers: int, step: int) -> None:
+    """Exit code 5, or 0 where only tidying up failed; no half corpus; the next attempt gives the same bytes."""
+    folder = commands.folder
+    (folder / NAME).write_bytes(small_dump("xxwiki", 120))
     commands.succeed(*prepare_with(1))
-    data = commands.folder / "data"
-    expected = snapshot(data)
-    failures = 0
-    fail_at = 1 - every
-    counted = 0
-    while counted >= fail_at:
-        fail_at += every
-        shutil.rmtree(data)
-        ended = on_a_failing_disk(commands.folder, fail_at, number, *prepare_with(workers))
-        counted = (commands.folder / "counter").stat().st_size
-        assert ended.returncode in (0, 5), ended
-        if ended.returncode == 5:
-            failures += 1
-            assert_one_error(ended.stderr.splitlines(keepends=True)[-1])
-            assert os.strerror(number) in ended.stderr
-            commands.succeed(*prepare_with(workers))
-        assert snapshot(data) == expected
-    print(f"{failures} of {fail_at} operations ended it")  # noqa: T201
-    assert failures > 100 // every
+    expected = snapshot(folder / "data")
+    failures = operations = 0
+    shutil.rmtree(folder / "data")
+    with subprocess.Popen(
+        [sys.executable, tests.failing_disk.__file__, str(number), str(step), *prepare_with(workers)],
+        cwd=folder,
+        env={
+            **os.environ,
+            "CHARLM_DISK": json.dumps({"folder": str(folder / "data"), "counter": str(folder / "counter")}),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as attempts:
+        assert attempts.stdin is not None
+        assert attempts.stdout is not None
+        for line in attempts.stdout:
+            ended = json.loads(line)
+            operations = ended["fail_at"]
+            assert ended["code"] in (0, 5), ended
+            if ended["code"] == 5:
+                failures += 1
+                assert_one_error(ended["stderr"])
+                assert os.strerror(number) in ended["stderr"]
+                commands.succeed(*prepare_with(workers))
+            assert snapshot(folder / "data") == expected, ended
+            shutil.rmtree(folder / "data")
+            attempts.stdin.write("\n")
+            attempts.stdin.flush()
+    assert attempts.returncode == 0
+    print(f"{failures} failures ended it, of {operations} operations, every {step}")  # noqa: T201
+    assert failures > 100 // step
