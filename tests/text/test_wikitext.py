@@ -20,6 +20,11 @@ EXAMPLES = {
     "[http://a.b label one] [https://c.d] [//e.f g] http://bare.org/x [1] [sic]": (
         "label one g http://bare.org/x [1] [sic]"
     ),
+    "[http://a.b/c [http://d.e f\ng [http://h.i": "[http://a.b/c f g",
+    "a\n\n''See also [[:Category:Born 1864]].''\n\n* [[:Kategorie:X_Y|X]]\nb": "a\n\nb",
+    "see [[:Category:X]] of [[Y]]\n\n[[:fr:Z]]\n\n[[:Category:X]] holds more": (
+        "see Category:X of Y\n\nfr:Z\n\nCategory:X holds more"
+    ),
     "[[a [[b]] c]]": "a b c",
     "a\n[[File:x.png|thumb|left|not closed\nb": "a\n\nb",
     "[[File:x.png|thumb|[http://y z\na\n== H ==\nb]] c": "a\n\n== H ==\n\nb c",

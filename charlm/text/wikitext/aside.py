@@ -42,6 +42,7 @@ _MARK = re.compile("\0([0-9]+|[←-↙]+)\0")
 _TO_ARROWS = str.maketrans("0123456789", "←↑→↓↔↕↖↗↘↙")
 _FROM_ARROWS = str.maketrans("←↑→↓↔↕↖↗↘↙", "0123456789")
 _WORD = re.compile(r"[^\W_]")
+_BREAKS = re.compile(rf"(?: *{BREAK})+")
 _VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:\n+ +[^\s|!][^\n]*)+")
 
 
@@ -118,8 +119,8 @@ class Aside:
         return _VERBATIM.sub(self._verbatim, f"\n{text}") if "\n " in text else text
 
     def _verbatim(self, found: re.Match[str]) -> str:
-        lines = [line[1:].rstrip() for line in found[0][1:].replace(BREAK, "\n ").split("\n")]
-        return self.put("\n".join(lines).rstrip("\n"))
+        lines = [line[1:].rstrip() for line in _BREAKS.sub("\n ", found[0][1:]).split("\n")]
+        return self.put("\n".join(line for line in lines if line))
 
     def restore(self, text: str) -> str:
         """Put back what was put aside; a literal may hold marks of others."""

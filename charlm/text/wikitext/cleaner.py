@@ -15,6 +15,9 @@ from charlm.text.wikitext.templates import Templates
 
 _MARKS = ("\0", BREAK, APART, BLOCK)
 _HATNOTE = re.compile(r"^:+[ \t]*''(?!').*\[\[.*''[.)]?[ \t]*$\n?", re.MULTILINE)
+_OTHER_LIST = re.compile(
+    r"^[^\[\]{}|\n]{0,40}\[\[[ _]*+:[ _]*+([^\[\]{}|:\n]{1,40}):[^\[\]{}\n]*\]\][\s.'’\")]*$\n?", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Cleaner:
         self, language_code: str = "en", namespaces: Mapping[int, str] | None = None, *,
         math: Math = "drop",
     ) -> None:  # fmt: skip
-        self._brackets = Brackets(Templates(language(language_code)), hidden_names(namespaces or {}))
+        self._hidden = hidden_names(namespaces or {})
+        self._brackets = Brackets(Templates(language(language_code)), self._hidden)
         self._math: Math = math
 
     def clean(self, wikitext: str, title: str = "") -> Cleaned:
@@ -49,7 +53,7 @@ class Cleaner:
         for mark in _MARKS:  # ours; no XML holds them
             wikitext = wikitext.replace(mark, "")
         text = aside.take(wikitext)
-        text = _without_hatnotes(text)
+        text = self._without_pointers(_without_hatnotes(text))
         text, too_deep = self._brackets.resolve(text, title)
         text = strip_inline(text)
         text = decode_entities(text)
@@ -58,6 +62,14 @@ class Cleaner:
         text = lay_out(text)
         text = aside.restore(text).strip("\n")
         return Cleaned(text, f"templates and links nested deeper than {MAX_DEPTH}" if too_deep else "")
+
+    def _without_pointers(self, text: str) -> str:
+        """Drop lines that only point to a category or a file: `See also [[:Category:Born 1864]]`."""
+        if "[[:" not in text:
+            return text
+        return _OTHER_LIST.sub(
+            lambda found: "" if found[1].replace("_", " ").strip().casefold() in self._hidden else found[0], text
+        )
 
 
 def _without_hatnotes(text: str) -> str:

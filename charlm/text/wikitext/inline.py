@@ -7,6 +7,9 @@ from charlm.text.wikitext.aside import APART, BREAK
 _EXTERNAL_LINK = re.compile(
     r"\[(?:https?:|ftp:|mailto:|news:|irc:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++([^\[\]\n]*+))?\]", re.IGNORECASE
 )
+_UNCLOSED_LINK = re.compile(
+    r"\[(?:https?:|ftp:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++|(?=$))(?=[^\[\]\n]*$)", re.IGNORECASE | re.MULTILINE
+)
 _SMALL = re.compile(r"<(sup|sub)\b[^<>]*>([-+−\d]{1,6})</\1>", re.IGNORECASE)
 _SUPERSCRIPT = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _SUBSCRIPT = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
@@ -32,6 +35,8 @@ def strip_inline(text: str) -> str:
     """Take away the markup inside lines, and keep what it marks; APART goes, BREAK comes for <br>."""
     if "[" in text:
         text = _EXTERNAL_LINK.sub(_label, text)
+        if "[http" in text:
+            text = _UNCLOSED_LINK.sub("", text)
     if "<" in text:
         text = _SMALL.sub(_small_digits, text)
         text = _TAG.sub(_shown_tag, text)
