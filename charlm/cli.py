@@ -6,26 +6,24 @@ module that prints errors and chooses exit codes.
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from charlm import __version__
+from charlm import __version__, terminal
 from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from charlm.settings import Layer
 
 _STARTED = time.monotonic()
-_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class _ClosedPipeError(Exception):
@@ -90,9 +88,11 @@ def root(
 
 @app.command()
 def prepare(
-    source: Annotated[str | None, typer.Option("--source", metavar="KIND", help="wikipedia, text or sample.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="KIND", help="wikipedia, hub, text, enwik8, text8, mix or sample.")
+    ] = None,
     language: Annotated[
-        str | None, typer.Option("--language", metavar="CODE", help="Wikipedia's language code, such as ru.")
+        str | None, typer.Option("--language", metavar="CODE", help="Wikipedia's language, such as ru.")
     ] = None,
     wiki: Annotated[
         str | None, typer.Option("--wiki", metavar="NAME", help="A wiki by its database name, such as ruwikisource.")
@@ -102,7 +102,14 @@ def prepare(
     ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="PATH", help="A local dump, text file or folder (repeatable)."),
+        typer.Option("--input", metavar="PATH_OR_URL", help="A dump, a text file, a folder, or - (repeatable)."),
+    ] = None,
+    max_characters: Annotated[
+        int | None,
+        typer.Option("--max-characters", metavar="N", help="At most so much text; of a dump, only that is downloaded."),
+    ] = None,
+    errors: Annotated[
+        str | None, typer.Option("--errors", metavar="HOW", help="Bytes that are no text: strict, or replace (U+FFFD).")
     ] = None,
     vocab: Annotated[str | None, typer.Option("--vocab", metavar="KIND", help="char or byte.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="data/NAME if left out.")] = None,
@@ -115,6 +122,16 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one a core if left out.")
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", metavar="ADDRESS", help="The scheduler of a dask cluster that does the work."),
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the server for the newest dump again; fetch what has changed.")
+    ] = False,
+    discard_dump: Annotated[
+        bool, typer.Option("--discard-dump", help="Delete what was downloaded once the corpus is there.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a download of more than 1 GB.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -124,6 +141,7 @@ def prepare(
     from charlm.acquire import announce, fetch, open_source
     from charlm.data.corpus import open_corpus
     from charlm.experiment import load_experiment, read_layers
+    from charlm.inspection import summarize
     from charlm.prepare import default_workers, find_prepared
     from charlm.prepare import prepare as prepare_corpus
     from charlm.progress import downloading, preparing
@@ -135,51 +153,56 @@ def prepare(
             "--wiki": ("corpus.source.wiki", wiki),
             "--date": ("corpus.source.date", date),
             "--input": ("corpus.source.input", tuple(inputs) if inputs else None),
+            "--max-characters": ("corpus.source.max_characters", max_characters),
+            "--errors": ("corpus.source.errors", errors),
             "--vocab": ("corpus.vocab.type", vocab),
         }
     )
     asked = load_experiment(read_layers(config, flags, settings or ())).corpus
     target = out or workspace.DATA / asked.name
-    corpus = None if overwrite else find_prepared(asked, target)
+    like = open_corpus(workspace.find_data(split_like)) if split_like else None
+    text_source = open_source(asked, target)
+    corpus = None if overwrite else find_prepared(asked, target, text_source, like)
     if corpus is not None:
-        _note(f"{target} is prepared already")
+        terminal.note(f"{target} is prepared already")
     elif dry_run:
-        text_source = open_source(asked, target)
         plan = text_source.download_plan()
         if as_json:
-            _print_json({"data": str(target), "download_bytes": plan.bytes if plan else 0})
+            terminal.print_json({"data": str(target), "download_bytes": plan.bytes if plan else 0})
         else:
-            _note(announce(plan, target) if plan else f"nothing to download; the corpus would go to {target}")
+            terminal.note(announce(plan, target) if plan else f"nothing to download; the corpus would go to {target}")
         return
     else:
-        text_source = open_source(asked, target)
-        fetch(text_source, asked, target, note=_note, confirm=lambda: yes or _confirm(), show=downloading)
-        with preparing() as on_progress:
+        with contextlib.ExitStack() as stack:
+            crew = None
+            if dask:
+                from charlm.data.cluster import connect
+
+                crew = stack.enter_context(connect(dask))
+                text_source.distribute()
+            if refresh:
+                text_source.refresh()
+            confirm = (lambda: True) if yes else terminal.confirm
+            fetch(text_source, asked, target, note=terminal.note, confirm=confirm, show=downloading)
+            on_progress = stack.enter_context(preparing())
             corpus = prepare_corpus(
                 asked,
                 text_source,
                 target,
-                like=open_corpus(workspace.find_data(split_like)) if split_like else None,
+                like=like,
                 workers=workers or default_workers(),
+                crew=crew,
                 overwrite=overwrite,
                 on_progress=on_progress,
             )
+        if discard_dump:
+            text_source.discard()
     if not dry_run:
         _remember(workspace.DATA, target)
     if as_json:
-        _print_json({"data": str(target), **corpus.card})
-        return
-    how, num_documents = corpus.card["split"], corpus.card["documents"]["kept"]
-    print(
-        f"{target}: {num_documents:,} {'document' if num_documents == 1 else 'documents'}, split {how['shares']} by"
-        f" {'position in the text' if how['method'] == 'position' else 'document'},"
-        f" vocabulary of {corpus.vocab.size:,} ids"
-    )
-    for name, counts in corpus.card["splits"].items():
-        documents = "" if how["method"] == "position" else f" {counts['documents']:>9,} documents"
-        print(f"  {name:<6}{documents} {counts['characters']:>14,} characters")
-    for reason, count in corpus.card["documents"]["dropped"].items():
-        print(f"  dropped {count:>8,} pages: {reason}")
+        terminal.print_json({"data": str(target), **corpus.card})
+    else:
+        print(f"{target}: " + "\n".join(summarize(corpus)))
 
 
 @app.command()
@@ -207,19 +230,19 @@ def train(
     if dry_run:
         description = describe(plan)
         if as_json:
-            _print_json(description)
+            terminal.print_json(description)
         else:
-            _print_table(description)
+            terminal.print_table(description)
         return
     result = run_training(plan, resume=resume == "auto", overwrite=overwrite, quiet=as_json, started=_STARTED)
     if as_json:
-        _print_json(result)
+        terminal.print_json(result)
     elif result["already_finished"]:
         print(f"{result['run']} is finished: a longer budget (--set training.max_epochs=...) would go on")
     else:
         print(
             f"{result['run']}: {result['steps']:,} steps, {result['epochs']:.2f} epochs, {result['seconds']:.0f} s;"
-            f" best validation {_figure(result['best_bits_per_character'])} bits per character"
+            f" best validation {terminal.figure(result['best_bits_per_character'])} bits per character"
         )
 
 
@@ -250,9 +273,9 @@ def evaluate(
     with evaluating(quiet=as_json) as on_progress:
         result = evaluate_run(run, checkpoint, data, split, streams, precision, device, on_progress)
     if as_json:
-        _print_json(result)
+        terminal.print_json(result)
     else:
-        _print_table(result)
+        terminal.print_table(result)
 
 
 @app.command()
@@ -282,11 +305,11 @@ def sample(
     pieces = sample_run(run, checkpoint, prompt, length, chosen, seed, device)
     if as_json:
         arguments = {"prompt": prompt, "temperature": temperature, "seed": seed}
-        _print_json({**arguments, "text": "".join(pieces)})
+        terminal.print_json({**arguments, "text": "".join(pieces)})
         return
-    _write(prompt)
+    terminal.write(prompt)
     for piece in pieces:
-        _write(piece)
+        terminal.write(piece)
     sys.stdout.write("\n")
 
 
@@ -300,9 +323,9 @@ def inspect(
 
     found = inspect_path(path)
     if as_json:
-        _print_json(found)
+        terminal.print_json(found)
     else:
-        _print_table(_flat(found))
+        terminal.print_table(found)
 
 
 @app.command()
@@ -313,7 +336,7 @@ def demo(settings: SetOption = None, as_json: JsonOption = False) -> None:
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         result = run_demo(settings or (), _STARTED, print)
     if as_json:
-        _print_json(result)
+        terminal.print_json(result)
 
 
 def main() -> None:
@@ -372,7 +395,7 @@ def _fail(what: str, cure: str, code: int, debug: bool) -> None:
     if debug:
         traceback.print_exc()
     with contextlib.suppress(OSError):
-        print(_printable("charlm: error: " + " ".join(f"{what}; {cure}".split())), file=sys.stderr)
+        print(terminal.printable("charlm: error: " + " ".join(f"{what}; {cure}".split())), file=sys.stderr)
     sys.exit(code)
 
 
@@ -393,59 +416,4 @@ def _remember(root_directory: Path, directory: Path) -> None:
     try:
         remember(root_directory, directory)
     except CharlmError as error:
-        _note(f"{directory} is not the default of later commands: {error.what}")
-
-
-def _confirm() -> bool:
-    """Ask a terminal; where there is none, nobody minds."""
-    return not sys.stdin.isatty() or typer.confirm("go on?", err=True)
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _write(text: str) -> None:
-    """Text as it is into a pipe; on a terminal, control characters (which could command it) are escaped."""
-    if sys.stdout.isatty():
-        text = _printable(text)
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _printable(text: str) -> str:
-    """What could command a terminal, or turn its text around, as escapes; line feeds and tabs stay."""
-    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    from charlm.storage import to_json
-
-    print(to_json(content, indent=None))
-
-
-def _print_table(content: dict[str, Any]) -> None:
-    width = max(map(len, content))
-    for name, value in content.items():
-        print(f"{name.replace('_', ' '):<{width}}  {_figure(value)}")
-
-
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, their names joined by spaces; lists as texts; what is empty left out."""
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flat(cast("dict[str, Any]", value), f"{prefix}{name} ")
-        elif isinstance(value, list):
-            flat |= {f"{prefix}{name}": "; ".join(map(str, cast("list[Any]", value)))} if value else {}
-        elif value not in (None, ""):
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def _figure(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() else f"{value:,.4f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        terminal.note(f"{directory} is not the default of later commands: {error.what}")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage, workspace
-from charlm.data.corpus import CORPUS_FILE, open_corpus
+from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.errors import UsageError
 
 
@@ -25,6 +25,20 @@ def inspect_path(given: str) -> dict[str, Any]:
     if (path / CORPUS_FILE).is_file():
         return {"kind": "corpus", "path": str(path), **_card(path)}
     return {"kind": "checkpoint", "path": str(path), **_checkpoint(path)}
+
+
+def summarize(corpus: Corpus) -> list[str]:
+    """What `charlm prepare` says in the end: what became of the pages, and how much text each split has."""
+    how, num_documents = corpus.card["split"], corpus.card["documents"]["kept"]
+    by = {"hash": "document", "position": "position in the text", "bytes": "position in bytes"}[how["method"]]
+    documents = f"{num_documents:,} {'document' if num_documents == 1 else 'documents'}"
+    lines = [f"{documents}, split {how['shares']} by {by}, vocabulary of {corpus.vocab.size:,} ids"]
+    for name, counts in corpus.card["splits"].items():
+        documents = f" {counts['documents']:>9,} documents" if how["method"] == "hash" else ""
+        lines.append(f"  {name:<6}{documents} {counts['characters']:>14,} characters")
+    for reason, count in corpus.card["documents"]["dropped"].items():
+        lines.append(f"  dropped {count:>8,} pages: {reason}")
+    return lines
 
 
 def _card(directory: Path) -> dict[str, Any]:

@@ -6,29 +6,26 @@
 
 All of it happens in a hidden folder beside the final one, which appears by one rename: a corpus exists whole or not at
 all, and equal inputs give equal bytes (no times, no paths of this machine), whatever the number of workers. A killed
-attempt is gone on with: finished shards stay. Memory is bounded by a shard, and by 16 bytes a document.
+attempt is gone on with: finished shards stay. Memory is bounded by a shard, and by some 50 bytes a document.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from charlm import __version__, storage
 from charlm.data.corpus import CORPUS_FILE, FORMAT_VERSION, Corpus, describe_file, fingerprint, open_corpus
-from charlm.data.documents import DocumentWriter, read_columns, read_parts, read_rows
+from charlm.data.documents import DocumentWriter, read_parts, read_rows
 from charlm.data.settings import CorpusSettings
 from charlm.data.staging import Crew, Shape, Shard, stage
 from charlm.data.store import count_words, write_stream
+from charlm.data.survey import Survey, survey
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
-from charlm.text.document import Census, Document, Source
-from charlm.text.split import CANDIDATES, Cuts, Part, Router, Tally, default_spec, parse_shares
+from charlm.text.document import Document, Source
+from charlm.text.split import CANDIDATES, Cuts, Part, Router, default_spec, parse_shares
 from charlm.vocab.base import CodePointCounts, Vocab
 
 OnProgress = Callable[[str, int], None]
@@ -41,26 +38,34 @@ _STAGED = "staged"
 _KEPT_OF_A_KILLED_ATTEMPT = (".lock", RESOLVED_FILE, _STAGED)
 _NUM_FREQUENT = 20
 _IN_BYTES = "90/5/5"  # the published split of enwik8 and text8, in millions of bytes
-_STUB_COPIES = 5  # texts that differ only in names and numbers, from which on they count as near-identical
 
 
 def silent(stage: str, characters: int) -> None:
     """An OnProgress that shows nothing."""
 
 
-def find_prepared(settings: CorpusSettings, out: Path) -> Corpus | None:
-    """The corpus already in `out`, if these settings made it; None where there is none.
+def find_prepared(
+    settings: CorpusSettings, out: Path, source: Source | None = None, like: Corpus | None = None
+) -> Corpus | None:
+    """The corpus already in `out`, if these settings made it of this input; None where there is none.
 
     Raises:
-        SettingsError: it was made with other settings.
+        SettingsError: it was made with other settings, is split like another corpus, or the input has changed since.
     """
     if not (out / CORPUS_FILE).is_file():
         return None
     corpus = open_corpus(out)
     changed = differences(corpus.card["settings"], settings.recorded())
+    if corpus.card["split"].get("like") != (like.fingerprint if like else None):
+        changed.append("--split-like")
     if changed:
         raise SettingsError(
             f"{out} was prepared with other settings ({'; '.join(changed)})", "choose another --out, or add --overwrite"
+        )
+    content = source.fingerprint() if source else None
+    if content is not None and content != corpus.card["origin"].get("fingerprint"):
+        raise SettingsError(
+            f"the input has changed since {out} was prepared", "add --overwrite, or choose another --out"
         )
     return corpus
 
@@ -97,20 +102,7 @@ def prepare(
             if leftover.name not in _KEPT_OF_A_KILLED_ATTEMPT:
                 storage.remove_tree(leftover)
         staged = _stage(source, settings, work / _STAGED, workers, crew, on_progress)
-        if like is not None:
-            shares = parse_shares(like.card["split"]["shares"])
-            split_card = {"method": like.card["split"]["method"], "like": like.fingerprint}
-            router = Router(shares, "hash", staged.characters, _cuts_of(like), staged.long)
-        elif source.split_method == "bytes":
-            shares, split_card = (
-                parse_shares(_IN_BYTES if settings.split == "auto" else settings.split),
-                {"method": "bytes"},
-            )
-            router = Router(shares, "bytes", staged.bytes)
-        else:
-            tally = staged.tallies[default_spec(staged.bytes) if settings.split == "auto" else settings.split]
-            shares, split_card = tally.shares, {"method": tally.method}
-            router = Router(shares, tally.method, staged.characters)
+        shares, split_card, router = _plan_split(settings, source, staged, like)
         splits, frequencies = _split(staged, work, router, list(shares), on_progress)
         vocab = settings.vocab.learn(_texts(work, "train", "vocabulary", on_progress))
         vocab.save(work)
@@ -146,33 +138,6 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@dataclass
-class _Staged:
-    """All documents on disk, in the source's order, and what one pass over their columns has shown."""
-
-    shards: list[Shard]
-    kept: list[npt.NDArray[np.bool_]]
-    """Per shard: which documents are not duplicates of earlier ones."""
-    census: Census
-    tallies: dict[str, Tally]
-    near_identical: int
-    documents: int = 0
-    characters: int = 0
-    bytes: int = 0
-    long: dict[str, int] = field(default_factory=dict[str, int])
-    """Characters of the documents that come in pieces."""
-
-    def describe(self) -> dict[str, Any]:
-        """For corpus.json: pages = kept + the sum of what was dropped, by reason."""
-        description: dict[str, Any] = {
-            "pages": self.census.pages,
-            "kept": self.documents,
-            "dropped": dict(sorted(self.census.dropped.items())),
-            "near_identical": self.near_identical,
-        }
-        return description | ({"notes": self.census.notes} if self.census.notes else {})
-
-
 def _stage(
     source: Source,
     settings: CorpusSettings,
@@ -180,62 +145,41 @@ def _stage(
     workers: int,
     crew: Crew | None,
     on_progress: OnProgress,
-) -> _Staged:
+) -> Survey:
     shape = Shape(settings.normalize, settings.min_characters)
     shards: list[Shard] = []
-    census = Census()
     characters = 0
     for shard in stage(source, directory, shape, workers, crew):
         shards.append(shard)
-        census.add(shard.census)
         characters += shard.characters
         on_progress("documents", characters)
     wanted = {shard.path.name for shard in shards} | {shard.path.with_suffix(".json").name for shard in shards}
     for path in directory.iterdir():
         if path.name not in wanted:
             storage.remove_tree(path)  # of another dump, or of other settings
-    columns = [read_columns(shard.path, ["digest", "skeleton", "ends"]) for shard in shards]
-    ends = [column["ends"].to_numpy() for column in columns]
-    kept = _first_of_each([column["digest"].to_numpy() for column in columns], ends)
-    duplicates = sum(int((~mask & last).sum()) for mask, last in zip(kept, ends, strict=True))
-    census.dropped.update({"duplicate": duplicates} if duplicates else {})
-    skeletons = np.concatenate(
-        [column["skeleton"].to_numpy()[mask] for column, mask in zip(columns, kept, strict=True)]
-    )
-    _, copies = np.unique(skeletons[skeletons != 0], return_counts=True)
-    specs = CANDIDATES if settings.split == "auto" else (settings.split,)
-    near_identical = int(copies[copies >= _STUB_COPIES].sum())
-    staged = _Staged(shards, kept, census, {spec: Tally.of(spec) for spec in specs}, near_identical)
-    for shard, mask in zip(shards, kept, strict=True):
-        sizes = read_columns(shard.path, ["id", "characters", "bytes", "ends"]).to_pydict()
-        for identifier, length, num_bytes, last, keep in zip(*sizes.values(), mask, strict=True):
-            if keep:
-                staged.documents += last
-                staged.characters += length
-                staged.bytes += num_bytes
-                if not last or identifier in staged.long:
-                    staged.long[identifier] = staged.long.get(identifier, 0) + length
-                for tally in staged.tallies.values():
-                    tally.add(identifier, length, ends=last)
-    if not staged.characters:
-        raise DataError(f"no text in {census.pages:,} pages", "check the input; `charlm prepare` needs some text")
-    return staged
+    found = survey(shards, CANDIDATES if settings.split == "auto" else (settings.split,), source.shares)
+    if not found.characters:
+        raise DataError(f"no text in {found.census.pages:,} pages", "check the input; `charlm prepare` needs some text")
+    return found
 
 
-def _first_of_each(
-    digests: list[npt.NDArray[np.int64]], ends: list[npt.NDArray[np.bool_]]
-) -> list[npt.NDArray[np.bool_]]:
-    """Per shard, a mask of the rows of documents whose text did not stand before."""
-    last = np.concatenate(ends)
-    whole = np.concatenate(digests)[last]
-    first = np.zeros(len(whole), dtype=np.bool_)
-    first[np.unique(whole, return_index=True)[1]] = True
-    document_of_row = np.cumsum(last) - last
-    return np.split(first[document_of_row], np.cumsum([len(digest) for digest in digests])[:-1])
+def _plan_split(
+    settings: CorpusSettings, source: Source, staged: Survey, like: Corpus | None
+) -> tuple[dict[str, int], dict[str, str], Router]:
+    """The shares, what corpus.json says of the method, and what sends each document to its split."""
+    if like is not None:
+        shares = parse_shares(like.card["split"]["shares"])
+        card = {"method": like.card["split"]["method"], "like": like.fingerprint}
+        return shares, card, Router(shares, "hash", staged.characters, _cuts_of(like), staged.long)
+    if source.split_method == "bytes":
+        shares = parse_shares(_IN_BYTES if settings.split == "auto" else settings.split)
+        return shares, {"method": "bytes"}, Router(shares, "bytes", staged.bytes)
+    tally = staged.tallies[default_spec(staged.bytes) if settings.split == "auto" else settings.split]
+    return tally.shares, {"method": tally.method}, Router(tally.shares, tally.method, staged.characters)
 
 
 def _split(
-    staged: _Staged, work: Path, router: Router, names: list[str], on_progress: OnProgress
+    staged: Survey, work: Path, router: Router, names: list[str], on_progress: OnProgress
 ) -> tuple[dict[str, dict[str, int]], CodePointCounts]:
     """The staged documents to their splits; what each holds, and how often each code point stands in all of them."""
     counts: dict[str, dict[str, int]] = {
@@ -274,7 +218,7 @@ def _cuts_of(corpus: Corpus) -> Cuts:
     return cuts
 
 
-def _kept_rows(staged: _Staged) -> Iterator[dict[str, Any]]:
+def _kept_rows(staged: Survey) -> Iterator[dict[str, Any]]:
     for shard, mask in zip(staged.shards, staged.kept, strict=True):
         for row, keep in zip(read_rows(shard.path), mask, strict=True):
             if keep:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Generator
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 
 @contextlib.contextmanager
@@ -40,16 +41,24 @@ def evaluating(*, quiet: bool) -> Generator[Callable[[int, int], None], None, No
 
 
 @contextlib.contextmanager
-def downloading(total: int) -> Generator[Callable[[int], None], None, None]:
-    """A bar of bytes, with the time left."""
-    with tqdm(
-        total=total or None, unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, desc="downloading"
-    ) as bar:
-        done = 0
+def downloading(missing: int) -> Generator[Callable[[int], None], None, None]:
+    """A bar of bytes with speed and time left, for `missing` bytes (0: nobody knows) still to come.
+
+    The first call of what it gives says how much is there already: the bar begins there. Waits are told above the bar.
+    """
+    with (
+        tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, desc="downloading") as bar,
+        logging_redirect_tqdm(),
+    ):
+        begun = False
 
         def show(num_bytes: int) -> None:
-            nonlocal done
-            bar.update(num_bytes - done)
-            done = num_bytes
+            nonlocal begun
+            if not begun:
+                begun = True
+                bar.total = num_bytes + missing if missing else None
+                bar.initial = bar.last_print_n = bar.n = num_bytes
+                bar.refresh()
+            bar.update(num_bytes - bar.n)
 
         yield show

@@ -1,6 +1,8 @@
 """Before a corpus is read: resolved once, said, asked, downloaded."""
 
 import contextlib
+import io
+import re
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from charlm import acquire
 from charlm.data.settings import CorpusSettings
 from charlm.errors import NetworkError, StorageError, UsageError
 from charlm.prepare import find_prepared, prepare, working_directory
+from charlm.progress import downloading
+from charlm.text.patience import Patience
 from charlm.text.settings import WikipediaSettings
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
@@ -93,3 +97,54 @@ def test_an_unknown_wiki_is_a_network_error_with_a_cure(server: FaultServer, tmp
     settings = CorpusSettings(source=WikipediaSettings(language="qq", mirrors=()))
     with pytest.raises(NetworkError, match=r"qqwiki; .*corpus\.source\.language"):
         acquire.open_source(settings, tmp_path / "out").download_plan()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_shows_speed_and_time_left_and_begins_where_the_last_time_ended(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = small_dump("xxwiki", 1500)
+    size = len(dump)
+    serve_wiki(server, "xxwiki", dump, OLD)
+    out = tmp_path / "xxwiki"
+    source = acquire.open_source(SETTINGS, out)
+    plan = source.download_plan()
+    assert plan is not None
+    present = size // 2
+    half = plan.directory / f"xxwiki-{OLD}-pages-articles-multistream.xml.bz2.part"
+    half.write_bytes(dump[:present])
+    server.pace = size  # bytes a second: half a second for what is left
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    acquire.fetch(source, SETTINGS, out, note=lambda _: None, confirm=lambda: True, show=downloading)
+    assert server.sent_twice(f"/xxwiki/{OLD}/{half.name.removesuffix('.part')}") == 0
+    shown = [line for line in terminal.getvalue().split("\r") if "%" in line]
+    percents = [int(line.partition("%")[0].rpartition(" ")[2]) for line in shown]
+    assert percents[0] == 50
+    assert percents == sorted(percents)
+    assert 90 <= percents[-1] <= 100
+    num_bytes, _, times = shown[-1].partition("[")
+    assert f"/{size / 1e3:.3g}" in num_bytes
+    assert re.search(r"<00:00, .*B/s", times)
+
+
+def test_waits_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with downloading(100) as show:
+        show(0)
+        show(10)
+        Patience().notify("nobody answers")
+        show(100)
+    assert "nobody answers\n" in [line.lstrip() for line in re.split(r"\r|(?<=\n)", terminal.getvalue())]
+
+
+def test_without_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with downloading(100) as show:
+        show(0)
+        show(100)
+    assert capsys.readouterr().err == ""

@@ -43,7 +43,7 @@ class CorpusSettings(Settings):
         return portable(self.model_dump(mode="json", exclude_none=True))
 
 
-_TRANSPORT = ("mirrors", "contact")
+_TRANSPORT = ("mirrors", "contact", "url")
 
 
 def portable(corpus: dict[str, Any]) -> dict[str, Any]:
@@ -52,10 +52,14 @@ def portable(corpus: dict[str, Any]) -> dict[str, Any]:
     Equal files give equal corpora wherever they lie and whoever fetched them.
     """
     source = corpus.get("source")
-    if not isinstance(source, dict):
-        return corpus
-    kept = {key: value for key, value in cast("dict[str, Any]", source).items() if key not in _TRANSPORT}
+    return {**corpus, "source": _portable(cast("dict[str, Any]", source))} if isinstance(source, dict) else corpus
+
+
+def _portable(source: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in source.items() if key not in _TRANSPORT}
     if kept.get("input"):
         paths = map(os.path.abspath, cast("Iterable[str]", kept["input"]))
         kept["input"] = [PurePath(path).name for path in paths]
-    return {**corpus, "source": kept}
+    if isinstance(kept.get("sources"), list | tuple):
+        kept["sources"] = [_portable(each) for each in cast("Iterable[dict[str, Any]]", kept["sources"])]
+    return kept

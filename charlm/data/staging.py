@@ -16,13 +16,13 @@ import threading
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
@@ -126,8 +126,24 @@ class Shard:
     characters: int
 
 
-def stage(source: Source, directory: Path, shape: Shape, workers: int) -> Iterator[Shard]:
+class Crew(Protocol):
+    """Who makes shards beside this process: other processes of this machine, or a cluster (`charlm.data.cluster`)."""
+
+    @property
+    def size(self) -> int:
+        """How many shards are made at a time."""
+        ...
+
+    def start(self, directory: Path, number: int, task: Task, shape: Shape) -> Callable[[], Shard]:
+        """Have the shard of a task made in `directory`. What comes back waits for it, and raises what went wrong."""
+        ...
+
+
+def stage(source: Source, directory: Path, shape: Shape, workers: int, crew: Crew | None = None) -> Iterator[Shard]:
     """The shards of every task, in order; what is done already is not done again.
+
+    Args:
+        workers: processes of this machine, unless there is a `crew`.
 
     Raises:
         DataError: the source is damaged.
@@ -136,32 +152,52 @@ def stage(source: Source, directory: Path, shape: Shape, workers: int) -> Iterat
     """
     storage.make_directory(directory)
     tasks = source.tasks() or iter([WholeTask(source)])
-    if workers <= 1:
+    if crew is None and workers <= 1:
         for number, task in enumerate(tasks):
             yield find(directory, number, task, shape) or make(directory, number, task, shape)
     else:
-        yield from _in_processes(tasks, directory, shape, workers)
+        with contextlib.nullcontext(crew) if crew else _processes(workers) as crew:
+            yield from _together(crew, tasks, directory, shape)
 
 
-def _in_processes(tasks: Iterator[Task], directory: Path, shape: Shape, workers: int) -> Iterator[Shard]:
-    waiting: deque[Shard | Future[Shard]] = deque()
-    with _pool(workers) as pool:
-        for number, task in enumerate(tasks):
-            done = find(directory, number, task, shape)
-            if done is None and isinstance(task, WholeTask):
-                done = make(directory, number, task, shape)
-            waiting.append(done or pool.submit(make, directory, number, task, shape))
-            while len(waiting) >= _IN_FLIGHT * workers:
-                yield _result(waiting.popleft())
-        while waiting:
-            yield _result(waiting.popleft())
+def _together(crew: Crew, tasks: Iterator[Task], directory: Path, shape: Shape) -> Iterator[Shard]:
+    waiting: deque[Shard | Callable[[], Shard]] = deque()
+
+    def first() -> Shard:
+        shard = waiting.popleft()
+        return shard if isinstance(shard, Shard) else shard()
+
+    for number, task in enumerate(tasks):
+        done = find(directory, number, task, shape)
+        if done is None and isinstance(task, WholeTask):
+            done = make(directory, number, task, shape)
+        waiting.append(done or crew.start(directory, number, task, shape))
+        while len(waiting) >= _IN_FLIGHT * crew.size:
+            yield first()
+    while waiting:
+        yield first()
 
 
-def _result(shard: "Shard | Future[Shard]") -> Shard:
-    if isinstance(shard, Shard):
-        return shard
+@dataclass(frozen=True, slots=True)
+class _Processes:
+    pool: ProcessPoolExecutor
+    size: int
+
+    def start(self, directory: Path, number: int, task: Task, shape: Shape) -> Callable[[], Shard]:
+        with _deaths():
+            future = self.pool.submit(make, directory, number, task, shape)
+
+        def wait() -> Shard:
+            with _deaths():
+                return future.result()
+
+        return wait
+
+
+@contextlib.contextmanager
+def _deaths() -> Generator[None, None, None]:
     try:
-        return shard.result()
+        yield
     except BrokenProcessPool as error:
         raise OutOfMemoryError(
             "a worker process was killed, most likely for want of memory", "give fewer --workers, or more memory"
@@ -169,19 +205,20 @@ def _result(shard: "Shard | Future[Shard]") -> Shard:
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Generator[ProcessPoolExecutor, None, None]:
+def _processes(workers: int) -> Generator[_Processes, None, None]:
     """Spawned, not forked: a worker starts clean, with no thread and no lock of ours. What waits is cancelled."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
+    )
     try:
-        yield pool
+        yield _Processes(pool, workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent (the terminal sends it to all), and end when the parent was killed."""
+def _start_worker(parent: int) -> None:
+    """Leave Ctrl-C to the parent (the terminal sends it to all), and end when the parent was (or has been) killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

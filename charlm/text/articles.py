@@ -10,7 +10,7 @@ import functools
 import hashlib
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -22,6 +22,7 @@ from charlm.text.dump import Page
 from charlm.text.dump_counts import excerpt_note
 from charlm.text.plan import DumpPlan, read_range
 from charlm.text.siteinfo import SiteInfo
+from charlm.text.sparse import SparseFile
 from charlm.text.streams import Range
 from charlm.text.wikitext import Cleaner
 from charlm.text.wikitext.aside import Math
@@ -40,10 +41,17 @@ class RangeTask:
     plan: DumpPlan
     range: Range
     math: Math
+    below: int | None = None
+    """Only articles whose `page_order` by `seed` is less: of a subset's last piece as many as there is room for."""
+    seed: int = 0
 
     def documents(self, census: Census) -> Iterator[Document]:
+        if isinstance(self.plan.path, SparseFile):
+            self.plan.path.fetch(self.range.start, self.range.end)
         pages = read_range(self.plan, self.range)
-        yield from articles(pages, self.plan.siteinfo, self.math, census)
+        below = self.below
+        wanted = None if below is None else lambda page: page_order(self.seed, page) < below
+        yield from articles(pages, self.plan.siteinfo, self.math, census, wanted)
         if pages.excerpt:
             census.notes.append(excerpt_note(self.plan.path))
 
@@ -64,9 +72,19 @@ class PagesTask:
             census.notes.append(self.note)
 
 
+def task_key(digest: str, math: Math) -> str:
+    """What the documents of a file, whose hash is `digest`, depend on."""
+    return f"{digest} {code_version()} math {math}"
+
+
+def page_order(seed: int, page: str) -> int:
+    """A number of 64 bits for a page, by its id: its place in an order by chance that is the same everywhere."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {page}".encode(), digest_size=8).digest(), "big")
+
+
 def tasks_of(dump: DumpPlan, digest: str, math: Math = "drop") -> Iterator[Task]:
     """The pieces of one dump file, whose hash is `digest`."""
-    key = f"{digest} {_code_version()} math {math}"
+    key = task_key(digest, math)
     if len(dump.tasks) > 1:
         for piece in dump.tasks:
             yield RangeTask(f"{key} bytes {piece.start} to {piece.end}", dump, piece, math)
@@ -86,12 +104,18 @@ def tasks_of(dump: DumpPlan, digest: str, math: Math = "drop") -> Iterator[Task]
     yield PagesTask(f"{key} pages from {first} on", dump.siteinfo, tuple(waiting), math, note)
 
 
-def articles(pages: Iterable[Page], site: SiteInfo, math: Math, census: Census) -> Iterator[Document]:
-    """The documents among some pages; every page is counted."""
+def articles(
+    pages: Iterable[Page],
+    site: SiteInfo,
+    math: Math,
+    census: Census,
+    wanted: Callable[[str], bool] | None = None,
+) -> Iterator[Document]:
+    """The documents among some pages; every page is counted. Articles whose id is not `wanted` are not cleaned."""
     cleaner = Cleaner(site.language, site.namespaces, math=math)
     for page in pages:
         census.pages += 1
-        reason = _unfit(page)
+        reason = _unfit(page) or ("max_characters" if wanted and not wanted(page.id) else "")
         if reason:
             census.dropped[reason] += 1
             continue
@@ -146,7 +170,7 @@ def _watched(page: Page) -> Generator[None, None, None]:
 
 
 @functools.cache
-def _code_version() -> str:
+def code_version() -> str:
     """A hash of this package's code and tables: a piece made by others is made again."""
     digest = hashlib.sha256()
     for path in sorted((*Path(__file__).parent.rglob("*.py"), *Path(__file__).parent.rglob("*.toml"))):

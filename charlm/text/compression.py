@@ -10,11 +10,13 @@ The decompressors work outside the GIL.
 
 import bz2
 import lzma
+import os
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Literal, NamedTuple, Protocol
 
 from charlm.errors import DataError, UsageError
 from charlm.storage import storage_errors
@@ -27,6 +29,14 @@ _BYTE_ORDER_MARKS_AND_BLANKS = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
 
 CURE = "the file is damaged; get it anew"
 BZ2, XML = "bz2", "xml"
+
+
+class Readable(Protocol):
+    """A file: a Path, or one that lies on a server (`charlm.text.sparse`). Its str() names it in errors."""
+
+    @property
+    def name(self) -> str: ...
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]: ...
 
 
 class Piece(NamedTuple):
@@ -81,14 +91,14 @@ _CODECS = {
 }
 
 
-def detect_format(path: Path) -> str:
+def detect_format(path: Readable) -> str:
     """`bz2`, `xz`, `gz` or `xml`, by the first bytes; names do not matter.
 
     Raises:
         UsageError: there is no such file.
         DataError: it is none of them.
     """
-    with _open(path) as file:
+    with open_to_read(path) as file, read_errors(path):
         magic = file.read(16)
     for name, codec in _CODECS.items():
         if magic.startswith(codec.magic):
@@ -99,14 +109,14 @@ def detect_format(path: Path) -> str:
     raise DataError(f"{path} {what}", "give a .xml.bz2, .xml.xz, .xml.gz or .xml file (unpack .7z and others first)")
 
 
-def read_pieces(path: Path, format_name: str, start: int = 0, end: int | None = None) -> Iterator[Piece]:
+def read_pieces(path: Readable, format_name: str, start: int = 0, end: int | None = None) -> Iterator[Piece]:
     """All XML of the file; or of the whole streams from byte `start` to byte `end` of it.
 
     Raises:
         DataError: corrupt, truncated, trailing junk, or no stream ends at `end`; with the offset in the file.
         StorageError: the file cannot be read.
     """
-    with _open(path) as file, storage_errors(path, "read"):
+    with open_to_read(path) as file, read_errors(path):
         file.seek(start)
         if format_name in _CODECS:
             yield from _inflate(path, file, format_name, start, end)
@@ -117,15 +127,27 @@ def read_pieces(path: Path, format_name: str, start: int = 0, end: int | None = 
             yield Piece(xml, offset)
 
 
-def _open(path: Path) -> IO[bytes]:
-    with storage_errors(path, "read"):
+def read_errors(path: Readable) -> AbstractContextManager[None]:
+    """What the disk does becomes a StorageError; what a server does is a NetworkError already."""
+    return storage_errors(path, "read") if isinstance(path, Path) else nullcontext()
+
+
+def open_to_read(path: Readable) -> IO[bytes]:
+    """Raises UsageError where there is no such file."""
+    with read_errors(path):
         try:
-            return open(path, "rb")
+            return path.open("rb")
         except FileNotFoundError as error:
             raise UsageError(f"there is no file {path}", "check the path") from error
 
 
-def _inflate(path: Path, file: IO[bytes], name: str, start: int, end: int | None) -> Iterator[Piece]:
+def size_of(path: Readable) -> int:
+    """Bytes of the file."""
+    with open_to_read(path) as file:
+        return file.seek(0, os.SEEK_END)
+
+
+def _inflate(path: Readable, file: IO[bytes], name: str, start: int, end: int | None) -> Iterator[Piece]:
     codec = _CODECS[name]
     decompressor = codec.open()
     fed = start  # offset of what follows the decompressor's input; `start` becomes that of its stream

@@ -1,7 +1,7 @@
 """What every source gives: documents of plain text, and an honest account of what it left out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -66,6 +66,11 @@ class Source(Protocol):
     split_method: Literal["auto", "bytes"] = "auto"
     """`bytes`: the splits are cut at byte offsets of the whole text, as the published ones of enwik8 and text8 are."""
 
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """What stands before the "/" in a document's id -> how much of the corpus it should be; empty: all is kept."""
+        return {}
+
     def documents(self) -> Iterator[Document]:
         """The documents, in an order that is the same every time."""
         ...
@@ -78,6 +83,10 @@ class Source(Protocol):
         """For corpus.json: source, name, date, URLs and hashes, language, licence. No wall-clock time."""
         ...
 
+    def fingerprint(self) -> str | None:
+        """A hash of the whole input, where it is here and quickly read; `origin()` has the one of what was read."""
+        return None
+
     def download_plan(self) -> DownloadPlan | None:
         """What `fetch` would download; None where everything is here."""
         return None
@@ -89,6 +98,18 @@ class Source(Protocol):
     def resolved(self) -> dict[str, Any]:
         """Settings that a server has decided (the date that `latest` stands for): a rerun keeps to them."""
         return {}
+
+    def refresh(self) -> None:
+        """Ask the server again, and drop from the cache what has changed or is damaged; `fetch` gets it anew."""
+        return
+
+    def discard(self) -> None:
+        """Remove from the cache what was downloaded for this source."""
+        return
+
+    def distribute(self) -> None:
+        """The tasks will be done by other machines: they should fetch what they need themselves, where they can."""
+        return
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ but without `</mediawiki>`; many test dumps are that) gives its whole pages and 
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from charlm.errors import DataError
-from charlm.text.compression import CURE, Piece, detect_format, read_pieces
+from charlm.text.compression import CURE, Piece, Readable, detect_format, read_pieces
 from charlm.text.elements import Element, Page, drop, etree, language_of, name_of, page_of, siteinfo_of, version_of
 from charlm.text.prolog import LONGEST_MARKUP, doctype_error, without_doctype
 from charlm.text.siteinfo import SiteInfo
@@ -35,7 +34,7 @@ class Pages(Iterator[Page]):
 
     def __init__(
         self,
-        path: Path,
+        path: Readable,
         pieces: Iterator[Piece],
         siteinfo: SiteInfo | None = None,
         *,
@@ -142,7 +141,9 @@ class Pages(Iterator[Page]):
             if unanswered > _LONGEST_PAGE:
                 raise DataError(f"{self.path} has a page of more than {_LONGEST_PAGE >> 20} MB", "get a dump of pages")
         try:
-            parser.close()
+            root = parser.close()
+            if not started:
+                self._check_root(root.getroottree())  # which holds no tag that we listen to
         except etree.XMLSyntaxError as error:
             if finished or not started or not last or error.code == _HALTED:
                 raise self._malformed(error) from error
@@ -189,13 +190,13 @@ class Dump(Pages):
         DataError: damaged (with the offset), or not a MediaWiki export in one of the formats of `compression`.
     """
 
-    def __init__(self, path: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+    def __init__(self, path: Readable, on_bytes: Callable[[int], None] | None = None) -> None:
         super().__init__(path, read_pieces(path, detect_format(path)), on_bytes=on_bytes)
 
     def pages(self) -> Iterator[Page]:
         return self
 
 
-def read_dump(path: Path) -> Iterator[Page]:
+def read_dump(path: Readable) -> Iterator[Page]:
     """The pages of a dump, where neither its header nor its being an excerpt matters."""
     return Dump(path)

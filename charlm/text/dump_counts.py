@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from charlm.text.compression import Readable
 from charlm.text.plan import DumpPlan, Range, plan, read_range
 
 
@@ -64,7 +65,7 @@ class DumpCounts:
         }
 
 
-def excerpt_note(path: Path) -> str:
+def excerpt_note(path: Readable) -> str:
     return f"{path.name} is an excerpt: it ends without </mediawiki>"
 
 

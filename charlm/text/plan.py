@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.text.compression import BZ2, detect_format, read_pieces
+from charlm.text.compression import BZ2, Readable, detect_format, read_pieces, size_of
 from charlm.text.dump import Dump, Pages
+from charlm.text.index import heads_beside
 from charlm.text.siteinfo import SiteInfo
-from charlm.text.streams import Range, find_ranges, is_multistream, range_pieces
+from charlm.text.streams import Heads, Range, find_ranges, is_multistream, range_pieces
 
 TASK_BYTES = 12 << 20
 """Compressed bytes of a task, at most: some 12 s of work."""
@@ -24,7 +25,7 @@ _TASKS = 64
 class DumpPlan:
     """How to read a dump in parts. Made once, sent to every worker."""
 
-    path: Path
+    path: Readable
     format: str
     """`bz2`, `xz`, `gz` or `xml`."""
     size: int
@@ -34,15 +35,17 @@ class DumpPlan:
     opening: bytes
     """The root's start tag, for what stands before the pages of all tasks but the first."""
     tasks: tuple[Range, ...]
-    """In the order of the file; never empty."""
+    """In the order of the file."""
 
 
-def plan(path: Path, task_bytes: int | None = None) -> DumpPlan:
+def plan(path: Readable, task_bytes: int | None = None, heads: Heads | None = None) -> DumpPlan:
     """Read the header of a dump and find out where it can be cut.
 
     Args:
         path: The file.
         task_bytes: About so many compressed bytes a task, at least one bz2 stream; by the file's size if not given.
+        heads: Where streams begin, if an index tells; what it says is not trusted but tried. That beside a local file
+            is found without.
 
     Raises:
         UsageError: there is no such file.
@@ -50,10 +53,11 @@ def plan(path: Path, task_bytes: int | None = None) -> DumpPlan:
         StorageError: the file cannot be read.
     """
     dump = Dump(path)
-    size = path.stat().st_size
+    size = size_of(path)
     format_name = detect_format(path)
     task_bytes = task_bytes or min(TASK_BYTES, max(_MIN_TASK_BYTES, size // _TASKS))
-    tasks = find_ranges(path, size, task_bytes) if format_name == BZ2 else (Range(0, size),)
+    heads = heads or (heads_beside(path) if isinstance(path, Path) else None)
+    tasks = find_ranges(path, size, task_bytes, heads) if format_name == BZ2 else (Range(0, size),)
     multistream = len(tasks) > 1 or (format_name == BZ2 and is_multistream(path))
     return DumpPlan(path, format_name, size, multistream, dump.siteinfo, dump.opening, tasks)
 
@@ -65,7 +69,7 @@ def read_range(plan: DumpPlan, task: Range, on_bytes: Callable[[int], None] | No
         DataError: damage of any kind, with the offset in the file.
         StorageError: the file cannot be read.
     """
-    last = task == plan.tasks[-1]
-    pieces = read_pieces(plan.path, plan.format) if len(plan.tasks) == 1 else range_pieces(plan.path, task)
+    last, whole = task.end == plan.size, task == Range(0, plan.size)
+    pieces = read_pieces(plan.path, plan.format) if whole else range_pieces(plan.path, task)
     opening = plan.opening if task.start else b""
     return Pages(plan.path, pieces, plan.siteinfo, start=task.start, opening=opening, last=last, on_bytes=on_bytes)

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 from charlm.errors import DataError
+from charlm.text.compression import Readable
 
 LONGEST_MARKUP = 1_000_000
 """Characters in a comment or an attribute."""
@@ -14,11 +14,11 @@ _ENCODING = re.compile(r"\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
 _CODECS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 
 
-def doctype_error(path: Path) -> DataError:
+def doctype_error(path: Readable) -> DataError:
     return DataError(f"{path} declares a DOCTYPE or entities", "no MediaWiki dump does; get it from its wiki")
 
 
-def without_doctype(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def without_doctype(path: Readable, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes, after a look at all that precedes the root element, so that no DOCTYPE reaches the parser."""
     head = b""
     for chunk in chunks:

@@ -2,17 +2,18 @@
 
 import os
 import re
+from collections import Counter
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from charlm.settings import Settings
 from charlm.text.document import Source
 
 
 class WikipediaSettings(Settings):
-    """A MediaWiki dump: of a Wikimedia project by name, or local files."""
+    """A MediaWiki dump: of a Wikimedia project by name, or files given by path or URL."""
 
     type: Literal["wikipedia"] = "wikipedia"
     language: str = "simple"
@@ -22,11 +23,16 @@ class WikipediaSettings(Settings):
     date: str = "latest"
     """Dump date, YYYYMMDD, or `latest`."""
     input: tuple[str, ...] = ()
-    """Local dump files to read instead of downloading."""
+    """Dump files to read: paths, or URLs (http, https)."""
     math: Literal["drop", "tex"] = "drop"
     """Formulas: left out, or kept as TeX."""
     mirrors: tuple[str, ...] = ("https://dumps.wikimedia.org",)
     """Roots laid out like dumps.wikimedia.org, tried in order; CHARLM_MIRROR goes before them."""
+    max_characters: int | None = Field(default=None, gt=0)
+    """A subset of at most so many characters: articles chosen by chance, the same ones every time. Of a multistream
+    dump only the streams that hold them are downloaded."""
+    subset_seed: int = 0
+    """Another seed chooses other articles."""
     contact: str = ""
     """Address put into the User-Agent, as Wikimedia asks of programs; CHARLM_CONTACT if empty."""
 
@@ -46,21 +52,123 @@ class WikipediaSettings(Settings):
 
 
 class TextSettings(Settings):
-    """Plain text files, one document per file."""
+    """Plain text files."""
 
     type: Literal["text"] = "text"
     input: tuple[str, ...] = ()
-    """Files or folders (every file below them, in order of their names)."""
+    """Files, folders (every file below them, in order of their names), globs (`data/**/*.txt`), or `-` for standard
+    input. What is packed (.gz, .bz2, .xz, .zip of one file) is unpacked while it is read."""
+    documents: Literal["file", "block", "line"] = "file"
+    """What makes a document: a file, the lines between blank ones, or each line that is not blank."""
+    encoding: str = "utf-8"
+    """Of the files: any text encoding that Python knows, such as `cp1251`, `utf-16` or `koi8-r`."""
+    errors: Literal["strict", "replace"] = "strict"
+    """Bytes that are no characters in that encoding: refused, or replaced by U+FFFD and counted."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_encoding(cls, name: str) -> str:
+        from charlm.text.decoding import check_encoding
+
+        return check_encoding(name)
 
     @property
     def name(self) -> str:
-        given = os.path.abspath(self.input[0]) if self.input else ""  # noqa: PTH100 - `.` has a name; links keep theirs
-        return PurePath(given).stem or "text"
+        from charlm.text.inputs import STDIN, fixed_part, is_glob
+
+        first = self.input[0] if self.input else ""
+        if first == STDIN:
+            return "stdin"
+        given = os.path.abspath(fixed_part(first) if is_glob(first) else first)  # noqa: PTH100 - links keep their names
+        stem = PurePath(given).stem
+        return (PurePath(stem).stem if re.search(r"\.(gz|bz2|xz|zip)$", given) else stem) or "text"
 
     def build(self) -> Source:
         from charlm.text.files import TextSource
 
         return TextSource(self)
+
+
+class HubSettings(Settings):
+    """A dataset of the Hugging Face hub, or local files in one of its formats."""
+
+    type: Literal["hub"] = "hub"
+    dataset: str = "wikimedia/wikipedia"
+    """`OWNER/NAME` on the hub."""
+    config: str = ""
+    """Which of its configurations; empty: its default one, or for wikimedia/wikipedia the newest of `language`."""
+    language: str = "simple"
+    """Language of wikimedia/wikipedia, where `config` names none."""
+    split: str = "train"
+    """Which of its own splits is read; the corpus is split anew."""
+    column: str = "text"
+    """The column with the text."""
+    id_column: str = ""
+    """The column that names a document; empty: `id` if there is one, or else the number of the row, from 0."""
+    title_column: str = ""
+    """The column of titles; empty: `title` if there is one."""
+    url_column: str = ""
+    """The column of addresses; empty: `url` if there is one."""
+    revision: str = ""
+    """Branch, tag or commit; empty: the newest commit. Which commit that was is recorded, and kept to."""
+    streaming: bool = True
+    """Read over the network without storing the dataset; otherwise it is downloaded to the hub's own cache."""
+    max_characters: int | None = Field(default=None, gt=0)
+    """Stop after as many characters, at the end of a document."""
+    errors: Literal["strict", "replace"] = "strict"
+    """Lone surrogates, which JSON can hold and no text: refused, or replaced by U+FFFD and counted."""
+    input: tuple[str, ...] = ()
+    """Local files (parquet, JSON, JSON lines, CSV, arrow, all of one format), or one folder laid out as a dataset."""
+
+    @property
+    def name(self) -> str:
+        if self.input:
+            return PurePath(os.path.abspath(self.input[0])).name.split(".")[0] or "hub"  # noqa: PTH100 - as above
+        config = self.config or (self.language if self.dataset == "wikimedia/wikipedia" else "")
+        return "-".join(re.sub(r"[^\w.]+", "-", part) for part in (PurePath(self.dataset).name, config) if part)
+
+    def build(self) -> Source:
+        from charlm.text.hub import HubSource
+
+        return HubSource(self)
+
+
+class Enwik8Settings(Settings):
+    """enwik8: the first 100,000,000 bytes of Wikipedia's XML of March 2006."""
+
+    type: Literal["enwik8"] = "enwik8"
+    url: str = "https://mattmahoney.net/dc/enwik8.zip"
+    """Where it is downloaded from, once; the content is checked by its hash."""
+    input: tuple[str, ...] = Field(default=(), max_length=1)
+    """A local copy, packed or not, or a beginning of it."""
+
+    @property
+    def name(self) -> str:
+        return "enwik8"
+
+    def build(self) -> Source:
+        from charlm.text.enwik8 import Enwik8Source
+
+        return Enwik8Source(self)
+
+
+class Text8Settings(Settings):
+    """text8: 100,000,000 letters and spaces made of Wikipedia's text of March 2006."""
+
+    type: Literal["text8"] = "text8"
+    url: str = "https://mattmahoney.net/dc/text8.zip"
+    """Where it is downloaded from, once; the content is checked by its hash."""
+    input: tuple[str, ...] = Field(default=(), max_length=1)
+    """A local copy of text8, or of enwik8 or enwik9 to make it from; packed or not; or a beginning of one of them."""
+
+    @property
+    def name(self) -> str:
+        return "text8"
+
+    def build(self) -> Source:
+        from charlm.text.text8 import Text8Source
+
+        return Text8Source(self)
 
 
 class SampleSettings(Settings):
@@ -78,4 +186,46 @@ class SampleSettings(Settings):
         return SampleSource()
 
 
-SourceSettings = Annotated[WikipediaSettings | TextSettings | SampleSettings, Field(discriminator="type")]
+SingleSource = Annotated[
+    WikipediaSettings | HubSettings | TextSettings | SampleSettings | Enwik8Settings | Text8Settings,
+    Field(discriminator="type"),
+]
+
+
+class MixSettings(Settings):
+    """Several sources in one corpus."""
+
+    type: Literal["mix"] = "mix"
+    sources: tuple[SingleSource, ...] = Field(min_length=1)
+    """Each as `corpus.source` would have it."""
+    weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """How much of the corpus each should be, in characters, such as `[3, 1]`: as much is kept as the scarcest source
+    allows, chosen by the hash of the documents' ids. Without weights all of them are kept whole."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.weights and len(self.weights) != len(self.sources):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.sources)} sources")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each source is called in document ids; a second one of the same name is numbered."""
+        seen: Counter[str] = Counter()
+        found: list[str] = []
+        for source in self.sources:
+            seen[source.name] += 1
+            found.append(source.name if seen[source.name] == 1 else f"{source.name}-{seen[source.name]}")
+        return tuple(found)
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.names)
+
+    def build(self) -> Source:
+        from charlm.text.mix import MixSource
+
+        return MixSource(self)
+
+
+SourceSettings = Annotated[SingleSource | MixSettings, Field(discriminator="type")]

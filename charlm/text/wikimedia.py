@@ -19,18 +19,15 @@ from typing import Any, cast
 from charlm import __version__
 from charlm.errors import NetworkError, SettingsError
 from charlm.storage import make_directory, read_json, write_json
-from charlm.text.download import NotFoundError, Patience, get
+from charlm.text.connection import get
+from charlm.text.patience import NotFoundError, Patience
 from charlm.text.settings import WikipediaSettings
+from charlm.text.wikis import database, suggest_language, suggest_wiki
 
 _JOB = "articlesmultistreamdump"
-_RECORD = "dump.json"
+RECORD = "dump.json"
 _LONGEST_ANSWER = 64 << 20
-_PART = re.compile(r"-pages-articles-multistream(\d*)\.xml(?:-p(\d+)p\d+)?\.bz2")
-_RENAMED = {
-    "be-tarask": "be_x_old", "gsw": "als", "lzh": "zh_classical", "nan": "zh_min_nan", "nb": "no", "rup": "roa_rup",
-    "sgs": "bat_smg", "vro": "fiu_vro", "yue": "zh_yue",
-}  # fmt: skip
-"""Language codes whose database keeps an older name."""
+_PART = re.compile(r"-pages-articles-multistream(\d*)\.xml((?:-p(\d+)p\d+)?\.bz2)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,8 @@ class DumpFile:
     size: int | None
     sha1: str | None
     md5: str | None
+    index: "DumpFile | None" = None
+    """Of a multistream file: the list of its streams, `offset:id:title`, where the dump has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +65,39 @@ def resolve(settings: WikipediaSettings, *, cache: Path | None = None, patience:
         SettingsError: a language, wiki or date that cannot be one.
         NetworkError: no such wiki, no such date (naming those there are), not finished, or no answer.
     """
-    wiki = wiki_name(settings)
-    roots = mirrors(settings)
-    cache = cache or cache_directory()
+    wiki, roots = wiki_name(settings), mirrors(settings)
+    directory = (cache or cache_directory()) / "dumps" / wiki
+    server = _Server(settings, patience)
     if settings.date == "latest":
-        return _Server(wiki, roots, user_agent(settings), patience).latest(cache)
+        try:
+            return server.latest(directory)
+        except NotFoundError:
+            raise
+        except NetworkError as error:
+            if here := _dates_in(directory):
+                cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(here)}"
+                raise NetworkError(error.what, cure) from error
+            raise
     if not re.fullmatch(r"[12]\d{7}", settings.date):
         raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", "write YYYYMMDD or latest")
-    directory = cache / "dumps" / wiki / settings.date
-    files = _recorded(directory, wiki, settings.date, roots)
+    files = _recorded(directory / settings.date, wiki, settings.date, roots)
     if files:
-        return DumpFiles(wiki, settings.date, directory, files)
-    return _Server(wiki, roots, user_agent(settings), patience).dated(settings.date, cache)
+        return DumpFiles(wiki, settings.date, directory / settings.date, files)
+    return server.dated(settings.date, directory)
 
 
 def wiki_name(settings: WikipediaSettings) -> str:
     """The database name: `simplewiki`, `zh_min_nanwiki`, `ruwikisource`."""
-    language = settings.language.lower()
-    name = settings.wiki or _RENAMED.get(language, language).replace("-", "_") + "wiki"
+    name = settings.wiki or database(settings.language)
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
         key, value = ("wiki", settings.wiki) if settings.wiki else ("language", settings.language)
-        raise SettingsError(f"corpus.source.{key} = {value!r} cannot be one", "write one like en, pt or zh-yue")
+        usual = "write one like ruwikisource" if settings.wiki else "write one like en, pt or zh-yue"
+        raise SettingsError(f"corpus.source.{key} = {value!r} cannot be one", _nearest(settings) or usual)
     return name
+
+
+def _nearest(settings: WikipediaSettings) -> str:
+    return suggest_wiki(settings.wiki) if settings.wiki else suggest_language(settings.language)
 
 
 def mirrors(settings: WikipediaSettings) -> tuple[str, ...]:
@@ -134,23 +144,29 @@ def licence(date: str) -> str:
 class _Server:
     """The mirrors of one wiki's dumps."""
 
-    def __init__(self, wiki: str, roots: Sequence[str], agent: str, patience: Patience | None) -> None:
-        self.wiki, self.roots, self.agent, self.patience = wiki, roots, agent, patience
+    def __init__(self, settings: WikipediaSettings, patience: Patience | None) -> None:
+        self.settings, self.patience = settings, patience
+        self.wiki, self.roots, self.agent = wiki_name(settings), mirrors(settings), user_agent(settings)
 
-    def latest(self, cache: Path) -> DumpFiles:
+    def latest(self, directory: Path) -> DumpFiles:
         dates = self._dates()
         for date in dates:
             try:
-                return self.dated(date, cache)
+                return self.dated(date, directory)
             except (NotFoundError, _UnfinishedError):
                 continue
-        found = f"none of its dumps ({', '.join(dates)}) is finished" if dates else "it has no dumps"
+        found = (
+            f"none of its dumps ({', '.join(dates)}) is finished"
+            if dates
+            else "no dumps are listed: a proxy or login page?"
+        )
         raise NetworkError(f"{self.wiki}: {found}", "try again later, or set corpus.source.mirrors")
 
-    def dated(self, date: str, cache: Path) -> DumpFiles:
-        directory = cache / "dumps" / self.wiki / date
-        if recorded := _recorded(directory, self.wiki, date, self.roots):
-            return DumpFiles(self.wiki, date, directory, recorded)
+    def dated(self, date: str, directory: Path) -> DumpFiles:
+        """The dump of that date; it is recorded in its folder below `directory`."""
+        own = directory / date
+        if recorded := _recorded(own, self.wiki, date, self.roots):
+            return DumpFiles(self.wiki, date, own, recorded)
         try:
             answer = self._get(f"{self.wiki}/{date}/dumpstatus.json")
         except NotFoundError:
@@ -159,22 +175,27 @@ class _Server:
                 raise
             there_are = f"there are {', '.join(dates)}" if dates else "there are none now"
             raise NetworkError(f"{self.wiki} has no dump of {date}", f"{there_are}; or use latest") from None
-        try:
-            job: dict[str, Any] = json.loads(answer)["jobs"][_JOB]
-            status, entries = str(job["status"]), cast("dict[str, Any]", job.get("files", {}))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise NetworkError(
-                f"{self.wiki}/{date}/dumpstatus.json says nothing of articles", "check corpus.source.mirrors"
-            ) from error
-        if status != "done":
-            raise _UnfinishedError(f"the dump of {self.wiki} of {date} is not finished ({status})", "use an older date")
-        record = {"jobs": {_JOB: {"status": status, "files": entries}}}
+        record = self._finished(answer, date)
         files = _files(record, self.wiki, date, self.roots)
         if not files:
             raise NetworkError(f"{self.wiki}/{date} has no multistream files", "choose another date")
-        make_directory(directory)
-        write_json(directory / _RECORD, record)
-        return DumpFiles(self.wiki, date, directory, files)
+        make_directory(own)
+        write_json(own / RECORD, record)
+        return DumpFiles(self.wiki, date, own, files)
+
+    def _finished(self, answer: bytes, date: str) -> dict[str, Any]:
+        """What dumpstatus.json says of the multistream job, if that is done."""
+        try:
+            job: dict[str, Any] = json.loads(answer)["jobs"].get(_JOB, {})
+            status, entries = str(job.get("status", "not begun")), cast("dict[str, Any]", job.get("files", {}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NetworkError(
+                f"{self.wiki}/{date}/dumpstatus.json is not what it should be: a proxy or login page?",
+                "open it in a browser, and check corpus.source.mirrors",
+            ) from error
+        if status != "done":
+            raise _UnfinishedError(f"the dump of {self.wiki} of {date} is not finished ({status})", "use an older date")
+        return {"jobs": {_JOB: {"status": status, "files": entries}}}
 
     def _dates(self) -> list[str]:
         """The dated folders of the wiki, newest first."""
@@ -182,7 +203,9 @@ class _Server:
             listing = self._get(f"{self.wiki}/").decode("utf-8", errors="replace")
         except NotFoundError as error:
             cure = "check corpus.source.language, or name the database in corpus.source.wiki"
-            raise NetworkError(f"there are no dumps of a wiki called {self.wiki}", cure) from error
+            raise NotFoundError(
+                f"there are no dumps of a wiki called {self.wiki}", _nearest(self.settings) or cure
+            ) from error
         return sorted(set(re.findall(r"href=[\"'](?:[^\"']*/)?([12]\d{7})/?[\"']", listing)), reverse=True)
 
     def _get(self, path: str) -> bytes:
@@ -194,25 +217,36 @@ class _UnfinishedError(NetworkError):
     """The run is still going on, or has failed."""
 
 
+def _dates_in(directory: Path) -> list[str]:
+    """Dates whose dumps were resolved before, newest first."""
+    return sorted((path.parent.name for path in directory.glob(f"*/{RECORD}")), reverse=True)
+
+
 def _recorded(directory: Path, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
     """The files of a dump that was resolved before; empty if it was not."""
     try:
-        return _files(read_json(directory / _RECORD), wiki, date, roots)
+        return _files(read_json(directory / RECORD), wiki, date, roots)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ()
 
 
 def _files(record: Any, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
-    """The multistream files without their indexes, in the order of their pages."""
-    found: list[tuple[tuple[int, int], DumpFile]] = []
-    for name, entry in cast("dict[str, dict[str, Any]]", record["jobs"][_JOB]["files"]).items():
-        prefix = f"{wiki}-{date}"
-        part = _PART.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
-        if not part:
-            continue
+    """The multistream files, each with its index, in the order of their pages."""
+    entries = cast("dict[str, dict[str, Any]]", record["jobs"][_JOB]["files"])
+
+    def file(name: str, index: DumpFile | None = None) -> DumpFile:
+        entry = entries[name]
         size = entry.get("size")
         sha1, md5 = (str(entry[key]) if entry.get(key) else None for key in ("sha1", "md5"))
         urls = tuple(f"{root}/{wiki}/{date}/{name}" for root in roots)
-        file = DumpFile(name, urls, size if isinstance(size, int) and size >= 0 else None, sha1, md5)
-        found.append(((int(part[1] or 0), int(part[2] or 0)), file))
+        return DumpFile(name, urls, size if isinstance(size, int) and size >= 0 else None, sha1, md5, index)
+
+    prefix = f"{wiki}-{date}"
+    found: list[tuple[tuple[int, int], DumpFile]] = []
+    for name in entries:
+        part = _PART.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
+        if part:
+            index = f"{prefix}-pages-articles-multistream-index{part[1]}.txt{part[2]}"
+            place = (int(part[1] or 0), int(part[3] or 0))
+            found.append((place, file(name, file(index) if index in entries else None)))
     return tuple(file for _, file in sorted(found, key=lambda entry: entry[0]))

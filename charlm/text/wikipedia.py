@@ -1,22 +1,29 @@
 """A MediaWiki dump, local or downloaded -> one Document for each article with text.
 
-input files, or wikimedia.resolve ── download ──> files ── articles.tasks_of ──> tasks ──> documents
+input files and URLs, or wikimedia.resolve ──> parts ── download ──> articles.tasks_of ──> tasks ──> documents
+with max_characters                              └─ the streams that are wanted ──> subset ──> tasks
 """
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.storage import DirectoryLock, sha256
+from charlm.storage import DirectoryLock, remove_tree
+from charlm.text import subset, urls
 from charlm.text.articles import tasks_of
 from charlm.text.document import Census, Document, DownloadPlan, Source, Task
-from charlm.text.download import Patience, download
+from charlm.text.download import Patience
+from charlm.text.parts import Part, ask_again
 from charlm.text.plan import plan
 from charlm.text.settings import WikipediaSettings
 from charlm.text.siteinfo import SiteInfo
-from charlm.text.wikimedia import DumpFile, DumpFiles, cache_directory, licence, resolve, user_agent
+from charlm.text.sparse import SparseFile
+from charlm.text.subset import Subset
+from charlm.text.wikimedia import DumpFiles, cache_directory, licence, resolve, user_agent
 
 
 class WikipediaSource(Source):
@@ -29,8 +36,10 @@ class WikipediaSource(Source):
         self._cache = cache
         self._patience = patience
         self._dump: DumpFiles | None = None
+        self._parts: tuple[Part, ...] | None = None
+        self._subset: Subset | None = None
+        self._distributed = False
         self._site = SiteInfo()
-        self._hashed: list[dict[str, Any]] | None = None
         self.census = Census()
 
     def resolved(self) -> dict[str, Any]:
@@ -43,43 +52,110 @@ class WikipediaSource(Source):
             self._dump = resolve(self._settings, cache=self._cache or cache_directory(), patience=self._patience)
         return self._dump
 
+    def parts(self) -> tuple[Part, ...]:
+        """The dump files, in order; parts of a dump (`...xml-p1p41242.bz2`) in that of their pages."""
+        if self._parts is None:
+            agent = user_agent(self._settings)
+            if self._settings.input:
+                self._parts = _in_page_order(tuple(self._given(name, agent) for name in self._settings.input))
+            else:
+                dump = self.resolve()
+                files = (Part(dump.directory / file.name, file, agent, self._patience) for file in dump.files)
+                self._parts = tuple(files)
+        return self._parts
+
+    def paths(self) -> tuple[Path, ...]:
+        """Where the files lie, or will."""
+        return tuple(part.path for part in self.parts())
+
+    def _given(self, name: str, agent: str) -> Part:
+        if urls.is_url(name):
+            return urls.part_of_url(name, self._cache or cache_directory(), agent, self._patience)
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}", "check corpus.source.input")
+        return Part(path)
+
+    def distribute(self) -> None:
+        """The tasks go to other machines: those of a file given by its URL fetch their ranges themselves."""
+        self._distributed = True
+
+    def _in_ranges(self, part: Part) -> bool:
+        """Whether only the ranges that tasks want are fetched."""
+        wanted = self._settings.max_characters is not None or (self._distributed and bool(self._settings.input))
+        return wanted and not part.is_here and part.has_streams
+
     def download_plan(self) -> DownloadPlan | None:
         """What `fetch` would download; None where everything is here (or local)."""
-        if self._settings.input:
-            self.paths()  # says at once which of them is missing
+        missing = [part for part in self.parts() if not part.is_here]
+        whole = [part for part in missing if not self._in_ranges(part)]
+        num_bytes = sum(part.bytes_missing() for part in whole)
+        if self._settings.max_characters is not None and not whole:
+            return self._subset_plan(missing) if missing else None
+        if not whole and all(part.index_is_settled for part in missing):
             return None
-        dump = self.resolve()
-        missing = self._missing(dump)
-        if not missing:
-            return None
-        num_bytes = sum(max((file.size or 0) - _size(_part(dump, file)), 0) for file in missing)
-        return DownloadPlan(f"{dump.wiki} of {dump.date}", num_bytes, dump.directory)
+        num_bytes += sum(part.index_bytes_missing() for part in missing if part not in whole)
+        what = self._what() if whole else f"the index of {self._what()}"
+        return DownloadPlan(what, num_bytes, missing[0].path.parent)
 
-    @staticmethod
-    def _missing(dump: DumpFiles) -> list[DumpFile]:
-        return [file for file in dump.files if not (dump.directory / file.name).is_file()]
+    def _subset_plan(self, missing: list[Part]) -> DownloadPlan | None:
+        """An estimate: how many characters a stream holds is known when it has been read."""
+        limit = self._settings.max_characters or 0
+        num_bytes = sum(part.index_bytes_missing() for part in missing)
+        if all(part.index_is_settled for part in missing):
+            chosen = self._chosen()
+            chosen.choose(here_only=True)
+            if chosen.complete:
+                return None
+            num_bytes += chosen.bytes_left
+        else:
+            whole = sum(part.bytes_missing() for part in missing)
+            num_bytes += min(int(limit / subset.CHARACTERS_PER_BYTE), whole or limit)
+        return DownloadPlan(f"{limit:,} characters of {self._what()}, by estimate", num_bytes, missing[0].path.parent)
+
+    def _what(self) -> str:
+        if self._settings.input:
+            return ", ".join(part.path.name for part in self.parts() if part.remote)
+        dump = self.resolve()
+        return f"{dump.wiki} of {dump.date}"
 
     def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Download what is missing, one file after the other; `on_progress` gets the bytes of all of them so far."""
-        plan = self.download_plan()
-        if plan is None:
+        if self.download_plan() is None:
             return
-        agent = user_agent(self._settings)
+        show = on_progress or (lambda _: None)
         finished = 0
-        with DirectoryLock(plan.directory):
-            for file in self._missing(self.resolve()):
-                target = plan.directory / file.name
-                if not target.is_file():  # another process may have been faster
+        with ExitStack() as locks:
+            for directory in dict.fromkeys(part.path.parent for part in self.parts() if part.remote):
+                locks.enter_context(DirectoryLock(directory))
+            for part in [part for part in self.parts() if not part.is_here]:
 
-                    def progress(done: int, before: int = finished) -> None:
-                        if on_progress:
-                            on_progress(before + done)
+                def progress(done: int, before: int = finished) -> None:
+                    show(before + done)
 
-                    download(
-                        file.urls, target, size=file.size, sha1=file.sha1, md5=file.md5,
-                        user_agent=agent, on_progress=progress, patience=self._patience,
-                    )  # fmt: skip
-                finished += _size(target)
+                if self._in_ranges(part):
+                    missing = not part.index_is_settled
+                    part.fetch_index(progress)
+                    finished += part.index.stat().st_size if missing and part.index else 0
+                if not self._in_ranges(part):
+                    part.download(progress)
+                    finished += part.path.stat().st_size
+            if self._settings.max_characters is not None:
+                chosen = self._chosen()
+                remote = [part.sparse for part in self.parts() if not part.is_here]
+                before = sum(file.fetched for file in remote)
+                chosen.choose(on_unit=lambda: show(finished + sum(file.fetched for file in remote) - before))
+
+    def _chosen(self) -> Subset:
+        """The subset, chosen as far as that was possible so far. Needs the indexes."""
+        if self._subset is None:
+            assert self._settings.max_characters is not None
+            files = [
+                subset.Part(part.path if part.is_here else part.sparse, part.digest, part.units())
+                for part in self.parts()
+            ]
+            self._subset = Subset(files, self._settings.max_characters, self._settings.subset_seed, self._settings.math)
+        return self._subset
 
     def documents(self) -> Iterator[Document]:
         """Every article with text, in the order of the dump; downloads first what is missing."""
@@ -90,68 +166,77 @@ class WikipediaSource(Source):
     def tasks(self) -> Iterator[Task]:
         """The same articles in pieces, for several processes; downloads first what is missing."""
         self.fetch()
-        for path, entry in zip(self.paths(), self._entries(), strict=True):
-            dump = plan(path)
+        if self._settings.max_characters is not None:
+            chosen = self._chosen()
+            chosen.choose()
+            self._site = chosen.siteinfo
+            yield from chosen.tasks(distributed=self._distributed)
+            return
+        for part in self.parts():
+            dump = plan(part.path) if part.is_here else plan(part.sparse, heads=part.heads())
             self._site = dump.siteinfo
-            yield from tasks_of(dump, entry.get("sha1") or entry["sha256"], self._settings.math)
-
-    def paths(self) -> tuple[Path, ...]:
-        """The dump files, in order; parts of a dump (`...xml-p1p41242.bz2`) in that of their pages."""
-        if self._settings.input:
-            paths = tuple(Path(name).expanduser() for name in self._settings.input)
-            for path in paths:
-                if not path.is_file():
-                    raise UsageError(f"there is no file {path}", "check corpus.source.input")
-            return _in_page_order(paths)
-        dump = self.resolve()
-        return tuple(dump.directory / file.name for file in dump.files)
+            if isinstance(dump.path, SparseFile):
+                dump = replace(dump, path=dump.path.elsewhere())
+            yield from tasks_of(dump, part.digest, self._settings.math)
 
     def origin(self) -> dict[str, Any]:
         """For corpus.json: equal dumps give equal entries, wherever the files lie."""
-        local = bool(self._settings.input)
-        dump = None if local else self.resolve()
-        date = dump.date if dump else _date_in(self.paths())
+        dump = None if self._settings.input else self.resolve()
+        date = dump.date if dump else _date_in(self.parts())
+        entries = [part.entry() for part in self.parts()]
+        if self._settings.max_characters is not None:
+            entries = [entry | self._chosen().origin(number) for number, entry in enumerate(entries)]
         return {
             "source": "wikipedia",
             "wiki": dump.wiki if dump else self._settings.wiki or self._site.dbname,
             "language": self._site.language,
             "date": date,
-            "files": self._entries(),
-            "urls": [file.urls[0] for file in dump.files] if dump else [],
+            "files": entries,
+            "urls": [part.remote.urls[0] for part in self.parts() if part.remote],
             "licence": licence(date),
         }
 
-    def _entries(self) -> list[dict[str, Any]]:
-        """Name, size and hash of each file; local files are read once for it."""
-        if self._hashed is None:
-            known = self.resolve().files if not self._settings.input else [None] * len(self.paths())
-            self._hashed = [_entry(path, file) for path, file in zip(self.paths(), known, strict=True)]
-        return self._hashed
+    def refresh(self) -> None:
+        """Ask the server again, and drop of the cache what it has otherwise: `fetch` gets that anew.
+
+        Raises:
+            NetworkError: no answer; the cache stays as it was.
+        """
+        self._subset = None
+        if self._settings.input:
+            for part in self.parts():
+                part.discard()  # no hash is published that it could be held to
+            return
+        known = self.resolve()
+        with DirectoryLock(known.directory):
+            self._dump = ask_again(self._settings, known, self._cache or cache_directory(), self._patience)
+            self._parts = None
+            for part in self.parts():
+                if part.remote not in known.files or not part.is_intact():
+                    part.discard()
+
+    def discard(self) -> None:
+        """Remove from the cache what was downloaded. dump.json stays: it says what there is to fetch."""
+        for directory in dict.fromkeys(part.path.parent for part in self.parts() if part.remote):
+            with DirectoryLock(directory):
+                for part in self.parts():
+                    if part.path.parent == directory:
+                        part.discard()
+            if self._settings.input:
+                remove_tree(directory)
+        self._subset = None
 
 
-def _in_page_order(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+def _in_page_order(given: tuple[Part, ...]) -> tuple[Part, ...]:
     """Parts by the pages in their names; other files as they were given."""
-    found = [re.search(r"\.xml-p(\d+)p(\d+)", path.name) for path in paths]
+    found = [re.search(r"\.xml-p(\d+)p(\d+)", part.path.name) for part in given]
     ranges = [(int(match[1]), int(match[2])) for match in found if match]
-    if len(ranges) < len(paths):
-        return paths
-    return tuple(path for _, path in sorted(zip(ranges, paths, strict=True), key=lambda entry: entry[0]))
+    if len(ranges) < len(given):
+        return given
+    return tuple(part for _, part in sorted(zip(ranges, given, strict=True), key=lambda entry: entry[0]))
 
 
-def _date_in(paths: tuple[Path, ...]) -> str:
+def _date_in(given: tuple[Part, ...]) -> str:
     """The date in names such as ruwiki-20240801-pages-articles.xml.bz2, if all agree; else ""."""
-    dates = {found[1] if (found := re.search(r"-([12]\d{7})-", path.name)) else "" for path in paths}
+    dates = {found[1] if (found := re.search(r"-([12]\d{7})-", part.path.name)) else "" for part in given}
     return dates.pop() if len(dates) == 1 else ""
-
-
-def _entry(path: Path, file: DumpFile | None) -> dict[str, Any]:
-    known = ("sha1", file.sha1) if file and file.sha1 else ("sha256", "")
-    return {"name": path.name, "bytes": _size(path), known[0]: known[1] or sha256(path)}
-
-
-def _part(dump: DumpFiles, file: DumpFile) -> Path:
-    return dump.directory / f"{file.name}.part"
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -7,6 +7,7 @@ training texts ──settings.learn()──> Vocab ──save──> vocab.json 
 import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -20,6 +21,44 @@ from charlm.vocab.settings import FORMAT_VERSION
 IntArray = npt.NDArray[np.integer[Any]]
 
 _NUM_CODE_POINTS = 0x110000
+_HASH_BASE = 0x9E3779B97F4A7C15  # odd, so that no power of it vanishes modulo 2**64
+
+
+def ngram_hash(data: bytes) -> int:
+    """sum((data[k] + 1) * P**k) modulo 2**64, as a signed number: differences of prefix sums give it for any span."""
+    value = 0
+    for byte in reversed(data):
+        value = (value * _HASH_BASE + byte + 1) & 0xFFFF_FFFF_FFFF_FFFF
+    return value - (1 << 64) if value >> 63 else value
+
+
+@dataclass(frozen=True)
+class Bags:
+    """The character n-grams of every token: what a network needs to embed words it knows and words it does not.
+
+    A word's n-grams are those of `#word#`; one that is shorter than n characters, marks included, is a single n-gram.
+    """
+
+    offsets: IntArray
+    """(size + 1,): token i has ngrams[offsets[i]:offsets[i + 1]]. <eod>, <spell> and each byte have one of their own,
+    </spell> has none: there the bytes since <spell> are the word."""
+    ngrams: IntArray
+    """n-gram ids in 0..num_ngrams - 1; one that stands twice in a word is here twice."""
+    hashes: npt.NDArray[np.int64]
+    """(num_ngrams,): `ngram_hash` of each n-gram's UTF-8 bytes, all different."""
+    n: int
+    """Characters of an n-gram."""
+    spell_id: int
+    end_id: int
+    """</spell>."""
+    first_byte_id: int
+    """Byte b is id first_byte_id + b."""
+    boundary: bytes
+    """The mark before and after a word."""
+
+    @property
+    def num_ngrams(self) -> int:
+        return len(self.hashes)
 
 
 class StreamDecoder(Protocol):
@@ -40,6 +79,8 @@ class Vocab(ABC):
     type: ClassVar[str]
     size: int
     eod_id: int
+    first_byte_id: int | None = None
+    """Where unknown text is spelled in bytes: byte b is id first_byte_id + b."""
 
     @abstractmethod
     def encode(self, text: str) -> IntArray:
@@ -69,6 +110,10 @@ class Vocab(ABC):
         """Text of ids; <eod> decodes to nothing, bytes that are no UTF-8 to U+FFFD."""
         decoder = self.stream_decoder()
         return "".join([*(decoder.push(int(token)) for token in ids), decoder.finish()])
+
+    def bags(self) -> Bags | None:
+        """The n-grams that the input side embeds; None where a token is embedded as itself."""
+        return None
 
     def save(self, directory: Path) -> None:
         content = {"type": self.type, "format": FORMAT_VERSION, **self.to_json()}

@@ -1,5 +1,6 @@
 """Preparing a multistream dump with several processes: killed at random, and on a disk that fails at any operation."""
 
+import contextlib
 import errno
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 import tests.failing_disk
 from tests.faults.test_kills import kill_at_random, timed
 from tests.mirror import small_dump
-from tests.processes import Commands, assert_one_error
+from tests.processes import Commands, assert_one_error, until
 from tests.workspaces import snapshot
 
 NAME = "xxwiki-20261101-pages-articles-multistream.xml.bz2"
@@ -29,6 +30,16 @@ def dump() -> bytes:
 
 def prepare_with(workers: int) -> tuple[str, ...]:
     return ("prepare", "--source", "wikipedia", "--input", NAME, "--workers", str(workers))
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Who works there: a prepare, and its workers."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.faults)])
@@ -47,6 +58,7 @@ def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
         commands.succeed(*prepare_with(chance.choice((1, 2, 3))))
         reruns += 1
         assert snapshot(data) == expected
+    until(lambda: not processes_in(commands.folder), 10)  # workers do not outlive the process that was killed
     print(f"{done} kills, {reruns} corpora, all equal")  # noqa: T201 - the figure, with -s
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import NetworkError, SettingsError
-from charlm.text.download import Patience
+from charlm.text.patience import Patience
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia import cache_directory, licence, mirrors, resolve, user_agent, wiki_name
 from tests.fault_server import FaultServer, answer
@@ -51,7 +51,7 @@ def settings(server: FaultServer, **values: str) -> WikipediaSettings:
     return WikipediaSettings(mirrors=(server.url(),), **values)  # pyright: ignore[reportArgumentType]
 
 
-QUICK = Patience(sleep=lambda _: None)
+QUICK = Patience(sleep=lambda _: None, notify=lambda _: None)
 
 
 def test_latest_is_the_newest_finished_run(server: FaultServer, tmp_path: Path) -> None:
@@ -67,6 +67,8 @@ def test_latest_is_the_newest_finished_run(server: FaultServer, tmp_path: Path) 
     assert [file.name for file in dump.files] == ["simplewiki-20240720-pages-articles-multistream.xml.bz2"]
     assert dump.files[0].urls == (server.url("/simplewiki/20240720/" + dump.files[0].name),)
     assert (dump.files[0].size, dump.files[0].sha1) == (5, "1" * 40)
+    assert dump.files[0].index is not None
+    assert dump.files[0].index.name == "simplewiki-20240720-pages-articles-multistream-index.txt.bz2"
     assert dump.directory == tmp_path / "dumps/simplewiki/20240720"
     assert [r.path for r in server.requests] == [
         "/simplewiki/", "/simplewiki/20240820/dumpstatus.json", "/simplewiki/20240801/dumpstatus.json",
@@ -102,11 +104,79 @@ def test_unknown_wiki_unfinished_run_and_nonsense(server: FaultServer, tmp_path:
     with pytest.raises(NetworkError, match="none of its dumps"):
         resolve(settings(server, language="de"), cache=tmp_path, patience=QUICK)
     server.files["/dewiki/20240801/dumpstatus.json"] = b"<html>login</html>"
-    with pytest.raises(NetworkError, match="says nothing"):
+    with pytest.raises(NetworkError, match="a proxy or login page"):
         resolve(settings(server, language="de", date="20240801"), cache=tmp_path, patience=QUICK)
     for values in ({"date": "yesterday"}, {"language": "../etc"}, {"wiki": "Upper"}):
         with pytest.raises(SettingsError):
             resolve(settings(server, **values), cache=tmp_path, patience=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"language": "latgalian"}, "there are no dumps of a wiki called latgalianwiki; did you mean ltg (Latgalian)?"),
+        (
+            {"wiki": "enwikitionary"},
+            "there are no dumps of a wiki called enwikitionary; did you mean enwiktionary (English Wiktionary)?",
+        ),
+        (
+            {"language": "russian", "date": "20240801"},
+            "there are no dumps of a wiki called russianwiki; did you mean ru (Russian)?",
+        ),
+    ],
+)
+def test_unknown_wikis_are_asked_for_and_then_guessed(
+    server: FaultServer, tmp_path: Path, values: dict[str, str], message: str
+) -> None:
+    with pytest.raises(NetworkError) as caught:
+        resolve(settings(server, **values), cache=tmp_path, patience=QUICK)
+    assert str(caught.value) == message
+    assert len(server.requests) >= 1
+    wiki = wiki_name(settings(server, **values))
+    add_run(server, wiki, "20240801")  # new wikis appear
+    assert resolve(settings(server, **values), cache=tmp_path, patience=QUICK).wiki == wiki
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"language": "русский"}, "corpus.source.language = 'русский' cannot be one; did you mean ru (Russian)?"),
+        ({"language": "../etc"}, "corpus.source.language = '../etc' cannot be one; write one like en, pt or zh-yue"),
+        (
+            {"wiki": "ru.wikisource.org"},
+            "corpus.source.wiki = 'ru.wikisource.org' cannot be one; did you mean ruwikisource (Russian Wikisource)?",
+        ),
+        ({"wiki": "???"}, "corpus.source.wiki = '???' cannot be one; write one like ruwikisource"),
+    ],
+)
+def test_what_cannot_be_a_name_is_not_asked_for(
+    server: FaultServer, tmp_path: Path, values: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve(settings(server, **values), cache=tmp_path, patience=QUICK)
+    assert str(caught.value) == message
+    assert server.requests == []
+
+
+def test_runs_that_have_no_articles_yet_are_passed_over(server: FaultServer, tmp_path: Path) -> None:
+    add_run(server, "simplewiki", "20240701")
+    for date, jobs in (("20240720", {}), ("20240801", {JOB: {"status": "waiting"}})):
+        add_run(server, "simplewiki", date)
+        server.files[f"/simplewiki/{date}/dumpstatus.json"] = json.dumps({"jobs": jobs}).encode()
+    assert resolve(settings(server), cache=tmp_path, patience=QUICK).date == "20240701"
+    with pytest.raises(NetworkError, match=r"of simplewiki of 20240720 is not finished \(not begun\)"):
+        resolve(settings(server, date="20240720"), cache=tmp_path, patience=QUICK)
+
+
+def test_without_an_answer_the_dumps_of_the_cache_are_named(server: FaultServer, tmp_path: Path) -> None:
+    for date in ("20240701", "20240720"):
+        add_run(server, "simplewiki", date)
+        resolve(settings(server, date=date), cache=tmp_path, patience=QUICK)
+    server.script += [answer(500)] * 6
+    with pytest.raises(NetworkError, match=r"\(500\), 6 times; .*; or use .*: --date 20240720 or 20240701$"):
+        resolve(settings(server), cache=tmp_path, patience=QUICK)
+    with pytest.raises(NetworkError, match="no dumps of a wiki called dewiki; check"):
+        resolve(settings(server, wiki="dewiki"), cache=tmp_path, patience=QUICK)
 
 
 def test_file_names_cannot_leave_the_cache(server: FaultServer, tmp_path: Path) -> None:
@@ -135,7 +205,7 @@ def test_mirrors_may_leave_out_hashes(server: FaultServer, tmp_path: Path) -> No
     status = {"jobs": {JOB: {"status": "done", "files": {name: {"url": "/x"}}}}}
     server.files["/dewiki/20240801/dumpstatus.json"] = json.dumps(status).encode()
     (file,) = resolve(settings(server, language="de", date="20240801"), cache=tmp_path, patience=QUICK).files
-    assert (file.size, file.sha1, file.md5) == (None, None, None)
+    assert (file.size, file.sha1, file.md5, file.index) == (None, None, None, None)
 
 
 def test_every_request_says_who_asks(server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +236,12 @@ def test_real_dumpstatus(server: FaultServer, shared_data: Path, tmp_path: Path,
     assert first_pages == sorted(first_pages)
     assert first_pages[0] == 1
     assert sum(file.size or 0 for file in dump.files) == sum(listed[name]["size"] for name in expected)
+    indexes = [file.index for file in dump.files if file.index]
+    assert {index.name for index in indexes} == listed.keys() - expected
+    for file, index in zip(dump.files, indexes, strict=True):
+        assert index.name == file.name.replace("multistream", "multistream-index").replace(".xml", ".txt")
+        assert (index.size, index.sha1, index.md5) == tuple(listed[index.name][key] for key in ("size", "sha1", "md5"))
+        assert index.urls == (server.url(f"/{wiki}/{date}/{index.name}"),)
     server.requests.clear()
     assert resolve(settings(server, wiki=wiki, date=date), cache=tmp_path, patience=QUICK) == dump
     assert server.requests == []

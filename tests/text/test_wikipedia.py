@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.errors import DataError, NetworkError, UsageError
+from charlm.errors import DataError, NetworkError, SettingsError, UsageError
 from charlm.text.download import Patience
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikipedia import WikipediaSource
@@ -194,3 +194,131 @@ def test_formulas_are_kept_as_tex_where_the_settings_say_so(tmp_path: Path) -> N
     ]
     assert "x^2" not in texts[0]
     assert "x^2" in texts[1]
+
+
+# A file given by its URL.
+
+
+NAME = "xwiki-20240801-pages-articles.xml.bz2"
+THREE = [page(n, f"text {n} {'x' * 200}") for n in range(3)]
+SINGLE_STREAM = bz2.compress(export(*THREE))
+MULTISTREAM = b"".join(bz2.compress(xml) for xml in (export(end=""), *(p.encode() for p in THREE), b"</mediawiki>"))
+
+
+def given(url: str, cache: Path, **values: int) -> WikipediaSource:
+    return WikipediaSource(WikipediaSettings(input=(url,), **values), cache=cache, patience=QUICK)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_url_is_downloaded_once_and_read_like_a_file(server: FaultServer, tmp_path: Path) -> None:
+    server.files[f"/x/{NAME}"] = SINGLE_STREAM
+    source = given(server.url(f"/x/{NAME}?a=b"), tmp_path)
+    server.files[f"/x/{NAME}?a=b"] = SINGLE_STREAM
+    plan = source.download_plan()
+    assert plan is not None
+    assert (plan.what, plan.bytes) == (NAME, len(SINGLE_STREAM))
+    documents = list(source.documents())
+    (tmp_path / NAME).write_bytes(SINGLE_STREAM)
+    own = local(tmp_path / NAME)
+    assert list(own.documents()) == documents
+    ours = own.origin()
+    assert source.origin() == ours | {"urls": [server.url(f"/x/{NAME}?a=b")]}
+    server.files.clear()
+    server.requests.clear()
+    assert list(given(server.url(f"/x/{NAME}?a=b"), tmp_path).documents()) == documents
+    assert server.requests == []
+
+
+def test_a_url_that_gives_no_dump(server: FaultServer, tmp_path: Path) -> None:
+    server.files[f"/{NAME}"] = b"<html>log in</html>"
+    with pytest.raises(NetworkError, match="a proxy or login page"):
+        list(given(server.url(f"/{NAME}"), tmp_path).documents())
+    server.files["/x.xml"] = b"<html>log in</html>"
+    with pytest.raises(DataError, match="is not a MediaWiki export but <html>"):
+        list(given(server.url("/x.xml"), tmp_path).documents())
+    with pytest.raises(NetworkError, match="does not exist"):
+        list(given(server.url("/absent.xml.bz2"), tmp_path).documents())
+    with pytest.raises(SettingsError, match="names no file"):
+        given(server.url("/"), tmp_path).download_plan()
+
+
+@pytest.mark.parametrize("content", [SINGLE_STREAM, MULTISTREAM], ids=["single", "multistream"])
+@pytest.mark.parametrize("name", [NAME, NAME.replace("articles", "articles-multistream")])
+def test_a_subset_of_a_url_without_index(server: FaultServer, tmp_path: Path, content: bytes, name: str) -> None:
+    """Read in ranges where it has streams, else downloaded; offline afterwards."""
+    server.files[f"/{name}"] = content
+    url = server.url(f"/{name}")
+    documents = list(given(url, tmp_path, max_characters=430).documents())
+    assert len(documents) == 2
+    assert (next(iter((tmp_path / "urls").iterdir())) / name).is_file() is (content is SINGLE_STREAM)
+    server.files.clear()
+    server.requests.clear()
+    assert list(given(url, tmp_path, max_characters=430).documents()) == documents
+    assert server.requests == []
+
+
+# The cache: asked about anew, and emptied.
+
+
+def test_refresh_asks_again_and_drops_what_has_changed(server: FaultServer, tmp_path: Path) -> None:
+    documents = list(source(server, tmp_path).documents())
+    first, second = (
+        tmp_path / "dumps/dewiki" / DATE / f"{STEM}{part}" for part in ("1.xml-p1p4.bz2", "2.xml-p5p99.bz2")
+    )
+    first.write_bytes(first.read_bytes()[:-1] + b"x")  # as a failing disk may do
+    wikipedia = source(server, tmp_path)
+    assert wikipedia.download_plan() is None
+    wikipedia.refresh()
+    assert not first.exists()
+    assert second.exists()
+    assert list(wikipedia.documents()) == documents
+    # A newer dump is found; and one that was made again under its old date.
+    changed = bz2.compress(export(page(5, "fünf, neu")))
+    path = f"/dewiki/{DATE}/{second.name}"
+    server.files[f"/dewiki/{DATE}/dumpstatus.json"] = server.files[f"/dewiki/{DATE}/dumpstatus.json"].replace(
+        hashlib.sha1(PARTS[second.name]).hexdigest().encode(), hashlib.sha1(changed).hexdigest().encode()
+    ).replace(b'"size": %d' % len(PARTS[second.name]), b'"size": %d' % len(changed))  # fmt: skip
+    server.files[path] = changed
+    wikipedia = source(server, tmp_path, date=DATE)
+    assert wikipedia.download_plan() is None
+    wikipedia.refresh()
+    assert [document.text for document in wikipedia.documents()] == ["eins", "fünf, neu"]
+    assert wikipedia.resolved() == {"date": DATE}
+
+
+def test_refresh_without_an_answer_changes_nothing(server: FaultServer, tmp_path: Path) -> None:
+    documents = list(source(server, tmp_path).documents())
+    server.files.clear()
+    offline = source(server, tmp_path, date=DATE)
+    with pytest.raises(NetworkError):
+        offline.refresh()
+    assert list(source(server, tmp_path, date=DATE).documents()) == documents
+
+
+def test_discard_removes_what_was_downloaded_and_nothing_else(server: FaultServer, tmp_path: Path) -> None:
+    wikipedia = source(server, tmp_path)
+    documents = list(wikipedia.documents())
+    origin = wikipedia.origin()
+    wikipedia.discard()
+    directory = tmp_path / "dumps/dewiki" / DATE
+    assert sorted(path.name for path in directory.iterdir()) == [".lock", "dump.json"]
+    again = source(server, tmp_path, date=DATE)
+    assert list(again.documents()) == documents
+    assert again.origin() == origin
+    # By URL, and a file of one's own, which stays.
+    server.files[f"/{NAME}"] = SINGLE_STREAM
+    by_url = given(server.url(f"/{NAME}"), tmp_path)
+    assert len(list(by_url.documents())) == 3
+    by_url.discard()
+    assert list((tmp_path / "urls").iterdir()) == []
+    server.files[f"/{NAME}"] = MULTISTREAM
+    in_ranges = given(server.url(f"/{NAME}"), tmp_path, max_characters=430)
+    assert len(list(in_ranges.documents())) == 2
+    assert next(iter((tmp_path / "urls").iterdir())).joinpath("streams").is_dir()
+    in_ranges.discard()
+    assert list((tmp_path / "urls").iterdir()) == []
+    (tmp_path / NAME).write_bytes(SINGLE_STREAM)
+    own = local(tmp_path / NAME)
+    assert len(list(own.documents())) == 3
+    own.discard()
+    own.refresh()
+    assert (tmp_path / NAME).is_file()

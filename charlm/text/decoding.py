@@ -1,0 +1,88 @@
+"""Bytes in chunks -> text in chunks, in any encoding that Python knows; what is wrong is named with its place."""
+
+import codecs
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from charlm.errors import DataError
+
+OnError = Literal["strict", "replace"]
+
+_NOT_OF_FILES = frozenset(("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"))
+_KEEP_THEIR_MARK = frozenset(
+    ("utf-8", "utf-7", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "gb18030")
+)  # the decoders of utf-16, utf-32 and utf-8-sig take a byte order mark themselves
+
+
+def check_encoding(name: str) -> str:
+    """`name`, if files can be in that encoding.
+
+    Raises:
+        ValueError: Python has none of that name, or one that is not for files.
+    """
+    try:
+        b"a".decode(name)  # unlike codecs.lookup, this knows text encodings from `hex` and its like
+    except UnicodeError:
+        pass  # one byte may be too few
+    except (LookupError, ValueError):
+        raise ValueError(f"Python has no text encoding {name!r}, only such as utf-8, cp1251, utf-16, koi8-r") from None
+    if codecs.lookup(name).name.replace("_", "-") in _NOT_OF_FILES:
+        raise ValueError(f"{name!r} is no encoding of files, as utf-8, cp1251, utf-16 and koi8-r are")
+    return name
+
+
+class Decoder:
+    """Decodes one file, whose bytes come in chunks of any size."""
+
+    def __init__(self, encoding: str = "utf-8", on_error: OnError = "strict", *, may_break_off: bool = False) -> None:
+        """
+        Args:
+            encoding: Python's name of it.
+            on_error: `replace` puts U+FFFD where bytes are no characters, and counts them.
+            may_break_off: the bytes may end inside a character, which is then left out.
+        """
+        self.replaced = 0
+        self.broken_off = 0
+        """Bytes of the character that the end has cut, if it may."""
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)(on_error)
+        # A text may hold U+FFFD of its own: a second decoder, which leaves out what the first replaces, counts those.
+        self._genuine = codecs.getincrementaldecoder(encoding)("ignore") if on_error == "replace" else None
+        self._may_break_off = may_break_off
+
+    def decode(self, name: str, chunks: Iterable[bytes]) -> Iterator[str]:
+        """The text, without one leading byte order mark.
+
+        Raises:
+            DataError: bytes that are no characters; with the name of the file and the offset.
+        """
+        offset, at_start = 0, codecs.lookup(self._encoding).name in _KEEP_THEIR_MARK
+        for chunk in chunks:
+            offset += len(chunk)
+            text = self._step(name, chunk, offset)
+            if at_start and text:
+                text, at_start = text.removeprefix("\ufeff"), False
+            if text:
+                yield text
+        if self._may_break_off:
+            self.broken_off = len(self._decoder.getstate()[0])
+        elif text := self._step(name, b"", offset, final=True):
+            yield text.removeprefix("\ufeff") if at_start else text
+
+    def _step(self, name: str, chunk: bytes, end: int, *, final: bool = False) -> str:
+        try:
+            text = self._decoder.decode(chunk, final)
+        except UnicodeDecodeError as error:
+            # its object is what was left of earlier chunks and this one, so it ends where the chunk does
+            place = f"byte {error.object[error.start]:#04x} at offset {end - len(error.object) + error.start}"
+            raise DataError(
+                f"{name} is not {self._encoding.upper()}: {place}",
+                'name its encoding in corpus.source.encoding, or set corpus.source.errors = "replace"',
+            ) from error
+        except UnicodeError as error:
+            raise DataError(
+                f"{name} is not {self._encoding.upper()}: {error}", "name its encoding in corpus.source.encoding"
+            ) from error
+        if self._genuine:
+            self.replaced += text.count("\ufffd") - self._genuine.decode(chunk, final).count("\ufffd")
+        return text

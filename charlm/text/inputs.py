@@ -1,0 +1,59 @@
+"""Inputs as a person gives them -> files and their names: a file, a folder, a glob; `-` is standard input."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from charlm.errors import DataError, UsageError
+
+STDIN = "-"
+
+
+def is_glob(given: str) -> bool:
+    """Whether an input stands for the files that fit it; a file of just that name goes first."""
+    return glob.has_magic(given) and not os.path.lexists(given)
+
+
+def fixed_part(pattern: str) -> Path:
+    """The folder that a glob searches."""
+    parts = Path(pattern).parts
+    return Path(*(part for part in parts[: next(n for n, part in enumerate(parts) if glob.has_magic(part))]))
+
+
+def check_input(given: str) -> None:
+    if given == STDIN:
+        return
+    path = Path(given)
+    if is_glob(given):
+        if not any(True for _ in named_files([given])):
+            raise UsageError(f"no file fits {given}", "check the pattern given with --input")
+    elif not path.exists():
+        raise UsageError(f"there is no file {path}", "check the path given with --input")
+    elif not path.is_dir() and not path.is_file():
+        raise UsageError(f"{path} is not a file", "pipe it into standard input and give --input -")
+
+
+def named_files(inputs: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Name and path of each file, in the order of the inputs; of a folder's files in that of their names."""
+    for given in inputs:
+        if given == STDIN:
+            continue
+        path = Path(given)
+        if is_glob(given):
+            found = (Path(name) for name in glob.iglob(given, recursive=True))  # noqa: PTH207 - Path.glob: no files for **
+            base = fixed_part(given)
+        elif path.is_dir():
+            found, base = path.rglob("*"), path
+        else:
+            found, base = iter((path,)), path.parent
+        for file in sorted(file for file in found if file.is_file()):
+            yield _document_id(file.relative_to(base)), file
+
+
+def _document_id(path: Path) -> str:
+    try:
+        path.as_posix().encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"the name of {path} is not UTF-8", "rename that file") from error
+    return path.as_posix()
