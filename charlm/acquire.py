@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from charlm import storage
 from charlm.data.settings import CorpusSettings
 from charlm.errors import StorageError, UsageError
 from charlm.prepare import RESOLVED_FILE, working_directory
 from charlm.text.document import DownloadPlan, Source
+from charlm.text.settings import MixSettings, SourceSettings
 
 BIG_DOWNLOAD = 1_000_000_000
 """Bytes above which a person is asked."""
@@ -33,17 +35,33 @@ def announce(plan: DownloadPlan, out: Path) -> str:
     )
 
 
-def open_source(settings: CorpusSettings, out: Path) -> Source:
-    """The source of these settings, with what an earlier, interrupted attempt resolved."""
+def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -> Source:
+    """The source of these settings, with what an earlier, interrupted attempt resolved.
+
+    With `refresh` that is forgotten, and the servers have been asked anew.
+    """
     record = working_directory(out) / RESOLVED_FILE
     asked = settings.source
+    if refresh:
+        source = asked.build()
+        source.refresh()
+        return source
     try:
         content = storage.read_json(record) if record.is_file() else {}
         if content.get("settings") == settings.recorded():
-            asked = asked.model_copy(update=content["resolved"])
+            asked = _resolved(asked, content["resolved"])
     except (ValueError, KeyError, TypeError, AttributeError):
         storage.remove_tree(record)  # torn or foreign: resolve again
     return asked.build()
+
+
+def _resolved(asked: SourceSettings, found: dict[str, Any]) -> SourceSettings:
+    if not isinstance(asked, MixSettings):
+        return asked.model_copy(update=found)
+    sources = [
+        _resolved(source, found["sources"][name]) for name, source in zip(asked.names, asked.sources, strict=True)
+    ]
+    return asked.model_copy(update={"sources": tuple(sources)})
 
 
 def fetch(

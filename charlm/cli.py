@@ -161,10 +161,12 @@ def prepare(
     asked = load_experiment(read_layers(config, flags, settings or ())).corpus
     target = out or workspace.DATA / asked.name
     like = open_corpus(workspace.find_data(split_like)) if split_like else None
-    text_source = open_source(asked, target)
+    text_source = open_source(asked, target, refresh=refresh and not dry_run)
     corpus = None if overwrite else find_prepared(asked, target, text_source, like)
     if corpus is not None:
-        terminal.note(f"{target} is prepared already")
+        newest, used = text_source.resolved().get("date"), corpus.card["origin"].get("date")
+        newer = f" from the dump of {used}; --overwrite takes that of {newest}" if refresh and newest != used else ""
+        terminal.note(f"{target} is prepared already{newer}")
     elif dry_run:
         plan = text_source.download_plan()
         if as_json:
@@ -180,8 +182,6 @@ def prepare(
 
                 crew = stack.enter_context(connect(dask))
                 text_source.distribute()
-            if refresh:
-                text_source.refresh()
             confirm = (lambda: True) if yes else terminal.confirm
             fetch(text_source, asked, target, note=terminal.note, confirm=confirm, show=downloading)
             on_progress = stack.enter_context(preparing())
