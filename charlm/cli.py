@@ -106,12 +106,18 @@ def prepare(
     ] = None,
     max_characters: Annotated[
         int | None,
-        typer.Option("--max-characters", metavar="N", help="At most so much text; of a dump, only that is downloaded."),
+        typer.Option("--max-characters", metavar="N", help="At most so much text of a wiki or the hub."),
     ] = None,
     errors: Annotated[
         str | None, typer.Option("--errors", metavar="HOW", help="Bytes that are no text: strict, or replace (U+FFFD).")
     ] = None,
-    vocab: Annotated[str | None, typer.Option("--vocab", metavar="KIND", help="char or byte.")] = None,
+    vocab: Annotated[
+        str | None, typer.Option("--vocab", metavar="KIND", help="char, byte, word, ngram or sentencepiece.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DIR", help="Only encode this prepared corpus anew, with another --vocab."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="data/NAME if left out.")] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -158,7 +164,13 @@ def prepare(
             "--vocab": ("corpus.vocab.type", vocab),
         }
     )
-    asked = load_experiment(read_layers(config, flags, settings or ())).corpus
+    layer = read_layers(config, flags, settings or ())
+    asked = load_experiment(layer).corpus
+    if data is not None:
+        if split_like or dask or refresh or discard_dump or dry_run:
+            raise UsageError("--data goes with --vocab, --out, --workers and --overwrite only", "leave the others out")
+        _reencode(data, layer, out, workers, overwrite, as_json)
+        return
     target = out or workspace.DATA / asked.name
     like = open_corpus(workspace.find_data(split_like)) if split_like else None
     text_source = open_source(asked, target, refresh=refresh and not dry_run)
@@ -203,6 +215,44 @@ def prepare(
         terminal.print_json({"data": str(target), **corpus.card})
     else:
         print(f"{target}: " + "\n".join(summarize(corpus)))
+
+
+def _reencode(data: str, asked: "Layer", out: Path | None, workers: int | None, overwrite: bool, as_json: bool) -> None:
+    """`prepare --data`."""
+    from charlm import workspace
+    from charlm.data.corpus import open_corpus
+    from charlm.experiment import check_corpus, load_experiment
+    from charlm.inspection import summarize
+    from charlm.prepare import default_workers
+    from charlm.progress import preparing
+    from charlm.reencode import default_name, find_reencoded, reencode
+    from charlm.settings import Layer
+
+    corpus = open_corpus(workspace.find_data(data))
+    vocab = load_experiment(asked).corpus.vocab
+    given: dict[str, Any] = dict(asked.tree.get("corpus", {}))
+    if given.pop("vocab", None) is None:
+        raise UsageError("--data says what to encode anew, and nothing how", "add --vocab KIND")
+    check_corpus(Layer({"corpus": given}), corpus.card["settings"], corpus.directory)
+    target = out or workspace.DATA / default_name(corpus, vocab)
+    made = None if overwrite else find_reencoded(corpus, vocab, target)
+    if made is not None:
+        terminal.note(f"{target} is prepared already")
+    else:
+        with preparing() as on_progress:
+            made = reencode(
+                corpus,
+                vocab,
+                target,
+                workers=workers or default_workers(),
+                overwrite=overwrite,
+                on_progress=on_progress,
+            )
+    _remember(workspace.DATA, target)
+    if as_json:
+        terminal.print_json({"data": str(target), **made.card})
+    else:
+        print(f"{target}: " + "\n".join(summarize(made)))
 
 
 @app.command()
@@ -356,7 +406,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _exit_codes(debug: bool) -> Generator[None, None, None]:
-    """One line on stderr and the exit code of DESIGN.md for everything that can go wrong."""
+    """One line on stderr and the exit code, as the README lists them, for everything that can go wrong."""
     try:
         yield
     except (BrokenPipeError, _ClosedPipeError):

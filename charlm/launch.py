@@ -51,6 +51,7 @@ def plan_training(
         check_corpus(layer, corpus.card["settings"], corpus.directory)
         supplied = place("corpus", freeze_lists(corpus.card["settings"]), f"{corpus.directory}")
         experiment = load_experiment(stack([layer, supplied]))
+        experiment.model.embedding.check(corpus.vocab.bags())
     name = f"{Path(config).stem}-{corpus.name if corpus else 'CORPUS'}"
     run = RunDirectory(out or workspace.RUNS / name)
     return TrainingPlan(experiment, corpus, run, choose_device(device))
@@ -73,8 +74,9 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     """What a dry run shows: sizes, backend, precision, budget, and where things would be written."""
     training = plan.experiment.training
     vocab_size = plan.corpus.vocab.size if plan.corpus else _ASSUMED_VOCABULARY
+    bags = plan.corpus.vocab.bags() if plan.corpus else None
     with torch.device("meta"):
-        model = build_model(plan.experiment.model, vocab_size)
+        model = build_model(plan.experiment.model, vocab_size, bags)
     description: dict[str, Any] = {
         "run": str(plan.run.root),
         "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",
@@ -138,7 +140,7 @@ def evaluate_run(
     device: str,
     on_progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """The score of a run on a split of its corpus, in every unit. `interval` comes with part 9's bootstrap."""
+    """The score of a run on a split of its corpus, in every unit. `interval` is null: it is not computed yet."""
     loaded, name = _load(run, checkpoint, device)
     corpus = _corpus_of(loaded, data)
     stream = corpus.open(split)
@@ -191,6 +193,7 @@ def _corpus_of(loaded: LoadedModel, data: str | None) -> Corpus:
             )
     if corpus.vocab.to_json() != loaded.vocab.to_json() or corpus.vocab.type != loaded.vocab.type:
         raise DataError(
-            f"{corpus.directory} has another vocabulary than the model", "prepare it with the model's vocabulary"
+            f"{corpus.directory} has another vocabulary than the model",
+            "score a model that was trained with that vocabulary",
         )
     return corpus

@@ -50,6 +50,8 @@ def test_every_block_of_commands_is_found() -> None:
 def test_the_commands_of_the_readme_run(block: str, server: FaultServer, tmp_path: Path) -> None:
     (tmp_path / "ltgwiki-pages-articles.xml.bz2").write_bytes(small_dump("ltgwiki"))
     (tmp_path / "novel.txt").write_text("Все счастливые семьи похожи друг на друга. " * 200, encoding="utf-8")
+    reviews = "".join(f'{{"review": "No. {number}: not bad, a little long."}}\n' for number in range(200))
+    (tmp_path / "reviews.jsonl").write_text(reviews, encoding="utf-8")
     environment = {**os.environ, "CHARLM_MIRROR": server.url(), "CHARLM_CACHE": str(tmp_path / "cache")}
     if "prepare" not in block:
         _run(["charlm", "prepare", "--source", "text", "--input", "novel.txt"], tmp_path, environment)

@@ -7,7 +7,7 @@ import pytest
 from charlm import errors
 from charlm.errors import CharlmError, StoppedError
 
-# From DESIGN.md, "Exit codes".
+# As the README lists them.
 EXIT_CODES = {
     "UsageError": 2,
     "SettingsError": 2,

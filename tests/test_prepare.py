@@ -283,6 +283,22 @@ def test_a_text_in_pieces_is_one_document(tmp_path: Path) -> None:
         assert [found for found in read_documents(like, name) if found[0] != "new"] == old
 
 
+def test_documents_of_one_id_are_numbered(tmp_path: Path) -> None:
+    texts = [f"text number {number}. " * 9 for number in range(4)]
+    long = [Document("same", "", texts[2][:90], ends=False), Document("same", "", texts[2][90:])]
+    documents = [Document("same", "", texts[0]), Document("own", "", texts[1]), *long, Document("same", "", texts[3])]
+    settings = CorpusSettings(source=text_settings(tmp_path).source, split="34/33/33")
+    corpus = prepare(settings, ListSource(documents), tmp_path / "corpus")
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        for identifier, text in read_documents(corpus, split):
+            found[identifier] = found.get(identifier, "") + text
+    assert found == {"same": texts[0], "own": texts[1], "same (2)": texts[2], "same (3)": texts[3]}
+    again = prepare(settings, ListSource(documents), tmp_path / "again", like=corpus)
+    for split in SPLITS:
+        assert text_of(again, split) == text_of(corpus, split)
+
+
 def test_a_source_may_cut_its_text_by_bytes(tmp_path: Path) -> None:
     class ByteSource(ListSource):
         split_method = "bytes"

@@ -7,7 +7,7 @@ Nothing here reads a text. Memory: some 50 bytes a document.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,16 @@ class Survey:
     shards: list[Shard]
     kept: list[Mask]
     """Per shard, per row."""
+    sizes: list[npt.NDArray[np.int64]]
+    """Per shard, per row: the characters of the document that the row belongs to."""
     census: Census
     tallies: dict[str, Tally]
     near_identical: int
     documents: int = 0
     characters: int = 0
     bytes: int = 0
-    long: dict[str, int] = field(default_factory=dict[str, int])
-    """Characters of the documents that come in pieces."""
+    repeated: frozenset[str] = frozenset()
+    """Ids that several documents have."""
 
     def describe(self) -> dict[str, Any]:
         """For corpus.json: pages = kept + the sum of what was dropped, by reason."""
@@ -60,7 +62,7 @@ def survey(shards: list[Shard], specs: Sequence[str], weights: Mapping[str, floa
     for shard in shards:
         census.add(shard.census)
     assert shards, "a source has at least one task"
-    columns = [read_columns(shard.path, ["digest", "skeleton", "ends"]) for shard in shards]
+    columns = [read_columns(shard.path, ["digest", "skeleton", "ends", "characters"]) for shard in shards]
     rows = [len(column) for column in columns]
     ends = np.concatenate([column["ends"].to_numpy() for column in columns])
     document_of_row = np.cumsum(ends) - ends
@@ -74,8 +76,11 @@ def survey(shards: list[Shard], specs: Sequence[str], weights: Mapping[str, floa
     skeletons = np.concatenate([column["skeleton"].to_numpy() for column in columns])[kept]
     _, copies = np.unique(skeletons[skeletons != 0], return_counts=True)
     near_identical = int(copies[copies >= _STUB_COPIES].sum())
-    masks = np.split(kept, np.cumsum(rows)[:-1])
-    found = Survey(shards, masks, census, {spec: Tally.of(spec) for spec in specs}, near_identical)
+    characters = np.concatenate([column["characters"].to_numpy() for column in columns])
+    sizes = np.bincount(document_of_row, weights=characters).astype(np.int64)[document_of_row]
+    borders = np.cumsum(rows)[:-1]
+    tallies = {spec: Tally.of(spec) for spec in specs}
+    found = Survey(shards, np.split(kept, borders), np.split(sizes, borders), census, tallies, near_identical)
     _add_up(found)
     return found
 
@@ -98,7 +103,7 @@ def _within_weights(
     """Which documents to keep so that every source gives its share: as much as the scarcest allows, chosen by hash."""
     names = list(weights)
     source = np.zeros(len(first), dtype=np.int16)
-    order = np.zeros(len(first), dtype=np.uint64)
+    order = np.zeros(len(first), dtype=np.int64)
     sizes = np.zeros(len(first), dtype=np.int64)
     row = 0
     for shard in shards:
@@ -106,7 +111,7 @@ def _within_weights(
         for identifier, characters in zip(columns["id"], columns["characters"], strict=True):
             document = document_of_row[row]
             source[document] = names.index(identifier.partition("/")[0])
-            order[document] = int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest(), "big")
+            order[document] = hash_of(identifier)
             sizes[document] += characters
             row += 1
     sizes[~first] = 0
@@ -122,15 +127,30 @@ def _within_weights(
 
 
 def _add_up(found: Survey) -> None:
+    hashes = np.zeros(sum(int(mask.sum()) for mask in found.kept), dtype=np.int64)  # of ids; 0 where a text goes on
+    row = 0
     for shard, mask in zip(found.shards, found.kept, strict=True):
         columns = read_columns(shard.path, ["id", "characters", "bytes", "ends"]).to_pydict()
         for identifier, characters, num_bytes, last, keep in zip(*columns.values(), mask, strict=True):
             if not keep:
                 continue
+            hashes[row] = hash_of(identifier) if last else 0
+            row += 1
             found.documents += last
             found.characters += characters
             found.bytes += num_bytes
-            if not last or identifier in found.long:
-                found.long[identifier] = found.long.get(identifier, 0) + characters
             for tally in found.tallies.values():
                 tally.add(identifier, characters, ends=last)
+    values, counts = np.unique(hashes[hashes != 0], return_counts=True)
+    if several := set(values[counts > 1].tolist()):
+        found.repeated = frozenset(
+            identifier
+            for shard in found.shards
+            for identifier in read_columns(shard.path, ["id"])["id"].to_pylist()
+            if hash_of(identifier) in several
+        )
+
+
+def hash_of(identifier: str) -> int:
+    """64 bits of a document's id."""
+    return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest(), "big", signed=True)

@@ -1,4 +1,4 @@
-"""What is done to the logits before a draw: small frozen objects that compose in a stated order.
+"""What is done to the logits before a draw: small frozen objects, logits in, logits out.
 
 V vocabulary.
 """

@@ -9,7 +9,11 @@ from typing import Any, Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One article, file or entry. `id` decides the split, so it must stay the same from one dump to the next."""
+    """One article, file or entry.
+
+    `id` decides the split, so it must stay the same from one dump to the next. Where several documents have the same,
+    prepare numbers all but the first.
+    """
 
     id: str
     title: str

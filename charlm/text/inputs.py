@@ -22,9 +22,14 @@ def fixed_part(pattern: str) -> Path:
 
 
 def check_input(given: str) -> None:
+    """
+    Raises:
+        UsageError: nothing is there, or nothing that can be read as a file.
+    """
     if given == STDIN:
         return
-    path = Path(given)
+    path = Path(given).expanduser()
+    given = str(path)
     if is_glob(given):
         if not any(True for _ in named_files([given])):
             raise UsageError(f"no file fits {given}", "check the pattern given with --input")
@@ -36,10 +41,8 @@ def check_input(given: str) -> None:
 
 def named_files(inputs: Iterable[str]) -> Iterator[tuple[str, Path]]:
     """Name and path of each file, in the order of the inputs; of a folder's files in that of their names."""
-    for given in inputs:
-        if given == STDIN:
-            continue
-        path = Path(given)
+    for path in (Path(given).expanduser() for given in inputs if given != STDIN):
+        given = str(path)
         if is_glob(given):
             found = (Path(name) for name in glob.iglob(given, recursive=True))  # noqa: PTH207 - Path.glob: no files for **
             base = fixed_part(given)

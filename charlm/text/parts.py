@@ -29,7 +29,7 @@ _SECOND_STREAM_WITHIN = 8 << 20
 """Bytes of a remote file in which a multistream dump has long begun its second stream."""
 
 
-class Part:
+class DumpPart:
     """One file of a dump. Nothing is asked of a server before it has to be."""
 
     def __init__(

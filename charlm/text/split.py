@@ -97,20 +97,16 @@ Cuts = Mapping[str, Sequence[tuple[str, int]]]
 class Router:
     """Sends documents, in order, to their splits, cut into parts where a border or MAX_PART requires it."""
 
-    def __init__(
-        self, shares: dict[str, int], method: str, total: int, like: Cuts | None = None, sizes: Mapping[str, int] = {}
-    ) -> None:
+    def __init__(self, shares: dict[str, int], method: str, total: int, like: Cuts | None = None) -> None:
         """
         Args:
             method: "hash", "position" or "bytes".
             total: the corpus's size, in bytes for "bytes" and else in characters.
             like: where another corpus has put documents; those it does not know go by hash.
-            sizes: characters of the documents that come in pieces, by id; only `like` needs them.
         """
         self._shares = shares
         self._method = "hash" if like is not None else method
         self._like = like or {}
-        self._sizes = sizes
         self._position = 0
         self._borders: list[tuple[int, str]] = []  # (first character, or byte, after the split, name)
         self._parts_done = self._characters_done = 0  # of the document that comes in pieces
@@ -119,18 +115,22 @@ class Router:
             cumulative += share
             self._borders.append((total * cumulative // 100, name))
 
-    def route(self, document: Document) -> Iterator[tuple[str, Part]]:
-        """The parts of a document, or of a piece of one, and the split of each."""
+    def route(self, document: Document, size: int | None = None) -> Iterator[tuple[str, Part]]:
+        """The parts of a document, or of a piece of one, and the split of each.
+
+        Args:
+            size: characters of the whole document, where this is a piece.
+        """
         parts = 0
-        for name, part in self._route(document):
+        for name, part in self._route(document, len(document.text) if size is None else size):
             parts += 1
             yield name, replace(part, part=self._parts_done + part.part)
         self._parts_done = 0 if document.ends else self._parts_done + parts
         self._characters_done = 0 if document.ends else self._characters_done + len(document.text)
 
-    def _route(self, document: Document) -> Iterator[tuple[str, Part]]:
+    def _route(self, document: Document, whole: int) -> Iterator[tuple[str, Part]]:
         if document.id in self._like:
-            yield from self._cut_like(document, self._like[document.id])
+            yield from self._cut_like(document, whole, self._like[document.id])
             return
         if self._method == "hash":
             name = split_of(document.id, self._shares)
@@ -145,9 +145,8 @@ class Router:
             borders = [(_characters_in(encoded, border), name) for border, name in borders]
         yield from _cut(document, borders)
 
-    def _cut_like(self, document: Document, cuts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Part]]:
+    def _cut_like(self, document: Document, whole: int, cuts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Part]]:
         """Cut where the other corpus has cut; a text that has changed goes whole to its first split."""
-        whole = self._sizes.get(document.id, len(document.text))
         if sum(size for _, size in cuts) != whole:
             cuts = [(cuts[0][0], whole)]
         ends = accumulate(size for _, size in cuts)

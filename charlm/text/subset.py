@@ -38,7 +38,7 @@ _CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class File:
     """One file of a dump."""
 
     file: Readable
@@ -57,7 +57,7 @@ class _Chosen:
 class Subset:
     """A choice of units, made as far as `choose` has come."""
 
-    def __init__(self, parts: Sequence[Part], max_characters: int, seed: int, math: Math) -> None:
+    def __init__(self, parts: Sequence[File], max_characters: int, seed: int, math: Math) -> None:
         self._parts, self._limit, self._seed = parts, max_characters, seed
         self._math: Math = math
         places = ((part, place) for part, file in enumerate(parts) for place in range(len(file.units.offsets)))

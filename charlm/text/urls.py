@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from charlm.errors import SettingsError
 from charlm.text.download import Patience
 from charlm.text.index import index_name
-from charlm.text.parts import Part
+from charlm.text.parts import DumpPart
 from charlm.text.wikimedia import DumpFile
 
 
@@ -16,7 +16,7 @@ def is_url(text: str) -> bool:
     return re.match(r"https?://", text, re.IGNORECASE) is not None
 
 
-def part_of_url(url: str, cache: Path, agent: str, patience: Patience | None) -> Part:
+def part_of_url(url: str, cache: Path, agent: str, patience: Patience | None) -> DumpPart:
     """The part that a URL names.
 
     Raises:
@@ -28,7 +28,7 @@ def part_of_url(url: str, cache: Path, agent: str, patience: Patience | None) ->
     beside = index_name(name)
     index = DumpFile(beside, (_sibling(url, beside),), None, None, None) if beside else None
     directory = cache / "urls" / hashlib.sha256(url.encode()).hexdigest()[:16]
-    return Part(directory / name, DumpFile(name, (url,), None, None, None, index), agent, patience)
+    return DumpPart(directory / name, DumpFile(name, (url,), None, None, None, index), agent, patience)
 
 
 def _sibling(url: str, name: str) -> str:

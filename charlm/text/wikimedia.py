@@ -65,24 +65,19 @@ def resolve(settings: WikipediaSettings, *, cache: Path | None = None, patience:
         SettingsError: a language, wiki or date that cannot be one.
         NetworkError: no such wiki, no such date (naming those there are), not finished, or no answer.
     """
-    wiki, roots = wiki_name(settings), mirrors(settings)
-    directory = (cache or cache_directory()) / "dumps" / wiki
+    directory = (cache or cache_directory()) / "dumps" / wiki_name(settings)
     server = _Server(settings, patience)
     if settings.date == "latest":
         try:
             return server.latest(directory)
-        except NotFoundError:
-            raise
         except NetworkError as error:
-            if here := _dates_in(directory):
-                cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(here)}"
-                raise NetworkError(error.what, cure) from error
-            raise
+            here = _dates_in(directory)
+            if isinstance(error, NotFoundError) or not here:
+                raise
+            cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(here)}"
+            raise NetworkError(error.what, cure) from error
     if not re.fullmatch(r"[12]\d{7}", settings.date):
         raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", "write YYYYMMDD or latest")
-    files = _recorded(directory / settings.date, wiki, settings.date, roots)
-    if files:
-        return DumpFiles(wiki, settings.date, directory / settings.date, files)
     return server.dated(settings.date, directory)
 
 

@@ -17,7 +17,7 @@ from charlm.text import subset, urls
 from charlm.text.articles import tasks_of
 from charlm.text.document import Census, Document, DownloadPlan, Source, Task
 from charlm.text.download import Patience
-from charlm.text.parts import Part, ask_again
+from charlm.text.parts import DumpPart, ask_again
 from charlm.text.plan import plan
 from charlm.text.settings import WikipediaSettings
 from charlm.text.siteinfo import SiteInfo
@@ -36,7 +36,7 @@ class WikipediaSource(Source):
         self._cache = cache
         self._patience = patience
         self._dump: DumpFiles | None = None
-        self._parts: tuple[Part, ...] | None = None
+        self._parts: tuple[DumpPart, ...] | None = None
         self._subset: Subset | None = None
         self._distributed = False
         self._site = SiteInfo()
@@ -52,7 +52,7 @@ class WikipediaSource(Source):
             self._dump = resolve(self._settings, cache=self._cache or cache_directory(), patience=self._patience)
         return self._dump
 
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[DumpPart, ...]:
         """The dump files, in order; parts of a dump (`...xml-p1p41242.bz2`) in that of their pages."""
         if self._parts is None:
             agent = user_agent(self._settings)
@@ -60,7 +60,7 @@ class WikipediaSource(Source):
                 self._parts = _in_page_order(tuple(self._given(name, agent) for name in self._settings.input))
             else:
                 dump = self.resolve()
-                files = (Part(dump.directory / file.name, file, agent, self._patience) for file in dump.files)
+                files = (DumpPart(dump.directory / file.name, file, agent, self._patience) for file in dump.files)
                 self._parts = tuple(files)
         return self._parts
 
@@ -68,19 +68,19 @@ class WikipediaSource(Source):
         """Where the files lie, or will."""
         return tuple(part.path for part in self.parts())
 
-    def _given(self, name: str, agent: str) -> Part:
+    def _given(self, name: str, agent: str) -> DumpPart:
         if urls.is_url(name):
             return urls.part_of_url(name, self._cache or cache_directory(), agent, self._patience)
         path = Path(name).expanduser()
         if not path.is_file():
             raise UsageError(f"there is no file {path}", "check corpus.source.input")
-        return Part(path)
+        return DumpPart(path)
 
     def distribute(self) -> None:
         """The tasks go to other machines: those of a file given by its URL fetch their ranges themselves."""
         self._distributed = True
 
-    def _in_ranges(self, part: Part) -> bool:
+    def _in_ranges(self, part: DumpPart) -> bool:
         """Whether only the ranges that tasks want are fetched."""
         wanted = self._settings.max_characters is not None or (self._distributed and bool(self._settings.input))
         return wanted and not part.is_here and part.has_streams
@@ -98,7 +98,7 @@ class WikipediaSource(Source):
         what = self._what() if whole else f"the index of {self._what()}"
         return DownloadPlan(what, num_bytes, missing[0].path.parent)
 
-    def _subset_plan(self, missing: list[Part]) -> DownloadPlan | None:
+    def _subset_plan(self, missing: list[DumpPart]) -> DownloadPlan | None:
         """An estimate: how many characters a stream holds is known when it has been read."""
         limit = self._settings.max_characters or 0
         num_bytes = sum(part.index_bytes_missing() for part in missing)
@@ -151,7 +151,7 @@ class WikipediaSource(Source):
         if self._subset is None:
             assert self._settings.max_characters is not None
             files = [
-                subset.Part(part.path if part.is_here else part.sparse, part.digest, part.units())
+                subset.File(part.path if part.is_here else part.sparse, part.digest, part.units())
                 for part in self.parts()
             ]
             self._subset = Subset(files, self._settings.max_characters, self._settings.subset_seed, self._settings.math)
@@ -192,7 +192,7 @@ class WikipediaSource(Source):
             "language": self._site.language,
             "date": date,
             "files": entries,
-            "urls": [part.remote.urls[0] for part in self.parts() if part.remote],
+            "urls": [_public(part.remote.urls[0]) for part in self.parts() if part.remote],
             "licence": licence(date),
         }
 
@@ -227,7 +227,12 @@ class WikipediaSource(Source):
         self._subset = None
 
 
-def _in_page_order(given: tuple[Part, ...]) -> tuple[Part, ...]:
+def _public(url: str) -> str:
+    """An address without the name and password that a mirror may want."""
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
+def _in_page_order(given: tuple[DumpPart, ...]) -> tuple[DumpPart, ...]:
     """Parts by the pages in their names; other files as they were given."""
     found = [re.search(r"\.xml-p(\d+)p(\d+)", part.path.name) for part in given]
     ranges = [(int(match[1]), int(match[2])) for match in found if match]
@@ -236,7 +241,7 @@ def _in_page_order(given: tuple[Part, ...]) -> tuple[Part, ...]:
     return tuple(part for _, part in sorted(zip(ranges, given, strict=True), key=lambda entry: entry[0]))
 
 
-def _date_in(given: tuple[Part, ...]) -> str:
+def _date_in(given: tuple[DumpPart, ...]) -> str:
     """The date in names such as ruwiki-20240801-pages-articles.xml.bz2, if all agree; else ""."""
     dates = {found[1] if (found := re.search(r"-([12]\d{7})-", part.path.name)) else "" for part in given}
     return dates.pop() if len(dates) == 1 else ""

@@ -115,7 +115,7 @@ def test_errors_cannot_command_a_terminal(toured: Commands) -> None:
     assert ended.code == 2
     assert "\x1b" not in ended.stderr
     ended = toured("prepare", "--source", "text", "--input", "\x1b[2J\nnext")
-    assert ended.stderr == "charlm: error: there is no file \\x1b[2J next; check the path given with --input\n"
+    assert ended.stderr == "charlm: error: no file fits \\x1b[2J next; check the pattern given with --input\n"
 
 
 @pytest.mark.parametrize(

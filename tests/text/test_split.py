@@ -150,8 +150,8 @@ def test_pieces_go_where_the_whole_document_goes(texts: list[str], lengths: list
     sizes = {document.id: len(document.text) for document in documents}
 
     def route(pieces: Iterable[Document]) -> list[tuple[str, Part]]:
-        router = Router(parse_shares(spec), method, total, cuts, sizes)
-        return [found for piece in pieces for found in router.route(piece)]
+        router = Router(parse_shares(spec), method, total, cuts)
+        return [found for piece in pieces for found in router.route(piece, sizes[piece.id])]
 
     whole = route(documents)
     cut = route(piece for document in documents for piece in in_pieces(document, lengths))
