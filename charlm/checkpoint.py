@@ -2,7 +2,8 @@
 
 step-000001000/
   model.safetensors      the weights that are scored
-  model.json             settings by type name, vocabulary size, direction, format version, what it was trained on
+  model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, what it was
+                         trained on
   vocab.json             the vocabulary
   training.safetensors   optimizer, RNG, carried state        } what only resuming needs
   training.json          step, data cursor, best score, time  }
@@ -23,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from charlm import __version__, storage
 from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings
+from charlm.nn.settings import BagLayout, ModelSettings
 from charlm.settings import Layer, freeze_lists, validate
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import load_vocab
@@ -64,11 +65,13 @@ def save_checkpoint(
     storage.remove_tree(directory)
     storage.make_directory(directory)
     _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
+    layout = model.embedding.bag_layout
     about = {
         "format": FORMAT_VERSION,
         "charlm": __version__,
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "vocab_size": vocab.size,
+        "bags": None if layout is None else layout.model_dump(mode="json"),
         "direction": "forward",
         "trained_on": dict(trained_on),
     }
@@ -100,8 +103,10 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
             raise ValueError(about["direction"])
         if not all(isinstance(about["trained_on"][key], str) for key in ("corpus", "fingerprint")):
             raise TypeError("trained_on")
+        layout = about.get("bags")
+        bags = None if layout is None else validate(BagLayout, Layer(freeze_lists(layout)))
         with torch.device("meta"), _NoInitialisation():
-            model = settings.build(vocab_size)
+            model = settings.build(vocab_size, bags)
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         raise CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", _CURE) from error
     vocab = load_vocab(directory)
@@ -116,6 +121,10 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{directory / 'model.safetensors'}: {name} holds values that are not finite", _CURE)
     model.load_state_dict(weights, assign=True)
+    try:
+        model.embedding.check()
+    except ValueError as error:
+        raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", _CURE) from error
     return LoadedModel(model.requires_grad_(True), vocab, about, directory)
 
 

@@ -6,6 +6,9 @@ from typing import Any
 from charlm import storage, workspace
 from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.errors import UsageError
+from charlm.nn.settings import ModelSettings
+
+_MANY_IDS = 65_536
 
 
 def inspect_path(given: str) -> dict[str, Any]:
@@ -38,13 +41,22 @@ def summarize(corpus: Corpus) -> list[str]:
         lines.append(f"  {name:<6}{documents} {counts['characters']:>14,} characters")
     for reason, count in corpus.card["documents"]["dropped"].items():
         lines.append(f"  dropped {count:>8,} pages: {reason}")
+    if corpus.vocab.size > _MANY_IDS:
+        defaults = ModelSettings()
+        weights = corpus.vocab.size * (defaults.embedding.size + defaults.body.hidden_size)
+        lines.append(
+            f"  {weights / 1e6:,.0f} million weights of the default model for so many ids; see corpus.vocab.max_size"
+        )
     return lines
 
 
 def _card(directory: Path) -> dict[str, Any]:
-    """corpus.json without its list of files."""
-    card = open_corpus(directory).card
-    return {key: value for key, value in card.items() if key not in ("files", "format", "charlm", "settings")}
+    """corpus.json without its list of files, and what the vocabulary makes of the text."""
+    from charlm.data.vocabulary_report import describe_vocabulary
+
+    corpus = open_corpus(directory)
+    card = {key: value for key, value in corpus.card.items() if key not in ("files", "format", "charlm", "settings")}
+    return card | {"vocabulary": card["vocabulary"] | describe_vocabulary(corpus)}
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

@@ -10,23 +10,27 @@ attempt is gone on with: finished shards stay. Memory is bounded by a shard, and
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from charlm import __version__, storage
 from charlm.data.corpus import CORPUS_FILE, FORMAT_VERSION, Corpus, describe_file, fingerprint, open_corpus
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
+from charlm.data.encoding import encode, learn
 from charlm.data.settings import CorpusSettings
 from charlm.data.staging import Crew, Shape, Shard, stage
-from charlm.data.store import count_words, write_stream
+from charlm.data.store import count_words
 from charlm.data.survey import Survey, survey
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Document, Source
-from charlm.text.split import CANDIDATES, Cuts, Part, Router, default_spec, parse_shares
-from charlm.vocab.base import CodePointCounts, Vocab
+from charlm.text.split import CANDIDATES, Cuts, Router, default_spec, parse_shares
+from charlm.vocab.base import CodePointCounts
+from charlm.vocab.settings import VocabSettings
 
 OnProgress = Callable[[str, int], None]
 """Called with the stage's name and how many characters it has done."""
@@ -104,28 +108,50 @@ def prepare(
         staged = _stage(source, settings, work / _STAGED, workers, crew, on_progress)
         shares, split_card, router = _plan_split(settings, source, staged, like)
         splits, frequencies = _split(staged, work, router, list(shares), on_progress)
-        vocab = settings.vocab.learn(_texts(work, "train", "vocabulary", on_progress))
-        vocab.save(work)
-        for name in shares:
-            write_stream(work, name, _progress(read_parts(work / "documents", name), "tokens", on_progress), vocab)
-        files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
-        card = {
-            "format": FORMAT_VERSION,
-            "charlm": __version__,
+        about = {
             "origin": source.origin(),
             "settings": settings.recorded(),
             "documents": staged.describe(),
             "split": {"shares": "/".join(map(str, shares.values())), **split_card},
             "splits": splits,
-            "vocabulary": _describe_vocabulary(vocab, frequencies),
-            "files": files,
-            "fingerprint": fingerprint(files),
         }
-        storage.write_json(work / CORPUS_FILE, card)
-        for temporary in _KEPT_OF_A_KILLED_ATTEMPT:
-            storage.remove_tree(work / temporary)
-        _replace(work, out)
+        frequent = frequencies.most_frequent()
+        characters = {"distinct_characters": len(frequent), "frequent": dict(frequent[:_NUM_FREQUENT])}
+        complete(work, out, settings.vocab, about, characters, workers, on_progress)
     return open_corpus(out)
+
+
+def complete(
+    work: Path,
+    out: Path,
+    settings: VocabSettings,
+    about: dict[str, Any],
+    characters: dict[str, Any],
+    workers: int,
+    on_progress: OnProgress,
+) -> None:
+    """From documents on disk to a corpus: vocabulary, tokens, corpus.json, and all of `work` becomes `out`.
+
+    Args:
+        about: what corpus.json says of text and splits.
+        characters: what it says of the characters in it.
+    """
+    vocab = learn(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
+    vocab.save(work)
+    encode(work, about["splits"], vocab, workers, partial(on_progress, "tokens"))
+    files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
+    card = {
+        "format": FORMAT_VERSION,
+        "charlm": __version__,
+        **about,
+        "vocabulary": {"type": vocab.type, "size": vocab.size, **characters},
+        "files": files,
+        "fingerprint": fingerprint(files),
+    }
+    storage.write_json(work / CORPUS_FILE, card)
+    for temporary in _KEPT_OF_A_KILLED_ATTEMPT:
+        storage.remove_tree(work / temporary)
+    _replace(work, out)
 
 
 def working_directory(out: Path) -> Path:
@@ -170,7 +196,7 @@ def _plan_split(
     if like is not None:
         shares = parse_shares(like.card["split"]["shares"])
         card = {"method": like.card["split"]["method"], "like": like.fingerprint}
-        return shares, card, Router(shares, "hash", staged.characters, _cuts_of(like), staged.long)
+        return shares, card, Router(shares, "hash", staged.characters, _cuts_of(like))
     if source.split_method == "bytes":
         shares = parse_shares(_IN_BYTES if settings.split == "auto" else settings.split)
         return shares, {"method": "bytes"}, Router(shares, "bytes", staged.bytes)
@@ -189,9 +215,11 @@ def _split(
     done = 0
     with ExitStack() as stack:
         writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
-        for row in _kept_rows(staged):
+        for row in _with_own_ids(_kept_rows(staged), staged.repeated):
             frequencies.add(row["text"])
-            for name, part in router.route(Document(row["id"], row["title"], row["text"], row["url"], row["ends"])):
+            for name, part in router.route(
+                Document(row["id"], row["title"], row["text"], row["url"], row["ends"]), row["size"]
+            ):
                 writers[name].add(part)
                 text = part.document.text
                 whole = len(text) == row["characters"]
@@ -218,34 +246,24 @@ def _cuts_of(corpus: Corpus) -> Cuts:
     return cuts
 
 
+def _with_own_ids(rows: Iterator[dict[str, Any]], repeated: Collection[str]) -> Iterator[dict[str, Any]]:
+    """The second document of an id gets " (2)" behind it, the third " (3)": so that an id says which one is meant."""
+    seen: Counter[str] = Counter()
+    for row in rows:
+        identifier = row["id"]
+        if identifier in repeated:
+            number = seen[identifier] + 1
+            seen[identifier] += row["ends"]
+            yield row if number == 1 else row | {"id": f"{identifier} ({number})"}
+        else:
+            yield row
+
+
 def _kept_rows(staged: Survey) -> Iterator[dict[str, Any]]:
-    for shard, mask in zip(staged.shards, staged.kept, strict=True):
-        for row, keep in zip(read_rows(shard.path), mask, strict=True):
+    for shard, mask, sizes in zip(staged.shards, staged.kept, staged.sizes, strict=True):
+        for row, keep, size in zip(read_rows(shard.path), mask, sizes, strict=True):
             if keep:
-                yield row
-
-
-def _progress(parts: Iterator[Part], stage: str, on_progress: OnProgress) -> Iterator[Part]:
-    done = 0
-    for part in parts:
-        yield part
-        done += len(part.document.text)
-        on_progress(stage, done)
-
-
-def _texts(work: Path, split: str, stage: str, on_progress: OnProgress) -> Iterator[str]:
-    for part in _progress(read_parts(work / "documents", split), stage, on_progress):
-        yield part.document.text
-
-
-def _describe_vocabulary(vocab: Vocab, frequencies: CodePointCounts) -> dict[str, Any]:
-    frequent = frequencies.most_frequent()
-    return {
-        "type": vocab.type,
-        "size": vocab.size,
-        "distinct_characters": len(frequent),
-        "frequent": dict(frequent[:_NUM_FREQUENT]),
-    }
+                yield row | {"size": int(size)}
 
 
 def _files(work: Path) -> list[Path]:

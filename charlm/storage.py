@@ -203,6 +203,21 @@ def rename(source: Path, target: Path) -> None:
         sync_directory(target.parent)
 
 
+def share_file(source: Path, target: Path) -> None:
+    """The same content under a second name: a hard link, or a copy where the file system has none.
+
+    Files are never written in place, so what is done to one name leaves the other as it is.
+    """
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links; where the disk is at fault, copying says so
+        with storage_errors(source, "read"), open(source, "rb") as content, atomic_file(target) as file:
+            shutil.copyfileobj(content, file)
+    else:
+        with storage_errors(target):
+            sync_directory(target.parent)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a file or a directory and everything in it, if it is there."""
     with storage_errors(path, "remove"):

@@ -3,7 +3,7 @@
 import tomllib
 from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import tomli_w
@@ -13,8 +13,18 @@ from hypothesis import strategies as st
 from charlm.errors import SettingsError
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.nn.settings import CellSettings
-from charlm.settings import Layer, Settings, differences, freeze_lists, parse_override, read_toml, to_toml, validate
-from charlm.text.settings import SourceSettings
+from charlm.settings import (
+    Layer,
+    Settings,
+    differences,
+    freeze_lists,
+    parse_override,
+    read_toml,
+    settings_classes,
+    to_toml,
+    validate,
+)
+from charlm.text.settings import MixSettings, SourceSettings
 from charlm.training.settings import ScheduleSettings
 from charlm.vocab.settings import VocabSettings
 
@@ -32,7 +42,7 @@ def refused(*overrides: str) -> str:
 
 
 def members(union: Any) -> tuple[type[Settings], ...]:
-    return get_args(get_args(union)[0])
+    return tuple(settings_classes(union))
 
 
 # ---- what is asked for is what one gets
@@ -101,8 +111,12 @@ def test_an_override_without_a_key_is_refused(text: str) -> None:
 def test_settings_survive_a_round_trip_through_toml() -> None:
     unions = [members(union) for union in (SourceSettings, VocabSettings, CellSettings, ScheduleSettings)]
     for source, vocab, cell, schedule in product(*unions):
+        needed = {"sources": ({"type": "sample"},)} if source is MixSettings else {}
         tree = {
-            "corpus": {"source": {"type": source.model_fields["type"].default}, "vocab": vocab().model_dump()},
+            "corpus": {
+                "source": {"type": source.model_fields["type"].default, **needed},
+                "vocab": vocab().model_dump(),
+            },
             "model": {"body": {"cell": cell().model_dump()}},
             "training": {"schedule": schedule().model_dump(), "max_epochs": 0.3},
         }

@@ -107,7 +107,7 @@ def connect(address: str, *, lonely: float = _LONELY) -> Generator[Cluster, None
     """
     if importlib.util.find_spec("distributed") is None:
         raise UsageError("--dask needs the package distributed", "install it: pip install distributed")
-    if not re.fullmatch(r"(?:[a-z]+://)?[^/\s]+:\d{1,5}", address):  # dask itself would look for it for 20 s
+    if not re.fullmatch(r"[a-z]+://\S+|[^/\s:]+:\d{1,5}", address):  # dask itself would look for it for 20 s
         raise UsageError(f"--dask {address} is no address", "write it like tcp://10.0.0.1:8786")
     from distributed import Client
 

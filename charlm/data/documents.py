@@ -1,11 +1,12 @@
 """Documents on disk: zstd parquet shards, open to `datasets`, pandas and duckdb.
 
 parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, last, url, title, text)
-shards ──read_parts──> parts, in the order they were written
+shards ──read_parts, or stretch by stretch──> parts, in the order they were written
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -118,16 +119,21 @@ class DocumentWriter:
                 self._next_shard()
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of one shard in order, a few in memory at a time.
+def read_rows(path: Path, row_groups: list[int] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of one shard (or of some of its row groups) in order, a few in memory at a time.
 
     Raises:
         DataError: the shard is damaged.
     """
+    with _damage(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_READ, row_groups=row_groups):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _damage(path: Path) -> Generator[None, None, None]:
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS_READ):
-                yield from batch.to_pylist()
+        yield
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is damaged: {error}", "prepare the corpus again") from error
 
@@ -143,13 +149,50 @@ def read_parts(directory: Path, split: str) -> Iterator[Part]:
     Raises:
         DataError: a shard is missing or damaged.
     """
+    for path in _shards(directory, split):
+        yield from _parts(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some million characters of a split: a row group of one of its shards."""
+
+    path: Path
+    row_group: int
+
+    def parts(self) -> Iterator[Part]:
+        """
+        Raises:
+            DataError: the shard is damaged.
+        """
+        return _parts(self.path, [self.row_group])
+
+
+def stretches(directory: Path, split: str) -> list[Stretch]:
+    """All of a split, in order.
+
+    Raises:
+        DataError: a shard is missing or damaged.
+    """
+    found: list[Stretch] = []
+    for path in _shards(directory, split):
+        with _damage(path):
+            num_row_groups = pq.read_metadata(path).num_row_groups
+        found += [Stretch(path, number) for number in range(num_row_groups)]
+    return found
+
+
+def _shards(directory: Path, split: str) -> list[Path]:
     shards = sorted(directory.glob(f"{split}-*.parquet"))
     if not shards:
         raise DataError(f"{directory} has no documents of the split {split!r}", "prepare the corpus again")
-    for path in shards:
-        for row in read_rows(path):
-            try:
-                document = Document(row["id"], row["title"], row["text"], row["url"])
-                yield Part(document, row["part"], row["last"])
-            except KeyError as error:
-                raise DataError(f"{path} has no column {error}", "prepare the corpus again") from error
+    return shards
+
+
+def _parts(path: Path, row_groups: list[int] | None = None) -> Iterator[Part]:
+    for row in read_rows(path, row_groups):
+        try:
+            document = Document(row["id"], row["title"], row["text"], row["url"])
+            yield Part(document, row["part"], row["last"])
+        except KeyError as error:
+            raise DataError(f"{path} has no column {error}", "prepare the corpus again") from error

@@ -9,18 +9,11 @@ import torch.
 
 import contextlib
 import hashlib
-import os
 import re
-import signal
-import threading
-import time
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -28,8 +21,9 @@ import pyarrow as pa
 
 from charlm import storage
 from charlm.data.documents import RowWriter
+from charlm.data.processes import Processes, spawned
 from charlm.data.store import count_words
-from charlm.errors import DataError, OutOfMemoryError
+from charlm.errors import DataError
 from charlm.text.document import Census, Document, Source, Task, WholeTask
 from charlm.vocab.base import code_points
 
@@ -54,7 +48,6 @@ _IN_FLIGHT = 2  # tasks per worker that are submitted and not done: bounds the m
 _VARIABLE = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
 _LONGEST_STUB = 1_500  # characters
 _ASCII = re.compile(r"[\0-\x7f]")  # composes with nothing before it: NFC of what stands before is final
-_ORPHAN_CHECK = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +149,8 @@ def stage(source: Source, directory: Path, shape: Shape, workers: int, crew: Cre
         for number, task in enumerate(tasks):
             yield find(directory, number, task, shape) or make(directory, number, task, shape)
     else:
-        with contextlib.nullcontext(crew) if crew else _processes(workers) as crew:
+        with contextlib.ExitStack() as stack:
+            crew = crew or _Workers(stack.enter_context(spawned(workers)))
             yield from _together(crew, tasks, directory, shape)
 
 
@@ -179,53 +173,17 @@ def _together(crew: Crew, tasks: Iterator[Task], directory: Path, shape: Shape) 
 
 
 @dataclass(frozen=True, slots=True)
-class _Processes:
-    pool: ProcessPoolExecutor
-    size: int
+class _Workers:
+    """A crew of processes of this machine."""
+
+    processes: Processes
+
+    @property
+    def size(self) -> int:
+        return self.processes.size
 
     def start(self, directory: Path, number: int, task: Task, shape: Shape) -> Callable[[], Shard]:
-        with _deaths():
-            future = self.pool.submit(make, directory, number, task, shape)
-
-        def wait() -> Shard:
-            with _deaths():
-                return future.result()
-
-        return wait
-
-
-@contextlib.contextmanager
-def _deaths() -> Generator[None, None, None]:
-    try:
-        yield
-    except BrokenProcessPool as error:
-        raise OutOfMemoryError(
-            "a worker process was killed, most likely for want of memory", "give fewer --workers, or more memory"
-        ) from error
-
-
-@contextlib.contextmanager
-def _processes(workers: int) -> Generator[_Processes, None, None]:
-    """Spawned, not forked: a worker starts clean, with no thread and no lock of ours. What waits is cancelled."""
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
-    )
-    try:
-        yield _Processes(pool, workers)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent (the terminal sends it to all), and end when the parent was (or has been) killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_ORPHAN_CHECK)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+        return self.processes.start(make, directory, number, task, shape)
 
 
 def _stem(directory: Path, number: int, key: str) -> Path:

@@ -50,30 +50,47 @@ class TokenStream:
         return int(self.documents[unit].sum())
 
 
-def write_stream(directory: Path, split: str, parts: Iterable[Part], vocab: Vocab) -> None:
-    """Encode the parts of one split into its two arrays, in bounded memory."""
+@dataclass(frozen=True)
+class Encoded:
+    """Some parts of a split as they are stored; `start` counts from the first id here."""
+
+    ids: IntArray
+    documents: npt.NDArray[np.void]
+
+
+def encode_parts(parts: Iterable[Part], vocab: Vocab) -> Encoded:
+    """The ids of parts, with an <eod> behind each document, and what each part amounts to."""
+    end_of_document = np.array([vocab.eod_id])
+    pieces: list[IntArray] = [to_stored(end_of_document[:0], vocab)]
     rows: list[tuple[int, int, int, int]] = []
-    end_of_document = to_stored(np.array([vocab.eod_id]), vocab)
+    size = 0
+    for part in parts:
+        text = part.document.text
+        rows.append((size, len(text), count_words(text), len(text.encode("utf-8"))))
+        for ids in (vocab.encode(text), end_of_document[: int(part.last)]):
+            pieces.append(to_stored(ids, vocab))
+            size += len(ids)
+    return Encoded(np.concatenate(pieces), np.array(rows, dtype=DOCUMENT_TYPE))
+
+
+def write_stream(directory: Path, split: str, blocks: Iterable[Encoded], vocab: Vocab) -> None:
+    """Write one split's two arrays, block by block."""
+    tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_TYPE)]
     with storage.atomic_file(directory / f"{split}.npy") as file:
         file.write(b"\0" * _HEADER_BYTES)
-        size = 0
-
-        def append(ids: IntArray) -> None:
-            nonlocal size
-            file.write(np.ascontiguousarray(ids).data)
-            size += len(ids)
-
-        append(end_of_document)
-        for part in parts:
-            text = part.document.text
-            rows.append((size, len(text), count_words(text), len(text.encode("utf-8"))))
-            append(to_stored(vocab.encode(text), vocab))
-            if part.last:
-                append(end_of_document)
+        file.write(to_stored(np.array([vocab.eod_id]), vocab).tobytes())
+        size = 1
+        for block in blocks:
+            assert block.ids.dtype == vocab.id_type
+            file.write(np.ascontiguousarray(block.ids).data)
+            table = block.documents.copy()
+            table["start"] += size
+            tables.append(table)
+            size += len(block.ids)
         file.seek(0)
         file.write(_header(vocab.id_type, size))
     with storage.atomic_file(directory / f"{split}.documents.npy") as file:
-        np.save(cast("BinaryIO", file), np.array(rows, dtype=DOCUMENT_TYPE))
+        np.save(cast("BinaryIO", file), np.concatenate(tables))
 
 
 def count_words(text: str) -> int:

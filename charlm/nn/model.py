@@ -11,17 +11,18 @@ B batch, T time, D embedding, H features, V vocabulary.
 from torch import Tensor, nn
 
 from charlm.nn.dropout import Masks
-from charlm.nn.embedding import TokenEmbedding
+from charlm.nn.embedding import Embedding
 from charlm.nn.head import Softmax
 from charlm.nn.recurrent import Recurrent
-from charlm.nn.settings import ModelSettings
+from charlm.nn.settings import BagLayout, ModelSettings
 from charlm.nn.state import State
+from charlm.vocab.base import Bags
 
 
 class LanguageModel(nn.Module):
     """Embedding, body and head. State: the embedding's, then the body's."""
 
-    def __init__(self, embedding: TokenEmbedding, body: Recurrent, head: Softmax, masks: Masks) -> None:
+    def __init__(self, embedding: Embedding, body: Recurrent, head: Softmax, masks: Masks) -> None:
         super().__init__()
         self.embedding = embedding
         self.body = body
@@ -43,10 +44,10 @@ class LanguageModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def build_model(settings: ModelSettings, vocab_size: int) -> LanguageModel:
+def build_model(settings: ModelSettings, vocab_size: int, bags: Bags | BagLayout | None = None) -> LanguageModel:
     """A freshly initialised model; under `torch.device("meta")`, its shapes alone."""
     masks = Masks()
-    embedding = settings.embedding.build(vocab_size)
+    embedding = settings.embedding.build(vocab_size, bags, masks)
     body = settings.body.build(embedding.size, masks)
     head = settings.head.build(body.features_size, vocab_size)
     return LanguageModel(embedding, body, head, masks)

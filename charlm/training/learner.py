@@ -17,6 +17,7 @@ from charlm.device import Precision, autocast, resolve_precision
 from charlm.nn.head import IGNORED
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, detach, reset_rows
+from charlm.training.optimizers import clip_gradients
 from charlm.training.settings import TrainingSettings
 
 
@@ -59,7 +60,7 @@ class Learner:
             nats = model.head.nll(features_BTH, targets_BT).sum()
         tokens = int((batch.targets_BT != IGNORED).sum())
         (nats / max(1, tokens)).backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf).item()
+        norm = clip_gradients(model.parameters(), settings.clip_norm or math.inf).item()
         applied = math.isfinite(norm) and math.isfinite(nats.item())
         if applied:
             self.lr = settings.optimizer.lr * settings.schedule.scale(step, progress)
@@ -89,12 +90,17 @@ class Learner:
             prefix = f"optimizer.{name}."
             for key, value in tensors.items():
                 if key.startswith(prefix):
-                    fitted = value if key == f"{prefix}step" else _like(value, parameter)
+                    fitted = _step_like(value, parameter) if key == f"{prefix}step" else _like(value, parameter)
                     self._optimizer.state[parameter][key.removeprefix(prefix)] = fitted
             kinds.add(frozenset(self._optimizer.state[parameter]))
         if len(kinds) > 1:
             raise ValueError("the optimizer's state is not whole")
         torch.set_rng_state(tensors["rng"])
+
+
+def _step_like(step: Tensor, parameter: Tensor) -> Tensor:
+    """One count for the whole parameter, or one for each row of a table that is updated sparsely."""
+    return _like(step, torch.empty(parameter.shape[: min(1, step.ndim)], device=parameter.device))
 
 
 def _like(tensor: Tensor, model: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ class Trainer:
             else:
                 run.cut_metrics(0)
                 torch.manual_seed(settings.seed)
-                model = model_settings.build(corpus.vocab.size)
+                model = model_settings.build(corpus.vocab.size, corpus.vocab.bags())
                 model.head.set_frequencies(torch.from_numpy(count_ids(train, corpus.vocab.size)))
                 self._learner = Learner(model.to(device), settings, device)
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from charlm.vocab.settings import FORMAT_VERSION
 
 IntArray = npt.NDArray[np.integer[Any]]
 
+NUM_BYTES = 256
 _NUM_CODE_POINTS = 0x110000
 _HASH_BASE = 0x9E3779B97F4A7C15  # odd, so that no power of it vanishes modulo 2**64
 
@@ -40,8 +41,8 @@ class Bags:
     """
 
     offsets: IntArray
-    """(size + 1,): token i has ngrams[offsets[i]:offsets[i + 1]]. <eod>, <spell> and each byte have one of their own,
-    </spell> has none: there the bytes since <spell> are the word."""
+    """(size + 1,): token i has ngrams[offsets[i]:offsets[i + 1]]. Some have none, so that only the token itself says
+    what it is: <eod>, <spell>, the bytes, and tokens of rare n-grams alone. </spell> stands for the word before it."""
     ngrams: IntArray
     """n-gram ids in 0..num_ngrams - 1; one that stands twice in a word is here twice."""
     hashes: npt.NDArray[np.int64]
@@ -70,6 +71,26 @@ class StreamDecoder(Protocol):
 
     def finish(self) -> str:
         """What was held back, as U+FFFD where it is no whole character."""
+        ...
+
+
+class Learner(Protocol):
+    """Learns a vocabulary from texts. What several have seen can be merged, so that processes share the work."""
+
+    reads: ClassVar[bool]
+    """False where nothing is learned from text."""
+
+    def add(self, text: str) -> None: ...
+
+    def merge(self, other: Self) -> None:
+        """Add what another learner of these settings has seen; in which order makes no difference."""
+        ...
+
+    def finish(self) -> "Vocab":
+        """
+        Raises:
+            DataError: there is too little to learn from.
+        """
         ...
 
 
@@ -105,6 +126,12 @@ class Vocab(ABC):
     @abstractmethod
     def from_json(cls, content: dict[str, Any]) -> "Vocab":
         """The inverse of `to_json`. KeyError, TypeError or ValueError where the content does not fit."""
+
+    @classmethod
+    def load(cls, directory: Path, content: dict[str, Any]) -> "Vocab":
+        """The vocabulary of vocab.json, where there is more in its directory than that."""
+        del directory
+        return cls.from_json(content)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids; <eod> decodes to nothing, bytes that are no UTF-8 to U+FFFD."""
@@ -146,6 +173,40 @@ def code_points(text: str) -> npt.NDArray[np.uint32]:
         ) from error
 
 
+def utf8(text: str) -> bytes:
+    """
+    Raises:
+        DataError: a lone surrogate, which no UTF-8 text can hold.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        code_points(text)  # names the place
+        raise
+
+
+def refuse_uniform(distinct_characters: int) -> None:
+    """
+    Raises:
+        DataError: fewer than two different characters: there is nothing to predict.
+    """
+    if distinct_characters < 2:
+        raise DataError(
+            f"the training text has {distinct_characters} different characters",
+            "give a corpus with at least two of them",
+        )
+
+
+def strings(content: object) -> list[str]:
+    """A list of strings of Unicode scalar values, as vocab.json should have it; TypeError or ValueError if not."""
+    items = cast("list[object]", content) if isinstance(content, list) else None
+    if items is None or not all(isinstance(item, str) for item in items):
+        raise TypeError("not a list of strings")
+    texts = cast("list[str]", items)
+    "".join(texts).encode("utf-8")  # UnicodeEncodeError is a ValueError
+    return texts
+
+
 class CodePointCounts:
     """How often each code point stands in the texts added so far."""
 
@@ -155,6 +216,18 @@ class CodePointCounts:
     def add(self, text: str) -> None:
         found = np.bincount(code_points(text))
         self._counts[: len(found)] += found
+
+    def merge(self, other: "CodePointCounts") -> None:
+        """Add what another counter has seen."""
+        self._counts += other._counts
+
+    def __getstate__(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        seen = np.flatnonzero(self._counts)
+        return seen, self._counts[seen]
+
+    def __setstate__(self, state: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]) -> None:
+        self._counts = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
+        self._counts[state[0]] = state[1]
 
     def most_frequent(self, *, min_count: int = 1) -> list[tuple[str, int]]:
         """Characters with their counts, by falling count, then by code point."""

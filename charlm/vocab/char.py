@@ -5,7 +5,6 @@ id 1..256      the bytes 0x00..0xFF, only with byte fallback
 then           the characters of the training text by falling frequency
 """
 
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,10 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import DataError
-from charlm.vocab.base import ByteAwareDecoder, CodePointCounts, IntArray, StreamDecoder, Vocab, code_points
+from charlm.vocab.base import (
+    NUM_BYTES,
+    ByteAwareDecoder,
+    CodePointCounts,
+    IntArray,
+    StreamDecoder,
+    Vocab,
+    code_points,
+    refuse_uniform,
+)
 
 _NUM_CODE_POINTS = 0x110000
-_NUM_BYTES = 256
 
 
 class CharVocab(Vocab):
@@ -35,26 +42,9 @@ class CharVocab(Vocab):
             raise ValueError("a character stands twice")
         self.characters = characters
         self.byte_fallback = byte_fallback
-        self._first = 1 + (_NUM_BYTES if byte_fallback else 0)
+        self.first_byte_id = 1 if byte_fallback else None
+        self._first = 1 + (NUM_BYTES if byte_fallback else 0)
         self.size = self._first + len(characters)
-
-    @classmethod
-    def learn(cls, texts: Iterable[str], *, min_count: int, max_size: int | None, byte_fallback: bool) -> "CharVocab":
-        """Count the characters of the training texts; keep those seen `min_count` times, at most `max_size` of them.
-
-        Raises:
-            DataError: fewer than two different characters: there is nothing to predict.
-        """
-        counts = CodePointCounts()
-        for text in texts:
-            counts.add(text)
-        if len(counts.most_frequent()) < 2:
-            raise DataError(
-                f"the training text has {len(counts.most_frequent())} different characters",
-                "give a corpus with at least two of them",
-            )
-        kept = counts.most_frequent(min_count=min_count)[:max_size]
-        return cls("".join(character for character, _ in kept), byte_fallback=byte_fallback)
 
     @cached_property
     def _id_of(self) -> npt.NDArray[np.int32]:
@@ -74,21 +64,14 @@ class CharVocab(Vocab):
                 f"character {text[unknown[0]]!r} (U+{points[unknown[0]]:04X}) is not in the vocabulary",
                 "prepare the corpus with corpus.vocab.byte_fallback = true",
             )
-        pieces: list[IntArray] = []
-        start = 0
-        for position in unknown:
-            spelled = np.frombuffer(text[position].encode("utf-8"), dtype=np.uint8).astype(np.int32) + 1
-            pieces += (ids[start:position], spelled)
-            start = int(position) + 1
-        pieces.append(ids[start:])
-        return np.concatenate(pieces)
+        return _spelled(ids, points[unknown], unknown)
 
     def stream_decoder(self) -> StreamDecoder:
         return ByteAwareDecoder(self._bytes_of, self._text_of)
 
     @cached_property
     def _bytes_of(self) -> dict[int, bytes]:
-        return {1 + byte: bytes([byte]) for byte in range(_NUM_BYTES)} if self.byte_fallback else {}
+        return {1 + byte: bytes([byte]) for byte in range(NUM_BYTES)} if self.byte_fallback else {}
 
     @cached_property
     def _text_of(self) -> list[str]:
@@ -109,3 +92,40 @@ class CharVocab(Vocab):
             raise TypeError("characters must be a string and byte_fallback a truth value")
         code_points(characters)
         return cls(characters, byte_fallback=byte_fallback)
+
+
+def _spelled(
+    ids: npt.NDArray[np.int32], points: npt.NDArray[np.uint32], places: npt.NDArray[np.intp]
+) -> npt.NDArray[np.int32]:
+    """`ids` with the characters `points`, which stand at `places`, as the ids of their bytes."""
+    lengths = np.ones(len(ids), dtype=np.int64)
+    lengths[places] += (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
+    known = np.repeat(ids >= 0, lengths)
+    result = np.empty(len(known), dtype=np.int32)
+    result[known] = ids[ids >= 0]
+    encoded = points.tobytes().decode("utf-32-le").encode("utf-8")
+    result[~known] = np.frombuffer(encoded, dtype=np.uint8).astype(np.int32) + 1
+    return result
+
+
+class CharLearner:
+    """Counts the characters of the training texts; keeps those seen `min_count` times, at most `max_size` of them."""
+
+    reads: ClassVar[bool] = True
+
+    def __init__(self, *, min_count: int, max_size: int | None, byte_fallback: bool) -> None:
+        self._min_count = min_count
+        self._max_size = max_size
+        self._byte_fallback = byte_fallback
+        self._counts = CodePointCounts()
+
+    def add(self, text: str) -> None:
+        self._counts.add(text)
+
+    def merge(self, other: "CharLearner") -> None:
+        self._counts.merge(other._counts)
+
+    def finish(self) -> Vocab:
+        refuse_uniform(len(self._counts.most_frequent()))
+        kept = self._counts.most_frequent(min_count=self._min_count)[: self._max_size]
+        return CharVocab("".join(character for character, _ in kept), byte_fallback=self._byte_fallback)

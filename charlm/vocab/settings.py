@@ -1,5 +1,6 @@
-"""Settings of vocabularies, and how a saved one is read back. `learn()` imports the implementation."""
+"""Settings of vocabularies, and how a saved one is read back. `learner()` imports the implementation."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -11,13 +12,35 @@ from charlm.errors import DataError
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
-    from charlm.vocab.base import Vocab
+    from charlm.vocab.base import Learner, Vocab
 
 
 FORMAT_VERSION = 1
 
 
-class CharSettings(Settings):
+class LearnedSettings(Settings):
+    """How text is seen."""
+
+    @classmethod
+    @abstractmethod
+    def implementation(cls) -> "type[Vocab]": ...
+
+    @abstractmethod
+    def learner(self) -> "Learner": ...
+
+    def learn(self, texts: Iterable[str]) -> "Vocab":
+        """The vocabulary of some texts.
+
+        Raises:
+            DataError: there is too little to learn from.
+        """
+        learner = self.learner()
+        for text in texts if learner.reads else ():
+            learner.add(text)
+        return learner.finish()
+
+
+class CharSettings(LearnedSettings):
     """Characters (Unicode code points) of the training text."""
 
     type: Literal["char"] = "char"
@@ -34,15 +57,13 @@ class CharSettings(Settings):
 
         return CharVocab
 
-    def learn(self, texts: Iterable[str]) -> "Vocab":
-        from charlm.vocab.char import CharVocab
+    def learner(self) -> "Learner":
+        from charlm.vocab.char import CharLearner
 
-        return CharVocab.learn(
-            texts, min_count=self.min_count, max_size=self.max_size, byte_fallback=self.byte_fallback
-        )
+        return CharLearner(min_count=self.min_count, max_size=self.max_size, byte_fallback=self.byte_fallback)
 
 
-class ByteSettings(Settings):
+class ByteSettings(LearnedSettings):
     """UTF-8 bytes: 256 ids and <eod>."""
 
     type: Literal["byte"] = "byte"
@@ -53,11 +74,93 @@ class ByteSettings(Settings):
 
         return ByteVocab
 
-    def learn(self, texts: Iterable[str]) -> "Vocab":
-        return self.implementation().from_json({})
+    def learner(self) -> "Learner":
+        from charlm.vocab.byte import ByteLearner
+
+        return ByteLearner()
 
 
-VocabSettings = Annotated[CharSettings | ByteSettings, Field(discriminator="type")]
+class WordSettings(LearnedSettings):
+    """Words, signs and spaces of the training text; other words are spelled in UTF-8 bytes."""
+
+    type: Literal["word"] = "word"
+    max_size: int = Field(default=50_000, ge=2)
+    """At most this many of them, the most frequent ones; the 256 bytes and <eod> come on top."""
+    min_count: int = Field(default=2, ge=1)
+    """Those seen less often are spelled, which teaches a model to spell."""
+
+    @classmethod
+    def implementation(cls) -> "type[Vocab]":
+        from charlm.vocab.word import WordVocab
+
+        return WordVocab
+
+    def learner(self) -> "Learner":
+        from charlm.vocab.word import WordLearner
+
+        return WordLearner(min_count=self.min_count, max_size=self.max_size)
+
+
+class NgramSettings(LearnedSettings):
+    """Words, seen as bags of their character n-grams: #сл сло лов ово во#. Other words are spelled, and seen so too."""
+
+    type: Literal["ngram"] = "ngram"
+    max_size: int = Field(default=50_000, ge=2)
+    """At most this many words, signs and spaces, the most frequent ones."""
+    min_count: int = Field(default=2, ge=1)
+    """Words seen less often are spelled between <spell> and </spell>."""
+    n: int = Field(default=3, ge=1, le=8)
+    """Characters of an n-gram, boundary marks included."""
+    max_ngrams: int = Field(default=10_000, ge=1)
+    """At most this many n-grams, the most frequent ones."""
+    min_ngram_count: int = Field(default=2, ge=1)
+    """n-grams seen less often in the training text are left out."""
+
+    @classmethod
+    def implementation(cls) -> "type[Vocab]":
+        from charlm.vocab.ngram import NgramVocab
+
+        return NgramVocab
+
+    def learner(self) -> "Learner":
+        from charlm.vocab.ngram import NgramLearner
+
+        return NgramLearner(
+            min_count=self.min_count,
+            max_size=self.max_size,
+            n=self.n,
+            max_ngrams=self.max_ngrams,
+            min_ngram_count=self.min_ngram_count,
+        )
+
+
+class SentencePieceSettings(LearnedSettings):
+    """Pieces of words that SentencePiece learns; what they do not cover is spelled in UTF-8 bytes."""
+
+    type: Literal["sentencepiece"] = "sentencepiece"
+    model_type: Literal["unigram", "bpe", "char"] = "unigram"
+    vocab_size: int = Field(default=8_000, ge=512, le=1_000_000)
+    """At most this many ids, 256 bytes among them; less text gives fewer."""
+    sample_characters: int = Field(default=10_000_000, ge=10_000)
+    """How much of the training text the pieces are learned from: lines drawn evenly from all of it."""
+
+    @classmethod
+    def implementation(cls) -> "type[Vocab]":
+        from charlm.vocab.sentencepiece import SentencePieceVocab
+
+        return SentencePieceVocab
+
+    def learner(self) -> "Learner":
+        from charlm.vocab.sentencepiece import SentencePieceLearner
+
+        return SentencePieceLearner(
+            model_type=self.model_type, vocab_size=self.vocab_size, sample_characters=self.sample_characters
+        )
+
+
+VocabSettings = Annotated[
+    CharSettings | ByteSettings | WordSettings | NgramSettings | SentencePieceSettings, Field(discriminator="type")
+]
 
 
 def load_vocab(directory: Path) -> "Vocab":
@@ -73,9 +176,9 @@ def load_vocab(directory: Path) -> "Vocab":
         kind, version = content["type"], content["format"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise DataError(f"{path} has format {version}; this charlm reads up to {FORMAT_VERSION}", "upgrade charlm")
-        members: tuple[type[CharSettings | ByteSettings], ...] = get_args(get_args(VocabSettings)[0])
+        members: tuple[type[LearnedSettings], ...] = get_args(get_args(VocabSettings)[0])
         settings = {member.model_fields["type"].default: member for member in members}[kind]
-        return settings.implementation().from_json(content)
+        return settings.implementation().load(directory, content)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", cure) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

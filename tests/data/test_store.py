@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.data.corpus import Corpus
-from charlm.data.store import DOCUMENT_TYPE, TokenStream, count_ids, read_stream, write_stream
+from charlm.data.store import DOCUMENT_TYPE, TokenStream, count_ids, encode_parts, read_stream, write_stream
 from charlm.errors import DataError
 from charlm.text.document import Document
 from charlm.text.split import Part
@@ -33,7 +33,7 @@ def parts_of(documents: list[list[str]]) -> list[Part]:
 
 
 def store(folder: Path, documents: list[list[str]], vocab: Vocab = CHAR) -> TokenStream:
-    write_stream(folder, "train", parts_of(documents), vocab)
+    write_stream(folder, "train", [encode_parts(parts_of(documents), vocab)], vocab)
     return read_stream(folder, "train", vocab)
 
 

@@ -1,4 +1,4 @@
-"""What every language model must be, run over every cell of the union, one and two layers, every backend.
+"""What every language model must be, run over every embedding and cell of the unions, all layers and backends.
 
 State in, features out: whatever the architecture, text fed in pieces is text fed whole, rows do not see each other,
 and nothing sees the future.
@@ -20,30 +20,68 @@ from charlm.nn import head as head_module
 from charlm.nn.dropout import LockedDropout, Masks
 from charlm.nn.head import IGNORED, Softmax
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import CellSettings, ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.settings import (
+    CellSettings,
+    EmbeddingSettings,
+    LSTMSettings,
+    ModelSettings,
+    NgramEmbeddingSettings,
+    RecurrentSettings,
+    TokenEmbeddingSettings,
+)
 from charlm.nn.state import State, detach, reset_rows
 from charlm.settings import Settings
+from charlm.vocab.base import Bags
 from charlm.vocab.char import CharVocab
+from tests.nn.bags import bags_of_words
 
-VOCAB = CharVocab("abcdefgh", byte_fallback=False)
-V, H, D = VOCAB.size, 8, 6
+SMALL, LARGE = CharVocab("abcdefgh", byte_fallback=False), CharVocab("abcdefgh")
+V, H, D = SMALL.size, 8, 6
 MEMBERS: tuple[type[Settings], ...] = get_args(get_args(CellSettings)[0])
-CASES = {
+CELLS = {
     f"{cell.model_fields['type'].default}-{layers}-{backend}": (cell, layers, backend)
     for cell, layers, backend in product(MEMBERS, (1, 2), ("auto", "torch", "plain"))
 }
+CONTEXT: dict[str, Any] = {"context_ngrams": (2, 4), "context_buckets": 7}
+EMBEDDINGS: dict[str, EmbeddingSettings] = {
+    "token": TokenEmbeddingSettings(size=D),
+    "token-context": TokenEmbeddingSettings(size=D, **CONTEXT),
+    "ngram-sum": NgramEmbeddingSettings(size=2, combiner="sum"),
+    "ngram-mean": NgramEmbeddingSettings(size=2, combiner="mean"),
+    "ngram-sqrt": NgramEmbeddingSettings(size=2, combiner="sqrt"),
+    "ngram-context": NgramEmbeddingSettings(size=2, **CONTEXT),
+}
+CASES = {**CELLS, **dict.fromkeys(EMBEDDINGS, (LSTMSettings, 1, "auto"))}
+
+# LARGE as if its 257 and 258 were <spell> and </spell>, and the six ids after them words of the letters a and b.
+SPELL, END = 257, 258
+WORDS = {259: b"a", 260: b"ab", 261: b"abba", 262: b"bbbb", 263: b"baab", 264: b"abab"}
+BYTES = (1 + ord("a"), 1 + ord("b"), 1 + 0xD0, 1 + 0xB0)
+
+
+def vocab_of(case: str) -> CharVocab:
+    return LARGE if case.startswith("ngram") else SMALL
+
+
+def bags_of(case: str) -> Bags | None:
+    return bags_of_words(LARGE.size, WORDS, end_id=END, first_byte_id=1) if case.startswith("ngram") else None
 
 
 def model_settings(case: str, **body: Any) -> ModelSettings:
     cell, num_layers, backend = CASES[case]
     chosen: dict[str, Any] = {"cell": cell(), "hidden_size": H, "num_layers": num_layers, "backend": backend} | body
-    return ModelSettings(embedding=TokenEmbeddingSettings(size=D), body=RecurrentSettings(**chosen))
+    embedding = EMBEDDINGS.get(case, EMBEDDINGS["token"])
+    return ModelSettings.model_validate({"embedding": embedding, "body": RecurrentSettings(**chosen)})
+
+
+def build_afresh(case: str, **body: Any) -> LanguageModel:
+    return model_settings(case, **body).build(vocab_of(case).size, bags_of(case))
 
 
 def build(case: str, *, seed: int = 0, scale: float = 1.0, **body: Any) -> LanguageModel:
     """A model whose every parameter is random: biases too, so that nothing hides behind a zero."""
     torch.manual_seed(seed)
-    model = model_settings(case, **body).build(V)
+    model = build_afresh(case, **body)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.4 * scale)
@@ -54,10 +92,24 @@ def tokens(batch_size: int, num_steps: int, seed: int = 1) -> Tensor:
     return torch.randint(0, V, (batch_size, num_steps), generator=torch.Generator().manual_seed(seed))
 
 
-def random_state(model: LanguageModel, batch_size: int) -> State:
+def tokens_for(case: str, batch_size: int, num_steps: int, seed: int = 1) -> Tensor:
+    """Tokens that occur in texts of the case's vocabulary, in any order: bytes and </spell> without <spell> too."""
+    indices_BT = tokens(batch_size, num_steps, seed)
+    if vocab_of(case) is SMALL:
+        return indices_BT
+    generator = torch.Generator().manual_seed(seed)
+    kinds = torch.tensor([0, SPELL, END, END, END, *BYTES, *BYTES, *WORDS])
+    return kinds[torch.randint(0, len(kinds), (batch_size, num_steps), generator=generator)]
+
+
+def random_state(case: str, model: LanguageModel, batch_size: int) -> State:
+    """Any floats, and the integers that some text leaves."""
     generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        _, state = model(tokens_for(case, batch_size, 6, seed=6), model.initial_state(batch_size))
     return tuple(
-        torch.randn(each.shape, generator=generator, dtype=each.dtype) * 0.3 for each in model.initial_state(batch_size)
+        torch.randn(each.shape, generator=generator, dtype=each.dtype) * 0.3 if each.is_floating_point() else each
+        for each in state
     )
 
 
@@ -69,19 +121,34 @@ def assert_close(found: tuple[Tensor, State], expected: tuple[Tensor, State], to
 every_model = pytest.mark.parametrize("case", CASES)
 
 
+class Dense(torch.autograd.Function):
+    """The identity, whose gradient is dense: gradcheck compares no sparse ones."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Tensor:
+        return gradients[0].to_dense() if gradients[0].is_sparse else gradients[0]
+
+
 @every_model
 def test_gradients_are_those_of_finite_differences(case: str) -> None:
     model = build(case, hidden_size=3).double()
-    inputs_BT = tokens(2, 4)
+    inputs_BT = tokens_for(case, 2, 4)
     names = [name for name, _ in model.named_parameters() if not name.startswith("head.")]
-    state = random_state(model, 2)
+    state = random_state(case, model, 2)
+    floats = [tensor for tensor in state if tensor.is_floating_point()]
 
     def features(*values: Tensor) -> tuple[Tensor, ...]:
-        parameters, given = dict(zip(names, values, strict=False)), values[len(names) :]
-        output, after = torch.func.functional_call(model, parameters, (inputs_BT, given))
-        return output, *after
+        parameters = {name: cast("Tensor", Dense.apply(value)) for name, value in zip(names, values, strict=False)}
+        given = iter(values[len(names) :])
+        mixed = tuple(next(given) if tensor.is_floating_point() else tensor for tensor in state)
+        output, after = torch.func.functional_call(model, parameters, (inputs_BT, mixed))
+        return output, *(tensor for tensor in after if tensor.is_floating_point())
 
-    leaves = [*(dict(model.named_parameters())[name] for name in names), *state]
+    leaves = [*(dict(model.named_parameters())[name] for name in names), *floats]
     assert torch.autograd.gradcheck(features, tuple(leaf.detach().clone().requires_grad_() for leaf in leaves))
 
 
@@ -89,8 +156,8 @@ def test_gradients_are_those_of_finite_differences(case: str) -> None:
 @pytest.mark.parametrize("chunks", [[1] * 12, [12], [5, 7], [1, 11], [0, 3, 0, 1, 8, 0]])
 def test_text_in_chunks_is_text_at_once(case: str, chunks: list[int]) -> None:
     model = build(case)
-    inputs_BT = tokens(3, 12)
-    state = start = random_state(model, 3)
+    inputs_BT = tokens_for(case, 3, 12)
+    state = start = random_state(case, model, 3)
     pieces: list[Tensor] = []
     for inputs in inputs_BT.split(chunks, dim=1):
         features, state = model(inputs, state)
@@ -102,7 +169,7 @@ def test_text_in_chunks_is_text_at_once(case: str, chunks: list[int]) -> None:
 @every_model
 def test_rows_do_not_see_each_other(case: str) -> None:
     model = build(case)
-    inputs_BT, state = tokens(4, 9), random_state(model, 4)
+    inputs_BT, state = tokens_for(case, 4, 9), random_state(case, model, 4)
     features, after = model(inputs_BT, state)
     for row in range(4):
         alone = model(inputs_BT[row : row + 1], tuple(tensor[row : row + 1] for tensor in state))
@@ -112,11 +179,11 @@ def test_rows_do_not_see_each_other(case: str) -> None:
 @every_model
 def test_nothing_sees_the_future(case: str) -> None:
     model = build(case)
-    inputs_BT = tokens(1, 10)
+    inputs_BT = tokens_for(case, 1, 10)
     before, _ = model(inputs_BT, model.initial_state(1))
     for time in range(10):
         changed = inputs_BT.clone()
-        changed[0, time] = (changed[0, time] + 1) % V
+        changed[0, time] = (changed[0, time] + 1) % vocab_of(case).size
         after, _ = model(changed, model.initial_state(1))
         assert torch.equal(after[:, :time], before[:, :time])
         assert not torch.allclose(after[:, time], before[:, time]), "the present is seen"
@@ -125,10 +192,10 @@ def test_nothing_sees_the_future(case: str) -> None:
 @every_model
 def test_the_past_is_remembered_through_the_state_alone(case: str) -> None:
     model = build(case)
-    inputs_BT = tokens(1, 5)
+    inputs_BT = tokens_for(case, 1, 5)
     fresh = model.initial_state(1)
-    _, one = model(tokens(1, 3, seed=3), fresh)
-    _, other = model(tokens(1, 3, seed=4), fresh)
+    _, one = model(tokens_for(case, 1, 3, seed=3), fresh)
+    _, other = model(tokens_for(case, 1, 3, seed=4), fresh)
     assert not torch.allclose(model(inputs_BT, one)[0], model(inputs_BT, other)[0])
     assert torch.equal(model(inputs_BT, one)[0], model(inputs_BT, one)[0]), "and through nothing else"
 
@@ -136,11 +203,11 @@ def test_the_past_is_remembered_through_the_state_alone(case: str) -> None:
 @every_model
 def test_no_text_changes_nothing(case: str) -> None:
     model = build(case)
-    state = random_state(model, 2)
-    features, after = model(tokens(2, 0), state)
+    state = random_state(case, model, 2)
+    features, after = model(tokens_for(case, 2, 0), state)
     assert features.shape == (2, 0, H)
     assert_close((features, after), (features, state), 0)
-    assert model.head.nll(features, tokens(2, 0)).shape == (2, 0)
+    assert model.head.nll(features, tokens_for(case, 2, 0)).shape == (2, 0)
 
 
 @every_model
@@ -149,7 +216,7 @@ def test_a_state_is_batch_first_and_fp32(case: str) -> None:
     for batch_size in (1, 3):
         fresh = model.initial_state(batch_size)
         for num_steps in (1, 2):
-            _, after = model(tokens(batch_size, num_steps), fresh)
+            _, after = model(tokens_for(case, batch_size, num_steps), fresh)
             assert len(after) == len(fresh) > 0
             for old, new in zip(fresh, after, strict=True):
                 assert old.shape == new.shape
@@ -160,7 +227,7 @@ def test_a_state_is_batch_first_and_fp32(case: str) -> None:
 @every_model
 def test_under_bf16_autocast_state_and_loss_stay_fp32(case: str) -> None:
     model = build(case)
-    inputs_BT = tokens(2, 3)
+    inputs_BT = tokens_for(case, 2, 3)
     exact, _ = model(inputs_BT, model.initial_state(2))
     with torch.autocast("cpu", torch.bfloat16):
         features, state = model(inputs_BT, model.initial_state(2))
@@ -174,11 +241,12 @@ def test_under_bf16_autocast_state_and_loss_stay_fp32(case: str) -> None:
 @every_model
 def test_big_numbers_stay_finite(case: str) -> None:
     model = build(case, scale=1000.0)
-    inputs_BT = tokens(2, 20)
-    features, state = model(inputs_BT, tuple(tensor + 1000 for tensor in model.initial_state(2)))
+    inputs_BT = tokens_for(case, 2, 20)
+    start = tuple(tensor + 1000 if tensor.is_floating_point() else tensor for tensor in model.initial_state(2))
+    features, state = model(inputs_BT, start)
     loss = model.head.nll(features, inputs_BT).sum()
     loss.backward()
-    gradients = [cast("Tensor", parameter.grad) for parameter in model.parameters()]
+    gradients = [cast("Tensor", parameter.grad).to_dense() for parameter in model.parameters()]
     assert all(torch.isfinite(tensor).all() for tensor in (features, *state, loss, *gradients))
 
 
@@ -186,10 +254,10 @@ def test_big_numbers_stay_finite(case: str) -> None:
 def test_a_saved_model_is_the_same_model(case: str, tmp_path: Path) -> None:
     model = build(case)
     settings, trained_on = model_settings(case), {"corpus": "tiny", "fingerprint": "0" * 64}
-    state = TrainingState({})
-    save_checkpoint(tmp_path / "c", model=model, settings=settings, vocab=VOCAB, trained_on=trained_on, training=state)
+    vocab, state = vocab_of(case), TrainingState({})
+    save_checkpoint(tmp_path / "c", model=model, settings=settings, vocab=vocab, trained_on=trained_on, training=state)
     loaded = load_model(tmp_path / "c", torch.device("cpu")).model.eval()
-    inputs_BT = tokens(2, 6)
+    inputs_BT = tokens_for(case, 2, 6)
     assert_close(loaded(inputs_BT, loaded.initial_state(2)), model(inputs_BT, model.initial_state(2)), 0)
     assert all(parameter.requires_grad for parameter in loaded.parameters())
     names = {name: parameter.shape for name, parameter in model.named_parameters()}
@@ -200,7 +268,7 @@ def test_a_saved_model_is_the_same_model(case: str, tmp_path: Path) -> None:
 @every_model
 def test_on_the_meta_device_a_model_has_its_shapes(case: str) -> None:
     with torch.device("meta"):
-        shapes = model_settings(case).build(V).state_dict()
+        shapes = build_afresh(case).state_dict()
     assert {name: tensor.shape for name, tensor in shapes.items()} == {
         name: tensor.shape for name, tensor in build(case).state_dict().items()
     }
@@ -211,7 +279,7 @@ def test_backends_agree() -> None:
     for cell, layers in product(MEMBERS, (1, 2)):
         name = cell.model_fields["type"].default
         models = [build(f"{name}-{layers}-{backend}") for backend in ("plain", "torch", "auto")]
-        inputs_BT, state = tokens(3, 11), random_state(models[0], 3)
+        inputs_BT, state = tokens(3, 11), random_state(name, models[0], 3)
         expected = models[0](inputs_BT, state)
         for model in models[1:]:
             model.load_state_dict(models[0].state_dict())
@@ -224,7 +292,7 @@ def test_backends_agree() -> None:
 @every_model
 def test_single_rows_start_afresh(case: str) -> None:
     model = build(case)
-    inputs_BT, carried = tokens(4, 5), random_state(model, 4)
+    inputs_BT, carried = tokens_for(case, 4, 5), random_state(case, model, 4)
     reset_B = torch.tensor([True, False, True, False])
     state = reset_rows(carried, model.initial_state(4), reset_B)
     features, _ = model(inputs_BT, state)
@@ -246,7 +314,7 @@ def test_rows_of_any_shape_start_afresh() -> None:
 @every_model
 def test_a_detached_state_carries_values_without_history(case: str) -> None:
     model = build(case).train()
-    _, state = model(tokens(2, 3), model.initial_state(2))
+    _, state = model(tokens_for(case, 2, 3), model.initial_state(2))
     assert any(tensor.requires_grad for tensor in state)
     for tensor, cut in zip(state, detach(state), strict=True):
         assert not cut.requires_grad
@@ -259,7 +327,7 @@ def test_a_detached_state_carries_values_without_history(case: str) -> None:
 @every_model
 def test_masks_are_a_pure_function_of_seed_step_and_rank(case: str) -> None:
     model = build(case, dropout=0.5, output_dropout=0.5).train()
-    inputs_BT = tokens(2, 5)
+    inputs_BT = tokens_for(case, 2, 5)
 
     def features(seed: int, step: int, rank: int = 0) -> Tensor:
         model.masks.seed(seed, step, rank)
@@ -367,7 +435,7 @@ def test_a_head_can_start_from_the_frequencies(head: Softmax) -> None:
 
 
 def test_models_start_alike_from_one_seed() -> None:
-    make: list[Callable[[], LanguageModel]] = [lambda case=case: model_settings(case).build(V) for case in CASES]
+    make: list[Callable[[], LanguageModel]] = [lambda case=case: build_afresh(case) for case in CASES]
     for build_again in make:
         states: list[dict[str, Tensor]] = []
         for seed in (1, 1, 2):

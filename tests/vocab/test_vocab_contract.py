@@ -1,7 +1,10 @@
 """What every vocabulary must be, run over every member of the union: a new one is tested when it is registered."""
 
 import json
-from collections.abc import Callable
+import lzma
+import random
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +17,15 @@ from hypothesis import strategies as st
 from charlm.errors import DataError
 from charlm.settings import Settings
 from charlm.vocab.base import Vocab, to_stored
-from charlm.vocab.settings import FORMAT_VERSION, CharSettings, VocabSettings, load_vocab
+from charlm.vocab.settings import (
+    FORMAT_VERSION,
+    CharSettings,
+    NgramSettings,
+    SentencePieceSettings,
+    VocabSettings,
+    WordSettings,
+    load_vocab,
+)
 
 TRAINING_TEXTS = ["The quick brown fox\r\n", "Съешь ещё 🙂 e\u0301 \x00\ufeff", "quick quick"]
 MEMBERS: tuple[type[Settings], ...] = get_args(get_args(VocabSettings)[0])
@@ -22,9 +33,30 @@ VARIANTS: dict[str, Callable[[], Any]] = {
     **{member.model_fields["type"].default: member for member in MEMBERS},
     "char of two": lambda: CharSettings(max_size=2),
     "char seen thrice": lambda: CharSettings(min_count=3),
+    "words of all sorts": lambda: WordSettings(min_count=1),
+    "n-grams of two": lambda: NgramSettings(min_count=1, n=2, max_ngrams=5),
+    "sentencepiece bpe": lambda: SentencePieceSettings(model_type="bpe"),
+    "sentencepiece char": lambda: SentencePieceSettings(model_type="char"),
 }
 SCALARS = st.characters(exclude_categories=("Cs",))
-TEXTS = st.text(st.sampled_from("The quick🙂ё\r\n\x00e\u0301\ufeff\ufffd") | SCALARS, max_size=60)
+TRAPS = [
+    "\u2581",
+    "\u2585",
+    "<0x41>",
+    "<unk>",
+    "<eod>",
+    "</spell>",
+    "  ",
+    "\r\n\n",
+    "\t",
+    "l'été",
+    "слово",
+    "#",
+    "中文",
+]
+TEXTS = st.text(st.sampled_from("The quick🙂ё\r\n\x00e\u0301\ufeff\ufffd") | SCALARS, max_size=60) | st.lists(
+    st.sampled_from([*TRAPS, *"The quick ☃"]), max_size=20
+).map("".join)
 SURROGATES = [*range(0xD800, 0xDC00, 97), *range(0xDC00, 0xE000, 97), 0xDBFF, 0xDFFF]
 
 
@@ -43,9 +75,10 @@ def test_decode_is_the_inverse_of_encode(vocab: Vocab, text: str) -> None:
     assert not np.any(ids == vocab.eod_id), "<eod> stands for no text"
 
 
-def test_every_scalar_value_survives(vocab: Vocab) -> None:
+@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.faults)])
+def test_every_scalar_value_survives(vocab: Vocab, step: int) -> None:
     """All of the basic plane, and of the sixteen others every 17th (a prime to all block sizes) and the borders."""
-    points = [*range(0xD800), *range(0xE000, 0x10000), *range(0x10000, 0x110000, 17), 0x10FFFF]
+    points = [*range(0xD800), *range(0xE000, 0x10000), *range(0x10000, 0x110000, step), 0x10FFFF]
     for start in range(0, len(points), 0x4000):
         block = "".join(map(chr, points[start : start + 0x4000]))
         ids = vocab.encode(block)
@@ -75,6 +108,66 @@ def test_any_ids_decode_alike_in_a_stream_and_at_once(vocab: Vocab, data: st.Dat
     assert streamed == vocab.decode(ids)
     streamed.encode("utf-8")
     assert vocab.decode(vocab.encode(streamed)) == streamed
+
+
+@pytest.mark.parametrize("number", [500, pytest.param(100_000, marks=pytest.mark.faults)])
+def test_random_strings_survive_at_once_and_in_a_stream(vocab: Vocab, number: int) -> None:
+    chance = random.Random(number)
+    alphabets = [
+        [*TRAPS, *"The quick brown fox\r\n\t'’-_.,0123456789"],
+        [*map(chr, range(0x20, 0x250))],
+        [*map(chr, [*range(0x300, 0x600), *range(0x600, 0x1100)])],
+        [*map(chr, [*range(0x2000, 0x3100), *range(0x4E00, 0x4F00), *range(0x1F300, 0x1F700)])],
+    ]
+    for _ in range(number):
+        text = "".join(chance.choices(chance.choice(alphabets), k=chance.randrange(40)))
+        ids = vocab.encode(text).tolist()
+        assert vocab.decode(ids) == text
+        assert shown_one_by_one(vocab, ids) == text
+
+
+def shown_one_by_one(vocab: Vocab, ids: list[int]) -> str:
+    """What the stream decoder shows of valid text: whole characters only, so all of it can be written as it comes."""
+    decoder = vocab.stream_decoder()
+    pieces = [decoder.push(token) for token in ids]
+    assert decoder.finish() == ""
+    return b"".join(piece.encode("utf-8") for piece in pieces).decode("utf-8")
+
+
+@given(text=TEXTS, data=st.data())
+def test_text_can_be_encoded_in_pieces_that_begin_with_a_space(vocab: Vocab, text: str, data: st.DataObject) -> None:
+    spaces = [place for place, character in enumerate(text) if character == " "]
+    place = data.draw(st.sampled_from([0, *spaces]))
+    whole = vocab.encode(text).tolist()
+    assert vocab.encode(text[:place]).tolist() + vocab.encode(text[place:]).tolist() == whole
+    assert vocab.encode(text).tolist() == whole, "encoding remembers, and that changes nothing"
+
+
+FILES = ("plain-text/*", "multilingual/**/*", "tinyshakespeare/*", "wikitext-2-raw/*")
+
+
+def real_texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every text file, unpacked."""
+    for path in sorted(path for pattern in FILES for path in folder.glob(pattern) if path.is_file()):
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    yield name, archive.read(name).decode("utf-8", errors="replace")
+        else:
+            content = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+            yield path.name, content.decode("utf-8", errors="replace")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("most", [5_000, pytest.param(10**9, marks=pytest.mark.faults)])
+def test_real_text_in_every_script_survives(vocab: Vocab, shared_data: Path, most: int) -> None:
+    seen = 0
+    for name, text in real_texts(shared_data):
+        ids = vocab.encode(text[:most]).tolist()
+        assert vocab.decode(ids) == text[:most], name
+        assert shown_one_by_one(vocab, ids) == text[:most], name
+        seen += 1
+    assert seen > 50
 
 
 def test_ids_use_the_smallest_type_that_holds_them(vocab: Vocab) -> None:
@@ -138,6 +231,25 @@ def _hostile() -> dict[str, str]:
         "unhashable type": char | {"type": ["char"]},
         "no format": {"type": "char", "byte_fallback": True, "characters": "ab"},
         "list": [1],
+    }
+    word = {"type": "word", "format": FORMAT_VERSION, "tokens": ["a", " "]}
+    ngram = {"type": "ngram", "format": FORMAT_VERSION, "tokens": ["a", " "], "ngrams": ["#a#"], "n": 3}
+    pieces = {"type": "sentencepiece", "format": FORMAT_VERSION, "model_type": "bpe"}
+    wrong |= {
+        "words twice": word | {"tokens": ["a", "a"]},
+        "an empty word": word | {"tokens": ["a", ""]},
+        "a word no text": word | {"tokens": [1]},
+        "words no list": word | {"tokens": "ab"},
+        "a word of half a character": word | {"tokens": ["\ud800"]},
+        "n no number": ngram | {"n": "3"},
+        "n a truth value": ngram | {"n": True},
+        "n below one": ngram | {"n": 0, "ngrams": []},
+        "an n-gram too long": ngram | {"ngrams": ["#abc"]},
+        "an n-gram twice": ngram | {"ngrams": ["#a#", "#a#"]},
+        "no n-grams": {key: value for key, value in ngram.items() if key != "ngrams"},
+        "no model": pieces,
+        "a model without a size": pieces | {"model": {"sha256": "0" * 64}},
+        "a model that is not there": pieces | {"model": {"bytes": 5, "sha256": "0" * 64}},
     }
     raw = {"empty": "", "torn": '{"type": "char"', "deep": "[" * 100_000}
     return {name: json.dumps(content) for name, content in wrong.items()} | raw

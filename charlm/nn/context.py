@@ -1,0 +1,89 @@
+"""The last tokens as an input feature: to each token's own vector, those of the n-grams that end with it are added.
+
+    inputs ──tokens──> x_BTD ──────────────────────────────(+)──> x_BTD
+       └─ the last 2, 3, ... tokens ──hash──> buckets ──bag sum── dropout ─┘
+
+The table may be large: its gradient is sparse, and a step costs the buckets that the batch touches, not the table.
+
+B batch, T time, D embedding size, L tokens carried, O orders (how many n), K rows of the table.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from charlm.nn.bag_sum import bag_sum
+from charlm.nn.dropout import LockedDropout, Masks
+from charlm.nn.embedding import Embedding
+from charlm.nn.settings import BagLayout
+from charlm.nn.state import State
+
+_MULTIPLIER = 0x9E3779B97F4A7C15 - 2**64
+"""2**64 over the golden ratio, odd, as int64: products wrap around modulo 2**64."""
+_NO_TOKEN = -1
+
+
+class ContextEmbedding(Embedding):
+    """Another embedding and the hashed n-grams of tokens before and with each one.
+
+    Which bucket an n-gram has is part of every trained model: the hash must not change. N-grams that collide share a
+    vector. Parameters: the other embedding's; table_KD, its rows ordered by n, then bucket, zero at first, so that a
+    bucket never met in training adds nothing. State: the other embedding's; the last max(n) - 1 tokens, -1 for none.
+    """
+
+    def __init__(
+        self, tokens: Embedding, orders: Sequence[int], num_buckets: int, dropout: float, masks: Masks
+    ) -> None:
+        """
+        Args:
+            orders: the lengths n of the n-grams in tokens, each at least 2.
+            num_buckets: rows of the table for each n.
+            dropout: probability for the features of the sum of the n-grams' vectors.
+        """
+        super().__init__(tokens.size)
+        self.tokens = tokens
+        self.table_KD = nn.Parameter(torch.zeros(len(orders) * num_buckets, tokens.size))
+        self.dropout = LockedDropout(dropout, masks)
+        self._orders = sorted(orders)
+        self._num_buckets = num_buckets
+        self._num_carried = max(orders) - 1
+
+    def initial_state(self, batch_size: int) -> State:
+        carried_BL = torch.full((batch_size, self._num_carried), _NO_TOKEN, device=self.table_KD.device)
+        return (*self.tokens.initial_state(batch_size), carried_BL)
+
+    def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        *tokens_state, carried_BL = state
+        x_BTD, tokens_after = self.tokens(inputs_BT, tuple(tokens_state))
+        history = torch.cat([carried_BL, inputs_BT], dim=1)
+        rows_BTO = context_rows(history, inputs_BT.shape[1], self._orders, self._num_buckets)
+        counts = torch.full((inputs_BT.numel(),), len(self._orders), device=inputs_BT.device)
+        context_BTD = bag_sum(self.table_KD, rows_BTO.flatten(), counts, sparse=True).view(x_BTD.shape)
+        after_BL = history[:, inputs_BT.shape[1] :]
+        return x_BTD + self.dropout(context_BTD), (*tokens_after, after_BL)
+
+    @property
+    def bag_layout(self) -> BagLayout | None:
+        return self.tokens.bag_layout
+
+    def check(self) -> None:
+        self.tokens.check()
+
+
+def context_rows(history: Tensor, num_steps: int, orders: Sequence[int], num_buckets: int) -> Tensor:
+    """Row numbers of the n-grams that end at each of the last `num_steps` tokens of each row; shape B, T, O.
+
+    Args:
+        history: tokens, at least max(orders) - 1 of them before those steps; -1 for none.
+    """
+    end = history.shape[1]
+    hash_BT = torch.zeros_like(history[:, end - num_steps :])
+    rows: list[Tensor] = []
+    for back in range(max(orders)):
+        tokens_BT = history[:, end - num_steps - back : end - back]
+        hash_BT = hash_BT * _MULTIPLIER + (tokens_BT + 2)  # none is 1, and token 0 another number than none
+        if back + 1 in orders:
+            mixed_BT = (hash_BT ^ (hash_BT >> 32)) * _MULTIPLIER >> 33  # a product's high bits are its best ones
+            rows.append((mixed_BT & 0x7FFFFFFF) % num_buckets + len(rows) * num_buckets)
+    return torch.stack(rows, dim=-1)

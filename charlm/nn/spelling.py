@@ -1,0 +1,93 @@
+"""Words that the vocabulary does not know: they come as bytes, and are looked at when they are whole.
+
+inputs_BT, state ──> the bytes before </spell> ──n-grams of characters──> hashes, to be looked up
+
+All in integers, for all words of a chunk at once; `charlm.vocab.base.ngram_hash` defines the hash.
+
+B batch, T time, S the bytes of a word that are kept, W words, F bytes of a word with its marks.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MAX_WORD_BYTES = 64
+"""A longer word is known by its first bytes alone: the state has one size."""
+
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_INVERSE = pow(_MULTIPLIER, -1, 2**64)
+
+
+class Words(NamedTuple):
+    """bytes_WS, zero beyond length_W."""
+
+    bytes_WS: Tensor
+    length_W: Tensor
+
+
+def no_words(batch_size: int, device: torch.device) -> Words:
+    zeros = torch.zeros(batch_size, MAX_WORD_BYTES, dtype=torch.int64, device=device)
+    return Words(zeros, zeros[:, 0].clone())
+
+
+def spelled(bytes_BT: Tensor, carried: Words, rows_W: Tensor, times_W: Tensor) -> Words:
+    """The run of bytes that ends just before each (row, time); a time may be T, the end of the chunk.
+
+    Args:
+        bytes_BT: 0..255 where the token is a byte, another number where it is none.
+        carried: the run that had not ended when the chunk began, of each row.
+    """
+    num_steps = bytes_BT.shape[1]
+    steps_T = torch.arange(num_steps, device=bytes_BT.device)
+    before_B1 = -carried.length_W[:, None]  # a run that goes on began at a time before the chunk
+    is_byte_BT = (bytes_BT >= 0) & (bytes_BT <= 255)
+    starts = torch.cat([before_B1, torch.where(is_byte_BT, before_B1, steps_T + 1)], dim=1).cummax(dim=1).values
+    start_W = starts[rows_W, times_W]
+    length_W = (times_W - start_W).clamp(max=MAX_WORD_BYTES)
+    places_S = torch.arange(MAX_WORD_BYTES, device=bytes_BT.device)
+    times_WS = start_W[:, None] + places_S
+    chunk = torch.nn.functional.pad(bytes_BT, (0, 1))  # so that an empty one has a column to point at
+    in_chunk_WS = chunk[rows_W[:, None], times_WS.clamp(0, num_steps)]
+    bytes_WS = torch.where(times_WS < 0, carried.bytes_WS[rows_W], in_chunk_WS)
+    return Words(torch.where(places_S < length_W[:, None], bytes_WS, 0), length_W)
+
+
+def ngram_hashes(words: Words, boundary: tuple[int, ...], n: int) -> tuple[Tensor, Tensor]:
+    """Hashes of the n-grams of each word between its marks, shape W, F, and which of them are there.
+
+    A word of fewer than n characters, marks included, is a single n-gram. A character is a byte and the continuation
+    bytes after it, so bytes that are no UTF-8 have n-grams too.
+    """
+    marks = len(boundary)
+    width = MAX_WORD_BYTES + 2 * marks
+    device = words.length_W.device
+    places_F = torch.arange(width, device=device)
+    size_W1 = words.length_W[:, None] + 2 * marks
+    framed_WF = torch.nn.functional.pad(words.bytes_WS, (marks, marks))
+    for index, byte in enumerate(boundary):
+        closing_WF = places_F == size_W1 - marks + index
+        framed_WF = torch.where(closing_WF | (places_F == index), byte, framed_WF)
+    inside_WF = places_F < size_W1
+
+    terms_WF = torch.where(inside_WF, (framed_WF + 1) * _powers(_MULTIPLIER, width, device), 0)
+    sums = torch.nn.functional.pad(terms_WF.cumsum(1), (1, 0))  # sums[:, k]: the hash of the first k bytes
+
+    begins_WF = inside_WF & (framed_WF & 0xC0 != 0x80)
+    begins_WF[:, :1] |= inside_WF[:, :1]  # the first byte begins a character, whatever it is
+    number_WF = begins_WF.cumsum(1) - 1
+    num_characters_W1 = begins_WF.sum(1, keepdim=True)
+    begin = size_W1.repeat(1, width + n + 1)  # where a character begins; beyond the last one, where the word ends
+    unused = width + n
+    begin.scatter_(1, torch.where(begins_WF, number_WF, unused), places_F.expand_as(number_WF))
+
+    from_WF, to_WF = begin[:, :width], begin[:, n : n + width]
+    hashes_WF = (sums.gather(1, to_WF) - sums.gather(1, from_WF)) * _powers(_INVERSE, width + 1, device)[from_WF]
+    return hashes_WF, (places_F + n <= num_characters_W1) | (places_F == 0)
+
+
+def _powers(base: int, count: int, device: torch.device) -> Tensor:
+    """base**0, base**1, ... modulo 2**64, as int64."""
+    factors = torch.full((count,), base - 2**64 if base >= 2**63 else base, device=device)
+    factors[:1] = 1
+    return factors.cumprod(0)

@@ -1,0 +1,115 @@
+"""Words as bags of their character n-grams on the input side: #слово# -> #сл сло лов ово во#.
+
+id 0           <eod>
+id 1..256      the bytes 0x00..0xFF
+id 257, 258    <spell>, </spell>
+then           words, signs and space by falling frequency, as in `charlm.vocab.word`
+
+An unknown word is <spell>, its bytes, </spell>; at </spell> the network knows the word, and so its n-grams. Other
+unknown characters are bytes alone. `bags` says which n-grams each token has.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from charlm.vocab.base import Bags, Vocab, ngram_hash, strings
+from charlm.vocab.units import packed
+from charlm.vocab.word import WordLearner, WordVocab
+from charlm.vocab.words import is_word
+
+BOUNDARY = "#"
+
+
+def ngrams_of(token: str, n: int) -> list[str]:
+    """The n-grams of a token between boundary marks; one that is shorter than n with its marks is one n-gram."""
+    marked = f"{BOUNDARY}{token}{BOUNDARY}"
+    return [marked[start : start + n] for start in range(max(1, len(marked) - n + 1))]
+
+
+class NgramVocab(WordVocab):
+    """The word vocabulary, and the n-grams of its words."""
+
+    type: ClassVar[str] = "ngram"
+    specials = ("<spell>", "</spell>")
+    spell_id = 257
+    end_id = 258
+
+    def __init__(self, tokens: Sequence[str], ngrams: Sequence[str], n: int) -> None:
+        """
+        Args:
+            ngrams: the known n-grams, each once, none with the hash of another.
+            n: characters of an n-gram.
+        """
+        super().__init__(tokens)
+        if n < 1 or not all(1 <= len(ngram) <= n for ngram in ngrams):
+            raise ValueError("an n-gram is longer than n")
+        self.ngrams = tuple(ngrams)
+        self.n = n
+        if len({ngram_hash(ngram.encode("utf-8")) for ngram in ngrams}) != len(ngrams):
+            raise ValueError("two n-grams have the same hash")
+
+    def spell(self, token: str) -> bytes:
+        spelled = super().spell(token)
+        return packed([self.spell_id]) + spelled + packed([self.end_id]) if is_word(token) else spelled
+
+    def bags(self) -> Bags:
+        id_of = {ngram: number for number, ngram in enumerate(self.ngrams)}
+        bags: list[list[int]] = [[] for _ in range(self.first_token_id)]
+        bags += ([id_of[ngram] for ngram in ngrams_of(token, self.n) if ngram in id_of] for token in self.tokens)
+        return Bags(
+            offsets=np.cumsum([0, *map(len, bags)], dtype=np.int64),
+            ngrams=np.array([ngram for bag in bags for ngram in bag], dtype=np.int64),
+            hashes=np.array([ngram_hash(ngram.encode("utf-8")) for ngram in self.ngrams], dtype=np.int64),
+            n=self.n,
+            spell_id=self.spell_id,
+            end_id=self.end_id,
+            first_byte_id=self.first_byte_id,
+            boundary=BOUNDARY.encode(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"n": self.n, "ngrams": list(self.ngrams), "tokens": list(self.tokens)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "NgramVocab":
+        if type(content["n"]) is not int:
+            raise TypeError("n must be a number")
+        return cls(strings(content["tokens"]), strings(content["ngrams"]), content["n"])
+
+
+class NgramLearner(WordLearner):
+    """Learns the words, and the n-grams of all words there were, also of those too rare to be known."""
+
+    def __init__(self, *, min_count: int, max_size: int, n: int, max_ngrams: int, min_ngram_count: int) -> None:
+        super().__init__(min_count=min_count, max_size=max_size)
+        self._n = n
+        self._max_ngrams = max_ngrams
+        self._min_ngram_count = min_ngram_count
+
+    def finish(self) -> Vocab:
+        known = self.known()
+        counts = count_ngrams(self.counts.most_frequent(), self._n)
+        frequent = sorted(
+            (item for item in counts.items() if item[1] >= self._min_ngram_count), key=lambda item: (-item[1], item[0])
+        )
+        return NgramVocab(known, _with_own_hash(ngram for ngram, _ in frequent)[: self._max_ngrams], self._n)
+
+
+def count_ngrams(tokens: Iterable[tuple[str, int]], n: int) -> Counter[str]:
+    """How often each n-gram stands in tokens that stand so often."""
+    counts: Counter[str] = Counter()
+    for token, count in tokens:
+        for ngram in ngrams_of(token, n):
+            counts[ngram] += count
+    return counts
+
+
+def _with_own_hash(ngrams: Iterable[str]) -> list[str]:
+    """Without those whose hash a more frequent one has."""
+    first: dict[int, str] = {}
+    for ngram in ngrams:
+        first.setdefault(ngram_hash(ngram.encode("utf-8")), ngram)
+    return list(first.values())

@@ -1,0 +1,67 @@
+"""Texts -> a sample of their lines, of bounded size, the same whatever the order and the number of readers.
+
+Every line draws a number from its text's hash and its place in it; the lowest numbers win.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+LONGEST_LINE = 4_000
+"""Characters; longer lines are cut."""
+
+_MASK = (1 << 64) - 1
+_NO_LIMIT = 1 << 64
+
+
+class LineSample:
+    """At most `max_characters` of the lines added so far."""
+
+    def __init__(self, max_characters: int) -> None:
+        self._max_characters = max_characters
+        self._drawn: list[tuple[int, str]] = []
+        self._size = 0
+        self._limit = _NO_LIMIT  # a number that high has lost already
+
+    def add(self, text: str) -> None:
+        seed = int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little")
+        for place, line in enumerate(_lines(text)):
+            number = _mix(seed + place)
+            if number < self._limit:
+                self._drawn.append((number, line))
+                self._size += len(line)
+        if self._size > 2 * self._max_characters:
+            self._cut()
+
+    def merge(self, other: "LineSample") -> None:
+        self._drawn += other._drawn
+        self._limit = min(self._limit, other._limit)
+        self._cut()
+
+    def lines(self) -> list[str]:
+        self._cut()
+        return [line for _, line in self._drawn]
+
+    def _cut(self) -> None:
+        """Keep the lowest numbers that fit, and none above the first that does not."""
+        self._drawn.sort()
+        self._size = 0
+        for place, (number, line) in enumerate(self._drawn):
+            if self._size + len(line) > self._max_characters:
+                self._limit = number
+                del self._drawn[place:]
+                return
+            self._size += len(line)
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in text.split("\n"):
+        for start in range(0, len(line), LONGEST_LINE):
+            yield line[start : start + LONGEST_LINE]
+
+
+def _mix(number: int) -> int:
+    """splitmix64: neighbouring numbers become independent ones."""
+    number = (number + 0x9E3779B97F4A7C15) & _MASK
+    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK
+    return number ^ (number >> 31)

@@ -1,0 +1,245 @@
+"""Text as pieces of words, learned by SentencePiece: vocab.model, made and run without any change to the text.
+
+id 0           <eod> (the model's <unk>, which it never gives: what is unknown it spells in bytes)
+id 1..3        line feed, tab, "<": pieces by themselves, so that none is longer and looks like a name in < >
+id 4..259      the bytes 0x00..0xFF
+then           the pieces
+
+What SentencePiece does not keep apart, charlm spells in bytes before it sees them: NUL, its sign for space (U+2581)
+and its sign for unknown text (U+2585). Pieces begin with a space or have none, so each word is encoded on its own.
+"""
+
+import hashlib
+import io
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import sentencepiece
+
+from charlm import storage
+from charlm.errors import DataError
+from charlm.vocab.base import (
+    NUM_BYTES,
+    ByteAwareDecoder,
+    IntArray,
+    StreamDecoder,
+    Vocab,
+    refuse_uniform,
+    utf8,
+)
+from charlm.vocab.sample import LONGEST_LINE, LineSample
+from charlm.vocab.units import UnitEncoder
+
+MODEL_FILE = "vocab.model"
+
+_ALONE = ("\n", "\t", "<")
+_FIRST_BYTE = 1 + len(_ALONE)
+_FIRST_PIECE = _FIRST_BYTE + NUM_BYTES
+_SPACE = "\u2581"
+_LINE_FEED = 1
+_SPELLED = "\0\u2581\u2585"
+_APART = re.compile(f"({'|'.join(_SPELLED)})".encode())
+_BREAKS = re.compile(f"[\n{_SPELLED}]")
+_STRETCH = 40_000  # bytes
+_UNKNOWN = "\ufffd\U0010ffff"
+_TOGETHER = 32
+
+_COVERED = 0.9995  # of the sample's characters: rarer ones are spelled, as SentencePiece itself would have it
+_THREADS = 8  # not as many as there are cores: sums of floats, and so the model, depend on it
+_LARGEST_MODEL = 1 << 28
+
+
+class SentencePieceVocab(Vocab):
+    """One id for each piece of the model."""
+
+    type: ClassVar[str] = "sentencepiece"
+    eod_id = 0
+    first_byte_id: int = _FIRST_BYTE  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(self, model: bytes, model_type: str) -> None:
+        """
+        Args:
+            model_type: "unigram", "bpe" or "char".
+            model: what SentencePiece has trained with charlm's settings. ValueError where it is none, or another's.
+        """
+        self.model = model
+        self.model_type = model_type
+        self.processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self.processor.LoadFromSerializedProto(model)
+        except RuntimeError as error:
+            raise ValueError("no model of SentencePiece") from error
+        self.size = self.processor.get_piece_size()
+        own = [self.processor.id_to_piece(token) for token in range(min(self.size, _FIRST_PIECE))]
+        if own[1:] != [*_ALONE, *(f"<0x{byte:02X}>" for byte in range(NUM_BYTES))]:
+            raise ValueError("a model of SentencePiece that charlm has not made")
+        probe = f" {'  '.join(self._text_of)}\u2581{_UNKNOWN}"
+        if self.decode(self._encode_directly(probe, probe.encode("utf-8"))) != probe:
+            raise ValueError("a model of SentencePiece that changes text")
+
+    def encode(self, text: str) -> IntArray:
+        data = utf8(text)
+        return self._units.encode(text) if self.model_type == "bpe" else self._encode_directly(text, data)
+
+    def _encode_directly(self, text: str, data: bytes) -> IntArray:
+        """In stretches of bounded length: scores are sums of floats, which lose their last digits in a long text."""
+        ids = array("i")
+        apart = any(sign in text for sign in _SPELLED)
+        for place, part in enumerate(_APART.split(data) if apart else (data,)):
+            if place % 2:
+                ids.extend(_FIRST_BYTE + byte for byte in part)
+            else:
+                for stretch in _stretches(part):
+                    ids.extend(array("i", self.processor.EncodeAsIds(stretch)))
+        return np.frombuffer(ids, dtype=np.int32)
+
+    @cached_property
+    def _units(self) -> UnitEncoder:
+        """Merging pairs takes longer than to look a word up."""
+        return UnitEncoder(self._encode_units)
+
+    def _encode_units(self, units: list[str]) -> list[bytes]:
+        """Many in one text, a line each: a call costs more than a word."""
+        plain = [unit for unit in units if _BREAKS.search(unit) is None]
+        texts = ["\n".join([*plain[start : start + _TOGETHER], ""]) for start in range(0, len(plain), _TOGETHER)]
+        ids = np.fromiter(chain.from_iterable(self.processor.Encode(texts, out_type=int, num_threads=1)), np.int32)
+        ends = np.flatnonzero(ids == _LINE_FEED) * ids.itemsize
+        starts = [0, *(ends[:-1] + ids.itemsize).tolist()]
+        together = ids.tobytes()
+        encoded = (together[start:end] for start, end in zip(starts, ends.tolist(), strict=False))
+        return [
+            next(encoded)
+            if _BREAKS.search(unit) is None
+            else self._encode_directly(unit, unit.encode("utf-8")).tobytes()
+            for unit in units
+        ]
+
+    def stream_decoder(self) -> StreamDecoder:
+        return ByteAwareDecoder(self._bytes_of, self._text_of)
+
+    @cached_property
+    def _bytes_of(self) -> dict[int, bytes]:
+        return {_FIRST_BYTE + byte: bytes([byte]) for byte in range(NUM_BYTES)}
+
+    @cached_property
+    def _text_of(self) -> list[str]:
+        pieces = [self.processor.id_to_piece(token).replace(_SPACE, " ") for token in range(_FIRST_PIECE, self.size)]
+        return ["", *_ALONE, *[""] * NUM_BYTES, *pieces]
+
+    def symbol(self, token: int) -> str:
+        if token == self.eod_id:
+            return "<eod>"
+        return f"<0x{token - _FIRST_BYTE:02X}>" if token in self._bytes_of else self._text_of[token]
+
+    def to_json(self) -> dict[str, Any]:
+        model = {"bytes": len(self.model), "sha256": hashlib.sha256(self.model).hexdigest()}
+        return {"model_type": self.model_type, "model": model}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "SentencePieceVocab":
+        raise TypeError(f"the pieces stand in {MODEL_FILE}")
+
+    @classmethod
+    def load(cls, directory: Path, content: dict[str, Any]) -> "SentencePieceVocab":
+        path = directory / MODEL_FILE
+        if not path.is_file():
+            raise DataError(f"{path} is missing", "copy the whole directory again, or make it anew")
+        size, digest = content["model"]["bytes"], content["model"]["sha256"]
+        if not 0 < size <= _LARGEST_MODEL or path.stat().st_size != size or storage.sha256(path) != digest:
+            raise ValueError(f"{MODEL_FILE} is not the one that vocab.json names")
+        with storage.storage_errors(path, "read"):
+            return cls(path.read_bytes(), content["model_type"])
+
+    def save(self, directory: Path) -> None:
+        storage.write_bytes(directory / MODEL_FILE, self.model)
+        super().save(directory)
+
+
+def _stretches(data: bytes) -> Iterator[bytes]:
+    """UTF-8 in pieces of bounded length: cut before a space, where no piece of the model is cut, or else somewhere."""
+    start = 0
+    while len(data) - start > _STRETCH:
+        end = data.rfind(b" ", start + 1, start + _STRETCH)
+        if end < 0:
+            end = start + _STRETCH
+            while data[end] & 0xC0 == 0x80:  # inside a character
+                end -= 1
+        yield data[start:end]
+        start = end
+    yield data[start:]
+
+
+class SentencePieceLearner:
+    """Trains a model on a sample of the training texts' lines."""
+
+    reads: ClassVar[bool] = True
+
+    def __init__(self, *, model_type: str, vocab_size: int, sample_characters: int) -> None:
+        self._model_type = model_type
+        self._vocab_size = vocab_size
+        self._sample = LineSample(sample_characters)
+
+    def add(self, text: str) -> None:
+        utf8(text)
+        self._sample.add(text)
+
+    def merge(self, other: "SentencePieceLearner") -> None:
+        self._sample.merge(other._sample)
+
+    def finish(self) -> Vocab:
+        lines = self._sample.lines()
+        counts = Counter[str]()
+        for line in lines:
+            counts.update(line)
+        refuse_uniform(len(counts))
+        cuts = str.maketrans(dict.fromkeys([*_ALONE, *_SPELLED, *self._too_rare(counts)], "\n"))
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.Train(
+                sentence_iterator=(part for line in lines for part in line.translate(cuts).split("\n") if part),
+                model_writer=model,
+                model_type=self._model_type,
+                vocab_size=self._vocab_size,
+                hard_vocab_limit=False,
+                character_coverage=1.0,
+                byte_fallback=True,
+                normalization_rule_name="identity",
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                user_defined_symbols=list(_ALONE),
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                max_sentence_length=4 * LONGEST_LINE,
+                num_threads=_THREADS,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise DataError(
+                f"SentencePiece cannot learn {self._vocab_size:,} pieces from {counts.total():,} characters",
+                "give more text, a smaller corpus.vocab.vocab_size, or another vocabulary",
+            ) from error
+        return SentencePieceVocab(model.getvalue(), self._model_type)
+
+    def _too_rare(self, counts: Counter[str]) -> list[str]:
+        """The sample's characters that are no piece: beyond what covers it, or more than half of the room for pieces.
+
+        (All of the room where pieces are characters.)
+        """
+        room = max(1, self._vocab_size - _FIRST_PIECE)
+        most = room if self._model_type == "char" else max(1, room // 2)
+        covered = 0
+        ranked = sorted(counts, key=lambda character: (-counts[character], character))
+        for place, character in enumerate(ranked):
+            if place >= most or covered >= _COVERED * counts.total():
+                return ranked[place:]
+            covered += counts[character]
+        return []

@@ -1,0 +1,124 @@
+"""Text as words, signs and spaces (`charlm.vocab.words`), the most frequent first; the rest spelled in UTF-8 bytes.
+
+id 0           <eod>
+id 1..256      the bytes 0x00..0xFF
+then           the tokens of the training text by falling frequency
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from charlm.vocab.base import (
+    NUM_BYTES,
+    ByteAwareDecoder,
+    IntArray,
+    StreamDecoder,
+    Vocab,
+    refuse_uniform,
+    strings,
+    utf8,
+)
+from charlm.vocab.units import UnitEncoder, packed
+from charlm.vocab.words import LONGEST, TokenCounts, is_word, split_tokens
+
+
+class WordVocab(Vocab):
+    """One id for each known token."""
+
+    type: ClassVar[str] = "word"
+    eod_id = 0
+    first_byte_id: int = 1  # pyright: ignore[reportIncompatibleVariableOverride]
+    specials: ClassVar[tuple[str, ...]] = ()
+    """Ids without text, between the bytes and the tokens."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        """
+        Args:
+            tokens: the known tokens, each once, in the order of their ids.
+        """
+        if len(set(tokens)) != len(tokens) or "" in tokens:
+            raise ValueError("a token stands twice, or is empty")
+        self.tokens = tuple(tokens)
+        self.first_token_id = 1 + NUM_BYTES + len(self.specials)
+        self.size = self.first_token_id + len(tokens)
+
+    @cached_property
+    def _units(self) -> UnitEncoder:
+        codes = {token: packed([number]) for number, token in enumerate(self.tokens, self.first_token_id)}
+        space = codes.get(" ") or self.spell(" ")
+        signs = {token for token in self.tokens if len(token) == 1 and not is_word(token) and not token.isspace()}
+
+        def encode_unit(unit: str) -> bytes:
+            if unit[:1] == " ":
+                if (word := codes.get(unit[1:])) is not None:
+                    return space + word
+                if unit[-1] in signs and (word := codes.get(unit[1:-1])) is not None:  # nothing merges with a sign
+                    return space + word + codes[unit[-1]]
+            return b"".join([codes.get(token) or self.spell(token) for token in split_tokens(unit)])
+
+        return UnitEncoder(lambda units: list(map(encode_unit, units)))
+
+    def encode(self, text: str) -> IntArray:
+        utf8(text)
+        return self._units.encode(text)
+
+    def spell(self, token: str) -> bytes:
+        """The ids of a token that is not known, packed."""
+        return packed([self.first_byte_id + byte for byte in token.encode("utf-8")])
+
+    def stream_decoder(self) -> StreamDecoder:
+        return ByteAwareDecoder(self._bytes_of, self._text_of)
+
+    @cached_property
+    def _bytes_of(self) -> dict[int, bytes]:
+        return {self.first_byte_id + byte: bytes([byte]) for byte in range(NUM_BYTES)}
+
+    @cached_property
+    def _text_of(self) -> list[str]:
+        return [""] * self.first_token_id + list(self.tokens)
+
+    def symbol(self, token: int) -> str:
+        if token == self.eod_id:
+            return "<eod>"
+        if token <= NUM_BYTES:
+            return f"<0x{token - self.first_byte_id:02X}>"
+        special = token - 1 - NUM_BYTES
+        return self.specials[special] if token < self.first_token_id else self.tokens[token - self.first_token_id]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tokens": list(self.tokens)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "WordVocab":
+        return cls(strings(content["tokens"]))
+
+
+class WordLearner:
+    """Counts the tokens of the training texts; keeps those seen `min_count` times, at most `max_size` of them."""
+
+    reads: ClassVar[bool] = True
+
+    def __init__(self, *, min_count: int, max_size: int) -> None:
+        self._min_count = min_count
+        self._max_size = max_size
+        self.counts = TokenCounts()
+
+    def add(self, text: str) -> None:
+        self.counts.add(text)
+
+    def merge(self, other: "WordLearner") -> None:
+        self.counts.merge(other.counts)
+
+    def known(self) -> list[str]:
+        """The tokens to know, the most frequent first.
+
+        Raises:
+            DataError: fewer than two different characters: there is nothing to predict.
+        """
+        refuse_uniform(self.counts.distinct_characters)
+        frequent = self.counts.most_frequent(min_count=self._min_count)
+        return [token for token, _ in frequent if len(token) <= LONGEST][: self._max_size]
+
+    def finish(self) -> Vocab:
+        return WordVocab(self.known())
