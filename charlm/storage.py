@@ -106,6 +106,24 @@ def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
             raise
 
 
+def sweep(path: Path) -> None:
+    """Remove what writers of `path` that were killed have left beside it."""
+    for torn in path.parent.glob(f".{path.name}.*.tmp"):
+        pid = torn.name.split(".")[-2]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            remove_tree(torn)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     with atomic_file(path) as file:
         file.write(content)

@@ -43,6 +43,7 @@ def locate(root: Path, given: str | None, what: str, cure: str) -> Path:
 def remember(root: Path, directory: Path) -> None:
     """Make `directory` the default of later commands run in this folder."""
     storage.make_directory(root)
+    storage.sweep(root / _CURRENT)
     storage.write_json(root / _CURRENT, {"path": os.path.relpath(directory)})
 
 

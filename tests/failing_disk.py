@@ -101,6 +101,7 @@ def _attempt(fail_at: int, arguments: list[str]) -> tuple[int, str]:
             _patch()
             sys.argv = ["charlm", *arguments]
             main()
+            sys.exit()  # it returns where nothing failed
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         stderr.seek(0)
         return code, stderr.read().decode()

@@ -298,3 +298,14 @@ def test_json_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
         storage.read_json(tmp_path)
     with pytest.raises(FileNotFoundError):
         storage.read_json(tmp_path / "missing")
+
+
+def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
+    for name in (".a.json.999999999.tmp", f".a.json.{os.getpid()}.tmp", ".ab.json.999999999.tmp", "a.json"):
+        (tmp_path / name).touch()
+    storage.sweep(tmp_path / "a.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f".a.json.{os.getpid()}.tmp",
+        ".ab.json.999999999.tmp",
+        "a.json",
+    ]

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from charlm import __version__
 from charlm.errors import NetworkError, SettingsError
-from charlm.storage import make_directory, read_json, write_json
+from charlm.storage import make_directory, read_json, sweep, write_json
 from charlm.text.connection import get
 from charlm.text.patience import NotFoundError, Patience
 from charlm.text.settings import WikipediaSettings
@@ -175,6 +175,7 @@ class _Server:
         if not files:
             raise NetworkError(f"{self.wiki}/{date} has no multistream files", "choose another date")
         make_directory(own)
+        sweep(own / RECORD)
         write_json(own / RECORD, record)
         return DumpFiles(self.wiki, date, own, files)
 

@@ -104,10 +104,12 @@ def test_prepare_stops_without_a_corpus(commands: Commands, number: signal.Signa
     assert snapshot(commands.folder / "data" / "many") == snapshot(commands.folder / "data" / "at-once")
 
 
-@pytest.mark.parametrize("command", [("eval",), ("sample", "--length", "1000000")], ids=["eval", "sample"])
-def test_ctrl_c_while_reading_a_model(toured: Commands, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("command", "seconds"), [(("eval",), 0.03), (("sample", "--length", "1000000"), 0.2)], ids=["eval", "sample"]
+)
+def test_ctrl_c_while_reading_a_model(toured: Commands, command: tuple[str, ...], seconds: float) -> None:
     with toured.start(*command) as process:
-        time.sleep(0.03)
+        time.sleep(seconds)
         process.send(signal.SIGINT)
         ended = process.wait(timeout=10)
     assert ended.code == 130
