@@ -93,9 +93,10 @@ class Passing(nn.Module):
 def bigram_model(probabilities_VV: Tensor) -> LanguageModel:
     """P(next | last) as weights: the embedding is the identity, the head holds the logarithms."""
     size = len(probabilities_VV)
-    model = LanguageModel(TokenEmbedding(size, size), cast("Recurrent", Passing()), Softmax(size, size), Masks())
+    embedding = TokenEmbedding(size, size)
+    model = LanguageModel(embedding, cast("Recurrent", Passing()), Softmax(size, size), Masks())
     with torch.no_grad():
-        model.embedding.weight_VD.copy_(torch.eye(size))
+        embedding.weight_VD.copy_(torch.eye(size))
         model.head.weight_VH.copy_(probabilities_VV.clamp(min=1e-30).log().T)
     return model
 

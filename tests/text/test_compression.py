@@ -75,7 +75,7 @@ def test_one_flipped_byte(tmp_path: Path, name: str, where: float, mask: int) ->
     """
     damaged = bytearray(PACKED[name])
     damaged[int(where * len(damaged))] ^= mask
-    if damaged[:1] == b"<":
+    if damaged[0] == ord("<"):
         return
     try:
         found = read(tmp_path / "d", bytes(damaged))
