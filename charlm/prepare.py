@@ -29,7 +29,7 @@ from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Document, Source
 from charlm.text.split import CANDIDATES, Cuts, Router, default_spec, parse_shares
-from charlm.vocab.base import CodePointCounts
+from charlm.vocab.char import CodePointCounts
 from charlm.vocab.settings import VocabSettings
 
 OnProgress = Callable[[str, int], None]

@@ -335,7 +335,7 @@ USAGE: dict[str, tuple[str, str]] = {
     "missing dump": ("prepare --input nowhere.xml.bz2", "no file nowhere.xml.bz2"),
     "no input": ("prepare --source text", "no input; name files or folders with --input"),
     "unknown source": ("prepare --source texts", r"--source: .*'texts'.*\"text\"\?"),
-    "unknown vocabulary": ("prepare --source text --input texts --vocab word", "--vocab: .*'word'.*char, byte"),
+    "unknown vocabulary": ("prepare --source text --input texts --vocab words", r"--vocab: .*'words'.*\"word\"\?"),
     "bad split": ("prepare --source text --input texts --set corpus.split=50/60", "50/60.*sum to 100"),
     "no device": ("eval --device gpu", "no device 'gpu'; choose one of auto, cpu, cuda, mps"),
     "no precision": ("eval --precision fp8", "--precision fp8"),

@@ -11,6 +11,7 @@ HEAVY = (
     "numpy",
     "pyarrow",
     "pydantic",
+    "regex",
     "requests",
     "lxml",
     "sentencepiece",

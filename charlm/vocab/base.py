@@ -21,7 +21,6 @@ from charlm.vocab.settings import FORMAT_VERSION
 IntArray = npt.NDArray[np.integer[Any]]
 
 NUM_BYTES = 256
-_NUM_CODE_POINTS = 0x110000
 _HASH_BASE = 0x9E3779B97F4A7C15  # odd, so that no power of it vanishes modulo 2**64
 
 
@@ -205,35 +204,6 @@ def strings(content: object) -> list[str]:
     texts = cast("list[str]", items)
     "".join(texts).encode("utf-8")  # UnicodeEncodeError is a ValueError
     return texts
-
-
-class CodePointCounts:
-    """How often each code point stands in the texts added so far."""
-
-    def __init__(self) -> None:
-        self._counts = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
-
-    def add(self, text: str) -> None:
-        found = np.bincount(code_points(text))
-        self._counts[: len(found)] += found
-
-    def merge(self, other: "CodePointCounts") -> None:
-        """Add what another counter has seen."""
-        self._counts += other._counts
-
-    def __getstate__(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        seen = np.flatnonzero(self._counts)
-        return seen, self._counts[seen]
-
-    def __setstate__(self, state: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]) -> None:
-        self._counts = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
-        self._counts[state[0]] = state[1]
-
-    def most_frequent(self, *, min_count: int = 1) -> list[tuple[str, int]]:
-        """Characters with their counts, by falling count, then by code point."""
-        seen = np.flatnonzero(self._counts >= max(1, min_count))
-        order = seen[np.lexsort((seen, -self._counts[seen]))]
-        return [(chr(point), int(self._counts[point])) for point in order]
 
 
 class ByteAwareDecoder:

@@ -46,8 +46,8 @@ class LineSample:
         self._drawn.sort()
         self._size = 0
         for place, (number, line) in enumerate(self._drawn):
-            if self._size + len(line) > self._max_characters:
-                self._limit = number
+            if number >= self._limit or self._size + len(line) > self._max_characters:
+                self._limit = min(number, self._limit)
                 del self._drawn[place:]
                 return
             self._size += len(line)

@@ -185,12 +185,16 @@ class SentencePieceLearner:
         self._model_type = model_type
         self._vocab_size = vocab_size
         self._sample = LineSample(sample_characters)
+        self._characters: set[str] = set()
 
     def add(self, text: str) -> None:
         utf8(text)
+        if len(self._characters) < 2:
+            self._characters.update(text)
         self._sample.add(text)
 
     def merge(self, other: "SentencePieceLearner") -> None:
+        self._characters |= other._characters
         self._sample.merge(other._sample)
 
     def finish(self) -> Vocab:
@@ -198,7 +202,7 @@ class SentencePieceLearner:
         counts = Counter[str]()
         for line in lines:
             counts.update(line)
-        refuse_uniform(len(counts))
+        refuse_uniform(len(self._characters))
         cuts = str.maketrans(dict.fromkeys([*_ALONE, *_SPELLED, *self._too_rare(counts)], "\n"))
         model = io.BytesIO()
         try:
@@ -210,6 +214,7 @@ class SentencePieceLearner:
                 hard_vocab_limit=False,
                 character_coverage=1.0,
                 byte_fallback=True,
+                required_chars=_SPACE,  # or spaces, where the sample has none, would be spelled as this sign
                 normalization_rule_name="identity",
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
@@ -234,8 +239,8 @@ class SentencePieceLearner:
 
         (All of the room where pieces are characters.)
         """
-        room = max(1, self._vocab_size - _FIRST_PIECE)
-        most = room if self._model_type == "char" else max(1, room // 2)
+        room = self._vocab_size - _FIRST_PIECE - 1  # one is the space
+        most = room if self._model_type == "char" else room // 2
         covered = 0
         ranked = sorted(counts, key=lambda character: (-counts[character], character))
         for place, character in enumerate(ranked):

@@ -99,3 +99,23 @@ def test_overwriting_a_corpus(commands: Commands, kills: int) -> None:
         assert sorted(path.name for path in data.iterdir()) == ["current.json", "many"]
         commands.succeed(*PREPARE, "--overwrite")
         assert snapshot(data / "many") == old
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("vocab", ["ngram", "sentencepiece"])
+def test_encoding_anew(commands: Commands, vocab: str, kills: int) -> None:
+    """A corpus with another vocabulary: whole or not there, and the corpus it comes from is left as it is."""
+    furnish(commands)
+    write_texts(commands.folder / "many", texts(num_files=30))
+    commands.succeed(*PREPARE)
+    anew = ("prepare", "--data", "many", "--vocab", vocab)
+    data = commands.folder / "data"
+    longest = timed(commands, *anew)
+    expected = snapshot(data)
+    chance = random.Random(kills)
+    done = 0
+    while done < kills:
+        shutil.rmtree(data / f"many-{vocab}")
+        done += kill_at_random(commands, anew, chance, longest)
+        commands.succeed(*anew)
+        assert snapshot(data) == expected

@@ -50,6 +50,15 @@ def test_pieces_are_shorter_than_characters_and_keep_what_sentencepiece_reserves
     assert vocab.encode("\u2581").tolist() == [vocab.first_byte_id + byte for byte in "\u2581".encode()]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["ab" * 2_000, "".join(map(chr, range(0x20000, 0x24000))), "a\n" * 500])
+def test_a_space_is_one_id_even_where_the_training_text_has_none(kind: str, text: str) -> None:
+    """SentencePiece would spell its own sign for it, which means another character."""
+    vocab = learned(kind, texts=(text,))
+    assert len(vocab.encode(" ")) == 1
+    assert vocab.decode(vocab.encode(" a  b ")) == " a  b "
+
+
 def test_rare_characters_never_crowd_out_the_pieces() -> None:
     """Of a hundred thousand different characters few are pieces; all can be written."""
     rare = "".join(map(chr, range(0x20000, 0x20000 + 100_000)))

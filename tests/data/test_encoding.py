@@ -1,0 +1,152 @@
+"""Counting and encoding: the same bytes from any number of processes, whatever the vocabulary."""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from charlm.data import documents, encoding
+from charlm.data.corpus import Corpus
+from charlm.data.documents import read_parts, stretches
+from charlm.data.encoding import encode, learn
+from charlm.data.processes import spawned
+from charlm.data.store import read_stream
+from charlm.errors import DataError, OutOfMemoryError
+from charlm.settings import Settings
+from charlm.vocab.settings import CharSettings, VocabSettings, WordSettings
+from tests.corpora import build_corpus
+
+MEMBERS: tuple[type[Settings], ...] = get_args(get_args(VocabSettings)[0])
+WORDS = "все счастливые семьи похожи друг на друга the quick brown fox 中文 é e\u0301 ☃".split()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Some dozens of row groups to a split."""
+    chance = random.Random(0)
+    texts = {f"{n:03d}.txt": " ".join(chance.choices(WORDS, k=60)) + f" only{n} here\n" for n in range(200)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "_ROW_GROUP_CHARACTERS", 1_000)
+        patch.setattr(documents, "_SHARD_CHARACTERS", 20_000)
+        return build_corpus(tmp_path_factory.mktemp("groups"), texts)
+
+
+def silent(characters: int) -> None:
+    """No bar."""
+
+
+def made(corpus: Corpus, folder: Path, settings: Any, workers: int) -> dict[str, bytes]:
+    folder.mkdir()
+    (folder / "documents").symlink_to(corpus.directory / "documents")
+    vocab = learn(settings, folder / "documents", workers, silent)
+    vocab.save(folder)
+    encode(folder, corpus.splits, vocab, workers, silent)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_stretches_are_all_of_a_split_in_order(corpus: Corpus) -> None:
+    folder = corpus.directory / "documents"
+    found = stretches(folder, "train")
+    assert len(found) > 20
+    assert len({stretch.path for stretch in found}) > 1
+    assert [part for stretch in found for part in stretch.parts()] == list(read_parts(folder, "train"))
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.model_fields["type"].default)
+def test_any_number_of_workers_gives_the_same_bytes(corpus: Corpus, tmp_path: Path, member: Callable[[], Any]) -> None:
+    alone = made(corpus, tmp_path / "one", member(), 1)
+    assert made(corpus, tmp_path / "two", member(), 2) == alone
+    assert made(corpus, tmp_path / "three", member(), 3) == alone
+    vocab = learn(member(), corpus.directory / "documents", 1, silent)
+    for split in corpus.splits:
+        texts = [part.document.text for part in read_parts(corpus.directory / "documents", split)]
+        stream = read_stream(tmp_path / "two", split, vocab)
+        assert vocab.decode(stream.tokens) == "".join(texts)
+        assert stream.tokens.dtype == vocab.id_type
+        starts = stream.documents["start"].tolist()
+        assert stream.documents["characters"].tolist() == [len(text) for text in texts]
+        for start, text in list(zip(starts, texts, strict=True))[::20]:
+            ids = vocab.encode(text)
+            assert np.array_equal(stream.tokens[start : start + len(ids)], ids)
+
+
+@pytest.mark.parametrize("settings", [CharSettings(min_count=40), WordSettings(min_count=30, max_size=12)])
+def test_counts_are_those_of_the_whole_training_text(corpus: Corpus, settings: Any) -> None:
+    folder = corpus.directory / "documents"
+    whole = settings.learn(part.document.text for part in read_parts(folder, "train"))
+    assert learn(settings, folder, 2, silent).to_json() == whole.to_json()
+
+
+def test_progress_is_told_in_characters(corpus: Corpus, tmp_path: Path) -> None:
+    told: list[int] = []
+    vocab = learn(CharSettings(), corpus.directory / "documents", 1, told.append)
+    assert told == sorted(told)
+    assert told[-1] == corpus.card["splits"]["train"]["characters"]
+    vocab.save(tmp_path)
+    (tmp_path / "documents").symlink_to(corpus.directory / "documents")
+    told.clear()
+    encode(tmp_path, corpus.splits, vocab, 1, told.append)
+    assert told == sorted(told)
+    assert told[-1] == sum(counts["characters"] for counts in corpus.card["splits"].values())
+
+
+def test_what_a_worker_cannot_spell_is_an_error_here(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "documents").symlink_to(corpus.directory / "documents")
+    vocab = CharSettings(byte_fallback=False).learn(["a few letters"])
+    vocab.save(tmp_path)
+    for workers in (1, 2):
+        with pytest.raises(DataError, match="not in the vocabulary"):
+            encode(tmp_path, ["train"], vocab, workers, silent)
+    assert not (tmp_path / "train.npy").exists()
+
+
+def test_a_damaged_shard_is_named(corpus: Corpus, tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for path in (corpus.directory / "documents").iterdir():
+        content = path.read_bytes()
+        (folder / path.name).write_bytes(content if "train" not in path.name else content[:200] + content[300:])
+    with pytest.raises(DataError, match=r"train-.*damaged"):
+        learn(CharSettings(), folder, 1, silent)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_an_error() -> None:
+    with pytest.raises(OutOfMemoryError, match="killed"), spawned(2) as processes:
+        list(processes.in_order(_die, [()] * 3))
+
+
+def _after(number: int) -> int:
+    return number + 1
+
+
+def test_results_come_in_order_and_few_are_ever_waiting() -> None:
+    asked: list[int] = []
+
+    def calls():
+        for number in range(50):
+            asked.append(number)
+            yield (number,)
+
+    with spawned(2) as processes:
+        for number, result in enumerate(processes.in_order(_after, calls())):
+            assert result == number + 1
+            assert len(asked) <= number + 5
+
+
+def test_small_work_starts_no_process(tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(size: int) -> None:
+        raise AssertionError(f"{size} processes")
+
+    monkeypatch.setattr(encoding, "spawned", refuse)
+    assert (
+        learn(CharSettings(), tiny_corpus.directory / "documents", 8, silent).to_json() == tiny_corpus.vocab.to_json()
+    )
