@@ -400,7 +400,8 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _exit_codes(debug):
         _check_unicode(arguments)
-        app(arguments, prog_name="charlm", standalone_mode=False)
+        if app(arguments, prog_name="charlm", standalone_mode=False) == 130:
+            raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it
         sys.stdout.flush()
 
 

@@ -8,7 +8,6 @@ checkpoint exist) and appended logs. Every OSError leaves as a StorageError that
 import contextlib
 import errno
 import hashlib
-import io
 import json
 import math
 import os
@@ -249,28 +248,6 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with storage_errors(path, "read"), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class HashingWriter(io.RawIOBase):
-    """A write-only file object that counts and hashes what passes through it."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any) -> int:
-        view = memoryview(content).cast("B")
-        self._file.write(view)
-        self._hash.update(view)
-        self.size += len(view)
-        return len(view)
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
 
 
 def write_manifest(directory: Path, about: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from charlm import storage
+from charlm.cli import main
 from tests.processes import Commands, assert_one_error
 from tests.workspaces import CONFIG, DATA, RUN, furnish, snapshot, steps, texts, weights
 
@@ -419,3 +420,15 @@ def test_what_was_current_is_gone(workspace: Commands) -> None:
     assert "is gone; there are renamed" in workspace.fail(2, "eval")
     (workspace.folder / "runs" / "current.json").write_text("[]", encoding="utf-8")
     assert "current.json is damaged" in workspace.fail(2, "sample")
+
+
+def test_ctrl_c_while_arguments_are_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["charlm", "inspect", "x"])
+    monkeypatch.setattr("charlm.cli._Commands.make_context", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "charlm: error: interrupted; run the same command again\n"
