@@ -6,6 +6,7 @@ if it is installed, mwparserfromhell's strip_code on every tenth page, in the sa
 
 import argparse
 import bz2
+import contextlib
 import importlib.util
 import json
 import os
@@ -13,6 +14,7 @@ import re
 import resource
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +77,8 @@ def measure_prepare(shared: Path, folder: Path, size: int, workers: int) -> dict
     def on_progress(stage: str, characters: int) -> None:
         stages[stage] = time.perf_counter()
 
+    peaks = WorkerPeaks()
+    peaks.start()
     start = time.perf_counter()
     corpus = prepare(settings, settings.source.build(), folder / "corpus", workers=workers, on_progress=on_progress)
     end = time.perf_counter()
@@ -87,8 +91,31 @@ def measure_prepare(shared: Path, folder: Path, size: int, workers: int) -> dict
         "characters": sum(counts["characters"] for counts in corpus.card["splits"].values()),
         "workers": workers,
         "parent_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "worker_peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+        "worker_peak_mib": peaks.stop(),
     }
+
+
+class WorkerPeaks(threading.Thread):
+    """Watches the memory of this process's children. (The ru_maxrss of a child begins with that of its parent.)"""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._done = threading.Event()
+        self._peak = 0.0
+
+    def run(self) -> None:
+        while not self._done.wait(0.1):
+            for status in Path("/proc").glob("[0-9]*/status"):
+                with contextlib.suppress(OSError):
+                    facts = dict(re.findall(r"^(PPid|VmHWM):\s+(\d+)", status.read_text(), re.MULTILINE))
+                    if facts.get("PPid") == str(os.getpid()):
+                        self._peak = max(self._peak, int(facts.get("VmHWM", 0)) / 1024)
+
+    def stop(self) -> float:
+        """The largest peak of any of them, MiB."""
+        self._done.set()
+        self.join()
+        return self._peak
 
 
 def write_repeated(shared: Path, path: Path, size: int) -> int:
