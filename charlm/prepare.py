@@ -11,8 +11,8 @@ attempt is gone on with: finished shards stay. Memory is bounded by a shard, and
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,14 +97,7 @@ def prepare(
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
-    replaceable = overwrite and (out / CORPUS_FILE).is_file()
-    if out.exists() and not replaceable and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"{out} exists and is not empty", "choose another --out")
-    work = working_directory(out)
-    with storage.DirectoryLock(work):
-        for leftover in work.iterdir():
-            if leftover.name not in _KEPT_OF_A_KILLED_ATTEMPT:
-                storage.remove_tree(leftover)
+    with growing(out, overwrite, _KEPT_OF_A_KILLED_ATTEMPT) as work:
         staged = _stage(source, settings, work / _STAGED, workers, crew, on_progress)
         shares, split_card, router = _plan_split(settings, source, staged, like)
         splits, frequencies = _split(staged, work, router, list(shares), on_progress)
@@ -119,6 +112,25 @@ def prepare(
         characters = {"distinct_characters": len(frequent), "frequent": dict(frequent[:_NUM_FREQUENT])}
         complete(work, out, settings.vocab, about, characters, workers, on_progress)
     return open_corpus(out)
+
+
+@contextmanager
+def growing(out: Path, overwrite: bool, kept: Collection[str] = (".lock",)) -> Generator[Path, None, None]:
+    """The folder in which a corpus grows, for this process alone, with nothing of a killed attempt in it but `kept`.
+
+    Raises:
+        SettingsError: `out` is something else, and is not to be replaced.
+        BusyError: another process prepares the same corpus.
+    """
+    replaceable = overwrite and (out / CORPUS_FILE).is_file()
+    if out.exists() and not replaceable and (not out.is_dir() or any(out.iterdir())):
+        raise SettingsError(f"{out} exists and is not empty", "choose another --out")
+    work = working_directory(out)
+    with storage.DirectoryLock(work):
+        for leftover in work.iterdir():
+            if leftover.name not in kept:
+                storage.remove_tree(leftover)
+        yield work
 
 
 def complete(

@@ -11,7 +11,7 @@ from typing import Any
 from charlm import storage
 from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, open_corpus
 from charlm.errors import DataError, SettingsError
-from charlm.prepare import OnProgress, complete, silent, working_directory
+from charlm.prepare import OnProgress, complete, growing, silent
 from charlm.settings import differences
 from charlm.vocab.settings import VocabSettings
 
@@ -63,14 +63,7 @@ def reencode(
     """
     if out.resolve() == corpus.directory.resolve():
         raise SettingsError(f"{out} would be made from itself", "choose another --out")
-    replaceable = overwrite and (out / CORPUS_FILE).is_file()
-    if out.exists() and not replaceable and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"{out} exists and is not empty", "choose another --out")
-    work = working_directory(out)
-    with storage.DirectoryLock(work):
-        for leftover in work.iterdir():
-            if leftover.name != ".lock":
-                storage.remove_tree(leftover)
+    with growing(out, overwrite) as work:
         _take_documents(corpus, work)
         about = {name: corpus.card[name] for name in _OF_THE_TEXT}
         about["settings"] = _recorded(corpus, vocab)
