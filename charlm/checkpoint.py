@@ -19,12 +19,13 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from charlm import __version__, storage
 from charlm.errors import CheckpointError, SettingsError
+from charlm.nn.embedding_settings import BagLayout
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import BagLayout, ModelSettings
+from charlm.nn.settings import ModelSettings
+from charlm.nn.shapes import build_shapes
 from charlm.settings import Layer, freeze_lists, validate
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import load_vocab
@@ -42,10 +43,21 @@ class TrainingState:
 
 
 @dataclass(frozen=True)
+class Description:
+    """What a checkpoint's model.json says, checked. `about` is its whole content."""
+
+    settings: ModelSettings
+    vocab_size: int
+    bags: BagLayout | None
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A model with its vocabulary. `about` is the content of model.json."""
 
     model: LanguageModel
+    settings: ModelSettings
     vocab: Vocab
     about: dict[str, Any]
     directory: Path
@@ -72,7 +84,7 @@ def save_checkpoint(
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "vocab_size": vocab.size,
         "bags": None if layout is None else layout.model_dump(mode="json"),
-        "direction": "forward",
+        "direction": settings.direction,
         "trained_on": dict(trained_on),
     }
     storage.write_json(directory / "model.json", about)
@@ -86,8 +98,8 @@ def is_complete(directory: Path) -> bool:
     return (directory / storage.MANIFEST).is_file()
 
 
-def load_model(directory: Path, device: torch.device) -> LoadedModel:
-    """Read and check the model of a checkpoint.
+def describe_model(directory: Path) -> Description:
+    """Read and check what the model of a checkpoint is, without its weights.
 
     Raises:
         CheckpointError: it is incomplete, damaged, foreign, or written by a newer charlm.
@@ -98,20 +110,33 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     _check_version(directory, about)
     try:
         settings = validate(ModelSettings, Layer(freeze_lists(about["settings"])))
-        vocab_size = int(about["vocab_size"])
-        if about["direction"] != "forward":
-            raise ValueError(about["direction"])
+        if about["direction"] != settings.direction:
+            raise ValueError(f"its direction is {about['direction']}, that of its settings {settings.direction}")
         if not all(isinstance(about["trained_on"][key], str) for key in ("corpus", "fingerprint")):
             raise TypeError("trained_on")
         layout = about.get("bags")
         bags = None if layout is None else validate(BagLayout, Layer(freeze_lists(layout)))
-        with torch.device("meta"), _NoInitialisation():
-            model = settings.build(vocab_size, bags)
-    except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
-        raise CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", _CURE) from error
+        return Description(settings, int(about["vocab_size"]), bags, about)
+    except (KeyError, TypeError, ValueError, OverflowError, SettingsError) as error:
+        raise _no_model(directory, error) from error
+
+
+def load_model(directory: Path, device: torch.device) -> LoadedModel:
+    """Read and check the model of a checkpoint.
+
+    Raises:
+        CheckpointError: it is incomplete, damaged, foreign, or written by a newer charlm.
+    """
+    described = describe_model(directory)
+    try:
+        model = build_shapes(described.settings, described.vocab_size, described.bags)
+    except (TypeError, ValueError, RuntimeError, SettingsError) as error:
+        raise _no_model(directory, error) from error
     vocab = load_vocab(directory)
-    if vocab.size != vocab_size:
-        raise CheckpointError(f"{directory}: the vocabulary has {vocab.size} ids, the model {vocab_size}", _CURE)
+    if vocab.size != described.vocab_size:
+        raise CheckpointError(
+            f"{directory}: the vocabulary has {vocab.size} ids, the model {described.vocab_size}", _CURE
+        )
     expected = model.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     weights = _read_tensors(directory / "model.safetensors", shapes, device)
@@ -123,23 +148,14 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     model.load_state_dict(weights, assign=True)
     try:
         model.embedding.check()
+        model.head.check()
     except ValueError as error:
         raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", _CURE) from error
-    return LoadedModel(model.requires_grad_(True), vocab, about, directory)
+    return LoadedModel(model.requires_grad_(True), described.settings, vocab, described.about, directory)
 
 
-class _NoInitialisation(TorchFunctionMode):
-    """Leaves out what torch.nn.init would do: the weights come from a file, and meta tensors have none.
-
-    Drawing numbers on the meta device also imports torch._dynamo, 1.7 s that a sample would wait for.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return (kwargs or {}).get("tensor", args[0] if args else None)
-        return func(*args, **(kwargs or {}))
+def _no_model(directory: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", _CURE)
 
 
 def load_training(directory: Path) -> TrainingState:
@@ -155,14 +171,18 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def _read_tensors(
     path: Path, expected: Mapping[str, tuple[int, ...]] | None = None, device: torch.device | None = None
 ) -> dict[str, Tensor]:
-    """The tensors of a file; with `expected`, exactly those names and shapes, compared before anything is allocated."""
+    """The tensors of a file; with `expected`, exactly those names and shapes, compared before anything is allocated.
+
+    Copied to where torch would lay them out: products of a vector and a matrix that lies as it does in a file, at any
+    multiple of 8 bytes, differ in their last bits from those of an aligned one.
+    """
     try:
         with safetensors.safe_open(path, framework="pt", device=str(device or "cpu")) as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
             if expected is not None and found != expected:
                 wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
                 raise CheckpointError(f"{path} does not fit model.json: {', '.join(wrong[:3])}", _CURE)
-            return {name: file.get_tensor(name) for name in found}
+            return {name: file.get_tensor(name).clone() for name in found}
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", _CURE) from error
 

@@ -331,7 +331,9 @@ def evaluate(
 @app.command()
 def sample(
     run: RunArgument = None,
-    prompt: Annotated[str, typer.Option("--prompt", metavar="TEXT", help="The text to go on from.")] = "",
+    prompt: Annotated[
+        str, typer.Option("--prompt", metavar="TEXT", help="The text to go on from; of a backward model, its end.")
+    ] = "",
     temperature: Annotated[
         float,
         typer.Option(
@@ -346,32 +348,44 @@ def sample(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Write text, streaming, character by character."""
+    """Write text, streaming, character by character. A backward model writes what precedes the prompt: all at once."""
     from charlm.sampling.filters import Temperature
 
     chosen = Temperature(temperature)
     from charlm.launch import sample_run
 
-    pieces = sample_run(run, checkpoint, prompt, length, chosen, seed, device)
+    sampled = sample_run(run, checkpoint, prompt, length, chosen, seed, device)
     if as_json:
         arguments = {"prompt": prompt, "temperature": temperature, "seed": seed}
-        terminal.print_json({**arguments, "text": "".join(pieces)})
+        terminal.print_json({**arguments, "text": "".join(sampled.pieces)})
         return
-    terminal.write(prompt)
-    for piece in pieces:
+    for piece in sampled.whole():
         terminal.write(piece)
     sys.stdout.write("\n")
 
 
 @app.command()
 def inspect(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A dump, a corpus, a run or a checkpoint.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A dump, corpus, run, checkpoint or config.")],
+    settings: SetOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in a dump (pages by namespace, redirect and model), a corpus, a run or a checkpoint."""
-    from charlm.inspection import inspect_path
+    """Say what is in a dump (pages by namespace, redirect and model), a corpus, a run, a checkpoint, or a config.
 
-    found = inspect_path(path)
+    Of the last three the network too: parts, parameters, operations per character. --set and --data go with a config.
+    """
+    from charlm.inspection import find, inspect_path
+
+    place = find(path)
+    if place is None:
+        from charlm.launch import inspect_config
+
+        found = inspect_config(path, settings or (), data, readable=not as_json)
+    elif settings or data:
+        raise UsageError(f"{place} is no config, and --set and --data go with one only", "leave them out")
+    else:
+        found = inspect_path(place, readable=not as_json)
     if as_json:
         terminal.print_json(found)
     else:

@@ -42,7 +42,7 @@ def run_demo(overrides: Sequence[str], started: float, say: Callable[[str], None
     say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
     say(f"    {xz.bits_per_character:.4f} bits per character: xz -9e, given the training text")
     say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
-    text = _PROMPT + "".join(sample_run(str(run), "best", _PROMPT, _LENGTH, Temperature(0.7), 0, "auto"))
+    text = "".join(sample_run(str(run), "best", _PROMPT, _LENGTH, Temperature(0.7), 0, "auto").whole())
     say("")
     say(text)
     return {"score": score, "xz_bits_per_character": xz.bits_per_character, "sample": text}

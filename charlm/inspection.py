@@ -1,33 +1,42 @@
-"""What a path holds: a dump (every page counted, nothing cleaned), a prepared corpus, or a run's checkpoint."""
+"""What a path holds: a dump (every page counted, nothing cleaned), a prepared corpus, or a run's checkpoint.
+
+For programs as JSON; or readable, for people, with networks as tables.
+"""
 
 from pathlib import Path
 from typing import Any
 
-from charlm import storage, workspace
+from charlm import workspace
 from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
-from charlm.errors import UsageError
+from charlm.data.store import read_stream
+from charlm.errors import DataError, UsageError
 from charlm.nn.settings import ModelSettings
 
 _MANY_IDS = 65_536
 
 
-def inspect_path(given: str) -> dict[str, Any]:
-    """The facts of a file, a directory, or a name below data/ or runs/.
+def find(given: str) -> Path | None:
+    """The file, directory, or name below data/ or runs/ that is meant; None where it is none but may be a config."""
+    named = (workspace.DATA / given, workspace.RUNS / given)
+    is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
+    paths = (*named, Path(given)) if is_name else (Path(given), *named)
+    path = next((path for path in paths if path.exists()), None)
+    return None if path is None or (path.suffix == ".toml" and path.is_file()) else path
 
+
+def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
+    """
     Raises:
-        UsageError: nothing of that name, or nothing that charlm knows.
+        UsageError: it is nothing that charlm knows.
         DataError: it is damaged.
     """
-    path = next((path for path in (Path(given), workspace.DATA / given, workspace.RUNS / given) if path.exists()), None)
-    if path is None:
-        raise UsageError(f"there is no {given}", "give a dump, a corpus, a run or a checkpoint")
     if path.is_file():
         from charlm.text.dump_counts import count_pages
 
         return {"kind": "dump", "path": str(path), **count_pages(path).as_json()}
     if (path / CORPUS_FILE).is_file():
         return {"kind": "corpus", "path": str(path), **_card(path)}
-    return {"kind": "checkpoint", "path": str(path), **_checkpoint(path)}
+    return {"kind": "checkpoint", "path": str(path), **_checkpoint(path, readable=readable)}
 
 
 def summarize(corpus: Corpus) -> list[str]:
@@ -59,9 +68,24 @@ def _card(directory: Path) -> dict[str, Any]:
     return card | {"vocabulary": card["vocabulary"] | describe_vocabulary(corpus)}
 
 
-def _checkpoint(path: Path) -> dict[str, Any]:
+def _checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
+    """model.json, and the network that it describes."""
+    from charlm.checkpoint import describe_model
+    from charlm.nn.summary import summarize_network
     from charlm.training.run import find_checkpoint
 
-    directory = find_checkpoint(path)
-    storage.verify_manifest(directory, "copy the whole checkpoint directory again")
-    return storage.read_json(directory / "model.json")
+    described = describe_model(find_checkpoint(path))
+    summary = summarize_network(described.settings, described.vocab_size, described.bags)
+    share = _tokens_per_character(described.about["trained_on"])
+    return {**described.about, "network": summary.to_table(share) if readable else summary.to_json(share)}
+
+
+def _tokens_per_character(trained_on: dict[str, Any]) -> float | None:
+    """Of the corpus that a model was trained on, if it is still in data/."""
+    try:
+        corpus = open_corpus(workspace.DATA / trained_on["corpus"])
+        if corpus.fingerprint == trained_on["fingerprint"]:
+            return read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character
+    except (UsageError, DataError):
+        pass
+    return None

@@ -1,10 +1,11 @@
 """The commands as functions: from names and settings to a result that can be printed.
 
-plan_training -> describe (--dry-run) | run_training          evaluate_run          sample_run
+plan_training -> describe (--dry-run) | inspect_config | run_training          evaluate_run          sample_run
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
 from charlm.data.batches import fit_batches
 from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.store import read_stream
 from charlm.device import Precision, choose_device, resolve_precision
-from charlm.errors import DataError, StorageError, UsageError
+from charlm.errors import DataError, SettingsError, StorageError, UsageError
 from charlm.evaluation.evaluate import evaluate
-from charlm.experiment import Experiment, changes, check_corpus, load_experiment
-from charlm.nn.model import build_model
+from charlm.experiment import Experiment, changes, check_corpus, find_config, load_experiment, read_layers
+from charlm.nn.shapes import build_shapes
+from charlm.nn.summary import summarize_network
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import generate
 from charlm.settings import Layer, freeze_lists, place, stack, to_toml
@@ -75,8 +78,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     training = plan.experiment.training
     vocab_size = plan.corpus.vocab.size if plan.corpus else _ASSUMED_VOCABULARY
     bags = plan.corpus.vocab.bags() if plan.corpus else None
-    with torch.device("meta"):
-        model = build_model(plan.experiment.model, vocab_size, bags)
+    model = build_shapes(plan.experiment.model, vocab_size, bags)
     description: dict[str, Any] = {
         "run": str(plan.run.root),
         "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",
@@ -92,10 +94,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         rows = batches.batch_size
         description["steps_per_epoch"] = batches.steps_per_epoch
     tokens = rows * training.seq_len
-    body = plan.experiment.model.body
-    activations = (
-        4 * tokens * (plan.experiment.model.embedding.size + 8 * body.hidden_size * body.num_layers + 2 * vocab_size)
-    )
+    activations = 4 * tokens * (model.embedding.size + model.body.floats_per_token + 2 * vocab_size)
     description["tokens_per_step"] = tokens
     description["memory"] = f"about {(16 * model.num_parameters + activations) / 2**20:,.0f} MiB"
     for budget in ("max_steps", "max_epochs", "max_minutes"):
@@ -103,6 +102,34 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
             description[budget] = getattr(training, budget)
     description["checkpoint"] = f"about {12 * model.num_parameters / 2**20:,.0f} MiB each, at most 3 kept"
     return description
+
+
+def inspect_config(config: str, overrides: Sequence[str], data: str | None, *, readable: bool) -> dict[str, Any]:
+    """The network of a config, for --data, the corpus it names, or the current one; readable for people, else JSON.
+
+    Raises:
+        UsageError: there is no such config.
+        SettingsError: its settings do not fit, or not to the corpus.
+    """
+    try:
+        find_config(config)
+    except SettingsError as error:
+        raise UsageError(
+            f"there is no {config}", f"give a dump, a corpus, a run, a checkpoint or a config ({error.cure})"
+        ) from error
+    plan = plan_training(config, read_layers(config, (), overrides), data, None, "cpu", need_corpus=False)
+    corpus = plan.corpus
+    vocab_size, bags = (corpus.vocab.size, corpus.vocab.bags()) if corpus else (_ASSUMED_VOCABULARY, None)
+    summary = summarize_network(plan.experiment.model, vocab_size, bags)
+    share = read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character if corpus else None
+    return {
+        "kind": "config",
+        "path": str(find_config(config)),
+        "corpus": str(corpus.directory) if corpus else None,
+        "vocab_size": vocab_size,
+        "vocabulary": f"{corpus.vocab.type}" if corpus else "assumed, since no corpus is prepared yet",
+        "network": summary.to_table(share) if readable else summary.to_json(share),
+    }
 
 
 def run_training(plan: TrainingPlan, *, resume: bool, overwrite: bool, quiet: bool, started: float) -> dict[str, Any]:
@@ -143,7 +170,7 @@ def evaluate_run(
     """The score of a run on a split of its corpus, in every unit. `interval` is null: it is not computed yet."""
     loaded, name = _load(run, checkpoint, device)
     corpus = _corpus_of(loaded, data)
-    stream = corpus.open(split)
+    stream = corpus.open(split).in_direction(loaded.settings.direction)
     score = evaluate(
         loaded.model,
         stream,
@@ -155,12 +182,29 @@ def evaluate_run(
     return {"run": name, "split": split, **score.to_json(), "interval": None}
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Text from a run, piece by piece, and the prompt that it goes on from, or leads to."""
+
+    prompt: str
+    pieces: Iterator[str]
+    is_before_prompt: bool
+
+    def whole(self) -> Iterator[str]:
+        """Prompt and text in the order in which they are read."""
+        return chain(self.pieces, [self.prompt]) if self.is_before_prompt else chain([self.prompt], self.pieces)
+
+
 def sample_run(
     run: str | None, checkpoint: str, prompt: str, length: int, temperature: Temperature, seed: int, device: str
-) -> Iterator[str]:
-    """Text from a run, piece by piece."""
+) -> Sample:
+    """
+    Raises:
+        DataError: the prompt cannot be spelled.
+    """
     loaded, _ = _load(run, checkpoint, device)
-    return generate(
+    direction = loaded.settings.direction
+    pieces = generate(
         loaded.model,
         loaded.vocab,
         prompt=prompt,
@@ -168,7 +212,9 @@ def sample_run(
         temperature=temperature,
         seed=seed,
         device=choose_device(device),
+        direction=direction,
     )
+    return Sample(prompt, pieces, direction == "backward")
 
 
 def _load(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel, str]:

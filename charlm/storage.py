@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,16 @@ _CURES = {
     errno.EPERM: "choose a directory that you may write, or change its permissions",
     errno.EIO: "check the disk, then run the same command again",
 }
+
+
+def cache_directory() -> Path:
+    """CHARLM_CACHE, or `charlm` in the platform's folder for caches."""
+    if own := os.environ.get("CHARLM_CACHE"):
+        return Path(own).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "charlm"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "charlm"
 
 
 @contextlib.contextmanager

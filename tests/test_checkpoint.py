@@ -19,10 +19,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from charlm import storage
-from charlm.checkpoint import FORMAT_VERSION, TrainingState, is_complete, load_model, load_training, save_checkpoint
+from charlm.checkpoint import (
+    FORMAT_VERSION,
+    TrainingState,
+    describe_model,
+    is_complete,
+    load_model,
+    load_training,
+    save_checkpoint,
+)
 from charlm.errors import CheckpointError, DataError
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.vocab.char import CharVocab
 from tests.faulty_disk import every_fault
 
@@ -97,6 +106,16 @@ def test_a_checkpoint_comes_back_as_it_was(checkpoint: Path, model: LanguageMode
     assert set(training.tensors) == set(TENSORS)
     assert all(torch.equal(tensor, TENSORS[name]) for name, tensor in training.tensors.items())
     assert {path.name for path in checkpoint.iterdir()} == {*FILES, "manifest.json"}
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_the_direction_is_that_of_the_settings(checkpoint: Path, model: LanguageModel, direction: str) -> None:
+    settings = ModelSettings.model_validate({**SETTINGS.model_dump(), "direction": direction})
+    state = TrainingState(FACTS, TENSORS)
+    save_checkpoint(checkpoint, model=model, settings=settings, vocab=VOCAB, trained_on=TRAINED_ON, training=state)
+    loaded = load_model(checkpoint, CPU)
+    assert loaded.settings == settings
+    assert loaded.about["direction"] == describe_model(checkpoint).settings.direction == direction
 
 
 def test_equal_models_are_saved_as_equal_bytes(tmp_path: Path, model: LanguageModel) -> None:
@@ -308,6 +327,8 @@ def test_a_header_of_a_huge_tensor_is_refused_before_it_is_allocated(checkpoint:
         lambda about: about.update(vocab_size=-1),
         lambda about: about.update(vocab_size=VOCAB.size + 1),
         lambda about: about.update(direction="sideways"),
+        lambda about: about.update(direction="backward"),
+        lambda about: about["settings"].update(direction="backward"),
         lambda about: about.update(format="1"),
         lambda about: about["settings"]["body"]["cell"].update(type="transformer"),
         lambda about: about["settings"]["body"].update(hidden_size=0),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from charlm.errors import SettingsError
 from charlm.experiment import Experiment, load_experiment, read_layers
-from charlm.nn.settings import CellSettings
+from charlm.nn.cells.settings import CellSettings
 from charlm.settings import (
     Layer,
     Settings,
@@ -80,9 +80,14 @@ def test_later_wins(tmp_path: Path) -> None:
 def test_another_type_drops_the_keys_of_the_first(tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text('[model.body.cell]\ntype = "lstm"\nforget_bias = 2.0\n', encoding="utf-8")
-    assert load_experiment(read_layers(str(config), (), ["model.body.cell.type=gru"])).model.body.cell.type == "gru"
-    kept = load_experiment(read_layers(str(config), (), ["model.body.cell.type=lstm"])).model.body.cell
-    assert kept.model_dump()["forget_bias"] == 2.0
+    changed, kept = (
+        load_experiment(read_layers(str(config), (), [f"model.body.cell.type={cell}"])).model.model_dump()["body"][
+            "cell"
+        ]
+        for cell in ("gru", "lstm")
+    )
+    assert changed["type"] == "gru"
+    assert kept["forget_bias"] == 2.0
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ class Batches:
     batch_size: int
     seq_len: int
     seed: int
+    reset_tokens: int | None = None
+    """Rows start afresh after so many tokens; None: at each epoch alone."""
 
     @property
     def lane_length(self) -> int:
@@ -62,7 +64,8 @@ class Batches:
             predictions = (offset + start + np.arange(length)) % num_predictions  # the stream is a circle
             inputs[row, :length] = tokens[predictions]
             targets[row, :length] = tokens[predictions + 1]
-        reset = torch.full((self.batch_size,), chunk == 0)
+        every = self.steps_per_epoch if self.reset_tokens is None else max(1, self.reset_tokens // self.seq_len)
+        reset = torch.full((self.batch_size,), chunk % every == 0)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), reset)
 
     def _rotation(self, epoch: int) -> int:
@@ -72,7 +75,9 @@ class Batches:
         return int.from_bytes(digest[:8], "big") % self.stream.num_predictions
 
 
-def fit_batches(stream: TokenStream, batch_size: int, seq_len: int, seed: int) -> Batches:
+def fit_batches(
+    stream: TokenStream, batch_size: int, seq_len: int, seed: int, reset_tokens: int | None = None
+) -> Batches:
     """The batches of a split; fewer rows than `batch_size` where the text does not fill one chunk of each.
 
     Raises:
@@ -82,4 +87,4 @@ def fit_batches(stream: TokenStream, batch_size: int, seq_len: int, seed: int) -
         raise DataError(f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; 3 are the least")
     seq_len = min(seq_len, stream.num_predictions)
     rows = max(1, min(batch_size, stream.num_predictions // seq_len))
-    return Batches(stream, rows, seq_len, seed)
+    return Batches(stream, rows, seq_len, seed, reset_tokens)

@@ -11,7 +11,7 @@ import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -37,17 +37,45 @@ class TokenStream:
         """How many ids are predicted: all but the leading <eod>."""
         return max(0, len(self.tokens) - 1)
 
+    @property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Of each document part, the index behind its last id, the <eod> after it included."""
+        return np.append(self.documents["start"], len(self.tokens))[1:]
+
     def head(self, max_tokens: int) -> "TokenStream":
         """The leading documents that hold at most `max_tokens` ids, and never less than one of them."""
-        ends = np.append(self.documents["start"][1:], len(self.tokens))
+        ends = self.ends
         kept = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
         if kept >= len(ends):
             return self
         return TokenStream(self.tokens[: ends[kept - 1]], self.documents[:kept])
 
+    def reversed(self) -> "TokenStream":
+        """The same text from its end to its beginning, as a view: `<eod> 2cod <eod> 1cod <eod>`.
+
+        The documents come in reverse order too, each starting at what was its last id, with the <eod> behind it that
+        stood before. So what holds for a stream holds for a reversed one, and reversed again it is as it was. The last
+        <eod>, now the first, is context; the first one is predicted. Take the `head` before, so that models of both
+        directions are scored on the same text; where it ends inside a document, its last id is the context.
+        """
+        starts, ends = self.documents["start"], self.ends
+        followed = (ends > starts) & (self.tokens[ends - 1] == self.tokens[:1])  # by an <eod>
+        documents = self.documents[::-1].copy()
+        documents["start"] = len(self.tokens) - (ends - followed)[::-1]
+        return TokenStream(self.tokens[::-1], documents)
+
+    def in_direction(self, direction: Literal["forward", "backward"]) -> "TokenStream":
+        """The stream as a model of that direction reads it."""
+        return self.reversed() if direction == "backward" else self
+
     def count(self, unit: str) -> int:
         """The sum of `characters`, `words` or `bytes` over the split's documents."""
         return int(self.documents[unit].sum())
+
+    @property
+    def tokens_per_character(self) -> float:
+        """Predictions for each character of the text, ends of documents among them."""
+        return self.num_predictions / max(1, self.count("characters"))
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def evaluate(
         tokens = 0
         lanes = streams or default_streams(stream.num_predictions)
         state = None
-        for batch in lane_batches(stream, lanes):
+        for batch in lane_batches(stream, lanes, chunk=-(-_CHUNK // model.body.period) * model.body.period):
             inputs_BT, targets_BT, reset_B = (tensor.to(device) for tensor in batch)
             fresh = model.initial_state(len(inputs_BT))
             state = fresh if state is None else reset_rows(state, fresh, reset_B)
@@ -72,7 +72,8 @@ def evaluate(
 def lane_batches(stream: TokenStream, streams: int, *, chunk: int = _CHUNK, warm_up: int = WARM_UP) -> Iterator[Batch]:
     """Batches that score every prediction of the stream exactly once, over at most `streams` lanes.
 
-    Lanes, warm-ups and chunks start at multiples of `chunk`, so a row is reset only where a chunk begins.
+    Lanes, warm-ups and chunks start at multiples of `chunk`, so a row is reset only where a chunk begins; and layers
+    with strides step at the same tokens in any lane, if their period divides `chunk`.
     """
     num_predictions = stream.num_predictions
     lane_length = -(-num_predictions // (streams * chunk)) * chunk

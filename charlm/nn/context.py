@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from charlm.nn.bag_sum import bag_sum
 from charlm.nn.dropout import LockedDropout, Masks
 from charlm.nn.embedding import Embedding
-from charlm.nn.settings import BagLayout
+from charlm.nn.embedding_settings import BagLayout
 from charlm.nn.state import State
 
 _MULTIPLIER = 0x9E3779B97F4A7C15 - 2**64

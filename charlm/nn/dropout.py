@@ -1,6 +1,6 @@
 """Dropout whose masks are a pure function of (seed, step, rank), so that a resumed run draws the same ones.
 
-B batch, T time, D features.
+B batch, T time, D features, V vocabulary.
 """
 
 import hashlib
@@ -42,3 +42,21 @@ class LockedDropout(nn.Module):
         keep = 1 - self._probability
         mask_B1D = torch.empty_like(x_BTD[:, :1]).bernoulli_(keep, generator=self._masks.generator(x_BTD.device))
         return x_BTD * mask_B1D.div_(keep)
+
+
+class TokenDropout(nn.Module):
+    """Drops the vectors of some ids wherever they stand in a batch (Gal & Ghahramani, 2016); not in evaluation."""
+
+    def __init__(self, vocab_size: int, probability: float, masks: Masks) -> None:
+        super().__init__()
+        self._vocab_size = vocab_size
+        self._probability = probability
+        self._masks = masks
+
+    def forward(self, x_BTD: Tensor, inputs_BT: Tensor) -> Tensor:
+        if not self.training or self._probability == 0:
+            return x_BTD
+        keep = 1 - self._probability
+        mask_V = torch.empty(self._vocab_size, device=x_BTD.device, dtype=x_BTD.dtype)
+        mask_V.bernoulli_(keep, generator=self._masks.generator(x_BTD.device)).div_(keep)
+        return x_BTD * mask_V[inputs_BT][..., None]

@@ -1,7 +1,8 @@
 """State in, features out: a language model of any architecture has this one form.
 
-    inputs_BT, state ──embedding──> x_BTD ──body──> features_BTH, state        head.nll(features, targets) -> nats
-                                                                               head.logits(features)       -> logits
+    inputs_BT, state ──embedding──> x_BTD ──body──> features_BTH, state        head.nll(features, targets)  -> nats
+                                                                               head.loss(features, targets) -> to lower
+                                                                               head.logits(features)        -> logits
 
 Truncated BPTT, streaming sampling and exact evaluation need nothing else, and no branch for any architecture.
 
@@ -10,11 +11,12 @@ B batch, T time, D embedding, H features, V vocabulary.
 
 from torch import Tensor, nn
 
-from charlm.nn.dropout import Masks
+from charlm.nn.body import Body
+from charlm.nn.dropout import Masks, TokenDropout
 from charlm.nn.embedding import Embedding
-from charlm.nn.head import Softmax
-from charlm.nn.recurrent import Recurrent
-from charlm.nn.settings import BagLayout, ModelSettings
+from charlm.nn.embedding_settings import BagLayout
+from charlm.nn.head import Head
+from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
 from charlm.vocab.base import Bags
 
@@ -22,9 +24,12 @@ from charlm.vocab.base import Bags
 class LanguageModel(nn.Module):
     """Embedding, body and head. State: the embedding's, then the body's."""
 
-    def __init__(self, embedding: Embedding, body: Recurrent, head: Softmax, masks: Masks) -> None:
+    def __init__(
+        self, embedding: Embedding, body: Body, head: Head, masks: Masks, *, token_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.embedding = embedding
+        self.token_dropout = TokenDropout(head.vocab_size, token_dropout, masks)
         self.body = body
         self.head = head
         self.masks = masks
@@ -36,7 +41,7 @@ class LanguageModel(nn.Module):
     def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
         size = self._embedding_state_size
         x_BTD, embedding_state = self.embedding(inputs_BT, state[:size])
-        features_BTH, body_state = self.body(x_BTD, state[size:])
+        features_BTH, body_state = self.body(self.token_dropout(x_BTD, inputs_BT), state[size:])
         return features_BTH, embedding_state + body_state
 
     @property
@@ -49,5 +54,5 @@ def build_model(settings: ModelSettings, vocab_size: int, bags: Bags | BagLayout
     masks = Masks()
     embedding = settings.embedding.build(vocab_size, bags, masks)
     body = settings.body.build(embedding.size, masks)
-    head = settings.head.build(body.features_size, vocab_size)
-    return LanguageModel(embedding, body, head, masks)
+    head = settings.head.build(body.features_size, vocab_size, embedding)
+    return LanguageModel(embedding, body, head, masks, token_dropout=settings.embedding.dropout)

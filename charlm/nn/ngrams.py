@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from charlm.nn.bag_sum import bag_sum
 from charlm.nn.embedding import Embedding
-from charlm.nn.settings import BagLayout
+from charlm.nn.embedding_settings import BagLayout
 from charlm.nn.spelling import Words, ngram_hashes, no_words, spelled
 from charlm.nn.state import State
 

@@ -1,67 +1,138 @@
 """A stack of recurrent layers: (x_BTD, state) -> (features_BTH, state).
 
-    x ── layer 1 ── locked dropout ── layer 2 ── ... ── output dropout ── features
-           │ cell.prepare, then an unroll: torch's kernels for a chunk, the plain step for a single character
+    x ── input dropout ── layer 1 ── dropout ── layer 2 ── ... ── output dropout ── features
+                            │ skips: none; residual: it adds to what it reads; dense: it reads all below, the head all
+                            │ cell.prepare, then an unroll over the steps of each stride and slot of each dilation:
+                            │ torch's kernels for a chunk, the plain step for a single character
 
 B batch, T time, D inputs, H hidden.
 """
 
+import math
+
+import torch
 from torch import Tensor, nn
 
-from charlm.nn.cells.base import Cell, unroll
+from charlm.nn.body import Body
+from charlm.nn.cells.base import Cell, CellOptions
+from charlm.nn.dilation import run_dilated, slots
 from charlm.nn.dropout import LockedDropout, Masks
-from charlm.nn.fused.library import Unroll, library_fits, library_unroll
+from charlm.nn.fused.choice import Backend
+from charlm.nn.norm import BatchNorm, Norms
 from charlm.nn.settings import RecurrentSettings
 from charlm.nn.state import State
+from charlm.nn.stride import held, run_strided
 
 
 class Layer(nn.Module):
-    """One cell, unrolled over time by the fastest unroll that fits it."""
+    """One cell, unrolled over time by the fastest unroll that fits it.
 
-    def __init__(self, cell: Cell, chunk_unroll: Unroll, masks: Masks) -> None:
+    State: the cell's, where dilated with an axis of slots behind the batch; where strided held_BH and phase_B too.
+    """
+
+    def __init__(self, cell: Cell, backend: Backend, masks: Masks, *, dilation: int = 1, stride: int = 1) -> None:
         super().__init__()
         self.cell = cell
-        self._chunk_unroll = chunk_unroll
+        self.backend = backend
+        self.dilation = dilation
+        self.stride = stride
         self._masks = masks
+
+    def initial_state(self, batch_size: int) -> State:
+        state = slots(self.cell.initial_state, batch_size, self.dilation)
+        return held(state, self.cell.hidden_size, batch_size, self.stride)
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         weights = self.cell.prepare(self._masks.generator(x_BTD.device) if self.training else None)
-        run = self._chunk_unroll if library_fits(x_BTD) else unroll
-        return run(self.cell, x_BTD, state, weights)
+
+        def run_cell(x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+            return self.backend.run(self.cell, x_BTD, state, weights)
+
+        def run_slots(x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+            return run_dilated(run_cell, self.dilation, x_BTD, state)
+
+        return run_strided(run_slots, self.stride, x_BTD, state)
 
 
-class Recurrent(nn.Module):
-    """State: the cells' states, layer after layer."""
+class Recurrent(Body):
+    """State: the layers' states, one after the other."""
 
     def __init__(self, settings: RecurrentSettings, input_size: int, masks: Masks) -> None:
         super().__init__()
-        self.features_size = settings.hidden_size
-        sizes = [input_size] + [settings.hidden_size] * (settings.num_layers - 1)
-        cells = [settings.cell.build(size, settings.hidden_size) for size in sizes]
-        unrolls = [choose_unroll(cell, settings.backend) for cell in cells]
-        self.backend = "torch" if all(chosen is not unroll for chosen in unrolls) else "plain"
-        self.layers = nn.ModuleList(Layer(cell, chosen, masks) for cell, chosen in zip(cells, unrolls, strict=True))
+        num_layers, hidden_size = settings.num_layers, settings.hidden_size
+        self._skip = settings.skip
+        is_dense = settings.skip == "dense"
+        sizes = [input_size + k * hidden_size if is_dense else hidden_size for k in range(num_layers)]
+        sizes[0] = input_size
+        self.features_size = num_layers * hidden_size if is_dense else hidden_size
+        options = _options(settings)
+        cells = [settings.cell.build(size, hidden_size, options) for size in sizes]
+        backends = [Backend(cell, settings.backend) for cell in cells]
+        self.backend = backends[0].name
+        dilations = settings.dilations or (1,) * num_layers
+        strides = settings.strides or (1,) * num_layers
+        self.period = math.lcm(*strides)
+        self.layers = nn.ModuleList(
+            Layer(cell, backend, masks, dilation=dilation, stride=stride)
+            for cell, backend, dilation, stride in zip(cells, backends, dilations, strides, strict=True)
+        )
+        self.input_dropout = LockedDropout(settings.input_dropout, masks)
         self.dropouts = nn.ModuleList(
             LockedDropout(probability, masks)
-            for probability in [*[settings.dropout] * (settings.num_layers - 1), settings.output_dropout]
+            for probability in [*[settings.dropout] * (num_layers - 1), settings.output_dropout]
         )
-        self._state_sizes = [len(cell.initial_state(1)) for cell in cells]
+        self._state_sizes = [len(layer.initial_state(1)) for layer in self._layers]
 
     def initial_state(self, batch_size: int) -> State:
-        return tuple(tensor for layer in self.layers for tensor in layer.cell.initial_state(batch_size))  # type: ignore[operator]
+        return tuple(tensor for layer in self._layers for tensor in layer.initial_state(batch_size))
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         after: list[Tensor] = []
         start = 0
-        for layer, dropout, size in zip(self.layers, self.dropouts, self._state_sizes, strict=True):
-            x_BTD, layer_state = layer(x_BTD, state[start : start + size])
-            x_BTD = dropout(x_BTD)
+        x_BTD = self.input_dropout(x_BTD)
+        seen, features_BTH = [x_BTD], x_BTD
+        for number, (layer, dropout, size) in enumerate(
+            zip(self._layers, self.dropouts, self._state_sizes, strict=True)
+        ):
+            inputs_BTD = torch.cat(seen, dim=-1) if self._skip == "dense" else features_BTH
+            output_BTH, layer_state = layer(inputs_BTD, state[start : start + size])
+            if self._skip == "residual" and number > 0:
+                output_BTH = inputs_BTD + output_BTH
+            features_BTH = dropout(output_BTH)
+            seen.append(features_BTH)
             after.extend(layer_state)
             start += size
-        return x_BTD, tuple(after)
+        return torch.cat(seen[1:], dim=-1) if self._skip == "dense" else features_BTH, tuple(after)
+
+    @property
+    def floats_per_token(self) -> int:
+        return sum(2 * parameter_rows(layer.cell) // layer.stride for layer in self._layers)
+
+    @property
+    def products_per_token(self) -> float:
+        return sum(matrix_elements(layer.cell) / layer.stride for layer in self._layers)
+
+    @property
+    def _layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
 
 
-def choose_unroll(cell: Cell, backend: str) -> Unroll:
-    """The unroll for chunks. `auto` takes torch's kernels where torch has them for this cell."""
-    fast = library_unroll(cell)
-    return unroll if backend == "plain" or fast is None else fast
+def matrix_elements(cell: Cell) -> int:
+    """Of all matrices; those of batch norms are vectors, one for each step."""
+    modules = (module for module in cell.modules() if not isinstance(module, BatchNorm))
+    return sum(p.numel() for module in modules for p in module.parameters(recurse=False) if p.ndim >= 2)
+
+
+def parameter_rows(cell: Cell) -> int:
+    """Elements of all gates of a cell, which the backward pass keeps, and the state of a step."""
+    return max(parameter.shape[0] for parameter in cell.parameters()) + 2 * cell.hidden_size
+
+
+def _options(settings: RecurrentSettings) -> CellOptions:
+    return CellOptions(
+        norms=Norms(settings.norm, settings.norm_gain, settings.norm_steps, settings.norm_per_step),
+        weight_drop=settings.weight_drop,
+        recurrent_dropout=settings.recurrent_dropout,
+        zoneout=settings.zoneout,
+        zoneout_hidden=settings.zoneout_hidden,
+    )

@@ -3,162 +3,26 @@
 ModelSettings = embedding (ids -> vectors) + body (vectors -> features) + head (features -> loss or logits)
 """
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Annotated, Literal
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from charlm.errors import SettingsError
+from charlm.nn.cells.settings import CellSettings, LSTMSettings
+from charlm.nn.embedding_settings import AnyEmbeddingSettings, BagLayout, TokenEmbeddingSettings
+from charlm.nn.head_settings import HeadSettings, SoftmaxSettings
+from charlm.nn.sizes import Probability, Size
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
-    from charlm.nn.cells.base import Cell
+    from charlm.nn.body import Body
     from charlm.nn.dropout import Masks
-    from charlm.nn.embedding import Embedding
-    from charlm.nn.head import Softmax
     from charlm.nn.model import LanguageModel
-    from charlm.nn.recurrent import Recurrent
     from charlm.vocab.base import Bags
 
-MAX_SIZE = 1_000_000
-"""Of one dimension: the product of two still counts bytes in 64 bits."""
+_MAX_PERIOD = 65_536
 
-Probability = Annotated[float, Field(ge=0, lt=1)]
-
-
-class BagLayout(Settings):
-    """What must be known of a vocabulary's bags of n-grams to build a network for them, before any array is there."""
-
-    num_ngrams: int = Field(ge=1, le=2**31)
-    num_own: int = Field(ge=0, le=2**31)
-    """Tokens without n-grams: each has a vector of its own."""
-    num_entries: int = Field(ge=1, le=2**40)
-    """Vectors named by all bags together, one's own included."""
-    n: int = Field(ge=1, le=64)
-    """Characters of an n-gram."""
-    end_id: int = Field(ge=0)
-    """</spell>."""
-    first_byte_id: int = Field(ge=0)
-    """Byte b is id first_byte_id + b."""
-    boundary: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(max_length=16)
-    """Bytes of the mark before and after a word."""
-
-    @classmethod
-    def of(cls, bags: "Bags") -> "BagLayout":
-        num_own = int((bags.offsets[1:] == bags.offsets[:-1]).sum())
-        return cls(
-            num_ngrams=len(bags.hashes),
-            num_own=num_own,
-            num_entries=len(bags.ngrams) + num_own,
-            n=bags.n,
-            end_id=bags.end_id,
-            first_byte_id=bags.first_byte_id,
-            boundary=tuple(bags.boundary),
-        )
-
-    def check(self, vocab_size: int) -> None:
-        """Raise ValueError where the layout is none of a vocabulary of that size."""
-        if max(self.end_id + 1, self.first_byte_id + 256, self.num_own) > vocab_size or self.num_entries < vocab_size:
-            raise ValueError(f"the bags of n-grams are not those of {vocab_size:,} ids")
-
-
-class EmbeddingSettings(Settings, ABC):
-    """What every embedding has."""
-
-    size: int = Field(default=128, ge=1, le=MAX_SIZE)
-    """Dimension of the vectors."""
-    context_ngrams: tuple[Annotated[int, Field(ge=2, le=8)], ...] = ()
-    """Lengths in tokens, like [2, 3, 4], of the n-grams ending at a token whose vectors are added to its own."""
-    context_buckets: int = Field(default=16_384, ge=1, le=2**24)
-    """Vectors for the n-grams of each length, which are hashed to them. Time does not depend on it, memory does."""
-    context_dropout: Probability = 0.0
-    """On the sum of the n-grams' vectors; one mask for all time steps."""
-
-    @field_validator("context_ngrams")
-    @classmethod
-    def _each_once(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
-        if list(lengths) != sorted(set(lengths)):
-            raise ValueError("the lengths must rise, each once, like [2, 3, 4]")
-        return lengths
-
-    def check(self, bags: "Bags | BagLayout | None") -> None:
-        """Raise SettingsError where bags are needed and the vocabulary has none."""
-
-    @abstractmethod
-    def build_tokens(self, vocab_size: int, bags: "Bags | BagLayout | None") -> "Embedding":
-        """The embedding of a token by itself."""
-
-    def build(self, vocab_size: int, bags: "Bags | BagLayout | None", masks: "Masks") -> "Embedding":
-        from charlm.nn.context import ContextEmbedding
-
-        self.check(bags)
-        tokens = self.build_tokens(vocab_size, bags)
-        if not self.context_ngrams:
-            return tokens
-        return ContextEmbedding(tokens, self.context_ngrams, self.context_buckets, self.context_dropout, masks)
-
-
-class TokenEmbeddingSettings(EmbeddingSettings):
-    """One learned vector per id."""
-
-    type: Literal["token"] = "token"
-
-    def build_tokens(self, vocab_size: int, bags: "Bags | BagLayout | None") -> "Embedding":
-        from charlm.nn.embedding import TokenEmbedding
-
-        return TokenEmbedding(vocab_size, self.size)
-
-
-class NgramEmbeddingSettings(EmbeddingSettings):
-    """A word's character n-grams, combined into one vector; for corpora with the vocabulary `ngram`."""
-
-    type: Literal["ngram"] = "ngram"
-    combiner: Literal["sum", "mean", "sqrt"] = "sqrt"
-    """Of a word's k vectors: their sum, their mean, or the sum over the root of k, whose size does not depend on k."""
-
-    def check(self, bags: "Bags | BagLayout | None") -> None:
-        if bags is None:
-            raise SettingsError(
-                'model.embedding.type = "ngram" needs a corpus whose vocabulary has n-grams',
-                "prepare one with corpus.vocab.type=ngram, or set model.embedding.type=token",
-            )
-
-    def build_tokens(self, vocab_size: int, bags: "Bags | BagLayout | None") -> "Embedding":
-        from charlm.nn.ngrams import NgramEmbedding
-
-        assert bags is not None
-        if isinstance(bags, BagLayout):
-            return NgramEmbedding(vocab_size, self.size, bags, self.combiner)
-        embedding = NgramEmbedding(vocab_size, self.size, BagLayout.of(bags), self.combiner)
-        embedding.set_bags(bags)
-        return embedding
-
-
-class LSTMSettings(Settings):
-    """Long short-term memory (Hochreiter & Schmidhuber, 1997; forget gate: Gers et al., 2000)."""
-
-    type: Literal["lstm"] = "lstm"
-    forget_bias: float = 1.0
-    """Initial bias of the forget gate."""
-
-    def build(self, input_size: int, hidden_size: int) -> "Cell":
-        from charlm.nn.cells.lstm import LSTMCell
-
-        return LSTMCell(input_size, hidden_size, forget_bias=self.forget_bias)
-
-
-class GRUSettings(Settings):
-    """Gated recurrent unit (Cho et al., 2014), the reset gate after the product, as in cuDNN."""
-
-    type: Literal["gru"] = "gru"
-
-    def build(self, input_size: int, hidden_size: int) -> "Cell":
-        from charlm.nn.cells.gru import GRUCell
-
-        return GRUCell(input_size, hidden_size)
-
-
-CellSettings = Annotated[LSTMSettings | GRUSettings, Field(discriminator="type")]
+Steps = Annotated[int, Field(ge=1, le=4096)]
 
 
 class RecurrentSettings(Settings):
@@ -166,41 +30,167 @@ class RecurrentSettings(Settings):
 
     type: Literal["recurrent"] = "recurrent"
     cell: CellSettings = LSTMSettings()
-    hidden_size: int = Field(default=512, ge=1, le=MAX_SIZE)
+    hidden_size: Size = 512
     num_layers: int = Field(default=1, ge=1, le=64)
-    dropout: Probability = 0.0
-    """Between layers; one mask for all time steps (Gal & Ghahramani, 2016)."""
-    output_dropout: Probability = 0.0
-    """On the features, before the head; one mask for all time steps."""
-    backend: Literal["auto", "torch", "plain"] = "auto"
-    """What runs the time steps: torch's own kernels (cuDNN, oneDNN), the plain cell, or the faster one that fits."""
+    skip: Literal["none", "residual", "dense"] = "none"
+    """residual: from the second layer on, a layer adds to what it reads. dense: each layer reads the embedding and all
+    layers below, and the head reads all layers (Graves, 2013)."""
+    dilations: tuple[Steps, ...] = ()
+    """Per layer: state goes from h_{t-d} to h_t (Chang et al., 2017). Empty: 1 for all."""
+    strides: tuple[Steps, ...] = ()
+    """Per layer: it steps every s tokens and holds its output between. A path of stride 1 must reach the head, so
+    strides need skips. Empty: 1 for all."""
 
-    def build(self, input_size: int, masks: "Masks") -> "Recurrent":
+    norm: Literal["none", "batch", "layer", "weight"] = "none"
+    """Of every cell: recurrent batch normalisation (Cooijmans et al., 2016), layer normalisation (Ba et al., 2016),
+    weight normalisation (Salimans & Kingma, 2016)."""
+    norm_gain: float | None = Field(default=None, gt=0, le=100)
+    """Initial gamma of batch (0.1 if left out) and layer normalisation (1)."""
+    norm_steps: int = Field(default=128, ge=1, le=65_536)
+    """Of batch normalisation: time steps since the state was reset that have statistics of their own; later ones use
+    the last."""
+    norm_per_step: bool = False
+    """Of batch normalisation: whether each of those steps has its own gamma and beta too."""
+
+    input_dropout: Probability = 0.0
+    """On the embedding's vectors; one mask for all time steps (Gal & Ghahramani, 2016), as for the next two."""
+    dropout: Probability = 0.0
+    """Between layers."""
+    output_dropout: Probability = 0.0
+    """On the features, before the head."""
+    weight_drop: Probability = 0.0
+    """On the recurrent matrices; one mask for all time steps (Merity et al., 2018)."""
+    recurrent_dropout: Probability = 0.0
+    """On what is written to the memory, anew at each step (Semeniuta et al., 2016); in an RNN on what W reads."""
+    zoneout: Probability = 0.0
+    """Share of the memory (c of an LSTM, else h) that keeps its value in a step (Krueger et al., 2017)."""
+    zoneout_hidden: Probability = 0.0
+    """The same for an LSTM's h."""
+    backend: Literal["auto", "torch", "fused", "plain"] = "auto"
+    """What runs the time steps: torch's own kernels (cuDNN, oneDNN), our fused passes, the plain cell, or the fastest
+    that fits."""
+
+    @field_validator("dilations", "strides")
+    @classmethod
+    def _product_is_bounded(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if math.prod(steps) > _MAX_PERIOD:
+            raise ValueError(f"together they exceed {_MAX_PERIOD:,} tokens")
+        return steps
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> Self:
+        for name in ("dilations", "strides"):
+            given = getattr(self, name)
+            if given and len(given) != self.num_layers:
+                raise ValueError(f"{name} has {len(given)} entries for {self.num_layers} layers (num_layers)")
+        blocked = {"none": self.strides, "residual": self.strides[:1], "dense": ()}[self.skip]
+        if any(stride > 1 for stride in blocked) or (self.strides and min(self.strides) > 1):
+            raise ValueError(
+                "a path of stride 1 must reach the head, which would not see every token otherwise: set skip = "
+                '"dense" (with one layer of stride 1), or "residual" (with the first layer of stride 1)'
+            )
+        return self
+
+    def build(self, input_size: int, masks: "Masks") -> "Body":
+        """
+        Raises:
+            SettingsError: the backend has no kernel for these layers.
+        """
         from charlm.nn.recurrent import Recurrent
 
         return Recurrent(self, input_size, masks)
 
 
-class SoftmaxSettings(Settings):
-    """One linear layer and a softmax over the vocabulary."""
+class WindowSettings(Settings):
+    """A feed-forward network over the last tokens (Bengio et al., 2003)."""
 
-    type: Literal["softmax"] = "softmax"
+    type: Literal["window"] = "window"
+    window: int = Field(default=16, ge=1, le=65_536)
+    """Tokens it sees, the present one among them."""
+    hidden_size: Size = 512
+    num_layers: int = Field(default=1, ge=1, le=64)
+    """Hidden layers; those after the first see the layer before alone, and add to it."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    norm: Literal["none", "layer", "weight"] = "none"
+    """Of every product with a matrix."""
+    input_dropout: Probability = 0.0
+    """On the embedding's vectors; one mask for all time steps (Gal & Ghahramani, 2016), as for the next two."""
+    dropout: Probability = 0.0
+    """Between layers."""
+    output_dropout: Probability = 0.0
+    """On the features, before the head."""
 
-    def build(self, features_size: int, vocab_size: int) -> "Softmax":
-        from charlm.nn.head import Softmax
+    def build(self, input_size: int, masks: "Masks") -> "Body":
+        from charlm.nn.window import Window
 
-        return Softmax(features_size, vocab_size)
+        return Window(self, input_size, masks)
 
 
-AnyEmbeddingSettings = Annotated[TokenEmbeddingSettings | NgramEmbeddingSettings, Field(discriminator="type")]
+class TCNSettings(Settings):
+    """A temporal convolutional network: causal, dilated, in residual blocks of two convolutions (Bai et al., 2018)."""
+
+    type: Literal["tcn"] = "tcn"
+    hidden_size: Size = 256
+    num_blocks: int = Field(default=4, ge=1, le=16)
+    kernel_size: int = Field(default=3, ge=2, le=64)
+    dilation_base: int = Field(default=2, ge=1, le=8)
+    """Block k has the dilation dilation_base**k, counted from 0."""
+    norm: Literal["none", "layer", "weight"] = "weight"
+    """Of every convolution; weight normalisation in the paper."""
+    input_dropout: Probability = 0.0
+    """On the embedding's vectors; one mask for all time steps (Gal & Ghahramani, 2016), as for the next two."""
+    dropout: Probability = 0.0
+    """After each convolution."""
+    output_dropout: Probability = 0.0
+    """On the features, before the head."""
+
+    @model_validator(mode="after")
+    def _sees_not_too_far(self) -> Self:
+        if (self.kernel_size - 1) * self.dilation_base ** (self.num_blocks - 1) > _MAX_PERIOD:
+            raise ValueError(f"its last block would look back more than {_MAX_PERIOD:,} tokens: lower num_blocks")
+        return self
+
+    def build(self, input_size: int, masks: "Masks") -> "Body":
+        from charlm.nn.tcn import TCN
+
+        return TCN(self, input_size, masks)
+
+
+BodySettings = Annotated[RecurrentSettings | WindowSettings | TCNSettings, Field(discriminator="type")]
 
 
 class ModelSettings(Settings):
     """A language model."""
 
+    direction: Literal["forward", "backward"] = "forward"
+    """In which the text is read; a backward model is given the end of a text and writes what comes before."""
     embedding: AnyEmbeddingSettings = TokenEmbeddingSettings()
-    body: RecurrentSettings = RecurrentSettings()
-    head: SoftmaxSettings = SoftmaxSettings()
+    body: BodySettings = RecurrentSettings()
+    head: HeadSettings = SoftmaxSettings()
+
+    @field_validator("direction", mode="before")
+    @classmethod
+    def _one_way(cls, direction: Any) -> Any:
+        if direction in ("both", "bidirectional"):
+            raise ValueError(
+                "a language model cannot read both ways: the layer that reads backward would have seen the very token"
+                " that is to be predicted"
+            )
+        return direction
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether what the network does depends on the number of time steps since its state was reset."""
+        return self.body.norm == "batch"
+
+    @model_validator(mode="after")
+    def _words_are_read_from_their_beginning(self) -> Self:
+        if self.direction == "backward" and self.embedding.type == "ngram":
+            raise ValueError(
+                "the n-grams of an unknown word are those of the bytes read before its end, which a backward model has"
+                " yet to read: set embedding.type to token"
+            )
+        return self
 
     def build(self, vocab_size: int, bags: "Bags | BagLayout | None" = None) -> "LanguageModel":
         """A freshly initialised model.
@@ -209,7 +199,7 @@ class ModelSettings(Settings):
             bags: `Vocab.bags()`; of them the layout alone where the arrays come later, from a checkpoint.
 
         Raises:
-            SettingsError: the embedding needs bags, and the vocabulary has none.
+            SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit.
         """
         from charlm.nn.model import build_model
 

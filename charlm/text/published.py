@@ -15,11 +15,10 @@ from typing import Any
 
 from charlm import __version__
 from charlm.errors import DataError, NetworkError, UsageError
-from charlm.storage import DirectoryLock, atomic_file, make_directory, remove_tree, sha256
+from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree, sha256
 from charlm.text.chunks import read_chunks
 from charlm.text.document import Census, Document, DownloadPlan, Source, Task
 from charlm.text.download import Patience, download
-from charlm.text.wikimedia import cache_directory
 
 LICENCE = "GFDL, CC BY-SA 3.0 since 2009 (Wikipedia's text of March 2006)"
 _ZIP = b"PK\x03\x04"

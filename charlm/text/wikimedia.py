@@ -10,7 +10,6 @@ import importlib.metadata
 import json
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, cast
 
 from charlm import __version__
 from charlm.errors import NetworkError, SettingsError
-from charlm.storage import make_directory, read_json, sweep, write_json
+from charlm.storage import cache_directory, make_directory, read_json, sweep, write_json
 from charlm.text.connection import get
 from charlm.text.patience import NotFoundError, Patience
 from charlm.text.settings import WikipediaSettings
@@ -117,16 +116,6 @@ def user_agent(settings: WikipediaSettings) -> str:
         pass  # run from a checkout
     about = "; ".join(part for part in (url, contact.strip()) if part)
     return f"charlm/{__version__}" + (f" ({about})" if about else "")
-
-
-def cache_directory() -> Path:
-    """CHARLM_CACHE, or `charlm` in the platform's folder for caches."""
-    if own := os.environ.get("CHARLM_CACHE"):
-        return Path(own).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "charlm"
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "charlm"
 
 
 def licence(date: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.storage import DirectoryLock, remove_tree
+from charlm.storage import DirectoryLock, cache_directory, remove_tree
 from charlm.text import subset, urls
 from charlm.text.articles import tasks_of
 from charlm.text.document import Census, Document, DownloadPlan, Source, Task
@@ -23,7 +23,7 @@ from charlm.text.settings import WikipediaSettings
 from charlm.text.siteinfo import SiteInfo
 from charlm.text.sparse import SparseFile
 from charlm.text.subset import Subset
-from charlm.text.wikimedia import DumpFiles, cache_directory, licence, resolve, user_agent
+from charlm.text.wikimedia import DumpFiles, licence, resolve, user_agent
 
 
 class WikipediaSource(Source):

@@ -52,14 +52,16 @@ class Learner:
         """
         settings, model = self._settings, self.model
         inputs_BT, targets_BT, reset_B = (tensor.to(self.device) for tensor in batch)
+        averages = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
         fresh = model.initial_state(len(inputs_BT))
         state = fresh if self._carried is None else reset_rows(self._carried, fresh, reset_B)
         model.masks.seed(settings.seed, step)
         with autocast(self.precision, self.device):
             features_BTH, after = model(inputs_BT, state)
-            nats = model.head.nll(features_BTH, targets_BT).sum()
+            loss_BT, nll_BT = model.head.loss(features_BTH, targets_BT)
+        nats = nll_BT.detach().sum()
         tokens = int((batch.targets_BT != IGNORED).sum())
-        (nats / max(1, tokens)).backward()
+        (loss_BT.sum() / max(1, tokens)).backward()
         norm = clip_gradients(model.parameters(), settings.clip_norm or math.inf).item()
         applied = math.isfinite(norm) and math.isfinite(nats.item())
         if applied:
@@ -67,6 +69,9 @@ class Learner:
             for group in self._optimizer.param_groups:
                 group["lr"] = self.lr
             self._optimizer.step()
+        else:
+            for buffer, before in averages:
+                buffer.copy_(before)
         self._carried = detach(after) if applied else None
         self._optimizer.zero_grad(set_to_none=True)
         return Update(nats.item(), tokens, norm, applied)

@@ -66,6 +66,9 @@ class TrainingSettings(Settings):
     """Rows; each reads its own contiguous part of the training text."""
     seq_len: int = Field(default=128, ge=1)
     """Time steps of truncated back-propagation; state is carried on beyond them."""
+    reset_tokens: int | None = Field(default=None, ge=1)
+    """Every row's state starts afresh after so many tokens, a multiple of seq_len. If left out, at each epoch alone,
+    and with batch normalisation, whose statistics belong to time steps, after seq_len."""
     max_steps: int | None = Field(default=None, ge=0, lt=2**63)
     max_epochs: PositiveFloat | None = None
     max_minutes: PositiveFloat | None = None
@@ -87,9 +90,11 @@ class TrainingSettings(Settings):
     """Steps between lines of metrics.jsonl, and between updates of the figures in the bar."""
 
     @model_validator(mode="after")
-    def _has_budget(self) -> "TrainingSettings":
+    def _is_whole(self) -> "TrainingSettings":
         if self.max_steps is None and self.max_epochs is None and self.max_minutes is None:
             raise ValueError("training has no end: set max_steps, max_epochs or max_minutes")
+        if self.reset_tokens is not None and self.reset_tokens % self.seq_len:
+            raise ValueError(f"reset_tokens is {self.reset_tokens}, which is no multiple of seq_len, {self.seq_len}")
         return self
 
     def progress(self, *, steps: int, epochs: float, minutes: float) -> float:

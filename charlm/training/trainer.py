@@ -81,9 +81,10 @@ class Trainer:
         self._run = run
         self._console = console
         self._started = started
-        train = corpus.open("train")
-        self._valid = corpus.open("valid").head(settings.validation_tokens)
-        self._batches = fit_batches(train, settings.batch_size, settings.seq_len, settings.seed)
+        train = corpus.open("train").in_direction(model_settings.direction)
+        self._valid = corpus.open("valid").head(settings.validation_tokens).in_direction(model_settings.direction)
+        reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.counts_steps else None)
+        self._batches = fit_batches(train, settings.batch_size, settings.seq_len, settings.seed, reset_tokens)
         if self._batches.batch_size < settings.batch_size:
             console.note(
                 f"the training text fills {self._batches.batch_size} rows of {settings.seq_len}, not"

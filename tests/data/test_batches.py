@@ -70,6 +70,14 @@ def test_rows_go_on_where_the_batch_before_ended(
     assert all(batch.reset_B.tolist() == [chunk == 0] * batch_size for chunk, batch in enumerate(steps))
 
 
+@pytest.mark.parametrize(("reset_tokens", "every"), [(8, 1), (24, 3), (80, 10)])
+def test_rows_start_afresh_as_often_as_asked_and_at_each_epoch(reset_tokens: int, every: int) -> None:
+    batches = Batches(distinct_stream(150), 2, 8, 0, reset_tokens)
+    chunks = [step % batches.steps_per_epoch for step in range(3 * batches.steps_per_epoch)]
+    for step, chunk in enumerate(chunks):
+        assert batches.batch(step).reset_B.tolist() == [chunk % every == 0] * 2
+
+
 @given(**SIZES)
 def test_a_batch_is_a_pure_function_of_seed_and_step(
     num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int

@@ -87,6 +87,41 @@ def test_a_head_is_whole_documents_up_to_a_limit(tmp_path: Path, documents: list
     assert kept == len(stream.documents) or starts[kept + 1] > limit
 
 
+@given(documents=st.lists(st.lists(TEXTS, min_size=1, max_size=3), max_size=5))
+@example(documents=[])
+@example(documents=[["", "a"], ["b", ""], [""]])
+@SHARED_FOLDER
+def test_a_reversed_stream_is_a_stream_of_reversed_documents(tmp_path: Path, documents: list[list[str]]) -> None:
+    stream = store(tmp_path, documents)
+    backward = stream.reversed()
+    assert backward.tokens.tolist() == stream.tokens.tolist()[::-1]
+    assert np.shares_memory(backward.tokens, stream.tokens), "nothing is copied"
+    texts = [text for pieces in reversed(documents) for text in reversed(pieces)]
+    for row, end, text in zip(backward.documents, backward.ends, texts, strict=True):
+        assert CHAR.decode(backward.tokens[row["start"] : end].tolist()[::-1]) == text
+        assert (row["characters"], row["words"]) == (len(text), len(text.split()))
+    assert backward.count("bytes") == stream.count("bytes")
+    again = backward.reversed()
+    assert again.tokens.tolist() == stream.tokens.tolist()
+    assert again.documents.tolist() == stream.documents.tolist()
+
+
+@given(documents=st.lists(st.lists(TEXTS, min_size=1, max_size=2), min_size=1, max_size=6), limit=st.integers(1, 60))
+@SHARED_FOLDER
+def test_heads_and_reversals_agree(tmp_path: Path, documents: list[list[str]], limit: int) -> None:
+    stream = store(tmp_path, documents)
+    head = stream.head(limit)
+    assert head.reversed().tokens.tolist() == head.tokens.tolist()[::-1], "the same text is scored"
+    backward = head.reversed()
+    texts = [text for pieces in documents for text in pieces][: len(head.documents)]
+    for row, end, text in zip(backward.documents, backward.ends, reversed(texts), strict=True):
+        assert CHAR.decode(backward.tokens[row["start"] : end].tolist()[::-1]) == text
+    last = stream.reversed().head(limit)
+    assert last.tokens.tolist() == stream.tokens.tolist()[::-1][: len(last.tokens)]
+    assert len(last.documents) == 1 or len(last.tokens) <= limit
+    assert last.documents["bytes"].tolist() == stream.documents["bytes"].tolist()[::-1][: len(last.documents)]
+
+
 @given(documents=st.lists(st.lists(TEXTS, min_size=1, max_size=2), max_size=4))
 @SHARED_FOLDER
 def test_every_id_but_the_first_is_counted_as_predicted(tmp_path: Path, documents: list[list[str]]) -> None:

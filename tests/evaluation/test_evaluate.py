@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +10,19 @@ import torch
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from charlm.data.batches import Batches
 from charlm.data.store import DOCUMENT_TYPE, TokenStream
 from charlm.evaluation import evaluate as evaluate_module
 from charlm.evaluation.evaluate import WARM_UP, default_streams, evaluate, lane_batches
+from charlm.nn.body import Body
 from charlm.nn.dropout import Masks
 from charlm.nn.embedding import TokenEmbedding
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.head import IGNORED, Softmax
 from charlm.nn.model import LanguageModel
-from charlm.nn.recurrent import Recurrent
-from charlm.nn.settings import ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
 from charlm.training.learner import Learner
 from charlm.training.settings import AdamWSettings, TrainingSettings
@@ -80,7 +81,7 @@ def test_lanes_cost_little(num_predictions: int) -> None:
 # ---- a model whose cost is known
 
 
-class Passing(nn.Module):
+class Passing(Body):
     """A body that hands its inputs on."""
 
     def initial_state(self, batch_size: int) -> State:
@@ -89,16 +90,20 @@ class Passing(nn.Module):
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         return x_BTD, state
 
+    @property
+    def floats_per_token(self) -> int:
+        return 0
+
 
 def bigram_model(probabilities_VV: Tensor) -> LanguageModel:
     """P(next | last) as weights: the embedding is the identity, the head holds the logarithms."""
     size = len(probabilities_VV)
     embedding = TokenEmbedding(size, size)
-    model = LanguageModel(embedding, cast("Recurrent", Passing()), Softmax(size, size), Masks())
+    head = Softmax(size, size)
     with torch.no_grad():
         embedding.weight_VD.copy_(torch.eye(size))
-        model.head.weight_VH.copy_(probabilities_VV.clamp(min=1e-30).log().T)
-    return model
+        head.weight_VH.copy_(probabilities_VV.clamp(min=1e-30).log().T)
+    return LanguageModel(embedding, Passing(), head, Masks())
 
 
 @pytest.mark.parametrize("streams", [1, 3, None])

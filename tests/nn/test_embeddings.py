@@ -17,8 +17,9 @@ from charlm.nn.bag_sum import bag_sum
 from charlm.nn.context import ContextEmbedding, context_rows
 from charlm.nn.dropout import Masks
 from charlm.nn.embedding import TokenEmbedding
+from charlm.nn.embedding_settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.ngrams import Combiner, NgramEmbedding
-from charlm.nn.settings import BagLayout, ModelSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings
 from charlm.nn.spelling import MAX_WORD_BYTES, Words, ngram_hashes
 from charlm.settings import Layer, validate
 from charlm.vocab.base import ngram_hash

@@ -1,4 +1,4 @@
-"""What every language model must be, run over every embedding and cell of the unions, all layers and backends.
+"""What every language model must be, run over every member of the unions: embeddings, bodies, cells, norms, heads.
 
 State in, features out: whatever the architecture, text fed in pieces is text fed whole, rows do not see each other,
 and nothing sees the future.
@@ -13,45 +13,87 @@ from typing import Any, cast, get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from charlm.checkpoint import TrainingState, load_model, save_checkpoint
-from charlm.nn import head as head_module
+from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import LockedDropout, Masks
-from charlm.nn.head import IGNORED, Softmax
+from charlm.nn.embedding_settings import AnyEmbeddingSettings
+from charlm.nn.head_settings import HeadSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import (
-    CellSettings,
-    EmbeddingSettings,
-    LSTMSettings,
-    ModelSettings,
-    NgramEmbeddingSettings,
-    RecurrentSettings,
-    TokenEmbeddingSettings,
-)
+from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
 from charlm.nn.state import State, detach, reset_rows
-from charlm.settings import Settings
+from charlm.settings import Layer, Settings, validate
 from charlm.vocab.base import Bags
 from charlm.vocab.char import CharVocab
 from tests.nn.bags import bags_of_words
 
 SMALL, LARGE = CharVocab("abcdefgh", byte_fallback=False), CharVocab("abcdefgh")
 V, H, D = SMALL.size, 8, 6
-MEMBERS: tuple[type[Settings], ...] = get_args(get_args(CellSettings)[0])
-CELLS = {
-    f"{cell.model_fields['type'].default}-{layers}-{backend}": (cell, layers, backend)
-    for cell, layers, backend in product(MEMBERS, (1, 2), ("auto", "torch", "plain"))
-}
+
+
+def members(union: Any) -> dict[str, type[Settings]]:
+    """The settings classes of a union by their type."""
+    return {member.model_fields["type"].default: member for member in get_args(get_args(union)[0])}
+
+
+def norms_of(body: type[Settings]) -> tuple[str, ...]:
+    return get_args(body.model_fields["norm"].annotation)
+
+
+CELLS = tuple(members(CellSettings))
+BODIES = members(BodySettings)
+FEED_FORWARD: dict[str, dict[str, Any]] = {"window": {"window": 4}, "tcn": {"num_blocks": 2, "kernel_size": 2}}
 CONTEXT: dict[str, Any] = {"context_ngrams": (2, 4), "context_buckets": 7}
-EMBEDDINGS: dict[str, EmbeddingSettings] = {
-    "token": TokenEmbeddingSettings(size=D),
-    "token-context": TokenEmbeddingSettings(size=D, **CONTEXT),
-    "ngram-sum": NgramEmbeddingSettings(size=2, combiner="sum"),
-    "ngram-mean": NgramEmbeddingSettings(size=2, combiner="mean"),
-    "ngram-sqrt": NgramEmbeddingSettings(size=2, combiner="sqrt"),
-    "ngram-context": NgramEmbeddingSettings(size=2, **CONTEXT),
+
+CASES: dict[str, dict[str, Any]] = {
+    **{
+        f"{cell}-{layers}-{backend}": {"body": {"cell": {"type": cell}, "num_layers": layers, "backend": backend}}
+        for cell, layers, backend in product(CELLS, (1, 2), ("torch", "fused", "plain"))
+    },
+    **{
+        f"{cell}-{norm}": {"body": {"cell": {"type": cell}, "norm": norm, "norm_steps": 3}}
+        for cell, norm in product(CELLS, norms_of(BODIES["recurrent"]))
+        if norm != "none"
+    },
+    **{
+        f"{body}-{norm}": {"body": {"type": body, "norm": norm, **FEED_FORWARD[body]}}
+        for body in BODIES
+        if body != "recurrent"
+        for norm in norms_of(BODIES[body])
+    },
+    "batch-per-step": {"body": {"norm": "batch", "norm_steps": 3, "norm_per_step": True}},
+    "lstm-coupled": {"body": {"cell": {"type": "lstm", "coupled": True}}},
+    "lstm-mogrifier": {"body": {"cell": {"type": "lstm", "mogrifier_rounds": 3}, "norm": "layer"}},
+    "gru-before": {"body": {"cell": {"type": "gru", "reset": "before"}}},
+    "rnn-relu": {"body": {"cell": {"type": "rnn", "activation": "relu"}}},
+    "noisy": {
+        "body": {
+            "zoneout": 0.3,
+            "zoneout_hidden": 0.1,
+            "recurrent_dropout": 0.2,
+            "weight_drop": 0.3,
+            "input_dropout": 0.1,
+        },
+        "embedding": {"dropout": 0.1},
+    },
+    "residual": {"body": {"num_layers": 3, "skip": "residual"}},
+    "dense": {"body": {"num_layers": 2, "skip": "dense"}},
+    "dilated": {"body": {"num_layers": 2, "dilations": (1, 3)}},
+    "dilated-batch": {"body": {"num_layers": 2, "dilations": (2, 3), "norm": "batch", "norm_steps": 3}},
+    "strided": {"body": {"num_layers": 3, "strides": (1, 2, 3), "skip": "residual"}},
+    "strided-first": {"body": {"num_layers": 2, "strides": (2, 1), "skip": "dense", "cell": {"type": "gru"}}},
+    "strided-dilated": {"body": {"num_layers": 2, "strides": (1, 2), "dilations": (1, 2), "skip": "dense"}},
+    "window-deep": {"body": {"type": "window", "window": 3, "num_layers": 3, "activation": "relu"}},
+    "tied": {"head": {"type": "softmax", "tied": True, "label_smoothing": 0.1}},
+    "adaptive": {"head": {"type": "adaptive", "cutoffs": (2, 5), "div_value": 1.5}},
+    "token-context": {"embedding": CONTEXT},
+    **{
+        f"ngram-{combiner}": {"embedding": {"type": "ngram", "size": 2, "combiner": combiner}}
+        for combiner in ("sum", "mean", "sqrt")
+    },
+    "ngram-context": {"embedding": {"type": "ngram", "size": 2, **CONTEXT}},
 }
-CASES = {**CELLS, **dict.fromkeys(EMBEDDINGS, (LSTMSettings, 1, "auto"))}
 
 # LARGE as if its 257 and 258 were <spell> and </spell>, and the six ids after them words of the letters a and b.
 SPELL, END = 257, 258
@@ -68,23 +110,29 @@ def bags_of(case: str) -> Bags | None:
 
 
 def model_settings(case: str, **body: Any) -> ModelSettings:
-    cell, num_layers, backend = CASES[case]
-    chosen: dict[str, Any] = {"cell": cell(), "hidden_size": H, "num_layers": num_layers, "backend": backend} | body
-    embedding = EMBEDDINGS.get(case, EMBEDDINGS["token"])
-    return ModelSettings.model_validate({"embedding": embedding, "body": RecurrentSettings(**chosen)})
+    tree = CASES[case]
+    chosen = {
+        **tree,
+        "embedding": {"size": D, **tree.get("embedding", {})},
+        "body": {"hidden_size": H, **tree.get("body", {}), **body},
+    }
+    return validate(ModelSettings, Layer(chosen))
 
 
 def build_afresh(case: str, **body: Any) -> LanguageModel:
     return model_settings(case, **body).build(vocab_of(case).size, bags_of(case))
 
 
-def build(case: str, *, seed: int = 0, scale: float = 1.0, **body: Any) -> LanguageModel:
-    """A model whose every parameter is random: biases too, so that nothing hides behind a zero."""
+def build(case: str, *, seed: int = 0, **body: Any) -> LanguageModel:
+    """A model whose every parameter and average is random: biases too, so that nothing hides behind a zero."""
     torch.manual_seed(seed)
     model = build_afresh(case, **body)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.copy_(torch.randn_like(parameter) * 0.4 * scale)
+            parameter.copy_(torch.randn_like(parameter) * 0.4)
+        for buffer in model.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(torch.rand_like(buffer) * 0.5 + 0.2)
     return model.eval()
 
 
@@ -161,7 +209,7 @@ def test_text_in_chunks_is_text_at_once(case: str, chunks: list[int]) -> None:
     pieces: list[Tensor] = []
     for inputs in inputs_BT.split(chunks, dim=1):
         features, state = model(inputs, state)
-        assert features.shape == (3, inputs.shape[1], H)
+        assert features.shape == (3, inputs.shape[1], model.body.features_size)
         pieces.append(features)
     assert_close((torch.cat(pieces, dim=1), state), model(inputs_BT, start), 1e-6)
 
@@ -205,7 +253,7 @@ def test_no_text_changes_nothing(case: str) -> None:
     model = build(case)
     state = random_state(case, model, 2)
     features, after = model(tokens_for(case, 2, 0), state)
-    assert features.shape == (2, 0, H)
+    assert features.shape == (2, 0, model.body.features_size)
     assert_close((features, after), (features, state), 0)
     assert model.head.nll(features, tokens_for(case, 2, 0)).shape == (2, 0)
 
@@ -240,7 +288,11 @@ def test_under_bf16_autocast_state_and_loss_stay_fp32(case: str) -> None:
 
 @every_model
 def test_big_numbers_stay_finite(case: str) -> None:
-    model = build(case, scale=1000.0)
+    """Inputs and states of norm 1,000."""
+    model = build(case)
+    with torch.no_grad():
+        for parameter in model.embedding.parameters():
+            parameter.mul_(1000 / parameter.norm(dim=-1, keepdim=True))
     inputs_BT = tokens_for(case, 2, 20)
     start = tuple(tensor + 1000 if tensor.is_floating_point() else tensor for tensor in model.initial_state(2))
     features, state = model(inputs_BT, start)
@@ -276,10 +328,9 @@ def test_on_the_meta_device_a_model_has_its_shapes(case: str) -> None:
 
 def test_backends_agree() -> None:
     """Parameters and state have one layout, whatever runs them."""
-    for cell, layers in product(MEMBERS, (1, 2)):
-        name = cell.model_fields["type"].default
-        models = [build(f"{name}-{layers}-{backend}") for backend in ("plain", "torch", "auto")]
-        inputs_BT, state = tokens(3, 11), random_state(name, models[0], 3)
+    for cell, layers in product(CELLS, (1, 2)):
+        models = [build(f"{cell}-{layers}-{backend}") for backend in ("plain", "torch", "fused")]
+        inputs_BT, state = tokens(3, 11), random_state(f"{cell}-{layers}-plain", models[0], 3)
         expected = models[0](inputs_BT, state)
         for model in models[1:]:
             model.load_state_dict(models[0].state_dict())
@@ -340,6 +391,7 @@ def test_masks_are_a_pure_function_of_seed_step_and_rank(case: str) -> None:
     everything = [first, *others]
     assert all(not torch.equal(a, b) for i, a in enumerate(everything) for b in everything[:i])
     without = build(case)
+    without.load_state_dict(model.state_dict())  # a batch normalisation has new averages
     model.eval()
     assert torch.equal(model(inputs_BT, model.initial_state(2))[0], without(inputs_BT, without.initial_state(2))[0])
 
@@ -358,80 +410,18 @@ def test_locked_dropout_has_one_mask_for_all_time_steps_and_keeps_the_mean() -> 
     assert torch.equal(nothing(out_BTD), out_BTD)
 
 
-# ---- the head
+# ---- all of them
 
 
-def by_hand(head: Softmax, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
-    logits = features_BTH.double() @ head.weight_VH.double().T + head.bias_V.double()
-    log_probability = logits - logits.exp().sum(-1, keepdim=True).log()
-    scored = targets_BT != IGNORED
-    chosen = log_probability.gather(-1, targets_BT.clamp(min=0)[..., None])[..., 0]
-    return -chosen * scored
-
-
-@pytest.fixture
-def head() -> Softmax:
-    torch.manual_seed(3)
-    softmax = Softmax(H, V)
-    nn.init.normal_(softmax.bias_V)
-    return softmax
-
-
-def test_the_loss_is_the_log_softmax_by_hand(head: Softmax) -> None:
-    features = torch.randn(3, 5, H)
-    targets = tokens(3, 5)
-    targets[0, 2] = targets[2, 4] = IGNORED
-    nll = head.nll(features, targets)
-    assert nll.dtype == torch.float32
-    assert nll.shape == targets.shape
-    torch.testing.assert_close(nll.double(), by_hand(head, features, targets), rtol=1e-6, atol=1e-6)
-    assert nll[0, 2] == nll[2, 4] == 0
-    everything = torch.stack([head.nll(features, torch.full_like(targets, token)) for token in range(V)])
-    torch.testing.assert_close((-everything).exp().sum(0), torch.ones(3, 5))
-
-
-def test_ignored_targets_have_no_gradient(head: Softmax) -> None:
-    features = torch.randn(2, 4, H, requires_grad=True)
-    targets = tokens(2, 4)
-    targets[0, 1] = IGNORED
-    head.nll(features, targets).sum().backward()
-    assert features.grad is not None
-    assert features.grad[0, 1].abs().sum() == 0
-    assert (features.grad.abs().sum(-1) > 0).sum() == 7
-
-
-@pytest.mark.parametrize("chunk_elements", [1, V, 3 * V, 1000 * V])
-def test_a_loss_in_chunks_is_the_loss_at_once(
-    head: Softmax, chunk_elements: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    features, targets = torch.randn(2, 7, H, requires_grad=True), tokens(2, 7)
-    whole = head.nll(features, targets)
-    (gradient,) = torch.autograd.grad(whole.sum(), features)
-    monkeypatch.setattr(head_module, "_CHUNK_ELEMENTS", chunk_elements)
-    chunked = head.nll(features, targets)
-    torch.testing.assert_close(chunked, whole, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(torch.autograd.grad(chunked.sum(), features)[0], gradient, rtol=1e-5, atol=1e-6)
-
-
-def test_the_loss_is_fp32_whatever_the_features_are(head: Softmax) -> None:
-    features, targets = torch.randn(1, 3, H) * 50, tokens(1, 3)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert head.nll(features, targets).dtype == head.logits(features).dtype == torch.float32
-
-
-def test_logits_and_loss_are_of_one_distribution(head: Softmax) -> None:
-    features, targets = torch.randn(2, 3, H), tokens(2, 3)
-    expected = -head.logits(features).log_softmax(-1).gather(-1, targets[..., None])[..., 0]
-    torch.testing.assert_close(head.nll(features, targets), expected)
-    torch.testing.assert_close(head.logits(features[0, 1]), head.logits(features)[0, 1])
-
-
-def test_a_head_can_start_from_the_frequencies(head: Softmax) -> None:
-    counts = torch.arange(V)
-    head.set_frequencies(counts)
-    nn.init.zeros_(head.weight_VH)
-    expected = (counts + 0.1) / (counts + 0.1).sum()
-    torch.testing.assert_close(head.logits(torch.randn(1, 1, H)).softmax(-1)[0, 0], expected)
+def test_every_member_of_the_unions_is_here() -> None:
+    settings = [model_settings(case) for case in CASES]
+    for union, found in (
+        (AnyEmbeddingSettings, {model.embedding.type for model in settings}),
+        (BodySettings, {model.body.type for model in settings}),
+        (CellSettings, {model.body.cell.type for model in settings if isinstance(model.body, RecurrentSettings)}),
+        (HeadSettings, {model.head.type for model in settings}),
+    ):
+        assert found == set(members(union))
 
 
 def test_models_start_alike_from_one_seed() -> None:

@@ -1,18 +1,22 @@
 """Generation: the same text from the same seed, whole characters only, exactly as many as asked for."""
 
-from typing import cast
+from typing import Literal, cast
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charlm.errors import DataError
+from charlm.nn.cells.settings import GRUSettings, LSTMSettings
 from charlm.nn.dropout import Masks
 from charlm.nn.embedding import TokenEmbedding
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.head import Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.recurrent import Recurrent
-from charlm.nn.settings import GRUSettings, LSTMSettings, ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
 from charlm.sampling import generate as generate_module
 from charlm.sampling.filters import Temperature
@@ -37,11 +41,25 @@ def model_for(vocab: Vocab, *, gru: bool = False, seed: int = 0) -> LanguageMode
 
 
 def sample(
-    model: LanguageModel, vocab: Vocab, *, prompt: str = "", length: int = 60, temperature: float = 1.0, seed: int = 0
+    model: LanguageModel,
+    vocab: Vocab,
+    *,
+    prompt: str = "",
+    length: int = 60,
+    temperature: float = 1.0,
+    seed: int = 0,
+    direction: Literal["forward", "backward"] = "forward",
 ) -> list[str]:
     return list(
         generate(
-            model, vocab, prompt=prompt, length=length, temperature=Temperature(temperature), seed=seed, device=CPU
+            model,
+            vocab,
+            prompt=prompt,
+            length=length,
+            temperature=Temperature(temperature),
+            seed=seed,
+            device=CPU,
+            direction=direction,
         )
     )
 
@@ -69,12 +87,10 @@ class Script(nn.Module):
 def scripted(vocab: Vocab, ids: list[int], prompt: str = "") -> LanguageModel:
     """A model that always says `ids`, again and again, after the prompt and its leading <eod>."""
     body = Script(ids, 1 + len(vocab.encode(prompt)))
-    model = LanguageModel(
-        TokenEmbedding(vocab.size, vocab.size), cast("Recurrent", body), Softmax(vocab.size, vocab.size), Masks()
-    )
+    head = Softmax(vocab.size, vocab.size)
     with torch.no_grad():
-        model.head.weight_VH.copy_(torch.eye(vocab.size))
-    return model
+        head.weight_VH.copy_(torch.eye(vocab.size))
+    return LanguageModel(TokenEmbedding(vocab.size, vocab.size), cast("Recurrent", body), head, Masks())
 
 
 @pytest.mark.parametrize("gru", [False, True], ids=["lstm", "gru"])
@@ -110,9 +126,9 @@ def test_a_long_prompt_is_read_in_chunks_and_a_sample_in_steps() -> None:
     model = scripted(CHAR, CHAR.encode("abc").tolist(), "a" * 5000)
     model.register_forward_pre_hook(lambda _, arguments: widths.append(arguments[0].shape[1]))
     assert "".join(sample(model, CHAR, prompt="a" * 5000, length=10)) == "abcabcabca"
-    assert sum(widths[:-10]) == 5001
+    assert sum(widths[:-9]) == 5001
     assert max(widths) <= 1024
-    assert widths[-10:] == [1] * 10
+    assert widths[-9:] == [1] * 9, "the last character is not read"
 
 
 def test_the_prompt_matters_to_its_first_character() -> None:
@@ -176,3 +192,53 @@ def test_dropout_is_off() -> None:
     model = ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body).build(CHAR.size).train()
     model.masks.seed(1, 1)
     assert sample(model, CHAR) == sample(model, CHAR)
+
+
+# ---- backward
+
+
+def read_backward(vocab: Vocab, ids: list[int], length: int) -> str:
+    """The last `length` characters of the text that a script, said again and again, spells from its end."""
+    decoder = vocab.stream_decoder()
+    said = [*ids * (1 + (4 * length + 8) // len(ids))]
+    pieces = [
+        decoder.finish() + DOCUMENT_BREAK if token == vocab.eod_id else decoder.push(token) for token in said[::-1]
+    ]
+    text = "".join([*pieces, decoder.finish()])
+    return text[len(text) - length :]
+
+
+SPELLING = CharVocab("ab\ufffd")
+
+
+@given(
+    vocab=st.sampled_from([SPELLING, ByteVocab()]),
+    ids=st.lists(
+        st.sampled_from([0x61, 0x80, 0x81, 0xA5, 0xC0, 0xC4, 0xE3, 0xF1]) | st.integers(0, SPELLING.size - 1),
+        min_size=1,
+        max_size=12,
+    ),
+    length=st.integers(0, 30),
+)
+@example(vocab=ByteVocab(), ids=list("🙂€é".encode())[::-1], length=7)
+@example(vocab=ByteVocab(), ids=[0x80], length=7)
+@example(vocab=ByteVocab(), ids=[0x80, 0x80, 0x80, 0x80, 0xF0], length=7)
+def test_a_backward_text_is_that_of_its_ids_turned_around(vocab: Vocab, ids: list[int], length: int) -> None:
+    said = [token for token in ids if token < vocab.size] or [vocab.eod_id]
+    pieces = sample(scripted(vocab, said), vocab, length=length, direction="backward")
+    assert "".join(pieces) == read_backward(vocab, said, length)
+    assert len(pieces) == min(1, length), "complete or not at all"
+
+
+def test_a_backward_model_reads_the_prompt_from_its_end() -> None:
+    read: list[int] = []
+    model = scripted(CHAR, CHAR.encode("cb").tolist(), "dé☃")
+    model.register_forward_pre_hook(lambda _, arguments: read.extend(arguments[0][0].tolist()))
+    assert sample(model, CHAR, prompt="dé☃", length=4, direction="backward") == ["bcbc"]
+    assert read[: 1 + len(CHAR.encode("dé☃"))] == [CHAR.eod_id, *CHAR.encode("dé☃").tolist()[::-1]]
+    assert read[-1] == CHAR.encode("c")[0], "and no further than the text goes"
+
+
+def test_a_document_that_begins_is_a_blank_line_before_it() -> None:
+    ids = [*CHAR.encode("ba").tolist(), CHAR.eod_id]
+    assert sample(scripted(CHAR, ids), CHAR, length=7, direction="backward") == ["\nab\n\nab"]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import NetworkError, SettingsError
+from charlm.storage import cache_directory
 from charlm.text.patience import Patience
 from charlm.text.settings import WikipediaSettings
-from charlm.text.wikimedia import cache_directory, licence, mirrors, resolve, user_agent, wiki_name
+from charlm.text.wikimedia import licence, mirrors, resolve, user_agent, wiki_name
 from tests.fault_server import FaultServer, answer
 
 JOB = "articlesmultistreamdump"

@@ -13,13 +13,8 @@ from charlm.checkpoint import load_model
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, StoppedError
 from charlm.evaluation.evaluate import evaluate
-from charlm.nn.settings import (
-    EmbeddingSettings,
-    ModelSettings,
-    NgramEmbeddingSettings,
-    RecurrentSettings,
-    TokenEmbeddingSettings,
-)
+from charlm.nn.embedding_settings import EmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import generate
 from charlm.training.run import RunDirectory, find_checkpoint

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.settings import ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.training.settings import AdamWSettings
 
 SETTINGS = AdamWSettings(lr=0.1, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.3)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from charlm.data.batches import Batch
 from charlm.nn.bag_sum import bag_sum
-from charlm.nn.settings import ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.training.learner import Learner
 from charlm.training.optimizers import clip_gradients
 from charlm.training.settings import AdamWSettings, TrainingSettings

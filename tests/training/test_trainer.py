@@ -21,7 +21,9 @@ from charlm.checkpoint import load_model
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, DataError, DivergedError, StoppedError, StorageError
 from charlm.evaluation.score import Score
-from charlm.nn.settings import GRUSettings, LSTMSettings, ModelSettings, RecurrentSettings, TokenEmbeddingSettings
+from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
 from charlm.training import trainer as trainer_module
 from charlm.training.logs import Console, Figures
 from charlm.training.run import RunDirectory, find_checkpoint
@@ -78,9 +80,10 @@ def make(
     cell: LSTMSettings | GRUSettings | None = None,
     num_layers: int = 2,
     dropout: float = 0.2,
+    body: BodySettings | None = None,
     **changes: Any,
 ) -> Trainer:
-    body = RecurrentSettings(
+    body = body or RecurrentSettings(
         hidden_size=16, num_layers=num_layers, dropout=dropout, output_dropout=dropout, cell=cell or LSTMSettings()
     )
     storage.make_directory(run.root)
@@ -168,21 +171,40 @@ def test_a_text_too_short_for_all_rows_uses_fewer_and_says_so(run: RunDirectory,
 # ---- it goes on
 
 
-@pytest.mark.parametrize("cell", [LSTMSettings(), GRUSettings()])
-@pytest.mark.parametrize("split", [3, 17])
+def recurrent(**changes: Any) -> RecurrentSettings:
+    sizes = {"hidden_size": 16, "num_layers": 2, "dropout": 0.2, "output_dropout": 0.2}
+    return RecurrentSettings.model_validate({**sizes, **changes})
+
+
+NETWORKS: dict[str, BodySettings] = {
+    "lstm": recurrent(),
+    "gru": recurrent(cell=GRUSettings()),
+    "rnn": recurrent(cell=RNNSettings()),
+    "layer": recurrent(norm="layer"),
+    "batch": recurrent(norm="batch", norm_steps=5),
+    "weight": recurrent(norm="weight", weight_drop=0.3),
+    "noisy": recurrent(zoneout=0.2, zoneout_hidden=0.1, recurrent_dropout=0.2),
+    "strided": recurrent(strides=(1, 3), dilations=(3, 1), skip="dense"),
+    "window": WindowSettings(window=5, hidden_size=16, dropout=0.2),
+    "tcn": TCNSettings(hidden_size=8, num_blocks=2, dropout=0.2),
+}
+
+
+@pytest.mark.parametrize(("network", "split"), [("lstm", 3), *((network, 17) for network in NETWORKS)])
 def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
-    tmp_path: Path, corpus: Corpus, cell: Any, split: int
+    tmp_path: Path, corpus: Corpus, network: str, split: int
 ) -> None:
     """With dropout, a schedule, carried state, and across the border of an epoch (15 steps)."""
     whole, pieces = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "pieces")
-    train(whole, corpus, cell=cell)
+    body = NETWORKS[network]
+    train(whole, corpus, body=body)
     with pytest.raises(StoppedError, match=f"stopped at step {split}"):
-        train(pieces, corpus, cell=cell, console=Recorder(interrupt_at(split)))
+        train(pieces, corpus, body=body, console=Recorder(interrupt_at(split)))
     assert pieces.steps()[-1] == split
     torch.manual_seed(12345)
     torch.randn(7)
     console = Recorder()
-    outcome = train(pieces, corpus, cell=cell, console=console)
+    outcome = train(pieces, corpus, body=body, console=console)
     assert any(f"going on from step {split}" in note for note in console.notes)
     assert fingerprint(pieces) == fingerprint(whole)
     for kind in ("train", "valid"):
@@ -379,7 +401,7 @@ def poison(trainers: list[Trainer], at: int, until: int) -> OnStep:
     """Make the model give no number after step `at`, and mend it after step `until`."""
 
     def on_step(step: int) -> None:
-        bias_V = trainers[0]._learner.model.head.bias_V  # pyright: ignore[reportPrivateUsage]
+        bias_V = dict(trainers[0]._learner.model.head.named_parameters())["bias_V"]  # pyright: ignore[reportPrivateUsage]
         if step in (at, until):
             with torch.no_grad():
                 bias_V[0] = math.nan if step == at else 0.0

@@ -4,19 +4,48 @@
     gates_BTG = cell.project(x_BTD, weights)                once per chunk: one large matrix product
     for gates_BG in time: output_BH, state = cell.step(gates_BG, state, weights)
 
+A state is (hidden_BH, further memory ..., *clock): its first tensor is the output, its last float one the memory; the
+clock counts the steps since the reset where batch normalisation asks for it, and is empty otherwise.
+
 B batch, T time, D inputs, H hidden, G gates (a multiple of H).
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from charlm.nn.norm import NO_NORMS, Norms
 from charlm.nn.state import State
 
 Weights = Any
-"""What `prepare` gives and only the same cell reads: a NamedTuple of tensors."""
+"""What `prepare` gives and only the same cell reads: a NamedTuple of tensors, and the generator of its noise."""
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """What a layer asks of any cell."""
+
+    norms: Norms = NO_NORMS
+    weight_drop: float = 0.0
+    """Share of the entries of recurrent matrices that are zero for a chunk (Merity et al., 2018)."""
+    recurrent_dropout: float = 0.0
+    """On what is written to the memory, anew at each step (Semeniuta et al., 2016)."""
+    zoneout: float = 0.0
+    """Share of the memory that keeps its value in a step (Krueger et al., 2017)."""
+    zoneout_hidden: float = 0.0
+    """The same for the output, where it is not the memory itself."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the time steps are the bare equations: nothing between them that a library's kernel does not know."""
+        noisy = self.recurrent_dropout or self.zoneout or self.zoneout_hidden
+        return self.norms.kind in ("none", "weight") and not noisy
+
+
+PLAIN = CellOptions()
 
 
 class Cell(nn.Module, ABC):
@@ -25,10 +54,11 @@ class Cell(nn.Module, ABC):
     time_batched: bool = True
     """Whether `project` depends on the inputs alone (not on the state), so that all steps can be projected at once."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, options: CellOptions) -> None:
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
+        self.options = options
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State: ...
@@ -39,7 +69,7 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def project(self, x_BTD: Tensor, weights: Weights) -> Tensor:
-        """The inputs' share of the gates, gates_BTG."""
+        """The inputs' share of the gates, gates_BTG; the inputs themselves where the cell is not time_batched."""
 
     @abstractmethod
     def step(self, gates_BG: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
@@ -51,11 +81,37 @@ def unroll(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[T
     gates_BTG = cell.project(x_BTD, weights)
     outputs: list[Tensor] = []
     for gates_BG in gates_BTG.unbind(dim=1):
-        output_BH, state = cell.step(gates_BG, state, weights)
+        before = state
+        output_BH, state = cell.step(gates_BG, before, weights)
+        if cell.options.zoneout or cell.options.zoneout_hidden:
+            state = zone_out(cell, before, state, weights.generator)
+            output_BH = state[0]
         outputs.append(output_BH)
     if not outputs:
         return x_BTD.new_empty(len(x_BTD), 0, cell.hidden_size), state
     return torch.stack(outputs, dim=1), state
+
+
+def zone_out(cell: Cell, before: State, after: State, generator: torch.Generator | None) -> State:
+    """Some elements keep the value they had (Krueger et al., 2017, eq. 2); in evaluation, the mean over the masks."""
+    floats = [index for index, tensor in enumerate(after) if tensor.is_floating_point()]
+    shares = dict.fromkeys(floats, cell.options.zoneout_hidden) | {floats[-1]: cell.options.zoneout}
+    mixed = list(after)
+    for index, share in shares.items():
+        if share and generator is None:
+            mixed[index] = torch.lerp(after[index], before[index], share)
+        elif share:
+            keeps = torch.empty_like(after[index]).bernoulli_(share, generator=generator)
+            mixed[index] = torch.where(keeps.bool(), before[index], after[index])
+    return tuple(mixed)
+
+
+def drop(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
+    """Dropout with a mask of its own; the identity without a generator."""
+    if generator is None or not probability:
+        return x
+    keep = 1 - probability
+    return x * torch.empty_like(x).bernoulli_(keep, generator=generator).div_(keep)
 
 
 def zeros(cell: Cell, batch_size: int) -> Tensor:
@@ -63,6 +119,10 @@ def zeros(cell: Cell, batch_size: int) -> Tensor:
     parameter = next(cell.parameters())
     dtype = torch.promote_types(parameter.dtype, torch.float32)
     return torch.zeros(batch_size, cell.hidden_size, dtype=dtype, device=parameter.device)
+
+
+def fresh_clock(cell: Cell, batch_size: int) -> State:
+    return cell.options.norms.fresh_clock(batch_size, next(cell.parameters()).device)
 
 
 @torch.no_grad()

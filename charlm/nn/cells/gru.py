@@ -1,17 +1,25 @@
-"""Gated recurrent unit (Cho et al., 2014), with the reset gate after the recurrent product, as in cuDNN and torch.
+"""Gated recurrent unit (Cho et al., 2014).
 
-    r = sigmoid(U_r x_t + W_r h_{t-1} + b_r)       n = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + b_hn))
-    z = sigmoid(U_z x_t + W_z h_{t-1} + b_z)       h_t = (1 - z) * n + z * h_{t-1}
+    r = sigmoid(U_r x_t + W_r h_{t-1} + b_r)       h_t = (1 - z) * n + z * h_{t-1}
+    z = sigmoid(U_z x_t + W_z h_{t-1} + b_z)
+
+with the reset gate after the recurrent product, as in cuDNN and torch, or before it, as in the paper:
+
+    after    n = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + b_hn))
+    before   n = tanh(U_n x_t + b_n + W_n (r * h_{t-1}))
+
+Normalised (Ba et al., 2016, eq. 23 to 26), the products of the two gates have one norm, those of the candidate another.
 
 B batch, T time, D inputs, H hidden, G = 3 H gates in the order r, z, n.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.cells.base import Cell, init_gates, zeros
+from charlm.nn.cells.base import PLAIN, Cell, CellOptions, drop, fresh_clock, init_gates, zeros
+from charlm.nn.norm import tick
 from charlm.nn.state import State
 
 
@@ -19,34 +27,64 @@ class GRUWeights(NamedTuple):
     input_GD: Tensor
     recurrent_GH: Tensor
     bias_G: Tensor
-    candidate_bias_H: Tensor
+    candidate_bias_H: Tensor | None
+    generator: torch.Generator | None
 
 
 class GRUCell(Cell):
-    """State: hidden_BH. Parameters: input_weight_GD, recurrent_weight_GH, bias_G, candidate_bias_H (b_hn)."""
+    """State: hidden_BH. Parameters: input_weight_GD, recurrent_weight_GH, bias_G, candidate_bias_H (b_hn, if after)."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        options: CellOptions = PLAIN,
+        *,
+        reset: Literal["after", "before"] = "after",
+    ) -> None:
+        super().__init__(input_size, hidden_size, options)
+        self.reset = reset
         self.input_weight_GD = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.recurrent_weight_GH = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
         self.bias_G = nn.Parameter(torch.zeros(3 * hidden_size))
-        self.candidate_bias_H = nn.Parameter(torch.zeros(hidden_size))
+        self.candidate_bias_H = nn.Parameter(torch.zeros(hidden_size)) if reset == "after" else None
         init_gates(self.input_weight_GD, self.recurrent_weight_GH)
+        norms = options.norms
+        self.input_scale = norms.of_weight(self.input_weight_GD)
+        self.recurrent_scale = norms.of_weight(self.recurrent_weight_GH)
+        self.input_norm, self.recurrent_norm = norms.of_product(2 * hidden_size), norms.of_product(2 * hidden_size)
+        self.candidate_input_norm, self.candidate_norm = norms.of_product(hidden_size), norms.of_product(hidden_size)
 
     def initial_state(self, batch_size: int) -> State:
-        return (zeros(self, batch_size),)
+        return zeros(self, batch_size), *fresh_clock(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> GRUWeights:
-        return GRUWeights(self.input_weight_GD, self.recurrent_weight_GH, self.bias_G, self.candidate_bias_H)
+        recurrent_GH = drop(self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator)
+        input_GD = self.input_scale(self.input_weight_GD)
+        return GRUWeights(input_GD, recurrent_GH, self.bias_G, self.candidate_bias_H, generator)
 
     def project(self, x_BTD: Tensor, weights: GRUWeights) -> Tensor:
-        return nn.functional.linear(x_BTD, weights.input_GD, weights.bias_G)
+        return nn.functional.linear(x_BTD, weights.input_GD)
 
     def step(self, gates_BG: Tensor, state: State, weights: GRUWeights) -> tuple[Tensor, State]:
-        (hidden_BH,) = state
-        r_x, z_x, n_x = gates_BG.chunk(3, dim=1)
-        r_h, z_h, n_h = nn.functional.linear(hidden_BH, weights.recurrent_GH).chunk(3, dim=1)
-        r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
-        n = torch.tanh(n_x + r * (n_h + weights.candidate_bias_H))
+        hidden_BH, *clock = state
+        size = self.hidden_size
+        rz_x, n_x = gates_BG.split([2 * size, size], dim=1)
+        rz_b, n_b = weights.bias_G.split([2 * size, size])
+        if weights.candidate_bias_H is not None:  # after
+            rz_h, n_h = nn.functional.linear(hidden_BH, weights.recurrent_GH).split([2 * size, size], dim=1)
+            r, z = self._gates(rz_x, rz_h, rz_b, clock)
+            n_h = r * (self.candidate_norm(n_h, clock) + weights.candidate_bias_H)
+        else:
+            rz_W, n_W = weights.recurrent_GH.split([2 * size, size])
+            r, z = self._gates(rz_x, nn.functional.linear(hidden_BH, rz_W), rz_b, clock)
+            n_h = self.candidate_norm(nn.functional.linear(r * hidden_BH, n_W), clock)
+        n = torch.tanh(self.candidate_input_norm(n_x, clock) + n_b + n_h)
+        n = drop(n, self.options.recurrent_dropout, weights.generator)
         hidden_BH = (1 - z) * n + z * hidden_BH
-        return hidden_BH, (hidden_BH,)
+        return hidden_BH, (hidden_BH, *tick(clock))
+
+    def _gates(self, rz_x: Tensor, rz_h: Tensor, rz_b: Tensor, clock: list[Tensor]) -> tuple[Tensor, Tensor]:
+        rz = torch.sigmoid(self.input_norm(rz_x, clock) + self.recurrent_norm(rz_h, clock) + rz_b)
+        r, z = rz.chunk(2, dim=1)
+        return r, z

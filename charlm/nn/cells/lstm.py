@@ -3,7 +3,12 @@
     i, f, g, o = U x_t + W h_{t-1} + b          c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
                                                 h_t = sigmoid(o) * tanh(c_t)
 
-B batch, T time, D inputs, H hidden, G = 4 H gates in the order i, f, g, o (as in torch and cuDNN).
+Coupled, sigmoid(i) is 1 - sigmoid(f). Normalised (Ba et al., 2016, eq. 20 to 22; Cooijmans et al., 2016, eq. 6 to 8),
+with a norm of its own for each product and for what the output gate reads of the memory:
+
+    i, f, g, o = norm(U x_t) + norm(W h_{t-1}) + b          h_t = sigmoid(o) * tanh(norm(c_t))
+
+B batch, T time, D inputs, H hidden, G = 4 H gates in the order i, f, g, o (as in torch and cuDNN); f, g, o if coupled.
 """
 
 from typing import NamedTuple
@@ -11,7 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.cells.base import Cell, init_gates, zeros
+from charlm.nn.cells.base import PLAIN, Cell, CellOptions, drop, fresh_clock, init_gates, zeros
+from charlm.nn.cells.mogrifier import Mogrifier
+from charlm.nn.norm import tick
 from charlm.nn.state import State
 
 
@@ -19,32 +26,60 @@ class LSTMWeights(NamedTuple):
     input_GD: Tensor
     recurrent_GH: Tensor
     bias_G: Tensor
+    generator: torch.Generator | None
 
 
 class LSTMCell(Cell):
     """State: hidden_BH, cell_BH. Parameters: input_weight_GD, recurrent_weight_GH, bias_G."""
 
-    def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
-        super().__init__(input_size, hidden_size)
-        self.input_weight_GD = nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.recurrent_weight_GH = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        self.bias_G = nn.Parameter(torch.zeros(4 * hidden_size))
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        options: CellOptions = PLAIN,
+        *,
+        forget_bias: float = 1.0,
+        coupled: bool = False,
+        mogrifier_rounds: int = 0,
+    ) -> None:
+        super().__init__(input_size, hidden_size, options)
+        self.coupled = coupled
+        num_gates = (3 if coupled else 4) * hidden_size
+        self.input_weight_GD = nn.Parameter(torch.empty(num_gates, input_size))
+        self.recurrent_weight_GH = nn.Parameter(torch.empty(num_gates, hidden_size))
+        self.bias_G = nn.Parameter(torch.zeros(num_gates))
         init_gates(self.input_weight_GD, self.recurrent_weight_GH)
         with torch.no_grad():
-            self.bias_G[hidden_size : 2 * hidden_size] = forget_bias
+            (self.bias_G if coupled else self.bias_G[hidden_size:])[:hidden_size] = forget_bias
+        norms = options.norms
+        self.input_scale = norms.of_weight(self.input_weight_GD)
+        self.recurrent_scale = norms.of_weight(self.recurrent_weight_GH)
+        self.input_norm, self.recurrent_norm = norms.of_product(num_gates), norms.of_product(num_gates)
+        self.memory_norm = norms.of_memory(hidden_size)
+        self.mogrifier = Mogrifier(input_size, hidden_size, mogrifier_rounds, norms) if mogrifier_rounds else None
+        self.time_batched = self.mogrifier is None
 
     def initial_state(self, batch_size: int) -> State:
-        return zeros(self, batch_size), zeros(self, batch_size)
+        return zeros(self, batch_size), zeros(self, batch_size), *fresh_clock(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> LSTMWeights:
-        return LSTMWeights(self.input_weight_GD, self.recurrent_weight_GH, self.bias_G)
+        recurrent_GH = drop(self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator)
+        return LSTMWeights(self.input_scale(self.input_weight_GD), recurrent_GH, self.bias_G, generator)
 
     def project(self, x_BTD: Tensor, weights: LSTMWeights) -> Tensor:
-        return nn.functional.linear(x_BTD, weights.input_GD, weights.bias_G)
+        return x_BTD if self.mogrifier is not None else nn.functional.linear(x_BTD, weights.input_GD)
 
     def step(self, gates_BG: Tensor, state: State, weights: LSTMWeights) -> tuple[Tensor, State]:
-        hidden_BH, cell_BH = state
-        i, f, g, o = (gates_BG + nn.functional.linear(hidden_BH, weights.recurrent_GH)).chunk(4, dim=1)
-        cell_BH = torch.sigmoid(f) * cell_BH + torch.sigmoid(i) * torch.tanh(g)
-        hidden_BH = torch.sigmoid(o) * torch.tanh(cell_BH)
-        return hidden_BH, (hidden_BH, cell_BH)
+        hidden_BH, cell_BH, *clock = state
+        if self.mogrifier is not None:
+            x_BD, hidden_BH = self.mogrifier(gates_BG, hidden_BH)
+            gates_BG = nn.functional.linear(x_BD, weights.input_GD)
+        recurrent_BG = nn.functional.linear(hidden_BH, weights.recurrent_GH)
+        gates_BG = self.input_norm(gates_BG, clock) + self.recurrent_norm(recurrent_BG, clock) + weights.bias_G
+        *i, f, g, o = gates_BG.split(self.hidden_size, dim=1)
+        forget_BH = torch.sigmoid(f)
+        input_BH = torch.sigmoid(i[0]) if i else 1 - forget_BH
+        written_BH = drop(torch.tanh(g), self.options.recurrent_dropout, weights.generator)
+        cell_BH = forget_BH * cell_BH + input_BH * written_BH
+        hidden_BH = torch.sigmoid(o) * torch.tanh(self.memory_norm(cell_BH, clock))
+        return hidden_BH, (hidden_BH, cell_BH, *tick(clock))

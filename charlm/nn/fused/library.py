@@ -15,6 +15,7 @@ from charlm.device import cpu_has_bf16
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.gru import GRUCell, GRUWeights
 from charlm.nn.cells.lstm import LSTMCell, LSTMWeights
+from charlm.nn.cells.rnn import RNNCell, RNNWeights
 from charlm.nn.state import State
 
 Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
@@ -22,15 +23,26 @@ Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
 
 def library_unroll(cell: Cell) -> Unroll | None:
     """Torch's own unroll for this cell, or None where torch has none."""
-    return _UNROLLS.get(type(cell))
+    if not cell.options.is_plain:
+        return None
+    match cell:
+        case LSTMCell(coupled=False, mogrifier=None):
+            return _unroll_lstm
+        case GRUCell(reset="after"):
+            return _unroll_gru
+        case RNNCell():
+            return _unroll_rnn
+        case _:
+            return None
 
 
-def library_fits(x_BTD: Tensor) -> bool:
+def library_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
     """Whether torch's kernels take this chunk and are faster than the plain step.
 
     A single step does not earn back the repacking of weights that they do at every call; empty chunks are refused; and
     oneDNN has no bf16 LSTM for CPUs without bf16 instructions.
     """
+    del cell, state
     batch_size, num_steps, _ = x_BTD.shape
     bf16_on_cpu = x_BTD.device.type == "cpu" and torch.is_autocast_enabled("cpu")
     return batch_size > 0 and num_steps > 1 and (not bf16_on_cpu or cpu_has_bf16())
@@ -47,6 +59,7 @@ def _unroll_lstm(cell: Cell, x_BTD: Tensor, state: State, weights: LSTMWeights) 
 
 def _unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: GRUWeights) -> tuple[Tensor, State]:
     (hidden_BH,) = state
+    assert weights.candidate_bias_H is not None
     no_bias = torch.zeros_like(weights.bias_G[: 2 * cell.hidden_size])
     recurrent_bias_G = torch.cat([no_bias, weights.candidate_bias_H])
     parameters = [weights.input_GD, weights.recurrent_GH, weights.bias_G, recurrent_bias_G]
@@ -54,4 +67,10 @@ def _unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: GRUWeights) ->
     return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype),)
 
 
-_UNROLLS: dict[type[Cell], Unroll] = {LSTMCell: _unroll_lstm, GRUCell: _unroll_gru}
+def _unroll_rnn(cell: Cell, x_BTD: Tensor, state: State, weights: RNNWeights) -> tuple[Tensor, State]:
+    assert isinstance(cell, RNNCell)
+    (hidden_BH,) = state
+    run = torch.rnn_tanh if cell.activation == "tanh" else torch.rnn_relu
+    parameters = [weights.input_HD, weights.recurrent_HH, weights.bias_H, torch.zeros_like(weights.bias_H)]
+    output_BTH, hidden_1BH = run(x_BTD, hidden_BH[None], parameters, True, 1, 0.0, cell.training, False, True)
+    return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype),)

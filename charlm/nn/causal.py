@@ -1,0 +1,72 @@
+"""A causal convolution: a vector and some of those before it, each times a matrix of its own.
+
+    state, x_BTD ──> history ──> the k vectors that each step sees, side by side ──one GEMM──> y_BTH
+                        └── its end, for the next chunk ──> state
+
+B batch, T time, D inputs, H outputs, L vectors carried, K = k D for a kernel of k vectors.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from charlm.nn.norm import Norms
+from charlm.nn.state import State
+
+
+class CausalConvolution(nn.Module):
+    """y_t = sum_i W_i x_{t - i d} + b for i = 0 ... k - 1 and dilation d; with k = 1, a linear layer.
+
+    Parameters: weight_HK, the W_i side by side with the oldest vector's first; bias_H; those of the normalisation,
+    which is of the W_i together, or of their products' sum before b. State: the last L = (k - 1) d inputs (B, L, D),
+    zeros at first, in the type of the parameters; nothing where L is 0.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        initialise: Callable[[Tensor], Tensor],
+        norms: Norms,
+        *,
+        kernel_size: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        """
+        Args:
+            initialise: fills weight_HK, in place.
+        """
+        super().__init__()
+        self.weight_HK = nn.Parameter(torch.empty(output_size, kernel_size * input_size))
+        self.bias_H = nn.Parameter(torch.zeros(output_size))
+        initialise(self.weight_HK)
+        self.weight_norm = norms.of_weight(self.weight_HK)
+        self.product_norm = norms.of_product(output_size)
+        self._input_size = input_size
+        self._starts = range(0, kernel_size * dilation, dilation)
+
+    def initial_state(self, batch_size: int) -> State:
+        length = self._starts[-1]
+        return (self.weight_HK.new_zeros(batch_size, length, self._input_size),) if length else ()
+
+    def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        if not state:
+            return self._product(x_BTD), ()
+        (carried_BLD,) = state
+        num_steps = x_BTD.shape[1]
+        history = torch.cat([carried_BLD.to(x_BTD.dtype), x_BTD], dim=1)
+        # Side by side and one GEMM is as fast in training as conv1d for a window of 16 (70.8 and 71.6 ms, D 64, H 512,
+        # 32 x 64 tokens, one core), a fifth faster for k = 3 (28.5 and 33.6 ms, D = H = 256), and needs no transpose.
+        seen_BTK = torch.cat([history[:, start : start + num_steps] for start in self._starts], dim=-1)
+        after_BLD = history[:, num_steps:].to(carried_BLD.dtype)
+        return self._product(seen_BTK), (after_BLD.contiguous(),)  # a view would keep the whole chunk alive
+
+    @property
+    def floats_per_token(self) -> int:
+        """Activations that the backward pass keeps: the inputs side by side, the product, and a function of it."""
+        return self.weight_HK.shape[1] + 2 * self.weight_HK.shape[0]
+
+    def _product(self, seen_BTK: Tensor) -> Tensor:
+        product_BTH = nn.functional.linear(seen_BTK, self.weight_norm(self.weight_HK))
+        return self.product_norm(product_BTH) + self.bias_H

@@ -1,0 +1,63 @@
+"""The simple recurrent cell (Elman, 1990; Goodfellow et al., 2016, eq. 10.8 and 10.9).
+
+    a_t = b + W s_{t-1} + U x_t          s_t = f(a_t), f = tanh or relu          o_t = c + V s_t is the head
+
+B batch, T time, D inputs, H hidden.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from charlm.nn.cells.base import PLAIN, Cell, CellOptions, drop, fresh_clock, init_gates, zeros
+from charlm.nn.norm import tick
+from charlm.nn.state import State
+
+
+class RNNWeights(NamedTuple):
+    input_HD: Tensor
+    recurrent_HH: Tensor
+    bias_H: Tensor
+    generator: torch.Generator | None
+
+
+class RNNCell(Cell):
+    """State: hidden_BH. Parameters: input_weight_HD (U), recurrent_weight_HH (W), bias_H (b)."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        options: CellOptions = PLAIN,
+        *,
+        activation: Literal["tanh", "relu"] = "tanh",
+    ) -> None:
+        super().__init__(input_size, hidden_size, options)
+        self.activation = activation
+        self.input_weight_HD = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.recurrent_weight_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias_H = nn.Parameter(torch.zeros(hidden_size))
+        init_gates(self.input_weight_HD, self.recurrent_weight_HH)
+        norms = options.norms
+        self.input_scale = norms.of_weight(self.input_weight_HD)
+        self.recurrent_scale = norms.of_weight(self.recurrent_weight_HH)
+        self.input_norm, self.recurrent_norm = norms.of_product(hidden_size), norms.of_product(hidden_size)
+
+    def initial_state(self, batch_size: int) -> State:
+        return zeros(self, batch_size), *fresh_clock(self, batch_size)
+
+    def prepare(self, generator: torch.Generator | None) -> RNNWeights:
+        recurrent_HH = drop(self.recurrent_scale(self.recurrent_weight_HH), self.options.weight_drop, generator)
+        return RNNWeights(self.input_scale(self.input_weight_HD), recurrent_HH, self.bias_H, generator)
+
+    def project(self, x_BTD: Tensor, weights: RNNWeights) -> Tensor:
+        return nn.functional.linear(x_BTD, weights.input_HD)
+
+    def step(self, gates_BG: Tensor, state: State, weights: RNNWeights) -> tuple[Tensor, State]:
+        hidden_BH, *clock = state
+        read_BH = drop(hidden_BH, self.options.recurrent_dropout, weights.generator)
+        recurrent_BH = nn.functional.linear(read_BH, weights.recurrent_HH)
+        a = weights.bias_H + self.recurrent_norm(recurrent_BH, clock) + self.input_norm(gates_BG, clock)
+        hidden_BH = torch.tanh(a) if self.activation == "tanh" else torch.relu(a)
+        return hidden_BH, (hidden_BH, *tick(clock))

@@ -1,0 +1,55 @@
+"""Dilation: h_t comes from h_{t-d} (Chang et al., 2017), so a layer is d interleaved ones that share their weights.
+
+    tokens   a b c d e f g        d = 3:   slot 0: a d g        the state holds d slots, the one that is next first
+                                           slot 1: b e
+                                           slot 2: c f
+
+The slots run as rows of one batch, so a dilated layer takes a d-th of the steps, of d times the rows.
+
+B batch, T time, D inputs, H hidden, d slots, n steps of each slot.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from charlm.nn.state import State
+
+Run = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+def slots(make: Callable[[int], State], batch_size: int, dilation: int) -> State:
+    """A fresh state: that of `make`, where it is dilated with an axis of slots behind the batch."""
+    if dilation == 1:
+        return make(batch_size)
+    return tuple(tensor.unflatten(0, (batch_size, dilation)) for tensor in make(batch_size * dilation))
+
+
+def run_dilated(run: Run, dilation: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+    """`run` over each of the interleaved sequences; those of a chunk may differ by one step."""
+    if dilation == 1:
+        return run(x_BTD, state)
+    num_whole, rest = divmod(x_BTD.shape[1], dilation)
+    pieces: list[Tensor] = []
+    if num_whole:
+        output, state = _run_slots(run, x_BTD[:, : num_whole * dilation], dilation, state)
+        pieces.append(output)
+    if rest:
+        moved, state = tuple(tensor[:, :rest] for tensor in state), tuple(tensor[:, rest:] for tensor in state)
+        output, moved = _run_slots(run, x_BTD[:, num_whole * dilation :], rest, moved)
+        state = tuple(torch.cat([waits, done], dim=1) for waits, done in zip(state, moved, strict=True))
+        pieces.append(output)
+    if not pieces:
+        output, _ = run(x_BTD, tuple(tensor[:, 0] for tensor in state))
+        pieces.append(output)
+    return torch.cat(pieces, dim=1), state
+
+
+def _run_slots(run: Run, x_BTD: Tensor, num_slots: int, state: State) -> tuple[Tensor, State]:
+    """Steps 0, s, 2 s, ... belong to slot 0 of s, and so on; T is a multiple of s."""
+    batch_size = len(x_BTD)
+    rows = x_BTD.unflatten(1, (-1, num_slots)).transpose(1, 2).flatten(0, 1)  # row b s + k: slot k of row b
+    output, after = run(rows, tuple(tensor.flatten(0, 1) for tensor in state))
+    output_BTH = output.unflatten(0, (batch_size, num_slots)).transpose(1, 2).flatten(1, 2)
+    return output_BTH, tuple(tensor.unflatten(0, (batch_size, num_slots)) for tensor in after)

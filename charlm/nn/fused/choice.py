@@ -1,0 +1,90 @@
+"""Which unroll runs a cell: torch's kernels, the fused passes, or the plain steps. All give the same, faster or slower.
+
+torch    cells that torch has kernels for: oneDNN's LSTM on CPUs, cuDNN on GPUs
+fused    these and normalised, coupled, zoned-out ones: our own passes between torch's matrix products
+plain    every cell; single steps; and what the others refuse
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from charlm.errors import SettingsError
+from charlm.nn.cells.base import Cell, Weights, unroll
+from charlm.nn.cells.gru import GRUCell
+from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.rnn import RNNCell
+from charlm.nn.fused.gru import unroll_gru
+from charlm.nn.fused.library import library_fits, library_unroll
+from charlm.nn.fused.lstm import unroll_lstm
+from charlm.nn.fused.rnn import unroll_rnn
+from charlm.nn.state import State
+
+Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
+
+
+class Backend:
+    """The unrolls of one cell, and the choice between them for each chunk."""
+
+    def __init__(self, cell: Cell, wanted: str) -> None:
+        """
+        Args:
+            wanted: "auto", "torch", "fused" or "plain".
+
+        Raises:
+            SettingsError: that backend cannot run this cell.
+        """
+        library, fused = library_unroll(cell), fused_unroll(cell)
+        found = {"torch": library, "fused": fused, "plain": unroll}
+        if wanted != "auto" and found[wanted] is None:
+            raise SettingsError(
+                f'model.body.backend = "{wanted}" cannot run this cell with these norms and dropouts',
+                'set model.body.backend to "auto"',
+            )
+        order = (wanted,) if wanted != "auto" else _order(cell)
+        self.name = next(name for name in order if found[name] is not None)
+        self._chunk_unroll = found[self.name] or unroll
+
+    def run(self, cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+        fits = {"torch": library_fits, "fused": fused_fits, "plain": _always}[self.name]
+        return (self._chunk_unroll if fits(cell, x_BTD, state) else unroll)(cell, x_BTD, state, weights)
+
+
+def fused_unroll(cell: Cell) -> Unroll | None:
+    """Our fast unroll for this cell, or None where there is none."""
+    if cell.options.norms.kind == "batch" and cell.options.norms.per_step:
+        return None
+    match cell:
+        case LSTMCell(mogrifier=None):
+            return unroll_lstm
+        case GRUCell(reset="after"):
+            return unroll_gru
+        case RNNCell() if not cell.options.recurrent_dropout:
+            return unroll_rnn
+        case _:
+            return None
+
+
+def fused_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
+    """Whether the fused passes take this chunk and are faster than the plain step.
+
+    Batch normalisation: in training alone, and where all rows are at the same step.
+    """
+    batch_size, num_steps, _ = x_BTD.shape
+    if batch_size == 0 or num_steps < 2:
+        return False
+    if cell.options.norms.kind != "batch":
+        return True
+    steps_B = state[-1]
+    return cell.training and bool((steps_B == steps_B[0]).all())
+
+
+def _order(cell: Cell) -> tuple[str, ...]:
+    """The fastest first."""
+    on_cpu = next(cell.parameters()).device.type in ("cpu", "meta")
+    return ("torch", "fused", "plain") if isinstance(cell, LSTMCell) or not on_cpu else ("fused", "torch", "plain")
+
+
+def _always(cell: Cell, x_BTD: Tensor, state: State) -> bool:
+    del cell, x_BTD, state
+    return True

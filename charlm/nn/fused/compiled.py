@@ -1,0 +1,198 @@
+"""The passes of a recurrent step as machine code: `passes.c`, compiled once for this machine and kept in the cache.
+
+No compiler, no cache or another dtype than fp32 on a CPU: `eager.py` does the same in torch, more slowly.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from charlm import storage
+from charlm.errors import StorageError
+from charlm.storage import cache_directory
+
+_SOURCE = Path(__file__).with_name("passes.c")
+_FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+_SECONDS = 20.0
+
+
+@functools.cache
+def load_passes() -> ctypes.CDLL | None:
+    """The compiled passes, or None where they cannot be had. CHARLM_COMPILE=0 does without."""
+    compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
+    if compiler is None or os.environ.get("CHARLM_COMPILE", "1") == "0" or sys.platform == "win32":
+        return None
+    try:
+        return _load(_cached(compiler))
+    except (OSError, StorageError, subprocess.SubprocessError):
+        return None  # a convenience that failed is no error: `backend` in `--dry-run` tells which passes run
+
+
+def _cached(compiler: str) -> Path:
+    """The library, compiled unless that was done before: for this source, these flags and this machine."""
+    facts = (_SOURCE.read_text(encoding="utf-8"), compiler, " ".join(_FLAGS), platform.machine(), _processor())
+    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:20]
+    library = cache_directory() / "passes" / f"{digest}.so"
+    if not library.exists():
+        storage.make_directory(library.parent)
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / library.name
+            for openmp in (("-fopenmp",), ()):  # without it: one thread
+                command = [compiler, *_FLAGS, *openmp, "-o", str(made), str(_SOURCE), "-lm"]
+                if subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False).returncode == 0:
+                    break
+            storage.write_bytes(library, made.read_bytes())
+    return library
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """Torch has loaded its OpenMP by now, and a library that asks for one of that name gets the same."""
+    return ctypes.CDLL(str(path))
+
+
+def _processor() -> str:
+    """What -march=native means: a cache may be shared by machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+
+
+class CompiledPasses:
+    """The functions of `passes.c` over tensors, with the names and arguments of `EagerPasses`."""
+
+    name = "compiled"
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+
+    def layer_norm(self, x_BG: Tensor, eps: float, rstd_B: Tensor) -> None:
+        self._call("layer_norm", *x_BG.shape, x_BG, x_BG.stride(0), ctypes.c_float(eps), rstd_B)
+
+    def batch_norm(self, x_BG: Tensor, eps: float, rstd_G: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
+        self._call("batch_norm", *x_BG.shape, x_BG, x_BG.stride(0), ctypes.c_float(eps), rstd_G, mean_G, variance_G)
+
+    def norm_backward(
+        self, kind: str, dy_BG: Tensor, gain_G: Tensor | None, x_hat_BG: Tensor, rstd: Tensor, dx_BG: Tensor
+    ) -> None:
+        self._call(
+            f"{kind}_norm_backward",
+            *dy_BG.shape,
+            dy_BG,
+            dy_BG.stride(0),
+            gain_G,
+            x_hat_BG,
+            x_hat_BG.stride(0),
+            rstd,
+            dx_BG,
+            dx_BG.stride(0),
+        )
+
+    def lstm_gates(
+        self,
+        inputs_BG: Tensor,
+        recurrent_BG: Tensor,
+        gain_G: Tensor | None,
+        cell_BH: Tensor,
+        keep_BH: Tensor | None,
+        gates_BG: Tensor,
+        after_BH: Tensor,
+    ) -> None:
+        coupled = int(gates_BG.shape[1] == 3 * cell_BH.shape[1])
+        self._call(
+            "lstm_gates",
+            *cell_BH.shape,
+            coupled,
+            inputs_BG,
+            recurrent_BG,
+            gain_G,
+            cell_BH,
+            keep_BH,
+            gates_BG,
+            after_BH,
+        )
+
+    def lstm_output(
+        self,
+        memory_BH: Tensor,
+        gain_H: Tensor | None,
+        bias_H: Tensor | None,
+        gates_BG: Tensor,
+        tanh_BH: Tensor,
+        hidden_BH: Tensor,
+    ) -> None:
+        size = gates_BG.shape[1]
+        self._call("lstm_output", *memory_BH.shape, size, memory_BH, gain_H, bias_H, gates_BG, tanh_BH, hidden_BH)
+
+    def lstm_output_backward(
+        self, d_hidden_BH: Tensor, gates_BG: Tensor, tanh_BH: Tensor, d_memory_BH: Tensor, d_gates_BG: Tensor
+    ) -> None:
+        size = gates_BG.shape[1]
+        tensors = (d_hidden_BH, gates_BG, tanh_BH, d_memory_BH, d_gates_BG)
+        self._call("lstm_output_backward", *tanh_BH.shape, size, *tensors)
+
+    def lstm_gates_backward(
+        self, gates_BG: Tensor, cell_BH: Tensor, keep_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
+    ) -> None:
+        coupled = int(gates_BG.shape[1] == 3 * cell_BH.shape[1])
+        self._call("lstm_gates_backward", *cell_BH.shape, coupled, gates_BG, cell_BH, keep_BH, d_cell_BH, d_gates_BG)
+
+    def gru(
+        self,
+        inputs_BG: Tensor,
+        recurrent_BG: Tensor,
+        gain_G: Tensor | None,
+        candidate_bias_H: Tensor,
+        hidden_BH: Tensor,
+        keep_BH: Tensor | None,
+        gates_BG: Tensor,
+        candidate_BH: Tensor,
+        after_BH: Tensor,
+    ) -> None:
+        tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, keep_BH)
+        self._call("gru", *hidden_BH.shape, *tensors, gates_BG, candidate_BH, after_BH)
+
+    def gru_backward(
+        self,
+        gates_BG: Tensor,
+        candidate_BH: Tensor,
+        hidden_BH: Tensor,
+        keep_BH: Tensor | None,
+        d_hidden_BH: Tensor,
+        d_gates_BG: Tensor,
+        d_recurrent_BG: Tensor,
+    ) -> None:
+        tensors = (gates_BG, candidate_BH, hidden_BH, keep_BH, d_hidden_BH, d_gates_BG, d_recurrent_BG)
+        self._call("gru_backward", *hidden_BH.shape, *tensors)
+
+    def rnn(
+        self, relu: bool, inputs_BH: Tensor, recurrent_BH: Tensor, gain_H: Tensor | None, hidden_BH: Tensor
+    ) -> None:
+        self._call("rnn", *hidden_BH.shape, int(relu), inputs_BH, recurrent_BH, gain_H, hidden_BH)
+
+    def rnn_backward(self, relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
+        self._call("rnn_backward", *hidden_BH.shape, int(relu), d_hidden_BH, hidden_BH, d_gates_BH)
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Tensors go as addresses, whole numbers as long, None as a null pointer."""
+        given = (
+            ctypes.c_void_p(argument.data_ptr())
+            if isinstance(argument, Tensor)
+            else ctypes.c_long(argument)
+            if isinstance(argument, int)
+            else argument
+            for argument in arguments
+        )
+        getattr(self._library, name)(ctypes.c_long(torch.get_num_threads()), *given)

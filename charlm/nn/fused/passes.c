@@ -1,0 +1,251 @@
+/* The element-wise passes of one recurrent step, fp32, for `charlm.nn.fused.compiled`; `eager.py` says the same in torch.
+
+   Whole numbers come as long. Rows are the batch. A matrix has a leading dimension where it may be a slice of a wider one (ld_*). NaN passes through.
+   Sums over a row or a column are made by one thread in one order: the results do not depend on the number of threads.
+*/
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define ROWS _Pragma("omp parallel for schedule(static) num_threads(threads)")
+#define LANES _Pragma("omp simd")
+
+typedef const float *restrict in;
+typedef float *restrict out;
+
+/* exp to 1 ulp or 2 (Cody & Waite, 1980): 2**n times a polynomial in [-ln 2 / 2, ln 2 / 2]; in selects, to vectorise. */
+static inline float exp_(float x) {
+    x = x > 88.0f ? 88.0f : x;
+    x = x < -87.0f ? -87.0f : x;
+    float n = x * 1.44269504f + 12582912.0f; /* rounds to a whole number in the low bits */
+    int32_t bits;
+    memcpy(&bits, &n, 4);
+    n -= 12582912.0f;
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    int32_t scale = (bits + 127) << 23; /* the offset's own bits leave at the top */
+    float factor;
+    memcpy(&factor, &scale, 4);
+    return p * factor;
+}
+
+static inline float sigmoid_(float x) { return 1.0f / (1.0f + exp_(-x)); }
+static inline float tanh_(float x) { return 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f); }
+
+/* ---- normalisation: x becomes (x - mean) * rstd in place */
+
+void layer_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd) {
+    ROWS for (long b = 0; b < rows; b++) {
+        out row = x + b * ld;
+        float mean = 0, square = 0;
+        _Pragma("omp simd reduction(+:mean)") for (long k = 0; k < size; k++) mean += row[k];
+        mean /= size;
+        _Pragma("omp simd reduction(+:square)") for (long k = 0; k < size; k++)
+            square += (row[k] - mean) * (row[k] - mean);
+        float scale = 1.0f / sqrtf(square / size + eps);
+        LANES for (long k = 0; k < size; k++) row[k] = (row[k] - mean) * scale;
+        rstd[b] = scale;
+    }
+}
+
+/* dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain; gain may be null */
+void layer_norm_backward(long threads, long rows, long size, const float *dy, long ld_dy, in gain, const float *x_hat,
+                         long ld_hat, in rstd, float *dx, long ld_dx) {
+    ROWS for (long b = 0; b < rows; b++) {
+        in d = dy + b * ld_dy, h = x_hat + b * ld_hat;
+        out o = dx + b * ld_dx;
+        float sum = 0, dot = 0;
+        _Pragma("omp simd reduction(+:sum,dot)") for (long k = 0; k < size; k++) {
+            float g = gain ? d[k] * gain[k] : d[k];
+            sum += g;
+            dot += g * h[k];
+        }
+        sum /= size;
+        dot /= size;
+        LANES for (long k = 0; k < size; k++) o[k] = rstd[b] * ((gain ? d[k] * gain[k] : d[k]) - sum - h[k] * dot);
+    }
+}
+
+#define BLOCK 64 /* columns of one thread: their sums stay in registers and cache */
+
+/* rstd, mean and variance have one entry for each column */
+void batch_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd, out mean, out variance) {
+    ROWS for (long start = 0; start < size; start += BLOCK) {
+        long width = size - start < BLOCK ? size - start : BLOCK;
+        float m[BLOCK] = {0}, v[BLOCK] = {0};
+        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) m[k] += x[b * ld + start + k];
+        for (long k = 0; k < width; k++) m[k] /= rows;
+        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) {
+            float d = x[b * ld + start + k] - m[k];
+            v[k] += d * d;
+        }
+        for (long k = 0; k < width; k++) {
+            v[k] /= rows;
+            mean[start + k] = m[k];
+            variance[start + k] = v[k];
+            rstd[start + k] = v[k] = 1.0f / sqrtf(v[k] + eps);
+        }
+        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++)
+            x[b * ld + start + k] = (x[b * ld + start + k] - m[k]) * v[k];
+    }
+}
+
+void batch_norm_backward(long threads, long rows, long size, const float *dy, long ld_dy, in gain, const float *x_hat,
+                         long ld_hat, in rstd, float *dx, long ld_dx) {
+    ROWS for (long start = 0; start < size; start += BLOCK) {
+        long width = size - start < BLOCK ? size - start : BLOCK;
+        float sum[BLOCK] = {0}, dot[BLOCK] = {0};
+        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) {
+            float d = dy[b * ld_dy + start + k];
+            sum[k] += d;
+            dot[k] += d * x_hat[b * ld_hat + start + k];
+        }
+        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) {
+            float scale = (gain ? gain[start + k] : 1.0f) * rstd[start + k];
+            dx[b * ld_dx + start + k] =
+                scale * (dy[b * ld_dy + start + k] - (sum[k] + x_hat[b * ld_hat + start + k] * dot[k]) / rows);
+        }
+    }
+}
+
+/* ---- LSTM: gates i f g o (f g o if coupled), each H wide; `recurrent` is multiplied by `gain` where there is one */
+
+void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in recurrent, in gain, in cell, in keep_written,
+                out gates, out cell_after) {
+    long G = (coupled ? 3 : 4) * H;
+    ROWS for (long b = 0; b < rows; b++) {
+        in x = inputs + b * G, r = recurrent + b * G, c = cell + b * H;
+        out a = gates + b * G, after = cell_after + b * H;
+        LANES for (long k = 0; k < G; k++) a[k] = x[k] + (gain ? r[k] * gain[k] : r[k]);
+        float *i = coupled ? NULL : a, *f = a + G - 3 * H, *g = a + G - 2 * H, *o = a + G - H;
+        if (!coupled) LANES for (long k = 0; k < H; k++) i[k] = sigmoid_(i[k]);
+        LANES for (long k = 0; k < H; k++) f[k] = sigmoid_(f[k]);
+        LANES for (long k = 0; k < H; k++) g[k] = tanh_(g[k]);
+        LANES for (long k = 0; k < H; k++) o[k] = sigmoid_(o[k]);
+        LANES for (long k = 0; k < H; k++) {
+            float written = keep_written ? g[k] * keep_written[b * H + k] : g[k];
+            after[k] = f[k] * c[k] + (coupled ? 1.0f - f[k] : i[k]) * written;
+        }
+    }
+}
+
+/* hidden = o * tanh(memory * gain + bias), whose tanh is kept */
+void lstm_output(long threads, long rows, long H, long G, in memory, in gain, in bias, in gates, out tanh_memory,
+                 out hidden) {
+    ROWS for (long b = 0; b < rows; b++) {
+        in m = memory + b * H, o = gates + b * G + G - H;
+        out t = tanh_memory + b * H, h = hidden + b * H;
+        LANES for (long k = 0; k < H; k++) {
+            t[k] = tanh_(gain ? m[k] * gain[k] + bias[k] : m[k]);
+            h[k] = o[k] * t[k];
+        }
+    }
+}
+
+/* d_memory is that of memory * gain + bias; the output gate's share of d_gates is written */
+void lstm_output_backward(long threads, long rows, long H, long G, in d_hidden, in gates, in tanh_memory, out d_memory,
+                          out d_gates) {
+    ROWS for (long b = 0; b < rows; b++) {
+        in d = d_hidden + b * H, o = gates + b * G + G - H, t = tanh_memory + b * H;
+        out dm = d_memory + b * H, d_o = d_gates + b * G + G - H;
+        LANES for (long k = 0; k < H; k++) {
+            dm[k] = d[k] * o[k] * (1.0f - t[k] * t[k]);
+            d_o[k] = d[k] * t[k] * o[k] * (1.0f - o[k]);
+        }
+    }
+}
+
+/* d_cell: in, of the cell after the step; out, of the one before it */
+void lstm_gates_backward(long threads, long rows, long H, long coupled, in gates, in cell, in keep_written, out d_cell,
+                         out d_gates) {
+    long G = (coupled ? 3 : 4) * H;
+    ROWS for (long b = 0; b < rows; b++) {
+        in a = gates + b * G, c = cell + b * H;
+        in f = a + G - 3 * H, g = a + G - 2 * H;
+        out dc = d_cell + b * H, d_a = d_gates + b * G;
+        float *d_f = d_a + G - 3 * H, *d_g = d_a + G - 2 * H;
+        LANES for (long k = 0; k < H; k++) {
+            float kept = keep_written ? keep_written[b * H + k] : 1.0f;
+            float written = g[k] * kept, i = coupled ? 1.0f - f[k] : a[k];
+            float d_forget = dc[k] * c[k];
+            if (coupled) d_forget -= dc[k] * written;
+            else d_a[k] = dc[k] * written * i * (1.0f - i);
+            d_f[k] = d_forget * f[k] * (1.0f - f[k]);
+            d_g[k] = dc[k] * i * kept * (1.0f - g[k] * g[k]);
+            dc[k] *= f[k];
+        }
+    }
+}
+
+/* ---- GRU, reset after the product: gates r z n; the recurrent share of n is kept, for r multiplies it */
+
+void gru(long threads, long rows, long H, in inputs, in recurrent, in gain, in candidate_bias, in hidden, in keep_written,
+         out gates, out candidate, out hidden_after) {
+    long G = 3 * H;
+    ROWS for (long b = 0; b < rows; b++) {
+        in x = inputs + b * G, y = recurrent + b * G, h = hidden + b * H;
+        out a = gates + b * G, q = candidate + b * H, after = hidden_after + b * H;
+        float *r = a, *z = a + H, *n = a + 2 * H;
+        LANES for (long k = 0; k < 2 * H; k++) a[k] = sigmoid_(x[k] + (gain ? y[k] * gain[k] : y[k]));
+        LANES for (long k = 0; k < H; k++) {
+            q[k] = (gain ? y[2 * H + k] * gain[2 * H + k] : y[2 * H + k]) + candidate_bias[k];
+            n[k] = tanh_(x[2 * H + k] + r[k] * q[k]);
+        }
+        LANES for (long k = 0; k < H; k++) {
+            float written = keep_written ? n[k] * keep_written[b * H + k] : n[k];
+            after[k] = (1.0f - z[k]) * written + z[k] * h[k];
+        }
+    }
+}
+
+/* d_hidden: in, of the state after the step; out, what goes to the one before it past the products.
+   d_recurrent is that of recurrent * gain; it differs from d_gates in the candidate alone */
+void gru_backward(long threads, long rows, long H, in gates, in candidate, in hidden, in keep_written, out d_hidden,
+                  out d_gates, out d_recurrent) {
+    long G = 3 * H;
+    ROWS for (long b = 0; b < rows; b++) {
+        in a = gates + b * G, q = candidate + b * H, h = hidden + b * H;
+        in r = a, z = a + H, n = a + 2 * H;
+        out d = d_hidden + b * H, d_a = d_gates + b * G, d_y = d_recurrent + b * G;
+        LANES for (long k = 0; k < H; k++) {
+            float kept = keep_written ? keep_written[b * H + k] : 1.0f;
+            float d_n = d[k] * (1.0f - z[k]) * kept * (1.0f - n[k] * n[k]);
+            float d_z = d[k] * (h[k] - n[k] * kept) * z[k] * (1.0f - z[k]);
+            float d_r = d_n * q[k] * r[k] * (1.0f - r[k]);
+            d_a[k] = d_y[k] = d_r;
+            d_a[H + k] = d_y[H + k] = d_z;
+            d_a[2 * H + k] = d_n;
+            d_y[2 * H + k] = d_n * r[k];
+            d[k] *= z[k];
+        }
+    }
+}
+
+/* ---- the simple cell */
+
+void rnn(long threads, long rows, long H, long relu, in inputs, in recurrent, in gain, out hidden) {
+    ROWS for (long b = 0; b < rows; b++) {
+        in x = inputs + b * H, y = recurrent + b * H;
+        out h = hidden + b * H;
+        if (relu) LANES for (long k = 0; k < H; k++) {
+            float a = x[k] + (gain ? y[k] * gain[k] : y[k]);
+            h[k] = a < 0.0f ? 0.0f : a;
+        }
+        else LANES for (long k = 0; k < H; k++) h[k] = tanh_(x[k] + (gain ? y[k] * gain[k] : y[k]));
+    }
+}
+
+void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hidden, out d_gates) {
+    ROWS for (long b = 0; b < rows; b++) {
+        in d = d_hidden + b * H, h = hidden + b * H;
+        out a = d_gates + b * H;
+        LANES for (long k = 0; k < H; k++) a[k] = d[k] * (relu ? (h[k] > 0.0f ? 1.0f : 0.0f) : 1.0f - h[k] * h[k]);
+    }
+}

@@ -1,0 +1,175 @@
+"""Normalisation of a cell's products and of its memory, each from its paper's equation.
+
+    none     y = x
+    layer    y = gain * (x - mean(x)) / std(x) + bias    over the elements of one row         (Ba et al., 2016)
+    batch    the same    over the rows of a batch, for each element and time step             (Cooijmans et al., 2016)
+    weight   W = gain * V / ||V||    for each row of a matrix, instead of what it gives       (Salimans & Kingma, 2016)
+
+A clock is what a batch-normalised cell carries in its state: () or (steps_B,), the steps since each row was reset.
+
+B batch, G elements of a product, L time steps with statistics of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Clock = Sequence[Tensor]
+EPS = 1e-5
+_MOMENTUM = 0.1
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Makes the normalisations of a cell. `gain` is the initial gamma; None is each kind's own."""
+
+    kind: Literal["none", "batch", "layer", "weight"] = "none"
+    gain: float | None = None
+    num_steps: int = 1
+    """L, of batch normalisation."""
+    per_step: bool = False
+    """Whether each of the L steps has its own gamma and beta."""
+
+    def of_product(self, size: int) -> nn.Module:
+        """For W x: (x_BG, clock) -> y_BG. Its bias is the cell's own, unless each of L steps has one."""
+        return self._build(size, bias=self.kind == "batch" and self.per_step)
+
+    def of_memory(self, size: int) -> nn.Module:
+        """For what a cell remembers, with gain and bias."""
+        return self._build(size, bias=True)
+
+    def of_weight(self, weight: nn.Parameter) -> nn.Module:
+        """For a matrix: weight -> the matrix that is used."""
+        return WeightNorm(weight) if self.kind == "weight" else nn.Identity()
+
+    def fresh_clock(self, batch_size: int, device: torch.device) -> tuple[Tensor, ...]:
+        return (torch.zeros(batch_size, dtype=torch.int64, device=device),) if self.kind == "batch" else ()
+
+    def _build(self, size: int, *, bias: bool) -> nn.Module:
+        if self.kind == "layer":
+            return LayerNorm(size, gain=1.0 if self.gain is None else self.gain, bias=bias)
+        if self.kind == "batch":
+            gain = 0.1 if self.gain is None else self.gain
+            return BatchNorm(size, self.num_steps, gain=gain, bias=bias, per_step=self.per_step)
+        return NoNorm()
+
+
+NO_NORMS = Norms()
+
+
+def tick(clock: Clock) -> tuple[Tensor, ...]:
+    """One step later."""
+    return tuple(steps_B + 1 for steps_B in clock)
+
+
+class NoNorm(nn.Module):
+    """y = x."""
+
+    def forward(self, x: Tensor, clock: Clock = ()) -> Tensor:
+        del clock
+        return x
+
+
+class LayerNorm(nn.Module):
+    """Over the last axis, in fp32 at least. Parameters: gain_G, and bias_G if asked for."""
+
+    def __init__(self, size: int, *, gain: float = 1.0, bias: bool) -> None:
+        super().__init__()
+        self.gain_G = nn.Parameter(torch.full((size,), float(gain)))
+        self.bias_G = nn.Parameter(torch.zeros(size)) if bias else None
+
+    def forward(self, x: Tensor, clock: Clock = ()) -> Tensor:
+        del clock
+        x = x.to(self.gain_G.dtype)
+        return nn.functional.layer_norm(x, self.gain_G.shape, self.gain_G, self.bias_G, EPS)
+
+
+class BatchNorm(nn.Module):
+    """Over the rows of a batch, with statistics for each of the first L steps since the reset; later ones use the last.
+
+    In training a step is normalised by the mean and variance of its batch, all rows together, whose gradient counts; in
+    evaluation by the running averages of its own number of steps, which lie in buffers, so rows do not see each other.
+    An average starts as a copy of the first batch's statistics and moves by a tenth of each later one's.
+
+    Parameters: gain_LG and, if asked for, bias_LG, with one row for all steps unless `per_step`. Buffers: mean_LG,
+    variance_LG, seen_L (whether there are any yet).
+    """
+
+    mean_LG: Tensor
+    variance_LG: Tensor
+    seen_L: Tensor
+
+    def __init__(self, size: int, num_steps: int, *, gain: float = 0.1, bias: bool, per_step: bool) -> None:
+        super().__init__()
+        rows = num_steps if per_step else 1
+        self.gain_LG = nn.Parameter(torch.full((rows, size), float(gain)))
+        self.bias_LG = nn.Parameter(torch.zeros(rows, size)) if bias else None
+        self.register_buffer("mean_LG", torch.zeros(num_steps, size))
+        self.register_buffer("variance_LG", torch.ones(num_steps, size))
+        self.register_buffer("seen_L", torch.zeros(num_steps))
+
+    def forward(self, x_BG: Tensor, clock: Clock) -> Tensor:
+        (steps_B,) = clock
+        step_B = steps_B.clamp(max=len(self.mean_LG) - 1)
+        x_BG = x_BG.to(self.mean_LG.dtype)
+        if self.training and len(x_BG):
+            mean_G, variance_G = x_BG.mean(0), x_BG.var(0, correction=0)
+            self._remember(step_B, mean_G.detach(), variance_G.detach())
+        else:
+            mean_G, variance_G = self.mean_LG[step_B], self.variance_LG[step_B]
+        y_BG = (x_BG - mean_G) * torch.rsqrt(variance_G + EPS) * self._row(self.gain_LG, step_B)
+        return y_BG if self.bias_LG is None else y_BG + self._row(self.bias_LG, step_B)
+
+    @torch.no_grad()
+    def _remember(self, step_B: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
+        """Rows with equal steps write the same values, so their order does not matter."""
+        share_B1 = torch.where(self.seen_L[step_B] > 0, _MOMENTUM, 1.0)[:, None]
+        for running_LG, value_G in ((self.mean_LG, mean_G), (self.variance_LG, variance_G)):
+            old_BG = running_LG[step_B]
+            running_LG.index_copy_(0, step_B, old_BG + share_B1.to(old_BG) * (value_G - old_BG))
+        self.seen_L[step_B] = 1.0
+
+    def forward_steps(self, x_TBG: Tensor, start: int) -> Tensor:
+        """All steps of a training chunk at once, the first of which is number `start` since the reset of every row."""
+        x_TBG = x_TBG.to(self.mean_LG.dtype)
+        mean_TG, variance_TG = x_TBG.mean(1), x_TBG.var(1, correction=0)
+        self.remember_steps(start, mean_TG.detach(), variance_TG.detach())
+        scale_TG = torch.rsqrt(variance_TG + EPS) * self.gain_LG
+        shift_TG = -mean_TG * scale_TG if self.bias_LG is None else self.bias_LG - mean_TG * scale_TG
+        return torch.addcmul(shift_TG[:, None], x_TBG, scale_TG[:, None])
+
+    @torch.no_grad()
+    def remember_steps(self, start: int, mean_TG: Tensor, variance_TG: Tensor) -> None:
+        """Move the averages by the statistics of consecutive steps."""
+        last = len(self.mean_LG) - 1
+        own = max(0, min(len(mean_TG), last - start))  # steps that share no average; the others all have the last one
+        for first, end in [(0, own), *((step, step + 1) for step in range(own, len(mean_TG)))]:
+            rows = slice(min(start + first, last), min(start + first, last) + end - first)
+            share_L1 = torch.where(self.seen_L[rows] > 0, _MOMENTUM, 1.0)[:, None].to(self.mean_LG)
+            self.mean_LG[rows] += share_L1 * (mean_TG[first:end] - self.mean_LG[rows])
+            self.variance_LG[rows] += share_L1 * (variance_TG[first:end] - self.variance_LG[rows])
+            self.seen_L[rows] = 1.0
+
+    @staticmethod
+    def _row(parameter_LG: Tensor, step_B: Tensor) -> Tensor:
+        return parameter_LG[0] if len(parameter_LG) == 1 else parameter_LG[step_B]
+
+
+class WeightNorm(nn.Module):
+    """v -> g v / ||v||, the norm over all axes but the first. Parameters: gain_G, at first ||v||: no change."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.gain_G = nn.Parameter(_row_norms(weight.detach()).flatten())
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v * (self.gain_G.view(-1, *[1] * (v.ndim - 1)) / _row_norms(v))
+
+
+def _row_norms(v: Tensor) -> Tensor:
+    """||v|| of each row, kept as an axis of one; never zero."""
+    norms = torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True)
+    return norms.clamp(min=torch.finfo(v.dtype).tiny)

@@ -1,0 +1,57 @@
+"""Stride: a layer steps every s tokens and holds its output between.
+
+    tokens   a b c d e f g        s = 3:   steps at a, d, g
+    output   A A A D D D G                 phase 0 1 2 0 1 2 0: a layer steps where it is 0
+
+It sees the inputs of the tokens it steps at. Rows may differ in phase, since each is reset by itself.
+
+B batch, T time, D inputs, H hidden.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from charlm.nn.state import State
+
+Run = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+def held(state: State, hidden_size: int, batch_size: int, stride: int) -> State:
+    """A fresh state: the layer's, and behind it held_BH and phase_B where it does not step at each token."""
+    if stride == 1:
+        return state
+    output_BH = state[0].new_zeros(batch_size, hidden_size)
+    return *state, output_BH, torch.zeros(batch_size, dtype=torch.int64, device=output_BH.device)
+
+
+def run_strided(run: Run, stride: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+    """`run` over the tokens at which each row steps."""
+    if stride == 1:
+        return run(x_BTD, state)
+    phase_B = state[-1]
+    phases = phase_B.unique().tolist() or [0]  # a batch may have no rows
+    if len(phases) == 1:
+        return _run_phase(run, stride, phases[0], x_BTD, state)
+    rows_of = [(phase_B == phase).nonzero()[:, 0] for phase in phases]
+    outputs: list[Tensor] = []
+    states: list[State] = []
+    for phase, rows in zip(phases, rows_of, strict=True):
+        output, after = _run_phase(run, stride, phase, x_BTD[rows], tuple(tensor[rows] for tensor in state))
+        outputs.append(output)
+        states.append(after)
+    back = torch.cat(rows_of).argsort()
+    return torch.cat(outputs)[back], tuple(torch.cat(tensors)[back] for tensors in zip(*states, strict=True))
+
+
+def _run_phase(run: Run, stride: int, phase: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+    *inner, held_BH, phase_B = state
+    num_steps = x_BTD.shape[1]
+    waits = min(-phase % stride, num_steps)  # tokens before the next step
+    output, after = run(x_BTD[:, waits::stride], tuple(inner))
+    stepped = output.repeat_interleave(stride, dim=1)[:, : num_steps - waits]
+    output_BTH = torch.cat([held_BH[:, None].expand(-1, waits, -1).to(output.dtype), stepped], dim=1)
+    if num_steps:
+        held_BH = output_BTH[:, -1].to(held_BH.dtype)
+    return output_BTH, (*after, held_BH, (phase_B + num_steps) % stride)

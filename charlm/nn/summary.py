@@ -1,0 +1,193 @@
+"""What a network is made of, and what it costs: settings -> a table of its parts.
+
+    settings ──build_shapes──> model without weights ──one token through it──> parts, with the sizes of what passes
+
+Nothing is computed and nothing takes memory, whatever the sizes.
+
+B batch, T time, D embedding, H features.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from charlm.nn.body import Body
+from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
+from charlm.nn.dropout import Masks
+from charlm.nn.model import LanguageModel
+from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
+from charlm.nn.shapes import build_shapes, without_weights
+
+if TYPE_CHECKING:
+    from charlm.nn.embedding_settings import BagLayout
+    from charlm.vocab.base import Bags
+
+_CELLS = (LSTMSettings(), GRUSettings(), RNNSettings())
+_TRAINING = 3
+"""Passes: the backward one has two products for each of the forward one, for the gradients of inputs and of weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A line of the table: numbers that go in and come out for a token, and parameters of its own."""
+
+    name: str
+    kind: str
+    inputs: int
+    outputs: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class NetworkSummary:
+    """A network, from the ids of a vocabulary to their logits."""
+
+    parts: tuple[Part, ...]
+    receptive_field: int | None
+    """Tokens that a feature can depend on, the present one among them; None where nothing bounds them."""
+    products_per_token: float
+    """Multiply-adds of the forward pass to the logits of all ids; look-ups, sums and activations are not counted."""
+    parameters_with: dict[str, int]
+    """Of a recurrent body with cells of each kind in their simplest form; else empty."""
+
+    @property
+    def parameters(self) -> int:
+        return sum(part.parameters for part in self.parts)
+
+    def to_json(self, tokens_per_character: float | None = None) -> dict[str, Any]:
+        """All of it. Operations are of floating point, two for a multiply-add.
+
+        Args:
+            tokens_per_character: of the text; without it, operations are those for a token.
+        """
+        forward = 2 * self.products_per_token * (tokens_per_character or 1)
+        content: dict[str, Any] = {
+            "parts": [asdict(part) for part in self.parts],
+            "parameters": self.parameters,
+            "operations": {
+                "per": "character" if tokens_per_character else "token",
+                "forward": round(forward),
+                "training": round(_TRAINING * forward),
+            },
+        }
+        if self.receptive_field is not None:
+            content["receptive_field"] = self.receptive_field
+        if self.parameters_with:
+            content["body_parameters_with"] = self.parameters_with
+            content["gru_to_lstm"] = self.parameters_with["gru"] / self.parameters_with["lstm"]
+        return content
+
+    def to_table(self, tokens_per_character: float | None = None) -> dict[str, Any]:
+        """The same for people, a part a line."""
+        content = self.to_json(tokens_per_character)
+        del content["parts"]
+        operations = content.pop("operations")
+        why = "" if tokens_per_character else "; how many tokens a character has is not known"
+        cost = f"{operations['forward']:,} forward, {operations['training']:,} in training{why}"
+        return {**dict(self._lines()), **content, f"operations per {operations['per']}": cost}
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        sizes = [f"{part.inputs:,} -> {part.outputs:,}" for part in self.parts]
+        kind = max(len(part.kind) for part in self.parts)
+        width = max(map(len, sizes))
+        digits = len(f"{self.parameters:,}")
+        for part, size in zip(self.parts, sizes, strict=True):
+            yield part.name, f"{part.kind:<{kind}}  {size:<{width}}  {part.parameters:>{digits},} parameters"
+
+
+def summarize_network(
+    settings: ModelSettings, vocab_size: int, bags: "Bags | BagLayout | None" = None
+) -> NetworkSummary:
+    """
+    Raises:
+        SettingsError: the embedding needs bags, and there are none; or parts of the model do not fit.
+    """
+    model = build_shapes(settings, vocab_size, bags).eval()
+    parts = _parts_of(model.body)
+    sizes, head_products = _trace(model, parts)
+    modules = {"embedding": model.embedding, **parts, "head": model.head}
+    sizes |= {"embedding": (vocab_size, model.embedding.size), "head": (model.body.features_size, vocab_size)}
+    return NetworkSummary(
+        tuple(Part(name, _kind(module), *sizes[name], _count(module)) for name, module in modules.items()),
+        model.body.receptive_field,
+        model.body.products_per_token + head_products,
+        _parameters_with(settings.body, model.embedding.size),
+    )
+
+
+def _parts_of(body: Body) -> dict[str, nn.Module]:
+    """The modules of a body that have parameters, each one of a list by itself."""
+    parts: dict[str, nn.Module] = {}
+    for name, child in body.named_children():
+        if isinstance(child, nn.ModuleList):
+            parts |= {f"{name.removesuffix('s')} {number}": module for number, module in enumerate(child, 1)}
+        else:
+            parts[name] = child
+    return {name: module for name, module in parts.items() if any(True for _ in module.parameters())}
+
+
+def _trace(model: LanguageModel, parts: dict[str, nn.Module]) -> tuple[dict[str, tuple[int, int]], float]:
+    """How many numbers enter and leave each part for one token, and the head's multiply-adds for its logits."""
+    sizes: dict[str, tuple[int, int]] = {}
+
+    def watch(name: str, module: nn.Module) -> None:
+        def note(_: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+            features: Tensor = output[0] if isinstance(output, tuple) else output
+            sizes[name] = (arguments[0].numel(), features.numel())
+
+        module.register_forward_hook(note)
+
+    for name, module in parts.items():
+        watch(name, module)
+    state = tuple(  # counts and phases decide what is done, so they need values
+        tensor if tensor.is_floating_point() else torch.zeros_like(tensor, device="cpu")
+        for tensor in model.body.initial_state(1)
+    )
+    with torch.no_grad(), _Products() as products:
+        features_BTH, _ = model.body(torch.empty(1, 1, model.embedding.size, device="meta"), state)
+        products.total = 0
+        model.head.logits(features_BTH)
+    return sizes, products.total
+
+
+class _Products(TorchFunctionMode):
+    """Counts the multiply-adds of linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func is nn.functional.linear:
+            self.total += output.numel() * args[0].shape[-1]
+        return output
+
+
+def _kind(module: nn.Module) -> str:
+    """The name of its class (a layer's is that of its cell), and what it has to say of itself."""
+    inner = getattr(module, "cell", module)
+    said = dict.fromkeys([inner.extra_repr(), module.extra_repr()])
+    return " ".join([type(inner).__name__, *filter(None, said)])
+
+
+def _parameters_with(settings: BodySettings, input_size: int) -> dict[str, int]:
+    if not isinstance(settings, RecurrentSettings):
+        return {}
+    counts: dict[str, int] = {}
+    for cell in _CELLS:
+        same = settings.model_copy(update={"cell": cell, "backend": "plain"})  # any cell runs on it
+        with without_weights():
+            counts[cell.type] = _count(same.build(input_size, Masks()))
+    return counts
+
+
+def _count(module: nn.Module) -> int:
+    """Its own parameters: a tied head has those of the embedding without owning them."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,100 @@
+"""Every cell, small and random in float64, and what a run of it gives: outputs, last state and gradients.
+
+B batch, T time, D inputs, H hidden, G gates, L steps with statistics of their own.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from charlm.nn.cells.base import Cell, CellOptions, unroll
+from charlm.nn.cells.gru import GRUCell
+from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.rnn import RNNCell
+from charlm.nn.norm import Norms
+from charlm.nn.state import State
+
+B, T, D, H, L = 3, 7, 5, 4, 4
+Run = Callable[[Tensor, State], tuple[Tensor, State]]
+
+CELLS: dict[str, Callable[..., Cell]] = {
+    "rnn-tanh": RNNCell,
+    "rnn-relu": lambda *sizes: RNNCell(*sizes, activation="relu"),
+    "lstm": LSTMCell,
+    "lstm-coupled": lambda *sizes: LSTMCell(*sizes, coupled=True),
+    "lstm-mogrifier": lambda *sizes: LSTMCell(*sizes, mogrifier_rounds=5),
+    "gru": GRUCell,
+    "gru-before": lambda *sizes: GRUCell(*sizes, reset="before"),
+}
+NORMS = {
+    "none": Norms(),
+    "layer": Norms("layer"),
+    "weight": Norms("weight"),
+    "batch": Norms("batch", num_steps=L),
+    "batch-per-step": Norms("batch", num_steps=L, per_step=True),
+}
+EVERY_CELL_AND_NORM = [(cell, norm) for cell in CELLS for norm in NORMS]
+
+
+def make(cell: str, norm: str = "none") -> Cell:
+    """In evaluation, so that a row does not depend on the others."""
+    return randomised(CELLS[cell](D, H, CellOptions(norms=NORMS[norm]))).eval()
+
+
+def randomised(cell: Cell, seed: int = 0) -> Cell:
+    """Every parameter and running average random, biases too, in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
+        for name, buffer in cell.named_buffers():
+            values = torch.randn(buffer.shape, generator=generator) * 0.5
+            buffer.copy_(values.square() + 0.1 if name.endswith("variance_LG") else values)
+    return cell.double()
+
+
+def inputs(seed: int = 1, num_steps: int = T, batch_size: int = B) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch_size, num_steps, D, generator=generator, dtype=torch.float64)
+
+
+def random_like(state: State, seed: int = 2) -> State:
+    """Any floats; steps since the reset that differ from row to row, some of them beyond L."""
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * 0.3
+        if tensor.is_floating_point()
+        else torch.randint(0, L + 2, tensor.shape, generator=generator)
+        for tensor in state
+    )
+
+
+def random_state(cell: Cell, seed: int = 2) -> State:
+    return random_like(cell.initial_state(B), seed)
+
+
+def plain(cell: Cell) -> Run:
+    return lambda x_BTD, state: unroll(cell, x_BTD, state, cell.prepare(None))
+
+
+def results(cell: Cell, run: Run, x_BTD: Tensor, state: State) -> list[Tensor]:
+    """Outputs, last state, and the gradients of a fixed random projection of both: by every parameter and input."""
+    start = tuple(tensor.clone().requires_grad_(tensor.is_floating_point()) for tensor in (x_BTD, *state))
+    output, after = run(start[0], start[1:])
+    generator = torch.Generator().manual_seed(5)
+    loss = sum(
+        (tensor * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)).sum()
+        for tensor in (output, *after)
+        if tensor.is_floating_point()
+    )
+    assert isinstance(loss, Tensor)
+    leaves = [*cell.parameters(), *(tensor for tensor in start if tensor.requires_grad)]
+    gradients = torch.autograd.grad(loss, leaves)
+    return [output.detach(), *(tensor.detach() for tensor in after), *gradients]
+
+
+def assert_equal(found: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
+    assert len(found) == len(expected)
+    for mine, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, other, rtol=tolerance, atol=tolerance)

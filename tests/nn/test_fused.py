@@ -1,0 +1,231 @@
+"""The fused passes against the plain steps: outputs, states, gradients, running averages; compiled and in torch.
+
+B batch, T time, D inputs, H hidden.
+"""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from charlm.nn.cells.base import Cell, CellOptions, unroll
+from charlm.nn.cells.rnn import RNNCell
+from charlm.nn.fused import compiled, steps
+from charlm.nn.fused.choice import Backend, fused_fits, fused_unroll
+from charlm.nn.state import State
+from tests.nn.cells import CELLS, EVERY_CELL_AND_NORM, NORMS, B, D, H, L, Run, inputs, make, randomised, results
+
+FUSED = [(cell, norm) for cell, norm in EVERY_CELL_AND_NORM if fused_unroll(make(cell, norm)) is not None]
+NOISY = {
+    "weight-drop": {"weight_drop": 0.4},
+    "zoneout": {"zoneout": 0.3, "zoneout_hidden": 0.2},
+    "recurrent-dropout": {"recurrent_dropout": 0.4},
+    "everything": {"weight_drop": 0.4, "zoneout": 0.3, "zoneout_hidden": 0.2, "recurrent_dropout": 0.4},
+}
+
+
+def fused(cell: Cell, generator: torch.Generator | None = None) -> Run:
+    run = fused_unroll(cell)
+    assert run is not None
+    return lambda x_BTD, state: run(cell, x_BTD, state, cell.prepare(generator))
+
+
+def state_of(cell: Cell, step: int) -> State:
+    """Random, all rows at one step."""
+    generator = torch.Generator().manual_seed(2)
+    return tuple(
+        torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * 0.3
+        if tensor.is_floating_point()
+        else tensor + step
+        for tensor in cell.initial_state(B)
+    )
+
+
+def assert_same(cell: Cell, run: Callable[[Cell], Run], x_BTD: Tensor, state: State, tolerance: float) -> None:
+    """Relative to each tensor's largest element, where that exceeds 1."""
+    start = {name: buffer.clone() for name, buffer in cell.named_buffers()}
+
+    def everything(unrolled: Callable[[Cell], Run]) -> list[Tensor]:
+        cell.load_state_dict(start, strict=False)
+        found = results(cell, unrolled(cell), x_BTD, state)
+        return [*found, *(buffer.clone() for buffer in cell.buffers())]
+
+    expected = everything(lambda cell: lambda x, s: unroll(cell, x, s, cell.prepare(seeded() if noisy(cell) else None)))
+    for mine, plain in zip(everything(run), expected, strict=True):
+        scale = max(1.0, float(plain.abs().max())) if plain.numel() else 1.0
+        torch.testing.assert_close(mine / scale, plain / scale, rtol=0, atol=tolerance)
+
+
+def noisy(cell: Cell) -> bool:
+    options = cell.options
+    return cell.training and any((options.weight_drop, options.zoneout, options.recurrent_dropout))
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture(params=["compiled", "eager"])
+def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "eager":
+        monkeypatch.setattr(steps, "load_passes", lambda: None)
+    elif compiled.load_passes() is None:
+        pytest.skip("no C compiler here")
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "training"),
+    [(*case, training) for case in FUSED for training in (True, False) if training or case[1] != "batch"],
+)
+@pytest.mark.parametrize("num_steps", [1, 2, 7])
+def test_fused_is_plain_in_float64(name: str, norm: str, num_steps: int, training: bool) -> None:
+    cell = make(name, norm).train(training)
+    assert_same(cell, fused, inputs(num_steps=num_steps), state_of(cell, 1), 1e-10)
+
+
+@pytest.mark.parametrize(("name", "norm"), FUSED)
+@pytest.mark.parametrize("start", [0, L - 2, L + 3])
+def test_fused_is_plain_in_float32(name: str, norm: str, start: int, passes: str) -> None:
+    """At sizes that no vector length and no block of columns divides, and with deviations far from zero."""
+    cell = randomised(CELLS[name](29, 77, CellOptions(norms=NORMS[norm]))).float().train()
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.mul_(0.15)
+    generator = torch.Generator().manual_seed(1)
+    x_BTD = torch.randn(13, 9, 29, generator=generator)
+    state = tuple(
+        torch.randn(tensor.shape, generator=generator) * 0.3 if tensor.is_floating_point() else tensor + start
+        for tensor in cell.initial_state(13)
+    )
+    assert steps.passes_for(x_BTD).name == passes
+    assert_same(cell, fused, x_BTD, state, 1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("noise", NOISY)
+@pytest.mark.parametrize("name", ["lstm", "lstm-coupled", "gru", "rnn-tanh", "rnn-relu"])
+def test_noise_is_that_of_the_plain_steps(name: str, noise: str, training: bool) -> None:
+    chosen = {key: value for key, value in NOISY[noise].items() if "rnn" not in name or key != "recurrent_dropout"}
+    cell = randomised(CELLS[name](D, H, CellOptions(norms=NORMS["layer"], **chosen))).train(training)
+    generator = seeded if training else lambda: None
+    assert_same(cell, lambda cell: fused(cell, generator()), inputs(), state_of(cell, 0), 1e-10)
+
+
+def test_what_is_not_fused() -> None:
+    assert {name for name in CELLS if fused_unroll(make(name)) is None} == {"lstm-mogrifier", "gru-before"}
+    assert {norm for norm in NORMS if fused_unroll(make("lstm", norm)) is None} == {"batch-per-step"}
+    assert fused_unroll(RNNCell(D, H, CellOptions(recurrent_dropout=0.1))) is None
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+def test_numbers_do_not_depend_on_the_threads(norm: str) -> None:
+    cell = randomised(CELLS["lstm"](40, 70, CellOptions(norms=NORMS[norm]))).float().train()
+    library = compiled.load_passes()
+    if library is None:
+        pytest.skip("no C compiler here")
+    x_BG, gain_G = torch.randn(33, 280), torch.randn(280)
+    found: list[list[Tensor]] = []
+    before = torch.get_num_threads()
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        passes = compiled.CompiledPasses(library)
+        y_BG, dx_BG, rstd, mean, variance = x_BG.clone(), torch.empty_like(x_BG), *torch.zeros(3, 280)
+        if norm == "layer":
+            passes.layer_norm(y_BG, 1e-5, rstd)
+        else:
+            passes.batch_norm(y_BG, 1e-5, rstd, mean, variance)
+        passes.norm_backward("layer" if norm == "layer" else "batch", x_BG, gain_G, y_BG, rstd, dx_BG)
+        found.append([y_BG, dx_BG, rstd, mean, variance])
+    torch.set_num_threads(before)
+    assert cell.training
+    for others in found[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+
+
+@pytest.mark.parametrize("name", ["rnn-tanh", "rnn-relu", "lstm", "gru"])
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+def test_what_is_not_a_number_stays_seen(name: str, norm: str, passes: str) -> None:
+    cell = make(name, norm).float().train()
+    x_BTD = inputs().float()
+    x_BTD[1, 3, 2] = float("nan")
+    output_BTH, _ = fused(cell)(x_BTD, tuple(t.float() if t.is_floating_point() else t for t in state_of(cell, 0)))
+    assert output_BTH[1, 3:].isnan().any()
+    assert not output_BTH[:, :3].isnan().any()
+    assert steps.passes_for(x_BTD).name == passes
+
+
+@pytest.mark.parametrize("name", ["rnn-tanh", "lstm", "gru"])
+def test_bf16_products_differ_by_their_rounding_alone(name: str) -> None:
+    cell = make(name, "layer").float().train()
+    x_BTD, state = inputs().float(), tuple(tensor.float() for tensor in state_of(cell, 0))
+    exact, _ = fused(cell)(x_BTD, state)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded, after = fused(cell)(x_BTD, state)
+    assert all(tensor.dtype == torch.float32 for tensor in (rounded, *after))
+    torch.testing.assert_close(rounded, exact, rtol=0, atol=0.06)
+    assert not torch.equal(rounded, exact)
+
+
+def test_rows_at_different_steps_are_not_fused_with_batch_norm() -> None:
+    cell = make("lstm", "batch").train()
+    *floats, steps_B = state_of(cell, 0)
+    x_BTD = inputs()
+    assert fused_fits(cell, x_BTD, (*floats, steps_B))
+    assert not fused_fits(cell, x_BTD, (*floats, steps_B + torch.tensor([0, 1, 0])))
+    assert not fused_fits(cell.eval(), x_BTD, (*floats, steps_B))
+    cell.train()
+    mixed = (*floats, steps_B + torch.tensor([0, 1, 0]))
+    found, _ = Backend(cell, "fused").run(cell, x_BTD, mixed, cell.prepare(None))
+    torch.testing.assert_close(found, unroll(cell, x_BTD, mixed, cell.prepare(None))[0])
+
+
+# ---- the compiler
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """As if nothing had been compiled yet."""
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "cache"))
+    compiled.load_passes.cache_clear()
+    yield
+    compiled.load_passes.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_what_is_compiled_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    if compiled.load_passes() is None:
+        pytest.skip("no C compiler here")
+    compiled.load_passes.cache_clear()
+
+    def refuse(*arguments: Any, **keywords: Any) -> Any:
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    assert compiled.load_passes() is not None
+
+
+@pytest.mark.usefixtures("fresh")
+def test_without_a_compiler_torch_does_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert compiled.load_passes() is None
+    assert steps.passes_for(torch.zeros(1)).name == "eager"
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_compiler_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert compiled.load_passes() is None
+
+
+@pytest.mark.usefixtures("fresh")
+def test_compiling_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLM_COMPILE", "0")
+    assert compiled.load_passes() is None
