@@ -38,6 +38,10 @@ class Layer(nn.Module):
         self.stride = stride
         self._masks = masks
 
+    def extra_repr(self) -> str:
+        steps = {"dilation": self.dilation, "stride": self.stride}
+        return ", ".join(f"{name} {number}" for name, number in steps.items() if number > 1)
+
     def initial_state(self, batch_size: int) -> State:
         state = slots(self.cell.initial_state, batch_size, self.dilation)
         return held(state, self.cell.hidden_size, batch_size, self.stride)

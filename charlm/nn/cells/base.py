@@ -44,6 +44,11 @@ class CellOptions:
         noisy = self.recurrent_dropout or self.zoneout or self.zoneout_hidden
         return self.norms.kind in ("none", "weight") and not noisy
 
+    def __str__(self) -> str:
+        words = [] if self.norms.kind == "none" else [f"{self.norms.kind} norm"]
+        noises = ("weight_drop", "recurrent_dropout", "zoneout", "zoneout_hidden")
+        return ", ".join([*words, *(f"{name} {share:g}" for name in noises if (share := getattr(self, name)))])
+
 
 PLAIN = CellOptions()
 
@@ -59,6 +64,9 @@ class Cell(nn.Module, ABC):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.options = options
+
+    def extra_repr(self) -> str:
+        return str(self.options)
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State: ...

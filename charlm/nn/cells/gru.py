@@ -55,6 +55,9 @@ class GRUCell(Cell):
         self.input_norm, self.recurrent_norm = norms.of_product(2 * hidden_size), norms.of_product(2 * hidden_size)
         self.candidate_input_norm, self.candidate_norm = norms.of_product(hidden_size), norms.of_product(hidden_size)
 
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, ["" if self.reset == "after" else "reset before", super().extra_repr()]))
+
     def initial_state(self, batch_size: int) -> State:
         return zeros(self, batch_size), *fresh_clock(self, batch_size)
 

@@ -59,6 +59,10 @@ class LSTMCell(Cell):
         self.mogrifier = Mogrifier(input_size, hidden_size, mogrifier_rounds, norms) if mogrifier_rounds else None
         self.time_batched = self.mogrifier is None
 
+    def extra_repr(self) -> str:
+        rounds = f"mogrified {len(self.mogrifier.matrices)} times" if self.mogrifier else ""
+        return ", ".join(filter(None, ["coupled" if self.coupled else "", rounds, super().extra_repr()]))
+
     def initial_state(self, batch_size: int) -> State:
         return zeros(self, batch_size), zeros(self, batch_size), *fresh_clock(self, batch_size)
 

@@ -44,6 +44,9 @@ class RNNCell(Cell):
         self.recurrent_scale = norms.of_weight(self.recurrent_weight_HH)
         self.input_norm, self.recurrent_norm = norms.of_product(hidden_size), norms.of_product(hidden_size)
 
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [self.activation, super().extra_repr()]))
+
     def initial_state(self, batch_size: int) -> State:
         return zeros(self, batch_size), *fresh_clock(self, batch_size)
 

@@ -39,6 +39,18 @@ static inline float exp_(float x) {
 static inline float sigmoid_(float x) { return 1.0f / (1.0f + exp_(-x)); }
 static inline float tanh_(float x) { return 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f); }
 
+/* What may be null is asked for outside the loops over columns, or they would not be vectorised. */
+
+static inline void add_scaled(long size, in x, in y, in gain, out a) {
+    if (gain) LANES for (long k = 0; k < size; k++) a[k] = x[k] + y[k] * gain[k];
+    else LANES for (long k = 0; k < size; k++) a[k] = x[k] + y[k];
+}
+
+static inline void copy_or_fill(long size, in x, float value, out a) {
+    if (x) memcpy(a, x, size * sizeof(float));
+    else LANES for (long k = 0; k < size; k++) a[k] = value;
+}
+
 /* ---- normalisation: x becomes (x - mean) * rstd in place */
 
 void layer_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd) {
@@ -123,16 +135,15 @@ void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in rec
     ROWS for (long b = 0; b < rows; b++) {
         in x = inputs + b * G, r = recurrent + b * G, c = cell + b * H;
         out a = gates + b * G, after = cell_after + b * H;
-        LANES for (long k = 0; k < G; k++) a[k] = x[k] + (gain ? r[k] * gain[k] : r[k]);
+        add_scaled(G, x, r, gain, a);
         float *i = coupled ? NULL : a, *f = a + G - 3 * H, *g = a + G - 2 * H, *o = a + G - H;
         if (!coupled) LANES for (long k = 0; k < H; k++) i[k] = sigmoid_(i[k]);
         LANES for (long k = 0; k < H; k++) f[k] = sigmoid_(f[k]);
         LANES for (long k = 0; k < H; k++) g[k] = tanh_(g[k]);
         LANES for (long k = 0; k < H; k++) o[k] = sigmoid_(o[k]);
-        LANES for (long k = 0; k < H; k++) {
-            float written = keep_written ? g[k] * keep_written[b * H + k] : g[k];
-            after[k] = f[k] * c[k] + (coupled ? 1.0f - f[k] : i[k]) * written;
-        }
+        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, after);
+        if (coupled) LANES for (long k = 0; k < H; k++) after[k] = f[k] * c[k] + (1.0f - f[k]) * g[k] * after[k];
+        else LANES for (long k = 0; k < H; k++) after[k] = f[k] * c[k] + i[k] * g[k] * after[k];
     }
 }
 
@@ -142,10 +153,9 @@ void lstm_output(long threads, long rows, long H, long G, in memory, in gain, in
     ROWS for (long b = 0; b < rows; b++) {
         in m = memory + b * H, o = gates + b * G + G - H;
         out t = tanh_memory + b * H, h = hidden + b * H;
-        LANES for (long k = 0; k < H; k++) {
-            t[k] = tanh_(gain ? m[k] * gain[k] + bias[k] : m[k]);
-            h[k] = o[k] * t[k];
-        }
+        if (gain) LANES for (long k = 0; k < H; k++) t[k] = tanh_(m[k] * gain[k] + bias[k]);
+        else LANES for (long k = 0; k < H; k++) t[k] = tanh_(m[k]);
+        LANES for (long k = 0; k < H; k++) h[k] = o[k] * t[k];
     }
 }
 
@@ -171,16 +181,17 @@ void lstm_gates_backward(long threads, long rows, long H, long coupled, in gates
         in f = a + G - 3 * H, g = a + G - 2 * H;
         out dc = d_cell + b * H, d_a = d_gates + b * G;
         float *d_f = d_a + G - 3 * H, *d_g = d_a + G - 2 * H;
-        LANES for (long k = 0; k < H; k++) {
-            float kept = keep_written ? keep_written[b * H + k] : 1.0f;
-            float written = g[k] * kept, i = coupled ? 1.0f - f[k] : a[k];
-            float d_forget = dc[k] * c[k];
-            if (coupled) d_forget -= dc[k] * written;
-            else d_a[k] = dc[k] * written * i * (1.0f - i);
-            d_f[k] = d_forget * f[k] * (1.0f - f[k]);
-            d_g[k] = dc[k] * i * kept * (1.0f - g[k] * g[k]);
-            dc[k] *= f[k];
+        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, d_g);
+        if (coupled) LANES for (long k = 0; k < H; k++) {
+            d_f[k] = dc[k] * (c[k] - g[k] * d_g[k]) * f[k] * (1.0f - f[k]);
+            d_g[k] *= dc[k] * (1.0f - f[k]) * (1.0f - g[k] * g[k]);
         }
+        else LANES for (long k = 0; k < H; k++) {
+            d_a[k] = dc[k] * g[k] * d_g[k] * a[k] * (1.0f - a[k]);
+            d_f[k] = dc[k] * c[k] * f[k] * (1.0f - f[k]);
+            d_g[k] *= dc[k] * a[k] * (1.0f - g[k] * g[k]);
+        }
+        LANES for (long k = 0; k < H; k++) dc[k] *= f[k];
     }
 }
 
@@ -193,15 +204,12 @@ void gru(long threads, long rows, long H, in inputs, in recurrent, in gain, in c
         in x = inputs + b * G, y = recurrent + b * G, h = hidden + b * H;
         out a = gates + b * G, q = candidate + b * H, after = hidden_after + b * H;
         float *r = a, *z = a + H, *n = a + 2 * H;
-        LANES for (long k = 0; k < 2 * H; k++) a[k] = sigmoid_(x[k] + (gain ? y[k] * gain[k] : y[k]));
-        LANES for (long k = 0; k < H; k++) {
-            q[k] = (gain ? y[2 * H + k] * gain[2 * H + k] : y[2 * H + k]) + candidate_bias[k];
-            n[k] = tanh_(x[2 * H + k] + r[k] * q[k]);
-        }
-        LANES for (long k = 0; k < H; k++) {
-            float written = keep_written ? n[k] * keep_written[b * H + k] : n[k];
-            after[k] = (1.0f - z[k]) * written + z[k] * h[k];
-        }
+        add_scaled(2 * H, x, y, gain, a);
+        LANES for (long k = 0; k < 2 * H; k++) a[k] = sigmoid_(a[k]);
+        add_scaled(H, candidate_bias, y + 2 * H, gain ? gain + 2 * H : NULL, q);
+        LANES for (long k = 0; k < H; k++) n[k] = tanh_(x[2 * H + k] + r[k] * q[k]);
+        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, after);
+        LANES for (long k = 0; k < H; k++) after[k] = (1.0f - z[k]) * n[k] * after[k] + z[k] * h[k];
     }
 }
 
@@ -214,8 +222,9 @@ void gru_backward(long threads, long rows, long H, in gates, in candidate, in hi
         in a = gates + b * G, q = candidate + b * H, h = hidden + b * H;
         in r = a, z = a + H, n = a + 2 * H;
         out d = d_hidden + b * H, d_a = d_gates + b * G, d_y = d_recurrent + b * G;
+        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, d_a + 2 * H);
         LANES for (long k = 0; k < H; k++) {
-            float kept = keep_written ? keep_written[b * H + k] : 1.0f;
+            float kept = d_a[2 * H + k];
             float d_n = d[k] * (1.0f - z[k]) * kept * (1.0f - n[k] * n[k]);
             float d_z = d[k] * (h[k] - n[k] * kept) * z[k] * (1.0f - z[k]);
             float d_r = d_n * q[k] * r[k] * (1.0f - r[k]);
@@ -234,11 +243,9 @@ void rnn(long threads, long rows, long H, long relu, in inputs, in recurrent, in
     ROWS for (long b = 0; b < rows; b++) {
         in x = inputs + b * H, y = recurrent + b * H;
         out h = hidden + b * H;
-        if (relu) LANES for (long k = 0; k < H; k++) {
-            float a = x[k] + (gain ? y[k] * gain[k] : y[k]);
-            h[k] = a < 0.0f ? 0.0f : a;
-        }
-        else LANES for (long k = 0; k < H; k++) h[k] = tanh_(x[k] + (gain ? y[k] * gain[k] : y[k]));
+        add_scaled(H, x, y, gain, h);
+        if (relu) LANES for (long k = 0; k < H; k++) h[k] = h[k] < 0.0f ? 0.0f : h[k];
+        else LANES for (long k = 0; k < H; k++) h[k] = tanh_(h[k]);
     }
 }
 
@@ -246,6 +253,7 @@ void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hi
     ROWS for (long b = 0; b < rows; b++) {
         in d = d_hidden + b * H, h = hidden + b * H;
         out a = d_gates + b * H;
-        LANES for (long k = 0; k < H; k++) a[k] = d[k] * (relu ? (h[k] > 0.0f ? 1.0f : 0.0f) : 1.0f - h[k] * h[k]);
+        if (relu) LANES for (long k = 0; k < H; k++) a[k] = h[k] > 0.0f ? d[k] : 0.0f;
+        else LANES for (long k = 0; k < H; k++) a[k] = d[k] * (1.0f - h[k] * h[k]);
     }
 }
