@@ -1,7 +1,9 @@
 """Where to compute, and with which precision: rules, not guesses, so that a run can say what it chose."""
 
 import contextlib
+import ctypes
 import functools
+import os
 from typing import Any, Literal
 
 import torch
@@ -10,6 +12,8 @@ from charlm.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 Precision = Literal["fp32", "bf16"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def choose_device(name: str) -> torch.device:
@@ -26,6 +30,18 @@ def choose_device(name: str) -> torch.device:
     if not available[name]:
         raise UsageError(f"torch finds no {name} device here", "use --device cpu, or install a build of torch for it")
     return torch.device(name)
+
+
+def keep_memory(device: torch.device) -> None:
+    """Let the process keep what it frees, from now on: a training step needs the same memory as the one before it.
+
+    glibc maps large blocks afresh each time, and the kernel clears every page of them: training on a CPU took up to
+    1.3 times as long (a layer-normalised LSTM of 2 x 512, batch 128 x 64: 1,577 and 1,219 ms a step).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if device.type == "cpu" and os.name == "posix" else None
+    if mallopt is not None:  # of glibc alone
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @functools.cache

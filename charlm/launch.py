@@ -16,7 +16,7 @@ from charlm.checkpoint import LoadedModel, load_model
 from charlm.data.batches import fit_batches
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.store import read_stream
-from charlm.device import Precision, choose_device, resolve_precision
+from charlm.device import Precision, choose_device, keep_memory, resolve_precision
 from charlm.errors import DataError, SettingsError, StorageError, UsageError
 from charlm.evaluation.evaluate import evaluate
 from charlm.experiment import Experiment, changes, check_corpus, find_config, load_experiment, read_layers
@@ -136,6 +136,7 @@ def run_training(plan: TrainingPlan, *, resume: bool, overwrite: bool, quiet: bo
     """Train, or go on training, and make the run the current one."""
     assert plan.corpus is not None
     console = Console(quiet=quiet)
+    keep_memory(plan.device)
     check_writable(plan.run.root)
     with DirectoryLock(plan.run.root):
         toml = to_toml(plan.experiment)

@@ -132,14 +132,13 @@ class BatchNorm(nn.Module):
             running_LG.index_copy_(0, step_B, old_BG + share_B1.to(old_BG) * (value_G - old_BG))
         self.seen_L[step_B] = 1.0
 
-    def forward_steps(self, x_TBG: Tensor, start: int) -> Tensor:
-        """All steps of a training chunk at once, the first of which is number `start` since the reset of every row."""
+    def forward_steps(self, x_TBG: Tensor, start: int, bias_G: Tensor) -> Tensor:
+        """norm(x) + bias of a training chunk whose first step is number `start` since the reset of every row."""
         x_TBG = x_TBG.to(self.mean_LG.dtype)
         mean_TG, variance_TG = x_TBG.mean(1), x_TBG.var(1, correction=0)
         self.remember_steps(start, mean_TG.detach(), variance_TG.detach())
         scale_TG = torch.rsqrt(variance_TG + EPS) * self.gain_LG
-        shift_TG = -mean_TG * scale_TG if self.bias_LG is None else self.bias_LG - mean_TG * scale_TG
-        return torch.addcmul(shift_TG[:, None], x_TBG, scale_TG[:, None])
+        return torch.addcmul(bias_G, x_TBG - mean_TG[:, None], scale_TG[:, None])
 
     @torch.no_grad()
     def remember_steps(self, start: int, mean_TG: Tensor, variance_TG: Tensor) -> None:

@@ -91,19 +91,23 @@ def test_fused_is_plain_in_float64(name: str, norm: str, num_steps: int, trainin
 @pytest.mark.parametrize(("name", "norm"), FUSED)
 @pytest.mark.parametrize("start", [0, L - 2, L + 3])
 def test_fused_is_plain_in_float32(name: str, norm: str, start: int, passes: str) -> None:
-    """At sizes that no vector length and no block of columns divides, and with deviations far from zero."""
+    """At sizes that no vector length and no block of columns divides, and with deviations far from zero.
+
+    The gradients through the statistics of a batch are differences of large numbers: the plain steps themselves are 4e-6
+    of the largest off what float64 gives, and the fused ones 1e-5.
+    """
     cell = randomised(CELLS[name](29, 77, CellOptions(norms=NORMS[norm]))).float().train()
     with torch.no_grad():
         for parameter in cell.parameters():
             parameter.mul_(0.15)
     generator = torch.Generator().manual_seed(1)
-    x_BTD = torch.randn(13, 9, 29, generator=generator)
+    x_BTD = torch.randn(37, 9, 29, generator=generator)
     state = tuple(
         torch.randn(tensor.shape, generator=generator) * 0.3 if tensor.is_floating_point() else tensor + start
-        for tensor in cell.initial_state(13)
+        for tensor in cell.initial_state(37)
     )
     assert steps.passes_for(x_BTD).name == passes
-    assert_same(cell, fused, x_BTD, state, 1e-5)
+    assert_same(cell, fused, x_BTD, state, 2e-5 if norm == "batch" else 1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])

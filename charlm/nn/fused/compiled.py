@@ -25,6 +25,26 @@ from charlm.storage import cache_directory
 _SOURCE = Path(__file__).with_name("passes.c")
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _SECONDS = 20.0
+_WORTH_A_THREAD = 1 << 14
+"""Rows times columns."""
+
+_TYPES = {"n": ctypes.c_long, "f": ctypes.c_float, "t": ctypes.c_void_p}
+_SIGNATURES = {
+    "layer_norm": "nn" + "tnft",
+    "layer_norm_backward": "nn" + "tnttnttn",
+    "batch_norm": "nn" + "tnfttt",
+    "batch_norm_backward": "nn" + "tnttnttn",
+    "gain_gradient": "nn" + "ttt",
+    "lstm_gates": "nnn" + "ttttttt",
+    "lstm_output": "nnn" + "tttttt",
+    "lstm_output_backward": "nnn" + "ttttt",
+    "lstm_gates_backward": "nnn" + "ttttt",
+    "gru": "nn" + "ttttttttt",
+    "gru_backward": "nn" + "ttttttt",
+    "rnn": "nnn" + "tttt",
+    "rnn_backward": "nnn" + "ttt",
+}
+"""After the number of threads: whole numbers, floats and tensors."""
 
 
 @functools.cache
@@ -78,11 +98,21 @@ class CompiledPasses:
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
 
+    @functools.cached_property
+    def _functions(self) -> dict[str, Any]:
+        """With the types of their arguments, so that a call converts nothing: it costs as much as a small pass."""
+        functions: dict[str, Any] = {}
+        for name, signature in _SIGNATURES.items():
+            functions[name] = getattr(self._library, name)
+            functions[name].argtypes = [ctypes.c_long, *(_TYPES[letter] for letter in signature)]
+            functions[name].restype = None
+        return functions
+
     def layer_norm(self, x_BG: Tensor, eps: float, rstd_B: Tensor) -> None:
-        self._call("layer_norm", *x_BG.shape, x_BG, x_BG.stride(0), ctypes.c_float(eps), rstd_B)
+        self._call("layer_norm", *x_BG.shape, x_BG, x_BG.stride(0), eps, rstd_B)
 
     def batch_norm(self, x_BG: Tensor, eps: float, rstd_G: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
-        self._call("batch_norm", *x_BG.shape, x_BG, x_BG.stride(0), ctypes.c_float(eps), rstd_G, mean_G, variance_G)
+        self._call("batch_norm", *x_BG.shape, x_BG, x_BG.stride(0), eps, rstd_G, mean_G, variance_G)
 
     def norm_backward(
         self, kind: str, dy_BG: Tensor, gain_G: Tensor | None, x_hat_BG: Tensor, rstd: Tensor, dx_BG: Tensor
@@ -99,6 +129,9 @@ class CompiledPasses:
             dx_BG,
             dx_BG.stride(0),
         )
+
+    def gain_gradient(self, dy_NG: Tensor, x_hat_NG: Tensor, d_gain_G: Tensor) -> None:
+        self._call("gain_gradient", *dy_NG.shape, dy_NG, x_hat_NG, d_gain_G)
 
     def lstm_gates(
         self,
@@ -186,13 +219,7 @@ class CompiledPasses:
         self._call("rnn_backward", *hidden_BH.shape, int(relu), d_hidden_BH, hidden_BH, d_gates_BH)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        """Tensors go as addresses, whole numbers as long, None as a null pointer."""
-        given = (
-            ctypes.c_void_p(argument.data_ptr())
-            if isinstance(argument, Tensor)
-            else ctypes.c_long(argument)
-            if isinstance(argument, int)
-            else argument
-            for argument in arguments
-        )
-        getattr(self._library, name)(ctypes.c_long(torch.get_num_threads()), *given)
+        """Tensors go as addresses, None as a null pointer. To wake another thread takes longer than a small pass."""
+        given = [argument.data_ptr() if isinstance(argument, Tensor) else argument for argument in arguments]
+        threads = torch.get_num_threads() if arguments[0] * arguments[1] >= _WORTH_A_THREAD else 1
+        self._functions[name](threads, *given)

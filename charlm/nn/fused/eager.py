@@ -35,6 +35,10 @@ class EagerPasses:
         inner_BG = g_BG - g_BG.mean(axis, keepdim=True) - x_hat_BG * (g_BG * x_hat_BG).mean(axis, keepdim=True)
         torch.mul(inner_BG, rstd.unsqueeze(axis), out=dx_BG)
 
+    def gain_gradient(self, dy_NG: Tensor, x_hat_NG: Tensor, d_gain_G: Tensor) -> None:
+        """Sums of dy * x_hat over the rows."""
+        torch.sum(dy_NG * x_hat_NG, 0, out=d_gain_G)
+
     def lstm_gates(
         self,
         inputs_BG: Tensor,

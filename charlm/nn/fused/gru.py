@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.gru import GRUCell, GRUWeights
 from charlm.nn.fused.noise import Noise, draw_noise
-from charlm.nn.fused.steps import Passes, Recurrence, StepNorms, normed, passes_for, step_norms
+from charlm.nn.fused.steps import Passes, Recurrence, StepNorms, passes_for, project, step_norms
 from charlm.nn.norm import tick
 from charlm.nn.state import State
 
@@ -25,13 +25,9 @@ def unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tup
     hidden_BH, *clock = state
     start = int(clock[0][0]) if clock else 0
     size = cell.hidden_size
-    projected_TBG = cell.project(x_BTD.transpose(0, 1), weights).to(hidden_BH.dtype)
-    if clock or cell.options.norms.kind == "layer":
-        rz, n = projected_TBG.split([2 * size, size], dim=2)
-        projected_TBG = torch.cat(
-            [normed(cell.input_norm, rz, start), normed(cell.candidate_input_norm, n, start)], dim=2
-        )
-    inputs_TBG = (projected_TBG + weights.bias_G).contiguous()
+    norms = [cell.input_norm, cell.candidate_input_norm]
+    inputs_TBG = project(x_BTD, weights.input_GD, weights.bias_G, norms, start)
+    inputs_TBG = inputs_TBG.to(hidden_BH.dtype).contiguous()
     passes = passes_for(inputs_TBG)
     num_steps = len(inputs_TBG)
     product = step_norms(passes, [cell.recurrent_norm, cell.candidate_norm], [2 * size, size], inputs_TBG)

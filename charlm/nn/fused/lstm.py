@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.lstm import LSTMCell, LSTMWeights
 from charlm.nn.fused.noise import Noise, draw_noise
-from charlm.nn.fused.steps import Passes, Recurrence, StepNorms, normed, passes_for, step_norms
+from charlm.nn.fused.steps import Passes, Recurrence, StepNorms, passes_for, project, step_norms
 from charlm.nn.norm import tick
 from charlm.nn.state import State
 
@@ -23,8 +23,8 @@ def unroll_lstm(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tu
     assert isinstance(weights, LSTMWeights)
     hidden_BH, cell_BH, *clock = state
     start = int(clock[0][0]) if clock else 0
-    inputs_TBG = normed(cell.input_norm, cell.project(x_BTD.transpose(0, 1), weights).to(hidden_BH.dtype), start)
-    inputs_TBG = (inputs_TBG + weights.bias_G).contiguous()
+    inputs_TBG = project(x_BTD, weights.input_GD, weights.bias_G, [cell.input_norm], start)
+    inputs_TBG = inputs_TBG.to(hidden_BH.dtype).contiguous()
     passes = passes_for(inputs_TBG)
     num_steps = len(inputs_TBG)
     product = step_norms(passes, [cell.recurrent_norm], [inputs_TBG.shape[2]], inputs_TBG)
@@ -78,22 +78,23 @@ class _LSTM(torch.autograd.Function):
         cells, tanhs_TBH = torch.empty_like(hiddens), torch.empty_like(hiddens[1:])
         hiddens[0], cells[0] = hidden_BH, cell_BH
         product_BG = torch.empty_like(inputs_TBG[0])
-        for step in range(num_steps):
-            before_h, after_h, before_c, after_c = hiddens[step], hiddens[step + 1], cells[step], cells[step + 1]
-            gates_BG = gates_TBG[step]
+        sequences = inputs_TBG, hiddens[:-1], hiddens[1:], cells[:-1], cells[1:], gates_TBG, tanhs_TBH
+        for step, (inputs_BG, before_h, after_h, before_c, after_c, gates_BG, tanh_BH) in enumerate(
+            zip(*(sequence.unbind() for sequence in sequences), strict=True)
+        ):
             if product is not None:
                 product_BG = product.x_hat_TBG[step]
             recurrence.forward(before_h, product_BG)
             if product is not None:
                 product.forward(step)
             keep_BH = noise.written(step)
-            passes.lstm_gates(inputs_TBG[step], product_BG, gain_G, before_c, keep_BH, gates_BG, after_c)
+            passes.lstm_gates(inputs_BG, product_BG, gain_G, before_c, keep_BH, gates_BG, after_c)
             read_BH = after_c
             if memory is not None:
                 read_BH = memory.x_hat_TBG[step]
                 read_BH.copy_(after_c)
                 memory.forward(step)
-            passes.lstm_output(read_BH, memory_gain_H, memory_bias_H, gates_BG, tanhs_TBH[step], after_h)
+            passes.lstm_output(read_BH, memory_gain_H, memory_bias_H, gates_BG, tanh_BH, after_h)
             noise.zone_out(step, 0, before_h, after_h)
             noise.zone_out(step, 1, before_c, after_c)
         ctx.kept = passes, product, memory, noise, recurrence, gates_TBG, hiddens, cells, tanhs_TBH
@@ -114,21 +115,22 @@ class _LSTM(torch.autograd.Function):
         d_hidden_BH = torch.zeros_like(cells[0])
         d_cell_BH = d_last_BH.clone()
         d_memory_BH = torch.empty_like(d_cell_BH)
-        for step in reversed(range(len(gates_TBG))):
-            gates_BG, d_gates_BG, d_read_BH = gates_TBG[step], d_gates_TBG[step], d_reads_TBH[step]
-            d_hidden_BH += d_output_TBH[step]
+        sequences = d_output_TBH, gates_TBG, cells[:-1], tanhs_TBH, d_gates_TBG, d_reads_TBH, d_products_TBG
+        steps = list(enumerate(zip(*(sequence.unbind() for sequence in sequences), strict=True)))
+        for step, (d_output_BH, gates_BG, before_c, tanh_BH, d_gates_BG, d_read_BH, d_product_BG) in reversed(steps):
+            d_hidden_BH += d_output_BH
             past_h = noise.zone_out_backward(step, 0, d_hidden_BH)
             past_c = noise.zone_out_backward(step, 1, d_cell_BH)
-            passes.lstm_output_backward(d_hidden_BH, gates_BG, tanhs_TBH[step], d_read_BH, d_gates_BG)
+            passes.lstm_output_backward(d_hidden_BH, gates_BG, tanh_BH, d_read_BH, d_gates_BG)
             if memory is None:
                 d_cell_BH += d_read_BH
             else:
                 memory.backward(step, d_read_BH, memory_gain_H, d_memory_BH)
                 d_cell_BH += d_memory_BH
-            passes.lstm_gates_backward(gates_BG, cells[step], noise.written(step), d_cell_BH, d_gates_BG)
+            passes.lstm_gates_backward(gates_BG, before_c, noise.written(step), d_cell_BH, d_gates_BG)
             if product is not None:
-                product.backward(step, d_gates_BG, gain_G, d_products_TBG[step])
-            recurrence.backward(d_products_TBG[step], d_hidden_BH)
+                product.backward(step, d_gates_BG, gain_G, d_product_BG)
+            recurrence.backward(d_product_BG, d_hidden_BH)
             if past_h is not None:
                 d_hidden_BH += past_h
             if past_c is not None:

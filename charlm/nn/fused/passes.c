@@ -127,6 +127,17 @@ void batch_norm_backward(long threads, long rows, long size, const float *dy, lo
     }
 }
 
+/* sums of dy * x_hat over the rows */
+void gain_gradient(long threads, long rows, long size, in dy, in x_hat, out d_gain) {
+    ROWS for (long start = 0; start < size; start += BLOCK) {
+        long width = size - start < BLOCK ? size - start : BLOCK;
+        float sum[BLOCK] = {0};
+        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++)
+            sum[k] += dy[b * size + start + k] * x_hat[b * size + start + k];
+        memcpy(d_gain + start, sum, width * sizeof(float));
+    }
+}
+
 /* ---- LSTM: gates i f g o (f g o if coupled), each H wide; `recurrent` is multiplied by `gain` where there is one */
 
 void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in recurrent, in gain, in cell, in keep_written,

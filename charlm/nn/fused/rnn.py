@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.rnn import RNNCell, RNNWeights
 from charlm.nn.fused.noise import Noise, draw_noise
-from charlm.nn.fused.steps import Passes, Recurrence, StepNorms, normed, passes_for, step_norms
+from charlm.nn.fused.steps import Passes, Recurrence, StepNorms, passes_for, project, step_norms
 from charlm.nn.norm import tick
 from charlm.nn.state import State
 
@@ -23,8 +23,8 @@ def unroll_rnn(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tup
     assert isinstance(weights, RNNWeights)
     hidden_BH, *clock = state
     start = int(clock[0][0]) if clock else 0
-    inputs_TBH = normed(cell.input_norm, cell.project(x_BTD.transpose(0, 1), weights).to(hidden_BH.dtype), start)
-    inputs_TBH = (inputs_TBH + weights.bias_H).contiguous()
+    inputs_TBH = project(x_BTD, weights.input_HD, weights.bias_H, [cell.input_norm], start)
+    inputs_TBH = inputs_TBH.to(hidden_BH.dtype).contiguous()
     passes = passes_for(inputs_TBH)
     num_steps = len(inputs_TBH)
     product = step_norms(passes, [cell.recurrent_norm], [cell.hidden_size], inputs_TBH)

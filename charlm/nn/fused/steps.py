@@ -26,9 +26,31 @@ def passes_for(tensor: Tensor) -> Passes:
     return EagerPasses() if library is None else CompiledPasses(library)
 
 
-def normed(norm: nn.Module, x_TBG: Tensor, start: int) -> Tensor:
-    """A cell's norm over all steps of a chunk, the first of which is number `start` since the reset."""
-    return norm.forward_steps(x_TBG, start) if isinstance(norm, BatchNorm) else norm(x_TBG)
+def project(x_BTD: Tensor, weight_GD: Tensor, bias_G: Tensor, norms: Sequence[nn.Module], start: int) -> Tensor:
+    """norm(U x_t) + b of all steps, T, B, G in memory, the first of which is number `start` since the reset.
+
+    Several norms share the columns of G in the ratio of their sizes. The bias costs no pass of its own.
+    """
+    x_TBD = x_BTD.transpose(0, 1)
+    if isinstance(norms[0], NoNorm):
+        return nn.functional.linear(x_TBD, weight_GD, bias_G)
+    product_TBG = nn.functional.linear(x_TBD, weight_GD)
+    sizes = [gain_of(norm).shape[-1] for norm in norms]
+    parts = zip(norms, product_TBG.split(sizes, dim=2), bias_G.split(sizes), strict=True)
+    return torch.cat([_normed(norm, x_TBG, bias, start) for norm, x_TBG, bias in parts], dim=2)
+
+
+def _normed(norm: nn.Module, x_TBG: Tensor, bias_G: Tensor, start: int) -> Tensor:
+    if isinstance(norm, BatchNorm):
+        return norm.forward_steps(x_TBG, start, bias_G)
+    assert isinstance(norm, LayerNorm)
+    return nn.functional.layer_norm(x_TBG.to(bias_G.dtype), bias_G.shape, norm.gain_G, bias_G, EPS)
+
+
+def gain_of(norm: nn.Module) -> Tensor:
+    """Of a norm whose steps share it."""
+    assert isinstance(norm, LayerNorm | BatchNorm)
+    return norm.gain_LG[0] if isinstance(norm, BatchNorm) else norm.gain_G
 
 
 class StepNorms:
@@ -53,7 +75,7 @@ class StepNorms:
     @property
     def gain_G(self) -> Tensor:
         """Of all norms side by side, to be differentiated."""
-        gains = [norm.gain_LG[0] if isinstance(norm, BatchNorm) else norm.gain_G for norm in self._norms]
+        gains = [gain_of(norm) for norm in self._norms]
         return gains[0] if len(gains) == 1 else torch.cat(gains)
 
     @property
@@ -83,7 +105,9 @@ class StepNorms:
 
     def gain_gradient(self, dy_TBG: Tensor) -> Tensor:
         """Of the gains, from that of x_hat * gain at all steps."""
-        return (dy_TBG * self.x_hat_TBG).sum((0, 1))
+        d_gain_G = dy_TBG.new_empty(dy_TBG.shape[2])
+        self._passes.gain_gradient(dy_TBG.flatten(0, 1), self.x_hat_TBG.flatten(0, 1), d_gain_G)
+        return d_gain_G
 
     def remember(self, start: int) -> None:
         """Move the running averages of batch norms."""
