@@ -1,0 +1,218 @@
+"""How fast a training step is (forward, backward, AdamW), against torch.nn and against an eager loop, in one process.
+
+Embedding 128, vocabulary 256, 64 time steps. All candidates take turns, several times; the median of each and its
+spread (the interquartile range over the median) are told, characters a second, model GFLOP/s (6 x parameters outside
+the embedding x characters), their share of the machine's GEMM peak measured in between, and the ratio to each peer.
+bf16 peers run where the hardware multiplies bf16; elsewhere that is said.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from charlm.device import cpu_has_bf16, keep_memory
+from charlm.nn.settings import ModelSettings
+from charlm.settings import Layer, validate
+from charlm.training.optimizers import build_adamw
+from charlm.training.settings import AdamWSettings
+
+VOCABULARY, EMBEDDING, STEPS = 256, 128, 64
+CELLS: dict[str, dict[str, Any]] = {
+    "lstm": {},
+    "gru": {"cell": {"type": "gru"}},
+    "rnn": {"cell": {"type": "rnn"}},
+    "lstm layer": {"norm": "layer"},
+    "lstm batch": {"norm": "batch"},
+    "lstm weight": {"norm": "weight"},
+    "gru layer": {"cell": {"type": "gru"}, "norm": "layer"},
+    "lstm dilated": {"dilations": "powers"},
+}
+PEERS: dict[str, type[nn.RNNBase]] = {"nn.LSTM": nn.LSTM, "nn.GRU": nn.GRU, "nn.RNN": nn.RNN}
+
+
+class Peer(nn.Module):
+    """What a user of torch.nn writes."""
+
+    def __init__(self, kind: type[nn.RNNBase], hidden_size: int, num_layers: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, EMBEDDING)
+        self.body: nn.Module = kind(EMBEDDING, hidden_size, num_layers, batch_first=True)
+        self.head = nn.Linear(hidden_size, VOCABULARY)
+
+    def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        logits = self.head(self.body(self.embedding(inputs_BT))[0])
+        return nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets_BT.flatten())
+
+
+class EagerLayerNormLSTM(nn.Module):
+    """The loop that one writes for lack of a kernel: torch operators, step by step."""
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int, *, batch_first: bool) -> None:
+        super().__init__()
+        assert batch_first
+        sizes = [input_size, *[hidden_size] * (num_layers - 1)]
+        self.hidden_size = hidden_size
+        self.inputs = nn.ModuleList(nn.Linear(size, 4 * hidden_size) for size in sizes)
+        self.recurrent = nn.ModuleList(nn.Linear(hidden_size, 4 * hidden_size, bias=False) for _ in sizes)
+        self.norms = nn.ModuleList(
+            nn.ModuleList(nn.LayerNorm(size) for size in (4 * hidden_size, 4 * hidden_size, hidden_size)) for _ in sizes
+        )
+
+    def forward(self, x_BTD: Tensor) -> tuple[Tensor, None]:
+        for inputs, recurrent, norms in zip(self.inputs, self.recurrent, self.norms, strict=True):
+            input_norm, recurrent_norm, cell_norm = norms  # type: ignore[misc]
+            h = c = x_BTD.new_zeros(len(x_BTD), self.hidden_size)
+            outputs: list[Tensor] = []
+            for x in x_BTD.unbind(1):
+                i, f, g, o = (input_norm(inputs(x)) + recurrent_norm(recurrent(h))).chunk(4, 1)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(cell_norm(c))
+                outputs.append(h)
+            x_BTD = torch.stack(outputs, 1)
+        return x_BTD, None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="2x512", help="layers x hidden size")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--only", help="cells to measure, comma-separated")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    num_layers, hidden_size = map(int, options.size.split("x"))
+    cells = options.only.split(",") if options.only else list(CELLS)
+    result = measure(cells, num_layers, hidden_size, options.batch, options.repetitions)
+    print(json.dumps(result) if options.json else table(result))
+
+
+def measure(cells: list[str], num_layers: int, hidden_size: int, batch: int, repetitions: int) -> dict[str, Any]:
+    torch.manual_seed(0)
+    keep_memory(torch.device("cpu"))
+    inputs_BT, targets_BT = torch.randint(VOCABULARY, (2, batch, STEPS))
+    steps: dict[str, Callable[[], None]] = {}
+    sizes: dict[str, int] = {}
+    for name in cells:
+        model, step = ours(name, num_layers, hidden_size, inputs_BT, targets_BT)
+        steps[name], sizes[name] = step, outside_embedding(model)
+    peers = dict(PEERS) | ({"eager layer": EagerLayerNormLSTM} if any("layer" in name for name in cells) else {})
+    for name, kind in peers.items():
+        peer = Peer(kind, hidden_size, num_layers)  # type: ignore[arg-type]
+        sizes[name] = outside_embedding(peer)
+        steps[name] = peer_step(peer, inputs_BT, targets_BT, autocast=False)
+        if cpu_has_bf16():
+            sizes[f"{name} bf16"] = sizes[name]
+            steps[f"{name} bf16"] = peer_step(peer, inputs_BT, targets_BT, autocast=True)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    peaks: list[float] = []
+    for repetition in range(repetitions + 2):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if repetition >= 2:  # the first ones warm up
+                times[name].append(time.perf_counter() - start)
+        peaks.append(gemm_peak())
+    peak = max(peaks)
+    rows = {name: row(values, sizes[name], batch * STEPS, peak) for name, values in times.items()}
+    for name in cells:
+        seconds = statistics.median(times[name])
+        rows[name]["against"] = {
+            peer: statistics.median(times[peer]) / seconds
+            for peer in steps
+            if peer not in cells and related(name, peer)
+        }
+    bf16 = "measured" if cpu_has_bf16() else "this CPU does not multiply bf16"
+    setting = {"layers": num_layers, "hidden": hidden_size, "batch": batch, "steps": STEPS, "bf16": bf16}
+    return {"setting": setting, "threads": torch.get_num_threads(), "gemm_peak_gflops": peak, "rows": rows}
+
+
+def ours(
+    name: str, num_layers: int, hidden_size: int, inputs_BT: Tensor, targets_BT: Tensor
+) -> tuple[nn.Module, Callable[[], None]]:
+    body = dict(CELLS[name])
+    if body.get("dilations") == "powers":
+        body["dilations"] = tuple(2**layer for layer in range(num_layers))
+    tree = {
+        "embedding": {"size": EMBEDDING},
+        "body": {**body, "num_layers": num_layers, "hidden_size": hidden_size},
+    }
+    model = validate(ModelSettings, Layer(tree)).build(VOCABULARY)
+    optimizer = build_adamw(AdamWSettings(), model)
+
+    def step() -> None:
+        features_BTH, _ = model(inputs_BT, model.initial_state(len(inputs_BT)))
+        model.head.nll(features_BTH, targets_BT).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return model, step
+
+
+def peer_step(peer: Peer, inputs_BT: Tensor, targets_BT: Tensor, *, autocast: bool) -> Callable[[], None]:
+    optimizer = torch.optim.AdamW(peer.parameters(), fused=True)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = peer(inputs_BT, targets_BT)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def outside_embedding(model: nn.Module) -> int:
+    named = model.named_parameters()
+    return sum(parameter.numel() for name, parameter in named if not name.startswith("embedding"))
+
+
+def related(name: str, peer: str) -> bool:
+    """A cell's own kind, nn.LSTM for all, and the eager loop for the normalised LSTM."""
+    kind = name.split(maxsplit=1)[0].upper()
+    return peer.startswith(("nn.LSTM", f"nn.{kind}")) or (peer.startswith("eager") and name.startswith("lstm l"))
+
+
+def gemm_peak() -> float:
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    best = 0.0
+    for _ in range(3):
+        start = time.perf_counter()
+        a @ b
+        best = max(best, 2 * 2048**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def row(times: list[float], parameters: int, characters: int, peak: float) -> dict[str, Any]:
+    seconds = statistics.median(times)
+    quartiles = statistics.quantiles(times, n=4)
+    gflops = 6 * parameters * characters / seconds / 1e9
+    return {
+        "milliseconds": 1000 * seconds,
+        "spread": (quartiles[2] - quartiles[0]) / seconds,
+        "characters_per_second": characters / seconds,
+        "gflops": gflops,
+        "share_of_peak": gflops / peak,
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    setting = ", ".join(f"{key} {value}" for key, value in result["setting"].items())
+    lines = [f"{setting}; {result['threads']} threads, fp32 GEMM peak {result['gemm_peak_gflops']:.0f} GFLOP/s"]
+    for name, figures in result["rows"].items():
+        against = ", ".join(f"{ratio:.2f}x {peer}" for peer, ratio in figures.get("against", {}).items())
+        lines.append(
+            f"  {name:<13} {figures['milliseconds']:8.1f} ms (spread {figures['spread']:4.0%})"
+            f" {figures['characters_per_second'] / 1000:7.1f}k chars/s {figures['gflops']:5.0f} GFLOP/s"
+            f" {figures['share_of_peak']:4.0%} of peak  {against}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
