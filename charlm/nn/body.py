@@ -14,8 +14,8 @@ class Body(nn.Module, ABC):
     """A network over vectors. What it remembers is in its state, so a text may come in chunks of any length."""
 
     features_size: int
-    backend: str = "plain"
-    """What runs the time steps, for `--dry-run`."""
+    backend: str = "torch"
+    """What runs the time steps, for `--dry-run`; "plain" where nothing faster than one after the other does."""
     period: int = 1
     """Streams that start at multiples of it step alike: the strides of all layers together."""
     receptive_field: int | None = None

@@ -168,6 +168,15 @@ def test_a_text_too_short_for_all_rows_uses_fewer_and_says_so(run: RunDirectory,
     assert "the training text fills 4 rows of 100, not 1000: using a batch of 4" in console.notes
 
 
+@pytest.mark.parametrize(("changes", "said"), [({}, False), ({"norm": "layer"}, False), ({"backend": "plain"}, True)])
+def test_a_cell_without_a_fast_way_is_named_once(
+    run: RunDirectory, corpus: Corpus, changes: dict[str, Any], said: bool
+) -> None:
+    console = Recorder()
+    train(run, corpus, console=console, body=recurrent(**changes), max_steps=4)
+    assert sum("step by step (plain)" in note for note in console.notes) == said
+
+
 # ---- it goes on
 
 
