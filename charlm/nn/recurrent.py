@@ -110,7 +110,7 @@ class Recurrent(Body):
 
     @property
     def floats_per_token(self) -> int:
-        return sum(2 * parameter_rows(layer.cell) // layer.stride for layer in self._layers)
+        return sum(3 * parameter_rows(layer.cell) // layer.stride for layer in self._layers)
 
     @property
     def products_per_token(self) -> float:
