@@ -20,6 +20,8 @@ from charlm.device import Precision, choose_device, keep_memory, resolve_precisi
 from charlm.errors import DataError, SettingsError, StorageError, UsageError
 from charlm.evaluation.evaluate import evaluate
 from charlm.experiment import Experiment, changes, check_corpus, find_config, load_experiment, read_layers
+from charlm.nn.fused.steps import passes_for
+from charlm.nn.model import LanguageModel
 from charlm.nn.shapes import build_shapes
 from charlm.nn.summary import summarize_network
 from charlm.sampling.filters import Temperature
@@ -86,7 +88,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         "parameters": model.num_parameters,
         "device": str(plan.device),
         "precision": resolve_precision(training.precision, plan.device),
-        "backend": model.body.backend,
+        "backend": _backend(model, plan.device),
     }
     rows = training.batch_size
     if plan.corpus is not None:
@@ -130,6 +132,12 @@ def inspect_config(config: str, overrides: Sequence[str], data: str | None, *, r
         "vocabulary": f"{corpus.vocab.type}" if corpus else "assumed, since no corpus is prepared yet",
         "network": summary.to_table(share) if readable else summary.to_json(share),
     }
+
+
+def _backend(model: LanguageModel, device: torch.device) -> str:
+    """What runs the time steps, and of our own passes which ones."""
+    name = model.body.backend_on(device)
+    return f"fused, {passes_for(torch.zeros(1, device=device)).name}" if name == "fused" else name
 
 
 def run_training(plan: TrainingPlan, *, resume: bool, overwrite: bool, quiet: bool, started: float) -> dict[str, Any]:

@@ -265,3 +265,18 @@ def test_a_difference_names_key_and_both_values() -> None:
     old = {"a": {"b": 1, "same": 5}, "gone": 2}
     new = {"a": {"b": 3, "same": 5}, "new": 4}
     assert differences(old, new) == ["a.b: 1 -> 3", "gone: 2 -> None", "new: None -> 4"]
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("model.body.zoneout_hidden=0.1", "zoneout_hidden is of an LSTM's h"),
+        ("model.body.norm_gain=0.5", "norm_gain is of norm"),
+        ("model.body.norm_per_step=true", "norm_per_step is of norm"),
+        ("model.body.strides=[2]", "a path of stride 1 must reach the head"),
+        ("model.direction=both", "cannot read both ways"),
+    ],
+)
+def test_settings_without_effect_or_sense_are_refused(override: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        load_experiment(read_layers(None, (), ["model.body.cell.type=gru", override]))

@@ -55,15 +55,15 @@ class Batches:
         num_predictions = self.stream.num_predictions
         offset = self._rotation(epoch)
         tokens = self.stream.tokens
-        inputs = np.full((self.batch_size, self.seq_len), tokens[0], dtype=np.int64)
+        inputs = np.empty((self.batch_size, self.seq_len), dtype=np.int64)
         targets = np.full((self.batch_size, self.seq_len), IGNORED, dtype=np.int64)
         for row in range(self.batch_size):
             start = row * self.lane_length + chunk * self.seq_len
             end = min((row + 1) * self.lane_length, num_predictions)
             length = max(0, min(self.seq_len, end - start))
-            predictions = (offset + start + np.arange(length)) % num_predictions  # the stream is a circle
-            inputs[row, :length] = tokens[predictions]
-            targets[row, :length] = tokens[predictions + 1]
+            circle = (offset + start + np.arange(self.seq_len)) % num_predictions  # the stream is one
+            inputs[row] = tokens[circle]  # beyond the row's end as well: statistics of a batch are those of text
+            targets[row, :length] = tokens[circle[:length] + 1]
         every = self.steps_per_epoch if self.reset_tokens is None else max(1, self.reset_tokens // self.seq_len)
         reset = torch.full((self.batch_size,), chunk % every == 0)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), reset)

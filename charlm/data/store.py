@@ -54,9 +54,9 @@ class TokenStream:
         """The same text from its end to its beginning, as a view: `<eod> 2cod <eod> 1cod <eod>`.
 
         The documents come in reverse order too, each starting at what was its last id, with the <eod> behind it that
-        stood before. So what holds for a stream holds for a reversed one, and reversed again it is as it was. The last
-        <eod>, now the first, is context; the first one is predicted. Take the `head` before, so that models of both
-        directions are scored on the same text; where it ends inside a document, its last id is the context.
+        stood before. So what holds for a stream holds for a reversed one. The last <eod>, now the first, is context;
+        the first one is predicted. Take the `head` before, so that models of both directions are scored on the same
+        text; where it ends inside a document, its last id is the context (and reversed again the table would be wrong).
         """
         starts, ends = self.documents["start"], self.ends
         followed = (ends > starts) & (self.tokens[ends - 1] == self.tokens[:1])  # by an <eod>

@@ -10,6 +10,7 @@ WARM_UP tokens that it does not score, so that its state is what the text before
 B lanes, T time.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -52,7 +53,7 @@ def evaluate(
         tokens = 0
         lanes = streams or default_streams(stream.num_predictions)
         state = None
-        for batch in lane_batches(stream, lanes, chunk=-(-_CHUNK // model.body.period) * model.body.period):
+        for batch in lane_batches(stream, lanes, unit=math.lcm(_CHUNK, model.body.period)):
             inputs_BT, targets_BT, reset_B = (tensor.to(device) for tensor in batch)
             fresh = model.initial_state(len(inputs_BT))
             state = fresh if state is None else reset_rows(state, fresh, reset_B)
@@ -69,16 +70,19 @@ def evaluate(
     return Score(nats, tokens, *(stream.count(unit) for unit in ("characters", "words", "bytes")))
 
 
-def lane_batches(stream: TokenStream, streams: int, *, chunk: int = _CHUNK, warm_up: int = WARM_UP) -> Iterator[Batch]:
+def lane_batches(
+    stream: TokenStream, streams: int, *, chunk: int = _CHUNK, warm_up: int = WARM_UP, unit: int | None = None
+) -> Iterator[Batch]:
     """Batches that score every prediction of the stream exactly once, over at most `streams` lanes.
 
-    Lanes, warm-ups and chunks start at multiples of `chunk`, so a row is reset only where a chunk begins; and layers
-    with strides step at the same tokens in any lane, if their period divides `chunk`.
+    Lanes and warm-ups start at multiples of `unit`, a multiple of `chunk` (which it is if left out): so a row is reset
+    only where a chunk begins, and layers with strides, if `unit` is one of their period, step alike in any lane.
     """
     num_predictions = stream.num_predictions
-    lane_length = -(-num_predictions // (streams * chunk)) * chunk
+    unit = unit or chunk
+    lane_length = -(-num_predictions // (streams * unit)) * unit
     starts = np.arange(0, num_predictions, max(1, lane_length))
-    warm_ups = np.minimum(starts, -(-warm_up // chunk) * chunk)
+    warm_ups = np.minimum(starts, -(-warm_up // unit) * unit)
     tokens = stream.tokens
     for time in range(-int(warm_ups.max(initial=0)), lane_length, chunk):
         inputs = np.full((len(starts), chunk), tokens[0], dtype=np.int64)

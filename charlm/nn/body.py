@@ -5,6 +5,7 @@ B batch, T time, D inputs, H features.
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from charlm.nn.state import State
@@ -14,12 +15,15 @@ class Body(nn.Module, ABC):
     """A network over vectors. What it remembers is in its state, so a text may come in chunks of any length."""
 
     features_size: int
-    backend: str = "torch"
-    """What runs the time steps, for `--dry-run`; "plain" where nothing faster than one after the other does."""
     period: int = 1
     """Streams that start at multiples of it step alike: the strides of all layers together."""
     receptive_field: int | None = None
     """Tokens that a feature can depend on, the present one among them; None where nothing bounds them."""
+
+    def backend_on(self, device: torch.device) -> str:
+        """What runs the time steps of a chunk; "plain" where nothing faster than one after the other does."""
+        del device
+        return "torch"
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State: ...

@@ -114,6 +114,8 @@ class BatchNorm(nn.Module):
     def forward(self, x_BG: Tensor, clock: Clock) -> Tensor:
         (steps_B,) = clock
         step_B = steps_B.clamp(max=len(self.mean_LG) - 1)
+        if not self.training and not self.seen_L.is_meta:  # later steps than any in training use the last of these
+            step_B = torch.minimum(step_B, ((self.seen_L > 0).sum() - 1).clamp(min=0))
         x_BG = x_BG.to(self.mean_LG.dtype)
         if self.training and len(x_BG):
             mean_G, variance_G = x_BG.mean(0), x_BG.var(0, correction=0)
@@ -155,6 +157,12 @@ class BatchNorm(nn.Module):
     @staticmethod
     def _row(parameter_LG: Tensor, step_B: Tensor) -> Tensor:
         return parameter_LG[0] if len(parameter_LG) == 1 else parameter_LG[step_B]
+
+
+def matrices(module: nn.Module) -> list[nn.Parameter]:
+    """Its parameters of two axes or more, but batch norms', whose first axis is that of time steps."""
+    owners = (owner for owner in module.modules() if not isinstance(owner, BatchNorm))
+    return [p for owner in owners for p in owner.parameters(recurse=False) if p.ndim >= 2]
 
 
 class WeightNorm(nn.Module):

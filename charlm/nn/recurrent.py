@@ -3,7 +3,7 @@
     x ── input dropout ── layer 1 ── dropout ── layer 2 ── ... ── output dropout ── features
                             │ skips: none; residual: it adds to what it reads; dense: it reads all below, the head all
                             │ cell.prepare, then an unroll over the steps of each stride and slot of each dilation:
-                            │ torch's kernels for a chunk, the plain step for a single character
+                            │ torch's kernels or fused passes for a chunk, the plain step for a single character
 
 B batch, T time, D inputs, H hidden.
 """
@@ -18,7 +18,7 @@ from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.dilation import run_dilated, slots
 from charlm.nn.dropout import LockedDropout, Masks
 from charlm.nn.fused.choice import Backend
-from charlm.nn.norm import BatchNorm, Norms
+from charlm.nn.norm import Norms, matrices
 from charlm.nn.settings import RecurrentSettings
 from charlm.nn.state import State
 from charlm.nn.stride import held, run_strided
@@ -72,7 +72,7 @@ class Recurrent(Body):
         options = _options(settings)
         cells = [settings.cell.build(size, hidden_size, options) for size in sizes]
         backends = [Backend(cell, settings.backend) for cell in cells]
-        self.backend = backends[0].name
+        self._backend = backends[0]
         dilations = settings.dilations or (1,) * num_layers
         strides = settings.strides or (1,) * num_layers
         self.period = math.lcm(*strides)
@@ -108,9 +108,12 @@ class Recurrent(Body):
             start += size
         return torch.cat(seen[1:], dim=-1) if self._skip == "dense" else features_BTH, tuple(after)
 
+    def backend_on(self, device: torch.device) -> str:
+        return self._backend.name_on(device)
+
     @property
     def floats_per_token(self) -> int:
-        return sum(3 * parameter_rows(layer.cell) // layer.stride for layer in self._layers)
+        return sum(3 * floats_of_step(layer.cell) // layer.stride for layer in self._layers)
 
     @property
     def products_per_token(self) -> float:
@@ -122,14 +125,12 @@ class Recurrent(Body):
 
 
 def matrix_elements(cell: Cell) -> int:
-    """Of all matrices; those of batch norms are vectors, one for each step."""
-    modules = (module for module in cell.modules() if not isinstance(module, BatchNorm))
-    return sum(p.numel() for module in modules for p in module.parameters(recurse=False) if p.ndim >= 2)
+    return sum(matrix.numel() for matrix in matrices(cell))
 
 
-def parameter_rows(cell: Cell) -> int:
-    """Elements of all gates of a cell, which the backward pass keeps, and the state of a step."""
-    return max(parameter.shape[0] for parameter in cell.parameters()) + 2 * cell.hidden_size
+def floats_of_step(cell: Cell) -> int:
+    """Elements of all gates of a cell, and of its state."""
+    return matrix_elements(cell) // (cell.input_size + cell.hidden_size) + 2 * cell.hidden_size
 
 
 def _options(settings: RecurrentSettings) -> CellOptions:

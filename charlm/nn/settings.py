@@ -83,6 +83,12 @@ class RecurrentSettings(Settings):
             given = getattr(self, name)
             if given and len(given) != self.num_layers:
                 raise ValueError(f"{name} has {len(given)} entries for {self.num_layers} layers (num_layers)")
+        if self.zoneout_hidden and self.cell.type != "lstm":
+            raise ValueError("zoneout_hidden is of an LSTM's h; the memory of this cell is its h: set zoneout")
+        if self.norm_gain is not None and self.norm not in ("batch", "layer"):
+            raise ValueError('norm_gain is of norm = "batch" and "layer"')
+        if self.norm_per_step and self.norm != "batch":
+            raise ValueError('norm_per_step is of norm = "batch"')
         blocked = {"none": self.strides, "residual": self.strides[:1], "dense": ()}[self.skip]
         if any(stride > 1 for stride in blocked) or (self.strides and min(self.strides) > 1):
             raise ValueError(

@@ -6,17 +6,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
+from charlm.nn.norm import matrices
 from charlm.training.settings import AdamWSettings
 
 
 def build_adamw(settings: AdamWSettings, model: nn.Module) -> "AdamW":
     """AdamW whose weight decay touches matrices alone: biases and gains have no scale to keep small."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    decayed = matrices(model)
+    known = {id(parameter) for parameter in decayed}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
     return AdamW(
         [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
         ],
         lr=settings.lr,
         betas=(settings.beta1, settings.beta2),

@@ -149,7 +149,7 @@ class Trainer:
             return self._outcome(already_finished=True)
         if self._step:
             self._console.note(f"going on from step {self._step:,} of {self._run.root}")
-        if self._learner.model.body.backend == "plain":
+        if self._learner.model.body.backend_on(self._learner.device) == "plain":
             self._console.note("this cell runs step by step (plain): nothing faster knows it with these settings")
         rows, steps = self._batches.batch_size, self._batches.seq_len
         smaller = f"batch_size={rows // 2}" if rows > 1 else f"seq_len={max(1, steps // 2)}"

@@ -70,6 +70,17 @@ def test_rows_go_on_where_the_batch_before_ended(
     assert all(batch.reset_B.tolist() == [chunk == 0] * batch_size for chunk, batch in enumerate(steps))
 
 
+def test_what_is_not_scored_is_text_all_the_same() -> None:
+    """Statistics over a batch would be those of the filling else. The stream of 21 predictions is a circle."""
+    batches = Batches(distinct_stream(21), 2, 8, 0)
+    last = batches.batch(batches.steps_per_epoch - 1)
+    tokens = [int(token) for token in batches.stream.tokens[:21]]
+    for row in range(2):
+        first = row * batches.lane_length + 8
+        assert last.inputs_BT[row].tolist() == [tokens[place % 21] for place in range(first, first + 8)]
+        assert (last.targets_BT[row] == IGNORED).sum() == 8 - min(3, 21 - first)
+
+
 @pytest.mark.parametrize(("reset_tokens", "every"), [(8, 1), (24, 3), (80, 10)])
 def test_rows_start_afresh_as_often_as_asked_and_at_each_epoch(reset_tokens: int, every: int) -> None:
     batches = Batches(distinct_stream(150), 2, 8, 0, reset_tokens)

@@ -150,9 +150,10 @@ def test_the_last_partial_chunk_is_scored(num_predictions: int) -> None:
 # ---- a model with a memory
 
 
-@pytest.fixture(scope="module")
-def trained() -> tuple[LanguageModel, TokenStream]:
-    """A tiny LSTM, trained for a moment on a text with structure, and a held-out piece of the same."""
+@pytest.fixture(scope="module", params=["plain", "strided", "batch"])
+def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]:
+    """A tiny LSTM, or one with a stride or with batch normalisation, trained for a moment on a text with structure, and
+    a held-out piece of the same."""
     generator = np.random.default_rng(0)
     words = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "and", "then"]
     text = " ".join(words[int(i)] for i in generator.zipf(1.5, size=9000) % 10)
@@ -162,9 +163,12 @@ def trained() -> tuple[LanguageModel, TokenStream]:
     settings = TrainingSettings(
         batch_size=16, seq_len=24, max_steps=80, optimizer=AdamWSettings(lr=0.02), precision="fp32"
     )
-    architecture = ModelSettings(embedding=TokenEmbeddingSettings(size=8), body=RecurrentSettings(hidden_size=24))
+    strided = RecurrentSettings(hidden_size=24, num_layers=2, strides=(1, 3), skip="residual")
+    normalised = RecurrentSettings(hidden_size=24, norm="batch")
+    body = {"plain": RecurrentSettings(hidden_size=24), "strided": strided, "batch": normalised}[request.param]
+    architecture = ModelSettings(embedding=TokenEmbeddingSettings(size=8), body=body)
     learner = Learner(architecture.build(32), settings, CPU)
-    batches = Batches(train, settings.batch_size, settings.seq_len, 0)
+    batches = Batches(train, settings.batch_size, settings.seq_len, 0, 24 if architecture.counts_steps else None)
     for step in range(80):
         learner.update(batches.batch(step), step, 0.0)
     return learner.model, test
@@ -197,6 +201,7 @@ def test_without_a_warm_up_lanes_would_change_the_score(
     """So that the agreement above says something: this model does use its memory."""
     model, stream = trained
     exact = evaluate(model, stream, streams=1, device=CPU).bits_per_character or 0
+    monkeypatch.setattr(evaluate_module, "_CHUNK", 32)
     monkeypatch.setattr(evaluate_module.lane_batches, "__kwdefaults__", {"chunk": 32, "warm_up": 0})
     cold = evaluate(model, stream, streams=500, device=CPU).bits_per_character or 0
     assert cold > exact + 0.01

@@ -51,6 +51,8 @@ def randomised(cell: Cell, seed: int = 0) -> Cell:
         for name, buffer in cell.named_buffers():
             values = torch.randn(buffer.shape, generator=generator) * 0.5
             buffer.copy_(values.square() + 0.1 if name.endswith("variance_LG") else values)
+            if name.endswith("seen_L"):
+                buffer.fill_(1)
     return cell.double()
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from charlm.errors import SettingsError
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused import compiled, steps
@@ -93,8 +94,8 @@ def test_fused_is_plain_in_float64(name: str, norm: str, num_steps: int, trainin
 def test_fused_is_plain_in_float32(name: str, norm: str, start: int, passes: str) -> None:
     """At sizes that no vector length and no block of columns divides, and with deviations far from zero.
 
-    The gradients through the statistics of a batch are differences of large numbers: the plain steps themselves are 4e-6
-    of the largest off what float64 gives, and the fused ones 1e-5.
+    The gradients through the statistics of a batch are differences of large numbers: the plain steps themselves are
+    4e-6 of the largest off what float64 gives, and the fused ones 1e-5.
     """
     cell = randomised(CELLS[name](29, 77, CellOptions(norms=NORMS[norm]))).float().train()
     with torch.no_grad():
@@ -233,3 +234,24 @@ def test_a_compiler_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_compiling_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLM_COMPILE", "0")
     assert compiled.load_passes() is None
+
+
+def test_what_fits_first_runs() -> None:
+    """An LSTM under bf16 autocast, on a CPU that multiplies none: torch refuses it, and the fused passes take it."""
+    cell = make("lstm").float()
+    backend = Backend(cell, "auto")
+    assert backend.name_on(torch.device("cpu")) == "torch"
+    assert Backend(make("gru"), "auto").name_on(torch.device("cpu")) == "fused"
+    assert Backend(make("gru"), "auto").name_on(torch.device("cuda")) == "torch"
+    assert Backend(make("lstm-mogrifier"), "auto").name_on(torch.device("cpu")) == "plain"
+    assert Backend(make("lstm", "layer"), "auto").name_on(torch.device("cuda")) == "fused"
+    with pytest.raises(SettingsError, match='backend = "torch" cannot run this cell'):
+        Backend(make("lstm", "layer"), "torch")
+
+
+def test_tanh_keeps_the_digits_of_small_numbers(passes: str) -> None:
+    x_BH = torch.logspace(-8, 1, 200)[None].repeat(2, 1)
+    zeros_BH, found_BH = torch.zeros_like(x_BH), torch.empty_like(x_BH)
+    steps.passes_for(x_BH).rnn(False, x_BH, zeros_BH, None, found_BH)
+    torch.testing.assert_close(found_BH, x_BH.double().tanh().float(), rtol=1e-5, atol=0)
+    assert steps.passes_for(x_BH).name == passes

@@ -13,7 +13,7 @@ from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.norm import BatchNorm, LayerNorm, Norms, WeightNorm
+from charlm.nn.norm import BatchNorm, LayerNorm, Norms, WeightNorm, matrices
 from tests.nn.cells import (
     CELLS,
     NORMS,
@@ -209,3 +209,25 @@ def test_a_batch_of_one_row_or_none_stays_finite_in_training() -> None:
         output, _ = plain(mine)(inputs(batch_size=batch_size, num_steps=T), mine.initial_state(batch_size))
         assert output.isfinite().all()
         assert all(buffer.isfinite().all() for buffer in mine.buffers())
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_steps_that_training_never_reached_use_the_last_that_it_did(per_step: bool) -> None:
+    """Statistics for 8 steps, of which training saw 3: in evaluation step 5 is step 2."""
+    torch.manual_seed(0)
+    norm = BatchNorm(4, 8, bias=True, per_step=per_step)
+    for step in (0, 1, 2):
+        norm(torch.randn(6, 4) * 3 + step, [torch.full((6,), step)])
+    with torch.no_grad():
+        norm.gain_LG.normal_()
+    norm.eval()
+    x_BG = torch.randn(2, 4)
+    expected = norm(x_BG, [torch.tensor([2, 2])])
+    for step in (3, 5, 7, 100):
+        assert torch.equal(norm(x_BG, [torch.tensor([step, step])]), expected)
+    assert not torch.equal(norm(x_BG, [torch.tensor([1, 1])]), expected)
+
+
+def test_matrices_are_not_the_gains_of_time_steps() -> None:
+    cell = LSTMCell(D, H, CellOptions(norms=Norms("batch", num_steps=L, per_step=True)))
+    assert {id(p) for p in matrices(cell)} == {id(cell.input_weight_GD), id(cell.recurrent_weight_GH)}

@@ -7,6 +7,7 @@ plain    every cell; single steps; and what the others refuse
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from charlm.errors import SettingsError
@@ -34,20 +35,34 @@ class Backend:
         Raises:
             SettingsError: that backend cannot run this cell.
         """
-        library, fused = library_unroll(cell), fused_unroll(cell)
-        found = {"torch": library, "fused": fused, "plain": unroll}
-        if wanted != "auto" and found[wanted] is None:
+        self._unrolls: dict[str, Unroll] = {"plain": unroll}
+        for name, found in (("torch", library_unroll(cell)), ("fused", fused_unroll(cell))):
+            if found is not None:
+                self._unrolls[name] = found
+        if wanted not in ("auto", *self._unrolls):
             raise SettingsError(
                 f'model.body.backend = "{wanted}" cannot run this cell with these norms and dropouts',
                 'set model.body.backend to "auto"',
             )
-        order = (wanted,) if wanted != "auto" else _order(cell)
-        self.name = next(name for name in order if found[name] is not None)
-        self._chunk_unroll = found[self.name] or unroll
+        cpu = ("torch", "fused") if isinstance(cell, LSTMCell) else ("fused", "torch")
+        self._on_cpu, self._elsewhere = (
+            tuple(name for name in (order if wanted == "auto" else (wanted,)) if name in self._unrolls)
+            for order in ((*cpu, "plain"), ("torch", "fused", "plain"))
+        )
+
+    def name_on(self, device: torch.device) -> str:
+        """What runs chunks of training."""
+        return self._order(device)[0]
 
     def run(self, cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-        fits = {"torch": library_fits, "fused": fused_fits, "plain": _always}[self.name]
-        return (self._chunk_unroll if fits(cell, x_BTD, state) else unroll)(cell, x_BTD, state, weights)
+        for name in self._order(x_BTD.device):
+            if _FITS[name](cell, x_BTD, state):
+                return self._unrolls[name](cell, x_BTD, state, weights)
+        return unroll(cell, x_BTD, state, weights)
+
+    def _order(self, device: torch.device) -> tuple[str, ...]:
+        """The fastest first."""
+        return self._on_cpu if device.type in ("cpu", "meta") else self._elsewhere
 
 
 def fused_unroll(cell: Cell) -> Unroll | None:
@@ -79,12 +94,9 @@ def fused_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
     return cell.training and bool((steps_B == steps_B[0]).all())
 
 
-def _order(cell: Cell) -> tuple[str, ...]:
-    """The fastest first."""
-    on_cpu = next(cell.parameters()).device.type in ("cpu", "meta")
-    return ("torch", "fused", "plain") if isinstance(cell, LSTMCell) or not on_cpu else ("fused", "torch", "plain")
-
-
 def _always(cell: Cell, x_BTD: Tensor, state: State) -> bool:
     del cell, x_BTD, state
     return True
+
+
+_FITS = {"torch": library_fits, "fused": fused_fits, "plain": _always}

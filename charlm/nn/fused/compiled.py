@@ -56,7 +56,7 @@ def load_passes() -> ctypes.CDLL | None:
     try:
         return _load(_cached(compiler))
     except (OSError, StorageError, subprocess.SubprocessError):
-        return None  # a convenience that failed is no error: `backend` in `--dry-run` tells which passes run
+        return None  # a convenience that failed is no error: `--dry-run` tells which passes run
 
 
 def _cached(compiler: str) -> Path:

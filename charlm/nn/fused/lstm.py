@@ -49,7 +49,11 @@ def unroll_lstm(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tu
     for norms in (product, memory):
         if norms is not None:
             norms.remember(start)
-    return output_TBH.transpose(0, 1), (output_TBH[-1], cell_BH, *tick([steps_B + num_steps - 1 for steps_B in clock]))
+    return output_TBH.transpose(0, 1), (
+        output_TBH[-1].clone(),
+        cell_BH,
+        *tick([steps_B + num_steps - 1 for steps_B in clock]),
+    )
 
 
 class _LSTM(torch.autograd.Function):

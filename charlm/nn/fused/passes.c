@@ -1,7 +1,8 @@
-/* The element-wise passes of one recurrent step, fp32, for `charlm.nn.fused.compiled`; `eager.py` says the same in torch.
+/* The element-wise passes of one recurrent step, fp32, for `charlm.nn.fused.compiled`; `eager.py` says the same in
+   torch.
 
-   Whole numbers come as long. Rows are the batch. A matrix has a leading dimension where it may be a slice of a wider one (ld_*). NaN passes through.
-   Sums over a row or a column are made by one thread in one order: the results do not depend on the number of threads.
+   Whole numbers come as long. Rows are the batch. A matrix has a leading dimension where it may be a slice of a wider
+   one (ld_*). NaN passes through. Sums over a row or a column are made by one thread in one order: the results do not depend on the number of threads.
 */
 #include <math.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@ static inline float exp_(float x) {
     x = x > 88.0f ? 88.0f : x;
     x = x < -87.0f ? -87.0f : x;
     float n = x * 1.44269504f + 12582912.0f; /* rounds to a whole number in the low bits */
-    int32_t bits;
+    uint32_t bits;
     memcpy(&bits, &n, 4);
     n -= 12582912.0f;
     float r = x - n * 0.693359375f + n * 2.12194440e-4f;
@@ -30,14 +31,19 @@ static inline float exp_(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t scale = (bits + 127) << 23; /* the offset's own bits leave at the top */
+    uint32_t scale = (bits + 127u) << 23; /* the offset's own bits leave at the top */
     float factor;
     memcpy(&factor, &scale, 4);
     return p * factor;
 }
 
 static inline float sigmoid_(float x) { return 1.0f / (1.0f + exp_(-x)); }
-static inline float tanh_(float x) { return 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f); }
+
+/* Near zero by its series: the other form loses the digits of a small x. */
+static inline float tanh_(float x) {
+    float square = x * x;
+    return square < 4e-4f ? x - x * square * (1.0f / 3.0f) : 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f);
+}
 
 /* What may be null is asked for outside the loops over columns, or they would not be vectorised. */
 

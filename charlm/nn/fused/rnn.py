@@ -36,7 +36,7 @@ def unroll_rnn(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tup
     )
     if product is not None:
         product.remember(start)
-    return output_TBH.transpose(0, 1), (output_TBH[-1], *tick([steps_B + num_steps - 1 for steps_B in clock]))
+    return output_TBH.transpose(0, 1), (output_TBH[-1].clone(), *tick([steps_B + num_steps - 1 for steps_B in clock]))
 
 
 class _RNN(torch.autograd.Function):
