@@ -39,10 +39,10 @@ PEERS: dict[str, type[nn.RNNBase]] = {"nn.LSTM": nn.LSTM, "nn.GRU": nn.GRU, "nn.
 class Peer(nn.Module):
     """What a user of torch.nn writes."""
 
-    def __init__(self, kind: type[nn.RNNBase], hidden_size: int, num_layers: int) -> None:
+    def __init__(self, kind: Callable[..., nn.Module], hidden_size: int, num_layers: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(VOCABULARY, EMBEDDING)
-        self.body: nn.Module = kind(EMBEDDING, hidden_size, num_layers, batch_first=True)
+        self.body = kind(EMBEDDING, hidden_size, num_layers, batch_first=True)
         self.head = nn.Linear(hidden_size, VOCABULARY)
 
     def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class EagerLayerNormLSTM(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> tuple[Tensor, None]:
         for inputs, recurrent, norms in zip(self.inputs, self.recurrent, self.norms, strict=True):
-            input_norm, recurrent_norm, cell_norm = norms  # type: ignore[misc]
+            input_norm, recurrent_norm, cell_norm = norms
             h = c = x_BTD.new_zeros(len(x_BTD), self.hidden_size)
             outputs: list[Tensor] = []
             for x in x_BTD.unbind(1):
@@ -103,7 +103,7 @@ def measure(cells: list[str], num_layers: int, hidden_size: int, batch: int, rep
         steps[name], sizes[name] = step, outside_embedding(model)
     peers = dict(PEERS) | ({"eager layer": EagerLayerNormLSTM} if any("layer" in name for name in cells) else {})
     for name, kind in peers.items():
-        peer = Peer(kind, hidden_size, num_layers)  # type: ignore[arg-type]
+        peer = Peer(kind, hidden_size, num_layers)
         sizes[name] = outside_embedding(peer)
         steps[name] = peer_step(peer, inputs_BT, targets_BT, autocast=False)
         if cpu_has_bf16():

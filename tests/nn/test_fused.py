@@ -127,29 +127,33 @@ def test_what_is_not_fused() -> None:
     assert fused_unroll(RNNCell(D, H, CellOptions(recurrent_dropout=0.1))) is None
 
 
-@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
-def test_numbers_do_not_depend_on_the_threads(norm: str) -> None:
-    cell = randomised(CELLS["lstm"](40, 70, CellOptions(norms=NORMS[norm]))).float().train()
+def test_numbers_do_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     library = compiled.load_passes()
     if library is None:
         pytest.skip("no C compiler here")
-    x_BG, gain_G = torch.randn(33, 280), torch.randn(280)
-    found: list[list[Tensor]] = []
-    before = torch.get_num_threads()
-    for threads in (1, 2, 5):
-        torch.set_num_threads(threads)
-        passes = compiled.CompiledPasses(library)
-        y_BG, dx_BG, rstd, mean, variance = x_BG.clone(), torch.empty_like(x_BG), *torch.zeros(3, 280)
-        if norm == "layer":
-            passes.layer_norm(y_BG, 1e-5, rstd)
-        else:
-            passes.batch_norm(y_BG, 1e-5, rstd, mean, variance)
-        passes.norm_backward("layer" if norm == "layer" else "batch", x_BG, gain_G, y_BG, rstd, dx_BG)
-        found.append([y_BG, dx_BG, rstd, mean, variance])
-    torch.set_num_threads(before)
-    assert cell.training
-    for others in found[1:]:
-        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+    monkeypatch.setattr(compiled, "_WORTH_A_THREAD", 0)
+    passes = compiled.CompiledPasses(library)
+    generator = torch.Generator().manual_seed(0)
+    x_BG, y_BG = torch.randn(2, 33, 280, generator=generator)
+    gain_G, cell_BH = torch.randn(280, generator=generator), torch.randn(33, 70, generator=generator)
+
+    def everything(threads: int) -> list[Tensor]:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        rows_BG, columns_BG, gates_BG, *dx = x_BG.clone(), x_BG.clone(), *torch.zeros(3, 33, 280)
+        rstd_B, *statistics = torch.zeros(33), *torch.zeros(4, 280)
+        after_BH = torch.zeros(33, 70)
+        passes.layer_norm(rows_BG, 1e-5, rstd_B)
+        passes.layer_norm_backward(y_BG, gain_G, rows_BG, rstd_B, dx[0])
+        passes.batch_norm(columns_BG, 1e-5, *statistics[:3])
+        passes.batch_norm_backward(y_BG, gain_G, columns_BG, statistics[0], dx[1])
+        passes.gain_gradient(y_BG, rows_BG, statistics[3])
+        passes.lstm_gates(x_BG, y_BG, gain_G, cell_BH, None, gates_BG, after_BH)
+        return [rows_BG, columns_BG, gates_BG, *dx, rstd_B, *statistics, after_BH]
+
+    alone = everything(1)
+    assert all(tensor.any() for tensor in alone)
+    for threads in (2, 5):
+        assert all(torch.equal(one, other) for one, other in zip(alone, everything(threads), strict=True))
 
 
 @pytest.mark.parametrize("name", ["rnn-tanh", "rnn-relu", "lstm", "gru"])

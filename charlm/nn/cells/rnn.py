@@ -34,7 +34,8 @@ class RNNCell(Cell):
         activation: Literal["tanh", "relu"] = "tanh",
     ) -> None:
         super().__init__(input_size, hidden_size, options)
-        self.activation = activation
+        self.activation: Literal["tanh", "relu"] = activation
+        self.is_relu = activation == "relu"
         self.input_weight_HD = nn.Parameter(torch.empty(hidden_size, input_size))
         self.recurrent_weight_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.bias_H = nn.Parameter(torch.zeros(hidden_size))
@@ -62,5 +63,5 @@ class RNNCell(Cell):
         read_BH = drop(hidden_BH, self.options.recurrent_dropout, weights.generator)
         recurrent_BH = nn.functional.linear(read_BH, weights.recurrent_HH)
         a = weights.bias_H + self.recurrent_norm(recurrent_BH, clock) + self.input_norm(gates_BG, clock)
-        hidden_BH = torch.tanh(a) if self.activation == "tanh" else torch.relu(a)
+        hidden_BH = torch.relu(a) if self.is_relu else torch.tanh(a)
         return hidden_BH, (hidden_BH, *tick(clock))

@@ -114,21 +114,17 @@ class CompiledPasses:
     def batch_norm(self, x_BG: Tensor, eps: float, rstd_G: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
         self._call("batch_norm", *x_BG.shape, x_BG, x_BG.stride(0), eps, rstd_G, mean_G, variance_G)
 
-    def norm_backward(
-        self, kind: str, dy_BG: Tensor, gain_G: Tensor | None, x_hat_BG: Tensor, rstd: Tensor, dx_BG: Tensor
+    def layer_norm_backward(
+        self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_B: Tensor, dx_BG: Tensor
     ) -> None:
-        self._call(
-            f"{kind}_norm_backward",
-            *dy_BG.shape,
-            dy_BG,
-            dy_BG.stride(0),
-            gain_G,
-            x_hat_BG,
-            x_hat_BG.stride(0),
-            rstd,
-            dx_BG,
-            dx_BG.stride(0),
-        )
+        given = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_B, dx_BG, dx_BG.stride(0))
+        self._call("layer_norm_backward", *dy_BG.shape, *given)
+
+    def batch_norm_backward(
+        self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_G: Tensor, dx_BG: Tensor
+    ) -> None:
+        given = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_G, dx_BG, dx_BG.stride(0))
+        self._call("batch_norm_backward", *dy_BG.shape, *given)
 
     def gain_gradient(self, dy_NG: Tensor, x_hat_NG: Tensor, d_gain_G: Tensor) -> None:
         self._call("gain_gradient", *dy_NG.shape, dy_NG, x_hat_NG, d_gain_G)

@@ -26,12 +26,21 @@ class EagerPasses:
         torch.rsqrt(variance_G + eps, out=rstd_G)
         x_BG *= rstd_G
 
-    def norm_backward(
-        self, kind: str, dy_BG: Tensor, gain_G: Tensor | None, x_hat_BG: Tensor, rstd: Tensor, dx_BG: Tensor
+    def layer_norm_backward(
+        self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_B: Tensor, dx_BG: Tensor
     ) -> None:
-        """dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain, over rows ("layer") or columns."""
-        axis = 1 if kind == "layer" else 0
-        g_BG = dy_BG if gain_G is None else dy_BG * gain_G
+        """dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain, over each row."""
+        self._norm_backward(1, dy_BG, gain_G, x_hat_BG, rstd_B, dx_BG)
+
+    def batch_norm_backward(
+        self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_G: Tensor, dx_BG: Tensor
+    ) -> None:
+        """The same over each column."""
+        self._norm_backward(0, dy_BG, gain_G, x_hat_BG, rstd_G, dx_BG)
+
+    @staticmethod
+    def _norm_backward(axis: int, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd: Tensor, dx_BG: Tensor) -> None:
+        g_BG = dy_BG * gain_G
         inner_BG = g_BG - g_BG.mean(axis, keepdim=True) - x_hat_BG * (g_BG * x_hat_BG).mean(axis, keepdim=True)
         torch.mul(inner_BG, rstd.unsqueeze(axis), out=dx_BG)
 

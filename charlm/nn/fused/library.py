@@ -70,7 +70,7 @@ def _unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: GRUWeights) ->
 def _unroll_rnn(cell: Cell, x_BTD: Tensor, state: State, weights: RNNWeights) -> tuple[Tensor, State]:
     assert isinstance(cell, RNNCell)
     (hidden_BH,) = state
-    run = torch.rnn_tanh if cell.activation == "tanh" else torch.rnn_relu
+    run = torch.rnn_relu if cell.is_relu else torch.rnn_tanh
     parameters = [weights.input_HD, weights.recurrent_HH, weights.bias_H, torch.zeros_like(weights.bias_H)]
     output_BTH, hidden_1BH = run(x_BTD, hidden_BH[None], parameters, True, 1, 0.0, cell.training, False, True)
     return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype),)

@@ -73,7 +73,7 @@ void layer_norm(long threads, long rows, long size, float *x, long ld, float eps
     }
 }
 
-/* dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain; gain may be null */
+/* dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain */
 void layer_norm_backward(long threads, long rows, long size, const float *dy, long ld_dy, in gain, const float *x_hat,
                          long ld_hat, in rstd, float *dx, long ld_dx) {
     ROWS for (long b = 0; b < rows; b++) {
@@ -81,13 +81,13 @@ void layer_norm_backward(long threads, long rows, long size, const float *dy, lo
         out o = dx + b * ld_dx;
         float sum = 0, dot = 0;
         _Pragma("omp simd reduction(+:sum,dot)") for (long k = 0; k < size; k++) {
-            float g = gain ? d[k] * gain[k] : d[k];
+            float g = d[k] * gain[k];
             sum += g;
             dot += g * h[k];
         }
         sum /= size;
         dot /= size;
-        LANES for (long k = 0; k < size; k++) o[k] = rstd[b] * ((gain ? d[k] * gain[k] : d[k]) - sum - h[k] * dot);
+        LANES for (long k = 0; k < size; k++) o[k] = rstd[b] * (d[k] * gain[k] - sum - h[k] * dot);
     }
 }
 
@@ -126,7 +126,7 @@ void batch_norm_backward(long threads, long rows, long size, const float *dy, lo
             dot[k] += d * x_hat[b * ld_hat + start + k];
         }
         for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) {
-            float scale = (gain ? gain[start + k] : 1.0f) * rstd[start + k];
+            float scale = gain[start + k] * rstd[start + k];
             dx[b * ld_dx + start + k] =
                 scale * (dy[b * ld_dy + start + k] - (sum[k] + x_hat[b * ld_hat + start + k] * dot[k]) / rows);
         }

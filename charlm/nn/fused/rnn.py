@@ -29,10 +29,9 @@ def unroll_rnn(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tup
     num_steps = len(inputs_TBH)
     product = step_norms(passes, [cell.recurrent_norm], [cell.hidden_size], inputs_TBH)
     noise = draw_noise(cell, state, num_steps, weights.generator)
-    relu = cell.activation == "relu"
     gain_H = product and product.gain_G
     output_TBH = cast(
-        "Tensor", _RNN.apply(passes, product, noise, relu, inputs_TBH, hidden_BH, weights.recurrent_HH, gain_H)
+        "Tensor", _RNN.apply(passes, product, noise, cell.is_relu, inputs_TBH, hidden_BH, weights.recurrent_HH, gain_H)
     )
     if product is not None:
         product.remember(start)

@@ -8,7 +8,6 @@ T time, B batch, G gates, L steps with statistics of their own.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +63,11 @@ class StepNorms:
         self._norms = [norm for norm in norms if isinstance(norm, LayerNorm | BatchNorm)]
         assert len(self._norms) == len(norms)
         self._columns = [slice(sum(sizes[:k]), sum(sizes[: k + 1])) for k in range(len(sizes))]
-        self.kind: Literal["layer", "batch"] = "layer" if isinstance(norms[0], LayerNorm) else "batch"
+        self._over_rows = isinstance(norms[0], LayerNorm)
+        self._backward = passes.layer_norm_backward if self._over_rows else passes.batch_norm_backward
         self.x_hat_TBG = torch.empty_like(like_TBG)
         num_steps, batch_size, _ = like_TBG.shape
-        lengths = [batch_size if self.kind == "layer" else size for size in sizes]
+        lengths = [batch_size if self._over_rows else size for size in sizes]
         self._rstd = [like_TBG.new_empty(num_steps, length) for length in lengths]
         self._mean = [like_TBG.new_empty(num_steps, length) for length in lengths]
         self._variance = [like_TBG.new_empty(num_steps, length) for length in lengths]
@@ -90,7 +90,7 @@ class StepNorms:
         """Normalise x_hat_TBG[step], in place."""
         x_BG = self.x_hat_TBG[step]
         for k, columns in enumerate(self._columns):
-            if self.kind == "layer":
+            if self._over_rows:
                 self._passes.layer_norm(x_BG[:, columns], EPS, self._rstd[k][step])
             else:
                 statistics = (self._rstd[k][step], self._mean[k][step], self._variance[k][step])
@@ -101,7 +101,7 @@ class StepNorms:
         x_hat_BG = self.x_hat_TBG[step]
         for k, columns in enumerate(self._columns):
             parts = (dy_BG[:, columns], gain_G[columns], x_hat_BG[:, columns], self._rstd[k][step], dx_BG[:, columns])
-            self._passes.norm_backward(self.kind, *parts)
+            self._backward(*parts)
 
     def gain_gradient(self, dy_TBG: Tensor) -> Tensor:
         """Of the gains, from that of x_hat * gain at all steps."""
