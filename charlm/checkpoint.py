@@ -94,10 +94,6 @@ def save_checkpoint(
     storage.write_manifest(directory, {"format": FORMAT_VERSION})
 
 
-def is_complete(directory: Path) -> bool:
-    return (directory / storage.MANIFEST).is_file()
-
-
 def describe_model(directory: Path) -> Description:
     """Read and check what the model of a checkpoint is, without its weights.
 

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import functools
 import os
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -42,6 +43,28 @@ def keep_memory(device: torch.device) -> None:
     if mallopt is not None:  # of glibc alone
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a program could still take there; None where nobody says."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None  # no Linux
+    available = {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}["MemAvailable"]
+    return min(available * 1024, *_limits())
+
+
+def _limits() -> list[int]:
+    """What the control group that this process runs in leaves of its limit; a container has one."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((folder / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return [1 << 62]
+    return [1 << 62 if limit == "max" else max(0, int(limit) - int(used))]
 
 
 @functools.cache

@@ -10,6 +10,8 @@
     |- OutOfMemoryError     5
     |- BusyError            6   another process holds the directory
     |- DivergedError        7   three non-finite steps in a row
+    |- LostProcessError     5   another process of a job of several is gone
+    |- SilentError              this process ends because another one of its job failed, which says why itself
     `- StoppedError   130/143   SIGINT or SIGTERM, after what had to be saved was saved
 
 Every message is `WHAT; WHAT TO DO` on one line. Only `cli` prints errors and turns them into exit codes.
@@ -86,6 +88,20 @@ class DivergedError(CharlmError):
     """Training produced non-finite losses or gradients three times in a row."""
 
     exit_code = 7
+
+
+class LostProcessError(CharlmError):
+    """Another process of a job of several ended, or cannot be reached."""
+
+    exit_code = 5
+
+
+class SilentError(CharlmError):
+    """Another process of this job failed, with the same exit code, and says why."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("the first process of this job ended", "see its message")
+        self.exit_code = exit_code
 
 
 class StoppedError(CharlmError):

@@ -27,7 +27,8 @@ from charlm.settings import (
 from charlm.training.settings import TrainingSettings
 
 DEFAULT_CONFIG = "lstm"
-_BUDGETS = ("max_steps", "max_epochs", "max_minutes")
+BUDGETS = ("max_steps", "max_tokens", "max_epochs", "max_minutes")
+_MAY_CHANGE = (*BUDGETS, "patience", "batch_size", "accumulation")
 
 
 class Experiment(Settings):
@@ -92,10 +93,11 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between a run's settings and new ones; another budget is no change, the run just goes on longer."""
+    """What differs between a run's settings and new ones. Another budget is no change, the run just goes on longer; and
+    with another batch it goes on where it was, dealing what is unread of the text to the new rows."""
 
-    def without_budget(tree: Mapping[str, Any]) -> dict[str, Any]:
-        training = {key: value for key, value in tree.get("training", {}).items() if key not in _BUDGETS}
+    def what_stays(tree: Mapping[str, Any]) -> dict[str, Any]:
+        training = {key: value for key, value in tree.get("training", {}).items() if key not in _MAY_CHANGE}
         return {**tree, "training": training}
 
-    return differences(without_budget(before), without_budget(now))
+    return differences(what_stays(before), what_stays(now))

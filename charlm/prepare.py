@@ -30,7 +30,7 @@ from charlm.settings import differences
 from charlm.text.document import Document, Source
 from charlm.text.split import CANDIDATES, Cuts, Router, default_spec, parse_shares
 from charlm.vocab.char import CodePointCounts
-from charlm.vocab.settings import VocabSettings
+from charlm.vocab.settings import AnyVocabSettings
 
 OnProgress = Callable[[str, int], None]
 """Called with the stage's name and how many characters it has done."""
@@ -136,7 +136,7 @@ def growing(out: Path, overwrite: bool, kept: Collection[str] = (".lock",)) -> G
 def complete(
     work: Path,
     out: Path,
-    settings: VocabSettings,
+    settings: AnyVocabSettings,
     about: dict[str, Any],
     characters: dict[str, Any],
     workers: int,

@@ -10,22 +10,23 @@ from typing import Any
 
 from charlm import storage
 from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, open_corpus
+from charlm.data.settings import portable
 from charlm.errors import DataError, SettingsError
 from charlm.prepare import OnProgress, complete, growing, silent
 from charlm.settings import differences
-from charlm.vocab.settings import VocabSettings
+from charlm.vocab.settings import AnyVocabSettings
 
 _OF_THE_TEXT = ("origin", "settings", "documents", "split", "splits")
 _OF_THE_CHARACTERS = ("distinct_characters", "frequent")
 
 
-def default_name(corpus: Corpus, vocab: VocabSettings) -> str:
+def default_name(corpus: Corpus, vocab: AnyVocabSettings) -> str:
     """ltg -> ltg-word; ltg-word -> ltg, for characters."""
     base = corpus.name.removesuffix(f"-{corpus.vocab.type}")
-    return base if vocab.type == "char" else f"{base}-{vocab.type}"
+    return base + vocab.suffix
 
 
-def find_reencoded(corpus: Corpus, vocab: VocabSettings, out: Path) -> Corpus | None:
+def find_reencoded(corpus: Corpus, vocab: AnyVocabSettings, out: Path) -> Corpus | None:
     """The corpus already in `out`, if it was made of this one so; None where there is none.
 
     Raises:
@@ -35,6 +36,8 @@ def find_reencoded(corpus: Corpus, vocab: VocabSettings, out: Path) -> Corpus | 
         return None
     found = open_corpus(out)
     changed = differences(found.card["settings"], _recorded(corpus, vocab))
+    if vocab.type == "copied" and not found.vocab.is_same(vocab.learner().finish()):
+        changed.append("the vocabulary that is copied")
     if found.card.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
         changed.append("what it was made from")
     if changed:
@@ -46,7 +49,7 @@ def find_reencoded(corpus: Corpus, vocab: VocabSettings, out: Path) -> Corpus | 
 
 def reencode(
     corpus: Corpus,
-    vocab: VocabSettings,
+    vocab: AnyVocabSettings,
     out: Path,
     *,
     workers: int = 1,
@@ -77,8 +80,8 @@ def reencode(
     return open_corpus(out)
 
 
-def _recorded(corpus: Corpus, vocab: VocabSettings) -> dict[str, Any]:
-    return {**corpus.card["settings"], "vocab": vocab.model_dump(mode="json", exclude_none=True)}
+def _recorded(corpus: Corpus, vocab: AnyVocabSettings) -> dict[str, Any]:
+    return portable({**corpus.card["settings"], "vocab": vocab.model_dump(mode="json", exclude_none=True)})
 
 
 def _take_documents(corpus: Corpus, work: Path) -> None:

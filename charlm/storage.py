@@ -271,6 +271,11 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> None:
     write_json(directory / MANIFEST, {**about, "files": files})
 
 
+def has_manifest(directory: Path) -> bool:
+    """Whether the directory is whole."""
+    return (directory / MANIFEST).is_file()
+
+
 def read_json(path: Path) -> Any:
     """Parsed JSON; FileNotFoundError and ValueError (no UTF-8, no JSON) are the caller's to name.
 

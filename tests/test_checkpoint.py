@@ -23,7 +23,6 @@ from charlm.checkpoint import (
     FORMAT_VERSION,
     TrainingState,
     describe_model,
-    is_complete,
     load_model,
     load_training,
     save_checkpoint,
@@ -148,8 +147,8 @@ def test_whatever_write_fails_a_checkpoint_is_whole_or_none(tmp_path: Path, mode
     for attempt, failed in enumerate(every_fault(number, lambda: save(tmp_path / "c", model))):
         directory = tmp_path / "c"
         assert failed is None or attempt < 100
-        assert is_complete(directory) or failed is not None
-        if is_complete(directory):
+        assert storage.has_manifest(directory) or failed is not None
+        if storage.has_manifest(directory):
             load_model(directory, CPU)
         storage.remove_tree(directory)
 
@@ -179,7 +178,7 @@ def test_a_missing_or_truncated_file_is_found(checkpoint: Path, name: str) -> No
             refused(checkpoint, name)
     (checkpoint / name).unlink()
     refused(checkpoint, name)
-    assert is_complete(checkpoint) == (name != "manifest.json")
+    assert storage.has_manifest(checkpoint) == (name != "manifest.json")
 
 
 @given(data=st.data(), name=st.sampled_from(["model.safetensors", "training.safetensors"]))

@@ -172,7 +172,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(override: str, words: list[
 
 
 def test_a_run_without_an_end_is_refused() -> None:
-    with pytest.raises(SettingsError, match="set max_steps, max_epochs or max_minutes"):
+    with pytest.raises(SettingsError, match="set max_steps, max_tokens, max_epochs or max_minutes"):
         load_experiment(read_layers(None, (), ["training.batch_size=1"]))
 
 

@@ -1,25 +1,37 @@
 """A token stream as batches for truncated back-propagation through time, contiguous in every row.
 
     stream  <eod> a b c d e f g h i j k ...            num_predictions = P
-    rows    B lanes of ceil(P / B) predictions each; step k of an epoch is their k-th chunk of seq_len predictions
+    epoch   a rotation of the stream, drawn from (seed, epoch), so that chunk borders fall elsewhere each time
+    rows    B lanes of ceil(U / B) of the U predictions that are unread: at first all P of them
     next    row b of the next batch goes on where row b of this one ended, so state can be carried
 
 Every prediction stands in exactly one batch of an epoch: the ragged tail is filled with targets that are not scored.
-The epochs differ by a rotation of the stream drawn from (seed, epoch), so that chunk borders fall elsewhere each time;
-the order is a pure function of seed and cursor.
+Where a run goes on with another number of rows in the middle of an epoch, what each old row had left is laid end to end
+and dealt to the new rows: nothing is lost, nothing read twice. The order is a pure function of seed and cursor.
 """
 
+import functools
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
 from charlm.nn.head import IGNORED
+
+Spans = tuple[tuple[int, int], ...]
+"""Start and length of stretches of an epoch, in predictions from its first."""
+
+_USUAL_SHARE = 0.95
+_SPREAD = 5.0
+_LEAST_LENGTH = 5
+_DRAWN = 1024
 
 
 class Batch(NamedTuple):
@@ -30,55 +42,207 @@ class Batch(NamedTuple):
     reset_B: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a run reads: `chunk` batches of `epoch` are read since `spans` of it were dealt to the rows.
+
+    `spans` is None for an epoch that was dealt whole.
+    """
+
+    epoch: int = 0
+    chunk: int = 0
+    spans: Spans | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        spans = None if self.spans is None else [list(span) for span in self.spans]
+        return {"epoch": self.epoch, "chunk": self.chunk, "spans": spans}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Cursor":
+        """KeyError, TypeError or ValueError where the content does not fit."""
+        spans = content["spans"]
+        cursor = cls(
+            int(content["epoch"]),
+            int(content["chunk"]),
+            None if spans is None else tuple((int(start), int(length)) for start, length in spans),
+        )
+        if min(cursor.epoch, cursor.chunk, *(number for span in cursor.spans or () for number in span)) < 0:
+            raise ValueError("a cursor before the beginning")
+        return cursor
+
+
 @dataclass(frozen=True)
 class Batches:
-    """The batches of one split, by their number since the start of training."""
+    """The batches of one split."""
 
     stream: TokenStream
     batch_size: int
+    """Rows, those of all ranks together."""
     seq_len: int
     seed: int
     reset_tokens: int | None = None
     """Rows start afresh after so many tokens; None: at each epoch alone."""
-
-    @property
-    def lane_length(self) -> int:
-        return -(-self.stream.num_predictions // self.batch_size)
+    varied: bool = False
+    """Whether chunks differ in length as those of AWD-LSTM do (Merity et al., 2018, section 5)."""
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-self.lane_length // self.seq_len)
+        return self._num_chunks(Cursor())
 
-    def batch(self, step: int) -> Batch:
-        """Batch number `step`, counted from 0 over all epochs."""
-        epoch, chunk = divmod(step, self.steps_per_epoch)
-        num_predictions = self.stream.num_predictions
-        offset = self._rotation(epoch)
+    def batch(self, cursor: Cursor, rows: range | None = None) -> Batch:
+        """The batch at `cursor`; of all rows, or of some."""
+        rows = range(self.batch_size) if rows is None else rows
+        spans, lane_length = self._spans(cursor), self._lane_length(cursor)
+        places = _Places(spans, self._rotation(cursor.epoch), self.stream.num_predictions)
+        start, end = self._chunk(cursor)
+        inputs = np.empty((len(rows), end - start), dtype=np.int64)
+        targets = np.full(inputs.shape, IGNORED, dtype=np.int64)
         tokens = self.stream.tokens
-        inputs = np.empty((self.batch_size, self.seq_len), dtype=np.int64)
-        targets = np.full((self.batch_size, self.seq_len), IGNORED, dtype=np.int64)
+        for index, row in enumerate(rows):
+            first = row * lane_length + start
+            scored = max(0, min(end, lane_length, places.total - row * lane_length) - start)
+            circle = places.of(np.arange(first, first + end - start))
+            inputs[index] = tokens[circle]  # beyond the row's end as well: statistics of a batch are those of text
+            targets[index, :scored] = tokens[circle[:scored] + 1]
+        every = max(1, self.reset_tokens // self.seq_len) if self.reset_tokens is not None else None
+        is_fresh = cursor.chunk == 0 if every is None else cursor.chunk % every == 0
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.full((len(rows),), is_fresh))
+
+    def num_scored(self, cursor: Cursor) -> int:
+        """Targets in the batch at `cursor` that are scored, over all rows."""
+        return self._num_between(cursor, *self._chunk(cursor))
+
+    def length_share(self, cursor: Cursor) -> float:
+        """The length of the chunk at `cursor` as a share of seq_len."""
+        start, end = self._chunk(cursor)
+        return (end - start) / self.seq_len
+
+    def after(self, cursor: Cursor) -> Cursor:
+        """The cursor of the next batch."""
+        if cursor.chunk + 1 < self._num_chunks(cursor):
+            return Cursor(cursor.epoch, cursor.chunk + 1, cursor.spans)
+        return Cursor(cursor.epoch + 1)
+
+    def epochs(self, cursor: Cursor) -> float:
+        """How often the text was read, the part of the last epoch included."""
+        unread = self._num_between(cursor, self._chunk(cursor)[0], self._lane_length(cursor))
+        return cursor.epoch + 1 - unread / self.stream.num_predictions
+
+    def unread(self, cursor: Cursor) -> Spans:
+        """What is left of the epoch, row by row."""
+        spans, lane_length = self._spans(cursor), self._lane_length(cursor)
+        read, total = self._chunk(cursor)[0], _size(spans)
+        left: list[tuple[int, int]] = []
         for row in range(self.batch_size):
-            start = row * self.lane_length + chunk * self.seq_len
-            end = min((row + 1) * self.lane_length, num_predictions)
-            length = max(0, min(self.seq_len, end - start))
-            circle = (offset + start + np.arange(self.seq_len)) % num_predictions  # the stream is one
-            inputs[row] = tokens[circle]  # beyond the row's end as well: statistics of a batch are those of text
-            targets[row, :length] = tokens[circle[:length] + 1]
-        every = self.steps_per_epoch if self.reset_tokens is None else max(1, self.reset_tokens // self.seq_len)
-        reset = torch.full((self.batch_size,), chunk % every == 0)
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), reset)
+            first, end = row * lane_length + read, min((row + 1) * lane_length, total)
+            left.extend(_cut(spans, first, end))
+        return tuple(left)
+
+    def dealt_anew(self, cursor: Cursor, before: "Batches") -> Cursor:
+        """Where `before` stood at `cursor`, for these rows: the unread part of its epoch is dealt to them."""
+        spans = before.unread(cursor)
+        return Cursor(cursor.epoch, 0, spans) if spans else Cursor(cursor.epoch + 1)
+
+    def _num_between(self, cursor: Cursor, start: int, end: int) -> int:
+        """Predictions between two places of every lane, the last lanes being shorter, or empty."""
+        lane_length, total = self._lane_length(cursor), _size(self._spans(cursor))
+        lengths = np.minimum(lane_length, total - np.arange(self.batch_size) * lane_length)
+        return int(np.clip(np.minimum(lengths, end) - start, 0, None).sum())
+
+    def _spans(self, cursor: Cursor) -> Spans:
+        return ((0, self.stream.num_predictions),) if cursor.spans is None else cursor.spans
+
+    def _lane_length(self, cursor: Cursor) -> int:
+        return -(-_size(self._spans(cursor)) // self.batch_size)
+
+    def _num_chunks(self, cursor: Cursor) -> int:
+        return len(self._borders(cursor)) - 1
+
+    def _chunk(self, cursor: Cursor) -> tuple[int, int]:
+        """Where the chunk begins and ends in its lane; a last fixed one may reach beyond it."""
+        borders = self._borders(cursor)
+        return int(borders[cursor.chunk]), int(borders[cursor.chunk + 1])
+
+    def _borders(self, cursor: Cursor) -> npt.NDArray[np.int64]:
+        length = self._lane_length(cursor)
+        return _varied(length, self.seq_len, self.seed, cursor.epoch) if self.varied else _fixed(length, self.seq_len)
 
     def _rotation(self, epoch: int) -> int:
         if epoch == 0:
             return 0
-        digest = hashlib.sha256(f"{self.seed} epoch {epoch}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") % self.stream.num_predictions
+        return _digest(f"{self.seed} epoch {epoch}") % self.stream.num_predictions
+
+
+class _Places:
+    """From a place in the unread predictions, laid end to end, to an index into the stream."""
+
+    def __init__(self, spans: Spans, rotation: int, num_predictions: int) -> None:
+        self._starts = np.array([start for start, _ in spans], dtype=np.int64)
+        self._ends = np.cumsum([length for _, length in spans])
+        self._rotation = rotation
+        self._num_predictions = num_predictions
+        self.total = int(self._ends[-1])
+
+    def of(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        wrapped = places % self.total  # the filling goes on at the beginning
+        span = np.searchsorted(self._ends, wrapped, side="right")
+        before = np.append(0, self._ends)[span]
+        return (
+            self._rotation + self._starts[span] + wrapped - before
+        ) % self._num_predictions  # the stream is a circle
+
+
+def _cut(spans: Spans, first: int, end: int) -> list[tuple[int, int]]:
+    """The pieces of `spans`, laid end to end, between two places."""
+    pieces: list[tuple[int, int]] = []
+    offset = 0
+    for start, length in spans:
+        low, high = max(first - offset, 0), min(end - offset, length)
+        if low < high:
+            pieces.append((start + low, high - low))
+        offset += length
+    return pieces
+
+
+def _size(spans: Spans) -> int:
+    return sum(length for _, length in spans)
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+@functools.lru_cache(maxsize=4)
+def _fixed(lane_length: int, seq_len: int) -> npt.NDArray[np.int64]:
+    return np.arange(0, lane_length + seq_len, seq_len)
+
+
+@functools.lru_cache(maxsize=4)
+def _varied(lane_length: int, seq_len: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Chunks around seq_len, or for one in twenty around its half, spread by 5 tokens, at least 5 long."""
+    chance = np.random.default_rng(_digest(f"{seed} lengths {epoch}"))
+    borders = np.zeros(1, dtype=np.int64)
+    while borders[-1] < lane_length:
+        means = np.where(chance.random(_DRAWN) < _USUAL_SHARE, seq_len, seq_len / 2)
+        lengths = np.maximum(_LEAST_LENGTH, chance.normal(means, _SPREAD).astype(np.int64))
+        borders = np.append(borders, borders[-1] + np.cumsum(lengths))
+    return np.append(borders[borders < lane_length], lane_length)
 
 
 def fit_batches(
-    stream: TokenStream, batch_size: int, seq_len: int, seed: int, reset_tokens: int | None = None
+    stream: TokenStream,
+    batch_size: int,
+    seq_len: int,
+    seed: int,
+    reset_tokens: int | None = None,
+    *,
+    varied: bool = False,
+    multiple_of: int = 1,
 ) -> Batches:
     """The batches of a split; fewer rows than `batch_size` where the text does not fill one chunk of each.
+
+    Args:
+        multiple_of: of which the number of rows must be a multiple, if that leaves any.
 
     Raises:
         DataError: there is nothing to predict.
@@ -86,5 +250,5 @@ def fit_batches(
     if stream.num_predictions < 2:
         raise DataError(f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; 3 are the least")
     seq_len = min(seq_len, stream.num_predictions)
-    rows = max(1, min(batch_size, stream.num_predictions // seq_len))
-    return Batches(stream, rows, seq_len, seed, reset_tokens)
+    rows = min(batch_size, stream.num_predictions // seq_len) // multiple_of * multiple_of
+    return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, varied)

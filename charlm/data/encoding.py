@@ -16,7 +16,7 @@ from charlm.data.documents import Stretch, stretches
 from charlm.data.processes import spawned
 from charlm.data.store import Encoded, encode_parts, write_stream
 from charlm.vocab.base import Learner, Vocab
-from charlm.vocab.settings import VocabSettings, load_vocab
+from charlm.vocab.settings import AnyVocabSettings, load_vocab
 
 T = TypeVar("T")
 OnCharacters = Callable[[int], None]
@@ -24,7 +24,7 @@ OnCharacters = Callable[[int], None]
 _WORTHWHILE = 4  # stretches; with fewer, other processes would not have started before the work was done
 
 
-def learn(settings: VocabSettings, documents: Path, workers: int, on_progress: OnCharacters) -> Vocab:
+def learn(settings: AnyVocabSettings, documents: Path, workers: int, on_progress: OnCharacters) -> Vocab:
     """The vocabulary of the training split.
 
     Args:
@@ -46,7 +46,7 @@ def learn(settings: VocabSettings, documents: Path, workers: int, on_progress: O
     return learner.finish()
 
 
-def _count(settings: VocabSettings, stretch: Stretch) -> tuple[Learner, int]:
+def _count(settings: AnyVocabSettings, stretch: Stretch) -> tuple[Learner, int]:
     learner = settings.learner()
     characters = 0
     for part in stretch.parts():

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from charlm.settings import Settings
 from charlm.text.settings import SourceSettings, WikipediaSettings
 from charlm.text.split import parse_shares
-from charlm.vocab.settings import CharSettings, VocabSettings
+from charlm.vocab.settings import AnyVocabSettings, CharSettings
 
 
 class CorpusSettings(Settings):
@@ -24,7 +24,7 @@ class CorpusSettings(Settings):
     """Shorter documents are dropped, and counted as `short`."""
     normalize: Literal["none", "nfc"] = "none"
     """Unicode normalisation of the text; `none` keeps every character as it is."""
-    vocab: VocabSettings = CharSettings()
+    vocab: AnyVocabSettings = CharSettings()
 
     @field_validator("split")
     @classmethod
@@ -36,7 +36,7 @@ class CorpusSettings(Settings):
     @property
     def name(self) -> str:
         """What the corpus is called unless the user names it: the source, and the vocabulary unless it is `char`."""
-        return self.source.name + ("" if self.vocab.type == "char" else f"-{self.vocab.type}")
+        return self.source.name + self.vocab.suffix
 
     def recorded(self) -> dict[str, Any]:
         """The settings as corpus.json keeps them."""
@@ -51,8 +51,14 @@ def portable(corpus: dict[str, Any]) -> dict[str, Any]:
 
     Equal files give equal corpora wherever they lie and whoever fetched them.
     """
-    source = corpus.get("source")
-    return {**corpus, "source": _portable(cast("dict[str, Any]", source))} if isinstance(source, dict) else corpus
+    source, vocab = corpus.get("source"), corpus.get("vocab")
+    kept = dict(corpus)
+    if isinstance(source, dict):
+        kept["source"] = _portable(cast("dict[str, Any]", source))
+    if isinstance(vocab, dict) and "directory" in vocab:
+        copied = cast("dict[str, Any]", vocab)
+        kept["vocab"] = {**copied, "directory": PurePath(str(copied["directory"])).name}
+    return kept
 
 
 def _portable(source: dict[str, Any]) -> dict[str, Any]:

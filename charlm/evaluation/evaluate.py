@@ -44,8 +44,14 @@ def evaluate(
     device: torch.device,
     precision: Precision = "fp32",
     on_progress: Callable[[int], None] | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Score:
-    """Score `stream`. `on_progress` gets the number of tokens scored by each chunk; it may raise to stop."""
+    """Score `stream`. `on_progress` gets the number of tokens scored by each chunk; it may raise to stop.
+
+    Args:
+        part: (k, n) scores the k-th of n shares of the lanes only: nats and tokens are those of the share, and those of
+            all shares sum to the score. The other sums are of the whole stream.
+    """
     was_training = model.training
     model.eval()
     try:
@@ -53,7 +59,8 @@ def evaluate(
         tokens = 0
         lanes = streams or default_streams(stream.num_predictions)
         state = None
-        for batch in lane_batches(stream, lanes, unit=math.lcm(_CHUNK, model.body.period)):
+        for whole in lane_batches(stream, lanes, unit=math.lcm(_CHUNK, model.body.period)):
+            batch = Batch(*(tensor[part[0] :: part[1]] for tensor in whole))
             inputs_BT, targets_BT, reset_B = (tensor.to(device) for tensor in batch)
             fresh = model.initial_state(len(inputs_BT))
             state = fresh if state is None else reset_rows(state, fresh, reset_B)

@@ -67,6 +67,10 @@ class ContextEmbedding(Embedding):
     def bag_layout(self) -> BagLayout | None:
         return self.tokens.bag_layout
 
+    @property
+    def sparse_tables(self) -> list[nn.Parameter]:
+        return [*self.tokens.sparse_tables, self.table_KD]
+
     def check(self) -> None:
         self.tokens.check()
 

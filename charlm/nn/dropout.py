@@ -16,8 +16,9 @@ class Masks:
         self._seed = 0
         self._generators: dict[torch.device, torch.Generator] = {}
 
-    def seed(self, seed: int, step: int, rank: int = 0) -> None:
-        digest = hashlib.sha256(f"{seed} {step} {rank}".encode()).digest()
+    def seed(self, *key: int) -> None:
+        """Start anew from a key: the seed, the number of the step, and the rank and the part of it."""
+        digest = hashlib.sha256(" ".join(map(str, key)).encode()).digest()
         self._seed = int.from_bytes(digest[:8], "big") >> 1
         for generator in self._generators.values():
             generator.manual_seed(self._seed)

@@ -27,6 +27,11 @@ class Embedding(nn.Module, ABC):
         """The sizes of the buffers that a vocabulary filled, where there are any."""
         return None
 
+    @property
+    def sparse_tables(self) -> list[nn.Parameter]:
+        """Parameters whose gradients are sparse."""
+        return []
+
     def check(self) -> None:
         """Raise ValueError where buffers that were read from a file contradict each other."""
 

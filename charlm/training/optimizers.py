@@ -1,30 +1,102 @@
-"""Optimizers, built from their settings."""
+"""Optimizers, built from their settings: torch's, with sparse gradients where an embedding gives them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
 
 from charlm.nn.norm import matrices
-from charlm.training.settings import AdamWSettings
+from charlm.training.optimizer_settings import AdamWSettings, SGDSettings
 
 
-def build_adamw(settings: AdamWSettings, model: nn.Module) -> "AdamW":
-    """AdamW whose weight decay touches matrices alone: biases and gains have no scale to keep small."""
-    decayed = matrices(model)
-    known = {id(parameter) for parameter in decayed}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+class Optimizers:
+    """One or several optimizers, each with parameters of its own, as one."""
+
+    def __init__(self, members: Sequence[optim.Optimizer]) -> None:
+        self._members = members
+        for group in self._groups():
+            group["highest_lr"] = group["lr"]
+
+    @property
+    def lr(self) -> float:
+        """Of the first member, for the log."""
+        return float(self._groups()[0]["lr"])
+
+    def scale(self, factor: float) -> None:
+        """Set every learning rate to `factor` times its highest."""
+        for group in self._groups():
+            group["lr"] = group["highest_lr"] * factor
+
+    def step(self) -> None:
+        for member in self._members:
+            member.step()
+
+    def zero_grad(self) -> None:
+        for member in self._members:
+            member.zero_grad(set_to_none=True)
+
+    def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """What its optimizer remembers of a parameter, to be read and written."""
+        return next(member.state[parameter] for member in self._members if _holds(member, parameter))
+
+    def is_whole(self) -> bool:
+        """Whether each member remembers the same things of all its parameters."""
+        return all(
+            len({frozenset(member.state[parameter]) for group in member.param_groups for parameter in group["params"]})
+            <= 1
+            for member in self._members
+        )
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for member in self._members for group in member.param_groups]
+
+
+def _holds(member: optim.Optimizer, parameter: nn.Parameter) -> bool:
+    return any(parameter is own for group in member.param_groups for own in group["params"])
+
+
+def build_adamw(settings: AdamWSettings, model: nn.Module, parameters: Iterable[nn.Parameter] | None = None) -> "AdamW":
+    """AdamW on a model's parameters, or some of them. Weight decay touches matrices alone: biases and gains have no
+    scale to keep small."""
     return AdamW(
-        [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
+        _groups(model, model.parameters() if parameters is None else parameters, settings.weight_decay),
         lr=settings.lr,
         betas=(settings.beta1, settings.beta2),
         eps=settings.eps,
         fused=True,
     )
+
+
+def build_sgd(settings: SGDSettings, model: nn.Module) -> "SGD":
+    return SGD(
+        _groups(model, model.parameters(), settings.weight_decay),
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+    )
+
+
+def _groups(model: nn.Module, parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices with weight decay, and the rest without."""
+    known = {id(parameter) for parameter in matrices(model)}
+    chosen = list(parameters)
+    decayed = [parameter for parameter in chosen if id(parameter) in known]
+    others = [parameter for parameter in chosen if id(parameter) not in known]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+class SGD(optim.SGD):
+    """Torch's, which takes sparse gradients only without momentum and weight decay: with these they are filled up."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                if gradient is not None and gradient.is_sparse and (group["momentum"] or group["weight_decay"]):
+                    parameter.grad = gradient.to_dense()
+        return super().step(closure)
 
 
 class AdamW(optim.AdamW):
@@ -75,7 +147,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
     values: list[Tensor] = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = _coalesced(parameter.grad)  # a row named twice has the norm of its sum
+            parameter.grad = coalesced(parameter.grad)  # a row named twice has the norm of its sum
             values.append(parameter.grad.values())
         elif parameter.grad is not None:
             values.append(parameter.grad)
@@ -86,7 +158,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
     return norm
 
 
-def _coalesced(gradient: Tensor) -> Tensor:
+def coalesced(gradient: Tensor) -> Tensor:
     """Each row once, rising. Autograd forgets that a gradient is so, and sorting it again would cost most of all."""
     indices, values = gradient._indices(), gradient._values()
     if (indices.diff() > 0).all():

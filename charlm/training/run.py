@@ -5,12 +5,11 @@ experiment.toml  metrics.jsonl  best.json  last.json  checkpoints/step-000001000
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from charlm import storage
-from charlm.checkpoint import is_complete
 from charlm.errors import CheckpointError, UsageError
 
 EXPERIMENT_FILE = "experiment.toml"
@@ -18,18 +17,46 @@ _KEPT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
-    """The best validation so far, its step, and the step of the last validation."""
+class Validations:
+    """The best validation so far, the step of the last one, and the bits per character of all of them in order."""
 
-    step: int
-    bits_per_character: float | None
-    validated: int
+    best_step: int | None = None
+    best_bits: float | None = None
+    validated: int | None = None
+    history: tuple[float | None, ...] = ()
+
+    def then(self, step: int, bits: float | None) -> "Validations":
+        """After one more."""
+        history = (*self.history, bits)
+        is_best = bits is not None and (self.best_bits is None or bits < self.best_bits)
+        if is_best or self.best_step is None:
+            return Validations(step, bits, step, history)
+        return Validations(self.best_step, self.best_bits, step, history)
+
+    def with_best_of(self, other: "Validations | None") -> "Validations":
+        """The same validations, of which only what another one says is the best."""
+        other = other or Validations()
+        return replace(self, best_step=other.best_step, best_bits=other.best_bits)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "step": self.best_step,
+            "bits_per_character": self.best_bits,
+            "validated": self.validated,
+            "history": list(self.history),
+        }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Best":
+    def from_json(cls, content: Mapping[str, Any]) -> "Validations":
         """KeyError, TypeError or ValueError where the content does not fit."""
-        bits = content["bits_per_character"]
-        return cls(int(content["step"]), None if bits is None else float(bits), int(content["validated"]))
+        step, bits, validated = (content[key] for key in ("step", "bits_per_character", "validated"))
+        history = tuple(None if value is None else float(value) for value in content["history"])
+        return cls(
+            None if step is None else int(step),
+            None if bits is None else float(bits),
+            None if validated is None else int(validated),
+            history,
+        )
 
 
 @dataclass(frozen=True)
@@ -49,13 +76,13 @@ class RunDirectory:
 
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, rising. Order is by step, never by a clock."""
-        names = (path.name for path in (self.root / "checkpoints").glob("step-*") if is_complete(path))
+        names = (path.name for path in (self.root / "checkpoints").glob("step-*") if storage.has_manifest(path))
         return sorted(int(name.removeprefix("step-")) for name in names if re.fullmatch(r"step-\d{9,}", name))
 
     def clean(self) -> None:
         """Remove what a crash left: checkpoints without a manifest, and temporary files. The lock must be held."""
         for path in self.root.glob("checkpoints/step-*"):
-            if not is_complete(path):
+            if not storage.has_manifest(path):
                 storage.remove_tree(path)
         for path in self.root.glob(".*.tmp"):
             storage.remove_tree(path)
@@ -78,10 +105,10 @@ class RunDirectory:
         """Write best.json or last.json."""
         storage.write_json(self.root / f"{name}.json", content)
 
-    def best(self) -> Best | None:
+    def marked(self) -> Validations | None:
         """What best.json says; None where it is missing or damaged."""
         try:
-            return Best.from_json(storage.read_json(self.root / "best.json"))
+            return Validations.from_json(storage.read_json(self.root / "best.json"))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 

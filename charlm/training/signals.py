@@ -2,17 +2,26 @@
 
 import os
 import signal
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+_ECHO = 5.0  # seconds
+
 
 class StopSignal:
-    """Inside the block the first signal is remembered in `received`; a second one ends the process at once."""
+    """Inside the block the first signal is remembered in `received`; a second one ends the process at once.
+
+    A launcher of several processes repeats the signals that it gets, and ends its processes when one has ended: with
+    `is_launched` a signal that follows within seconds is taken for the launcher's and changes nothing.
+    """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_launched: bool = False) -> None:
         self.received: int | None = None
+        self._is_launched = is_launched
+        self._last = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -27,6 +36,8 @@ class StopSignal:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        now, before = time.monotonic(), self._last
+        self._last = now
+        if self.received is not None and not (self._is_launched and now - before < _ECHO):
             os._exit(128 + number)  # what is on disk is whole: files appear by renaming
-        self.received = number
+        self.received = self.received or number

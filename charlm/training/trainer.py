@@ -1,46 +1,48 @@
 """Training: truncated back-propagation through time with carried state, from nothing or from the last checkpoint.
 
-    budget left? ──> batch(step) ──> learner.update ──> step + 1 ──> every so often: log, validate, save
-                                                             └── a signal: save and stop
+    budget left? ──> batch(cursor) ──> learner.update ──> step + 1 ──> every so often: log, validate, save
+                                                              └── a signal: save and stop
 
-Everything a step depends on (weights, optimizer, carried state, batch number) is in the checkpoint, so an interrupted
-run goes on as if it had not been interrupted.
+Everything a step depends on (weights, optimizer, carried state, cursor) is in the checkpoint, so an interrupted run
+goes on as if it had not been interrupted. Where several ranks train, each runs this loop, and they agree on the time
+and on signals before every step.
 """
 
 import contextlib
-import dataclasses
-import math
+import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NoReturn
 
 import torch
 
-from charlm import storage
-from charlm.checkpoint import TrainingState, load_model, load_training, save_checkpoint
-from charlm.data.batches import fit_batches
+from charlm.data.batches import Batch, Cursor
 from charlm.data.corpus import Corpus
-from charlm.data.store import count_ids
-from charlm.errors import (
-    CheckpointError,
-    DataError,
-    DivergedError,
-    OutOfMemoryError,
-    StoppedError,
-    StorageError,
-)
+from charlm.data.store import TokenStream
+from charlm.errors import DivergedError, OutOfMemoryError, StoppedError
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
+from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.training.learner import Learner, Update
-from charlm.training.logs import Console, Figures
-from charlm.training.run import Best, RunDirectory
+from charlm.sampling.filters import Temperature
+from charlm.sampling.generate import generate
+from charlm.training.board import Board
+from charlm.training.journal import Journal
+from charlm.training.keeper import Keeper
+from charlm.training.learner import Update
+from charlm.training.logs import Console
+from charlm.training.ranks import Alone, Ranks
+from charlm.training.resume import Start, begin, open_batches, resume
+from charlm.training.run import RunDirectory
+from charlm.training.schedules import Moment
 from charlm.training.settings import TrainingSettings
 from charlm.training.signals import StopSignal
+from charlm.training.verdicts import is_exhausted
 
 _MAX_BAD_STEPS = 3
-_MAX_FAILED_SAVES = 3
+_SAMPLE_TEMPERATURE = 0.7
+_STATISTICS_BATCHES = 30
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Outcome:
 
 
 class Trainer:
-    """One run on one device."""
+    """One run on one device of each rank."""
 
     def __init__(
         self,
@@ -70,69 +72,47 @@ class Trainer:
         device: torch.device,
         console: Console,
         started: float,
+        ranks: Ranks | None = None,
+        initial: LanguageModel | None = None,
     ) -> None:
         """
         Args:
             started: `time.monotonic()` at the start of the process, from which max_minutes counts.
+            initial: a model whose weights a new run starts from, for fine-tuning.
         """
-        self._model_settings = model_settings
         self._settings = settings
         self._corpus = corpus
         self._run = run
-        self._console = console
+        self._device = device
         self._started = started
+        self._model_settings = model_settings
+        self._ranks = ranks or Alone()
         train = corpus.open("train").in_direction(model_settings.direction)
-        self._valid = corpus.open("valid").head(settings.validation_tokens).in_direction(model_settings.direction)
-        reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.counts_steps else None)
-        self._batches = fit_batches(train, settings.batch_size, settings.seq_len, settings.seed, reset_tokens)
-        if self._batches.batch_size < settings.batch_size:
-            console.note(
+        self._valid: TokenStream = (
+            corpus.open("valid").head(settings.validation_tokens).in_direction(model_settings.direction)
+        )
+        self._batches = open_batches(train, settings, model_settings, self._ranks.size)
+        note = console.note if self._ranks.is_first else _say_nothing
+        if self._batches.batch_size < settings.batch_size * self._ranks.size:
+            note(
                 f"the training text fills {self._batches.batch_size} rows of {settings.seq_len}, not"
-                f" {settings.batch_size}: using a batch of {self._batches.batch_size}"
+                f" {settings.batch_size * self._ranks.size}: using a batch of {self._batches.batch_size}"
             )
-        self._tokens_per_character = train.num_predictions / max(1, train.count("characters"))
-        self._step = 0
-        self._tokens = 0
-        self._seconds_before = 0.0
-        self._best: Best | None = None
-        self._bad_steps = 0
-        self._failed_saves = 0
+        start = Start(model_settings, settings, corpus, run, self._batches, device, self._ranks)
         with _memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
-            if run.steps():
-                self._learner = self._resume(device)
-            else:
-                run.cut_metrics(0)
-                torch.manual_seed(settings.seed)
-                model = model_settings.build(corpus.vocab.size, corpus.vocab.bags())
-                model.head.set_frequencies(torch.from_numpy(count_ids(train, corpus.vocab.size)))
-                self._learner = Learner(model.to(device), settings, device)
-
-    def _resume(self, device: torch.device) -> Learner:
-        directory = self._run.checkpoint(self._run.steps()[-1])
-        loaded = load_model(directory, device)
-        training = load_training(directory)
-        facts = training.facts
-        if facts.get("corpus") != self._corpus.fingerprint:
-            raise DataError(
-                f"{self._corpus.directory} is not the corpus of {self._run.root}: its fingerprint differs",
-                "restore that corpus, or train anew with another --out",
-            )
-        learner = Learner(loaded.model, self._settings, device)
-        try:
-            learner.load_tensors(training.tensors, self._batches.batch_size)
-            self._step, self._tokens = int(facts["step"]), int(facts["tokens"])
-            self._seconds_before = float(facts["seconds"])
-            self._best = None if facts["best"] is None else Best.from_json(facts["best"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
-            ) from error
-        marked = self._run.best()
-        if marked is not None and marked.validated == self._step:  # a validation that came after its checkpoint
-            self._best = marked
-        self._run.cut_metrics(self._step, validated=self._best is not None and self._best.validated == self._step)
-        self._mark()
-        return learner
+            is_resumed = bool(run.steps())
+            self._learner, self._standing = resume(start, note) if is_resumed else begin(start, initial)
+        self._seconds_before = self._standing.seconds
+        self._bad_steps = 0
+        self._console = console
+        self._keeper = Keeper(run, corpus, model_settings, self._batches.batch_size, self._ranks)
+        if is_resumed:
+            self._keeper.found(self._standing.step)
+            self._ranks.first_only(lambda: self._keeper.mark(self._standing))
+        has_board = settings.tensorboard and self._ranks.is_first
+        board = Board(run.root / "tensorboard", self._standing.step) if has_board else None
+        tokens_per_character = train.num_predictions / max(1, train.count("characters"))
+        self._journal = Journal(run, console, board, tokens_per_character, is_first=self._ranks.is_first)
 
     # ---- the loop
 
@@ -145,55 +125,85 @@ class Trainer:
             OutOfMemoryError: the batch does not fit.
             StorageError: checkpoints could not be written three times in a row.
         """
-        if self._step and self._progress() >= 1 and self._is_validated:
+        standing = self._standing
+        if standing.step and self._is_over and standing.is_validated:
             return self._outcome(already_finished=True)
-        if self._step:
-            self._console.note(f"going on from step {self._step:,} of {self._run.root}")
+        if standing.step:
+            self._journal.note(f"going on from step {standing.step:,} of {self._run.root}")
         if self._learner.model.body.backend_on(self._learner.device) == "plain":
-            self._console.note("this cell runs step by step (plain): nothing faster knows it with these settings")
-        rows, steps = self._batches.batch_size, self._batches.seq_len
+            self._journal.note("this cell runs step by step (plain): nothing faster knows it with these settings")
+        rows, steps = self._settings.batch_size, self._batches.seq_len
         smaller = f"batch_size={rows // 2}" if rows > 1 else f"seq_len={max(1, steps // 2)}"
         what = f"a batch of {rows} rows of {steps} does not fit into memory"
-        with StopSignal() as stop, self._console, _memory_errors(what, f"try --set training.{smaller}"):
+        with (
+            StopSignal(is_launched=self._ranks.size > 1) as stop,
+            self._console,
+            _memory_errors(what, f"try --set training.{smaller}"),
+        ):
             self._loop(stop)
+        self._journal.close()
         return self._outcome()
 
     def _loop(self, stop: StopSignal) -> None:
-        settings = self._settings
-        last_save = time.monotonic()
-        window = _Window()
+        settings, standing, batches = self._settings, self._standing, self._batches
+        rows = self._ranks.rows(batches.batch_size)
+        self._agree(stop)
+        last_save = standing.seconds
+        self._journal.restart()
         self._learner.model.train()
-        if self._step and self._step % settings.validation_interval == 0 and not self._is_validated:
+        if standing.step and standing.step % settings.validation_interval == 0 and not standing.is_validated:
             self._validate(stop)  # a signal put it off
             self._save(final=False)
-        while (progress := self._progress()) < 1:
-            update = self._learner.update(self._batches.batch(self._step), self._step, progress)
-            self._step += 1
-            self._tokens += update.tokens
+        while not self._is_over:
+            cursor = standing.cursor
+            update = self._learner.update(
+                batches.batch(cursor, rows),
+                self._moment(),
+                num_scored=batches.num_scored(cursor),
+                length_share=batches.length_share(cursor) if settings.seq_len_varies else 1.0,
+            )
+            standing.step += 1
+            standing.tokens += update.tokens
+            standing.cursor = batches.after(cursor)
             self._count_bad_steps(update)
-            window.add(update)
-            if self._step % settings.log_interval == 0 or self._step <= 3:
-                self._log(window, update.gradient_norm)
-                window = _Window()
-            if stop.received is not None:
-                self._save_and_stop(stop.received)
-            if self._step % settings.validation_interval == 0:
+            self._journal.add(update)
+            received = self._agree(stop)
+            if standing.step % settings.log_interval == 0 or standing.step <= 3:
+                self._journal.train(standing, self._epochs, self._progress, update, self._learner.lr)
+            received = received or self._late(stop)
+            if received is not None:
+                self._save_and_stop(received)
+            if standing.step % settings.validation_interval == 0:
                 self._validate(stop)
                 self._save(final=False)
-                last_save = time.monotonic()
-                window = _Window()
-            elif time.monotonic() - last_save >= 60 * settings.checkpoint_minutes:
+                last_save = standing.seconds
+            elif standing.seconds - last_save >= 60 * settings.checkpoint_minutes:
                 self._save(final=False)
-                last_save = time.monotonic()
-        if not self._is_validated:
+                last_save = standing.seconds
+        if not standing.is_validated:
             self._validate(stop)
         self._save(final=True)
+
+    def _agree(self, stop: StopSignal) -> int | None:
+        """Set the clock to the first rank's, and give the signal that any rank has received."""
+        seconds = self._seconds_before + time.monotonic() - self._started
+        told = [float(stop.received == number) for number in (signal.SIGTERM, signal.SIGINT)]
+        terminated, interrupted, seconds = self._ranks.total([*told, seconds if self._ranks.is_first else 0.0])
+        self._standing.seconds = seconds
+        if terminated or interrupted:
+            return signal.SIGTERM if terminated else signal.SIGINT
+        return None
+
+    def _late(self, stop: StopSignal) -> int | None:
+        """A signal that came since; where others must agree it waits for the next step."""
+        return stop.received if self._ranks.size == 1 else None
 
     def _count_bad_steps(self, update: Update) -> None:
         self._bad_steps = 0 if update.applied else self._bad_steps + 1
         if update.applied:
             return
-        self._console.note(f"step {self._step:,}: the loss or its gradient is not finite; the update is skipped")
+        step = self._standing.step
+        self._journal.note(f"step {step:,}: the loss or its gradient is not finite; the update is skipped")
         if self._bad_steps >= _MAX_BAD_STEPS:
             steps = self._run.steps()
             good = f"the last good checkpoint is {self._run.checkpoint(steps[-1])}" if steps else "none was saved yet"
@@ -202,166 +212,128 @@ class Trainer:
                 "lower training.optimizer.lr or training.clip_norm, and train anew",
             )
 
-    def _progress(self) -> float:
-        return self._settings.progress(steps=self._step, epochs=self._epochs, minutes=self._seconds / 60)
+    # ---- where the run stands
 
     @property
-    def _is_validated(self) -> bool:
-        """Whether the weights as they are have been validated."""
-        return self._best is not None and self._best.validated == self._step
+    def _progress(self) -> float:
+        standing = self._standing
+        return self._settings.progress(
+            steps=standing.step, tokens=standing.tokens, epochs=self._epochs, minutes=standing.seconds / 60
+        )
+
+    @property
+    def _is_over(self) -> bool:
+        patience = self._settings.patience
+        history = self._standing.validations.history
+        return self._progress >= 1 or (patience is not None and is_exhausted(history, patience))
 
     @property
     def _epochs(self) -> float:
-        return self._step / self._batches.steps_per_epoch
+        return self._batches.epochs(self._standing.cursor)
 
-    @property
-    def _seconds(self) -> float:
-        return self._seconds_before + time.monotonic() - self._started
-
-    # ---- what is seen
-
-    def _log(self, window: "_Window", norm: float) -> None:
-        nats_per_token = window.nats / max(1, window.tokens)
-        bits_per_character = nats_per_token * self._tokens_per_character / math.log(2)
-        rate = window.tokens / self._tokens_per_character / max(1e-9, window.seconds)
-        entry = {
-            "kind": "train",
-            "step": self._step,
-            "tokens": self._tokens,
-            "epoch": round(self._epochs, 4),
-            "seconds": round(self._seconds, 3),
-            "nats_per_token": _finite(nats_per_token),
-            "bits_per_character": _finite(bits_per_character),
-            "characters_per_second": round(rate, 1),
-            "lr": self._learner.lr,
-            "gradient_norm": _finite(norm),
-        }
-        self._write_log(entry)
-        progress = self._progress()
-        left = None if progress <= 0 else max(0.0, self._seconds * (1 / progress - 1))
-        self._console.figures(Figures(self._step, progress, nats_per_token, bits_per_character, rate, left))
-
-    def _validate(self, stop: StopSignal) -> None:
-        def check(_: int) -> None:
-            if stop.received is not None:
-                self._save_and_stop(stop.received)
-
-        learner = self._learner
-        score = evaluate(
-            learner.model, self._valid, device=learner.device, precision=learner.precision, on_progress=check
+    def _moment(self) -> Moment:
+        standing = self._standing
+        return Moment(
+            standing.step, standing.tokens, standing.seconds / 60, self._progress, standing.validations.history
         )
-        self._record(score)
-
-    def _record(self, score: Score) -> None:
-        entry = {"kind": "valid", "step": self._step, "seconds": round(self._seconds, 3), **score.to_json()}
-        self._write_log(entry)
-        bits = score.bits_per_character
-        lowest = (
-            math.inf if self._best is None or self._best.bits_per_character is None else self._best.bits_per_character
-        )
-        is_best = bits is not None and bits < lowest
-        if self._best is None or is_best:
-            self._best = Best(self._step, bits, self._step)
-        else:
-            self._best = dataclasses.replace(self._best, validated=self._step)
-        figure = "not finite" if bits is None else f"{bits:.4f} bits per character"
-        self._console.note(
-            f"step {self._step:,} · {self._epochs:.2f} epochs · validation {figure}{' (best)' if is_best else ''}"
-        )
-
-    def _write_log(self, entry: dict[str, Any]) -> None:
-        """A full disk costs a line here; what it means for the run is decided when a checkpoint is due."""
-        try:
-            self._run.log(entry)
-        except StorageError as error:
-            self._console.note(f"step {self._step:,}: {error.what}; its line is lost")
-
-    # ---- what is kept
-
-    def _save_and_stop(self, signal_number: int) -> None:
-        self._save(final=True)
-        raise StoppedError(
-            signal_number,
-            f"stopped at step {self._step:,}, saved in {self._run.root}",
-            "the same command goes on from there",
-        )
-
-    def _save(self, *, final: bool) -> None:
-        """Write a checkpoint. A full disk is met by trying again at the next interval, three times in all."""
-        try:
-            if self._step in self._run.steps():
-                self._mark()  # a validation may have come after it
-            else:
-                self._write_checkpoint()
-            self._failed_saves = 0
-        except StorageError as error:
-            self._failed_saves += 1
-            if self._best is not None and self._best.step not in self._run.steps():
-                self._best = self._run.best()  # a best that is not on disk is none
-            if final or self._failed_saves >= _MAX_FAILED_SAVES:
-                raise
-            self._console.note(f"no checkpoint at step {self._step:,}: {error.what}; the next interval tries again")
-
-    def _write_checkpoint(self) -> None:
-        facts = {
-            "step": self._step,
-            "tokens": self._tokens,
-            "seconds": self._seconds,
-            "best": self._best and dataclasses.asdict(self._best),
-            "corpus": self._corpus.fingerprint,
-            "cursor": {"batch": self._step, "batch_size": self._batches.batch_size, "seq_len": self._batches.seq_len},
-        }
-        trained_on = {"corpus": self._corpus.name, "fingerprint": self._corpus.fingerprint}
-        directory = self._run.checkpoint(self._step)
-        save_checkpoint(
-            directory,
-            model=self._learner.model,
-            settings=self._model_settings,
-            vocab=self._corpus.vocab,
-            trained_on={**trained_on, "step": self._step, "tokens": self._tokens},
-            training=TrainingState(facts, self._learner.tensors()),
-        )
-        storage.verify_manifest(directory, "check the disk")
-        if self._run.metrics.exists():
-            storage.sync_file(self._run.metrics)
-        self._mark()
-        self._run.prune(self._best.step if self._best else None)
-
-    def _mark(self) -> None:
-        self._run.mark("last", {"step": self._step, "checkpoint": self._run.checkpoint(self._step).name})
-        if self._best is not None:
-            best = dataclasses.asdict(self._best)
-            self._run.mark("best", {"checkpoint": self._run.checkpoint(self._best.step).name, **best})
 
     def _outcome(self, *, already_finished: bool = False) -> Outcome:
-        best = self._best or Best(self._step, None, self._step)
+        standing = self._standing
+        validations = standing.validations
         return Outcome(
-            self._step,
-            self._tokens,
+            standing.step,
+            standing.tokens,
             self._epochs,
-            self._seconds_before if already_finished else self._seconds,
+            self._seconds_before if already_finished else standing.seconds,
             self._learner.model.num_parameters,
-            best.step,
-            best.bits_per_character,
+            standing.step if validations.best_step is None else validations.best_step,
+            validations.best_bits,
             already_finished,
         )
 
+    # ---- what is seen and kept
 
-class _Window:
-    """Sums since the last line of the log."""
+    def _validate(self, stop: StopSignal) -> None:
+        def check(_: int) -> None:
+            received = self._agree(stop)
+            if received is not None:
+                raise _InterruptedError(received)
 
-    def __init__(self) -> None:
-        self.nats = 0.0
-        self.tokens = 0
-        self._start = time.monotonic()
+        learner, standing = self._learner, self._standing
+        try:
+            with learner.scored(self._text):
+                self._ranks.share(list(learner.model.buffers()))
+                part = evaluate(
+                    learner.model,
+                    self._valid,
+                    device=learner.device,
+                    precision=learner.precision,
+                    part=(self._ranks.rank, self._ranks.size),
+                    on_progress=check,
+                )
+                nats, tokens = self._ranks.total([part.nats, float(part.tokens)])
+                score = Score(nats, int(tokens), part.characters, part.words, part.bytes)
+                text = self._sample()
+        except _InterruptedError as interrupted:
+            self._save_and_stop(interrupted.signal_number)
+        self._agree(stop)
+        bits = score.bits_per_character
+        standing.validations = standing.validations.then(standing.step, bits)
+        is_best = bits is not None and standing.validations.best_step == standing.step
+        self._journal.valid(standing, self._epochs, score, is_best=is_best)
+        if text:
+            self._journal.sample(standing, text)
+        self._journal.restart()
 
-    def add(self, update: Update) -> None:
-        self.nats += update.nats
-        self.tokens += update.tokens
+    def _sample(self) -> str:
+        """What the model writes now; always from the same seed, so that samples can be compared."""
+        settings = self._settings
+        if settings.sample_length == 0 or not self._ranks.is_first:
+            return ""
+        pieces = generate(
+            self._learner.model,
+            self._corpus.vocab,
+            length=settings.sample_length,
+            temperature=Temperature(_SAMPLE_TEMPERATURE),
+            seed=settings.seed,
+            device=self._device,
+            direction=self._model_settings.direction,
+        )
+        text = "".join(pieces)
+        self._learner.model.train()
+        return text
 
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
+    def _text(self) -> Iterator[Batch]:
+        """Training text for the statistics of averaged weights: always the same."""
+        rows = self._ranks.rows(self._batches.batch_size)
+        cursor = Cursor()
+        for _ in range(min(_STATISTICS_BATCHES, self._batches.steps_per_epoch)):
+            yield self._batches.batch(cursor, rows)
+            cursor = self._batches.after(cursor)
+
+    def _save(self, *, final: bool) -> None:
+        self._keeper.save(self._standing, self._learner, self._text, final=final, note=self._journal.note)
+
+    def _save_and_stop(self, signal_number: int) -> NoReturn:
+        self._save(final=True)
+        self._journal.close()
+        raise StoppedError(
+            signal_number,
+            f"stopped at step {self._standing.step:,}, saved in {self._run.root}",
+            "the same command goes on from there",
+        )
+
+
+class _InterruptedError(Exception):
+    """A signal came while a validation ran."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
+def _say_nothing(text: str) -> None:
+    del text
 
 
 @contextlib.contextmanager
@@ -378,7 +350,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     """The ways in which torch says so; its CPU allocator has no exception of its own."""
     phrases = ("not enough memory", "can't allocate memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(phrase in str(error) for phrase in phrases)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

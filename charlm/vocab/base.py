@@ -121,6 +121,10 @@ class Vocab(ABC):
     def to_json(self) -> dict[str, Any]:
         """The content of vocab.json, without `type` and `format`."""
 
+    def is_same(self, other: "Vocab") -> bool:
+        """Whether both give every text the same ids."""
+        return self.type == other.type and self.to_json() == other.to_json()
+
     @classmethod
     @abstractmethod
     def from_json(cls, content: dict[str, Any]) -> "Vocab":

@@ -28,6 +28,11 @@ class LearnedSettings(Settings):
     @abstractmethod
     def learner(self) -> "Learner": ...
 
+    @property
+    def suffix(self) -> str:
+        """What a corpus's name says of its vocabulary."""
+        return f"-{self.model_dump()['type']}"
+
     def learn(self, texts: Iterable[str]) -> "Vocab":
         """The vocabulary of some texts.
 
@@ -50,6 +55,10 @@ class CharSettings(LearnedSettings):
     """At most this many characters, the most frequent ones; no bound if left out."""
     byte_fallback: bool = True
     """Spell unknown characters in UTF-8 bytes, so that any text can be scored. Adds 256 ids."""
+
+    @property
+    def suffix(self) -> str:
+        return ""
 
     @classmethod
     def implementation(cls) -> "type[Vocab]":
@@ -158,8 +167,36 @@ class SentencePieceSettings(LearnedSettings):
         )
 
 
+class CopiedSettings(LearnedSettings):
+    """The vocabulary of another corpus or of a checkpoint, as it is: what a model that goes on learning needs."""
+
+    type: Literal["copied"] = "copied"
+    directory: str
+    """Where its vocab.json lies."""
+
+    @classmethod
+    def implementation(cls) -> "type[Vocab]":
+        raise ValueError("a vocabulary that was copied says itself what it is")
+
+    def learner(self) -> "Learner":
+        from charlm.vocab.copied import CopyLearner
+
+        return CopyLearner(Path(self.directory))
+
+    @property
+    def suffix(self) -> str:
+        directory = Path(self.directory)
+        return f"-{(directory.parents[1] if directory.parent.name == 'checkpoints' else directory).name}"
+
+
 VocabSettings = Annotated[
     CharSettings | ByteSettings | WordSettings | NgramSettings | SentencePieceSettings, Field(discriminator="type")
+]
+"""Vocabularies that are learned from text."""
+
+AnyVocabSettings = Annotated[
+    CharSettings | ByteSettings | WordSettings | NgramSettings | SentencePieceSettings | CopiedSettings,
+    Field(discriminator="type"),
 ]
 
 

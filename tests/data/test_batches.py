@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charlm.data.batches import Batches, fit_batches
+from charlm.data.batches import Batch, Batches, Cursor, fit_batches
 from charlm.data.store import DOCUMENT_TYPE, TokenStream
 from charlm.errors import DataError
 from charlm.nn.head import IGNORED
@@ -31,10 +31,22 @@ def distinct_stream(num_predictions: int, *, closed: bool = True) -> TokenStream
     return TokenStream(ids, np.zeros(0, DOCUMENT_TYPE))
 
 
+def at(batches: Batches, step: int) -> Cursor:
+    """Of batch number `step` of a run that was never interrupted."""
+    cursor = Cursor(step // batches.steps_per_epoch)
+    for _ in range(step % batches.steps_per_epoch):
+        cursor = batches.after(cursor)
+    return cursor
+
+
+def batch(batches: Batches, step: int) -> Batch:
+    return batches.batch(at(batches, step))
+
+
 def pairs_of_epoch(batches: Batches, epoch: int) -> Counter[tuple[int, int]]:
     pairs: Counter[tuple[int, int]] = Counter()
     for step in range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch):
-        inputs_BT, targets_BT, _ = batches.batch(step)
+        inputs_BT, targets_BT, _ = batch(batches, step)
         assert inputs_BT.shape == targets_BT.shape == (batches.batch_size, batches.seq_len)
         for given_id, target in zip(inputs_BT.flatten().tolist(), targets_BT.flatten().tolist(), strict=True):
             if target != IGNORED:
@@ -60,7 +72,7 @@ def test_rows_go_on_where_the_batch_before_ended(
 ) -> None:
     batches = Batches(distinct_stream(num_predictions), batch_size, seq_len, seed)
     first = epoch * batches.steps_per_epoch
-    steps = [batches.batch(first + chunk) for chunk in range(batches.steps_per_epoch)]
+    steps = [batch(batches, first + chunk) for chunk in range(batches.steps_per_epoch)]
     for row in range(batch_size):
         inputs = torch.cat([batch.inputs_BT[row] for batch in steps]).tolist()
         targets = torch.cat([batch.targets_BT[row] for batch in steps]).tolist()
@@ -73,10 +85,10 @@ def test_rows_go_on_where_the_batch_before_ended(
 def test_what_is_not_scored_is_text_all_the_same() -> None:
     """Statistics over a batch would be those of the filling else. The stream of 21 predictions is a circle."""
     batches = Batches(distinct_stream(21), 2, 8, 0)
-    last = batches.batch(batches.steps_per_epoch - 1)
+    last = batch(batches, batches.steps_per_epoch - 1)
     tokens = [int(token) for token in batches.stream.tokens[:21]]
     for row in range(2):
-        first = row * batches.lane_length + 8
+        first = row * 11 + 8
         assert last.inputs_BT[row].tolist() == [tokens[place % 21] for place in range(first, first + 8)]
         assert (last.targets_BT[row] == IGNORED).sum() == 8 - min(3, 21 - first)
 
@@ -86,7 +98,7 @@ def test_rows_start_afresh_as_often_as_asked_and_at_each_epoch(reset_tokens: int
     batches = Batches(distinct_stream(150), 2, 8, 0, reset_tokens)
     chunks = [step % batches.steps_per_epoch for step in range(3 * batches.steps_per_epoch)]
     for step, chunk in enumerate(chunks):
-        assert batches.batch(step).reset_B.tolist() == [chunk % every == 0] * 2
+        assert batch(batches, step).reset_B.tolist() == [chunk % every == 0] * 2
 
 
 @given(**SIZES)
@@ -97,9 +109,9 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(
     batches = Batches(stream, batch_size, seq_len, seed)
     step = epoch * batches.steps_per_epoch
     for _ in range(3):
-        batches.batch(step + 1)
-    again = Batches(stream, batch_size, seq_len, seed).batch(step)
-    for mine, other in zip(batches.batch(step), again, strict=True):
+        batch(batches, step + 1)
+    again = batch(Batches(stream, batch_size, seq_len, seed), step)
+    for mine, other in zip(batch(batches, step), again, strict=True):
         assert torch.equal(mine, other)
 
 
@@ -108,10 +120,75 @@ def test_epochs_and_seeds_begin_elsewhere() -> None:
 
     def start(seed: int, epoch: int) -> int:
         batches = Batches(stream, 4, 10, seed)
-        return int(batches.batch(epoch * batches.steps_per_epoch).inputs_BT[0, 0])
+        return int(batch(batches, epoch * batches.steps_per_epoch).inputs_BT[0, 0])
 
     assert start(1, 0) == 0, "the first epoch begins at the beginning"
     assert len({start(seed, epoch) for seed in range(5) for epoch in range(1, 5)}) == 20
+
+
+SWITCHES = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 6)), min_size=1, max_size=4)
+
+
+@given(**SIZES, varied=st.booleans(), switches=SWITCHES)
+@example(num_predictions=2, batch_size=9, seq_len=1, epoch=1, seed=0, varied=False, switches=[(1, 1)])
+def test_other_rows_in_the_middle_lose_and_repeat_nothing(
+    num_predictions: int,
+    batch_size: int,
+    seq_len: int,
+    epoch: int,
+    seed: int,
+    varied: bool,
+    switches: list[tuple[int, int]],
+) -> None:
+    """Again and again, after some steps, the rest of the epoch is dealt to another number of rows."""
+    stream = distinct_stream(num_predictions)
+    batches = Batches(stream, batch_size, seq_len, seed, varied=varied)
+    cursor = Cursor(epoch)
+    pairs: Counter[tuple[int, int]] = Counter()
+    plan = [*switches, (10**6, 0)]
+    for steps, rows in plan:
+        for _ in range(steps):
+            if cursor.epoch != epoch:
+                break
+            found = batches.batch(cursor)
+            scored = found.targets_BT != IGNORED
+            assert int(scored.sum()) == batches.num_scored(cursor)
+            pairs.update(zip(found.inputs_BT[scored].tolist(), found.targets_BT[scored].tolist(), strict=True))
+            before, cursor = batches.epochs(cursor), batches.after(cursor)
+            assert before < batches.epochs(cursor) <= epoch + 1 + 1e-9
+        if cursor.epoch != epoch:
+            break
+        other = Batches(stream, rows, seq_len, seed, varied=varied)
+        assert sum(length for _, length in batches.unread(cursor)) == num_predictions - pairs.total()
+        cursor, batches = other.dealt_anew(cursor, batches), other
+        assert Cursor.from_json(cursor.to_json()) == cursor
+    assert cursor == Cursor(epoch + 1)
+    assert pairs == Counter(itertools.pairwise(stream.tokens.tolist()))
+
+
+@given(**SIZES)
+def test_ranks_read_rows_of_the_same_batch(
+    num_predictions: int, batch_size: int, seq_len: int, epoch: int, seed: int
+) -> None:
+    batches = Batches(distinct_stream(num_predictions), 2 * batch_size, seq_len, seed)
+    halves = [batches.batch(Cursor(epoch), rows) for rows in (range(batch_size), range(batch_size, 2 * batch_size))]
+    for joined, tensor in zip(map(torch.cat, zip(*halves, strict=True)), batches.batch(Cursor(epoch)), strict=True):
+        assert torch.equal(joined, tensor)
+
+
+def test_varied_lengths_are_those_of_awd_lstm() -> None:
+    """70 or, for one in twenty, 35, spread by 5."""
+    batches = Batches(distinct_stream(200_000), 2, 70, 0, varied=True)
+    lengths = [round(70 * batches.length_share(Cursor(0, chunk))) for chunk in range(batches.steps_per_epoch - 1)]
+    short = [length for length in lengths if length < 52]
+    assert 0.02 < len(short) / len(lengths) < 0.09
+    assert np.mean([length for length in lengths if length >= 52]) == pytest.approx(69.5, abs=0.5)
+    assert 4 < np.std([length for length in lengths if length >= 52]) < 6
+    assert batches.batch(Cursor(0, 3)).inputs_BT.shape == (2, lengths[3])
+    other = Batches(batches.stream, 2, 70, 1, varied=True)
+    assert other.length_share(Cursor(0, 3)) != batches.length_share(Cursor(0, 3)) or other.steps_per_epoch != (
+        batches.steps_per_epoch
+    )
 
 
 @given(num_predictions=st.integers(2, 300), batch_size=st.integers(1, 50), seq_len=st.integers(1, 50))

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from charlm.data.batches import Batches
+from charlm.data.batches import Batches, Cursor
 from charlm.data.store import DOCUMENT_TYPE, TokenStream
 from charlm.evaluation import evaluate as evaluate_module
 from charlm.evaluation.evaluate import WARM_UP, default_streams, evaluate, lane_batches
@@ -25,7 +25,10 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
 from charlm.training.learner import Learner
-from charlm.training.settings import AdamWSettings, TrainingSettings
+from charlm.training.optimizer_settings import AdamWSettings
+from charlm.training.ranks import Alone
+from charlm.training.schedules import Moment
+from charlm.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 
@@ -167,10 +170,13 @@ def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]
     normalised = RecurrentSettings(hidden_size=24, norm="batch")
     body = {"plain": RecurrentSettings(hidden_size=24), "strided": strided, "batch": normalised}[request.param]
     architecture = ModelSettings(embedding=TokenEmbeddingSettings(size=8), body=body)
-    learner = Learner(architecture.build(32), settings, CPU)
+    learner = Learner(architecture.build(32), settings, CPU, Alone())
     batches = Batches(train, settings.batch_size, settings.seq_len, 0, 24 if architecture.counts_steps else None)
+    cursor = Cursor()
     for step in range(80):
-        learner.update(batches.batch(step), step, 0.0)
+        moment = Moment(step, 0, 0.0, 0.0)
+        learner.update(batches.batch(cursor), moment, num_scored=batches.num_scored(cursor))
+        cursor = batches.after(cursor)
     return learner.model, test
 
 

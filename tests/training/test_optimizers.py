@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.settings import AdamWSettings
+from charlm.training.optimizer_settings import AdamWSettings
+from charlm.training.optimizers import build_adamw
 
 SETTINGS = AdamWSettings(lr=0.1, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.3)
 
@@ -51,7 +52,7 @@ def test_adamw_is_its_paper_and_decays_matrices_alone() -> None:
 def test_every_parameter_is_in_one_group(layers: int) -> None:
     body = RecurrentSettings(hidden_size=4, num_layers=layers)
     model = ModelSettings(embedding=TokenEmbeddingSettings(size=3), body=body).build(5)
-    groups = SETTINGS.build(model).param_groups
+    groups = build_adamw(SETTINGS, model).param_groups
     names = {parameter: name for name, parameter in model.named_parameters()}
     found = [names[parameter] for group in groups for parameter in group["params"]]
     assert sorted(found) == sorted(names.values())

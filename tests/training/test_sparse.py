@@ -10,9 +10,12 @@ from charlm.data.batches import Batch
 from charlm.nn.bag_sum import bag_sum
 from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.learner import Learner
-from charlm.training.optimizers import clip_gradients
-from charlm.training.settings import AdamWSettings, TrainingSettings
+from charlm.training.learner import Learner, Update
+from charlm.training.optimizer_settings import AdamWSettings
+from charlm.training.optimizers import build_adamw, clip_gradients
+from charlm.training.ranks import Alone
+from charlm.training.schedules import Moment
+from charlm.training.settings import TrainingSettings
 from tests.training.test_optimizers import SETTINGS, loshchilov_hutter
 
 CPU = torch.device("cpu")
@@ -32,7 +35,7 @@ def test_a_row_is_an_adamw_of_its_own() -> None:
     """Its time, moments and decay stand still between the gradients that name it."""
     model = Table()
     start = model.table.detach().clone()
-    optimizer = SETTINGS.build(model)
+    optimizer = build_adamw(SETTINGS, model)
     generator = torch.Generator().manual_seed(1)
     seen: dict[int, list[Tensor]] = {row: [] for row in range(6)}
     for rows in ([0, 2], [2], [5, 2, 0], [1], [2, 5], [0]):
@@ -54,13 +57,13 @@ def test_a_row_named_twice_has_the_sum_of_its_gradients() -> None:
     models[0].table.grad = sparse([1, 4, 1], values)
     models[1].table.grad = sparse([1, 4], torch.stack([values[0] + values[2], values[1]]))
     for model in models:
-        SETTINGS.build(model).step()
+        build_adamw(SETTINGS, model).step()
     torch.testing.assert_close(models[0].table, models[1].table)
 
 
 def test_where_all_rows_are_named_it_is_the_dense_one() -> None:
     models = [Table(), Table()]
-    optimizers = [SETTINGS.build(model) for model in models]
+    optimizers = [build_adamw(SETTINGS, model) for model in models]
     generator = torch.Generator().manual_seed(1)
     for _ in range(5):
         values = torch.randn(6, 3, generator=generator)
@@ -109,7 +112,11 @@ def learner(num_buckets: int, *, weight_decay: float = 0.0) -> Learner:
     embedding = TokenEmbeddingSettings(size=16, context_ngrams=(2, 3), context_buckets=num_buckets)
     model = ModelSettings(embedding=embedding, body=RecurrentSettings(hidden_size=8)).build(100)
     settings = TrainingSettings(max_steps=10, precision="fp32", optimizer=AdamWSettings(weight_decay=weight_decay))
-    return Learner(model.train(), settings, CPU)
+    return Learner(model.train(), settings, CPU, Alone())
+
+
+def learn(student: Learner, given: Batch, step: int) -> Update:
+    return student.update(given, Moment(step, 0, 0.0, 0.0), num_scored=given.targets_BT.numel())
 
 
 def batch(rows: int, steps: int, step: int = 0) -> Batch:
@@ -122,7 +129,7 @@ def test_only_the_rows_of_the_batch_move() -> None:
     table = student.model.get_parameter("embedding.table_KD")
     nn.init.normal_(table)
     before = table.detach().clone()
-    update = student.update(batch(2, 8), 0, 0.0)
+    update = learn(student, batch(2, 8), 0)
     assert update.applied
     moved = (table.detach() != before).any(dim=1)
     assert 16 < int(moved.sum()) <= 2 * 2 * 8
@@ -131,13 +138,13 @@ def test_only_the_rows_of_the_batch_move() -> None:
 
 def test_a_gradient_that_is_not_finite_changes_no_row() -> None:
     student = learner(50)
-    student.update(batch(2, 8), 0, 0.0)
+    learn(student, batch(2, 8), 0)
     table = student.model.get_parameter("embedding.table_KD")
     before = {name: tensor.clone() for name, tensor in student.tensors().items() if "table" in name}
     weights = table.detach().clone()
     with torch.no_grad():
         student.model.get_parameter("head.bias_V")[3] = float("nan")
-    assert not student.update(batch(2, 8, 1), 1, 0.0).applied
+    assert not learn(student, batch(2, 8, 1), 1).applied
     assert torch.equal(table.detach(), weights)
     assert all(torch.equal(student.tensors()[name], tensor) for name, tensor in before.items())
     assert table.grad is None
@@ -146,7 +153,7 @@ def test_a_gradient_that_is_not_finite_changes_no_row() -> None:
 @pytest.mark.parametrize("shape", [(99,), (2, 1), (100, 1)])
 def test_counts_that_do_not_fit_the_table_are_refused(shape: tuple[int, ...]) -> None:
     student = learner(50)
-    student.update(batch(2, 8), 0, 0.0)
+    learn(student, batch(2, 8), 0)
     tensors = student.tensors()
     student.load_tensors(tensors, 2)
     with pytest.raises(ValueError, match="instead of"):
@@ -162,6 +169,6 @@ def test_a_step_costs_what_is_touched_and_not_the_table() -> None:
     for step in range(12):
         for size, student in students.items():
             started = time.perf_counter()
-            student.update(batch(4, 32, step), step, 0.0)
+            learn(student, batch(4, 32, step), step)
             best[size] = min(best[size], time.perf_counter() - started)
     assert best[1_000_000] < 2 * best[1_000] + 0.01

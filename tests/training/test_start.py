@@ -45,7 +45,7 @@ def test_another_budget_is_no_change(run: RunDirectory, budget: str) -> None:
 @pytest.mark.parametrize(
     ("override", "difference"),
     [
-        ("training.batch_size=3", "training.batch_size: 64 -> 3"),
+        ("training.seq_len=3", "training.seq_len: 128 -> 3"),
         ("model.body.hidden_size=3", "model.body.hidden_size: 512 -> 3"),
         ("model.body.cell.type=gru", "model.body.cell.type: lstm -> gru"),
         ("corpus.split=90/10", "corpus.split: auto -> 90/10"),

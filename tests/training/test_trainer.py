@@ -26,8 +26,10 @@ from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
 from charlm.training import trainer as trainer_module
 from charlm.training.logs import Console, Figures
+from charlm.training.optimizer_settings import AdamWSettings
 from charlm.training.run import RunDirectory, find_checkpoint
-from charlm.training.settings import AdamWSettings, ConstantSettings, CosineSettings, TrainingSettings
+from charlm.training.schedules import ConstantSettings, CosineSettings
+from charlm.training.settings import TrainingSettings
 from charlm.training.trainer import Outcome, Trainer
 from tests.corpora import build_corpus
 
@@ -347,7 +349,21 @@ def test_a_changed_token_is_refused(run: RunDirectory, corpus: Corpus, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("step", math.inf), ("step", None), ("seconds", "x"), ("tokens", []), ("best", 5), ("best", {})]
+    ("name", "value"),
+    [
+        ("step", math.inf),
+        ("step", None),
+        ("seconds", "x"),
+        ("tokens", []),
+        ("validations", 5),
+        ("validations", {}),
+        ("cursor", {}),
+        ("cursor", {"epoch": 0, "chunk": 10**9, "spans": None}),
+        ("cursor", {"epoch": -1, "chunk": 0, "spans": None}),
+        ("cursor", {"epoch": 0, "chunk": 0, "spans": []}),
+        ("rows", -1),
+        ("rows", None),
+    ],
 )
 def test_a_checkpoint_with_impossible_facts_is_refused(
     run: RunDirectory, corpus: Corpus, name: str, value: object

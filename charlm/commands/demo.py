@@ -1,0 +1,17 @@
+"""`charlm demo`: all of it, on the built-in corpus."""
+
+import contextlib
+import sys
+
+from charlm import terminal
+from charlm.commands.options import STARTED, JsonOption, SetOption
+
+
+def demo(settings: SetOption = None, as_json: JsonOption = False) -> None:
+    """Prepare, train, evaluate and sample on the built-in sample corpus: about two minutes."""
+    from charlm.demo import run_demo
+
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        result = run_demo(settings or (), STARTED, print)
+    if as_json:
+        terminal.print_json(result)

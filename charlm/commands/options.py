@@ -1,0 +1,47 @@
+"""Options that several commands share, and what becomes of them."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charlm import terminal
+from charlm.errors import CharlmError
+
+if TYPE_CHECKING:
+    from charlm.settings import Layer
+
+STARTED = time.monotonic()
+"""When the process began, nearly: budgets in minutes count from here."""
+
+ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE_OR_NAME", help="An experiment, TOML.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.max_minutes=3.")
+]
+DataOption = Annotated[
+    str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the last one if left out.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN", help="A run, by name or directory, or a checkpoint; the last if left out."),
+]
+CheckpointOption = Annotated[str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+def flags(given: dict[str, tuple[str, Any]]) -> "list[Layer]":
+    from charlm.settings import place
+
+    return [place(key, value, flag) for flag, (key, value) in given.items() if value is not None]
+
+
+def remember(root_directory: Path, directory: Path) -> None:
+    from charlm.workspace import remember
+
+    try:
+        remember(root_directory, directory)
+    except CharlmError as error:
+        terminal.note(f"{directory} is not the default of later commands: {error.what}")

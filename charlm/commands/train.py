@@ -1,0 +1,76 @@
+"""`charlm train`: a corpus becomes a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charlm import terminal
+from charlm.commands.options import (
+    STARTED,
+    ConfigOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    OverwriteOption,
+    SetOption,
+)
+from charlm.errors import UsageError
+
+
+def train(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="runs/CONFIG-CORPUS if left out.")] = None,
+    settings: SetOption = None,
+    resume: Annotated[
+        str, typer.Option("--resume", metavar="HOW", help="auto goes on with an unfinished run; never refuses to.")
+    ] = "auto",
+    init_from: Annotated[
+        str | None,
+        typer.Option("--init-from", metavar="RUN", help="Start from the weights of another run: fine-tuning."),
+    ] = None,
+    device: DeviceOption = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained and how fast, and stop.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model on a prepared corpus. The same command again goes on where a run stopped."""
+    from charlm.experiment import DEFAULT_CONFIG, read_layers
+    from charlm.launch.describe import describe
+    from charlm.launch.plan import plan_training
+    from charlm.launch.train import run_training
+
+    if resume not in ("auto", "never"):
+        raise UsageError(f"--resume {resume} is not known", "give auto or never")
+    name = config or (None if init_from else DEFAULT_CONFIG)
+    plan = plan_training(
+        name or Path(init_from or "").name,
+        read_layers(name, (), settings or ()),
+        data,
+        out,
+        device,
+        need_corpus=not dry_run,
+        init_from=init_from,
+    )
+    if dry_run:
+        description = describe(plan, measured=True)
+        if as_json:
+            terminal.print_json(description)
+        else:
+            terminal.print_table(description)
+        return
+    result = run_training(plan, resume=resume == "auto", overwrite=overwrite, quiet=as_json, started=STARTED)
+    if result is None:
+        return
+    if as_json:
+        terminal.print_json(result)
+    elif result["already_finished"]:
+        print(f"{result['run']} is finished: a longer budget (--set training.max_epochs=...) would go on")
+    else:
+        print(
+            f"{result['run']}: {result['steps']:,} steps, {result['epochs']:.2f} epochs, {result['seconds']:.0f} s;"
+            f" best validation {terminal.figure(result['best_bits_per_character'])} bits per character"
+        )

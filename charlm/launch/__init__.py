@@ -1,0 +1,1 @@
+"""The commands as functions: from names and settings to a result that can be printed."""

@@ -1,0 +1,60 @@
+"""The one computation of a training step, as a module, so that torch's own engine can run it on many devices.
+
+    inputs, targets, state ──model──> features ──head.loss──> the sum to lower, the exact nats, the state after
+
+With `segment_len` the time axis is cut, and each segment keeps nothing but the state it starts from: its activations
+are computed a second time in the backward pass (Chen et al., 2016).
+
+B batch, T time.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from charlm.device import Precision, autocast
+from charlm.nn.model import LanguageModel
+from charlm.nn.state import State
+
+Result = tuple[Tensor, Tensor, State]
+
+
+class Objective(nn.Module):
+    """(inputs_BT, targets_BT, state, key) -> the sum of losses and of nats over scored targets, and the state after."""
+
+    def __init__(self, model: LanguageModel, precision: Precision, segment_len: int | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self._precision: Precision = precision
+        self._segment_len = segment_len
+
+    def forward(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> Result:
+        """
+        Args:
+            key: from which the masks of dropout are drawn.
+        """
+        size = self._segment_len or inputs_BT.shape[1]
+        if inputs_BT.shape[1] <= size:
+            return self._segment(inputs_BT, targets_BT, state, key)
+        losses: list[Tensor] = []
+        nats: list[Tensor] = []
+        for index, (inputs, targets) in enumerate(
+            zip(inputs_BT.split(size, 1), targets_BT.split(size, 1), strict=True)
+        ):
+            result = checkpoint(
+                self._segment, inputs, targets, state, (*key, index), use_reentrant=False, preserve_rng_state=False
+            )
+            loss, nats_of_segment, state = cast("Result", result)
+            losses.append(loss)
+            nats.append(nats_of_segment)
+        return torch.stack(losses).sum(), torch.stack(nats).sum(), state
+
+    def _segment(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> Result:
+        self.model.masks.seed(*key)  # here, so that a second computation draws the same
+        with autocast(self._precision, inputs_BT.device):
+            features_BTH, after = self.model(inputs_BT, state)
+            loss_BT, nll_BT = self.model.head.loss(features_BTH, targets_BT)
+        return loss_BT.sum(), nll_BT.detach().sum(), after

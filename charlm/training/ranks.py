@@ -1,0 +1,213 @@
+"""The processes of a run. One alone, or as many as torchrun started: each holds the model and reads rows of its own.
+
+    torchrun --nproc-per-node 2 -m charlm train ...      sets RANK, WORLD_SIZE, MASTER_ADDR, ...
+
+Rank 0 writes, logs and decides; what it decides, and what any rank was told by a signal, is agreed on by all. On CPUs
+the processes talk through gloo, on NVIDIA GPUs through NCCL.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Sequence
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from charlm.errors import CharlmError, LostProcessError, SilentError
+from charlm.nn.state import State
+
+_TIMEOUT = dt.timedelta(minutes=30)  # rank 0 alone writes checkpoints, and a slow disk is no lost process
+
+
+class Ranks(ABC):
+    """Which process this is, and what it agrees on with the others."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def rows(self, batch_size: int) -> range:
+        """The rows of a batch that are this process's own; `batch_size` counts those of all."""
+        own = batch_size // self.size
+        return range(self.rank * own, (self.rank + 1) * own)
+
+    @abstractmethod
+    def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
+        """The module with gradients averaged over all ranks, but those of `sparse`, which are for `mean_sparse`."""
+
+    @abstractmethod
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """The sum over all ranks of each number."""
+
+    @abstractmethod
+    def gather_rows(self, state: State) -> State:
+        """The states of all ranks, in the order of their rows."""
+
+    @abstractmethod
+    def share(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite the tensors with those of rank 0."""
+
+    @abstractmethod
+    def mean_sparse(self, gradient: Tensor) -> Tensor:
+        """The mean over all ranks of a coalesced sparse gradient."""
+
+    @abstractmethod
+    def first_only(self, action: Callable[[], None]) -> None:
+        """Run `action` on rank 0 while the others wait; where it fails, all end."""
+
+    @abstractmethod
+    def synchronized(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
+        """The backward pass of a `parallel` module; only that of the last group of rows need average gradients."""
+
+    @abstractmethod
+    def join(self) -> contextlib.AbstractContextManager[None]:
+        """The block in which the ranks talk; a rank that is gone is told as such."""
+
+
+class Alone(Ranks):
+    """One process."""
+
+    def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
+        del sparse
+        return module
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        return list(numbers)
+
+    def gather_rows(self, state: State) -> State:
+        return state
+
+    def share(self, tensors: Sequence[Tensor]) -> None:
+        del tensors
+
+    def mean_sparse(self, gradient: Tensor) -> Tensor:
+        return gradient
+
+    def first_only(self, action: Callable[[], None]) -> None:
+        action()
+
+    def synchronized(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
+        del module, is_last
+        return contextlib.nullcontext()
+
+    def join(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+class Group(Ranks):
+    """The processes that torchrun started."""
+
+    def __init__(self, device: torch.device) -> None:
+        """
+        Raises:
+            LostProcessError: the others cannot be reached.
+        """
+        self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        with _lost_processes():
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            distributed.init_process_group(backend, timeout=_TIMEOUT)
+
+    def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
+        known = {id(parameter) for parameter in sparse}
+        left_out = [name for name, parameter in module.named_parameters() if id(parameter) in known]
+        leave_out = getattr(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")  # noqa: B009 - private
+        leave_out(module, left_out)
+        self.share([parameter.data for parameter in sparse])
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=ids)
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(sums)
+        return sums.tolist()
+
+    def gather_rows(self, state: State) -> State:
+        gathered: list[Tensor] = []
+        for tensor in state:
+            parts = [torch.empty_like(tensor) for _ in range(self.size)]
+            distributed.all_gather(parts, tensor.contiguous())
+            gathered.append(torch.cat(parts))
+        return tuple(gathered)
+
+    def share(self, tensors: Sequence[Tensor]) -> None:
+        for tensor in tensors:
+            distributed.broadcast(tensor, 0)
+
+    def mean_sparse(self, gradient: Tensor) -> Tensor:
+        """Padded to the longest, since ranks touch different numbers of rows."""
+        rows_R, values_RD = gradient.indices()[0], gradient.values()
+        counts = torch.zeros(self.size, dtype=torch.int64, device=self.device)
+        counts[self.rank] = len(rows_R)
+        distributed.all_reduce(counts)
+        longest = int(counts.max())
+        padding = longest - len(rows_R)
+        mine = (
+            nn.functional.pad(rows_R, (0, padding)),
+            nn.functional.pad(values_RD, (0, 0, 0, padding)),
+        )
+        all_rows, all_values = self.gather_rows(mine)
+        kept = torch.arange(longest, device=self.device).repeat(self.size) < counts.repeat_interleave(longest)
+        return torch.sparse_coo_tensor(
+            all_rows[kept][None], all_values[kept] / self.size, gradient.shape, check_invariants=False
+        ).coalesce()
+
+    def first_only(self, action: Callable[[], None]) -> None:
+        failure: BaseException | None = None
+        if self.is_first:
+            try:
+                action()
+            except BaseException as error:  # noqa: BLE001 - raised again below, when the others know
+                failure = error
+        code = getattr(failure, "exit_code", 1) if failure is not None else 0
+        (code,) = self.total([float(code)])
+        if failure is not None:
+            raise failure
+        if code:
+            raise SilentError(int(code))
+
+    def synchronized(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
+        assert isinstance(module, DistributedDataParallel)
+        return contextlib.nullcontext() if is_last else module.no_sync()
+
+    @contextlib.contextmanager
+    def join(self) -> Generator[None, None, None]:
+        """A launcher ends all processes when one is gone: here that comes too late to stop the message."""
+        try:
+            with _lost_processes():
+                yield
+        except LostProcessError:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            raise
+        distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _lost_processes() -> Generator[None, None, None]:
+    """gloo and NCCL know no exception of their own: a peer that is gone is a RuntimeError with many names."""
+    try:
+        yield
+    except CharlmError:
+        raise
+    except (distributed.DistBackendError, distributed.DistNetworkError, RuntimeError) as error:
+        signs = ("connection", "gloo", "nccl", "socket", "timed out", "broken pipe", "peer", "recv", "store")
+        if not any(sign in str(error).lower() for sign in signs):
+            raise
+        raise LostProcessError(
+            "another process of this job has ended, or cannot be reached",
+            "see its own message above; the same command goes on from the last checkpoint",
+        ) from error
+
+
+def find_ranks(device: torch.device) -> Ranks:
+    """The group that torchrun started this process in, or this process alone."""
+    return Group(device) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Alone()

@@ -1,0 +1,36 @@
+"""The statistics of batch norms for weights that did not learn with them: averaged ones, before they are scored."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from charlm.data.batches import Batch
+from charlm.device import Precision, autocast
+from charlm.nn.model import LanguageModel
+from charlm.nn.norm import BatchNorm
+from charlm.nn.state import reset_rows
+
+
+def has_statistics(model: nn.Module) -> bool:
+    return any(isinstance(module, BatchNorm) for module in model.modules())
+
+
+@torch.no_grad()
+def reestimate(
+    model: LanguageModel, batches: Iterable[Batch], device: torch.device, precision: Precision, seed: int
+) -> None:
+    """Estimate them anew from training text, read as in training (Izmailov et al., 2018, section 3.2)."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.seen_L.zero_()
+    was_training = model.training
+    model.train()
+    state = None
+    for index, batch in enumerate(batches):
+        model.masks.seed(seed, -1, index)
+        fresh = model.initial_state(len(batch.inputs_BT))
+        state = fresh if state is None else reset_rows(state, fresh, batch.reset_B.to(device))
+        with autocast(precision, device):
+            _, state = model(batch.inputs_BT.to(device), state)
+    model.train(was_training)

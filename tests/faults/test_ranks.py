@@ -1,0 +1,180 @@
+"""Several processes that train one model: torchrun starts them, gloo joins them."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import Commands, until
+from tests.workspaces import RUN, metrics, steps, weights
+
+PAIR = Path("runs/pair")
+TRAIN = ("train", "--config", "tiny", "--set", "training.log_interval=1", "--set", "training.precision=fp32")
+LONG = ("--set", "training.max_steps=100000", "--set", "training.validation_interval=100000")
+
+
+class Job:
+    """Two ranks, in a session of their own."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        self.process = subprocess.Popen(
+            [*launcher, "-m", "charlm", *command],
+            cwd=folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.stdout = self.stderr = ""
+
+    def rank(self, number: int) -> int:
+        """The process identifier of one rank."""
+        return next(pid for pid, environment in self.workers().items() if f"RANK={number}".encode() in environment)
+
+    def workers(self) -> dict[int, list[bytes]]:
+        """Process identifier and environment of each rank that runs."""
+        found: dict[int, list[bytes]] = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # gone meanwhile
+                parent = re.findall(r"^PPid:\s+(\d+)", (entry / "status").read_text(), re.MULTILINE)
+                if parent == [str(self.process.pid)]:
+                    found[int(entry.name)] = (entry / "environ").read_bytes().split(b"\0")
+        return found
+
+    def wait(self, timeout: float = 120) -> int:
+        self.stdout, self.stderr = self.process.communicate(timeout=timeout)
+        return self.process.returncode
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.stderr.splitlines() if line.startswith("charlm: error")]
+
+
+@contextmanager
+def started(folder: Path, *command: str) -> Generator[Job]:
+    job = Job(folder, *command)
+    try:
+        yield job
+    finally:
+        if job.process.poll() is None:
+            for process in (*job.workers(), job.process.pid):  # each in a session of its own
+                os.kill(process, signal.SIGKILL)
+            job.process.communicate()
+
+
+def pair(commands: Commands, *command: str) -> Job:
+    with started(commands.folder, *TRAIN, "--out", str(PAIR), *command) as job:
+        assert job.wait() == 0, job.stderr
+    return job
+
+
+def losses(run: Path) -> list[tuple[str, int, float]]:
+    return [(line["kind"], line["step"], line["bits_per_character"]) for line in metrics(run)]
+
+
+def close(mine: list[tuple[str, int, float]], other: list[tuple[str, int, float]]) -> bool:
+    same = [line[:2] for line in mine] == [line[:2] for line in other]
+    return same and all(a[2] == pytest.approx(b[2], rel=1e-5) for a, b in zip(mine, other, strict=True))
+
+
+def test_two_ranks_are_one_of_twice_the_batch(workspace: Commands) -> None:
+    """The same losses and validations to rounding, one checkpoint, one log, one result."""
+    job = pair(workspace)
+    workspace.succeed(*TRAIN, "--out", "runs/alone", "--set", "training.batch_size=8")
+    alone = workspace.folder / "runs/alone"
+    assert close(losses(workspace.folder / PAIR), losses(alone))
+    assert steps(workspace.folder / PAIR) == steps(alone) == [10, 20]
+    assert job.stdout.count("best validation") == 1
+    assert job.stderr.count("2 processes") == 1
+    assert "is finished" in pair(workspace).stdout
+
+
+def interrupted_and_resumed(commands: Commands, number: signal.Signals, rank: int, settings: tuple[str, ...]) -> None:
+    """One rank is told to stop; both do, saved; the resumed job ends with the weights of the uninterrupted one."""
+    run = commands.folder / PAIR
+    shutil.rmtree(run, ignore_errors=True)
+    with started(commands.folder, *TRAIN, "--out", str(PAIR), *settings, *LONG) as job:
+        until(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").read_bytes().count(b"\n") >= 3)
+        begun = time.monotonic()
+        os.kill(job.rank(rank), number)
+        job.wait(timeout=30)
+        assert time.monotonic() - begun < 10
+    (stopped,) = steps(run)
+    assert metrics(run)[-1]["step"] == stopped, "the step that was going on is the last one, and saved"
+    assert [f"stopped at step {stopped:,}, saved in {PAIR}" in line for line in job.errors] == [True]
+    goal = ("--set", f"training.max_steps={stopped + 7}", "--set", "training.validation_interval=100000")
+    pair(commands, *settings, *goal)
+    shutil.rmtree(commands.folder / "runs/whole", ignore_errors=True)
+    with started(commands.folder, *TRAIN, "--out", "runs/whole", *settings, *goal) as job:
+        assert job.wait() == 0
+    assert weights(run) == weights(commands.folder / "runs/whole")
+
+
+def test_a_signal_to_one_rank_stops_both_and_nothing_is_lost(workspace: Commands) -> None:
+    interrupted_and_resumed(workspace, signal.SIGTERM, 1, ("--set", "training.schedule.type=constant"))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model.body.dropout=0.3", "model.body.output_dropout=0.2"),
+        ("model.body.cell.type=gru", "model.body.norm=layer", "training.averaging.type=ema"),
+        ("training.accumulation=2", "model.embedding.context_ngrams=[2,3]", "training.seq_len_varies=true"),
+    ],
+    ids=["dropout", "averaged", "sparse"],
+)
+def test_six_of_six_resume_bit_by_bit(workspace: Commands, number: signal.Signals, settings: tuple[str, ...]) -> None:
+    options = [word for setting in settings for word in ("--set", setting)]
+    interrupted_and_resumed(workspace, number, number == signal.SIGINT, tuple(options))
+
+
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.faults), 1])
+def test_a_killed_rank_ends_the_job_with_one_line(workspace: Commands, rank: int) -> None:
+    run = workspace.folder / PAIR
+    with started(workspace.folder, *TRAIN, "--out", str(PAIR), *LONG) as job:
+        until((run / "metrics.jsonl").exists)
+        os.kill(job.rank(rank), signal.SIGKILL)
+        assert job.wait(timeout=30) != 0
+    assert len(job.errors) == 1
+    assert "another process of this job has ended" in job.errors[0]
+    assert "Traceback" not in job.stderr.split("torch/distributed")[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("--set", "training.batch_size=0"), "training.batch_size"),
+        (("--set", "training.seed=9", "--out", str(RUN)), "was trained with other settings"),
+    ],
+    ids=["all", "first"],
+)
+def test_an_error_is_said_once(workspace: Commands, settings: tuple[str, ...], words: str) -> None:
+    with started(workspace.folder, "train", "--config", "tiny", *settings) as job:
+        assert job.wait() != 0
+    assert len(job.errors) == 1, job.stderr
+    assert words in job.errors[0]
+
+
+@pytest.mark.faults
+def test_another_number_of_ranks_goes_on_and_says_so(workspace: Commands) -> None:
+    """Four rows of one process become two of each of two: the same text, and with no dropout the same losses."""
+    halves: dict[str, Any] = {"alone": ("--set", "training.batch_size=4"), "pair": ("--set", "training.batch_size=2")}
+    workspace.succeed(*TRAIN, "--out", str(PAIR), *halves["alone"], "--set", "training.max_steps=10")
+    job = pair(workspace, *halves["pair"])
+    assert "processes 1 -> 2" in job.stderr
+    assert "not bit-exact" in job.stderr
+    workspace.succeed(*TRAIN, "--out", "runs/alone", *halves["alone"])
+    assert close(losses(workspace.folder / PAIR), losses(workspace.folder / "runs/alone"))

@@ -1,0 +1,117 @@
+"""Rows in groups and time in segments: the same update in less memory."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from charlm.data.batches import Batch
+from charlm.errors import SettingsError
+from charlm.nn.cells.settings import GRUSettings
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
+from charlm.training.learner import Learner, Update
+from charlm.training.objective import Objective
+from charlm.training.optimizer_settings import SGDSettings
+from charlm.training.ranks import Alone
+from charlm.training.resume import open_batches
+from charlm.training.schedules import ConstantSettings, Moment
+from charlm.training.settings import TrainingSettings
+from tests.evaluation.test_evaluate import stream_of
+
+CPU = torch.device("cpu")
+BODIES: dict[str, BodySettings] = {
+    "lstm": RecurrentSettings(hidden_size=12, num_layers=2, norm="layer"),
+    "gru": RecurrentSettings(hidden_size=12, cell=GRUSettings(), dilations=(3,)),
+    "window": WindowSettings(hidden_size=12),
+    "tcn": TCNSettings(hidden_size=12),
+}
+
+
+def learner(body: BodySettings, **settings: Any) -> Learner:
+    torch.manual_seed(0)
+    embedding = TokenEmbeddingSettings(size=8, context_ngrams=(2, 3), context_buckets=50)
+    model = ModelSettings(embedding=embedding, body=body).build(20).double()
+    chosen: dict[str, Any] = {"max_steps": 9, "precision": "fp32", "optimizer": SGDSettings(lr=0.5), "clip_norm": 0.0}
+    return Learner(
+        model.train(), TrainingSettings(schedule=ConstantSettings(warmup_steps=0), **chosen | settings), CPU, Alone()
+    )
+
+
+def batches(rows: int = 5, steps: int = 11, count: int = 3) -> list[Batch]:
+    tokens = torch.randint(0, 20, (rows, count * steps + 1), generator=torch.Generator().manual_seed(1))
+    ragged = torch.ones(rows, dtype=torch.bool)
+    pieces = [tokens[:, start * steps : (start + 1) * steps + 1] for start in range(count)]
+    made = [Batch(piece[:, :-1], piece[:, 1:].clone(), ragged & (index == 0)) for index, piece in enumerate(pieces)]
+    made[-1].targets_BT[-1, 4:] = -100
+    return made
+
+
+def study(student: Learner) -> list[Update]:
+    updates: list[Update] = []
+    for step, batch in enumerate(batches()):
+        scored = int((batch.targets_BT != -100).sum())
+        updates.append(student.update(batch, Moment(step, 0, 0.0, 0.0), num_scored=scored))
+    return updates
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("way", [{"accumulation": 2}, {"accumulation": 9}, {"segment_len": 4}, {"segment_len": 1}])
+def test_the_update_is_the_same(body: str, way: dict[str, int]) -> None:
+    """Without dropout: the same losses, gradients, weights and carried state, to rounding."""
+    plain, other = learner(BODIES[body]), learner(BODIES[body], **way)
+    for mine, its in zip(study(plain), study(other), strict=True):
+        assert its.nats == pytest.approx(mine.nats, rel=1e-9)
+        assert its.gradient_norm == pytest.approx(mine.gradient_norm, rel=1e-9)
+    for (name, mine), (_, its) in zip(plain.tensors().items(), other.tensors().items(), strict=True):
+        torch.testing.assert_close(its, mine, rtol=1e-7, atol=1e-9, msg=name)
+    for mine, its in zip(plain.model.parameters(), other.model.parameters(), strict=True):
+        torch.testing.assert_close(its, mine, rtol=1e-9, atol=1e-9)
+
+
+def test_segments_compute_the_same_dropout_twice() -> None:
+    """A second computation with other masks would give other gradients than the loss that is differentiated has."""
+    student = learner(RecurrentSettings(hidden_size=12, dropout=0.5, output_dropout=0.5))
+    objective = Objective(student.model, "fp32", 4)
+    batch = batches()[0]
+    weight = student.model.get_parameter("head.bias_V")
+
+    def loss(shift: float) -> torch.Tensor:
+        with torch.no_grad():
+            weight[3] += shift
+        found, _, _ = objective(batch.inputs_BT, batch.targets_BT, student.model.initial_state(5), (1, 2))
+        with torch.no_grad():
+            weight[3] -= shift
+        return found
+
+    loss(0.0).backward()
+    assert weight.grad is not None
+    slope = (loss(1e-4) - loss(-1e-4)).item() / 2e-4
+    assert weight.grad[3].item() == pytest.approx(slope, rel=1e-6)
+
+
+def test_segments_hold_less() -> None:
+    """What the backward pass keeps, in bytes."""
+    kept: dict[int | None, int] = {}
+    for segment_len in (None, 8):
+        student = learner(RecurrentSettings(hidden_size=32))
+        objective = Objective(student.model, "fp32", segment_len)
+        tokens = torch.randint(0, 20, (4, 129))
+        seen: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, seen: dict[int, int] = seen) -> torch.Tensor:
+            seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            objective(tokens[:, :-1], tokens[:, 1:], student.model.initial_state(4), (0, 0))
+        kept[segment_len] = sum(seen.values())
+    assert kept[8] < kept[None] / 4
+
+
+@pytest.mark.parametrize("way", [{"segment_len": 4}, {"seq_len_varies": True}])
+def test_batch_norm_refuses_to_have_its_time_cut(way: dict[str, Any]) -> None:
+    model = ModelSettings(body=RecurrentSettings(hidden_size=4, norm="batch"))
+    settings = TrainingSettings(max_steps=1, seq_len=8, **way)
+    with pytest.raises(SettingsError, match="batch normalisation"):
+        open_batches(stream_of(torch.arange(100).numpy() % 7), settings, model, 1)

@@ -1,0 +1,235 @@
+"""Optimizers and averages on a problem with a known answer: a quadratic bowl, against torch's own and by hand."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn, optim
+
+from charlm.device import has_fast_bf16
+from charlm.training.averaging import Average
+from charlm.training.averaging_settings import EMASettings, TriggeredSettings
+from charlm.training.muon import Muon, orthogonalize
+from charlm.training.optimizer_settings import AdamWSettings, MuonSettings, OptimizerSettings, SGDSettings
+from charlm.training.schedules import CosineSettings, Moment
+
+STEPS = 30
+
+
+class Bowl(nn.Module):
+    """sum of curvature * (x - lowest)^2 over a matrix (in `body`, as a model has one) and a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.body = nn.ParameterDict({"matrix": torch.randn(6, 4, generator=generator, dtype=torch.float64)})
+        self.vector = nn.Parameter(torch.randn(5, generator=generator, dtype=torch.float64))
+        self.lowest = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in self.parameters()]
+        self.curvature = [torch.rand(p.shape, generator=generator, dtype=torch.float64) for p in self.parameters()]
+
+    @property
+    def matrix(self) -> nn.Parameter:
+        return self.body["matrix"]
+
+    def loss(self) -> Tensor:
+        terms = zip(self.parameters(), self.lowest, self.curvature, strict=True)
+        return torch.stack([(curvature * (p - lowest) ** 2).sum() for p, lowest, curvature in terms]).sum()
+
+    def values(self) -> Tensor:
+        return torch.cat([parameter.detach().flatten() for parameter in self.parameters()])
+
+
+def descend(settings: OptimizerSettings) -> list[Tensor]:
+    """Where ours goes, under a cosine with warm-up."""
+    bowl, schedule = Bowl(), CosineSettings(warmup_steps=5)
+    optimizers = settings.build(bowl)
+    path: list[Tensor] = []
+    for step in range(STEPS):
+        optimizers.scale(schedule.scale(Moment(step, 0, 0.0, step / STEPS)))
+        bowl.loss().backward()
+        optimizers.step()
+        optimizers.zero_grad()
+        path.append(bowl.values())
+    return path
+
+
+Build = Callable[[list[dict[str, Any]]], optim.Optimizer]
+
+
+def descend_with_torch(lr: float, build: Build, decay: float) -> list[Tensor]:
+    """The same with an optimizer and a scheduler of torch's: decay on the matrix alone."""
+    bowl = Bowl()
+    matrix, vector = bowl.matrix, bowl.vector
+    optimizer = build([{"params": [matrix], "weight_decay": decay}, {"params": [vector], "weight_decay": 0.0}])
+
+    def share(step: int) -> float:
+        cosine = 0.05 + 0.95 * (1 + math.cos(math.pi * step / STEPS)) / 2
+        return min(1.0, (step + 1) / 5) * cosine
+
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, share)
+    path: list[Tensor] = []
+    for _ in range(STEPS):
+        bowl.loss().backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        path.append(bowl.values())
+    assert optimizer.defaults["lr"] == lr
+    return path
+
+
+def assert_same(mine: list[Tensor], other: list[Tensor]) -> None:
+    assert not torch.equal(mine[0], mine[-1])
+    for step, (here, there) in enumerate(zip(mine, other, strict=True)):
+        torch.testing.assert_close(here, there, rtol=1e-12, atol=1e-12, msg=f"step {step}")
+
+
+def test_adamw_goes_where_torchs_goes() -> None:
+    mine = descend(AdamWSettings(lr=0.1, beta2=0.98, weight_decay=0.2))
+    assert_same(mine, descend_with_torch(0.1, lambda groups: optim.AdamW(groups, lr=0.1, betas=(0.9, 0.98)), 0.2))
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd_goes_where_torchs_goes(momentum: float, nesterov: bool) -> None:
+    mine = descend(SGDSettings(lr=0.3, momentum=momentum, nesterov=nesterov, weight_decay=0.1))
+    other = descend_with_torch(
+        0.3, lambda groups: optim.SGD(groups, lr=0.3, momentum=momentum, nesterov=nesterov), decay=0.1
+    )
+    assert_same(mine, other)
+
+
+def test_sgd_finds_the_lowest_point() -> None:
+    bowl = Bowl()
+    optimizers = SGDSettings(lr=0.4).build(bowl)
+    for _ in range(3000):
+        bowl.loss().backward()
+        optimizers.step()
+        optimizers.zero_grad()
+    assert bowl.loss() < 1e-9
+
+
+def test_muon_goes_where_torchs_goes() -> None:
+    """To the rounding of bf16, in which torch's orthogonalises; AdamW moves what is no matrix of the body."""
+    torchs = getattr(optim, "Muon", None)
+    if torchs is None:
+        pytest.skip("this torch has no Muon")
+    settings = MuonSettings(lr=0.05, weight_decay=0.1, adamw=AdamWSettings(lr=0.1))
+    bowl = Bowl()
+    matrix, vector = bowl.matrix, bowl.vector
+    muon = torchs([matrix], lr=0.05, weight_decay=0.1)
+    adamw = optim.AdamW([vector], lr=0.1, betas=(0.9, 0.99), weight_decay=0)
+    ours = Bowl()
+    optimizers = settings.build(ours)
+    for _ in range(STEPS):
+        for model, steps in ((bowl, (muon.step, adamw.step)), (ours, (optimizers.step,))):
+            model.zero_grad()
+            model.loss().backward()
+            for step in steps:
+                step()
+        torch.testing.assert_close(ours.vector, bowl.vector, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(ours.matrix, bowl.matrix, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (24, 6), (6, 24)])
+def test_orthogonalising_keeps_directions_and_evens_sizes(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    found = u.T @ orthogonalize(matrix, 5) @ v.T
+    assert found.diagonal().min() > 0.6
+    assert found.diagonal().max() < 1.25
+    off = found - torch.diag(found.diagonal())
+    assert off.abs().max() < (0.05 if has_fast_bf16(matrix.device) else 1e-4)
+
+
+def test_muon_scales_tall_matrices_up() -> None:
+    """By sqrt(rows / columns): each step of the largest singular value is about lr times that."""
+    tall = nn.Parameter(torch.zeros(64, 4))
+    muon = Muon([tall], lr=0.1, momentum=0.0, weight_decay=0.0, num_iterations=5)
+    tall.grad = torch.randn(64, 4, generator=torch.Generator().manual_seed(1))
+    muon.step()
+    sizes = torch.linalg.svdvals(tall.detach()) / (0.1 * 4)
+    assert 0.6 < sizes.min() < sizes.max() < 1.25
+
+
+# ---- averages
+
+
+def wander(average: Average, model: Bowl, history: Callable[[int], list[float]]) -> list[Tensor]:
+    path: list[Tensor] = []
+    generator = torch.Generator().manual_seed(5)
+    for step in range(20):
+        for parameter in model.parameters():
+            parameter.data.add_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+        path.append(model.values())
+        average.update(history(step))
+    return path
+
+
+def averaged(average: Average, model: Bowl) -> Tensor:
+    with average.instead():
+        return model.values()
+
+
+def test_ema_is_the_weighted_sum_of_all_weights() -> None:
+    model = Bowl()
+    average = Average(EMASettings(decay=0.8), model)
+    path = wander(average, model, lambda _: [])
+    expected = path[0]
+    for updates, weights in enumerate(path[1:], start=1):
+        decay = min(0.8, (1 + updates) / (10 + updates))
+        expected = decay * expected + (1 - decay) * weights
+    torch.testing.assert_close(averaged(average, model), expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(model.values(), path[-1]), "the weights that learn are back"
+
+
+def test_triggered_averaging_is_the_mean_of_all_weights_since_the_trigger() -> None:
+    """A validation each step: bits fall until step 8; those of step 11 are worse than the best of steps 0 to 8."""
+    model = Bowl()
+    average = Average(TriggeredSettings(patience=2), model)
+    bits = [3.0 - 0.1 * min(step, 8) for step in range(11)] + [2.5] * 9
+    path = wander(average, model, lambda step: bits[: step + 1])
+    torch.testing.assert_close(averaged(average, model), torch.stack(path[11:]).mean(0), rtol=1e-12, atol=1e-12)
+
+
+def test_before_the_trigger_there_is_no_average() -> None:
+    model = Bowl()
+    average = Average(TriggeredSettings(patience=2), model)
+    path = wander(average, model, lambda step: [3.0 - 0.1 * done for done in range(step)])
+    assert not average.exists
+    assert torch.equal(averaged(average, model), path[-1])
+
+
+def test_triggered_averaging_with_sgd_is_torchs_asgd() -> None:
+    """In fp32, its own. Of a constant rate and no decay (`lambd`, `alpha` 0); it averages from step t0 + 2 on."""
+    bowl, other = Bowl(), Bowl()
+    optimizers = SGDSettings(lr=0.2).build(bowl)
+    average = Average(TriggeredSettings(patience=1), bowl)
+    asgd = optim.ASGD(other.parameters(), lr=0.2, lambd=0.0, alpha=0.0, t0=9)
+    for step in range(25):
+        for model in (bowl, other):
+            model.zero_grad()
+            model.loss().backward()
+        optimizers.step()
+        asgd.step()
+        average.update([2.0, 1.0, 3.0] if step >= 10 else [])
+    expected = torch.cat([asgd.state[parameter]["ax"].flatten() for parameter in other.parameters()])
+    torch.testing.assert_close(averaged(average, bowl), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_resumed_average_goes_on_bit_by_bit() -> None:
+    model = Bowl()
+    average = Average(EMASettings(decay=0.9), model)
+    wander(average, model, lambda _: [])
+    with average.instead():
+        saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.clone() for name, tensor in average.tensors().items()}
+    again = Bowl()
+    again.load_state_dict(saved)
+    resumed = Average(EMASettings(decay=0.9), again)
+    resumed.load_tensors(tensors)
+    assert torch.equal(again.values(), model.values())
+    for mine, its in ((average, model), (resumed, again)):
+        wander(mine, its, lambda _: [])
+    assert torch.equal(averaged(resumed, again), averaged(average, model))
