@@ -85,6 +85,7 @@ def save_checkpoint(
         "vocab_size": vocab.size,
         "bags": None if layout is None else layout.model_dump(mode="json"),
         "direction": settings.direction,
+        "parameters": model.num_parameters,
         "trained_on": dict(trained_on),
     }
     storage.write_json(directory / "model.json", about)

@@ -20,6 +20,7 @@ from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
 from charlm.commands.inspect import inspect
 from charlm.commands.prepare import prepare
+from charlm.commands.report import report, runs
 from charlm.commands.sample import sample
 from charlm.commands.train import train
 from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, SilentError, StoppedError, UsageError
@@ -75,6 +76,8 @@ for name, command in (
     ("eval", evaluate),
     ("sample", sample),
     ("inspect", inspect),
+    ("runs", runs),
+    ("report", report),
     ("demo", demo),
 ):
     app.command(name)(command)

@@ -11,7 +11,10 @@ from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.evaluation.baselines import xz_conditional
 from charlm.experiment import load_experiment, read_layers
-from charlm.launch import evaluate_run, plan_training, run_training, sample_run
+from charlm.launch.evaluate import Question, evaluate_run
+from charlm.launch.plan import plan_training
+from charlm.launch.sample import sample_run
+from charlm.launch.train import run_training
 from charlm.prepare import find_prepared, prepare
 from charlm.progress import evaluating, preparing
 from charlm.sampling.filters import Temperature
@@ -34,10 +37,11 @@ def run_demo(overrides: Sequence[str], started: float, say: Callable[[str], None
     sys.stdout.flush()
     plan = plan_training(CONFIG, layer, str(data), run, "auto", need_corpus=True)
     trained = run_training(plan, resume=True, overwrite=False, quiet=False, started=started)
+    assert trained is not None, "one process"
     say(f"    {trained['parameters']:,} parameters, {trained['epochs']:.2f} epochs")
     say(f"3/4 charlm eval {run}")
     with evaluating(quiet=False) as on_progress:
-        score = evaluate_run(str(run), "best", str(data), "test", None, "fp32", "auto", on_progress)
+        score = evaluate_run(str(run), "best", Question(data=str(data)), on_progress)
     xz = xz_conditional(_text(data, "train"), _text(data, "test"))
     say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
     say(f"    {xz.bits_per_character:.4f} bits per character: xz -9e, given the training text")

@@ -1,40 +1,130 @@
-"""`charlm eval`: a run gets its score."""
+"""`charlm eval`: a run gets its score, or two runs are compared."""
 
-from typing import Annotated
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DataOption, DeviceOption, JsonOption, RunArgument
-from charlm.errors import UsageError
+from charlm.commands.options import CheckpointOption, DataOption, DeviceOption, JsonOption
+from charlm.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.evaluation.interval import Difference
+    from charlm.launch.evaluate import Answer
 
 
 def evaluate(
-    run: RunArgument = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN [RUN]]", help="A run, the last if left out; or two to compare."),
+    ] = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")] = "test",
     data: DataOption = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="FILE", help="Score a text file instead, or - for standard input.")
+    ] = None,
     streams: Annotated[
         int | None, typer.Option("--streams", metavar="N", min=1, help="Parallel lanes; 1 is the definition.")
     ] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="KIND", help="fp32 or bf16.")] = "fp32",
+    per_document: Annotated[
+        Path | None, typer.Option("--per-document", metavar="FILE", help="Write a row a document: .parquet or .csv.")
+    ] = None,
+    per_token: Annotated[
+        Path | None, typer.Option("--per-token", metavar="FILE", help="Write the surprisal of every token.")
+    ] = None,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Score a run: every token of the split predicted once, in every unit.
 
-    perplexity: exp(nats / tokens). bits per character: nats / ln 2 / characters, where the nats include every end of
-    document and the characters are the text's alone. bits per byte: the same over UTF-8 bytes. word: a run of
-    non-whitespace.
+    perplexity: exp(nats / tokens). character and word perplexity: the same per character, per word. bits per character:
+    nats / ln 2 / characters, where the nats include every end of document and the characters are the text's alone.
+    bits per byte: the same over UTF-8 bytes. word: a run of non-whitespace. interval: where 95 of 100 other texts of
+    this kind would put the bits per character; by bootstrap over documents, or blocks of text where there are few: it
+    knows of the sampling of text only, not of seeds.
     """
-    from charlm.launch.evaluate import evaluate_run
+    from charlm.evaluation.tables import check_table
+    from charlm.launch.evaluate import Question, answer, compare_runs, describe_answer
     from charlm.progress import evaluating
 
     if precision not in ("fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known", "give fp32 or bf16")
+    for path in (per_document, per_token):
+        if path is not None:
+            check_table(path)
+    names = runs or [None]
+    content = None if text is None else _read_text(text)
+    question = Question(split, data, content, streams, precision, device)
+    if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
+        raise UsageError("eval takes one run, or two without tables", "for more runs there is `charlm compare`")
     with evaluating(quiet=as_json) as on_progress:
-        result = evaluate_run(run, checkpoint, data, split, streams, precision, device, on_progress)
+        if len(names) == 2:
+            results, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, question, on_progress)
+            _print_comparison(results, difference, as_json=as_json)
+            return
+        found = answer(names[0], checkpoint, question, on_progress)
+    result = describe_answer(found, question)
+    _write_tables(found, split, per_document, per_token)
     if as_json:
         terminal.print_json(result)
     else:
-        terminal.print_table(result)
+        terminal.print_table(_readable(result))
+
+
+def _readable(result: "dict[str, object]") -> "dict[str, object]":
+    """The interval and what it rests on in one line."""
+    bounds, resampled = result["interval"], result["resampled"]
+    shown = {name: value for name, value in result.items() if name != "resampled"}
+    if isinstance(bounds, list):
+        low, high = cast("list[float]", bounds)
+        shown["interval"] = f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; of text, not of seeds)"
+    return shown
+
+
+def _read_text(name: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(f"there is no text file {name}", "give a file, or - for standard input") from error
+
+
+def _write_tables(found: "Answer", split: str, per_document: Path | None, per_token: Path | None) -> None:
+    from charlm.data.documents import read_parts
+    from charlm.evaluation.tables import write_documents, write_tokens
+
+    if per_document is not None:
+        parts = read_parts(found.corpus.directory / "documents", split) if found.corpus else None
+        names = ((each.document.id, each.part, each.document.title) for each in parts) if parts else [("text", 0, "")]
+        write_documents(per_document, found.stream, names, found.nats_P, found.first_token)
+    if per_token is not None:
+        write_tokens(per_token, found.stream, found.vocab, found.nats_P, found.first_token)
+
+
+def _print_comparison(results: "list[dict[str, object]]", difference: "Difference | None", *, as_json: bool) -> None:
+    if as_json:
+        about = None
+        if difference is not None:
+            about = asdict(difference) | {"margin": difference.margin, "significant": difference.is_significant}
+        terminal.print_json({"runs": results, "difference": about})
+        return
+    for result in results:
+        terminal.print_table(_readable(result))
+        print()
+    first, second = (str(result["run"]) for result in results)
+    if difference is None:
+        print("too few documents to tell whether the difference is more than chance")
+        return
+    better, worse = (first, second) if difference.bits < 0 else (second, first)
+    verdict = "significant at 95 %" if difference.is_significant else "not significant at 95 %"
+    print(
+        f"{better} is better than {worse} by {abs(difference.bits):.4f} +- {difference.margin:.4f} bits per character,"
+        f" {verdict} (sampling of text only, not of seeds)"
+    )

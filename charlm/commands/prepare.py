@@ -154,12 +154,14 @@ def _copied_vocab(source: str | None) -> dict[str, str] | None:
     if source is None:
         return None
     from charlm import workspace
+    from charlm.data.corpus import CORPUS_FILE
     from charlm.training.run import find_checkpoint
 
-    try:
-        directory = workspace.find_data(source)
-    except UsageError:
-        directory = find_checkpoint(workspace.find_run(source))
+    with contextlib.suppress(UsageError):
+        corpus = workspace.find_data(source)
+        if (corpus / CORPUS_FILE).is_file():
+            return {"type": "copied", "directory": str(corpus)}
+    directory = find_checkpoint(workspace.find_run(source))
     return {"type": "copied", "directory": str(directory)}
 
 

@@ -1,33 +1,141 @@
-"""The score of a run."""
+"""The score of a run on a corpus or on any text, with an interval; and of two runs, which is better.
+
+RUN ──load──> model ──token_nats──> nats of every token ──units──> score, interval, difference
+TEXT or SPLIT ──> stream of tokens ──┘
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from charlm.data.corpus import Corpus
+from charlm.data.store import TokenStream, encode_parts
 from charlm.device import Precision, choose_device
-from charlm.evaluation.evaluate import evaluate
+from charlm.errors import DataError
+from charlm.evaluation.evaluate import token_nats
+from charlm.evaluation.interval import Difference, difference, interval
+from charlm.evaluation.score import Score
+from charlm.evaluation.units import Units, find_units
 from charlm.launch.runs import corpus_of, load_run
+from charlm.text.document import Document
+from charlm.text.split import Part
+from charlm.vocab.base import Vocab, to_stored
+
+OnProgress = Callable[[int, int], None]
 
 
-def evaluate_run(
-    run: str | None,
-    checkpoint: str,
-    data: str | None,
-    split: str,
-    streams: int | None,
-    precision: Precision,
-    device: str,
-    on_progress: Callable[[int, int], None],
-) -> dict[str, Any]:
-    """The score of a run on a split of its corpus, in every unit. `interval` is null: it is not computed yet."""
-    loaded, name = load_run(run, checkpoint, device)
-    corpus = corpus_of(loaded, data)
-    stream = corpus.open(split).in_direction(loaded.settings.direction)
-    score = evaluate(
+@dataclass(frozen=True)
+class Question:
+    """What is to be scored, and how."""
+
+    split: str = "test"
+    data: str | None = None
+    text: str | None = None
+    """A text instead of a split of a corpus."""
+    streams: int | None = None
+    precision: Precision = "fp32"
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What each token of a text costs a model. `nats_P` is in reading order, from token `first_token` on."""
+
+    run: str
+    vocab: Vocab
+    stream: TokenStream
+    corpus: Corpus | None
+    nats_P: npt.NDArray[np.float32]
+    first_token: int
+    score: Score
+
+    @property
+    def units(self) -> Units:
+        return find_units(self.stream, self.vocab)
+
+    def unit_nats(self, units: Units) -> npt.NDArray[np.float64]:
+        return units.sums(self.nats_P, self.first_token)
+
+
+def answer(run: str | None, checkpoint: str, question: Question, on_progress: OnProgress) -> Answer:
+    """Score every token.
+
+    Raises:
+        UsageError: there is no such run, corpus or split.
+        DataError: the corpus is another one, or the text cannot be spelled.
+    """
+    loaded, name = load_run(run, checkpoint, question.device)
+    corpus = None if question.text is not None else corpus_of(loaded, question.data)
+    if question.text is not None:
+        stream = stream_of(question.text, loaded.vocab)
+    else:
+        assert corpus is not None
+        stream = corpus.open(question.split)
+    direction = loaded.settings.direction
+    nats = token_nats(
         loaded.model,
-        stream,
-        streams=streams,
-        device=choose_device(device),
-        precision=precision,
+        stream.in_direction(direction),
+        streams=question.streams,
+        device=choose_device(question.device),
+        precision=question.precision,
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
     )
-    return {"run": name, "split": split, **score.to_json(), "interval": None}
+    total = float(nats.sum(dtype=np.float64))
+    score = Score(total, len(nats), *(stream.count(unit) for unit in ("characters", "words", "bytes")))
+    if direction == "backward":  # the last token is context, and the first one is predicted last
+        return Answer(name, loaded.vocab, stream, corpus, nats[::-1], 0, score)
+    return Answer(name, loaded.vocab, stream, corpus, nats, 1, score)
+
+
+def stream_of(text: str, vocab: Vocab) -> TokenStream:
+    """`<eod> text <eod>`.
+
+    Raises:
+        DataError: there is no text, or it cannot be spelled.
+    """
+    if not text:
+        raise DataError("there is no text to score", "give some")
+    encoded = encode_parts([Part(Document("text", "", text), 0, last=True)], vocab)
+    table = encoded.documents.copy()
+    table["start"] += 1
+    return TokenStream(np.concatenate([to_stored(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
+
+
+def evaluate_run(run: str | None, checkpoint: str, question: Question, on_progress: OnProgress) -> dict[str, Any]:
+    """The score in every unit, with the 95 % interval of its bits per character."""
+    return describe_answer(answer(run, checkpoint, question, on_progress), question)
+
+
+def describe_answer(found: Answer, question: Question) -> dict[str, Any]:
+    """What `eval` prints of one run."""
+    units = found.units
+    bounds = interval(found.unit_nats(units), units.characters)
+    return {
+        "run": found.run,
+        "split": question.split if question.text is None else "text",
+        **found.score.to_json(),
+        "interval": None if bounds is None else list(bounds),
+        "resampled": f"{len(units.starts):,} {units.kind}",
+    }
+
+
+def compare_runs(
+    runs: tuple[str, str], checkpoint: str, question: Question, on_progress: OnProgress
+) -> tuple[list[dict[str, Any]], Difference | None]:
+    """Both scores, and their difference on the same documents.
+
+    Raises:
+        DataError: their texts are not the same.
+    """
+    first, second = (answer(run, checkpoint, question, on_progress) for run in runs)
+    units, others = first.units, second.units
+    if not np.array_equal(units.characters, others.characters):
+        raise DataError(
+            f"{first.run} and {second.run} were scored on different texts",
+            "prepare both corpora from the same text and split (prepare --data DIR --vocab KIND does), or give --text",
+        )
+    found = difference(first.unit_nats(units), second.unit_nats(others), units.characters)
+    return [describe_answer(each, question) for each in (first, second)], found

@@ -44,23 +44,25 @@ class Keeper:
         text: Callable[[], Iterable[Batch]],
         *,
         final: bool,
+        finished: bool,
         note: Callable[[str], None],
     ) -> None:
         """
         Args:
             text: training text for the statistics of averaged weights.
             final: whether there is no next time.
+            finished: whether the run is over.
 
         Raises:
             StorageError, SilentError: the disk failed for the last time.
         """
         try:
             if self._saved == standing.step:
-                self._ranks.first_only(lambda: self.mark(standing))
+                self._ranks.first_only(lambda: self.mark(standing, finished=finished))
             else:
                 tensors = learner.tensors()  # of all ranks, and before other weights take their place
                 with learner.scored(text):
-                    self._ranks.first_only(lambda: self._write(standing, learner, tensors))
+                    self._ranks.first_only(lambda: self._write(standing, learner, tensors, finished=finished))
                 self._saved = standing.step
             self._failed = 0
         except (StorageError, SilentError) as error:
@@ -77,17 +79,18 @@ class Keeper:
         """A checkpoint of `step` is there already."""
         self._saved = step
 
-    def mark(self, standing: Standing) -> None:
+    def mark(self, standing: Standing, *, finished: bool) -> None:
         """Write last.json and best.json."""
-        self._run.mark("last", {"step": standing.step, "checkpoint": self._run.checkpoint(standing.step).name})
+        name = self._run.checkpoint(standing.step).name
+        self._run.mark("last", {"step": standing.step, "checkpoint": name, "finished": finished})
         best_step = standing.validations.best_step
         if best_step is not None:
             name = self._run.checkpoint(best_step).name
             self._run.mark("best", {"checkpoint": name, **standing.validations.to_json()})
 
-    def _write(self, standing: Standing, learner: Learner, tensors: dict[str, torch.Tensor]) -> None:
+    def _write(self, standing: Standing, learner: Learner, tensors: dict[str, torch.Tensor], *, finished: bool) -> None:
         if standing.step in self._run.steps():  # whole already: what failed then came after it
-            self.mark(standing)
+            self.mark(standing, finished=finished)
             return
         facts: dict[str, Any] = standing.to_json() | {
             "corpus": self._corpus.fingerprint,
@@ -112,5 +115,5 @@ class Keeper:
         storage.verify_manifest(directory, "check the disk")
         if self._run.metrics.exists():
             storage.sync_file(self._run.metrics)
-        self.mark(standing)
+        self.mark(standing, finished=finished)
         self._run.prune(standing.validations.best_step)

@@ -108,7 +108,7 @@ class Trainer:
         self._keeper = Keeper(run, corpus, model_settings, self._batches.batch_size, self._ranks)
         if is_resumed:
             self._keeper.found(self._standing.step)
-            self._ranks.first_only(lambda: self._keeper.mark(self._standing))
+            self._ranks.first_only(lambda: self._keeper.mark(self._standing, finished=self._is_over))
         has_board = settings.tensorboard and self._ranks.is_first
         board = Board(run.root / "tensorboard", self._standing.step) if has_board else None
         tokens_per_character = train.num_predictions / max(1, train.count("characters"))
@@ -312,7 +312,9 @@ class Trainer:
             cursor = self._batches.after(cursor)
 
     def _save(self, *, final: bool) -> None:
-        self._keeper.save(self._standing, self._learner, self._text, final=final, note=self._journal.note)
+        is_over = self._is_over
+        note = self._journal.note
+        self._keeper.save(self._standing, self._learner, self._text, final=final, finished=is_over, note=note)
 
     def _save_and_stop(self, signal_number: int) -> NoReturn:
         self._save(final=True)

@@ -1,0 +1,44 @@
+"""`charlm runs` and `charlm report`: what there is, and how it went."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charlm import terminal
+from charlm.commands.options import JsonOption
+
+
+def runs(as_json: JsonOption = False) -> None:
+    """List the runs in ./runs: state, best score on the validation text, size, age."""
+    from charlm import workspace
+    from charlm.report.listing import format_runs, runs_as_json
+    from charlm.report.runs import list_runs
+
+    found = list_runs(workspace.RUNS)
+    if as_json:
+        terminal.print_json({"runs": runs_as_json(found, time.time())})
+    elif found:
+        print("\n".join(map(terminal.printable, format_runs(found, time.time()))))
+    else:
+        terminal.note(f"there are no runs in {workspace.RUNS}; make one with `charlm train`")
+
+
+def report(
+    chosen: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of report.html and report.png; ./report.")
+    ] = None,
+    png: Annotated[bool, typer.Option("--png/--no-png", help="Whether to draw a PNG too (needs matplotlib).")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw validation bits per character against characters seen and time: one HTML page, one PNG."""
+    from charlm import workspace
+    from charlm.report.write import write_report
+
+    files = write_report([workspace.find_run(name) for name in chosen], out or Path("report"), png=png)
+    if as_json:
+        terminal.print_json({"page": str(files.page), "figure": str(files.figure) if files.figure else None})
+    else:
+        print(" ".join(str(path) for path in (files.page, files.figure) if path))

@@ -1,0 +1,110 @@
+"""Tables of what was paid: a row per document, or per token, as parquet or CSV by the file's name.
+
+Rows are written in reading order, block by block.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from charlm import storage
+from charlm.data.store import TokenStream
+from charlm.errors import UsageError
+from charlm.vocab.base import Vocab
+
+_ROWS = 100_000
+
+
+def check_table(path: Path) -> None:
+    """
+    Raises:
+        UsageError: the name says no format.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise UsageError(f"{path} is neither .parquet nor .csv", "let the file's name end in one of them")
+
+
+def write_documents(
+    path: Path,
+    stream: TokenStream,
+    names: Iterable[tuple[str, int, str]],
+    nats_P: npt.NDArray[np.float32],
+    first_token: int,
+) -> None:
+    """document, part, title, tokens, characters, words, bytes, nats, bits_per_character of each part of a document.
+
+    Args:
+        stream: reading forward. nats_P: of its tokens from `first_token` on.
+        names: id, part and title of each, in the order of the stream.
+    """
+    starts = stream.documents["start"]
+    bounds = np.append(starts, len(stream.tokens)) - first_token
+    bounds[0] = 0  # an <eod> before the first document belongs to it
+    sums = np.concatenate([[0.0], np.cumsum(nats_P, dtype=np.float64)])
+    _write(path, _document_rows(stream, names, bounds, sums[np.clip(bounds, 0, len(nats_P))], len(nats_P)))
+
+
+def _document_rows(
+    stream: TokenStream,
+    names: Iterable[tuple[str, int, str]],
+    bounds: npt.NDArray[np.int64],
+    sums: npt.NDArray[np.float64],
+    num_scored: int,
+) -> Iterator[dict[str, Any]]:
+    for index, (document, (identifier, part, title)) in enumerate(zip(stream.documents, names, strict=True)):
+        nats = float(sums[index + 1] - sums[index])
+        characters = int(document["characters"])
+        yield {
+            "document": identifier,
+            "part": part,
+            "title": title,
+            "tokens": int(min(bounds[index + 1], num_scored) - bounds[index]),
+            "characters": characters,
+            "words": int(document["words"]),
+            "bytes": int(document["bytes"]),
+            "nats": nats,
+            "bits_per_character": nats / math.log(2) / characters if characters else None,
+        }
+
+
+def write_tokens(
+    path: Path, stream: TokenStream, vocab: Vocab, nats_P: npt.NDArray[np.float32], first_token: int
+) -> None:
+    """place, token, symbol, nats, bits of each token, in reading order."""
+    symbols = [vocab.symbol(token) for token in range(vocab.size)]
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for place, nats in enumerate(nats_P, start=first_token):
+            token = int(stream.tokens[place])
+            bits = float(nats) / math.log(2)
+            yield {"place": place, "token": token, "symbol": symbols[token], "nats": float(nats), "bits": bits}
+
+    _write(path, rows())
+
+
+def _write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
+    check_table(path)
+    tables = _tables(rows)
+    first = next(tables)
+    kind = pyarrow.parquet.ParquetWriter if path.suffix == ".parquet" else pyarrow.csv.CSVWriter
+    with storage.atomic_file(path) as file, kind(file, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table.cast(first.schema))
+
+
+def _tables(rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
+    block: list[dict[str, Any]] = []
+    for row in rows:
+        block.append(row)
+        if len(block) == _ROWS:
+            yield pa.Table.from_pylist(block)
+            block = []
+    yield pa.Table.from_pylist(block)

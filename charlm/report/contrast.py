@@ -1,0 +1,74 @@
+"""The settings of runs side by side: those that differ, and those that are equal.
+
+experiment.toml of each run ──flatten──> dotted key -> text ──> rows: key, one value per run
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from charlm.report.wording import UNKNOWN, one_line
+
+Flat = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting, with its value in every run, in their order."""
+
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    differing: tuple[Row, ...]
+    equal: tuple[Row, ...]
+
+
+def contrast_settings(runs: Sequence[Path]) -> Contrast:
+    """Settings in the order of the first run that has them. A run whose settings cannot be read has a dash everywhere,
+    and differs in none."""
+    known = [read_settings(run / "experiment.toml") for run in runs]
+    keys = _in_order([key for flat in known if flat is not None for key in flat])
+    rows = [Row(key, tuple(UNKNOWN if flat is None else flat.get(key, UNKNOWN) for flat in known)) for key in keys]
+    told = [place for place, flat in enumerate(known) if flat is not None]
+    differs = [len({row.values[place] for place in told}) > 1 for row in rows]
+    return Contrast(
+        tuple(row for row, is_other in zip(rows, differs, strict=True) if is_other),
+        tuple(row for row, is_other in zip(rows, differs, strict=True) if not is_other),
+    )
+
+
+def _in_order(keys: Sequence[str]) -> list[str]:
+    """Each key once, by first appearance, those of one table together."""
+    tables = list(dict.fromkeys(key.rpartition(".")[0] for key in keys))
+    return sorted(dict.fromkeys(keys), key=lambda key: tables.index(key.rpartition(".")[0]))
+
+
+def read_settings(path: Path) -> Flat | None:
+    """Dotted key -> value as text; None where the file is missing or damaged."""
+    try:
+        return _flatten(tomllib.loads(path.read_text(encoding="utf-8")), "")
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str) -> Flat:
+    flat: Flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        else:
+            flat[one_line(f"{prefix}{key}")] = one_line(_text(value))
+    return flat
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(_text, cast("list[object]", value))) or "none"
+    return str(value)

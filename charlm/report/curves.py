@@ -1,0 +1,138 @@
+"""The logs of runs -> their curves: validation and smoothed training, over characters seen, minutes and steps.
+
+metrics.jsonl ──read_log──> entries ──> points (validation)
+                                   └──> points (training) ──smooth──> a thin line behind
+"""
+
+import dataclasses
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+from charlm.report.log import Entry, read_log
+from charlm.report.wording import one_line
+
+Axis = Literal["characters", "minutes", "steps"]
+AXES: tuple[Axis, ...] = ("characters", "minutes", "steps")
+_SMOOTHED = 10  # of what came before a point, one part on either side is in its mean: little where the curve is steep
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Bits per character after some training. A place that is not known is None."""
+
+    bits: float
+    steps: float
+    minutes: float | None
+    characters: float | None
+    """Of training text, seen so far; or tokens (see `Curves.unit`)."""
+
+    def at(self, axis: Axis) -> float | None:
+        return {"characters": self.characters, "minutes": self.minutes, "steps": self.steps}[axis]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The curves of one run, rising by step."""
+
+    name: str
+    validation: tuple[Point, ...]
+    training: tuple[Point, ...]
+    rate: float | None
+    """Characters of training text per second: the median of the log's lines."""
+    last: Point | None
+    """The last point of either kind."""
+
+    @property
+    def main(self) -> tuple[Point, ...]:
+        """What is compared: the validations, or the training of a run that has none yet."""
+        return self.validation or self.training
+
+    @property
+    def compared(self) -> tuple[Point, ...]:
+        """What the limits of an axis must suit: the validations, or how far the training of a run without any is."""
+        return self.validation or self.training[-1:]
+
+    @property
+    def best(self) -> Point | None:
+        """The best validation."""
+        return min(self.validation, key=lambda point: point.bits, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """The curves of several runs, and what their axis of text counts."""
+
+    runs: tuple[Curve, ...]
+    unit: Literal["characters", "tokens"]
+    """Tokens where a log does not tell characters."""
+
+
+def read_curves(runs: Sequence[Path]) -> Curves:
+    """
+    Args:
+        runs: run directories; one without a log has no points.
+
+    Raises:
+        StorageError: a log cannot be read.
+    """
+    logs = [read_log(run / "metrics.jsonl") for run in runs]
+    tells_characters = all(entry.characters is not None for log in logs for entry in log)
+    if not tells_characters:
+        logs = [_in_tokens(log) for log in logs]
+    curves = [_curve(name, log) for name, log in zip(_names(runs), logs, strict=True)]
+    return Curves(tuple(curves), "characters" if tells_characters else "tokens")
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """The directories' names; where two are alike, their paths as given."""
+    names = [run.resolve().name for run in runs]
+    return [one_line(str(run) if names.count(name) > 1 else name) for run, name in zip(runs, names, strict=True)]
+
+
+def _in_tokens(log: Sequence[Entry]) -> list[Entry]:
+    """The same log with tokens for characters; a validation stands in proportion between its neighbours."""
+    known = [(0, 0.0), *((entry.step, entry.tokens) for entry in log if entry.tokens is not None and entry.step)]
+    return [dataclasses.replace(entry, characters=_tokens_at(entry.step, known)) for entry in log]
+
+
+def _tokens_at(step: int, known: Sequence[tuple[int, float]]) -> float | None:
+    """Tokens seen at `step`, by the line through the nearest two of the rising `known`."""
+    if len(known) < 2:
+        return None
+    after = min(max(1, bisect_left(known, (step, 0.0))), len(known) - 1)
+    (step0, tokens0), (step1, tokens1) = known[after - 1 : after + 1]
+    return tokens0 + (tokens1 - tokens0) * (step - step0) / (step1 - step0)
+
+
+def _curve(name: str, log: Sequence[Entry]) -> Curve:
+    points = [(entry.is_validation, point) for entry in log if (point := _point(entry)) is not None]
+    validation = tuple(point for is_validation, point in points if is_validation)
+    training = [point for is_validation, point in points if not is_validation]
+    rates = [entry.rate for entry in log if entry.rate is not None]
+    last = points[-1][1] if points else None
+    return Curve(name, validation, _smooth(training), median(rates) if rates else None, last)
+
+
+def _point(entry: Entry) -> Point | None:
+    """None where the figure is no finite number: the network diverged there."""
+    if entry.bits is None:
+        return None
+    minutes = None if entry.seconds is None else entry.seconds / 60
+    return Point(entry.bits, entry.step, minutes, entry.characters)
+
+
+def _smooth(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Each point's bits as the mean of a window around it that is a fifth as long as what came before it."""
+    sums = [0.0]
+    for point in points:
+        sums.append(sums[-1] + point.bits)
+    smoothed: list[Point] = []
+    for place, point in enumerate(points):
+        reach = place // _SMOOTHED
+        first, end = place - reach, min(place + reach + 1, len(points))
+        smoothed.append(dataclasses.replace(point, bits=(sums[end] - sums[first]) / (end - first)))
+    return tuple(smoothed)

@@ -1,0 +1,124 @@
+"""Curves -> one PNG: validation bits per character over characters seen, and over minutes. Needs `charlm[plots]`."""
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlm import storage
+from charlm.errors import UsageError
+from charlm.report.curves import Axis, Curve, Curves, Point
+from charlm.report.look import look_of
+from charlm.report.plot import axis_title
+from charlm.report.scale import Scale, horizontal_scale, spread, vertical_scale
+from charlm.report.wording import bits, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WIDTH, _HEIGHT, _LABELS = 13.0, 5.2, 2.9  # inches; the last at the right, for names
+_LINE = 0.19  # inches from one name to the next
+_DOTS = 150  # per inch
+_THICK = 1.7  # points, in which matplotlib counts the lengths of dashes too
+_GREY, _PALE = "#5A6472", "#D8DDE4"
+
+
+def check_matplotlib() -> None:
+    """
+    Raises:
+        UsageError: it is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("a plot as PNG needs the package matplotlib", "install it: pip install 'charlm[plots]'")
+
+
+def write_figure(curves: Curves, path: Path) -> None:
+    """
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height = max(_HEIGHT, _LINE * len(curves.runs) + 1.2)
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DOTS)
+    canvas = FigureCanvasAgg(figure)
+    inside = (_WIDTH - _LABELS - 0.9) / _WIDTH
+    panels: Any = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(left=0.7 / _WIDTH, right=0.7 / _WIDTH + inside, wspace=0.05, bottom=0.62 / height, top=0.95)
+    up = vertical_scale(curves.runs)
+    axes: tuple[Axis, ...] = ("characters", "minutes")
+    for panel, axis in zip(panels, axes, strict=True):
+        _draw(panel, curves, axis, up)
+    panels[0].set_ylabel("validation bits per character")
+    _label(panels[1], curves.runs, "minutes", up, (0.95 - 0.62 / height) * height)
+    with warnings.catch_warnings(), storage.atomic_file(path) as file:
+        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks shows as boxes
+        canvas.print_png(file)
+
+
+def _draw(panel: "Axes", curves: Curves, axis: Axis, up: Scale) -> None:
+    across = horizontal_scale(curves.runs, axis)
+    panel.set_xscale("log" if across.is_log else "linear")
+    panel.set_xlim(across.low, across.high * (1.08 if across.is_log else 1.02))  # room for half a ring
+    panel.set_ylim(up.low, up.high)
+    ticks = across.ticks(6)
+    panel.set_xticks([value for value, _ in ticks], [label for _, label in ticks])
+    panel.set_xticks([], minor=True)
+    heights = up.decimal_ticks(8)
+    panel.set_yticks([value for value, _ in heights], [label for _, label in heights])
+    panel.set_xlabel(axis_title(curves, axis) + (" (log scale)" if across.is_log else ""))
+    panel.grid(visible=True, axis="y", color=_PALE, linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.tick_params(colors=_GREY)
+    panel.tick_params(axis="y", length=0)
+    for side in ("top", "right", "left"):
+        panel.spines[side].set_visible(False)
+    for index, run in enumerate(curves.runs):
+        look = look_of(index)
+        style: Any = (0, [length / _THICK for length in look.dashes]) if look.dashes else "-"
+        panel.plot(*_line(run.training, axis), color=look.on_light, linewidth=0.8, alpha=0.4)
+        panel.plot(*_line(run.validation, axis), color=look.on_light, linewidth=_THICK, linestyle=style)
+        if run.best:
+            panel.plot(
+                *_line([run.best], axis),
+                marker="o",
+                markersize=6,
+                markerfacecolor="white",
+                color=look.on_light,
+                markeredgewidth=1.6,
+                clip_on=False,
+            )
+
+
+def _line(points: Sequence[Point], axis: Axis) -> tuple[list[float], list[float]]:
+    """Places and bits of the points that have a place."""
+    known = [(place, point.bits) for point in points if (place := point.at(axis)) is not None]
+    return [place for place, _ in known], [height for _, height in known]
+
+
+def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, up: Scale, inches: float) -> None:
+    """Names and best figures at the right of the panel, each with a line to where its curve ends."""
+    ends = [(index, run, line) for index, run in enumerate(runs) if (line := _line(run.main, axis))[0]]
+    heights = [max(0.0, min(up.place(line[1][-1]), 1.0)) for _, _, line in ends]
+    low, high = panel.get_xlim()
+    for (index, run, line), end, y in zip(ends, heights, spread(heights, _LINE / inches, 0.0, 1.0), strict=True):
+        colour = look_of(index).on_light
+        bits_at_end = up.low + end * (up.high - up.low)
+        figure = bits(run.best.bits) if run.best else "no validation yet"
+        panel.plot([line[0][-1], high], [bits_at_end] * 2, color=colour, linewidth=0.8, linestyle=":")
+        panel.plot(
+            [1.0, 1.07], [end, y], color=colour, linewidth=0.8, linestyle=":", transform=panel.transAxes, clip_on=False
+        )
+        panel.text(
+            1.08,
+            y,
+            f"{shortened(run.name)}  {figure}",
+            transform=panel.transAxes,
+            va="center",
+            fontsize=9,
+            parse_math=False,
+        )
+    panel.set_xlim(low, high)

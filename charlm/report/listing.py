@@ -1,0 +1,50 @@
+"""Summaries of runs -> the lines that `charlm runs` prints, and the objects of its `--json`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from charlm.report.runs import RunSummary
+from charlm.report.wording import UNKNOWN, bits, count, duration, one_line
+
+_HEADS = ("run", "state", "bits/char", "step", "characters", "parameters", "corpus", "saved")
+_RIGHT = ("bits/char", "step", "characters", "parameters")
+
+
+def format_runs(summaries: Sequence[RunSummary], now: float) -> list[str]:
+    """A table, its heads first; below a damaged run stands why.
+
+    Args:
+        now: seconds since 1970.
+    """
+    rows = [_HEADS, *(_cells(summary, now) for summary in summaries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(_aligned(*cell) for cell in zip(row, widths, _HEADS, strict=True)).rstrip() for row in rows]
+    whys = ["", *(summary.why for summary in summaries)]
+    return [line for row, why in zip(lines, whys, strict=True) for line in ([row, f"  {why}"] if why else [row])]
+
+
+def runs_as_json(summaries: Sequence[RunSummary], now: float) -> list[dict[str, Any]]:
+    """One object per run; `age` is in seconds."""
+    return [
+        asdict(summary)
+        | {"path": one_line(str(summary.path)), "age": None if summary.saved is None else now - summary.saved}
+        for summary in summaries
+    ]
+
+
+def _cells(summary: RunSummary, now: float) -> tuple[str, ...]:
+    return (
+        summary.name,
+        summary.state,
+        bits(summary.best_bits_per_character),
+        UNKNOWN if summary.step is None else f"{summary.step:,}",
+        count(summary.characters),
+        count(summary.parameters),
+        summary.corpus or UNKNOWN,
+        UNKNOWN if summary.saved is None else f"{duration(now - summary.saved, 1)} ago",
+    )
+
+
+def _aligned(cell: str, width: int, head: str) -> str:
+    return cell.rjust(width) if head in _RIGHT else cell.ljust(width)

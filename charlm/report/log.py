@@ -1,0 +1,94 @@
+"""metrics.jsonl -> entries, rising by step. Torn and foreign lines are passed over; a figure that is no number is None.
+
+{"kind": "train" | "valid", "step": 50, "seconds": 3.5, "characters_seen": 51200, "bits_per_character": 3.2, ...}
+"""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm import storage
+
+_TAIL = 1 << 15  # bytes, some eighty lines
+_MAX_STEP = 2**53  # what a page's numbers count exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log."""
+
+    is_validation: bool
+    step: int
+    seconds: float | None
+    bits: float | None
+    """Per character."""
+    characters: float | None
+    """Of training text, seen so far."""
+    tokens: float | None
+    """The same in tokens; a validation's line has those of the text it scored, and so None here."""
+    rate: float | None
+    """Characters of training text per second."""
+
+
+def read_log(path: Path) -> list[Entry]:
+    """All entries; of several of one kind and step the last; none where there is no log.
+
+    Raises:
+        StorageError: it is there and cannot be read.
+    """
+    return _entries(_read(path, 0))
+
+
+def read_tail(path: Path) -> list[Entry]:
+    """The entries at its end, cheaply however long it is.
+
+    Raises:
+        StorageError: it is there and cannot be read.
+    """
+    return _entries(_read(path, _TAIL))
+
+
+def _read(path: Path, num_last: int) -> bytes:
+    """The whole file, or its last `num_last` bytes."""
+    if not path.exists():
+        return b""
+    with storage.storage_errors(path, "read"), open(path, "rb") as file:
+        if num_last:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - num_last))
+        return file.read()
+
+
+def _entries(content: bytes) -> list[Entry]:
+    entries: dict[tuple[int, bool], Entry] = {}
+    for entry in map(_entry, content.split(b"\n")):
+        if entry is not None:
+            entries[entry.step, entry.is_validation] = entry
+    return [entries[key] for key in sorted(entries)]
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        found: Any = storage.from_json(line.decode("utf-8"))
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or found.get("kind") not in ("train", "valid"):
+        return None
+    step, is_validation = _number(found.get("step")), found["kind"] == "valid"
+    if step is None or not 0 <= step < _MAX_STEP:
+        return None
+    tokens = None if is_validation else _number(found.get("tokens"))
+    keys = ("seconds", "bits_per_character", "characters_seen", "characters_per_second")
+    seconds, bits, characters, rate = (_number(found.get(key)) for key in keys)
+    return Entry(is_validation, int(step), seconds, bits, characters, tokens, rate)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

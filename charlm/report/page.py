@@ -1,0 +1,162 @@
+"""Summaries, curves and settings of runs -> one HTML page that needs nothing else: no network, no other file.
+
+Whatever a run or a setting is called is text here, never markup: every value goes through `escape`, and the points
+for the script through `_json`.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from charlm import storage
+from charlm.report.contrast import Contrast, Row
+from charlm.report.curves import AXES, Curve, Curves
+from charlm.report.look import look_of
+from charlm.report.plot import Layout, axis_title, draw, narrow_layout, wide_layout
+from charlm.report.runs import RunSummary
+from charlm.report.wording import UNKNOWN, bits, count, duration, shortened
+
+_MOST_POINTS = 2000  # of a run that the script knows: more than a screen has columns
+_HERE = Path(__file__).parent
+
+
+def render_page(summaries: Sequence[RunSummary], curves: Curves, contrast: Contrast) -> str:
+    """
+    Args:
+        summaries, curves.runs: of the same runs, in the same order.
+    """
+    names = [run.name for run in curves.runs]
+    title = names[0] if len(names) == 1 else f"{len(names)} runs"
+    style = (_HERE / "page.css").read_text(encoding="utf-8") + _run_styles(len(names)) + _axis_styles()
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)} · charlm report</title>",
+            f"<style>{style}</style></head><body><main>",
+            f"<h1>{escape(title)}</h1>",
+            *_chart(curves),
+            "<h2>Runs</h2>",
+            *_runs(summaries, curves),
+            *_settings(contrast, names),
+            "</main>",
+            f'<script type="application/json" id="points">{_json(curves.runs)}</script>',
+            f"<script>{script}</script></body></html>\n",
+        ]
+    )
+
+
+def _run_styles(num_runs: int) -> str:
+    looks = [(index, look_of(index)) for index in range(num_runs)]
+    light = "".join(f".r{index}{{--c:{look.on_light}}}" for index, look in looks)
+    dark = "".join(f".r{index}{{--c:{look.on_dark}}}" for index, look in looks)
+    return f"{light}\n@media (prefers-color-scheme: dark){{{dark}}}\n"
+
+
+def _axis_styles() -> str:
+    """Show the plot of the chosen axis in the layout that fits: needs no script."""
+    shown = "".join(f"main:has(#axis-{axis}:checked) .{{layout}}.{axis}{{{{display:block}}}}" for axis in AXES)
+    wide, narrow = shown.format(layout="wide"), shown.format(layout="narrow")
+    return f"@media (min-width: 700px){{{wide}}}\n@media (max-width: 699px){{{narrow}}}\n"
+
+
+def _chart(curves: Curves) -> Iterable[str]:
+    yield "<h2>Validation bits per character</h2>"
+    if not any(run.main for run in curves.runs):
+        yield '<p class="soft">Nothing has been logged yet.</p>'
+        return
+    yield (
+        '<p class="soft">Lower is better. Thick lines are validations, a ring marks the best one;'
+        " thin pale lines are training, smoothed. The first points, hardly trained, may lie above the picture.</p>"
+    )
+    yield "<fieldset><legend>Over</legend>"
+    for axis in AXES:
+        checked = " checked" if axis == AXES[0] else ""
+        yield (f'<label><input type="radio" name="axis" id="axis-{axis}"{checked}> {axis_title(curves, axis)}</label>')
+    yield "</fieldset>"
+    yield '<div class="chart" tabindex="0" role="group" aria-label="Plot; the arrow keys left and right read it out">'
+    layouts: tuple[Layout, ...] = (wide_layout(len(curves.runs)), narrow_layout())
+    yield from (draw(curves, axis, layout) for layout in layouts for axis in AXES)
+    yield '<div id="tip" role="status" hidden></div></div>'
+    yield '<ul class="legend">'
+    yield from (f"<li>{_swatch(index)}{escape(run.name)}</li>" for index, run in enumerate(curves.runs))
+    yield "</ul>"
+
+
+def _swatch(index: int) -> str:
+    dashes = " ".join(map(str, look_of(index).dashes))
+    style = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return (
+        '<svg class="swatch" viewBox="0 0 30 10" aria-hidden="true">'
+        f'<line class="run r{index}" x1="0" x2="30" y1="5" y2="5"{style}/></svg>'
+    )
+
+
+def _runs(summaries: Sequence[RunSummary], curves: Curves) -> Iterable[str]:
+    found = [run.best.bits for run in curves.runs if run.best]
+    lowest = min(found) if len(found) > 1 else None
+    heads = ("parameters", "best bits per character", "at step", f"{curves.unit} seen", "time", "characters per second")
+    yield '<div class="scroll sticky" tabindex="0" role="region" aria-label="Runs"><table><thead><tr>'
+    yield '<th scope="col">run</th><th scope="col">state</th><th scope="col">corpus</th>'
+    yield "".join(f'<th scope="col" class="number">{head}</th>' for head in heads) + "</tr></thead><tbody>"
+    for index, (summary, run) in enumerate(zip(summaries, curves.runs, strict=True)):
+        state = summary.state + (f": {summary.why}" if summary.why else "")
+        best, last = run.best, run.last
+        seconds = None if last is None or last.minutes is None else 60 * last.minutes
+        cells = (
+            count(summary.parameters),
+            bits(best.bits if best else None),
+            f"{best.steps:,.0f}" if best else UNKNOWN,
+            count(last.characters if last else None),
+            duration(seconds),
+            count(run.rate),
+        )
+        yield f'<tr><th scope="row">{_swatch(index)}{escape(run.name)}</th><td class="state">{escape(state)}</td>'
+        yield f"<td>{escape(summary.corpus or UNKNOWN)}</td>"
+        for place, cell in enumerate(cells):
+            is_lowest = place == 1 and best is not None and best.bits == lowest
+            yield f'<td class="number{" lowest" if is_lowest else ""}">{escape(cell)}</td>'
+        yield "</tr>"
+    yield "</tbody></table></div>"
+
+
+def _settings(contrast: Contrast, names: Sequence[str]) -> Iterable[str]:
+    if len(names) == 1:
+        yield "<h2>Settings</h2>"
+        yield from _settings_table(contrast.equal, names, "Settings")
+        return
+    yield "<h2>Settings that differ</h2>"
+    if contrast.differing:
+        yield from _settings_table(contrast.differing, names, "Settings that differ")
+    else:
+        yield '<p class="soft">These runs have equal settings.</p>'
+    if contrast.equal:
+        alike = tuple(Row(row.key, (next((v for v in row.values if v != UNKNOWN), UNKNOWN),)) for row in contrast.equal)
+        yield f"<details><summary>{len(alike)} settings that are equal</summary>"
+        yield from _settings_table(alike, ["every run"], "Settings that are equal")
+        yield "</details>"
+
+
+def _settings_table(rows: Sequence[Row], heads: Sequence[str], caption: str) -> Iterable[str]:
+    yield f'<div class="scroll sticky values" tabindex="0" role="region" aria-label="{caption}"><table><thead><tr>'
+    yield '<th scope="col">setting</th>' + "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    yield "</tr></thead><tbody>"
+    for row in rows:
+        cells = "".join(f"<td>{escape(value)}</td>" for value in row.values)
+        yield f'<tr><th scope="row">{escape(row.key)}</th>{cells}</tr>'
+    yield "</tbody></table></div>"
+
+
+def _json(runs: Sequence[Curve]) -> str:
+    """Names and points: [characters, minutes, steps, bits]. No `<`, which could end the element it stands in."""
+    content = {
+        "runs": [{"name": shortened(run.name), "trained": not run.validation, "points": _points(run)} for run in runs]
+    }
+    return storage.to_json(content, indent=None).removeprefix('{"runs": ').removesuffix("}").replace("<", "\\u003c")
+
+
+def _points(run: Curve) -> list[list[float | None]]:
+    every = -(-len(run.main) // _MOST_POINTS)
+    return [[*(point.at(axis) for axis in AXES), point.bits] for point in run.main[:: max(1, every)]]
