@@ -18,11 +18,13 @@ from typer.core import TyperGroup
 from charlm import __version__, terminal
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
+from charlm.commands.explain import explain
 from charlm.commands.inspect import inspect
 from charlm.commands.prepare import prepare
 from charlm.commands.report import report, runs
 from charlm.commands.sample import sample
 from charlm.commands.train import train
+from charlm.commands.tune import tune
 from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, SilentError, StoppedError, UsageError
 
 
@@ -75,9 +77,11 @@ for name, command in (
     ("train", train),
     ("eval", evaluate),
     ("sample", sample),
+    ("explain", explain),
     ("inspect", inspect),
     ("runs", runs),
     ("report", report),
+    ("tune", tune),
     ("demo", demo),
 ):
     app.command(name)(command)

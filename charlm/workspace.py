@@ -40,6 +40,11 @@ def locate(root: Path, given: str | None, what: str, cure: str) -> Path:
     raise UsageError(f"there is no {what} {given!r}", _known(root) or cure)
 
 
+def relative(path: Path) -> Path:
+    """As seen from here, where that is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def remember(root: Path, directory: Path) -> None:
     """Make `directory` the default of later commands run in this folder."""
     storage.make_directory(root)

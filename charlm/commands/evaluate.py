@@ -30,6 +30,11 @@ def evaluate(
         int | None, typer.Option("--streams", metavar="N", min=1, help="Parallel lanes; 1 is the definition.")
     ] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="KIND", help="fp32 or bf16.")] = "fp32",
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Score with dynamic evaluation too, as `charlm tune` has found it best.")
+    ] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Score with a continuous cache too.")] = False,
+    calibrated: Annotated[bool, typer.Option("--calibrated", help="Score at the tuned temperature too.")] = False,
     per_document: Annotated[
         Path | None, typer.Option("--per-document", metavar="FILE", help="Write a row a document: .parquet or .csv.")
     ] = None,
@@ -59,7 +64,9 @@ def evaluate(
             check_table(path)
     names = runs or [None]
     content = None if text is None else _read_text(text)
-    question = Question(split, data, content, streams, precision, device)
+    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated}
+    ways = tuple(way for way, wanted in flags.items() if wanted)
+    question = Question(split, data, content, streams, precision, device, ways)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
         raise UsageError("eval takes one run, or two without tables", "for more runs there is `charlm compare`")
     with evaluating(quiet=as_json) as on_progress:
@@ -83,6 +90,10 @@ def _readable(result: "dict[str, object]") -> "dict[str, object]":
     if isinstance(bounds, list):
         low, high = cast("list[float]", bounds)
         shown["interval"] = f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; of text, not of seeds)"
+    for way in ("dynamic", "cache", "temperature"):
+        if isinstance(result.get(way), dict):
+            adapted = cast("dict[str, object]", result[way])
+            shown[way] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}
     return shown
 
 

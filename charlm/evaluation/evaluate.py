@@ -102,7 +102,7 @@ def score_chunks(
     lanes = streams or default_streams(stream.num_predictions)
     state = None
     try:
-        for first_B, whole in _placed_batches(stream, lanes, unit=math.lcm(_CHUNK, model.body.period)):
+        for first_B, whole in placed_batches(stream, lanes, unit=math.lcm(_CHUNK, model.body.period)):
             batch = Batch(*(tensor[part[0] :: part[1]] for tensor in whole))
             nll_BT, state = _score_batch(model, batch, state, device, precision)
             is_scored = batch.targets_BT.numpy() != IGNORED
@@ -133,11 +133,11 @@ def lane_batches(
     Lanes and warm-ups start at multiples of `unit`, a multiple of `chunk` (which it is if left out): so a row is reset
     only where a chunk begins, and layers with strides, if `unit` is one of their period, step alike in any lane.
     """
-    for _, batch in _placed_batches(stream, streams, chunk=chunk, warm_up=warm_up, unit=unit):
+    for _, batch in placed_batches(stream, streams, chunk=chunk, warm_up=warm_up, unit=unit):
         yield batch
 
 
-def _placed_batches(
+def placed_batches(
     stream: TokenStream, streams: int, *, chunk: int = _CHUNK, warm_up: int = WARM_UP, unit: int | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
     """The same, and the number of the prediction in the first column of each row."""

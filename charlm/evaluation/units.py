@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
-from charlm.vocab.base import NUM_BYTES, Vocab
+from charlm.vocab.base import Vocab
 
 _FEW_DOCUMENTS = 100
 _NUM_BLOCKS = 400
 _LEAST_BLOCK = 200  # characters: shorter ones are too much alike to be independent
 _MOST_UNITS = 20_000
-_CONTINUES = (0x80, 0xC0)  # bytes that go on with a character
+_NO_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,13 @@ def _joined(units: Units) -> Units:
 
 
 def _characters_of(vocab: Vocab) -> npt.NDArray[np.int64]:
-    """How many characters of text each id begins."""
-    lengths = np.array([len(vocab.decode([token])) for token in range(vocab.size)])
-    if vocab.first_byte_id is not None:
-        lengths[vocab.first_byte_id :][:NUM_BYTES] = 1
-        lengths[vocab.first_byte_id :][slice(*_CONTINUES)] = 0
-    return lengths
+    """How many characters of text each id begins: of a character in bytes, its first byte."""
+    return np.array([_begun(vocab, token) for token in range(vocab.size)])
+
+
+def _begun(vocab: Vocab, token: int) -> int:
+    decoder = vocab.stream_decoder()
+    text = decoder.push(token)
+    if text == _NO_CHARACTER and vocab.symbol(token) != _NO_CHARACTER:
+        return 0  # a byte that goes on with what must have begun before
+    return len(text + decoder.finish())

@@ -5,7 +5,7 @@ TEXT or SPLIT ──> stream of tokens ──┘
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from charlm.evaluation.evaluate import token_nats
 from charlm.evaluation.interval import Difference, difference, interval
 from charlm.evaluation.score import Score
 from charlm.evaluation.units import Units, find_units
+from charlm.launch.adapt import adapted_nats
 from charlm.launch.runs import corpus_of, load_run
 from charlm.text.document import Document
 from charlm.text.split import Part
@@ -38,6 +39,8 @@ class Question:
     streams: int | None = None
     precision: Precision = "fp32"
     device: str = "auto"
+    ways: tuple[str, ...] = ()
+    """In which it is scored too, beside the static score: "dynamic", "cache", "temperature"."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Answer:
     nats_P: npt.NDArray[np.float32]
     first_token: int
     score: Score
+    adapted: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """For each way of adapting to the text, its score and settings."""
 
     @property
     def units(self) -> Units:
@@ -83,11 +88,22 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
         precision=question.precision,
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
     )
-    total = float(nats.sum(dtype=np.float64))
-    score = Score(total, len(nats), *(stream.count(unit) for unit in ("characters", "words", "bytes")))
+    adapted: dict[str, dict[str, Any]] = {}
+    for way in question.ways:
+        device, read = choose_device(question.device), stream.in_direction(direction)
+        found, about = adapted_nats(
+            loaded, read, way, device, lambda scored: on_progress(scored, stream.num_predictions)
+        )
+        adapted[way] = {**_score(found, stream).to_json(), "settings": about}
+    score = _score(nats, stream)
     if direction == "backward":  # the last token is context, and the first one is predicted last
-        return Answer(name, loaded.vocab, stream, corpus, nats[::-1], 0, score)
-    return Answer(name, loaded.vocab, stream, corpus, nats, 1, score)
+        return Answer(name, loaded.vocab, stream, corpus, nats[::-1], 0, score, adapted)
+    return Answer(name, loaded.vocab, stream, corpus, nats, 1, score, adapted)
+
+
+def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:
+    total = float(nats.sum(dtype=np.float64))
+    return Score(total, len(nats), *(stream.count(unit) for unit in ("characters", "words", "bytes")))
 
 
 def stream_of(text: str, vocab: Vocab) -> TokenStream:
@@ -119,7 +135,7 @@ def describe_answer(found: Answer, question: Question) -> dict[str, Any]:
         **found.score.to_json(),
         "interval": None if bounds is None else list(bounds),
         "resampled": f"{len(units.starts):,} {units.kind}",
-    }
+    } | found.adapted
 
 
 def compare_runs(

@@ -1,0 +1,84 @@
+"""`charlm explain`: a text in the colours of what each character cost a run."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charlm import terminal
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption
+from charlm.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.evaluation.explain.explanation import Explanation
+
+_STDIN = "-"
+
+
+def explain(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, by name or directory, or a checkpoint.")],
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="The text, as one document; - reads standard input.")
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("--text", metavar="FILE", help="A text file instead, or - for standard input.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write one HTML page, with the alternatives on hover.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, max=100, help="Alternatives of each token.")] = 5,
+    checkpoint: CheckpointOption = "best",
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Colour a text by its surprisal: the bits that each character cost, from 0 to 10 and more.
+
+    bits: minus the logarithm to base 2 of the probability that the model gave the token that came, in the context of
+    all before it. Where a token covers several characters, each is coloured by its share; where a character is spelled
+    in several tokens, by their sum. rank: 1 where the model thought no token likelier. Without a terminal, or with
+    NO_COLOR set, a summary alone.
+    """
+    content = _read(text, file)
+    from charlm.launch.explain import explain_run
+    from charlm.progress import evaluating
+
+    with evaluating(quiet=as_json) as on_progress:
+        found, name = explain_run(run, checkpoint, content, top, device, on_progress)
+    if out is not None:
+        from charlm.evaluation.explain.page import write_page
+
+        write_page(found, name, out)
+    if as_json:
+        terminal.print_json({"run": name, **found.to_json()})
+        return
+    _print(found)
+    if out is not None:
+        terminal.note(f"{out}: the page, for a browser")
+
+
+def _print(found: "Explanation") -> None:
+    from charlm.evaluation.explain.terminal import Depth, coloured_lines, depth_of, scale_of, summary_lines
+
+    depth = depth_of(os.environ, is_terminal=sys.stdout.isatty())
+    if depth is not Depth.NONE:
+        for line in coloured_lines(found, depth, scale_of(os.environ)):
+            print(line)
+    for line in summary_lines(found):
+        print(line)
+
+
+def _read(text: str | None, file: str | None) -> str:
+    if (text is None) == (file is None):
+        raise UsageError("explain takes one text", "give it as TEXT, or name a file with --text FILE")
+    if text not in (None, _STDIN):
+        return text
+    name = file or _STDIN
+    try:
+        content = sys.stdin.buffer.read() if name == _STDIN else Path(name).read_bytes()
+        return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(f"there is no text file {name}", "give a file, or - for standard input") from error

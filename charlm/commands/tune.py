@@ -1,0 +1,56 @@
+"""`charlm tune`: how a run may adapt to what it reads."""
+
+from typing import TYPE_CHECKING, NoReturn
+
+from tqdm import tqdm
+
+from charlm import terminal
+from charlm.commands.options import (
+    CheckpointOption,
+    ConfigOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    RunArgument,
+    SetOption,
+)
+
+if TYPE_CHECKING:
+    from charlm.launch.adapt import Tell
+
+
+def tune(
+    run: RunArgument = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    checkpoint: CheckpointOption = "best",
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Find, on validation text, the settings of dynamic evaluation, of a cache, and a temperature, for `eval`.
+
+    Its settings: max_tokens, statistics_batches, segment_len, cache_size, and lists of candidates: lr, decay,
+    temperature, cache_theta, cache_share.
+    """
+    from charlm.evaluation.settings import TuneSettings
+    from charlm.experiment import read_layers
+    from charlm.launch.adapt import tune_run
+    from charlm.settings import validate
+
+    chosen = validate(TuneSettings, read_layers(config, (), settings or ()))
+    with tqdm(disable=True if as_json else None, leave=False, bar_format="{desc}: {n_fmt} of {total_fmt}") as bar:
+        found = tune_run(run, checkpoint, data, chosen, device, _teller(bar))
+    if as_json:
+        terminal.print_json(found)
+    else:
+        terminal.print_table(found)
+
+
+def _teller(bar: "tqdm[NoReturn]") -> "Tell":
+    def tell(what: str, done: int, total: int) -> None:
+        bar.set_description_str(what, refresh=False)
+        bar.total, bar.n = total, done
+        bar.refresh()
+
+    return tell

@@ -1,0 +1,74 @@
+"""A continuous cache (Grave et al., 2017): what followed similar features a moment ago is likely again.
+
+    p(v | h_t) = (1 - share) softmax(logits)_v + share sum over i with x_i+1 = v of softmax_i(theta h_t h_i)
+
+i runs over the last `size` predictions, whose targets are known. Features are scaled to unit mean square, so that theta
+means the same for every model. All candidates of a grid are scored in one pass.
+
+T time of a chunk, S cached predictions, H features.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.data.store import TokenStream
+from charlm.nn.model import LanguageModel
+
+_CHUNK = 256
+
+Candidate = tuple[float, float]
+"""theta and share."""
+
+
+@torch.inference_mode()
+def cache_nats(
+    model: LanguageModel,
+    stream: TokenStream,
+    size: int,
+    candidates: Sequence[Candidate],
+    device: torch.device,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> dict[Candidate, npt.NDArray[np.float32]]:
+    """The nats of every prediction of `stream`, in one lane, for each candidate."""
+    model.eval()
+    found = {candidate: np.empty(stream.num_predictions, dtype=np.float32) for candidate in candidates}
+    state = model.initial_state(1)
+    keys_SH = torch.empty(0, 0, device=device)
+    values_S = torch.empty(0, dtype=torch.int64, device=device)
+    for start in range(0, stream.num_predictions, _CHUNK):
+        ids = torch.from_numpy(stream.tokens[start : start + _CHUNK + 1].astype(np.int64)).to(device)
+        features_BTH, state = model(ids[None, :-1], state)
+        nll_T = model.head.nll(features_BTH, ids[None, 1:])[0]
+        features_TH = features_BTH[0].float()
+        scaled_TH = features_TH / features_TH.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-6)
+        keys_SH = torch.cat([keys_SH, scaled_TH]) if len(keys_SH) else scaled_TH
+        values_S = torch.cat([values_S, ids[1:]])
+        similar_TS = scaled_TH @ keys_SH.T
+        shares = _shares(similar_TS, values_S, ids[1:], size, sorted({theta for theta, _ in candidates}))
+        for theta, share in candidates:
+            mixed_T = (1 - share) * (-nll_T).exp() + share * shares[theta]
+            found[theta, share][start : start + len(mixed_T)] = -mixed_T.clamp(min=1e-30).log().cpu().numpy()
+        keys_SH, values_S = keys_SH[-size:], values_S[-size:]
+        on_progress(len(nll_T))
+    return found
+
+
+def _shares(
+    similar_TS: Tensor, values_S: Tensor, targets_T: Tensor, size: int, thetas: Sequence[float]
+) -> dict[float, Tensor]:
+    """The cache's probability of each target. Row t may look at the `size` predictions before its own."""
+    length, total = similar_TS.shape
+    own_T1 = torch.arange(total - length, total, device=similar_TS.device)[:, None]
+    place_S = torch.arange(total, device=similar_TS.device)
+    is_hidden_TS = (place_S >= own_T1) | (place_S < own_T1 - size)
+    is_target_TS = values_S == targets_T[:, None]
+    shares: dict[float, Tensor] = {}
+    for theta in thetas:
+        weight_TS = (theta * similar_TS).masked_fill(is_hidden_TS, -math.inf).softmax(-1).nan_to_num(0.0)
+        shares[theta] = (weight_TS * is_target_TS).sum(-1)
+    return shares

@@ -1,0 +1,116 @@
+"""Dynamic evaluation (Krause et al., 2018): the model learns from each segment after it was scored.
+
+    segment ──score──> nats ──gradient──> theta <- theta - lr g / (RMS + eps) - pull (theta - theta0)
+                                          pull = min(1, decay RMS / mean RMS)
+
+RMS is the root of each weight's mean squared gradient in training: weights that move much there may move much here,
+and are pulled back to their trained values theta0 the more. One stream, since a step must not see later text.
+
+B batch (1), T time, P predictions.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from charlm.data.batches import Batch
+from charlm.data.store import TokenStream
+from charlm.evaluation.settings import DynamicSettings
+from charlm.nn.head import IGNORED
+from charlm.nn.model import LanguageModel
+from charlm.nn.state import detach
+
+Statistics = dict[str, Tensor]
+"""The mean squared gradient of each parameter, by its name."""
+
+
+def gradient_statistics(
+    model: LanguageModel, batches: Iterable[Batch], device: torch.device, on_batch: Callable[[], None] = lambda: None
+) -> Statistics:
+    """Mean squared gradients of the mean loss of batches of training text, each from a fresh state, without dropout."""
+    model.eval()
+    squares = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
+    count = 0
+    for batch in batches:
+        model.zero_grad(set_to_none=True)
+        inputs_BT, targets_BT = batch.inputs_BT.to(device), batch.targets_BT.to(device)
+        features_BTH, _ = model(inputs_BT, model.initial_state(len(inputs_BT)))
+        scored = int((batch.targets_BT != IGNORED).sum())
+        (model.head.nll(features_BTH, targets_BT).sum() / max(1, scored)).backward()
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                gradient = parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
+                squares[name].addcmul_(gradient, gradient)
+        count += 1
+        on_batch()
+    model.zero_grad(set_to_none=True)
+    return {name: square.detach() / max(1, count) for name, square in squares.items()}
+
+
+def dynamic_nats(
+    model: LanguageModel,
+    stream: TokenStream,
+    statistics: Statistics,
+    settings: DynamicSettings,
+    device: torch.device,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> npt.NDArray[np.float32]:
+    """The nats of every prediction of `stream`, each scored before the model learned from it. The model is as before.
+
+    Args:
+        on_progress: called with the number of tokens scored by each segment.
+    """
+    model.eval()
+    trained = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    steps = _Steps(model, trained, statistics, settings)
+    tokens = stream.tokens
+    nats = np.empty(stream.num_predictions, dtype=np.float32)
+    state = model.initial_state(1)
+    try:
+        for start in range(0, len(nats), settings.segment_len):
+            ids = torch.from_numpy(tokens[start : start + settings.segment_len + 1].astype(np.int64)).to(device)
+            features_BTH, state = model(ids[None, :-1], detach(state))
+            nll_BT = model.head.nll(features_BTH, ids[None, 1:])
+            nats[start : start + nll_BT.shape[1]] = nll_BT[0].detach().cpu().numpy()
+            nll_BT.mean().backward()
+            steps.take()
+            on_progress(nll_BT.shape[1])
+    finally:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(trained[name])
+        model.zero_grad(set_to_none=True)
+    return nats
+
+
+class _Steps:
+    """The update of all parameters. Where a gradient is sparse, only the rows that it names move."""
+
+    def __init__(
+        self, model: LanguageModel, trained: dict[str, Tensor], statistics: Statistics, settings: DynamicSettings
+    ) -> None:
+        self._parameters = dict(model.named_parameters())
+        self._trained = trained
+        roots = {name: square.sqrt() for name, square in statistics.items()}
+        mean = sum(float(root.sum()) for root in roots.values()) / sum(root.numel() for root in roots.values())
+        self._rates = {name: settings.lr / (root + settings.eps) for name, root in roots.items()}
+        self._pulls = {name: (settings.decay / mean * root).clamp(max=1.0) for name, root in roots.items()}
+
+    @torch.no_grad()
+    def take(self) -> None:
+        for name, parameter in self._parameters.items():
+            gradient, rate, pull, trained = parameter.grad, self._rates[name], self._pulls[name], self._trained[name]
+            if gradient is None:
+                continue
+            if gradient.is_sparse:
+                gradient = gradient.coalesce()
+                rows = gradient.indices()[0]
+                weights = parameter[rows]
+                weights = weights.lerp(trained[rows], pull[rows]).addcmul_(gradient.values(), rate[rows], value=-1)
+                parameter.index_copy_(0, rows, weights)
+            else:
+                parameter.lerp_(trained, pull).addcmul_(gradient, rate, value=-1)
+            parameter.grad = None
