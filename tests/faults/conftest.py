@@ -1,0 +1,13 @@
+"""What the tests of faults share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.interrupted import Interruptions, interrupting
+
+
+@pytest.fixture(scope="session")
+def interruptions() -> Iterator[Interruptions]:
+    with interrupting() as server:
+        yield server

@@ -1,0 +1,106 @@
+"""Training on a disk of which one operation fails: which one decides whether the run ends or goes on.
+
+    before the first step, or at the last save    5
+    a checkpoint in between                       noted, and written at the next interval: 0
+    a line of the log                             noted, and lost: 0
+    which run is the current one                  noted: 0
+
+Whatever it was: the checkpoints that were there are whole, nothing half-written is left, and the same command ends with
+the weights of a run that nothing disturbed.
+"""
+
+import errno
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from charlm.checkpoint import load_model, load_training
+from tests.interrupted import ANY, WRITING, Attempt, Fault, Interruptions
+from tests.processes import Commands
+from tests.workspaces import RUN, metrics, steps, weights
+
+SHORT = (
+    *("train", "--config", "tiny", "--set", "training.log_interval=1", "--set", "training.validation_interval=2"),
+    *("--set", "model.body.dropout=0.2", "--set", "training.max_steps=4"),
+)
+LONG = (*SHORT, "--set", "training.max_steps=9")
+OLD = [2, 4]
+"""Checkpoints that are there before."""
+NOTES = {
+    "the next interval tries again": "checkpoints that came later",
+    "its line is lost": "lines lost",
+    "is not the default of later commands": "runs not remembered",
+}
+
+
+@pytest.fixture(scope="module")
+def trained(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folders: in `here` a run that is to be continued, in `whole` one that has been, undisturbed."""
+    root = tmp_path_factory.mktemp("operations")
+    for name in ("here", "whole"):
+        commands = toured.within(root / name)
+        for part in ("data", "configs"):
+            shutil.copytree(toured.folder / part, commands.folder / part)
+        commands.succeed(*SHORT)
+    commands.succeed(*LONG)
+    shutil.copytree(root / "here" / "runs", root / "here" / "before")
+    return root
+
+
+def kind_of(attempt: Attempt) -> str:
+    """Why it ended as it did."""
+    if attempt.code == 5:
+        return "ended"
+    said = [kind for note, kind in NOTES.items() if note in attempt.stderr]
+    assert len(said) <= 1, attempt
+    return said[0] if said else "silent"
+
+
+@pytest.mark.parametrize(
+    ("name", "every"),
+    [
+        ("ENOSPC", 29),
+        ("EIO", 97),
+        *(pytest.param(name, 1, marks=pytest.mark.faults) for name in ("ENOSPC", "EIO", "EROFS")),
+    ],
+)
+def test_an_operation_that_fails(interruptions: Interruptions, trained: Path, name: str, every: int) -> None:
+    """Only EIO meets those that read."""
+    number: int = getattr(errno, name)
+    folder, run, whole = trained / "here", trained / "here" / RUN, trained / "whole" / RUN
+    where = ANY if name == "EIO" else WRITING
+    met: Counter[str] = Counter()
+    for at in range(1 + every // 2, 10_000, every):
+        shutil.rmtree(folder / "runs")
+        shutil.copytree(folder / "before", folder / "runs")
+        attempt = interruptions(folder, LONG, Fault(at, where, error=number), below=folder / "runs")
+        operations = sum(where == ANY or not operation.startswith("read") for operation in attempt.operations)
+        if operations < at:
+            break
+        kind = kind_of(attempt)
+        met[kind] += 1
+        assert attempt.code in (0, 5), (at, attempt)
+        assert "a bug in charlm" not in attempt.stderr, (at, attempt)
+        assert not [path for path in folder.rglob("*") if path.name.endswith(".tmp")], (at, attempt)
+        kept = steps(run)
+        assert kept[-1] >= OLD[-1], (at, attempt)
+        assert len(kept) >= 2, (at, attempt)
+        for step in kept:
+            load_model(run / "checkpoints" / f"step-{step:09d}", torch.device("cpu"))
+            load_training(run / "checkpoints" / f"step-{step:09d}")
+        if attempt.code == 5:
+            assert attempt.error.startswith("charlm: error: "), (at, attempt)
+            assert os.strerror(number) in attempt.error, (at, attempt)
+            assert "runs" in attempt.error.partition(";")[0], (at, attempt.error)  # which file
+            rerun = interruptions(folder, LONG, None, below=folder / "runs")
+            assert rerun.code == 0, (at, rerun)
+        assert weights(run) == weights(whole), (at, attempt)
+        if kind != "lines lost":
+            assert metrics(run) == metrics(whole), (at, attempt)
+    print(f"{met.total()} operations failed with {name}: {dict(met)}")  # noqa: T201 - with -s
+    assert met["ended"] > 0
+    assert every > 1 or met.keys() >= {"ended", *NOTES.values()}
