@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from charlm import __version__, terminal
+from charlm.commands.compare import baseline, compare
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
 from charlm.commands.explain import explain
@@ -81,6 +82,8 @@ for name, command in (
     ("inspect", inspect),
     ("runs", runs),
     ("report", report),
+    ("compare", compare),
+    ("baseline", baseline),
     ("tune", tune),
     ("demo", demo),
 ):

@@ -18,6 +18,7 @@ import pytest
 
 from charlm import storage
 from charlm.cli import main
+from charlm.terminal import figure
 from tests.processes import Commands, assert_one_error
 from tests.workspaces import CONFIG, DATA, RUN, furnish, snapshot, steps, texts, weights
 

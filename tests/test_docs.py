@@ -43,7 +43,7 @@ def server() -> Iterator[FaultServer]:
 
 
 def test_every_block_of_commands_is_found() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

@@ -35,6 +35,9 @@ def evaluate(
     ] = False,
     cache: Annotated[bool, typer.Option("--cache", help="Score with a continuous cache too.")] = False,
     calibrated: Annotated[bool, typer.Option("--calibrated", help="Score at the tuned temperature too.")] = False,
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Score mixed with a Kneser-Ney n-gram too, its share tuned on validation.")
+    ] = False,
     per_document: Annotated[
         Path | None, typer.Option("--per-document", metavar="FILE", help="Write a row a document: .parquet or .csv.")
     ] = None,
@@ -64,7 +67,7 @@ def evaluate(
             check_table(path)
     names = runs or [None]
     content = None if text is None else _read_text(text)
-    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated}
+    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix}
     ways = tuple(way for way, wanted in flags.items() if wanted)
     question = Question(split, data, content, streams, precision, device, ways)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
@@ -90,7 +93,7 @@ def _readable(result: "dict[str, object]") -> "dict[str, object]":
     if isinstance(bounds, list):
         low, high = cast("list[float]", bounds)
         shown["interval"] = f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; of text, not of seeds)"
-    for way in ("dynamic", "cache", "temperature"):
+    for way in ("dynamic", "cache", "temperature", "mix"):
         if isinstance(result.get(way), dict):
             adapted = cast("dict[str, object]", result[way])
             shown[way] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}

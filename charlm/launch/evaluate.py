@@ -5,7 +5,8 @@ TEXT or SPLIT ──> stream of tokens ──┘
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ import numpy.typing as npt
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream, encode_parts
 from charlm.device import Precision, choose_device
-from charlm.errors import DataError
+from charlm.errors import DataError, UsageError
 from charlm.evaluation.evaluate import token_nats
 from charlm.evaluation.interval import Difference, difference, interval
 from charlm.evaluation.score import Score
 from charlm.evaluation.units import Units, find_units
 from charlm.launch.adapt import adapted_nats
+from charlm.launch.mix import mixed_nats
 from charlm.launch.runs import corpus_of, load_run
 from charlm.text.document import Document
 from charlm.text.split import Part
@@ -40,7 +42,7 @@ class Question:
     precision: Precision = "fp32"
     device: str = "auto"
     ways: tuple[str, ...] = ()
-    """In which it is scored too, beside the static score: "dynamic", "cache", "temperature"."""
+    """In which it is scored too, beside the static score: "dynamic", "cache", "temperature", "mix"."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ class Answer:
     nats_P: npt.NDArray[np.float32]
     first_token: int
     score: Score
-    adapted: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    parameters: int
+    checkpoint: Path
+    trained_on: dict[str, Any]
+    adapted: dict[str, dict[str, Any]]
     """For each way of adapting to the text, its score and settings."""
 
     @property
@@ -89,16 +94,34 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
     )
     adapted: dict[str, dict[str, Any]] = {}
+
+    def tell(scored: int) -> None:
+        on_progress(scored, stream.num_predictions)
+
     for way in question.ways:
         device, read = choose_device(question.device), stream.in_direction(direction)
-        found, about = adapted_nats(
-            loaded, read, way, device, lambda scored: on_progress(scored, stream.num_predictions)
-        )
+        if way == "mix":
+            if corpus is None:
+                raise UsageError("--mix needs the training text of a corpus", "leave --text out")
+            found, about = mixed_nats(loaded, corpus, read, nats, device, tell)
+        else:
+            found, about = adapted_nats(loaded, read, way, device, tell)
         adapted[way] = {**_score(found, stream).to_json(), "settings": about}
     score = _score(nats, stream)
-    if direction == "backward":  # the last token is context, and the first one is predicted last
-        return Answer(name, loaded.vocab, stream, corpus, nats[::-1], 0, score, adapted)
-    return Answer(name, loaded.vocab, stream, corpus, nats, 1, score, adapted)
+    is_reversed = direction == "backward"  # the last token is context, and the first one is predicted last
+    return Answer(
+        name,
+        loaded.vocab,
+        stream,
+        corpus,
+        nats[::-1] if is_reversed else nats,
+        0 if is_reversed else 1,
+        score,
+        loaded.model.num_parameters,
+        loaded.directory,
+        loaded.about["trained_on"],
+        adapted,
+    )
 
 
 def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:

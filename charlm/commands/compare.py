@@ -1,0 +1,107 @@
+"""`charlm baseline` and `charlm compare`: what simple models pay, and all in one table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from tqdm import tqdm
+
+from charlm import terminal
+from charlm.commands.options import CheckpointOption, ConfigOption, DataOption, DeviceOption, JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SplitOption = Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")]
+CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table there too.")]
+PngOption = Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw it as bars (needs matplotlib).")]
+
+
+def baseline(
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="A prepared corpus; the last if left out.")
+    ] = None,
+    split: SplitOption = "test",
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    csv: CsvOption = None,
+    png: PngOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score simple models on a corpus: uniform, unigram, Kneser-Ney n-grams, PPMd, xz, zstd, bz2.
+
+    Compressors are given the text alone, and after the training text: then they pay for what it does not tell. Which
+    baselines: --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'.
+    """
+    from charlm import workspace
+    from charlm.data.corpus import open_corpus
+    from charlm.evaluation.baselines.settings import BaselineSettings
+    from charlm.experiment import read_layers
+    from charlm.launch.compare import baseline_rows
+    from charlm.settings import validate
+
+    chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
+    corpus = open_corpus(workspace.find_data(data))
+    with _bar(as_json) as bar:
+        rows = baseline_rows(corpus, split, chosen, _teller(bar))
+    _show(rows, {"data": str(corpus.directory), "split": split}, csv, png, as_json=as_json)
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory.")],
+    baselines: Annotated[bool, typer.Option("--baselines", help="The baselines of `charlm baseline` too.")] = False,
+    split: SplitOption = "test",
+    data: DataOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    checkpoint: CheckpointOption = "best",
+    csv: CsvOption = None,
+    png: PngOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Put runs into one table: parameters, characters seen, time, bits per character with interval, ratio to the best.
+
+    --config and --set choose the baselines, as for `charlm baseline`.
+    """
+    from charlm.evaluation.baselines.settings import BaselineSettings
+    from charlm.experiment import read_layers
+    from charlm.launch.compare import compare_all
+    from charlm.launch.evaluate import Question
+    from charlm.progress import evaluating
+    from charlm.settings import validate
+
+    chosen = validate(BaselineSettings, read_layers(config, (), settings or ())) if baselines else None
+    question = Question(split, data, None, None, "fp32", device)
+    with evaluating(quiet=as_json) as on_progress, _bar(as_json) as bar:
+        rows = compare_all(runs, checkpoint, question, chosen, on_progress, _teller(bar))
+    _show(rows, {"split": split}, csv, png, as_json=as_json)
+
+
+def _show(
+    rows: "list[dict[str, object]]", about: dict[str, str], csv: Path | None, png: Path | None, *, as_json: bool
+) -> None:
+    from charlm.launch.compare import COLUMNS
+    from charlm.report.comparison import to_markdown, write_bars, write_csv
+
+    if csv is not None:
+        write_csv(csv, rows, COLUMNS)
+    if png is not None:
+        write_bars(png, rows)
+    if as_json:
+        terminal.print_json({**about, "rows": rows})
+    else:
+        print(terminal.printable(to_markdown(rows)))
+
+
+def _bar(as_json: bool) -> "tqdm[NoReturn]":
+    return tqdm(disable=True if as_json else None, leave=False, bar_format="{desc}: {percentage:3.0f} %", delay=1)
+
+
+def _teller(bar: "tqdm[NoReturn]") -> "Callable[[str, int, int], None]":
+    def tell(name: str, done: int, total: int) -> None:
+        bar.set_description_str(name, refresh=False)
+        bar.total, bar.n = max(1, total), done
+        bar.update(0)
+
+    return tell

@@ -1,0 +1,125 @@
+"""General compressors: the size of a text in bytes.
+
+chunks of bytes ──PPMd, xz, zstd, bz2──> how many bytes they become
+
+`span` is how much text a dictionary should reach back over: that of the longest text whose sizes are compared, so that
+they are sizes by the same compressor.
+"""
+
+import bz2
+import importlib
+import lzma
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from charlm.evaluation.baselines.settings import MIB
+
+_XZ_PRESET = 9 | lzma.PRESET_EXTREME
+_XZ_DICTIONARY = 64 * MIB  # of preset 9
+
+
+class Compressor(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def describe(self, span: int) -> str:
+        """The program and its settings."""
+        ...
+
+    def size(self, chunks: Iterable[bytes], span: int) -> int:
+        """Bytes of all chunks compressed as one. MemoryError where the memory does not suffice."""
+        ...
+
+
+class _Stream(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ppmd:
+    """PPMd variant H: prediction by partial matching with information inheritance (Shkarin, 2002)."""
+
+    order: int
+    memory: int
+    """Bytes."""
+
+    @property
+    def name(self) -> str:
+        return f"ppmd-{self.order}"
+
+    def describe(self, span: int) -> str:
+        del span
+        return f"PPMd variant H, order {self.order}, {self.memory // MIB:,} MiB"
+
+    def size(self, chunks: Iterable[bytes], span: int) -> int:
+        del span
+        module: Any = importlib.import_module("pyppmd")  # an extra
+        encoder = module.Ppmd7Encoder(self.order, self.memory)
+        return sum(len(encoder.encode(chunk)) for chunk in chunks) + len(encoder.flush())
+
+
+@dataclass(frozen=True, slots=True)
+class Xz:
+    """xz -9e; a text longer than the preset's dictionary gets a longer one."""
+
+    max_dictionary: int
+    """Bytes."""
+
+    @property
+    def name(self) -> str:
+        return "xz"
+
+    def describe(self, span: int) -> str:
+        return f"xz, preset 9 extreme, dictionary {self._dictionary(span) // MIB:,} MiB"
+
+    def size(self, chunks: Iterable[bytes], span: int) -> int:
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": _XZ_PRESET, "dict_size": self._dictionary(span)}]
+        return _streamed_size(lzma.LZMACompressor(filters=filters), chunks)
+
+    def _dictionary(self, span: int) -> int:
+        whole_mib = -(-span // MIB) * MIB
+        return max(_XZ_DICTIONARY, min(self.max_dictionary, whole_mib))
+
+
+@dataclass(frozen=True, slots=True)
+class Zstd:
+    """zstd at its highest level, of pyarrow, which gives that level for a whole text alone: all of it is in memory."""
+
+    @property
+    def name(self) -> str:
+        return "zstd"
+
+    def describe(self, span: int) -> str:
+        del span
+        return f"zstd, level {pa.Codec.maximum_compression_level('zstd')}"
+
+    def size(self, chunks: Iterable[bytes], span: int) -> int:
+        del span
+        codec = pa.Codec("zstd", compression_level=pa.Codec.maximum_compression_level("zstd"))
+        return len(codec.compress(b"".join(chunks), asbytes=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Bz2:
+    """bzip2 -9."""
+
+    @property
+    def name(self) -> str:
+        return "bz2"
+
+    def describe(self, span: int) -> str:
+        del span
+        return "bzip2, blocks of 900 kB"
+
+    def size(self, chunks: Iterable[bytes], span: int) -> int:
+        del span
+        return _streamed_size(bz2.BZ2Compressor(9), chunks)
+
+
+def _streamed_size(stream: _Stream, chunks: Iterable[bytes]) -> int:
+    return sum(len(stream.compress(chunk)) for chunk in chunks) + len(stream.flush())

@@ -1,0 +1,42 @@
+"""Kneser-Ney as a baseline: counted on the training stream, scored on the split."""
+
+import time
+from collections.abc import Iterator
+
+from charlm.data.corpus import Corpus
+from charlm.evaluation.baselines.kneser_ney import KneserNey
+from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_of
+from charlm.evaluation.baselines.settings import MIB, KneserNeySettings
+
+
+class Ngram:
+    def __init__(self, settings: KneserNeySettings) -> None:
+        self._settings = settings
+
+    def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
+        """
+        Raises:
+            OutOfMemoryError: the settings allow too little even to begin counting.
+        """
+        started = time.monotonic()
+        order, memory_mib = self._settings.order, self._settings.memory_mib
+        train, stream = corpus.open("train"), corpus.open(split)
+        total = 2 * (order - 1) * len(train.tokens) + stream.num_predictions
+        done = 0
+
+        def show(tokens: int) -> None:
+            nonlocal done
+            done += tokens
+            on_progress(f"kneser-ney-{order}", done, total)
+
+        model = KneserNey.fit(train.tokens, corpus.vocab.size, order, memory=memory_mib * MIB, on_progress=show)
+        nats = -float(model.log_probabilities(stream.tokens, on_progress=show).sum())
+        lowered = f"; order {order} does not fit in {memory_mib:,} MiB" if model.order < order else ""
+        yield BaselineResult(
+            name=f"kneser-ney-{model.order}",
+            description=f"interpolated modified Kneser-Ney of order {model.order} over the vocabulary's ids, "
+            f"{model.num_ngrams:,} n-grams{lowered}",
+            score=score_of(nats, stream),
+            seconds=time.monotonic() - started,
+            reads_training=True,
+        )

@@ -1,0 +1,94 @@
+"""Runs, and if asked the baselines, scored on the same text: the rows of one table."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from charlm import storage
+from charlm.data.corpus import Corpus
+from charlm.evaluation.baselines.run import run_baselines
+from charlm.evaluation.baselines.settings import BaselineSettings
+from charlm.launch.evaluate import Answer, OnProgress, Question, answer, describe_answer
+
+COLUMNS = (
+    "model",
+    "parameters",
+    "characters_seen",
+    "seconds",
+    "bits_per_character",
+    "low",
+    "high",
+    "bits_per_byte",
+    "ratio",
+)
+Row = dict[str, Any]
+
+
+def compare_all(
+    runs: Sequence[str],
+    checkpoint: str,
+    question: Question,
+    baselines: BaselineSettings | None,
+    on_progress: OnProgress,
+    on_baseline: Callable[[str, int, int], None],
+) -> list[Row]:
+    """A row for each run, then for each baseline on the corpus of the first; `ratio` is that of the bits per character
+    to the best row's.
+
+    Raises:
+        CharlmError: as `eval` and `baseline` would.
+    """
+    answers = [answer(run, checkpoint, question, on_progress) for run in runs]
+    rows = [_row(each, question) for each in answers]
+    if baselines is not None and (corpus := answers[0].corpus) is not None:
+        rows += baseline_rows(corpus, question.split, baselines, on_baseline)
+    known = [row["bits_per_character"] for row in rows if row["bits_per_character"] is not None]
+    for row in rows:
+        bits = row["bits_per_character"]
+        row["ratio"] = bits / min(known) if bits is not None and min(known) > 0 else None
+    return rows
+
+
+def baseline_rows(
+    corpus: Corpus, split: str, settings: BaselineSettings, on_progress: Callable[[str, int, int], None]
+) -> list[Row]:
+    """A row for each baseline. `seconds` is what it took here; it saw the training text once, or not at all."""
+    seen = corpus.open("train").count("characters")
+    return [
+        {
+            "model": result.name,
+            "description": result.description,
+            "parameters": None,
+            "characters_seen": seen if result.reads_training else 0,
+            "seconds": result.seconds,
+            **result.score.to_json(),
+            "low": None,
+            "high": None,
+        }
+        for result in run_baselines(corpus, split, settings, on_progress=on_progress)
+    ]
+
+
+def _row(found: Answer, question: Question) -> Row:
+    described = describe_answer(found, question)
+    low, high = described["interval"] or (None, None)
+    return {
+        "model": Path(found.run).name,
+        "parameters": found.parameters,
+        **_effort(found),
+        **{name: described[name] for name in ("tokens", "characters", "words", "bytes", "nats")},
+        **{name: described[name] for name in ("bits_per_character", "bits_per_byte", "perplexity")},
+        "low": low,
+        "high": high,
+    }
+
+
+def _effort(found: Answer) -> Row:
+    """Characters that the checkpoint had learned from, and seconds of training until then."""
+    tokens = found.trained_on.get("tokens")
+    try:
+        seconds = float(storage.read_json(found.checkpoint / "training.json")["seconds"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        seconds = None  # a checkpoint that was copied for sampling alone
+    seen = None if not isinstance(tokens, int) else round(tokens / found.stream.tokens_per_character)
+    return {"characters_seen": seen, "seconds": seconds}

@@ -1,0 +1,81 @@
+"""One table of models -> Markdown, CSV, and a PNG with a bar and an interval for each."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from charlm import storage
+from charlm.report.figure import check_matplotlib
+from charlm.report.wording import count, duration
+
+Row = Mapping[str, Any]
+_HEADS = ("model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio")
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """The rows in order; what is not known as a dash."""
+    cells = [_HEADS, *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    bits, low, high, ratio = (row.get(name) for name in ("bits_per_character", "low", "high", "ratio"))
+    seconds = row.get("seconds")
+    return (
+        str(row["model"]).replace("|", "\\|"),
+        count(row.get("parameters")),
+        count(row.get("characters_seen")),
+        "–" if seconds is None else duration(seconds),
+        "–" if bits is None else f"{bits:.4f}",
+        "–" if low is None or high is None else f"{low:.4f} – {high:.4f}",
+        "–" if ratio is None else f"{ratio:.3f}",
+    )
+
+
+def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """The figures as they are, unrounded; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row.get(column) for column in columns] for row in rows)
+    storage.write_text(path, text.getvalue())
+
+
+def write_bars(path: Path, rows: Sequence[Row]) -> None:
+    """A PNG: bits per character of each, the best on top.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = sorted((row for row in rows if row.get("bits_per_character") is not None), key=_bits, reverse=True)
+    figure = Figure(figsize=(8, 1.2 + 0.34 * len(shown)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Any = figure.add_subplot()
+    bits = [_bits(row) for row in shown]
+    below = [0.0 if row.get("low") is None else _bits(row) - row["low"] for row in shown]
+    above = [0.0 if row.get("high") is None else row["high"] - _bits(row) for row in shown]
+    colours = ["#0072b2" if row.get("parameters") is not None else "#999999" for row in shown]
+    axes.barh([str(row["model"]) for row in shown], bits, xerr=[below, above], color=colours, capsize=3)
+    for place, value in enumerate(bits):
+        axes.text(value + above[place], place, f"  {value:.3f}", va="center", fontsize=9)
+    axes.set_xlim(0, 1.12 * max(bits, default=1.0))
+    axes.set_xlabel("bits per character (95 % interval; grey: baselines)")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    with storage.atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _bits(row: Row) -> float:
+    return float(row["bits_per_character"])

@@ -1,0 +1,115 @@
+"""A run that goes on for a long time: it needs no more memory at the end, and little more time than its steps.
+
+CHARLM_SOAK_MINUTES   how long the long version trains (30)
+"""
+
+import itertools
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from charlm import storage
+from charlm.data.batches import Cursor
+from charlm.device import keep_memory
+from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.training.learner import Learner
+from charlm.training.logs import Console, Figures
+from charlm.training.ranks import Alone
+from charlm.training.resume import open_batches
+from charlm.training.run import RunDirectory
+from charlm.training.schedules import Moment
+from charlm.training.settings import TrainingSettings
+from charlm.training.trainer import Trainer
+from tests.corpora import build_corpus
+
+CPU = torch.device("cpu")
+MODEL = ModelSettings(embedding=TokenEmbeddingSettings(size=64), body=RecurrentSettings(hidden_size=256, dropout=0.1))
+TEXT = {"a.txt": "It was a bright cold day, and the clocks were striking thirteen. " * 4_000}
+SMALL = 10 / 60
+
+
+def anonymous_memory() -> float:
+    """MiB of this process that no file stands behind."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+
+
+class Watch(Console):
+    """Notes memory and time at every log line."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.seen: list[tuple[float, float]] = []
+
+    def figures(self, figures: Figures) -> None:
+        super().figures(figures)
+        self.seen.append((time.monotonic(), anonymous_memory()))
+
+
+def settings(minutes: float, **changes: Any) -> TrainingSettings:
+    chosen: dict[str, Any] = {"batch_size": 16, "seq_len": 64, "log_interval": 20, "validation_interval": 400}
+    return TrainingSettings(max_minutes=minutes, checkpoint_minutes=min(1.0, minutes / 3), **chosen | changes)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "limit"),
+    [
+        (SMALL, 150),  # too short to tell: it only holds the rig
+        pytest.param(float(os.environ.get("CHARLM_SOAK_MINUTES", "30")), 20, marks=pytest.mark.faults),
+    ],
+)
+def test_memory_does_not_grow(tmp_path: Path, minutes: float, limit: float) -> None:
+    """From a first tenth to the end by at most so many MiB, validations, checkpoints and the log included."""
+    keep_memory(CPU)
+    corpus = build_corpus(tmp_path / "corpus", TEXT)
+    run = RunDirectory(tmp_path / "run")
+    storage.make_directory(run.root)
+    watch = Watch()
+    started = time.monotonic()
+    outcome = Trainer(MODEL, settings(minutes), corpus, run, device=CPU, console=watch, started=started).run()
+    warm = [memory for when, memory in watch.seen if when - started >= 6 * minutes]
+    grown = max(warm[-3:]) - warm[0]
+    print(f"{outcome.steps:,} steps in {minutes:.1f} min: {warm[0]:.1f} -> {max(warm[-3:]):.1f} MiB")  # noqa: T201
+    assert len(run.steps()) >= 2
+    assert grown <= limit
+
+
+@pytest.mark.faults
+def test_the_loop_costs_little(tmp_path: Path) -> None:
+    """Data, log, bar and a checkpoint a minute: at most 3 % over the bare step. Both take turns, half a minute each."""
+    corpus = build_corpus(tmp_path / "corpus", TEXT)
+    chosen = settings(1.0, log_interval=50, validation_interval=10**9)
+    shares: list[float] = []
+    for turn in range(4):
+        bare = bare_step(corpus.open("train"), chosen)
+        run = RunDirectory(tmp_path / f"run{turn}")
+        storage.make_directory(run.root)
+        watch = Watch()
+        trainer = Trainer(MODEL, chosen, corpus, run, device=CPU, console=watch, started=time.monotonic())
+        trainer.run()
+        after = bare_step(corpus.open("train"), chosen)
+        whole = (watch.seen[-1][0] - watch.seen[5][0]) / (50 * (len(watch.seen) - 6))
+        shares.append(2 * whole / (bare + after) - 1)
+    print(f"the loop over the bare step: {[f'{share:+.1%}' for share in shares]}")  # noqa: T201
+    assert statistics.median(shares) <= 0.03
+
+
+def bare_step(stream: Any, chosen: TrainingSettings) -> float:
+    """Seconds of `learner.update` alone on one batch that is there already."""
+    batches = open_batches(stream, chosen, MODEL, 1)
+    batch = batches.batch(Cursor())
+    learner = Learner(MODEL.build(int(stream.tokens.max()) + 1).train(), chosen, CPU, Alone())
+    times: list[float] = []
+    for step in itertools.count():
+        start = time.perf_counter()
+        learner.update(batch, Moment(step, 0, 0.0, 0.0), num_scored=16 * 64)
+        times.append(time.perf_counter() - start)
+        if sum(times) > 15:
+            return statistics.mean(times[20:])
+    raise AssertionError
