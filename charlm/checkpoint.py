@@ -114,7 +114,7 @@ def describe_model(directory: Path) -> Description:
         layout = about.get("bags")
         bags = None if layout is None else validate(BagLayout, Layer(freeze_lists(layout)))
         return Description(settings, int(about["vocab_size"]), bags, about)
-    except (KeyError, TypeError, ValueError, OverflowError, SettingsError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
         raise _no_model(directory, error) from error
 
 

@@ -292,6 +292,21 @@ def read_json(path: Path) -> Any:
     return from_json(content.decode("utf-8"))
 
 
+def read_text(path: Path, *, errors: str = "strict") -> str:
+    """The text of a UTF-8 file; FileNotFoundError and UnicodeDecodeError (a ValueError) are the caller's to name.
+
+    Raises:
+        StorageError: the file is there and cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _storage_error(path, "read", error) from error
+    return content.decode("utf-8", errors)
+
+
 def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
     """Check every file that the manifest of `directory` names; return the manifest.
 

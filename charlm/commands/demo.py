@@ -4,14 +4,14 @@ import contextlib
 import sys
 
 from charlm import terminal
-from charlm.commands.options import STARTED, JsonOption, SetOption
+from charlm.commands.options import STARTED, JsonOption, OverwriteOption, SetOption
 
 
-def demo(settings: SetOption = None, as_json: JsonOption = False) -> None:
+def demo(settings: SetOption = None, overwrite: OverwriteOption = False, as_json: JsonOption = False) -> None:
     """Prepare, train, evaluate and sample on the built-in sample corpus: about two minutes."""
     from charlm.demo import run_demo
 
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        result = run_demo(settings or (), STARTED, print)
+        result = run_demo(settings or (), STARTED, print, overwrite=overwrite)
     if as_json:
         terminal.print_json(result)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DataOption, DeviceOption, JsonOption
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption
 from charlm.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ def evaluate(
         typer.Argument(metavar="[RUN [RUN]]", help="A run, the last if left out; or two to compare."),
     ] = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")] = "test",
-    data: DataOption = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the run's own if left out.")
+    ] = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="FILE", help="Score a text file instead, or - for standard input.")
     ] = None,

@@ -68,7 +68,7 @@ def train(
     if as_json:
         terminal.print_json(result)
     elif result["already_finished"]:
-        print(f"{result['run']} is finished: a longer budget (--set training.max_epochs=...) would go on")
+        print(f"{result['run']} is finished: it goes on with a larger training.{result['ended_by']}")
     else:
         print(
             f"{result['run']}: {result['steps']:,} steps, {result['epochs']:.2f} epochs, {result['seconds']:.0f} s;"

@@ -64,7 +64,8 @@ def open_corpus(directory: Path) -> Corpus:
         version = card["format"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise DataError(f"{path} has format {version}; this charlm reads up to {FORMAT_VERSION}", "upgrade charlm")
-        damaged = fingerprint(card["files"]) != card["fingerprint"] or not isinstance(card["splits"], dict)
+        _check_card(card)
+        damaged = fingerprint(card["files"]) != card["fingerprint"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged", "prepare the corpus again with --overwrite") from error
     if damaged:
@@ -73,6 +74,23 @@ def open_corpus(directory: Path) -> Corpus:
         )
     _check_file(directory / "vocab.json", card["files"])
     return Corpus(directory, card, load_vocab(directory))
+
+
+def _check_card(card: dict[str, Any]) -> None:
+    """KeyError, TypeError or ValueError where corpus.json does not hold what is read from it."""
+    counts = [card["documents"]["pages"], card["documents"]["kept"], *card["documents"]["dropped"].values()]
+    for split in ("train", "valid", *card["splits"]):
+        counts += [card["splits"][split][unit] for unit in ("documents", "characters", "words", "bytes")]
+    counts += [card["vocabulary"]["size"], *card["vocabulary"]["frequent"].values()]
+    counts += [entry["bytes"] for entry in card["files"].values()]
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("a count that is none")
+    texts = [card["split"]["shares"], card["split"]["method"], card["vocabulary"]["type"], card["fingerprint"]]
+    texts += [entry["sha256"] for entry in card["files"].values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text that is none")
+    if not all(isinstance(card[name], dict) for name in ("origin", "settings")):
+        raise TypeError("a table that is none")
 
 
 def describe_file(path: Path) -> dict[str, Any]:

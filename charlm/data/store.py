@@ -23,6 +23,9 @@ from charlm.vocab.base import IntArray, Vocab, to_stored
 
 DOCUMENT_TYPE = np.dtype([("start", "<i8"), ("characters", "<i8"), ("words", "<i8"), ("bytes", "<i8")])
 _HEADER_BYTES = 128
+_MAGIC = b"\x93NUMPY\x01\x00"
+_UNITS = ("characters", "words", "bytes")
+_BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,8 @@ def _header(id_type: np.dtype[Any], size: int) -> bytes:
 def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:
     """How often each id is predicted, in bounded memory."""
     counts = np.zeros(vocab_size, dtype=np.int64)
-    for start in range(1, len(stream.tokens), 1 << 24):
-        counts += np.bincount(stream.tokens[start : start + (1 << 24)], minlength=vocab_size)
+    for start in range(1, len(stream.tokens), _BLOCK):
+        counts += np.bincount(stream.tokens[start : start + _BLOCK], minlength=vocab_size)
     return counts
 
 
@@ -151,12 +154,31 @@ def read_stream(directory: Path, split: str, vocab: Vocab) -> TokenStream:
     documents = _map_array(directory / f"{split}.documents.npy")
     if tokens.dtype != vocab.id_type or tokens.ndim != 1 or documents.dtype != DOCUMENT_TYPE or documents.ndim != 1:
         raise DataError(f"the arrays of {directory / split} do not fit its vocabulary", "prepare the corpus again")
-    return TokenStream(tokens, np.array(documents))
+    table = np.array(documents)
+    if not _is_stream(tokens, table, vocab):
+        raise DataError(f"the arrays of {directory / split} hold what cannot be", "prepare the corpus again")
+    return TokenStream(tokens, table)
+
+
+def _is_stream(tokens: IntArray, table: npt.NDArray[np.void], vocab: Vocab) -> bool:
+    """Whether every id is in the vocabulary, the first is <eod>, and documents lie in order behind it."""
+    if len(tokens) == 0 or tokens[0] != vocab.eod_id or any((table[unit] < 0).any() for unit in _UNITS):
+        return False
+    borders = np.concatenate([[1], table["start"], [len(tokens)]])
+    if (np.diff(borders) < 0).any():
+        return False
+    is_full = vocab.size > np.iinfo(tokens.dtype).max  # then there are no other ids
+    return is_full or all(
+        int(tokens[start : start + _BLOCK].max()) < vocab.size for start in range(0, len(tokens), _BLOCK)
+    )
 
 
 def _map_array(path: Path) -> npt.NDArray[Any]:
     """Mapped, never read by `np.load`: that would open pickles and archives, and allocate what a header claims."""
     try:
+        with open(path, "rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:  # later versions have headers of any length
+                raise ValueError("no array of NumPy's format 1.0")
         return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", "prepare the corpus again") from error

@@ -94,7 +94,7 @@ class RunDirectory:
         """Drop what was logged after `step` (or, unless `validated`, by the validation there), and torn lines."""
         if not self.metrics.exists():
             return
-        text = self.metrics.read_text(encoding="utf-8", errors="replace")
+        text = storage.read_text(self.metrics, errors="replace")
         last = (step, "valid" if validated else "train")
         lines = (f"{line}\n" for line in text.split("\n") if (logged := _logged(line)) is not None and logged <= last)
         kept = "".join(lines)

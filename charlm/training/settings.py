@@ -71,14 +71,14 @@ class TrainingSettings(Settings):
 
     def progress(self, *, steps: int, tokens: int, epochs: float, minutes: float) -> float:
         """The share of the budget that is spent; 1 or more means the end."""
-        spent = [
-            used / limit if limit else 1.0
-            for used, limit in (
-                (float(steps), self.max_steps),
-                (float(tokens), self.max_tokens),
-                (epochs, self.max_epochs),
-                (minutes, self.max_minutes),
-            )
-            if limit is not None
-        ]
-        return max(spent)
+        return max(self.spent(steps=steps, tokens=tokens, epochs=epochs, minutes=minutes).values())
+
+    def spent(self, *, steps: int, tokens: int, epochs: float, minutes: float) -> dict[str, float]:
+        """The share that is spent of each budget that is set, by its name."""
+        budgets = {
+            "max_steps": (float(steps), self.max_steps),
+            "max_tokens": (float(tokens), self.max_tokens),
+            "max_epochs": (epochs, self.max_epochs),
+            "max_minutes": (minutes, self.max_minutes),
+        }
+        return {name: used / limit if limit else 1.0 for name, (used, limit) in budgets.items() if limit is not None}

@@ -31,12 +31,13 @@ def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bo
         if not resume:
             raise SettingsError(f"{run.root} holds a run already, and --resume is never", cure)
         try:
-            before = tomllib.loads(run.experiment.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError, OSError) as error:
+            text = storage.read_text(run.experiment)
+            before = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{run.experiment} is damaged: {error}", cure) from error
         changed = changes(before, tomllib.loads(experiment))
         if changed:
             raise SettingsError(f"{run.root} was trained with other settings ({'; '.join(changed)})", cure)
-        if run.experiment.read_text(encoding="utf-8") == experiment:
+        if text == experiment:
             return
     storage.write_text(run.experiment, experiment)

@@ -56,6 +56,8 @@ class Outcome:
     parameters: int
     best_step: int
     best_bits_per_character: float | None
+    ended_by: str
+    """The setting of `training` that ended the run."""
     already_finished: bool = False
 
 
@@ -228,6 +230,15 @@ class Trainer:
         return self._progress >= 1 or (patience is not None and is_exhausted(history, patience))
 
     @property
+    def _ended_by(self) -> str:
+        standing = self._standing
+        spent = self._settings.spent(
+            steps=standing.step, tokens=standing.tokens, epochs=self._epochs, minutes=standing.seconds / 60
+        )
+        name = max(spent, key=spent.__getitem__)
+        return name if spent[name] >= 1 else "patience"
+
+    @property
     def _epochs(self) -> float:
         return self._batches.epochs(self._standing.cursor)
 
@@ -248,6 +259,7 @@ class Trainer:
             self._learner.model.num_parameters,
             standing.step if validations.best_step is None else validations.best_step,
             validations.best_bits,
+            self._ended_by,
             already_finished,
         )
 

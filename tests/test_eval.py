@@ -1,0 +1,127 @@
+"""`charlm eval`, `tune`, `compare`, `baseline`: what they say of a run, and that they agree with one another."""
+
+import csv
+import json
+import math
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.processes import Commands
+from tests.workspaces import DATA, RUN
+
+KN = ("--set", 'baselines=[{type="uniform"}, {type="kneser_ney", order=3}]')
+FAST = ("--set", "max_tokens=400", "--set", "statistics_batches=2", "--set", "lr=[1e-4]", "--set", "decay=[0.01]")
+
+
+def test_a_score_has_an_interval_around_it(toured: Commands) -> None:
+    scored = toured.json("eval", str(RUN))
+    low, high = scored["interval"]
+    assert low < scored["bits_per_character"] < high
+    assert scored["resampled"].endswith(" blocks")
+    shown = toured.succeed("eval", str(RUN)).stdout
+    assert f"{low:.4f} to {high:.4f} bits per character (95 %" in shown
+    assert "not of seeds" in shown
+
+
+@pytest.mark.parametrize("streams", ["1", "3"])
+def test_lanes_do_not_change_it(toured: Commands, streams: str) -> None:
+    scored = [toured.json("eval", str(RUN), "--streams", streams), toured.json("eval", str(RUN))]
+    assert scored[0]["bits_per_character"] == pytest.approx(scored[1]["bits_per_character"], abs=5e-4)
+
+
+def test_any_text_is_scored_from_a_file_or_a_pipe(toured: Commands) -> None:
+    """The same text as one document of a corpus costs the same."""
+    text = "Съешь ещё 東京 🙂\x00 не виденное раньше: ☃\n"
+    (toured.folder / "new.txt").write_bytes(text.encode())
+    from_file = toured.json("eval", str(RUN), "--text", "new.txt")
+    piped = toured("eval", str(RUN), "--text", "-", "--json", stdin=text.encode())
+    assert json.loads(piped.stdout) == from_file
+    assert (from_file["split"], from_file["characters"]) == ("text", len(text))
+    assert from_file["bytes"] == len(text.encode())
+
+
+def test_tables_add_up_to_the_score(toured: Commands) -> None:
+    scored = toured.json("eval", str(RUN), "--per-document", "d.parquet", "--per-token", "t.csv")
+    documents = pq.read_table(toured.folder / "d.parquet").to_pylist()
+    assert math.fsum(row["nats"] for row in documents) == pytest.approx(scored["nats"], rel=1e-6)
+    for name in ("tokens", "characters", "words", "bytes"):
+        assert sum(row[name] for row in documents) == scored[name]
+    with open(toured.folder / "t.csv", encoding="utf-8") as file:
+        tokens = list(csv.DictReader(file))
+    assert math.fsum(float(row["nats"]) for row in tokens) == pytest.approx(scored["nats"], rel=1e-6)
+    assert len(tokens) == scored["tokens"]
+    assert tokens[-1]["symbol"] == "<eod>"
+
+
+def test_two_runs_are_compared_on_the_same_text(workspace: Commands) -> None:
+    """Also across vocabularies; a run against itself is no better."""
+    workspace.succeed("prepare", "--data", str(DATA), "--vocab", "byte")
+    workspace.succeed("train", "--config", "tiny", "--data", "texts-byte", "--out", "runs/bytes")
+    result = workspace.json("eval", str(RUN), "bytes")
+    first, second = result["runs"]
+    assert first["characters"] == second["characters"]
+    difference = result["difference"]
+    assert difference["bits"] == pytest.approx(first["bits_per_character"] - second["bits_per_character"])
+    assert difference["low"] < difference["bits"] < difference["high"]
+    shown = workspace.succeed("eval", str(RUN), "bytes").stdout
+    assert f"by {abs(difference['bits']):.4f} +- {difference['margin']:.4f} bits per character" in shown
+    itself = workspace.json("eval", str(RUN), str(RUN))["difference"]
+    assert (itself["bits"], itself["significant"]) == (0, False)
+
+
+def test_different_texts_are_not_compared(workspace: Commands) -> None:
+    (workspace.folder / "other.txt").write_text("quite another text. " * 300, encoding="utf-8")
+    workspace.succeed("prepare", "--source", "text", "--input", "other.txt")
+    workspace.succeed(
+        "train", "--config", "lstm", "--data", "other", "--set", "training.max_steps=1", "--out", "runs/o"
+    )
+    assert "different texts" in workspace.fail(3, "eval", str(RUN), "o")
+
+
+def test_a_tuned_run_adapts_beside_its_static_score(workspace: Commands) -> None:
+    assert "charlm tune" in workspace.fail(2, "eval", str(RUN), "--dynamic")
+    tuned = workspace.json("tune", str(RUN), *FAST)
+    assert tuned["dynamic"]["lr"] == 1e-4
+    scored = workspace.json("eval", str(RUN), "--dynamic", "--cache", "--calibrated", "--mix")
+    assert scored["bits_per_character"] == workspace.json("eval", str(RUN))["bits_per_character"]
+    for way in ("dynamic", "cache", "temperature", "mix"):
+        assert 0 < scored[way]["bits_per_character"] < scored["bits_per_character"] + 0.05
+    assert scored["mix"]["bits_per_character"] < scored["bits_per_character"]
+    (workspace.folder / RUN / "adaptive" / "step-000000020.safetensors").write_bytes(b"torn")
+    assert "run `charlm tune` again" in workspace.fail(3, "eval", str(RUN), "--dynamic", "--checkpoint", "20")
+
+
+def test_one_table_for_runs_and_baselines(toured: Commands) -> None:
+    rows = toured.json("compare", str(RUN), "--baselines", *KN, "--csv", "c.csv")["rows"]
+    assert [row["model"] for row in rows] == ["tiny-texts", "uniform", "kneser-ney-3"]
+    bits = [row["bits_per_character"] for row in rows]
+    assert [row["ratio"] for row in rows] == pytest.approx([value / min(bits) for value in bits])
+    assert bits[0] == pytest.approx(toured.json("eval", str(RUN))["bits_per_character"])
+    assert bits[1:] == [row["bits_per_character"] for row in toured.json("baseline", str(DATA), *KN)["rows"]]
+    with open(toured.folder / "c.csv", encoding="utf-8") as file:
+        assert [row["model"] for row in csv.DictReader(file)] == ["tiny-texts", "uniform", "kneser-ney-3"]
+    shown = toured.succeed("compare", str(RUN)).stdout
+    assert "| tiny-texts |" in shown
+    assert "95 % interval" in shown
+
+
+def test_runs_and_their_report(toured: Commands) -> None:
+    listed = toured.json("runs")["runs"]
+    assert [(run["name"], run["state"]) for run in listed] == [("tiny-texts", "finished")]
+    page = toured.json("report", str(RUN), "--out", "r", "--no-png")["page"]
+    assert "tiny-texts" in (toured.folder / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--per-token", "x.txt"), ".csv"),
+        (("--text", "nowhere.txt"), "nowhere.txt"),
+        (("tiny-texts", "tiny-texts", "tiny-texts"), "charlm compare"),
+        (("--mix", "--text", "new.txt"), "training text"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(toured: Commands, arguments: tuple[str, ...], words: str) -> None:
+    (toured.folder / "new.txt").write_text("text", encoding="utf-8")
+    assert words in toured.fail(2, "eval", *arguments)
