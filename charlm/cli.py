@@ -6,6 +6,7 @@ module that prints errors and chooses exit codes.
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -132,9 +133,23 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
         format_message = getattr(error, "format_message", None)
         if format_message is not None:  # Typer's own usage errors
-            _fail(format_message().rstrip("."), "see `charlm --help`", 2, debug)
+            _fail(format_message().rstrip("."), _hint(error, format_message()), 2, debug)
         kind = type(error).__name__
         _fail(f"a bug in charlm ({kind}: {error})", "please report it, with what --debug shows", EXIT_BUG, debug)
+
+
+def _hint(error: Exception, message: str) -> str:
+    """What to do about a usage error of Typer: see the help of the command that it is about. A stray argument of a
+    command that has --input is most likely one."""
+    context = getattr(error, "ctx", None)
+    hint = f"see `{getattr(context, 'command_path', 'charlm')} --help`"
+    stray = re.fullmatch(r"Got unexpected extra argument[^(]*(?:\(s\))? \((.+)\)", message.strip())
+    has_input = any(
+        "--input" in parameter.opts for parameter in getattr(getattr(context, "command", None), "params", ())
+    )
+    if stray is None or not has_input:
+        return hint
+    return f"write --input {stray[1] if ' ' not in stray[1] else 'before each'}, or {hint}"
 
 
 def _check_unicode(arguments: list[str]) -> None:

@@ -1,7 +1,8 @@
 """`charlm demo`: the whole path on the sample corpus, in data/sample and runs/sample."""
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from charlm import workspace
 from charlm.data.corpus import Corpus
 from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
+from charlm.errors import CharlmError
 from charlm.evaluation.baselines import xz_conditional
 from charlm.experiment import load_experiment, read_layers
 from charlm.launch.evaluate import Question, evaluate_run
@@ -24,19 +26,27 @@ _PROMPT = "The "
 _LENGTH = 400
 
 
-def run_demo(overrides: Sequence[str], started: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Prepare, train, evaluate, sample; say what is done, and return the figures."""
+def run_demo(
+    overrides: Sequence[str], started: float, say: Callable[[str], None], *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Prepare, train, evaluate, sample; say what is done, and return the figures.
+
+    Args:
+        overwrite: make the corpus and the run anew, which an earlier demo may have left with other settings.
+    """
     layer = read_layers(CONFIG, (), overrides)
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
     say(f"1/4 charlm prepare --config {CONFIG}")
-    corpus = _prepare(load_experiment(layer).corpus, data)
+    with _own_cure(data):
+        corpus = _prepare(load_experiment(layer).corpus, data, overwrite=overwrite)
     workspace.remember(workspace.DATA, data)
     counts = corpus.card["splits"]
     say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
     say(f"2/4 charlm train --config {CONFIG} --out {run}")
     sys.stdout.flush()
     plan = plan_training(CONFIG, layer, str(data), run, "auto", need_corpus=True)
-    trained = run_training(plan, resume=True, overwrite=False, quiet=False, started=started)
+    with _own_cure(run):
+        trained = run_training(plan, resume=True, overwrite=overwrite, quiet=False, started=started)
     assert trained is not None, "one process"
     say(f"    {trained['parameters']:,} parameters, {trained['epochs']:.2f} epochs")
     say(f"3/4 charlm eval {run}")
@@ -52,12 +62,23 @@ def run_demo(overrides: Sequence[str], started: float, say: Callable[[str], None
     return {"score": score, "xz_bits_per_character": xz.bits_per_character, "sample": text}
 
 
-def _prepare(settings: CorpusSettings, directory: Path) -> Corpus:
-    corpus = find_prepared(settings, directory)
+@contextlib.contextmanager
+def _own_cure(directory: Path) -> Generator[None, None, None]:
+    """The demo has no --out: where `prepare` and `train` name that as the cure, it has another."""
+    try:
+        yield
+    except CharlmError as error:
+        if "--out" not in error.cure:
+            raise
+        raise type(error)(error.what, f"add --overwrite to do the demo anew, or move {directory} away") from error
+
+
+def _prepare(settings: CorpusSettings, directory: Path, *, overwrite: bool) -> Corpus:
+    corpus = None if overwrite else find_prepared(settings, directory)
     if corpus is not None:
         return corpus
     with preparing() as on_progress:
-        return prepare(settings, settings.source.build(), directory, on_progress=on_progress)
+        return prepare(settings, settings.source.build(), directory, overwrite=overwrite, on_progress=on_progress)
 
 
 def _text(directory: Path, split: str) -> str:

@@ -35,7 +35,7 @@ def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
 
         return {"kind": "dump", "path": str(path), **count_pages(path).as_json()}
     if (path / CORPUS_FILE).is_file():
-        return {"kind": "corpus", "path": str(path), **_card(path)}
+        return {"kind": "corpus", "path": str(path), **_card(path, readable=readable)}
     return {"kind": "checkpoint", "path": str(path), **_checkpoint(path, readable=readable)}
 
 
@@ -59,13 +59,23 @@ def summarize(corpus: Corpus) -> list[str]:
     return lines
 
 
-def _card(directory: Path) -> dict[str, Any]:
+def _card(directory: Path, *, readable: bool) -> dict[str, Any]:
     """corpus.json without its list of files, and what the vocabulary makes of the text."""
     from charlm.data.vocabulary_report import describe_vocabulary
 
     corpus = open_corpus(directory)
     card = {key: value for key, value in corpus.card.items() if key not in ("files", "format", "charlm", "settings")}
-    return card | {"vocabulary": card["vocabulary"] | describe_vocabulary(corpus)}
+    characters = card["vocabulary"]
+    vocabulary = characters | describe_vocabulary(corpus)
+    if readable:
+        vocabulary["frequent"] = _counted({repr(character): n for character, n in characters["frequent"].items()})
+        vocabulary |= {name: _counted(vocabulary[name]) for name in ("most_frequent", "rarest")}
+    return card | {"vocabulary": vocabulary}
+
+
+def _counted(symbols: dict[str, int]) -> str:
+    """Symbols that can be read, on one line."""
+    return "  ".join(f"{symbol} {count:,}" for symbol, count in symbols.items())
 
 
 def _checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from charlm.data.corpus import CORPUS_FILE, FORMAT_VERSION, Corpus, describe_fil
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
 from charlm.data.encoding import encode, learn
 from charlm.data.settings import CorpusSettings
-from charlm.data.staging import Crew, Shape, Shard, stage
+from charlm.data.shaping import Shape
+from charlm.data.staging import Crew, Shard, stage
 from charlm.data.store import count_words
 from charlm.data.survey import Survey, survey
 from charlm.errors import DataError, SettingsError

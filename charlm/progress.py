@@ -41,6 +41,21 @@ def evaluating(*, quiet: bool) -> Generator[Callable[[int, int], None], None, No
 
 
 @contextlib.contextmanager
+def telling(*, quiet: bool) -> Generator[Callable[[str, int, int], None], None, None]:
+    """A line that says what is going on: called with its name, how much of it is done and how much there is."""
+    with tqdm(
+        file=sys.stderr, disable=True if quiet else None, leave=False, bar_format="{desc}: {percentage:3.0f} %", delay=1
+    ) as bar:
+
+        def tell(name: str, done: int, total: int) -> None:
+            bar.set_description_str(name, refresh=False)
+            bar.total, bar.n = max(1, total), done
+            bar.update(0)
+
+        yield tell
+
+
+@contextlib.contextmanager
 def downloading(missing: int) -> Generator[Callable[[int], None], None, None]:
     """A bar of bytes with speed and time left, for `missing` bytes (0: nobody knows) still to come.
 

@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ def _use(vocab: Vocab) -> None:
 
 
 @contextlib.contextmanager
-def _put_back(folder: Path) -> Iterator[None]:
+def _put_back(folder: Path) -> Generator[None, None, None]:
     """The folder after the block is what it was before."""
     saved = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     try:

@@ -272,8 +272,9 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], resource.RLIM_INFINITY))
         sys.argv = ["charlm", *request["arguments"]]
         from charlm import cli
+        from charlm.commands import options
 
-        cli._STARTED = time.monotonic()  # pyright: ignore[reportPrivateUsage]
+        options.restart_clock()
         cli.main()
     except SystemExit as exit_:
         code = exit_.code

@@ -1,5 +1,6 @@
 """The documentation is true: the README's commands run, and nothing a user can set goes without a word."""
 
+import importlib
 import os
 import re
 import shlex
@@ -16,6 +17,8 @@ from charlm.cli import app
 from charlm.errors import CharlmError
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.settings import Settings, settings_classes
+from charlm.text.settings import SourceSettings
+from charlm.vocab.settings import VocabSettings
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
 
@@ -105,3 +108,37 @@ def test_every_settings_class_is_documented() -> None:
     assert len(kinds) > 10
     for kind in kinds:
         assert (kind.__doc__ or Settings.__doc__) != Settings.__doc__, kind
+
+
+def test_the_table_of_what_to_add_names_files_and_unions_that_are_there() -> None:
+    table = README[README.index("| to add |") :].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert {row[0] for row in rows} >= {"a cell", "a body", "a head", "a filter of sampling", "a source of text"}
+    for what, write, name_it in rows:
+        paths = re.findall(r"`(charlm/[\w/.*]+)`", f"{write} {name_it}")
+        assert paths, what
+        assert all("NAME" in path or list(ROOT.glob(path)) for path in paths), what
+        for path in (path for path in paths if "NAME" in path):
+            assert (ROOT / path).parent.is_dir(), what
+        for union, path in re.findall(r"`([A-Z]\w+)`[^`]* (?:of|in) `(charlm/[\w/]+\.py)`", f"{write} {name_it}"):
+            assert re.search(rf"^(class )?{union}\b", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), union
+            assert union == "Source" or list(settings_classes(getattr(_module(path), union))), union
+
+
+def test_the_table_of_what_to_add_names_every_union_of_the_settings() -> None:
+    """But those that the README leaves to a reader who has come so far."""
+    unions = set(re.findall(r"`([A-Z]\w+)` in `charlm/", README))
+    assert unions >= {"CellSettings", "BodySettings", "HeadSettings", "OptimizerSettings", "ScheduleSettings"}
+    assert unions >= {"AveragingSettings", "SingleSource", "VocabSettings"}
+
+
+def _module(path: str) -> Any:
+    return importlib.import_module(path.removesuffix(".py").replace("/", "."))
+
+
+@pytest.mark.parametrize(("option", "union"), [("source", SourceSettings), ("vocab", VocabSettings)])
+def test_the_help_of_prepare_names_every_kind(option: str, union: Any) -> None:
+    group: Any = typer.main.get_command(app)
+    (parameter,) = (each for each in group.commands["prepare"].params if each.name == option)
+    kinds = {kind.model_fields["type"].default for kind in settings_classes(union)}
+    assert set(re.findall(r"\w+", parameter.help)) - {"or"} == kinds

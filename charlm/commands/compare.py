@@ -1,16 +1,12 @@
 """`charlm baseline` and `charlm compare`: what simple models pay, and all in one table."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from charlm import terminal
 from charlm.commands.options import CheckpointOption, ConfigOption, DataOption, DeviceOption, JsonOption, SetOption
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SplitOption = Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")]
 CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table there too.")]
@@ -38,12 +34,13 @@ def baseline(
     from charlm.evaluation.baselines.settings import BaselineSettings
     from charlm.experiment import read_layers
     from charlm.launch.compare import baseline_rows
+    from charlm.progress import telling
     from charlm.settings import validate
 
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
     corpus = open_corpus(workspace.find_data(data))
-    with _bar(as_json) as bar:
-        rows = baseline_rows(corpus, split, chosen, _teller(bar))
+    with telling(quiet=as_json) as tell:
+        rows = baseline_rows(corpus, split, chosen, tell)
     _show(rows, {"data": str(corpus.directory), "split": split}, csv, png, as_json=as_json)
 
 
@@ -68,13 +65,13 @@ def compare(
     from charlm.experiment import read_layers
     from charlm.launch.compare import compare_all
     from charlm.launch.evaluate import Question
-    from charlm.progress import evaluating
+    from charlm.progress import evaluating, telling
     from charlm.settings import validate
 
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ())) if baselines else None
     question = Question(split, data, None, None, "fp32", device)
-    with evaluating(quiet=as_json) as on_progress, _bar(as_json) as bar:
-        rows = compare_all(runs, checkpoint, question, chosen, on_progress, _teller(bar))
+    with evaluating(quiet=as_json) as on_progress, telling(quiet=as_json) as tell:
+        rows = compare_all(runs, checkpoint, question, chosen, on_progress, tell)
     _show(rows, {"split": split}, csv, png, as_json=as_json)
 
 
@@ -92,16 +89,3 @@ def _show(
         terminal.print_json({**about, "rows": rows})
     else:
         print(terminal.printable(to_markdown(rows)))
-
-
-def _bar(as_json: bool) -> "tqdm[NoReturn]":
-    return tqdm(disable=True if as_json else None, leave=False, bar_format="{desc}: {percentage:3.0f} %", delay=1)
-
-
-def _teller(bar: "tqdm[NoReturn]") -> "Callable[[str, int, int], None]":
-    def tell(name: str, done: int, total: int) -> None:
-        bar.set_description_str(name, refresh=False)
-        bar.total, bar.n = max(1, total), done
-        bar.update(0)
-
-    return tell

@@ -12,8 +12,18 @@ from charlm.errors import CharlmError
 if TYPE_CHECKING:
     from charlm.settings import Layer
 
-STARTED = time.monotonic()
-"""When the process began, nearly: budgets in minutes count from here."""
+_clock = {"started": time.monotonic()}
+
+
+def started() -> float:
+    """When the process began, nearly, on the monotonic clock: budgets in minutes count from here."""
+    return _clock["started"]
+
+
+def restart_clock() -> None:
+    """For a process that was forked from one that had imported this long before."""
+    _clock["started"] = time.monotonic()
+
 
 ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE_OR_NAME", help="An experiment, TOML.")]
 SetOption = Annotated[

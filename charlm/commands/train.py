@@ -7,13 +7,13 @@ import typer
 
 from charlm import terminal
 from charlm.commands.options import (
-    STARTED,
     ConfigOption,
     DataOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
     SetOption,
+    started,
 )
 from charlm.errors import UsageError
 
@@ -62,7 +62,7 @@ def train(
         else:
             terminal.print_table(description)
         return
-    result = run_training(plan, resume=resume == "auto", overwrite=overwrite, quiet=as_json, started=STARTED)
+    result = run_training(plan, resume=resume == "auto", overwrite=overwrite, quiet=as_json, started=started())
     if result is None:
         return
     if as_json:

@@ -1,9 +1,5 @@
 """`charlm tune`: how a run may adapt to what it reads."""
 
-from typing import TYPE_CHECKING, NoReturn
-
-from tqdm import tqdm
-
 from charlm import terminal
 from charlm.commands.options import (
     CheckpointOption,
@@ -14,9 +10,6 @@ from charlm.commands.options import (
     RunArgument,
     SetOption,
 )
-
-if TYPE_CHECKING:
-    from charlm.launch.adapt import Tell
 
 
 def tune(
@@ -36,21 +29,13 @@ def tune(
     from charlm.evaluation.settings import TuneSettings
     from charlm.experiment import read_layers
     from charlm.launch.adapt import tune_run
+    from charlm.progress import telling
     from charlm.settings import validate
 
     chosen = validate(TuneSettings, read_layers(config, (), settings or ()))
-    with tqdm(disable=True if as_json else None, leave=False, bar_format="{desc}: {n_fmt} of {total_fmt}") as bar:
-        found = tune_run(run, checkpoint, data, chosen, device, _teller(bar))
+    with telling(quiet=as_json) as tell:
+        found = tune_run(run, checkpoint, data, chosen, device, tell)
     if as_json:
         terminal.print_json(found)
     else:
         terminal.print_table(found)
-
-
-def _teller(bar: "tqdm[NoReturn]") -> "Tell":
-    def tell(what: str, done: int, total: int) -> None:
-        bar.set_description_str(what, refresh=False)
-        bar.total, bar.n = total, done
-        bar.refresh()
-
-    return tell

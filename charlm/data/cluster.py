@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from charlm import __version__, storage
-from charlm.data.staging import Shape, Shard, find, make
+from charlm.data.shaping import Shape
+from charlm.data.staging import Shard, find, make
 from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
-from charlm.text.articles import code_version
 from charlm.text.document import Task
+from charlm.text.versions import code_version
 
 _REACHED_WITHIN = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds

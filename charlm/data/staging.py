@@ -9,104 +9,19 @@ import torch.
 
 import contextlib
 import hashlib
-import re
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-import pyarrow as pa
+from typing import Any, Protocol
 
 from charlm import storage
 from charlm.data.documents import RowWriter
 from charlm.data.processes import Processes, spawned
-from charlm.data.store import count_words
-from charlm.errors import DataError
-from charlm.text.document import Census, Document, Source, Task, WholeTask
-from charlm.vocab.base import code_points
-
-SCHEMA = pa.schema(
-    {
-        "id": pa.string(),
-        "title": pa.string(),
-        "url": pa.string(),
-        "text": pa.large_string(),
-        "characters": pa.int64(),
-        "words": pa.int64(),
-        "bytes": pa.int64(),
-        "ends": pa.bool_(),
-        "digest": pa.int64(),
-        "skeleton": pa.int64(),
-    }
-)
-"""`ends` is false where the next row goes on with the text. `digest`, of the whole text in its last row, finds equal
-texts; `skeleton` those that differ only in names and numbers, as bot-written pages do."""
+from charlm.data.shaping import SCHEMA, Shape, Shaper, shaping_version
+from charlm.text.document import Census, Source, Task, WholeTask
 
 _IN_FLIGHT = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
-_VARIABLE = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
-_LONGEST_STUB = 1_500  # characters
-_ASCII = re.compile(r"[\0-\x7f]")  # composes with nothing before it: NFC of what stands before is final
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What is done to every document before it is stored."""
-
-    normalize: Literal["none", "nfc"] = "none"
-    min_characters: int = 0
-
-
-class _Shaper:
-    """Turns documents, and pieces of them, into rows."""
-
-    def __init__(self, shape: Shape, census: Census) -> None:
-        self._shape = shape
-        self._census = census
-        self._begun = False
-        self._carried = ""  # the end of a piece, which may compose with the start of the next
-        self._hash = hashlib.blake2b(digest_size=8)
-
-    def row(self, document: Document) -> dict[str, Any] | None:
-        """The row as it is stored; None, and counted, where the text is too short.
-
-        Raises:
-            DataError: a lone surrogate, which no UTF-8 text can hold.
-        """
-        try:
-            code_points(document.text)
-        except DataError as error:
-            raise DataError(f"document {document.id} ({document.title}): {error.what}", error.cure) from error
-        text = self._normalized(document) if self._shape.normalize == "nfc" else document.text
-        whole = document.ends and not self._begun
-        self._begun = not document.ends
-        if whole and len(text) < self._shape.min_characters:
-            self._census.dropped["short"] += 1
-            return None
-        encoded = text.encode("utf-8")
-        self._hash.update(encoded)
-        digest = _number(self._hash)
-        if document.ends:
-            self._hash = hashlib.blake2b(digest_size=8)
-        return {
-            "id": document.id,
-            "title": document.title,
-            "url": document.url,
-            "text": text,
-            "characters": len(text),
-            "words": count_words(text),
-            "bytes": len(encoded),
-            "ends": document.ends,
-            "digest": digest,
-            "skeleton": _skeleton(document.title, text) if whole else 0,
-        }
-
-    def _normalized(self, document: Document) -> str:
-        text = self._carried + document.text
-        safe = len(text) if document.ends else max((found.start() for found in _ASCII.finditer(text)), default=0)
-        self._carried = text[safe:]
-        return unicodedata.normalize("NFC", text[:safe])
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +106,7 @@ def _stem(directory: Path, number: int, key: str) -> Path:
 
 
 def _full_key(task: Task, shape: Shape) -> str:
-    return f"{task.key} {shape}"
+    return f"{task.key} {shape} {shaping_version()}"
 
 
 def find(directory: Path, number: int, task: Task, shape: Shape) -> Shard | None:
@@ -220,7 +135,7 @@ def make(directory: Path, number: int, task: Task, shape: Shape) -> Shard:
     path = stem.with_suffix(".parquet")
     census = Census()
     documents = characters = 0
-    shaper = _Shaper(shape, census)
+    shaper = Shaper(shape, census)
     with RowWriter(path, SCHEMA) as writer:
         for document in task.documents(census):
             row = shaper.row(document)
@@ -239,15 +154,3 @@ def make(directory: Path, number: int, task: Task, shape: Shape) -> Shard:
     }
     storage.write_json(stem.with_suffix(".json"), record)
     return Shard(path, census, documents, characters)
-
-
-def _skeleton(title: str, text: str) -> int:
-    """A hash of the text without its names and numbers; 0 for what is too long to be a stub."""
-    if len(text) > _LONGEST_STUB:
-        return 0
-    bare = text.replace(title, "0") if title else text
-    return _number(hashlib.blake2b(_VARIABLE.sub("0", bare).encode("utf-8"), digest_size=8))
-
-
-def _number(digest: "hashlib.blake2b") -> int:
-    return int.from_bytes(digest.digest(), "big", signed=True)

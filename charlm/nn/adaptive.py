@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from charlm.errors import SettingsError
-from charlm.nn.head import IGNORED, Head, full_precision, start_from
+from charlm.nn.head import Head, full_precision, start_from
 from charlm.nn.head_settings import AdaptiveSoftmaxSettings
+from charlm.vocab.target import IGNORED
 
 
 class AdaptiveSoftmax(Head):

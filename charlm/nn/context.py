@@ -18,9 +18,9 @@ from charlm.nn.dropout import LockedDropout, Masks
 from charlm.nn.embedding import Embedding
 from charlm.nn.embedding_settings import BagLayout
 from charlm.nn.state import State
+from charlm.vocab.base import HASH_BASE
 
-_MULTIPLIER = 0x9E3779B97F4A7C15 - 2**64
-"""2**64 over the golden ratio, odd, as int64: products wrap around modulo 2**64."""
+_MULTIPLIER = HASH_BASE - 2**64  # as int64: products wrap around modulo 2**64
 _NO_TOKEN = -1
 
 

@@ -15,9 +15,7 @@ from charlm.errors import SettingsError
 from charlm.nn.context import ContextEmbedding
 from charlm.nn.embedding import Embedding, TokenEmbedding
 from charlm.nn.head_settings import SoftmaxSettings
-
-IGNORED = -100
-"""A target that is not scored."""
+from charlm.vocab.target import IGNORED
 
 _CHUNK_ELEMENTS = 1 << 24  # of logits held at once: 64 MB in fp32
 

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from charlm.vocab.base import HASH_BASE
+
 MAX_WORD_BYTES = 64
 """A longer word is known by its first bytes alone: the state has one size."""
 
-_MULTIPLIER = 0x9E3779B97F4A7C15
-_INVERSE = pow(_MULTIPLIER, -1, 2**64)
+_INVERSE = pow(HASH_BASE, -1, 2**64)
 
 
 class Words(NamedTuple):
@@ -70,7 +71,7 @@ def ngram_hashes(words: Words, boundary: tuple[int, ...], n: int) -> tuple[Tenso
         framed_WF = torch.where(closing_WF | (places_F == index), byte, framed_WF)
     inside_WF = places_F < size_W1
 
-    terms_WF = torch.where(inside_WF, (framed_WF + 1) * _powers(_MULTIPLIER, width, device), 0)
+    terms_WF = torch.where(inside_WF, (framed_WF + 1) * _powers(HASH_BASE, width, device), 0)
     sums = torch.nn.functional.pad(terms_WF.cumsum(1), (1, 0))  # sums[:, k]: the hash of the first k bytes
 
     begins_WF = inside_WF & (framed_WF & 0xC0 != 0x80)

@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from charlm.nn.body import Body
-from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
+from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import Masks
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
 from charlm.nn.shapes import build_shapes, without_weights
+from charlm.settings import settings_classes
 
 if TYPE_CHECKING:
     from charlm.nn.embedding_settings import BagLayout
     from charlm.vocab.base import Bags
 
-_CELLS = (LSTMSettings(), GRUSettings(), RNNSettings())
 _TRAINING = 3
 """Passes: the backward one has two products for each of the forward one, for the gradients of inputs and of weights."""
 
@@ -181,10 +181,10 @@ def _parameters_with(settings: BodySettings, input_size: int) -> dict[str, int]:
     if not isinstance(settings, RecurrentSettings):
         return {}
     counts: dict[str, int] = {}
-    for cell in _CELLS:
-        same = settings.model_copy(update={"cell": cell, "backend": "plain"})  # any cell runs on it
+    for kind in settings_classes(CellSettings):
+        same = settings.model_copy(update={"cell": kind(), "backend": "plain"})  # any cell runs on it
         with without_weights():
-            counts[cell.type] = _count(same.build(input_size, Masks()))
+            counts[same.cell.type] = _count(same.build(input_size, Masks()))
     return counts
 
 

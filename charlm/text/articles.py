@@ -6,13 +6,11 @@ any other file     PagesTask: one process reads and parses, workers clean what i
 """
 
 import contextlib
-import functools
 import hashlib
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -24,6 +22,7 @@ from charlm.text.plan import DumpPlan, read_range
 from charlm.text.siteinfo import SiteInfo
 from charlm.text.sparse import SparseFile
 from charlm.text.streams import Range
+from charlm.text.versions import reading_version
 from charlm.text.wikitext import Cleaner
 from charlm.text.wikitext.aside import Math
 
@@ -74,7 +73,7 @@ class PagesTask:
 
 def task_key(digest: str, math: Math) -> str:
     """What the documents of a file, whose hash is `digest`, depend on."""
-    return f"{digest} {code_version()} math {math}"
+    return f"{digest} {reading_version()} math {math}"
 
 
 def page_order(seed: int, page: str) -> int:
@@ -167,12 +166,3 @@ def _watched(page: Page) -> Generator[None, None, None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-
-
-@functools.cache
-def code_version() -> str:
-    """A hash of this package's code and tables: a piece made by others is made again."""
-    digest = hashlib.sha256()
-    for path in sorted((*Path(__file__).parent.rglob("*.py"), *Path(__file__).parent.rglob("*.toml"))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

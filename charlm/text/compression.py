@@ -105,8 +105,13 @@ def detect_format(path: Readable) -> str:
             return name
     if magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).startswith(b"<"):
         return XML
-    what = "is empty" if not magic else "is in none of the four formats of dumps"
-    raise DataError(f"{path} {what}", "give a .xml.bz2, .xml.xz, .xml.gz or .xml file (unpack .7z and others first)")
+    cure = "give a .xml.bz2, .xml.xz, .xml.gz or .xml file (unpack .7z and others first)"
+    if not magic:
+        raise DataError(f"{path} is empty", cure)
+    raise DataError(
+        f"{path} is in none of the four formats of dumps",
+        f"plain text is read by `charlm prepare --source text --input {path}`; of a dump {cure}",
+    )
 
 
 def read_pieces(path: Readable, format_name: str, start: int = 0, end: int | None = None) -> Iterator[Piece]:

@@ -192,11 +192,3 @@ class Dump(Pages):
 
     def __init__(self, path: Readable, on_bytes: Callable[[int], None] | None = None) -> None:
         super().__init__(path, read_pieces(path, detect_format(path)), on_bytes=on_bytes)
-
-    def pages(self) -> Iterator[Page]:
-        return self
-
-
-def read_dump(path: Readable) -> Iterator[Page]:
-    """The pages of a dump, where neither its header nor its being an excerpt matters."""
-    return Dump(path)

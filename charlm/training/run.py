@@ -76,7 +76,9 @@ class RunDirectory:
 
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, rising. Order is by step, never by a clock."""
-        names = (path.name for path in (self.root / "checkpoints").glob("step-*") if storage.has_manifest(path))
+        directory = self.root / "checkpoints"
+        with storage.storage_errors(directory, "read"):
+            names = [path.name for path in directory.glob("step-*") if storage.has_manifest(path)]
         return sorted(int(name.removeprefix("step-")) for name in names if re.fullmatch(r"step-\d{9,}", name))
 
     def clean(self) -> None:

@@ -21,14 +21,15 @@ from charlm.vocab.settings import FORMAT_VERSION
 IntArray = npt.NDArray[np.integer[Any]]
 
 NUM_BYTES = 256
-_HASH_BASE = 0x9E3779B97F4A7C15  # odd, so that no power of it vanishes modulo 2**64
+HASH_BASE = 0x9E3779B97F4A7C15
+"""2**64 over the golden ratio; odd, so that no power of it vanishes modulo 2**64."""
 
 
 def ngram_hash(data: bytes) -> int:
     """sum((data[k] + 1) * P**k) modulo 2**64, as a signed number: differences of prefix sums give it for any span."""
     value = 0
     for byte in reversed(data):
-        value = (value * _HASH_BASE + byte + 1) & 0xFFFF_FFFF_FFFF_FFFF
+        value = (value * HASH_BASE + byte + 1) & 0xFFFF_FFFF_FFFF_FFFF
     return value - (1 << 64) if value >> 63 else value
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charlm.data.batches import Batch, Batches, Cursor, fit_batches
 from charlm.data.store import DOCUMENT_TYPE, TokenStream
 from charlm.errors import DataError
-from charlm.nn.head import IGNORED
+from charlm.vocab.target import IGNORED
 
 SIZES = {
     "num_predictions": st.integers(2, 70),

@@ -16,7 +16,8 @@ from charlm.data import cluster
 from charlm.data.cluster import Cluster, connect
 from charlm.data.documents import read_rows
 from charlm.data.settings import CorpusSettings
-from charlm.data.staging import Crew, Shape, stage
+from charlm.data.shaping import Shape
+from charlm.data.staging import Crew, stage
 from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
 from charlm.prepare import prepare
 from charlm.text.articles import RangeTask

@@ -1,7 +1,7 @@
 """A run that is stopped and goes on in a new process ends as the uninterrupted one, bit by bit.
 
 whole  ────────────────────────────────────────> step 22
-first  ─────────> SIGTERM while step 3 (or 17) is logged; saved
+first  ─────────> SIGTERM while step 3 (or 19) is logged; saved
 second            another process ─────────────> step 22         equal: weights, optimizer, RNG, state, facts, log
 """
 
@@ -37,7 +37,7 @@ NOISES: dict[str, dict[str, object]] = {
     "dropout and norm": {"norm": "layer", "dropout": 0.2, "output_dropout": 0.2, "weight_drop": 0.1},
 }
 PLAIN = "this cell runs step by step (plain)"
-SPLITS = (3, 17)
+SPLITS = (3, 19)
 """Before the first validation and epoch are done, and after."""
 
 

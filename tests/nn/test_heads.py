@@ -17,8 +17,9 @@ from charlm.nn.context import ContextEmbedding
 from charlm.nn.dropout import Masks
 from charlm.nn.embedding import Embedding, TokenEmbedding
 from charlm.nn.embedding_settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
-from charlm.nn.head import IGNORED, Head, Softmax, TiedSoftmax
+from charlm.nn.head import Head, Softmax, TiedSoftmax
 from charlm.nn.head_settings import AdaptiveSoftmaxSettings, SoftmaxSettings
+from charlm.vocab.target import IGNORED
 
 V, H, D = 23, 9, 6
 SMOOTHING = 0.15

@@ -58,7 +58,7 @@ def read_wiki(path: Path) -> Wiki:
             unpacked.write_bytes(lzma.decompress(path.read_bytes()))
             path = unpacked
         dump = Dump(path)
-        articles = [(page.title, page.text) for page in dump.pages() if page.namespace == 0 and not page.redirect]
+        articles = [(page.title, page.text) for page in dump if page.namespace == 0 and not page.redirect]
         return Wiki(dump.siteinfo.language, dict(dump.siteinfo.namespaces), articles)
 
 

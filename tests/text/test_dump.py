@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import DataError
-from charlm.text.dump import Dump, Page, read_dump
+from charlm.text.dump import Dump, Page
 
 SITEINFO = """<siteinfo><sitename>W</sitename><dbname>dewiki</dbname><base>https://de.wikipedia.org/wiki/Start</base>
 <namespaces><namespace key="-2">Medium</namespace><namespace key="0" /><namespace key="6">Datei</namespace>
@@ -27,7 +27,7 @@ def export(*pages: str, version: str = "0.11", end: str = "</mediawiki>", sitein
 def read(tmp_path: Path, content: bytes) -> list[Page]:
     path = tmp_path / "dump.xml"
     path.write_bytes(content)
-    return list(read_dump(path))
+    return list(Dump(path))
 
 
 @pytest.mark.real_data
@@ -37,14 +37,14 @@ def test_ltgwiki_to_the_character(shared_data: Path) -> None:
     assert dump.siteinfo.dbname == "ltgwiki"
     assert dump.siteinfo.language == "ltg"
     assert dump.siteinfo.namespaces[14] == "Kategoreja"
-    single = list(dump.pages())
+    single = list(dump)
     assert sum(len(page.text) for page in single) == 2_301_426
     assert {page.model for page in single} == {"wikitext", "css", "javascript", "Scribunto"}
 
 
 @pytest.mark.real_data
 def test_last_revision_of_a_history(shared_data: Path) -> None:
-    pages = list(read_dump(shared_data / "mediawiki/edge-cases/mwxml-history-dump.xml"))
+    pages = list(Dump(shared_data / "mediawiki/edge-cases/mwxml-history-dump.xml"))
     assert [(page.title, page.namespace, page.text) for page in pages] == [
         ("Foo", 0, "Revision 2 text"), ("Bar", 1, "Revision 3 text"),
     ]  # fmt: skip
@@ -54,9 +54,9 @@ def test_last_revision_of_a_history(shared_data: Path) -> None:
 def test_memory_is_bounded(shared_data: Path) -> None:
     """10 MB of XML, read while holding one page at a time (lxml's own memory is freed with the elements)."""
     path = shared_data / "mediawiki/enwiki-2022-fragment.xml.bz2"
-    largest = max(len(page.text) for page in read_dump(path))
+    largest = max(len(page.text) for page in Dump(path))
     tracemalloc.start()
-    for _ in read_dump(path):
+    for _ in Dump(path):
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -130,7 +130,7 @@ def test_excerpt_gives_its_whole_pages(tmp_path: Path) -> None:
     for cut in {*range(whole.index(b"<page>"), len(whole) - 1, 7), *ends}:
         path.write_bytes(whole[:cut])
         dump = Dump(path)
-        ids = [page.id for page in dump.pages()]
+        ids = [page.id for page in dump]
         assert len(ids) == whole[:cut].count(b"</page>")
         assert dump.excerpt
 

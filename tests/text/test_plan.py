@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, UsageError
-from charlm.text.dump import Dump, Page, read_dump
+from charlm.text.dump import Dump, Page
 from charlm.text.plan import TASK_BYTES, plan, read_range
 from charlm.text.streams import Range, find_ranges
 from tests.text.test_dump import export, page
@@ -52,7 +52,7 @@ def read_in_parts(path: Path, task_bytes: int) -> tuple[list[Page], bool]:
 @pytest.mark.real_data
 def test_single_and_multistream_are_one(shared_data: Path, tmp_path: Path) -> None:
     """With the index and by scanning, in tasks of one stream, of some, and of all."""
-    single = list(read_dump(shared_data / "mediawiki/ltgwiki-2017-09-pages-articles.xml.bz2"))
+    single = list(Dump(shared_data / "mediawiki/ltgwiki-2017-09-pages-articles.xml.bz2"))
     indexed = shared_data / MULTISTREAM
     scanned = tmp_path / "d.xml.bz2"
     shutil.copyfile(indexed, scanned)
@@ -74,7 +74,7 @@ def test_streams_may_begin_anywhere(tmp_path: Path, cuts: set[int], task_bytes: 
     path = tmp_path / "d.bz2"
     streams = [bz2.compress(XML[a:b], 1) for a, b in itertools.pairwise(edges)]
     path.write_bytes(b"".join(streams))
-    assert read_in_parts(path, task_bytes) == (list(read_dump(path)), False)
+    assert read_in_parts(path, task_bytes) == (list(Dump(path)), False)
     assert plan(path, task_bytes).multistream is (len(streams) > 1)
 
 
@@ -95,7 +95,7 @@ def test_other_encodings_in_many_streams(tmp_path: Path, codec: str) -> None:
     xml = XML.decode().encode(codec)
     path.write_bytes(b"".join(bz2.compress(xml[i : i + 800], 1) for i in range(0, len(xml), 800)))
     assert (len(plan(path, 1).tasks) == 1) is (codec == "utf-16")
-    assert read_in_parts(path, 1) == (list(read_dump(path)), False)
+    assert read_in_parts(path, 1) == (list(Dump(path)), False)
 
 
 def test_other_formats_are_one_task(tmp_path: Path) -> None:
@@ -208,13 +208,13 @@ def test_what_is_not_whole_pages_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=what):
             read_in_parts(path, 1)
         with pytest.raises(DataError, match=what):
-            list(read_dump(path))
+            list(Dump(path))
     # Read whole, this is a page in a comment. In parts it is refused; either way it is not taken for text.
     hidden = [start + pages[0] + "<!--", pages[1], "-->" + pages[2] + end]
     path.write_bytes(b"".join(bz2.compress(part.encode(), 1) for part in hidden))
     with pytest.raises(DataError, match="malformed XML"):
         read_in_parts(path, 1)
-    assert [found.id for found in read_dump(path)] == ["0", "2"]
+    assert [found.id for found in Dump(path)] == ["0", "2"]
 
 
 def test_a_file_that_shrinks_after_the_plan(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def _plain(number: str, language: Language) -> str:
 def _grouped(number: str, language: Language) -> str:
     """A number as it was entered, with the separators of the language."""
     if "/" in number or "e" in number.lower():
-        return number.replace("+", "+").replace("-", "−")
+        return number.replace("-", "−")
     plain = _plain(number.replace("−", "-").translate(language.from_digits), language)
     return language.number(plain)
 

@@ -1,0 +1,119 @@
+"""A document, or a piece of one, as a row of the staged shards.
+
+Document ── normalise, drop what is too short ──> text ── count, hash ──> row of SCHEMA
+"""
+
+import functools
+import hashlib
+import inspect
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from charlm.data.store import count_words
+from charlm.errors import DataError
+from charlm.text.document import Census, Document
+from charlm.vocab.base import code_points
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "title": pa.string(),
+        "url": pa.string(),
+        "text": pa.large_string(),
+        "characters": pa.int64(),
+        "words": pa.int64(),
+        "bytes": pa.int64(),
+        "ends": pa.bool_(),
+        "digest": pa.int64(),
+        "skeleton": pa.int64(),
+    }
+)
+"""`ends` is false where the next row goes on with the text. `digest`, of the whole text in its last row, finds equal
+texts; `skeleton` those that differ only in names and numbers, as bot-written pages do."""
+
+_VARIABLE = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
+_LONGEST_STUB = 1_500  # characters
+_ASCII = re.compile(r"[\0-\x7f]")  # composes with nothing before it: NFC of what stands before is final
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is done to every document before it is stored."""
+
+    normalize: Literal["none", "nfc"] = "none"
+    min_characters: int = 0
+
+
+class Shaper:
+    """Turns documents, and pieces of them, into rows."""
+
+    def __init__(self, shape: Shape, census: Census) -> None:
+        self._shape = shape
+        self._census = census
+        self._begun = False
+        self._carried = ""  # the end of a piece, which may compose with the start of the next
+        self._hash = hashlib.blake2b(digest_size=8)
+
+    def row(self, document: Document) -> dict[str, Any] | None:
+        """The row as it is stored; None, and counted, where the text is too short.
+
+        Raises:
+            DataError: a lone surrogate, which no UTF-8 text can hold.
+        """
+        try:
+            code_points(document.text)
+        except DataError as error:
+            raise DataError(f"document {document.id} ({document.title}): {error.what}", error.cure) from error
+        text = self._normalized(document) if self._shape.normalize == "nfc" else document.text
+        whole = document.ends and not self._begun
+        self._begun = not document.ends
+        if whole and len(text) < self._shape.min_characters:
+            self._census.dropped["short"] += 1
+            return None
+        encoded = text.encode("utf-8")
+        self._hash.update(encoded)
+        digest = _number(self._hash)
+        if document.ends:
+            self._hash = hashlib.blake2b(digest_size=8)
+        return {
+            "id": document.id,
+            "title": document.title,
+            "url": document.url,
+            "text": text,
+            "characters": len(text),
+            "words": count_words(text),
+            "bytes": len(encoded),
+            "ends": document.ends,
+            "digest": digest,
+            "skeleton": _skeleton(document.title, text) if whole else 0,
+        }
+
+    def _normalized(self, document: Document) -> str:
+        text = self._carried + document.text
+        safe = len(text) if document.ends else max((found.start() for found in _ASCII.finditer(text)), default=0)
+        self._carried = text[safe:]
+        return unicodedata.normalize("NFC", text[:safe])
+
+
+@functools.cache
+def shaping_version() -> str:
+    """A hash of the code that makes rows: shards made by another are made again."""
+    code = Path(__file__).read_bytes() + inspect.getsource(count_words).encode()
+    return hashlib.sha256(code).hexdigest()[:16]
+
+
+def _skeleton(title: str, text: str) -> int:
+    """A hash of the text without its names and numbers; 0 for what is too long to be a stub."""
+    if len(text) > _LONGEST_STUB:
+        return 0
+    bare = text.replace(title, "0") if title else text
+    return _number(hashlib.blake2b(_VARIABLE.sub("0", bare).encode("utf-8"), digest_size=8))
+
+
+def _number(digest: "hashlib.blake2b") -> int:
+    return int.from_bytes(digest.digest(), "big", signed=True)

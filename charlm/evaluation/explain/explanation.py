@@ -1,0 +1,179 @@
+"""A text with what each of its characters cost a model: what `terminal` and `page` show.
+
+U units, P predictions, K alternatives.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from charlm.data.store import TokenStream
+from charlm.evaluation.explain.surprisal import Surprisals, find_surprisals
+from charlm.evaluation.explain.units import Units, find_units
+from charlm.evaluation.explain.visible import named
+from charlm.evaluation.score import Score
+from charlm.nn.model import LanguageModel
+from charlm.vocab.base import Vocab
+
+_LN_2 = math.log(2)
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A token that the model thought possible."""
+
+    token: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One token that came. `rank`: 1 where none was likelier; `alternatives`: the likeliest, the best first."""
+
+    token: int
+    bits: float
+    rank: int
+    alternatives: tuple[Alternative, ...]
+
+    @property
+    def probability(self) -> float:
+        return 2**-self.bits
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Tokens and units in the order in which they are read, whatever the direction of the model.
+
+    Attributes:
+        costs: of every token of the text, and of one <eod>: the one after the text, or before it of a backward model.
+        is_backward: the model read the text from its end, so that each token was predicted from what follows it.
+    """
+
+    text: str
+    vocab: Vocab
+    costs: Surprisals
+    units: Units
+    score: Score
+    is_backward: bool
+
+    @cached_property
+    def bits_U(self) -> npt.NDArray[np.float64]:
+        """The sum over the tokens of each unit. That of the <eod> belongs to none."""
+        paid = np.concatenate([[0.0], np.cumsum(self._text_nats_P)])[self.units.token_ends_U]
+        return np.diff(paid, prepend=0.0) / _LN_2
+
+    @cached_property
+    def shares_U(self) -> npt.NDArray[np.float64]:
+        """Bits for each character of a unit, as a reader counts characters: by grapheme clusters."""
+        return self.bits_U / self.units.clusters_U
+
+    @property
+    def end(self) -> Cost:
+        """The <eod> that was predicted."""
+        return self.cost(0 if self.is_backward else len(self.costs.ids_P) - 1)
+
+    def name(self, token: int) -> str:
+        """Of a token, as it can be shown. Where all tokens are bytes, those of ASCII are their characters."""
+        text = self.vocab.decode([token]) if self.vocab.first_byte_id is None else ""
+        return named(self.vocab.symbol(token) if text in ("", "\ufffd") else text)
+
+    def text_of(self, unit: int) -> str:
+        return self.text[self._start(self.units.text_ends_U, unit) : self.units.text_ends_U[unit]]
+
+    def around(self, unit: int, length: int) -> tuple[str, str]:
+        """Up to `length` characters before a unit, and behind it."""
+        start, end = self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
+        return self.text[max(0, start - length) : start], self.text[end : end + length]
+
+    def costs_of(self, unit: int) -> list[Cost]:
+        """Of the tokens that pay for a unit."""
+        shift = int(self.is_backward)
+        places = range(self._start(self.units.token_ends_U, unit), int(self.units.token_ends_U[unit]))
+        return [self.cost(place + shift) for place in places]
+
+    def cost(self, place: int) -> Cost:
+        """Of one prediction, counted in reading order."""
+        costs = self.costs
+        likeliest = zip(costs.top_ids_PK[place].tolist(), np.exp(-costs.top_nats_PK[place]).tolist(), strict=True)
+        alternatives = tuple(Alternative(token, probability) for token, probability in likeliest)
+        bits = float(costs.nats_P[place]) / _LN_2
+        return Cost(int(costs.ids_P[place]), bits, int(costs.ranks_P[place]), alternatives)
+
+    def most_surprising(self, number: int) -> list[int]:
+        """The units that cost most, the dearest first; of equal ones those that come first."""
+        return np.argsort(-self.bits_U, kind="stable")[:number].tolist()
+
+    def to_json(self) -> dict[str, Any]:
+        """The score in every unit, and each token with the characters of the text that its unit covers."""
+        return {
+            **self.score.to_json(),
+            "direction": "backward" if self.is_backward else "forward",
+            "text": self.text,
+            "surprisals": list(self._token_rows()),
+        }
+
+    def _token_rows(self) -> Iterator[dict[str, Any]]:
+        edge = len(self.text)
+        end = self._row(self.end, (0, 0) if self.is_backward else (edge, edge))
+        if self.is_backward:
+            yield end
+        for unit in range(len(self.bits_U)):
+            span = self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
+            yield from (self._row(cost, span) for cost in self.costs_of(unit))
+        if not self.is_backward:
+            yield end
+
+    def _row(self, cost: Cost, span: tuple[int, int]) -> dict[str, Any]:
+        symbol = self.vocab.symbol
+        return {
+            "token": symbol(cost.token),
+            "characters": list(span),
+            "bits": cost.bits,
+            "probability": cost.probability,
+            "rank": cost.rank,
+            "alternatives": [
+                {"token": symbol(each.token), "probability": each.probability} for each in cost.alternatives
+            ],
+        }
+
+    @property
+    def _text_nats_P(self) -> npt.NDArray[np.float64]:
+        return self.costs.nats_P[1:] if self.is_backward else self.costs.nats_P[:-1]
+
+    @staticmethod
+    def _start(ends_U: npt.NDArray[np.int64], unit: int) -> int:
+        return int(ends_U[unit - 1]) if unit else 0
+
+
+def explain(
+    model: LanguageModel,
+    vocab: Vocab,
+    text: str,
+    stream: TokenStream,
+    *,
+    direction: Literal["forward", "backward"],
+    top: int,
+    device: torch.device,
+    on_progress: Callable[[int], None] | None = None,
+) -> Explanation:
+    """
+    Args:
+        stream: `<eod> text <eod>`, in reading order.
+        top: alternatives of each token.
+
+    Raises:
+        DataError: the model gives no probabilities, because numbers overflow in it.
+    """
+    is_backward = direction == "backward"
+    costs = find_surprisals(model, stream.in_direction(direction), top=top, device=device, on_progress=on_progress)
+    score = Score(
+        float(costs.nats_P.sum()), len(costs.nats_P), *(stream.count(unit) for unit in ("characters", "words", "bytes"))
+    )
+    units = find_units(text, stream.tokens[1:-1], vocab)
+    return Explanation(text, vocab, costs.reversed() if is_backward else costs, units, score, is_backward)

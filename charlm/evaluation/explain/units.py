@@ -1,0 +1,72 @@
+"""A text and its tokens cut where both can be cut: into what a reader can point at, with the tokens that pay for it.
+
+    text     c a f é _ 東 京        grapheme clusters (UAX 29): a letter with its accents, a whole emoji
+    tokens   caf│é1 é2│_│東京        é is spelled in two bytes, 東京 is one token
+    units    café    │_│東京         the smallest stretches of whole clusters and of whole tokens
+
+P tokens, U units.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import regex
+
+from charlm.vocab.base import Vocab
+
+_CLUSTER = regex.compile(r"\X")
+
+
+@dataclass(frozen=True)
+class Units:
+    """Stretches of a text, in its order, each beginning where the one before it ends.
+
+    Attributes:
+        text_ends_U: where each ends, in characters.
+        token_ends_U: where each ends, in tokens.
+        clusters_U: grapheme clusters in each, at least one.
+    """
+
+    text_ends_U: npt.NDArray[np.int64]
+    token_ends_U: npt.NDArray[np.int64]
+    clusters_U: npt.NDArray[np.int64]
+
+
+def find_units(text: str, ids: Iterable[int], vocab: Vocab) -> Units:
+    """
+    Args:
+        ids: `vocab.encode(text)`.
+    """
+    cluster_ends = np.array([found.end() for found in _CLUSTER.finditer(text)], dtype=np.int64)
+    is_cluster_end = np.zeros(len(text) + 1, dtype=bool)
+    is_cluster_end[cluster_ends] = True
+    ends = [(place, token) for token, place in enumerate(_cuts(ids, vocab), 1) if place and is_cluster_end[place]]
+    text_ends_U, token_ends_U = np.array(ends, dtype=np.int64).reshape(-1, 2).T
+    before = np.searchsorted(cluster_ends, text_ends_U, side="right")
+    return Units(text_ends_U, token_ends_U, np.diff(before, prepend=0))
+
+
+def _cuts(ids: Iterable[int], vocab: Vocab) -> Iterator[int]:
+    """After each token, how many characters are complete; 0 where the text cannot be cut there.
+
+    It cannot inside a character spelled in bytes, nor between such a spelling and the marks around it (ids without
+    text, which open and close in turn).
+    """
+    decoder = vocab.stream_decoder()
+    is_mark: dict[int, bool] = {}
+    place, is_open = 0, False
+    waiting: int | None = None  # for the token after it, which may be the mark that closes
+    for token in map(int, ids):
+        piece = decoder.push(token)
+        if token not in is_mark:
+            is_mark[token] = not vocab.decode([token])
+        closes = is_mark[token] and is_open
+        if waiting is not None:
+            yield 0 if closes else waiting
+        place += len(piece)
+        is_open ^= is_mark[token]
+        waiting = 0 if not piece and not closes else place
+    if waiting is not None:
+        yield waiting

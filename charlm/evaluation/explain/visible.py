@@ -1,0 +1,42 @@
+"""Text as it can be shown safely: what is invisible, or could command a terminal or turn text around, is written out.
+
+Grapheme_Cluster_Break=Control (UAX 29) is just that: control characters, line and paragraph separators, marks of
+direction, byte order marks. Joiners and accents belong to the cluster they stand in, and stay.
+"""
+
+import regex
+
+_WRITTEN = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
+_HIDDEN = regex.compile(r"[\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}]")
+_ALONE = regex.compile(r"[\p{M}\p{Emoji_Modifier}]")
+_BLANK = regex.compile(r"[\p{Zs}--[ ]]", regex.VERSION1)
+_DOTTED_CIRCLE = "\u25cc"
+_SPACE = "␣"
+
+
+def shown(text: str) -> str:
+    """`text` in one line, spaces as they are."""
+    return _HIDDEN.sub(lambda found: _WRITTEN.get(found[0]) or _escape(found[0]), text)
+
+
+def shown_lines(text: str) -> str:
+    """`text` with a sign for each line feed, and the line feed itself."""
+    return "\n".join(shown(line + "\n") for line in text.split("\n"))[:-1]
+
+
+def named(symbol: str) -> str:
+    """The name of a token: spaces can be seen too, a joiner by itself, and an accent has something to stand on."""
+    if regex.fullmatch(r"\p{Cf}", symbol):
+        return _escape(symbol)
+    visible = _BLANK.sub(lambda found: _escape(found[0]), shown(symbol)).replace(" ", _SPACE)
+    return _DOTTED_CIRCLE + visible if _ALONE.match(visible) else visible
+
+
+def percent(probability: float) -> str:
+    """Three digits, more where it is nearly certain: 99.987 %, 4.25 %, 0.0031 %."""
+    share = 100 * probability
+    return f"{share:.{5 if share > 99 else 3}g} %"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -1,0 +1,29 @@
+"""TOML file and `--set` overrides -> one frozen, fully typed settings object, or an error that names the place.
+
+    file ──tomllib──> Layer <── merge ── flags, --set key.path=value          layers
+                        └── Settings.model_validate (strict) ──> object       base
+                                  └── ValidationError ──> SettingsError: file:line, key, cure       validation
+
+Every package keeps its settings classes in its own torch-free `settings.py`. A kind of thing (cell, vocabulary,
+source) is a union of classes told apart by `type`; where `type` is left out, the field's default decides.
+"""
+
+from charlm.settings.base import Settings, settings_classes, to_toml
+from charlm.settings.layers import Layer, differences, freeze_lists, parse_override, place, read_toml, stack
+from charlm.settings.suggestions import suggest
+from charlm.settings.validation import validate
+
+__all__ = [
+    "Layer",
+    "Settings",
+    "differences",
+    "freeze_lists",
+    "parse_override",
+    "place",
+    "read_toml",
+    "settings_classes",
+    "stack",
+    "suggest",
+    "to_toml",
+    "validate",
+]

@@ -1,0 +1,173 @@
+"""Raw settings with the place that each key came from: read, merged, compared; nothing is checked here.
+
+    file, flags, --set ──> Layer ── stack, later ones win ──> Layer
+
+A key is dotted; an entry of an array of tables has its number as a part: `corpus.source.sources.0.type`.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from charlm.errors import SettingsError
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Raw settings and where each key came from, so that an error can point at it."""
+
+    tree: Tree = field(default_factory=dict[str, Any])
+    places: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Dotted key -> "file:line" or the flag that set it, lower layers first."""
+
+    def over(self, lower: "Layer") -> "Layer":
+        """This layer's keys on top of `lower`'s."""
+        tree = _merge(lower.tree, self.tree)
+        kept = {key: at for key, at in lower.places.items() if key not in self.places and _holds(tree, key.split("."))}
+        return Layer(tree, {**kept, **self.places})
+
+
+def read_toml(path: Path) -> Layer:
+    """Parse a TOML file.
+
+    Raises:
+        SettingsError: the file is missing, not UTF-8, or not TOML.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+        tree = tomllib.loads(text)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:  # a ValueError alone: a number of more than 4,300 digits
+        raise SettingsError(f"{path} is not TOML: {error}", "mend that place") from error
+    return Layer(freeze_lists(tree), dict(_key_lines(path, text)))
+
+
+def parse_override(override: str) -> Layer:
+    """`key.path=value` -> a layer. The value is read as TOML; what is not TOML is a string."""
+    key, equals, raw = override.partition("=")
+    key = key.strip()
+    if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key):
+        raise SettingsError(f"--set {override!r} is not KEY=VALUE", "write it like --set training.max_steps=1000")
+    return place(key, freeze_lists(read_value(raw)), "--set")
+
+
+def read_value(raw: str) -> Any:
+    """A value of TOML, or else the string itself."""
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except (ValueError, RecursionError):
+        return raw
+
+
+def place(key: str, value: object, origin: str) -> Layer:
+    """One value under a dotted key; of a table each key is from there."""
+    tree: Tree = {}
+    *parents, name = key.split(".")
+    table = tree
+    for parent in parents:
+        table = table.setdefault(parent, {})
+    table[name] = value
+    return Layer(tree, dict.fromkeys([key, *_keys_below(key, value)], origin))
+
+
+def stack(layers: Iterable[Layer]) -> Layer:
+    """Merge layers; later ones win."""
+    merged = Layer()
+    for layer in layers:
+        merged = layer.over(merged)
+    return merged
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """`key: old -> new`, one line for every leaf in which two trees differ."""
+    lines: list[str] = []
+    for key in dict.fromkeys((*old, *new)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += differences(cast("Tree", before), cast("Tree", after), f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {before} -> {after}")
+    return lines
+
+
+def freeze_lists(value: Any) -> Any:
+    """TOML's and JSON's lists as the tuples that settings hold."""
+    if isinstance(value, dict):
+        return {key: freeze_lists(item) for key, item in cast("Tree", value).items()}
+    if isinstance(value, list):
+        return tuple(freeze_lists(item) for item in cast("list[Any]", value))
+    return value
+
+
+def _merge(lower: Tree, upper: Tree) -> Tree:
+    """Deep merge. A table that changes its `type` starts afresh: the old kind's keys would not fit the new one.
+
+    Where only one of the two names a type both are kept, so that `--set` counts in any order; what does not fit is
+    refused by name, never dropped.
+    """
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            other_kind = "type" in below and value.get("type", below["type"]) != below["type"]
+            merged[key] = value if other_kind else _merge(below, value)  # type: ignore[arg-type]
+        else:
+            merged[key] = value
+    return merged
+
+
+def _holds(content: Any, parts: list[str]) -> bool:
+    """Whether a key stands in a tree."""
+    for part in parts:
+        if isinstance(content, dict) and part in content:
+            content = cast("Tree", content)[part]
+        elif isinstance(content, tuple) and part.isdecimal() and int(part) < len(cast("tuple[Any, ...]", content)):
+            content = cast("tuple[Any, ...]", content)[int(part)]
+        else:
+            return False
+    return True
+
+
+def _keys_below(key: str, value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in cast("Tree", value).items():
+            yield f"{key}.{name}"
+            yield from _keys_below(f"{key}.{name}", inner)
+
+
+def _key_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
+    """Dotted key -> "file:line", from table headers and `key =` lines (a multi-line string may add harmless ones)."""
+    table = ""
+    counts: dict[str, int] = {}  # of the tables of each array so far
+    for number, line in enumerate(text.splitlines(), start=1):
+        place_of_line = f"{path}:{number}"
+        if header := re.match(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]", line):
+            is_entry = header[1] == "[["
+            name = _numbered(header[2], counts, is_entry)
+            if is_entry:
+                yield name, place_of_line
+                counts[name] = counts.get(name, 0) + 1
+                name = f"{name}.{counts[name] - 1}"
+            table = f"{name}."
+            yield name, place_of_line
+        elif key := re.match(r"\s*([\w.-]+)\s*=", line):
+            yield table + key[1], place_of_line
+
+
+def _numbered(header: str, counts: Mapping[str, int], is_entry: bool) -> str:
+    """The key of a table's header, with the number of the array's last entry where it stands in one."""
+    name = ""
+    parts = header.split(".")
+    for position, part in enumerate(parts, start=1):
+        name = f"{name}.{part.strip()}" if name else part.strip()
+        if name in counts and not (is_entry and position == len(parts)):
+            name = f"{name}.{counts[name] - 1}"
+    return name

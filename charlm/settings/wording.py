@@ -1,0 +1,82 @@
+"""What pydantic says of a value, in plain words, and what to write instead."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from charlm.settings.layers import read_value
+
+_LONGEST_SHOWN = 80  # characters of a value in a message
+_BOUNDS = {"ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}"}
+_KINDS = {
+    "int_type": ("should be a whole number (an integer)", "write a number such as 2, without quotes"),
+    "int_from_float": ("should be a whole number (an integer)", "write it without a decimal point"),
+    "float_type": ("should be a number", "write a number such as 0.5, without quotes"),
+    "bool_type": ("should be true or false", "write true or false, without quotes"),
+    "finite_number": ("should be a finite number", "write a number such as 0.5"),
+    "dict_type": ("should be a table", "set its keys"),
+}
+
+
+def plain(problem: str, message: str, value: object, context: dict[str, Any], assignment: str) -> tuple[str, str]:
+    """What is wrong with a value, and the cure.
+
+    Args:
+        problem: pydantic's name for it.
+        message: pydantic's own words.
+        context: what pydantic says beside, such as the bound.
+        assignment: how the setting is written, with {} for its value.
+    """
+    bound = next((name for name in _BOUNDS if name in context), None)
+    if bound is not None:
+        return _lowered(message), f"give {_BOUNDS[bound].format(context[bound])}"
+    if problem in ("too_short", "too_long"):
+        number = context.get("min_length", context.get("max_length"))
+        least = "at least" if problem == "too_short" else "at most"
+        entries = "entry" if number == 1 else "entries"
+        return f"should have {least} {number} {entries}", f"give {least} {number}"
+    if problem == "tuple_type":
+        return "should be a list", f"write {assignment.format(as_list(value))}"
+    if problem == "string_type":
+        return "should be a text", f"write it in quotes: {assignment.format(as_toml(written(value)))}"
+    return _KINDS.get(problem) or (_lowered(message), "give a value of that kind")
+
+
+def as_list(value: object) -> str:
+    """The list that was meant by a single value, or by several with commas between them: 1,4 -> [1, 4]."""
+    if not isinstance(value, str):
+        return f"[{as_toml(value)}]"
+    parts = [part.strip() for part in value.strip("()").split(",")]
+    return f"[{', '.join(as_toml(read_value(part)) for part in parts)}]"
+
+
+def as_toml(value: object) -> str:
+    """A plain value as TOML writes it."""
+    if isinstance(value, str):
+        return shortened(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return shown(value) if isinstance(value, int | float) else "..."
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it, however long it is."""
+    return shortened(written(value, repr))
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def written(value: object, write: Callable[[object], str] = str) -> str:
+    """A value as text, whatever it is."""
+    try:
+        return write(value)
+    except ValueError:  # a number of more than 4,300 digits
+        return "a huge number"
+
+
+def _lowered(message: str) -> str:
+    """In the middle of a sentence, and about the value rather than an "input"."""
+    message = message.removeprefix("Input ").removeprefix("Value ")
+    return message[:1].lower() + message[1:]

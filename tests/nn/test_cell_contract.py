@@ -1,0 +1,124 @@
+"""What a cell has to heed, run over every member of the union: it stands in every table of the tests, each norm changes
+what it is made of, and each noise what it does in training, not in evaluation.
+
+The other bodies go through the same checks, with the norms and noises that their settings have.
+
+B batch, T time, D inputs, H hidden.
+"""
+
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from charlm.errors import SettingsError
+from charlm.nn.body import Body
+from charlm.nn.cells.settings import CellSettings
+from charlm.nn.dropout import Masks
+from charlm.nn.settings import BodySettings
+from charlm.settings import Layer, Settings, settings_classes, validate
+from tests.nn.cells import CELLS
+from tests.nn.equations import EQUATIONS
+from tests.nn.norm_equations import NORMALISED
+from tests.nn.test_noise import WEIGHTS
+
+B, T, D, H = 8, 6, 5, 16
+SHARE = 0.5
+MEANS = ("zoneout", "zoneout_hidden")
+"""Noises that evaluation replaces by their mean over all masks, so that it is not that of a body without them."""
+
+
+def members(union: Any) -> dict[str, type[Settings]]:
+    """The settings classes of a union by their type."""
+    return {kind.model_fields["type"].default: kind for kind in settings_classes(union)}
+
+
+CELL_TYPES = members(CellSettings)
+BODY_TYPES = members(BodySettings)
+BODIES: dict[str, dict[str, Any]] = {
+    **{cell: {"type": "recurrent", "cell": {"type": cell}, "backend": "plain"} for cell in CELL_TYPES},
+    **{body: {"type": body} for body in BODY_TYPES if body != "recurrent"},
+}
+DEPTH = {"recurrent": {"num_layers": 2}, "window": {"num_layers": 2}, "tcn": {"num_blocks": 2}}
+
+
+def settings_of(body: str, **changes: Any) -> Any:
+    tree = BODIES[body]
+    chosen = {**tree, **DEPTH[tree["type"]], "hidden_size": H, "norm": "none", **changes}
+    return validate(BODY_TYPES[tree["type"]], Layer(chosen))
+
+
+def build(body: str, **changes: Any) -> tuple[Body, Masks]:
+    masks = Masks()
+    torch.manual_seed(0)
+    return settings_of(body, **changes).build(D, masks), masks
+
+
+def fields_of(body: str) -> dict[str, Any]:
+    return BODY_TYPES[BODIES[body]["type"]].model_fields
+
+
+def norms_of(body: str) -> list[str]:
+    return [norm for norm in get_args(fields_of(body)["norm"].annotation) if norm != "none"]
+
+
+def noises_of(body: str) -> list[str]:
+    """The shares among the settings of the body, but those that are refused with this cell."""
+    found: list[str] = []
+    for name, info in fields_of(body).items():
+        if info.annotation is float and info.default == 0.0:
+            try:
+                settings_of(body, **{name: SHARE})
+            except SettingsError:
+                continue
+            found.append(name)
+    return found
+
+
+def output(body: Body, masks: Masks, seed: int) -> Tensor:
+    masks.seed(seed, 0)
+    x_BTD = torch.randn(B, T, D, generator=torch.Generator().manual_seed(1))
+    return body(x_BTD, body.initial_state(B))[0].detach()
+
+
+@pytest.mark.parametrize("table", [CELLS, EQUATIONS, NORMALISED, WEIGHTS], ids=["cells", "equations", "norms", "noise"])
+def test_every_cell_stands_in_every_table_of_the_tests(table: dict[str, Any]) -> None:
+    """A table's names begin with the cell's type; what follows a "-" is a variant of it."""
+    assert {name.partition("-")[0] for name in table} == set(CELL_TYPES)
+
+
+def test_every_variant_of_a_cell_has_its_equations() -> None:
+    assert set(CELLS) == set(EQUATIONS) == set(NORMALISED)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_of_the_tables_is_the_one_that_its_settings_build(cell: str) -> None:
+    built = settings_of(cell.partition("-")[0]).build(D, Masks()).layers[0].cell
+    assert type(CELLS[cell](D, H)) is type(built)
+
+
+def test_the_shares_are_found() -> None:
+    everywhere = {"input_dropout", "dropout", "output_dropout"}
+    assert set(noises_of("window")) == set(noises_of("tcn")) == everywhere
+    assert set(noises_of("lstm")) == {*everywhere, "weight_drop", "recurrent_dropout", *MEANS}
+    assert set(noises_of("gru")) == set(noises_of("lstm")) - {"zoneout_hidden"}
+
+
+@pytest.mark.parametrize(("body", "norm"), [(body, norm) for body in BODIES for norm in norms_of(body)])
+def test_a_norm_has_parameters_or_averages_of_its_own(body: str, norm: str) -> None:
+    bare, normalised = (set(build(body, norm=kind)[0].state_dict()) for kind in ("none", norm))
+    assert bare < normalised
+
+
+@pytest.mark.parametrize(("body", "noise"), [(body, noise) for body in BODIES for noise in noises_of(body)])
+def test_a_noise_is_of_training_alone(body: str, noise: str) -> None:
+    (noisy, masks), (silent, own) = build(body, **{noise: SHARE}), build(body)
+    noisy.load_state_dict(silent.state_dict())
+    noisy.train()
+    assert not torch.allclose(output(noisy, masks, 1), output(silent, own, 1))
+    assert not torch.allclose(output(noisy, masks, 1), output(noisy, masks, 2)), "it is drawn"
+    noisy.eval()
+    assert torch.equal(output(noisy, masks, 1), output(noisy, masks, 2))
+    same = torch.allclose(output(noisy, masks, 1), output(silent.eval(), own, 1), atol=1e-6)
+    assert same == (noise not in MEANS)
