@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
@@ -129,7 +128,7 @@ def _become(request: dict[str, Any], stderr: int, names: int) -> NoReturn:
         fault = Fault(**request["fault"]) if request["fault"] else None
         _Disk(os.path.realpath(request["below"]), names, fault).install()
         sys.argv = ["charlm", *request["arguments"]]
-        setattr(importlib.import_module("charlm.commands.train"), "STARTED", time.monotonic())  # noqa: B010 - a module
+        importlib.import_module("charlm.commands.options").restart_clock()
         importlib.import_module("charlm.cli").main()
     except SystemExit as exit_:
         code = exit_.code

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from charlm.checkpoint import LoadedModel, load_model
+from charlm.errors import SettingsError
 from charlm.nn.settings import ModelSettings
-from charlm.settings import Layer, SettingsError, validate
+from charlm.settings import Layer, validate
 from tests.processes import Commands
 from tests.workspaces import metrics, weights
 

@@ -12,6 +12,6 @@ def demo(settings: SetOption = None, overwrite: OverwriteOption = False, as_json
     from charlm.demo import run_demo
 
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        result = run_demo(settings or (), started, print, overwrite=overwrite)
+        result = run_demo(settings or (), started(), print, overwrite=overwrite)
     if as_json:
         terminal.print_json(result)

@@ -9,7 +9,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.nn.shapes import build_shapes
 from charlm.nn.summary import NetworkSummary, summarize_network
 from charlm.settings import Layer, validate
-from tests.nn.test_model_contract import CASES, bags_of, build_afresh, model_settings, vocab_of
+from tests.nn.test_model_contract import CASES, CELLS, bags_of, build_afresh, model_settings, vocab_of
 
 
 def summary_of(vocab_size: int = 100, **tree: Any) -> NetworkSummary:
@@ -126,10 +126,11 @@ def test_the_share_of_a_gru_is_three_quarters() -> None:
     assert not {"body_parameters_with", "gru_to_lstm"} & set(summary_of(body={"type": "window"}).to_json())
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_body_with_each_cell_is_the_same_body(cell: str) -> None:
     body = {"hidden_size": 30, "num_layers": 2, "norm": "layer", "skip": "dense"}
     given = summary_of(body={**body, "cell": {"type": "lstm", "mogrifier_rounds": 2}, "backend": "plain"})
     model = validate(ModelSettings, Layer({"body": {**body, "cell": {"type": cell}}})).build(100)
     expected = sum(parameter.numel() for parameter in model.body.parameters())
     assert given.to_json()["body_parameters_with"][cell] == expected
+    assert set(given.to_json()["body_parameters_with"]) == set(CELLS)
