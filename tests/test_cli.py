@@ -101,6 +101,10 @@ def test_eval_in_json_and_in_a_table(toured: Commands, split: str) -> None:
             assert float(shown[name].replace(",", "")) == pytest.approx(value, abs=5e-5)
         elif isinstance(value, int):
             assert int(shown[name].replace(",", "")) == value
+        elif isinstance(value, list):
+            assert shown[name].startswith(f"{value[0]:.4f} to {value[1]:.4f} bits per character (95 %, ")
+        elif name == "resampled":
+            assert value in shown["interval"]
         else:
             assert shown[name] == ("-" if value is None else value)
 
