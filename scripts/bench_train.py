@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from charlm.device import cpu_has_bf16, keep_memory
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
-from charlm.training.optimizers import build_adamw
 from charlm.training.optimizer_settings import AdamWSettings
+from charlm.training.optimizers import build_adamw
 
 VOCABULARY, EMBEDDING, STEPS = 256, 128, 64
 CELLS: dict[str, dict[str, Any]] = {
