@@ -119,6 +119,8 @@ def _explain(kind: type[Settings], found: _Place, problem: ErrorDetails, *, in_f
 
 
 def _example(found: _Place, name: str) -> str:
+    if not found.keys:
+        return name
     return f'{{{name} = "..."}}' if found.keys[-1].isdecimal() else f"{found.key}.{name}"
 
 

@@ -83,10 +83,10 @@ class RunDirectory:
 
     def clean(self) -> None:
         """Remove what a crash left: checkpoints without a manifest, and temporary files. The lock must be held."""
-        for path in self.root.glob("checkpoints/step-*"):
-            if not storage.has_manifest(path):
-                storage.remove_tree(path)
-        for path in self.root.glob(".*.tmp"):
+        with storage.storage_errors(self.root, "read"):
+            torn = [path for path in self.root.glob("checkpoints/step-*") if not storage.has_manifest(path)]
+            temporary = list(self.root.glob(".*.tmp"))
+        for path in (*torn, *temporary):
             storage.remove_tree(path)
 
     def log(self, entry: Mapping[str, Any]) -> None:

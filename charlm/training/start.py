@@ -20,7 +20,8 @@ def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bo
     """
     cure = "choose another --out, or add --overwrite"
     run.clean()
-    contents = [path.name for path in run.root.iterdir() if not path.name.startswith(".")]
+    with storage.storage_errors(run.root, "read"):
+        contents = [path.name for path in run.root.iterdir() if not path.name.startswith(".")]
     if overwrite and EXPERIMENT_FILE in contents:
         for name in sorted(contents, key=lambda name: name == EXPERIMENT_FILE):
             storage.remove_tree(run.root / name)
