@@ -119,7 +119,9 @@ def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
 
 def sweep(path: Path) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
-    for torn in path.parent.glob(f".{path.name}.*.tmp"):
+    with storage_errors(path.parent, "read"):
+        found = list(path.parent.glob(f".{path.name}.*.tmp"))
+    for torn in found:
         pid = torn.name.split(".")[-2]
         if pid.isdecimal() and not _is_alive(int(pid)):
             remove_tree(torn)
@@ -321,7 +323,8 @@ def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
         raise CheckpointError(f"{directory} has no {MANIFEST}, so it is not a complete checkpoint", cure) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged", cure) from error
-    present = {file.name for file in directory.iterdir() if file.is_file()}
+    with storage_errors(directory, "read"):
+        present = {file.name for file in directory.iterdir() if file.is_file()}
     for name, (size, digest) in files.items():
         file = directory / name
         if name not in present:
