@@ -11,7 +11,6 @@
     |- BusyError            6   another process holds the directory
     |- DivergedError        7   three non-finite steps in a row
     |- LostProcessError     5   another process of a job of several is gone
-    |- SilentError              this process ends because another one of its job failed, which says why itself
     `- StoppedError   130/143   SIGINT or SIGTERM, after what had to be saved was saved
 
 Every message is `WHAT; WHAT TO DO` on one line. Only `cli` prints errors and turns them into exit codes.
@@ -96,12 +95,13 @@ class LostProcessError(CharlmError):
     exit_code = 5
 
 
-class SilentError(CharlmError):
-    """Another process of this job failed, with the same exit code, and says why."""
+class SilentError(Exception):
+    """Another process of this job failed, with the same exit code, and says why. No CharlmError: it is not printed."""
 
     def __init__(self, exit_code: int) -> None:
-        super().__init__("the first process of this job ended", "see its message")
+        super().__init__(exit_code)
         self.exit_code = exit_code
+        self.what = "the first process of this job could not go on"
 
 
 class StoppedError(CharlmError):

@@ -16,6 +16,7 @@ EXIT_CODES = {
     "NetworkError": 4,
     "StorageError": 5,
     "OutOfMemoryError": 5,
+    "LostProcessError": 5,
     "BusyError": 6,
     "DivergedError": 7,
 }
