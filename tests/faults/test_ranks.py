@@ -138,7 +138,7 @@ def test_a_signal_to_one_rank_stops_both_and_nothing_is_lost(workspace: Commands
 )
 def test_six_of_six_resume_bit_by_bit(workspace: Commands, number: signal.Signals, settings: tuple[str, ...]) -> None:
     options = [word for setting in settings for word in ("--set", setting)]
-    interrupted_and_resumed(workspace, number, number == signal.SIGINT, tuple(options))
+    interrupted_and_resumed(workspace, number, int(number == signal.SIGINT), tuple(options))
 
 
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.faults), 1])
