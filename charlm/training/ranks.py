@@ -185,6 +185,7 @@ class Group(Ranks):
         try:
             with _lost_processes():
                 yield
+                distributed.barrier()  # so that none leaves while another one still talks to it
         except LostProcessError:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             raise
