@@ -285,13 +285,7 @@ def read_json(path: Path) -> Any:
     Raises:
         StorageError: the file is there and cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise _storage_error(path, "read", error) from error
-    return from_json(content.decode("utf-8"))
+    return from_json(read_text(path))
 
 
 def read_text(path: Path, *, errors: str = "strict") -> str:

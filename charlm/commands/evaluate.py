@@ -1,6 +1,5 @@
 """`charlm eval`: a run gets its score, or two runs are compared."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption
-from charlm.errors import DataError, UsageError
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, read_text
+from charlm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlm.evaluation.interval import Difference
@@ -68,7 +67,7 @@ def evaluate(
         if path is not None:
             check_table(path)
     names = runs or [None]
-    content = None if text is None else _read_text(text)
+    content = None if text is None else read_text(text)
     flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix}
     ways = tuple(way for way, wanted in flags.items() if wanted)
     question = Question(split, data, content, streams, precision, device, ways)
@@ -100,16 +99,6 @@ def _readable(result: "dict[str, object]") -> "dict[str, object]":
             adapted = cast("dict[str, object]", result[way])
             shown[way] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}
     return shown
-
-
-def _read_text(name: str) -> str:
-    try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError(f"there is no text file {name}", "give a file, or - for standard input") from error
 
 
 def _write_tables(found: "Answer", split: str, per_document: Path | None, per_token: Path | None) -> None:

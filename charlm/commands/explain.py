@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption
-from charlm.errors import DataError, UsageError
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, read_text
+from charlm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlm.evaluation.explain.explanation import Explanation
@@ -74,11 +74,4 @@ def _read(text: str | None, file: str | None) -> str:
         raise UsageError("explain takes one text", "give it as TEXT, or name a file with --text FILE")
     if text not in (None, _STDIN):
         return text
-    name = file or _STDIN
-    try:
-        content = sys.stdin.buffer.read() if name == _STDIN else Path(name).read_bytes()
-        return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError(f"there is no text file {name}", "give a file, or - for standard input") from error
+    return read_text(file or _STDIN)

@@ -1,5 +1,6 @@
 """Options that several commands share, and what becomes of them."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlm import terminal
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, DataError, UsageError
 
 if TYPE_CHECKING:
     from charlm.settings import Layer
@@ -55,3 +56,14 @@ def remember(root_directory: Path, directory: Path) -> None:
         remember(root_directory, directory)
     except CharlmError as error:
         terminal.note(f"{directory} is not the default of later commands: {error.what}")
+
+
+def read_text(name: str) -> str:
+    """The content of a UTF-8 file, or of standard input where the name is `-`; one leading BOM is dropped."""
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(f"there is no text file {name}", "give a file, or - for standard input") from error
