@@ -48,8 +48,7 @@ def run_training(
         if plan.initial is not None and not plan.run.steps():
             initial = load_model(plan.initial, torch.device("cpu")).model
             console.note(f"starting from the weights of {plan.initial}")
-        if not plan.run.steps():
-            _introduce(plan, console, ranks)
+        is_new = not plan.run.steps()
         trainer = Trainer(
             plan.experiment.model,
             plan.experiment.training,
@@ -61,6 +60,8 @@ def run_training(
             ranks=ranks,
             initial=initial,
         )
+        if is_new:
+            _introduce(plan, console, ranks)
         try:
             outcome = trainer.run()
         except (StoppedError, DivergedError) as error:

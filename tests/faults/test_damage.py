@@ -282,7 +282,14 @@ def test_a_model_that_is_described_wrongly(workspace: Commands, changes: dict[st
 
 @pytest.mark.parametrize(
     "changes",
-    [{"step": "twenty"}, {"best": 7}, {"best": {}}, {"seconds": None}, {"tokens": []}, {"corpus": "another"}],
+    [
+        {"step": "twenty"},
+        {"validations": 7},
+        {"validations": {"history": 7}},
+        {"seconds": None},
+        {"tokens": []},
+        {"corpus": "another"},
+    ],
     ids=str,
 )
 def test_a_training_state_that_is_described_wrongly(workspace: Commands, changes: dict[str, Any]) -> None:
