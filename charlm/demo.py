@@ -15,11 +15,10 @@ from charlm.evaluation.baselines import xz_conditional
 from charlm.experiment import load_experiment, read_layers
 from charlm.launch.evaluate import Question, evaluate_run
 from charlm.launch.plan import plan_training
-from charlm.launch.sample import sample_run
+from charlm.launch.sample import Wish, sample_run
 from charlm.launch.train import run_training
 from charlm.prepare import find_prepared, prepare
 from charlm.progress import evaluating, preparing
-from charlm.sampling.filters import Temperature
 
 CONFIG = "sample"
 _PROMPT = "The "
@@ -56,7 +55,7 @@ def run_demo(
     say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
     say(f"    {xz.bits_per_character:.4f} bits per character: xz -9e, given the training text")
     say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
-    text = "".join(sample_run(str(run), "best", _PROMPT, _LENGTH, Temperature(0.7), 0, "auto").whole())
+    text = "".join(sample_run(str(run), "best", Wish(prompt=_PROMPT, length=_LENGTH), "auto").whole())
     say("")
     say(text)
     return {"score": score, "xz_bits_per_character": xz.bits_per_character, "sample": text}

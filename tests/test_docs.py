@@ -46,7 +46,7 @@ def server() -> Iterator[FaultServer]:
 
 
 def test_every_block_of_commands_is_found() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
@@ -58,6 +58,8 @@ def test_the_commands_of_the_readme_run(block: str, server: FaultServer, tmp_pat
     environment = {**os.environ, "CHARLM_MIRROR": server.url(), "CHARLM_CACHE": str(tmp_path / "cache")}
     if "prepare" not in block:
         _run(["charlm", "prepare", "--source", "text", "--input", "novel.txt"], tmp_path, environment)
+    if "sample" in block and "train" not in block:
+        _run(["charlm", "train", *QUICK], tmp_path, environment)
     for command in commands(block):
         _run([*command, *(QUICK if command[1] == "train" else [])], tmp_path, environment)
 
@@ -90,6 +92,7 @@ def test_shipped_configs_are_valid_and_say_what_they_are_for(path: Path) -> None
 def test_every_command_and_option_has_help() -> None:
     group: Any = typer.main.get_command(app)
     assert set(group.commands) >= {"prepare", "train", "eval", "sample", "demo"}
+    assert all(f"`charlm {name}" in README or f"charlm {name} " in README for name in group.commands)
     for name, command in group.commands.items():
         assert command.help, name
         for parameter in command.params:

@@ -33,14 +33,14 @@ def baseline(
     from charlm.data.corpus import open_corpus
     from charlm.evaluation.baselines.settings import BaselineSettings
     from charlm.experiment import read_layers
-    from charlm.launch.compare import baseline_rows
+    from charlm.launch.compare import baseline_rows, with_ratios
     from charlm.progress import telling
     from charlm.settings import validate
 
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
     corpus = open_corpus(workspace.find_data(data))
     with telling(quiet=as_json) as tell:
-        rows = baseline_rows(corpus, split, chosen, tell)
+        rows = with_ratios(baseline_rows(corpus, split, chosen, tell))
     _show(rows, {"data": str(corpus.directory), "split": split}, csv, png, as_json=as_json)
 
 

@@ -65,5 +65,5 @@ def read_text(name: str) -> str:
         return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise UsageError(f"there is no text file {name}", "give a file, or - for standard input") from error

@@ -1,12 +1,13 @@
 """`charlm sample`: a run writes text."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from charlm import terminal
 from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunArgument
+from charlm.errors import UsageError
 
 
 def sample(
@@ -15,12 +16,88 @@ def sample(
         str, typer.Option("--prompt", metavar="TEXT", help="The text to go on from; of a backward model, its end.")
     ] = "",
     temperature: Annotated[
-        float,
+        str,
         typer.Option(
-            "--temperature", metavar="T", help="softmax(logits / T): 0 is greedy, 1 the model's own distribution."
+            "--temperature",
+            metavar="T",
+            help="softmax(logits / T): 0 is greedy, 1 the model's own distribution; 0.5:1.2 goes from one to the other"
+            " over the text.",
         ),
-    ] = 0.7,
+    ] = "0.7",
     length: Annotated[int, typer.Option("--length", metavar="N", min=0, help="Characters to write.")] = 500,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", metavar="N", help="Draw from the N most probable ids only.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", metavar="P", help="Draw from the fewest ids that have probability P.")
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option("--min-p", metavar="P", help="Draw from ids at least P times as probable as the first."),
+    ] = None,
+    typical_p: Annotated[
+        float | None,
+        typer.Option(
+            "--typical-p", metavar="P", help="Draw from ids of probability P whose surprisal is nearest to the entropy."
+        ),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        typer.Option("--repetition-penalty", metavar="F", help="Make what stands among the last ids F times rarer."),
+    ] = None,
+    frequency_penalty: Annotated[
+        float | None,
+        typer.Option("--frequency-penalty", metavar="A", help="Lower a logit by A for each time among the last ids."),
+    ] = None,
+    penalty_window: Annotated[
+        int, typer.Option("--penalty-window", metavar="N", min=1, help="How many ids penalties look back on.")
+    ] = 64,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option("--stop", metavar="TEXT", help="End before this text would come. May be given several times."),
+    ] = None,
+    regex: Annotated[
+        str | None,
+        typer.Option("--regex", metavar="PATTERN", help="Write a text that matches this as a whole (Python's syntax)."),
+    ] = None,
+    must_contain: Annotated[
+        list[str] | None,
+        typer.Option("--must-contain", metavar="TEXT", help="Write a text in which this stands. Several times."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="CHARACTERS", help="Write no others than these characters.")
+    ] = None,
+    never: Annotated[str, typer.Option("--never", metavar="CHARACTERS", help="Write none of these characters.")] = "",
+    count: Annotated[
+        int, typer.Option("--count", metavar="N", min=1, max=65_536, help="Write N texts, side by side.")
+    ] = 1,
+    best_of: Annotated[
+        int,
+        typer.Option("--best-of", metavar="N", min=1, max=4096, help="Draw N texts, show the model's favourite."),
+    ] = 1,
+    beams: Annotated[
+        int,
+        typer.Option("--beams", metavar="N", min=1, max=4096, help="Search for the most probable text, N at a time."),
+    ] = 1,
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="Step each of several texts alone: the same text whatever --count is."),
+    ] = False,
+    novelty: Annotated[
+        str | None,
+        typer.Option(
+            "--novelty",
+            metavar="DIR",
+            help="Tell how much of each text stands verbatim in the training text of a corpus; '' for the run's own.",
+        ),
+    ] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="A prompt loop that keeps the model's state; /help lists commands.")
+    ] = False,
+    precision: Annotated[
+        str,
+        typer.Option("--precision", metavar="KIND", help="fp32; bf16; or int8: cells' matrices as whole numbers."),
+    ] = "fp32",
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Another seed, another text.")
     ] = 0,
@@ -28,17 +105,88 @@ def sample(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Write text, streaming, character by character. A backward model writes what precedes the prompt: all at once."""
-    from charlm.sampling.filters import Temperature
+    """Write text, streaming, character by character. A backward model writes what precedes the prompt: all at once.
 
-    chosen = Temperature(temperature)
-    from charlm.launch.sample import sample_run
+    What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
+    """
+    from charlm.sampling.filters import (
+        Filter,
+        FrequencyPenalty,
+        MinP,
+        RepetitionPenalty,
+        Temperature,
+        TopK,
+        TopP,
+        Typical,
+    )
 
-    sampled = sample_run(run, checkpoint, prompt, length, chosen, seed, device)
-    if as_json:
-        arguments = {"prompt": prompt, "temperature": temperature, "seed": seed}
-        terminal.print_json({**arguments, "text": "".join(sampled.pieces)})
+    wanted: list[Filter] = [Temperature.parse(temperature)]
+    kinds: list[tuple[Any, Any]] = [
+        (TopK, top_k),
+        (TopP, top_p),
+        (MinP, min_p),
+        (Typical, typical_p),
+        (RepetitionPenalty, repetition_penalty),
+        (FrequencyPenalty, frequency_penalty),
+    ]
+    wanted += [kind(value) for kind, value in kinds if value is not None]
+    from charlm.launch.sample import How, Wish, open_session, sample_run, sample_texts
+    from charlm.sampling.stepper import check_precision
+
+    wish = Wish(
+        prompt=prompt,
+        length=length,
+        filters=wanted,
+        seed=seed,
+        stops=tuple(stop or ()),
+        regex=regex,
+        must_contain=tuple(must_contain or ()),
+        only=only,
+        never=never,
+        precision=check_precision(precision),
+        penalty_window=penalty_window,
+    )
+    how = How(count, best_of, beams, deterministic)
+    how.check()
+    if interactive:
+        from charlm.commands.conversation import converse
+
+        if as_json or how != How() or novelty is not None:
+            raise UsageError("--interactive is a talk with one text", "leave --json, --count and the like out")
+        session, vocab = open_session(run, checkpoint, wish.precision, device)
+        converse(session, vocab, wish)
         return
-    for piece in sampled.whole():
-        terminal.write(piece)
-    sys.stdout.write("\n")
+    if not as_json and how == How() and novelty is None:
+        for piece in sample_run(run, checkpoint, wish, device).whole():
+            terminal.write(piece)
+        sys.stdout.write("\n")
+        return
+    texts = sample_texts(run, checkpoint, wish, how, device, novelty)
+    if as_json:
+        about = {"prompt": prompt, "temperature": _figure(temperature), "seed": seed}
+        terminal.print_json({**about, **texts[0]} if count == 1 else {**about, "texts": texts})
+        return
+    _print_texts(prompt, texts)
+
+
+def _figure(temperature: str) -> float | str:
+    return temperature if ":" in temperature else float(temperature)
+
+
+def _print_texts(prompt: str, texts: list[dict[str, Any]]) -> None:
+    """A heading before each of several; what is known of a text behind it."""
+    for number, each in enumerate(texts):
+        if len(texts) > 1:
+            print(f"{'' if number == 0 else chr(10)}--- {number + 1} of {len(texts)}")
+        terminal.write(prompt + each["text"])
+        sys.stdout.write("\n")
+        if "nats_per_character" in each:
+            terminal.note(f"{each['nats_per_character']:.4f} nats per character")
+        if "novelty" in each:
+            found = each["novelty"]
+            share = "-" if found["share"] is None else f"{found['share']:.1%}"
+            longest = terminal.printable(found["longest"].replace("\n", " "))
+            terminal.note(
+                f"in the training text stand verbatim: {share} of its 10-grams; its longest such passage,"
+                f" {len(found['longest'])} characters: {longest}"
+            )

@@ -94,7 +94,7 @@ class _Steps:
     ) -> None:
         self._parameters = dict(model.named_parameters())
         self._trained = trained
-        roots = {name: square.sqrt() for name, square in statistics.items()}
+        roots = {name: square.sqrt().to(trained[name].device) for name, square in statistics.items()}
         mean = sum(float(root.sum()) for root in roots.values()) / sum(root.numel() for root in roots.values())
         self._rates = {name: settings.lr / (root + settings.eps) for name, root in roots.items()}
         self._pulls = {name: (settings.decay / mean * root).clamp(max=1.0) for name, root in roots.items()}

@@ -27,7 +27,7 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, reset_rows
 
 WARM_UP = 1024
-_CHUNK = 256
+CHUNK = 256
 _MAX_LANES = 64
 _WARM_UP_SHARE = 4  # a lane scores at least this many times its warm-up
 
@@ -59,7 +59,7 @@ def evaluate(
         tokens += len(scored.nats_N)
         if on_progress is not None:
             on_progress(len(scored.nats_N))
-    return Score(nats, tokens, *(stream.count(unit) for unit in ("characters", "words", "bytes")))
+    return Score.of(nats, tokens, stream)
 
 
 def token_nats(
@@ -102,7 +102,7 @@ def score_chunks(
     lanes = streams or default_streams(stream.num_predictions)
     state = None
     try:
-        for first_B, whole in placed_batches(stream, lanes, unit=math.lcm(_CHUNK, model.body.period)):
+        for first_B, whole in placed_batches(stream, lanes, unit=math.lcm(CHUNK, model.body.period)):
             batch = Batch(*(tensor[part[0] :: part[1]] for tensor in whole))
             nll_BT, state = _score_batch(model, batch, state, device, precision)
             is_scored = batch.targets_BT.numpy() != IGNORED
@@ -126,7 +126,7 @@ def _score_batch(
 
 
 def lane_batches(
-    stream: TokenStream, streams: int, *, chunk: int = _CHUNK, warm_up: int = WARM_UP, unit: int | None = None
+    stream: TokenStream, streams: int, *, chunk: int = CHUNK, warm_up: int = WARM_UP, unit: int | None = None
 ) -> Iterator[Batch]:
     """Batches that score every prediction of the stream exactly once, over at most `streams` lanes.
 
@@ -138,7 +138,7 @@ def lane_batches(
 
 
 def placed_batches(
-    stream: TokenStream, streams: int, *, chunk: int = _CHUNK, warm_up: int = WARM_UP, unit: int | None = None
+    stream: TokenStream, streams: int, *, chunk: int = CHUNK, warm_up: int = WARM_UP, unit: int | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
     """The same, and the number of the prediction in the first column of each row."""
     num_predictions = stream.num_predictions

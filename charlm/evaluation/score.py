@@ -9,6 +9,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from charlm.data.store import TokenStream
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -19,6 +21,11 @@ class Score:
     characters: int
     words: int
     bytes: int
+
+    @classmethod
+    def of(cls, nats: float, tokens: int, stream: TokenStream) -> "Score":
+        """What was paid for the text of a stream."""
+        return cls(nats, tokens, *(stream.count(unit) for unit in ("characters", "words", "bytes")))
 
     def __add__(self, other: "Score") -> "Score":
         return Score(

@@ -102,9 +102,11 @@ def _write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 def _tables(rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
     block: list[dict[str, Any]] = []
+    is_first = True
     for row in rows:
         block.append(row)
         if len(block) == _ROWS:
             yield pa.Table.from_pylist(block)
-            block = []
-    yield pa.Table.from_pylist(block)
+            block, is_first = [], False
+    if block or is_first:
+        yield pa.Table.from_pylist(block)

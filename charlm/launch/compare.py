@@ -8,7 +8,7 @@ from charlm import storage
 from charlm.data.corpus import Corpus
 from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
-from charlm.launch.evaluate import Answer, OnProgress, Question, answer, describe_answer
+from charlm.launch.evaluate import Answer, OnProgress, Question, answer, check_same_text, describe_answer
 
 COLUMNS = (
     "model",
@@ -39,14 +39,21 @@ def compare_all(
         CharlmError: as `eval` and `baseline` would.
     """
     answers = [answer(run, checkpoint, question, on_progress) for run in runs]
+    check_same_text(answers)
     rows = [_row(each, question) for each in answers]
     if baselines is not None and (corpus := answers[0].corpus) is not None:
         rows += baseline_rows(corpus, question.split, baselines, on_baseline)
-    known = [row["bits_per_character"] for row in rows if row["bits_per_character"] is not None]
-    for row in rows:
-        bits = row["bits_per_character"]
-        row["ratio"] = bits / min(known) if bits is not None and min(known) > 0 else None
-    return rows
+    return with_ratios(rows)
+
+
+def with_ratios(rows: list[Row]) -> list[Row]:
+    """Each row with the ratio of its bits per character to the best row's."""
+    best = min((row["bits_per_character"] for row in rows if row["bits_per_character"] is not None), default=None)
+
+    def ratio(bits: float | None) -> float | None:
+        return bits / best if bits is not None and best else None
+
+    return [{**row, "ratio": ratio(row["bits_per_character"])} for row in rows]
 
 
 def baseline_rows(
@@ -90,5 +97,6 @@ def _effort(found: Answer) -> Row:
         seconds = float(storage.read_json(found.checkpoint / "training.json")["seconds"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         seconds = None  # a checkpoint that was copied for sampling alone
-    seen = None if not isinstance(tokens, int) else round(tokens / found.stream.tokens_per_character)
+    learned_from = found.stream if found.corpus is None else found.corpus.open("train")
+    seen = None if not isinstance(tokens, int) else round(tokens / learned_from.tokens_per_character)
     return {"characters_seen": seen, "seconds": seconds}

@@ -4,7 +4,7 @@ RUN ──load──> model ──token_nats──> nats of every token ──un
 TEXT or SPLIT ──> stream of tokens ──┘
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,7 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
 
 
 def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:
-    total = float(nats.sum(dtype=np.float64))
-    return Score(total, len(nats), *(stream.count(unit) for unit in ("characters", "words", "bytes")))
+    return Score.of(float(nats.sum(dtype=np.float64)), len(nats), stream)
 
 
 def stream_of(text: str, vocab: Vocab) -> TokenStream:
@@ -170,11 +169,21 @@ def compare_runs(
         DataError: their texts are not the same.
     """
     first, second = (answer(run, checkpoint, question, on_progress) for run in runs)
-    units, others = first.units, second.units
-    if not np.array_equal(units.characters, others.characters):
-        raise DataError(
-            f"{first.run} and {second.run} were scored on different texts",
-            "prepare both corpora from the same text and split (prepare --data DIR --vocab KIND does), or give --text",
-        )
-    found = difference(first.unit_nats(units), second.unit_nats(others), units.characters)
+    check_same_text([first, second])
+    units = first.units
+    found = difference(first.unit_nats(units), second.unit_nats(second.units), units.characters)
     return [describe_answer(each, question) for each in (first, second)], found
+
+
+def check_same_text(answers: Sequence[Answer]) -> None:
+    """
+    Raises:
+        DataError: not all were scored on the same text.
+    """
+    first = answers[0]
+    for other in answers[1:]:
+        if not np.array_equal(first.units.characters, other.units.characters):
+            raise DataError(
+                f"{first.run} and {other.run} were scored on different texts",
+                "prepare both corpora from one text and split (prepare --data DIR --vocab KIND does), or give --text",
+            )

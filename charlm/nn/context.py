@@ -9,7 +9,10 @@ B batch, T time, D embedding size, L tokens carried, O orders (how many n), K ro
 """
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +25,8 @@ from charlm.vocab.base import HASH_BASE
 
 _MULTIPLIER = HASH_BASE - 2**64  # as int64: products wrap around modulo 2**64
 _NO_TOKEN = -1
+
+Array = TypeVar("Array", Tensor, npt.NDArray[np.signedinteger[Any]])
 
 
 class ContextEmbedding(Embedding):
@@ -45,8 +50,8 @@ class ContextEmbedding(Embedding):
         self.tokens = tokens
         self.table_KD = nn.Parameter(torch.zeros(len(orders) * num_buckets, tokens.size))
         self.dropout = LockedDropout(dropout, masks)
-        self._orders = sorted(orders)
-        self._num_buckets = num_buckets
+        self.orders = sorted(orders)
+        self.num_buckets = num_buckets
         self._num_carried = max(orders) - 1
 
     def initial_state(self, batch_size: int) -> State:
@@ -57,8 +62,8 @@ class ContextEmbedding(Embedding):
         *tokens_state, carried_BL = state
         x_BTD, tokens_after = self.tokens(inputs_BT, tuple(tokens_state))
         history = torch.cat([carried_BL, inputs_BT], dim=1)
-        rows_BTO = context_rows(history, inputs_BT.shape[1], self._orders, self._num_buckets)
-        counts = torch.full((inputs_BT.numel(),), len(self._orders), device=inputs_BT.device)
+        rows_BTO = torch.stack(context_rows(history, inputs_BT.shape[1], self.orders, self.num_buckets), dim=-1)
+        counts = torch.full((inputs_BT.numel(),), len(self.orders), device=inputs_BT.device)
         context_BTD = bag_sum(self.table_KD, rows_BTO.flatten(), counts, sparse=True).view(x_BTD.shape)
         after_BL = history[:, inputs_BT.shape[1] :]
         return x_BTD + self.dropout(context_BTD), (*tokens_after, after_BL)
@@ -75,19 +80,19 @@ class ContextEmbedding(Embedding):
         self.tokens.check()
 
 
-def context_rows(history: Tensor, num_steps: int, orders: Sequence[int], num_buckets: int) -> Tensor:
-    """Row numbers of the n-grams that end at each of the last `num_steps` tokens of each row; shape B, T, O.
+def context_rows(history: Array, num_steps: int, orders: Sequence[int], num_buckets: int) -> list[Array]:
+    """Row numbers of the n-grams that end at each of the last `num_steps` tokens of each row: for each order, B, T.
 
     Args:
-        history: tokens, at least max(orders) - 1 of them before those steps; -1 for none.
+        history: tokens, at least max(orders) - 1 of them before those steps; -1 for none. Of torch or numpy.
     """
     end = history.shape[1]
-    hash_BT = torch.zeros_like(history[:, end - num_steps :])
-    rows: list[Tensor] = []
+    hash_BT = history[:, end - num_steps :] * 0
+    rows: list[Array] = []
     for back in range(max(orders)):
         tokens_BT = history[:, end - num_steps - back : end - back]
         hash_BT = hash_BT * _MULTIPLIER + (tokens_BT + 2)  # none is 1, and token 0 another number than none
         if back + 1 in orders:
             mixed_BT = (hash_BT ^ (hash_BT >> 32)) * _MULTIPLIER >> 33  # a product's high bits are its best ones
             rows.append((mixed_BT & 0x7FFFFFFF) % num_buckets + len(rows) * num_buckets)
-    return torch.stack(rows, dim=-1)
+    return rows

@@ -64,10 +64,10 @@ class Recurrent(Body):
     def __init__(self, settings: RecurrentSettings, input_size: int, masks: Masks) -> None:
         super().__init__()
         num_layers, hidden_size = settings.num_layers, settings.hidden_size
-        self._is_dense, self._is_residual = settings.skip == "dense", settings.skip == "residual"
-        sizes = [input_size + k * hidden_size if self._is_dense else hidden_size for k in range(num_layers)]
+        self.is_dense, self.is_residual = settings.skip == "dense", settings.skip == "residual"
+        sizes = [input_size + k * hidden_size if self.is_dense else hidden_size for k in range(num_layers)]
         sizes[0] = input_size
-        self.features_size = num_layers * hidden_size if self._is_dense else hidden_size
+        self.features_size = num_layers * hidden_size if self.is_dense else hidden_size
         options = _options(settings)
         cells = [settings.cell.build(size, hidden_size, options) for size in sizes]
         backends = [Backend(cell, settings.backend) for cell in cells]
@@ -97,15 +97,15 @@ class Recurrent(Body):
         for number, (layer, dropout, size) in enumerate(
             zip(self._layers, self.dropouts, self._state_sizes, strict=True)
         ):
-            inputs_BTD = torch.cat(seen, dim=-1) if self._is_dense else features_BTH
+            inputs_BTD = torch.cat(seen, dim=-1) if self.is_dense else features_BTH
             output_BTH, layer_state = layer(inputs_BTD, state[start : start + size])
-            if self._is_residual and number > 0:
+            if self.is_residual and number > 0:
                 output_BTH = inputs_BTD + output_BTH
             features_BTH = dropout(output_BTH)
             seen.append(features_BTH)
             after.extend(layer_state)
             start += size
-        return torch.cat(seen[1:], dim=-1) if self._is_dense else features_BTH, tuple(after)
+        return torch.cat(seen[1:], dim=-1) if self.is_dense else features_BTH, tuple(after)
 
     def backend_on(self, device: torch.device) -> str:
         return self._backend.name_on(device)

@@ -15,14 +15,21 @@ _HEADS = ("model", "parameters", "characters seen", "time", "bits per character"
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """The rows in order; what is not known as a dash."""
-    cells = [_HEADS, *(_cells(row) for row in rows)]
+    """The rows in order; what is not known as a dash, what is not known of any left out."""
+    columns = [
+        column for column in zip(*[_HEADS, *(_cells(row) for row in rows)], strict=True) if _says_something(column)
+    ]
+    cells = list(zip(*columns, strict=True))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
+
+
+def _says_something(column: Sequence[str]) -> bool:
+    return len(column) == 1 or any(cell != "–" for cell in column[1:])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

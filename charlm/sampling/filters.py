@@ -1,10 +1,17 @@
 """What is done to the logits before a draw: small frozen objects, logits in, logits out.
 
-V vocabulary.
+    logits ── penalties ── temperature ── top-k ── typical ── top-p ── min-p ──> logits, of which some are -inf
+
+They compose in that order (`in_order`): what a text repeats is judged by the model's own logits, and what is kept by
+the probabilities that will be drawn from.
+
+B streams, V vocabulary.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,35 +19,212 @@ from torch import Tensor
 from charlm.errors import UsageError
 
 MAX_TEMPERATURE = 100.0
+_MAX_PENALTY = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where the streams are, for filters that do not always do the same."""
+
+    share_B1: Tensor | None = None
+    """Of the length that is to be written: 0 at its first character, near 1 at its last; None at the start."""
+    counts_BV: Tensor | None = None
+    """How often each id stands among the last ones of each stream, prompt included; only where a filter asks."""
+
+
+START = Moment()
+
+
+class Filter(Protocol):
+    def __call__(self, logits_BV: Tensor, moment: Moment) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
     """softmax(logits / T): below 1 sharper, above 1 flatter, 0 the most probable token alone (greedy).
 
+    With an `end`, T goes from `value` to it in a straight line over the length of the text.
+
     Raises:
         UsageError: negative (which would reverse the distribution), NaN, infinite, or above 100.
     """
 
     value: float = 1.0
+    end: float | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and 0 <= self.value <= MAX_TEMPERATURE):
+        for value in (self.value, self.value if self.end is None else self.end):
+            if not (math.isfinite(value) and 0 <= value <= MAX_TEMPERATURE):
+                raise UsageError(
+                    f"the temperature {value} is not between 0 and {MAX_TEMPERATURE:g}",
+                    "give 0 for the most probable character each time, 1 for the model's own distribution",
+                )
+
+    @classmethod
+    def parse(cls, text: str) -> "Temperature":
+        """`0.7`, or `0.5:1.2` for a temperature that changes over the text."""
+        try:
+            first, *rest = (float(part) for part in text.split(":"))
+            (end,) = rest or (None,)
+        except ValueError:
             raise UsageError(
-                f"the temperature {self.value} is not between 0 and {MAX_TEMPERATURE:g}",
-                "give 0 for the most probable character each time, 1 for the model's own distribution",
+                f"the temperature {text!r} is no number", "give one such as 0.7, or two such as 0.5:1.2"
+            ) from None
+        return cls(first, end)
+
+    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
+        if self.end is not None and moment.share_B1 is not None:
+            value_B1 = self.value + (self.end - self.value) * moment.share_B1
+            return torch.where(value_B1 > 0, _heated(logits_BV, value_B1), _greedy(logits_BV))
+        if self.value == 1:
+            return logits_BV
+        return _greedy(logits_BV) if self.value == 0 else _heated(logits_BV, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """Only the k most probable ids (Fan et al., 2018); of equal ones at the border, those that torch finds first."""
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"top-k {self.k} leaves no id to draw", "give at least 1")
+
+    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
+        del moment
+        kept = logits_BV.topk(min(self.k, logits_BV.shape[-1]), dim=-1)
+        return torch.full_like(logits_BV, -math.inf).scatter_(-1, kept.indices, kept.values)
+
+
+@dataclass(frozen=True, slots=True)
+class TopP:
+    """Only the smallest set of ids, most probable first, that has the probability p (Holtzman et al., 2020)."""
+
+    p: float
+
+    def __post_init__(self) -> None:
+        _check_share("top-p", self.p)
+
+    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
+        del moment
+        return _smallest_set(logits_BV, logits_BV, self.p)
+
+
+@dataclass(frozen=True, slots=True)
+class Typical:
+    """Only the smallest set of probability p of those ids whose surprisal is nearest to its mean, the entropy
+    (Meister et al., 2023)."""
+
+    p: float
+
+    def __post_init__(self) -> None:
+        _check_share("typical-p", self.p)
+
+    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
+        del moment
+        log_p_BV = logits_BV.double().log_softmax(-1)
+        entropy_B1 = torch.special.entr(log_p_BV.exp()).sum(-1, keepdim=True)
+        return _smallest_set(logits_BV, -(log_p_BV + entropy_B1).abs(), self.p)
+
+
+@dataclass(frozen=True, slots=True)
+class MinP:
+    """Only ids at least p times as probable as the most probable one (Nguyen et al., 2024)."""
+
+    p: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise UsageError(f"min-p {self.p} is not between 0 and 1", "give a share such as 0.05")
+
+    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
+        del moment
+        if self.p == 0:
+            return logits_BV
+        least_B1 = logits_BV.amax(-1, keepdim=True) + math.log(self.p)
+        return logits_BV.masked_fill(logits_BV < least_B1, -math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class RepetitionPenalty:
+    """Ids that stand among the last ones are made less probable: a positive logit is divided by the factor, a negative
+    one multiplied (Keskar et al., 2019)."""
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.factor <= _MAX_PENALTY:
+            raise UsageError(
+                f"the repetition penalty {self.factor} is not between 1 and {_MAX_PENALTY:g}",
+                "1 does nothing, 1.2 is a lot",
             )
 
-    def __call__(self, logits_V: Tensor) -> Tensor:
-        if self.value == 0:
-            greedy_V = torch.full_like(logits_V, -math.inf)
-            greedy_V[logits_V.argmax()] = 0.0
-            return greedy_V
-        return logits_V / self.value
+    def __call__(self, logits_BV: Tensor, moment: Moment) -> Tensor:
+        assert moment.counts_BV is not None
+        lowered_BV = torch.where(logits_BV > 0, logits_BV / self.factor, logits_BV * self.factor)
+        return torch.where(moment.counts_BV > 0, lowered_BV, logits_BV)
 
 
-def draw(logits_V: Tensor, generator: torch.Generator) -> int:
-    """One id from softmax(logits), by inverting the cumulative distribution in float64."""
-    cumulative_V = logits_V.double().softmax(dim=0).cumsum(dim=0)
-    threshold = torch.rand((), dtype=torch.float64, generator=generator) * cumulative_V[-1]
-    return int(torch.searchsorted(cumulative_V, threshold, right=True).clamp_(max=len(logits_V) - 1))
+@dataclass(frozen=True, slots=True)
+class FrequencyPenalty:
+    """logit - a for each time that the id stands among the last ones."""
+
+    amount: float
+
+    def __post_init__(self) -> None:
+        if not -_MAX_PENALTY <= self.amount <= _MAX_PENALTY:
+            raise UsageError(
+                f"the frequency penalty {self.amount} is not between -{_MAX_PENALTY:g} and {_MAX_PENALTY:g}",
+                "0 does nothing, 0.1 is a lot among 64 characters",
+            )
+
+    def __call__(self, logits_BV: Tensor, moment: Moment) -> Tensor:
+        assert moment.counts_BV is not None
+        return logits_BV - self.amount * moment.counts_BV.to(logits_BV.dtype)
+
+
+_ORDER = (RepetitionPenalty, FrequencyPenalty, Temperature, TopK, Typical, TopP, MinP)
+_COUNTING = (RepetitionPenalty, FrequencyPenalty)
+
+
+def in_order(filters: Iterable[Filter]) -> tuple[Filter, ...]:
+    """As they compose, whatever order they were given in."""
+    return tuple(sorted(filters, key=lambda each: next(k for k, kind in enumerate(_ORDER) if isinstance(each, kind))))
+
+
+def needs_counts(filters: Iterable[Filter]) -> bool:
+    return any(isinstance(each, _COUNTING) for each in filters)
+
+
+def apply(filters: Sequence[Filter], logits_BV: Tensor, moment: Moment = START) -> Tensor:
+    """One after the other."""
+    for each in filters:
+        logits_BV = each(logits_BV, moment)
+    return logits_BV
+
+
+def _greedy(logits_BV: Tensor) -> Tensor:
+    return torch.full_like(logits_BV, -math.inf).scatter_(-1, logits_BV.argmax(-1, keepdim=True), 0.0)
+
+
+def _heated(logits_BV: Tensor, value: float | Tensor) -> Tensor:
+    """The largest becomes 0, so that near a temperature of 0 nothing overflows upwards."""
+    return (logits_BV - logits_BV.amax(-1, keepdim=True)) / value
+
+
+def _check_share(name: str, p: float) -> None:
+    if not 0 < p <= 1:
+        raise UsageError(f"{name} {p} is not above 0 and at most 1", "give a share such as 0.9; 1 keeps everything")
+
+
+def _smallest_set(logits_BV: Tensor, worth_BV: Tensor, p: float) -> Tensor:
+    """The logits of the ids of most worth, as many as reach the probability p together, at least one."""
+    if p == 1:
+        return logits_BV
+    order_BV = worth_BV.argsort(dim=-1, descending=True, stable=True)
+    probability_BV = logits_BV.double().softmax(-1).gather(-1, order_BV)
+    before_BV = probability_BV.cumsum(-1) - probability_BV
+    is_out_BV = (before_BV >= p).scatter(-1, order_BV, before_BV >= p)
+    is_out_BV.scatter_(-1, order_BV[..., :1], False)
+    return logits_BV.masked_fill(is_out_BV, -math.inf)

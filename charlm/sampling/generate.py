@@ -1,113 +1,101 @@
-"""A prompt goes in, text comes out, one whole character at a time.
+"""A prompt goes in, text comes out, one whole character at a time; or several texts at once, or the best of them.
 
-<eod> prompt ──model, chunk by chunk──> state ──logits──> temperature ──> draw ──> id ──> text
-                                          ^────────────── one step ───────────────┘
+<eod> prompt ──prime──> state ──Streams──> text of each stream
 
 A model of the direction "backward" reads and writes last things first: its prompt is the end of the text, and what it
 writes can be shown only when it is complete.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
+from charlm.device import Precision
 from charlm.nn.model import LanguageModel
-from charlm.sampling.filters import Temperature, draw
+from charlm.sampling.streams import Primed, Sampling, Streams, prime
+from charlm.sampling.writer import BackwardWriter, Writer
 from charlm.vocab.base import IntArray, Vocab
 
-_PROMPT_CHUNK = 1024
-_MOST_CONTINUATION_BYTES = 3
-DOCUMENT_BREAK = "\n\n"
-"""What <eod> looks like in a sample: the text goes on with a new document."""
+Direction = Literal["forward", "backward"]
 
 
-def generate(
+@dataclass(frozen=True)
+class Generator:
+    """A model that has read a prompt, ready to write. The same arguments give the same texts."""
+
+    model: LanguageModel
+    vocab: Vocab
+    primed: Primed
+    prompt_ids: IntArray
+    direction: Direction
+    sampling: Sampling
+
+    def one(self) -> Iterator[str]:
+        """The first text, in pieces; the prompt is not among them."""
+        for (piece,) in self._streams(range(1)).run():
+            if piece:
+                yield piece
+
+    def many(self, count: int, *, first: int = 0, alone: bool = False) -> list[str]:
+        """Text i is drawn from the generator of (seed, i).
+
+        Args:
+            first: the number of the first of them.
+            alone: step each stream by itself, so that no text depends on the others by rounding either.
+        """
+        return [text for text, _ in self._scored(range(first, first + count), scored=False, alone=alone)]
+
+    def best(self, count: int, *, alone: bool = False) -> tuple[str, float]:
+        """Of several texts the one that costs the model least for each of its characters; and those nats."""
+        texts = self._scored(range(count), scored=True, alone=alone)
+        return min(
+            ((text, nats / max(1, len(text))) for text, nats in texts),
+            key=lambda pair: pair[1],
+        )
+
+    def _scored(self, numbers: range, *, scored: bool, alone: bool) -> list[tuple[str, float]]:
+        groups = [range(i, i + 1) for i in numbers] if alone else [numbers]
+        found: list[tuple[str, float]] = []
+        for group in groups:
+            streams = self._streams(group)
+            steps = list(streams.run(scored=scored))
+            texts = ["".join(pieces) for pieces in zip(*steps, strict=True)] or [""] * len(group)
+            found.extend(zip(texts, streams.nats_B.tolist(), strict=True))
+        return found
+
+    def writer(self) -> Writer:
+        """Where a text begins."""
+        kind = BackwardWriter if self.direction == "backward" else Writer
+        constraint = self.sampling.constraint
+        ends = constraint is not None and constraint.ends_at_eod
+        return kind(self.vocab, self.sampling.length, self.sampling.stops, ends_at_eod=ends)
+
+    def _streams(self, streams: range) -> Streams:
+        writers = [self.writer() for _ in streams]
+        return Streams(self.model, self.primed, self.sampling, streams, writers, self.prompt_ids)
+
+
+def read_prompt(
     model: LanguageModel,
     vocab: Vocab,
-    *,
-    prompt: str = "",
-    length: int,
-    temperature: Temperature,
-    seed: int,
+    prompt: str,
+    sampling: Sampling,
     device: torch.device,
-    direction: Literal["forward", "backward"] = "forward",
-) -> Iterator[str]:
-    """Yield `length` characters in pieces; the prompt is not among them.
-
-    The same arguments give the same text: draws come from a CPU generator of their own.
-
+    direction: Direction = "forward",
+) -> Generator:
+    """
     Args:
-        direction: of the model. Backward, the text is what comes before the prompt, and comes in one piece.
+        direction: of the model. Backward, the texts are what comes before the prompt.
 
     Raises:
         DataError: the prompt holds a lone surrogate, or characters the vocabulary cannot spell.
     """
     prompt_ids = vocab.encode(prompt).astype(np.int64)
     if direction == "backward":
-        ids = _draws(model, vocab.eod_id, prompt_ids[::-1], temperature, seed, device)
-        return _text_before(ids, vocab, length)
-    return _text_after(_draws(model, vocab.eod_id, prompt_ids, temperature, seed, device), vocab, length)
-
-
-@torch.inference_mode()
-def _draws(
-    model: LanguageModel, eod_id: int, prompt_ids: IntArray, temperature: Temperature, seed: int, device: torch.device
-) -> Iterator[int]:
-    """The ids that follow <eod> and the prompt, without end."""
-    model.eval()
-    generator = torch.Generator().manual_seed(seed)
-    ids = np.concatenate([[eod_id], prompt_ids])
-    state = model.initial_state(1)
-    features_BTH = None
-    for start in range(0, len(ids), _PROMPT_CHUNK):
-        inputs_BT = torch.from_numpy(ids[start : start + _PROMPT_CHUNK])[None].to(device)
-        features_BTH, state = model(inputs_BT, state)
-    assert features_BTH is not None
-    while True:
-        logits_V = model.head.logits(features_BTH[0, -1]).cpu()
-        token = draw(temperature(logits_V), generator)
-        yield token
-        features_BTH, state = model(torch.tensor([[token]], device=device), state)
-
-
-def _text_after(ids: Iterator[int], vocab: Vocab, length: int) -> Iterator[str]:
-    decoder = vocab.stream_decoder()
-    remaining = length
-    while remaining > 0:
-        token = next(ids)
-        text = decoder.finish() + DOCUMENT_BREAK if token == vocab.eod_id else decoder.push(token)
-        if text:
-            yield text[:remaining]
-            remaining -= len(text)
-
-
-def _text_before(ids: Iterator[int], vocab: Vocab, length: int) -> Iterator[str]:
-    """One piece: the last `length` characters of the text whose ids come last first.
-
-    The bytes of a character come last first too, so continuation bytes (10xxxxxx) wait for the byte that begins it.
-    """
-    pieces: list[str] = []
-    waiting: list[int] = []
-    remaining = length
-    while remaining > 0:
-        token = next(ids)
-        if _continues_a_character(token, vocab):
-            waiting.append(token)
-            if len(waiting) <= _MOST_CONTINUATION_BYTES:
-                continue
-            text = vocab.decode([waiting.pop(0)])  # no character has so many: this one is part of none
-        else:
-            text = DOCUMENT_BREAK if token == vocab.eod_id else ""
-            text += vocab.decode([token, *reversed(waiting)])
-            waiting.clear()
-        pieces.append(text)
-        remaining -= len(text)
-    if pieces:
-        yield "".join(reversed(pieces))[-length:]
-
-
-def _continues_a_character(token: int, vocab: Vocab) -> bool:
-    """Whether an id, by itself, is bytes of a character that must have begun before."""
-    return vocab.stream_decoder().push(token) == "\ufffd"
+        prompt_ids = prompt_ids[::-1]
+    precision: Precision = "bf16" if sampling.precision == "bf16" else "fp32"
+    primed = prime(model, np.concatenate([[vocab.eod_id], prompt_ids]), device, precision=precision)
+    return Generator(model, vocab, primed, prompt_ids, direction, sampling)

@@ -26,7 +26,8 @@ from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
-from charlm.sampling.generate import generate
+from charlm.sampling.generate import read_prompt
+from charlm.sampling.streams import Sampling
 from charlm.training.board import Board
 from charlm.training.journal import Journal
 from charlm.training.keeper import Keeper
@@ -302,15 +303,9 @@ class Trainer:
         settings = self._settings
         if settings.sample_length == 0 or not self._ranks.is_first:
             return ""
-        pieces = generate(
-            self._learner.model,
-            self._corpus.vocab,
-            length=settings.sample_length,
-            temperature=Temperature(_SAMPLE_TEMPERATURE),
-            seed=settings.seed,
-            device=self._device,
-            direction=self._model_settings.direction,
-        )
+        sampling = Sampling(settings.sample_length, (Temperature(_SAMPLE_TEMPERATURE),), settings.seed)
+        model, direction = self._learner.model, self._model_settings.direction
+        pieces = read_prompt(model, self._corpus.vocab, "", sampling, self._device, direction).one()
         text = "".join(pieces)
         self._learner.model.train()
         return text

@@ -207,7 +207,7 @@ def test_without_a_warm_up_lanes_would_change_the_score(
     """So that the agreement above says something: this model does use its memory."""
     model, stream = trained
     exact = evaluate(model, stream, streams=1, device=CPU).bits_per_character or 0
-    monkeypatch.setattr(evaluate_module, "_CHUNK", 32)
+    monkeypatch.setattr(evaluate_module, "CHUNK", 32)
     monkeypatch.setattr(evaluate_module.placed_batches, "__kwdefaults__", {"chunk": 32, "warm_up": 0})
     cold = evaluate(model, stream, streams=500, device=CPU).bits_per_character or 0
     assert cold > exact + 0.01

@@ -103,7 +103,7 @@ def test_a_kill_at_every_file_operation(interruptions: Interruptions, commands: 
     assert killed.total() > 200 // every
 
 
-@pytest.mark.parametrize("kills", [pytest.param(125, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("kills", [pytest.param(150, marks=pytest.mark.faults)])
 def test_kills_at_random_moments(commands: Commands, kills: int) -> None:
     """A run is killed again and again until it is done in spite of that, then the next one is."""
     run = commands.folder / RUN

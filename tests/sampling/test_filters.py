@@ -1,6 +1,7 @@
 """What is done to logits before a draw, and that a draw follows the distribution it claims to."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,7 +10,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from charlm.errors import UsageError
-from charlm.sampling.filters import MAX_TEMPERATURE, Temperature, draw
+from charlm.sampling.draws import Draws, invert
+from charlm.sampling.filters import (
+    MAX_TEMPERATURE,
+    Filter,
+    FrequencyPenalty,
+    MinP,
+    Moment,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    TopP,
+    Typical,
+    apply,
+    in_order,
+)
 
 LOGITS_V = torch.tensor([2.0, -1.0, 0.5, 0.5, 3.0, -4.0, 1.0, 0.0, 1.7, -0.3])
 CRITICAL = 27.88  # chi-squared with 9 degrees of freedom, exceeded once in a thousand
@@ -27,13 +42,16 @@ def chi_squared(counts: Tensor, expected: list[float]) -> float:
 
 
 def count_draws(logits_V: Tensor, num_draws: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.bincount(torch.tensor([draw(logits_V, generator) for _ in range(num_draws)]), minlength=len(logits_V))
+    """100 streams side by side."""
+    draws = Draws(seed, range(100))
+    logits_BV = logits_V.expand(100, -1)
+    tokens = torch.cat([draws(logits_BV) for _ in range(num_draws // 100)])
+    return torch.bincount(tokens, minlength=len(logits_V))
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.5])
 def test_draws_follow_the_tempered_distribution(temperature: float) -> None:
-    counts = count_draws(Temperature(temperature)(LOGITS_V), 100_000, seed=1)
+    counts = count_draws(Temperature(temperature)(LOGITS_V[None])[0], 100_000, seed=1)
     assert chi_squared(counts, distribution(temperature)) < CRITICAL
     for other in {0.7, 1.0, 1.5} - {temperature}:
         assert chi_squared(counts, distribution(other)) > 100 * CRITICAL, "and could be told from another"
@@ -42,14 +60,14 @@ def test_draws_follow_the_tempered_distribution(temperature: float) -> None:
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=30), st.integers(0, 2**32))
 def test_greedy_is_the_most_probable_id(logits: list[float], seed: int) -> None:
     logits_V = torch.tensor(logits)
-    token = draw(Temperature(0)(logits_V), torch.Generator().manual_seed(seed))
-    assert logits[token] == max(logits)
+    token = Draws(seed, range(1))(Temperature(0)(logits_V[None]))
+    assert logits[int(token)] == max(logits)
 
 
 @given(st.floats(0.01, MAX_TEMPERATURE))
 def test_a_temperature_keeps_the_order_and_the_logits(value: float) -> None:
     before = LOGITS_V.clone()
-    tempered = Temperature(value)(LOGITS_V)
+    tempered = Temperature(value)(LOGITS_V[None])[0]
     assert torch.equal(LOGITS_V, before)
     assert tempered.argmax() == LOGITS_V.argmax()
     torch.testing.assert_close(tempered.softmax(0), torch.tensor(distribution(value)), rtol=1e-4, atol=1e-6)
@@ -69,16 +87,205 @@ def test_what_has_no_probability_is_never_drawn() -> None:
 
 
 def test_a_draw_is_decided_by_its_generator() -> None:
-    assert torch.equal(count_draws(LOGITS_V, 50, seed=3), count_draws(LOGITS_V, 50, seed=3))
+    assert torch.equal(count_draws(LOGITS_V, 500, seed=3), count_draws(LOGITS_V, 500, seed=3))
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    count_draws(LOGITS_V, 5, seed=3)
+    count_draws(LOGITS_V, 500, seed=3)
     assert torch.equal(torch.get_rng_state(), before), "and leaves the global one alone"
 
 
 def test_rare_ids_of_a_large_vocabulary_are_drawn() -> None:
     """In fp32 the tail of a cumulative sum over 100,000 ids would be lost."""
     logits_V = torch.zeros(100_000)
-    tokens = torch.tensor([draw(logits_V, torch.Generator().manual_seed(seed)) for seed in range(400)])
+    tokens = Draws(0, range(400))(logits_V.expand(400, -1))
     quarters = torch.bincount(tokens // 25_000, minlength=4)
     assert chi_squared(quarters, [0.25] * 4) < 16.27  # 3 degrees of freedom, once in a thousand
+
+
+def test_a_number_of_zero_or_nearly_one_draws_what_is_there() -> None:
+    logits_BV = torch.tensor([[-math.inf, 0.0, 1.0, -math.inf]]).repeat(2, 1)
+    numbers_B1 = torch.tensor([[0.0], [1 - 2**-53]], dtype=torch.float64)
+    assert invert(logits_BV, numbers_B1).tolist() == [1, 2]
+
+
+def test_streams_are_their_own() -> None:
+    """Stream i gives the same whatever the other streams are."""
+    logits_BV = LOGITS_V.expand(5, -1)
+    many, two = Draws(7, range(5)), Draws(7, range(3, 5))
+    for _ in range(600):  # beyond a block of numbers
+        assert torch.equal(many(logits_BV)[3:], two(logits_BV[3:]))
+
+
+# ---- each filter: exactly the ids it should leave, exactly as probable as they should be
+
+COUNTS_V = torch.tensor([3, 0, 1, 0, 2, 0, 0, 5, 0, 1])
+MOMENT = Moment(None, COUNTS_V[None])
+
+
+def probabilities() -> list[float]:
+    return distribution(1.0)
+
+
+def renormalised(kept: set[int]) -> list[float]:
+    p = probabilities()
+    total = math.fsum(p[k] for k in kept)
+    return [p[k] / total if k in kept else 0.0 for k in range(len(p))]
+
+
+def nucleus(order: list[int], share: float) -> set[int]:
+    kept: set[int] = set()
+    total = 0.0
+    for k in order:
+        if total >= share:
+            break
+        kept.add(k)
+        total += probabilities()[k]
+    return kept
+
+
+def by_probability() -> list[int]:
+    return sorted(range(10), key=lambda k: -probabilities()[k])
+
+
+def by_typicality() -> list[int]:
+    p = probabilities()
+    entropy = -math.fsum(q * math.log(q) for q in p)
+    return sorted(range(10), key=lambda k: abs(-math.log(p[k]) - entropy))
+
+
+def of_weights(weigh: Callable[[float, int], float]) -> list[float]:
+    weights = [math.exp(weigh(z, n)) for z, n in zip(LOGITS_V.tolist(), COUNTS_V.tolist(), strict=True)]
+    return [weight / math.fsum(weights) for weight in weights]
+
+
+def penalised(z: float, n: int) -> float:
+    return z if n == 0 else z / 1.3 if z > 0 else z * 1.3
+
+
+FILTERS: dict[str, tuple[Filter, list[float]]] = {
+    "top-k": (TopK(4), renormalised(set(by_probability()[:4]))),
+    "top-k of all": (TopK(1000), probabilities()),
+    "top-p": (TopP(0.8), renormalised(nucleus(by_probability(), 0.8))),
+    "top-p of one": (TopP(1e-9), renormalised({4})),
+    "top-p of all": (TopP(1.0), probabilities()),
+    "min-p": (MinP(0.2), renormalised({k for k, p in enumerate(probabilities()) if p >= 0.2 * max(probabilities())})),
+    "min-p of all": (MinP(0.0), probabilities()),
+    "typical": (Typical(0.6), renormalised(nucleus(by_typicality(), 0.6))),
+    "repetition": (RepetitionPenalty(1.3), of_weights(penalised)),
+    "frequency": (FrequencyPenalty(0.4), of_weights(lambda z, n: z - 0.4 * n)),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_draws_follow_the_filtered_distribution(name: str) -> None:
+    """100,000 draws against the exact distribution, chi-squared; what a filter takes out is never drawn."""
+    filtered, expected = FILTERS[name]
+    logits_BV = apply([filtered], LOGITS_V[None], MOMENT)
+    torch.testing.assert_close(logits_BV[0].softmax(0), torch.tensor(expected), rtol=1e-5, atol=1e-7)
+    counts = count_draws(logits_BV[0], 100_000, seed=4)
+    there = [k for k, p in enumerate(expected) if p > 0]
+    assert counts.sum() == counts[there].sum()
+    assert chi_squared(counts[there], [expected[k] for k in there]) < CRITICAL
+
+
+def test_all_of_them_in_their_order() -> None:
+    given_in_any = (MinP(0.05), TopP(0.9), Typical(0.95), TopK(6), Temperature(1.4), FrequencyPenalty(0.1))
+    ordered = in_order(given_in_any)
+    assert [type(each).__name__ for each in ordered] == [
+        "FrequencyPenalty",
+        "Temperature",
+        "TopK",
+        "Typical",
+        "TopP",
+        "MinP",
+    ]
+    p = [math.exp((z - 0.1 * n) / 1.4) for z, n in zip(LOGITS_V.tolist(), COUNTS_V.tolist(), strict=True)]
+
+    def keep(order: list[int], share: float) -> None:
+        total = math.fsum(p)
+        reached = 0.0
+        for k in order:
+            if reached >= share:
+                p[k] = 0.0
+            else:
+                reached += p[k] / total
+
+    def descending() -> list[int]:
+        return sorted((k for k in range(10) if p[k]), key=lambda k: -p[k])
+
+    for k in descending()[6:]:
+        p[k] = 0.0
+    q = [value / math.fsum(p) for value in p]
+    entropy = -math.fsum(value * math.log(value) for value in q if value)
+    keep(sorted((k for k in range(10) if q[k]), key=lambda k: abs(-math.log(q[k]) - entropy)), 0.95)
+    keep(descending(), 0.9)
+    p = [value if value >= 0.05 * max(p) else 0.0 for value in p]
+    expected = torch.tensor([value / math.fsum(p) for value in p])
+    torch.testing.assert_close(apply(ordered, LOGITS_V[None], MOMENT)[0].softmax(0), expected)
+
+
+@given(
+    st.lists(st.floats(-80, 80, width=32), min_size=2, max_size=12),
+    st.floats(1e-6, 1),
+    st.integers(1, 12),
+    st.sampled_from([1e-30, 0.01, 1.0, 50.0]),
+)
+def test_there_is_always_something_left(logits: list[float], share: float, k: int, temperature: float) -> None:
+    filters = in_order((TopP(share), MinP(share), Typical(share), TopK(k), Temperature(temperature)))
+    left = apply(filters, torch.tensor([logits]))
+    assert torch.isfinite(left).any()
+    assert not left.isnan().any()
+    assert not left.isposinf().any()
+
+
+def test_rows_do_not_see_each_other() -> None:
+    logits_BV = torch.randn(6, 20, generator=torch.Generator().manual_seed(0)) * 3
+    moment = Moment(torch.rand(6, 1), torch.randint(3, (6, 20)))
+    filters = in_order((TopP(0.7), MinP(0.02), Typical(0.9), TopK(9), Temperature(0.5, 2.0), RepetitionPenalty(1.2)))
+    together = apply(filters, logits_BV, moment)
+    assert moment.share_B1 is not None
+    assert moment.counts_BV is not None
+    for row in range(6):
+        alone = Moment(moment.share_B1[row : row + 1], moment.counts_BV[row : row + 1])
+        torch.testing.assert_close(apply(filters, logits_BV[row : row + 1], alone)[0], together[row])
+
+
+def test_a_schedule_is_a_line() -> None:
+    for share in (0.0, 0.25, 1.0):
+        found = Temperature(0.5, 1.5)(LOGITS_V[None], Moment(torch.tensor([[share]])))[0].softmax(0)
+        torch.testing.assert_close(found, torch.tensor(distribution(0.5 + share)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0.7", Temperature(0.7)), ("0", Temperature(0)), ("0.5:1.2", Temperature(0.5, 1.2)), ("1:0", Temperature(1, 0))],
+)
+def test_a_temperature_is_read(text: str, expected: Temperature) -> None:
+    assert Temperature.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "hot", "1:2:3", ":", "1:", "nan", "inf", "0.5:-1", "1:nan", "101"])
+def test_a_temperature_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="temperature"):
+        Temperature.parse(text)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TopK(0),
+        lambda: TopK(-3),
+        lambda: TopP(0.0),
+        lambda: TopP(1.1),
+        lambda: TopP(math.nan),
+        lambda: MinP(-0.1),
+        lambda: MinP(math.nan),
+        lambda: Typical(0.0),
+        lambda: RepetitionPenalty(0.9),
+        lambda: RepetitionPenalty(math.inf),
+        lambda: FrequencyPenalty(math.nan),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(UsageError):
+        make()

@@ -1,6 +1,6 @@
 """Generation: the same text from the same seed, whole characters only, exactly as many as asked for."""
 
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import pytest
 import torch
@@ -18,9 +18,11 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.recurrent import Recurrent
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
-from charlm.sampling import generate as generate_module
-from charlm.sampling.filters import Temperature
-from charlm.sampling.generate import DOCUMENT_BREAK, generate
+from charlm.sampling import streams as streams_module
+from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, in_order
+from charlm.sampling.generate import Generator, read_prompt
+from charlm.sampling.streams import Sampling, Streams
+from charlm.sampling.writer import DOCUMENT_BREAK
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
@@ -50,18 +52,8 @@ def sample(
     seed: int = 0,
     direction: Literal["forward", "backward"] = "forward",
 ) -> list[str]:
-    return list(
-        generate(
-            model,
-            vocab,
-            prompt=prompt,
-            length=length,
-            temperature=Temperature(temperature),
-            seed=seed,
-            device=CPU,
-            direction=direction,
-        )
-    )
+    sampling = Sampling(length, (Temperature(temperature),), seed)
+    return list(read_prompt(model, vocab, prompt, sampling, CPU, direction).one())
 
 
 class Script(nn.Module):
@@ -77,10 +69,10 @@ class Script(nn.Module):
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         (start,) = state
-        position = int(start) + x_BTD.shape[1] - self.prompt_size
-        chosen = torch.zeros(1, x_BTD.shape[1], x_BTD.shape[2])
+        position = int(start[0]) + x_BTD.shape[1] - self.prompt_size
+        chosen = torch.zeros_like(x_BTD)
         if position >= 0:
-            chosen[0, -1, self.ids[position % len(self.ids)]] = 1000.0
+            chosen[:, -1, self.ids[position % len(self.ids)]] = 1000.0
         return chosen, (start + x_BTD.shape[1],)
 
 
@@ -117,7 +109,7 @@ def test_a_prompt_in_chunks_is_a_prompt_at_once(monkeypatch: pytest.MonkeyPatch)
     model, prompt = model_for(CHAR), "abcdé🙂 " * 7
     whole = sample(model, CHAR, prompt=prompt)
     for size in (1, 2, 3, 50, 51):
-        monkeypatch.setattr(generate_module, "_PROMPT_CHUNK", size)
+        monkeypatch.setattr(streams_module, "_PROMPT_CHUNK", size)
         assert sample(model, CHAR, prompt=prompt) == whole
 
 
@@ -242,3 +234,118 @@ def test_a_backward_model_reads_the_prompt_from_its_end() -> None:
 def test_a_document_that_begins_is_a_blank_line_before_it() -> None:
     ids = [*CHAR.encode("ba").tolist(), CHAR.eod_id]
     assert sample(scripted(CHAR, ids), CHAR, length=7, direction="backward") == ["\nab\n\nab"]
+
+
+# ---- several at once
+
+
+def generator(model: LanguageModel, vocab: Vocab, *filters: Filter, prompt: str = "", **sampling: Any) -> Generator:
+    chosen = in_order(filters or (Temperature(1.0),))
+    return read_prompt(model, vocab, prompt, Sampling(filters=chosen, **sampling), CPU)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_first_of_many_is_the_one(alone: bool) -> None:
+    made = generator(model_for(CHAR), CHAR, length=40, seed=3)
+    texts = made.many(5, alone=alone)
+    assert texts[0] == "".join(made.one())
+    assert len(set(texts)) == 5
+    assert {len(text) for text in texts} == {40}
+    assert made.many(2, first=3, alone=alone) == texts[3:], "a text does not depend on which others are drawn"
+
+
+def test_the_best_costs_the_model_least() -> None:
+    model = model_for(CHAR)
+    made = generator(model, CHAR, length=30, prompt="ab")
+    best, nats = made.best(8)
+    texts = made.many(8)
+
+    def cost(text: str) -> float:
+        ids = torch.tensor([[CHAR.eod_id, *CHAR.encode("ab").tolist(), *CHAR.encode(text).tolist()]])
+        with torch.no_grad():
+            features, _ = model(ids, model.initial_state(1))
+            log_p = model.head.logits(features).double().log_softmax(-1)
+        return -float(log_p[0, 2:-1].gather(-1, ids[0, 3:, None]).sum()) / len(text)
+
+    plain = [text for text in texts if DOCUMENT_BREAK not in text and "\ufffd" not in text]
+    assert best in texts
+    if best in plain:
+        assert nats == pytest.approx(cost(best), rel=1e-5)
+    assert all(cost(text) >= nats - 1e-6 for text in plain)
+
+
+def test_a_text_that_is_done_does_not_hold_up_or_change_the_others() -> None:
+    made = generator(model_for(CHAR), CHAR, length=60, stops=("a",), seed=1)
+    texts = made.many(6)
+    assert len({len(text) for text in texts}) > 1
+    assert texts == made.many(6, alone=True)
+    assert not any("a" in text for text in texts)
+
+
+# ---- stops
+
+
+@given(st.text("ab", max_size=30), st.lists(st.text("ab", min_size=1, max_size=4), max_size=3), st.integers(0, 30))
+def test_a_text_ends_before_the_first_stop(script: str, stops: list[str], length: int) -> None:
+    ids = [*CHAR.encode(script).tolist(), CHAR.encode("c")[0]]
+    made = generator(scripted(CHAR, ids), CHAR, length=length, stops=tuple(stops))
+    whole = ((script + "c") * 31)[:length]
+    # the stop whose end comes first, and of those that end there the longest
+    ends = [(place + len(stop), place) for stop in stops if (place := whole.find(stop)) >= 0]
+    expected = whole[: min(ends)[1]] if ends else whole
+    assert "".join(made.one()) == expected
+
+
+def test_what_may_begin_a_stop_is_held_back() -> None:
+    ids = CHAR.encode("aabd").tolist()
+    made = generator(scripted(CHAR, ids), CHAR, length=9, stops=("abc",))
+    assert list(made.one()) == ["a", "abd", "a", "abd", "a"]
+
+
+def test_a_backward_text_begins_behind_a_stop() -> None:
+    ids = CHAR.encode("dcbab").tolist()
+    model = scripted(CHAR, ids)
+    sampling = Sampling(40, stops=("ba",))
+    assert list(read_prompt(model, CHAR, "", sampling, CPU, "backward").one()) == ["bcd"]
+
+
+# ---- filters that look back, and schedules
+
+
+def test_penalties_look_back_on_a_window_and_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Greedy with a strong penalty, all ids take turns: the window is as long as the vocabulary less one."""
+    model = model_for(CHAR)
+    size = CHAR.size - 1
+    made = generator(
+        model, CHAR, Temperature(0), FrequencyPenalty(100.0), length=3 * size, penalty_window=size, prompt="ab"
+    )
+    counted: list[int] = []
+
+    def spy(self: Streams, each: list[int]) -> None:
+        counted.extend(each)
+        advance(self, each)
+
+    advance = Streams._advance  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(Streams, "_advance", spy)
+    "".join(made.one())
+    assert len(counted) > 2 * size
+    history = [*CHAR.encode("ab").tolist(), *counted]
+    for place in range(2, len(history)):
+        assert history[place] not in history[max(0, place - size) : place]
+
+
+def test_a_repetition_penalty_changes_what_is_drawn() -> None:
+    model = model_for(CHAR)
+    plain = "".join(generator(model, CHAR, Temperature(0), length=30).one())
+    penalised = "".join(generator(model, CHAR, Temperature(0), RepetitionPenalty(3.0), length=30).one())
+    assert plain != penalised
+
+
+def test_a_schedule_goes_from_greedy_to_free() -> None:
+    model = model_for(CHAR)
+    greedy = "".join(generator(model, CHAR, Temperature(0), length=40).one())
+    texts = generator(model, CHAR, Temperature(0, 3.0), length=40).many(6)
+    assert all(text[:2] == greedy[:2] for text in texts)
+    assert len({text[20:] for text in texts}) == 6
+    down = generator(model, CHAR, Temperature(3.0, 0), TopK(3), length=40).many(6)
+    assert len({text[:20] for text in down}) == 6

@@ -32,4 +32,4 @@ class Baseline(Protocol):
 
 def score_of(nats: float, stream: TokenStream) -> Score:
     """What was paid for all of a split, its <eod> included."""
-    return Score(nats, stream.num_predictions, stream.count("characters"), stream.count("words"), stream.count("bytes"))
+    return Score.of(nats, stream.num_predictions, stream)

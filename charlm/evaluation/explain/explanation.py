@@ -172,8 +172,6 @@ def explain(
     """
     is_backward = direction == "backward"
     costs = find_surprisals(model, stream.in_direction(direction), top=top, device=device, on_progress=on_progress)
-    score = Score(
-        float(costs.nats_P.sum()), len(costs.nats_P), *(stream.count(unit) for unit in ("characters", "words", "bytes"))
-    )
+    score = Score.of(float(costs.nats_P.sum()), len(costs.nats_P), stream)
     units = find_units(text, stream.tokens[1:-1], vocab)
     return Explanation(text, vocab, costs.reversed() if is_backward else costs, units, score, is_backward)

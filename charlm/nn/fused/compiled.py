@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ _SIGNATURES = {
     "gru_backward": "nn" + "ttttttt",
     "rnn": "nnn" + "tttt",
     "rnn_backward": "nnn" + "ttt",
+    "product_int8": "nn" + "tttt",
 }
 """After the number of threads: whole numbers, floats and tensors."""
 
@@ -214,8 +217,36 @@ class CompiledPasses:
     def rnn_backward(self, relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
         self._call("rnn_backward", *hidden_BH.shape, int(relu), d_hidden_BH, hidden_BH, d_gates_BH)
 
+    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, y_G: Tensor) -> None:
+        self._call("product_int8", *weight_GK.shape, weight_GK, scale_G, x_K, y_G)
+
     def _call(self, name: str, *arguments: Any) -> None:
-        """Tensors go as addresses, None as a null pointer. To wake another thread takes longer than a small pass."""
-        given = [argument.data_ptr() if isinstance(argument, Tensor) else argument for argument in arguments]
-        threads = torch.get_num_threads() if arguments[0] * arguments[1] >= _WORTH_A_THREAD else 1
-        self._functions[name](threads, *given)
+        self._functions[name](*_given(arguments))
+
+
+class BoundPasses(CompiledPasses):
+    """Passes that are run again and again over the same tensors: their arguments are made ready once."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        super().__init__(library)
+        self._last: Callable[[], object] | None = None
+
+    def bind(self, run: Callable[..., None], *arguments: Any) -> Callable[[], object]:
+        """What runs a method of this object over these arguments. The tensors must stay where they are."""
+        run(*arguments)
+        assert self._last is not None, "one of the passes"
+        last, self._last = self._last, None
+        last.kept = arguments  # type: ignore[attr-defined]  # the addresses are those of these tensors
+        return last
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        self._last = partial(self._functions[name], *_given(arguments))
+
+
+def _given(arguments: tuple[Any, ...]) -> list[Any]:
+    """The number of threads, tensors as addresses, None as a null pointer.
+
+    To wake another thread takes longer than a small pass.
+    """
+    threads = torch.get_num_threads() if arguments[0] * arguments[1] >= _WORTH_A_THREAD else 1
+    return [threads, *(argument.data_ptr() if isinstance(argument, Tensor) else argument for argument in arguments)]

@@ -165,3 +165,7 @@ class EagerPasses:
     def rnn_backward(self, relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
         slope_BH = (hidden_BH > 0).to(hidden_BH.dtype) if relu else 1 - hidden_BH.square()
         torch.mul(d_hidden_BH, slope_BH, out=d_gates_BH)
+
+    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, y_G: Tensor) -> None:
+        """y = scale (W x), W of whole numbers."""
+        torch.mul(torch.mv(weight_GK.to(x_K.dtype), x_K), scale_G, out=y_G)

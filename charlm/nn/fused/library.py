@@ -1,7 +1,8 @@
 """The kernels that come with torch (cuDNN on GPUs, oneDNN on CPUs) as unrolls of our cells.
 
-Parameters and state keep the cell's layout, so a checkpoint does not know which unroll trained it. Each is held to its
-plain cell by a parity test.
+Their flag for training says whether a gradient may be asked for, as dynamic evaluation does too; there is no dropout
+between layers that it could turn on. Parameters and state keep the cell's layout, so a checkpoint does not know which
+unroll trained it. Each is held to its plain cell by a parity test.
 
 B batch, T time, D inputs, H hidden, G gates.
 """
@@ -52,7 +53,7 @@ def _unroll_lstm(cell: Cell, x_BTD: Tensor, state: State, weights: LSTMWeights) 
     hidden_BH, cell_BH = state
     parameters = [weights.input_GD, weights.recurrent_GH, weights.bias_G, torch.zeros_like(weights.bias_G)]
     output_BTH, hidden_1BH, cell_1BH = torch.lstm(
-        x_BTD, (hidden_BH[None], cell_BH[None]), parameters, True, 1, 0.0, cell.training, False, True
+        x_BTD, (hidden_BH[None], cell_BH[None]), parameters, True, 1, 0.0, torch.is_grad_enabled(), False, True
     )
     return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype), cell_1BH[0].to(cell_BH.dtype))
 
@@ -63,7 +64,9 @@ def _unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: GRUWeights) ->
     no_bias = torch.zeros_like(weights.bias_G[: 2 * cell.hidden_size])
     recurrent_bias_G = torch.cat([no_bias, weights.candidate_bias_H])
     parameters = [weights.input_GD, weights.recurrent_GH, weights.bias_G, recurrent_bias_G]
-    output_BTH, hidden_1BH = torch.gru(x_BTD, hidden_BH[None], parameters, True, 1, 0.0, cell.training, False, True)
+    output_BTH, hidden_1BH = torch.gru(
+        x_BTD, hidden_BH[None], parameters, True, 1, 0.0, torch.is_grad_enabled(), False, True
+    )
     return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype),)
 
 
@@ -72,5 +75,5 @@ def _unroll_rnn(cell: Cell, x_BTD: Tensor, state: State, weights: RNNWeights) ->
     (hidden_BH,) = state
     run = torch.rnn_relu if cell.is_relu else torch.rnn_tanh
     parameters = [weights.input_HD, weights.recurrent_HH, weights.bias_H, torch.zeros_like(weights.bias_H)]
-    output_BTH, hidden_1BH = run(x_BTD, hidden_BH[None], parameters, True, 1, 0.0, cell.training, False, True)
+    output_BTH, hidden_1BH = run(x_BTD, hidden_BH[None], parameters, True, 1, 0.0, torch.is_grad_enabled(), False, True)
     return output_BTH, (hidden_1BH[0].to(hidden_BH.dtype),)

@@ -274,3 +274,34 @@ void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hi
         else LANES for (long k = 0; k < H; k++) a[k] = d[k] * (1.0f - h[k] * h[k]);
     }
 }
+
+/* ---- products of one vector with a matrix of whole numbers: y = scale * (W x), a scale for each row of W.
+   Four rows at a time: they share the reads of x, and four sums are under way at once. */
+
+static inline float dot8(long size, const int8_t *restrict w, in x) {
+    float sum = 0;
+    _Pragma("omp simd reduction(+:sum)") for (long k = 0; k < size; k++) sum += (float)w[k] * x[k];
+    return sum;
+}
+
+void product_int8(long threads, long rows, long size, const int8_t *restrict weight, in scale, in x, out y) {
+    ROWS for (long start = 0; start < rows; start += 4) {
+        const int8_t *a = weight + start * size;
+        if (rows - start < 4) {
+            for (long g = start; g < rows; g++) y[g] = scale[g] * dot8(size, weight + g * size, x);
+            continue;
+        }
+        const int8_t *b = a + size, *c = b + size, *d = c + size;
+        float s = 0, t = 0, u = 0, v = 0;
+        _Pragma("omp simd reduction(+:s,t,u,v)") for (long k = 0; k < size; k++) {
+            s += (float)a[k] * x[k];
+            t += (float)b[k] * x[k];
+            u += (float)c[k] * x[k];
+            v += (float)d[k] * x[k];
+        }
+        y[start] = scale[start] * s;
+        y[start + 1] = scale[start + 1] * t;
+        y[start + 2] = scale[start + 2] * u;
+        y[start + 3] = scale[start + 3] * v;
+    }
+}

@@ -1,0 +1,126 @@
+"""`charlm sample --interactive`: a prompt loop over one text that grows.
+
+a line          the model reads it, and goes on from there
+an empty line   it goes on
+/command        see HELP
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlm import terminal
+from charlm.errors import CharlmError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.launch.sample import Wish
+    from charlm.sampling.session import Session
+    from charlm.vocab.base import Vocab
+
+HELP = """\
+TEXT              the model reads TEXT and goes on from there; an empty line: it goes on
+/temperature T    0 is greedy, 1 the model's own distribution
+/length N         characters to write each time
+/back             as it was before the last text read or written
+/branch NAME      remember this place       /go NAME   go there
+/text             all of it so far
+/save FILE        keep this place in a file  /load FILE   go there
+/quit             leave (so does Ctrl-D)"""
+_PROMPT = "> "
+
+
+def converse(session: "Session", vocab: "Vocab", wish: "Wish") -> None:
+    """Until the person leaves. What goes wrong is said, and the talk goes on."""
+    if wish.prompt:
+        session.read(wish.prompt)
+    terminal.note("the model reads what you write and goes on from there; /help lists commands, /quit leaves")
+    talk = _Talk(session, vocab, wish)
+    while True:
+        line = _ask()
+        if line is None:
+            return
+        try:
+            if not talk.answer(line):
+                return
+        except CharlmError as error:
+            terminal.note(f"{error.what}; {error.cure}")
+
+
+class _Talk:
+    """What each line does."""
+
+    def __init__(self, session: "Session", vocab: "Vocab", wish: "Wish") -> None:
+        self._session = session
+        self._vocab = vocab
+        self._wish = wish
+        self._commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: terminal.note(HELP),
+            "temperature": self._set_temperature,
+            "length": self._set_length,
+            "back": lambda _: session.back(),
+            "branch": lambda name: session.keep(_named(name)),
+            "go": lambda name: session.go_to(_named(name)),
+            "text": lambda _: self._show(session.place.text),
+            "save": lambda name: session.save(Path(_named(name))),
+            "load": lambda name: session.load(Path(_named(name))),
+        }
+
+    def answer(self, line: str) -> bool:
+        """Whether the talk goes on.
+
+        Raises:
+            CharlmError: it could not be done.
+        """
+        if not line.startswith("/"):
+            if line:
+                self._session.read(line)
+            self._write()
+            return True
+        name, _, rest = line[1:].partition(" ")
+        if name in ("quit", "exit"):
+            return False
+        if name not in self._commands:
+            raise UsageError(f"there is no command /{name}", f"/help lists them: {', '.join(self._commands)}, quit")
+        self._commands[name](rest.strip())
+        return True
+
+    def _write(self) -> None:
+        from charlm.launch.sample import find_sampling
+
+        for piece in self._session.write(find_sampling(self._wish, self._vocab)):
+            terminal.write(piece)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+    def _set_temperature(self, text: str) -> None:
+        from charlm.sampling.filters import Temperature
+
+        others = [each for each in self._wish.filters if not isinstance(each, Temperature)]
+        self._wish = replace(self._wish, filters=[*others, Temperature.parse(text)])
+
+    def _set_length(self, text: str) -> None:
+        if not (text.isascii() and text.isdigit()):
+            raise UsageError(f"{text!r} is no number of characters", "give one such as /length 200")
+        self._wish = replace(self._wish, length=int(text))
+
+    def _show(self, text: str) -> None:
+        terminal.write(text)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
+def _named(name: str) -> str:
+    if not name:
+        raise UsageError("a name is missing", "give one behind the command")
+    return name
+
+
+def _ask() -> str | None:
+    """A line without its end; None where there are no more."""
+    if sys.stdin.isatty():
+        sys.stdout.write(_PROMPT)
+        sys.stdout.flush()
+    line = sys.stdin.readline()
+    return line.removesuffix("\n") if line else None

@@ -1,0 +1,41 @@
+"""Matrices of whole numbers: W_gk = scale_g * q_gk with q from -127 to 127, rounded to nearest.
+
+G rows, K columns.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from charlm.errors import UsageError
+from charlm.nn.cells.base import Cell
+from charlm.nn.norm import WeightNorm
+
+_LARGEST = 127
+
+
+def whole_numbers(weight_GK: Tensor) -> tuple[Tensor, Tensor]:
+    """q_GK as int8, and scale_G."""
+    scale_G = weight_GK.abs().amax(dim=1) / _LARGEST
+    divisor_G = torch.where(scale_G > 0, scale_G, 1.0)
+    return (weight_GK / divisor_G[:, None]).round().to(torch.int8), scale_G
+
+
+@torch.no_grad()
+def round_cells(model: nn.Module) -> None:
+    """Replace the matrices of every cell by such rounded ones, in place: what it then scores, int8 steps draw from.
+
+    Raises:
+        UsageError: the model has no recurrent cells.
+    """
+    cells = [module for module in model.modules() if isinstance(module, Cell)]
+    if not cells:
+        raise UsageError("int8 is for recurrent networks, and this is none", "use fp32")
+    for cell in cells:
+        used = [weight for weight in cell.prepare(None) if isinstance(weight, Tensor) and weight.ndim == 2]
+        owned = [parameter for parameter in cell.parameters(recurse=False) if parameter.ndim == 2]
+        norms = [module for module in cell.children() if isinstance(module, WeightNorm)]
+        for number, (parameter, weight_GK) in enumerate(zip(owned, used, strict=True)):
+            q_GK, scale_G = whole_numbers(weight_GK)
+            parameter.copy_(q_GK * scale_G[:, None])
+            if norms:  # their gains are the norms of the rows, so that they change nothing
+                norms[number].gain_G.copy_(torch.linalg.vector_norm(parameter, dim=1))

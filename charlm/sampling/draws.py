@@ -1,0 +1,45 @@
+"""Draws from a distribution over ids, each stream with a generator of its own.
+
+B streams, V vocabulary.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+_BLOCK = 256
+
+
+class Draws:
+    """One id a stream and a call. Stream i draws from a generator of (seed, i), whatever the other streams are."""
+
+    def __init__(self, seed: int, streams: range) -> None:
+        self._generators = [torch.Generator().manual_seed(_seed_of(seed, stream)) for stream in streams]
+        self._numbers_BN = torch.empty(len(streams), 0, dtype=torch.float64)
+        self._used = 0
+
+    def __call__(self, logits_BV: Tensor) -> Tensor:
+        """tokens_B from softmax(logits), by inverting the cumulative distribution in float64; -inf is never drawn."""
+        if self._used == self._numbers_BN.shape[1]:
+            numbers = [torch.rand(_BLOCK, dtype=torch.float64, generator=each) for each in self._generators]
+            self._numbers_BN, self._used = torch.stack(numbers), 0
+        number_B1 = self._numbers_BN[:, self._used : self._used + 1]
+        self._used += 1
+        return invert(logits_BV, number_B1)
+
+
+def invert(logits_BV: Tensor, number_B1: Tensor) -> Tensor:
+    """The ids at which the cumulative distribution passes numbers from 0 to below 1."""
+    cumulative_BV = logits_BV.double().softmax(-1).cumsum(-1)
+    threshold_B1 = number_B1 * cumulative_BV[:, -1:]
+    found_B = torch.searchsorted(cumulative_BV, threshold_B1, right=True)[:, 0]
+    return found_B.clamp_(max=logits_BV.shape[-1] - 1)
+
+
+def _seed_of(seed: int, stream: int) -> int:
+    """The seed itself for the first stream: one sample alone is the first of many."""
+    if stream == 0:
+        return seed
+    digest = hashlib.sha256(f"{seed} stream {stream}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

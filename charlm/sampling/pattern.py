@@ -1,0 +1,250 @@
+"""A regular expression, as Python's `re` writes it, becomes an automaton over characters.
+
+pattern ──re.compile: is it one?──> tokens ──> fragments: single characters, joined, branched, repeated ──> Nfa
+
+Here only the structure is read. What one character of it stands for (a class, an escape, a dot, a letter of any case)
+`re` itself decides, so that it means what it means in Python. The whole text has to match, so `^` and `$` say nothing
+at its ends, and lazy repetitions are as good as greedy ones.
+"""
+
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from charlm.errors import UsageError
+
+MAX_STATES = 20_000
+"""A repetition counts as often as it may be repeated: `(ab?){0,100}` has some 400."""
+MAX_CHARACTERS = 10_000
+MAX_DEPTH = 100
+"""Groups within groups: `re.compile` calls itself twice for each and must not overflow Python's stack."""
+MAX_CLASSES = 200
+"""Different classes of characters. To find that one is empty takes some 20 ms."""
+MAX_CASELESS_CLASSES = 100
+"""Classes in [ ] of a pattern that ignores case. `re.compile` takes up to 30 ms for each."""
+
+Atom = str | re.Pattern[str]
+"""One character by itself, or what `re` makes of a class of them, for `fullmatch` and `search`."""
+
+FREE = -1
+Step = tuple[int, tuple[int, ...]]
+"""(number of an atom, ()): read a character of it and go on to the next step. (FREE, offsets): go on to the step at any
+of these distances without reading."""
+Fragment = list[Step]
+"""Steps that begin at the first one and have matched when they arrive behind the last one. A copy is a fragment too."""
+
+_TOKEN = re.compile(
+    r"(?P<bracket>\[\^?\]?(?:\\.|[^\]\\])*+\]?)"
+    r"|(?P<escape>\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|0[0-7]{0,2}|[0-3][0-7]{2}"
+    r"|[1-9][0-9]?|.))"
+    r"|(?P<nothing>\(\?(?:#[^)]*|[a-zA-Z]+)\))"
+    r"|(?P<refused>\((?:\?P=|\?[=!>(]|\?<[=!]))"
+    r"|(?P<open>\((?:\?(?:P<[^>]*>|(?P<flags>[a-zA-Z]*(?:-[a-zA-Z]+)?):))?)"
+    r"|(?P<close>\))"
+    r"|(?P<branch>\|)"
+    r"|(?P<repeat>(?:[*+?]|\{(?:[0-9]+|[0-9]*,[0-9]*)\})[?+]?)"
+    r"|(?P<anchor>[$^])"
+    r"|(?P<literal>.)",
+    re.DOTALL,
+)
+_REFUSED = {"(?P=": "a back-reference", "(?(": "a condition", "(?>": "an atomic group"}
+_FLAGS = {"i": re.IGNORECASE, "s": re.DOTALL, "a": re.ASCII}
+
+
+@dataclass(frozen=True)
+class Nfa:
+    """A text matches if it can be read from the first step to behind the last one."""
+
+    atoms: tuple[Atom, ...]
+    steps: tuple[Step, ...]
+
+
+def parse(pattern: str) -> Nfa:
+    """The automaton of the texts that `re.fullmatch` would match.
+
+    Raises:
+        UsageError: no regular expression; one that is too large; one with back-references, look-around, word
+            boundaries, atomic groups, possessive repetitions, conditions, the flag x, or anchors within.
+    """
+    return _Parser(pattern).nfa()
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is open: a group, or the whole pattern."""
+
+    flags: int
+    branches: list[Fragment] = field(default_factory=list[Fragment])
+    before: Fragment = field(default_factory=Fragment)
+    """The branch so far, without its last item."""
+    item: Fragment = field(default_factory=Fragment)
+    """What a quantifier would repeat."""
+    end: int | None = None
+    """Where an anchor says that the branch ends."""
+
+    def close_branch(self) -> None:
+        self.branches.append(self.before + self.item)
+        self.before, self.item, self.end = [], [], None
+
+
+class _Parser:
+    """Reads the tokens from left to right, with a stack of its own for groups."""
+
+    def __init__(self, pattern: str) -> None:
+        self._tokens = _checked(pattern)
+        flags = _compiled(pattern).flags
+        if flags & re.VERBOSE:
+            _refuse("the flag x", 0)
+        self._atoms: dict[Atom, int] = {}
+        self._classes: set[re.Pattern[str]] = set()
+        self._groups = [_Group(flags & sum(_FLAGS.values()))]
+
+    def nfa(self) -> Nfa:
+        for token in self._tokens:
+            self._read(token)
+        (whole,) = self._groups
+        whole.close_branch()
+        return Nfa(atoms=tuple(self._atoms), steps=tuple(_choice(whole.branches)))
+
+    def _read(self, token: re.Match[str]) -> None:
+        text, place, group = token[0], token.start(), self._groups[-1]
+        match token.lastgroup:
+            case "refused":
+                _refuse(_REFUSED.get(text, "a look-around"), place)
+            case "open":
+                self._groups.append(_Group(_changed(group.flags, token["flags"] or "", place)))
+            case "close":
+                group.close_branch()
+                self._groups.pop()
+                self._add(_choice(group.branches))
+            case "branch":
+                group.close_branch()
+            case "repeat":
+                if text.endswith("+", 1):
+                    _refuse("a possessive repetition", place)
+                group.item = _repeated(group.item, *_times(text))
+            case "anchor" | "escape" if text in ("^", "$", "\\A", "\\Z", "\\z"):
+                is_start = text in ("^", "\\A")
+                if len(self._groups) > 1 or (is_start and (group.before or group.item)):
+                    _refuse(f"{text} elsewhere than at an end", place)
+                group.end = group.end if is_start else place
+            case "escape" if text in ("\\b", "\\B"):
+                _refuse("a word boundary", place)
+            case "escape" if text[1] in "123456789" and len(text) < 4:
+                _refuse("a back-reference", place)
+            case "bracket" | "escape" | "literal":
+                self._add([(self._atom(text), ())])
+            case _:
+                assert token.lastgroup == "nothing", "a comment, or flags that the compiled pattern has"
+
+    def _add(self, item: Fragment) -> None:
+        group = self._groups[-1]
+        if group.end is not None and item:
+            _refuse("an anchor elsewhere than at an end", group.end)
+        group.before += group.item
+        group.item = item
+        if len(group.before) + len(item) > MAX_STATES:
+            _refuse_size()
+
+    def _atom(self, text: str) -> int:
+        """The number of the atom that a token is."""
+        flags = self._groups[-1].flags
+        character = text[1:] if text[0] == "\\" and not text[1].isalnum() else text
+        is_cased = not character.lower() == character == character.upper()
+        if len(character) > 1 or text == "." or (is_cased and flags & re.IGNORECASE):
+            atom = _compiled(text, flags)
+            self._classes.add(atom)
+            if len(self._classes) > MAX_CLASSES:
+                _refuse_size(f"{MAX_CLASSES} different classes of characters")
+        else:
+            atom = character
+        return self._atoms.setdefault(atom, len(self._atoms))
+
+
+def _times(quantifier: str) -> tuple[int, int | None]:
+    """How often at least, and at most (None: without end)."""
+    if quantifier[0] != "{":
+        return {"*": (0, None), "+": (1, None), "?": (0, 1)}[quantifier[0]]
+    least, comma, most = quantifier.rstrip("?").strip("{}").partition(",")
+    return int(least or 0), int(most or least) if most or not comma else None
+
+
+def _repeated(body: Fragment, least: int, most: int | None) -> Fragment:
+    """`body` so many times. Optional copies stand one in another, x(x(x)?)?, so that few steps are live at a time."""
+    if not body:
+        return []
+    size = len(body)
+    if size * max(least, 1) + (size + 1) * ((most or least) - least) > MAX_STATES:
+        _refuse_size()
+    if most is not None:
+        optional = ([(FREE, (1, left * (size + 1))), *body] for left in range(most - least, 0, -1))
+        return [*body * least, *(step for copy in optional for step in copy)]
+    if least:
+        return [*body * least, (FREE, (-size, 1))]
+    return [(FREE, (1, size + 2)), *body, (FREE, (-size - 1,))]
+
+
+def _choice(branches: list[Fragment]) -> Fragment:
+    """Any one of them."""
+    if len(branches) == 1:
+        return branches[0]
+    if not any(branches):
+        return []
+    starts = [1]
+    for branch in branches:
+        starts.append(starts[-1] + len(branch) + 1)
+    fragment: Fragment = [(FREE, tuple(starts[:-1]))]
+    for branch in branches:
+        fragment += branch
+        fragment.append((FREE, (starts[-1] - len(fragment),)))
+    return fragment
+
+
+def _checked(pattern: str) -> list[re.Match[str]]:
+    """The tokens of what may yet be no pattern, but is small and shallow enough for `re.compile`."""
+    if len(pattern) > MAX_CHARACTERS:
+        _refuse_size(f"{MAX_CHARACTERS:,} characters")
+    tokens = list(_TOKEN.finditer(pattern))
+    depth = 0
+    for token in tokens:
+        depth += {"open": 1, "refused": 1, "close": -1}.get(token.lastgroup or "", 0)
+        if depth > MAX_DEPTH:
+            _refuse_size(f"{MAX_DEPTH} groups within groups at position {token.start()}")
+    brackets = sum(token.lastgroup == "bracket" for token in tokens)
+    if brackets > MAX_CASELESS_CLASSES and re.search(r"\(\?[a-zA-Z]*i", pattern):
+        _refuse_size(f"{MAX_CASELESS_CLASSES} classes in [ ] while it ignores case")
+    return tokens
+
+
+def _compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read differently
+            return re.compile(pattern, flags)
+    except (OverflowError, ValueError, RecursionError):  # numbers of too many digits, for one
+        _refuse_size()
+    except re.error as error:
+        raise UsageError(
+            f"the pattern is no regular expression: {error}", "mend it; a sign that means itself takes a backslash"
+        ) from error
+
+
+def _changed(flags: int, letters: str, place: int) -> int:
+    """The flags within (?letters:...)."""
+    more, _, fewer = letters.partition("-")
+    if "x" in more:
+        _refuse("the flag x", place)
+    if "u" in more:
+        flags &= ~re.ASCII
+    for letter, flag in _FLAGS.items():
+        flags = (flags | flag * (letter in more)) & ~(flag * (letter in fewer))
+    return flags
+
+
+def _refuse(what: str, place: int) -> NoReturn:
+    raise UsageError(f"the pattern has {what} at position {place}", "write it without: the whole text has to match")
+
+
+def _refuse_size(most: str = f"{MAX_STATES:,} states, each repetition counted in full") -> NoReturn:
+    raise UsageError(f"the pattern has more than {most}", "give a simpler pattern")

@@ -1,0 +1,93 @@
+"""Ids come in, text goes out: whole characters, as many as asked for, up to where a stop text would begin.
+
+    id ──decoder──> text ──length──> held back while a stop text may have begun ──> text to show
+
+Forward the text comes in pieces; backward, when it is complete.
+"""
+
+from charlm.vocab.base import Vocab
+
+DOCUMENT_BREAK = "\n\n"
+"""What <eod> looks like in a sample: the text goes on with a new document."""
+_MOST_CONTINUATION_BYTES = 3
+
+
+class Writer:
+    """One text. `done` once it is whole."""
+
+    def __init__(self, vocab: Vocab, length: int, stops: tuple[str, ...] = (), *, ends_at_eod: bool = False) -> None:
+        """
+        Args:
+            length: characters, at most.
+            stops: the text ends before the first of these.
+            ends_at_eod: whether <eod> ends the text, too.
+        """
+        self._vocab = vocab
+        self._decoder = vocab.stream_decoder()
+        self._stops = stops
+        self._ends_at_eod = ends_at_eod
+        self._held = ""
+        self.remaining = length
+        self.done = length == 0
+
+    def push(self, token: int) -> str:
+        """The text that may be shown after one more id, often none."""
+        if token == self._vocab.eod_id:
+            text = self._decoder.finish() + ("" if self._ends_at_eod else DOCUMENT_BREAK)
+            return self._add(text, ends=self._ends_at_eod)
+        return self._add(self._decoder.push(token), ends=False)
+
+    def _add(self, text: str, *, ends: bool) -> str:
+        text = text[: self.remaining]
+        self.remaining -= len(text)
+        self._held += text
+        found = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        self.done = bool(found) or ends or self.remaining == 0
+        if found:
+            shown, self._held = self._held[: min(found)], ""
+            return shown
+        keep = 0 if self.done else max((_begun(self._held, stop) for stop in self._stops), default=0)
+        shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        return shown
+
+
+class BackwardWriter(Writer):
+    """A text whose ids come last first: it ends with what is pushed first, and is shown as one piece.
+
+    The bytes of a character come last first too, so continuation bytes (10xxxxxx) wait for the byte that begins it.
+    """
+
+    def __init__(self, vocab: Vocab, length: int, stops: tuple[str, ...] = (), *, ends_at_eod: bool = False) -> None:
+        super().__init__(vocab, length, stops, ends_at_eod=ends_at_eod)
+        self._length = length
+        self._waiting: list[int] = []
+        self._pieces: list[str] = []
+
+    def push(self, token: int) -> str:
+        if self._continues_a_character(token):
+            self._waiting.append(token)
+            if len(self._waiting) <= _MOST_CONTINUATION_BYTES:
+                return ""
+            text = self._vocab.decode([self._waiting.pop(0)])  # no character has so many: this one is part of none
+        else:
+            text = DOCUMENT_BREAK if token == self._vocab.eod_id and not self._ends_at_eod else ""
+            text += self._vocab.decode([token, *reversed(self._waiting)])
+            self._waiting.clear()
+        self._pieces.append(text)
+        self.remaining = max(0, self.remaining - len(text))
+        whole = "".join(reversed(self._pieces)) if self._stops or self.remaining == 0 else ""
+        found = [place + len(stop) for stop in self._stops if (place := whole.rfind(stop)) >= 0]
+        self.done = bool(found) or self.remaining == 0 or (self._ends_at_eod and token == self._vocab.eod_id)
+        if not self.done:
+            return ""
+        whole = "".join(reversed(self._pieces))
+        return whole[max(found) :] if found else whole[-self._length :]
+
+    def _continues_a_character(self, token: int) -> bool:
+        """Whether an id, by itself, is bytes of a character that must have begun before."""
+        return self._vocab.stream_decoder().push(token) == "\ufffd"
+
+
+def _begun(text: str, stop: str) -> int:
+    """How many characters at the end of `text` may be the beginning of `stop`."""
+    return next((k for k in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:k])), 0)

@@ -1,0 +1,186 @@
+"""How fast text is sampled, against torch.nn called step by step and against the bare products, in one process.
+
+LSTM, vocabulary 256, embedding 128. One stream: a character is a step, a softmax at a temperature and a draw. All
+candidates take turns, several times; the median of each and its spread are told, and its ratio to each peer. The cost
+of int8 is measured on a run, if one is given: bits per character of its test split with its matrices rounded.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from charlm.device import cpu_has_bf16
+from charlm.nn.model import LanguageModel
+from charlm.nn.settings import ModelSettings
+from charlm.sampling.draws import Draws
+from charlm.sampling.filters import Temperature
+from charlm.sampling.products import StepPrecision
+from charlm.sampling.stepper import choose_stepper
+from charlm.settings import Layer, validate
+
+VOCABULARY, EMBEDDING = 256, 128
+SECONDS = 0.4  # of each candidate in each turn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="2x512", help="layers x hidden size")
+    parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--run", help="a run whose cost of int8 is measured")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    num_layers, hidden_size = map(int, options.size.split("x"))
+    result = measure(num_layers, hidden_size, options.streams, options.repetitions)
+    if options.run:
+        result["int8_cost"] = cost_of_int8(options.run)
+    result["first_character"] = first_character(options.run)
+    print(json.dumps(result) if options.json else table(result))
+
+
+@torch.inference_mode()
+def measure(num_layers: int, hidden_size: int, streams: int, repetitions: int) -> dict[str, Any]:
+    torch.manual_seed(0)
+    body = {"num_layers": num_layers, "hidden_size": hidden_size}
+    model = validate(ModelSettings, Layer({"embedding": {"size": EMBEDDING}, "body": body})).build(VOCABULARY).eval()
+    many = f"{streams} streams"
+    steps: dict[str, tuple[int, Callable[[], object]]] = {
+        "fp32": (1, ours(model, 1, "fp32")),
+        "int8": (1, ours(model, 1, "int8")),
+        f"{many} fp32": (streams, ours(model, streams, "fp32")),
+        "nn.LSTM": (1, peer(num_layers, hidden_size, onednn=True)),
+        "nn.LSTM, oneDNN off": (1, peer(num_layers, hidden_size, onednn=False)),
+        "torch.mv alone": (1, bare(model)),
+    }
+    if cpu_has_bf16():
+        steps |= {"bf16": (1, ours(model, 1, "bf16")), f"{many} bf16": (streams, ours(model, streams, "bf16"))}
+    rates: dict[str, list[float]] = {name: [] for name in steps}
+    for repetition in range(repetitions + 1):
+        for name, (size, step) in steps.items():
+            count, start = 0, time.perf_counter()
+            while (elapsed := time.perf_counter() - start) < SECONDS:
+                step()
+                count += size
+            if repetition:  # the first one warms up
+                rates[name].append(count / elapsed)
+    rows = {name: row(values) for name, values in rates.items()}
+    for name, figures in rows.items():
+        figures["against"] = {
+            peer_name: figures["characters_per_second"] / rows[peer_name]["characters_per_second"]
+            for peer_name in ("fp32", "nn.LSTM", "nn.LSTM, oneDNN off", "torch.mv alone")
+            if peer_name != name
+        }
+    bf16 = "measured" if cpu_has_bf16() else "this CPU does not multiply bf16"
+    setting = {"layers": num_layers, "hidden": hidden_size, "bf16": bf16}
+    return {"setting": setting, "threads": torch.get_num_threads(), "rows": rows}
+
+
+def ours(model: LanguageModel, streams: int, precision: StepPrecision) -> Callable[[], object]:
+    stepper = choose_stepper(model, model.initial_state(streams), precision)
+    draws, temperature = Draws(0, range(streams)), Temperature(0.7)
+    tokens_B = torch.zeros(streams, dtype=torch.int64)
+
+    def step() -> None:
+        tokens_B.copy_(draws(temperature(stepper.step(tokens_B))))
+
+    return step
+
+
+def peer(num_layers: int, hidden_size: int, *, onednn: bool) -> Callable[[], object]:
+    """What a user of torch.nn writes: embedding, nn.LSTM on one character, head, softmax, multinomial."""
+    embedding, head = nn.Embedding(VOCABULARY, EMBEDDING), nn.Linear(hidden_size, VOCABULARY)
+    lstm = nn.LSTM(EMBEDDING, hidden_size, num_layers, batch_first=True)
+    lstm.eval()
+    state: tuple[Tensor, Tensor] | None = None
+    token = torch.zeros(1, 1, dtype=torch.int64)
+
+    def step() -> None:
+        nonlocal state, token
+        with torch.backends.mkldnn.flags(enabled=onednn):
+            features, state = lstm(embedding(token), state)
+        token = torch.multinomial((head(features[:, -1]) / 0.7).softmax(-1), 1)
+
+    return step
+
+
+def bare(model: LanguageModel) -> Callable[[], object]:
+    """Only the products of one step with the same matrices; the first layer's input is a look-up in a table."""
+    matrices = [weight for layer in model.body.layers for weight in layer.cell.prepare(None)[:2]][1:]  # type: ignore[union-attr]
+    matrices.append(model.head.weight_VH)  # type: ignore[union-attr]
+    pairs = [(weight, torch.randn(weight.shape[1]), torch.empty(len(weight))) for weight in matrices]
+
+    def step() -> None:
+        for weight, x, y in pairs:
+            torch.mv(weight, x, out=y)
+
+    return step
+
+
+def cost_of_int8(run: str) -> dict[str, float]:
+    """Bits per character of the test split, as it is and rounded."""
+    from charlm.evaluation.evaluate import evaluate
+    from charlm.launch.runs import corpus_of, load_run
+    from charlm.nn.rounding import round_cells
+
+    loaded, _ = load_run(run, "best", "cpu")
+    stream = corpus_of(loaded, None).open("test").in_direction(loaded.settings.direction)
+    cpu = torch.device("cpu")
+    exact = evaluate(loaded.model, stream, device=cpu).bits_per_character or 0.0
+    round_cells(loaded.model)
+    rounded = evaluate(loaded.model, stream, device=cpu).bits_per_character or 0.0
+    return {"fp32": exact, "int8": rounded, "difference": rounded - exact}
+
+
+def first_character(run: str | None) -> dict[str, float]:
+    """Seconds from the shell: torch's own import, and `charlm sample` until its first character is there."""
+    command = [sys.executable, "-m", "charlm", "sample", *([run] if run else []), "--length", "1000"]
+    imports: list[float] = []
+    texts: list[float] = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
+        imports.append(time.perf_counter() - start)
+        if run:
+            start = time.perf_counter()
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+                assert process.stdout is not None
+                process.stdout.read(1)
+                texts.append(time.perf_counter() - start)
+                process.kill()
+    found = {"import torch": statistics.median(imports)}
+    if texts:
+        found |= {"first character": statistics.median(texts)}
+        found["difference"] = found["first character"] - found["import torch"]
+    return found
+
+
+def row(rates: list[float]) -> dict[str, Any]:
+    median = statistics.median(rates)
+    quartiles = statistics.quantiles(rates, n=4)
+    return {"characters_per_second": median, "spread": (quartiles[2] - quartiles[0]) / median}
+
+
+def table(result: dict[str, Any]) -> str:
+    setting = ", ".join(f"{key} {value}" for key, value in result["setting"].items())
+    lines = [f"{setting}; {result['threads']} threads"]
+    for name, figures in result["rows"].items():
+        against = ", ".join(f"{ratio:.2f}x {peer_name}" for peer_name, ratio in figures["against"].items())
+        rate = figures["characters_per_second"]
+        lines.append(f"  {name:<20} {rate:10,.0f} chars/s (spread {figures['spread']:4.0%})  {against}")
+    for name in ("int8_cost", "first_character"):
+        if name in result:
+            shown = ", ".join(f"{key} {value:.4f}" for key, value in result[name].items())
+            lines.append(f"  {name.replace('_', ' ')}: {shown}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Beam search finds the most probable text; with beams enough, that of all there are."""
+
+import itertools
+
+import pytest
+import torch
+
+from charlm.nn.model import LanguageModel
+from charlm.sampling.automaton import RegexAutomaton
+from charlm.sampling.beam import beam_search
+from charlm.sampling.constraint import TokenConstraint
+from charlm.sampling.generate import read_prompt
+from charlm.sampling.streams import Sampling
+from charlm.vocab.char import CharVocab
+from tests.sampling.test_generate import CPU, model_for
+
+STRICT = CharVocab("abc", byte_fallback=False)
+
+
+def cost(model: LanguageModel, prompt: str, ids: tuple[int, ...]) -> float:
+    """Nats of ids after the prompt."""
+    prompt_ids = [STRICT.eod_id, *STRICT.encode(prompt).tolist()]
+    inputs = torch.tensor([[*prompt_ids, *ids]])
+    with torch.no_grad():
+        features, _ = model(inputs, model.initial_state(1))
+        log_p = model.head.logits(features).double().log_softmax(-1)[0]
+    return -sum(float(log_p[len(prompt_ids) - 1 + k, token]) for k, token in enumerate(ids))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wide_beams_find_the_best_of_all(seed: int) -> None:
+    model = model_for(STRICT, seed=seed)
+    letters = [token for token in range(STRICT.size) if token != STRICT.eod_id]
+    constraint = TokenConstraint(RegexAutomaton("[abc]{4}"), STRICT)
+    generator = read_prompt(model, STRICT, "ab", Sampling(4, constraint=constraint), CPU)
+    text, nats = beam_search(generator, 81)
+    costs = {ids: cost(model, "ab", ids) / 4 for ids in itertools.product(letters, repeat=4)}
+    best = min(costs, key=costs.__getitem__)
+    assert text == STRICT.decode(best)
+    assert nats == pytest.approx(costs[best], rel=1e-5)
+
+
+def test_one_beam_is_greedy_and_more_are_no_worse() -> None:
+    model = model_for(STRICT, seed=2)
+    generator = read_prompt(model, STRICT, "", Sampling(12), CPU)
+    found = [beam_search(generator, width) for width in (1, 2, 4, 16)]
+    tokens: list[int] = []
+    with torch.no_grad():
+        while len(STRICT.decode(tokens)) < 12 and STRICT.eod_id not in tokens:
+            features, _ = model(torch.tensor([[STRICT.eod_id, *tokens]]), model.initial_state(1))
+            tokens.append(int(model.head.logits(features)[0, -1].argmax()))
+    assert found[0][0].startswith(STRICT.decode(tokens))
+    assert min(nats for _, nats in found) == min(found[2][1], found[3][1])
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_the_length_is_exact(length: int) -> None:
+    generator = read_prompt(model_for(STRICT), STRICT, "a", Sampling(length), CPU)
+    assert len(beam_search(generator, 3)[0]) == length
+
+
+def test_stops_end_beams() -> None:
+    generator = read_prompt(model_for(STRICT, seed=1), STRICT, "", Sampling(30, stops=("b",)), CPU)
+    assert "b" not in beam_search(generator, 4)[0]

@@ -1,0 +1,148 @@
+"""A conversation: its state is that of its text, and every place of it can be gone back to, kept, saved and loaded."""
+
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from charlm.errors import DataError, UsageError
+from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.sampling.filters import Temperature
+from charlm.sampling.session import Session
+from charlm.sampling.streams import Sampling
+from tests.sampling.test_generate import CHAR, CPU, model_for
+
+SAMPLING = Sampling(12, (Temperature(1.0),), seed=4)
+
+
+def session(identity: str = "a") -> Session:
+    return Session(model_for(CHAR), CHAR, CPU, identity)
+
+
+def say(talk: Session) -> str:
+    return "".join(talk.write(SAMPLING))
+
+
+def assert_is_after(talk: Session, text: str) -> None:
+    """The state is that of a model that has read this text."""
+    assert talk.place.text == text
+    ids = torch.tensor([[CHAR.eod_id, *CHAR.encode(text).tolist()]])
+    with torch.no_grad():
+        features, state = model_for(CHAR)(ids, model_for(CHAR).initial_state(1))
+        logits = model_for(CHAR).head.logits(features[:, -1])
+    torch.testing.assert_close(talk.place.primed.logits_1V, logits, rtol=1e-4, atol=1e-5)
+    for own, other in zip(talk.place.primed.state, state, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
+
+
+def test_it_knows_all_that_was_said() -> None:
+    talk = session()
+    talk.read("ab")
+    first = say(talk)
+    talk.read("é🙂")
+    second = say(talk)
+    assert (len(first), len(second)) == (12, 12)
+    assert_is_after(talk, "ab" + first + "é🙂" + second)
+
+
+def test_it_says_something_else_each_time_and_the_same_again_from_the_same_place() -> None:
+    talk = session()
+    first = say(talk)
+    assert say(talk) != first
+    talk.back()
+    talk.back()
+    assert_is_after(talk, "")
+    assert say(talk) == first
+
+
+def test_going_back_further_than_the_beginning_is_refused() -> None:
+    talk = session()
+    talk.read("a")
+    talk.back()
+    with pytest.raises(UsageError, match="nothing to go back to"):
+        talk.back()
+
+
+def test_branches() -> None:
+    talk = session()
+    talk.read("ab")
+    talk.keep("here")
+    say(talk)
+    talk.go_to("here")
+    assert_is_after(talk, "ab")
+    talk.back()
+    assert len(talk.place.text) == 14, "going to a branch can be undone"
+    with pytest.raises(UsageError, match=r"no branch .there."):
+        talk.go_to("there")
+
+
+def test_a_text_that_is_broken_off_is_known_as_far_as_it_was_shown() -> None:
+    talk = session()
+    pieces = talk.write(SAMPLING)
+    shown = next(pieces) + next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    assert_is_after(talk, shown)
+
+
+def test_a_saved_place_goes_on_alike(tmp_path: Path) -> None:
+    talk, other = session(), session()
+    talk.read("dé")
+    say(talk)
+    talk.save(tmp_path / "talk")
+    other.load(tmp_path / "talk")
+    assert_is_after(other, talk.place.text)
+    # the seed counts what was said, so the other one is brought to the same number
+    other.read("")
+    assert say(other) == say(talk)
+    other.back()
+    other.back()
+    other.back()
+    assert_is_after(other, "")
+
+
+def test_what_cannot_be_loaded_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    talk = session()
+    talk.read("ab")
+    talk.save(tmp_path / "talk")
+    content = (tmp_path / "talk").read_bytes()
+    tensors = safetensors.torch.load(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+
+    def write(changed: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> Path:
+        (tmp_path / "changed").write_bytes(safetensors.torch.save(changed, metadata or header))
+        return tmp_path / "changed"
+
+    with pytest.raises(UsageError, match="there is no file"):
+        talk.load(tmp_path / "missing")
+    with pytest.raises(DataError, match="another model"):
+        session("b").load(tmp_path / "talk")
+    (tmp_path / "junk").write_bytes(b"no talk at all")
+    nan = tensors | {"logits": torch.full_like(tensors["logits"], torch.nan)}
+    wide = tensors | {"state.0": torch.zeros(2, 8)}
+    for path in (
+        tmp_path / "junk",
+        write(nan),
+        write(wide),
+        write(tensors | {"state.9": torch.zeros(1)}),
+        write({"logits": tensors["logits"]}),
+        write(tensors, {"session": "{}"}),
+        write(tensors, {"other": ""}),
+        write(tensors, {"session": json.dumps({"model": "a", "text": 7, "recent": "x"})}),
+        write(tensors, {"session": json.dumps({"model": "a", "text": "ab", "recent": [99999]})}),
+    ):
+        with pytest.raises(DataError, match="no saved conversation"):
+            talk.load(path)
+        assert_is_after(talk, "ab")
+
+
+def test_a_state_of_counts_is_checked_too(tmp_path: Path) -> None:
+    """A batch-normalised network counts steps; whatever a file says, the next step finds its statistics."""
+    torch.manual_seed(0)
+    body = RecurrentSettings(hidden_size=8, norm="batch", norm_steps=4)
+    talk = Session(ModelSettings(body=body).build(CHAR.size), CHAR, CPU, "a")
+    talk.read("abc")
+    talk.save(tmp_path / "talk")
+    talk.load(tmp_path / "talk")
+    assert len(say(talk)) == 12
