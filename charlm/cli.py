@@ -27,7 +27,20 @@ from charlm.commands.report import report, runs
 from charlm.commands.sample import sample
 from charlm.commands.train import train
 from charlm.commands.tune import tune
-from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, SilentError, StoppedError, UsageError
+from charlm.errors import (
+    EXIT_BUG,
+    EXIT_CLOSED_PIPE,
+    CharlmError,
+    OutOfMemoryError,
+    SilentError,
+    StoppedError,
+    UsageError,
+)
+
+_LESS_MEMORY = (
+    "give a smaller input, fewer --streams (eval), a lower --count (sample) or a smaller batch, use --device cpu, or"
+    " close other programs"
+)
 
 
 class _ClosedPipeError(Exception):
@@ -123,8 +136,6 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
         if error.exit_code == UsageError.exit_code and os.environ.get("RANK", "0") != "0":
             sys.exit(error.exit_code)  # each process of a job finds the same, and the first one says it
         _fail(error.what, error.cure, error.exit_code, debug)
-    except MemoryError:
-        _fail("the memory of this machine is full", "give a smaller input, or close other programs", 5, debug)
     except OSError as error:  # of stdout, most likely: files are written by `storage`, which raises StorageError
         _drop_output()
         reason = error.strerror or str(error)
@@ -134,8 +145,20 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
         format_message = getattr(error, "format_message", None)
         if format_message is not None:  # Typer's own usage errors
             _fail(format_message().rstrip("."), _hint(error, format_message()), 2, debug)
+        if _is_out_of_memory(error):
+            _fail(
+                "the memory of this machine or of its device is full", _LESS_MEMORY, OutOfMemoryError.exit_code, debug
+            )
         kind = type(error).__name__
         _fail(f"a bug in charlm ({kind}: {error})", "please report it, with what --debug shows", EXIT_BUG, debug)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:  # which need not be imported to say what it is not
+        return isinstance(error, MemoryError)
+    from charlm.device import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _hint(error: Exception, message: str) -> str:

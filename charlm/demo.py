@@ -8,17 +8,16 @@ from typing import Any
 
 from charlm import workspace
 from charlm.data.corpus import Corpus
-from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.errors import CharlmError
-from charlm.evaluation.baselines import xz_conditional
+from charlm.evaluation.baselines.settings import XzSettings
 from charlm.experiment import load_experiment, read_layers
 from charlm.launch.evaluate import Question, evaluate_run
 from charlm.launch.plan import plan_training
 from charlm.launch.sample import Wish, sample_run
 from charlm.launch.train import run_training
 from charlm.prepare import find_prepared, prepare
-from charlm.progress import evaluating, preparing
+from charlm.progress import evaluating, preparing, telling
 
 CONFIG = "sample"
 _PROMPT = "The "
@@ -51,14 +50,15 @@ def run_demo(
     say(f"3/4 charlm eval {run}")
     with evaluating(quiet=False) as on_progress:
         score = evaluate_run(str(run), "best", Question(data=str(data)), on_progress)
-    xz = xz_conditional(_text(data, "train"), _text(data, "test"))
+    with telling(quiet=False) as tell:
+        *_, xz = XzSettings().build().results(corpus, "test", tell)
     say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
-    say(f"    {xz.bits_per_character:.4f} bits per character: xz -9e, given the training text")
+    say(f"    {xz.score.bits_per_character:.4f} bits per character: xz -9e, given the training text")
     say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
     text = "".join(sample_run(str(run), "best", Wish(prompt=_PROMPT, length=_LENGTH), "auto").whole())
     say("")
     say(text)
-    return {"score": score, "xz_bits_per_character": xz.bits_per_character, "sample": text}
+    return {"score": score, "xz_bits_per_character": xz.score.bits_per_character, "sample": text}
 
 
 @contextlib.contextmanager
@@ -78,7 +78,3 @@ def _prepare(settings: CorpusSettings, directory: Path, *, overwrite: bool) -> C
         return corpus
     with preparing() as on_progress:
         return prepare(settings, settings.source.build(), directory, overwrite=overwrite, on_progress=on_progress)
-
-
-def _text(directory: Path, split: str) -> str:
-    return "\n\n".join(part.document.text for part in read_parts(directory / "documents", split))

@@ -14,6 +14,12 @@ from charlm.errors import UsageError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 Precision = Literal["fp32", "bf16"]
 
+_OUT_OF_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
@@ -65,6 +71,14 @@ def _limits() -> list[int]:
     except OSError:
         return [1 << 62]
     return [1 << 62 if limit == "max" else max(0, int(limit) - int(used))]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was asked for that is not there, of the machine or of a device: Python, NumPy and torch on CUDA
+    have exceptions for that, torch's allocator on CPUs, its MPS backend and the CUDA runtime only words."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 @functools.cache

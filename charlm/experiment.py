@@ -8,12 +8,15 @@ training.*   batches, optimizer, schedule, budgets    }
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
+
+from pydantic import model_validator
 
 from charlm.data.settings import CorpusSettings, portable
 from charlm.errors import SettingsError
 from charlm.nn.settings import ModelSettings
 from charlm.settings import (
+    Difference,
     Layer,
     Settings,
     differences,
@@ -37,6 +40,21 @@ class Experiment(Settings):
     corpus: CorpusSettings = CorpusSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings(max_epochs=10.0)
+
+    @model_validator(mode="after")
+    def _time_is_cut_as_the_network_can(self) -> Self:
+        """Batch normalisation belongs to time steps counted from a reset, and keeps statistics of each."""
+        if self.model.counts_steps and self.training.segment_len is not None:
+            raise ValueError(
+                "training.segment_len would compute the statistics of batch normalisation twice;"
+                " leave it out, or choose another model.body.norm"
+            )
+        if self.model.counts_steps and self.training.seq_len_varies:
+            raise ValueError(
+                "training.seq_len_varies does not go with batch normalisation, whose rows start afresh each seq_len;"
+                " leave it out, or choose another model.body.norm"
+            )
+        return self
 
 
 def read_layers(config: str | None, flags: Iterable[Layer], overrides: Iterable[str]) -> Layer:
@@ -81,18 +99,18 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
     if not isinstance(asked, dict):
         validate(Experiment, layer)
     contradictions = [
-        line
-        for line in differences(freeze_lists(prepared), freeze_lists(portable(cast("dict[str, Any]", asked))))
-        if not line.endswith("-> None")
+        f"corpus.{difference}"
+        for difference in differences(freeze_lists(prepared), freeze_lists(portable(cast("dict[str, Any]", asked))))
+        if difference.new is not None
     ]
     if contradictions:
         raise SettingsError(
-            f"{directory} contradicts the settings (corpus.{'; corpus.'.join(contradictions)})",
+            f"{directory} contradicts the settings ({'; '.join(contradictions)})",
             "give another --data, or prepare that corpus",
         )
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
     """What differs between a run's settings and new ones. Another budget is no change, the run just goes on longer; and
     with another batch it goes on where it was, dealing what is unread of the text to the new rows."""
 

@@ -60,7 +60,7 @@ def find_prepared(
     if not (out / CORPUS_FILE).is_file():
         return None
     corpus = open_corpus(out)
-    changed = differences(corpus.card["settings"], settings.recorded())
+    changed = [str(each) for each in differences(corpus.card["settings"], settings.recorded())]
     if corpus.card["split"].get("like") != (like.fingerprint if like else None):
         changed.append("--split-like")
     if changed:

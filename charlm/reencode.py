@@ -35,7 +35,7 @@ def find_reencoded(corpus: Corpus, vocab: AnyVocabSettings, out: Path) -> Corpus
     if not (out / CORPUS_FILE).is_file():
         return None
     found = open_corpus(out)
-    changed = differences(found.card["settings"], _recorded(corpus, vocab))
+    changed = [str(each) for each in differences(found.card["settings"], _recorded(corpus, vocab))]
     if vocab.type == "copied" and not found.vocab.is_same(vocab.learner().finish()):
         changed.append("the vocabulary that is copied")
     if found.card.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:

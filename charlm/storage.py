@@ -27,14 +27,26 @@ if os.name == "nt":  # native Windows is best effort
 
     def _try_lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _is_locked(descriptor: int) -> bool:
+        del descriptor
+        return False  # there a lock cannot be asked about without being taken
 else:
     import fcntl
 
     def _try_lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def _is_locked(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask do not see one another
+        except BlockingIOError:
+            return True
+        return False
+
 
 MANIFEST = "manifest.json"
+_LOCK = ".lock"
 _CURES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some of your quota and run the same command again",
@@ -222,6 +234,19 @@ def append_line(path: Path, line: str) -> None:
         file.write(line + "\n")
 
 
+def append_bytes(path: Path, content: bytes) -> None:
+    """Append to a file of records, all of it or nothing, since a torn record hides what comes after it."""
+    with storage_errors(path):
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with open(path, "ab") as file:
+                file.write(content)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(path, size)
+            raise
+
+
 def sync_file(path: Path) -> None:
     with storage_errors(path), open(path, "ab") as file:
         os.fsync(file.fileno())
@@ -343,7 +368,7 @@ class DirectoryLock:
     """One process at a time in a directory. The kernel drops the lock with its process, so none is ever stale."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / ".lock"
+        self._path = directory / _LOCK
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -372,3 +397,18 @@ class DirectoryLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process holds the lock of `directory`: asked without taking it, and without leaving a trace.
+
+    Raises:
+        StorageError: the lock is there, and may not be read.
+    """
+    path = directory / _LOCK
+    with storage_errors(path, "read"):
+        try:
+            with open(path, "rb") as file:
+                return _is_locked(file.fileno())
+        except FileNotFoundError:
+            return False

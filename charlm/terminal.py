@@ -3,15 +3,13 @@
 On a terminal, what could command it (escape sequences in generated or downloaded text) is shown as escapes.
 """
 
-import re
 import sys
 from typing import Any, cast
 
 import typer
 
 from charlm.storage import to_json
-
-_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+from charlm.text.printable import printable
 
 
 def note(text: str) -> None:
@@ -30,11 +28,6 @@ def write(text: str) -> None:
         text = printable(text)
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def printable(text: str) -> str:
-    """What could command a terminal, or turn its text around, as escapes; line feeds and tabs stay."""
-    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_json(content: dict[str, Any]) -> None:

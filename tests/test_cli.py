@@ -15,9 +15,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from charlm import storage
 from charlm.cli import main
+from charlm.experiment import read_layers
+from charlm.launch.describe import describe
+from charlm.launch.plan import plan_training
 from charlm.terminal import figure
 from tests.processes import Commands, assert_one_error
 from tests.workspaces import CONFIG, DATA, RUN, furnish, snapshot, steps, texts, weights
@@ -212,6 +216,25 @@ def test_other_settings_are_refused_with_the_difference(workspace: Commands) -> 
     assert snapshot(workspace.folder) == before
 
 
+def test_a_refused_setting_leaves_nothing_behind(workspace: Commands) -> None:
+    before = snapshot(workspace.folder)
+    late = ("train", "--config", "tiny", "--out", "runs/late", "--set", "training.max_steps=2")
+    wrong = ("--set", "model.body.norm=batch", "--set", "training.segment_len=8")
+    assert "leave it out, or choose another" in workspace.fail(2, *late, *wrong)
+    assert snapshot(workspace.folder) == before
+
+
+def test_a_training_that_could_not_begin_is_not_the_current_one(workspace: Commands) -> None:
+    """No backend knows its cell, which only the trainer finds out; the same run takes the settings that are mended."""
+    late = ("train", "--config", "tiny", "--out", "runs/late", "--set", "training.max_steps=2")
+    assert "cannot run this cell" in workspace.fail(
+        2, *late, "--set", "model.body.norm=layer", "--set", "model.body.backend=torch"
+    )
+    assert workspace.json("eval")["run"] == str(RUN)
+    assert workspace.json(*late)["steps"] == 2
+    assert workspace.json("eval")["run"] == "runs/late"
+
+
 def test_overwrite_starts_anew(workspace: Commands) -> None:
     workspace.succeed("train", "--config", "tiny", "--set", "training.max_steps=3", "--overwrite")
     assert steps(workspace.folder / RUN) == [3]
@@ -265,6 +288,22 @@ def test_a_dry_run_writes_nothing(workspace: Commands) -> None:
         assert re.search(rf"^{name.replace('_', ' ')} +", shown, re.MULTILINE), name
         if name not in ("memory", "characters_per_second", "time"):  # which differ from one moment to the next
             assert figure(value) in shown, name
+
+
+def test_a_dry_run_knows_the_steps_of_an_epoch(workspace: Commands) -> None:
+    command = ("train", "--config", "tiny", "--out", "runs/new", "--set", "training.seq_len_varies=true")
+    steps = workspace.json(*command, "--dry-run")["steps_per_epoch"]
+    epoch = workspace.json(*command, "--set", "training.max_steps=100000", "--set", "training.max_epochs=1")
+    assert epoch["steps"] == steps
+
+
+def test_what_several_processes_begin_is_described_as_theirs(toured: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(toured.folder)
+    plan = plan_training("tiny", read_layers("tiny", (), ()), None, None, "cpu", need_corpus=True)
+    alone, pair = (describe(plan, num_ranks=number) for number in (1, 2))
+    assert pair["tokens_per_step"] == 2 * alone["tokens_per_step"]
+    assert pair["steps_per_epoch"] == pytest.approx(alone["steps_per_epoch"] / 2, abs=1)
+    assert pair["memory"].partition(" needed")[0] == alone["memory"].partition(" needed")[0]
 
 
 def test_a_dry_run_needs_no_corpus(commands: Commands) -> None:
@@ -432,6 +471,34 @@ def test_what_was_current_is_gone(workspace: Commands) -> None:
     assert "is gone; there are renamed" in workspace.fail(2, "eval")
     (workspace.folder / "runs" / "current.json").write_text("[]", encoding="utf-8")
     assert "current.json is damaged" in workspace.fail(2, "sample")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB, other allocations: 1 GB)."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["python", "cuda", "mps", "cuda runtime", "cpu"],
+)
+def test_a_full_memory_is_no_bug(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["charlm", "eval"])
+    monkeypatch.setattr("charlm.cli._Commands.make_context", exhausted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 5
+    said = capsys.readouterr().err
+    assert_one_error(said)
+    assert "--streams" in said
+    assert "--device cpu" in said
 
 
 def test_ctrl_c_while_arguments_are_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,9 @@ def test_a_demo_after_another_one_says_how_it_can_be_done(novel: Commands) -> No
     novel.succeed("prepare", "--source", "text", "--input", "novel.txt", "--out", "data/sample")
     message = novel("demo", *QUICK).error
     assert re.search(r"data/sample was prepared .*; add --overwrite to do the demo anew, or move data/sample", message)
-    novel.succeed("demo", *QUICK, "--overwrite")
+    xz = novel.json("demo", *QUICK, "--overwrite")["xz_bits_per_character"]
+    rows = novel.json("baseline", "sample", "--set", 'baselines=[{type="xz"}]')["rows"]
+    assert xz == rows[1]["bits_per_character"], "what the demo shows beside its score is the baseline itself"
     message = novel("demo", *QUICK, "--set", "training.seed=5").error
     assert re.search(r"runs/sample was trained .*training\.seed.*; add --overwrite .* or move runs/sample", message)
     assert "--out" not in message

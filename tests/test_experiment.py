@@ -10,7 +10,7 @@ import pytest
 
 from charlm.errors import SettingsError
 from charlm.experiment import changes, check_corpus, config_directories, find_config, load_experiment, read_layers
-from charlm.settings import to_toml
+from charlm.settings import Difference, to_toml
 
 PREPARED = ["corpus.source.type=text", 'corpus.source.input=["/a/b.txt"]', "corpus.vocab.min_count=2"]
 
@@ -67,6 +67,7 @@ def test_what_agrees_with_a_corpus_may_be_said_again(overrides: list[str]) -> No
         ("corpus.vocab.min_count=3", "corpus.vocab.min_count: 2 -> 3"),
         ("corpus.vocab.max_size=3", "corpus.vocab.max_size: None -> 3"),
         ("corpus.split=90/10", "corpus.split: auto -> 90/10"),
+        ("corpus.split=None", "corpus.split: auto -> None"),
     ],
 )
 def test_what_contradicts_a_corpus_is_refused(override: str, difference: str) -> None:
@@ -88,4 +89,4 @@ def test_another_budget_is_no_change() -> None:
     before = tree("training.max_steps=5")
     assert changes(before, tree("training.max_steps=9", "training.max_minutes=3")) == []
     assert changes(before, tree("training.max_epochs=9.0")) == []
-    assert changes(before, tree("training.max_steps=5", "training.seed=1")) == ["training.seed: 0 -> 1"]
+    assert changes(before, tree("training.max_steps=5", "training.seed=1")) == [Difference("training.seed", 0, 1)]

@@ -14,6 +14,7 @@ from charlm.errors import SettingsError
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.nn.cells.settings import CellSettings
 from charlm.settings import (
+    Difference,
     Layer,
     Settings,
     differences,
@@ -264,7 +265,9 @@ def test_equal_trees_do_not_differ(tree: dict[str, Any]) -> None:
 def test_a_difference_names_key_and_both_values() -> None:
     old = {"a": {"b": 1, "same": 5}, "gone": 2}
     new = {"a": {"b": 3, "same": 5}, "new": 4}
-    assert differences(old, new) == ["a.b: 1 -> 3", "gone: 2 -> None", "new: None -> 4"]
+    found = differences(old, new)
+    assert found == [Difference("a.b", 1, 3), Difference("gone", 2, None), Difference("new", None, 4)]
+    assert str(found[0]) == "a.b: 1 -> 3"
 
 
 @pytest.mark.parametrize(

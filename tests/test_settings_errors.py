@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import SettingsError
+from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.experiment import Experiment, load_experiment, read_layers
-from charlm.settings import Layer, place, read_toml, settings_classes, stack, validate
+from charlm.settings import Layer, parse_override, place, read_toml, settings_classes, stack, validate
 from charlm.settings.suggestions import keys_of
 from charlm.text.settings import SourceSettings
 
@@ -183,6 +184,9 @@ def test_a_flag_of_another_source_says_whose_it_is() -> None:
         ("corpus.source.input=a.txt", ["corpus.source.type=text"]),
         ("corpus.source.input=a.txt, b.txt", ["corpus.source.type=text"]),
         ("corpus.source.date=20240801", []),
+        ("corpus.source.sources=sample", ["corpus.source.type=mix"]),
+        ("corpus.source.sources=sample, sample", ["corpus.source.type=mix"]),
+        ('corpus.source.sources={type="hub", dataset="x/y"}', ["corpus.source.type=mix"]),
     ],
 )
 def test_a_cure_that_can_be_copied_works(override: str, others: list[str]) -> None:
@@ -190,6 +194,21 @@ def test_a_cure_that_can_be_copied_works(override: str, others: list[str]) -> No
     cure = refused(override, *others).rpartition("; ")[2]
     _, copied = shlex.split(cure[cure.index("--set") :])
     load_experiment(read_layers(None, (), ["training.max_steps=7", *others, copied]))
+
+
+def test_a_list_of_tables_is_shown_as_one() -> None:
+    with pytest.raises(SettingsError, match=r"""write --set 'baselines=\[{type="unigram"}\]'"""):
+        validate(BaselineSettings, parse_override("baselines=unigram"))
+    validate(BaselineSettings, parse_override('baselines=[{type="unigram"}]'))
+
+
+@pytest.mark.parametrize("way", ["segment_len=8", "seq_len_varies=true"])
+def test_batch_normalisation_refuses_to_have_its_time_cut(way: str, tmp_path: Path) -> None:
+    """Said by the settings, so that nothing is written before."""
+    config = CONFIG.replace("hidden_size = 512", 'norm = "batch"')
+    message = refused(f"training.{way}", config=config, folder=tmp_path)
+    assert message.startswith(f"--set: training.{way.partition('=')[0]} ")
+    assert message.endswith("; leave it out, or choose another model.body.norm")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Promises about the disk: whole files or none, whatever fails; one process a directory; no damage unnoticed."""
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -227,6 +228,25 @@ def test_a_lock_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> Non
     (tmp_path / ".lock").mkdir()
     with pytest.raises(StorageError), storage.DirectoryLock(tmp_path):
         raise AssertionError("held")
+
+
+def test_asking_for_a_lock_leaves_no_trace_and_hinders_nobody(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    assert not storage.is_held(tmp_path)
+    assert not path.exists()
+    with storage.DirectoryLock(tmp_path):
+        before = path.read_bytes()
+        assert storage.is_held(tmp_path)
+        assert path.read_bytes() == before
+    with open(path, "rb") as other:
+        fcntl.flock(other.fileno(), fcntl.LOCK_SH)
+        assert not storage.is_held(tmp_path), "another one who asks holds nothing"
+    with storage.DirectoryLock(tmp_path):
+        pass
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match="cannot read"):
+        storage.is_held(tmp_path)
 
 
 # ---- manifests

@@ -6,9 +6,17 @@ from typing import Annotated
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, ConfigOption, DataOption, DeviceOption, JsonOption, SetOption
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption
+from charlm.errors import UsageError
 
 SplitOption = Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")]
+BaselinesOption = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Which baselines, TOML: baselines = [...].")
+]
+SetBaselinesOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="The same here, such as 'baselines=[{type=\"xz\"}]'."),
+]
 CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table there too.")]
 PngOption = Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw it as bars (needs matplotlib).")]
 
@@ -18,8 +26,8 @@ def baseline(
         str | None, typer.Argument(metavar="[DATA]", help="A prepared corpus; the last if left out.")
     ] = None,
     split: SplitOption = "test",
-    config: ConfigOption = None,
-    settings: SetOption = None,
+    config: BaselinesOption = None,
+    settings: SetBaselinesOption = None,
     csv: CsvOption = None,
     png: PngOption = None,
     as_json: JsonOption = False,
@@ -38,7 +46,9 @@ def baseline(
     from charlm.settings import validate
 
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
+    _check_outputs(csv, png)
     corpus = open_corpus(workspace.find_data(data))
+    _tell_of_training_text(split)
     with telling(quiet=as_json) as tell:
         rows = with_ratios(baseline_rows(corpus, split, chosen, tell))
     _show(rows, {"data": str(corpus.directory), "split": split}, csv, png, as_json=as_json)
@@ -48,9 +58,9 @@ def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory.")],
     baselines: Annotated[bool, typer.Option("--baselines", help="The baselines of `charlm baseline` too.")] = False,
     split: SplitOption = "test",
-    data: DataOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
+    data: RunsDataOption = None,
+    config: BaselinesOption = None,
+    settings: SetBaselinesOption = None,
     checkpoint: CheckpointOption = "best",
     csv: CsvOption = None,
     png: PngOption = None,
@@ -68,11 +78,33 @@ def compare(
     from charlm.progress import evaluating, telling
     from charlm.settings import validate
 
+    if not baselines and (config or settings):
+        raise UsageError("--config and --set choose the baselines, and none are asked for", "add --baselines")
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ())) if baselines else None
+    _check_outputs(csv, png)
+    if baselines:
+        _tell_of_training_text(split)
     question = Question(split, data, None, None, "fp32", device)
     with evaluating(quiet=as_json) as on_progress, telling(quiet=as_json) as tell:
         rows = compare_all(runs, checkpoint, question, chosen, on_progress, tell)
     _show(rows, {"split": split}, csv, png, as_json=as_json)
+
+
+def _check_outputs(csv: Path | None, png: Path | None) -> None:
+    """Before the work."""
+    from charlm.report.figure import check_matplotlib
+    from charlm.storage import check_writable
+
+    if png is not None:
+        check_matplotlib()
+    for path in (csv, png):
+        if path is not None:
+            check_writable(path.parent)
+
+
+def _tell_of_training_text(split: str) -> None:
+    if split == "train":
+        terminal.note("n-grams and compressors have learned from this very text: their figures say nothing here")
 
 
 def _show(
@@ -89,3 +121,6 @@ def _show(
         terminal.print_json({**about, "rows": rows})
     else:
         print(terminal.printable(to_markdown(rows)))
+        for row in rows:
+            if row["bits_per_character"] is None and row.get("description"):
+                terminal.note(f"{row['model']}: {row['description']}")

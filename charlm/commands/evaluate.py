@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, read_text
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption, read_text
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ def evaluate(
         typer.Argument(metavar="[RUN [RUN]]", help="A run, the last if left out; or two to compare."),
     ] = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")] = "test",
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the run's own if left out.")
-    ] = None,
+    data: RunsDataOption = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="FILE", help="Score a text file instead, or - for standard input.")
     ] = None,
@@ -54,18 +52,22 @@ def evaluate(
     perplexity: exp(nats / tokens). character and word perplexity: the same per character, per word. bits per character:
     nats / ln 2 / characters, where the nats include every end of document and the characters are the text's alone.
     bits per byte: the same over UTF-8 bytes. word: a run of non-whitespace. interval: where 95 of 100 other texts of
-    this kind would put the bits per character; by bootstrap over documents, or blocks of text where there are few: it
-    knows of the sampling of text only, not of seeds.
+    this kind would put the bits per character; by bootstrap over documents, or over 16 blocks of text where there are
+    fewer than 20: it knows of the sampling of text only, not of seeds.
     """
     from charlm.evaluation.tables import check_table
     from charlm.launch.evaluate import Question, answer, compare_runs, describe_answer
     from charlm.progress import evaluating
+    from charlm.storage import check_writable
 
     if precision not in ("fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known", "give fp32 or bf16")
     for path in (per_document, per_token):
         if path is not None:
             check_table(path)
+            check_writable(path.parent)
+    if text is not None and data is not None:
+        raise UsageError("--text is scored instead of a corpus", "give --text or --data, not both")
     names = runs or [None]
     content = None if text is None else read_text(text)
     flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix}
@@ -126,6 +128,9 @@ def _print_comparison(results: "list[dict[str, object]]", difference: "Differenc
     first, second = (str(result["run"]) for result in results)
     if difference is None:
         print("too few documents to tell whether the difference is more than chance")
+        return
+    if difference.bits == 0:
+        print(f"{first} and {second} cost the same")
         return
     better, worse = (first, second) if difference.bits < 0 else (second, first)
     verdict = "significant at 95 %" if difference.is_significant else "not significant at 95 %"

@@ -33,6 +33,9 @@ SetOption = Annotated[
 DataOption = Annotated[
     str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the last one if left out.")
 ]
+RunsDataOption = Annotated[
+    str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the run's own if left out.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
 RunArgument = Annotated[

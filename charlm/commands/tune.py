@@ -1,22 +1,22 @@
 """`charlm tune`: how a run may adapt to what it reads."""
 
+from typing import Annotated
+
+import typer
+
 from charlm import terminal
-from charlm.commands.options import (
-    CheckpointOption,
-    ConfigOption,
-    DataOption,
-    DeviceOption,
-    JsonOption,
-    RunArgument,
-    SetOption,
-)
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunArgument, RunsDataOption
 
 
 def tune(
     run: RunArgument = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
+    data: RunsDataOption = None,
+    config: Annotated[
+        str | None, typer.Option("--config", metavar="FILE", help="Settings of the tuning, TOML.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as max_tokens=10000.")
+    ] = None,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,

@@ -1,7 +1,7 @@
 """A prepared corpus, opened and checked: corpus.json, the vocabulary, and a token stream per split."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ class Corpus:
     directory: Path
     card: dict[str, Any]
     vocab: Vocab
+    _opened: dict[str, TokenStream] = field(
+        default_factory=dict[str, TokenStream], init=False, repr=False, compare=False
+    )
 
     @property
     def name(self) -> str:
@@ -36,7 +39,7 @@ class Corpus:
         return list(self.card["splits"])
 
     def open(self, split: str) -> TokenStream:
-        """One split, its files checked against the hashes in corpus.json.
+        """One split, its files checked against the hashes in corpus.json when it is opened for the first time.
 
         Raises:
             UsageError: the corpus has no such split.
@@ -44,9 +47,11 @@ class Corpus:
         """
         if split not in self.splits:
             raise UsageError(f"{self.directory} has no split {split!r}", f"choose one of {', '.join(self.splits)}")
-        for name in (f"{split}.npy", f"{split}.documents.npy"):
-            _check_file(self.directory / name, self.card["files"])
-        return read_stream(self.directory, split, self.vocab)
+        if split not in self._opened:
+            for name in (f"{split}.npy", f"{split}.documents.npy"):
+                _check_file(self.directory / name, self.card["files"])
+            self._opened[split] = read_stream(self.directory, split, self.vocab)
+        return self._opened[split]
 
 
 def open_corpus(directory: Path) -> Corpus:

@@ -51,8 +51,9 @@ def cache_nats(
         similar_TS = scaled_TH @ keys_SH.T
         shares = _shares(similar_TS, values_S, ids[1:], size, sorted({theta for theta, _ in candidates}))
         for theta, share in candidates:
-            mixed_T = (1 - share) * (-nll_T).exp() + share * shares[theta]
-            found[theta, share][start : start + len(mixed_T)] = -mixed_T.clamp(min=1e-30).log().cpu().numpy()
+            own_T = math.log1p(-share) - nll_T  # in logarithms: a probability may be too small for a number
+            mixed_T = torch.logaddexp(own_T, (share * shares[theta]).log())
+            found[theta, share][start : start + len(mixed_T)] = -mixed_T.cpu().numpy()
         keys_SH, values_S = keys_SH[-size:], values_S[-size:]
         on_progress(len(nll_T))
     return found

@@ -6,13 +6,17 @@ WARM_UP tokens that it does not score, so that its state is what the text before
     lane 0   |scored ..........|
     lane 1            warm-up ..|scored ..........|
     lane 2                              warm-up ..|scored ......|     the ragged tail is scored too
+                                ^ is lane 1 where lane 0 ends?
 
-B lanes, T time, N scored predictions.
+Whether it is, is checked: where the state of a lane after its warm-up is not the one that the lane before it ends with
+(a network that remembers for longer, or has two ways to be), that lane is scored again from there.
+
+B lanes, T time, N scored predictions, P all predictions.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +34,7 @@ WARM_UP = 1024
 CHUNK = 256
 _MAX_LANES = 64
 _WARM_UP_SHARE = 4  # a lane scores at least this many times its warm-up
+_SAME_STATE = 1e-3  # relative to 1 + the element
 
 
 def default_streams(num_predictions: int) -> int:
@@ -51,15 +56,14 @@ def evaluate(
 
     Args:
         part: (k, n) scores the k-th of n shares of the lanes only: nats and tokens are those of the share, and those of
-            all shares sum to the score. The other sums are of the whole stream.
+            all shares sum to the score. The other sums are of the whole stream. The lanes before its own belong to
+            other shares, so that their ends are not compared.
     """
-    nats, tokens = 0.0, 0
-    for scored in score_chunks(model, stream, streams=streams, device=device, precision=precision, part=part):
-        nats += scored.nats_N.sum().item()
-        tokens += len(scored.nats_N)
-        if on_progress is not None:
-            on_progress(len(scored.nats_N))
-    return Score.of(nats, tokens, stream)
+    nats_P = token_nats(
+        model, stream, streams=streams, device=device, precision=precision, on_progress=on_progress, part=part
+    )
+    scored_N = nats_P[~np.isnan(nats_P)] if part[1] > 1 else nats_P
+    return Score.of(float(scored_N.sum(dtype=np.float64)), len(scored_N), stream)
 
 
 def token_nats(
@@ -70,59 +74,117 @@ def token_nats(
     device: torch.device,
     precision: Precision = "fp32",
     on_progress: Callable[[int], None] | None = None,
-) -> npt.NDArray[np.float32]:
-    """The nats of every prediction of `stream`, in its order: element i is that of token i + 1."""
-    nats = np.full(stream.num_predictions, np.nan, dtype=np.float32)
-    for scored in score_chunks(model, stream, streams=streams, device=device, precision=precision):
-        nats[scored.places_N] = scored.nats_N
-        if on_progress is not None:
-            on_progress(len(scored.nats_N))
-    return nats
-
-
-class Scored(NamedTuple):
-    """Predictions, by their number in the stream, and what each cost; float64."""
-
-    places_N: npt.NDArray[np.int64]
-    nats_N: npt.NDArray[np.float64]
-
-
-def score_chunks(
-    model: LanguageModel,
-    stream: TokenStream,
-    *,
-    streams: int | None = None,
-    device: torch.device,
-    precision: Precision = "fp32",
     part: tuple[int, int] = (0, 1),
-) -> Iterator[Scored]:
-    """Every prediction of the stream once, in the order in which the lanes come to it."""
+) -> npt.NDArray[np.float32]:
+    """The nats of every prediction of `stream`, in its order: element i is that of token i + 1.
+
+    Args:
+        part: as of `evaluate`; NaN for the predictions of other shares.
+    """
     was_training = model.training
     model.eval()
-    lanes = streams or default_streams(stream.num_predictions)
-    state = None
+    unit = math.lcm(CHUNK, model.body.period)
+    lanes = cut(stream.num_predictions, streams or default_streams(stream.num_predictions), WARM_UP, unit)
+    scorer = _Scorer(model, stream, device, precision)
     try:
-        for first_B, whole in placed_batches(stream, lanes, unit=math.lcm(CHUNK, model.body.period)):
-            batch = Batch(*(tensor[part[0] :: part[1]] for tensor in whole))
-            nll_BT, state = _score_batch(model, batch, state, device, precision)
-            is_scored = batch.targets_BT.numpy() != IGNORED
-            places_BT = first_B[part[0] :: part[1], None] + np.arange(is_scored.shape[1])
-            yield Scored(places_BT[is_scored], nll_BT[is_scored])
+        ended = scorer.run(lanes.share(*part), None, on_progress or (lambda _: None))
+        while part[1] == 1 and len(wrong := _astray(ended)):
+            before = tuple(tensor[wrong - 1] for tensor in ended.left)
+            again = scorer.run(lanes.warm(wrong), before, lambda _: None)
+            ended = _Ended(_with(ended.entered, wrong, before), _with(ended.left, wrong, again.left))
     finally:
         model.train(was_training)
+    return scorer.nats_P
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Where each lane begins to score, how many tokens it reads before, and how far it goes."""
+
+    starts: npt.NDArray[np.int64]
+    warm_ups: npt.NDArray[np.int64]
+    length: int
+
+    def share(self, number: int, of: int) -> "Lanes":
+        return Lanes(self.starts[number::of], self.warm_ups[number::of], self.length)
+
+    def warm(self, rows: npt.NDArray[np.intp]) -> "Lanes":
+        """Some of them, which need no warm-up."""
+        return Lanes(self.starts[rows], np.zeros_like(self.warm_ups[rows]), self.length)
+
+
+def cut(num_predictions: int, streams: int, warm_up: int, unit: int) -> Lanes:
+    """At most `streams` lanes.
+
+    Lanes and warm-ups start at multiples of `unit`: so layers with strides, if it is one of their period, step alike in
+    any lane.
+    """
+    length = -(-num_predictions // (streams * unit)) * unit
+    starts = np.arange(0, num_predictions, max(1, length))
+    return Lanes(starts, np.minimum(starts, -(-warm_up // unit) * unit), length)
+
+
+@dataclass
+class _Ended:
+    """The states of all lanes when they began to score, and after that."""
+
+    entered: State
+    left: State
+
+
+def _astray(ended: _Ended) -> npt.NDArray[np.intp]:
+    """The lanes that did not begin where the one before them ended, but those behind another such one."""
+    off = np.zeros(len(ended.left[0]) if ended.left else 0, dtype=np.bool_)
+    for entered, left in zip(ended.entered, ended.left, strict=True):
+        if entered.is_floating_point() and len(off) > 1:
+            expected, found = (tensor.reshape(len(off) - 1, -1) for tensor in (left[:-1], entered[1:]))
+            differs = (expected - found).abs() > _SAME_STATE * (1 + expected.abs())
+            off[1:] |= differs.any(1).cpu().numpy()
+    off[1:] &= ~off[:-1]
+    return np.flatnonzero(off)
 
 
 @torch.inference_mode()
-def _score_batch(
-    model: LanguageModel, batch: Batch, state: State | None, device: torch.device, precision: Precision
-) -> tuple[npt.NDArray[np.float64], State]:
-    inputs_BT, targets_BT, reset_B = (tensor.to(device) for tensor in batch)
-    fresh = model.initial_state(len(inputs_BT))
-    state = fresh if state is None else reset_rows(state, fresh, reset_B)
-    with autocast(precision, device):
-        features_BTH, after = model(inputs_BT, state)
-        nll_BT = model.head.nll(features_BTH, targets_BT)
-    return nll_BT.cpu().double().numpy(), after  # on the CPU: MPS has no float64
+def _with(state: State, rows: npt.NDArray[np.intp], new: State) -> State:
+    """A state with other values in some rows."""
+    places = torch.from_numpy(rows)
+    return tuple(old.index_copy(0, places.to(old.device), own) for old, own in zip(state, new, strict=True))
+
+
+class _Scorer:
+    """Scores lanes into nats_P."""
+
+    def __init__(self, model: LanguageModel, stream: TokenStream, device: torch.device, precision: Precision) -> None:
+        self._model = model
+        self._stream = stream
+        self._device = device
+        self._precision: Precision = precision
+        self.nats_P = np.full(stream.num_predictions, np.nan, dtype=np.float32)
+
+    @torch.inference_mode()
+    def run(self, lanes: Lanes, state: State | None, on_progress: Callable[[int], None]) -> _Ended:
+        """
+        Args:
+            state: of the lanes at their starts; None where they start afresh.
+        """
+        fresh = self._model.initial_state(len(lanes.starts))
+        is_given = state is not None
+        after: State = fresh if state is None else state
+        entered = after
+        for first_B, batch in placed_batches(self._stream, lanes):
+            inputs_BT, targets_BT, reset_B = (tensor.to(self._device) for tensor in batch)
+            if not is_given:
+                after = reset_rows(after, fresh, reset_B)
+            if np.array_equal(first_B, lanes.starts):
+                entered = after
+            with autocast(self._precision, self._device):
+                features_BTH, after = self._model(inputs_BT, after)
+                nll_BT = self._model.head.nll(features_BTH, targets_BT).cpu().numpy()
+            is_scored_BT = batch.targets_BT.numpy() != IGNORED
+            places_BT = first_B[:, None] + np.arange(is_scored_BT.shape[1])
+            self.nats_P[places_BT[is_scored_BT]] = nll_BT[is_scored_BT]
+            on_progress(int(is_scored_BT.sum()))
+        return _Ended(entered, after)
 
 
 def lane_batches(
@@ -130,24 +192,22 @@ def lane_batches(
 ) -> Iterator[Batch]:
     """Batches that score every prediction of the stream exactly once, over at most `streams` lanes.
 
-    Lanes and warm-ups start at multiples of `unit`, a multiple of `chunk` (which it is if left out): so a row is reset
-    only where a chunk begins, and layers with strides, if `unit` is one of their period, step alike in any lane.
+    Args:
+        unit: a multiple of `chunk` (which it is if left out), of which lanes and warm-ups start at multiples, so that a
+            row is reset only where a chunk begins.
     """
-    for _, batch in placed_batches(stream, streams, chunk=chunk, warm_up=warm_up, unit=unit):
+    lanes = cut(stream.num_predictions, streams, warm_up, unit or chunk)
+    for _, batch in placed_batches(stream, lanes, chunk):
         yield batch
 
 
 def placed_batches(
-    stream: TokenStream, streams: int, *, chunk: int = CHUNK, warm_up: int = WARM_UP, unit: int | None = None
+    stream: TokenStream, lanes: Lanes, chunk: int | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
-    """The same, and the number of the prediction in the first column of each row."""
-    num_predictions = stream.num_predictions
-    unit = unit or chunk
-    lane_length = -(-num_predictions // (streams * unit)) * unit
-    starts = np.arange(0, num_predictions, max(1, lane_length))
-    warm_ups = np.minimum(starts, -(-warm_up // unit) * unit)
-    tokens = stream.tokens
-    for time in range(-int(warm_ups.max(initial=0)), lane_length, chunk):
+    """The number of the prediction in the first column of each row, and the batch."""
+    chunk = CHUNK if chunk is None else chunk
+    starts, warm_ups, tokens = lanes.starts, lanes.warm_ups, stream.tokens
+    for time in range(-int(warm_ups.max(initial=0)), lanes.length, chunk):
         inputs = np.full((len(starts), chunk), tokens[0], dtype=np.int64)
         targets = np.full((len(starts), chunk), IGNORED, dtype=np.int64)
         for row, start in enumerate(starts):

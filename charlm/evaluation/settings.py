@@ -29,12 +29,26 @@ class TuneSettings(Settings):
     """Validation text that each candidate is scored on, from the start of the split."""
     statistics_batches: int = Field(default=200, ge=1)
     """Batches of training text from which the usual gradients are found."""
-    lr: tuple[PositiveFloat, ...] = (1e-4, 3e-4, 1e-3)
-    decay: tuple[Annotated[float, Field(ge=0)], ...] = (1e-3, 1e-2)
+    lr: tuple[PositiveFloat, ...] = Field(default=(1e-4, 3e-4, 1e-3), min_length=1)
+    decay: tuple[Annotated[float, Field(ge=0)], ...] = Field(default=(1e-3, 1e-2), min_length=1)
     segment_len: int = Field(default=20, ge=1)
-    temperature: tuple[PositiveFloat, ...] = (0.9, 0.95, 0.975, 1.0, 1.025, 1.05, 1.1)
+    temperature: tuple[PositiveFloat, ...] = Field(default=(0.9, 0.95, 0.975, 1.0, 1.025, 1.05, 1.1), min_length=1)
     """softmax(logits / T): whether the model is too sure of itself, or not enough."""
     cache_size: int = Field(default=500, ge=1)
     """Tokens that the continuous cache remembers."""
-    cache_theta: tuple[PositiveFloat, ...] = (0.05, 0.15, 0.4)
-    cache_share: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.0, 0.02, 0.05, 0.1)
+    cache_theta: tuple[PositiveFloat, ...] = Field(default=(0.05, 0.15, 0.4), min_length=1)
+    cache_share: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(default=(0.0, 0.02, 0.05, 0.1), min_length=1)
+
+
+class CacheSettings(Settings):
+    """A continuous cache, as it was found best."""
+
+    theta: PositiveFloat
+    share: float = Field(ge=0, lt=1)
+    size: int = Field(ge=1)
+
+
+class TemperatureSettings(Settings):
+    """Calibration, as it was found best."""
+
+    temperature: PositiveFloat

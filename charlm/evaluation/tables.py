@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from charlm import storage
 from charlm.data.store import TokenStream
-from charlm.errors import UsageError
+from charlm.errors import DataError, UsageError
 from charlm.vocab.base import Vocab
 
 _ROWS = 100_000
@@ -43,12 +43,21 @@ def write_documents(
     Args:
         stream: reading forward. nats_P: of its tokens from `first_token` on.
         names: id, part and title of each, in the order of the stream.
+
+    Raises:
+        DataError: the names are those of other documents.
     """
+    listed = list(names)
+    if len(listed) != len(stream.documents):
+        raise DataError(
+            f"{len(listed):,} documents are there, and the tokens are those of {len(stream.documents):,}",
+            "prepare the corpus again with --overwrite",
+        )
     starts = stream.documents["start"]
     bounds = np.append(starts, len(stream.tokens)) - first_token
     bounds[0] = 0  # an <eod> before the first document belongs to it
     sums = np.concatenate([[0.0], np.cumsum(nats_P, dtype=np.float64)])
-    _write(path, _document_rows(stream, names, bounds, sums[np.clip(bounds, 0, len(nats_P))], len(nats_P)))
+    _write(path, _document_rows(stream, listed, bounds, sums[np.clip(bounds, 0, len(nats_P))], len(nats_P)))
 
 
 def _document_rows(

@@ -15,9 +15,11 @@ from charlm.data.store import TokenStream
 from charlm.errors import DataError
 from charlm.vocab.base import Vocab
 
-_FEW_DOCUMENTS = 100
-_NUM_BLOCKS = 400
-_LEAST_BLOCK = 200  # characters: shorter ones are too much alike to be independent
+_FEW_DOCUMENTS = 20
+_NUM_BLOCKS = 16
+"""Neighbouring blocks are alike. On segments of 200,000 characters of enwik8, whose bits per character had a standard
+deviation of 0.077 (a 5-gram), 400 blocks gave an interval a third as wide as that asks for, 10 one that fits."""
+_LEAST_BLOCK = 1000  # characters
 _MOST_UNITS = 20_000
 _NO_CHARACTER = "\ufffd"
 

@@ -3,7 +3,9 @@
 RUN ──tune──> adaptive/STEP.json (what was best) and STEP.safetensors (mean squared gradients), in the run ──> eval
 """
 
+import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,21 @@ from charlm.data.batches import Batch, Cursor, fit_batches
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream
 from charlm.device import choose_device
-from charlm.errors import CheckpointError, UsageError
+from charlm.errors import CheckpointError, SettingsError, UsageError
 from charlm.evaluation.cache import cache_nats
 from charlm.evaluation.calibration import temperature_nats
 from charlm.evaluation.dynamic import Statistics, dynamic_nats, gradient_statistics
-from charlm.evaluation.settings import DynamicSettings, TuneSettings
+from charlm.evaluation.settings import CacheSettings, DynamicSettings, TemperatureSettings, TuneSettings
 from charlm.launch.runs import corpus_of, load_run
 from charlm.settings import Layer, validate
 
 _ROWS, _STEPS = 32, 64
 Tell = Callable[[str, int, int], None]
+_KINDS: dict[str, type[DynamicSettings | CacheSettings | TemperatureSettings]] = {
+    "dynamic": DynamicSettings,
+    "cache": CacheSettings,
+    "temperature": TemperatureSettings,
+}
 
 
 def tune_run(
@@ -47,6 +54,9 @@ def tune_run(
     chosen, model = choose_device(device), loaded.model
     valid = _beginning(corpus.open("valid").in_direction(loaded.settings.direction), settings.max_tokens)
     size = valid.num_predictions
+    place = _place(loaded)
+    storage.make_directory(place.parent)
+    storage.check_writable(place.parent)
     statistics = _statistics(loaded, corpus, settings.statistics_batches, chosen, tell)
     static = temperature_nats(model, valid, settings.temperature, chosen)
     grid = [
@@ -60,7 +70,9 @@ def tune_run(
     tell("cache", 0, 1)
     pairs = list(itertools.product(settings.cache_theta, settings.cache_share))
     cached = {pair: _mean(nats) for pair, nats in cache_nats(model, valid, settings.cache_size, pairs, chosen).items()}
-    best_loss, best = min(dynamic, key=lambda tried: tried[0])
+    best_loss, best = min(dynamic, key=lambda tried: _worth(tried[0]))
+    if not math.isfinite(best_loss):
+        raise UsageError("dynamic evaluation diverges with every lr that was tried", "lower them: --set 'lr=[1e-5]'")
     theta, share = min(cached, key=cached.__getitem__)
     temperatures = {temperature: _mean(nats) for temperature, nats in static.items()}
     temperature = min(temperatures, key=temperatures.__getitem__)
@@ -77,10 +89,9 @@ def tune_run(
         },
         "temperature": {"temperature": temperature, "nats_per_token": temperatures[temperature]},
     }
-    place = _place(loaded)
-    storage.make_directory(place.parent)
-    storage.write_bytes(place.with_suffix(".safetensors"), safetensors.torch.save(statistics))
-    storage.write_json(place.with_suffix(".json"), found)
+    content = safetensors.torch.save(statistics)
+    storage.write_bytes(place.with_suffix(".safetensors"), content)
+    storage.write_json(place.with_suffix(".json"), found | {"sha256": hashlib.sha256(content).hexdigest()})
     return {"run": name, "saved": str(place.with_suffix(".json")), **found}
 
 
@@ -97,23 +108,37 @@ def adapted_nats(
     try:
         tuned = storage.read_json(place.with_suffix(".json"))
         about = {key: value for key, value in tuned[way].items() if key != "nats_per_token"}
-        if way == "dynamic":
-            settings = validate(DynamicSettings, Layer(about))
-            statistics = safetensors.torch.load(place.with_suffix(".safetensors").read_bytes())
+        chosen = validate(_KINDS[way], Layer(about))
+        if isinstance(chosen, DynamicSettings):
+            content = place.with_suffix(".safetensors").read_bytes()
+            if hashlib.sha256(content).hexdigest() != tuned["sha256"]:
+                raise ValueError("the gradients are not those that were found")
+            statistics = safetensors.torch.load(content)
             _check(statistics, loaded)
-            return dynamic_nats(loaded.model, stream, statistics, settings, device, on_progress), about
-        if way == "cache":
-            pair = (float(about["theta"]), float(about["share"]))
-            found = cache_nats(loaded.model, stream, int(about["size"]), [pair], device, on_progress)
+            return dynamic_nats(loaded.model, stream, statistics, chosen, device, on_progress), about
+        if isinstance(chosen, CacheSettings):
+            pair = (chosen.theta, chosen.share)
+            found = cache_nats(loaded.model, stream, chosen.size, [pair], device, on_progress)
             return found[pair], about
-        (nats,) = temperature_nats(loaded.model, stream, [float(about["temperature"])], device, on_progress).values()
+        (nats,) = temperature_nats(loaded.model, stream, [chosen.temperature], device, on_progress).values()
     except FileNotFoundError as error:
-        raise UsageError(
-            f"{loaded.directory} has not been tuned", f"run `charlm tune {loaded.directory}` first"
-        ) from error
-    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise _not_tuned(loaded) from error
+    except (AttributeError, KeyError, TypeError, ValueError, SettingsError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{place}.* are damaged: {error}", "run `charlm tune` again") from error
     return nats, about
+
+
+def check_tuned(loaded: LoadedModel) -> None:
+    """
+    Raises:
+        UsageError: the run is not tuned.
+    """
+    if not _place(loaded).with_suffix(".json").is_file():
+        raise _not_tuned(loaded)
+
+
+def _not_tuned(loaded: LoadedModel) -> UsageError:
+    return UsageError(f"{loaded.directory} has not been tuned", f"run `charlm tune {loaded.directory}` first")
 
 
 def _statistics(loaded: LoadedModel, corpus: Corpus, num_batches: int, device: torch.device, tell: Tell) -> Statistics:
@@ -136,6 +161,8 @@ def _check(statistics: Statistics, loaded: LoadedModel) -> None:
     shapes = {name: parameter.shape for name, parameter in loaded.model.named_parameters()}
     if {name: tensor.shape for name, tensor in statistics.items()} != shapes:
         raise ValueError("they belong to another network")
+    if not all(bool((tensor >= 0).all() and torch.isfinite(tensor).all()) for tensor in statistics.values()):
+        raise ValueError("mean squares that are none")
 
 
 def _place(loaded: LoadedModel) -> Path:
@@ -151,3 +178,7 @@ def _beginning(stream: TokenStream, max_tokens: int) -> TokenStream:
 
 def _mean(nats: npt.NDArray[np.float32]) -> float:
     return float(nats.mean(dtype=np.float64))
+
+
+def _worth(loss: float) -> float:
+    return loss if math.isfinite(loss) else math.inf

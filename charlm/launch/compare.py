@@ -20,6 +20,7 @@ COLUMNS = (
     "high",
     "bits_per_byte",
     "ratio",
+    "description",
 )
 Row = dict[str, Any]
 
@@ -40,7 +41,7 @@ def compare_all(
     """
     answers = [answer(run, checkpoint, question, on_progress) for run in runs]
     check_same_text(answers)
-    rows = [_row(each, question) for each in answers]
+    rows = [{**_row(each, question), "model": name} for each, name in zip(answers, _names(answers), strict=True)]
     if baselines is not None and (corpus := answers[0].corpus) is not None:
         rows += baseline_rows(corpus, question.split, baselines, on_baseline)
     return with_ratios(rows)
@@ -80,7 +81,6 @@ def _row(found: Answer, question: Question) -> Row:
     described = describe_answer(found, question)
     low, high = described["interval"] or (None, None)
     return {
-        "model": Path(found.run).name,
         "parameters": found.parameters,
         **_effort(found),
         **{name: described[name] for name in ("tokens", "characters", "words", "bytes", "nats")},
@@ -88,6 +88,15 @@ def _row(found: Answer, question: Question) -> Row:
         "low": low,
         "high": high,
     }
+
+
+def _names(answers: Sequence[Answer]) -> list[str]:
+    """As short as they can be told apart: of a checkpoint, with that of its run; else whole paths."""
+    paths = [Path(found.run) for found in answers]
+    short = [
+        f"{path.parents[1].name}/{path.name}" if path.parent.name == "checkpoints" else path.name for path in paths
+    ]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
 def _effort(found: Answer) -> Row:

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from charlm.data.batches import fit_batches
 from charlm.data.store import count_ids, read_stream
 from charlm.data.vocabulary_report import usage
 from charlm.device import free_memory, resolve_precision
@@ -18,15 +17,17 @@ from charlm.nn.fused.steps import passes_for
 from charlm.nn.model import LanguageModel
 from charlm.nn.shapes import build_shapes
 from charlm.nn.summary import summarize_network
+from charlm.training.resume import open_batches
 from charlm.training.settings import TrainingSettings
 
 ASSUMED_VOCABULARY = 512
 
 
-def describe(plan: TrainingPlan, *, measured: bool = False) -> dict[str, Any]:
+def describe(plan: TrainingPlan, *, num_ranks: int = 1, measured: bool = False) -> dict[str, Any]:
     """What a dry run shows: sizes, backend, precision, memory, budget, and where things would be written.
 
     Args:
+        num_ranks: processes that train together; the memory is that of one of them.
         measured: whether to train for two seconds, for the speed and the time to finish.
     """
     training = plan.experiment.training
@@ -42,13 +43,13 @@ def describe(plan: TrainingPlan, *, measured: bool = False) -> dict[str, Any]:
         "precision": resolve_precision(training.precision, plan.device),
         "backend": _backend(model, plan.device),
     }
-    rows = training.batch_size
+    wanted = rows = training.batch_size * num_ranks
     if plan.corpus is not None:
         train = plan.corpus.open("train")
-        batches = fit_batches(train, training.batch_size, training.seq_len, training.seed)
+        batches = open_batches(train, training, plan.experiment.model, num_ranks)
         rows = batches.batch_size
-        if rows < training.batch_size:
-            description["batch"] = f"{rows} rows: the text does not fill {training.batch_size}"
+        if rows < wanted:
+            description["batch"] = f"{rows} rows: the text does not fill {wanted}"
         description["characters_per_epoch"] = train.count("characters")
         description["steps_per_epoch"] = batches.steps_per_epoch
         for split in ("train", "valid"):
@@ -58,7 +59,7 @@ def describe(plan: TrainingPlan, *, measured: bool = False) -> dict[str, Any]:
             if coverage is not None:
                 description[f"coverage_of_{split}"] = coverage
     description["tokens_per_step"] = rows * training.seq_len
-    description |= _memory(model, training, rows, vocab_size, plan.device)
+    description |= _memory(model, training, rows // num_ranks, vocab_size, plan.device)
     for budget in BUDGETS:
         if getattr(training, budget) is not None:
             description[budget] = getattr(training, budget)

@@ -4,6 +4,7 @@ RUN ──load──> model ──token_nats──> nats of every token ──un
 TEXT or SPLIT ──> stream of tokens ──┘
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from charlm.evaluation.evaluate import token_nats
 from charlm.evaluation.interval import Difference, difference, interval
 from charlm.evaluation.score import Score
 from charlm.evaluation.units import Units, find_units
-from charlm.launch.adapt import adapted_nats
+from charlm.launch.adapt import adapted_nats, check_tuned
 from charlm.launch.mix import mixed_nats
 from charlm.launch.runs import corpus_of, load_run
 from charlm.text.document import Document
@@ -63,6 +64,15 @@ class Answer:
     """For each way of adapting to the text, its score and settings."""
 
     @property
+    def digest(self) -> str:
+        """Of the text, whatever its tokens."""
+        found = hashlib.sha256()
+        for start, end in zip(self.stream.documents["start"], self.stream.ends, strict=True):
+            found.update(self.vocab.decode(self.stream.tokens[start:end]).encode("utf-8"))
+            found.update(b"\xff")
+        return found.hexdigest()
+
+    @property
     def units(self) -> Units:
         return find_units(self.stream, self.vocab)
 
@@ -84,6 +94,10 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
     else:
         assert corpus is not None
         stream = corpus.open(question.split)
+    if "mix" in question.ways and corpus is None:
+        raise UsageError("--mix needs the training text of a corpus", "leave --text out")
+    if {"dynamic", "cache", "temperature"} & set(question.ways):
+        check_tuned(loaded)
     direction = loaded.settings.direction
     nats = token_nats(
         loaded.model,
@@ -100,9 +114,7 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
 
     for way in question.ways:
         device, read = choose_device(question.device), stream.in_direction(direction)
-        if way == "mix":
-            if corpus is None:
-                raise UsageError("--mix needs the training text of a corpus", "leave --text out")
+        if way == "mix" and corpus is not None:
             found, about = mixed_nats(loaded, corpus, read, nats, device, tell)
         else:
             found, about = adapted_nats(loaded, read, way, device, tell)
@@ -182,7 +194,7 @@ def check_same_text(answers: Sequence[Answer]) -> None:
     """
     first = answers[0]
     for other in answers[1:]:
-        if not np.array_equal(first.units.characters, other.units.characters):
+        if not np.array_equal(first.units.characters, other.units.characters) or first.digest != other.digest:
             raise DataError(
                 f"{first.run} and {other.run} were scored on different texts",
                 "prepare both corpora from one text and split (prepare --data DIR --vocab KIND does), or give --text",

@@ -76,9 +76,10 @@ def _on_top_of(checkpoint: Path, layer: Layer) -> Layer:
         for settings in (described.settings, asked)
     ]
     if shapes[0] != shapes[1] or asked.direction != described.settings.direction:
-        changed = differences(own, freeze_lists(asked.model_dump(mode="json", exclude_none=True)))
+        now = freeze_lists(asked.model_dump(mode="json", exclude_none=True))
+        changed = "; ".join(f"model.{difference}" for difference in differences(own, now))
         raise SettingsError(
-            f"--init-from {checkpoint} is another network than the settings (model.{'; model.'.join(changed)})",
+            f"--init-from {checkpoint} is another network than the settings ({changed})",
             "leave --config and these settings out: the network comes from the checkpoint",
         )
     return merged

@@ -25,7 +25,8 @@ def corpus_of(loaded: LoadedModel, data: str | None) -> Corpus:
         corpus = open_corpus(current)
         if corpus.fingerprint != trained_on["fingerprint"]:
             raise DataError(
-                f"{corpus.directory} is not the corpus that the model was trained on (its fingerprint differs)",
+                f"the corpus {trained_on['corpus']} that the model was trained on is not here; {corpus.directory} is"
+                " another",
                 "name a corpus with --data to score the model on it all the same",
             )
     if not corpus.vocab.is_same(loaded.vocab):

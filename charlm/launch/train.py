@@ -16,7 +16,7 @@ from charlm.launch.plan import TrainingPlan
 from charlm.settings import to_toml
 from charlm.storage import DirectoryLock, check_writable
 from charlm.training.logs import Console
-from charlm.training.ranks import Ranks, find_ranks
+from charlm.training.ranks import find_ranks
 from charlm.training.start import open_run
 from charlm.training.trainer import Trainer
 
@@ -38,10 +38,6 @@ def run_training(
             check_writable(plan.run.root)
             stack.enter_context(DirectoryLock(plan.run.root))
             open_run(plan.run, to_toml(plan.experiment), changes, resume=resume, overwrite=overwrite)
-            try:
-                workspace.remember(workspace.RUNS, plan.run.root)
-            except StorageError as error:
-                console.note(f"{plan.run.root} is not the default of later commands: {error.what}")
 
         ranks.first_only(open_directory)
         initial = None
@@ -60,8 +56,13 @@ def run_training(
             ranks=ranks,
             initial=initial,
         )
-        if is_new:
-            _introduce(plan, console, ranks)
+
+        def announce() -> None:
+            _remember(plan, console)
+            if is_new:
+                _introduce(plan, console, ranks.size)
+
+        ranks.first_only(announce)
         try:
             outcome = trainer.run()
         except (StoppedError, DivergedError) as error:
@@ -73,9 +74,17 @@ def run_training(
     return {"run": str(plan.run.root), **asdict(outcome)}
 
 
-def _introduce(plan: TrainingPlan, console: Console, ranks: Ranks) -> None:
+def _remember(plan: TrainingPlan, console: Console) -> None:
+    """Make the run the default of later commands."""
+    try:
+        workspace.remember(workspace.RUNS, plan.run.root)
+    except StorageError as error:
+        console.note(f"{plan.run.root} is not the default of later commands: {error.what}")
+
+
+def _introduce(plan: TrainingPlan, console: Console, num_ranks: int) -> None:
     """A line on what begins."""
-    description = describe(plan)
+    description = describe(plan, num_ranks=num_ranks)
     facts = [f"{name.replace('_', ' ')} {terminal.figure(description[name])}" for name in _TOLD if name in description]
-    processes = f" · {ranks.size} processes" if ranks.size > 1 else ""
+    processes = f" · {num_ranks} processes" if num_ranks > 1 else ""
     console.note(f"{plan.run.root}: {' · '.join(facts)}{processes}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage
-from charlm.report.figure import check_matplotlib
+from charlm.report.figure import DOTS, check_matplotlib, label, save
 from charlm.report.wording import count, duration
 
 Row = Mapping[str, Any]
@@ -66,22 +66,23 @@ def write_bars(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
 
     shown = sorted((row for row in rows if row.get("bits_per_character") is not None), key=_bits, reverse=True)
-    figure = Figure(figsize=(8, 1.2 + 0.34 * len(shown)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(8, 1.2 + 0.34 * len(shown)), dpi=DOTS, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot()
     bits = [_bits(row) for row in shown]
     below = [0.0 if row.get("low") is None else _bits(row) - row["low"] for row in shown]
     above = [0.0 if row.get("high") is None else row["high"] - _bits(row) for row in shown]
     colours = ["#0072b2" if row.get("parameters") is not None else "#999999" for row in shown]
-    axes.barh([str(row["model"]) for row in shown], bits, xerr=[below, above], color=colours, capsize=3)
+    places = range(len(shown))  # not by name: two runs may have the same
+    axes.barh(places, bits, xerr=[below, above], color=colours, capsize=3)
+    axes.set_yticks(places, [label(str(row["model"])) for row in shown])
     for place, value in enumerate(bits):
         axes.text(value + above[place], place, f"  {value:.3f}", va="center", fontsize=9)
     axes.set_xlim(0, 1.12 * max(bits, default=1.0))
     axes.set_xlabel("bits per character (95 % interval; grey: baselines)")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    with storage.atomic_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    save(canvas, path)
 
 
 def _bits(row: Row) -> float:

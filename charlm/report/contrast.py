@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from charlm.report.wording import UNKNOWN, one_line
+from charlm.training.run import RunDirectory
 
 Flat = dict[str, str]
 
@@ -31,7 +32,7 @@ class Contrast:
 def contrast_settings(runs: Sequence[Path]) -> Contrast:
     """Settings in the order of the first run that has them. A run whose settings cannot be read has a dash everywhere,
     and differs in none."""
-    known = [read_settings(run / "experiment.toml") for run in runs]
+    known = [read_settings(RunDirectory(run).experiment) for run in runs]
     keys = _in_order([key for flat in known if flat is not None for key in flat])
     rows = [Row(key, tuple(UNKNOWN if flat is None else flat.get(key, UNKNOWN) for flat in known)) for key in keys]
     told = [place for place, flat in enumerate(known) if flat is not None]

@@ -14,6 +14,7 @@ from typing import Literal
 
 from charlm.report.log import Entry, read_log
 from charlm.report.wording import one_line
+from charlm.training.run import RunDirectory
 
 Axis = Literal["characters", "minutes", "steps"]
 AXES: tuple[Axis, ...] = ("characters", "minutes", "steps")
@@ -79,7 +80,7 @@ def read_curves(runs: Sequence[Path]) -> Curves:
     Raises:
         StorageError: a log cannot be read.
     """
-    logs = [read_log(run / "metrics.jsonl") for run in runs]
+    logs = [read_log(RunDirectory(run).metrics) for run in runs]
     tells_characters = all(entry.characters is not None for log in logs for entry in log)
     if not tells_characters:
         logs = [_in_tokens(log) for log in logs]

@@ -12,14 +12,15 @@ from charlm.report.curves import Axis, Curve, Curves, Point
 from charlm.report.look import look_of
 from charlm.report.plot import axis_title
 from charlm.report.scale import Scale, horizontal_scale, spread, vertical_scale
-from charlm.report.wording import bits, shortened
+from charlm.report.wording import bits, one_line, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 _WIDTH, _HEIGHT, _LABELS = 13.0, 5.2, 2.9  # inches; the last at the right, for names
 _LINE = 0.19  # inches from one name to the next
-_DOTS = 150  # per inch
+DOTS = 150  # per inch
 _THICK = 1.7  # points, in which matplotlib counts the lengths of dashes too
 _GREY, _PALE = "#5A6472", "#D8DDE4"
 
@@ -33,6 +34,18 @@ def check_matplotlib() -> None:
         raise UsageError("a plot as PNG needs the package matplotlib", "install it: pip install 'charlm[plots]'")
 
 
+def label(name: str, known: str = "") -> str:
+    """A name as matplotlib writes it, and what is known of it: on one line, not too long, `$` and all no formula."""
+    return f"{shortened(one_line(name))}{known}".replace("$", r"\$")
+
+
+def save(canvas: "FigureCanvasAgg", path: Path) -> None:
+    """As a PNG; a name in a script that the font lacks shows as boxes."""
+    with warnings.catch_warnings(), storage.atomic_file(path) as file:
+        warnings.filterwarnings("ignore", message="Glyph")
+        canvas.print_png(file)
+
+
 def write_figure(curves: Curves, path: Path) -> None:
     """
     Raises:
@@ -43,7 +56,7 @@ def write_figure(curves: Curves, path: Path) -> None:
     from matplotlib.figure import Figure
 
     height = max(_HEIGHT, _LINE * len(curves.runs) + 1.2)
-    figure = Figure(figsize=(_WIDTH, height), dpi=_DOTS)
+    figure = Figure(figsize=(_WIDTH, height), dpi=DOTS)
     canvas = FigureCanvasAgg(figure)
     inside = (_WIDTH - _LABELS - 0.9) / _WIDTH
     panels: Any = figure.subplots(1, 2, sharey=True)
@@ -54,9 +67,7 @@ def write_figure(curves: Curves, path: Path) -> None:
         _draw(panel, curves, axis, up)
     panels[0].set_ylabel("validation bits per character")
     _label(panels[1], curves.runs, "minutes", up, (0.95 - 0.62 / height) * height)
-    with warnings.catch_warnings(), storage.atomic_file(path) as file:
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks shows as boxes
-        canvas.print_png(file)
+    save(canvas, path)
 
 
 def _draw(panel: "Axes", curves: Curves, axis: Axis, up: Scale) -> None:
@@ -112,13 +123,5 @@ def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, up: Scale, inches: 
         panel.plot(
             [1.0, 1.07], [end, y], color=colour, linewidth=0.8, linestyle=":", transform=panel.transAxes, clip_on=False
         )
-        panel.text(
-            1.08,
-            y,
-            f"{shortened(run.name)}  {figure}",
-            transform=panel.transAxes,
-            va="center",
-            fontsize=9,
-            parse_math=False,
-        )
+        panel.text(1.08, y, label(run.name, f"  {figure}"), transform=panel.transAxes, va="center", fontsize=9)
     panel.set_xlim(low, high)

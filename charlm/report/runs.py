@@ -5,7 +5,6 @@ runs/NAME/  .lock held? ──> training
             anything that does not fit ──> damaged, and why
 """
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from typing import Any, Literal, cast
 
 from charlm import storage
 from charlm.errors import CharlmError
-from charlm.report.lock import is_held
 from charlm.report.log import read_tail
 from charlm.report.wording import one_line
+from charlm.training.run import RunDirectory
 
 State = Literal["training", "finished", "unfinished", "damaged", "empty"]
 
@@ -75,20 +74,23 @@ class _Known:
 
 def _is_training(path: Path) -> bool:
     try:
-        return is_held(path)
+        return storage.is_held(path)
     except CharlmError:
         return False
 
 
 def _read(path: Path, known: _Known) -> State:
     """Fill `known`; any error means that what is being read is damaged."""
-    checkpoint = _newest_checkpoint(path)
-    known.reading = "experiment.toml"
-    if checkpoint is not None or (path / "experiment.toml").exists():
-        tomllib.loads((path / "experiment.toml").read_text(encoding="utf-8"))
-    if checkpoint is None:
+    run = RunDirectory(path)
+    known.reading = "the folder of checkpoints"
+    steps = run.steps()
+    known.reading = run.experiment.name
+    if steps or run.experiment.exists():
+        tomllib.loads(run.experiment.read_text(encoding="utf-8"))
+    if not steps:
         return "empty"
-    step = int(checkpoint.name.removeprefix("step-"))
+    step = steps[-1]
+    checkpoint = run.checkpoint(step)
     known.figures["step"] = step
     known.reading = f"a file of {checkpoint.name}"
     known.figures["saved"] = (checkpoint / storage.MANIFEST).stat().st_mtime
@@ -97,16 +99,16 @@ def _read(path: Path, known: _Known) -> State:
     known.figures["corpus"] = one_line(str(about["trained_on"]["corpus"]))
     if isinstance(about.get("parameters"), int):
         known.figures["parameters"] = about["parameters"]
-    known.reading = "metrics.jsonl"
-    seen = [entry.characters for entry in read_tail(path / "metrics.jsonl") if entry.step <= step]
+    known.reading = run.metrics.name
+    seen = [entry.characters for entry in read_tail(run.metrics) if entry.step <= step]
     known.figures["characters"] = seen[-1] if seen else None
-    known.reading = "best.json"
-    if (path / "best.json").is_file():
-        best = _table(path / "best.json")
+    known.reading = run.best.name
+    if run.best.is_file():
+        best = _table(run.best)
         known.figures["best_step"] = None if best["step"] is None else int(best["step"])
         bits = best["bits_per_character"]
         known.figures["best_bits_per_character"] = None if bits is None else float(bits)
-    return "finished" if _is_finished(path / "last.json", step) else "unfinished"
+    return "finished" if _is_finished(run.last, step) else "unfinished"
 
 
 def _is_finished(last: Path, step: int) -> bool:
@@ -116,13 +118,6 @@ def _is_finished(last: Path, step: int) -> bool:
     except (CharlmError, OSError, ValueError, TypeError):
         return False
     return marked.get("step") == step and marked.get("finished") is True
-
-
-def _newest_checkpoint(path: Path) -> Path | None:
-    """Of those that are whole, by step."""
-    names = (manifest.parent.name for manifest in path.glob("checkpoints/step-*/" + storage.MANIFEST))
-    steps = [(int(found[1]), name) for name in names if (found := re.fullmatch(r"step-(\d{9,18})", name, re.ASCII))]
-    return path / "checkpoints" / max(steps)[1] if steps else None
 
 
 def _check_sizes(checkpoint: Path, files: Mapping[str, Any]) -> None:

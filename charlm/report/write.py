@@ -15,6 +15,7 @@ from charlm.report.curves import read_curves
 from charlm.report.figure import check_matplotlib, write_figure
 from charlm.report.page import render_page
 from charlm.report.runs import summarize_run
+from charlm.training.run import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
         StorageError: a log cannot be read, or nothing can be written to `out`.
     """
     for run in runs:
-        if not any((run / name).is_file() for name in ("experiment.toml", "metrics.jsonl")):
+        files = RunDirectory(run)
+        if not files.experiment.is_file() and not files.metrics.is_file():
             raise UsageError(f"{run} is no run", "give directories that `charlm train` made")
     if png:
         check_matplotlib()

@@ -150,11 +150,11 @@ class MustContain(TextAutomaton[tuple[str, int]]):
         return min((self._cost(end, number, wanted) for number in _bits(wanted)), default=0)
 
     def _find_within(self, live: tuple[str, int], first: str, last: str) -> int | None:
-        reading = [character for character in self._characters if first <= character <= last]
-        following = {self.after(live, character) for character in reading}
-        if self.alphabet.count(first, last) > len(reading):
-            following.add(("", live[1]))
-        return 1 + min(map(self.missing, following)) if following else None
+        if not self.alphabet.count(first, last):
+            return None
+        others = ("", live[1])  # of which there may be none, but then one of these is no further away
+        found = [self.after(live, character) for character in self._characters if first <= character <= last]
+        return 1 + min(map(self.missing, [others, *filter(None, found)]))
 
     def _follow(self, end: str, character: str) -> str:
         """The longest end of `end + character` that begins a text."""

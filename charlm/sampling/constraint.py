@@ -49,11 +49,11 @@ class TokenState(TextState[Live]):
 class TokenConstraint(Generic[Live]):
     """An automaton over the ids of a vocabulary.
 
-    Where `distance(start)` is no more than what remains, some id is allowed until <eod> is drawn or nothing remains,
-    and the text is then as wanted, whichever of the allowed ids are drawn.
+    Where `automaton.distance(start)` is no more than what remains, some id is allowed until <eod> is drawn or nothing
+    remains, and the text is then as wanted, whichever of the allowed ids are drawn. Where it is more, none is.
 
-    An id that is a mark around spelled bytes is allowed only with some of them, so that no text stands still for ever.
-    Other ids without text are not allowed.
+    Between the marks of a spelled word there is at least one character, and bytes alone. Other ids without text are
+    never allowed. So each id brings some text with it, and none stands still for ever.
     """
 
     ends_at_eod = True
@@ -62,7 +62,7 @@ class TokenConstraint(Generic[Live]):
     def __init__(self, automaton: TextAutomaton[Live], vocab: Vocab) -> None:
         """
         Raises:
-            UsageError: no text that the vocabulary can spell is as wanted; or it has no bytes to spell with, but ids
+            UsageError: no text that the vocabulary can spell is as wanted; or it has no bytes to spell with but ids
                 of several characters, so that what it can spell is not known.
         """
         self.vocab = vocab

@@ -53,15 +53,12 @@ def novelty(
     Raises:
         DataError: a lone surrogate.
     """
-    assert order > 0
-    assert chunk > 0
+    assert min(order, chunk) > 0
     search = _Search(samples, order)
-    tail = np.array([], np.uint32)
     for codes in _chunks(texts, chunk):
-        text = _Hashed(np.concatenate([tail, codes]))
-        search.look_in(text)
-        tail = text.codes[-search.num_carried :]
-    return [search.result(number) for number in range(len(samples))]
+        search.look_in(codes)
+    found = [search.result(number) for number in range(len(samples))]
+    return [Novelty(sample[passage], share) for sample, (passage, share) in zip(samples, found, strict=True)]
 
 
 def training_texts(corpus: Corpus) -> Iterator[Iterator[str]]:
@@ -79,21 +76,18 @@ def training_texts(corpus: Corpus) -> Iterator[Iterator[str]]:
 
 def _chunks(texts: Iterable[str | Iterable[str]], chunk: int) -> Iterator[Codes]:
     """The texts with a mark behind each, in arrays of at most 2 * chunk."""
-    size, waiting, num_waiting = min(chunk, _FIRST_CHUNK), [_BETWEEN_TEXTS], 1
+    most = size = min(chunk, _FIRST_CHUNK)
+    waiting, num_waiting = [_BETWEEN_TEXTS], 1
     for text in texts:
-        for codes in chain(_codes(text, size), [_BETWEEN_TEXTS]):
+        pieces = (text,) if isinstance(text, str) else text
+        slices = (piece[start : start + most] for piece in pieces for start in range(0, len(piece), most))
+        for codes in chain(map(code_points, slices), [_BETWEEN_TEXTS]):
             waiting.append(codes)
             num_waiting += len(codes)
             if num_waiting >= size:
                 yield np.concatenate(waiting)
                 size, waiting, num_waiting = min(2 * size, chunk), waiting[:0], 0
     yield np.concatenate([*waiting, _BETWEEN_TEXTS])
-
-
-def _codes(text: str | Iterable[str], most: int) -> Iterator[Codes]:
-    for piece in (text,) if isinstance(text, str) else text:
-        for start in range(0, len(piece), most):
-            yield code_points(piece[start : start + most])
 
 
 class _Hashed:
@@ -107,23 +101,19 @@ class _Hashed:
         self._inverses = inverses * np.uint64(HASH_BASE)  # P**0, P**-1, ...
         self._sums = np.append(powers[:0], np.cumsum(np.append(np.uint64(0), codes * powers)))
 
-    def hashes(self, length: int) -> Hashes:
-        """Of all spans of `length` characters."""
+    def hashes(self, length: int, starts: Starts | None = None) -> Hashes:
+        """Of the spans at `starts`, which must rise, or everywhere; those too near to the end have none."""
         stop = max(0, len(self.codes) - length + 1)
-        return (self._sums[length:] - self._sums[:stop]) * self._inverses[:stop]
-
-    def hashes_at(self, starts: Starts, length: int) -> Hashes:
-        """Of those that start at `starts`, rising; the last ones may be too near to the end to have one."""
-        starts = starts[: np.searchsorted(starts, len(self.codes) - length, side="right")]
-        return (self._sums[starts + length] - self._sums[starts]) * self._inverses[starts]
+        at = slice(stop) if starts is None else starts[: np.searchsorted(starts, stop)]
+        return (self._sums[length:][at] - self._sums[at]) * self._inverses[at]
 
 
 class _HashSet:
     """Finds which of many hashes are among its own. A table of their leading bits tells soon of most that are not."""
 
-    def __init__(self, hashes: Hashes, *, spare_bits: int = 5) -> None:
+    def __init__(self, hashes: Hashes, for_many: bool = True) -> None:
         self._sorted = np.sort(hashes)
-        bits = min(len(hashes).bit_length() + spare_bits, 22)
+        bits = min(len(hashes).bit_length() + (5 if for_many else 2), 22)
         self._shift = np.uint64(64 - bits)
         self._table = np.zeros(1 << bits, np.bool_)
         self._table[self._sorted >> self._shift] = True
@@ -135,105 +125,94 @@ class _HashSet:
         return maybe[self._sorted.take(np.searchsorted(self._sorted, candidates), mode="clip") == candidates]
 
 
-@dataclass(slots=True)
-class _Passage:
-    """The longest passage found yet of the sample at first:end, and of such the first."""
-
-    first: int
-    end: int
-    start: int
-    length: int = 0
-
-
 class _Search:
     """What is found yet of the samples, and what would be news."""
 
     def __init__(self, samples: Sequence[str], order: int) -> None:
-        self._samples = samples
-        self._order = min(order, max(map(len, samples), default=0) + 1)
+        self._order = order
         self._inside = _Hashed(code_points("".join(samples)))
-        ends = accumulate(map(len, samples), initial=0)
-        self._passages = [_Passage(first, end, first) for first, end in pairwise(ends)]
-        ngrams = [np.arange(passage.first, passage.end - order + 1) for passage in self._passages]
+        self._samples = list(pairwise(accumulate(map(len, samples), initial=0)))  # (start, end) of each
+        self._passages = [(start, 0) for start, _ in self._samples]  # (start, length) of the longest found
+        ngrams = [np.arange(start, end - order + 1) for start, end in self._samples]
         self._missing = np.concatenate([np.arange(0), *ngrams])  # where the n-grams start that are not found
-        self._missing_set = _HashSet(self._inside.hashes_at(self._missing, order))
+        self._missing_set = _HashSet(self._inside.hashes(order, self._missing))
         self._gate = _HashSet(self._inside.hashes(_GATE))
-        self._wanted: dict[tuple[int, ...], tuple[_HashSet, list[_Passage]]] = {}
+        self._wanted: dict[tuple[int, tuple[tuple[int, int, int], ...]], _HashSet] = {}
         self._want()
+        self._tail = self._inside.codes[:0]
 
-    @property
-    def num_carried(self) -> int:
-        """Characters to look in again: what goes on into the next chunk has no more of them than is found yet."""
-        return max(self._order, *(passage.length for passage in self._passages), 1)
+    def result(self, number: int) -> tuple[slice, float | None]:
+        """Of one sample: where its longest passage is, and its share of n-grams."""
+        (first, end), (start, length) = self._samples[number], self._passages[number]
+        num_ngrams = max(0, end - first - self._order + 1)
+        num_missing = int(np.diff(np.searchsorted(self._missing, [first, end]))[0])
+        share = (num_ngrams - num_missing) / num_ngrams if num_ngrams else None
+        return slice(start - first, start - first + length), share
 
-    def result(self, number: int) -> Novelty:
-        sample, passage = self._samples[number], self._passages[number]
-        longest = sample[passage.start - passage.first :][: passage.length]
-        num_ngrams = len(sample) - self._order + 1
-        low, high = np.searchsorted(self._missing, [passage.first, passage.end]).tolist()
-        return Novelty(longest, (num_ngrams - (high - low)) / num_ngrams if num_ngrams > 0 else None)
+    def look_in(self, codes: Codes) -> None:
+        """Look in the next chunk. What runs into it is either found in part, so in the tail too, or begins there."""
+        text = _Hashed(np.concatenate([self._tail, codes]))
+        self._look_for_ngrams(text)
+        self._look_for_passages(text)
+        longest = max((length for _, length in self._passages), default=0)
+        self._tail = text.codes[-max(longest, self._order if self._missing.size else 1) :]
 
-    def look_in(self, text: _Hashed) -> None:
+    def _look_for_ngrams(self, text: _Hashed) -> None:
         starts = self._missing_set.find(text.hashes(self._order))
-        if len(starts):
+        if starts.size:
             found = np.fromiter(self._matches(self._missing, text, starts, self._order), np.int64)
             self._missing = np.setdiff1d(self._missing, found, assume_unique=True)
-            self._missing_set = _HashSet(self._inside.hashes_at(self._missing, self._order))
+            self._missing_set = _HashSet(self._inside.hashes(self._order, self._missing))
+
+    def _look_for_passages(self, text: _Hashed) -> None:
         gated = self._gate.find(text.hashes(_GATE))
         is_news = False
-        for (length, *_), (wanted, passages) in self._wanted.items():
-            if length < _GATE:
-                starts = wanted.find(text.hashes(length))
-            else:
-                starts = gated[wanted.find(text.hashes_at(gated, length))]
-            for passage in passages if len(starts) else ():
-                self._improve(passage, text, starts)
+        for (length, spans), wanted in self._wanted.items():
+            hits = wanted.find(text.hashes(length, gated if length >= _GATE else None))
+            starts = gated[hits] if length >= _GATE else hits
+            for number, _, _ in spans if starts.size else ():
+                self._improve(number, text, starts)
                 is_news = True
         if is_news:
             self._want()
 
     def _want(self) -> None:
         """A set for each length of which a span would be news: as long as what is found but earlier, or longer."""
-        spans: defaultdict[int, list[int]] = defaultdict(list)
-        passages: defaultdict[int, list[_Passage]] = defaultdict(list)
-        for p in self._passages:
-            for length, first, stop in ((p.length, p.first, p.start), (p.length + 1, p.start, p.end - p.length)):
-                if first < stop:
-                    spans[length] += first, stop
-                    passages[length].append(p)
+        by_length: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        for number, ((first, end), (start, length)) in enumerate(zip(self._samples, self._passages, strict=True)):
+            if first < start:
+                by_length[length].append((number, first, start))
+            if start < end - length:
+                by_length[length + 1].append((number, start, end - length))
         before, self._wanted = self._wanted, {}
-        for length, borders in spans.items():
-            key = (length, *borders)
-            if key in before:
-                self._wanted[key] = before[key]
-            else:
-                starts = np.concatenate([np.arange(*span) for span in zip(borders[::2], borders[1::2], strict=True)])
-                wanted = _HashSet(self._inside.hashes_at(starts, length), spare_bits=5 if length < _GATE else 2)
-                self._wanted[key] = wanted, passages[length]
+        for length, spans in by_length.items():
+            key = length, tuple(spans)
+            starts = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
+            self._wanted[key] = before.get(key) or _HashSet(self._inside.hashes(length, starts), length < _GATE)
 
-    def _improve(self, passage: _Passage, text: _Hashed, starts: Starts) -> None:
-        """Take the best that begins at `starts` in the text, searching in steps that grow, then by halves."""
-        earlier = np.arange(passage.first, passage.start)
-        passage.start = next(self._matches(earlier, text, starts, passage.length), passage.start)
-        step, too_long = 1, passage.end - passage.first + 1
-        while passage.length + 1 < too_long:
-            length = min(passage.length + step, (passage.length + too_long) // 2)
-            ours = np.arange(passage.first, passage.end - length + 1)
-            match = next(self._matches(ours, text, starts, length), None)
+    def _improve(self, number: int, text: _Hashed, theirs: Starts) -> None:
+        """Take the best that begins at `theirs` in the text: a search in steps that grow, then by halves."""
+        (first, end), (start, length) = self._samples[number], self._passages[number]
+        start = next(self._matches(np.arange(first, start), text, theirs, length), start)
+        step, too_long = 1, end - first + 1
+        while length + 1 < too_long:
+            longer = min(length + step, (length + too_long) // 2)
+            match = next(self._matches(np.arange(first, end - longer + 1), text, theirs, longer), None)
             if match is None:
-                too_long = length
+                too_long = longer
             else:
-                passage.start, passage.length, step = match, length, 2 * step
+                start, length, step = match, longer, 2 * step
+        self._passages[number] = start, length
 
     def _matches(self, ours: Starts, text: _Hashed, theirs: Starts, length: int) -> Iterator[int]:
-        """Those of `ours`, in order, that start a span which in the text stands at one of `theirs`."""
-        hashes = text.hashes_at(theirs, length)
+        """Those of `ours`, in order, where a span starts that stands in the text at one of `theirs`."""
+        hashes = text.hashes(length, theirs)
         order = np.argsort(hashes)
         hashes, theirs = hashes[order], theirs[order]
-        wanted = self._inside.hashes_at(ours, length)
-        hits = _HashSet(hashes).find(wanted)
+        wanted = self._inside.hashes(length, ours)
+        hits = _HashSet(hashes, for_many=False).find(wanted)
         first, stop = (np.searchsorted(hashes, wanted[hits], side=side) for side in ("left", "right"))
-        for start, candidates in zip(ours[hits].tolist(), map(slice, first, stop), strict=True):
+        for start, candidates in zip(ours[hits], map(slice, first, stop), strict=True):
             span = self._inside.codes[start : start + length].tobytes()
             if any(text.codes[at : at + length].tobytes() == span for at in theirs[candidates]):
-                yield start
+                yield int(start)

@@ -152,14 +152,13 @@ class _Parser:
         flags = self._groups[-1].flags
         character = text[1:] if text[0] == "\\" and not text[1].isalnum() else text
         is_cased = not character.lower() == character == character.upper()
-        if len(character) > 1 or text == "." or (is_cased and flags & re.IGNORECASE):
-            atom = _compiled(text, flags)
-            self._classes.add(atom)
-            if len(self._classes) > MAX_CLASSES:
-                _refuse_size(f"{MAX_CLASSES} different classes of characters")
-        else:
-            atom = character
-        return self._atoms.setdefault(atom, len(self._atoms))
+        if len(character) == 1 and text != "." and not (is_cased and flags & re.IGNORECASE):
+            return self._atoms.setdefault(character, len(self._atoms))
+        regex = _compiled(text, flags)
+        self._classes.add(regex)
+        if len(self._classes) > MAX_CLASSES:
+            _refuse_size(f"{MAX_CLASSES} different classes of characters")
+        return self._atoms.setdefault(regex, len(self._atoms))
 
 
 def _times(quantifier: str) -> tuple[int, int | None]:

@@ -121,13 +121,13 @@ class Alphabet:
 
 @cache
 def _everything() -> tuple[str, str]:
-    """All characters, and those that a class can tell apart without naming any beyond U+40000.
+    """All characters, and those that a class can tell apart without naming any from U+40000 on.
 
-    There most are no letters, digits or spaces and have no case: one stands for the 64 that differ in their last byte
-    alone. A search among these takes a quarter of the time.
+    Those are no letters, digits or spaces and have no case: one stands for the 64 that differ in their last byte alone.
+    A search takes a quarter of the time.
     """
     points = np.r_[0:0xD800, 0xE000:0x110000]
-    distinct = points[(points < _FIRST_FAR) | (points >> 9 == 0xE0000 >> 9) | (points % 64 == 0)]
+    distinct = points[(points < _FIRST_FAR) | (points % 64 == 0)]
     return points.astype("<u4").tobytes().decode("utf-32-le"), distinct.astype("<u4").tobytes().decode("utf-32-le")
 
 

@@ -9,11 +9,21 @@ source) is a union of classes told apart by `type`; where `type` is left out, th
 """
 
 from charlm.settings.base import Settings, settings_classes, to_toml
-from charlm.settings.layers import Layer, differences, freeze_lists, parse_override, place, read_toml, stack
+from charlm.settings.layers import (
+    Difference,
+    Layer,
+    differences,
+    freeze_lists,
+    parse_override,
+    place,
+    read_toml,
+    stack,
+)
 from charlm.settings.suggestions import suggest
 from charlm.settings.validation import validate
 
 __all__ = [
+    "Difference",
     "Layer",
     "Settings",
     "differences",

@@ -86,16 +86,28 @@ def stack(layers: Iterable[Layer]) -> Layer:
     return merged
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """`key: old -> new`, one line for every leaf in which two trees differ."""
-    lines: list[str] = []
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A leaf that is not the same in two trees; None where a tree has none."""
+
+    key: str
+    old: object
+    new: object
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.old} -> {self.new}"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[Difference]:
+    """Every leaf in which two trees differ."""
+    found: list[Difference] = []
     for key in dict.fromkeys((*old, *new)):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            lines += differences(cast("Tree", before), cast("Tree", after), f"{prefix}{key}.")
+            found += differences(cast("Tree", before), cast("Tree", after), f"{prefix}{key}.")
         elif before != after:
-            lines.append(f"{prefix}{key}: {before} -> {after}")
-    return lines
+            found.append(Difference(f"{prefix}{key}", before, after))
+    return found
 
 
 def freeze_lists(value: Any) -> Any:

@@ -112,9 +112,11 @@ def _explain(kind: type[Settings], found: _Place, problem: ErrorDetails, *, in_f
     if problem_type == "missing":
         return f"{key} is missing", f"set {key}"
     if problem_type == "value_error":
-        message = problem["msg"].removeprefix("Value error, ")
-        return f"{key}: {message}" if key else message, "give another value"
-    message, cure = plain(problem_type, problem["msg"], value, context, found.assignment(in_file=in_file))
+        message, _, cure = problem["msg"].removeprefix("Value error, ").partition("; ")
+        return f"{key}: {message}" if key else message, cure or "give another value"
+    assignment = found.assignment(in_file=in_file)
+    of_tables = any("type" in member.model_fields for member in found.inner)
+    message, cure = plain(problem_type, problem["msg"], value, context, assignment, of_tables=of_tables)
     return f"{key} = {shown(value)}: {message}", cure
 
 

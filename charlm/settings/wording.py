@@ -1,8 +1,8 @@
 """What pydantic says of a value, in plain words, and what to write instead."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from charlm.settings.layers import read_value
 
@@ -18,7 +18,9 @@ _KINDS = {
 }
 
 
-def plain(problem: str, message: str, value: object, context: dict[str, Any], assignment: str) -> tuple[str, str]:
+def plain(
+    problem: str, message: str, value: object, context: dict[str, Any], assignment: str, *, of_tables: bool
+) -> tuple[str, str]:
     """What is wrong with a value, and the cure.
 
     Args:
@@ -26,6 +28,7 @@ def plain(problem: str, message: str, value: object, context: dict[str, Any], as
         message: pydantic's own words.
         context: what pydantic says beside, such as the bound.
         assignment: how the setting is written, with {} for its value.
+        of_tables: whether the setting is a list of tables that are told apart by their `type`.
     """
     bound = next((name for name in _BOUNDS if name in context), None)
     if bound is not None:
@@ -36,18 +39,25 @@ def plain(problem: str, message: str, value: object, context: dict[str, Any], as
         entries = "entry" if number == 1 else "entries"
         return f"should have {least} {number} {entries}", f"give {least} {number}"
     if problem == "tuple_type":
-        return "should be a list", f"write {assignment.format(as_list(value))}"
+        return "should be a list", f"write {assignment.format(as_list(value, of_tables=of_tables))}"
     if problem == "string_type":
         return "should be a text", f"write it in quotes: {assignment.format(as_toml(written(value)))}"
     return _KINDS.get(problem) or (_lowered(message), "give a value of that kind")
 
 
-def as_list(value: object) -> str:
-    """The list that was meant by a single value, or by several with commas between them: 1,4 -> [1, 4]."""
-    if not isinstance(value, str):
-        return f"[{as_toml(value)}]"
-    parts = [part.strip() for part in value.strip("()").split(",")]
-    return f"[{', '.join(as_toml(read_value(part)) for part in parts)}]"
+def as_list(value: object, *, of_tables: bool = False) -> str:
+    """The list that was meant by a single value, or by several with commas between them: 1,4 -> [1, 4]; or, of tables,
+    xz, bz2 -> [{type="xz"}, {type="bz2"}]."""
+    if isinstance(value, Mapping):
+        return f"[{_as_table(cast('Mapping[str, object]', value))}]"
+    parts = [part.strip() for part in value.strip("()").split(",")] if isinstance(value, str) else [value]
+    if of_tables:
+        return f"[{', '.join(_as_table({'type': part}) for part in parts)}]"
+    return f"[{', '.join(as_toml(read_value(part) if isinstance(part, str) else part) for part in parts)}]"
+
+
+def _as_table(table: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{key}={as_toml(value)}" for key, value in table.items()) + "}"
 
 
 def as_toml(value: object) -> str:

@@ -1,42 +1,69 @@
-"""Figures and texts for TensorBoard, which is an extra: `pip install 'charlm[tensorboard]'`."""
+"""Figures and texts for TensorBoard, which is an extra: `pip install 'charlm[tensorboard]'`.
 
-from collections.abc import Mapping
+Events are written as they come: TensorBoard's own writer does that in a thread, and a full disk makes it a traceback.
+"""
+
+import importlib.util
+import io
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.storage import storage_errors
+from charlm.storage import append_bytes, make_directory
 
 
 class Board:
-    """Event files in one directory; what was written after `step` is hidden when a run goes on from there."""
+    """An event file; what others in its directory hold after `step` is hidden, since a run goes on from there."""
 
     def __init__(self, directory: Path, step: int) -> None:
         """
         Raises:
             UsageError: TensorBoard is not installed.
+            StorageError: nothing can be written there.
         """
-        try:
-            from torch.utils.tensorboard.writer import SummaryWriter
-        except ImportError as error:
+        if importlib.util.find_spec("tensorboard") is None:
             raise UsageError(
                 "training.tensorboard = true needs TensorBoard, which is not installed",
                 "pip install 'charlm[tensorboard]', or leave the setting out",
-            ) from error
-        self._directory = directory
-        with storage_errors(directory):
-            self._writer = SummaryWriter(str(directory), purge_step=step + 1)
+            )
+        from tensorboard.compat.proto import event_pb2
+
+        proto: Any = event_pb2
+        make_directory(directory)
+        self._path = directory / f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+        start = proto.SessionLog(status=proto.SessionLog.START)
+        self._write(step + 1, [{"file_version": "brain.Event:2"}, {"session_log": start}])
 
     def figures(self, kind: str, figures: Mapping[str, Any], step: int) -> None:
-        with storage_errors(self._directory):
-            for name, value in figures.items():
-                if value is not None:
-                    self._writer.add_scalar(f"{kind}/{name}", value, step)
+        """
+        Raises:
+            StorageError: they are lost.
+        """
+        from torch.utils.tensorboard.summary import scalar
+
+        known = {f"{kind}/{name}": value for name, value in figures.items() if value is not None}
+        self._write(step, [{"summary": scalar(name, value)} for name, value in known.items()])
 
     def text(self, name: str, text: str, step: int) -> None:
-        with storage_errors(self._directory):
-            self._writer.add_text(name, f"```\n{text}\n```", step)
+        """
+        Raises:
+            StorageError: it is lost.
+        """
+        from torch.utils.tensorboard import summary
 
-    def close(self) -> None:
-        with storage_errors(self._directory):
-            self._writer.close()
+        self._write(step, [{"summary": summary.text(name, f"```\n{text}\n```")}])
+
+    def _write(self, step: int, contents: Iterable[dict[str, Any]]) -> None:
+        from tensorboard.compat.proto import event_pb2
+        from torch.utils.tensorboard import RecordWriter
+
+        proto: Any = event_pb2
+        records = io.BytesIO()
+        for content in contents:
+            event = proto.Event(wall_time=time.time(), step=step, **content)
+            RecordWriter(records).write(event.SerializeToString())
+        append_bytes(self._path, records.getvalue())

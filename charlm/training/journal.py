@@ -6,6 +6,7 @@ score  ──valid──> one line, a note
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from charlm.errors import StorageError
@@ -26,27 +27,31 @@ class Journal:
         self._run = run
         self._console = console
         self._board = board
+        self._board_has_lost = False
         self._tokens_per_character = tokens_per_character
         self._is_first = is_first
         self.restart()
 
     def restart(self) -> None:
         """Begin the sums anew: what came between was no training."""
-        self._nats, self._tokens, self._since = 0.0, 0, time.monotonic()
+        self._nats, self._learned, self._read, self._since = 0.0, 0, 0, time.monotonic()
 
     def add(self, update: Update) -> None:
-        self._nats += update.nats
-        self._tokens += update.tokens
+        """One that was skipped took its time, and says nothing of the model."""
+        self._read += update.tokens
+        if update.applied:
+            self._nats += update.nats
+            self._learned += update.tokens
 
     def note(self, text: str) -> None:
         if self._is_first:
             self._console.note(text)
 
     def train(self, standing: Standing, epochs: float, progress: float, update: Update, lr: float) -> None:
-        """One line of figures since the last one."""
-        nats_per_token = self._nats / max(1, self._tokens)
+        """One line of figures since the last one; of no update at all there is no loss."""
+        nats_per_token = self._nats / self._learned if self._learned else math.nan
         bits = nats_per_token * self._tokens_per_character / math.log(2)
-        rate = self._tokens / self._tokens_per_character / max(1e-9, time.monotonic() - self._since)
+        rate = self._read / self._tokens_per_character / max(1e-9, time.monotonic() - self._since)
         figures = {
             "nats_per_token": _finite(nats_per_token),
             "bits_per_character": _finite(bits),
@@ -69,12 +74,7 @@ class Journal:
 
     def sample(self, standing: Standing, text: str) -> None:
         self.note("\n".join(f"  | {line}" for line in text.splitlines()))
-        if self._board is not None:
-            self._board.text("sample", text, standing.step)
-
-    def close(self) -> None:
-        if self._board is not None:
-            self._board.close()
+        self._tell_board(lambda board: board.text("sample", text, standing.step))
 
     def _write(self, kind: str, standing: Standing, figures: dict[str, Any], **more: Any) -> None:
         """A full disk costs a line here; what it means for the run is decided when a checkpoint is due."""
@@ -89,10 +89,20 @@ class Journal:
         }
         try:
             self._run.log(seen | more | figures)
-            if self._board is not None:
-                self._board.figures(kind, figures, standing.step)
         except StorageError as error:
             self.note(f"step {standing.step:,}: {error.what}; its line is lost")
+        self._tell_board(lambda board: board.figures(kind, figures, standing.step))
+
+    def _tell_board(self, tell: Callable[[Board], None]) -> None:
+        """A disk that fails costs what TensorBoard would show, never the run; that is said once."""
+        if self._board is None:
+            return
+        try:
+            tell(self._board)
+        except StorageError as error:
+            if not self._board_has_lost:
+                self.note(f"TensorBoard is not told all: {error.what}")
+            self._board_has_lost = True
 
 
 def _finite(value: float) -> float | None:

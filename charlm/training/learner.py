@@ -53,7 +53,6 @@ class Learner:
         self._optimizers = settings.optimizer.build(model)
         self._average = Average(settings.averaging, model)
         self._carried: State | None = None
-        self._raw_statistics: dict[str, Tensor] = {}
 
     @property
     def lr(self) -> float:
@@ -132,13 +131,13 @@ class Learner:
             if not has_statistics(self.model):
                 yield
                 return
-            self._raw_statistics = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+            raw = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
             try:
                 reestimate(self.model, text(), self.device, self.precision, self._settings.seed)
                 yield
             finally:
                 for name, buffer in self.model.named_buffers():
-                    buffer.copy_(self._raw_statistics[name])
+                    buffer.copy_(raw[name])
 
     def tensors(self) -> dict[str, Tensor]:
         """Optimizer, random generator, carried state of all ranks, and raw weights where others are scored, by name."""

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from charlm.text.printable import printable
+
 _LINE_INTERVAL = 10.0  # seconds between lines where there is no terminal
 _MARGIN = 3  # columns left free, for the ^C that a terminal echoes
 _FRAME = 6  # columns of "100%||"
@@ -54,9 +56,9 @@ class Console:
             self._bar = None
 
     def note(self, text: str) -> None:
-        """One line that stays."""
+        """A line that stays, or several; what a model wrote may be among them."""
         if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(printable(text), file=sys.stderr)
             sys.stderr.flush()
 
     def figures(self, figures: Figures) -> None:

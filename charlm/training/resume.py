@@ -10,7 +10,7 @@ from charlm.checkpoint import load_model, load_training
 from charlm.data.batches import Batches, fit_batches
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream, count_ids
-from charlm.errors import CheckpointError, DataError, SettingsError
+from charlm.errors import CheckpointError, DataError
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.learner import Learner
@@ -39,19 +39,10 @@ def open_batches(
     """The batches of all ranks together.
 
     Raises:
-        SettingsError: the time axis is cut in a way that batch normalisation cannot do.
         DataError: there is nothing to learn from.
     """
-    if model_settings.counts_steps and settings.segment_len is not None:
-        raise SettingsError(
-            "training.segment_len would compute the statistics of batch normalisation twice",
-            "leave it out, or choose another model.body.norm",
-        )
-    if model_settings.counts_steps and settings.seq_len_varies:
-        raise SettingsError(
-            "training.seq_len_varies does not go with batch normalisation, whose rows start afresh each seq_len",
-            "leave it out, or choose another model.body.norm",
-        )
+    is_cut_otherwise = settings.segment_len is not None or settings.seq_len_varies
+    assert not (model_settings.counts_steps and is_cut_otherwise), "an Experiment refuses that"
     reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.counts_steps else None)
     return fit_batches(
         train,

@@ -13,6 +13,7 @@ from charlm import storage
 from charlm.errors import CheckpointError, UsageError
 
 EXPERIMENT_FILE = "experiment.toml"
+_CHECKPOINT = re.compile(r"step-(\d{9}|[1-9]\d{9,17})", re.ASCII)  # as `checkpoint` names them
 _KEPT = 2
 
 
@@ -71,6 +72,14 @@ class RunDirectory:
     def metrics(self) -> Path:
         return self.root / "metrics.jsonl"
 
+    @property
+    def best(self) -> Path:
+        return self.root / "best.json"
+
+    @property
+    def last(self) -> Path:
+        return self.root / "last.json"
+
     def checkpoint(self, step: int) -> Path:
         return self.root / "checkpoints" / f"step-{step:09d}"
 
@@ -79,7 +88,8 @@ class RunDirectory:
         directory = self.root / "checkpoints"
         with storage.storage_errors(directory, "read"):
             names = [path.name for path in directory.glob("step-*") if storage.has_manifest(path)]
-        return sorted(int(name.removeprefix("step-")) for name in names if re.fullmatch(r"step-\d{9,}", name))
+        steps = (int(found[1]) for name in names if (found := _CHECKPOINT.fullmatch(name)))
+        return sorted(steps)
 
     def clean(self) -> None:
         """Remove what a crash left: checkpoints without a manifest, and temporary files. The lock must be held."""
@@ -110,7 +120,7 @@ class RunDirectory:
     def marked(self) -> Validations | None:
         """What best.json says; None where it is missing or damaged."""
         try:
-            return Validations.from_json(storage.read_json(self.root / "best.json"))
+            return Validations.from_json(storage.read_json(self.best))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -150,7 +160,7 @@ def find_checkpoint(path: Path, which: str = "best") -> Path:
 
 
 def _best_step(root: Path, steps: list[int]) -> int:
-    path = root / "best.json"
+    path = RunDirectory(root).best
     if not path.is_file():
         return steps[-1]
     try:

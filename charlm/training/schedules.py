@@ -25,7 +25,7 @@ DEFAULT_WARMUP = 100
 class Moment:
     """Where a run stands before a step: all that a schedule may know.
 
-    `step` from 0; `tokens` learned from so far; `progress`: the share of the budget that is spent, 0 to 1.
+    `step` from 0; `tokens` read so far; `progress`: the share of the budget that is spent, 0 to 1.
     """
 
     step: int

@@ -10,7 +10,10 @@ from charlm.training.run import Validations
 
 @dataclass
 class Standing:
-    """Updates made, tokens learned from, where the text is read, seconds since the start, the validations."""
+    """Steps made and tokens read, where the text is read, seconds since the start, the validations.
+
+    A step whose update was skipped counts as well, and so do its tokens: every budget comes to its end.
+    """
 
     step: int = 0
     tokens: int = 0

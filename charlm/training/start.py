@@ -1,18 +1,21 @@
 """Opening a run directory: a new run, an unfinished one that goes on, or one made with other settings."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from charlm import storage
 from charlm.errors import DataError, SettingsError
+from charlm.settings import Difference
 from charlm.training.run import EXPERIMENT_FILE, RunDirectory
 
-Changes = Callable[[Mapping[str, Any], Mapping[str, Any]], list[str]]
+Changes = Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[Difference]]
 
 
 def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bool, overwrite: bool) -> None:
     """Make `run` ready for training with `experiment` (TOML). The caller holds the directory's lock.
+
+    A run without a checkpoint has nothing that other settings would not fit: it takes the new ones.
 
     Raises:
         SettingsError: the directory holds a run with other settings, or something else; names the difference.
@@ -37,8 +40,9 @@ def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bo
         except (ValueError, RecursionError) as error:
             raise DataError(f"{run.experiment} is damaged: {error}", cure) from error
         changed = changes(before, tomllib.loads(experiment))
-        if changed:
-            raise SettingsError(f"{run.root} was trained with other settings ({'; '.join(changed)})", cure)
+        if changed and run.steps():
+            what = "; ".join(map(str, changed))
+            raise SettingsError(f"{run.root} was trained with other settings ({what})", cure)
         if text == experiment:
             return
     storage.write_text(run.experiment, experiment)

@@ -20,6 +20,7 @@ import torch
 from charlm.data.batches import Batch, Cursor
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream
+from charlm.device import is_out_of_memory
 from charlm.errors import DivergedError, OutOfMemoryError, StoppedError
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
@@ -144,7 +145,6 @@ class Trainer:
             _memory_errors(what, f"try --set training.{smaller}"),
         ):
             self._loop(stop)
-        self._journal.close()
         return self._outcome()
 
     def _loop(self, stop: StopSignal) -> None:
@@ -325,7 +325,6 @@ class Trainer:
 
     def _save_and_stop(self, signal_number: int) -> NoReturn:
         self._save(final=True)
-        self._journal.close()
         raise StoppedError(
             signal_number,
             f"stopped at step {self._standing.step:,}, saved in {self._run.root}",
@@ -350,12 +349,6 @@ def _memory_errors(what: str, cure: str) -> Generator[None, None, None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(what, cure) from error
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """The ways in which torch says so; its CPU allocator has no exception of its own."""
-    phrases = ("not enough memory", "can't allocate memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(phrase in str(error) for phrase in phrases)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charlm import storage
 from charlm.data.corpus import Corpus, fingerprint, open_corpus
 from charlm.errors import DataError, UsageError
 
@@ -33,6 +34,16 @@ def test_a_copied_corpus_is_the_same_corpus(tiny_corpus: Corpus, copy: Path) -> 
     open_all(copy)
     assert open_corpus(copy).fingerprint == tiny_corpus.fingerprint
     assert open_corpus(copy).vocab.to_json() == tiny_corpus.vocab.to_json()
+
+
+def test_a_split_is_read_through_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    sha256 = storage.sha256
+    monkeypatch.setattr(storage, "sha256", lambda path: read.append(path.name) or sha256(path))
+    corpus = open_corpus(copy)
+    streams = [corpus.open("train") for _ in range(3)]
+    assert sorted(read) == ["train.documents.npy", "train.npy", "vocab.json"]
+    assert len({id(stream) for stream in streams}) == 1
 
 
 @pytest.mark.parametrize("name", NEEDED)

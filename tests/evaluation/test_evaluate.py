@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from torch import Tensor
 from charlm.data.batches import Batches, Cursor
 from charlm.data.store import DOCUMENT_TYPE, TokenStream
 from charlm.evaluation import evaluate as evaluate_module
-from charlm.evaluation.evaluate import WARM_UP, default_streams, evaluate, lane_batches
+from charlm.evaluation.evaluate import WARM_UP, default_streams, evaluate, lane_batches, token_nats
 from charlm.nn.body import Body
 from charlm.nn.dropout import Masks
 from charlm.nn.embedding import TokenEmbedding
@@ -208,9 +208,61 @@ def test_without_a_warm_up_lanes_would_change_the_score(
     model, stream = trained
     exact = evaluate(model, stream, streams=1, device=CPU).bits_per_character or 0
     monkeypatch.setattr(evaluate_module, "CHUNK", 32)
-    monkeypatch.setattr(evaluate_module.placed_batches, "__kwdefaults__", {"chunk": 32, "warm_up": 0})
+    monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
+    monkeypatch.setattr(evaluate_module, "_SAME_STATE", math.inf)
     cold = evaluate(model, stream, streams=500, device=CPU).bits_per_character or 0
     assert cold > exact + 0.01
+
+
+def test_a_lane_that_went_astray_is_scored_again(
+    trained: tuple[LanguageModel, TokenStream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any warm-up every lane is, one after the other, and the score is exact all the same."""
+    model, stream = trained
+    exact = token_nats(model, stream, streams=1, device=CPU)
+    monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
+    found = token_nats(model, stream, streams=40, device=CPU)
+    assert np.abs(found - exact).max() < 0.05
+    assert abs(found.sum(dtype=np.float64) - exact.sum(dtype=np.float64)) < 0.01
+
+
+class Switch(Body):
+    """Two ways to be for ever: id 1 turns it on, id 2 off, and nothing else matters."""
+
+    features_size = 4
+
+    def initial_state(self, batch_size: int) -> State:
+        return (torch.zeros(batch_size),)
+
+    def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        (on_B,) = state
+        turns_BT = ((x_BTD[..., 1] + x_BTD[..., 2]) > 0).long() * torch.arange(1, x_BTD.shape[1] + 1)
+        last_BT = turns_BT.cummax(1).values
+        turned_BT = x_BTD[..., 1].gather(1, (last_BT - 1).clamp(min=0)) > 0
+        on_BT = torch.where(last_BT > 0, turned_BT.float(), on_B[:, None])
+        nothing_BT = torch.zeros_like(on_BT)
+        return torch.stack([on_BT, 1 - on_BT, nothing_BT, nothing_BT], dim=2), (on_BT[:, -1],)
+
+    @property
+    def floats_per_token(self) -> int:
+        return 4
+
+
+@pytest.mark.parametrize("turned", [(40,), (40, 21_000), (40, 9_000, 9_001)])
+def test_what_is_remembered_for_ever_is_known_in_every_lane(turned: tuple[int, ...]) -> None:
+    """A warm-up of a thousand tokens does not show which way the switch is; the lane before does."""
+    ids = np.full(60_000, 3)
+    ids[list(turned)] = [1 + number % 2 for number in range(len(turned))]
+    model = bigram_model(torch.full((4, 4), 0.25))
+    with torch.no_grad():
+        cast("Softmax", model.head).weight_VH.copy_(
+            torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [3, -3, 0, 0]])
+        )
+    model.body = Switch()
+    exact = token_nats(model, stream_of(ids), streams=1, device=CPU)
+    for streams in (2, 7, 14):
+        found = token_nats(model, stream_of(ids), streams=streams, device=CPU)
+        np.testing.assert_allclose(found, exact, atol=1e-6)
 
 
 def test_progress_adds_up_and_may_stop_the_evaluation(trained: tuple[LanguageModel, TokenStream]) -> None:

@@ -171,7 +171,7 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(workspace: Co
     workspace.succeed(*LONGER, "--out", "runs/whole")
     flip(workspace.folder / LAST / "training.safetensors", random.Random(0))
     workspace.fail(3, *LONGER)
-    workspace.succeed("sample", "--checkpoint", "10", "--length", "5")
+    workspace.succeed("sample", str(RUN), "--checkpoint", "10", "--length", "5")
     storage.remove_tree(workspace.folder / LAST)
     assert "going on from step 10" in workspace.succeed(*LONGER).stderr
     assert weights(workspace.folder / RUN) == weights(workspace.folder / "runs" / "whole")

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import UsageError
+from charlm.report.comparison import write_bars
 from charlm.report.write import write_report
 from tests.report.runs_on_disk import falling, train_line, valid_line, write_run
 
+BLUE = (0.0, 0x72 / 255, 0xB2 / 255)
+"""Of the bars of runs."""
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="the extra charlm[plots] is not installed"
 )
@@ -57,6 +60,20 @@ def test_odd_names_and_young_runs_are_drawn_without_a_warning(tmp_path: Path) ->
     runs = [write_run(tmp_path / name, lines) for name, lines in logs.items()]
     for chosen in (runs, runs[:1], runs[1:2]):
         assert write_report(chosen, tmp_path / "out").figure
+    bars = [{"model": name, "bits_per_character": 2.0} for name in (*logs, "$\\frac$", "two\nlines", "x" * 500)]
+    write_bars(tmp_path / "bars.png", bars)
+    assert size((tmp_path / "bars.png").read_bytes())[0] == 1200
+
+
+@needs_matplotlib
+def test_two_runs_of_one_name_have_two_bars(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    path, areas = tmp_path / "bars.png", list[int]()
+    for names in ("ab", "aa"):
+        write_bars(path, [{"model": name, "parameters": 1, "bits_per_character": 2.0} for name in names])
+        areas.append(int((abs(imread(path)[..., :3] - BLUE) < 0.01).all(axis=-1).sum()))
+    assert areas[0] == pytest.approx(areas[1], rel=0.01)
 
 
 def test_without_matplotlib_the_page_is_written_and_the_figure_says_what_is_missing(

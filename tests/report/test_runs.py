@@ -1,6 +1,5 @@
 """The list of runs: each state is told from the others, and no run, however damaged, hides the others."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 
 from charlm import storage
 from charlm.report.listing import format_runs, runs_as_json
-from charlm.report.lock import is_held
 from charlm.report.runs import RunSummary, list_runs, summarize_run
 from tests.processes import Commands
 from tests.report.runs_on_disk import add_checkpoint, falling, write_run
@@ -50,20 +48,6 @@ def test_a_run_that_is_locked_is_training(run: Path) -> None:
         (run / "best.json").write_text("{", encoding="utf-8")
         assert summarize_run(run).state == "training"
     assert summarize_run(run).state == "damaged"
-
-
-def test_asking_for_a_lock_leaves_no_trace_and_hinders_nobody(run: Path) -> None:
-    assert not is_held(run)
-    assert not (run / ".lock").exists()
-    with storage.DirectoryLock(run):
-        before = (run / ".lock").read_bytes()
-        assert is_held(run)
-        assert (run / ".lock").read_bytes() == before
-    with open(run / ".lock", "rb") as other:
-        fcntl.flock(other.fileno(), fcntl.LOCK_SH)
-        assert not is_held(run), "another list is no training"
-    with storage.DirectoryLock(run):
-        pass
 
 
 def test_a_directory_without_a_checkpoint_is_empty(tmp_path: Path) -> None:

@@ -36,10 +36,14 @@ PATTERNS = st.tuples(
 
 def accepts(nfa: Nfa, text: str) -> bool:
     """Whether the steps lead through the text to the end, by trying all of them."""
+    return len(nfa.steps) in after(nfa, text)
+
+
+def after(nfa: Nfa, text: str) -> set[int]:
     live = reachable(nfa, {0})
     for character in text:
         live = reachable(nfa, {step + 1 for step in live if reads(nfa, step, character)})
-    return len(nfa.steps) in live
+    return live
 
 
 def reads(nfa: Nfa, step: int, character: str) -> bool:
@@ -224,3 +228,8 @@ def test_as_many_groups_and_states_as_are_allowed() -> None:
     assert accepts(parse(deep + "+"), "aaa")
     assert len(parse(f"a{{{MAX_STATES}}}").steps) == MAX_STATES
     assert len(parse("(?:ab?){0,100}").steps) == 400
+
+
+def test_a_text_is_in_one_place_of_a_repetition_however_long_that_is() -> None:
+    nfa = parse("a{2,2000}b?")
+    assert [step for step in after(nfa, "aaa") if reads(nfa, step, "a")] == [5]

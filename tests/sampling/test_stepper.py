@@ -156,6 +156,24 @@ def test_a_step_takes_nothing_from_the_model_but_its_numbers() -> None:
     assert all(torch.equal(*pair) for pair in zip(before, (*state, *model.state_dict().values()), strict=True))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(
+    "case", ["lstm-2-torch", "gru-layer", "rnn-relu", "lstm-batch", "dilated", "tcn-none", "window-layer"]
+)
+def test_a_recorded_step_is_that_of_the_forward(case: str, rows: int) -> None:
+    model, inputs_BT = trained(case), ids(case, rows, READ + STEPS)
+    expected_BTV, _ = read(model, inputs_BT)
+    cuda = model.to("cuda")
+    with torch.inference_mode():
+        _, state = cuda(inputs_BT[:, :READ].cuda(), cuda.initial_state(rows))
+    stepper = choose_stepper(cuda, state)
+    assert stepper.name == "CUDA graph"
+    for time in range(READ, READ + STEPS):
+        found_BV = stepper.step(inputs_BT[:, time].cuda()).softmax(-1).cpu()
+        torch.testing.assert_close(found_BV, expected_BTV[:, time], rtol=0, atol=1e-4)
+
+
 # ---- whole numbers
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from charlm.data.batches import Batch
-from charlm.errors import SettingsError
 from charlm.nn.cells.settings import GRUSettings
 from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
@@ -14,10 +13,8 @@ from charlm.training.learner import Learner, Update
 from charlm.training.objective import Objective
 from charlm.training.optimizer_settings import SGDSettings
 from charlm.training.ranks import Alone
-from charlm.training.resume import open_batches
 from charlm.training.schedules import ConstantSettings, Moment
 from charlm.training.settings import TrainingSettings
-from tests.evaluation.test_evaluate import stream_of
 
 CPU = torch.device("cpu")
 BODIES: dict[str, BodySettings] = {
@@ -107,11 +104,3 @@ def test_segments_hold_less() -> None:
             objective(tokens[:, :-1], tokens[:, 1:], student.model.initial_state(4), (0, 0))
         kept[segment_len] = sum(seen.values())
     assert kept[8] < kept[None] / 4
-
-
-@pytest.mark.parametrize("way", [{"segment_len": 4}, {"seq_len_varies": True}])
-def test_batch_norm_refuses_to_have_its_time_cut(way: dict[str, Any]) -> None:
-    model = ModelSettings(body=RecurrentSettings(hidden_size=4, norm="batch"))
-    settings = TrainingSettings(max_steps=1, seq_len=8, **way)
-    with pytest.raises(SettingsError, match="batch normalisation"):
-        open_batches(stream_of(torch.arange(100).numpy() % 7), settings, model, 1)

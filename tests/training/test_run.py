@@ -42,7 +42,8 @@ def test_what_is_no_complete_checkpoint_does_not_count(run: RunDirectory) -> Non
     assert run.steps() == []
     add(run, 3)
     storage.make_directory(run.checkpoint(4))
-    for name in ("step-", "step-abcdefghi", "step-5", "other", "step-000000006x"):
+    others = ("step-0000000007", "step-" + "٠" * 8 + "٧", "step-" + "9" * 99)
+    for name in ("step-", "step-abcdefghi", "step-5", "other", "step-000000006x", *others):
         storage.make_directory(run.root / "checkpoints" / name)
         storage.write_manifest(run.root / "checkpoints" / name, {})
     assert run.steps() == [3]

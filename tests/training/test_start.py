@@ -21,6 +21,12 @@ def start(run: RunDirectory, *overrides: str, resume: bool = True, overwrite: bo
     open_run(run, experiment(*overrides), changes, resume=resume, overwrite=overwrite)
 
 
+def save(run: RunDirectory) -> None:
+    """A checkpoint."""
+    storage.make_directory(run.checkpoint(1))
+    storage.write_manifest(run.checkpoint(1), {})
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     storage.make_directory(tmp_path / "run")
@@ -54,11 +60,20 @@ def test_another_budget_is_no_change(run: RunDirectory, budget: str) -> None:
 )
 def test_other_settings_are_refused_with_the_difference(run: RunDirectory, override: str, difference: str) -> None:
     start(run)
+    save(run)
     with pytest.raises(SettingsError) as caught:
         start(run, override)
     assert difference in caught.value.what
     assert "--overwrite" in caught.value.cure
     assert run.experiment.read_text(encoding="utf-8") == experiment()
+
+
+def test_a_run_without_a_checkpoint_takes_other_settings(run: RunDirectory) -> None:
+    """Its training could not begin, so the settings may be what was wrong; a torn checkpoint is none."""
+    start(run)
+    storage.make_directory(run.checkpoint(1))
+    start(run, "training.seed=3")
+    assert run.experiment.read_text(encoding="utf-8") == experiment("training.seed=3")
 
 
 def test_what_is_no_run_is_left_alone(run: RunDirectory) -> None:
@@ -88,6 +103,7 @@ def test_overwrite_begins_anew_but_keeps_the_lock(run: RunDirectory) -> None:
     "content", [b"", b"\xff", b"a = ", b"a = " + b"[" * 9999], ids=["empty", "no UTF-8", "torn", "deep"]
 )
 def test_damaged_settings_are_refused(run: RunDirectory, content: bytes) -> None:
+    save(run)
     run.experiment.write_bytes(content)
     with pytest.raises((DataError, SettingsError)):
         start(run)

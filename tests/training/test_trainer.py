@@ -10,6 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 
 from charlm import storage
 from charlm.checkpoint import load_model
+from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, DataError, DivergedError, StoppedError, StorageError
 from charlm.evaluation.score import Score
@@ -25,10 +27,11 @@ from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
 from charlm.nn.embedding_settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
 from charlm.training import trainer as trainer_module
+from charlm.training.learner import Learner, Update
 from charlm.training.logs import Console, Figures
 from charlm.training.optimizer_settings import AdamWSettings
 from charlm.training.run import RunDirectory, find_checkpoint
-from charlm.training.schedules import ConstantSettings, CosineSettings
+from charlm.training.schedules import ConstantSettings, CosineSettings, Moment
 from charlm.training.settings import TrainingSettings
 from charlm.training.trainer import Outcome, Trainer
 from tests.corpora import build_corpus
@@ -451,6 +454,74 @@ def test_two_bad_steps_are_skipped_and_forgiven(run: RunDirectory, corpus: Corpu
     assert trainers[0].run().steps == 22
     assert sum("the update is skipped" in note for note in console.notes) == 2
     assert [entry["nats_per_token"] is None for entry in metrics(run)[:8]] == [False] * 4 + [True] * 2 + [False] * 2
+
+
+def test_skipped_steps_leave_the_figures_of_a_line_to_the_others(
+    run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = Learner.update
+
+    def spoilt(learner: Learner, batch: Batch, moment: Moment, **scored: Any) -> Update:
+        found = update(learner, batch, moment, **scored)
+        return replace(found, nats=math.nan, applied=False) if moment.step in (6, 7) else found
+
+    train(run, corpus, max_steps=10)
+    whole = metrics(run)
+    monkeypatch.setattr(Learner, "update", spoilt)
+    other = RunDirectory(run.root.with_name("spoilt"))
+    train(other, corpus, max_steps=10, log_interval=10)
+    *_, line = metrics(other)
+    others = [entry["nats_per_token"] for entry in whole if entry["step"] in (4, 5, 6, 9, 10)]
+    assert line["nats_per_token"] == pytest.approx(sum(others) / len(others))
+    assert line["bits_per_character"] is not None
+    assert line["tokens"] == whole[-1]["tokens"], "read all the same"
+
+
+# ---- what is seen
+
+
+def test_a_board_that_cannot_be_written_costs_no_step(run: RunDirectory, corpus: Corpus) -> None:
+    """A validation with its sample comes meanwhile. What is written before and after can be read."""
+    pytest.importorskip("tensorboard", reason="the extra charlm[tensorboard] is not installed")
+    board, aside = run.root / "tensorboard", run.root / "aside"
+
+    def on_step(step: int) -> None:
+        if step == 3:
+            board.rename(aside)
+            board.touch()
+        elif step == 15:
+            board.unlink()
+            aside.rename(board)
+
+    console = Recorder(on_step)
+    assert train(run, corpus, console=console, tensorboard=True, sample_length=9).steps == 22
+    assert sum("TensorBoard is not told all" in note for note in console.notes) == 1
+    told = shown_on(board)
+    assert [step for step, _ in told["train/bits_per_character"]] == [1, 2, 3, *range(16, 23)]
+    assert [value for _, value in told["train/bits_per_character"]] == pytest.approx(
+        [entry["bits_per_character"] for entry in metrics(run) if entry["step"] not in range(4, 16)], rel=1e-6
+    )
+    assert [step for step, _ in told["valid/bits_per_character"]] == [20, 22]
+    samples = [text for note in console.notes if note.startswith("  | ") for text in [note.removeprefix("  | ")]]
+    assert [text.decode() for _, text in told["sample/text_summary"]] == [f"```\n{text}\n```" for text in samples[1:]]
+
+
+def shown_on(board: Path) -> dict[str, list[tuple[int, Any]]]:
+    """What TensorBoard reads of its folder: steps and values by name."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read: Any = EventAccumulator(str(board))
+    read.Reload()
+    tags = read.Tags()
+    scalars = {name: [(each.step, each.value) for each in read.Scalars(name)] for name in tags["scalars"]}
+    texts = {name: [(e.step, e.tensor_proto.string_val[0]) for e in read.Tensors(name)] for name in tags["tensors"]}
+    return scalars | texts
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07", "\u202eback"])
+def test_what_a_model_writes_cannot_command_a_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Console().note(f"  | {text}")
+    assert capsys.readouterr().err == f"  | {text.encode('unicode_escape').decode()}\n"
 
 
 # ---- what is kept
