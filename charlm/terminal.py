@@ -60,5 +60,7 @@ def figure(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() else f"{value:,.4f}"
+        if value.is_integer():
+            return f"{value:,.0f}"
+        return f"{value:,.4f}" if abs(value) >= 0.001 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

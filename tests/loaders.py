@@ -31,7 +31,8 @@ from charlm.evaluation.evaluate import lane_batches
 from charlm.experiment import load_experiment, read_layers
 from charlm.inspection import inspect_path
 from charlm.sampling.filters import Temperature
-from charlm.sampling.generate import generate
+from charlm.sampling.generate import read_prompt
+from charlm.sampling.streams import Sampling
 from charlm.training.logs import Console
 from charlm.training.run import RunDirectory
 from charlm.training.trainer import Trainer
@@ -103,7 +104,8 @@ def _load_checkpoint(folder: Path, directory: Path) -> None:
     inspect_path(directory, readable=False)
     loaded = load_model(directory, CPU)
     _use(loaded.vocab)
-    list(generate(loaded.model, loaded.vocab, length=3, temperature=Temperature(1.0), seed=0, device=CPU))
+    sampling = Sampling(3, (Temperature(1.0),), 0)
+    list(read_prompt(loaded.model, loaded.vocab, "", sampling, CPU).one())
     run = RunDirectory(folder / RUN)
     experiment = load_experiment(read_layers(str(run.experiment), (), ()))
     steps = {"max_steps": run.steps()[-1] + 1, "validation_interval": 10**6, "checkpoint_minutes": 1e6}

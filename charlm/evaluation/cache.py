@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 from charlm.data.store import TokenStream
+from charlm.evaluation.lane import read_lane
 from charlm.nn.model import LanguageModel
-
-_CHUNK = 256
 
 Candidate = tuple[float, float]
 """theta and share."""
@@ -35,25 +34,21 @@ def cache_nats(
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[Candidate, npt.NDArray[np.float32]]:
     """The nats of every prediction of `stream`, in one lane, for each candidate."""
-    model.eval()
     found = {candidate: np.empty(stream.num_predictions, dtype=np.float32) for candidate in candidates}
-    state = model.initial_state(1)
     keys_SH = torch.empty(0, 0, device=device)
     values_S = torch.empty(0, dtype=torch.int64, device=device)
-    for start in range(0, stream.num_predictions, _CHUNK):
-        ids = torch.from_numpy(stream.tokens[start : start + _CHUNK + 1].astype(np.int64)).to(device)
-        features_BTH, state = model(ids[None, :-1], state)
-        nll_T = model.head.nll(features_BTH, ids[None, 1:])[0]
-        features_TH = features_BTH[0].float()
-        scaled_TH = features_TH / features_TH.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-6)
+    for predictions, features_TH, targets_T in read_lane(model, stream, device):
+        nll_T = model.head.nll(features_TH[None], targets_T[None])[0]
+        scaled_TH = features_TH.float()
+        scaled_TH = scaled_TH / scaled_TH.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-6)
         keys_SH = torch.cat([keys_SH, scaled_TH]) if len(keys_SH) else scaled_TH
-        values_S = torch.cat([values_S, ids[1:]])
+        values_S = torch.cat([values_S, targets_T])
         similar_TS = scaled_TH @ keys_SH.T
-        shares = _shares(similar_TS, values_S, ids[1:], size, sorted({theta for theta, _ in candidates}))
+        shares = _shares(similar_TS, values_S, targets_T, size, sorted({theta for theta, _ in candidates}))
         for theta, share in candidates:
             own_T = math.log1p(-share) - nll_T  # in logarithms: a probability may be too small for a number
             mixed_T = torch.logaddexp(own_T, (share * shares[theta]).log())
-            found[theta, share][start : start + len(mixed_T)] = -mixed_T.cpu().numpy()
+            found[theta, share][predictions] = -mixed_T.cpu().numpy()
         keys_SH, values_S = keys_SH[-size:], values_S[-size:]
         on_progress(len(nll_T))
     return found

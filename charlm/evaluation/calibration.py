@@ -7,9 +7,8 @@ import numpy.typing as npt
 import torch
 
 from charlm.data.store import TokenStream
+from charlm.evaluation.lane import read_lane
 from charlm.nn.model import LanguageModel
-
-_CHUNK = 256
 
 
 @torch.inference_mode()
@@ -21,15 +20,11 @@ def temperature_nats(
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[float, npt.NDArray[np.float32]]:
     """The nats of every prediction of `stream` at each temperature, in one lane and one pass."""
-    model.eval()
     found = {temperature: np.empty(stream.num_predictions, dtype=np.float32) for temperature in temperatures}
-    state = model.initial_state(1)
-    for start in range(0, stream.num_predictions, _CHUNK):
-        ids = torch.from_numpy(stream.tokens[start : start + _CHUNK + 1].astype(np.int64)).to(device)
-        features_BTH, state = model(ids[None, :-1], state)
-        logits_TV = model.head.logits(features_BTH[0])
+    for predictions, features_TH, targets_T in read_lane(model, stream, device):
+        logits_TV = model.head.logits(features_TH)
         for temperature, nats in found.items():
-            nll_T = torch.nn.functional.cross_entropy(logits_TV / temperature, ids[1:], reduction="none")
-            nats[start : start + len(nll_T)] = nll_T.cpu().numpy()
-        on_progress(len(ids) - 1)
+            nll_T = torch.nn.functional.cross_entropy(logits_TV / temperature, targets_T, reduction="none")
+            nats[predictions] = nll_T.cpu().numpy()
+        on_progress(len(targets_T))
     return found

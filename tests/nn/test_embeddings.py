@@ -256,7 +256,7 @@ def bucket(ngram: list[int], num_buckets: int) -> int:
 
 def test_buckets_are_used_evenly_and_depend_on_every_token() -> None:
     history = torch.cartesian_prod(*[torch.arange(-1, 30)] * 3)
-    rows = context_rows(history, 1, (2, 3), 1000)[:, 0]
+    rows = torch.stack(context_rows(history, 1, (2, 3), 1000), 2)[:, 0]
     counts = torch.bincount(rows[:, 1] - 1000, minlength=1000).double()
     expected = len(history) / 1000
     chi_squared = float(((counts - expected) ** 2 / expected).sum())

@@ -16,7 +16,8 @@ from charlm.evaluation.evaluate import evaluate
 from charlm.nn.embedding_settings import EmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.sampling.filters import Temperature
-from charlm.sampling.generate import generate
+from charlm.sampling.generate import read_prompt
+from charlm.sampling.streams import Sampling
 from charlm.training.run import RunDirectory, find_checkpoint
 from charlm.training.trainer import Trainer
 from charlm.vocab.settings import NgramSettings
@@ -88,19 +89,12 @@ def test_the_loss_falls_and_the_checkpoint_scores_and_samples_alone(
     scores = [evaluate(loaded.model, stream, streams=streams, device=CPU) for streams in (1, 3)]
     assert scores[0].tokens == scores[1].tokens == stream.num_predictions
     assert scores[0].nats == pytest.approx(scores[1].nats, rel=1e-4), "warm-ups are longer than this text"
+
+    def sampling(seed: int) -> Sampling:
+        return Sampling(40, (Temperature(1.0),), seed)
+
     text = [
-        "".join(
-            generate(
-                loaded.model,
-                loaded.vocab,
-                prompt="рамочка",
-                length=40,
-                temperature=Temperature(1.0),
-                seed=seed,
-                device=CPU,
-            )
-        )
-        for seed in (1, 1, 2)
+        "".join(read_prompt(loaded.model, loaded.vocab, "рамочка", sampling(seed), CPU).one()) for seed in (1, 1, 2)
     ]
     assert text[0] == text[1] != text[2]
     assert len(text[0]) == 40

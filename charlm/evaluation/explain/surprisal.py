@@ -4,7 +4,7 @@ TokenStream ──model, chunk by chunk, one state──> log-probabilities ─�
 
 One lane, which is the definition of a score; of the log-probabilities only K are kept.
 
-P predictions, N those of a piece, K alternatives, B batch, T time, H features, V vocabulary.
+P predictions, N those of a piece, K alternatives, H features, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +17,9 @@ from torch import Tensor
 
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
+from charlm.evaluation.lane import read_lane
 from charlm.nn.model import LanguageModel
 
-_CHUNK = 256
 _CHUNK_ELEMENTS = 1 << 22  # log-probabilities held at a time
 
 
@@ -90,15 +90,7 @@ def find_surprisals(
 @torch.inference_mode()
 def _log_probabilities(model: LanguageModel, stream: TokenStream, device: torch.device) -> Iterator[Tensor]:
     """log p of all ids at one prediction after another, in pieces N, V."""
-    was_training = model.training
-    model.eval()
-    state = model.initial_state(1)
     rows = max(1, _CHUNK_ELEMENTS // model.head.vocab_size)
-    try:
-        for start in range(0, stream.num_predictions, _CHUNK):
-            inputs = stream.tokens[start : min(start + _CHUNK, stream.num_predictions)].astype(np.int64)
-            features_BTH, state = model(torch.from_numpy(inputs)[None].to(device), state)
-            for features_NH in features_BTH[0].split(rows):
-                yield model.head.logits(features_NH).log_softmax(-1)
-    finally:
-        model.train(was_training)
+    for chunk in read_lane(model, stream, device):
+        for features_NH in chunk.features_TH.split(rows):
+            yield model.head.logits(features_NH).log_softmax(-1)
