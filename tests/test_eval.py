@@ -17,11 +17,11 @@ FAST = ("--set", "max_tokens=400", "--set", "statistics_batches=2", "--set", "lr
 
 
 def test_a_score_has_an_interval_around_it(toured: Commands) -> None:
-    scored = toured.json("eval", str(RUN))
+    scored = toured.json("eval", str(RUN), "--split", "train")
     low, high = scored["interval"]
     assert low < scored["bits_per_character"] < high
     assert scored["resampled"].endswith(" blocks")
-    shown = toured.succeed("eval", str(RUN)).stdout
+    shown = toured.succeed("eval", str(RUN), "--split", "train").stdout
     assert f"{low:.4f} to {high:.4f} bits per character (95 %" in shown
     assert "not of seeds" in shown
 
@@ -61,15 +61,15 @@ def test_two_runs_are_compared_on_the_same_text(workspace: Commands) -> None:
     """Also across vocabularies; a run against itself is no better."""
     workspace.succeed("prepare", "--data", str(DATA), "--vocab", "byte")
     workspace.succeed("train", "--config", "tiny", "--data", "texts-byte", "--out", "runs/bytes")
-    result = workspace.json("eval", str(RUN), "bytes")
+    result = workspace.json("eval", str(RUN), "bytes", "--split", "train")
     first, second = result["runs"]
     assert first["characters"] == second["characters"]
     difference = result["difference"]
     assert difference["bits"] == pytest.approx(first["bits_per_character"] - second["bits_per_character"])
     assert difference["low"] < difference["bits"] < difference["high"]
-    shown = workspace.succeed("eval", str(RUN), "bytes").stdout
+    shown = workspace.succeed("eval", str(RUN), "bytes", "--split", "train").stdout
     assert f"by {abs(difference['bits']):.4f} +- {difference['margin']:.4f} bits per character" in shown
-    itself = workspace.json("eval", str(RUN), str(RUN))["difference"]
+    itself = workspace.json("eval", str(RUN), str(RUN), "--split", "train")["difference"]
     assert (itself["bits"], itself["significant"]) == (0, False)
 
 
@@ -104,7 +104,7 @@ def test_one_table_for_runs_and_baselines(toured: Commands) -> None:
     assert bits[1:] == [row["bits_per_character"] for row in toured.json("baseline", str(DATA), *KN)["rows"]]
     with open(toured.folder / "c.csv", encoding="utf-8") as file:
         assert [row["model"] for row in csv.DictReader(file)] == ["tiny-texts", "uniform", "kneser-ney-3"]
-    shown = toured.succeed("compare", str(RUN)).stdout
+    shown = toured.succeed("compare", str(RUN), "--split", "train").stdout
     assert "| tiny-texts |" in shown
     assert "95 % interval" in shown
 

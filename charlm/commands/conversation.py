@@ -29,6 +29,7 @@ TEXT              the model reads TEXT and goes on from there; an empty line: it
 /save FILE        keep this place in a file  /load FILE   go there
 /quit             leave (so does Ctrl-D)"""
 _PROMPT = "> "
+_MOST_DIGITS = 10
 
 
 def converse(session: "Session", vocab: "Vocab", wish: "Wish") -> None:
@@ -101,8 +102,8 @@ class _Talk:
         self._wish = replace(self._wish, filters=[*others, Temperature.parse(text)])
 
     def _set_length(self, text: str) -> None:
-        if not (text.isascii() and text.isdigit()):
-            raise UsageError(f"{text!r} is no number of characters", "give one such as /length 200")
+        if not (text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS):
+            raise UsageError(f"{text[:40]!r} is no number of characters", "give one such as /length 200")
         self._wish = replace(self._wish, length=int(text))
 
     def _show(self, text: str) -> None:

@@ -24,7 +24,7 @@ def sample(
             " over the text.",
         ),
     ] = "0.7",
-    length: Annotated[int, typer.Option("--length", metavar="N", min=0, help="Characters to write.")] = 500,
+    length: Annotated[int, typer.Option("--length", metavar="N", min=0, max=10**9, help="Characters to write.")] = 500,
     top_k: Annotated[
         int | None, typer.Option("--top-k", metavar="N", help="Draw from the N most probable ids only.")
     ] = None,
@@ -50,7 +50,10 @@ def sample(
         typer.Option("--frequency-penalty", metavar="A", help="Lower a logit by A for each time among the last ids."),
     ] = None,
     penalty_window: Annotated[
-        int, typer.Option("--penalty-window", metavar="N", min=1, help="How many ids penalties look back on.")
+        int,
+        typer.Option(
+            "--penalty-window", metavar="N", min=1, max=1_000_000, help="How many ids penalties look back on."
+        ),
     ] = 64,
     stop: Annotated[
         list[str] | None,

@@ -68,7 +68,7 @@ class Temperature:
             (end,) = rest or (None,)
         except ValueError:
             raise UsageError(
-                f"the temperature {text!r} is no number", "give one such as 0.7, or two such as 0.5:1.2"
+                f"--temperature {text!r} is no number", "give one such as 0.7, or two such as 0.5:1.2"
             ) from None
         return cls(first, end)
 

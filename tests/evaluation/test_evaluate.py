@@ -161,7 +161,7 @@ def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]
     words = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "and", "then"]
     text = " ".join(words[int(i)] for i in generator.zipf(1.5, size=9000) % 10)
     ids = np.frombuffer(text.encode(), dtype=np.uint8) % 32
-    train, test = stream_of(ids[:-16_000]), stream_of(ids[-16_000:])
+    train, test = stream_of(ids[:-8000]), stream_of(ids[-8000:])
     torch.manual_seed(0)
     settings = TrainingSettings(
         batch_size=16, seq_len=24, max_steps=80, optimizer=AdamWSettings(lr=0.02), precision="fp32"

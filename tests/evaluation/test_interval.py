@@ -55,7 +55,7 @@ def test_a_difference_by_chance_is_called_significant_in_5_of_100_trials() -> No
     assert 12 <= significant <= 40
 
 
-@given(st.integers(2, 40), st.floats(0.1, 10), st.integers(0, 99))
+@given(st.integers(5, 40), st.floats(0.1, 10), st.integers(0, 99))
 def test_it_contains_the_score_and_scales_with_it(num_units: int, factor: float, seed: int) -> None:
     nats, characters = corpus(np.random.default_rng(seed), num_units)
     low, high = interval(nats, characters) or (1, 0)
@@ -67,6 +67,7 @@ def test_it_contains_the_score_and_scales_with_it(num_units: int, factor: float,
 def test_it_is_the_same_again_and_none_of_nothing() -> None:
     nats, characters = corpus(np.random.default_rng(3), 50)
     assert interval(nats, characters) == interval(nats, characters)
-    assert interval(nats[:1], characters[:1]) is None
-    assert interval(np.array([1.0, np.inf]), np.array([3, 4])) is None
-    assert interval(np.zeros(3), np.zeros(3, dtype=np.int64)) is None
+    assert interval(nats[:5], characters[:5]) is not None
+    assert interval(nats[:4], characters[:4]) is None, "four units say nothing of their spread"
+    assert interval(np.array([1.0, np.inf] * 5), np.array([3, 4] * 5)) is None
+    assert interval(np.zeros(9), np.zeros(9, dtype=np.int64)) is None

@@ -132,7 +132,17 @@ def test_a_conversation(toured: Commands, tmp_path: Path) -> None:
     saved = tmp_path / "talk.safetensors"
     lines = [
         *("мы ", "/branch start", "", "/text", "/back", "", "/temperature 0", "", "/go start", "/text"),
-        *("/length 5", "", f"/save {saved}", "/go nowhere", "/temperature hot", "/length x", "/nonsense", "/branch"),
+        *(
+            "/length 5",
+            "",
+            f"/save {saved}",
+            "/go nowhere",
+            "/temperature hot",
+            "/length x",
+            "/length " + "9" * 5000,
+            "/nonsense",
+            "/branch",
+        ),
         *("/back", f"/load {saved}", "/text", "/help", "/quit", "never read"),
     ]
     ended = talk(toured, lines)
