@@ -145,12 +145,21 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
         format_message = getattr(error, "format_message", None)
         if format_message is not None:  # Typer's own usage errors
             _fail(format_message().rstrip("."), _hint(error, format_message()), 2, debug)
+        if _is_of_interruption(error):
+            _fail("interrupted", "run the same command again", 130, debug)
         if _is_out_of_memory(error):
             _fail(
                 "the memory of this machine or of its device is full", _LESS_MEMORY, OutOfMemoryError.exit_code, debug
             )
         kind = type(error).__name__
         _fail(f"a bug in charlm ({kind}: {error})", "please report it, with what --debug shows", EXIT_BUG, debug)
+
+
+def _is_of_interruption(error: BaseException | None) -> bool:
+    """Whether it came while Ctrl-C was on its way out: tidying up may fail where something was only half begun."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _is_out_of_memory(error: Exception) -> bool:

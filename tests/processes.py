@@ -25,8 +25,8 @@ import termios
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -114,9 +114,11 @@ class Commands:
 
     address: str
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Beside that of the tests."""
 
     def within(self, folder: Path) -> "Commands":
-        return Commands(self.address, folder)
+        return replace(self, folder=folder)
 
     def start(
         self, *arguments: str, file_size: int | None = None, out: Channel | None = None, err: Channel | None = None
@@ -128,7 +130,12 @@ class Commands:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self.address)
         out, err = out or Channel(), err or Channel()
-        request = {"arguments": arguments, "folder": str(self.folder), "file_size": file_size}
+        request = {
+            "arguments": arguments,
+            "folder": str(self.folder),
+            "environment": dict(self.environment),
+            "file_size": file_size,
+        }
         with open(os.devnull, "rb") as nothing:
             fds = [nothing.fileno(), out.writing, err.writing]
             socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], fds)
@@ -268,6 +275,7 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
         os.chdir(request["folder"])
+        os.environ.update(request["environment"])
         if request["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], resource.RLIM_INFINITY))
         sys.argv = ["charlm", *request["arguments"]]

@@ -514,3 +514,18 @@ def test_ctrl_c_while_arguments_are_read(monkeypatch: pytest.MonkeyPatch, capsys
         main()
     assert ended.value.code == 130
     assert capsys.readouterr().err == "charlm: error: interrupted; run the same command again\n"
+
+
+def test_ctrl_c_whose_tidying_up_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("type object 'tqdm' has no attribute '_lock'")
+
+    monkeypatch.setattr("sys.argv", ["charlm", "inspect", "x"])
+    monkeypatch.setattr("charlm.cli._Commands.make_context", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "charlm: error: interrupted; run the same command again\n"

@@ -1,11 +1,8 @@
 """The documentation is true: the README's commands run, and nothing a user can set goes without a word."""
 
 import importlib
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from charlm.text.settings import SourceSettings
 from charlm.vocab.settings import VocabSettings
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
+from tests.processes import Commands
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,26 +48,20 @@ def test_every_block_of_commands_is_found() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_commands_of_the_readme_run(block: str, server: FaultServer, tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_run(block: str, server: FaultServer, charlm_server: str, tmp_path: Path) -> None:
     (tmp_path / "ltgwiki-pages-articles.xml.bz2").write_bytes(small_dump("ltgwiki"))
     (tmp_path / "novel.txt").write_text("Все счастливые семьи похожи друг на друга. " * 200, encoding="utf-8")
     reviews = "".join(f'{{"review": "No. {number}: not bad, a little long."}}\n' for number in range(200))
     (tmp_path / "reviews.jsonl").write_text(reviews, encoding="utf-8")
-    environment = {**os.environ, "CHARLM_MIRROR": server.url(), "CHARLM_CACHE": str(tmp_path / "cache")}
+    environment = {"CHARLM_MIRROR": server.url(), "CHARLM_CACHE": str(tmp_path / "cache")}
+    charlm = Commands(charlm_server, tmp_path, environment)
     if "prepare" not in block:
-        _run(["charlm", "prepare", "--source", "text", "--input", "novel.txt"], tmp_path, environment)
+        charlm.succeed("prepare", "--source", "text", "--input", "novel.txt")
     if "sample" in block and "train" not in block:
-        _run(["charlm", "train", *QUICK], tmp_path, environment)
-    for command in commands(block):
-        _run([*command, *(QUICK if command[1] == "train" else [])], tmp_path, environment)
-
-
-def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
+        charlm.succeed("train", *QUICK)
+    for _, name, *arguments in commands(block):
+        ended = charlm.succeed(name, *arguments, *(QUICK if name == "train" else []))
+        assert "Traceback" not in ended.stderr
 
 
 def test_the_readme_names_every_exit_code() -> None:

@@ -42,7 +42,7 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.faults)])
 def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
     """Killed with one number of workers, gone on with another, as often as it takes: the bytes are the same."""
     (commands.folder / NAME).write_bytes(dump)
@@ -65,8 +65,8 @@ def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
 @pytest.mark.parametrize(
     ("number", "workers", "step"),
     [
-        (errno.EIO, 1, 29),
-        (errno.ENOSPC, 2, 61),
+        (errno.EIO, 1, 47),
+        (errno.ENOSPC, 2, 97),
         *(pytest.param(number, 1, 1, marks=pytest.mark.faults) for number in (errno.ENOSPC, errno.EIO, errno.EROFS)),
         pytest.param(errno.ENOSPC, 2, 1, marks=pytest.mark.faults),
     ],
