@@ -9,13 +9,14 @@ WARM_UP tokens that it does not score, so that its state is what the text before
                                 ^ is lane 1 where lane 0 ends?
 
 Whether it is, is checked: where the state of a lane after its warm-up is not the one that the lane before it ends with
-(a network that remembers for longer, or has two ways to be), that lane is scored again from there.
+(a network that remembers for longer, or has two ways to be), that lane is scored again from there, up to where it had
+been in the same state before.
 
 B lanes, T time, N scored predictions, P all predictions.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ CHUNK = 256
 _MAX_LANES = 64
 _WARM_UP_SHARE = 4  # a lane scores at least this many times its warm-up
 _SAME_STATE = 1e-3  # relative to 1 + the element
+_ALL_KEPT = 8  # chunks
 
 
 def default_streams(num_predictions: int) -> int:
@@ -89,9 +91,11 @@ def token_nats(
     try:
         ended = scorer.run(lanes.share(*part), None, on_progress or (lambda _: None))
         while part[1] == 1 and len(wrong := _astray(ended)):
-            before = tuple(tensor[wrong - 1] for tensor in ended.left)
-            again = scorer.run(lanes.warm(wrong), before, lambda _: None)
-            ended = _Ended(_with(ended.entered, wrong, before), _with(ended.left, wrong, again.left))
+            assert ended.left is not None
+            before = _rows(ended.left, wrong - 1)
+            passed = {time: _rows(state, wrong) for time, state in ended.passed.items()}
+            again = scorer.run(lanes.warm(wrong), before, lambda _: None, passed)
+            ended = ended.corrected(wrong, again)
     finally:
         model.train(was_training)
     return scorer.nats_P
@@ -124,24 +128,51 @@ def cut(num_predictions: int, streams: int, warm_up: int, unit: int) -> Lanes:
     return Lanes(starts, np.minimum(starts, -(-warm_up // unit) * unit), length)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Ended:
-    """The states of all lanes when they began to score, and after that."""
+    """The states of all lanes when they began to score, after that, and after some numbers of scored tokens between.
+
+    `left` is None where all came to be as they had been before.
+    """
 
     entered: State
-    left: State
+    left: State | None
+    passed: dict[int, State]
+
+    def corrected(self, rows: npt.NDArray[np.intp], again: "_Ended") -> "_Ended":
+        """With what was found of some rows."""
+        passed = self.passed | {time: _with(self.passed[time], rows, state) for time, state in again.passed.items()}
+        left = self.left if again.left is None or self.left is None else _with(self.left, rows, again.left)
+        return _Ended(_with(self.entered, rows, again.entered), left, passed)
+
+
+def _is_kept(chunk: int) -> bool:
+    """Whether states after so many chunks are: all of the first ones, later ones ever more seldom."""
+    return chunk <= _ALL_KEPT or chunk & (chunk - 1) == 0
 
 
 def _astray(ended: _Ended) -> npt.NDArray[np.intp]:
     """The lanes that did not begin where the one before them ended, but those behind another such one."""
-    off = np.zeros(len(ended.left[0]) if ended.left else 0, dtype=np.bool_)
-    for entered, left in zip(ended.entered, ended.left, strict=True):
-        if entered.is_floating_point() and len(off) > 1:
-            expected, found = (tensor.reshape(len(off) - 1, -1) for tensor in (left[:-1], entered[1:]))
-            differs = (expected - found).abs() > _SAME_STATE * (1 + expected.abs())
-            off[1:] |= differs.any(1).cpu().numpy()
+    left = ended.left or ()
+    off = np.zeros(len(left[0]) if left else 0, dtype=np.bool_)
+    if len(off) > 1:
+        off[1:] = _differ(tuple(tensor[:-1] for tensor in left), tuple(tensor[1:] for tensor in ended.entered))
     off[1:] &= ~off[:-1]
     return np.flatnonzero(off)
+
+
+def _differ(expected: State, found: State) -> npt.NDArray[np.bool_]:
+    """The rows in which two states are not the same."""
+    off = np.zeros(len(expected[0]) if expected else 0, dtype=np.bool_)
+    for one, other in zip(expected, found, strict=True):
+        if one.is_floating_point():
+            one_BN, other_BN = one.reshape(len(off), -1), other.reshape(len(off), -1)
+            off |= ((one_BN - other_BN).abs() > _SAME_STATE * (1 + one_BN.abs())).any(1).cpu().numpy()
+    return off
+
+
+def _rows(state: State, rows: npt.NDArray[np.intp]) -> State:
+    return tuple(tensor[rows] for tensor in state)
 
 
 @torch.inference_mode()
@@ -162,15 +193,23 @@ class _Scorer:
         self.nats_P = np.full(stream.num_predictions, np.nan, dtype=np.float32)
 
     @torch.inference_mode()
-    def run(self, lanes: Lanes, state: State | None, on_progress: Callable[[int], None]) -> _Ended:
+    def run(
+        self,
+        lanes: Lanes,
+        state: State | None,
+        on_progress: Callable[[int], None],
+        known: Mapping[int, State] | None = None,
+    ) -> _Ended:
         """
         Args:
             state: of the lanes at their starts; None where they start afresh.
+            known: where they have been before after some numbers of tokens; once all are there again, it ends.
         """
         fresh = self._model.initial_state(len(lanes.starts))
         is_given = state is not None
         after: State = fresh if state is None else state
         entered = after
+        passed: dict[int, State] = {}
         for first_B, batch in placed_batches(self._stream, lanes):
             inputs_BT, targets_BT, reset_B = (tensor.to(self._device) for tensor in batch)
             if not is_given:
@@ -184,7 +223,12 @@ class _Scorer:
             places_BT = first_B[:, None] + np.arange(is_scored_BT.shape[1])
             self.nats_P[places_BT[is_scored_BT]] = nll_BT[is_scored_BT]
             on_progress(int(is_scored_BT.sum()))
-        return _Ended(entered, after)
+            time = int(first_B[0] - lanes.starts[0]) + CHUNK
+            if time > 0 and _is_kept(time // CHUNK):
+                if known is not None and not _differ(known[time], after).any():
+                    return _Ended(entered, None, passed)
+                passed[time] = after
+        return _Ended(entered, after, passed)
 
 
 def lane_batches(
