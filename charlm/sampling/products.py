@@ -61,7 +61,8 @@ class Bf16Product:
 
 
 class Int8Product:
-    """A matrix of whole numbers from -127 to 127 with a scale for each row, inputs in fp32.
+    """A matrix of whole numbers from -127 to 127 with a scale for each row, inputs in 16 bits (of which 15 are used, or
+    as many as keep sums within 32 bits).
 
     A quarter of the bytes, which is what one stream waits for. Many streams share each read of the matrix, and multiply
     the same numbers in fp32.
@@ -75,8 +76,9 @@ class Int8Product:
         if len(x_BK) >= _WORTH_A_GEMM or x_BK.device.type != "cpu":
             return FullProduct(self._weight_GK * self._scale_G[:, None], self._bias_G).bind(x_BK, y_BG)
         passes = StepPasses(x_BK)
+        rounded_K = torch.empty_like(x_BK[0], dtype=torch.int16)
         rows = zip(x_BK, y_BG, strict=True)
-        runs = [passes.bind("product_int8", self._weight_GK, self._scale_G, x_K, y_G) for x_K, y_G in rows]
+        runs = [passes.bind("product_int8", self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
         return runs if self._bias_G is None else [*runs, partial(y_BG.add_, self._bias_G)]
 
 

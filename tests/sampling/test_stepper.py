@@ -1,5 +1,6 @@
 """The fast step of sampling gives what the model's forward gives, for every architecture, batch and precision."""
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -193,7 +194,27 @@ def test_products_of_any_size(rows: int, size: int, kind: str) -> None:
             used_GK = q_GK * scale_G[:, None]
         tolerance = {"fp32": 1e-5, "int8": 1e-5, "bf16": 0.02}[kind]
         expected_BG = x_BK @ used_GK.t() + bias_G
-        torch.testing.assert_close(y_BG, expected_BG, rtol=tolerance, atol=tolerance * size**0.5 * 3)
+        rounding = float(used_GK.abs().sum(1).max() * x_BK.abs().max()) / 2 / 32767 if kind == "int8" else 0.0
+        torch.testing.assert_close(y_BG, expected_BG, rtol=tolerance, atol=tolerance * size**0.5 * 3 + rounding)
+
+
+def product_int8(weight_GK: Tensor, x_K: Tensor) -> Tensor:
+    y_BG = torch.empty(1, len(weight_GK))
+    for run in PRODUCTS["int8"](weight_GK, None).bind(x_K[None], y_BG):
+        run()
+    return y_BG[0]
+
+
+def test_sums_of_whole_numbers_do_not_overflow() -> None:
+    """The largest there are: every weight and every input at its end."""
+    for size in (512, 1024, 70_000):
+        found_G = product_int8(torch.tensor([[1.0], [-1.0], [0.0]]).expand(-1, size).contiguous(), torch.ones(size))
+        torch.testing.assert_close(found_G, torch.tensor([1.0, -1.0, 0.0]) * size, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_number_stays_none(value: float) -> None:
+    assert not product_int8(torch.ones(5, 20), torch.tensor([0.5] * 19 + [value])).isfinite().any()
 
 
 def test_rounding_errs_by_half_a_step_at_most() -> None:

@@ -45,7 +45,7 @@ _SIGNATURES = {
     "gru_backward": "nn" + "ttttttt",
     "rnn": "nnn" + "tttt",
     "rnn_backward": "nnn" + "ttt",
-    "product_int8": "nn" + "tttt",
+    "product_int8": "nn" + "ttttt",
 }
 """After the number of threads: whole numbers, floats and tensors."""
 
@@ -217,8 +217,8 @@ class CompiledPasses:
     def rnn_backward(self, relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
         self._call("rnn_backward", *hidden_BH.shape, int(relu), d_hidden_BH, hidden_BH, d_gates_BH)
 
-    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, y_G: Tensor) -> None:
-        self._call("product_int8", *weight_GK.shape, weight_GK, scale_G, x_K, y_G)
+    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
+        self._call("product_int8", *weight_GK.shape, weight_GK, scale_G, x_K, rounded_K, y_G)
 
     def _call(self, name: str, *arguments: Any) -> None:
         self._functions[name](*_given(arguments))

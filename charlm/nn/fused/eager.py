@@ -166,6 +166,7 @@ class EagerPasses:
         slope_BH = (hidden_BH > 0).to(hidden_BH.dtype) if relu else 1 - hidden_BH.square()
         torch.mul(d_hidden_BH, slope_BH, out=d_gates_BH)
 
-    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, y_G: Tensor) -> None:
-        """y = scale (W x), W of whole numbers."""
+    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
+        """y = scale (W x), W of whole numbers. Where x is made 16-bit numbers for speed, they go to rounded_K."""
+        del rounded_K
         torch.mul(torch.mv(weight_GK.to(x_K.dtype), x_K), scale_G, out=y_G)

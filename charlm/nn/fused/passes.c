@@ -4,6 +4,9 @@
    Whole numbers come as long. Rows are the batch. A matrix has a leading dimension where it may be a slice of a wider
    one (ld_*). NaN passes through. Sums over a row or a column are made by one thread in one order: the results do not depend on the number of threads.
 */
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -276,32 +279,65 @@ void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hi
 }
 
 /* ---- products of one vector with a matrix of whole numbers: y = scale * (W x), a scale for each row of W.
-   Four rows at a time: they share the reads of x, and four sums are under way at once. */
+   x becomes whole numbers of 16 bits too, of which no sum of products overflows 32. Four rows at a time: they share the
+   reads of x, and four sums are under way at once. */
 
-static inline float dot8(long size, const int8_t *restrict w, in x) {
-    float sum = 0;
-    _Pragma("omp simd reduction(+:sum)") for (long k = 0; k < size; k++) sum += (float)w[k] * x[k];
-    return sum;
+#ifdef __AVX2__
+static inline __m256i add_products(__m256i sum, const int8_t *w, __m256i x) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)w)), x));
 }
 
-void product_int8(long threads, long rows, long size, const int8_t *restrict weight, in scale, in x, out y) {
+static inline int32_t sum_of(__m256i x) {
+    int32_t parts[8], sum = 0;
+    _mm256_storeu_si256((__m256i *)parts, x);
+    for (int k = 0; k < 8; k++) sum += parts[k];
+    return sum;
+}
+#endif
+
+static inline void dot_4(long size, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d,
+                         const int16_t *restrict x, int32_t *sums) {
+    int32_t s = 0, t = 0, u = 0, v = 0;
+    long k = 0;
+#ifdef __AVX2__
+    __m256i s8 = _mm256_setzero_si256(), t8 = s8, u8 = s8, v8 = s8;
+    for (; k + 16 <= size; k += 16) {
+        __m256i x16 = _mm256_loadu_si256((const __m256i *)(x + k));
+        s8 = add_products(s8, a + k, x16);
+        t8 = add_products(t8, b + k, x16);
+        u8 = add_products(u8, c + k, x16);
+        v8 = add_products(v8, d + k, x16);
+    }
+    s = sum_of(s8), t = sum_of(t8), u = sum_of(u8), v = sum_of(v8);
+#endif
+    for (; k < size; k++) {
+        int32_t value = x[k];
+        s += a[k] * value;
+        t += b[k] * value;
+        u += c[k] * value;
+        v += d[k] * value;
+    }
+    sums[0] = s, sums[1] = t, sums[2] = u, sums[3] = v;
+}
+
+void product_int8(long threads, long rows, long size, const int8_t *restrict weight, in scale, in x,
+                  int16_t *restrict rounded, out y) {
+    float largest = 0.0f, total = 0.0f;
+    for (long k = 0; k < size; k++) {
+        largest = fabsf(x[k]) > largest ? fabsf(x[k]) : largest;
+        total += x[k];
+    }
+    float most = 2147483647.0f / 128.0f / (float)size;
+    most = most > 32767.0f ? 32767.0f : floorf(most);
+    float up = largest > 0.0f ? most / largest : 0.0f, down = largest / most;
+    if (!isfinite(total)) up = 0.0f, down = NAN;
+    for (long k = 0; k < size; k++) rounded[k] = up > 0.0f ? (int16_t)lrintf(x[k] * up) : 0;
     ROWS for (long start = 0; start < rows; start += 4) {
-        const int8_t *a = weight + start * size;
-        if (rows - start < 4) {
-            for (long g = start; g < rows; g++) y[g] = scale[g] * dot8(size, weight + g * size, x);
-            continue;
-        }
-        const int8_t *b = a + size, *c = b + size, *d = c + size;
-        float s = 0, t = 0, u = 0, v = 0;
-        _Pragma("omp simd reduction(+:s,t,u,v)") for (long k = 0; k < size; k++) {
-            s += (float)a[k] * x[k];
-            t += (float)b[k] * x[k];
-            u += (float)c[k] * x[k];
-            v += (float)d[k] * x[k];
-        }
-        y[start] = scale[start] * s;
-        y[start + 1] = scale[start + 1] * t;
-        y[start + 2] = scale[start + 2] * u;
-        y[start + 3] = scale[start + 3] * v;
+        int32_t sums[4];
+        long last = rows - 1, count = rows - start < 4 ? rows - start : 4;
+        const int8_t *row[4];
+        for (long g = 0; g < 4; g++) row[g] = weight + (start + g < last ? start + g : last) * size;
+        dot_4(size, row[0], row[1], row[2], row[3], rounded, sums);
+        for (long g = 0; g < count; g++) y[start + g] = scale[start + g] * down * (float)sums[g];
     }
 }
