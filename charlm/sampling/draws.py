@@ -3,12 +3,17 @@
 B streams, V vocabulary.
 """
 
+import functools
 import hashlib
 
 import torch
 from torch import Tensor
 
+from charlm.nn.fused.compiled import CompiledPasses, load_passes
+
 _BLOCK = 256
+_SMALL = 4096
+"""Ids up to which one call of machine code, with its one thread, is the fastest."""
 
 
 class Draws:
@@ -31,10 +36,28 @@ class Draws:
 
 def invert(logits_BV: Tensor, number_B1: Tensor) -> Tensor:
     """The ids at which the cumulative distribution passes numbers from 0 to below 1."""
+    size = logits_BV.shape[1]
+    passes = _passes()
+    if passes is None or size > _SMALL or logits_BV.dtype != torch.float32 or logits_BV.device.type != "cpu":
+        return invert_in_torch(logits_BV, number_B1)
+    ids_B = torch.empty(len(logits_BV), dtype=torch.int64)
+    sums_V = torch.empty(size, dtype=torch.float64)
+    passes.draw(logits_BV.contiguous(), number_B1.contiguous(), sums_V, ids_B)
+    return ids_B
+
+
+def invert_in_torch(logits_BV: Tensor, number_B1: Tensor) -> Tensor:
+    """The same with torch's operators, which win where there are many ids."""
     cumulative_BV = logits_BV.double().softmax(-1).cumsum(-1)
     threshold_B1 = number_B1 * cumulative_BV[:, -1:]
     found_B = torch.searchsorted(cumulative_BV, threshold_B1, right=True)[:, 0]
     return found_B.clamp_(max=logits_BV.shape[-1] - 1)
+
+
+@functools.cache
+def _passes() -> CompiledPasses | None:
+    library = load_passes()
+    return None if library is None else CompiledPasses(library)
 
 
 def _seed_of(seed: int, stream: int) -> int:

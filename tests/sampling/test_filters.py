@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from charlm.errors import UsageError
-from charlm.sampling.draws import Draws, invert
+from charlm.sampling.draws import Draws, invert, invert_in_torch
 from charlm.sampling.filters import (
     MAX_TEMPERATURE,
     Filter,
@@ -106,6 +106,17 @@ def test_a_number_of_zero_or_nearly_one_draws_what_is_there() -> None:
     logits_BV = torch.tensor([[-math.inf, 0.0, 1.0, -math.inf]]).repeat(2, 1)
     numbers_B1 = torch.tensor([[0.0], [1 - 2**-53]], dtype=torch.float64)
     assert invert(logits_BV, numbers_B1).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 300, 4096])
+def test_machine_code_draws_what_torch_does(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    logits_BV = 5 * torch.randn(200, size, generator=generator)
+    logits_BV[:, 1::3] = -math.inf
+    numbers_B1 = torch.rand(200, 1, dtype=torch.float64, generator=generator)
+    found_B = invert(logits_BV, numbers_B1)
+    assert torch.equal(found_B, invert_in_torch(logits_BV, numbers_B1))
+    assert logits_BV.gather(1, found_B[:, None]).isfinite().all()
 
 
 def test_streams_are_their_own() -> None:

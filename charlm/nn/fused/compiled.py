@@ -46,6 +46,7 @@ _SIGNATURES = {
     "rnn": "nnn" + "tttt",
     "rnn_backward": "nnn" + "ttt",
     "product_int8": "nn" + "ttttt",
+    "draw": "nn" + "tttt",
 }
 """After the number of threads: whole numbers, floats and tensors."""
 
@@ -219,6 +220,9 @@ class CompiledPasses:
 
     def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
         self._call("product_int8", *weight_GK.shape, weight_GK, scale_G, x_K, rounded_K, y_G)
+
+    def draw(self, logits_BV: Tensor, number_B: Tensor, sums_V: Tensor, ids_B: Tensor) -> None:
+        self._call("draw", *logits_BV.shape, logits_BV, number_B, sums_V, ids_B)
 
     def _call(self, name: str, *arguments: Any) -> None:
         self._functions[name](*_given(arguments))

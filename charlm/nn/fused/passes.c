@@ -341,3 +341,20 @@ void product_int8(long threads, long rows, long size, const int8_t *restrict wei
         for (long g = 0; g < count; g++) y[start + g] = scale[start + g] * down * (float)sums[g];
     }
 }
+
+/* ---- ids at which the cumulative distribution of softmax(logits) passes numbers from 0 to below 1, in double */
+void draw(long threads, long rows, long size, in logits, const double *restrict number, double *restrict sums,
+          int64_t *restrict ids) {
+    (void)threads;
+    for (long b = 0; b < rows; b++) {
+        in row = logits + b * size;
+        float largest = row[0];
+        for (long k = 1; k < size; k++) largest = row[k] > largest ? row[k] : largest;
+        double sum = 0.0;
+        for (long k = 0; k < size; k++) sums[k] = sum += exp((double)row[k] - (double)largest);
+        long k = 0;
+        while (k < size - 1 && !(sums[k] > number[b] * sum)) k++;
+        while (k > 0 && sums[k] == sums[k - 1]) k--; /* a number that rounding made 1 draws the last that there is */
+        ids[b] = k;
+    }
+}
