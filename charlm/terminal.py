@@ -9,7 +9,7 @@ from typing import Any, cast
 import typer
 
 from charlm.storage import to_json
-from charlm.text.printable import printable
+from charlm.text.printable import printable, readable
 
 
 def note(text: str) -> None:
@@ -59,8 +59,6 @@ def figure(value: object) -> str:
     """A value as tables show it; what is not known as a dash."""
     if value is None:
         return "-"
-    if isinstance(value, float):
-        if value.is_integer():
-            return f"{value:,.0f}"
-        return f"{value:,.4f}" if abs(value) >= 0.001 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return readable(value)

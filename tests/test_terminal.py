@@ -1,5 +1,7 @@
 """Figures as tables show them."""
 
+import math
+
 import pytest
 
 from charlm import terminal
@@ -15,6 +17,10 @@ from charlm import terminal
         (123456.0, "123,456"),
         (1234.56789, "1,234.5679"),
         (1234567, "1,234,567"),
+        (10**20, "100,000,000,000,000,000,000"),
+        (5.8e246, "5.8e+246"),
+        (math.inf, "inf"),
+        (math.nan, "nan"),
         (True, "True"),
         (None, "-"),
         ("text", "text"),

@@ -20,6 +20,7 @@ from charlm.evaluation.explain.data import costs_as_json
 from charlm.evaluation.explain.explanation import Explanation
 from charlm.evaluation.explain.places import Place, find_places
 from charlm.evaluation.explain.visible import shown, shown_lines
+from charlm.text.printable import readable
 
 _NUM_PLACES = 10
 _BLOCK = 500  # units: blocks that are out of sight cost a browser nothing
@@ -145,6 +146,4 @@ def _figures(explanation: Explanation) -> Iterator[str]:
 
 
 def _figure(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
+    return "–" if value is None else readable(value)
