@@ -223,7 +223,7 @@ class _Scorer:
             places_BT = first_B[:, None] + np.arange(is_scored_BT.shape[1])
             self.nats_P[places_BT[is_scored_BT]] = nll_BT[is_scored_BT]
             on_progress(int(is_scored_BT.sum()))
-            time = int(first_B[0] - lanes.starts[0]) + CHUNK
+            time = int((first_B - lanes.starts).max(initial=-CHUNK)) + CHUNK  # a share may have no lanes
             if time > 0 and _is_kept(time // CHUNK):
                 if known is not None and not _differ(known[time], after).any():
                     return _Ended(entered, None, passed)

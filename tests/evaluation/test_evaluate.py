@@ -226,6 +226,19 @@ def test_a_lane_that_went_astray_is_scored_again(
     assert abs(found.sum(dtype=np.float64) - exact.sum(dtype=np.float64)) < 0.01
 
 
+def test_a_share_may_have_no_lanes(trained: tuple[LanguageModel, TokenStream]) -> None:
+    """As many chunks are told of all the same: the ranks of a job meet at each."""
+    model, stream = trained
+    calls: list[list[int]] = [[], []]
+    first, second = (
+        token_nats(model, stream, streams=1, device=CPU, part=(number, 2), on_progress=calls[number].append)
+        for number in (0, 1)
+    )
+    assert np.isfinite(first).all()
+    assert np.isnan(second).all()
+    assert len(calls[0]) == len(calls[1])
+
+
 class Switch(Body):
     """Two ways to be for ever: id 1 turns it on, id 2 off, and nothing else matters."""
 
