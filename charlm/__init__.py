@@ -1,3 +1,17 @@
 """charlm: character-level language models, from any Wikipedia to honestly measured text."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from charlm.api import Model
+
 __version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def load(run: str | None = None, *, checkpoint: str = "best", device: str = "auto") -> "Model":
+    """A trained model that scores and writes text: see `charlm.api.load`, which is imported only here, for torch takes
+    seconds."""
+    from charlm import api
+
+    return api.load(run, checkpoint=checkpoint, device=device)

@@ -73,9 +73,7 @@ def save_checkpoint(
     training: TrainingState,
 ) -> None:
     """Write a checkpoint; until its manifest is there, it does not exist. Another one in the way is removed."""
-    storage.remove_tree(directory / storage.MANIFEST)  # first: a checkpoint is whole, or has none
-    storage.remove_tree(directory)
-    storage.make_directory(directory)
+    _begin(directory)
     _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
     about = {
@@ -93,6 +91,29 @@ def save_checkpoint(
     _write_tensors(directory / "training.safetensors", training.tensors)
     storage.write_json(directory / "training.json", training.facts)
     storage.write_manifest(directory, {"format": FORMAT_VERSION})
+
+
+def save_half(directory: Path, loaded: LoadedModel, about: Mapping[str, Any]) -> None:
+    """Write a model to be passed on: its weights in fp16, half as large, and nothing of what only resuming needs.
+
+    Args:
+        about: added to model.json, such as a licence.
+    """
+    _begin(directory)
+    tensors = {
+        name: tensor.half() if tensor.dtype == torch.float32 else tensor
+        for name, tensor in loaded.model.state_dict().items()
+    }
+    _write_tensors(directory / "model.safetensors", tensors)
+    storage.write_json(directory / "model.json", {**loaded.about, **about})
+    loaded.vocab.save(directory)
+    storage.write_manifest(directory, {"format": FORMAT_VERSION})
+
+
+def _begin(directory: Path) -> None:
+    storage.remove_tree(directory / storage.MANIFEST)  # first: a checkpoint is whole, or has none
+    storage.remove_tree(directory)
+    storage.make_directory(directory)
 
 
 def describe_model(directory: Path) -> Description:
@@ -137,7 +158,10 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     expected = model.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     weights = _read_tensors(directory / "model.safetensors", shapes, device)
-    for name, tensor in weights.items():
+    for name, stored in weights.items():
+        if stored.dtype == torch.float16 and expected[name].dtype == torch.float32:  # as `save_half` writes them
+            weights[name] = stored.float()
+        tensor = weights[name]
         if tensor.dtype != expected[name].dtype:
             raise CheckpointError(f"{directory / 'model.safetensors'}: {name} is {tensor.dtype}", _CURE)
         if not torch.isfinite(tensor).all():

@@ -2,6 +2,8 @@
 
 --data ltg, --data data/ltg      -> data/ltg             nothing -> what data/current.json remembers
 RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing -> what runs/current.json remembers
+    bundled                      -> the model in the package, if no run has that name; where one may do, also for
+                                    nothing, until there is a run
 """
 
 import os
@@ -12,6 +14,8 @@ from charlm.errors import UsageError
 
 DATA = Path("data")
 RUNS = Path("runs")
+BUNDLED = "bundled"
+_BUNDLED_MODEL = Path(__file__).with_name("bundled")
 _CURRENT = "current.json"
 
 
@@ -22,7 +26,19 @@ def find_data(given: str | None) -> Path:
 
 def find_run(given: str | None) -> Path:
     """The directory of a run or checkpoint: by path, by name, or the current one."""
+    if given == BUNDLED and not (RUNS / BUNDLED).is_dir():
+        return _BUNDLED_MODEL
     return locate(RUNS, given, "run", "make one with `charlm train`")
+
+
+def run_or_bundled(given: str | None) -> str | None:
+    """The same name, or that of the bundled model where nothing is given and there is no run yet."""
+    return BUNDLED if given is None and not (RUNS / _CURRENT).is_file() else given
+
+
+def is_bundled(path: Path) -> bool:
+    """Whether this is the model that comes with charlm."""
+    return path == _BUNDLED_MODEL
 
 
 def locate(root: Path, given: str | None, what: str, cure: str) -> Path:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption, read_text
+from charlm.commands.options import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    RunsDataOption,
+    read_text,
+    run_or_bundled,
+)
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +42,13 @@ def evaluate(
     cache: Annotated[bool, typer.Option("--cache", help="Score with a continuous cache too.")] = False,
     calibrated: Annotated[bool, typer.Option("--calibrated", help="Score at the tuned temperature too.")] = False,
     mix: Annotated[
-        bool, typer.Option("--mix", help="Score mixed with a Kneser-Ney n-gram too, its share tuned on validation.")
+        bool, typer.Option("--mix", help="Score mixed with n-grams of the training text too, tuned on validation text.")
+    ] = False,
+    recall: Annotated[
+        bool,
+        typer.Option(
+            "--recall", help="Score mixed with these and with n-grams of the text so far, which adapts to it."
+        ),
     ] = False,
     per_document: Annotated[
         Path | None, typer.Option("--per-document", metavar="FILE", help="Write a row a document: .parquet or .csv.")
@@ -68,9 +81,9 @@ def evaluate(
             check_writable(path.parent)
     if text is not None and data is not None:
         raise UsageError("--text is scored instead of a corpus", "give --text or --data, not both")
-    names = runs or [None]
+    names = runs or [None if text is None else run_or_bundled(None)]
     content = None if text is None else read_text(text)
-    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix}
+    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix, "recall": recall}
     ways = tuple(way for way, wanted in flags.items() if wanted)
     question = Question(split, data, content, streams, precision, device, ways)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
@@ -98,7 +111,7 @@ def _readable(result: "dict[str, object]") -> "dict[str, object]":
         shown["interval"] = f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; of text, not of seeds)"
     else:
         shown["interval"] = f"none: {resampled} of text are too few to know"
-    for way in ("dynamic", "cache", "temperature", "mix"):
+    for way in ("dynamic", "cache", "temperature", "mix", "recall"):
         if isinstance(result.get(way), dict):
             adapted = cast("dict[str, object]", result[way])
             shown[way] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}

@@ -61,6 +61,19 @@ def remember(root_directory: Path, directory: Path) -> None:
         terminal.note(f"{directory} is not the default of later commands: {error.what}")
 
 
+def run_or_bundled(run: str | None) -> str | None:
+    """The run that is meant; while there is none yet, the model that comes with charlm, which is said."""
+    from charlm.workspace import run_or_bundled
+
+    chosen = run_or_bundled(run)
+    if chosen != run:
+        terminal.note(
+            "no run here yet: this is the bundled model, a small one of Python's documentation, in English; make your"
+            " own with `charlm prepare` and `charlm train`"
+        )
+    return chosen
+
+
 def read_text(name: str) -> str:
     """The content of a UTF-8 file, or of standard input where the name is `-`; one leading BOM is dropped."""
     try:

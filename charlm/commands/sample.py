@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunArgument
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunArgument, run_or_bundled
 from charlm.errors import UsageError
 
 
@@ -112,30 +112,18 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
-    from charlm.sampling.filters import (
-        Filter,
-        FrequencyPenalty,
-        MinP,
-        RepetitionPenalty,
-        Temperature,
-        TopK,
-        TopP,
-        Typical,
-    )
-
-    wanted: list[Filter] = [Temperature.parse(temperature)]
-    kinds: list[tuple[Any, Any]] = [
-        (TopK, top_k),
-        (TopP, top_p),
-        (MinP, min_p),
-        (Typical, typical_p),
-        (RepetitionPenalty, repetition_penalty),
-        (FrequencyPenalty, frequency_penalty),
-    ]
-    wanted += [kind(value) for kind, value in kinds if value is not None]
-    from charlm.launch.sample import How, Wish, open_session, sample_run, sample_texts
+    from charlm.launch.sample import How, Wish, find_filters, open_session, sample_run, sample_texts
     from charlm.sampling.stepper import check_precision
 
+    wanted = find_filters(
+        temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        typical_p=typical_p,
+        repetition_penalty=repetition_penalty,
+        frequency_penalty=frequency_penalty,
+    )
     wish = Wish(
         prompt=prompt,
         length=length,
@@ -151,6 +139,7 @@ def sample(
     )
     how = How(count, best_of, beams, deterministic)
     how.check()
+    run = run_or_bundled(run)
     if interactive:
         from charlm.commands.conversation import converse
 

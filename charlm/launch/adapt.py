@@ -50,6 +50,10 @@ def tune_run(
         UsageError: the corpus has no validation text.
     """
     loaded, name = load_run(run, checkpoint, device)
+    if name == workspace.BUNDLED:
+        raise UsageError(
+            "the bundled model cannot be tuned, for what is found is kept in the run", "name a run of yours"
+        )
     corpus = corpus_of(loaded, data)
     chosen, model = choose_device(device), loaded.model
     valid = _beginning(corpus.open("valid").in_direction(loaded.settings.direction), settings.max_tokens)

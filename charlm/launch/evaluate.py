@@ -43,7 +43,7 @@ class Question:
     precision: Precision = "fp32"
     device: str = "auto"
     ways: tuple[str, ...] = ()
-    """In which it is scored too, beside the static score: "dynamic", "cache", "temperature", "mix"."""
+    """In which it is scored too, beside the static score: "dynamic", "cache", "temperature", "mix", "recall"."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
     else:
         assert corpus is not None
         stream = corpus.open(question.split)
-    if "mix" in question.ways and corpus is None:
-        raise UsageError("--mix needs the training text of a corpus", "leave --text out")
+    if {"mix", "recall"} & set(question.ways) and corpus is None:
+        raise UsageError("--mix and --recall need the training text of a corpus", "leave --text out")
     if {"dynamic", "cache", "temperature"} & set(question.ways):
         check_tuned(loaded)
     direction = loaded.settings.direction
@@ -114,8 +114,8 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
 
     for way in question.ways:
         device, read = choose_device(question.device), stream.in_direction(direction)
-        if way == "mix" and corpus is not None:
-            found, about = mixed_nats(loaded, corpus, read, nats, device, tell)
+        if way in ("mix", "recall") and corpus is not None:
+            found, about = mixed_nats(loaded, corpus, read, nats, device, tell, recalls=way == "recall")
         else:
             found, about = adapted_nats(loaded, read, way, device, tell)
         adapted[way] = {**_score(found, stream).to_json(), "settings": about}

@@ -1,6 +1,13 @@
-"""A network and an n-gram, mixed at the probability level: p = (1 - w) p_network + w p_ngram, w tuned on validation."""
+"""A network mixed with n-grams, at the level of probabilities; what is mixed how is tuned on validation text.
 
-from collections.abc import Callable
+    p_network ──Kneser-Ney, one share──> ──n-grams of the training text, a share for each class of contexts──> mix
+                                         ──and n-grams of the text so far, likewise──────────────────────────> recall
+
+`mix` is a static model as any n-gram is. `recall` learns from the text that it reads, as compressors do.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,9 +20,13 @@ from charlm.data.store import TokenStream
 from charlm.evaluation.baselines.kneser_ney import KneserNey
 from charlm.evaluation.baselines.settings import MIB, KneserNeySettings
 from charlm.evaluation.evaluate import token_nats
+from charlm.evaluation.recall import Evidence, evidence_of_history, evidence_so_far, fit_shares, mix
 
-_MAX_TOKENS = 300_000  # of validation text, for the one weight
+_MAX_TOKENS = 300_000  # of validation text, for the shares
+_MAX_HISTORY = 20_000_000  # tokens of training text, the last ones: some 2 GB at work
 _PASSES = 40
+HISTORY_ORDERS = (4, 5, 6, 7, 8, 10, 12, 16, 24)
+RECENT_ORDERS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24)
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,25 +38,49 @@ def mixed_nats(
     nats_P: npt.NDArray[np.float32],
     device: torch.device,
     on_progress: Callable[[int], None],
+    *,
+    recalls: bool,
 ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     """The nats of a stream under the mixture, and its settings.
 
     Args:
         stream: as the model reads it. nats_P: of its predictions, by the network.
+        recalls: whether the text so far is mixed in, too.
     """
     settings = KneserNeySettings()
     direction = loaded.settings.direction
-    train = corpus.open("train").in_direction(direction)
-    ngram = KneserNey.fit(
-        np.ascontiguousarray(train.tokens), corpus.vocab.size, settings.order, memory=settings.memory_mib * MIB
-    )
+    train = np.ascontiguousarray(corpus.open("train").in_direction(direction).tokens)
+    ngram = KneserNey.fit(train, corpus.vocab.size, settings.order, memory=settings.memory_mib * MIB)
     valid = corpus.open("valid").in_direction(direction)
     valid = TokenStream(np.ascontiguousarray(valid.tokens[: _MAX_TOKENS + 1]), valid.documents[:0])
-    network = token_nats(loaded.model, valid, device=device, on_progress=on_progress)
-    weight = best_weight(np.exp(-network.astype(np.float64)), np.exp(ngram.log_probabilities(valid.tokens)))
-    on_ngram = np.exp(ngram.log_probabilities(np.ascontiguousarray(stream.tokens)))
-    mixed = (1 - weight) * np.exp(-nats_P.astype(np.float64)) + weight * on_ngram
-    return -np.log(mixed).astype(np.float32), {"weight": weight, "order": ngram.order}
+    texts = valid.tokens, np.ascontiguousarray(stream.tokens)
+    network = token_nats(loaded.model, valid, device=device, on_progress=on_progress), nats_P
+    p = [np.exp(-nats.astype(np.float64)) for nats in network]
+    on_ngram = [np.exp(ngram.log_probabilities(text)) for text in texts]
+    weight = best_weight(p[0], on_ngram[0])
+    tuned, scored = ((1 - weight) * first + weight * second for first, second in zip(p, on_ngram, strict=True))
+    mixture = _Mixture(tuned, scored)
+    history = train[-_MAX_HISTORY:]
+    for n in HISTORY_ORDERS:
+        mixture = mixture.add(evidence_of_history(history, text, n) for text in texts)
+    for n in RECENT_ORDERS if recalls else ():
+        mixture = mixture.add(evidence_so_far(text, n) for text in texts)
+    about: dict[str, Any] = {"weight": weight, "order": ngram.order, "orders": list(HISTORY_ORDERS)}
+    return -np.log(mixture.scored_P).astype(np.float32), about | ({"so_far": list(RECENT_ORDERS)} if recalls else {})
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """The probability of each token of two texts; by the first of them the shares are found."""
+
+    tuned_P: Floats
+    scored_P: Floats
+
+    def add(self, evidence: Iterable[Evidence]) -> "_Mixture":
+        """One mixture more, with what is known of the two texts."""
+        of_tuned, of_scored = evidence
+        shares_K = fit_shares(self.tuned_P, of_tuned)
+        return _Mixture(mix(self.tuned_P, of_tuned, shares_K), mix(self.scored_P, of_scored, shares_K))
 
 
 def best_weight(first_P: Floats, second_P: Floats) -> float:

@@ -9,9 +9,11 @@ from charlm.training.run import find_checkpoint
 
 
 def load_run(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel, str]:
+    """A run's model, and how to call it."""
     chosen = choose_device(device)
     path = workspace.find_run(run)
-    return load_model(find_checkpoint(path, checkpoint), chosen), str(path)
+    name = workspace.BUNDLED if workspace.is_bundled(path) else str(path)
+    return load_model(find_checkpoint(path, checkpoint), chosen), name
 
 
 def corpus_of(loaded: LoadedModel, data: str | None) -> Corpus:

@@ -3,7 +3,7 @@
 RUN ──load──> model ──read_prompt──> Generator ──one, many, best, beam──> text ──novelty──> what stands in the corpus
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
@@ -18,7 +18,17 @@ from charlm.sampling.automaton import MustContain, RegexAutomaton
 from charlm.sampling.beam import beam_search
 from charlm.sampling.characters import CharacterAutomaton, CharacterConstraint
 from charlm.sampling.constraint import TokenConstraint
-from charlm.sampling.filters import Filter, Temperature, in_order
+from charlm.sampling.filters import (
+    Filter,
+    FrequencyPenalty,
+    MinP,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    TopP,
+    Typical,
+    in_order,
+)
 from charlm.sampling.generate import Generator, read_prompt
 from charlm.sampling.novelty import novelty, training_texts
 from charlm.sampling.products import StepPrecision
@@ -26,8 +36,36 @@ from charlm.sampling.session import Session
 from charlm.sampling.streams import Constraint, Sampling
 from charlm.vocab.base import Vocab
 
+MOST_CHARACTERS = 10**9
+MOST_PENALIZED = 1_000_000
 _LARGEST_BATCH = 1024
 """Streams that step side by side; more come in turns."""
+
+
+def find_filters(
+    temperature: str,
+    *,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    typical_p: float | None = None,
+    repetition_penalty: float | None = None,
+    frequency_penalty: float | None = None,
+) -> list[Filter]:
+    """What is done to the model's distribution; None does nothing.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+    kinds: list[tuple[Callable[[Any], Filter], float | None]] = [
+        (TopK, top_k),
+        (TopP, top_p),
+        (MinP, min_p),
+        (Typical, typical_p),
+        (RepetitionPenalty, repetition_penalty),
+        (FrequencyPenalty, frequency_penalty),
+    ]
+    return [Temperature.parse(temperature), *(kind(value) for kind, value in kinds if value is not None)]
 
 
 @dataclass(frozen=True)
@@ -61,6 +99,14 @@ class Wish:
         named = [name for name, there in given.items() if there]
         if len(named) > 1:
             raise UsageError(f"{' and '.join(named)} do not go together", "say it all in one --regex")
+        bounds = {
+            "--length": (self.length, 0, MOST_CHARACTERS),
+            "--penalty-window": (self.penalty_window, 1, MOST_PENALIZED),
+            "--seed": (self.seed, 0, 2**63 - 1),
+        }
+        for name, (value, least, most) in bounds.items():
+            if not least <= value <= most:
+                raise UsageError(f"{name} {value} is out of range", f"give {least} to {most}")
         if "" in self.stops or "" in self.must_contain:
             raise UsageError("an empty text is everywhere", "give --stop and --must-contain a text")
 

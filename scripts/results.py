@@ -1,0 +1,316 @@
+"""Train what the shipped configs describe, score it, and write the tables of the README's section "Results".
+
+results.toml ──> prepare, train, eval, sample (each once, in runs/results/NAME) ──> tables between marks in README.md
+
+Recipes are trained with several seeds, and the median is told. Each idea of the lecture is trained twice, for equal
+characters and for equal time. Run it alone: budgets are in minutes.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+sys.path.insert(0, str(Path(__file__).parent))  # for its neighbour
+from bench_train import gemm_peak
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path("runs") / "results"
+TEMPERATURES = (0.2, 0.7, 1.0, 1.5)
+MARK = "<!-- {name}: written by scripts/results -->"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One run that is to be there."""
+
+    name: str
+    config: str
+    corpus: str
+    split: str
+    settings: tuple[str, ...] = ()
+    evaluate: tuple[str, ...] = ()
+
+    @property
+    def directory(self) -> Path:
+        return RESULTS / self.name
+
+    @property
+    def result(self) -> Path:
+        return self.directory / "result.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What results.toml asks for."""
+
+    corpora: dict[str, dict[str, Any]]
+    recipes: list[dict[str, Any]]
+    ideas: dict[str, Any]
+    shared: Path
+    names: frozenset[str] = field(default_factory=frozenset[str])
+
+    @classmethod
+    def read(cls, shared: Path, names: Iterable[str]) -> "Plan":
+        content = tomllib.loads((ROOT / "scripts" / "results.toml").read_text(encoding="utf-8"))
+        plan = cls(content["corpora"], content["recipes"], content["ideas"], shared, frozenset(names))
+        unknown = plan.names - set(plan.everything())
+        if unknown:
+            sys.exit(
+                f"scripts/results: there is no {', '.join(sorted(unknown))}; there are {', '.join(plan.everything())}"
+            )
+        return plan
+
+    def everything(self) -> list[str]:
+        return [*(row["config"] for row in self.recipes), *(f"ideas/{row['config']}" for row in self.ideas["rows"])]
+
+    def wants(self, name: str) -> bool:
+        return not self.names or name in self.names
+
+    def trainings_of(self, recipe: dict[str, Any]) -> list[Training]:
+        return [
+            self._training(
+                f"{recipe['config']}-seed{seed}",
+                recipe["config"],
+                recipe["corpus"],
+                (f"training.seed={seed}",),
+                tuple(recipe.get("evaluate", ())),
+            )
+            for seed in range(recipe["seeds"])
+        ]
+
+    def trainings_of_idea(self, row: dict[str, Any]) -> list[Training]:
+        """For equal characters, and for equal time."""
+        corpus, config = row.get("corpus", self.ideas["corpus"]), f"ideas/{row['config']}"
+        minutes = ("training.max_tokens=1_000_000_000", f"training.max_minutes={self.ideas['minutes']}")
+        return [
+            self._training(f"idea-{row['config']}-characters", config, corpus, tuple(row.get("settings", ()))),
+            self._training(f"idea-{row['config']}-time", config, corpus, (*row.get("settings", ()), *minutes)),
+        ]
+
+    def _training(
+        self, name: str, config: str, corpus: str, settings: tuple[str, ...], evaluate: tuple[str, ...] = ()
+    ) -> Training:
+        return Training(name, config, corpus, self.corpora[corpus]["split"], settings, evaluate)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="configs, such as enwik8 or ideas/gru; all if left out")
+    parser.add_argument("--list", action="store_true", help="say what there is, and what is done")
+    parser.add_argument("--tables", action="store_true", help="only write the tables, of what is done")
+    options = parser.parse_args()
+    shared = Path(os.environ.get("CHARLM_SHARED", ROOT.parent / "shared" / "data")).resolve()
+    os.chdir(ROOT)
+    plan = Plan.read(shared, options.names)
+    if options.list:
+        for training in _trainings(plan):
+            print(f"{'done' if training.result.is_file() else '-':<6}{training.name}")
+        return
+    if not options.tables:
+        if not shared.is_dir():
+            sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to where they are")
+        for training in _trainings(plan):
+            _run(training, plan)
+        _sample(plan)
+    _write(plan)
+
+
+def _trainings(plan: Plan) -> Iterator[Training]:
+    for recipe in plan.recipes:
+        if plan.wants(recipe["config"]):
+            yield from plan.trainings_of(recipe)
+    for row in plan.ideas["rows"]:
+        if plan.wants(f"ideas/{row['config']}"):
+            yield from plan.trainings_of_idea(row)
+
+
+def _run(training: Training, plan: Plan) -> None:
+    """Prepare, train and score, unless that is done."""
+    if training.result.is_file():
+        return
+    _prepare(training.corpus, plan)
+    print(f"--- {training.name}", flush=True)
+    start = time.monotonic()
+    peak = gemm_peak()
+    sets = [part for setting in training.settings for part in ("--set", setting)]
+    where = ("--data", training.corpus, "--out", str(training.directory))
+    _charlm("train", "--config", training.config, *where, *sets)
+    seconds = time.monotonic() - start
+    score = _json("eval", str(training.directory), "--split", training.split, *training.evaluate)
+    about = _json("inspect", str(training.directory))
+    lines = (training.directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    last = [entry for entry in entries if entry["kind"] == "train"][-1]
+    result = {
+        "score": score,
+        "parameters": about["parameters"],
+        "characters_seen": last["characters_seen"],
+        "loop_seconds": last["seconds"],
+        "command_seconds": round(seconds, 1),
+        "gemm_peak_gflops": round(peak),
+    }
+    training.result.write_text(json.dumps(result, indent=2), encoding="utf-8")
+
+
+def _prepare(corpus: str, plan: Plan) -> None:
+    if (Path("data") / corpus / "corpus.json").is_file():
+        return
+    arguments = [argument.format(shared=plan.shared) for argument in plan.corpora[corpus]["prepare"]]
+    if "--data" in arguments:
+        _prepare(arguments[arguments.index("--data") + 1], plan)
+    _charlm("prepare", *arguments, "--out", f"data/{corpus}")
+
+
+def _sample(plan: Plan) -> None:
+    """One prompt at several temperatures, and what each text is like."""
+    path = RESULTS / "samples.json"
+    training = plan.trainings_of(plan.recipes[0])[0]
+    if path.is_file() or not training.result.is_file():
+        return
+    found: list[dict[str, Any]] = []
+    for temperature in TEMPERATURES:
+        options = ("--prompt", "ROMEO:\n", "--length", "2000", "--temperature", str(temperature), "--novelty", "")
+        sampled = _json("sample", str(training.directory), *options)
+        text = str(sampled["text"])
+        Path(RESULTS / "sample.txt").write_text(text, encoding="utf-8")
+        scored = _json("eval", str(training.directory), "--text", str(RESULTS / "sample.txt"))
+        found.append(
+            {
+                "temperature": temperature,
+                "text": text,
+                "bits_per_character": scored["bits_per_character"],
+                "entropy": _entropy(text),
+                "novelty": sampled["novelty"],
+            }
+        )
+    path.write_text(json.dumps(found, indent=2), encoding="utf-8")
+
+
+def _entropy(text: str, n: int = 3) -> float:
+    """Of the character n-grams of a text, in bits: how varied it is."""
+    counts: dict[str, int] = {}
+    for start in range(len(text) - n + 1):
+        counts[text[start : start + n]] = counts.get(text[start : start + n], 0) + 1
+    total = sum(counts.values())
+    return -sum(count / total * math.log2(count / total) for count in counts.values())
+
+
+def _charlm(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "charlm", *arguments], check=True)
+
+
+def _json(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "charlm", *arguments, "--json"]
+    return cast("dict[str, Any]", json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+
+
+# ---- the tables
+
+
+def _write(plan: Plan) -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    for name, lines in (("recipes", _recipes(plan)), ("ideas", _ideas(plan)), ("samples", _samples())):
+        begin, end = MARK.format(name=name), MARK.format(name=f"end of {name}")
+        if begin in text and lines:
+            before, rest = text.split(begin, 1)
+            text = before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1]
+    readme.write_text(text, encoding="utf-8")
+
+
+def _recipes(plan: Plan) -> list[str]:
+    lines = _head(
+        "config, parameters, characters read, loop and command, GEMM peak (fp32 GFLOP/s),"
+        " held-out figure: median of seeds, 95 % interval, beside it"
+    )
+    for recipe in plan.recipes:
+        results = _results(plan.trainings_of(recipe))
+        if not results:
+            continue
+        figures = sorted(_figure(result["score"], recipe["unit"]) for result in results)
+        spread = f" ({figures[0]:.3f} to {figures[-1]:.3f})" if len(figures) > 1 else ""
+        unit = recipe["unit"].replace("_", " ")
+        middle = results[len(results) // 2]
+        mixed = [_figure(result["score"]["mix"], recipe["unit"]) for result in results if "mix" in result["score"]]
+        also = f"; mixed with an n-gram **{statistics.median(mixed):.3f}**" if mixed else ""
+        times = [statistics.median(result[key] for result in results) for key in ("loop_seconds", "command_seconds")]
+        lines.append(
+            f"| `{recipe['config']}` | {middle['parameters'] / 1e6:.2f}M | {middle['characters_seen'] / 1e6:.1f}M |"
+            f" {times[0]:.0f} s, {times[1]:.0f} s | {middle['gemm_peak_gflops']} |"
+            f" **{statistics.median(figures):.3f}** {unit}{spread}{also} |"
+            f" {_interval(middle['score'], recipe['unit'])} | {recipe['literature']} |"
+        )
+    return lines if len(lines) > 2 else []
+
+
+def _ideas(plan: Plan) -> list[str]:
+    lines = _head(
+        "idea, config, parameters, bits per character after 1.0M characters, seconds,"
+        f" characters in {60 * plan.ideas['minutes']:.0f} s, bits per character after them, 95 % interval,"
+        " the literature"
+    )
+    for row in plan.ideas["rows"]:
+        found = _results(plan.trainings_of_idea(row))
+        if len(found) != 2:
+            continue
+        characters, in_time = found
+        lines.append(
+            f"| {row['slide']} | `ideas/{row['config']}` | {characters['parameters'] / 1e6:.2f}M |"
+            f" **{characters['score']['bits_per_character']:.3f}** | {characters['loop_seconds']:.0f} |"
+            f" {in_time['characters_seen'] / 1e6:.2f}M | **{in_time['score']['bits_per_character']:.3f}** |"
+            f" {_interval(in_time['score'], 'bits_per_character')} | {row['literature']} |"
+        )
+    return lines if len(lines) > 2 else []
+
+
+def _samples() -> list[str]:
+    path = RESULTS / "samples.json"
+    if not path.is_file():
+        return []
+    lines = _head(
+        "temperature, bits per character that it costs the model, entropy of its trigrams (bits),"
+        " share of its 10-grams that stand in the training text, the beginning"
+    )
+    for sample in json.loads(path.read_text(encoding="utf-8")):
+        beginning = " / ".join(sample["text"][:90].split("\n")).replace("|", "\\|")
+        lines.append(
+            f"| {sample['temperature']:g} | {sample['bits_per_character']:.2f} | {sample['entropy']:.2f} |"
+            f" {sample['novelty']['share']:.0%} | {beginning} |"
+        )
+    return lines
+
+
+def _head(columns: str) -> list[str]:
+    names = columns.split(", ")
+    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+
+
+def _results(trainings: list[Training]) -> list[dict[str, Any]]:
+    return [json.loads(each.result.read_text(encoding="utf-8")) for each in trainings if each.result.is_file()]
+
+
+def _figure(score: dict[str, Any], unit: str) -> float:
+    return math.log(2) * score["bits_per_character"] if unit == "nats_per_character" else score[unit]
+
+
+def _interval(score: dict[str, Any], unit: str) -> str:
+    """In the unit of the figure; `eval` tells it in bits per character."""
+    if score["interval"] is None:
+        return "-"
+    scale = _figure(score, unit) / score["bits_per_character"]
+    low, high = (scale * bound for bound in score["interval"])
+    return f"{low:.3f} to {high:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What followed the same tokens before: counts as a dictionary has them, and mixtures that stay distributions."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from charlm.evaluation.recall import Evidence, evidence_of_history, evidence_so_far, fit_shares, mix
+
+SIZE = 3
+ORDERS = (2, 3, 5)
+
+
+def text(length: int, seed: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, SIZE, length)
+
+
+def plain(before: list[int], asked: list[int], n: int, *, grows: bool) -> list[tuple[float, int, int]]:
+    """p of what came, how often its context was met and how many followed it, token by token, in dictionaries."""
+    counts: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+    for end in range(n, len(before) + 1):
+        counts[tuple(before[end - n : end - 1])][before[end - 1]] += 1
+    found: list[tuple[float, int, int]] = []
+    for place in range(1, len(asked)):
+        context = tuple(asked[place - n + 1 : place]) if place >= n - 1 else None
+        known = counts[context] if context is not None else Counter[int]()
+        met = known.total()
+        found.append((known[asked[place]] / met if met else 0.0, met, len(known)))
+        if grows and context is not None:
+            counts[context][asked[place]] += 1
+    return found
+
+
+@pytest.mark.parametrize("n", ORDERS)
+def test_counts_are_those_of_a_dictionary(n: int) -> None:
+    history, asked = text(300, 1), text(200, 2)
+    for evidence, expected in (
+        (evidence_of_history(history, asked, n), plain(history.tolist(), asked.tolist(), n, grows=False)),
+        (evidence_so_far(asked, n), plain([], asked.tolist(), n, grows=True)),
+    ):
+        assert evidence.p_P == pytest.approx([p for p, _, _ in expected])
+        of_class: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        for number, (_, met, followers) in zip(evidence.class_P.tolist(), expected, strict=True):
+            of_class[number].add((met, followers))
+            assert (number == 0) == (met == 0)
+        ones = {number for number, members in of_class.items() if (1, 1) in members}
+        assert all(of_class[number] == {(1, 1)} for number in ones)  # what was met once is a class of its own
+
+
+@pytest.mark.parametrize("n", ORDERS)
+def test_a_mixture_is_a_distribution(n: int) -> None:
+    """Of every token that could come last, with shares that are as large as they may be."""
+    begun, history = text(40, 3), text(100, 4)
+    shares = np.linspace(0, 1, 100)
+    for of in (lambda whole: evidence_of_history(history, whole, n), lambda whole: evidence_so_far(whole, n)):
+        total = 0.0
+        for last in range(SIZE):
+            whole = np.append(begun, last)
+            total += mix(np.full(len(whole) - 1, 1 / SIZE), of(whole), shares)[-1]
+        assert total == pytest.approx(1.0)
+
+
+def test_shares_are_the_likeliest() -> None:
+    """A text that repeats itself: what was met before is right; in noise it is worth nothing."""
+    noise = text(3000, 5)
+    repeated = np.tile(noise[:60], 20)
+    uniform = np.full(len(repeated) - 1, 1 / SIZE)
+    evidence = evidence_so_far(repeated, 6)
+    mixed = mix(uniform, evidence, fit_shares(uniform, evidence))
+    assert -np.log(mixed).mean() < 0.2 < -np.log(uniform).mean()
+    uniform = np.full(len(noise) - 1, 1 / SIZE)
+    evidence = evidence_so_far(noise, 6)
+    shares = fit_shares(uniform, evidence)
+    assert -np.log(mix(uniform, evidence, shares)).mean() == pytest.approx(np.log(SIZE), abs=0.01)
+    assert shares[0] == 0
+
+
+def test_shares_are_at_the_top_of_the_likelihood() -> None:
+    asked = np.tile(text(50, 6), 8)
+    p = np.full(len(asked) - 1, 1 / SIZE)
+    evidence = evidence_so_far(asked, 4)
+    best = fit_shares(p, evidence)
+    for number in np.flatnonzero(np.bincount(evidence.class_P, minlength=len(best)) > 100)[1:]:
+        for step in (-0.05, 0.05):
+            other = best.copy()
+            other[number] = np.clip(other[number] + step, 0, 0.999)
+            if abs(other[number] - best[number]) > 0.03:
+                assert np.log(mix(p, evidence, other)).sum() < np.log(mix(p, evidence, best)).sum() + 1e-9
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+def test_little_text_is_no_trouble(length: int) -> None:
+    asked, nothing = text(length, 7), text(0, 8)
+    for found in (evidence_so_far(asked, 4), evidence_of_history(nothing, asked, 4)):
+        assert isinstance(found, Evidence)
+        assert found.p_P.tolist() == [0.0] * max(0, length - 1)
