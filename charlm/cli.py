@@ -115,8 +115,11 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _exit_codes(debug):
         _check_unicode(arguments)
-        if app(arguments, prog_name="charlm", standalone_mode=False) == 130:
+        code: object = app(arguments, prog_name="charlm", standalone_mode=False)
+        if code == 130:
             raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it
+        if code == 1:  # of --install-completion and --show-completion alone
+            raise UsageError("there is no completion for this shell", "call it from bash, zsh, fish or PowerShell")
         sys.stdout.flush()
 
 
