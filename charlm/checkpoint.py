@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from charlm import __version__, storage
+from charlm import __version__, formats, storage
 from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.embedding_settings import BagLayout
 from charlm.nn.model import LanguageModel
@@ -30,7 +30,6 @@ from charlm.settings import Layer, freeze_lists, validate
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import load_vocab
 
-FORMAT_VERSION = 1
 _CURE = "copy the whole checkpoint directory again, or use another checkpoint (--checkpoint)"
 
 
@@ -77,7 +76,7 @@ def save_checkpoint(
     _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
     about = {
-        "format": FORMAT_VERSION,
+        "format": formats.CHECKPOINT,
         "charlm": __version__,
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "vocab_size": vocab.size,
@@ -90,7 +89,7 @@ def save_checkpoint(
     vocab.save(directory)
     _write_tensors(directory / "training.safetensors", training.tensors)
     storage.write_json(directory / "training.json", training.facts)
-    storage.write_manifest(directory, {"format": FORMAT_VERSION})
+    storage.write_manifest(directory, {"format": formats.CHECKPOINT})
 
 
 def save_half(directory: Path, loaded: LoadedModel, about: Mapping[str, Any]) -> None:
@@ -107,7 +106,7 @@ def save_half(directory: Path, loaded: LoadedModel, about: Mapping[str, Any]) ->
     _write_tensors(directory / "model.safetensors", tensors)
     storage.write_json(directory / "model.json", {**loaded.about, **about})
     loaded.vocab.save(directory)
-    storage.write_manifest(directory, {"format": FORMAT_VERSION})
+    storage.write_manifest(directory, {"format": formats.CHECKPOINT})
 
 
 def _begin(directory: Path) -> None:
@@ -222,8 +221,8 @@ def _check_version(directory: Path, content: Mapping[str, Any]) -> None:
     version = content.get("format")
     if not isinstance(version, int):
         raise CheckpointError(f"{directory} was not written by charlm", _CURE)
-    if version > FORMAT_VERSION:
+    if version > formats.CHECKPOINT:
         raise CheckpointError(
             f"{directory} has format {version}, written by charlm {content.get('charlm', 'of a later version')}",
-            f"upgrade charlm; this one reads up to format {FORMAT_VERSION}",
+            f"upgrade charlm; this one reads up to format {formats.CHECKPOINT}",
         )

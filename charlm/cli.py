@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from charlm import __version__, terminal
+from charlm import terminal
 from charlm.commands.compare import baseline, compare
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
@@ -27,6 +27,7 @@ from charlm.commands.report import report, runs
 from charlm.commands.sample import sample
 from charlm.commands.train import train
 from charlm.commands.tune import tune
+from charlm.commands.version import describe_installation
 from charlm.errors import (
     EXIT_BUG,
     EXIT_CLOSED_PIPE,
@@ -73,7 +74,12 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the versions of charlm, Python and torch, the device and the formats, and exit."
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback with an error; anywhere in a command.")
     ] = False,
@@ -81,7 +87,8 @@ def root(
     """Character-level language models: from any Wikipedia to honestly measured text."""
     del debug  # taken out of the arguments by `main`, wherever it stands
     if version:
-        print(f"charlm {__version__}")
+        for line in describe_installation():
+            print(line)
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -115,8 +122,11 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _exit_codes(debug):
         _check_unicode(arguments)
-        if app(arguments, prog_name="charlm", standalone_mode=False) == 130:
+        code: object = app(arguments, prog_name="charlm", standalone_mode=False)
+        if code == 130:
             raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it
+        if code == 1:  # of --install-completion and --show-completion alone
+            raise UsageError("there is no completion for this shell", "call it from bash, zsh, fish or PowerShell")
         sys.stdout.flush()
 
 
@@ -152,7 +162,12 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
                 "the memory of this machine or of its device is full", _LESS_MEMORY, OutOfMemoryError.exit_code, debug
             )
         kind = type(error).__name__
-        _fail(f"a bug in charlm ({kind}: {error})", "please report it, with what --debug shows", EXIT_BUG, debug)
+        _fail(
+            f"a bug in charlm ({kind}: {error})",
+            "please report it, with what --debug and `charlm --version` show",
+            EXIT_BUG,
+            debug,
+        )
 
 
 def _is_of_interruption(error: BaseException | None) -> bool:

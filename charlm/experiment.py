@@ -28,6 +28,7 @@ from charlm.settings import (
     validate,
 )
 from charlm.training.settings import TrainingSettings
+from charlm.workspace import config_directories
 
 DEFAULT_CONFIG = "lstm"
 BUDGETS = ("max_steps", "max_tokens", "max_epochs", "max_minutes")
@@ -65,12 +66,6 @@ def read_layers(config: str | None, flags: Iterable[Layer], overrides: Iterable[
 
 def load_experiment(layer: Layer) -> Experiment:
     return validate(Experiment, layer)
-
-
-def config_directories() -> list[Path]:
-    """Where a config's name is looked up: ./configs, the checkout's, the package's."""
-    package = Path(__file__).parent
-    return [Path("configs"), package.parent / "configs", package / "configs"]
 
 
 def find_config(name: str) -> Path:

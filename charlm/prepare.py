@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from charlm import __version__, storage
-from charlm.data.corpus import CORPUS_FILE, FORMAT_VERSION, Corpus, describe_file, fingerprint, open_corpus
+from charlm import __version__, formats, storage
+from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, fingerprint, open_corpus
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
 from charlm.data.encoding import encode, learn
 from charlm.data.settings import CorpusSettings
@@ -154,7 +154,7 @@ def complete(
     encode(work, about["splits"], vocab, workers, partial(on_progress, "tokens"))
     files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
     card = {
-        "format": FORMAT_VERSION,
+        "format": formats.CORPUS,
         "charlm": __version__,
         **about,
         "vocabulary": {"type": vocab.type, "size": vocab.size, **characters},

@@ -1,4 +1,5 @@
-"""Where things are in the folder a user works in: corpora in data/, runs in runs/, and the last of each by default.
+"""Where things are in the folder a user works in: corpora in data/, runs in runs/, and the last of each by default;
+and where configs are.
 
 --data ltg, --data data/ltg      -> data/ltg             nothing -> what data/current.json remembers
 RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing -> what runs/current.json remembers
@@ -56,6 +57,17 @@ def locate(root: Path, given: str | None, what: str, cure: str) -> Path:
     raise UsageError(f"there is no {what} {given!r}", _known(root) or cure)
 
 
+def names(root: Path) -> list[str]:
+    """Of the directories below `root`."""
+    return sorted(path.name for path in root.glob("[!.]*") if path.is_dir())
+
+
+def config_directories() -> list[Path]:
+    """Where a config's name is looked up: ./configs, the checkout's, the package's."""
+    package = Path(__file__).parent
+    return [Path("configs"), package.parent / "configs", package / "configs"]
+
+
 def relative(path: Path) -> Path:
     """As seen from here, where that is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -82,5 +94,5 @@ def _current(root: Path, what: str, cure: str) -> Path:
 
 
 def _known(root: Path) -> str:
-    names = sorted(path.name for path in root.glob("[!.]*") if path.is_dir())
-    return f"there are {', '.join(names)}" if names else ""
+    known = names(root)
+    return f"there are {', '.join(known)}" if known else ""

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from charlm import storage
+from charlm import formats, storage
 from charlm.checkpoint import (
-    FORMAT_VERSION,
     TrainingState,
     describe_model,
     load_model,
@@ -64,7 +63,7 @@ def checkpoint(tmp_path: Path, model: LanguageModel) -> Path:
 
 def sign(directory: Path) -> None:
     """Make the manifest fit whatever the files have become: what follows must be found without it."""
-    storage.write_manifest(directory, {"format": FORMAT_VERSION})
+    storage.write_manifest(directory, {"format": formats.CHECKPOINT})
 
 
 def edit(directory: Path, name: str, change: Callable[[Tree], object]) -> None:
@@ -352,7 +351,7 @@ def test_what_is_no_json_object_is_refused(checkpoint: Path, name: str, content:
 
 @pytest.mark.parametrize("name", ["model.json", "manifest.json", "vocab.json"])
 def test_a_newer_format_asks_for_an_upgrade(checkpoint: Path, name: str) -> None:
-    edit(checkpoint, name, lambda content: content.update(format=FORMAT_VERSION + 1, charlm="9.9"))
+    edit(checkpoint, name, lambda content: content.update(format=formats.CHECKPOINT + 1, charlm="9.9"))
     refused(checkpoint, "upgrade")
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import platform
 import re
 import shutil
 import statistics
@@ -17,12 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from charlm import storage
+from charlm import formats, storage
 from charlm.cli import main
+from charlm.device import choose_device, resolve_precision
 from charlm.experiment import read_layers
 from charlm.launch.describe import describe
 from charlm.launch.plan import plan_training
 from charlm.terminal import figure
+from tests.conftest import Charlm
 from tests.processes import Commands, assert_one_error
 from tests.workspaces import CONFIG, DATA, RUN, furnish, snapshot, steps, texts, weights
 
@@ -325,7 +328,32 @@ def test_without_arguments_there_is_help(commands: Commands) -> None:
     assert ended.stdout == commands.succeed("--help").stdout
     for command in ("prepare", "train", "eval", "sample"):
         assert re.search(rf"^  {command} ", ended.stdout, re.MULTILINE)
-    assert re.fullmatch(r"charlm \d+\.\d+\.\d+\n", commands.succeed("--version").stdout)
+
+
+def test_the_version_tells_of_torch_its_device_and_the_formats(commands: Commands) -> None:
+    device = choose_device("auto")
+    told = commands.succeed("--version").stdout.splitlines()
+    assert re.fullmatch(r"charlm \d+\.\d+\.\d+", told[0])
+    assert told[1] == f"Python {platform.python_version()}"
+    assert re.fullmatch(rf"torch {re.escape(torch.__version__)}, built for \S.*", told[2])
+    assert re.fullmatch(rf"device {device.type}( \(.+\))?, precision {resolve_precision('auto', device)}", told[3])
+    versions = (formats.CORPUS, formats.VOCABULARY, formats.CHECKPOINT, formats.CONVERSATION)
+    kinds = ("corpus", "vocabulary", "checkpoint", "conversation")
+    assert told[4:] == [f"{kind} format {version}" for kind, version in zip(kinds, versions, strict=True)]
+
+
+@pytest.mark.parametrize("failure", ["ImportError('libc10.so:\\n not found')", "AttributeError('no such operator')"])
+def test_the_version_is_told_whatever_is_wrong_with_torch(charlm: Charlm, tmp_path: Path, failure: str) -> None:
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    (tmp_path / "broken" / "torch" / "__init__.py").write_text(f"raise {failure}\n", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path / "broken"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ended = charlm("--version", env={"PYTHONPATH": path})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert re.fullmatch(r"torch does not work: (ImportError: libc10.so: not found|AttributeError: .*)", lines[2])
+    assert [
+        line.split()[0] for line in lines
+    ] == "charlm Python torch corpus vocabulary checkpoint conversation".split()
 
 
 @pytest.mark.parametrize("command", ["", "prepare", "train", "eval", "sample"])

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import typer.main
 
+import charlm
+from charlm import formats
 from charlm.cli import app
 from charlm.errors import CharlmError
 from charlm.experiment import Experiment, load_experiment, read_layers
@@ -68,6 +70,14 @@ def test_the_readme_names_every_exit_code() -> None:
     table = README[README.index("| code | meaning |") :]
     codes = {kind.exit_code for kind in CharlmError.__subclasses__()} - {CharlmError.exit_code}
     assert all(re.search(rf"\| {code} \|", table) for code in codes | {1, 130, 141, 143})
+
+
+def test_the_changes_name_this_version_and_the_formats_that_it_writes() -> None:
+    changes = README[README.index("## Changes") :]
+    assert re.findall(r"^\*\*(.+?)\*\*", changes, re.MULTILINE)[0] == charlm.__version__
+    rows = re.findall(r"^\| (\w+) \|.*\| (\d+) \|$", changes, re.MULTILINE)
+    written = {name.lower(): str(version) for name, version in vars(formats).items() if name.isupper()}
+    assert dict(rows) == written
 
 
 def test_the_readme_names_every_shipped_config() -> None:

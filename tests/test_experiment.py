@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from charlm.errors import SettingsError
-from charlm.experiment import changes, check_corpus, config_directories, find_config, load_experiment, read_layers
+from charlm.experiment import changes, check_corpus, find_config, load_experiment, read_layers
 from charlm.settings import Difference, to_toml
+from charlm.workspace import config_directories
 
 PREPARED = ["corpus.source.type=text", 'corpus.source.input=["/a/b.txt"]', "corpus.vocab.min_count=2"]
 

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from charlm import terminal
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption
+from charlm.commands import completion
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption, SplitOption
 from charlm.errors import UsageError
 
-SplitOption = Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")]
 BaselinesOption = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="Which baselines, TOML: baselines = [...].")
 ]
@@ -23,7 +23,10 @@ PngOption = Annotated[Path | None, typer.Option("--png", metavar="FILE", help="D
 
 def baseline(
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="A prepared corpus; the last if left out.")
+        str | None,
+        typer.Argument(
+            metavar="[DATA]", help="A prepared corpus; the last if left out.", autocompletion=completion.corpora
+        ),
     ] = None,
     split: SplitOption = "test",
     config: BaselinesOption = None,
@@ -55,7 +58,10 @@ def baseline(
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs, by name or directory.", autocompletion=completion.runs),
+    ],
     baselines: Annotated[bool, typer.Option("--baselines", help="The baselines of `charlm baseline` too.")] = False,
     split: SplitOption = "test",
     data: RunsDataOption = None,

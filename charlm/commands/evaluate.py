@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.commands.options import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
     RunsDataOption,
+    SplitOption,
     read_text,
     run_or_bundled,
 )
@@ -25,9 +27,13 @@ if TYPE_CHECKING:
 def evaluate(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN [RUN]]", help="A run, the last if left out; or two to compare."),
+        typer.Argument(
+            metavar="[RUN [RUN]]",
+            help="A run, the last if left out; or two to compare.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, valid or test.")] = "test",
+    split: SplitOption = "test",
     data: RunsDataOption = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="FILE", help="Score a text file instead, or - for standard input.")
@@ -35,7 +41,12 @@ def evaluate(
     streams: Annotated[
         int | None, typer.Option("--streams", metavar="N", min=1, help="Parallel lanes; 1 is the definition.")
     ] = None,
-    precision: Annotated[str, typer.Option("--precision", metavar="KIND", help="fp32 or bf16.")] = "fp32",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision", metavar="KIND", help="fp32 or bf16.", autocompletion=completion.words("fp32", "bf16")
+        ),
+    ] = "fp32",
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Score with dynamic evaluation too, as `charlm tune` has found it best.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, read_text
 from charlm.errors import UsageError
 
@@ -18,7 +19,12 @@ _STDIN = "-"
 
 
 def explain(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, by name or directory, or a checkpoint.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run, by name or directory, or a checkpoint.", autocompletion=completion.runs
+        ),
+    ],
     text: Annotated[
         str | None, typer.Argument(metavar="[TEXT]", help="The text, as one document; - reads standard input.")
     ] = None,

@@ -5,12 +5,18 @@ from typing import Annotated
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.commands.options import DataOption, JsonOption, SetOption
 from charlm.errors import UsageError
 
 
 def inspect(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A dump, corpus, run, checkpoint or config.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="A dump, corpus, run, checkpoint or config.", autocompletion=completion.all_names
+        ),
+    ],
     settings: SetOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.errors import CharlmError, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -26,23 +27,62 @@ def restart_clock() -> None:
     _clock["started"] = time.monotonic()
 
 
-ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE_OR_NAME", help="An experiment, TOML.")]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", metavar="FILE_OR_NAME", help="An experiment, TOML.", autocompletion=completion.configs),
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.max_minutes=3.")
 ]
 DataOption = Annotated[
-    str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the last one if left out.")
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="A prepared corpus; the last one if left out.",
+        autocompletion=completion.corpora,
+    ),
 ]
 RunsDataOption = Annotated[
-    str | None, typer.Option("--data", metavar="DIR", help="A prepared corpus; the run's own if left out.")
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="A prepared corpus; the run's own if left out.",
+        autocompletion=completion.corpora,
+    ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda or mps.",
+        autocompletion=completion.words(*completion.DEVICES),
+    ),
+]
+SplitOption = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="train, valid or test.",
+        autocompletion=completion.words(*completion.SPLITS),
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
 RunArgument = Annotated[
     str | None,
-    typer.Argument(metavar="RUN", help="A run, by name or directory, or a checkpoint; the last if left out."),
+    typer.Argument(
+        metavar="RUN",
+        help="A run, by name or directory, or a checkpoint; the last if left out.",
+        autocompletion=completion.runs,
+    ),
 ]
-CheckpointOption = Annotated[str, typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.")]
+CheckpointOption = Annotated[
+    str,
+    typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.", autocompletion=completion.checkpoints),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
 

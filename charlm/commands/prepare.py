@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.commands.options import ConfigOption, JsonOption, OverwriteOption, SetOption, flags, remember
 from charlm.errors import UsageError
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 def prepare(
     source: Annotated[
-        str | None, typer.Option("--source", metavar="KIND", help="wikipedia, hub, text, enwik8, text8, mix or sample.")
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="KIND",
+            help="wikipedia, hub, text, enwik8, text8, mix or sample.",
+            autocompletion=completion.sources,
+        ),
     ] = None,
     language: Annotated[
         str | None, typer.Option("--language", metavar="CODE", help="Wikipedia's language, such as ru.")
@@ -36,25 +43,53 @@ def prepare(
         typer.Option("--max-characters", metavar="N", help="At most so much text of a wiki or the hub."),
     ] = None,
     errors: Annotated[
-        str | None, typer.Option("--errors", metavar="HOW", help="Bytes that are no text: strict, or replace (U+FFFD).")
+        str | None,
+        typer.Option(
+            "--errors",
+            metavar="HOW",
+            help="Bytes that are no text: strict, or replace (U+FFFD).",
+            autocompletion=completion.words("strict", "replace"),
+        ),
     ] = None,
     vocab: Annotated[
-        str | None, typer.Option("--vocab", metavar="KIND", help="char, byte, word, ngram or sentencepiece.")
+        str | None,
+        typer.Option(
+            "--vocab",
+            metavar="KIND",
+            help="char, byte, word, ngram or sentencepiece.",
+            autocompletion=completion.vocabularies,
+        ),
     ] = None,
     vocab_from: Annotated[
         str | None,
-        typer.Option("--vocab-from", metavar="RUN", help="The vocabulary of a run or of another corpus, as it is."),
+        typer.Option(
+            "--vocab-from",
+            metavar="RUN",
+            help="The vocabulary of a run or of another corpus, as it is.",
+            autocompletion=completion.runs_and_corpora,
+        ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DIR", help="Only encode this prepared corpus anew, with another --vocab."),
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Only encode this prepared corpus anew, with another --vocab.",
+            autocompletion=completion.corpora,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="data/NAME if left out.")] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     split_like: Annotated[
-        str | None, typer.Option("--split-like", metavar="DIR", help="Split as this prepared corpus is split.")
+        str | None,
+        typer.Option(
+            "--split-like",
+            metavar="DIR",
+            help="Split as this prepared corpus is split.",
+            autocompletion=completion.corpora,
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one a core if left out.")

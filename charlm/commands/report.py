@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.commands.options import JsonOption
 
 
@@ -26,7 +27,10 @@ def runs(as_json: JsonOption = False) -> None:
 
 
 def report(
-    chosen: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory.")],
+    chosen: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs, by name or directory.", autocompletion=completion.runs),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of report.html and report.png; ./report.")
     ] = None,

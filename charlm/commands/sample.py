@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunArgument, run_or_bundled
 from charlm.errors import UsageError
 
@@ -92,6 +93,7 @@ def sample(
             "--novelty",
             metavar="DIR",
             help="Tell how much of each text stands verbatim in the training text of a corpus; '' for the run's own.",
+            autocompletion=completion.corpora,
         ),
     ] = None,
     interactive: Annotated[
@@ -99,7 +101,12 @@ def sample(
     ] = False,
     precision: Annotated[
         str,
-        typer.Option("--precision", metavar="KIND", help="fp32; bf16; or int8: cells' matrices as whole numbers."),
+        typer.Option(
+            "--precision",
+            metavar="KIND",
+            help="fp32; bf16; or int8: cells' matrices as whole numbers.",
+            autocompletion=completion.words("fp32", "bf16", "int8"),
+        ),
     ] = "fp32",
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Another seed, another text.")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from charlm import terminal
+from charlm.commands import completion
 from charlm.commands.options import (
     ConfigOption,
     DataOption,
@@ -24,11 +25,22 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="runs/CONFIG-CORPUS if left out.")] = None,
     settings: SetOption = None,
     resume: Annotated[
-        str, typer.Option("--resume", metavar="HOW", help="auto goes on with an unfinished run; never refuses to.")
+        str,
+        typer.Option(
+            "--resume",
+            metavar="HOW",
+            help="auto goes on with an unfinished run; never refuses to.",
+            autocompletion=completion.words("auto", "never"),
+        ),
     ] = "auto",
     init_from: Annotated[
         str | None,
-        typer.Option("--init-from", metavar="RUN", help="Start from the weights of another run: fine-tuning."),
+        typer.Option(
+            "--init-from",
+            metavar="RUN",
+            help="Start from the weights of another run: fine-tuning.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     device: DeviceOption = "auto",
     dry_run: Annotated[

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charlm import storage
+from charlm import formats, storage
 from charlm.data.store import TokenStream, read_stream
 from charlm.errors import DataError, UsageError
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import load_vocab
 
 CORPUS_FILE = "corpus.json"
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ def open_corpus(directory: Path) -> Corpus:
     try:
         card = storage.read_json(path)
         version = card["format"]
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DataError(f"{path} has format {version}; this charlm reads up to {FORMAT_VERSION}", "upgrade charlm")
+        if isinstance(version, int) and version > formats.CORPUS:
+            raise DataError(f"{path} has format {version}; this charlm reads up to {formats.CORPUS}", "upgrade charlm")
         _check_card(card)
         damaged = fingerprint(card["files"]) != card["fingerprint"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:

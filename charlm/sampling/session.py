@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from charlm import storage
+from charlm import formats, storage
 from charlm.device import Precision
 from charlm.errors import DataError, UsageError
 from charlm.nn.model import LanguageModel
@@ -25,8 +25,6 @@ from charlm.nn.state import State
 from charlm.sampling.generate import Generator
 from charlm.sampling.streams import Primed, Sampling, prime
 from charlm.vocab.base import IntArray, Vocab
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class Session:
             StorageError: it could not be written.
         """
         about = {
-            "format": FORMAT_VERSION,
+            "format": formats.CONVERSATION,
             "model": self._identity,
             "text": self.place.text,
             "recent": self.place.recent.tolist(),
@@ -126,12 +124,15 @@ class Session:
         """
         Raises:
             UsageError: there is no such file.
-            DataError: it is damaged, or of another model.
+            DataError: it is damaged, of another model, or written by a newer charlm.
         """
         try:
             with safetensors.safe_open(path, framework="pt", device=str(self._device)) as file:
                 about = storage.from_json((file.metadata() or {})["session"])
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            if about["format"] > formats.CONVERSATION:
+                what = f"{path} has format {about['format']}; this charlm reads up to {formats.CONVERSATION}"
+                raise DataError(what, "upgrade charlm")
             if about["model"] != self._identity:
                 raise DataError(f"{path} belongs to another model", "load it with the run that saved it")
             place = Place(self._text(about["text"]), self._checked(found), self._ids(about["recent"]))

@@ -8,7 +8,7 @@ Every package keeps its settings classes in its own torch-free `settings.py`. A 
 source) is a union of classes told apart by `type`; where `type` is left out, the field's default decides.
 """
 
-from charlm.settings.base import Settings, settings_classes, to_toml
+from charlm.settings.base import Settings, settings_classes, to_toml, type_names
 from charlm.settings.layers import (
     Difference,
     Layer,
@@ -35,5 +35,6 @@ __all__ = [
     "stack",
     "suggest",
     "to_toml",
+    "type_names",
     "validate",
 ]

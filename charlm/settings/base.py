@@ -46,6 +46,11 @@ def settings_classes(annotation: Any) -> Iterator[type[Settings]]:
             yield from settings_classes(argument)
 
 
+def type_names(union: Any) -> list[str]:
+    """The `type` of each member of a union that is told apart by it."""
+    return [kind.model_fields["type"].default for kind in settings_classes(union)]
+
+
 def to_toml(settings: Settings) -> str:
     """The settings as TOML, defaults spelled out; what is None is left out."""
     return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))

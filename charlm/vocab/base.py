@@ -14,9 +14,8 @@ from typing import Any, ClassVar, Protocol, Self, cast
 import numpy as np
 import numpy.typing as npt
 
-from charlm import storage
+from charlm import formats, storage
 from charlm.errors import DataError
-from charlm.vocab.settings import FORMAT_VERSION
 
 IntArray = npt.NDArray[np.integer[Any]]
 
@@ -147,7 +146,7 @@ class Vocab(ABC):
         return None
 
     def save(self, directory: Path) -> None:
-        content = {"type": self.type, "format": FORMAT_VERSION, **self.to_json()}
+        content = {"type": self.type, "format": formats.VOCABULARY, **self.to_json()}
         storage.write_text(directory / "vocab.json", storage.to_json(content, indent=None) + "\n")
 
     @property

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 
-from charlm import storage
+from charlm import formats, storage
 from charlm.errors import DataError
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
     from charlm.vocab.base import Learner, Vocab
-
-
-FORMAT_VERSION = 1
 
 
 class LearnedSettings(Settings):
@@ -211,8 +208,10 @@ def load_vocab(directory: Path) -> "Vocab":
     try:
         content = storage.read_json(path)
         kind, version = content["type"], content["format"]
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DataError(f"{path} has format {version}; this charlm reads up to {FORMAT_VERSION}", "upgrade charlm")
+        if isinstance(version, int) and version > formats.VOCABULARY:
+            raise DataError(
+                f"{path} has format {version}; this charlm reads up to {formats.VOCABULARY}", "upgrade charlm"
+            )
         members: tuple[type[LearnedSettings], ...] = get_args(get_args(VocabSettings)[0])
         settings = {member.model_fields["type"].default: member for member in members}[kind]
         return settings.implementation().load(directory, content)

@@ -7,6 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from charlm import formats
 from charlm.errors import DataError, UsageError
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.sampling.filters import Temperature
@@ -116,6 +117,9 @@ def test_what_cannot_be_loaded_is_refused_and_changes_nothing(tmp_path: Path) ->
 
     with pytest.raises(UsageError, match="there is no file"):
         talk.load(tmp_path / "missing")
+    newer = json.dumps({**json.loads(header["session"]), "format": formats.CONVERSATION + 1})
+    with pytest.raises(DataError, match="upgrade charlm"):
+        talk.load(write(tensors, {"session": newer}))
     with pytest.raises(DataError, match="another model"):
         session("b").load(tmp_path / "talk")
     (tmp_path / "junk").write_bytes(b"no talk at all")
@@ -129,8 +133,8 @@ def test_what_cannot_be_loaded_is_refused_and_changes_nothing(tmp_path: Path) ->
         write({"logits": tensors["logits"]}),
         write(tensors, {"session": "{}"}),
         write(tensors, {"other": ""}),
-        write(tensors, {"session": json.dumps({"model": "a", "text": 7, "recent": "x"})}),
-        write(tensors, {"session": json.dumps({"model": "a", "text": "ab", "recent": [99999]})}),
+        write(tensors, {"session": json.dumps({"format": 1, "model": "a", "text": 7, "recent": "x"})}),
+        write(tensors, {"session": json.dumps({"format": 1, "model": "a", "text": "ab", "recent": [99999]})}),
     ):
         with pytest.raises(DataError, match="no saved conversation"):
             talk.load(path)

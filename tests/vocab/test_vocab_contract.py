@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from charlm import formats
 from charlm.errors import DataError
 from charlm.settings import Settings
 from charlm.vocab.base import Vocab, to_stored
 from charlm.vocab.settings import (
-    FORMAT_VERSION,
     CharSettings,
     NgramSettings,
     SentencePieceSettings,
@@ -224,21 +224,21 @@ def test_learning_is_the_same_every_time() -> None:
 
 
 def _hostile() -> dict[str, str]:
-    char = {"type": "char", "format": FORMAT_VERSION, "byte_fallback": True, "characters": "ab"}
+    char = {"type": "char", "format": formats.VOCABULARY, "byte_fallback": True, "characters": "ab"}
     wrong: dict[str, Any] = {
         "twice": char | {"characters": "aa"},
         "surrogate": char | {"characters": "a\ud800"},
         "numbers": char | {"characters": [1, 2]},
         "no truth value": char | {"byte_fallback": 1},
-        "no characters": {"type": "char", "format": FORMAT_VERSION, "byte_fallback": True},
+        "no characters": {"type": "char", "format": formats.VOCABULARY, "byte_fallback": True},
         "unknown type": char | {"type": "runes"},
         "unhashable type": char | {"type": ["char"]},
         "no format": {"type": "char", "byte_fallback": True, "characters": "ab"},
         "list": [1],
     }
-    word = {"type": "word", "format": FORMAT_VERSION, "tokens": ["a", " "]}
-    ngram = {"type": "ngram", "format": FORMAT_VERSION, "tokens": ["a", " "], "ngrams": ["#a#"], "n": 3}
-    pieces = {"type": "sentencepiece", "format": FORMAT_VERSION, "model_type": "bpe"}
+    word = {"type": "word", "format": formats.VOCABULARY, "tokens": ["a", " "]}
+    ngram = {"type": "ngram", "format": formats.VOCABULARY, "tokens": ["a", " "], "ngrams": ["#a#"], "n": 3}
+    pieces = {"type": "sentencepiece", "format": formats.VOCABULARY, "model_type": "bpe"}
     wrong |= {
         "words twice": word | {"tokens": ["a", "a"]},
         "an empty word": word | {"tokens": ["a", ""]},
@@ -269,7 +269,7 @@ def test_a_damaged_vocabulary_is_refused(tmp_path: Path, content: str) -> None:
 def test_a_missing_and_a_newer_vocabulary_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="missing"):
         load_vocab(tmp_path)
-    newer = {"type": "runes", "format": FORMAT_VERSION + 1}
+    newer = {"type": "runes", "format": formats.VOCABULARY + 1}
     (tmp_path / "vocab.json").write_text(json.dumps(newer), encoding="utf-8")
     with pytest.raises(DataError, match="upgrade"):
         load_vocab(tmp_path)
