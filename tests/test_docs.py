@@ -1,8 +1,11 @@
 """The documentation is true: the README's commands run, and nothing a user can set goes without a word."""
 
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,21 @@ def test_the_commands_of_the_readme_run(block: str, server: FaultServer, charlm_
     for _, name, *arguments in commands(block):
         ended = charlm.succeed(name, *arguments, *(QUICK if name == "train" else []))
         assert "Traceback" not in ended.stderr
+
+
+def test_the_python_of_the_readme_runs(charlm_server: str, tmp_path: Path) -> None:
+    """After the demo, whose names it has."""
+    charlm = Commands(charlm_server, tmp_path)
+    charlm.succeed("prepare", "--source", "sample")
+    charlm.succeed("train", "--config", "sample", "--data", "sample", "--out", "runs/sample", *QUICK)
+    blocks = [found[1] for found in re.finditer(r"```python\n(.*?)```", README, re.DOTALL)]
+    assert len(blocks) == 2
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_DATASETS_OFFLINE": "1"}
+    for block in blocks:
+        command = [sys.executable, "-W", "error", "-c", block]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout
 
 
 def test_the_readme_names_every_exit_code() -> None:
