@@ -28,7 +28,7 @@ from charlm.settings import (
     validate,
 )
 from charlm.training.settings import TrainingSettings
-from charlm.workspace import config_directories
+from charlm.workspace import config_directories, configs
 
 DEFAULT_CONFIG = "lstm"
 BUDGETS = ("max_steps", "max_tokens", "max_epochs", "max_minutes")
@@ -80,8 +80,7 @@ def find_config(name: str) -> Path:
         path = directory / f"{name}.toml"
         if path.is_file():
             return path
-    known = sorted({path.stem for directory in config_directories() for path in directory.glob("*.toml")})
-    raise SettingsError(f"there is no config {name!r}", suggest(name, known, "the configs there are"))
+    raise SettingsError(f"there is no config {name!r}", suggest(name, configs(), "the configs there are"))
 
 
 def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> None:

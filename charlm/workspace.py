@@ -68,6 +68,13 @@ def config_directories() -> list[Path]:
     return [Path("configs"), package.parent / "configs", package / "configs"]
 
 
+def configs() -> list[str]:
+    """The names of the configs there are, such as lstm and ideas/gru."""
+    folders = config_directories()
+    paths = [path.relative_to(folder) for folder in folders for path in folder.rglob("*.toml")]
+    return sorted({path.with_suffix("").as_posix() for path in paths})
+
+
 def relative(path: Path) -> Path:
     """As seen from here, where that is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -26,6 +26,7 @@ from bench_train import gemm_peak
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("runs") / "results"
 TEMPERATURES = (0.2, 0.7, 1.0, 1.5)
+WAYS = {"mix": "mixed with n-grams of the training text", "recall": "and with those of the text so far"}
 MARK = "<!-- {name}: written by scripts/results -->"
 
 
@@ -241,8 +242,13 @@ def _recipes(plan: Plan) -> list[str]:
         spread = f" ({figures[0]:.3f} to {figures[-1]:.3f})" if len(figures) > 1 else ""
         unit = recipe["unit"].replace("_", " ")
         middle = results[len(results) // 2]
-        mixed = [_figure(result["score"]["mix"], recipe["unit"]) for result in results if "mix" in result["score"]]
-        also = f"; mixed with an n-gram **{statistics.median(mixed):.3f}**" if mixed else ""
+        also = "".join(
+            f"; {words} **{statistics.median(found):.3f}**"
+            for way, words in WAYS.items()
+            if (
+                found := [_figure(result["score"][way], recipe["unit"]) for result in results if way in result["score"]]
+            )
+        )
         times = [statistics.median(result[key] for result in results) for key in ("loop_seconds", "command_seconds")]
         lines.append(
             f"| `{recipe['config']}` | {middle['parameters'] / 1e6:.2f}M | {middle['characters_seen'] / 1e6:.1f}M |"

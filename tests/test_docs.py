@@ -103,10 +103,12 @@ def test_the_readme_names_every_shipped_config() -> None:
         assert f"`{path.stem}`" in README
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_configs_are_valid_and_say_what_they_are_for(path: Path) -> None:
     load_experiment(read_layers(str(path), (), ()))
-    assert path.read_text(encoding="utf-8").startswith("# ")
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert all(len(line) <= 120 for line in text.splitlines())
 
 
 def test_every_command_and_option_has_help() -> None:

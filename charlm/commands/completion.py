@@ -35,7 +35,7 @@ def runs_and_corpora() -> list[str]:
 
 
 def configs() -> list[str]:
-    return sorted({path.stem for folder in workspace.config_directories() for path in folder.glob("*.toml")})
+    return workspace.configs()
 
 
 def all_names() -> list[str]:

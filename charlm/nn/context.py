@@ -38,18 +38,28 @@ class ContextEmbedding(Embedding):
     """
 
     def __init__(
-        self, tokens: Embedding, orders: Sequence[int], num_buckets: int, dropout: float, masks: Masks
+        self,
+        tokens: Embedding,
+        orders: Sequence[int],
+        num_buckets: int,
+        masks: Masks,
+        *,
+        dropout: float = 0.0,
+        backoff: float = 0.0,
     ) -> None:
         """
         Args:
             orders: the lengths n of the n-grams in tokens, each at least 2.
             num_buckets: rows of the table for each n.
             dropout: probability for the features of the sum of the n-grams' vectors.
+            backoff: probability, in training, that at some place the n-grams of a length and of all above are left out.
         """
         super().__init__(tokens.size)
         self.tokens = tokens
         self.table_KD = nn.Parameter(torch.zeros(len(orders) * num_buckets, tokens.size))
         self.dropout = LockedDropout(dropout, masks)
+        self._backoff = backoff
+        self._masks = masks
         self.orders = sorted(orders)
         self.num_buckets = num_buckets
         self._num_carried = max(orders) - 1
@@ -63,10 +73,19 @@ class ContextEmbedding(Embedding):
         x_BTD, tokens_after = self.tokens(inputs_BT, tuple(tokens_state))
         history = torch.cat([carried_BL, inputs_BT], dim=1)
         rows_BTO = torch.stack(context_rows(history, inputs_BT.shape[1], self.orders, self.num_buckets), dim=-1)
-        counts = torch.full((inputs_BT.numel(),), len(self.orders), device=inputs_BT.device)
-        context_BTD = bag_sum(self.table_KD, rows_BTO.flatten(), counts, sparse=True).view(x_BTD.shape)
+        rows_M, counts = rows_BTO.flatten(), torch.full((inputs_BT.numel(),), len(self.orders), device=inputs_BT.device)
+        if self.training and self._backoff:
+            rows_M, counts = self._backed_off(rows_BTO)
+        context_BTD = bag_sum(self.table_KD, rows_M, counts, sparse=True).view(x_BTD.shape)
         after_BL = history[:, inputs_BT.shape[1] :]
         return x_BTD + self.dropout(context_BTD), (*tokens_after, after_BL)
+
+    def _backed_off(self, rows_BTO: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows that are left, and how many at each place: what an n-gram that was never met looks like."""
+        generator = self._masks.generator(rows_BTO.device)
+        is_left_BTO = torch.rand(rows_BTO.shape, device=rows_BTO.device, generator=generator) >= self._backoff
+        is_left_BTO = is_left_BTO.cumprod(-1).bool()  # without an n-gram, no longer one
+        return rows_BTO[is_left_BTO], is_left_BTO.sum(-1).flatten()
 
     @property
     def bag_layout(self) -> BagLayout | None:

@@ -62,6 +62,9 @@ class EmbeddingSettings(Settings, ABC):
     """Vectors for the n-grams of each length, which are hashed to them. Time does not depend on it, memory does."""
     context_dropout: Probability = 0.0
     """On the sum of the n-grams' vectors; one mask for all time steps."""
+    context_backoff: Probability = 0.0
+    """In training, the chance of each length, from the shortest on, to be left out at some place with all longer ones:
+    so that a network learns what to do where an n-gram was never met."""
     dropout: Probability = 0.0
     """Of whole vectors: a token dropped is dropped wherever it stands in the batch (Gal & Ghahramani, 2016)."""
 
@@ -86,7 +89,14 @@ class EmbeddingSettings(Settings, ABC):
         tokens = self.build_tokens(vocab_size, bags)
         if not self.context_ngrams:
             return tokens
-        return ContextEmbedding(tokens, self.context_ngrams, self.context_buckets, self.context_dropout, masks)
+        return ContextEmbedding(
+            tokens,
+            self.context_ngrams,
+            self.context_buckets,
+            masks,
+            dropout=self.context_dropout,
+            backoff=self.context_backoff,
+        )
 
 
 class TokenEmbeddingSettings(EmbeddingSettings):

@@ -224,9 +224,9 @@ def test_buffers_that_contradict_each_other_are_refused() -> None:
 # ---- context n-grams
 
 
-def context_embedding(dropout: float = 0.0, num_buckets: int = 50) -> ContextEmbedding:
+def context_embedding(dropout: float = 0.0, num_buckets: int = 50, backoff: float = 0.0) -> ContextEmbedding:
     torch.manual_seed(1)
-    embedding = ContextEmbedding(TokenEmbedding(V, D), (2, 4), num_buckets, dropout, Masks())
+    embedding = ContextEmbedding(TokenEmbedding(V, D), (2, 4), num_buckets, Masks(), dropout=dropout, backoff=backoff)
     torch.nn.init.normal_(embedding.table_KD)
     return embedding
 
@@ -279,7 +279,7 @@ def test_a_fresh_state_is_no_token_and_not_token_0() -> None:
 
 def test_an_untrained_context_changes_nothing() -> None:
     tokens = TokenEmbedding(V, D)
-    embedding = ContextEmbedding(tokens, (2, 3), 10, 0.0, Masks())
+    embedding = ContextEmbedding(tokens, (2, 3), 10, Masks())
     inputs_BT = torch.randint(0, V, (2, 5))
     assert torch.equal(embedding(inputs_BT, embedding.initial_state(2))[0], tokens(inputs_BT, ())[0])
 
@@ -293,6 +293,29 @@ def test_context_dropout_leaves_the_token_itself() -> None:
     kept = (dropped / context).round(decimals=3)
     assert set(kept.flatten().tolist()) == {0.0, 2.0}
     assert torch.equal(kept, kept[:, :1].expand_as(kept)), "one mask for all time steps"
+
+
+def test_backing_off_leaves_out_an_ngram_and_all_longer_ones() -> None:
+    """Where none was left out, the network sees what it sees in use; and the gradient is that of what is left."""
+    embedding = context_embedding(num_buckets=1000, backoff=0.3).train()
+    inputs_BT = torch.randint(0, V, (200, 8))
+    rows = context_rows(torch.cat([embedding.initial_state(200)[-1], inputs_BT], dim=1), 8, (2, 4), 1000)
+    vectors = [embedding.table_KD[of_length] for of_length in rows]
+    found = embedding(inputs_BT, embedding.initial_state(200))[0] - embedding.tokens(inputs_BT, ())[0]
+    candidates = torch.stack([torch.zeros_like(found), vectors[0], vectors[0] + vectors[1]])
+    distances = (candidates - found).abs().amax(-1)
+    assert distances.amin(0).max() < 1e-5
+    shares = torch.bincount(distances.argmin(0).flatten(), minlength=3) / inputs_BT.numel()
+    assert shares.tolist() == pytest.approx([0.3, 0.7 * 0.3, 0.7 * 0.7], abs=0.04)
+    found.sum().backward()
+    assert embedding.table_KD.grad is not None
+    gradient = embedding.table_KD.grad.to_dense()
+    seen = torch.bincount(rows[1].flatten()[(distances.argmin(0) == 2).flatten()], minlength=2000)
+    assert torch.allclose(gradient[1000:], seen[1000:, None].expand(-1, D).to(gradient.dtype))
+    assert torch.equal(
+        embedding.eval()(inputs_BT, embedding.initial_state(200))[0],
+        context_embedding(num_buckets=1000)(inputs_BT, embedding.initial_state(200))[0],
+    )
 
 
 @pytest.mark.parametrize("lengths", [(3, 2), (2, 2), (1,), (9,)])
