@@ -92,7 +92,7 @@ class Plan:
     def trainings_of_idea(self, row: dict[str, Any]) -> list[Training]:
         """For equal characters, and for equal time."""
         corpus, config = row.get("corpus", self.ideas["corpus"]), f"ideas/{row['config']}"
-        minutes = ("training.max_tokens=1_000_000_000", f"training.max_minutes={self.ideas['minutes']}")
+        minutes = ("training.max_epochs=1_000", f"training.max_minutes={self.ideas['minutes']}")
         return [
             self._training(f"idea-{row['config']}-characters", config, corpus, tuple(row.get("settings", ()))),
             self._training(f"idea-{row['config']}-time", config, corpus, (*row.get("settings", ()), *minutes)),
