@@ -26,7 +26,11 @@ from bench_train import gemm_peak
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("runs") / "results"
 TEMPERATURES = (0.2, 0.7, 1.0, 1.5)
-WAYS = {"mix": "mixed with n-grams of the training text", "recall": "and with those of the text so far"}
+WAYS = {
+    "mix": "mixed with n-grams of the training text",
+    "recall": "and with those of the text so far",
+    "dynamic": "dynamic evaluation",
+}
 MARK = "<!-- {name}: written by scripts/results -->"
 
 
@@ -40,6 +44,8 @@ class Training:
     split: str
     settings: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = ()
+    tune: tuple[str, ...] | None = None
+    """Options of `charlm tune`, where it is run."""
 
     @property
     def directory(self) -> Path:
@@ -85,6 +91,7 @@ class Plan:
                 recipe["corpus"],
                 (f"training.seed={seed}",),
                 tuple(recipe.get("evaluate", ())),
+                tuple(recipe["tune"]) if "tune" in recipe else None,
             )
             for seed in range(recipe["seeds"])
         ]
@@ -99,9 +106,15 @@ class Plan:
         ]
 
     def _training(
-        self, name: str, config: str, corpus: str, settings: tuple[str, ...], evaluate: tuple[str, ...] = ()
+        self,
+        name: str,
+        config: str,
+        corpus: str,
+        settings: tuple[str, ...],
+        evaluate: tuple[str, ...] = (),
+        tune: tuple[str, ...] | None = None,
     ) -> Training:
-        return Training(name, config, corpus, self.corpora[corpus]["split"], settings, evaluate)
+        return Training(name, config, corpus, self.corpora[corpus]["split"], settings, evaluate, tune)
 
 
 def main() -> None:
@@ -147,6 +160,8 @@ def _run(training: Training, plan: Plan) -> None:
     where = ("--data", training.corpus, "--out", str(training.directory))
     _charlm("train", "--config", training.config, *where, *sets)
     seconds = time.monotonic() - start
+    if training.tune is not None:
+        _charlm("tune", str(training.directory), *training.tune)
     score = _json("eval", str(training.directory), "--split", training.split, *training.evaluate)
     about = _json("inspect", str(training.directory))
     lines = (training.directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

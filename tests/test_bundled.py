@@ -56,7 +56,10 @@ def test_temperature_makes_its_text_wilder(empty: Commands) -> None:
 
 
 def test_it_knows_the_language_of_its_text(empty: Commands) -> None:
-    for name, text in (("python", "The for statement is used to iterate over a sequence."), ("noise", "qzx jvw kkq zzx")):
+    for name, text in (
+        ("python", "The for statement is used to iterate over a sequence."),
+        ("noise", "qzx jvw kkq zzx"),
+    ):
         (empty.folder / name).write_text(text, encoding="utf-8")
     known, noise = (empty.json("eval", "--text", name)["bits_per_character"] for name in ("python", "noise"))
     assert known < 2.5 < 5 < noise

@@ -86,11 +86,12 @@ def test_a_tuned_run_adapts_beside_its_static_score(workspace: Commands) -> None
     assert "charlm tune" in workspace.fail(2, "eval", str(RUN), "--dynamic")
     tuned = workspace.json("tune", str(RUN), *FAST)
     assert tuned["dynamic"]["lr"] == 1e-4
-    scored = workspace.json("eval", str(RUN), "--dynamic", "--cache", "--calibrated", "--mix")
+    scored = workspace.json("eval", str(RUN), "--dynamic", "--cache", "--calibrated", "--mix", "--recall")
     assert scored["bits_per_character"] == workspace.json("eval", str(RUN))["bits_per_character"]
-    for way in ("dynamic", "cache", "temperature", "mix"):
+    for way in ("dynamic", "cache", "temperature", "mix", "recall"):
         assert 0 < scored[way]["bits_per_character"] < scored["bits_per_character"] + 0.05
     assert scored["mix"]["bits_per_character"] < scored["bits_per_character"]
+    assert scored["recall"]["bits_per_character"] < scored["mix"]["bits_per_character"]
     (workspace.folder / RUN / "adaptive" / "step-000000020.safetensors").write_bytes(b"torn")
     assert "run `charlm tune` again" in workspace.fail(3, "eval", str(RUN), "--dynamic", "--checkpoint", "20")
 
@@ -123,6 +124,7 @@ def test_runs_and_their_report(toured: Commands) -> None:
         (("--text", "nowhere.txt"), "nowhere.txt"),
         (("tiny-texts", "tiny-texts", "tiny-texts"), "charlm compare"),
         (("--mix", "--text", "new.txt"), "training text"),
+        (("--recall", "--text", "new.txt"), "training text"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(toured: Commands, arguments: tuple[str, ...], words: str) -> None:
