@@ -80,7 +80,10 @@ def find_config(name: str) -> Path:
         path = directory / f"{name}.toml"
         if path.is_file():
             return path
-    raise SettingsError(f"there is no config {name!r}", suggest(name, configs(), "the configs there are"))
+    if Path(f"{name}.toml").is_file():
+        raise SettingsError(f"there is no config {name!r}", f"did you mean {name}.toml?")
+    what = f"{name} is a folder, and no config" if Path(name).is_dir() else f"there is no config {name!r}"
+    raise SettingsError(what, suggest(name, configs(), "the configs there are"))
 
 
 def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> None:

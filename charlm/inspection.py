@@ -36,6 +36,8 @@ def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
         return {"kind": "dump", "path": str(path), **count_pages(path).as_json()}
     if (path / CORPUS_FILE).is_file():
         return {"kind": "corpus", "path": str(path), **_card(path, readable=readable)}
+    if not workspace.is_run(path):
+        raise UsageError(f"{path} is neither a corpus, a run nor a checkpoint", "name one, or a file: a dump, a config")
     return {"kind": "checkpoint", "path": str(path), **_checkpoint(path, readable=readable)}
 
 

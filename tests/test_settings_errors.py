@@ -216,7 +216,8 @@ def test_batch_normalisation_refuses_to_have_its_time_cut(way: str, tmp_path: Pa
     [
         ("hidden_size = 512", "strides = 3", "strides = [3]"),
         ('type = "recurrent"', 'type = "recurrent"\ndilations = "1, 2"', "dilations = [1, 2]"),
-        ("[model.body]", "[corpus]\nsplit = 90\n[model.body]", 'split = "90"'),
+        ("[model.body]", "[corpus.source]\ndate = 20260101\n[model.body]", 'date = "20260101"'),
+        ("[model.body]", "[corpus]\nsplit = '90-10'\n[model.body]", "90/10"),
     ],
 )
 def test_the_cure_of_a_line_is_a_line(line: str, replacement: str, cure: str, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`charlm sample`: a run writes text."""
 
+import shlex
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -119,6 +121,10 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
+    if run is not None and any(map(str.isspace, run)) and not Path(run).exists():
+        raise UsageError(
+            f"there is no run {run!r}", f"write --prompt {shlex.quote(run)} if that is the text to go on from"
+        )
     from charlm.launch.sample import How, Wish, find_filters, open_session, sample_run, sample_texts
     from charlm.sampling.stepper import check_precision
 
