@@ -20,7 +20,7 @@ def find(given: str) -> Path | None:
     named = (workspace.DATA / given, workspace.RUNS / given)
     is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
     paths = (*named, Path(given)) if is_name else (Path(given), *named)
-    path = next((path for path in paths if path.exists()), None)
+    path = next((path for path in paths if workspace.is_there(path)), None)
     return None if path is None or (path.suffix == ".toml" and path.is_file()) else path
 
 

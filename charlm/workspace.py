@@ -34,7 +34,7 @@ class _Kind:
     """How there comes to be one."""
 
     def is_at(self, path: Path) -> bool:
-        return any((path / mark).exists() for mark in self.marks)
+        return any(is_there(path / mark) for mark in self.marks)
 
 
 _CORPUS = _Kind("prepared corpus", DATA, ("corpus.json",), "make one with `charlm prepare`")
@@ -76,6 +76,14 @@ def is_bundled(path: Path) -> bool:
     return path == _BUNDLED_MODEL
 
 
+def is_there(path: Path) -> bool:
+    """Whether it exists; what is too long for a name, a text for example, does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def is_run(path: Path) -> bool:
     """Whether a directory is that of a run or of a checkpoint."""
     return _RUN.is_at(path)
@@ -87,7 +95,7 @@ def _locate(kind: _Kind, given: str | None) -> Path:
         return _current(kind)
     is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
     paths = [kind.root / given, Path(given)] if is_name else [Path(given), kind.root / given]
-    directory = next((path for path in paths if path.is_dir()), None)
+    directory = next((path for path in paths if is_there(path) and path.is_dir()), None)
     if directory is not None and kind.is_at(directory):
         return directory
     raise _missing(kind, given, directory)
@@ -96,18 +104,19 @@ def _locate(kind: _Kind, given: str | None) -> Path:
 def _missing(kind: _Kind, given: str, directory: Path | None) -> UsageError:
     """That there is none: what is there instead, and which there are."""
     from charlm.settings import suggest  # not for every --help
+    from charlm.settings.wording import shown
 
     there = names(kind.root)
     listing = f"there are {', '.join(there)}" if there else kind.cure
     for other in (_CORPUS, _RUN):
         if other is not kind and any(other.is_at(path) for path in (Path(given), other.root / given)):
             return UsageError(f"there is no {kind.name} in {given}: that is a {other.name}", listing)
-    if kind is _CORPUS and Path(given).exists():
+    if kind is _CORPUS and is_there(Path(given)):
         how = f"make one of it, as by `charlm prepare --source text --input {shlex.quote(given)}`"
         return UsageError(f"there is no {kind.name} in {directory or given}", f"{how}; {listing}" if there else how)
     cure = suggest(given, there, "there are") if there else kind.cure
     return UsageError(
-        f"there is no {kind.name} {given!r}" if directory is None else f"{directory} is no {kind.name}", cure
+        f"there is no {kind.name} {shown(given)}" if directory is None else f"{directory} is no {kind.name}", cure
     )
 
 

@@ -84,6 +84,7 @@ def evaluate(
     from charlm.evaluation.tables import check_table
     from charlm.launch.evaluate import Question, answer, compare_runs, describe_answer
     from charlm.progress import evaluating
+    from charlm.workspace import is_there
 
     if precision not in ("fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known", "give fp32 or bf16")
@@ -92,7 +93,7 @@ def evaluate(
             check_table(path)
         check_file(path, option)
     for name in runs or ():
-        if Path(name).is_file():
+        if is_there(Path(name)) and Path(name).is_file():
             raise UsageError(f"{name} is a file, and no run", f"score it with --text {shlex.quote(name)}")
     if text is not None and data is not None:
         raise UsageError("--text is scored instead of a corpus", "give --text or --data, not both")

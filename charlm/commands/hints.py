@@ -99,8 +99,9 @@ def explain(error: Exception, arguments: Sequence[str], group: Any) -> Hint:
 
 def _no_such_command(name: str, typed: Typed) -> Hint:
     from charlm.settings import nearest
+    from charlm.workspace import is_there
 
-    what = f"there is no command {name!r}"
+    what = f"there is no command {_shown(name)}"
     if meant := words.meanings(name, words.COMMANDS):
         more = "" if meant[0].startswith("--") else f" ({typed.help} lists all)"
         return what, f"did you mean `charlm {meant[0]}`?{more}"
@@ -108,7 +109,7 @@ def _no_such_command(name: str, typed: Typed) -> Hint:
         return what, f"did you mean `charlm {close}`? ({typed.help} lists all)"
     if _is_config(name):
         return what, f"did you mean `charlm train --config {name}`? ({typed.help} lists all)"
-    if Path(name).exists():
+    if is_there(Path(name)):
         return what, f"did you mean `charlm inspect {_shown(name)}`? ({typed.help} lists all)"
     return what, f"see {typed.help}"
 

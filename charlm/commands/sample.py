@@ -121,13 +121,14 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
-    if run is not None and any(map(str.isspace, run)) and not Path(run).exists():
-        raise UsageError(
-            f"there is no run {run!r}", f"write --prompt {shlex.quote(run)} if that is the text to go on from"
-        )
     from charlm.launch.sample import How, Wish, find_filters, open_session, sample_run, sample_texts
     from charlm.sampling.stepper import check_precision
+    from charlm.settings.wording import shortened, shown
+    from charlm.workspace import is_there
 
+    if run is not None and any(map(str.isspace, run)) and not is_there(Path(run)):
+        cure = f"write --prompt {shortened(shlex.quote(run))} if that is the text to go on from"
+        raise UsageError(f"there is no run {shown(run)}", cure)
     wanted = find_filters(
         temperature,
         top_k=top_k,

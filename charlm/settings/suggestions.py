@@ -22,18 +22,18 @@ def suggest(found: str, allowed: Sequence[str], introduction: str) -> str:
 
 
 def nearest(found: str, allowed: Iterable[str], cutoff: float = _ALIKE) -> str | None:
-    """The word that was meant: in other letters, misspelled (by as much as `cutoff`, difflib's ratio, says), or longer
-    or shorter by its end."""
+    """The word that was meant: in other letters, misspelled (by as much as `cutoff`, difflib's ratio, says), longer or
+    shorter by its end, or without the folder before it (`gru` for `ideas/gru`)."""
     words = {word.lower(): word for word in allowed}
     asked = found.lower()
     slip = difflib.get_close_matches(asked, words, n=1, cutoff=_CLOSE)
-    stem = [word for word in words if min(len(word), len(asked)) >= _SHORTEST_STEM and _begins(word, asked)]
+    stem = [word for word in words if min(len(word), len(asked)) >= _SHORTEST_STEM and _contains(word, asked)]
     alike = difflib.get_close_matches(asked, words, n=1, cutoff=cutoff)
     return next((words[word] for word in (*slip, *stem, *alike)), None)
 
 
-def _begins(word: str, other: str) -> bool:
-    return word.startswith(other) or other.startswith(word)
+def _contains(word: str, other: str) -> bool:
+    return word.startswith(other) or other.startswith(word) or word.endswith(f"/{other}")
 
 
 def suggest_key(key: str, kind: type[Settings], names: Sequence[str], introduction: str) -> str:
