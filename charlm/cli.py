@@ -6,7 +6,6 @@ module that prints errors and chooses exit codes.
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import traceback
@@ -17,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from charlm import terminal
+from charlm.commands import hints
 from charlm.commands.compare import baseline, compare
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
@@ -122,7 +122,8 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _exit_codes(debug):
         _check_unicode(arguments)
-        code: object = app(arguments, prog_name="charlm", standalone_mode=False)
+        with hints.in_our_words(arguments, app):
+            code: object = app(arguments, prog_name="charlm", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it
         if code == 1:  # of --install-completion and --show-completion alone
@@ -152,9 +153,6 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
         what = f"{error.filename}: {reason}" if error.filename else f"cannot write the output: {reason}"
         _fail(what, "check the disk, or where the output goes", 5, debug)
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
-        format_message = getattr(error, "format_message", None)
-        if format_message is not None:  # Typer's own usage errors
-            _fail(format_message().rstrip("."), _hint(error, format_message()), 2, debug)
         if _is_of_interruption(error):
             _fail("interrupted", "run the same command again", 130, debug)
         if _is_out_of_memory(error):
@@ -183,20 +181,6 @@ def _is_out_of_memory(error: Exception) -> bool:
     from charlm.device import is_out_of_memory
 
     return is_out_of_memory(error)
-
-
-def _hint(error: Exception, message: str) -> str:
-    """What to do about a usage error of Typer: see the help of the command that it is about. A stray argument of a
-    command that has --input is most likely one."""
-    context = getattr(error, "ctx", None)
-    hint = f"see `{getattr(context, 'command_path', 'charlm')} --help`"
-    stray = re.fullmatch(r"Got unexpected extra argument[^(]*(?:\(s\))? \((.+)\)", message.strip())
-    has_input = any(
-        "--input" in parameter.opts for parameter in getattr(getattr(context, "command", None), "params", ())
-    )
-    if stray is None or not has_input:
-        return hint
-    return f"write --input {stray[1] if ' ' not in stray[1] else 'before each'}, or {hint}"
 
 
 def _check_unicode(arguments: list[str]) -> None:

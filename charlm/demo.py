@@ -33,10 +33,11 @@ def run_demo(
         overwrite: make the corpus and the run anew, which an earlier demo may have left with other settings.
     """
     layer = read_layers(CONFIG, (), overrides)
+    settings = load_experiment(layer)
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
     say(f"1/4 charlm prepare --config {CONFIG}")
     with _own_cure(data):
-        corpus = _prepare(load_experiment(layer).corpus, data, overwrite=overwrite)
+        corpus = _prepare(settings.corpus, data, overwrite=overwrite)
     workspace.remember(workspace.DATA, data)
     counts = corpus.card["splits"]
     say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")

@@ -12,6 +12,7 @@ import torch
 from charlm.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 Precision = Literal["fp32", "bf16"]
 
 _OUT_OF_MEMORY = (
@@ -33,7 +34,10 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = next(device for device, there in available.items() if there)
     if name not in available:
-        raise UsageError(f"there is no device {name!r}", f"choose one of {', '.join(DEVICES)}")
+        base = name.lower().partition(":")[0]
+        meant = _OTHER_NAMES.get(base, base)
+        which = f"; did you mean {meant}?" if meant in DEVICES else ""
+        raise UsageError(f"there is no device {name!r}", f"choose one of {', '.join(DEVICES)}{which}")
     if not available[name]:
         raise UsageError(f"torch finds no {name} device here", "use --device cpu, or install a build of torch for it")
     return torch.device(name)

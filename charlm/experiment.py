@@ -27,8 +27,9 @@ from charlm.settings import (
     suggest,
     validate,
 )
+from charlm.settings.wording import shown
 from charlm.training.settings import TrainingSettings
-from charlm.workspace import config_directories, configs
+from charlm.workspace import config_directories, configs, is_there
 
 DEFAULT_CONFIG = "lstm"
 BUDGETS = ("max_steps", "max_tokens", "max_epochs", "max_minutes")
@@ -74,13 +75,17 @@ def find_config(name: str) -> Path:
     Raises:
         SettingsError: there is none; names the nearest.
     """
-    if Path(name).is_file():
+    if is_there(Path(name)) and Path(name).is_file():
         return Path(name)
     for directory in config_directories():
         path = directory / f"{name}.toml"
-        if path.is_file():
+        if is_there(path) and path.is_file():
             return path
-    raise SettingsError(f"there is no config {name!r}", suggest(name, configs(), "the configs there are"))
+    if is_there(Path(f"{name}.toml")):
+        raise SettingsError(f"there is no config {name!r}", f"did you mean {name}.toml?")
+    is_folder = is_there(Path(name)) and Path(name).is_dir()
+    what = f"{name} is a folder, and no config" if is_folder else f"there is no config {shown(name)}"
+    raise SettingsError(what, suggest(name, configs(), "the configs there are"))
 
 
 def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> None:

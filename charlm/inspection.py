@@ -20,7 +20,7 @@ def find(given: str) -> Path | None:
     named = (workspace.DATA / given, workspace.RUNS / given)
     is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
     paths = (*named, Path(given)) if is_name else (Path(given), *named)
-    path = next((path for path in paths if path.exists()), None)
+    path = next((path for path in paths if workspace.is_there(path)), None)
     return None if path is None or (path.suffix == ".toml" and path.is_file()) else path
 
 
@@ -36,6 +36,8 @@ def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
         return {"kind": "dump", "path": str(path), **count_pages(path).as_json()}
     if (path / CORPUS_FILE).is_file():
         return {"kind": "corpus", "path": str(path), **_card(path, readable=readable)}
+    if not workspace.is_run(path):
+        raise UsageError(f"{path} is neither a corpus, a run nor a checkpoint", "name one, or a file: a dump, a config")
     return {"kind": "checkpoint", "path": str(path), **_checkpoint(path, readable=readable)}
 
 

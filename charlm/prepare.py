@@ -198,7 +198,10 @@ def _stage(
             storage.remove_tree(path)  # of another dump, or of other settings
     found = survey(shards, CANDIDATES if settings.split == "auto" else (settings.split,), source.shares)
     if not found.characters:
-        raise DataError(f"no text in {found.census.pages:,} pages", "check the input; `charlm prepare` needs some text")
+        raise DataError(
+            f"no text in {found.census.pages:,} pages",
+            "give an input that holds text; `charlm inspect PATH` says what is in a dump",
+        )
     return found
 
 

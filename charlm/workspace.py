@@ -8,6 +8,8 @@ RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing -> what runs/cu
 """
 
 import os
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 from charlm import storage
@@ -20,16 +22,48 @@ _BUNDLED_MODEL = Path(__file__).with_name("bundled")
 _CURRENT = "current.json"
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What a directory may be."""
+
+    name: str
+    root: Path
+    marks: tuple[str, ...]
+    """Files or folders, one of which is in each such directory."""
+    cure: str
+    """How there comes to be one."""
+
+    def is_at(self, path: Path) -> bool:
+        return any(is_there(path / mark) for mark in self.marks)
+
+
+_CORPUS = _Kind("prepared corpus", DATA, ("corpus.json",), "make one with `charlm prepare`")
+_RUN = _Kind(
+    "run",
+    RUNS,
+    ("experiment.toml", "metrics.jsonl", "checkpoints", "model.json", storage.MANIFEST),
+    "make one with `charlm train`",
+)
+
+
 def find_data(given: str | None) -> Path:
-    """The directory of a prepared corpus: by path, by name, or the current one."""
-    return locate(DATA, given, "prepared corpus", "make one with `charlm prepare`")
+    """The directory of a prepared corpus: by path, by name, or the current one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return _locate(_CORPUS, given)
 
 
 def find_run(given: str | None) -> Path:
-    """The directory of a run or checkpoint: by path, by name, or the current one."""
+    """The directory of a run or checkpoint: by path, by name, or the current one.
+
+    Raises:
+        UsageError: there is none.
+    """
     if given == BUNDLED and not (RUNS / BUNDLED).is_dir():
         return _BUNDLED_MODEL
-    return locate(RUNS, given, "run", "make one with `charlm train`")
+    return _locate(_RUN, given)
 
 
 def run_or_bundled(given: str | None) -> str | None:
@@ -42,19 +76,48 @@ def is_bundled(path: Path) -> bool:
     return path == _BUNDLED_MODEL
 
 
-def locate(root: Path, given: str | None, what: str, cure: str) -> Path:
-    """The directory that a path, a name below `root`, or nothing at all (the current one) means.
+def is_there(path: Path) -> bool:
+    """Whether it exists; what is too long for a name, a text for example, does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
-    Raises:
-        UsageError: it does not exist.
-    """
+
+def is_run(path: Path) -> bool:
+    """Whether a directory is that of a run or of a checkpoint."""
+    return _RUN.is_at(path)
+
+
+def _locate(kind: _Kind, given: str | None) -> Path:
+    """The directory that a path, a name below the root of its kind, or nothing at all (the current one) means."""
     if given is None:
-        return _current(root, what, cure)
+        return _current(kind)
     is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
-    for path in (root / given, Path(given)) if is_name else (Path(given), root / given):
-        if path.is_dir():
-            return path
-    raise UsageError(f"there is no {what} {given!r}", _known(root) or cure)
+    paths = [kind.root / given, Path(given)] if is_name else [Path(given), kind.root / given]
+    directory = next((path for path in paths if is_there(path) and path.is_dir()), None)
+    if directory is not None and kind.is_at(directory):
+        return directory
+    raise _missing(kind, given, directory)
+
+
+def _missing(kind: _Kind, given: str, directory: Path | None) -> UsageError:
+    """That there is none: what is there instead, and which there are."""
+    from charlm.settings import suggest  # not for every --help
+    from charlm.settings.wording import shown
+
+    there = names(kind.root)
+    listing = f"there are {', '.join(there)}" if there else kind.cure
+    for other in (_CORPUS, _RUN):
+        if other is not kind and any(other.is_at(path) for path in (Path(given), other.root / given)):
+            return UsageError(f"there is no {kind.name} in {given}: that is a {other.name}", listing)
+    if kind is _CORPUS and is_there(Path(given)):
+        how = f"make one of it, as by `charlm prepare --source text --input {shlex.quote(given)}`"
+        return UsageError(f"there is no {kind.name} in {directory or given}", f"{how}; {listing}" if there else how)
+    cure = suggest(given, there, "there are") if there else kind.cure
+    return UsageError(
+        f"there is no {kind.name} {shown(given)}" if directory is None else f"{directory} is no {kind.name}", cure
+    )
 
 
 def names(root: Path) -> list[str]:
@@ -87,19 +150,16 @@ def remember(root: Path, directory: Path) -> None:
     storage.write_json(root / _CURRENT, {"path": os.path.relpath(directory)})
 
 
-def _current(root: Path, what: str, cure: str) -> Path:
-    path = root / _CURRENT
+def _current(kind: _Kind) -> Path:
+    path = kind.root / _CURRENT
     if not path.is_file():
-        raise UsageError(f"there is no {what} yet", cure)
+        raise UsageError(f"there is no {kind.name} yet", kind.cure)
     try:
         current = Path(str(storage.read_json(path)["path"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged", f"name the {what} on the command line") from error
+        raise UsageError(f"{path} is damaged", f"name the {kind.name} on the command line") from error
     if not current.is_dir():
-        raise UsageError(f"the last {what}, {current}, is gone", _known(root) or cure)
+        there = names(kind.root)
+        cure = f"there are {', '.join(there)}" if there else kind.cure
+        raise UsageError(f"the last {kind.name}, {current}, is gone", cure)
     return current
-
-
-def _known(root: Path) -> str:
-    known = names(root)
-    return f"there are {', '.join(known)}" if known else ""

@@ -386,7 +386,7 @@ def test_help_comes_within_half_a_second() -> None:
 # ---- errors
 
 USAGE: dict[str, tuple[str, str]] = {
-    "unknown command": ("sampel", "No such command 'sampel'"),
+    "unknown command": ("sampel", "no command 'sampel'; did you mean `charlm sample`"),
     "unknown option": ("train --confg tiny", "--confg"),
     "option without its value": ("train --set", "--set"),
     "surplus argument": ("prepare texts", "texts"),

@@ -49,7 +49,7 @@ def test_an_unknown_option_points_to_the_help_of_its_command(commands: Commands,
     assert commands.fail(2, command, "--no-such-option").endswith(f"; see `charlm {command} --help`")
 
 
-@pytest.mark.parametrize("arguments", ["--no-such-option", "prepar"])
+@pytest.mark.parametrize("arguments", ["--no-such-option", "xyzzy"])
 def test_an_unknown_command_points_to_the_help_of_all(commands: Commands, arguments: str) -> None:
     assert commands.fail(2, arguments).endswith("; see `charlm --help`")
 

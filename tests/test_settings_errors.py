@@ -10,7 +10,8 @@ from charlm.errors import SettingsError
 from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.settings import Layer, parse_override, place, read_toml, settings_classes, stack, validate
-from charlm.settings.suggestions import keys_of
+from charlm.settings.suggestions import keys_of, nearest
+from charlm.settings.wording import meant_number
 from charlm.text.settings import SourceSettings
 
 CONFIG = """[model.body]
@@ -216,12 +217,44 @@ def test_batch_normalisation_refuses_to_have_its_time_cut(way: str, tmp_path: Pa
     [
         ("hidden_size = 512", "strides = 3", "strides = [3]"),
         ('type = "recurrent"', 'type = "recurrent"\ndilations = "1, 2"', "dilations = [1, 2]"),
-        ("[model.body]", "[corpus]\nsplit = 90\n[model.body]", 'split = "90"'),
+        ("[model.body]", "[corpus.source]\ndate = 20260101\n[model.body]", 'date = "20260101"'),
+        ("[model.body]", "[corpus]\nsplit = '90-10'\n[model.body]", "90/10"),
     ],
 )
 def test_the_cure_of_a_line_is_a_line(line: str, replacement: str, cure: str, tmp_path: Path) -> None:
     message = refused(config=CONFIG.replace(line, replacement), folder=tmp_path)
     assert message.endswith((f"; write {cure}", f"; write it in quotes: {cure}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "meant"),
+    [
+        ("1e3", True, "1000"), ("1000.0", True, "1000"), ("1k", True, "1000"), ("10 000", True, "10000"),
+        ("1,000", True, "1000"), ("'5'", True, "5"), ("2M", True, "2000000"), ("-3.0", True, "-3"), ("2.5", True, None),
+        ("0,001", False, "0.001"), ("50%", False, "0.5"), ("1e-3", False, "0.001"), ("1_000", False, "1000"),
+        ("big", True, None), ("", True, None), ("nan", False, None), ("1e999", False, None), ("1:2", False, None),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_written_otherwise_is_understood(text: str, whole: bool, meant: str | None) -> None:
+    assert meant_number(text, whole=whole) == meant
+
+
+@pytest.mark.parametrize(
+    ("found", "meant"),
+    [
+        ("LSTM", "lstm"), ("lsmt", "lstm"), ("lstm.tml", "lstm"), ("lst", "lstm"), ("gru2", "gru"),
+        ("validation", "valid"), ("vaild", "valid"), ("tcn", "ideas/tcn"), ("xyz", None), ("", None), ("v", None),
+    ],
+)  # fmt: skip
+def test_the_nearest_word(found: str, meant: str | None) -> None:
+    assert nearest(found, ["gru", "ideas/tcn", "lstm", "valid"]) == meant
+
+
+def test_a_value_that_is_one_elsewhere_is_said_to_be_so() -> None:
+    assert "did you mean --set model.body.cell.type=gru? (allowed here are" in refused("model.body.type=gru")
+    bpe = "--set corpus.vocab.type=sentencepiece --set corpus.vocab.model_type=bpe"
+    assert f"did you mean {bpe}?" in refused("corpus.vocab.type=bpe")
+    assert "did you mean" not in refused("model.head.type=none"), "many settings may be none"
 
 
 def test_every_key_that_is_suggested_is_one() -> None:

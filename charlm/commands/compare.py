@@ -7,7 +7,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption, SplitOption
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption, SplitOption, check_file
 from charlm.errors import UsageError
 
 BaselinesOption = Annotated[
@@ -99,13 +99,11 @@ def compare(
 def _check_outputs(csv: Path | None, png: Path | None) -> None:
     """Before the work."""
     from charlm.report.figure import check_matplotlib
-    from charlm.storage import check_writable
 
+    check_file(csv, "--csv")
+    check_file(png, "--png")
     if png is not None:
         check_matplotlib()
-    for path in (csv, png):
-        if path is not None:
-            check_writable(path.parent)
 
 
 def _tell_of_training_text(split: str) -> None:

@@ -1,5 +1,6 @@
 """`charlm eval`: a run gets its score, or two runs are compared."""
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -14,6 +15,7 @@ from charlm.commands.options import (
     JsonOption,
     RunsDataOption,
     SplitOption,
+    check_file,
     read_text,
     run_or_bundled,
 )
@@ -82,14 +84,17 @@ def evaluate(
     from charlm.evaluation.tables import check_table
     from charlm.launch.evaluate import Question, answer, compare_runs, describe_answer
     from charlm.progress import evaluating
-    from charlm.storage import check_writable
+    from charlm.workspace import is_there
 
     if precision not in ("fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known", "give fp32 or bf16")
-    for path in (per_document, per_token):
+    for path, option in ((per_document, "--per-document"), (per_token, "--per-token")):
         if path is not None:
             check_table(path)
-            check_writable(path.parent)
+        check_file(path, option)
+    for name in runs or ():
+        if is_there(Path(name)) and Path(name).is_file():
+            raise UsageError(f"{name} is a file, and no run", f"score it with --text {shlex.quote(name)}")
     if text is not None and data is not None:
         raise UsageError("--text is scored instead of a corpus", "give --text or --data, not both")
     names = runs or [None if text is None else run_or_bundled(None)]

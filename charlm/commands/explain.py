@@ -1,6 +1,7 @@
 """`charlm explain`: a text in the colours of what each character cost a run."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, read_text
+from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, check_file, read_text
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def explain(
     in several tokens, by their sum. rank: 1 where the model thought no token likelier. Without a terminal, or with
     NO_COLOR set, a summary alone.
     """
-    content = _read(text, file)
+    check_file(out, "--out")
+    content = _read(run, text, file)
     from charlm.launch.explain import explain_run
     from charlm.progress import evaluating
 
@@ -75,9 +77,19 @@ def _print(found: "Explanation") -> None:
         print(line)
 
 
-def _read(text: str | None, file: str | None) -> str:
-    if (text is None) == (file is None):
-        raise UsageError("explain takes one text", "give it as TEXT, or name a file with --text FILE")
+def _read(run: str, text: str | None, file: str | None) -> str:
+    if text is None and file is None:
+        from charlm.workspace import find_run
+
+        try:
+            find_run(run)
+        except UsageError as error:
+            cure = f"write a run before the text, `charlm explain RUN {shlex.quote(run)}`: {error.cure}"
+            raise UsageError(error.what, cure) from error
+        cure = f"write `charlm explain {shlex.quote(run)} TEXT`, or name a file with --text FILE"
+        raise UsageError("explain takes a run and a text, and there is no text", cure)
+    if text is not None and file is not None:
+        raise UsageError("explain takes one text", "give TEXT or --text FILE, not both")
     if text not in (None, _STDIN):
         return text
     return read_text(file or _STDIN)

@@ -121,5 +121,40 @@ def read_text(name: str) -> str:
         return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise UsageError(f"there is no text file {name}", "give a file, or - for standard input") from error
+    except IsADirectoryError as error:
+        raise UsageError(
+            f"{name} is a folder, and no text file", "give a file in it, or - for standard input"
+        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        from charlm.text.inputs import similar_file
+
+        cure = similar_file(Path(name)) or "give a file, or - for standard input"
+        raise UsageError(f"there is no text file {name}", cure) from error
+
+
+def check_folder(path: Path | None, option: str) -> None:
+    """Before the work: a folder may be there, or nothing yet.
+
+    Raises:
+        UsageError: it is a file.
+    """
+    if path is not None and path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file, and {option} a folder", f"choose another {option}")
+
+
+def check_file(path: Path | None, option: str) -> None:
+    """Before the work: whether a file can be written there.
+
+    Raises:
+        UsageError: its folder is not there, or it is a folder itself.
+        StorageError: nothing can be written to its folder.
+    """
+    from charlm.storage import check_writable
+
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, and {option} a file", f"name a file in it: {option} {path}/NAME")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", f"make it first, or choose another {option}")
+    check_writable(path.parent)

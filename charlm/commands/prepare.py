@@ -189,15 +189,16 @@ def _copied_vocab(source: str | None) -> dict[str, str] | None:
     if source is None:
         return None
     from charlm import workspace
-    from charlm.data.corpus import CORPUS_FILE
     from charlm.training.run import find_checkpoint
 
     with contextlib.suppress(UsageError):
-        corpus = workspace.find_data(source)
-        if (corpus / CORPUS_FILE).is_file():
-            return {"type": "copied", "directory": str(corpus)}
-    directory = find_checkpoint(workspace.find_run(source))
-    return {"type": "copied", "directory": str(directory)}
+        return {"type": "copied", "directory": str(workspace.find_data(source))}
+    try:
+        run = workspace.find_run(source)
+    except UsageError as error:
+        what = f"there is neither a run nor a prepared corpus {source!r} to take the vocabulary from"
+        raise UsageError(what, f"of runs, {error.cure}") from error
+    return {"type": "copied", "directory": str(find_checkpoint(run))}
 
 
 def _reencode(data: str, asked: "Layer", out: Path | None, workers: int | None, overwrite: bool, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import JsonOption
+from charlm.commands.options import JsonOption, check_folder
 
 
 def runs(as_json: JsonOption = False) -> None:
@@ -41,6 +41,7 @@ def report(
     from charlm import workspace
     from charlm.report.write import write_report
 
+    check_folder(out, "--out")
     files = write_report([workspace.find_run(name) for name in chosen], out or Path("report"), png=png)
     if as_json:
         terminal.print_json({"page": str(files.page), "figure": str(files.figure) if files.figure else None})

@@ -1,6 +1,8 @@
 """`charlm sample`: a run writes text."""
 
+import shlex
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -121,7 +123,12 @@ def sample(
     """
     from charlm.launch.sample import How, Wish, find_filters, open_session, sample_run, sample_texts
     from charlm.sampling.stepper import check_precision
+    from charlm.settings.wording import shortened, shown
+    from charlm.workspace import is_there
 
+    if run is not None and any(map(str.isspace, run)) and not is_there(Path(run)):
+        cure = f"write --prompt {shortened(shlex.quote(run))} if that is the text to go on from"
+        raise UsageError(f"there is no run {shown(run)}", cure)
     wanted = find_filters(
         temperature,
         top_k=top_k,

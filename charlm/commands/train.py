@@ -14,6 +14,7 @@ from charlm.commands.options import (
     JsonOption,
     OverwriteOption,
     SetOption,
+    check_folder,
     started,
 )
 from charlm.errors import UsageError
@@ -57,6 +58,7 @@ def train(
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume {resume} is not known", "give auto or never")
+    check_folder(out, "--out")
     name = config or (None if init_from else DEFAULT_CONFIG)
     plan = plan_training(
         name or Path(init_from or "").name,

@@ -8,6 +8,7 @@ from typing import Any
 from charlm import formats, storage
 from charlm.data.store import TokenStream, read_stream
 from charlm.errors import DataError, UsageError
+from charlm.settings import suggest
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import load_vocab
 
@@ -45,7 +46,7 @@ class Corpus:
             DataError: the files are missing, truncated or changed.
         """
         if split not in self.splits:
-            raise UsageError(f"{self.directory} has no split {split!r}", f"choose one of {', '.join(self.splits)}")
+            raise UsageError(f"{self.directory} has no split {split!r}", suggest(split, self.splits, "choose one of"))
         if split not in self._opened:
             for name in (f"{split}.npy", f"{split}.documents.npy"):
                 _check_file(self.directory / name, self.card["files"])

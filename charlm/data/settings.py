@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator
 
 from charlm.settings import Settings
+from charlm.settings.wording import written
 from charlm.text.settings import SourceSettings, WikipediaSettings
 from charlm.text.split import parse_shares
 from charlm.vocab.settings import AnyVocabSettings, CharSettings
@@ -26,11 +27,11 @@ class CorpusSettings(Settings):
     """Unicode normalisation of the text; `none` keeps every character as it is."""
     vocab: AnyVocabSettings = CharSettings()
 
-    @field_validator("split")
+    @field_validator("split", mode="before")
     @classmethod
-    def _is_split(cls, spec: str) -> str:
+    def _is_split(cls, spec: object) -> object:
         if spec != "auto":
-            parse_shares(spec)
+            parse_shares(written(spec))  # also of a number such as 0.9, so that nobody is told to put it in quotes
         return spec
 
     @property

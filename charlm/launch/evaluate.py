@@ -147,7 +147,7 @@ def stream_of(text: str, vocab: Vocab) -> TokenStream:
         DataError: there is no text, or it cannot be spelled.
     """
     if not text:
-        raise DataError("there is no text to score", "give some")
+        raise DataError("there is no text to score", "give a text, or a file that is not empty")
     encoded = encode_parts([Part(Document("text", "", text), 0, last=True)], vocab)
     table = encoded.documents.copy()
     table["start"] += 1

@@ -107,6 +107,10 @@ class Wish:
         for name, (value, least, most) in bounds.items():
             if not least <= value <= most:
                 raise UsageError(f"{name} {value} is out of range", f"give {least} to {most}")
+        if self.regex == "":
+            raise UsageError(
+                "an empty --regex fits the empty text only", "leave it out, or give a pattern such as '.*'"
+            )
         if "" in self.stops or "" in self.must_contain:
             raise UsageError("an empty text is everywhere", "give --stop and --must-contain a text")
 

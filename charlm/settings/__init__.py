@@ -19,7 +19,7 @@ from charlm.settings.layers import (
     read_toml,
     stack,
 )
-from charlm.settings.suggestions import suggest
+from charlm.settings.suggestions import nearest, suggest
 from charlm.settings.validation import validate
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Settings",
     "differences",
     "freeze_lists",
+    "nearest",
     "parse_override",
     "place",
     "read_toml",

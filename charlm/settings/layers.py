@@ -39,14 +39,19 @@ def read_toml(path: Path) -> Layer:
         SettingsError: the file is missing, not UTF-8, or not TOML.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
-        tree = tomllib.loads(text)
+        content = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}", "check the path") from error
+    try:
+        text = content.decode("utf-8")
+        tree = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
+        cure = "name a TOML file: this one is no text" if b"\0" in content else "save it as UTF-8"
+        raise SettingsError(f"{path} is not UTF-8 (byte {error.start})", cure) from error
     except (ValueError, RecursionError) as error:  # a ValueError alone: a number of more than 4,300 digits
-        raise SettingsError(f"{path} is not TOML: {error}", "mend that place") from error
+        is_twice = "Cannot overwrite" in str(error) or "twice" in str(error)
+        cure = "that key stands there twice: leave one out" if is_twice else "mend that place"
+        raise SettingsError(f"{path} is not TOML: {error}", cure) from error
     return Layer(freeze_lists(tree), dict(_key_lines(path, text)))
 
 
@@ -55,8 +60,14 @@ def parse_override(override: str) -> Layer:
     key, equals, raw = override.partition("=")
     key = key.strip()
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key):
-        raise SettingsError(f"--set {override!r} is not KEY=VALUE", "write it like --set training.max_steps=1000")
+        raise SettingsError(f"--set {override!r} is not KEY=VALUE", f"write it like {_like_an_assignment(override)}")
     return place(key, freeze_lists(read_value(raw)), "--set")
+
+
+def _like_an_assignment(override: str) -> str:
+    """`training.max_steps: 5` -> `--set training.max_steps=5`; an example where that cannot be told."""
+    found = re.fullmatch(r"\s*([\w-]+(?:\.[\w-]+)+)\s*(?:[:\s]\s*([\w.+-]+))?\s*", override)
+    return f"--set {found[1]}={found[2] or 'VALUE'}" if found else "--set training.max_steps=1000"
 
 
 def read_value(raw: str) -> Any:

@@ -1,35 +1,63 @@
-"""What a misspelled word was meant to be: among words that are allowed, or among all keys that there are."""
+"""What a misspelled word was meant to be: among words that are allowed, among all keys, among all values there are."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, get_args
 
 from charlm.settings.base import Settings, settings_classes
 
 _MOST = 3
+_CLOSE, _ALIKE = 0.8, 0.6  # difflib's ratios: a slip of the finger, and what is worth a question
+_SHORTEST_STEM = 3
+
+Assignment = tuple[str, str]
+"""A dotted key, and a value for it."""
 
 
 def suggest(found: str, allowed: Sequence[str], introduction: str) -> str:
     """The cure for a misspelled word: the nearest one, and all of them."""
-    close = difflib.get_close_matches(found, allowed, n=1, cutoff=0.6)
+    close = nearest(found, allowed)
     listing = f"{introduction} {', '.join(allowed)}" if allowed else "remove it"
-    return f'did you mean "{close[0]}"? ({listing})' if close else listing
+    return f'did you mean "{close}"? ({listing})' if close is not None else listing
+
+
+def nearest(found: str, allowed: Iterable[str], cutoff: float = _ALIKE) -> str | None:
+    """The word that was meant: in other letters, misspelled (by as much as `cutoff`, difflib's ratio, says), longer or
+    shorter by its end, or without the folder before it (`gru` for `ideas/gru`)."""
+    words = {word.lower(): word for word in allowed}
+    asked = found.lower()
+    slip = difflib.get_close_matches(asked, words, n=1, cutoff=_CLOSE)
+    stem = [word for word in words if min(len(word), len(asked)) >= _SHORTEST_STEM and _contains(word, asked)]
+    alike = difflib.get_close_matches(asked, words, n=1, cutoff=cutoff)
+    return next((words[word] for word in (*slip, *stem, *alike)), None)
+
+
+def _contains(word: str, other: str) -> bool:
+    return word.startswith(other) or other.startswith(word) or word.endswith(f"/{other}")
 
 
 def suggest_key(key: str, kind: type[Settings], names: Sequence[str], introduction: str) -> str:
     """The cure for a key that is not there: the nearest of the `names` of its table; or else the full keys that end
     as it does, as `training.optimizer.lr` does where only `lr` was given."""
-    name = key.rpartition(".")[2]
-    if difflib.get_close_matches(name, names, n=1, cutoff=0.6):
+    name = key.rpartition(".")[2].lstrip("-")
+    if difflib.get_close_matches(name, names, n=1, cutoff=_ALIKE):
         return suggest(name, names, introduction)
-    keys = [other for other in dict.fromkeys(keys_of(kind)) if other != key]
-    leaves = {other.rpartition(".")[2] for other in keys}
-    nearest = [name] if name in leaves else difflib.get_close_matches(name, leaves, n=1, cutoff=0.8)
-    fitting = [other for other in keys if other.rpartition(".")[2] in nearest]
-    depth = min((other.count(".") for other in fitting), default=0)
-    full = [other for other in fitting if other.count(".") == depth]  # not the same setting of some inner part
-    if not 0 < len(full) <= _MOST:
+    full = [other for other in keys_named(name, kind, _CLOSE) if other != key]
+    if not full:
         return suggest(name, names, introduction)
     return f"did you mean {' or '.join(full)}? ({suggest(name, names, introduction)})"
+
+
+def keys_named(name: str, kind: type[Settings], cutoff: float = 1.0) -> list[str]:
+    """The full keys that end in a name, or where none does, in what is as similar to it as `cutoff` says: those that
+    are least deep, so that no setting of an inner part is meant. None where they are too many to name."""
+    keys = list(dict.fromkeys(keys_of(kind)))
+    leaves = {key.rpartition(".")[2] for key in keys}
+    meant = [name] if name in leaves else difflib.get_close_matches(name, leaves, n=1, cutoff=cutoff)
+    fitting = [key for key in keys if key.rpartition(".")[2] in meant]
+    depth = min((key.count(".") for key in fitting), default=0)
+    full = [key for key in fitting if key.count(".") == depth]
+    return full if len(full) <= _MOST else []
 
 
 def keys_of(kind: type[Settings], prefix: str = "") -> Iterator[str]:
@@ -37,6 +65,45 @@ def keys_of(kind: type[Settings], prefix: str = "") -> Iterator[str]:
     there as often. Those of the entries of a list are left out, since `--set` does not reach them."""
     for name, info in kind.model_fields.items():
         yield f"{prefix}{name}"
-        if not str(info.annotation).startswith("tuple["):
-            for inner in settings_classes(info.annotation):
-                yield from keys_of(inner, f"{prefix}{name}.")
+        for inner in _tables(info.annotation):
+            yield from keys_of(inner, f"{prefix}{name}.")
+
+
+def types_at(key: str, kind: type[Settings]) -> list[str]:
+    """The values of `key.type`, where the setting is a table that has one."""
+    first, _, rest = key.partition(".")
+    tables = list(_tables(kind.model_fields[first].annotation)) if first in kind.model_fields else []
+    if rest:
+        return list(dict.fromkeys(name for table in tables for name in types_at(rest, table)))
+    return [table.model_fields["type"].default for table in tables if "type" in table.model_fields]
+
+
+def settings_with(value: str, kind: type[Settings]) -> list[Assignment] | None:
+    """What to set for a word to be a value somewhere, as `bpe` is one of `corpus.vocab.model_type` where
+    `corpus.vocab.type` is `sentencepiece`; None unless one place is the simplest."""
+    found = sorted((list(each) for each in _places_of(value, kind, "", ())), key=len)
+    if not found or (len(found) > 1 and len(found[1]) == len(found[0])):
+        return None
+    return found[0]
+
+
+def _places_of(
+    value: str, kind: type[Settings], prefix: str, needed: tuple[Assignment, ...]
+) -> Iterator[tuple[Assignment, ...]]:
+    for name, info in kind.model_fields.items():
+        key = f"{prefix}{name}"
+        default = getattr(info.default, "type", None)
+        for inner in _tables(info.annotation):
+            own_type = inner.model_fields["type"].default if "type" in inner.model_fields else None
+            chosen = (*needed, (f"{key}.type", own_type)) if own_type not in (None, default) else needed
+            if own_type == value:
+                yield chosen if chosen != needed else (*needed, (f"{key}.type", value))
+            yield from _places_of(value, inner, f"{key}.", chosen)
+        if name != "type" and value in get_args(info.annotation):
+            yield (*needed, (key, value))
+
+
+def _tables(annotation: Any) -> Iterator[type[Settings]]:
+    """The classes of a setting that is a table; none of a list of tables."""
+    if not str(annotation).startswith("tuple["):
+        yield from settings_classes(annotation)

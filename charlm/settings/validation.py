@@ -6,7 +6,7 @@ Layer ── pydantic, strict ──> Settings
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails
 from charlm.errors import SettingsError
 from charlm.settings.base import Settings, settings_classes
 from charlm.settings.layers import Layer
-from charlm.settings.suggestions import suggest, suggest_key
-from charlm.settings.wording import plain, shown, written
+from charlm.settings.suggestions import nearest, settings_with, suggest, suggest_key
+from charlm.settings.wording import as_toml, plain, shown, written
 
 S = TypeVar("S", bound=Settings)
 
@@ -105,10 +105,9 @@ def _explain(kind: type[Settings], found: _Place, problem: ErrorDetails, *, in_f
         raw = context.get("expected_tags") or context.get("expected") or ""
         allowed = re.findall(r"'([^']*)'", str(raw)) or [str(raw)]
         value = context.get("tag", value)
-        return f"{key} = {shown(value)} is not one of its values", suggest(written(value), allowed, "allowed are")
+        return f"{key} = {shown(value)} is not one of its values", _other_value(kind, written(value), allowed, in_file)
     if problem_type in ("model_type", "model_attributes_type") and found.inner:
-        first = next(iter(found.inner[0].model_fields))
-        return f"{key} = {shown(value)} is not a table", f"set its keys: {_example(found, first)}"
+        return f"{key} = {shown(value)} is not a table", _key_instead(found, value, in_file=in_file)
     if problem_type == "missing":
         return f"{key} is missing", f"set {key}"
     if problem_type == "value_error":
@@ -118,6 +117,26 @@ def _explain(kind: type[Settings], found: _Place, problem: ErrorDetails, *, in_f
     of_tables = any("type" in member.model_fields for member in found.inner)
     message, cure = plain(problem_type, problem["msg"], value, context, assignment, of_tables=of_tables)
     return f"{key} = {shown(value)}: {message}", cure
+
+
+def _other_value(kind: type[Settings], value: str, allowed: list[str], in_file: bool) -> str:
+    """The cure for a value that a setting does not have: another one may, or else a similar one is meant."""
+    elsewhere = settings_with(value, kind)
+    if elsewhere is None:
+        return suggest(value, allowed, "allowed are")
+    meant = [f"{key} = {as_toml(word)}" if in_file else f"--set {key}={word}" for key, word in elsewhere]
+    return f"did you mean {' '.join(meant)}? (allowed here are {', '.join(allowed)})"
+
+
+def _key_instead(found: _Place, value: object, *, in_file: bool) -> str:
+    """The cure for a value in the place of a table: the `type` that it names, or may have meant; or else some key."""
+    types = [member.model_fields["type"].default for member in found.inner if "type" in member.model_fields]
+    meant = nearest(value, types) if isinstance(value, str) else None
+    if meant is None or found.keys[-1].isdecimal():
+        return f"set its keys: {_example(found, next(iter(found.inner[0].model_fields)))}"
+    of_type = replace(found, keys=[*found.keys, "type"])
+    written_so = f'{found.keys[-1]}.type = "{meant}"' if in_file else f"--set {of_type.key}={meant}"
+    return f"write {written_so} (its types are {', '.join(types)})"
 
 
 def _example(found: _Place, name: str) -> str:
@@ -137,7 +156,8 @@ def _unknown(kind: type[Settings], found: _Place) -> tuple[str, str]:
     if not others:
         return what, suggest_key(".".join(found.keys), kind, names, introduction)
     types = " and ".join(member.model_fields["type"].default for member in others)
-    return what, f"it belongs to {chosen.split()[0]}.type {types}; {introduction} {', '.join(names)}"
+    listing = f"{introduction} {', '.join(names)}"
+    return what, f"it belongs to {chosen.split()[0]}.type {types}; {listing}; set that type, or leave it out"
 
 
 def _readable(keys: list[str]) -> str:

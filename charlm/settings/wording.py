@@ -1,12 +1,16 @@
 """What pydantic says of a value, in plain words, and what to write instead."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, cast
 
 from charlm.settings.layers import read_value
 
 _LONGEST_SHOWN = 80  # characters of a value in a message
+_MOST_DIGITS = 15  # of a number that is guessed
+_SCALES = {"": 0, "%": -2, "k": 3, "m": 6, "b": 9}  # powers of ten
 _BOUNDS = {"ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}"}
 _KINDS = {
     "int_type": ("should be a whole number (an integer)", "write a number such as 2, without quotes"),
@@ -42,7 +46,35 @@ def plain(
         return "should be a list", f"write {assignment.format(as_list(value, of_tables=of_tables))}"
     if problem == "string_type":
         return "should be a text", f"write it in quotes: {assignment.format(as_toml(written(value)))}"
-    return _KINDS.get(problem) or (_lowered(message), "give a value of that kind")
+    what, cure = _KINDS.get(problem) or (_lowered(message), "give a value of that kind")
+    whole = problem.startswith("int_")
+    meant = meant_number(written(value), whole=whole) if whole or problem == "float_type" else None
+    return what, cure if meant is None else f"write {assignment.format(meant)}"
+
+
+def meant_number(text: str, *, whole: bool) -> str | None:
+    """The number that a person has written in another way than it is read: 1e3, 1k, 10 000, 0,7, 50%, "5".
+
+    Args:
+        whole: whether it has to be an integer; 1,000 is a thousand then.
+    """
+    found = re.fullmatch(
+        rf"(?P<number>[+-]?\d{{1,{_MOST_DIGITS}}}(?:[.]\d+)?(?:e[+-]?\d)?)(?P<scale>[%kmb]?)", _tidy(text, whole)
+    )
+    if found is None:
+        return None
+    number = Decimal(found["number"]).scaleb(_SCALES[found["scale"]])
+    if whole:
+        return str(int(number)) if number == int(number) else None
+    return f"{number.normalize():f}"
+
+
+def _tidy(text: str, whole: bool) -> str:
+    """Without quotes and blanks, with a point instead of a comma; of a whole number, without marks of thousands."""
+    bare = re.sub(r"[\s'\"_]", "", text).lower()
+    if whole and re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", bare):
+        return bare.replace(",", "")
+    return bare.replace(",", ".")
 
 
 def as_list(value: object, *, of_tables: bool = False) -> str:

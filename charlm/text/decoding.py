@@ -1,10 +1,13 @@
 """Bytes in chunks -> text in chunks, in any encoding that Python knows; what is wrong is named with its place."""
 
 import codecs
+import encodings.aliases
+import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from charlm.errors import DataError
+from charlm.settings import nearest
 
 OnError = Literal["strict", "replace"]
 
@@ -25,7 +28,12 @@ def check_encoding(name: str) -> str:
     except UnicodeError:
         pass  # one byte may be too few
     except (LookupError, ValueError):
-        raise ValueError(f"Python has no text encoding {name!r}, only such as utf-8, cp1251, utf-16, koi8-r") from None
+        known = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()})
+        close = nearest(re.sub(r"[^\w]", "", name), known)
+        question = f'did you mean "{close}"? ' if close else ""
+        raise ValueError(
+            f"Python has no text encoding {name!r}; {question}give one such as utf-8, cp1251, utf-16 or koi8-r"
+        ) from None
     if codecs.lookup(name).name.replace("_", "-") in _NOT_OF_FILES:
         raise ValueError(f"{name!r} is no encoding of files, as utf-8, cp1251, utf-16 and koi8-r are")
     return name
@@ -77,11 +85,12 @@ class Decoder:
             place = f"byte {error.object[error.start]:#04x} at offset {end - len(error.object) + error.start}"
             raise DataError(
                 f"{name} is not {self._encoding.upper()}: {place}",
-                'name its encoding in corpus.source.encoding, or set corpus.source.errors = "replace"',
+                "name its encoding, as by --set corpus.source.encoding=cp1252, or add --errors replace",
             ) from error
         except UnicodeError as error:
             raise DataError(
-                f"{name} is not {self._encoding.upper()}: {error}", "name its encoding in corpus.source.encoding"
+                f"{name} is not {self._encoding.upper()}: {error}",
+                "name its encoding, as by --set corpus.source.encoding=cp1252",
             ) from error
         if self._genuine:
             self.replaced += text.count("\ufffd") - self._genuine.decode(chunk, final).count("\ufffd")

@@ -16,6 +16,7 @@ from charlm.storage import sha256
 from charlm.text import hub_access
 from charlm.text.document import Census, Document, DownloadPlan, Source
 from charlm.text.hub_access import Location
+from charlm.text.inputs import similar_file
 from charlm.text.pieces import in_pieces
 from charlm.text.settings import HubSettings
 
@@ -37,7 +38,7 @@ class HubSource(Source):
         self._inputs = tuple(Path(name).expanduser() for name in settings.input)
         for path in self._inputs:
             if not path.exists():
-                raise UsageError(f"there is no file {path}", "check the path given with --input")
+                raise UsageError(f"there is no file {path}", similar_file(path) or "check the path given with --input")
         if len(self._inputs) > 1 and any(path.is_dir() for path in self._inputs):
             raise UsageError("a folder is a dataset of its own", "give one folder, or files")
 

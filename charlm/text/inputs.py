@@ -2,12 +2,16 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from charlm.errors import DataError, UsageError
+from charlm.settings import nearest
 
 STDIN = "-"
+_MOST_LOOKED_AT = 1000  # names in a folder, for one that is similar
 
 
 def is_glob(given: str) -> bool:
@@ -29,14 +33,31 @@ def check_input(given: str) -> None:
     if given == STDIN:
         return
     path = Path(given).expanduser()
-    given = str(path)
-    if is_glob(given):
+    if is_glob(str(path)):
+        given = str(path)
         if not any(True for _ in named_files([given])):
             raise UsageError(f"no file fits {given}", "check the pattern given with --input")
+    elif has_scheme(given):
+        raise UsageError(f"{given} is a URL, and texts are read from files", "download it, and name the file")
     elif not path.exists():
-        raise UsageError(f"there is no file {path}", "check the path given with --input")
+        raise UsageError(f"there is no file {path}", similar_file(path) or "check the path given with --input")
     elif not path.is_dir() and not path.is_file():
         raise UsageError(f"{path} is not a file", "pipe it into standard input and give --input -")
+
+
+def has_scheme(given: str) -> bool:
+    """Whether it is a URL of some kind, if not one that can be fetched."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", given, re.IGNORECASE) is not None
+
+
+def similar_file(path: Path) -> str:
+    """`did you mean novel.txt?`, of what lies where a path leads that is not there; or nothing."""
+    try:
+        there = [other.name for other in islice(path.parent.iterdir(), _MOST_LOOKED_AT)]
+    except OSError:
+        return ""
+    close = nearest(path.name, sorted(there))
+    return f"did you mean {path.with_name(close)}?" if close else ""
 
 
 def named_files(inputs: Iterable[str]) -> Iterator[tuple[str, Path]]:

@@ -19,6 +19,7 @@ from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_dir
 from charlm.text.chunks import read_chunks
 from charlm.text.document import Census, Document, DownloadPlan, Source, Task
 from charlm.text.download import Patience, download
+from charlm.text.inputs import similar_file
 
 LICENCE = "GFDL, CC BY-SA 3.0 since 2009 (Wikipedia's text of March 2006)"
 _ZIP = b"PK\x03\x04"
@@ -94,7 +95,9 @@ class PublishedSource(Source):
         self._path = Path(inputs[0]).expanduser() if inputs else self._directory / published.name
         self._sha256 = ""
         if inputs and not self._path.is_file():
-            raise UsageError(f"there is no file {self._path}", "check the path given with --input")
+            raise UsageError(
+                f"there is no file {self._path}", similar_file(self._path) or "check the path given with --input"
+            )
 
     def documents(self) -> Iterator[Document]:
         """The text in pieces; downloads first what is missing."""

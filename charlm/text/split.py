@@ -38,10 +38,20 @@ def parse_shares(spec: str) -> dict[str, int]:
     Raises:
         ValueError: not such a text.
     """
-    shares = [int(share) for share in (spec.split("/") if re.fullmatch(r"[0-9]{1,2}(/[0-9]{1,2}){1,2}", spec) else ())]
-    if min(shares, default=0) <= 0 or sum(shares) != 100:
-        raise ValueError(f'{spec!r} is not two or three percentages that sum to 100, like "90/5/5"')
+    shares = _shares(spec)
+    if not shares:
+        meant = "/".join(re.findall("[0-9]+", spec))
+        cure = f"write {meant}" if _shares(meant) else "write whole numbers with slashes between"
+        raise ValueError(f'{spec!r} is not two or three percentages that sum to 100, like "90/5/5"; {cure}')
     return dict(zip(SPLITS, shares, strict=False))
+
+
+def _shares(spec: str) -> list[int]:
+    """The numbers; none where they are no shares."""
+    if not re.fullmatch(r"[0-9]{1,2}(/[0-9]{1,2}){1,2}", spec):
+        return []
+    shares = [int(share) for share in spec.split("/")]
+    return shares if min(shares) > 0 and sum(shares) == 100 else []
 
 
 def split_of(document_id: str, shares: dict[str, int]) -> str:

@@ -76,7 +76,9 @@ def resolve(settings: WikipediaSettings, *, cache: Path | None = None, patience:
             cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(here)}"
             raise NetworkError(error.what, cure) from error
     if not re.fullmatch(r"[12]\d{7}", settings.date):
-        raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", "write YYYYMMDD or latest")
+        digits = re.sub(r"\D", "", settings.date)
+        usual = digits if re.fullmatch(r"[12]\d{7}", digits) else "YYYYMMDD"
+        raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", f"write {usual} or latest")
     return server.dated(settings.date, directory)
 
 
@@ -187,7 +189,9 @@ class _Server:
         try:
             listing = self._get(f"{self.wiki}/").decode("utf-8", errors="replace")
         except NotFoundError as error:
-            cure = "check corpus.source.language, or name the database in corpus.source.wiki"
+            cure = (
+                "check corpus.source.language, the code in the site's address, or name its database: corpus.source.wiki"
+            )
             raise NotFoundError(
                 f"there are no dumps of a wiki called {self.wiki}", _nearest(self.settings) or cure
             ) from error

@@ -17,6 +17,7 @@ from charlm.text import subset, urls
 from charlm.text.articles import tasks_of
 from charlm.text.document import Census, Document, DownloadPlan, Source, Task
 from charlm.text.download import Patience
+from charlm.text.inputs import has_scheme, similar_file
 from charlm.text.parts import DumpPart, ask_again
 from charlm.text.plan import plan
 from charlm.text.settings import WikipediaSettings
@@ -71,9 +72,11 @@ class WikipediaSource(Source):
     def _given(self, name: str, agent: str) -> DumpPart:
         if urls.is_url(name):
             return urls.part_of_url(name, self._cache or cache_directory(), agent, self._patience)
+        if has_scheme(name):
+            raise UsageError(f"{name} is neither http nor https", "write it so, or download it and name the file")
         path = Path(name).expanduser()
         if not path.is_file():
-            raise UsageError(f"there is no file {path}", "check corpus.source.input")
+            raise UsageError(f"there is no file {path}", similar_file(path) or "check corpus.source.input")
         return DumpPart(path)
 
     def distribute(self) -> None:
