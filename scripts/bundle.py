@@ -24,10 +24,11 @@ TEXT` and `charlm.load("bundled")` use it by its name.
 
 - **Text**: the prose that Python {python} carries (`pydoc_data.topics`), each paragraph once: {train:,} characters to
   learn from, in English, with some code. It knows nothing else.
-- **Network**: {network}; {parameters:,} parameters, in fp16, {bytes:,} bytes with the vocabulary.
-- **Recipe**: `configs/bundled.toml`, run by `scripts/bundle`; {epochs:.0f} epochs.
+- **Network**: {network}; {parameters:,} parameters in fp16,
+  {bytes:,} bytes with the vocabulary.
+- **Recipe**: `configs/bundled.toml`, run by `scripts/bundle`; {epochs:.1f} epochs.
 - **Figures** of these very weights, on held-out text: validation {valid:.3f} bits per character, test {test:.3f}
-  ({low:.3f} to {high:.3f}). The text is small and repeats itself: they compare with nothing but its own baselines.
+  ({low:.3f} to {high:.3f}). The text is small and repeats itself: compare them with its own baselines alone.
 - **Licence**: {licence}.
 """
 
@@ -43,10 +44,11 @@ def main() -> None:
     size = sum(path.stat().st_size for path in BUNDLED.iterdir())
     if size > LARGEST:
         sys.exit(f"scripts/bundle: {size:,} bytes are too many; make the network in configs/bundled.toml smaller")
+    lengths = ", ".join(map(str, embedding.context_ngrams))
     card = CARD.format(
         python=platform.python_version(),
         train=json.loads((Path(DATA) / "corpus.json").read_text(encoding="utf-8"))["splits"]["train"]["characters"],
-        network=f"an LSTM of {body.hidden_size} with layer norm, and the last {embedding.context_ngrams}-grams",
+        network=f"an LSTM of {body.hidden_size} with layer norm, and n-grams of {lengths} as context",
         parameters=loaded.model.num_parameters,
         bytes=size,
         epochs=last.get("epoch", 0),
