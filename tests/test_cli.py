@@ -386,7 +386,7 @@ def test_help_comes_within_half_a_second() -> None:
 # ---- errors
 
 USAGE: dict[str, tuple[str, str]] = {
-    "unknown command": ("sampel", "no command 'sampel'; did you mean `charlm sample`"),
+    "unknown command": ("sampel", "no command sampel; did you mean `charlm sample`"),
     "unknown option": ("train --confg tiny", "--confg"),
     "option without its value": ("train --set", "--set"),
     "surplus argument": ("prepare texts", "texts"),
@@ -492,7 +492,7 @@ def test_a_config_that_is_no_text(commands: Commands) -> None:
 
 
 def test_nothing_has_been_made_yet(commands: Commands) -> None:
-    for command, cure in (("train", "prepare"), ("eval", "train"), ("sample", "train")):
+    for command, cure in (("train", "prepare"), ("eval", "train"), ("tune", "train")):
         assert f"yet; make one with `charlm {cure}`" in commands.fail(2, command, "--json")
     assert not list(commands.folder.iterdir())
 
