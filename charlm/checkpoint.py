@@ -157,10 +157,9 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     expected = model.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     weights = _read_tensors(directory / "model.safetensors", shapes, device)
-    for name, stored in weights.items():
-        if stored.dtype == torch.float16 and expected[name].dtype == torch.float32:  # as `save_half` writes them
-            weights[name] = stored.float()
-        tensor = weights[name]
+    if all(tensor.dtype == torch.float16 for tensor in weights.values() if tensor.is_floating_point()):
+        weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    for name, tensor in weights.items():
         if tensor.dtype != expected[name].dtype:
             raise CheckpointError(f"{directory / 'model.safetensors'}: {name} is {tensor.dtype}", _CURE)
         if not torch.isfinite(tensor).all():

@@ -25,6 +25,7 @@ from charlm.checkpoint import (
     load_model,
     load_training,
     save_checkpoint,
+    save_half,
 )
 from charlm.errors import CheckpointError, DataError
 from charlm.nn.embedding_settings import TokenEmbeddingSettings
@@ -114,6 +115,20 @@ def test_the_direction_is_that_of_the_settings(checkpoint: Path, model: Language
     loaded = load_model(checkpoint, CPU)
     assert loaded.settings == settings
     assert loaded.about["direction"] == describe_model(checkpoint).settings.direction == direction
+
+
+def test_a_model_to_be_passed_on_is_half_as_large(tmp_path: Path, checkpoint: Path) -> None:
+    """Its weights are those that fp16 has, and it needs nothing else to be loaded."""
+    loaded = load_model(checkpoint, CPU)
+    save_half(tmp_path / "half", loaded, {"licence": "MIT"})
+    assert {path.name for path in (tmp_path / "half").iterdir()} == {*FILES[:3], "manifest.json"}
+    found = load_model(tmp_path / "half", CPU)
+    assert found.about == {**loaded.about, "licence": "MIT"}
+    assert found.vocab.is_same(loaded.vocab)
+    for name, tensor in loaded.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], tensor.half().float()), name
+    stored = safetensors.torch.load_file(tmp_path / "half" / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
 
 
 def test_equal_models_are_saved_as_equal_bytes(tmp_path: Path, model: LanguageModel) -> None:

@@ -18,7 +18,9 @@ SOURCES = "wikipedia hub text sample enwik8 text8 mix"
 CASES = {
     "train --device ": "auto cpu cuda mps",
     "train --device c": "cpu cuda",
-    "train --config ": "gru lstm own sample",
+    "train --config l": "lstm",
+    "train --config o": "own",
+    "train --config ideas/g": "ideas/gru",
     "train --config g": "gru",
     "train --data ": "ltg novel",
     "train --init-from ": "gru-ltg lstm-ltg",

@@ -75,7 +75,7 @@ def test_the_page_is_written_only_where_it_is_asked_for(toured: Commands, tmp_pa
 
 
 def test_what_is_wrong_is_said(toured: Commands, tmp_path: Path) -> None:
-    assert "one text" in toured.fail(2, "explain", "tiny-texts")
+    assert "there is no text" in toured.fail(2, "explain", "tiny-texts")
     assert "one text" in toured.fail(2, "explain", "tiny-texts", "a", "--text", "b")
     assert "no text file" in toured.fail(2, "explain", "tiny-texts", "--text", str(tmp_path / "none"))
     assert "no run" in toured.fail(2, "explain", "other", "a")
@@ -85,4 +85,4 @@ def test_what_is_wrong_is_said(toured: Commands, tmp_path: Path) -> None:
     assert "byte 3" in toured.fail(3, "explain", "tiny-texts", "--text", str(tmp_path / "latin.txt"))
     (tmp_path / "long.txt").write_bytes(b"a" * 1_000_001)
     assert "too long" in toured.fail(2, "explain", "tiny-texts", "--text", str(tmp_path / "long.txt"))
-    assert "cannot write" in toured.fail(5, "explain", "tiny-texts", "a", "--out", str(tmp_path / "x" / "y.html"))
+    assert "no folder" in toured.fail(2, "explain", "tiny-texts", "a", "--out", str(tmp_path / "x" / "y.html"))
