@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -128,7 +127,7 @@ def test_a_model_to_be_passed_on_is_half_as_large(tmp_path: Path, checkpoint: Pa
     assert found.vocab.is_same(loaded.vocab)
     for name, tensor in loaded.model.state_dict().items():
         assert torch.equal(found.model.state_dict()[name], tensor.half().float()), name
-    stored = safetensors.torch.load_file(tmp_path / "half" / "model.safetensors")
+    stored = load_file(tmp_path / "half" / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
 
 
