@@ -166,12 +166,12 @@ def _run(training: Training, plan: Plan) -> None:
     about = _json("inspect", str(training.directory))
     lines = (training.directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     entries = [json.loads(line) for line in lines]
-    last = [entry for entry in entries if entry["kind"] == "train"][-1]
+    seconds_of = {entry["kind"]: entry["seconds"] for entry in entries}
     result = {
         "score": score,
         "parameters": about["parameters"],
-        "characters_seen": last["characters_seen"],
-        "loop_seconds": last["seconds"],
+        "characters_seen": entries[-1]["characters_seen"],
+        "loop_seconds": seconds_of["train"],
         "command_seconds": round(seconds, 1),
         "gemm_peak_gflops": round(peak),
     }
