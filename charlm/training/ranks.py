@@ -8,6 +8,7 @@ the processes talk through gloo, on NVIDIA GPUs through NCCL.
 
 import contextlib
 import datetime as dt
+import importlib
 import os
 import signal
 from abc import ABC, abstractmethod
@@ -111,8 +112,11 @@ class Group(Ranks):
         """
         self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self.device = device
+        self._parallel: list[DistributedDataParallel] = []
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        # Its default arguments are the group of the time of its import: later, they would hold this one for good.
+        importlib.import_module("torch.distributed.nn.functional")
         with _lost_processes():
             backend = "nccl" if device.type == "cuda" else "gloo"
             distributed.init_process_group(backend, timeout=_TIMEOUT)
@@ -124,7 +128,8 @@ class Group(Ranks):
         leave_out(module, left_out)
         self.share([parameter.data for parameter in sparse])
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=ids)
+        self._parallel.append(DistributedDataParallel(module, device_ids=ids))
+        return self._parallel[-1]
 
     def total(self, numbers: Sequence[float]) -> list[float]:
         sums = torch.tensor(numbers, dtype=torch.float64, device=self.device)
@@ -188,7 +193,25 @@ class Group(Ranks):
                 distributed.barrier()  # so that none leaves while another one still talks to it
         except LostProcessError:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            if self.device.type == "cuda":
+                raise  # NCCL would wait for the one that is gone
+            self._leave()
             raise
+        except BaseException:
+            self._leave()
+            raise
+        self._leave()
+
+    def _leave(self) -> None:
+        """End the threads that talk, while Python runs.
+
+        The last to hold the group must be `destroy_process_group`, which lets go of the interpreter's lock while it
+        waits for those threads. A reducer that held it longer would wait with the lock, which the threads may need:
+        the process then hangs, or is aborted when the interpreter ends.
+        """
+        for module in self._parallel:
+            del module.reducer, module.logger, module.process_group
+        self._parallel.clear()
         distributed.destroy_process_group()
 
 

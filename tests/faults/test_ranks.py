@@ -178,3 +178,36 @@ def test_another_number_of_ranks_goes_on_and_says_so(workspace: Commands) -> Non
     assert "not bit-exact" in job.stderr
     workspace.succeed(*TRAIN, "--out", "runs/alone", *halves["alone"])
     assert close(losses(workspace.folder / PAIR), losses(workspace.folder / "runs/alone"))
+
+
+LEAVES = """
+import gc, sys, torch
+from pathlib import Path
+from charlm.training.ranks import find_ranks
+
+def threads():
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    return sorted(name for name in names if "gloo" in name)
+
+ranks = find_ranks(torch.device("cpu"))
+module = ranks.parallel(torch.nn.Linear(3, 3), [])
+try:
+    with ranks.join():
+        module(torch.ones(2, 3)).sum().backward()
+        assert threads(), "the names of gloo's threads have changed"
+        if sys.argv[1] == "raises":
+            raise KeyError
+except KeyError:
+    pass
+assert not threads(), threads()
+"""
+
+
+@pytest.mark.parametrize("way", ["returns", "raises"])
+def test_no_thread_outlives_the_group_though_the_module_does(tmp_path: Path, way: str) -> None:
+    """A thread of gloo that is there when the interpreter ends aborts the process, or waits for ever, now and then."""
+    script = tmp_path / "leaves.py"
+    script.write_text(LEAVES)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), way]
+    done = subprocess.run([sys.executable, *launcher], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
