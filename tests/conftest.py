@@ -16,6 +16,9 @@ from tests.processes import Commands, serving
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
 
+if not Path("/proc/driver/nvidia").exists():
+    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported: its kernels then run on tensors of the CPU
+
 hypothesis_settings.register_profile("charlm", deadline=None)  # the machine may be busy
 hypothesis_settings.load_profile("charlm")
 

@@ -3,6 +3,8 @@
 B batch, T time, D inputs, H hidden.
 """
 
+import importlib
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -70,9 +72,16 @@ def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(7)
 
 
-@pytest.fixture(params=["compiled", "eager"])
+@pytest.fixture(params=["compiled", "eager", "triton"])
 def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "eager":
+    """Triton's kernels run in its interpreter, on tensors of the CPU."""
+    if request.param == "triton":
+        pytest.importorskip("triton", reason="no Triton here")
+        if os.environ.get("TRITON_INTERPRET") != "1":
+            pytest.skip("test_fused_on_gpu.py compares the kernels themselves")
+        kernels = importlib.import_module("charlm.nn.fused.kernels")
+        monkeypatch.setattr(steps, "load_kernels", lambda _: kernels)
+    if request.param != "compiled":
         monkeypatch.setattr(steps, "load_passes", lambda: None)
     elif compiled.load_passes() is None:
         pytest.skip("no C compiler here")
@@ -119,6 +128,17 @@ def test_noise_is_that_of_the_plain_steps(name: str, noise: str, training: bool)
     cell = randomised(CELLS[name](D, H, CellOptions(norms=NORMS["layer"], **chosen))).train(training)
     generator = seeded if training else lambda: None
     assert_same(cell, lambda cell: fused(cell, generator()), inputs(), state_of(cell, 0), 1e-10)
+
+
+@pytest.mark.parametrize("name", ["lstm", "lstm-coupled", "gru", "rnn-tanh", "rnn-relu"])
+def test_noise_in_float32(name: str, passes: str) -> None:
+    chosen = {
+        key: value for key, value in NOISY["everything"].items() if "rnn" not in name or key != "recurrent_dropout"
+    }
+    cell = randomised(CELLS[name](D, H, CellOptions(norms=NORMS["layer"], **chosen))).float().train()
+    x_BTD, state = inputs().float(), tuple(tensor.float() for tensor in state_of(cell, 0))
+    assert steps.passes_for(x_BTD).name == passes
+    assert_same(cell, lambda cell: fused(cell, seeded()), x_BTD, state, 1e-5)
 
 
 def test_what_is_not_fused() -> None:

@@ -14,15 +14,20 @@ from torch import Tensor, nn
 
 from charlm.nn.fused.compiled import CompiledPasses, load_passes
 from charlm.nn.fused.eager import EagerPasses
+from charlm.nn.fused.gpu import GPUPasses, load_kernels
 from charlm.nn.norm import EPS, BatchNorm, LayerNorm, NoNorm
 
 Passes = CompiledPasses | EagerPasses
 
 
 def passes_for(tensor: Tensor) -> Passes:
-    """Machine code for fp32 on a CPU where it could be had, torch's operators else."""
-    library = load_passes() if tensor.device.type == "cpu" and tensor.dtype == torch.float32 else None
-    return EagerPasses() if library is None else CompiledPasses(library)
+    """For fp32 machine code on a CPU and kernels on a GPU, where they could be had; torch's operators else."""
+    if tensor.dtype != torch.float32:
+        return EagerPasses()
+    if tensor.device.type == "cpu" and (library := load_passes()) is not None:
+        return CompiledPasses(library)
+    kernels = load_kernels(tensor.device)
+    return EagerPasses() if kernels is None else GPUPasses(kernels)
 
 
 def project(x_BTD: Tensor, weight_GD: Tensor, bias_G: Tensor, norms: Sequence[nn.Module], start: int) -> Tensor:
