@@ -1,9 +1,9 @@
 """How fast a training step is (forward, backward, AdamW), against torch.nn and against an eager loop, in one process.
 
-Embedding 128, vocabulary 256, 64 time steps. All candidates take turns, several times; the median of each and its
+Embedding 128, vocabulary 256, on a CPU or a GPU. All candidates take turns, several times; the median of each and its
 spread (the interquartile range over the median) are told, characters a second, model GFLOP/s (6 x parameters outside
-the embedding x characters), their share of the machine's GEMM peak measured in between, and the ratio to each peer.
-bf16 peers run where the hardware multiplies bf16; elsewhere that is said.
+the embedding x characters), their share of the machine's GEMM peak measured in between, and the ratio to each peer. In
+fp32, and in bf16 where the hardware multiplies it; elsewhere that is said.
 """
 
 import argparse
@@ -11,18 +11,19 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from charlm.device import cpu_has_bf16, keep_memory
+from charlm.device import Precision, autocast, choose_device, has_fast_bf16, keep_memory
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
 from charlm.training.optimizer_settings import AdamWSettings
 from charlm.training.optimizers import build_adamw
 
-VOCABULARY, EMBEDDING, STEPS = 256, 128, 64
+VOCABULARY, EMBEDDING = 256, 128
 CELLS: dict[str, dict[str, Any]] = {
     "lstm": {},
     "gru": {"cell": {"type": "gru"}},
@@ -82,83 +83,112 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="2x512", help="layers x hidden size")
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=64, help="time steps")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--only", help="cells to measure, comma-separated")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     num_layers, hidden_size = map(int, options.size.split("x"))
     cells = options.only.split(",") if options.only else list(CELLS)
-    result = measure(cells, num_layers, hidden_size, options.batch, options.repetitions)
+    size = Size(num_layers, hidden_size, options.batch, options.steps)
+    result = measure(cells, size, choose_device(options.device), options.repetitions)
     print(json.dumps(result) if options.json else table(result))
 
 
-def measure(cells: list[str], num_layers: int, hidden_size: int, batch: int, repetitions: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Size:
+    layers: int
+    hidden: int
+    batch: int
+    steps: int
+
+
+def measure(cells: list[str], size: Size, device: torch.device, repetitions: int) -> dict[str, Any]:
     torch.manual_seed(0)
-    keep_memory(torch.device("cpu"))
-    inputs_BT, targets_BT = torch.randint(VOCABULARY, (2, batch, STEPS))
+    keep_memory(device)
+    inputs_BT, targets_BT = torch.randint(VOCABULARY, (2, size.batch, size.steps)).to(device)
+    precisions: list[Precision] = ["fp32", "bf16"] if has_fast_bf16(device) else ["fp32"]
     steps: dict[str, Callable[[], None]] = {}
     sizes: dict[str, int] = {}
-    for name in cells:
-        model, step = ours(name, num_layers, hidden_size, inputs_BT, targets_BT)
-        steps[name], sizes[name] = step, outside_embedding(model)
-    peers = dict(PEERS) | ({"eager layer": EagerLayerNormLSTM} if any("layer" in name for name in cells) else {})
-    for name, kind in peers.items():
-        peer = Peer(kind, hidden_size, num_layers)
-        sizes[name] = outside_embedding(peer)
-        steps[name] = peer_step(peer, inputs_BT, targets_BT, autocast=False)
-        if cpu_has_bf16():
-            sizes[f"{name} bf16"] = sizes[name]
-            steps[f"{name} bf16"] = peer_step(peer, inputs_BT, targets_BT, autocast=True)
+    own: dict[str, tuple[str, Precision]] = {}
+    for precision in precisions:
+        suffix = "" if precision == "fp32" else f" {precision}"
+        for name in cells:
+            model, step = ours(name, size, inputs_BT, targets_BT, precision)
+            steps[name + suffix], sizes[name + suffix] = step, outside_embedding(model)
+            own[name + suffix] = (name, precision)
+        eager = {"eager layer": EagerLayerNormLSTM} if any("layer" in name for name in cells) else {}
+        for name, kind in (PEERS | eager).items():
+            peer = Peer(kind, size.hidden, size.layers).to(device)
+            sizes[name + suffix] = outside_embedding(peer)
+            steps[name + suffix] = peer_step(peer, inputs_BT, targets_BT, precision)
     times: dict[str, list[float]] = {name: [] for name in steps}
-    peaks: list[float] = []
+    peaks: dict[Precision, list[float]] = {precision: [] for precision in precisions}
     for repetition in range(repetitions + 2):
         for name, step in steps.items():
-            start = time.perf_counter()
-            step()
+            seconds = timed(step, device)
             if repetition >= 2:  # the first ones warm up
-                times[name].append(time.perf_counter() - start)
-        peaks.append(gemm_peak())
-    peak = max(peaks)
-    rows = {name: row(values, sizes[name], batch * STEPS, peak) for name, values in times.items()}
-    for name in cells:
+                times[name].append(seconds)
+        for precision, found in peaks.items():
+            found.append(gemm_peak(device, precision))
+    peak = {precision: max(found) for precision, found in peaks.items()}
+    characters = size.batch * size.steps
+    rows = {
+        name: row(values, sizes[name], characters, peak["bf16" if name.endswith("bf16") else "fp32"])
+        for name, values in times.items()
+    }
+    for name, (cell, precision) in own.items():
         seconds = statistics.median(times[name])
         rows[name]["against"] = {
             peer: statistics.median(times[peer]) / seconds
             for peer in steps
-            if peer not in cells and related(name, peer)
+            if peer not in own and related(cell, peer) and peer.endswith("bf16") == (precision == "bf16")
         }
-    bf16 = "measured" if cpu_has_bf16() else "this CPU does not multiply bf16"
-    setting = {"layers": num_layers, "hidden": hidden_size, "batch": batch, "steps": STEPS, "bf16": bf16}
-    return {"setting": setting, "threads": torch.get_num_threads(), "gemm_peak_gflops": peak, "rows": rows}
+    bf16 = "measured" if "bf16" in precisions else "this device does not multiply bf16"
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return {"setting": asdict(size) | {"bf16": bf16}, "device": machine, "gemm_peak_gflops": peak, "rows": rows}
+
+
+def timed(step: Callable[[], None], device: torch.device) -> float:
+    """Seconds until the device has done it."""
+    wait: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait()
+    start = time.perf_counter()
+    step()
+    wait()
+    return time.perf_counter() - start
 
 
 def ours(
-    name: str, num_layers: int, hidden_size: int, inputs_BT: Tensor, targets_BT: Tensor
+    name: str, size: Size, inputs_BT: Tensor, targets_BT: Tensor, precision: Precision
 ) -> tuple[nn.Module, Callable[[], None]]:
     body = dict(CELLS[name])
     if body.get("dilations") == "powers":
-        body["dilations"] = tuple(2**layer for layer in range(num_layers))
+        body["dilations"] = tuple(2**layer for layer in range(size.layers))
     tree = {
         "embedding": {"size": EMBEDDING},
-        "body": {**body, "num_layers": num_layers, "hidden_size": hidden_size},
+        "body": {**body, "num_layers": size.layers, "hidden_size": size.hidden},
     }
-    model = validate(ModelSettings, Layer(tree)).build(VOCABULARY)
+    model = validate(ModelSettings, Layer(tree)).build(VOCABULARY).to(inputs_BT.device)
     optimizer = build_adamw(AdamWSettings(), model)
 
     def step() -> None:
-        features_BTH, _ = model(inputs_BT, model.initial_state(len(inputs_BT)))
-        model.head.nll(features_BTH, targets_BT).mean().backward()
+        with autocast(precision, inputs_BT.device):
+            features_BTH, _ = model(inputs_BT, model.initial_state(len(inputs_BT)))
+            loss = model.head.nll(features_BTH, targets_BT).mean()
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
     return model, step
 
 
-def peer_step(peer: Peer, inputs_BT: Tensor, targets_BT: Tensor, *, autocast: bool) -> Callable[[], None]:
+def peer_step(peer: Peer, inputs_BT: Tensor, targets_BT: Tensor, precision: Precision) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(peer.parameters(), fused=True)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        with autocast(precision, inputs_BT.device):
             loss = peer(inputs_BT, targets_BT)
         loss.backward()
         optimizer.step()
@@ -178,14 +208,15 @@ def related(name: str, peer: str) -> bool:
     return peer.startswith(("nn.LSTM", f"nn.{kind}")) or (peer.startswith("eager") and name.startswith("lstm l"))
 
 
-def gemm_peak() -> float:
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    best = 0.0
-    for _ in range(3):
-        start = time.perf_counter()
-        a @ b
-        best = max(best, 2 * 2048**3 / (time.perf_counter() - start) / 1e9)
-    return best
+def gemm_peak(device: torch.device, precision: Precision) -> float:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = torch.randn(2, 2048, 2048, device=device).to(dtype)
+
+    def product() -> None:
+        torch.mm(a, b)
+
+    seconds = min(timed(product, device) for _ in range(3))
+    return 2 * 2048**3 / seconds / 1e9
 
 
 def row(times: list[float], parameters: int, characters: int, peak: float) -> dict[str, Any]:
@@ -203,11 +234,12 @@ def row(times: list[float], parameters: int, characters: int, peak: float) -> di
 
 def table(result: dict[str, Any]) -> str:
     setting = ", ".join(f"{key} {value}" for key, value in result["setting"].items())
-    lines = [f"{setting}; {result['threads']} threads, fp32 GEMM peak {result['gemm_peak_gflops']:.0f} GFLOP/s"]
+    peaks = ", ".join(f"{precision} {peak:.0f}" for precision, peak in result["gemm_peak_gflops"].items())
+    lines = [f"{setting}; {result['device']}, GEMM peak in GFLOP/s: {peaks}"]
     for name, figures in result["rows"].items():
         against = ", ".join(f"{ratio:.2f}x {peer}" for peer, ratio in figures.get("against", {}).items())
         lines.append(
-            f"  {name:<13} {figures['milliseconds']:8.1f} ms (spread {figures['spread']:4.0%})"
+            f"  {name:<17} {figures['milliseconds']:8.1f} ms (spread {figures['spread']:4.0%})"
             f" {figures['characters_per_second'] / 1000:7.1f}k chars/s {figures['gflops']:5.0f} GFLOP/s"
             f" {figures['share_of_peak']:4.0%} of peak  {against}"
         )

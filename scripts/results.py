@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parent))  # for its neighbour
+import torch
 from bench_train import gemm_peak
 
 ROOT = Path(__file__).parents[1]
@@ -155,7 +156,7 @@ def _run(training: Training, plan: Plan) -> None:
     _prepare(training.corpus, plan)
     print(f"--- {training.name}", flush=True)
     start = time.monotonic()
-    peak = gemm_peak()
+    peak = gemm_peak(torch.device("cpu"), "fp32")
     sets = [part for setting in training.settings for part in ("--set", setting)]
     where = ("--data", training.corpus, "--out", str(training.directory))
     _charlm("train", "--config", training.config, *where, *sets)
