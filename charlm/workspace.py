@@ -66,6 +66,11 @@ def find_run(given: str | None) -> Path:
     return _locate(_RUN, given)
 
 
+def of_wildcard(given: list[str]) -> list[str]:
+    """The runs among what the shell makes of runs/*, which also names the file that remembers the last one."""
+    return [name for name in given if Path(name) != RUNS / _CURRENT]
+
+
 def run_or_bundled(given: str | None) -> str | None:
     """The same name, or that of the bundled model where nothing is given and there is no run yet."""
     return BUNDLED if given is None and not (RUNS / _CURRENT).is_file() else given

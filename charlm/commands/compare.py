@@ -83,6 +83,7 @@ def compare(
     from charlm.launch.evaluate import Question
     from charlm.progress import evaluating, telling
     from charlm.settings import validate
+    from charlm.workspace import of_wildcard
 
     if not baselines and (config or settings):
         raise UsageError("--config and --set choose the baselines, and none are asked for", "add --baselines")
@@ -92,7 +93,7 @@ def compare(
         _tell_of_training_text(split)
     question = Question(split, data, None, None, "fp32", device)
     with evaluating(quiet=as_json) as on_progress, telling(quiet=as_json) as tell:
-        rows = compare_all(runs, checkpoint, question, chosen, on_progress, tell)
+        rows = compare_all(of_wildcard(runs), checkpoint, question, chosen, on_progress, tell)
     _show(rows, {"split": split}, csv, png, as_json=as_json)
 
 

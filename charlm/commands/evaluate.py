@@ -126,7 +126,7 @@ def _readable(result: "dict[str, object]") -> "dict[str, object]":
         low, high = cast("list[float]", bounds)
         shown["interval"] = f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; of text, not of seeds)"
     else:
-        shown["interval"] = f"none: {resampled} of text are too few to know"
+        shown["interval"] = f"none: too little text to know ({resampled})"
     for way in ("dynamic", "cache", "temperature", "mix", "recall"):
         if isinstance(result.get(way), dict):
             adapted = cast("dict[str, object]", result[way])

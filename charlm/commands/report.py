@@ -9,6 +9,7 @@ import typer
 from charlm import terminal
 from charlm.commands import completion
 from charlm.commands.options import JsonOption, check_folder
+from charlm.errors import UsageError
 
 
 def runs(as_json: JsonOption = False) -> None:
@@ -41,8 +42,15 @@ def report(
     from charlm import workspace
     from charlm.report.write import write_report
 
+    if out is not None and out.suffix in (".html", ".png"):
+        raise UsageError(
+            f"--out {out} names a file, and a report is a folder of report.html and report.png",
+            f"write --out {out.with_suffix('')}",
+        )
     check_folder(out, "--out")
-    files = write_report([workspace.find_run(name) for name in chosen], out or Path("report"), png=png)
+    files = write_report(
+        [workspace.find_run(name) for name in workspace.of_wildcard(chosen)], out or Path("report"), png=png
+    )
     if as_json:
         terminal.print_json({"page": str(files.page), "figure": str(files.figure) if files.figure else None})
     else:

@@ -32,6 +32,12 @@ class Units:
     starts: npt.NDArray[np.int64]
     characters: npt.NDArray[np.int64]
 
+    @property
+    def counted(self) -> str:
+        """`16 blocks`, `1 document`."""
+        number = len(self.starts)
+        return f"{number:,} {self.kind if number != 1 else self.kind.removesuffix('s')}"
+
     def sums(self, nats: npt.NDArray[np.float32], first_token: int = 1) -> npt.NDArray[np.float64]:
         """Nats of each unit.
 

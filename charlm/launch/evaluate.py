@@ -168,7 +168,7 @@ def describe_answer(found: Answer, question: Question) -> dict[str, Any]:
         "split": question.split if question.text is None else "text",
         **found.score.to_json(),
         "interval": None if bounds is None else list(bounds),
-        "resampled": f"{len(units.starts):,} {units.kind}",
+        "resampled": units.counted,
     } | found.adapted
 
 
