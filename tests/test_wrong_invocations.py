@@ -125,7 +125,7 @@ EVAL: Wrong = {
     "inspect lsmt": (2, 'did you mean "lstm"?'),
     "inspect empty.txt": (3, "give a .xml.bz2"),
     "report": (2, "`charlm runs` lists them"),
-    "report tiny-texts --out curves.html": (2, "write --out curves\n"),
+    "report tiny-texts --out curves.html": (2, "write --out curves"),
     "runs --all": (2, "see `charlm runs --help`"),
     "report data/texts": (2, "there are tiny-texts"),
     "compare tiny-texts --baselines --csv nowhere/table.csv": (2, "make it first"),
