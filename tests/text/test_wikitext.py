@@ -172,6 +172,14 @@ def test_plain_text_stays(text: str) -> None:
     assert "".join(c for c in clean(text).text if c.isalnum()) == "".join(c for c in text if c.isalnum())
 
 
+def test_verses_beside_verbatim_lines_stay_apart() -> None:
+    """An empty line ends what is shown line by line, a line of spaces does not."""
+    text = clean("a<br>\nb<br>\nc\n d\n e").text
+    assert text == " a\n b\n c\n\n d\n e"
+    assert clean(text).text == text
+    assert clean(" a\n \n b\n\n c\n d\n\n e").text == " a\n b\n\n c\n d\n\ne"
+
+
 LINE = st.text(alphabet="abc dé漢(),;.", min_size=1, max_size=30).filter(lambda line: any(c.isalpha() for c in line))
 
 

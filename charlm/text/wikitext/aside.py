@@ -43,7 +43,7 @@ _TO_ARROWS = str.maketrans("0123456789", "←↑→↓↔↕↖↗↘↙")
 _FROM_ARROWS = str.maketrans("←↑→↓↔↕↖↗↘↙", "0123456789")
 _WORD = re.compile(r"[^\W_]")
 _BREAKS = re.compile(rf"(?: *{BREAK})+")
-_VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:\n+ +[^\s|!][^\n]*)+")
+_VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:(?:\n +(?=\n))*\n +[^\s|!][^\n]*)+")
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Aside:
         return shown if inline else f"\n\n{shown}\n\n"
 
     def take_verbatim(self, text: str) -> str:
-        """Put aside lines that begin with a space, if two or more do: MediaWiki shows them line by line."""
+        """Put aside lines that begin with a space, if two or more do: MediaWiki shows them line by line, up to an empty line."""
         return _VERBATIM.sub(self._verbatim, f"\n{text}") if "\n " in text else text
 
     def _verbatim(self, found: re.Match[str]) -> str:
