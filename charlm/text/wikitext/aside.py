@@ -115,7 +115,7 @@ class Aside:
         return shown if inline else f"\n\n{shown}\n\n"
 
     def take_verbatim(self, text: str) -> str:
-        """Put aside two or more lines that begin with a space: MediaWiki shows them as they are, up to an empty line."""
+        """Put aside two or more lines that begin with a space: MediaWiki shows them as they are, up to an empty one."""
         return _VERBATIM.sub(self._verbatim, f"\n{text}") if "\n " in text else text
 
     def _verbatim(self, found: re.Match[str]) -> str:
