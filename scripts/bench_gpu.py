@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bench_sample import drawing, peer
 from bench_train import Size, measure, table, timed
-from torch import Tensor, nn
 
-from charlm.device import autocast, choose_device, has_fast_bf16
+from charlm.device import Precision, choose_device, has_fast_bf16
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.draws import Draws
-from charlm.sampling.filters import Temperature
-from charlm.sampling.stepper import PlainStepper, Stepper, choose_stepper
+from charlm.sampling.stepper import PlainStepper, choose_stepper
 from charlm.settings import Layer, validate
 
 CELLS = ["lstm", "gru", "lstm layer", "lstm batch", "lstm weight", "lstm dilated"]
@@ -89,52 +87,30 @@ def sampling(size: Size, device: torch.device) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for streams in (1, size.batch):
         state = model.initial_state(streams)
-        bf16 = streams > 1 and has_fast_bf16(device)
-        ours = drawing(choose_stepper(model, state, "bf16" if bf16 else "fp32"), streams, device)
-        eager = drawing(PlainStepper(model, state, "fp32"), streams, device)
-        peer = library_step(size, streams, device, bf16=bf16)
-        rates = {
-            name: rate(step, streams, device) for name, step in (("ours", ours), ("plain", eager), ("nn.LSTM", peer))
+        precision: Precision = "bf16" if streams > 1 and has_fast_bf16(device) else "fp32"
+        steps = {
+            "ours": drawing(choose_stepper(model, state, precision), streams, device),
+            "plain": drawing(PlainStepper(model, state, "fp32"), streams, device),
+            "nn.LSTM": peer(size.layers, size.hidden, streams=streams, device=device, precision=precision),
         }
+        rates = {name: rate(step, streams, device) for name, step in steps.items()}
         found[f"{streams} streams"] = rates | {"of nn.LSTM": rates["ours"] / rates["nn.LSTM"]}
     return found
 
 
-def drawing(stepper: Stepper, streams: int, device: torch.device) -> Callable[[], None]:
-    draws, temperature = Draws(0, range(streams)), Temperature(0.7)
-    tokens_B = torch.zeros(streams, dtype=torch.int64, device=device)
-
-    def step() -> None:
-        tokens_B.copy_(draws(temperature(stepper.step(tokens_B))))
-
-    return step
-
-
-def library_step(size: Size, streams: int, device: torch.device, *, bf16: bool) -> Callable[[], None]:
-    """What a user of torch.nn writes: embedding, nn.LSTM on one character, head, softmax, multinomial."""
-    embedding, head = nn.Embedding(256, 128).to(device), nn.Linear(size.hidden, 256).to(device)
-    lstm = nn.LSTM(128, size.hidden, size.layers, batch_first=True).to(device)
-    state: tuple[Tensor, Tensor] | None = None
-    token_B1 = torch.zeros(streams, 1, dtype=torch.int64, device=device)
-
-    def step() -> None:
-        nonlocal state, token_B1
-        with autocast("bf16" if bf16 else "fp32", device):
-            features, state = lstm(embedding(token_B1), state)
-            logits_BV = head(features[:, -1])
-        token_B1 = torch.multinomial((logits_BV.float() / 0.7).softmax(-1), 1)
-
-    return step
-
-
 def rate(step: Callable[[], None], streams: int, device: torch.device) -> float:
     """Characters a second, the median of nine times 0.3 seconds."""
+
+    def twenty() -> None:
+        for _ in range(20):
+            step()
+
     rates: list[float] = []
     timed(step, device)  # what is compiled and recorded at the first one
     for _ in range(9):
         count, start = 0, time.perf_counter()
         while time.perf_counter() - start < 0.3:
-            timed(lambda: [step() for _ in range(20)] and None, device)
+            timed(twenty, device)
             count += 20 * streams
         rates.append(count / (time.perf_counter() - start))
     return statistics.median(rates)

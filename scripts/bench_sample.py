@@ -17,16 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from charlm.device import cpu_has_bf16
+from charlm.device import Precision, autocast, cpu_has_bf16
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.draws import Draws
 from charlm.sampling.filters import Temperature
 from charlm.sampling.products import StepPrecision
-from charlm.sampling.stepper import choose_stepper
+from charlm.sampling.stepper import Stepper, choose_stepper
 from charlm.settings import Layer, validate
 
 VOCABULARY, EMBEDDING = 256, 128
+CPU = torch.device("cpu")
 SECONDS = 0.4  # of each candidate in each turn
 
 
@@ -83,10 +84,14 @@ def measure(num_layers: int, hidden_size: int, streams: int, repetitions: int) -
     return {"setting": setting, "threads": torch.get_num_threads(), "rows": rows}
 
 
-def ours(model: LanguageModel, streams: int, precision: StepPrecision) -> Callable[[], object]:
-    stepper = choose_stepper(model, model.initial_state(streams), precision)
+def ours(model: LanguageModel, streams: int, precision: StepPrecision) -> Callable[[], None]:
+    return drawing(choose_stepper(model, model.initial_state(streams), precision), streams)
+
+
+def drawing(stepper: Stepper, streams: int, device: torch.device = CPU) -> Callable[[], None]:
+    """A character of each stream: a step, a softmax at a temperature and a draw."""
     draws, temperature = Draws(0, range(streams)), Temperature(0.7)
-    tokens_B = torch.zeros(streams, dtype=torch.int64)
+    tokens_B = torch.zeros(streams, dtype=torch.int64, device=device)
 
     def step() -> None:
         tokens_B.copy_(draws(temperature(stepper.step(tokens_B))))
@@ -94,19 +99,27 @@ def ours(model: LanguageModel, streams: int, precision: StepPrecision) -> Callab
     return step
 
 
-def peer(num_layers: int, hidden_size: int, *, onednn: bool) -> Callable[[], object]:
+def peer(
+    num_layers: int,
+    hidden_size: int,
+    *,
+    onednn: bool = True,
+    streams: int = 1,
+    device: torch.device = CPU,
+    precision: Precision = "fp32",
+) -> Callable[[], None]:
     """What a user of torch.nn writes: embedding, nn.LSTM on one character, head, softmax, multinomial."""
-    embedding, head = nn.Embedding(VOCABULARY, EMBEDDING), nn.Linear(hidden_size, VOCABULARY)
-    lstm = nn.LSTM(EMBEDDING, hidden_size, num_layers, batch_first=True)
-    lstm.eval()
+    embedding, head = nn.Embedding(VOCABULARY, EMBEDDING).to(device), nn.Linear(hidden_size, VOCABULARY).to(device)
+    lstm = nn.LSTM(EMBEDDING, hidden_size, num_layers, batch_first=True).to(device).eval()
     state: tuple[Tensor, Tensor] | None = None
-    token = torch.zeros(1, 1, dtype=torch.int64)
+    token_B1 = torch.zeros(streams, 1, dtype=torch.int64, device=device)
 
     def step() -> None:
-        nonlocal state, token
-        with torch.backends.mkldnn.flags(enabled=onednn):
-            features, state = lstm(embedding(token), state)
-        token = torch.multinomial((head(features[:, -1]) / 0.7).softmax(-1), 1)
+        nonlocal state, token_B1
+        with torch.backends.mkldnn.flags(enabled=onednn), autocast(precision, device):
+            features, state = lstm(embedding(token_B1), state)
+            logits_BV = head(features[:, -1])
+        token_B1 = torch.multinomial((logits_BV.float() / 0.7).softmax(-1), 1)
 
     return step
 

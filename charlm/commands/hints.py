@@ -115,6 +115,8 @@ def _no_such_command(name: str, typed: Typed) -> Hint:
 
 
 def _no_such_option(option: str, typed: Typed) -> Hint:
+    if option in typed.options():
+        return f"{_shown(option)} stands before the command", f"write `{typed.program} {_shown(option)}`"
     what = f"`{typed.program}` has no option {_shown(option)}"
     instead = next(_instead(option, typed), None)
     if instead is not None:
@@ -166,12 +168,16 @@ def _as_setting(name: str, value: str, typed: Typed) -> Iterator[str]:
 
 def _surplus(stray: str, typed: Typed) -> Hint:
     """An argument that nothing takes: the value of an option that was not written before it, most likely."""
+    if stray[0] in "\N{EM DASH}\N{EN DASH}":
+        return f"{_shown(stray)} begins with a dash that is no hyphen", f"write --{stray[1:]}"
     several = stray not in typed.arguments
     what = f"`{typed.program}` takes no {'arguments' if several else 'argument'} {_shown(stray)}"
     place = max((place for place, argument in enumerate(typed.arguments) if argument == stray), default=0)
     before = typed.arguments[:place][-2:]
     options = typed.options()
+    key = typed.value_of("--set")
     likely = {
+        f"--set {key}={_shown(stray.removeprefix('= '))}, without spaces": bool(key) and stray.startswith("= "),
         f"--set {before[-1]}={_shown(stray)}" if before else "": before[:1] == ["--set"] and "=" not in before[-1],
         f"--set {_shown(stray)}": "--set" in options and re.match(r"[\w-]+\.[\w.-]+=", stray) is not None,
         f"--config {_shown(stray)}": "--config" in options and _is_config(stray),

@@ -118,6 +118,8 @@ def prepare(
     from charlm.prepare import prepare as prepare_corpus
     from charlm.progress import downloading, preparing
 
+    if vocab and vocab_from:
+        raise UsageError("--vocab and --vocab-from both say how to see the text", "leave one of them out")
     layers = flags(
         {
             "--source": ("corpus.source.type", source),

@@ -142,18 +142,16 @@ def find_checkpoint(path: Path, which: str = "best") -> Path:
         UsageError: there is none.
         CheckpointError: best.json or last.json is damaged.
     """
+    if which not in ("best", "last") and not (which.isascii() and which.isdigit()):
+        raise UsageError(f"there is no checkpoint {which!r}", "give best, last, or a step")
     if (path / storage.MANIFEST).is_file() or (path / "model.json").is_file():
         return path
     run = RunDirectory(path)
     steps = run.steps()
     if not steps:
         raise UsageError(f"{path} holds no checkpoint", "train first with `charlm train`")
-    if which.isascii() and which.isdigit():
-        step = int(which)
-    elif which in ("best", "last"):
-        step = steps[-1] if which == "last" else _best_step(path, steps)
-    else:
-        raise UsageError(f"there is no checkpoint {which!r}", "give best, last, or a step")
+    named = {"last": lambda: steps[-1], "best": lambda: _best_step(path, steps)}
+    step = named[which]() if which in named else int(which)
     if step not in steps:
         raise UsageError(f"{path} has no checkpoint of step {step}", f"it has {', '.join(map(str, steps))}")
     return run.checkpoint(step)
