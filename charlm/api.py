@@ -25,13 +25,13 @@ from charlm.device import Precision, choose_device
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.lane import read_lane
 from charlm.evaluation.score import Score
-from charlm.launch.evaluate import stream_of
-from charlm.launch.runs import load_run
-from charlm.launch.sample import Wish, find_filters, open_generator
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.products import StepPrecision
+from charlm.sampling.fast.matmul import StepPrecision
 from charlm.vocab.base import Vocab
+from charlm.workflows.evaluate import stream_of
+from charlm.workflows.load_run import load_run
+from charlm.workflows.sample import Wish, find_filters, open_generator
 
 
 class SampleOptions(TypedDict, total=False):

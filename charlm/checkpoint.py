@@ -22,7 +22,7 @@ from torch import Tensor
 
 from charlm import __version__, formats, storage
 from charlm.errors import CheckpointError, SettingsError
-from charlm.nn.embedding_settings import BagLayout
+from charlm.nn.embeddings.settings import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.nn.shapes import build_shapes

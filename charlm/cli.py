@@ -16,12 +16,12 @@ import typer
 from typer.core import TyperGroup
 
 from charlm import terminal
-from charlm.commands import hints
+from charlm.commands import usage_errors
 from charlm.commands.compare import baseline, compare
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
 from charlm.commands.explain import explain
-from charlm.commands.inspect import inspect
+from charlm.commands.inspect_path import inspect
 from charlm.commands.prepare import prepare
 from charlm.commands.report import report, runs
 from charlm.commands.sample import sample
@@ -122,7 +122,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _exit_codes(debug):
         _check_unicode(arguments)
-        with hints.in_our_words(arguments, app):
+        with usage_errors.in_our_words(arguments, app):
             code: object = app(arguments, prog_name="charlm", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it

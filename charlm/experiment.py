@@ -27,7 +27,7 @@ from charlm.settings import (
     suggest,
     validate,
 )
-from charlm.settings.wording import shown
+from charlm.settings.messages import shown
 from charlm.training.settings import TrainingSettings
 from charlm.workspace import config_directories, configs, is_there
 

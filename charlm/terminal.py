@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import typer
 
+from charlm.printable import printable, readable
 from charlm.storage import to_json
-from charlm.text.printable import printable, readable
 
 
 def note(text: str) -> None:

@@ -109,7 +109,7 @@ def _locate(kind: _Kind, given: str | None) -> Path:
 def _missing(kind: _Kind, given: str, directory: Path | None) -> UsageError:
     """That there is none: what is there instead, and which there are."""
     from charlm.settings import suggest  # not for every --help
-    from charlm.settings.wording import shown
+    from charlm.settings.messages import shown
 
     there = names(kind.root)
     listing = f"there are {', '.join(there)}" if there else kind.cure

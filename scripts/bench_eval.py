@@ -15,8 +15,8 @@ import torch
 from charlm.data.batches import Cursor, fit_batches
 from charlm.device import Precision, autocast, cpu_has_bf16, keep_memory
 from charlm.evaluation.evaluate import CHUNK, default_streams, evaluate
-from charlm.launch.runs import corpus_of, load_run
 from charlm.nn.state import detach
+from charlm.workflows.load_run import corpus_of, load_run
 
 
 def main() -> None:

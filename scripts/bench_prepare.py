@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from charlm.data.settings import CorpusSettings
-from charlm.prepare import default_workers, prepare
-from charlm.text.plan import plan, read_range
+from charlm.text.dump.plan import plan, read_range
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikitext import Cleaner
+from charlm.workflows.prepare import default_workers, prepare
 
 DUMPS = ("mediawiki/enwiki-2022-fragment.xml.bz2", "mediawiki/ukwiki-truncated-100k.xml.xz")
 REPETITIONS = 3

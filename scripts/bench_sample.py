@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from charlm.device import Precision, autocast, cpu_has_bf16
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.draws import Draws
+from charlm.sampling.fast.matmul import StepPrecision
+from charlm.sampling.fast.stepper import Stepper, choose_stepper
 from charlm.sampling.filters import Temperature
-from charlm.sampling.products import StepPrecision
-from charlm.sampling.stepper import Stepper, choose_stepper
+from charlm.sampling.random_draw import Draws
 from charlm.settings import Layer, validate
 
 VOCABULARY, EMBEDDING = 256, 128
@@ -140,8 +140,8 @@ def bare(model: LanguageModel) -> Callable[[], object]:
 def cost_of_int8(run: str) -> dict[str, float]:
     """Bits per character of the test split, as it is and rounded."""
     from charlm.evaluation.evaluate import evaluate
-    from charlm.launch.runs import corpus_of, load_run
-    from charlm.nn.rounding import round_cells
+    from charlm.nn.quantize import round_cells
+    from charlm.workflows.load_run import corpus_of, load_run
 
     loaded, _ = load_run(run, "best", "cpu")
     stream = corpus_of(loaded, None).open("test").in_direction(loaded.settings.direction)

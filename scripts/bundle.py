@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from charlm.checkpoint import load_model, save_half
-from charlm.training.run import find_checkpoint
+from charlm.training.run_directory import find_checkpoint
 
 ROOT = Path(__file__).parents[1]
 DATA, RUN, BUNDLED = "data/bundled", "runs/bundled-training", ROOT / "charlm" / "bundled"

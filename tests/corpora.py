@@ -5,9 +5,9 @@ from pathlib import Path
 
 from charlm.data.corpus import Corpus
 from charlm.data.settings import CorpusSettings
-from charlm.prepare import prepare
 from charlm.text.settings import TextSettings
 from charlm.vocab.settings import CharSettings, VocabSettings
+from charlm.workflows.prepare import prepare
 
 UNSEEN = "☃"
 """A character that stands in the test split of TINY alone."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.cli import main
-from charlm.text import plan
+from charlm.text.dump import plan
 
 _DISK = json.loads(os.environ.get("CHARLM_DISK", '{"folder": "/nowhere"}'))
 _FOLDER = os.path.realpath(_DISK["folder"])
@@ -108,7 +108,7 @@ def _attempt(fail_at: int, arguments: list[str]) -> tuple[int, str]:
 
 
 def _attempts() -> None:
-    for module in ("charlm.prepare", "pyarrow.parquet"):  # once, not in every fork
+    for module in ("charlm.workflows.prepare", "pyarrow.parquet"):  # once, not in every fork
         importlib.import_module(module)
     plan._MIN_TASK_BYTES = 5_000  # pyright: ignore[reportPrivateUsage] - several tasks in a small dump
     _DISK["errno"], step = int(sys.argv[1]), int(sys.argv[2])

@@ -93,7 +93,7 @@ def interrupting() -> Generator[Interruptions, None, None]:
 # ---- the server
 
 
-_IMPORTED = ("charlm.cli", "charlm.launch.train", "torch._dynamo", "charlm.vocab.char")
+_IMPORTED = ("charlm.cli", "charlm.workflows.train", "torch._dynamo", "charlm.vocab.char")
 
 
 def _serve() -> None:

@@ -29,14 +29,14 @@ from charlm.data.store import count_ids
 from charlm.errors import CharlmError
 from charlm.evaluation.evaluate import lane_batches
 from charlm.experiment import load_experiment, read_layers
-from charlm.inspection import inspect_path
+from charlm.sampling.decode import Sampling
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import read_prompt
-from charlm.sampling.streams import Sampling
-from charlm.training.logs import Console
-from charlm.training.run import RunDirectory
+from charlm.training.logs.console import Console
+from charlm.training.run_directory import RunDirectory
 from charlm.training.trainer import Trainer
 from charlm.vocab.base import Vocab
+from charlm.workflows.inspect_path import inspect_path
 from tests.mutations import mutate
 from tests.workspaces import DATA, RUN
 

@@ -213,7 +213,10 @@ def serving() -> Generator[str, None, None]:
 # ---- the server
 
 
-_IMPORTED = "torch._dynamo pyarrow.parquet charlm.demo charlm.prepare charlm.text.files charlm.vocab.char".split()
+_IMPORTED = (
+    "torch._dynamo pyarrow.parquet charlm.workflows.demo charlm.workflows.prepare charlm.text.sources.text_files"
+    " charlm.vocab.char"
+).split()
 
 
 def _serve(address: str) -> None:

@@ -28,7 +28,7 @@ from charlm.checkpoint import (
     save_half,
 )
 from charlm.errors import CheckpointError, DataError
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.vocab.char import CharVocab

@@ -22,9 +22,9 @@ from charlm import formats, storage
 from charlm.cli import main
 from charlm.device import choose_device, resolve_precision
 from charlm.experiment import read_layers
-from charlm.launch.describe import describe
-from charlm.launch.plan import plan_training
 from charlm.terminal import figure
+from charlm.workflows.describe_training import describe
+from charlm.workflows.plan_training import plan_training
 from tests.conftest import Charlm
 from tests.processes import Commands, assert_one_error
 from tests.workspaces import CONFIG, DATA, RUN, furnish, snapshot, steps, texts, weights

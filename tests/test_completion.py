@@ -12,7 +12,7 @@ import typer.main
 from charlm import device
 from charlm.cli import app
 from charlm.commands import completion
-from charlm.training.run import RunDirectory
+from charlm.training.run_directory import RunDirectory
 
 SOURCES = "wikipedia hub text sample enwik8 text8 mix"
 CASES = {

@@ -35,14 +35,21 @@ def test_the_help_needs_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["charlm.experiment", "charlm.training.settings", "charlm.nn.settings", "charlm.data.settings", "charlm.prepare"],
+    [
+        "charlm.experiment",
+        "charlm.training.settings",
+        "charlm.nn.settings",
+        "charlm.data.settings",
+        "charlm.workflows.prepare",
+    ],
 )
 def test_settings_and_prepare_never_import_torch(module: str) -> None:
     assert not imported_by(f"import {module}") & {"torch", "datasets"}
 
 
 @pytest.mark.parametrize(
-    "module", ["charlm.text.split", "charlm.text.files", "charlm.text.sample", "charlm.text.settings"]
+    "module",
+    ["charlm.text.split", "charlm.text.sources.text_files", "charlm.text.sources.python_docs", "charlm.text.settings"],
 )
 def test_text_needs_no_numpy(module: str) -> None:
     assert not imported_by(f"import {module}") & {"torch", "datasets", "numpy"}

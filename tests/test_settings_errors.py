@@ -10,8 +10,8 @@ from charlm.errors import SettingsError
 from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.settings import Layer, parse_override, place, read_toml, settings_classes, stack, validate
+from charlm.settings.messages import meant_number
 from charlm.settings.suggestions import keys_of, nearest
-from charlm.settings.wording import meant_number
 from charlm.text.settings import SourceSettings
 
 CONFIG = """[model.body]

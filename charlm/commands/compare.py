@@ -44,9 +44,9 @@ def baseline(
     from charlm.data.corpus import open_corpus
     from charlm.evaluation.baselines.settings import BaselineSettings
     from charlm.experiment import read_layers
-    from charlm.launch.compare import baseline_rows, with_ratios
-    from charlm.progress import telling
     from charlm.settings import validate
+    from charlm.workflows.compare import baseline_rows, with_ratios
+    from charlm.workflows.progress import telling
 
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
     _check_outputs(csv, png)
@@ -79,10 +79,10 @@ def compare(
     """
     from charlm.evaluation.baselines.settings import BaselineSettings
     from charlm.experiment import read_layers
-    from charlm.launch.compare import compare_all
-    from charlm.launch.evaluate import Question
-    from charlm.progress import evaluating, telling
     from charlm.settings import validate
+    from charlm.workflows.compare import compare_all
+    from charlm.workflows.evaluate import Question
+    from charlm.workflows.progress import evaluating, telling
     from charlm.workspace import of_wildcard
 
     if not baselines and (config or settings):
@@ -115,8 +115,8 @@ def _tell_of_training_text(split: str) -> None:
 def _show(
     rows: "list[dict[str, object]]", about: dict[str, str], csv: Path | None, png: Path | None, *, as_json: bool
 ) -> None:
-    from charlm.launch.compare import COLUMNS
     from charlm.report.comparison import to_markdown, write_bars, write_csv
+    from charlm.workflows.compare import COLUMNS
 
     if csv is not None:
         write_csv(csv, rows, COLUMNS)

@@ -59,7 +59,7 @@ def vocabularies() -> list[str]:
 
 def checkpoints(context: typer.Context) -> list[str]:
     """best, last, and the steps of the run that the command line names so far, or else of the current one."""
-    from charlm.training.run import RunDirectory
+    from charlm.training.run_directory import RunDirectory
 
     with contextlib.suppress(CharlmError):  # no such run: the command itself will say so
         named = context.args[0] if context.args else None

@@ -15,9 +15,9 @@ from charlm import terminal
 from charlm.errors import CharlmError, UsageError
 
 if TYPE_CHECKING:
-    from charlm.launch.sample import Wish
     from charlm.sampling.session import Session
     from charlm.vocab.base import Vocab
+    from charlm.workflows.sample import Wish
 
 HELP = """\
 TEXT              the model reads TEXT and goes on from there; an empty line: it goes on
@@ -88,7 +88,7 @@ class _Talk:
         return True
 
     def _write(self) -> None:
-        from charlm.launch.sample import find_sampling
+        from charlm.workflows.sample import find_sampling
 
         for piece in self._session.write(find_sampling(self._wish, self._vocab)):
             terminal.write(piece)

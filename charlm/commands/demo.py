@@ -9,7 +9,7 @@ from charlm.commands.options import JsonOption, OverwriteOption, SetOption, star
 
 def demo(settings: SetOption = None, overwrite: OverwriteOption = False, as_json: JsonOption = False) -> None:
     """Prepare, train, evaluate and sample on the built-in sample corpus: about two minutes."""
-    from charlm.demo import run_demo
+    from charlm.workflows.demo import run_demo
 
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         result = run_demo(settings or (), started(), print, overwrite=overwrite)

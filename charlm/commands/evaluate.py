@@ -23,7 +23,7 @@ from charlm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlm.evaluation.interval import Difference
-    from charlm.launch.evaluate import Answer
+    from charlm.workflows.evaluate import Answer
 
 
 def evaluate(
@@ -82,8 +82,8 @@ def evaluate(
     fewer than 20: it knows of the sampling of text only, not of seeds.
     """
     from charlm.evaluation.tables import check_table
-    from charlm.launch.evaluate import Question, answer, compare_runs, describe_answer
-    from charlm.progress import evaluating
+    from charlm.workflows.evaluate import Question, answer, compare_runs, describe_answer
+    from charlm.workflows.progress import evaluating
     from charlm.workspace import is_there
 
     if precision not in ("fp32", "bf16"):

@@ -49,8 +49,8 @@ def explain(
     """
     check_file(out, "--out")
     content = _read(run, text, file)
-    from charlm.launch.explain import explain_run
-    from charlm.progress import evaluating
+    from charlm.workflows.explain import explain_run
+    from charlm.workflows.progress import evaluating
 
     with evaluating(quiet=as_json) as on_progress:
         found, name = explain_run(run, checkpoint, content, top, device, on_progress)

@@ -126,7 +126,7 @@ def read_text(name: str) -> str:
             f"{name} is a folder, and no text file", "give a file in it, or - for standard input"
         ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        from charlm.text.inputs import similar_file
+        from charlm.text.reading.inputs import similar_file
 
         cure = similar_file(Path(name)) or "give a file, or - for standard input"
         raise UsageError(f"there is no text file {name}", cure) from error

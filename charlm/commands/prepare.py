@@ -110,13 +110,13 @@ def prepare(
 ) -> None:
     """Read a Wikipedia dump (or plain text), clean, split, build a vocabulary, store tokens."""
     from charlm import workspace
-    from charlm.acquire import announce, fetch, open_source
     from charlm.data.corpus import open_corpus
     from charlm.experiment import load_experiment, read_layers
-    from charlm.inspection import summarize
-    from charlm.prepare import default_workers, find_prepared
-    from charlm.prepare import prepare as prepare_corpus
-    from charlm.progress import downloading, preparing
+    from charlm.workflows.acquire import announce, fetch, open_source
+    from charlm.workflows.inspect_path import summarize
+    from charlm.workflows.prepare import default_workers, find_prepared
+    from charlm.workflows.prepare import prepare as prepare_corpus
+    from charlm.workflows.progress import downloading, preparing
 
     if vocab and vocab_from:
         raise UsageError("--vocab and --vocab-from both say how to see the text", "leave one of them out")
@@ -159,7 +159,7 @@ def prepare(
         with contextlib.ExitStack() as stack:
             crew = None
             if dask:
-                from charlm.data.cluster import connect
+                from charlm.data.dask_cluster import connect
 
                 crew = stack.enter_context(connect(dask))
                 text_source.distribute()
@@ -191,7 +191,7 @@ def _copied_vocab(source: str | None) -> dict[str, str] | None:
     if source is None:
         return None
     from charlm import workspace
-    from charlm.training.run import find_checkpoint
+    from charlm.training.run_directory import find_checkpoint
 
     with contextlib.suppress(UsageError):
         return {"type": "copied", "directory": str(workspace.find_data(source))}
@@ -208,11 +208,11 @@ def _reencode(data: str, asked: "Layer", out: Path | None, workers: int | None, 
     from charlm import workspace
     from charlm.data.corpus import open_corpus
     from charlm.experiment import check_corpus, load_experiment
-    from charlm.inspection import summarize
-    from charlm.prepare import default_workers
-    from charlm.progress import preparing
-    from charlm.reencode import default_name, find_reencoded, reencode
     from charlm.settings import Layer
+    from charlm.workflows.inspect_path import summarize
+    from charlm.workflows.prepare import default_workers
+    from charlm.workflows.progress import preparing
+    from charlm.workflows.reencode import default_name, find_reencoded, reencode
 
     corpus = open_corpus(workspace.find_data(data))
     vocab = load_experiment(asked).corpus.vocab

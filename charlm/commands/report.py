@@ -16,7 +16,7 @@ def runs(as_json: JsonOption = False) -> None:
     """List the runs in ./runs: state, best score on the validation text, size, age."""
     from charlm import workspace
     from charlm.report.listing import format_runs, runs_as_json
-    from charlm.report.runs import list_runs
+    from charlm.report.run_summary import list_runs
 
     found = list_runs(workspace.RUNS)
     if as_json:
@@ -40,7 +40,7 @@ def report(
 ) -> None:
     """Draw validation bits per character against characters seen and time: one HTML page, one PNG."""
     from charlm import workspace
-    from charlm.report.write import write_report
+    from charlm.report.write_report import write_report
 
     if out is not None and out.suffix in (".html", ".png"):
         raise UsageError(

@@ -121,9 +121,9 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
-    from charlm.launch.sample import How, Wish, find_filters, open_session, sample_run, sample_texts
-    from charlm.sampling.stepper import check_precision
-    from charlm.settings.wording import shortened, shown
+    from charlm.sampling.fast.stepper import check_precision
+    from charlm.settings.messages import shortened, shown
+    from charlm.workflows.sample import How, Wish, find_filters, open_session, sample_run, sample_texts
     from charlm.workspace import is_there
 
     if run is not None and any(map(str.isspace, run)) and not is_there(Path(run)):

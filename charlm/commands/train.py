@@ -52,9 +52,9 @@ def train(
 ) -> None:
     """Train a model on a prepared corpus. The same command again goes on where a run stopped."""
     from charlm.experiment import DEFAULT_CONFIG, read_layers
-    from charlm.launch.describe import describe
-    from charlm.launch.plan import plan_training
-    from charlm.launch.train import run_training
+    from charlm.workflows.describe_training import describe
+    from charlm.workflows.plan_training import plan_training
+    from charlm.workflows.train import run_training
 
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume {resume} is not known", "give auto or never")

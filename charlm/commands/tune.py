@@ -28,9 +28,9 @@ def tune(
     """
     from charlm.evaluation.settings import TuneSettings
     from charlm.experiment import read_layers
-    from charlm.launch.adapt import tune_run
-    from charlm.progress import telling
     from charlm.settings import validate
+    from charlm.workflows.progress import telling
+    from charlm.workflows.tune import tune_run
 
     chosen = validate(TuneSettings, read_layers(config, (), settings or ()))
     with telling(quiet=as_json) as tell:

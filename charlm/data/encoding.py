@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charlm.data.documents import Stretch, stretches
-from charlm.data.processes import spawned
 from charlm.data.store import Encoded, encode_parts, write_stream
+from charlm.data.worker_processes import spawned
 from charlm.vocab.base import Learner, Vocab
 from charlm.vocab.settings import AnyVocabSettings, load_vocab
 

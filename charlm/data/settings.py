@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator
 
 from charlm.settings import Settings
-from charlm.settings.wording import written
+from charlm.settings.messages import written
 from charlm.text.settings import SourceSettings, WikipediaSettings
 from charlm.text.split import parse_shares
 from charlm.vocab.settings import AnyVocabSettings, CharSettings

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from charlm import storage
 from charlm.data.documents import RowWriter
-from charlm.data.processes import Processes, spawned
-from charlm.data.shaping import SCHEMA, Shape, Shaper, shaping_version
+from charlm.data.row_builder import SCHEMA, Shape, Shaper, shaping_version
+from charlm.data.worker_processes import Processes, spawned
 from charlm.text.document import Census, Source, Task, WholeTask
 
 _IN_FLIGHT = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
@@ -35,7 +35,7 @@ class Shard:
 
 
 class Crew(Protocol):
-    """Who makes shards beside this process: other processes of this machine, or a cluster (`charlm.data.cluster`)."""
+    """Who makes shards beside this process: other processes of this machine, or a cluster (`dask_cluster`)."""
 
     @property
     def size(self) -> int:

@@ -16,7 +16,7 @@ from charlm.data.documents import read_parts
 from charlm.data.store import count_ids
 from charlm.vocab.base import NUM_BYTES, Vocab
 from charlm.vocab.ngram import NgramVocab, count_ngrams, ngrams_of
-from charlm.vocab.words import TokenCounts, is_word
+from charlm.vocab.word_tokens import TokenCounts, is_word
 
 _NUM_SHOWN = 20
 _LONGEST_SHOWN = 16  # characters of a word in the table of activation levels

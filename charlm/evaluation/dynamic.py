@@ -19,7 +19,7 @@ from torch import Tensor
 from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
 from charlm.evaluation.settings import DynamicSettings
-from charlm.nn.head import IGNORED
+from charlm.nn.heads.softmax import IGNORED
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import detach
 

@@ -27,7 +27,7 @@ from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
 from charlm.device import Precision, autocast
 from charlm.evaluation.score import Score
-from charlm.nn.head import IGNORED
+from charlm.nn.heads.softmax import IGNORED
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, reset_rows
 

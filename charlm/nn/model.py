@@ -11,11 +11,11 @@ B batch, T time, D embedding, H features, V vocabulary.
 
 from torch import Tensor, nn
 
-from charlm.nn.body import Body
+from charlm.nn.bodies.base import Body
 from charlm.nn.dropout import Masks, TokenDropout
-from charlm.nn.embedding import Embedding
-from charlm.nn.embedding_settings import BagLayout
-from charlm.nn.head import Head
+from charlm.nn.embeddings.settings import BagLayout
+from charlm.nn.embeddings.token import Embedding
+from charlm.nn.heads.softmax import Head
 from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
 from charlm.vocab.base import Bags

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from charlm.nn.cells.settings import CellSettings, LSTMSettings
-from charlm.nn.embedding_settings import AnyEmbeddingSettings, BagLayout, TokenEmbeddingSettings
-from charlm.nn.head_settings import HeadSettings, SoftmaxSettings
+from charlm.nn.embeddings.settings import AnyEmbeddingSettings, BagLayout, TokenEmbeddingSettings
+from charlm.nn.heads.settings import HeadSettings, SoftmaxSettings
 from charlm.nn.sizes import Probability, Size
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
-    from charlm.nn.body import Body
+    from charlm.nn.bodies.base import Body
     from charlm.nn.dropout import Masks
     from charlm.nn.model import LanguageModel
     from charlm.vocab.base import Bags
@@ -102,7 +102,7 @@ class RecurrentSettings(Settings):
         Raises:
             SettingsError: the backend has no kernel for these layers.
         """
-        from charlm.nn.recurrent import Recurrent
+        from charlm.nn.bodies.recurrent import Recurrent
 
         return Recurrent(self, input_size, masks)
 
@@ -127,7 +127,7 @@ class WindowSettings(Settings):
     """On the features, before the head."""
 
     def build(self, input_size: int, masks: "Masks") -> "Body":
-        from charlm.nn.window import Window
+        from charlm.nn.bodies.window import Window
 
         return Window(self, input_size, masks)
 
@@ -157,7 +157,7 @@ class TCNSettings(Settings):
         return self
 
     def build(self, input_size: int, masks: "Masks") -> "Body":
-        from charlm.nn.tcn import TCN
+        from charlm.nn.bodies.tcn import TCN
 
         return TCN(self, input_size, masks)
 

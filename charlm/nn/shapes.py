@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from charlm.nn.embedding_settings import BagLayout
+from charlm.nn.embeddings.settings import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 

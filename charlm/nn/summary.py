@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from charlm.nn.body import Body
+from charlm.nn.bodies.base import Body
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import Masks
 from charlm.nn.model import LanguageModel
@@ -24,7 +24,7 @@ from charlm.nn.shapes import build_shapes, without_weights
 from charlm.settings import settings_classes
 
 if TYPE_CHECKING:
-    from charlm.nn.embedding_settings import BagLayout
+    from charlm.nn.embeddings.settings import BagLayout
     from charlm.vocab.base import Bags
 
 _TRAINING = 3

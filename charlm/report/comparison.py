@@ -8,7 +8,7 @@ from typing import Any
 
 from charlm import storage
 from charlm.report.figure import DOTS, check_matplotlib, label, save
-from charlm.report.wording import count, duration
+from charlm.report.formatting import count, duration
 
 Row = Mapping[str, Any]
 _HEADS = ("model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio")

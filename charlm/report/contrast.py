@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from charlm.report.wording import UNKNOWN, one_line
-from charlm.training.run import RunDirectory
+from charlm.report.formatting import UNKNOWN, one_line
+from charlm.training.run_directory import RunDirectory
 
 Flat = dict[str, str]
 

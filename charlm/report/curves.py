@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from charlm.report.log import Entry, read_log
-from charlm.report.wording import one_line
-from charlm.training.run import RunDirectory
+from charlm.report.formatting import one_line
+from charlm.report.metrics_log import Entry, read_log
+from charlm.training.run_directory import RunDirectory
 
 Axis = Literal["characters", "minutes", "steps"]
 AXES: tuple[Axis, ...] = ("characters", "minutes", "steps")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from charlm import storage
 from charlm.errors import UsageError
+from charlm.report.axis_scale import Scale, horizontal_scale, spread, vertical_scale
+from charlm.report.curve_style import look_of
 from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.look import look_of
+from charlm.report.formatting import bits, one_line, shortened
 from charlm.report.plot import axis_title
-from charlm.report.scale import Scale, horizontal_scale, spread, vertical_scale
-from charlm.report.wording import bits, one_line, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

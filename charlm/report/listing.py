@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from charlm.report.runs import RunSummary
-from charlm.report.wording import UNKNOWN, bits, count, duration, one_line
+from charlm.report.formatting import UNKNOWN, bits, count, duration, one_line
+from charlm.report.run_summary import RunSummary
 
 _HEADS = ("run", "state", "bits/char", "step", "characters", "parameters", "corpus", "saved")
 _RIGHT = ("bits/char", "step", "characters", "parameters")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from charlm import storage
 from charlm.report.contrast import Contrast, Row
+from charlm.report.curve_style import look_of
 from charlm.report.curves import AXES, Curve, Curves
-from charlm.report.look import look_of
+from charlm.report.formatting import UNKNOWN, bits, count, duration, shortened
 from charlm.report.plot import Layout, axis_title, draw, narrow_layout, wide_layout
-from charlm.report.runs import RunSummary
-from charlm.report.wording import UNKNOWN, bits, count, duration, shortened
+from charlm.report.run_summary import RunSummary
 
 _MOST_POINTS = 2000  # of a run that the script knows: more than a screen has columns
 _HERE = Path(__file__).parent

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from charlm.report.axis_scale import Scale, horizontal_scale, spread, vertical_scale
+from charlm.report.curve_style import look_of
 from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.look import look_of
-from charlm.report.scale import Scale, horizontal_scale, spread, vertical_scale
-from charlm.report.wording import bits, shortened
+from charlm.report.formatting import bits, shortened
 
 _LINE = 18  # pixels from one label to the next
 _CLOSEST = 0.75  # pixels between two points of a line: closer ones cannot be told apart

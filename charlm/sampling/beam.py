@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from charlm.sampling.decode import Constraint
+from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.generate import Generator
-from charlm.sampling.stepper import choose_stepper
-from charlm.sampling.streams import Constraint
-from charlm.sampling.writer import Writer
+from charlm.sampling.text_writer import Writer
 
 
 @dataclass

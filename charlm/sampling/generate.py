@@ -15,8 +15,8 @@ import torch
 
 from charlm.device import Precision
 from charlm.nn.model import LanguageModel
-from charlm.sampling.streams import Primed, Sampling, Streams, prime
-from charlm.sampling.writer import BackwardWriter, Writer
+from charlm.sampling.decode import Primed, Sampling, Streams, prime
+from charlm.sampling.text_writer import BackwardWriter, Writer
 from charlm.vocab.base import IntArray, Vocab
 
 Direction = Literal["forward", "backward"]

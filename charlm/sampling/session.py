@@ -22,8 +22,8 @@ from charlm.device import Precision
 from charlm.errors import DataError, UsageError
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
+from charlm.sampling.decode import Primed, Sampling, prime
 from charlm.sampling.generate import Generator
-from charlm.sampling.streams import Primed, Sampling, prime
 from charlm.vocab.base import IntArray, Vocab
 
 

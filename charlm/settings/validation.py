@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails
 from charlm.errors import SettingsError
 from charlm.settings.base import Settings, settings_classes
 from charlm.settings.layers import Layer
+from charlm.settings.messages import as_toml, plain, shown, written
 from charlm.settings.suggestions import nearest, settings_with, suggest, suggest_key
-from charlm.settings.wording import as_toml, plain, shown, written
 
 S = TypeVar("S", bound=Settings)
 

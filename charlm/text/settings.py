@@ -46,7 +46,7 @@ class WikipediaSettings(Settings):
         return wiki[0] if wiki else stem
 
     def build(self) -> Source:
-        from charlm.text.wikipedia import WikipediaSource
+        from charlm.text.sources.wikipedia import WikipediaSource
 
         return WikipediaSource(self)
 
@@ -68,13 +68,13 @@ class TextSettings(Settings):
     @field_validator("encoding")
     @classmethod
     def _is_encoding(cls, name: str) -> str:
-        from charlm.text.decoding import check_encoding
+        from charlm.text.reading.decoding import check_encoding
 
         return check_encoding(name)
 
     @property
     def name(self) -> str:
-        from charlm.text.inputs import STDIN, fixed_part, is_glob
+        from charlm.text.reading.inputs import STDIN, fixed_part, is_glob
 
         first = self.input[0] if self.input else ""
         if first == STDIN:
@@ -84,7 +84,7 @@ class TextSettings(Settings):
         return (PurePath(stem).stem if re.search(r"\.(gz|bz2|xz|zip)$", given) else stem) or "text"
 
     def build(self) -> Source:
-        from charlm.text.files import TextSource
+        from charlm.text.sources.text_files import TextSource
 
         return TextSource(self)
 
@@ -128,7 +128,7 @@ class HubSettings(Settings):
         return "-".join(re.sub(r"[^\w.]+", "-", part) for part in (PurePath(self.dataset).name, config) if part)
 
     def build(self) -> Source:
-        from charlm.text.hub import HubSource
+        from charlm.text.sources.hub.source import HubSource
 
         return HubSource(self)
 
@@ -147,7 +147,7 @@ class Enwik8Settings(Settings):
         return "enwik8"
 
     def build(self) -> Source:
-        from charlm.text.enwik8 import Enwik8Source
+        from charlm.text.sources.enwik8 import Enwik8Source
 
         return Enwik8Source(self)
 
@@ -166,7 +166,7 @@ class Text8Settings(Settings):
         return "text8"
 
     def build(self) -> Source:
-        from charlm.text.text8 import Text8Source
+        from charlm.text.sources.text8 import Text8Source
 
         return Text8Source(self)
 
@@ -181,7 +181,7 @@ class SampleSettings(Settings):
         return "sample"
 
     def build(self) -> Source:
-        from charlm.text.sample import SampleSource
+        from charlm.text.sources.python_docs import SampleSource
 
         return SampleSource()
 
@@ -223,7 +223,7 @@ class MixSettings(Settings):
         return "+".join(self.names)
 
     def build(self) -> Source:
-        from charlm.text.mix import MixSource
+        from charlm.text.sources.mix import MixSource
 
         return MixSource(self)
 

@@ -13,11 +13,11 @@ from charlm.data.store import TokenStream, count_ids
 from charlm.errors import CheckpointError, DataError
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.training.learner import Learner
-from charlm.training.ranks import Ranks
-from charlm.training.run import RunDirectory
+from charlm.training.distributed import Ranks
+from charlm.training.model_updater import Learner
+from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
-from charlm.training.standing import Standing
+from charlm.training.trainer_state import Standing
 
 
 @dataclass(frozen=True)

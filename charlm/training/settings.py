@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from charlm.settings import Settings
-from charlm.training.averaging_settings import AveragingSettings, NoAveragingSettings
-from charlm.training.optimizer_settings import AdamWSettings, OptimizerSettings
-from charlm.training.schedules import CosineSettings, ScheduleSettings
+from charlm.training.optim.averaging_settings import AveragingSettings, NoAveragingSettings
+from charlm.training.optim.optimizer_settings import AdamWSettings, OptimizerSettings
+from charlm.training.optim.schedules import CosineSettings, ScheduleSettings
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 

@@ -26,21 +26,21 @@ from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
+from charlm.sampling.decode import Sampling
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import read_prompt
-from charlm.sampling.streams import Sampling
-from charlm.training.board import Board
-from charlm.training.journal import Journal
-from charlm.training.keeper import Keeper
-from charlm.training.learner import Update
-from charlm.training.logs import Console
-from charlm.training.ranks import Alone, Ranks
+from charlm.training.checkpoint_writer import Keeper
+from charlm.training.distributed import Alone, Ranks
+from charlm.training.logs.console import Console
+from charlm.training.logs.metrics_logger import Journal
+from charlm.training.logs.tensorboard_writer import Board
+from charlm.training.model_updater import Update
+from charlm.training.optim.schedules import Moment
 from charlm.training.resume import Start, begin, open_batches, resume
-from charlm.training.run import RunDirectory
-from charlm.training.schedules import Moment
+from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
-from charlm.training.signals import StopSignal
-from charlm.training.verdicts import is_exhausted
+from charlm.training.stop_signal import StopSignal
+from charlm.training.validation_history import is_exhausted
 
 _MAX_BAD_STEPS = 3
 _SAMPLE_TEMPERATURE = 0.7

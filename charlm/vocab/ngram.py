@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from charlm.vocab.base import Bags, Vocab, ngram_hash, strings
-from charlm.vocab.units import packed
+from charlm.vocab.cached_encoder import packed
 from charlm.vocab.word import WordLearner, WordVocab
-from charlm.vocab.words import is_word
+from charlm.vocab.word_tokens import is_word
 
 BOUNDARY = "#"
 

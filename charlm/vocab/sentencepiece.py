@@ -34,8 +34,8 @@ from charlm.vocab.base import (
     refuse_uniform,
     utf8,
 )
-from charlm.vocab.sample import LONGEST_LINE, LineSample
-from charlm.vocab.units import UnitEncoder
+from charlm.vocab.cached_encoder import UnitEncoder
+from charlm.vocab.line_sample import LONGEST_LINE, LineSample
 
 MODEL_FILE = "vocab.model"
 

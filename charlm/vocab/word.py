@@ -1,4 +1,4 @@
-"""Text as words, signs and spaces (`charlm.vocab.words`), the most frequent first; the rest spelled in UTF-8 bytes.
+"""Text as words, signs and spaces (`word_tokens`), the most frequent first; the rest spelled in UTF-8 bytes.
 
 id 0           <eod>
 id 1..256      the bytes 0x00..0xFF
@@ -19,8 +19,8 @@ from charlm.vocab.base import (
     strings,
     utf8,
 )
-from charlm.vocab.units import UnitEncoder, packed
-from charlm.vocab.words import LONGEST, TokenCounts, is_word, split_tokens
+from charlm.vocab.cached_encoder import UnitEncoder, packed
+from charlm.vocab.word_tokens import LONGEST, TokenCounts, is_word, split_tokens
 
 
 class WordVocab(Vocab):

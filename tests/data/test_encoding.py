@@ -14,8 +14,8 @@ from charlm.data import documents, encoding
 from charlm.data.corpus import Corpus
 from charlm.data.documents import read_parts, stretches
 from charlm.data.encoding import encode, learn
-from charlm.data.processes import spawned
 from charlm.data.store import read_stream
+from charlm.data.worker_processes import spawned
 from charlm.errors import DataError, OutOfMemoryError
 from charlm.settings import Settings
 from charlm.vocab.settings import CharSettings, VocabSettings, WordSettings

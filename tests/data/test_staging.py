@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.data.documents import read_rows
-from charlm.data.shaping import Shape
+from charlm.data.row_builder import Shape
 from charlm.data.staging import Shard, make, stage
 from charlm.errors import DataError, OutOfMemoryError
 from charlm.text.document import Census, Document, Source, Task

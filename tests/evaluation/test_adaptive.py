@@ -8,12 +8,12 @@ import torch
 
 from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
-from charlm.evaluation.cache import cache_nats
 from charlm.evaluation.calibration import temperature_nats
+from charlm.evaluation.continuous_cache import cache_nats
 from charlm.evaluation.dynamic import Statistics, dynamic_nats, gradient_statistics
 from charlm.evaluation.evaluate import token_nats
 from charlm.evaluation.settings import DynamicSettings
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from tests.evaluation.test_evaluate import stream_of

@@ -16,18 +16,18 @@ from charlm.data.batches import Batches, Cursor
 from charlm.data.store import DOCUMENT_TYPE, TokenStream
 from charlm.evaluation import evaluate as evaluate_module
 from charlm.evaluation.evaluate import WARM_UP, default_streams, evaluate, lane_batches, token_nats
-from charlm.nn.body import Body
+from charlm.nn.bodies.base import Body
 from charlm.nn.dropout import Masks
-from charlm.nn.embedding import TokenEmbedding
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
-from charlm.nn.head import IGNORED, Softmax
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.heads.softmax import IGNORED, Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
-from charlm.training.learner import Learner
-from charlm.training.optimizer_settings import AdamWSettings
-from charlm.training.ranks import Alone
-from charlm.training.schedules import Moment
+from charlm.training.distributed import Alone
+from charlm.training.model_updater import Learner
+from charlm.training.optim.optimizer_settings import AdamWSettings
+from charlm.training.optim.schedules import Moment
 from charlm.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")

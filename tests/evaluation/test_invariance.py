@@ -17,8 +17,8 @@ from charlm.evaluation.evaluate import evaluate
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.nn.state import detach
-from charlm.prepare import prepare
 from charlm.settings import Layer, validate
+from charlm.workflows.prepare import prepare
 
 CPU = torch.device("cpu")
 STREAMS = (1, 2, 7, 64, None)

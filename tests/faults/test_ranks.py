@@ -183,7 +183,7 @@ def test_another_number_of_ranks_goes_on_and_says_so(workspace: Commands) -> Non
 LEAVES = """
 import gc, sys, torch
 from pathlib import Path
-from charlm.training.ranks import find_ranks
+from charlm.training.distributed import find_ranks
 
 def threads():
     names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]

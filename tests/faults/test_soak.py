@@ -16,14 +16,14 @@ import torch
 from charlm import storage
 from charlm.data.batches import Cursor
 from charlm.device import keep_memory
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.learner import Learner
-from charlm.training.logs import Console, Figures
-from charlm.training.ranks import Alone
+from charlm.training.distributed import Alone
+from charlm.training.logs.console import Console, Figures
+from charlm.training.model_updater import Learner
+from charlm.training.optim.schedules import Moment
 from charlm.training.resume import open_batches
-from charlm.training.run import RunDirectory
-from charlm.training.schedules import Moment
+from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
 from charlm.training.trainer import Trainer
 from tests.corpora import build_corpus

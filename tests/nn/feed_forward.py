@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from charlm.nn.body import Body
+from charlm.nn.bodies.base import Body
 from charlm.nn.dropout import Masks
 from charlm.nn.settings import TCNSettings, WindowSettings
 from charlm.nn.state import State

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from charlm.errors import SettingsError
-from charlm.nn.body import Body
+from charlm.nn.bodies.base import Body
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import Masks
 from charlm.nn.settings import BodySettings

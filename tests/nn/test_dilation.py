@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from charlm.nn.bodies.dilation import run_dilated, slots
+from charlm.nn.bodies.recurrent import Layer
+from charlm.nn.bodies.stride import run_strided
 from charlm.nn.cells.base import Cell
-from charlm.nn.dilation import run_dilated, slots
 from charlm.nn.dropout import Masks
 from charlm.nn.fused.choice import Backend
-from charlm.nn.recurrent import Layer
 from charlm.nn.state import State
-from charlm.nn.stride import run_strided
 from tests.nn.cells import (
     EVERY_CELL_AND_NORM,
     B,

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from charlm.errors import SettingsError
-from charlm.nn.bag_sum import bag_sum
-from charlm.nn.context import ContextEmbedding, context_rows
 from charlm.nn.dropout import Masks
-from charlm.nn.embedding import TokenEmbedding
-from charlm.nn.embedding_settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
-from charlm.nn.ngrams import Combiner, NgramEmbedding
+from charlm.nn.embeddings.bag_sum import bag_sum
+from charlm.nn.embeddings.context import ContextEmbedding, context_rows
+from charlm.nn.embeddings.ngrams import Combiner, NgramEmbedding
+from charlm.nn.embeddings.settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.embeddings.spelling import MAX_WORD_BYTES, Words, ngram_hashes
+from charlm.nn.embeddings.token import TokenEmbedding
 from charlm.nn.settings import ModelSettings
-from charlm.nn.spelling import MAX_WORD_BYTES, Words, ngram_hashes
 from charlm.settings import Layer, validate
 from charlm.vocab.base import ngram_hash
 from tests.nn.bags import bags_of_words, ngrams_of

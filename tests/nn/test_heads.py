@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from charlm.errors import SettingsError
-from charlm.nn import head as head_module
-from charlm.nn.adaptive import AdaptiveSoftmax
-from charlm.nn.context import ContextEmbedding
 from charlm.nn.dropout import Masks
-from charlm.nn.embedding import Embedding, TokenEmbedding
-from charlm.nn.embedding_settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
-from charlm.nn.head import Head, Softmax, TiedSoftmax
-from charlm.nn.head_settings import AdaptiveSoftmaxSettings, SoftmaxSettings
+from charlm.nn.embeddings.context import ContextEmbedding
+from charlm.nn.embeddings.settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.embeddings.token import Embedding, TokenEmbedding
+from charlm.nn.heads import softmax as head_module
+from charlm.nn.heads.adaptive import AdaptiveSoftmax
+from charlm.nn.heads.settings import AdaptiveSoftmaxSettings, SoftmaxSettings
+from charlm.nn.heads.softmax import Head, Softmax, TiedSoftmax
 from charlm.vocab.target import IGNORED
 
 V, H, D = 23, 9, 6

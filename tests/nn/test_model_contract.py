@@ -20,8 +20,8 @@ from charlm.checkpoint import TrainingState, load_model, save_checkpoint
 from charlm.errors import SettingsError
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import LockedDropout, Masks
-from charlm.nn.embedding_settings import AnyEmbeddingSettings
-from charlm.nn.head_settings import HeadSettings
+from charlm.nn.embeddings.settings import AnyEmbeddingSettings
+from charlm.nn.heads.settings import HeadSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
 from charlm.nn.state import State, detach, reset_rows

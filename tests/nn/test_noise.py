@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from charlm.nn.bodies.recurrent import Layer
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
@@ -16,7 +17,6 @@ from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.dropout import Masks
 from charlm.nn.fused.choice import Backend
 from charlm.nn.norm import Norms
-from charlm.nn.recurrent import Layer
 from charlm.nn.state import State
 from tests.nn.cells import CELLS, D, assert_equal, plain, randomised
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlm.nn.body import Body
+from charlm.nn.bodies.base import Body
 from charlm.nn.dropout import LockedDropout, Masks
 from charlm.nn.settings import TCNSettings
 from tests.nn.feed_forward import NOISE, TCNS, B, D, T, inputs, layer_normalised, make, normalised, random_state

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlm.nn.body import Body
+from charlm.nn.bodies.base import Body
 from charlm.nn.dropout import LockedDropout, Masks
 from charlm.nn.settings import WindowSettings
 from tests.nn.feed_forward import NOISE, WINDOWS, B, D, T, inputs, layer_normalised, make, normalised, random_state

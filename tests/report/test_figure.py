@@ -9,7 +9,7 @@ import pytest
 
 from charlm.errors import UsageError
 from charlm.report.comparison import write_bars
-from charlm.report.write import write_report
+from charlm.report.write_report import write_report
 from tests.report.runs_on_disk import falling, train_line, valid_line, write_run
 
 BLUE = (0.0, 0x72 / 255, 0xB2 / 255)

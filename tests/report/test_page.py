@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import StorageError, UsageError
-from charlm.report.write import write_report
+from charlm.report.write_report import write_report
 from tests.report.runs_on_disk import add_checkpoint, falling, train_line, valid_line, write_run
 
 HOSTILE = ["<script>alert(1)<", "x' onload='y", '"><img src=x onerror=y>', "</title></script><b>", "$x^2$ & _a", "&lt;"]

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from charlm.nn.model import LanguageModel
-from charlm.sampling.automaton import RegexAutomaton
 from charlm.sampling.beam import beam_search
-from charlm.sampling.constraint import TokenConstraint
+from charlm.sampling.constraints.automaton import RegexAutomaton
+from charlm.sampling.constraints.tokens import TokenConstraint
+from charlm.sampling.decode import Sampling
 from charlm.sampling.generate import read_prompt
-from charlm.sampling.streams import Sampling
 from charlm.vocab.char import CharVocab
 from tests.sampling.test_generate import CPU, model_for
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from charlm.errors import UsageError
-from charlm.sampling.draws import Draws, invert, invert_in_torch
 from charlm.sampling.filters import (
     MAX_TEMPERATURE,
     Filter,
@@ -25,6 +24,7 @@ from charlm.sampling.filters import (
     apply,
     in_order,
 )
+from charlm.sampling.random_draw import Draws, invert, invert_in_torch
 
 LOGITS_V = torch.tensor([2.0, -1.0, 0.5, 0.5, 3.0, -4.0, 1.0, 0.0, 1.7, -0.3])
 CRITICAL = 27.88  # chi-squared with 9 degrees of freedom, exceeded once in a thousand

@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charlm.errors import DataError
+from charlm.nn.bodies.recurrent import Recurrent
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings
 from charlm.nn.dropout import Masks
-from charlm.nn.embedding import TokenEmbedding
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
-from charlm.nn.head import Softmax
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
-from charlm.nn.recurrent import Recurrent
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
-from charlm.sampling import streams as streams_module
+from charlm.sampling import decode as decode_module
+from charlm.sampling.decode import Sampling, Streams
 from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, in_order
 from charlm.sampling.generate import Generator, read_prompt
-from charlm.sampling.streams import Sampling, Streams
-from charlm.sampling.writer import DOCUMENT_BREAK
+from charlm.sampling.text_writer import DOCUMENT_BREAK
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
@@ -109,7 +109,7 @@ def test_a_prompt_in_chunks_is_a_prompt_at_once(monkeypatch: pytest.MonkeyPatch)
     model, prompt = model_for(CHAR), "abcdé🙂 " * 7
     whole = sample(model, CHAR, prompt=prompt)
     for size in (1, 2, 3, 50, 51):
-        monkeypatch.setattr(streams_module, "_PROMPT_CHUNK", size)
+        monkeypatch.setattr(decode_module, "_PROMPT_CHUNK", size)
         assert sample(model, CHAR, prompt=prompt) == whole
 
 

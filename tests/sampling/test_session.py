@@ -10,9 +10,9 @@ import torch
 from charlm import formats
 from charlm.errors import DataError, UsageError
 from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.sampling.decode import Sampling
 from charlm.sampling.filters import Temperature
 from charlm.sampling.session import Session
-from charlm.sampling.streams import Sampling
 from tests.sampling.test_generate import CHAR, CPU, model_for
 
 SAMPLING = Sampling(12, (Temperature(1.0),), seed=4)

@@ -13,12 +13,12 @@ from charlm.checkpoint import load_model
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, StoppedError
 from charlm.evaluation.evaluate import evaluate
-from charlm.nn.embedding_settings import EmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import EmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.sampling.decode import Sampling
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import read_prompt
-from charlm.sampling.streams import Sampling
-from charlm.training.run import RunDirectory, find_checkpoint
+from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.trainer import Trainer
 from charlm.vocab.settings import NgramSettings
 from tests.corpora import build_corpus

@@ -7,13 +7,13 @@ import torch
 
 from charlm.data.batches import Batch
 from charlm.nn.cells.settings import GRUSettings
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
-from charlm.training.learner import Learner, Update
+from charlm.training.distributed import Alone
+from charlm.training.model_updater import Learner, Update
 from charlm.training.objective import Objective
-from charlm.training.optimizer_settings import SGDSettings
-from charlm.training.ranks import Alone
-from charlm.training.schedules import ConstantSettings, Moment
+from charlm.training.optim.optimizer_settings import SGDSettings
+from charlm.training.optim.schedules import ConstantSettings, Moment
 from charlm.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.optimizer_settings import AdamWSettings
-from charlm.training.optimizers import build_adamw
+from charlm.training.optim.optimizer_settings import AdamWSettings
+from charlm.training.optim.optimizers import build_adamw
 
 SETTINGS = AdamWSettings(lr=0.1, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.3)
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn, optim
 
 from charlm.device import has_fast_bf16
-from charlm.training.averaging import Average
-from charlm.training.averaging_settings import EMASettings, TriggeredSettings
-from charlm.training.muon import Muon, orthogonalize
-from charlm.training.optimizer_settings import AdamWSettings, MuonSettings, OptimizerSettings, SGDSettings
-from charlm.training.schedules import CosineSettings, Moment
+from charlm.training.optim.averaging import Average
+from charlm.training.optim.averaging_settings import EMASettings, TriggeredSettings
+from charlm.training.optim.muon import Muon, orthogonalize
+from charlm.training.optim.optimizer_settings import AdamWSettings, MuonSettings, OptimizerSettings, SGDSettings
+from charlm.training.optim.schedules import CosineSettings, Moment
 
 STEPS = 30
 

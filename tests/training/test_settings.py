@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from charlm.training.schedules import (
+from charlm.training.optim.schedules import (
     ConstantSettings,
     CosineSettings,
     Moment,

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from charlm.data.batches import Batch
-from charlm.nn.bag_sum import bag_sum
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.bag_sum import bag_sum
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.learner import Learner, Update
-from charlm.training.optimizer_settings import AdamWSettings
-from charlm.training.optimizers import build_adamw, clip_gradients
-from charlm.training.ranks import Alone
-from charlm.training.schedules import Moment
+from charlm.training.distributed import Alone
+from charlm.training.model_updater import Learner, Update
+from charlm.training.optim.optimizer_settings import AdamWSettings
+from charlm.training.optim.optimizers import build_adamw, clip_gradients
+from charlm.training.optim.schedules import Moment
 from charlm.training.settings import TrainingSettings
 from tests.training.test_optimizers import SETTINGS, loshchilov_hutter
 

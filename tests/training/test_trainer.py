@@ -24,14 +24,14 @@ from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, DataError, DivergedError, StoppedError, StorageError
 from charlm.evaluation.score import Score
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
-from charlm.nn.embedding_settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
 from charlm.training import trainer as trainer_module
-from charlm.training.learner import Learner, Update
-from charlm.training.logs import Console, Figures
-from charlm.training.optimizer_settings import AdamWSettings
-from charlm.training.run import RunDirectory, find_checkpoint
-from charlm.training.schedules import ConstantSettings, CosineSettings, Moment
+from charlm.training.logs.console import Console, Figures
+from charlm.training.model_updater import Learner, Update
+from charlm.training.optim.optimizer_settings import AdamWSettings
+from charlm.training.optim.schedules import ConstantSettings, CosineSettings, Moment
+from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.settings import TrainingSettings
 from charlm.training.trainer import Outcome, Trainer
 from tests.corpora import build_corpus

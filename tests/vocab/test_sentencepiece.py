@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import DataError
-from charlm.vocab.sample import LONGEST_LINE, LineSample
+from charlm.vocab.line_sample import LONGEST_LINE, LineSample
 from charlm.vocab.sentencepiece import MODEL_FILE, SentencePieceVocab
 from charlm.vocab.settings import SentencePieceSettings, load_vocab
 

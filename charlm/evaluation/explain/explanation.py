@@ -15,7 +15,7 @@ import torch
 
 from charlm.data.store import TokenStream
 from charlm.evaluation.explain.surprisal import Surprisals, find_surprisals
-from charlm.evaluation.explain.units import Units, find_units
+from charlm.evaluation.explain.text_units import Units, find_units
 from charlm.evaluation.explain.visible import named
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel

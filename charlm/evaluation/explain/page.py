@@ -18,9 +18,9 @@ from charlm import storage
 from charlm.evaluation.explain.colours import LEVELS_PER_BIT, NUM_LEVELS, ON_DARK, ON_LIGHT, Colour, level_of
 from charlm.evaluation.explain.data import costs_as_json
 from charlm.evaluation.explain.explanation import Explanation
-from charlm.evaluation.explain.places import Place, find_places
+from charlm.evaluation.explain.surprising_places import Place, find_places
 from charlm.evaluation.explain.visible import shown, shown_lines
-from charlm.text.printable import readable
+from charlm.printable import readable
 
 _NUM_PLACES = 10
 _BLOCK = 500  # units: blocks that are out of sight cost a browser nothing

@@ -19,7 +19,7 @@ from charlm.evaluation.explain.colours import (
     level_of,
 )
 from charlm.evaluation.explain.explanation import Explanation
-from charlm.evaluation.explain.places import find_places
+from charlm.evaluation.explain.surprising_places import find_places
 from charlm.evaluation.explain.visible import shown_lines
 
 NUM_PLACES = 5

@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from charlm.text.wikitext.aside import APART, BLOCK, BREAK, Aside, Math
 from charlm.text.wikitext.brackets import MAX_DEPTH, Brackets
 from charlm.text.wikitext.entities import decode_entities
 from charlm.text.wikitext.inline import strip_inline
 from charlm.text.wikitext.languages import language
 from charlm.text.wikitext.layout import lay_out
 from charlm.text.wikitext.namespaces import hidden_names
+from charlm.text.wikitext.placeholders import APART, BLOCK, BREAK, Aside, Math
 from charlm.text.wikitext.templates import Templates
 
 _MARKS = ("\0", BREAK, APART, BLOCK)

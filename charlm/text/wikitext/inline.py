@@ -2,7 +2,7 @@
 
 import re
 
-from charlm.text.wikitext.aside import APART, BREAK
+from charlm.text.wikitext.placeholders import APART, BREAK
 
 _EXTERNAL_LINK = re.compile(
     r"\[(?:https?:|ftp:|mailto:|news:|irc:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++([^\[\]\n]*+))?\]", re.IGNORECASE

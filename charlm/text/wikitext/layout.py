@@ -16,9 +16,9 @@ sections of references and links at a page's end.
 import re
 from itertools import pairwise
 
-from charlm.text.wikitext.aside import BLOCK, BREAK
-from charlm.text.wikitext.mend import mend
-from charlm.text.wikitext.sections import is_back_matter
+from charlm.text.wikitext.back_matter import is_back_matter
+from charlm.text.wikitext.placeholders import BLOCK, BREAK
+from charlm.text.wikitext.punctuation import mend
 
 _GAP_FIRST = re.compile(r"^(?:[,;.:、，；]\s+|[;:*#、，；])+")
 _GAP_SIGNS = frozenset(",;.:*#、，；")

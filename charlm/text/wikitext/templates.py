@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from charlm.text.wikitext.convert import convert
 from charlm.text.wikitext.languages import Arguments, Language
+from charlm.text.wikitext.unit_conversion import convert
 
 Renderer = Callable[[Arguments, Language], str]
 

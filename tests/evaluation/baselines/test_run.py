@@ -30,10 +30,10 @@ from charlm.evaluation.baselines.settings import (
     XzSettings,
     ZstdSettings,
 )
-from charlm.prepare import prepare
 from charlm.storage import remove_tree
 from charlm.text.settings import Enwik8Settings
 from charlm.vocab.settings import ByteSettings, WordSettings
+from charlm.workflows.prepare import prepare
 from tests.corpora import TINY, build_corpus
 from tests.evaluation.baselines.straight_line import StraightLine
 

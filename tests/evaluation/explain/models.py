@@ -6,13 +6,13 @@ from typing import Any, Literal, get_args
 import torch
 
 from charlm.evaluation.explain.explanation import Explanation, explain
-from charlm.launch.evaluate import stream_of
-from charlm.nn.embedding_settings import NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.settings import Settings
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import CharSettings, NgramSettings, VocabSettings, WordSettings
+from charlm.workflows.evaluate import stream_of
 
 CPU = torch.device("cpu")
 TRAINING_TEXTS = ["The quick brown fox\r\n", "Съешь ещё 🙂 e\u0301 \x00\ufeff", "quick quick"]

@@ -7,10 +7,10 @@ import pytest
 
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.explain.explanation import explain
-from charlm.evaluation.explain.places import find_places
+from charlm.evaluation.explain.surprising_places import find_places
 from charlm.evaluation.explain.visible import named, percent, shown, shown_lines
-from charlm.launch.evaluate import stream_of
 from charlm.vocab.base import Vocab
+from charlm.workflows.evaluate import stream_of
 from tests.evaluation.explain.models import CPU, VARIANTS, explained, model_of, vocab_of
 
 TEXT = "The quick ☃ fox, e\u0301.\r\n👩\u200d👧 zebra\n"

@@ -12,11 +12,11 @@ from charlm.evaluation import lane
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.explain import surprisal as surprisal_module
 from charlm.evaluation.explain.surprisal import find_surprisals
-from charlm.launch.evaluate import stream_of
-from charlm.nn.head_settings import AdaptiveSoftmaxSettings
+from charlm.nn.heads.settings import AdaptiveSoftmaxSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.vocab.base import Vocab
+from charlm.workflows.evaluate import stream_of
 from tests.evaluation.explain.models import CPU, VARIANTS, model_of, vocab_of
 
 TEXT = "The quick ☃ fox, e\u0301. " * 40  # longer than a chunk of tokens

@@ -6,7 +6,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charlm.evaluation.explain.units import Units, find_units
+from charlm.evaluation.explain.text_units import Units, find_units
 from charlm.vocab.base import Vocab
 from tests.evaluation.explain.models import VARIANTS, vocab_of
 

@@ -1,0 +1,52 @@
+"""Ids -> vectors. An embedding may carry state too (the last tokens), so it has the form of every other network.
+
+B batch, T time, D embedding size, V vocabulary.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from charlm.nn.embeddings.settings import BagLayout
+from charlm.nn.state import State
+
+
+class Embedding(nn.Module, ABC):
+    """(inputs_BT, state) -> (x_BTD, state)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State: ...
+
+    @property
+    def bag_layout(self) -> BagLayout | None:
+        """The sizes of the buffers that a vocabulary filled, where there are any."""
+        return None
+
+    @property
+    def sparse_tables(self) -> list[nn.Parameter]:
+        """Parameters whose gradients are sparse."""
+        return []
+
+    def check(self) -> None:
+        """Raise ValueError where buffers that were read from a file contradict each other."""
+
+
+class TokenEmbedding(Embedding):
+    """One learned vector per id. Parameters: weight_VD, normal with variance 1/D."""
+
+    def __init__(self, vocab_size: int, size: int) -> None:
+        super().__init__(size)
+        self.weight_VD = nn.Parameter(torch.empty(vocab_size, size))
+        nn.init.normal_(self.weight_VD, std=size**-0.5)
+
+    def initial_state(self, batch_size: int) -> State:
+        del batch_size  # a single token needs no memory
+        return ()
+
+    def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        return nn.functional.embedding(inputs_BT, self.weight_VD), state

@@ -1,0 +1,103 @@
+"""A softmax for many words: (features_BTH, targets_BT) -> nats, at about the cost of the frequent ones.
+
+    id ──rank_V──> rank by frequency ── below the first cutoff: a word of the first softmax
+                                     └─ beyond: a cluster of the first softmax, then a word of that cluster's own
+
+B batch, T time, N = B * T tokens, H features, V vocabulary.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from charlm.errors import SettingsError
+from charlm.nn.heads.settings import AdaptiveSoftmaxSettings
+from charlm.nn.heads.softmax import Head, full_precision, start_from
+from charlm.vocab.target import IGNORED
+
+
+class AdaptiveSoftmax(Head):
+    """p(w) = p(cluster of w) p(w | cluster of w) for rare w (Grave et al., 2017).
+
+    Ids are not sorted by frequency, ranks are. Parameters, laid out as torch has them: clusters.head, one row for each
+    frequent word and each cluster, with biases; clusters.tail, for each cluster a projection and its words. Buffer:
+    rank_V, the rank of each id, the ids' own order until `set_frequencies`.
+    """
+
+    rank_V: Tensor
+
+    def __init__(
+        self,
+        features_size: int,
+        vocab_size: int,
+        cutoffs: tuple[int, ...],
+        div_value: float = 4.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(vocab_size, label_smoothing)
+        self.clusters = nn.AdaptiveLogSoftmaxWithLoss(
+            features_size, vocab_size, cutoffs, div_value=div_value, head_bias=True
+        )
+        self.register_buffer("rank_V", torch.arange(vocab_size))
+
+    def logits(self, features_BTH: Tensor) -> Tensor:
+        """Log-probabilities of all ids."""
+        num_frequent = self.clusters.shortlist_size
+        first_BTC = _log_softmax(self.clusters.head(features_BTH))
+        by_rank = [first_BTC[..., :num_frequent]]
+        for number, cluster in enumerate(self.clusters.tail, num_frequent):
+            by_rank.append(first_BTC[..., number, None] + _log_softmax(cluster(features_BTH)))
+        return torch.cat(by_rank, dim=-1).index_select(-1, self.rank_V)
+
+    @torch.no_grad()
+    def set_frequencies(self, counts_V: Tensor) -> None:
+        """Rank the ids by their counts, and start the first softmax from the distribution of its words and clusters."""
+        ranked = counts_V.to(self.rank_V.device).sort(descending=True, stable=True)
+        self.rank_V[ranked.indices] = torch.arange(self.vocab_size, device=self.rank_V.device)
+        frequent, *rare = ranked.values.tensor_split(self.clusters.cutoffs[:-1])
+        start_from(self.clusters.head.bias, torch.cat([frequent, torch.stack([cluster.sum() for cluster in rare])]))
+
+    def check(self) -> None:
+        if not torch.equal(self.rank_V.sort().values, torch.arange(self.vocab_size, device=self.rank_V.device)):
+            raise ValueError("rank_V does not give each id a rank of its own")
+
+    def _chunk_nll(self, features_NH: Tensor, targets_N: Tensor) -> Tensor:
+        """The module's own forward would sum log p in bf16 under autocast, and give clusters that no target is in no
+        gradient, so that what an optimizer keeps would depend on what the batches happened to hold."""
+        scored_N = targets_N != IGNORED
+        features, ranks = features_NH[scored_N], self.rank_V[targets_N[scored_N]]
+        num_frequent = self.clusters.shortlist_size
+        first, within = ranks, features.new_zeros(len(ranks), dtype=self.clusters.head.weight.dtype)
+        for number, cluster in enumerate(self.clusters.tail):
+            low, high = self.clusters.cutoffs[number : number + 2]
+            is_here = (low <= ranks) & (ranks < high)
+            rows = is_here.nonzero()[:, 0]
+            log_p = _log_softmax(cluster(features[rows])).gather(-1, ranks[rows, None] - low)
+            within = within.index_copy(0, rows, log_p[:, 0])
+            first = first.masked_fill(is_here, num_frequent + number)
+        log_p = _log_softmax(self.clusters.head(features)).gather(-1, first[:, None])[:, 0] + within
+        return log_p.new_zeros(targets_N.shape).masked_scatter(scored_N, -log_p)
+
+
+def build_adaptive(settings: AdaptiveSoftmaxSettings, features_size: int, vocab_size: int) -> AdaptiveSoftmax:
+    """
+    Raises:
+        SettingsError: the vocabulary is too small for the cutoffs, or the features for the clusters.
+    """
+    cutoffs = settings.cutoffs or tuple(sorted({max(1, vocab_size // 20), max(1, vocab_size // 5)}))
+    if cutoffs[-1] >= vocab_size:
+        raise SettingsError(
+            f"model.head.cutoffs ends at {cutoffs[-1]:,} of {vocab_size:,} ids, and leaves none for the last cluster",
+            "lower the cutoffs, or set model.head.type=softmax",
+        )
+    for number in range(1, len(cutoffs) + 1):
+        if features_size // settings.div_value**number < 1:
+            raise SettingsError(
+                f"model.head.div_value = {settings.div_value:g} leaves none of {features_size:,} features for the"
+                f" model.head.cutoffs' cluster {number}",
+                "lower it, or set fewer cutoffs",
+            )
+    return AdaptiveSoftmax(features_size, vocab_size, cutoffs, settings.div_value, settings.label_smoothing)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    return full_precision(logits).log_softmax(-1)

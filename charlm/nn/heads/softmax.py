@@ -1,0 +1,147 @@
+"""Features -> a loss, or logits.
+
+    features_BTH ──logits──> logits_BTV ──cross-entropy──> nll_BT, in nats ──label smoothing──> what training lowers
+
+B batch, T time, N = B * T tokens, D embedding, H features, V vocabulary.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from charlm.errors import SettingsError
+from charlm.nn.embeddings.context import ContextEmbedding
+from charlm.nn.embeddings.token import Embedding, TokenEmbedding
+from charlm.nn.heads.settings import SoftmaxSettings
+from charlm.vocab.target import IGNORED
+
+_CHUNK_ELEMENTS = 1 << 24  # of logits held at once: 64 MB in fp32
+
+
+class Head(nn.Module, ABC):
+    """A distribution over the vocabulary for each vector of features."""
+
+    def __init__(self, vocab_size: int, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+        self._label_smoothing = label_smoothing
+
+    @abstractmethod
+    def logits(self, features_BTH: Tensor) -> Tensor:
+        """Unnormalised log-probabilities in the order of the ids, for features with any leading axes; fp32 at least."""
+
+    @abstractmethod
+    def set_frequencies(self, counts_V: Tensor) -> None:
+        """Before training: how often each id occurs in the training text."""
+
+    def check(self) -> None:
+        """Raise ValueError where buffers that were read from a file contradict each other."""
+
+    def nll(self, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
+        """Negative log-likelihood of each target in nats, 0 where it is IGNORED; shape B, T, fp32 at least."""
+        chunks = self._chunks(features_BTH, targets_BT)
+        return torch.cat([self._chunk_nll(*chunk) for chunk in chunks]).view(targets_BT.shape)
+
+    def loss(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """What training lowers, and the exact nats; both B, T, and one tensor without label smoothing.
+
+        With a share e of smoothing (Szegedy et al., 2016), the first is (1 - e) nll + e * mean over v of -log p(v).
+        """
+        if self._label_smoothing == 0:
+            nll_BT = self.nll(features_BTH, targets_BT)
+            return nll_BT, nll_BT
+        chunks = [self._chunk_loss(*chunk) for chunk in self._chunks(features_BTH, targets_BT)]
+        loss_N, nll_N = (torch.cat(parts) for parts in zip(*chunks, strict=True))
+        return loss_N.view(targets_BT.shape), nll_N.view(targets_BT.shape)
+
+    def _chunks(self, features_BTH: Tensor, targets_BT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pieces small enough for all their logits to be held; at least one, which may be empty."""
+        features_NH, targets_N = features_BTH.flatten(0, 1), targets_BT.flatten()
+        size = max(1, _CHUNK_ELEMENTS // self.vocab_size)
+        for start in range(0, max(1, len(targets_N)), size):
+            yield features_NH[start : start + size], targets_N[start : start + size]
+
+    def _chunk_nll(self, features_NH: Tensor, targets_N: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(self.logits(features_NH), targets_N, ignore_index=IGNORED, reduction="none")
+
+    def _chunk_loss(self, features_NH: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+        """From one set of logits z: log p(v) = z_v - c, so the mean of -log p(v) is nll + z_target - mean z."""
+        logits_NV = self.logits(features_NH)
+        nll_N = nn.functional.cross_entropy(logits_NV, targets_N, ignore_index=IGNORED, reduction="none")
+        chosen_N = logits_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0]
+        smoothing_N = self._label_smoothing * (chosen_N - logits_NV.mean(-1))
+        return nll_N + smoothing_N.where(targets_N != IGNORED, 0), nll_N
+
+
+class Softmax(Head):
+    """A linear layer and a softmax over the vocabulary. Parameters: weight_VH, bias_V."""
+
+    def __init__(self, features_size: int, vocab_size: int, label_smoothing: float = 0.0) -> None:
+        super().__init__(vocab_size, label_smoothing)
+        self.weight_VH = nn.Parameter(torch.empty(vocab_size, features_size))
+        self.bias_V = nn.Parameter(torch.zeros(vocab_size))
+        nn.init.normal_(self.weight_VH, std=features_size**-0.5)
+
+    def logits(self, features_BTH: Tensor) -> Tensor:
+        return full_precision(nn.functional.linear(features_BTH, self.weight_VH, self.bias_V))
+
+    def set_frequencies(self, counts_V: Tensor) -> None:
+        start_from(self.bias_V, counts_V)
+
+
+class TiedSoftmax(Head):
+    """A softmax whose weights are the embedding's vectors (Press & Wolf, 2017; Inan et al., 2017).
+
+    Parameters: bias_V; projection_DH where the features are no vectors of the embedding's size. The embedding's own
+    weight_VD is read anew at each call, and belongs to the embedding alone: it is saved, counted and learned once.
+    """
+
+    def __init__(self, features_size: int, tokens: TokenEmbedding, label_smoothing: float = 0.0) -> None:
+        vocab_size, size = tokens.weight_VD.shape
+        super().__init__(vocab_size, label_smoothing)
+        self._tokens = (tokens,)  # in a tuple: a module as an attribute would be registered as a part of this one
+        self.bias_V = nn.Parameter(torch.zeros(vocab_size))
+        self.projection_DH: nn.Parameter | None = None
+        if features_size != size:
+            self.projection_DH = nn.Parameter(torch.empty(size, features_size))
+            nn.init.normal_(self.projection_DH, std=features_size**-0.5)
+
+    def logits(self, features_BTH: Tensor) -> Tensor:
+        (tokens,) = self._tokens
+        features = features_BTH
+        if self.projection_DH is not None:
+            features = nn.functional.linear(features, self.projection_DH)
+        return full_precision(nn.functional.linear(features, tokens.weight_VD, self.bias_V))
+
+    def set_frequencies(self, counts_V: Tensor) -> None:
+        start_from(self.bias_V, counts_V)
+
+
+def build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int, embedding: Embedding) -> Head:
+    """
+    Raises:
+        SettingsError: tied to an embedding that has no vector for each id.
+    """
+    if not settings.tied:
+        return Softmax(features_size, vocab_size, settings.label_smoothing)
+    tokens = embedding.tokens if isinstance(embedding, ContextEmbedding) else embedding
+    if not isinstance(tokens, TokenEmbedding):
+        raise SettingsError(
+            "model.head.tied = true needs an embedding with a vector for each id, and this one sums those of n-grams",
+            "set model.head.tied=false, or model.embedding.type=token",
+        )
+    return TiedSoftmax(features_size, tokens, settings.label_smoothing)
+
+
+def full_precision(tensor: Tensor) -> Tensor:
+    """fp32 of anything shorter: sums over a vocabulary need it."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+@torch.no_grad()
+def start_from(bias_V: nn.Parameter, counts_V: Tensor) -> None:
+    """The biases of the distribution of the counts: the first thousand steps need not learn it."""
+    smoothed_V = counts_V.to(bias_V) + 0.1
+    bias_V.copy_((smoothed_V / smoothed_V.sum()).log())

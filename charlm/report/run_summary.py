@@ -1,0 +1,135 @@
+"""What runs there are, and how each stands: from its small JSON files and its lock, without torch and weights.
+
+runs/NAME/  .lock held? ──> training
+            newest whole checkpoint: model.json, last.json ──> finished | unfinished;   none ──> empty
+            anything that does not fit ──> damaged, and why
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from charlm import storage
+from charlm.errors import CharlmError
+from charlm.report.formatting import one_line
+from charlm.report.metrics_log import read_tail
+from charlm.training.run_directory import RunDirectory
+
+State = Literal["training", "finished", "unfinished", "damaged", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run stands. What cannot be known is None."""
+
+    name: str
+    path: Path
+    state: State
+    why: str = ""
+    """What is damaged."""
+    best_bits_per_character: float | None = None
+    best_step: int | None = None
+    step: int | None = None
+    """Of the newest checkpoint."""
+    characters: float | None = None
+    """Characters of training text seen up to it."""
+    saved: float | None = None
+    """When it was written, in seconds since 1970 by the clock of the disk: for people alone."""
+    parameters: int | None = None
+    corpus: str | None = None
+
+
+def list_runs(root: Path) -> list[RunSummary]:
+    """Every directory directly below `root`, by name; a damaged one is listed as such. None where `root` is none."""
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+    return [summarize_run(path) for path in folders]
+
+
+def summarize_run(path: Path) -> RunSummary:
+    """How the run in `path` stands; never fails."""
+    name = one_line(path.resolve().name)
+    known = _Known()
+    state: State
+    try:
+        state, why = _read(path, known), ""
+    except (CharlmError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        state, why = "damaged", f"{known.reading} is missing or damaged"
+    if _is_training(path):  # and what did not fit may just be being written
+        state, why = "training", ""
+    return RunSummary(name, path, state, why, **known.figures)
+
+
+@dataclass
+class _Known:
+    """What has been read so far, and where reading is."""
+
+    reading: str = ""
+    figures: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def _is_training(path: Path) -> bool:
+    try:
+        return storage.is_held(path)
+    except CharlmError:
+        return False
+
+
+def _read(path: Path, known: _Known) -> State:
+    """Fill `known`; any error means that what is being read is damaged."""
+    run = RunDirectory(path)
+    known.reading = "the folder of checkpoints"
+    steps = run.steps()
+    known.reading = run.experiment.name
+    if steps or run.experiment.exists():
+        tomllib.loads(run.experiment.read_text(encoding="utf-8"))
+    if not steps:
+        return "empty"
+    step = steps[-1]
+    checkpoint = run.checkpoint(step)
+    known.figures["step"] = step
+    known.reading = f"a file of {checkpoint.name}"
+    known.figures["saved"] = (checkpoint / storage.MANIFEST).stat().st_mtime
+    _check_sizes(checkpoint, _table(checkpoint / storage.MANIFEST)["files"])
+    about = _table(checkpoint / "model.json")
+    known.figures["corpus"] = one_line(str(about["trained_on"]["corpus"]))
+    if isinstance(about.get("parameters"), int):
+        known.figures["parameters"] = about["parameters"]
+    known.reading = run.metrics.name
+    seen = [entry.characters for entry in read_tail(run.metrics) if entry.step <= step]
+    known.figures["characters"] = seen[-1] if seen else None
+    known.reading = run.best.name
+    if run.best.is_file():
+        best = _table(run.best)
+        known.figures["best_step"] = None if best["step"] is None else int(best["step"])
+        bits = best["bits_per_character"]
+        known.figures["best_bits_per_character"] = None if bits is None else float(bits)
+    return "finished" if _is_finished(run.last, step) else "unfinished"
+
+
+def _is_finished(last: Path, step: int) -> bool:
+    """Whether the trainer said so at its last checkpoint. It writes the file anew when a run goes on."""
+    try:
+        marked = _table(last)
+    except (CharlmError, OSError, ValueError, TypeError):
+        return False
+    return marked.get("step") == step and marked.get("finished") is True
+
+
+def _check_sizes(checkpoint: Path, files: Mapping[str, Any]) -> None:
+    """What can be seen of a damage without reading the files."""
+    for name, entry in files.items():
+        size = (checkpoint / name).stat().st_size
+        if size != entry["bytes"]:
+            raise ValueError(f"{name} has {size} bytes")
+
+
+def _table(path: Path) -> dict[str, Any]:
+    content = storage.read_json(path)
+    if not isinstance(content, dict):
+        raise TypeError(path.name)
+    return cast("dict[str, Any]", content)

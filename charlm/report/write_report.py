@@ -1,0 +1,51 @@
+"""`charlm report`: run directories -> report.html and report.png.
+
+RUN ... ──summarize_run, read_curves, contrast_settings──> render_page ──> report.html
+                                 └──────────────────────> write_figure ──> report.png
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlm import storage
+from charlm.errors import UsageError
+from charlm.report.contrast import contrast_settings
+from charlm.report.curves import read_curves
+from charlm.report.figure import check_matplotlib, write_figure
+from charlm.report.page import render_page
+from charlm.report.run_summary import summarize_run
+from charlm.training.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """What was written. `figure` is None where none was asked for."""
+
+    page: Path
+    figure: Path | None
+
+
+def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> ReportFiles:
+    """Write report.html, and with `png` report.png, into the folder `out`.
+
+    Args:
+        runs: run directories, in the order in which they are shown; at least one.
+
+    Raises:
+        UsageError: one is no run; or a PNG is wanted, and matplotlib is not installed.
+        StorageError: a log cannot be read, or nothing can be written to `out`.
+    """
+    for run in runs:
+        files = RunDirectory(run)
+        if not files.experiment.is_file() and not files.metrics.is_file():
+            raise UsageError(f"{run} is no run", "give directories that `charlm train` made")
+    if png:
+        check_matplotlib()
+    curves = read_curves(runs)
+    page = render_page([summarize_run(run) for run in runs], curves, contrast_settings(runs))
+    storage.make_directory(out)
+    storage.write_text(out / "report.html", page)
+    if png:
+        write_figure(curves, out / "report.png")
+    return ReportFiles(out / "report.html", out / "report.png" if png else None)

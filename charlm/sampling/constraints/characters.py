@@ -1,0 +1,79 @@
+"""Texts of some characters alone, or without some: every such text is as wanted, and <eod> begins another document.
+
+V vocabulary.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.errors import UsageError
+from charlm.sampling.constraints.tokens import TokenConstraint, TokenState
+from charlm.sampling.constraints.utf8_automaton import Alphabet, TextAutomaton
+from charlm.sampling.text_writer import DOCUMENT_BREAK
+from charlm.vocab.base import Vocab
+
+
+class CharacterAutomaton(TextAutomaton[int]):
+    """Reads what is allowed. There is one state."""
+
+    def __init__(self, only: str | None, never: str = "", spellable: Iterable[str] | None = None) -> None:
+        """
+        Args:
+            only: the characters that are allowed; all if left out.
+            never: characters that are not.
+            spellable: those that text can be made of; all there are if left out.
+
+        Raises:
+            UsageError: none is left.
+        """
+        self._only, self._never = only, never
+        wanted = spellable if only is None else only if spellable is None else set(only) & set(spellable)
+        super().__init__(0, Alphabet(None if wanted is None else set(wanted) - set(never)))
+        self._excluded = sorted(set(never)) if wanted is None else []
+        if self._find_within(0, "\0", "\U0010ffff") is None:
+            raise UsageError("no character is left that could be written", "allow more of them with --only or --never")
+
+    def spelled_with(self, spellable: Iterable[str]) -> "CharacterAutomaton":
+        return CharacterAutomaton(self._only, self._never, spellable)
+
+    def allows(self, character: str) -> bool:
+        return self.alphabet.count(character, character) > 0 and character not in self._excluded
+
+    def _find_after(self, live: int, character: str) -> int | None:
+        return live if self.allows(character) else None
+
+    def _find_missing(self, live: int) -> int:
+        del live
+        return 0
+
+    def _find_within(self, live: int, first: str, last: str) -> int | None:
+        del live
+        excluded = sum(first <= character <= last for character in self._excluded)
+        return 1 if self.alphabet.count(first, last) > excluded else None
+
+
+class CharacterConstraint:
+    """Over the ids of a vocabulary; <eod> is allowed where what it looks like is."""
+
+    ends_at_eod = False
+
+    def __init__(self, automaton: CharacterAutomaton, vocab: Vocab) -> None:
+        """
+        Raises:
+            UsageError: the vocabulary can spell none of the characters.
+        """
+        self._ids = TokenConstraint(automaton, vocab)
+        self._eod_id = vocab.eod_id
+        self._has_breaks = all(map(automaton.allows, DOCUMENT_BREAK))
+        self.start = self._ids.start
+
+    def mask(self, state: TokenState[int], remaining: int) -> npt.NDArray[np.bool_]:
+        mask = self._ids.mask(state, remaining)
+        if not self._has_breaks:
+            mask[self._eod_id] = False
+        return mask
+
+    def advance(self, state: TokenState[int], token: int) -> TokenState[int]:
+        return self.start if token == self._eod_id else self._ids.advance(state, token)

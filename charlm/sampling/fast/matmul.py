@@ -1,0 +1,89 @@
+"""Products of one time step with a fixed matrix, laid out once: y_BG = W x_BK + b, in fp32, bf16 or whole numbers.
+
+    product = PRODUCTS[precision](weight_GK, bias_G)        the matrix as this precision wants it
+    run = product.bind(x_BK, y_BG)                          two buffers that stay; run() fills y from x
+
+B streams, K inputs, G outputs.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from charlm.nn.quantize import whole_numbers
+from charlm.sampling.fast.kernels import Run, StepPasses
+
+StepPrecision = Literal["fp32", "bf16", "int8"]
+
+_WORTH_A_GEMM = 4
+"""Streams from which one product of two matrices, in fp32, is faster than a product of whole numbers for each."""
+
+
+class Product(Protocol):
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]: ...
+
+
+class FullProduct:
+    """In the precision of the matrix."""
+
+    def __init__(self, weight_GK: Tensor, bias_G: Tensor | None) -> None:
+        self._weight_GK = weight_GK.detach().contiguous()
+        self._bias_G = bias_G
+
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]:
+        weight_GK, bias_G = self._weight_GK, self._bias_G
+        if len(x_BK) == 1:
+            x_K, y_G = x_BK[0], y_BG[0]
+            if bias_G is None:
+                return [partial(torch.mv, weight_GK, x_K, out=y_G)]
+            return [partial(torch.addmv, bias_G, weight_GK, x_K, out=y_G)]
+        if bias_G is None:
+            return [partial(torch.mm, x_BK, weight_GK.t(), out=y_BG)]
+        return [partial(torch.addmm, bias_G, x_BK, weight_GK.t(), out=y_BG)]
+
+
+class Bf16Product:
+    """Inputs, matrix and result in bf16, sums in fp32 inside; the bias is added in fp32."""
+
+    def __init__(self, weight_GK: Tensor, bias_G: Tensor | None) -> None:
+        self._product = FullProduct(weight_GK.detach().bfloat16(), None)
+        self._bias_G = bias_G
+
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]:
+        low_BK, low_BG = (torch.empty_like(tensor, dtype=torch.bfloat16) for tensor in (x_BK, y_BG))
+        add = (
+            partial(y_BG.copy_, low_BG) if self._bias_G is None else partial(torch.add, low_BG, self._bias_G, out=y_BG)
+        )
+        return [partial(low_BK.copy_, x_BK), *self._product.bind(low_BK, low_BG), add]
+
+
+class Int8Product:
+    """A matrix of whole numbers from -127 to 127 with a scale for each row, inputs in 16 bits (of which 15 are used, or
+    as many as keep sums within 32 bits).
+
+    A quarter of the bytes, which is what one stream waits for. Many streams share each read of the matrix, and multiply
+    the same numbers in fp32.
+    """
+
+    def __init__(self, weight_GK: Tensor, bias_G: Tensor | None) -> None:
+        self._weight_GK, self._scale_G = whole_numbers(weight_GK.detach())
+        self._bias_G = bias_G
+
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]:
+        if len(x_BK) >= _WORTH_A_GEMM or x_BK.device.type != "cpu":
+            return FullProduct(self._weight_GK * self._scale_G[:, None], self._bias_G).bind(x_BK, y_BG)
+        passes = StepPasses(x_BK)
+        rounded_K = torch.empty_like(x_BK[0], dtype=torch.int16)
+        rows = zip(x_BK, y_BG, strict=True)
+        runs = [passes.bind("product_int8", self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
+        return runs if self._bias_G is None else [*runs, partial(y_BG.add_, self._bias_G)]
+
+
+PRODUCTS: dict[StepPrecision, Callable[[Tensor, Tensor | None], Product]] = {
+    "fp32": FullProduct,
+    "bf16": Bf16Product,
+    "int8": Int8Product,
+}

@@ -1,0 +1,213 @@
+"""One token a stream in, logits out, as fast as it goes: what sampling runs for every character.
+
+    model, state after the prompt ──choose_stepper──> stepper          tokens_B ──stepper.step──> logits_BV
+
+Fast: recurrent layers of LSTM, GRU and simple cells, with buffers and matrices laid out once, the first layer's input
+product as a table over the vocabulary, no autograd and no allocation in a layer's step (`cell_steps`). Graph: on a CUDA
+device the model's own step, recorded once and replayed. Plain: the model itself, for every architecture.
+
+B streams, D embedding, H features, V vocabulary.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from charlm.device import Precision, autocast
+from charlm.errors import UsageError
+from charlm.nn.bodies.recurrent import Layer, Recurrent
+from charlm.nn.embeddings.context import ContextEmbedding
+from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.heads.softmax import Softmax
+from charlm.nn.model import LanguageModel
+from charlm.nn.state import State
+from charlm.sampling.fast.body import BodyStep
+from charlm.sampling.fast.embedding import ContextStep, EmbeddingStep, ModuleStep, TokenStep
+from charlm.sampling.fast.layer import has_step
+from charlm.sampling.fast.matmul import PRODUCTS, FullProduct, StepPrecision
+
+_LARGEST_TABLE = 1 << 24  # floats: 64 MiB
+
+
+class Stepper(ABC):
+    """Streams that are a token further after each step. `name` says what runs them."""
+
+    name: str
+
+    @abstractmethod
+    def step(self, tokens_B: Tensor) -> Tensor:
+        """logits_BV of what follows each token, fp32 at least; they hold until the next step."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """A copy of where the streams are, as the model's forward would give it."""
+
+    @abstractmethod
+    def select(self, rows_B: Tensor) -> None:
+        """Stream i goes on from where stream rows_B[i] is."""
+
+
+class PlainStepper(Stepper):
+    """The model itself, a token at a time."""
+
+    name = "plain"
+
+    def __init__(self, model: LanguageModel, state: State, precision: Precision = "fp32") -> None:
+        self._model = model
+        self._state = state
+        self._precision: Precision = precision
+
+    @torch.inference_mode()
+    def step(self, tokens_B: Tensor) -> Tensor:
+        with autocast(self._precision, tokens_B.device):
+            features_BTH, self._state = self._model(tokens_B[:, None], self._state)
+            return self._model.head.logits(features_BTH[:, -1])
+
+    def state(self) -> State:
+        return self._state
+
+    def select(self, rows_B: Tensor) -> None:
+        self._state = tuple(tensor[rows_B] for tensor in self._state)
+
+
+class FastStepper(Stepper):
+    """Recurrent networks of cells that the fused passes know."""
+
+    @torch.inference_mode()
+    def __init__(self, model: LanguageModel, state: State, precision: StepPrecision = "fp32") -> None:
+        body = model.body
+        assert isinstance(body, Recurrent)
+        self.name = f"fast {precision}"
+        self._model = model
+        self._batch_size = len(state[0])
+        self._precision: StepPrecision = precision
+        embedding = model.embedding
+        size = len(embedding.initial_state(1))
+        self._embedding = self._embedding_step(state[:size])
+        first = next(layer for layer in body.layers if isinstance(layer, Layer)).cell
+        gates = len(first.prepare(None)[0])
+        table: Tensor | None = None
+        if isinstance(embedding, TokenEmbedding) and len(embedding.weight_VD) * gates <= _LARGEST_TABLE:
+            table = embedding.weight_VD
+        self._body = BodyStep(body, self._embedding.x_BD, state[size:], precision, table)
+        self._logits_BV: Tensor | None = None
+        head = model.head
+        if isinstance(head, Softmax):
+            self._logits_BV = self._embedding.x_BD.new_empty(self._batch_size, head.vocab_size)
+            kind = FullProduct if precision == "int8" else PRODUCTS[precision]  # a head is small, and rounding shows
+            self._head = kind(head.weight_VH, head.bias_V.detach()).bind(self._body.features_BH, self._logits_BV)
+
+    def _embedding_step(self, state: State) -> EmbeddingStep:
+        embedding = self._model.embedding
+        if isinstance(embedding, TokenEmbedding):
+            return TokenStep(embedding, self._batch_size)
+        if isinstance(embedding, ContextEmbedding) and isinstance(embedding.tokens, TokenEmbedding):
+            return ContextStep(embedding, embedding.tokens, state)
+        return ModuleStep(embedding, state)
+
+    @torch.inference_mode()
+    def step(self, tokens_B: Tensor) -> Tensor:
+        if not self._body.has_table:
+            self._embedding.run(tokens_B)
+        self._body.run(tokens_B)
+        if self._logits_BV is None:
+            return self._model.head.logits(self._body.features_BH)
+        for run in self._head:
+            run()
+        return self._logits_BV
+
+    def state(self) -> State:
+        return (*self._embedding.state(), *self._body.state())
+
+    @torch.inference_mode()
+    def select(self, rows_B: Tensor) -> None:
+        self._embedding.select(rows_B)
+        self._body.select(rows_B)
+
+
+class GraphStepper(Stepper):
+    """The model's step on a CUDA device, recorded once: a replay costs one launch instead of one for each kernel."""
+
+    name = "CUDA graph"
+
+    @torch.inference_mode()
+    def __init__(self, model: LanguageModel, state: State, precision: Precision = "fp32") -> None:
+        self._state = tuple(tensor.clone() for tensor in state)
+        self._tokens_B = torch.zeros(len(state[0]), dtype=torch.int64, device=state[0].device)
+
+        def advance() -> tuple[Tensor, State]:
+            with autocast(precision, self._tokens_B.device):
+                features_BTH, after = model(self._tokens_B[:, None], self._state)
+                return model.head.logits(features_BTH[:, -1]), after
+
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):  # kernels are chosen and workspaces allocated before the recording
+                advance()
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._logits_BV, after = advance()
+            for own, new in zip(self._state, after, strict=True):
+                own.copy_(new)
+        for own, before in zip(self._state, state, strict=True):
+            own.copy_(before)
+
+    @torch.inference_mode()
+    def step(self, tokens_B: Tensor) -> Tensor:
+        self._tokens_B.copy_(tokens_B)
+        self._graph.replay()
+        return self._logits_BV
+
+    def state(self) -> State:
+        return tuple(tensor.clone() for tensor in self._state)
+
+    @torch.inference_mode()
+    def select(self, rows_B: Tensor) -> None:
+        for own in self._state:
+            own.copy_(own[rows_B])
+
+
+def choose_stepper(model: LanguageModel, state: State, precision: StepPrecision = "fp32") -> Stepper:
+    """The fastest that runs this model. Of int8 the cells' matrices must have been rounded already (`round_cells`).
+
+    Args:
+        state: of all streams, after what they have read.
+    """
+    device = state[0].device if state else next(model.parameters()).device
+    full: Precision = "bf16" if precision == "bf16" else "fp32"
+    if not state or len(state[0]) == 0:
+        return PlainStepper(model, state, full)
+    if device.type == "cuda" and _can_be_recorded(model):
+        return GraphStepper(model, state, full)
+    if device.type == "cpu" and is_fast(model) and _in_step(model, state):
+        return FastStepper(model, state, precision)
+    return PlainStepper(model, state, full)
+
+
+def is_fast(model: LanguageModel) -> bool:
+    """Whether the fast step knows every layer."""
+    if not isinstance(model.body, Recurrent):
+        return False
+    return all(has_step(layer.cell) for layer in model.body.layers if isinstance(layer, Layer))
+
+
+def check_precision(precision: str) -> StepPrecision:
+    for known in PRODUCTS:
+        if precision == known:
+            return known
+    raise UsageError(f"--precision {precision} is not known", f"give one of {', '.join(PRODUCTS)}")
+
+
+def _in_step(model: LanguageModel, state: State) -> bool:
+    """Whether counts and phases are those of all rows alike, as they are after prompts of one length."""
+    size = len(model.embedding.initial_state(1))
+    whole = [tensor for tensor in state[size:] if not tensor.is_floating_point()]
+    return all(bool((tensor == tensor[:1]).all()) for tensor in whole)
+
+
+def _can_be_recorded(model: LanguageModel) -> bool:
+    """Strided layers ask for their rows' phases on the host, which no graph can do; neither can bags of any size."""
+    return model.body.period == 1 and isinstance(model.embedding, TokenEmbedding) and isinstance(model.head, Softmax)

@@ -1,0 +1,158 @@
+"""One request -> a response whose status makes sense, and its body as it arrives.
+
+Redirects are followed by hand: at most five, and never from https to http. What may be better the next time leaves as
+an AgainError, which `patience.persist` understands; what will not, as a NetworkError.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from charlm.errors import NetworkError
+from charlm.text.download.retry import BROKEN, LONGEST_WAIT, AgainError, NotFoundError, Patience, first_of, persist
+
+_CHUNK = 1 << 16
+_MAX_REDIRECTS = 5
+_LONGEST_CONNECT = 10.0
+_SLOWEST = 1024
+"""Bytes a second; a connection below that for `Patience.stall` seconds counts as broken."""
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+def get(urls: Sequence[str], *, limit: int, user_agent: str, patience: Patience | None = None) -> bytes:
+    """A document of at most `limit` bytes from the first URL that gives it.
+
+    Raises:
+        NotFoundError: every server answered that there is no such document.
+        NetworkError: otherwise, where none gave it.
+    """
+    patience = patience or Patience()
+    with requests.Session() as session:
+
+        def attempt(url: str) -> bytes:
+            content = bytearray()
+            with respond(session, url, {}, user_agent, patience.stall) as response:
+                expected = length(response)
+                for piece in pieces(response, patience.stall):
+                    content += piece
+                    if len(content) > limit:
+                        raise NetworkError(f"{url} has more than {limit:,} bytes", "check corpus.source.mirrors")
+            if expected is not None and len(content) < expected:
+                raise AgainError("the connection broke off")
+            return bytes(content)
+
+        return first_of(urls, lambda url: persist(url, lambda: attempt(url), patience), patience)
+
+
+@contextlib.contextmanager
+def respond(
+    session: requests.Session, url: str, headers: Mapping[str, str], user_agent: str, stall: float
+) -> Generator[requests.Response, None, None]:
+    """A response with a body worth reading (200, or 206 and 416 to a Range)."""
+    wanted = {**headers, "User-Agent": user_agent, "Accept-Encoding": "identity"}
+    for _ in range(_MAX_REDIRECTS + 1):
+        timeout = (min(stall, _LONGEST_CONNECT), stall)
+        response = session.get(url, headers=wanted, stream=True, allow_redirects=False, timeout=timeout)
+        with contextlib.closing(response):
+            if response.status_code not in _REDIRECTS:
+                _check_status(url, response, ranged="Range" in headers)
+                yield response
+                return
+            target = urljoin(url, response.headers.get("Location", ""))
+        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+            raise NetworkError(f"{url} redirects to {target}, without encryption", "set another mirror")
+        url = target
+    raise NetworkError(f"{url}: more than {_MAX_REDIRECTS} redirects", "set another mirror")
+
+
+def pieces(response: requests.Response, stall: float) -> Iterator[bytes]:
+    """The body as it arrives, undecoded."""
+    started, received = time.monotonic(), 0
+    while True:
+        try:
+            piece = response.raw.read1(_CHUNK, decode_content=False)
+        except BROKEN as error:
+            silent = isinstance(error, (urllib3.exceptions.ReadTimeoutError, TimeoutError))
+            raise AgainError(f"no data for {stall:g} seconds" if silent else "the connection broke off") from error
+        if not piece:
+            return
+        received += len(piece)
+        yield piece
+        elapsed = time.monotonic() - started
+        if elapsed >= stall:
+            if received < _SLOWEST * elapsed:
+                raise AgainError(f"slower than {_SLOWEST:,} bytes a second")
+            started, received = time.monotonic(), 0
+
+
+def length(response: requests.Response) -> int | None:
+    """Bytes of the body, as promised."""
+    value = response.headers.get("Content-Length", "")
+    return int(value) if value.isdecimal() else None
+
+
+def validator(response: requests.Response) -> str:
+    """What tells this version of the file from others: the strong ETag, or else the date of the last change."""
+    etag = response.headers.get("ETag", "")
+    return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+
+
+def is_version(response: requests.Response, version: str) -> bool:
+    """Whether nothing contradicts that this is `version`; a server may leave out what If-Range has said already."""
+    return response.headers.get("ETag" if version.startswith('"') else "Last-Modified", version) in (version, "")
+
+
+class ContentRange(NamedTuple):
+    """Which bytes of how many a 206 holds; what it does not say is None."""
+
+    start: int | None
+    total: int | None
+
+
+def content_range(response: requests.Response) -> ContentRange:
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    start, total = found.groups() if found else (None, None)
+    return ContentRange(int(start) if start else None, int(total) if total and total != "*" else None)
+
+
+def _check_status(url: str, response: requests.Response, *, ranged: bool) -> None:
+    status = response.status_code
+    if status == HTTPStatus.OK or (ranged and status in (206, 416)):
+        return
+    if status in (404, 410):
+        raise NotFoundError(f"{url} does not exist ({status})", "check language, wiki and date")
+    if status == HTTPStatus.FORBIDDEN:
+        raise NetworkError(
+            f"{url} refuses programs that do not say whose they are (403)",
+            "set corpus.source.contact or CHARLM_CONTACT to your e-mail address or home page",
+        )
+    if status in (429, 503):
+        wait = _retry_after(response.headers.get("Retry-After", ""))
+        if wait is not None and wait > LONGEST_WAIT:
+            raise NetworkError(f"{url} asks to wait {wait:,.0f} seconds ({status})", "run it again after that time")
+        raise AgainError(f"the server is busy ({status})", wait)
+    if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
+        raise AgainError(f"the server failed ({status})")
+    raise NetworkError(f"{url}: unexpected answer {status}", "try again later, or set another mirror")
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds to wait, from a number or a date."""
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,206 @@
+"""A file on a server, of which the bytes that are asked for come here, each once.
+
+    open("rb"), fetch(start, end) ── in an extent? ─ yes ──> its bytes
+                                     └─ no ── RemoteFile.read ──> kept as another extent
+
+An extent is a run of bytes that is here: a file START-END in a folder, so that a rerun goes on, and offline too; or,
+where there is no folder, in memory (a worker of a cluster reads its range and is done).
+"""
+
+import bisect
+import io
+import os
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+from charlm import storage
+from charlm.text.download.range_reader import RemoteFile
+from charlm.text.download.whole_file import Patience
+
+_WINDOW = 1 << 18
+"""Bytes fetched where none were asked for by name: a reader that looks for something, or goes on."""
+
+
+class NotHereError(Exception):
+    """Bytes that would have to be fetched, while `SparseFile.here_only` is set."""
+
+
+class SparseFile:
+    """Reads like a file. Several threads may `fetch` at a time, if what they ask for does not overlap."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        size: int,
+        agent: str,
+        *,
+        directory: Path | None = None,
+        version: str = "",
+        patience: Patience | None = None,
+    ) -> None:
+        """
+        Args:
+            directory: Where extents are kept; None keeps them in memory.
+            version: The ETag or date that the file must have; "" takes it as it is.
+        """
+        self.size = size
+        self.here_only = False
+        """Where it is set, nothing is fetched: NotHereError instead."""
+        self.fetched = 0
+        """Bytes that came over the network."""
+        self._urls, self._agent, self._directory, self._version = tuple(urls), agent, directory, version
+        self._patience = patience
+        self._remote = RemoteFile(urls, size, agent, patience, version)
+        self._lock = threading.Lock()
+        self._memory: dict[int, bytes] = {}
+        self._extents = _extents_in(directory)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which has a patience of its own."""
+        return _rebuild, (self._urls, self.size, self._agent, self._directory, self._version, self._memory)
+
+    def elsewhere(self, start: int = 0, end: int = 0) -> "SparseFile":
+        """The same file for a machine without this folder: it takes the bytes [start, end) along."""
+        other = SparseFile(self._urls, self.size, self._agent, version=self._version, patience=self._patience)
+        while start < end:
+            first, content = self.extent_at(start)
+            other.keep(start, content[start - first : end - first])
+            start = first + len(content)
+        return other
+
+    def __str__(self) -> str:
+        return self._urls[0]
+
+    @property
+    def name(self) -> str:
+        return self._urls[0].rpartition("/")[2]
+
+    def open(self, mode: Literal["rb"] = "rb", /) -> IO[bytes]:
+        """A reader of the whole file. What it reads is fetched in windows, unless it is here."""
+        return cast("IO[bytes]", _Reader(self))
+
+    def fetch(self, start: int, end: int) -> None:
+        """Have the bytes [start, end) here: what is missing of them is fetched, and no byte more.
+
+        Raises:
+            NetworkError: no server gave them.
+            StorageError: they cannot be kept.
+        """
+        while start < min(end, self.size):
+            found = self._extent(start)
+            start = found[1] if found else self._fetch(start, end)
+
+    def forget(self, start: int, end: int) -> None:
+        """Drop the extents that hold any of these bytes, which were found to be damaged."""
+        with self._lock:
+            for extent in [extent for extent in self._extents if extent[0] < end and start < extent[1]]:
+                self._extents.remove(extent)
+                self._memory.pop(extent[0], None)
+                if self._directory:
+                    storage.remove_tree(_path(self._directory, *extent))
+
+    def extent_at(self, position: int) -> tuple[int, bytes]:
+        """Start and bytes of the extent that holds `position`, fetched if need be; no bytes at the end of the file."""
+        if position >= self.size:
+            return position, b""
+        found = self._extent(position)
+        if not found:
+            self._fetch(position, position + _WINDOW)
+            found = self._extent(position)
+            assert found
+        start, end = found
+        if not self._directory:
+            return start, self._memory[start]
+        path = _path(self._directory, start, end)
+        with storage.storage_errors(path, "read"):
+            return start, path.read_bytes()
+
+    def _extent(self, position: int) -> tuple[int, int] | None:
+        with self._lock:
+            place = bisect.bisect_right(self._extents, (position, self.size)) - 1
+            found = self._extents[place] if place >= 0 else None
+        return found if found and found[0] <= position < found[1] else None
+
+    def _fetch(self, start: int, end: int) -> int:
+        """Fetch from `start`, where nothing is, to `end` or to what is here already; gives the end."""
+        if self.here_only:
+            raise NotHereError
+        with self._lock:
+            place = bisect.bisect_right(self._extents, (start, self.size))
+            end = min(end, self.size, *(extent[0] for extent in self._extents[place : place + 1]))
+        content = self._remote.read(start, end)
+        self.keep(start, content)
+        with self._lock:
+            self.fetched += len(content)
+        return end
+
+    def keep(self, start: int, content: bytes) -> None:
+        """Make an extent of bytes that came here."""
+        end = start + len(content)
+        if self._directory:
+            storage.make_directory(self._directory)
+            storage.write_bytes(_path(self._directory, start, end), content)
+        with self._lock:
+            if not self._directory:
+                self._memory[start] = content
+            bisect.insort(self._extents, (start, end))
+
+
+def _rebuild(
+    urls: Sequence[str], size: int, agent: str, directory: Path | None, version: str, memory: dict[int, bytes]
+) -> SparseFile:
+    file = SparseFile(urls, size, agent, directory=directory, version=version)
+    for start, content in memory.items():
+        file.keep(start, content)
+    return file
+
+
+def _path(directory: Path, start: int, end: int) -> Path:
+    return directory / f"{start}-{end}"
+
+
+def _extents_in(directory: Path | None) -> list[tuple[int, int]]:
+    """Extents by their names; one whose file has another length is no extent (storage writes none, others may)."""
+    found: list[tuple[int, int]] = []
+    if directory and directory.is_dir():
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = re.fullmatch(r"(\d+)-(\d+)", entry.name)
+                if name and entry.stat().st_size == int(name[2]) - int(name[1]):
+                    found.append((int(name[1]), int(name[2])))
+    return sorted(found)
+
+
+class _Reader(io.RawIOBase):
+    """`read` gives what the extent at hand holds, as a pipe does: short reads are no end."""
+
+    def __init__(self, file: SparseFile) -> None:
+        self._file = file
+        self._position = 0
+        self._start, self._content = 0, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size}[whence]
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        if len(view) and not self._start <= self._position < self._start + len(self._content):
+            self._start, self._content = self._file.extent_at(self._position)
+        at = self._position - self._start
+        piece = self._content[at : at + len(view)]
+        view[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)

@@ -1,0 +1,245 @@
+"""URLs of one file -> the whole, verified file under its final name.
+
+    GET ─ drop, 5xx, stall ─> wait 1, 2, 4, 8, 16 s ─> GET with Range and If-Range ─> NAME.part ─ size, hash ─> NAME
+     └─ 404, 403, a page of HTML, another size or hash: on to the next of several URLs (mirrors), then an error
+
+No client library resumes a body that breaks off, so this loop is ours. `NAME.part.json` remembers which version of the
+file `NAME.part` holds (ETag or date, and URL): only that version is ever continued, unless a hash will judge the whole.
+"""
+
+import glob
+import hashlib
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+import requests
+
+from charlm.errors import CharlmError, DataError, NetworkError, StorageError
+from charlm.storage import PartialFile, read_json, remove_tree, storage_errors, write_json
+from charlm.text.download.connection import content_range, get, is_version, length, pieces, respond, validator
+from charlm.text.download.retry import AgainError, NotFoundError, Patience, host, persist
+
+__all__ = ["NotFoundError", "Patience", "download", "get"]
+
+_MAX_CHANGES = 1
+
+
+def download(
+    urls: Sequence[str],
+    target: Path,
+    *,
+    size: int | None,
+    sha1: str | None,
+    md5: str | None,
+    user_agent: str,
+    on_progress: Callable[[int], None] | None = None,
+    patience: Patience | None = None,
+    magic: bytes = b"BZh",
+) -> None:
+    """Fetch `target` from the first of `urls` that gives it.
+
+    Args:
+        on_progress: gets the bytes on disk so far; first before anything is fetched.
+        magic: how the file begins; a proxy's login page does not.
+
+    Raises:
+        NetworkError: no URL gave the file; what has arrived stays for the next time.
+        DataError: no URL gave a file of the right checksum; nothing is kept.
+        StorageError: no space (known before the first byte), or the disk fails.
+    """
+    patience = patience or Patience()
+    with PartialFile(target) as part:
+        _check_space(target, size, part.size)
+        fetch = _Fetch(part, size, magic, hashed=bool(sha1 or md5), on_progress=on_progress or (lambda _: None))
+        fetch.on_progress(part.size)
+        left = deque(urls)
+        failure: CharlmError | None = None
+        while True:
+            inherited = part.size > 0
+            if size is None or part.size != size:
+                if not left:
+                    if part.size == 0:
+                        fetch.forget()
+                    raise failure or NetworkError(f"there is no URL for {target.name}", "set corpus.source.mirrors")
+                if failure:
+                    patience.notify(f"{failure.what}; going on with {host(left[0])}")
+                url = left.popleft()
+                try:
+                    fetch.run(url, user_agent, patience)
+                except NetworkError as error:
+                    failure = _more_telling(failure, error)
+                    continue
+                if inherited:
+                    left.appendleft(url)  # should the hash be wrong: what was there before may be to blame
+            part.flush()
+            damage = _damage(part, sha1, md5)
+            if damage is None:
+                remove_tree(fetch.note)  # first: nobody would look for it beside a finished file
+                part.commit()
+                return
+            failure = damage
+            fetch.restart()
+
+
+class _Fetch:
+    """One file's way onto the disk, over as many connections and mirrors as it takes."""
+
+    def __init__(
+        self, part: PartialFile, size: int | None, magic: bytes, *, hashed: bool, on_progress: Callable[[int], None]
+    ) -> None:
+        self.part, self.size, self.magic, self.hashed, self.on_progress = part, size, magic, hashed, on_progress
+        self.note = part.path.with_name(part.path.name + ".json")
+        for torn in self.note.parent.glob(f".{glob.escape(self.note.name)}.*.tmp"):
+            remove_tree(torn)  # a process was killed while it wrote the note
+        self.reached = part.size
+        self.changes = 0
+
+    def run(self, url: str, user_agent: str, patience: Patience) -> None:
+        with requests.Session() as session:
+            persist(
+                url,
+                lambda: self._attempt(session, url, user_agent, patience.stall),
+                patience,
+                progress=lambda: self.reached,
+                cure="check the network and run the same command again; what has arrived is kept",
+            )
+
+    def restart(self) -> None:
+        """Throw away all there is."""
+        self.part.restart()
+        self.reached = 0
+
+    def forget(self) -> None:
+        """Leave no trace."""
+        self.part.discard()
+        remove_tree(self.note)
+
+    def _attempt(self, session: requests.Session, url: str, user_agent: str, stall: float) -> None:
+        version = self._version_from(url) if self.part.size else ""
+        if not (version or self.hashed) or (self.size is not None and self.part.size > self.size):
+            self.part.restart()
+        headers: dict[str, str] = {}
+        if self.part.size:
+            headers = {"Range": f"bytes={self.part.size}-", **({"If-Range": version} if version else {})}
+        with respond(session, url, headers, user_agent, stall) as response:
+            body = pieces(response, stall)
+            if response.status_code == HTTPStatus.OK:
+                whole = self._whole(url, response, 0)
+                head = self._head(url, body)  # before anything is thrown away for what may be a login page
+                if self.part.size:
+                    self._start_again(url, changed=bool(version) and not is_version(response, version))
+                self._remember(url, response)
+                self._append(url, head)
+            elif self._continues(response, version):
+                whole = self._whole(url, response, self.part.size)
+                if not version:
+                    self._remember(url, response)
+            elif self._is_whole(response):
+                return
+            else:
+                self._start_again(url, changed=True)
+                raise AgainError("the file changed on the server", 0)
+            for piece in body:
+                self._append(url, piece)
+        if whole is not None and self.part.size < whole:
+            raise AgainError("the connection broke off")
+
+    def _head(self, url: str, body: Iterator[bytes]) -> bytes:
+        """The first bytes, which tell the file from a page of HTML."""
+        head = b""
+        for piece in body:
+            head += piece
+            if len(head) >= len(self.magic):
+                break
+        if not head and self.size != 0:
+            raise AgainError("an empty answer")
+        if not head.startswith(self.magic):
+            raise NetworkError(f"{url} gives something else: a proxy or login page?", "open it in a browser")
+        return head
+
+    def _append(self, url: str, piece: bytes) -> None:
+        self.part.append(piece)
+        self.reached = max(self.reached, self.part.size)
+        self.on_progress(self.part.size)
+        if self.size is not None and self.part.size > self.size:
+            self.part.restart()
+            raise NetworkError(f"{url} has more than the expected {self.size:,} bytes", "set another mirror")
+
+    def _remember(self, url: str, response: requests.Response) -> None:
+        write_json(self.note, {"url": url, "validator": validator(response)})
+
+    def _start_again(self, url: str, *, changed: bool) -> None:
+        self.changes += changed
+        if self.changes > _MAX_CHANGES:
+            raise NetworkError(f"{url} changed again while it was downloaded", "try later, or set another mirror")
+        self.part.restart()
+
+    def _version_from(self, url: str) -> str:
+        """What identifies the version of the file that the part belongs to; empty if that is not known."""
+        try:
+            note = read_json(self.note)
+            return str(note["validator"]) if note["url"] == url else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def _continues(self, response: requests.Response, version: str) -> bool:
+        """Whether a 206 is the rest of our part: same version, right place, right length."""
+        if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+            return False
+        start, total = content_range(response)
+        same_version = not version or is_version(response, version)
+        return start == self.part.size and total in (None, self.size or total) and same_version
+
+    def _is_whole(self, response: requests.Response) -> bool:
+        """Whether a 416 says that nothing is missing; the size was not known."""
+        whole = self.size is None and content_range(response).total == self.part.size
+        return whole and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+
+    def _whole(self, url: str, response: requests.Response, present: int) -> int | None:
+        """Bytes of the whole file; None where chunks, or a hash, will show whether all has come."""
+        rest = length(response)
+        html = "text/html" in response.headers.get("Content-Type", "")  # its first bytes will tell
+        if self.size is not None:
+            if present == 0 and rest not in (None, self.size) and not html:
+                raise NetworkError(
+                    f"{url} has {rest:,} bytes instead of {self.size:,}", "try again later, or set another mirror"
+                )
+            return self.size
+        if rest is not None:
+            return present + rest
+        if not self.hashed and "chunked" not in response.headers.get("Transfer-Encoding", "").lower():
+            raise NetworkError(f"{url} does not say how long the file is", "set another mirror")
+        return None
+
+
+def _more_telling(failure: CharlmError | None, error: NetworkError) -> CharlmError:
+    """Which of two mirrors' failures to report: damage, then what may pass, then that a file is not there."""
+    return failure if failure and (isinstance(error, NotFoundError) or isinstance(failure, DataError)) else error
+
+
+def _check_space(target: Path, size: int | None, present: int) -> None:
+    with storage_errors(target.parent, "use"):
+        free = shutil.disk_usage(target.parent).free
+    needed = (size or 0) - present
+    if needed > free:
+        raise StorageError(
+            f"{target.name} needs {needed:,} bytes and {target.parent} has {free:,} free",
+            "free some space, or set CHARLM_CACHE to a folder on another disk",
+        )
+
+
+def _damage(part: PartialFile, sha1: str | None, md5: str | None) -> DataError | None:
+    algorithm, expected = ("sha1", sha1) if sha1 else ("md5", md5)
+    if not expected:
+        return None
+    with storage_errors(part.path, "read"), open(part.path, "rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if found == expected.lower():
+        return None
+    return DataError(
+        f"{part.target.name} arrived damaged: its {algorithm} is {found} instead of {expected}",
+        "run the same command again to download it anew, or set another mirror",
+    )

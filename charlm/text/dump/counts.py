@@ -1,0 +1,95 @@
+"""What is in a dump, counted without cleaning anything: for `charlm inspect`, and to prove the readers right."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from charlm.text.dump.plan import DumpPlan, Range, plan, read_range
+from charlm.text.reading.unpacking import Readable
+
+
+@dataclass(slots=True)
+class PageCounts:
+    """Pages by kind; each count is of all pages, so that one page may be in several of them. They add."""
+
+    pages: int = 0
+    namespaces: Counter[int] = field(default_factory=Counter[int])
+    models: Counter[str] = field(default_factory=Counter[str])
+    redirects: int = 0
+    empty: int = 0
+    """Pages whose text is missing or blank; all of them in a stub."""
+    characters: int = 0
+    """Of wikitext and other text, before any cleaning."""
+    excerpt: bool = False
+    """Whether the file ends without `</mediawiki>`."""
+
+    def __add__(self, other: "PageCounts") -> "PageCounts":
+        return PageCounts(
+            self.pages + other.pages,
+            self.namespaces + other.namespaces,
+            self.models + other.models,
+            self.redirects + other.redirects,
+            self.empty + other.empty,
+            self.characters + other.characters,
+            self.excerpt or other.excerpt,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DumpCounts:
+    """A dump's header and its counts."""
+
+    plan: DumpPlan
+    counts: PageCounts
+
+    def as_json(self) -> dict[str, Any]:
+        """For `charlm inspect DUMP --json`."""
+        site, counts = self.plan.siteinfo, self.counts
+        return {
+            "format": self.plan.format,
+            "bytes": self.plan.size,
+            "multistream": self.plan.multistream,
+            "export_version": site.version,
+            "wiki": site.dbname,
+            "language": site.language,
+            "pages": counts.pages,
+            "articles": counts.namespaces[0],
+            "namespaces": {str(number): count for number, count in sorted(counts.namespaces.items())},
+            "redirects": counts.redirects,
+            "models": dict(sorted(counts.models.items())),
+            "empty": counts.empty,
+            "characters": counts.characters,
+            "note": excerpt_note(self.plan.path) if counts.excerpt else "",
+        }
+
+
+def excerpt_note(path: Readable) -> str:
+    return f"{path.name} is an excerpt: it ends without </mediawiki>"
+
+
+def count_pages(path: Path, on_bytes: Callable[[int], None] | None = None) -> DumpCounts:
+    """Read a whole dump and count.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it is damaged, or no dump.
+    """
+    dump = plan(path)
+    return DumpCounts(dump, sum((count_range(dump, task, on_bytes) for task in dump.tasks), PageCounts()))
+
+
+def count_range(plan: DumpPlan, task: Range, on_bytes: Callable[[int], None] | None = None) -> PageCounts:
+    """The counts of one task: a pool of processes can add them up."""
+    counts = PageCounts()
+    pages = read_range(plan, task, on_bytes)
+    for page in pages:
+        counts.pages += 1
+        counts.namespaces[page.namespace] += 1
+        counts.models[page.model] += 1
+        counts.redirects += page.redirect
+        counts.empty += not page.text.strip()
+        counts.characters += len(page.text)
+    counts.excerpt = pages.excerpt
+    return counts

@@ -1,0 +1,64 @@
+"""The index of a multistream dump -> where its streams begin.
+
+wiki-date-pages-articles-multistream1.xml-p1p9.bz2          streams of 100 pages
+wiki-date-pages-articles-multistream-index1.txt-p1p9.bz2    a line for each page: offset of its stream:page id:title
+"""
+
+import bisect
+import re
+from pathlib import Path
+
+from charlm.errors import DataError
+from charlm.text.dump.ranges import Heads
+from charlm.text.reading.unpacking import BZ2, read_pieces
+
+_OFFSET = re.compile(rb"^(\d{1,15}):", re.MULTILINE)
+
+
+def index_name(name: str) -> str:
+    """What the index of the dump file `name` is called; "" where such files have none."""
+    found = re.sub(r"multistream(\d*)\.xml(.*\.bz2)$", r"multistream-index\1.txt\2", name)
+    return found if found != name else ""
+
+
+def index_beside(path: Path) -> Path | None:
+    """The index in the same folder, if it is there."""
+    name = index_name(path.name)
+    return path.with_name(name) if name and path.with_name(name).is_file() else None
+
+
+def read_index(path: Path) -> list[int]:
+    """Where streams of pages begin, in order.
+
+    Raises:
+        DataError: damaged, or no index.
+    """
+    heads: set[int] = set()
+    kept = b""
+    for piece in read_pieces(path, BZ2):
+        lines, _, kept = (kept + piece.xml).rpartition(b"\n")
+        heads.update(_offsets(path, lines))
+    heads.update(_offsets(path, kept))
+    if not heads:
+        raise DataError(f"{path} lists no streams", "remove it, or get it anew")
+    return sorted(heads)
+
+
+def _offsets(path: Path, lines: bytes) -> set[int]:
+    offsets = _OFFSET.findall(lines)
+    if lines and len(offsets) != lines.count(b"\n") + 1:
+        raise DataError(f"{path} is no index: a line does not begin with an offset", "remove it, or get it anew")
+    return {int(offset) for offset in dict.fromkeys(offsets)}
+
+
+def heads_beside(path: Path) -> Heads | None:
+    """The heads in the index beside a file; None where there is none, or none that can be read."""
+    index = index_beside(path)
+    try:
+        return from_offset(read_index(index)) if index else None
+    except DataError:
+        return None  # the heads are found by looking for them, then
+
+
+def from_offset(heads: list[int]) -> Heads:
+    return lambda offset: iter(heads[bisect.bisect_left(heads, offset) :])

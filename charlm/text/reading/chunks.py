@@ -1,0 +1,112 @@
+"""A file -> its bytes in chunks: as they are, or unpacked if it is a .gz, .bz2, .xz, or a .zip of one file.
+
+What is damaged, or no text by its first bytes, is refused; names do not matter.
+"""
+
+import itertools
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from charlm.errors import DataError
+from charlm.storage import storage_errors
+from charlm.text.reading.unpacking import CURE, read_pieces
+
+_CHUNK = 1 << 18
+_HEAD = 512
+_BLOCK_OR_END = (b"1AY&SY", b"\x17rE8P\x90")
+"""One of both follows the four bytes of a bz2 header; a text may well begin with `BZh`."""
+_PACKED = {b"\x1f\x8b\x08": "gz", b"\xfd7zXZ\0": "xz"}
+_ZIP = b"PK\x03\x04"
+_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"\x28\xb5\x2f\xfd": "a zstandard file",
+    b"]\0\0\x80\0": "an lzma file",
+    b"\x1f\x8b\x08": "a gzip file",
+    b"\xfd7zXZ\0": "an xz file",
+    _ZIP: "a zip archive",
+}
+_NO_TEXT = {
+    b"\x89PNG\r\n": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF87a": "a GIF image",
+    b"GIF89a": "a GIF image",
+    b"%PDF-": "a PDF document",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an office document",
+    b"\x7fELF": "a program",
+    b"PAR1\x15": "a parquet file",
+    b"ARROW1\0\0": "an arrow file",
+    b"SQLite format 3\0": "a database",
+}
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a text, unpacked; none of the chunks is empty.
+
+    Raises:
+        DataError: damaged, an archive of several files, or no text.
+        StorageError: the file cannot be read.
+    """
+    with storage_errors(path, "read"), open(path, "rb") as file:
+        head = file.read(_HEAD)
+        packing = _packing(head)
+        if packing == "zip":
+            chunks = _unzip(path)
+        elif packing:
+            chunks = (piece.xml for piece in read_pieces(path, packing))
+        else:
+            chunks = itertools.chain((head,), iter(lambda: file.read(_CHUNK), b""))
+        yield from only_text(str(path), chunks)
+
+
+def only_text(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, unless they begin as those of another kind of file do.
+
+    Raises:
+        DataError: says which kind.
+    """
+    remaining = iter(chunks)
+    head = b""
+    for chunk in remaining:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    for magic, kind in _NO_TEXT.items():
+        if head.startswith(magic):
+            raise DataError(f"{name} is {kind}, not text", "leave it out, or convert it to text")
+    archives = (kind for magic, kind in _ARCHIVES.items() if head.startswith(magic))
+    archive = "a tar archive" if head[257:262] == b"ustar" else next(archives, "a bz2 file" if _is_bz2(head) else "")
+    if archive:
+        raise DataError(f"{name} is {archive}, not text", "unpack it first")
+    if head:
+        yield head
+    yield from (chunk for chunk in remaining if chunk)
+
+
+def _packing(head: bytes) -> str:
+    if _is_bz2(head):
+        return "bz2"
+    if head.startswith(_ZIP):
+        return "zip"
+    return next((name for magic, name in _PACKED.items() if head.startswith(magic)), "")
+
+
+def _is_bz2(head: bytes) -> bool:
+    return head.startswith(b"BZh") and head[4:10] in _BLOCK_OR_END
+
+
+def _unzip(path: Path) -> Iterator[bytes]:
+    """The one file in a zip archive; never more bytes than the archive says it has."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) != 1:
+                raise DataError(f"{path} is an archive of {len(members)} files", "unpack it and name those to read")
+            with archive.open(members[0]) as file:
+                yield from iter(lambda: file.read(_CHUNK), b"")
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{path}: corrupt zip archive ({error})", CURE) from error
+    except (NotImplementedError, RuntimeError) as error:  # a method that Python has not, or a password
+        raise DataError(f"{path} cannot be unpacked here ({error})", "unpack it first") from error

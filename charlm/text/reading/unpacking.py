@@ -1,0 +1,186 @@
+"""A file of any of four formats -> its XML bytes, in pieces, with the place in the file where each was found.
+
+    file ── magic bytes ──> bz2 | xz | gz ── every stream to its end ──> pieces of at most 256 KB
+                            xml ──────────── as it is ─────────────────>
+
+Of damage nothing is passed over: a stream that does not end, a checksum that does not fit, anything after the last
+stream. (`bz2.open` stops in silence at a damaged later stream, hence our own loop, the same one for three formats.)
+The decompressors work outside the GIL.
+"""
+
+import bz2
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, NamedTuple, Protocol
+
+from charlm.errors import DataError, UsageError
+from charlm.storage import storage_errors
+
+_READ = 1 << 16
+_INFLATED = 1 << 18
+_XZ_MEMORY = 1 << 30
+"""xz names its dictionary's size in its header; the largest that `xz` itself makes by default takes 65 MB."""
+_BYTE_ORDER_MARKS_AND_BLANKS = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
+
+CURE = "the file is damaged; get it anew"
+BZ2, XML = "bz2", "xml"
+
+
+class Readable(Protocol):
+    """A file: a Path, or one that lies on a server (`download.range_cache`). Its str() names it in errors."""
+
+    @property
+    def name(self) -> str: ...
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]: ...
+
+
+class Piece(NamedTuple):
+    """Some bytes of XML (may be none), and how far into the file one has read for them."""
+
+    xml: bytes
+    offset: int
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes: ...
+
+
+class _Gunzip:
+    """zlib's gzip reader with the interface of the other two."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inflate.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflate.unused_data
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes:
+        return self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
+
+
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    magic: bytes
+    open: Callable[[], _Decompressor]
+
+
+_CODECS = {
+    BZ2: _Codec(b"BZh", bz2.BZ2Decompressor),
+    "xz": _Codec(b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)),
+    "gz": _Codec(b"\x1f\x8b", _Gunzip),
+}
+
+
+def detect_format(path: Readable) -> str:
+    """`bz2`, `xz`, `gz` or `xml`, by the first bytes; names do not matter.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it is none of them.
+    """
+    with open_to_read(path) as file, read_errors(path):
+        magic = file.read(16)
+    for name, codec in _CODECS.items():
+        if magic.startswith(codec.magic):
+            return name
+    if magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).startswith(b"<"):
+        return XML
+    cure = "give a .xml.bz2, .xml.xz, .xml.gz or .xml file (unpack .7z and others first)"
+    if not magic:
+        raise DataError(f"{path} is empty", cure)
+    raise DataError(
+        f"{path} is in none of the four formats of dumps",
+        f"plain text is read by `charlm prepare --source text --input {path}`; of a dump {cure}",
+    )
+
+
+def read_pieces(path: Readable, format_name: str, start: int = 0, end: int | None = None) -> Iterator[Piece]:
+    """All XML of the file; or of the whole streams from byte `start` to byte `end` of it.
+
+    Raises:
+        DataError: corrupt, truncated, trailing junk, or no stream ends at `end`; with the offset in the file.
+        StorageError: the file cannot be read.
+    """
+    with open_to_read(path) as file, read_errors(path):
+        file.seek(start)
+        if format_name in _CODECS:
+            yield from _inflate(path, file, format_name, start, end)
+            return
+        offset = start
+        while xml := file.read(_READ):
+            offset += len(xml)
+            yield Piece(xml, offset)
+
+
+def read_errors(path: Readable) -> AbstractContextManager[None]:
+    """What the disk does becomes a StorageError; what a server does is a NetworkError already."""
+    return storage_errors(path, "read") if isinstance(path, Path) else nullcontext()
+
+
+def open_to_read(path: Readable) -> IO[bytes]:
+    """Raises UsageError where there is no such file."""
+    with read_errors(path):
+        try:
+            return path.open("rb")
+        except FileNotFoundError as error:
+            raise UsageError(f"there is no file {path}", "check the path") from error
+
+
+def size_of(path: Readable) -> int:
+    """Bytes of the file."""
+    with open_to_read(path) as file:
+        return file.seek(0, os.SEEK_END)
+
+
+def _inflate(path: Readable, file: IO[bytes], name: str, start: int, end: int | None) -> Iterator[Piece]:
+    codec = _CODECS[name]
+    decompressor = codec.open()
+    fed = start  # offset of what follows the decompressor's input; `start` becomes that of its stream
+    waiting = b""
+    while True:
+        if decompressor.eof:
+            waiting = decompressor.unused_data
+            start = fed - len(waiting)
+            decompressor = codec.open()
+        elif decompressor.needs_input and not waiting:
+            waiting = file.read(_READ if end is None else min(_READ, end - fed))
+            fed += len(waiting)
+            if not waiting:
+                if start == fed and end in (None, fed):
+                    return
+                raise DataError(f"{path} {_unfinished(name, start, fed, bool(file.read(1)))}", CURE)
+        if start == fed - len(waiting) and waiting and not codec.magic.startswith(waiting[: len(codec.magic)]):
+            raise DataError(f"{path}: what starts at byte {start:,} is not a{'n' * (name == 'xz')} {name} stream", CURE)
+        try:
+            inflated = decompressor.decompress(waiting, _INFLATED)
+        except (OSError, lzma.LZMAError, zlib.error, EOFError) as error:
+            place = f"in the stream that starts at byte {start:,}, before byte {fed:,}"
+            raise DataError(f"{path}: corrupt {name} {place}", CURE) from error
+        waiting = b""
+        yield Piece(inflated, fed - len(decompressor.unused_data))
+
+
+def _unfinished(name: str, start: int, fed: int, goes_on: bool) -> str:
+    if goes_on:
+        return f"has at byte {fed:,} what looks like the start of a {name} stream, inside that of byte {start:,}"
+    return f"ends at byte {fed:,}, inside the {name} stream that starts at byte {start:,}"

@@ -1,0 +1,168 @@
+"""All that charlm asks of `datasets` and the hub: which commit and config, and its rows.
+
+The libraries are imported inside functions (2.5 s). No code of a dataset is ever run: `datasets` 5 knows no way to, and
+older ones only with `trust_remote_code`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm.errors import DataError, SettingsError
+from charlm.settings import suggest
+from charlm.text.settings import HubSettings
+from charlm.text.sources.hub.errors import endpoint, foreign_errors, is_network, nearest
+from charlm.text.sources.hub.json_rows import check_surrogates, json_rows
+
+WIKIPEDIA = "wikimedia/wikipedia"
+"""Whose configs are called DATE.LANGUAGE."""
+_TIMEOUT = 10  # seconds
+_BATCH = 64
+_KINDS = {
+    ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "csv",
+    ".arrow": "arrow",
+}  # fmt: skip
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where rows come from."""
+
+    revision: str
+    """The commit; empty for local files."""
+    config: str
+
+
+def locate(settings: HubSettings, inputs: Sequence[Path]) -> Location:
+    """The commit of `settings.revision`, and for Wikipedia the newest config of its language.
+
+    Raises:
+        NetworkError: the hub does not answer, or has no such dataset for us.
+        SettingsError: no such revision, or no such language.
+    """
+    if inputs:
+        return Location("", settings.config)
+    from datasets import get_dataset_config_names
+
+    with foreign_errors(settings):
+        commit = _commit(settings)
+        if settings.config or settings.dataset != WIKIPEDIA:
+            return Location(commit, settings.config)
+        names = get_dataset_config_names(settings.dataset, revision=commit)
+    dated = [(found[2], name) for name in names if (found := re.fullmatch(r"(\d{8})\.(.+)", name))]
+    newest = max((name for language, name in dated if language == settings.language), default="")
+    if not newest:
+        raise SettingsError(
+            f"{settings.dataset} has no language {settings.language!r}",
+            nearest(settings.language, sorted({language for language, _ in dated})),
+        )
+    return Location(commit, newest)
+
+
+def open_rows(settings: HubSettings, location: Location, inputs: Sequence[Path]) -> Iterator[Row]:
+    """The rows of the split, in order, each a mapping of all its columns.
+
+    Raises:
+        NetworkError, SettingsError: as `locate`, or no such split.
+        DataError: a file is damaged, or not of its format.
+    """
+    if inputs and settings.errors == "replace" and _kind(inputs) == "json":
+        for path in inputs:
+            yield from json_rows(path)
+        return
+    try:
+        with foreign_errors(settings, inputs):
+            dataset = _open(settings, location, inputs)
+            batches = iter(dataset.with_format("arrow").iter(batch_size=_BATCH))
+        while True:
+            with foreign_errors(settings, inputs):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield from batch.to_pylist()
+    except DataError:
+        if inputs and _kind(inputs) == "json":
+            check_surrogates(inputs)
+        raise
+
+
+def licence(dataset: str, revision: str) -> str:
+    """As the dataset's card has it; empty where it says nothing."""
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:  # `load_dataset` has put the card into the hub's cache
+        path = huggingface_hub.hf_hub_download(
+            dataset, "README.md", repo_type="dataset", revision=revision, local_files_only=True
+        )
+        stated: object = huggingface_hub.DatasetCard.load(path).data.to_dict().get("license", "")
+    except (EntryNotFoundError, ValueError):  # no card, or none that can be read
+        return ""
+    return ", ".join(map(str, stated)) if isinstance(stated, list) else str(stated or "")
+
+
+def _commit(settings: HubSettings) -> str:
+    """Asked in one request, which fails at once where there is no network: `load_dataset` would try for half a minute.
+
+    Without a network, what a dataset that is not streamed has left in the hub's cache will do.
+    """
+    import huggingface_hub
+    from datasets import config
+
+    revision = settings.revision or None
+    try:
+        api = huggingface_hub.HfApi(endpoint=endpoint())
+        return api.dataset_info(settings.dataset, revision=revision, timeout=_TIMEOUT).sha or ""
+    except Exception as error:
+        if settings.streaming or not is_network(error):
+            raise
+        card = huggingface_hub.try_to_load_from_cache(
+            settings.dataset, "README.md", revision=revision, repo_type="dataset"
+        )
+        if not isinstance(card, str):
+            raise
+        # the libraries read this when they are imported: from here on they know that they are offline
+        huggingface_hub.constants.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE = True
+        return Path(card).parent.name
+
+
+def _open(settings: HubSettings, location: Location, inputs: Sequence[Path]) -> Any:
+    import datasets
+
+    config, split = location.config or None, settings.split
+    if not inputs:
+        return datasets.load_dataset(
+            settings.dataset, config, split=split, revision=location.revision, streaming=settings.streaming
+        )
+    if not inputs[0].is_dir():
+        options: dict[str, Any] = {"sep": "\t"} if inputs[0].suffix == ".tsv" else {}
+        options["data_files"] = {split: [str(path) for path in inputs]}
+        # streaming, or a copy of it all would be put into the hub's cache
+        return datasets.load_dataset(_kind(inputs), split=split, streaming=True, **options)
+    if (inputs[0] / "state.json").is_file() or (inputs[0] / "dataset_dict.json").is_file():
+        stored = datasets.load_from_disk(str(inputs[0]))
+        if isinstance(stored, datasets.DatasetDict):
+            if split not in stored:
+                raise SettingsError(
+                    f"{inputs[0]} has no split {split!r}", suggest(split, [*map(str, stored)], "there are")
+                )
+            return stored[split]
+        return stored
+    return datasets.load_dataset(str(inputs[0].absolute()), config, split=split, streaming=True)
+
+
+def _kind(inputs: Sequence[Path]) -> str:
+    """The format of files, by their endings."""
+    if inputs[0].is_dir():
+        return ""
+    kinds = {_KINDS.get(path.suffix.lower(), "") for path in inputs}
+    if len(kinds) > 1 or "" in kinds:
+        raise DataError(
+            f"{', '.join(path.name for path in inputs)}: not files of one format of datasets",
+            f"give {', '.join(_KINDS)} files, or read text with --source text",
+        )
+    return kinds.pop()

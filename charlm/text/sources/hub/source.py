@@ -1,0 +1,183 @@
+"""A dataset of the Hugging Face hub, or local files in one of its formats -> documents, one for each row.
+
+settings ── resolve: commit, config ──┐
+local files ── by their endings ──────┴── access.open_rows ──> rows ── columns, checks ──> documents
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm.errors import DataError, SettingsError, UsageError
+from charlm.settings import suggest
+from charlm.storage import sha256
+from charlm.text.document import Census, Document, DownloadPlan, Source
+from charlm.text.reading.documents import in_pieces
+from charlm.text.reading.inputs import similar_file
+from charlm.text.settings import HubSettings
+from charlm.text.sources.hub import access
+from charlm.text.sources.hub.access import Location
+
+_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+
+class HubSource(Source):
+    """The rows of one split, in order."""
+
+    def __init__(self, settings: HubSettings) -> None:
+        """
+        Raises:
+            UsageError: an input does not exist.
+        """
+        self.census = Census()
+        self._settings = settings
+        self._location: Location | None = None
+        self._files: list[dict[str, Any]] | None = None
+        self._inputs = tuple(Path(name).expanduser() for name in settings.input)
+        for path in self._inputs:
+            if not path.exists():
+                raise UsageError(f"there is no file {path}", similar_file(path) or "check the path given with --input")
+        if len(self._inputs) > 1 and any(path.is_dir() for path in self._inputs):
+            raise UsageError("a folder is a dataset of its own", "give one folder, or files")
+
+    def download_plan(self) -> DownloadPlan | None:
+        """None: rows are read as they come, or stored in the hub's own cache. Finds out which commit they are of."""
+        self.location()
+        return None
+
+    def location(self) -> Location:
+        """What is read; asks the hub at most once.
+
+        Raises:
+            NetworkError: no answer, no such dataset, or not for everyone.
+            SettingsError: no such revision or config.
+        """
+        if self._location is None:
+            self._location = access.locate(self._settings, self._inputs)
+        return self._location
+
+    def resolved(self) -> dict[str, Any]:
+        """The commit, and the newest config, once they are known."""
+        located = self._location
+        return {"revision": located.revision, "config": located.config} if located and located.revision else {}
+
+    def origin(self) -> dict[str, Any]:
+        settings, location = self._settings, self.location()
+        origin: dict[str, Any] = {"source": "hub", "config": location.config, "split": settings.split}
+        origin["column"] = settings.column
+        if self._inputs:
+            local = {"name": self._inputs[0].name, "files": self._entries(), "fingerprint": self.fingerprint()}
+            return {**origin, **local}
+        return {
+            **origin,
+            "name": settings.dataset,
+            "revision": location.revision,
+            "urls": [f"https://huggingface.co/datasets/{settings.dataset}/tree/{location.revision}"],
+            "licence": access.licence(settings.dataset, location.revision),
+        }
+
+    def fingerprint(self) -> str | None:
+        """Changes with the content of local files; None for the hub's, which are pinned by their commit."""
+        return hashlib.sha256(str(self._entries()).encode()).hexdigest() if self._inputs else None
+
+    def documents(self) -> Iterator[Document]:
+        """
+        Raises:
+            SettingsError: no such split or column.
+            NetworkError: the hub stopped answering.
+            DataError: damaged, or a value that is no text; names the row, counted from 0.
+        """
+        settings = self._settings
+        self.census = Census()
+        columns: _Columns | None = None
+        characters = 0
+        for number, row in enumerate(access.open_rows(settings, self.location(), self._inputs)):
+            columns = columns or _Columns.of(settings, row)
+            self.census.pages += 1
+            text = self._text(number, row[columns.text])
+            if not text:
+                self.census.dropped["empty"] += 1
+                continue
+            identifier = str(number) if columns.id is None else self._named(number, row, columns.id)
+            title, url = (self._named(number, row, name) if name else "" for name in (columns.title, columns.url))
+            for piece, ends in in_pieces([text]):
+                yield Document(identifier, title, piece, url, ends)
+            characters += len(text)
+            if settings.max_characters is not None and characters >= settings.max_characters:
+                self.census.notes.append(f"reading stopped after {characters:,} characters, as asked")
+                return
+
+    def _text(self, number: int, value: object) -> str:
+        if not isinstance(value, str):
+            found = "nothing" if value is None else f"{value!r:.40}, no text"
+            raise DataError(
+                f"row {number} has {found} in the column {self._settings.column!r}",
+                "name the column with the text in corpus.source.column",
+            )
+        return self._without_surrogates(number, value)
+
+    def _named(self, number: int, row: Mapping[str, Any], column: str) -> str:
+        value = row[column]
+        if value is None and column == self._settings.id_column:
+            raise DataError(f"row {number} has nothing in the column {column!r}", "set another corpus.source.id_column")
+        return self._without_surrogates(number, str(number if value is None else value))
+
+    def _without_surrogates(self, number: int, text: str) -> str:
+        clean = text.translate(_SURROGATES) if not text.isascii() else text
+        if clean != text:
+            count = sum(old != new for old, new in zip(text, clean, strict=True))
+            if self._settings.errors == "strict":
+                raise DataError(
+                    f"row {number} has a lone surrogate, which is no character",
+                    'set corpus.source.errors = "replace", or mend that row',
+                )
+            self.census.notes.append(f"row {number}: U+FFFD stands for {count:,} lone surrogates")
+        return clean
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """Name, size and hash of each local file."""
+        if self._files is None:
+            self._files = [
+                {"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+                for given in self._inputs
+                for name, path in _files_of(given)
+            ]
+        return self._files
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Which columns are read."""
+
+    text: str
+    id: str | None
+    title: str | None
+    url: str | None
+
+    @classmethod
+    def of(cls, settings: HubSettings, row: Mapping[str, Any]) -> "_Columns":
+        """
+        Raises:
+            SettingsError: a column that was asked for is not there; names those there are.
+        """
+        asked = {"column": settings.column, **{key: getattr(settings, key) for key in _OPTIONAL}}
+        for key, name in asked.items():
+            if name and name not in row:
+                raise SettingsError(
+                    f"corpus.source.{key} = {name!r}: there is no such column", suggest(name, list(row), "there are")
+                )
+        found = [asked[key] or (default if default in row else None) for key, default in _OPTIONAL.items()]
+        return cls(settings.column, *found)
+
+
+_OPTIONAL = {"id_column": "id", "title_column": "title", "url_column": "url"}
+
+
+def _files_of(given: Path) -> Iterator[tuple[str, Path]]:
+    if not given.is_dir():
+        yield given.name, given
+        return
+    for path in sorted(path for path in given.rglob("*") if path.is_file()):
+        yield path.relative_to(given).as_posix(), path

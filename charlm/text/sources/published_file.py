@@ -1,0 +1,194 @@
+"""A benchmark file of a published size and hash: a copy given by the user, or downloaded once and kept in the cache.
+
+    --input ───────────────────────────────────────────────────────────────┬──> path ──> one task ──> one document
+    URL ── download ──> NAME.zip ── unpacked, hashed ──> CACHE/NAME/NAME ──┘
+
+A file of the published size must have the published hash; a shorter one may be a beginning of it, and corpus.json
+says so.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm import __version__
+from charlm.errors import DataError, NetworkError, UsageError
+from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree, sha256
+from charlm.text.document import Census, Document, DownloadPlan, Source, Task
+from charlm.text.download.whole_file import Patience, download
+from charlm.text.reading.chunks import read_chunks
+from charlm.text.reading.inputs import similar_file
+
+LICENCE = "GFDL, CC BY-SA 3.0 since 2009 (Wikipedia's text of March 2006)"
+_ZIP = b"PK\x03\x04"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is known of a file beforehand."""
+
+    name: str
+    size: int
+    """Bytes."""
+    algorithm: str
+    digest: str
+    zip_bytes: int
+    """Of its archive at the default URL; only announced, never checked."""
+
+    def checked(self, shown: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same bytes.
+
+        Raises:
+            DataError: more than there are in the published file, or as many with another hash.
+        """
+        hashed, size = hashlib.new(self.algorithm, usedforsecurity=False), 0
+        for chunk in chunks:
+            hashed.update(chunk)
+            size += len(chunk)
+            if size > self.size:
+                raise DataError(
+                    f"{shown} has more than the {self.size:,} bytes of {self.name}", f"give {self.name} itself"
+                )
+            yield chunk
+        if size == self.size and hashed.hexdigest() != self.digest:
+            raise DataError(
+                f"{shown} is not {self.name}: its {self.algorithm} is {hashed.hexdigest()} instead of {self.digest}",
+                "the file is damaged; get it anew",
+            )
+
+    def note(self, size: int) -> list[str]:
+        """A remark for corpus.json where the text is not the whole one."""
+        return [f"the first {size:,} of {self.name}'s {self.size:,} bytes"] if size < self.size else []
+
+
+class PublishedSource(Source):
+    """The one document of such a file. Published results cut it at byte offsets: 90, 5 and 5 million."""
+
+    split_method = "bytes"
+
+    def __init__(
+        self,
+        published: Published,
+        inputs: tuple[str, ...],
+        url: str,
+        read: Callable[[Path, str, Published], Task],
+        *,
+        cache: Path | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """
+        Args:
+            read: (path, its SHA-256, what is known of it) -> the task that gives the document.
+
+        Raises:
+            UsageError: there is no such file.
+        """
+        self.census = Census()
+        self._published = published
+        self._local = bool(inputs)
+        self._url = url
+        self._read = read
+        self._directory = (cache or cache_directory()) / published.name
+        self._patience = patience
+        self._path = Path(inputs[0]).expanduser() if inputs else self._directory / published.name
+        self._sha256 = ""
+        if inputs and not self._path.is_file():
+            raise UsageError(
+                f"there is no file {self._path}", similar_file(self._path) or "check the path given with --input"
+            )
+
+    def documents(self) -> Iterator[Document]:
+        """The text in pieces; downloads first what is missing."""
+        self.census = Census()
+        for task in self.tasks():
+            yield from task.documents(self.census)
+
+    def tasks(self) -> Iterator[Task]:
+        """The same as one task; downloads first what is missing."""
+        self.fetch()
+        yield self._read(self._path, self._hash(), self._published)
+
+    def download_plan(self) -> DownloadPlan | None:
+        """What `fetch` would download; None where the file is here."""
+        if self._path.is_file():
+            return None
+        return DownloadPlan(self._published.name, self._published.zip_bytes, self._directory)
+
+    def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Download the archive and unpack it, if the file is not here.
+
+        Raises:
+            NetworkError: the server did not give it.
+            DataError: what it gave is another file.
+            StorageError: the disk is full or cannot be written.
+        """
+        if self._path.is_file():
+            return
+        archive = self._directory / f"{self._published.name}.zip"
+        make_directory(self._directory)
+        with DirectoryLock(self._directory):
+            if not archive.is_file():
+                try:
+                    download(
+                        [self._url], archive, size=None, sha1=None, md5=None, magic=_ZIP,
+                        user_agent=f"charlm/{__version__}", on_progress=on_progress, patience=self._patience,
+                    )  # fmt: skip
+                except NetworkError as error:
+                    cure = "check the network and corpus.source.url, or give a copy of the file with --input"
+                    raise NetworkError(error.what, cure) from error
+            try:
+                self._unpack(archive)
+            except DataError:
+                remove_tree(archive)  # or the next attempt would find it again
+                raise
+            remove_tree(archive)
+
+    def _unpack(self, archive: Path) -> None:
+        size = 0
+        with atomic_file(self._path) as file:
+            for chunk in self._published.checked(self._url, read_chunks(archive)):
+                file.write(chunk)
+                size += len(chunk)
+            if size < self._published.size:
+                raise DataError(
+                    f"{self._url} holds {size:,} instead of {self._published.size:,} bytes", "check corpus.source.url"
+                )
+
+    def refresh(self) -> None:
+        """Drop a damaged copy from the cache; the file on the server never changes."""
+        if self._local or not self._path.is_file():
+            return
+        try:
+            size = sum(map(len, self._published.checked(str(self._path), read_chunks(self._path))))
+        except DataError:
+            size = -1
+        if size != self._published.size:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was downloaded from the cache."""
+        if not self._local:
+            remove_tree(self._path)
+
+    def fingerprint(self) -> str:
+        """Changes with the content of the file."""
+        return self._hash() if self._local else self._published.digest
+
+    def origin(self) -> dict[str, Any]:
+        """For corpus.json."""
+        return {
+            "source": self._published.name,
+            "name": self._published.name,
+            "language": "en",
+            "licence": LICENCE,
+            "urls": [] if self._local else [self._url],
+            "files": [{"name": self._path.name, "bytes": self._path.stat().st_size, "sha256": self._hash()}],
+            "fingerprint": self.fingerprint(),
+        }
+
+    def _hash(self) -> str:
+        """The SHA-256 of the file as it is, packed or not."""
+        self._sha256 = self._sha256 or sha256(self._path)
+        return self._sha256

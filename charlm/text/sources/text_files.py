@@ -1,0 +1,197 @@
+"""Plain text files -> documents, every character kept but one leading byte order mark.
+
+input ── folders, globs, - ──> files ── hashed ──> tasks: groups of files, or one large one ──> documents
+"""
+
+import hashlib
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlm.errors import DataError, SettingsError, UsageError
+from charlm.storage import sha256, storage_errors
+from charlm.text.document import Census, Document, Source, Task
+from charlm.text.reading.chunks import only_text, read_chunks
+from charlm.text.reading.decoding import Decoder, OnError
+from charlm.text.reading.documents import Unit, read_documents
+from charlm.text.reading.inputs import STDIN, check_input, named_files
+
+if TYPE_CHECKING:
+    from charlm.text.settings import TextSettings
+
+_VERSION = 1
+"""Of what this module makes of a file; part of the tasks' keys."""
+_CHUNK = 1 << 18
+_TASK_BYTES = 16 << 20
+_TASK_FILES = 1_000
+_MOST_NAMED = 1_000
+"""Files that corpus.json names one by one."""
+_PACKED = re.compile(r"\.(gz|bz2|xz|zip)$")
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file as it was when it was hashed."""
+
+    name: str
+    """The path below its input: equal trees give equal corpora wherever they lie."""
+    path: Path
+    bytes: int
+    modified: int
+    """Nanoseconds; tells whether it changed since, and is kept nowhere."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read."""
+
+    unit: Unit
+    encoding: str
+    on_error: OnError
+
+    def documents(self, name: str, shown: str, chunks: Iterable[bytes], census: Census) -> Iterator[Document]:
+        """The documents called `name` (`shown` in messages) that these bytes hold."""
+        decoder = Decoder(self.encoding, self.on_error)
+        title = Path(_PACKED.sub("", name)).stem
+        yield from read_documents(name, title, decoder.decode(shown, chunks), self.unit, census)
+        if decoder.replaced:
+            how_often = f"{decoder.replaced:,} times" if decoder.replaced > 1 else "once"
+            census.notes.append(f"{name}: U+FFFD stands {how_often} for bytes that are not {self.encoding.upper()}")
+
+
+@dataclass(frozen=True)
+class TextTask(Task):
+    """Some files, one after the other."""
+
+    files: tuple[TextFile, ...]
+    reading: Reading
+
+    @property
+    def key(self) -> str:
+        content = "\n".join(f"{file.sha256} {file.name}" for file in self.files)
+        return f"text {_VERSION} {self.reading} {hashlib.sha256(content.encode()).hexdigest()}"
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        """
+        Raises:
+            DataError: a file is not in the encoding (names the offset), is no text, or has changed since.
+            StorageError: a file cannot be read.
+        """
+        for file in self.files:
+            yield from self.reading.documents(file.name, str(file.path), read_chunks(file.path), census)
+            if _stamp(file.path) != (file.bytes, file.modified):
+                raise DataError(f"{file.path} changed while it was read", "run the same command again")
+
+
+class TextSource(Source):
+    """The files of `settings.input`; a folder stands for every file below it, in order of name."""
+
+    def __init__(self, settings: "TextSettings") -> None:
+        """
+        Raises:
+            SettingsError: there is no input, or standard input twice.
+            UsageError: an input does not exist.
+        """
+        if not settings.input:
+            raise SettingsError("the source `text` has no input", "name files or folders with --input PATH")
+        if settings.input.count(STDIN) > 1:
+            raise SettingsError("corpus.source.input has - twice", "standard input can be read once")
+        self.census = Census()
+        self._reading = Reading(settings.documents, settings.encoding, settings.errors)
+        self._inputs = settings.input
+        for given in self._inputs:
+            check_input(given)
+        self._hashed: list[TextFile] | None = None
+        self._stdin: dict[str, Any] | None = None
+        self._stdin_read = False
+
+    def origin(self) -> dict[str, Any]:
+        """For corpus.json: name, size and hash of each file, or of all together where they are many."""
+        entries = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in self._files()]
+        entries += [self._stdin] if self._stdin else []
+        summary = {"files": entries} if len(entries) <= _MOST_NAMED else {"num_files": len(entries)}
+        return {"source": "text", **summary, "fingerprint": _digest(entries)}
+
+    def fingerprint(self) -> str | None:
+        """Changes with the names and the content of the files; None where they come by standard input."""
+        return None if STDIN in self._inputs else self.origin()["fingerprint"]
+
+    def tasks(self) -> Iterator[Task] | None:
+        """Groups of files; None where standard input is among them, which only this process can read."""
+        return None if STDIN in self._inputs else self._tasks(self._files())
+
+    def documents(self) -> Iterator[Document]:
+        """
+        Raises:
+            DataError: a file, or its name, is not in the encoding (names the offset), or is no text.
+            StorageError: a file cannot be read.
+        """
+        self.census = Census()
+        if STDIN not in self._inputs:
+            for task in self._tasks(self._files()):
+                yield from task.documents(self.census)
+            return
+        place = self._inputs.index(STDIN)
+        before = sum(1 for _ in named_files(self._inputs[:place]))
+        for task in self._tasks(self._files()[:before]):
+            yield from task.documents(self.census)
+        yield from self._read_stdin()
+        for task in self._tasks(self._files()[before:]):
+            yield from task.documents(self.census)
+
+    def _tasks(self, files: list[TextFile]) -> Iterator[Task]:
+        group: list[TextFile] = []
+        size = 0
+        for file in files:
+            if group and (size + file.bytes > _TASK_BYTES or len(group) == _TASK_FILES):
+                yield TextTask(tuple(group), self._reading)
+                group, size = [], 0
+            group.append(file)
+            size += file.bytes
+        if group or not files:  # an empty folder has one empty task: something has to say that there is no text
+            yield TextTask(tuple(group), self._reading)
+
+    def _files(self) -> list[TextFile]:
+        """Every file but standard input, in order; hashed once."""
+        if self._hashed is None:
+            names: Counter[str] = Counter()
+            self._hashed = []
+            for name, path in named_files(self._inputs):
+                names[name] += 1
+                unique = name if names[name] == 1 else f"{name} ({names[name]})"  # ids: the same name in two folders
+                self._hashed.append(TextFile(unique, path, *_stamp(path), sha256(path)))
+        return self._hashed
+
+    def _read_stdin(self) -> Iterator[Document]:
+        if self._stdin_read or sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the parent
+            raise UsageError("standard input can be read only once, if at all", "give the text as a file")
+        self._stdin_read = True
+        hashed, size = hashlib.sha256(), 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal size
+            with storage_errors(Path("standard input"), "read"):
+                while chunk := sys.stdin.buffer.read(_CHUNK):
+                    hashed.update(chunk)
+                    size += len(chunk)
+                    yield chunk
+
+        shown = "standard input"
+        yield from self._reading.documents("stdin", shown, only_text(shown, chunks()), self.census)
+        self._stdin = {"name": "stdin", "bytes": size, "sha256": hashed.hexdigest()}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    with storage_errors(path, "read"):
+        status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _digest(entries: list[dict[str, Any]]) -> str:
+    content = "\n".join(f"{entry['sha256']} {entry['name']}" for entry in entries)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,226 @@
+"""The files of a dump: here, in the cache, or on a server, whole or in ranges.
+
+CACHE/dumps/WIKI/DATE/NAME          a whole file, verified; beside it the index, NAME-index
+CACHE/dumps/WIKI/DATE/streams/NAME/ what is here of a file that was read in ranges: extents, and file.json
+CACHE/urls/HASH/...                 the same for a file given by its URL
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from charlm.errors import CharlmError, NetworkError
+from charlm.storage import make_directory, read_json, remove_tree, rename, sha256, storage_errors, write_json
+from charlm.text.download.range_cache import SparseFile
+from charlm.text.download.range_reader import RemoteFile
+from charlm.text.download.retry import NotFoundError
+from charlm.text.download.whole_file import Patience, download
+from charlm.text.dump.index import from_offset, read_index
+from charlm.text.dump.ranges import Heads, is_multistream
+from charlm.text.reading.unpacking import BZ2, detect_format
+from charlm.text.settings import WikipediaSettings
+from charlm.text.wikimedia.releases import RECORD, DumpFile, DumpFiles, resolve
+from charlm.text.wikimedia.subset_units import Units, find_units
+
+_MAGIC = {".bz2": b"BZh", ".gz": b"\x1f\x8b", ".xz": b"\xfd7zXZ\0"}
+_SECOND_STREAM_WITHIN = 8 << 20
+"""Bytes of a remote file in which a multistream dump has long begun its second stream."""
+
+
+class DumpPart:
+    """One file of a dump. Nothing is asked of a server before it has to be."""
+
+    def __init__(
+        self, path: Path, remote: DumpFile | None = None, agent: str = "", patience: Patience | None = None
+    ) -> None:
+        """
+        Args:
+            path: The file, or where it goes in the cache.
+            remote: Where it comes from; None for a file of the user's own.
+        """
+        self.path, self.remote, self._agent, self._patience = path, remote, agent, patience
+
+    @property
+    def is_here(self) -> bool:
+        return self.remote is None or self.path.is_file()
+
+    # Whole
+
+    def bytes_missing(self) -> int:
+        """Of the whole file; 0 where the size is not known."""
+        if self.is_here:
+            return 0
+        present = self.path.with_name(self.path.name + ".part")
+        return max((self._expected_size or 0) - (present.stat().st_size if present.is_file() else 0), 0)
+
+    @cached_property
+    def _expected_size(self) -> int | None:
+        assert self.remote
+        if self.remote.size is None and self.remote.sha1 is None:
+            try:
+                return RemoteFile(self.remote.urls, None, self._agent, Patience(delays=(), notify=lambda _: None)).size
+            except NetworkError:
+                return None  # this was only to announce it; the download will say what is wrong
+        return self.remote.size
+
+    def download(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Have the whole file here."""
+        if not self.is_here:
+            assert self.remote
+            _download(self.remote, self.path, self._agent, self._patience, on_progress)
+            remove_tree(self._streams)
+
+    # In ranges
+
+    @property
+    def _streams(self) -> Path:
+        return self.path.parent / "streams" / self.path.name
+
+    @property
+    def index(self) -> Path | None:
+        """The index in the cache, if it is there."""
+        path = self.path.with_name(self.remote.index.name) if self.remote and self.remote.index else None
+        return path if path and path.is_file() else None
+
+    def index_bytes_missing(self) -> int:
+        return (self.remote.index.size or 0) if self.remote and self.remote.index and not self.index else 0
+
+    def fetch_index(self, on_progress: Callable[[int], None] | None = None) -> None:
+        """Have the index here, if the server has one."""
+        if not self.remote or not self.remote.index or self.index or self._about.get("no_index"):
+            return
+        index = self.remote.index
+        try:
+            _download(index, self.path.with_name(index.name), self._agent, self._patience, on_progress)
+        except NotFoundError:
+            self._write_about({"no_index": True})
+
+    @property
+    def index_is_settled(self) -> bool:
+        """Whether the index is here, or known to be nowhere."""
+        return not self.remote or not self.remote.index or bool(self.index or self._about.get("no_index"))
+
+    @cached_property
+    def sparse(self) -> SparseFile:
+        """The file as far as it is here. Its size and version are asked of the server the first time."""
+        assert self.remote
+        about = self._about
+        size, version = about.get("size", self.remote.size), str(about.get("version", ""))
+        if size is None:
+            asked = RemoteFile(self.remote.urls, None, self._agent, self._patience)
+            size, version = asked.size, asked.version
+            self._write_about({"size": size, "version": version})
+        return SparseFile(
+            self.remote.urls, size, self._agent, directory=self._streams, version=version, patience=self._patience
+        )
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
+        try:
+            return dict(read_json(self._streams / "file.json"))
+        except (FileNotFoundError, ValueError, TypeError):
+            return {}  # the server is asked
+
+    def _write_about(self, found: dict[str, Any]) -> None:
+        self._about.update(found)
+        make_directory(self._streams)
+        write_json(self._streams / "file.json", self._about)
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether the remote file can be read in ranges: a bz2 file of several streams (as one with an index is)."""
+        if self.index or not self.index_is_settled:
+            return True
+        if "multistream" not in self._about:
+            several = detect_format(self.sparse) == BZ2 and is_multistream(self.sparse, _SECOND_STREAM_WITHIN)
+            self._write_about({"multistream": several})
+        return bool(self._about["multistream"])
+
+    def units(self) -> Units:
+        """What a subset may choose from."""
+        if self.is_here:
+            with storage_errors(self.path, "read"):
+                return find_units(self.path, self.path.stat().st_size, None)
+        return find_units(self.sparse, self.sparse.size, self.index)
+
+    def heads(self) -> Heads | None:
+        """Where the index says that streams begin."""
+        return from_offset(read_index(self.index)) if self.index else None
+
+    # What it is
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the content: the published hash, that of the file here, or what the server calls its version."""
+        if self.remote and self.remote.sha1:
+            return self.remote.sha1
+        if self.is_here:
+            return sha256(self.path)
+        return f"{self.remote and self.remote.urls[0]} {self.sparse.size} {self._about.get('version', '')}"
+
+    def entry(self) -> dict[str, Any]:
+        """For corpus.json."""
+        if not self.is_here and self.remote and not self.remote.sha1:
+            return {"name": self.path.name, "bytes": self.sparse.size, "version": str(self._about.get("version", ""))}
+        published = self.remote is not None and self.remote.sha1 is not None
+        size = self.path.stat().st_size if self.is_here else self.sparse.size
+        return {"name": self.path.name, "bytes": size, ("sha1" if published else "sha256"): self.digest}
+
+    def is_intact(self) -> bool:
+        """Whether what is here as a whole file is what its dump says. (What is here in ranges is checked when read.)"""
+        remote = self.remote
+        return remote is None or all(
+            _is_intact(self.path.with_name(file.name), file) for file in (remote, remote.index) if file
+        )
+
+    def discard(self) -> None:
+        """Remove what was downloaded; never a file of the user's own."""
+        if self.remote is None:
+            return
+        names = [self.path.name, *([self.remote.index.name] if self.remote.index else [])]
+        for name in (f"{name}{end}" for name in names for end in ("", ".part", ".part.json")):
+            remove_tree(self.path.with_name(name))
+        remove_tree(self._streams)
+        if self._streams.parent.is_dir() and not any(self._streams.parent.iterdir()):
+            remove_tree(self._streams.parent)
+        for name in ("sparse", "digest", "_about", "_expected_size"):
+            self.__dict__.pop(name, None)
+
+
+def ask_again(settings: WikipediaSettings, known: DumpFiles, cache: Path, patience: Patience | None) -> DumpFiles:
+    """What the server now says of a dump; where it says nothing, what is known stays, and the error is raised."""
+    record = known.directory / RECORD
+    aside = record.with_name(f"{RECORD}.old")
+    rename(record, aside)
+    try:
+        found = resolve(settings.model_copy(update={"date": known.date}), cache=cache, patience=patience)
+    except CharlmError:
+        rename(aside, record)
+        raise
+    remove_tree(aside)
+    return found
+
+
+def _download(
+    file: DumpFile, target: Path, agent: str, patience: Patience | None, on_progress: Callable[[int], None] | None
+) -> None:
+    download(
+        file.urls, target, size=file.size, sha1=file.sha1, md5=file.md5, user_agent=agent, on_progress=on_progress,
+        patience=patience, magic=_MAGIC.get(target.suffix, b""),
+    )  # fmt: skip
+
+
+def _is_intact(path: Path, file: DumpFile) -> bool:
+    """True also where there is no such file."""
+    if not path.is_file():
+        return True
+    if file.size is not None and path.stat().st_size != file.size:
+        return False
+    algorithm, published = ("sha1", file.sha1) if file.sha1 else ("md5", file.md5)
+    if not published:
+        return True
+    with storage_errors(path, "read"), open(path, "rb") as content:
+        found = hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return found.hexdigest() == published.lower()

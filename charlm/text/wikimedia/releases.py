@@ -1,0 +1,241 @@
+"""Settings -> which files of which dump to read, where they are, and what they must hash to.
+
+    language or wiki ──> database name ── listing of dates ──> newest finished run ── dumpstatus.json ──> DumpFiles
+                                                               └─ kept as dump.json: the next time needs no network
+
+Dumps lie in the user's cache, `dumps/WIKI/DATE/NAME`; a file has that name only once it is verified.
+"""
+
+import importlib.metadata
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from charlm import __version__
+from charlm.errors import NetworkError, SettingsError
+from charlm.storage import cache_directory, make_directory, read_json, sweep, write_json
+from charlm.text.download.connection import get
+from charlm.text.download.retry import NotFoundError, Patience
+from charlm.text.settings import WikipediaSettings
+from charlm.text.wikimedia.wikis import database, suggest_language, suggest_wiki
+
+_JOB = "articlesmultistreamdump"
+RECORD = "dump.json"
+_LONGEST_ANSWER = 64 << 20
+_PART = re.compile(r"-pages-articles-multistream(\d*)\.xml((?:-p(\d+)p\d+)?\.bz2)")
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFile:
+    """One file of a dump. `urls` are tried in order; what a mirror does not tell is None."""
+
+    name: str
+    urls: tuple[str, ...]
+    size: int | None
+    sha1: str | None
+    md5: str | None
+    index: "DumpFile | None" = None
+    """Of a multistream file: the list of its streams, `offset:id:title`, where the dump has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFiles:
+    """A finished dump: its articles, as Wikimedia splits them."""
+
+    wiki: str
+    date: str
+    directory: Path
+    """Where the files lie, or will."""
+    files: tuple[DumpFile, ...]
+
+    @property
+    def licence(self) -> str:
+        return licence(self.date)
+
+
+def resolve(settings: WikipediaSettings, *, cache: Path | None = None, patience: Patience | None = None) -> DumpFiles:
+    """Find the dump that the settings mean. A date that was resolved before needs no network.
+
+    Raises:
+        SettingsError: a language, wiki or date that cannot be one.
+        NetworkError: no such wiki, no such date (naming those there are), not finished, or no answer.
+    """
+    directory = (cache or cache_directory()) / "dumps" / wiki_name(settings)
+    server = _Server(settings, patience)
+    if settings.date == "latest":
+        try:
+            return server.latest(directory)
+        except NetworkError as error:
+            here = _dates_in(directory)
+            if isinstance(error, NotFoundError) or not here:
+                raise
+            cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(here)}"
+            raise NetworkError(error.what, cure) from error
+    if not re.fullmatch(r"[12]\d{7}", settings.date):
+        digits = re.sub(r"\D", "", settings.date)
+        usual = digits if re.fullmatch(r"[12]\d{7}", digits) else "YYYYMMDD"
+        raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", f"write {usual} or latest")
+    return server.dated(settings.date, directory)
+
+
+def wiki_name(settings: WikipediaSettings) -> str:
+    """The database name: `simplewiki`, `zh_min_nanwiki`, `ruwikisource`."""
+    name = settings.wiki or database(settings.language)
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
+        key, value = ("wiki", settings.wiki) if settings.wiki else ("language", settings.language)
+        usual = "write one like ruwikisource" if settings.wiki else "write one like en, pt or zh-yue"
+        raise SettingsError(f"corpus.source.{key} = {value!r} cannot be one", _nearest(settings) or usual)
+    return name
+
+
+def _nearest(settings: WikipediaSettings) -> str:
+    return suggest_wiki(settings.wiki) if settings.wiki else suggest_language(settings.language)
+
+
+def mirrors(settings: WikipediaSettings) -> tuple[str, ...]:
+    """Roots to ask, in order: CHARLM_MIRROR (one or several, between spaces), then the settings'."""
+    roots = (*os.environ.get("CHARLM_MIRROR", "").split(), *settings.mirrors)
+    for root in roots:
+        if not re.match(r"https?://[^/\s]", root):
+            raise SettingsError(f"the mirror {root!r} is no URL", "write it like https://dumps.wikimedia.org")
+    return tuple(dict.fromkeys(root.rstrip("/") for root in roots))
+
+
+def user_agent(settings: WikipediaSettings) -> str:
+    """`charlm/VERSION (URL; CONTACT)`: who asks, as Wikimedia wants to know; what is unknown is left out."""
+    contact = settings.contact or os.environ.get("CHARLM_CONTACT", "")
+    if not re.fullmatch(r"[\x20-\x7e]*", contact):
+        raise SettingsError("corpus.source.contact has characters that no header can carry", "use plain ASCII")
+    url = ""
+    try:
+        entries = importlib.metadata.metadata("charlm").get_all("Project-URL") or []
+        url = next((entry.partition(",")[2].strip() for entry in entries), "")
+    except importlib.metadata.PackageNotFoundError:
+        pass  # run from a checkout
+    about = "; ".join(part for part in (url, contact.strip()) if part)
+    return f"charlm/{__version__}" + (f" ({about})" if about else "")
+
+
+def licence(date: str) -> str:
+    """Wikimedia changed the licence of its text on 7 June 2023; an unknown date ("") is said to be unknown."""
+    if not date:
+        return "CC BY-SA 4.0 (3.0 before June 2023)"
+    return "CC BY-SA 4.0" if date >= "20230607" else "CC BY-SA 3.0"
+
+
+class _Server:
+    """The mirrors of one wiki's dumps."""
+
+    def __init__(self, settings: WikipediaSettings, patience: Patience | None) -> None:
+        self.settings, self.patience = settings, patience
+        self.wiki, self.roots, self.agent = wiki_name(settings), mirrors(settings), user_agent(settings)
+
+    def latest(self, directory: Path) -> DumpFiles:
+        dates = self._dates()
+        for date in dates:
+            try:
+                return self.dated(date, directory)
+            except (NotFoundError, _UnfinishedError):
+                continue
+        found = (
+            f"none of its dumps ({', '.join(dates)}) is finished"
+            if dates
+            else "no dumps are listed: a proxy or login page?"
+        )
+        raise NetworkError(f"{self.wiki}: {found}", "try again later, or set corpus.source.mirrors")
+
+    def dated(self, date: str, directory: Path) -> DumpFiles:
+        """The dump of that date; it is recorded in its folder below `directory`."""
+        own = directory / date
+        if recorded := _recorded(own, self.wiki, date, self.roots):
+            return DumpFiles(self.wiki, date, own, recorded)
+        try:
+            answer = self._get(f"{self.wiki}/{date}/dumpstatus.json")
+        except NotFoundError:
+            dates = self._dates()
+            if date in dates:
+                raise
+            there_are = f"there are {', '.join(dates)}" if dates else "there are none now"
+            raise NetworkError(f"{self.wiki} has no dump of {date}", f"{there_are}; or use latest") from None
+        record = self._finished(answer, date)
+        files = _files(record, self.wiki, date, self.roots)
+        if not files:
+            raise NetworkError(f"{self.wiki}/{date} has no multistream files", "choose another date")
+        make_directory(own)
+        sweep(own / RECORD)
+        write_json(own / RECORD, record)
+        return DumpFiles(self.wiki, date, own, files)
+
+    def _finished(self, answer: bytes, date: str) -> dict[str, Any]:
+        """What dumpstatus.json says of the multistream job, if that is done."""
+        try:
+            job: dict[str, Any] = json.loads(answer)["jobs"].get(_JOB, {})
+            status, entries = str(job.get("status", "not begun")), cast("dict[str, Any]", job.get("files", {}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NetworkError(
+                f"{self.wiki}/{date}/dumpstatus.json is not what it should be: a proxy or login page?",
+                "open it in a browser, and check corpus.source.mirrors",
+            ) from error
+        if status != "done":
+            raise _UnfinishedError(f"the dump of {self.wiki} of {date} is not finished ({status})", "use an older date")
+        return {"jobs": {_JOB: {"status": status, "files": entries}}}
+
+    def _dates(self) -> list[str]:
+        """The dated folders of the wiki, newest first."""
+        try:
+            listing = self._get(f"{self.wiki}/").decode("utf-8", errors="replace")
+        except NotFoundError as error:
+            cure = (
+                "check corpus.source.language, the code in the site's address, or name its database: corpus.source.wiki"
+            )
+            raise NotFoundError(
+                f"there are no dumps of a wiki called {self.wiki}", _nearest(self.settings) or cure
+            ) from error
+        return sorted(set(re.findall(r"href=[\"'](?:[^\"']*/)?([12]\d{7})/?[\"']", listing)), reverse=True)
+
+    def _get(self, path: str) -> bytes:
+        urls = [f"{root}/{path}" for root in self.roots]
+        return get(urls, limit=_LONGEST_ANSWER, user_agent=self.agent, patience=self.patience)
+
+
+class _UnfinishedError(NetworkError):
+    """The run is still going on, or has failed."""
+
+
+def _dates_in(directory: Path) -> list[str]:
+    """Dates whose dumps were resolved before, newest first."""
+    return sorted((path.parent.name for path in directory.glob(f"*/{RECORD}")), reverse=True)
+
+
+def _recorded(directory: Path, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
+    """The files of a dump that was resolved before; empty if it was not."""
+    try:
+        return _files(read_json(directory / RECORD), wiki, date, roots)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def _files(record: Any, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
+    """The multistream files, each with its index, in the order of their pages."""
+    entries = cast("dict[str, dict[str, Any]]", record["jobs"][_JOB]["files"])
+
+    def file(name: str, index: DumpFile | None = None) -> DumpFile:
+        entry = entries[name]
+        size = entry.get("size")
+        sha1, md5 = (str(entry[key]) if entry.get(key) else None for key in ("sha1", "md5"))
+        urls = tuple(f"{root}/{wiki}/{date}/{name}" for root in roots)
+        return DumpFile(name, urls, size if isinstance(size, int) and size >= 0 else None, sha1, md5, index)
+
+    prefix = f"{wiki}-{date}"
+    found: list[tuple[tuple[int, int], DumpFile]] = []
+    for name in entries:
+        part = _PART.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
+        if part:
+            index = f"{prefix}-pages-articles-multistream-index{part[1]}.txt{part[2]}"
+            place = (int(part[1] or 0), int(part[3] or 0))
+            found.append((place, file(name, file(index) if index in entries else None)))
+    return tuple(file for _, file in sorted(found, key=lambda entry: entry[0]))

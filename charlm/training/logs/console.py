@@ -1,0 +1,101 @@
+"""What a person sees of a run: a bar in a terminal, a line now and then in a log file. Everything on stderr."""
+
+import sys
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from charlm.printable import printable
+
+_LINE_INTERVAL = 10.0  # seconds between lines where there is no terminal
+_MARGIN = 3  # columns left free, for the ^C that a terminal echoes
+_FRAME = 6  # columns of "100%||"
+_SHORTEST_BAR = 8  # columns, before figures are dropped for it
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the bar shows."""
+
+    step: int
+    progress: float
+    nats_per_token: float
+    bits_per_character: float
+    characters_per_second: float
+    seconds_left: float | None
+
+
+class Console:
+    """Notes, figures and validations, to a terminal or to a log."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._is_terminal = sys.stderr.isatty()
+        self._bar: tqdm[Any] | None = None
+        self._last_line = -_LINE_INTERVAL
+
+    def __enter__(self) -> Self:
+        if self._is_terminal and not self._quiet:
+            self._bar = tqdm(
+                total=1.0,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format=_bar_format(10),
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def note(self, text: str) -> None:
+        """A line that stays, or several; what a model wrote may be among them."""
+        if not self._quiet:
+            tqdm.write(printable(text), file=sys.stderr)
+            sys.stderr.flush()
+
+    def figures(self, figures: Figures) -> None:
+        left = _clock(figures.seconds_left)
+        text = (
+            f" step {figures.step:,} · loss {figures.nats_per_token:.3f} · {figures.bits_per_character:.3f} bits/char"
+            f" · {_count(figures.characters_per_second)} chars/s · {left} left"
+        )
+        if self._bar is not None:
+            self._bar.n = min(1.0, figures.progress)
+            width = (self._bar.ncols or 80) - _MARGIN
+            description = _fit(text, width - _FRAME)
+            self._bar.bar_format = _bar_format(width - _FRAME - len(description))
+            self._bar.set_description_str(description)
+        elif time.monotonic() - self._last_line >= _LINE_INTERVAL:
+            self._last_line = time.monotonic()
+            self.note(f"{figures.progress:4.0%}{text}")
+
+
+def _bar_format(size: int) -> str:
+    return f"{{percentage:3.0f}}%|{{bar:{max(1, size)}}}|{{desc}}"
+
+
+def _fit(text: str, width: int) -> str:
+    """Drop figures from the middle of the text where the terminal is too narrow for all of them and a bar."""
+    parts = text.split(" · ")
+    while len(parts) > 2 and len(" · ".join(parts)) > width - _SHORTEST_BAR:
+        parts.pop(-2 if len(parts) > 3 else -1)
+    return " · ".join(parts)[: max(0, width - 1)]
+
+
+def _clock(seconds: float | None) -> str:
+    return "?" if seconds is None else tqdm.format_interval(seconds)
+
+
+def _count(number: float) -> str:
+    for limit, unit in ((1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return f"{number:.0f}"

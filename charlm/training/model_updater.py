@@ -1,0 +1,199 @@
+"""One update: the model, its optimizers and the carried state, and everything of them that a resumed run needs.
+
+    batch ──groups of rows──> objective ──backward──> clip ──optimizers──> weights ──> average
+                      └── state, detached, for the next batch
+
+Masks are drawn from (seed, step, group of rows), so an update is a pure function of what `tensors()` holds and the
+batch. On several ranks each works on rows of its own, and all make the same update.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from charlm.data.batches import Batch
+from charlm.device import Precision, resolve_precision
+from charlm.nn.model import LanguageModel
+from charlm.nn.state import State, detach, reset_rows
+from charlm.training.distributed import Ranks
+from charlm.training.norm_statistics import has_statistics, reestimate
+from charlm.training.objective import Objective
+from charlm.training.optim.averaging import Average
+from charlm.training.optim.optimizers import clip_gradients, coalesced
+from charlm.training.optim.schedules import Moment
+from charlm.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one batch cost: nats over its scored tokens, the gradient's norm before clipping, whether it was applied."""
+
+    nats: float
+    tokens: int
+    gradient_norm: float
+    applied: bool
+
+
+class Learner:
+    """A model in training on one device of each rank."""
+
+    def __init__(self, model: LanguageModel, settings: TrainingSettings, device: torch.device, ranks: Ranks) -> None:
+        self.model = model
+        self.device = device
+        self.precision: Precision = resolve_precision(settings.precision, device)
+        self._settings = settings
+        self._ranks = ranks
+        self._objective = ranks.parallel(
+            Objective(model, self.precision, settings.segment_len), model.embedding.sparse_tables
+        )
+        self._optimizers = settings.optimizer.build(model)
+        self._average = Average(settings.averaging, model)
+        self._carried: State | None = None
+
+    @property
+    def lr(self) -> float:
+        return self._optimizers.lr
+
+    def update(self, batch: Batch, moment: Moment, *, num_scored: int, length_share: float = 1.0) -> Update:
+        """Learn from one batch. A loss or gradient that is not finite changes nothing, and the next rows start afresh.
+
+        Args:
+            batch: this rank's rows.
+            num_scored: targets that are scored in the rows of all ranks.
+            length_share: of a batch whose length varies, its share of the usual one; the learning rate goes with it.
+        """
+        settings, model = self._settings, self.model
+        averages = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
+        fresh = model.initial_state(len(batch.inputs_BT))
+        state = fresh if self._carried is None else reset_rows(self._carried, fresh, batch.reset_B.to(self.device))
+        nats, after = self._backward(batch, state, moment.step, num_scored)
+        self._gather_sparse_gradients()
+        norm = clip_gradients(model.parameters(), settings.clip_norm or math.inf).item()
+        (nats,) = self._ranks.total([nats])
+        applied = math.isfinite(norm) and math.isfinite(nats)
+        if applied:
+            self._optimizers.scale(settings.schedule.scale(moment) * length_share)
+            self._optimizers.step()
+            self._average.update(moment.history)
+        else:
+            for buffer, before in averages:
+                buffer.copy_(before)
+        self._carried = after if applied else None
+        self._optimizers.zero_grad()
+        return Update(nats, num_scored, norm, applied)
+
+    def _backward(self, batch: Batch, state: State, step: int, num_scored: int) -> tuple[float, State]:
+        """Gradients of the mean loss over all ranks' scored targets; nats of this rank's, and the state after."""
+        ranks, seed = self._ranks, self._settings.seed
+        groups = torch.arange(len(batch.inputs_BT)).chunk(self._settings.accumulation)
+        nats: list[Tensor] = []
+        states: list[State] = []
+        for index, rows in enumerate(groups):
+            first, end = int(rows[0]), int(rows[-1]) + 1
+            key = (seed, step, ranks.rank * self._settings.accumulation + index)
+            with ranks.synchronized(self._objective, is_last=index == len(groups) - 1):
+                loss, nats_of_group, after = self._objective(
+                    batch.inputs_BT[first:end].to(self.device),
+                    batch.targets_BT[first:end].to(self.device),
+                    tuple(tensor[first:end] for tensor in state),
+                    key,
+                )
+                (loss * (ranks.size / max(1, num_scored))).backward()  # the gradients of ranks are averaged
+            nats.append(nats_of_group)
+            states.append(detach(after))
+        joined = states[0] if len(states) == 1 else tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+        return torch.stack(nats).sum().item(), joined
+
+    def _gather_sparse_gradients(self) -> None:
+        for table in self.model.embedding.sparse_tables:
+            if table.grad is not None and self._ranks.size > 1:
+                table.grad = self._ranks.mean_sparse(coalesced(table.grad))
+
+    def start_afresh(self) -> None:
+        """Forget the carried state: the next batch has other rows."""
+        self._carried = None
+
+    @contextlib.contextmanager
+    def scored(self, text: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
+        """Inside, the model is the one that is scored and saved: with averaged weights, if there are any.
+
+        Args:
+            text: batches of training text, from which the statistics of batch norms are estimated for such weights.
+        """
+        if not self._average.exists:
+            yield
+            return
+        with self._average.instead():
+            if not has_statistics(self.model):
+                yield
+                return
+            raw = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+            try:
+                reestimate(self.model, text(), self.device, self.precision, self._settings.seed)
+                yield
+            finally:
+                for name, buffer in self.model.named_buffers():
+                    buffer.copy_(raw[name])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Optimizer, random generator, carried state of all ranks, and raw weights where others are scored, by name."""
+        state = () if self._carried is None else self._ranks.gather_rows(self._carried)
+        tensors = {f"state.{index:03d}": tensor for index, tensor in enumerate(state)}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self._optimizers.state_of(parameter).items():
+                tensors[f"optimizer.{name}.{key}"] = value
+        tensors |= self._average.tensors()
+        if self._average.exists and has_statistics(self.model):
+            tensors |= {f"statistics.{name}": buffer.clone() for name, buffer in self.model.named_buffers()}
+        return tensors | {"rng": torch.get_rng_state()}
+
+    def load_tensors(self, tensors: dict[str, Tensor], batch_size: int | None) -> None:
+        """The inverse of `tensors`, for a model that holds what was scored.
+
+        Args:
+            batch_size: rows of all ranks; None where they differ from those of the checkpoint: they start afresh.
+
+        Raises:
+            KeyError, ValueError, RuntimeError: the tensors do not fit.
+        """
+        self._average.load_tensors(tensors)
+        for name, buffer in self.model.named_buffers():
+            if f"statistics.{name}" in tensors:
+                buffer.copy_(_like(tensors[f"statistics.{name}"], buffer))
+        if batch_size is not None:
+            self._load_state(tensors, batch_size)
+        for name, parameter in self.model.named_parameters():
+            prefix = f"optimizer.{name}."
+            state = self._optimizers.state_of(parameter)
+            for key, value in tensors.items():
+                if key.startswith(prefix):
+                    fitted = _step_like(value, parameter) if key == f"{prefix}step" else _like(value, parameter)
+                    state[key.removeprefix(prefix)] = fitted
+        if not self._optimizers.is_whole():
+            raise ValueError("the optimizer's state is not whole")
+        torch.set_rng_state(tensors["rng"])
+
+    def _load_state(self, tensors: dict[str, Tensor], batch_size: int) -> None:
+        fresh = self.model.initial_state(batch_size)
+        names = [f"state.{index:03d}" for index in range(len(fresh))]
+        if any(name in tensors for name in names):
+            rows = self._ranks.rows(batch_size)
+            own = slice(rows.start, rows.stop)
+            self._carried = tuple(
+                _like(tensors[name], old)[own].clone() for name, old in zip(names, fresh, strict=True)
+            )
+
+
+def _step_like(step: Tensor, parameter: Tensor) -> Tensor:
+    """One count for the whole parameter, or one for each row of a table that is updated sparsely."""
+    return _like(step, torch.empty(parameter.shape[: min(1, step.ndim)], device=parameter.device))
+
+
+def _like(tensor: Tensor, model: Tensor) -> Tensor:
+    if tensor.shape != model.shape or tensor.dtype != model.dtype:
+        raise ValueError(f"{tuple(tensor.shape)} instead of {tuple(model.shape)}")
+    return tensor.to(model.device)

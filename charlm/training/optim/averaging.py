@@ -1,0 +1,71 @@
+"""An average of a model's weights beside the weights that learn.
+
+weights ──update(share)──> average          inside `instead`, the model holds the average; the weights are kept
+"""
+
+import contextlib
+from collections.abc import Generator
+
+import torch
+from torch import Tensor, nn
+
+from charlm.training.optim.averaging_settings import EMASettings, NoAveragingSettings, TriggeredSettings
+from charlm.training.validation_history import History
+
+
+class Average:
+    """Of the parameters of a model; there is none before the first update."""
+
+    def __init__(self, settings: NoAveragingSettings | EMASettings | TriggeredSettings, model: nn.Module) -> None:
+        self._settings = settings
+        self._parameters = dict(model.named_parameters())
+        self._average: dict[str, Tensor] = {}
+        self._updates = 0
+
+    @property
+    def exists(self) -> bool:
+        return bool(self._average)
+
+    @torch.no_grad()
+    def update(self, history: History) -> None:
+        """average <- average + share * (weights - average)."""
+        share = self._settings.share(self._updates, history)
+        if share is None:
+            return
+        if not self._average:
+            self._average = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
+        else:
+            for name, average in self._average.items():
+                average.lerp_(self._parameters[name], share)
+        self._updates += 1
+
+    @contextlib.contextmanager
+    def instead(self) -> Generator[None, None, None]:
+        """The average in the place of the weights, if there is one."""
+        weights = {name: self._parameters[name].data for name in self._average}
+        try:
+            for name, average in self._average.items():
+                self._parameters[name].data = average
+            yield
+        finally:
+            for name, weight in weights.items():
+                self._parameters[name].data = weight
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint needs beside the average itself, which is what it holds as the model: the raw weights."""
+        if not self._average:
+            return {}
+        raw = {f"raw.{name}": parameter.detach() for name, parameter in self._parameters.items()}
+        return raw | {"averaged": torch.tensor(self._updates)}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `tensors`, while the model holds the average. KeyError or ValueError where they do not fit."""
+        if "averaged" not in tensors:
+            return
+        self._updates = int(tensors["averaged"])
+        for name, parameter in self._parameters.items():
+            raw = tensors[f"raw.{name}"]
+            if raw.shape != parameter.shape or raw.dtype != parameter.dtype:
+                raise ValueError(f"raw.{name}: {tuple(raw.shape)} instead of {tuple(parameter.shape)}")
+            self._average[name] = parameter.data
+            parameter.data = raw.to(parameter.device)

@@ -1,0 +1,77 @@
+"""Muon (Jordan et al., 2024): momentum whose matrix is replaced by the nearest one with orthogonal rows or columns.
+
+    m <- m + (1 - mu)(g - m)      u = g + mu (m - g)      W <- (1 - lr decay) W - lr sqrt(max(1, rows / columns)) o(u)
+
+o(u) = U V^T for u = U S V^T, roughly: five steps of Newton and Schulz take every singular value near 1. As torch's own
+`torch.optim.Muon`, but in fp32 where bf16 is no faster (on a CPU without it, hundreds of times slower), and for
+matrices of more than two axes, of which the first are the rows.
+"""
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn, optim
+
+from charlm.device import has_fast_bf16
+from charlm.nn.norm import matrices
+from charlm.training.optim.optimizer_settings import MuonSettings
+from charlm.training.optim.optimizers import Optimizers, build_adamw
+
+_A, _B, _C = 3.4445, -4.7750, 2.0315  # of Jordan et al.: p(s) = A s + B s^3 + C s^5, steepest at 0
+
+
+class Muon(optim.Optimizer):
+    """For matrices of hidden layers alone. State: momentum_buffer."""
+
+    def __init__(
+        self, matrices: list[nn.Parameter], *, lr: float, momentum: float, weight_decay: float, num_iterations: int
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "num_iterations": num_iterations}
+        super().__init__(matrices, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        assert closure is None
+        for group in self.param_groups:
+            for parameter in cast("list[nn.Parameter]", group["params"]):
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+
+    def _update(self, parameter: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        momentum = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+        update_RC = gradient.lerp(momentum, group["momentum"]).flatten(1)
+        orthogonal_RC = orthogonalize(update_RC, group["num_iterations"])
+        rows, columns = update_RC.shape
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(orthogonal_RC.view_as(parameter), alpha=-group["lr"] * math.sqrt(max(1.0, rows / columns)))
+
+
+def orthogonalize(matrix_RC: Tensor, num_iterations: int) -> Tensor:
+    """Its singular values taken to between 0.7 and 1.2, roughly, its singular vectors kept; same shape and type."""
+    x = matrix_RC.bfloat16() if has_fast_bf16(matrix_RC.device) else matrix_RC
+    is_tall = len(x) > x.shape[1]
+    x = x.T if is_tall else x  # the smaller product of the two
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(num_iterations):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return (x.T if is_tall else x).to(matrix_RC.dtype)
+
+
+def build_muon(settings: MuonSettings, model: nn.Module) -> Optimizers:
+    """Muon on the matrices of `model.body`, AdamW on everything else."""
+    orthogonal = matrices(cast("nn.Module", model.body))
+    known = {id(parameter) for parameter in orthogonal}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    muon = Muon(
+        orthogonal,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        num_iterations=settings.num_iterations,
+    )
+    return Optimizers([muon, build_adamw(settings.adamw, model, others)])

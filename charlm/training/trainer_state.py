@@ -1,0 +1,47 @@
+"""How far a run is: what a checkpoint says of it, and where the next batch is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from charlm.data.batches import Cursor
+from charlm.training.run_directory import Validations
+
+
+@dataclass
+class Standing:
+    """Steps made and tokens read, where the text is read, seconds since the start, the validations.
+
+    A step whose update was skipped counts as well, and so do its tokens: every budget comes to its end.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    cursor: Cursor = field(default_factory=Cursor)
+    seconds: float = 0.0
+    validations: Validations = field(default_factory=Validations)
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether the weights as they are have been validated."""
+        return self.validations.validated == self.step
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "validations": self.validations.to_json(),
+            "cursor": self.cursor.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Standing":
+        """KeyError, TypeError, ValueError or OverflowError where the content does not fit."""
+        return cls(
+            int(content["step"]),
+            int(content["tokens"]),
+            Cursor.from_json(content["cursor"]),
+            float(content["seconds"]),
+            Validations.from_json(content["validations"]),
+        )

@@ -1,0 +1,114 @@
+"""Settings -> a source whose text is on this machine: resolved once, announced, asked about, downloaded.
+
+`latest` is resolved once per output directory: what it stood for is kept beside the growing corpus, so that a rerun
+after a crash reads the same dump, and needs no server if the dump is in the cache.
+"""
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from charlm import storage
+from charlm.data.settings import CorpusSettings
+from charlm.errors import StorageError, UsageError
+from charlm.text.document import DownloadPlan, Source
+from charlm.text.settings import MixSettings, SourceSettings
+from charlm.workflows.prepare import RESOLVED_FILE, working_directory
+
+BIG_DOWNLOAD = 1_000_000_000
+"""Bytes above which a person is asked."""
+
+_GROWTH = 6  # a corpus needs about this many times the bytes of its compressed dump: documents twice, tokens, slack
+
+Confirm = Callable[[], bool]
+ShowBytes = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+
+
+def announce(plan: DownloadPlan, out: Path) -> str:
+    """One line: how much, what the disk must hold, and where both go."""
+    needed = plan.bytes * (1 + _GROWTH)
+    return (
+        f"downloading {plan.what}: {_size(plan.bytes)} to {plan.directory}, then the corpus to {out}"
+        f" ({_size(needed)} of disk in all)"
+    )
+
+
+def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -> Source:
+    """The source of these settings, with what an earlier, interrupted attempt resolved.
+
+    With `refresh` that is forgotten, and the servers have been asked anew.
+    """
+    record = working_directory(out) / RESOLVED_FILE
+    asked = settings.source
+    if refresh:
+        source = asked.build()
+        source.refresh()
+        return source
+    try:
+        content = storage.read_json(record) if record.is_file() else {}
+        if content.get("settings") == settings.recorded():
+            asked = _resolved(asked, content["resolved"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        storage.remove_tree(record)  # torn or foreign: resolve again
+    return asked.build()
+
+
+def _resolved(asked: SourceSettings, found: dict[str, Any]) -> SourceSettings:
+    if not isinstance(asked, MixSettings):
+        return asked.model_copy(update=found)
+    sources = [
+        _resolved(source, found["sources"][name]) for name, source in zip(asked.names, asked.sources, strict=True)
+    ]
+    return asked.model_copy(update={"sources": tuple(sources)})
+
+
+def fetch(
+    source: Source,
+    settings: CorpusSettings,
+    out: Path,
+    *,
+    note: Callable[[str], None],
+    confirm: Confirm,
+    show: ShowBytes,
+) -> None:
+    """Download what `source` needs, after saying so.
+
+    Raises:
+        UsageError: the person said no.
+        NetworkError: the server did not give what it promised.
+        StorageError: the output cannot be written (said before anything is downloaded), or the disk is full.
+    """
+    work = working_directory(out)
+    storage.check_writable(work)
+    plan = source.download_plan()
+    if source.resolved():
+        storage.make_directory(work)
+        record = {"settings": settings.recorded(), "resolved": source.resolved()}
+        storage.write_json(work / RESOLVED_FILE, record)
+    if plan is None:
+        return
+    line = announce(plan, out)
+    note(line)
+    _check_space(plan, out)
+    if plan.bytes > BIG_DOWNLOAD and not confirm():
+        raise UsageError("nothing was downloaded", "answer yes, or add --yes")
+    with show(plan.bytes) as on_progress:
+        source.fetch(on_progress)
+
+
+def _check_space(plan: DownloadPlan, out: Path) -> None:
+    existing = next(parent for parent in out.absolute().parents if parent.exists())
+    free, needed = shutil.disk_usage(existing).free, plan.bytes * _GROWTH
+    if free < needed:
+        raise StorageError(
+            f"{out} needs {needed:,} bytes and {free:,} are free", "free some space, or choose another --out"
+        )
+
+
+def _size(num_bytes: int) -> str:
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= limit:
+            return f"{num_bytes / limit:.3g} {unit}"
+    return f"{num_bytes} bytes"

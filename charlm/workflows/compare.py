@@ -1,0 +1,111 @@
+"""Runs, and if asked the baselines, scored on the same text: the rows of one table."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from charlm import storage
+from charlm.data.corpus import Corpus
+from charlm.evaluation.baselines.run import run_baselines
+from charlm.evaluation.baselines.settings import BaselineSettings
+from charlm.workflows.evaluate import Answer, OnProgress, Question, answer, check_same_text, describe_answer
+
+COLUMNS = (
+    "model",
+    "parameters",
+    "characters_seen",
+    "seconds",
+    "bits_per_character",
+    "low",
+    "high",
+    "bits_per_byte",
+    "ratio",
+    "description",
+)
+Row = dict[str, Any]
+
+
+def compare_all(
+    runs: Sequence[str],
+    checkpoint: str,
+    question: Question,
+    baselines: BaselineSettings | None,
+    on_progress: OnProgress,
+    on_baseline: Callable[[str, int, int], None],
+) -> list[Row]:
+    """A row for each run, then for each baseline on the corpus of the first; `ratio` is that of the bits per character
+    to the best row's.
+
+    Raises:
+        CharlmError: as `eval` and `baseline` would.
+    """
+    answers = [answer(run, checkpoint, question, on_progress) for run in runs]
+    check_same_text(answers)
+    rows = [{**_row(each, question), "model": name} for each, name in zip(answers, _names(answers), strict=True)]
+    if baselines is not None and (corpus := answers[0].corpus) is not None:
+        rows += baseline_rows(corpus, question.split, baselines, on_baseline)
+    return with_ratios(rows)
+
+
+def with_ratios(rows: list[Row]) -> list[Row]:
+    """Each row with the ratio of its bits per character to the best row's."""
+    best = min((row["bits_per_character"] for row in rows if row["bits_per_character"] is not None), default=None)
+
+    def ratio(bits: float | None) -> float | None:
+        return bits / best if bits is not None and best else None
+
+    return [{**row, "ratio": ratio(row["bits_per_character"])} for row in rows]
+
+
+def baseline_rows(
+    corpus: Corpus, split: str, settings: BaselineSettings, on_progress: Callable[[str, int, int], None]
+) -> list[Row]:
+    """A row for each baseline. `seconds` is what it took here; it saw the training text once, or not at all."""
+    seen = corpus.open("train").count("characters")
+    return [
+        {
+            "model": result.name,
+            "description": result.description,
+            "parameters": None,
+            "characters_seen": seen if result.reads_training else 0,
+            "seconds": result.seconds,
+            **result.score.to_json(),
+            "low": None,
+            "high": None,
+        }
+        for result in run_baselines(corpus, split, settings, on_progress=on_progress)
+    ]
+
+
+def _row(found: Answer, question: Question) -> Row:
+    described = describe_answer(found, question)
+    low, high = described["interval"] or (None, None)
+    return {
+        "parameters": found.parameters,
+        **_effort(found),
+        **{name: described[name] for name in ("tokens", "characters", "words", "bytes", "nats")},
+        **{name: described[name] for name in ("bits_per_character", "bits_per_byte", "perplexity")},
+        "low": low,
+        "high": high,
+    }
+
+
+def _names(answers: Sequence[Answer]) -> list[str]:
+    """As short as they can be told apart: of a checkpoint, with that of its run; else whole paths."""
+    paths = [Path(found.run) for found in answers]
+    short = [
+        f"{path.parents[1].name}/{path.name}" if path.parent.name == "checkpoints" else path.name for path in paths
+    ]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+def _effort(found: Answer) -> Row:
+    """Characters that the checkpoint had learned from, and seconds of training until then."""
+    tokens = found.trained_on.get("tokens")
+    try:
+        seconds = float(storage.read_json(found.checkpoint / "training.json")["seconds"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        seconds = None  # a checkpoint that was copied for sampling alone
+    learned_from = found.stream if found.corpus is None else found.corpus.open("train")
+    seen = None if not isinstance(tokens, int) else round(tokens / learned_from.tokens_per_character)
+    return {"characters_seen": seen, "seconds": seconds}

@@ -1,0 +1,81 @@
+"""`charlm demo`: the whole path on the sample corpus, in data/sample and runs/sample."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from charlm import workspace
+from charlm.data.corpus import Corpus
+from charlm.data.settings import CorpusSettings
+from charlm.errors import CharlmError
+from charlm.evaluation.baselines.settings import XzSettings
+from charlm.experiment import load_experiment, read_layers
+from charlm.workflows.evaluate import Question, evaluate_run
+from charlm.workflows.plan_training import plan_training
+from charlm.workflows.prepare import find_prepared, prepare
+from charlm.workflows.progress import evaluating, preparing, telling
+from charlm.workflows.sample import Wish, sample_run
+from charlm.workflows.train import run_training
+
+CONFIG = "sample"
+_PROMPT = "The "
+_LENGTH = 400
+
+
+def run_demo(
+    overrides: Sequence[str], started: float, say: Callable[[str], None], *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Prepare, train, evaluate, sample; say what is done, and return the figures.
+
+    Args:
+        overwrite: make the corpus and the run anew, which an earlier demo may have left with other settings.
+    """
+    layer = read_layers(CONFIG, (), overrides)
+    settings = load_experiment(layer)
+    data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
+    say(f"1/4 charlm prepare --config {CONFIG}")
+    with _own_cure(data):
+        corpus = _prepare(settings.corpus, data, overwrite=overwrite)
+    workspace.remember(workspace.DATA, data)
+    counts = corpus.card["splits"]
+    say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
+    say(f"2/4 charlm train --config {CONFIG} --out {run}")
+    sys.stdout.flush()
+    plan = plan_training(CONFIG, layer, str(data), run, "auto", need_corpus=True)
+    with _own_cure(run):
+        trained = run_training(plan, resume=True, overwrite=overwrite, quiet=False, started=started)
+    assert trained is not None, "one process"
+    say(f"    {trained['parameters']:,} parameters, {trained['epochs']:.2f} epochs")
+    say(f"3/4 charlm eval {run}")
+    with evaluating(quiet=False) as on_progress:
+        score = evaluate_run(str(run), "best", Question(data=str(data)), on_progress)
+    with telling(quiet=False) as tell:
+        *_, xz = XzSettings().build().results(corpus, "test", tell)
+    say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
+    say(f"    {xz.score.bits_per_character:.4f} bits per character: xz -9e, given the training text")
+    say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
+    text = "".join(sample_run(str(run), "best", Wish(prompt=_PROMPT, length=_LENGTH), "auto").whole())
+    say("")
+    say(text)
+    return {"score": score, "xz_bits_per_character": xz.score.bits_per_character, "sample": text}
+
+
+@contextlib.contextmanager
+def _own_cure(directory: Path) -> Generator[None, None, None]:
+    """The demo has no --out: where `prepare` and `train` name that as the cure, it has another."""
+    try:
+        yield
+    except CharlmError as error:
+        if "--out" not in error.cure:
+            raise
+        raise type(error)(error.what, f"add --overwrite to do the demo anew, or move {directory} away") from error
+
+
+def _prepare(settings: CorpusSettings, directory: Path, *, overwrite: bool) -> Corpus:
+    corpus = None if overwrite else find_prepared(settings, directory)
+    if corpus is not None:
+        return corpus
+    with preparing() as on_progress:
+        return prepare(settings, settings.source.build(), directory, overwrite=overwrite, on_progress=on_progress)

@@ -1,0 +1,66 @@
+"""What a training will need and take, measured on a few of its own steps."""
+
+import time
+from dataclasses import dataclass
+from itertools import count
+
+from charlm.data.batches import Cursor
+from charlm.data.corpus import Corpus
+from charlm.device import keep_memory
+from charlm.training.distributed import Alone
+from charlm.training.model_updater import Learner
+from charlm.training.optim.schedules import Moment
+from charlm.training.resume import open_batches
+from charlm.training.settings import TrainingSettings
+from charlm.workflows.plan_training import TrainingPlan
+
+_LEAST_SECONDS = 2.0
+_MOST_STEPS = 20
+_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Speed on the first batches, and the time that the budget takes at that speed."""
+
+    characters_per_second: float
+    seconds: float
+
+
+def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
+    """Train for about two seconds on fresh weights, and throw them away.
+
+    Raises:
+        CharlmError: as training would.
+    """
+    keep_memory(plan.device)
+    settings = plan.experiment.training
+    stream = corpus.open("train").in_direction(plan.experiment.model.direction)
+    batches = open_batches(stream, settings, plan.experiment.model, 1)
+    model = plan.experiment.model.build(corpus.vocab.size, corpus.vocab.bags())
+    learner = Learner(model.to(plan.device).train(), settings, plan.device, Alone())
+    cursor = Cursor()
+    tokens, start = 0, time.perf_counter()
+    for step in count():
+        update = learner.update(batches.batch(cursor), Moment(step, 0, 0.0, 0.0), num_scored=batches.num_scored(cursor))
+        cursor = batches.after(cursor)
+        if step < _WARM_UP:
+            tokens, start = 0, time.perf_counter()
+            continue
+        tokens += update.tokens
+        elapsed = time.perf_counter() - start
+        if step >= _MOST_STEPS or elapsed >= _LEAST_SECONDS:
+            break
+    rate = tokens / max(1e-9, time.perf_counter() - start)
+    total = _tokens_of_budget(settings, stream.num_predictions, batches.batch_size * batches.seq_len)
+    seconds = min(total / rate, 60 * (settings.max_minutes or float("inf")))
+    return Estimate(rate / stream.tokens_per_character, seconds)
+
+
+def _tokens_of_budget(settings: TrainingSettings, tokens_per_epoch: int, tokens_per_step: int) -> float:
+    limits = (
+        None if settings.max_steps is None else settings.max_steps * tokens_per_step,
+        settings.max_tokens,
+        None if settings.max_epochs is None else settings.max_epochs * tokens_per_epoch,
+    )
+    return min((float(limit) for limit in limits if limit is not None), default=float("inf"))

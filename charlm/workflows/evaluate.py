@@ -1,0 +1,201 @@
+"""The score of a run on a corpus or on any text, with an interval; and of two runs, which is better.
+
+RUN ──load──> model ──token_nats──> nats of every token ──units──> score, interval, difference
+TEXT or SPLIT ──> stream of tokens ──┘
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.data.corpus import Corpus
+from charlm.data.store import TokenStream, encode_parts
+from charlm.device import Precision, choose_device
+from charlm.errors import DataError, UsageError
+from charlm.evaluation.evaluate import token_nats
+from charlm.evaluation.interval import Difference, difference, interval
+from charlm.evaluation.resampling_units import Units, find_units
+from charlm.evaluation.score import Score
+from charlm.text.document import Document
+from charlm.text.split import Part
+from charlm.vocab.base import Vocab, to_stored
+from charlm.workflows.load_run import corpus_of, load_run
+from charlm.workflows.mix_ngrams import mixed_nats
+from charlm.workflows.tune import adapted_nats, check_tuned
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be scored, and how."""
+
+    split: str = "test"
+    data: str | None = None
+    text: str | None = None
+    """A text instead of a split of a corpus."""
+    streams: int | None = None
+    precision: Precision = "fp32"
+    device: str = "auto"
+    ways: tuple[str, ...] = ()
+    """In which it is scored too, beside the static score: "dynamic", "cache", "temperature", "mix", "recall"."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What each token of a text costs a model. `nats_P` is in reading order, from token `first_token` on."""
+
+    run: str
+    vocab: Vocab
+    stream: TokenStream
+    corpus: Corpus | None
+    nats_P: npt.NDArray[np.float32]
+    first_token: int
+    score: Score
+    parameters: int
+    checkpoint: Path
+    trained_on: dict[str, Any]
+    adapted: dict[str, dict[str, Any]]
+    """For each way of adapting to the text, its score and settings."""
+
+    @property
+    def digest(self) -> str:
+        """Of the text, whatever its tokens."""
+        found = hashlib.sha256()
+        for start, end in zip(self.stream.documents["start"], self.stream.ends, strict=True):
+            found.update(self.vocab.decode(self.stream.tokens[start:end]).encode("utf-8"))
+            found.update(b"\xff")
+        return found.hexdigest()
+
+    @property
+    def units(self) -> Units:
+        return find_units(self.stream, self.vocab)
+
+    def unit_nats(self, units: Units) -> npt.NDArray[np.float64]:
+        return units.sums(self.nats_P, self.first_token)
+
+
+def answer(run: str | None, checkpoint: str, question: Question, on_progress: OnProgress) -> Answer:
+    """Score every token.
+
+    Raises:
+        UsageError: there is no such run, corpus or split.
+        DataError: the corpus is another one, or the text cannot be spelled.
+    """
+    loaded, name = load_run(run, checkpoint, question.device)
+    corpus = None if question.text is not None else corpus_of(loaded, question.data)
+    if question.text is not None:
+        stream = stream_of(question.text, loaded.vocab)
+    else:
+        assert corpus is not None
+        stream = corpus.open(question.split)
+    if {"mix", "recall"} & set(question.ways) and corpus is None:
+        raise UsageError("--mix and --recall need the training text of a corpus", "leave --text out")
+    if {"dynamic", "cache", "temperature"} & set(question.ways):
+        check_tuned(loaded)
+    direction = loaded.settings.direction
+    nats = token_nats(
+        loaded.model,
+        stream.in_direction(direction),
+        streams=question.streams,
+        device=choose_device(question.device),
+        precision=question.precision,
+        on_progress=lambda scored: on_progress(scored, stream.num_predictions),
+    )
+    adapted: dict[str, dict[str, Any]] = {}
+
+    def tell(scored: int) -> None:
+        on_progress(scored, stream.num_predictions)
+
+    for way in question.ways:
+        device, read = choose_device(question.device), stream.in_direction(direction)
+        if way in ("mix", "recall") and corpus is not None:
+            found, about = mixed_nats(loaded, corpus, read, nats, device, tell, recalls=way == "recall")
+        else:
+            found, about = adapted_nats(loaded, read, way, device, tell)
+        adapted[way] = {**_score(found, stream).to_json(), "settings": about}
+    score = _score(nats, stream)
+    is_reversed = direction == "backward"  # the last token is context, and the first one is predicted last
+    return Answer(
+        name,
+        loaded.vocab,
+        stream,
+        corpus,
+        nats[::-1] if is_reversed else nats,
+        0 if is_reversed else 1,
+        score,
+        loaded.model.num_parameters,
+        loaded.directory,
+        loaded.about["trained_on"],
+        adapted,
+    )
+
+
+def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:
+    return Score.of(float(nats.sum(dtype=np.float64)), len(nats), stream)
+
+
+def stream_of(text: str, vocab: Vocab) -> TokenStream:
+    """`<eod> text <eod>`.
+
+    Raises:
+        DataError: there is no text, or it cannot be spelled.
+    """
+    if not text:
+        raise DataError("there is no text to score", "give a text, or a file that is not empty")
+    encoded = encode_parts([Part(Document("text", "", text), 0, last=True)], vocab)
+    table = encoded.documents.copy()
+    table["start"] += 1
+    return TokenStream(np.concatenate([to_stored(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
+
+
+def evaluate_run(run: str | None, checkpoint: str, question: Question, on_progress: OnProgress) -> dict[str, Any]:
+    """The score in every unit, with the 95 % interval of its bits per character."""
+    return describe_answer(answer(run, checkpoint, question, on_progress), question)
+
+
+def describe_answer(found: Answer, question: Question) -> dict[str, Any]:
+    """What `eval` prints of one run."""
+    units = found.units
+    bounds = interval(found.unit_nats(units), units.characters)
+    return {
+        "run": found.run,
+        "split": question.split if question.text is None else "text",
+        **found.score.to_json(),
+        "interval": None if bounds is None else list(bounds),
+        "resampled": units.counted,
+    } | found.adapted
+
+
+def compare_runs(
+    runs: tuple[str, str], checkpoint: str, question: Question, on_progress: OnProgress
+) -> tuple[list[dict[str, Any]], Difference | None]:
+    """Both scores, and their difference on the same documents.
+
+    Raises:
+        DataError: their texts are not the same.
+    """
+    first, second = (answer(run, checkpoint, question, on_progress) for run in runs)
+    check_same_text([first, second])
+    units = first.units
+    found = difference(first.unit_nats(units), second.unit_nats(second.units), units.characters)
+    return [describe_answer(each, question) for each in (first, second)], found
+
+
+def check_same_text(answers: Sequence[Answer]) -> None:
+    """
+    Raises:
+        DataError: not all were scored on the same text.
+    """
+    first = answers[0]
+    for other in answers[1:]:
+        if not np.array_equal(first.units.characters, other.units.characters) or first.digest != other.digest:
+            raise DataError(
+                f"{first.run} and {other.run} were scored on different texts",
+                "prepare both corpora from one text and split (prepare --data DIR --vocab KIND does), or give --text",
+            )

@@ -1,0 +1,103 @@
+"""What a path holds: a dump (every page counted, nothing cleaned), a prepared corpus, or a run's checkpoint.
+
+For programs as JSON; or readable, for people, with networks as tables.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from charlm import workspace
+from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
+from charlm.data.store import read_stream
+from charlm.errors import DataError, UsageError
+from charlm.nn.settings import ModelSettings
+
+_MANY_IDS = 65_536
+
+
+def find(given: str) -> Path | None:
+    """The file, directory, or name below data/ or runs/ that is meant; None where it is none but may be a config."""
+    named = (workspace.DATA / given, workspace.RUNS / given)
+    is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
+    paths = (*named, Path(given)) if is_name else (Path(given), *named)
+    path = next((path for path in paths if workspace.is_there(path)), None)
+    return None if path is None or (path.suffix == ".toml" and path.is_file()) else path
+
+
+def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
+    """
+    Raises:
+        UsageError: it is nothing that charlm knows.
+        DataError: it is damaged.
+    """
+    if path.is_file():
+        from charlm.text.dump.counts import count_pages
+
+        return {"kind": "dump", "path": str(path), **count_pages(path).as_json()}
+    if (path / CORPUS_FILE).is_file():
+        return {"kind": "corpus", "path": str(path), **_card(path, readable=readable)}
+    if not workspace.is_run(path):
+        raise UsageError(f"{path} is neither a corpus, a run nor a checkpoint", "name one, or a file: a dump, a config")
+    return {"kind": "checkpoint", "path": str(path), **_checkpoint(path, readable=readable)}
+
+
+def summarize(corpus: Corpus) -> list[str]:
+    """What `charlm prepare` says in the end: what became of the pages, and how much text each split has."""
+    how, num_documents = corpus.card["split"], corpus.card["documents"]["kept"]
+    by = {"hash": "document", "position": "position in the text", "bytes": "position in bytes"}[how["method"]]
+    documents = f"{num_documents:,} {'document' if num_documents == 1 else 'documents'}"
+    lines = [f"{documents}, split {how['shares']} by {by}, vocabulary of {corpus.vocab.size:,} ids"]
+    for name, counts in corpus.card["splits"].items():
+        documents = f" {counts['documents']:>9,} documents" if how["method"] == "hash" else ""
+        lines.append(f"  {name:<6}{documents} {counts['characters']:>14,} characters")
+    for reason, count in corpus.card["documents"]["dropped"].items():
+        lines.append(f"  dropped {count:>8,} pages: {reason}")
+    if corpus.vocab.size > _MANY_IDS:
+        defaults = ModelSettings()
+        weights = corpus.vocab.size * (defaults.embedding.size + defaults.body.hidden_size)
+        lines.append(
+            f"  {weights / 1e6:,.0f} million weights of the default model for so many ids; see corpus.vocab.max_size"
+        )
+    return lines
+
+
+def _card(directory: Path, *, readable: bool) -> dict[str, Any]:
+    """corpus.json without its list of files, and what the vocabulary makes of the text."""
+    from charlm.data.vocabulary_report import describe_vocabulary
+
+    corpus = open_corpus(directory)
+    card = {key: value for key, value in corpus.card.items() if key not in ("files", "format", "charlm", "settings")}
+    characters = card["vocabulary"]
+    vocabulary = characters | describe_vocabulary(corpus)
+    if readable:
+        vocabulary["frequent"] = _counted({repr(character): n for character, n in characters["frequent"].items()})
+        vocabulary |= {name: _counted(vocabulary[name]) for name in ("most_frequent", "rarest")}
+    return card | {"vocabulary": vocabulary}
+
+
+def _counted(symbols: dict[str, int]) -> str:
+    """Symbols that can be read, on one line."""
+    return "  ".join(f"{symbol} {count:,}" for symbol, count in symbols.items())
+
+
+def _checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
+    """model.json, and the network that it describes."""
+    from charlm.checkpoint import describe_model
+    from charlm.nn.summary import summarize_network
+    from charlm.training.run_directory import find_checkpoint
+
+    described = describe_model(find_checkpoint(path))
+    summary = summarize_network(described.settings, described.vocab_size, described.bags)
+    share = _tokens_per_character(described.about["trained_on"])
+    return {**described.about, "network": summary.to_table(share) if readable else summary.to_json(share)}
+
+
+def _tokens_per_character(trained_on: dict[str, Any]) -> float | None:
+    """Of the corpus that a model was trained on, if it is still in data/."""
+    try:
+        corpus = open_corpus(workspace.DATA / trained_on["corpus"])
+        if corpus.fingerprint == trained_on["fingerprint"]:
+            return read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character
+    except (UsageError, DataError):
+        pass
+    return None

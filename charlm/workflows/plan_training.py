@@ -1,0 +1,98 @@
+"""What `charlm train` is to do: settings, corpus, run directory and device of a command line, checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from charlm import workspace
+from charlm.checkpoint import describe_model
+from charlm.data.corpus import Corpus, open_corpus
+from charlm.device import choose_device
+from charlm.errors import DataError, SettingsError, UsageError
+from charlm.experiment import Experiment, check_corpus, load_experiment
+from charlm.nn.shapes import build_shapes
+from charlm.settings import Layer, differences, freeze_lists, place, stack
+from charlm.training.run_directory import RunDirectory, find_checkpoint
+from charlm.vocab.settings import load_vocab
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What `charlm train` would do. `corpus` is None only in a dry run without one."""
+
+    experiment: Experiment
+    corpus: Corpus | None
+    run: RunDirectory
+    device: torch.device
+    initial: Path | None = None
+    """The checkpoint whose weights a new run starts from."""
+
+
+def plan_training(
+    config: str,
+    layer: Layer,
+    data: str | None,
+    out: Path | None,
+    device: str,
+    *,
+    need_corpus: bool,
+    init_from: str | None = None,
+) -> TrainingPlan:
+    """Settings, corpus and run directory of a command line; everything that can be wrong with them is said here."""
+    initial = None if init_from is None else find_checkpoint(workspace.find_run(init_from))
+    if initial is not None:
+        layer = _on_top_of(initial, layer)
+    experiment = load_experiment(layer)
+    corpus = _find_corpus(layer, experiment, data, need_corpus=need_corpus)
+    if corpus is not None:
+        check_corpus(layer, corpus.card["settings"], corpus.directory)
+        supplied = place("corpus", freeze_lists(corpus.card["settings"]), f"{corpus.directory}")
+        experiment = load_experiment(stack([layer, supplied]))
+        experiment.model.embedding.check(corpus.vocab.bags())
+        if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
+            raise DataError(
+                f"{corpus.directory} has another vocabulary than {initial}",
+                f"encode it with the model's: charlm prepare --data {corpus.directory} --vocab-from {init_from}",
+            )
+    name = f"{Path(config).stem}-{corpus.name if corpus else 'CORPUS'}"
+    run = RunDirectory(out or workspace.RUNS / name)
+    return TrainingPlan(experiment, corpus, run, choose_device(device), initial)
+
+
+def _on_top_of(checkpoint: Path, layer: Layer) -> Layer:
+    """The model's settings of a checkpoint, under those that are given.
+
+    Raises:
+        SettingsError: what is given makes another network of it.
+    """
+    described = describe_model(checkpoint)
+    own = freeze_lists(described.settings.model_dump(mode="json", exclude_none=True))
+    merged = stack([place("model", own, f"{checkpoint}"), layer])
+    asked = load_experiment(merged).model
+    sizes = described.vocab_size, described.bags
+    shapes = [
+        {name: tuple(tensor.shape) for name, tensor in build_shapes(settings, *sizes).state_dict().items()}
+        for settings in (described.settings, asked)
+    ]
+    if shapes[0] != shapes[1] or asked.direction != described.settings.direction:
+        now = freeze_lists(asked.model_dump(mode="json", exclude_none=True))
+        changed = "; ".join(f"model.{difference}" for difference in differences(own, now))
+        raise SettingsError(
+            f"--init-from {checkpoint} is another network than the settings ({changed})",
+            "leave --config and these settings out: the network comes from the checkpoint",
+        )
+    return merged
+
+
+def _find_corpus(layer: Layer, experiment: Experiment, data: str | None, *, need_corpus: bool) -> Corpus | None:
+    """--data; else the corpus that the config names; else the current one."""
+    if data is None and "corpus" in layer.tree:
+        directory = workspace.DATA / experiment.corpus.name
+        if not directory.is_dir() and need_corpus:
+            raise UsageError(f"the corpus of this config, {directory}, is not prepared", "run `charlm prepare` with it")
+    elif data is None and not need_corpus and not (workspace.DATA / "current.json").is_file():
+        return None
+    else:
+        directory = workspace.find_data(data)
+    return open_corpus(directory) if need_corpus or directory.is_dir() else None

@@ -1,0 +1,298 @@
+"""From a source to a corpus that can be trained on.
+
+    source ──read, clean (workers)──> staged shards ──duplicates out, split──> documents/SPLIT-*.parquet
+                                       ──learn──> vocab.json ──encode──> SPLIT.npy, SPLIT.documents.npy
+                                       ──describe──> corpus.json (last)
+
+All of it happens in a hidden folder beside the final one, which appears by one rename: a corpus exists whole or not at
+all, and equal inputs give equal bytes (no times, no paths of this machine), whatever the number of workers. A killed
+attempt is gone on with: finished shards stay. Memory is bounded by a shard, and by some 50 bytes a document.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from charlm import __version__, formats, storage
+from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, fingerprint, open_corpus
+from charlm.data.documents import DocumentWriter, read_parts, read_rows
+from charlm.data.encoding import encode, learn
+from charlm.data.row_builder import Shape
+from charlm.data.selection import Survey, survey
+from charlm.data.settings import CorpusSettings
+from charlm.data.staging import Crew, Shard, stage
+from charlm.data.store import count_words
+from charlm.errors import DataError, SettingsError
+from charlm.settings import differences
+from charlm.text.document import Document, Source
+from charlm.text.split import CANDIDATES, Cuts, Router, default_spec, parse_shares
+from charlm.vocab.char import CodePointCounts
+from charlm.vocab.settings import AnyVocabSettings
+
+OnProgress = Callable[[str, int], None]
+"""Called with the stage's name and how many characters it has done."""
+
+RESOLVED_FILE = ".resolved.json"
+"""Beside the growing corpus: what the source's settings stood for when this corpus was begun."""
+
+_STAGED = "staged"
+_KEPT_OF_A_KILLED_ATTEMPT = (".lock", RESOLVED_FILE, _STAGED)
+_NUM_FREQUENT = 20
+_IN_BYTES = "90/5/5"  # the published split of enwik8 and text8, in millions of bytes
+
+
+def silent(stage: str, characters: int) -> None:
+    """An OnProgress that shows nothing."""
+
+
+def find_prepared(
+    settings: CorpusSettings, out: Path, source: Source | None = None, like: Corpus | None = None
+) -> Corpus | None:
+    """The corpus already in `out`, if these settings made it of this input; None where there is none.
+
+    Raises:
+        SettingsError: it was made with other settings, is split like another corpus, or the input has changed since.
+    """
+    if not (out / CORPUS_FILE).is_file():
+        return None
+    corpus = open_corpus(out)
+    changed = [str(each) for each in differences(corpus.card["settings"], settings.recorded())]
+    if corpus.card["split"].get("like") != (like.fingerprint if like else None):
+        changed.append("--split-like")
+    if changed:
+        raise SettingsError(
+            f"{out} was prepared with other settings ({'; '.join(changed)})", "choose another --out, or add --overwrite"
+        )
+    content = source.fingerprint() if source else None
+    if content is not None and content != corpus.card["origin"].get("fingerprint"):
+        raise SettingsError(
+            f"the input has changed since {out} was prepared", "add --overwrite, or choose another --out"
+        )
+    return corpus
+
+
+def prepare(
+    settings: CorpusSettings,
+    source: Source,
+    out: Path,
+    *,
+    like: Corpus | None = None,
+    workers: int = 1,
+    crew: Crew | None = None,
+    overwrite: bool = False,
+    on_progress: OnProgress = silent,
+) -> Corpus:
+    """Write the corpus of `source` to `out`, atomically.
+
+    Args:
+        like: a corpus whose split is used again: what it trains on is trained on here.
+        workers: processes that read and clean.
+        crew: a cluster that does so instead.
+
+    Raises:
+        DataError: the source is damaged, or holds too little text.
+        StorageError: the disk is full or cannot be written.
+        BusyError: another process prepares the same corpus.
+    """
+    with growing(out, overwrite, _KEPT_OF_A_KILLED_ATTEMPT) as work:
+        staged = _stage(source, settings, work / _STAGED, workers, crew, on_progress)
+        shares, split_card, router = _plan_split(settings, source, staged, like)
+        splits, frequencies = _split(staged, work, router, list(shares), on_progress)
+        about = {
+            "origin": source.origin(),
+            "settings": settings.recorded(),
+            "documents": staged.describe(),
+            "split": {"shares": "/".join(map(str, shares.values())), **split_card},
+            "splits": splits,
+        }
+        frequent = frequencies.most_frequent()
+        characters = {"distinct_characters": len(frequent), "frequent": dict(frequent[:_NUM_FREQUENT])}
+        complete(work, out, settings.vocab, about, characters, workers, on_progress)
+    return open_corpus(out)
+
+
+@contextmanager
+def growing(out: Path, overwrite: bool, kept: Collection[str] = (".lock",)) -> Generator[Path, None, None]:
+    """The folder in which a corpus grows, for this process alone, with nothing of a killed attempt in it but `kept`.
+
+    Raises:
+        SettingsError: `out` is something else, and is not to be replaced.
+        BusyError: another process prepares the same corpus.
+    """
+    replaceable = overwrite and (out / CORPUS_FILE).is_file()
+    if out.exists() and not replaceable and (not out.is_dir() or any(out.iterdir())):
+        raise SettingsError(f"{out} exists and is not empty", "choose another --out")
+    work = working_directory(out)
+    with storage.DirectoryLock(work):
+        for leftover in work.iterdir():
+            if leftover.name not in kept:
+                storage.remove_tree(leftover)
+        yield work
+
+
+def complete(
+    work: Path,
+    out: Path,
+    settings: AnyVocabSettings,
+    about: dict[str, Any],
+    characters: dict[str, Any],
+    workers: int,
+    on_progress: OnProgress,
+) -> None:
+    """From documents on disk to a corpus: vocabulary, tokens, corpus.json, and all of `work` becomes `out`.
+
+    Args:
+        about: what corpus.json says of text and splits.
+        characters: what it says of the characters in it.
+    """
+    vocab = learn(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
+    vocab.save(work)
+    encode(work, about["splits"], vocab, workers, partial(on_progress, "tokens"))
+    files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
+    card = {
+        "format": formats.CORPUS,
+        "charlm": __version__,
+        **about,
+        "vocabulary": {"type": vocab.type, "size": vocab.size, **characters},
+        "files": files,
+        "fingerprint": fingerprint(files),
+    }
+    storage.write_json(work / CORPUS_FILE, card)
+    for temporary in _KEPT_OF_A_KILLED_ATTEMPT:
+        storage.remove_tree(work / temporary)
+    _replace(work, out)
+
+
+def working_directory(out: Path) -> Path:
+    """Where the corpus grows until it is whole: beside `out`, on the same file system."""
+    return out.parent / f".{out.name}.partial"
+
+
+def default_workers() -> int:
+    """One for each core this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _stage(
+    source: Source,
+    settings: CorpusSettings,
+    directory: Path,
+    workers: int,
+    crew: Crew | None,
+    on_progress: OnProgress,
+) -> Survey:
+    shape = Shape(settings.normalize, settings.min_characters)
+    shards: list[Shard] = []
+    characters = 0
+    for shard in stage(source, directory, shape, workers, crew):
+        shards.append(shard)
+        characters += shard.characters
+        on_progress("documents", characters)
+    wanted = {shard.path.name for shard in shards} | {shard.path.with_suffix(".json").name for shard in shards}
+    for path in directory.iterdir():
+        if path.name not in wanted:
+            storage.remove_tree(path)  # of another dump, or of other settings
+    found = survey(shards, CANDIDATES if settings.split == "auto" else (settings.split,), source.shares)
+    if not found.characters:
+        raise DataError(
+            f"no text in {found.census.pages:,} pages",
+            "give an input that holds text; `charlm inspect PATH` says what is in a dump",
+        )
+    return found
+
+
+def _plan_split(
+    settings: CorpusSettings, source: Source, staged: Survey, like: Corpus | None
+) -> tuple[dict[str, int], dict[str, str], Router]:
+    """The shares, what corpus.json says of the method, and what sends each document to its split."""
+    if like is not None:
+        shares = parse_shares(like.card["split"]["shares"])
+        card = {"method": like.card["split"]["method"], "like": like.fingerprint}
+        return shares, card, Router(shares, "hash", staged.characters, _cuts_of(like))
+    if source.split_method == "bytes":
+        shares = parse_shares(_IN_BYTES if settings.split == "auto" else settings.split)
+        return shares, {"method": "bytes"}, Router(shares, "bytes", staged.bytes)
+    tally = staged.tallies[default_spec(staged.bytes) if settings.split == "auto" else settings.split]
+    return tally.shares, {"method": tally.method}, Router(tally.shares, tally.method, staged.characters)
+
+
+def _split(
+    staged: Survey, work: Path, router: Router, names: list[str], on_progress: OnProgress
+) -> tuple[dict[str, dict[str, int]], CodePointCounts]:
+    """The staged documents to their splits; what each holds, and how often each code point stands in all of them."""
+    counts: dict[str, dict[str, int]] = {
+        name: dict.fromkeys(("documents", "characters", "words", "bytes"), 0) for name in names
+    }
+    frequencies = CodePointCounts()
+    done = 0
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
+        for row in _with_own_ids(_kept_rows(staged), staged.repeated):
+            frequencies.add(row["text"])
+            for name, part in router.route(
+                Document(row["id"], row["title"], row["text"], row["url"], row["ends"]), row["size"]
+            ):
+                writers[name].add(part)
+                text = part.document.text
+                whole = len(text) == row["characters"]
+                sizes = {"characters": len(text), "documents": int(part.last)}
+                sizes["words"] = row["words"] if whole else count_words(text)
+                sizes["bytes"] = row["bytes"] if whole else len(text.encode("utf-8"))
+                for unit, size in sizes.items():
+                    counts[name][unit] += size
+            done += row["characters"]
+            on_progress("split", done)
+    for name, count in counts.items():
+        if not count["characters"]:
+            raise DataError(f"the split {name!r} is empty: {done:,} characters are too few", "give more text")
+    return counts, frequencies
+
+
+def _cuts_of(corpus: Corpus) -> Cuts:
+    """Where a corpus that was split by position has put each document; one split by hash needs no list."""
+    cuts: dict[str, list[tuple[str, int]]] = {}
+    if corpus.card["split"]["method"] == "position":
+        for name in corpus.splits:
+            for part in read_parts(corpus.directory / "documents", name):
+                cuts.setdefault(part.document.id, []).append((name, len(part.document.text)))
+    return cuts
+
+
+def _with_own_ids(rows: Iterator[dict[str, Any]], repeated: Collection[str]) -> Iterator[dict[str, Any]]:
+    """The second document of an id gets " (2)" behind it, the third " (3)": so that an id says which one is meant."""
+    seen: Counter[str] = Counter()
+    for row in rows:
+        identifier = row["id"]
+        if identifier in repeated:
+            number = seen[identifier] + 1
+            seen[identifier] += row["ends"]
+            yield row if number == 1 else row | {"id": f"{identifier} ({number})"}
+        else:
+            yield row
+
+
+def _kept_rows(staged: Survey) -> Iterator[dict[str, Any]]:
+    for shard, mask, sizes in zip(staged.shards, staged.kept, staged.sizes, strict=True):
+        for row, keep, size in zip(read_rows(shard.path), mask, sizes, strict=True):
+            if keep:
+                yield row | {"size": int(size)}
+
+
+def _files(work: Path) -> list[Path]:
+    """What the finished corpus holds, so without what is only on the way."""
+    paths = (path for path in work.rglob("*") if path.relative_to(work).parts[0] not in _KEPT_OF_A_KILLED_ATTEMPT)
+    return sorted(path for path in paths if path.is_file())
+
+
+def _replace(work: Path, out: Path) -> None:
+    """Put the finished folder in its place; an older corpus there is moved aside first and removed last."""
+    old = out.parent / f".{out.name}.old"
+    storage.remove_tree(old)
+    if out.exists():
+        storage.rename(out, old)
+    storage.rename(work, out)
+    storage.remove_tree(old)

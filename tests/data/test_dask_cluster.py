@@ -1,0 +1,215 @@
+"""A cluster of two processes gives the bytes that one process gives, and is never waited for in vain."""
+
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm.data import dask_cluster
+from charlm.data.dask_cluster import Cluster, connect
+from charlm.data.documents import read_rows
+from charlm.data.row_builder import Shape
+from charlm.data.settings import CorpusSettings
+from charlm.data.staging import Crew, stage
+from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
+from charlm.text.document import Census, Document
+from charlm.text.dump.articles import RangeTask
+from charlm.text.dump.plan import plan
+from charlm.text.settings import WikipediaSettings
+from charlm.text.sources.wikipedia import WikipediaSource
+from charlm.workflows.prepare import prepare
+from tests.data.test_staging import TASKS, NumberSource, NumberTask, bytes_of, run
+from tests.fault_server import FaultServer
+from tests.text.dump.test_plan import INDEX, MULTISTREAM
+
+distributed = pytest.importorskip("distributed", reason="the extra charlm[dask] is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[Any]:
+    """Two workers, each a process of its own."""
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as local:
+        yield local
+
+
+@pytest.fixture
+def workers(scheduler: Any) -> Iterator[Cluster]:
+    with connect(scheduler.scheduler_address) as connected:
+        yield connected
+
+
+@pytest.fixture(autouse=True)
+def _small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a small dump has several."""
+    monkeypatch.setattr("charlm.text.dump.plan._MIN_TASK_BYTES", 100_000)
+
+
+def corpus(out: Path, given: str, cache: Path, *, workers: int = 1, crew: Crew | None = None) -> dict[str, bytes]:
+    """Prepare the corpus of a dump; its files, but for what corpus.json says of where the text comes from."""
+    settings = CorpusSettings(source=WikipediaSettings(input=(given,)))
+    assert isinstance(settings.source, WikipediaSettings)
+    source = WikipediaSource(settings.source, cache=cache)
+    if crew:
+        source.distribute()
+    source.fetch()
+    prepare(settings, source, out, workers=workers, crew=crew)
+    files = {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    card = files["corpus.json"].decode()
+    return files | {"corpus.json": re.sub(r'"origin": \{.*?\n  \},', "", card, flags=re.DOTALL).encode()}
+
+
+@pytest.mark.real_data
+def test_by_path_and_over_http_the_same_bytes(workers: Cluster, shared_data: Path, tmp_path: Path) -> None:
+    dump = shared_data / MULTISTREAM
+    assert workers.size == 2
+    assert len(plan(dump).tasks) > 5
+    alone = corpus(tmp_path / "alone", str(dump), tmp_path)
+    assert corpus(tmp_path / "processes", str(dump), tmp_path, workers=2) == alone
+    assert corpus(tmp_path / "path", str(dump), tmp_path, crew=workers) == alone
+    assert (tmp_path / "path/corpus.json").read_bytes() == (tmp_path / "alone/corpus.json").read_bytes()
+    with FaultServer() as server:
+        server.files[f"/{dump.name}"] = dump.read_bytes()
+        server.files[f"/{Path(INDEX).name}"] = (shared_data / INDEX).read_bytes()
+        assert corpus(tmp_path / "http", server.url(f"/{dump.name}"), tmp_path / "cache", crew=workers) == alone
+        read = [request for request in server.requests if request.path == f"/{dump.name}"]
+        assert len(read) > 5
+        assert all("range" in request.headers for request in read)
+        num_bytes = sum(length for path, _, length in server.sent if path == f"/{dump.name}")
+        assert num_bytes <= 2.1 * dump.stat().st_size  # once to cut tasks as small as they are here; once to do them
+
+
+@pytest.mark.real_data
+def test_a_subset_takes_its_streams_along(workers: Cluster, shared_data: Path, tmp_path: Path) -> None:
+    """What was fetched to choose from is not fetched again by the workers, and they need no cache of ours."""
+    dump = shared_data / MULTISTREAM
+    with FaultServer() as server:
+        server.files[f"/{dump.name}"] = dump.read_bytes()
+        server.files[f"/{Path(INDEX).name}"] = (shared_data / INDEX).read_bytes()
+        given = (server.url(f"/{dump.name}"),)
+        source = WikipediaSource(WikipediaSettings(input=given, max_characters=100_000), cache=tmp_path / "cache")
+        source.distribute()
+        tasks = list(source.tasks())
+    shutil.rmtree(tmp_path / "cache")  # and the server is gone
+    shards = list(stage(ListSource(*tasks), tmp_path / "staged", Shape(), 1, workers))
+    local = WikipediaSource(WikipediaSettings(input=(str(dump),), max_characters=100_000))
+    expected = [(document.id, document.text) for document in local.documents()]
+    assert [(row["id"], row["text"]) for shard in shards for row in read_rows(shard.path)] == expected
+
+
+def test_what_workers_did_before_a_kill_is_not_done_again(workers: Cluster, tmp_path: Path) -> None:
+    alone = run(tmp_path / "one", TASKS, 1)
+    half = list(stage(NumberSource(TASKS[:3]), tmp_path / "many", Shape(), 1, workers))
+    assert [shard.path.name for shard in half] == [shard.path.name for shard in alone[:3]]
+    broken = [NumberTask(task.first, "damage") for task in TASKS[:3]]  # would say so if they were read again
+    list(stage(NumberSource([*broken, *TASKS[3:]]), tmp_path / "many", Shape(), 1, workers))
+    assert bytes_of(tmp_path / "many") == bytes_of(tmp_path / "one")
+
+
+@dataclass(frozen=True)
+class DyingTask:
+    """Kills the process that reads it, `times` times."""
+
+    marks: str
+    times: int
+    key: str = "dying"
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        marks = len(list(Path(self.marks).iterdir()))
+        if marks < self.times:
+            (Path(self.marks) / str(marks)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        census.pages += 1
+        yield Document("1", "Title", f"Text that came after {marks} deaths.")
+
+
+@dataclass(frozen=True)
+class WaitingTask:
+    key: str = "waiting"
+
+    def documents(self, census: Census) -> Iterator[Document]:
+        census.pages += 1
+        time.sleep(30)
+        yield Document("1", "Title", "Text that comes late.")
+
+
+class ListSource(NumberSource):
+    def __init__(self, *tasks: Any) -> None:
+        super().__init__(list(tasks))
+
+
+def test_a_lost_worker_costs_nothing_but_time(workers: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    source = ListSource(*TASKS[:2], DyingTask(str(tmp_path / "marks"), 1), *TASKS[3:])
+    shards = list(stage(source, tmp_path / "staged", Shape(), 1, workers))
+    assert len(shards) == 7
+    assert [shard.documents for shard in shards[2:3]] == [1]
+    assert len(list((tmp_path / "marks").iterdir())) == 1
+
+
+def test_damage_on_a_worker_is_said_as_it_is(workers: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="page 27 is damaged; fetch it again"):
+        list(stage(NumberSource([*TASKS[:2], NumberTask(20, "damage")]), tmp_path, Shape(), 1, workers))
+
+
+@pytest.mark.real_data
+def test_a_file_that_only_we_see(workers: Cluster, shared_data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dump.xml.bz2"
+    shutil.copyfile(shared_data / MULTISTREAM, path)
+    dump = plan(path)
+    path.unlink()
+    source = ListSource(RangeTask("gone", dump, dump.tasks[1], "drop"))
+    with pytest.raises(
+        UsageError, match=r"the worker on .* says: there is no file .*; put the input where every worker"
+    ):
+        list(stage(source, tmp_path / "staged", Shape(), 1, workers))
+
+
+def fails(kind: type[Exception], message: str, address: str) -> None:
+    with pytest.raises(kind, match=message), connect(address):
+        pass
+
+
+def test_workers_of_another_version(scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_cluster, "version", lambda: "charlm 99")
+    message = r"the workers of the cluster have charlm [\d.]+ \(.*\), and here is charlm 99"
+    fails(DataError, message, scheduler.scheduler_address)
+
+
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_cluster, "_REACHED_WITHIN", 0.5)
+    fails(NetworkError, r"no dask scheduler answers at tcp://127.0.0.1:1 within 0.5 s", "tcp://127.0.0.1:1")
+    fails(UsageError, "is no address", "carrier://pigeon")
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
+        fails(NetworkError, "has no workers", empty.scheduler_address)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # type: ignore[misc]
+    fails(UsageError, "pip install distributed", "tcp://127.0.0.1:8786")
+
+
+def test_all_workers_lost(scheduler: Any, tmp_path: Path) -> None:
+    """The last test with these workers: they are gone after it."""
+    started = time.monotonic()
+    with connect(scheduler.scheduler_address, lonely=0.5) as lonely:
+        scheduler.scale(0)
+        with pytest.raises(OutOfMemoryError, match="every worker of the cluster is gone"):
+            list(stage(NumberSource(TASKS), tmp_path, Shape(), 1, lonely))
+    assert time.monotonic() - started < 15
+
+
+def test_the_scheduler_lost(tmp_path: Path) -> None:
+    local = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0")
+    with local, connect(local.scheduler_address) as connected:
+        wait = connected.start(tmp_path, 0, WaitingTask(), Shape())
+        local.close(timeout=1)
+        with pytest.raises(NetworkError, match="the connection to the scheduler"):
+            wait()

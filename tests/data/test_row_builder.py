@@ -1,0 +1,19 @@
+"""Rows as they are staged: a shard is kept as long as the code that made its rows is the same."""
+
+from pathlib import Path
+
+import pytest
+
+from charlm.data import staging
+from charlm.data.row_builder import Shape, shaping_version
+from charlm.data.staging import find, make
+from tests.data.test_staging import NumberTask
+
+
+def test_a_shard_of_other_code_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, shape = NumberTask(0), Shape()
+    made = make(tmp_path, 0, task, shape)
+    assert find(tmp_path, 0, task, shape) == made
+    assert find(tmp_path, 0, task, Shape(min_characters=1)) is None
+    monkeypatch.setattr(staging, "shaping_version", lambda: f"not {shaping_version()}")
+    assert find(tmp_path, 0, task, shape) is None

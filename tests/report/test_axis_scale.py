@@ -1,0 +1,162 @@
+"""Axes: round ticks inside the limits, limits that show what is compared, labels that do not touch."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from charlm.report.axis_scale import Scale, horizontal_scale, spread, vertical_scale
+from charlm.report.curve_style import DARK_GROUND, LIGHT_GROUND, NUM_LOOKS, look_of
+from charlm.report.curves import Curve, Point
+
+
+def curve(*bits: float, training: tuple[float, ...] = (), first: float = 1.0, factor: float = 1.0) -> Curve:
+    """Points after 1, 2, 3 ... times `first` steps, or in geometric progression."""
+
+    def points(values: tuple[float, ...]) -> tuple[Point, ...]:
+        places = [first * (factor**index if factor != 1 else index + 1) for index in range(len(values))]
+        return tuple(Point(value, place, place, place) for place, value in zip(places, values, strict=True))
+
+    return Curve("", points(bits), points(training), None, None)
+
+
+limits = st.tuples(st.floats(0, 1e9), st.floats(1e-3, 1e9)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+
+
+@given(limits=limits, most=st.integers(3, 12))
+def test_ticks_are_round_rising_and_inside(limits: tuple[float, float], most: int) -> None:
+    low, high = limits
+    assume((high - low) / high > 1e-6)
+    values = [value for value, _ in Scale(low, high).ticks(most)]
+    assert len(values) in range(1 if most < 5 else 2, most + 1)
+    assert values == sorted(values)
+    steps = [b - a for a, b in itertools.pairwise(values)]
+    if steps:
+        leading = steps[0] / 10 ** math.floor(math.log10(steps[0] * (1 + 1e-6)))
+        assert min(abs(leading - digit) for digit in (1, 2, 5)) < 1e-3
+        assert max(steps) - min(steps) <= 1e-6 * high
+    slack = 1e-6 * (high - low)
+    assert all(low - slack <= value <= high + slack for value in values)
+
+
+@given(low=st.floats(1e-3, 1e6), factor=st.floats(31.7, 1e9), most=st.integers(3, 12))
+def test_logarithmic_ticks_are_round_and_inside(low: float, factor: float, most: int) -> None:
+    scale = Scale(low, low * factor, is_log=True)
+    ticks = scale.ticks(most)
+    assert 1 <= len(ticks) <= most
+    assert all(-0.01 <= scale.place(value) <= 1.01 for value, _ in ticks)
+    assert all(f"{value:.0e}"[0] in "125" for value, _ in ticks)
+
+
+@given(low=st.floats(0.5, 5), size=st.floats(1e-4, 5))
+def test_labels_of_bits_differ_where_the_bits_do(low: float, size: float) -> None:
+    ticks = Scale(low, low + size).decimal_ticks(8)
+    assert len({label for _, label in ticks}) == len(ticks) >= 3
+    assert all(abs(float(label) - value) < size / 100 for value, label in ticks)
+
+
+def test_the_axis_is_logarithmic_beyond_a_decade_and_a_half() -> None:
+    near, far = curve(3, 2, first=10, factor=31), curve(3, 2, first=10, factor=33)
+    assert horizontal_scale([near], "steps") == Scale(0.0, 310.0)
+    assert horizontal_scale([far], "steps") == Scale(10, 330, is_log=True)
+
+
+def test_a_run_without_validation_stretches_no_axis_to_its_first_step() -> None:
+    young, old = curve(training=(5.0, 4.0, 3.0), first=1, factor=20), curve(2.5, 2.0, first=300, factor=2)
+    assert horizontal_scale([young, old], "steps") == Scale(0.0, 600.0)
+    assert vertical_scale([young, old]).high < 3.2
+    assert horizontal_scale([young], "steps") == Scale(1.0, 400.0, is_log=True)
+
+
+@given(st.lists(st.lists(st.floats(0.5, 9), min_size=1, max_size=30), min_size=1, max_size=6))
+def test_the_best_point_of_every_run_is_inside_with_most_of_the_others(runs: list[list[float]]) -> None:
+    scale = vertical_scale([curve(*bits) for bits in runs])
+    assert scale.high > scale.low
+    for bits in runs:
+        assert 0 <= scale.place(min(bits)) <= 1
+    pooled = [scale.place(value) for bits in runs for value in bits]
+    assert sum(place <= 1 for place in pooled) >= 0.85 * (len(pooled) - 1)
+    assert all(place >= 0 for place in pooled)
+
+
+def test_the_first_hardly_trained_points_do_not_flatten_the_others() -> None:
+    scale = vertical_scale([curve(6.0, 3.0, *(2.0 - 0.01 * step for step in range(18)))])
+    assert scale.high < 2.2
+
+
+def test_training_lines_are_shown_below_but_cost_at_most_a_quarter_of_the_height() -> None:
+    plain = vertical_scale([curve(2.4, 2.2, 2.0)])
+    near = vertical_scale([curve(2.4, 2.2, 2.0, training=(1.95,))])
+    far = vertical_scale([curve(2.4, 2.2, 2.0, training=(0.1,))])
+    assert plain.low > near.low
+    assert near.place(1.95) > 0
+    assert far.place(2.0) < 0.35
+
+
+def test_one_point_and_none_have_an_axis_too() -> None:
+    assert 0.4 < vertical_scale([curve(2.0)]).place(2.0) < 0.6
+    assert horizontal_scale([curve(2.0)], "minutes") == Scale(0.0, 1.0)
+    assert vertical_scale([curve()]) == horizontal_scale([curve()], "steps") == Scale(0.0, 1.0)
+
+
+@given(st.lists(st.floats(0, 100), max_size=30), st.floats(0.5, 12))
+def test_labels_are_spread(places: list[float], gap: float) -> None:
+    moved = spread(places, gap, 0, 100)
+    assert all(-1e-6 <= place <= 100 + 1e-6 for place in moved)
+    wanted = min(gap, 100 / max(1, len(places) - 1))
+    in_order = sorted(moved)
+    assert all(b - a >= wanted - 1e-6 for a, b in itertools.pairwise(in_order))
+    assert [place for _, place in sorted(zip(places, moved, strict=True))] == pytest.approx(in_order)
+    apart = sorted(places)
+    if all(b - a >= wanted for a, b in itertools.pairwise(apart)):
+        assert moved == pytest.approx(places), "nothing is moved without need"
+
+
+# ---- colours
+
+_DICHROMATS = {  # linear RGB, severity 1: Machado, Oliveira & Fernandes (2009), table 1
+    "normal": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0520)),
+    "deuteranopia": ((0.3673, 0.8606, -0.2280), (0.2801, 0.6725, 0.0474), (-0.0118, 0.0429, 0.9689)),
+    "tritanopia": ((1.2555, -0.0767, -0.1788), (-0.0784, 0.9308, 0.1476), (0.0047, 0.6914, 0.3039)),
+}
+_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+
+
+def times(matrix: tuple[tuple[float, ...], ...], vector: list[float]) -> list[float]:
+    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+
+def linear(colour: str) -> list[float]:
+    values = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    return [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+
+
+def lab(rgb: list[float]) -> list[float]:
+    white = (0.9505, 1.0, 1.089)
+    scaled = [max(0.0, value) / full for value, full in zip(times(_XYZ, rgb), white, strict=True)]
+    x, y, z = (value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116 for value in scaled)
+    return [116 * y - 16, 500 * (x - y), 200 * (y - z)]
+
+
+@pytest.mark.parametrize("eyes", _DICHROMATS)
+@pytest.mark.parametrize("ground", [LIGHT_GROUND, DARK_GROUND])
+def test_colours_can_be_told_apart(ground: str, eyes: str) -> None:
+    looks = [look_of(index) for index in range(NUM_LOOKS)]
+    colours = sorted({look.on_light if ground == LIGHT_GROUND else look.on_dark for look in looks})
+    assert len(colours) == 6
+    seen = [lab([min(1.0, max(0.0, value)) for value in times(_DICHROMATS[eyes], linear(c))]) for c in colours]
+    assert min(math.dist(a, b) for index, a in enumerate(seen) for b in seen[:index]) > 20
+    for colour in colours:
+        light, dark = sorted((times(_XYZ, linear(colour))[1], times(_XYZ, linear(ground))[1]), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def test_no_two_runs_look_alike() -> None:
+    looks = [look_of(index) for index in range(2 * NUM_LOOKS)]
+    assert len({(look.on_light, look.dashes) for look in looks[:NUM_LOOKS]}) == NUM_LOOKS
+    assert len({(look.on_dark, look.dashes) for look in looks[:NUM_LOOKS]}) == NUM_LOOKS
+    assert looks[:NUM_LOOKS] == looks[NUM_LOOKS:]
+    assert len({look.dashes for look in looks[:4]}) == 4, "few runs differ by their lines even without colour"

@@ -1,0 +1,235 @@
+"""Whatever is allowed leads to a wanted text in time, with every vocabulary; and all that leads there is allowed."""
+
+import random
+import re
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from charlm.errors import UsageError
+from charlm.sampling.constraints.automaton import MustContain, RegexAutomaton
+from charlm.sampling.constraints.tokens import Spelling, TokenConstraint, TokenState, texts_of
+from charlm.sampling.constraints.utf8_automaton import TextAutomaton
+from charlm.vocab.base import ByteAwareDecoder, StreamDecoder, Vocab
+from charlm.vocab.byte import ByteVocab
+from charlm.vocab.char import CharVocab
+from charlm.vocab.ngram import NgramVocab
+from charlm.vocab.settings import CharSettings, NgramSettings, SentencePieceSettings, WordSettings
+from charlm.vocab.word import WordVocab
+from tests.sampling.constraints.test_regex_parser import PATTERNS
+
+TEXT = "Съешь ещё этих булок, да выпей чаю. 春眠不觉晓,处处闻啼鸟。 🙂👍🏽 The quick fox, 12 boxes!\n"
+TEXTS = [TEXT * 30, "Съешь чаю! 处处 🙂 the quick 12\n" * 30]
+VOCABS: dict[str, Callable[[], Vocab]] = {
+    "char": lambda: CharSettings().learn(TEXTS),
+    "char of ten": lambda: CharSettings(max_size=10).learn(TEXTS),
+    "char without bytes": lambda: CharSettings(byte_fallback=False).learn(TEXTS),
+    "byte": ByteVocab,
+    "word": lambda: WordSettings(min_count=1).learn(TEXTS),
+    "word of nine": lambda: WordSettings(max_size=9).learn(TEXTS),
+    "ngram": lambda: NgramSettings(min_count=1).learn(TEXTS),
+    "ngram of nine": lambda: NgramSettings(max_size=9).learn(TEXTS),
+    "unigram": lambda: SentencePieceSettings(vocab_size=600).learn(TEXTS),
+    "bpe": lambda: SentencePieceSettings(model_type="bpe", vocab_size=600).learn(TEXTS),
+    "sentencepiece of char": lambda: SentencePieceSettings(model_type="char", vocab_size=600).learn(TEXTS),
+}
+WANTED = {
+    r"([А-Я][а-яё]+[,.]? ){2,4}🙂?": "Съешь Булок, 🙂",
+    r"\d{2}-[^\W\d]{3}|处+。": "12-чаю",
+    r"(?i)(the|съешь) .{1,6}": "СЪЕШЬ the🙂👍",
+    r"[\u4e00-\u9fff]{3,}[!.]": "处晓鸟!",
+    r"(?s)(.{2})*": "\n🙂Съ处e",
+    r"\w+|": "",
+}
+
+
+@cache
+def vocab_of(kind: str) -> Vocab:
+    return VOCABS[kind]()
+
+
+def walked(constraint: TokenConstraint[Any], vocab: Vocab, remaining: int, chance: random.Random) -> str:
+    """A text of allowed ids. Rather short ids are drawn, and <eod> late, so that many are needed."""
+    state, ids = constraint.start, list[int]()
+    decoder = vocab.stream_decoder()
+    written = ""
+    while len(written) < remaining:
+        allowed = np.flatnonzero(constraint.mask(state, remaining - len(written))).tolist()
+        assert allowed, f"nothing may follow {written!r} with {remaining - len(written)} to go"
+        token = chance.choice(
+            sorted(allowed, key=lambda token: len(vocab.symbol(token)))[: chance.choice((3, 30, 999))]
+        )
+        if token == vocab.eod_id and (chance.random() < 0.1 or len(allowed) == 1):
+            break
+        if token != vocab.eod_id:
+            ids.append(token)
+            state = constraint.advance(state, token)
+            written += decoder.push(token)
+        assert len(ids) <= 9 * remaining, "no text stands still"
+    assert decoder.finish() == ""
+    assert vocab.decode(ids) == written
+    assert len(written) <= remaining
+    return written
+
+
+@pytest.mark.parametrize("kind", VOCABS)
+@pytest.mark.parametrize("pattern", WANTED)
+def test_every_way_of_allowed_ids_leads_to_a_match(kind: str, pattern: str) -> None:
+    vocab = vocab_of(kind)
+    constraint = TokenConstraint(RegexAutomaton(pattern), vocab)
+    least = constraint.automaton.distance(constraint.start)
+    for seed in range(4):
+        chance = random.Random(seed)
+        text = walked(constraint, vocab, least + chance.choice((0, 1, 5, 30)), chance)
+        assert re.fullmatch(pattern, text) is not None, text
+
+
+@given(
+    kind=st.sampled_from(["char of ten", "char without bytes", "ngram of nine", "unigram"]),
+    pattern=PATTERNS,
+    seed=st.integers(0, 999),
+)
+@hypothesis_settings(max_examples=50)
+def test_it_does_with_any_pattern(kind: str, pattern: str, seed: int) -> None:
+    vocab = vocab_of(kind)
+    chance = random.Random(seed)
+    try:
+        constraint = TokenConstraint(RegexAutomaton(pattern), vocab)
+    except UsageError:
+        return
+    text = walked(constraint, vocab, constraint.automaton.distance(constraint.start) + chance.randrange(9), chance)
+    assert re.fullmatch(pattern, text) is not None, text
+
+
+@pytest.mark.parametrize("kind", VOCABS)
+@pytest.mark.parametrize(
+    "texts", [["чаю", "юЫ", "quick"], ["🙂👍", "👍🏽处", "处处"], [f"{n} " for n in range(10)], []]
+)
+def test_every_way_of_allowed_ids_contains_all_texts(kind: str, texts: list[str]) -> None:
+    vocab = vocab_of(kind)
+    if kind == "char without bytes":
+        texts = [text for text in texts if set(text) <= set(TEXT)]
+    constraint = TokenConstraint(MustContain(texts), vocab)
+    least = constraint.automaton.distance(constraint.start)
+    for seed in range(2):
+        chance = random.Random(seed)
+        written = walked(constraint, vocab, least + chance.choice((0, 1, 20)), chance)
+        assert all(text in written for text in texts), written
+
+
+@pytest.mark.parametrize("kind", sorted({*VOCABS} - {"char without bytes"}))
+@pytest.mark.parametrize("pattern", WANTED)
+def test_the_vocabularys_own_ids_of_a_match_are_allowed_in_just_its_length(kind: str, pattern: str) -> None:
+    """So what the model has learned to write is never forbidden."""
+    vocab, text = vocab_of(kind), WANTED[pattern]
+    assert re.fullmatch(pattern, text) is not None
+    constraint = TokenConstraint(RegexAutomaton(pattern), vocab)
+    state, decoder, remaining = constraint.start, vocab.stream_decoder(), len(text)
+    for token in vocab.encode(text).tolist():
+        assert constraint.mask(state, remaining)[token], vocab.symbol(token)
+        state = constraint.advance(state, token)
+        remaining -= len(decoder.push(token))
+    assert remaining == 0
+    assert constraint.mask(state, 0)[vocab.eod_id]
+
+
+@pytest.mark.parametrize("kind", VOCABS)
+@pytest.mark.parametrize(
+    "make", [lambda: RegexAutomaton(r"(?i)[а-я]*(ь |\w\W)\w{2,9}.?"), lambda: MustContain(["чаю", "ю处"])]
+)
+def test_a_mask_is_what_each_id_by_itself_would_be(kind: str, make: Callable[[], TextAutomaton[Any]]) -> None:
+    """All at once, by way of the trie, and one by one."""
+    vocab = vocab_of(kind)
+    constraint = TokenConstraint(make(), vocab)
+    automaton, texts = constraint.automaton, texts_of(vocab)
+    chance = random.Random(5)
+    state = constraint.start
+    for _ in range(5):
+        needs = {token: _need(automaton, state, text) for token, text in enumerate(texts) if text}
+        for remaining in (0, 1, 4, 100, 10**30):
+            mask = constraint.mask(state, remaining)
+            assert {token for token in needs if mask[token]} == {t for t, need in needs.items() if need <= remaining}
+            assert mask[vocab.eod_id] == (automaton.distance(state) == 0 and state.spelling is Spelling.NONE)
+        allowed = np.flatnonzero(constraint.mask(state, 100)).tolist()
+        if token := chance.choice([token for token in allowed if token != vocab.eod_id] or [0]):
+            state = constraint.advance(state, token)
+
+
+def _need(automaton: TextAutomaton[Any], state: TokenState[Any], text: str) -> float:
+    after = None if state.spelling is not Spelling.NONE else automaton.step(state, text.encode())
+    return float("inf") if after is None else len(text) + automaton.distance(after)
+
+
+# ---- marks, bytes, and vocabularies without them
+
+
+def test_a_spelling_holds_bytes_and_ends_with_a_whole_character() -> None:
+    vocab = NgramVocab(["аб", " "], [], 3)
+    constraint = TokenConstraint(RegexAutomaton("[аб]{1,3}"), vocab)
+    first, second = (vocab.first_byte_id + byte for byte in "а".encode())
+
+    def allowed(state: TokenState[Any], remaining: int) -> set[int]:
+        return set(np.flatnonzero(constraint.mask(state, remaining)).tolist())
+
+    word = vocab.first_token_id
+    assert allowed(constraint.start, 3) == {word, vocab.spell_id, first}
+    assert allowed(constraint.start, 1) == {vocab.spell_id, first}
+    opened = constraint.advance(constraint.start, vocab.spell_id)
+    assert allowed(opened, 3) == {first}
+    begun = constraint.advance(opened, first)
+    assert allowed(begun, 3) == {second, second + 1}
+    whole = constraint.advance(begun, second)
+    assert allowed(whole, 2) == {first, vocab.end_id}
+    assert allowed(whole, 0) == {vocab.end_id}
+    closed = constraint.advance(whole, vocab.end_id)
+    assert allowed(closed, 2) == {vocab.eod_id, word, vocab.spell_id, first}
+    assert allowed(closed, 0) == {vocab.eod_id}
+
+
+class Pieces(CharVocab):
+    """Some characters only together, and nothing to spell them with."""
+
+    def stream_decoder(self) -> StreamDecoder:
+        return ByteAwareDecoder({}, ["", "ab", "c"])
+
+
+def test_pieces_without_bytes_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"'ab' in one piece.*byte_fallback"):
+        TokenConstraint(RegexAutomaton("a"), Pieces("bc", byte_fallback=False))
+
+
+def test_without_bytes_only_known_characters_count() -> None:
+    vocab = CharVocab("abc", byte_fallback=False)
+    constraint = TokenConstraint(RegexAutomaton("(☃|aaa|[b-я]b|x)c?"), vocab)
+    assert constraint.automaton.distance(constraint.start) == 2
+    assert np.flatnonzero(constraint.mask(constraint.start, 2)).tolist() == vocab.encode("bc").tolist()
+    assert np.flatnonzero(constraint.mask(constraint.start, 3)).tolist() == vocab.encode("abc").tolist()
+    assert not constraint.mask(constraint.start, 1).any(), "there is no such text"
+    with pytest.raises(UsageError, match="no text of the characters that the vocabulary can spell"):
+        TokenConstraint(RegexAutomaton("a?x"), vocab)
+
+
+def test_a_mask_of_fifty_thousand_words_is_quick_and_remembered() -> None:
+    chance = random.Random(0)
+    words = {
+        "".join(chance.choices("оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё", k=chance.randint(1, 14))) for _ in range(60_000)
+    }
+    vocab = WordVocab([" ", *sorted(words)[:50_000]])
+    constraint = TokenConstraint(RegexAutomaton(r"(\w+ ){3,9}[^\n]{0,100}"), vocab)
+    start = time.process_time()
+    constraint.mask(constraint.start, 50)
+    first = time.process_time() - start
+    again = time.process_time()
+    for remaining in range(100):
+        mask = constraint.mask(constraint.start, remaining)
+        mask[:] = False  # it is the caller's own
+    assert first < 1
+    assert time.process_time() - again < 0.5
+    assert constraint.mask(constraint.start, 50).sum() > 50_000

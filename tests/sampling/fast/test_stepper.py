@@ -1,0 +1,237 @@
+"""The fast step of sampling gives what the model's forward gives, for every architecture, batch and precision."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from charlm.errors import UsageError
+from charlm.nn.cells.base import Cell
+from charlm.nn.fused import compiled
+from charlm.nn.model import LanguageModel
+from charlm.nn.quantize import round_cells, whole_numbers
+from charlm.nn.state import State
+from charlm.sampling.fast.matmul import PRODUCTS
+from charlm.sampling.fast.stepper import FastStepper, PlainStepper, Stepper, choose_stepper
+from tests.nn.test_model_contract import CASES, build, vocab_of
+
+PLAIN = {name for name in CASES if name.startswith(("window", "tcn"))} | {"lstm-mogrifier", "gru-before"}
+READ, STEPS = 5, 14
+
+
+def trained(case: str) -> LanguageModel:
+    """With averages, where it has any, that are not those of the beginning."""
+    model = build(case).train()
+    with torch.no_grad():
+        for _ in range(3):
+            model(ids(case, 6, 8), model.initial_state(6))
+    return model.eval()
+
+
+def ids(case: str, rows: int, length: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(vocab_of(case).size, (rows, length), generator=generator)
+
+
+@torch.inference_mode()
+def read(model: LanguageModel, inputs_BT: Tensor) -> tuple[Tensor, State]:
+    features_BTH, state = model(inputs_BT, model.initial_state(len(inputs_BT)))
+    return model.head.logits(features_BTH).softmax(-1), state
+
+
+def assert_states_agree(state: State, expected: State) -> None:
+    for own, other in zip(state, expected, strict=True):
+        assert own.shape == other.shape
+        assert own.dtype == other.dtype
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_probabilities_are_those_of_the_forward(case: str, rows: int) -> None:
+    model, inputs_BT = trained(case), ids(case, rows, READ + STEPS, seed=1)
+    expected_BTV, end = read(model, inputs_BT)
+    _, state = read(model, inputs_BT[:, :READ])
+    stepper = choose_stepper(model, state)
+    assert stepper.name == ("plain" if case in PLAIN else "fast fp32")
+    for time in range(READ, READ + STEPS):
+        if time == READ + STEPS // 2:  # a state that was given goes on as well as the stepper itself
+            stepper = choose_stepper(model, stepper.state())
+        torch.testing.assert_close(
+            stepper.step(inputs_BT[:, time]).softmax(-1), expected_BTV[:, time], rtol=0, atol=1e-5
+        )
+    assert_states_agree(stepper.state(), end)
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["lstm-2-torch", "gru-layer", "lstm-batch", "dilated-batch", "strided", "token-context", "ngram-sum", "tcn-none"],
+)
+def test_rows_can_be_chosen(case: str) -> None:
+    """Row i goes on as row rows[i] would have."""
+    model, inputs_BT = trained(case), ids(case, 3, READ + 4)
+    _, state = read(model, inputs_BT[:, :READ])
+    chosen = torch.tensor([2, 0, 2])
+    stepper = choose_stepper(model, state)
+    stepper.step(inputs_BT[:, READ])
+    stepper.select(chosen)
+    after = [stepper.step(inputs_BT[chosen, time]) for time in (READ + 1, READ + 2)]
+    expected_BTV, _ = read(model, inputs_BT[chosen, : READ + 3])
+    torch.testing.assert_close(after[-1].softmax(-1), expected_BTV[:, -1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["lstm-2-torch", "gru-layer", "rnn-weight", "lstm-batch", "lstm-coupled"])
+@pytest.mark.parametrize("rows", [1, 3, 6])
+def test_whole_numbers_are_those_of_the_rounded_model(case: str, rows: int) -> None:
+    """One row multiplies whole numbers, many multiply the same in fp32; both agree with evaluation."""
+    model, inputs_BT = trained(case), ids(case, rows, READ + STEPS)
+    exact_BTV, _ = read(model, inputs_BT)
+    round_cells(model)
+    expected_BTV, _ = read(model, inputs_BT)
+    assert 0 < (expected_BTV - exact_BTV).abs().max() < 0.1, "a little is lost"
+    _, state = read(model, inputs_BT[:, :READ])
+    stepper = choose_stepper(model, state, "int8")
+    for time in range(READ, READ + STEPS):
+        found_BV = stepper.step(inputs_BT[:, time]).softmax(-1)
+        torch.testing.assert_close(found_BV, expected_BTV[:, time], rtol=0, atol=2e-5)
+
+
+def test_bf16_is_near() -> None:
+    model, inputs_BT = trained("lstm-2-torch"), ids("lstm-2-torch", 2, READ + STEPS)
+    expected_BTV, _ = read(model, inputs_BT)
+    _, state = read(model, inputs_BT[:, :READ])
+    stepper = choose_stepper(model, state, "bf16")
+    assert stepper.name == "fast bf16"
+    for time in range(READ, READ + STEPS):
+        found_BV = stepper.step(inputs_BT[:, time]).softmax(-1)
+        torch.testing.assert_close(found_BV, expected_BTV[:, time], rtol=0, atol=2e-2)
+
+
+@pytest.fixture
+def _no_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    monkeypatch.setenv("CHARLM_COMPILE", "0")
+    compiled.load_passes.cache_clear()
+    yield
+    compiled.load_passes.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_compiler")
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("case", ["lstm-2-torch", "gru-layer", "lstm-batch", "rnn-relu", "noisy"])
+def test_nothing_needs_a_compiler(case: str, precision: str) -> None:
+    model, inputs_BT = trained(case), ids(case, 1, READ + STEPS)
+    if precision == "int8":
+        round_cells(model)
+    expected_BTV, _ = read(model, inputs_BT)
+    _, state = read(model, inputs_BT[:, :READ])
+    stepper = choose_stepper(model, state, "int8" if precision == "int8" else "fp32")
+    for time in range(READ, READ + STEPS):
+        found_BV = stepper.step(inputs_BT[:, time]).softmax(-1)
+        torch.testing.assert_close(found_BV, expected_BTV[:, time], rtol=0, atol=2e-5)
+
+
+def test_rows_out_of_step_take_the_plain_steps() -> None:
+    """Reset at different times, rows of strided layers have phases of their own."""
+    model = trained("strided")
+    _, (*floats, phase_B) = read(model, ids("strided", 2, 4))
+    phase_B = phase_B + torch.tensor([1, 0])
+    assert isinstance(choose_stepper(model, (*floats, phase_B)), PlainStepper)
+
+
+def test_a_large_vocabulary_has_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlm.sampling.fast.stepper._LARGEST_TABLE", 10)
+    test_probabilities_are_those_of_the_forward("lstm-layer", 1)
+    test_probabilities_are_those_of_the_forward("gru-batch", 3)
+
+
+def test_a_step_takes_nothing_from_the_model_but_its_numbers() -> None:
+    """The stepper's buffers are its own: the model and the state it began with stay as they are."""
+    model = trained("lstm-2-torch")
+    _, state = read(model, ids("lstm-2-torch", 1, READ))
+    before = [tensor.clone() for tensor in (*state, *model.state_dict().values())]
+    stepper: Stepper = FastStepper(model, state)
+    for token in range(4):
+        stepper.step(torch.tensor([token]))
+    assert all(torch.equal(*pair) for pair in zip(before, (*state, *model.state_dict().values()), strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(
+    "case", ["lstm-2-torch", "gru-layer", "rnn-relu", "lstm-batch", "dilated", "tcn-none", "window-layer"]
+)
+def test_a_recorded_step_is_that_of_the_forward(case: str, rows: int) -> None:
+    model, inputs_BT = trained(case), ids(case, rows, READ + STEPS)
+    expected_BTV, _ = read(model, inputs_BT)
+    cuda = model.to("cuda")
+    with torch.inference_mode():
+        _, state = cuda(inputs_BT[:, :READ].cuda(), cuda.initial_state(rows))
+    stepper = choose_stepper(cuda, state)
+    assert stepper.name == "CUDA graph"
+    for time in range(READ, READ + STEPS):
+        found_BV = stepper.step(inputs_BT[:, time].cuda()).softmax(-1).cpu()
+        torch.testing.assert_close(found_BV, expected_BTV[:, time], rtol=0, atol=1e-4)
+
+
+# ---- whole numbers
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 131])
+@pytest.mark.parametrize("size", [1, 7, 64, 129])
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_products_of_any_size(rows: int, size: int, kind: str) -> None:
+    generator = torch.Generator().manual_seed(rows + size)
+    weight_GK, bias_G = torch.randn(rows, size, generator=generator), torch.randn(rows, generator=generator)
+    for batch_size in (1, 2, 5):
+        x_BK, y_BG = torch.randn(batch_size, size, generator=generator), torch.empty(batch_size, rows)
+        for run in PRODUCTS[kind](weight_GK, bias_G).bind(x_BK, y_BG):  # type: ignore[index]
+            run()
+        used_GK = weight_GK
+        if kind == "int8":
+            q_GK, scale_G = whole_numbers(weight_GK)
+            used_GK = q_GK * scale_G[:, None]
+        tolerance = {"fp32": 1e-5, "int8": 1e-5, "bf16": 0.02}[kind]
+        expected_BG = x_BK @ used_GK.t() + bias_G
+        rounding = float(used_GK.abs().sum(1).max() * x_BK.abs().max()) / 2 / 32767 if kind == "int8" else 0.0
+        torch.testing.assert_close(y_BG, expected_BG, rtol=tolerance, atol=tolerance * size**0.5 * 3 + rounding)
+
+
+def product_int8(weight_GK: Tensor, x_K: Tensor) -> Tensor:
+    y_BG = torch.empty(1, len(weight_GK))
+    for run in PRODUCTS["int8"](weight_GK, None).bind(x_K[None], y_BG):
+        run()
+    return y_BG[0]
+
+
+def test_sums_of_whole_numbers_do_not_overflow() -> None:
+    """The largest there are: every weight and every input at its end."""
+    for size in (512, 1024, 70_000):
+        found_G = product_int8(torch.tensor([[1.0], [-1.0], [0.0]]).expand(-1, size).contiguous(), torch.ones(size))
+        torch.testing.assert_close(found_G, torch.tensor([1.0, -1.0, 0.0]) * size, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_number_stays_none(value: float) -> None:
+    assert not product_int8(torch.ones(5, 20), torch.tensor([0.5] * 19 + [value])).isfinite().any()
+
+
+def test_rounding_errs_by_half_a_step_at_most() -> None:
+    weight_GK = torch.randn(9, 40, generator=torch.Generator().manual_seed(0))
+    weight_GK[3] = 0
+    q_GK, scale_G = whole_numbers(weight_GK)
+    assert q_GK.dtype == torch.int8
+    assert ((q_GK * scale_G[:, None] - weight_GK).abs() <= scale_G[:, None] * 0.5001).all()
+    again, _ = whole_numbers(q_GK * scale_G[:, None])
+    assert torch.equal(again, q_GK), "what is rounded stays as it is"
+
+
+def test_rounding_is_for_cells() -> None:
+    with pytest.raises(UsageError, match="recurrent"):
+        round_cells(build("tcn-none"))
+    model = build("rnn-weight")
+    round_cells(model)
+    for cell in (module for module in model.modules() if isinstance(module, Cell)):
+        for used, own in zip(cell.prepare(None)[:2], list(cell.parameters(recurse=False))[:2], strict=True):
+            torch.testing.assert_close(used, own)

@@ -1,0 +1,29 @@
+"""A redirect is one in any language, and a numbered list is none."""
+
+import pytest
+
+from charlm.text.dump.redirects import is_redirect
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#REDIRECT [[A]]", "#redirect[[A]]", " \n#Redirect : [[A]] {{R from}}", "#WEITERLEITUNG [[A]]",
+        "#перенаправление [[А]]", "#ПЕРЕНАПРАВЛЕНИЕ: [[А]]", "#İSTİQAMƏTLƏNDİRMƏ [[A]]", "#تغییر_مسیر [[ا]]",
+        "#تغییر مسیر [[ا]]", "#転送 [[あ]]", "＃転送[[あ]]", "#重定向 [[甲]]", "#ΑΝΑΚΑΤΕΥΘΥΝΣΗ [[Α]]",
+        "#REDIRECT\n[[A]]",
+    ],
+)  # fmt: skip
+def test_redirects(text: str) -> None:
+    assert is_redirect(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "#", "#REDIRECT", "#REDIRECT A", "REDIRECT [[A]]", "# one [[A]]\n# two", "Text\n#REDIRECT [[A]]",
+        "#REDIRECTED [[A]]",
+    ],
+)  # fmt: skip
+def test_no_redirects(text: str) -> None:
+    assert not is_redirect(text)

@@ -1,0 +1,176 @@
+"""What every source must be, run over every member of the union: the same documents each time, an account of every
+page, an origin for corpus.json, and a name for the content that follows it and nothing else."""
+
+import bz2
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from charlm.data.settings import CorpusSettings
+from charlm.errors import CharlmError
+from charlm.settings import Settings, settings_classes
+from charlm.text.document import Census, Source
+from charlm.text.settings import (
+    Enwik8Settings,
+    HubSettings,
+    MixSettings,
+    SampleSettings,
+    SingleSource,
+    SourceSettings,
+    Text8Settings,
+    TextSettings,
+    WikipediaSettings,
+)
+from charlm.text.sources.enwik8 import BEGINNING
+from charlm.text.sources.python_docs import SampleSource
+from charlm.workflows.prepare import prepare
+from tests.mirror import small_dump
+
+AnySource = (
+    WikipediaSettings | HubSettings | TextSettings | SampleSettings | Enwik8Settings | Text8Settings | MixSettings
+)
+Make = Callable[[Path, str], AnySource]
+"""(an empty folder, what shall stand in the text) -> settings of a source that lies in it."""
+
+
+def put(folder: Path, name: str, content: bytes) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    return str(folder / name)
+
+
+def wikipedia(folder: Path, word: str) -> WikipediaSettings:
+    dump = bz2.decompress(small_dump("ltgwiki", num_pages=40))
+    return WikipediaSettings(input=(put(folder, "ltgwiki.xml", dump.replace(b"river", word.encode())),))
+
+
+def text(folder: Path, word: str) -> TextSettings:
+    for number in range(5):
+        put(folder / "novels", f"{number}.txt", f"The {word} of {number}.\r\n".encode() * 50)
+    return TextSettings(input=(str(folder / "novels"),))
+
+
+def hub(folder: Path, word: str) -> HubSettings:
+    rows = "".join(json.dumps({"text": f"{word} {number} " * 30}) + "\n" for number in range(20))
+    return HubSettings(input=(put(folder, "reviews.jsonl", rows.encode()),))
+
+
+def mix(folder: Path, word: str) -> MixSettings:
+    return MixSettings(sources=(text(folder, word), hub(folder, "tail")))
+
+
+CASES: dict[str, Make] = {
+    "wikipedia": wikipedia,
+    "text": text,
+    "hub": hub,
+    "enwik8": lambda folder, word: Enwik8Settings(
+        input=(put(folder, "enwik8", BEGINNING + f" {word} ".encode() * 99),)
+    ),
+    "text8": lambda folder, word: Text8Settings(input=(put(folder, "text8", f" {word} anarchism".encode() * 99),)),
+    "mix": mix,
+    "sample": lambda folder, word: SampleSettings(),
+}
+GIVEN = [case for case in CASES if case != "sample"]
+"""Those whose text is an input; the sample comes with Python."""
+
+every_source = pytest.mark.parametrize("case", CASES)
+every_given_source = pytest.mark.parametrize("case", GIVEN)
+
+
+def built(case: str, folder: Path, word: str) -> Source:
+    """The source; that of the sample reads a standard library of one module, since the real one takes seconds."""
+    if case != "sample":
+        return CASES[case](folder, word).build()
+    put(folder, "module.py", f'"""The {word}."""\ndef f():\n    """The {word}."""\n'.encode())
+    put(folder, "without.py", b"x = 1\n")
+    return SampleSource(folder)
+
+
+def named(source: Source) -> tuple[str, str, list[str]]:
+    """All that names the content: the fingerprint, the origin as corpus.json has it, and the keys of the pieces."""
+    list(source.documents())
+    keys = [task.key for task in source.tasks() or ()]
+    return str(source.fingerprint()), json.dumps(source.origin(), allow_nan=False), keys
+
+
+def test_every_member_of_the_union_is_here() -> None:
+    assert set(CASES) == {kind.model_fields["type"].default for kind in settings_classes(SourceSettings)}
+    single = {kind.model_fields["type"].default for kind in settings_classes(SingleSource)}
+    assert set(CASES) == {*single, "mix"}
+
+
+@every_source
+def test_documents_are_the_same_each_time_and_in_pieces(case: str, tmp_path: Path) -> None:
+    first = list(built(case, tmp_path, "river").documents())
+    source = built(case, tmp_path, "river")
+    assert list(source.documents()) == first
+    assert list(source.documents()) == first, "of one object too"
+    assert len(first) > 0
+    census = Census()
+    pieces = [document for task in built(case, tmp_path, "river").tasks() or () for document in task.documents(census)]
+    assert pieces in ([], first)
+    if pieces:
+        assert census == source.census
+
+
+@every_source
+def test_every_page_is_kept_or_counted(case: str, tmp_path: Path) -> None:
+    source = built(case, tmp_path, "river")
+    kept = sum(document.ends for document in list(source.documents()))
+    assert source.census.pages == kept + source.census.dropped.total()
+    if case == "wikipedia":
+        assert source.census.dropped == {"redirect": 4}
+    if case == "sample":
+        assert source.census.dropped == {"empty": 1}
+
+
+@every_source
+def test_the_origin_is_json_without_paths_of_this_machine(case: str, tmp_path: Path) -> None:
+    source = built(case, tmp_path, "river")
+    list(source.documents())
+    origin = source.origin()
+    assert json.loads(json.dumps(origin, allow_nan=False)) == origin
+    assert origin["source"] == case
+    assert str(tmp_path) not in json.dumps(origin)
+
+
+@every_given_source
+def test_names_follow_the_content_and_not_the_place(case: str, tmp_path: Path) -> None:
+    here, there, other = (
+        named(built(case, tmp_path / folder, word)) for folder, word in (("a", "river"), ("b", "river"), ("c", "brook"))
+    )
+    assert here == there
+    assert here[1] != other[1], "corpus.json tells them apart"
+    assert not set(here[2]) & set(other[2]) or case == "mix", "no piece of the one is taken for one of the other"
+    if case == "mix":
+        assert here[2][0] != other[2][0]
+        assert here[2][1:] == other[2][1:]
+    assert here[0] != other[0] or here[0] == "None"
+
+
+@every_given_source
+def test_a_missing_input_is_an_error_with_a_cure(case: str, tmp_path: Path) -> None:
+    settings = CASES[case](tmp_path, "river")
+    missing = _without_inputs(settings, tmp_path / "missing")
+    with pytest.raises(CharlmError, match="missing"):
+        list(missing.build().documents())
+
+
+@every_given_source
+def test_a_corpus_of_it_says_where_it_comes_from(case: str, tmp_path: Path) -> None:
+    settings = CorpusSettings(source=CASES[case](tmp_path, "river"), split="80/10/10")
+    corpus = prepare(settings, settings.source.build(), tmp_path / "corpus")
+    card = corpus.card["documents"]
+    assert card["pages"] == card["kept"] + sum(card["dropped"].values())
+    assert corpus.card["origin"]["source"] == case
+
+
+def _without_inputs(settings: AnySource, missing: Path) -> AnySource:
+    if isinstance(settings, MixSettings):
+        first, *others = settings.sources
+        return settings.model_copy(update={"sources": (_without_inputs(first, missing), *others)})
+    changed: Settings = settings.model_copy(update={"input": (str(missing),)})
+    assert isinstance(changed, AnySource)
+    return changed
