@@ -23,18 +23,18 @@ from charlm.checkpoint import LoadedModel
 from charlm.data.store import TokenStream
 from charlm.device import Precision, choose_device
 from charlm.evaluation.evaluate import evaluate
-from charlm.evaluation.lane import read_lane
+from charlm.evaluation.lane import read_stream
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.fast.matmul import StepPrecision
 from charlm.vocab.base import Vocab
-from charlm.workflows.evaluate import stream_of
+from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.load_run import load_run
-from charlm.workflows.sample import Wish, find_filters, open_generator
+from charlm.workflows.sample import SamplingOptions, build_filters, build_generator
 
 
-class SampleOptions(TypedDict, total=False):
+class SampleKeywords(TypedDict, total=False):
     """How text is drawn; as the options of `charlm sample` of the same names."""
 
     length: int
@@ -98,10 +98,10 @@ class Model:
         Raises:
             DataError: the text is empty, or cannot be spelled.
         """
-        stream = self._read(text)
-        return evaluate(self.network, stream, streams=streams, device=self._on, precision=precision)
+        stream = self._encode(text)
+        return evaluate(self.network, stream, streams=streams, device=self._torch_device, precision=precision)
 
-    def sample(self, prompt: str = "", **options: Unpack[SampleOptions]) -> str:
+    def sample(self, prompt: str = "", **options: Unpack[SampleKeywords]) -> str:
         """Text that goes on from `prompt` (of a backward model: that leads to it), the prompt not included.
 
         The same arguments give the same text.
@@ -112,13 +112,13 @@ class Model:
         """
         return "".join(self.stream(prompt, **options))
 
-    def stream(self, prompt: str = "", **options: Unpack[SampleOptions]) -> Iterator[str]:
+    def stream(self, prompt: str = "", **options: Unpack[SampleKeywords]) -> Iterator[str]:
         """The same text in pieces, as it is drawn.
 
         Raises:
             UsageError, DataError: as `sample`.
         """
-        return open_generator(self._loaded, _wish(prompt, options), self._device).one()
+        return build_generator(self._loaded, _sampling_options(prompt, options), self._device).stream_generate()
 
     def hidden(self, text: str, *, per: Literal["character", "token"] = "character") -> Tensor:
         """What the head is given after each character: features for taggers and the like (Akbik et al., 2018).
@@ -136,28 +136,28 @@ class Model:
         """
         if not text:
             return torch.empty(0, self.network.body.features_size)
-        stream = self._read(text)
-        chunks = [chunk.features_TH for chunk in read_lane(self.network, stream, self._on)]
+        stream = self._encode(text)
+        chunks = [chunk.features_TH for chunk in read_stream(self.network, stream, self._torch_device)]
         features_TH = torch.cat(chunks)[1:].float().cpu()  # after <eod> nothing of the text is read yet
         if self._is_backward:
             features_TH = features_TH.flip(0)
         if per == "token":
             return features_TH
-        return features_TH[self._tokens_of_characters(text)]
+        return features_TH[self._last_token_indices(text)]
 
     @property
     def _is_backward(self) -> bool:
         return self.settings.direction == "backward"
 
     @property
-    def _on(self) -> torch.device:
+    def _torch_device(self) -> torch.device:
         return choose_device(self._device)
 
-    def _read(self, text: str) -> TokenStream:
+    def _encode(self, text: str) -> TokenStream:
         """In the order in which the model reads it."""
-        return stream_of(text, self.vocab).in_direction(self.settings.direction)
+        return stream_from_text(text, self.vocab).in_direction(self.settings.direction)
 
-    def _tokens_of_characters(self, text: str) -> npt.NDArray[np.int64]:
+    def _last_token_indices(self, text: str) -> npt.NDArray[np.int64]:
         """(C,): the number of the token, in the text's order, that the model reads last of those of each character."""
         decoder = self.vocab.stream_decoder()
         ends_T = np.cumsum([len(decoder.push(int(token))) for token in self.vocab.encode(text)])
@@ -188,12 +188,12 @@ def load(run: str | None = None, *, checkpoint: str = "best", device: str = "aut
     return Model(loaded, device)
 
 
-def _wish(prompt: str, options: SampleOptions) -> Wish:
+def _sampling_options(prompt: str, options: SampleKeywords) -> SamplingOptions:
     """
     Raises:
         UsageError: an option out of range.
     """
-    filters = find_filters(
+    filters = build_filters(
         str(options.get("temperature", 0.7)),
         top_k=options.get("top_k"),
         top_p=options.get("top_p"),
@@ -202,12 +202,12 @@ def _wish(prompt: str, options: SampleOptions) -> Wish:
         repetition_penalty=options.get("repetition_penalty"),
         frequency_penalty=options.get("frequency_penalty"),
     )
-    return Wish(
+    return SamplingOptions(
         prompt=prompt,
         length=options.get("length", 500),
         filters=filters,
         seed=options.get("seed", 0),
-        stops=tuple(options.get("stop", ())),
+        stop_strings=tuple(options.get("stop", ())),
         regex=options.get("regex"),
         must_contain=tuple(options.get("must_contain", ())),
         only=options.get("only"),

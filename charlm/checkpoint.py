@@ -25,8 +25,8 @@ from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.embeddings.settings import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.nn.shapes import build_shapes
-from charlm.settings import Layer, freeze_lists, validate
+from charlm.nn.shapes import build_meta_model
+from charlm.settings import Layer, lists_to_tuples, validate
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import load_vocab
 
@@ -34,31 +34,31 @@ _CURE = "copy the whole checkpoint directory again, or use another checkpoint (-
 
 
 @dataclass(frozen=True)
-class TrainingState:
-    """What a resumed run needs beyond the model. `facts` is JSON, `tensors` the rest."""
+class ResumeData:
+    """What a resumed run needs beyond the model. `metadata` is JSON, `tensors` the rest."""
 
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 @dataclass(frozen=True)
-class Description:
-    """What a checkpoint's model.json says, checked. `about` is its whole content."""
+class ModelDescription:
+    """What a checkpoint's model.json says, checked. `metadata` is its whole content."""
 
     settings: ModelSettings
     vocab_size: int
     bags: BagLayout | None
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model with its vocabulary. `about` is the content of model.json."""
+    """A model with its vocabulary. `metadata` is the content of model.json."""
 
     model: LanguageModel
     settings: ModelSettings
     vocab: Vocab
-    about: dict[str, Any]
+    metadata: dict[str, Any]
     directory: Path
 
 
@@ -69,13 +69,13 @@ def save_checkpoint(
     settings: ModelSettings,
     vocab: Vocab,
     trained_on: Mapping[str, Any],
-    training: TrainingState,
+    training: ResumeData,
 ) -> None:
     """Write a checkpoint; until its manifest is there, it does not exist. Another one in the way is removed."""
-    _begin(directory)
+    _clear_directory(directory)
     _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
-    about = {
+    metadata = {
         "format": formats.CHECKPOINT,
         "charlm": __version__,
         "settings": settings.model_dump(mode="json", exclude_none=True),
@@ -85,37 +85,37 @@ def save_checkpoint(
         "parameters": model.num_parameters,
         "trained_on": dict(trained_on),
     }
-    storage.write_json(directory / "model.json", about)
+    storage.write_json(directory / "model.json", metadata)
     vocab.save(directory)
     _write_tensors(directory / "training.safetensors", training.tensors)
-    storage.write_json(directory / "training.json", training.facts)
+    storage.write_json(directory / "training.json", training.metadata)
     storage.write_manifest(directory, {"format": formats.CHECKPOINT})
 
 
-def save_half(directory: Path, loaded: LoadedModel, about: Mapping[str, Any]) -> None:
+def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any]) -> None:
     """Write a model to be passed on: its weights in fp16, half as large, and nothing of what only resuming needs.
 
     Args:
-        about: added to model.json, such as a licence.
+        metadata: added to model.json, such as a licence.
     """
-    _begin(directory)
+    _clear_directory(directory)
     tensors = {
         name: tensor.half() if tensor.dtype == torch.float32 else tensor
         for name, tensor in loaded.model.state_dict().items()
     }
     _write_tensors(directory / "model.safetensors", tensors)
-    storage.write_json(directory / "model.json", {**loaded.about, **about})
+    storage.write_json(directory / "model.json", {**loaded.metadata, **metadata})
     loaded.vocab.save(directory)
     storage.write_manifest(directory, {"format": formats.CHECKPOINT})
 
 
-def _begin(directory: Path) -> None:
+def _clear_directory(directory: Path) -> None:
     storage.remove_tree(directory / storage.MANIFEST)  # first: a checkpoint is whole, or has none
     storage.remove_tree(directory)
     storage.make_directory(directory)
 
 
-def describe_model(directory: Path) -> Description:
+def describe_model(directory: Path) -> ModelDescription:
     """Read and check what the model of a checkpoint is, without its weights.
 
     Raises:
@@ -123,19 +123,19 @@ def describe_model(directory: Path) -> Description:
     """
     manifest = storage.verify_manifest(directory, _CURE)
     _check_version(directory, manifest)
-    about = _read_object(directory / "model.json")
-    _check_version(directory, about)
+    metadata = _read_json_object(directory / "model.json")
+    _check_version(directory, metadata)
     try:
-        settings = validate(ModelSettings, Layer(freeze_lists(about["settings"])))
-        if about["direction"] != settings.direction:
-            raise ValueError(f"its direction is {about['direction']}, that of its settings {settings.direction}")
-        if not all(isinstance(about["trained_on"][key], str) for key in ("corpus", "fingerprint")):
+        settings = validate(ModelSettings, Layer(lists_to_tuples(metadata["settings"])))
+        if metadata["direction"] != settings.direction:
+            raise ValueError(f"its direction is {metadata['direction']}, that of its settings {settings.direction}")
+        if not all(isinstance(metadata["trained_on"][key], str) for key in ("corpus", "fingerprint")):
             raise TypeError("trained_on")
-        layout = about.get("bags")
-        bags = None if layout is None else validate(BagLayout, Layer(freeze_lists(layout)))
-        return Description(settings, int(about["vocab_size"]), bags, about)
+        layout = metadata.get("bags")
+        bags = None if layout is None else validate(BagLayout, Layer(lists_to_tuples(layout)))
+        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
-        raise _no_model(directory, error) from error
+        raise _invalid_model_json(directory, error) from error
 
 
 def load_model(directory: Path, device: torch.device) -> LoadedModel:
@@ -146,9 +146,9 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     """
     described = describe_model(directory)
     try:
-        model = build_shapes(described.settings, described.vocab_size, described.bags)
+        model = build_meta_model(described.settings, described.vocab_size, described.bags)
     except (TypeError, ValueError, RuntimeError, SettingsError) as error:
-        raise _no_model(directory, error) from error
+        raise _invalid_model_json(directory, error) from error
     vocab = load_vocab(directory)
     if vocab.size != described.vocab_size:
         raise CheckpointError(
@@ -170,16 +170,16 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
         model.head.check()
     except ValueError as error:
         raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", _CURE) from error
-    return LoadedModel(model.requires_grad_(True), described.settings, vocab, described.about, directory)
+    return LoadedModel(model.requires_grad_(True), described.settings, vocab, described.metadata, directory)
 
 
-def _no_model(directory: Path, error: Exception) -> CheckpointError:
+def _invalid_model_json(directory: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", _CURE)
 
 
-def load_training(directory: Path) -> TrainingState:
+def load_resume_data(directory: Path) -> ResumeData:
     """Read what resuming needs; on the CPU. The manifest must have been verified (`load_model` does)."""
-    return TrainingState(_read_object(directory / "training.json"), _read_tensors(directory / "training.safetensors"))
+    return ResumeData(_read_json_object(directory / "training.json"), _read_tensors(directory / "training.safetensors"))
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -197,16 +197,18 @@ def _read_tensors(
     """
     try:
         with safetensors.safe_open(path, framework="pt", device=str(device or "cpu")) as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
-            if expected is not None and found != expected:
-                wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-                raise CheckpointError(f"{path} does not fit model.json: {', '.join(wrong[:3])}", _CURE)
-            return {name: file.get_tensor(name).clone() for name in found}
+            found_shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+            if expected is not None and found_shapes != expected:
+                mismatched = sorted(
+                    name for name in {*found_shapes, *expected} if found_shapes.get(name) != expected.get(name)
+                )
+                raise CheckpointError(f"{path} does not fit model.json: {', '.join(mismatched[:3])}", _CURE)
+            return {name: file.get_tensor(name).clone() for name in found_shapes}
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", _CURE) from error
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_json_object(path: Path) -> dict[str, Any]:
     try:
         content = storage.read_json(path)
     except (OSError, ValueError) as error:

@@ -38,7 +38,7 @@ from charlm.errors import (
     UsageError,
 )
 
-_LESS_MEMORY = (
+_OUT_OF_MEMORY_CURE = (
     "give a smaller input, fewer --streams (eval), a lower --count (sample) or a smaller batch, use --device cpu, or"
     " close other programs"
 )
@@ -48,8 +48,9 @@ class _ClosedPipeError(Exception):
     """Nobody reads stdout any more."""
 
 
-class _Commands(TyperGroup):
-    """Typer would end the program itself on Ctrl-C and a closed pipe; here both reach `_exit_codes` like all errors."""
+class _CommandGroup(TyperGroup):
+    """Typer would end the program itself on Ctrl-C and a closed pipe; here both reach `_handle_errors` like all
+    errors."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
@@ -62,7 +63,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     name="charlm",
-    cls=_Commands,
+    cls=_CommandGroup,
     help="Character-level language models: from any Wikipedia to honestly measured text.",
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -120,9 +121,9 @@ def main() -> None:
             getattr(sys, name).reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    with _exit_codes(debug):
+    with _handle_errors(debug):
         _check_unicode(arguments)
-        with usage_errors.in_our_words(arguments, app):
+        with usage_errors.translate_usage_errors(arguments, app):
             code: object = app(arguments, prog_name="charlm", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it
@@ -132,35 +133,38 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _exit_codes(debug: bool) -> Generator[None, None, None]:
+def _handle_errors(debug: bool) -> Generator[None, None, None]:
     """One line on stderr and the exit code, as the README lists them, for everything that can go wrong."""
     try:
         yield
     except (BrokenPipeError, _ClosedPipeError):
-        _drop_output()
+        _silence_stdout()
         sys.exit(EXIT_CLOSED_PIPE)
     except KeyboardInterrupt:
-        _fail("interrupted", "run the same command again", 130, debug)
+        _exit_with_error("interrupted", "run the same command again", 130, debug)
     except SilentError as error:
         sys.exit(error.exit_code)
     except CharlmError as error:
         if error.exit_code == UsageError.exit_code and os.environ.get("RANK", "0") != "0":
             sys.exit(error.exit_code)  # each process of a job finds the same, and the first one says it
-        _fail(error.what, error.cure, error.exit_code, debug)
+        _exit_with_error(error.what, error.cure, error.exit_code, debug)
     except OSError as error:  # of stdout, most likely: files are written by `storage`, which raises StorageError
-        _drop_output()
+        _silence_stdout()
         reason = error.strerror or str(error)
         what = f"{error.filename}: {reason}" if error.filename else f"cannot write the output: {reason}"
-        _fail(what, "check the disk, or where the output goes", 5, debug)
+        _exit_with_error(what, "check the disk, or where the output goes", 5, debug)
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
-        if _is_of_interruption(error):
-            _fail("interrupted", "run the same command again", 130, debug)
+        if _was_interrupted(error):
+            _exit_with_error("interrupted", "run the same command again", 130, debug)
         if _is_out_of_memory(error):
-            _fail(
-                "the memory of this machine or of its device is full", _LESS_MEMORY, OutOfMemoryError.exit_code, debug
+            _exit_with_error(
+                "the memory of this machine or of its device is full",
+                _OUT_OF_MEMORY_CURE,
+                OutOfMemoryError.exit_code,
+                debug,
             )
         kind = type(error).__name__
-        _fail(
+        _exit_with_error(
             f"a bug in charlm ({kind}: {error})",
             "please report it, with what --debug and `charlm --version` show",
             EXIT_BUG,
@@ -168,7 +172,7 @@ def _exit_codes(debug: bool) -> Generator[None, None, None]:
         )
 
 
-def _is_of_interruption(error: BaseException | None) -> bool:
+def _was_interrupted(error: BaseException | None) -> bool:
     """Whether it came while Ctrl-C was on its way out: tidying up may fail where something was only half begun."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
@@ -193,7 +197,7 @@ def _check_unicode(arguments: list[str]) -> None:
             ) from error
 
 
-def _fail(what: str, cure: str, code: int, debug: bool) -> None:
+def _exit_with_error(what: str, cure: str, code: int, debug: bool) -> None:
     if debug:
         traceback.print_exc()
     with contextlib.suppress(OSError):
@@ -201,6 +205,6 @@ def _fail(what: str, cure: str, code: int, debug: bool) -> None:
     sys.exit(code)
 
 
-def _drop_output() -> None:
+def _silence_stdout() -> None:
     """Point stdout at nothing, since the interpreter's last flush would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,10 +12,10 @@ import torch
 from charlm.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-_OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
+_ALIASES = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 Precision = Literal["fp32", "bf16"]
 
-_OUT_OF_MEMORY = (
+_OUT_OF_MEMORY_MESSAGES = (
     "not enough memory",
     "can't allocate memory",
     "MPS backend out of memory",
@@ -32,18 +32,18 @@ def choose_device(name: str) -> torch.device:
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(device for device, there in available.items() if there)
+        name = next(device for device, is_present in available.items() if is_present)
     if name not in available:
         base = name.lower().partition(":")[0]
-        meant = _OTHER_NAMES.get(base, base)
-        which = f"; did you mean {meant}?" if meant in DEVICES else ""
+        suggestion = _ALIASES.get(base, base)
+        which = f"; did you mean {suggestion}?" if suggestion in DEVICES else ""
         raise UsageError(f"there is no device {name!r}", f"choose one of {', '.join(DEVICES)}{which}")
     if not available[name]:
         raise UsageError(f"torch finds no {name} device here", "use --device cpu, or install a build of torch for it")
     return torch.device(name)
 
 
-def keep_memory(device: torch.device) -> None:
+def retain_freed_memory(device: torch.device) -> None:
     """Let the process keep what it frees, from now on: a training step needs the same memory as the one before it.
 
     glibc maps large blocks afresh each time, and the kernel clears every page of them: training on a CPU took up to
@@ -55,7 +55,7 @@ def keep_memory(device: torch.device) -> None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def free_memory(device: torch.device) -> int | None:
+def available_memory(device: torch.device) -> int | None:
     """Bytes that a program could still take there; None where nobody says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -64,10 +64,10 @@ def free_memory(device: torch.device) -> int | None:
     except OSError:
         return None  # no Linux
     available = {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}["MemAvailable"]
-    return min(available * 1024, *_limits())
+    return min(available * 1024, *_cgroup_headroom())
 
 
-def _limits() -> list[int]:
+def _cgroup_headroom() -> list[int]:
     """What the control group that this process runs in leaves of its limit; a container has one."""
     folder = Path("/sys/fs/cgroup")
     try:
@@ -82,7 +82,7 @@ def is_out_of_memory(error: Exception) -> bool:
     have exceptions for that, torch's allocator on CPUs, its MPS backend and the CUDA runtime only words."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY_MESSAGES)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 from pydantic import model_validator
 
-from charlm.data.settings import CorpusSettings, portable
+from charlm.data.settings import CorpusSettings, make_portable
 from charlm.errors import SettingsError
 from charlm.nn.settings import ModelSettings
 from charlm.settings import (
@@ -20,20 +20,20 @@ from charlm.settings import (
     Layer,
     Settings,
     differences,
-    freeze_lists,
+    lists_to_tuples,
+    merge_layers,
     parse_override,
     read_toml,
-    stack,
     suggest,
     validate,
 )
-from charlm.settings.messages import shown
+from charlm.settings.messages import format_value
 from charlm.training.settings import TrainingSettings
-from charlm.workspace import config_directories, configs, is_there
+from charlm.workspace import config_directories, config_names, path_exists
 
 DEFAULT_CONFIG = "lstm"
 BUDGETS = ("max_steps", "max_tokens", "max_epochs", "max_minutes")
-_MAY_CHANGE = (*BUDGETS, "patience", "batch_size", "accumulation")
+_CHANGEABLE = (*BUDGETS, "patience", "batch_size", "accumulation")
 
 
 class Experiment(Settings):
@@ -44,14 +44,14 @@ class Experiment(Settings):
     training: TrainingSettings = TrainingSettings(max_epochs=10.0)
 
     @model_validator(mode="after")
-    def _time_is_cut_as_the_network_can(self) -> Self:
+    def _check_batch_norm(self) -> Self:
         """Batch normalisation belongs to time steps counted from a reset, and keeps statistics of each."""
-        if self.model.counts_steps and self.training.segment_len is not None:
+        if self.model.depends_on_step_count and self.training.segment_len is not None:
             raise ValueError(
                 "training.segment_len would compute the statistics of batch normalisation twice;"
                 " leave it out, or choose another model.body.norm"
             )
-        if self.model.counts_steps and self.training.seq_len_varies:
+        if self.model.depends_on_step_count and self.training.seq_len_varies:
             raise ValueError(
                 "training.seq_len_varies does not go with batch normalisation, whose rows start afresh each seq_len;"
                 " leave it out, or choose another model.body.norm"
@@ -62,7 +62,7 @@ class Experiment(Settings):
 def read_layers(config: str | None, flags: Iterable[Layer], overrides: Iterable[str]) -> Layer:
     """The raw settings of a command line, merged in their order of precedence."""
     base = [read_toml(find_config(config))] if config else []
-    return stack([*base, *flags, *map(parse_override, overrides)])
+    return merge_layers([*base, *flags, *map(parse_override, overrides)])
 
 
 def load_experiment(layer: Layer) -> Experiment:
@@ -75,17 +75,17 @@ def find_config(name: str) -> Path:
     Raises:
         SettingsError: there is none; names the nearest.
     """
-    if is_there(Path(name)) and Path(name).is_file():
+    if path_exists(Path(name)) and Path(name).is_file():
         return Path(name)
     for directory in config_directories():
         path = directory / f"{name}.toml"
-        if is_there(path) and path.is_file():
+        if path_exists(path) and path.is_file():
             return path
-    if is_there(Path(f"{name}.toml")):
+    if path_exists(Path(f"{name}.toml")):
         raise SettingsError(f"there is no config {name!r}", f"did you mean {name}.toml?")
-    is_folder = is_there(Path(name)) and Path(name).is_dir()
-    what = f"{name} is a folder, and no config" if is_folder else f"there is no config {shown(name)}"
-    raise SettingsError(what, suggest(name, configs(), "the configs there are"))
+    is_folder = path_exists(Path(name)) and Path(name).is_dir()
+    what = f"{name} is a folder, and no config" if is_folder else f"there is no config {format_value(name)}"
+    raise SettingsError(what, suggest(name, config_names(), "the configs there are"))
 
 
 def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> None:
@@ -94,12 +94,14 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
     Raises:
         SettingsError: a key contradicts the corpus.
     """
-    asked = layer.tree.get("corpus", {})
-    if not isinstance(asked, dict):
+    requested = layer.tree.get("corpus", {})
+    if not isinstance(requested, dict):
         validate(Experiment, layer)
     contradictions = [
         f"corpus.{difference}"
-        for difference in differences(freeze_lists(prepared), freeze_lists(portable(cast("dict[str, Any]", asked))))
+        for difference in differences(
+            lists_to_tuples(prepared), lists_to_tuples(make_portable(cast("dict[str, Any]", requested)))
+        )
         if difference.new is not None
     ]
     if contradictions:
@@ -109,12 +111,12 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
         )
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
     """What differs between a run's settings and new ones. Another budget is no change, the run just goes on longer; and
     with another batch it goes on where it was, dealing what is unread of the text to the new rows."""
 
-    def what_stays(tree: Mapping[str, Any]) -> dict[str, Any]:
-        training = {key: value for key, value in tree.get("training", {}).items() if key not in _MAY_CHANGE}
+    def comparable(tree: Mapping[str, Any]) -> dict[str, Any]:
+        training = {key: value for key, value in tree.get("training", {}).items() if key not in _CHANGEABLE}
         return {**tree, "training": training}
 
-    return differences(what_stays(before), what_stays(now))
+    return differences(comparable(before), comparable(now))

@@ -60,8 +60,8 @@ _CURES = {
 
 def cache_directory() -> Path:
     """CHARLM_CACHE, or `charlm` in the platform's folder for caches."""
-    if own := os.environ.get("CHARLM_CACHE"):
-        return Path(own).expanduser()
+    if configured := os.environ.get("CHARLM_CACHE"):
+        return Path(configured).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "charlm"
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -129,14 +129,14 @@ def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
             raise
 
 
-def sweep(path: Path) -> None:
+def remove_stale_temporaries(path: Path) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
     with storage_errors(path.parent, "read"):
         found = list(path.parent.glob(f".{path.name}.*.tmp"))
-    for torn in found:
-        pid = torn.name.split(".")[-2]
+    for leftover in found:
+        pid = leftover.name.split(".")[-2]
         if pid.isdecimal() and not _is_alive(int(pid)):
-            remove_tree(torn)
+            remove_tree(leftover)
 
 
 def _is_alive(pid: int) -> bool:
@@ -166,12 +166,12 @@ def to_json(content: Mapping[str, Any], *, indent: int | None = 2) -> str:
 def from_json(text: str) -> Any:
     """The inverse of `to_json`. ValueError, whatever is wrong: no JSON, nested too deeply, or a number not finite."""
     try:
-        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+        return json.loads(text, parse_float=_parse_finite_number, parse_constant=_parse_finite_number)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
-def _finite(digits: str) -> float:
+def _parse_finite_number(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError(f"{digits} is no number")
@@ -259,7 +259,7 @@ def rename(source: Path, target: Path) -> None:
         sync_directory(target.parent)
 
 
-def share_file(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     """The same content under a second name: a hard link, or a copy where the file system has none.
 
     Files are never written in place, so what is done to one name leaves the other as it is.
@@ -289,14 +289,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(directory: Path, about: Mapping[str, Any]) -> None:
+def write_manifest(directory: Path, metadata: Mapping[str, Any]) -> None:
     """List every file of `directory` with its size and SHA-256. Written last: it is what makes the directory exist."""
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(directory.iterdir())
         if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
     }
-    write_json(directory / MANIFEST, {**about, "files": files})
+    write_json(directory / MANIFEST, {**metadata, "files": files})
 
 
 def has_manifest(directory: Path) -> bool:
@@ -355,7 +355,7 @@ def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
     return manifest
 
 
-def _lock_soon(descriptor: int) -> None:
+def _lock_with_retry(descriptor: int) -> None:
     """Lock, at the second try if need be: whoever only asks whether a lock is held, holds it for an instant."""
     try:
         _try_lock(descriptor)
@@ -376,7 +376,7 @@ class DirectoryLock:
         with storage_errors(self._path):
             file = open(self._path, "a+", encoding="utf-8")
         try:
-            _lock_soon(file.fileno())
+            _lock_with_retry(file.fileno())
         except OSError as error:
             file.seek(0)
             holder = file.read().strip() or "another process"
@@ -399,7 +399,7 @@ class DirectoryLock:
             self._file = None
 
 
-def is_held(directory: Path) -> bool:
+def is_locked(directory: Path) -> bool:
     """Whether a process holds the lock of `directory`: asked without taking it, and without leaving a trace.
 
     Raises:

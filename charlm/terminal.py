@@ -37,17 +37,17 @@ def print_json(content: dict[str, Any]) -> None:
 
 def print_table(content: dict[str, Any]) -> None:
     """Name and value, a line each; nested tables as one, their names joined; what is empty left out."""
-    flat = _flat(content)
+    flat = _flatten(content)
     width = max(map(len, flat))
     for name, value in flat.items():
-        print(f"{name.replace('_', ' '):<{width}}  {figure(value)}")
+        print(f"{name.replace('_', ' '):<{width}}  {format_value(value)}")
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, dict):
-            flat |= _flat(cast("dict[str, Any]", value), f"{prefix}{name} ")
+            flat |= _flatten(cast("dict[str, Any]", value), f"{prefix}{name} ")
         elif isinstance(value, list | tuple):
             flat |= {f"{prefix}{name}": "; ".join(map(str, cast("list[Any]", value)))} if value else {}
         elif value != "":
@@ -55,7 +55,7 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def figure(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as tables show it; what is not known as a dash."""
     if value is None:
         return "-"

@@ -19,26 +19,26 @@ DATA = Path("data")
 RUNS = Path("runs")
 BUNDLED = "bundled"
 _BUNDLED_MODEL = Path(__file__).with_name("bundled")
-_CURRENT = "current.json"
+_CURRENT_FILE = "current.json"
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _DirectoryKind:
     """What a directory may be."""
 
     name: str
     root: Path
-    marks: tuple[str, ...]
+    markers: tuple[str, ...]
     """Files or folders, one of which is in each such directory."""
     cure: str
     """How there comes to be one."""
 
-    def is_at(self, path: Path) -> bool:
-        return any(is_there(path / mark) for mark in self.marks)
+    def matches(self, path: Path) -> bool:
+        return any(path_exists(path / marker) for marker in self.markers)
 
 
-_CORPUS = _Kind("prepared corpus", DATA, ("corpus.json",), "make one with `charlm prepare`")
-_RUN = _Kind(
+_CORPUS = _DirectoryKind("prepared corpus", DATA, ("corpus.json",), "make one with `charlm prepare`")
+_RUN = _DirectoryKind(
     "run",
     RUNS,
     ("experiment.toml", "metrics.jsonl", "checkpoints", "model.json", storage.MANIFEST),
@@ -52,7 +52,7 @@ def find_data(given: str | None) -> Path:
     Raises:
         UsageError: there is none.
     """
-    return _locate(_CORPUS, given)
+    return _find_directory(_CORPUS, given)
 
 
 def find_run(given: str | None) -> Path:
@@ -63,17 +63,17 @@ def find_run(given: str | None) -> Path:
     """
     if given == BUNDLED and not (RUNS / BUNDLED).is_dir():
         return _BUNDLED_MODEL
-    return _locate(_RUN, given)
+    return _find_directory(_RUN, given)
 
 
-def of_wildcard(given: list[str]) -> list[str]:
+def drop_current_file(given: list[str]) -> list[str]:
     """The runs among what the shell makes of runs/*, which also names the file that remembers the last one."""
-    return [name for name in given if Path(name) != RUNS / _CURRENT]
+    return [name for name in given if Path(name) != RUNS / _CURRENT_FILE]
 
 
 def run_or_bundled(given: str | None) -> str | None:
     """The same name, or that of the bundled model where nothing is given and there is no run yet."""
-    return BUNDLED if given is None and not (RUNS / _CURRENT).is_file() else given
+    return BUNDLED if given is None and not (RUNS / _CURRENT_FILE).is_file() else given
 
 
 def is_bundled(path: Path) -> bool:
@@ -81,7 +81,7 @@ def is_bundled(path: Path) -> bool:
     return path == _BUNDLED_MODEL
 
 
-def is_there(path: Path) -> bool:
+def path_exists(path: Path) -> bool:
     """Whether it exists; what is too long for a name, a text for example, does not."""
     try:
         return path.exists()
@@ -91,41 +91,45 @@ def is_there(path: Path) -> bool:
 
 def is_run(path: Path) -> bool:
     """Whether a directory is that of a run or of a checkpoint."""
-    return _RUN.is_at(path)
+    return _RUN.matches(path)
 
 
-def _locate(kind: _Kind, given: str | None) -> Path:
+def _find_directory(kind: _DirectoryKind, given: str | None) -> Path:
     """The directory that a path, a name below the root of its kind, or nothing at all (the current one) means."""
     if given is None:
-        return _current(kind)
+        return _current_directory(kind)
     is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
     paths = [kind.root / given, Path(given)] if is_name else [Path(given), kind.root / given]
-    directory = next((path for path in paths if is_there(path) and path.is_dir()), None)
-    if directory is not None and kind.is_at(directory):
+    directory = next((path for path in paths if path_exists(path) and path.is_dir()), None)
+    if directory is not None and kind.matches(directory):
         return directory
-    raise _missing(kind, given, directory)
+    raise _not_found(kind, given, directory)
 
 
-def _missing(kind: _Kind, given: str, directory: Path | None) -> UsageError:
+def _not_found(kind: _DirectoryKind, given: str, directory: Path | None) -> UsageError:
     """That there is none: what is there instead, and which there are."""
     from charlm.settings import suggest  # not for every --help
-    from charlm.settings.messages import shown
+    from charlm.settings.messages import format_value
 
-    there = names(kind.root)
-    listing = f"there are {', '.join(there)}" if there else kind.cure
+    existing = directory_names(kind.root)
+    listing = f"there are {', '.join(existing)}" if existing else kind.cure
     for other in (_CORPUS, _RUN):
-        if other is not kind and any(other.is_at(path) for path in (Path(given), other.root / given)):
+        if other is not kind and any(other.matches(path) for path in (Path(given), other.root / given)):
             return UsageError(f"there is no {kind.name} in {given}: that is a {other.name}", listing)
-    if kind is _CORPUS and is_there(Path(given)):
-        how = f"make one of it, as by `charlm prepare --source text --input {shlex.quote(given)}`"
-        return UsageError(f"there is no {kind.name} in {directory or given}", f"{how}; {listing}" if there else how)
-    cure = suggest(given, there, "there are") if there else kind.cure
+    if kind is _CORPUS and path_exists(Path(given)):
+        prepare_cure = f"make one of it, as by `charlm prepare --source text --input {shlex.quote(given)}`"
+        return UsageError(
+            f"there is no {kind.name} in {directory or given}",
+            f"{prepare_cure}; {listing}" if existing else prepare_cure,
+        )
+    cure = suggest(given, existing, "there are") if existing else kind.cure
     return UsageError(
-        f"there is no {kind.name} {shown(given)}" if directory is None else f"{directory} is no {kind.name}", cure
+        f"there is no {kind.name} {format_value(given)}" if directory is None else f"{directory} is no {kind.name}",
+        cure,
     )
 
 
-def names(root: Path) -> list[str]:
+def directory_names(root: Path) -> list[str]:
     """Of the directories below `root`."""
     return sorted(path.name for path in root.glob("[!.]*") if path.is_dir())
 
@@ -136,27 +140,27 @@ def config_directories() -> list[Path]:
     return [Path("configs"), package.parent / "configs", package / "configs"]
 
 
-def configs() -> list[str]:
+def config_names() -> list[str]:
     """The names of the configs there are, such as lstm and ideas/gru."""
     folders = config_directories()
     paths = [path.relative_to(folder) for folder in folders for path in folder.rglob("*.toml")]
     return sorted({path.with_suffix("").as_posix() for path in paths})
 
 
-def relative(path: Path) -> Path:
+def relative_to_cwd(path: Path) -> Path:
     """As seen from here, where that is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def remember(root: Path, directory: Path) -> None:
+def set_current(root: Path, directory: Path) -> None:
     """Make `directory` the default of later commands run in this folder."""
     storage.make_directory(root)
-    storage.sweep(root / _CURRENT)
-    storage.write_json(root / _CURRENT, {"path": os.path.relpath(directory)})
+    storage.remove_stale_temporaries(root / _CURRENT_FILE)
+    storage.write_json(root / _CURRENT_FILE, {"path": os.path.relpath(directory)})
 
 
-def _current(kind: _Kind) -> Path:
-    path = kind.root / _CURRENT
+def _current_directory(kind: _DirectoryKind) -> Path:
+    path = kind.root / _CURRENT_FILE
     if not path.is_file():
         raise UsageError(f"there is no {kind.name} yet", kind.cure)
     try:
@@ -164,7 +168,7 @@ def _current(kind: _Kind) -> Path:
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is damaged", f"name the {kind.name} on the command line") from error
     if not current.is_dir():
-        there = names(kind.root)
-        cure = f"there are {', '.join(there)}" if there else kind.cure
+        existing = directory_names(kind.root)
+        cure = f"there are {', '.join(existing)}" if existing else kind.cure
         raise UsageError(f"the last {kind.name}, {current}, is gone", cure)
     return current

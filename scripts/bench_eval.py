@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from charlm.data.batches import Cursor, fit_batches
-from charlm.device import Precision, autocast, cpu_has_bf16, keep_memory
-from charlm.evaluation.evaluate import CHUNK, default_streams, evaluate
+from charlm.data.batches import Cursor, make_batches
+from charlm.device import Precision, autocast, cpu_has_bf16, retain_freed_memory
+from charlm.evaluation.evaluate import CHUNK, default_num_lanes, evaluate
 from charlm.nn.state import detach
-from charlm.workflows.load_run import corpus_of, load_run
+from charlm.workflows.load_run import load_run, open_corpus_for
 
 
 def main() -> None:
@@ -32,13 +32,13 @@ def main() -> None:
 
 def measure(run: str, precision: Precision, repetitions: int) -> dict[str, Any]:
     cpu = torch.device("cpu")
-    keep_memory(cpu)
+    retain_freed_memory(cpu)
     loaded, _ = load_run(run, "best", "cpu")
-    corpus = corpus_of(loaded, None)
+    corpus = open_corpus_for(loaded, None)
     test = corpus.open("test").in_direction(loaded.settings.direction)
     train = corpus.open("train").in_direction(loaded.settings.direction)
-    rows = default_streams(test.num_predictions)
-    batches = fit_batches(train, rows, CHUNK, 0)
+    rows = default_num_lanes(test.num_predictions)
+    batches = make_batches(train, rows, CHUNK, 0)
     scoring: list[float] = []
     training: list[float] = []
     for _ in range(repetitions):

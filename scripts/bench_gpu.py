@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_sample import drawing, peer
+from bench_sample import build_draw_step, build_peer_step
 from bench_train import Size, measure, table, timed
 
 from charlm.device import Precision, choose_device, has_fast_bf16
@@ -47,7 +47,7 @@ def main() -> None:
         "loop": {cell: loop(cell, size, device, 0.1 if options.small else 1.0) for cell in ("lstm", "gru")},
         "sampling": sampling(Size(1, 64, 8, 1) if options.small else Size(2, 512, 1024, 1), device),
     }
-    print(json.dumps(result) if options.json else words(result))
+    print(json.dumps(result) if options.json else format_result(result))
 
 
 def loop(cell: str, size: Size, device: torch.device, minutes: float) -> dict[str, float]:
@@ -89,9 +89,9 @@ def sampling(size: Size, device: torch.device) -> dict[str, dict[str, float]]:
         state = model.initial_state(streams)
         precision: Precision = "bf16" if streams > 1 and has_fast_bf16(device) else "fp32"
         steps = {
-            "ours": drawing(choose_stepper(model, state, precision), streams, device),
-            "plain": drawing(PlainStepper(model, state, "fp32"), streams, device),
-            "nn.LSTM": peer(size.layers, size.hidden, streams=streams, device=device, precision=precision),
+            "ours": build_draw_step(choose_stepper(model, state, precision), streams, device),
+            "plain": build_draw_step(PlainStepper(model, state, "fp32"), streams, device),
+            "nn.LSTM": build_peer_step(size.layers, size.hidden, streams=streams, device=device, precision=precision),
         }
         rates = {name: rate(step, streams, device) for name, step in steps.items()}
         found[f"{streams} streams"] = rates | {"of nn.LSTM": rates["ours"] / rates["nn.LSTM"]}
@@ -101,7 +101,7 @@ def sampling(size: Size, device: torch.device) -> dict[str, dict[str, float]]:
 def rate(step: Callable[[], None], streams: int, device: torch.device) -> float:
     """Characters a second, the median of nine times 0.3 seconds."""
 
-    def twenty() -> None:
+    def run_twenty() -> None:
         for _ in range(20):
             step()
 
@@ -110,13 +110,13 @@ def rate(step: Callable[[], None], streams: int, device: torch.device) -> float:
     for _ in range(9):
         count, start = 0, time.perf_counter()
         while time.perf_counter() - start < 0.3:
-            timed(twenty, device)
+            timed(run_twenty, device)
             count += 20 * streams
         rates.append(count / (time.perf_counter() - start))
     return statistics.median(rates)
 
 
-def words(result: dict[str, Any]) -> str:
+def format_result(result: dict[str, Any]) -> str:
     rows = result["cells"]["rows"]
     suffix = " bf16" if "nn.LSTM bf16" in rows else ""
     lines = ["cells", table(result["cells"]), "large", table(result["large"]), "loop"]

@@ -48,7 +48,7 @@ def main() -> None:
 def measure_cleaning(path: Path) -> dict[str, float | None]:
     """MB of wikitext (UTF-8) a second on one core: the median of some passes, and the peer's in between."""
     dump = plan(path)
-    pages = [page for page in read_range(dump, dump.tasks[0]) if page.namespace == 0 and not page.redirect]
+    pages = [page for page in read_range(dump, dump.ranges[0]) if page.namespace == 0 and not page.redirect]
     cleaner = Cleaner(dump.siteinfo.language, dump.siteinfo.namespaces)
     ours: list[float] = []
     theirs: list[float] = []
@@ -86,9 +86,9 @@ def measure_prepare(shared: Path, folder: Path, size: int, workers: int) -> dict
         "megabytes": num_bytes / 1e6,
         "megabytes_a_second": num_bytes / 1e6 / (stages["documents"] - start),
         "megabytes_a_second_whole": num_bytes / 1e6 / (end - start),
-        "pages": corpus.card["documents"]["pages"],
-        "documents": corpus.card["documents"]["kept"],
-        "characters": sum(counts["characters"] for counts in corpus.card["splits"].values()),
+        "pages": corpus.metadata["documents"]["pages"],
+        "documents": corpus.metadata["documents"]["kept"],
+        "characters": sum(counts["characters"] for counts in corpus.metadata["splits"].values()),
         "workers": workers,
         "parent_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "worker_peak_mib": peaks.stop(),
@@ -128,8 +128,8 @@ def write_repeated(shared: Path, path: Path, size: int) -> int:
     written = 0
     with path.open("wb") as file:
         file.write(bz2.compress(english[: english.index("<page>")].encode()))
-        for copy, group in copies(pages):
-            body = "\n".join(renamed(page, copy) for page in group).encode()
+        for copy, group in repeat_pages(pages):
+            body = "\n".join(rename_page(page, copy) for page in group).encode()
             file.write(bz2.compress(body))
             written += len(body)
             if written >= size:
@@ -138,7 +138,7 @@ def write_repeated(shared: Path, path: Path, size: int) -> int:
     return written
 
 
-def copies(pages: list[str]) -> Iterator[tuple[int, list[str]]]:
+def repeat_pages(pages: list[str]) -> Iterator[tuple[int, list[str]]]:
     copy = 0
     while True:
         for first in range(0, len(pages), 100):
@@ -146,7 +146,7 @@ def copies(pages: list[str]) -> Iterator[tuple[int, list[str]]]:
         copy += 1
 
 
-def renamed(page: str, copy: int) -> str:
+def rename_page(page: str, copy: int) -> str:
     page = re.sub(r"<title>(.*?)</title>", rf"<title>\1 {copy}</title>", page, count=1)
     page = re.sub(r"<id>(\d+)</id>", lambda found: f"<id>{int(found[1]) + copy * 10**8}</id>", page, count=1)
     return re.sub(r"(<text[^>]*>)(?!#)", rf"\1Copy {copy}.\n\n", page, count=1)

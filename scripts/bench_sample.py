@@ -23,7 +23,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.sampling.fast.matmul import StepPrecision
 from charlm.sampling.fast.stepper import Stepper, choose_stepper
 from charlm.sampling.filters import Temperature
-from charlm.sampling.random_draw import Draws
+from charlm.sampling.random_draw import CategoricalSampler
 from charlm.settings import Layer, validate
 
 VOCABULARY, EMBEDDING = 256, 128
@@ -54,15 +54,18 @@ def measure(num_layers: int, hidden_size: int, streams: int, repetitions: int) -
     model = validate(ModelSettings, Layer({"embedding": {"size": EMBEDDING}, "body": body})).build(VOCABULARY).eval()
     many = f"{streams} streams"
     steps: dict[str, tuple[int, Callable[[], object]]] = {
-        "fp32": (1, ours(model, 1, "fp32")),
-        "int8": (1, ours(model, 1, "int8")),
-        f"{many} fp32": (streams, ours(model, streams, "fp32")),
-        "nn.LSTM": (1, peer(num_layers, hidden_size, onednn=True)),
-        "nn.LSTM, oneDNN off": (1, peer(num_layers, hidden_size, onednn=False)),
-        "torch.mv alone": (1, bare(model)),
+        "fp32": (1, build_charlm_step(model, 1, "fp32")),
+        "int8": (1, build_charlm_step(model, 1, "int8")),
+        f"{many} fp32": (streams, build_charlm_step(model, streams, "fp32")),
+        "nn.LSTM": (1, build_peer_step(num_layers, hidden_size, onednn=True)),
+        "nn.LSTM, oneDNN off": (1, build_peer_step(num_layers, hidden_size, onednn=False)),
+        "torch.mv alone": (1, build_product_step(model)),
     }
     if cpu_has_bf16():
-        steps |= {"bf16": (1, ours(model, 1, "bf16")), f"{many} bf16": (streams, ours(model, streams, "bf16"))}
+        steps |= {
+            "bf16": (1, build_charlm_step(model, 1, "bf16")),
+            f"{many} bf16": (streams, build_charlm_step(model, streams, "bf16")),
+        }
     rates: dict[str, list[float]] = {name: [] for name in steps}
     for repetition in range(repetitions + 1):
         for name, (size, step) in steps.items():
@@ -84,13 +87,13 @@ def measure(num_layers: int, hidden_size: int, streams: int, repetitions: int) -
     return {"setting": setting, "threads": torch.get_num_threads(), "rows": rows}
 
 
-def ours(model: LanguageModel, streams: int, precision: StepPrecision) -> Callable[[], None]:
-    return drawing(choose_stepper(model, model.initial_state(streams), precision), streams)
+def build_charlm_step(model: LanguageModel, streams: int, precision: StepPrecision) -> Callable[[], None]:
+    return build_draw_step(choose_stepper(model, model.initial_state(streams), precision), streams)
 
 
-def drawing(stepper: Stepper, streams: int, device: torch.device = CPU) -> Callable[[], None]:
+def build_draw_step(stepper: Stepper, streams: int, device: torch.device = CPU) -> Callable[[], None]:
     """A character of each stream: a step, a softmax at a temperature and a draw."""
-    draws, temperature = Draws(0, range(streams)), Temperature(0.7)
+    draws, temperature = CategoricalSampler(0, range(streams)), Temperature(0.7)
     tokens_B = torch.zeros(streams, dtype=torch.int64, device=device)
 
     def step() -> None:
@@ -99,7 +102,7 @@ def drawing(stepper: Stepper, streams: int, device: torch.device = CPU) -> Calla
     return step
 
 
-def peer(
+def build_peer_step(
     num_layers: int,
     hidden_size: int,
     *,
@@ -124,7 +127,7 @@ def peer(
     return step
 
 
-def bare(model: LanguageModel) -> Callable[[], object]:
+def build_product_step(model: LanguageModel) -> Callable[[], object]:
     """Only the products of one step with the same matrices; the first layer's input is a look-up in a table."""
     matrices = [weight for layer in model.body.layers for weight in layer.cell.prepare(None)[:2]][1:]  # type: ignore[union-attr]
     matrices.append(model.head.weight_VH)  # type: ignore[union-attr]
@@ -140,14 +143,14 @@ def bare(model: LanguageModel) -> Callable[[], object]:
 def cost_of_int8(run: str) -> dict[str, float]:
     """Bits per character of the test split, as it is and rounded."""
     from charlm.evaluation.evaluate import evaluate
-    from charlm.nn.quantize import round_cells
-    from charlm.workflows.load_run import corpus_of, load_run
+    from charlm.nn.quantize import quantize_cells
+    from charlm.workflows.load_run import load_run, open_corpus_for
 
     loaded, _ = load_run(run, "best", "cpu")
-    stream = corpus_of(loaded, None).open("test").in_direction(loaded.settings.direction)
+    stream = open_corpus_for(loaded, None).open("test").in_direction(loaded.settings.direction)
     cpu = torch.device("cpu")
     exact = evaluate(loaded.model, stream, device=cpu).bits_per_character or 0.0
-    round_cells(loaded.model)
+    quantize_cells(loaded.model)
     rounded = evaluate(loaded.model, stream, device=cpu).bits_per_character or 0.0
     return {"fp32": exact, "int8": rounded, "difference": rounded - exact}
 

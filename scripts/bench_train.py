@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from charlm.device import Precision, autocast, choose_device, has_fast_bf16, keep_memory
+from charlm.device import Precision, autocast, choose_device, has_fast_bf16, retain_freed_memory
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
 from charlm.training.optim.optimizer_settings import AdamWSettings
@@ -106,18 +106,18 @@ class Size:
 
 def measure(cells: list[str], size: Size, device: torch.device, repetitions: int) -> dict[str, Any]:
     torch.manual_seed(0)
-    keep_memory(device)
+    retain_freed_memory(device)
     inputs_BT, targets_BT = torch.randint(VOCABULARY, (2, size.batch, size.steps)).to(device)
     precisions: list[Precision] = ["fp32", "bf16"] if has_fast_bf16(device) else ["fp32"]
     steps: dict[str, Callable[[], None]] = {}
     sizes: dict[str, int] = {}
-    own: dict[str, tuple[str, Precision]] = {}
+    charlm_cells: dict[str, tuple[str, Precision]] = {}
     for precision in precisions:
         suffix = "" if precision == "fp32" else f" {precision}"
         for name in cells:
-            model, step = ours(name, size, inputs_BT, targets_BT, precision)
+            model, step = build_charlm_step(name, size, inputs_BT, targets_BT, precision)
             steps[name + suffix], sizes[name + suffix] = step, outside_embedding(model)
-            own[name + suffix] = (name, precision)
+            charlm_cells[name + suffix] = (name, precision)
         eager = {"eager layer": EagerLayerNormLSTM} if any("layer" in name for name in cells) else {}
         for name, kind in (PEERS | eager).items():
             peer = Peer(kind, size.hidden, size.layers).to(device)
@@ -138,12 +138,12 @@ def measure(cells: list[str], size: Size, device: torch.device, repetitions: int
         name: row(values, sizes[name], characters, peak["bf16" if name.endswith("bf16") else "fp32"])
         for name, values in times.items()
     }
-    for name, (cell, precision) in own.items():
+    for name, (cell, precision) in charlm_cells.items():
         seconds = statistics.median(times[name])
         rows[name]["against"] = {
             peer: statistics.median(times[peer]) / seconds
             for peer in steps
-            if peer not in own and related(cell, peer) and peer.endswith("bf16") == (precision == "bf16")
+            if peer not in charlm_cells and related(cell, peer) and peer.endswith("bf16") == (precision == "bf16")
         }
     bf16 = "measured" if "bf16" in precisions else "this device does not multiply bf16"
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
@@ -160,7 +160,7 @@ def timed(step: Callable[[], None], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def ours(
+def build_charlm_step(
     name: str, size: Size, inputs_BT: Tensor, targets_BT: Tensor, precision: Precision
 ) -> tuple[nn.Module, Callable[[], None]]:
     body = dict(CELLS[name])

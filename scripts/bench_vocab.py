@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from charlm.vocab.base import Vocab
 from charlm.vocab.sentencepiece import SentencePieceVocab
-from charlm.vocab.settings import LearnedSettings, SentencePieceSettings, VocabSettings
+from charlm.vocab.settings import BaseVocabSettings, SentencePieceSettings, VocabSettings
 
 TEXTS = ("plain-text/ru-anna-karenina.txt", "wikitext-2-raw/wiki.test.raw")
 DOCUMENT = 20_000  # characters
@@ -36,11 +36,11 @@ def measure(path: Path) -> dict[str, dict[str, float]]:
     text = path.read_bytes().decode("utf-8")
     documents = [text[start : start + DOCUMENT] for start in range(0, len(text), DOCUMENT)]
     size = len(text.encode("utf-8")) / 1e6
-    return {name: speeds(settings.learn(documents), documents, size) for name, settings in kinds().items()}
+    return {name: speeds(settings.learn(documents), documents, size) for name, settings in all_settings().items()}
 
 
-def kinds() -> dict[str, LearnedSettings]:
-    members: tuple[type[LearnedSettings], ...] = get_args(get_args(VocabSettings)[0])
+def all_settings() -> dict[str, BaseVocabSettings]:
+    members: tuple[type[BaseVocabSettings], ...] = get_args(get_args(VocabSettings)[0])
     made = {member.model_fields["type"].default: member() for member in members}
     return made | {"sentencepiece bpe": SentencePieceSettings(model_type="bpe")}
 
@@ -50,7 +50,7 @@ def speeds(vocab: Vocab, documents: list[str], size: float) -> dict[str, float]:
     again: list[float] = []
     batch: list[float] = []
     for _ in range(REPETITIONS):
-        fresh = renewed(vocab)
+        fresh = fresh_copy(vocab)
         fresh.encode("a b")
         first.append(seconds(lambda fresh=fresh: [fresh.encode(document) for document in documents]))
         again.append(seconds(lambda fresh=fresh: [fresh.encode(document) for document in documents]))
@@ -61,7 +61,7 @@ def speeds(vocab: Vocab, documents: list[str], size: float) -> dict[str, float]:
     return found | ({"own batch call": size / min(batch)} if batch else {})
 
 
-def renewed(vocab: Vocab) -> Vocab:
+def fresh_copy(vocab: Vocab) -> Vocab:
     """The same vocabulary, with nothing remembered."""
     if isinstance(vocab, SentencePieceVocab):
         return SentencePieceVocab(vocab.model, vocab.model_type)

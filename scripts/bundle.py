@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from charlm.checkpoint import load_model, save_half
+from charlm.checkpoint import load_model, save_fp16
 from charlm.training.run_directory import find_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -37,8 +37,8 @@ def main() -> None:
     charlm("prepare", "--config", "bundled", "--out", DATA)
     charlm("train", "--config", "bundled", "--data", DATA, "--out", RUN)
     loaded = load_model(find_checkpoint(Path(RUN)), torch.device("cpu"))
-    save_half(BUNDLED, loaded, {"licence": LICENCE})
-    test, valid = (answer("eval", "bundled", "--data", DATA, "--split", split) for split in ("test", "valid"))
+    save_fp16(BUNDLED, loaded, {"licence": LICENCE})
+    test, valid = (charlm_json("eval", "bundled", "--data", DATA, "--split", split) for split in ("test", "valid"))
     last = json.loads((Path(RUN) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-2])
     body, embedding = loaded.settings.body, loaded.settings.embedding
     size = sum(path.stat().st_size for path in BUNDLED.iterdir())
@@ -65,7 +65,7 @@ def charlm(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "charlm", *arguments], check=True)
 
 
-def answer(*arguments: str) -> dict[str, object]:
+def charlm_json(*arguments: str) -> dict[str, object]:
     command = [sys.executable, "-m", "charlm", *arguments, "--json"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 

@@ -31,12 +31,12 @@ Every command with its options, every setting, the exit codes and the environmen
 page from the code, so mend what it says there. The [README](../README.md) explains what all of it is for.
 """
 
-OF_COMMANDS = """
+COMMANDS_INTRODUCTION = """
 `charlm COMMAND --help` says the same in the terminal. Options and arguments may stand in any order; an option that
 takes a value has a name for it here, such as the N of `--length N`.
 """
 
-OF_TYPER = {
+TYPER_OPTIONS = {
     "--install-completion": "Let the current shell complete commands, options, and names of corpora, runs and configs.",
     "--show-completion": "Print the script that does so, to copy it or to change it.",
     "-h, --help": "Show what a command does and takes, and exit; behind any command.",
@@ -54,12 +54,12 @@ ENVIRONMENT = {
     "CHARLM_TEST_WORKERS": "Of `scripts/test`: processes that test side by side; 2 if not set.",
     "CHARLM_TORCH_INDEX": "Of `scripts/setup`: the package index that torch is taken from.",
 }
-OF_ENVIRONMENT = """
+ENVIRONMENT_NOTE = """
 Those of others are heeded where they apply, among them `NO_COLOR`, `HF_HOME`, `OMP_NUM_THREADS`,
 `CUDA_VISIBLE_DEVICES`, those of proxies (`HTTPS_PROXY`), and what `torchrun` sets.
 """
 
-OF_SIGNALS = {
+SIGNAL_EXIT_CODES = {
     EXIT_BUG: "A bug in charlm.",
     128 + signal.SIGINT: "Ctrl-C (SIGINT), after everything worth keeping was saved.",
     EXIT_CLOSED_PIPE: "Nobody reads the output any more.",
@@ -100,9 +100,9 @@ def _entry(heading: str) -> str:
 def commands() -> Iterator[str]:
     yield "## charlm"
     yield usage("COMMAND [OPTIONS]")
-    yield prose(f"{inspect.getdoc(root)}\n\n{OF_COMMANDS}")
+    yield prose(f"{inspect.getdoc(root)}\n\n{COMMANDS_INTRODUCTION}")
     yield "Options:"
-    yield items([*map(_parameter, parameters(root)), *((f"`{name}`", text) for name, text in OF_TYPER.items())])
+    yield items([*map(_parameter, parameters(root)), *((f"`{name}`", text) for name, text in TYPER_OPTIONS.items())])
     for command in app.registered_commands:
         assert command.name is not None
         assert command.callback is not None
@@ -164,18 +164,18 @@ def _parameter(parameter: tuple[Any, ArgumentInfo | OptionInfo, Any]) -> tuple[s
 
 
 def exit_codes() -> Iterator[str]:
-    told: dict[int, list[str]] = {0: ["All went well."]}
-    for code, text in OF_SIGNALS.items():
-        told[code] = [text]
+    descriptions: dict[int, list[str]] = {0: ["All went well."]}
+    for code, text in SIGNAL_EXIT_CODES.items():
+        descriptions[code] = [text]
     for kind in _errors(CharlmError):
         if kind is not StoppedError and kind.__module__ == CharlmError.__module__:
-            told.setdefault(kind.exit_code, []).append(inspect.getdoc(kind) or "")
+            descriptions.setdefault(kind.exit_code, []).append(inspect.getdoc(kind) or "")
     yield "## Exit codes"
     yield prose(
         "An error is one line on stderr, `charlm: error: WHAT; WHAT TO DO`; `--debug` adds a traceback. With `--json`,"
         " stdout then stays empty."
     )
-    yield items((f"`{code}`", " ".join(told[code])) for code in sorted(told))
+    yield items((f"`{code}`", " ".join(descriptions[code])) for code in sorted(descriptions))
 
 
 def _errors(base: type[CharlmError]) -> Iterator[type[CharlmError]]:
@@ -187,7 +187,7 @@ def _errors(base: type[CharlmError]) -> Iterator[type[CharlmError]]:
 def environment() -> Iterator[str]:
     yield "## Environment variables"
     yield items((f"`{name}`", text) for name, text in sorted(ENVIRONMENT.items()))
-    yield prose(OF_ENVIRONMENT)
+    yield prose(ENVIRONMENT_NOTE)
 
 
 if __name__ == "__main__":

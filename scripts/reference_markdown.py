@@ -27,22 +27,24 @@ def prose(text: str) -> str:
 def wrapped(text: str, first: str = "", indent: str = "") -> str:
     """Lines that are not too long, indented; none of them begins like an item of a list or a heading, and short code
     stays on one line."""
-    glued = re.sub(r"`[^`]{1,60}`", lambda code: code[0].replace(" ", _GLUE), " ".join(text.split()))
-    glued = re.sub(r"(?<=\S) (?=(?:[-+*>=]+|#+|\d+[.)])(?: |$))", _GLUE, glued)
+    unbroken = re.sub(r"`[^`]{1,60}`", lambda code: code[0].replace(" ", _NO_BREAK_SPACE), " ".join(text.split()))
+    unbroken = re.sub(r"(?<=\S) (?=(?:[-+*>=]+|#+|\d+[.)])(?: |$))", _NO_BREAK_SPACE, unbroken)
     wrapper = textwrap.TextWrapper(WIDTH, first, indent, break_long_words=False, break_on_hyphens=False)
-    return wrapper.fill(glued).replace(_GLUE, " ")
+    return wrapper.fill(unbroken).replace(_NO_BREAK_SPACE, " ")
 
 
-_GLUE = "\0"
+_NO_BREAK_SPACE = "\0"
 
 
 def escaped(text: str) -> str:
     """What Markdown would take for its own becomes code, where it is not marked as code already: tags, stars."""
     pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(piece if number % 2 else re.sub(_OWN, r"`\g<0>`", piece) for number, piece in enumerate(pieces))
+    return "".join(
+        piece if number % 2 else re.sub(_MARKDOWN_SYNTAX, r"`\g<0>`", piece) for number, piece in enumerate(pieces)
+    )
 
 
-_OWN = r"<[\w/]+>|[\w.{}]*[*\\][\w.*{}]*"
+_MARKDOWN_SYNTAX = r"<[\w/]+>|[\w.{}]*[*\\][\w.*{}]*"
 
 
 def anchor(heading: str) -> str:

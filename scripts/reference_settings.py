@@ -19,7 +19,7 @@ from charlm.evaluation.settings import TuneSettings
 from charlm.experiment import DEFAULT_CONFIG, Experiment
 from charlm.settings import Settings, settings_classes
 
-OF_SETTINGS = f"""
+SETTINGS_INTRODUCTION = f"""
 A setting has a dotted name. In a config, a TOML file, the parts of the name are tables; on the command line it is
 `--set NAME=VALUE`, where a text needs no quotes. Some tables are of several kinds, which their `type` chooses: what
 each kind has stands under a heading of its own.
@@ -38,7 +38,7 @@ KINDS = {
 
 def settings() -> Iterator[str]:
     yield "## Settings"
-    yield prose(OF_SETTINGS)
+    yield prose(SETTINGS_INTRODUCTION)
     for name, info in Experiment.model_fields.items():
         (kind,) = settings_classes(info.annotation)
         yield f"## Settings: {name}"
@@ -69,14 +69,14 @@ def table(
         if name == "type" and is_chosen:
             continue
         if not inner:
-            alone = getattr(given, name, info.default)
-            facts = f"{words(info.annotation, info.metadata)}; {default_of(info)}"
-            if given is not None and alone != info.default:
-                facts += f", but {value(alone)} where no setting of {prefix.rstrip('.')} is given"
+            own_default = getattr(given, name, info.default)
+            facts = f"{describe_values(info.annotation, info.metadata)}; {default_of(info)}"
+            if given is not None and own_default != info.default:
+                facts += f", but {value(own_default)} where no setting of {prefix.rstrip('.')} is given"
             rows.append((f"`{key}`", _sentences(facts, info.description)))
             continue
         rows.append(_row_of_tables(key, info, inner))
-        if key in _ELSEWHERE:
+        if key in _DOCUMENTED_ELSEWHERE:
             continue
         inner_prefix = "" if is_list(info) else f"{key}."
         for member in inner:
@@ -87,7 +87,7 @@ def table(
     yield from below
 
 
-_ELSEWHERE = {"corpus.source.sources": "corpus.source"}
+_DOCUMENTED_ELSEWHERE = {"corpus.source.sources": "corpus.source"}
 """Lists of tables whose kinds have their headings elsewhere."""
 
 
@@ -103,7 +103,7 @@ def _row_of_tables(key: str, info: FieldInfo, inner: list[type[Settings]]) -> tu
 
 
 def _link(key: str, member: type[Settings], inner: list[type[Settings]]) -> str:
-    return f"[`{type_of(member)}`](#{anchor(_heading(_ELSEWHERE.get(key, key), member, inner))})"
+    return f"[`{type_of(member)}`](#{anchor(_heading(_DOCUMENTED_ELSEWHERE.get(key, key), member, inner))})"
 
 
 def _heading(key: str, member: type[Settings], inner: list[type[Settings]]) -> str:
@@ -126,19 +126,19 @@ def _sentences(facts: str, description: str | None) -> str:
 # ---- values in words
 
 
-def words(annotation: Any, constraints: Sequence[Any], *, plural: bool = False) -> str:
+def describe_values(annotation: Any, constraints: Sequence[Any], *, plural: bool = False) -> str:
     """What values a setting takes."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         own = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", [extra])]
-        return words(arguments[0], [*constraints, *own], plural=plural)
+        return describe_values(arguments[0], [*constraints, *own], plural=plural)
     if origin in (Union, types.UnionType):
         (inner,) = [argument for argument in arguments if argument is not types.NoneType]
-        return words(inner, constraints, plural=plural)
+        return describe_values(inner, constraints, plural=plural)
     if origin is Literal:
         return ", ".join(f"`{word}`" for word in arguments)
     if origin is tuple:
-        return list_of(words(arguments[0], (), plural=True), constraints)
+        return list_of(describe_values(arguments[0], (), plural=True), constraints)
     limit = bounds(*(_limit(constraints, name) for name in ("ge", "le", "gt", "lt")))
     return KINDS[annotation][plural] + (f", {'each ' if plural else ''}{limit}" if limit else "")
 
@@ -149,18 +149,18 @@ def _limit(constraints: Sequence[Any], name: str) -> Any:
 
 def list_of(what: str, constraints: Sequence[Any]) -> str:
     least, most = _limit(constraints, "min_length"), _limit(constraints, "max_length")
-    told = f"list of {what}" + (f", {most} at most" if most is not None else "")
-    return told if least is None else f"{told}, {least} at least"
+    phrase = f"list of {what}" + (f", {most} at most" if most is not None else "")
+    return phrase if least is None else f"{phrase}, {least} at least"
 
 
 def bounds(least: Any, most: Any, above: Any, below: Any) -> str:
     if least is not None and most is not None:
-        return f"{number(least)} to {number(most)}"
+        return f"{format_number(least)} to {format_number(most)}"
     limits = (("{} or more", least), ("more than {}", above), ("at most {}", most), ("less than {}", below))
-    return ", ".join(form.format(number(limit)) for form, limit in limits if limit is not None)
+    return ", ".join(form.format(format_number(limit)) for form, limit in limits if limit is not None)
 
 
-def number(figure: float) -> str:
+def format_number(figure: float) -> str:
     for power in (31, 40, 63):
         if figure in (2**power, 2**power - 1):
             return f"2^{power}" + (" - 1" if figure % 2 else "")

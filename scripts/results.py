@@ -27,7 +27,7 @@ from bench_train import gemm_peak
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("runs") / "results"
 TEMPERATURES = (0.2, 0.7, 1.0, 1.5)
-WAYS = {
+METHODS = {
     "mix": "mixed with n-grams of the training text",
     "recall": "and with those of the text so far",
     "dynamic": "dynamic evaluation",
@@ -71,17 +71,17 @@ class Plan:
     def read(cls, shared: Path, names: Iterable[str]) -> "Plan":
         content = tomllib.loads((ROOT / "scripts" / "results.toml").read_text(encoding="utf-8"))
         plan = cls(content["corpora"], content["recipes"], content["ideas"], shared, frozenset(names))
-        unknown = plan.names - set(plan.everything())
+        unknown = plan.names - set(plan.all_names())
         if unknown:
             sys.exit(
-                f"scripts/results: there is no {', '.join(sorted(unknown))}; there are {', '.join(plan.everything())}"
+                f"scripts/results: there is no {', '.join(sorted(unknown))}; there are {', '.join(plan.all_names())}"
             )
         return plan
 
-    def everything(self) -> list[str]:
+    def all_names(self) -> list[str]:
         return [*(row["config"] for row in self.recipes), *(f"ideas/{row['config']}" for row in self.ideas["rows"])]
 
-    def wants(self, name: str) -> bool:
+    def is_selected(self, name: str) -> bool:
         return not self.names or name in self.names
 
     def trainings_of(self, recipe: dict[str, Any]) -> list[Training]:
@@ -142,10 +142,10 @@ def main() -> None:
 
 def _trainings(plan: Plan) -> Iterator[Training]:
     for recipe in plan.recipes:
-        if plan.wants(recipe["config"]):
+        if plan.is_selected(recipe["config"]):
             yield from plan.trainings_of(recipe)
     for row in plan.ideas["rows"]:
-        if plan.wants(f"ideas/{row['config']}"):
+        if plan.is_selected(f"ideas/{row['config']}"):
             yield from plan.trainings_of_idea(row)
 
 
@@ -246,7 +246,7 @@ def _write(plan: Plan) -> None:
 
 
 def _recipes(plan: Plan) -> list[str]:
-    lines = _head(
+    lines = _table_header(
         "config, parameters, characters read, loop and command, GEMM peak (fp32 GFLOP/s),"
         " held-out figure: median of seeds, 95 % interval, beside it"
     )
@@ -254,29 +254,33 @@ def _recipes(plan: Plan) -> list[str]:
         results = _results(plan.trainings_of(recipe))
         if not results:
             continue
-        figures = sorted(_figure(result["score"], recipe["unit"]) for result in results)
+        figures = sorted(_score_in_unit(result["score"], recipe["unit"]) for result in results)
         spread = f" ({figures[0]:.3f} to {figures[-1]:.3f})" if len(figures) > 1 else ""
         unit = recipe["unit"].replace("_", " ")
         middle = results[len(results) // 2]
-        also = "".join(
+        adapted_figures = "".join(
             f"; {words} **{statistics.median(found):.3f}**"
-            for way, words in WAYS.items()
+            for method, words in METHODS.items()
             if (
-                found := [_figure(result["score"][way], recipe["unit"]) for result in results if way in result["score"]]
+                found := [
+                    _score_in_unit(result["score"][method], recipe["unit"])
+                    for result in results
+                    if method in result["score"]
+                ]
             )
         )
         times = [statistics.median(result[key] for result in results) for key in ("loop_seconds", "command_seconds")]
         lines.append(
             f"| `{recipe['config']}` | {middle['parameters'] / 1e6:.2f}M | {middle['characters_seen'] / 1e6:.1f}M |"
             f" {times[0]:.0f} s, {times[1]:.0f} s | {middle['gemm_peak_gflops']} |"
-            f" **{statistics.median(figures):.3f}** {unit}{spread}{also} |"
+            f" **{statistics.median(figures):.3f}** {unit}{spread}{adapted_figures} |"
             f" {_interval(middle['score'], recipe['unit'])} | {recipe['literature']} |"
         )
     return lines if len(lines) > 2 else []
 
 
 def _ideas(plan: Plan) -> list[str]:
-    lines = _head(
+    lines = _table_header(
         "idea, config, parameters, bits per character after 1.0M characters, seconds,"
         f" characters in {60 * plan.ideas['minutes']:.0f} s, bits per character after them, 95 % interval,"
         " the literature"
@@ -299,7 +303,7 @@ def _samples() -> list[str]:
     path = RESULTS / "samples.json"
     if not path.is_file():
         return []
-    lines = _head(
+    lines = _table_header(
         "temperature, bits per character that it costs the model, entropy of its trigrams (bits),"
         " share of its 10-grams that stand in the training text, the beginning"
     )
@@ -312,7 +316,7 @@ def _samples() -> list[str]:
     return lines
 
 
-def _head(columns: str) -> list[str]:
+def _table_header(columns: str) -> list[str]:
     names = columns.split(", ")
     return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
 
@@ -321,7 +325,7 @@ def _results(trainings: list[Training]) -> list[dict[str, Any]]:
     return [json.loads(each.result.read_text(encoding="utf-8")) for each in trainings if each.result.is_file()]
 
 
-def _figure(score: dict[str, Any], unit: str) -> float:
+def _score_in_unit(score: dict[str, Any], unit: str) -> float:
     return math.log(2) * score["bits_per_character"] if unit == "nats_per_character" else score[unit]
 
 
@@ -329,7 +333,7 @@ def _interval(score: dict[str, Any], unit: str) -> str:
     """In the unit of the figure; `eval` tells it in bits per character."""
     if score["interval"] is None:
         return "-"
-    scale = _figure(score, unit) / score["bits_per_character"]
+    scale = _score_in_unit(score, unit) / score["bits_per_character"]
     low, high = (scale * bound for bound in score["interval"])
     return f"{low:.3f} to {high:.3f}"
 

@@ -29,9 +29,9 @@ from charlm.data.store import count_ids
 from charlm.errors import CharlmError
 from charlm.evaluation.evaluate import lane_batches
 from charlm.experiment import load_experiment, read_layers
-from charlm.sampling.decode import Sampling
+from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
-from charlm.sampling.generate import read_prompt
+from charlm.sampling.generate import prime_generator
 from charlm.training.logs.console import Console
 from charlm.training.run_directory import RunDirectory
 from charlm.training.trainer import Trainer
@@ -80,12 +80,12 @@ def _sign(place: Place, changed: str) -> None:
     vocab = storage.read_json(place.directory / "vocab.json") if changed == "vocab.model" else None
     if vocab is not None:
         storage.write_json(place.directory / "vocab.json", vocab | {"model": describe_file(place.directory / changed)})
-    card = storage.read_json(place.directory / place.index)
-    for name in card["files"]:
+    metadata = storage.read_json(place.directory / place.index)
+    for name in metadata["files"]:
         if (place.directory / name).is_file() and "/" not in name:
-            card["files"][name] = describe_file(place.directory / name)
-    card["fingerprint"] = fingerprint(card["files"])
-    storage.write_json(place.directory / place.index, card)
+            metadata["files"][name] = describe_file(place.directory / name)
+    metadata["fingerprint"] = fingerprint(metadata["files"])
+    storage.write_json(place.directory / place.index, metadata)
 
 
 # ---- what the commands load
@@ -104,8 +104,8 @@ def _load_checkpoint(folder: Path, directory: Path) -> None:
     inspect_path(directory, readable=False)
     loaded = load_model(directory, CPU)
     _use(loaded.vocab)
-    sampling = Sampling(3, (Temperature(1.0),), 0)
-    list(read_prompt(loaded.model, loaded.vocab, "", sampling, CPU).one())
+    sampling = SamplingPlan(3, (Temperature(1.0),), 0)
+    list(prime_generator(loaded.model, loaded.vocab, "", sampling, CPU).stream_generate())
     run = RunDirectory(folder / RUN)
     experiment = load_experiment(read_layers(str(run.experiment), (), ()))
     steps = {"max_steps": run.steps()[-1] + 1, "validation_interval": 10**6, "checkpoint_minutes": 1e6}
@@ -116,7 +116,7 @@ def _load_checkpoint(folder: Path, directory: Path) -> None:
         run,
         device=CPU,
         console=Console(quiet=True),
-        started=time.monotonic(),
+        start_time=time.monotonic(),
     )
     trainer.run()
 

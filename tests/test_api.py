@@ -10,7 +10,7 @@ import torch
 
 import charlm
 from charlm.api import Model
-from charlm.checkpoint import TrainingState, save_checkpoint
+from charlm.checkpoint import ResumeData, save_checkpoint
 from charlm.errors import DataError, UsageError
 from charlm.nn.settings import ModelSettings
 from charlm.vocab.base import Vocab
@@ -40,7 +40,7 @@ def make(directory: Path, vocab: Vocab, direction: str) -> Model:
         settings=settings,
         vocab=vocab,
         trained_on={"corpus": "none", "fingerprint": "none"},
-        training=TrainingState({}),
+        training=ResumeData({}),
     )
     return charlm.load(str(directory), device="cpu")
 

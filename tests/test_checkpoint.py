@@ -20,12 +20,12 @@ from torch import Tensor
 
 from charlm import formats, storage
 from charlm.checkpoint import (
-    TrainingState,
+    ResumeData,
     describe_model,
     load_model,
-    load_training,
+    load_resume_data,
     save_checkpoint,
-    save_half,
+    save_fp16,
 )
 from charlm.errors import CheckpointError, DataError
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
@@ -52,7 +52,7 @@ def model() -> LanguageModel:
 
 
 def save(directory: Path, model: LanguageModel) -> Path:
-    state = TrainingState(FACTS, TENSORS)
+    state = ResumeData(FACTS, TENSORS)
     save_checkpoint(directory, model=model, settings=SETTINGS, vocab=VOCAB, trained_on=TRAINED_ON, training=state)
     return directory
 
@@ -78,7 +78,7 @@ def edit(directory: Path, name: str, change: Callable[[Tree], object]) -> None:
 def load(directory: Path) -> LanguageModel:
     """All that is read of a checkpoint by any command."""
     loaded = load_model(directory, CPU)
-    load_training(directory)
+    load_resume_data(directory)
     return loaded.model
 
 
@@ -94,14 +94,14 @@ def refused(directory: Path, *words: str) -> None:
 def test_a_checkpoint_comes_back_as_it_was(checkpoint: Path, model: LanguageModel) -> None:
     loaded = load_model(checkpoint, CPU)
     assert loaded.vocab.to_json() == VOCAB.to_json()
-    assert loaded.about["trained_on"] == TRAINED_ON
+    assert loaded.metadata["trained_on"] == TRAINED_ON
     weights = model.state_dict()
     assert {name: tensor.shape for name, tensor in loaded.model.state_dict().items()} == {
         name: tensor.shape for name, tensor in weights.items()
     }
     assert all(torch.equal(tensor, weights[name]) for name, tensor in loaded.model.state_dict().items())
-    training = load_training(checkpoint)
-    assert training.facts == FACTS
+    training = load_resume_data(checkpoint)
+    assert training.metadata == FACTS
     assert set(training.tensors) == set(TENSORS)
     assert all(torch.equal(tensor, TENSORS[name]) for name, tensor in training.tensors.items())
     assert {path.name for path in checkpoint.iterdir()} == {*FILES, "manifest.json"}
@@ -110,20 +110,20 @@ def test_a_checkpoint_comes_back_as_it_was(checkpoint: Path, model: LanguageMode
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_the_direction_is_that_of_the_settings(checkpoint: Path, model: LanguageModel, direction: str) -> None:
     settings = ModelSettings.model_validate({**SETTINGS.model_dump(), "direction": direction})
-    state = TrainingState(FACTS, TENSORS)
+    state = ResumeData(FACTS, TENSORS)
     save_checkpoint(checkpoint, model=model, settings=settings, vocab=VOCAB, trained_on=TRAINED_ON, training=state)
     loaded = load_model(checkpoint, CPU)
     assert loaded.settings == settings
-    assert loaded.about["direction"] == describe_model(checkpoint).settings.direction == direction
+    assert loaded.metadata["direction"] == describe_model(checkpoint).settings.direction == direction
 
 
 def test_a_model_to_be_passed_on_is_half_as_large(tmp_path: Path, checkpoint: Path) -> None:
     """Its weights are those that fp16 has, and it needs nothing else to be loaded."""
     loaded = load_model(checkpoint, CPU)
-    save_half(tmp_path / "half", loaded, {"licence": "MIT"})
+    save_fp16(tmp_path / "half", loaded, {"licence": "MIT"})
     assert {path.name for path in (tmp_path / "half").iterdir()} == {*FILES[:3], "manifest.json"}
     found = load_model(tmp_path / "half", CPU)
-    assert found.about == {**loaded.about, "licence": "MIT"}
+    assert found.metadata == {**loaded.metadata, "licence": "MIT"}
     assert found.vocab.is_same(loaded.vocab)
     for name, tensor in loaded.model.state_dict().items():
         assert torch.equal(found.model.state_dict()[name], tensor.half().float()), name
@@ -305,16 +305,16 @@ def test_hostile_headers_are_refused(checkpoint: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        lambda about, size: about["settings"]["body"].update(hidden_size=size),
-        lambda about, size: about["settings"]["embedding"].update(size=size),
-        lambda about, size: about.update(vocab_size=size),
-        lambda about, size: about["settings"]["body"].update(num_layers=size),
+        lambda metadata, size: metadata["settings"]["body"].update(hidden_size=size),
+        lambda metadata, size: metadata["settings"]["embedding"].update(size=size),
+        lambda metadata, size: metadata.update(vocab_size=size),
+        lambda metadata, size: metadata["settings"]["body"].update(num_layers=size),
     ],
     ids=["hidden_size", "embedding", "vocab_size", "num_layers"],
 )
 def test_huge_sizes_are_refused_before_they_are_allocated(checkpoint: Path, size: int, place: Any) -> None:
     """The largest would not fit into any memory; the smallest would take 16 TB."""
-    edit(checkpoint, "model.json", lambda about: place(about, size))
+    edit(checkpoint, "model.json", lambda metadata: place(metadata, size))
     refused(checkpoint)
 
 
@@ -329,23 +329,23 @@ def test_a_header_of_a_huge_tensor_is_refused_before_it_is_allocated(checkpoint:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda about: about.pop("settings"),
-        lambda about: about.pop("vocab_size"),
-        lambda about: about.pop("direction"),
-        lambda about: about.pop("trained_on"),
-        lambda about: about["trained_on"].pop("fingerprint"),
-        lambda about: about.pop("format"),
-        lambda about: about.update(settings=[]),
-        lambda about: about.update(vocab_size=math.inf),
-        lambda about: about.update(vocab_size=-1),
-        lambda about: about.update(vocab_size=VOCAB.size + 1),
-        lambda about: about.update(direction="sideways"),
-        lambda about: about.update(direction="backward"),
-        lambda about: about["settings"].update(direction="backward"),
-        lambda about: about.update(format="1"),
-        lambda about: about["settings"]["body"]["cell"].update(type="transformer"),
-        lambda about: about["settings"]["body"].update(hidden_size=0),
-        lambda about: about["settings"]["body"].update(unknown=1),
+        lambda metadata: metadata.pop("settings"),
+        lambda metadata: metadata.pop("vocab_size"),
+        lambda metadata: metadata.pop("direction"),
+        lambda metadata: metadata.pop("trained_on"),
+        lambda metadata: metadata["trained_on"].pop("fingerprint"),
+        lambda metadata: metadata.pop("format"),
+        lambda metadata: metadata.update(settings=[]),
+        lambda metadata: metadata.update(vocab_size=math.inf),
+        lambda metadata: metadata.update(vocab_size=-1),
+        lambda metadata: metadata.update(vocab_size=VOCAB.size + 1),
+        lambda metadata: metadata.update(direction="sideways"),
+        lambda metadata: metadata.update(direction="backward"),
+        lambda metadata: metadata["settings"].update(direction="backward"),
+        lambda metadata: metadata.update(format="1"),
+        lambda metadata: metadata["settings"]["body"]["cell"].update(type="transformer"),
+        lambda metadata: metadata["settings"]["body"].update(hidden_size=0),
+        lambda metadata: metadata["settings"]["body"].update(unknown=1),
     ],
 )
 def test_a_description_of_no_model_is_refused(checkpoint: Path, change: Any) -> None:

@@ -22,7 +22,7 @@ from charlm import formats, storage
 from charlm.cli import main
 from charlm.device import choose_device, resolve_precision
 from charlm.experiment import read_layers
-from charlm.terminal import figure
+from charlm.terminal import format_value
 from charlm.workflows.describe_training import describe
 from charlm.workflows.plan_training import plan_training
 from tests.conftest import Charlm
@@ -68,11 +68,11 @@ def test_four_commands_from_a_text_file_to_text(commands: Commands) -> None:
 
 def test_prepare_keeps_every_character_and_counts_what_it_kept(toured: Commands) -> None:
     data = toured.folder / DATA
-    card = toured.json("prepare", "--config", "tiny")
-    assert card["data"] == str(DATA)
-    assert card == {"data": str(DATA), **json.loads((data / "corpus.json").read_text(encoding="utf-8"))}
+    metadata = toured.json("prepare", "--config", "tiny")
+    assert metadata["data"] == str(DATA)
+    assert metadata == {"data": str(DATA), **json.loads((data / "corpus.json").read_text(encoding="utf-8"))}
     found: dict[str, str] = {}
-    for split, counts in card["splits"].items():
+    for split, counts in metadata["splits"].items():
         rows = parts(data, split)
         assert counts["characters"] == sum(len(row["text"]) for row in rows)
         assert counts["words"] == sum(len(row["text"].split()) for row in rows)
@@ -80,7 +80,7 @@ def test_prepare_keeps_every_character_and_counts_what_it_kept(toured: Commands)
         for row in rows:
             found[row["id"]] = found.get(row["id"], "") + row["text"]
     assert found == texts()
-    counted = card["documents"]
+    counted = metadata["documents"]
     assert (counted["pages"], counted["kept"], counted["dropped"]) == (len(texts()), len(texts()), {})
 
 
@@ -293,7 +293,7 @@ def test_a_dry_run_writes_nothing(workspace: Commands) -> None:
     for name, value in described.items():
         assert re.search(rf"^{name.replace('_', ' ')} +", shown, re.MULTILINE), name
         if name not in ("memory", "characters_per_second", "time"):  # which differ from one moment to the next
-            assert figure(value) in shown, name
+            assert format_value(value) in shown, name
 
 
 def test_a_dry_run_knows_the_steps_of_an_epoch(workspace: Commands) -> None:
@@ -522,7 +522,7 @@ def test_a_full_memory_is_no_bug(
         raise error
 
     monkeypatch.setattr("sys.argv", ["charlm", "eval"])
-    monkeypatch.setattr("charlm.cli._Commands.make_context", exhausted)
+    monkeypatch.setattr("charlm.cli._CommandGroup.make_context", exhausted)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 5
@@ -546,7 +546,7 @@ def test_ctrl_c_while_arguments_are_read(
                 raise tidying
 
     monkeypatch.setattr("sys.argv", ["charlm", "inspect", "x"])
-    monkeypatch.setattr("charlm.cli._Commands.make_context", interrupted)
+    monkeypatch.setattr("charlm.cli._CommandGroup.make_context", interrupted)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130

@@ -98,7 +98,7 @@ def test_each_direction_knows_what_is_certain_on_its_side(toy: Commands) -> None
 
 def test_the_figures_are_sums_over_the_reversed_ids(toy: Commands) -> None:
     loaded = load(toy, "backward")
-    assert loaded.about["direction"] == loaded.settings.direction == "backward"
+    assert loaded.metadata["direction"] == loaded.settings.direction == "backward"
     ids = np.load(toy.folder / "data" / "toy" / "test.npy").tolist()[::-1]
     assert ids[0] == ids[-1] == loaded.vocab.eod_id
     nats, state = 0.0, loaded.model.eval().initial_state(1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from charlm.errors import SettingsError
-from charlm.experiment import changes, check_corpus, find_config, load_experiment, read_layers
+from charlm.experiment import changed_settings, check_corpus, find_config, load_experiment, read_layers
 from charlm.settings import Difference, to_toml
 from charlm.workspace import config_directories
 
@@ -88,6 +88,8 @@ def test_another_budget_is_no_change() -> None:
         return tomllib.loads(to_toml(load_experiment(read_layers(None, (), overrides))))
 
     before = tree("training.max_steps=5")
-    assert changes(before, tree("training.max_steps=9", "training.max_minutes=3")) == []
-    assert changes(before, tree("training.max_epochs=9.0")) == []
-    assert changes(before, tree("training.max_steps=5", "training.seed=1")) == [Difference("training.seed", 0, 1)]
+    assert changed_settings(before, tree("training.max_steps=9", "training.max_minutes=3")) == []
+    assert changed_settings(before, tree("training.max_epochs=9.0")) == []
+    assert changed_settings(before, tree("training.max_steps=5", "training.seed=1")) == [
+        Difference("training.seed", 0, 1)
+    ]

@@ -19,7 +19,7 @@ from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.evaluation.settings import TuneSettings
 from charlm.experiment import Experiment
 from charlm.settings import Settings, settings_classes
-from charlm.settings.suggestions import keys_of
+from charlm.settings.suggestions import all_keys
 
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / "charlm" / "REFERENCE.md"
@@ -75,7 +75,7 @@ def test_every_parameter_of_every_command_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(Experiment.model_fields))
 def test_every_setting_of_an_experiment_is_there_as_often_as_there_are_kinds_that_have_it(name: str) -> None:
-    keys = [key for key in keys_of(Experiment) if key.startswith(f"{name}.")]
+    keys = [key for key in all_keys(Experiment) if key.startswith(f"{name}.")]
     leaves = Counter(key for key in keys if not any(other.startswith(f"{key}.") for other in keys))
     assert len(leaves) > 15
     expected = Counter({key: 1 if key.endswith(".type") else number for key, number in leaves.items()})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from charlm.experiment import load_experiment, read_layers
-from charlm.nn.shapes import build_shapes
+from charlm.nn.shapes import build_meta_model
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def plan(results: ModuleType) -> Any:
 
 
 def test_every_config_and_corpus_that_is_asked_for_is_there(plan: Any) -> None:
-    for name in plan.everything():
+    for name in plan.all_names():
         assert (ROOT / "configs" / f"{name}.toml").is_file()
     for row in (*plan.recipes, *plan.ideas["rows"]):
         assert row.get("corpus", plan.ideas["corpus"]) in plan.corpora
@@ -49,7 +49,7 @@ def test_ideas_on_characters_are_compared_at_equal_parameters(plan: Any) -> None
             model = load_experiment(
                 read_layers(str(ROOT / "configs" / "ideas" / f"{row['config']}.toml"), (), ())
             ).model
-            assert build_shapes(model, 322, None).num_parameters == pytest.approx(500_000, rel=0.025), row["config"]
+            assert build_meta_model(model, 322, None).num_parameters == pytest.approx(500_000, rel=0.025), row["config"]
 
 
 def test_a_misspelled_name_is_answered_with_all_of_them(results: ModuleType) -> None:

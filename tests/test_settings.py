@@ -18,7 +18,7 @@ from charlm.settings import (
     Layer,
     Settings,
     differences,
-    freeze_lists,
+    lists_to_tuples,
     parse_override,
     read_toml,
     settings_classes,
@@ -127,7 +127,7 @@ def test_settings_survive_a_round_trip_through_toml() -> None:
             "training": {"schedule": schedule().model_dump(), "max_epochs": 0.3},
         }
         experiment = validate(Experiment, Layer(tree))
-        assert validate(Experiment, Layer(freeze_lists(tomllib.loads(to_toml(experiment))))) == experiment
+        assert validate(Experiment, Layer(lists_to_tuples(tomllib.loads(to_toml(experiment))))) == experiment
 
 
 # ---- what is wrong is named
@@ -231,7 +231,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
 def _toml(content: bytes) -> object:
     """What tomllib makes of it, or None."""
     try:
-        return freeze_lists(tomllib.loads(content.decode("utf-8")))
+        return lists_to_tuples(tomllib.loads(content.decode("utf-8")))
     except (ValueError, RecursionError):
         return None
 

@@ -9,9 +9,17 @@ import pytest
 from charlm.errors import SettingsError
 from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.experiment import Experiment, load_experiment, read_layers
-from charlm.settings import Layer, parse_override, place, read_toml, settings_classes, stack, validate
-from charlm.settings.messages import meant_number
-from charlm.settings.suggestions import keys_of, nearest
+from charlm.settings import (
+    Layer,
+    merge_layers,
+    parse_override,
+    read_toml,
+    settings_classes,
+    single_value_layer,
+    validate,
+)
+from charlm.settings.messages import guess_number
+from charlm.settings.suggestions import all_keys, nearest
 from charlm.text.settings import SourceSettings
 
 CONFIG = """[model.body]
@@ -101,13 +109,16 @@ def test_a_table_that_is_gone_is_not_blamed(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(CONFIG, encoding="utf-8")
     lower = read_toml(path)
-    assert lower.places["model.body.cell.type"] == f"{path}:6"
-    places = place("model.body", {"type": "tcn"}, "--set").over(lower).places
-    assert {key: at for key, at in places.items() if key.startswith("model")} == {
+    assert lower.origins["model.body.cell.type"] == f"{path}:6"
+    origins = single_value_layer("model.body", {"type": "tcn"}, "--set").merge_over(lower).origins
+    assert {key: at for key, at in origins.items() if key.startswith("model")} == {
         "model.body": "--set",
         "model.body.type": "--set",
     }
-    assert list(stack([lower, place("model.body.hidden_size", 3, "--set")]).places)[-1] == "model.body.hidden_size"
+    assert (
+        list(merge_layers([lower, single_value_layer("model.body.hidden_size", 3, "--set")]).origins)[-1]
+        == "model.body.hidden_size"
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +143,7 @@ def test_an_entry_of_a_list_has_its_own_lines(
 def test_tables_inside_an_entry_belong_to_that_entry(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text("[[a.b]]\nx = 1\n[a.b.c]\ny = 1\n[[a.b]]\n[a.b.c]\ny = 2\n[[a.b.d]]\nz = 3\n", encoding="utf-8")
-    lines = {key: int(at.rpartition(":")[2]) for key, at in read_toml(path).places.items()}
+    lines = {key: int(at.rpartition(":")[2]) for key, at in read_toml(path).origins.items()}
     expected = {"a.b.0.x": 2, "a.b.0.c": 3, "a.b.0.c.y": 4, "a.b.1": 5, "a.b.1.c.y": 7, "a.b.1.d.0.z": 9}
     assert expected.items() <= lines.items()
 
@@ -171,7 +182,10 @@ def test_the_cure_is_in_plain_words(override: str, words: str) -> None:
 
 
 def test_a_flag_of_another_source_says_whose_it_is() -> None:
-    flags = (place("corpus.source.type", "text", "--source"), place("corpus.source.language", "ru", "--language"))
+    flags = (
+        single_value_layer("corpus.source.type", "text", "--source"),
+        single_value_layer("corpus.source.language", "ru", "--language"),
+    )
     message = refused(flags=flags)
     assert message.startswith("--language: there is no setting 'corpus.source.language' of the source text;")
     assert "it belongs to source.type wikipedia and hub" in message
@@ -235,8 +249,8 @@ def test_the_cure_of_a_line_is_a_line(line: str, replacement: str, cure: str, tm
         ("big", True, None), ("", True, None), ("nan", False, None), ("1e999", False, None), ("1:2", False, None),
     ],
 )  # fmt: skip
-def test_a_number_that_is_written_otherwise_is_understood(text: str, whole: bool, meant: str | None) -> None:
-    assert meant_number(text, whole=whole) == meant
+def test_a_number_that_is_written_otherwise_is_understood(text: str, is_integer: bool, meant: str | None) -> None:
+    assert guess_number(text, is_integer=is_integer) == meant
 
 
 @pytest.mark.parametrize(
@@ -258,7 +272,7 @@ def test_a_value_that_is_one_elsewhere_is_said_to_be_so() -> None:
 
 
 def test_every_key_that_is_suggested_is_one() -> None:
-    keys = set(keys_of(Experiment))
+    keys = set(all_keys(Experiment))
     assert {"training.optimizer.lr", "model.body.cell.reset", "corpus.source.sources", "corpus.source"} <= keys
     assert not any(re.match(r"corpus\.source\.sources\.", key) for key in keys)
     sources = {f"corpus.source.{name}" for kind in settings_classes(SourceSettings) for name in kind.model_fields}
@@ -276,5 +290,5 @@ def test_content_that_no_toml_can_hold_is_refused_too() -> None:
             "corpus.source",
         ):
             with pytest.raises(SettingsError) as caught:
-                validate(Experiment, place(key, value, "model.json"))
+                validate(Experiment, single_value_layer(key, value, "model.json"))
             assert len(str(caught.value)) < 2000

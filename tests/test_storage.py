@@ -232,21 +232,21 @@ def test_a_lock_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> Non
 
 def test_asking_for_a_lock_leaves_no_trace_and_hinders_nobody(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
-    assert not storage.is_held(tmp_path)
+    assert not storage.is_locked(tmp_path)
     assert not path.exists()
     with storage.DirectoryLock(tmp_path):
         before = path.read_bytes()
-        assert storage.is_held(tmp_path)
+        assert storage.is_locked(tmp_path)
         assert path.read_bytes() == before
     with open(path, "rb") as other:
         fcntl.flock(other.fileno(), fcntl.LOCK_SH)
-        assert not storage.is_held(tmp_path), "another one who asks holds nothing"
+        assert not storage.is_locked(tmp_path), "another one who asks holds nothing"
     with storage.DirectoryLock(tmp_path):
         pass
     path.unlink()
     path.mkdir()
     with pytest.raises(StorageError, match="cannot read"):
-        storage.is_held(tmp_path)
+        storage.is_locked(tmp_path)
 
 
 # ---- manifests
@@ -323,7 +323,7 @@ def test_json_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
 def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
     for name in (".a.json.999999999.tmp", f".a.json.{os.getpid()}.tmp", ".ab.json.999999999.tmp", "a.json"):
         (tmp_path / name).touch()
-    storage.sweep(tmp_path / "a.json")
+    storage.remove_stale_temporaries(tmp_path / "a.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f".a.json.{os.getpid()}.tmp",
         ".ab.json.999999999.tmp",

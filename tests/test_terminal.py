@@ -27,4 +27,4 @@ from charlm import terminal
     ],
 )
 def test_figure(value: object, shown: str) -> None:
-    assert terminal.figure(value) == shown
+    assert terminal.format_value(value) == shown

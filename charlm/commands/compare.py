@@ -46,14 +46,14 @@ def baseline(
     from charlm.experiment import read_layers
     from charlm.settings import validate
     from charlm.workflows.compare import baseline_rows, with_ratios
-    from charlm.workflows.progress import telling
+    from charlm.workflows.progress import stage_bar
 
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
     _check_outputs(csv, png)
     corpus = open_corpus(workspace.find_data(data))
-    _tell_of_training_text(split)
-    with telling(quiet=as_json) as tell:
-        rows = with_ratios(baseline_rows(corpus, split, chosen, tell))
+    _note_training_text(split)
+    with stage_bar(quiet=as_json) as on_stage:
+        rows = with_ratios(baseline_rows(corpus, split, chosen, on_stage))
     _show(rows, {"data": str(corpus.directory), "split": split}, csv, png, as_json=as_json)
 
 
@@ -80,20 +80,20 @@ def compare(
     from charlm.evaluation.baselines.settings import BaselineSettings
     from charlm.experiment import read_layers
     from charlm.settings import validate
-    from charlm.workflows.compare import compare_all
-    from charlm.workflows.evaluate import Question
-    from charlm.workflows.progress import evaluating, telling
-    from charlm.workspace import of_wildcard
+    from charlm.workflows.compare import compare_models
+    from charlm.workflows.evaluate import EvalRequest
+    from charlm.workflows.progress import evaluation_bar, stage_bar
+    from charlm.workspace import drop_current_file
 
     if not baselines and (config or settings):
         raise UsageError("--config and --set choose the baselines, and none are asked for", "add --baselines")
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ())) if baselines else None
     _check_outputs(csv, png)
     if baselines:
-        _tell_of_training_text(split)
-    question = Question(split, data, None, None, "fp32", device)
-    with evaluating(quiet=as_json) as on_progress, telling(quiet=as_json) as tell:
-        rows = compare_all(of_wildcard(runs), checkpoint, question, chosen, on_progress, tell)
+        _note_training_text(split)
+    request = EvalRequest(split, data, None, None, "fp32", device)
+    with evaluation_bar(quiet=as_json) as on_progress, stage_bar(quiet=as_json) as on_stage:
+        rows = compare_models(drop_current_file(runs), checkpoint, request, chosen, on_progress, on_stage)
     _show(rows, {"split": split}, csv, png, as_json=as_json)
 
 
@@ -107,7 +107,7 @@ def _check_outputs(csv: Path | None, png: Path | None) -> None:
         check_matplotlib()
 
 
-def _tell_of_training_text(split: str) -> None:
+def _note_training_text(split: str) -> None:
     if split == "train":
         terminal.note("n-grams and compressors have learned from this very text: their figures say nothing here")
 

@@ -23,24 +23,24 @@ def words(*known: str) -> Callable[[], list[str]]:
 
 
 def corpora() -> list[str]:
-    return workspace.names(workspace.DATA)
+    return workspace.directory_names(workspace.DATA)
 
 
 def runs() -> list[str]:
-    return workspace.names(workspace.RUNS)
+    return workspace.directory_names(workspace.RUNS)
 
 
 def runs_and_corpora() -> list[str]:
     return sorted({*runs(), *corpora()})
 
 
-def configs() -> list[str]:
-    return workspace.configs()
+def config_names() -> list[str]:
+    return workspace.config_names()
 
 
 def all_names() -> list[str]:
     """Of corpora, runs and configs: what `charlm inspect` looks into by name."""
-    return sorted({*runs(), *corpora(), *configs()})
+    return sorted({*runs(), *corpora(), *config_names()})
 
 
 def sources() -> list[str]:

@@ -17,7 +17,7 @@ from charlm.errors import CharlmError, UsageError
 if TYPE_CHECKING:
     from charlm.sampling.session import Session
     from charlm.vocab.base import Vocab
-    from charlm.workflows.sample import Wish
+    from charlm.workflows.sample import SamplingOptions
 
 HELP = """\
 TEXT              the model reads TEXT and goes on from there; an empty line: it goes on
@@ -29,46 +29,46 @@ TEXT              the model reads TEXT and goes on from there; an empty line: it
 /save FILE        keep this place in a file  /load FILE   go there
 /quit             leave (so does Ctrl-D)"""
 _PROMPT = "> "
-_MOST_DIGITS = 10
+_MAX_DIGITS = 10
 
 
-def converse(session: "Session", vocab: "Vocab", wish: "Wish") -> None:
+def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptions") -> None:
     """Until the person leaves. What goes wrong is said, and the talk goes on."""
-    if wish.prompt:
-        session.read(wish.prompt)
+    if options.prompt:
+        session.read(options.prompt)
     terminal.note("the model reads what you write and goes on from there; /help lists commands, /quit leaves")
-    talk = _Talk(session, vocab, wish)
+    conversation = _Conversation(session, vocab, options)
     while True:
-        line = _ask()
+        line = _read_line()
         if line is None:
             return
         try:
-            if not talk.answer(line):
+            if not conversation.handle_line(line):
                 return
         except CharlmError as error:
             terminal.note(f"{error.what}; {error.cure}")
 
 
-class _Talk:
+class _Conversation:
     """What each line does."""
 
-    def __init__(self, session: "Session", vocab: "Vocab", wish: "Wish") -> None:
+    def __init__(self, session: "Session", vocab: "Vocab", options: "SamplingOptions") -> None:
         self._session = session
         self._vocab = vocab
-        self._wish = wish
+        self._options = options
         self._commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: terminal.note(HELP),
             "temperature": self._set_temperature,
             "length": self._set_length,
-            "back": lambda _: session.back(),
-            "branch": lambda name: session.keep(_named(name)),
-            "go": lambda name: session.go_to(_named(name)),
-            "text": lambda _: self._show(session.place.text),
-            "save": lambda name: session.save(Path(_named(name))),
-            "load": lambda name: session.load(Path(_named(name))),
+            "back": lambda _: session.undo(),
+            "branch": lambda name: session.save_branch(_require_name(name)),
+            "go": lambda name: session.switch_to_branch(_require_name(name)),
+            "text": lambda _: self._show(session.snapshot.text),
+            "save": lambda name: session.save(Path(_require_name(name))),
+            "load": lambda name: session.load(Path(_require_name(name))),
         }
 
-    def answer(self, line: str) -> bool:
+    def handle_line(self, line: str) -> bool:
         """Whether the talk goes on.
 
         Raises:
@@ -88,9 +88,9 @@ class _Talk:
         return True
 
     def _write(self) -> None:
-        from charlm.workflows.sample import find_sampling
+        from charlm.workflows.sample import plan_sampling
 
-        for piece in self._session.write(find_sampling(self._wish, self._vocab)):
+        for piece in self._session.write(plan_sampling(self._options, self._vocab)):
             terminal.write(piece)
         sys.stdout.write("\n")
         sys.stdout.flush()
@@ -98,13 +98,13 @@ class _Talk:
     def _set_temperature(self, text: str) -> None:
         from charlm.sampling.filters import Temperature
 
-        others = [each for each in self._wish.filters if not isinstance(each, Temperature)]
-        self._wish = replace(self._wish, filters=[*others, Temperature.parse(text)])
+        others = [each for each in self._options.filters if not isinstance(each, Temperature)]
+        self._options = replace(self._options, filters=[*others, Temperature.parse(text)])
 
     def _set_length(self, text: str) -> None:
-        if not (text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS):
+        if not (text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS):
             raise UsageError(f"{text[:40]!r} is no number of characters", "give one such as /length 200")
-        self._wish = replace(self._wish, length=int(text))
+        self._options = replace(self._options, length=int(text))
 
     def _show(self, text: str) -> None:
         terminal.write(text)
@@ -112,13 +112,13 @@ class _Talk:
         sys.stdout.flush()
 
 
-def _named(name: str) -> str:
+def _require_name(name: str) -> str:
     if not name:
         raise UsageError("a name is missing", "give one behind the command")
     return name
 
 
-def _ask() -> str | None:
+def _read_line() -> str | None:
     """A line without its end; None where there are no more."""
     if sys.stdin.isatty():
         sys.stdout.write(_PROMPT)

@@ -22,8 +22,8 @@ from charlm.commands.options import (
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlm.evaluation.interval import Difference
-    from charlm.workflows.evaluate import Answer
+    from charlm.evaluation.interval import BitsDifference
+    from charlm.workflows.evaluate import EvalResult
 
 
 def evaluate(
@@ -81,36 +81,36 @@ def evaluate(
     this kind would put the bits per character; by bootstrap over documents, or over 16 blocks of text where there are
     fewer than 20: it knows of the sampling of text only, not of seeds.
     """
-    from charlm.evaluation.tables import check_table
-    from charlm.workflows.evaluate import Question, answer, compare_runs, describe_answer
-    from charlm.workflows.progress import evaluating
-    from charlm.workspace import is_there
+    from charlm.evaluation.tables import check_table_suffix
+    from charlm.workflows.evaluate import EvalRequest, compare_runs, score_run, summarize_result
+    from charlm.workflows.progress import evaluation_bar
+    from charlm.workspace import path_exists
 
     if precision not in ("fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known", "give fp32 or bf16")
     for path, option in ((per_document, "--per-document"), (per_token, "--per-token")):
         if path is not None:
-            check_table(path)
+            check_table_suffix(path)
         check_file(path, option)
     for name in runs or ():
-        if is_there(Path(name)) and Path(name).is_file():
+        if path_exists(Path(name)) and Path(name).is_file():
             raise UsageError(f"{name} is a file, and no run", f"score it with --text {shlex.quote(name)}")
     if text is not None and data is not None:
         raise UsageError("--text is scored instead of a corpus", "give --text or --data, not both")
     names = runs or [None if text is None else run_or_bundled(None)]
     content = None if text is None else read_text(text)
     flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix, "recall": recall}
-    ways = tuple(way for way, wanted in flags.items() if wanted)
-    question = Question(split, data, content, streams, precision, device, ways)
+    methods = tuple(method for method, wanted in flags.items() if wanted)
+    request = EvalRequest(split, data, content, streams, precision, device, methods)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
         raise UsageError("eval takes one run, or two without tables", "for more runs there is `charlm compare`")
-    with evaluating(quiet=as_json) as on_progress:
+    with evaluation_bar(quiet=as_json) as on_progress:
         if len(names) == 2:
-            results, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, question, on_progress)
+            results, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, request, on_progress)
             _print_comparison(results, difference, as_json=as_json)
             return
-        found = answer(names[0], checkpoint, question, on_progress)
-    result = describe_answer(found, question)
+        found = score_run(names[0], checkpoint, request, on_progress)
+    result = summarize_result(found, request)
     _write_tables(found, split, per_document, per_token)
     if as_json:
         terminal.print_json(result)
@@ -127,14 +127,14 @@ def _readable(result: "dict[str, object]") -> "dict[str, object]":
         shown["interval"] = f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; of text, not of seeds)"
     else:
         shown["interval"] = f"none: too little text to know ({resampled})"
-    for way in ("dynamic", "cache", "temperature", "mix", "recall"):
-        if isinstance(result.get(way), dict):
-            adapted = cast("dict[str, object]", result[way])
-            shown[way] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}
+    for method in ("dynamic", "cache", "temperature", "mix", "recall"):
+        if isinstance(result.get(method), dict):
+            adapted = cast("dict[str, object]", result[method])
+            shown[method] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}
     return shown
 
 
-def _write_tables(found: "Answer", split: str, per_document: Path | None, per_token: Path | None) -> None:
+def _write_tables(found: "EvalResult", split: str, per_document: Path | None, per_token: Path | None) -> None:
     from charlm.data.documents import read_parts
     from charlm.evaluation.tables import write_documents, write_tokens
 
@@ -146,7 +146,9 @@ def _write_tables(found: "Answer", split: str, per_document: Path | None, per_to
         write_tokens(per_token, found.stream, found.vocab, found.nats_P, found.first_token)
 
 
-def _print_comparison(results: "list[dict[str, object]]", difference: "Difference | None", *, as_json: bool) -> None:
+def _print_comparison(
+    results: "list[dict[str, object]]", difference: "BitsDifference | None", *, as_json: bool
+) -> None:
     if as_json:
         about = None
         if difference is not None:

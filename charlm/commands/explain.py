@@ -48,11 +48,11 @@ def explain(
     NO_COLOR set, a summary alone.
     """
     check_file(out, "--out")
-    content = _read(run, text, file)
+    content = _read_input(run, text, file)
     from charlm.workflows.explain import explain_run
-    from charlm.workflows.progress import evaluating
+    from charlm.workflows.progress import evaluation_bar
 
-    with evaluating(quiet=as_json) as on_progress:
+    with evaluation_bar(quiet=as_json) as on_progress:
         found, name = explain_run(run, checkpoint, content, top, device, on_progress)
     if out is not None:
         from charlm.evaluation.explain.page import write_page
@@ -67,17 +67,23 @@ def explain(
 
 
 def _print(found: "Explanation") -> None:
-    from charlm.evaluation.explain.terminal import Depth, coloured_lines, depth_of, scale_of, summary_lines
+    from charlm.evaluation.explain.terminal import (
+        ColourDepth,
+        choose_colour_scale,
+        detect_colour_depth,
+        render_lines,
+        summary_lines,
+    )
 
-    depth = depth_of(os.environ, is_terminal=sys.stdout.isatty())
-    if depth is not Depth.NONE:
-        for line in coloured_lines(found, depth, scale_of(os.environ)):
+    depth = detect_colour_depth(os.environ, is_terminal=sys.stdout.isatty())
+    if depth is not ColourDepth.NONE:
+        for line in render_lines(found, depth, choose_colour_scale(os.environ)):
             print(line)
     for line in summary_lines(found):
         print(line)
 
 
-def _read(run: str, text: str | None, file: str | None) -> str:
+def _read_input(run: str, text: str | None, file: str | None) -> str:
     if text is None and file is None:
         from charlm.workspace import find_run
 

@@ -25,9 +25,9 @@ def inspect(
 
     Of the last three the network too: parts, parameters, operations per character. --set and --data go with a config.
     """
-    from charlm.workflows.inspect_path import find, inspect_path
+    from charlm.workflows.inspect_path import find_path, inspect_path
 
-    place = find(path)
+    place = find_path(path)
     if place is None:
         from charlm.workflows.describe_training import inspect_config
 

@@ -14,22 +14,24 @@ from charlm.errors import CharlmError, DataError, UsageError
 if TYPE_CHECKING:
     from charlm.settings import Layer
 
-_clock = {"started": time.monotonic()}
+_start_time = {"started": time.monotonic()}
 
 
-def started() -> float:
+def start_time() -> float:
     """When the process began, nearly, on the monotonic clock: budgets in minutes count from here."""
-    return _clock["started"]
+    return _start_time["started"]
 
 
 def restart_clock() -> None:
     """For a process that was forked from one that had imported this long before."""
-    _clock["started"] = time.monotonic()
+    _start_time["started"] = time.monotonic()
 
 
 ConfigOption = Annotated[
     str | None,
-    typer.Option("--config", metavar="FILE_OR_NAME", help="An experiment, TOML.", autocompletion=completion.configs),
+    typer.Option(
+        "--config", metavar="FILE_OR_NAME", help="An experiment, TOML.", autocompletion=completion.config_names
+    ),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.max_minutes=3.")
@@ -87,16 +89,16 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what
 
 
 def flags(given: dict[str, tuple[str, Any]]) -> "list[Layer]":
-    from charlm.settings import place
+    from charlm.settings import single_value_layer
 
-    return [place(key, value, flag) for flag, (key, value) in given.items() if value is not None]
+    return [single_value_layer(key, value, flag) for flag, (key, value) in given.items() if value is not None]
 
 
-def remember(root_directory: Path, directory: Path) -> None:
-    from charlm.workspace import remember
+def set_current(root_directory: Path, directory: Path) -> None:
+    from charlm.workspace import set_current
 
     try:
-        remember(root_directory, directory)
+        set_current(root_directory, directory)
     except CharlmError as error:
         terminal.note(f"{directory} is not the default of later commands: {error.what}")
 
@@ -126,9 +128,9 @@ def read_text(name: str) -> str:
             f"{name} is a folder, and no text file", "give a file in it, or - for standard input"
         ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        from charlm.text.reading.inputs import similar_file
+        from charlm.text.reading.inputs import suggest_file
 
-        cure = similar_file(Path(name)) or "give a file, or - for standard input"
+        cure = suggest_file(Path(name)) or "give a file, or - for standard input"
         raise UsageError(f"there is no text file {name}", cure) from error
 
 

@@ -8,7 +8,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import ConfigOption, JsonOption, OverwriteOption, SetOption, flags, remember
+from charlm.commands.options import ConfigOption, JsonOption, OverwriteOption, SetOption, flags, set_current
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ def prepare(
     from charlm import workspace
     from charlm.data.corpus import open_corpus
     from charlm.experiment import load_experiment, read_layers
-    from charlm.workflows.acquire import announce, fetch, open_source
+    from charlm.workflows.acquire import describe_download, fetch, open_source
     from charlm.workflows.inspect_path import summarize
     from charlm.workflows.prepare import default_workers, find_prepared
     from charlm.workflows.prepare import prepare as prepare_corpus
-    from charlm.workflows.progress import downloading, preparing
+    from charlm.workflows.progress import download_bar, preparation_bar
 
     if vocab and vocab_from:
         raise UsageError("--vocab and --vocab-from both say how to see the text", "leave one of them out")
@@ -130,22 +130,22 @@ def prepare(
             "--max-characters": ("corpus.source.max_characters", max_characters),
             "--errors": ("corpus.source.errors", errors),
             "--vocab": ("corpus.vocab.type", vocab),
-            "--vocab-from": ("corpus.vocab", _copied_vocab(vocab_from)),
+            "--vocab-from": ("corpus.vocab", _find_vocab_source(vocab_from)),
         }
     )
     layer = read_layers(config, layers, settings or ())
-    asked = load_experiment(layer).corpus
+    requested = load_experiment(layer).corpus
     if data is not None:
         if split_like or dask or refresh or discard_dump or dry_run:
             raise UsageError("--data goes with --vocab, --out, --workers and --overwrite only", "leave the others out")
         _reencode(data, layer, out, workers, overwrite, as_json)
         return
-    target = out or workspace.DATA / asked.name
-    like = open_corpus(workspace.find_data(split_like)) if split_like else None
-    text_source = open_source(asked, target, refresh=refresh and not dry_run)
-    corpus = None if overwrite else find_prepared(asked, target, text_source, like)
+    target = out or workspace.DATA / requested.name
+    split_reference = open_corpus(workspace.find_data(split_like)) if split_like else None
+    text_source = open_source(requested, target, refresh=refresh and not dry_run)
+    corpus = None if overwrite else find_prepared(requested, target, text_source, split_reference)
     if corpus is not None:
-        newest, used = text_source.resolved().get("date"), corpus.card["origin"].get("date")
+        newest, used = text_source.resolved_settings().get("date"), corpus.metadata["origin"].get("date")
         newer = f" from the dump of {used}; --overwrite takes that of {newest}" if refresh and newest != used else ""
         terminal.note(f"{target} is prepared already{newer}")
     elif dry_run:
@@ -153,40 +153,42 @@ def prepare(
         if as_json:
             terminal.print_json({"data": str(target), "download_bytes": plan.bytes if plan else 0})
         else:
-            terminal.note(announce(plan, target) if plan else f"nothing to download; the corpus would go to {target}")
+            terminal.note(
+                describe_download(plan, target) if plan else f"nothing to download; the corpus would go to {target}"
+            )
         return
     else:
         with contextlib.ExitStack() as stack:
-            crew = None
+            worker_pool = None
             if dask:
                 from charlm.data.dask_cluster import connect
 
-                crew = stack.enter_context(connect(dask))
-                text_source.distribute()
+                worker_pool = stack.enter_context(connect(dask))
+                text_source.prepare_for_remote_workers()
             confirm = (lambda: True) if yes else terminal.confirm
-            fetch(text_source, asked, target, note=terminal.note, confirm=confirm, show=downloading)
-            on_progress = stack.enter_context(preparing())
+            fetch(text_source, requested, target, note=terminal.note, confirm=confirm, show=download_bar)
+            on_progress = stack.enter_context(preparation_bar())
             corpus = prepare_corpus(
-                asked,
+                requested,
                 text_source,
                 target,
-                like=like,
+                split_reference=split_reference,
                 workers=workers or default_workers(),
-                crew=crew,
+                worker_pool=worker_pool,
                 overwrite=overwrite,
                 on_progress=on_progress,
             )
         if discard_dump:
             text_source.discard()
     if not dry_run:
-        remember(workspace.DATA, target)
+        set_current(workspace.DATA, target)
     if as_json:
-        terminal.print_json({"data": str(target), **corpus.card})
+        terminal.print_json({"data": str(target), **corpus.metadata})
     else:
         print(f"{target}: " + "\n".join(summarize(corpus)))
 
 
-def _copied_vocab(source: str | None) -> dict[str, str] | None:
+def _find_vocab_source(source: str | None) -> dict[str, str] | None:
     """`--vocab-from`: a corpus, a run or a checkpoint."""
     if source is None:
         return None
@@ -203,7 +205,9 @@ def _copied_vocab(source: str | None) -> dict[str, str] | None:
     return {"type": "copied", "directory": str(find_checkpoint(run))}
 
 
-def _reencode(data: str, asked: "Layer", out: Path | None, workers: int | None, overwrite: bool, as_json: bool) -> None:
+def _reencode(
+    data: str, requested: "Layer", out: Path | None, workers: int | None, overwrite: bool, as_json: bool
+) -> None:
     """`prepare --data`."""
     from charlm import workspace
     from charlm.data.corpus import open_corpus
@@ -211,22 +215,22 @@ def _reencode(data: str, asked: "Layer", out: Path | None, workers: int | None, 
     from charlm.settings import Layer
     from charlm.workflows.inspect_path import summarize
     from charlm.workflows.prepare import default_workers
-    from charlm.workflows.progress import preparing
-    from charlm.workflows.reencode import default_name, find_reencoded, reencode
+    from charlm.workflows.progress import preparation_bar
+    from charlm.workflows.reencode import find_reencoded, reencode, reencoded_name
 
     corpus = open_corpus(workspace.find_data(data))
-    vocab = load_experiment(asked).corpus.vocab
-    given: dict[str, Any] = dict(asked.tree.get("corpus", {}))
+    vocab = load_experiment(requested).corpus.vocab
+    given: dict[str, Any] = dict(requested.tree.get("corpus", {}))
     if given.pop("vocab", None) is None:
         raise UsageError("--data says what to encode anew, and nothing how", "add --vocab KIND or --vocab-from RUN")
-    check_corpus(Layer({"corpus": given}), corpus.card["settings"], corpus.directory)
-    target = out or workspace.DATA / default_name(corpus, vocab)
-    made = None if overwrite else find_reencoded(corpus, vocab, target)
-    if made is not None:
+    check_corpus(Layer({"corpus": given}), corpus.metadata["settings"], corpus.directory)
+    target = out or workspace.DATA / reencoded_name(corpus, vocab)
+    reencoded = None if overwrite else find_reencoded(corpus, vocab, target)
+    if reencoded is not None:
         terminal.note(f"{target} is prepared already")
     else:
-        with preparing() as on_progress:
-            made = reencode(
+        with preparation_bar() as on_progress:
+            reencoded = reencode(
                 corpus,
                 vocab,
                 target,
@@ -234,8 +238,8 @@ def _reencode(data: str, asked: "Layer", out: Path | None, workers: int | None, 
                 overwrite=overwrite,
                 on_progress=on_progress,
             )
-    remember(workspace.DATA, target)
+    set_current(workspace.DATA, target)
     if as_json:
-        terminal.print_json({"data": str(target), **made.card})
+        terminal.print_json({"data": str(target), **reencoded.metadata})
     else:
-        print(f"{target}: " + "\n".join(summarize(made)))
+        print(f"{target}: " + "\n".join(summarize(reencoded)))

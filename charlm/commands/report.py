@@ -49,7 +49,7 @@ def report(
         )
     check_folder(out, "--out")
     files = write_report(
-        [workspace.find_run(name) for name in workspace.of_wildcard(chosen)], out or Path("report"), png=png
+        [workspace.find_run(name) for name in workspace.drop_current_file(chosen)], out or Path("report"), png=png
     )
     if as_json:
         terminal.print_json({"page": str(files.page), "figure": str(files.figure) if files.figure else None})

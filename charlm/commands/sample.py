@@ -55,7 +55,7 @@ def sample(
     penalty_window: Annotated[
         int,
         typer.Option(
-            "--penalty-window", metavar="N", min=1, max=1_000_000, help="How many ids penalties look back on."
+            "--penalty-window", metavar="N", min=1, max=1_000_000, help="DrawStrategy many ids penalties look back on."
         ),
     ] = 64,
     stop: Annotated[
@@ -121,15 +121,22 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
-    from charlm.sampling.fast.stepper import check_precision
-    from charlm.settings.messages import shortened, shown
-    from charlm.workflows.sample import How, Wish, find_filters, open_session, sample_run, sample_texts
-    from charlm.workspace import is_there
+    from charlm.sampling.fast.stepper import parse_precision
+    from charlm.settings.messages import format_value, shorten
+    from charlm.workflows.sample import (
+        DrawStrategy,
+        SamplingOptions,
+        build_filters,
+        open_session,
+        sample_run,
+        sample_texts,
+    )
+    from charlm.workspace import path_exists
 
-    if run is not None and any(map(str.isspace, run)) and not is_there(Path(run)):
-        cure = f"write --prompt {shortened(shlex.quote(run))} if that is the text to go on from"
-        raise UsageError(f"there is no run {shown(run)}", cure)
-    wanted = find_filters(
+    if run is not None and any(map(str.isspace, run)) and not path_exists(Path(run)):
+        cure = f"write --prompt {shorten(shlex.quote(run))} if that is the text to go on from"
+        raise UsageError(f"there is no run {format_value(run)}", cure)
+    wanted = build_filters(
         temperature,
         top_k=top_k,
         top_p=top_p,
@@ -138,36 +145,36 @@ def sample(
         repetition_penalty=repetition_penalty,
         frequency_penalty=frequency_penalty,
     )
-    wish = Wish(
+    options = SamplingOptions(
         prompt=prompt,
         length=length,
         filters=wanted,
         seed=seed,
-        stops=tuple(stop or ()),
+        stop_strings=tuple(stop or ()),
         regex=regex,
         must_contain=tuple(must_contain or ()),
         only=only,
         never=never,
-        precision=check_precision(precision),
+        precision=parse_precision(precision),
         penalty_window=penalty_window,
     )
-    how = How(count, best_of, beams, deterministic)
-    how.check()
+    strategy = DrawStrategy(count, best_of, beams, deterministic)
+    strategy.check()
     run = run_or_bundled(run)
     if interactive:
-        from charlm.commands.conversation import converse
+        from charlm.commands.conversation import run_conversation
 
-        if as_json or how != How() or novelty is not None:
+        if as_json or strategy != DrawStrategy() or novelty is not None:
             raise UsageError("--interactive is a talk with one text", "leave --json, --count and the like out")
-        session, vocab = open_session(run, checkpoint, wish.precision, device)
-        converse(session, vocab, wish)
+        session, vocab = open_session(run, checkpoint, options.precision, device)
+        run_conversation(session, vocab, options)
         return
-    if not as_json and how == How() and novelty is None:
-        for piece in sample_run(run, checkpoint, wish, device).whole():
+    if not as_json and strategy == DrawStrategy() and novelty is None:
+        for piece in sample_run(run, checkpoint, options, device).with_prompt():
             terminal.write(piece)
         sys.stdout.write("\n")
         return
-    texts = sample_texts(run, checkpoint, wish, how, device, novelty)
+    texts = sample_texts(run, checkpoint, options, strategy, device, novelty)
     if as_json:
         about = {"prompt": prompt, "temperature": _figure(temperature), "seed": seed}
         terminal.print_json({**about, **texts[0]} if count == 1 else {**about, "texts": texts})

@@ -71,13 +71,13 @@ OPTIONS = {
 """An option, with its value where the word is one; or a setting; or an argument -> other words for it, folded."""
 
 
-def fold(word: str) -> str:
+def normalize(word: str) -> str:
     """Without dashes and underscores, in small letters (of a single letter, as it is)."""
     bare = word.strip("-").replace("-", "").replace("_", "")
     return bare if len(bare) == 1 else bare.lower()
 
 
-def meanings(word: str, table: Mapping[str, str]) -> list[str]:
+def find_synonyms(word: str, table: Mapping[str, str]) -> list[str]:
     """All that a word may stand for, in the order of the table."""
-    asked = fold(word)
+    asked = normalize(word)
     return [meaning for meaning, words in table.items() if asked in words.split()]

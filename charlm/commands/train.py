@@ -15,7 +15,7 @@ from charlm.commands.options import (
     OverwriteOption,
     SetOption,
     check_folder,
-    started,
+    start_time,
 )
 from charlm.errors import UsageError
 
@@ -70,13 +70,13 @@ def train(
         init_from=init_from,
     )
     if dry_run:
-        description = describe(plan, measured=True)
+        description = describe(plan, measure_speed=True)
         if as_json:
             terminal.print_json(description)
         else:
             terminal.print_table(description)
         return
-    result = run_training(plan, resume=resume == "auto", overwrite=overwrite, quiet=as_json, started=started())
+    result = run_training(plan, resume=resume == "auto", overwrite=overwrite, quiet=as_json, start_time=start_time())
     if result is None:
         return
     if as_json:
@@ -86,5 +86,5 @@ def train(
     else:
         print(
             f"{result['run']}: {result['steps']:,} steps, {result['epochs']:.2f} epochs, {result['seconds']:.0f} s;"
-            f" best validation {terminal.figure(result['best_bits_per_character'])} bits per character"
+            f" best validation {terminal.format_value(result['best_bits_per_character'])} bits per character"
         )

@@ -29,12 +29,12 @@ def tune(
     from charlm.evaluation.settings import TuneSettings
     from charlm.experiment import read_layers
     from charlm.settings import validate
-    from charlm.workflows.progress import telling
+    from charlm.workflows.progress import stage_bar
     from charlm.workflows.tune import tune_run
 
     chosen = validate(TuneSettings, read_layers(config, (), settings or ()))
-    with telling(quiet=as_json) as tell:
-        found = tune_run(run, checkpoint, data, chosen, device, tell)
+    with stage_bar(quiet=as_json) as on_stage:
+        found = tune_run(run, checkpoint, data, chosen, device, on_stage)
     if as_json:
         terminal.print_json(found)
     else:

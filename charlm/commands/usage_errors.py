@@ -19,8 +19,8 @@ import typer.main
 from charlm.commands import synonyms
 from charlm.errors import SettingsError, UsageError
 
-_SIMILAR = 0.7  # difflib's ratio, of options
-_LONGEST = 60  # characters of an argument that is repeated
+_MIN_SIMILARITY = 0.7  # difflib's ratio, of options
+_MAX_SHOWN = 60  # characters of an argument that is repeated
 _SETTINGS_OF = {
     "prepare": ("corpus.",),
     "train": ("model.", "training."),
@@ -32,7 +32,7 @@ _SETTINGS_OF = {
 Hint = tuple[str, str]
 
 
-class Typed:
+class CommandLine:
     """A command line that Typer has refused."""
 
     def __init__(self, arguments: Sequence[str], group: Any) -> None:
@@ -67,7 +67,7 @@ class Typed:
 
 
 @contextlib.contextmanager
-def in_our_words(arguments: Sequence[str], app: typer.Typer) -> Generator[None, None, None]:
+def translate_usage_errors(arguments: Sequence[str], app: typer.Typer) -> Generator[None, None, None]:
     """What Typer has to say about a command line leaves as a UsageError."""
     try:
         yield
@@ -79,146 +79,152 @@ def in_our_words(arguments: Sequence[str], app: typer.Typer) -> Generator[None, 
 
 def explain(error: Exception, arguments: Sequence[str], group: Any) -> Hint:
     """WHAT and CURE of a usage error of Typer."""
-    typed = Typed(arguments, group)
+    command_line = CommandLine(arguments, group)
     kind = type(error).__name__
     message: str = getattr(error, "format_message")().strip().rstrip(".")  # noqa: B009 - of Typer's own classes
     if message.startswith("No such command"):
-        return _no_such_command(typed.word, typed)
+        return _no_such_command(command_line.word, command_line)
     if found := re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message, re.DOTALL):
-        return _surplus(found[1], typed)
-    explainers: dict[str, Callable[[Any, Typed], Hint]] = {
-        "NoSuchOption": lambda wrong, typed: _no_such_option(wrong.option_name, typed),
-        "BadOptionUsage": lambda wrong, typed: _bad_use(wrong.option_name, message, typed),
-        "MissingParameter": lambda wrong, typed: _missing(wrong.param, typed),
-        "BadParameter": lambda wrong, typed: _bad_value(wrong.param, message, typed),
+        return _extra_argument(found[1], command_line)
+    explainers: dict[str, Callable[[Any, CommandLine], Hint]] = {
+        "NoSuchOption": lambda wrong, command_line: _no_such_option(wrong.option_name, command_line),
+        "BadOptionUsage": lambda wrong, command_line: _bad_option_usage(wrong.option_name, message, command_line),
+        "MissingParameter": lambda wrong, command_line: _missing(wrong.param, command_line),
+        "BadParameter": lambda wrong, command_line: _bad_value(wrong.param, message, command_line),
     }
     if kind in explainers:
-        return explainers[kind](error, typed)
-    return f"{message[:1].lower()}{message[1:]}", f"see {typed.help}"
+        return explainers[kind](error, command_line)
+    return f"{message[:1].lower()}{message[1:]}", f"see {command_line.help}"
 
 
-def _no_such_command(name: str, typed: Typed) -> Hint:
+def _no_such_command(name: str, command_line: CommandLine) -> Hint:
     from charlm.settings import nearest
-    from charlm.workspace import is_there
+    from charlm.workspace import path_exists
 
     what = f"there is no command {_shown(name)}"
-    if meant := synonyms.meanings(name, synonyms.COMMANDS):
-        more = "" if meant[0].startswith("--") else f" ({typed.help} lists all)"
+    if meant := synonyms.find_synonyms(name, synonyms.COMMANDS):
+        more = "" if meant[0].startswith("--") else f" ({command_line.help} lists all)"
         return what, f"did you mean `charlm {meant[0]}`?{more}"
-    if close := nearest(name, typed.commands):
-        return what, f"did you mean `charlm {close}`? ({typed.help} lists all)"
+    if close := nearest(name, command_line.commands):
+        return what, f"did you mean `charlm {close}`? ({command_line.help} lists all)"
     if _is_config(name):
-        return what, f"did you mean `charlm train --config {name}`? ({typed.help} lists all)"
-    if is_there(Path(name)):
-        return what, f"did you mean `charlm inspect {_shown(name)}`? ({typed.help} lists all)"
-    return what, f"see {typed.help}"
+        return what, f"did you mean `charlm train --config {name}`? ({command_line.help} lists all)"
+    if path_exists(Path(name)):
+        return what, f"did you mean `charlm inspect {_shown(name)}`? ({command_line.help} lists all)"
+    return what, f"see {command_line.help}"
 
 
-def _no_such_option(option: str, typed: Typed) -> Hint:
-    if option in typed.options():
-        return f"{_shown(option)} stands before the command", f"write `{typed.program} {_shown(option)}`"
-    what = f"`{typed.program}` has no option {_shown(option)}"
-    instead = next(_instead(option, typed), None)
+def _no_such_option(option: str, command_line: CommandLine) -> Hint:
+    if option in command_line.options():
+        return f"{_shown(option)} stands before the command", f"write `{command_line.program} {_shown(option)}`"
+    what = f"`{command_line.program}` has no option {_shown(option)}"
+    instead = next(_suggestions(option, command_line), None)
     if instead is not None:
-        return what, f"did you mean {instead}? ({typed.help} lists all)"
-    owners = [name for name, command in typed.commands.items() if option in _options(command)]
+        return what, f"did you mean {instead}? ({command_line.help} lists all)"
+    owners = [name for name, command in command_line.commands.items() if option in _options(command)]
     if owners:
-        place = "it is an option of" if typed.name else "write it behind"
-        return what, f"{place} {_listed((f'`charlm {name}`' for name in owners), 'and' if typed.name else 'or')}"
-    return what, f"see {typed.help}"
+        place = "it is an option of" if command_line.name else "write it behind"
+        return (
+            what,
+            f"{place} {_join_words((f'`charlm {name}`' for name in owners), 'and' if command_line.name else 'or')}",
+        )
+    return what, f"see {command_line.help}"
 
 
-def _instead(option: str, typed: Typed) -> Iterator[str]:
+def _suggestions(option: str, command_line: CommandLine) -> Iterator[str]:
     """What may have been meant by an option that is not there, likeliest first."""
     from charlm.settings import nearest
 
-    name, value = synonyms.fold(option), typed.value_of(option)
-    options = {synonyms.fold(other): other for other in typed.options()}
+    name, value = synonyms.normalize(option), command_line.value_of(option)
+    options = {synonyms.normalize(other): other for other in command_line.options()}
     if name in options:
-        yield _with_value(options[name], value, typed)
-    yield from _as_setting(option.strip("-").replace("-", "_"), value, typed)
-    for meaning in synonyms.meanings(option, synonyms.OPTIONS):
+        yield _with_value(options[name], value, command_line)
+    yield from _setting_suggestions(option.strip("-").replace("-", "_"), value, command_line)
+    for meaning in synonyms.find_synonyms(option, synonyms.OPTIONS):
         wanted, _, own_value = meaning.partition(" ")
-        if other := options.get(synonyms.fold(wanted)):
-            yield _with_value(other, own_value or value, typed)
-        if any(each.name == wanted and each.param_type_name == "argument" for each in typed.command.params):
-            yield f"`{typed.program} {_shown(value) if value else 'RUN'}`"
-        yield from _as_setting(wanted, value, typed)
-    if close := nearest(name, options, _SIMILAR):
-        yield _with_value(options[close], value, typed)
+        if other := options.get(synonyms.normalize(wanted)):
+            yield _with_value(other, own_value or value, command_line)
+        if any(each.name == wanted and each.param_type_name == "argument" for each in command_line.command.params):
+            yield f"`{command_line.program} {_shown(value) if value else 'RUN'}`"
+        yield from _setting_suggestions(wanted, value, command_line)
+    if close := nearest(name, options, _MIN_SIMILARITY):
+        yield _with_value(options[close], value, command_line)
 
 
-def _as_setting(name: str, value: str, typed: Typed) -> Iterator[str]:
+def _setting_suggestions(name: str, value: str, command_line: CommandLine) -> Iterator[str]:
     """`lr` -> `--set training.optimizer.lr=0.1`."""
     from charlm.experiment import Experiment
-    from charlm.settings.suggestions import keys_named, nearest, types_at
+    from charlm.settings.suggestions import find_keys, nearest, type_names_at
 
     def assigned(key: str) -> str:
-        types = types_at(key, Experiment)
+        types = type_names_at(key, Experiment)
         known = nearest(value, types)
         if types and known is None:
-            return f"--set {key}.type=TYPE, of {_listed(iter(types))},"
+            return f"--set {key}.type=TYPE, of {_join_words(iter(types))},"
         return f"--set {key}.type={known}" if types else f"--set {key}={_shown(value) if value else 'VALUE'}"
 
-    prefixes = _SETTINGS_OF.get(typed.name, ())
-    keys = [key for key in keys_named(name, Experiment) if key.startswith(prefixes)] if prefixes else []
+    prefixes = _SETTINGS_OF.get(command_line.name, ())
+    keys = [key for key in find_keys(name, Experiment) if key.startswith(prefixes)] if prefixes else []
     if keys:
-        yield _listed(map(assigned, keys), "or")
+        yield _join_words(map(assigned, keys), "or")
 
 
-def _surplus(stray: str, typed: Typed) -> Hint:
+def _extra_argument(extra: str, command_line: CommandLine) -> Hint:
     """An argument that nothing takes: the value of an option that was not written before it, most likely."""
-    if stray[0] in "\N{EM DASH}\N{EN DASH}":
-        return f"{_shown(stray)} begins with a dash that is no hyphen", f"write --{stray[1:]}"
-    several = stray not in typed.arguments
-    what = f"`{typed.program}` takes no {'arguments' if several else 'argument'} {_shown(stray)}"
-    place = max((place for place, argument in enumerate(typed.arguments) if argument == stray), default=0)
-    before = typed.arguments[:place][-2:]
-    options = typed.options()
-    key = typed.value_of("--set")
+    if extra[0] in "\N{EM DASH}\N{EN DASH}":
+        return f"{_shown(extra)} begins with a dash that is no hyphen", f"write --{extra[1:]}"
+    is_several = extra not in command_line.arguments
+    what = f"`{command_line.program}` takes no {'arguments' if is_several else 'argument'} {_shown(extra)}"
+    place = max((place for place, argument in enumerate(command_line.arguments) if argument == extra), default=0)
+    before = command_line.arguments[:place][-2:]
+    options = command_line.options()
+    key = command_line.value_of("--set")
     likely = {
-        f"--set {key}={_shown(stray.removeprefix('= '))}, without spaces": bool(key) and stray.startswith("= "),
-        f"--set {before[-1]}={_shown(stray)}" if before else "": before[:1] == ["--set"] and "=" not in before[-1],
-        f"--set {_shown(stray)}": "--set" in options and re.match(r"[\w-]+\.[\w.-]+=", stray) is not None,
-        f"--config {_shown(stray)}": "--config" in options and _is_config(stray),
-        "--input before each" if several else f"--input {_shown(stray)}": "--input" in options,
-        f"--prompt {_shown(stray)}": "--prompt" in options,
-        "the text in quotes, as one argument": any(each.name == "text" for each in typed.command.params),
+        f"--set {key}={_shown(extra.removeprefix('= '))}, without spaces": bool(key) and extra.startswith("= "),
+        f"--set {before[-1]}={_shown(extra)}" if before else "": before[:1] == ["--set"] and "=" not in before[-1],
+        f"--set {_shown(extra)}": "--set" in options and re.match(r"[\w-]+\.[\w.-]+=", extra) is not None,
+        f"--config {_shown(extra)}": "--config" in options and _is_config(extra),
+        "--input before each" if is_several else f"--input {_shown(extra)}": "--input" in options,
+        f"--prompt {_shown(extra)}": "--prompt" in options,
+        "the text in quotes, as one argument": any(each.name == "text" for each in command_line.command.params),
     }
     cure = next((meant for meant, is_likely in likely.items() if is_likely), None)
-    return what, f"write {cure}, or see {typed.help}" if cure else f"see {typed.help}"
+    return what, f"write {cure}, or see {command_line.help}" if cure else f"see {command_line.help}"
 
 
-def _bad_use(option: str, message: str, typed: Typed) -> Hint:
-    parameter = typed.parameter(option)
+def _bad_option_usage(option: str, message: str, command_line: CommandLine) -> Hint:
+    parameter = command_line.parameter(option)
     if "does not take a value" in message:
         return f"{option} takes no value", f"write {option} alone"
     metavar = getattr(parameter, "metavar", None) or "VALUE"
-    return f"{option} has no value", f"write {option} {metavar}: {_lowered(getattr(parameter, 'help', ''))}"
+    return f"{option} has no value", f"write {option} {metavar}: {_lower_first(getattr(parameter, 'help', ''))}"
 
 
-def _missing(parameter: Any, typed: Typed) -> Hint:
+def _missing(parameter: Any, command_line: CommandLine) -> Hint:
     metavar = parameter.metavar or parameter.name.upper()
     more = " (`charlm runs` lists them)" if metavar.startswith("RUN") else ""
-    return f"`{typed.program}` needs {metavar}", f"write `{typed.program} {metavar}`: {_lowered(parameter.help)}{more}"
+    return (
+        f"`{command_line.program}` needs {metavar}",
+        f"write `{command_line.program} {metavar}`: {_lower_first(parameter.help)}{more}",
+    )
 
 
-def _bad_value(parameter: Any, message: str, typed: Typed) -> Hint:
+def _bad_value(parameter: Any, message: str, command_line: CommandLine) -> Hint:
     """A number that is none, or out of its range. A whole one is called N in the help."""
-    from charlm.settings.messages import meant_number
+    from charlm.settings.messages import guess_number
 
-    option = next((option for option in parameter.opts if typed.value_of(option)), parameter.opts[0])
-    value, whole = typed.value_of(option), parameter.metavar == "N"
+    option = next((option for option in parameter.opts if command_line.value_of(option)), parameter.opts[0])
+    value, is_integer = command_line.value_of(option), parameter.metavar == "N"
     if re.search("number|integer|float|than|range", message) is None:
-        return f"{option} {_shown(value)}: {_lowered(message.partition(': ')[2])}", f"see {typed.help}"
+        return f"{option} {_shown(value)}: {_lower_first(message.partition(': ')[2])}", f"see {command_line.help}"
     low, high = (
         getattr(parameter, end, getattr(getattr(parameter, "type", None), end, None)) for end in ("min", "max")
     )
-    kind = "a whole number" if whole else "a number"
+    kind = "a whole number" if is_integer else "a number"
     if low is not None:
         kind += f" of {low:,} or more" if high is None else f" from {low:,} to {high:,}"
-    meant = meant_number(value, whole=whole)
-    example = parameter.default or low or (10 if whole else 0.5)
+    meant = guess_number(value, is_integer=is_integer)
+    example = parameter.default or low or (10 if is_integer else 0.5)
     cure = f"give one such as {example}" if meant in (None, value) else f"write {option} {meant}"
     return f"{option} {_shown(value)} is not {kind}", cure
 
@@ -229,8 +235,8 @@ def _options(command: Any) -> Iterator[str]:
             yield from (*parameter.opts, *parameter.secondary_opts)
 
 
-def _with_value(option: str, value: str, typed: Typed) -> str:
-    parameter = typed.parameter(option)
+def _with_value(option: str, value: str, command_line: CommandLine) -> str:
+    parameter = command_line.parameter(option)
     takes_one = parameter is not None and not parameter.is_flag
     return f"{option} {_shown(value)}" if value and takes_one else option
 
@@ -247,14 +253,14 @@ def _is_config(name: str) -> bool:
 def _shown(argument: str) -> str:
     """As it is written in a shell, if it is not too long."""
     quoted = shlex.quote(argument)
-    return quoted if len(quoted) <= _LONGEST else f"{quoted[: _LONGEST - 3]}..."
+    return quoted if len(quoted) <= _MAX_SHOWN else f"{quoted[: _MAX_SHOWN - 3]}..."
 
 
-def _lowered(sentence: str) -> str:
+def _lower_first(sentence: str) -> str:
     first = sentence[:1].lower() if sentence[1:2].islower() or sentence[1:2] == " " else sentence[:1]
     return f"{first}{sentence[1:]}".rstrip(".")
 
 
-def _listed(parts: Iterator[str], conjunction: str = "and") -> str:
+def _join_words(parts: Iterator[str], conjunction: str = "and") -> str:
     *others, last = parts
     return f"{', '.join(others)} {conjunction} {last}" if others else last

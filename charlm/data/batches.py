@@ -23,15 +23,15 @@ from torch import Tensor
 
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
-from charlm.vocab.target import IGNORED
+from charlm.vocab.target import IGNORE_INDEX
 
 Spans = tuple[tuple[int, int], ...]
 """Start and length of stretches of an epoch, in predictions from its first."""
 
-_USUAL_SHARE = 0.95
-_SPREAD = 5.0
-_LEAST_LENGTH = 5
-_DRAWN = 1024
+_FULL_LENGTH_PROBABILITY = 0.95
+_LENGTH_STD = 5.0
+_MIN_LENGTH = 5
+_DRAW_SIZE = 1024
 
 
 class Batch(NamedTuple):
@@ -82,7 +82,7 @@ class Batches:
     seed: int
     reset_tokens: int | None = None
     """Rows start afresh after so many tokens; None: at each epoch alone."""
-    varied: bool = False
+    seq_len_varies: bool = False
     """Whether chunks differ in length as those of AWD-LSTM do (Merity et al., 2018, section 5)."""
 
     @property
@@ -92,32 +92,32 @@ class Batches:
     def batch(self, cursor: Cursor, rows: range | None = None) -> Batch:
         """The batch at `cursor`; of all rows, or of some."""
         rows = range(self.batch_size) if rows is None else rows
-        spans, lane_length = self._spans(cursor), self._lane_length(cursor)
-        places = _Places(spans, self._rotation(cursor.epoch), self.stream.num_predictions)
+        spans, row_length = self._spans(cursor), self._row_length(cursor)
+        positions = _PositionMap(spans, self._rotation(cursor.epoch), self.stream.num_predictions)
         start, end = self._chunk(cursor)
         inputs = np.empty((len(rows), end - start), dtype=np.int64)
-        targets = np.full(inputs.shape, IGNORED, dtype=np.int64)
+        targets = np.full(inputs.shape, IGNORE_INDEX, dtype=np.int64)
         tokens = self.stream.tokens
         for index, row in enumerate(rows):
-            first = row * lane_length + start
-            scored = max(0, min(end, lane_length, places.total - row * lane_length) - start)
-            found = places.stretch(first, end - start)
-            if found is not None:  # nearly always; taking places one by one costs ten times as much
-                inputs[index] = tokens[found : found + end - start]
-                targets[index, :scored] = tokens[found + 1 : found + 1 + scored]
+            first = row * row_length + start
+            scored = max(0, min(end, row_length, positions.total - row * row_length) - start)
+            stream_start = positions.contiguous_start(first, end - start)
+            if stream_start is not None:  # nearly always; taking places one by one costs ten times as much
+                inputs[index] = tokens[stream_start : stream_start + end - start]
+                targets[index, :scored] = tokens[stream_start + 1 : stream_start + 1 + scored]
                 continue
-            circle = places.of(np.arange(first, first + end - start))
-            inputs[index] = tokens[circle]  # beyond the row's end as well: statistics of a batch are those of text
-            targets[index, :scored] = tokens[circle[:scored] + 1]
-        every = max(1, self.reset_tokens // self.seq_len) if self.reset_tokens is not None else None
-        is_fresh = cursor.chunk == 0 if every is None else cursor.chunk % every == 0
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.full((len(rows),), is_fresh))
+            indices = positions.to_indices(np.arange(first, first + end - start))
+            inputs[index] = tokens[indices]  # beyond the row's end as well: statistics of a batch are those of text
+            targets[index, :scored] = tokens[indices[:scored] + 1]
+        reset_interval = max(1, self.reset_tokens // self.seq_len) if self.reset_tokens is not None else None
+        is_reset = cursor.chunk == 0 if reset_interval is None else cursor.chunk % reset_interval == 0
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.full((len(rows),), is_reset))
 
     def num_scored(self, cursor: Cursor) -> int:
         """Targets in the batch at `cursor` that are scored, over all rows."""
-        return self._num_between(cursor, *self._chunk(cursor))
+        return self._num_predictions_between(cursor, *self._chunk(cursor))
 
-    def length_share(self, cursor: Cursor) -> float:
+    def relative_length(self, cursor: Cursor) -> float:
         """The length of the chunk at `cursor` as a share of seq_len."""
         start, end = self._chunk(cursor)
         return (end - start) / self.seq_len
@@ -130,55 +130,59 @@ class Batches:
 
     def epochs(self, cursor: Cursor) -> float:
         """How often the text was read, the part of the last epoch included."""
-        unread = self._num_between(cursor, self._chunk(cursor)[0], self._lane_length(cursor))
+        unread = self._num_predictions_between(cursor, self._chunk(cursor)[0], self._row_length(cursor))
         return cursor.epoch + 1 - unread / self.stream.num_predictions
 
     def unread(self, cursor: Cursor) -> Spans:
         """What is left of the epoch, row by row."""
-        spans, lane_length = self._spans(cursor), self._lane_length(cursor)
-        read, total = self._chunk(cursor)[0], _size(spans)
-        left: list[tuple[int, int]] = []
+        spans, row_length = self._spans(cursor), self._row_length(cursor)
+        read, total = self._chunk(cursor)[0], _total_length(spans)
+        remaining: list[tuple[int, int]] = []
         for row in range(self.batch_size):
-            first, end = row * lane_length + read, min((row + 1) * lane_length, total)
-            left.extend(_cut(spans, first, end))
-        return tuple(left)
+            first, end = row * row_length + read, min((row + 1) * row_length, total)
+            remaining.extend(_slice_spans(spans, first, end))
+        return tuple(remaining)
 
-    def dealt_anew(self, cursor: Cursor, before: "Batches") -> Cursor:
+    def redistribute(self, cursor: Cursor, before: "Batches") -> Cursor:
         """Where `before` stood at `cursor`, for these rows: the unread part of its epoch is dealt to them."""
         spans = before.unread(cursor)
         return Cursor(cursor.epoch, 0, spans) if spans else Cursor(cursor.epoch + 1)
 
-    def _num_between(self, cursor: Cursor, start: int, end: int) -> int:
+    def _num_predictions_between(self, cursor: Cursor, start: int, end: int) -> int:
         """Predictions between two places of every lane, the last lanes being shorter, or empty."""
-        lane_length, total = self._lane_length(cursor), _size(self._spans(cursor))
-        lengths = np.minimum(lane_length, total - np.arange(self.batch_size) * lane_length)
+        row_length, total = self._row_length(cursor), _total_length(self._spans(cursor))
+        lengths = np.minimum(row_length, total - np.arange(self.batch_size) * row_length)
         return int(np.clip(np.minimum(lengths, end) - start, 0, None).sum())
 
     def _spans(self, cursor: Cursor) -> Spans:
         return ((0, self.stream.num_predictions),) if cursor.spans is None else cursor.spans
 
-    def _lane_length(self, cursor: Cursor) -> int:
-        return -(-_size(self._spans(cursor)) // self.batch_size)
+    def _row_length(self, cursor: Cursor) -> int:
+        return -(-_total_length(self._spans(cursor)) // self.batch_size)
 
     def _num_chunks(self, cursor: Cursor) -> int:
-        return len(self._borders(cursor)) - 1
+        return len(self._chunk_boundaries(cursor)) - 1
 
     def _chunk(self, cursor: Cursor) -> tuple[int, int]:
         """Where the chunk begins and ends in its lane; a last fixed one may reach beyond it."""
-        borders = self._borders(cursor)
-        return int(borders[cursor.chunk]), int(borders[cursor.chunk + 1])
+        boundaries = self._chunk_boundaries(cursor)
+        return int(boundaries[cursor.chunk]), int(boundaries[cursor.chunk + 1])
 
-    def _borders(self, cursor: Cursor) -> npt.NDArray[np.int64]:
-        length = self._lane_length(cursor)
-        return _varied(length, self.seq_len, self.seed, cursor.epoch) if self.varied else _fixed(length, self.seq_len)
+    def _chunk_boundaries(self, cursor: Cursor) -> npt.NDArray[np.int64]:
+        length = self._row_length(cursor)
+        return (
+            _random_boundaries(length, self.seq_len, self.seed, cursor.epoch)
+            if self.seq_len_varies
+            else _fixed_boundaries(length, self.seq_len)
+        )
 
     def _rotation(self, epoch: int) -> int:
         if epoch == 0:
             return 0
-        return _digest(f"{self.seed} epoch {epoch}") % self.stream.num_predictions
+        return _hash_to_int(f"{self.seed} epoch {epoch}") % self.stream.num_predictions
 
 
-class _Places:
+class _PositionMap:
     """From a place in the unread predictions, laid end to end, to an index into the stream."""
 
     def __init__(self, spans: Spans, rotation: int, num_predictions: int) -> None:
@@ -188,7 +192,7 @@ class _Places:
         self._num_predictions = num_predictions
         self.total = int(self._ends[-1])
 
-    def stretch(self, first: int, length: int) -> int | None:
+    def contiguous_start(self, first: int, length: int) -> int | None:
         """The index of a place from which `length` places lie in the stream one behind the other; None if not so."""
         if first + length > self.total:
             return None
@@ -199,8 +203,8 @@ class _Places:
         start = (self._rotation + int(self._starts[span]) + first - before) % self._num_predictions
         return start if start + length <= self._num_predictions else None
 
-    def of(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        wrapped = places % self.total  # the filling goes on at the beginning
+    def to_indices(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        wrapped = positions % self.total  # the filling goes on at the beginning
         span = np.searchsorted(self._ends, wrapped, side="right")
         before = np.append(0, self._ends)[span]
         return (
@@ -208,7 +212,7 @@ class _Places:
         ) % self._num_predictions  # the stream is a circle
 
 
-def _cut(spans: Spans, first: int, end: int) -> list[tuple[int, int]]:
+def _slice_spans(spans: Spans, first: int, end: int) -> list[tuple[int, int]]:
     """The pieces of `spans`, laid end to end, between two places."""
     pieces: list[tuple[int, int]] = []
     offset = 0
@@ -220,39 +224,39 @@ def _cut(spans: Spans, first: int, end: int) -> list[tuple[int, int]]:
     return pieces
 
 
-def _size(spans: Spans) -> int:
+def _total_length(spans: Spans) -> int:
     return sum(length for _, length in spans)
 
 
-def _digest(text: str) -> int:
+def _hash_to_int(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 @functools.lru_cache(maxsize=4)
-def _fixed(lane_length: int, seq_len: int) -> npt.NDArray[np.int64]:
-    return np.arange(0, lane_length + seq_len, seq_len)
+def _fixed_boundaries(row_length: int, seq_len: int) -> npt.NDArray[np.int64]:
+    return np.arange(0, row_length + seq_len, seq_len)
 
 
 @functools.lru_cache(maxsize=4)
-def _varied(lane_length: int, seq_len: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+def _random_boundaries(row_length: int, seq_len: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """Chunks around seq_len, or for one in twenty around its half, spread by 5 tokens, at least 5 long."""
-    chance = np.random.default_rng(_digest(f"{seed} lengths {epoch}"))
-    borders = np.zeros(1, dtype=np.int64)
-    while borders[-1] < lane_length:
-        means = np.where(chance.random(_DRAWN) < _USUAL_SHARE, seq_len, seq_len / 2)
-        lengths = np.maximum(_LEAST_LENGTH, chance.normal(means, _SPREAD).astype(np.int64))
-        borders = np.append(borders, borders[-1] + np.cumsum(lengths))
-    return np.append(borders[borders < lane_length], lane_length)
+    rng = np.random.default_rng(_hash_to_int(f"{seed} lengths {epoch}"))
+    boundaries = np.zeros(1, dtype=np.int64)
+    while boundaries[-1] < row_length:
+        means = np.where(rng.random(_DRAW_SIZE) < _FULL_LENGTH_PROBABILITY, seq_len, seq_len / 2)
+        lengths = np.maximum(_MIN_LENGTH, rng.normal(means, _LENGTH_STD).astype(np.int64))
+        boundaries = np.append(boundaries, boundaries[-1] + np.cumsum(lengths))
+    return np.append(boundaries[boundaries < row_length], row_length)
 
 
-def fit_batches(
+def make_batches(
     stream: TokenStream,
     batch_size: int,
     seq_len: int,
     seed: int,
     reset_tokens: int | None = None,
     *,
-    varied: bool = False,
+    seq_len_varies: bool = False,
     multiple_of: int = 1,
 ) -> Batches:
     """The batches of a split; fewer rows than `batch_size` where the text does not fill one chunk of each.
@@ -267,4 +271,4 @@ def fit_batches(
         raise DataError(f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; 3 are the least")
     seq_len = min(seq_len, stream.num_predictions)
     rows = min(batch_size, stream.num_predictions // seq_len) // multiple_of * multiple_of
-    return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, varied)
+    return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, seq_len_varies)

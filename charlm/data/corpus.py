@@ -17,12 +17,12 @@ CORPUS_FILE = "corpus.json"
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus directory. `card` is the content of corpus.json."""
+    """A corpus directory. `metadata` is the content of corpus.json."""
 
     directory: Path
-    card: dict[str, Any]
+    metadata: dict[str, Any]
     vocab: Vocab
-    _opened: dict[str, TokenStream] = field(
+    _streams: dict[str, TokenStream] = field(
         default_factory=dict[str, TokenStream], init=False, repr=False, compare=False
     )
 
@@ -32,11 +32,11 @@ class Corpus:
 
     @property
     def fingerprint(self) -> str:
-        return str(self.card["fingerprint"])
+        return str(self.metadata["fingerprint"])
 
     @property
     def splits(self) -> list[str]:
-        return list(self.card["splits"])
+        return list(self.metadata["splits"])
 
     def open(self, split: str) -> TokenStream:
         """One split, its files checked against the hashes in corpus.json when it is opened for the first time.
@@ -47,11 +47,11 @@ class Corpus:
         """
         if split not in self.splits:
             raise UsageError(f"{self.directory} has no split {split!r}", suggest(split, self.splits, "choose one of"))
-        if split not in self._opened:
+        if split not in self._streams:
             for name in (f"{split}.npy", f"{split}.documents.npy"):
-                _check_file(self.directory / name, self.card["files"])
-            self._opened[split] = read_stream(self.directory, split, self.vocab)
-        return self._opened[split]
+                _check_file(self.directory / name, self.metadata["files"])
+            self._streams[split] = read_stream(self.directory, split, self.vocab)
+        return self._streams[split]
 
 
 def open_corpus(directory: Path) -> Corpus:
@@ -65,36 +65,41 @@ def open_corpus(directory: Path) -> Corpus:
     if not path.is_file():
         raise UsageError(f"there is no prepared corpus in {directory}", "make one with `charlm prepare`")
     try:
-        card = storage.read_json(path)
-        version = card["format"]
+        metadata = storage.read_json(path)
+        version = metadata["format"]
         if isinstance(version, int) and version > formats.CORPUS:
             raise DataError(f"{path} has format {version}; this charlm reads up to {formats.CORPUS}", "upgrade charlm")
-        _check_card(card)
-        damaged = fingerprint(card["files"]) != card["fingerprint"]
+        _check_metadata(metadata)
+        damaged = fingerprint(metadata["files"]) != metadata["fingerprint"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged", "prepare the corpus again with --overwrite") from error
     if damaged:
         raise DataError(
             f"{path} was changed: its fingerprint does not fit", "prepare the corpus again with --overwrite"
         )
-    _check_file(directory / "vocab.json", card["files"])
-    return Corpus(directory, card, load_vocab(directory))
+    _check_file(directory / "vocab.json", metadata["files"])
+    return Corpus(directory, metadata, load_vocab(directory))
 
 
-def _check_card(card: dict[str, Any]) -> None:
+def _check_metadata(metadata: dict[str, Any]) -> None:
     """KeyError, TypeError or ValueError where corpus.json does not hold what is read from it."""
-    counts = [card["documents"]["pages"], card["documents"]["kept"], *card["documents"]["dropped"].values()]
-    for split in ("train", "valid", *card["splits"]):
-        counts += [card["splits"][split][unit] for unit in ("documents", "characters", "words", "bytes")]
-    counts += [card["vocabulary"]["size"], *card["vocabulary"]["frequent"].values()]
-    counts += [entry["bytes"] for entry in card["files"].values()]
+    counts = [metadata["documents"]["pages"], metadata["documents"]["kept"], *metadata["documents"]["dropped"].values()]
+    for split in ("train", "valid", *metadata["splits"]):
+        counts += [metadata["splits"][split][unit] for unit in ("documents", "characters", "words", "bytes")]
+    counts += [metadata["vocabulary"]["size"], *metadata["vocabulary"]["frequent"].values()]
+    counts += [entry["bytes"] for entry in metadata["files"].values()]
     if any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("a count that is none")
-    texts = [card["split"]["shares"], card["split"]["method"], card["vocabulary"]["type"], card["fingerprint"]]
-    texts += [entry["sha256"] for entry in card["files"].values()]
+    texts = [
+        metadata["split"]["shares"],
+        metadata["split"]["method"],
+        metadata["vocabulary"]["type"],
+        metadata["fingerprint"],
+    ]
+    texts += [entry["sha256"] for entry in metadata["files"].values()]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a text that is none")
-    if not all(isinstance(card[name], dict) for name in ("origin", "settings")):
+    if not all(isinstance(metadata[name], dict) for name in ("origin", "settings")):
         raise TypeError("a table that is none")
 
 

@@ -22,84 +22,86 @@ from pathlib import Path
 from typing import Any, cast
 
 from charlm import __version__, storage
-from charlm.data.row_builder import Shape
-from charlm.data.staging import Shard, find, make
+from charlm.data.row_builder import RowOptions
+from charlm.data.staging import Shard, find_shard, make_shard
 from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
 from charlm.text.code_version import code_version
-from charlm.text.document import Task
+from charlm.text.document import SourceTask
 
-_REACHED_WITHIN = 10.0  # seconds
-_LOOK_EVERY = 1.0  # seconds
-_LONELY = 30.0  # seconds without any worker: one that was restarted is back by then
-_BACK = "start it again and run the same command: what is done is kept"
+_CONNECT_TIMEOUT = 10.0  # seconds
+_POLL_INTERVAL = 1.0  # seconds
+_NO_WORKER_TIMEOUT = 30.0  # seconds without any worker: one that was restarted is back by then
+_RESTART_CURE = "start it again and run the same command: what is done is kept"
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """A connection to a scheduler; a `Crew` of `charlm.data.staging`."""
+class DaskCluster:
+    """A connection to a scheduler; a `WorkerPool` of `charlm.data.staging`."""
 
     client: Any
     executor: Any
     size: int
-    lonely: float
+    no_worker_timeout: float
 
-    def start(self, directory: Path, number: int, task: Task, shape: Shape) -> Callable[[], Shard]:
-        future = cast("Future[_Made]", self.executor.submit(make_there, number, task, shape))
+    def start(self, directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Callable[[], Shard]:
+        future = cast("Future[_ShardFiles]", self.executor.submit(make_shard_on_worker, number, task, shape))
 
         def wait() -> Shard:
-            made = self._result(future)
-            path = directory / made.name
-            storage.write_bytes(path, made.parquet)
-            storage.write_bytes(path.with_suffix(".json"), made.record)  # last: it is what makes the shard be there
-            shard = find(directory, number, task, shape)
+            shard_files = self._result(future)
+            path = directory / shard_files.name
+            storage.write_bytes(path, shard_files.parquet)
+            storage.write_bytes(
+                path.with_suffix(".json"), shard_files.record
+            )  # last: it is what makes the shard be there
+            shard = find_shard(directory, number, task, shape)
             if shard is None:
                 raise DataError("a worker gave the shard of another task", "install the same charlm on every worker")
             return shard
 
         return wait
 
-    def _result(self, future: "Future[_Made]") -> "_Made":
+    def _result(self, future: "Future[_ShardFiles]") -> "_ShardFiles":
         from distributed.scheduler import KilledWorker
 
-        seen = time.monotonic()
+        last_seen = time.monotonic()
         while True:
             try:
-                return future.result(timeout=_LOOK_EVERY)
+                return future.result(timeout=_POLL_INTERVAL)
             except TimeoutError:
                 if future.done():
                     raise  # it is the task's own
                 if self._num_workers():
-                    seen = time.monotonic()
-                elif time.monotonic() - seen > self.lonely:
-                    raise OutOfMemoryError("every worker of the cluster is gone", _BACK) from None
+                    last_seen = time.monotonic()
+                elif time.monotonic() - last_seen > self.no_worker_timeout:
+                    raise OutOfMemoryError("every worker of the cluster is gone", _RESTART_CURE) from None
             except KilledWorker as error:
                 raise OutOfMemoryError(
                     "several workers of the cluster were killed by one task, most likely for want of memory",
                     "give the workers more memory, or fewer threads",
                 ) from error
             except CancelledError as error:
-                raise _lost() from error
+                raise _connection_lost() from error
 
     def _num_workers(self) -> int:
         if self.client.status != "running":
-            raise _lost()
+            raise _connection_lost()
         try:
             return len(self.client.nthreads())
         except OSError as error:
-            raise _lost() from error
+            raise _connection_lost() from error
 
 
-def _lost() -> NetworkError:
-    return NetworkError("the connection to the scheduler of the cluster is lost", _BACK)
+def _connection_lost() -> NetworkError:
+    return NetworkError("the connection to the scheduler of the cluster is lost", _RESTART_CURE)
 
 
 @contextlib.contextmanager
-def connect(address: str, *, lonely: float = _LONELY) -> Generator[Cluster, None, None]:
+def connect(address: str, *, no_worker_timeout: float = _NO_WORKER_TIMEOUT) -> Generator[DaskCluster, None, None]:
     """A cluster whose workers run the same charlm, for the time of the block; what waits there is cancelled at its end.
 
     Args:
         address: of the scheduler, such as `tcp://10.0.0.1:8786`.
-        lonely: seconds to wait where no worker is left.
+        no_worker_timeout: seconds to wait where no worker is left.
 
     Raises:
         UsageError: `distributed` is not installed, or the address is none.
@@ -112,22 +114,22 @@ def connect(address: str, *, lonely: float = _LONELY) -> Generator[Cluster, None
         raise UsageError(f"--dask {address} is no address", "write it like tcp://10.0.0.1:8786")
     from distributed import Client
 
-    with _silence(), contextlib.ExitStack() as stack:
+    with _silence_dask(), contextlib.ExitStack() as stack:
         try:
-            client: Any = stack.enter_context(Client(address, timeout=_REACHED_WITHIN, set_as_default=False))
+            client: Any = stack.enter_context(Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False))
         except OSError as error:
             raise NetworkError(
-                f"no dask scheduler answers at {address} within {_REACHED_WITHIN:g} s", "check --dask, and start one"
+                f"no dask scheduler answers at {address} within {_CONNECT_TIMEOUT:g} s", "check --dask, and start one"
             ) from error
         except ValueError as error:
             raise UsageError(f"--dask {address} is no address", "write it like tcp://10.0.0.1:8786") from error
         try:
-            client.wait_for_workers(1, timeout=_REACHED_WITHIN)
+            client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT)
         except TimeoutError as error:
             raise NetworkError(f"the dask scheduler at {address} has no workers", "start some") from error
         _check_versions(client)
         executor = stack.enter_context(contextlib.closing(_Executor(client)))
-        yield Cluster(client, executor.executor, max(1, sum(client.nthreads().values())), lonely)
+        yield DaskCluster(client, executor.executor, max(1, sum(client.nthreads().values())), no_worker_timeout)
 
 
 class _Executor:
@@ -139,7 +141,7 @@ class _Executor:
 
 
 @contextlib.contextmanager
-def _silence() -> Generator[None, None, None]:
+def _silence_dask() -> Generator[None, None, None]:
     """What distributed logs is said in our one line, or is of no use to who reads it."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.core")]
     levels = [logger.level for logger in loggers]
@@ -157,28 +159,28 @@ def _silence() -> Generator[None, None, None]:
 def _check_versions(client: Any) -> None:
     """Other code would give other documents, or the same ones under keys that no rerun finds."""
 
-    def there() -> str:  # sent by value: there may be no charlm at all
+    def worker_version() -> str:  # sent by value: there may be no charlm at all
         try:
-            from charlm.data.dask_cluster import version
+            from charlm.data.dask_cluster import charlm_version
         except ImportError:
             return "no charlm with --dask"
-        return version()
+        return charlm_version()
 
-    others = {str(found) for found in client.run(there).values()} - {version()}
+    others = {str(found) for found in client.run(worker_version).values()} - {charlm_version()}
     if others:
         raise DataError(
-            f"the workers of the cluster have {', '.join(sorted(others))}, and here is {version()}",
+            f"the workers of the cluster have {', '.join(sorted(others))}, and here is {charlm_version()}",
             "install the same charlm on every worker, and restart them",
         )
 
 
-def version() -> str:
+def charlm_version() -> str:
     """Of charlm, and of its code that makes documents."""
     return f"charlm {__version__} ({code_version()})"
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _ShardFiles:
     """A shard on its way."""
 
     name: str
@@ -186,14 +188,14 @@ class _Made:
     record: bytes
 
 
-def make_there(number: int, task: Task, shape: Shape) -> _Made:
+def make_shard_on_worker(number: int, task: SourceTask, shape: RowOptions) -> _ShardFiles:
     """On a worker: make the shard of a task, and give it back whole."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = make(Path(folder), number, task, shape).path
+            path = make_shard(Path(folder), number, task, shape).path
         except UsageError as error:
             raise UsageError(
                 f"the worker on {socket.gethostname()} says: {error.what}",
                 "put the input where every worker finds it under the same path, or give its URL",
             ) from error
-        return _Made(path.name, path.read_bytes(), path.with_suffix(".json").read_bytes())
+        return _ShardFiles(path.name, path.read_bytes(), path.with_suffix(".json").read_bytes())

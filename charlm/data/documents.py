@@ -31,7 +31,7 @@ _SCHEMA = pa.schema(
 )
 _ROW_GROUP_CHARACTERS = 4_000_000
 _SHARD_CHARACTERS = 64_000_000
-_ROWS_READ = 64
+_READ_BATCH_ROWS = 64
 
 
 class RowWriter:
@@ -40,33 +40,33 @@ class RowWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
         self._schema = schema
-        self._open = ExitStack()
+        self._file_stack = ExitStack()
         self._rows: list[Mapping[str, Any]] = []
-        self._waiting = 0
+        self._num_buffered_characters = 0
         self.characters = 0
 
     def __enter__(self) -> Self:
-        file = self._open.enter_context(storage.atomic_file(self._path))
-        self._writer = self._open.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
+        file = self._file_stack.enter_context(storage.atomic_file(self._path))
+        self._writer = self._file_stack.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
         return self
 
     def add(self, row: Mapping[str, Any]) -> None:
         self._rows.append(row)
-        self._waiting += len(row["text"])
-        if self._waiting >= _ROW_GROUP_CHARACTERS:
+        self._num_buffered_characters += len(row["text"])
+        if self._num_buffered_characters >= _ROW_GROUP_CHARACTERS:
             self._flush()
 
     def _flush(self) -> None:
         with storage.storage_errors(self._path):
             table = pa.Table.from_pylist(self._rows, self._schema)
             self._writer.write_table(table, row_group_size=len(self._rows) or None)
-        self.characters += self._waiting
-        self._rows, self._waiting = [], 0
+        self.characters += self._num_buffered_characters
+        self._rows, self._num_buffered_characters = [], 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._open:  # on an error, this one or that of the last rows, no file appears
+        with self._file_stack:  # on an error, this one or that of the last rows, no file appears
             if error is not None:
                 raise error
             self._flush()
@@ -78,7 +78,7 @@ class DocumentWriter:
     def __init__(self, directory: Path, split: str) -> None:
         self._directory = directory
         self._split = split
-        self._shard = ExitStack()
+        self._shard_stack = ExitStack()
         self._writer: RowWriter | None = None
         self._num_shards = 0
 
@@ -101,18 +101,18 @@ class DocumentWriter:
         )
         if writer.characters >= _SHARD_CHARACTERS:
             self._writer = None
-            self._shard.close()
+            self._shard_stack.close()
 
     def _next_shard(self) -> RowWriter:
         path = self._directory / f"{self._split}-{self._num_shards:05d}.parquet"
-        self._writer = self._shard.enter_context(RowWriter(path, _SCHEMA))
+        self._writer = self._shard_stack.enter_context(RowWriter(path, _SCHEMA))
         self._num_shards += 1
         return self._writer
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._shard:
+        with self._shard_stack:
             if error is not None:
                 raise error
             if not self._num_shards:
@@ -125,13 +125,13 @@ def read_rows(path: Path, row_groups: list[int] | None = None) -> Iterator[dict[
     Raises:
         DataError: the shard is damaged.
     """
-    with _damage(path), pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_ROWS_READ, row_groups=row_groups):
+    with _damage_as_data_error(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_READ_BATCH_ROWS, row_groups=row_groups):
             yield from batch.to_pylist()
 
 
 @contextmanager
-def _damage(path: Path) -> Generator[None, None, None]:
+def _damage_as_data_error(path: Path) -> Generator[None, None, None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -149,47 +149,47 @@ def read_parts(directory: Path, split: str) -> Iterator[Part]:
     Raises:
         DataError: a shard is missing or damaged.
     """
-    for path in _shards(directory, split):
-        yield from _parts(path)
+    for path in _shard_paths(directory, split):
+        yield from _read_shard_parts(path)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RowGroup:
     """Some million characters of a split: a row group of one of its shards."""
 
     path: Path
-    row_group: int
+    index: int
 
     def parts(self) -> Iterator[Part]:
         """
         Raises:
             DataError: the shard is damaged.
         """
-        return _parts(self.path, [self.row_group])
+        return _read_shard_parts(self.path, [self.index])
 
 
-def stretches(directory: Path, split: str) -> list[Stretch]:
+def list_row_groups(directory: Path, split: str) -> list[RowGroup]:
     """All of a split, in order.
 
     Raises:
         DataError: a shard is missing or damaged.
     """
-    found: list[Stretch] = []
-    for path in _shards(directory, split):
-        with _damage(path):
+    row_groups: list[RowGroup] = []
+    for path in _shard_paths(directory, split):
+        with _damage_as_data_error(path):
             num_row_groups = pq.read_metadata(path).num_row_groups
-        found += [Stretch(path, number) for number in range(num_row_groups)]
-    return found
+        row_groups += [RowGroup(path, number) for number in range(num_row_groups)]
+    return row_groups
 
 
-def _shards(directory: Path, split: str) -> list[Path]:
+def _shard_paths(directory: Path, split: str) -> list[Path]:
     shards = sorted(directory.glob(f"{split}-*.parquet"))
     if not shards:
         raise DataError(f"{directory} has no documents of the split {split!r}", "prepare the corpus again")
     return shards
 
 
-def _parts(path: Path, row_groups: list[int] | None = None) -> Iterator[Part]:
+def _read_shard_parts(path: Path, row_groups: list[int] | None = None) -> Iterator[Part]:
     for row in read_rows(path, row_groups):
         try:
             document = Document(row["id"], row["title"], row["text"], row["url"])

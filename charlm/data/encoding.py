@@ -12,16 +12,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from charlm.data.documents import Stretch, stretches
-from charlm.data.store import Encoded, encode_parts, write_stream
-from charlm.data.worker_processes import spawned
-from charlm.vocab.base import Learner, Vocab
+from charlm.data.documents import RowGroup, list_row_groups
+from charlm.data.store import EncodedParts, encode_parts, write_stream
+from charlm.data.worker_processes import spawn_pool
+from charlm.vocab.base import Vocab, VocabLearner
 from charlm.vocab.settings import AnyVocabSettings, load_vocab
 
 T = TypeVar("T")
 OnCharacters = Callable[[int], None]
 
-_WORTHWHILE = 4  # stretches; with fewer, other processes would not have started before the work was done
+_MIN_PARALLEL_ROW_GROUPS = 4  # stretches; with fewer, other processes would not have started before the work was done
 
 
 def learn(settings: AnyVocabSettings, documents: Path, workers: int, on_progress: OnCharacters) -> Vocab:
@@ -37,19 +37,21 @@ def learn(settings: AnyVocabSettings, documents: Path, workers: int, on_progress
     """
     learner = settings.learner()
     done = 0
-    if learner.reads:
-        found = stretches(documents, "train")
-        for counted, characters in _each(_count, ((settings, stretch) for stretch in found), len(found), workers):
-            learner.merge(counted)
+    if learner.needs_text:
+        row_groups = list_row_groups(documents, "train")
+        for partial_learner, characters in _map_in_order(
+            _learn_row_group, ((settings, row_group) for row_group in row_groups), len(row_groups), workers
+        ):
+            learner.merge(partial_learner)
             done += characters
             on_progress(done)
     return learner.finish()
 
 
-def _count(settings: AnyVocabSettings, stretch: Stretch) -> tuple[Learner, int]:
+def _learn_row_group(settings: AnyVocabSettings, row_group: RowGroup) -> tuple[VocabLearner, int]:
     learner = settings.learner()
     characters = 0
-    for part in stretch.parts():
+    for part in row_group.parts():
         learner.add(part.document.text)
         characters += len(part.document.text)
     return learner, characters
@@ -65,7 +67,7 @@ def encode(directory: Path, splits: Iterable[str], vocab: Vocab, workers: int, o
     """
     done = 0
 
-    def noted(blocks: Iterable[Encoded]) -> Iterator[Encoded]:
+    def with_progress(blocks: Iterable[EncodedParts]) -> Iterator[EncodedParts]:
         nonlocal done
         for block in blocks:
             yield block
@@ -73,26 +75,30 @@ def encode(directory: Path, splits: Iterable[str], vocab: Vocab, workers: int, o
             on_progress(done)
 
     for split in splits:
-        found = stretches(directory / "documents", split)
-        alone = workers <= 1 or len(found) < _WORTHWHILE
-        calls = ((vocab if alone else directory, stretch) for stretch in found)
-        write_stream(directory, split, noted(_each(_encode, calls, len(found), workers)), vocab)
+        row_groups = list_row_groups(directory / "documents", split)
+        in_process = workers <= 1 or len(row_groups) < _MIN_PARALLEL_ROW_GROUPS
+        calls = ((vocab if in_process else directory, row_group) for row_group in row_groups)
+        write_stream(
+            directory, split, with_progress(_map_in_order(_encode_row_group, calls, len(row_groups), workers)), vocab
+        )
 
 
-def _encode(vocab: Vocab | Path, stretch: Stretch) -> Encoded:
-    return encode_parts(stretch.parts(), _loaded(vocab) if isinstance(vocab, Path) else vocab)
+def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup) -> EncodedParts:
+    return encode_parts(row_group.parts(), _load_vocab_cached(vocab) if isinstance(vocab, Path) else vocab)
 
 
 @lru_cache(maxsize=1)
-def _loaded(directory: Path) -> Vocab:
+def _load_vocab_cached(directory: Path) -> Vocab:
     """Read once by each worker, which lives for one split."""
     return load_vocab(directory)
 
 
-def _each(function: Callable[..., T], calls: Iterable[tuple[Any, ...]], number: int, workers: int) -> Iterator[T]:
-    if workers <= 1 or number < _WORTHWHILE:
+def _map_in_order(
+    function: Callable[..., T], calls: Iterable[tuple[Any, ...]], num_calls: int, workers: int
+) -> Iterator[T]:
+    if workers <= 1 or num_calls < _MIN_PARALLEL_ROW_GROUPS:
         for arguments in calls:
             yield function(*arguments)
         return
-    with spawned(min(workers, number)) as processes:
-        yield from processes.in_order(function, calls)
+    with spawn_pool(min(workers, num_calls)) as processes:
+        yield from processes.map_ordered(function, calls)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from charlm.data.store import count_words
 from charlm.errors import DataError
-from charlm.text.document import Census, Document
+from charlm.text.document import Document, PageCounts
 from charlm.vocab.base import code_points
 
 SCHEMA = pa.schema(
@@ -36,27 +36,27 @@ SCHEMA = pa.schema(
 """`ends` is false where the next row goes on with the text. `digest`, of the whole text in its last row, finds equal
 texts; `skeleton` those that differ only in names and numbers, as bot-written pages do."""
 
-_VARIABLE = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
-_LONGEST_STUB = 1_500  # characters
+_NAMES_AND_NUMBERS = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
+_MAX_STUB_CHARACTERS = 1_500  # characters
 _ASCII = re.compile(r"[\0-\x7f]")  # composes with nothing before it: NFC of what stands before is final
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RowOptions:
     """What is done to every document before it is stored."""
 
     normalize: Literal["none", "nfc"] = "none"
     min_characters: int = 0
 
 
-class Shaper:
+class RowBuilder:
     """Turns documents, and pieces of them, into rows."""
 
-    def __init__(self, shape: Shape, census: Census) -> None:
-        self._shape = shape
-        self._census = census
-        self._begun = False
-        self._carried = ""  # the end of a piece, which may compose with the start of the next
+    def __init__(self, options: RowOptions, page_counts: PageCounts) -> None:
+        self._options = options
+        self._page_counts = page_counts
+        self._inside_document = False
+        self._unnormalized_tail = ""  # the end of a piece, which may compose with the start of the next
         self._hash = hashlib.blake2b(digest_size=8)
 
     def row(self, document: Document) -> dict[str, Any] | None:
@@ -69,11 +69,11 @@ class Shaper:
             code_points(document.text)
         except DataError as error:
             raise DataError(f"document {document.id} ({document.title}): {error.what}", error.cure) from error
-        text = self._normalized(document) if self._shape.normalize == "nfc" else document.text
-        whole = document.ends and not self._begun
-        self._begun = not document.ends
-        if whole and len(text) < self._shape.min_characters:
-            self._census.dropped["short"] += 1
+        text = self._normalized(document) if self._options.normalize == "nfc" else document.text
+        is_whole = document.ends and not self._inside_document
+        self._inside_document = not document.ends
+        if is_whole and len(text) < self._options.min_characters:
+            self._page_counts.dropped["short"] += 1
             return None
         encoded = text.encode("utf-8")
         self._hash.update(encoded)
@@ -90,29 +90,31 @@ class Shaper:
             "bytes": len(encoded),
             "ends": document.ends,
             "digest": digest,
-            "skeleton": _skeleton(document.title, text) if whole else 0,
+            "skeleton": _skeleton_hash(document.title, text) if is_whole else 0,
         }
 
     def _normalized(self, document: Document) -> str:
-        text = self._carried + document.text
-        safe = len(text) if document.ends else max((found.start() for found in _ASCII.finditer(text)), default=0)
-        self._carried = text[safe:]
-        return unicodedata.normalize("NFC", text[:safe])
+        text = self._unnormalized_tail + document.text
+        final_length = (
+            len(text) if document.ends else max((found.start() for found in _ASCII.finditer(text)), default=0)
+        )
+        self._unnormalized_tail = text[final_length:]
+        return unicodedata.normalize("NFC", text[:final_length])
 
 
 @functools.cache
-def shaping_version() -> str:
+def row_code_version() -> str:
     """A hash of the code that makes rows: shards made by another are made again."""
     code = Path(__file__).read_bytes() + inspect.getsource(count_words).encode()
     return hashlib.sha256(code).hexdigest()[:16]
 
 
-def _skeleton(title: str, text: str) -> int:
+def _skeleton_hash(title: str, text: str) -> int:
     """A hash of the text without its names and numbers; 0 for what is too long to be a stub."""
-    if len(text) > _LONGEST_STUB:
+    if len(text) > _MAX_STUB_CHARACTERS:
         return 0
     bare = text.replace(title, "0") if title else text
-    return _number(hashlib.blake2b(_VARIABLE.sub("0", bare).encode("utf-8"), digest_size=8))
+    return _number(hashlib.blake2b(_NAMES_AND_NUMBERS.sub("0", bare).encode("utf-8"), digest_size=8))
 
 
 def _number(digest: "hashlib.blake2b") -> int:

@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from charlm.data.documents import read_columns
 from charlm.data.staging import Shard
-from charlm.text.document import Census
-from charlm.text.split import Tally
+from charlm.text.document import PageCounts
+from charlm.text.split import SplitCounts
 
-_STUB_COPIES = 5  # texts that differ only in names and numbers, from which on they count as near-identical
+_MIN_STUB_COPIES = 5  # texts that differ only in names and numbers, from which on they count as near-identical
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass
-class Survey:
+class DocumentSelection:
     """All documents on disk, in the source's order, and what those that are kept amount to."""
 
     shards: list[Shard]
@@ -32,125 +32,127 @@ class Survey:
     """Per shard, per row."""
     sizes: list[npt.NDArray[np.int64]]
     """Per shard, per row: the characters of the document that the row belongs to."""
-    census: Census
-    tallies: dict[str, Tally]
+    page_counts: PageCounts
+    tallies: dict[str, SplitCounts]
     near_identical: int
     documents: int = 0
     characters: int = 0
     bytes: int = 0
-    repeated: frozenset[str] = frozenset()
+    repeated_ids: frozenset[str] = frozenset()
     """Ids that several documents have."""
 
     def describe(self) -> dict[str, Any]:
         """For corpus.json: pages = kept + the sum of what was dropped, by reason."""
         description: dict[str, Any] = {
-            "pages": self.census.pages,
+            "pages": self.page_counts.pages,
             "kept": self.documents,
-            "dropped": dict(sorted(self.census.dropped.items())),
+            "dropped": dict(sorted(self.page_counts.dropped.items())),
             "near_identical": self.near_identical,
         }
-        return description | ({"notes": self.census.notes} if self.census.notes else {})
+        return description | ({"notes": self.page_counts.notes} if self.page_counts.notes else {})
 
 
-def survey(shards: list[Shard], specs: Sequence[str], weights: Mapping[str, float]) -> Survey:
+def survey(shards: list[Shard], split_specs: Sequence[str], weights: Mapping[str, float]) -> DocumentSelection:
     """
     Args:
-        specs: the splits to tally, such as "90/5/5".
+        split_specs: the splits to tally, such as "90/5/5".
         weights: what stands before the "/" in a document's id -> its source's share of the characters; empty: keep all.
     """
-    census = Census()
+    page_counts = PageCounts()
     for shard in shards:
-        census.add(shard.census)
+        page_counts.add(shard.page_counts)
     assert shards, "a source has at least one task"
     columns = [read_columns(shard.path, ["digest", "skeleton", "ends", "characters"]) for shard in shards]
     rows = [len(column) for column in columns]
     ends = np.concatenate([column["ends"].to_numpy() for column in columns])
     document_of_row = np.cumsum(ends) - ends
-    first = _first_of_each(np.concatenate([column["digest"].to_numpy() for column in columns])[ends])
-    _count(census, "duplicate", first)
+    keep_document = _is_first_copy(np.concatenate([column["digest"].to_numpy() for column in columns])[ends])
+    _count_dropped(page_counts, "duplicate", keep_document)
     if weights:
-        shares = _within_weights(shards, first, document_of_row, weights)
-        _count(census, "weight", shares[first])
-        first &= shares
-    kept = first[document_of_row]
+        shares = _select_by_weight(shards, keep_document, document_of_row, weights)
+        _count_dropped(page_counts, "weight", shares[keep_document])
+        keep_document &= shares
+    kept = keep_document[document_of_row]
     skeletons = np.concatenate([column["skeleton"].to_numpy() for column in columns])[kept]
     _, copies = np.unique(skeletons[skeletons != 0], return_counts=True)
-    near_identical = int(copies[copies >= _STUB_COPIES].sum())
+    near_identical = int(copies[copies >= _MIN_STUB_COPIES].sum())
     characters = np.concatenate([column["characters"].to_numpy() for column in columns])
     sizes = np.bincount(document_of_row, weights=characters).astype(np.int64)[document_of_row]
-    borders = np.cumsum(rows)[:-1]
-    tallies = {spec: Tally.of(spec) for spec in specs}
-    found = Survey(shards, np.split(kept, borders), np.split(sizes, borders), census, tallies, near_identical)
-    _add_up(found)
-    return found
+    boundaries = np.cumsum(rows)[:-1]
+    tallies = {spec: SplitCounts.of(spec) for spec in split_specs}
+    selection = DocumentSelection(
+        shards, np.split(kept, boundaries), np.split(sizes, boundaries), page_counts, tallies, near_identical
+    )
+    _sum_kept(selection)
+    return selection
 
 
-def _count(census: Census, reason: str, kept: Mask) -> None:
+def _count_dropped(page_counts: PageCounts, reason: str, kept: Mask) -> None:
     if dropped := int((~kept).sum()):
-        census.dropped[reason] += dropped
+        page_counts.dropped[reason] += dropped
 
 
-def _first_of_each(digests: npt.NDArray[np.int64]) -> Mask:
+def _is_first_copy(digests: npt.NDArray[np.int64]) -> Mask:
     """The documents whose text did not stand before."""
-    first = np.zeros(len(digests), dtype=np.bool_)
-    first[np.unique(digests, return_index=True)[1]] = True
-    return first
+    keep_document = np.zeros(len(digests), dtype=np.bool_)
+    keep_document[np.unique(digests, return_index=True)[1]] = True
+    return keep_document
 
 
-def _within_weights(
-    shards: list[Shard], first: Mask, document_of_row: npt.NDArray[np.int64], weights: Mapping[str, float]
+def _select_by_weight(
+    shards: list[Shard], keep_document: Mask, document_of_row: npt.NDArray[np.int64], weights: Mapping[str, float]
 ) -> Mask:
     """Which documents to keep so that every source gives its share: as much as the scarcest allows, chosen by hash."""
     names = list(weights)
-    source = np.zeros(len(first), dtype=np.int16)
-    order = np.zeros(len(first), dtype=np.int64)
-    sizes = np.zeros(len(first), dtype=np.int64)
+    source = np.zeros(len(keep_document), dtype=np.int16)
+    order = np.zeros(len(keep_document), dtype=np.int64)
+    sizes = np.zeros(len(keep_document), dtype=np.int64)
     row = 0
     for shard in shards:
         columns = read_columns(shard.path, ["id", "characters"]).to_pydict()
         for identifier, characters in zip(columns["id"], columns["characters"], strict=True):
             document = document_of_row[row]
             source[document] = names.index(identifier.partition("/")[0])
-            order[document] = hash_of(identifier)
+            order[document] = hash_id(identifier)
             sizes[document] += characters
             row += 1
-    sizes[~first] = 0
+    sizes[~keep_document] = 0
     totals = np.array([sizes[source == number].sum() for number in range(len(names))], dtype=np.float64)
     shares = np.array([weights[name] for name in names])
     targets = shares * min(totals / shares)
-    kept = np.zeros(len(first), dtype=np.bool_)
+    kept = np.zeros(len(keep_document), dtype=np.bool_)
     for number, target in enumerate(targets):
-        candidates = np.flatnonzero((source == number) & first)
+        candidates = np.flatnonzero((source == number) & keep_document)
         candidates = candidates[np.argsort(order[candidates], kind="stable")]
         kept[candidates[np.cumsum(sizes[candidates]) <= target * (1 + 1e-12)]] = True
     return kept
 
 
-def _add_up(found: Survey) -> None:
-    hashes = np.zeros(sum(int(mask.sum()) for mask in found.kept), dtype=np.int64)  # of ids; 0 where a text goes on
+def _sum_kept(selection: DocumentSelection) -> None:
+    hashes = np.zeros(sum(int(mask.sum()) for mask in selection.kept), dtype=np.int64)  # of ids; 0 where a text goes on
     row = 0
-    for shard, mask in zip(found.shards, found.kept, strict=True):
+    for shard, mask in zip(selection.shards, selection.kept, strict=True):
         columns = read_columns(shard.path, ["id", "characters", "bytes", "ends"]).to_pydict()
         for identifier, characters, num_bytes, last, keep in zip(*columns.values(), mask, strict=True):
             if not keep:
                 continue
-            hashes[row] = hash_of(identifier) if last else 0
+            hashes[row] = hash_id(identifier) if last else 0
             row += 1
-            found.documents += last
-            found.characters += characters
-            found.bytes += num_bytes
-            for tally in found.tallies.values():
+            selection.documents += last
+            selection.characters += characters
+            selection.bytes += num_bytes
+            for tally in selection.tallies.values():
                 tally.add(identifier, characters, ends=last)
     values, counts = np.unique(hashes[hashes != 0], return_counts=True)
-    if several := set(values[counts > 1].tolist()):
-        found.repeated = frozenset(
+    if repeated_hashes := set(values[counts > 1].tolist()):
+        selection.repeated_ids = frozenset(
             identifier
-            for shard in found.shards
+            for shard in selection.shards
             for identifier in read_columns(shard.path, ["id"])["id"].to_pylist()
-            if hash_of(identifier) in several
+            if hash_id(identifier) in repeated_hashes
         )
 
 
-def hash_of(identifier: str) -> int:
+def hash_id(identifier: str) -> int:
     """64 bits of a document's id."""
     return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest(), "big", signed=True)

@@ -8,9 +8,9 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator
 
 from charlm.settings import Settings
-from charlm.settings.messages import written
+from charlm.settings.messages import to_text
 from charlm.text.settings import SourceSettings, WikipediaSettings
-from charlm.text.split import parse_shares
+from charlm.text.split import parse_percentages
 from charlm.vocab.settings import AnyVocabSettings, CharSettings
 
 
@@ -29,9 +29,9 @@ class CorpusSettings(Settings):
 
     @field_validator("split", mode="before")
     @classmethod
-    def _is_split(cls, spec: object) -> object:
+    def _check_split(cls, spec: object) -> object:
         if spec != "auto":
-            parse_shares(written(spec))  # also of a number such as 0.9, so that nobody is told to put it in quotes
+            parse_percentages(to_text(spec))  # also of a number such as 0.9, so that nobody is told to put it in quotes
         return spec
 
     @property
@@ -41,13 +41,13 @@ class CorpusSettings(Settings):
 
     def recorded(self) -> dict[str, Any]:
         """The settings as corpus.json keeps them."""
-        return portable(self.model_dump(mode="json", exclude_none=True))
+        return make_portable(self.model_dump(mode="json", exclude_none=True))
 
 
-_TRANSPORT = ("mirrors", "contact", "url")
+_DOWNLOAD_KEYS = ("mirrors", "contact", "url")
 
 
-def portable(corpus: dict[str, Any]) -> dict[str, Any]:
+def make_portable(corpus: dict[str, Any]) -> dict[str, Any]:
     """Raw corpus settings as they matter to the text: inputs by name, and nothing of how they came over the network.
 
     Equal files give equal corpora wherever they lie and whoever fetched them.
@@ -55,18 +55,18 @@ def portable(corpus: dict[str, Any]) -> dict[str, Any]:
     source, vocab = corpus.get("source"), corpus.get("vocab")
     kept = dict(corpus)
     if isinstance(source, dict):
-        kept["source"] = _portable(cast("dict[str, Any]", source))
+        kept["source"] = _make_source_portable(cast("dict[str, Any]", source))
     if isinstance(vocab, dict) and "directory" in vocab:
         copied = cast("dict[str, Any]", vocab)
         kept["vocab"] = {**copied, "directory": PurePath(str(copied["directory"])).name}
     return kept
 
 
-def _portable(source: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in source.items() if key not in _TRANSPORT}
+def _make_source_portable(source: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in source.items() if key not in _DOWNLOAD_KEYS}
     if kept.get("input"):
         paths = map(os.path.abspath, cast("Iterable[str]", kept["input"]))
         kept["input"] = [PurePath(path).name for path in paths]
     if isinstance(kept.get("sources"), list | tuple):
-        kept["sources"] = [_portable(each) for each in cast("Iterable[dict[str, Any]]", kept["sources"])]
+        kept["sources"] = [_make_source_portable(each) for each in cast("Iterable[dict[str, Any]]", kept["sources"])]
     return kept

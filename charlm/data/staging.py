@@ -17,11 +17,11 @@ from typing import Any, Protocol
 
 from charlm import storage
 from charlm.data.documents import RowWriter
-from charlm.data.row_builder import SCHEMA, Shape, Shaper, shaping_version
-from charlm.data.worker_processes import Processes, spawned
-from charlm.text.document import Census, Source, Task, WholeTask
+from charlm.data.row_builder import SCHEMA, RowBuilder, RowOptions, row_code_version
+from charlm.data.worker_processes import ProcessPool, spawn_pool
+from charlm.text.document import InProcessTask, PageCounts, Source, SourceTask
 
-_IN_FLIGHT = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
+_MAX_IN_FLIGHT_PER_WORKER = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Shard:
     """The documents of one task on disk."""
 
     path: Path
-    census: Census
+    page_counts: PageCounts
     documents: int
     characters: int
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Who makes shards beside this process: other processes of this machine, or a cluster (`dask_cluster`)."""
 
     @property
@@ -42,16 +42,18 @@ class Crew(Protocol):
         """How many shards are made at a time."""
         ...
 
-    def start(self, directory: Path, number: int, task: Task, shape: Shape) -> Callable[[], Shard]:
+    def start(self, directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Callable[[], Shard]:
         """Have the shard of a task made in `directory`. What comes back waits for it, and raises what went wrong."""
         ...
 
 
-def stage(source: Source, directory: Path, shape: Shape, workers: int, crew: Crew | None = None) -> Iterator[Shard]:
+def stage(
+    source: Source, directory: Path, shape: RowOptions, workers: int, worker_pool: WorkerPool | None = None
+) -> Iterator[Shard]:
     """The shards of every task, in order; what is done already is not done again.
 
     Args:
-        workers: processes of this machine, unless there is a `crew`.
+        workers: processes of this machine, unless there is a `worker_pool`.
 
     Raises:
         DataError: the source is damaged.
@@ -59,59 +61,61 @@ def stage(source: Source, directory: Path, shape: Shape, workers: int, crew: Cre
         StorageError: the disk is full or cannot be written.
     """
     storage.make_directory(directory)
-    tasks = source.tasks() or iter([WholeTask(source)])
-    if crew is None and workers <= 1:
+    tasks = source.tasks() or iter([InProcessTask(source)])
+    if worker_pool is None and workers <= 1:
         for number, task in enumerate(tasks):
-            yield find(directory, number, task, shape) or make(directory, number, task, shape)
+            yield find_shard(directory, number, task, shape) or make_shard(directory, number, task, shape)
     else:
         with contextlib.ExitStack() as stack:
-            crew = crew or _Workers(stack.enter_context(spawned(workers)))
-            yield from _together(crew, tasks, directory, shape)
+            worker_pool = worker_pool or _LocalWorkerPool(stack.enter_context(spawn_pool(workers)))
+            yield from _stage_in_parallel(worker_pool, tasks, directory, shape)
 
 
-def _together(crew: Crew, tasks: Iterator[Task], directory: Path, shape: Shape) -> Iterator[Shard]:
-    waiting: deque[Shard | Callable[[], Shard]] = deque()
+def _stage_in_parallel(
+    worker_pool: WorkerPool, tasks: Iterator[SourceTask], directory: Path, shape: RowOptions
+) -> Iterator[Shard]:
+    pending: deque[Shard | Callable[[], Shard]] = deque()
 
-    def first() -> Shard:
-        shard = waiting.popleft()
+    def pop_first() -> Shard:
+        shard = pending.popleft()
         return shard if isinstance(shard, Shard) else shard()
 
     for number, task in enumerate(tasks):
-        done = find(directory, number, task, shape)
-        if done is None and isinstance(task, WholeTask):
-            done = make(directory, number, task, shape)
-        waiting.append(done or crew.start(directory, number, task, shape))
-        while len(waiting) >= _IN_FLIGHT * crew.size:
-            yield first()
-    while waiting:
-        yield first()
+        done = find_shard(directory, number, task, shape)
+        if done is None and isinstance(task, InProcessTask):
+            done = make_shard(directory, number, task, shape)
+        pending.append(done or worker_pool.start(directory, number, task, shape))
+        while len(pending) >= _MAX_IN_FLIGHT_PER_WORKER * worker_pool.size:
+            yield pop_first()
+    while pending:
+        yield pop_first()
 
 
 @dataclass(frozen=True, slots=True)
-class _Workers:
+class _LocalWorkerPool:
     """A crew of processes of this machine."""
 
-    processes: Processes
+    processes: ProcessPool
 
     @property
     def size(self) -> int:
         return self.processes.size
 
-    def start(self, directory: Path, number: int, task: Task, shape: Shape) -> Callable[[], Shard]:
-        return self.processes.start(make, directory, number, task, shape)
+    def start(self, directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Callable[[], Shard]:
+        return self.processes.start(make_shard, directory, number, task, shape)
 
 
 def _stem(directory: Path, number: int, key: str) -> Path:
     return directory / f"{number:06d}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _full_key(task: Task, shape: Shape) -> str:
-    return f"{task.key} {shape} {shaping_version()}"
+def _full_key(task: SourceTask, shape: RowOptions) -> str:
+    return f"{task.key} {shape} {row_code_version()}"
 
 
-def find(directory: Path, number: int, task: Task, shape: Shape) -> Shard | None:
+def find_shard(directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Shard | None:
     """The shard of a task that is on disk, whole; None where there is none (or the source itself has to be read)."""
-    if isinstance(task, WholeTask):
+    if isinstance(task, InProcessTask):
         return None
     key = _full_key(task, shape)
     stem = _stem(directory, number, key)
@@ -120,25 +124,25 @@ def find(directory: Path, number: int, task: Task, shape: Shape) -> Shard | None
         content: dict[str, Any] = storage.read_json(stem.with_suffix(".json"))
         if content["key"] != key or path.stat().st_size != content["bytes"]:
             return None
-        census = Census(content["pages"])
-        census.dropped.update(content["dropped"])
-        census.notes.extend(content["notes"])
-        return Shard(path, census, content["documents"], content["characters"])
+        page_counts = PageCounts(content["pages"])
+        page_counts.dropped.update(content["dropped"])
+        page_counts.notes.extend(content["notes"])
+        return Shard(path, page_counts, content["documents"], content["characters"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or not what we wrote: it is made again
 
 
-def make(directory: Path, number: int, task: Task, shape: Shape) -> Shard:
+def make_shard(directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Shard:
     """Read a task and write its shard."""
     key = _full_key(task, shape)
     stem = _stem(directory, number, key)
     path = stem.with_suffix(".parquet")
-    census = Census()
+    page_counts = PageCounts()
     documents = characters = 0
-    shaper = Shaper(shape, census)
+    row_builder = RowBuilder(shape, page_counts)
     with RowWriter(path, SCHEMA) as writer:
-        for document in task.documents(census):
-            row = shaper.row(document)
+        for document in task.documents(page_counts):
+            row = row_builder.row(document)
             if row is not None:
                 writer.add(row)
                 documents += document.ends
@@ -146,11 +150,11 @@ def make(directory: Path, number: int, task: Task, shape: Shape) -> Shard:
     record = {
         "key": key,
         "bytes": path.stat().st_size,
-        "pages": census.pages,
-        "dropped": dict(census.dropped),
-        "notes": census.notes,
+        "pages": page_counts.pages,
+        "dropped": dict(page_counts.dropped),
+        "notes": page_counts.notes,
         "documents": documents,
         "characters": characters,
     }
     storage.write_json(stem.with_suffix(".json"), record)
-    return Shard(path, census, documents, characters)
+    return Shard(path, page_counts, documents, characters)

@@ -19,13 +19,13 @@ import numpy.typing as npt
 from charlm import storage
 from charlm.errors import DataError
 from charlm.text.split import Part
-from charlm.vocab.base import IntArray, Vocab, to_stored
+from charlm.vocab.base import IntArray, Vocab, cast_ids
 
-DOCUMENT_TYPE = np.dtype([("start", "<i8"), ("characters", "<i8"), ("words", "<i8"), ("bytes", "<i8")])
+DOCUMENT_DTYPE = np.dtype([("start", "<i8"), ("characters", "<i8"), ("words", "<i8"), ("bytes", "<i8")])
 _HEADER_BYTES = 128
 _MAGIC = b"\x93NUMPY\x01\x00"
 _UNITS = ("characters", "words", "bytes")
-_BLOCK = 1 << 24
+_BLOCK_TOKENS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class TokenStream:
     def head(self, max_tokens: int) -> "TokenStream":
         """The leading documents that hold at most `max_tokens` ids, and never less than one of them."""
         ends = self.ends
-        kept = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
-        if kept >= len(ends):
+        num_kept = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
+        if num_kept >= len(ends):
             return self
-        return TokenStream(self.tokens[: ends[kept - 1]], self.documents[:kept])
+        return TokenStream(self.tokens[: ends[num_kept - 1]], self.documents[:num_kept])
 
     def reversed(self) -> "TokenStream":
         """The same text from its end to its beginning, as a view: `<eod> 2cod <eod> 1cod <eod>`.
@@ -62,9 +62,9 @@ class TokenStream:
         text; where it ends inside a document, its last id is the context (and reversed again the table would be wrong).
         """
         starts, ends = self.documents["start"], self.ends
-        followed = (ends > starts) & (self.tokens[ends - 1] == self.tokens[:1])  # by an <eod>
+        ends_with_eod = (ends > starts) & (self.tokens[ends - 1] == self.tokens[:1])  # by an <eod>
         documents = self.documents[::-1].copy()
-        documents["start"] = len(self.tokens) - (ends - followed)[::-1]
+        documents["start"] = len(self.tokens) - (ends - ends_with_eod)[::-1]
         return TokenStream(self.tokens[::-1], documents)
 
     def in_direction(self, direction: Literal["forward", "backward"]) -> "TokenStream":
@@ -82,44 +82,44 @@ class TokenStream:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedParts:
     """Some parts of a split as they are stored; `start` counts from the first id here."""
 
     ids: IntArray
     documents: npt.NDArray[np.void]
 
 
-def encode_parts(parts: Iterable[Part], vocab: Vocab) -> Encoded:
+def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
     """The ids of parts, with an <eod> behind each document, and what each part amounts to."""
     end_of_document = np.array([vocab.eod_id])
-    pieces: list[IntArray] = [to_stored(end_of_document[:0], vocab)]
+    pieces: list[IntArray] = [cast_ids(end_of_document[:0], vocab)]
     rows: list[tuple[int, int, int, int]] = []
     size = 0
     for part in parts:
         text = part.document.text
         rows.append((size, len(text), count_words(text), len(text.encode("utf-8"))))
         for ids in (vocab.encode(text), end_of_document[: int(part.last)]):
-            pieces.append(to_stored(ids, vocab))
+            pieces.append(cast_ids(ids, vocab))
             size += len(ids)
-    return Encoded(np.concatenate(pieces), np.array(rows, dtype=DOCUMENT_TYPE))
+    return EncodedParts(np.concatenate(pieces), np.array(rows, dtype=DOCUMENT_DTYPE))
 
 
-def write_stream(directory: Path, split: str, blocks: Iterable[Encoded], vocab: Vocab) -> None:
+def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> None:
     """Write one split's two arrays, block by block."""
-    tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_TYPE)]
+    tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_DTYPE)]
     with storage.atomic_file(directory / f"{split}.npy") as file:
         file.write(b"\0" * _HEADER_BYTES)
-        file.write(to_stored(np.array([vocab.eod_id]), vocab).tobytes())
+        file.write(cast_ids(np.array([vocab.eod_id]), vocab).tobytes())
         size = 1
         for block in blocks:
-            assert block.ids.dtype == vocab.id_type
+            assert block.ids.dtype == vocab.id_dtype
             file.write(np.ascontiguousarray(block.ids).data)
             table = block.documents.copy()
             table["start"] += size
             tables.append(table)
             size += len(block.ids)
         file.seek(0)
-        file.write(_header(vocab.id_type, size))
+        file.write(_header(vocab.id_dtype, size))
     with storage.atomic_file(directory / f"{split}.documents.npy") as file:
         np.save(cast("BinaryIO", file), np.concatenate(tables))
 
@@ -129,9 +129,9 @@ def count_words(text: str) -> int:
     return len(text.split())
 
 
-def _header(id_type: np.dtype[Any], size: int) -> bytes:
+def _header(id_dtype: np.dtype[Any], size: int) -> bytes:
     """A version 1.0 .npy header padded to a fixed length, so that it can be written after the data."""
-    fields = f"{{'descr': '{np.lib.format.dtype_to_descr(id_type)}', 'fortran_order': False, 'shape': ({size},), }}"
+    fields = f"{{'descr': '{np.lib.format.dtype_to_descr(id_dtype)}', 'fortran_order': False, 'shape': ({size},), }}"
     body = fields.encode("latin-1").ljust(_HEADER_BYTES - 11) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
 
@@ -139,8 +139,8 @@ def _header(id_type: np.dtype[Any], size: int) -> bytes:
 def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:
     """How often each id is predicted, in bounded memory."""
     counts = np.zeros(vocab_size, dtype=np.int64)
-    for start in range(1, len(stream.tokens), _BLOCK):
-        counts += np.bincount(stream.tokens[start : start + _BLOCK], minlength=vocab_size)
+    for start in range(1, len(stream.tokens), _BLOCK_TOKENS):
+        counts += np.bincount(stream.tokens[start : start + _BLOCK_TOKENS], minlength=vocab_size)
     return counts
 
 
@@ -150,30 +150,30 @@ def read_stream(directory: Path, split: str, vocab: Vocab) -> TokenStream:
     Raises:
         DataError: an array is missing, truncated (its memory map would crash the process), or of a wrong type.
     """
-    tokens = _map_array(directory / f"{split}.npy")
-    documents = _map_array(directory / f"{split}.documents.npy")
-    if tokens.dtype != vocab.id_type or tokens.ndim != 1 or documents.dtype != DOCUMENT_TYPE or documents.ndim != 1:
+    tokens = _open_memmap(directory / f"{split}.npy")
+    documents = _open_memmap(directory / f"{split}.documents.npy")
+    if tokens.dtype != vocab.id_dtype or tokens.ndim != 1 or documents.dtype != DOCUMENT_DTYPE or documents.ndim != 1:
         raise DataError(f"the arrays of {directory / split} do not fit its vocabulary", "prepare the corpus again")
     table = np.array(documents)
-    if not _is_stream(tokens, table, vocab):
+    if not _is_valid_stream(tokens, table, vocab):
         raise DataError(f"the arrays of {directory / split} hold what cannot be", "prepare the corpus again")
     return TokenStream(tokens, table)
 
 
-def _is_stream(tokens: IntArray, table: npt.NDArray[np.void], vocab: Vocab) -> bool:
+def _is_valid_stream(tokens: IntArray, table: npt.NDArray[np.void], vocab: Vocab) -> bool:
     """Whether every id is in the vocabulary, the first is <eod>, and documents lie in order behind it."""
     if len(tokens) == 0 or tokens[0] != vocab.eod_id or any((table[unit] < 0).any() for unit in _UNITS):
         return False
-    borders = np.concatenate([[1], table["start"], [len(tokens)]])
-    if (np.diff(borders) < 0).any():
+    boundaries = np.concatenate([[1], table["start"], [len(tokens)]])
+    if (np.diff(boundaries) < 0).any():
         return False
     is_full = vocab.size > np.iinfo(tokens.dtype).max  # then there are no other ids
     return is_full or all(
-        int(tokens[start : start + _BLOCK].max()) < vocab.size for start in range(0, len(tokens), _BLOCK)
+        int(tokens[start : start + _BLOCK_TOKENS].max()) < vocab.size for start in range(0, len(tokens), _BLOCK_TOKENS)
     )
 
 
-def _map_array(path: Path) -> npt.NDArray[Any]:
+def _open_memmap(path: Path) -> npt.NDArray[Any]:
     """Mapped, never read by `np.load`: that would open pickles and archives, and allocate what a header claims."""
     try:
         with open(path, "rb") as file:

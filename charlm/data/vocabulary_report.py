@@ -19,9 +19,9 @@ from charlm.vocab.ngram import NgramVocab, count_ngrams, ngrams_of
 from charlm.vocab.word_tokens import TokenCounts, is_word
 
 _NUM_SHOWN = 20
-_LONGEST_SHOWN = 16  # characters of a word in the table of activation levels
+_MAX_WORD_LENGTH = 16  # characters of a word in the table of activation levels
 _NUM_DIMENSIONS = 64
-_CONTINUES = (0x80, 0xC0)  # bytes that go on with a character
+_CONTINUATION_BYTES = (0x80, 0xC0)  # bytes that go on with a character
 
 
 def describe_vocabulary(corpus: Corpus) -> dict[str, Any]:
@@ -38,13 +38,13 @@ def describe_vocabulary(corpus: Corpus) -> dict[str, Any]:
     seen = np.flatnonzero(counts["train"])
     ranked = seen[np.lexsort((seen, -counts["train"][seen]))]
     for name, ids in (("most_frequent", ranked[:_NUM_SHOWN]), ("rarest", ranked[::-1][:_NUM_SHOWN])):
-        report[name] = {_visible(vocab.symbol(int(token))): int(counts["train"][token]) for token in ids}
+        report[name] = {_printable(vocab.symbol(int(token))): int(counts["train"][token]) for token in ids}
     if isinstance(vocab, NgramVocab):
-        report["ngrams"] = _ngrams(corpus, vocab)
+        report["ngrams"] = _describe_ngrams(corpus, vocab)
     return report
 
 
-def _visible(symbol: str) -> str:
+def _printable(symbol: str) -> str:
     """White space and what does not print as a Python literal has it."""
     return symbol if symbol.isprintable() and " " not in symbol else repr(symbol)
 
@@ -58,15 +58,15 @@ def usage(vocab: Vocab, counts: npt.NDArray[np.int64], characters: int) -> dict[
     usage: dict[str, float | None] = {"tokens_per_character": tokens / characters if characters else None}
     if vocab.first_byte_id is not None:
         spelled = counts[vocab.first_byte_id : vocab.first_byte_id + NUM_BYTES]
-        begun = int(spelled.sum() - spelled[slice(*_CONTINUES)].sum())
-        usage["coverage"] = 1 - begun / characters if characters else None
+        num_spelled = int(spelled.sum() - spelled[slice(*_CONTINUATION_BYTES)].sum())
+        usage["coverage"] = 1 - num_spelled / characters if characters else None
         usage["bytes_share"] = int(spelled.sum()) / tokens if tokens else None
     return usage
 
 
-def _ngrams(corpus: Corpus, vocab: NgramVocab) -> dict[str, Any]:
+def _describe_ngrams(corpus: Corpus, vocab: NgramVocab) -> dict[str, Any]:
     """The lecture's claims, measured over the different words of the training text."""
-    words = _words(corpus, "train")
+    words = _distinct_words(corpus, "train")
     sizes = np.array([len(ngrams_of(word, vocab.n)) for word in words])
     known = set(vocab.ngrams)
     vocabulary = [token for token in vocab.tokens if is_word(token)]
@@ -77,29 +77,29 @@ def _ngrams(corpus: Corpus, vocab: NgramVocab) -> dict[str, Any]:
         "ngrams_known": len(vocab.ngrams),
         "ngrams_per_word": {"mean": float(sizes.mean()), "deviation": float(sizes.std())} if len(sizes) else None,
         "colliding_words": {
-            "of_all_with_all_ngrams": _colliding(words, vocab.n, None),
-            "of_known_with_known_ngrams": _colliding(vocabulary, vocab.n, known),
+            "of_all_with_all_ngrams": _count_colliding(words, vocab.n, None),
+            "of_known_with_known_ngrams": _count_colliding(vocabulary, vocab.n, known),
         },
     }
     if "test" in corpus.splits:
-        unseen = _words(corpus, "test") - words
-        whole = sum(known.issuperset(ngrams_of(word, vocab.n)) for word in unseen)
+        unseen = _distinct_words(corpus, "test") - words
+        num_covered = sum(known.issuperset(ngrams_of(word, vocab.n)) for word in unseen)
         report["unseen_test_words"] = {
             "words": len(unseen),
-            "all_ngrams_known": whole / len(unseen) if unseen else None,
+            "all_ngrams_known": num_covered / len(unseen) if unseen else None,
         }
-    report["activation_level"] = _activation(vocabulary, vocab)
+    report["activation_level"] = _activation_levels(vocabulary, vocab)
     return report
 
 
-def _words(corpus: Corpus, split: str) -> set[str]:
+def _distinct_words(corpus: Corpus, split: str) -> set[str]:
     counts = TokenCounts()
     for part in read_parts(corpus.directory / "documents", split):
         counts.add(part.document.text)
     return {token for token, _ in counts.most_frequent() if is_word(token)}
 
 
-def _colliding(words: Iterable[str], n: int, known: set[str] | None) -> int:
+def _count_colliding(words: Iterable[str], n: int, known: set[str] | None) -> int:
     """How many words have the same bag as another; n-grams that are not `known` are in no bag."""
     bags = Counter(
         tuple(sorted(ngram for ngram in ngrams_of(word, n) if known is None or ngram in known)) for word in words
@@ -107,7 +107,7 @@ def _colliding(words: Iterable[str], n: int, known: set[str] | None) -> int:
     return sum(count for count in bags.values() if count > 1)
 
 
-def _activation(words: list[str], vocab: NgramVocab) -> dict[str, dict[str, float]]:
+def _activation_levels(words: list[str], vocab: NgramVocab) -> dict[str, dict[str, float]]:
     """Root mean square of the first layer's input by combiner and word length, n-gram vectors random with variance 1.
 
     The mean over the words of a length; 1 is what an embedding of whole words would give.
@@ -117,7 +117,7 @@ def _activation(words: list[str], vocab: NgramVocab) -> dict[str, dict[str, floa
     levels: dict[int, list[tuple[float, int]]] = {}
     for word in words:
         bag = [id_of[ngram] for ngram in ngrams_of(word, vocab.n) if ngram in id_of]
-        if bag and len(word) <= _LONGEST_SHOWN:
+        if bag and len(word) <= _MAX_WORD_LENGTH:
             level = float(np.sqrt(np.mean(np.square(vectors[bag].sum(axis=0)))))
             levels.setdefault(len(word), []).append((level, len(bag)))
     table: dict[str, dict[str, float]] = {"sum": {}, "mean": {}, "sqrt": {}}

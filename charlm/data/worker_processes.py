@@ -21,12 +21,12 @@ from charlm.errors import OutOfMemoryError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_IN_FLIGHT = 2  # calls per worker that are submitted and not done: bounds the memory of what waits
+_MAX_IN_FLIGHT_PER_WORKER = 2  # calls per worker that are submitted and not done: bounds the memory of what waits
 _ORPHAN_CHECK = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Processes:
+class ProcessPool:
     """`size` workers that wait for calls."""
 
     pool: ProcessPoolExecutor
@@ -34,44 +34,42 @@ class Processes:
 
     def start(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> Callable[[], T]:
         """Have `function` called. What comes back waits for its result, and raises what went wrong."""
-        with _deaths():
+        with _report_killed_workers():
             future: Future[T] = self.pool.submit(function, *arguments, **keywords)
 
         def wait() -> T:
-            with _deaths():
+            with _report_killed_workers():
                 return future.result()
 
         return wait
 
-    def in_order(self, function: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+    def map_ordered(self, function: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         """The results for many arguments, in their order; few are ever waiting."""
-        waiting: deque[Callable[[], T]] = deque()
+        pending: deque[Callable[[], T]] = deque()
         for arguments in calls:
-            waiting.append(self.start(function, *arguments))
-            while len(waiting) >= _IN_FLIGHT * self.size:
-                yield waiting.popleft()()
-        while waiting:
-            yield waiting.popleft()()
+            pending.append(self.start(function, *arguments))
+            while len(pending) >= _MAX_IN_FLIGHT_PER_WORKER * self.size:
+                yield pending.popleft()()
+        while pending:
+            yield pending.popleft()()
 
 
 @contextlib.contextmanager
-def spawned(size: int) -> Generator[Processes, None, None]:
+def spawn_pool(size: int) -> Generator[ProcessPool, None, None]:
     """Workers for the time of the block. What waits when it ends is cancelled.
 
     Raises:
         OutOfMemoryError: a worker was killed.
     """
-    pool = ProcessPoolExecutor(
-        size, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
-    )
+    pool = ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=_init_worker, initargs=(os.getpid(),))
     try:
-        yield Processes(pool, size)
+        yield ProcessPool(pool, size)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextlib.contextmanager
-def _deaths() -> Generator[None, None, None]:
+def _report_killed_workers() -> Generator[None, None, None]:
     try:
         yield
     except BrokenProcessPool as error:
@@ -80,7 +78,7 @@ def _deaths() -> Generator[None, None, None]:
         ) from error
 
 
-def _start_worker(parent: int) -> None:
+def _init_worker(parent: int) -> None:
     """Leave Ctrl-C to the parent (the terminal sends it to all), and end when the parent was (or has been) killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import torch
 
 from charlm.data.store import TokenStream
-from charlm.evaluation.lane import read_lane
+from charlm.evaluation.lane import read_stream
 from charlm.nn.model import LanguageModel
 
 
 @torch.inference_mode()
-def temperature_nats(
+def score_at_temperatures(
     model: LanguageModel,
     stream: TokenStream,
     temperatures: Sequence[float],
@@ -20,11 +20,13 @@ def temperature_nats(
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[float, npt.NDArray[np.float32]]:
     """The nats of every prediction of `stream` at each temperature, in one lane and one pass."""
-    found = {temperature: np.empty(stream.num_predictions, dtype=np.float32) for temperature in temperatures}
-    for predictions, features_TH, targets_T in read_lane(model, stream, device):
+    nats_by_temperature = {
+        temperature: np.empty(stream.num_predictions, dtype=np.float32) for temperature in temperatures
+    }
+    for predictions, features_TH, targets_T in read_stream(model, stream, device):
         logits_TV = model.head.logits(features_TH)
-        for temperature, nats in found.items():
+        for temperature, nats in nats_by_temperature.items():
             nll_T = torch.nn.functional.cross_entropy(logits_TV / temperature, targets_T, reduction="none")
             nats[predictions] = nll_T.cpu().numpy()
         on_progress(len(targets_T))
-    return found
+    return nats_by_temperature

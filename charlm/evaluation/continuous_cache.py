@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from charlm.data.store import TokenStream
-from charlm.evaluation.lane import read_lane
+from charlm.evaluation.lane import read_stream
 from charlm.nn.model import LanguageModel
 
 Candidate = tuple[float, float]
@@ -25,7 +25,7 @@ Candidate = tuple[float, float]
 
 
 @torch.inference_mode()
-def cache_nats(
+def score_with_cache(
     model: LanguageModel,
     stream: TokenStream,
     size: int,
@@ -34,37 +34,41 @@ def cache_nats(
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[Candidate, npt.NDArray[np.float32]]:
     """The nats of every prediction of `stream`, in one lane, for each candidate."""
-    found = {candidate: np.empty(stream.num_predictions, dtype=np.float32) for candidate in candidates}
+    nats_by_candidate = {candidate: np.empty(stream.num_predictions, dtype=np.float32) for candidate in candidates}
     keys_SH = torch.empty(0, 0, device=device)
     values_S = torch.empty(0, dtype=torch.int64, device=device)
-    for predictions, features_TH, targets_T in read_lane(model, stream, device):
+    for predictions, features_TH, targets_T in read_stream(model, stream, device):
         nll_T = model.head.nll(features_TH[None], targets_T[None])[0]
         scaled_TH = features_TH.float()
         scaled_TH = scaled_TH / scaled_TH.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-6)
         keys_SH = torch.cat([keys_SH, scaled_TH]) if len(keys_SH) else scaled_TH
         values_S = torch.cat([values_S, targets_T])
-        similar_TS = scaled_TH @ keys_SH.T
-        shares = _shares(similar_TS, values_S, targets_T, size, sorted({theta for theta, _ in candidates}))
-        for theta, share in candidates:
-            own_T = math.log1p(-share) - nll_T  # in logarithms: a probability may be too small for a number
-            mixed_T = torch.logaddexp(own_T, (share * shares[theta]).log())
-            found[theta, share][predictions] = -mixed_T.cpu().numpy()
+        similarity_TS = scaled_TH @ keys_SH.T
+        cache_p = _cache_probabilities(
+            similarity_TS, values_S, targets_T, size, sorted({theta for theta, _ in candidates})
+        )
+        for theta, cache_weight in candidates:
+            model_log_p_T = (
+                math.log1p(-cache_weight) - nll_T
+            )  # in logarithms: a probability may be too small for a number
+            mixed_T = torch.logaddexp(model_log_p_T, (cache_weight * cache_p[theta]).log())
+            nats_by_candidate[theta, cache_weight][predictions] = -mixed_T.cpu().numpy()
         keys_SH, values_S = keys_SH[-size:], values_S[-size:]
         on_progress(len(nll_T))
-    return found
+    return nats_by_candidate
 
 
-def _shares(
-    similar_TS: Tensor, values_S: Tensor, targets_T: Tensor, size: int, thetas: Sequence[float]
+def _cache_probabilities(
+    similarity_TS: Tensor, values_S: Tensor, targets_T: Tensor, size: int, thetas: Sequence[float]
 ) -> dict[float, Tensor]:
     """The cache's probability of each target. Row t may look at the `size` predictions before its own."""
-    length, total = similar_TS.shape
-    own_T1 = torch.arange(total - length, total, device=similar_TS.device)[:, None]
-    place_S = torch.arange(total, device=similar_TS.device)
-    is_hidden_TS = (place_S >= own_T1) | (place_S < own_T1 - size)
+    length, total = similarity_TS.shape
+    position_T1 = torch.arange(total - length, total, device=similarity_TS.device)[:, None]
+    position_S = torch.arange(total, device=similarity_TS.device)
+    is_masked_TS = (position_S >= position_T1) | (position_S < position_T1 - size)
     is_target_TS = values_S == targets_T[:, None]
-    shares: dict[float, Tensor] = {}
+    cache_p: dict[float, Tensor] = {}
     for theta in thetas:
-        weight_TS = (theta * similar_TS).masked_fill(is_hidden_TS, -math.inf).softmax(-1).nan_to_num(0.0)
-        shares[theta] = (weight_TS * is_target_TS).sum(-1)
-    return shares
+        weight_TS = (theta * similarity_TS).masked_fill(is_masked_TS, -math.inf).softmax(-1).nan_to_num(0.0)
+        cache_p[theta] = (weight_TS * is_target_TS).sum(-1)
+    return cache_p

@@ -19,17 +19,17 @@ from torch import Tensor
 from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
 from charlm.evaluation.settings import DynamicSettings
-from charlm.nn.heads.softmax import IGNORED
+from charlm.nn.heads.softmax import IGNORE_INDEX
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import detach
 
-Statistics = dict[str, Tensor]
+GradientStatistics = dict[str, Tensor]
 """The mean squared gradient of each parameter, by its name."""
 
 
 def gradient_statistics(
     model: LanguageModel, batches: Iterable[Batch], device: torch.device, on_batch: Callable[[], None] = lambda: None
-) -> Statistics:
+) -> GradientStatistics:
     """Mean squared gradients of the mean loss of batches of training text, each from a fresh state, without dropout."""
     model.eval()
     squares = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
@@ -38,7 +38,7 @@ def gradient_statistics(
         model.zero_grad(set_to_none=True)
         inputs_BT, targets_BT = batch.inputs_BT.to(device), batch.targets_BT.to(device)
         features_BTH, _ = model(inputs_BT, model.initial_state(len(inputs_BT)))
-        scored = int((batch.targets_BT != IGNORED).sum())
+        scored = int((batch.targets_BT != IGNORE_INDEX).sum())
         (model.head.nll(features_BTH, targets_BT).sum() / max(1, scored)).backward()
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
@@ -50,10 +50,10 @@ def gradient_statistics(
     return {name: square.detach() / max(1, count) for name, square in squares.items()}
 
 
-def dynamic_nats(
+def score_dynamically(
     model: LanguageModel,
     stream: TokenStream,
-    statistics: Statistics,
+    statistics: GradientStatistics,
     settings: DynamicSettings,
     device: torch.device,
     on_progress: Callable[[int], None] = lambda _: None,
@@ -64,8 +64,8 @@ def dynamic_nats(
         on_progress: called with the number of tokens scored by each segment.
     """
     model.eval()
-    trained = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    steps = _Steps(model, trained, statistics, settings)
+    trained_weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    dynamic_update = _DynamicUpdate(model, trained_weights, statistics, settings)
     tokens = stream.tokens
     nats = np.empty(stream.num_predictions, dtype=np.float32)
     state = model.initial_state(1)
@@ -76,41 +76,52 @@ def dynamic_nats(
             nll_BT = model.head.nll(features_BTH, ids[None, 1:])
             nats[start : start + nll_BT.shape[1]] = nll_BT[0].detach().cpu().numpy()
             nll_BT.mean().backward()
-            steps.take()
+            dynamic_update.apply()
             on_progress(nll_BT.shape[1])
     finally:
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(trained[name])
+                parameter.copy_(trained_weights[name])
         model.zero_grad(set_to_none=True)
     return nats
 
 
-class _Steps:
+class _DynamicUpdate:
     """The update of all parameters. Where a gradient is sparse, only the rows that it names move."""
 
     def __init__(
-        self, model: LanguageModel, trained: dict[str, Tensor], statistics: Statistics, settings: DynamicSettings
+        self,
+        model: LanguageModel,
+        trained_weights: dict[str, Tensor],
+        statistics: GradientStatistics,
+        settings: DynamicSettings,
     ) -> None:
         self._parameters = dict(model.named_parameters())
-        self._trained = trained
-        roots = {name: square.sqrt().to(trained[name].device) for name, square in statistics.items()}
-        mean = sum(float(root.sum()) for root in roots.values()) / sum(root.numel() for root in roots.values())
-        self._rates = {name: settings.lr / (root + settings.eps) for name, root in roots.items()}
-        self._pulls = {name: (settings.decay / mean * root).clamp(max=1.0) for name, root in roots.items()}
+        self._trained_weights = trained_weights
+        rms = {name: square.sqrt().to(trained_weights[name].device) for name, square in statistics.items()}
+        mean = sum(float(root.sum()) for root in rms.values()) / sum(root.numel() for root in rms.values())
+        self._rates = {name: settings.lr / (root + settings.eps) for name, root in rms.items()}
+        self._pulls = {name: (settings.decay / mean * root).clamp(max=1.0) for name, root in rms.items()}
 
     @torch.no_grad()
-    def take(self) -> None:
+    def apply(self) -> None:
         for name, parameter in self._parameters.items():
-            gradient, rate, pull, trained = parameter.grad, self._rates[name], self._pulls[name], self._trained[name]
+            gradient, rate, pull, trained_weights = (
+                parameter.grad,
+                self._rates[name],
+                self._pulls[name],
+                self._trained_weights[name],
+            )
             if gradient is None:
                 continue
             if gradient.is_sparse:
                 gradient = gradient.coalesce()
                 rows = gradient.indices()[0]
                 weights = parameter[rows]
-                weights = weights.lerp(trained[rows], pull[rows]).addcmul_(gradient.values(), rate[rows], value=-1)
+                weights = weights.lerp(trained_weights[rows], pull[rows]).addcmul_(
+                    gradient.values(), rate[rows], value=-1
+                )
                 parameter.index_copy_(0, rows, weights)
             else:
-                parameter.lerp_(trained, pull).addcmul_(gradient, rate, value=-1)
+                parameter.lerp_(trained_weights, pull).addcmul_(gradient, rate, value=-1)
             parameter.grad = None

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_REPLICATES = 2000
-_LEVEL = 0.95
-_LEAST_UNITS = 5
-_NORMAL = 1.959964  # the 97.5 % quantile
-_CHUNK = 1 << 22
+_NUM_REPLICATES = 2000
+_CONFIDENCE = 0.95
+_MIN_UNITS = 5
+_NORMAL_QUANTILE = 1.959964  # the 97.5 % quantile
+_MAX_ELEMENTS = 1 << 22
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class BitsDifference:
     """Bits per character of the first model less those of the second, with its 95 % interval."""
 
     bits: float
@@ -50,43 +50,45 @@ def interval(nats_U: Floats, characters_U: Counts, *, seed: int = 0) -> tuple[fl
     their spread is the jackknife's standard error (documents are unequal, and replicates vary less than corpora would),
     and then as Student's t is wider than the normal distribution: few units do not know their own spread well.
     """
-    return _interval(nats_U / math.log(2), characters_U, seed)
+    return _bootstrap_interval(nats_U / math.log(2), characters_U, seed)
 
 
-def difference(first_U: Floats, second_U: Floats, characters_U: Counts, *, seed: int = 0) -> Difference | None:
+def compare_on_units(
+    first_U: Floats, second_U: Floats, characters_U: Counts, *, seed: int = 0
+) -> BitsDifference | None:
     """Of two models on the same units; None where there are too few of them.
 
     Args:
         first_U: nats of the first model in each unit; second_U those of the second.
     """
     bits_U = (first_U - second_U) / math.log(2)
-    found = _interval(bits_U, characters_U, seed)
-    return None if found is None else Difference(float(bits_U.sum() / characters_U.sum()), *found)
+    found = _bootstrap_interval(bits_U, characters_U, seed)
+    return None if found is None else BitsDifference(float(bits_U.sum() / characters_U.sum()), *found)
 
 
-def _interval(bits_U: Floats, characters_U: Counts, seed: int) -> tuple[float, float] | None:
-    if len(bits_U) < _LEAST_UNITS or not np.isfinite(bits_U).all() or characters_U.sum() == 0:
+def _bootstrap_interval(bits_U: Floats, characters_U: Counts, seed: int) -> tuple[float, float] | None:
+    if len(bits_U) < _MIN_UNITS or not np.isfinite(bits_U).all() or characters_U.sum() == 0:
         return None
     total = int(characters_U.sum())
     ratio = float(bits_U.sum()) / total
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     replicates: list[Floats] = []
-    rows = max(1, _CHUNK // len(bits_U))
-    for start in range(0, _REPLICATES, rows):
-        drawn_RU = chance.integers(len(bits_U), size=(min(rows, _REPLICATES - start), len(bits_U)))
-        replicates.append(bits_U[drawn_RU].sum(1) / np.maximum(characters_U[drawn_RU].sum(1), 1))
-    found_R = np.concatenate(replicates)
-    spread = float(found_R.std())
+    rows = max(1, _MAX_ELEMENTS // len(bits_U))
+    for start in range(0, _NUM_REPLICATES, rows):
+        sampled_RU = rng.integers(len(bits_U), size=(min(rows, _NUM_REPLICATES - start), len(bits_U)))
+        replicates.append(bits_U[sampled_RU].sum(1) / np.maximum(characters_U[sampled_RU].sum(1), 1))
+    ratios_R = np.concatenate(replicates)
+    spread = float(ratios_R.std())
     if spread == 0:
         return ratio, ratio
-    low, high = np.quantile(found_R, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    stretch = _jackknife_error(bits_U, characters_U) / spread * _student(len(bits_U) - 1) / _NORMAL
+    low, high = np.quantile(ratios_R, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    stretch = _jackknife_error(bits_U, characters_U) / spread * _student_t_quantile(len(bits_U) - 1) / _NORMAL_QUANTILE
     return ratio + (float(low) - ratio) * stretch, ratio + (float(high) - ratio) * stretch
 
 
-def _student(freedom: int) -> float:
+def _student_t_quantile(degrees_of_freedom: int) -> float:
     """The 97.5 % quantile of Student's t (Abramowitz & Stegun, 1964, 26.7.5); to 0.01 from 4 degrees of freedom on."""
-    z, v = _NORMAL, freedom
+    z, v = _NORMAL_QUANTILE, degrees_of_freedom
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

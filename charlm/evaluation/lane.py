@@ -25,7 +25,7 @@ class Chunk(NamedTuple):
 
 
 @torch.inference_mode()
-def read_lane(model: LanguageModel, stream: TokenStream, device: torch.device) -> Iterator[Chunk]:
+def read_stream(model: LanguageModel, stream: TokenStream, device: torch.device) -> Iterator[Chunk]:
     """Every prediction of `stream` once. Until the end, the model is in evaluation mode."""
     was_training = model.training
     model.eval()

@@ -26,15 +26,15 @@ Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 
 _MULTIPLIER = np.uint64(HASH_BASE)
-_MET = np.array([1, 2, 3, 5, 9, 33])  # classes of how often a context was met
-_FOLLOWERS = np.array([1, 2, 3, 5])  # and of how many different tokens followed it
-NUM_CLASSES = 1 + len(_MET) * len(_FOLLOWERS)
-_PASSES = 30
-_PRIOR = 2.0  # predictions: what keeps the share of a class that was hardly met from 0 and 1
+_COUNT_CLASSES = np.array([1, 2, 3, 5, 9, 33])  # classes of how often a context was met
+_FOLLOWER_CLASSES = np.array([1, 2, 3, 5])  # and of how many different tokens followed it
+NUM_CLASSES = 1 + len(_COUNT_CLASSES) * len(_FOLLOWER_CLASSES)
+_NUM_EM_STEPS = 30
+_PRIOR_STRENGTH = 2.0  # predictions: what keeps the share of a class that was hardly met from 0 and 1
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ContextEvidence:
     """What is known of each prediction's context.
 
     Attributes:
@@ -46,7 +46,7 @@ class Evidence:
     class_P: Counts
 
 
-def evidence_of_history(history: IntArray, tokens: IntArray, n: int) -> Evidence:
+def evidence_from_history(history: IntArray, tokens: IntArray, n: int) -> ContextEvidence:
     """What the history says of each token of a text but the first.
 
     Args:
@@ -56,57 +56,61 @@ def evidence_of_history(history: IntArray, tokens: IntArray, n: int) -> Evidence
     keys, first, ngram_counts = np.unique(ngrams_N, return_index=True, return_counts=True)
     context_keys, context_counts = np.unique(contexts_N, return_counts=True)
     _, followers = np.unique(contexts_N[first], return_counts=True)  # of the same keys, in the same order
-    asked_h, asked_hw = _hashes(tokens, n)
-    return _evidence(
+    queried_contexts_N, queried_ngrams_N = _hashes(tokens, n)
+    return _build_evidence(
         len(tokens),
-        _look_up(asked_h, context_keys, context_counts),
-        _look_up(asked_h, context_keys, followers),
-        _look_up(asked_hw, keys, ngram_counts),
+        _look_up(queried_contexts_N, context_keys, context_counts),
+        _look_up(queried_contexts_N, context_keys, followers),
+        _look_up(queried_ngrams_N, keys, ngram_counts),
     )
 
 
-def evidence_so_far(tokens: IntArray, n: int) -> Evidence:
+def evidence_from_prefix(tokens: IntArray, n: int) -> ContextEvidence:
     """What the text itself, up to each of its tokens, says of that token."""
     contexts_N, ngrams_N = _hashes(tokens, n)
-    order_N, starts_N = _grouped(contexts_N)
-    met_N = _rank(order_N, starts_N)
-    before_N = _rank(*_grouped(ngrams_N))
-    is_new = (before_N == 0)[order_N].astype(np.int64)
+    order_N, group_starts_N = _group_equal(contexts_N)
+    context_counts_N = _rank_in_group(order_N, group_starts_N)
+    ngram_counts_N = _rank_in_group(*_group_equal(ngrams_N))
+    is_new = (ngram_counts_N == 0)[order_N].astype(np.int64)
     sums_N = np.cumsum(is_new) - is_new
     followers_N = np.empty_like(sums_N)
-    followers_N[order_N] = sums_N - sums_N[starts_N]
-    return _evidence(len(tokens), met_N, followers_N, before_N)
+    followers_N[order_N] = sums_N - sums_N[group_starts_N]
+    return _build_evidence(len(tokens), context_counts_N, followers_N, ngram_counts_N)
 
 
-def mix(p_P: Floats, evidence: Evidence, shares_K: Floats) -> Floats:
+def mix(p_P: Floats, evidence: ContextEvidence, weights_K: Floats) -> Floats:
     """One mixture more."""
-    share_P = shares_K[evidence.class_P]
-    return (1 - share_P) * p_P + share_P * evidence.p_P
+    weight_P = weights_K[evidence.class_P]
+    return (1 - weight_P) * p_P + weight_P * evidence.p_P
 
 
-def fit_shares(p_P: Floats, evidence: Evidence) -> Floats:
+def fit_mixture_weights(p_P: Floats, evidence: ContextEvidence) -> Floats:
     """(K,): of each class the share of highest likelihood; 0 of class 0."""
-    shares_K = np.full(NUM_CLASSES, 0.5)
+    weights_K = np.full(NUM_CLASSES, 0.5)
     sizes_K = np.bincount(evidence.class_P, minlength=NUM_CLASSES)
-    for _ in range(_PASSES):
-        own_P = shares_K[evidence.class_P] * evidence.p_P
-        total_P = own_P + (1 - shares_K[evidence.class_P]) * p_P
-        sums_K = np.bincount(evidence.class_P, weights=own_P / total_P, minlength=NUM_CLASSES)
-        shares_K = (sums_K + _PRIOR * 0.1) / (sizes_K + _PRIOR)
-    shares_K[0] = 0.0
-    return shares_K
+    for _ in range(_NUM_EM_STEPS):
+        recalled_P = weights_K[evidence.class_P] * evidence.p_P
+        mixed_P = recalled_P + (1 - weights_K[evidence.class_P]) * p_P
+        sums_K = np.bincount(evidence.class_P, weights=recalled_P / mixed_P, minlength=NUM_CLASSES)
+        weights_K = (sums_K + _PRIOR_STRENGTH * 0.1) / (sizes_K + _PRIOR_STRENGTH)
+    weights_K[0] = 0.0
+    return weights_K
 
 
-def _evidence(num_tokens: int, met_N: Counts, followers_N: Counts, ngrams_N: Counts) -> Evidence:
+def _build_evidence(
+    num_tokens: int, context_counts_N: Counts, followers_N: Counts, ngrams_N: Counts
+) -> ContextEvidence:
     num_predictions = max(0, num_tokens - 1)
     p_P, class_P = np.zeros(num_predictions), np.zeros(num_predictions, dtype=np.int64)
-    known_N = met_N > 0
-    p_N = np.where(known_N, ngrams_N / np.maximum(met_N, 1), 0.0)
-    met_class_N = np.searchsorted(_MET, met_N, side="right") - 1
-    class_N = 1 + met_class_N * len(_FOLLOWERS) + np.searchsorted(_FOLLOWERS, followers_N, side="right") - 1
-    start = num_predictions - len(met_N)
-    p_P[start:], class_P[start:] = p_N, np.where(known_N, class_N, 0)
-    return Evidence(p_P, class_P)
+    is_known_N = context_counts_N > 0
+    p_N = np.where(is_known_N, ngrams_N / np.maximum(context_counts_N, 1), 0.0)
+    count_class_N = np.searchsorted(_COUNT_CLASSES, context_counts_N, side="right") - 1
+    class_N = (
+        1 + count_class_N * len(_FOLLOWER_CLASSES) + np.searchsorted(_FOLLOWER_CLASSES, followers_N, side="right") - 1
+    )
+    start = num_predictions - len(context_counts_N)
+    p_P[start:], class_P[start:] = p_N, np.where(is_known_N, class_N, 0)
+    return ContextEvidence(p_P, class_P)
 
 
 def _hashes(tokens: IntArray, n: int) -> tuple[Hashes, Hashes]:
@@ -114,31 +118,31 @@ def _hashes(tokens: IntArray, n: int) -> tuple[Hashes, Hashes]:
     values = tokens.astype(np.uint64) + np.uint64(1)
     count = max(0, len(tokens) - n + 1)
     hash_N = np.zeros(count, dtype=np.uint64)
-    for place in range(n - 1):
-        hash_N = (hash_N ^ (hash_N >> np.uint64(29))) * _MULTIPLIER + values[place : place + count]
+    for offset in range(n - 1):
+        hash_N = (hash_N ^ (hash_N >> np.uint64(29))) * _MULTIPLIER + values[offset : offset + count]
     return hash_N, (hash_N ^ (hash_N >> np.uint64(29))) * _MULTIPLIER + values[n - 1 : n - 1 + count]
 
 
-def _look_up(asked: Hashes, keys: Hashes, counts: Counts) -> Counts:
+def _look_up(queries: Hashes, keys: Hashes, counts: Counts) -> Counts:
     """The count of each, 0 where it is no key."""
     if not len(keys):
-        return np.zeros(len(asked), dtype=np.int64)
-    places = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.where(keys[places] == asked, counts[places], 0)
+        return np.zeros(len(queries), dtype=np.int64)
+    indices = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return np.where(keys[indices] == queries, counts[indices], 0)
 
 
-def _grouped(keys_N: Hashes) -> tuple[Counts, Counts]:
+def _group_equal(keys_N: Hashes) -> tuple[Counts, Counts]:
     """An order in which equal keys stand together, earlier ones first; and for each place in it where its group
     begins."""
     order_N = np.argsort(keys_N, kind="stable")
     sorted_N = keys_N[order_N]
-    begins_N = np.ones(len(keys_N), dtype=np.bool_)
-    begins_N[1:] = sorted_N[1:] != sorted_N[:-1]
-    return order_N, np.maximum.accumulate(np.where(begins_N, np.arange(len(keys_N)), 0))
+    is_group_start_N = np.ones(len(keys_N), dtype=np.bool_)
+    is_group_start_N[1:] = sorted_N[1:] != sorted_N[:-1]
+    return order_N, np.maximum.accumulate(np.where(is_group_start_N, np.arange(len(keys_N)), 0))
 
 
-def _rank(order_N: Counts, starts_N: Counts) -> Counts:
+def _rank_in_group(order_N: Counts, group_starts_N: Counts) -> Counts:
     """Of each key, how many equal ones came before it."""
     rank_N = np.empty(len(order_N), dtype=np.int64)
-    rank_N[order_N] = np.arange(len(order_N)) - starts_N
+    rank_N[order_N] = np.arange(len(order_N)) - group_starts_N
     return rank_N

@@ -15,17 +15,17 @@ from charlm.data.store import TokenStream
 from charlm.errors import DataError
 from charlm.vocab.base import Vocab
 
-_FEW_DOCUMENTS = 20
+_MIN_DOCUMENTS = 20
 _NUM_BLOCKS = 16
 """Neighbouring blocks are alike. On segments of 200,000 characters of enwik8, whose bits per character had a standard
 deviation of 0.077 (a 5-gram), 400 blocks gave an interval a third as wide as that asks for, 10 one that fits."""
-_LEAST_BLOCK = 1000  # characters
-_MOST_UNITS = 20_000
-_NO_CHARACTER = "\ufffd"
+_MIN_BLOCK_CHARACTERS = 1000  # characters
+_MAX_UNITS = 20_000
+_REPLACEMENT_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True)
-class Units:
+class BootstrapUnits:
     """Consecutive stretches of a stream. `starts`: the index of the first token of each; `characters`: of each."""
 
     kind: str
@@ -33,12 +33,12 @@ class Units:
     characters: npt.NDArray[np.int64]
 
     @property
-    def counted(self) -> str:
+    def size_label(self) -> str:
         """`16 blocks`, `1 document`."""
         number = len(self.starts)
         return f"{number:,} {self.kind if number != 1 else self.kind.removesuffix('s')}"
 
-    def sums(self, nats: npt.NDArray[np.float32], first_token: int = 1) -> npt.NDArray[np.float64]:
+    def sum_nats(self, nats: npt.NDArray[np.float32], first_token: int = 1) -> npt.NDArray[np.float64]:
         """Nats of each unit.
 
         Args:
@@ -53,7 +53,7 @@ class Units:
         return total
 
 
-def find_units(stream: TokenStream, vocab: Vocab) -> Units:
+def find_bootstrap_units(stream: TokenStream, vocab: Vocab) -> BootstrapUnits:
     """The units of a stream that reads forward.
 
     Raises:
@@ -62,39 +62,47 @@ def find_units(stream: TokenStream, vocab: Vocab) -> Units:
     starts, characters = stream.documents["start"], stream.documents["characters"]
     if not characters.sum():
         raise DataError("the split holds no text", "choose another split")
-    if len(starts) >= _FEW_DOCUMENTS:
-        return _joined(Units("documents", starts.astype(np.int64), characters.astype(np.int64)))
-    size = max(_LEAST_BLOCK, int(characters.sum()) // _NUM_BLOCKS)
-    lengths = _characters_of(vocab)
+    if len(starts) >= _MIN_DOCUMENTS:
+        return _merge_neighbours(BootstrapUnits("documents", starts.astype(np.int64), characters.astype(np.int64)))
+    size = max(_MIN_BLOCK_CHARACTERS, int(characters.sum()) // _NUM_BLOCKS)
+    lengths = _characters_per_id(vocab)
     block_starts: list[npt.NDArray[np.int64]] = []
     sizes: list[npt.NDArray[np.int64]] = []
     for start, end, count in zip(starts, stream.ends, characters, strict=True):
-        borders = np.arange(0, max(1, int(count) - size // 2), size)  # the last block is half to one and a half as long
-        reached = np.cumsum(lengths[stream.tokens[start:end]])
-        tokens = np.searchsorted(reached, borders, side="right") if len(reached) else np.zeros(1, dtype=np.int64)
+        boundaries = np.arange(
+            0, max(1, int(count) - size // 2), size
+        )  # the last block is half to one and a half as long
+        cumulative_characters = np.cumsum(lengths[stream.tokens[start:end]])
+        tokens = (
+            np.searchsorted(cumulative_characters, boundaries, side="right")
+            if len(cumulative_characters)
+            else np.zeros(1, dtype=np.int64)
+        )
         tokens[0] = 0
         block_starts.append(start + tokens)
-        sizes.append(np.diff(np.append(borders, count)))
-    return Units("blocks", np.concatenate(block_starts), np.concatenate(sizes))
+        sizes.append(np.diff(np.append(boundaries, count)))
+    return BootstrapUnits("blocks", np.concatenate(block_starts), np.concatenate(sizes))
 
 
-def _joined(units: Units) -> Units:
+def _merge_neighbours(units: BootstrapUnits) -> BootstrapUnits:
     """Neighbours put together where there are more than resampling needs."""
-    step = -(-len(units.starts) // _MOST_UNITS)
+    step = -(-len(units.starts) // _MAX_UNITS)
     if step == 1:
         return units
-    borders = np.arange(0, len(units.starts), step)
-    return Units(f"groups of {step} documents", units.starts[borders], np.add.reduceat(units.characters, borders))
+    boundaries = np.arange(0, len(units.starts), step)
+    return BootstrapUnits(
+        f"groups of {step} documents", units.starts[boundaries], np.add.reduceat(units.characters, boundaries)
+    )
 
 
-def _characters_of(vocab: Vocab) -> npt.NDArray[np.int64]:
+def _characters_per_id(vocab: Vocab) -> npt.NDArray[np.int64]:
     """How many characters of text each id begins: of a character in bytes, its first byte."""
-    return np.array([_begun(vocab, token) for token in range(vocab.size)])
+    return np.array([_count_characters(vocab, token) for token in range(vocab.size)])
 
 
-def _begun(vocab: Vocab, token: int) -> int:
+def _count_characters(vocab: Vocab, token: int) -> int:
     decoder = vocab.stream_decoder()
     text = decoder.push(token)
-    if text == _NO_CHARACTER and vocab.symbol(token) != _NO_CHARACTER:
+    if text == _REPLACEMENT_CHARACTER and vocab.symbol(token) != _REPLACEMENT_CHARACTER:
         return 0  # a byte that goes on with what must have begun before
     return len(text + decoder.finish())

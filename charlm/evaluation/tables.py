@@ -19,10 +19,10 @@ from charlm.data.store import TokenStream
 from charlm.errors import DataError, UsageError
 from charlm.vocab.base import Vocab
 
-_ROWS = 100_000
+_ROWS_PER_BLOCK = 100_000
 
 
-def check_table(path: Path) -> None:
+def check_table_suffix(path: Path) -> None:
     """
     Raises:
         UsageError: the name says no format.
@@ -47,17 +47,17 @@ def write_documents(
     Raises:
         DataError: the names are those of other documents.
     """
-    listed = list(names)
-    if len(listed) != len(stream.documents):
+    name_list = list(names)
+    if len(name_list) != len(stream.documents):
         raise DataError(
-            f"{len(listed):,} documents are there, and the tokens are those of {len(stream.documents):,}",
+            f"{len(name_list):,} documents are there, and the tokens are those of {len(stream.documents):,}",
             "prepare the corpus again with --overwrite",
         )
     starts = stream.documents["start"]
     bounds = np.append(starts, len(stream.tokens)) - first_token
     bounds[0] = 0  # an <eod> before the first document belongs to it
     sums = np.concatenate([[0.0], np.cumsum(nats_P, dtype=np.float64)])
-    _write(path, _document_rows(stream, listed, bounds, sums[np.clip(bounds, 0, len(nats_P))], len(nats_P)))
+    _write(path, _document_rows(stream, name_list, bounds, sums[np.clip(bounds, 0, len(nats_P))], len(nats_P)))
 
 
 def _document_rows(
@@ -90,31 +90,31 @@ def write_tokens(
     symbols = [vocab.symbol(token) for token in range(vocab.size)]
 
     def rows() -> Iterator[dict[str, Any]]:
-        for place, nats in enumerate(nats_P, start=first_token):
-            token = int(stream.tokens[place])
+        for position, nats in enumerate(nats_P, start=first_token):
+            token = int(stream.tokens[position])
             bits = float(nats) / math.log(2)
-            yield {"place": place, "token": token, "symbol": symbols[token], "nats": float(nats), "bits": bits}
+            yield {"place": position, "token": token, "symbol": symbols[token], "nats": float(nats), "bits": bits}
 
     _write(path, rows())
 
 
 def _write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
-    check_table(path)
-    tables = _tables(rows)
+    check_table_suffix(path)
+    tables = _batched_tables(rows)
     first = next(tables)
-    kind = pyarrow.parquet.ParquetWriter if path.suffix == ".parquet" else pyarrow.csv.CSVWriter
-    with storage.atomic_file(path) as file, kind(file, first.schema) as writer:
+    writer_class = pyarrow.parquet.ParquetWriter if path.suffix == ".parquet" else pyarrow.csv.CSVWriter
+    with storage.atomic_file(path) as file, writer_class(file, first.schema) as writer:
         writer.write_table(first)
         for table in tables:
             writer.write_table(table.cast(first.schema))
 
 
-def _tables(rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
+def _batched_tables(rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
     block: list[dict[str, Any]] = []
     is_first = True
     for row in rows:
         block.append(row)
-        if len(block) == _ROWS:
+        if len(block) == _ROWS_PER_BLOCK:
             yield pa.Table.from_pylist(block)
             block, is_first = [], False
     if block or is_first:

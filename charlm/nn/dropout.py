@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Masks:
+class NoiseRNG:
     """The one source of randomness inside a model; the trainer seeds it before every step."""
 
     def __init__(self) -> None:
@@ -32,32 +32,34 @@ class Masks:
 class LockedDropout(nn.Module):
     """Dropout with one mask for all time steps (Gal & Ghahramani, 2016); the identity in evaluation."""
 
-    def __init__(self, probability: float, masks: Masks) -> None:
+    def __init__(self, probability: float, rng: NoiseRNG) -> None:
         super().__init__()
         self._probability = probability
-        self._masks = masks
+        self._rng = rng
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         if not self.training or self._probability == 0:
             return x_BTD
-        keep = 1 - self._probability
-        mask_B1D = torch.empty_like(x_BTD[:, :1]).bernoulli_(keep, generator=self._masks.generator(x_BTD.device))
-        return x_BTD * mask_B1D.div_(keep)
+        keep_probability = 1 - self._probability
+        mask_B1D = torch.empty_like(x_BTD[:, :1]).bernoulli_(
+            keep_probability, generator=self._rng.generator(x_BTD.device)
+        )
+        return x_BTD * mask_B1D.div_(keep_probability)
 
 
 class TokenDropout(nn.Module):
     """Drops the vectors of some ids wherever they stand in a batch (Gal & Ghahramani, 2016); not in evaluation."""
 
-    def __init__(self, vocab_size: int, probability: float, masks: Masks) -> None:
+    def __init__(self, vocab_size: int, probability: float, rng: NoiseRNG) -> None:
         super().__init__()
         self._vocab_size = vocab_size
         self._probability = probability
-        self._masks = masks
+        self._rng = rng
 
     def forward(self, x_BTD: Tensor, inputs_BT: Tensor) -> Tensor:
         if not self.training or self._probability == 0:
             return x_BTD
-        keep = 1 - self._probability
+        keep_probability = 1 - self._probability
         mask_V = torch.empty(self._vocab_size, device=x_BTD.device, dtype=x_BTD.dtype)
-        mask_V.bernoulli_(keep, generator=self._masks.generator(x_BTD.device)).div_(keep)
+        mask_V.bernoulli_(keep_probability, generator=self._rng.generator(x_BTD.device)).div_(keep_probability)
         return x_BTD * mask_V[inputs_BT][..., None]

@@ -12,27 +12,27 @@ B batch, T time, D embedding, H features, V vocabulary.
 from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
-from charlm.nn.dropout import Masks, TokenDropout
+from charlm.nn.dropout import NoiseRNG, TokenDropout
 from charlm.nn.embeddings.settings import BagLayout
 from charlm.nn.embeddings.token import Embedding
 from charlm.nn.heads.softmax import Head
 from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
-from charlm.vocab.base import Bags
+from charlm.vocab.base import NgramBags
 
 
 class LanguageModel(nn.Module):
     """Embedding, body and head. State: the embedding's, then the body's."""
 
     def __init__(
-        self, embedding: Embedding, body: Body, head: Head, masks: Masks, *, token_dropout: float = 0.0
+        self, embedding: Embedding, body: Body, head: Head, rng: NoiseRNG, *, token_dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.token_dropout = TokenDropout(head.vocab_size, token_dropout, masks)
+        self.token_dropout = TokenDropout(head.vocab_size, token_dropout, rng)
         self.body = body
         self.head = head
-        self.masks = masks
+        self.rng = rng
         self._embedding_state_size = len(embedding.initial_state(1))
 
     def initial_state(self, batch_size: int) -> State:
@@ -49,10 +49,10 @@ class LanguageModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def build_model(settings: ModelSettings, vocab_size: int, bags: Bags | BagLayout | None = None) -> LanguageModel:
+def build_model(settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None) -> LanguageModel:
     """A freshly initialised model; under `torch.device("meta")`, its shapes alone."""
-    masks = Masks()
-    embedding = settings.embedding.build(vocab_size, bags, masks)
-    body = settings.body.build(embedding.size, masks)
+    rng = NoiseRNG()
+    embedding = settings.embedding.build(vocab_size, bags, rng)
+    body = settings.body.build(embedding.size, rng)
     head = settings.head.build(body.features_size, vocab_size, embedding)
-    return LanguageModel(embedding, body, head, masks, token_dropout=settings.embedding.dropout)
+    return LanguageModel(embedding, body, head, rng, token_dropout=settings.embedding.dropout)

@@ -17,13 +17,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Clock = Sequence[Tensor]
+StepCounts = Sequence[Tensor]
 EPS = 1e-5
 _MOMENTUM = 0.1
 
 
 @dataclass(frozen=True)
-class Norms:
+class NormFactory:
     """Makes the normalisations of a cell. `gain` is the initial gamma; None is each kind's own."""
 
     kind: Literal["none", "batch", "layer", "weight"] = "none"
@@ -33,19 +33,19 @@ class Norms:
     per_step: bool = False
     """Whether each of the L steps has its own gamma and beta."""
 
-    def of_product(self, size: int) -> nn.Module:
+    def make_product_norm(self, size: int) -> nn.Module:
         """For W x: (x_BG, clock) -> y_BG. Its bias is the cell's own, unless each of L steps has one."""
         return self._build(size, bias=self.kind == "batch" and self.per_step)
 
-    def of_memory(self, size: int) -> nn.Module:
+    def make_memory_norm(self, size: int) -> nn.Module:
         """For what a cell remembers, with gain and bias."""
         return self._build(size, bias=True)
 
-    def of_weight(self, weight: nn.Parameter) -> nn.Module:
+    def make_weight_norm(self, weight: nn.Parameter) -> nn.Module:
         """For a matrix: weight -> the matrix that is used."""
         return WeightNorm(weight) if self.kind == "weight" else nn.Identity()
 
-    def fresh_clock(self, batch_size: int, device: torch.device) -> tuple[Tensor, ...]:
+    def initial_step_counts(self, batch_size: int, device: torch.device) -> tuple[Tensor, ...]:
         return (torch.zeros(batch_size, dtype=torch.int64, device=device),) if self.kind == "batch" else ()
 
     def _build(self, size: int, *, bias: bool) -> nn.Module:
@@ -57,19 +57,19 @@ class Norms:
         return NoNorm()
 
 
-NO_NORMS = Norms()
+NO_NORMS = NormFactory()
 
 
-def tick(clock: Clock) -> tuple[Tensor, ...]:
+def increment_step_counts(step_counts: StepCounts) -> tuple[Tensor, ...]:
     """One step later."""
-    return tuple(steps_B + 1 for steps_B in clock)
+    return tuple(steps_B + 1 for steps_B in step_counts)
 
 
 class NoNorm(nn.Module):
     """y = x."""
 
-    def forward(self, x: Tensor, clock: Clock = ()) -> Tensor:
-        del clock
+    def forward(self, x: Tensor, step_counts: StepCounts = ()) -> Tensor:
+        del step_counts
         return x
 
 
@@ -81,8 +81,8 @@ class LayerNorm(nn.Module):
         self.gain_G = nn.Parameter(torch.full((size,), float(gain)))
         self.bias_G = nn.Parameter(torch.zeros(size)) if bias else None
 
-    def forward(self, x: Tensor, clock: Clock = ()) -> Tensor:
-        del clock
+    def forward(self, x: Tensor, step_counts: StepCounts = ()) -> Tensor:
+        del step_counts
         x = x.to(self.gain_G.dtype)
         return nn.functional.layer_norm(x, self.gain_G.shape, self.gain_G, self.bias_G, EPS)
 
@@ -111,47 +111,49 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance_LG", torch.ones(num_steps, size))
         self.register_buffer("seen_L", torch.zeros(num_steps))
 
-    def forward(self, x_BG: Tensor, clock: Clock) -> Tensor:
-        (steps_B,) = clock
+    def forward(self, x_BG: Tensor, step_counts: StepCounts) -> Tensor:
+        (steps_B,) = step_counts
         step_B = steps_B.clamp(max=len(self.mean_LG) - 1)
         if not self.training and not self.seen_L.is_meta:  # later steps than any in training use the last of these
             step_B = torch.minimum(step_B, ((self.seen_L > 0).sum() - 1).clamp(min=0))
         x_BG = x_BG.to(self.mean_LG.dtype)
         if self.training and len(x_BG):
             mean_G, variance_G = x_BG.mean(0), x_BG.var(0, correction=0)
-            self._remember(step_B, mean_G.detach(), variance_G.detach())
+            self._update_running_stats(step_B, mean_G.detach(), variance_G.detach())
         else:
             mean_G, variance_G = self.mean_LG[step_B], self.variance_LG[step_B]
         y_BG = (x_BG - mean_G) * torch.rsqrt(variance_G + EPS) * self._row(self.gain_LG, step_B)
         return y_BG if self.bias_LG is None else y_BG + self._row(self.bias_LG, step_B)
 
     @torch.no_grad()
-    def _remember(self, step_B: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
+    def _update_running_stats(self, step_B: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
         """Rows with equal steps write the same values, so their order does not matter."""
-        share_B1 = torch.where(self.seen_L[step_B] > 0, _MOMENTUM, 1.0)[:, None]
+        momentum_B1 = torch.where(self.seen_L[step_B] > 0, _MOMENTUM, 1.0)[:, None]
         for running_LG, value_G in ((self.mean_LG, mean_G), (self.variance_LG, variance_G)):
             old_BG = running_LG[step_B]
-            running_LG.index_copy_(0, step_B, old_BG + share_B1.to(old_BG) * (value_G - old_BG))
+            running_LG.index_copy_(0, step_B, old_BG + momentum_B1.to(old_BG) * (value_G - old_BG))
         self.seen_L[step_B] = 1.0
 
     def forward_steps(self, x_TBG: Tensor, start: int, bias_G: Tensor) -> Tensor:
         """norm(x) + bias of a training chunk whose first step is number `start` since the reset of every row."""
         x_TBG = x_TBG.to(self.mean_LG.dtype)
         mean_TG, variance_TG = x_TBG.mean(1), x_TBG.var(1, correction=0)
-        self.remember_steps(start, mean_TG.detach(), variance_TG.detach())
+        self.update_running_stats_of_steps(start, mean_TG.detach(), variance_TG.detach())
         scale_TG = torch.rsqrt(variance_TG + EPS) * self.gain_LG
         return torch.addcmul(bias_G, x_TBG - mean_TG[:, None], scale_TG[:, None])
 
     @torch.no_grad()
-    def remember_steps(self, start: int, mean_TG: Tensor, variance_TG: Tensor) -> None:
+    def update_running_stats_of_steps(self, start: int, mean_TG: Tensor, variance_TG: Tensor) -> None:
         """Move the averages by the statistics of consecutive steps."""
-        last = len(self.mean_LG) - 1
-        own = max(0, min(len(mean_TG), last - start))  # steps that share no average; the others all have the last one
-        for first, end in [(0, own), *((step, step + 1) for step in range(own, len(mean_TG)))]:
-            rows = slice(min(start + first, last), min(start + first, last) + end - first)
-            share_L1 = torch.where(self.seen_L[rows] > 0, _MOMENTUM, 1.0)[:, None].to(self.mean_LG)
-            self.mean_LG[rows] += share_L1 * (mean_TG[first:end] - self.mean_LG[rows])
-            self.variance_LG[rows] += share_L1 * (variance_TG[first:end] - self.variance_LG[rows])
+        last_row = len(self.mean_LG) - 1
+        num_separate = max(
+            0, min(len(mean_TG), last_row - start)
+        )  # steps that share no average; the others all have the last one
+        for first, end in [(0, num_separate), *((step, step + 1) for step in range(num_separate, len(mean_TG)))]:
+            rows = slice(min(start + first, last_row), min(start + first, last_row) + end - first)
+            momentum_L1 = torch.where(self.seen_L[rows] > 0, _MOMENTUM, 1.0)[:, None].to(self.mean_LG)
+            self.mean_LG[rows] += momentum_L1 * (mean_TG[first:end] - self.mean_LG[rows])
+            self.variance_LG[rows] += momentum_L1 * (variance_TG[first:end] - self.variance_LG[rows])
             self.seen_L[rows] = 1.0
 
     @staticmethod

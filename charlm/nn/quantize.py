@@ -10,18 +10,18 @@ from charlm.errors import UsageError
 from charlm.nn.cells.base import Cell
 from charlm.nn.norm import WeightNorm
 
-_LARGEST = 127
+_MAX_INT8 = 127
 
 
-def whole_numbers(weight_GK: Tensor) -> tuple[Tensor, Tensor]:
+def quantize_int8(weight_GK: Tensor) -> tuple[Tensor, Tensor]:
     """q_GK as int8, and scale_G."""
-    scale_G = weight_GK.abs().amax(dim=1) / _LARGEST
+    scale_G = weight_GK.abs().amax(dim=1) / _MAX_INT8
     divisor_G = torch.where(scale_G > 0, scale_G, 1.0)
     return (weight_GK / divisor_G[:, None]).round().to(torch.int8), scale_G
 
 
 @torch.no_grad()
-def round_cells(model: nn.Module) -> None:
+def quantize_cells(model: nn.Module) -> None:
     """Replace the matrices of every cell by such rounded ones, in place: what it then scores, int8 steps draw from.
 
     Raises:
@@ -31,11 +31,11 @@ def round_cells(model: nn.Module) -> None:
     if not cells:
         raise UsageError("int8 is for recurrent networks, and this is none", "use fp32")
     for cell in cells:
-        used = [weight for weight in cell.prepare(None) if isinstance(weight, Tensor) and weight.ndim == 2]
-        owned = [parameter for parameter in cell.parameters(recurse=False) if parameter.ndim == 2]
+        effective_weights = [weight for weight in cell.prepare(None) if isinstance(weight, Tensor) and weight.ndim == 2]
+        own_parameters = [parameter for parameter in cell.parameters(recurse=False) if parameter.ndim == 2]
         norms = [module for module in cell.children() if isinstance(module, WeightNorm)]
-        for number, (parameter, weight_GK) in enumerate(zip(owned, used, strict=True)):
-            q_GK, scale_G = whole_numbers(weight_GK)
+        for index, (parameter, weight_GK) in enumerate(zip(own_parameters, effective_weights, strict=True)):
+            q_GK, scale_G = quantize_int8(weight_GK)
             parameter.copy_(q_GK * scale_G[:, None])
             if norms:  # their gains are the norms of the rows, so that they change nothing
-                norms[number].gain_G.copy_(torch.linalg.vector_norm(parameter, dim=1))
+                norms[index].gain_G.copy_(torch.linalg.vector_norm(parameter, dim=1))

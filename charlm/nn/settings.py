@@ -16,13 +16,13 @@ from charlm.settings import Settings
 
 if TYPE_CHECKING:
     from charlm.nn.bodies.base import Body
-    from charlm.nn.dropout import Masks
+    from charlm.nn.dropout import NoiseRNG
     from charlm.nn.model import LanguageModel
-    from charlm.vocab.base import Bags
+    from charlm.vocab.base import NgramBags
 
-_MAX_PERIOD = 65_536
+_MAX_SPAN = 65_536
 
-Steps = Annotated[int, Field(ge=1, le=4096)]
+TokenInterval = Annotated[int, Field(ge=1, le=4096)]
 
 
 class RecurrentSettings(Settings):
@@ -35,9 +35,9 @@ class RecurrentSettings(Settings):
     skip: Literal["none", "residual", "dense"] = "none"
     """residual: from the second layer on, a layer adds to what it reads. dense: each layer reads the embedding and all
     layers below, and the head reads all layers (Graves, 2013)."""
-    dilations: tuple[Steps, ...] = ()
+    dilations: tuple[TokenInterval, ...] = ()
     """Per layer: state goes from h_{t-d} to h_t (Chang et al., 2017). Empty: 1 for all."""
-    strides: tuple[Steps, ...] = ()
+    strides: tuple[TokenInterval, ...] = ()
     """Per layer: it steps every s tokens and holds its output between. A path of stride 1 must reach the head, so
     strides need skips. Empty: 1 for all."""
 
@@ -72,13 +72,13 @@ class RecurrentSettings(Settings):
 
     @field_validator("dilations", "strides")
     @classmethod
-    def _product_is_bounded(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
-        if math.prod(steps) > _MAX_PERIOD:
-            raise ValueError(f"together they exceed {_MAX_PERIOD:,} tokens")
+    def _check_product(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if math.prod(steps) > _MAX_SPAN:
+            raise ValueError(f"together they exceed {_MAX_SPAN:,} tokens")
         return steps
 
     @model_validator(mode="after")
-    def _layers_fit(self) -> Self:
+    def _check_layers(self) -> Self:
         for name in ("dilations", "strides"):
             given = getattr(self, name)
             if given and len(given) != self.num_layers:
@@ -97,14 +97,14 @@ class RecurrentSettings(Settings):
             )
         return self
 
-    def build(self, input_size: int, masks: "Masks") -> "Body":
+    def build(self, input_size: int, rng: "NoiseRNG") -> "Body":
         """
         Raises:
             SettingsError: the backend has no kernel for these layers.
         """
-        from charlm.nn.bodies.recurrent import Recurrent
+        from charlm.nn.bodies.recurrent import RecurrentNetwork
 
-        return Recurrent(self, input_size, masks)
+        return RecurrentNetwork(self, input_size, rng)
 
 
 class WindowSettings(Settings):
@@ -126,10 +126,10 @@ class WindowSettings(Settings):
     output_dropout: Probability = 0.0
     """On the features, before the head."""
 
-    def build(self, input_size: int, masks: "Masks") -> "Body":
-        from charlm.nn.bodies.window import Window
+    def build(self, input_size: int, rng: "NoiseRNG") -> "Body":
+        from charlm.nn.bodies.window import WindowNetwork
 
-        return Window(self, input_size, masks)
+        return WindowNetwork(self, input_size, rng)
 
 
 class TCNSettings(Settings):
@@ -151,15 +151,15 @@ class TCNSettings(Settings):
     """On the features, before the head."""
 
     @model_validator(mode="after")
-    def _sees_not_too_far(self) -> Self:
-        if (self.kernel_size - 1) * self.dilation_base ** (self.num_blocks - 1) > _MAX_PERIOD:
-            raise ValueError(f"its last block would look back more than {_MAX_PERIOD:,} tokens: lower num_blocks")
+    def _check_look_back(self) -> Self:
+        if (self.kernel_size - 1) * self.dilation_base ** (self.num_blocks - 1) > _MAX_SPAN:
+            raise ValueError(f"its last block would look back more than {_MAX_SPAN:,} tokens: lower num_blocks")
         return self
 
-    def build(self, input_size: int, masks: "Masks") -> "Body":
+    def build(self, input_size: int, rng: "NoiseRNG") -> "Body":
         from charlm.nn.bodies.tcn import TCN
 
-        return TCN(self, input_size, masks)
+        return TCN(self, input_size, rng)
 
 
 BodySettings = Annotated[RecurrentSettings | WindowSettings | TCNSettings, Field(discriminator="type")]
@@ -176,7 +176,7 @@ class ModelSettings(Settings):
 
     @field_validator("direction", mode="before")
     @classmethod
-    def _one_way(cls, direction: Any) -> Any:
+    def _check_direction(cls, direction: Any) -> Any:
         if direction in ("both", "bidirectional"):
             raise ValueError(
                 "a language model cannot read both ways: the layer that reads backward would have seen the very token"
@@ -185,12 +185,12 @@ class ModelSettings(Settings):
         return direction
 
     @property
-    def counts_steps(self) -> bool:
+    def depends_on_step_count(self) -> bool:
         """Whether what the network does depends on the number of time steps since its state was reset."""
         return self.body.norm == "batch"
 
     @model_validator(mode="after")
-    def _words_are_read_from_their_beginning(self) -> Self:
+    def _check_direction_of_ngrams(self) -> Self:
         if self.direction == "backward" and self.embedding.type == "ngram":
             raise ValueError(
                 "the n-grams of an unknown word are those of the bytes read before its end, which a backward model has"
@@ -198,7 +198,7 @@ class ModelSettings(Settings):
             )
         return self
 
-    def build(self, vocab_size: int, bags: "Bags | BagLayout | None" = None) -> "LanguageModel":
+    def build(self, vocab_size: int, bags: "NgramBags | BagLayout | None" = None) -> "LanguageModel":
         """A freshly initialised model.
 
         Args:

@@ -12,15 +12,17 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from charlm.vocab.base import Bags
+    from charlm.vocab.base import NgramBags
 
 
-def build_shapes(settings: ModelSettings, vocab_size: int, bags: "Bags | BagLayout | None" = None) -> LanguageModel:
+def build_meta_model(
+    settings: ModelSettings, vocab_size: int, bags: "NgramBags | BagLayout | None" = None
+) -> LanguageModel:
     """
     Raises:
         SettingsError: the embedding needs bags, and there are none; or parts of the model do not fit.
     """
-    layout = bags if bags is None or isinstance(bags, BagLayout) else BagLayout.of(bags)
+    layout = bags if bags is None or isinstance(bags, BagLayout) else BagLayout.from_bags(bags)
     with without_weights():
         return settings.build(vocab_size, layout)
 

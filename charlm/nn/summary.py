@@ -17,22 +17,22 @@ from torch.overrides import TorchFunctionMode
 
 from charlm.nn.bodies.base import Body
 from charlm.nn.cells.settings import CellSettings
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
-from charlm.nn.shapes import build_shapes, without_weights
+from charlm.nn.shapes import build_meta_model, without_weights
 from charlm.settings import settings_classes
 
 if TYPE_CHECKING:
     from charlm.nn.embeddings.settings import BagLayout
-    from charlm.vocab.base import Bags
+    from charlm.vocab.base import NgramBags
 
-_TRAINING = 3
+_TRAINING_COST_FACTOR = 3
 """Passes: the backward one has two products for each of the forward one, for the gradients of inputs and of weights."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartSummary:
     """A line of the table: numbers that go in and come out for a token, and parameters of its own."""
 
     name: str
@@ -46,12 +46,12 @@ class Part:
 class NetworkSummary:
     """A network, from the ids of a vocabulary to their logits."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[PartSummary, ...]
     receptive_field: int | None
     """Tokens that a feature can depend on, the present one among them; None where nothing bounds them."""
-    products_per_token: float
+    macs_per_token: float
     """Multiply-adds of the forward pass to the logits of all ids; look-ups, sums and activations are not counted."""
-    parameters_with: dict[str, int]
+    body_parameters_by_cell: dict[str, int]
     """Of a recurrent body with cells of each kind in their simplest form; else empty."""
 
     @property
@@ -64,21 +64,21 @@ class NetworkSummary:
         Args:
             tokens_per_character: of the text; without it, operations are those for a token.
         """
-        forward = 2 * self.products_per_token * (tokens_per_character or 1)
+        forward = 2 * self.macs_per_token * (tokens_per_character or 1)
         content: dict[str, Any] = {
             "parts": [asdict(part) for part in self.parts],
             "parameters": self.parameters,
             "operations": {
                 "per": "character" if tokens_per_character else "token",
                 "forward": round(forward),
-                "training": round(_TRAINING * forward),
+                "training": round(_TRAINING_COST_FACTOR * forward),
             },
         }
         if self.receptive_field is not None:
             content["receptive_field"] = self.receptive_field
-        if self.parameters_with:
-            content["body_parameters_with"] = self.parameters_with
-            content["gru_to_lstm"] = self.parameters_with["gru"] / self.parameters_with["lstm"]
+        if self.body_parameters_by_cell:
+            content["body_parameters_with"] = self.body_parameters_by_cell
+            content["gru_to_lstm"] = self.body_parameters_by_cell["gru"] / self.body_parameters_by_cell["lstm"]
         return content
 
     def to_table(self, tokens_per_character: float | None = None) -> dict[str, Any]:
@@ -100,22 +100,25 @@ class NetworkSummary:
 
 
 def summarize_network(
-    settings: ModelSettings, vocab_size: int, bags: "Bags | BagLayout | None" = None
+    settings: ModelSettings, vocab_size: int, bags: "NgramBags | BagLayout | None" = None
 ) -> NetworkSummary:
     """
     Raises:
         SettingsError: the embedding needs bags, and there are none; or parts of the model do not fit.
     """
-    model = build_shapes(settings, vocab_size, bags).eval()
+    model = build_meta_model(settings, vocab_size, bags).eval()
     parts = _parts_of(model.body)
-    sizes, head_products = _trace(model, parts)
+    sizes, head_macs = _trace_sizes_and_macs(model, parts)
     modules = {"embedding": model.embedding, **parts, "head": model.head}
     sizes |= {"embedding": (vocab_size, model.embedding.size), "head": (model.body.features_size, vocab_size)}
     return NetworkSummary(
-        tuple(Part(name, _kind(module), *sizes[name], _count(module)) for name, module in modules.items()),
+        tuple(
+            PartSummary(name, _describe(module), *sizes[name], _num_parameters(module))
+            for name, module in modules.items()
+        ),
         model.body.receptive_field,
-        model.body.products_per_token + head_products,
-        _parameters_with(settings.body, model.embedding.size),
+        model.body.macs_per_token + head_macs,
+        _body_parameters_by_cell(settings.body, model.embedding.size),
     )
 
 
@@ -130,31 +133,33 @@ def _parts_of(body: Body) -> dict[str, nn.Module]:
     return {name: module for name, module in parts.items() if any(True for _ in module.parameters())}
 
 
-def _trace(model: LanguageModel, parts: dict[str, nn.Module]) -> tuple[dict[str, tuple[int, int]], float]:
+def _trace_sizes_and_macs(
+    model: LanguageModel, parts: dict[str, nn.Module]
+) -> tuple[dict[str, tuple[int, int]], float]:
     """How many numbers enter and leave each part for one token, and the head's multiply-adds for its logits."""
     sizes: dict[str, tuple[int, int]] = {}
 
-    def watch(name: str, module: nn.Module) -> None:
-        def note(_: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+    def record_sizes(name: str, module: nn.Module) -> None:
+        def hook(_: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
             features: Tensor = output[0] if isinstance(output, tuple) else output
             sizes[name] = (arguments[0].numel(), features.numel())
 
-        module.register_forward_hook(note)
+        module.register_forward_hook(hook)
 
     for name, module in parts.items():
-        watch(name, module)
+        record_sizes(name, module)
     state = tuple(  # counts and phases decide what is done, so they need values
         tensor if tensor.is_floating_point() else torch.zeros_like(tensor, device="cpu")
         for tensor in model.body.initial_state(1)
     )
-    with torch.no_grad(), _Products() as products:
+    with torch.no_grad(), _MacCounter() as mac_counter:
         features_BTH, _ = model.body(torch.empty(1, 1, model.embedding.size, device="meta"), state)
-        products.total = 0
+        mac_counter.total = 0
         model.head.logits(features_BTH)
-    return sizes, products.total
+    return sizes, mac_counter.total
 
 
-class _Products(TorchFunctionMode):
+class _MacCounter(TorchFunctionMode):
     """Counts the multiply-adds of linear layers."""
 
     def __init__(self) -> None:
@@ -170,24 +175,24 @@ class _Products(TorchFunctionMode):
         return output
 
 
-def _kind(module: nn.Module) -> str:
+def _describe(module: nn.Module) -> str:
     """The name of its class (a layer's is that of its cell), and what it has to say of itself."""
     inner = getattr(module, "cell", module)
-    said = dict.fromkeys([inner.extra_repr(), module.extra_repr()])
-    return " ".join([type(inner).__name__, *filter(None, said)])
+    descriptions = dict.fromkeys([inner.extra_repr(), module.extra_repr()])
+    return " ".join([type(inner).__name__, *filter(None, descriptions)])
 
 
-def _parameters_with(settings: BodySettings, input_size: int) -> dict[str, int]:
+def _body_parameters_by_cell(settings: BodySettings, input_size: int) -> dict[str, int]:
     if not isinstance(settings, RecurrentSettings):
         return {}
     counts: dict[str, int] = {}
     for kind in settings_classes(CellSettings):
-        same = settings.model_copy(update={"cell": kind(), "backend": "plain"})  # any cell runs on it
+        variant = settings.model_copy(update={"cell": kind(), "backend": "plain"})  # any cell runs on it
         with without_weights():
-            counts[same.cell.type] = _count(same.build(input_size, Masks()))
+            counts[variant.cell.type] = _num_parameters(variant.build(input_size, NoiseRNG()))
     return counts
 
 
-def _count(module: nn.Module) -> int:
+def _num_parameters(module: nn.Module) -> int:
     """Its own parameters: a tied head has those of the embedding without owning them."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage
-from charlm.report.figure import DOTS, check_matplotlib, label, save
-from charlm.report.formatting import count, duration
+from charlm.report.figure import DPI, check_matplotlib, label, save_png
+from charlm.report.formatting import format_count, format_duration
 
 Row = Mapping[str, Any]
-_HEADS = ("model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio")
+_HEADERS = ("model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio")
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
     """The rows in order; what is not known as a dash, what is not known of any left out."""
     columns = [
-        column for column in zip(*[_HEADS, *(_cells(row) for row in rows)], strict=True) if _says_something(column)
+        column for column in zip(*[_HEADERS, *(_cells(row) for row in rows)], strict=True) if _has_values(column)
     ]
     cells = list(zip(*columns, strict=True))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -28,7 +28,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _says_something(column: Sequence[str]) -> bool:
+def _has_values(column: Sequence[str]) -> bool:
     return len(column) == 1 or any(cell != "–" for cell in column[1:])
 
 
@@ -37,9 +37,9 @@ def _cells(row: Row) -> tuple[str, ...]:
     seconds = row.get("seconds")
     return (
         str(row["model"]).replace("|", "\\|"),
-        count(row.get("parameters")),
-        count(row.get("characters_seen")),
-        "–" if seconds is None else duration(seconds),
+        format_count(row.get("parameters")),
+        format_count(row.get("characters_seen")),
+        "–" if seconds is None else format_duration(seconds),
         "–" if bits is None else f"{bits:.4f}",
         "–" if low is None or high is None else f"{low:.4f} – {high:.4f}",
         "–" if ratio is None else f"{ratio:.3f}",
@@ -66,23 +66,23 @@ def write_bars(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
 
     shown = sorted((row for row in rows if row.get("bits_per_character") is not None), key=_bits, reverse=True)
-    figure = Figure(figsize=(8, 1.2 + 0.34 * len(shown)), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(8, 1.2 + 0.34 * len(shown)), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot()
     bits = [_bits(row) for row in shown]
     below = [0.0 if row.get("low") is None else _bits(row) - row["low"] for row in shown]
     above = [0.0 if row.get("high") is None else row["high"] - _bits(row) for row in shown]
     colours = ["#0072b2" if row.get("parameters") is not None else "#999999" for row in shown]
-    places = range(len(shown))  # not by name: two runs may have the same
-    axes.barh(places, bits, xerr=[below, above], color=colours, capsize=3)
-    axes.set_yticks(places, [label(str(row["model"])) for row in shown])
-    for place, value in enumerate(bits):
-        axes.text(value + above[place], place, f"  {value:.3f}", va="center", fontsize=9)
+    positions = range(len(shown))  # not by name: two runs may have the same
+    axes.barh(positions, bits, xerr=[below, above], color=colours, capsize=3)
+    axes.set_yticks(positions, [label(str(row["model"])) for row in shown])
+    for index, value in enumerate(bits):
+        axes.text(value + above[index], index, f"  {value:.3f}", va="center", fontsize=9)
     axes.set_xlim(0, 1.12 * max(bits, default=1.0))
     axes.set_xlabel("bits per character (95 % interval; grey: baselines)")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    save(canvas, path)
+    save_png(canvas, path)
 
 
 def _bits(row: Row) -> float:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from charlm.report.formatting import UNKNOWN, one_line
 from charlm.training.run_directory import RunDirectory
 
-Flat = dict[str, str]
+FlatSettings = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +24,34 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class SettingsComparison:
     differing: tuple[Row, ...]
     equal: tuple[Row, ...]
 
 
-def contrast_settings(runs: Sequence[Path]) -> Contrast:
+def compare_settings(runs: Sequence[Path]) -> SettingsComparison:
     """Settings in the order of the first run that has them. A run whose settings cannot be read has a dash everywhere,
     and differs in none."""
-    known = [read_settings(RunDirectory(run).experiment) for run in runs]
-    keys = _in_order([key for flat in known if flat is not None for key in flat])
-    rows = [Row(key, tuple(UNKNOWN if flat is None else flat.get(key, UNKNOWN) for flat in known)) for key in keys]
-    told = [place for place, flat in enumerate(known) if flat is not None]
-    differs = [len({row.values[place] for place in told}) > 1 for row in rows]
-    return Contrast(
-        tuple(row for row, is_other in zip(rows, differs, strict=True) if is_other),
-        tuple(row for row, is_other in zip(rows, differs, strict=True) if not is_other),
+    settings_by_run = [read_settings(RunDirectory(run).experiment) for run in runs]
+    keys = _ordered_keys([key for flat in settings_by_run if flat is not None for key in flat])
+    rows = [
+        Row(key, tuple(UNKNOWN if flat is None else flat.get(key, UNKNOWN) for flat in settings_by_run)) for key in keys
+    ]
+    readable_runs = [index for index, flat in enumerate(settings_by_run) if flat is not None]
+    differs = [len({row.values[index] for index in readable_runs}) > 1 for row in rows]
+    return SettingsComparison(
+        tuple(row for row, row_differs in zip(rows, differs, strict=True) if row_differs),
+        tuple(row for row, row_differs in zip(rows, differs, strict=True) if not row_differs),
     )
 
 
-def _in_order(keys: Sequence[str]) -> list[str]:
+def _ordered_keys(keys: Sequence[str]) -> list[str]:
     """Each key once, by first appearance, those of one table together."""
     tables = list(dict.fromkeys(key.rpartition(".")[0] for key in keys))
     return sorted(dict.fromkeys(keys), key=lambda key: tables.index(key.rpartition(".")[0]))
 
 
-def read_settings(path: Path) -> Flat | None:
+def read_settings(path: Path) -> FlatSettings | None:
     """Dotted key -> value as text; None where the file is missing or damaged."""
     try:
         return _flatten(tomllib.loads(path.read_text(encoding="utf-8")), "")
@@ -57,19 +59,19 @@ def read_settings(path: Path) -> Flat | None:
         return None
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str) -> Flat:
-    flat: Flat = {}
+def _flatten(tree: Mapping[str, Any], prefix: str) -> FlatSettings:
+    flat: FlatSettings = {}
     for key, value in tree.items():
         if isinstance(value, dict):
             flat |= _flatten(cast("dict[str, Any]", value), f"{prefix}{key}.")
         else:
-            flat[one_line(f"{prefix}{key}")] = one_line(_text(value))
+            flat[one_line(f"{prefix}{key}")] = one_line(_format_value(value))
     return flat
 
 
-def _text(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ", ".join(map(_text, cast("list[object]", value))) or "none"
+        return ", ".join(map(_format_value, cast("list[object]", value))) or "none"
     return str(value)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 LIGHT_GROUND = "#FFFFFF"
 DARK_GROUND = "#171A1F"
-NUM_LOOKS = 24
+NUM_STYLES = 24
 _ON_LIGHT = "#2345D6 #B78A00 #007C50 #BB25A3 #5E5A00 #2595FF".split()
 _ON_DARK = "#5881FE #ED5D20 #0AF48A #C66FAF #FFE90E #D1FFFF".split()
 _DASHES: tuple[tuple[float, ...], ...] = ((), (7, 3), (2, 2.5), (9, 3, 2, 3))
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CurveStyle:
     """Colours as #RRGGBB. `dashes`: lengths of ink and gap in pixels; empty for an unbroken line."""
 
     on_light: str
@@ -23,7 +23,7 @@ class Look:
     dashes: tuple[float, ...]
 
 
-def look_of(index: int) -> Look:
+def curve_style(index: int) -> CurveStyle:
     """The look of run number `index`, from 0; it repeats after NUM_LOOKS runs."""
-    colour, style = index % len(_ON_LIGHT), (index + index % NUM_LOOKS // 12) % len(_DASHES)
-    return Look(_ON_LIGHT[colour], _ON_DARK[colour], _DASHES[style])
+    colour, style = index % len(_ON_LIGHT), (index + index % NUM_STYLES // 12) % len(_DASHES)
+    return CurveStyle(_ON_LIGHT[colour], _ON_DARK[colour], _DASHES[style])

@@ -13,12 +13,14 @@ from statistics import median
 from typing import Literal
 
 from charlm.report.formatting import one_line
-from charlm.report.metrics_log import Entry, read_log
+from charlm.report.metrics_log import LogEntry, read_log
 from charlm.training.run_directory import RunDirectory
 
 Axis = Literal["characters", "minutes", "steps"]
 AXES: tuple[Axis, ...] = ("characters", "minutes", "steps")
-_SMOOTHED = 10  # of what came before a point, one part on either side is in its mean: little where the curve is steep
+_SMOOTHING_RATIO = (
+    10  # of what came before a point, one part on either side is in its mean: little where the curve is steep
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Point:
     characters: float | None
     """Of training text, seen so far; or tokens (see `Curves.unit`)."""
 
-    def at(self, axis: Axis) -> float | None:
+    def coordinate(self, axis: Axis) -> float | None:
         return {"characters": self.characters, "minutes": self.minutes, "steps": self.steps}[axis]
 
 
@@ -42,18 +44,18 @@ class Curve:
     name: str
     validation: tuple[Point, ...]
     training: tuple[Point, ...]
-    rate: float | None
+    characters_per_second: float | None
     """Characters of training text per second: the median of the log's lines."""
     last: Point | None
     """The last point of either kind."""
 
     @property
-    def main(self) -> tuple[Point, ...]:
+    def primary(self) -> tuple[Point, ...]:
         """What is compared: the validations, or the training of a run that has none yet."""
         return self.validation or self.training
 
     @property
-    def compared(self) -> tuple[Point, ...]:
+    def limit_points(self) -> tuple[Point, ...]:
         """What the limits of an axis must suit: the validations, or how far the training of a run without any is."""
         return self.validation or self.training[-1:]
 
@@ -81,20 +83,20 @@ def read_curves(runs: Sequence[Path]) -> Curves:
         StorageError: a log cannot be read.
     """
     logs = [read_log(RunDirectory(run).metrics) for run in runs]
-    tells_characters = all(entry.characters is not None for log in logs for entry in log)
-    if not tells_characters:
-        logs = [_in_tokens(log) for log in logs]
-    curves = [_curve(name, log) for name, log in zip(_names(runs), logs, strict=True)]
-    return Curves(tuple(curves), "characters" if tells_characters else "tokens")
+    has_characters = all(entry.characters is not None for log in logs for entry in log)
+    if not has_characters:
+        logs = [_with_tokens(log) for log in logs]
+    curves = [_curve(name, log) for name, log in zip(_run_names(runs), logs, strict=True)]
+    return Curves(tuple(curves), "characters" if has_characters else "tokens")
 
 
-def _names(runs: Sequence[Path]) -> list[str]:
+def _run_names(runs: Sequence[Path]) -> list[str]:
     """The directories' names; where two are alike, their paths as given."""
     names = [run.resolve().name for run in runs]
     return [one_line(str(run) if names.count(name) > 1 else name) for run, name in zip(runs, names, strict=True)]
 
 
-def _in_tokens(log: Sequence[Entry]) -> list[Entry]:
+def _with_tokens(log: Sequence[LogEntry]) -> list[LogEntry]:
     """The same log with tokens for characters; a validation stands in proportion between its neighbours."""
     known = [(0, 0.0), *((entry.step, entry.tokens) for entry in log if entry.tokens is not None and entry.step)]
     return [dataclasses.replace(entry, characters=_tokens_at(entry.step, known)) for entry in log]
@@ -109,16 +111,16 @@ def _tokens_at(step: int, known: Sequence[tuple[int, float]]) -> float | None:
     return tokens0 + (tokens1 - tokens0) * (step - step0) / (step1 - step0)
 
 
-def _curve(name: str, log: Sequence[Entry]) -> Curve:
+def _curve(name: str, log: Sequence[LogEntry]) -> Curve:
     points = [(entry.is_validation, point) for entry in log if (point := _point(entry)) is not None]
     validation = tuple(point for is_validation, point in points if is_validation)
     training = [point for is_validation, point in points if not is_validation]
-    rates = [entry.rate for entry in log if entry.rate is not None]
+    rates = [entry.characters_per_second for entry in log if entry.characters_per_second is not None]
     last = points[-1][1] if points else None
     return Curve(name, validation, _smooth(training), median(rates) if rates else None, last)
 
 
-def _point(entry: Entry) -> Point | None:
+def _point(entry: LogEntry) -> Point | None:
     """None where the figure is no finite number: the network diverged there."""
     if entry.bits is None:
         return None
@@ -132,8 +134,8 @@ def _smooth(points: Sequence[Point]) -> tuple[Point, ...]:
     for point in points:
         sums.append(sums[-1] + point.bits)
     smoothed: list[Point] = []
-    for place, point in enumerate(points):
-        reach = place // _SMOOTHED
-        first, end = place - reach, min(place + reach + 1, len(points))
+    for index, point in enumerate(points):
+        half_window = index // _SMOOTHING_RATIO
+        first, end = index - half_window, min(index + half_window + 1, len(points))
         smoothed.append(dataclasses.replace(point, bits=(sums[end] - sums[first]) / (end - first)))
     return tuple(smoothed)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from charlm import storage
 from charlm.errors import UsageError
-from charlm.report.axis_scale import Scale, horizontal_scale, spread, vertical_scale
-from charlm.report.curve_style import look_of
+from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
+from charlm.report.curve_style import curve_style
 from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.formatting import bits, one_line, shortened
+from charlm.report.formatting import bits, one_line, shorten
 from charlm.report.plot import axis_title
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 _WIDTH, _HEIGHT, _LABELS = 13.0, 5.2, 2.9  # inches; the last at the right, for names
-_LINE = 0.19  # inches from one name to the next
-DOTS = 150  # per inch
+_LABEL_SPACING = 0.19  # inches from one name to the next
+DPI = 150  # per inch
 _THICK = 1.7  # points, in which matplotlib counts the lengths of dashes too
 _GREY, _PALE = "#5A6472", "#D8DDE4"
 
@@ -36,10 +36,10 @@ def check_matplotlib() -> None:
 
 def label(name: str, known: str = "") -> str:
     """A name as matplotlib writes it, and what is known of it: on one line, not too long, `$` and all no formula."""
-    return f"{shortened(one_line(name))}{known}".replace("$", r"\$")
+    return f"{shorten(one_line(name))}{known}".replace("$", r"\$")
 
 
-def save(canvas: "FigureCanvasAgg", path: Path) -> None:
+def save_png(canvas: "FigureCanvasAgg", path: Path) -> None:
     """As a PNG; a name in a script that the font lacks shows as boxes."""
     with warnings.catch_warnings(), storage.atomic_file(path) as file:
         warnings.filterwarnings("ignore", message="Glyph")
@@ -55,32 +55,32 @@ def write_figure(curves: Curves, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    height = max(_HEIGHT, _LINE * len(curves.runs) + 1.2)
-    figure = Figure(figsize=(_WIDTH, height), dpi=DOTS)
+    height = max(_HEIGHT, _LABEL_SPACING * len(curves.runs) + 1.2)
+    figure = Figure(figsize=(_WIDTH, height), dpi=DPI)
     canvas = FigureCanvasAgg(figure)
     inside = (_WIDTH - _LABELS - 0.9) / _WIDTH
     panels: Any = figure.subplots(1, 2, sharey=True)
     figure.subplots_adjust(left=0.7 / _WIDTH, right=0.7 / _WIDTH + inside, wspace=0.05, bottom=0.62 / height, top=0.95)
-    up = vertical_scale(curves.runs)
+    y_scale = vertical_scale(curves.runs)
     axes: tuple[Axis, ...] = ("characters", "minutes")
     for panel, axis in zip(panels, axes, strict=True):
-        _draw(panel, curves, axis, up)
+        _draw(panel, curves, axis, y_scale)
     panels[0].set_ylabel("validation bits per character")
-    _label(panels[1], curves.runs, "minutes", up, (0.95 - 0.62 / height) * height)
-    save(canvas, path)
+    _label(panels[1], curves.runs, "minutes", y_scale, (0.95 - 0.62 / height) * height)
+    save_png(canvas, path)
 
 
-def _draw(panel: "Axes", curves: Curves, axis: Axis, up: Scale) -> None:
-    across = horizontal_scale(curves.runs, axis)
-    panel.set_xscale("log" if across.is_log else "linear")
-    panel.set_xlim(across.low, across.high * (1.08 if across.is_log else 1.02))  # room for half a ring
-    panel.set_ylim(up.low, up.high)
-    ticks = across.ticks(6)
+def _draw(panel: "Axes", curves: Curves, axis: Axis, y_scale: Scale) -> None:
+    x_scale = horizontal_scale(curves.runs, axis)
+    panel.set_xscale("log" if x_scale.is_log else "linear")
+    panel.set_xlim(x_scale.low, x_scale.high * (1.08 if x_scale.is_log else 1.02))  # room for half a ring
+    panel.set_ylim(y_scale.low, y_scale.high)
+    ticks = x_scale.ticks(6)
     panel.set_xticks([value for value, _ in ticks], [label for _, label in ticks])
     panel.set_xticks([], minor=True)
-    heights = up.decimal_ticks(8)
+    heights = y_scale.decimal_ticks(8)
     panel.set_yticks([value for value, _ in heights], [label for _, label in heights])
-    panel.set_xlabel(axis_title(curves, axis) + (" (log scale)" if across.is_log else ""))
+    panel.set_xlabel(axis_title(curves, axis) + (" (log scale)" if x_scale.is_log else ""))
     panel.grid(visible=True, axis="y", color=_PALE, linewidth=0.8)
     panel.set_axisbelow(True)
     panel.tick_params(colors=_GREY)
@@ -88,7 +88,7 @@ def _draw(panel: "Axes", curves: Curves, axis: Axis, up: Scale) -> None:
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)
     for index, run in enumerate(curves.runs):
-        look = look_of(index)
+        look = curve_style(index)
         style: Any = (0, [length / _THICK for length in look.dashes]) if look.dashes else "-"
         panel.plot(*_line(run.training, axis), color=look.on_light, linewidth=0.8, alpha=0.4)
         panel.plot(*_line(run.validation, axis), color=look.on_light, linewidth=_THICK, linestyle=style)
@@ -106,18 +106,20 @@ def _draw(panel: "Axes", curves: Curves, axis: Axis, up: Scale) -> None:
 
 def _line(points: Sequence[Point], axis: Axis) -> tuple[list[float], list[float]]:
     """Places and bits of the points that have a place."""
-    known = [(place, point.bits) for point in points if (place := point.at(axis)) is not None]
-    return [place for place, _ in known], [height for _, height in known]
+    known = [(position, point.bits) for point in points if (position := point.coordinate(axis)) is not None]
+    return [position for position, _ in known], [height for _, height in known]
 
 
-def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, up: Scale, inches: float) -> None:
+def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, y_scale: Scale, panel_height: float) -> None:
     """Names and best figures at the right of the panel, each with a line to where its curve ends."""
-    ends = [(index, run, line) for index, run in enumerate(runs) if (line := _line(run.main, axis))[0]]
-    heights = [max(0.0, min(up.place(line[1][-1]), 1.0)) for _, _, line in ends]
+    ends = [(index, run, line) for index, run in enumerate(runs) if (line := _line(run.primary, axis))[0]]
+    heights = [max(0.0, min(y_scale.position(line[1][-1]), 1.0)) for _, _, line in ends]
     low, high = panel.get_xlim()
-    for (index, run, line), end, y in zip(ends, heights, spread(heights, _LINE / inches, 0.0, 1.0), strict=True):
-        colour = look_of(index).on_light
-        bits_at_end = up.low + end * (up.high - up.low)
+    for (index, run, line), end, y in zip(
+        ends, heights, spread_labels(heights, _LABEL_SPACING / panel_height, 0.0, 1.0), strict=True
+    ):
+        colour = curve_style(index).on_light
+        bits_at_end = y_scale.low + end * (y_scale.high - y_scale.low)
         figure = bits(run.best.bits) if run.best else "no validation yet"
         panel.plot([line[0][-1], high], [bits_at_end] * 2, color=colour, linewidth=0.8, linestyle=":")
         panel.plot(

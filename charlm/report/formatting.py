@@ -7,7 +7,7 @@ _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _LONGEST_NAME = 26
 
 
-def count(number: float | None) -> str:
+def format_count(number: float | None) -> str:
     """Three digits and a unit: 950, 12.3k, 4.56M."""
     if number is None:
         return UNKNOWN
@@ -27,13 +27,18 @@ def bits(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:.4f}"
 
 
-def duration(seconds: float | None, num_units: int = 2) -> str:
+def format_duration(seconds: float | None, num_units: int = 2) -> str:
     """By the largest units: 8 s, 12 min 5 s, 3 h 20 min, 2 d 4 h."""
     if seconds is None or not math.isfinite(seconds):
         return UNKNOWN
-    whole = max(0, round(seconds))
-    units = (("d", whole // 86_400), ("h", whole // 3600 % 24), ("min", whole // 60 % 60), ("s", whole % 60))
-    first = next((place for place, (_, amount) in enumerate(units) if amount), 0)
+    total_seconds = max(0, round(seconds))
+    units = (
+        ("d", total_seconds // 86_400),
+        ("h", total_seconds // 3600 % 24),
+        ("min", total_seconds // 60 % 60),
+        ("s", total_seconds % 60),
+    )
+    first = next((index for index, (_, amount) in enumerate(units) if amount), 0)
     return " ".join(f"{amount} {unit}" for unit, amount in units[first : first + num_units] if amount) or "0 s"
 
 
@@ -42,7 +47,7 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def shortened(name: str) -> str:
+def shorten(name: str) -> str:
     """A name that fits beside a plot: of long ones the beginning and the end, by which runs differ."""
     if len(name) <= _LONGEST_NAME:
         return name

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from charlm.report.formatting import UNKNOWN, bits, count, duration, one_line
+from charlm.report.formatting import UNKNOWN, bits, format_count, format_duration, one_line
 from charlm.report.run_summary import RunSummary
 
-_HEADS = ("run", "state", "bits/char", "step", "characters", "parameters", "corpus", "saved")
-_RIGHT = ("bits/char", "step", "characters", "parameters")
+_HEADERS = ("run", "state", "bits/char", "step", "characters", "parameters", "corpus", "saved")
+_RIGHT_ALIGNED = ("bits/char", "step", "characters", "parameters")
 
 
 def format_runs(summaries: Sequence[RunSummary], now: float) -> list[str]:
@@ -17,11 +17,11 @@ def format_runs(summaries: Sequence[RunSummary], now: float) -> list[str]:
     Args:
         now: seconds since 1970.
     """
-    rows = [_HEADS, *(_cells(summary, now) for summary in summaries)]
+    rows = [_HEADERS, *(_cells(summary, now) for summary in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(_aligned(*cell) for cell in zip(row, widths, _HEADS, strict=True)).rstrip() for row in rows]
-    whys = ["", *(summary.why for summary in summaries)]
-    return [line for row, why in zip(lines, whys, strict=True) for line in ([row, f"  {why}"] if why else [row])]
+    lines = ["  ".join(_aligned(*cell) for cell in zip(row, widths, _HEADERS, strict=True)).rstrip() for row in rows]
+    reasons = ["", *(summary.why for summary in summaries)]
+    return [line for row, why in zip(lines, reasons, strict=True) for line in ([row, f"  {why}"] if why else [row])]
 
 
 def runs_as_json(summaries: Sequence[RunSummary], now: float) -> list[dict[str, Any]]:
@@ -39,12 +39,12 @@ def _cells(summary: RunSummary, now: float) -> tuple[str, ...]:
         summary.state,
         bits(summary.best_bits_per_character),
         UNKNOWN if summary.step is None else f"{summary.step:,}",
-        count(summary.characters),
-        count(summary.parameters),
+        format_count(summary.characters),
+        format_count(summary.parameters),
         summary.corpus or UNKNOWN,
-        UNKNOWN if summary.saved is None else f"{duration(now - summary.saved, 1)} ago",
+        UNKNOWN if summary.saved is None else f"{format_duration(now - summary.saved, 1)} ago",
     )
 
 
 def _aligned(cell: str, width: int, head: str) -> str:
-    return cell.rjust(width) if head in _RIGHT else cell.ljust(width)
+    return cell.rjust(width) if head in _RIGHT_ALIGNED else cell.ljust(width)

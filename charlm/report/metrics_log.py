@@ -11,12 +11,12 @@ from typing import Any
 
 from charlm import storage
 
-_TAIL = 1 << 15  # bytes, some eighty lines
+_TAIL_BYTES = 1 << 15  # bytes, some eighty lines
 _MAX_STEP = 2**53  # what a page's numbers count exactly
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line of the log."""
 
     is_validation: bool
@@ -28,11 +28,11 @@ class Entry:
     """Of training text, seen so far."""
     tokens: float | None
     """The same in tokens; a validation's line has those of the text it scored, and so None here."""
-    rate: float | None
+    characters_per_second: float | None
     """Characters of training text per second."""
 
 
-def read_log(path: Path) -> list[Entry]:
+def read_log(path: Path) -> list[LogEntry]:
     """All entries; of several of one kind and step the last; none where there is no log.
 
     Raises:
@@ -41,13 +41,13 @@ def read_log(path: Path) -> list[Entry]:
     return _entries(_read(path, 0))
 
 
-def read_tail(path: Path) -> list[Entry]:
+def read_tail(path: Path) -> list[LogEntry]:
     """The entries at its end, cheaply however long it is.
 
     Raises:
         StorageError: it is there and cannot be read.
     """
-    return _entries(_read(path, _TAIL))
+    return _entries(_read(path, _TAIL_BYTES))
 
 
 def _read(path: Path, num_last: int) -> bytes:
@@ -60,28 +60,28 @@ def _read(path: Path, num_last: int) -> bytes:
         return file.read()
 
 
-def _entries(content: bytes) -> list[Entry]:
-    entries: dict[tuple[int, bool], Entry] = {}
+def _entries(content: bytes) -> list[LogEntry]:
+    entries: dict[tuple[int, bool], LogEntry] = {}
     for entry in map(_entry, content.split(b"\n")):
         if entry is not None:
             entries[entry.step, entry.is_validation] = entry
     return [entries[key] for key in sorted(entries)]
 
 
-def _entry(line: bytes) -> Entry | None:
+def _entry(line: bytes) -> LogEntry | None:
     try:
-        found: Any = storage.from_json(line.decode("utf-8"))
+        record: Any = storage.from_json(line.decode("utf-8"))
     except ValueError:
         return None
-    if not isinstance(found, dict) or found.get("kind") not in ("train", "valid"):
+    if not isinstance(record, dict) or record.get("kind") not in ("train", "valid"):
         return None
-    step, is_validation = _number(found.get("step")), found["kind"] == "valid"
+    step, is_validation = _number(record.get("step")), record["kind"] == "valid"
     if step is None or not 0 <= step < _MAX_STEP:
         return None
-    tokens = None if is_validation else _number(found.get("tokens"))
+    tokens = None if is_validation else _number(record.get("tokens"))
     keys = ("seconds", "bits_per_character", "characters_seen", "characters_per_second")
-    seconds, bits, characters, rate = (_number(found.get(key)) for key in keys)
-    return Entry(is_validation, int(step), seconds, bits, characters, tokens, rate)
+    seconds, bits, characters, characters_per_second = (_number(record.get(key)) for key in keys)
+    return LogEntry(is_validation, int(step), seconds, bits, characters, tokens, characters_per_second)
 
 
 def _number(value: object) -> float | None:

@@ -1,7 +1,7 @@
 """Summaries, curves and settings of runs -> one HTML page that needs nothing else: no network, no other file.
 
 Whatever a run or a setting is called is text here, never markup: every value goes through `escape`, and the points
-for the script through `_json`.
+for the script through `_points_json`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from html import escape
 from pathlib import Path
 
 from charlm import storage
-from charlm.report.contrast import Contrast, Row
-from charlm.report.curve_style import look_of
+from charlm.report.contrast import Row, SettingsComparison
+from charlm.report.curve_style import curve_style
 from charlm.report.curves import AXES, Curve, Curves
-from charlm.report.formatting import UNKNOWN, bits, count, duration, shortened
+from charlm.report.formatting import UNKNOWN, bits, format_count, format_duration, shorten
 from charlm.report.plot import Layout, axis_title, draw, narrow_layout, wide_layout
 from charlm.report.run_summary import RunSummary
 
@@ -20,7 +20,7 @@ _MOST_POINTS = 2000  # of a run that the script knows: more than a screen has co
 _HERE = Path(__file__).parent
 
 
-def render_page(summaries: Sequence[RunSummary], curves: Curves, contrast: Contrast) -> str:
+def render_page(summaries: Sequence[RunSummary], curves: Curves, contrast: SettingsComparison) -> str:
     """
     Args:
         summaries, curves.runs: of the same runs, in the same order.
@@ -42,16 +42,16 @@ def render_page(summaries: Sequence[RunSummary], curves: Curves, contrast: Contr
             *_runs(summaries, curves),
             *_settings(contrast, names),
             "</main>",
-            f'<script type="application/json" id="points">{_json(curves.runs)}</script>',
+            f'<script type="application/json" id="points">{_points_json(curves.runs)}</script>',
             f"<script>{script}</script></body></html>\n",
         ]
     )
 
 
 def _run_styles(num_runs: int) -> str:
-    looks = [(index, look_of(index)) for index in range(num_runs)]
-    light = "".join(f".r{index}{{--c:{look.on_light}}}" for index, look in looks)
-    dark = "".join(f".r{index}{{--c:{look.on_dark}}}" for index, look in looks)
+    styles = [(index, curve_style(index)) for index in range(num_runs)]
+    light = "".join(f".r{index}{{--c:{look.on_light}}}" for index, look in styles)
+    dark = "".join(f".r{index}{{--c:{look.on_dark}}}" for index, look in styles)
     return f"{light}\n@media (prefers-color-scheme: dark){{{dark}}}\n"
 
 
@@ -64,7 +64,7 @@ def _axis_styles() -> str:
 
 def _chart(curves: Curves) -> Iterable[str]:
     yield "<h2>Validation bits per character</h2>"
-    if not any(run.main for run in curves.runs):
+    if not any(run.primary for run in curves.runs):
         yield '<p class="soft">Nothing has been logged yet.</p>'
         return
     yield (
@@ -86,7 +86,7 @@ def _chart(curves: Curves) -> Iterable[str]:
 
 
 def _swatch(index: int) -> str:
-    dashes = " ".join(map(str, look_of(index).dashes))
+    dashes = " ".join(map(str, curve_style(index).dashes))
     style = f' stroke-dasharray="{dashes}"' if dashes else ""
     return (
         '<svg class="swatch" viewBox="0 0 30 10" aria-hidden="true">'
@@ -97,32 +97,39 @@ def _swatch(index: int) -> str:
 def _runs(summaries: Sequence[RunSummary], curves: Curves) -> Iterable[str]:
     found = [run.best.bits for run in curves.runs if run.best]
     lowest = min(found) if len(found) > 1 else None
-    heads = ("parameters", "best bits per character", "at step", f"{curves.unit} seen", "time", "characters per second")
+    headers = (
+        "parameters",
+        "best bits per character",
+        "at step",
+        f"{curves.unit} seen",
+        "time",
+        "characters per second",
+    )
     yield '<div class="scroll sticky" tabindex="0" role="region" aria-label="Runs"><table><thead><tr>'
     yield '<th scope="col">run</th><th scope="col">state</th><th scope="col">corpus</th>'
-    yield "".join(f'<th scope="col" class="number">{head}</th>' for head in heads) + "</tr></thead><tbody>"
+    yield "".join(f'<th scope="col" class="number">{head}</th>' for head in headers) + "</tr></thead><tbody>"
     for index, (summary, run) in enumerate(zip(summaries, curves.runs, strict=True)):
         state = summary.state + (f": {summary.why}" if summary.why else "")
         best, last = run.best, run.last
         seconds = None if last is None or last.minutes is None else 60 * last.minutes
         cells = (
-            count(summary.parameters),
+            format_count(summary.parameters),
             bits(best.bits if best else None),
             f"{best.steps:,.0f}" if best else UNKNOWN,
-            count(last.characters if last else None),
-            duration(seconds),
-            count(run.rate),
+            format_count(last.characters if last else None),
+            format_duration(seconds),
+            format_count(run.characters_per_second),
         )
         yield f'<tr><th scope="row">{_swatch(index)}{escape(run.name)}</th><td class="state">{escape(state)}</td>'
         yield f"<td>{escape(summary.corpus or UNKNOWN)}</td>"
-        for place, cell in enumerate(cells):
-            is_lowest = place == 1 and best is not None and best.bits == lowest
+        for column, cell in enumerate(cells):
+            is_lowest = column == 1 and best is not None and best.bits == lowest
             yield f'<td class="number{" lowest" if is_lowest else ""}">{escape(cell)}</td>'
         yield "</tr>"
     yield "</tbody></table></div>"
 
 
-def _settings(contrast: Contrast, names: Sequence[str]) -> Iterable[str]:
+def _settings(contrast: SettingsComparison, names: Sequence[str]) -> Iterable[str]:
     if len(names) == 1:
         yield "<h2>Settings</h2>"
         yield from _settings_table(contrast.equal, names, "Settings")
@@ -133,15 +140,17 @@ def _settings(contrast: Contrast, names: Sequence[str]) -> Iterable[str]:
     else:
         yield '<p class="soft">These runs have equal settings.</p>'
     if contrast.equal:
-        alike = tuple(Row(row.key, (next((v for v in row.values if v != UNKNOWN), UNKNOWN),)) for row in contrast.equal)
-        yield f"<details><summary>{len(alike)} settings that are equal</summary>"
-        yield from _settings_table(alike, ["every run"], "Settings that are equal")
+        equal_rows = tuple(
+            Row(row.key, (next((v for v in row.values if v != UNKNOWN), UNKNOWN),)) for row in contrast.equal
+        )
+        yield f"<details><summary>{len(equal_rows)} settings that are equal</summary>"
+        yield from _settings_table(equal_rows, ["every run"], "Settings that are equal")
         yield "</details>"
 
 
-def _settings_table(rows: Sequence[Row], heads: Sequence[str], caption: str) -> Iterable[str]:
+def _settings_table(rows: Sequence[Row], headers: Sequence[str], caption: str) -> Iterable[str]:
     yield f'<div class="scroll sticky values" tabindex="0" role="region" aria-label="{caption}"><table><thead><tr>'
-    yield '<th scope="col">setting</th>' + "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    yield '<th scope="col">setting</th>' + "".join(f'<th scope="col">{escape(head)}</th>' for head in headers)
     yield "</tr></thead><tbody>"
     for row in rows:
         cells = "".join(f"<td>{escape(value)}</td>" for value in row.values)
@@ -149,14 +158,14 @@ def _settings_table(rows: Sequence[Row], heads: Sequence[str], caption: str) -> 
     yield "</tbody></table></div>"
 
 
-def _json(runs: Sequence[Curve]) -> str:
+def _points_json(runs: Sequence[Curve]) -> str:
     """Names and points: [characters, minutes, steps, bits]. No `<`, which could end the element it stands in."""
     content = {
-        "runs": [{"name": shortened(run.name), "trained": not run.validation, "points": _points(run)} for run in runs]
+        "runs": [{"name": shorten(run.name), "trained": not run.validation, "points": _points(run)} for run in runs]
     }
     return storage.to_json(content, indent=None).removeprefix('{"runs": ').removesuffix("}").replace("<", "\\u003c")
 
 
 def _points(run: Curve) -> list[list[float | None]]:
-    every = -(-len(run.main) // _MOST_POINTS)
-    return [[*(point.at(axis) for axis in AXES), point.bits] for point in run.main[:: max(1, every)]]
+    stride = -(-len(run.primary) // _MOST_POINTS)
+    return [[*(point.coordinate(axis) for axis in AXES), point.bits] for point in run.primary[:: max(1, stride)]]

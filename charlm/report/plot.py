@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from charlm.report.axis_scale import Scale, horizontal_scale, spread, vertical_scale
-from charlm.report.curve_style import look_of
+from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
+from charlm.report.curve_style import curve_style
 from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.formatting import bits, shortened
+from charlm.report.formatting import bits, shorten
 
-_LINE = 18  # pixels from one label to the next
-_CLOSEST = 0.75  # pixels between two points of a line: closer ones cannot be told apart
-_FEWER = 2.5  # the same for training lines, which are smooth
+_LABEL_SPACING = 18  # pixels from one label to the next
+_MIN_SPACING = 0.75  # pixels between two points of a line: closer ones cannot be told apart
+_MIN_TRAINING_SPACING = 2.5  # the same for training lines, which are smooth
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Layout:
     width: int
     height: int
     labels: int
-    most_ticks: int
+    max_ticks: int
     left: int = 56
     top: int = 26
     bottom: int = 50
@@ -36,12 +36,12 @@ class Layout:
         return self.width - max(16, self.labels)
 
     @property
-    def floor(self) -> int:
+    def bottom_edge(self) -> int:
         return self.height - self.bottom
 
 
 def wide_layout(num_runs: int) -> Layout:
-    return Layout("wide", 980, max(430, _LINE * num_runs + 80), 290, 8)
+    return Layout("wide", 980, max(430, _LABEL_SPACING * num_runs + 80), 290, 8)
 
 
 def narrow_layout() -> Layout:
@@ -55,32 +55,35 @@ def axis_title(curves: Curves, axis: Axis) -> str:
 
 def draw(curves: Curves, axis: Axis, layout: Layout) -> str:
     """An `<svg>` element. Its `data-` attributes tell a script how places and values belong together."""
-    across, up = horizontal_scale(curves.runs, axis), vertical_scale(curves.runs)
-    frame = _Frame(axis, across, up, layout)
+    x_scale, y_scale = horizontal_scale(curves.runs, axis), vertical_scale(curves.runs)
+    frame = _Frame(axis, x_scale, y_scale, layout)
     name = f"{layout.name}-{axis}"
     title = axis_title(curves, axis)
-    described = (
+    description = (
         f"Validation bits per character of {len(curves.runs)} run(s) over {title}; the table below has the figures."
     )
     parts = [
         (
             f'<svg class="plot {layout.name} {axis}" viewBox="0 0 {layout.width} {layout.height}" role="img"'
-            f' aria-label="{escape(described)}" data-axis="{axis}" data-title="{title}" data-box="{layout.left}'
-            f' {layout.right} {layout.top} {layout.floor}" data-across="{across.low!r} {across.high!r}'
-            f' {int(across.is_log)}" data-up="{up.low!r} {up.high!r}">'
+            f' aria-label="{escape(description)}" data-axis="{axis}" data-title="{title}" data-box="{layout.left}'
+            f' {layout.right} {layout.top} {layout.bottom_edge}" data-across="{x_scale.low!r} {x_scale.high!r}'
+            f' {int(x_scale.is_log)}" data-up="{y_scale.low!r} {y_scale.high!r}">'
         ),
         (
             f'<clipPath id="clip-{name}"><rect x="{layout.left}" y="{layout.top}" width="{layout.right - layout.left}"'
-            f' height="{layout.floor - layout.top}"/></clipPath>'
+            f' height="{layout.bottom_edge - layout.top}"/></clipPath>'
         ),
         *_grid(frame),
         (
             f'<text class="title" x="{(layout.left + layout.right) / 2:.0f}" y="{layout.height - 8}"'
-            f' text-anchor="middle">{title}{" (log scale)" if across.is_log else ""}</text>'
+            f' text-anchor="middle">{title}{" (log scale)" if x_scale.is_log else ""}</text>'
         ),
         f'<g clip-path="url(#clip-{name})">',
-        *(_path(frame, run.training, index, "training", _FEWER) for index, run in enumerate(curves.runs)),
-        *(_path(frame, run.validation, index, "validation", _CLOSEST) for index, run in enumerate(curves.runs)),
+        *(
+            _path(frame, run.training, index, "training", _MIN_TRAINING_SPACING)
+            for index, run in enumerate(curves.runs)
+        ),
+        *(_path(frame, run.validation, index, "validation", _MIN_SPACING) for index, run in enumerate(curves.runs)),
         "</g>",
         *(_mark(frame, run, index) for index, run in enumerate(curves.runs)),
         *(_labels(frame, curves.runs) if layout.labels else []),
@@ -94,52 +97,53 @@ class _Frame:
     """From points to pixels."""
 
     axis: Axis
-    across: Scale
-    up: Scale
+    x_scale: Scale
+    y_scale: Scale
     layout: Layout
 
     def x(self, value: float) -> float:
-        return self.layout.left + self.across.place(value) * (self.layout.right - self.layout.left)
+        return self.layout.left + self.x_scale.position(value) * (self.layout.right - self.layout.left)
 
     def y(self, bits: float) -> float:
         """At most a plot's height outside: SVG's numbers are small."""
-        place = max(-1.0, min(self.up.place(bits), 2.0))
-        return self.layout.floor - place * (self.layout.floor - self.layout.top)
+        position = max(-1.0, min(self.y_scale.position(bits), 2.0))
+        return self.layout.bottom_edge - position * (self.layout.bottom_edge - self.layout.top)
 
     def pixels(self, points: Sequence[Point]) -> list[tuple[float, float]]:
         """Of the points that have a place on this axis."""
-        at = ((point.at(self.axis), point.bits) for point in points)
-        return [(self.x(x), self.y(y)) for x, y in at if x is not None and (x > 0 or not self.across.is_log)]
+        coordinate = ((point.coordinate(self.axis), point.bits) for point in points)
+        return [(self.x(x), self.y(y)) for x, y in coordinate if x is not None and (x > 0 or not self.x_scale.is_log)]
 
 
 def _grid(frame: _Frame) -> list[str]:
     layout = frame.layout
     lines = ['<text class="title" x="2" y="9" dominant-baseline="central">bits</text>']
-    for value, label in frame.up.decimal_ticks(layout.most_ticks + 2):
+    for value, label in frame.y_scale.decimal_ticks(layout.max_ticks + 2):
         y = f"{frame.y(value):.1f}"
         lines.append(f'<line class="grid" x1="{layout.left}" x2="{layout.right}" y1="{y}" y2="{y}"/>')
         lines.append(
             f'<text x="{layout.left - 8}" y="{y}" text-anchor="end" dominant-baseline="central">{label}</text>'
         )
-    for value, label in frame.across.ticks(layout.most_ticks):
+    for value, label in frame.x_scale.ticks(layout.max_ticks):
         x = f"{frame.x(value):.1f}"
-        lines.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{layout.floor}" y2="{layout.floor + 5}"/>')
-        lines.append(f'<text x="{x}" y="{layout.floor + 19}" text-anchor="middle">{label}</text>')
-    axis = f'<line class="axis" x1="{layout.left}" x2="{layout.right}" y1="{layout.floor}" y2="{layout.floor}"/>'
+        lines.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{layout.bottom_edge}" y2="{layout.bottom_edge + 5}"/>')
+        lines.append(f'<text x="{x}" y="{layout.bottom_edge + 19}" text-anchor="middle">{label}</text>')
+    bottom = layout.bottom_edge
+    axis = f'<line class="axis" x1="{layout.left}" x2="{layout.right}" y1="{bottom}" y2="{bottom}"/>'
     return [*lines, axis]
 
 
-def _path(frame: _Frame, points: Sequence[Point], index: int, kind: str, closest: float) -> str:
+def _path(frame: _Frame, points: Sequence[Point], index: int, kind: str, min_spacing: float) -> str:
     pixels = frame.pixels(points)
     if len(pixels) < 2:
         return ""
     kept = [pixels[0]]
     for pixel in pixels[1:-1]:
-        if pixel[0] - kept[-1][0] >= closest:
+        if pixel[0] - kept[-1][0] >= min_spacing:
             kept.append(pixel)
     kept.append(pixels[-1])
     places = " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
-    dashes = " ".join(map(str, look_of(index).dashes)) if kind == "validation" else ""
+    dashes = " ".join(map(str, curve_style(index).dashes)) if kind == "validation" else ""
     style = f' stroke-dasharray="{dashes}"' if dashes else ""
     return f'<polyline class="run r{index} {kind}" points="{places}"{style}/>'
 
@@ -155,11 +159,11 @@ def _mark(frame: _Frame, run: Curve, index: int) -> str:
 def _labels(frame: _Frame, runs: Sequence[Curve]) -> list[str]:
     """Name and best figure at the right, each with a line to where its curve ends."""
     layout = frame.layout
-    ends = [(index, run, pixels[-1]) for index, run in enumerate(runs) if (pixels := frame.pixels(run.main))]
-    heights = [max(layout.top, min(y, layout.floor)) for _, _, (_, y) in ends]
+    ends = [(index, run, pixels[-1]) for index, run in enumerate(runs) if (pixels := frame.pixels(run.primary))]
+    heights = [max(layout.top, min(y, layout.bottom_edge)) for _, _, (_, y) in ends]
     labels: list[str] = []
     for (index, run, (x, _)), end, y in zip(
-        ends, heights, spread(heights, _LINE, layout.top, layout.floor), strict=True
+        ends, heights, spread_labels(heights, _LABEL_SPACING, layout.top, layout.bottom_edge), strict=True
     ):
         start = layout.right + 40
         leader = f"{x:.1f},{end:.1f} {layout.right + 4},{end:.1f} {start - 5},{y:.1f}"
@@ -167,6 +171,6 @@ def _labels(frame: _Frame, runs: Sequence[Curve]) -> list[str]:
         labels.append(f'<polyline class="run r{index} leader" points="{leader}"/>')
         labels.append(
             f'<text class="label" x="{start}" y="{y:.1f}" dominant-baseline="central">'
-            f'{escape(shortened(run.name))} <tspan class="figure">{figure}</tspan></text>'
+            f'{escape(shorten(run.name))} <tspan class="figure">{figure}</tspan></text>'
         )
     return labels

@@ -17,7 +17,7 @@ from charlm.report.formatting import one_line
 from charlm.report.metrics_log import read_tail
 from charlm.training.run_directory import RunDirectory
 
-State = Literal["training", "finished", "unfinished", "damaged", "empty"]
+RunState = Literal["training", "finished", "unfinished", "damaged", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class RunSummary:
 
     name: str
     path: Path
-    state: State
+    state: RunState
     why: str = ""
     """What is damaged."""
     best_bits_per_character: float | None = None
@@ -53,68 +53,68 @@ def list_runs(root: Path) -> list[RunSummary]:
 def summarize_run(path: Path) -> RunSummary:
     """How the run in `path` stands; never fails."""
     name = one_line(path.resolve().name)
-    known = _Known()
-    state: State
+    partial = _PartialSummary()
+    state: RunState
     try:
-        state, why = _read(path, known), ""
+        state, why = _read(path, partial), ""
     except (CharlmError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        state, why = "damaged", f"{known.reading} is missing or damaged"
+        state, why = "damaged", f"{partial.current_file} is missing or damaged"
     if _is_training(path):  # and what did not fit may just be being written
         state, why = "training", ""
-    return RunSummary(name, path, state, why, **known.figures)
+    return RunSummary(name, path, state, why, **partial.fields)
 
 
 @dataclass
-class _Known:
+class _PartialSummary:
     """What has been read so far, and where reading is."""
 
-    reading: str = ""
-    figures: dict[str, Any] = field(default_factory=dict[str, Any])
+    current_file: str = ""
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def _is_training(path: Path) -> bool:
     try:
-        return storage.is_held(path)
+        return storage.is_locked(path)
     except CharlmError:
         return False
 
 
-def _read(path: Path, known: _Known) -> State:
-    """Fill `known`; any error means that what is being read is damaged."""
+def _read(path: Path, partial: _PartialSummary) -> RunState:
+    """Fill `partial`; any error means that what is being read is damaged."""
     run = RunDirectory(path)
-    known.reading = "the folder of checkpoints"
+    partial.current_file = "the folder of checkpoints"
     steps = run.steps()
-    known.reading = run.experiment.name
+    partial.current_file = run.experiment.name
     if steps or run.experiment.exists():
         tomllib.loads(run.experiment.read_text(encoding="utf-8"))
     if not steps:
         return "empty"
     step = steps[-1]
     checkpoint = run.checkpoint(step)
-    known.figures["step"] = step
-    known.reading = f"a file of {checkpoint.name}"
-    known.figures["saved"] = (checkpoint / storage.MANIFEST).stat().st_mtime
-    _check_sizes(checkpoint, _table(checkpoint / storage.MANIFEST)["files"])
-    about = _table(checkpoint / "model.json")
-    known.figures["corpus"] = one_line(str(about["trained_on"]["corpus"]))
-    if isinstance(about.get("parameters"), int):
-        known.figures["parameters"] = about["parameters"]
-    known.reading = run.metrics.name
+    partial.fields["step"] = step
+    partial.current_file = f"a file of {checkpoint.name}"
+    partial.fields["saved"] = (checkpoint / storage.MANIFEST).stat().st_mtime
+    _check_sizes(checkpoint, _read_object(checkpoint / storage.MANIFEST)["files"])
+    model_info = _read_object(checkpoint / "model.json")
+    partial.fields["corpus"] = one_line(str(model_info["trained_on"]["corpus"]))
+    if isinstance(model_info.get("parameters"), int):
+        partial.fields["parameters"] = model_info["parameters"]
+    partial.current_file = run.metrics.name
     seen = [entry.characters for entry in read_tail(run.metrics) if entry.step <= step]
-    known.figures["characters"] = seen[-1] if seen else None
-    known.reading = run.best.name
+    partial.fields["characters"] = seen[-1] if seen else None
+    partial.current_file = run.best.name
     if run.best.is_file():
-        best = _table(run.best)
-        known.figures["best_step"] = None if best["step"] is None else int(best["step"])
+        best = _read_object(run.best)
+        partial.fields["best_step"] = None if best["step"] is None else int(best["step"])
         bits = best["bits_per_character"]
-        known.figures["best_bits_per_character"] = None if bits is None else float(bits)
+        partial.fields["best_bits_per_character"] = None if bits is None else float(bits)
     return "finished" if _is_finished(run.last, step) else "unfinished"
 
 
 def _is_finished(last: Path, step: int) -> bool:
     """Whether the trainer said so at its last checkpoint. It writes the file anew when a run goes on."""
     try:
-        marked = _table(last)
+        marked = _read_object(last)
     except (CharlmError, OSError, ValueError, TypeError):
         return False
     return marked.get("step") == step and marked.get("finished") is True
@@ -128,7 +128,7 @@ def _check_sizes(checkpoint: Path, files: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} has {size} bytes")
 
 
-def _table(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, Any]:
     content = storage.read_json(path)
     if not isinstance(content, dict):
         raise TypeError(path.name)

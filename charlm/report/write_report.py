@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charlm import storage
 from charlm.errors import UsageError
-from charlm.report.contrast import contrast_settings
+from charlm.report.contrast import compare_settings
 from charlm.report.curves import read_curves
 from charlm.report.figure import check_matplotlib, write_figure
 from charlm.report.page import render_page
@@ -43,7 +43,7 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
     if png:
         check_matplotlib()
     curves = read_curves(runs)
-    page = render_page([summarize_run(run) for run in runs], curves, contrast_settings(runs))
+    page = render_page([summarize_run(run) for run in runs], curves, compare_settings(runs))
     storage.make_directory(out)
     storage.write_text(out / "report.html", page)
     if png:

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from charlm.sampling.decode import Constraint
 from charlm.sampling.fast.stepper import choose_stepper
-from charlm.sampling.generate import Generator
-from charlm.sampling.text_writer import Writer
+from charlm.sampling.generate import TextGenerator
+from charlm.sampling.text_writer import Detokenizer
 
 
 @dataclass
 class _Beam:
-    writer: Writer
+    writer: Detokenizer
     pieces: list[str]
     nats: float
     constraint: object
@@ -36,13 +36,13 @@ class _Beam:
     def nats_per_character(self) -> float:
         return self.nats / max(1, len(self.text))
 
-    def then(self, token: int, nats: float, constraint: object) -> "_Beam":
+    def extend(self, token: int, nats: float, constraint: object) -> "_Beam":
         writer = copy.deepcopy(self.writer)
         return _Beam(writer, [*self.pieces, writer.push(token)], nats, constraint)
 
 
 @torch.inference_mode()
-def beam_search(generator: Generator, width: int) -> tuple[str, float]:
+def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
     """The best text found, and its nats a character. Filters are left out: they are for draws."""
     sampling = generator.sampling
     first = generator.writer()
@@ -54,51 +54,51 @@ def beam_search(generator: Generator, width: int) -> tuple[str, float]:
     logits_BV = generator.primed.logits_1V.cpu()
     stepper = None
     while True:
-        rows, tokens, nats = _best(logits_BV, beams, sampling.constraint, width)
-        grown = [
-            beams[row].then(token, cost, _next(sampling.constraint, beams[row].constraint, token))
+        rows, tokens, nats = _top_continuations(logits_BV, beams, sampling.constraint, beam_width)
+        extended = [
+            beams[row].extend(token, cost, _advance_constraint(sampling.constraint, beams[row].constraint, token))
             for row, token, cost in zip(rows, tokens, nats, strict=True)
         ]
-        done += [beam for beam in grown if beam.writer.done]
-        kept = [place for place, beam in enumerate(grown) if not beam.writer.done]
-        beams = [grown[place] for place in kept]
-        if not beams or len(done) >= width:
+        done += [beam for beam in extended if beam.writer.done]
+        unfinished = [position for position, beam in enumerate(extended) if not beam.writer.done]
+        beams = [extended[position] for position in unfinished]
+        if not beams or len(done) >= beam_width:
             best = min(done, key=lambda beam: beam.nats_per_character)
             return best.text, best.nats_per_character
         # As many rows as at first, some perhaps twice: the stepper's buffers have one size.
-        padded = (kept * width)[:width]
-        rows_B = torch.tensor([rows[place] for place in padded])
-        tokens_B = torch.tensor([tokens[place] for place in padded])
+        padded_indices = (unfinished * beam_width)[:beam_width]
+        rows_B = torch.tensor([rows[position] for position in padded_indices])
+        tokens_B = torch.tensor([tokens[position] for position in padded_indices])
         if stepper is None:
-            state = tuple(tensor.repeat_interleave(width, dim=0) for tensor in generator.primed.state)
+            state = tuple(tensor.repeat_interleave(beam_width, dim=0) for tensor in generator.primed.state)
             stepper = choose_stepper(generator.model, state, sampling.precision)
         else:
-            stepper.select(rows_B)
+            stepper.select_rows(rows_B)
         logits_BV = stepper.step(tokens_B.to(generator.primed.logits_1V.device)).cpu()[: len(beams)]
 
 
-def _best(
-    logits_BV: Tensor, beams: list[_Beam], constraint: Constraint | None, width: int
+def _top_continuations(
+    logits_BV: Tensor, beams: list[_Beam], constraint: Constraint | None, beam_width: int
 ) -> tuple[list[int], list[int], list[float]]:
-    """Rows, tokens and nats of the `width` cheapest continuations."""
+    """Rows, tokens and nats of the `beam_width` cheapest continuations."""
     costs_BV = -logits_BV.double().log_softmax(-1)
     if constraint is not None:
         masks = [constraint.mask(beam.constraint, beam.writer.remaining) for beam in beams]
         costs_BV = costs_BV.masked_fill(~torch.from_numpy(np.stack(masks)), torch.inf)
     costs_BV = costs_BV + torch.tensor([beam.nats for beam in beams], dtype=torch.float64)[:, None]
-    found = costs_BV.flatten().topk(min(width, costs_BV.numel()), largest=False)
+    found = costs_BV.flatten().topk(min(beam_width, costs_BV.numel()), largest=False)
     vocab_size = costs_BV.shape[1]
-    places = [
+    candidates = [
         (index, cost)
         for index, cost in zip(found.indices.tolist(), found.values.tolist(), strict=True)
         if cost < float("inf")
     ]
     return (
-        [index // vocab_size for index, _ in places],
-        [index % vocab_size for index, _ in places],
-        [cost for _, cost in places],
+        [index // vocab_size for index, _ in candidates],
+        [index % vocab_size for index, _ in candidates],
+        [cost for _, cost in candidates],
     )
 
 
-def _next(constraint: Constraint | None, state: object, token: int) -> object:
+def _advance_constraint(constraint: Constraint | None, state: object, token: int) -> object:
     return None if constraint is None else constraint.advance(state, token)

@@ -24,13 +24,13 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
 from charlm.sampling.fast.matmul import StepPrecision
 from charlm.sampling.fast.stepper import choose_stepper
-from charlm.sampling.filters import Filter, Moment, Temperature, apply, needs_counts
-from charlm.sampling.random_draw import Draws
-from charlm.sampling.text_writer import Writer
+from charlm.sampling.filters import DrawContext, Filter, Temperature, apply_filters, needs_counts
+from charlm.sampling.random_draw import CategoricalSampler
+from charlm.sampling.text_writer import Detokenizer
 from charlm.vocab.base import IntArray
 
 _PROMPT_CHUNK = 1024
-_NEVER = -torch.inf
+_NEG_INF = -torch.inf
 
 
 class Constraint(Protocol):
@@ -48,7 +48,7 @@ class Constraint(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingPlan:
     """How a text is drawn."""
 
     length: int
@@ -56,7 +56,7 @@ class Sampling:
     filters: tuple[Filter, ...] = (Temperature(1.0),)
     """In their order (`in_order`)."""
     seed: int = 0
-    stops: tuple[str, ...] = ()
+    stop_strings: tuple[str, ...] = ()
     constraint: Constraint | None = None
     precision: StepPrecision = "fp32"
     penalty_window: int = 64
@@ -64,7 +64,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Primed:
+class PrimedState:
     """A model that has read: the logits of what comes next, one row, and its state."""
 
     logits_1V: Tensor
@@ -74,7 +74,7 @@ class Primed:
 @torch.inference_mode()
 def prime(
     model: LanguageModel, ids: IntArray, device: torch.device, *, state: State | None = None, precision: Precision
-) -> Primed:
+) -> PrimedState:
     """Read ids, at least one, in chunks of constant memory."""
     model.eval()
     after: State = model.initial_state(1) if state is None else state
@@ -84,49 +84,55 @@ def prime(
             inputs_BT = torch.from_numpy(ids[start : start + _PROMPT_CHUNK].astype(np.int64))[None].to(device)
             features_BTH, after = model(inputs_BT, after)
         assert features_BTH is not None, "something is read"
-        return Primed(model.head.logits(features_BTH[:, -1]), after)
+        return PrimedState(model.head.logits(features_BTH[:, -1]), after)
 
 
-class Streams:
+class SamplingLoop:
     """Some streams of the many that a seed has, from where a model is."""
 
     def __init__(
         self,
         model: LanguageModel,
-        primed: Primed,
-        sampling: Sampling,
+        primed: PrimedState,
+        sampling: SamplingPlan,
         streams: range,
-        writers: list[Writer],
+        detokenizers: list[Detokenizer],
         prompt_ids: IntArray,
     ) -> None:
         """
         Args:
-            writers: one a stream.
+            detokenizers: one a stream.
             prompt_ids: what penalties look back on at first.
         """
         self._model = model
         self._primed = primed
         self._sampling = sampling
-        self._draws = Draws(sampling.seed, streams)
-        self._writers = writers
-        self._states: list[Any] = [] if sampling.constraint is None else [sampling.constraint.start] * len(streams)
+        self._sampler = CategoricalSampler(sampling.seed, streams)
+        self._writers = detokenizers
+        self._constraint_states: list[Any] = (
+            [] if sampling.constraint is None else [sampling.constraint.start] * len(streams)
+        )
         counts = needs_counts(sampling.filters)
-        self._recent = _Recent(model.head.vocab_size, len(streams), sampling.penalty_window, prompt_ids, on=counts)
-        self._scheduled = any(isinstance(each, Temperature) and each.end is not None for each in sampling.filters)
+        self._recent_counts = _RecentCounts(
+            model.head.vocab_size, len(streams), sampling.penalty_window, prompt_ids, enabled=counts
+        )
+        self._needs_progress = any(isinstance(each, Temperature) and each.end is not None for each in sampling.filters)
         self.nats_B = torch.zeros(len(streams), dtype=torch.float64)
-        """What the drawn tokens cost the model itself, before filters; only after `run(scored=True)`."""
+        """What the drawn tokens cost the model itself, before filters; only after `run(with_nats=True)`."""
 
     @torch.inference_mode()
-    def run(self, *, scored: bool = False) -> Iterator[list[str]]:
+    def run(self, *, with_nats: bool = False) -> Iterator[list[str]]:
         """After each step, what each stream has to show, until all are done."""
-        size = len(self._writers)
-        logits_BV = self._primed.logits_1V.cpu().expand(size, -1)
+        num_streams = len(self._writers)
+        logits_BV = self._primed.logits_1V.cpu().expand(num_streams, -1)
         stepper = None
         while not all(writer.done for writer in self._writers):
-            tokens_B = self._draws(apply(self._sampling.filters, self._allowed(logits_BV), self._moment()))
-            if scored:
-                costs_B = -logits_BV.double().log_softmax(-1).gather(-1, tokens_B[:, None])[:, 0]
-                self.nats_B += costs_B * torch.tensor([not writer.done for writer in self._writers])
+            tokens_B = self._sampler(
+                apply_filters(self._sampling.filters, self._mask_disallowed(logits_BV), self._draw_context())
+            )
+            if with_nats:
+                nll_B = -logits_BV.double().log_softmax(-1).gather(-1, tokens_B[:, None])[:, 0]
+                self.nats_B += nll_B * torch.tensor([not writer.done for writer in self._writers])
             tokens = tokens_B.tolist()
             shown = [
                 "" if writer.done else writer.push(token) for writer, token in zip(self._writers, tokens, strict=True)
@@ -136,54 +142,54 @@ class Streams:
             if all(writer.done for writer in self._writers):
                 return  # the last one is not read
             if stepper is None:
-                state = tuple(tensor.repeat_interleave(size, dim=0) for tensor in self._primed.state)
+                state = tuple(tensor.repeat_interleave(num_streams, dim=0) for tensor in self._primed.state)
                 stepper = choose_stepper(self._model, state, self._sampling.precision)
             logits_BV = stepper.step(tokens_B.to(self._primed.logits_1V.device)).cpu()
 
-    def _allowed(self, logits_BV: Tensor) -> Tensor:
+    def _mask_disallowed(self, logits_BV: Tensor) -> Tensor:
         constraint = self._sampling.constraint
         if constraint is None:
             return logits_BV
         masks: list[npt.NDArray[np.bool_]] = []
-        for writer, state in zip(self._writers, self._states, strict=True):
+        for writer, state in zip(self._writers, self._constraint_states, strict=True):
             done = np.ones(logits_BV.shape[1], dtype=np.bool_)
             masks.append(done if writer.done else constraint.mask(state, writer.remaining))
-        return logits_BV.masked_fill(~torch.from_numpy(np.stack(masks)), _NEVER)
+        return logits_BV.masked_fill(~torch.from_numpy(np.stack(masks)), _NEG_INF)
 
     def _advance(self, tokens: list[int]) -> None:
         constraint = self._sampling.constraint
         if constraint is not None:
-            self._states = [
+            self._constraint_states = [
                 state if writer.done else constraint.advance(state, token)
-                for writer, state, token in zip(self._writers, self._states, tokens, strict=True)
+                for writer, state, token in zip(self._writers, self._constraint_states, tokens, strict=True)
             ]
-        self._recent.add(tokens)
+        self._recent_counts.add(tokens)
 
-    def _moment(self) -> Moment:
-        share_B1 = None
-        if self._scheduled:
+    def _draw_context(self) -> DrawContext:
+        progress_B1 = None
+        if self._needs_progress:
             length = max(1, self._sampling.length - 1)
-            share_B1 = torch.tensor([[(self._sampling.length - w.remaining) / length] for w in self._writers])
-        return Moment(share_B1, self._recent.counts_BV)
+            progress_B1 = torch.tensor([[(self._sampling.length - w.remaining) / length] for w in self._writers])
+        return DrawContext(progress_B1, self._recent_counts.counts_BV)
 
 
-class _Recent:
+class _RecentCounts:
     """How often each id stands among the last ones of each stream."""
 
-    def __init__(self, vocab_size: int, size: int, window: int, prompt_ids: IntArray, *, on: bool) -> None:
+    def __init__(self, vocab_size: int, num_streams: int, window: int, prompt_ids: IntArray, *, enabled: bool) -> None:
         self.counts_BV: Tensor | None = None
-        if not on:
+        if not enabled:
             return
-        self._last: deque[list[int]] = deque(maxlen=window)
-        self.counts_BV = torch.zeros(size, vocab_size, dtype=torch.int64)
+        self._window: deque[list[int]] = deque(maxlen=window)
+        self.counts_BV = torch.zeros(num_streams, vocab_size, dtype=torch.int64)
         for token in prompt_ids[-window:].tolist():
-            self.add([token] * size)
+            self.add([token] * num_streams)
 
     def add(self, tokens: list[int]) -> None:
         if self.counts_BV is None:
             return
         rows = torch.arange(len(tokens))
-        if len(self._last) == self._last.maxlen:
-            self.counts_BV[rows, torch.tensor(self._last[0])] -= 1
-        self._last.append(tokens)
+        if len(self._window) == self._window.maxlen:
+            self.counts_BV[rows, torch.tensor(self._window[0])] -= 1
+        self._window.append(tokens)
         self.counts_BV[rows, torch.tensor(tokens)] += 1

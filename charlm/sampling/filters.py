@@ -2,8 +2,8 @@
 
     logits ── penalties ── temperature ── top-k ── typical ── top-p ── min-p ──> logits, of which some are -inf
 
-They compose in that order (`in_order`): what a text repeats is judged by the model's own logits, and what is kept by
-the probabilities that will be drawn from.
+They compose in that order (`sort_filters`): what a text repeats is judged by the model's own logits, and what is kept
+by the probabilities that will be drawn from.
 
 B streams, V vocabulary.
 """
@@ -23,20 +23,20 @@ _MAX_PENALTY = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class DrawContext:
     """Where the streams are, for filters that do not always do the same."""
 
-    share_B1: Tensor | None = None
+    progress_B1: Tensor | None = None
     """Of the length that is to be written: 0 at its first character, near 1 at its last; None at the start."""
     counts_BV: Tensor | None = None
     """How often each id stands among the last ones of each stream, prompt included; only where a filter asks."""
 
 
-START = Moment()
+NO_CONTEXT = DrawContext()
 
 
 class Filter(Protocol):
-    def __call__(self, logits_BV: Tensor, moment: Moment) -> Tensor: ...
+    def __call__(self, logits_BV: Tensor, context: DrawContext) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ class Temperature:
             ) from None
         return cls(first, end)
 
-    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
-        if self.end is not None and moment.share_B1 is not None:
-            value_B1 = self.value + (self.end - self.value) * moment.share_B1
-            return torch.where(value_B1 > 0, _heated(logits_BV, value_B1), _greedy(logits_BV))
+    def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
+        if self.end is not None and context.progress_B1 is not None:
+            value_B1 = self.value + (self.end - self.value) * context.progress_B1
+            return torch.where(value_B1 > 0, _scale_by_temperature(logits_BV, value_B1), _greedy_logits(logits_BV))
         if self.value == 1:
             return logits_BV
-        return _greedy(logits_BV) if self.value == 0 else _heated(logits_BV, self.value)
+        return _greedy_logits(logits_BV) if self.value == 0 else _scale_by_temperature(logits_BV, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class TopK:
         if self.k < 1:
             raise UsageError(f"top-k {self.k} leaves no id to draw", "give at least 1")
 
-    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
-        del moment
+    def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
+        del context
         kept = logits_BV.topk(min(self.k, logits_BV.shape[-1]), dim=-1)
         return torch.full_like(logits_BV, -math.inf).scatter_(-1, kept.indices, kept.values)
 
@@ -104,11 +104,11 @@ class TopP:
     p: float
 
     def __post_init__(self) -> None:
-        _check_share("top-p", self.p)
+        _check_probability("top-p", self.p)
 
-    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
-        del moment
-        return _smallest_set(logits_BV, logits_BV, self.p)
+    def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
+        del context
+        return _keep_smallest_set(logits_BV, logits_BV, self.p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ class Typical:
     p: float
 
     def __post_init__(self) -> None:
-        _check_share("typical-p", self.p)
+        _check_probability("typical-p", self.p)
 
-    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
-        del moment
+    def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
+        del context
         log_p_BV = logits_BV.double().log_softmax(-1)
         entropy_B1 = torch.special.entr(log_p_BV.exp()).sum(-1, keepdim=True)
-        return _smallest_set(logits_BV, -(log_p_BV + entropy_B1).abs(), self.p)
+        return _keep_smallest_set(logits_BV, -(log_p_BV + entropy_B1).abs(), self.p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,12 @@ class MinP:
         if not 0 <= self.p <= 1:
             raise UsageError(f"min-p {self.p} is not between 0 and 1", "give a share such as 0.05")
 
-    def __call__(self, logits_BV: Tensor, moment: Moment = START) -> Tensor:
-        del moment
+    def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
+        del context
         if self.p == 0:
             return logits_BV
-        least_B1 = logits_BV.amax(-1, keepdim=True) + math.log(self.p)
-        return logits_BV.masked_fill(logits_BV < least_B1, -math.inf)
+        min_logit_B1 = logits_BV.amax(-1, keepdim=True) + math.log(self.p)
+        return logits_BV.masked_fill(logits_BV < min_logit_B1, -math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,10 @@ class RepetitionPenalty:
                 "1 does nothing, 1.2 is a lot",
             )
 
-    def __call__(self, logits_BV: Tensor, moment: Moment) -> Tensor:
-        assert moment.counts_BV is not None
-        lowered_BV = torch.where(logits_BV > 0, logits_BV / self.factor, logits_BV * self.factor)
-        return torch.where(moment.counts_BV > 0, lowered_BV, logits_BV)
+    def __call__(self, logits_BV: Tensor, context: DrawContext) -> Tensor:
+        assert context.counts_BV is not None
+        penalized_BV = torch.where(logits_BV > 0, logits_BV / self.factor, logits_BV * self.factor)
+        return torch.where(context.counts_BV > 0, penalized_BV, logits_BV)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,52 +179,52 @@ class FrequencyPenalty:
                 "0 does nothing, 0.1 is a lot among 64 characters",
             )
 
-    def __call__(self, logits_BV: Tensor, moment: Moment) -> Tensor:
-        assert moment.counts_BV is not None
-        return logits_BV - self.amount * moment.counts_BV.to(logits_BV.dtype)
+    def __call__(self, logits_BV: Tensor, context: DrawContext) -> Tensor:
+        assert context.counts_BV is not None
+        return logits_BV - self.amount * context.counts_BV.to(logits_BV.dtype)
 
 
 _ORDER = (RepetitionPenalty, FrequencyPenalty, Temperature, TopK, Typical, TopP, MinP)
-_COUNTING = (RepetitionPenalty, FrequencyPenalty)
+_PENALTIES = (RepetitionPenalty, FrequencyPenalty)
 
 
-def in_order(filters: Iterable[Filter]) -> tuple[Filter, ...]:
+def sort_filters(filters: Iterable[Filter]) -> tuple[Filter, ...]:
     """As they compose, whatever order they were given in."""
     return tuple(sorted(filters, key=lambda each: next(k for k, kind in enumerate(_ORDER) if isinstance(each, kind))))
 
 
 def needs_counts(filters: Iterable[Filter]) -> bool:
-    return any(isinstance(each, _COUNTING) for each in filters)
+    return any(isinstance(each, _PENALTIES) for each in filters)
 
 
-def apply(filters: Sequence[Filter], logits_BV: Tensor, moment: Moment = START) -> Tensor:
+def apply_filters(filters: Sequence[Filter], logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
     """One after the other."""
     for each in filters:
-        logits_BV = each(logits_BV, moment)
+        logits_BV = each(logits_BV, context)
     return logits_BV
 
 
-def _greedy(logits_BV: Tensor) -> Tensor:
+def _greedy_logits(logits_BV: Tensor) -> Tensor:
     return torch.full_like(logits_BV, -math.inf).scatter_(-1, logits_BV.argmax(-1, keepdim=True), 0.0)
 
 
-def _heated(logits_BV: Tensor, value: float | Tensor) -> Tensor:
+def _scale_by_temperature(logits_BV: Tensor, value: float | Tensor) -> Tensor:
     """The largest becomes 0, so that near a temperature of 0 nothing overflows upwards."""
     return (logits_BV - logits_BV.amax(-1, keepdim=True)) / value
 
 
-def _check_share(name: str, p: float) -> None:
+def _check_probability(name: str, p: float) -> None:
     if not 0 < p <= 1:
         raise UsageError(f"{name} {p} is not above 0 and at most 1", "give a share such as 0.9; 1 keeps everything")
 
 
-def _smallest_set(logits_BV: Tensor, worth_BV: Tensor, p: float) -> Tensor:
+def _keep_smallest_set(logits_BV: Tensor, score_BV: Tensor, p: float) -> Tensor:
     """The logits of the ids of most worth, as many as reach the probability p together, at least one."""
     if p == 1:
         return logits_BV
-    order_BV = worth_BV.argsort(dim=-1, descending=True, stable=True)
+    order_BV = score_BV.argsort(dim=-1, descending=True, stable=True)
     probability_BV = logits_BV.double().softmax(-1).gather(-1, order_BV)
-    before_BV = probability_BV.cumsum(-1) - probability_BV
-    is_out_BV = (before_BV >= p).scatter(-1, order_BV, before_BV >= p)
-    is_out_BV.scatter_(-1, order_BV[..., :1], False)
-    return logits_BV.masked_fill(is_out_BV, -math.inf)
+    mass_before_BV = probability_BV.cumsum(-1) - probability_BV
+    is_removed_BV = (mass_before_BV >= p).scatter(-1, order_BV, mass_before_BV >= p)
+    is_removed_BV.scatter_(-1, order_BV[..., :1], False)
+    return logits_BV.masked_fill(is_removed_BV, -math.inf)

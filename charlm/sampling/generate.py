@@ -15,77 +15,80 @@ import torch
 
 from charlm.device import Precision
 from charlm.nn.model import LanguageModel
-from charlm.sampling.decode import Primed, Sampling, Streams, prime
-from charlm.sampling.text_writer import BackwardWriter, Writer
+from charlm.sampling.decode import PrimedState, SamplingLoop, SamplingPlan, prime
+from charlm.sampling.text_writer import BackwardDetokenizer, Detokenizer
 from charlm.vocab.base import IntArray, Vocab
 
 Direction = Literal["forward", "backward"]
 
 
 @dataclass(frozen=True)
-class Generator:
+class TextGenerator:
     """A model that has read a prompt, ready to write. The same arguments give the same texts."""
 
     model: LanguageModel
     vocab: Vocab
-    primed: Primed
+    primed: PrimedState
     prompt_ids: IntArray
     direction: Direction
-    sampling: Sampling
+    sampling: SamplingPlan
 
-    def one(self) -> Iterator[str]:
+    def stream_generate(self) -> Iterator[str]:
         """The first text, in pieces; the prompt is not among them."""
         for (piece,) in self._streams(range(1)).run():
             if piece:
                 yield piece
 
-    def many(self, count: int, *, first: int = 0, alone: bool = False) -> list[str]:
+    def generate_batch(self, count: int, *, first: int = 0, unbatched: bool = False) -> list[str]:
         """Text i is drawn from the generator of (seed, i).
 
         Args:
             first: the number of the first of them.
-            alone: step each stream by itself, so that no text depends on the others by rounding either.
+            unbatched: step each stream by itself, so that no text depends on the others by rounding either.
         """
-        return [text for text, _ in self._scored(range(first, first + count), scored=False, alone=alone)]
+        return [
+            text
+            for text, _ in self._generate_with_nats(range(first, first + count), with_nats=False, unbatched=unbatched)
+        ]
 
-    def best(self, count: int, *, alone: bool = False) -> tuple[str, float]:
+    def best(self, count: int, *, unbatched: bool = False) -> tuple[str, float]:
         """Of several texts the one that costs the model least for each of its characters; and those nats."""
-        texts = self._scored(range(count), scored=True, alone=alone)
+        texts = self._generate_with_nats(range(count), with_nats=True, unbatched=unbatched)
         return min(
             ((text, nats / max(1, len(text))) for text, nats in texts),
             key=lambda pair: pair[1],
         )
 
-    def _scored(self, numbers: range, *, scored: bool, alone: bool) -> list[tuple[str, float]]:
-        groups = [range(i, i + 1) for i in numbers] if alone else [numbers]
+    def _generate_with_nats(self, indices: range, *, with_nats: bool, unbatched: bool) -> list[tuple[str, float]]:
+        groups = [range(i, i + 1) for i in indices] if unbatched else [indices]
         found: list[tuple[str, float]] = []
         for group in groups:
             streams = self._streams(group)
-            steps = list(streams.run(scored=scored))
+            steps = list(streams.run(with_nats=with_nats))
             texts = ["".join(pieces) for pieces in zip(*steps, strict=True)] or [""] * len(group)
             found.extend(zip(texts, streams.nats_B.tolist(), strict=True))
         return found
 
-    def writer(self) -> Writer:
+    def writer(self) -> Detokenizer:
         """Where a text begins."""
-        kind = BackwardWriter if self.direction == "backward" else Writer
+        kind = BackwardDetokenizer if self.direction == "backward" else Detokenizer
         constraint = self.sampling.constraint
         ends = constraint is not None and constraint.ends_at_eod
-        return kind(self.vocab, self.sampling.length, self.sampling.stops, ends_at_eod=ends)
+        return kind(self.vocab, self.sampling.length, self.sampling.stop_strings, ends_at_eod=ends)
 
-    def _streams(self, streams: range) -> Streams:
-        writers = [self.writer() for _ in streams]
-        return Streams(self.model, self.primed, self.sampling, streams, writers, self.prompt_ids)
+    def _streams(self, streams: range) -> SamplingLoop:
+        detokenizers = [self.writer() for _ in streams]
+        return SamplingLoop(self.model, self.primed, self.sampling, streams, detokenizers, self.prompt_ids)
 
 
-def read_prompt(
+def prime_generator(
     model: LanguageModel,
     vocab: Vocab,
     prompt: str,
-    sampling: Sampling,
+    sampling: SamplingPlan,
     device: torch.device,
     direction: Direction = "forward",
-) -> Generator:
+) -> TextGenerator:
     """
     Args:
         direction: of the model. Backward, the texts are what comes before the prompt.
@@ -98,4 +101,4 @@ def read_prompt(
         prompt_ids = prompt_ids[::-1]
     precision: Precision = "bf16" if sampling.precision == "bf16" else "fp32"
     primed = prime(model, np.concatenate([[vocab.eod_id], prompt_ids]), device, precision=precision)
-    return Generator(model, vocab, primed, prompt_ids, direction, sampling)
+    return TextGenerator(model, vocab, primed, prompt_ids, direction, sampling)

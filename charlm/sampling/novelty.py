@@ -25,8 +25,8 @@ Starts = npt.NDArray[np.int64]
 
 _CHUNK = 1 << 17
 _FIRST_CHUNK = 1 << 12  # short: as long as nothing is found, all that it holds is news
-_BETWEEN_TEXTS = np.array([0x110000], np.uint32)  # no code point
-_GATE = 16
+_TEXT_SEPARATOR = np.array([0x110000], np.uint32)  # no code point
+_PREFILTER_LEN = 16
 """Characters. Longer passages are looked for only where so many match: in Russian prose at one place in a hundred."""
 
 
@@ -54,10 +54,10 @@ def novelty(
         DataError: a lone surrogate.
     """
     assert min(order, chunk) > 0
-    search = _Search(samples, order)
+    search = _VerbatimSearch(samples, order)
     for codes in _chunks(texts, chunk):
-        search.look_in(codes)
-    found = [search.result(number) for number in range(len(samples))]
+        search.search_chunk(codes)
+    found = [search.result(sample_index) for sample_index in range(len(samples))]
     return [Novelty(sample[passage], share) for sample, (passage, share) in zip(samples, found, strict=True)]
 
 
@@ -76,21 +76,23 @@ def training_texts(corpus: Corpus) -> Iterator[Iterator[str]]:
 
 def _chunks(texts: Iterable[str | Iterable[str]], chunk: int) -> Iterator[Codes]:
     """The texts with a mark behind each, in arrays of at most 2 * chunk."""
-    most = size = min(chunk, _FIRST_CHUNK)
-    waiting, num_waiting = [_BETWEEN_TEXTS], 1
+    max_piece_len = size = min(chunk, _FIRST_CHUNK)
+    buffered, num_buffered = [_TEXT_SEPARATOR], 1
     for text in texts:
         pieces = (text,) if isinstance(text, str) else text
-        slices = (piece[start : start + most] for piece in pieces for start in range(0, len(piece), most))
-        for codes in chain(map(code_points, slices), [_BETWEEN_TEXTS]):
-            waiting.append(codes)
-            num_waiting += len(codes)
-            if num_waiting >= size:
-                yield np.concatenate(waiting)
-                size, waiting, num_waiting = min(2 * size, chunk), waiting[:0], 0
-    yield np.concatenate([*waiting, _BETWEEN_TEXTS])
+        slices = (
+            piece[start : start + max_piece_len] for piece in pieces for start in range(0, len(piece), max_piece_len)
+        )
+        for codes in chain(map(code_points, slices), [_TEXT_SEPARATOR]):
+            buffered.append(codes)
+            num_buffered += len(codes)
+            if num_buffered >= size:
+                yield np.concatenate(buffered)
+                size, buffered, num_buffered = min(2 * size, chunk), buffered[:0], 0
+    yield np.concatenate([*buffered, _TEXT_SEPARATOR])
 
 
-class _Hashed:
+class _HashedText:
     """Characters, and the hash of any span of them: sum(codes[start + k] * P**(k + 1)) modulo 2**64."""
 
     def __init__(self, codes: Codes) -> None:
@@ -111,9 +113,9 @@ class _Hashed:
 class _HashSet:
     """Finds which of many hashes are among its own. A table of their leading bits tells soon of most that are not."""
 
-    def __init__(self, hashes: Hashes, for_many: bool = True) -> None:
+    def __init__(self, hashes: Hashes, many_queries: bool = True) -> None:
         self._sorted = np.sort(hashes)
-        bits = min(len(hashes).bit_length() + (5 if for_many else 2), 22)
+        bits = min(len(hashes).bit_length() + (5 if many_queries else 2), 22)
         self._shift = np.uint64(64 - bits)
         self._table = np.zeros(1 << bits, np.bool_)
         self._table[self._sorted >> self._shift] = True
@@ -125,94 +127,96 @@ class _HashSet:
         return maybe[self._sorted.take(np.searchsorted(self._sorted, candidates), mode="clip") == candidates]
 
 
-class _Search:
+class _VerbatimSearch:
     """What is found yet of the samples, and what would be news."""
 
     def __init__(self, samples: Sequence[str], order: int) -> None:
         self._order = order
-        self._inside = _Hashed(code_points("".join(samples)))
+        self._sample_text = _HashedText(code_points("".join(samples)))
         self._samples = list(pairwise(accumulate(map(len, samples), initial=0)))  # (start, end) of each
         self._passages = [(start, 0) for start, _ in self._samples]  # (start, length) of the longest found
         ngrams = [np.arange(start, end - order + 1) for start, end in self._samples]
-        self._missing = np.concatenate([np.arange(0), *ngrams])  # where the n-grams start that are not found
-        self._missing_set = _HashSet(self._inside.hashes(order, self._missing))
-        self._gate = _HashSet(self._inside.hashes(_GATE))
-        self._wanted: dict[tuple[int, tuple[tuple[int, int, int], ...]], _HashSet] = {}
-        self._want()
-        self._tail = self._inside.codes[:0]
+        self._unfound_ngrams = np.concatenate([np.arange(0), *ngrams])  # where the n-grams start that are not found
+        self._unfound_hashes = _HashSet(self._sample_text.hashes(order, self._unfound_ngrams))
+        self._prefilter = _HashSet(self._sample_text.hashes(_PREFILTER_LEN))
+        self._targets: dict[tuple[int, tuple[tuple[int, int, int], ...]], _HashSet] = {}
+        self._update_targets()
+        self._tail = self._sample_text.codes[:0]
 
-    def result(self, number: int) -> tuple[slice, float | None]:
+    def result(self, sample_index: int) -> tuple[slice, float | None]:
         """Of one sample: where its longest passage is, and its share of n-grams."""
-        (first, end), (start, length) = self._samples[number], self._passages[number]
+        (first, end), (start, length) = self._samples[sample_index], self._passages[sample_index]
         num_ngrams = max(0, end - first - self._order + 1)
-        num_missing = int(np.diff(np.searchsorted(self._missing, [first, end]))[0])
-        share = (num_ngrams - num_missing) / num_ngrams if num_ngrams else None
+        num_unfound = int(np.diff(np.searchsorted(self._unfound_ngrams, [first, end]))[0])
+        share = (num_ngrams - num_unfound) / num_ngrams if num_ngrams else None
         return slice(start - first, start - first + length), share
 
-    def look_in(self, codes: Codes) -> None:
+    def search_chunk(self, codes: Codes) -> None:
         """Look in the next chunk. What runs into it is either found in part, so in the tail too, or begins there."""
-        text = _Hashed(np.concatenate([self._tail, codes]))
-        self._look_for_ngrams(text)
-        self._look_for_passages(text)
+        text = _HashedText(np.concatenate([self._tail, codes]))
+        self._find_ngrams(text)
+        self._find_passages(text)
         longest = max((length for _, length in self._passages), default=0)
-        self._tail = text.codes[-max(longest, self._order if self._missing.size else 1) :]
+        self._tail = text.codes[-max(longest, self._order if self._unfound_ngrams.size else 1) :]
 
-    def _look_for_ngrams(self, text: _Hashed) -> None:
-        starts = self._missing_set.find(text.hashes(self._order))
+    def _find_ngrams(self, text: _HashedText) -> None:
+        starts = self._unfound_hashes.find(text.hashes(self._order))
         if starts.size:
-            found = np.fromiter(self._matches(self._missing, text, starts, self._order), np.int64)
-            self._missing = np.setdiff1d(self._missing, found, assume_unique=True)
-            self._missing_set = _HashSet(self._inside.hashes(self._order, self._missing))
+            found = np.fromiter(self._matches(self._unfound_ngrams, text, starts, self._order), np.int64)
+            self._unfound_ngrams = np.setdiff1d(self._unfound_ngrams, found, assume_unique=True)
+            self._unfound_hashes = _HashSet(self._sample_text.hashes(self._order, self._unfound_ngrams))
 
-    def _look_for_passages(self, text: _Hashed) -> None:
-        gated = self._gate.find(text.hashes(_GATE))
-        is_news = False
-        for (length, spans), wanted in self._wanted.items():
-            hits = wanted.find(text.hashes(length, gated if length >= _GATE else None))
-            starts = gated[hits] if length >= _GATE else hits
-            for number, _, _ in spans if starts.size else ():
-                self._improve(number, text, starts)
-                is_news = True
-        if is_news:
-            self._want()
+    def _find_passages(self, text: _HashedText) -> None:
+        prefiltered = self._prefilter.find(text.hashes(_PREFILTER_LEN))
+        has_improved = False
+        for (length, spans), wanted in self._targets.items():
+            hits = wanted.find(text.hashes(length, prefiltered if length >= _PREFILTER_LEN else None))
+            starts = prefiltered[hits] if length >= _PREFILTER_LEN else hits
+            for sample_index, _, _ in spans if starts.size else ():
+                self._extend_passage(sample_index, text, starts)
+                has_improved = True
+        if has_improved:
+            self._update_targets()
 
-    def _want(self) -> None:
+    def _update_targets(self) -> None:
         """A set for each length of which a span would be news: as long as what is found but earlier, or longer."""
         by_length: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
-        for number, ((first, end), (start, length)) in enumerate(zip(self._samples, self._passages, strict=True)):
+        for sample_index, ((first, end), (start, length)) in enumerate(zip(self._samples, self._passages, strict=True)):
             if first < start:
-                by_length[length].append((number, first, start))
+                by_length[length].append((sample_index, first, start))
             if start < end - length:
-                by_length[length + 1].append((number, start, end - length))
-        before, self._wanted = self._wanted, {}
+                by_length[length + 1].append((sample_index, start, end - length))
+        before, self._targets = self._targets, {}
         for length, spans in by_length.items():
             key = length, tuple(spans)
             starts = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
-            self._wanted[key] = before.get(key) or _HashSet(self._inside.hashes(length, starts), length < _GATE)
+            self._targets[key] = before.get(key) or _HashSet(
+                self._sample_text.hashes(length, starts), length < _PREFILTER_LEN
+            )
 
-    def _improve(self, number: int, text: _Hashed, theirs: Starts) -> None:
-        """Take the best that begins at `theirs` in the text: a search in steps that grow, then by halves."""
-        (first, end), (start, length) = self._samples[number], self._passages[number]
-        start = next(self._matches(np.arange(first, start), text, theirs, length), start)
+    def _extend_passage(self, sample_index: int, text: _HashedText, text_starts: Starts) -> None:
+        """Take the best that begins at `text_starts` in the text: a search in steps that grow, then by halves."""
+        (first, end), (start, length) = self._samples[sample_index], self._passages[sample_index]
+        start = next(self._matches(np.arange(first, start), text, text_starts, length), start)
         step, too_long = 1, end - first + 1
         while length + 1 < too_long:
             longer = min(length + step, (length + too_long) // 2)
-            match = next(self._matches(np.arange(first, end - longer + 1), text, theirs, longer), None)
+            match = next(self._matches(np.arange(first, end - longer + 1), text, text_starts, longer), None)
             if match is None:
                 too_long = longer
             else:
                 start, length, step = match, longer, 2 * step
-        self._passages[number] = start, length
+        self._passages[sample_index] = start, length
 
-    def _matches(self, ours: Starts, text: _Hashed, theirs: Starts, length: int) -> Iterator[int]:
-        """Those of `ours`, in order, where a span starts that stands in the text at one of `theirs`."""
-        hashes = text.hashes(length, theirs)
+    def _matches(self, sample_starts: Starts, text: _HashedText, text_starts: Starts, length: int) -> Iterator[int]:
+        """Those of `sample_starts`, in order, where a span starts that stands in the text at one of `text_starts`."""
+        hashes = text.hashes(length, text_starts)
         order = np.argsort(hashes)
-        hashes, theirs = hashes[order], theirs[order]
-        wanted = self._inside.hashes(length, ours)
-        hits = _HashSet(hashes, for_many=False).find(wanted)
+        hashes, text_starts = hashes[order], text_starts[order]
+        wanted = self._sample_text.hashes(length, sample_starts)
+        hits = _HashSet(hashes, many_queries=False).find(wanted)
         first, stop = (np.searchsorted(hashes, wanted[hits], side=side) for side in ("left", "right"))
-        for start, candidates in zip(ours[hits], map(slice, first, stop), strict=True):
-            span = self._inside.codes[start : start + length].tobytes()
-            if any(text.codes[at : at + length].tobytes() == span for at in theirs[candidates]):
+        for start, candidates in zip(sample_starts[hits], map(slice, first, stop), strict=True):
+            span = self._sample_text.codes[start : start + length].tobytes()
+            if any(text.codes[at : at + length].tobytes() == span for at in text_starts[candidates]):
                 yield int(start)

@@ -9,58 +9,63 @@ import hashlib
 import torch
 from torch import Tensor
 
-from charlm.nn.fused.compiled import CompiledPasses, load_passes
+from charlm.nn.fused.compiled import CompiledKernels, load_compiled_library
 
-_BLOCK = 256
-_SMALL = 4096
+_BLOCK_SIZE = 256
+_MAX_COMPILED_VOCAB = 4096
 """Ids up to which one call of machine code, with its one thread, is the fastest."""
 
 
-class Draws:
+class CategoricalSampler:
     """One id a stream and a call. Stream i draws from a generator of (seed, i), whatever the other streams are."""
 
-    def __init__(self, seed: int, streams: range) -> None:
-        self._generators = [torch.Generator().manual_seed(_seed_of(seed, stream)) for stream in streams]
-        self._numbers_BN = torch.empty(len(streams), 0, dtype=torch.float64)
-        self._used = 0
+    def __init__(self, seed: int, stream_indices: range) -> None:
+        self._generators = [torch.Generator().manual_seed(_stream_seed(seed, stream)) for stream in stream_indices]
+        self._uniforms_BN = torch.empty(len(stream_indices), 0, dtype=torch.float64)
+        self._num_used = 0
 
     def __call__(self, logits_BV: Tensor) -> Tensor:
         """tokens_B from softmax(logits), by inverting the cumulative distribution in float64; -inf is never drawn."""
-        if self._used == self._numbers_BN.shape[1]:
-            numbers = [torch.rand(_BLOCK, dtype=torch.float64, generator=each) for each in self._generators]
-            self._numbers_BN, self._used = torch.stack(numbers), 0
-        number_B1 = self._numbers_BN[:, self._used : self._used + 1]
-        self._used += 1
-        return invert(logits_BV, number_B1)
+        if self._num_used == self._uniforms_BN.shape[1]:
+            uniforms = [torch.rand(_BLOCK_SIZE, dtype=torch.float64, generator=each) for each in self._generators]
+            self._uniforms_BN, self._num_used = torch.stack(uniforms), 0
+        uniform_B1 = self._uniforms_BN[:, self._num_used : self._num_used + 1]
+        self._num_used += 1
+        return sample_inverse_cdf(logits_BV, uniform_B1)
 
 
-def invert(logits_BV: Tensor, number_B1: Tensor) -> Tensor:
+def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
     """The ids at which the cumulative distribution passes numbers from 0 to below 1."""
     size = logits_BV.shape[1]
     passes = _passes()
-    if passes is None or size > _SMALL or logits_BV.dtype != torch.float32 or logits_BV.device.type != "cpu":
-        return invert_in_torch(logits_BV, number_B1)
+    if (
+        passes is None
+        or size > _MAX_COMPILED_VOCAB
+        or logits_BV.dtype != torch.float32
+        or logits_BV.device.type != "cpu"
+    ):
+        return sample_inverse_cdf_torch(logits_BV, uniform_B1)
     ids_B = torch.empty(len(logits_BV), dtype=torch.int64)
     sums_V = torch.empty(size, dtype=torch.float64)
-    passes.draw(logits_BV.contiguous(), number_B1.contiguous(), sums_V, ids_B)
+    passes.draw(logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
     return ids_B
 
 
-def invert_in_torch(logits_BV: Tensor, number_B1: Tensor) -> Tensor:
+def sample_inverse_cdf_torch(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
     """The same with torch's operators, which win where there are many ids."""
     cumulative_BV = logits_BV.double().softmax(-1).cumsum(-1)
-    threshold_B1 = number_B1 * cumulative_BV[:, -1:]
+    threshold_B1 = uniform_B1 * cumulative_BV[:, -1:]
     found_B = torch.searchsorted(cumulative_BV, threshold_B1, right=True)[:, 0]
     return found_B.clamp_(max=logits_BV.shape[-1] - 1)
 
 
 @functools.cache
-def _passes() -> CompiledPasses | None:
-    library = load_passes()
-    return None if library is None else CompiledPasses(library)
+def _passes() -> CompiledKernels | None:
+    library = load_compiled_library()
+    return None if library is None else CompiledKernels(library)
 
 
-def _seed_of(seed: int, stream: int) -> int:
+def _stream_seed(seed: int, stream: int) -> int:
     """The seed itself for the first stream: one sample alone is the first of many."""
     if stream == 0:
         return seed

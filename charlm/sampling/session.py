@@ -22,36 +22,36 @@ from charlm.device import Precision
 from charlm.errors import DataError, UsageError
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
-from charlm.sampling.decode import Primed, Sampling, prime
-from charlm.sampling.generate import Generator
+from charlm.sampling.decode import PrimedState, SamplingPlan, prime
+from charlm.sampling.generate import TextGenerator
 from charlm.vocab.base import IntArray, Vocab
 
 
 @dataclass(frozen=True)
-class Place:
+class Snapshot:
     """Where a conversation is: all that was said, and the model after it."""
 
     text: str
-    primed: Primed
-    recent: IntArray
+    primed: PrimedState
+    recent_ids: IntArray
     """The last ids, for penalties."""
 
 
 class Session:
     """A model, where it is, and where it has been."""
 
-    def __init__(self, model: LanguageModel, vocab: Vocab, device: torch.device, identity: str) -> None:
+    def __init__(self, model: LanguageModel, vocab: Vocab, device: torch.device, model_id: str) -> None:
         """
         Args:
-            identity: of the model's weights; a saved place belongs to it alone.
+            model_id: of the model's weights; a saved place belongs to it alone.
         """
         self._model = model
         self._vocab = vocab
         self._device = device
-        self._identity = identity
-        self._earlier: list[Place] = []
-        self._branches: dict[str, Place] = {}
-        self.place = Place("", self._read(np.array([vocab.eod_id]), None, "fp32"), np.zeros(0, dtype=np.int64))
+        self._model_id = model_id
+        self._history: list[Snapshot] = []
+        self._branches: dict[str, Snapshot] = {}
+        self.snapshot = Snapshot("", self._prime(np.array([vocab.eod_id]), None, "fp32"), np.zeros(0, dtype=np.int64))
 
     def read(self, text: str) -> None:
         """What the person says.
@@ -60,36 +60,38 @@ class Session:
             DataError: a character that the vocabulary cannot spell.
         """
         ids = self._vocab.encode(text).astype(np.int64)
-        self._earlier.append(self.place)
-        self.place = self._after(ids, text)
+        self._history.append(self.snapshot)
+        self.snapshot = self._snapshot_after(ids, text)
 
-    def write(self, sampling: Sampling) -> Iterator[str]:
+    def write(self, sampling: SamplingPlan) -> Iterator[str]:
         """What the model says, in pieces; another text each time, for the seed counts what was said before."""
-        varied = replace(sampling, seed=sampling.seed + len(self._earlier))
-        self._earlier.append(self.place)
-        generator = Generator(self._model, self._vocab, self.place.primed, self.place.recent, "forward", varied)
-        said = ""
+        varied = replace(sampling, seed=sampling.seed + len(self._history))
+        self._history.append(self.snapshot)
+        generator = TextGenerator(
+            self._model, self._vocab, self.snapshot.primed, self.snapshot.recent_ids, "forward", varied
+        )
+        written = ""
         try:
-            for piece in generator.one():
-                said += piece
+            for piece in generator.stream_generate():
+                written += piece
                 yield piece
         finally:
-            self.place = self._after(self._vocab.encode(said).astype(np.int64), said)
+            self.snapshot = self._snapshot_after(self._vocab.encode(written).astype(np.int64), written)
 
-    def back(self) -> None:
+    def undo(self) -> None:
         """
         Raises:
             UsageError: this is the beginning.
         """
-        if not self._earlier:
+        if not self._history:
             raise UsageError("there is nothing to go back to", "say something first")
-        self.place = self._earlier.pop()
+        self.snapshot = self._history.pop()
 
-    def keep(self, name: str) -> None:
+    def save_branch(self, name: str) -> None:
         """Remember this place."""
-        self._branches[name] = self.place
+        self._branches[name] = self.snapshot
 
-    def go_to(self, name: str) -> None:
+    def switch_to_branch(self, name: str) -> None:
         """
         Raises:
             UsageError: no such branch.
@@ -97,8 +99,8 @@ class Session:
         if name not in self._branches:
             known = ", ".join(sorted(self._branches)) or "none yet"
             raise UsageError(f"there is no branch {name!r}", f"branches: {known}; /branch NAME makes one")
-        self._earlier.append(self.place)
-        self.place = self._branches[name]
+        self._history.append(self.snapshot)
+        self.snapshot = self._branches[name]
 
     @property
     def branches(self) -> list[str]:
@@ -109,15 +111,15 @@ class Session:
         Raises:
             StorageError: it could not be written.
         """
-        about = {
+        header = {
             "format": formats.CONVERSATION,
-            "model": self._identity,
-            "text": self.place.text,
-            "recent": self.place.recent.tolist(),
+            "model": self._model_id,
+            "text": self.snapshot.text,
+            "recent": self.snapshot.recent_ids.tolist(),
         }
-        state = {f"state.{number}": tensor.contiguous() for number, tensor in enumerate(self.place.primed.state)}
-        tensors = {"logits": self.place.primed.logits_1V.contiguous(), **state}
-        content = safetensors.torch.save(tensors, {"session": json.dumps(about)})
+        state = {f"state.{number}": tensor.contiguous() for number, tensor in enumerate(self.snapshot.primed.state)}
+        tensors = {"logits": self.snapshot.primed.logits_1V.contiguous(), **state}
+        content = safetensors.torch.save(tensors, {"session": json.dumps(header)})
         storage.write_bytes(path, content)
 
     def load(self, path: Path) -> None:
@@ -128,48 +130,50 @@ class Session:
         """
         try:
             with safetensors.safe_open(path, framework="pt", device=str(self._device)) as file:
-                about = storage.from_json((file.metadata() or {})["session"])
+                header = storage.from_json((file.metadata() or {})["session"])
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            if about["format"] > formats.CONVERSATION:
-                what = f"{path} has format {about['format']}; this charlm reads up to {formats.CONVERSATION}"
+            if header["format"] > formats.CONVERSATION:
+                what = f"{path} has format {header['format']}; this charlm reads up to {formats.CONVERSATION}"
                 raise DataError(what, "upgrade charlm")
-            if about["model"] != self._identity:
+            if header["model"] != self._model_id:
                 raise DataError(f"{path} belongs to another model", "load it with the run that saved it")
-            place = Place(self._text(about["text"]), self._checked(found), self._ids(about["recent"]))
+            snapshot = Snapshot(
+                self._validate_text(header["text"]), self._validate_state(found), self._validate_ids(header["recent"])
+            )
         except FileNotFoundError as error:
             raise UsageError(f"there is no file {path}", "/save makes one") from error
         except (OSError, KeyError, TypeError, ValueError, OverflowError, safetensors.SafetensorError) as error:
             raise DataError(f"{path} is no saved conversation: {error}", "load one that /save has written") from error
-        self._earlier.append(self.place)
-        self.place = place
+        self._history.append(self.snapshot)
+        self.snapshot = snapshot
 
-    def _checked(self, found: dict[str, Tensor]) -> Primed:
+    def _validate_state(self, found: dict[str, Tensor]) -> PrimedState:
         """ValueError where the tensors are not those of a state of this model."""
         expected = self._model.initial_state(1)
         state: State = tuple(found[f"state.{number}"] for number in range(len(expected)))
         logits = found["logits"]
-        alike = all(
+        matches = all(
             own.shape == other.shape and own.dtype == other.dtype
-            for own, other in zip((*expected, self.place.primed.logits_1V), (*state, logits), strict=True)
+            for own, other in zip((*expected, self.snapshot.primed.logits_1V), (*state, logits), strict=True)
         )
-        if not alike or len(found) != len(expected) + 1:
+        if not matches or len(found) != len(expected) + 1:
             raise ValueError("the state has other shapes")
         if not all(bool(torch.isfinite(tensor).all()) for tensor in (*state, logits)):
             raise ValueError("the state holds values that are not finite")
-        primed = Primed(logits, state)
+        primed = PrimedState(logits, state)
         try:  # counts and bytes in a state may be any number: whether they lead anywhere, a step shows
-            self._read(np.array([self._vocab.eod_id]), state, "fp32")
+            self._prime(np.array([self._vocab.eod_id]), state, "fp32")
         except (IndexError, RuntimeError) as error:
             raise ValueError(f"the state leads nowhere: {error}") from error
         return primed
 
     @staticmethod
-    def _text(content: object) -> str:
+    def _validate_text(content: object) -> str:
         if not isinstance(content, str):
             raise TypeError("the text is none")
         return content
 
-    def _ids(self, content: object) -> IntArray:
+    def _validate_ids(self, content: object) -> IntArray:
         ids = np.array(content)
         if ids.ndim != 1 or (len(ids) and not np.issubdtype(ids.dtype, np.integer)):
             raise TypeError("the last ids are none")
@@ -177,11 +181,11 @@ class Session:
             raise ValueError("an id that the vocabulary does not have")
         return ids.astype(np.int64)
 
-    def _after(self, ids: IntArray, text: str) -> Place:
+    def _snapshot_after(self, ids: IntArray, text: str) -> Snapshot:
         if not len(ids):
-            return replace(self.place, text=self.place.text + text)
-        recent = np.concatenate([self.place.recent, ids])[-1024:]
-        return Place(self.place.text + text, self._read(ids, self.place.primed.state, "fp32"), recent)
+            return replace(self.snapshot, text=self.snapshot.text + text)
+        recent_ids = np.concatenate([self.snapshot.recent_ids, ids])[-1024:]
+        return Snapshot(self.snapshot.text + text, self._prime(ids, self.snapshot.primed.state, "fp32"), recent_ids)
 
-    def _read(self, ids: IntArray, state: State | None, precision: Precision) -> Primed:
+    def _prime(self, ids: IntArray, state: State | None, precision: Precision) -> PrimedState:
         return prime(self._model, ids, self._device, state=state, precision=precision)

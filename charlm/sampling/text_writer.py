@@ -9,24 +9,26 @@ from charlm.vocab.base import Vocab
 
 DOCUMENT_BREAK = "\n\n"
 """What <eod> looks like in a sample: the text goes on with a new document."""
-_MOST_CONTINUATION_BYTES = 3
+_MAX_CONTINUATION_BYTES = 3
 
 
-class Writer:
+class Detokenizer:
     """One text. `done` once it is whole."""
 
-    def __init__(self, vocab: Vocab, length: int, stops: tuple[str, ...] = (), *, ends_at_eod: bool = False) -> None:
+    def __init__(
+        self, vocab: Vocab, length: int, stop_strings: tuple[str, ...] = (), *, ends_at_eod: bool = False
+    ) -> None:
         """
         Args:
             length: characters, at most.
-            stops: the text ends before the first of these.
+            stop_strings: the text ends before the first of these.
             ends_at_eod: whether <eod> ends the text, too.
         """
         self._vocab = vocab
         self._decoder = vocab.stream_decoder()
-        self._stops = stops
+        self._stop_strings = stop_strings
         self._ends_at_eod = ends_at_eod
-        self._held = ""
+        self._buffer = ""
         self.remaining = length
         self.done = length == 0
 
@@ -40,54 +42,62 @@ class Writer:
     def _add(self, text: str, *, ends: bool) -> str:
         text = text[: self.remaining]
         self.remaining -= len(text)
-        self._held += text
-        found = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        self.done = bool(found) or ends or self.remaining == 0
-        if found:
-            shown, self._held = self._held[: min(found)], ""
+        self._buffer += text
+        stop_positions = [position for stop in self._stop_strings if (position := self._buffer.find(stop)) >= 0]
+        self.done = bool(stop_positions) or ends or self.remaining == 0
+        if stop_positions:
+            shown, self._buffer = self._buffer[: min(stop_positions)], ""
             return shown
-        keep = 0 if self.done else max((_begun(self._held, stop) for stop in self._stops), default=0)
-        shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        num_held = (
+            0 if self.done else max((_partial_match_len(self._buffer, stop) for stop in self._stop_strings), default=0)
+        )
+        shown, self._buffer = self._buffer[: len(self._buffer) - num_held], self._buffer[len(self._buffer) - num_held :]
         return shown
 
 
-class BackwardWriter(Writer):
+class BackwardDetokenizer(Detokenizer):
     """A text whose ids come last first: it ends with what is pushed first, and is shown as one piece.
 
     The bytes of a character come last first too, so continuation bytes (10xxxxxx) wait for the byte that begins it.
     """
 
-    def __init__(self, vocab: Vocab, length: int, stops: tuple[str, ...] = (), *, ends_at_eod: bool = False) -> None:
-        super().__init__(vocab, length, stops, ends_at_eod=ends_at_eod)
+    def __init__(
+        self, vocab: Vocab, length: int, stop_strings: tuple[str, ...] = (), *, ends_at_eod: bool = False
+    ) -> None:
+        super().__init__(vocab, length, stop_strings, ends_at_eod=ends_at_eod)
         self._length = length
-        self._waiting: list[int] = []
+        self._continuation_ids: list[int] = []
         self._pieces: list[str] = []
 
     def push(self, token: int) -> str:
-        if self._continues_a_character(token):
-            self._waiting.append(token)
-            if len(self._waiting) <= _MOST_CONTINUATION_BYTES:
+        if self._is_continuation_byte(token):
+            self._continuation_ids.append(token)
+            if len(self._continuation_ids) <= _MAX_CONTINUATION_BYTES:
                 return ""
-            text = self._vocab.decode([self._waiting.pop(0)])  # no character has so many: this one is part of none
+            text = self._vocab.decode(
+                [self._continuation_ids.pop(0)]
+            )  # no character has so many: this one is part of none
         else:
             text = DOCUMENT_BREAK if token == self._vocab.eod_id and not self._ends_at_eod else ""
-            text += self._vocab.decode([token, *reversed(self._waiting)])
-            self._waiting.clear()
+            text += self._vocab.decode([token, *reversed(self._continuation_ids)])
+            self._continuation_ids.clear()
         self._pieces.append(text)
         self.remaining = max(0, self.remaining - len(text))
-        whole = "".join(reversed(self._pieces)) if self._stops or self.remaining == 0 else ""
-        found = [place + len(stop) for stop in self._stops if (place := whole.rfind(stop)) >= 0]
-        self.done = bool(found) or self.remaining == 0 or (self._ends_at_eod and token == self._vocab.eod_id)
+        full_text = "".join(reversed(self._pieces)) if self._stop_strings or self.remaining == 0 else ""
+        stop_positions = [
+            position + len(stop) for stop in self._stop_strings if (position := full_text.rfind(stop)) >= 0
+        ]
+        self.done = bool(stop_positions) or self.remaining == 0 or (self._ends_at_eod and token == self._vocab.eod_id)
         if not self.done:
             return ""
-        whole = "".join(reversed(self._pieces))
-        return whole[max(found) :] if found else whole[-self._length :]
+        full_text = "".join(reversed(self._pieces))
+        return full_text[max(stop_positions) :] if stop_positions else full_text[-self._length :]
 
-    def _continues_a_character(self, token: int) -> bool:
+    def _is_continuation_byte(self, token: int) -> bool:
         """Whether an id, by itself, is bytes of a character that must have begun before."""
         return self._vocab.stream_decoder().push(token) == "\ufffd"
 
 
-def _begun(text: str, stop: str) -> int:
+def _partial_match_len(text: str, stop: str) -> int:
     """How many characters at the end of `text` may be the beginning of `stop`."""
     return next((k for k in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:k])), 0)

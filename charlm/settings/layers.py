@@ -22,14 +22,18 @@ class Layer:
     """Raw settings and where each key came from, so that an error can point at it."""
 
     tree: Tree = field(default_factory=dict[str, Any])
-    places: Mapping[str, str] = field(default_factory=dict[str, str])
+    origins: Mapping[str, str] = field(default_factory=dict[str, str])
     """Dotted key -> "file:line" or the flag that set it, lower layers first."""
 
-    def over(self, lower: "Layer") -> "Layer":
+    def merge_over(self, lower: "Layer") -> "Layer":
         """This layer's keys on top of `lower`'s."""
         tree = _merge(lower.tree, self.tree)
-        kept = {key: at for key, at in lower.places.items() if key not in self.places and _holds(tree, key.split("."))}
-        return Layer(tree, {**kept, **self.places})
+        kept = {
+            key: origin
+            for key, origin in lower.origins.items()
+            if key not in self.origins and _has_key(tree, key.split("."))
+        }
+        return Layer(tree, {**kept, **self.origins})
 
 
 def read_toml(path: Path) -> Layer:
@@ -52,7 +56,7 @@ def read_toml(path: Path) -> Layer:
         is_twice = "Cannot overwrite" in str(error) or "twice" in str(error)
         cure = "that key stands there twice: leave one out" if is_twice else "mend that place"
         raise SettingsError(f"{path} is not TOML: {error}", cure) from error
-    return Layer(freeze_lists(tree), dict(_key_lines(path, text)))
+    return Layer(lists_to_tuples(tree), dict(_key_origins(path, text)))
 
 
 def parse_override(override: str) -> Layer:
@@ -60,17 +64,17 @@ def parse_override(override: str) -> Layer:
     key, equals, raw = override.partition("=")
     key = key.strip()
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key):
-        raise SettingsError(f"--set {override!r} is not KEY=VALUE", f"write it like {_like_an_assignment(override)}")
-    return place(key, freeze_lists(read_value(raw)), "--set")
+        raise SettingsError(f"--set {override!r} is not KEY=VALUE", f"write it like {_suggest_assignment(override)}")
+    return single_value_layer(key, lists_to_tuples(parse_value(raw)), "--set")
 
 
-def _like_an_assignment(override: str) -> str:
+def _suggest_assignment(override: str) -> str:
     """`training.max_steps: 5` -> `--set training.max_steps=5`; an example where that cannot be told."""
     found = re.fullmatch(r"\s*([\w-]+(?:\.[\w-]+)+)\s*(?:[:\s]\s*([\w.+-]+))?\s*", override)
     return f"--set {found[1]}={found[2] or 'VALUE'}" if found else "--set training.max_steps=1000"
 
 
-def read_value(raw: str) -> Any:
+def parse_value(raw: str) -> Any:
     """A value of TOML, or else the string itself."""
     try:
         return tomllib.loads(f"value = {raw}")["value"]
@@ -78,7 +82,7 @@ def read_value(raw: str) -> Any:
         return raw
 
 
-def place(key: str, value: object, origin: str) -> Layer:
+def single_value_layer(key: str, value: object, origin: str) -> Layer:
     """One value under a dotted key; of a table each key is from there."""
     tree: Tree = {}
     *parents, name = key.split(".")
@@ -89,11 +93,11 @@ def place(key: str, value: object, origin: str) -> Layer:
     return Layer(tree, dict.fromkeys([key, *_keys_below(key, value)], origin))
 
 
-def stack(layers: Iterable[Layer]) -> Layer:
+def merge_layers(layers: Iterable[Layer]) -> Layer:
     """Merge layers; later ones win."""
     merged = Layer()
     for layer in layers:
-        merged = layer.over(merged)
+        merged = layer.merge_over(merged)
     return merged
 
 
@@ -121,12 +125,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def freeze_lists(value: Any) -> Any:
+def lists_to_tuples(value: Any) -> Any:
     """TOML's and JSON's lists as the tuples that settings hold."""
     if isinstance(value, dict):
-        return {key: freeze_lists(item) for key, item in cast("Tree", value).items()}
+        return {key: lists_to_tuples(item) for key, item in cast("Tree", value).items()}
     if isinstance(value, list):
-        return tuple(freeze_lists(item) for item in cast("list[Any]", value))
+        return tuple(lists_to_tuples(item) for item in cast("list[Any]", value))
     return value
 
 
@@ -147,7 +151,7 @@ def _merge(lower: Tree, upper: Tree) -> Tree:
     return merged
 
 
-def _holds(content: Any, parts: list[str]) -> bool:
+def _has_key(content: Any, parts: list[str]) -> bool:
     """Whether a key stands in a tree."""
     for part in parts:
         if isinstance(content, dict) and part in content:
@@ -166,26 +170,26 @@ def _keys_below(key: str, value: object) -> Iterator[str]:
             yield from _keys_below(f"{key}.{name}", inner)
 
 
-def _key_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
+def _key_origins(path: Path, text: str) -> Iterator[tuple[str, str]]:
     """Dotted key -> "file:line", from table headers and `key =` lines (a multi-line string may add harmless ones)."""
     table = ""
     counts: dict[str, int] = {}  # of the tables of each array so far
     for number, line in enumerate(text.splitlines(), start=1):
-        place_of_line = f"{path}:{number}"
+        origin = f"{path}:{number}"
         if header := re.match(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]", line):
             is_entry = header[1] == "[["
-            name = _numbered(header[2], counts, is_entry)
+            name = _number_entries(header[2], counts, is_entry)
             if is_entry:
-                yield name, place_of_line
+                yield name, origin
                 counts[name] = counts.get(name, 0) + 1
                 name = f"{name}.{counts[name] - 1}"
             table = f"{name}."
-            yield name, place_of_line
+            yield name, origin
         elif key := re.match(r"\s*([\w.-]+)\s*=", line):
-            yield table + key[1], place_of_line
+            yield table + key[1], origin
 
 
-def _numbered(header: str, counts: Mapping[str, int], is_entry: bool) -> str:
+def _number_entries(header: str, counts: Mapping[str, int], is_entry: bool) -> str:
     """The key of a table's header, with the number of the array's last entry where it stands in one."""
     name = ""
     parts = header.split(".")

@@ -24,7 +24,7 @@ class Document:
 
 
 @dataclass(slots=True)
-class Census:
+class PageCounts:
     """pages = documents kept + the sum of `dropped`, to the page."""
 
     pages: int = 0
@@ -32,13 +32,13 @@ class Census:
     notes: list[str] = field(default_factory=list[str])
     """For the reader of corpus.json: what was cut short, and which pages."""
 
-    def add(self, other: "Census") -> None:
+    def add(self, other: "PageCounts") -> None:
         self.pages += other.pages
         self.dropped.update(other.dropped)
         self.notes += other.notes
 
 
-class Task(Protocol):
+class SourceTask(Protocol):
     """A piece of a source that any process can read on its own."""
 
     @property
@@ -47,8 +47,8 @@ class Task(Protocol):
         equal keys give equal documents, so a piece that is done need not be read again."""
         ...
 
-    def documents(self, census: Census) -> Iterator[Document]:
-        """The piece's documents in order; pages and drops are counted in `census`."""
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
+        """The piece's documents in order; pages and drops are counted in `page_counts`."""
         ...
 
 
@@ -56,7 +56,7 @@ class Task(Protocol):
 class DownloadPlan:
     """What has to come over the network before a source can be read."""
 
-    what: str
+    description: str
     bytes: int
     """Still to come; files of unknown size count as nothing."""
     directory: Path
@@ -64,14 +64,14 @@ class DownloadPlan:
 
 
 class Source(Protocol):
-    """Where documents come from. `census` and `origin()` are complete once `documents()` is exhausted."""
+    """Where documents come from. `page_counts` and `origin()` are complete once `documents()` is exhausted."""
 
-    census: Census
+    page_counts: PageCounts
     split_method: Literal["auto", "bytes"] = "auto"
     """`bytes`: the splits are cut at byte offsets of the whole text, as the published ones of enwik8 and text8 are."""
 
     @property
-    def shares(self) -> Mapping[str, float]:
+    def mixture_weights(self) -> Mapping[str, float]:
         """What stands before the "/" in a document's id -> how much of the corpus it should be; empty: all is kept."""
         return {}
 
@@ -79,7 +79,7 @@ class Source(Protocol):
         """The documents, in an order that is the same every time."""
         ...
 
-    def tasks(self) -> Iterator[Task] | None:
+    def tasks(self) -> Iterator[SourceTask] | None:
         """The same documents as picklable pieces, for several processes; None where they come in one."""
         return None
 
@@ -99,7 +99,7 @@ class Source(Protocol):
         """Download what is missing; `on_progress` gets the bytes so far."""
         return
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved_settings(self) -> dict[str, Any]:
         """Settings that a server has decided (the date that `latest` stands for): a rerun keeps to them."""
         return {}
 
@@ -111,18 +111,18 @@ class Source(Protocol):
         """Remove from the cache what was downloaded for this source."""
         return
 
-    def distribute(self) -> None:
+    def prepare_for_remote_workers(self) -> None:
         """The tasks will be done by other machines: they should fetch what they need themselves, where they can."""
         return
 
 
 @dataclass(frozen=True)
-class WholeTask:
+class InProcessTask:
     """A source that comes in one piece: read by the process that holds it, and again each time."""
 
     source: Source
     key: str = ""
 
-    def documents(self, census: Census) -> Iterator[Document]:
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         yield from self.source.documents()
-        census.add(self.source.census)
+        page_counts.add(self.source.page_counts)

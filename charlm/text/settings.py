@@ -67,19 +67,19 @@ class TextSettings(Settings):
 
     @field_validator("encoding")
     @classmethod
-    def _is_encoding(cls, name: str) -> str:
+    def _check_encoding(cls, name: str) -> str:
         from charlm.text.reading.decoding import check_encoding
 
         return check_encoding(name)
 
     @property
     def name(self) -> str:
-        from charlm.text.reading.inputs import STDIN, fixed_part, is_glob
+        from charlm.text.reading.inputs import STDIN, glob_root, is_glob
 
         first = self.input[0] if self.input else ""
         if first == STDIN:
             return "stdin"
-        given = os.path.abspath(fixed_part(first) if is_glob(first) else first)  # noqa: PTH100 - links keep their names
+        given = os.path.abspath(glob_root(first) if is_glob(first) else first)  # noqa: PTH100 - links keep their names
         stem = PurePath(given).stem
         return (PurePath(stem).stem if re.search(r"\.(gz|bz2|xz|zip)$", given) else stem) or "text"
 
@@ -181,9 +181,9 @@ class SampleSettings(Settings):
         return "sample"
 
     def build(self) -> Source:
-        from charlm.text.sources.python_docs import SampleSource
+        from charlm.text.sources.python_docs import PythonDocsSource
 
-        return SampleSource()
+        return PythonDocsSource()
 
 
 SingleSource = Annotated[
@@ -203,7 +203,7 @@ class MixSettings(Settings):
     allows, chosen by the hash of the documents' ids. Without weights all of them are kept whole."""
 
     @model_validator(mode="after")
-    def _fit(self) -> Self:
+    def _check_num_weights(self) -> Self:
         if self.weights and len(self.weights) != len(self.sources):
             raise ValueError(f"{len(self.weights)} weights for {len(self.sources)} sources")
         return self

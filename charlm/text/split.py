@@ -14,11 +14,11 @@ from itertools import accumulate
 from charlm.text.document import Document
 
 SPLITS = ("train", "valid", "test")
-MAX_PART = 1_000_000
+MAX_PART_CHARACTERS = 1_000_000
 """Longer texts are stored in parts of this many characters, with no <eod> between them."""
 
 _LARGE_CORPUS = 100_000_000  # bytes
-_FEW_DOCUMENTS = 1_000
+_MIN_DOCUMENTS_FOR_HASH = 1_000
 _MIN_HELD_OUT_DOCUMENTS = 50
 _MIN_HELD_OUT_CHARACTERS = 200_000
 
@@ -32,97 +32,97 @@ class Part:
     last: bool = True
 
 
-def parse_shares(spec: str) -> dict[str, int]:
+def parse_percentages(spec: str) -> dict[str, int]:
     """ "90/5/5" -> {"train": 90, "valid": 5, "test": 5}; two numbers mean train and valid only.
 
     Raises:
         ValueError: not such a text.
     """
-    shares = _shares(spec)
-    if not shares:
+    percentages = _percentages(spec)
+    if not percentages:
         meant = "/".join(re.findall("[0-9]+", spec))
-        cure = f"write {meant}" if _shares(meant) else "write whole numbers with slashes between"
+        cure = f"write {meant}" if _percentages(meant) else "write whole numbers with slashes between"
         raise ValueError(f'{spec!r} is not two or three percentages that sum to 100, like "90/5/5"; {cure}')
-    return dict(zip(SPLITS, shares, strict=False))
+    return dict(zip(SPLITS, percentages, strict=False))
 
 
-def _shares(spec: str) -> list[int]:
+def _percentages(spec: str) -> list[int]:
     """The numbers; none where they are no shares."""
     if not re.fullmatch(r"[0-9]{1,2}(/[0-9]{1,2}){1,2}", spec):
         return []
-    shares = [int(share) for share in spec.split("/")]
-    return shares if min(shares) > 0 and sum(shares) == 100 else []
+    percentages = [int(percentage) for percentage in spec.split("/")]
+    return percentages if min(percentages) > 0 and sum(percentages) == 100 else []
 
 
-def split_of(document_id: str, shares: dict[str, int]) -> str:
+def split_by_hash(document_id: str, percentages: dict[str, int]) -> str:
     """The split of a document, by the hash of its id."""
     position = int.from_bytes(hashlib.sha256(document_id.encode("utf-8")).digest()[:8], "big") * 100 >> 64
-    for name, share in shares.items():
-        position -= share
+    for name, percentage in percentages.items():
+        position -= percentage
         if position < 0:
             return name
     raise AssertionError("shares sum to 100")
 
 
 @dataclass(slots=True)
-class Tally:
+class SplitCounts:
     """Documents and characters that the hash sends to each split, for one choice of shares."""
 
-    shares: dict[str, int]
+    percentages: dict[str, int]
     documents: dict[str, int]
     characters: dict[str, int]
 
     @classmethod
-    def of(cls, spec: str) -> "Tally":
-        shares = parse_shares(spec)
-        return cls(shares, dict.fromkeys(shares, 0), dict.fromkeys(shares, 0))
+    def of(cls, spec: str) -> "SplitCounts":
+        percentages = parse_percentages(spec)
+        return cls(percentages, dict.fromkeys(percentages, 0), dict.fromkeys(percentages, 0))
 
     def add(self, document_id: str, characters: int, *, ends: bool = True) -> None:
         """Count a document, or a piece of one: `ends` where it is the last."""
-        name = split_of(document_id, self.shares)
+        name = split_by_hash(document_id, self.percentages)
         self.documents[name] += ends
         self.characters[name] += characters
 
     @property
     def method(self) -> str:
         """ "hash", or "position" where a held-out split by hash would be too small to measure on."""
-        held_out = [name for name in self.shares if name != "train"]
+        held_out = [name for name in self.percentages if name != "train"]
         too_small = any(
             self.documents[name] < _MIN_HELD_OUT_DOCUMENTS or self.characters[name] < _MIN_HELD_OUT_CHARACTERS
             for name in held_out
         )
-        return "position" if too_small or sum(self.documents.values()) < _FEW_DOCUMENTS else "hash"
+        return "position" if too_small or sum(self.documents.values()) < _MIN_DOCUMENTS_FOR_HASH else "hash"
 
 
 def default_spec(total_bytes: int) -> str:
     return "98/1/1" if total_bytes > _LARGE_CORPUS else "90/5/5"
 
 
-CANDIDATES = ("98/1/1", "90/5/5")
+CANDIDATE_SPLITS = ("98/1/1", "90/5/5")
 
 Cuts = Mapping[str, Sequence[tuple[str, int]]]
 """Document id -> its parts in another corpus, in order: (split, characters)."""
 
 
-class Router:
+class SplitRouter:
     """Sends documents, in order, to their splits, cut into parts where a border or MAX_PART requires it."""
 
-    def __init__(self, shares: dict[str, int], method: str, total: int, like: Cuts | None = None) -> None:
+    def __init__(self, percentages: dict[str, int], method: str, total: int, like: Cuts | None = None) -> None:
         """
         Args:
             method: "hash", "position" or "bytes".
             total: the corpus's size, in bytes for "bytes" and else in characters.
             like: where another corpus has put documents; those it does not know go by hash.
         """
-        self._shares = shares
+        self._percentages = percentages
         self._method = "hash" if like is not None else method
-        self._like = like or {}
+        self._reference_cuts = like or {}
         self._position = 0
         self._borders: list[tuple[int, str]] = []  # (first character, or byte, after the split, name)
         self._parts_done = self._characters_done = 0  # of the document that comes in pieces
         cumulative = 0
-        for name, share in shares.items():
-            cumulative += share
+        for name, percentage in percentages.items():
+            cumulative += percentage
             self._borders.append((total * cumulative // 100, name))
 
     def route(self, document: Document, size: int | None = None) -> Iterator[tuple[str, Part]]:
@@ -138,13 +138,13 @@ class Router:
         self._parts_done = 0 if document.ends else self._parts_done + parts
         self._characters_done = 0 if document.ends else self._characters_done + len(document.text)
 
-    def _route(self, document: Document, whole: int) -> Iterator[tuple[str, Part]]:
-        if document.id in self._like:
-            yield from self._cut_like(document, whole, self._like[document.id])
+    def _route(self, document: Document, num_characters: int) -> Iterator[tuple[str, Part]]:
+        if document.id in self._reference_cuts:
+            yield from self._cut_as_reference(document, num_characters, self._reference_cuts[document.id])
             return
         if self._method == "hash":
-            name = split_of(document.id, self._shares)
-            for part in _parts(document, []):
+            name = split_by_hash(document.id, self._percentages)
+            for part in _split_parts(document, []):
                 yield name, part
             return
         encoded = document.text.encode("utf-8") if self._method == "bytes" else None
@@ -155,10 +155,12 @@ class Router:
             borders = [(_characters_in(encoded, border), name) for border, name in borders]
         yield from _cut(document, borders)
 
-    def _cut_like(self, document: Document, whole: int, cuts: Sequence[tuple[str, int]]) -> Iterator[tuple[str, Part]]:
+    def _cut_as_reference(
+        self, document: Document, num_characters: int, cuts: Sequence[tuple[str, int]]
+    ) -> Iterator[tuple[str, Part]]:
         """Cut where the other corpus has cut; a text that has changed goes whole to its first split."""
-        if sum(size for _, size in cuts) != whole:
-            cuts = [(cuts[0][0], whole)]
+        if sum(size for _, size in cuts) != num_characters:
+            cuts = [(cuts[0][0], num_characters)]
         ends = accumulate(size for _, size in cuts)
         yield from _cut(
             document, [(end - self._characters_done, name) for (name, _), end in zip(cuts, ends, strict=True)]
@@ -172,7 +174,7 @@ def _cut(document: Document, borders: Sequence[tuple[int, str]]) -> Iterator[tup
     """
     size = len(document.text)
     offset = 0
-    for part in _parts(document, [border for border, _ in borders if 0 < border < size]):
+    for part in _split_parts(document, [border for border, _ in borders if 0 < border < size]):
         yield next((name for border, name in borders if offset < border), borders[-1][1]), part
         offset += len(part.document.text)
 
@@ -184,12 +186,12 @@ def _characters_in(encoded: bytes, num_bytes: int) -> int:
     return len(encoded[:num_bytes].decode("utf-8", errors="ignore"))
 
 
-def _parts(document: Document, borders: list[int]) -> Iterator[Part]:
+def _split_parts(document: Document, borders: list[int]) -> Iterator[Part]:
     """Cut at `borders` (offsets in characters) and every MAX_PART characters."""
     size = len(document.text)
-    if size <= MAX_PART and not borders:
+    if size <= MAX_PART_CHARACTERS and not borders:
         yield Part(document, last=document.ends)
         return
-    cuts = sorted({*range(MAX_PART, size, MAX_PART), *borders})
+    cuts = sorted({*range(MAX_PART_CHARACTERS, size, MAX_PART_CHARACTERS), *borders})
     for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, size], strict=True)):
         yield Part(replace(document, text=document.text[start:end]), number, document.ends and end == size)

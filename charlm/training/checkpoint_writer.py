@@ -10,38 +10,38 @@ from typing import Any
 import torch
 
 from charlm import storage
-from charlm.checkpoint import TrainingState, save_checkpoint
+from charlm.checkpoint import ResumeData, save_checkpoint
 from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.errors import SilentError, StorageError
 from charlm.nn.settings import ModelSettings
-from charlm.training.distributed import Ranks
-from charlm.training.model_updater import Learner
+from charlm.training.distributed import Distributed
+from charlm.training.model_updater import ModelUpdater
 from charlm.training.run_directory import RunDirectory
-from charlm.training.trainer_state import Standing
+from charlm.training.trainer_state import TrainerState
 
 _MAX_FAILED_SAVES = 3
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes checkpoints on the first rank; a disk that fails is tried again at the next interval, three times."""
 
     def __init__(
-        self, run: RunDirectory, corpus: Corpus, model_settings: ModelSettings, batch_size: int, ranks: Ranks
+        self, run: RunDirectory, corpus: Corpus, model_settings: ModelSettings, batch_size: int, ranks: Distributed
     ) -> None:
         self._run = run
         self._corpus = corpus
         self._model_settings = model_settings
         self._batch_size = batch_size
         self._ranks = ranks
-        self._failed = 0
-        self._saved: int | None = None
+        self._num_failures = 0
+        self._saved_step: int | None = None
 
     def save(
         self,
-        standing: Standing,
-        learner: Learner,
-        text: Callable[[], Iterable[Batch]],
+        state: TrainerState,
+        updater: ModelUpdater,
+        statistics_batches: Callable[[], Iterable[Batch]],
         *,
         final: bool,
         finished: bool,
@@ -49,7 +49,7 @@ class Keeper:
     ) -> None:
         """
         Args:
-            text: training text for the statistics of averaged weights.
+            statistics_batches: training text for the statistics of averaged weights.
             final: whether there is no next time.
             finished: whether the run is over.
 
@@ -57,63 +57,65 @@ class Keeper:
             StorageError, SilentError: the disk failed for the last time.
         """
         try:
-            if self._saved == standing.step:
-                self._ranks.first_only(lambda: self.mark(standing, finished=finished))
+            if self._saved_step == state.step:
+                self._ranks.run_on_main(lambda: self.write_pointer(state, finished=finished))
             else:
-                tensors = learner.tensors()  # of all ranks, and before other weights take their place
-                with learner.scored(text):
-                    self._ranks.first_only(lambda: self._write(standing, learner, tensors, finished=finished))
-                self._saved = standing.step
-            self._failed = 0
+                tensors = updater.tensors()  # of all ranks, and before other weights take their place
+                with updater.averaged_weights(statistics_batches):
+                    self._ranks.run_on_main(lambda: self._write(state, updater, tensors, finished=finished))
+                self._saved_step = state.step
+            self._num_failures = 0
         except (StorageError, SilentError) as error:
             if isinstance(error, SilentError) and error.exit_code != StorageError.exit_code:
                 raise
-            self._failed += 1
-            if self._ranks.is_first and standing.validations.best_step not in self._run.steps():
-                standing.validations = standing.validations.with_best_of(self._run.marked())  # one on disk, or none
-            if final or self._failed >= _MAX_FAILED_SAVES:
+            self._num_failures += 1
+            if self._ranks.is_main and state.validations.best_step not in self._run.steps():
+                state.validations = state.validations.with_best_from(self._run.read_best())  # one on disk, or none
+            if final or self._num_failures >= _MAX_FAILED_SAVES:
                 raise
-            note(f"no checkpoint at step {standing.step:,}: {error.what}; the next interval tries again")
+            note(f"no checkpoint at step {state.step:,}: {error.what}; the next interval tries again")
 
-    def found(self, step: int) -> None:
+    def set_saved_step(self, step: int) -> None:
         """A checkpoint of `step` is there already."""
-        self._saved = step
+        self._saved_step = step
 
-    def mark(self, standing: Standing, *, finished: bool) -> None:
+    def write_pointer(self, state: TrainerState, *, finished: bool) -> None:
         """Write last.json and best.json."""
-        name = self._run.checkpoint(standing.step).name
-        self._run.mark("last", {"step": standing.step, "checkpoint": name, "finished": finished})
-        best_step = standing.validations.best_step
+        name = self._run.checkpoint(state.step).name
+        self._run.write_pointer("last", {"step": state.step, "checkpoint": name, "finished": finished})
+        best_step = state.validations.best_step
         if best_step is not None:
             name = self._run.checkpoint(best_step).name
-            self._run.mark("best", {"checkpoint": name, **standing.validations.to_json()})
+            self._run.write_pointer("best", {"checkpoint": name, **state.validations.to_json()})
 
-    def _write(self, standing: Standing, learner: Learner, tensors: dict[str, torch.Tensor], *, finished: bool) -> None:
-        if standing.step in self._run.steps():  # whole already: what failed then came after it
-            self.mark(standing, finished=finished)
+    def _write(
+        self, state: TrainerState, updater: ModelUpdater, tensors: dict[str, torch.Tensor], *, finished: bool
+    ) -> None:
+        if state.step in self._run.steps():  # whole already: what failed then came after it
+            self.write_pointer(state, finished=finished)
             return
-        facts: dict[str, Any] = standing.to_json() | {
+        metadata: dict[str, Any] = state.to_json() | {
             "corpus": self._corpus.fingerprint,
             "rows": self._batch_size,
-            "ranks": self._ranks.size,
+            "ranks": self._ranks.world_size,
             "threads": torch.get_num_threads(),
         }
-        directory = self._run.checkpoint(standing.step)
+        directory = self._run.checkpoint(state.step)
         save_checkpoint(
             directory,
-            model=learner.model,
+            model=updater.model,
             settings=self._model_settings,
             vocab=self._corpus.vocab,
             trained_on={
                 "corpus": self._corpus.name,
                 "fingerprint": self._corpus.fingerprint,
-                "step": standing.step,
-                "tokens": standing.tokens,
+                "step": state.step,
+                "tokens": state.tokens,
             },
-            training=TrainingState(facts, tensors),
+            training=ResumeData(metadata, tensors),
         )
         storage.verify_manifest(directory, "check the disk")
         if self._run.metrics.exists():
             storage.sync_file(self._run.metrics)
-        self.mark(standing, finished=finished)
-        self._run.prune(standing.validations.best_step)
+        self.write_pointer(state, finished=finished)
+        self._run.remove_old_checkpoints(state.validations.best_step)

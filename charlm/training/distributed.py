@@ -24,47 +24,48 @@ from charlm.nn.state import State
 _TIMEOUT = dt.timedelta(minutes=30)  # rank 0 alone writes checkpoints, and a slow disk is no lost process
 
 
-class Ranks(ABC):
+class Distributed(ABC):
     """Which process this is, and what it agrees on with the others."""
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
     def rows(self, batch_size: int) -> range:
         """The rows of a batch that are this process's own; `batch_size` counts those of all."""
-        own = batch_size // self.size
+        own = batch_size // self.world_size
         return range(self.rank * own, (self.rank + 1) * own)
 
     @abstractmethod
     def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
-        """The module with gradients averaged over all ranks, but those of `sparse`, which are for `mean_sparse`."""
+        """The module with gradients averaged over all ranks, but those of `sparse`, which are for
+        `all_reduce_sparse`."""
 
     @abstractmethod
-    def total(self, numbers: Sequence[float]) -> list[float]:
+    def all_reduce_sum(self, numbers: Sequence[float]) -> list[float]:
         """The sum over all ranks of each number."""
 
     @abstractmethod
-    def gather_rows(self, state: State) -> State:
+    def all_gather_rows(self, state: State) -> State:
         """The states of all ranks, in the order of their rows."""
 
     @abstractmethod
-    def share(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite the tensors with those of rank 0."""
 
     @abstractmethod
-    def mean_sparse(self, gradient: Tensor) -> Tensor:
+    def all_reduce_sparse(self, gradient: Tensor) -> Tensor:
         """The mean over all ranks of a coalesced sparse gradient."""
 
     @abstractmethod
-    def first_only(self, action: Callable[[], None]) -> None:
+    def run_on_main(self, action: Callable[[], None]) -> None:
         """Run `action` on rank 0 while the others wait; where it fails, all end."""
 
     @abstractmethod
-    def synchronized(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
+    def sync_gradients(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
         """The backward pass of a `parallel` module; only that of the last group of rows need average gradients."""
 
     @abstractmethod
@@ -72,29 +73,29 @@ class Ranks(ABC):
         """The block in which the ranks talk; a rank that is gone is told as such."""
 
 
-class Alone(Ranks):
+class SingleProcess(Distributed):
     """One process."""
 
     def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
         del sparse
         return module
 
-    def total(self, numbers: Sequence[float]) -> list[float]:
+    def all_reduce_sum(self, numbers: Sequence[float]) -> list[float]:
         return list(numbers)
 
-    def gather_rows(self, state: State) -> State:
+    def all_gather_rows(self, state: State) -> State:
         return state
 
-    def share(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         del tensors
 
-    def mean_sparse(self, gradient: Tensor) -> Tensor:
+    def all_reduce_sparse(self, gradient: Tensor) -> Tensor:
         return gradient
 
-    def first_only(self, action: Callable[[], None]) -> None:
+    def run_on_main(self, action: Callable[[], None]) -> None:
         action()
 
-    def synchronized(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
+    def sync_gradients(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
         del module, is_last
         return contextlib.nullcontext()
 
@@ -102,7 +103,7 @@ class Alone(Ranks):
         return contextlib.nullcontext()
 
 
-class Group(Ranks):
+class TorchDistributed(Distributed):
     """The processes that torchrun started."""
 
     def __init__(self, device: torch.device) -> None:
@@ -110,77 +111,77 @@ class Group(Ranks):
         Raises:
             LostProcessError: the others cannot be reached.
         """
-        self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self.rank, self.world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self.device = device
-        self._parallel: list[DistributedDataParallel] = []
+        self._wrapped: list[DistributedDataParallel] = []
         if device.type == "cuda":
             torch.cuda.set_device(device)
         # Its default arguments are the group of the time of its import: later, they would hold this one for good.
         importlib.import_module("torch.distributed.nn.functional")
-        with _lost_processes():
+        with _convert_lost_process_errors():
             backend = "nccl" if device.type == "cuda" else "gloo"
             distributed.init_process_group(backend, timeout=_TIMEOUT)
 
     def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
-        known = {id(parameter) for parameter in sparse}
-        left_out = [name for name, parameter in module.named_parameters() if id(parameter) in known]
-        leave_out = getattr(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")  # noqa: B009 - private
-        leave_out(module, left_out)
-        self.share([parameter.data for parameter in sparse])
+        sparse_ids = {id(parameter) for parameter in sparse}
+        ignored = [name for name, parameter in module.named_parameters() if id(parameter) in sparse_ids]
+        set_ignored = getattr(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")  # noqa: B009 - private
+        set_ignored(module, ignored)
+        self.broadcast([parameter.data for parameter in sparse])
         ids = [self.device.index] if self.device.type == "cuda" else None
-        self._parallel.append(DistributedDataParallel(module, device_ids=ids))
-        return self._parallel[-1]
+        self._wrapped.append(DistributedDataParallel(module, device_ids=ids))
+        return self._wrapped[-1]
 
-    def total(self, numbers: Sequence[float]) -> list[float]:
+    def all_reduce_sum(self, numbers: Sequence[float]) -> list[float]:
         sums = torch.tensor(numbers, dtype=torch.float64, device=self.device)
         distributed.all_reduce(sums)
         return sums.tolist()
 
-    def gather_rows(self, state: State) -> State:
+    def all_gather_rows(self, state: State) -> State:
         gathered: list[Tensor] = []
         for tensor in state:
-            parts = [torch.empty_like(tensor) for _ in range(self.size)]
+            parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
             distributed.all_gather(parts, tensor.contiguous())
             gathered.append(torch.cat(parts))
         return tuple(gathered)
 
-    def share(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         for tensor in tensors:
             distributed.broadcast(tensor, 0)
 
-    def mean_sparse(self, gradient: Tensor) -> Tensor:
+    def all_reduce_sparse(self, gradient: Tensor) -> Tensor:
         """Padded to the longest, since ranks touch different numbers of rows."""
         rows_R, values_RD = gradient.indices()[0], gradient.values()
-        counts = torch.zeros(self.size, dtype=torch.int64, device=self.device)
+        counts = torch.zeros(self.world_size, dtype=torch.int64, device=self.device)
         counts[self.rank] = len(rows_R)
         distributed.all_reduce(counts)
         longest = int(counts.max())
         padding = longest - len(rows_R)
-        mine = (
+        padded = (
             nn.functional.pad(rows_R, (0, padding)),
             nn.functional.pad(values_RD, (0, 0, 0, padding)),
         )
-        all_rows, all_values = self.gather_rows(mine)
-        kept = torch.arange(longest, device=self.device).repeat(self.size) < counts.repeat_interleave(longest)
+        all_rows, all_values = self.all_gather_rows(padded)
+        is_valid = torch.arange(longest, device=self.device).repeat(self.world_size) < counts.repeat_interleave(longest)
         return torch.sparse_coo_tensor(
-            all_rows[kept][None], all_values[kept] / self.size, gradient.shape, check_invariants=False
+            all_rows[is_valid][None], all_values[is_valid] / self.world_size, gradient.shape, check_invariants=False
         ).coalesce()
 
-    def first_only(self, action: Callable[[], None]) -> None:
+    def run_on_main(self, action: Callable[[], None]) -> None:
         failure: BaseException | None = None
-        if self.is_first:
+        if self.is_main:
             try:
                 action()
             except BaseException as error:  # noqa: BLE001 - raised again below, when the others know
                 failure = error
         code = getattr(failure, "exit_code", 1) if failure is not None else 0
-        (code,) = self.total([float(code)])
+        (code,) = self.all_reduce_sum([float(code)])
         if failure is not None:
             raise failure
         if code:
             raise SilentError(int(code))
 
-    def synchronized(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
+    def sync_gradients(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
         assert isinstance(module, DistributedDataParallel)
         return contextlib.nullcontext() if is_last else module.no_sync()
 
@@ -188,43 +189,43 @@ class Group(Ranks):
     def join(self) -> Generator[None, None, None]:
         """A launcher ends all processes when one is gone: here that comes too late to stop the message."""
         try:
-            with _lost_processes():
+            with _convert_lost_process_errors():
                 yield
                 distributed.barrier()  # so that none leaves while another one still talks to it
         except LostProcessError:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if self.device.type == "cuda":
                 raise  # NCCL would wait for the one that is gone
-            self._leave()
+            self._destroy()
             raise
         except BaseException:
-            self._leave()
+            self._destroy()
             raise
-        self._leave()
+        self._destroy()
 
-    def _leave(self) -> None:
+    def _destroy(self) -> None:
         """End the threads that talk, while Python runs.
 
         The last to hold the group must be `destroy_process_group`, which lets go of the interpreter's lock while it
         waits for those threads. A reducer that held it longer would wait with the lock, which the threads may need:
         the process then hangs, or is aborted when the interpreter ends.
         """
-        for module in self._parallel:
+        for module in self._wrapped:
             del module.reducer, module.logger, module.process_group
-        self._parallel.clear()
+        self._wrapped.clear()
         distributed.destroy_process_group()
 
 
 @contextlib.contextmanager
-def _lost_processes() -> Generator[None, None, None]:
+def _convert_lost_process_errors() -> Generator[None, None, None]:
     """gloo and NCCL know no exception of their own: a peer that is gone is a RuntimeError with many names."""
     try:
         yield
     except CharlmError:
         raise
     except (distributed.DistBackendError, distributed.DistNetworkError, RuntimeError) as error:
-        signs = ("connection", "gloo", "nccl", "socket", "timed out", "broken pipe", "peer", "recv", "store")
-        if not any(sign in str(error).lower() for sign in signs):
+        markers = ("connection", "gloo", "nccl", "socket", "timed out", "broken pipe", "peer", "recv", "store")
+        if not any(sign in str(error).lower() for sign in markers):
             raise
         raise LostProcessError(
             "another process of this job has ended, or cannot be reached",
@@ -232,6 +233,6 @@ def _lost_processes() -> Generator[None, None, None]:
         ) from error
 
 
-def find_ranks(device: torch.device) -> Ranks:
+def init_distributed(device: torch.device) -> Distributed:
     """The group that torchrun started this process in, or this process alone."""
-    return Group(device) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Alone()
+    return TorchDistributed(device) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else SingleProcess()

@@ -19,17 +19,17 @@ from charlm.data.batches import Batch
 from charlm.device import Precision, resolve_precision
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, detach, reset_rows
-from charlm.training.distributed import Ranks
-from charlm.training.norm_statistics import has_statistics, reestimate
+from charlm.training.distributed import Distributed
+from charlm.training.norm_statistics import has_batch_norm, reestimate_batch_norm
 from charlm.training.objective import Objective
-from charlm.training.optim.averaging import Average
-from charlm.training.optim.optimizers import clip_gradients, coalesced
-from charlm.training.optim.schedules import Moment
+from charlm.training.optim.averaging import WeightAverage
+from charlm.training.optim.optimizers import clip_gradients, coalesce_gradient
+from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class UpdateResult:
     """What one batch cost: nats over its scored tokens, the gradient's norm before clipping, whether it was applied."""
 
     nats: float
@@ -38,102 +38,115 @@ class Update:
     applied: bool
 
 
-class Learner:
+class ModelUpdater:
     """A model in training on one device of each rank."""
 
-    def __init__(self, model: LanguageModel, settings: TrainingSettings, device: torch.device, ranks: Ranks) -> None:
+    def __init__(
+        self, model: LanguageModel, settings: TrainingSettings, device: torch.device, ranks: Distributed
+    ) -> None:
         self.model = model
         self.device = device
         self.precision: Precision = resolve_precision(settings.precision, device)
         self._settings = settings
         self._ranks = ranks
         self._objective = ranks.parallel(
-            Objective(model, self.precision, settings.segment_len), model.embedding.sparse_tables
+            Objective(model, self.precision, settings.segment_len), model.embedding.sparse_parameters
         )
         self._optimizers = settings.optimizer.build(model)
-        self._average = Average(settings.averaging, model)
-        self._carried: State | None = None
+        self._average = WeightAverage(settings.averaging, model)
+        self._carried_state: State | None = None
 
     @property
     def lr(self) -> float:
         return self._optimizers.lr
 
-    def update(self, batch: Batch, moment: Moment, *, num_scored: int, length_share: float = 1.0) -> Update:
+    def update(
+        self, batch: Batch, schedule_input: ScheduleInput, *, num_scored: int, relative_length: float = 1.0
+    ) -> UpdateResult:
         """Learn from one batch. A loss or gradient that is not finite changes nothing, and the next rows start afresh.
 
         Args:
             batch: this rank's rows.
             num_scored: targets that are scored in the rows of all ranks.
-            length_share: of a batch whose length varies, its share of the usual one; the learning rate goes with it.
+            relative_length: of a batch whose length varies, its share of the usual one; the learning rate goes with it.
         """
         settings, model = self._settings, self.model
-        averages = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
+        old_buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
         fresh = model.initial_state(len(batch.inputs_BT))
-        state = fresh if self._carried is None else reset_rows(self._carried, fresh, batch.reset_B.to(self.device))
-        nats, after = self._backward(batch, state, moment.step, num_scored)
+        state = (
+            fresh
+            if self._carried_state is None
+            else reset_rows(self._carried_state, fresh, batch.reset_B.to(self.device))
+        )
+        nats, new_state = self._backward(batch, state, schedule_input.step, num_scored)
         self._gather_sparse_gradients()
         norm = clip_gradients(model.parameters(), settings.clip_norm or math.inf).item()
-        (nats,) = self._ranks.total([nats])
+        (nats,) = self._ranks.all_reduce_sum([nats])
         applied = math.isfinite(norm) and math.isfinite(nats)
         if applied:
-            self._optimizers.scale(settings.schedule.scale(moment) * length_share)
+            self._optimizers.scale(settings.schedule.scale(schedule_input) * relative_length)
             self._optimizers.step()
-            self._average.update(moment.history)
+            self._average.update(schedule_input.history)
         else:
-            for buffer, before in averages:
-                buffer.copy_(before)
-        self._carried = after if applied else None
+            for buffer, saved in old_buffers:
+                buffer.copy_(saved)
+        self._carried_state = new_state if applied else None
         self._optimizers.zero_grad()
-        return Update(nats, num_scored, norm, applied)
+        return UpdateResult(nats, num_scored, norm, applied)
 
     def _backward(self, batch: Batch, state: State, step: int, num_scored: int) -> tuple[float, State]:
         """Gradients of the mean loss over all ranks' scored targets; nats of this rank's, and the state after."""
         ranks, seed = self._ranks, self._settings.seed
-        groups = torch.arange(len(batch.inputs_BT)).chunk(self._settings.accumulation)
+        micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self._settings.accumulation)
         nats: list[Tensor] = []
         states: list[State] = []
-        for index, rows in enumerate(groups):
+        for index, rows in enumerate(micro_batches):
             first, end = int(rows[0]), int(rows[-1]) + 1
             key = (seed, step, ranks.rank * self._settings.accumulation + index)
-            with ranks.synchronized(self._objective, is_last=index == len(groups) - 1):
-                loss, nats_of_group, after = self._objective(
+            with ranks.sync_gradients(self._objective, is_last=index == len(micro_batches) - 1):
+                loss, micro_batch_nats, new_state = self._objective(
                     batch.inputs_BT[first:end].to(self.device),
                     batch.targets_BT[first:end].to(self.device),
                     tuple(tensor[first:end] for tensor in state),
                     key,
                 )
-                (loss * (ranks.size / max(1, num_scored))).backward()  # the gradients of ranks are averaged
-            nats.append(nats_of_group)
-            states.append(detach(after))
-        joined = states[0] if len(states) == 1 else tuple(torch.cat(parts) for parts in zip(*states, strict=True))
-        return torch.stack(nats).sum().item(), joined
+                (loss * (ranks.world_size / max(1, num_scored))).backward()  # the gradients of ranks are averaged
+            nats.append(micro_batch_nats)
+            states.append(detach(new_state))
+        new_state_all = (
+            states[0] if len(states) == 1 else tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+        )
+        return torch.stack(nats).sum().item(), new_state_all
 
     def _gather_sparse_gradients(self) -> None:
-        for table in self.model.embedding.sparse_tables:
-            if table.grad is not None and self._ranks.size > 1:
-                table.grad = self._ranks.mean_sparse(coalesced(table.grad))
+        for table in self.model.embedding.sparse_parameters:
+            if table.grad is not None and self._ranks.world_size > 1:
+                table.grad = self._ranks.all_reduce_sparse(coalesce_gradient(table.grad))
 
     def start_afresh(self) -> None:
         """Forget the carried state: the next batch has other rows."""
-        self._carried = None
+        self._carried_state = None
 
     @contextlib.contextmanager
-    def scored(self, text: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
+    def averaged_weights(self, statistics_batches: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
         """Inside, the model is the one that is scored and saved: with averaged weights, if there are any.
 
         Args:
-            text: batches of training text, from which the statistics of batch norms are estimated for such weights.
+            statistics_batches: batches of training text, from which the statistics of batch norms are estimated for
+            such weights.
         """
         if not self._average.exists:
             yield
             return
-        with self._average.instead():
-            if not has_statistics(self.model):
+        with self._average.swapped_in():
+            if not has_batch_norm(self.model):
                 yield
                 return
             raw = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
             try:
-                reestimate(self.model, text(), self.device, self.precision, self._settings.seed)
+                reestimate_batch_norm(
+                    self.model, statistics_batches(), self.device, self.precision, self._settings.seed
+                )
                 yield
             finally:
                 for name, buffer in self.model.named_buffers():
@@ -141,13 +154,13 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Optimizer, random generator, carried state of all ranks, and raw weights where others are scored, by name."""
-        state = () if self._carried is None else self._ranks.gather_rows(self._carried)
+        state = () if self._carried_state is None else self._ranks.all_gather_rows(self._carried_state)
         tensors = {f"state.{index:03d}": tensor for index, tensor in enumerate(state)}
         for name, parameter in self.model.named_parameters():
-            for key, value in self._optimizers.state_of(parameter).items():
+            for key, value in self._optimizers.get_state(parameter).items():
                 tensors[f"optimizer.{name}.{key}"] = value
         tensors |= self._average.tensors()
-        if self._average.exists and has_statistics(self.model):
+        if self._average.exists and has_batch_norm(self.model):
             tensors |= {f"statistics.{name}": buffer.clone() for name, buffer in self.model.named_buffers()}
         return tensors | {"rng": torch.get_rng_state()}
 
@@ -163,17 +176,19 @@ class Learner:
         self._average.load_tensors(tensors)
         for name, buffer in self.model.named_buffers():
             if f"statistics.{name}" in tensors:
-                buffer.copy_(_like(tensors[f"statistics.{name}"], buffer))
+                buffer.copy_(_check_like(tensors[f"statistics.{name}"], buffer))
         if batch_size is not None:
             self._load_state(tensors, batch_size)
         for name, parameter in self.model.named_parameters():
             prefix = f"optimizer.{name}."
-            state = self._optimizers.state_of(parameter)
+            state = self._optimizers.get_state(parameter)
             for key, value in tensors.items():
                 if key.startswith(prefix):
-                    fitted = _step_like(value, parameter) if key == f"{prefix}step" else _like(value, parameter)
+                    fitted = (
+                        _check_step_like(value, parameter) if key == f"{prefix}step" else _check_like(value, parameter)
+                    )
                     state[key.removeprefix(prefix)] = fitted
-        if not self._optimizers.is_whole():
+        if not self._optimizers.is_consistent():
             raise ValueError("the optimizer's state is not whole")
         torch.set_rng_state(tensors["rng"])
 
@@ -182,18 +197,18 @@ class Learner:
         names = [f"state.{index:03d}" for index in range(len(fresh))]
         if any(name in tensors for name in names):
             rows = self._ranks.rows(batch_size)
-            own = slice(rows.start, rows.stop)
-            self._carried = tuple(
-                _like(tensors[name], old)[own].clone() for name, old in zip(names, fresh, strict=True)
+            own_rows = slice(rows.start, rows.stop)
+            self._carried_state = tuple(
+                _check_like(tensors[name], old)[own_rows].clone() for name, old in zip(names, fresh, strict=True)
             )
 
 
-def _step_like(step: Tensor, parameter: Tensor) -> Tensor:
+def _check_step_like(step: Tensor, parameter: Tensor) -> Tensor:
     """One count for the whole parameter, or one for each row of a table that is updated sparsely."""
-    return _like(step, torch.empty(parameter.shape[: min(1, step.ndim)], device=parameter.device))
+    return _check_like(step, torch.empty(parameter.shape[: min(1, step.ndim)], device=parameter.device))
 
 
-def _like(tensor: Tensor, model: Tensor) -> Tensor:
+def _check_like(tensor: Tensor, model: Tensor) -> Tensor:
     if tensor.shape != model.shape or tensor.dtype != model.dtype:
         raise ValueError(f"{tuple(tensor.shape)} instead of {tuple(model.shape)}")
     return tensor.to(model.device)

@@ -12,12 +12,12 @@ from charlm.nn.norm import BatchNorm
 from charlm.nn.state import reset_rows
 
 
-def has_statistics(model: nn.Module) -> bool:
+def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, BatchNorm) for module in model.modules())
 
 
 @torch.no_grad()
-def reestimate(
+def reestimate_batch_norm(
     model: LanguageModel, batches: Iterable[Batch], device: torch.device, precision: Precision, seed: int
 ) -> None:
     """Estimate them anew from training text, read as in training (Izmailov et al., 2018, section 3.2)."""
@@ -28,7 +28,7 @@ def reestimate(
     model.train()
     state = None
     for index, batch in enumerate(batches):
-        model.masks.seed(seed, -1, index)
+        model.rng.seed(seed, -1, index)
         fresh = model.initial_state(len(batch.inputs_BT))
         state = fresh if state is None else reset_rows(state, fresh, batch.reset_B.to(device))
         with autocast(precision, device):

@@ -19,7 +19,7 @@ from charlm.device import Precision, autocast
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
 
-Result = tuple[Tensor, Tensor, State]
+ObjectiveResult = tuple[Tensor, Tensor, State]
 
 
 class Objective(nn.Module):
@@ -31,30 +31,38 @@ class Objective(nn.Module):
         self._precision: Precision = precision
         self._segment_len = segment_len
 
-    def forward(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> Result:
+    def forward(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> ObjectiveResult:
         """
         Args:
             key: from which the masks of dropout are drawn.
         """
-        size = self._segment_len or inputs_BT.shape[1]
-        if inputs_BT.shape[1] <= size:
-            return self._segment(inputs_BT, targets_BT, state, key)
+        max_len = self._segment_len or inputs_BT.shape[1]
+        if inputs_BT.shape[1] <= max_len:
+            return self._forward_segment(inputs_BT, targets_BT, state, key)
         losses: list[Tensor] = []
         nats: list[Tensor] = []
         for index, (inputs, targets) in enumerate(
-            zip(inputs_BT.split(size, 1), targets_BT.split(size, 1), strict=True)
+            zip(inputs_BT.split(max_len, 1), targets_BT.split(max_len, 1), strict=True)
         ):
             result = checkpoint(
-                self._segment, inputs, targets, state, (*key, index), use_reentrant=False, preserve_rng_state=False
+                self._forward_segment,
+                inputs,
+                targets,
+                state,
+                (*key, index),
+                use_reentrant=False,
+                preserve_rng_state=False,
             )
-            loss, nats_of_segment, state = cast("Result", result)
+            loss, segment_nats, state = cast("ObjectiveResult", result)
             losses.append(loss)
-            nats.append(nats_of_segment)
+            nats.append(segment_nats)
         return torch.stack(losses).sum(), torch.stack(nats).sum(), state
 
-    def _segment(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> Result:
-        self.model.masks.seed(*key)  # here, so that a second computation draws the same
+    def _forward_segment(
+        self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]
+    ) -> ObjectiveResult:
+        self.model.rng.seed(*key)  # here, so that a second computation draws the same
         with autocast(self._precision, inputs_BT.device):
-            features_BTH, after = self.model(inputs_BT, state)
+            features_BTH, new_state = self.model(inputs_BT, state)
             loss_BT, nll_BT = self.model.head.loss(features_BTH, targets_BT)
-        return loss_BT.sum(), nll_BT.detach().sum(), after
+        return loss_BT.sum(), nll_BT.detach().sum(), new_state

@@ -9,10 +9,12 @@ from charlm.errors import DataError, SettingsError
 from charlm.settings import Difference
 from charlm.training.run_directory import EXPERIMENT_FILE, RunDirectory
 
-Changes = Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[Difference]]
+FindDifferences = Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[Difference]]
 
 
-def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bool, overwrite: bool) -> None:
+def open_run(
+    run: RunDirectory, experiment: str, find_differences: FindDifferences, *, resume: bool, overwrite: bool
+) -> None:
     """Make `run` ready for training with `experiment` (TOML). The caller holds the directory's lock.
 
     A run without a checkpoint has nothing that other settings would not fit: it takes the new ones.
@@ -22,26 +24,26 @@ def open_run(run: RunDirectory, experiment: str, changes: Changes, *, resume: bo
         DataError: its experiment.toml is damaged.
     """
     cure = "choose another --out, or add --overwrite"
-    run.clean()
+    run.remove_incomplete()
     with storage.storage_errors(run.root, "read"):
-        contents = [path.name for path in run.root.iterdir() if not path.name.startswith(".")]
-    if overwrite and EXPERIMENT_FILE in contents:
-        for name in sorted(contents, key=lambda name: name == EXPERIMENT_FILE):
+        names = [path.name for path in run.root.iterdir() if not path.name.startswith(".")]
+    if overwrite and EXPERIMENT_FILE in names:
+        for name in sorted(names, key=lambda name: name == EXPERIMENT_FILE):
             storage.remove_tree(run.root / name)
-        contents = []
-    if contents:
-        if EXPERIMENT_FILE not in contents:
+        names = []
+    if names:
+        if EXPERIMENT_FILE not in names:
             raise SettingsError(f"{run.root} exists and holds no run", "choose another --out")
         if not resume:
             raise SettingsError(f"{run.root} holds a run already, and --resume is never", cure)
         try:
             text = storage.read_text(run.experiment)
-            before = tomllib.loads(text)
+            old_settings = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{run.experiment} is damaged: {error}", cure) from error
-        changed = changes(before, tomllib.loads(experiment))
-        if changed and run.steps():
-            what = "; ".join(map(str, changed))
+        differences = find_differences(old_settings, tomllib.loads(experiment))
+        if differences and run.steps():
+            what = "; ".join(map(str, differences))
             raise SettingsError(f"{run.root} was trained with other settings ({what})", cure)
         if text == experiment:
             return

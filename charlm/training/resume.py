@@ -6,22 +6,22 @@ from typing import Any
 
 import torch
 
-from charlm.checkpoint import load_model, load_training
-from charlm.data.batches import Batches, fit_batches
+from charlm.checkpoint import load_model, load_resume_data
+from charlm.data.batches import Batches, make_batches
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream, count_ids
 from charlm.errors import CheckpointError, DataError
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.training.distributed import Ranks
-from charlm.training.model_updater import Learner
+from charlm.training.distributed import Distributed
+from charlm.training.model_updater import ModelUpdater
 from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
-from charlm.training.trainer_state import Standing
+from charlm.training.trainer_state import TrainerState
 
 
 @dataclass(frozen=True)
-class Start:
+class RunSetup:
     """What a run starts with, whether it begins or goes on."""
 
     model_settings: ModelSettings
@@ -30,7 +30,7 @@ class Start:
     run: RunDirectory
     batches: Batches
     device: torch.device
-    ranks: Ranks
+    ranks: Distributed
 
 
 def open_batches(
@@ -41,86 +41,90 @@ def open_batches(
     Raises:
         DataError: there is nothing to learn from.
     """
-    is_cut_otherwise = settings.segment_len is not None or settings.seq_len_varies
-    assert not (model_settings.counts_steps and is_cut_otherwise), "an Experiment refuses that"
-    reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.counts_steps else None)
-    return fit_batches(
+    changes_chunks = settings.segment_len is not None or settings.seq_len_varies
+    assert not (model_settings.depends_on_step_count and changes_chunks), "an Experiment refuses that"
+    reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.depends_on_step_count else None)
+    return make_batches(
         train,
         settings.batch_size * num_ranks,
         settings.seq_len,
         settings.seed,
         reset_tokens,
-        varied=settings.seq_len_varies,
+        seq_len_varies=settings.seq_len_varies,
         multiple_of=num_ranks,
     )
 
 
-def begin(start: Start, initial: LanguageModel | None) -> tuple[Learner, Standing]:
+def start_new(setup: RunSetup, initial: LanguageModel | None) -> tuple[ModelUpdater, TrainerState]:
     """From freshly drawn weights, or from those of `initial`."""
-    settings, vocab = start.settings, start.corpus.vocab
-    start.ranks.first_only(lambda: start.run.cut_metrics(0))
+    settings, vocab = setup.settings, setup.corpus.vocab
+    setup.ranks.run_on_main(lambda: setup.run.truncate_metrics(0))
     torch.manual_seed(settings.seed)
     if initial is None:
-        model = start.model_settings.build(vocab.size, vocab.bags())
-        train = start.batches.stream
+        model = setup.model_settings.build(vocab.size, vocab.bags())
+        train = setup.batches.stream
         model.head.set_frequencies(torch.from_numpy(count_ids(train, vocab.size)))
     else:
         model = initial
-    return Learner(model.to(start.device), settings, start.device, start.ranks), Standing()
+    return ModelUpdater(model.to(setup.device), settings, setup.device, setup.ranks), TrainerState()
 
 
-def resume(start: Start, note: Callable[[str], None]) -> tuple[Learner, Standing]:
+def resume(setup: RunSetup, note: Callable[[str], None]) -> tuple[ModelUpdater, TrainerState]:
     """From the newest checkpoint.
 
     Raises:
         DataError: the corpus is another one.
         CheckpointError: the checkpoint does not fit.
     """
-    run, batches, ranks = start.run, start.batches, start.ranks
+    run, batches, ranks = setup.run, setup.batches, setup.ranks
     directory = run.checkpoint(run.steps()[-1])
-    loaded = load_model(directory, start.device)
-    training = load_training(directory)
-    facts = training.facts
-    if facts.get("corpus") != start.corpus.fingerprint:
+    loaded = load_model(directory, setup.device)
+    training = load_resume_data(directory)
+    metadata = training.metadata
+    if metadata.get("corpus") != setup.corpus.fingerprint:
         raise DataError(
-            f"{start.corpus.directory} is not the corpus of {run.root}: its fingerprint differs",
+            f"{setup.corpus.directory} is not the corpus of {run.root}: its fingerprint differs",
             "restore that corpus, or train anew with another --out",
         )
-    learner = Learner(loaded.model, start.settings, start.device, ranks)
+    updater = ModelUpdater(loaded.model, setup.settings, setup.device, ranks)
     try:
-        standing = Standing.from_json(facts)
-        rows_before = int(facts["rows"])
-        learner.load_tensors(training.tensors, batches.batch_size if rows_before == batches.batch_size else None)
-        if rows_before != batches.batch_size:
-            before = Batches(batches.stream, rows_before, batches.seq_len, batches.seed, None, batches.varied)
-            standing.cursor = batches.dealt_anew(standing.cursor, before)
-        batches.batch(standing.cursor, range(1))  # what a cursor says must be there
+        state = TrainerState.from_json(metadata)
+        old_batch_size = int(metadata["rows"])
+        updater.load_tensors(training.tensors, batches.batch_size if old_batch_size == batches.batch_size else None)
+        if old_batch_size != batches.batch_size:
+            old_batches = Batches(
+                batches.stream, old_batch_size, batches.seq_len, batches.seed, None, batches.seq_len_varies
+            )
+            state.cursor = batches.redistribute(state.cursor, old_batches)
+        batches.batch(state.cursor, range(1))  # what a cursor says must be there
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError) as error:
         raise CheckpointError(
             f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
         ) from error
-    _tell_differences(facts, batches, ranks, note)
-    marked = run.marked()
-    if marked is not None and marked.validated == standing.step:  # a validation that came after its checkpoint
-        standing.validations = marked
-    ranks.first_only(lambda: run.cut_metrics(standing.step, validated=standing.is_validated))
-    return learner, standing
+    _note_differences(metadata, batches, ranks, note)
+    read_best = run.read_best()
+    if read_best is not None and read_best.validated == state.step:  # a validation that came after its checkpoint
+        state.validations = read_best
+    ranks.run_on_main(lambda: run.truncate_metrics(state.step, validated=state.is_validated))
+    return updater, state
 
 
-def _tell_differences(facts: dict[str, Any], batches: Batches, ranks: Ranks, note: Callable[[str], None]) -> None:
+def _note_differences(
+    metadata: dict[str, Any], batches: Batches, ranks: Distributed, note: Callable[[str], None]
+) -> None:
     """What makes a resumed run another one than it would have been."""
     differences = [
-        f"{name} {facts.get(key)} -> {now}"
+        f"{name} {metadata.get(key)} -> {now}"
         for name, key, now in (
             ("rows", "rows", batches.batch_size),
-            ("processes", "ranks", ranks.size),
+            ("processes", "ranks", ranks.world_size),
             ("threads", "threads", torch.get_num_threads()),
         )
-        if facts.get(key) != now
+        if metadata.get(key) != now
     ]
     if not differences:
         return
-    dealt = ""
-    if facts.get("rows") != batches.batch_size:
-        dealt = "; the unread rest of the epoch is dealt to the new rows, no token lost or read twice"
-    note(f"going on with other {', '.join(differences)}: not bit-exact{dealt}")
+    redistributed = ""
+    if metadata.get("rows") != batches.batch_size:
+        redistributed = "; the unread rest of the epoch is dealt to the new rows, no token lost or read twice"
+    note(f"going on with other {', '.join(differences)}: not bit-exact{redistributed}")

@@ -13,12 +13,12 @@ from charlm import storage
 from charlm.errors import CheckpointError, UsageError
 
 EXPERIMENT_FILE = "experiment.toml"
-_CHECKPOINT = re.compile(r"step-(\d{9}|[1-9]\d{9,17})", re.ASCII)  # as `checkpoint` names them
-_KEPT = 2
+_CHECKPOINT_NAME = re.compile(r"step-(\d{9}|[1-9]\d{9,17})", re.ASCII)  # as `checkpoint` names them
+_NUM_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Validations:
+class ValidationHistory:
     """The best validation so far, the step of the last one, and the bits per character of all of them in order."""
 
     best_step: int | None = None
@@ -26,17 +26,17 @@ class Validations:
     validated: int | None = None
     history: tuple[float | None, ...] = ()
 
-    def then(self, step: int, bits: float | None) -> "Validations":
+    def with_result(self, step: int, bits: float | None) -> "ValidationHistory":
         """After one more."""
         history = (*self.history, bits)
         is_best = bits is not None and (self.best_bits is None or bits < self.best_bits)
         if is_best or self.best_step is None:
-            return Validations(step, bits, step, history)
-        return Validations(self.best_step, self.best_bits, step, history)
+            return ValidationHistory(step, bits, step, history)
+        return ValidationHistory(self.best_step, self.best_bits, step, history)
 
-    def with_best_of(self, other: "Validations | None") -> "Validations":
+    def with_best_from(self, other: "ValidationHistory | None") -> "ValidationHistory":
         """The same validations, of which only what another one says is the best."""
-        other = other or Validations()
+        other = other or ValidationHistory()
         return replace(self, best_step=other.best_step, best_bits=other.best_bits)
 
     def to_json(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Validations:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Validations":
+    def from_json(cls, content: Mapping[str, Any]) -> "ValidationHistory":
         """KeyError, TypeError or ValueError where the content does not fit."""
         step, bits, validated = (content[key] for key in ("step", "bits_per_character", "validated"))
         history = tuple(None if value is None else float(value) for value in content["history"])
@@ -88,45 +88,49 @@ class RunDirectory:
         directory = self.root / "checkpoints"
         with storage.storage_errors(directory, "read"):
             names = [path.name for path in directory.glob("step-*") if storage.has_manifest(path)]
-        steps = (int(found[1]) for name in names if (found := _CHECKPOINT.fullmatch(name)))
+        steps = (int(found[1]) for name in names if (found := _CHECKPOINT_NAME.fullmatch(name)))
         return sorted(steps)
 
-    def clean(self) -> None:
+    def remove_incomplete(self) -> None:
         """Remove what a crash left: checkpoints without a manifest, and temporary files. The lock must be held."""
         with storage.storage_errors(self.root, "read"):
-            torn = [path for path in self.root.glob("checkpoints/step-*") if not storage.has_manifest(path)]
+            incomplete = [path for path in self.root.glob("checkpoints/step-*") if not storage.has_manifest(path)]
             temporary = list(self.root.glob(".*.tmp"))
-        for path in (*torn, *temporary):
+        for path in (*incomplete, *temporary):
             storage.remove_tree(path)
 
     def log(self, entry: Mapping[str, Any]) -> None:
         storage.append_line(self.metrics, storage.to_json(entry, indent=None))
 
-    def cut_metrics(self, step: int, *, validated: bool = True) -> None:
+    def truncate_metrics(self, step: int, *, validated: bool = True) -> None:
         """Drop what was logged after `step` (or, unless `validated`, by the validation there), and torn lines."""
         if not self.metrics.exists():
             return
         text = storage.read_text(self.metrics, errors="replace")
         last = (step, "valid" if validated else "train")
-        lines = (f"{line}\n" for line in text.split("\n") if (logged := _logged(line)) is not None and logged <= last)
+        lines = (
+            f"{line}\n"
+            for line in text.split("\n")
+            if (step_and_kind := _parse_step_and_kind(line)) is not None and step_and_kind <= last
+        )
         kept = "".join(lines)
         if kept != text:
             storage.write_text(self.metrics, kept)
 
-    def mark(self, name: str, content: Mapping[str, Any]) -> None:
+    def write_pointer(self, name: str, content: Mapping[str, Any]) -> None:
         """Write best.json or last.json."""
         storage.write_json(self.root / f"{name}.json", content)
 
-    def marked(self) -> Validations | None:
+    def read_best(self) -> ValidationHistory | None:
         """What best.json says; None where it is missing or damaged."""
         try:
-            return Validations.from_json(storage.read_json(self.best))
+            return ValidationHistory.from_json(storage.read_json(self.best))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def prune(self, best_step: int | None) -> None:
+    def remove_old_checkpoints(self, best_step: int | None) -> None:
         """Remove all complete checkpoints but the newest two and the best."""
-        for step in self.steps()[:-_KEPT]:
+        for step in self.steps()[:-_NUM_KEPT]:
             if step != best_step:
                 storage.remove_tree(self.checkpoint(step) / storage.MANIFEST)  # from here on it does not exist
                 storage.remove_tree(self.checkpoint(step))
@@ -167,7 +171,7 @@ def _best_step(root: Path, steps: list[int]) -> int:
         raise CheckpointError(f"{path} is damaged", "delete it, or use --checkpoint last") from error
 
 
-def _logged(line: str) -> tuple[int, str] | None:
+def _parse_step_and_kind(line: str) -> tuple[int, str] | None:
     """Step and kind; at one step, `train` comes before `valid`, in the log and in the alphabet."""
     try:
         entry = storage.from_json(line)

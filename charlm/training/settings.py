@@ -60,7 +60,7 @@ class TrainingSettings(Settings):
     """Write losses, rates, gradient norms, throughput and samples for TensorBoard too, into tensorboard/ of the run."""
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "TrainingSettings":
+    def _check_budgets(self) -> "TrainingSettings":
         if all(limit is None for limit in (self.max_steps, self.max_tokens, self.max_epochs, self.max_minutes)):
             raise ValueError("training has no end: set max_steps, max_tokens, max_epochs or max_minutes")
         if self.reset_tokens is not None and self.reset_tokens % self.seq_len:
@@ -71,9 +71,9 @@ class TrainingSettings(Settings):
 
     def progress(self, *, steps: int, tokens: int, epochs: float, minutes: float) -> float:
         """The share of the budget that is spent; 1 or more means the end."""
-        return max(self.spent(steps=steps, tokens=tokens, epochs=epochs, minutes=minutes).values())
+        return max(self.budget_fractions(steps=steps, tokens=tokens, epochs=epochs, minutes=minutes).values())
 
-    def spent(self, *, steps: int, tokens: int, epochs: float, minutes: float) -> dict[str, float]:
+    def budget_fractions(self, *, steps: int, tokens: int, epochs: float, minutes: float) -> dict[str, float]:
         """The share that is spent of each budget that is set, by its name."""
         budgets = {
             "max_steps": (float(steps), self.max_steps),

@@ -6,38 +6,38 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_ECHO = 5.0  # seconds
+_LAUNCHER_ECHO_SECONDS = 5.0  # seconds
 
 
 class StopSignal:
     """Inside the block the first signal is remembered in `received`; a second one ends the process at once.
 
     A launcher of several processes repeats the signals that it gets, and ends its processes when one has ended: with
-    `is_launched` a signal that follows within seconds is taken for the launcher's and changes nothing.
+    `has_launcher` a signal that follows within seconds is taken for the launcher's and changes nothing.
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, *, is_launched: bool = False) -> None:
+    def __init__(self, *, has_launcher: bool = False) -> None:
         self.received: int | None = None
-        self._is_launched = is_launched
-        self._last = 0.0
-        self._previous: dict[int, Any] = {}
+        self._is_launched = has_launcher
+        self._last_time = 0.0
+        self._old_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         for number in self._SIGNALS:
-            self._previous[number] = signal.signal(number, self._handle)
+            self._old_handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._previous.items():
+        for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        now, before = time.monotonic(), self._last
-        self._last = now
-        if self.received is not None and not (self._is_launched and now - before < _ECHO):
+        now, before = time.monotonic(), self._last_time
+        self._last_time = now
+        if self.received is not None and not (self._is_launched and now - before < _LAUNCHER_ECHO_SECONDS):
             os._exit(128 + number)  # what is on disk is whole: files appear by renaming
         self.received = self.received or number

@@ -26,29 +26,29 @@ from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.decode import Sampling
+from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
-from charlm.sampling.generate import read_prompt
-from charlm.training.checkpoint_writer import Keeper
-from charlm.training.distributed import Alone, Ranks
+from charlm.sampling.generate import prime_generator
+from charlm.training.checkpoint_writer import CheckpointWriter
+from charlm.training.distributed import Distributed, SingleProcess
 from charlm.training.logs.console import Console
-from charlm.training.logs.metrics_logger import Journal
-from charlm.training.logs.tensorboard_writer import Board
-from charlm.training.model_updater import Update
-from charlm.training.optim.schedules import Moment
-from charlm.training.resume import Start, begin, open_batches, resume
+from charlm.training.logs.metrics_logger import MetricsLogger
+from charlm.training.logs.tensorboard_writer import TensorBoardWriter
+from charlm.training.model_updater import UpdateResult
+from charlm.training.optim.schedules import ScheduleInput
+from charlm.training.resume import RunSetup, open_batches, resume, start_new
 from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
 from charlm.training.stop_signal import StopSignal
-from charlm.training.validation_history import is_exhausted
+from charlm.training.validation_history import should_stop_early
 
-_MAX_BAD_STEPS = 3
+_MAX_NONFINITE_STEPS = 3
 _SAMPLE_TEMPERATURE = 0.7
-_STATISTICS_BATCHES = 30
+_NUM_STATISTICS_BATCHES = 30
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """How a run stands when training returns."""
 
     steps: int
@@ -75,52 +75,56 @@ class Trainer:
         *,
         device: torch.device,
         console: Console,
-        started: float,
-        ranks: Ranks | None = None,
+        start_time: float,
+        ranks: Distributed | None = None,
         initial: LanguageModel | None = None,
     ) -> None:
         """
         Args:
-            started: `time.monotonic()` at the start of the process, from which max_minutes counts.
+            start_time: `time.monotonic()` at the start of the process, from which max_minutes counts.
             initial: a model whose weights a new run starts from, for fine-tuning.
         """
         self._settings = settings
         self._corpus = corpus
         self._run = run
         self._device = device
-        self._started = started
+        self._start_time = start_time
         self._model_settings = model_settings
-        self._ranks = ranks or Alone()
+        self._ranks = ranks or SingleProcess()
         train = corpus.open("train").in_direction(model_settings.direction)
         self._valid: TokenStream = (
             corpus.open("valid").head(settings.validation_tokens).in_direction(model_settings.direction)
         )
-        self._batches = open_batches(train, settings, model_settings, self._ranks.size)
-        note = console.note if self._ranks.is_first else _say_nothing
-        if self._batches.batch_size < settings.batch_size * self._ranks.size:
+        self._batches = open_batches(train, settings, model_settings, self._ranks.world_size)
+        note = console.note if self._ranks.is_main else _ignore_note
+        if self._batches.batch_size < settings.batch_size * self._ranks.world_size:
             note(
                 f"the training text fills {self._batches.batch_size} rows of {settings.seq_len}, not"
-                f" {settings.batch_size * self._ranks.size}: using a batch of {self._batches.batch_size}"
+                f" {settings.batch_size * self._ranks.world_size}: using a batch of {self._batches.batch_size}"
             )
-        start = Start(model_settings, settings, corpus, run, self._batches, device, self._ranks)
-        with _memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
+        setup = RunSetup(model_settings, settings, corpus, run, self._batches, device, self._ranks)
+        with _convert_memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
             is_resumed = bool(run.steps())
-            self._learner, self._standing = resume(start, note) if is_resumed else begin(start, initial)
-        self._seconds_before = self._standing.seconds
-        self._bad_steps = 0
+            self._updater, self._state = resume(setup, note) if is_resumed else start_new(setup, initial)
+        self._previous_seconds = self._state.seconds
+        self._nonfinite_steps = 0
         self._console = console
-        self._keeper = Keeper(run, corpus, model_settings, self._batches.batch_size, self._ranks)
+        self._checkpoint_writer = CheckpointWriter(run, corpus, model_settings, self._batches.batch_size, self._ranks)
         if is_resumed:
-            self._keeper.found(self._standing.step)
-            self._ranks.first_only(lambda: self._keeper.mark(self._standing, finished=self._is_over))
-        has_board = settings.tensorboard and self._ranks.is_first
-        board = Board(run.root / "tensorboard", self._standing.step) if has_board else None
+            self._checkpoint_writer.set_saved_step(self._state.step)
+            self._ranks.run_on_main(
+                lambda: self._checkpoint_writer.write_pointer(self._state, finished=self._is_finished)
+            )
+        uses_tensorboard = settings.tensorboard and self._ranks.is_main
+        tensorboard_writer = TensorBoardWriter(run.root / "tensorboard", self._state.step) if uses_tensorboard else None
         tokens_per_character = train.num_predictions / max(1, train.count("characters"))
-        self._journal = Journal(run, console, board, tokens_per_character, is_first=self._ranks.is_first)
+        self._metrics_logger = MetricsLogger(
+            run, console, tensorboard_writer, tokens_per_character, is_main=self._ranks.is_main
+        )
 
     # ---- the loop
 
-    def run(self) -> Outcome:
+    def run(self) -> TrainingResult:
         """Train until a budget is spent.
 
         Raises:
@@ -129,89 +133,93 @@ class Trainer:
             OutOfMemoryError: the batch does not fit.
             StorageError: checkpoints could not be written three times in a row.
         """
-        standing = self._standing
-        if standing.step and self._is_over and standing.is_validated:
+        state = self._state
+        if state.step and self._is_finished and state.is_validated:
             return self._outcome(already_finished=True)
-        if standing.step:
-            self._journal.note(f"going on from step {standing.step:,} of {self._run.root}")
-        if self._learner.model.body.backend_on(self._learner.device) == "plain":
-            self._journal.note("this cell runs step by step (plain): nothing faster knows it with these settings")
+        if state.step:
+            self._metrics_logger.note(f"going on from step {state.step:,} of {self._run.root}")
+        if self._updater.model.body.backend_name(self._updater.device) == "plain":
+            self._metrics_logger.note(
+                "this cell runs step by step (plain): nothing faster knows it with these settings"
+            )
         rows, steps = self._settings.batch_size, self._batches.seq_len
         smaller = f"batch_size={rows // 2}" if rows > 1 else f"seq_len={max(1, steps // 2)}"
         what = f"a batch of {rows} rows of {steps} does not fit into memory"
         with (
-            StopSignal(is_launched=self._ranks.size > 1) as stop,
+            StopSignal(has_launcher=self._ranks.world_size > 1) as stop,
             self._console,
-            _memory_errors(what, f"try --set training.{smaller}"),
+            _convert_memory_errors(what, f"try --set training.{smaller}"),
         ):
             self._loop(stop)
         return self._outcome()
 
     def _loop(self, stop: StopSignal) -> None:
-        settings, standing, batches = self._settings, self._standing, self._batches
+        settings, state, batches = self._settings, self._state, self._batches
         rows = self._ranks.rows(batches.batch_size)
-        self._agree(stop)
-        last_save = standing.seconds
-        self._journal.restart()
-        self._learner.model.train()
-        if standing.step and standing.step % settings.validation_interval == 0 and not standing.is_validated:
+        self._synchronize(stop)
+        last_save = state.seconds
+        self._metrics_logger.reset_window()
+        self._updater.model.train()
+        if state.step and state.step % settings.validation_interval == 0 and not state.is_validated:
             self._validate(stop)  # a signal put it off
             self._save(final=False)
-        while not self._is_over:
-            cursor = standing.cursor
-            update = self._learner.update(
+        while not self._is_finished:
+            cursor = state.cursor
+            update = self._updater.update(
                 batches.batch(cursor, rows),
-                self._moment(),
+                self._schedule_input(),
                 num_scored=batches.num_scored(cursor),
-                length_share=batches.length_share(cursor) if settings.seq_len_varies else 1.0,
+                relative_length=batches.relative_length(cursor) if settings.seq_len_varies else 1.0,
             )
-            standing.step += 1
-            standing.tokens += update.tokens
-            standing.cursor = batches.after(cursor)
-            self._count_bad_steps(update)
-            self._journal.add(update)
-            received = self._agree(stop)
-            if standing.step % settings.log_interval == 0 or standing.step <= 3:
-                self._journal.train(standing, self._epochs, self._progress, update, self._learner.lr)
-            received = received or self._late(stop)
+            state.step += 1
+            state.tokens += update.tokens
+            state.cursor = batches.after(cursor)
+            self._count_nonfinite_steps(update)
+            self._metrics_logger.add_update(update)
+            received = self._synchronize(stop)
+            if state.step % settings.log_interval == 0 or state.step <= 3:
+                self._metrics_logger.train(state, self._epochs, self._progress, update, self._updater.lr)
+            received = received or self._check_late_signal(stop)
             if received is not None:
                 self._save_and_stop(received)
-            if standing.step % settings.validation_interval == 0:
+            if state.step % settings.validation_interval == 0:
                 self._validate(stop)
                 self._save(final=False)
-                last_save = standing.seconds
-            elif standing.seconds - last_save >= 60 * settings.checkpoint_minutes:
+                last_save = state.seconds
+            elif state.seconds - last_save >= 60 * settings.checkpoint_minutes:
                 self._save(final=False)
-                last_save = standing.seconds
-        if not standing.is_validated:
+                last_save = state.seconds
+        if not state.is_validated:
             self._validate(stop)
         self._save(final=True)
 
-    def _agree(self, stop: StopSignal) -> int | None:
+    def _synchronize(self, stop: StopSignal) -> int | None:
         """Set the clock to the first rank's, and give the signal that any rank has received."""
-        seconds = self._seconds_before + time.monotonic() - self._started
-        told = [float(stop.received == number) for number in (signal.SIGTERM, signal.SIGINT)]
-        terminated, interrupted, seconds = self._ranks.total([*told, seconds if self._ranks.is_first else 0.0])
-        self._standing.seconds = seconds
+        seconds = self._previous_seconds + time.monotonic() - self._start_time
+        signal_flags = [float(stop.received == number) for number in (signal.SIGTERM, signal.SIGINT)]
+        terminated, interrupted, seconds = self._ranks.all_reduce_sum(
+            [*signal_flags, seconds if self._ranks.is_main else 0.0]
+        )
+        self._state.seconds = seconds
         if terminated or interrupted:
             return signal.SIGTERM if terminated else signal.SIGINT
         return None
 
-    def _late(self, stop: StopSignal) -> int | None:
+    def _check_late_signal(self, stop: StopSignal) -> int | None:
         """A signal that came since; where others must agree it waits for the next step."""
-        return stop.received if self._ranks.size == 1 else None
+        return stop.received if self._ranks.world_size == 1 else None
 
-    def _count_bad_steps(self, update: Update) -> None:
-        self._bad_steps = 0 if update.applied else self._bad_steps + 1
+    def _count_nonfinite_steps(self, update: UpdateResult) -> None:
+        self._nonfinite_steps = 0 if update.applied else self._nonfinite_steps + 1
         if update.applied:
             return
-        step = self._standing.step
-        self._journal.note(f"step {step:,}: the loss or its gradient is not finite; the update is skipped")
-        if self._bad_steps >= _MAX_BAD_STEPS:
+        step = self._state.step
+        self._metrics_logger.note(f"step {step:,}: the loss or its gradient is not finite; the update is skipped")
+        if self._nonfinite_steps >= _MAX_NONFINITE_STEPS:
             steps = self._run.steps()
             good = f"the last good checkpoint is {self._run.checkpoint(steps[-1])}" if steps else "none was saved yet"
             raise DivergedError(
-                f"training diverged: {_MAX_BAD_STEPS} steps in a row were not finite ({good})",
+                f"training diverged: {_MAX_NONFINITE_STEPS} steps in a row were not finite ({good})",
                 "lower training.optimizer.lr or training.clip_norm, and train anew",
             )
 
@@ -219,46 +227,44 @@ class Trainer:
 
     @property
     def _progress(self) -> float:
-        standing = self._standing
+        state = self._state
         return self._settings.progress(
-            steps=standing.step, tokens=standing.tokens, epochs=self._epochs, minutes=standing.seconds / 60
+            steps=state.step, tokens=state.tokens, epochs=self._epochs, minutes=state.seconds / 60
         )
 
     @property
-    def _is_over(self) -> bool:
+    def _is_finished(self) -> bool:
         patience = self._settings.patience
-        history = self._standing.validations.history
-        return self._progress >= 1 or (patience is not None and is_exhausted(history, patience))
+        history = self._state.validations.history
+        return self._progress >= 1 or (patience is not None and should_stop_early(history, patience))
 
     @property
     def _ended_by(self) -> str:
-        standing = self._standing
-        spent = self._settings.spent(
-            steps=standing.step, tokens=standing.tokens, epochs=self._epochs, minutes=standing.seconds / 60
+        state = self._state
+        budget_fractions = self._settings.budget_fractions(
+            steps=state.step, tokens=state.tokens, epochs=self._epochs, minutes=state.seconds / 60
         )
-        name = max(spent, key=spent.__getitem__)
-        return name if spent[name] >= 1 else "patience"
+        name = max(budget_fractions, key=budget_fractions.__getitem__)
+        return name if budget_fractions[name] >= 1 else "patience"
 
     @property
     def _epochs(self) -> float:
-        return self._batches.epochs(self._standing.cursor)
+        return self._batches.epochs(self._state.cursor)
 
-    def _moment(self) -> Moment:
-        standing = self._standing
-        return Moment(
-            standing.step, standing.tokens, standing.seconds / 60, self._progress, standing.validations.history
-        )
+    def _schedule_input(self) -> ScheduleInput:
+        state = self._state
+        return ScheduleInput(state.step, state.tokens, state.seconds / 60, self._progress, state.validations.history)
 
-    def _outcome(self, *, already_finished: bool = False) -> Outcome:
-        standing = self._standing
-        validations = standing.validations
-        return Outcome(
-            standing.step,
-            standing.tokens,
+    def _outcome(self, *, already_finished: bool = False) -> TrainingResult:
+        state = self._state
+        validations = state.validations
+        return TrainingResult(
+            state.step,
+            state.tokens,
             self._epochs,
-            self._seconds_before if already_finished else standing.seconds,
-            self._learner.model.num_parameters,
-            standing.step if validations.best_step is None else validations.best_step,
+            self._previous_seconds if already_finished else state.seconds,
+            self._updater.model.num_parameters,
+            state.step if validations.best_step is None else validations.best_step,
             validations.best_bits,
             self._ended_by,
             already_finished,
@@ -268,66 +274,68 @@ class Trainer:
 
     def _validate(self, stop: StopSignal) -> None:
         def check(_: int) -> None:
-            received = self._agree(stop)
+            received = self._synchronize(stop)
             if received is not None:
                 raise _InterruptedError(received)
 
-        learner, standing = self._learner, self._standing
+        updater, state = self._updater, self._state
         try:
-            with learner.scored(self._text):
-                self._ranks.share(list(learner.model.buffers()))
-                part = evaluate(
-                    learner.model,
+            with updater.averaged_weights(self._statistics_batches):
+                self._ranks.broadcast(list(updater.model.buffers()))
+                shard = evaluate(
+                    updater.model,
                     self._valid,
-                    device=learner.device,
-                    precision=learner.precision,
-                    part=(self._ranks.rank, self._ranks.size),
+                    device=updater.device,
+                    precision=updater.precision,
+                    shard=(self._ranks.rank, self._ranks.world_size),
                     on_progress=check,
                 )
-                nats, tokens = self._ranks.total([part.nats, float(part.tokens)])
-                score = Score(nats, int(tokens), part.characters, part.words, part.bytes)
+                nats, tokens = self._ranks.all_reduce_sum([shard.nats, float(shard.tokens)])
+                score = Score(nats, int(tokens), shard.characters, shard.words, shard.bytes)
                 text = self._sample()
         except _InterruptedError as interrupted:
             self._save_and_stop(interrupted.signal_number)
-        self._agree(stop)
+        self._synchronize(stop)
         bits = score.bits_per_character
-        standing.validations = standing.validations.then(standing.step, bits)
-        is_best = bits is not None and standing.validations.best_step == standing.step
-        self._journal.valid(standing, self._epochs, score, is_best=is_best)
+        state.validations = state.validations.with_result(state.step, bits)
+        is_best = bits is not None and state.validations.best_step == state.step
+        self._metrics_logger.log_validation(state, self._epochs, score, is_best=is_best)
         if text:
-            self._journal.sample(standing, text)
-        self._journal.restart()
+            self._metrics_logger.log_sample(state, text)
+        self._metrics_logger.reset_window()
 
     def _sample(self) -> str:
         """What the model writes now; always from the same seed, so that samples can be compared."""
         settings = self._settings
-        if settings.sample_length == 0 or not self._ranks.is_first:
+        if settings.sample_length == 0 or not self._ranks.is_main:
             return ""
-        sampling = Sampling(settings.sample_length, (Temperature(_SAMPLE_TEMPERATURE),), settings.seed)
-        model, direction = self._learner.model, self._model_settings.direction
-        pieces = read_prompt(model, self._corpus.vocab, "", sampling, self._device, direction).one()
+        sampling = SamplingPlan(settings.sample_length, (Temperature(_SAMPLE_TEMPERATURE),), settings.seed)
+        model, direction = self._updater.model, self._model_settings.direction
+        pieces = prime_generator(model, self._corpus.vocab, "", sampling, self._device, direction).stream_generate()
         text = "".join(pieces)
-        self._learner.model.train()
+        self._updater.model.train()
         return text
 
-    def _text(self) -> Iterator[Batch]:
+    def _statistics_batches(self) -> Iterator[Batch]:
         """Training text for the statistics of averaged weights: always the same."""
         rows = self._ranks.rows(self._batches.batch_size)
         cursor = Cursor()
-        for _ in range(min(_STATISTICS_BATCHES, self._batches.steps_per_epoch)):
+        for _ in range(min(_NUM_STATISTICS_BATCHES, self._batches.steps_per_epoch)):
             yield self._batches.batch(cursor, rows)
             cursor = self._batches.after(cursor)
 
     def _save(self, *, final: bool) -> None:
-        is_over = self._is_over
-        note = self._journal.note
-        self._keeper.save(self._standing, self._learner, self._text, final=final, finished=is_over, note=note)
+        is_finished = self._is_finished
+        note = self._metrics_logger.note
+        self._checkpoint_writer.save(
+            self._state, self._updater, self._statistics_batches, final=final, finished=is_finished, note=note
+        )
 
     def _save_and_stop(self, signal_number: int) -> NoReturn:
         self._save(final=True)
         raise StoppedError(
             signal_number,
-            f"stopped at step {self._standing.step:,}, saved in {self._run.root}",
+            f"stopped at step {self._state.step:,}, saved in {self._run.root}",
             "the same command goes on from there",
         )
 
@@ -340,12 +348,12 @@ class _InterruptedError(Exception):
         self.signal_number = signal_number
 
 
-def _say_nothing(text: str) -> None:
+def _ignore_note(text: str) -> None:
     del text
 
 
 @contextlib.contextmanager
-def _memory_errors(what: str, cure: str) -> Generator[None, None, None]:
+def _convert_memory_errors(what: str, cure: str) -> Generator[None, None, None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlm.data.batches import Cursor
-from charlm.training.run_directory import Validations
+from charlm.training.run_directory import ValidationHistory
 
 
 @dataclass
-class Standing:
+class TrainerState:
     """Steps made and tokens read, where the text is read, seconds since the start, the validations.
 
     A step whose update was skipped counts as well, and so do its tokens: every budget comes to its end.
@@ -19,7 +19,7 @@ class Standing:
     tokens: int = 0
     cursor: Cursor = field(default_factory=Cursor)
     seconds: float = 0.0
-    validations: Validations = field(default_factory=Validations)
+    validations: ValidationHistory = field(default_factory=ValidationHistory)
 
     @property
     def is_validated(self) -> bool:
@@ -36,12 +36,12 @@ class Standing:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Standing":
+    def from_json(cls, content: Mapping[str, Any]) -> "TrainerState":
         """KeyError, TypeError, ValueError or OverflowError where the content does not fit."""
         return cls(
             int(content["step"]),
             int(content["tokens"]),
             Cursor.from_json(content["cursor"]),
             float(content["seconds"]),
-            Validations.from_json(content["validations"]),
+            ValidationHistory.from_json(content["validations"]),
         )

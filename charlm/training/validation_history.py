@@ -11,18 +11,20 @@ History = Sequence[float | None]
 
 def count_plateaus(history: History, patience: int) -> int:
     """How often `patience` validations in a row brought no new best; after each time, counting starts anew."""
-    lowest, waited, plateaus = math.inf, 0, 0
-    for bits in map(_number, history):
-        waited = 0 if bits < lowest else waited + 1
-        lowest = min(lowest, bits)
+    best, waited, plateaus = math.inf, 0, 0
+    for bits in map(_none_to_inf, history):
+        waited = 0 if bits < best else waited + 1
+        best = min(best, bits)
         if waited == patience:
             plateaus, waited = plateaus + 1, 0
     return plateaus
 
 
-def is_exhausted(history: History, patience: int) -> bool:
+def should_stop_early(history: History, patience: int) -> bool:
     """Whether the last `patience` validations brought no new best: early stopping."""
-    return len(history) > patience and min(map(_number, history[-patience:])) >= min(map(_number, history[:-patience]))
+    return len(history) > patience and min(map(_none_to_inf, history[-patience:])) >= min(
+        map(_none_to_inf, history[:-patience])
+    )
 
 
 def has_stopped_improving(history: History, patience: int) -> bool:
@@ -30,9 +32,9 @@ def has_stopped_improving(history: History, patience: int) -> bool:
 
     Merity et al. (2018), algorithm 1: v_t > min over l < t - n of v_l, n being the patience.
     """
-    numbers = [_number(bits) for bits in history]
+    numbers = [_none_to_inf(bits) for bits in history]
     return any(numbers[t] > min(numbers[: t - patience]) for t in range(patience + 1, len(numbers)))
 
 
-def _number(bits: float | None) -> float:
+def _none_to_inf(bits: float | None) -> float:
     return math.inf if bits is None else bits

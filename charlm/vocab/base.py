@@ -33,7 +33,7 @@ def ngram_hash(data: bytes) -> int:
 
 
 @dataclass(frozen=True)
-class Bags:
+class NgramBags:
     """The character n-grams of every token: what a network needs to embed words it knows and words it does not.
 
     A word's n-grams are those of `#word#`; one that is shorter than n characters, marks included, is a single n-gram.
@@ -73,10 +73,10 @@ class StreamDecoder(Protocol):
         ...
 
 
-class Learner(Protocol):
+class VocabLearner(Protocol):
     """Learns a vocabulary from texts. What several have seen can be merged, so that processes share the work."""
 
-    reads: ClassVar[bool]
+    needs_text: ClassVar[bool]
     """False where nothing is learned from text."""
 
     def add(self, text: str) -> None: ...
@@ -141,7 +141,7 @@ class Vocab(ABC):
         decoder = self.stream_decoder()
         return "".join([*(decoder.push(int(token)) for token in ids), decoder.finish()])
 
-    def bags(self) -> Bags | None:
+    def bags(self) -> NgramBags | None:
         """The n-grams that the input side embeds; None where a token is embedded as itself."""
         return None
 
@@ -150,16 +150,16 @@ class Vocab(ABC):
         storage.write_text(directory / "vocab.json", storage.to_json(content, indent=None) + "\n")
 
     @property
-    def id_type(self) -> np.dtype[Any]:
+    def id_dtype(self) -> np.dtype[Any]:
         """The smallest unsigned type that holds every id."""
         return np.min_scalar_type(self.size - 1)
 
 
-def to_stored(ids: IntArray, vocab: Vocab) -> IntArray:
+def cast_ids(ids: IntArray, vocab: Vocab) -> IntArray:
     """Ids in the vocabulary's storage type, range-checked (`astype` alone wraps silently)."""
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocab.size):
         raise AssertionError(f"an id outside 0..{vocab.size - 1}")
-    return ids.astype(vocab.id_type)
+    return ids.astype(vocab.id_dtype)
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
@@ -176,7 +176,7 @@ def code_points(text: str) -> npt.NDArray[np.uint32]:
         ) from error
 
 
-def utf8(text: str) -> bytes:
+def encode_utf8(text: str) -> bytes:
     """
     Raises:
         DataError: a lone surrogate, which no UTF-8 text can hold.
@@ -188,7 +188,7 @@ def utf8(text: str) -> bytes:
         raise
 
 
-def refuse_uniform(distinct_characters: int) -> None:
+def check_distinct_characters(distinct_characters: int) -> None:
     """
     Raises:
         DataError: fewer than two different characters: there is nothing to predict.
@@ -200,7 +200,7 @@ def refuse_uniform(distinct_characters: int) -> None:
         )
 
 
-def strings(content: object) -> list[str]:
+def check_strings(content: object) -> list[str]:
     """A list of strings of Unicode scalar values, as vocab.json should have it; TypeError or ValueError if not."""
     items = cast("list[object]", content) if isinstance(content, list) else None
     if items is None or not all(isinstance(item, str) for item in items):
@@ -216,13 +216,13 @@ class ByteAwareDecoder:
     def __init__(self, bytes_of: dict[int, bytes], text_of: list[str]) -> None:
         self._bytes_of = bytes_of
         self._text_of = text_of
-        self._pending = codecs.getincrementaldecoder("utf-8")("replace")
+        self._utf8_decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token: int) -> str:
         byte = self._bytes_of.get(token)
         if byte is not None:
-            return self._pending.decode(byte)
+            return self._utf8_decoder.decode(byte)
         return self.finish() + self._text_of[token]
 
     def finish(self) -> str:
-        return self._pending.decode(b"", final=True)
+        return self._utf8_decoder.decode(b"", final=True)

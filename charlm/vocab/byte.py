@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from charlm.vocab.base import ByteAwareDecoder, IntArray, StreamDecoder, Vocab, utf8
+from charlm.vocab.base import ByteAwareDecoder, IntArray, StreamDecoder, Vocab, encode_utf8
 
 
 class ByteVocab(Vocab):
@@ -15,7 +15,7 @@ class ByteVocab(Vocab):
     eod_id = 256
 
     def encode(self, text: str) -> IntArray:
-        return np.frombuffer(utf8(text), dtype=np.uint8)
+        return np.frombuffer(encode_utf8(text), dtype=np.uint8)
 
     def stream_decoder(self) -> StreamDecoder:
         return ByteAwareDecoder({byte: bytes([byte]) for byte in range(256)}, [""] * self.size)
@@ -34,7 +34,7 @@ class ByteVocab(Vocab):
 class ByteLearner:
     """Knows all there is to know."""
 
-    reads: ClassVar[bool] = False
+    needs_text: ClassVar[bool] = False
 
     def add(self, text: str) -> None:
         del text

@@ -18,8 +18,8 @@ from charlm.vocab.base import (
     IntArray,
     StreamDecoder,
     Vocab,
+    check_distinct_characters,
     code_points,
-    refuse_uniform,
 )
 
 _NUM_CODE_POINTS = 0x110000
@@ -42,19 +42,19 @@ class CharVocab(Vocab):
         self.characters = characters
         self.byte_fallback = byte_fallback
         self.first_byte_id = 1 if byte_fallback else None
-        self._first = 1 + (NUM_BYTES if byte_fallback else 0)
-        self.size = self._first + len(characters)
+        self._first_character_id = 1 + (NUM_BYTES if byte_fallback else 0)
+        self.size = self._first_character_id + len(characters)
 
     @cached_property
-    def _id_of(self) -> npt.NDArray[np.int32]:
+    def _id_table(self) -> npt.NDArray[np.int32]:
         """Code point -> id, or -1."""
         table = np.full(_NUM_CODE_POINTS, -1, dtype=np.int32)
-        table[code_points(self.characters)] = np.arange(self._first, self.size, dtype=np.int32)
+        table[code_points(self.characters)] = np.arange(self._first_character_id, self.size, dtype=np.int32)
         return table
 
     def encode(self, text: str) -> IntArray:
         points = code_points(text)
-        ids = self._id_of[points]
+        ids = self._id_table[points]
         unknown = np.flatnonzero(ids < 0)
         if not unknown.size:
             return ids
@@ -63,7 +63,7 @@ class CharVocab(Vocab):
                 f"character {text[unknown[0]]!r} (U+{points[unknown[0]]:04X}) is not in the vocabulary",
                 "prepare the corpus with corpus.vocab.byte_fallback = true",
             )
-        return _spelled(ids, points[unknown], unknown)
+        return _replace_with_bytes(ids, points[unknown], unknown)
 
     def stream_decoder(self) -> StreamDecoder:
         return ByteAwareDecoder(self._bytes_of, self._text_of)
@@ -74,12 +74,16 @@ class CharVocab(Vocab):
 
     @cached_property
     def _text_of(self) -> list[str]:
-        return [""] * self._first + list(self.characters)
+        return [""] * self._first_character_id + list(self.characters)
 
     def symbol(self, token: int) -> str:
         if token == self.eod_id:
             return "<eod>"
-        return f"<0x{token - 1:02X}>" if token < self._first else self.characters[token - self._first]
+        return (
+            f"<0x{token - 1:02X}>"
+            if token < self._first_character_id
+            else self.characters[token - self._first_character_id]
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {"byte_fallback": self.byte_fallback, "characters": self.characters}
@@ -93,12 +97,12 @@ class CharVocab(Vocab):
         return cls(characters, byte_fallback=byte_fallback)
 
 
-def _spelled(
-    ids: npt.NDArray[np.int32], points: npt.NDArray[np.uint32], places: npt.NDArray[np.intp]
+def _replace_with_bytes(
+    ids: npt.NDArray[np.int32], points: npt.NDArray[np.uint32], positions: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.int32]:
-    """`ids` with the characters `points`, which stand at `places`, as the ids of their bytes."""
+    """`ids` with the characters `points`, which stand at `positions`, as the ids of their bytes."""
     lengths = np.ones(len(ids), dtype=np.int64)
-    lengths[places] += (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
+    lengths[positions] += (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
     known = np.repeat(ids >= 0, lengths)
     result = np.empty(len(known), dtype=np.int32)
     result[known] = ids[ids >= 0]
@@ -139,7 +143,7 @@ class CodePointCounts:
 class CharLearner:
     """Counts the characters of the training texts; keeps those seen `min_count` times, at most `max_size` of them."""
 
-    reads: ClassVar[bool] = True
+    needs_text: ClassVar[bool] = True
 
     def __init__(self, *, min_count: int, max_size: int | None, byte_fallback: bool) -> None:
         self._min_count = min_count
@@ -154,6 +158,6 @@ class CharLearner:
         self._counts.merge(other._counts)
 
     def finish(self) -> Vocab:
-        refuse_uniform(len(self._counts.most_frequent()))
+        check_distinct_characters(len(self._counts.most_frequent()))
         kept = self._counts.most_frequent(min_count=self._min_count)[: self._max_size]
         return CharVocab("".join(character for character, _ in kept), byte_fallback=self._byte_fallback)

@@ -7,10 +7,10 @@ from charlm.vocab.base import Vocab
 from charlm.vocab.settings import load_vocab
 
 
-class CopyLearner:
+class CopiedLearner:
     """Reads the vocabulary that lies in a directory."""
 
-    reads: ClassVar[bool] = False
+    needs_text: ClassVar[bool] = False
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

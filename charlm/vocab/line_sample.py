@@ -6,7 +6,7 @@ Every line draws a number from its text's hash and its place in it; the lowest n
 import hashlib
 from collections.abc import Iterator
 
-LONGEST_LINE = 4_000
+MAX_LINE_LENGTH = 4_000
 """Characters; longer lines are cut."""
 
 _MASK = (1 << 64) - 1
@@ -18,48 +18,48 @@ class LineSample:
 
     def __init__(self, max_characters: int) -> None:
         self._max_characters = max_characters
-        self._drawn: list[tuple[int, str]] = []
+        self._candidates: list[tuple[int, str]] = []
         self._size = 0
-        self._limit = _NO_LIMIT  # a number that high has lost already
+        self._threshold = _NO_LIMIT  # a number that high has lost already
 
     def add(self, text: str) -> None:
         seed = int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little")
-        for place, line in enumerate(_lines(text)):
-            number = _mix(seed + place)
-            if number < self._limit:
-                self._drawn.append((number, line))
+        for index, line in enumerate(_lines(text)):
+            number = _splitmix64(seed + index)
+            if number < self._threshold:
+                self._candidates.append((number, line))
                 self._size += len(line)
         if self._size > 2 * self._max_characters:
-            self._cut()
+            self._truncate()
 
     def merge(self, other: "LineSample") -> None:
-        self._drawn += other._drawn
-        self._limit = min(self._limit, other._limit)
-        self._cut()
+        self._candidates += other._candidates
+        self._threshold = min(self._threshold, other._threshold)
+        self._truncate()
 
     def lines(self) -> list[str]:
-        self._cut()
-        return [line for _, line in self._drawn]
+        self._truncate()
+        return [line for _, line in self._candidates]
 
-    def _cut(self) -> None:
+    def _truncate(self) -> None:
         """Keep the lowest numbers that fit, and none above the first that does not."""
-        self._drawn.sort()
+        self._candidates.sort()
         self._size = 0
-        for place, (number, line) in enumerate(self._drawn):
-            if number >= self._limit or self._size + len(line) > self._max_characters:
-                self._limit = min(number, self._limit)
-                del self._drawn[place:]
+        for index, (number, line) in enumerate(self._candidates):
+            if number >= self._threshold or self._size + len(line) > self._max_characters:
+                self._threshold = min(number, self._threshold)
+                del self._candidates[index:]
                 return
             self._size += len(line)
 
 
 def _lines(text: str) -> Iterator[str]:
     for line in text.split("\n"):
-        for start in range(0, len(line), LONGEST_LINE):
-            yield line[start : start + LONGEST_LINE]
+        for start in range(0, len(line), MAX_LINE_LENGTH):
+            yield line[start : start + MAX_LINE_LENGTH]
 
 
-def _mix(number: int) -> int:
+def _splitmix64(number: int) -> int:
     """splitmix64: neighbouring numbers become independent ones."""
     number = (number + 0x9E3779B97F4A7C15) & _MASK
     number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from charlm.vocab.base import Bags, Vocab, ngram_hash, strings
-from charlm.vocab.cached_encoder import packed
+from charlm.vocab.base import NgramBags, Vocab, check_strings, ngram_hash
+from charlm.vocab.cached_encoder import pack_ids
 from charlm.vocab.word import WordLearner, WordVocab
 from charlm.vocab.word_tokens import is_word
 
@@ -53,13 +53,13 @@ class NgramVocab(WordVocab):
 
     def spell(self, token: str) -> bytes:
         spelled = super().spell(token)
-        return packed([self.spell_id]) + spelled + packed([self.end_id]) if is_word(token) else spelled
+        return pack_ids([self.spell_id]) + spelled + pack_ids([self.end_id]) if is_word(token) else spelled
 
-    def bags(self) -> Bags:
+    def bags(self) -> NgramBags:
         id_of = {ngram: number for number, ngram in enumerate(self.ngrams)}
         bags: list[list[int]] = [[] for _ in range(self.first_token_id)]
         bags += ([id_of[ngram] for ngram in ngrams_of(token, self.n) if ngram in id_of] for token in self.tokens)
-        return Bags(
+        return NgramBags(
             offsets=np.cumsum([0, *map(len, bags)], dtype=np.int64),
             ngrams=np.array([ngram for bag in bags for ngram in bag], dtype=np.int64),
             hashes=np.array([ngram_hash(ngram.encode("utf-8")) for ngram in self.ngrams], dtype=np.int64),
@@ -77,7 +77,7 @@ class NgramVocab(WordVocab):
     def from_json(cls, content: dict[str, Any]) -> "NgramVocab":
         if type(content["n"]) is not int:
             raise TypeError("n must be a number")
-        return cls(strings(content["tokens"]), strings(content["ngrams"]), content["n"])
+        return cls(check_strings(content["tokens"]), check_strings(content["ngrams"]), content["n"])
 
 
 class NgramLearner(WordLearner):
@@ -90,12 +90,14 @@ class NgramLearner(WordLearner):
         self._min_ngram_count = min_ngram_count
 
     def finish(self) -> Vocab:
-        known = self.known()
+        frequent_tokens = self.frequent_tokens()
         counts = count_ngrams(self.counts.most_frequent(), self._n)
         frequent = sorted(
             (item for item in counts.items() if item[1] >= self._min_ngram_count), key=lambda item: (-item[1], item[0])
         )
-        return NgramVocab(known, _with_own_hash(ngram for ngram, _ in frequent)[: self._max_ngrams], self._n)
+        return NgramVocab(
+            frequent_tokens, _drop_hash_collisions(ngram for ngram, _ in frequent)[: self._max_ngrams], self._n
+        )
 
 
 def count_ngrams(tokens: Iterable[tuple[str, int]], n: int) -> Counter[str]:
@@ -107,7 +109,7 @@ def count_ngrams(tokens: Iterable[tuple[str, int]], n: int) -> Counter[str]:
     return counts
 
 
-def _with_own_hash(ngrams: Iterable[str]) -> list[str]:
+def _drop_hash_collisions(ngrams: Iterable[str]) -> list[str]:
     """Without those whose hash a more frequent one has."""
     first: dict[int, str] = {}
     for ngram in ngrams:

@@ -31,29 +31,31 @@ from charlm.vocab.base import (
     IntArray,
     StreamDecoder,
     Vocab,
-    refuse_uniform,
-    utf8,
+    check_distinct_characters,
+    encode_utf8,
 )
-from charlm.vocab.cached_encoder import UnitEncoder
-from charlm.vocab.line_sample import LONGEST_LINE, LineSample
+from charlm.vocab.cached_encoder import SegmentEncoder
+from charlm.vocab.line_sample import MAX_LINE_LENGTH, LineSample
 
 MODEL_FILE = "vocab.model"
 
-_ALONE = ("\n", "\t", "<")
-_FIRST_BYTE = 1 + len(_ALONE)
+_SINGLE_PIECES = ("\n", "\t", "<")
+_FIRST_BYTE = 1 + len(_SINGLE_PIECES)
 _FIRST_PIECE = _FIRST_BYTE + NUM_BYTES
 _SPACE = "\u2581"
 _LINE_FEED = 1
-_SPELLED = "\0\u2581\u2585"
-_APART = re.compile(f"({'|'.join(_SPELLED)})".encode())
-_BREAKS = re.compile(f"[\n{_SPELLED}]")
-_STRETCH = 40_000  # bytes
-_UNKNOWN = "\ufffd\U0010ffff"
-_TOGETHER = 32
+_ALWAYS_BYTES = "\0\u2581\u2585"
+_BYTES_SPLITTER = re.compile(f"({'|'.join(_ALWAYS_BYTES)})".encode())
+_UNBATCHABLE = re.compile(f"[\n{_ALWAYS_BYTES}]")
+_MAX_CHUNK_BYTES = 40_000  # bytes
+_UNKNOWN_CHARACTERS = "\ufffd\U0010ffff"
+_SEGMENTS_PER_CALL = 32
 
-_COVERED = 0.9995  # of the sample's characters: rarer ones are spelled, as SentencePiece itself would have it
+_CHARACTER_COVERAGE = (
+    0.9995  # of the sample's characters: rarer ones are spelled, as SentencePiece itself would have it
+)
 _THREADS = 8  # not as many as there are cores: sums of floats, and so the model, depend on it
-_LARGEST_MODEL = 1 << 28
+_MAX_MODEL_BYTES = 1 << 28
 
 
 class SentencePieceVocab(Vocab):
@@ -77,48 +79,51 @@ class SentencePieceVocab(Vocab):
         except RuntimeError as error:
             raise ValueError("no model of SentencePiece") from error
         self.size = self.processor.get_piece_size()
-        own = [self.processor.id_to_piece(token) for token in range(min(self.size, _FIRST_PIECE))]
-        if own[1:] != [*_ALONE, *(f"<0x{byte:02X}>" for byte in range(NUM_BYTES))]:
+        leading_pieces = [self.processor.id_to_piece(token) for token in range(min(self.size, _FIRST_PIECE))]
+        if leading_pieces[1:] != [*_SINGLE_PIECES, *(f"<0x{byte:02X}>" for byte in range(NUM_BYTES))]:
             raise ValueError("a model of SentencePiece that charlm has not made")
-        probe = f" {'  '.join(self._text_of)}\u2581{_UNKNOWN}"
+        probe = f" {'  '.join(self._text_of)}\u2581{_UNKNOWN_CHARACTERS}"
         if self.decode(self._encode_directly(probe, probe.encode("utf-8"))) != probe:
             raise ValueError("a model of SentencePiece that changes text")
 
     def encode(self, text: str) -> IntArray:
-        data = utf8(text)
-        return self._units.encode(text) if self.model_type == "bpe" else self._encode_directly(text, data)
+        data = encode_utf8(text)
+        return self._encoder.encode(text) if self.model_type == "bpe" else self._encode_directly(text, data)
 
     def _encode_directly(self, text: str, data: bytes) -> IntArray:
         """In stretches of bounded length: scores are sums of floats, which lose their last digits in a long text."""
         ids = array("i")
-        apart = any(sign in text for sign in _SPELLED)
-        for place, part in enumerate(_APART.split(data) if apart else (data,)):
-            if place % 2:
+        has_always_bytes = any(sign in text for sign in _ALWAYS_BYTES)
+        for index, part in enumerate(_BYTES_SPLITTER.split(data) if has_always_bytes else (data,)):
+            if index % 2:
                 ids.extend(_FIRST_BYTE + byte for byte in part)
             else:
-                for stretch in _stretches(part):
-                    ids.extend(array("i", self.processor.EncodeAsIds(stretch)))
+                for chunk in _split_chunks(part):
+                    ids.extend(array("i", self.processor.EncodeAsIds(chunk)))
         return np.frombuffer(ids, dtype=np.int32)
 
     @cached_property
-    def _units(self) -> UnitEncoder:
+    def _encoder(self) -> SegmentEncoder:
         """Merging pairs takes longer than to look a word up."""
-        return UnitEncoder(self._encode_units)
+        return SegmentEncoder(self._encode_segments)
 
-    def _encode_units(self, units: list[str]) -> list[bytes]:
+    def _encode_segments(self, units: list[str]) -> list[bytes]:
         """Many in one text, a line each: a call costs more than a word."""
-        plain = [unit for unit in units if _BREAKS.search(unit) is None]
-        texts = ["\n".join([*plain[start : start + _TOGETHER], ""]) for start in range(0, len(plain), _TOGETHER)]
+        batchable = [segment for segment in units if _UNBATCHABLE.search(segment) is None]
+        texts = [
+            "\n".join([*batchable[start : start + _SEGMENTS_PER_CALL], ""])
+            for start in range(0, len(batchable), _SEGMENTS_PER_CALL)
+        ]
         ids = np.fromiter(chain.from_iterable(self.processor.Encode(texts, out_type=int, num_threads=1)), np.int32)
         ends = np.flatnonzero(ids == _LINE_FEED) * ids.itemsize
         starts = [0, *(ends[:-1] + ids.itemsize).tolist()]
-        together = ids.tobytes()
-        encoded = (together[start:end] for start, end in zip(starts, ends.tolist(), strict=False))
+        all_ids = ids.tobytes()
+        encoded = (all_ids[start:end] for start, end in zip(starts, ends.tolist(), strict=False))
         return [
             next(encoded)
-            if _BREAKS.search(unit) is None
-            else self._encode_directly(unit, unit.encode("utf-8")).tobytes()
-            for unit in units
+            if _UNBATCHABLE.search(segment) is None
+            else self._encode_directly(segment, segment.encode("utf-8")).tobytes()
+            for segment in units
         ]
 
     def stream_decoder(self) -> StreamDecoder:
@@ -131,7 +136,7 @@ class SentencePieceVocab(Vocab):
     @cached_property
     def _text_of(self) -> list[str]:
         pieces = [self.processor.id_to_piece(token).replace(_SPACE, " ") for token in range(_FIRST_PIECE, self.size)]
-        return ["", *_ALONE, *[""] * NUM_BYTES, *pieces]
+        return ["", *_SINGLE_PIECES, *[""] * NUM_BYTES, *pieces]
 
     def symbol(self, token: int) -> str:
         if token == self.eod_id:
@@ -152,7 +157,7 @@ class SentencePieceVocab(Vocab):
         if not path.is_file():
             raise DataError(f"{path} is missing", "copy the whole directory again, or make it anew")
         size, digest = content["model"]["bytes"], content["model"]["sha256"]
-        if not 0 < size <= _LARGEST_MODEL or path.stat().st_size != size or storage.sha256(path) != digest:
+        if not 0 < size <= _MAX_MODEL_BYTES or path.stat().st_size != size or storage.sha256(path) != digest:
             raise ValueError(f"{MODEL_FILE} is not the one that vocab.json names")
         with storage.storage_errors(path, "read"):
             return cls(path.read_bytes(), content["model_type"])
@@ -162,13 +167,13 @@ class SentencePieceVocab(Vocab):
         super().save(directory)
 
 
-def _stretches(data: bytes) -> Iterator[bytes]:
+def _split_chunks(data: bytes) -> Iterator[bytes]:
     """UTF-8 in pieces of bounded length: cut before a space, where no piece of the model is cut, or else somewhere."""
     start = 0
-    while len(data) - start > _STRETCH:
-        end = data.rfind(b" ", start + 1, start + _STRETCH)
+    while len(data) - start > _MAX_CHUNK_BYTES:
+        end = data.rfind(b" ", start + 1, start + _MAX_CHUNK_BYTES)
         if end < 0:
-            end = start + _STRETCH
+            end = start + _MAX_CHUNK_BYTES
             while data[end] & 0xC0 == 0x80:  # inside a character
                 end -= 1
         yield data[start:end]
@@ -179,7 +184,7 @@ def _stretches(data: bytes) -> Iterator[bytes]:
 class SentencePieceLearner:
     """Trains a model on a sample of the training texts' lines."""
 
-    reads: ClassVar[bool] = True
+    needs_text: ClassVar[bool] = True
 
     def __init__(self, *, model_type: str, vocab_size: int, sample_characters: int) -> None:
         self._model_type = model_type
@@ -188,7 +193,7 @@ class SentencePieceLearner:
         self._characters: set[str] = set()
 
     def add(self, text: str) -> None:
-        utf8(text)
+        encode_utf8(text)
         if len(self._characters) < 2:
             self._characters.update(text)
         self._sample.add(text)
@@ -202,12 +207,16 @@ class SentencePieceLearner:
         counts = Counter[str]()
         for line in lines:
             counts.update(line)
-        refuse_uniform(len(self._characters))
-        cuts = str.maketrans(dict.fromkeys([*_ALONE, *_SPELLED, *self._too_rare(counts)], "\n"))
+        check_distinct_characters(len(self._characters))
+        to_line_feeds = str.maketrans(
+            dict.fromkeys([*_SINGLE_PIECES, *_ALWAYS_BYTES, *self._rare_characters(counts)], "\n")
+        )
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.Train(
-                sentence_iterator=(part for line in lines for part in line.translate(cuts).split("\n") if part),
+                sentence_iterator=(
+                    part for line in lines for part in line.translate(to_line_feeds).split("\n") if part
+                ),
                 model_writer=model,
                 model_type=self._model_type,
                 vocab_size=self._vocab_size,
@@ -218,12 +227,12 @@ class SentencePieceLearner:
                 normalization_rule_name="identity",
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
-                user_defined_symbols=list(_ALONE),
+                user_defined_symbols=list(_SINGLE_PIECES),
                 unk_id=0,
                 bos_id=-1,
                 eos_id=-1,
                 pad_id=-1,
-                max_sentence_length=4 * LONGEST_LINE,
+                max_sentence_length=4 * MAX_LINE_LENGTH,
                 num_threads=_THREADS,
                 minloglevel=2,
             )
@@ -234,17 +243,17 @@ class SentencePieceLearner:
             ) from error
         return SentencePieceVocab(model.getvalue(), self._model_type)
 
-    def _too_rare(self, counts: Counter[str]) -> list[str]:
+    def _rare_characters(self, counts: Counter[str]) -> list[str]:
         """The sample's characters that are no piece: beyond what covers it, or more than half of the room for pieces.
 
         (All of the room where pieces are characters.)
         """
         room = self._vocab_size - _FIRST_PIECE - 1  # one is the space
-        most = room if self._model_type == "char" else room // 2
+        max_pieces = room if self._model_type == "char" else room // 2
         covered = 0
         ranked = sorted(counts, key=lambda character: (-counts[character], character))
-        for place, character in enumerate(ranked):
-            if place >= most or covered >= _COVERED * counts.total():
-                return ranked[place:]
+        for index, character in enumerate(ranked):
+            if index >= max_pieces or covered >= _CHARACTER_COVERAGE * counts.total():
+                return ranked[index:]
             covered += counts[character]
         return []

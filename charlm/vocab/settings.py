@@ -12,18 +12,18 @@ from charlm.errors import DataError
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
-    from charlm.vocab.base import Learner, Vocab
+    from charlm.vocab.base import Vocab, VocabLearner
 
 
-class LearnedSettings(Settings):
+class BaseVocabSettings(Settings):
     """How text is seen."""
 
     @classmethod
     @abstractmethod
-    def implementation(cls) -> "type[Vocab]": ...
+    def vocab_class(cls) -> "type[Vocab]": ...
 
     @abstractmethod
-    def learner(self) -> "Learner": ...
+    def learner(self) -> "VocabLearner": ...
 
     @property
     def suffix(self) -> str:
@@ -37,12 +37,12 @@ class LearnedSettings(Settings):
             DataError: there is too little to learn from.
         """
         learner = self.learner()
-        for text in texts if learner.reads else ():
+        for text in texts if learner.needs_text else ():
             learner.add(text)
         return learner.finish()
 
 
-class CharSettings(LearnedSettings):
+class CharSettings(BaseVocabSettings):
     """Characters (Unicode code points) of the training text."""
 
     type: Literal["char"] = "char"
@@ -58,35 +58,35 @@ class CharSettings(LearnedSettings):
         return ""
 
     @classmethod
-    def implementation(cls) -> "type[Vocab]":
+    def vocab_class(cls) -> "type[Vocab]":
         from charlm.vocab.char import CharVocab
 
         return CharVocab
 
-    def learner(self) -> "Learner":
+    def learner(self) -> "VocabLearner":
         from charlm.vocab.char import CharLearner
 
         return CharLearner(min_count=self.min_count, max_size=self.max_size, byte_fallback=self.byte_fallback)
 
 
-class ByteSettings(LearnedSettings):
+class ByteSettings(BaseVocabSettings):
     """UTF-8 bytes: 256 ids and <eod>."""
 
     type: Literal["byte"] = "byte"
 
     @classmethod
-    def implementation(cls) -> "type[Vocab]":
+    def vocab_class(cls) -> "type[Vocab]":
         from charlm.vocab.byte import ByteVocab
 
         return ByteVocab
 
-    def learner(self) -> "Learner":
+    def learner(self) -> "VocabLearner":
         from charlm.vocab.byte import ByteLearner
 
         return ByteLearner()
 
 
-class WordSettings(LearnedSettings):
+class WordSettings(BaseVocabSettings):
     """Words, signs and spaces of the training text; other words are spelled in UTF-8 bytes."""
 
     type: Literal["word"] = "word"
@@ -96,18 +96,18 @@ class WordSettings(LearnedSettings):
     """Those seen less often are spelled, which teaches a model to spell."""
 
     @classmethod
-    def implementation(cls) -> "type[Vocab]":
+    def vocab_class(cls) -> "type[Vocab]":
         from charlm.vocab.word import WordVocab
 
         return WordVocab
 
-    def learner(self) -> "Learner":
+    def learner(self) -> "VocabLearner":
         from charlm.vocab.word import WordLearner
 
         return WordLearner(min_count=self.min_count, max_size=self.max_size)
 
 
-class NgramSettings(LearnedSettings):
+class NgramSettings(BaseVocabSettings):
     """Words, seen as bags of their character n-grams: #сл сло лов ово во#. Other words are spelled, and seen so too."""
 
     type: Literal["ngram"] = "ngram"
@@ -123,12 +123,12 @@ class NgramSettings(LearnedSettings):
     """n-grams seen less often in the training text are left out."""
 
     @classmethod
-    def implementation(cls) -> "type[Vocab]":
+    def vocab_class(cls) -> "type[Vocab]":
         from charlm.vocab.ngram import NgramVocab
 
         return NgramVocab
 
-    def learner(self) -> "Learner":
+    def learner(self) -> "VocabLearner":
         from charlm.vocab.ngram import NgramLearner
 
         return NgramLearner(
@@ -140,7 +140,7 @@ class NgramSettings(LearnedSettings):
         )
 
 
-class SentencePieceSettings(LearnedSettings):
+class SentencePieceSettings(BaseVocabSettings):
     """Pieces of words that SentencePiece learns; what they do not cover is spelled in UTF-8 bytes."""
 
     type: Literal["sentencepiece"] = "sentencepiece"
@@ -151,12 +151,12 @@ class SentencePieceSettings(LearnedSettings):
     """How much of the training text the pieces are learned from: lines drawn evenly from all of it."""
 
     @classmethod
-    def implementation(cls) -> "type[Vocab]":
+    def vocab_class(cls) -> "type[Vocab]":
         from charlm.vocab.sentencepiece import SentencePieceVocab
 
         return SentencePieceVocab
 
-    def learner(self) -> "Learner":
+    def learner(self) -> "VocabLearner":
         from charlm.vocab.sentencepiece import SentencePieceLearner
 
         return SentencePieceLearner(
@@ -164,7 +164,7 @@ class SentencePieceSettings(LearnedSettings):
         )
 
 
-class CopiedSettings(LearnedSettings):
+class CopiedSettings(BaseVocabSettings):
     """The vocabulary of another corpus or of a checkpoint, as it is: what a model that goes on learning needs."""
 
     type: Literal["copied"] = "copied"
@@ -172,13 +172,13 @@ class CopiedSettings(LearnedSettings):
     """Where its vocab.json lies."""
 
     @classmethod
-    def implementation(cls) -> "type[Vocab]":
+    def vocab_class(cls) -> "type[Vocab]":
         raise ValueError("a vocabulary that was copied says itself what it is")
 
-    def learner(self) -> "Learner":
-        from charlm.vocab.copied import CopyLearner
+    def learner(self) -> "VocabLearner":
+        from charlm.vocab.copied import CopiedLearner
 
-        return CopyLearner(Path(self.directory))
+        return CopiedLearner(Path(self.directory))
 
     @property
     def suffix(self) -> str:
@@ -212,9 +212,9 @@ def load_vocab(directory: Path) -> "Vocab":
             raise DataError(
                 f"{path} has format {version}; this charlm reads up to {formats.VOCABULARY}", "upgrade charlm"
             )
-        members: tuple[type[LearnedSettings], ...] = get_args(get_args(VocabSettings)[0])
+        members: tuple[type[BaseVocabSettings], ...] = get_args(get_args(VocabSettings)[0])
         settings = {member.model_fields["type"].default: member for member in members}[kind]
-        return settings.implementation().load(directory, content)
+        return settings.vocab_class().load(directory, content)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", cure) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

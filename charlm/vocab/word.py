@@ -15,12 +15,12 @@ from charlm.vocab.base import (
     IntArray,
     StreamDecoder,
     Vocab,
-    refuse_uniform,
-    strings,
-    utf8,
+    check_distinct_characters,
+    check_strings,
+    encode_utf8,
 )
-from charlm.vocab.cached_encoder import UnitEncoder, packed
-from charlm.vocab.word_tokens import LONGEST, TokenCounts, is_word, split_tokens
+from charlm.vocab.cached_encoder import SegmentEncoder, pack_ids
+from charlm.vocab.word_tokens import MAX_TOKEN_LENGTH, TokenCounts, is_word, split_tokens
 
 
 class WordVocab(Vocab):
@@ -44,28 +44,30 @@ class WordVocab(Vocab):
         self.size = self.first_token_id + len(tokens)
 
     @cached_property
-    def _units(self) -> UnitEncoder:
-        codes = {token: packed([number]) for number, token in enumerate(self.tokens, self.first_token_id)}
+    def _encoder(self) -> SegmentEncoder:
+        codes = {token: pack_ids([number]) for number, token in enumerate(self.tokens, self.first_token_id)}
         space = codes.get(" ") or self.spell(" ")
-        signs = {token for token in self.tokens if len(token) == 1 and not is_word(token) and not token.isspace()}
+        punctuation = {token for token in self.tokens if len(token) == 1 and not is_word(token) and not token.isspace()}
 
-        def encode_unit(unit: str) -> bytes:
-            if unit[:1] == " ":
-                if (word := codes.get(unit[1:])) is not None:
+        def encode_segment(segment: str) -> bytes:
+            if segment[:1] == " ":
+                if (word := codes.get(segment[1:])) is not None:
                     return space + word
-                if unit[-1] in signs and (word := codes.get(unit[1:-1])) is not None:  # nothing merges with a sign
-                    return space + word + codes[unit[-1]]
-            return b"".join([codes.get(token) or self.spell(token) for token in split_tokens(unit)])
+                if (
+                    segment[-1] in punctuation and (word := codes.get(segment[1:-1])) is not None
+                ):  # nothing merges with a sign
+                    return space + word + codes[segment[-1]]
+            return b"".join([codes.get(token) or self.spell(token) for token in split_tokens(segment)])
 
-        return UnitEncoder(lambda units: list(map(encode_unit, units)))
+        return SegmentEncoder(lambda units: list(map(encode_segment, units)))
 
     def encode(self, text: str) -> IntArray:
-        utf8(text)
-        return self._units.encode(text)
+        encode_utf8(text)
+        return self._encoder.encode(text)
 
     def spell(self, token: str) -> bytes:
         """The ids of a token that is not known, packed."""
-        return packed([self.first_byte_id + byte for byte in token.encode("utf-8")])
+        return pack_ids([self.first_byte_id + byte for byte in token.encode("utf-8")])
 
     def stream_decoder(self) -> StreamDecoder:
         return ByteAwareDecoder(self._bytes_of, self._text_of)
@@ -91,13 +93,13 @@ class WordVocab(Vocab):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "WordVocab":
-        return cls(strings(content["tokens"]))
+        return cls(check_strings(content["tokens"]))
 
 
 class WordLearner:
     """Counts the tokens of the training texts; keeps those seen `min_count` times, at most `max_size` of them."""
 
-    reads: ClassVar[bool] = True
+    needs_text: ClassVar[bool] = True
 
     def __init__(self, *, min_count: int, max_size: int) -> None:
         self._min_count = min_count
@@ -110,15 +112,15 @@ class WordLearner:
     def merge(self, other: "WordLearner") -> None:
         self.counts.merge(other.counts)
 
-    def known(self) -> list[str]:
+    def frequent_tokens(self) -> list[str]:
         """The tokens to know, the most frequent first.
 
         Raises:
             DataError: fewer than two different characters: there is nothing to predict.
         """
-        refuse_uniform(self.counts.distinct_characters)
+        check_distinct_characters(self.counts.distinct_characters)
         frequent = self.counts.most_frequent(min_count=self._min_count)
-        return [token for token, _ in frequent if len(token) <= LONGEST][: self._max_size]
+        return [token for token, _ in frequent if len(token) <= MAX_TOKEN_LENGTH][: self._max_size]
 
     def finish(self) -> Vocab:
-        return WordVocab(self.known())
+        return WordVocab(self.frequent_tokens())

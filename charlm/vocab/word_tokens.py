@@ -12,7 +12,7 @@ from collections import Counter
 
 import regex
 
-LONGEST = 64
+MAX_TOKEN_LENGTH = 64
 """Characters of a token that a vocabulary may know: what is longer is noise, and spelled."""
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
@@ -22,8 +22,8 @@ _WORD = rf"(?:{_LETTERS}(?:{_INNER}{_LETTERS})*+|[{_UNSPACED}]\p{{M}}*+)"
 _TOKEN = regex.compile(rf"(?V1){_WORD}| |[^\S ]++|.", regex.DOTALL)
 _IS_WORD = regex.compile(rf"(?V1){_WORD}")
 
-_MOST_TYPES = 4_000_000  # different tokens held while counting: some 500 MB
-_MOST_WAITING = 16_000_000  # characters of text whose pieces are not split yet
+_MAX_TYPES = 4_000_000  # different tokens held while counting: some 500 MB
+_MAX_PENDING_CHARACTERS = 16_000_000  # characters of text whose pieces are not split yet
 
 
 def split_tokens(text: str) -> list[str]:
@@ -44,15 +44,15 @@ class TokenCounts:
     def __init__(self) -> None:
         self._pieces: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
-        self._waiting = 0
+        self._num_pending_characters = 0
 
     def add(self, text: str) -> None:
         pieces = text.split(" ")
         self._pieces.update(pieces)
         if len(pieces) > 1:
             self._tokens[" "] += len(pieces) - 1
-        self._waiting += len(text)
-        if self._waiting >= _MOST_WAITING:
+        self._num_pending_characters += len(text)
+        if self._num_pending_characters >= _MAX_PENDING_CHARACTERS:
             self.flush()
 
     def flush(self) -> None:
@@ -61,9 +61,9 @@ class TokenCounts:
             for token in split_tokens(piece):
                 self._tokens[token] += count
         self._pieces.clear()
-        self._waiting = 0
+        self._num_pending_characters = 0
         least = 1
-        while len(self._tokens) > _MOST_TYPES:
+        while len(self._tokens) > _MAX_TYPES:
             least += 1
             self._tokens = Counter({token: count for token, count in self._tokens.items() if count >= least})
 

@@ -20,18 +20,20 @@ from charlm.workflows.prepare import RESOLVED_FILE, working_directory
 BIG_DOWNLOAD = 1_000_000_000
 """Bytes above which a person is asked."""
 
-_GROWTH = 6  # a corpus needs about this many times the bytes of its compressed dump: documents twice, tokens, slack
+_DISK_FACTOR = (
+    6  # a corpus needs about this many times the bytes of its compressed dump: documents twice, tokens, slack
+)
 
 Confirm = Callable[[], bool]
 ShowBytes = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
-def announce(plan: DownloadPlan, out: Path) -> str:
+def describe_download(plan: DownloadPlan, out: Path) -> str:
     """One line: how much, what the disk must hold, and where both go."""
-    needed = plan.bytes * (1 + _GROWTH)
+    needed = plan.bytes * (1 + _DISK_FACTOR)
     return (
-        f"downloading {plan.what}: {_size(plan.bytes)} to {plan.directory}, then the corpus to {out}"
-        f" ({_size(needed)} of disk in all)"
+        f"downloading {plan.description}: {_format_bytes(plan.bytes)} to {plan.directory}, then the corpus to {out}"
+        f" ({_format_bytes(needed)} of disk in all)"
     )
 
 
@@ -41,27 +43,28 @@ def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -
     With `refresh` that is forgotten, and the servers have been asked anew.
     """
     record = working_directory(out) / RESOLVED_FILE
-    asked = settings.source
+    source_settings = settings.source
     if refresh:
-        source = asked.build()
+        source = source_settings.build()
         source.refresh()
         return source
     try:
         content = storage.read_json(record) if record.is_file() else {}
         if content.get("settings") == settings.recorded():
-            asked = _resolved(asked, content["resolved"])
+            source_settings = _apply_resolved(source_settings, content["resolved"])
     except (ValueError, KeyError, TypeError, AttributeError):
         storage.remove_tree(record)  # torn or foreign: resolve again
-    return asked.build()
+    return source_settings.build()
 
 
-def _resolved(asked: SourceSettings, found: dict[str, Any]) -> SourceSettings:
-    if not isinstance(asked, MixSettings):
-        return asked.model_copy(update=found)
+def _apply_resolved(source_settings: SourceSettings, found: dict[str, Any]) -> SourceSettings:
+    if not isinstance(source_settings, MixSettings):
+        return source_settings.model_copy(update=found)
     sources = [
-        _resolved(source, found["sources"][name]) for name, source in zip(asked.names, asked.sources, strict=True)
+        _apply_resolved(source, found["sources"][name])
+        for name, source in zip(source_settings.names, source_settings.sources, strict=True)
     ]
-    return asked.model_copy(update={"sources": tuple(sources)})
+    return source_settings.model_copy(update={"sources": tuple(sources)})
 
 
 def fetch(
@@ -83,13 +86,13 @@ def fetch(
     work = working_directory(out)
     storage.check_writable(work)
     plan = source.download_plan()
-    if source.resolved():
+    if source.resolved_settings():
         storage.make_directory(work)
-        record = {"settings": settings.recorded(), "resolved": source.resolved()}
+        record = {"settings": settings.recorded(), "resolved": source.resolved_settings()}
         storage.write_json(work / RESOLVED_FILE, record)
     if plan is None:
         return
-    line = announce(plan, out)
+    line = describe_download(plan, out)
     note(line)
     _check_space(plan, out)
     if plan.bytes > BIG_DOWNLOAD and not confirm():
@@ -100,14 +103,14 @@ def fetch(
 
 def _check_space(plan: DownloadPlan, out: Path) -> None:
     existing = next(parent for parent in out.absolute().parents if parent.exists())
-    free, needed = shutil.disk_usage(existing).free, plan.bytes * _GROWTH
+    free, needed = shutil.disk_usage(existing).free, plan.bytes * _DISK_FACTOR
     if free < needed:
         raise StorageError(
             f"{out} needs {needed:,} bytes and {free:,} are free", "free some space, or choose another --out"
         )
 
 
-def _size(num_bytes: int) -> str:
+def _format_bytes(num_bytes: int) -> str:
     for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if num_bytes >= limit:
             return f"{num_bytes / limit:.3g} {unit}"

@@ -8,7 +8,7 @@ from charlm import storage
 from charlm.data.corpus import Corpus
 from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
-from charlm.workflows.evaluate import Answer, OnProgress, Question, answer, check_same_text, describe_answer
+from charlm.workflows.evaluate import EvalRequest, EvalResult, OnProgress, check_same_text, score_run, summarize_result
 
 COLUMNS = (
     "model",
@@ -25,10 +25,10 @@ COLUMNS = (
 Row = dict[str, Any]
 
 
-def compare_all(
+def compare_models(
     runs: Sequence[str],
     checkpoint: str,
-    question: Question,
+    request: EvalRequest,
     baselines: BaselineSettings | None,
     on_progress: OnProgress,
     on_baseline: Callable[[str, int, int], None],
@@ -39,11 +39,11 @@ def compare_all(
     Raises:
         CharlmError: as `eval` and `baseline` would.
     """
-    answers = [answer(run, checkpoint, question, on_progress) for run in runs]
-    check_same_text(answers)
-    rows = [{**_row(each, question), "model": name} for each, name in zip(answers, _names(answers), strict=True)]
-    if baselines is not None and (corpus := answers[0].corpus) is not None:
-        rows += baseline_rows(corpus, question.split, baselines, on_baseline)
+    results = [score_run(run, checkpoint, request, on_progress) for run in runs]
+    check_same_text(results)
+    rows = [{**_row(each, request), "model": name} for each, name in zip(results, _short_names(results), strict=True)]
+    if baselines is not None and (corpus := results[0].corpus) is not None:
+        rows += baseline_rows(corpus, request.split, baselines, on_baseline)
     return with_ratios(rows)
 
 
@@ -67,7 +67,7 @@ def baseline_rows(
             "model": result.name,
             "description": result.description,
             "parameters": None,
-            "characters_seen": seen if result.reads_training else 0,
+            "characters_seen": seen if result.uses_training_text else 0,
             "seconds": result.seconds,
             **result.score.to_json(),
             "low": None,
@@ -77,12 +77,12 @@ def baseline_rows(
     ]
 
 
-def _row(found: Answer, question: Question) -> Row:
-    described = describe_answer(found, question)
+def _row(found: EvalResult, request: EvalRequest) -> Row:
+    described = summarize_result(found, request)
     low, high = described["interval"] or (None, None)
     return {
         "parameters": found.parameters,
-        **_effort(found),
+        **_training_cost(found),
         **{name: described[name] for name in ("tokens", "characters", "words", "bytes", "nats")},
         **{name: described[name] for name in ("bits_per_character", "bits_per_byte", "perplexity")},
         "low": low,
@@ -90,16 +90,16 @@ def _row(found: Answer, question: Question) -> Row:
     }
 
 
-def _names(answers: Sequence[Answer]) -> list[str]:
+def _short_names(results: Sequence[EvalResult]) -> list[str]:
     """As short as they can be told apart: of a checkpoint, with that of its run; else whole paths."""
-    paths = [Path(found.run) for found in answers]
+    paths = [Path(found.run) for found in results]
     short = [
         f"{path.parents[1].name}/{path.name}" if path.parent.name == "checkpoints" else path.name for path in paths
     ]
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
-def _effort(found: Answer) -> Row:
+def _training_cost(found: EvalResult) -> Row:
     """Characters that the checkpoint had learned from, and seconds of training until then."""
     tokens = found.trained_on.get("tokens")
     try:

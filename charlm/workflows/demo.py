@@ -12,11 +12,11 @@ from charlm.data.settings import CorpusSettings
 from charlm.errors import CharlmError
 from charlm.evaluation.baselines.settings import XzSettings
 from charlm.experiment import load_experiment, read_layers
-from charlm.workflows.evaluate import Question, evaluate_run
+from charlm.workflows.evaluate import EvalRequest, evaluate_run
 from charlm.workflows.plan_training import plan_training
 from charlm.workflows.prepare import find_prepared, prepare
-from charlm.workflows.progress import evaluating, preparing, telling
-from charlm.workflows.sample import Wish, sample_run
+from charlm.workflows.progress import evaluation_bar, preparation_bar, stage_bar
+from charlm.workflows.sample import SamplingOptions, sample_run
 from charlm.workflows.train import run_training
 
 CONFIG = "sample"
@@ -25,7 +25,7 @@ _LENGTH = 400
 
 
 def run_demo(
-    overrides: Sequence[str], started: float, say: Callable[[str], None], *, overwrite: bool = False
+    overrides: Sequence[str], start_time: float, say: Callable[[str], None], *, overwrite: bool = False
 ) -> dict[str, Any]:
     """Prepare, train, evaluate, sample; say what is done, and return the figures.
 
@@ -36,34 +36,34 @@ def run_demo(
     settings = load_experiment(layer)
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
     say(f"1/4 charlm prepare --config {CONFIG}")
-    with _own_cure(data):
+    with _with_demo_cure(data):
         corpus = _prepare(settings.corpus, data, overwrite=overwrite)
-    workspace.remember(workspace.DATA, data)
-    counts = corpus.card["splits"]
+    workspace.set_current(workspace.DATA, data)
+    counts = corpus.metadata["splits"]
     say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
     say(f"2/4 charlm train --config {CONFIG} --out {run}")
     sys.stdout.flush()
     plan = plan_training(CONFIG, layer, str(data), run, "auto", need_corpus=True)
-    with _own_cure(run):
-        trained = run_training(plan, resume=True, overwrite=overwrite, quiet=False, started=started)
+    with _with_demo_cure(run):
+        trained = run_training(plan, resume=True, overwrite=overwrite, quiet=False, start_time=start_time)
     assert trained is not None, "one process"
     say(f"    {trained['parameters']:,} parameters, {trained['epochs']:.2f} epochs")
     say(f"3/4 charlm eval {run}")
-    with evaluating(quiet=False) as on_progress:
-        score = evaluate_run(str(run), "best", Question(data=str(data)), on_progress)
-    with telling(quiet=False) as tell:
-        *_, xz = XzSettings().build().results(corpus, "test", tell)
+    with evaluation_bar(quiet=False) as on_progress:
+        score = evaluate_run(str(run), "best", EvalRequest(data=str(data)), on_progress)
+    with stage_bar(quiet=False) as on_stage:
+        *_, xz = XzSettings().build().results(corpus, "test", on_stage)
     say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
     say(f"    {xz.score.bits_per_character:.4f} bits per character: xz -9e, given the training text")
     say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
-    text = "".join(sample_run(str(run), "best", Wish(prompt=_PROMPT, length=_LENGTH), "auto").whole())
+    text = "".join(sample_run(str(run), "best", SamplingOptions(prompt=_PROMPT, length=_LENGTH), "auto").with_prompt())
     say("")
     say(text)
     return {"score": score, "xz_bits_per_character": xz.score.bits_per_character, "sample": text}
 
 
 @contextlib.contextmanager
-def _own_cure(directory: Path) -> Generator[None, None, None]:
+def _with_demo_cure(directory: Path) -> Generator[None, None, None]:
     """The demo has no --out: where `prepare` and `train` name that as the cure, it has another."""
     try:
         yield
@@ -77,5 +77,5 @@ def _prepare(settings: CorpusSettings, directory: Path, *, overwrite: bool) -> C
     corpus = None if overwrite else find_prepared(settings, directory)
     if corpus is not None:
         return corpus
-    with preparing() as on_progress:
+    with preparation_bar() as on_progress:
         return prepare(settings, settings.source.build(), directory, overwrite=overwrite, on_progress=on_progress)

@@ -6,17 +6,17 @@ from itertools import count
 
 from charlm.data.batches import Cursor
 from charlm.data.corpus import Corpus
-from charlm.device import keep_memory
-from charlm.training.distributed import Alone
-from charlm.training.model_updater import Learner
-from charlm.training.optim.schedules import Moment
+from charlm.device import retain_freed_memory
+from charlm.training.distributed import SingleProcess
+from charlm.training.model_updater import ModelUpdater
+from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.resume import open_batches
 from charlm.training.settings import TrainingSettings
 from charlm.workflows.plan_training import TrainingPlan
 
-_LEAST_SECONDS = 2.0
-_MOST_STEPS = 20
-_WARM_UP = 2
+_MIN_SECONDS = 2.0
+_MAX_STEPS = 20
+_WARMUP_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -33,31 +33,33 @@ def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
     Raises:
         CharlmError: as training would.
     """
-    keep_memory(plan.device)
+    retain_freed_memory(plan.device)
     settings = plan.experiment.training
     stream = corpus.open("train").in_direction(plan.experiment.model.direction)
     batches = open_batches(stream, settings, plan.experiment.model, 1)
     model = plan.experiment.model.build(corpus.vocab.size, corpus.vocab.bags())
-    learner = Learner(model.to(plan.device).train(), settings, plan.device, Alone())
+    updater = ModelUpdater(model.to(plan.device).train(), settings, plan.device, SingleProcess())
     cursor = Cursor()
     tokens, start = 0, time.perf_counter()
     for step in count():
-        update = learner.update(batches.batch(cursor), Moment(step, 0, 0.0, 0.0), num_scored=batches.num_scored(cursor))
+        update = updater.update(
+            batches.batch(cursor), ScheduleInput(step, 0, 0.0, 0.0), num_scored=batches.num_scored(cursor)
+        )
         cursor = batches.after(cursor)
-        if step < _WARM_UP:
+        if step < _WARMUP_STEPS:
             tokens, start = 0, time.perf_counter()
             continue
         tokens += update.tokens
         elapsed = time.perf_counter() - start
-        if step >= _MOST_STEPS or elapsed >= _LEAST_SECONDS:
+        if step >= _MAX_STEPS or elapsed >= _MIN_SECONDS:
             break
     rate = tokens / max(1e-9, time.perf_counter() - start)
-    total = _tokens_of_budget(settings, stream.num_predictions, batches.batch_size * batches.seq_len)
+    total = _budget_tokens(settings, stream.num_predictions, batches.batch_size * batches.seq_len)
     seconds = min(total / rate, 60 * (settings.max_minutes or float("inf")))
     return Estimate(rate / stream.tokens_per_character, seconds)
 
 
-def _tokens_of_budget(settings: TrainingSettings, tokens_per_epoch: int, tokens_per_step: int) -> float:
+def _budget_tokens(settings: TrainingSettings, tokens_per_epoch: int, tokens_per_step: int) -> float:
     limits = (
         None if settings.max_steps is None else settings.max_steps * tokens_per_step,
         settings.max_tokens,

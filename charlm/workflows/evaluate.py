@@ -17,14 +17,14 @@ from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream, encode_parts
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
-from charlm.evaluation.evaluate import token_nats
-from charlm.evaluation.interval import Difference, difference, interval
-from charlm.evaluation.resampling_units import Units, find_units
+from charlm.evaluation.evaluate import score_tokens
+from charlm.evaluation.interval import BitsDifference, compare_on_units, interval
+from charlm.evaluation.resampling_units import BootstrapUnits, find_bootstrap_units
 from charlm.evaluation.score import Score
 from charlm.text.document import Document
 from charlm.text.split import Part
-from charlm.vocab.base import Vocab, to_stored
-from charlm.workflows.load_run import corpus_of, load_run
+from charlm.vocab.base import Vocab, cast_ids
+from charlm.workflows.load_run import load_run, open_corpus_for
 from charlm.workflows.mix_ngrams import mixed_nats
 from charlm.workflows.tune import adapted_nats, check_tuned
 
@@ -32,7 +32,7 @@ OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Question:
+class EvalRequest:
     """What is to be scored, and how."""
 
     split: str = "test"
@@ -42,12 +42,12 @@ class Question:
     streams: int | None = None
     precision: Precision = "fp32"
     device: str = "auto"
-    ways: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
     """In which it is scored too, beside the static score: "dynamic", "cache", "temperature", "mix", "recall"."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class EvalResult:
     """What each token of a text costs a model. `nats_P` is in reading order, from token `first_token` on."""
 
     run: str
@@ -60,11 +60,11 @@ class Answer:
     parameters: int
     checkpoint: Path
     trained_on: dict[str, Any]
-    adapted: dict[str, dict[str, Any]]
+    adapted_scores: dict[str, dict[str, Any]]
     """For each way of adapting to the text, its score and settings."""
 
     @property
-    def digest(self) -> str:
+    def text_hash(self) -> str:
         """Of the text, whatever its tokens."""
         found = hashlib.sha256()
         for start, end in zip(self.stream.documents["start"], self.stream.ends, strict=True):
@@ -73,55 +73,57 @@ class Answer:
         return found.hexdigest()
 
     @property
-    def units(self) -> Units:
-        return find_units(self.stream, self.vocab)
+    def units(self) -> BootstrapUnits:
+        return find_bootstrap_units(self.stream, self.vocab)
 
-    def unit_nats(self, units: Units) -> npt.NDArray[np.float64]:
-        return units.sums(self.nats_P, self.first_token)
+    def unit_nats(self, units: BootstrapUnits) -> npt.NDArray[np.float64]:
+        return units.sum_nats(self.nats_P, self.first_token)
 
 
-def answer(run: str | None, checkpoint: str, question: Question, on_progress: OnProgress) -> Answer:
+def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progress: OnProgress) -> EvalResult:
     """Score every token.
 
     Raises:
         UsageError: there is no such run, corpus or split.
         DataError: the corpus is another one, or the text cannot be spelled.
     """
-    loaded, name = load_run(run, checkpoint, question.device)
-    corpus = None if question.text is not None else corpus_of(loaded, question.data)
-    if question.text is not None:
-        stream = stream_of(question.text, loaded.vocab)
+    loaded, name = load_run(run, checkpoint, request.device)
+    corpus = None if request.text is not None else open_corpus_for(loaded, request.data)
+    if request.text is not None:
+        stream = stream_from_text(request.text, loaded.vocab)
     else:
         assert corpus is not None
-        stream = corpus.open(question.split)
-    if {"mix", "recall"} & set(question.ways) and corpus is None:
+        stream = corpus.open(request.split)
+    if {"mix", "recall"} & set(request.methods) and corpus is None:
         raise UsageError("--mix and --recall need the training text of a corpus", "leave --text out")
-    if {"dynamic", "cache", "temperature"} & set(question.ways):
+    if {"dynamic", "cache", "temperature"} & set(request.methods):
         check_tuned(loaded)
     direction = loaded.settings.direction
-    nats = token_nats(
+    nats = score_tokens(
         loaded.model,
         stream.in_direction(direction),
-        streams=question.streams,
-        device=choose_device(question.device),
-        precision=question.precision,
+        streams=request.streams,
+        device=choose_device(request.device),
+        precision=request.precision,
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
     )
-    adapted: dict[str, dict[str, Any]] = {}
+    adapted_scores: dict[str, dict[str, Any]] = {}
 
-    def tell(scored: int) -> None:
+    def report_progress(scored: int) -> None:
         on_progress(scored, stream.num_predictions)
 
-    for way in question.ways:
-        device, read = choose_device(question.device), stream.in_direction(direction)
-        if way in ("mix", "recall") and corpus is not None:
-            found, about = mixed_nats(loaded, corpus, read, nats, device, tell, recalls=way == "recall")
+    for method in request.methods:
+        device, directed_stream = choose_device(request.device), stream.in_direction(direction)
+        if method in ("mix", "recall") and corpus is not None:
+            found, metadata = mixed_nats(
+                loaded, corpus, directed_stream, nats, device, report_progress, uses_recent=method == "recall"
+            )
         else:
-            found, about = adapted_nats(loaded, read, way, device, tell)
-        adapted[way] = {**_score(found, stream).to_json(), "settings": about}
+            found, metadata = adapted_nats(loaded, directed_stream, method, device, report_progress)
+        adapted_scores[method] = {**_score(found, stream).to_json(), "settings": metadata}
     score = _score(nats, stream)
     is_reversed = direction == "backward"  # the last token is context, and the first one is predicted last
-    return Answer(
+    return EvalResult(
         name,
         loaded.vocab,
         stream,
@@ -131,8 +133,8 @@ def answer(run: str | None, checkpoint: str, question: Question, on_progress: On
         score,
         loaded.model.num_parameters,
         loaded.directory,
-        loaded.about["trained_on"],
-        adapted,
+        loaded.metadata["trained_on"],
+        adapted_scores,
     )
 
 
@@ -140,7 +142,7 @@ def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:
     return Score.of(float(nats.sum(dtype=np.float64)), len(nats), stream)
 
 
-def stream_of(text: str, vocab: Vocab) -> TokenStream:
+def stream_from_text(text: str, vocab: Vocab) -> TokenStream:
     """`<eod> text <eod>`.
 
     Raises:
@@ -151,50 +153,50 @@ def stream_of(text: str, vocab: Vocab) -> TokenStream:
     encoded = encode_parts([Part(Document("text", "", text), 0, last=True)], vocab)
     table = encoded.documents.copy()
     table["start"] += 1
-    return TokenStream(np.concatenate([to_stored(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
+    return TokenStream(np.concatenate([cast_ids(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
 
 
-def evaluate_run(run: str | None, checkpoint: str, question: Question, on_progress: OnProgress) -> dict[str, Any]:
+def evaluate_run(run: str | None, checkpoint: str, request: EvalRequest, on_progress: OnProgress) -> dict[str, Any]:
     """The score in every unit, with the 95 % interval of its bits per character."""
-    return describe_answer(answer(run, checkpoint, question, on_progress), question)
+    return summarize_result(score_run(run, checkpoint, request, on_progress), request)
 
 
-def describe_answer(found: Answer, question: Question) -> dict[str, Any]:
+def summarize_result(found: EvalResult, request: EvalRequest) -> dict[str, Any]:
     """What `eval` prints of one run."""
     units = found.units
     bounds = interval(found.unit_nats(units), units.characters)
     return {
         "run": found.run,
-        "split": question.split if question.text is None else "text",
+        "split": request.split if request.text is None else "text",
         **found.score.to_json(),
         "interval": None if bounds is None else list(bounds),
-        "resampled": units.counted,
-    } | found.adapted
+        "resampled": units.size_label,
+    } | found.adapted_scores
 
 
 def compare_runs(
-    runs: tuple[str, str], checkpoint: str, question: Question, on_progress: OnProgress
-) -> tuple[list[dict[str, Any]], Difference | None]:
+    runs: tuple[str, str], checkpoint: str, request: EvalRequest, on_progress: OnProgress
+) -> tuple[list[dict[str, Any]], BitsDifference | None]:
     """Both scores, and their difference on the same documents.
 
     Raises:
         DataError: their texts are not the same.
     """
-    first, second = (answer(run, checkpoint, question, on_progress) for run in runs)
+    first, second = (score_run(run, checkpoint, request, on_progress) for run in runs)
     check_same_text([first, second])
     units = first.units
-    found = difference(first.unit_nats(units), second.unit_nats(second.units), units.characters)
-    return [describe_answer(each, question) for each in (first, second)], found
+    found = compare_on_units(first.unit_nats(units), second.unit_nats(second.units), units.characters)
+    return [summarize_result(each, request) for each in (first, second)], found
 
 
-def check_same_text(answers: Sequence[Answer]) -> None:
+def check_same_text(results: Sequence[EvalResult]) -> None:
     """
     Raises:
         DataError: not all were scored on the same text.
     """
-    first = answers[0]
-    for other in answers[1:]:
-        if not np.array_equal(first.units.characters, other.units.characters) or first.digest != other.digest:
+    first = results[0]
+    for other in results[1:]:
+        if not np.array_equal(first.units.characters, other.units.characters) or first.text_hash != other.text_hash:
             raise DataError(
                 f"{first.run} and {other.run} were scored on different texts",
                 "prepare both corpora from one text and split (prepare --data DIR --vocab KIND does), or give --text",

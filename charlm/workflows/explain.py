@@ -9,10 +9,10 @@ from collections.abc import Callable
 from charlm.device import choose_device
 from charlm.errors import UsageError
 from charlm.evaluation.explain.explanation import Explanation, explain
-from charlm.workflows.evaluate import stream_of
+from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.load_run import load_run
 
-MOST_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000
 """A text to look at: more than a browser shows, and than anybody reads."""
 
 
@@ -29,13 +29,13 @@ def explain_run(
         UsageError: there is no such run, or the text is too long.
         DataError: there is no text, or it cannot be spelled.
     """
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise UsageError(
-            f"the text is too long to look at: {len(text):,} characters, and at most {MOST_CHARACTERS:,} are shown",
+            f"the text is too long to look at: {len(text):,} characters, and at most {MAX_CHARACTERS:,} are shown",
             "give a part of it, or score all of it with `charlm eval --text`",
         )
     loaded, name = load_run(run, checkpoint, device)
-    stream = stream_of(text, loaded.vocab)
+    stream = stream_from_text(text, loaded.vocab)
     found = explain(
         loaded.model,
         loaded.vocab,

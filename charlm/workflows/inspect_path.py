@@ -15,12 +15,14 @@ from charlm.nn.settings import ModelSettings
 _MANY_IDS = 65_536
 
 
-def find(given: str) -> Path | None:
+def find_path(name_or_path: str) -> Path | None:
     """The file, directory, or name below data/ or runs/ that is meant; None where it is none but may be a config."""
-    named = (workspace.DATA / given, workspace.RUNS / given)
-    is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
-    paths = (*named, Path(given)) if is_name else (Path(given), *named)
-    path = next((path for path in paths if workspace.is_there(path)), None)
+    named = (workspace.DATA / name_or_path, workspace.RUNS / name_or_path)
+    is_name = (
+        Path(name_or_path).name == name_or_path
+    )  # then ./NAME may be the folder of texts that data/NAME was made from
+    paths = (*named, Path(name_or_path)) if is_name else (Path(name_or_path), *named)
+    path = next((path for path in paths if workspace.path_exists(path)), None)
     return None if path is None or (path.suffix == ".toml" and path.is_file()) else path
 
 
@@ -35,22 +37,24 @@ def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
 
         return {"kind": "dump", "path": str(path), **count_pages(path).as_json()}
     if (path / CORPUS_FILE).is_file():
-        return {"kind": "corpus", "path": str(path), **_card(path, readable=readable)}
+        return {"kind": "corpus", "path": str(path), **_describe_corpus(path, readable=readable)}
     if not workspace.is_run(path):
         raise UsageError(f"{path} is neither a corpus, a run nor a checkpoint", "name one, or a file: a dump, a config")
-    return {"kind": "checkpoint", "path": str(path), **_checkpoint(path, readable=readable)}
+    return {"kind": "checkpoint", "path": str(path), **_describe_checkpoint(path, readable=readable)}
 
 
 def summarize(corpus: Corpus) -> list[str]:
     """What `charlm prepare` says in the end: what became of the pages, and how much text each split has."""
-    how, num_documents = corpus.card["split"], corpus.card["documents"]["kept"]
-    by = {"hash": "document", "position": "position in the text", "bytes": "position in bytes"}[how["method"]]
+    split_metadata, num_documents = corpus.metadata["split"], corpus.metadata["documents"]["kept"]
+    method_name = {"hash": "document", "position": "position in the text", "bytes": "position in bytes"}[
+        split_metadata["method"]
+    ]
     documents = f"{num_documents:,} {'document' if num_documents == 1 else 'documents'}"
-    lines = [f"{documents}, split {how['shares']} by {by}, vocabulary of {corpus.vocab.size:,} ids"]
-    for name, counts in corpus.card["splits"].items():
-        documents = f" {counts['documents']:>9,} documents" if how["method"] == "hash" else ""
+    lines = [f"{documents}, split {split_metadata['shares']} by {method_name}, vocabulary of {corpus.vocab.size:,} ids"]
+    for name, counts in corpus.metadata["splits"].items():
+        documents = f" {counts['documents']:>9,} documents" if split_metadata["method"] == "hash" else ""
         lines.append(f"  {name:<6}{documents} {counts['characters']:>14,} characters")
-    for reason, count in corpus.card["documents"]["dropped"].items():
+    for reason, count in corpus.metadata["documents"]["dropped"].items():
         lines.append(f"  dropped {count:>8,} pages: {reason}")
     if corpus.vocab.size > _MANY_IDS:
         defaults = ModelSettings()
@@ -61,26 +65,28 @@ def summarize(corpus: Corpus) -> list[str]:
     return lines
 
 
-def _card(directory: Path, *, readable: bool) -> dict[str, Any]:
+def _describe_corpus(directory: Path, *, readable: bool) -> dict[str, Any]:
     """corpus.json without its list of files, and what the vocabulary makes of the text."""
     from charlm.data.vocabulary_report import describe_vocabulary
 
     corpus = open_corpus(directory)
-    card = {key: value for key, value in corpus.card.items() if key not in ("files", "format", "charlm", "settings")}
-    characters = card["vocabulary"]
+    metadata = {
+        key: value for key, value in corpus.metadata.items() if key not in ("files", "format", "charlm", "settings")
+    }
+    characters = metadata["vocabulary"]
     vocabulary = characters | describe_vocabulary(corpus)
     if readable:
-        vocabulary["frequent"] = _counted({repr(character): n for character, n in characters["frequent"].items()})
-        vocabulary |= {name: _counted(vocabulary[name]) for name in ("most_frequent", "rarest")}
-    return card | {"vocabulary": vocabulary}
+        vocabulary["frequent"] = _format_counts({repr(character): n for character, n in characters["frequent"].items()})
+        vocabulary |= {name: _format_counts(vocabulary[name]) for name in ("most_frequent", "rarest")}
+    return metadata | {"vocabulary": vocabulary}
 
 
-def _counted(symbols: dict[str, int]) -> str:
+def _format_counts(symbols: dict[str, int]) -> str:
     """Symbols that can be read, on one line."""
     return "  ".join(f"{symbol} {count:,}" for symbol, count in symbols.items())
 
 
-def _checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
+def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
     """model.json, and the network that it describes."""
     from charlm.checkpoint import describe_model
     from charlm.nn.summary import summarize_network
@@ -88,8 +94,11 @@ def _checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
 
     described = describe_model(find_checkpoint(path))
     summary = summarize_network(described.settings, described.vocab_size, described.bags)
-    share = _tokens_per_character(described.about["trained_on"])
-    return {**described.about, "network": summary.to_table(share) if readable else summary.to_json(share)}
+    tokens_per_character = _tokens_per_character(described.metadata["trained_on"])
+    return {
+        **described.metadata,
+        "network": summary.to_table(tokens_per_character) if readable else summary.to_json(tokens_per_character),
+    }
 
 
 def _tokens_per_character(trained_on: dict[str, Any]) -> float | None:

@@ -16,9 +16,9 @@ def load_run(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel
     return load_model(find_checkpoint(path, checkpoint), chosen), name
 
 
-def corpus_of(loaded: LoadedModel, data: str | None) -> Corpus:
+def open_corpus_for(loaded: LoadedModel, data: str | None) -> Corpus:
     """--data, or the corpus that the model was trained on: by its name in data/, else the current one if it is that."""
-    trained_on = loaded.about["trained_on"]
+    trained_on = loaded.metadata["trained_on"]
     if data is not None:
         corpus = open_corpus(workspace.find_data(data))
     else:

@@ -19,12 +19,18 @@ from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream
 from charlm.evaluation.baselines.kneser_ney import KneserNey
 from charlm.evaluation.baselines.settings import MIB, KneserNeySettings
-from charlm.evaluation.evaluate import token_nats
-from charlm.evaluation.recall import Evidence, evidence_of_history, evidence_so_far, fit_shares, mix
+from charlm.evaluation.evaluate import score_tokens
+from charlm.evaluation.recall import (
+    ContextEvidence,
+    evidence_from_history,
+    evidence_from_prefix,
+    fit_mixture_weights,
+    mix,
+)
 
 _MAX_TOKENS = 300_000  # of validation text, for the shares
 _MAX_HISTORY = 20_000_000  # tokens of training text, the last ones: some 2 GB at work
-_PASSES = 40
+_EM_STEPS = 40
 HISTORY_ORDERS = (4, 5, 6, 7, 8, 10, 12, 16, 24)
 RECENT_ORDERS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24)
 
@@ -39,13 +45,13 @@ def mixed_nats(
     device: torch.device,
     on_progress: Callable[[int], None],
     *,
-    recalls: bool,
+    uses_recent: bool,
 ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     """The nats of a stream under the mixture, and its settings.
 
     Args:
         stream: as the model reads it. nats_P: of its predictions, by the network.
-        recalls: whether the text so far is mixed in, too.
+        uses_recent: whether the text so far is mixed in, too.
     """
     settings = KneserNeySettings()
     direction = loaded.settings.direction
@@ -54,19 +60,21 @@ def mixed_nats(
     valid = corpus.open("valid").in_direction(direction)
     valid = TokenStream(np.ascontiguousarray(valid.tokens[: _MAX_TOKENS + 1]), valid.documents[:0])
     texts = valid.tokens, np.ascontiguousarray(stream.tokens)
-    network = token_nats(loaded.model, valid, device=device, on_progress=on_progress), nats_P
+    network = score_tokens(loaded.model, valid, device=device, on_progress=on_progress), nats_P
     p = [np.exp(-nats.astype(np.float64)) for nats in network]
     on_ngram = [np.exp(ngram.log_probabilities(text)) for text in texts]
-    weight = best_weight(p[0], on_ngram[0])
+    weight = fit_weight(p[0], on_ngram[0])
     tuned, scored = ((1 - weight) * first + weight * second for first, second in zip(p, on_ngram, strict=True))
     mixture = _Mixture(tuned, scored)
     history = train[-_MAX_HISTORY:]
     for n in HISTORY_ORDERS:
-        mixture = mixture.add(evidence_of_history(history, text, n) for text in texts)
-    for n in RECENT_ORDERS if recalls else ():
-        mixture = mixture.add(evidence_so_far(text, n) for text in texts)
+        mixture = mixture.add(evidence_from_history(history, text, n) for text in texts)
+    for n in RECENT_ORDERS if uses_recent else ():
+        mixture = mixture.add(evidence_from_prefix(text, n) for text in texts)
     about: dict[str, Any] = {"weight": weight, "order": ngram.order, "orders": list(HISTORY_ORDERS)}
-    return -np.log(mixture.scored_P).astype(np.float32), about | ({"so_far": list(RECENT_ORDERS)} if recalls else {})
+    return -np.log(mixture.scored_P).astype(np.float32), about | (
+        {"so_far": list(RECENT_ORDERS)} if uses_recent else {}
+    )
 
 
 @dataclass(frozen=True)
@@ -76,21 +84,21 @@ class _Mixture:
     tuned_P: Floats
     scored_P: Floats
 
-    def add(self, evidence: Iterable[Evidence]) -> "_Mixture":
+    def add(self, evidence: Iterable[ContextEvidence]) -> "_Mixture":
         """One mixture more, with what is known of the two texts."""
         of_tuned, of_scored = evidence
-        shares_K = fit_shares(self.tuned_P, of_tuned)
-        return _Mixture(mix(self.tuned_P, of_tuned, shares_K), mix(self.scored_P, of_scored, shares_K))
+        weights_K = fit_mixture_weights(self.tuned_P, of_tuned)
+        return _Mixture(mix(self.tuned_P, of_tuned, weights_K), mix(self.scored_P, of_scored, weights_K))
 
 
-def best_weight(first_P: Floats, second_P: Floats) -> float:
+def fit_weight(first_P: Floats, second_P: Floats) -> float:
     """The share of the second in the mixture of highest likelihood, by expectation-maximisation (which never falls).
 
     Args:
         first_P, second_P: the probabilities that each gives to what came.
     """
     weight = 0.5
-    for _ in range(_PASSES):
-        own_P = weight * second_P
-        weight = float((own_P / (own_P + (1 - weight) * first_P)).mean())
+    for _ in range(_EM_STEPS):
+        joint_P = weight * second_P
+        weight = float((joint_P / (joint_P + (1 - weight) * first_P)).mean())
     return weight

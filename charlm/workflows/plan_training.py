@@ -11,8 +11,8 @@ from charlm.data.corpus import Corpus, open_corpus
 from charlm.device import choose_device
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.experiment import Experiment, check_corpus, load_experiment
-from charlm.nn.shapes import build_shapes
-from charlm.settings import Layer, differences, freeze_lists, place, stack
+from charlm.nn.shapes import build_meta_model
+from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.vocab.settings import load_vocab
 
@@ -42,13 +42,13 @@ def plan_training(
     """Settings, corpus and run directory of a command line; everything that can be wrong with them is said here."""
     initial = None if init_from is None else find_checkpoint(workspace.find_run(init_from))
     if initial is not None:
-        layer = _on_top_of(initial, layer)
+        layer = _merge_checkpoint_settings(initial, layer)
     experiment = load_experiment(layer)
     corpus = _find_corpus(layer, experiment, data, need_corpus=need_corpus)
     if corpus is not None:
-        check_corpus(layer, corpus.card["settings"], corpus.directory)
-        supplied = place("corpus", freeze_lists(corpus.card["settings"]), f"{corpus.directory}")
-        experiment = load_experiment(stack([layer, supplied]))
+        check_corpus(layer, corpus.metadata["settings"], corpus.directory)
+        corpus_layer = single_value_layer("corpus", lists_to_tuples(corpus.metadata["settings"]), f"{corpus.directory}")
+        experiment = load_experiment(merge_layers([layer, corpus_layer]))
         experiment.model.embedding.check(corpus.vocab.bags())
         if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
             raise DataError(
@@ -60,24 +60,26 @@ def plan_training(
     return TrainingPlan(experiment, corpus, run, choose_device(device), initial)
 
 
-def _on_top_of(checkpoint: Path, layer: Layer) -> Layer:
+def _merge_checkpoint_settings(checkpoint: Path, layer: Layer) -> Layer:
     """The model's settings of a checkpoint, under those that are given.
 
     Raises:
         SettingsError: what is given makes another network of it.
     """
     described = describe_model(checkpoint)
-    own = freeze_lists(described.settings.model_dump(mode="json", exclude_none=True))
-    merged = stack([place("model", own, f"{checkpoint}"), layer])
-    asked = load_experiment(merged).model
+    checkpoint_settings = lists_to_tuples(described.settings.model_dump(mode="json", exclude_none=True))
+    merged = merge_layers([single_value_layer("model", checkpoint_settings, f"{checkpoint}"), layer])
+    requested = load_experiment(merged).model
     sizes = described.vocab_size, described.bags
     shapes = [
-        {name: tuple(tensor.shape) for name, tensor in build_shapes(settings, *sizes).state_dict().items()}
-        for settings in (described.settings, asked)
+        {name: tuple(tensor.shape) for name, tensor in build_meta_model(settings, *sizes).state_dict().items()}
+        for settings in (described.settings, requested)
     ]
-    if shapes[0] != shapes[1] or asked.direction != described.settings.direction:
-        now = freeze_lists(asked.model_dump(mode="json", exclude_none=True))
-        changed = "; ".join(f"model.{difference}" for difference in differences(own, now))
+    if shapes[0] != shapes[1] or requested.direction != described.settings.direction:
+        requested_settings = lists_to_tuples(requested.model_dump(mode="json", exclude_none=True))
+        changed = "; ".join(
+            f"model.{difference}" for difference in differences(checkpoint_settings, requested_settings)
+        )
         raise SettingsError(
             f"--init-from {checkpoint} is another network than the settings ({changed})",
             "leave --config and these settings out: the network comes from the checkpoint",

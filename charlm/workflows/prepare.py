@@ -21,15 +21,15 @@ from charlm import __version__, formats, storage
 from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, fingerprint, open_corpus
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
 from charlm.data.encoding import encode, learn
-from charlm.data.row_builder import Shape
-from charlm.data.selection import Survey, survey
+from charlm.data.row_builder import RowOptions
+from charlm.data.selection import DocumentSelection, survey
 from charlm.data.settings import CorpusSettings
-from charlm.data.staging import Crew, Shard, stage
+from charlm.data.staging import Shard, WorkerPool, stage
 from charlm.data.store import count_words
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Document, Source
-from charlm.text.split import CANDIDATES, Cuts, Router, default_spec, parse_shares
+from charlm.text.split import CANDIDATE_SPLITS, Cuts, SplitRouter, default_spec, parse_percentages
 from charlm.vocab.char import CodePointCounts
 from charlm.vocab.settings import AnyVocabSettings
 
@@ -40,17 +40,17 @@ RESOLVED_FILE = ".resolved.json"
 """Beside the growing corpus: what the source's settings stood for when this corpus was begun."""
 
 _STAGED = "staged"
-_KEPT_OF_A_KILLED_ATTEMPT = (".lock", RESOLVED_FILE, _STAGED)
+_RESUMABLE_FILES = (".lock", RESOLVED_FILE, _STAGED)
 _NUM_FREQUENT = 20
-_IN_BYTES = "90/5/5"  # the published split of enwik8 and text8, in millions of bytes
+_BYTES_SPLIT = "90/5/5"  # the published split of enwik8 and text8, in millions of bytes
 
 
-def silent(stage: str, characters: int) -> None:
+def ignore_progress(stage: str, characters: int) -> None:
     """An OnProgress that shows nothing."""
 
 
 def find_prepared(
-    settings: CorpusSettings, out: Path, source: Source | None = None, like: Corpus | None = None
+    settings: CorpusSettings, out: Path, source: Source | None = None, split_reference: Corpus | None = None
 ) -> Corpus | None:
     """The corpus already in `out`, if these settings made it of this input; None where there is none.
 
@@ -60,15 +60,15 @@ def find_prepared(
     if not (out / CORPUS_FILE).is_file():
         return None
     corpus = open_corpus(out)
-    changed = [str(each) for each in differences(corpus.card["settings"], settings.recorded())]
-    if corpus.card["split"].get("like") != (like.fingerprint if like else None):
+    changed = [str(each) for each in differences(corpus.metadata["settings"], settings.recorded())]
+    if corpus.metadata["split"].get("like") != (split_reference.fingerprint if split_reference else None):
         changed.append("--split-like")
     if changed:
         raise SettingsError(
             f"{out} was prepared with other settings ({'; '.join(changed)})", "choose another --out, or add --overwrite"
         )
     content = source.fingerprint() if source else None
-    if content is not None and content != corpus.card["origin"].get("fingerprint"):
+    if content is not None and content != corpus.metadata["origin"].get("fingerprint"):
         raise SettingsError(
             f"the input has changed since {out} was prepared", "add --overwrite, or choose another --out"
         )
@@ -80,43 +80,45 @@ def prepare(
     source: Source,
     out: Path,
     *,
-    like: Corpus | None = None,
+    split_reference: Corpus | None = None,
     workers: int = 1,
-    crew: Crew | None = None,
+    worker_pool: WorkerPool | None = None,
     overwrite: bool = False,
-    on_progress: OnProgress = silent,
+    on_progress: OnProgress = ignore_progress,
 ) -> Corpus:
     """Write the corpus of `source` to `out`, atomically.
 
     Args:
-        like: a corpus whose split is used again: what it trains on is trained on here.
+        split_reference: a corpus whose split is used again: what it trains on is trained on here.
         workers: processes that read and clean.
-        crew: a cluster that does so instead.
+        worker_pool: a cluster that does so instead.
 
     Raises:
         DataError: the source is damaged, or holds too little text.
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
-    with growing(out, overwrite, _KEPT_OF_A_KILLED_ATTEMPT) as work:
-        staged = _stage(source, settings, work / _STAGED, workers, crew, on_progress)
-        shares, split_card, router = _plan_split(settings, source, staged, like)
-        splits, frequencies = _split(staged, work, router, list(shares), on_progress)
-        about = {
+    with locked_working_directory(out, overwrite, _RESUMABLE_FILES) as work:
+        selection = _stage_documents(source, settings, work / _STAGED, workers, worker_pool, on_progress)
+        percentages, split_card, router = _plan_split(settings, source, selection, split_reference)
+        splits, frequencies = _write_splits(selection, work, router, list(percentages), on_progress)
+        text_metadata = {
             "origin": source.origin(),
             "settings": settings.recorded(),
-            "documents": staged.describe(),
-            "split": {"shares": "/".join(map(str, shares.values())), **split_card},
+            "documents": selection.describe(),
+            "split": {"shares": "/".join(map(str, percentages.values())), **split_card},
             "splits": splits,
         }
         frequent = frequencies.most_frequent()
         characters = {"distinct_characters": len(frequent), "frequent": dict(frequent[:_NUM_FREQUENT])}
-        complete(work, out, settings.vocab, about, characters, workers, on_progress)
+        finish_corpus(work, out, settings.vocab, text_metadata, characters, workers, on_progress)
     return open_corpus(out)
 
 
 @contextmanager
-def growing(out: Path, overwrite: bool, kept: Collection[str] = (".lock",)) -> Generator[Path, None, None]:
+def locked_working_directory(
+    out: Path, overwrite: bool, kept: Collection[str] = (".lock",)
+) -> Generator[Path, None, None]:
     """The folder in which a corpus grows, for this process alone, with nothing of a killed attempt in it but `kept`.
 
     Raises:
@@ -134,11 +136,11 @@ def growing(out: Path, overwrite: bool, kept: Collection[str] = (".lock",)) -> G
         yield work
 
 
-def complete(
+def finish_corpus(
     work: Path,
     out: Path,
     settings: AnyVocabSettings,
-    about: dict[str, Any],
+    text_metadata: dict[str, Any],
     characters: dict[str, Any],
     workers: int,
     on_progress: OnProgress,
@@ -146,25 +148,25 @@ def complete(
     """From documents on disk to a corpus: vocabulary, tokens, corpus.json, and all of `work` becomes `out`.
 
     Args:
-        about: what corpus.json says of text and splits.
+        text_metadata: what corpus.json says of text and splits.
         characters: what it says of the characters in it.
     """
     vocab = learn(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
     vocab.save(work)
-    encode(work, about["splits"], vocab, workers, partial(on_progress, "tokens"))
+    encode(work, text_metadata["splits"], vocab, workers, partial(on_progress, "tokens"))
     files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
-    card = {
+    metadata = {
         "format": formats.CORPUS,
         "charlm": __version__,
-        **about,
+        **text_metadata,
         "vocabulary": {"type": vocab.type, "size": vocab.size, **characters},
         "files": files,
         "fingerprint": fingerprint(files),
     }
-    storage.write_json(work / CORPUS_FILE, card)
-    for temporary in _KEPT_OF_A_KILLED_ATTEMPT:
+    storage.write_json(work / CORPUS_FILE, metadata)
+    for temporary in _RESUMABLE_FILES:
         storage.remove_tree(work / temporary)
-    _replace(work, out)
+    _move_into_place(work, out)
 
 
 def working_directory(out: Path) -> Path:
@@ -177,51 +179,61 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _stage(
+def _stage_documents(
     source: Source,
     settings: CorpusSettings,
     directory: Path,
     workers: int,
-    crew: Crew | None,
+    worker_pool: WorkerPool | None,
     on_progress: OnProgress,
-) -> Survey:
-    shape = Shape(settings.normalize, settings.min_characters)
+) -> DocumentSelection:
+    shape = RowOptions(settings.normalize, settings.min_characters)
     shards: list[Shard] = []
     characters = 0
-    for shard in stage(source, directory, shape, workers, crew):
+    for shard in stage(source, directory, shape, workers, worker_pool):
         shards.append(shard)
         characters += shard.characters
         on_progress("documents", characters)
-    wanted = {shard.path.name for shard in shards} | {shard.path.with_suffix(".json").name for shard in shards}
+    current_names = {shard.path.name for shard in shards} | {shard.path.with_suffix(".json").name for shard in shards}
     for path in directory.iterdir():
-        if path.name not in wanted:
+        if path.name not in current_names:
             storage.remove_tree(path)  # of another dump, or of other settings
-    found = survey(shards, CANDIDATES if settings.split == "auto" else (settings.split,), source.shares)
-    if not found.characters:
+    selection = survey(
+        shards, CANDIDATE_SPLITS if settings.split == "auto" else (settings.split,), source.mixture_weights
+    )
+    if not selection.characters:
         raise DataError(
-            f"no text in {found.census.pages:,} pages",
+            f"no text in {selection.page_counts.pages:,} pages",
             "give an input that holds text; `charlm inspect PATH` says what is in a dump",
         )
-    return found
+    return selection
 
 
 def _plan_split(
-    settings: CorpusSettings, source: Source, staged: Survey, like: Corpus | None
-) -> tuple[dict[str, int], dict[str, str], Router]:
+    settings: CorpusSettings, source: Source, selection: DocumentSelection, split_reference: Corpus | None
+) -> tuple[dict[str, int], dict[str, str], SplitRouter]:
     """The shares, what corpus.json says of the method, and what sends each document to its split."""
-    if like is not None:
-        shares = parse_shares(like.card["split"]["shares"])
-        card = {"method": like.card["split"]["method"], "like": like.fingerprint}
-        return shares, card, Router(shares, "hash", staged.characters, _cuts_of(like))
+    if split_reference is not None:
+        percentages = parse_percentages(split_reference.metadata["split"]["shares"])
+        metadata = {"method": split_reference.metadata["split"]["method"], "like": split_reference.fingerprint}
+        return (
+            percentages,
+            metadata,
+            SplitRouter(percentages, "hash", selection.characters, _read_cuts(split_reference)),
+        )
     if source.split_method == "bytes":
-        shares = parse_shares(_IN_BYTES if settings.split == "auto" else settings.split)
-        return shares, {"method": "bytes"}, Router(shares, "bytes", staged.bytes)
-    tally = staged.tallies[default_spec(staged.bytes) if settings.split == "auto" else settings.split]
-    return tally.shares, {"method": tally.method}, Router(tally.shares, tally.method, staged.characters)
+        percentages = parse_percentages(_BYTES_SPLIT if settings.split == "auto" else settings.split)
+        return percentages, {"method": "bytes"}, SplitRouter(percentages, "bytes", selection.bytes)
+    tally = selection.tallies[default_spec(selection.bytes) if settings.split == "auto" else settings.split]
+    return (
+        tally.percentages,
+        {"method": tally.method},
+        SplitRouter(tally.percentages, tally.method, selection.characters),
+    )
 
 
-def _split(
-    staged: Survey, work: Path, router: Router, names: list[str], on_progress: OnProgress
+def _write_splits(
+    selection: DocumentSelection, work: Path, router: SplitRouter, names: list[str], on_progress: OnProgress
 ) -> tuple[dict[str, dict[str, int]], CodePointCounts]:
     """The staged documents to their splits; what each holds, and how often each code point stands in all of them."""
     counts: dict[str, dict[str, int]] = {
@@ -231,17 +243,17 @@ def _split(
     done = 0
     with ExitStack() as stack:
         writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
-        for row in _with_own_ids(_kept_rows(staged), staged.repeated):
+        for row in _make_ids_unique(_read_kept_rows(selection), selection.repeated_ids):
             frequencies.add(row["text"])
             for name, part in router.route(
                 Document(row["id"], row["title"], row["text"], row["url"], row["ends"]), row["size"]
             ):
                 writers[name].add(part)
                 text = part.document.text
-                whole = len(text) == row["characters"]
+                is_uncut = len(text) == row["characters"]
                 sizes = {"characters": len(text), "documents": int(part.last)}
-                sizes["words"] = row["words"] if whole else count_words(text)
-                sizes["bytes"] = row["bytes"] if whole else len(text.encode("utf-8"))
+                sizes["words"] = row["words"] if is_uncut else count_words(text)
+                sizes["bytes"] = row["bytes"] if is_uncut else len(text.encode("utf-8"))
                 for unit, size in sizes.items():
                     counts[name][unit] += size
             done += row["characters"]
@@ -252,22 +264,22 @@ def _split(
     return counts, frequencies
 
 
-def _cuts_of(corpus: Corpus) -> Cuts:
+def _read_cuts(corpus: Corpus) -> Cuts:
     """Where a corpus that was split by position has put each document; one split by hash needs no list."""
     cuts: dict[str, list[tuple[str, int]]] = {}
-    if corpus.card["split"]["method"] == "position":
+    if corpus.metadata["split"]["method"] == "position":
         for name in corpus.splits:
             for part in read_parts(corpus.directory / "documents", name):
                 cuts.setdefault(part.document.id, []).append((name, len(part.document.text)))
     return cuts
 
 
-def _with_own_ids(rows: Iterator[dict[str, Any]], repeated: Collection[str]) -> Iterator[dict[str, Any]]:
+def _make_ids_unique(rows: Iterator[dict[str, Any]], repeated_ids: Collection[str]) -> Iterator[dict[str, Any]]:
     """The second document of an id gets " (2)" behind it, the third " (3)": so that an id says which one is meant."""
     seen: Counter[str] = Counter()
     for row in rows:
         identifier = row["id"]
-        if identifier in repeated:
+        if identifier in repeated_ids:
             number = seen[identifier] + 1
             seen[identifier] += row["ends"]
             yield row if number == 1 else row | {"id": f"{identifier} ({number})"}
@@ -275,8 +287,8 @@ def _with_own_ids(rows: Iterator[dict[str, Any]], repeated: Collection[str]) -> 
             yield row
 
 
-def _kept_rows(staged: Survey) -> Iterator[dict[str, Any]]:
-    for shard, mask, sizes in zip(staged.shards, staged.kept, staged.sizes, strict=True):
+def _read_kept_rows(selection: DocumentSelection) -> Iterator[dict[str, Any]]:
+    for shard, mask, sizes in zip(selection.shards, selection.kept, selection.sizes, strict=True):
         for row, keep, size in zip(read_rows(shard.path), mask, sizes, strict=True):
             if keep:
                 yield row | {"size": int(size)}
@@ -284,11 +296,11 @@ def _kept_rows(staged: Survey) -> Iterator[dict[str, Any]]:
 
 def _files(work: Path) -> list[Path]:
     """What the finished corpus holds, so without what is only on the way."""
-    paths = (path for path in work.rglob("*") if path.relative_to(work).parts[0] not in _KEPT_OF_A_KILLED_ATTEMPT)
+    paths = (path for path in work.rglob("*") if path.relative_to(work).parts[0] not in _RESUMABLE_FILES)
     return sorted(path for path in paths if path.is_file())
 
 
-def _replace(work: Path, out: Path) -> None:
+def _move_into_place(work: Path, out: Path) -> None:
     """Put the finished folder in its place; an older corpus there is moved aside first and removed last."""
     old = out.parent / f".{out.name}.old"
     storage.remove_tree(old)

@@ -9,7 +9,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 
 @contextlib.contextmanager
-def preparing() -> Generator[Callable[[str, int], None], None, None]:
+def preparation_bar() -> Generator[Callable[[str, int], None], None, None]:
     """A counter of characters for each stage of `prepare`."""
     with tqdm(unit=" chars", unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
         current = ("", 0)
@@ -27,7 +27,7 @@ def preparing() -> Generator[Callable[[str, int], None], None, None]:
 
 
 @contextlib.contextmanager
-def evaluating(*, quiet: bool) -> Generator[Callable[[int, int], None], None, None]:
+def evaluation_bar(*, quiet: bool) -> Generator[Callable[[int, int], None], None, None]:
     """A bar of tokens scored: called with (scored now, of how many in all)."""
     with tqdm(
         unit=" tokens", unit_scale=True, file=sys.stderr, disable=True if quiet else None, leave=False, desc="scoring"
@@ -41,23 +41,23 @@ def evaluating(*, quiet: bool) -> Generator[Callable[[int, int], None], None, No
 
 
 @contextlib.contextmanager
-def telling(*, quiet: bool) -> Generator[Callable[[str, int, int], None], None, None]:
+def stage_bar(*, quiet: bool) -> Generator[Callable[[str, int, int], None], None, None]:
     """A line that says what is going on: called with its name, how much of it is done and how much there is."""
     with tqdm(
         file=sys.stderr, disable=True if quiet else None, leave=False, bar_format="{desc}: {percentage:3.0f} %", delay=1
     ) as bar:
 
-        def tell(name: str, done: int, total: int) -> None:
+        def on_stage(name: str, done: int, total: int) -> None:
             bar.set_description_str(name, refresh=False)
             bar.total, bar.n = max(1, total), done
             bar.update(0)
 
-        yield tell
+        yield on_stage
 
 
 @contextlib.contextmanager
-def downloading(missing: int) -> Generator[Callable[[int], None], None, None]:
-    """A bar of bytes with speed and time left, for `missing` bytes (0: nobody knows) still to come.
+def download_bar(num_missing: int) -> Generator[Callable[[int], None], None, None]:
+    """A bar of bytes with speed and time left, for `num_missing` bytes (0: nobody knows) still to come.
 
     The first call of what it gives says how much is there already: the bar begins there. Waits are told above the bar.
     """
@@ -65,13 +65,13 @@ def downloading(missing: int) -> Generator[Callable[[int], None], None, None]:
         tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, desc="downloading") as bar,
         logging_redirect_tqdm(),
     ):
-        begun = False
+        has_begun = False
 
         def show(num_bytes: int) -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                bar.total = num_bytes + missing if missing else None
+            nonlocal has_begun
+            if not has_begun:
+                has_begun = True
+                bar.total = num_bytes + num_missing if num_missing else None
                 bar.initial = bar.last_print_n = bar.n = num_bytes
                 bar.refresh()
             bar.update(num_bytes - bar.n)

@@ -10,17 +10,17 @@ from typing import Any
 
 from charlm import storage
 from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, open_corpus
-from charlm.data.settings import portable
+from charlm.data.settings import make_portable
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.vocab.settings import AnyVocabSettings
-from charlm.workflows.prepare import OnProgress, complete, growing, silent
+from charlm.workflows.prepare import OnProgress, finish_corpus, ignore_progress, locked_working_directory
 
-_OF_THE_TEXT = ("origin", "settings", "documents", "split", "splits")
-_OF_THE_CHARACTERS = ("distinct_characters", "frequent")
+_TEXT_KEYS = ("origin", "settings", "documents", "split", "splits")
+_CHARACTER_KEYS = ("distinct_characters", "frequent")
 
 
-def default_name(corpus: Corpus, vocab: AnyVocabSettings) -> str:
+def reencoded_name(corpus: Corpus, vocab: AnyVocabSettings) -> str:
     """ltg -> ltg-word; ltg-word -> ltg, for characters."""
     base = corpus.name.removesuffix(f"-{corpus.vocab.type}")
     return base + vocab.suffix
@@ -35,10 +35,10 @@ def find_reencoded(corpus: Corpus, vocab: AnyVocabSettings, out: Path) -> Corpus
     if not (out / CORPUS_FILE).is_file():
         return None
     found = open_corpus(out)
-    changed = [str(each) for each in differences(found.card["settings"], _recorded(corpus, vocab))]
+    changed = [str(each) for each in differences(found.metadata["settings"], _settings_record(corpus, vocab))]
     if vocab.type == "copied" and not found.vocab.is_same(vocab.learner().finish()):
         changed.append("the vocabulary that is copied")
-    if found.card.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
+    if found.metadata.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
         changed.append("what it was made from")
     if changed:
         raise SettingsError(
@@ -54,7 +54,7 @@ def reencode(
     *,
     workers: int = 1,
     overwrite: bool = False,
-    on_progress: OnProgress = silent,
+    on_progress: OnProgress = ignore_progress,
 ) -> Corpus:
     """Write the documents of `corpus` to `out` with a vocabulary of their own, atomically.
 
@@ -66,30 +66,30 @@ def reencode(
     """
     if out.resolve() == corpus.directory.resolve():
         raise SettingsError(f"{out} would be made from itself", "choose another --out")
-    with growing(out, overwrite) as work:
-        _take_documents(corpus, work)
-        about = {name: corpus.card[name] for name in _OF_THE_TEXT}
-        about["settings"] = _recorded(corpus, vocab)
-        about["encoded_from"] = {
+    with locked_working_directory(out, overwrite) as work:
+        _link_documents(corpus, work)
+        text_metadata = {name: corpus.metadata[name] for name in _TEXT_KEYS}
+        text_metadata["settings"] = _settings_record(corpus, vocab)
+        text_metadata["encoded_from"] = {
             "corpus": corpus.name,
             "fingerprint": corpus.fingerprint,
             "vocabulary": corpus.vocab.type,
         }
-        characters = {name: corpus.card["vocabulary"][name] for name in _OF_THE_CHARACTERS}
-        complete(work, out, vocab, about, characters, workers, on_progress)
+        characters = {name: corpus.metadata["vocabulary"][name] for name in _CHARACTER_KEYS}
+        finish_corpus(work, out, vocab, text_metadata, characters, workers, on_progress)
     return open_corpus(out)
 
 
-def _recorded(corpus: Corpus, vocab: AnyVocabSettings) -> dict[str, Any]:
-    return portable({**corpus.card["settings"], "vocab": vocab.model_dump(mode="json", exclude_none=True)})
+def _settings_record(corpus: Corpus, vocab: AnyVocabSettings) -> dict[str, Any]:
+    return make_portable({**corpus.metadata["settings"], "vocab": vocab.model_dump(mode="json", exclude_none=True)})
 
 
-def _take_documents(corpus: Corpus, work: Path) -> None:
+def _link_documents(corpus: Corpus, work: Path) -> None:
     """The parquet files of the corpus, checked against its corpus.json."""
-    for name, described in corpus.card["files"].items():
+    for name, entry in corpus.metadata["files"].items():
         if name.startswith("documents/"):
             source = corpus.directory / name
-            if not source.is_file() or describe_file(source) != described:
+            if not source.is_file() or describe_file(source) != entry:
                 raise DataError(f"{source} is missing or was changed", "prepare that corpus again with --overwrite")
             storage.make_directory((work / name).parent)
-            storage.share_file(source, work / name)
+            storage.link_or_copy(source, work / name)

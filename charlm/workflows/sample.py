@@ -12,12 +12,12 @@ from charlm import storage
 from charlm.checkpoint import LoadedModel
 from charlm.device import choose_device
 from charlm.errors import UsageError
-from charlm.nn.quantize import round_cells
+from charlm.nn.quantize import quantize_cells
 from charlm.sampling.beam import beam_search
-from charlm.sampling.constraints.automaton import MustContain, RegexAutomaton
+from charlm.sampling.constraints.automaton import MustContainAutomaton, RegexAutomaton
 from charlm.sampling.constraints.characters import CharacterAutomaton, CharacterConstraint
 from charlm.sampling.constraints.tokens import TokenConstraint
-from charlm.sampling.decode import Constraint, Sampling
+from charlm.sampling.decode import Constraint, SamplingPlan
 from charlm.sampling.fast.matmul import StepPrecision
 from charlm.sampling.filters import (
     Filter,
@@ -28,21 +28,21 @@ from charlm.sampling.filters import (
     TopK,
     TopP,
     Typical,
-    in_order,
+    sort_filters,
 )
-from charlm.sampling.generate import Generator, read_prompt
+from charlm.sampling.generate import TextGenerator, prime_generator
 from charlm.sampling.novelty import novelty, training_texts
 from charlm.sampling.session import Session
 from charlm.vocab.base import Vocab
-from charlm.workflows.load_run import corpus_of, load_run
+from charlm.workflows.load_run import load_run, open_corpus_for
 
-MOST_CHARACTERS = 10**9
-MOST_PENALIZED = 1_000_000
-_LARGEST_BATCH = 1024
+MAX_CHARACTERS = 10**9
+MAX_PENALTY_WINDOW = 1_000_000
+_MAX_BATCH_SIZE = 1024
 """Streams that step side by side; more come in turns."""
 
 
-def find_filters(
+def build_filters(
     temperature: str,
     *,
     top_k: int | None = None,
@@ -69,14 +69,14 @@ def find_filters(
 
 
 @dataclass(frozen=True)
-class Wish:
+class SamplingOptions:
     """What is asked of a run."""
 
     prompt: str = ""
     length: int = 500
     filters: Sequence[Filter] = (Temperature(0.7),)
     seed: int = 0
-    stops: tuple[str, ...] = ()
+    stop_strings: tuple[str, ...] = ()
     regex: str | None = None
     must_contain: tuple[str, ...] = ()
     only: str | None = None
@@ -96,12 +96,12 @@ class Wish:
             "--must-contain": bool(self.must_contain),
             "--only and --never": self.only is not None or bool(self.never),
         }
-        named = [name for name, there in given.items() if there]
-        if len(named) > 1:
-            raise UsageError(f"{' and '.join(named)} do not go together", "say it all in one --regex")
+        conflicting = [name for name, is_given in given.items() if is_given]
+        if len(conflicting) > 1:
+            raise UsageError(f"{' and '.join(conflicting)} do not go together", "say it all in one --regex")
         bounds = {
-            "--length": (self.length, 0, MOST_CHARACTERS),
-            "--penalty-window": (self.penalty_window, 1, MOST_PENALIZED),
+            "--length": (self.length, 0, MAX_CHARACTERS),
+            "--penalty-window": (self.penalty_window, 1, MAX_PENALTY_WINDOW),
             "--seed": (self.seed, 0, 2**63 - 1),
         }
         for name, (value, least, most) in bounds.items():
@@ -111,19 +111,19 @@ class Wish:
             raise UsageError(
                 "an empty --regex fits the empty text only", "leave it out, or give a pattern such as '.*'"
             )
-        if "" in self.stops or "" in self.must_contain:
+        if "" in self.stop_strings or "" in self.must_contain:
             raise UsageError("an empty text is everywhere", "give --stop and --must-contain a text")
 
 
 @dataclass(frozen=True)
-class Sample:
+class GeneratedText:
     """Text from a run, piece by piece, and the prompt that it goes on from, or leads to."""
 
     prompt: str
     pieces: Iterator[str]
     is_before_prompt: bool
 
-    def whole(self) -> Iterator[str]:
+    def with_prompt(self) -> Iterator[str]:
         """Prompt and text in the order in which they are read."""
         return chain(self.pieces, [self.prompt]) if self.is_before_prompt else chain([self.prompt], self.pieces)
 
@@ -135,29 +135,29 @@ def load_for_sampling(run: str | None, checkpoint: str, precision: StepPrecision
     """
     loaded, _ = load_run(run, checkpoint, device)
     if precision == "int8":
-        round_cells(loaded.model)
+        quantize_cells(loaded.model)
     return loaded
 
 
-def open_generator(loaded: LoadedModel, wish: Wish, device: str) -> Generator:
+def build_generator(loaded: LoadedModel, options: SamplingOptions, device: str) -> TextGenerator:
     """A model that has read the prompt.
 
     Raises:
         UsageError: wishes that contradict each other or the model.
         DataError: the prompt cannot be spelled.
     """
-    sampling = find_sampling(wish, loaded.vocab)
+    sampling = plan_sampling(options, loaded.vocab)
     if sampling.constraint is not None and loaded.settings.direction == "backward":
         raise UsageError(
             "a backward model writes last things first, which --regex, --must-contain, --only and --never do not know",
             "leave them out",
         )
     chosen = choose_device(device)
-    return read_prompt(loaded.model, loaded.vocab, wish.prompt, sampling, chosen, loaded.settings.direction)
+    return prime_generator(loaded.model, loaded.vocab, options.prompt, sampling, chosen, loaded.settings.direction)
 
 
 @dataclass(frozen=True)
-class How:
+class DrawStrategy:
     """Which of the texts that could be drawn are."""
 
     count: int = 1
@@ -165,7 +165,7 @@ class How:
     """Of so many the one that costs the model least a character."""
     beams: int = 1
     """No draws, but a search for the most probable text, so many beginnings wide."""
-    alone: bool = False
+    unbatched: bool = False
     """Whether each of several texts is stepped by itself, so that none depends on the others by rounding either."""
 
     def check(self) -> None:
@@ -174,49 +174,57 @@ class How:
             UsageError: two of them.
         """
         given = {"--count": self.count, "--best-of": self.best_of, "--beams": self.beams}
-        named = [name for name, number in given.items() if number > 1]
-        if len(named) > 1:
-            raise UsageError(f"{' and '.join(named)} do not go together", "give one of them")
+        conflicting = [name for name, number in given.items() if number > 1]
+        if len(conflicting) > 1:
+            raise UsageError(f"{' and '.join(conflicting)} do not go together", "give one of them")
 
 
-def sample_run(run: str | None, checkpoint: str, wish: Wish, device: str) -> Sample:
+def sample_run(run: str | None, checkpoint: str, options: SamplingOptions, device: str) -> GeneratedText:
     """One text, as it is drawn."""
-    loaded = load_for_sampling(run, checkpoint, wish.precision, device)
-    generator = open_generator(loaded, wish, device)
-    return Sample(wish.prompt, generator.one(), loaded.settings.direction == "backward")
+    loaded = load_for_sampling(run, checkpoint, options.precision, device)
+    generator = build_generator(loaded, options, device)
+    return GeneratedText(options.prompt, generator.stream_generate(), loaded.settings.direction == "backward")
 
 
 def sample_texts(
-    run: str | None, checkpoint: str, wish: Wish, how: How, device: str, novelty_of: str | None = None
+    run: str | None,
+    checkpoint: str,
+    options: SamplingOptions,
+    strategy: DrawStrategy,
+    device: str,
+    novelty_of: str | None = None,
 ) -> list[dict[str, Any]]:
     """Whole texts, each with what is known of it: `text`; where asked for, `nats_per_character` and `novelty`.
 
     Args:
         novelty_of: a corpus to look for the texts in; empty for the run's own.
     """
-    how.check()
-    loaded = load_for_sampling(run, checkpoint, wish.precision, device)
-    corpus = None if novelty_of is None else corpus_of(loaded, novelty_of or None)
-    generator = open_generator(loaded, wish, device)
-    found: list[dict[str, Any]]
-    if how.best_of > 1 or how.beams > 1:
-        if how.beams > 1 and loaded.settings.direction == "backward":
+    strategy.check()
+    loaded = load_for_sampling(run, checkpoint, options.precision, device)
+    corpus = None if novelty_of is None else open_corpus_for(loaded, novelty_of or None)
+    generator = build_generator(loaded, options, device)
+    results: list[dict[str, Any]]
+    if strategy.best_of > 1 or strategy.beams > 1:
+        if strategy.beams > 1 and loaded.settings.direction == "backward":
             raise UsageError("beams grow forward, and this model writes backward", "use --best-of")
         text, nats = (
-            beam_search(generator, how.beams) if how.beams > 1 else generator.best(how.best_of, alone=how.alone)
+            beam_search(generator, strategy.beams)
+            if strategy.beams > 1
+            else generator.best(strategy.best_of, unbatched=strategy.unbatched)
         )
-        found = [{"text": text, "nats_per_character": nats}]
+        results = [{"text": text, "nats_per_character": nats}]
     else:
-        starts = range(0, how.count, _LARGEST_BATCH)
-        sizes = [min(_LARGEST_BATCH, how.count - start) for start in starts]
+        starts = range(0, strategy.count, _MAX_BATCH_SIZE)
+        sizes = [min(_MAX_BATCH_SIZE, strategy.count - start) for start in starts]
         texts = chain.from_iterable(
-            generator.many(size, first=start, alone=how.alone) for start, size in zip(starts, sizes, strict=True)
+            generator.generate_batch(size, first=start, unbatched=strategy.unbatched)
+            for start, size in zip(starts, sizes, strict=True)
         )
-        found = [{"text": text} for text in texts]
+        results = [{"text": text} for text in texts]
     if corpus is not None:
-        reports = novelty([each["text"] for each in found], training_texts(corpus))
-        found = [{**each, "novelty": asdict(report)} for each, report in zip(found, reports, strict=True)]
-    return found
+        reports = novelty([each["text"] for each in results], training_texts(corpus))
+        results = [{**each, "novelty": asdict(report)} for each, report in zip(results, reports, strict=True)]
+    return results
 
 
 def open_session(run: str | None, checkpoint: str, precision: StepPrecision, device: str) -> tuple[Session, Vocab]:
@@ -228,41 +236,43 @@ def open_session(run: str | None, checkpoint: str, precision: StepPrecision, dev
     loaded = load_for_sampling(run, checkpoint, precision, device)
     if loaded.settings.direction == "backward":
         raise UsageError("a backward model cannot go on from what is said", "leave --interactive out")
-    identity = storage.sha256(loaded.directory / "model.safetensors")
-    return Session(loaded.model, loaded.vocab, choose_device(device), f"{identity} {precision}"), loaded.vocab
+    model_id = storage.sha256(loaded.directory / "model.safetensors")
+    return Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}"), loaded.vocab
 
 
-def find_sampling(wish: Wish, vocab: Vocab) -> Sampling:
+def plan_sampling(options: SamplingOptions, vocab: Vocab) -> SamplingPlan:
     """
     Raises:
         UsageError: wishes that contradict each other, or that no text can fulfil.
     """
-    wish.check()
-    return Sampling(
-        wish.length,
-        in_order(wish.filters),
-        wish.seed,
-        wish.stops,
-        find_constraint(wish, vocab),
-        wish.precision,
-        wish.penalty_window,
+    options.check()
+    return SamplingPlan(
+        options.length,
+        sort_filters(options.filters),
+        options.seed,
+        options.stop_strings,
+        build_constraint(options, vocab),
+        options.precision,
+        options.penalty_window,
     )
 
 
-def find_constraint(wish: Wish, vocab: Vocab) -> Constraint | None:
+def build_constraint(options: SamplingOptions, vocab: Vocab) -> Constraint | None:
     """
     Raises:
         UsageError: no text of that length can do what is wished.
     """
-    if wish.only is not None or wish.never:
-        return CharacterConstraint(CharacterAutomaton(wish.only, wish.never), vocab)
-    if wish.regex is None and not wish.must_contain:
+    if options.only is not None or options.never:
+        return CharacterConstraint(CharacterAutomaton(options.only, options.never), vocab)
+    if options.regex is None and not options.must_contain:
         return None
-    automaton = RegexAutomaton(wish.regex) if wish.regex is not None else MustContain(wish.must_contain)
+    automaton = (
+        RegexAutomaton(options.regex) if options.regex is not None else MustContainAutomaton(options.must_contain)
+    )
     constraint: TokenConstraint[Any] = TokenConstraint(automaton, vocab)
     least = constraint.automaton.distance(constraint.start)
-    if least > wish.length:
+    if least > options.length:
         raise UsageError(
-            f"no text of {wish.length} characters can be such: {least} are the least", "give a larger --length"
+            f"no text of {options.length} characters can be such: {least} are the least", "give a larger --length"
         )
     return constraint

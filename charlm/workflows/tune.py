@@ -17,21 +17,21 @@ import torch
 
 from charlm import storage, workspace
 from charlm.checkpoint import LoadedModel
-from charlm.data.batches import Batch, Cursor, fit_batches
+from charlm.data.batches import Batch, Cursor, make_batches
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream
 from charlm.device import choose_device
 from charlm.errors import CheckpointError, SettingsError, UsageError
-from charlm.evaluation.calibration import temperature_nats
-from charlm.evaluation.continuous_cache import cache_nats
-from charlm.evaluation.dynamic import Statistics, dynamic_nats, gradient_statistics
+from charlm.evaluation.calibration import score_at_temperatures
+from charlm.evaluation.continuous_cache import score_with_cache
+from charlm.evaluation.dynamic import GradientStatistics, gradient_statistics, score_dynamically
 from charlm.evaluation.settings import CacheSettings, DynamicSettings, TemperatureSettings, TuneSettings
 from charlm.settings import Layer, validate
-from charlm.workflows.load_run import corpus_of, load_run
+from charlm.workflows.load_run import load_run, open_corpus_for
 
-_ROWS, _STEPS = 32, 64
-Tell = Callable[[str, int, int], None]
-_KINDS: dict[str, type[DynamicSettings | CacheSettings | TemperatureSettings]] = {
+_BATCH_SIZE, _SEQ_LEN = 32, 64
+OnStage = Callable[[str, int, int], None]
+_SETTINGS_CLASSES: dict[str, type[DynamicSettings | CacheSettings | TemperatureSettings]] = {
     "dynamic": DynamicSettings,
     "cache": CacheSettings,
     "temperature": TemperatureSettings,
@@ -39,12 +39,12 @@ _KINDS: dict[str, type[DynamicSettings | CacheSettings | TemperatureSettings]] =
 
 
 def tune_run(
-    run: str | None, checkpoint: str, data: str | None, settings: TuneSettings, device: str, tell: Tell
+    run: str | None, checkpoint: str, data: str | None, settings: TuneSettings, device: str, on_stage: OnStage
 ) -> dict[str, Any]:
     """Try every candidate on validation text, and keep the best of each kind in the run.
 
     Args:
-        tell: called with what is going on, how much of it is done, and of how much.
+        on_stage: called with what is going on, how much of it is done, and of how much.
 
     Raises:
         UsageError: the corpus has no validation text.
@@ -54,36 +54,39 @@ def tune_run(
         raise UsageError(
             "the bundled model cannot be tuned, for what is found is kept in the run", "name a run of yours"
         )
-    corpus = corpus_of(loaded, data)
+    corpus = open_corpus_for(loaded, data)
     chosen, model = choose_device(device), loaded.model
-    valid = _beginning(corpus.open("valid").in_direction(loaded.settings.direction), settings.max_tokens)
+    valid = _truncate(corpus.open("valid").in_direction(loaded.settings.direction), settings.max_tokens)
     size = valid.num_predictions
-    place = _place(loaded)
-    storage.make_directory(place.parent)
-    storage.check_writable(place.parent)
-    statistics = _statistics(loaded, corpus, settings.statistics_batches, chosen, tell)
-    static = temperature_nats(model, valid, settings.temperature, chosen)
+    path = _tuning_path(loaded)
+    storage.make_directory(path.parent)
+    storage.check_writable(path.parent)
+    statistics = _collect_statistics(loaded, corpus, settings.statistics_batches, chosen, on_stage)
+    static = score_at_temperatures(model, valid, settings.temperature, chosen)
     grid = [
         DynamicSettings(lr=lr, decay=decay, segment_len=settings.segment_len)
         for lr, decay in itertools.product(settings.lr, settings.decay)
     ]
     dynamic: list[tuple[float, DynamicSettings]] = []
     for index, candidate in enumerate(grid):
-        tell("dynamic evaluation", index, len(grid))
-        dynamic.append((_mean(dynamic_nats(model, valid, statistics, candidate, chosen)), candidate))
-    tell("cache", 0, 1)
+        on_stage("dynamic evaluation", index, len(grid))
+        dynamic.append((_mean_nats(score_dynamically(model, valid, statistics, candidate, chosen)), candidate))
+    on_stage("cache", 0, 1)
     pairs = list(itertools.product(settings.cache_theta, settings.cache_share))
-    cached = {pair: _mean(nats) for pair, nats in cache_nats(model, valid, settings.cache_size, pairs, chosen).items()}
-    best_loss, best = min(dynamic, key=lambda tried: _worth(tried[0]))
+    cached = {
+        pair: _mean_nats(nats)
+        for pair, nats in score_with_cache(model, valid, settings.cache_size, pairs, chosen).items()
+    }
+    best_loss, best = min(dynamic, key=lambda tried: _nan_to_inf(tried[0]))
     if not math.isfinite(best_loss):
         raise UsageError("dynamic evaluation diverges with every lr that was tried", "lower them: --set 'lr=[1e-5]'")
     theta, share = min(cached, key=cached.__getitem__)
-    temperatures = {temperature: _mean(nats) for temperature, nats in static.items()}
+    temperatures = {temperature: _mean_nats(nats) for temperature, nats in static.items()}
     temperature = min(temperatures, key=temperatures.__getitem__)
-    (base,) = temperature_nats(model, valid, [1.0], chosen).values()
+    (base,) = score_at_temperatures(model, valid, [1.0], chosen).values()
     found: dict[str, Any] = {
         "tokens": size,
-        "static": {"nats_per_token": _mean(base)},
+        "static": {"nats_per_token": _mean_nats(base)},
         "dynamic": {**best.model_dump(), "nats_per_token": best_loss},
         "cache": {
             "theta": theta,
@@ -94,13 +97,13 @@ def tune_run(
         "temperature": {"temperature": temperature, "nats_per_token": temperatures[temperature]},
     }
     content = safetensors.torch.save(statistics)
-    storage.write_bytes(place.with_suffix(".safetensors"), content)
-    storage.write_json(place.with_suffix(".json"), found | {"sha256": hashlib.sha256(content).hexdigest()})
-    return {"run": name, "saved": str(place.with_suffix(".json")), **found}
+    storage.write_bytes(path.with_suffix(".safetensors"), content)
+    storage.write_json(path.with_suffix(".json"), found | {"sha256": hashlib.sha256(content).hexdigest()})
+    return {"run": name, "saved": str(path.with_suffix(".json")), **found}
 
 
 def adapted_nats(
-    loaded: LoadedModel, stream: TokenStream, way: str, device: torch.device, on_progress: Callable[[int], None]
+    loaded: LoadedModel, stream: TokenStream, method: str, device: torch.device, on_progress: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     """The nats of a stream, read once in one lane, and the tuned settings that were used.
 
@@ -108,27 +111,27 @@ def adapted_nats(
         UsageError: the run is not tuned.
         CheckpointError: what `charlm tune` left is damaged.
     """
-    place = _place(loaded)
+    path = _tuning_path(loaded)
     try:
-        tuned = storage.read_json(place.with_suffix(".json"))
-        about = {key: value for key, value in tuned[way].items() if key != "nats_per_token"}
-        chosen = validate(_KINDS[way], Layer(about))
+        tuned = storage.read_json(path.with_suffix(".json"))
+        about = {key: value for key, value in tuned[method].items() if key != "nats_per_token"}
+        chosen = validate(_SETTINGS_CLASSES[method], Layer(about))
         if isinstance(chosen, DynamicSettings):
-            content = place.with_suffix(".safetensors").read_bytes()
+            content = path.with_suffix(".safetensors").read_bytes()
             if hashlib.sha256(content).hexdigest() != tuned["sha256"]:
                 raise ValueError("the gradients are not those that were found")
             statistics = safetensors.torch.load(content)
-            _check(statistics, loaded)
-            return dynamic_nats(loaded.model, stream, statistics, chosen, device, on_progress), about
+            _check_statistics(statistics, loaded)
+            return score_dynamically(loaded.model, stream, statistics, chosen, device, on_progress), about
         if isinstance(chosen, CacheSettings):
             pair = (chosen.theta, chosen.share)
-            found = cache_nats(loaded.model, stream, chosen.size, [pair], device, on_progress)
+            found = score_with_cache(loaded.model, stream, chosen.size, [pair], device, on_progress)
             return found[pair], about
-        (nats,) = temperature_nats(loaded.model, stream, [chosen.temperature], device, on_progress).values()
+        (nats,) = score_at_temperatures(loaded.model, stream, [chosen.temperature], device, on_progress).values()
     except FileNotFoundError as error:
         raise _not_tuned(loaded) from error
     except (AttributeError, KeyError, TypeError, ValueError, SettingsError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{place}.* are damaged: {error}", "run `charlm tune` again") from error
+        raise CheckpointError(f"{path}.* are damaged: {error}", "run `charlm tune` again") from error
     return nats, about
 
 
@@ -137,7 +140,7 @@ def check_tuned(loaded: LoadedModel) -> None:
     Raises:
         UsageError: the run is not tuned.
     """
-    if not _place(loaded).with_suffix(".json").is_file():
+    if not _tuning_path(loaded).with_suffix(".json").is_file():
         raise _not_tuned(loaded)
 
 
@@ -145,23 +148,25 @@ def _not_tuned(loaded: LoadedModel) -> UsageError:
     return UsageError(f"{loaded.directory} has not been tuned", f"run `charlm tune {loaded.directory}` first")
 
 
-def _statistics(loaded: LoadedModel, corpus: Corpus, num_batches: int, device: torch.device, tell: Tell) -> Statistics:
+def _collect_statistics(
+    loaded: LoadedModel, corpus: Corpus, num_batches: int, device: torch.device, on_stage: OnStage
+) -> GradientStatistics:
     train = corpus.open("train").in_direction(loaded.settings.direction)
-    batches = fit_batches(train, _ROWS, _STEPS, 0)
+    batches = make_batches(train, _BATCH_SIZE, _SEQ_LEN, 0)
     count = min(num_batches, batches.steps_per_epoch)
 
-    def pieces() -> Iterator[Batch]:
+    def iterate_batches() -> Iterator[Batch]:
         cursor = Cursor()
         for index in range(count):
-            tell("gradients", index, count)
+            on_stage("gradients", index, count)
             yield batches.batch(cursor)
             cursor = batches.after(cursor)
 
-    found = gradient_statistics(loaded.model, pieces(), device)
+    found = gradient_statistics(loaded.model, iterate_batches(), device)
     return {name: tensor.cpu().contiguous() for name, tensor in found.items()}
 
 
-def _check(statistics: Statistics, loaded: LoadedModel) -> None:
+def _check_statistics(statistics: GradientStatistics, loaded: LoadedModel) -> None:
     shapes = {name: parameter.shape for name, parameter in loaded.model.named_parameters()}
     if {name: tensor.shape for name, tensor in statistics.items()} != shapes:
         raise ValueError("they belong to another network")
@@ -169,20 +174,20 @@ def _check(statistics: Statistics, loaded: LoadedModel) -> None:
         raise ValueError("mean squares that are none")
 
 
-def _place(loaded: LoadedModel) -> Path:
+def _tuning_path(loaded: LoadedModel) -> Path:
     """Beside the checkpoints of its run; of a checkpoint that stands alone, beside it."""
     checkpoint = loaded.directory.resolve()
     root = checkpoint.parents[1] if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    return workspace.relative(root / "adaptive" / checkpoint.name)
+    return workspace.relative_to_cwd(root / "adaptive" / checkpoint.name)
 
 
-def _beginning(stream: TokenStream, max_tokens: int) -> TokenStream:
+def _truncate(stream: TokenStream, max_tokens: int) -> TokenStream:
     return TokenStream(stream.tokens[: max_tokens + 1], stream.documents[:0])
 
 
-def _mean(nats: npt.NDArray[np.float32]) -> float:
+def _mean_nats(nats: npt.NDArray[np.float32]) -> float:
     return float(nats.mean(dtype=np.float64))
 
 
-def _worth(loss: float) -> float:
+def _nan_to_inf(loss: float) -> float:
     return loss if math.isfinite(loss) else math.inf

@@ -9,10 +9,10 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charlm.data.batches import Batch, Batches, Cursor, fit_batches
-from charlm.data.store import DOCUMENT_TYPE, TokenStream
+from charlm.data.batches import Batch, Batches, Cursor, make_batches
+from charlm.data.store import DOCUMENT_DTYPE, TokenStream
 from charlm.errors import DataError
-from charlm.vocab.target import IGNORED
+from charlm.vocab.target import IGNORE_INDEX
 
 SIZES = {
     "num_predictions": st.integers(2, 70),
@@ -28,7 +28,7 @@ def distinct_stream(num_predictions: int, *, closed: bool = True) -> TokenStream
     ids = np.arange(num_predictions + 1)
     if closed:
         ids[-1] = 0
-    return TokenStream(ids, np.zeros(0, DOCUMENT_TYPE))
+    return TokenStream(ids, np.zeros(0, DOCUMENT_DTYPE))
 
 
 def at(batches: Batches, step: int) -> Cursor:
@@ -49,7 +49,7 @@ def pairs_of_epoch(batches: Batches, epoch: int) -> Counter[tuple[int, int]]:
         inputs_BT, targets_BT, _ = batch(batches, step)
         assert inputs_BT.shape == targets_BT.shape == (batches.batch_size, batches.seq_len)
         for given_id, target in zip(inputs_BT.flatten().tolist(), targets_BT.flatten().tolist(), strict=True):
-            if target != IGNORED:
+            if target != IGNORE_INDEX:
                 pairs[given_id, target] += 1
     return pairs
 
@@ -76,8 +76,8 @@ def test_rows_go_on_where_the_batch_before_ended(
     for row in range(batch_size):
         inputs = torch.cat([batch.inputs_BT[row] for batch in steps]).tolist()
         targets = torch.cat([batch.targets_BT[row] for batch in steps]).tolist()
-        scored = targets.index(IGNORED) if IGNORED in targets else len(targets)
-        assert targets[scored:] == [IGNORED] * (len(targets) - scored), "what is not scored stands at the end"
+        scored = targets.index(IGNORE_INDEX) if IGNORE_INDEX in targets else len(targets)
+        assert targets[scored:] == [IGNORE_INDEX] * (len(targets) - scored), "what is not scored stands at the end"
         assert targets[: max(0, scored - 1)] == inputs[1:scored], "a target is the next input"
     assert all(batch.reset_B.tolist() == [chunk == 0] * batch_size for chunk, batch in enumerate(steps))
 
@@ -90,7 +90,7 @@ def test_what_is_not_scored_is_text_all_the_same() -> None:
     for row in range(2):
         first = row * 11 + 8
         assert last.inputs_BT[row].tolist() == [tokens[place % 21] for place in range(first, first + 8)]
-        assert (last.targets_BT[row] == IGNORED).sum() == 8 - min(3, 21 - first)
+        assert (last.targets_BT[row] == IGNORE_INDEX).sum() == 8 - min(3, 21 - first)
 
 
 @pytest.mark.parametrize(("reset_tokens", "every"), [(8, 1), (24, 3), (80, 10)])
@@ -129,20 +129,20 @@ def test_epochs_and_seeds_begin_elsewhere() -> None:
 SWITCHES = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 6)), min_size=1, max_size=4)
 
 
-@given(**SIZES, varied=st.booleans(), switches=SWITCHES)
-@example(num_predictions=2, batch_size=9, seq_len=1, epoch=1, seed=0, varied=False, switches=[(1, 1)])
+@given(**SIZES, seq_len_varies=st.booleans(), switches=SWITCHES)
+@example(num_predictions=2, batch_size=9, seq_len=1, epoch=1, seed=0, seq_len_varies=False, switches=[(1, 1)])
 def test_other_rows_in_the_middle_lose_and_repeat_nothing(
     num_predictions: int,
     batch_size: int,
     seq_len: int,
     epoch: int,
     seed: int,
-    varied: bool,
+    seq_len_varies: bool,
     switches: list[tuple[int, int]],
 ) -> None:
     """Again and again, after some steps, the rest of the epoch is dealt to another number of rows."""
     stream = distinct_stream(num_predictions)
-    batches = Batches(stream, batch_size, seq_len, seed, varied=varied)
+    batches = Batches(stream, batch_size, seq_len, seed, seq_len_varies=seq_len_varies)
     cursor = Cursor(epoch)
     pairs: Counter[tuple[int, int]] = Counter()
     plan = [*switches, (10**6, 0)]
@@ -151,16 +151,16 @@ def test_other_rows_in_the_middle_lose_and_repeat_nothing(
             if cursor.epoch != epoch:
                 break
             found = batches.batch(cursor)
-            scored = found.targets_BT != IGNORED
+            scored = found.targets_BT != IGNORE_INDEX
             assert int(scored.sum()) == batches.num_scored(cursor)
             pairs.update(zip(found.inputs_BT[scored].tolist(), found.targets_BT[scored].tolist(), strict=True))
             before, cursor = batches.epochs(cursor), batches.after(cursor)
             assert before < batches.epochs(cursor) <= epoch + 1 + 1e-9
         if cursor.epoch != epoch:
             break
-        other = Batches(stream, rows, seq_len, seed, varied=varied)
+        other = Batches(stream, rows, seq_len, seed, seq_len_varies=seq_len_varies)
         assert sum(length for _, length in batches.unread(cursor)) == num_predictions - pairs.total()
-        cursor, batches = other.dealt_anew(cursor, batches), other
+        cursor, batches = other.redistribute(cursor, batches), other
         assert Cursor.from_json(cursor.to_json()) == cursor
     assert cursor == Cursor(epoch + 1)
     assert pairs == Counter(itertools.pairwise(stream.tokens.tolist()))
@@ -178,22 +178,22 @@ def test_ranks_read_rows_of_the_same_batch(
 
 def test_varied_lengths_are_those_of_awd_lstm() -> None:
     """70 or, for one in twenty, 35, spread by 5."""
-    batches = Batches(distinct_stream(200_000), 2, 70, 0, varied=True)
-    lengths = [round(70 * batches.length_share(Cursor(0, chunk))) for chunk in range(batches.steps_per_epoch - 1)]
+    batches = Batches(distinct_stream(200_000), 2, 70, 0, seq_len_varies=True)
+    lengths = [round(70 * batches.relative_length(Cursor(0, chunk))) for chunk in range(batches.steps_per_epoch - 1)]
     short = [length for length in lengths if length < 52]
     assert 0.02 < len(short) / len(lengths) < 0.09
     assert np.mean([length for length in lengths if length >= 52]) == pytest.approx(69.5, abs=0.5)
     assert 4 < np.std([length for length in lengths if length >= 52]) < 6
     assert batches.batch(Cursor(0, 3)).inputs_BT.shape == (2, lengths[3])
-    other = Batches(batches.stream, 2, 70, 1, varied=True)
-    assert other.length_share(Cursor(0, 3)) != batches.length_share(Cursor(0, 3)) or other.steps_per_epoch != (
+    other = Batches(batches.stream, 2, 70, 1, seq_len_varies=True)
+    assert other.relative_length(Cursor(0, 3)) != batches.relative_length(Cursor(0, 3)) or other.steps_per_epoch != (
         batches.steps_per_epoch
     )
 
 
 @given(num_predictions=st.integers(2, 300), batch_size=st.integers(1, 50), seq_len=st.integers(1, 50))
 def test_rows_that_a_short_text_cannot_fill_are_left_out(num_predictions: int, batch_size: int, seq_len: int) -> None:
-    batches = fit_batches(distinct_stream(num_predictions), batch_size, seq_len, 0)
+    batches = make_batches(distinct_stream(num_predictions), batch_size, seq_len, 0)
     assert 1 <= batches.batch_size <= batch_size
     assert batches.batch_size == batch_size or (batches.batch_size + 1) * seq_len > num_predictions
     assert batches.batch_size == 1 or batches.batch_size * seq_len <= num_predictions
@@ -202,4 +202,4 @@ def test_rows_that_a_short_text_cannot_fill_are_left_out(num_predictions: int, b
 @pytest.mark.parametrize("num_predictions", [0, 1])
 def test_nothing_to_predict_is_a_data_error(num_predictions: int) -> None:
     with pytest.raises(DataError, match=f"{num_predictions + 1} tokens"):
-        fit_batches(distinct_stream(num_predictions), 2, 2, 0)
+        make_batches(distinct_stream(num_predictions), 2, 2, 0)

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from charlm.data import dask_cluster
-from charlm.data.dask_cluster import Cluster, connect
+from charlm.data.dask_cluster import DaskCluster, connect
 from charlm.data.documents import read_rows
-from charlm.data.row_builder import Shape
+from charlm.data.row_builder import RowOptions
 from charlm.data.settings import CorpusSettings
-from charlm.data.staging import Crew, stage
+from charlm.data.staging import WorkerPool, stage
 from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
-from charlm.text.document import Census, Document
+from charlm.text.document import Document, PageCounts
 from charlm.text.dump.articles import RangeTask
 from charlm.text.dump.plan import plan
 from charlm.text.settings import WikipediaSettings
@@ -41,7 +41,7 @@ def scheduler() -> Iterator[Any]:
 
 
 @pytest.fixture
-def workers(scheduler: Any) -> Iterator[Cluster]:
+def workers(scheduler: Any) -> Iterator[DaskCluster]:
     with connect(scheduler.scheduler_address) as connected:
         yield connected
 
@@ -52,33 +52,35 @@ def _small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlm.text.dump.plan._MIN_TASK_BYTES", 100_000)
 
 
-def corpus(out: Path, given: str, cache: Path, *, workers: int = 1, crew: Crew | None = None) -> dict[str, bytes]:
+def corpus(
+    out: Path, given: str, cache: Path, *, workers: int = 1, worker_pool: WorkerPool | None = None
+) -> dict[str, bytes]:
     """Prepare the corpus of a dump; its files, but for what corpus.json says of where the text comes from."""
     settings = CorpusSettings(source=WikipediaSettings(input=(given,)))
     assert isinstance(settings.source, WikipediaSettings)
     source = WikipediaSource(settings.source, cache=cache)
-    if crew:
-        source.distribute()
+    if worker_pool:
+        source.prepare_for_remote_workers()
     source.fetch()
-    prepare(settings, source, out, workers=workers, crew=crew)
+    prepare(settings, source, out, workers=workers, worker_pool=worker_pool)
     files = {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
-    card = files["corpus.json"].decode()
-    return files | {"corpus.json": re.sub(r'"origin": \{.*?\n  \},', "", card, flags=re.DOTALL).encode()}
+    metadata = files["corpus.json"].decode()
+    return files | {"corpus.json": re.sub(r'"origin": \{.*?\n  \},', "", metadata, flags=re.DOTALL).encode()}
 
 
 @pytest.mark.real_data
-def test_by_path_and_over_http_the_same_bytes(workers: Cluster, shared_data: Path, tmp_path: Path) -> None:
+def test_by_path_and_over_http_the_same_bytes(workers: DaskCluster, shared_data: Path, tmp_path: Path) -> None:
     dump = shared_data / MULTISTREAM
     assert workers.size == 2
-    assert len(plan(dump).tasks) > 5
+    assert len(plan(dump).ranges) > 5
     alone = corpus(tmp_path / "alone", str(dump), tmp_path)
     assert corpus(tmp_path / "processes", str(dump), tmp_path, workers=2) == alone
-    assert corpus(tmp_path / "path", str(dump), tmp_path, crew=workers) == alone
+    assert corpus(tmp_path / "path", str(dump), tmp_path, worker_pool=workers) == alone
     assert (tmp_path / "path/corpus.json").read_bytes() == (tmp_path / "alone/corpus.json").read_bytes()
     with FaultServer() as server:
         server.files[f"/{dump.name}"] = dump.read_bytes()
         server.files[f"/{Path(INDEX).name}"] = (shared_data / INDEX).read_bytes()
-        assert corpus(tmp_path / "http", server.url(f"/{dump.name}"), tmp_path / "cache", crew=workers) == alone
+        assert corpus(tmp_path / "http", server.url(f"/{dump.name}"), tmp_path / "cache", worker_pool=workers) == alone
         read = [request for request in server.requests if request.path == f"/{dump.name}"]
         assert len(read) > 5
         assert all("range" in request.headers for request in read)
@@ -87,7 +89,7 @@ def test_by_path_and_over_http_the_same_bytes(workers: Cluster, shared_data: Pat
 
 
 @pytest.mark.real_data
-def test_a_subset_takes_its_streams_along(workers: Cluster, shared_data: Path, tmp_path: Path) -> None:
+def test_a_subset_takes_its_streams_along(workers: DaskCluster, shared_data: Path, tmp_path: Path) -> None:
     """What was fetched to choose from is not fetched again by the workers, and they need no cache of ours."""
     dump = shared_data / MULTISTREAM
     with FaultServer() as server:
@@ -95,21 +97,21 @@ def test_a_subset_takes_its_streams_along(workers: Cluster, shared_data: Path, t
         server.files[f"/{Path(INDEX).name}"] = (shared_data / INDEX).read_bytes()
         given = (server.url(f"/{dump.name}"),)
         source = WikipediaSource(WikipediaSettings(input=given, max_characters=100_000), cache=tmp_path / "cache")
-        source.distribute()
+        source.prepare_for_remote_workers()
         tasks = list(source.tasks())
     shutil.rmtree(tmp_path / "cache")  # and the server is gone
-    shards = list(stage(ListSource(*tasks), tmp_path / "staged", Shape(), 1, workers))
+    shards = list(stage(ListSource(*tasks), tmp_path / "staged", RowOptions(), 1, workers))
     local = WikipediaSource(WikipediaSettings(input=(str(dump),), max_characters=100_000))
     expected = [(document.id, document.text) for document in local.documents()]
     assert [(row["id"], row["text"]) for shard in shards for row in read_rows(shard.path)] == expected
 
 
-def test_what_workers_did_before_a_kill_is_not_done_again(workers: Cluster, tmp_path: Path) -> None:
+def test_what_workers_did_before_a_kill_is_not_done_again(workers: DaskCluster, tmp_path: Path) -> None:
     alone = run(tmp_path / "one", TASKS, 1)
-    half = list(stage(NumberSource(TASKS[:3]), tmp_path / "many", Shape(), 1, workers))
+    half = list(stage(NumberSource(TASKS[:3]), tmp_path / "many", RowOptions(), 1, workers))
     assert [shard.path.name for shard in half] == [shard.path.name for shard in alone[:3]]
     broken = [NumberTask(task.first, "damage") for task in TASKS[:3]]  # would say so if they were read again
-    list(stage(NumberSource([*broken, *TASKS[3:]]), tmp_path / "many", Shape(), 1, workers))
+    list(stage(NumberSource([*broken, *TASKS[3:]]), tmp_path / "many", RowOptions(), 1, workers))
     assert bytes_of(tmp_path / "many") == bytes_of(tmp_path / "one")
 
 
@@ -121,12 +123,12 @@ class DyingTask:
     times: int
     key: str = "dying"
 
-    def documents(self, census: Census) -> Iterator[Document]:
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         marks = len(list(Path(self.marks).iterdir()))
         if marks < self.times:
             (Path(self.marks) / str(marks)).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        census.pages += 1
+        page_counts.pages += 1
         yield Document("1", "Title", f"Text that came after {marks} deaths.")
 
 
@@ -134,8 +136,8 @@ class DyingTask:
 class WaitingTask:
     key: str = "waiting"
 
-    def documents(self, census: Census) -> Iterator[Document]:
-        census.pages += 1
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
+        page_counts.pages += 1
         time.sleep(30)
         yield Document("1", "Title", "Text that comes late.")
 
@@ -145,31 +147,31 @@ class ListSource(NumberSource):
         super().__init__(list(tasks))
 
 
-def test_a_lost_worker_costs_nothing_but_time(workers: Cluster, tmp_path: Path) -> None:
+def test_a_lost_worker_costs_nothing_but_time(workers: DaskCluster, tmp_path: Path) -> None:
     (tmp_path / "marks").mkdir()
     source = ListSource(*TASKS[:2], DyingTask(str(tmp_path / "marks"), 1), *TASKS[3:])
-    shards = list(stage(source, tmp_path / "staged", Shape(), 1, workers))
+    shards = list(stage(source, tmp_path / "staged", RowOptions(), 1, workers))
     assert len(shards) == 7
     assert [shard.documents for shard in shards[2:3]] == [1]
     assert len(list((tmp_path / "marks").iterdir())) == 1
 
 
-def test_damage_on_a_worker_is_said_as_it_is(workers: Cluster, tmp_path: Path) -> None:
+def test_damage_on_a_worker_is_said_as_it_is(workers: DaskCluster, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="page 27 is damaged; fetch it again"):
-        list(stage(NumberSource([*TASKS[:2], NumberTask(20, "damage")]), tmp_path, Shape(), 1, workers))
+        list(stage(NumberSource([*TASKS[:2], NumberTask(20, "damage")]), tmp_path, RowOptions(), 1, workers))
 
 
 @pytest.mark.real_data
-def test_a_file_that_only_we_see(workers: Cluster, shared_data: Path, tmp_path: Path) -> None:
+def test_a_file_that_only_we_see(workers: DaskCluster, shared_data: Path, tmp_path: Path) -> None:
     path = tmp_path / "dump.xml.bz2"
     shutil.copyfile(shared_data / MULTISTREAM, path)
     dump = plan(path)
     path.unlink()
-    source = ListSource(RangeTask("gone", dump, dump.tasks[1], "drop"))
+    source = ListSource(RangeTask("gone", dump, dump.ranges[1], "drop"))
     with pytest.raises(
         UsageError, match=r"the worker on .* says: there is no file .*; put the input where every worker"
     ):
-        list(stage(source, tmp_path / "staged", Shape(), 1, workers))
+        list(stage(source, tmp_path / "staged", RowOptions(), 1, workers))
 
 
 def fails(kind: type[Exception], message: str, address: str) -> None:
@@ -178,13 +180,13 @@ def fails(kind: type[Exception], message: str, address: str) -> None:
 
 
 def test_workers_of_another_version(scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask_cluster, "version", lambda: "charlm 99")
+    monkeypatch.setattr(dask_cluster, "charlm_version", lambda: "charlm 99")
     message = r"the workers of the cluster have charlm [\d.]+ \(.*\), and here is charlm 99"
     fails(DataError, message, scheduler.scheduler_address)
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask_cluster, "_REACHED_WITHIN", 0.5)
+    monkeypatch.setattr(dask_cluster, "_CONNECT_TIMEOUT", 0.5)
     fails(NetworkError, r"no dask scheduler answers at tcp://127.0.0.1:1 within 0.5 s", "tcp://127.0.0.1:1")
     fails(UsageError, "is no address", "carrier://pigeon")
     with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
@@ -199,17 +201,17 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_workers_lost(scheduler: Any, tmp_path: Path) -> None:
     """The last test with these workers: they are gone after it."""
     started = time.monotonic()
-    with connect(scheduler.scheduler_address, lonely=0.5) as lonely:
+    with connect(scheduler.scheduler_address, no_worker_timeout=0.5) as no_worker_timeout:
         scheduler.scale(0)
         with pytest.raises(OutOfMemoryError, match="every worker of the cluster is gone"):
-            list(stage(NumberSource(TASKS), tmp_path, Shape(), 1, lonely))
+            list(stage(NumberSource(TASKS), tmp_path, RowOptions(), 1, no_worker_timeout))
     assert time.monotonic() - started < 15
 
 
 def test_the_scheduler_lost(tmp_path: Path) -> None:
     local = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0")
     with local, connect(local.scheduler_address) as connected:
-        wait = connected.start(tmp_path, 0, WaitingTask(), Shape())
+        wait = connected.start(tmp_path, 0, WaitingTask(), RowOptions())
         local.close(timeout=1)
         with pytest.raises(NetworkError, match="the connection to the scheduler"):
             wait()

@@ -12,10 +12,10 @@ import pytest
 
 from charlm.data import documents, encoding
 from charlm.data.corpus import Corpus
-from charlm.data.documents import read_parts, stretches
+from charlm.data.documents import list_row_groups, read_parts
 from charlm.data.encoding import encode, learn
 from charlm.data.store import read_stream
-from charlm.data.worker_processes import spawned
+from charlm.data.worker_processes import spawn_pool
 from charlm.errors import DataError, OutOfMemoryError
 from charlm.settings import Settings
 from charlm.vocab.settings import CharSettings, VocabSettings, WordSettings
@@ -51,10 +51,10 @@ def made(corpus: Corpus, folder: Path, settings: Any, workers: int) -> dict[str,
 
 def test_stretches_are_all_of_a_split_in_order(corpus: Corpus) -> None:
     folder = corpus.directory / "documents"
-    found = stretches(folder, "train")
+    found = list_row_groups(folder, "train")
     assert len(found) > 20
-    assert len({stretch.path for stretch in found}) > 1
-    assert [part for stretch in found for part in stretch.parts()] == list(read_parts(folder, "train"))
+    assert len({row_group.path for row_group in found}) > 1
+    assert [part for row_group in found for part in row_group.parts()] == list(read_parts(folder, "train"))
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.model_fields["type"].default)
@@ -67,7 +67,7 @@ def test_any_number_of_workers_gives_the_same_bytes(corpus: Corpus, tmp_path: Pa
         texts = [part.document.text for part in read_parts(corpus.directory / "documents", split)]
         stream = read_stream(tmp_path / "two", split, vocab)
         assert vocab.decode(stream.tokens) == "".join(texts)
-        assert stream.tokens.dtype == vocab.id_type
+        assert stream.tokens.dtype == vocab.id_dtype
         starts = stream.documents["start"].tolist()
         assert stream.documents["characters"].tolist() == [len(text) for text in texts]
         for start, text in list(zip(starts, texts, strict=True))[::20]:
@@ -86,13 +86,13 @@ def test_progress_is_told_in_characters(corpus: Corpus, tmp_path: Path) -> None:
     told: list[int] = []
     vocab = learn(CharSettings(), corpus.directory / "documents", 1, told.append)
     assert told == sorted(told)
-    assert told[-1] == corpus.card["splits"]["train"]["characters"]
+    assert told[-1] == corpus.metadata["splits"]["train"]["characters"]
     vocab.save(tmp_path)
     (tmp_path / "documents").symlink_to(corpus.directory / "documents")
     told.clear()
     encode(tmp_path, corpus.splits, vocab, 1, told.append)
     assert told == sorted(told)
-    assert told[-1] == sum(counts["characters"] for counts in corpus.card["splits"].values())
+    assert told[-1] == sum(counts["characters"] for counts in corpus.metadata["splits"].values())
 
 
 def test_what_a_worker_cannot_spell_is_an_error_here(corpus: Corpus, tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def _die() -> None:
 
 
 def test_a_killed_worker_is_an_error() -> None:
-    with pytest.raises(OutOfMemoryError, match="killed"), spawned(2) as processes:
-        list(processes.in_order(_die, [()] * 3))
+    with pytest.raises(OutOfMemoryError, match="killed"), spawn_pool(2) as processes:
+        list(processes.map_ordered(_die, [()] * 3))
 
 
 def _after(number: int) -> int:
@@ -136,8 +136,8 @@ def test_results_come_in_order_and_few_are_ever_waiting() -> None:
             asked.append(number)
             yield (number,)
 
-    with spawned(2) as processes:
-        for number, result in enumerate(processes.in_order(_after, calls())):
+    with spawn_pool(2) as processes:
+        for number, result in enumerate(processes.map_ordered(_after, calls())):
             assert result == number + 1
             assert len(asked) <= number + 5
 
@@ -146,7 +146,7 @@ def test_small_work_starts_no_process(tiny_corpus: Corpus, monkeypatch: pytest.M
     def refuse(size: int) -> None:
         raise AssertionError(f"{size} processes")
 
-    monkeypatch.setattr(encoding, "spawned", refuse)
+    monkeypatch.setattr(encoding, "spawn_pool", refuse)
     assert (
         learn(CharSettings(), tiny_corpus.directory / "documents", 8, silent).to_json() == tiny_corpus.vocab.to_json()
     )

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from charlm.data import staging
-from charlm.data.row_builder import Shape, shaping_version
-from charlm.data.staging import find, make
+from charlm.data.row_builder import RowOptions, row_code_version
+from charlm.data.staging import find_shard, make_shard
 from tests.data.test_staging import NumberTask
 
 
 def test_a_shard_of_other_code_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, shape = NumberTask(0), Shape()
-    made = make(tmp_path, 0, task, shape)
-    assert find(tmp_path, 0, task, shape) == made
-    assert find(tmp_path, 0, task, Shape(min_characters=1)) is None
-    monkeypatch.setattr(staging, "shaping_version", lambda: f"not {shaping_version()}")
-    assert find(tmp_path, 0, task, shape) is None
+    task, shape = NumberTask(0), RowOptions()
+    made = make_shard(tmp_path, 0, task, shape)
+    assert find_shard(tmp_path, 0, task, shape) == made
+    assert find_shard(tmp_path, 0, task, RowOptions(min_characters=1)) is None
+    monkeypatch.setattr(staging, "row_code_version", lambda: f"not {row_code_version()}")
+    assert find_shard(tmp_path, 0, task, shape) is None

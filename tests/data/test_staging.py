@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.data.documents import read_rows
-from charlm.data.row_builder import Shape
-from charlm.data.staging import Shard, make, stage
+from charlm.data.row_builder import RowOptions
+from charlm.data.staging import Shard, make_shard, stage
 from charlm.errors import DataError, OutOfMemoryError
-from charlm.text.document import Census, Document, Source, Task
+from charlm.text.document import Document, PageCounts, Source, SourceTask
 
 
 @dataclass(frozen=True)
@@ -32,30 +32,30 @@ class NumberTask:
     def key(self) -> str:
         return f"numbers from {self.first}"
 
-    def documents(self, census: Census) -> Iterator[Document]:
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         if self.fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         for number in range(self.first, self.first + 10):
-            census.pages += 1
+            page_counts.pages += 1
             if self.fault == "damage" and number % 10 == 7:
                 raise DataError(f"page {number} is damaged", "fetch it again")
             if number % 3 == 0:
-                census.dropped["empty"] += 1
+                page_counts.dropped["empty"] += 1
             else:
                 yield Document(str(number), f"Title {number}", f"Title {number} has {number} inhabitants. Cafe\u0301")
-        census.notes.append(f"note {self.first}")
+        page_counts.notes.append(f"note {self.first}")
 
 
 class NumberSource(Source):
     def __init__(self, tasks: list[NumberTask]) -> None:
-        self.census = Census()
+        self.page_counts = PageCounts()
         self._tasks = tasks
 
     def documents(self) -> Iterator[Document]:
         for task in self._tasks:
-            yield from task.documents(self.census)
+            yield from task.documents(self.page_counts)
 
-    def tasks(self) -> Iterator[Task]:
+    def tasks(self) -> Iterator[SourceTask]:
         return iter(self._tasks)
 
     def origin(self) -> dict[str, Any]:
@@ -63,10 +63,10 @@ class NumberSource(Source):
 
 
 TASKS = [NumberTask(first) for first in range(0, 70, 10)]
-PLAIN = Shape()
+PLAIN = RowOptions()
 
 
-def run(directory: Path, tasks: list[NumberTask], workers: int, shape: Shape = PLAIN) -> list[Shard]:
+def run(directory: Path, tasks: list[NumberTask], workers: int, shape: RowOptions = PLAIN) -> list[Shard]:
     return list(stage(NumberSource(tasks), directory, shape, workers))
 
 
@@ -86,11 +86,11 @@ def test_any_number_of_workers_gives_the_same_bytes_in_order(tmp_path: Path, wor
 
 def test_every_page_is_kept_or_dropped(tmp_path: Path) -> None:
     shards = run(tmp_path, TASKS, 1)
-    census = Census()
+    page_counts = PageCounts()
     for shard in shards:
-        census.add(shard.census)
-    assert census.pages == 70 == sum(shard.documents for shard in shards) + sum(census.dropped.values())
-    assert census.notes == [f"note {first}" for first in range(0, 70, 10)]
+        page_counts.add(shard.page_counts)
+    assert page_counts.pages == 70 == sum(shard.documents for shard in shards) + sum(page_counts.dropped.values())
+    assert page_counts.notes == [f"note {first}" for first in range(0, 70, 10)]
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
@@ -107,11 +107,11 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
 
 def test_another_shape_is_another_shard(tmp_path: Path) -> None:
     run(tmp_path, TASKS, 1)
-    (row, *_) = read_rows(run(tmp_path, TASKS, 1, Shape("nfc"))[0].path)
+    (row, *_) = read_rows(run(tmp_path, TASKS, 1, RowOptions("nfc"))[0].path)
     assert row["text"].endswith("Café")
     assert row["characters"] == len(row["text"]) == row["bytes"] - 1
-    short = run(tmp_path, TASKS[:1], 1, Shape(min_characters=10_000))[0]
-    assert (short.documents, short.census.dropped["short"]) == (0, 6)
+    short = run(tmp_path, TASKS[:1], 1, RowOptions(min_characters=10_000))[0]
+    assert (short.documents, short.page_counts.dropped["short"]) == (0, 6)
 
 
 def test_texts_that_differ_in_names_and_numbers_have_one_skeleton(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ class _SurrogateSource(NumberSource):
     def documents(self) -> Iterator[Document]:
         yield Document("1", "T", "ab\ud800")
 
-    def tasks(self) -> Iterator[Task]:
+    def tasks(self) -> Iterator[SourceTask]:
         return iter([_SurrogateTask()])
 
 
@@ -153,8 +153,8 @@ class _SurrogateSource(NumberSource):
 class _SurrogateTask:
     key: str = "surrogate"
 
-    def documents(self, census: Census) -> Iterator[Document]:
-        census.pages += 1
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
+        page_counts.pages += 1
         yield Document("1", "T", "ab\ud800")
 
 
@@ -166,14 +166,14 @@ class PiecesTask:
     pieces: tuple[str, ...]
     key: str = "pieces"
 
-    def documents(self, census: Census) -> Iterator[Document]:
-        census.pages += 1
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
+        page_counts.pages += 1
         for number, text in enumerate(self.pieces):
             yield Document("1", "Title", text, ends=number == len(self.pieces) - 1)
 
 
-def staged_rows(directory: Path, pieces: tuple[str, ...], shape: Shape) -> tuple[Shard, list[dict[str, Any]]]:
-    shard = make(directory, 0, PiecesTask(pieces), shape)
+def staged_rows(directory: Path, pieces: tuple[str, ...], shape: RowOptions) -> tuple[Shard, list[dict[str, Any]]]:
+    shard = make_shard(directory, 0, PiecesTask(pieces), shape)
     return shard, list(read_rows(shard.path))
 
 
@@ -182,8 +182,8 @@ def test_pieces_are_normalised_as_the_whole_text_is(text: str, cuts: set[int]) -
     places = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
     pieces = tuple(text[start:end] for start, end in pairwise(places))
     with TemporaryDirectory() as folder:
-        shard, rows = staged_rows(Path(folder), pieces, Shape("nfc"))
-        _, whole = staged_rows(Path(folder), (text,), Shape("nfc"))
+        shard, rows = staged_rows(Path(folder), pieces, RowOptions("nfc"))
+        _, whole = staged_rows(Path(folder), (text,), RowOptions("nfc"))
     assert "".join(row["text"] for row in rows) == unicodedata.normalize("NFC", text) == whole[0]["text"]
     assert [row["ends"] for row in rows] == [False] * (len(rows) - 1) + [True]
     assert rows[-1]["digest"] == whole[0]["digest"]
@@ -191,6 +191,6 @@ def test_pieces_are_normalised_as_the_whole_text_is(text: str, cuts: set[int]) -
 
 
 def test_a_text_in_pieces_is_as_long_as_all_of_them(tmp_path: Path) -> None:
-    shard, rows = staged_rows(tmp_path, ("x" * 8, "y"), Shape(min_characters=9))
+    shard, rows = staged_rows(tmp_path, ("x" * 8, "y"), RowOptions(min_characters=9))
     assert [row["text"] for row in rows] == ["x" * 8, "y"]
-    assert not shard.census.dropped
+    assert not shard.page_counts.dropped

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.data.corpus import Corpus
-from charlm.data.store import DOCUMENT_TYPE, TokenStream, count_ids, encode_parts, read_stream, write_stream
+from charlm.data.store import DOCUMENT_DTYPE, TokenStream, count_ids, encode_parts, read_stream, write_stream
 from charlm.errors import DataError
 from charlm.text.document import Document
 from charlm.text.split import Part
@@ -47,7 +47,7 @@ def test_the_stream_is_eod_document_eod_document_eod(tmp_path: Path, documents: 
         expected += [token for text in pieces for token in vocab.encode(text).tolist()]
         expected.append(vocab.eod_id)
     assert stream.tokens.tolist() == expected
-    assert stream.tokens.dtype == vocab.id_type
+    assert stream.tokens.dtype == vocab.id_dtype
     assert stream.num_predictions == len(expected) - 1
     assert isinstance(stream.tokens, np.memmap)
 
@@ -139,8 +139,8 @@ def refused_or_equal(folder: Path, vocab: Vocab, expected: list[int]) -> bool:
         stream = read_stream(folder, "train", vocab)
     except DataError:
         return True
-    assert stream.tokens.dtype == vocab.id_type
-    assert stream.documents.dtype == DOCUMENT_TYPE
+    assert stream.tokens.dtype == vocab.id_dtype
+    assert stream.documents.dtype == DOCUMENT_DTYPE
     assert len(stream.tokens.tolist()) <= len(expected) + 128
     return False
 
@@ -192,7 +192,7 @@ def test_a_header_of_a_huge_array_is_refused_before_it_is_allocated(tmp_path: Pa
 def test_another_vocabulary_s_arrays_are_refused(tmp_path: Path) -> None:
     store(tmp_path, [["abc"]])
     small = CharVocab("abc", byte_fallback=False)
-    assert small.id_type != CHAR.id_type
+    assert small.id_dtype != CHAR.id_dtype
     with pytest.raises(DataError, match="do not fit its vocabulary"):
         read_stream(tmp_path, "train", small)
 

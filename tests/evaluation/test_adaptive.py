@@ -8,10 +8,10 @@ import torch
 
 from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
-from charlm.evaluation.calibration import temperature_nats
-from charlm.evaluation.continuous_cache import cache_nats
-from charlm.evaluation.dynamic import Statistics, dynamic_nats, gradient_statistics
-from charlm.evaluation.evaluate import token_nats
+from charlm.evaluation.calibration import score_at_temperatures
+from charlm.evaluation.continuous_cache import score_with_cache
+from charlm.evaluation.dynamic import GradientStatistics, gradient_statistics, score_dynamically
+from charlm.evaluation.evaluate import score_tokens
 from charlm.evaluation.settings import DynamicSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
@@ -36,7 +36,7 @@ def stream(num_tokens: int = 301, seed: int = 1) -> TokenStream:
     return stream_of(np.array([0, *ids[: num_tokens - 1]]))
 
 
-def statistics(model: LanguageModel) -> Statistics:
+def statistics(model: LanguageModel) -> GradientStatistics:
     tokens = torch.from_numpy(stream(331).tokens[:330]).view(5, 66)
     rows = [
         Batch(tokens[:, start : start + 33], tokens[:, start : start + 33].roll(-1, 1), torch.ones(5) > 0)
@@ -67,13 +67,13 @@ def test_dynamic_evaluation_learns_and_forgets(context: tuple[int, ...]) -> None
     model = build(context=context)
     usual, text = statistics(model), stream()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    static = token_nats(model, text, device=CPU)
-    adapted = dynamic_nats(model, text, usual, SETTINGS, CPU)
+    static = score_tokens(model, text, device=CPU)
+    adapted = score_dynamically(model, text, usual, SETTINGS, CPU)
     assert np.isfinite(adapted).all()
     assert adapted.mean() < static.mean() - 0.2
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     np.testing.assert_allclose(adapted[:7], static[:7], rtol=1e-5, err_msg="the first segment knows nothing yet")
-    tiny = dynamic_nats(model, text, usual, DynamicSettings(lr=1e-12, decay=0.0), CPU)
+    tiny = score_dynamically(model, text, usual, DynamicSettings(lr=1e-12, decay=0.0), CPU)
     np.testing.assert_allclose(tiny, static, rtol=1e-4)
 
 
@@ -81,8 +81,8 @@ def test_what_comes_later_changes_nothing() -> None:
     model = build()
     usual, text = statistics(model), stream()
     other = TokenStream(np.concatenate([text.tokens[:204], stream(100, 5).tokens[1:]]), text.documents)
-    adapted = [dynamic_nats(model, each, usual, SETTINGS, CPU) for each in (text, other)]
-    cached = [cache_nats(model, each, 50, [(0.3, 0.1)], CPU)[0.3, 0.1] for each in (text, other)]
+    adapted = [score_dynamically(model, each, usual, SETTINGS, CPU) for each in (text, other)]
+    cached = [score_with_cache(model, each, 50, [(0.3, 0.1)], CPU)[0.3, 0.1] for each in (text, other)]
     for first, second in (adapted, cached):
         np.testing.assert_array_equal(first[:203], second[:203])
         assert not np.array_equal(first[203:300], second[203:300])
@@ -92,7 +92,7 @@ def test_one_step_is_its_equation() -> None:
     model = build()
     usual, text = statistics(model), stream(20)
     settings = DynamicSettings(lr=0.01, decay=0.5, segment_len=10, eps=1e-4)
-    found = dynamic_nats(model, text, usual, settings, CPU)
+    found = score_dynamically(model, text, usual, settings, CPU)
     ids = torch.from_numpy(text.tokens)
     model.eval()
     features, state = model(ids[None, :10], model.initial_state(1))
@@ -112,9 +112,9 @@ def test_a_strong_pull_keeps_the_trained_weights() -> None:
     model = build()
     usual = {name: torch.full_like(parameter, 1e-4) for name, parameter in model.named_parameters()}
     text = stream(60)
-    held = dynamic_nats(model, text, usual, DynamicSettings(lr=1e-7, decay=1.0, segment_len=5), CPU)
-    free = dynamic_nats(model, text, usual, DynamicSettings(lr=1e-4, decay=0.0, segment_len=5), CPU)
-    static = token_nats(model, text, device=CPU)
+    held = score_dynamically(model, text, usual, DynamicSettings(lr=1e-7, decay=1.0, segment_len=5), CPU)
+    free = score_dynamically(model, text, usual, DynamicSettings(lr=1e-4, decay=0.0, segment_len=5), CPU)
+    static = score_tokens(model, text, device=CPU)
     np.testing.assert_allclose(held, static, atol=1e-3)
     assert np.abs(free - static).max() > 1e-2
 
@@ -123,7 +123,7 @@ def test_the_cache_is_its_equation() -> None:
     """Straight-line, prediction by prediction, over chunk borders, with fewer remembered than read."""
     model, text = build(), stream(600)
     size, theta, share = 30, 0.2, 0.25
-    found = cache_nats(model, text, size, [(theta, share), (theta, 0.0)], CPU)
+    found = score_with_cache(model, text, size, [(theta, share), (theta, 0.0)], CPU)
     ids = torch.from_numpy(text.tokens)
     model.eval()
     with torch.inference_mode():
@@ -137,12 +137,12 @@ def test_the_cache_is_its_equation() -> None:
         cached = own / sum(weights) if weights else 0.0
         expected = -math.log((1 - share) * float(p[t, ids[t + 1]]) + share * cached)
         assert found[theta, share][t] == pytest.approx(expected, rel=1e-4), t
-    np.testing.assert_allclose(found[theta, 0.0], token_nats(model, text, streams=1, device=CPU), rtol=1e-4)
+    np.testing.assert_allclose(found[theta, 0.0], score_tokens(model, text, streams=1, device=CPU), rtol=1e-4)
 
 
 def test_a_temperature_divides_logits() -> None:
     model, text = build(), stream(600)
-    found = temperature_nats(model, text, [1.0, 2.0, 1e6], CPU)
-    np.testing.assert_allclose(found[1.0], token_nats(model, text, streams=1, device=CPU), rtol=1e-5)
+    found = score_at_temperatures(model, text, [1.0, 2.0, 1e6], CPU)
+    np.testing.assert_allclose(found[1.0], score_tokens(model, text, streams=1, device=CPU), rtol=1e-5)
     np.testing.assert_allclose(found[1e6], math.log(12), rtol=1e-4)
     assert not np.allclose(found[2.0], found[1.0])

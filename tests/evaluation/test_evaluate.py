@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from charlm.data.batches import Batches, Cursor
-from charlm.data.store import DOCUMENT_TYPE, TokenStream
+from charlm.data.store import DOCUMENT_DTYPE, TokenStream
 from charlm.evaluation import evaluate as evaluate_module
-from charlm.evaluation.evaluate import WARM_UP, default_streams, evaluate, lane_batches, token_nats
+from charlm.evaluation.evaluate import WARM_UP, default_num_lanes, evaluate, lane_batches, score_tokens
 from charlm.nn.bodies.base import Body
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.embeddings.token import TokenEmbedding
-from charlm.nn.heads.softmax import IGNORED, Softmax
+from charlm.nn.heads.softmax import IGNORE_INDEX, Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
-from charlm.training.distributed import Alone
-from charlm.training.model_updater import Learner
+from charlm.training.distributed import SingleProcess
+from charlm.training.model_updater import ModelUpdater
 from charlm.training.optim.optimizer_settings import AdamWSettings
-from charlm.training.optim.schedules import Moment
+from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 def stream_of(ids: Any) -> TokenStream:
     """A stream that counts one character, word and byte for each token."""
-    documents = np.array([(1, len(ids) - 1, len(ids) - 1, len(ids) - 1)], dtype=DOCUMENT_TYPE)
+    documents = np.array([(1, len(ids) - 1, len(ids) - 1, len(ids) - 1)], dtype=DOCUMENT_DTYPE)
     return TokenStream(np.asarray(ids), documents)
 
 
@@ -65,7 +65,7 @@ def test_every_token_is_scored_once_after_what_came_before_it(
                 contexts[row] = []
             for given_id, target in zip(inputs_BT[row].tolist(), targets_BT[row].tolist(), strict=True):
                 contexts.setdefault(row, []).append(given_id)
-                if target != IGNORED:
+                if target != IGNORE_INDEX:
                     scored.append(target)
                     read = contexts[row]
                     assert read == list(range(target - len(read), target)), "the text before it, without a gap"
@@ -75,7 +75,7 @@ def test_every_token_is_scored_once_after_what_came_before_it(
 
 @given(num_predictions=st.integers(0, 10**9))
 def test_lanes_cost_little(num_predictions: int) -> None:
-    streams = default_streams(num_predictions)
+    streams = default_num_lanes(num_predictions)
     assert 1 <= streams <= 64
     assert (streams - 1) * WARM_UP <= num_predictions / 4
     assert streams == 64 or (streams + 1) * 4 * WARM_UP > num_predictions
@@ -94,7 +94,7 @@ class Passing(Body):
         return x_BTD, state
 
     @property
-    def floats_per_token(self) -> int:
+    def activations_per_token(self) -> int:
         return 0
 
 
@@ -106,7 +106,7 @@ def bigram_model(probabilities_VV: Tensor) -> LanguageModel:
     with torch.no_grad():
         embedding.weight_VD.copy_(torch.eye(size))
         head.weight_VH.copy_(probabilities_VV.clamp(min=1e-30).log().T)
-    return LanguageModel(embedding, Passing(), head, Masks())
+    return LanguageModel(embedding, Passing(), head, NoiseRNG())
 
 
 @pytest.mark.parametrize("streams", [1, 3, None])
@@ -170,14 +170,16 @@ def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]
     normalised = RecurrentSettings(hidden_size=24, norm="batch")
     body = {"plain": RecurrentSettings(hidden_size=24), "strided": strided, "batch": normalised}[request.param]
     architecture = ModelSettings(embedding=TokenEmbeddingSettings(size=8), body=body)
-    learner = Learner(architecture.build(32), settings, CPU, Alone())
-    batches = Batches(train, settings.batch_size, settings.seq_len, 0, 24 if architecture.counts_steps else None)
+    updater = ModelUpdater(architecture.build(32), settings, CPU, SingleProcess())
+    batches = Batches(
+        train, settings.batch_size, settings.seq_len, 0, 24 if architecture.depends_on_step_count else None
+    )
     cursor = Cursor()
     for step in range(80):
-        moment = Moment(step, 0, 0.0, 0.0)
-        learner.update(batches.batch(cursor), moment, num_scored=batches.num_scored(cursor))
+        moment = ScheduleInput(step, 0, 0.0, 0.0)
+        updater.update(batches.batch(cursor), moment, num_scored=batches.num_scored(cursor))
         cursor = batches.after(cursor)
-    return learner.model, test
+    return updater.model, test
 
 
 def test_lanes_do_not_change_the_score(trained: tuple[LanguageModel, TokenStream]) -> None:
@@ -209,7 +211,7 @@ def test_without_a_warm_up_lanes_would_change_the_score(
     exact = evaluate(model, stream, streams=1, device=CPU).bits_per_character or 0
     monkeypatch.setattr(evaluate_module, "CHUNK", 32)
     monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
-    monkeypatch.setattr(evaluate_module, "_SAME_STATE", math.inf)
+    monkeypatch.setattr(evaluate_module, "_STATE_TOLERANCE", math.inf)
     cold = evaluate(model, stream, streams=500, device=CPU).bits_per_character or 0
     assert cold > exact + 0.01
 
@@ -219,9 +221,9 @@ def test_a_lane_that_went_astray_is_scored_again(
 ) -> None:
     """Without any warm-up every lane is, one after the other, and the score is exact all the same."""
     model, stream = trained
-    exact = token_nats(model, stream, streams=1, device=CPU)
+    exact = score_tokens(model, stream, streams=1, device=CPU)
     monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
-    found = token_nats(model, stream, streams=40, device=CPU)
+    found = score_tokens(model, stream, streams=40, device=CPU)
     assert np.abs(found - exact).max() < 0.05
     assert abs(found.sum(dtype=np.float64) - exact.sum(dtype=np.float64)) < 0.01
 
@@ -231,7 +233,7 @@ def test_a_share_may_have_no_lanes(trained: tuple[LanguageModel, TokenStream]) -
     model, stream = trained
     calls: list[list[int]] = [[], []]
     first, second = (
-        token_nats(model, stream, streams=1, device=CPU, part=(number, 2), on_progress=calls[number].append)
+        score_tokens(model, stream, streams=1, device=CPU, shard=(number, 2), on_progress=calls[number].append)
         for number in (0, 1)
     )
     assert np.isfinite(first).all()
@@ -257,7 +259,7 @@ class Switch(Body):
         return torch.stack([on_BT, 1 - on_BT, nothing_BT, nothing_BT], dim=2), (on_BT[:, -1],)
 
     @property
-    def floats_per_token(self) -> int:
+    def activations_per_token(self) -> int:
         return 4
 
 
@@ -272,9 +274,9 @@ def test_what_is_remembered_for_ever_is_known_in_every_lane(turned: tuple[int, .
             torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [3, -3, 0, 0]])
         )
     model.body = Switch()
-    exact = token_nats(model, stream_of(ids), streams=1, device=CPU)
+    exact = score_tokens(model, stream_of(ids), streams=1, device=CPU)
     for streams in (2, 7, 14):
-        found = token_nats(model, stream_of(ids), streams=streams, device=CPU)
+        found = score_tokens(model, stream_of(ids), streams=streams, device=CPU)
         np.testing.assert_allclose(found, exact, atol=1e-6)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.evaluation.interval import difference, interval
+from charlm.evaluation.interval import compare_on_units, interval
 
 
 def corpus(chance: np.random.Generator, num_documents: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,14 +32,14 @@ def test_a_paired_difference_is_much_narrower_than_two_intervals() -> None:
     chance = np.random.default_rng(1)
     nats, characters = corpus(chance, 200)
     other = nats + characters * chance.normal(0.01, 0.01, 200) * math.log(2)
-    found = difference(other, nats, characters)
+    found = compare_on_units(other, nats, characters)
     alone = interval(nats, characters)
     assert found is not None
     assert alone is not None
     assert found.is_significant
     assert found.low < 0.01 < found.high
     assert found.margin < (alone[1] - alone[0]) / 10
-    same = difference(nats, nats, characters)
+    same = compare_on_units(nats, nats, characters)
     assert same is not None
     assert (same.bits, same.low, same.high, same.is_significant) == (0, 0, 0, False)
 
@@ -49,7 +49,7 @@ def test_a_difference_by_chance_is_called_significant_in_5_of_100_trials() -> No
     significant = 0
     for _ in range(500):
         nats, characters = corpus(chance, 100)
-        found = difference(nats + characters * chance.normal(0, 0.1, 100), nats, characters)
+        found = compare_on_units(nats + characters * chance.normal(0, 0.1, 100), nats, characters)
         assert found is not None
         significant += found.is_significant
     assert 12 <= significant <= 40

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from charlm.data.batches import Cursor, fit_batches
+from charlm.data.batches import Cursor, make_batches
 from charlm.data.corpus import Corpus
 from charlm.data.settings import CorpusSettings
 from charlm.evaluation.evaluate import evaluate
@@ -64,13 +64,13 @@ def trained(corpus: Corpus, body: dict[str, Any], *, ngrams: bool, steps: int = 
     embedding = {"type": "ngram", "size": 64} if ngrams else {"size": 32}
     settings = validate(ModelSettings, Layer({"embedding": embedding, "body": {"hidden_size": 96, **body}}))
     model = settings.build(corpus.vocab.size, corpus.vocab.bags()).train()
-    batches = fit_batches(corpus.open("train"), 32, 64, 0, 64 if settings.counts_steps else None)
+    batches = make_batches(corpus.open("train"), 32, 64, 0, 64 if settings.depends_on_step_count else None)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     state, cursor = model.initial_state(batches.batch_size), Cursor()
     for _ in range(steps):
         batch = batches.batch(cursor)
         fresh = model.initial_state(batches.batch_size)
-        state = fresh if settings.counts_steps else detach(state)
+        state = fresh if settings.depends_on_step_count else detach(state)
         features_BTH, state = model(batch.inputs_BT, state)
         optimizer.zero_grad(set_to_none=True)
         model.head.nll(features_BTH, batch.targets_BT).mean().backward()

@@ -6,7 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from charlm.evaluation.recall import Evidence, evidence_of_history, evidence_so_far, fit_shares, mix
+from charlm.evaluation.recall import (
+    ContextEvidence,
+    evidence_from_history,
+    evidence_from_prefix,
+    fit_mixture_weights,
+    mix,
+)
 
 SIZE = 3
 ORDERS = (2, 3, 5)
@@ -36,8 +42,8 @@ def plain(before: list[int], asked: list[int], n: int, *, grows: bool) -> list[t
 def test_counts_are_those_of_a_dictionary(n: int) -> None:
     history, asked = text(300, 1), text(200, 2)
     for evidence, expected in (
-        (evidence_of_history(history, asked, n), plain(history.tolist(), asked.tolist(), n, grows=False)),
-        (evidence_so_far(asked, n), plain([], asked.tolist(), n, grows=True)),
+        (evidence_from_history(history, asked, n), plain(history.tolist(), asked.tolist(), n, grows=False)),
+        (evidence_from_prefix(asked, n), plain([], asked.tolist(), n, grows=True)),
     ):
         assert evidence.p_P == pytest.approx([p for p, _, _ in expected])
         of_class: dict[int, set[tuple[int, int]]] = defaultdict(set)
@@ -53,7 +59,7 @@ def test_a_mixture_is_a_distribution(n: int) -> None:
     """Of every token that could come last, with shares that are as large as they may be."""
     begun, history = text(40, 3), text(100, 4)
     shares = np.linspace(0, 1, 100)
-    for of in (lambda whole: evidence_of_history(history, whole, n), lambda whole: evidence_so_far(whole, n)):
+    for of in (lambda whole: evidence_from_history(history, whole, n), lambda whole: evidence_from_prefix(whole, n)):
         total = 0.0
         for last in range(SIZE):
             whole = np.append(begun, last)
@@ -66,12 +72,12 @@ def test_shares_are_the_likeliest() -> None:
     noise = text(3000, 5)
     repeated = np.tile(noise[:60], 20)
     uniform = np.full(len(repeated) - 1, 1 / SIZE)
-    evidence = evidence_so_far(repeated, 6)
-    mixed = mix(uniform, evidence, fit_shares(uniform, evidence))
+    evidence = evidence_from_prefix(repeated, 6)
+    mixed = mix(uniform, evidence, fit_mixture_weights(uniform, evidence))
     assert -np.log(mixed).mean() < 0.2 < -np.log(uniform).mean()
     uniform = np.full(len(noise) - 1, 1 / SIZE)
-    evidence = evidence_so_far(noise, 6)
-    shares = fit_shares(uniform, evidence)
+    evidence = evidence_from_prefix(noise, 6)
+    shares = fit_mixture_weights(uniform, evidence)
     assert -np.log(mix(uniform, evidence, shares)).mean() == pytest.approx(np.log(SIZE), abs=0.01)
     assert shares[0] == 0
 
@@ -79,8 +85,8 @@ def test_shares_are_the_likeliest() -> None:
 def test_shares_are_at_the_top_of_the_likelihood() -> None:
     asked = np.tile(text(50, 6), 8)
     p = np.full(len(asked) - 1, 1 / SIZE)
-    evidence = evidence_so_far(asked, 4)
-    best = fit_shares(p, evidence)
+    evidence = evidence_from_prefix(asked, 4)
+    best = fit_mixture_weights(p, evidence)
     for number in np.flatnonzero(np.bincount(evidence.class_P, minlength=len(best)) > 100)[1:]:
         for step in (-0.05, 0.05):
             other = best.copy()
@@ -92,6 +98,6 @@ def test_shares_are_at_the_top_of_the_likelihood() -> None:
 @pytest.mark.parametrize("length", [0, 1, 2, 3])
 def test_little_text_is_no_trouble(length: int) -> None:
     asked, nothing = text(length, 7), text(0, 8)
-    for found in (evidence_so_far(asked, 4), evidence_of_history(nothing, asked, 4)):
-        assert isinstance(found, Evidence)
+    for found in (evidence_from_prefix(asked, 4), evidence_from_history(nothing, asked, 4)):
+        assert isinstance(found, ContextEvidence)
         assert found.p_P.tolist() == [0.0] * max(0, length - 1)

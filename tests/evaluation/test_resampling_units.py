@@ -7,7 +7,7 @@ import pytest
 
 from charlm.data.corpus import Corpus
 from charlm.errors import DataError
-from charlm.evaluation.resampling_units import find_units
+from charlm.evaluation.resampling_units import find_bootstrap_units
 from charlm.vocab.settings import ByteSettings, CharSettings, NgramSettings, VocabSettings, WordSettings
 from tests.corpora import build_corpus
 
@@ -29,16 +29,16 @@ def corpora(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_every_token_and_character_is_in_one_unit(corpora: list[Corpus]) -> None:
     for corpus in corpora:
         stream = corpus.open("train")
-        units = find_units(stream, corpus.vocab)
+        units = find_bootstrap_units(stream, corpus.vocab)
         assert units.characters.sum() == stream.count("characters")
         assert (np.diff(units.starts) > 0).all()
         nats = np.random.default_rng(0).random(stream.num_predictions, dtype=np.float32)
-        assert units.sums(nats).sum() == pytest.approx(nats.sum(dtype=np.float64))
-        assert (units.sums(nats) > 0).all()
+        assert units.sum_nats(nats).sum() == pytest.approx(nats.sum(dtype=np.float64))
+        assert (units.sum_nats(nats) > 0).all()
 
 
 def test_units_are_the_same_for_every_vocabulary(corpora: list[Corpus]) -> None:
-    first, *others = (find_units(corpus.open("train"), corpus.vocab) for corpus in corpora)
+    first, *others = (find_bootstrap_units(corpus.open("train"), corpus.vocab) for corpus in corpora)
     for other in others:
         assert other.kind == first.kind
         np.testing.assert_array_equal(other.characters, first.characters)
@@ -48,7 +48,7 @@ def test_blocks_hold_the_characters_they_say(corpora: list[Corpus]) -> None:
     """But for a token that lies across a border; a character in bytes is counted where it begins."""
     for corpus in corpora:
         stream = corpus.open("train")
-        units = find_units(stream, corpus.vocab)
+        units = find_bootstrap_units(stream, corpus.vocab)
         ends = np.append(units.starts[1:], len(stream.tokens))
         held = [len(corpus.vocab.decode(stream.tokens[a:b])) for a, b in zip(units.starts, ends, strict=True)]
         longest = max(len(corpus.vocab.decode([token])) for token in range(corpus.vocab.size))
@@ -60,4 +60,4 @@ def test_a_split_without_text_is_refused(tmp_path: Path) -> None:
     stream = corpus.open("train")
     empty = type(stream)(stream.tokens[:1], stream.documents[:0])
     with pytest.raises(DataError, match="no text"):
-        find_units(empty, corpus.vocab)
+        find_bootstrap_units(empty, corpus.vocab)

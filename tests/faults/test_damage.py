@@ -125,12 +125,12 @@ def test_arrays_that_hold_pickles(workspace: Commands) -> None:
     array = np.empty(1, dtype=object)
     array[0] = Canary(canary)
     np.save(data / "test.npy", array, allow_pickle=True)
-    card = storage.read_json(data / "corpus.json")
-    card["files"]["test.npy"] = {
+    metadata = storage.read_json(data / "corpus.json")
+    metadata["files"]["test.npy"] = {
         "bytes": (data / "test.npy").stat().st_size,
         "sha256": storage.sha256(data / "test.npy"),
     }
-    change_json(data / "corpus.json", files=card["files"], fingerprint=fingerprint(card["files"]))
+    change_json(data / "corpus.json", files=metadata["files"], fingerprint=fingerprint(metadata["files"]))
     assert "test.npy is damaged" in workspace.fail(3, "eval", "--data", "texts")
     assert not canary.exists()
 
@@ -139,12 +139,12 @@ def test_arrays_that_hold_pickles(workspace: Commands) -> None:
 def test_a_corpus_of_a_later_format(workspace: Commands, name: str) -> None:
     data = workspace.folder / DATA
     change_json(data / name, format=99)
-    card = storage.read_json(data / "corpus.json")
-    card["files"]["vocab.json"] = {
+    metadata = storage.read_json(data / "corpus.json")
+    metadata["files"]["vocab.json"] = {
         "bytes": (data / "vocab.json").stat().st_size,
         "sha256": storage.sha256(data / "vocab.json"),
     }
-    change_json(data / "corpus.json", files=card["files"], fingerprint=fingerprint(card["files"]))
+    change_json(data / "corpus.json", files=metadata["files"], fingerprint=fingerprint(metadata["files"]))
     line = workspace.fail(3, *READERS["eval"])
     assert f"{name} has format 99" in line
     assert "upgrade charlm" in line

@@ -183,13 +183,13 @@ def test_another_number_of_ranks_goes_on_and_says_so(workspace: Commands) -> Non
 LEAVES = """
 import gc, sys, torch
 from pathlib import Path
-from charlm.training.distributed import find_ranks
+from charlm.training.distributed import init_distributed
 
 def threads():
     names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
     return sorted(name for name in names if "gloo" in name)
 
-ranks = find_ranks(torch.device("cpu"))
+ranks = init_distributed(torch.device("cpu"))
 module = ranks.parallel(torch.nn.Linear(3, 3), [])
 try:
     with ranks.join():

@@ -15,13 +15,13 @@ import torch
 
 from charlm import storage
 from charlm.data.batches import Cursor
-from charlm.device import keep_memory
+from charlm.device import retain_freed_memory
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.distributed import Alone
-from charlm.training.logs.console import Console, Figures
-from charlm.training.model_updater import Learner
-from charlm.training.optim.schedules import Moment
+from charlm.training.distributed import SingleProcess
+from charlm.training.logs.console import Console, ProgressMetrics
+from charlm.training.model_updater import ModelUpdater
+from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.resume import open_batches
 from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
@@ -47,7 +47,7 @@ class Watch(Console):
         super().__init__(quiet=True)
         self.seen: list[tuple[float, float]] = []
 
-    def figures(self, figures: Figures) -> None:
+    def figures(self, figures: ProgressMetrics) -> None:
         super().figures(figures)
         self.seen.append((time.monotonic(), anonymous_memory()))
 
@@ -66,14 +66,14 @@ def settings(minutes: float, **changes: Any) -> TrainingSettings:
 )
 def test_memory_does_not_grow(tmp_path: Path, minutes: float, limit: float) -> None:
     """From a first tenth to the end by at most so many MiB, validations, checkpoints and the log included."""
-    keep_memory(CPU)
+    retain_freed_memory(CPU)
     corpus = build_corpus(tmp_path / "corpus", TEXT)
     run = RunDirectory(tmp_path / "run")
     storage.make_directory(run.root)
     watch = Watch()
-    started = time.monotonic()
-    outcome = Trainer(MODEL, settings(minutes), corpus, run, device=CPU, console=watch, started=started).run()
-    warm = [memory for when, memory in watch.seen if when - started >= 6 * minutes]
+    start_time = time.monotonic()
+    outcome = Trainer(MODEL, settings(minutes), corpus, run, device=CPU, console=watch, start_time=start_time).run()
+    warm = [memory for when, memory in watch.seen if when - start_time >= 6 * minutes]
     grown = max(warm[-3:]) - warm[0]
     print(f"{outcome.steps:,} steps in {minutes:.1f} min: {warm[0]:.1f} -> {max(warm[-3:]):.1f} MiB")  # noqa: T201
     assert len(run.steps()) >= 2
@@ -91,7 +91,7 @@ def test_the_loop_costs_little(tmp_path: Path) -> None:
         run = RunDirectory(tmp_path / f"run{turn}")
         storage.make_directory(run.root)
         watch = Watch()
-        trainer = Trainer(MODEL, chosen, corpus, run, device=CPU, console=watch, started=time.monotonic())
+        trainer = Trainer(MODEL, chosen, corpus, run, device=CPU, console=watch, start_time=time.monotonic())
         trainer.run()
         after = bare_step(corpus.open("train"), chosen)
         whole = (watch.seen[-1][0] - watch.seen[5][0]) / (50 * (len(watch.seen) - 6))
@@ -101,14 +101,14 @@ def test_the_loop_costs_little(tmp_path: Path) -> None:
 
 
 def bare_step(stream: Any, chosen: TrainingSettings) -> float:
-    """Seconds of `learner.update` alone on one batch that is there already."""
+    """Seconds of `updater.update` alone on one batch that is there already."""
     batches = open_batches(stream, chosen, MODEL, 1)
     batch = batches.batch(Cursor())
-    learner = Learner(MODEL.build(int(stream.tokens.max()) + 1).train(), chosen, CPU, Alone())
+    updater = ModelUpdater(MODEL.build(int(stream.tokens.max()) + 1).train(), chosen, CPU, SingleProcess())
     times: list[float] = []
     for step in itertools.count():
         start = time.perf_counter()
-        learner.update(batch, Moment(step, 0, 0.0, 0.0), num_scored=16 * 64)
+        updater.update(batch, ScheduleInput(step, 0, 0.0, 0.0), num_scored=16 * 64)
         times.append(time.perf_counter() - start)
         if sum(times) > 15:
             return statistics.mean(times[20:])

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from charlm.checkpoint import load_model, load_training
+from charlm.checkpoint import load_model, load_resume_data
 from tests.interrupted import ANY, WRITING, Attempt, Fault, Interruptions
 from tests.processes import Commands
 from tests.workspaces import RUN, metrics, steps, weights
@@ -105,7 +105,7 @@ def test_an_operation_that_fails(interruptions: Interruptions, trained: Path, na
         assert len(kept) >= 2, (at, attempt)
         for step in kept:
             load_model(run / "checkpoints" / f"step-{step:09d}", torch.device("cpu"))
-            load_training(run / "checkpoints" / f"step-{step:09d}")
+            load_resume_data(run / "checkpoints" / f"step-{step:09d}")
         if attempt.code == 5:
             assert attempt.error.startswith("charlm: error: "), (at, attempt)
             assert os.strerror(number) in attempt.error, (at, attempt)

@@ -61,7 +61,7 @@ def main() -> None:
         write_texts(folder / "texts", texts())
 
         def charlm(*given: str, launcher: tuple[str, ...] = ()) -> str:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
             command = [sys.executable, *launcher, "-m", "charlm", *given]
             return subprocess.run(
                 command, cwd=folder, env=environment, check=True, text=True, stdout=subprocess.PIPE

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from charlm.vocab.base import Bags, ngram_hash
+from charlm.vocab.base import NgramBags, ngram_hash
 
 
 def ngrams_of(word: bytes, n: int) -> list[bytes]:
@@ -18,14 +18,16 @@ def ngrams_of(word: bytes, n: int) -> list[bytes]:
     return [b"".join(characters[start : start + n]) for start in range(max(1, len(characters) - n + 1))]
 
 
-def bags_of_words(vocab_size: int, words: Mapping[int, bytes], *, end_id: int, first_byte_id: int, n: int = 3) -> Bags:
+def bags_of_words(
+    vocab_size: int, words: Mapping[int, bytes], *, end_id: int, first_byte_id: int, n: int = 3
+) -> NgramBags:
     """The bags of `words` by id; the other ids have none."""
     known = dict.fromkeys(ngram for word in words.values() for ngram in ngrams_of(word, n))
     ids = {ngram: number for number, ngram in enumerate(known)}
     bags = [
         [ids[ngram] for ngram in ngrams_of(words[token], n)] if token in words else [] for token in range(vocab_size)
     ]
-    return Bags(
+    return NgramBags(
         offsets=np.cumsum([0, *map(len, bags)]),
         ngrams=np.array([ngram for bag in bags for ngram in bag], dtype=np.int64),
         hashes=np.array([ngram_hash(ngram) for ngram in known], dtype=np.int64),

@@ -12,11 +12,11 @@ from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.norm import Norms
+from charlm.nn.norm import NormFactory
 from charlm.nn.state import State
 
 B, T, D, H, L = 3, 7, 5, 4, 4
-Run = Callable[[Tensor, State], tuple[Tensor, State]]
+ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
 
 CELLS: dict[str, Callable[..., Cell]] = {
     "rnn-tanh": RNNCell,
@@ -28,11 +28,11 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "gru-before": lambda *sizes: GRUCell(*sizes, reset="before"),
 }
 NORMS = {
-    "none": Norms(),
-    "layer": Norms("layer"),
-    "weight": Norms("weight"),
-    "batch": Norms("batch", num_steps=L),
-    "batch-per-step": Norms("batch", num_steps=L, per_step=True),
+    "none": NormFactory(),
+    "layer": NormFactory("layer"),
+    "weight": NormFactory("weight"),
+    "batch": NormFactory("batch", num_steps=L),
+    "batch-per-step": NormFactory("batch", num_steps=L, per_step=True),
 }
 EVERY_CELL_AND_NORM = [(cell, norm) for cell in CELLS for norm in NORMS]
 
@@ -76,11 +76,11 @@ def random_state(cell: Cell, seed: int = 2) -> State:
     return random_like(cell.initial_state(B), seed)
 
 
-def plain(cell: Cell) -> Run:
+def plain(cell: Cell) -> ForwardFn:
     return lambda x_BTD, state: unroll(cell, x_BTD, state, cell.prepare(None))
 
 
-def results(cell: Cell, run: Run, x_BTD: Tensor, state: State) -> list[Tensor]:
+def results(cell: Cell, run: ForwardFn, x_BTD: Tensor, state: State) -> list[Tensor]:
     """Outputs, last state, and the gradients of a fixed random projection of both: by every parameter and input."""
     start = tuple(tensor.clone().requires_grad_(tensor.is_floating_point()) for tensor in (x_BTD, *state))
     output, after = run(start[0], start[1:])

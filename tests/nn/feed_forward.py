@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from charlm.nn.bodies.base import Body
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.settings import TCNSettings, WindowSettings
 from charlm.nn.state import State
 
@@ -30,9 +30,9 @@ BODIES = WINDOWS | TCNS
 NOISE = {"input_dropout": 0.3, "dropout": 0.4, "output_dropout": 0.5}
 
 
-def make(settings: WindowSettings | TCNSettings, masks: Masks | None = None, seed: int = 0) -> Body:
+def make(settings: WindowSettings | TCNSettings, rng: NoiseRNG | None = None, seed: int = 0) -> Body:
     """In float64 and evaluation."""
-    body = settings.build(D, masks or Masks())
+    body = settings.build(D, rng or NoiseRNG())
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in body.parameters():

@@ -139,12 +139,12 @@ NORMALISED = {
 def in_time(name: str, cell: Cell, norm: Norm, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
     """All rows, step by step."""
     floats = [tensor for tensor in state if tensor.is_floating_point()]
-    (clock_B,) = state[len(floats) :] or (torch.zeros(len(x_BTD), dtype=torch.int64),)
+    (steps_B,) = state[len(floats) :] or (torch.zeros(len(x_BTD), dtype=torch.int64),)
     rows: Rows = list(zip(*floats, strict=True))
     outputs: list[Tensor] = []
     for t in range(x_BTD.shape[1]):
-        rows = NORMALISED[name](cell, norm, list(x_BTD[:, t]), rows, (clock_B + t).tolist())
+        rows = NORMALISED[name](cell, norm, list(x_BTD[:, t]), rows, (steps_B + t).tolist())
         outputs.append(torch.stack([row[0] for row in rows]))
     after = tuple(torch.stack(tensors) for tensors in zip(*rows, strict=True))
-    clock = (clock_B + x_BTD.shape[1],) if len(state) > len(floats) else ()
-    return torch.stack(outputs, dim=1), (*after, *clock)
+    step_counts = (steps_B + x_BTD.shape[1],) if len(state) > len(floats) else ()
+    return torch.stack(outputs, dim=1), (*after, *step_counts)

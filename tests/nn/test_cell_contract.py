@@ -15,7 +15,7 @@ from torch import Tensor
 from charlm.errors import SettingsError
 from charlm.nn.bodies.base import Body
 from charlm.nn.cells.settings import CellSettings
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.settings import BodySettings
 from charlm.settings import Layer, Settings, settings_classes, validate
 from tests.nn.cells import CELLS
@@ -49,10 +49,10 @@ def settings_of(body: str, **changes: Any) -> Any:
     return validate(BODY_TYPES[tree["type"]], Layer(chosen))
 
 
-def build(body: str, **changes: Any) -> tuple[Body, Masks]:
-    masks = Masks()
+def build(body: str, **changes: Any) -> tuple[Body, NoiseRNG]:
+    rng = NoiseRNG()
     torch.manual_seed(0)
-    return settings_of(body, **changes).build(D, masks), masks
+    return settings_of(body, **changes).build(D, rng), rng
 
 
 def fields_of(body: str) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def noises_of(body: str) -> list[str]:
     return found
 
 
-def output(body: Body, masks: Masks, seed: int) -> Tensor:
-    masks.seed(seed, 0)
+def output(body: Body, rng: NoiseRNG, seed: int) -> Tensor:
+    rng.seed(seed, 0)
     x_BTD = torch.randn(B, T, D, generator=torch.Generator().manual_seed(1))
     return body(x_BTD, body.initial_state(B))[0].detach()
 
@@ -94,7 +94,7 @@ def test_every_variant_of_a_cell_has_its_equations() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_of_the_tables_is_the_one_that_its_settings_build(cell: str) -> None:
-    built = settings_of(cell.partition("-")[0]).build(D, Masks()).layers[0].cell
+    built = settings_of(cell.partition("-")[0]).build(D, NoiseRNG()).layers[0].cell
     assert type(CELLS[cell](D, H)) is type(built)
 
 
@@ -113,12 +113,12 @@ def test_a_norm_has_parameters_or_averages_of_its_own(body: str, norm: str) -> N
 
 @pytest.mark.parametrize(("body", "noise"), [(body, noise) for body in BODIES for noise in noises_of(body)])
 def test_a_noise_is_of_training_alone(body: str, noise: str) -> None:
-    (noisy, masks), (silent, own) = build(body, **{noise: SHARE}), build(body)
+    (noisy, rng), (silent, own) = build(body, **{noise: SHARE}), build(body)
     noisy.load_state_dict(silent.state_dict())
     noisy.train()
-    assert not torch.allclose(output(noisy, masks, 1), output(silent, own, 1))
-    assert not torch.allclose(output(noisy, masks, 1), output(noisy, masks, 2)), "it is drawn"
+    assert not torch.allclose(output(noisy, rng, 1), output(silent, own, 1))
+    assert not torch.allclose(output(noisy, rng, 1), output(noisy, rng, 2)), "it is drawn"
     noisy.eval()
-    assert torch.equal(output(noisy, masks, 1), output(noisy, masks, 2))
-    same = torch.allclose(output(noisy, masks, 1), output(silent.eval(), own, 1), atol=1e-6)
+    assert torch.equal(output(noisy, rng, 1), output(noisy, rng, 2))
+    same = torch.allclose(output(noisy, rng, 1), output(silent.eval(), own, 1), atol=1e-6)
     assert same == (noise not in MEANS)

@@ -16,16 +16,16 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.embeddings.token import TokenEmbedding
-from charlm.nn.fused.library import library_fits, library_unroll
-from charlm.nn.norm import Norms
+from charlm.nn.fused.library import torch_fits, torch_unroll
+from charlm.nn.norm import NormFactory
 from charlm.nn.state import State
 from tests.nn.cells import (
     CELLS,
     EVERY_CELL_AND_NORM,
     B,
     D,
+    ForwardFn,
     H,
-    Run,
     T,
     assert_equal,
     inputs,
@@ -67,8 +67,8 @@ def torch_run(module: nn.Module, weights: tuple[Tensor, ...], x_BTD: Tensor, sta
     return torch.func.functional_call(module.to(x_BTD.dtype), named, (x_BTD, state))
 
 
-def library(cell: Cell) -> Run:
-    run = library_unroll(cell)
+def library(cell: Cell) -> ForwardFn:
+    run = torch_unroll(cell)
     assert run is not None
     return lambda x_BTD, state: run(cell, x_BTD, state, cell.prepare(None))
 
@@ -127,7 +127,9 @@ def test_one_hot_inputs_are_embedded_by_the_input_matrix(cell: str) -> None:
 # ---- torch's kernels
 
 
-@pytest.mark.parametrize("options", [CellOptions(), CellOptions(norms=Norms("weight"))], ids=["none", "weight-norm"])
+@pytest.mark.parametrize(
+    "options", [CellOptions(), CellOptions(norms=NormFactory("weight"))], ids=["none", "weight-norm"]
+)
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-relu", "lstm", "gru"])
 @pytest.mark.parametrize("size", [(1, 2, 1, 1), (B, T, D, H), (2, 64, 8, 32)])
 def test_the_library_s_unroll_is_the_plain_one(
@@ -160,24 +162,24 @@ def test_the_library_s_unroll_takes_the_states_the_plain_one_gives(cell: str) ->
     [
         *((cell, CellOptions(), True) for cell in ("rnn-tanh", "rnn-relu", "lstm", "gru")),
         *((cell, CellOptions(), False) for cell in ("lstm-coupled", "lstm-mogrifier", "gru-before")),
-        *((cell, CellOptions(norms=Norms("weight")), True) for cell in ("rnn-tanh", "lstm", "gru")),
+        *((cell, CellOptions(norms=NormFactory("weight")), True) for cell in ("rnn-tanh", "lstm", "gru")),
         *((cell, CellOptions(weight_drop=0.5), True) for cell in ("rnn-tanh", "lstm", "gru")),
-        *((cell, CellOptions(norms=Norms("layer")), False) for cell in ("rnn-tanh", "lstm", "gru")),
-        *((cell, CellOptions(norms=Norms("batch")), False) for cell in ("rnn-tanh", "lstm", "gru")),
+        *((cell, CellOptions(norms=NormFactory("layer")), False) for cell in ("rnn-tanh", "lstm", "gru")),
+        *((cell, CellOptions(norms=NormFactory("batch")), False) for cell in ("rnn-tanh", "lstm", "gru")),
         *((cell, CellOptions(zoneout=0.1), False) for cell in ("rnn-tanh", "lstm", "gru")),
         *((cell, CellOptions(zoneout_hidden=0.1), False) for cell in ("lstm",)),
         *((cell, CellOptions(recurrent_dropout=0.1), False) for cell in ("rnn-tanh", "lstm", "gru")),
     ],
 )
 def test_the_library_takes_bare_equations_alone(cell: str, options: CellOptions, fits: bool) -> None:
-    assert (library_unroll(CELLS[cell](D, H, options)) is not None) == fits
+    assert (torch_unroll(CELLS[cell](D, H, options)) is not None) == fits
 
 
 def test_the_library_is_used_for_chunks_alone() -> None:
     mine = make("lstm")
-    assert library_fits(mine, torch.zeros(2, 2, D), mine.initial_state(2))
+    assert torch_fits(mine, torch.zeros(2, 2, D), mine.initial_state(2))
     for shape in ((2, 1, D), (2, 0, D), (0, 5, D)):
-        assert not library_fits(mine, torch.zeros(*shape), mine.initial_state(shape[0]))
+        assert not torch_fits(mine, torch.zeros(*shape), mine.initial_state(shape[0]))
 
 
 # ---- initialisation
@@ -221,5 +223,5 @@ def test_a_state_starts_at_zero(cell: str, norm: str) -> None:
     state = make(cell, norm).initial_state(5)
     floats = 2 if cell.startswith("lstm") else 1
     assert all(torch.equal(tensor, torch.zeros(5, H, dtype=torch.float64)) for tensor in state[:floats])
-    clock = [torch.zeros(5, dtype=torch.int64)] if norm.startswith("batch") else []
-    assert_equal([*state[floats:]], clock, 0)
+    step_counts = [torch.zeros(5, dtype=torch.int64)] if norm.startswith("batch") else []
+    assert_equal([*state[floats:]], step_counts, 0)

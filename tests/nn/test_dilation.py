@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlm.nn.bodies.dilation import run_dilated, slots
-from charlm.nn.bodies.recurrent import Layer
+from charlm.nn.bodies.dilation import initial_dilated_state, run_dilated
+from charlm.nn.bodies.recurrent import RecurrentLayer
 from charlm.nn.bodies.stride import run_strided
 from charlm.nn.cells.base import Cell
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.fused.choice import Backend
 from charlm.nn.state import State
 from tests.nn.cells import (
     EVERY_CELL_AND_NORM,
     B,
+    ForwardFn,
     H,
-    Run,
     assert_equal,
     inputs,
     make,
@@ -35,7 +35,7 @@ every_cell_and_norm = pytest.mark.parametrize(("cell", "norm"), EVERY_CELL_AND_N
 SPLITS = [(0, 11), (1,) * 11, (3, 1, 0, 5, 2), (2, 2, 7), (10, 1)]
 
 
-def fed_in_chunks(run: Run, x_BTD: Tensor, state: State, lengths: Sequence[int]) -> tuple[Tensor, State]:
+def fed_in_chunks(run: ForwardFn, x_BTD: Tensor, state: State, lengths: Sequence[int]) -> tuple[Tensor, State]:
     pieces: list[Tensor] = []
     for chunk_BTD in x_BTD.split(list(lengths), dim=1):
         output, state = run(chunk_BTD, state)
@@ -43,11 +43,11 @@ def fed_in_chunks(run: Run, x_BTD: Tensor, state: State, lengths: Sequence[int])
     return torch.cat(pieces, dim=1), state
 
 
-def layer_of(cell: Cell, dilation: int = 1, stride: int = 1, *, backend: str = "plain") -> Layer:
-    return Layer(cell, Backend(cell, backend), Masks(), dilation=dilation, stride=stride).eval()
+def layer_of(cell: Cell, dilation: int = 1, stride: int = 1, *, backend: str = "plain") -> RecurrentLayer:
+    return RecurrentLayer(cell, Backend(cell, backend), NoiseRNG(), dilation=dilation, stride=stride).eval()
 
 
-def state_of(layer: Layer, seed: int = 2) -> State:
+def state_of(layer: RecurrentLayer, seed: int = 2) -> State:
     """Any state that text can leave: the phase of each row is one of the stride's."""
     state = random_like(layer.initial_state(B), seed)
     if layer.stride == 1:
@@ -74,7 +74,7 @@ def interleaved(cell: Cell, dilation: int, x_BTD: Tensor, state: State) -> tuple
     return output_BTH, tuple(torch.stack(tensors, dim=1) for tensors in zip(*in_turn, strict=True))
 
 
-def dilated(cell: Cell, dilation: int) -> Run:
+def dilated(cell: Cell, dilation: int) -> ForwardFn:
     return lambda x_BTD, state: run_dilated(plain(cell), dilation, x_BTD, state)
 
 
@@ -82,7 +82,7 @@ def dilated(cell: Cell, dilation: int) -> Run:
 def test_a_dilated_cell_is_interleaved_undilated_ones(cell: str, norm: str) -> None:
     dilation = 3
     mine = make(cell, norm)
-    state = random_like(slots(mine.initial_state, B, dilation))
+    state = random_like(initial_dilated_state(mine.initial_state, B, dilation))
     x_BTD = inputs(num_steps=MAX_STEPS)
     expected = results(mine, lambda x, s: interleaved(mine, dilation, x, s), x_BTD, state)
     assert_equal(results(mine, dilated(mine, dilation), x_BTD, state), expected, 1e-9)
@@ -93,7 +93,7 @@ def test_a_dilated_cell_is_interleaved_undilated_ones(cell: str, norm: str) -> N
 def test_dilation_takes_chunks_of_any_length(dilation: int, num_steps: int) -> None:
     for cell, norm in (("lstm", "none"), ("gru", "batch")):
         mine = make(cell, norm)
-        state = random_like(slots(mine.initial_state, B, dilation))
+        state = random_like(initial_dilated_state(mine.initial_state, B, dilation))
         x_BTD = inputs(num_steps=num_steps)
         expected = interleaved(mine, dilation, x_BTD, state)
         close(dilated(mine, dilation)(x_BTD, state), expected)
@@ -103,7 +103,7 @@ def test_dilation_takes_chunks_of_any_length(dilation: int, num_steps: int) -> N
 
 def test_dilation_1_is_no_dilation() -> None:
     mine = make("lstm", "batch")
-    state = slots(mine.initial_state, B, 1)
+    state = initial_dilated_state(mine.initial_state, B, 1)
     assert_equal([*state], [*mine.initial_state(B)], 0)
     close(dilated(mine, 1)(inputs(), state), plain(mine)(inputs(), state))
 
@@ -111,7 +111,7 @@ def test_dilation_1_is_no_dilation() -> None:
 # ---- strides, alone and with dilation
 
 
-def token_by_token(layer: Layer, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+def token_by_token(layer: RecurrentLayer, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
     """Each row by itself: at phase 0 the slot that waited longest takes a step and goes to the end of the queue; at any
     other phase the last output is held."""
     outputs: list[Tensor] = []

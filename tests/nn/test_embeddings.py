@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from charlm.errors import SettingsError
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_sum import bag_sum
 from charlm.nn.embeddings.context import ContextEmbedding, context_rows
 from charlm.nn.embeddings.ngrams import Combiner, NgramEmbedding
 from charlm.nn.embeddings.settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
-from charlm.nn.embeddings.spelling import MAX_WORD_BYTES, Words, ngram_hashes
+from charlm.nn.embeddings.spelling import MAX_WORD_BYTES, ByteRuns, hash_ngrams
 from charlm.nn.embeddings.token import TokenEmbedding
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
@@ -35,7 +35,7 @@ def ngram_embedding(combiner: Combiner = "sum", n: int = 3) -> NgramEmbedding:
     torch.manual_seed(0)
     words = {token: word.encode() for token, word in WORDS.items()}
     bags = bags_of_words(V, words, end_id=END, first_byte_id=FIRST_BYTE, n=n)
-    embedding = NgramEmbedding(V, D, BagLayout.of(bags), combiner)
+    embedding = NgramEmbedding(V, D, BagLayout.from_bags(bags), combiner)
     embedding.set_bags(bags)
     return embedding.double()
 
@@ -98,7 +98,7 @@ def test_a_sparse_gradient_names_the_rows_that_were_read_each_once() -> None:
 @given(words=st.lists(st.binary(max_size=MAX_WORD_BYTES) | st.text("aбв漢🙂", max_size=16).map(str.encode), min_size=1))
 def test_hashes_are_those_of_the_ngrams(n: int, words: list[bytes]) -> None:
     bytes_WS = torch.tensor([list(word.ljust(MAX_WORD_BYTES, b"\0")) for word in words])
-    hashes, there = ngram_hashes(Words(bytes_WS, torch.tensor([len(word) for word in words])), tuple(b"#"), n)
+    hashes, there = hash_ngrams(ByteRuns(bytes_WS, torch.tensor([len(word) for word in words])), tuple(b"#"), n)
     for row, word in enumerate(words):
         assert hashes[row][there[row]].tolist() == [ngram_hash(ngram) for ngram in ngrams_of(word, n)]
 
@@ -183,7 +183,7 @@ def test_the_activation_level_is_as_the_combiner_says() -> None:
     levels: dict[str, float] = {}
     for combiner in COMBINERS:
         torch.manual_seed(0)
-        embedding = NgramEmbedding(V, 256, BagLayout.of(bags), combiner)
+        embedding = NgramEmbedding(V, 256, BagLayout.from_bags(bags), combiner)
         embedding.set_bags(bags)
         norms = embed(embedding, list(words)).detach().norm(dim=1)
         levels[combiner] = float(norms[15:].mean() / norms[:15].mean())
@@ -196,7 +196,7 @@ def test_an_ngram_embedding_needs_a_vocabulary_with_ngrams() -> None:
 
 
 def test_bags_that_contradict_each_other_are_refused() -> None:
-    layout = BagLayout.of(bags_of_words(V, {270: b"ab"}, end_id=END, first_byte_id=FIRST_BYTE))
+    layout = BagLayout.from_bags(bags_of_words(V, {270: b"ab"}, end_id=END, first_byte_id=FIRST_BYTE))
     for change in ({"end_id": V}, {"first_byte_id": V - 255}, {"num_entries": V - 1}, {"num_own": V + 1}):
         with pytest.raises(ValueError, match="not those of 300 ids"):
             NgramEmbedding(V, D, layout.model_copy(update=change), "sum")
@@ -226,7 +226,9 @@ def test_buffers_that_contradict_each_other_are_refused() -> None:
 
 def context_embedding(dropout: float = 0.0, num_buckets: int = 50, backoff: float = 0.0) -> ContextEmbedding:
     torch.manual_seed(1)
-    embedding = ContextEmbedding(TokenEmbedding(V, D), (2, 4), num_buckets, Masks(), dropout=dropout, backoff=backoff)
+    embedding = ContextEmbedding(
+        TokenEmbedding(V, D), (2, 4), num_buckets, NoiseRNG(), dropout=dropout, backoff=backoff
+    )
     torch.nn.init.normal_(embedding.table_KD)
     return embedding
 
@@ -279,7 +281,7 @@ def test_a_fresh_state_is_no_token_and_not_token_0() -> None:
 
 def test_an_untrained_context_changes_nothing() -> None:
     tokens = TokenEmbedding(V, D)
-    embedding = ContextEmbedding(tokens, (2, 3), 10, Masks())
+    embedding = ContextEmbedding(tokens, (2, 3), 10, NoiseRNG())
     inputs_BT = torch.randint(0, V, (2, 5))
     assert torch.equal(embedding(inputs_BT, embedding.initial_state(2))[0], tokens(inputs_BT, ())[0])
 

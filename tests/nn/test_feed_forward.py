@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.state import State
 from tests.nn.feed_forward import BODIES, NOISE, TCNS, B, D, H, T, inputs, make, random_state
 
@@ -91,7 +91,7 @@ def test_a_body_of_no_weights_takes_those_of_a_file(case: str) -> None:
     body = make(BODIES[case])
     weights = {name: tensor.clone() for name, tensor in body.state_dict().items()}
     with torch.device("meta"):
-        loaded = BODIES[case].build(D, Masks()).eval()
+        loaded = BODIES[case].build(D, NoiseRNG()).eval()
     assert all(tensor.is_meta for tensor in loaded.initial_state(2))
     loaded.load_state_dict(weights, assign=True)
     x_BTD, state = inputs(), random_state(body)
@@ -141,10 +141,10 @@ def test_inputs_of_a_norm_of_a_thousand_have_finite_gradients(case: str) -> None
 @every_body
 @pytest.mark.parametrize("name", [*NOISE, "all"])
 def test_a_dropout_has_one_mask_for_all_time_steps_and_is_the_identity_in_evaluation(case: str, name: str) -> None:
-    masks = Masks()
-    masks.seed(3, 1)
+    rng = NoiseRNG()
+    rng.seed(3, 1)
     noise = NOISE if name == "all" else {name: NOISE[name]}
-    body, quiet = make(BODIES[case].model_copy(update=noise), masks), make(BODIES[case])
+    body, quiet = make(BODIES[case].model_copy(update=noise), rng), make(BODIES[case])
     x_BTD, fresh = inputs(batch_size=20), body.initial_state(20)
     expected = quiet(x_BTD, fresh)
     assert_close(body(x_BTD, fresh), expected, 0)
@@ -175,8 +175,8 @@ def test_wider_and_deeper_networks_keep_more_and_multiply_more() -> None:
     grow: list[Callable[[int], dict[str, int]]] = [lambda k: {"hidden_size": H * k}, lambda k: {"window": 4 * k}]
     for change in grow:
         bodies = [make(BODIES["window-none"].model_copy(update=change(k))) for k in (1, 2, 3)]
-        assert all(small.floats_per_token < big.floats_per_token for small, big in pairwise(bodies))
+        assert all(small.activations_per_token < big.activations_per_token for small, big in pairwise(bodies))
     for key in ("num_blocks", "kernel_size"):
         bodies = [make(TCNS["tcn-weight"].model_copy(update={key: k})) for k in (2, 3, 4)]
-        assert all(small.floats_per_token < big.floats_per_token for small, big in pairwise(bodies))
-        assert all(small.products_per_token < big.products_per_token for small, big in pairwise(bodies))
+        assert all(small.activations_per_token < big.activations_per_token for small, big in pairwise(bodies))
+        assert all(small.macs_per_token < big.macs_per_token for small, big in pairwise(bodies))

@@ -20,7 +20,7 @@ from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused import compiled, steps
 from charlm.nn.fused.choice import Backend, fused_fits, fused_unroll
 from charlm.nn.state import State
-from tests.nn.cells import CELLS, EVERY_CELL_AND_NORM, NORMS, B, D, H, L, Run, inputs, make, randomised, results
+from tests.nn.cells import CELLS, EVERY_CELL_AND_NORM, NORMS, B, D, ForwardFn, H, L, inputs, make, randomised, results
 
 FUSED = [(cell, norm) for cell, norm in EVERY_CELL_AND_NORM if fused_unroll(make(cell, norm)) is not None]
 NOISY = {
@@ -31,7 +31,7 @@ NOISY = {
 }
 
 
-def fused(cell: Cell, generator: torch.Generator | None = None) -> Run:
+def fused(cell: Cell, generator: torch.Generator | None = None) -> ForwardFn:
     run = fused_unroll(cell)
     assert run is not None
     return lambda x_BTD, state: run(cell, x_BTD, state, cell.prepare(generator))
@@ -48,11 +48,11 @@ def state_of(cell: Cell, step: int) -> State:
     )
 
 
-def assert_same(cell: Cell, run: Callable[[Cell], Run], x_BTD: Tensor, state: State, tolerance: float) -> None:
+def assert_same(cell: Cell, run: Callable[[Cell], ForwardFn], x_BTD: Tensor, state: State, tolerance: float) -> None:
     """Relative to each tensor's largest element, where that exceeds 1."""
     start = {name: buffer.clone() for name, buffer in cell.named_buffers()}
 
-    def everything(unrolled: Callable[[Cell], Run]) -> list[Tensor]:
+    def everything(unrolled: Callable[[Cell], ForwardFn]) -> list[Tensor]:
         cell.load_state_dict(start, strict=False)
         found = results(cell, unrolled(cell), x_BTD, state)
         return [*found, *(buffer.clone() for buffer in cell.buffers())]
@@ -80,10 +80,10 @@ def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         if os.environ.get("TRITON_INTERPRET") != "1":
             pytest.skip("test_fused_on_gpu.py compares the kernels themselves")
         kernels = importlib.import_module("charlm.nn.fused.kernels")
-        monkeypatch.setattr(steps, "load_kernels", lambda _: kernels)
+        monkeypatch.setattr(steps, "load_triton_kernels", lambda _: kernels)
     if request.param != "compiled":
-        monkeypatch.setattr(steps, "load_passes", lambda: None)
-    elif compiled.load_passes() is None:
+        monkeypatch.setattr(steps, "load_compiled_library", lambda: None)
+    elif compiled.load_compiled_library() is None:
         pytest.skip("no C compiler here")
     return request.param
 
@@ -116,7 +116,7 @@ def test_fused_is_plain_in_float32(name: str, norm: str, start: int, passes: str
         torch.randn(tensor.shape, generator=generator) * 0.3 if tensor.is_floating_point() else tensor + start
         for tensor in cell.initial_state(37)
     )
-    assert steps.passes_for(x_BTD).name == passes
+    assert steps.kernels_for(x_BTD).name == passes
     assert_same(cell, fused, x_BTD, state, 2e-5 if norm == "batch" else 1e-5)
 
 
@@ -137,7 +137,7 @@ def test_noise_in_float32(name: str, passes: str) -> None:
     }
     cell = randomised(CELLS[name](D, H, CellOptions(norms=NORMS["layer"], **chosen))).float().train()
     x_BTD, state = inputs().float(), tuple(tensor.float() for tensor in state_of(cell, 0))
-    assert steps.passes_for(x_BTD).name == passes
+    assert steps.kernels_for(x_BTD).name == passes
     assert_same(cell, lambda cell: fused(cell, seeded()), x_BTD, state, 1e-5)
 
 
@@ -148,11 +148,11 @@ def test_what_is_not_fused() -> None:
 
 
 def test_numbers_do_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = compiled.load_passes()
+    library = compiled.load_compiled_library()
     if library is None:
         pytest.skip("no C compiler here")
-    monkeypatch.setattr(compiled, "_WORTH_A_THREAD", 0)
-    passes = compiled.CompiledPasses(library)
+    monkeypatch.setattr(compiled, "_MIN_ELEMENTS_FOR_THREADS", 0)
+    passes = compiled.CompiledKernels(library)
     generator = torch.Generator().manual_seed(0)
     x_BG, y_BG = torch.randn(2, 33, 280, generator=generator)
     gain_G, cell_BH = torch.randn(280, generator=generator), torch.randn(33, 70, generator=generator)
@@ -185,7 +185,7 @@ def test_what_is_not_a_number_stays_seen(name: str, norm: str, passes: str) -> N
     output_BTH, _ = fused(cell)(x_BTD, tuple(t.float() if t.is_floating_point() else t for t in state_of(cell, 0)))
     assert output_BTH[1, 3:].isnan().any()
     assert not output_BTH[:, :3].isnan().any()
-    assert steps.passes_for(x_BTD).name == passes
+    assert steps.kernels_for(x_BTD).name == passes
 
 
 @pytest.mark.parametrize("name", ["rnn-tanh", "lstm", "gru"])
@@ -220,29 +220,29 @@ def test_rows_at_different_steps_are_not_fused_with_batch_norm() -> None:
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """As if nothing had been compiled yet."""
     monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "cache"))
-    compiled.load_passes.cache_clear()
+    compiled.load_compiled_library.cache_clear()
     yield
-    compiled.load_passes.cache_clear()
+    compiled.load_compiled_library.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh")
 def test_what_is_compiled_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    if compiled.load_passes() is None:
+    if compiled.load_compiled_library() is None:
         pytest.skip("no C compiler here")
-    compiled.load_passes.cache_clear()
+    compiled.load_compiled_library.cache_clear()
 
     def refuse(*arguments: Any, **keywords: Any) -> Any:
         raise AssertionError("compiled again")
 
     monkeypatch.setattr(subprocess, "run", refuse)
-    assert compiled.load_passes() is not None
+    assert compiled.load_compiled_library() is not None
 
 
 @pytest.mark.usefixtures("fresh")
 def test_without_a_compiler_torch_does_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert compiled.load_passes() is None
-    assert steps.passes_for(torch.zeros(1)).name == "eager"
+    assert compiled.load_compiled_library() is None
+    assert steps.kernels_for(torch.zeros(1)).name == "eager"
 
 
 @pytest.mark.usefixtures("fresh")
@@ -251,24 +251,24 @@ def test_a_compiler_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_
     broken.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert compiled.load_passes() is None
+    assert compiled.load_compiled_library() is None
 
 
 @pytest.mark.usefixtures("fresh")
 def test_compiling_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLM_COMPILE", "0")
-    assert compiled.load_passes() is None
+    assert compiled.load_compiled_library() is None
 
 
 def test_what_fits_first_runs() -> None:
     """An LSTM under bf16 autocast, on a CPU that multiplies none: torch refuses it, and the fused passes take it."""
     cell = make("lstm").float()
     backend = Backend(cell, "auto")
-    assert backend.name_on(torch.device("cpu")) == "torch"
-    assert Backend(make("gru"), "auto").name_on(torch.device("cpu")) == "fused"
-    assert Backend(make("gru"), "auto").name_on(torch.device("cuda")) == "torch"
-    assert Backend(make("lstm-mogrifier"), "auto").name_on(torch.device("cpu")) == "plain"
-    assert Backend(make("lstm", "layer"), "auto").name_on(torch.device("cuda")) == "fused"
+    assert backend.name_for(torch.device("cpu")) == "torch"
+    assert Backend(make("gru"), "auto").name_for(torch.device("cpu")) == "fused"
+    assert Backend(make("gru"), "auto").name_for(torch.device("cuda")) == "torch"
+    assert Backend(make("lstm-mogrifier"), "auto").name_for(torch.device("cpu")) == "plain"
+    assert Backend(make("lstm", "layer"), "auto").name_for(torch.device("cuda")) == "fused"
     with pytest.raises(SettingsError, match='backend = "torch" cannot run this cell'):
         Backend(make("lstm", "layer"), "torch")
 
@@ -276,6 +276,6 @@ def test_what_fits_first_runs() -> None:
 def test_tanh_keeps_the_digits_of_small_numbers(passes: str) -> None:
     x_BH = torch.logspace(-8, 1, 200)[None].repeat(2, 1)
     zeros_BH, found_BH = torch.zeros_like(x_BH), torch.empty_like(x_BH)
-    steps.passes_for(x_BH).rnn(False, x_BH, zeros_BH, None, found_BH)
+    steps.kernels_for(x_BH).rnn(False, x_BH, zeros_BH, None, found_BH)
     torch.testing.assert_close(found_BH, x_BH.double().tanh().float(), rtol=1e-5, atol=0)
-    assert steps.passes_for(x_BH).name == passes
+    assert steps.kernels_for(x_BH).name == passes

@@ -23,7 +23,8 @@ from triton.compiler import ASTSource
 from charlm.nn.fused import kernels
 
 WHOLE = {"num_rows", "num_columns", "size", "num_gates", "x_stride", "x_hat_stride", "dy_stride", "dx_stride"}
-CHOICES = {"gain": [None, 0], "keep": [None, 0], "bias": [None, 0], "RELU": [False, True], "COUPLED": [False, True]}
+BOTH = [False, True]
+CHOICES = {"gain": [None, 0], "dropout_mask": [None, 0], "bias": [None, 0], "RELU": BOTH, "COUPLED": BOTH}
 SIZES = {"BLOCK": 256, "ROWS": 64, "COLUMNS": 16}
 compiled = 0
 for name in sys.argv[1:]:
@@ -83,7 +84,7 @@ def test_kernels_are_the_plain_steps_on_a_gpu(name: str, norm: str, precision: P
             parameter.mul_(0.15)
     x_BTD = torch.randn(37, 9, 29, generator=torch.Generator().manual_seed(1)).to(device)
     state = tuple(tensor.to(device) for tensor in cell.initial_state(37))
-    assert steps.passes_for(x_BTD).name == "triton"
+    assert steps.kernels_for(x_BTD).name == "triton"
     fast = fused_unroll(cell)
     assert fast is not None
     tolerance = 3e-2 if precision == "bf16" else 2e-5

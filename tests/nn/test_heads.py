@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.errors import SettingsError
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.embeddings.token import Embedding, TokenEmbedding
@@ -19,7 +19,7 @@ from charlm.nn.heads import softmax as head_module
 from charlm.nn.heads.adaptive import AdaptiveSoftmax
 from charlm.nn.heads.settings import AdaptiveSoftmaxSettings, SoftmaxSettings
 from charlm.nn.heads.softmax import Head, Softmax, TiedSoftmax
-from charlm.vocab.target import IGNORED
+from charlm.vocab.target import IGNORE_INDEX
 
 V, H, D = 23, 9, 6
 SMOOTHING = 0.15
@@ -116,20 +116,20 @@ def test_probabilities_are_those_of_the_equations_and_sum_to_one(case: str) -> N
 @every_head
 def test_a_loss_has_the_targets_shape_and_is_nothing_where_there_is_no_target(case: str) -> None:
     model, features, targets = make(case), features_of(3, 5), targets_of(3, 5)
-    targets[0, 2] = targets[2, 4] = IGNORED
+    targets[0, 2] = targets[2, 4] = IGNORE_INDEX
     nll = model.head.nll(features, targets)
     assert (nll.dtype, nll.shape) == (torch.float32, targets.shape)
     assert (nll == 0).nonzero().tolist() == [[0, 2], [2, 4]]
     for shape in ((2, 0), (1, 1)):
         assert model.head.nll(features_of(*shape), targets_of(*shape)).shape == shape
-    assert model.head.nll(features, torch.full_like(targets, IGNORED)).sum() == 0
+    assert model.head.nll(features, torch.full_like(targets, IGNORE_INDEX)).sum() == 0
 
 
 @every_head
 @pytest.mark.parametrize("smoothing", [0.0, SMOOTHING])
 def test_ignored_targets_have_no_gradient(case: str, smoothing: float) -> None:
     model, features, targets = make(case, smoothing), features_of(2, 4).requires_grad_(), targets_of(2, 4)
-    targets[0, 1] = IGNORED
+    targets[0, 1] = IGNORE_INDEX
     model.head.loss(features, targets)[0].sum().backward()
     assert features.grad is not None
     assert (features.grad.abs().sum(-1) == 0).nonzero().tolist() == [[0, 1]]
@@ -142,7 +142,7 @@ def test_a_loss_in_chunks_is_the_loss_at_once(
     case: str, smoothing: float, chunk_elements: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, features, targets = make(case, smoothing), features_of(2, 7).requires_grad_(), targets_of(2, 7)
-    targets[1, 3] = IGNORED
+    targets[1, 3] = IGNORE_INDEX
     sizes: list[int] = []
     logits = model.head.logits
 
@@ -167,7 +167,7 @@ def test_a_loss_in_chunks_is_the_loss_at_once(
 @pytest.mark.parametrize("smoothing", [0.0, SMOOTHING])
 def test_gradients_are_those_of_finite_differences(case: str, smoothing: float) -> None:
     model, targets = make(case, smoothing).double(), targets_of(2, 3)
-    targets[1, 1] = IGNORED
+    targets[1, 1] = IGNORE_INDEX
     names = [name for name, _ in model.named_parameters()]
 
     def run(features_BTH: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
@@ -215,7 +215,7 @@ def test_without_smoothing_what_training_lowers_is_the_nats(case: str) -> None:
 @every_head
 def test_smoothing_spreads_a_share_of_the_target_and_leaves_the_nats_exact(case: str) -> None:
     model, features, targets = make(case, SMOOTHING), features_of(2, 6), targets_of(2, 6)
-    targets[0, 0] = IGNORED
+    targets[0, 0] = IGNORE_INDEX
     loss, nats = model.head.loss(features, targets)
     torch.testing.assert_close(nats, model.head.nll(features, targets), rtol=1e-6, atol=1e-6)
     log_p = log_probabilities(model, features)
@@ -323,7 +323,7 @@ def test_a_tied_head_follows_the_embedding_of_its_own_model(case: str) -> None:
 
 
 def test_a_context_embedding_has_a_vector_for_each_token_too() -> None:
-    embedding = TokenEmbeddingSettings(size=D, context_ngrams=(2,), context_buckets=5).build(V, None, Masks())
+    embedding = TokenEmbeddingSettings(size=D, context_ngrams=(2,), context_buckets=5).build(V, None, NoiseRNG())
     assert isinstance(embedding, ContextEmbedding)
     head = SoftmaxSettings(tied=True).build(H, V, embedding)
     features = features_of(2)
@@ -336,7 +336,7 @@ def test_a_context_embedding_has_a_vector_for_each_token_too() -> None:
 def test_an_embedding_without_a_vector_for_each_id_cannot_be_tied() -> None:
     layout = BagLayout(num_ngrams=3, num_own=300, num_entries=300, n=3, end_id=1, first_byte_id=2, boundary=(32,))
     for context in ((), (2,)):
-        embedding = NgramEmbeddingSettings(size=D, context_ngrams=context).build(300, layout, Masks())
+        embedding = NgramEmbeddingSettings(size=D, context_ngrams=context).build(300, layout, NoiseRNG())
         with pytest.raises(SettingsError, match=r"model.head.tied.*model.embedding.type=token"):
             SoftmaxSettings(tied=True).build(H, 300, embedding)
         assert isinstance(SoftmaxSettings().build(H, 300, embedding), Softmax)
@@ -361,7 +361,7 @@ def test_every_parameter_has_a_gradient_even_of_clusters_that_no_target_is_in(ca
     head = model.head
     assert isinstance(head, AdaptiveSoftmax)
     most_frequent = int(head.rank_V.argmin())
-    for targets in (torch.full((1, 3), most_frequent), torch.full((1, 3), IGNORED)):
+    for targets in (torch.full((1, 3), most_frequent), torch.full((1, 3), IGNORE_INDEX)):
         head.zero_grad(set_to_none=True)
         head.nll(features_of(1, 3), targets).sum().backward()
         gradients = {name: parameter.grad for name, parameter in head.named_parameters()}

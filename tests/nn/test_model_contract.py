@@ -16,17 +16,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlm.checkpoint import TrainingState, load_model, save_checkpoint
+from charlm.checkpoint import ResumeData, load_model, save_checkpoint
 from charlm.errors import SettingsError
 from charlm.nn.cells.settings import CellSettings
-from charlm.nn.dropout import LockedDropout, Masks
+from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
 from charlm.nn.state import State, detach, reset_rows
 from charlm.settings import Layer, Settings, validate
-from charlm.vocab.base import Bags
+from charlm.vocab.base import NgramBags
 from charlm.vocab.char import CharVocab
 from tests.nn.bags import bags_of_words
 
@@ -49,7 +49,7 @@ def backends_of(cell: str) -> list[str]:
     for backend in ("torch", "fused"):
         body = validate(RecurrentSettings, Layer({"cell": {"type": cell}, "hidden_size": 2, "backend": backend}))
         with contextlib.suppress(SettingsError):
-            body.build(2, Masks())
+            body.build(2, NoiseRNG())
             found.append(backend)
     return found
 
@@ -119,7 +119,7 @@ def vocab_of(case: str) -> CharVocab:
     return LARGE if case.startswith("ngram") else SMALL
 
 
-def bags_of(case: str) -> Bags | None:
+def bags_of(case: str) -> NgramBags | None:
     return bags_of_words(LARGE.size, WORDS, end_id=END, first_byte_id=1) if case.startswith("ngram") else None
 
 
@@ -320,7 +320,7 @@ def test_big_numbers_stay_finite(case: str) -> None:
 def test_a_saved_model_is_the_same_model(case: str, tmp_path: Path) -> None:
     model = build(case)
     settings, trained_on = model_settings(case), {"corpus": "tiny", "fingerprint": "0" * 64}
-    vocab, state = vocab_of(case), TrainingState({})
+    vocab, state = vocab_of(case), ResumeData({})
     save_checkpoint(tmp_path / "c", model=model, settings=settings, vocab=vocab, trained_on=trained_on, training=state)
     loaded = load_model(tmp_path / "c", torch.device("cpu")).model.eval()
     inputs_BT = tokens_for(case, 2, 6)
@@ -395,7 +395,7 @@ def test_masks_are_a_pure_function_of_seed_step_and_rank(case: str) -> None:
     inputs_BT = tokens_for(case, 2, 5)
 
     def features(seed: int, step: int, rank: int = 0) -> Tensor:
-        model.masks.seed(seed, step, rank)
+        model.rng.seed(seed, step, rank)
         return model(inputs_BT, model.initial_state(2))[0].detach()
 
     first = features(1, 2, 3)
@@ -411,16 +411,16 @@ def test_masks_are_a_pure_function_of_seed_step_and_rank(case: str) -> None:
 
 
 def test_locked_dropout_has_one_mask_for_all_time_steps_and_keeps_the_mean() -> None:
-    masks = Masks()
-    masks.seed(0, 0)
-    dropout = LockedDropout(0.25, masks).train()
+    rng = NoiseRNG()
+    rng.seed(0, 0)
+    dropout = LockedDropout(0.25, rng).train()
     out_BTD = dropout(torch.ones(200, 6, 50))
     assert torch.equal(out_BTD, out_BTD[:, :1].expand(-1, 6, -1))
     values, counts = out_BTD[:, 0].unique(return_counts=True)
     torch.testing.assert_close(values, torch.tensor([0.0, 4 / 3]))
     assert abs(float(counts[0]) / 10_000 - 0.25) < 4 * (0.25 * 0.75 / 10_000) ** 0.5
     assert torch.equal(dropout.eval()(out_BTD), out_BTD)
-    nothing = LockedDropout(0.0, masks).train()
+    nothing = LockedDropout(0.0, rng).train()
     assert torch.equal(nothing(out_BTD), out_BTD)
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlm.nn.bodies.recurrent import Layer
+from charlm.nn.bodies.recurrent import RecurrentLayer
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.fused.choice import Backend
-from charlm.nn.norm import Norms
+from charlm.nn.norm import NormFactory
 from charlm.nn.state import State
 from tests.nn.cells import CELLS, D, assert_equal, plain, randomised
 
@@ -51,14 +51,14 @@ def state_of(cell: Cell) -> State:
     return tuple(torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype) for tensor in fresh)
 
 
-def seeded(seed: int) -> Masks:
-    masks = Masks()
-    masks.seed(seed, 0)
-    return masks
+def seeded(seed: int) -> NoiseRNG:
+    rng = NoiseRNG()
+    rng.seed(seed, 0)
+    return rng
 
 
-def layer_of(cell: Cell, masks: Masks, backend: str = "plain") -> Layer:
-    return Layer(cell, Backend(cell, backend), masks)
+def layer_of(cell: Cell, rng: NoiseRNG, backend: str = "plain") -> RecurrentLayer:
+    return RecurrentLayer(cell, Backend(cell, backend), rng)
 
 
 def generator(seed: int = 7) -> torch.Generator:
@@ -85,12 +85,12 @@ def share_of(drawn: Tensor, expected: float) -> None:
     [(cell, noise) for cell in CELLS for noise in NOISES if noise != "zoneout-hidden" or cell.startswith("lstm")],
 )
 def test_equal_seeds_draw_equal_masks_and_others_others(cell: str, noise: str) -> None:
-    masks = Masks()
-    layer = layer_of(noisy(cell, NOISES[noise]), masks)
+    rng = NoiseRNG()
+    layer = layer_of(noisy(cell, NOISES[noise]), rng)
     x_BTD, state = chunk(3), state_of(layer.cell)
 
     def outputs(seed: int) -> tuple[Tensor, Tensor]:
-        masks.seed(seed, 0)
+        rng.seed(seed, 0)
         return layer(x_BTD, state)[0].detach(), layer(x_BTD, state)[0].detach()
 
     first, second = outputs(1)
@@ -104,7 +104,7 @@ def test_equal_seeds_draw_equal_masks_and_others_others(cell: str, noise: str) -
 @pytest.mark.parametrize("noise", ["weight-drop", "recurrent-dropout"])
 @every_cell
 def test_evaluation_has_no_noise(cell: str, noise: str) -> None:
-    layer, plain_cell = layer_of(noisy(cell, NOISES[noise]), Masks()).eval(), silent(cell)
+    layer, plain_cell = layer_of(noisy(cell, NOISES[noise]), NoiseRNG()).eval(), silent(cell)
     x_BTD, state = chunk(3), state_of(plain_cell)
     output, after = layer(x_BTD, state)
     expected, last = plain(plain_cell)(x_BTD, state)
@@ -113,14 +113,14 @@ def test_evaluation_has_no_noise(cell: str, noise: str) -> None:
 
 @every_cell
 def test_probability_0_is_no_noise_and_draws_nothing(cell: str) -> None:
-    masks = Masks()
-    layer, plain_cell = layer_of(silent(cell), masks), silent(cell)
+    rng = NoiseRNG()
+    layer, plain_cell = layer_of(silent(cell), rng), silent(cell)
     x_BTD, state = chunk(3), state_of(plain_cell)
-    before = masks.generator(x_BTD.device).get_state()
+    before = rng.generator(x_BTD.device).get_state()
     output, after = layer(x_BTD, state)
     expected, last = plain(plain_cell)(x_BTD, state)
     assert_equal([output, *after], [expected, *last], 1e-12)
-    assert torch.equal(masks.generator(x_BTD.device).get_state(), before)
+    assert torch.equal(rng.generator(x_BTD.device).get_state(), before)
 
 
 # ---- weight drop (Merity et al., 2018)
@@ -214,7 +214,7 @@ def test_zoneout_draws_anew_at_each_step(cell: str) -> None:
 def test_zoneout_takes_the_mean_in_evaluation(cell: str) -> None:
     is_lstm = cell.startswith("lstm")
     mine = noisy(cell, CellOptions(zoneout=0.2, zoneout_hidden=0.4 if is_lstm else 0.0))
-    layer = layer_of(mine, Masks()).eval()
+    layer = layer_of(mine, NoiseRNG()).eval()
     x_BTD, state = chunk(3), state_of(mine)
     output_BTH, after = layer(x_BTD, state)
     shares = [0.4, 0.2] if is_lstm else [0.2]
@@ -226,9 +226,9 @@ def test_zoneout_takes_the_mean_in_evaluation(cell: str) -> None:
 
 
 def test_zoneout_leaves_the_clock_of_batch_normalisation_running() -> None:
-    mine = noisy("lstm", CellOptions(norms=Norms("batch"), zoneout=0.9, zoneout_hidden=0.9))
-    *_, clock_B = one_step(mine, chunk(3), mine.initial_state(ROWS))
-    assert clock_B.tolist() == [3] * ROWS
+    mine = noisy("lstm", CellOptions(norms=NormFactory("batch"), zoneout=0.9, zoneout_hidden=0.9))
+    *_, steps_B = one_step(mine, chunk(3), mine.initial_state(ROWS))
+    assert steps_B.tolist() == [3] * ROWS
 
 
 # ---- recurrent dropout (Semeniuta et al., 2016)

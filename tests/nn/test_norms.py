@@ -13,7 +13,7 @@ from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.norm import BatchNorm, LayerNorm, Norms, WeightNorm, matrices
+from charlm.nn.norm import BatchNorm, LayerNorm, NormFactory, WeightNorm, matrices
 from tests.nn.cells import (
     CELLS,
     NORMS,
@@ -76,7 +76,7 @@ def test_weight_normalisation_starts_as_the_matrices_themselves(cell: str) -> No
     torch.manual_seed(4)
     without = CELLS[cell](D, H)
     torch.manual_seed(4)
-    mine = CELLS[cell](D, H, CellOptions(norms=Norms("weight")))  # the same seed, so the same matrices
+    mine = CELLS[cell](D, H, CellOptions(norms=NormFactory("weight")))  # the same seed, so the same matrices
     x_BTD, state = inputs().float(), mine.initial_state(B)
     output, after = plain(mine)(x_BTD, state)
     expected, last = plain(without)(x_BTD, state)
@@ -110,16 +110,16 @@ def test_a_row_of_zeros_stays_finite_under_weight_normalisation() -> None:
 @pytest.mark.parametrize(
     ("norms", "starts_at", "shape"),
     [
-        (Norms("layer"), 1.0, ()),
-        (Norms("layer", gain=0.7), 0.7, ()),
-        (Norms("batch", num_steps=L), 0.1, (1,)),
-        (Norms("batch", gain=0.7, num_steps=L), 0.7, (1,)),
-        (Norms("batch", num_steps=L, per_step=True), 0.1, (L,)),
+        (NormFactory("layer"), 1.0, ()),
+        (NormFactory("layer", gain=0.7), 0.7, ()),
+        (NormFactory("batch", num_steps=L), 0.1, (1,)),
+        (NormFactory("batch", gain=0.7, num_steps=L), 0.7, (1,)),
+        (NormFactory("batch", num_steps=L, per_step=True), 0.1, (L,)),
     ],
 )
 @pytest.mark.parametrize("cell", CELLS)
 def test_gains_start_as_in_the_papers_and_biases_at_zero(
-    cell: str, norms: Norms, starts_at: float, shape: tuple[int, ...]
+    cell: str, norms: NormFactory, starts_at: float, shape: tuple[int, ...]
 ) -> None:
     """A product's beta would be the cell's own bias a second time, but where each step has its own."""
     mine = CELLS[cell](D, H, CellOptions(norms=norms))
@@ -135,7 +135,7 @@ def test_gains_start_as_in_the_papers_and_biases_at_zero(
 
 
 def test_only_batch_normalisation_has_steps() -> None:
-    one, many = (CELLS["lstm"](D, H, CellOptions(norms=Norms("layer", per_step=each))) for each in (False, True))
+    one, many = (CELLS["lstm"](D, H, CellOptions(norms=NormFactory("layer", per_step=each))) for each in (False, True))
     assert [name for name, _ in one.named_parameters()] == [name for name, _ in many.named_parameters()]
 
 
@@ -229,5 +229,5 @@ def test_steps_that_training_never_reached_use_the_last_that_it_did(per_step: bo
 
 
 def test_matrices_are_not_the_gains_of_time_steps() -> None:
-    cell = LSTMCell(D, H, CellOptions(norms=Norms("batch", num_steps=L, per_step=True)))
+    cell = LSTMCell(D, H, CellOptions(norms=NormFactory("batch", num_steps=L, per_step=True)))
     assert {id(p) for p in matrices(cell)} == {id(cell.input_weight_GD), id(cell.recurrent_weight_GH)}

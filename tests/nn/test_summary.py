@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from charlm.nn.settings import ModelSettings
-from charlm.nn.shapes import build_shapes
+from charlm.nn.shapes import build_meta_model
 from charlm.nn.summary import NetworkSummary, summarize_network
 from charlm.settings import Layer, validate
 from tests.nn.test_model_contract import CASES, CELLS, bags_of, build_afresh, model_settings, vocab_of
@@ -39,7 +39,7 @@ def test_the_table_adds_up_to_the_model(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_model_without_weights_has_the_shapes_of_the_model(case: str) -> None:
-    model, shapes = build_afresh(case), build_shapes(model_settings(case), vocab_of(case).size, bags_of(case))
+    model, shapes = build_afresh(case), build_meta_model(model_settings(case), vocab_of(case).size, bags_of(case))
     assert all(tensor.is_meta for tensor in shapes.state_dict().values())
     assert {name: (tensor.shape, tensor.dtype) for name, tensor in shapes.state_dict().items()} == {
         name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()
@@ -83,7 +83,7 @@ def test_what_dense_layers_read_grows() -> None:
         "head": (90, 100),
     }
     steps = 4 * 30 * (50 + 80 / 2 + 110 / 4)
-    assert summary.products_per_token == steps + 90 * 100, "a layer that steps every s tokens costs an s-th"
+    assert summary.macs_per_token == steps + 90 * 100, "a layer that steps every s tokens costs an s-th"
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_what_dense_layers_read_grows() -> None:
 def test_weights_of_a_head_stand_once_and_cost_each_time(head: Any, parameters: int, products: int) -> None:
     summary = summary_of(embedding={"size": 20}, body={"hidden_size": 30}, head=head)
     assert summary.parts[-1].parameters == parameters
-    assert summary.products_per_token == 4 * 30 * (20 + 30) + products
+    assert summary.macs_per_token == 4 * 30 * (20 + 30) + products
 
 
 def test_a_receptive_field_is_named_where_there_is_one() -> None:
     window = summary_of(embedding={"size": 20}, body={"type": "window", "window": 5, "hidden_size": 30})
     assert window.to_json()["receptive_field"] == 5
     assert window.to_table()["receptive_field"] == 5
-    assert window.products_per_token == 5 * 20 * 30 + 30 * 100
+    assert window.macs_per_token == 5 * 20 * 30 + 30 * 100
     tcn = summary_of(body={"type": "tcn", "num_blocks": 3, "kernel_size": 2})
     assert tcn.to_json()["receptive_field"] == 1 + 2 * (1 + 2 + 4)
     assert "receptive_field" not in {**summary_of().to_json(), **summary_of().to_table()}

@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlm.nn.bodies.base import Body
-from charlm.nn.dropout import LockedDropout, Masks
+from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.settings import TCNSettings
 from tests.nn.feed_forward import NOISE, TCNS, B, D, T, inputs, layer_normalised, make, normalised, random_state
 
 every_tcn = pytest.mark.parametrize("case", TCNS)
 
 
-def by_hand(body: Body, settings: TCNSettings, x_BTD: Tensor, masks: Masks) -> Tensor:
+def by_hand(body: Body, settings: TCNSettings, x_BTD: Tensor, rng: NoiseRNG) -> Tensor:
     """Bai et al., 2018, section 3: blocks of two dilated causal convolutions beside an identity or 1x1 convolution."""
     weights = body.state_dict()
 
@@ -31,7 +31,7 @@ def by_hand(body: Body, settings: TCNSettings, x_BTD: Tensor, masks: Masks) -> T
         return y_BTH + weights[f"{name}.bias_H"]
 
     def drop(name: str, x: Tensor) -> Tensor:
-        return LockedDropout(getattr(settings, name), masks).train(body.training)(x)
+        return LockedDropout(getattr(settings, name), rng).train(body.training)(x)
 
     x = drop("input_dropout", x_BTD)
     for number in range(settings.num_blocks):
@@ -50,16 +50,16 @@ def by_hand(body: Body, settings: TCNSettings, x_BTD: Tensor, masks: Masks) -> T
 def test_a_network_is_that_of_whole_convolutions(case: str) -> None:
     body = make(TCNS[case])
     features, _ = body(inputs(), body.initial_state(B))
-    torch.testing.assert_close(features, by_hand(body, TCNS[case], inputs(), Masks()), rtol=0, atol=1e-12)
+    torch.testing.assert_close(features, by_hand(body, TCNS[case], inputs(), NoiseRNG()), rtol=0, atol=1e-12)
     assert (features > 0).any(), "and not dead"
 
 
 @every_tcn
 def test_dropout_is_on_the_inputs_after_each_convolution_and_on_the_features(case: str) -> None:
     settings = TCNS[case].model_copy(update=NOISE)
-    mine, theirs = Masks(), Masks()
-    for masks in (mine, theirs):
-        masks.seed(1, 2)
+    mine, theirs = NoiseRNG(), NoiseRNG()
+    for rng in (mine, theirs):
+        rng.seed(1, 2)
     body = make(settings, mine).train()
     features, _ = body(inputs(), body.initial_state(B))
     torch.testing.assert_close(features, by_hand(body, settings, inputs(), theirs), rtol=0, atol=1e-12)
@@ -98,7 +98,7 @@ def test_at_first_any_number_of_blocks_passes_on_about_what_it_reads(norm: str) 
         settings = TCNSettings.model_validate(
             {"hidden_size": 128, "num_blocks": num_blocks, "dilation_base": 1, "norm": norm}
         )
-        body = settings.build(128, Masks())
+        body = settings.build(128, NoiseRNG())
         assert not body(torch.zeros(1, 9, 128), body.initial_state(1))[0].any()
         weights = {name: weight.detach() for name, weight in body.named_parameters()}
         for name, variance in (("convolutions.0", 2 / 384), ("convolutions.1", 2 / 384 / num_blocks**2)):

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from charlm.nn.bodies.base import Body
-from charlm.nn.dropout import LockedDropout, Masks
+from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.settings import WindowSettings
 from tests.nn.feed_forward import NOISE, WINDOWS, B, D, T, inputs, layer_normalised, make, normalised, random_state
 
 every_window = pytest.mark.parametrize("case", WINDOWS)
 
 
-def by_hand(body: Body, settings: WindowSettings, x_BTD: Tensor, masks: Masks) -> Tensor:
+def by_hand(body: Body, settings: WindowSettings, x_BTD: Tensor, rng: NoiseRNG) -> Tensor:
     """h = f(d + sum_k H_k x_{t-k}) (Bengio et al., 2003, without its direct connections), then h + f(b + W h)."""
     weights = body.state_dict()
 
@@ -30,7 +30,7 @@ def by_hand(body: Body, settings: WindowSettings, x_BTD: Tensor, masks: Masks) -
         return a.clamp(min=0) if settings.activation == "relu" else a.tanh()
 
     def drop(name: str, x: Tensor) -> Tensor:
-        return LockedDropout(getattr(settings, name), masks).train(body.training)(x)
+        return LockedDropout(getattr(settings, name), rng).train(body.training)(x)
 
     x_BTD = drop("input_dropout", x_BTD)
     n = settings.window
@@ -54,15 +54,15 @@ def by_hand(body: Body, settings: WindowSettings, x_BTD: Tensor, masks: Masks) -
 def test_a_window_is_its_equation(case: str) -> None:
     body = make(WINDOWS[case])
     features, _ = body(inputs(), body.initial_state(B))
-    torch.testing.assert_close(features, by_hand(body, WINDOWS[case], inputs(), Masks()), rtol=0, atol=1e-12)
+    torch.testing.assert_close(features, by_hand(body, WINDOWS[case], inputs(), NoiseRNG()), rtol=0, atol=1e-12)
 
 
 @every_window
 def test_dropout_is_on_the_inputs_between_layers_and_on_the_features(case: str) -> None:
     settings = WINDOWS[case].model_copy(update=NOISE)
-    mine, theirs = Masks(), Masks()
-    for masks in (mine, theirs):
-        masks.seed(1, 2)
+    mine, theirs = NoiseRNG(), NoiseRNG()
+    for rng in (mine, theirs):
+        rng.seed(1, 2)
     body = make(settings, mine).train()
     features, _ = body(inputs(), body.initial_state(B))
     torch.testing.assert_close(features, by_hand(body, settings, inputs(), theirs), rtol=0, atol=1e-12)
@@ -82,7 +82,7 @@ def test_the_state_is_the_last_inputs(case: str) -> None:
 def test_matrices_start_as_glorot_and_he_have_it_and_biases_at_zero(norm: str) -> None:
     fan_in, fan_out = 16 * 32, 512
     for activation, variance in (("tanh", 2 / (fan_in + fan_out)), ("relu", 2 / fan_in)):
-        body = WindowSettings.model_validate({"activation": activation, "norm": norm}).build(32, Masks())
+        body = WindowSettings.model_validate({"activation": activation, "norm": norm}).build(32, NoiseRNG())
         impulse = torch.zeros(1, 16, 32)
         biases = [parameter for name, parameter in body.named_parameters() if "bias" in name]
         assert biases

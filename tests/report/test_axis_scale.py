@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charlm.report.axis_scale import Scale, horizontal_scale, spread, vertical_scale
-from charlm.report.curve_style import DARK_GROUND, LIGHT_GROUND, NUM_LOOKS, look_of
+from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
+from charlm.report.curve_style import DARK_GROUND, LIGHT_GROUND, NUM_STYLES, curve_style
 from charlm.report.curves import Curve, Point
 
 
@@ -17,7 +17,7 @@ def curve(*bits: float, training: tuple[float, ...] = (), first: float = 1.0, fa
 
     def points(values: tuple[float, ...]) -> tuple[Point, ...]:
         places = [first * (factor**index if factor != 1 else index + 1) for index in range(len(values))]
-        return tuple(Point(value, place, place, place) for place, value in zip(places, values, strict=True))
+        return tuple(Point(value, position, position, position) for position, value in zip(places, values, strict=True))
 
     return Curve("", points(bits), points(training), None, None)
 
@@ -46,7 +46,7 @@ def test_logarithmic_ticks_are_round_and_inside(low: float, factor: float, most:
     scale = Scale(low, low * factor, is_log=True)
     ticks = scale.ticks(most)
     assert 1 <= len(ticks) <= most
-    assert all(-0.01 <= scale.place(value) <= 1.01 for value, _ in ticks)
+    assert all(-0.01 <= scale.position(value) <= 1.01 for value, _ in ticks)
     assert all(f"{value:.0e}"[0] in "125" for value, _ in ticks)
 
 
@@ -75,10 +75,10 @@ def test_the_best_point_of_every_run_is_inside_with_most_of_the_others(runs: lis
     scale = vertical_scale([curve(*bits) for bits in runs])
     assert scale.high > scale.low
     for bits in runs:
-        assert 0 <= scale.place(min(bits)) <= 1
-    pooled = [scale.place(value) for bits in runs for value in bits]
-    assert sum(place <= 1 for place in pooled) >= 0.85 * (len(pooled) - 1)
-    assert all(place >= 0 for place in pooled)
+        assert 0 <= scale.position(min(bits)) <= 1
+    pooled = [scale.position(value) for bits in runs for value in bits]
+    assert sum(position <= 1 for position in pooled) >= 0.85 * (len(pooled) - 1)
+    assert all(position >= 0 for position in pooled)
 
 
 def test_the_first_hardly_trained_points_do_not_flatten_the_others() -> None:
@@ -91,24 +91,24 @@ def test_training_lines_are_shown_below_but_cost_at_most_a_quarter_of_the_height
     near = vertical_scale([curve(2.4, 2.2, 2.0, training=(1.95,))])
     far = vertical_scale([curve(2.4, 2.2, 2.0, training=(0.1,))])
     assert plain.low > near.low
-    assert near.place(1.95) > 0
-    assert far.place(2.0) < 0.35
+    assert near.position(1.95) > 0
+    assert far.position(2.0) < 0.35
 
 
 def test_one_point_and_none_have_an_axis_too() -> None:
-    assert 0.4 < vertical_scale([curve(2.0)]).place(2.0) < 0.6
+    assert 0.4 < vertical_scale([curve(2.0)]).position(2.0) < 0.6
     assert horizontal_scale([curve(2.0)], "minutes") == Scale(0.0, 1.0)
     assert vertical_scale([curve()]) == horizontal_scale([curve()], "steps") == Scale(0.0, 1.0)
 
 
 @given(st.lists(st.floats(0, 100), max_size=30), st.floats(0.5, 12))
 def test_labels_are_spread(places: list[float], gap: float) -> None:
-    moved = spread(places, gap, 0, 100)
-    assert all(-1e-6 <= place <= 100 + 1e-6 for place in moved)
+    moved = spread_labels(places, gap, 0, 100)
+    assert all(-1e-6 <= position <= 100 + 1e-6 for position in moved)
     wanted = min(gap, 100 / max(1, len(places) - 1))
     in_order = sorted(moved)
     assert all(b - a >= wanted - 1e-6 for a, b in itertools.pairwise(in_order))
-    assert [place for _, place in sorted(zip(places, moved, strict=True))] == pytest.approx(in_order)
+    assert [position for _, position in sorted(zip(places, moved, strict=True))] == pytest.approx(in_order)
     apart = sorted(places)
     if all(b - a >= wanted for a, b in itertools.pairwise(apart)):
         assert moved == pytest.approx(places), "nothing is moved without need"
@@ -144,7 +144,7 @@ def lab(rgb: list[float]) -> list[float]:
 @pytest.mark.parametrize("eyes", _DICHROMATS)
 @pytest.mark.parametrize("ground", [LIGHT_GROUND, DARK_GROUND])
 def test_colours_can_be_told_apart(ground: str, eyes: str) -> None:
-    looks = [look_of(index) for index in range(NUM_LOOKS)]
+    looks = [curve_style(index) for index in range(NUM_STYLES)]
     colours = sorted({look.on_light if ground == LIGHT_GROUND else look.on_dark for look in looks})
     assert len(colours) == 6
     seen = [lab([min(1.0, max(0.0, value)) for value in times(_DICHROMATS[eyes], linear(c))]) for c in colours]
@@ -155,8 +155,8 @@ def test_colours_can_be_told_apart(ground: str, eyes: str) -> None:
 
 
 def test_no_two_runs_look_alike() -> None:
-    looks = [look_of(index) for index in range(2 * NUM_LOOKS)]
-    assert len({(look.on_light, look.dashes) for look in looks[:NUM_LOOKS]}) == NUM_LOOKS
-    assert len({(look.on_dark, look.dashes) for look in looks[:NUM_LOOKS]}) == NUM_LOOKS
-    assert looks[:NUM_LOOKS] == looks[NUM_LOOKS:]
+    looks = [curve_style(index) for index in range(2 * NUM_STYLES)]
+    assert len({(look.on_light, look.dashes) for look in looks[:NUM_STYLES]}) == NUM_STYLES
+    assert len({(look.on_dark, look.dashes) for look in looks[:NUM_STYLES]}) == NUM_STYLES
+    assert looks[:NUM_STYLES] == looks[NUM_STYLES:]
     assert len({look.dashes for look in looks[:4]}) == 4, "few runs differ by their lines even without colour"

@@ -25,7 +25,7 @@ def test_points_are_where_the_lines_say(tmp_path: Path) -> None:
     assert (point.bits, point.steps, point.minutes, point.characters) == (2.5, 20, 2 / 60, 1800)
     assert [(point.steps, point.bits) for point in curve.training] == [(10, 3.0), (20, 2.8)]
     assert curve.last == point, "at one step the validation comes after the training"
-    assert curve.rate == 900.0
+    assert curve.characters_per_second == 900.0
 
 
 def test_torn_and_foreign_lines_change_nothing(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_young_run_has_no_best(tmp_path: Path, lines: list[dict[str, object]])
     if not lines:
         (run / "metrics.jsonl").unlink()
     (curve,) = read_curves([run]).runs
-    assert (curve.best, curve.validation, len(curve.main)) == (None, (), len(lines))
+    assert (curve.best, curve.validation, len(curve.primary)) == (None, (), len(lines))
 
 
 def test_of_a_step_logged_twice_the_last_counts(tmp_path: Path) -> None:
@@ -112,6 +112,6 @@ def test_the_tail_of_a_long_log_is_its_end(tmp_path: Path) -> None:
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / folder / "run", falling(50)) for folder in ("a", "b")] + [write_run(tmp_path / "c")]
     assert [run.name for run in read_curves(runs).runs] == [str(runs[0]), str(runs[1]), "c"]
-    assert {axis: run.validation[0].at(axis) for run in read_curves(runs[:1]).runs for axis in AXES} == {
+    assert {axis: run.validation[0].coordinate(axis) for run in read_curves(runs[:1]).runs for axis in AXES} == {
         "characters": 4500, "minutes": 5 / 60, "steps": 50,
     }  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.report.formatting import count, duration, one_line, shortened
+from charlm.report.formatting import format_count, format_duration, one_line, shorten
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,12 @@ from charlm.report.formatting import count, duration, one_line, shortened
      (999_949, "1M"), (4_560_000, "4.56M"), (2e9, "2G"), (0.05, "0.05"), (3e15, "3000T")],
 )  # fmt: skip
 def test_counts(number: float | None, text: str) -> None:
-    assert count(number) == text
+    assert format_count(number) == text
 
 
 @given(st.floats(1, 1e14))
 def test_a_count_is_the_number_to_three_digits(number: float) -> None:
-    text = count(number)
+    text = format_count(number)
     factor = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}.get(text[-1], 1)
     assert float(text.rstrip("kMGT")) * factor == pytest.approx(number, rel=0.00501)
     assert len(text) <= 5
@@ -30,8 +30,8 @@ def test_a_count_is_the_number_to_three_digits(number: float) -> None:
      (3599.6, "1 h"), (12_000, "3 h 20 min"), (187_200, "2 d 4 h"), (86_405, "1 d")],
 )  # fmt: skip
 def test_durations(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
-    assert duration(725, 1) == "12 min"
+    assert format_duration(seconds) == text
+    assert format_duration(725, 1) == "12 min"
 
 
 @given(st.text(alphabet=st.characters()))
@@ -44,7 +44,7 @@ def test_a_line_is_one_line_that_can_be_written(text: str) -> None:
 
 @given(st.text(max_size=80))
 def test_short_names_keep_both_ends(name: str) -> None:
-    short = shortened(name)
+    short = shorten(name)
     assert len(short) <= 26
     if len(name) <= 26:
         assert short == name

@@ -9,8 +9,8 @@ from charlm.nn.model import LanguageModel
 from charlm.sampling.beam import beam_search
 from charlm.sampling.constraints.automaton import RegexAutomaton
 from charlm.sampling.constraints.tokens import TokenConstraint
-from charlm.sampling.decode import Sampling
-from charlm.sampling.generate import read_prompt
+from charlm.sampling.decode import SamplingPlan
+from charlm.sampling.generate import prime_generator
 from charlm.vocab.char import CharVocab
 from tests.sampling.test_generate import CPU, model_for
 
@@ -32,7 +32,7 @@ def test_wide_beams_find_the_best_of_all(seed: int) -> None:
     model = model_for(STRICT, seed=seed)
     letters = [token for token in range(STRICT.size) if token != STRICT.eod_id]
     constraint = TokenConstraint(RegexAutomaton("[abc]{4}"), STRICT)
-    generator = read_prompt(model, STRICT, "ab", Sampling(4, constraint=constraint), CPU)
+    generator = prime_generator(model, STRICT, "ab", SamplingPlan(4, constraint=constraint), CPU)
     text, nats = beam_search(generator, 81)
     costs = {ids: cost(model, "ab", ids) / 4 for ids in itertools.product(letters, repeat=4)}
     best = min(costs, key=costs.__getitem__)
@@ -42,7 +42,7 @@ def test_wide_beams_find_the_best_of_all(seed: int) -> None:
 
 def test_one_beam_is_greedy_and_more_are_no_worse() -> None:
     model = model_for(STRICT, seed=2)
-    generator = read_prompt(model, STRICT, "", Sampling(12), CPU)
+    generator = prime_generator(model, STRICT, "", SamplingPlan(12), CPU)
     found = [beam_search(generator, width) for width in (1, 2, 4, 16)]
     tokens: list[int] = []
     with torch.no_grad():
@@ -55,10 +55,10 @@ def test_one_beam_is_greedy_and_more_are_no_worse() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 7])
 def test_the_length_is_exact(length: int) -> None:
-    generator = read_prompt(model_for(STRICT), STRICT, "a", Sampling(length), CPU)
+    generator = prime_generator(model_for(STRICT), STRICT, "a", SamplingPlan(length), CPU)
     assert len(beam_search(generator, 3)[0]) == length
 
 
 def test_stops_end_beams() -> None:
-    generator = read_prompt(model_for(STRICT, seed=1), STRICT, "", Sampling(30, stops=("b",)), CPU)
+    generator = prime_generator(model_for(STRICT, seed=1), STRICT, "", SamplingPlan(30, stop_strings=("b",)), CPU)
     assert "b" not in beam_search(generator, 4)[0]

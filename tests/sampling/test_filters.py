@@ -12,19 +12,19 @@ from torch import Tensor
 from charlm.errors import UsageError
 from charlm.sampling.filters import (
     MAX_TEMPERATURE,
+    DrawContext,
     Filter,
     FrequencyPenalty,
     MinP,
-    Moment,
     RepetitionPenalty,
     Temperature,
     TopK,
     TopP,
     Typical,
-    apply,
-    in_order,
+    apply_filters,
+    sort_filters,
 )
-from charlm.sampling.random_draw import Draws, invert, invert_in_torch
+from charlm.sampling.random_draw import CategoricalSampler, sample_inverse_cdf, sample_inverse_cdf_torch
 
 LOGITS_V = torch.tensor([2.0, -1.0, 0.5, 0.5, 3.0, -4.0, 1.0, 0.0, 1.7, -0.3])
 CRITICAL = 27.88  # chi-squared with 9 degrees of freedom, exceeded once in a thousand
@@ -43,7 +43,7 @@ def chi_squared(counts: Tensor, expected: list[float]) -> float:
 
 def count_draws(logits_V: Tensor, num_draws: int, seed: int) -> Tensor:
     """100 streams side by side."""
-    draws = Draws(seed, range(100))
+    draws = CategoricalSampler(seed, range(100))
     logits_BV = logits_V.expand(100, -1)
     tokens = torch.cat([draws(logits_BV) for _ in range(num_draws // 100)])
     return torch.bincount(tokens, minlength=len(logits_V))
@@ -60,7 +60,7 @@ def test_draws_follow_the_tempered_distribution(temperature: float) -> None:
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=30), st.integers(0, 2**32))
 def test_greedy_is_the_most_probable_id(logits: list[float], seed: int) -> None:
     logits_V = torch.tensor(logits)
-    token = Draws(seed, range(1))(Temperature(0)(logits_V[None]))
+    token = CategoricalSampler(seed, range(1))(Temperature(0)(logits_V[None]))
     assert logits[int(token)] == max(logits)
 
 
@@ -97,7 +97,7 @@ def test_a_draw_is_decided_by_its_generator() -> None:
 def test_rare_ids_of_a_large_vocabulary_are_drawn() -> None:
     """In fp32 the tail of a cumulative sum over 100,000 ids would be lost."""
     logits_V = torch.zeros(100_000)
-    tokens = Draws(0, range(400))(logits_V.expand(400, -1))
+    tokens = CategoricalSampler(0, range(400))(logits_V.expand(400, -1))
     quarters = torch.bincount(tokens // 25_000, minlength=4)
     assert chi_squared(quarters, [0.25] * 4) < 16.27  # 3 degrees of freedom, once in a thousand
 
@@ -105,7 +105,7 @@ def test_rare_ids_of_a_large_vocabulary_are_drawn() -> None:
 def test_a_number_of_zero_or_nearly_one_draws_what_is_there() -> None:
     logits_BV = torch.tensor([[-math.inf, 0.0, 1.0, -math.inf]]).repeat(2, 1)
     numbers_B1 = torch.tensor([[0.0], [1 - 2**-53]], dtype=torch.float64)
-    assert invert(logits_BV, numbers_B1).tolist() == [1, 2]
+    assert sample_inverse_cdf(logits_BV, numbers_B1).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("size", [1, 2, 10, 300, 4096])
@@ -114,15 +114,15 @@ def test_machine_code_draws_what_torch_does(size: int) -> None:
     logits_BV = 5 * torch.randn(200, size, generator=generator)
     logits_BV[:, 1::3] = -math.inf
     numbers_B1 = torch.rand(200, 1, dtype=torch.float64, generator=generator)
-    found_B = invert(logits_BV, numbers_B1)
-    assert torch.equal(found_B, invert_in_torch(logits_BV, numbers_B1))
+    found_B = sample_inverse_cdf(logits_BV, numbers_B1)
+    assert torch.equal(found_B, sample_inverse_cdf_torch(logits_BV, numbers_B1))
     assert logits_BV.gather(1, found_B[:, None]).isfinite().all()
 
 
 def test_streams_are_their_own() -> None:
     """Stream i gives the same whatever the other streams are."""
     logits_BV = LOGITS_V.expand(5, -1)
-    many, two = Draws(7, range(5)), Draws(7, range(3, 5))
+    many, two = CategoricalSampler(7, range(5)), CategoricalSampler(7, range(3, 5))
     for _ in range(600):  # beyond a block of numbers
         assert torch.equal(many(logits_BV)[3:], two(logits_BV[3:]))
 
@@ -130,7 +130,7 @@ def test_streams_are_their_own() -> None:
 # ---- each filter: exactly the ids it should leave, exactly as probable as they should be
 
 COUNTS_V = torch.tensor([3, 0, 1, 0, 2, 0, 0, 5, 0, 1])
-MOMENT = Moment(None, COUNTS_V[None])
+MOMENT = DrawContext(None, COUNTS_V[None])
 
 
 def probabilities() -> list[float]:
@@ -191,7 +191,7 @@ FILTERS: dict[str, tuple[Filter, list[float]]] = {
 def test_draws_follow_the_filtered_distribution(name: str) -> None:
     """100,000 draws against the exact distribution, chi-squared; what a filter takes out is never drawn."""
     filtered, expected = FILTERS[name]
-    logits_BV = apply([filtered], LOGITS_V[None], MOMENT)
+    logits_BV = apply_filters([filtered], LOGITS_V[None], MOMENT)
     torch.testing.assert_close(logits_BV[0].softmax(0), torch.tensor(expected), rtol=1e-5, atol=1e-7)
     counts = count_draws(logits_BV[0], 100_000, seed=4)
     there = [k for k, p in enumerate(expected) if p > 0]
@@ -201,7 +201,7 @@ def test_draws_follow_the_filtered_distribution(name: str) -> None:
 
 def test_all_of_them_in_their_order() -> None:
     given_in_any = (MinP(0.05), TopP(0.9), Typical(0.95), TopK(6), Temperature(1.4), FrequencyPenalty(0.1))
-    ordered = in_order(given_in_any)
+    ordered = sort_filters(given_in_any)
     assert [type(each).__name__ for each in ordered] == [
         "FrequencyPenalty",
         "Temperature",
@@ -232,7 +232,7 @@ def test_all_of_them_in_their_order() -> None:
     keep(descending(), 0.9)
     p = [value if value >= 0.05 * max(p) else 0.0 for value in p]
     expected = torch.tensor([value / math.fsum(p) for value in p])
-    torch.testing.assert_close(apply(ordered, LOGITS_V[None], MOMENT)[0].softmax(0), expected)
+    torch.testing.assert_close(apply_filters(ordered, LOGITS_V[None], MOMENT)[0].softmax(0), expected)
 
 
 @given(
@@ -242,8 +242,8 @@ def test_all_of_them_in_their_order() -> None:
     st.sampled_from([1e-30, 0.01, 1.0, 50.0]),
 )
 def test_there_is_always_something_left(logits: list[float], share: float, k: int, temperature: float) -> None:
-    filters = in_order((TopP(share), MinP(share), Typical(share), TopK(k), Temperature(temperature)))
-    left = apply(filters, torch.tensor([logits]))
+    filters = sort_filters((TopP(share), MinP(share), Typical(share), TopK(k), Temperature(temperature)))
+    left = apply_filters(filters, torch.tensor([logits]))
     assert torch.isfinite(left).any()
     assert not left.isnan().any()
     assert not left.isposinf().any()
@@ -251,19 +251,21 @@ def test_there_is_always_something_left(logits: list[float], share: float, k: in
 
 def test_rows_do_not_see_each_other() -> None:
     logits_BV = torch.randn(6, 20, generator=torch.Generator().manual_seed(0)) * 3
-    moment = Moment(torch.rand(6, 1), torch.randint(3, (6, 20)))
-    filters = in_order((TopP(0.7), MinP(0.02), Typical(0.9), TopK(9), Temperature(0.5, 2.0), RepetitionPenalty(1.2)))
-    together = apply(filters, logits_BV, moment)
-    assert moment.share_B1 is not None
-    assert moment.counts_BV is not None
+    context = DrawContext(torch.rand(6, 1), torch.randint(3, (6, 20)))
+    filters = sort_filters(
+        (TopP(0.7), MinP(0.02), Typical(0.9), TopK(9), Temperature(0.5, 2.0), RepetitionPenalty(1.2))
+    )
+    together = apply_filters(filters, logits_BV, context)
+    assert context.progress_B1 is not None
+    assert context.counts_BV is not None
     for row in range(6):
-        alone = Moment(moment.share_B1[row : row + 1], moment.counts_BV[row : row + 1])
-        torch.testing.assert_close(apply(filters, logits_BV[row : row + 1], alone)[0], together[row])
+        alone = DrawContext(context.progress_B1[row : row + 1], context.counts_BV[row : row + 1])
+        torch.testing.assert_close(apply_filters(filters, logits_BV[row : row + 1], alone)[0], together[row])
 
 
 def test_a_schedule_is_a_line() -> None:
     for share in (0.0, 0.25, 1.0):
-        found = Temperature(0.5, 1.5)(LOGITS_V[None], Moment(torch.tensor([[share]])))[0].softmax(0)
+        found = Temperature(0.5, 1.5)(LOGITS_V[None], DrawContext(torch.tensor([[share]])))[0].softmax(0)
         torch.testing.assert_close(found, torch.tensor(distribution(0.5 + share)))
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charlm.errors import DataError
-from charlm.nn.bodies.recurrent import Recurrent
+from charlm.nn.bodies.recurrent import RecurrentNetwork
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings
-from charlm.nn.dropout import Masks
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.embeddings.token import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax
@@ -19,9 +19,9 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
 from charlm.sampling import decode as decode_module
-from charlm.sampling.decode import Sampling, Streams
-from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, in_order
-from charlm.sampling.generate import Generator, read_prompt
+from charlm.sampling.decode import SamplingLoop, SamplingPlan
+from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, sort_filters
+from charlm.sampling.generate import TextGenerator, prime_generator
 from charlm.sampling.text_writer import DOCUMENT_BREAK
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
@@ -52,8 +52,8 @@ def sample(
     seed: int = 0,
     direction: Literal["forward", "backward"] = "forward",
 ) -> list[str]:
-    sampling = Sampling(length, (Temperature(temperature),), seed)
-    return list(read_prompt(model, vocab, prompt, sampling, CPU, direction).one())
+    sampling = SamplingPlan(length, (Temperature(temperature),), seed)
+    return list(prime_generator(model, vocab, prompt, sampling, CPU, direction).stream_generate())
 
 
 class Script(nn.Module):
@@ -82,7 +82,7 @@ def scripted(vocab: Vocab, ids: list[int], prompt: str = "") -> LanguageModel:
     head = Softmax(vocab.size, vocab.size)
     with torch.no_grad():
         head.weight_VH.copy_(torch.eye(vocab.size))
-    return LanguageModel(TokenEmbedding(vocab.size, vocab.size), cast("Recurrent", body), head, Masks())
+    return LanguageModel(TokenEmbedding(vocab.size, vocab.size), cast("RecurrentNetwork", body), head, NoiseRNG())
 
 
 @pytest.mark.parametrize("gru", [False, True], ids=["lstm", "gru"])
@@ -182,7 +182,7 @@ def test_dropout_is_off() -> None:
     torch.manual_seed(0)
     body = RecurrentSettings(hidden_size=8, output_dropout=0.5)
     model = ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body).build(CHAR.size).train()
-    model.masks.seed(1, 1)
+    model.rng.seed(1, 1)
     assert sample(model, CHAR) == sample(model, CHAR)
 
 
@@ -239,26 +239,28 @@ def test_a_document_that_begins_is_a_blank_line_before_it() -> None:
 # ---- several at once
 
 
-def generator(model: LanguageModel, vocab: Vocab, *filters: Filter, prompt: str = "", **sampling: Any) -> Generator:
-    chosen = in_order(filters or (Temperature(1.0),))
-    return read_prompt(model, vocab, prompt, Sampling(filters=chosen, **sampling), CPU)
+def generator(model: LanguageModel, vocab: Vocab, *filters: Filter, prompt: str = "", **sampling: Any) -> TextGenerator:
+    chosen = sort_filters(filters or (Temperature(1.0),))
+    return prime_generator(model, vocab, prompt, SamplingPlan(filters=chosen, **sampling), CPU)
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_the_first_of_many_is_the_one(alone: bool) -> None:
+def test_the_first_of_many_is_the_one(unbatched: bool) -> None:
     made = generator(model_for(CHAR), CHAR, length=40, seed=3)
-    texts = made.many(5, alone=alone)
-    assert texts[0] == "".join(made.one())
+    texts = made.generate_batch(5, unbatched=unbatched)
+    assert texts[0] == "".join(made.stream_generate())
     assert len(set(texts)) == 5
     assert {len(text) for text in texts} == {40}
-    assert made.many(2, first=3, alone=alone) == texts[3:], "a text does not depend on which others are drawn"
+    assert made.generate_batch(2, first=3, unbatched=unbatched) == texts[3:], (
+        "a text does not depend on which others are drawn"
+    )
 
 
 def test_the_best_costs_the_model_least() -> None:
     model = model_for(CHAR)
     made = generator(model, CHAR, length=30, prompt="ab")
     best, nats = made.best(8)
-    texts = made.many(8)
+    texts = made.generate_batch(8)
 
     def cost(text: str) -> float:
         ids = torch.tensor([[CHAR.eod_id, *CHAR.encode("ab").tolist(), *CHAR.encode(text).tolist()]])
@@ -275,10 +277,10 @@ def test_the_best_costs_the_model_least() -> None:
 
 
 def test_a_text_that_is_done_does_not_hold_up_or_change_the_others() -> None:
-    made = generator(model_for(CHAR), CHAR, length=60, stops=("a",), seed=1)
-    texts = made.many(6)
+    made = generator(model_for(CHAR), CHAR, length=60, stop_strings=("a",), seed=1)
+    texts = made.generate_batch(6)
     assert len({len(text) for text in texts}) > 1
-    assert texts == made.many(6, alone=True)
+    assert texts == made.generate_batch(6, unbatched=True)
     assert not any("a" in text for text in texts)
 
 
@@ -286,27 +288,27 @@ def test_a_text_that_is_done_does_not_hold_up_or_change_the_others() -> None:
 
 
 @given(st.text("ab", max_size=30), st.lists(st.text("ab", min_size=1, max_size=4), max_size=3), st.integers(0, 30))
-def test_a_text_ends_before_the_first_stop(script: str, stops: list[str], length: int) -> None:
+def test_a_text_ends_before_the_first_stop(script: str, stop_strings: list[str], length: int) -> None:
     ids = [*CHAR.encode(script).tolist(), CHAR.encode("c")[0]]
-    made = generator(scripted(CHAR, ids), CHAR, length=length, stops=tuple(stops))
+    made = generator(scripted(CHAR, ids), CHAR, length=length, stop_strings=tuple(stop_strings))
     whole = ((script + "c") * 31)[:length]
     # the stop whose end comes first, and of those that end there the longest
-    ends = [(place + len(stop), place) for stop in stops if (place := whole.find(stop)) >= 0]
+    ends = [(place + len(stop), place) for stop in stop_strings if (place := whole.find(stop)) >= 0]
     expected = whole[: min(ends)[1]] if ends else whole
-    assert "".join(made.one()) == expected
+    assert "".join(made.stream_generate()) == expected
 
 
 def test_what_may_begin_a_stop_is_held_back() -> None:
     ids = CHAR.encode("aabd").tolist()
-    made = generator(scripted(CHAR, ids), CHAR, length=9, stops=("abc",))
-    assert list(made.one()) == ["a", "abd", "a", "abd", "a"]
+    made = generator(scripted(CHAR, ids), CHAR, length=9, stop_strings=("abc",))
+    assert list(made.stream_generate()) == ["a", "abd", "a", "abd", "a"]
 
 
 def test_a_backward_text_begins_behind_a_stop() -> None:
     ids = CHAR.encode("dcbab").tolist()
     model = scripted(CHAR, ids)
-    sampling = Sampling(40, stops=("ba",))
-    assert list(read_prompt(model, CHAR, "", sampling, CPU, "backward").one()) == ["bcd"]
+    sampling = SamplingPlan(40, stop_strings=("ba",))
+    assert list(prime_generator(model, CHAR, "", sampling, CPU, "backward").stream_generate()) == ["bcd"]
 
 
 # ---- filters that look back, and schedules
@@ -321,13 +323,13 @@ def test_penalties_look_back_on_a_window_and_the_prompt(monkeypatch: pytest.Monk
     )
     counted: list[int] = []
 
-    def spy(self: Streams, each: list[int]) -> None:
+    def spy(self: SamplingLoop, each: list[int]) -> None:
         counted.extend(each)
         advance(self, each)
 
-    advance = Streams._advance  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(Streams, "_advance", spy)
-    "".join(made.one())
+    advance = SamplingLoop._advance  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(SamplingLoop, "_advance", spy)
+    "".join(made.stream_generate())
     assert len(counted) > 2 * size
     history = [*CHAR.encode("ab").tolist(), *counted]
     for place in range(2, len(history)):
@@ -336,16 +338,16 @@ def test_penalties_look_back_on_a_window_and_the_prompt(monkeypatch: pytest.Monk
 
 def test_a_repetition_penalty_changes_what_is_drawn() -> None:
     model = model_for(CHAR)
-    plain = "".join(generator(model, CHAR, Temperature(0), length=30).one())
-    penalised = "".join(generator(model, CHAR, Temperature(0), RepetitionPenalty(3.0), length=30).one())
+    plain = "".join(generator(model, CHAR, Temperature(0), length=30).stream_generate())
+    penalised = "".join(generator(model, CHAR, Temperature(0), RepetitionPenalty(3.0), length=30).stream_generate())
     assert plain != penalised
 
 
 def test_a_schedule_goes_from_greedy_to_free() -> None:
     model = model_for(CHAR)
-    greedy = "".join(generator(model, CHAR, Temperature(0), length=40).one())
-    texts = generator(model, CHAR, Temperature(0, 3.0), length=40).many(6)
+    greedy = "".join(generator(model, CHAR, Temperature(0), length=40).stream_generate())
+    texts = generator(model, CHAR, Temperature(0, 3.0), length=40).generate_batch(6)
     assert all(text[:2] == greedy[:2] for text in texts)
     assert len({text[20:] for text in texts}) == 6
-    down = generator(model, CHAR, Temperature(3.0, 0), TopK(3), length=40).many(6)
+    down = generator(model, CHAR, Temperature(3.0, 0), TopK(3), length=40).generate_batch(6)
     assert len({text[:20] for text in down}) == 6

@@ -10,12 +10,12 @@ import torch
 from charlm import formats
 from charlm.errors import DataError, UsageError
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.sampling.decode import Sampling
+from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
 from charlm.sampling.session import Session
 from tests.sampling.test_generate import CHAR, CPU, model_for
 
-SAMPLING = Sampling(12, (Temperature(1.0),), seed=4)
+SAMPLING = SamplingPlan(12, (Temperature(1.0),), seed=4)
 
 
 def session(identity: str = "a") -> Session:
@@ -28,13 +28,13 @@ def say(talk: Session) -> str:
 
 def assert_is_after(talk: Session, text: str) -> None:
     """The state is that of a model that has read this text."""
-    assert talk.place.text == text
+    assert talk.snapshot.text == text
     ids = torch.tensor([[CHAR.eod_id, *CHAR.encode(text).tolist()]])
     with torch.no_grad():
         features, state = model_for(CHAR)(ids, model_for(CHAR).initial_state(1))
         logits = model_for(CHAR).head.logits(features[:, -1])
-    torch.testing.assert_close(talk.place.primed.logits_1V, logits, rtol=1e-4, atol=1e-5)
-    for own, other in zip(talk.place.primed.state, state, strict=True):
+    torch.testing.assert_close(talk.snapshot.primed.logits_1V, logits, rtol=1e-4, atol=1e-5)
+    for own, other in zip(talk.snapshot.primed.state, state, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
 
 
@@ -52,8 +52,8 @@ def test_it_says_something_else_each_time_and_the_same_again_from_the_same_place
     talk = session()
     first = say(talk)
     assert say(talk) != first
-    talk.back()
-    talk.back()
+    talk.undo()
+    talk.undo()
     assert_is_after(talk, "")
     assert say(talk) == first
 
@@ -61,22 +61,22 @@ def test_it_says_something_else_each_time_and_the_same_again_from_the_same_place
 def test_going_back_further_than_the_beginning_is_refused() -> None:
     talk = session()
     talk.read("a")
-    talk.back()
+    talk.undo()
     with pytest.raises(UsageError, match="nothing to go back to"):
-        talk.back()
+        talk.undo()
 
 
 def test_branches() -> None:
     talk = session()
     talk.read("ab")
-    talk.keep("here")
+    talk.save_branch("here")
     say(talk)
-    talk.go_to("here")
+    talk.switch_to_branch("here")
     assert_is_after(talk, "ab")
-    talk.back()
-    assert len(talk.place.text) == 14, "going to a branch can be undone"
+    talk.undo()
+    assert len(talk.snapshot.text) == 14, "going to a branch can be undone"
     with pytest.raises(UsageError, match=r"no branch .there."):
-        talk.go_to("there")
+        talk.switch_to_branch("there")
 
 
 def test_a_text_that_is_broken_off_is_known_as_far_as_it_was_shown() -> None:
@@ -93,13 +93,13 @@ def test_a_saved_place_goes_on_alike(tmp_path: Path) -> None:
     say(talk)
     talk.save(tmp_path / "talk")
     other.load(tmp_path / "talk")
-    assert_is_after(other, talk.place.text)
+    assert_is_after(other, talk.snapshot.text)
     # the seed counts what was said, so the other one is brought to the same number
     other.read("")
     assert say(other) == say(talk)
-    other.back()
-    other.back()
-    other.back()
+    other.undo()
+    other.undo()
+    other.undo()
     assert_is_after(other, "")
 
 

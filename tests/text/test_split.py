@@ -12,13 +12,22 @@ from hypothesis import strategies as st
 
 from charlm.text import split
 from charlm.text.document import Document
-from charlm.text.split import MAX_PART, SPLITS, Part, Router, Tally, default_spec, parse_shares, split_of
+from charlm.text.split import (
+    MAX_PART_CHARACTERS,
+    SPLITS,
+    Part,
+    SplitCounts,
+    SplitRouter,
+    default_spec,
+    parse_percentages,
+    split_by_hash,
+)
 
 SPECS = st.sampled_from(["90/5/5", "98/1/1", "1/1/98", "50/30/20", "90/10", "34/33/33"])
 
 
 def routed(texts: list[str], spec: str, method: str) -> list[tuple[str, Part]]:
-    router = Router(parse_shares(spec), method, sum(map(len, texts)))
+    router = SplitRouter(parse_percentages(spec), method, sum(map(len, texts)))
     documents = [Document(str(number), "", text) for number, text in enumerate(texts)]
     return [found for document in documents for found in router.route(document)]
 
@@ -27,8 +36,8 @@ def routed(texts: list[str], spec: str, method: str) -> list[tuple[str, Part]]:
 
 
 def test_two_or_three_percentages_are_shares() -> None:
-    assert parse_shares("90/5/5") == {"train": 90, "valid": 5, "test": 5}
-    assert parse_shares("90/10") == {"train": 90, "valid": 10}
+    assert parse_percentages("90/5/5") == {"train": 90, "valid": 5, "test": 5}
+    assert parse_percentages("90/10") == {"train": 90, "valid": 10}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +45,7 @@ def test_two_or_three_percentages_are_shares() -> None:
 )
 def test_other_shares_are_refused(spec: str) -> None:
     with pytest.raises(ValueError, match="90/5/5"):
-        parse_shares(spec)
+        parse_percentages(spec)
 
 
 # ---- by hash
@@ -46,7 +55,10 @@ def test_other_shares_are_refused(spec: str) -> None:
 def test_the_hash_of_the_id_alone_decides(identifier: str, spec: str) -> None:
     share = int(hashlib.sha256(identifier.encode()).hexdigest()[:16], 16) / 16**16 * 100
     borders = list(accumulate(map(int, spec.split("/"))))
-    assert split_of(identifier, parse_shares(spec)) == SPLITS[next(i for i, end in enumerate(borders) if share < end)]
+    assert (
+        split_by_hash(identifier, parse_percentages(spec))
+        == SPLITS[next(i for i, end in enumerate(borders) if share < end)]
+    )
 
 
 def test_these_pages_are_where_they_always_were() -> None:
@@ -56,17 +68,19 @@ def test_these_pages_are_where_they_always_were() -> None:
         "valid": ("5", "6", "31", "74"),
         "test": ("20", "70", "75", "76"),
     }
-    shares = parse_shares("90/5/5")
-    found = {name: tuple(each for each in ids if split_of(each, shares) == name) for name, ids in places.items()}
+    percentages = parse_percentages("90/5/5")
+    found = {
+        name: tuple(each for each in ids if split_by_hash(each, percentages) == name) for name, ids in places.items()
+    }
     assert found == places
 
 
 def test_shares_are_met_on_many_documents() -> None:
-    tally = Tally.of("90/5/5")
+    tally = SplitCounts.of("90/5/5")
     for number in range(20_000):
         tally.add(str(number), 10)
     assert sum(tally.documents.values()) == 20_000
-    for name, share in tally.shares.items():
+    for name, share in tally.percentages.items():
         expected = 200 * share
         assert abs(tally.documents[name] - expected) < 4 * expected**0.5
         assert tally.characters[name] == 10 * tally.documents[name]
@@ -77,7 +91,7 @@ def test_by_hash_a_document_stays_whole(lengths: list[int], spec: str) -> None:
     texts = ["x" * length for length in lengths]
     found = routed(texts, spec, "hash")
     assert [part.document.text for _, part in found] == texts
-    assert all(name == split_of(part.document.id, parse_shares(spec)) for name, part in found)
+    assert all(name == split_by_hash(part.document.id, parse_percentages(spec)) for name, part in found)
     assert all(part.last and part.part == 0 for _, part in found)
 
 
@@ -91,11 +105,11 @@ def test_by_position_every_character_is_where_its_number_says(lengths: list[int]
     letters = random.Random(0)
     texts = ["".join(letters.choices("abcdef", k=length)) for length in lengths]
     total = sum(lengths)
-    shares = parse_shares(spec)
-    ends = [total * cumulative // 100 for cumulative in accumulate(shares.values())]
-    expected = dict(zip(shares, (slice(*pair) for pair in zip([0, *ends], ends, strict=False)), strict=True))
+    percentages = parse_percentages(spec)
+    ends = [total * cumulative // 100 for cumulative in accumulate(percentages.values())]
+    expected = dict(zip(percentages, (slice(*pair) for pair in zip([0, *ends], ends, strict=False)), strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(split, "MAX_PART", max_part)
+        patch.setattr(split, "MAX_PART_CHARACTERS", max_part)
         found = routed(texts, spec, "position")
     for name, place in expected.items():
         assert "".join(part.document.text for split_name, part in found if split_name == name) == "".join(texts)[place]
@@ -113,15 +127,17 @@ def test_the_first_text_trains_and_the_last_is_the_test() -> None:
 
 
 def test_a_long_text_is_stored_in_parts() -> None:
-    found = routed(["x" * (2 * MAX_PART + 1)], "90/10", "hash")
-    assert [len(part.document.text) for _, part in found] == [MAX_PART, MAX_PART, 1]
-    assert [len(part.document.text) for _, part in routed(["x" * MAX_PART], "90/10", "hash")] == [MAX_PART]
+    found = routed(["x" * (2 * MAX_PART_CHARACTERS + 1)], "90/10", "hash")
+    assert [len(part.document.text) for _, part in found] == [MAX_PART_CHARACTERS, MAX_PART_CHARACTERS, 1]
+    assert [len(part.document.text) for _, part in routed(["x" * MAX_PART_CHARACTERS], "90/10", "hash")] == [
+        MAX_PART_CHARACTERS
+    ]
 
 
 # ---- documents that come in pieces, and borders in bytes
 
 
-def in_pieces(document: Document, lengths: list[int]) -> Iterator[Document]:
+def rechunk_text(document: Document, lengths: list[int]) -> Iterator[Document]:
     """The same document as a source gives a long file."""
     cuts = [0, *(cut for cut in accumulate(lengths) if cut < len(document.text)), len(document.text)]
     for start, end in pairwise(cuts):
@@ -150,11 +166,11 @@ def test_pieces_go_where_the_whole_document_goes(texts: list[str], lengths: list
     sizes = {document.id: len(document.text) for document in documents}
 
     def route(pieces: Iterable[Document]) -> list[tuple[str, Part]]:
-        router = Router(parse_shares(spec), method, total, cuts)
+        router = SplitRouter(parse_percentages(spec), method, total, cuts)
         return [found for piece in pieces for found in router.route(piece, sizes[piece.id])]
 
     whole = route(documents)
-    cut = route(piece for document in documents for piece in in_pieces(document, lengths))
+    cut = route(piece for document in documents for piece in rechunk_text(document, lengths))
     assert texts_by_split(cut) == texts_by_split(whole)
     for document in documents:
         parts = [part for _, part in cut if part.document.id == document.id]
@@ -165,11 +181,11 @@ def test_pieces_go_where_the_whole_document_goes(texts: list[str], lengths: list
 @given(texts=st.lists(st.text("aé🙂", max_size=40), max_size=8), spec=SPECS)
 def test_by_bytes_a_border_inside_a_character_moves_before_it(texts: list[str], spec: str) -> None:
     everything = "".join(texts).encode()
-    shares = parse_shares(spec)
-    router = Router(shares, "bytes", len(everything))
+    percentages = parse_percentages(spec)
+    router = SplitRouter(percentages, "bytes", len(everything))
     found = [found for number, text in enumerate(texts) for found in router.route(Document(str(number), "", text))]
     end = 0
-    for name, cumulative in zip(shares, accumulate(shares.values()), strict=True):
+    for name, cumulative in zip(percentages, accumulate(percentages.values()), strict=True):
         start, end = end, len(everything[: len(everything) * cumulative // 100].decode(errors="ignore").encode())
         assert (
             "".join(part.document.text for split_name, part in found if split_name == name).encode()
@@ -180,9 +196,9 @@ def test_by_bytes_a_border_inside_a_character_moves_before_it(texts: list[str], 
 # ---- which of the two
 
 
-def tally_with(documents: int, held_out: int, characters: int) -> Tally:
+def tally_with(documents: int, held_out: int, characters: int) -> SplitCounts:
     """A tally of 90/5/5 with so many documents in all, and so many documents and characters in each held-out split."""
-    tally = Tally.of("90/5/5")
+    tally = SplitCounts.of("90/5/5")
     tally.documents = {"train": documents - 2 * held_out, "valid": held_out, "test": held_out}
     tally.characters = {"train": 10**9, "valid": characters, "test": characters}
     return tally

@@ -15,9 +15,9 @@ from charlm.errors import CheckpointError, StoppedError
 from charlm.evaluation.evaluate import evaluate
 from charlm.nn.embeddings.settings import EmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.sampling.decode import Sampling
+from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
-from charlm.sampling.generate import read_prompt
+from charlm.sampling.generate import prime_generator
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.trainer import Trainer
 from charlm.vocab.settings import NgramSettings
@@ -54,7 +54,7 @@ def make(run: RunDirectory, corpus: Corpus, case: str, console: Recorder | None 
     storage.make_directory(run.root)
     chosen = {"validation_interval": 4, **changes}
     return Trainer(
-        model, training(**chosen), corpus, run, device=CPU, console=console or Recorder(), started=time.monotonic()
+        model, training(**chosen), corpus, run, device=CPU, console=console or Recorder(), start_time=time.monotonic()
     )
 
 
@@ -90,11 +90,12 @@ def test_the_loss_falls_and_the_checkpoint_scores_and_samples_alone(
     assert scores[0].tokens == scores[1].tokens == stream.num_predictions
     assert scores[0].nats == pytest.approx(scores[1].nats, rel=1e-4), "warm-ups are longer than this text"
 
-    def sampling(seed: int) -> Sampling:
-        return Sampling(40, (Temperature(1.0),), seed)
+    def sampling(seed: int) -> SamplingPlan:
+        return SamplingPlan(40, (Temperature(1.0),), seed)
 
     text = [
-        "".join(read_prompt(loaded.model, loaded.vocab, "рамочка", sampling(seed), CPU).one()) for seed in (1, 1, 2)
+        "".join(prime_generator(loaded.model, loaded.vocab, "рамочка", sampling(seed), CPU).stream_generate())
+        for seed in (1, 1, 2)
     ]
     assert text[0] == text[1] != text[2]
     assert len(text[0]) == 40

@@ -9,11 +9,11 @@ from charlm.data.batches import Batch
 from charlm.nn.cells.settings import GRUSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
-from charlm.training.distributed import Alone
-from charlm.training.model_updater import Learner, Update
+from charlm.training.distributed import SingleProcess
+from charlm.training.model_updater import ModelUpdater, UpdateResult
 from charlm.training.objective import Objective
 from charlm.training.optim.optimizer_settings import SGDSettings
-from charlm.training.optim.schedules import ConstantSettings, Moment
+from charlm.training.optim.schedules import ConstantSettings, ScheduleInput
 from charlm.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
@@ -25,13 +25,16 @@ BODIES: dict[str, BodySettings] = {
 }
 
 
-def learner(body: BodySettings, **settings: Any) -> Learner:
+def updater(body: BodySettings, **settings: Any) -> ModelUpdater:
     torch.manual_seed(0)
     embedding = TokenEmbeddingSettings(size=8, context_ngrams=(2, 3), context_buckets=50)
     model = ModelSettings(embedding=embedding, body=body).build(20).double()
     chosen: dict[str, Any] = {"max_steps": 9, "precision": "fp32", "optimizer": SGDSettings(lr=0.5), "clip_norm": 0.0}
-    return Learner(
-        model.train(), TrainingSettings(schedule=ConstantSettings(warmup_steps=0), **chosen | settings), CPU, Alone()
+    return ModelUpdater(
+        model.train(),
+        TrainingSettings(schedule=ConstantSettings(warmup_steps=0), **chosen | settings),
+        CPU,
+        SingleProcess(),
     )
 
 
@@ -44,11 +47,11 @@ def batches(rows: int = 5, steps: int = 11, count: int = 3) -> list[Batch]:
     return made
 
 
-def study(student: Learner) -> list[Update]:
-    updates: list[Update] = []
+def study(student: ModelUpdater) -> list[UpdateResult]:
+    updates: list[UpdateResult] = []
     for step, batch in enumerate(batches()):
         scored = int((batch.targets_BT != -100).sum())
-        updates.append(student.update(batch, Moment(step, 0, 0.0, 0.0), num_scored=scored))
+        updates.append(student.update(batch, ScheduleInput(step, 0, 0.0, 0.0), num_scored=scored))
     return updates
 
 
@@ -56,7 +59,7 @@ def study(student: Learner) -> list[Update]:
 @pytest.mark.parametrize("way", [{"accumulation": 2}, {"accumulation": 9}, {"segment_len": 4}, {"segment_len": 1}])
 def test_the_update_is_the_same(body: str, way: dict[str, int]) -> None:
     """Without dropout: the same losses, gradients, weights and carried state, to rounding."""
-    plain, other = learner(BODIES[body]), learner(BODIES[body], **way)
+    plain, other = updater(BODIES[body]), updater(BODIES[body], **way)
     for mine, its in zip(study(plain), study(other), strict=True):
         assert its.nats == pytest.approx(mine.nats, rel=1e-9)
         assert its.gradient_norm == pytest.approx(mine.gradient_norm, rel=1e-9)
@@ -68,7 +71,7 @@ def test_the_update_is_the_same(body: str, way: dict[str, int]) -> None:
 
 def test_segments_compute_the_same_dropout_twice() -> None:
     """A second computation with other masks would give other gradients than the loss that is differentiated has."""
-    student = learner(RecurrentSettings(hidden_size=12, dropout=0.5, output_dropout=0.5))
+    student = updater(RecurrentSettings(hidden_size=12, dropout=0.5, output_dropout=0.5))
     objective = Objective(student.model, "fp32", 4)
     batch = batches()[0]
     weight = student.model.get_parameter("head.bias_V")
@@ -91,7 +94,7 @@ def test_segments_hold_less() -> None:
     """What the backward pass keeps, in bytes."""
     kept: dict[int | None, int] = {}
     for segment_len in (None, 8):
-        student = learner(RecurrentSettings(hidden_size=32))
+        student = updater(RecurrentSettings(hidden_size=32))
         objective = Objective(student.model, "fp32", segment_len)
         tokens = torch.randint(0, 20, (4, 129))
         seen: dict[int, int] = {}

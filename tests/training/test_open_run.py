@@ -6,19 +6,19 @@ import pytest
 
 from charlm import storage
 from charlm.errors import DataError, SettingsError
-from charlm.experiment import Experiment, changes
-from charlm.settings import Layer, parse_override, stack, to_toml, validate
+from charlm.experiment import Experiment, changed_settings
+from charlm.settings import Layer, merge_layers, parse_override, to_toml, validate
 from charlm.training.open_run import open_run
 from charlm.training.run_directory import RunDirectory
 
 
 def experiment(*overrides: str) -> str:
     layers = [parse_override(override) for override in ("training.max_steps=10", *overrides)]
-    return to_toml(validate(Experiment, stack([Layer(), *layers])))
+    return to_toml(validate(Experiment, merge_layers([Layer(), *layers])))
 
 
 def start(run: RunDirectory, *overrides: str, resume: bool = True, overwrite: bool = False) -> None:
-    open_run(run, experiment(*overrides), changes, resume=resume, overwrite=overwrite)
+    open_run(run, experiment(*overrides), changed_settings, resume=resume, overwrite=overwrite)
 
 
 def save(run: RunDirectory) -> None:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn, optim
 
 from charlm.device import has_fast_bf16
-from charlm.training.optim.averaging import Average
+from charlm.training.optim.averaging import WeightAverage
 from charlm.training.optim.averaging_settings import EMASettings, TriggeredSettings
 from charlm.training.optim.muon import Muon, orthogonalize
 from charlm.training.optim.optimizer_settings import AdamWSettings, MuonSettings, OptimizerSettings, SGDSettings
-from charlm.training.optim.schedules import CosineSettings, Moment
+from charlm.training.optim.schedules import CosineSettings, ScheduleInput
 
 STEPS = 30
 
@@ -47,7 +47,7 @@ def descend(settings: OptimizerSettings) -> list[Tensor]:
     optimizers = settings.build(bowl)
     path: list[Tensor] = []
     for step in range(STEPS):
-        optimizers.scale(schedule.scale(Moment(step, 0, 0.0, step / STEPS)))
+        optimizers.scale(schedule.scale(ScheduleInput(step, 0, 0.0, step / STEPS)))
         bowl.loss().backward()
         optimizers.step()
         optimizers.zero_grad()
@@ -156,7 +156,7 @@ def test_muon_scales_tall_matrices_up() -> None:
 # ---- averages
 
 
-def wander(average: Average, model: Bowl, history: Callable[[int], list[float]]) -> list[Tensor]:
+def wander(average: WeightAverage, model: Bowl, history: Callable[[int], list[float]]) -> list[Tensor]:
     path: list[Tensor] = []
     generator = torch.Generator().manual_seed(5)
     for step in range(20):
@@ -167,14 +167,14 @@ def wander(average: Average, model: Bowl, history: Callable[[int], list[float]])
     return path
 
 
-def averaged(average: Average, model: Bowl) -> Tensor:
-    with average.instead():
+def averaged(average: WeightAverage, model: Bowl) -> Tensor:
+    with average.swapped_in():
         return model.values()
 
 
 def test_ema_is_the_weighted_sum_of_all_weights() -> None:
     model = Bowl()
-    average = Average(EMASettings(decay=0.8), model)
+    average = WeightAverage(EMASettings(decay=0.8), model)
     path = wander(average, model, lambda _: [])
     expected = path[0]
     for updates, weights in enumerate(path[1:], start=1):
@@ -187,7 +187,7 @@ def test_ema_is_the_weighted_sum_of_all_weights() -> None:
 def test_triggered_averaging_is_the_mean_of_all_weights_since_the_trigger() -> None:
     """A validation each step: bits fall until step 8; those of step 11 are worse than the best of steps 0 to 8."""
     model = Bowl()
-    average = Average(TriggeredSettings(patience=2), model)
+    average = WeightAverage(TriggeredSettings(patience=2), model)
     bits = [3.0 - 0.1 * min(step, 8) for step in range(11)] + [2.5] * 9
     path = wander(average, model, lambda step: bits[: step + 1])
     torch.testing.assert_close(averaged(average, model), torch.stack(path[11:]).mean(0), rtol=1e-12, atol=1e-12)
@@ -195,7 +195,7 @@ def test_triggered_averaging_is_the_mean_of_all_weights_since_the_trigger() -> N
 
 def test_before_the_trigger_there_is_no_average() -> None:
     model = Bowl()
-    average = Average(TriggeredSettings(patience=2), model)
+    average = WeightAverage(TriggeredSettings(patience=2), model)
     path = wander(average, model, lambda step: [3.0 - 0.1 * done for done in range(step)])
     assert not average.exists
     assert torch.equal(averaged(average, model), path[-1])
@@ -205,7 +205,7 @@ def test_triggered_averaging_with_sgd_is_torchs_asgd() -> None:
     """In fp32, its own. Of a constant rate and no decay (`lambd`, `alpha` 0); it averages from step t0 + 2 on."""
     bowl, other = Bowl(), Bowl()
     optimizers = SGDSettings(lr=0.2).build(bowl)
-    average = Average(TriggeredSettings(patience=1), bowl)
+    average = WeightAverage(TriggeredSettings(patience=1), bowl)
     asgd = optim.ASGD(other.parameters(), lr=0.2, lambd=0.0, alpha=0.0, t0=9)
     for step in range(25):
         for model in (bowl, other):
@@ -220,14 +220,14 @@ def test_triggered_averaging_with_sgd_is_torchs_asgd() -> None:
 
 def test_a_resumed_average_goes_on_bit_by_bit() -> None:
     model = Bowl()
-    average = Average(EMASettings(decay=0.9), model)
+    average = WeightAverage(EMASettings(decay=0.9), model)
     wander(average, model, lambda _: [])
-    with average.instead():
+    with average.swapped_in():
         saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     tensors = {name: tensor.clone() for name, tensor in average.tensors().items()}
     again = Bowl()
     again.load_state_dict(saved)
-    resumed = Average(EMASettings(decay=0.9), again)
+    resumed = WeightAverage(EMASettings(decay=0.9), again)
     resumed.load_tensors(tensors)
     assert torch.equal(again.values(), model.values())
     for mine, its in ((average, model), (resumed, again)):

@@ -58,7 +58,7 @@ def test_the_newest_two_and_the_best_are_kept(
     storage.make_directory(run.root / "checkpoints")
     add(run, *steps)
     best = data.draw(st.none() | st.sampled_from(sorted(steps))) if steps else None
-    run.prune(best)
+    run.remove_old_checkpoints(best)
     assert set(on_disk(run)) == set(sorted(steps)[-2:]) | ({best} if best is not None else set())
 
 
@@ -69,7 +69,7 @@ def test_a_checkpoint_half_removed_is_none(run: RunDirectory, monkeypatch: pytes
     seen: list[list[int]] = []
     remove = storage.remove_tree
     monkeypatch.setattr(storage, "remove_tree", lambda path: (remove(path), seen.append(run.steps())))
-    run.prune(None)
+    run.remove_old_checkpoints(None)
     assert seen
     assert all(steps == [2, 3] for steps in seen)
 
@@ -81,7 +81,7 @@ def test_best_last_and_a_step(run: RunDirectory) -> None:
     add(run, 10, 20, 30)
     assert find_checkpoint(run.root, "last") == run.checkpoint(30)
     assert find_checkpoint(run.root) == run.checkpoint(30), "without best.json the newest is the best"
-    run.mark("best", {"step": 20})
+    run.write_pointer("best", {"step": 20})
     assert find_checkpoint(run.root) == run.checkpoint(20)
     assert find_checkpoint(run.root, "10") == run.checkpoint(10)
     assert find_checkpoint(run.checkpoint(10), "last") == run.checkpoint(10), "a checkpoint's own directory"
@@ -113,7 +113,7 @@ def test_a_damaged_best_is_named_with_the_way_around_it(run: RunDirectory, conte
 
 def test_a_best_that_is_gone_is_named(run: RunDirectory) -> None:
     add(run, 10)
-    run.mark("best", {"step": 5})
+    run.write_pointer("best", {"step": 5})
     with pytest.raises(UsageError, match="no checkpoint of step 5"):
         find_checkpoint(run.root)
 
@@ -127,15 +127,15 @@ def test_the_log_is_cut_back_to_a_step(run: RunDirectory) -> None:
         run.log({"kind": "train", "step": step, "note": "é\u2028"})
     with open(run.metrics, "ab") as file:
         file.write(b'not json\n{"step": null}\n{"step": 1e999}\n{"kind": "train", "step": 2, "torn')
-    run.cut_metrics(3)
+    run.truncate_metrics(3)
     lines = run.metrics.read_text(encoding="utf-8").splitlines()
     kept = [json.loads(line) for line in run.metrics.read_bytes().decode().split("\n")[:-1]]
     assert [entry["step"] for entry in kept] == [1, 2, 3], lines
     before = run.metrics.stat().st_ino
-    run.cut_metrics(3)
+    run.truncate_metrics(3)
     assert run.metrics.stat().st_ino == before, "what needs no cut is not rewritten"
 
 
 def test_without_a_log_there_is_nothing_to_cut(run: RunDirectory) -> None:
-    run.cut_metrics(3)
+    run.truncate_metrics(3)
     assert not run.metrics.exists()

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from charlm.training.optim.schedules import (
     ConstantSettings,
     CosineSettings,
-    Moment,
     PlateauSettings,
+    ScheduleInput,
     ScheduleSettings,
     WSDSettings,
 )
@@ -24,7 +24,7 @@ PROGRESS = st.floats(0, 1.5)
 
 
 def scale(schedule: Any, step: int, progress: float, history: Sequence[float | None] = ()) -> float:
-    return schedule.scale(Moment(step, 64 * step, step / 10, progress, history))
+    return schedule.scale(ScheduleInput(step, 64 * step, step / 10, progress, history))
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)

@@ -10,11 +10,11 @@ from charlm.data.batches import Batch
 from charlm.nn.embeddings.bag_sum import bag_sum
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.distributed import Alone
-from charlm.training.model_updater import Learner, Update
+from charlm.training.distributed import SingleProcess
+from charlm.training.model_updater import ModelUpdater, UpdateResult
 from charlm.training.optim.optimizer_settings import AdamWSettings
 from charlm.training.optim.optimizers import build_adamw, clip_gradients
-from charlm.training.optim.schedules import Moment
+from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.settings import TrainingSettings
 from tests.training.test_optimizers import SETTINGS, loshchilov_hutter
 
@@ -107,16 +107,16 @@ def test_dense_gradients_are_clipped_as_torch_does() -> None:
 # ---- in a learner
 
 
-def learner(num_buckets: int, *, weight_decay: float = 0.0) -> Learner:
+def updater(num_buckets: int, *, weight_decay: float = 0.0) -> ModelUpdater:
     torch.manual_seed(0)
     embedding = TokenEmbeddingSettings(size=16, context_ngrams=(2, 3), context_buckets=num_buckets)
     model = ModelSettings(embedding=embedding, body=RecurrentSettings(hidden_size=8)).build(100)
     settings = TrainingSettings(max_steps=10, precision="fp32", optimizer=AdamWSettings(weight_decay=weight_decay))
-    return Learner(model.train(), settings, CPU, Alone())
+    return ModelUpdater(model.train(), settings, CPU, SingleProcess())
 
 
-def learn(student: Learner, given: Batch, step: int) -> Update:
-    return student.update(given, Moment(step, 0, 0.0, 0.0), num_scored=given.targets_BT.numel())
+def learn(student: ModelUpdater, given: Batch, step: int) -> UpdateResult:
+    return student.update(given, ScheduleInput(step, 0, 0.0, 0.0), num_scored=given.targets_BT.numel())
 
 
 def batch(rows: int, steps: int, step: int = 0) -> Batch:
@@ -125,7 +125,7 @@ def batch(rows: int, steps: int, step: int = 0) -> Batch:
 
 
 def test_only_the_rows_of_the_batch_move() -> None:
-    student = learner(1000, weight_decay=0.5)
+    student = updater(1000, weight_decay=0.5)
     table = student.model.get_parameter("embedding.table_KD")
     nn.init.normal_(table)
     before = table.detach().clone()
@@ -137,7 +137,7 @@ def test_only_the_rows_of_the_batch_move() -> None:
 
 
 def test_a_gradient_that_is_not_finite_changes_no_row() -> None:
-    student = learner(50)
+    student = updater(50)
     learn(student, batch(2, 8), 0)
     table = student.model.get_parameter("embedding.table_KD")
     before = {name: tensor.clone() for name, tensor in student.tensors().items() if "table" in name}
@@ -152,7 +152,7 @@ def test_a_gradient_that_is_not_finite_changes_no_row() -> None:
 
 @pytest.mark.parametrize("shape", [(99,), (2, 1), (100, 1)])
 def test_counts_that_do_not_fit_the_table_are_refused(shape: tuple[int, ...]) -> None:
-    student = learner(50)
+    student = updater(50)
     learn(student, batch(2, 8), 0)
     tensors = student.tensors()
     student.load_tensors(tensors, 2)
@@ -164,7 +164,7 @@ def test_counts_that_do_not_fit_the_table_are_refused(shape: tuple[int, ...]) ->
 
 def test_a_step_costs_what_is_touched_and_not_the_table() -> None:
     """A table of 2,000,000 rows against one of 2,000: dense, its update alone would read and write 900 MB."""
-    students = {size: learner(size) for size in (1_000, 1_000_000)}
+    students = {size: updater(size) for size in (1_000, 1_000_000)}
     best = dict.fromkeys(students, float("inf"))
     for step in range(12):
         for size, student in students.items():

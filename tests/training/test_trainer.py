@@ -27,13 +27,13 @@ from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
 from charlm.training import trainer as trainer_module
-from charlm.training.logs.console import Console, Figures
-from charlm.training.model_updater import Learner, Update
+from charlm.training.logs.console import Console, ProgressMetrics
+from charlm.training.model_updater import ModelUpdater, UpdateResult
 from charlm.training.optim.optimizer_settings import AdamWSettings
-from charlm.training.optim.schedules import ConstantSettings, CosineSettings, Moment
+from charlm.training.optim.schedules import ConstantSettings, CosineSettings, ScheduleInput
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.settings import TrainingSettings
-from charlm.training.trainer import Outcome, Trainer
+from charlm.training.trainer import Trainer, TrainingResult
 from tests.corpora import build_corpus
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ class Recorder(Console):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def figures(self, figures: Figures) -> None:
+    def figures(self, figures: ProgressMetrics) -> None:
         if self._on_step is not None:
             self._on_step(figures.step)
 
@@ -99,11 +99,11 @@ def make(
         run,
         device=CPU,
         console=console or Recorder(),
-        started=time.monotonic(),
+        start_time=time.monotonic(),
     )
 
 
-def train(run: RunDirectory, corpus: Corpus, **arguments: Any) -> Outcome:
+def train(run: RunDirectory, corpus: Corpus, **arguments: Any) -> TrainingResult:
     return make(run, corpus, **arguments).run()
 
 
@@ -343,7 +343,7 @@ def test_another_corpus_is_refused(run: RunDirectory, corpus: Corpus, tmp_path: 
 
 
 def test_a_changed_token_is_refused(run: RunDirectory, corpus: Corpus, tmp_path: Path) -> None:
-    copy = Corpus(shutil.copytree(corpus.directory, tmp_path / "copy"), corpus.card, corpus.vocab)
+    copy = Corpus(shutil.copytree(corpus.directory, tmp_path / "copy"), corpus.metadata, corpus.vocab)
     content = bytearray((copy.directory / "train.npy").read_bytes())
     content[-1] ^= 1
     (copy.directory / "train.npy").write_bytes(content)
@@ -429,7 +429,7 @@ def poison(trainers: list[Trainer], at: int, until: int) -> OnStep:
     """Make the model give no number after step `at`, and mend it after step `until`."""
 
     def on_step(step: int) -> None:
-        bias_V = dict(trainers[0]._learner.model.head.named_parameters())["bias_V"]  # pyright: ignore[reportPrivateUsage]
+        bias_V = dict(trainers[0]._updater.model.head.named_parameters())["bias_V"]  # pyright: ignore[reportPrivateUsage]
         if step in (at, until):
             with torch.no_grad():
                 bias_V[0] = math.nan if step == at else 0.0
@@ -459,15 +459,15 @@ def test_two_bad_steps_are_skipped_and_forgiven(run: RunDirectory, corpus: Corpu
 def test_skipped_steps_leave_the_figures_of_a_line_to_the_others(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update = Learner.update
+    update = ModelUpdater.update
 
-    def spoilt(learner: Learner, batch: Batch, moment: Moment, **scored: Any) -> Update:
-        found = update(learner, batch, moment, **scored)
+    def spoilt(updater: ModelUpdater, batch: Batch, moment: ScheduleInput, **scored: Any) -> UpdateResult:
+        found = update(updater, batch, moment, **scored)
         return replace(found, nats=math.nan, applied=False) if moment.step in (6, 7) else found
 
     train(run, corpus, max_steps=10)
     whole = metrics(run)
-    monkeypatch.setattr(Learner, "update", spoilt)
+    monkeypatch.setattr(ModelUpdater, "update", spoilt)
     other = RunDirectory(run.root.with_name("spoilt"))
     train(other, corpus, max_steps=10, log_interval=10)
     *_, line = metrics(other)
@@ -577,7 +577,7 @@ def test_a_full_disk_is_tried_again_and_old_checkpoints_stay(
     assert sum("the next interval tries again" in note for note in console.notes) == 2
     assert run.steps()[-1] == 10
     found = load_model(find_checkpoint(run.root), CPU)
-    assert found.about["trained_on"]["step"] == outcome.best_step
+    assert found.metadata["trained_on"]["step"] == outcome.best_step
     assert not list(run.root.rglob(".*.tmp"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.training.validation_history import count_plateaus, has_stopped_improving, is_exhausted
+from charlm.training.validation_history import count_plateaus, has_stopped_improving, should_stop_early
 
 HISTORY = st.lists(st.floats(0.5, 3) | st.none(), max_size=30)
 
@@ -26,14 +26,14 @@ HISTORY = st.lists(st.floats(0.5, 3) | st.none(), max_size=30)
     ],
 )
 def test_patience(history: list[float | None], patience: int, exhausted: bool) -> None:
-    assert is_exhausted(history, patience) == exhausted
+    assert should_stop_early(history, patience) == exhausted
 
 
 @given(history=HISTORY, patience=st.integers(1, 6))
 def test_patience_ends_when_the_last_best_is_so_long_ago(history: list[float | None], patience: int) -> None:
     numbers = [math.inf if bits is None else bits for bits in history]
     best = min(range(len(numbers)), key=numbers.__getitem__, default=0)
-    assert is_exhausted(history, patience) == (len(numbers) - 1 - best >= patience)
+    assert should_stop_early(history, patience) == (len(numbers) - 1 - best >= patience)
 
 
 @given(history=HISTORY, patience=st.integers(1, 6))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import DataError
-from charlm.vocab.line_sample import LONGEST_LINE, LineSample
+from charlm.vocab.line_sample import MAX_LINE_LENGTH, LineSample
 from charlm.vocab.sentencepiece import MODEL_FILE, SentencePieceVocab
 from charlm.vocab.settings import SentencePieceSettings, load_vocab
 
@@ -118,8 +118,8 @@ def test_the_sample_is_drawn_evenly() -> None:
 
 def test_long_lines_are_cut() -> None:
     sample = LineSample(10**6)
-    sample.add("x" * (2 * LONGEST_LINE + 1))
-    assert sorted(map(len, sample.lines())) == [1, LONGEST_LINE, LONGEST_LINE]
+    sample.add("x" * (2 * MAX_LINE_LENGTH + 1))
+    assert sorted(map(len, sample.lines())) == [1, MAX_LINE_LENGTH, MAX_LINE_LENGTH]
 
 
 # ---- damaged and hostile models

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from charlm import formats
 from charlm.errors import DataError
 from charlm.settings import Settings
-from charlm.vocab.base import Vocab, to_stored
+from charlm.vocab.base import Vocab, cast_ids
 from charlm.vocab.settings import (
     CharSettings,
     NgramSettings,
@@ -175,19 +175,19 @@ def test_real_text_in_every_script_survives(vocab: Vocab, shared_data: Path, mos
 
 
 def test_ids_use_the_smallest_type_that_holds_them(vocab: Vocab) -> None:
-    assert vocab.id_type.kind == "u"
-    limit = int(np.iinfo(vocab.id_type).max)
+    assert vocab.id_dtype.kind == "u"
+    limit = int(np.iinfo(vocab.id_dtype).max)
     assert limit >= vocab.size - 1
-    assert vocab.id_type.itemsize == 1 or vocab.size - 1 > 2 ** (4 * vocab.id_type.itemsize) - 1
+    assert vocab.id_dtype.itemsize == 1 or vocab.size - 1 > 2 ** (4 * vocab.id_dtype.itemsize) - 1
     assert 0 <= vocab.eod_id < vocab.size
-    assert to_stored(np.array([vocab.size - 1]), vocab).tolist() == [vocab.size - 1]
+    assert cast_ids(np.array([vocab.size - 1]), vocab).tolist() == [vocab.size - 1]
 
 
 def test_an_id_outside_the_vocabulary_is_never_stored(vocab: Vocab) -> None:
     for token in (-1, vocab.size, 256, 65536):
         if not 0 <= token < vocab.size:
             with pytest.raises(AssertionError):
-                to_stored(np.array([0, token]), vocab)
+                cast_ids(np.array([0, token]), vocab)
 
 
 def test_a_saved_vocabulary_is_the_same_vocabulary(vocab: Vocab, tmp_path: Path) -> None:
@@ -315,5 +315,5 @@ def test_without_byte_fallback_an_unknown_character_is_named() -> None:
 def test_140_000_characters_fit() -> None:
     text = "".join(chr(point) for point in range(0x20000, 0x20000 + 140_000))
     vocab = CharSettings().learn([text])
-    assert (vocab.size, vocab.id_type) == (140_257, np.uint32)
-    assert vocab.decode(to_stored(vocab.encode(text), vocab)) == text
+    assert (vocab.size, vocab.id_dtype) == (140_257, np.uint32)
+    assert vocab.decode(cast_ids(vocab.encode(text), vocab)) == text

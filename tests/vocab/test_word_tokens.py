@@ -10,7 +10,7 @@ from charlm.errors import DataError
 from charlm.vocab import word_tokens
 from charlm.vocab.settings import WordSettings
 from charlm.vocab.word import WordVocab
-from charlm.vocab.word_tokens import LONGEST, TokenCounts, is_word, split_tokens
+from charlm.vocab.word_tokens import MAX_TOKEN_LENGTH, TokenCounts, is_word, split_tokens
 
 TEXTS = st.text(st.sampled_from("ab  \n\t'’.,-éё\u0301中のก\u200c0☃\u00a0") | st.characters(exclude_categories=("Cs",)))
 
@@ -57,7 +57,7 @@ def test_counts_are_those_of_the_tokens_however_they_are_merged(texts: list[str]
 
 
 def test_beyond_a_bound_the_rarest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_tokens, "_MOST_TYPES", 10)
+    monkeypatch.setattr(word_tokens, "_MAX_TYPES", 10)
     counts = TokenCounts()
     counts.add(" ".join(f"rare{number} often" for number in range(50)))
     assert counts.most_frequent() == [(" ", 99), ("often", 50)]
@@ -74,7 +74,7 @@ def test_the_most_frequent_tokens_are_known(texts: list[str], max_size: int, min
     assert isinstance(vocab, WordVocab)
     counts = Counter(token for text in texts for token in split_tokens(text))
     enough = sorted(
-        (token for token in counts if counts[token] >= min_count and len(token) <= LONGEST),
+        (token for token in counts if counts[token] >= min_count and len(token) <= MAX_TOKEN_LENGTH),
         key=lambda token: (-counts[token], token),
     )
     assert list(vocab.tokens) == enough[:max_size]
@@ -88,7 +88,7 @@ def test_an_unknown_word_costs_its_bytes_and_a_known_one_a_single_id() -> None:
 
 
 def test_words_longer_than_any_word_are_not_known() -> None:
-    noise = "x" * (LONGEST + 1)
+    noise = "x" * (MAX_TOKEN_LENGTH + 1)
     vocab = WordSettings(min_count=1).learn([f"{noise} {noise[1:]}"])
     assert isinstance(vocab, WordVocab)
     assert set(vocab.tokens) == {" ", noise[1:]}

@@ -10,11 +10,11 @@ import pytest
 
 from charlm.data.settings import CorpusSettings
 from charlm.errors import NetworkError, StorageError, UsageError
-from charlm.text.download.retry import Patience
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.workflows import acquire
 from charlm.workflows.prepare import find_prepared, prepare, working_directory
-from charlm.workflows.progress import downloading
+from charlm.workflows.progress import download_bar
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
 
@@ -60,10 +60,10 @@ def test_a_rerun_keeps_to_the_dump_it_began_with(server: FaultServer, tmp_path: 
     fetch(out)  # and then the process dies
     serve_wiki(server, "xxwiki", small_dump("xxwiki", seed=1), NEW)
     source, notes = fetch(out)
-    assert source.resolved() == {"date": OLD}
+    assert source.resolved_settings() == {"date": OLD}
     assert notes == []
     corpus = prepare(SETTINGS, source, out)
-    assert corpus.card["origin"]["date"] == OLD
+    assert corpus.metadata["origin"]["date"] == OLD
     assert not working_directory(out).exists()
     assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
 
@@ -120,7 +120,7 @@ def test_the_bar_shows_speed_and_time_left_and_begins_where_the_last_time_ended(
     server.pace = size  # bytes a second: half a second for what is left
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    acquire.fetch(source, SETTINGS, out, note=lambda _: None, confirm=lambda: True, show=downloading)
+    acquire.fetch(source, SETTINGS, out, note=lambda _: None, confirm=lambda: True, show=download_bar)
     assert server.sent_twice(f"/xxwiki/{OLD}/{half.name.removesuffix('.part')}") == 0
     shown = [line for line in terminal.getvalue().split("\r") if "%" in line]
     percents = [int(line.partition("%")[0].rpartition(" ")[2]) for line in shown]
@@ -135,16 +135,16 @@ def test_the_bar_shows_speed_and_time_left_and_begins_where_the_last_time_ended(
 def test_waits_stand_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    with downloading(100) as show:
+    with download_bar(100) as show:
         show(0)
         show(10)
-        Patience().notify("nobody answers")
+        RetryPolicy().notify("nobody answers")
         show(100)
     assert "nobody answers\n" in [line.lstrip() for line in re.split(r"\r|(?<=\n)", terminal.getvalue())]
 
 
 def test_without_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    with downloading(100) as show:
+    with download_bar(100) as show:
         show(0)
         show(100)
     assert capsys.readouterr().err == ""

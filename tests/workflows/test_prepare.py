@@ -20,7 +20,7 @@ from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.errors import BusyError, DataError, SettingsError
-from charlm.text.document import Census, Document, Source
+from charlm.text.document import Document, PageCounts, Source
 from charlm.text.split import SPLITS
 from charlm.vocab.settings import ByteSettings, CharSettings
 from charlm.workflows.prepare import find_prepared, prepare, working_directory
@@ -32,7 +32,7 @@ class ListSource(Source):
     """Documents from memory."""
 
     def __init__(self, documents: list[Document]) -> None:
-        self.census = Census(pages=len(documents))
+        self.page_counts = PageCounts(pages=len(documents))
         self._documents = documents
 
     def documents(self) -> Iterator[Document]:
@@ -67,7 +67,7 @@ def read_documents(corpus: Corpus, split: str) -> list[tuple[str, str]]:
 def test_every_character_is_in_the_split_that_its_position_says(tmp_path: Path, vocab: Any) -> None:
     corpus = build_corpus(tmp_path, TINY, vocab=vocab)
     whole = "".join(TINY.values())
-    assert corpus.card["split"] == {"shares": "80/10/10", "method": "position"}
+    assert corpus.metadata["split"] == {"shares": "80/10/10", "method": "position"}
     borders = [0, len(whole) * 80 // 100, len(whole) * 90 // 100, len(whole)]
     for split, start, end in zip(SPLITS, borders[:-1], borders[1:], strict=True):
         assert text_of(corpus, split) == whole[start:end]
@@ -79,7 +79,7 @@ def test_by_hash_a_document_is_in_the_split_of_its_id(tmp_path: Path) -> None:
     documents = [Document(str(number), f"T{number}", bytes(row).decode()) for number, row in enumerate(letters)]
     settings = CorpusSettings(source=text_settings(tmp_path).source, split="80/10/10")
     corpus = prepare(settings, ListSource(documents), tmp_path / "corpus")
-    assert corpus.card["split"]["method"] == "hash"
+    assert corpus.metadata["split"]["method"] == "hash"
     share = {d.id: int(hashlib.sha256(d.id.encode()).hexdigest()[:16], 16) / 16**16 for d in documents}
     expected = {
         "train": [d for d in documents if share[d.id] < 0.8],
@@ -89,12 +89,12 @@ def test_by_hash_a_document_is_in_the_split_of_its_id(tmp_path: Path) -> None:
     for split, found in expected.items():
         assert text_of(corpus, split) == "".join(document.text for document in found)
         assert read_documents(corpus, split) == [(document.id, document.text) for document in found]
-        assert corpus.card["splits"][split]["documents"] == len(found)
+        assert corpus.metadata["splits"][split]["documents"] == len(found)
 
 
 def test_counts_are_those_of_the_text(tiny_corpus: Corpus) -> None:
     whole = "".join(TINY.values())
-    splits = tiny_corpus.card["splits"]
+    splits = tiny_corpus.metadata["splits"]
     assert sum(counts["documents"] for counts in splits.values()) == len(TINY)
     assert sum(counts["characters"] for counts in splits.values()) == len(whole)
     assert sum(counts["bytes"] for counts in splits.values()) == len(whole.encode())
@@ -109,7 +109,7 @@ def test_counts_are_those_of_the_text(tiny_corpus: Corpus) -> None:
             == sum(len(t.split()) for _, t in read_documents(tiny_corpus, split))
         )
     documents = {"pages": len(TINY), "kept": len(TINY), "dropped": {}, "near_identical": 0}
-    assert tiny_corpus.card["documents"] == documents
+    assert tiny_corpus.metadata["documents"] == documents
 
 
 def test_the_vocabulary_is_learned_from_the_training_split_alone(tiny_corpus: Corpus) -> None:
@@ -258,7 +258,7 @@ def test_a_lone_surrogate_is_named_with_its_document(tmp_path: Path) -> None:
 
 def test_the_card_names_every_file_and_no_other(tmp_path: Path) -> None:
     corpus = build_corpus(tmp_path, TINY)
-    assert {*corpus.card["files"], "corpus.json"} == tree(corpus.directory).keys()
+    assert {*corpus.metadata["files"], "corpus.json"} == tree(corpus.directory).keys()
 
 
 # ---- long texts, which come in pieces
@@ -270,17 +270,17 @@ def test_a_text_in_pieces_is_one_document(tmp_path: Path) -> None:
     copy = [Document("copy", "C", long[:300], ends=False), Document("copy", "C", long[300:])]
     settings = CorpusSettings(source=text_settings(tmp_path).source, split="80/10/10")
     corpus = prepare(settings, ListSource([*pieces, Document("a", "A", long[:100]), *copy]), tmp_path / "corpus")
-    assert corpus.card["documents"]["kept"] == 2
-    assert corpus.card["documents"]["dropped"] == {"duplicate": 1}
+    assert corpus.metadata["documents"]["kept"] == 2
+    assert corpus.metadata["documents"]["dropped"] == {"duplicate": 1}
     assert "".join(text_of(corpus, name) for name in SPLITS) == long + long[:100]
     assert sum(int((corpus.open(name).tokens == corpus.vocab.eod_id).sum()) for name in SPLITS) == 3 + 2
-    assert corpus.card["splits"]["train"]["documents"] == 0
+    assert corpus.metadata["splits"]["train"]["documents"] == 0
     again = CorpusSettings(source=text_settings(tmp_path).source)
     new = [*pieces, Document("a", "A", long[:100]), Document("new", "N", "a new page")]
-    like = prepare(again, ListSource(new), tmp_path / "like", like=corpus)
+    split_reference = prepare(again, ListSource(new), tmp_path / "like", split_reference=corpus)
     for name in SPLITS:
         old = read_documents(corpus, name)
-        assert [found for found in read_documents(like, name) if found[0] != "new"] == old
+        assert [found for found in read_documents(split_reference, name) if found[0] != "new"] == old
 
 
 def test_documents_of_one_id_are_numbered(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_documents_of_one_id_are_numbered(tmp_path: Path) -> None:
         for identifier, text in read_documents(corpus, split):
             found[identifier] = found.get(identifier, "") + text
     assert found == {"same": texts[0], "own": texts[1], "same (2)": texts[2], "same (3)": texts[3]}
-    again = prepare(settings, ListSource(documents), tmp_path / "again", like=corpus)
+    again = prepare(settings, ListSource(documents), tmp_path / "again", split_reference=corpus)
     for split in SPLITS:
         assert text_of(again, split) == text_of(corpus, split)
 
@@ -306,8 +306,8 @@ def test_a_source_may_cut_its_text_by_bytes(tmp_path: Path) -> None:
     text = "é" * 40 + "a" * 20
     settings = CorpusSettings(source=text_settings(tmp_path).source)
     corpus = prepare(settings, ByteSource([Document("all", "", text)]), tmp_path / "corpus")
-    assert corpus.card["split"] == {"shares": "90/5/5", "method": "bytes"}
-    assert [corpus.card["splits"][name]["bytes"] for name in SPLITS] == [90, 5, 5]
+    assert corpus.metadata["split"] == {"shares": "90/5/5", "method": "bytes"}
+    assert [corpus.metadata["splits"][name]["bytes"] for name in SPLITS] == [90, 5, 5]
 
 
 # ---- crashes and full disks
@@ -408,11 +408,11 @@ print([name for name in ("torch", "datasets") if name in sys.modules])
 
 def test_split_like_puts_every_character_where_the_other_corpus_has_it(tmp_path: Path) -> None:
     old = build_corpus(tmp_path / "old", TINY)
-    assert old.card["split"]["method"] == "position"
+    assert old.metadata["split"]["method"] == "position"
     files = write_files(tmp_path / "new", {**TINY, "00 new.txt": "an unknown document " * 30})
     settings = text_settings(files, split="50/50")
-    new = prepare(settings, settings.source.build(), tmp_path / "again", like=old)
-    assert new.card["split"] == {"shares": "80/10/10", "method": "position", "like": old.fingerprint}
+    new = prepare(settings, settings.source.build(), tmp_path / "again", split_reference=old)
+    assert new.metadata["split"] == {"shares": "80/10/10", "method": "position", "like": old.fingerprint}
     for split in SPLITS:
         found = [entry for entry in read_documents(new, split) if entry[0] != "00 new.txt"]
         assert found == read_documents(old, split)
@@ -422,4 +422,4 @@ def test_split_like_keeps_a_changed_document_whole(tmp_path: Path) -> None:
     old = build_corpus(tmp_path / "old", {"a.txt": "x" * 50 + "y" * 50})
     settings = text_settings(write_files(tmp_path / "new", {"a.txt": "z" * 120, "b.txt": "w" * 50}))
     with pytest.raises(DataError, match=r"'(valid|test)' is empty"):
-        prepare(settings, settings.source.build(), tmp_path / "again", like=old)
+        prepare(settings, settings.source.build(), tmp_path / "again", split_reference=old)

@@ -112,18 +112,18 @@ def test_from_nothing_to_a_corpus(
     assert all((cache / name).read_bytes() == latgalian[name] for name in parts)
     total = sum(len(latgalian[name]) for name in parts)
     assert f"downloading ltgwiki of {DATE}: {total / 1e3:.3g} kB to cache/dumps/ltgwiki/{DATE}, then" in ended.stderr
-    card = json.loads((commands.folder / "data/ltgwiki/corpus.json").read_bytes())
-    assert card["documents"]["pages"] == 2004
-    assert card["documents"]["kept"] > 700
-    assert card["origin"]["date"] == DATE
+    metadata = json.loads((commands.folder / "data/ltgwiki/corpus.json").read_bytes())
+    assert metadata["documents"]["pages"] == 2004
+    assert metadata["documents"]["kept"] > 700
+    assert metadata["origin"]["date"] == DATE
     status = json.loads(wikimedia.files[f"/ltgwiki/{DATE}/dumpstatus.json"])
     known = status["jobs"]["articlesmultistreamdump"]["files"]
-    assert {file["name"]: file["sha1"] for file in card["origin"]["files"]} == {n: known[n]["sha1"] for n in parts}
+    assert {file["name"]: file["sha1"] for file in metadata["origin"]["files"]} == {n: known[n]["sha1"] for n in parts}
     # the same dump in one file has the same documents
     commands.succeed("prepare", "--source", "wikipedia", "--input", str(shared_data / LTG), "--out", "data/whole")
     whole = json.loads((commands.folder / "data/whole/corpus.json").read_bytes())
-    assert whole["documents"] == card["documents"]
-    assert whole["fingerprint"] == card["fingerprint"]
+    assert whole["documents"] == metadata["documents"]
+    assert whole["fingerprint"] == metadata["fingerprint"]
 
 
 @pytest.mark.real_data

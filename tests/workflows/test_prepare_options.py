@@ -32,7 +32,7 @@ def charlm_there(charlm: Charlm, server: FaultServer, tmp_path: Path) -> Charlm:
     return run
 
 
-def card(folder: Path) -> dict[str, Any]:
+def metadata(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
 
 
@@ -49,7 +49,7 @@ def test_refresh_asks_again_and_discard_tidies_up(charlm_there: Charlm, server: 
         f"data/xxwiki is prepared already from the dump of {DATE}; --overwrite takes that of {NEWER}\n"
     )
     assert charlm_there(*prepare, "--refresh", "--overwrite", "--discard-dump").returncode == 0
-    assert card(tmp_path / "data/xxwiki")["origin"]["date"] == NEWER
+    assert metadata(tmp_path / "data/xxwiki")["origin"]["date"] == NEWER
     assert not [path for path in (tmp_path / "cache/dumps/xxwiki" / NEWER).iterdir() if "articles" in path.name]
     assert (tmp_path / "cache/dumps/xxwiki" / DATE / NAME).is_file(), "the older one is another corpus's"
 
@@ -57,7 +57,7 @@ def test_refresh_asks_again_and_discard_tidies_up(charlm_there: Charlm, server: 
 def test_some_characters_of_a_dump(charlm_there: Charlm, tmp_path: Path) -> None:
     prepare = ("prepare", "--wiki", "xxwiki", "--max-characters", "20000")
     assert charlm_there(*prepare).returncode == 0
-    counts = card(tmp_path / "data/xxwiki")
+    counts = metadata(tmp_path / "data/xxwiki")
     characters = sum(split["characters"] for split in counts["splits"].values())
     assert 18_000 < characters <= 20_000
     pages = counts["documents"]
@@ -73,7 +73,7 @@ def test_bytes_that_are_no_text(charlm: Charlm, tmp_path: Path) -> None:
     assert refused.returncode == 3
     assert "offset 3600" in refused.stderr
     assert charlm("prepare", "--source", "text", "--input", "novel.txt", "--errors", "replace").returncode == 0
-    assert card(tmp_path / "data/novel")["documents"]["notes"]
+    assert metadata(tmp_path / "data/novel")["documents"]["notes"]
 
 
 def test_an_input_that_has_changed(charlm: Charlm, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_mixture_in_a_config(charlm_there: Charlm, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert charlm_there("prepare", "--config", "mix.toml").returncode == 0
-    found = card(tmp_path / "data/xxwiki+novel")
+    found = metadata(tmp_path / "data/xxwiki+novel")
     assert found["origin"]["sources"]["xxwiki"]["date"] == DATE
     assert found["documents"]["pages"] == 61
     wrong = charlm_there("prepare", "--config", "mix.toml", "--set", "corpus.source.weights=[1,2,3]")

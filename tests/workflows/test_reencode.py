@@ -13,7 +13,7 @@ from charlm.errors import DataError, SettingsError
 from charlm.settings import Settings
 from charlm.vocab.settings import ByteSettings, CharSettings, VocabSettings, WordSettings
 from charlm.workflows.prepare import prepare, working_directory
-from charlm.workflows.reencode import default_name, find_reencoded, reencode
+from charlm.workflows.reencode import find_reencoded, reencode, reencoded_name
 from tests.conftest import Charlm
 from tests.corpora import TINY, build_corpus, text_settings
 
@@ -28,9 +28,9 @@ def files_of(directory: Path) -> dict[str, bytes]:
 def test_it_is_the_corpus_that_preparing_would_have_made(tiny_corpus: Corpus, tmp_path: Path, member: Any) -> None:
     made = reencode(tiny_corpus, member(), tmp_path / "made")
     prepared = build_corpus(tmp_path, TINY, vocab=member())
-    told = made.card.pop("encoded_from")
+    told = made.metadata.pop("encoded_from")
     assert told == {"corpus": "corpus", "fingerprint": tiny_corpus.fingerprint, "vocabulary": "char"}
-    assert made.card == prepared.card
+    assert made.metadata == prepared.metadata
     both = [files_of(corpus.directory) for corpus in (made, prepared)]
     assert both[0].keys() == both[1].keys()
     assert all(both[0][name] == both[1][name] for name in both[0] if name != "corpus.json")
@@ -46,8 +46,8 @@ def test_it_stands_alone(tmp_path: Path) -> None:
     assert files_of(corpus.directory) == before
     shutil.rmtree(corpus.directory)
     again = reencode(open_corpus(made.directory), CharSettings(), tmp_path / "back")
-    assert {name: again.card["files"][name] for name in before if name != "corpus.json"} == {
-        name: corpus.card["files"][name] for name in before if name != "corpus.json"
+    assert {name: again.metadata["files"][name] for name in before if name != "corpus.json"} == {
+        name: corpus.metadata["files"][name] for name in before if name != "corpus.json"
     }
     assert again.fingerprint == corpus.fingerprint
 
@@ -96,10 +96,10 @@ def test_documents_that_were_changed_are_refused(tmp_path: Path) -> None:
 
 
 def test_names(tiny_corpus: Corpus, tmp_path: Path) -> None:
-    assert default_name(tiny_corpus, WordSettings()) == "corpus-word"
+    assert reencoded_name(tiny_corpus, WordSettings()) == "corpus-word"
     words = reencode(tiny_corpus, WordSettings(), tmp_path / "ltg-word")
-    assert default_name(words, CharSettings()) == "ltg"
-    assert default_name(words, ByteSettings()) == "ltg-byte"
+    assert reencoded_name(words, CharSettings()) == "ltg"
+    assert reencoded_name(words, ByteSettings()) == "ltg-byte"
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.model_fields["type"].default)
@@ -125,8 +125,8 @@ def test_the_command(charlm: Charlm, tmp_path: Path) -> None:
     assert charlm("prepare", "--source", "text", "--input", "novel.txt").returncode == 0
     done = charlm("prepare", "--data", "novel", "--vocab", "ngram", "--json")
     assert done.returncode == 0, done.stderr
-    card = json.loads(done.stdout)
-    assert (card["data"], card["encoded_from"]["corpus"]) == ("data/novel-ngram", "novel")
+    metadata = json.loads(done.stdout)
+    assert (metadata["data"], metadata["encoded_from"]["corpus"]) == ("data/novel-ngram", "novel")
     assert "prepared already" in charlm("prepare", "--data", "novel", "--vocab", "ngram").stderr
     inspected = json.loads(charlm("inspect", "novel-ngram", "--json").stdout)["vocabulary"]
     assert inspected["ngrams"]["distinct_words"] == 7

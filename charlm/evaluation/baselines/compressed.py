@@ -12,13 +12,13 @@ from itertools import chain
 from charlm.data.corpus import Corpus
 from charlm.errors import OutOfMemoryError
 from charlm.evaluation.baselines.compressors import Compressor, Xz
-from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_of
+from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_split
 from charlm.evaluation.baselines.settings import MIB
 from charlm.evaluation.baselines.split_text import split_bytes
 from charlm.evaluation.score import Score
 
 
-class Compressed:
+class CompressorBaseline:
     """
     Raises, in `results`:
         OutOfMemoryError: the compressor does not get the memory that it asks for.
@@ -30,44 +30,46 @@ class Compressed:
 
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
         stream = corpus.open(split)
-        of_split, of_train = stream.count("bytes"), corpus.open("train").count("bytes")
-        work = 2 * (of_split + of_train)
+        num_split_bytes, num_train_bytes = stream.count("bytes"), corpus.open("train").count("bytes")
+        work = 2 * (num_split_bytes + num_train_bytes)
         done = 0
 
-        def size(splits: Iterable[str], span: int) -> int:
+        def size(splits: Iterable[str], window_bytes: int) -> int:
             try:
-                return self._compressor.size(watched(chain(*(split_bytes(corpus, name) for name in splits))), span)
+                return self._compressor.size(
+                    report_progress(chain(*(split_bytes(corpus, name) for name in splits))), window_bytes
+                )
             except MemoryError as error:
                 raise OutOfMemoryError(
-                    f"there is too little memory for {self._compressor.describe(span)}",
+                    f"there is too little memory for {self._compressor.describe(window_bytes)}",
                     f"lower its settings, or leave {self._compressor.name} out of `baselines`",
                 ) from error
 
-        def watched(chunks: Iterable[bytes]) -> Iterator[bytes]:
+        def report_progress(chunks: Iterable[bytes]) -> Iterator[bytes]:
             nonlocal done
             for chunk in chunks:
                 yield chunk
                 done += len(chunk)
                 on_progress(self._compressor.name, min(done, work), work)
 
-        def result(name: str, num_bytes: int, span: int, *, given: bool) -> BaselineResult:
-            score = score_of(num_bytes * 8 * math.log(2), stream)
-            text = "size of train and split less size of train" if given else "the split by itself"
-            description = f"{self._compressor.describe(span)}: {text}"
+        def result(name: str, num_bytes: int, window_bytes: int, *, after_train: bool) -> BaselineResult:
+            score = score_split(num_bytes * 8 * math.log(2), stream)
+            text = "size of train and split less size of train" if after_train else "the split by itself"
+            description = f"{self._compressor.describe(window_bytes)}: {text}"
             seconds = time.monotonic() - started
             return BaselineResult(
-                name=name, description=description, score=score, seconds=seconds, reads_training=given
+                name=name, description=description, score=score, seconds=seconds, uses_training_text=after_train
             )
 
         started = time.monotonic()
-        yield result(self._compressor.name, size([split], of_split), of_split, given=False)
+        yield result(self._compressor.name, size([split], num_split_bytes), num_split_bytes, after_train=False)
         started = time.monotonic()
-        span = of_train + of_split
-        num_bytes = size(["train", split], span) - size(["train"], span)
-        yield result(f"{self._compressor.name}, given train", num_bytes, span, given=True)
+        window_bytes = num_train_bytes + num_split_bytes
+        num_bytes = size(["train", split], window_bytes) - size(["train"], window_bytes)
+        yield result(f"{self._compressor.name}, given train", num_bytes, window_bytes, after_train=True)
 
 
-class Missing:
+class MissingBaseline:
     """A baseline that cannot be had here: no score, and how to get one."""
 
     def __init__(self, name: str, package: str) -> None:
@@ -79,16 +81,16 @@ class Missing:
         yield BaselineResult(
             name=self._name,
             description=f"needs the package {self._package}: pip install 'charlm[baselines]'",
-            score=score_of(math.nan, corpus.open(split)),
+            score=score_split(math.nan, corpus.open(split)),
             seconds=0.0,
-            reads_training=False,
+            uses_training_text=False,
         )
 
 
 def xz_conditional(train: str, test: str) -> Score:
     """xz -9e on `test` given `train`, its tokens being its bytes: the size of both less the size of `train` alone."""
-    first, then = train.encode("utf-8"), test.encode("utf-8")
+    train_bytes, test_bytes = train.encode("utf-8"), test.encode("utf-8")
     xz = Xz(max_dictionary=1536 * MIB)
-    span = len(first) + len(then)
-    nats = (xz.size([first, then], span) - xz.size([first], span)) * 8 * math.log(2)
-    return Score(nats, len(then), len(test), len(test.split()), len(then))
+    window_bytes = len(train_bytes) + len(test_bytes)
+    nats = (xz.size([train_bytes, test_bytes], window_bytes) - xz.size([train_bytes], window_bytes)) * 8 * math.log(2)
+    return Score(nats, len(test_bytes), len(test), len(test.split()), len(test_bytes))

@@ -2,8 +2,8 @@
 
 chunks of bytes ──PPMd, xz, zstd, bz2──> how many bytes they become
 
-`span` is how much text a dictionary should reach back over: that of the longest text whose sizes are compared, so that
-they are sizes by the same compressor.
+`window_bytes` is how much text a dictionary should reach back over: that of the longest text whose sizes are compared,
+so that they are sizes by the same compressor.
 """
 
 import bz2
@@ -25,11 +25,11 @@ class Compressor(Protocol):
     @property
     def name(self) -> str: ...
 
-    def describe(self, span: int) -> str:
+    def describe(self, window_bytes: int) -> str:
         """The program and its settings."""
         ...
 
-    def size(self, chunks: Iterable[bytes], span: int) -> int:
+    def size(self, chunks: Iterable[bytes], window_bytes: int) -> int:
         """Bytes of all chunks compressed as one. MemoryError where the memory does not suffice."""
         ...
 
@@ -52,12 +52,12 @@ class Ppmd:
     def name(self) -> str:
         return f"ppmd-{self.order}"
 
-    def describe(self, span: int) -> str:
-        del span
+    def describe(self, window_bytes: int) -> str:
+        del window_bytes
         return f"PPMd variant H, order {self.order}, {self.memory // MIB:,} MiB"
 
-    def size(self, chunks: Iterable[bytes], span: int) -> int:
-        del span
+    def size(self, chunks: Iterable[bytes], window_bytes: int) -> int:
+        del window_bytes
         module: Any = importlib.import_module("pyppmd")  # an extra
         encoder = module.Ppmd7Encoder(self.order, self.memory)
         return sum(len(encoder.encode(chunk)) for chunk in chunks) + len(encoder.flush())
@@ -74,15 +74,15 @@ class Xz:
     def name(self) -> str:
         return "xz"
 
-    def describe(self, span: int) -> str:
-        return f"xz, preset 9 extreme, dictionary {self._dictionary(span) // MIB:,} MiB"
+    def describe(self, window_bytes: int) -> str:
+        return f"xz, preset 9 extreme, dictionary {self._dictionary(window_bytes) // MIB:,} MiB"
 
-    def size(self, chunks: Iterable[bytes], span: int) -> int:
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": _XZ_PRESET, "dict_size": self._dictionary(span)}]
+    def size(self, chunks: Iterable[bytes], window_bytes: int) -> int:
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": _XZ_PRESET, "dict_size": self._dictionary(window_bytes)}]
         return _streamed_size(lzma.LZMACompressor(filters=filters), chunks)
 
-    def _dictionary(self, span: int) -> int:
-        whole_mib = -(-span // MIB) * MIB
+    def _dictionary(self, window_bytes: int) -> int:
+        whole_mib = -(-window_bytes // MIB) * MIB
         return max(_XZ_DICTIONARY, min(self.max_dictionary, whole_mib))
 
 
@@ -94,12 +94,12 @@ class Zstd:
     def name(self) -> str:
         return "zstd"
 
-    def describe(self, span: int) -> str:
-        del span
+    def describe(self, window_bytes: int) -> str:
+        del window_bytes
         return f"zstd, level {pa.Codec.maximum_compression_level('zstd')}"
 
-    def size(self, chunks: Iterable[bytes], span: int) -> int:
-        del span
+    def size(self, chunks: Iterable[bytes], window_bytes: int) -> int:
+        del window_bytes
         codec = pa.Codec("zstd", compression_level=pa.Codec.maximum_compression_level("zstd"))
         return len(codec.compress(b"".join(chunks), asbytes=False))
 
@@ -112,12 +112,12 @@ class Bz2:
     def name(self) -> str:
         return "bz2"
 
-    def describe(self, span: int) -> str:
-        del span
+    def describe(self, window_bytes: int) -> str:
+        del window_bytes
         return "bzip2, blocks of 900 kB"
 
-    def size(self, chunks: Iterable[bytes], span: int) -> int:
-        del span
+    def size(self, chunks: Iterable[bytes], window_bytes: int) -> int:
+        del window_bytes
         return _streamed_size(bz2.BZ2Compressor(9), chunks)
 
 

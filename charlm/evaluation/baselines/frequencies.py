@@ -8,10 +8,10 @@ import numpy as np
 
 from charlm.data.corpus import Corpus
 from charlm.data.store import count_ids
-from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_of
+from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_split
 
 
-class Uniform:
+class UniformBaseline:
     """p = 1 / V for each of the V ids of the vocabulary, <eod> and the bytes of unknown characters among them."""
 
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
@@ -23,26 +23,26 @@ class Uniform:
         yield BaselineResult(
             name="uniform",
             description=f"each of the vocabulary's {size:,} ids equally likely",
-            score=score_of(nats, stream),
+            score=score_split(nats, stream),
             seconds=time.monotonic() - started,
-            reads_training=False,
+            uses_training_text=False,
         )
 
 
-class Unigram:
+class UnigramBaseline:
     """p(w) = (c(w) + 1) / (N + V): c(w) of the N predictions of the training text are w (Laplace's rule)."""
 
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
         started = time.monotonic()
         stream = corpus.open(split)
         counts = count_ids(corpus.open("train"), corpus.vocab.size) + 1
-        paid = np.log(counts.sum()) - np.log(counts)
-        nats = float(count_ids(stream, corpus.vocab.size) @ paid)
+        nll_V = np.log(counts.sum()) - np.log(counts)
+        nats = float(count_ids(stream, corpus.vocab.size) @ nll_V)
         on_progress("unigram", stream.num_predictions, stream.num_predictions)
         yield BaselineResult(
             name="unigram",
             description="ids as frequent as in the training text, each counted once more than it stands there",
-            score=score_of(nats, stream),
+            score=score_split(nats, stream),
             seconds=time.monotonic() - started,
-            reads_training=True,
+            uses_training_text=True,
         )

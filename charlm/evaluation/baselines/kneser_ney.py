@@ -28,9 +28,9 @@ from charlm.vocab.base import IntArray
 
 Floats = npt.NDArray[np.float64]
 
-_CHUNK = 1 << 18  # tokens scored at once
-_WEIGHED = 1 << 14  # n-grams weighed at once
-_MOST_DISCOUNTED = 3  # counts of three and more share a discount
+_TOKENS_PER_CHUNK = 1 << 18  # tokens scored at once
+_NGRAMS_PER_CHUNK = 1 << 14  # n-grams weighed at once
+_MAX_DISCOUNT_COUNT = 3  # counts of three and more share a discount
 
 
 def discounts(counts: IntArray) -> Floats:
@@ -60,8 +60,8 @@ class _Order:
     gammas: Floats
     """(contexts,)"""
 
-    def discounted(self, counts: IntArray) -> Floats:
-        return counts - self.discounts[np.minimum(counts, _MOST_DISCOUNTED)]
+    def discount_counts(self, counts: IntArray) -> Floats:
+        return counts - self.discounts[np.minimum(counts, _MAX_DISCOUNT_COUNT)]
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class KneserNey:
         """
         tables = count_ngrams(tokens, vocab_size, order, memory, on_progress)
         num_contexts = [1, *(len(table.keys) for table in tables[:-1])]
-        weighed = (_weigh(table, size, vocab_size) for table, size in zip(tables, num_contexts, strict=True))
-        return cls(vocab_size, tuple(weighed))
+        orders = (_build_order(table, size, vocab_size) for table, size in zip(tables, num_contexts, strict=True))
+        return cls(vocab_size, tuple(orders))
 
     @property
     def order(self) -> int:
@@ -112,8 +112,8 @@ class KneserNey:
         At the beginning of the stream contexts are as long as they can be. What is paid is minus the sum, in nats.
         """
         logs = np.empty(max(0, len(tokens) - 1))
-        for start in range(1, len(tokens), _CHUNK):
-            end = min(start + _CHUNK, len(tokens))
+        for start in range(1, len(tokens), _TOKENS_PER_CHUNK):
+            end = min(start + _TOKENS_PER_CHUNK, len(tokens))
             seen_from = max(0, start - max(1, self.order - 1))
             ids = tokens[seen_from:end].astype(np.int64)
             logs[start - 1 : end - 1] = np.log(self._probabilities(ids)[start - seen_from - 1 :])
@@ -124,7 +124,7 @@ class KneserNey:
         """(V,): the probability of each id after `context` (any length, its last tokens count); they sum to 1."""
         ids = np.asarray(context[max(0, len(context) - self.order + 1) :], dtype=np.int64)
         lowest = self._orders[0]
-        p_V = lowest.discounted(lowest.counts) / lowest.totals[0] + lowest.gammas[0] / self.vocab_size
+        p_V = lowest.discount_counts(lowest.counts) / lowest.totals[0] + lowest.gammas[0] / self.vocab_size
         ranks, known = ids, np.ones(len(ids), dtype=np.bool_)
         for n, order in enumerate(self._orders[1:], start=2):
             if len(ids) < n - 1 or not known[-1]:
@@ -132,14 +132,16 @@ class KneserNey:
             h = int(ranks[-1])
             start, end = np.searchsorted(order.keys, [h * self.vocab_size, (h + 1) * self.vocab_size])
             p_V *= order.gammas[h]
-            p_V[order.keys[start:end] % self.vocab_size] += order.discounted(order.counts[start:end]) / order.totals[h]
+            p_V[order.keys[start:end] % self.vocab_size] += (
+                order.discount_counts(order.counts[start:end]) / order.totals[h]
+            )
             ranks, known = self._extend(order, ranks, known, ids[n - 1 :])
         return p_V
 
     def _probabilities(self, ids: Keys) -> Floats:
         """(T - 1,): p of each id but the first, from order 1 up."""
         lowest = self._orders[0]
-        p = lowest.discounted(lowest.counts[ids[1:]]) / lowest.totals[0] + lowest.gammas[0] / self.vocab_size
+        p = lowest.discount_counts(lowest.counts[ids[1:]]) / lowest.totals[0] + lowest.gammas[0] / self.vocab_size
         ranks, known = ids, np.ones(len(ids), dtype=np.bool_)
         for n, order in enumerate(self._orders[1:], start=2):
             if len(ids) < n:
@@ -147,7 +149,7 @@ class KneserNey:
             h, h_known = ranks[:-1], known[:-1]
             ranks, known = self._extend(order, ranks, known, ids[n - 1 :])
             counts = np.where(known, order.counts[ranks], 0)
-            longer = order.discounted(counts) / order.totals[h] + order.gammas[h] * p[n - 2 :]
+            longer = order.discount_counts(counts) / order.totals[h] + order.gammas[h] * p[n - 2 :]
             p[n - 2 :] = np.where(h_known, longer, p[n - 2 :])
         return p
 
@@ -159,21 +161,21 @@ class KneserNey:
         return longer, found & known[: len(ids)]
 
 
-def _weigh(table: NgramCounts, num_contexts: int, vocab_size: int) -> _Order:
+def _build_order(table: NgramCounts, num_contexts: int, vocab_size: int) -> _Order:
     """Totals and gammas of the contexts."""
     D = discounts(table.counts)
     totals = np.zeros(num_contexts, dtype=table.counts.dtype)
     gammas = np.zeros(num_contexts)
-    for start in range(0, len(table.keys), _WEIGHED):
-        counts = table.counts[start : start + _WEIGHED]
-        h = table.keys[start : start + _WEIGHED] // vocab_size
+    for start in range(0, len(table.keys), _NGRAMS_PER_CHUNK):
+        counts = table.counts[start : start + _NGRAMS_PER_CHUNK]
+        h = table.keys[start : start + _NGRAMS_PER_CHUNK] // vocab_size
         first = int(h[0])  # may have begun in the piece before: so sums are added to
         h -= first
         here = slice(first, first + int(h[-1]) + 1)
         totals[here] += np.bincount(h, weights=counts).astype(totals.dtype)
-        gammas[here] += np.bincount(h, weights=D[np.minimum(counts, _MOST_DISCOUNTED)])
-    ends = totals == 0
-    totals[ends] = 1
-    gammas[ends] = 1
+        gammas[here] += np.bincount(h, weights=D[np.minimum(counts, _MAX_DISCOUNT_COUNT)])
+    is_unseen = totals == 0
+    totals[is_unseen] = 1
+    gammas[is_unseen] = 1
     gammas /= totals
     return _Order(table.keys, table.counts, D, totals, gammas)

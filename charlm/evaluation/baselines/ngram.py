@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from charlm.data.corpus import Corpus
 from charlm.evaluation.baselines.kneser_ney import KneserNey
-from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_of
+from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_split
 from charlm.evaluation.baselines.settings import MIB, KneserNeySettings
 
 
-class Ngram:
+class KneserNeyBaseline:
     def __init__(self, settings: KneserNeySettings) -> None:
         self._settings = settings
 
@@ -24,19 +24,21 @@ class Ngram:
         total = 2 * (order - 1) * len(train.tokens) + stream.num_predictions
         done = 0
 
-        def show(tokens: int) -> None:
+        def report_progress(tokens: int) -> None:
             nonlocal done
             done += tokens
             on_progress(f"kneser-ney-{order}", done, total)
 
-        model = KneserNey.fit(train.tokens, corpus.vocab.size, order, memory=memory_mib * MIB, on_progress=show)
-        nats = -float(model.log_probabilities(stream.tokens, on_progress=show).sum())
-        lowered = f"; order {order} does not fit in {memory_mib:,} MiB" if model.order < order else ""
+        model = KneserNey.fit(
+            train.tokens, corpus.vocab.size, order, memory=memory_mib * MIB, on_progress=report_progress
+        )
+        nats = -float(model.log_probabilities(stream.tokens, on_progress=report_progress).sum())
+        order_note = f"; order {order} does not fit in {memory_mib:,} MiB" if model.order < order else ""
         yield BaselineResult(
             name=f"kneser-ney-{model.order}",
             description=f"interpolated modified Kneser-Ney of order {model.order} over the vocabulary's ids, "
-            f"{model.num_ngrams:,} n-grams{lowered}",
-            score=score_of(nats, stream),
+            f"{model.num_ngrams:,} n-grams{order_note}",
+            score=score_split(nats, stream),
             seconds=time.monotonic() - started,
-            reads_training=True,
+            uses_training_text=True,
         )

@@ -20,9 +20,9 @@ from charlm.vocab.base import IntArray
 
 Keys = npt.NDArray[np.int64]
 
-_PIECE_BYTES = 112  # of a token while its piece is sorted, looked up and merged
-_PIECE_SHARE = 16  # of the memory, for pieces
-_SMALLEST_PIECE = 1 << 12
+_BYTES_PER_TOKEN = 112  # of a token while its piece is sorted, looked up and merged
+_CHUNK_FRACTION = 16  # of the memory, for pieces
+_MIN_CHUNK_LEN = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def count_ngrams(
         OutOfMemoryError: not even the ranks of the stream fit.
     """
     rank_type = np.dtype(np.uint32 if max(len(tokens), vocab_size) < 1 << 32 else np.int64)
-    room = _Room(len(tokens), rank_type.itemsize, memory)
-    if room.most(vocab_size, vocab_size) < 0:
+    memory_plan = _MemoryPlan(len(tokens), rank_type.itemsize, memory)
+    if memory_plan.max_ngrams(vocab_size, vocab_size) < 0:
         raise OutOfMemoryError(
             f"{memory / 2**20:,.0f} MiB are too few to count the n-grams of {len(tokens):,} tokens",
             "raise memory_mib of kneser_ney, or leave it out of `baselines`",
@@ -69,37 +69,37 @@ def count_ngrams(
     num_ngrams = 0
     for n in range(2, min(order, len(tokens)) + 1):
         num_ngrams += len(keys)
-        most = room.most(num_ngrams, len(keys))
-        longer = _distinct_keys(tokens, ranks, vocab_size, n, room.piece, most, on_progress)
-        if longer is None:
+        max_ngrams = memory_plan.max_ngrams(num_ngrams, len(keys))
+        next_keys = _distinct_keys(tokens, ranks, vocab_size, n, memory_plan.chunk_len, max_ngrams, on_progress)
+        if next_keys is None:
             break
-        suffixes = _advance(tokens, ranks, vocab_size, n, room.piece, longer, on_progress)
-        counts = _tally(suffixes, len(keys), room.piece)
+        suffixes = _extend_ranks(tokens, ranks, vocab_size, n, memory_plan.chunk_len, next_keys, on_progress)
+        counts = _count_ranks(suffixes, len(keys), memory_plan.chunk_len)
         del suffixes
         if n > 2:
             counts[ranks[n - 2]] += 1  # still of order n - 1: the n-gram that begins the stream
         tables.append(NgramCounts(keys, counts))
-        keys = longer
+        keys = next_keys
     first = max(1, len(tables))
-    return [*tables, NgramCounts(keys, _tally(ranks[first:], len(keys), room.piece))]
+    return [*tables, NgramCounts(keys, _count_ranks(ranks[first:], len(keys), memory_plan.chunk_len))]
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
+class _MemoryPlan:
     """How the memory is shared out."""
 
     num_tokens: int
-    width: int
+    item_bytes: int
     """Bytes of a rank or a count."""
     memory: int
     """Bytes."""
 
     @property
-    def piece(self) -> int:
+    def chunk_len(self) -> int:
         """Tokens gone through at once."""
-        return max(_SMALLEST_PIECE, self.memory // _PIECE_SHARE // _PIECE_BYTES)
+        return max(_MIN_CHUNK_LEN, self.memory // _CHUNK_FRACTION // _BYTES_PER_TOKEN)
 
-    def most(self, num_below: int, num_contexts: int) -> int:
+    def max_ngrams(self, num_below: int, num_contexts: int) -> int:
         """How many n-grams the next order may have, where all orders below have `num_below`, the last of them
         `num_contexts`; negative where not even those fit.
 
@@ -107,10 +107,10 @@ class _Room:
         and the order's keys twice (as new ones come in) or with a 64-bit sum and a count each. Afterwards each n-gram
         below has a key, a count, a total and a weight; those of the highest order have a key and a count.
         """
-        counting = self.memory - self.num_tokens * self.width - self.piece * _PIECE_BYTES
-        counting -= (8 + self.width) * num_below + 8 * num_contexts
-        weighing = self.memory - (16 + 2 * self.width) * num_below
-        return min(counting // (16 + self.width), weighing // (9 + self.width))
+        for_counts = self.memory - self.num_tokens * self.item_bytes - self.chunk_len * _BYTES_PER_TOKEN
+        for_counts -= (8 + self.item_bytes) * num_below + 8 * num_contexts
+        for_weights = self.memory - (16 + 2 * self.item_bytes) * num_below
+        return min(for_counts // (16 + self.item_bytes), for_weights // (9 + self.item_bytes))
 
 
 def _distinct_keys(
@@ -118,34 +118,34 @@ def _distinct_keys(
     ranks: IntArray,
     vocab_size: int,
     n: int,
-    piece: int,
-    most: int,
+    chunk_len: int,
+    max_ngrams: int,
     on_progress: Callable[[int], None],
 ) -> Keys | None:
-    """The different keys of order n, sorted; None where they are more than `most`."""
+    """The different keys of order n, sorted; None where they are more than `max_ngrams`."""
     merged = np.array([], dtype=np.int64)
-    for start in range(n - 1, len(tokens), piece):
-        end = min(start + piece, len(tokens))
+    for start in range(n - 1, len(tokens), chunk_len):
+        end = min(start + chunk_len, len(tokens))
         keys = np.sort(_keys_at(tokens, ranks, vocab_size, start, end))
         keys = keys[np.append(True, keys[1:] != keys[:-1])]
         place = np.searchsorted(merged, keys)
         is_new = np.ones(len(keys), dtype=np.bool_)
         within = place < len(merged)
         is_new[within] = merged[place[within]] != keys[within]
-        if len(merged) + np.count_nonzero(is_new) > most:
+        if len(merged) + np.count_nonzero(is_new) > max_ngrams:
             return None
         merged = np.insert(merged, place[is_new], keys[is_new])
         on_progress(end - start)
     return merged
 
 
-def _advance(
+def _extend_ranks(
     tokens: IntArray,
     ranks: IntArray,
     vocab_size: int,
     n: int,
-    piece: int,
-    longer: Keys,
+    chunk_len: int,
+    next_keys: Keys,
     on_progress: Callable[[int], None],
 ) -> IntArray:
     """Turn the ranks of order n - 1 into those of order n, in place, from the end since each needs the one before it.
@@ -153,10 +153,10 @@ def _advance(
     Returns:
         for each n-gram the rank of its last n - 1 tokens.
     """
-    suffixes = np.empty(len(longer), dtype=ranks.dtype)
-    for start in reversed(range(n - 1, len(tokens), piece)):
-        end = min(start + piece, len(tokens))
-        rank, _ = find_keys(longer, _keys_at(tokens, ranks, vocab_size, start, end))
+    suffixes = np.empty(len(next_keys), dtype=ranks.dtype)
+    for start in reversed(range(n - 1, len(tokens), chunk_len)):
+        end = min(start + chunk_len, len(tokens))
+        rank, _ = find_keys(next_keys, _keys_at(tokens, ranks, vocab_size, start, end))
         suffixes[rank] = ranks[start:end]
         ranks[start:end] = rank
         on_progress(end - start)
@@ -171,9 +171,9 @@ def _keys_at(tokens: IntArray, ranks: IntArray, vocab_size: int, start: int, end
     return keys
 
 
-def _tally(ranks: IntArray, size: int, piece: int) -> IntArray:
+def _count_ranks(ranks: IntArray, size: int, chunk_len: int) -> IntArray:
     """(size,): how often each rank is there."""
     counts = np.zeros(size, dtype=ranks.dtype)
-    for start in range(0, len(ranks), piece):
-        np.add(counts, np.bincount(ranks[start : start + piece], minlength=size), out=counts, casting="unsafe")
+    for start in range(0, len(ranks), chunk_len):
+        np.add(counts, np.bincount(ranks[start : start + chunk_len], minlength=size), out=counts, casting="unsafe")
     return counts

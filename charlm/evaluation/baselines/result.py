@@ -20,7 +20,7 @@ class BaselineResult:
     score: Score
     """Its nats are NaN where there is none."""
     seconds: float
-    reads_training: bool
+    uses_training_text: bool
     """Whether it knew the training text."""
 
 
@@ -30,6 +30,6 @@ class Baseline(Protocol):
         ...
 
 
-def score_of(nats: float, stream: TokenStream) -> Score:
+def score_split(nats: float, stream: TokenStream) -> Score:
     """What was paid for all of a split, its <eod> included."""
     return Score.of(nats, stream.num_predictions, stream)

@@ -19,9 +19,9 @@ class UniformSettings(Settings):
     type: Literal["uniform"] = "uniform"
 
     def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.frequencies import Uniform
+        from charlm.evaluation.baselines.frequencies import UniformBaseline
 
-        return Uniform()
+        return UniformBaseline()
 
 
 class UnigramSettings(Settings):
@@ -30,9 +30,9 @@ class UnigramSettings(Settings):
     type: Literal["unigram"] = "unigram"
 
     def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.frequencies import Unigram
+        from charlm.evaluation.baselines.frequencies import UnigramBaseline
 
-        return Unigram()
+        return UnigramBaseline()
 
 
 class KneserNeySettings(Settings):
@@ -45,9 +45,9 @@ class KneserNeySettings(Settings):
     """For counting and tables. Where they would take more, the order is lowered to what fits, and that is said."""
 
     def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.ngram import Ngram
+        from charlm.evaluation.baselines.ngram import KneserNeyBaseline
 
-        return Ngram(self)
+        return KneserNeyBaseline(self)
 
 
 class PpmdSettings(Settings):
@@ -60,11 +60,11 @@ class PpmdSettings(Settings):
     """For the model; when it is full, the model starts afresh."""
 
     def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import Compressed, Missing
+        from charlm.evaluation.baselines.compressed import CompressorBaseline, MissingBaseline
         from charlm.evaluation.baselines.compressors import Ppmd
 
         ppmd = Ppmd(self.order, self.memory_mib * MIB)
-        return Compressed(ppmd) if find_spec("pyppmd") else Missing(ppmd.name, "pyppmd")
+        return CompressorBaseline(ppmd) if find_spec("pyppmd") else MissingBaseline(ppmd.name, "pyppmd")
 
 
 class XzSettings(Settings):
@@ -76,10 +76,10 @@ class XzSettings(Settings):
     times its dictionary of memory."""
 
     def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import Compressed
+        from charlm.evaluation.baselines.compressed import CompressorBaseline
         from charlm.evaluation.baselines.compressors import Xz
 
-        return Compressed(Xz(self.max_dictionary_mib * MIB))
+        return CompressorBaseline(Xz(self.max_dictionary_mib * MIB))
 
 
 class ZstdSettings(Settings):
@@ -88,10 +88,10 @@ class ZstdSettings(Settings):
     type: Literal["zstd"] = "zstd"
 
     def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import Compressed
+        from charlm.evaluation.baselines.compressed import CompressorBaseline
         from charlm.evaluation.baselines.compressors import Zstd
 
-        return Compressed(Zstd())
+        return CompressorBaseline(Zstd())
 
 
 class Bz2Settings(Settings):
@@ -100,10 +100,10 @@ class Bz2Settings(Settings):
     type: Literal["bz2"] = "bz2"
 
     def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import Compressed
+        from charlm.evaluation.baselines.compressed import CompressorBaseline
         from charlm.evaluation.baselines.compressors import Bz2
 
-        return Compressed(Bz2())
+        return CompressorBaseline(Bz2())
 
 
 BaselineKind = Annotated[

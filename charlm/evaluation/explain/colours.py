@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 
 NUM_LEVELS = 21
 LEVELS_PER_BIT = 2
-_DENSITY = 200  # points of the path between two corners
+_POINTS_PER_SEGMENT = 200  # points of the path between two corners
 _CUBE = (0, 95, 135, 175, 215, 255)
 
 Lab = tuple[float, float, float]
@@ -35,13 +35,13 @@ class Colour:
     @property
     def luminance(self) -> float:
         """Relative luminance, as the contrast ratio of WCAG 2 has it."""
-        red, green, blue = map(_linear, (self.red, self.green, self.blue))
+        red, green, blue = map(_srgb_to_linear, (self.red, self.green, self.blue))
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     @property
     def lab(self) -> Lab:
         """OKLab: lightness 0..1, green to red, blue to yellow."""
-        red, green, blue = map(_linear, (self.red, self.green, self.blue))
+        red, green, blue = map(_srgb_to_linear, (self.red, self.green, self.blue))
         long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
         medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
         short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)
@@ -53,41 +53,47 @@ class Colour:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ColourScale:
     """A ground, an ink, and the corners of the path: lightness, chroma, and hue in degrees."""
 
-    ink: Colour
+    text_colour: Colour
     corners: tuple[tuple[float, float, float], ...]
 
     @cached_property
     def levels(self) -> tuple[Colour, ...]:
         """The colour of each level, that of the ground first."""
         corners = [_from_polar(*corner) for corner in self.corners]
-        path = [_between(a, b, step / _DENSITY) for a, b in pairwise(corners) for step in range(_DENSITY)] + corners[
-            -1:
-        ]
-        walked = [0.0, *accumulate(math.dist(a, b) for a, b in pairwise(path))]
-        goals = (walked[-1] * level / (NUM_LEVELS - 1) for level in range(NUM_LEVELS))
-        nearest = (min(range(len(path)), key=lambda place: abs(walked[place] - goal)) for goal in goals)
-        return tuple(_from_lab(path[place]) for place in nearest)
+        path = [
+            _interpolate(a, b, step / _POINTS_PER_SEGMENT)
+            for a, b in pairwise(corners)
+            for step in range(_POINTS_PER_SEGMENT)
+        ] + corners[-1:]
+        path_lengths = [0.0, *accumulate(math.dist(a, b) for a, b in pairwise(path))]
+        target_lengths = (path_lengths[-1] * level / (NUM_LEVELS - 1) for level in range(NUM_LEVELS))
+        nearest = (
+            min(range(len(path)), key=lambda position: abs(path_lengths[position] - goal)) for goal in target_lengths
+        )
+        return tuple(_from_lab(path[position]) for position in nearest)
 
 
-ON_LIGHT = Scale(Colour(20, 23, 28), ((1, 0, 0), (0.955, 0.09, 100), (0.83, 0.135, 75), (0.68, 0.185, 38)))
-ON_DARK = Scale(Colour(255, 255, 255), ((0.215, 0.01, 260), (0.33, 0.085, 290), (0.44, 0.145, 340), (0.55, 0.185, 22)))
+ON_LIGHT = ColourScale(Colour(20, 23, 28), ((1, 0, 0), (0.955, 0.09, 100), (0.83, 0.135, 75), (0.68, 0.185, 38)))
+ON_DARK = ColourScale(
+    Colour(255, 255, 255), ((0.215, 0.01, 260), (0.33, 0.085, 290), (0.44, 0.145, 340), (0.55, 0.185, 22))
+)
 
 
-def level_of(bits: float) -> int:
+def bits_to_level(bits: float) -> int:
     return min(NUM_LEVELS - 1, max(0, int(bits * LEVELS_PER_BIT)))
 
 
 @cache
-def indexed(colour: Colour) -> int:
+def nearest_xterm_colour(colour: Colour) -> int:
     """The nearest of the 240 colours that a terminal of 256 is sure to have."""
-    return min(range(16, 256), key=lambda index: math.dist(_of_terminal(index).lab, colour.lab))
+    return min(range(16, 256), key=lambda index: math.dist(_xterm_colour(index).lab, colour.lab))
 
 
 @cache
-def _of_terminal(index: int) -> Colour:
+def _xterm_colour(index: int) -> Colour:
     """Colour 16..255 of xterm: a cube of six steps each, then greys."""
     if index >= 232:
         return Colour(*[8 + 10 * (index - 232)] * 3)
@@ -99,8 +105,8 @@ def _from_polar(lightness: float, chroma: float, hue: float) -> Lab:
     return lightness, chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
 
 
-def _between(a: Lab, b: Lab, share: float) -> Lab:
-    first, second, third = (x + (y - x) * share for x, y in zip(a, b, strict=True))
+def _interpolate(a: Lab, b: Lab, fraction: float) -> Lab:
+    first, second, third = (x + (y - x) * fraction for x, y in zip(a, b, strict=True))
     return first, second, third
 
 
@@ -110,17 +116,17 @@ def _from_lab(lab: Lab) -> Colour:
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
     return Colour(
-        _encoded(4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short),
-        _encoded(-1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short),
-        _encoded(-0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short),
+        _linear_to_srgb(4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short),
+        _linear_to_srgb(-1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short),
+        _linear_to_srgb(-0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short),
     )
 
 
-def _linear(value: int) -> float:
-    share = value / 255
-    return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+def _srgb_to_linear(value: int) -> float:
+    fraction = value / 255
+    return fraction / 12.92 if fraction <= 0.04045 else ((fraction + 0.055) / 1.055) ** 2.4
 
 
-def _encoded(linear: float) -> int:
-    share = min(1.0, max(0.0, linear))
-    return round(255 * (12.92 * share if share <= 0.0031308 else 1.055 * share ** (1 / 2.4) - 0.055))
+def _linear_to_srgb(linear: float) -> int:
+    fraction = min(1.0, max(0.0, linear))
+    return round(255 * (12.92 * fraction if fraction <= 0.0031308 else 1.055 * fraction ** (1 / 2.4) - 0.055))

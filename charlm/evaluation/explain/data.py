@@ -22,20 +22,20 @@ from charlm.evaluation.explain.explanation import Explanation
 _PIECE = 1 << 15  # numbers
 
 
-def costs_as_json(explanation: Explanation) -> Iterator[str]:
+def surprisals_as_json(explanation: Explanation) -> Iterator[str]:
     """In pieces; without `<`, which could end the element it stands in."""
-    costs = explanation.costs
-    tokens = np.unique(np.concatenate([costs.ids_P, costs.top_ids_PK.ravel()]))
+    surprisals = explanation.surprisals
+    tokens = np.unique(np.concatenate([surprisals.ids_P, surprisals.top_ids_PK.ravel()]))
     names = json.dumps([explanation.name(token) for token in tokens.tolist()], ensure_ascii=False)
-    yield '{"symbols":' + names.replace("<", "\\u003c") + f',"top":{costs.top_ids_PK.shape[1]}'
+    yield '{"symbols":' + names.replace("<", "\\u003c") + f',"top":{surprisals.top_ids_PK.shape[1]}'
     sizes = np.diff(explanation.units.token_ends_U, prepend=0)
     columns: dict[str, npt.NDArray[Any]] = {
         "sizes": np.concatenate([[1], sizes] if explanation.is_backward else [sizes, [1]]),
-        "ids": np.searchsorted(tokens, costs.ids_P),
-        "bits": np.rint(costs.nats_P * (1000 / math.log(2))).astype(np.int64),
-        "ranks": costs.ranks_P,
-        "top_ids": np.searchsorted(tokens, costs.top_ids_PK.ravel()),
-        "top_bits": np.rint(costs.top_nats_PK.ravel() * (1000 / math.log(2))).astype(np.int64),
+        "ids": np.searchsorted(tokens, surprisals.ids_P),
+        "bits": np.rint(surprisals.nats_P * (1000 / math.log(2))).astype(np.int64),
+        "ranks": surprisals.ranks_P,
+        "top_ids": np.searchsorted(tokens, surprisals.top_ids_PK.ravel()),
+        "top_bits": np.rint(surprisals.top_nats_PK.ravel() * (1000 / math.log(2))).astype(np.int64),
     }
     for name, column in columns.items():
         yield f',"{name}":['

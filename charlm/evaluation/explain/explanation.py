@@ -15,8 +15,8 @@ import torch
 
 from charlm.data.store import TokenStream
 from charlm.evaluation.explain.surprisal import Surprisals, find_surprisals
-from charlm.evaluation.explain.text_units import Units, find_units
-from charlm.evaluation.explain.visible import named
+from charlm.evaluation.explain.text_units import TextUnits, find_text_units
+from charlm.evaluation.explain.visible import display_name
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.vocab.base import Vocab
@@ -33,7 +33,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Cost:
+class TokenSurprisal:
     """One token that came. `rank`: 1 where none was likelier; `alternatives`: the likeliest, the best first."""
 
     token: int
@@ -51,59 +51,62 @@ class Explanation:
     """Tokens and units in the order in which they are read, whatever the direction of the model.
 
     Attributes:
-        costs: of every token of the text, and of one <eod>: the one after the text, or before it of a backward model.
+        surprisals: of every token of the text, and of one <eod>: the one after the text, or before it of a backward
+        model.
         is_backward: the model read the text from its end, so that each token was predicted from what follows it.
     """
 
     text: str
     vocab: Vocab
-    costs: Surprisals
-    units: Units
+    surprisals: Surprisals
+    units: TextUnits
     score: Score
     is_backward: bool
 
     @cached_property
     def bits_U(self) -> npt.NDArray[np.float64]:
         """The sum over the tokens of each unit. That of the <eod> belongs to none."""
-        paid = np.concatenate([[0.0], np.cumsum(self._text_nats_P)])[self.units.token_ends_U]
-        return np.diff(paid, prepend=0.0) / _LN_2
+        cumulative_nats = np.concatenate([[0.0], np.cumsum(self._text_nats_P)])[self.units.token_ends_U]
+        return np.diff(cumulative_nats, prepend=0.0) / _LN_2
 
     @cached_property
-    def shares_U(self) -> npt.NDArray[np.float64]:
+    def bits_per_cluster_U(self) -> npt.NDArray[np.float64]:
         """Bits for each character of a unit, as a reader counts characters: by grapheme clusters."""
         return self.bits_U / self.units.clusters_U
 
     @property
-    def end(self) -> Cost:
+    def end(self) -> TokenSurprisal:
         """The <eod> that was predicted."""
-        return self.cost(0 if self.is_backward else len(self.costs.ids_P) - 1)
+        return self.surprisal(0 if self.is_backward else len(self.surprisals.ids_P) - 1)
 
     def name(self, token: int) -> str:
         """Of a token, as it can be shown. Where all tokens are bytes, those of ASCII are their characters."""
         text = self.vocab.decode([token]) if self.vocab.first_byte_id is None else ""
-        return named(self.vocab.symbol(token) if text in ("", "\ufffd") else text)
+        return display_name(self.vocab.symbol(token) if text in ("", "\ufffd") else text)
 
-    def text_of(self, unit: int) -> str:
+    def unit_text(self, unit: int) -> str:
         return self.text[self._start(self.units.text_ends_U, unit) : self.units.text_ends_U[unit]]
 
-    def around(self, unit: int, length: int) -> tuple[str, str]:
+    def unit_context(self, unit: int, length: int) -> tuple[str, str]:
         """Up to `length` characters before a unit, and behind it."""
         start, end = self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
         return self.text[max(0, start - length) : start], self.text[end : end + length]
 
-    def costs_of(self, unit: int) -> list[Cost]:
+    def unit_surprisals(self, unit: int) -> list[TokenSurprisal]:
         """Of the tokens that pay for a unit."""
-        shift = int(self.is_backward)
-        places = range(self._start(self.units.token_ends_U, unit), int(self.units.token_ends_U[unit]))
-        return [self.cost(place + shift) for place in places]
+        offset = int(self.is_backward)
+        positions = range(self._start(self.units.token_ends_U, unit), int(self.units.token_ends_U[unit]))
+        return [self.surprisal(position + offset) for position in positions]
 
-    def cost(self, place: int) -> Cost:
+    def surprisal(self, position: int) -> TokenSurprisal:
         """Of one prediction, counted in reading order."""
-        costs = self.costs
-        likeliest = zip(costs.top_ids_PK[place].tolist(), np.exp(-costs.top_nats_PK[place]).tolist(), strict=True)
+        surprisals = self.surprisals
+        likeliest = zip(
+            surprisals.top_ids_PK[position].tolist(), np.exp(-surprisals.top_nats_PK[position]).tolist(), strict=True
+        )
         alternatives = tuple(Alternative(token, probability) for token, probability in likeliest)
-        bits = float(costs.nats_P[place]) / _LN_2
-        return Cost(int(costs.ids_P[place]), bits, int(costs.ranks_P[place]), alternatives)
+        bits = float(surprisals.nats_P[position]) / _LN_2
+        return TokenSurprisal(int(surprisals.ids_P[position]), bits, int(surprisals.ranks_P[position]), alternatives)
 
     def most_surprising(self, number: int) -> list[int]:
         """The units that cost most, the dearest first; of equal ones those that come first."""
@@ -125,26 +128,26 @@ class Explanation:
             yield end
         for unit in range(len(self.bits_U)):
             span = self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
-            yield from (self._row(cost, span) for cost in self.costs_of(unit))
+            yield from (self._row(surprisal, span) for surprisal in self.unit_surprisals(unit))
         if not self.is_backward:
             yield end
 
-    def _row(self, cost: Cost, span: tuple[int, int]) -> dict[str, Any]:
+    def _row(self, surprisal: TokenSurprisal, span: tuple[int, int]) -> dict[str, Any]:
         symbol = self.vocab.symbol
         return {
-            "token": symbol(cost.token),
+            "token": symbol(surprisal.token),
             "characters": list(span),
-            "bits": cost.bits,
-            "probability": cost.probability,
-            "rank": cost.rank,
+            "bits": surprisal.bits,
+            "probability": surprisal.probability,
+            "rank": surprisal.rank,
             "alternatives": [
-                {"token": symbol(each.token), "probability": each.probability} for each in cost.alternatives
+                {"token": symbol(each.token), "probability": each.probability} for each in surprisal.alternatives
             ],
         }
 
     @property
     def _text_nats_P(self) -> npt.NDArray[np.float64]:
-        return self.costs.nats_P[1:] if self.is_backward else self.costs.nats_P[:-1]
+        return self.surprisals.nats_P[1:] if self.is_backward else self.surprisals.nats_P[:-1]
 
     @staticmethod
     def _start(ends_U: npt.NDArray[np.int64], unit: int) -> int:
@@ -171,7 +174,7 @@ def explain(
         DataError: the model gives no probabilities, because numbers overflow in it.
     """
     is_backward = direction == "backward"
-    costs = find_surprisals(model, stream.in_direction(direction), top=top, device=device, on_progress=on_progress)
-    score = Score.of(float(costs.nats_P.sum()), len(costs.nats_P), stream)
-    units = find_units(text, stream.tokens[1:-1], vocab)
-    return Explanation(text, vocab, costs.reversed() if is_backward else costs, units, score, is_backward)
+    surprisals = find_surprisals(model, stream.in_direction(direction), top=top, device=device, on_progress=on_progress)
+    score = Score.of(float(surprisals.nats_P.sum()), len(surprisals.nats_P), stream)
+    units = find_text_units(text, stream.tokens[1:-1], vocab)
+    return Explanation(text, vocab, surprisals.reversed() if is_backward else surprisals, units, score, is_backward)

@@ -15,16 +15,16 @@ from itertools import chain
 from pathlib import Path
 
 from charlm import storage
-from charlm.evaluation.explain.colours import LEVELS_PER_BIT, NUM_LEVELS, ON_DARK, ON_LIGHT, Colour, level_of
-from charlm.evaluation.explain.data import costs_as_json
+from charlm.evaluation.explain.colours import LEVELS_PER_BIT, NUM_LEVELS, ON_DARK, ON_LIGHT, Colour, bits_to_level
+from charlm.evaluation.explain.data import surprisals_as_json
 from charlm.evaluation.explain.explanation import Explanation
-from charlm.evaluation.explain.surprising_places import Place, find_places
-from charlm.evaluation.explain.visible import shown, shown_lines
+from charlm.evaluation.explain.surprising_places import SurprisingUnit, find_surprising_units
+from charlm.evaluation.explain.visible import escape_invisible, escape_invisible_lines
 from charlm.printable import readable
 
-_NUM_PLACES = 10
-_BLOCK = 500  # units: blocks that are out of sight cost a browser nothing
-_WRITTEN_AT_ONCE = 2_000  # pieces
+_NUM_SURPRISING = 10
+_UNITS_PER_PARAGRAPH = 500  # units: blocks that are out of sight cost a browser nothing
+_PIECES_PER_WRITE = 2_000  # pieces
 _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _END = '<i class="c{level} end">&lt;eod&gt;</i>'
@@ -39,13 +39,13 @@ def write_page(explanation: Explanation, name: str, path: Path) -> None:
         StorageError: the file cannot be written.
     """
     with storage.atomic_file(path) as file:
-        waiting: list[str] = []
+        pending: list[str] = []
         for piece in render_page(explanation, name):
-            waiting.append(piece)
-            if len(waiting) >= _WRITTEN_AT_ONCE:
-                file.write("".join(waiting).encode("utf-8"))
-                waiting.clear()
-        file.write("".join(waiting).encode("utf-8"))
+            pending.append(piece)
+            if len(pending) >= _PIECES_PER_WRITE:
+                file.write("".join(pending).encode("utf-8"))
+                pending.clear()
+        file.write("".join(pending).encode("utf-8"))
 
 
 def render_page(explanation: Explanation, name: str) -> Iterator[str]:
@@ -54,11 +54,12 @@ def render_page(explanation: Explanation, name: str) -> Iterator[str]:
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-    yield f"<title>{escape(shown(name))} · charlm explain</title>\n<style>{style}</style></head>\n<body><main>\n"
-    yield f"<h1>{escape(shown(name))}</h1>\n"
+    title = escape(escape_invisible(name))
+    yield f"<title>{title} · charlm explain</title>\n<style>{style}</style></head>\n<body><main>\n"
+    yield f"<h1>{title}</h1>\n"
     bits = explanation.score.bits_per_character
-    yield f'<p class="soft">{_figure(bits)} bits per character. Each character is coloured by its surprisal: minus the'
-    yield " logarithm to base 2 of the probability that the model gave it."
+    yield f'<p class="soft">{_format_number(bits)} bits per character. Each character is coloured by its surprisal:'
+    yield " minus the logarithm to base 2 of the probability that the model gave it."
     if explanation.is_backward:
         yield " This model reads from the end: each character is predicted from what follows it."
     yield "</p>\n"
@@ -67,16 +68,16 @@ def render_page(explanation: Explanation, name: str) -> Iterator[str]:
     yield " model expected.</p>\n"
     yield from _text(explanation)
     yield '<div id="card" role="status" hidden></div>\n'
-    yield from _places(find_places(explanation, _NUM_PLACES), int(explanation.is_backward))
-    yield from _figures(explanation)
+    yield from _surprising_table(find_surprising_units(explanation, _NUM_SURPRISING), int(explanation.is_backward))
+    yield from _score_table(explanation)
     yield '</main>\n<script type="application/json" id="costs">'
-    yield from costs_as_json(explanation)
+    yield from surprisals_as_json(explanation)
     yield f"</script>\n<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script></body></html>\n"
 
 
 def _colours() -> str:
     light, dark = (
-        f":root{{--ink:{scale.ink.hex}}}" + "".join(map(_level_style, range(1, NUM_LEVELS), scale.levels[1:]))
+        f":root{{--ink:{scale.text_colour.hex}}}" + "".join(map(_level_style, range(1, NUM_LEVELS), scale.levels[1:]))
         for scale in (ON_LIGHT, ON_DARK)
     )
     return f"{light}\n@media (prefers-color-scheme: dark){{{dark}}}\n"
@@ -97,7 +98,7 @@ def _legend() -> Iterator[str]:
 
 def _text(explanation: Explanation) -> Iterator[str]:
     """Paragraphs of whole lines: each finds its own direction, and is laid out when it comes into sight."""
-    end = _END.format(level=level_of(explanation.end.bits))
+    end = _END.format(level=bits_to_level(explanation.end.bits))
     first = [(end, False)] if explanation.is_backward else []
     last = [] if explanation.is_backward else [(end, False)]
     yield '<div id="text" tabindex="0" role="group" aria-label="Text; the arrow keys go from character to character">'
@@ -105,7 +106,7 @@ def _text(explanation: Explanation) -> Iterator[str]:
     start = 0
     for number, (element, ends_line) in enumerate(chain(first, _elements(explanation), last), 1):
         yield element
-        if ends_line and number - start >= _BLOCK:
+        if ends_line and number - start >= _UNITS_PER_PARAGRAPH:
             yield f'</p><p data-from="{number}" dir="auto">'
             start = number
     yield "</p></div>\n"
@@ -114,14 +115,17 @@ def _text(explanation: Explanation) -> Iterator[str]:
 def _elements(explanation: Explanation) -> Iterator[tuple[str, bool]]:
     """Each unit, and whether a line ends with it."""
     for unit, (bits, clusters) in enumerate(
-        zip(explanation.shares_U.tolist(), explanation.units.clusters_U.tolist(), strict=True)
+        zip(explanation.bits_per_cluster_U.tolist(), explanation.units.clusters_U.tolist(), strict=True)
     ):
-        text = explanation.text_of(unit)
-        several = f' data-characters="{clusters}"' if clusters > 1 else ""
-        yield f'<i class="c{level_of(bits)}"{several}>{escape(shown_lines(text))}</i>', text.endswith("\n")
+        text = explanation.unit_text(unit)
+        clusters_attribute = f' data-characters="{clusters}"' if clusters > 1 else ""
+        yield (
+            f'<i class="c{bits_to_level(bits)}"{clusters_attribute}>{escape(escape_invisible_lines(text))}</i>',
+            text.endswith("\n"),
+        )
 
 
-def _places(places: list[Place], shift: int) -> Iterator[str]:
+def _surprising_table(places: list[SurprisingUnit], offset: int) -> Iterator[str]:
     if not places:
         return
     yield "<h2>Most surprising</h2>\n"
@@ -130,20 +134,20 @@ def _places(places: list[Place], shift: int) -> Iterator[str]:
     yield '<th scope="col">place</th><th scope="col">expected</th></tr></thead><tbody>\n'
     for place in places:
         yield f'<tr><td class="number">{place.bits:.2f}</td><td class="number">{escape(place.probability)}</td>'
-        yield f'<td><button type="button" data-unit="{place.unit + shift}" dir="auto">{escape(place.before)}'
+        yield f'<td><button type="button" data-unit="{place.unit + offset}" dir="auto">{escape(place.before)}'
         yield f"<mark>{escape(place.text)}</mark>{escape(place.after)}</button></td>"
         yield f'<td dir="auto">{escape(place.expected)}</td></tr>\n'
     yield "</tbody></table></div>\n"
 
 
-def _figures(explanation: Explanation) -> Iterator[str]:
+def _score_table(explanation: Explanation) -> Iterator[str]:
     yield '<h2>In all</h2>\n<table class="figures"><tbody>\n'
     bits = explanation.score.nats / math.log(2)
     for name, value in {**explanation.score.to_json(), "bits": bits}.items():
         label = name.replace("_", " ")
-        yield f'<tr><th scope="row">{label}</th><td class="number">{_figure(value)}</td></tr>\n'
+        yield f'<tr><th scope="row">{label}</th><td class="number">{_format_number(value)}</td></tr>\n'
     yield "</tbody></table>\n"
 
 
-def _figure(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "–" if value is None else readable(value)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
-from charlm.evaluation.lane import read_lane
+from charlm.evaluation.lane import read_stream
 from charlm.nn.model import LanguageModel
 
 _CHUNK_ELEMENTS = 1 << 22  # log-probabilities held at a time
@@ -91,6 +91,6 @@ def find_surprisals(
 def _log_probabilities(model: LanguageModel, stream: TokenStream, device: torch.device) -> Iterator[Tensor]:
     """log p of all ids at one prediction after another, in pieces N, V."""
     rows = max(1, _CHUNK_ELEMENTS // model.head.vocab_size)
-    for chunk in read_lane(model, stream, device):
+    for chunk in read_stream(model, stream, device):
         for features_NH in chunk.features_TH.split(rows):
             yield model.head.logits(features_NH).log_softmax(-1)

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from charlm.evaluation.explain.explanation import Alternative, Explanation
-from charlm.evaluation.explain.visible import named, percent, shown
+from charlm.evaluation.explain.visible import display_name, escape_invisible, format_percent
 
 _CONTEXT = 24  # characters on either side
 _ALTERNATIVES = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class SurprisingUnit:
     """A unit of the text, with what the model expected at its dearest token. All texts can be shown as they are."""
 
     unit: int
@@ -22,19 +22,23 @@ class Place:
     expected: str
 
 
-def find_places(explanation: Explanation, number: int) -> list[Place]:
+def find_surprising_units(explanation: Explanation, number: int) -> list[SurprisingUnit]:
     """The units that cost most, the dearest first."""
-    return [_place(explanation, unit) for unit in explanation.most_surprising(number)]
+    return [_describe_unit(explanation, unit) for unit in explanation.most_surprising(number)]
 
 
-def _place(explanation: Explanation, unit: int) -> Place:
-    dearest = max(explanation.costs_of(unit), key=lambda cost: cost.bits)
-    before, after = explanation.around(unit, _CONTEXT)
+def _describe_unit(explanation: Explanation, unit: int) -> SurprisingUnit:
+    most_surprising_token = max(explanation.unit_surprisals(unit), key=lambda surprisal: surprisal.bits)
+    before, after = explanation.unit_context(unit, _CONTEXT)
     bits = float(explanation.bits_U[unit])
-    expected = " · ".join(_expected(explanation, each) for each in dearest.alternatives[:_ALTERNATIVES])
-    text = named(explanation.text_of(unit))
-    return Place(unit, shown(before), text, shown(after), bits, percent(2**-bits), expected)
+    expected = " · ".join(
+        _format_alternative(explanation, each) for each in most_surprising_token.alternatives[:_ALTERNATIVES]
+    )
+    text = display_name(explanation.unit_text(unit))
+    return SurprisingUnit(
+        unit, escape_invisible(before), text, escape_invisible(after), bits, format_percent(2**-bits), expected
+    )
 
 
-def _expected(explanation: Explanation, alternative: Alternative) -> str:
-    return f"{explanation.name(alternative.token)} {percent(alternative.probability)}"
+def _format_alternative(explanation: Explanation, alternative: Alternative) -> str:
+    return f"{explanation.name(alternative.token)} {format_percent(alternative.probability)}"

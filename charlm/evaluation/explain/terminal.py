@@ -14,21 +14,21 @@ from charlm.evaluation.explain.colours import (
     ON_DARK,
     ON_LIGHT,
     Colour,
-    Scale,
-    indexed,
-    level_of,
+    ColourScale,
+    bits_to_level,
+    nearest_xterm_colour,
 )
 from charlm.evaluation.explain.explanation import Explanation
-from charlm.evaluation.explain.surprising_places import find_places
-from charlm.evaluation.explain.visible import shown_lines
+from charlm.evaluation.explain.surprising_places import find_surprising_units
+from charlm.evaluation.explain.visible import escape_invisible_lines
 
-NUM_PLACES = 5
+NUM_SURPRISING = 5
 _RESET = "\x1b[0m"
 _END = "<eod>"
-_LIGHT_GROUNDS = ("7", "15")  # of the sixteen, as COLORFGBG names them
+_LIGHT_BACKGROUNDS = ("7", "15")  # of the sixteen, as COLORFGBG names them
 
 
-class Depth(Enum):
+class ColourDepth(Enum):
     """How many colours a terminal shows."""
 
     NONE = 0
@@ -36,37 +36,37 @@ class Depth(Enum):
     TRUE = 1 << 24
 
 
-def depth_of(environment: Mapping[str, str], *, is_terminal: bool) -> Depth:
+def detect_colour_depth(environment: Mapping[str, str], *, is_terminal: bool) -> ColourDepth:
     """What the environment says of the terminal. NO_COLOR (no-color.org) is heeded."""
     if not is_terminal or environment.get("NO_COLOR") or environment.get("TERM", "dumb") == "dumb":
-        return Depth.NONE
-    return Depth.TRUE if environment.get("COLORTERM") in ("truecolor", "24bit") else Depth.INDEXED
+        return ColourDepth.NONE
+    return ColourDepth.TRUE if environment.get("COLORTERM") in ("truecolor", "24bit") else ColourDepth.INDEXED
 
 
-def scale_of(environment: Mapping[str, str]) -> Scale:
+def choose_colour_scale(environment: Mapping[str, str]) -> ColourScale:
     """That of a dark ground, unless the terminal says that its own is light."""
-    return ON_LIGHT if environment.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT_GROUNDS else ON_DARK
+    return ON_LIGHT if environment.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT_BACKGROUNDS else ON_DARK
 
 
-def coloured_lines(explanation: Explanation, depth: Depth, scale: Scale) -> Iterator[str]:
+def render_lines(explanation: Explanation, depth: ColourDepth, scale: ColourScale) -> Iterator[str]:
     """The text, its last line with the mark of the end, and the legend."""
     line = ""
-    for level, text in _stretches(explanation):
-        *whole, rest = shown_lines(text).split("\n")
+    for level, text in _colour_runs(explanation):
+        *whole, rest = escape_invisible_lines(text).split("\n")
         for part in whole:
-            yield line + _painted(part, level, depth, scale)
+            yield line + _paint(part, level, depth, scale)
             line = ""
-        line += _painted(rest, level, depth, scale)
+        line += _paint(rest, level, depth, scale)
     if line:
         yield line
     yield ""
     yield legend(depth, scale)
 
 
-def legend(depth: Depth, scale: Scale) -> str:
+def legend(depth: ColourDepth, scale: ColourScale) -> str:
     """Each level as a cell, those of whole even bits with their number."""
     names = (f"{level // LEVELS_PER_BIT}" if level % (2 * LEVELS_PER_BIT) == 0 else "" for level in range(NUM_LEVELS))
-    cells = "".join(_painted(f"{name:<2}", level, depth, scale) for level, name in enumerate(names))
+    cells = "".join(_paint(f"{name:<2}", level, depth, scale) for level, name in enumerate(names))
     return f"bits {cells} and more"
 
 
@@ -75,9 +75,9 @@ def summary_lines(explanation: Explanation) -> Iterator[str]:
     score = explanation.score
     ratios = (score.bits_per_character, score.perplexity)
     bits, perplexity = ("-" if ratio is None else f"{ratio:,.4f}" for ratio in ratios)
-    sizes = f"{_counted(score.characters, 'character')}, {_counted(score.tokens, 'token')}"
+    sizes = f"{_pluralize(score.characters, 'character')}, {_pluralize(score.tokens, 'token')}"
     yield f"{bits} bits per character, perplexity {perplexity} per token; {sizes}"
-    places = find_places(explanation, NUM_PLACES)
+    places = find_surprising_units(explanation, NUM_SURPRISING)
     if places:
         yield "most surprising:"
     for place in places:
@@ -85,35 +85,35 @@ def summary_lines(explanation: Explanation) -> Iterator[str]:
         yield f"{place.probability:>12}  expected {place.expected}"
 
 
-def _counted(number: int, unit: str) -> str:
+def _pluralize(number: int, unit: str) -> str:
     return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
 
 
-def _stretches(explanation: Explanation) -> Iterator[tuple[int, str]]:
+def _colour_runs(explanation: Explanation) -> Iterator[tuple[int, str]]:
     """Runs of one colour; of units that end a line each by itself."""
     for level, run in groupby(_levels(explanation), key=lambda pair: pair[0]):
         yield level, "".join(text for _, text in run)
 
 
 def _levels(explanation: Explanation) -> Iterator[tuple[int, str]]:
-    end = level_of(explanation.end.bits), _END
+    end = bits_to_level(explanation.end.bits), _END
     if explanation.is_backward:
         yield end
-    for unit, bits in enumerate(explanation.shares_U.tolist()):
-        yield level_of(bits), explanation.text_of(unit)
+    for unit, bits in enumerate(explanation.bits_per_cluster_U.tolist()):
+        yield bits_to_level(bits), explanation.unit_text(unit)
     if not explanation.is_backward:
         yield end
 
 
-def _painted(text: str, level: int, depth: Depth, scale: Scale) -> str:
+def _paint(text: str, level: int, depth: ColourDepth, scale: ColourScale) -> str:
     """The lowest level is left as it is: it looks like text that nobody explained."""
-    if not text or level == 0 or depth is Depth.NONE:
+    if not text or level == 0 or depth is ColourDepth.NONE:
         return text
-    ground, ink = (_code(colour, depth) for colour in (scale.levels[level], scale.ink))
-    return f"\x1b[48;{ground};38;{ink}m{text}{_RESET}"
+    background, text_colour = (_colour_code(colour, depth) for colour in (scale.levels[level], scale.text_colour))
+    return f"\x1b[48;{background};38;{text_colour}m{text}{_RESET}"
 
 
-def _code(colour: Colour, depth: Depth) -> str:
-    if depth is Depth.TRUE:
+def _colour_code(colour: Colour, depth: ColourDepth) -> str:
+    if depth is ColourDepth.TRUE:
         return f"2;{colour.red};{colour.green};{colour.blue}"
-    return f"5;{indexed(colour)}"
+    return f"5;{nearest_xterm_colour(colour)}"

@@ -20,7 +20,7 @@ _CLUSTER = regex.compile(r"\X")
 
 
 @dataclass(frozen=True)
-class Units:
+class TextUnits:
     """Stretches of a text, in its order, each beginning where the one before it ends.
 
     Attributes:
@@ -34,7 +34,7 @@ class Units:
     clusters_U: npt.NDArray[np.int64]
 
 
-def find_units(text: str, ids: Iterable[int], vocab: Vocab) -> Units:
+def find_text_units(text: str, ids: Iterable[int], vocab: Vocab) -> TextUnits:
     """
     Args:
         ids: `vocab.encode(text)`.
@@ -42,13 +42,17 @@ def find_units(text: str, ids: Iterable[int], vocab: Vocab) -> Units:
     cluster_ends = np.array([found.end() for found in _CLUSTER.finditer(text)], dtype=np.int64)
     is_cluster_end = np.zeros(len(text) + 1, dtype=bool)
     is_cluster_end[cluster_ends] = True
-    ends = [(place, token) for token, place in enumerate(_cuts(ids, vocab), 1) if place and is_cluster_end[place]]
+    ends = [
+        (position, token)
+        for token, position in enumerate(_cut_positions(ids, vocab), 1)
+        if position and is_cluster_end[position]
+    ]
     text_ends_U, token_ends_U = np.array(ends, dtype=np.int64).reshape(-1, 2).T
     before = np.searchsorted(cluster_ends, text_ends_U, side="right")
-    return Units(text_ends_U, token_ends_U, np.diff(before, prepend=0))
+    return TextUnits(text_ends_U, token_ends_U, np.diff(before, prepend=0))
 
 
-def _cuts(ids: Iterable[int], vocab: Vocab) -> Iterator[int]:
+def _cut_positions(ids: Iterable[int], vocab: Vocab) -> Iterator[int]:
     """After each token, how many characters are complete; 0 where the text cannot be cut there.
 
     It cannot inside a character spelled in bytes, nor between such a spelling and the marks around it (ids without
@@ -56,17 +60,17 @@ def _cuts(ids: Iterable[int], vocab: Vocab) -> Iterator[int]:
     """
     decoder = vocab.stream_decoder()
     is_mark: dict[int, bool] = {}
-    place, is_open = 0, False
-    waiting: int | None = None  # for the token after it, which may be the mark that closes
+    position, is_open = 0, False
+    pending: int | None = None  # for the token after it, which may be the mark that closes
     for token in map(int, ids):
         piece = decoder.push(token)
         if token not in is_mark:
             is_mark[token] = not vocab.decode([token])
         closes = is_mark[token] and is_open
-        if waiting is not None:
-            yield 0 if closes else waiting
-        place += len(piece)
+        if pending is not None:
+            yield 0 if closes else pending
+        position += len(piece)
         is_open ^= is_mark[token]
-        waiting = 0 if not piece and not closes else place
-    if waiting is not None:
-        yield waiting
+        pending = 0 if not piece and not closes else position
+    if pending is not None:
+        yield pending

@@ -6,36 +6,36 @@ direction, byte order marks. Joiners and accents belong to the cluster they stan
 
 import regex
 
-_WRITTEN = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
-_HIDDEN = regex.compile(r"[\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}]")
-_ALONE = regex.compile(r"[\p{M}\p{Emoji_Modifier}]")
+_SYMBOLS = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
+_INVISIBLE = regex.compile(r"[\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}]")
+_COMBINING = regex.compile(r"[\p{M}\p{Emoji_Modifier}]")
 _BLANK = regex.compile(r"[\p{Zs}--[ ]]", regex.VERSION1)
 _DOTTED_CIRCLE = "\u25cc"
 _SPACE = "␣"
 
 
-def shown(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """`text` in one line, spaces as they are."""
-    return _HIDDEN.sub(lambda found: _WRITTEN.get(found[0]) or _escape(found[0]), text)
+    return _INVISIBLE.sub(lambda found: _SYMBOLS.get(found[0]) or _escape(found[0]), text)
 
 
-def shown_lines(text: str) -> str:
+def escape_invisible_lines(text: str) -> str:
     """`text` with a sign for each line feed, and the line feed itself."""
-    return "\n".join(shown(line + "\n") for line in text.split("\n"))[:-1]
+    return "\n".join(escape_invisible(line + "\n") for line in text.split("\n"))[:-1]
 
 
-def named(symbol: str) -> str:
+def display_name(symbol: str) -> str:
     """The name of a token: spaces can be seen too, a joiner by itself, and an accent has something to stand on."""
     if regex.fullmatch(r"\p{Cf}", symbol):
         return _escape(symbol)
-    visible = _BLANK.sub(lambda found: _escape(found[0]), shown(symbol)).replace(" ", _SPACE)
-    return _DOTTED_CIRCLE + visible if _ALONE.match(visible) else visible
+    visible = _BLANK.sub(lambda found: _escape(found[0]), escape_invisible(symbol)).replace(" ", _SPACE)
+    return _DOTTED_CIRCLE + visible if _COMBINING.match(visible) else visible
 
 
-def percent(probability: float) -> str:
+def format_percent(probability: float) -> str:
     """Three digits, more where it is nearly certain: 99.987 %, 4.25 %, 0.0031 %."""
-    share = 100 * probability
-    return f"{share:.{5 if share > 99 else 3}g} %"
+    percentage = 100 * probability
+    return f"{percentage:.{5 if percentage > 99 else 3}g} %"
 
 
 def _escape(character: str) -> str:

@@ -15,12 +15,12 @@ class Body(nn.Module, ABC):
     """A network over vectors. What it remembers is in its state, so a text may come in chunks of any length."""
 
     features_size: int
-    period: int = 1
+    stride_period: int = 1
     """Streams that start at multiples of it step alike: the strides of all layers together."""
     receptive_field: int | None = None
     """Tokens that a feature can depend on, the present one among them; None where nothing bounds them."""
 
-    def backend_on(self, device: torch.device) -> str:
+    def backend_name(self, device: torch.device) -> str:
         """What runs the time steps of a chunk; "plain" where nothing faster than one after the other does."""
         del device
         return "torch"
@@ -33,10 +33,10 @@ class Body(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def floats_per_token(self) -> int:
+    def activations_per_token(self) -> int:
         """About how many activations the backward pass keeps for each token."""
 
     @property
-    def products_per_token(self) -> float:
+    def macs_per_token(self) -> float:
         """Multiply-adds of the forward pass for a token: each weight of a matrix or convolution is used once."""
         return float(sum(parameter.numel() for parameter in self.parameters() if parameter.ndim >= 2))

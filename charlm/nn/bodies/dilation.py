@@ -16,29 +16,34 @@ from torch import Tensor
 
 from charlm.nn.state import State
 
-Run = Callable[[Tensor, State], tuple[Tensor, State]]
+ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
-def slots(make: Callable[[int], State], batch_size: int, dilation: int) -> State:
-    """A fresh state: that of `make`, where it is dilated with an axis of slots behind the batch."""
+def initial_dilated_state(make_state: Callable[[int], State], batch_size: int, dilation: int) -> State:
+    """A fresh state: that of `make_state`, where it is dilated with an axis of slots behind the batch."""
     if dilation == 1:
-        return make(batch_size)
-    return tuple(tensor.unflatten(0, (batch_size, dilation)) for tensor in make(batch_size * dilation))
+        return make_state(batch_size)
+    return tuple(tensor.unflatten(0, (batch_size, dilation)) for tensor in make_state(batch_size * dilation))
 
 
-def run_dilated(run: Run, dilation: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+def run_dilated(run: ForwardFn, dilation: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
     """`run` over each of the interleaved sequences; those of a chunk may differ by one step."""
     if dilation == 1:
         return run(x_BTD, state)
-    num_whole, rest = divmod(x_BTD.shape[1], dilation)
+    num_full_rounds, num_remaining = divmod(x_BTD.shape[1], dilation)
     pieces: list[Tensor] = []
-    if num_whole:
-        output, state = _run_slots(run, x_BTD[:, : num_whole * dilation], dilation, state)
+    if num_full_rounds:
+        output, state = _run_slots(run, x_BTD[:, : num_full_rounds * dilation], dilation, state)
         pieces.append(output)
-    if rest:
-        moved, state = tuple(tensor[:, :rest] for tensor in state), tuple(tensor[:, rest:] for tensor in state)
-        output, moved = _run_slots(run, x_BTD[:, num_whole * dilation :], rest, moved)
-        state = tuple(torch.cat([waits, done], dim=1) for waits, done in zip(state, moved, strict=True))
+    if num_remaining:
+        stepped_state, state = (
+            tuple(tensor[:, :num_remaining] for tensor in state),
+            tuple(tensor[:, num_remaining:] for tensor in state),
+        )
+        output, stepped_state = _run_slots(run, x_BTD[:, num_full_rounds * dilation :], num_remaining, stepped_state)
+        state = tuple(
+            torch.cat([unstepped, stepped], dim=1) for unstepped, stepped in zip(state, stepped_state, strict=True)
+        )
         pieces.append(output)
     if not pieces:
         output, _ = run(x_BTD, tuple(tensor[:, 0] for tensor in state))
@@ -46,10 +51,10 @@ def run_dilated(run: Run, dilation: int, x_BTD: Tensor, state: State) -> tuple[T
     return torch.cat(pieces, dim=1), state
 
 
-def _run_slots(run: Run, x_BTD: Tensor, num_slots: int, state: State) -> tuple[Tensor, State]:
+def _run_slots(run: ForwardFn, x_BTD: Tensor, num_slots: int, state: State) -> tuple[Tensor, State]:
     """Steps 0, s, 2 s, ... belong to slot 0 of s, and so on; T is a multiple of s."""
     batch_size = len(x_BTD)
     rows = x_BTD.unflatten(1, (-1, num_slots)).transpose(1, 2).flatten(0, 1)  # row b s + k: slot k of row b
-    output, after = run(rows, tuple(tensor.flatten(0, 1) for tensor in state))
+    output, next_state = run(rows, tuple(tensor.flatten(0, 1) for tensor in state))
     output_BTH = output.unflatten(0, (batch_size, num_slots)).transpose(1, 2).flatten(1, 2)
-    return output_BTH, tuple(tensor.unflatten(0, (batch_size, num_slots)) for tensor in after)
+    return output_BTH, tuple(tensor.unflatten(0, (batch_size, num_slots)) for tensor in next_state)

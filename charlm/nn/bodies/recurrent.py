@@ -14,40 +14,40 @@ import torch
 from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
-from charlm.nn.bodies.dilation import run_dilated, slots
-from charlm.nn.bodies.stride import held, run_strided
+from charlm.nn.bodies.dilation import initial_dilated_state, run_dilated
+from charlm.nn.bodies.stride import initial_strided_state, run_strided
 from charlm.nn.cells.base import Cell, CellOptions
-from charlm.nn.dropout import LockedDropout, Masks
+from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.fused.choice import Backend
-from charlm.nn.norm import Norms, matrices
+from charlm.nn.norm import NormFactory, matrices
 from charlm.nn.settings import RecurrentSettings
 from charlm.nn.state import State
 
 
-class Layer(nn.Module):
+class RecurrentLayer(nn.Module):
     """One cell, unrolled over time by the fastest unroll that fits it.
 
     State: the cell's, where dilated with an axis of slots behind the batch; where strided held_BH and phase_B too.
     """
 
-    def __init__(self, cell: Cell, backend: Backend, masks: Masks, *, dilation: int = 1, stride: int = 1) -> None:
+    def __init__(self, cell: Cell, backend: Backend, rng: NoiseRNG, *, dilation: int = 1, stride: int = 1) -> None:
         super().__init__()
         self.cell = cell
         self.backend = backend
         self.dilation = dilation
         self.stride = stride
-        self._masks = masks
+        self._rng = rng
 
     def extra_repr(self) -> str:
         steps = {"dilation": self.dilation, "stride": self.stride}
         return ", ".join(f"{name} {number}" for name, number in steps.items() if number > 1)
 
     def initial_state(self, batch_size: int) -> State:
-        state = slots(self.cell.initial_state, batch_size, self.dilation)
-        return held(state, self.cell.hidden_size, batch_size, self.stride)
+        state = initial_dilated_state(self.cell.initial_state, batch_size, self.dilation)
+        return initial_strided_state(state, self.cell.hidden_size, batch_size, self.stride)
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-        weights = self.cell.prepare(self._masks.generator(x_BTD.device) if self.training else None)
+        weights = self.cell.prepare(self._rng.generator(x_BTD.device) if self.training else None)
 
         def run_cell(x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
             return self.backend.run(self.cell, x_BTD, state, weights)
@@ -58,30 +58,30 @@ class Layer(nn.Module):
         return run_strided(run_slots, self.stride, x_BTD, state)
 
 
-class Recurrent(Body):
+class RecurrentNetwork(Body):
     """State: the layers' states, one after the other."""
 
-    def __init__(self, settings: RecurrentSettings, input_size: int, masks: Masks) -> None:
+    def __init__(self, settings: RecurrentSettings, input_size: int, rng: NoiseRNG) -> None:
         super().__init__()
         num_layers, hidden_size = settings.num_layers, settings.hidden_size
         self.is_dense, self.is_residual = settings.skip == "dense", settings.skip == "residual"
         sizes = [input_size + k * hidden_size if self.is_dense else hidden_size for k in range(num_layers)]
         sizes[0] = input_size
         self.features_size = num_layers * hidden_size if self.is_dense else hidden_size
-        options = _options(settings)
+        options = _cell_options(settings)
         cells = [settings.cell.build(size, hidden_size, options) for size in sizes]
         backends = [Backend(cell, settings.backend) for cell in cells]
         self._backend = backends[0]
         dilations = settings.dilations or (1,) * num_layers
         strides = settings.strides or (1,) * num_layers
-        self.period = math.lcm(*strides)
+        self.stride_period = math.lcm(*strides)
         self.layers = nn.ModuleList(
-            Layer(cell, backend, masks, dilation=dilation, stride=stride)
+            RecurrentLayer(cell, backend, rng, dilation=dilation, stride=stride)
             for cell, backend, dilation, stride in zip(cells, backends, dilations, strides, strict=True)
         )
-        self.input_dropout = LockedDropout(settings.input_dropout, masks)
+        self.input_dropout = LockedDropout(settings.input_dropout, rng)
         self.dropouts = nn.ModuleList(
-            LockedDropout(probability, masks)
+            LockedDropout(probability, rng)
             for probability in [*[settings.dropout] * (num_layers - 1), settings.output_dropout]
         )
         self._state_sizes = [len(layer.initial_state(1)) for layer in self._layers]
@@ -90,51 +90,51 @@ class Recurrent(Body):
         return tuple(tensor for layer in self._layers for tensor in layer.initial_state(batch_size))
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-        after: list[Tensor] = []
+        next_state: list[Tensor] = []
         start = 0
         x_BTD = self.input_dropout(x_BTD)
-        seen, features_BTH = [x_BTD], x_BTD
+        dense_inputs, features_BTH = [x_BTD], x_BTD
         for number, (layer, dropout, size) in enumerate(
             zip(self._layers, self.dropouts, self._state_sizes, strict=True)
         ):
-            inputs_BTD = torch.cat(seen, dim=-1) if self.is_dense else features_BTH
+            inputs_BTD = torch.cat(dense_inputs, dim=-1) if self.is_dense else features_BTH
             output_BTH, layer_state = layer(inputs_BTD, state[start : start + size])
             if self.is_residual and number > 0:
                 output_BTH = inputs_BTD + output_BTH
             features_BTH = dropout(output_BTH)
-            seen.append(features_BTH)
-            after.extend(layer_state)
+            dense_inputs.append(features_BTH)
+            next_state.extend(layer_state)
             start += size
-        return torch.cat(seen[1:], dim=-1) if self.is_dense else features_BTH, tuple(after)
+        return torch.cat(dense_inputs[1:], dim=-1) if self.is_dense else features_BTH, tuple(next_state)
 
-    def backend_on(self, device: torch.device) -> str:
-        return self._backend.name_on(device)
-
-    @property
-    def floats_per_token(self) -> int:
-        return sum(3 * floats_of_step(layer.cell) // layer.stride for layer in self._layers)
+    def backend_name(self, device: torch.device) -> str:
+        return self._backend.name_for(device)
 
     @property
-    def products_per_token(self) -> float:
-        return sum(matrix_elements(layer.cell) / layer.stride for layer in self._layers)
+    def activations_per_token(self) -> int:
+        return sum(3 * activations_per_step(layer.cell) // layer.stride for layer in self._layers)
 
     @property
-    def _layers(self) -> list[Layer]:
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
+    def macs_per_token(self) -> float:
+        return sum(num_matrix_weights(layer.cell) / layer.stride for layer in self._layers)
+
+    @property
+    def _layers(self) -> list[RecurrentLayer]:
+        return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
 
 
-def matrix_elements(cell: Cell) -> int:
+def num_matrix_weights(cell: Cell) -> int:
     return sum(matrix.numel() for matrix in matrices(cell))
 
 
-def floats_of_step(cell: Cell) -> int:
+def activations_per_step(cell: Cell) -> int:
     """Elements of all gates of a cell, and of its state."""
-    return matrix_elements(cell) // (cell.input_size + cell.hidden_size) + 2 * cell.hidden_size
+    return num_matrix_weights(cell) // (cell.input_size + cell.hidden_size) + 2 * cell.hidden_size
 
 
-def _options(settings: RecurrentSettings) -> CellOptions:
+def _cell_options(settings: RecurrentSettings) -> CellOptions:
     return CellOptions(
-        norms=Norms(settings.norm, settings.norm_gain, settings.norm_steps, settings.norm_per_step),
+        norms=NormFactory(settings.norm, settings.norm_gain, settings.norm_steps, settings.norm_per_step),
         weight_drop=settings.weight_drop,
         recurrent_dropout=settings.recurrent_dropout,
         zoneout=settings.zoneout,

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from charlm.nn.state import State
 
-Run = Callable[[Tensor, State], tuple[Tensor, State]]
+ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
-def held(state: State, hidden_size: int, batch_size: int, stride: int) -> State:
+def initial_strided_state(state: State, hidden_size: int, batch_size: int, stride: int) -> State:
     """A fresh state: the layer's, and behind it held_BH and phase_B where it does not step at each token."""
     if stride == 1:
         return state
@@ -26,7 +26,7 @@ def held(state: State, hidden_size: int, batch_size: int, stride: int) -> State:
     return *state, output_BH, torch.zeros(batch_size, dtype=torch.int64, device=output_BH.device)
 
 
-def run_strided(run: Run, stride: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+def run_strided(run: ForwardFn, stride: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
     """`run` over the tokens at which each row steps."""
     if stride == 1:
         return run(x_BTD, state)
@@ -38,20 +38,22 @@ def run_strided(run: Run, stride: int, x_BTD: Tensor, state: State) -> tuple[Ten
     outputs: list[Tensor] = []
     states: list[State] = []
     for phase, rows in zip(phases, rows_of, strict=True):
-        output, after = _run_phase(run, stride, phase, x_BTD[rows], tuple(tensor[rows] for tensor in state))
+        output, next_state = _run_phase(run, stride, phase, x_BTD[rows], tuple(tensor[rows] for tensor in state))
         outputs.append(output)
-        states.append(after)
-    back = torch.cat(rows_of).argsort()
-    return torch.cat(outputs)[back], tuple(torch.cat(tensors)[back] for tensors in zip(*states, strict=True))
+        states.append(next_state)
+    inverse_order = torch.cat(rows_of).argsort()
+    return torch.cat(outputs)[inverse_order], tuple(
+        torch.cat(tensors)[inverse_order] for tensors in zip(*states, strict=True)
+    )
 
 
-def _run_phase(run: Run, stride: int, phase: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+def _run_phase(run: ForwardFn, stride: int, phase: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
     *inner, held_BH, phase_B = state
     num_steps = x_BTD.shape[1]
-    waits = min(-phase % stride, num_steps)  # tokens before the next step
-    output, after = run(x_BTD[:, waits::stride], tuple(inner))
-    stepped = output.repeat_interleave(stride, dim=1)[:, : num_steps - waits]
-    output_BTH = torch.cat([held_BH[:, None].expand(-1, waits, -1).to(output.dtype), stepped], dim=1)
+    first_step = min(-phase % stride, num_steps)  # tokens before the next step
+    output, next_state = run(x_BTD[:, first_step::stride], tuple(inner))
+    stepped = output.repeat_interleave(stride, dim=1)[:, : num_steps - first_step]
+    output_BTH = torch.cat([held_BH[:, None].expand(-1, first_step, -1).to(output.dtype), stepped], dim=1)
     if num_steps:
         held_BH = output_BTH[:, -1].to(held_BH.dtype)
-    return output_BTH, (*after, held_BH, (phase_B + num_steps) % stride)
+    return output_BTH, (*next_state, held_BH, (phase_B + num_steps) % stride)

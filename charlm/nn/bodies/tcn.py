@@ -13,19 +13,19 @@ from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.causal import CausalConvolution
-from charlm.nn.dropout import LockedDropout, Masks
-from charlm.nn.norm import Norms
+from charlm.nn.dropout import LockedDropout, NoiseRNG
+from charlm.nn.norm import NormFactory
 from charlm.nn.settings import TCNSettings
 from charlm.nn.state import State
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """relu(F(x) + x), F two convolutions of one dilation; where the sizes differ, relu(F(x) + V x + c).
 
     The 1x1 convolution V is not normalised, as in the paper's Figure 1. State: that of each convolution.
     """
 
-    def __init__(self, settings: TCNSettings, input_size: int, dilation: int, masks: Masks) -> None:
+    def __init__(self, settings: TCNSettings, input_size: int, dilation: int, rng: NoiseRNG) -> None:
         super().__init__()
         hidden_size = settings.hidden_size
         # The second convolution starts so small that the blocks' sum does not grow with their number. Validation nats
@@ -37,28 +37,28 @@ class Block(nn.Module):
                 size,
                 hidden_size,
                 partial(_initialise, scale=scale),
-                Norms(settings.norm, gain=scale),
+                NormFactory(settings.norm, gain=scale),
                 kernel_size=settings.kernel_size,
                 dilation=dilation,
             )
             for size, scale in zip((input_size, hidden_size), scales, strict=True)
         )
-        self.dropouts = nn.ModuleList(LockedDropout(settings.dropout, masks) for _ in self.convolutions)
+        self.dropouts = nn.ModuleList(LockedDropout(settings.dropout, rng) for _ in self.convolutions)
         self.residual = (
-            CausalConvolution(input_size, hidden_size, nn.init.xavier_uniform_, Norms())
+            CausalConvolution(input_size, hidden_size, nn.init.xavier_uniform_, NormFactory())
             if input_size != hidden_size
             else None
         )
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         y_BTH = x_BTD
-        after: State = ()
+        next_state: State = ()
         for convolution, dropout, carried in zip(self.convolutions, self.dropouts, state, strict=True):
-            sums_BTH, kept = convolution(y_BTH, (carried,))
+            sums_BTH, next_carried = convolution(y_BTH, (carried,))
             y_BTH = dropout(torch.relu(sums_BTH))
-            after += kept
+            next_state += next_carried
         residual_BTH = x_BTD if self.residual is None else self.residual(x_BTD, ())[0]
-        return torch.relu(y_BTH + residual_BTH), after
+        return torch.relu(y_BTH + residual_BTH), next_state
 
 
 class TCN(Body):
@@ -68,32 +68,32 @@ class TCN(Body):
     which is the paper's zero padding.
     """
 
-    def __init__(self, settings: TCNSettings, input_size: int, masks: Masks) -> None:
+    def __init__(self, settings: TCNSettings, input_size: int, rng: NoiseRNG) -> None:
         super().__init__()
         self.features_size = settings.hidden_size
         dilations = [settings.dilation_base**k for k in range(settings.num_blocks)]
         self.receptive_field = 1 + 2 * (settings.kernel_size - 1) * sum(dilations)
         sizes = [input_size] + [settings.hidden_size] * (settings.num_blocks - 1)
-        self.input_dropout = LockedDropout(settings.input_dropout, masks)
+        self.input_dropout = LockedDropout(settings.input_dropout, rng)
         self.blocks = nn.ModuleList(
-            Block(settings, size, dilation, masks) for size, dilation in zip(sizes, dilations, strict=True)
+            ResidualBlock(settings, size, dilation, rng) for size, dilation in zip(sizes, dilations, strict=True)
         )
-        self.output_dropout = LockedDropout(settings.output_dropout, masks)
+        self.output_dropout = LockedDropout(settings.output_dropout, rng)
 
     def initial_state(self, batch_size: int) -> State:
-        return tuple(tensor for each in self._convolutions for tensor in each.initial_state(batch_size))
+        return tuple(tensor for convolution in self._convolutions for tensor in convolution.initial_state(batch_size))
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         features_BTH = self.input_dropout(x_BTD)
-        after: State = ()
-        for number, block in enumerate(self.blocks):
-            features_BTH, kept = block(features_BTH, state[2 * number : 2 * number + 2])
-            after += kept
-        return self.output_dropout(features_BTH), after
+        next_state: State = ()
+        for index, block in enumerate(self.blocks):
+            features_BTH, next_carried = block(features_BTH, state[2 * index : 2 * index + 2])
+            next_state += next_carried
+        return self.output_dropout(features_BTH), next_state
 
     @property
-    def floats_per_token(self) -> int:
-        return sum(each.floats_per_token for each in self._convolutions)
+    def activations_per_token(self) -> int:
+        return sum(convolution.activations_per_token for convolution in self._convolutions)
 
     @property
     def _convolutions(self) -> list[CausalConvolution]:

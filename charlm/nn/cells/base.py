@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.norm import NO_NORMS, Norms
+from charlm.nn.norm import NO_NORMS, NormFactory
 from charlm.nn.state import State
 
 Weights = Any
@@ -28,7 +28,7 @@ Weights = Any
 class CellOptions:
     """What a layer asks of any cell."""
 
-    norms: Norms = NO_NORMS
+    norms: NormFactory = NO_NORMS
     weight_drop: float = 0.0
     """Share of the entries of recurrent matrices that are zero for a chunk (Merity et al., 2018)."""
     recurrent_dropout: float = 0.0
@@ -39,7 +39,7 @@ class CellOptions:
     """The same for the output, where it is not the memory itself."""
 
     @property
-    def is_plain(self) -> bool:
+    def is_standard(self) -> bool:
         """Whether the time steps are the bare equations: nothing between them that a library's kernel does not know."""
         noisy = self.recurrent_dropout or self.zoneout or self.zoneout_hidden
         return self.norms.kind in ("none", "weight") and not noisy
@@ -47,10 +47,12 @@ class CellOptions:
     def __str__(self) -> str:
         words = [] if self.norms.kind == "none" else [f"{self.norms.kind} norm"]
         noises = ("weight_drop", "recurrent_dropout", "zoneout", "zoneout_hidden")
-        return ", ".join([*words, *(f"{name} {share:g}" for name in noises if (share := getattr(self, name)))])
+        return ", ".join(
+            [*words, *(f"{name} {probability:g}" for name in noises if (probability := getattr(self, name)))]
+        )
 
 
-PLAIN = CellOptions()
+DEFAULT_OPTIONS = CellOptions()
 
 
 class Cell(nn.Module, ABC):
@@ -89,10 +91,10 @@ def unroll(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[T
     gates_BTG = cell.project(x_BTD, weights)
     outputs: list[Tensor] = []
     for gates_BG in gates_BTG.unbind(dim=1):
-        before = state
-        output_BH, state = cell.step(gates_BG, before, weights)
+        previous_state = state
+        output_BH, state = cell.step(gates_BG, previous_state, weights)
         if cell.options.zoneout or cell.options.zoneout_hidden:
-            state = zone_out(cell, before, state, weights.generator)
+            state = apply_zoneout(cell, previous_state, state, weights.generator)
             output_BH = state[0]
         outputs.append(output_BH)
     if not outputs:
@@ -100,26 +102,26 @@ def unroll(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[T
     return torch.stack(outputs, dim=1), state
 
 
-def zone_out(cell: Cell, before: State, after: State, generator: torch.Generator | None) -> State:
+def apply_zoneout(cell: Cell, previous_state: State, next_state: State, generator: torch.Generator | None) -> State:
     """Some elements keep the value they had (Krueger et al., 2017, eq. 2); in evaluation, the mean over the masks."""
-    floats = [index for index, tensor in enumerate(after) if tensor.is_floating_point()]
-    shares = dict.fromkeys(floats, cell.options.zoneout_hidden) | {floats[-1]: cell.options.zoneout}
-    mixed = list(after)
-    for index, share in shares.items():
-        if share and generator is None:
-            mixed[index] = torch.lerp(after[index], before[index], share)
-        elif share:
-            keeps = torch.empty_like(after[index]).bernoulli_(share, generator=generator)
-            mixed[index] = torch.where(keeps.bool(), before[index], after[index])
+    floats = [index for index, tensor in enumerate(next_state) if tensor.is_floating_point()]
+    probabilities = dict.fromkeys(floats, cell.options.zoneout_hidden) | {floats[-1]: cell.options.zoneout}
+    mixed = list(next_state)
+    for index, probability in probabilities.items():
+        if probability and generator is None:
+            mixed[index] = torch.lerp(next_state[index], previous_state[index], probability)
+        elif probability:
+            is_kept = torch.empty_like(next_state[index]).bernoulli_(probability, generator=generator)
+            mixed[index] = torch.where(is_kept.bool(), previous_state[index], next_state[index])
     return tuple(mixed)
 
 
-def drop(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
+def apply_dropout(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
     """Dropout with a mask of its own; the identity without a generator."""
     if generator is None or not probability:
         return x
-    keep = 1 - probability
-    return x * torch.empty_like(x).bernoulli_(keep, generator=generator).div_(keep)
+    keep_probability = 1 - probability
+    return x * torch.empty_like(x).bernoulli_(keep_probability, generator=generator).div_(keep_probability)
 
 
 def zeros(cell: Cell, batch_size: int) -> Tensor:
@@ -129,8 +131,8 @@ def zeros(cell: Cell, batch_size: int) -> Tensor:
     return torch.zeros(batch_size, cell.hidden_size, dtype=dtype, device=parameter.device)
 
 
-def fresh_clock(cell: Cell, batch_size: int) -> State:
-    return cell.options.norms.fresh_clock(batch_size, next(cell.parameters()).device)
+def initial_step_counts(cell: Cell, batch_size: int) -> State:
+    return cell.options.norms.initial_step_counts(batch_size, next(cell.parameters()).device)
 
 
 @torch.no_grad()

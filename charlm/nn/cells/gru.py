@@ -18,8 +18,16 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.cells.base import PLAIN, Cell, CellOptions, drop, fresh_clock, init_gates, zeros
-from charlm.nn.norm import tick
+from charlm.nn.cells.base import (
+    DEFAULT_OPTIONS,
+    Cell,
+    CellOptions,
+    apply_dropout,
+    init_gates,
+    initial_step_counts,
+    zeros,
+)
+from charlm.nn.norm import increment_step_counts
 from charlm.nn.state import State
 
 
@@ -38,7 +46,7 @@ class GRUCell(Cell):
         self,
         input_size: int,
         hidden_size: int,
-        options: CellOptions = PLAIN,
+        options: CellOptions = DEFAULT_OPTIONS,
         *,
         reset: Literal["after", "before"] = "after",
     ) -> None:
@@ -50,19 +58,27 @@ class GRUCell(Cell):
         self.candidate_bias_H = nn.Parameter(torch.zeros(hidden_size)) if reset == "after" else None
         init_gates(self.input_weight_GD, self.recurrent_weight_GH)
         norms = options.norms
-        self.input_scale = norms.of_weight(self.input_weight_GD)
-        self.recurrent_scale = norms.of_weight(self.recurrent_weight_GH)
-        self.input_norm, self.recurrent_norm = norms.of_product(2 * hidden_size), norms.of_product(2 * hidden_size)
-        self.candidate_input_norm, self.candidate_norm = norms.of_product(hidden_size), norms.of_product(hidden_size)
+        self.input_scale = norms.make_weight_norm(self.input_weight_GD)
+        self.recurrent_scale = norms.make_weight_norm(self.recurrent_weight_GH)
+        self.input_norm, self.recurrent_norm = (
+            norms.make_product_norm(2 * hidden_size),
+            norms.make_product_norm(2 * hidden_size),
+        )
+        self.candidate_input_norm, self.candidate_norm = (
+            norms.make_product_norm(hidden_size),
+            norms.make_product_norm(hidden_size),
+        )
 
     def extra_repr(self) -> str:
         return ", ".join(filter(None, ["" if self.reset == "after" else "reset before", super().extra_repr()]))
 
     def initial_state(self, batch_size: int) -> State:
-        return zeros(self, batch_size), *fresh_clock(self, batch_size)
+        return zeros(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> GRUWeights:
-        recurrent_GH = drop(self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator)
+        recurrent_GH = apply_dropout(
+            self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator
+        )
         input_GD = self.input_scale(self.input_weight_GD)
         return GRUWeights(input_GD, recurrent_GH, self.bias_G, self.candidate_bias_H, generator)
 
@@ -70,24 +86,24 @@ class GRUCell(Cell):
         return nn.functional.linear(x_BTD, weights.input_GD)
 
     def step(self, gates_BG: Tensor, state: State, weights: GRUWeights) -> tuple[Tensor, State]:
-        hidden_BH, *clock = state
+        hidden_BH, *step_counts = state
         size = self.hidden_size
         rz_x, n_x = gates_BG.split([2 * size, size], dim=1)
         rz_b, n_b = weights.bias_G.split([2 * size, size])
         if weights.candidate_bias_H is not None:  # after
             rz_h, n_h = nn.functional.linear(hidden_BH, weights.recurrent_GH).split([2 * size, size], dim=1)
-            r, z = self._gates(rz_x, rz_h, rz_b, clock)
-            n_h = r * (self.candidate_norm(n_h, clock) + weights.candidate_bias_H)
+            r, z = self._gates(rz_x, rz_h, rz_b, step_counts)
+            n_h = r * (self.candidate_norm(n_h, step_counts) + weights.candidate_bias_H)
         else:
             rz_W, n_W = weights.recurrent_GH.split([2 * size, size])
-            r, z = self._gates(rz_x, nn.functional.linear(hidden_BH, rz_W), rz_b, clock)
-            n_h = self.candidate_norm(nn.functional.linear(r * hidden_BH, n_W), clock)
-        n = torch.tanh(self.candidate_input_norm(n_x, clock) + n_b + n_h)
-        n = drop(n, self.options.recurrent_dropout, weights.generator)
+            r, z = self._gates(rz_x, nn.functional.linear(hidden_BH, rz_W), rz_b, step_counts)
+            n_h = self.candidate_norm(nn.functional.linear(r * hidden_BH, n_W), step_counts)
+        n = torch.tanh(self.candidate_input_norm(n_x, step_counts) + n_b + n_h)
+        n = apply_dropout(n, self.options.recurrent_dropout, weights.generator)
         hidden_BH = (1 - z) * n + z * hidden_BH
-        return hidden_BH, (hidden_BH, *tick(clock))
+        return hidden_BH, (hidden_BH, *increment_step_counts(step_counts))
 
-    def _gates(self, rz_x: Tensor, rz_h: Tensor, rz_b: Tensor, clock: list[Tensor]) -> tuple[Tensor, Tensor]:
-        rz = torch.sigmoid(self.input_norm(rz_x, clock) + self.recurrent_norm(rz_h, clock) + rz_b)
+    def _gates(self, rz_x: Tensor, rz_h: Tensor, rz_b: Tensor, step_counts: list[Tensor]) -> tuple[Tensor, Tensor]:
+        rz = torch.sigmoid(self.input_norm(rz_x, step_counts) + self.recurrent_norm(rz_h, step_counts) + rz_b)
         r, z = rz.chunk(2, dim=1)
         return r, z

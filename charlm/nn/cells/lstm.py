@@ -16,9 +16,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.cells.base import PLAIN, Cell, CellOptions, drop, fresh_clock, init_gates, zeros
+from charlm.nn.cells.base import (
+    DEFAULT_OPTIONS,
+    Cell,
+    CellOptions,
+    apply_dropout,
+    init_gates,
+    initial_step_counts,
+    zeros,
+)
 from charlm.nn.cells.mogrifier import Mogrifier
-from charlm.nn.norm import tick
+from charlm.nn.norm import increment_step_counts
 from charlm.nn.state import State
 
 
@@ -36,7 +44,7 @@ class LSTMCell(Cell):
         self,
         input_size: int,
         hidden_size: int,
-        options: CellOptions = PLAIN,
+        options: CellOptions = DEFAULT_OPTIONS,
         *,
         forget_bias: float = 1.0,
         coupled: bool = False,
@@ -44,18 +52,18 @@ class LSTMCell(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, options)
         self.coupled = coupled
-        num_gates = (3 if coupled else 4) * hidden_size
-        self.input_weight_GD = nn.Parameter(torch.empty(num_gates, input_size))
-        self.recurrent_weight_GH = nn.Parameter(torch.empty(num_gates, hidden_size))
-        self.bias_G = nn.Parameter(torch.zeros(num_gates))
+        gates_size = (3 if coupled else 4) * hidden_size
+        self.input_weight_GD = nn.Parameter(torch.empty(gates_size, input_size))
+        self.recurrent_weight_GH = nn.Parameter(torch.empty(gates_size, hidden_size))
+        self.bias_G = nn.Parameter(torch.zeros(gates_size))
         init_gates(self.input_weight_GD, self.recurrent_weight_GH)
         with torch.no_grad():
             (self.bias_G if coupled else self.bias_G[hidden_size:])[:hidden_size] = forget_bias
         norms = options.norms
-        self.input_scale = norms.of_weight(self.input_weight_GD)
-        self.recurrent_scale = norms.of_weight(self.recurrent_weight_GH)
-        self.input_norm, self.recurrent_norm = norms.of_product(num_gates), norms.of_product(num_gates)
-        self.memory_norm = norms.of_memory(hidden_size)
+        self.input_scale = norms.make_weight_norm(self.input_weight_GD)
+        self.recurrent_scale = norms.make_weight_norm(self.recurrent_weight_GH)
+        self.input_norm, self.recurrent_norm = norms.make_product_norm(gates_size), norms.make_product_norm(gates_size)
+        self.memory_norm = norms.make_memory_norm(hidden_size)
         self.mogrifier = Mogrifier(input_size, hidden_size, mogrifier_rounds, norms) if mogrifier_rounds else None
         self.time_batched = self.mogrifier is None
 
@@ -64,26 +72,30 @@ class LSTMCell(Cell):
         return ", ".join(filter(None, ["coupled" if self.coupled else "", rounds, super().extra_repr()]))
 
     def initial_state(self, batch_size: int) -> State:
-        return zeros(self, batch_size), zeros(self, batch_size), *fresh_clock(self, batch_size)
+        return zeros(self, batch_size), zeros(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> LSTMWeights:
-        recurrent_GH = drop(self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator)
+        recurrent_GH = apply_dropout(
+            self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator
+        )
         return LSTMWeights(self.input_scale(self.input_weight_GD), recurrent_GH, self.bias_G, generator)
 
     def project(self, x_BTD: Tensor, weights: LSTMWeights) -> Tensor:
         return x_BTD if self.mogrifier is not None else nn.functional.linear(x_BTD, weights.input_GD)
 
     def step(self, gates_BG: Tensor, state: State, weights: LSTMWeights) -> tuple[Tensor, State]:
-        hidden_BH, cell_BH, *clock = state
+        hidden_BH, cell_BH, *step_counts = state
         if self.mogrifier is not None:
             x_BD, hidden_BH = self.mogrifier(gates_BG, hidden_BH)
             gates_BG = nn.functional.linear(x_BD, weights.input_GD)
         recurrent_BG = nn.functional.linear(hidden_BH, weights.recurrent_GH)
-        gates_BG = self.input_norm(gates_BG, clock) + self.recurrent_norm(recurrent_BG, clock) + weights.bias_G
+        gates_BG = (
+            self.input_norm(gates_BG, step_counts) + self.recurrent_norm(recurrent_BG, step_counts) + weights.bias_G
+        )
         *i, f, g, o = gates_BG.split(self.hidden_size, dim=1)
         forget_BH = torch.sigmoid(f)
         input_BH = torch.sigmoid(i[0]) if i else 1 - forget_BH
-        written_BH = drop(torch.tanh(g), self.options.recurrent_dropout, weights.generator)
-        cell_BH = forget_BH * cell_BH + input_BH * written_BH
-        hidden_BH = torch.sigmoid(o) * torch.tanh(self.memory_norm(cell_BH, clock))
-        return hidden_BH, (hidden_BH, cell_BH, *tick(clock))
+        candidate_BH = apply_dropout(torch.tanh(g), self.options.recurrent_dropout, weights.generator)
+        cell_BH = forget_BH * cell_BH + input_BH * candidate_BH
+        hidden_BH = torch.sigmoid(o) * torch.tanh(self.memory_norm(cell_BH, step_counts))
+        return hidden_BH, (hidden_BH, cell_BH, *increment_step_counts(step_counts))

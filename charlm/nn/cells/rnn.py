@@ -10,8 +10,16 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.cells.base import PLAIN, Cell, CellOptions, drop, fresh_clock, init_gates, zeros
-from charlm.nn.norm import tick
+from charlm.nn.cells.base import (
+    DEFAULT_OPTIONS,
+    Cell,
+    CellOptions,
+    apply_dropout,
+    init_gates,
+    initial_step_counts,
+    zeros,
+)
+from charlm.nn.norm import increment_step_counts
 from charlm.nn.state import State
 
 
@@ -29,7 +37,7 @@ class RNNCell(Cell):
         self,
         input_size: int,
         hidden_size: int,
-        options: CellOptions = PLAIN,
+        options: CellOptions = DEFAULT_OPTIONS,
         *,
         activation: Literal["tanh", "relu"] = "tanh",
     ) -> None:
@@ -41,27 +49,32 @@ class RNNCell(Cell):
         self.bias_H = nn.Parameter(torch.zeros(hidden_size))
         init_gates(self.input_weight_HD, self.recurrent_weight_HH)
         norms = options.norms
-        self.input_scale = norms.of_weight(self.input_weight_HD)
-        self.recurrent_scale = norms.of_weight(self.recurrent_weight_HH)
-        self.input_norm, self.recurrent_norm = norms.of_product(hidden_size), norms.of_product(hidden_size)
+        self.input_scale = norms.make_weight_norm(self.input_weight_HD)
+        self.recurrent_scale = norms.make_weight_norm(self.recurrent_weight_HH)
+        self.input_norm, self.recurrent_norm = (
+            norms.make_product_norm(hidden_size),
+            norms.make_product_norm(hidden_size),
+        )
 
     def extra_repr(self) -> str:
         return ", ".join(filter(None, [self.activation, super().extra_repr()]))
 
     def initial_state(self, batch_size: int) -> State:
-        return zeros(self, batch_size), *fresh_clock(self, batch_size)
+        return zeros(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> RNNWeights:
-        recurrent_HH = drop(self.recurrent_scale(self.recurrent_weight_HH), self.options.weight_drop, generator)
+        recurrent_HH = apply_dropout(
+            self.recurrent_scale(self.recurrent_weight_HH), self.options.weight_drop, generator
+        )
         return RNNWeights(self.input_scale(self.input_weight_HD), recurrent_HH, self.bias_H, generator)
 
     def project(self, x_BTD: Tensor, weights: RNNWeights) -> Tensor:
         return nn.functional.linear(x_BTD, weights.input_HD)
 
     def step(self, gates_BG: Tensor, state: State, weights: RNNWeights) -> tuple[Tensor, State]:
-        hidden_BH, *clock = state
-        read_BH = drop(hidden_BH, self.options.recurrent_dropout, weights.generator)
+        hidden_BH, *step_counts = state
+        read_BH = apply_dropout(hidden_BH, self.options.recurrent_dropout, weights.generator)
         recurrent_BH = nn.functional.linear(read_BH, weights.recurrent_HH)
-        a = weights.bias_H + self.recurrent_norm(recurrent_BH, clock) + self.input_norm(gates_BG, clock)
+        a = weights.bias_H + self.recurrent_norm(recurrent_BH, step_counts) + self.input_norm(gates_BG, step_counts)
         hidden_BH = torch.relu(a) if self.is_relu else torch.tanh(a)
-        return hidden_BH, (hidden_BH, *tick(clock))
+        return hidden_BH, (hidden_BH, *increment_step_counts(step_counts))

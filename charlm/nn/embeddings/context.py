@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.dropout import LockedDropout, Masks
+from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.embeddings.bag_sum import bag_sum
 from charlm.nn.embeddings.settings import BagLayout
 from charlm.nn.embeddings.token import Embedding
@@ -42,7 +42,7 @@ class ContextEmbedding(Embedding):
         tokens: Embedding,
         orders: Sequence[int],
         num_buckets: int,
-        masks: Masks,
+        rng: NoiseRNG,
         *,
         dropout: float = 0.0,
         backoff: float = 0.0,
@@ -57,9 +57,9 @@ class ContextEmbedding(Embedding):
         super().__init__(tokens.size)
         self.tokens = tokens
         self.table_KD = nn.Parameter(torch.zeros(len(orders) * num_buckets, tokens.size))
-        self.dropout = LockedDropout(dropout, masks)
+        self.dropout = LockedDropout(dropout, rng)
         self._backoff = backoff
-        self._masks = masks
+        self._rng = rng
         self.orders = sorted(orders)
         self.num_buckets = num_buckets
         self._num_carried = max(orders) - 1
@@ -70,30 +70,30 @@ class ContextEmbedding(Embedding):
 
     def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
         *tokens_state, carried_BL = state
-        x_BTD, tokens_after = self.tokens(inputs_BT, tuple(tokens_state))
+        x_BTD, next_tokens_state = self.tokens(inputs_BT, tuple(tokens_state))
         history = torch.cat([carried_BL, inputs_BT], dim=1)
         rows_BTO = torch.stack(context_rows(history, inputs_BT.shape[1], self.orders, self.num_buckets), dim=-1)
         rows_M, counts = rows_BTO.flatten(), torch.full((inputs_BT.numel(),), len(self.orders), device=inputs_BT.device)
         if self.training and self._backoff:
-            rows_M, counts = self._backed_off(rows_BTO)
+            rows_M, counts = self._apply_backoff(rows_BTO)
         context_BTD = bag_sum(self.table_KD, rows_M, counts, sparse=True).view(x_BTD.shape)
-        after_BL = history[:, inputs_BT.shape[1] :]
-        return x_BTD + self.dropout(context_BTD), (*tokens_after, after_BL)
+        next_carried_BL = history[:, inputs_BT.shape[1] :]
+        return x_BTD + self.dropout(context_BTD), (*next_tokens_state, next_carried_BL)
 
-    def _backed_off(self, rows_BTO: Tensor) -> tuple[Tensor, Tensor]:
+    def _apply_backoff(self, rows_BTO: Tensor) -> tuple[Tensor, Tensor]:
         """The rows that are left, and how many at each place: what an n-gram that was never met looks like."""
-        generator = self._masks.generator(rows_BTO.device)
-        is_left_BTO = torch.rand(rows_BTO.shape, device=rows_BTO.device, generator=generator) >= self._backoff
-        is_left_BTO = is_left_BTO.cumprod(-1).bool()  # without an n-gram, no longer one
-        return rows_BTO[is_left_BTO], is_left_BTO.sum(-1).flatten()
+        generator = self._rng.generator(rows_BTO.device)
+        is_kept_BTO = torch.rand(rows_BTO.shape, device=rows_BTO.device, generator=generator) >= self._backoff
+        is_kept_BTO = is_kept_BTO.cumprod(-1).bool()  # without an n-gram, no longer one
+        return rows_BTO[is_kept_BTO], is_kept_BTO.sum(-1).flatten()
 
     @property
     def bag_layout(self) -> BagLayout | None:
         return self.tokens.bag_layout
 
     @property
-    def sparse_tables(self) -> list[nn.Parameter]:
-        return [*self.tokens.sparse_tables, self.table_KD]
+    def sparse_parameters(self) -> list[nn.Parameter]:
+        return [*self.tokens.sparse_parameters, self.table_KD]
 
     def check(self) -> None:
         self.tokens.check()
@@ -108,10 +108,10 @@ def context_rows(history: Array, num_steps: int, orders: Sequence[int], num_buck
     end = history.shape[1]
     hash_BT = history[:, end - num_steps :] * 0
     rows: list[Array] = []
-    for back in range(max(orders)):
-        tokens_BT = history[:, end - num_steps - back : end - back]
+    for lag in range(max(orders)):
+        tokens_BT = history[:, end - num_steps - lag : end - lag]
         hash_BT = hash_BT * _MULTIPLIER + (tokens_BT + 2)  # none is 1, and token 0 another number than none
-        if back + 1 in orders:
+        if lag + 1 in orders:
             mixed_BT = (hash_BT ^ (hash_BT >> 32)) * _MULTIPLIER >> 33  # a product's high bits are its best ones
             rows.append((mixed_BT & 0x7FFFFFFF) % num_buckets + len(rows) * num_buckets)
     return rows

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from charlm.nn.embeddings.bag_sum import bag_sum
 from charlm.nn.embeddings.settings import BagLayout
-from charlm.nn.embeddings.spelling import Words, ngram_hashes, no_words, spelled
+from charlm.nn.embeddings.spelling import ByteRuns, empty_byte_runs, gather_byte_runs, hash_ngrams
 from charlm.nn.embeddings.token import Embedding
 from charlm.nn.state import State
 
 if TYPE_CHECKING:
-    from charlm.vocab.base import Bags
+    from charlm.vocab.base import NgramBags
 
 Combiner = Literal["sum", "mean", "sqrt"]
 """Of k vectors: their sum, the sum over k, the sum over the root of k. For independent vectors of one length L the norm
@@ -60,7 +60,7 @@ class NgramEmbedding(Embedding):
         return self._layout
 
     @torch.no_grad()
-    def set_bags(self, bags: "Bags") -> None:
+    def set_bags(self, bags: "NgramBags") -> None:
         """Fill the buffers. The layout must be that of these bags."""
         hashes_G, by_hash_G = torch.sort(torch.from_numpy(bags.hashes))
         row_of_G = torch.empty_like(by_hash_G)
@@ -88,21 +88,21 @@ class NgramEmbedding(Embedding):
             raise ValueError("the hashes of the n-grams do not rise")
 
     def initial_state(self, batch_size: int) -> State:
-        return tuple(no_words(batch_size, self.weight_RD.device))
+        return tuple(empty_byte_runs(batch_size, self.weight_RD.device))
 
     def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
-        x_ND = self._known(inputs_BT.flatten())
-        bytes_BT, carried = inputs_BT - self._layout.first_byte_id, Words(*state)
+        x_ND = self._embed_known(inputs_BT.flatten())
+        bytes_BT, carried = inputs_BT - self._layout.first_byte_id, ByteRuns(*state)
         rows_W, times_W = (inputs_BT == self._layout.end_id).nonzero(as_tuple=True)
         if len(rows_W):
-            words = spelled(bytes_BT, carried, rows_W, times_W)
-            places_W = rows_W * inputs_BT.shape[1] + times_W
-            x_ND = x_ND.index_copy(0, places_W, self._unknown(words, x_ND[places_W]))
+            words = gather_byte_runs(bytes_BT, carried, rows_W, times_W)
+            positions_W = rows_W * inputs_BT.shape[1] + times_W
+            x_ND = x_ND.index_copy(0, positions_W, self._embed_unknown(words, x_ND[positions_W]))
         rows_B = torch.arange(len(inputs_BT), device=inputs_BT.device)
-        after = spelled(bytes_BT, carried, rows_B, torch.full_like(rows_B, inputs_BT.shape[1]))
-        return x_ND.view(*inputs_BT.shape, self.size), tuple(after)
+        next_state = gather_byte_runs(bytes_BT, carried, rows_B, torch.full_like(rows_B, inputs_BT.shape[1]))
+        return x_ND.view(*inputs_BT.shape, self.size), tuple(next_state)
 
-    def _known(self, ids_N: Tensor) -> Tensor:
+    def _embed_known(self, ids_N: Tensor) -> Tensor:
         ends_N = self.bag_ends_V[ids_N]
         counts_N = ends_N - torch.where(ids_N > 0, self.bag_ends_V[ids_N - 1], 0)
         entries_N = counts_N.cumsum(0)
@@ -110,12 +110,12 @@ class NgramEmbedding(Embedding):
         rows_M = self.rows_E[shift_M + torch.arange(len(shift_M), device=ids_N.device)]
         return self._combine(rows_M, counts_N)
 
-    def _unknown(self, words: Words, itself_WD: Tensor) -> Tensor:
-        hashes, there = ngram_hashes(words, self._layout.boundary, self._layout.n)
+    def _embed_unknown(self, words: ByteRuns, fallback_WD: Tensor) -> Tensor:
+        hashes, is_valid = hash_ngrams(words, self._layout.boundary, self._layout.n)
         rows = torch.searchsorted(self.hashes_G, hashes).clamp(max=self._layout.num_ngrams - 1)
-        known = there & (self.hashes_G[rows] == hashes)
-        counts_W = known.sum(1)
-        return torch.where(counts_W[:, None] > 0, self._combine(rows[known], counts_W), itself_WD)
+        is_known = is_valid & (self.hashes_G[rows] == hashes)
+        counts_W = is_known.sum(1)
+        return torch.where(counts_W[:, None] > 0, self._combine(rows[is_known], counts_W), fallback_WD)
 
     def _combine(self, rows_M: Tensor, counts_N: Tensor) -> Tensor:
         sums_ND = bag_sum(self.weight_RD, rows_M, counts_N)

@@ -10,9 +10,9 @@ from charlm.nn.sizes import MAX_SIZE, Probability
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
-    from charlm.nn.dropout import Masks
+    from charlm.nn.dropout import NoiseRNG
     from charlm.nn.embeddings.token import Embedding
-    from charlm.vocab.base import Bags
+    from charlm.vocab.base import NgramBags
 
 
 class BagLayout(Settings):
@@ -33,7 +33,7 @@ class BagLayout(Settings):
     """Bytes of the mark before and after a word."""
 
     @classmethod
-    def of(cls, bags: "Bags") -> "BagLayout":
+    def from_bags(cls, bags: "NgramBags") -> "BagLayout":
         num_own = int((bags.offsets[1:] == bags.offsets[:-1]).sum())
         return cls(
             num_ngrams=len(bags.hashes),
@@ -70,30 +70,30 @@ class EmbeddingSettings(Settings, ABC):
 
     @field_validator("context_ngrams")
     @classmethod
-    def _each_once(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_lengths_rise(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
         if list(lengths) != sorted(set(lengths)):
             raise ValueError("the lengths must rise, each once, like [2, 3, 4]")
         return lengths
 
-    def check(self, bags: "Bags | BagLayout | None") -> None:
+    def check(self, bags: "NgramBags | BagLayout | None") -> None:
         """Raise SettingsError where bags are needed and the vocabulary has none."""
 
     @abstractmethod
-    def build_tokens(self, vocab_size: int, bags: "Bags | BagLayout | None") -> "Embedding":
+    def build_token_embedding(self, vocab_size: int, bags: "NgramBags | BagLayout | None") -> "Embedding":
         """The embedding of a token by itself."""
 
-    def build(self, vocab_size: int, bags: "Bags | BagLayout | None", masks: "Masks") -> "Embedding":
+    def build(self, vocab_size: int, bags: "NgramBags | BagLayout | None", rng: "NoiseRNG") -> "Embedding":
         from charlm.nn.embeddings.context import ContextEmbedding
 
         self.check(bags)
-        tokens = self.build_tokens(vocab_size, bags)
+        tokens = self.build_token_embedding(vocab_size, bags)
         if not self.context_ngrams:
             return tokens
         return ContextEmbedding(
             tokens,
             self.context_ngrams,
             self.context_buckets,
-            masks,
+            rng,
             dropout=self.context_dropout,
             backoff=self.context_backoff,
         )
@@ -104,7 +104,7 @@ class TokenEmbeddingSettings(EmbeddingSettings):
 
     type: Literal["token"] = "token"
 
-    def build_tokens(self, vocab_size: int, bags: "Bags | BagLayout | None") -> "Embedding":
+    def build_token_embedding(self, vocab_size: int, bags: "NgramBags | BagLayout | None") -> "Embedding":
         from charlm.nn.embeddings.token import TokenEmbedding
 
         return TokenEmbedding(vocab_size, self.size)
@@ -117,20 +117,20 @@ class NgramEmbeddingSettings(EmbeddingSettings):
     combiner: Literal["sum", "mean", "sqrt"] = "sqrt"
     """Of a word's k vectors: their sum, their mean, or the sum over the root of k, whose size does not depend on k."""
 
-    def check(self, bags: "Bags | BagLayout | None") -> None:
+    def check(self, bags: "NgramBags | BagLayout | None") -> None:
         if bags is None:
             raise SettingsError(
                 'model.embedding.type = "ngram" needs a corpus whose vocabulary has n-grams',
                 "prepare one with corpus.vocab.type=ngram, or set model.embedding.type=token",
             )
 
-    def build_tokens(self, vocab_size: int, bags: "Bags | BagLayout | None") -> "Embedding":
+    def build_token_embedding(self, vocab_size: int, bags: "NgramBags | BagLayout | None") -> "Embedding":
         from charlm.nn.embeddings.ngrams import NgramEmbedding
 
         assert bags is not None
         if isinstance(bags, BagLayout):
             return NgramEmbedding(vocab_size, self.size, bags, self.combiner)
-        embedding = NgramEmbedding(vocab_size, self.size, BagLayout.of(bags), self.combiner)
+        embedding = NgramEmbedding(vocab_size, self.size, BagLayout.from_bags(bags), self.combiner)
         embedding.set_bags(bags)
         return embedding
 

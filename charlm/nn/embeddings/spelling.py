@@ -17,22 +17,22 @@ from charlm.vocab.base import HASH_BASE
 MAX_WORD_BYTES = 64
 """A longer word is known by its first bytes alone: the state has one size."""
 
-_INVERSE = pow(HASH_BASE, -1, 2**64)
+_HASH_BASE_INVERSE = pow(HASH_BASE, -1, 2**64)
 
 
-class Words(NamedTuple):
+class ByteRuns(NamedTuple):
     """bytes_WS, zero beyond length_W."""
 
     bytes_WS: Tensor
     length_W: Tensor
 
 
-def no_words(batch_size: int, device: torch.device) -> Words:
+def empty_byte_runs(batch_size: int, device: torch.device) -> ByteRuns:
     zeros = torch.zeros(batch_size, MAX_WORD_BYTES, dtype=torch.int64, device=device)
-    return Words(zeros, zeros[:, 0].clone())
+    return ByteRuns(zeros, zeros[:, 0].clone())
 
 
-def spelled(bytes_BT: Tensor, carried: Words, rows_W: Tensor, times_W: Tensor) -> Words:
+def gather_byte_runs(bytes_BT: Tensor, carried: ByteRuns, rows_W: Tensor, times_W: Tensor) -> ByteRuns:
     """The run of bytes that ends just before each (row, time); a time may be T, the end of the chunk.
 
     Args:
@@ -41,50 +41,62 @@ def spelled(bytes_BT: Tensor, carried: Words, rows_W: Tensor, times_W: Tensor) -
     """
     num_steps = bytes_BT.shape[1]
     steps_T = torch.arange(num_steps, device=bytes_BT.device)
-    before_B1 = -carried.length_W[:, None]  # a run that goes on began at a time before the chunk
+    carried_start_B1 = -carried.length_W[:, None]  # a run that goes on began at a time before the chunk
     is_byte_BT = (bytes_BT >= 0) & (bytes_BT <= 255)
-    starts = torch.cat([before_B1, torch.where(is_byte_BT, before_B1, steps_T + 1)], dim=1).cummax(dim=1).values
+    starts = (
+        torch.cat([carried_start_B1, torch.where(is_byte_BT, carried_start_B1, steps_T + 1)], dim=1)
+        .cummax(dim=1)
+        .values
+    )
     start_W = starts[rows_W, times_W]
     length_W = (times_W - start_W).clamp(max=MAX_WORD_BYTES)
-    places_S = torch.arange(MAX_WORD_BYTES, device=bytes_BT.device)
-    times_WS = start_W[:, None] + places_S
+    positions_S = torch.arange(MAX_WORD_BYTES, device=bytes_BT.device)
+    times_WS = start_W[:, None] + positions_S
     chunk = torch.nn.functional.pad(bytes_BT, (0, 1))  # so that an empty one has a column to point at
     in_chunk_WS = chunk[rows_W[:, None], times_WS.clamp(0, num_steps)]
     bytes_WS = torch.where(times_WS < 0, carried.bytes_WS[rows_W], in_chunk_WS)
-    return Words(torch.where(places_S < length_W[:, None], bytes_WS, 0), length_W)
+    return ByteRuns(torch.where(positions_S < length_W[:, None], bytes_WS, 0), length_W)
 
 
-def ngram_hashes(words: Words, boundary: tuple[int, ...], n: int) -> tuple[Tensor, Tensor]:
+def hash_ngrams(words: ByteRuns, boundary: tuple[int, ...], n: int) -> tuple[Tensor, Tensor]:
     """Hashes of the n-grams of each word between its marks, shape W, F, and which of them are there.
 
     A word of fewer than n characters, marks included, is a single n-gram. A character is a byte and the continuation
     bytes after it, so bytes that are no UTF-8 have n-grams too.
     """
-    marks = len(boundary)
-    width = MAX_WORD_BYTES + 2 * marks
+    num_boundary_bytes = len(boundary)
+    width = MAX_WORD_BYTES + 2 * num_boundary_bytes
     device = words.length_W.device
-    places_F = torch.arange(width, device=device)
-    size_W1 = words.length_W[:, None] + 2 * marks
-    framed_WF = torch.nn.functional.pad(words.bytes_WS, (marks, marks))
+    positions_F = torch.arange(width, device=device)
+    framed_length_W1 = words.length_W[:, None] + 2 * num_boundary_bytes
+    framed_WF = torch.nn.functional.pad(words.bytes_WS, (num_boundary_bytes, num_boundary_bytes))
     for index, byte in enumerate(boundary):
-        closing_WF = places_F == size_W1 - marks + index
-        framed_WF = torch.where(closing_WF | (places_F == index), byte, framed_WF)
-    inside_WF = places_F < size_W1
+        closing_WF = positions_F == framed_length_W1 - num_boundary_bytes + index
+        framed_WF = torch.where(closing_WF | (positions_F == index), byte, framed_WF)
+    inside_WF = positions_F < framed_length_W1
 
     terms_WF = torch.where(inside_WF, (framed_WF + 1) * _powers(HASH_BASE, width, device), 0)
     sums = torch.nn.functional.pad(terms_WF.cumsum(1), (1, 0))  # sums[:, k]: the hash of the first k bytes
 
-    begins_WF = inside_WF & (framed_WF & 0xC0 != 0x80)
-    begins_WF[:, :1] |= inside_WF[:, :1]  # the first byte begins a character, whatever it is
-    number_WF = begins_WF.cumsum(1) - 1
-    num_characters_W1 = begins_WF.sum(1, keepdim=True)
-    begin = size_W1.repeat(1, width + n + 1)  # where a character begins; beyond the last one, where the word ends
-    unused = width + n
-    begin.scatter_(1, torch.where(begins_WF, number_WF, unused), places_F.expand_as(number_WF))
+    starts_character_WF = inside_WF & (framed_WF & 0xC0 != 0x80)
+    starts_character_WF[:, :1] |= inside_WF[:, :1]  # the first byte begins a character, whatever it is
+    character_index_WF = starts_character_WF.cumsum(1) - 1
+    num_characters_W1 = starts_character_WF.sum(1, keepdim=True)
+    character_starts = framed_length_W1.repeat(
+        1, width + n + 1
+    )  # where a character begins; beyond the last one, where the word ends
+    discard_column = width + n
+    character_starts.scatter_(
+        1,
+        torch.where(starts_character_WF, character_index_WF, discard_column),
+        positions_F.expand_as(character_index_WF),
+    )
 
-    from_WF, to_WF = begin[:, :width], begin[:, n : n + width]
-    hashes_WF = (sums.gather(1, to_WF) - sums.gather(1, from_WF)) * _powers(_INVERSE, width + 1, device)[from_WF]
-    return hashes_WF, (places_F + n <= num_characters_W1) | (places_F == 0)
+    from_WF, to_WF = character_starts[:, :width], character_starts[:, n : n + width]
+    hashes_WF = (sums.gather(1, to_WF) - sums.gather(1, from_WF)) * _powers(_HASH_BASE_INVERSE, width + 1, device)[
+        from_WF
+    ]
+    return hashes_WF, (positions_F + n <= num_characters_W1) | (positions_F == 0)
 
 
 def _powers(base: int, count: int, device: torch.device) -> Tensor:

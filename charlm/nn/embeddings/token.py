@@ -28,7 +28,7 @@ class Embedding(nn.Module, ABC):
         return None
 
     @property
-    def sparse_tables(self) -> list[nn.Parameter]:
+    def sparse_parameters(self) -> list[nn.Parameter]:
         """Parameters whose gradients are sparse."""
         return []
 

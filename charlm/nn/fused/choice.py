@@ -16,7 +16,7 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused.gru import unroll_gru
-from charlm.nn.fused.library import library_fits, library_unroll
+from charlm.nn.fused.library import torch_fits, torch_unroll
 from charlm.nn.fused.lstm import unroll_lstm
 from charlm.nn.fused.rnn import unroll_rnn
 from charlm.nn.state import State
@@ -27,30 +27,30 @@ Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
 class Backend:
     """The unrolls of one cell, and the choice between them for each chunk."""
 
-    def __init__(self, cell: Cell, wanted: str) -> None:
+    def __init__(self, cell: Cell, requested: str) -> None:
         """
         Args:
-            wanted: "auto", "torch", "fused" or "plain".
+            requested: "auto", "torch", "fused" or "plain".
 
         Raises:
             SettingsError: that backend cannot run this cell.
         """
         self._unrolls: dict[str, Unroll] = {"plain": unroll}
-        for name, found in (("torch", library_unroll(cell)), ("fused", fused_unroll(cell))):
+        for name, found in (("torch", torch_unroll(cell)), ("fused", fused_unroll(cell))):
             if found is not None:
                 self._unrolls[name] = found
-        if wanted not in ("auto", *self._unrolls):
+        if requested not in ("auto", *self._unrolls):
             raise SettingsError(
-                f'model.body.backend = "{wanted}" cannot run this cell with these norms and dropouts',
+                f'model.body.backend = "{requested}" cannot run this cell with these norms and dropouts',
                 'set model.body.backend to "auto"',
             )
         cpu = ("torch", "fused") if isinstance(cell, LSTMCell) else ("fused", "torch")
-        self._on_cpu, self._elsewhere = (
-            tuple(name for name in (order if wanted == "auto" else (wanted,)) if name in self._unrolls)
+        self._cpu_order, self._accelerator_order = (
+            tuple(name for name in (order if requested == "auto" else (requested,)) if name in self._unrolls)
             for order in ((*cpu, "plain"), ("torch", "fused", "plain"))
         )
 
-    def name_on(self, device: torch.device) -> str:
+    def name_for(self, device: torch.device) -> str:
         """What runs chunks of training."""
         return self._order(device)[0]
 
@@ -62,7 +62,7 @@ class Backend:
 
     def _order(self, device: torch.device) -> tuple[str, ...]:
         """The fastest first."""
-        return self._on_cpu if device.type in ("cpu", "meta") else self._elsewhere
+        return self._cpu_order if device.type in ("cpu", "meta") else self._accelerator_order
 
 
 def fused_unroll(cell: Cell) -> Unroll | None:
@@ -99,4 +99,4 @@ def _always(cell: Cell, x_BTD: Tensor, state: State) -> bool:
     return True
 
 
-_FITS = {"torch": library_fits, "fused": fused_fits, "plain": _always}
+_FITS = {"torch": torch_fits, "fused": fused_fits, "plain": _always}

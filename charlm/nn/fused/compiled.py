@@ -26,11 +26,11 @@ from charlm.storage import cache_directory
 
 _SOURCE = Path(__file__).with_name("passes.c")
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
-_SECONDS = 20.0
-_WORTH_A_THREAD = 1 << 14
+_COMPILE_TIMEOUT_S = 20.0
+_MIN_ELEMENTS_FOR_THREADS = 1 << 14
 """Rows times columns."""
 
-_TYPES = {"n": ctypes.c_long, "f": ctypes.c_float, "t": ctypes.c_void_p}
+_ARGUMENT_TYPES = {"n": ctypes.c_long, "f": ctypes.c_float, "t": ctypes.c_void_p}
 _SIGNATURES = {
     "layer_norm": "nn" + "tnft",
     "layer_norm_backward": "nn" + "tnttnttn",
@@ -52,31 +52,40 @@ _SIGNATURES = {
 
 
 @functools.cache
-def load_passes() -> ctypes.CDLL | None:
+def load_compiled_library() -> ctypes.CDLL | None:
     """The compiled passes, or None where they cannot be had. CHARLM_COMPILE=0 does without."""
     compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
     if compiler is None or os.environ.get("CHARLM_COMPILE", "1") == "0" or sys.platform == "win32":
         return None
     try:
-        return _load(_cached(compiler))
+        return _load(_compile_or_reuse(compiler))
     except (OSError, StorageError, subprocess.SubprocessError):
         return None  # a convenience that failed is no error: `--dry-run` tells which passes run
 
 
-def _cached(compiler: str) -> Path:
+def _compile_or_reuse(compiler: str) -> Path:
     """The library, compiled unless that was done before: for this source, these flags and this machine."""
-    facts = (_SOURCE.read_text(encoding="utf-8"), compiler, " ".join(_FLAGS), platform.machine(), _processor())
-    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:20]
+    cache_key = (
+        _SOURCE.read_text(encoding="utf-8"),
+        compiler,
+        " ".join(_FLAGS),
+        platform.machine(),
+        _cpu_description(),
+    )
+    digest = hashlib.sha256("\n".join(cache_key).encode()).hexdigest()[:20]
     library = cache_directory() / "passes" / f"{digest}.so"
     if not library.exists():
         storage.make_directory(library.parent)
         with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder) / library.name
+            compiled_path = Path(folder) / library.name
             for openmp in (("-fopenmp",), ()):  # without it: one thread
-                command = [compiler, *_FLAGS, *openmp, "-o", str(made), str(_SOURCE), "-lm"]
-                if subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False).returncode == 0:
+                command = [compiler, *_FLAGS, *openmp, "-o", str(compiled_path), str(_SOURCE), "-lm"]
+                if (
+                    subprocess.run(command, capture_output=True, timeout=_COMPILE_TIMEOUT_S, check=False).returncode
+                    == 0
+                ):
                     break
-            storage.write_bytes(library, made.read_bytes())
+            storage.write_bytes(library, compiled_path.read_bytes())
     return library
 
 
@@ -85,7 +94,7 @@ def _load(path: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
-def _processor() -> str:
+def _cpu_description() -> str:
     """What -march=native means: a cache may be shared by machines."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -94,8 +103,8 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
 
 
-class CompiledPasses:
-    """The functions of `passes.c` over tensors, with the names and arguments of `EagerPasses`."""
+class CompiledKernels:
+    """The functions of `passes.c` over tensors, with the names and arguments of `EagerKernels`."""
 
     name = "compiled"
 
@@ -108,7 +117,7 @@ class CompiledPasses:
         functions: dict[str, Any] = {}
         for name, signature in _SIGNATURES.items():
             functions[name] = getattr(self._library, name)
-            functions[name].argtypes = [ctypes.c_long, *(_TYPES[letter] for letter in signature)]
+            functions[name].argtypes = [ctypes.c_long, *(_ARGUMENT_TYPES[letter] for letter in signature)]
             functions[name].restype = None
         return functions
 
@@ -121,14 +130,14 @@ class CompiledPasses:
     def layer_norm_backward(
         self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_B: Tensor, dx_BG: Tensor
     ) -> None:
-        given = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_B, dx_BG, dx_BG.stride(0))
-        self._call("layer_norm_backward", *dy_BG.shape, *given)
+        arguments = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_B, dx_BG, dx_BG.stride(0))
+        self._call("layer_norm_backward", *dy_BG.shape, *arguments)
 
     def batch_norm_backward(
         self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_G: Tensor, dx_BG: Tensor
     ) -> None:
-        given = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_G, dx_BG, dx_BG.stride(0))
-        self._call("batch_norm_backward", *dy_BG.shape, *given)
+        arguments = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_G, dx_BG, dx_BG.stride(0))
+        self._call("batch_norm_backward", *dy_BG.shape, *arguments)
 
     def gain_gradient(self, dy_NG: Tensor, x_hat_NG: Tensor, d_gain_G: Tensor) -> None:
         self._call("gain_gradient", *dy_NG.shape, dy_NG, x_hat_NG, d_gain_G)
@@ -139,7 +148,7 @@ class CompiledPasses:
         recurrent_BG: Tensor,
         gain_G: Tensor | None,
         cell_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
         after_BH: Tensor,
     ) -> None:
@@ -152,7 +161,7 @@ class CompiledPasses:
             recurrent_BG,
             gain_G,
             cell_BH,
-            keep_BH,
+            dropout_mask_BH,
             gates_BG,
             after_BH,
         )
@@ -177,10 +186,12 @@ class CompiledPasses:
         self._call("lstm_output_backward", *tanh_BH.shape, size, *tensors)
 
     def lstm_gates_backward(
-        self, gates_BG: Tensor, cell_BH: Tensor, keep_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
+        self, gates_BG: Tensor, cell_BH: Tensor, dropout_mask_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
     ) -> None:
         coupled = int(gates_BG.shape[1] == 3 * cell_BH.shape[1])
-        self._call("lstm_gates_backward", *cell_BH.shape, coupled, gates_BG, cell_BH, keep_BH, d_cell_BH, d_gates_BG)
+        self._call(
+            "lstm_gates_backward", *cell_BH.shape, coupled, gates_BG, cell_BH, dropout_mask_BH, d_cell_BH, d_gates_BG
+        )
 
     def gru(
         self,
@@ -189,25 +200,33 @@ class CompiledPasses:
         gain_G: Tensor | None,
         candidate_bias_H: Tensor,
         hidden_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
-        candidate_BH: Tensor,
+        recurrent_candidate_BH: Tensor,
         after_BH: Tensor,
     ) -> None:
-        tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, keep_BH)
-        self._call("gru", *hidden_BH.shape, *tensors, gates_BG, candidate_BH, after_BH)
+        tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, dropout_mask_BH)
+        self._call("gru", *hidden_BH.shape, *tensors, gates_BG, recurrent_candidate_BH, after_BH)
 
     def gru_backward(
         self,
         gates_BG: Tensor,
-        candidate_BH: Tensor,
+        recurrent_candidate_BH: Tensor,
         hidden_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         d_hidden_BH: Tensor,
         d_gates_BG: Tensor,
         d_recurrent_BG: Tensor,
     ) -> None:
-        tensors = (gates_BG, candidate_BH, hidden_BH, keep_BH, d_hidden_BH, d_gates_BG, d_recurrent_BG)
+        tensors = (
+            gates_BG,
+            recurrent_candidate_BH,
+            hidden_BH,
+            dropout_mask_BH,
+            d_hidden_BH,
+            d_gates_BG,
+            d_recurrent_BG,
+        )
         self._call("gru_backward", *hidden_BH.shape, *tensors)
 
     def rnn(
@@ -221,36 +240,36 @@ class CompiledPasses:
     def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
         self._call("product_int8", *weight_GK.shape, weight_GK, scale_G, x_K, rounded_K, y_G)
 
-    def draw(self, logits_BV: Tensor, number_B: Tensor, sums_V: Tensor, ids_B: Tensor) -> None:
-        self._call("draw", *logits_BV.shape, logits_BV, number_B, sums_V, ids_B)
+    def draw(self, logits_BV: Tensor, uniform_B: Tensor, cumulative_V: Tensor, ids_B: Tensor) -> None:
+        self._call("draw", *logits_BV.shape, logits_BV, uniform_B, cumulative_V, ids_B)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        self._functions[name](*_given(arguments))
+        self._functions[name](*_to_c_arguments(arguments))
 
 
-class BoundPasses(CompiledPasses):
+class BoundKernels(CompiledKernels):
     """Passes that are run again and again over the same tensors: their arguments are made ready once."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         super().__init__(library)
-        self._last: Callable[[], object] | None = None
+        self._last_call: Callable[[], object] | None = None
 
     def bind(self, run: Callable[..., None], *arguments: Any) -> Callable[[], object]:
         """What runs a method of this object over these arguments. The tensors must stay where they are."""
         run(*arguments)
-        assert self._last is not None, "one of the passes"
-        last, self._last = self._last, None
-        last.kept = arguments  # type: ignore[attr-defined]  # the addresses are those of these tensors
+        assert self._last_call is not None, "one of the passes"
+        last, self._last_call = self._last_call, None
+        last.saved = arguments  # type: ignore[attr-defined]  # the addresses are those of these tensors
         return last
 
     def _call(self, name: str, *arguments: Any) -> None:
-        self._last = partial(self._functions[name], *_given(arguments))
+        self._last_call = partial(self._functions[name], *_to_c_arguments(arguments))
 
 
-def _given(arguments: tuple[Any, ...]) -> list[Any]:
+def _to_c_arguments(arguments: tuple[Any, ...]) -> list[Any]:
     """The number of threads, tensors as addresses, None as a null pointer.
 
     To wake another thread takes longer than a small pass.
     """
-    threads = torch.get_num_threads() if arguments[0] * arguments[1] >= _WORTH_A_THREAD else 1
+    threads = torch.get_num_threads() if arguments[0] * arguments[1] >= _MIN_ELEMENTS_FOR_THREADS else 1
     return [threads, *(argument.data_ptr() if isinstance(argument, Tensor) else argument for argument in arguments)]

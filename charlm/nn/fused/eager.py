@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-class EagerPasses:
+class EagerKernels:
     """Names, arguments and gate orders as in `passes.c`; a `gain` of None is 1, a `keep` of None keeps everything."""
 
     name = "eager"
@@ -54,7 +54,7 @@ class EagerPasses:
         recurrent_BG: Tensor,
         gain_G: Tensor | None,
         cell_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
         after_BH: Tensor,
     ) -> None:
@@ -64,7 +64,7 @@ class EagerPasses:
         for gate in (*i, f, o):
             gate.sigmoid_()
         g.tanh_()
-        written_BH = g if keep_BH is None else g * keep_BH
+        written_BH = g if dropout_mask_BH is None else g * dropout_mask_BH
         torch.mul(f, cell_BH, out=after_BH)
         after_BH.addcmul_(i[0] if i else 1 - f, written_BH)
 
@@ -91,21 +91,21 @@ class EagerPasses:
         d_gates_BG[:, -tanh_BH.shape[1] :] = d_hidden_BH * tanh_BH * o * (1 - o)
 
     def lstm_gates_backward(
-        self, gates_BG: Tensor, cell_BH: Tensor, keep_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
+        self, gates_BG: Tensor, cell_BH: Tensor, dropout_mask_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
     ) -> None:
         """d_cell: in, of the cell after the step; out, of the one before it."""
         size = cell_BH.shape[1]
         *i, f, g, _ = gates_BG.split(size, dim=1)
         *d_i, d_f, d_g, _ = d_gates_BG.split(size, dim=1)
-        kept_BH = torch.ones_like(g) if keep_BH is None else keep_BH
-        written_BH = g * kept_BH
+        mask_or_ones_BH = torch.ones_like(g) if dropout_mask_BH is None else dropout_mask_BH
+        written_BH = g * mask_or_ones_BH
         d_forget_BH = d_cell_BH * cell_BH
         if i:
             d_i[0].copy_(d_cell_BH * written_BH * i[0] * (1 - i[0]))
         else:
             d_forget_BH -= d_cell_BH * written_BH
         d_f.copy_(d_forget_BH * f * (1 - f))
-        d_g.copy_(d_cell_BH * (i[0] if i else 1 - f) * kept_BH * (1 - g.square()))
+        d_g.copy_(d_cell_BH * (i[0] if i else 1 - f) * mask_or_ones_BH * (1 - g.square()))
         d_cell_BH *= f
 
     def gru(
@@ -115,9 +115,9 @@ class EagerPasses:
         gain_G: Tensor | None,
         candidate_bias_H: Tensor,
         hidden_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
-        candidate_BH: Tensor,
+        recurrent_candidate_BH: Tensor,
         after_BH: Tensor,
     ) -> None:
         """gates: r z n after their functions; candidate: what r multiplies; after = (1 - z) n + z h."""
@@ -127,17 +127,17 @@ class EagerPasses:
         torch.add(inputs_BG[:, : 2 * size], product_BG[:, : 2 * size], out=rz)
         rz.sigmoid_()
         r, z = rz.chunk(2, dim=1)
-        torch.add(product_BG[:, 2 * size :], candidate_bias_H, out=candidate_BH)
-        torch.addcmul(inputs_BG[:, 2 * size :], r, candidate_BH, out=n)
+        torch.add(product_BG[:, 2 * size :], candidate_bias_H, out=recurrent_candidate_BH)
+        torch.addcmul(inputs_BG[:, 2 * size :], r, recurrent_candidate_BH, out=n)
         n.tanh_()
-        torch.lerp(n if keep_BH is None else n * keep_BH, hidden_BH, z, out=after_BH)
+        torch.lerp(n if dropout_mask_BH is None else n * dropout_mask_BH, hidden_BH, z, out=after_BH)
 
     def gru_backward(
         self,
         gates_BG: Tensor,
-        candidate_BH: Tensor,
+        recurrent_candidate_BH: Tensor,
         hidden_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         d_hidden_BH: Tensor,
         d_gates_BG: Tensor,
         d_recurrent_BG: Tensor,
@@ -147,10 +147,10 @@ class EagerPasses:
         d_recurrent is that of the recurrent product times its gain; it differs from d_gates in the candidate alone.
         """
         r, z, n = gates_BG.chunk(3, dim=1)
-        kept_BH = torch.ones_like(n) if keep_BH is None else keep_BH
-        d_n = d_hidden_BH * (1 - z) * kept_BH * (1 - n.square())
-        d_r = d_n * candidate_BH * r * (1 - r)
-        d_z = d_hidden_BH * (hidden_BH - n * kept_BH) * z * (1 - z)
+        mask_or_ones_BH = torch.ones_like(n) if dropout_mask_BH is None else dropout_mask_BH
+        d_n = d_hidden_BH * (1 - z) * mask_or_ones_BH * (1 - n.square())
+        d_r = d_n * recurrent_candidate_BH * r * (1 - r)
+        d_z = d_hidden_BH * (hidden_BH - n * mask_or_ones_BH) * z * (1 - z)
         torch.cat([d_r, d_z, d_n], dim=1, out=d_gates_BG)
         torch.cat([d_r, d_z, d_n * r], dim=1, out=d_recurrent_BG)
         d_hidden_BH *= z

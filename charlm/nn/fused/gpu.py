@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charlm.nn.fused.eager import EagerPasses
+from charlm.nn.fused.eager import EagerKernels
 
 _BLOCK = 256
 """Columns of an element-wise program."""
@@ -21,19 +21,19 @@ _TILE = {"ROWS": 64, "COLUMNS": 16}
 
 
 @functools.cache
-def load_kernels(device: torch.device) -> ModuleType | None:
+def load_triton_kernels(device: torch.device) -> ModuleType | None:
     """The kernels, or None where they cannot be had: tried once on each device, on one small pass."""
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return None
     try:
         kernels = importlib.import_module("charlm.nn.fused.kernels")
-        GPUPasses(kernels).layer_norm(torch.zeros(1, 2, device=device), 1.0, torch.zeros(1, device=device))
+        TritonKernels(kernels).layer_norm(torch.zeros(1, 2, device=device), 1.0, torch.zeros(1, device=device))
     except Exception:  # noqa: BLE001 - a convenience that failed is no error: `--dry-run` tells which passes run
         return None
     return kernels
 
 
-class GPUPasses(EagerPasses):
+class TritonKernels(EagerKernels):
     """Those of every step are kernels; those of a whole chunk, and the ones of sampling, are torch's."""
 
     name = "triton"
@@ -44,26 +44,26 @@ class GPUPasses(EagerPasses):
     def layer_norm(self, x_BG: Tensor, eps: float, rstd_B: Tensor) -> None:
         batch_size, size = x_BG.shape
         if batch_size:
-            self._kernels.layer_norm[(batch_size,)](x_BG, x_BG.stride(0), eps, rstd_B, size, **_row(size))
+            self._kernels.layer_norm[(batch_size,)](x_BG, x_BG.stride(0), eps, rstd_B, size, **_row_launch(size))
 
     def batch_norm(self, x_BG: Tensor, eps: float, rstd_G: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
         batch_size, size = x_BG.shape
         statistics = rstd_G, mean_G, variance_G
-        self._kernels.batch_norm[_tiles(size)](x_BG, x_BG.stride(0), eps, *statistics, batch_size, size, **_TILE)
+        self._kernels.batch_norm[_column_grid(size)](x_BG, x_BG.stride(0), eps, *statistics, batch_size, size, **_TILE)
 
     def layer_norm_backward(
         self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_B: Tensor, dx_BG: Tensor
     ) -> None:
         batch_size, size = dy_BG.shape
-        given = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_B, dx_BG, dx_BG.stride(0))
+        arguments = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_B, dx_BG, dx_BG.stride(0))
         if batch_size:
-            self._kernels.layer_norm_backward[(batch_size,)](*given, size, **_row(size))
+            self._kernels.layer_norm_backward[(batch_size,)](*arguments, size, **_row_launch(size))
 
     def batch_norm_backward(
         self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_G: Tensor, dx_BG: Tensor
     ) -> None:
-        given = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_G, dx_BG, dx_BG.stride(0))
-        self._kernels.batch_norm_backward[_tiles(dy_BG.shape[1])](*given, *dy_BG.shape, **_TILE)
+        arguments = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_G, dx_BG, dx_BG.stride(0))
+        self._kernels.batch_norm_backward[_column_grid(dy_BG.shape[1])](*arguments, *dy_BG.shape, **_TILE)
 
     def lstm_gates(
         self,
@@ -71,11 +71,11 @@ class GPUPasses(EagerPasses):
         recurrent_BG: Tensor,
         gain_G: Tensor | None,
         cell_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
         after_BH: Tensor,
     ) -> None:
-        tensors = (inputs_BG, recurrent_BG, gain_G, cell_BH, keep_BH, gates_BG, after_BH)
+        tensors = (inputs_BG, recurrent_BG, gain_G, cell_BH, dropout_mask_BH, gates_BG, after_BH)
         self._elementwise("lstm_gates", cell_BH, *tensors, COUPLED=_is_coupled(gates_BG, cell_BH))
 
     def lstm_output(
@@ -99,9 +99,9 @@ class GPUPasses(EagerPasses):
         self._elementwise("lstm_output_backward", tanh_BH, *tensors, num_gates=num_gates)
 
     def lstm_gates_backward(
-        self, gates_BG: Tensor, cell_BH: Tensor, keep_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
+        self, gates_BG: Tensor, cell_BH: Tensor, dropout_mask_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
     ) -> None:
-        tensors = (gates_BG, cell_BH, keep_BH, d_cell_BH, d_gates_BG)
+        tensors = (gates_BG, cell_BH, dropout_mask_BH, d_cell_BH, d_gates_BG)
         self._elementwise("lstm_gates_backward", cell_BH, *tensors, COUPLED=_is_coupled(gates_BG, cell_BH))
 
     def gru(
@@ -111,25 +111,33 @@ class GPUPasses(EagerPasses):
         gain_G: Tensor | None,
         candidate_bias_H: Tensor,
         hidden_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
-        candidate_BH: Tensor,
+        recurrent_candidate_BH: Tensor,
         after_BH: Tensor,
     ) -> None:
-        tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, keep_BH)
-        self._elementwise("gru", hidden_BH, *tensors, gates_BG, candidate_BH, after_BH)
+        tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, dropout_mask_BH)
+        self._elementwise("gru", hidden_BH, *tensors, gates_BG, recurrent_candidate_BH, after_BH)
 
     def gru_backward(
         self,
         gates_BG: Tensor,
-        candidate_BH: Tensor,
+        recurrent_candidate_BH: Tensor,
         hidden_BH: Tensor,
-        keep_BH: Tensor | None,
+        dropout_mask_BH: Tensor | None,
         d_hidden_BH: Tensor,
         d_gates_BG: Tensor,
         d_recurrent_BG: Tensor,
     ) -> None:
-        tensors = (gates_BG, candidate_BH, hidden_BH, keep_BH, d_hidden_BH, d_gates_BG, d_recurrent_BG)
+        tensors = (
+            gates_BG,
+            recurrent_candidate_BH,
+            hidden_BH,
+            dropout_mask_BH,
+            d_hidden_BH,
+            d_gates_BG,
+            d_recurrent_BG,
+        )
         self._elementwise("gru_backward", hidden_BH, *tensors)
 
     def rnn(
@@ -140,22 +148,24 @@ class GPUPasses(EagerPasses):
     def rnn_backward(self, relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
         self._elementwise("rnn_backward", hidden_BH, d_hidden_BH, hidden_BH, d_gates_BH, RELU=relu)
 
-    def _elementwise(self, name: str, like_BH: Tensor, *tensors: Tensor | None, **facts: int) -> None:
+    def _elementwise(self, name: str, like_BH: Tensor, *tensors: Tensor | None, **constants: int) -> None:
         """A program for each row and block of columns; all tensors are contiguous but for the slices of norms."""
         batch_size, size = like_BH.shape
         if batch_size:
-            getattr(self._kernels, name)[(batch_size, -(-size // _BLOCK))](*tensors, size=size, BLOCK=_BLOCK, **facts)
+            getattr(self._kernels, name)[(batch_size, -(-size // _BLOCK))](
+                *tensors, size=size, BLOCK=_BLOCK, **constants
+            )
 
 
 def _is_coupled(gates_BG: Tensor, cell_BH: Tensor) -> bool:
     return gates_BG.shape[1] == 3 * cell_BH.shape[1]
 
 
-def _row(size: int) -> dict[str, int]:
+def _row_launch(size: int) -> dict[str, int]:
     """A block that holds a whole row, and the warps that share it."""
     block = 1 << (size - 1).bit_length()
     return {"BLOCK": block, "num_warps": min(16, max(1, block // 512))}
 
 
-def _tiles(size: int) -> tuple[int]:
+def _column_grid(size: int) -> tuple[int]:
     return (-(-size // _TILE["COLUMNS"]),)

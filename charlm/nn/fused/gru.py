@@ -11,9 +11,16 @@ from torch.autograd.function import once_differentiable
 
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.gru import GRUCell, GRUWeights
-from charlm.nn.fused.noise import Noise, draw_noise
-from charlm.nn.fused.steps import Passes, Recurrence, StepNorms, passes_for, project, step_norms
-from charlm.nn.norm import tick
+from charlm.nn.fused.noise import NoiseMasks, draw_noise_masks
+from charlm.nn.fused.steps import (
+    Kernels,
+    RecurrentMatmul,
+    StepNorms,
+    build_step_norms,
+    kernels_for,
+    project_and_normalise,
+)
+from charlm.nn.norm import increment_step_counts
 from charlm.nn.state import State
 
 
@@ -22,32 +29,35 @@ def unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tup
     assert isinstance(cell, GRUCell)
     assert isinstance(weights, GRUWeights)
     assert weights.candidate_bias_H is not None
-    hidden_BH, *clock = state
-    start = int(clock[0][0]) if clock else 0
+    hidden_BH, *step_counts = state
+    start = int(step_counts[0][0]) if step_counts else 0
     size = cell.hidden_size
     norms = [cell.input_norm, cell.candidate_input_norm]
-    inputs_TBG = project(x_BTD, weights.input_GD, weights.bias_G, norms, start)
+    inputs_TBG = project_and_normalise(x_BTD, weights.input_GD, weights.bias_G, norms, start)
     inputs_TBG = inputs_TBG.to(hidden_BH.dtype).contiguous()
-    passes = passes_for(inputs_TBG)
+    kernels = kernels_for(inputs_TBG)
     num_steps = len(inputs_TBG)
-    product = step_norms(passes, [cell.recurrent_norm, cell.candidate_norm], [2 * size, size], inputs_TBG)
-    noise = draw_noise(cell, state, num_steps, weights.generator)
+    product_norms = build_step_norms(kernels, [cell.recurrent_norm, cell.candidate_norm], [2 * size, size], inputs_TBG)
+    noise = draw_noise_masks(cell, state, num_steps, weights.generator)
     output_TBH = cast(
         "Tensor",
         _GRU.apply(
-            passes,
-            product,
+            kernels,
+            product_norms,
             noise,
             inputs_TBG,
             hidden_BH,
             weights.recurrent_GH,
             weights.candidate_bias_H,
-            product and product.gain_G,
+            product_norms and product_norms.gain_G,
         ),
     )
-    if product is not None:
-        product.remember(start)
-    return output_TBH.transpose(0, 1), (output_TBH[-1].clone(), *tick([steps_B + num_steps - 1 for steps_B in clock]))
+    if product_norms is not None:
+        product_norms.update_running_stats(start)
+    return output_TBH.transpose(0, 1), (
+        output_TBH[-1].clone(),
+        *increment_step_counts([steps_B + num_steps - 1 for steps_B in step_counts]),
+    )
 
 
 class _GRU(torch.autograd.Function):
@@ -56,9 +66,9 @@ class _GRU(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        passes: Passes,
-        product: StepNorms | None,
-        noise: Noise,
+        kernels: Kernels,
+        product_norms: StepNorms | None,
+        noise: NoiseMasks,
         inputs_TBG: Tensor,
         hidden_BH: Tensor,
         weight_GH: Tensor,
@@ -66,23 +76,23 @@ class _GRU(torch.autograd.Function):
         gain_G: Tensor | None,
     ) -> Tensor:
         num_steps = len(inputs_TBG)
-        recurrence = Recurrence(weight_GH)
+        recurrent_matmul = RecurrentMatmul(weight_GH)
         gates_TBG = torch.empty_like(inputs_TBG)
         hiddens = inputs_TBG.new_empty(num_steps + 1, *hidden_BH.shape)
-        candidates_TBH = torch.empty_like(hiddens[1:])
+        recurrent_candidates_TBH = torch.empty_like(hiddens[1:])
         hiddens[0] = hidden_BH
         product_BG = torch.empty_like(inputs_TBG[0])
         for step in range(num_steps):
             before_BH, after_BH = hiddens[step], hiddens[step + 1]
-            if product is not None:
-                product_BG = product.x_hat_TBG[step]
-            recurrence.forward(before_BH, product_BG)
-            if product is not None:
-                product.forward(step)
-            states = before_BH, noise.written(step), gates_TBG[step], candidates_TBH[step], after_BH
-            passes.gru(inputs_TBG[step], product_BG, gain_G, candidate_bias_H, *states)
-            noise.zone_out(step, 0, before_BH, after_BH)
-        ctx.kept = passes, product, noise, recurrence, gates_TBG, hiddens, candidates_TBH
+            if product_norms is not None:
+                product_BG = product_norms.x_hat_TBG[step]
+            recurrent_matmul.forward(before_BH, product_BG)
+            if product_norms is not None:
+                product_norms.forward(step)
+            states = before_BH, noise.dropout_mask(step), gates_TBG[step], recurrent_candidates_TBH[step], after_BH
+            kernels.gru(inputs_TBG[step], product_BG, gain_G, candidate_bias_H, *states)
+            noise.apply_zoneout(step, 0, before_BH, after_BH)
+        ctx.saved = kernels, product_norms, noise, recurrent_matmul, gates_TBG, hiddens, recurrent_candidates_TBH
         ctx.save_for_backward(gain_G)
         return hiddens[1:]
 
@@ -92,25 +102,25 @@ class _GRU(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
         (d_output_TBH,) = gradients
-        passes, product, noise, recurrence, gates_TBG, hiddens, candidates_TBH = ctx.kept
+        kernels, product_norms, noise, recurrent_matmul, gates_TBG, hiddens, recurrent_candidates_TBH = ctx.saved
         (gain_G,) = ctx.saved_tensors
         size = hiddens.shape[2]
-        d_gates_TBG, d_scaled_TBG = torch.empty_like(gates_TBG), torch.empty_like(gates_TBG)
-        d_products_TBG = d_scaled_TBG if product is None else torch.empty_like(gates_TBG)
+        d_gates_TBG, d_recurrent_TBG = torch.empty_like(gates_TBG), torch.empty_like(gates_TBG)
+        d_products_TBG = d_recurrent_TBG if product_norms is None else torch.empty_like(gates_TBG)
         d_hidden_BH = torch.zeros_like(hiddens[0])
-        through_BH = torch.empty_like(d_hidden_BH)
+        d_hidden_from_product_BH = torch.empty_like(d_hidden_BH)
         for step in reversed(range(len(gates_TBG))):
             d_hidden_BH += d_output_TBH[step]
-            past_BH = noise.zone_out_backward(step, 0, d_hidden_BH)
-            kept = gates_TBG[step], candidates_TBH[step], hiddens[step], noise.written(step)
-            passes.gru_backward(*kept, d_hidden_BH, d_gates_TBG[step], d_scaled_TBG[step])
-            if product is not None:
-                product.backward(step, d_scaled_TBG[step], gain_G, d_products_TBG[step])
-            recurrence.backward(d_products_TBG[step], through_BH)
-            d_hidden_BH += through_BH
-            if past_BH is not None:
-                d_hidden_BH += past_BH
-        d_weight_GH = recurrence.weight_gradient(d_products_TBG, hiddens[:-1])
-        d_candidate_bias_H = d_scaled_TBG[:, :, 2 * size :].sum((0, 1))
-        d_gain_G = None if product is None else product.gain_gradient(d_scaled_TBG)
+            d_before_BH = noise.apply_zoneout_backward(step, 0, d_hidden_BH)
+            saved = gates_TBG[step], recurrent_candidates_TBH[step], hiddens[step], noise.dropout_mask(step)
+            kernels.gru_backward(*saved, d_hidden_BH, d_gates_TBG[step], d_recurrent_TBG[step])
+            if product_norms is not None:
+                product_norms.backward(step, d_recurrent_TBG[step], gain_G, d_products_TBG[step])
+            recurrent_matmul.backward(d_products_TBG[step], d_hidden_from_product_BH)
+            d_hidden_BH += d_hidden_from_product_BH
+            if d_before_BH is not None:
+                d_hidden_BH += d_before_BH
+        d_weight_GH = recurrent_matmul.weight_gradient(d_products_TBG, hiddens[:-1])
+        d_candidate_bias_H = d_recurrent_TBG[:, :, 2 * size :].sum((0, 1))
+        d_gain_G = None if product_norms is None else product_norms.gain_gradient(d_recurrent_TBG)
         return None, None, None, d_gates_TBG, d_hidden_BH, d_weight_GH, d_candidate_bias_H, d_gain_G

@@ -20,16 +20,16 @@ def _tanh(x):
 
 
 @triton.jit
-def _scaled(values, gain, columns, inside):
+def _apply_gain(values, gain, columns, column_mask):
     if gain is not None:
-        values = values * tl.load(gain + columns, mask=inside)
+        values = values * tl.load(gain + columns, mask=column_mask)
     return values
 
 
 @triton.jit
-def _kept(values, keep, places, inside):
-    if keep is not None:
-        values = values * tl.load(keep + places, mask=inside)
+def _apply_dropout_mask(values, dropout_mask, offsets, column_mask):
+    if dropout_mask is not None:
+        values = values * tl.load(dropout_mask + offsets, mask=column_mask)
     return values
 
 
@@ -37,12 +37,12 @@ def _kept(values, keep, places, inside):
 def layer_norm(x, x_stride, eps, rstd, num_columns, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
-    inside = columns < num_columns
-    places = x + row * x_stride + columns
-    values = tl.load(places, mask=inside, other=0.0)
-    centred = tl.where(inside, values - tl.sum(values, 0) / num_columns, 0.0)
+    column_mask = columns < num_columns
+    offsets = x + row * x_stride + columns
+    values = tl.load(offsets, mask=column_mask, other=0.0)
+    centred = tl.where(column_mask, values - tl.sum(values, 0) / num_columns, 0.0)
     scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / num_columns + eps)
-    tl.store(places, centred * scale, mask=inside)
+    tl.store(offsets, centred * scale, mask=column_mask)
     tl.store(rstd + row, scale)
 
 
@@ -52,12 +52,12 @@ def layer_norm_backward(
 ):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
-    inside = columns < num_columns
-    normed = tl.load(x_hat + row * x_hat_stride + columns, mask=inside, other=0.0)
-    g = tl.load(dy + row * dy_stride + columns, mask=inside, other=0.0)
-    g = g * tl.load(gain + columns, mask=inside, other=0.0)
+    column_mask = columns < num_columns
+    normed = tl.load(x_hat + row * x_hat_stride + columns, mask=column_mask, other=0.0)
+    g = tl.load(dy + row * dy_stride + columns, mask=column_mask, other=0.0)
+    g = g * tl.load(gain + columns, mask=column_mask, other=0.0)
     inner = g - tl.sum(g, 0) / num_columns - normed * (tl.sum(g * normed, 0) / num_columns)
-    tl.store(dx + row * dx_stride + columns, inner * tl.load(rstd + row), mask=inside)
+    tl.store(dx + row * dx_stride + columns, inner * tl.load(rstd + row), mask=column_mask)
 
 
 @triton.jit
@@ -65,30 +65,30 @@ def batch_norm(
     x, x_stride, eps, rstd, mean, variance, num_rows, num_columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
     columns = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = columns < num_columns
+    column_mask = columns < num_columns
     total = tl.zeros([COLUMNS], dtype=tl.float32)
     for first in range(0, num_rows, ROWS):
         rows = first + tl.arange(0, ROWS)
-        there = (rows < num_rows)[:, None] & inside[None, :]
-        total += tl.sum(tl.load(x + rows[:, None] * x_stride + columns[None, :], mask=there, other=0.0), 0)
+        tile_mask = (rows < num_rows)[:, None] & column_mask[None, :]
+        total += tl.sum(tl.load(x + rows[:, None] * x_stride + columns[None, :], mask=tile_mask, other=0.0), 0)
     centre = total / num_rows
     total = tl.zeros([COLUMNS], dtype=tl.float32)
     for first in range(0, num_rows, ROWS):
         rows = first + tl.arange(0, ROWS)
-        there = (rows < num_rows)[:, None] & inside[None, :]
-        values = tl.load(x + rows[:, None] * x_stride + columns[None, :], mask=there, other=0.0)
-        centred = tl.where(there, values - centre[None, :], 0.0)
+        tile_mask = (rows < num_rows)[:, None] & column_mask[None, :]
+        values = tl.load(x + rows[:, None] * x_stride + columns[None, :], mask=tile_mask, other=0.0)
+        centred = tl.where(tile_mask, values - centre[None, :], 0.0)
         total += tl.sum(centred * centred, 0)
     scale = 1.0 / tl.sqrt(total / num_rows + eps)
     for first in range(0, num_rows, ROWS):
         rows = first + tl.arange(0, ROWS)
-        there = (rows < num_rows)[:, None] & inside[None, :]
-        places = x + rows[:, None] * x_stride + columns[None, :]
-        values = tl.load(places, mask=there, other=0.0)
-        tl.store(places, (values - centre[None, :]) * scale[None, :], mask=there)
-    tl.store(mean + columns, centre, mask=inside)
-    tl.store(variance + columns, total / num_rows, mask=inside)
-    tl.store(rstd + columns, scale, mask=inside)
+        tile_mask = (rows < num_rows)[:, None] & column_mask[None, :]
+        offsets = x + rows[:, None] * x_stride + columns[None, :]
+        values = tl.load(offsets, mask=tile_mask, other=0.0)
+        tl.store(offsets, (values - centre[None, :]) * scale[None, :], mask=tile_mask)
+    tl.store(mean + columns, centre, mask=column_mask)
+    tl.store(variance + columns, total / num_rows, mask=column_mask)
+    tl.store(rstd + columns, scale, mask=column_mask)
 
 
 @triton.jit
@@ -107,111 +107,113 @@ def batch_norm_backward(
     COLUMNS: tl.constexpr,
 ):
     columns = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = columns < num_columns
-    scale = tl.load(gain + columns, mask=inside, other=0.0)[None, :]
+    column_mask = columns < num_columns
+    scale = tl.load(gain + columns, mask=column_mask, other=0.0)[None, :]
     sums = tl.zeros([COLUMNS], dtype=tl.float32)
     products = tl.zeros([COLUMNS], dtype=tl.float32)
     for first in range(0, num_rows, ROWS):
         rows = first + tl.arange(0, ROWS)
-        there = (rows < num_rows)[:, None] & inside[None, :]
-        g = tl.load(dy + rows[:, None] * dy_stride + columns[None, :], mask=there, other=0.0) * scale
+        tile_mask = (rows < num_rows)[:, None] & column_mask[None, :]
+        g = tl.load(dy + rows[:, None] * dy_stride + columns[None, :], mask=tile_mask, other=0.0) * scale
         sums += tl.sum(g, 0)
-        normed = tl.load(x_hat + rows[:, None] * x_hat_stride + columns[None, :], mask=there, other=0.0)
+        normed = tl.load(x_hat + rows[:, None] * x_hat_stride + columns[None, :], mask=tile_mask, other=0.0)
         products += tl.sum(g * normed, 0)
-    deviation = tl.load(rstd + columns, mask=inside, other=0.0)[None, :]
+    rstd_value = tl.load(rstd + columns, mask=column_mask, other=0.0)[None, :]
     for first in range(0, num_rows, ROWS):
         rows = first + tl.arange(0, ROWS)
-        there = (rows < num_rows)[:, None] & inside[None, :]
-        g = tl.load(dy + rows[:, None] * dy_stride + columns[None, :], mask=there, other=0.0) * scale
-        normed = tl.load(x_hat + rows[:, None] * x_hat_stride + columns[None, :], mask=there, other=0.0)
+        tile_mask = (rows < num_rows)[:, None] & column_mask[None, :]
+        g = tl.load(dy + rows[:, None] * dy_stride + columns[None, :], mask=tile_mask, other=0.0) * scale
+        normed = tl.load(x_hat + rows[:, None] * x_hat_stride + columns[None, :], mask=tile_mask, other=0.0)
         inner = g - (sums / num_rows)[None, :] - normed * (products / num_rows)[None, :]
-        tl.store(dx + rows[:, None] * dx_stride + columns[None, :], inner * deviation, mask=there)
+        tl.store(dx + rows[:, None] * dx_stride + columns[None, :], inner * rstd_value, mask=tile_mask)
 
 
 @triton.jit
-def _gate(inputs, recurrent, gain, start, columns, inside):
+def _load_gate_input(inputs, recurrent, gain, start, columns, column_mask):
     """What goes into the gates whose columns these are."""
-    values = tl.load(recurrent + start + columns, mask=inside)
-    return tl.load(inputs + start + columns, mask=inside) + _scaled(values, gain, columns, inside)
+    values = tl.load(recurrent + start + columns, mask=column_mask)
+    return tl.load(inputs + start + columns, mask=column_mask) + _apply_gain(values, gain, columns, column_mask)
 
 
 @triton.jit
-def lstm_gates(inputs, recurrent, gain, cell, keep, gates, after, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr):
+def lstm_gates(
+    inputs, recurrent, gain, cell, dropout_mask, gates, after, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    places = row * size + columns
+    column_mask = columns < size
+    offsets = row * size + columns
     num_gates = 3 if COUPLED else 4
     start = row * num_gates * size
     first = columns + (num_gates - 3) * size
-    f = tl.sigmoid(_gate(inputs, recurrent, gain, start, first, inside))
-    g = _tanh(_gate(inputs, recurrent, gain, start, first + size, inside))
-    o = tl.sigmoid(_gate(inputs, recurrent, gain, start, first + 2 * size, inside))
+    f = tl.sigmoid(_load_gate_input(inputs, recurrent, gain, start, first, column_mask))
+    g = _tanh(_load_gate_input(inputs, recurrent, gain, start, first + size, column_mask))
+    o = tl.sigmoid(_load_gate_input(inputs, recurrent, gain, start, first + 2 * size, column_mask))
     if COUPLED:
         i = 1.0 - f
     else:
-        i = tl.sigmoid(_gate(inputs, recurrent, gain, start, columns, inside))
-        tl.store(gates + start + columns, i, mask=inside)
-    tl.store(gates + start + first, f, mask=inside)
-    tl.store(gates + start + first + size, g, mask=inside)
-    tl.store(gates + start + first + 2 * size, o, mask=inside)
-    written = _kept(g, keep, places, inside)
-    tl.store(after + places, f * tl.load(cell + places, mask=inside) + i * written, mask=inside)
+        i = tl.sigmoid(_load_gate_input(inputs, recurrent, gain, start, columns, column_mask))
+        tl.store(gates + start + columns, i, mask=column_mask)
+    tl.store(gates + start + first, f, mask=column_mask)
+    tl.store(gates + start + first + size, g, mask=column_mask)
+    tl.store(gates + start + first + 2 * size, o, mask=column_mask)
+    written = _apply_dropout_mask(g, dropout_mask, offsets, column_mask)
+    tl.store(after + offsets, f * tl.load(cell + offsets, mask=column_mask) + i * written, mask=column_mask)
 
 
 @triton.jit
 def lstm_output(memory, gain, bias, gates, tanh, hidden, size, num_gates, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    places = row * size + columns
-    read = _scaled(tl.load(memory + places, mask=inside), gain, columns, inside)
+    column_mask = columns < size
+    offsets = row * size + columns
+    read = _apply_gain(tl.load(memory + offsets, mask=column_mask), gain, columns, column_mask)
     if bias is not None:
-        read += tl.load(bias + columns, mask=inside)
-    bent = _tanh(read)
-    o = tl.load(gates + (row * num_gates + num_gates - 1) * size + columns, mask=inside)
-    tl.store(tanh + places, bent, mask=inside)
-    tl.store(hidden + places, o * bent, mask=inside)
+        read += tl.load(bias + columns, mask=column_mask)
+    tanh_value = _tanh(read)
+    o = tl.load(gates + (row * num_gates + num_gates - 1) * size + columns, mask=column_mask)
+    tl.store(tanh + offsets, tanh_value, mask=column_mask)
+    tl.store(hidden + offsets, o * tanh_value, mask=column_mask)
 
 
 @triton.jit
 def lstm_output_backward(d_hidden, gates, tanh, d_memory, d_gates, size, num_gates, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    places = row * size + columns
+    column_mask = columns < size
+    offsets = row * size + columns
     output = (row * num_gates + num_gates - 1) * size + columns
-    d = tl.load(d_hidden + places, mask=inside)
-    o = tl.load(gates + output, mask=inside)
-    bent = tl.load(tanh + places, mask=inside)
-    tl.store(d_memory + places, d * o * (1.0 - bent * bent), mask=inside)
-    tl.store(d_gates + output, d * bent * o * (1.0 - o), mask=inside)
+    d = tl.load(d_hidden + offsets, mask=column_mask)
+    o = tl.load(gates + output, mask=column_mask)
+    tanh_value = tl.load(tanh + offsets, mask=column_mask)
+    tl.store(d_memory + offsets, d * o * (1.0 - tanh_value * tanh_value), mask=column_mask)
+    tl.store(d_gates + output, d * tanh_value * o * (1.0 - o), mask=column_mask)
 
 
 @triton.jit
-def lstm_gates_backward(gates, cell, keep, d_cell, d_gates, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr):
+def lstm_gates_backward(gates, cell, dropout_mask, d_cell, d_gates, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    places = row * size + columns
+    column_mask = columns < size
+    offsets = row * size + columns
     num_gates = 3 if COUPLED else 4
     start = row * num_gates * size
     first = columns + (num_gates - 3) * size
-    f = tl.load(gates + start + first, mask=inside)
-    g = tl.load(gates + start + first + size, mask=inside)
-    d = tl.load(d_cell + places, mask=inside)
-    d_forget = d * tl.load(cell + places, mask=inside)
-    d_written = d * _kept(g, keep, places, inside)
+    f = tl.load(gates + start + first, mask=column_mask)
+    g = tl.load(gates + start + first + size, mask=column_mask)
+    d = tl.load(d_cell + offsets, mask=column_mask)
+    d_forget = d * tl.load(cell + offsets, mask=column_mask)
+    d_written = d * _apply_dropout_mask(g, dropout_mask, offsets, column_mask)
     if COUPLED:
         i = 1.0 - f
         d_forget -= d_written
     else:
-        i = tl.load(gates + start + columns, mask=inside)
-        tl.store(d_gates + start + columns, d_written * i * (1.0 - i), mask=inside)
-    tl.store(d_gates + start + first, d_forget * f * (1.0 - f), mask=inside)
-    d_g = _kept(d * i * (1.0 - g * g), keep, places, inside)
-    tl.store(d_gates + start + first + size, d_g, mask=inside)
-    tl.store(d_cell + places, d * f, mask=inside)
+        i = tl.load(gates + start + columns, mask=column_mask)
+        tl.store(d_gates + start + columns, d_written * i * (1.0 - i), mask=column_mask)
+    tl.store(d_gates + start + first, d_forget * f * (1.0 - f), mask=column_mask)
+    d_g = _apply_dropout_mask(d * i * (1.0 - g * g), dropout_mask, offsets, column_mask)
+    tl.store(d_gates + start + first + size, d_g, mask=column_mask)
+    tl.store(d_cell + offsets, d * f, mask=column_mask)
 
 
 @triton.jit
@@ -221,71 +223,78 @@ def gru(
     gain,
     candidate_bias,
     hidden,
-    keep,
+    dropout_mask,
     gates,
-    candidate,
+    recurrent_candidate,
     after,
     size,
     BLOCK: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    places = row * size + columns
+    column_mask = columns < size
+    offsets = row * size + columns
     start = row * 3 * size
-    r = tl.sigmoid(_gate(inputs, recurrent, gain, start, columns, inside))
-    z = tl.sigmoid(_gate(inputs, recurrent, gain, start, columns + size, inside))
+    r = tl.sigmoid(_load_gate_input(inputs, recurrent, gain, start, columns, column_mask))
+    z = tl.sigmoid(_load_gate_input(inputs, recurrent, gain, start, columns + size, column_mask))
     third = columns + 2 * size
-    chosen = _scaled(tl.load(recurrent + start + third, mask=inside), gain, third, inside)
-    chosen += tl.load(candidate_bias + columns, mask=inside)
-    n = _tanh(tl.load(inputs + start + third, mask=inside) + r * chosen)
-    tl.store(gates + start + columns, r, mask=inside)
-    tl.store(gates + start + columns + size, z, mask=inside)
-    tl.store(gates + start + third, n, mask=inside)
-    tl.store(candidate + places, chosen, mask=inside)
-    written = _kept(n, keep, places, inside)
-    tl.store(after + places, written + z * (tl.load(hidden + places, mask=inside) - written), mask=inside)
+    candidate_value = _apply_gain(tl.load(recurrent + start + third, mask=column_mask), gain, third, column_mask)
+    candidate_value += tl.load(candidate_bias + columns, mask=column_mask)
+    n = _tanh(tl.load(inputs + start + third, mask=column_mask) + r * candidate_value)
+    tl.store(gates + start + columns, r, mask=column_mask)
+    tl.store(gates + start + columns + size, z, mask=column_mask)
+    tl.store(gates + start + third, n, mask=column_mask)
+    tl.store(recurrent_candidate + offsets, candidate_value, mask=column_mask)
+    written = _apply_dropout_mask(n, dropout_mask, offsets, column_mask)
+    tl.store(after + offsets, written + z * (tl.load(hidden + offsets, mask=column_mask) - written), mask=column_mask)
 
 
 @triton.jit
-def gru_backward(gates, candidate, hidden, keep, d_hidden, d_gates, d_recurrent, size, BLOCK: tl.constexpr):
+def gru_backward(
+    gates, recurrent_candidate, hidden, dropout_mask, d_hidden, d_gates, d_recurrent, size, BLOCK: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    places = row * size + columns
+    column_mask = columns < size
+    offsets = row * size + columns
     start = row * 3 * size
-    r = tl.load(gates + start + columns, mask=inside)
-    z = tl.load(gates + start + columns + size, mask=inside)
-    n = tl.load(gates + start + columns + 2 * size, mask=inside)
-    d = tl.load(d_hidden + places, mask=inside)
-    d_n = _kept(d * (1.0 - z) * (1.0 - n * n), keep, places, inside)
-    d_r = d_n * tl.load(candidate + places, mask=inside) * r * (1.0 - r)
-    d_z = d * (tl.load(hidden + places, mask=inside) - _kept(n, keep, places, inside)) * z * (1.0 - z)
-    tl.store(d_gates + start + columns, d_r, mask=inside)
-    tl.store(d_gates + start + columns + size, d_z, mask=inside)
-    tl.store(d_gates + start + columns + 2 * size, d_n, mask=inside)
-    tl.store(d_recurrent + start + columns, d_r, mask=inside)
-    tl.store(d_recurrent + start + columns + size, d_z, mask=inside)
-    tl.store(d_recurrent + start + columns + 2 * size, d_n * r, mask=inside)
-    tl.store(d_hidden + places, d * z, mask=inside)
+    r = tl.load(gates + start + columns, mask=column_mask)
+    z = tl.load(gates + start + columns + size, mask=column_mask)
+    n = tl.load(gates + start + columns + 2 * size, mask=column_mask)
+    d = tl.load(d_hidden + offsets, mask=column_mask)
+    d_n = _apply_dropout_mask(d * (1.0 - z) * (1.0 - n * n), dropout_mask, offsets, column_mask)
+    d_r = d_n * tl.load(recurrent_candidate + offsets, mask=column_mask) * r * (1.0 - r)
+    d_z = (
+        d
+        * (tl.load(hidden + offsets, mask=column_mask) - _apply_dropout_mask(n, dropout_mask, offsets, column_mask))
+        * z
+        * (1.0 - z)
+    )
+    tl.store(d_gates + start + columns, d_r, mask=column_mask)
+    tl.store(d_gates + start + columns + size, d_z, mask=column_mask)
+    tl.store(d_gates + start + columns + 2 * size, d_n, mask=column_mask)
+    tl.store(d_recurrent + start + columns, d_r, mask=column_mask)
+    tl.store(d_recurrent + start + columns + size, d_z, mask=column_mask)
+    tl.store(d_recurrent + start + columns + 2 * size, d_n * r, mask=column_mask)
+    tl.store(d_hidden + offsets, d * z, mask=column_mask)
 
 
 @triton.jit
 def rnn(inputs, recurrent, gain, hidden, size, RELU: tl.constexpr, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    values = _gate(inputs, recurrent, gain, row * size, columns, inside)
+    column_mask = columns < size
+    values = _load_gate_input(inputs, recurrent, gain, row * size, columns, column_mask)
     values = tl.where(values < 0, 0.0, values) if RELU else _tanh(values)
-    tl.store(hidden + row * size + columns, values, mask=inside)
+    tl.store(hidden + row * size + columns, values, mask=column_mask)
 
 
 @triton.jit
 def rnn_backward(d_hidden, hidden, d_gates, size, RELU: tl.constexpr, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < size
-    places = row * size + columns
-    h = tl.load(hidden + places, mask=inside)
+    column_mask = columns < size
+    offsets = row * size + columns
+    h = tl.load(hidden + offsets, mask=column_mask)
     slope = tl.where(h > 0, 1.0, 0.0) if RELU else 1.0 - h * h
-    tl.store(d_gates + places, tl.load(d_hidden + places, mask=inside) * slope, mask=inside)
+    tl.store(d_gates + offsets, tl.load(d_hidden + offsets, mask=column_mask) * slope, mask=column_mask)

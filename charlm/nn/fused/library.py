@@ -22,9 +22,9 @@ from charlm.nn.state import State
 Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
 
 
-def library_unroll(cell: Cell) -> Unroll | None:
+def torch_unroll(cell: Cell) -> Unroll | None:
     """Torch's own unroll for this cell, or None where torch has none."""
-    if not cell.options.is_plain:
+    if not cell.options.is_standard:
         return None
     match cell:
         case LSTMCell(coupled=False, mogrifier=None):
@@ -37,7 +37,7 @@ def library_unroll(cell: Cell) -> Unroll | None:
             return None
 
 
-def library_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
+def torch_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
     """Whether torch's kernels take this chunk and are faster than the plain step.
 
     A single step does not earn back the repacking of weights that they do at every call; empty chunks are refused; and

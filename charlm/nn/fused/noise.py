@@ -13,53 +13,56 @@ from charlm.nn.state import State
 
 
 @dataclass
-class Noise:
+class NoiseMasks:
     """What is kept of what is written (recurrent dropout), and of the old value of each state tensor (zoneout)."""
 
-    written_TBH: Tensor | None = None
-    zones: dict[int, Tensor | float] = field(default_factory=dict[int, Tensor | float])
+    dropout_masks_TBH: Tensor | None = None
+    zoneout_weights: dict[int, Tensor | float] = field(default_factory=dict[int, Tensor | float])
     """By the state tensor's number: masks T, B, H, or in evaluation the share that is kept."""
 
-    def written(self, step: int) -> Tensor | None:
-        return None if self.written_TBH is None else self.written_TBH[step]
+    def dropout_mask(self, step: int) -> Tensor | None:
+        return None if self.dropout_masks_TBH is None else self.dropout_masks_TBH[step]
 
-    def zone_out(self, step: int, number: int, before_BH: Tensor, after_BH: Tensor) -> None:
+    def apply_zoneout(self, step: int, index: int, before_BH: Tensor, after_BH: Tensor) -> None:
         """Mix the old value into the new one, in place."""
-        zone = self._zone(step, number)
-        if zone is not None:
-            torch.lerp(after_BH, before_BH, zone, out=after_BH)
+        weight = self._zoneout_weight(step, index)
+        if weight is not None:
+            torch.lerp(after_BH, before_BH, weight, out=after_BH)
 
-    def zone_out_backward(self, step: int, number: int, gradient_BH: Tensor) -> Tensor | None:
+    def apply_zoneout_backward(self, step: int, index: int, gradient_BH: Tensor) -> Tensor | None:
         """Of the gradient of the mixture, what the new value gets, in place; give what the old one gets."""
-        zone = self._zone(step, number)
-        if zone is None:
+        weight = self._zoneout_weight(step, index)
+        if weight is None:
             return None
-        past_BH = gradient_BH * zone
-        gradient_BH -= past_BH
-        return past_BH
+        d_before_BH = gradient_BH * weight
+        gradient_BH -= d_before_BH
+        return d_before_BH
 
-    def _zone(self, step: int, number: int) -> Tensor | float | None:
-        zone = self.zones.get(number)
-        return zone[step] if isinstance(zone, Tensor) else zone
+    def _zoneout_weight(self, step: int, index: int) -> Tensor | float | None:
+        weight = self.zoneout_weights.get(index)
+        return weight[step] if isinstance(weight, Tensor) else weight
 
 
-def draw_noise(cell: Cell, state: State, num_steps: int, generator: torch.Generator | None) -> Noise:
+def draw_noise_masks(cell: Cell, state: State, num_steps: int, generator: torch.Generator | None) -> NoiseMasks:
     """The masks of `num_steps` steps."""
     options = cell.options
-    floats = [number for number, tensor in enumerate(state) if tensor.is_floating_point()]
-    shares = dict.fromkeys(floats, options.zoneout_hidden) | {floats[-1]: options.zoneout}
-    zones = {number: share for number, share in shares.items() if share}
+    floats = [index for index, tensor in enumerate(state) if tensor.is_floating_point()]
+    probabilities = dict.fromkeys(floats, options.zoneout_hidden) | {floats[-1]: options.zoneout}
+    zoneout_weights = {index: probability for index, probability in probabilities.items() if probability}
     if generator is None:
-        return Noise(None, dict(zones))
+        return NoiseMasks(None, dict(zoneout_weights))
     like_BH = state[0]
-    masks: dict[int, list[Tensor]] = {number: [] for number in zones}
-    written: list[Tensor] = []
-    keep = 1 - options.recurrent_dropout
-    for _ in range(num_steps if zones or options.recurrent_dropout else 0):
+    masks: dict[int, list[Tensor]] = {index: [] for index in zoneout_weights}
+    dropout_mask: list[Tensor] = []
+    keep_probability = 1 - options.recurrent_dropout
+    for _ in range(num_steps if zoneout_weights or options.recurrent_dropout else 0):
         if options.recurrent_dropout:
-            written.append(torch.empty_like(like_BH).bernoulli_(keep, generator=generator).div_(keep))
-        for number, share in zones.items():
-            masks[number].append(torch.empty_like(like_BH).bernoulli_(share, generator=generator))
-    return Noise(
-        torch.stack(written) if written else None, {number: torch.stack(tensors) for number, tensors in masks.items()}
+            dropout_mask.append(
+                torch.empty_like(like_BH).bernoulli_(keep_probability, generator=generator).div_(keep_probability)
+            )
+        for index, probability in zoneout_weights.items():
+            masks[index].append(torch.empty_like(like_BH).bernoulli_(probability, generator=generator))
+    return NoiseMasks(
+        torch.stack(dropout_mask) if dropout_mask else None,
+        {index: torch.stack(tensors) for index, tensors in masks.items()},
     )

@@ -12,25 +12,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.fused.compiled import CompiledPasses, load_passes
-from charlm.nn.fused.eager import EagerPasses
-from charlm.nn.fused.gpu import GPUPasses, load_kernels
+from charlm.nn.fused.compiled import CompiledKernels, load_compiled_library
+from charlm.nn.fused.eager import EagerKernels
+from charlm.nn.fused.gpu import TritonKernels, load_triton_kernels
 from charlm.nn.norm import EPS, BatchNorm, LayerNorm, NoNorm
 
-Passes = CompiledPasses | EagerPasses
+Kernels = CompiledKernels | EagerKernels
 
 
-def passes_for(tensor: Tensor) -> Passes:
+def kernels_for(tensor: Tensor) -> Kernels:
     """For fp32 machine code on a CPU and kernels on a GPU, where they could be had; torch's operators else."""
     if tensor.dtype != torch.float32:
-        return EagerPasses()
-    if tensor.device.type == "cpu" and (library := load_passes()) is not None:
-        return CompiledPasses(library)
-    kernels = load_kernels(tensor.device)
-    return EagerPasses() if kernels is None else GPUPasses(kernels)
+        return EagerKernels()
+    if tensor.device.type == "cpu" and (library := load_compiled_library()) is not None:
+        return CompiledKernels(library)
+    kernels = load_triton_kernels(tensor.device)
+    return EagerKernels() if kernels is None else TritonKernels(kernels)
 
 
-def project(x_BTD: Tensor, weight_GD: Tensor, bias_G: Tensor, norms: Sequence[nn.Module], start: int) -> Tensor:
+def project_and_normalise(
+    x_BTD: Tensor, weight_GD: Tensor, bias_G: Tensor, norms: Sequence[nn.Module], start: int
+) -> Tensor:
     """norm(U x_t) + b of all steps, T, B, G in memory, the first of which is number `start` since the reset.
 
     Several norms share the columns of G in the ratio of their sizes. The bias costs no pass of its own.
@@ -39,19 +41,19 @@ def project(x_BTD: Tensor, weight_GD: Tensor, bias_G: Tensor, norms: Sequence[nn
     if isinstance(norms[0], NoNorm):
         return nn.functional.linear(x_TBD, weight_GD, bias_G)
     product_TBG = nn.functional.linear(x_TBD, weight_GD)
-    sizes = [gain_of(norm).shape[-1] for norm in norms]
+    sizes = [shared_gain(norm).shape[-1] for norm in norms]
     parts = zip(norms, product_TBG.split(sizes, dim=2), bias_G.split(sizes), strict=True)
-    return torch.cat([_normed(norm, x_TBG, bias, start) for norm, x_TBG, bias in parts], dim=2)
+    return torch.cat([_normalise_steps(norm, x_TBG, bias, start) for norm, x_TBG, bias in parts], dim=2)
 
 
-def _normed(norm: nn.Module, x_TBG: Tensor, bias_G: Tensor, start: int) -> Tensor:
+def _normalise_steps(norm: nn.Module, x_TBG: Tensor, bias_G: Tensor, start: int) -> Tensor:
     if isinstance(norm, BatchNorm):
         return norm.forward_steps(x_TBG, start, bias_G)
     assert isinstance(norm, LayerNorm)
     return nn.functional.layer_norm(x_TBG.to(bias_G.dtype), bias_G.shape, norm.gain_G, bias_G, EPS)
 
 
-def gain_of(norm: nn.Module) -> Tensor:
+def shared_gain(norm: nn.Module) -> Tensor:
     """Of a norm whose steps share it."""
     assert isinstance(norm, LayerNorm | BatchNorm)
     return norm.gain_LG[0] if isinstance(norm, BatchNorm) else norm.gain_G
@@ -63,16 +65,16 @@ class StepNorms:
     Keeps what the gradient needs: the normalised products x_hat_TBG and what they were divided by.
     """
 
-    def __init__(self, passes: Passes, norms: Sequence[nn.Module], sizes: list[int], like_TBG: Tensor) -> None:
-        self._passes = passes
+    def __init__(self, kernels: Kernels, norms: Sequence[nn.Module], sizes: list[int], like_TBG: Tensor) -> None:
+        self._kernels = kernels
         self._norms = [norm for norm in norms if isinstance(norm, LayerNorm | BatchNorm)]
         assert len(self._norms) == len(norms)
         self._columns = [slice(sum(sizes[:k]), sum(sizes[: k + 1])) for k in range(len(sizes))]
-        self._over_rows = isinstance(norms[0], LayerNorm)
-        self._backward = passes.layer_norm_backward if self._over_rows else passes.batch_norm_backward
+        self._is_layer_norm = isinstance(norms[0], LayerNorm)
+        self._backward = kernels.layer_norm_backward if self._is_layer_norm else kernels.batch_norm_backward
         self.x_hat_TBG = torch.empty_like(like_TBG)
         num_steps, batch_size, _ = like_TBG.shape
-        lengths = [batch_size if self._over_rows else size for size in sizes]
+        lengths = [batch_size if self._is_layer_norm else size for size in sizes]
         self._rstd = [like_TBG.new_empty(num_steps, length) for length in lengths]
         self._mean = [like_TBG.new_empty(num_steps, length) for length in lengths]
         self._variance = [like_TBG.new_empty(num_steps, length) for length in lengths]
@@ -80,7 +82,7 @@ class StepNorms:
     @property
     def gain_G(self) -> Tensor:
         """Of all norms side by side, to be differentiated."""
-        gains = [gain_of(norm) for norm in self._norms]
+        gains = [shared_gain(norm) for norm in self._norms]
         return gains[0] if len(gains) == 1 else torch.cat(gains)
 
     @property
@@ -95,11 +97,11 @@ class StepNorms:
         """Normalise x_hat_TBG[step], in place."""
         x_BG = self.x_hat_TBG[step]
         for k, columns in enumerate(self._columns):
-            if self._over_rows:
-                self._passes.layer_norm(x_BG[:, columns], EPS, self._rstd[k][step])
+            if self._is_layer_norm:
+                self._kernels.layer_norm(x_BG[:, columns], EPS, self._rstd[k][step])
             else:
                 statistics = (self._rstd[k][step], self._mean[k][step], self._variance[k][step])
-                self._passes.batch_norm(x_BG[:, columns], EPS, *statistics)
+                self._kernels.batch_norm(x_BG[:, columns], EPS, *statistics)
 
     def backward(self, step: int, dy_BG: Tensor, gain_G: Tensor, dx_BG: Tensor) -> None:
         """From the gradient of x_hat * gain to that of the product."""
@@ -111,27 +113,29 @@ class StepNorms:
     def gain_gradient(self, dy_TBG: Tensor) -> Tensor:
         """Of the gains, from that of x_hat * gain at all steps."""
         d_gain_G = dy_TBG.new_empty(dy_TBG.shape[2])
-        self._passes.gain_gradient(dy_TBG.flatten(0, 1), self.x_hat_TBG.flatten(0, 1), d_gain_G)
+        self._kernels.gain_gradient(dy_TBG.flatten(0, 1), self.x_hat_TBG.flatten(0, 1), d_gain_G)
         return d_gain_G
 
-    def remember(self, start: int) -> None:
+    def update_running_stats(self, start: int) -> None:
         """Move the running averages of batch norms."""
         for norm, mean_TG, variance_TG in zip(self._norms, self._mean, self._variance, strict=True):
             if isinstance(norm, BatchNorm):
-                norm.remember_steps(start, mean_TG, variance_TG)
+                norm.update_running_stats_of_steps(start, mean_TG, variance_TG)
 
 
-def step_norms(passes: Passes, norms: Sequence[nn.Module], sizes: list[int], like_TBG: Tensor) -> StepNorms | None:
+def build_step_norms(
+    kernels: Kernels, norms: Sequence[nn.Module], sizes: list[int], like_TBG: Tensor
+) -> StepNorms | None:
     """None where nothing is normalised."""
-    return None if isinstance(norms[0], NoNorm) else StepNorms(passes, norms, sizes, like_TBG)
+    return None if isinstance(norms[0], NoNorm) else StepNorms(kernels, norms, sizes, like_TBG)
 
 
-class Recurrence:
+class RecurrentMatmul:
     """The product of the state with the recurrent matrix, forward and backward, in bf16 where autocast asks for it."""
 
     def __init__(self, weight_GH: Tensor) -> None:
-        low = weight_GH.dtype == torch.float32 and torch.is_autocast_enabled(weight_GH.device.type)
-        self._dtype = torch.get_autocast_dtype(weight_GH.device.type) if low else weight_GH.dtype
+        uses_autocast = weight_GH.dtype == torch.float32 and torch.is_autocast_enabled(weight_GH.device.type)
+        self._dtype = torch.get_autocast_dtype(weight_GH.device.type) if uses_autocast else weight_GH.dtype
         self._weight_GH = weight_GH.to(self._dtype)
         self._weight_HG = self._weight_GH.t()
 

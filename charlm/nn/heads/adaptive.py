@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from charlm.errors import SettingsError
 from charlm.nn.heads.settings import AdaptiveSoftmaxSettings
-from charlm.nn.heads.softmax import Head, full_precision, start_from
-from charlm.vocab.target import IGNORED
+from charlm.nn.heads.softmax import Head, init_bias_from_counts, to_at_least_fp32
+from charlm.vocab.target import IGNORE_INDEX
 
 
 class AdaptiveSoftmax(Head):
@@ -42,19 +42,21 @@ class AdaptiveSoftmax(Head):
     def logits(self, features_BTH: Tensor) -> Tensor:
         """Log-probabilities of all ids."""
         num_frequent = self.clusters.shortlist_size
-        first_BTC = _log_softmax(self.clusters.head(features_BTH))
-        by_rank = [first_BTC[..., :num_frequent]]
+        head_log_p_BTC = _log_softmax(self.clusters.head(features_BTH))
+        by_rank = [head_log_p_BTC[..., :num_frequent]]
         for number, cluster in enumerate(self.clusters.tail, num_frequent):
-            by_rank.append(first_BTC[..., number, None] + _log_softmax(cluster(features_BTH)))
+            by_rank.append(head_log_p_BTC[..., number, None] + _log_softmax(cluster(features_BTH)))
         return torch.cat(by_rank, dim=-1).index_select(-1, self.rank_V)
 
     @torch.no_grad()
     def set_frequencies(self, counts_V: Tensor) -> None:
         """Rank the ids by their counts, and start the first softmax from the distribution of its words and clusters."""
-        ranked = counts_V.to(self.rank_V.device).sort(descending=True, stable=True)
-        self.rank_V[ranked.indices] = torch.arange(self.vocab_size, device=self.rank_V.device)
-        frequent, *rare = ranked.values.tensor_split(self.clusters.cutoffs[:-1])
-        start_from(self.clusters.head.bias, torch.cat([frequent, torch.stack([cluster.sum() for cluster in rare])]))
+        sorted_counts = counts_V.to(self.rank_V.device).sort(descending=True, stable=True)
+        self.rank_V[sorted_counts.indices] = torch.arange(self.vocab_size, device=self.rank_V.device)
+        frequent, *rare = sorted_counts.values.tensor_split(self.clusters.cutoffs[:-1])
+        init_bias_from_counts(
+            self.clusters.head.bias, torch.cat([frequent, torch.stack([cluster.sum() for cluster in rare])])
+        )
 
     def check(self) -> None:
         if not torch.equal(self.rank_V.sort().values, torch.arange(self.vocab_size, device=self.rank_V.device)):
@@ -63,18 +65,18 @@ class AdaptiveSoftmax(Head):
     def _chunk_nll(self, features_NH: Tensor, targets_N: Tensor) -> Tensor:
         """The module's own forward would sum log p in bf16 under autocast, and give clusters that no target is in no
         gradient, so that what an optimizer keeps would depend on what the batches happened to hold."""
-        scored_N = targets_N != IGNORED
+        scored_N = targets_N != IGNORE_INDEX
         features, ranks = features_NH[scored_N], self.rank_V[targets_N[scored_N]]
         num_frequent = self.clusters.shortlist_size
-        first, within = ranks, features.new_zeros(len(ranks), dtype=self.clusters.head.weight.dtype)
+        head_targets, tail_log_p = ranks, features.new_zeros(len(ranks), dtype=self.clusters.head.weight.dtype)
         for number, cluster in enumerate(self.clusters.tail):
             low, high = self.clusters.cutoffs[number : number + 2]
-            is_here = (low <= ranks) & (ranks < high)
-            rows = is_here.nonzero()[:, 0]
+            in_cluster = (low <= ranks) & (ranks < high)
+            rows = in_cluster.nonzero()[:, 0]
             log_p = _log_softmax(cluster(features[rows])).gather(-1, ranks[rows, None] - low)
-            within = within.index_copy(0, rows, log_p[:, 0])
-            first = first.masked_fill(is_here, num_frequent + number)
-        log_p = _log_softmax(self.clusters.head(features)).gather(-1, first[:, None])[:, 0] + within
+            tail_log_p = tail_log_p.index_copy(0, rows, log_p[:, 0])
+            head_targets = head_targets.masked_fill(in_cluster, num_frequent + number)
+        log_p = _log_softmax(self.clusters.head(features)).gather(-1, head_targets[:, None])[:, 0] + tail_log_p
         return log_p.new_zeros(targets_N.shape).masked_scatter(scored_N, -log_p)
 
 
@@ -100,4 +102,4 @@ def build_adaptive(settings: AdaptiveSoftmaxSettings, features_size: int, vocab_
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    return full_precision(logits).log_softmax(-1)
+    return to_at_least_fp32(logits).log_softmax(-1)

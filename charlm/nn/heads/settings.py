@@ -44,7 +44,7 @@ class AdaptiveSoftmaxSettings(Settings):
 
     @field_validator("cutoffs")
     @classmethod
-    def _rising(cls, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_cutoffs_rise(cls, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
         if list(cutoffs) != sorted(set(cutoffs)):
             raise ValueError("the cutoffs must rise, each once, like [2000, 10000]")
         return cutoffs

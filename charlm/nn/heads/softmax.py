@@ -15,7 +15,7 @@ from charlm.errors import SettingsError
 from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.token import Embedding, TokenEmbedding
 from charlm.nn.heads.settings import SoftmaxSettings
-from charlm.vocab.target import IGNORED
+from charlm.vocab.target import IGNORE_INDEX
 
 _CHUNK_ELEMENTS = 1 << 24  # of logits held at once: 64 MB in fp32
 
@@ -64,15 +64,17 @@ class Head(nn.Module, ABC):
             yield features_NH[start : start + size], targets_N[start : start + size]
 
     def _chunk_nll(self, features_NH: Tensor, targets_N: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(self.logits(features_NH), targets_N, ignore_index=IGNORED, reduction="none")
+        return nn.functional.cross_entropy(
+            self.logits(features_NH), targets_N, ignore_index=IGNORE_INDEX, reduction="none"
+        )
 
     def _chunk_loss(self, features_NH: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
         """From one set of logits z: log p(v) = z_v - c, so the mean of -log p(v) is nll + z_target - mean z."""
         logits_NV = self.logits(features_NH)
-        nll_N = nn.functional.cross_entropy(logits_NV, targets_N, ignore_index=IGNORED, reduction="none")
-        chosen_N = logits_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0]
-        smoothing_N = self._label_smoothing * (chosen_N - logits_NV.mean(-1))
-        return nll_N + smoothing_N.where(targets_N != IGNORED, 0), nll_N
+        nll_N = nn.functional.cross_entropy(logits_NV, targets_N, ignore_index=IGNORE_INDEX, reduction="none")
+        target_logits_N = logits_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0]
+        smoothing_N = self._label_smoothing * (target_logits_N - logits_NV.mean(-1))
+        return nll_N + smoothing_N.where(targets_N != IGNORE_INDEX, 0), nll_N
 
 
 class Softmax(Head):
@@ -85,10 +87,10 @@ class Softmax(Head):
         nn.init.normal_(self.weight_VH, std=features_size**-0.5)
 
     def logits(self, features_BTH: Tensor) -> Tensor:
-        return full_precision(nn.functional.linear(features_BTH, self.weight_VH, self.bias_V))
+        return to_at_least_fp32(nn.functional.linear(features_BTH, self.weight_VH, self.bias_V))
 
     def set_frequencies(self, counts_V: Tensor) -> None:
-        start_from(self.bias_V, counts_V)
+        init_bias_from_counts(self.bias_V, counts_V)
 
 
 class TiedSoftmax(Head):
@@ -101,7 +103,9 @@ class TiedSoftmax(Head):
     def __init__(self, features_size: int, tokens: TokenEmbedding, label_smoothing: float = 0.0) -> None:
         vocab_size, size = tokens.weight_VD.shape
         super().__init__(vocab_size, label_smoothing)
-        self._tokens = (tokens,)  # in a tuple: a module as an attribute would be registered as a part of this one
+        self._token_embedding = (
+            tokens,
+        )  # in a tuple: a module as an attribute would be registered as a part of this one
         self.bias_V = nn.Parameter(torch.zeros(vocab_size))
         self.projection_DH: nn.Parameter | None = None
         if features_size != size:
@@ -109,14 +113,14 @@ class TiedSoftmax(Head):
             nn.init.normal_(self.projection_DH, std=features_size**-0.5)
 
     def logits(self, features_BTH: Tensor) -> Tensor:
-        (tokens,) = self._tokens
+        (tokens,) = self._token_embedding
         features = features_BTH
         if self.projection_DH is not None:
             features = nn.functional.linear(features, self.projection_DH)
-        return full_precision(nn.functional.linear(features, tokens.weight_VD, self.bias_V))
+        return to_at_least_fp32(nn.functional.linear(features, tokens.weight_VD, self.bias_V))
 
     def set_frequencies(self, counts_V: Tensor) -> None:
-        start_from(self.bias_V, counts_V)
+        init_bias_from_counts(self.bias_V, counts_V)
 
 
 def build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int, embedding: Embedding) -> Head:
@@ -135,13 +139,13 @@ def build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int
     return TiedSoftmax(features_size, tokens, settings.label_smoothing)
 
 
-def full_precision(tensor: Tensor) -> Tensor:
+def to_at_least_fp32(tensor: Tensor) -> Tensor:
     """fp32 of anything shorter: sums over a vocabulary need it."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 @torch.no_grad()
-def start_from(bias_V: nn.Parameter, counts_V: Tensor) -> None:
+def init_bias_from_counts(bias_V: nn.Parameter, counts_V: Tensor) -> None:
     """The biases of the distribution of the counts: the first thousand steps need not learn it."""
     smoothed_V = counts_V.to(bias_V) + 0.1
     bias_V.copy_((smoothed_V / smoothed_V.sum()).log())

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.regex_parser import FREE, Nfa, parse
-from charlm.sampling.constraints.utf8_automaton import REMEMBERED, Alphabet, TextAutomaton
+from charlm.sampling.constraints.regex_parser import EPSILON, Nfa, parse_regex
+from charlm.sampling.constraints.utf8_automaton import CACHE_SIZE, Alphabet, TextAutomaton
 
 MAX_TEXTS = 64
 MAX_CHARACTERS = 2_000
 """Of all texts that must be contained."""
-_EXACT_TEXTS = 8
+_MAX_EXACT_TEXTS = 8
 """So many missing texts are put in the best order; of more, the first ones stay in the order in which they came."""
 
 
@@ -33,74 +33,74 @@ class RegexAutomaton(TextAutomaton[int]):
             spellable: the characters that text can be made of; all there are if left out.
 
         Raises:
-            UsageError: the pattern is refused (`regex_parser.parse`), or no text matches it.
+            UsageError: the pattern is refused (`regex_parser.parse_regex`), or no text matches it.
         """
         alphabet = Alphabet(spellable)
         self._pattern = pattern
-        self._nfa = parse(pattern)
+        self._nfa = parse_regex(pattern)
         self._distances = _distances(self._nfa, alphabet)
-        self._free = {
-            step: [step + offset for offset in offsets if step + offset in self._distances]
-            for step, (atom, offsets) in enumerate(self._nfa.steps)
-            if atom == FREE
+        self._epsilon_targets = {
+            node: [node + offset for offset in offsets if node + offset in self._distances]
+            for node, (atom, offsets) in enumerate(self._nfa.nodes)
+            if atom == EPSILON
         }
-        self._reads = lru_cache(1 << 10)(self._find_reads)
-        self._closure = lru_cache(REMEMBERED)(self._find_closure)
+        self._readable_atoms = lru_cache(1 << 10)(self._compute_readable_atoms)
+        self._closure = lru_cache(CACHE_SIZE)(self._compute_closure)
         super().__init__(self._closure(1), alphabet)
-        if not self.start.live:
+        if not self.start.char_state:
             of_these = "" if spellable is None else " of the characters that the vocabulary can spell"
             raise UsageError(f"no text{of_these} matches the pattern {pattern!r}", "give another pattern")
 
-    def spelled_with(self, spellable: Iterable[str]) -> "RegexAutomaton":
+    def restrict_to(self, spellable: Iterable[str]) -> "RegexAutomaton":
         return RegexAutomaton(self._pattern, spellable)
 
-    def _find_after(self, live: int, character: str) -> int | None:
-        literals, classes = self._reads(live)
+    def _compute_next_state(self, char_state: int, character: str) -> int | None:
+        literals, classes = self._readable_atoms(char_state)
         reading = literals.get(character, 0)
-        for regex, steps in classes:
+        for regex, nodes in classes:
             if regex.fullmatch(character) is not None:
-                reading |= steps
+                reading |= nodes
         return self._closure(reading << 1) or None
 
-    def _find_missing(self, live: int) -> int:
-        return min(self._distances[step] for step in _bits(live))
+    def _compute_min_completion(self, char_state: int) -> int:
+        return min(self._distances[node] for node in _set_bits(char_state))
 
-    def _find_within(self, live: int, first: str, last: str) -> int | None:
-        literals, classes = self._reads(live)
-        reading = [steps for character, steps in literals.items() if first <= character <= last]
-        reading += [steps for regex, steps in classes if self.alphabet.has_match(regex, first, last)]
-        return min(map(self.missing, reading), default=None)
+    def _compute_min_completion_via(self, char_state: int, first: str, last: str) -> int | None:
+        literals, classes = self._readable_atoms(char_state)
+        reading = [nodes for character, nodes in literals.items() if first <= character <= last]
+        reading += [nodes for regex, nodes in classes if self.alphabet.has_match(regex, first, last)]
+        return min(map(self.min_completion, reading), default=None)
 
-    def _find_reads(self, live: int) -> tuple[dict[str, int], list[tuple[re.Pattern[str], int]]]:
+    def _compute_readable_atoms(self, char_state: int) -> tuple[dict[str, int], list[tuple[re.Pattern[str], int]]]:
         """The characters and the classes that can be read, each with the steps that read it."""
         literals: defaultdict[str, int] = defaultdict(int)
         classes: defaultdict[re.Pattern[str], int] = defaultdict(int)
-        for step in _bits(live & ~(1 << len(self._nfa.steps))):
-            atom = self._nfa.atoms[self._nfa.steps[step][0]]
+        for node in _set_bits(char_state & ~(1 << len(self._nfa.nodes))):
+            atom = self._nfa.atoms[self._nfa.nodes[node][0]]
             if isinstance(atom, str):
-                literals[atom] |= 1 << step
+                literals[atom] |= 1 << node
             else:
-                classes[atom] |= 1 << step
+                classes[atom] |= 1 << node
         return literals, list(classes.items())
 
-    def _find_closure(self, steps: int) -> int:
+    def _compute_closure(self, nodes: int) -> int:
         """What can be next where these steps are reached."""
-        waiting = [step for step in _bits(steps) if step in self._distances]
-        seen = set(waiting)
-        live = 0
-        while waiting:
-            step = waiting.pop()
-            if step not in self._free:
-                live |= 1 << step
+        pending_nodes = [node for node in _set_bits(nodes) if node in self._distances]
+        seen = set(pending_nodes)
+        char_state = 0
+        while pending_nodes:
+            node = pending_nodes.pop()
+            if node not in self._epsilon_targets:
+                char_state |= 1 << node
                 continue
-            for following in self._free[step]:
+            for following in self._epsilon_targets[node]:
                 if following not in seen:
                     seen.add(following)
-                    waiting.append(following)
-        return live
+                    pending_nodes.append(following)
+        return char_state
 
 
-class MustContain(TextAutomaton[tuple[str, int]]):
+class MustContainAutomaton(TextAutomaton[tuple[str, int]]):
     """Texts that contain each of the given ones; these may overlap.
 
     Distances are the least ones while no more than 8 of them are missing, and else reachable ones.
@@ -119,98 +119,104 @@ class MustContain(TextAutomaton[tuple[str, int]]):
         """
         alphabet = Alphabet(spellable)
         _check_texts(texts, alphabet)
-        self._texts = [text for text in dict.fromkeys(texts) if text and not _is_within(text, texts)]
-        self._beginnings: defaultdict[str, int] = defaultdict(int)
-        for number, text in enumerate(self._texts):
+        self._texts = [text for text in dict.fromkeys(texts) if text and not _is_substring_of_another(text, texts)]
+        self._prefixes: defaultdict[str, int] = defaultdict(int)
+        for index, text in enumerate(self._texts):
             for size in range(1, len(text) + 1):
-                self._beginnings[text[:size]] |= 1 << number
-        self._shorter: dict[str, str] = {}
-        for beginning in sorted(self._beginnings, key=len):
-            self._shorter[beginning] = (
-                self._follow(self._shorter[beginning[:-1]], beginning[-1]) if beginning[1:] else ""
+                self._prefixes[text[:size]] |= 1 << index
+        self._failure_links: dict[str, str] = {}
+        for prefix in sorted(self._prefixes, key=len):
+            self._failure_links[prefix] = (
+                self._next_prefix(self._failure_links[prefix[:-1]], prefix[-1]) if prefix[1:] else ""
             )
         self._characters = sorted(set("".join(self._texts)))
-        self._number_of = {text: number for number, text in enumerate(self._texts)}
-        self._overlaps = lru_cache(REMEMBERED)(self._find_overlaps)
-        self._best = lru_cache(REMEMBERED)(self._find_best)
+        self._index_of = {text: index for index, text in enumerate(self._texts)}
+        self._overlaps = lru_cache(CACHE_SIZE)(self._compute_overlaps)
+        self._min_remaining = lru_cache(CACHE_SIZE)(self._compute_min_remaining)
         super().__init__(("", (1 << len(self._texts)) - 1), alphabet)
 
-    def spelled_with(self, spellable: Iterable[str]) -> "MustContain":
-        return MustContain(self._texts, spellable)
+    def restrict_to(self, spellable: Iterable[str]) -> "MustContainAutomaton":
+        return MustContainAutomaton(self._texts, spellable)
 
-    def _find_after(self, live: tuple[str, int], character: str) -> tuple[str, int]:
-        end, wanted = live
-        end = self._follow(end, character)
-        if end in self._number_of:  # no other text can end here: it would hold this one, or be within it
-            wanted &= ~(1 << self._number_of[end])
-        return (end, wanted) if wanted else ("", 0)
+    def _compute_next_state(self, char_state: tuple[str, int], character: str) -> tuple[str, int]:
+        suffix, missing_mask = char_state
+        suffix = self._next_prefix(suffix, character)
+        if suffix in self._index_of:  # no other text can end here: it would hold this one, or be within it
+            missing_mask &= ~(1 << self._index_of[suffix])
+        return (suffix, missing_mask) if missing_mask else ("", 0)
 
-    def _find_missing(self, live: tuple[str, int]) -> int:
-        end, wanted = live
-        return min((self._cost(end, number, wanted) for number in _bits(wanted)), default=0)
+    def _compute_min_completion(self, char_state: tuple[str, int]) -> int:
+        suffix, missing_mask = char_state
+        return min(
+            (self._remaining_if_next(suffix, index, missing_mask) for index in _set_bits(missing_mask)), default=0
+        )
 
-    def _find_within(self, live: tuple[str, int], first: str, last: str) -> int | None:
+    def _compute_min_completion_via(self, char_state: tuple[str, int], first: str, last: str) -> int | None:
         if not self.alphabet.count(first, last):
             return None
-        others = ("", live[1])  # of which there may be none, but then one of these is no further away
-        found = [self.after(live, character) for character in self._characters if first <= character <= last]
-        return 1 + min(map(self.missing, [others, *filter(None, found)]))
+        others = ("", char_state[1])  # of which there may be none, but then one of these is no further away
+        found = [self.next_state(char_state, character) for character in self._characters if first <= character <= last]
+        return 1 + min(map(self.min_completion, [others, *filter(None, found)]))
 
-    def _follow(self, end: str, character: str) -> str:
-        """The longest end of `end + character` that begins a text."""
-        while end + character not in self._beginnings:
-            if not end:
+    def _next_prefix(self, suffix: str, character: str) -> str:
+        """The longest end of `suffix + character` that begins a text."""
+        while suffix + character not in self._prefixes:
+            if not suffix:
                 return ""
-            end = self._shorter[end]
-        return end + character
+            suffix = self._failure_links[suffix]
+        return suffix + character
 
-    def _cost(self, end: str, number: int, wanted: int) -> int:
+    def _remaining_if_next(self, suffix: str, index: int, missing_mask: int) -> int:
         """Characters that are missing if this text comes first."""
-        text = self._texts[number]
-        return len(text) - self._overlaps(end).get(number, 0) + self._best(text, wanted & ~(1 << number))
+        text = self._texts[index]
+        return (
+            len(text) - self._overlaps(suffix).get(index, 0) + self._min_remaining(text, missing_mask & ~(1 << index))
+        )
 
-    def _find_best(self, end: str, wanted: int) -> int:
+    def _compute_min_remaining(self, suffix: str, missing_mask: int) -> int:
         """Characters that are missing after a text.
 
         The order of many is kept, since to try all takes too long: each of them that is found shortens the rest.
         """
-        numbers = _bits(wanted) if wanted.bit_count() <= _EXACT_TEXTS else [next(_bits(wanted))]
-        return min((self._cost(end, number, wanted) for number in numbers), default=0)
+        numbers = (
+            _set_bits(missing_mask) if missing_mask.bit_count() <= _MAX_EXACT_TEXTS else [next(_set_bits(missing_mask))]
+        )
+        return min((self._remaining_if_next(suffix, index, missing_mask) for index in numbers), default=0)
 
-    def _find_overlaps(self, end: str) -> dict[int, int]:
+    def _compute_overlaps(self, suffix: str) -> dict[int, int]:
         """Text -> how much of its beginning the end of the text is, if any."""
         overlaps: dict[int, int] = {}
-        while end:
-            for number in _bits(self._beginnings[end]):
-                overlaps.setdefault(number, len(end))
-            end = self._shorter[end]
+        while suffix:
+            for index in _set_bits(self._prefixes[suffix]):
+                overlaps.setdefault(index, len(suffix))
+            suffix = self._failure_links[suffix]
         return overlaps
 
 
 def _distances(nfa: Nfa, alphabet: Alphabet) -> dict[int, int]:
     """Step -> how many characters must be read from there to the end; steps that do not lead there are left out."""
-    can_be_read = [
+    is_readable = [
         alphabet.count(atom, atom) > 0 if isinstance(atom, str) else alphabet.has_match(atom) for atom in nfa.atoms
     ]
-    before: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    for step, (atom, offsets) in enumerate(nfa.steps):
-        if atom == FREE:
+    predecessors: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for node, (atom, offsets) in enumerate(nfa.nodes):
+        if atom == EPSILON:
             for offset in offsets:
-                before[step + offset].append((step, 0))
-        elif can_be_read[atom]:
-            before[step + 1].append((step, 1))
+                predecessors[node + offset].append((node, 0))
+        elif is_readable[atom]:
+            predecessors[node + 1].append((node, 1))
     distances: dict[int, int] = {}
-    waiting = deque([(len(nfa.steps), 0)])
-    while waiting:  # the nearest first: what costs nothing goes to the front
-        step, distance = waiting.popleft()
-        if step not in distances:
-            distances[step] = distance
-            for previous, cost in before[step]:
-                (waiting.append if cost else waiting.appendleft)((previous, distance + cost))
+    pending_nodes = deque([(len(nfa.nodes), 0)])
+    while pending_nodes:  # the nearest first: what costs nothing goes to the front
+        node, distance = pending_nodes.popleft()
+        if node not in distances:
+            distances[node] = distance
+            for previous, cost in predecessors[node]:
+                (pending_nodes.append if cost else pending_nodes.appendleft)((previous, distance + cost))
     return distances
 
 
-def _is_within(text: str, others: Sequence[str]) -> bool:
+def _is_substring_of_another(text: str, others: Sequence[str]) -> bool:
     return any(text in other for other in others if other != text)
 
 
@@ -228,10 +234,10 @@ def _check_texts(texts: Sequence[str], alphabet: Alphabet) -> None:
             )
 
 
-def _bits(mask: int) -> Iterator[int]:
+def _set_bits(mask: int) -> Iterator[int]:
     """The places of the ones, from the lowest."""
     digits = bin(mask)[:1:-1]
-    place = digits.find("1")
-    while place >= 0:
-        yield place
-        place = digits.find("1", place + 1)
+    position = digits.find("1")
+    while position >= 0:
+        yield position
+        position = digits.find("1", position + 1)

@@ -32,24 +32,24 @@ class CharacterAutomaton(TextAutomaton[int]):
         wanted = spellable if only is None else only if spellable is None else set(only) & set(spellable)
         super().__init__(0, Alphabet(None if wanted is None else set(wanted) - set(never)))
         self._excluded = sorted(set(never)) if wanted is None else []
-        if self._find_within(0, "\0", "\U0010ffff") is None:
+        if self._compute_min_completion_via(0, "\0", "\U0010ffff") is None:
             raise UsageError("no character is left that could be written", "allow more of them with --only or --never")
 
-    def spelled_with(self, spellable: Iterable[str]) -> "CharacterAutomaton":
+    def restrict_to(self, spellable: Iterable[str]) -> "CharacterAutomaton":
         return CharacterAutomaton(self._only, self._never, spellable)
 
     def allows(self, character: str) -> bool:
         return self.alphabet.count(character, character) > 0 and character not in self._excluded
 
-    def _find_after(self, live: int, character: str) -> int | None:
-        return live if self.allows(character) else None
+    def _compute_next_state(self, char_state: int, character: str) -> int | None:
+        return char_state if self.allows(character) else None
 
-    def _find_missing(self, live: int) -> int:
-        del live
+    def _compute_min_completion(self, char_state: int) -> int:
+        del char_state
         return 0
 
-    def _find_within(self, live: int, first: str, last: str) -> int | None:
-        del live
+    def _compute_min_completion_via(self, char_state: int, first: str, last: str) -> int | None:
+        del char_state
         excluded = sum(first <= character <= last for character in self._excluded)
         return 1 if self.alphabet.count(first, last) > excluded else None
 
@@ -64,16 +64,16 @@ class CharacterConstraint:
         Raises:
             UsageError: the vocabulary can spell none of the characters.
         """
-        self._ids = TokenConstraint(automaton, vocab)
+        self._token_constraint = TokenConstraint(automaton, vocab)
         self._eod_id = vocab.eod_id
-        self._has_breaks = all(map(automaton.allows, DOCUMENT_BREAK))
-        self.start = self._ids.start
+        self._allows_eod = all(map(automaton.allows, DOCUMENT_BREAK))
+        self.start = self._token_constraint.start
 
     def mask(self, state: TokenState[int], remaining: int) -> npt.NDArray[np.bool_]:
-        mask = self._ids.mask(state, remaining)
-        if not self._has_breaks:
+        mask = self._token_constraint.mask(state, remaining)
+        if not self._allows_eod:
             mask[self._eod_id] = False
         return mask
 
     def advance(self, state: TokenState[int], token: int) -> TokenState[int]:
-        return self.start if token == self._eod_id else self._ids.advance(state, token)
+        return self.start if token == self._eod_id else self._token_constraint.advance(state, token)

@@ -27,11 +27,11 @@ MAX_CASELESS_CLASSES = 100
 Atom = str | re.Pattern[str]
 """One character by itself, or what `re` makes of a class of them, for `fullmatch` and `search`."""
 
-FREE = -1
-Step = tuple[int, tuple[int, ...]]
+EPSILON = -1
+Node = tuple[int, tuple[int, ...]]
 """(number of an atom, ()): read a character of it and go on to the next step. (FREE, offsets): go on to the step at any
 of these distances without reading."""
-Fragment = list[Step]
+Fragment = list[Node]
 """Steps that begin at the first one and have matched when they arrive behind the last one. A copy is a fragment too."""
 
 _TOKEN = re.compile(
@@ -48,7 +48,7 @@ _TOKEN = re.compile(
     r"|(?P<literal>.)",
     re.DOTALL,
 )
-_REFUSED = {"(?P=": "a back-reference", "(?(": "a condition", "(?>": "an atomic group"}
+_UNSUPPORTED = {"(?P=": "a back-reference", "(?(": "a condition", "(?>": "an atomic group"}
 _FLAGS = {"i": re.IGNORECASE, "s": re.DOTALL, "a": re.ASCII}
 
 
@@ -57,10 +57,10 @@ class Nfa:
     """A text matches if it can be read from the first step to behind the last one."""
 
     atoms: tuple[Atom, ...]
-    steps: tuple[Step, ...]
+    nodes: tuple[Node, ...]
 
 
-def parse(pattern: str) -> Nfa:
+def parse_regex(pattern: str) -> Nfa:
     """The automaton of the texts that `re.fullmatch` would match.
 
     Raises:
@@ -71,81 +71,81 @@ def parse(pattern: str) -> Nfa:
 
 
 @dataclass(slots=True)
-class _Group:
+class _OpenGroup:
     """What is open: a group, or the whole pattern."""
 
     flags: int
     branches: list[Fragment] = field(default_factory=list[Fragment])
-    before: Fragment = field(default_factory=Fragment)
+    prefix: Fragment = field(default_factory=Fragment)
     """The branch so far, without its last item."""
-    item: Fragment = field(default_factory=Fragment)
+    last_item: Fragment = field(default_factory=Fragment)
     """What a quantifier would repeat."""
-    end: int | None = None
+    end_position: int | None = None
     """Where an anchor says that the branch ends."""
 
     def close_branch(self) -> None:
-        self.branches.append(self.before + self.item)
-        self.before, self.item, self.end = [], [], None
+        self.branches.append(self.prefix + self.last_item)
+        self.prefix, self.last_item, self.end_position = [], [], None
 
 
 class _Parser:
     """Reads the tokens from left to right, with a stack of its own for groups."""
 
     def __init__(self, pattern: str) -> None:
-        self._tokens = _checked(pattern)
-        flags = _compiled(pattern).flags
+        self._tokens = _tokenize(pattern)
+        flags = _compile(pattern).flags
         if flags & re.VERBOSE:
-            _refuse("the flag x", 0)
+            _raise_unsupported("the flag x", 0)
         self._atoms: dict[Atom, int] = {}
         self._classes: set[re.Pattern[str]] = set()
-        self._groups = [_Group(flags & sum(_FLAGS.values()))]
+        self._groups = [_OpenGroup(flags & sum(_FLAGS.values()))]
 
     def nfa(self) -> Nfa:
         for token in self._tokens:
-            self._read(token)
-        (whole,) = self._groups
-        whole.close_branch()
-        return Nfa(atoms=tuple(self._atoms), steps=tuple(_choice(whole.branches)))
+            self._parse_token(token)
+        (root,) = self._groups
+        root.close_branch()
+        return Nfa(atoms=tuple(self._atoms), nodes=tuple(_alternation(root.branches)))
 
-    def _read(self, token: re.Match[str]) -> None:
-        text, place, group = token[0], token.start(), self._groups[-1]
+    def _parse_token(self, token: re.Match[str]) -> None:
+        text, position, group = token[0], token.start(), self._groups[-1]
         match token.lastgroup:
             case "refused":
-                _refuse(_REFUSED.get(text, "a look-around"), place)
+                _raise_unsupported(_UNSUPPORTED.get(text, "a look-around"), position)
             case "open":
-                self._groups.append(_Group(_changed(group.flags, token["flags"] or "", place)))
+                self._groups.append(_OpenGroup(_apply_flags(group.flags, token["flags"] or "", position)))
             case "close":
                 group.close_branch()
                 self._groups.pop()
-                self._add(_choice(group.branches))
+                self._add(_alternation(group.branches))
             case "branch":
                 group.close_branch()
             case "repeat":
                 if text.endswith("+", 1):
-                    _refuse("a possessive repetition", place)
-                group.item = _repeated(group.item, *_times(text))
+                    _raise_unsupported("a possessive repetition", position)
+                group.last_item = _repeat(group.last_item, *_parse_quantifier(text))
             case "anchor" | "escape" if text in ("^", "$", "\\A", "\\Z", "\\z"):
                 is_start = text in ("^", "\\A")
-                if len(self._groups) > 1 or (is_start and (group.before or group.item)):
-                    _refuse(f"{text} elsewhere than at an end", place)
-                group.end = group.end if is_start else place
+                if len(self._groups) > 1 or (is_start and (group.prefix or group.last_item)):
+                    _raise_unsupported(f"{text} elsewhere than at an end", position)
+                group.end_position = group.end_position if is_start else position
             case "escape" if text in ("\\b", "\\B"):
-                _refuse("a word boundary", place)
+                _raise_unsupported("a word boundary", position)
             case "escape" if text[1] in "123456789" and len(text) < 4:
-                _refuse("a back-reference", place)
+                _raise_unsupported("a back-reference", position)
             case "bracket" | "escape" | "literal":
                 self._add([(self._atom(text), ())])
             case _:
                 assert token.lastgroup == "nothing", "a comment, or flags that the compiled pattern has"
 
-    def _add(self, item: Fragment) -> None:
+    def _add(self, last_item: Fragment) -> None:
         group = self._groups[-1]
-        if group.end is not None and item:
-            _refuse("an anchor elsewhere than at an end", group.end)
-        group.before += group.item
-        group.item = item
-        if len(group.before) + len(item) > MAX_STATES:
-            _refuse_size()
+        if group.end_position is not None and last_item:
+            _raise_unsupported("an anchor elsewhere than at an end", group.end_position)
+        group.prefix += group.last_item
+        group.last_item = last_item
+        if len(group.prefix) + len(last_item) > MAX_STATES:
+            _raise_too_large()
 
     def _atom(self, text: str) -> int:
         """The number of the atom that a token is."""
@@ -154,14 +154,14 @@ class _Parser:
         is_cased = not character.lower() == character == character.upper()
         if len(character) == 1 and text != "." and not (is_cased and flags & re.IGNORECASE):
             return self._atoms.setdefault(character, len(self._atoms))
-        regex = _compiled(text, flags)
+        regex = _compile(text, flags)
         self._classes.add(regex)
         if len(self._classes) > MAX_CLASSES:
-            _refuse_size(f"{MAX_CLASSES} different classes of characters")
+            _raise_too_large(f"{MAX_CLASSES} different classes of characters")
         return self._atoms.setdefault(regex, len(self._atoms))
 
 
-def _times(quantifier: str) -> tuple[int, int | None]:
+def _parse_quantifier(quantifier: str) -> tuple[int, int | None]:
     """How often at least, and at most (None: without end)."""
     if quantifier[0] != "{":
         return {"*": (0, None), "+": (1, None), "?": (0, 1)}[quantifier[0]]
@@ -169,22 +169,22 @@ def _times(quantifier: str) -> tuple[int, int | None]:
     return int(least or 0), int(most or least) if most or not comma else None
 
 
-def _repeated(body: Fragment, least: int, most: int | None) -> Fragment:
+def _repeat(body: Fragment, least: int, most: int | None) -> Fragment:
     """`body` so many times. Optional copies stand one in another, x(x(x)?)?, so that few steps are live at a time."""
     if not body:
         return []
     size = len(body)
     if size * max(least, 1) + (size + 1) * ((most or least) - least) > MAX_STATES:
-        _refuse_size()
+        _raise_too_large()
     if most is not None:
-        optional = ([(FREE, (1, left * (size + 1))), *body] for left in range(most - least, 0, -1))
-        return [*body * least, *(step for copy in optional for step in copy)]
+        optional = ([(EPSILON, (1, num_left * (size + 1))), *body] for num_left in range(most - least, 0, -1))
+        return [*body * least, *(node for copy in optional for node in copy)]
     if least:
-        return [*body * least, (FREE, (-size, 1))]
-    return [(FREE, (1, size + 2)), *body, (FREE, (-size - 1,))]
+        return [*body * least, (EPSILON, (-size, 1))]
+    return [(EPSILON, (1, size + 2)), *body, (EPSILON, (-size - 1,))]
 
 
-def _choice(branches: list[Fragment]) -> Fragment:
+def _alternation(branches: list[Fragment]) -> Fragment:
     """Any one of them."""
     if len(branches) == 1:
         return branches[0]
@@ -193,57 +193,57 @@ def _choice(branches: list[Fragment]) -> Fragment:
     starts = [1]
     for branch in branches:
         starts.append(starts[-1] + len(branch) + 1)
-    fragment: Fragment = [(FREE, tuple(starts[:-1]))]
+    fragment: Fragment = [(EPSILON, tuple(starts[:-1]))]
     for branch in branches:
         fragment += branch
-        fragment.append((FREE, (starts[-1] - len(fragment),)))
+        fragment.append((EPSILON, (starts[-1] - len(fragment),)))
     return fragment
 
 
-def _checked(pattern: str) -> list[re.Match[str]]:
+def _tokenize(pattern: str) -> list[re.Match[str]]:
     """The tokens of what may yet be no pattern, but is small and shallow enough for `re.compile`."""
     if len(pattern) > MAX_CHARACTERS:
-        _refuse_size(f"{MAX_CHARACTERS:,} characters")
+        _raise_too_large(f"{MAX_CHARACTERS:,} characters")
     tokens = list(_TOKEN.finditer(pattern))
     depth = 0
     for token in tokens:
         depth += {"open": 1, "refused": 1, "close": -1}.get(token.lastgroup or "", 0)
         if depth > MAX_DEPTH:
-            _refuse_size(f"{MAX_DEPTH} groups within groups at position {token.start()}")
+            _raise_too_large(f"{MAX_DEPTH} groups within groups at position {token.start()}")
     brackets = sum(token.lastgroup == "bracket" for token in tokens)
     if brackets > MAX_CASELESS_CLASSES and re.search(r"\(\?[a-zA-Z]*i", pattern):
-        _refuse_size(f"{MAX_CASELESS_CLASSES} classes in [ ] while it ignores case")
+        _raise_too_large(f"{MAX_CASELESS_CLASSES} classes in [ ] while it ignores case")
     return tokens
 
 
-def _compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+def _compile(pattern: str, flags: int = 0) -> re.Pattern[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what a later Python may read differently
             return re.compile(pattern, flags)
     except (OverflowError, ValueError, RecursionError):  # numbers of too many digits, for one
-        _refuse_size()
+        _raise_too_large()
     except re.error as error:
         raise UsageError(
             f"the pattern is no regular expression: {error}", "mend it; a sign that means itself takes a backslash"
         ) from error
 
 
-def _changed(flags: int, letters: str, place: int) -> int:
+def _apply_flags(flags: int, letters: str, position: int) -> int:
     """The flags within (?letters:...)."""
-    more, _, fewer = letters.partition("-")
-    if "x" in more:
-        _refuse("the flag x", place)
-    if "u" in more:
+    added, _, removed = letters.partition("-")
+    if "x" in added:
+        _raise_unsupported("the flag x", position)
+    if "u" in added:
         flags &= ~re.ASCII
     for letter, flag in _FLAGS.items():
-        flags = (flags | flag * (letter in more)) & ~(flag * (letter in fewer))
+        flags = (flags | flag * (letter in added)) & ~(flag * (letter in removed))
     return flags
 
 
-def _refuse(what: str, place: int) -> NoReturn:
-    raise UsageError(f"the pattern has {what} at position {place}", "write it without: the whole text has to match")
+def _raise_unsupported(what: str, position: int) -> NoReturn:
+    raise UsageError(f"the pattern has {what} at position {position}", "write it without: the whole text has to match")
 
 
-def _refuse_size(most: str = f"{MAX_STATES:,} states, each repetition counted in full") -> NoReturn:
+def _raise_too_large(most: str = f"{MAX_STATES:,} states, each repetition counted in full") -> NoReturn:
     raise UsageError(f"the pattern has more than {most}", "give a simpler pattern")

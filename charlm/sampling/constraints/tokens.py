@@ -15,22 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.utf8_automaton import Live, TextAutomaton, TextState
+from charlm.sampling.constraints.utf8_automaton import CharStateT, TextAutomaton, TextState
 from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, code_points
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.ngram import NgramVocab
 
-_NEVER = np.iinfo(np.int32).max
-_REMEMBERED_BYTES = 1 << 26
+_UNREACHABLE = np.iinfo(np.int32).max
+_CACHE_BYTES = 1 << 26
 _POINT_BITS = 21
 _POINT_MASK = (1 << _POINT_BITS) - 1
 _BYTES = [bytes([byte]) for byte in range(NUM_BYTES)]
 
-Needs = npt.NDArray[np.int32]
+MinChars = npt.NDArray[np.int32]
 """(vocab.size,): the fewest characters to a wanted text by way of each id, its own included, or _NEVER."""
 
 
-class Spelling(Enum):
+class SpellingPhase(Enum):
     """Where a text is in the spelling of an unknown word, for vocabularies that mark its beginning and its end."""
 
     NONE = 0
@@ -40,13 +40,13 @@ class Spelling(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenState(TextState[Live]):
+class TokenState(TextState[CharStateT]):
     """Where ids have led."""
 
-    spelling: Spelling = Spelling.NONE
+    spelling: SpellingPhase = SpellingPhase.NONE
 
 
-class TokenConstraint(Generic[Live]):
+class TokenConstraint(Generic[CharStateT]):
     """An automaton over the ids of a vocabulary.
 
     Where `automaton.distance(start)` is no more than what remains, some id is allowed until <eod> is drawn or nothing
@@ -59,67 +59,67 @@ class TokenConstraint(Generic[Live]):
     ends_at_eod = True
     """<eod> ends the text, instead of beginning another document."""
 
-    def __init__(self, automaton: TextAutomaton[Live], vocab: Vocab) -> None:
+    def __init__(self, automaton: TextAutomaton[CharStateT], vocab: Vocab) -> None:
         """
         Raises:
             UsageError: no text that the vocabulary can spell is as wanted; or it has no bytes to spell with but ids
                 of several characters, so that what it can spell is not known.
         """
         self.vocab = vocab
-        texts = texts_of(vocab)
-        self._data = [text.encode("utf-8") for text in texts]
+        texts = token_texts(vocab)
+        self._token_bytes = [text.encode("utf-8") for text in texts]
         self._first_byte_id = _first_byte_id(vocab)
         if self._first_byte_id is None:
-            automaton = automaton.spelled_with(_spellable(texts))
+            automaton = automaton.restrict_to(_single_characters(texts))
         else:
-            self._data[self._first_byte_id : self._first_byte_id + NUM_BYTES] = _BYTES
-        self._marks = (vocab.spell_id, vocab.end_id) if isinstance(vocab, NgramVocab) else None
+            self._token_bytes[self._first_byte_id : self._first_byte_id + NUM_BYTES] = _BYTES
+        self._spelling_marks = (vocab.spell_id, vocab.end_id) if isinstance(vocab, NgramVocab) else None
         self.automaton = automaton
-        self.start = TokenState(automaton.start.live, b"")
+        self.start = TokenState(automaton.start.char_state, b"")
         self._trie = _Trie(texts)
-        self._needs = lru_cache(max(4, _REMEMBERED_BYTES // (4 * vocab.size)))(self._find_needs)
+        self._min_chars = lru_cache(max(4, _CACHE_BYTES // (4 * vocab.size)))(self._compute_min_chars)
 
-    def mask(self, state: TokenState[Live], remaining: int) -> npt.NDArray[np.bool_]:
+    def mask(self, state: TokenState[CharStateT], remaining: int) -> npt.NDArray[np.bool_]:
         """Which ids may come next, (vocab.size,), if at most `remaining` more characters are written.
 
         An unfinished character counts when it is finished. <eod> is allowed exactly where the text is as wanted.
         """
-        return self._needs(state) <= min(remaining, _NEVER - 1)
+        return self._min_chars(state) <= min(remaining, _UNREACHABLE - 1)
 
-    def advance(self, state: TokenState[Live], token: int) -> TokenState[Live]:
+    def advance(self, state: TokenState[CharStateT], token: int) -> TokenState[CharStateT]:
         """The state after an id that the mask allows, other than <eod>."""
-        if self._marks is not None and token in self._marks:
-            spelling = Spelling.OPENED if token == self._marks[0] else Spelling.NONE
-            return TokenState(state.live, state.pending, spelling)
-        after = self.automaton.step(state, self._data[token])
-        assert after is not None, "an id that the mask does not allow"
-        spelling = Spelling.NONE if state.spelling is Spelling.NONE else Spelling.WITHIN
-        return TokenState(after.live, after.pending, spelling)
+        if self._spelling_marks is not None and token in self._spelling_marks:
+            spelling = SpellingPhase.OPENED if token == self._spelling_marks[0] else SpellingPhase.NONE
+            return TokenState(state.char_state, state.pending, spelling)
+        next_state = self.automaton.step(state, self._token_bytes[token])
+        assert next_state is not None, "an id that the mask does not allow"
+        spelling = SpellingPhase.NONE if state.spelling is SpellingPhase.NONE else SpellingPhase.WITHIN
+        return TokenState(next_state.char_state, next_state.pending, spelling)
 
-    def _find_needs(self, state: TokenState[Live]) -> Needs:
-        needs = np.full(self.vocab.size, _NEVER, dtype=np.int32)
+    def _compute_min_chars(self, state: TokenState[CharStateT]) -> MinChars:
+        min_chars = np.full(self.vocab.size, _UNREACHABLE, dtype=np.int32)
         distance = self.automaton.distance(state)
-        outside = state.spelling is Spelling.NONE
-        if outside and not state.pending:
-            self._trie.walk(self.automaton, state.live, needs)
+        is_outside_spelling = state.spelling is SpellingPhase.NONE
+        if is_outside_spelling and not state.pending:
+            self._trie.walk(self.automaton, state.char_state, min_chars)
         if self._first_byte_id is not None:
-            bytes_needs = needs[self._first_byte_id :][:NUM_BYTES]
-            bytes_needs[:] = [self._byte_need(state, byte) for byte in _BYTES]
-            if self._marks is not None and not state.pending:
-                if outside:
-                    needs[self._marks[0]] = bytes_needs.min()
-                elif state.spelling is Spelling.WITHIN:
-                    needs[self._marks[1]] = distance
-        if outside and distance == 0:
-            needs[self.vocab.eod_id] = 0
-        return needs
+            byte_min_chars = min_chars[self._first_byte_id :][:NUM_BYTES]
+            byte_min_chars[:] = [self._min_chars_via_byte(state, byte) for byte in _BYTES]
+            if self._spelling_marks is not None and not state.pending:
+                if is_outside_spelling:
+                    min_chars[self._spelling_marks[0]] = byte_min_chars.min()
+                elif state.spelling is SpellingPhase.WITHIN:
+                    min_chars[self._spelling_marks[1]] = distance
+        if is_outside_spelling and distance == 0:
+            min_chars[self.vocab.eod_id] = 0
+        return min_chars
 
-    def _byte_need(self, state: TextState[Live], byte: bytes) -> int:
-        after = self.automaton.step(state, byte)
-        return _NEVER if after is None else self.automaton.distance(after) + (not after.pending)
+    def _min_chars_via_byte(self, state: TextState[CharStateT], byte: bytes) -> int:
+        next_state = self.automaton.step(state, byte)
+        return _UNREACHABLE if next_state is None else self.automaton.distance(next_state) + (not next_state.pending)
 
 
-def texts_of(vocab: Vocab) -> list[str]:
+def token_texts(vocab: Vocab) -> list[str]:
     """What each id writes, whatever stands before it; nothing for <eod>, marks, and bytes."""
     first = _first_byte_id(vocab)
     byte_ids = range(0) if first is None else range(first, first + NUM_BYTES)
@@ -131,7 +131,7 @@ def _first_byte_id(vocab: Vocab) -> int | None:
     return 0 if isinstance(vocab, ByteVocab) else vocab.first_byte_id
 
 
-def _spellable(texts: list[str]) -> str:
+def _single_characters(texts: list[str]) -> str:
     """The characters that ids write.
 
     Raises:
@@ -146,7 +146,7 @@ def _spellable(texts: list[str]) -> str:
     return "".join(texts)
 
 
-class _Level(NamedTuple):
+class _TrieLevel(NamedTuple):
     """The nodes N of one depth, and the ids T whose texts end there."""
 
     parent_N: IntArray
@@ -165,24 +165,24 @@ class _Trie:
         starts = sizes.cumsum() - sizes
         codes = code_points("".join(texts)).astype(np.int64)
         node_of = np.zeros(len(texts), dtype=np.int64)
-        self._levels: list[_Level] = []
+        self._levels: list[_TrieLevel] = []
         for depth in range(1, int(sizes.max()) + 1):
             ids = np.flatnonzero(sizes >= depth)
             keys = node_of[ids] << _POINT_BITS | codes[starts[ids] + depth - 1]
             nodes, node_of[ids] = np.unique(keys, return_inverse=True)
             ends = ids[sizes[ids] == depth]
             parents, points = nodes >> _POINT_BITS, nodes & _POINT_MASK
-            self._levels.append(_Level(parents, points, ends, node_of[ends]))
+            self._levels.append(_TrieLevel(parents, points, ends, node_of[ends]))
 
-    def walk(self, automaton: TextAutomaton[Live], start: Live, needs: Needs) -> None:
-        """Write into `needs` what the ids of all texts need from `start`.
+    def walk(self, automaton: TextAutomaton[CharStateT], start: CharStateT, min_chars: MinChars) -> None:
+        """Write into `min_chars` what the ids of all texts need from `start`.
 
         All nodes of a level at once: few states are met, and each takes each character once.
         """
         states = [start]
-        number_of = {start: 0}
-        targets: dict[int, int] = {}
-        distances = [automaton.missing(start)]
+        state_index = {start: 0}
+        transitions: dict[int, int] = {}
+        distances = [automaton.min_completion(start)]
         state_N = np.zeros(1, dtype=np.int64)
         for depth, level in enumerate(self._levels, start=1):
             before_N = state_N[level.parent_N]
@@ -191,14 +191,14 @@ class _Trie:
                 break
             keys, inverse = np.unique(before_N[alive] << _POINT_BITS | level.point_N[alive], return_inverse=True)
             for key in keys.tolist():
-                if key not in targets:
-                    after = automaton.after(states[key >> _POINT_BITS], chr(key & _POINT_MASK))
-                    if after is not None and after not in number_of:
-                        number_of[after] = len(states)
-                        states.append(after)
-                        distances.append(automaton.missing(after))
-                    targets[key] = -1 if after is None else number_of[after]
+                if key not in transitions:
+                    next_state = automaton.next_state(states[key >> _POINT_BITS], chr(key & _POINT_MASK))
+                    if next_state is not None and next_state not in state_index:
+                        state_index[next_state] = len(states)
+                        states.append(next_state)
+                        distances.append(automaton.min_completion(next_state))
+                    transitions[key] = -1 if next_state is None else state_index[next_state]
             state_N = np.full(len(level.parent_N), -1, dtype=np.int64)
-            state_N[alive] = np.array([targets[key] for key in keys.tolist()])[inverse]
+            state_N[alive] = np.array([transitions[key] for key in keys.tolist()])[inverse]
             end_T = state_N[level.node_T]
-            needs[level.id_T] = np.where(end_T < 0, _NEVER, depth + np.array(distances)[end_T])
+            min_chars[level.id_T] = np.where(end_T < 0, _UNREACHABLE, depth + np.array(distances)[end_T])

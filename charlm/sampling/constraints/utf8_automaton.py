@@ -18,62 +18,62 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
-REMEMBERED = 1 << 16
-_FIRST_FAR = 0x40000
+CACHE_SIZE = 1 << 16
+_FIRST_HIGH_CODE_POINT = 0x40000
 
-Live = TypeVar("Live", bound=Hashable)
+CharStateT = TypeVar("CharStateT", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class TextState(Generic[Live]):
+class TextState(Generic[CharStateT]):
     """Where a text has led."""
 
-    live: Live
+    char_state: CharStateT
     """After its whole characters; what it is each kind of automaton says."""
     pending: bytes
     """The first bytes of a character that is not finished."""
 
 
-class TextAutomaton(ABC, Generic[Live]):
+class TextAutomaton(ABC, Generic[CharStateT]):
     """Reads UTF-8. What is wanted of whole characters each kind says itself."""
 
-    def __init__(self, start: Live, alphabet: "Alphabet") -> None:
+    def __init__(self, start: CharStateT, alphabet: "Alphabet") -> None:
         self.start = TextState(start, b"")
         self.alphabet = alphabet
-        self.after = lru_cache(REMEMBERED)(self._find_after)
-        self.missing = lru_cache(REMEMBERED)(self._find_missing)
-        self._within = lru_cache(REMEMBERED)(self._find_within)
+        self.next_state = lru_cache(CACHE_SIZE)(self._compute_next_state)
+        self.min_completion = lru_cache(CACHE_SIZE)(self._compute_min_completion)
+        self._min_completion_via = lru_cache(CACHE_SIZE)(self._compute_min_completion_via)
 
-    def step(self, state: TextState[Live], data: bytes) -> TextState[Live] | None:
+    def step(self, state: TextState[CharStateT], data: bytes) -> TextState[CharStateT] | None:
         """The state after more bytes; None where they are no UTF-8, or no continuation would do."""
         data = state.pending + data
         try:
             text, used = codecs.utf_8_decode(data, "strict", False)
         except UnicodeDecodeError:
             return None
-        live = state.live
+        char_state = state.char_state
         for character in text:
-            after = self.after(live, character)
-            if after is None:
+            next_state = self.next_state(char_state, character)
+            if next_state is None:
                 return None
-            live = after
-        if used < len(data) and self._within(live, *characters_with(data[used:])) is None:
+            char_state = next_state
+        if used < len(data) and self._min_completion_via(char_state, *characters_starting_with(data[used:])) is None:
             return None
-        return TextState(live, data[used:])
+        return TextState(char_state, data[used:])
 
-    def distance(self, state: TextState[Live]) -> int:
+    def distance(self, state: TextState[CharStateT]) -> int:
         """Characters that are missing, an unfinished one among them; 0 where the text is as wanted.
 
         As long as it is not 0, some next character lowers it by one, and its bytes do not raise it.
         """
         if not state.pending:
-            return self.missing(state.live)
-        distance = self._within(state.live, *characters_with(state.pending))
+            return self.min_completion(state.char_state)
+        distance = self._min_completion_via(state.char_state, *characters_starting_with(state.pending))
         assert distance is not None, "a state that `step` has not given"
         return distance
 
     @abstractmethod
-    def spelled_with(self, spellable: Iterable[str]) -> Self:
+    def restrict_to(self, spellable: Iterable[str]) -> Self:
         """The same for text that can be made of these characters alone.
 
         Raises:
@@ -81,15 +81,15 @@ class TextAutomaton(ABC, Generic[Live]):
         """
 
     @abstractmethod
-    def _find_after(self, live: Live, character: str) -> Live | None:
+    def _compute_next_state(self, char_state: CharStateT, character: str) -> CharStateT | None:
         """Where a character leads; None where no continuation would do."""
 
     @abstractmethod
-    def _find_missing(self, live: Live) -> int:
+    def _compute_min_completion(self, char_state: CharStateT) -> int:
         """How many characters are missing."""
 
     @abstractmethod
-    def _find_within(self, live: Live, first: str, last: str) -> int | None:
+    def _compute_min_completion_via(self, char_state: CharStateT, first: str, last: str) -> int | None:
         """The same if the next one is from `first` to `last`, that one included; None where no such one would do."""
 
 
@@ -101,8 +101,10 @@ class Alphabet:
         Args:
             spellable: single characters; all there are if left out.
         """
-        self._all, self._distinct = _everything() if spellable is None else ("".join(sorted(set(spellable))),) * 2
-        self.has_match = lru_cache(REMEMBERED)(self._has_match)
+        self._all, self._representatives = (
+            _all_characters() if spellable is None else ("".join(sorted(set(spellable))),) * 2
+        )
+        self.has_match = lru_cache(CACHE_SIZE)(self._has_match)
 
     def count(self, first: str, last: str) -> int:
         """How many there are from `first` to `last`."""
@@ -114,30 +116,32 @@ class Alphabet:
         Args:
             first, last: of all those whose UTF-8 begins with the same bytes.
         """
-        names_far_ones = "\\U" in regex.pattern or "\\N" in regex.pattern or max(regex.pattern) >= chr(_FIRST_FAR)
-        characters = self._all if names_far_ones else self._distinct
+        mentions_high_code_points = (
+            "\\U" in regex.pattern or "\\N" in regex.pattern or max(regex.pattern) >= chr(_FIRST_HIGH_CODE_POINT)
+        )
+        characters = self._all if mentions_high_code_points else self._representatives
         return regex.search(characters, bisect_left(characters, first), bisect_right(characters, last)) is not None
 
 
 @cache
-def _everything() -> tuple[str, str]:
+def _all_characters() -> tuple[str, str]:
     """All characters, and those that a class can tell apart without naming any from U+40000 on.
 
     Those are no letters, digits or spaces and have no case: one stands for the 64 that differ in their last byte alone.
     A search takes a quarter of the time.
     """
     points = np.r_[0:0xD800, 0xE000:0x110000]
-    distinct = points[(points < _FIRST_FAR) | (points % 64 == 0)]
+    distinct = points[(points < _FIRST_HIGH_CODE_POINT) | (points % 64 == 0)]
     return points.astype("<u4").tobytes().decode("utf-32-le"), distinct.astype("<u4").tobytes().decode("utf-32-le")
 
 
 @lru_cache(1 << 12)
-def characters_with(begun: bytes) -> tuple[str, str]:
+def characters_starting_with(utf8_prefix: bytes) -> tuple[str, str]:
     """The first and the last character whose UTF-8 begins with these bytes, one to three of them."""
-    size = 2 + (begun[0] >= 0xE0) + (begun[0] >= 0xF0)
-    point = begun[0] & (0x7F >> size)
-    for byte in begun[1:]:
+    size = 2 + (utf8_prefix[0] >= 0xE0) + (utf8_prefix[0] >= 0xF0)
+    point = utf8_prefix[0] & (0x7F >> size)
+    for byte in utf8_prefix[1:]:
         point = point << 6 | byte & 0x3F
-    bits = 6 * (size - len(begun))
+    bits = 6 * (size - len(utf8_prefix))
     first = max(point << bits, (0x80, 0x800, 0x10000)[size - 2])
     return chr(first), chr(min(((point + 1) << bits) - 1, 0x10FFFF))

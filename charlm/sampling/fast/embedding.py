@@ -27,7 +27,7 @@ class EmbeddingStep(ABC):
         """As the embedding's forward would give it."""
 
     @abstractmethod
-    def select(self, rows_B: Tensor) -> None:
+    def select_rows(self, rows_B: Tensor) -> None:
         """Row i goes on from where row rows_B[i] is."""
 
 
@@ -44,7 +44,7 @@ class TokenStep(EmbeddingStep):
     def state(self) -> State:
         return ()
 
-    def select(self, rows_B: Tensor) -> None:
+    def select_rows(self, rows_B: Tensor) -> None:
         del rows_B  # nothing is remembered
 
 
@@ -69,7 +69,7 @@ class ContextStep(EmbeddingStep):
     def state(self) -> State:
         return (torch.from_numpy(self._history_BL[:, :-1].copy()),)
 
-    def select(self, rows_B: Tensor) -> None:
+    def select_rows(self, rows_B: Tensor) -> None:
         self._history_BL = self._history_BL[rows_B.numpy()]
 
 
@@ -88,5 +88,5 @@ class ModuleStep(EmbeddingStep):
     def state(self) -> State:
         return self._state
 
-    def select(self, rows_B: Tensor) -> None:
+    def select_rows(self, rows_B: Tensor) -> None:
         self._state = tuple(tensor[rows_B] for tensor in self._state)

@@ -13,17 +13,17 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from charlm.nn.quantize import whole_numbers
-from charlm.sampling.fast.kernels import Run, StepPasses
+from charlm.nn.quantize import quantize_int8
+from charlm.sampling.fast.kernels import Operation, StepPasses
 
 StepPrecision = Literal["fp32", "bf16", "int8"]
 
-_WORTH_A_GEMM = 4
+_MIN_STREAMS_FOR_GEMM = 4
 """Streams from which one product of two matrices, in fp32, is faster than a product of whole numbers for each."""
 
 
 class Product(Protocol):
-    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]: ...
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Operation]: ...
 
 
 class FullProduct:
@@ -33,7 +33,7 @@ class FullProduct:
         self._weight_GK = weight_GK.detach().contiguous()
         self._bias_G = bias_G
 
-    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]:
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Operation]:
         weight_GK, bias_G = self._weight_GK, self._bias_G
         if len(x_BK) == 1:
             x_K, y_G = x_BK[0], y_BG[0]
@@ -52,7 +52,7 @@ class Bf16Product:
         self._product = FullProduct(weight_GK.detach().bfloat16(), None)
         self._bias_G = bias_G
 
-    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]:
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Operation]:
         low_BK, low_BG = (torch.empty_like(tensor, dtype=torch.bfloat16) for tensor in (x_BK, y_BG))
         add = (
             partial(y_BG.copy_, low_BG) if self._bias_G is None else partial(torch.add, low_BG, self._bias_G, out=y_BG)
@@ -69,11 +69,11 @@ class Int8Product:
     """
 
     def __init__(self, weight_GK: Tensor, bias_G: Tensor | None) -> None:
-        self._weight_GK, self._scale_G = whole_numbers(weight_GK.detach())
+        self._weight_GK, self._scale_G = quantize_int8(weight_GK.detach())
         self._bias_G = bias_G
 
-    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Run]:
-        if len(x_BK) >= _WORTH_A_GEMM or x_BK.device.type != "cpu":
+    def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Operation]:
+        if len(x_BK) >= _MIN_STREAMS_FOR_GEMM or x_BK.device.type != "cpu":
             return FullProduct(self._weight_GK * self._scale_G[:, None], self._bias_G).bind(x_BK, y_BG)
         passes = StepPasses(x_BK)
         rounded_K = torch.empty_like(x_BK[0], dtype=torch.int16)

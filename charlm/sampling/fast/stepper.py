@@ -16,7 +16,7 @@ from torch import Tensor
 
 from charlm.device import Precision, autocast
 from charlm.errors import UsageError
-from charlm.nn.bodies.recurrent import Layer, Recurrent
+from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
 from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.token import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax
@@ -24,10 +24,10 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
 from charlm.sampling.fast.body import BodyStep
 from charlm.sampling.fast.embedding import ContextStep, EmbeddingStep, ModuleStep, TokenStep
-from charlm.sampling.fast.layer import has_step
+from charlm.sampling.fast.layer import has_fast_step
 from charlm.sampling.fast.matmul import PRODUCTS, FullProduct, StepPrecision
 
-_LARGEST_TABLE = 1 << 24  # floats: 64 MiB
+_MAX_TABLE_SIZE = 1 << 24  # floats: 64 MiB
 
 
 class Stepper(ABC):
@@ -44,7 +44,7 @@ class Stepper(ABC):
         """A copy of where the streams are, as the model's forward would give it."""
 
     @abstractmethod
-    def select(self, rows_B: Tensor) -> None:
+    def select_rows(self, rows_B: Tensor) -> None:
         """Stream i goes on from where stream rows_B[i] is."""
 
 
@@ -67,30 +67,30 @@ class PlainStepper(Stepper):
     def state(self) -> State:
         return self._state
 
-    def select(self, rows_B: Tensor) -> None:
+    def select_rows(self, rows_B: Tensor) -> None:
         self._state = tuple(tensor[rows_B] for tensor in self._state)
 
 
-class FastStepper(Stepper):
+class FusedStepper(Stepper):
     """Recurrent networks of cells that the fused passes know."""
 
     @torch.inference_mode()
     def __init__(self, model: LanguageModel, state: State, precision: StepPrecision = "fp32") -> None:
         body = model.body
-        assert isinstance(body, Recurrent)
+        assert isinstance(body, RecurrentNetwork)
         self.name = f"fast {precision}"
         self._model = model
         self._batch_size = len(state[0])
         self._precision: StepPrecision = precision
         embedding = model.embedding
-        size = len(embedding.initial_state(1))
-        self._embedding = self._embedding_step(state[:size])
-        first = next(layer for layer in body.layers if isinstance(layer, Layer)).cell
+        num_embedding_tensors = len(embedding.initial_state(1))
+        self._embedding = self._embedding_step(state[:num_embedding_tensors])
+        first = next(layer for layer in body.layers if isinstance(layer, RecurrentLayer)).cell
         gates = len(first.prepare(None)[0])
         table: Tensor | None = None
-        if isinstance(embedding, TokenEmbedding) and len(embedding.weight_VD) * gates <= _LARGEST_TABLE:
+        if isinstance(embedding, TokenEmbedding) and len(embedding.weight_VD) * gates <= _MAX_TABLE_SIZE:
             table = embedding.weight_VD
-        self._body = BodyStep(body, self._embedding.x_BD, state[size:], precision, table)
+        self._body = BodyStep(body, self._embedding.x_BD, state[num_embedding_tensors:], precision, table)
         self._logits_BV: Tensor | None = None
         head = model.head
         if isinstance(head, Softmax):
@@ -121,12 +121,12 @@ class FastStepper(Stepper):
         return (*self._embedding.state(), *self._body.state())
 
     @torch.inference_mode()
-    def select(self, rows_B: Tensor) -> None:
-        self._embedding.select(rows_B)
-        self._body.select(rows_B)
+    def select_rows(self, rows_B: Tensor) -> None:
+        self._embedding.select_rows(rows_B)
+        self._body.select_rows(rows_B)
 
 
-class GraphStepper(Stepper):
+class CudaGraphStepper(Stepper):
     """The model's step on a CUDA device, recorded once: a replay costs one launch instead of one for each kernel."""
 
     name = "CUDA graph"
@@ -141,12 +141,12 @@ class GraphStepper(Stepper):
                 features_BTH, after = model(self._tokens_B[:, None], self._state)
                 return model.head.logits(features_BTH[:, -1]), after
 
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        warmup_stream = torch.cuda.Stream()
+        warmup_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(warmup_stream):
             for _ in range(3):  # kernels are chosen and workspaces allocated before the recording
                 advance()
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream().wait_stream(warmup_stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._logits_BV, after = advance()
@@ -165,49 +165,53 @@ class GraphStepper(Stepper):
         return tuple(tensor.clone() for tensor in self._state)
 
     @torch.inference_mode()
-    def select(self, rows_B: Tensor) -> None:
+    def select_rows(self, rows_B: Tensor) -> None:
         for own in self._state:
             own.copy_(own[rows_B])
 
 
 def choose_stepper(model: LanguageModel, state: State, precision: StepPrecision = "fp32") -> Stepper:
-    """The fastest that runs this model. Of int8 the cells' matrices must have been rounded already (`round_cells`).
+    """The fastest that runs this model. Of int8 the cells' matrices must have been rounded already (`quantize_cells`).
 
     Args:
         state: of all streams, after what they have read.
     """
     device = state[0].device if state else next(model.parameters()).device
-    full: Precision = "bf16" if precision == "bf16" else "fp32"
+    model_precision: Precision = "bf16" if precision == "bf16" else "fp32"
     if not state or len(state[0]) == 0:
-        return PlainStepper(model, state, full)
-    if device.type == "cuda" and _can_be_recorded(model):
-        return GraphStepper(model, state, full)
-    if device.type == "cpu" and is_fast(model) and _in_step(model, state):
-        return FastStepper(model, state, precision)
-    return PlainStepper(model, state, full)
+        return PlainStepper(model, state, model_precision)
+    if device.type == "cuda" and _is_graph_capturable(model):
+        return CudaGraphStepper(model, state, model_precision)
+    if device.type == "cpu" and has_fast_stepper(model) and _has_uniform_counters(model, state):
+        return FusedStepper(model, state, precision)
+    return PlainStepper(model, state, model_precision)
 
 
-def is_fast(model: LanguageModel) -> bool:
+def has_fast_stepper(model: LanguageModel) -> bool:
     """Whether the fast step knows every layer."""
-    if not isinstance(model.body, Recurrent):
+    if not isinstance(model.body, RecurrentNetwork):
         return False
-    return all(has_step(layer.cell) for layer in model.body.layers if isinstance(layer, Layer))
+    return all(has_fast_step(layer.cell) for layer in model.body.layers if isinstance(layer, RecurrentLayer))
 
 
-def check_precision(precision: str) -> StepPrecision:
+def parse_precision(precision: str) -> StepPrecision:
     for known in PRODUCTS:
         if precision == known:
             return known
     raise UsageError(f"--precision {precision} is not known", f"give one of {', '.join(PRODUCTS)}")
 
 
-def _in_step(model: LanguageModel, state: State) -> bool:
+def _has_uniform_counters(model: LanguageModel, state: State) -> bool:
     """Whether counts and phases are those of all rows alike, as they are after prompts of one length."""
-    size = len(model.embedding.initial_state(1))
-    whole = [tensor for tensor in state[size:] if not tensor.is_floating_point()]
-    return all(bool((tensor == tensor[:1]).all()) for tensor in whole)
+    num_embedding_tensors = len(model.embedding.initial_state(1))
+    counters = [tensor for tensor in state[num_embedding_tensors:] if not tensor.is_floating_point()]
+    return all(bool((tensor == tensor[:1]).all()) for tensor in counters)
 
 
-def _can_be_recorded(model: LanguageModel) -> bool:
+def _is_graph_capturable(model: LanguageModel) -> bool:
     """Strided layers ask for their rows' phases on the host, which no graph can do; neither can bags of any size."""
-    return model.body.period == 1 and isinstance(model.embedding, TokenEmbedding) and isinstance(model.head, Softmax)
+    return (
+        model.body.stride_period == 1
+        and isinstance(model.embedding, TokenEmbedding)
+        and isinstance(model.head, Softmax)
+    )

@@ -1,7 +1,7 @@
 """One request -> a response whose status makes sense, and its body as it arrives.
 
 Redirects are followed by hand: at most five, and never from https to http. What may be better the next time leaves as
-an AgainError, which `patience.persist` understands; what will not, as a NetworkError.
+an AgainError, which `patience.retry` understands; what will not, as a NetworkError.
 """
 
 import contextlib
@@ -18,50 +18,58 @@ import requests
 import urllib3
 
 from charlm.errors import NetworkError
-from charlm.text.download.retry import BROKEN, LONGEST_WAIT, AgainError, NotFoundError, Patience, first_of, persist
+from charlm.text.download.retry import (
+    CONNECTION_ERRORS,
+    MAX_WAIT,
+    NotFoundError,
+    RetryableError,
+    RetryPolicy,
+    retry,
+    try_mirrors,
+)
 
 _CHUNK = 1 << 16
 _MAX_REDIRECTS = 5
-_LONGEST_CONNECT = 10.0
-_SLOWEST = 1024
-"""Bytes a second; a connection below that for `Patience.stall` seconds counts as broken."""
+_CONNECT_TIMEOUT = 10.0
+_MIN_BYTES_PER_SECOND = 1024
+"""Bytes a second; a connection below that for `RetryPolicy.stall_timeout` seconds counts as broken."""
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
-def get(urls: Sequence[str], *, limit: int, user_agent: str, patience: Patience | None = None) -> bytes:
+def get(urls: Sequence[str], *, limit: int, user_agent: str, patience: RetryPolicy | None = None) -> bytes:
     """A document of at most `limit` bytes from the first URL that gives it.
 
     Raises:
         NotFoundError: every server answered that there is no such document.
         NetworkError: otherwise, where none gave it.
     """
-    patience = patience or Patience()
+    patience = patience or RetryPolicy()
     with requests.Session() as session:
 
         def attempt(url: str) -> bytes:
             content = bytearray()
-            with respond(session, url, {}, user_agent, patience.stall) as response:
-                expected = length(response)
-                for piece in pieces(response, patience.stall):
+            with open_response(session, url, {}, user_agent, patience.stall_timeout) as response:
+                expected = content_length(response)
+                for piece in read_body(response, patience.stall_timeout):
                     content += piece
                     if len(content) > limit:
                         raise NetworkError(f"{url} has more than {limit:,} bytes", "check corpus.source.mirrors")
             if expected is not None and len(content) < expected:
-                raise AgainError("the connection broke off")
+                raise RetryableError("the connection broke off")
             return bytes(content)
 
-        return first_of(urls, lambda url: persist(url, lambda: attempt(url), patience), patience)
+        return try_mirrors(urls, lambda url: retry(url, lambda: attempt(url), patience), patience)
 
 
 @contextlib.contextmanager
-def respond(
-    session: requests.Session, url: str, headers: Mapping[str, str], user_agent: str, stall: float
+def open_response(
+    session: requests.Session, url: str, headers: Mapping[str, str], user_agent: str, stall_timeout: float
 ) -> Generator[requests.Response, None, None]:
     """A response with a body worth reading (200, or 206 and 416 to a Range)."""
-    wanted = {**headers, "User-Agent": user_agent, "Accept-Encoding": "identity"}
+    request_headers = {**headers, "User-Agent": user_agent, "Accept-Encoding": "identity"}
     for _ in range(_MAX_REDIRECTS + 1):
-        timeout = (min(stall, _LONGEST_CONNECT), stall)
-        response = session.get(url, headers=wanted, stream=True, allow_redirects=False, timeout=timeout)
+        timeout = (min(stall_timeout, _CONNECT_TIMEOUT), stall_timeout)
+        response = session.get(url, headers=request_headers, stream=True, allow_redirects=False, timeout=timeout)
         with contextlib.closing(response):
             if response.status_code not in _REDIRECTS:
                 _check_status(url, response, ranged="Range" in headers)
@@ -74,27 +82,29 @@ def respond(
     raise NetworkError(f"{url}: more than {_MAX_REDIRECTS} redirects", "set another mirror")
 
 
-def pieces(response: requests.Response, stall: float) -> Iterator[bytes]:
+def read_body(response: requests.Response, stall_timeout: float) -> Iterator[bytes]:
     """The body as it arrives, undecoded."""
     started, received = time.monotonic(), 0
     while True:
         try:
             piece = response.raw.read1(_CHUNK, decode_content=False)
-        except BROKEN as error:
-            silent = isinstance(error, (urllib3.exceptions.ReadTimeoutError, TimeoutError))
-            raise AgainError(f"no data for {stall:g} seconds" if silent else "the connection broke off") from error
+        except CONNECTION_ERRORS as error:
+            timed_out = isinstance(error, (urllib3.exceptions.ReadTimeoutError, TimeoutError))
+            raise RetryableError(
+                f"no data for {stall_timeout:g} seconds" if timed_out else "the connection broke off"
+            ) from error
         if not piece:
             return
         received += len(piece)
         yield piece
         elapsed = time.monotonic() - started
-        if elapsed >= stall:
-            if received < _SLOWEST * elapsed:
-                raise AgainError(f"slower than {_SLOWEST:,} bytes a second")
+        if elapsed >= stall_timeout:
+            if received < _MIN_BYTES_PER_SECOND * elapsed:
+                raise RetryableError(f"slower than {_MIN_BYTES_PER_SECOND:,} bytes a second")
             started, received = time.monotonic(), 0
 
 
-def length(response: requests.Response) -> int | None:
+def content_length(response: requests.Response) -> int | None:
     """Bytes of the body, as promised."""
     value = response.headers.get("Content-Length", "")
     return int(value) if value.isdecimal() else None
@@ -106,7 +116,7 @@ def validator(response: requests.Response) -> str:
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
-def is_version(response: requests.Response, version: str) -> bool:
+def matches_version(response: requests.Response, version: str) -> bool:
     """Whether nothing contradicts that this is `version`; a server may leave out what If-Range has said already."""
     return response.headers.get("ETag" if version.startswith('"') else "Last-Modified", version) in (version, "")
 
@@ -136,23 +146,23 @@ def _check_status(url: str, response: requests.Response, *, ranged: bool) -> Non
             "set corpus.source.contact or CHARLM_CONTACT to your e-mail address or home page",
         )
     if status in (429, 503):
-        wait = _retry_after(response.headers.get("Retry-After", ""))
-        if wait is not None and wait > LONGEST_WAIT:
+        wait = _parse_retry_after(response.headers.get("Retry-After", ""))
+        if wait is not None and wait > MAX_WAIT:
             raise NetworkError(f"{url} asks to wait {wait:,.0f} seconds ({status})", "run it again after that time")
-        raise AgainError(f"the server is busy ({status})", wait)
+        raise RetryableError(f"the server is busy ({status})", wait)
     if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
-        raise AgainError(f"the server failed ({status})")
+        raise RetryableError(f"the server failed ({status})")
     raise NetworkError(f"{url}: unexpected answer {status}", "try again later, or set another mirror")
 
 
-def _retry_after(value: str) -> float | None:
+def _parse_retry_after(value: str) -> float | None:
     """Seconds to wait, from a number or a date."""
     if value.strip().isdecimal():
         return float(value)
     try:
-        moment = parsedate_to_datetime(value)
+        retry_time = parsedate_to_datetime(value)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    if retry_time.tzinfo is None:
+        retry_time = retry_time.replace(tzinfo=UTC)
+    return max(0.0, (retry_time - datetime.now(UTC)).total_seconds())

@@ -18,14 +18,14 @@ from typing import IO, Any, Literal, cast
 
 from charlm import storage
 from charlm.text.download.range_reader import RemoteFile
-from charlm.text.download.whole_file import Patience
+from charlm.text.download.whole_file import RetryPolicy
 
 _WINDOW = 1 << 18
 """Bytes fetched where none were asked for by name: a reader that looks for something, or goes on."""
 
 
-class NotHereError(Exception):
-    """Bytes that would have to be fetched, while `SparseFile.here_only` is set."""
+class NotCachedError(Exception):
+    """Bytes that would have to be fetched, while `SparseFile.cached_only` is set."""
 
 
 class SparseFile:
@@ -35,11 +35,11 @@ class SparseFile:
         self,
         urls: Sequence[str],
         size: int,
-        agent: str,
+        user_agent: str,
         *,
         directory: Path | None = None,
         version: str = "",
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         """
         Args:
@@ -47,27 +47,27 @@ class SparseFile:
             version: The ETag or date that the file must have; "" takes it as it is.
         """
         self.size = size
-        self.here_only = False
+        self.cached_only = False
         """Where it is set, nothing is fetched: NotHereError instead."""
-        self.fetched = 0
+        self.fetched_bytes = 0
         """Bytes that came over the network."""
-        self._urls, self._agent, self._directory, self._version = tuple(urls), agent, directory, version
-        self._patience = patience
-        self._remote = RemoteFile(urls, size, agent, patience, version)
+        self._urls, self._user_agent, self._directory, self._version = tuple(urls), user_agent, directory, version
+        self._retry_policy = patience
+        self._remote = RemoteFile(urls, size, user_agent, patience, version)
         self._lock = threading.Lock()
         self._memory: dict[int, bytes] = {}
-        self._extents = _extents_in(directory)
+        self._extents = _list_extents(directory)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process, which has a patience of its own."""
-        return _rebuild, (self._urls, self.size, self._agent, self._directory, self._version, self._memory)
+        return _rebuild, (self._urls, self.size, self._user_agent, self._directory, self._version, self._memory)
 
-    def elsewhere(self, start: int = 0, end: int = 0) -> "SparseFile":
+    def copy_for_worker(self, start: int = 0, end: int = 0) -> "SparseFile":
         """The same file for a machine without this folder: it takes the bytes [start, end) along."""
-        other = SparseFile(self._urls, self.size, self._agent, version=self._version, patience=self._patience)
+        other = SparseFile(self._urls, self.size, self._user_agent, version=self._version, patience=self._retry_policy)
         while start < end:
-            first, content = self.extent_at(start)
-            other.keep(start, content[start - first : end - first])
+            first, content = self.read_extent(start)
+            other.add_extent(start, content[start - first : end - first])
             start = first + len(content)
         return other
 
@@ -90,10 +90,10 @@ class SparseFile:
             StorageError: they cannot be kept.
         """
         while start < min(end, self.size):
-            found = self._extent(start)
+            found = self._find_extent(start)
             start = found[1] if found else self._fetch(start, end)
 
-    def forget(self, start: int, end: int) -> None:
+    def evict(self, start: int, end: int) -> None:
         """Drop the extents that hold any of these bytes, which were found to be damaged."""
         with self._lock:
             for extent in [extent for extent in self._extents if extent[0] < end and start < extent[1]]:
@@ -102,14 +102,14 @@ class SparseFile:
                 if self._directory:
                     storage.remove_tree(_path(self._directory, *extent))
 
-    def extent_at(self, position: int) -> tuple[int, bytes]:
+    def read_extent(self, position: int) -> tuple[int, bytes]:
         """Start and bytes of the extent that holds `position`, fetched if need be; no bytes at the end of the file."""
         if position >= self.size:
             return position, b""
-        found = self._extent(position)
+        found = self._find_extent(position)
         if not found:
             self._fetch(position, position + _WINDOW)
-            found = self._extent(position)
+            found = self._find_extent(position)
             assert found
         start, end = found
         if not self._directory:
@@ -118,26 +118,26 @@ class SparseFile:
         with storage.storage_errors(path, "read"):
             return start, path.read_bytes()
 
-    def _extent(self, position: int) -> tuple[int, int] | None:
+    def _find_extent(self, position: int) -> tuple[int, int] | None:
         with self._lock:
-            place = bisect.bisect_right(self._extents, (position, self.size)) - 1
-            found = self._extents[place] if place >= 0 else None
+            index = bisect.bisect_right(self._extents, (position, self.size)) - 1
+            found = self._extents[index] if index >= 0 else None
         return found if found and found[0] <= position < found[1] else None
 
     def _fetch(self, start: int, end: int) -> int:
         """Fetch from `start`, where nothing is, to `end` or to what is here already; gives the end."""
-        if self.here_only:
-            raise NotHereError
+        if self.cached_only:
+            raise NotCachedError
         with self._lock:
-            place = bisect.bisect_right(self._extents, (start, self.size))
-            end = min(end, self.size, *(extent[0] for extent in self._extents[place : place + 1]))
+            index = bisect.bisect_right(self._extents, (start, self.size))
+            end = min(end, self.size, *(extent[0] for extent in self._extents[index : index + 1]))
         content = self._remote.read(start, end)
-        self.keep(start, content)
+        self.add_extent(start, content)
         with self._lock:
-            self.fetched += len(content)
+            self.fetched_bytes += len(content)
         return end
 
-    def keep(self, start: int, content: bytes) -> None:
+    def add_extent(self, start: int, content: bytes) -> None:
         """Make an extent of bytes that came here."""
         end = start + len(content)
         if self._directory:
@@ -150,11 +150,11 @@ class SparseFile:
 
 
 def _rebuild(
-    urls: Sequence[str], size: int, agent: str, directory: Path | None, version: str, memory: dict[int, bytes]
+    urls: Sequence[str], size: int, user_agent: str, directory: Path | None, version: str, memory: dict[int, bytes]
 ) -> SparseFile:
-    file = SparseFile(urls, size, agent, directory=directory, version=version)
+    file = SparseFile(urls, size, user_agent, directory=directory, version=version)
     for start, content in memory.items():
-        file.keep(start, content)
+        file.add_extent(start, content)
     return file
 
 
@@ -162,7 +162,7 @@ def _path(directory: Path, start: int, end: int) -> Path:
     return directory / f"{start}-{end}"
 
 
-def _extents_in(directory: Path | None) -> list[tuple[int, int]]:
+def _list_extents(directory: Path | None) -> list[tuple[int, int]]:
     """Extents by their names; one whose file has another length is no extent (storage writes none, others may)."""
     found: list[tuple[int, int]] = []
     if directory and directory.is_dir():
@@ -198,7 +198,7 @@ class _Reader(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
         if len(view) and not self._start <= self._position < self._start + len(self._content):
-            self._start, self._content = self._file.extent_at(self._position)
+            self._start, self._content = self._file.read_extent(self._position)
         at = self._position - self._start
         piece = self._content[at : at + len(view)]
         view[: len(piece)] = piece

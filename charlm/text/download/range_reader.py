@@ -12,8 +12,8 @@ from http import HTTPStatus
 import requests
 
 from charlm.errors import NetworkError
-from charlm.text.download.connection import content_range, is_version, pieces, respond, validator
-from charlm.text.download.retry import AgainError, Patience, first_of, persist
+from charlm.text.download.connection import content_range, matches_version, open_response, read_body, validator
+from charlm.text.download.retry import RetryableError, RetryPolicy, retry, try_mirrors
 
 _MAX_CONNECTIONS = 2
 
@@ -26,7 +26,12 @@ class RemoteFile:
     """
 
     def __init__(
-        self, urls: Sequence[str], size: int | None, agent: str, patience: Patience | None = None, version: str = ""
+        self,
+        urls: Sequence[str],
+        size: int | None,
+        user_agent: str,
+        patience: RetryPolicy | None = None,
+        version: str = "",
     ) -> None:
         """
         Args:
@@ -34,9 +39,9 @@ class RemoteFile:
         """
         self._urls = tuple(urls)
         self._size = size
-        self._agent = agent
-        self._patience = patience or Patience()
-        self._working = 0  # the mirror that answered last: a dead one costs half a minute, and once is enough
+        self._user_agent = user_agent
+        self._retry_policy = patience or RetryPolicy()
+        self._mirror_index = 0  # the mirror that answered last: a dead one costs half a minute, and once is enough
         self._versions = dict.fromkeys(self._urls, version) if version else {}
         self._cure = "run the same command again" + (" with --refresh" if version else "")
         self._lock = threading.Lock()
@@ -55,7 +60,7 @@ class RemoteFile:
     @property
     def version(self) -> str:
         """ETag or date of the file that was read; empty where the server tells neither."""
-        return self._versions.get(self._urls[self._working], "") if self.size else ""
+        return self._versions.get(self._urls[self._mirror_index], "") if self.size else ""
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes [start, end) of the file.
@@ -71,49 +76,51 @@ class RemoteFile:
         return self._fetch(start, end) if end > start else b""
 
     def _fetch(self, start: int, end: int) -> bytes:
-        order = (*self._urls[self._working :], *self._urls[: self._working])
+        order = (*self._urls[self._mirror_index :], *self._urls[: self._mirror_index])
 
         def fetch(url: str) -> bytes:
             content = self._read(url, start, end)
-            self._working = self._urls.index(url)
+            self._mirror_index = self._urls.index(url)
             return content
 
         try:
-            return first_of(order, fetch, self._patience)
+            return try_mirrors(order, fetch, self._retry_policy)
         except _ChangedError as error:
             raise NetworkError(f"{error} changed while it was read", self._cure) from error
 
     def _read(self, url: str, start: int, end: int) -> bytes:
-        arrived = bytearray()
+        received = bytearray()
 
         def attempt() -> bytes:
-            first = start + len(arrived)
-            known = self._versions.get(url, "")
-            headers = {"Range": f"bytes={first}-{end - 1}", **({"If-Range": known} if known else {})}
+            position = start + len(received)
+            known_version = self._versions.get(url, "")
+            headers = {"Range": f"bytes={position}-{end - 1}", **({"If-Range": known_version} if known_version else {})}
             session = self._sessions.get()
             try:
-                with respond(session, url, headers, self._agent, self._patience.stall) as response:
-                    self._check(url, response, first)
-                    for piece in pieces(response, self._patience.stall):
-                        arrived.extend(piece)
-                        if len(arrived) > end - start:
+                with open_response(
+                    session, url, headers, self._user_agent, self._retry_policy.stall_timeout
+                ) as response:
+                    self._check_response(url, response, position)
+                    for piece in read_body(response, self._retry_policy.stall_timeout):
+                        received.extend(piece)
+                        if len(received) > end - start:
                             raise NetworkError(f"{url} gave more bytes than asked for", "set another mirror")
             finally:
                 self._sessions.put(session)
-            if len(arrived) < end - start:
-                raise AgainError("the connection broke off")
-            return bytes(arrived)
+            if len(received) < end - start:
+                raise RetryableError("the connection broke off")
+            return bytes(received)
 
-        return persist(url, attempt, self._patience, progress=lambda: len(arrived))
+        return retry(url, attempt, self._retry_policy, progress=lambda: len(received))
 
-    def _check(self, url: str, response: requests.Response, first: int) -> None:
+    def _check_response(self, url: str, response: requests.Response, position: int) -> None:
         """Whether the body is what was asked for: same version as before, same size, right place."""
         span = content_range(response)
         with self._lock:
             version = self._versions.setdefault(url, validator(response))
             if self._size is None and response.status_code == HTTPStatus.PARTIAL_CONTENT:
                 self._size = span.total
-        if version and not is_version(response, version):
+        if version and not matches_version(response, version):
             raise _ChangedError(url)
         if response.status_code == HTTPStatus.OK:
             raise NetworkError(f"{url} gives no parts of files: a proxy or login page?", "set another mirror")
@@ -121,7 +128,7 @@ class RemoteFile:
             raise NetworkError(f"{url} does not say how long the file is", "set another mirror")
         if span.total not in (None, self._size):
             raise NetworkError(f"{url} has {span.total:,} bytes instead of {self._size:,}", "set another mirror")
-        if response.status_code != HTTPStatus.PARTIAL_CONTENT or span.start != first:
+        if response.status_code != HTTPStatus.PARTIAL_CONTENT or span.start != position:
             raise NetworkError(f"{url} gave other bytes than those asked for", "set another mirror")
 
 

@@ -18,9 +18,9 @@ from charlm.errors import NetworkError
 
 T = TypeVar("T")
 
-LONGEST_WAIT = 600.0
+MAX_WAIT = 600.0
 """Seconds that a server may ask us to wait, all in all."""
-BROKEN = (
+CONNECTION_ERRORS = (
     requests.exceptions.ConnectionError,
     requests.exceptions.Timeout,
     requests.exceptions.ChunkedEncodingError,
@@ -29,17 +29,17 @@ BROKEN = (
     TimeoutError,
 )
 """What a connection that fails raises, before or after the headers."""
-_LASTING_PROGRESS = 1 << 20
+_MIN_PROGRESS_BYTES = 1 << 20
 """Bytes after which earlier failures are forgotten: a line that drops every gigabyte is slow, not dead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to go on when a server fails."""
 
     delays: tuple[float, ...] = (1, 2, 4, 8, 16)
     """Seconds to wait before each new attempt."""
-    stall: float = 60
+    stall_timeout: float = 60
     """Seconds without data until a connection counts as broken."""
     sleep: Callable[[float], None] = field(default=time.sleep)
     notify: Callable[[str], None] = field(default=logging.getLogger(__name__).warning)
@@ -50,7 +50,7 @@ class NotFoundError(NetworkError):
     """The server answered, and has no such file."""
 
 
-class AgainError(Exception):
+class RetryableError(Exception):
     """What went wrong this time, and how long the server asks to wait."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
@@ -58,10 +58,10 @@ class AgainError(Exception):
         self.wait = wait
 
 
-def persist(
+def retry(
     url: str,
     attempt: Callable[[], T],
-    patience: Patience,
+    patience: RetryPolicy,
     *,
     progress: Callable[[], int] = lambda: 0,
     cure: str = "check the network and run the same command again",
@@ -71,15 +71,15 @@ def persist(
     Args:
         progress: the most bytes there have ever been.
     """
-    failures, reached, asked = 0, progress(), 0.0
+    failures, best_progress, requested_wait = 0, progress(), 0.0
     server = host(url)
     while True:
         wait: float | None = None
         try:
             return attempt()
-        except AgainError as error:
+        except RetryableError as error:
             what, wait = f"{server}: {error}", error.wait
-        except BROKEN as error:
+        except CONNECTION_ERRORS as error:
             innermost = _innermost(error)
             if isinstance(innermost, ssl.SSLCertVerificationError):
                 why = innermost.verify_message
@@ -90,20 +90,20 @@ def persist(
         except (requests.exceptions.RequestException, ValueError) as error:
             why = _in_short(_innermost(error))
             raise NetworkError(f"{url}: {why}", "check corpus.source.mirrors and CHARLM_MIRROR") from error
-        if progress() - reached >= _LASTING_PROGRESS:
-            failures, reached, asked = 0, progress(), 0.0
+        if progress() - best_progress >= _MIN_PROGRESS_BYTES:
+            failures, best_progress, requested_wait = 0, progress(), 0.0
         if failures == len(patience.delays):
             raise NetworkError(f"{what}, {failures + 1} times", cure)
-        asked += wait or 0
-        if asked > LONGEST_WAIT:
-            raise NetworkError(f"{what}, for more than {LONGEST_WAIT:,.0f} seconds", "run it again later")
+        requested_wait += wait or 0
+        if requested_wait > MAX_WAIT:
+            raise NetworkError(f"{what}, for more than {MAX_WAIT:,.0f} seconds", "run it again later")
         wait = patience.delays[failures] if wait is None else wait
         failures += 1
         patience.notify(f"{what}; trying again in {wait:,.3g} s, {failures} of {len(patience.delays)}")
         patience.sleep(wait)
 
 
-def first_of(urls: Sequence[str], fetch: Callable[[str], T], patience: Patience) -> T:
+def try_mirrors(urls: Sequence[str], fetch: Callable[[str], T], patience: RetryPolicy) -> T:
     """What the first of `urls` gives that gives anything.
 
     Raises:

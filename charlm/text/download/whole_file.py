@@ -19,10 +19,18 @@ import requests
 
 from charlm.errors import CharlmError, DataError, NetworkError, StorageError
 from charlm.storage import PartialFile, read_json, remove_tree, storage_errors, write_json
-from charlm.text.download.connection import content_range, get, is_version, length, pieces, respond, validator
-from charlm.text.download.retry import AgainError, NotFoundError, Patience, host, persist
+from charlm.text.download.connection import (
+    content_length,
+    content_range,
+    get,
+    matches_version,
+    open_response,
+    read_body,
+    validator,
+)
+from charlm.text.download.retry import NotFoundError, RetryableError, RetryPolicy, host, retry
 
-__all__ = ["NotFoundError", "Patience", "download", "get"]
+__all__ = ["NotFoundError", "RetryPolicy", "download", "get"]
 
 _MAX_CHANGES = 1
 
@@ -36,7 +44,7 @@ def download(
     md5: str | None,
     user_agent: str,
     on_progress: Callable[[int], None] | None = None,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     magic: bytes = b"BZh",
 ) -> None:
     """Fetch `target` from the first of `urls` that gives it.
@@ -50,19 +58,21 @@ def download(
         DataError: no URL gave a file of the right checksum; nothing is kept.
         StorageError: no space (known before the first byte), or the disk fails.
     """
-    patience = patience or Patience()
+    patience = patience or RetryPolicy()
     with PartialFile(target) as part:
         _check_space(target, size, part.size)
-        fetch = _Fetch(part, size, magic, hashed=bool(sha1 or md5), on_progress=on_progress or (lambda _: None))
+        fetch = _FileDownload(
+            part, size, magic, has_hash=bool(sha1 or md5), on_progress=on_progress or (lambda _: None)
+        )
         fetch.on_progress(part.size)
         left = deque(urls)
         failure: CharlmError | None = None
         while True:
-            inherited = part.size > 0
+            resumed = part.size > 0
             if size is None or part.size != size:
                 if not left:
                     if part.size == 0:
-                        fetch.forget()
+                        fetch.remove_files()
                     raise failure or NetworkError(f"there is no URL for {target.name}", "set corpus.source.mirrors")
                 if failure:
                     patience.notify(f"{failure.what}; going on with {host(left[0])}")
@@ -70,84 +80,84 @@ def download(
                 try:
                     fetch.run(url, user_agent, patience)
                 except NetworkError as error:
-                    failure = _more_telling(failure, error)
+                    failure = _more_informative(failure, error)
                     continue
-                if inherited:
+                if resumed:
                     left.appendleft(url)  # should the hash be wrong: what was there before may be to blame
             part.flush()
-            damage = _damage(part, sha1, md5)
-            if damage is None:
+            checksum_error = _find_checksum_error(part, sha1, md5)
+            if checksum_error is None:
                 remove_tree(fetch.note)  # first: nobody would look for it beside a finished file
                 part.commit()
                 return
-            failure = damage
+            failure = checksum_error
             fetch.restart()
 
 
-class _Fetch:
+class _FileDownload:
     """One file's way onto the disk, over as many connections and mirrors as it takes."""
 
     def __init__(
-        self, part: PartialFile, size: int | None, magic: bytes, *, hashed: bool, on_progress: Callable[[int], None]
+        self, part: PartialFile, size: int | None, magic: bytes, *, has_hash: bool, on_progress: Callable[[int], None]
     ) -> None:
-        self.part, self.size, self.magic, self.hashed, self.on_progress = part, size, magic, hashed, on_progress
+        self.part, self.size, self.magic, self.has_hash, self.on_progress = part, size, magic, has_hash, on_progress
         self.note = part.path.with_name(part.path.name + ".json")
-        for torn in self.note.parent.glob(f".{glob.escape(self.note.name)}.*.tmp"):
-            remove_tree(torn)  # a process was killed while it wrote the note
-        self.reached = part.size
+        for leftover in self.note.parent.glob(f".{glob.escape(self.note.name)}.*.tmp"):
+            remove_tree(leftover)  # a process was killed while it wrote the note
+        self.max_size = part.size
         self.changes = 0
 
-    def run(self, url: str, user_agent: str, patience: Patience) -> None:
+    def run(self, url: str, user_agent: str, patience: RetryPolicy) -> None:
         with requests.Session() as session:
-            persist(
+            retry(
                 url,
-                lambda: self._attempt(session, url, user_agent, patience.stall),
+                lambda: self._attempt(session, url, user_agent, patience.stall_timeout),
                 patience,
-                progress=lambda: self.reached,
+                progress=lambda: self.max_size,
                 cure="check the network and run the same command again; what has arrived is kept",
             )
 
     def restart(self) -> None:
         """Throw away all there is."""
         self.part.restart()
-        self.reached = 0
+        self.max_size = 0
 
-    def forget(self) -> None:
+    def remove_files(self) -> None:
         """Leave no trace."""
         self.part.discard()
         remove_tree(self.note)
 
-    def _attempt(self, session: requests.Session, url: str, user_agent: str, stall: float) -> None:
-        version = self._version_from(url) if self.part.size else ""
-        if not (version or self.hashed) or (self.size is not None and self.part.size > self.size):
+    def _attempt(self, session: requests.Session, url: str, user_agent: str, stall_timeout: float) -> None:
+        version = self._saved_version(url) if self.part.size else ""
+        if not (version or self.has_hash) or (self.size is not None and self.part.size > self.size):
             self.part.restart()
         headers: dict[str, str] = {}
         if self.part.size:
             headers = {"Range": f"bytes={self.part.size}-", **({"If-Range": version} if version else {})}
-        with respond(session, url, headers, user_agent, stall) as response:
-            body = pieces(response, stall)
+        with open_response(session, url, headers, user_agent, stall_timeout) as response:
+            body = read_body(response, stall_timeout)
             if response.status_code == HTTPStatus.OK:
-                whole = self._whole(url, response, 0)
-                head = self._head(url, body)  # before anything is thrown away for what may be a login page
+                whole = self._total_size(url, response, 0)
+                head = self._read_head(url, body)  # before anything is thrown away for what may be a login page
                 if self.part.size:
-                    self._start_again(url, changed=bool(version) and not is_version(response, version))
-                self._remember(url, response)
+                    self._restart_or_give_up(url, changed=bool(version) and not matches_version(response, version))
+                self._save_version(url, response)
                 self._append(url, head)
-            elif self._continues(response, version):
-                whole = self._whole(url, response, self.part.size)
+            elif self._is_continuation(response, version):
+                whole = self._total_size(url, response, self.part.size)
                 if not version:
-                    self._remember(url, response)
-            elif self._is_whole(response):
+                    self._save_version(url, response)
+            elif self._is_complete(response):
                 return
             else:
-                self._start_again(url, changed=True)
-                raise AgainError("the file changed on the server", 0)
+                self._restart_or_give_up(url, changed=True)
+                raise RetryableError("the file changed on the server", 0)
             for piece in body:
                 self._append(url, piece)
         if whole is not None and self.part.size < whole:
-            raise AgainError("the connection broke off")
+            raise RetryableError("the connection broke off")
 
-    def _head(self, url: str, body: Iterator[bytes]) -> bytes:
+    def _read_head(self, url: str, body: Iterator[bytes]) -> bytes:
         """The first bytes, which tell the file from a page of HTML."""
         head = b""
         for piece in body:
@@ -155,29 +165,29 @@ class _Fetch:
             if len(head) >= len(self.magic):
                 break
         if not head and self.size != 0:
-            raise AgainError("an empty answer")
+            raise RetryableError("an empty answer")
         if not head.startswith(self.magic):
             raise NetworkError(f"{url} gives something else: a proxy or login page?", "open it in a browser")
         return head
 
     def _append(self, url: str, piece: bytes) -> None:
         self.part.append(piece)
-        self.reached = max(self.reached, self.part.size)
+        self.max_size = max(self.max_size, self.part.size)
         self.on_progress(self.part.size)
         if self.size is not None and self.part.size > self.size:
             self.part.restart()
             raise NetworkError(f"{url} has more than the expected {self.size:,} bytes", "set another mirror")
 
-    def _remember(self, url: str, response: requests.Response) -> None:
+    def _save_version(self, url: str, response: requests.Response) -> None:
         write_json(self.note, {"url": url, "validator": validator(response)})
 
-    def _start_again(self, url: str, *, changed: bool) -> None:
+    def _restart_or_give_up(self, url: str, *, changed: bool) -> None:
         self.changes += changed
         if self.changes > _MAX_CHANGES:
             raise NetworkError(f"{url} changed again while it was downloaded", "try later, or set another mirror")
         self.part.restart()
 
-    def _version_from(self, url: str) -> str:
+    def _saved_version(self, url: str) -> str:
         """What identifies the version of the file that the part belongs to; empty if that is not known."""
         try:
             note = read_json(self.note)
@@ -185,22 +195,22 @@ class _Fetch:
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
-    def _continues(self, response: requests.Response, version: str) -> bool:
+    def _is_continuation(self, response: requests.Response, version: str) -> bool:
         """Whether a 206 is the rest of our part: same version, right place, right length."""
         if response.status_code != HTTPStatus.PARTIAL_CONTENT:
             return False
         start, total = content_range(response)
-        same_version = not version or is_version(response, version)
+        same_version = not version or matches_version(response, version)
         return start == self.part.size and total in (None, self.size or total) and same_version
 
-    def _is_whole(self, response: requests.Response) -> bool:
+    def _is_complete(self, response: requests.Response) -> bool:
         """Whether a 416 says that nothing is missing; the size was not known."""
         whole = self.size is None and content_range(response).total == self.part.size
         return whole and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 
-    def _whole(self, url: str, response: requests.Response, present: int) -> int | None:
+    def _total_size(self, url: str, response: requests.Response, present: int) -> int | None:
         """Bytes of the whole file; None where chunks, or a hash, will show whether all has come."""
-        rest = length(response)
+        rest = content_length(response)
         html = "text/html" in response.headers.get("Content-Type", "")  # its first bytes will tell
         if self.size is not None:
             if present == 0 and rest not in (None, self.size) and not html:
@@ -210,12 +220,12 @@ class _Fetch:
             return self.size
         if rest is not None:
             return present + rest
-        if not self.hashed and "chunked" not in response.headers.get("Transfer-Encoding", "").lower():
+        if not self.has_hash and "chunked" not in response.headers.get("Transfer-Encoding", "").lower():
             raise NetworkError(f"{url} does not say how long the file is", "set another mirror")
         return None
 
 
-def _more_telling(failure: CharlmError | None, error: NetworkError) -> CharlmError:
+def _more_informative(failure: CharlmError | None, error: NetworkError) -> CharlmError:
     """Which of two mirrors' failures to report: damage, then what may pass, then that a file is not there."""
     return failure if failure and (isinstance(error, NotFoundError) or isinstance(failure, DataError)) else error
 
@@ -231,7 +241,7 @@ def _check_space(target: Path, size: int | None, present: int) -> None:
         )
 
 
-def _damage(part: PartialFile, sha1: str | None, md5: str | None) -> DataError | None:
+def _find_checksum_error(part: PartialFile, sha1: str | None, md5: str | None) -> DataError | None:
     algorithm, expected = ("sha1", sha1) if sha1 else ("md5", md5)
     if not expected:
         return None

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charlm.text.dump.plan import DumpPlan, Range, plan, read_range
-from charlm.text.reading.unpacking import Readable
+from charlm.text.dump.plan import DumpPlan, DumpRange, plan, read_range
+from charlm.text.reading.unpacking import ReadableFile
 
 
 @dataclass(slots=True)
-class PageCounts:
+class PageKindCounts:
     """Pages by kind; each count is of all pages, so that one page may be in several of them. They add."""
 
     pages: int = 0
@@ -25,8 +25,8 @@ class PageCounts:
     excerpt: bool = False
     """Whether the file ends without `</mediawiki>`."""
 
-    def __add__(self, other: "PageCounts") -> "PageCounts":
-        return PageCounts(
+    def __add__(self, other: "PageKindCounts") -> "PageKindCounts":
+        return PageKindCounts(
             self.pages + other.pages,
             self.namespaces + other.namespaces,
             self.models + other.models,
@@ -42,7 +42,7 @@ class DumpCounts:
     """A dump's header and its counts."""
 
     plan: DumpPlan
-    counts: PageCounts
+    counts: PageKindCounts
 
     def as_json(self) -> dict[str, Any]:
         """For `charlm inspect DUMP --json`."""
@@ -65,7 +65,7 @@ class DumpCounts:
         }
 
 
-def excerpt_note(path: Readable) -> str:
+def excerpt_note(path: ReadableFile) -> str:
     return f"{path.name} is an excerpt: it ends without </mediawiki>"
 
 
@@ -77,13 +77,17 @@ def count_pages(path: Path, on_bytes: Callable[[int], None] | None = None) -> Du
         DataError: it is damaged, or no dump.
     """
     dump = plan(path)
-    return DumpCounts(dump, sum((count_range(dump, task, on_bytes) for task in dump.tasks), PageCounts()))
+    return DumpCounts(
+        dump, sum((count_pages_in_range(dump, range_, on_bytes) for range_ in dump.ranges), PageKindCounts())
+    )
 
 
-def count_range(plan: DumpPlan, task: Range, on_bytes: Callable[[int], None] | None = None) -> PageCounts:
+def count_pages_in_range(
+    plan: DumpPlan, range_: DumpRange, on_bytes: Callable[[int], None] | None = None
+) -> PageKindCounts:
     """The counts of one task: a pool of processes can add them up."""
-    counts = PageCounts()
-    pages = read_range(plan, task, on_bytes)
+    counts = PageKindCounts()
+    pages = read_range(plan, range_, on_bytes)
     for page in pages:
         counts.pages += 1
         counts.namespaces[page.namespace] += 1

@@ -7,7 +7,7 @@ from typing import Any, cast
 from lxml import etree as _lxml  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType, reportAttributeAccessIssue]
 
 from charlm.text.dump.redirects import is_redirect
-from charlm.text.dump.siteinfo import SiteInfo, namespace_of
+from charlm.text.dump.siteinfo import SiteInfo, namespace_from_title
 
 etree = cast("Any", _lxml)  # lxml has no type stubs: its elements are Any here, and nowhere else
 Element = Any
@@ -26,67 +26,69 @@ class Page:
     text: str
 
 
-def name_of(element: Element) -> str:
+def local_name(element: Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def _text(element: Element) -> str:
+def _element_text(element: Element) -> str:
     """Text, whatever comments stand in it."""
     return str(element.text or "") if not len(element) else "".join(element.itertext())
 
 
-def drop(element: Element) -> None:
+def free_element(element: Element) -> None:
     """Free an element and whatever stands before it in its parent."""
     element.clear()
     while (previous := element.getprevious()) is not None:
         previous.getparent().remove(previous)
 
 
-def siteinfo_of(element: Element) -> SiteInfo:
+def parse_siteinfo(element: Element) -> SiteInfo:
     namespaces = {
         int(child.get("key")): str(child.text or "")
         for child in element.iterfind("{*}namespaces/{*}namespace")
         if re.fullmatch(r"-?\d{1,9}", child.get("key", ""))
     }
     root = element.getroottree().getroot()
-    children = {name_of(child): child for child in element.iterchildren("*")}
-    dbname, base = (_text(children[name]).strip() if name in children else "" for name in ("dbname", "base"))
-    return SiteInfo(dbname, base, language_of(root), namespaces, version_of(root))
+    children = {local_name(child): child for child in element.iterchildren("*")}
+    dbname, base = (_element_text(children[name]).strip() if name in children else "" for name in ("dbname", "base"))
+    return SiteInfo(dbname, base, root_language(root), namespaces, export_version(root))
 
 
-def language_of(root: Element) -> str:
+def root_language(root: Element) -> str:
     return str(root.get("{http://www.w3.org/XML/1998/namespace}lang", ""))
 
 
-def version_of(root: Element) -> str:
+def export_version(root: Element) -> str:
     in_namespace = re.search(r"export-([\d.]+)/?$", etree.QName(root).namespace or "")
     return str(root.get("version") or (in_namespace[1] if in_namespace else ""))
 
 
-def page_of(element: Element, siteinfo: SiteInfo) -> Page:
+def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
     """Of several revisions the last. Child by child, since lxml's searches take longer than all its parsing."""
-    page_id = number = title = model = text = ""
-    tagged = False
+    page_id = namespace_text = title = model = text = ""
+    has_redirect_tag = False
     for child in element.iterchildren("*"):
-        match name_of(child):
+        match local_name(child):
             case "title":
-                title = _text(child)
+                title = _element_text(child)
             case "ns":
-                number = _text(child).strip()
+                namespace_text = _element_text(child).strip()
             case "id":
-                page_id = _text(child).strip()
+                page_id = _element_text(child).strip()
             case "redirect":
-                tagged = True
+                has_redirect_tag = True
             case "revision":
                 model = text = ""
                 for field in child.iterchildren("{*}model", "{*}text"):
-                    if name_of(field) == "text":
-                        text = _text(field)
+                    if local_name(field) == "text":
+                        text = _element_text(field)
                     else:
-                        model = _text(field)
+                        model = _element_text(field)
             case _:
                 pass
     model = model.strip() or "wikitext"  # exports before 0.6 name no model
-    namespace = int(number) if re.fullmatch(r"-?\d{1,9}", number) else namespace_of(title, siteinfo)
-    redirect = tagged or (model == "wikitext" and is_redirect(text))
+    namespace = (
+        int(namespace_text) if re.fullmatch(r"-?\d{1,9}", namespace_text) else namespace_from_title(title, siteinfo)
+    )
+    redirect = has_redirect_tag or (model == "wikitext" and is_redirect(text))
     return Page(page_id, namespace, title, redirect, model, text)

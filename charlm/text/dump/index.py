@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from charlm.errors import DataError
-from charlm.text.dump.ranges import Heads
-from charlm.text.reading.unpacking import BZ2, read_pieces
+from charlm.text.dump.ranges import StreamStarts
+from charlm.text.reading.unpacking import BZ2, read_xml
 
 _OFFSET = re.compile(rb"^(\d{1,15}):", re.MULTILINE)
 
@@ -21,7 +21,7 @@ def index_name(name: str) -> str:
     return found if found != name else ""
 
 
-def index_beside(path: Path) -> Path | None:
+def find_index(path: Path) -> Path | None:
     """The index in the same folder, if it is there."""
     name = index_name(path.name)
     return path.with_name(name) if name and path.with_name(name).is_file() else None
@@ -33,15 +33,15 @@ def read_index(path: Path) -> list[int]:
     Raises:
         DataError: damaged, or no index.
     """
-    heads: set[int] = set()
-    kept = b""
-    for piece in read_pieces(path, BZ2):
-        lines, _, kept = (kept + piece.xml).rpartition(b"\n")
-        heads.update(_offsets(path, lines))
-    heads.update(_offsets(path, kept))
-    if not heads:
+    stream_starts: set[int] = set()
+    buffer = b""
+    for piece in read_xml(path, BZ2):
+        lines, _, buffer = (buffer + piece.xml).rpartition(b"\n")
+        stream_starts.update(_offsets(path, lines))
+    stream_starts.update(_offsets(path, buffer))
+    if not stream_starts:
         raise DataError(f"{path} lists no streams", "remove it, or get it anew")
-    return sorted(heads)
+    return sorted(stream_starts)
 
 
 def _offsets(path: Path, lines: bytes) -> set[int]:
@@ -51,14 +51,14 @@ def _offsets(path: Path, lines: bytes) -> set[int]:
     return {int(offset) for offset in dict.fromkeys(offsets)}
 
 
-def heads_beside(path: Path) -> Heads | None:
+def read_index_beside(path: Path) -> StreamStarts | None:
     """The heads in the index beside a file; None where there is none, or none that can be read."""
-    index = index_beside(path)
+    index = find_index(path)
     try:
-        return from_offset(read_index(index)) if index else None
+        return starts_from(read_index(index)) if index else None
     except DataError:
         return None  # the heads are found by looking for them, then
 
 
-def from_offset(heads: list[int]) -> Heads:
-    return lambda offset: iter(heads[bisect.bisect_left(heads, offset) :])
+def starts_from(stream_starts: list[int]) -> StreamStarts:
+    return lambda offset: iter(stream_starts[bisect.bisect_left(stream_starts, offset) :])

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.text.dump.index import heads_beside
-from charlm.text.dump.pages import Dump, Pages
-from charlm.text.dump.ranges import Heads, Range, find_ranges, is_multistream, range_pieces
+from charlm.text.dump.index import read_index_beside
+from charlm.text.dump.pages import DumpReader, PageReader
+from charlm.text.dump.ranges import DumpRange, StreamStarts, find_ranges, is_multistream, read_range_xml
 from charlm.text.dump.siteinfo import SiteInfo
-from charlm.text.reading.unpacking import BZ2, Readable, detect_format, read_pieces, size_of
+from charlm.text.reading.unpacking import BZ2, ReadableFile, detect_format, file_size, read_xml
 
 TASK_BYTES = 12 << 20
 """Compressed bytes of a task, at most: some 12 s of work."""
 _MIN_TASK_BYTES = 2 << 20
-_TASKS = 64
+_TARGET_NUM_TASKS = 64
 """A smaller file is cut into about so many: with fewer, workers end far apart (a quarter of the time at 200 MB)."""
 
 
@@ -25,51 +25,53 @@ _TASKS = 64
 class DumpPlan:
     """How to read a dump in parts. Made once, sent to every worker."""
 
-    path: Readable
+    path: ReadableFile
     format: str
     """`bz2`, `xz`, `gz` or `xml`."""
     size: int
     """Bytes of the file."""
     multistream: bool
     siteinfo: SiteInfo
-    opening: bytes
+    root_tag: bytes
     """The root's start tag, for what stands before the pages of all tasks but the first."""
-    tasks: tuple[Range, ...]
+    ranges: tuple[DumpRange, ...]
     """In the order of the file."""
 
 
-def plan(path: Readable, task_bytes: int | None = None, heads: Heads | None = None) -> DumpPlan:
+def plan(path: ReadableFile, task_bytes: int | None = None, stream_starts: StreamStarts | None = None) -> DumpPlan:
     """Read the header of a dump and find out where it can be cut.
 
     Args:
         path: The file.
         task_bytes: About so many compressed bytes a task, at least one bz2 stream; by the file's size if not given.
-        heads: Where streams begin, if an index tells; what it says is not trusted but tried. That beside a local file
-            is found without.
+        stream_starts: Where streams begin, if an index tells; what it says is not trusted but tried. That beside a
+            local file is found without.
 
     Raises:
         UsageError: there is no such file.
         DataError: another format, or its header is damaged.
         StorageError: the file cannot be read.
     """
-    dump = Dump(path)
-    size = size_of(path)
+    dump = DumpReader(path)
+    size = file_size(path)
     format_name = detect_format(path)
-    task_bytes = task_bytes or min(TASK_BYTES, max(_MIN_TASK_BYTES, size // _TASKS))
-    heads = heads or (heads_beside(path) if isinstance(path, Path) else None)
-    tasks = find_ranges(path, size, task_bytes, heads) if format_name == BZ2 else (Range(0, size),)
-    multistream = len(tasks) > 1 or (format_name == BZ2 and is_multistream(path))
-    return DumpPlan(path, format_name, size, multistream, dump.siteinfo, dump.opening, tasks)
+    task_bytes = task_bytes or min(TASK_BYTES, max(_MIN_TASK_BYTES, size // _TARGET_NUM_TASKS))
+    stream_starts = stream_starts or (read_index_beside(path) if isinstance(path, Path) else None)
+    ranges = find_ranges(path, size, task_bytes, stream_starts) if format_name == BZ2 else (DumpRange(0, size),)
+    multistream = len(ranges) > 1 or (format_name == BZ2 and is_multistream(path))
+    return DumpPlan(path, format_name, size, multistream, dump.siteinfo, dump.root_tag, ranges)
 
 
-def read_range(plan: DumpPlan, task: Range, on_bytes: Callable[[int], None] | None = None) -> Pages:
+def read_range(plan: DumpPlan, range_: DumpRange, on_bytes: Callable[[int], None] | None = None) -> PageReader:
     """The pages of one task, in order; `.excerpt` of the last task says, at the end, whether the file breaks off.
 
     Raises (from the iterator):
         DataError: damage of any kind, with the offset in the file.
         StorageError: the file cannot be read.
     """
-    last, whole = task.end == plan.size, task == Range(0, plan.size)
-    pieces = read_pieces(plan.path, plan.format) if whole else range_pieces(plan.path, task)
-    opening = plan.opening if task.start else b""
-    return Pages(plan.path, pieces, plan.siteinfo, start=task.start, opening=opening, last=last, on_bytes=on_bytes)
+    last, is_whole_file = range_.end == plan.size, range_ == DumpRange(0, plan.size)
+    chunks = read_xml(plan.path, plan.format) if is_whole_file else read_range_xml(plan.path, range_)
+    root_tag = plan.root_tag if range_.start else b""
+    return PageReader(
+        plan.path, chunks, plan.siteinfo, start=range_.start, root_tag=root_tag, last=last, on_bytes=on_bytes
+    )

@@ -25,7 +25,7 @@ class SiteInfo:
     """Of the export format: 0.3 (2005) to 0.11."""
 
 
-def namespace_of(title: str, siteinfo: SiteInfo) -> int:
+def namespace_from_title(title: str, siteinfo: SiteInfo) -> int:
     """The namespace by the title's prefix, for exports before 0.6, which have no `<ns>`."""
     prefix, colon, _ = title.partition(":")
     names = _ENGLISH_NAMESPACES | {name.casefold(): number for number, name in siteinfo.namespaces.items() if name}

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from charlm.errors import DataError
 from charlm.storage import storage_errors
-from charlm.text.reading.unpacking import CURE, read_pieces
+from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, read_xml
 
 _CHUNK = 1 << 18
-_HEAD = 512
-_BLOCK_OR_END = (b"1AY&SY", b"\x17rE8P\x90")
+_HEAD_BYTES = 512
+_BZ2_BLOCK_MAGIC = (b"1AY&SY", b"\x17rE8P\x90")
 """One of both follows the four bytes of a bz2 header; a text may well begin with `BZh`."""
-_PACKED = {b"\x1f\x8b\x08": "gz", b"\xfd7zXZ\0": "xz"}
+_COMPRESSION_MAGIC = {b"\x1f\x8b\x08": "gz", b"\xfd7zXZ\0": "xz"}
 _ZIP = b"PK\x03\x04"
 _ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
@@ -28,7 +28,7 @@ _ARCHIVES = {
     b"\xfd7zXZ\0": "an xz file",
     _ZIP: "a zip archive",
 }
-_NO_TEXT = {
+_BINARY_MAGIC = {
     b"\x89PNG\r\n": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF87a": "a GIF image",
@@ -50,18 +50,18 @@ def read_chunks(path: Path) -> Iterator[bytes]:
         StorageError: the file cannot be read.
     """
     with storage_errors(path, "read"), open(path, "rb") as file:
-        head = file.read(_HEAD)
-        packing = _packing(head)
-        if packing == "zip":
+        head = file.read(_HEAD_BYTES)
+        compression = _detect_compression(head)
+        if compression == "zip":
             chunks = _unzip(path)
-        elif packing:
-            chunks = (piece.xml for piece in read_pieces(path, packing))
+        elif compression:
+            chunks = (piece.xml for piece in read_xml(path, compression))
         else:
             chunks = itertools.chain((head,), iter(lambda: file.read(_CHUNK), b""))
-        yield from only_text(str(path), chunks)
+        yield from reject_binary(str(path), chunks)
 
 
-def only_text(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def reject_binary(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, unless they begin as those of another kind of file do.
 
     Raises:
@@ -71,9 +71,9 @@ def only_text(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     head = b""
     for chunk in remaining:
         head += chunk
-        if len(head) >= _HEAD:
+        if len(head) >= _HEAD_BYTES:
             break
-    for magic, kind in _NO_TEXT.items():
+    for magic, kind in _BINARY_MAGIC.items():
         if head.startswith(magic):
             raise DataError(f"{name} is {kind}, not text", "leave it out, or convert it to text")
     archives = (kind for magic, kind in _ARCHIVES.items() if head.startswith(magic))
@@ -85,16 +85,16 @@ def only_text(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from (chunk for chunk in remaining if chunk)
 
 
-def _packing(head: bytes) -> str:
+def _detect_compression(head: bytes) -> str:
     if _is_bz2(head):
         return "bz2"
     if head.startswith(_ZIP):
         return "zip"
-    return next((name for magic, name in _PACKED.items() if head.startswith(magic)), "")
+    return next((name for magic, name in _COMPRESSION_MAGIC.items() if head.startswith(magic)), "")
 
 
 def _is_bz2(head: bytes) -> bool:
-    return head.startswith(b"BZh") and head[4:10] in _BLOCK_OR_END
+    return head.startswith(b"BZh") and head[4:10] in _BZ2_BLOCK_MAGIC
 
 
 def _unzip(path: Path) -> Iterator[bytes]:
@@ -107,6 +107,6 @@ def _unzip(path: Path) -> Iterator[bytes]:
             with archive.open(members[0]) as file:
                 yield from iter(lambda: file.read(_CHUNK), b"")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path}: corrupt zip archive ({error})", CURE) from error
+        raise DataError(f"{path}: corrupt zip archive ({error})", DAMAGED_FILE_CURE) from error
     except (NotImplementedError, RuntimeError) as error:  # a method that Python has not, or a password
         raise DataError(f"{path} cannot be unpacked here ({error})", "unpack it first") from error

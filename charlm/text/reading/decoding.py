@@ -11,8 +11,8 @@ from charlm.settings import nearest
 
 OnError = Literal["strict", "replace"]
 
-_NOT_OF_FILES = frozenset(("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"))
-_KEEP_THEIR_MARK = frozenset(
+_NOT_FILE_ENCODINGS = frozenset(("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"))
+_KEEP_BOM = frozenset(
     ("utf-8", "utf-7", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "gb18030")
 )  # the decoders of utf-16, utf-32 and utf-8-sig take a byte order mark themselves
 
@@ -30,11 +30,11 @@ def check_encoding(name: str) -> str:
     except (LookupError, ValueError):
         known = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()})
         close = nearest(re.sub(r"[^\w]", "", name), known)
-        question = f'did you mean "{close}"? ' if close else ""
+        suggestion = f'did you mean "{close}"? ' if close else ""
         raise ValueError(
-            f"Python has no text encoding {name!r}; {question}give one such as utf-8, cp1251, utf-16 or koi8-r"
+            f"Python has no text encoding {name!r}; {suggestion}give one such as utf-8, cp1251, utf-16 or koi8-r"
         ) from None
-    if codecs.lookup(name).name.replace("_", "-") in _NOT_OF_FILES:
+    if codecs.lookup(name).name.replace("_", "-") in _NOT_FILE_ENCODINGS:
         raise ValueError(f"{name!r} is no encoding of files, as utf-8, cp1251, utf-16 and koi8-r are")
     return name
 
@@ -42,21 +42,21 @@ def check_encoding(name: str) -> str:
 class Decoder:
     """Decodes one file, whose bytes come in chunks of any size."""
 
-    def __init__(self, encoding: str = "utf-8", on_error: OnError = "strict", *, may_break_off: bool = False) -> None:
+    def __init__(self, encoding: str = "utf-8", on_error: OnError = "strict", *, allow_truncated: bool = False) -> None:
         """
         Args:
             encoding: Python's name of it.
             on_error: `replace` puts U+FFFD where bytes are no characters, and counts them.
-            may_break_off: the bytes may end inside a character, which is then left out.
+            allow_truncated: the bytes may end inside a character, which is then left out.
         """
-        self.replaced = 0
-        self.broken_off = 0
+        self.num_replaced = 0
+        self.truncated_bytes = 0
         """Bytes of the character that the end has cut, if it may."""
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)(on_error)
         # A text may hold U+FFFD of its own: a second decoder, which leaves out what the first replaces, counts those.
-        self._genuine = codecs.getincrementaldecoder(encoding)("ignore") if on_error == "replace" else None
-        self._may_break_off = may_break_off
+        self._ignoring_decoder = codecs.getincrementaldecoder(encoding)("ignore") if on_error == "replace" else None
+        self._allow_truncated = allow_truncated
 
     def decode(self, name: str, chunks: Iterable[bytes]) -> Iterator[str]:
         """The text, without one leading byte order mark.
@@ -64,20 +64,20 @@ class Decoder:
         Raises:
             DataError: bytes that are no characters; with the name of the file and the offset.
         """
-        offset, at_start = 0, codecs.lookup(self._encoding).name in _KEEP_THEIR_MARK
+        offset, at_start = 0, codecs.lookup(self._encoding).name in _KEEP_BOM
         for chunk in chunks:
             offset += len(chunk)
-            text = self._step(name, chunk, offset)
+            text = self._decode_chunk(name, chunk, offset)
             if at_start and text:
                 text, at_start = text.removeprefix("\ufeff"), False
             if text:
                 yield text
-        if self._may_break_off:
-            self.broken_off = len(self._decoder.getstate()[0])
-        elif text := self._step(name, b"", offset, final=True):
+        if self._allow_truncated:
+            self.truncated_bytes = len(self._decoder.getstate()[0])
+        elif text := self._decode_chunk(name, b"", offset, final=True):
             yield text.removeprefix("\ufeff") if at_start else text
 
-    def _step(self, name: str, chunk: bytes, end: int, *, final: bool = False) -> str:
+    def _decode_chunk(self, name: str, chunk: bytes, end: int, *, final: bool = False) -> str:
         try:
             text = self._decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
@@ -92,6 +92,6 @@ class Decoder:
                 f"{name} is not {self._encoding.upper()}: {error}",
                 "name its encoding, as by --set corpus.source.encoding=cp1252",
             ) from error
-        if self._genuine:
-            self.replaced += text.count("\ufffd") - self._genuine.decode(chunk, final).count("\ufffd")
+        if self._ignoring_decoder:
+            self.num_replaced += text.count("\ufffd") - self._ignoring_decoder.decode(chunk, final).count("\ufffd")
         return text

@@ -11,10 +11,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
-from charlm.text.document import Census, Document
-from charlm.text.split import MAX_PART
+from charlm.text.document import Document, PageCounts
+from charlm.text.split import MAX_PART_CHARACTERS
 
-Unit = Literal["file", "block", "line"]
+DocumentUnit = Literal["file", "block", "line"]
 
 
 class _Line(NamedTuple):
@@ -27,38 +27,40 @@ class _Line(NamedTuple):
     """Nothing but spaces and tabs."""
 
 
-def read_documents(name: str, title: str, texts: Iterable[str], unit: Unit, census: Census) -> Iterator[Document]:
+def read_documents(
+    name: str, title: str, texts: Iterable[str], unit: DocumentUnit, page_counts: PageCounts
+) -> Iterator[Document]:
     """The documents of one file, counted; their ids are `name`, or `name:N` for the N-th block or line, from 1."""
     if unit == "file":
-        census.pages += 1
+        page_counts.pages += 1
         text = None
-        for text, ends in in_pieces(texts):
+        for text, ends in rechunk_text(texts):
             yield Document(name, title, text, ends=ends)
-        census.dropped.update({"empty": 1} if text is None else {})
+        page_counts.dropped.update({"empty": 1} if text is None else {})
         return
     lines = _lines(texts)
     numbered = _by_line(lines) if unit == "line" else _by_block(lines)
     for number, group in groupby(numbered, itemgetter(0)):
-        census.pages += 1
-        for text, ends in in_pieces(fragment for _, fragment in group):
+        page_counts.pages += 1
+        for text, ends in rechunk_text(fragment for _, fragment in group):
             yield Document(f"{name}:{number}", f"{title}:{number}", text, ends=ends)
 
 
-def in_pieces(fragments: Iterable[str], size: int = MAX_PART) -> Iterator[tuple[str, bool]]:
+def rechunk_text(fragments: Iterable[str], size: int = MAX_PART_CHARACTERS) -> Iterator[tuple[str, bool]]:
     """The same text in pieces of `size` characters, the last one shorter, and whether it is that; none if empty."""
-    held: list[str] = []
+    buffer: list[str] = []
     length = 0
     for fragment in fragments:
-        held.append(fragment)
+        buffer.append(fragment)
         length += len(fragment)
         if length > size:
-            text = "".join(held)
+            text = "".join(buffer)
             *starts, last = range(0, length, size)
             for start in starts:
                 yield text[start : start + size], False
-            held, length = [text[last:]], length - last
+            buffer, length = [text[last:]], length - last
     if length:
-        yield "".join(held), True
+        yield "".join(buffer), True
 
 
 def _by_line(lines: Iterable[_Line]) -> Iterator[tuple[int, str]]:
@@ -69,27 +71,29 @@ def _by_line(lines: Iterable[_Line]) -> Iterator[tuple[int, str]]:
 
 def _by_block(lines: Iterable[_Line]) -> Iterator[tuple[int, str]]:
     """Lines between blank ones, with the line ends between them."""
-    number, between = 0, None
+    number, separator = 0, None
     for line in lines:
         if line.blank:
-            between = None
+            separator = None
             continue
-        if between is None:
+        if separator is None:
             number += 1
-        yield number, (between or "") + line.text
-        between = line.end
+        yield number, (separator or "") + line.text
+        separator = line.end
 
 
 def _lines(texts: Iterable[str]) -> Iterator[_Line]:
-    number, kept, begun = 1, "", False
+    number, partial_line, in_long_line = 1, "", False
     for text in texts:
-        *lines, kept = (kept + text).split("\n")
+        *lines, partial_line = (partial_line + text).split("\n")
         for line in lines:
             content = line.removesuffix("\r")
-            yield _Line(number, content, "\r\n" if content != line else "\n", not begun and not content.strip(" \t"))
-            number, begun = number + 1, False
-        if len(kept) > MAX_PART:  # all but the last character, which may be half of a line's end
-            yield _Line(number, kept[:-1], "", blank=False)
-            kept, begun = kept[-1], True
-    if kept:
-        yield _Line(number, kept, "", not begun and not kept.strip(" \t"))
+            yield _Line(
+                number, content, "\r\n" if content != line else "\n", not in_long_line and not content.strip(" \t")
+            )
+            number, in_long_line = number + 1, False
+        if len(partial_line) > MAX_PART_CHARACTERS:  # all but the last character, which may be half of a line's end
+            yield _Line(number, partial_line[:-1], "", blank=False)
+            partial_line, in_long_line = partial_line[-1], True
+    if partial_line:
+        yield _Line(number, partial_line, "", not in_long_line and not partial_line.strip(" \t"))

@@ -11,62 +11,62 @@ from charlm.errors import DataError, UsageError
 from charlm.settings import nearest
 
 STDIN = "-"
-_MOST_LOOKED_AT = 1000  # names in a folder, for one that is similar
+_MAX_NAMES_COMPARED = 1000  # names in a folder, for one that is similar
 
 
-def is_glob(given: str) -> bool:
+def is_glob(user_path: str) -> bool:
     """Whether an input stands for the files that fit it; a file of just that name goes first."""
-    return glob.has_magic(given) and not os.path.lexists(given)
+    return glob.has_magic(user_path) and not os.path.lexists(user_path)
 
 
-def fixed_part(pattern: str) -> Path:
+def glob_root(pattern: str) -> Path:
     """The folder that a glob searches."""
     parts = Path(pattern).parts
     return Path(*(part for part in parts[: next(n for n, part in enumerate(parts) if glob.has_magic(part))]))
 
 
-def check_input(given: str) -> None:
+def check_input(user_path: str) -> None:
     """
     Raises:
         UsageError: nothing is there, or nothing that can be read as a file.
     """
-    if given == STDIN:
+    if user_path == STDIN:
         return
-    path = Path(given).expanduser()
+    path = Path(user_path).expanduser()
     if is_glob(str(path)):
-        given = str(path)
-        if not any(True for _ in named_files([given])):
-            raise UsageError(f"no file fits {given}", "check the pattern given with --input")
-    elif has_scheme(given):
-        raise UsageError(f"{given} is a URL, and texts are read from files", "download it, and name the file")
+        user_path = str(path)
+        if not any(True for _ in list_files([user_path])):
+            raise UsageError(f"no file fits {user_path}", "check the pattern given with --input")
+    elif has_scheme(user_path):
+        raise UsageError(f"{user_path} is a URL, and texts are read from files", "download it, and name the file")
     elif not path.exists():
-        raise UsageError(f"there is no file {path}", similar_file(path) or "check the path given with --input")
+        raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
     elif not path.is_dir() and not path.is_file():
         raise UsageError(f"{path} is not a file", "pipe it into standard input and give --input -")
 
 
-def has_scheme(given: str) -> bool:
+def has_scheme(user_path: str) -> bool:
     """Whether it is a URL of some kind, if not one that can be fetched."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", given, re.IGNORECASE) is not None
+    return re.match(r"[a-z][a-z0-9+.-]+://", user_path, re.IGNORECASE) is not None
 
 
-def similar_file(path: Path) -> str:
+def suggest_file(path: Path) -> str:
     """`did you mean novel.txt?`, of what lies where a path leads that is not there; or nothing."""
     try:
-        there = [other.name for other in islice(path.parent.iterdir(), _MOST_LOOKED_AT)]
+        names = [other.name for other in islice(path.parent.iterdir(), _MAX_NAMES_COMPARED)]
     except OSError:
         return ""
-    close = nearest(path.name, sorted(there))
+    close = nearest(path.name, sorted(names))
     return f"did you mean {path.with_name(close)}?" if close else ""
 
 
-def named_files(inputs: Iterable[str]) -> Iterator[tuple[str, Path]]:
+def list_files(inputs: Iterable[str]) -> Iterator[tuple[str, Path]]:
     """Name and path of each file, in the order of the inputs; of a folder's files in that of their names."""
-    for path in (Path(given).expanduser() for given in inputs if given != STDIN):
-        given = str(path)
-        if is_glob(given):
-            found = (Path(name) for name in glob.iglob(given, recursive=True))  # noqa: PTH207 - Path.glob: no files for **
-            base = fixed_part(given)
+    for path in (Path(user_path).expanduser() for user_path in inputs if user_path != STDIN):
+        user_path = str(path)
+        if is_glob(user_path):
+            found = (Path(name) for name in glob.iglob(user_path, recursive=True))  # noqa: PTH207 - Path.glob: no files for **
+            base = glob_root(user_path)
         elif path.is_dir():
             found, base = path.rglob("*"), path
         else:

@@ -22,16 +22,16 @@ from charlm.errors import DataError, UsageError
 from charlm.storage import storage_errors
 
 _READ = 1 << 16
-_INFLATED = 1 << 18
+_MAX_OUTPUT_BYTES = 1 << 18
 _XZ_MEMORY = 1 << 30
 """xz names its dictionary's size in its header; the largest that `xz` itself makes by default takes 65 MB."""
 _BYTE_ORDER_MARKS_AND_BLANKS = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
 
-CURE = "the file is damaged; get it anew"
+DAMAGED_FILE_CURE = "the file is damaged; get it anew"
 BZ2, XML = "bz2", "xml"
 
 
-class Readable(Protocol):
+class ReadableFile(Protocol):
     """A file: a Path, or one that lies on a server (`download.range_cache`). Its str() names it in errors."""
 
     @property
@@ -39,7 +39,7 @@ class Readable(Protocol):
     def open(self, mode: Literal["rb"], /) -> IO[bytes]: ...
 
 
-class Piece(NamedTuple):
+class XmlChunk(NamedTuple):
     """Some bytes of XML (may be none), and how far into the file one has read for them."""
 
     xml: bytes
@@ -60,22 +60,22 @@ class _Gunzip:
     """zlib's gzip reader with the interface of the other two."""
 
     def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        self._decompress = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
     @property
     def eof(self) -> bool:
-        return self._inflate.eof
+        return self._decompress.eof
 
     @property
     def needs_input(self) -> bool:
-        return not self._inflate.unconsumed_tail
+        return not self._decompress.unconsumed_tail
 
     @property
     def unused_data(self) -> bytes:
-        return self._inflate.unused_data
+        return self._decompress.unused_data
 
     def decompress(self, data: bytes, max_length: int = 0, /) -> bytes:
-        return self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
+        return self._decompress.decompress(self._decompress.unconsumed_tail + data, max_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ _CODECS = {
 }
 
 
-def detect_format(path: Readable) -> str:
+def detect_format(path: ReadableFile) -> str:
     """`bz2`, `xz`, `gz` or `xml`, by the first bytes; names do not matter.
 
     Raises:
@@ -114,7 +114,7 @@ def detect_format(path: Readable) -> str:
     )
 
 
-def read_pieces(path: Readable, format_name: str, start: int = 0, end: int | None = None) -> Iterator[Piece]:
+def read_xml(path: ReadableFile, format_name: str, start: int = 0, end: int | None = None) -> Iterator[XmlChunk]:
     """All XML of the file; or of the whole streams from byte `start` to byte `end` of it.
 
     Raises:
@@ -124,20 +124,20 @@ def read_pieces(path: Readable, format_name: str, start: int = 0, end: int | Non
     with open_to_read(path) as file, read_errors(path):
         file.seek(start)
         if format_name in _CODECS:
-            yield from _inflate(path, file, format_name, start, end)
+            yield from _decompress(path, file, format_name, start, end)
             return
         offset = start
         while xml := file.read(_READ):
             offset += len(xml)
-            yield Piece(xml, offset)
+            yield XmlChunk(xml, offset)
 
 
-def read_errors(path: Readable) -> AbstractContextManager[None]:
+def read_errors(path: ReadableFile) -> AbstractContextManager[None]:
     """What the disk does becomes a StorageError; what a server does is a NetworkError already."""
     return storage_errors(path, "read") if isinstance(path, Path) else nullcontext()
 
 
-def open_to_read(path: Readable) -> IO[bytes]:
+def open_to_read(path: ReadableFile) -> IO[bytes]:
     """Raises UsageError where there is no such file."""
     with read_errors(path):
         try:
@@ -146,41 +146,45 @@ def open_to_read(path: Readable) -> IO[bytes]:
             raise UsageError(f"there is no file {path}", "check the path") from error
 
 
-def size_of(path: Readable) -> int:
+def file_size(path: ReadableFile) -> int:
     """Bytes of the file."""
     with open_to_read(path) as file:
         return file.seek(0, os.SEEK_END)
 
 
-def _inflate(path: Readable, file: IO[bytes], name: str, start: int, end: int | None) -> Iterator[Piece]:
+def _decompress(path: ReadableFile, file: IO[bytes], name: str, start: int, end: int | None) -> Iterator[XmlChunk]:
     codec = _CODECS[name]
     decompressor = codec.open()
-    fed = start  # offset of what follows the decompressor's input; `start` becomes that of its stream
-    waiting = b""
+    input_end = start  # offset of what follows the decompressor's input; `start` becomes that of its stream
+    pending = b""
     while True:
         if decompressor.eof:
-            waiting = decompressor.unused_data
-            start = fed - len(waiting)
+            pending = decompressor.unused_data
+            start = input_end - len(pending)
             decompressor = codec.open()
-        elif decompressor.needs_input and not waiting:
-            waiting = file.read(_READ if end is None else min(_READ, end - fed))
-            fed += len(waiting)
-            if not waiting:
-                if start == fed and end in (None, fed):
+        elif decompressor.needs_input and not pending:
+            pending = file.read(_READ if end is None else min(_READ, end - input_end))
+            input_end += len(pending)
+            if not pending:
+                if start == input_end and end in (None, input_end):
                     return
-                raise DataError(f"{path} {_unfinished(name, start, fed, bool(file.read(1)))}", CURE)
-        if start == fed - len(waiting) and waiting and not codec.magic.startswith(waiting[: len(codec.magic)]):
-            raise DataError(f"{path}: what starts at byte {start:,} is not a{'n' * (name == 'xz')} {name} stream", CURE)
+                raise DataError(
+                    f"{path} {_unfinished_message(name, start, input_end, bool(file.read(1)))}", DAMAGED_FILE_CURE
+                )
+        if start == input_end - len(pending) and pending and not codec.magic.startswith(pending[: len(codec.magic)]):
+            raise DataError(
+                f"{path}: what starts at byte {start:,} is not a{'n' * (name == 'xz')} {name} stream", DAMAGED_FILE_CURE
+            )
         try:
-            inflated = decompressor.decompress(waiting, _INFLATED)
+            decompressed = decompressor.decompress(pending, _MAX_OUTPUT_BYTES)
         except (OSError, lzma.LZMAError, zlib.error, EOFError) as error:
-            place = f"in the stream that starts at byte {start:,}, before byte {fed:,}"
-            raise DataError(f"{path}: corrupt {name} {place}", CURE) from error
-        waiting = b""
-        yield Piece(inflated, fed - len(decompressor.unused_data))
+            place = f"in the stream that starts at byte {start:,}, before byte {input_end:,}"
+            raise DataError(f"{path}: corrupt {name} {place}", DAMAGED_FILE_CURE) from error
+        pending = b""
+        yield XmlChunk(decompressed, input_end - len(decompressor.unused_data))
 
 
-def _unfinished(name: str, start: int, fed: int, goes_on: bool) -> str:
+def _unfinished_message(name: str, start: int, input_end: int, goes_on: bool) -> str:
     if goes_on:
-        return f"has at byte {fed:,} what looks like the start of a {name} stream, inside that of byte {start:,}"
-    return f"ends at byte {fed:,}, inside the {name} stream that starts at byte {start:,}"
+        return f"has at byte {input_end:,} what looks like the start of a {name} stream, inside that of byte {start:,}"
+    return f"ends at byte {input_end:,}, inside the {name} stream that starts at byte {start:,}"

@@ -9,71 +9,73 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.errors import DataError
-from charlm.text.document import Census, Document, Task
-from charlm.text.download.whole_file import Patience
+from charlm.text.document import Document, PageCounts, SourceTask
+from charlm.text.download.whole_file import RetryPolicy
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.decoding import Decoder
-from charlm.text.reading.documents import in_pieces
+from charlm.text.reading.documents import rechunk_text
 from charlm.text.settings import Enwik8Settings
-from charlm.text.sources.published_file import Published, PublishedSource
+from charlm.text.sources.published_file import BenchmarkFile, BenchmarkSource
 
-ENWIK8 = Published(
+ENWIK8 = BenchmarkFile(
     "enwik8", 100_000_000, "sha1", "57b8363b814821dc9d47aa4d41f58733519076b2", zip_bytes=36_445_475
 )  # fmt: skip
-BEGINNING = b'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.3/"'
+FILE_START = b'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.3/"'
 _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Enwik8Task(Task):
+class Enwik8Task(SourceTask):
     """The whole file."""
 
     path: Path
     sha256: str
-    published: Published
+    published: BenchmarkFile
 
     @property
     def key(self) -> str:
         return f"enwik8 {_VERSION} {self.sha256}"
 
-    def documents(self, census: Census) -> Iterator[Document]:
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
             DataError: not enwik8, nor a beginning of it, or not UTF-8 (names the offset).
         """
         size = 0
 
-        def counted(chunks: Iterable[bytes]) -> Iterator[bytes]:
+        def count_bytes(chunks: Iterable[bytes]) -> Iterator[bytes]:
             nonlocal size
             for chunk in chunks:
                 if not size:
-                    self._check_beginning(chunk)
+                    self._check_start(chunk)
                 size += len(chunk)
                 yield chunk
 
         name = self.published.name
-        decoder = Decoder(may_break_off=True)
-        checked = self.published.checked(str(self.path), counted(read_chunks(self.path)))
-        census.pages += 1
+        decoder = Decoder(allow_truncated=True)
+        verified = self.published.verified(str(self.path), count_bytes(read_chunks(self.path)))
+        page_counts.pages += 1
         empty = True
-        for text, ends in in_pieces(decoder.decode(str(self.path), checked)):
+        for text, ends in rechunk_text(decoder.decode(str(self.path), verified)):
             empty = False
             yield Document(name, name, text, ends=ends)
         if empty:
             raise DataError(f"{self.path} is empty", f"give {name}, or a beginning of it")
-        census.notes += self.published.note(size)
-        if decoder.broken_off:
-            census.notes.append(f"{decoder.broken_off} bytes at the end, a part of a character, were left out")
+        page_counts.notes += self.published.note(size)
+        if decoder.truncated_bytes:
+            page_counts.notes.append(
+                f"{decoder.truncated_bytes} bytes at the end, a part of a character, were left out"
+            )
 
-    def _check_beginning(self, chunk: bytes) -> None:
-        if not chunk.startswith(BEGINNING[: len(chunk)]):
+    def _check_start(self, chunk: bytes) -> None:
+        if not chunk.startswith(FILE_START[: len(chunk)]):
             raise DataError(
                 f"{self.path} does not begin as {self.published.name} does",
                 "give the file as it was published, or read others with --source text or wikipedia",
             )
 
 
-class Enwik8Source(PublishedSource):
+class Enwik8Source(BenchmarkSource):
     """The one document."""
 
     def __init__(
@@ -81,7 +83,7 @@ class Enwik8Source(PublishedSource):
         settings: Enwik8Settings,
         *,
         cache: Path | None = None,
-        patience: Patience | None = None,
-        published: Published = ENWIK8,
+        patience: RetryPolicy | None = None,
+        published: BenchmarkFile = ENWIK8,
     ) -> None:
         super().__init__(published, settings.input, settings.url, Enwik8Task, cache=cache, patience=patience)

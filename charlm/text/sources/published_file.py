@@ -16,17 +16,17 @@ from typing import Any
 from charlm import __version__
 from charlm.errors import DataError, NetworkError, UsageError
 from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree, sha256
-from charlm.text.document import Census, Document, DownloadPlan, Source, Task
-from charlm.text.download.whole_file import Patience, download
+from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
+from charlm.text.download.whole_file import RetryPolicy, download
 from charlm.text.reading.chunks import read_chunks
-from charlm.text.reading.inputs import similar_file
+from charlm.text.reading.inputs import suggest_file
 
 LICENCE = "GFDL, CC BY-SA 3.0 since 2009 (Wikipedia's text of March 2006)"
 _ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class BenchmarkFile:
     """What is known of a file beforehand."""
 
     name: str
@@ -37,7 +37,7 @@ class Published:
     zip_bytes: int
     """Of its archive at the default URL; only announced, never checked."""
 
-    def checked(self, shown: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def verified(self, display_name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The same bytes.
 
         Raises:
@@ -49,12 +49,13 @@ class Published:
             size += len(chunk)
             if size > self.size:
                 raise DataError(
-                    f"{shown} has more than the {self.size:,} bytes of {self.name}", f"give {self.name} itself"
+                    f"{display_name} has more than the {self.size:,} bytes of {self.name}", f"give {self.name} itself"
                 )
             yield chunk
         if size == self.size and hashed.hexdigest() != self.digest:
             raise DataError(
-                f"{shown} is not {self.name}: its {self.algorithm} is {hashed.hexdigest()} instead of {self.digest}",
+                f"{display_name} is not {self.name}: its {self.algorithm} is {hashed.hexdigest()} instead"
+                f" of {self.digest}",
                 "the file is damaged; get it anew",
             )
 
@@ -63,58 +64,58 @@ class Published:
         return [f"the first {size:,} of {self.name}'s {self.size:,} bytes"] if size < self.size else []
 
 
-class PublishedSource(Source):
+class BenchmarkSource(Source):
     """The one document of such a file. Published results cut it at byte offsets: 90, 5 and 5 million."""
 
     split_method = "bytes"
 
     def __init__(
         self,
-        published: Published,
+        published: BenchmarkFile,
         inputs: tuple[str, ...],
         url: str,
-        read: Callable[[Path, str, Published], Task],
+        make_task: Callable[[Path, str, BenchmarkFile], SourceTask],
         *,
         cache: Path | None = None,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         """
         Args:
-            read: (path, its SHA-256, what is known of it) -> the task that gives the document.
+            make_task: (path, its SHA-256, what is known of it) -> the task that gives the document.
 
         Raises:
             UsageError: there is no such file.
         """
-        self.census = Census()
-        self._published = published
-        self._local = bool(inputs)
+        self.page_counts = PageCounts()
+        self._benchmark = published
+        self._is_user_file = bool(inputs)
         self._url = url
-        self._read = read
+        self._make_task = make_task
         self._directory = (cache or cache_directory()) / published.name
-        self._patience = patience
+        self._retry_policy = patience
         self._path = Path(inputs[0]).expanduser() if inputs else self._directory / published.name
         self._sha256 = ""
         if inputs and not self._path.is_file():
             raise UsageError(
-                f"there is no file {self._path}", similar_file(self._path) or "check the path given with --input"
+                f"there is no file {self._path}", suggest_file(self._path) or "check the path given with --input"
             )
 
     def documents(self) -> Iterator[Document]:
         """The text in pieces; downloads first what is missing."""
-        self.census = Census()
+        self.page_counts = PageCounts()
         for task in self.tasks():
-            yield from task.documents(self.census)
+            yield from task.documents(self.page_counts)
 
-    def tasks(self) -> Iterator[Task]:
+    def tasks(self) -> Iterator[SourceTask]:
         """The same as one task; downloads first what is missing."""
         self.fetch()
-        yield self._read(self._path, self._hash(), self._published)
+        yield self._make_task(self._path, self._file_sha256(), self._benchmark)
 
     def download_plan(self) -> DownloadPlan | None:
         """What `fetch` would download; None where the file is here."""
         if self._path.is_file():
             return None
-        return DownloadPlan(self._published.name, self._published.zip_bytes, self._directory)
+        return DownloadPlan(self._benchmark.name, self._benchmark.zip_bytes, self._directory)
 
     def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Download the archive and unpack it, if the file is not here.
@@ -126,14 +127,14 @@ class PublishedSource(Source):
         """
         if self._path.is_file():
             return
-        archive = self._directory / f"{self._published.name}.zip"
+        archive = self._directory / f"{self._benchmark.name}.zip"
         make_directory(self._directory)
         with DirectoryLock(self._directory):
             if not archive.is_file():
                 try:
                     download(
                         [self._url], archive, size=None, sha1=None, md5=None, magic=_ZIP,
-                        user_agent=f"charlm/{__version__}", on_progress=on_progress, patience=self._patience,
+                        user_agent=f"charlm/{__version__}", on_progress=on_progress, patience=self._retry_policy,
                     )  # fmt: skip
                 except NetworkError as error:
                     cure = "check the network and corpus.source.url, or give a copy of the file with --input"
@@ -148,47 +149,47 @@ class PublishedSource(Source):
     def _unpack(self, archive: Path) -> None:
         size = 0
         with atomic_file(self._path) as file:
-            for chunk in self._published.checked(self._url, read_chunks(archive)):
+            for chunk in self._benchmark.verified(self._url, read_chunks(archive)):
                 file.write(chunk)
                 size += len(chunk)
-            if size < self._published.size:
+            if size < self._benchmark.size:
                 raise DataError(
-                    f"{self._url} holds {size:,} instead of {self._published.size:,} bytes", "check corpus.source.url"
+                    f"{self._url} holds {size:,} instead of {self._benchmark.size:,} bytes", "check corpus.source.url"
                 )
 
     def refresh(self) -> None:
         """Drop a damaged copy from the cache; the file on the server never changes."""
-        if self._local or not self._path.is_file():
+        if self._is_user_file or not self._path.is_file():
             return
         try:
-            size = sum(map(len, self._published.checked(str(self._path), read_chunks(self._path))))
+            size = sum(map(len, self._benchmark.verified(str(self._path), read_chunks(self._path))))
         except DataError:
             size = -1
-        if size != self._published.size:
+        if size != self._benchmark.size:
             self.discard()
 
     def discard(self) -> None:
         """Remove what was downloaded from the cache."""
-        if not self._local:
+        if not self._is_user_file:
             remove_tree(self._path)
 
     def fingerprint(self) -> str:
         """Changes with the content of the file."""
-        return self._hash() if self._local else self._published.digest
+        return self._file_sha256() if self._is_user_file else self._benchmark.digest
 
     def origin(self) -> dict[str, Any]:
         """For corpus.json."""
         return {
-            "source": self._published.name,
-            "name": self._published.name,
+            "source": self._benchmark.name,
+            "name": self._benchmark.name,
             "language": "en",
             "licence": LICENCE,
-            "urls": [] if self._local else [self._url],
-            "files": [{"name": self._path.name, "bytes": self._path.stat().st_size, "sha256": self._hash()}],
+            "urls": [] if self._is_user_file else [self._url],
+            "files": [{"name": self._path.name, "bytes": self._path.stat().st_size, "sha256": self._file_sha256()}],
             "fingerprint": self.fingerprint(),
         }
 
-    def _hash(self) -> str:
+    def _file_sha256(self) -> str:
         """The SHA-256 of the file as it is, packed or not."""
         self._sha256 = self._sha256 or sha256(self._path)
         return self._sha256

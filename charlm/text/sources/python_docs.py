@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError
-from charlm.text.document import Census, Document, Source
+from charlm.text.document import Document, PageCounts, Source
 
 LICENCE = "PSF-2.0 (Python documentation and docstrings, Python Software Foundation)"
 _SKIPPED_FOLDERS = {
@@ -35,11 +35,11 @@ _SKIPPED_FOLDERS = {
 }
 
 
-class SampleSource(Source):
+class PythonDocsSource(Source):
     """One document per topic of the language reference and per module of the standard library."""
 
     def __init__(self, library: Path | None = None) -> None:
-        self.census = Census()
+        self.page_counts = PageCounts()
         self._library = library or Path(sysconfig.get_path("stdlib"))
 
     def origin(self) -> dict[str, Any]:
@@ -58,12 +58,12 @@ class SampleSource(Source):
         seen: set[str] = set()
         documents: list[Document] = []
         for identifier, title, text in self._raw_documents():
-            self.census.pages += 1
-            paragraphs = list(_new_paragraphs(text, seen))
+            self.page_counts.pages += 1
+            paragraphs = list(_unseen_paragraphs(text, seen))
             if paragraphs:
                 documents.append(Document(identifier, title, "\n\n".join(paragraphs)))
             else:
-                self.census.dropped["duplicate" if text.strip() else "empty"] += 1
+                self.page_counts.dropped["duplicate" if text.strip() else "empty"] += 1
         if not documents:
             raise DataError(
                 f"no Python sources below {self._library}", "use a CPython with its standard library in .py files"
@@ -116,7 +116,7 @@ def _docstrings_below(node: ast.AST) -> Iterator[str]:
             yield from _docstrings_below(child)
 
 
-def _new_paragraphs(text: str, seen: set[str]) -> Iterator[str]:
+def _unseen_paragraphs(text: str, seen: set[str]) -> Iterator[str]:
     """The paragraphs whose words have not stood in `seen` in this order; remembers them there."""
     for paragraph in re.split(r"\n\s*\n", text):
         folded = " ".join(paragraph.split())

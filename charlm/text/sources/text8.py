@@ -11,55 +11,57 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.errors import DataError
-from charlm.text.document import Census, Document, Task
-from charlm.text.download.whole_file import Patience
+from charlm.text.document import Document, PageCounts, SourceTask
+from charlm.text.download.whole_file import RetryPolicy
 from charlm.text.reading.chunks import read_chunks
-from charlm.text.reading.documents import in_pieces
+from charlm.text.reading.documents import rechunk_text
 from charlm.text.settings import Text8Settings
-from charlm.text.sources.published_file import Published, PublishedSource
-from charlm.text.sources.text8_filter import clean
+from charlm.text.sources.published_file import BenchmarkFile, BenchmarkSource
+from charlm.text.sources.text8_filter import text8_words
 
-TEXT8 = Published("text8", 100_000_000, "md5", "3bea1919949baf155f99411df5fada7e", zip_bytes=31_344_016)
+TEXT8 = BenchmarkFile("text8", 100_000_000, "md5", "3bea1919949baf155f99411df5fada7e", zip_bytes=31_344_016)
 _SYMBOLS = b" abcdefghijklmnopqrstuvwxyz"
 _XML = b"<mediawiki"
 _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Text8Task(Task):
+class Text8Task(SourceTask):
     """The whole file."""
 
     path: Path
     sha256: str
-    published: Published
+    published: BenchmarkFile
 
     @property
     def key(self) -> str:
         return f"text8 {_VERSION} {self.sha256}"
 
-    def documents(self, census: Census) -> Iterator[Document]:
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
             DataError: more or other bytes than text8 has, nor enwik8 or enwik9; or no text in them.
         """
-        size, name, shown = 0, self.published.name, str(self.path)
+        size, name, display_name = 0, self.published.name, str(self.path)
         chunks = read_chunks(self.path)
         head = next(chunks, b"")
-        rest = _behind(head, chunks)
-        filtered = head.startswith(_XML)
-        symbols = _first(self.published.size, clean(rest)) if filtered else _only_symbols(shown, rest)
-        census.pages += 1
-        letters = (chunk.decode("ascii") for chunk in self.published.checked(shown, symbols))
-        for text, ends in in_pieces(letters):
+        rest = _prepend(head, chunks)
+        is_xml = head.startswith(_XML)
+        symbols = _take_bytes(self.published.size, text8_words(rest)) if is_xml else _check_symbols(display_name, rest)
+        page_counts.pages += 1
+        letters = (chunk.decode("ascii") for chunk in self.published.verified(display_name, symbols))
+        for text, ends in rechunk_text(letters):
             size += len(text)
             yield Document(name, name, text, ends=ends)
         if not size:
-            raise DataError(f"there is no text in {shown}", "give text8, enwik8 or enwik9, or a beginning of them")
-        census.notes += [f"made from {self.path.name} by the published rules"] if filtered else []
-        census.notes += self.published.note(size)
+            raise DataError(
+                f"there is no text in {display_name}", "give text8, enwik8 or enwik9, or a beginning of them"
+            )
+        page_counts.notes += [f"made from {self.path.name} by the published rules"] if is_xml else []
+        page_counts.notes += self.published.note(size)
 
 
-class Text8Source(PublishedSource):
+class Text8Source(BenchmarkSource):
     """The one document."""
 
     def __init__(
@@ -67,19 +69,19 @@ class Text8Source(PublishedSource):
         settings: Text8Settings,
         *,
         cache: Path | None = None,
-        patience: Patience | None = None,
-        published: Published = TEXT8,
+        patience: RetryPolicy | None = None,
+        published: BenchmarkFile = TEXT8,
     ) -> None:
         super().__init__(published, settings.input, settings.url, Text8Task, cache=cache, patience=patience)
 
 
-def _behind(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _prepend(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     if head:
         yield head
     yield from chunks
 
 
-def _first(num_bytes: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _take_bytes(num_bytes: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk[:num_bytes]
         num_bytes -= len(chunk)
@@ -87,11 +89,11 @@ def _first(num_bytes: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
             return
 
 
-def _only_symbols(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _check_symbols(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     offset = 0
     for chunk in chunks:
-        if others := chunk.translate(None, _SYMBOLS):
-            place = f"byte {others[0]:#04x} at offset {offset + chunk.index(others[:1])}"
+        if invalid := chunk.translate(None, _SYMBOLS):
+            place = f"byte {invalid[0]:#04x} at offset {offset + chunk.index(invalid[:1])}"
             raise DataError(
                 f"{name} has other symbols than the 27 of text8: {place}",
                 "give text8, enwik8 or enwik9, or a beginning of one of them",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from charlm.errors import DataError
 
-_LONGEST = 64 << 20
+_MAX_RECORD_BYTES = 64 << 20
 """Bytes without a `>`: the longest article of any wiki has 2 MB."""
 _REDIRECT = re.compile(rb"#redirect", re.IGNORECASE)
 
@@ -71,7 +71,7 @@ _LETTERS = bytes(byte | 0x20 if chr(byte).isascii() and chr(byte).isalpha() else
 """A-Z to a-z, a-z as they are, all else to a space."""
 
 
-def clean(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def text8_words(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The text in pieces, each empty or ` word word ... word`.
 
     Raises:
@@ -90,18 +90,20 @@ def clean(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _records(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The bytes cut behind each `>`."""
-    kept: list[bytes] = []
-    held = 0
+    buffer: list[bytes] = []
+    buffered_bytes = 0
     for chunk in chunks:
         *records, rest = chunk.split(b">")
         for record in records:
-            yield b"".join((*kept, record, b">"))
-            kept, held = [], 0
-        kept.append(rest)
-        held += len(rest)
-        if held > _LONGEST:
-            raise DataError(f"{_LONGEST:,} bytes without an XML tag", "give enwik8 or enwik9 as they were published")
-    yield b"".join(kept)
+            yield b"".join((*buffer, record, b">"))
+            buffer, buffered_bytes = [], 0
+        buffer.append(rest)
+        buffered_bytes += len(rest)
+        if buffered_bytes > _MAX_RECORD_BYTES:
+            raise DataError(
+                f"{_MAX_RECORD_BYTES:,} bytes without an XML tag", "give enwik8 or enwik9 as they were published"
+            )
+    yield b"".join(buffer)
 
 
 def _words(record: bytes) -> bytes:

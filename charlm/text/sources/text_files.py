@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.storage import sha256, storage_errors
-from charlm.text.document import Census, Document, Source, Task
-from charlm.text.reading.chunks import only_text, read_chunks
+from charlm.text.document import Document, PageCounts, Source, SourceTask
+from charlm.text.reading.chunks import read_chunks, reject_binary
 from charlm.text.reading.decoding import Decoder, OnError
-from charlm.text.reading.documents import Unit, read_documents
-from charlm.text.reading.inputs import STDIN, check_input, named_files
+from charlm.text.reading.documents import DocumentUnit, read_documents
+from charlm.text.reading.inputs import STDIN, check_input, list_files
 
 if TYPE_CHECKING:
     from charlm.text.settings import TextSettings
@@ -30,7 +30,7 @@ _TASK_BYTES = 16 << 20
 _TASK_FILES = 1_000
 _MOST_NAMED = 1_000
 """Files that corpus.json names one by one."""
-_PACKED = re.compile(r"\.(gz|bz2|xz|zip)$")
+_COMPRESSED_SUFFIX = re.compile(r"\.(gz|bz2|xz|zip)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,26 @@ class TextFile:
 class Reading:
     """How files are read."""
 
-    unit: Unit
+    unit: DocumentUnit
     encoding: str
     on_error: OnError
 
-    def documents(self, name: str, shown: str, chunks: Iterable[bytes], census: Census) -> Iterator[Document]:
-        """The documents called `name` (`shown` in messages) that these bytes hold."""
+    def documents(
+        self, name: str, display_name: str, chunks: Iterable[bytes], page_counts: PageCounts
+    ) -> Iterator[Document]:
+        """The documents called `name` (`display_name` in messages) that these bytes hold."""
         decoder = Decoder(self.encoding, self.on_error)
-        title = Path(_PACKED.sub("", name)).stem
-        yield from read_documents(name, title, decoder.decode(shown, chunks), self.unit, census)
-        if decoder.replaced:
-            how_often = f"{decoder.replaced:,} times" if decoder.replaced > 1 else "once"
-            census.notes.append(f"{name}: U+FFFD stands {how_often} for bytes that are not {self.encoding.upper()}")
+        title = Path(_COMPRESSED_SUFFIX.sub("", name)).stem
+        yield from read_documents(name, title, decoder.decode(display_name, chunks), self.unit, page_counts)
+        if decoder.num_replaced:
+            how_often = f"{decoder.num_replaced:,} times" if decoder.num_replaced > 1 else "once"
+            page_counts.notes.append(
+                f"{name}: U+FFFD stands {how_often} for bytes that are not {self.encoding.upper()}"
+            )
 
 
 @dataclass(frozen=True)
-class TextTask(Task):
+class TextTask(SourceTask):
     """Some files, one after the other."""
 
     files: tuple[TextFile, ...]
@@ -76,15 +80,15 @@ class TextTask(Task):
         content = "\n".join(f"{file.sha256} {file.name}" for file in self.files)
         return f"text {_VERSION} {self.reading} {hashlib.sha256(content.encode()).hexdigest()}"
 
-    def documents(self, census: Census) -> Iterator[Document]:
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
             DataError: a file is not in the encoding (names the offset), is no text, or has changed since.
             StorageError: a file cannot be read.
         """
         for file in self.files:
-            yield from self.reading.documents(file.name, str(file.path), read_chunks(file.path), census)
-            if _stamp(file.path) != (file.bytes, file.modified):
+            yield from self.reading.documents(file.name, str(file.path), read_chunks(file.path), page_counts)
+            if _size_and_mtime(file.path) != (file.bytes, file.modified):
                 raise DataError(f"{file.path} changed while it was read", "run the same command again")
 
 
@@ -101,19 +105,19 @@ class TextSource(Source):
             raise SettingsError("the source `text` has no input", "name files or folders with --input PATH")
         if settings.input.count(STDIN) > 1:
             raise SettingsError("corpus.source.input has - twice", "standard input can be read once")
-        self.census = Census()
+        self.page_counts = PageCounts()
         self._reading = Reading(settings.documents, settings.encoding, settings.errors)
         self._inputs = settings.input
-        for given in self._inputs:
-            check_input(given)
-        self._hashed: list[TextFile] | None = None
-        self._stdin: dict[str, Any] | None = None
+        for user_path in self._inputs:
+            check_input(user_path)
+        self._text_files: list[TextFile] | None = None
+        self._stdin_entry: dict[str, Any] | None = None
         self._stdin_read = False
 
     def origin(self) -> dict[str, Any]:
         """For corpus.json: name, size and hash of each file, or of all together where they are many."""
         entries = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in self._files()]
-        entries += [self._stdin] if self._stdin else []
+        entries += [self._stdin_entry] if self._stdin_entry else []
         summary = {"files": entries} if len(entries) <= _MOST_NAMED else {"num_files": len(entries)}
         return {"source": "text", **summary, "fingerprint": _digest(entries)}
 
@@ -121,7 +125,7 @@ class TextSource(Source):
         """Changes with the names and the content of the files; None where they come by standard input."""
         return None if STDIN in self._inputs else self.origin()["fingerprint"]
 
-    def tasks(self) -> Iterator[Task] | None:
+    def tasks(self) -> Iterator[SourceTask] | None:
         """Groups of files; None where standard input is among them, which only this process can read."""
         return None if STDIN in self._inputs else self._tasks(self._files())
 
@@ -131,20 +135,20 @@ class TextSource(Source):
             DataError: a file, or its name, is not in the encoding (names the offset), or is no text.
             StorageError: a file cannot be read.
         """
-        self.census = Census()
+        self.page_counts = PageCounts()
         if STDIN not in self._inputs:
             for task in self._tasks(self._files()):
-                yield from task.documents(self.census)
+                yield from task.documents(self.page_counts)
             return
-        place = self._inputs.index(STDIN)
-        before = sum(1 for _ in named_files(self._inputs[:place]))
-        for task in self._tasks(self._files()[:before]):
-            yield from task.documents(self.census)
+        stdin_index = self._inputs.index(STDIN)
+        num_before = sum(1 for _ in list_files(self._inputs[:stdin_index]))
+        for task in self._tasks(self._files()[:num_before]):
+            yield from task.documents(self.page_counts)
         yield from self._read_stdin()
-        for task in self._tasks(self._files()[before:]):
-            yield from task.documents(self.census)
+        for task in self._tasks(self._files()[num_before:]):
+            yield from task.documents(self.page_counts)
 
-    def _tasks(self, files: list[TextFile]) -> Iterator[Task]:
+    def _tasks(self, files: list[TextFile]) -> Iterator[SourceTask]:
         group: list[TextFile] = []
         size = 0
         for file in files:
@@ -158,14 +162,14 @@ class TextSource(Source):
 
     def _files(self) -> list[TextFile]:
         """Every file but standard input, in order; hashed once."""
-        if self._hashed is None:
+        if self._text_files is None:
             names: Counter[str] = Counter()
-            self._hashed = []
-            for name, path in named_files(self._inputs):
+            self._text_files = []
+            for name, path in list_files(self._inputs):
                 names[name] += 1
                 unique = name if names[name] == 1 else f"{name} ({names[name]})"  # ids: the same name in two folders
-                self._hashed.append(TextFile(unique, path, *_stamp(path), sha256(path)))
-        return self._hashed
+                self._text_files.append(TextFile(unique, path, *_size_and_mtime(path), sha256(path)))
+        return self._text_files
 
     def _read_stdin(self) -> Iterator[Document]:
         if self._stdin_read or sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the parent
@@ -181,12 +185,14 @@ class TextSource(Source):
                     size += len(chunk)
                     yield chunk
 
-        shown = "standard input"
-        yield from self._reading.documents("stdin", shown, only_text(shown, chunks()), self.census)
-        self._stdin = {"name": "stdin", "bytes": size, "sha256": hashed.hexdigest()}
+        display_name = "standard input"
+        yield from self._reading.documents(
+            "stdin", display_name, reject_binary(display_name, chunks()), self.page_counts
+        )
+        self._stdin_entry = {"name": "stdin", "bytes": size, "sha256": hashed.hexdigest()}
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _size_and_mtime(path: Path) -> tuple[int, int]:
     with storage_errors(path, "read"):
         status = path.stat()
     return status.st_size, status.st_mtime_ns

@@ -16,16 +16,16 @@ from charlm.storage import make_directory, read_json, remove_tree, rename, sha25
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.download.range_reader import RemoteFile
 from charlm.text.download.retry import NotFoundError
-from charlm.text.download.whole_file import Patience, download
-from charlm.text.dump.index import from_offset, read_index
-from charlm.text.dump.ranges import Heads, is_multistream
+from charlm.text.download.whole_file import RetryPolicy, download
+from charlm.text.dump.index import read_index, starts_from
+from charlm.text.dump.ranges import StreamStarts, is_multistream
 from charlm.text.reading.unpacking import BZ2, detect_format
 from charlm.text.settings import WikipediaSettings
-from charlm.text.wikimedia.releases import RECORD, DumpFile, DumpFiles, resolve
-from charlm.text.wikimedia.subset_units import Units, find_units
+from charlm.text.wikimedia.releases import RECORD, RemoteDumpFile, WikimediaDump, resolve
+from charlm.text.wikimedia.subset_units import DumpSegments, find_segments
 
 _MAGIC = {".bz2": b"BZh", ".gz": b"\x1f\x8b", ".xz": b"\xfd7zXZ\0"}
-_SECOND_STREAM_WITHIN = 8 << 20
+_SECOND_STREAM_SEARCH_BYTES = 8 << 20
 """Bytes of a remote file in which a multistream dump has long begun its second stream."""
 
 
@@ -33,24 +33,28 @@ class DumpPart:
     """One file of a dump. Nothing is asked of a server before it has to be."""
 
     def __init__(
-        self, path: Path, remote: DumpFile | None = None, agent: str = "", patience: Patience | None = None
+        self,
+        path: Path,
+        remote: RemoteDumpFile | None = None,
+        user_agent: str = "",
+        patience: RetryPolicy | None = None,
     ) -> None:
         """
         Args:
             path: The file, or where it goes in the cache.
             remote: Where it comes from; None for a file of the user's own.
         """
-        self.path, self.remote, self._agent, self._patience = path, remote, agent, patience
+        self.path, self.remote, self._user_agent, self._retry_policy = path, remote, user_agent, patience
 
     @property
-    def is_here(self) -> bool:
+    def is_local(self) -> bool:
         return self.remote is None or self.path.is_file()
 
     # Whole
 
     def bytes_missing(self) -> int:
         """Of the whole file; 0 where the size is not known."""
-        if self.is_here:
+        if self.is_local:
             return 0
         present = self.path.with_name(self.path.name + ".part")
         return max((self._expected_size or 0) - (present.stat().st_size if present.is_file() else 0), 0)
@@ -60,16 +64,18 @@ class DumpPart:
         assert self.remote
         if self.remote.size is None and self.remote.sha1 is None:
             try:
-                return RemoteFile(self.remote.urls, None, self._agent, Patience(delays=(), notify=lambda _: None)).size
+                return RemoteFile(
+                    self.remote.urls, None, self._user_agent, RetryPolicy(delays=(), notify=lambda _: None)
+                ).size
             except NetworkError:
                 return None  # this was only to announce it; the download will say what is wrong
         return self.remote.size
 
     def download(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Have the whole file here."""
-        if not self.is_here:
+        if not self.is_local:
             assert self.remote
-            _download(self.remote, self.path, self._agent, self._patience, on_progress)
+            _download(self.remote, self.path, self._user_agent, self._retry_policy, on_progress)
             remove_tree(self._streams)
 
     # In ranges
@@ -93,12 +99,12 @@ class DumpPart:
             return
         index = self.remote.index
         try:
-            _download(index, self.path.with_name(index.name), self._agent, self._patience, on_progress)
+            _download(index, self.path.with_name(index.name), self._user_agent, self._retry_policy, on_progress)
         except NotFoundError:
             self._write_about({"no_index": True})
 
     @property
-    def index_is_settled(self) -> bool:
+    def index_is_resolved(self) -> bool:
         """Whether the index is here, or known to be nowhere."""
         return not self.remote or not self.remote.index or bool(self.index or self._about.get("no_index"))
 
@@ -109,11 +115,16 @@ class DumpPart:
         about = self._about
         size, version = about.get("size", self.remote.size), str(about.get("version", ""))
         if size is None:
-            asked = RemoteFile(self.remote.urls, None, self._agent, self._patience)
-            size, version = asked.size, asked.version
+            remote_file = RemoteFile(self.remote.urls, None, self._user_agent, self._retry_policy)
+            size, version = remote_file.size, remote_file.version
             self._write_about({"size": size, "version": version})
         return SparseFile(
-            self.remote.urls, size, self._agent, directory=self._streams, version=version, patience=self._patience
+            self.remote.urls,
+            size,
+            self._user_agent,
+            directory=self._streams,
+            version=version,
+            patience=self._retry_policy,
         )
 
     @cached_property
@@ -129,25 +140,25 @@ class DumpPart:
         write_json(self._streams / "file.json", self._about)
 
     @property
-    def has_streams(self) -> bool:
+    def is_range_readable(self) -> bool:
         """Whether the remote file can be read in ranges: a bz2 file of several streams (as one with an index is)."""
-        if self.index or not self.index_is_settled:
+        if self.index or not self.index_is_resolved:
             return True
         if "multistream" not in self._about:
-            several = detect_format(self.sparse) == BZ2 and is_multistream(self.sparse, _SECOND_STREAM_WITHIN)
-            self._write_about({"multistream": several})
+            is_multi = detect_format(self.sparse) == BZ2 and is_multistream(self.sparse, _SECOND_STREAM_SEARCH_BYTES)
+            self._write_about({"multistream": is_multi})
         return bool(self._about["multistream"])
 
-    def units(self) -> Units:
+    def units(self) -> DumpSegments:
         """What a subset may choose from."""
-        if self.is_here:
+        if self.is_local:
             with storage_errors(self.path, "read"):
-                return find_units(self.path, self.path.stat().st_size, None)
-        return find_units(self.sparse, self.sparse.size, self.index)
+                return find_segments(self.path, self.path.stat().st_size, None)
+        return find_segments(self.sparse, self.sparse.size, self.index)
 
-    def heads(self) -> Heads | None:
+    def stream_starts(self) -> StreamStarts | None:
         """Where the index says that streams begin."""
-        return from_offset(read_index(self.index)) if self.index else None
+        return starts_from(read_index(self.index)) if self.index else None
 
     # What it is
 
@@ -156,16 +167,16 @@ class DumpPart:
         """Names the content: the published hash, that of the file here, or what the server calls its version."""
         if self.remote and self.remote.sha1:
             return self.remote.sha1
-        if self.is_here:
+        if self.is_local:
             return sha256(self.path)
         return f"{self.remote and self.remote.urls[0]} {self.sparse.size} {self._about.get('version', '')}"
 
     def entry(self) -> dict[str, Any]:
         """For corpus.json."""
-        if not self.is_here and self.remote and not self.remote.sha1:
+        if not self.is_local and self.remote and not self.remote.sha1:
             return {"name": self.path.name, "bytes": self.sparse.size, "version": str(self._about.get("version", ""))}
         published = self.remote is not None and self.remote.sha1 is not None
-        size = self.path.stat().st_size if self.is_here else self.sparse.size
+        size = self.path.stat().st_size if self.is_local else self.sparse.size
         return {"name": self.path.name, "bytes": size, ("sha1" if published else "sha256"): self.digest}
 
     def is_intact(self) -> bool:
@@ -189,30 +200,36 @@ class DumpPart:
             self.__dict__.pop(name, None)
 
 
-def ask_again(settings: WikipediaSettings, known: DumpFiles, cache: Path, patience: Patience | None) -> DumpFiles:
+def refresh_dump(
+    settings: WikipediaSettings, cached: WikimediaDump, cache: Path, patience: RetryPolicy | None
+) -> WikimediaDump:
     """What the server now says of a dump; where it says nothing, what is known stays, and the error is raised."""
-    record = known.directory / RECORD
-    aside = record.with_name(f"{RECORD}.old")
-    rename(record, aside)
+    record = cached.directory / RECORD
+    backup = record.with_name(f"{RECORD}.old")
+    rename(record, backup)
     try:
-        found = resolve(settings.model_copy(update={"date": known.date}), cache=cache, patience=patience)
+        found = resolve(settings.model_copy(update={"date": cached.date}), cache=cache, patience=patience)
     except CharlmError:
-        rename(aside, record)
+        rename(backup, record)
         raise
-    remove_tree(aside)
+    remove_tree(backup)
     return found
 
 
 def _download(
-    file: DumpFile, target: Path, agent: str, patience: Patience | None, on_progress: Callable[[int], None] | None
+    file: RemoteDumpFile,
+    target: Path,
+    user_agent: str,
+    patience: RetryPolicy | None,
+    on_progress: Callable[[int], None] | None,
 ) -> None:
     download(
-        file.urls, target, size=file.size, sha1=file.sha1, md5=file.md5, user_agent=agent, on_progress=on_progress,
+        file.urls, target, size=file.size, sha1=file.sha1, md5=file.md5, user_agent=user_agent, on_progress=on_progress,
         patience=patience, magic=_MAGIC.get(target.suffix, b""),
     )  # fmt: skip
 
 
-def _is_intact(path: Path, file: DumpFile) -> bool:
+def _is_intact(path: Path, file: RemoteDumpFile) -> bool:
     """True also where there is no such file."""
     if not path.is_file():
         return True

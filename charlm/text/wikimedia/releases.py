@@ -17,20 +17,20 @@ from typing import Any, cast
 
 from charlm import __version__
 from charlm.errors import NetworkError, SettingsError
-from charlm.storage import cache_directory, make_directory, read_json, sweep, write_json
+from charlm.storage import cache_directory, make_directory, read_json, remove_stale_temporaries, write_json
 from charlm.text.download.connection import get
-from charlm.text.download.retry import NotFoundError, Patience
+from charlm.text.download.retry import NotFoundError, RetryPolicy
 from charlm.text.settings import WikipediaSettings
-from charlm.text.wikimedia.wikis import database, suggest_language, suggest_wiki
+from charlm.text.wikimedia.wikis import database_name, suggest_language, suggest_wiki
 
 _JOB = "articlesmultistreamdump"
 RECORD = "dump.json"
-_LONGEST_ANSWER = 64 << 20
-_PART = re.compile(r"-pages-articles-multistream(\d*)\.xml((?:-p(\d+)p\d+)?\.bz2)")
+_MAX_RESPONSE_BYTES = 64 << 20
+_MULTISTREAM_NAME = re.compile(r"-pages-articles-multistream(\d*)\.xml((?:-p(\d+)p\d+)?\.bz2)")
 
 
 @dataclass(frozen=True, slots=True)
-class DumpFile:
+class RemoteDumpFile:
     """One file of a dump. `urls` are tried in order; what a mirror does not tell is None."""
 
     name: str
@@ -38,26 +38,28 @@ class DumpFile:
     size: int | None
     sha1: str | None
     md5: str | None
-    index: "DumpFile | None" = None
+    index: "RemoteDumpFile | None" = None
     """Of a multistream file: the list of its streams, `offset:id:title`, where the dump has one."""
 
 
 @dataclass(frozen=True, slots=True)
-class DumpFiles:
+class WikimediaDump:
     """A finished dump: its articles, as Wikimedia splits them."""
 
     wiki: str
     date: str
     directory: Path
     """Where the files lie, or will."""
-    files: tuple[DumpFile, ...]
+    files: tuple[RemoteDumpFile, ...]
 
     @property
     def licence(self) -> str:
         return licence(self.date)
 
 
-def resolve(settings: WikipediaSettings, *, cache: Path | None = None, patience: Patience | None = None) -> DumpFiles:
+def resolve(
+    settings: WikipediaSettings, *, cache: Path | None = None, patience: RetryPolicy | None = None
+) -> WikimediaDump:
     """Find the dump that the settings mean. A date that was resolved before needs no network.
 
     Raises:
@@ -65,34 +67,34 @@ def resolve(settings: WikipediaSettings, *, cache: Path | None = None, patience:
         NetworkError: no such wiki, no such date (naming those there are), not finished, or no answer.
     """
     directory = (cache or cache_directory()) / "dumps" / wiki_name(settings)
-    server = _Server(settings, patience)
+    server = _DumpServer(settings, patience)
     if settings.date == "latest":
         try:
-            return server.latest(directory)
+            return server.find_latest(directory)
         except NetworkError as error:
-            here = _dates_in(directory)
-            if isinstance(error, NotFoundError) or not here:
+            cached_dates = _cached_dates(directory)
+            if isinstance(error, NotFoundError) or not cached_dates:
                 raise
-            cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(here)}"
+            cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(cached_dates)}"
             raise NetworkError(error.what, cure) from error
     if not re.fullmatch(r"[12]\d{7}", settings.date):
         digits = re.sub(r"\D", "", settings.date)
-        usual = digits if re.fullmatch(r"[12]\d{7}", digits) else "YYYYMMDD"
-        raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", f"write {usual} or latest")
-    return server.dated(settings.date, directory)
+        example = digits if re.fullmatch(r"[12]\d{7}", digits) else "YYYYMMDD"
+        raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", f"write {example} or latest")
+    return server.find_by_date(settings.date, directory)
 
 
 def wiki_name(settings: WikipediaSettings) -> str:
     """The database name: `simplewiki`, `zh_min_nanwiki`, `ruwikisource`."""
-    name = settings.wiki or database(settings.language)
+    name = settings.wiki or database_name(settings.language)
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
         key, value = ("wiki", settings.wiki) if settings.wiki else ("language", settings.language)
-        usual = "write one like ruwikisource" if settings.wiki else "write one like en, pt or zh-yue"
-        raise SettingsError(f"corpus.source.{key} = {value!r} cannot be one", _nearest(settings) or usual)
+        example = "write one like ruwikisource" if settings.wiki else "write one like en, pt or zh-yue"
+        raise SettingsError(f"corpus.source.{key} = {value!r} cannot be one", _suggest_name(settings) or example)
     return name
 
 
-def _nearest(settings: WikipediaSettings) -> str:
+def _suggest_name(settings: WikipediaSettings) -> str:
     return suggest_wiki(settings.wiki) if settings.wiki else suggest_language(settings.language)
 
 
@@ -127,18 +129,18 @@ def licence(date: str) -> str:
     return "CC BY-SA 4.0" if date >= "20230607" else "CC BY-SA 3.0"
 
 
-class _Server:
+class _DumpServer:
     """The mirrors of one wiki's dumps."""
 
-    def __init__(self, settings: WikipediaSettings, patience: Patience | None) -> None:
+    def __init__(self, settings: WikipediaSettings, patience: RetryPolicy | None) -> None:
         self.settings, self.patience = settings, patience
         self.wiki, self.roots, self.agent = wiki_name(settings), mirrors(settings), user_agent(settings)
 
-    def latest(self, directory: Path) -> DumpFiles:
-        dates = self._dates()
+    def find_latest(self, directory: Path) -> WikimediaDump:
+        dates = self._list_dates()
         for date in dates:
             try:
-                return self.dated(date, directory)
+                return self.find_by_date(date, directory)
             except (NotFoundError, _UnfinishedError):
                 continue
         found = (
@@ -148,32 +150,32 @@ class _Server:
         )
         raise NetworkError(f"{self.wiki}: {found}", "try again later, or set corpus.source.mirrors")
 
-    def dated(self, date: str, directory: Path) -> DumpFiles:
+    def find_by_date(self, date: str, directory: Path) -> WikimediaDump:
         """The dump of that date; it is recorded in its folder below `directory`."""
         own = directory / date
-        if recorded := _recorded(own, self.wiki, date, self.roots):
-            return DumpFiles(self.wiki, date, own, recorded)
+        if recorded := _read_record(own, self.wiki, date, self.roots):
+            return WikimediaDump(self.wiki, date, own, recorded)
         try:
-            answer = self._get(f"{self.wiki}/{date}/dumpstatus.json")
+            response = self._get(f"{self.wiki}/{date}/dumpstatus.json")
         except NotFoundError:
-            dates = self._dates()
+            dates = self._list_dates()
             if date in dates:
                 raise
-            there_are = f"there are {', '.join(dates)}" if dates else "there are none now"
-            raise NetworkError(f"{self.wiki} has no dump of {date}", f"{there_are}; or use latest") from None
-        record = self._finished(answer, date)
+            alternatives = f"there are {', '.join(dates)}" if dates else "there are none now"
+            raise NetworkError(f"{self.wiki} has no dump of {date}", f"{alternatives}; or use latest") from None
+        record = self._check_finished(response, date)
         files = _files(record, self.wiki, date, self.roots)
         if not files:
             raise NetworkError(f"{self.wiki}/{date} has no multistream files", "choose another date")
         make_directory(own)
-        sweep(own / RECORD)
+        remove_stale_temporaries(own / RECORD)
         write_json(own / RECORD, record)
-        return DumpFiles(self.wiki, date, own, files)
+        return WikimediaDump(self.wiki, date, own, files)
 
-    def _finished(self, answer: bytes, date: str) -> dict[str, Any]:
+    def _check_finished(self, response: bytes, date: str) -> dict[str, Any]:
         """What dumpstatus.json says of the multistream job, if that is done."""
         try:
-            job: dict[str, Any] = json.loads(answer)["jobs"].get(_JOB, {})
+            job: dict[str, Any] = json.loads(response)["jobs"].get(_JOB, {})
             status, entries = str(job.get("status", "not begun")), cast("dict[str, Any]", job.get("files", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NetworkError(
@@ -184,7 +186,7 @@ class _Server:
             raise _UnfinishedError(f"the dump of {self.wiki} of {date} is not finished ({status})", "use an older date")
         return {"jobs": {_JOB: {"status": status, "files": entries}}}
 
-    def _dates(self) -> list[str]:
+    def _list_dates(self) -> list[str]:
         """The dated folders of the wiki, newest first."""
         try:
             listing = self._get(f"{self.wiki}/").decode("utf-8", errors="replace")
@@ -193,25 +195,25 @@ class _Server:
                 "check corpus.source.language, the code in the site's address, or name its database: corpus.source.wiki"
             )
             raise NotFoundError(
-                f"there are no dumps of a wiki called {self.wiki}", _nearest(self.settings) or cure
+                f"there are no dumps of a wiki called {self.wiki}", _suggest_name(self.settings) or cure
             ) from error
         return sorted(set(re.findall(r"href=[\"'](?:[^\"']*/)?([12]\d{7})/?[\"']", listing)), reverse=True)
 
     def _get(self, path: str) -> bytes:
         urls = [f"{root}/{path}" for root in self.roots]
-        return get(urls, limit=_LONGEST_ANSWER, user_agent=self.agent, patience=self.patience)
+        return get(urls, limit=_MAX_RESPONSE_BYTES, user_agent=self.agent, patience=self.patience)
 
 
 class _UnfinishedError(NetworkError):
     """The run is still going on, or has failed."""
 
 
-def _dates_in(directory: Path) -> list[str]:
+def _cached_dates(directory: Path) -> list[str]:
     """Dates whose dumps were resolved before, newest first."""
     return sorted((path.parent.name for path in directory.glob(f"*/{RECORD}")), reverse=True)
 
 
-def _recorded(directory: Path, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
+def _read_record(directory: Path, wiki: str, date: str, roots: Sequence[str]) -> tuple[RemoteDumpFile, ...]:
     """The files of a dump that was resolved before; empty if it was not."""
     try:
         return _files(read_json(directory / RECORD), wiki, date, roots)
@@ -219,21 +221,21 @@ def _recorded(directory: Path, wiki: str, date: str, roots: Sequence[str]) -> tu
         return ()
 
 
-def _files(record: Any, wiki: str, date: str, roots: Sequence[str]) -> tuple[DumpFile, ...]:
+def _files(record: Any, wiki: str, date: str, roots: Sequence[str]) -> tuple[RemoteDumpFile, ...]:
     """The multistream files, each with its index, in the order of their pages."""
     entries = cast("dict[str, dict[str, Any]]", record["jobs"][_JOB]["files"])
 
-    def file(name: str, index: DumpFile | None = None) -> DumpFile:
+    def file(name: str, index: RemoteDumpFile | None = None) -> RemoteDumpFile:
         entry = entries[name]
         size = entry.get("size")
         sha1, md5 = (str(entry[key]) if entry.get(key) else None for key in ("sha1", "md5"))
         urls = tuple(f"{root}/{wiki}/{date}/{name}" for root in roots)
-        return DumpFile(name, urls, size if isinstance(size, int) and size >= 0 else None, sha1, md5, index)
+        return RemoteDumpFile(name, urls, size if isinstance(size, int) and size >= 0 else None, sha1, md5, index)
 
     prefix = f"{wiki}-{date}"
-    found: list[tuple[tuple[int, int], DumpFile]] = []
+    found: list[tuple[tuple[int, int], RemoteDumpFile]] = []
     for name in entries:
-        part = _PART.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
+        part = _MULTISTREAM_NAME.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
         if part:
             index = f"{prefix}-pages-articles-multistream-index{part[1]}.txt{part[2]}"
             place = (int(part[1] or 0), int(part[3] or 0))

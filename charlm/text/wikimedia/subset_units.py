@@ -11,25 +11,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.errors import DataError
-from charlm.text.dump.index import from_offset, index_beside, read_index
-from charlm.text.dump.ranges import Heads, Range, find_cut, is_multistream, page_after, scan_heads
-from charlm.text.reading.unpacking import BZ2, Readable, detect_format
+from charlm.text.dump.index import find_index, read_index, starts_from
+from charlm.text.dump.ranges import (
+    DumpRange,
+    StreamStarts,
+    bytes_before_page,
+    find_cut,
+    is_multistream,
+    scan_stream_starts,
+)
+from charlm.text.reading.unpacking import BZ2, ReadableFile, detect_format
 
-_SLOT = 2 << 20
+_SLOT_BYTES = 2 << 20
 
 
 @dataclass(frozen=True)
-class Units:
+class DumpSegments:
     """Each is known by the offset where it is looked for; `find` gives its range, None where no page begins in it."""
 
     offsets: Sequence[int]
-    find: Callable[[int], Range | None]
+    find: Callable[[int], DumpRange | None]
     """From the place in `offsets`."""
     indexed: bool = False
     multistream: bool = True
 
 
-def find_units(file: Readable, size: int, index: Path | None) -> Units:
+def find_segments(file: ReadableFile, size: int, index: Path | None) -> DumpSegments:
     """The units of a dump file.
 
     Args:
@@ -39,40 +46,48 @@ def find_units(file: Readable, size: int, index: Path | None) -> Units:
         DataError: the index is damaged, or of another file.
     """
     if index:
-        heads = read_index(index)
-        if heads[-1] >= size:
+        stream_starts = read_index(index)
+        if stream_starts[-1] >= size:
             raise DataError(f"{index} does not fit {file.name}, which ends before its last stream", "remove it")
-        return _listed(heads, size)
+        return _segments_of_streams(stream_starts, size)
     if not isinstance(file, Path):
-        return _between(file, range(0, size, _SLOT), size, lambda offset: scan_heads(file, offset))
+        return _segments_between(
+            file, range(0, size, _SLOT_BYTES), size, lambda offset: scan_stream_starts(file, offset)
+        )
     if detect_format(file) != BZ2 or not is_multistream(file):
-        return Units([0], lambda place: Range(0, size), multistream=False)
-    listed = index_beside(file)
+        return DumpSegments([0], lambda place: DumpRange(0, size), multistream=False)
+    index_path = find_index(file)
     try:
-        heads = read_index(listed) if listed else []
+        stream_starts = read_index(index_path) if index_path else []
     except DataError:
-        heads = []  # they are found by looking for them, then
-    if heads and heads[-1] < size and all(page_after(file, head) == 0 for head in (heads[0], heads[-1])):
-        return _listed(heads, size)
-    heads = [0, *scan_heads(file, 1)]
-    return _between(file, heads, size, from_offset(heads))
+        stream_starts = []  # they are found by looking for them, then
+    if (
+        stream_starts
+        and stream_starts[-1] < size
+        and all(bytes_before_page(file, stream_start) == 0 for stream_start in (stream_starts[0], stream_starts[-1]))
+    ):
+        return _segments_of_streams(stream_starts, size)
+    stream_starts = [0, *scan_stream_starts(file, 1)]
+    return _segments_between(file, stream_starts, size, starts_from(stream_starts))
 
 
-def _listed(heads: Sequence[int], size: int) -> Units:
-    edges = [*heads, size]
-    return Units(heads, lambda place: Range(edges[place], edges[place + 1]), indexed=True)
+def _segments_of_streams(stream_starts: Sequence[int], size: int) -> DumpSegments:
+    edges = [*stream_starts, size]
+    return DumpSegments(stream_starts, lambda place: DumpRange(edges[place], edges[place + 1]), indexed=True)
 
 
-def _between(file: Readable, offsets: Sequence[int], size: int, heads: Heads) -> Units:
+def _segments_between(
+    file: ReadableFile, offsets: Sequence[int], size: int, stream_starts: StreamStarts
+) -> DumpSegments:
     """The unit at an offset goes from the first head from there on that holds up to that of the next offset."""
 
     def cut(offset: int) -> tuple[int, int]:
-        found, _ = find_cut(file, heads(offset))
+        found, _ = find_cut(file, stream_starts(offset))
         return found or (size, 0)
 
-    def find(place: int) -> Range | None:
-        start, skip = cut(offsets[place]) if place else (0, 0)
-        end, beyond = cut(offsets[place + 1]) if place + 1 < len(offsets) else (size, 0)
-        return Range(start, end, skip, beyond) if start < end else None
+    def find(place: int) -> DumpRange | None:
+        start, skip_bytes = cut(offsets[place]) if place else (0, 0)
+        end, tail_bytes = cut(offsets[place + 1]) if place + 1 < len(offsets) else (size, 0)
+        return DumpRange(start, end, skip_bytes, tail_bytes) if start < end else None
 
-    return Units(offsets, find)
+    return DumpSegments(offsets, find)

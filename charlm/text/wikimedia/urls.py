@@ -6,17 +6,17 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from charlm.errors import SettingsError
-from charlm.text.download.whole_file import Patience
+from charlm.text.download.whole_file import RetryPolicy
 from charlm.text.dump.index import index_name
 from charlm.text.wikimedia.dump_file import DumpPart
-from charlm.text.wikimedia.releases import DumpFile
+from charlm.text.wikimedia.releases import RemoteDumpFile
 
 
 def is_url(text: str) -> bool:
     return re.match(r"https?://", text, re.IGNORECASE) is not None
 
 
-def part_of_url(url: str, cache: Path, agent: str, patience: Patience | None) -> DumpPart:
+def dump_part_from_url(url: str, cache: Path, user_agent: str, patience: RetryPolicy | None) -> DumpPart:
     """The part that a URL names.
 
     Raises:
@@ -25,10 +25,14 @@ def part_of_url(url: str, cache: Path, agent: str, patience: Patience | None) ->
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     if not name or name in (".", "..") or not urlsplit(url).netloc:
         raise SettingsError(f"{url} names no file", "give the URL of a dump file, such as https://.../x.xml.bz2")
-    beside = index_name(name)
-    index = DumpFile(beside, (_sibling(url, beside),), None, None, None) if beside else None
+    index_file_name = index_name(name)
+    index = (
+        RemoteDumpFile(index_file_name, (_sibling(url, index_file_name),), None, None, None)
+        if index_file_name
+        else None
+    )
     directory = cache / "urls" / hashlib.sha256(url.encode()).hexdigest()[:16]
-    return DumpPart(directory / name, DumpFile(name, (url,), None, None, None, index), agent, patience)
+    return DumpPart(directory / name, RemoteDumpFile(name, (url,), None, None, None, index), user_agent, patience)
 
 
 def _sibling(url: str, name: str) -> str:

@@ -11,7 +11,7 @@ formulas (unless asked for), navigation, the sections of references at the end, 
 Superscript digits become ², no-break spaces spaces. Every pass is linear in the text's length, whatever the markup.
 """
 
-from charlm.text.wikitext.cleaner import Cleaned, Cleaner, clean
-from charlm.text.wikitext.placeholders import Math
+from charlm.text.wikitext.cleaner import CleanedPage, Cleaner, clean
+from charlm.text.wikitext.placeholders import MathMode
 
-__all__ = ["Cleaned", "Cleaner", "Math", "clean"]
+__all__ = ["CleanedPage", "Cleaner", "MathMode", "clean"]

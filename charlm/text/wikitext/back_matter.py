@@ -67,7 +67,7 @@ izmontuotuo literatura
 _BACK_MATTER = frozenset(
     title.strip().casefold() for line in _TITLES.strip().split("\n") for title in line.split("|") if title.strip()
 )
-_AND = re.compile(
+_TITLE_SEPARATOR = re.compile(
     r"\s+(?:and|&|und|et|e|y|ed|en|og|och|i|ir|un|та|і|й|и|ու|և|ও|এবং|và|ve|ja|és|și|και)\s+|\s*[/,、・]\s*"
 )
 
@@ -75,4 +75,4 @@ _AND = re.compile(
 def is_back_matter(title: str) -> bool:
     """Whether a section of that title, at a page's end, lists references or links; "Sources and notes" counts too."""
     title = title.strip(" :'\"").casefold()
-    return title in _BACK_MATTER or all(part in _BACK_MATTER for part in _AND.split(title))
+    return title in _BACK_MATTER or all(part in _BACK_MATTER for part in _TITLE_SEPARATOR.split(title))

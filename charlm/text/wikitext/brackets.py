@@ -8,7 +8,7 @@ Linear in the text's length, times the depth of what shows something; that is bo
 import re
 from dataclasses import dataclass
 
-from charlm.text.wikitext.namespaces import INTERLANGUAGE
+from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES
 from charlm.text.wikitext.templates import Templates, template_name
 
 MAX_DEPTH = 60
@@ -29,7 +29,7 @@ class Brackets:
     """Resolves the brackets of pages of one wiki."""
 
     templates: Templates
-    hidden: frozenset[str]
+    hidden_prefixes: frozenset[str]
     """Case-folded link prefixes that show nothing."""
 
     def resolve(self, text: str, title: str) -> tuple[str, bool]:
@@ -38,9 +38,9 @@ class Brackets:
         frames: list[tuple[int, str, list[str]]] = []  # (end, opening, pieces outside) of the spans we are in
         position = 0
         too_deep = False
-        render, shows, link = self.templates.render, self._shows, _link
-        text = _PLAIN_LINK.sub(_plain_link, text)
-        for start, end, opening in _matching(text):
+        render, is_visible, link = self.templates.render, self._is_visible, _render_link
+        text = _PLAIN_LINK.sub(_render_plain_link, text)
+        for start, end, opening in _match_brackets(text):
             if start < position:
                 continue  # inside a span that was dropped
             while frames and frames[-1][0] <= start:
@@ -51,7 +51,7 @@ class Brackets:
                 pieces, position = outside, closed
             pieces.append(text[position:start])
             position = end
-            if shows(text, start, opening):
+            if is_visible(text, start, opening):
                 if len(frames) < MAX_DEPTH:
                     frames.append((end, opening, pieces))
                     pieces, position = [], start + 2
@@ -64,33 +64,35 @@ class Brackets:
             outside.append(link(inner) if kind == "[[" else render(inner, title))
             pieces, position = outside, closed
         pieces.append(text[position:])
-        return self._without_unbalanced("".join(pieces)), too_deep
+        return self._drop_unbalanced("".join(pieces)), too_deep
 
-    def _shows(self, text: str, start: int, opening: str) -> bool:
+    def _is_visible(self, text: str, start: int, opening: str) -> bool:
         """Whether anything of this template or link is visible."""
         if opening == "{{":
             name = _TEMPLATE_NAME.match(text, start)
-            return name is not None and self.templates.shows(template_name(name[1]))
-        found = _LINK_PREFIX.match(text, start) if opening == "[[" else None
-        if found is None:
+            return name is not None and self.templates.is_visible(template_name(name[1]))
+        match = _LINK_PREFIX.match(text, start) if opening == "[[" else None
+        if match is None:
             return False
-        shown, prefix, colon, _, label = found.groups()
+        shown, prefix, colon, _, label = match.groups()
         if shown or not colon:
             return True
         prefix = prefix.strip()
-        return prefix.replace("_", " ").casefold() not in self.hidden and (bool(label) or prefix not in INTERLANGUAGE)
+        return prefix.replace("_", " ").casefold() not in self.hidden_prefixes and (
+            bool(label) or prefix not in INTERLANGUAGE_PREFIXES
+        )
 
-    def _without_unbalanced(self, text: str) -> str:
+    def _drop_unbalanced(self, text: str) -> str:
         """Drop brackets that pair with nothing; an opened File link takes the rest of its line along."""
         pieces: list[str] = []
         position = 0
-        for found in _UNBALANCED.finditer(text):
-            if found.start() < position:
+        for match in _UNBALANCED.finditer(text):
+            if match.start() < position:
                 continue
-            pieces.append(text[position : found.start()])
-            position = found.end()
-            if prefix := found[1]:
-                if prefix[:-1].strip().replace("_", " ").casefold() in self.hidden:
+            pieces.append(text[position : match.start()])
+            position = match.end()
+            if prefix := match[1]:
+                if prefix[:-1].strip().replace("_", " ").casefold() in self.hidden_prefixes:
                     newline = text.find("\n", position)
                     position = len(text) if newline < 0 else newline
                 else:
@@ -99,13 +101,13 @@ class Brackets:
         return "".join(pieces)
 
 
-def _plain_link(found: re.Match[str]) -> str:
+def _render_plain_link(match: re.Match[str]) -> str:
     """Most links have no prefix and hold no other markup; taken first, they are out of the others' way."""
-    label = found[2]
-    return label if label and not label.isspace() else found[1].strip().replace("_", " ")
+    label = match[2]
+    return label if label and not label.isspace() else match[1].strip().replace("_", " ")
 
 
-def _link(inner: str) -> str:
+def _render_link(inner: str) -> str:
     target, _, label = inner.partition("|")
     if label.strip():
         return label
@@ -113,20 +115,20 @@ def _link(inner: str) -> str:
     return target.partition(" ")[2] if target.startswith(("http:", "https:", "//")) else target.replace("_", " ")
 
 
-def _matching(text: str) -> list[tuple[int, int, str]]:
+def _match_brackets(text: str) -> list[tuple[int, int, str]]:
     """(start, end, opening) of every pair, sorted by start. What stays open or closes nothing is left out."""
     spans: list[tuple[int, int, str]] = []
     stack: list[list[int]] = []  # [index into _OPENINGS, start, number of braces]
     num_open = [0, 0, 0, 0]
 
-    def close_down_to(kind: int) -> list[int]:
+    def pop_unclosed(kind: int) -> list[int]:
         """Give up what was opened inside and never closed."""
         while stack[-1][0] != kind:
             num_open[stack.pop()[0]] -= 1
         return stack[-1]
 
-    for found in _BRACKET.finditer(text):
-        bracket, start, end = found[0], found.start(), found.end()
+    for match in _BRACKET.finditer(text):
+        bracket, start, end = match[0], match.start(), match.end()
         if bracket == "[[":
             stack.append([1, start, 2])
             num_open[1] += 1
@@ -140,7 +142,7 @@ def _matching(text: str) -> list[tuple[int, int, str]]:
         elif bracket[0] == "}":
             remaining = end - start
             while remaining >= 2 and num_open[0]:
-                top = close_down_to(0)
+                top = pop_unclosed(0)
                 size = 3 if remaining >= 3 and top[2] >= 3 else 2
                 opened = top[1] + top[2] - size
                 spans.append((opened, end - remaining + size, "{{{"[:size]))
@@ -159,7 +161,7 @@ def _matching(text: str) -> list[tuple[int, int, str]]:
                 stack.append([kind, start, 0])
                 num_open[kind] += 1
             elif num_open[kind]:
-                spans.append((close_down_to(kind)[1], end, _OPENINGS[kind]))
+                spans.append((pop_unclosed(kind)[1], end, _OPENINGS[kind]))
                 num_open[stack.pop()[0]] -= 1
     spans.sort()
     return spans

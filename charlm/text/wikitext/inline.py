@@ -2,7 +2,7 @@
 
 import re
 
-from charlm.text.wikitext.placeholders import APART, BREAK
+from charlm.text.wikitext.placeholders import LINE_BREAK, QUOTE_SEPARATOR
 
 _EXTERNAL_LINK = re.compile(
     r"\[(?:https?:|ftp:|mailto:|news:|irc:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++([^\[\]\n]*+))?\]", re.IGNORECASE
@@ -10,7 +10,7 @@ _EXTERNAL_LINK = re.compile(
 _UNCLOSED_LINK = re.compile(
     r"\[(?:https?:|ftp:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++|(?=$))(?=[^\[\]\n]*$)", re.IGNORECASE | re.MULTILINE
 )
-_SMALL = re.compile(r"<(sup|sub)\b[^<>]*>([-+−\d]{1,6})</\1>", re.IGNORECASE)
+_SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>([-+−\d]{1,6})</\1>", re.IGNORECASE)
 _SUPERSCRIPT = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _SUBSCRIPT = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
 _TAG = re.compile(
@@ -20,10 +20,10 @@ _TAG = re.compile(
     r"(?=[\s/>])[^<>\n]*(?:\n[^<>\n]*){0,3}>",
     re.IGNORECASE,
 )
-_OPENING = {"li": "\n* ", "td": " ", "th": " ", "rt": "(", "q": '"', "br": BREAK} | dict.fromkeys(
+_OPENING_TEXT = {"li": "\n* ", "td": " ", "th": " ", "rt": "(", "q": '"', "br": LINE_BREAK} | dict.fromkeys(
     ("p", "hr", "div", "center", "blockquote", "dd", "dt", "dl", "ul", "ol", "tr"), "\n\n"
 )
-_CLOSING = _OPENING | {"li": "", "rt": ")"}
+_CLOSING_TEXT = _OPENING_TEXT | {"li": "", "rt": ")"}
 _VARIANT = re.compile(r"-\{([^{}]*+)\}-")
 _VARIANT_FLAGS = frozenset(("A", "R", "", "zh", "zh-hans", "zh-hant", "zh-cn", "zh-tw", "zh-hk", "sr-ec", "sr-el"))
 _RULE = re.compile(r"^\s*[a-z]{2,3}(?:-[a-z]+)?\s*:(?!//)")
@@ -34,38 +34,38 @@ _QUOTES = re.compile(r"''+")
 def strip_inline(text: str) -> str:
     """Take away the markup inside lines, and keep what it marks; APART goes, BREAK comes for <br>."""
     if "[" in text:
-        text = _EXTERNAL_LINK.sub(_label, text)
+        text = _EXTERNAL_LINK.sub(_link_label, text)
         if "[http" in text:
             text = _UNCLOSED_LINK.sub("", text)
     if "<" in text:
-        text = _SMALL.sub(_small_digits, text)
-        text = _TAG.sub(_shown_tag, text)
+        text = _SCRIPT_TAG.sub(_replace_small_digits, text)
+        text = _TAG.sub(_replace_tag, text)
     if "-{" in text:
         for _ in range(3):  # nested ones, from the inside
-            text = _VARIANT.sub(_variant, text)
+            text = _VARIANT.sub(_choose_variant, text)
         text = text.replace("-{", "").replace("}-", "")
     if "__" in text:
         text = _MAGIC_WORD.sub("", text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
-    return text.replace(APART, "") if APART in text else text
+    return text.replace(QUOTE_SEPARATOR, "") if QUOTE_SEPARATOR in text else text
 
 
-def _label(found: re.Match[str]) -> str:
-    return found[1] or ""
+def _link_label(match: re.Match[str]) -> str:
+    return match[1] or ""
 
 
-def _small_digits(found: re.Match[str]) -> str:
-    return found[2].translate(_SUPERSCRIPT if found[1].lower() == "sup" else _SUBSCRIPT)
+def _replace_small_digits(match: re.Match[str]) -> str:
+    return match[2].translate(_SUPERSCRIPT if match[1].lower() == "sup" else _SUBSCRIPT)
 
 
-def _shown_tag(found: re.Match[str]) -> str:
-    return (_CLOSING if found[1] else _OPENING).get(found[2].lower(), "")
+def _replace_tag(match: re.Match[str]) -> str:
+    return (_CLOSING_TEXT if match[1] else _OPENING_TEXT).get(match[2].lower(), "")
 
 
-def _variant(found: re.Match[str]) -> str:
+def _choose_variant(match: re.Match[str]) -> str:
     """Language conversion, `-{zh-hans:A;zh-hant:B}-`: the first variant; flags other than A (add) show nothing."""
-    flags, bar, rules = found[1].rpartition("|")
+    flags, bar, rules = match[1].rpartition("|")
     if bar and not {flag.strip() for flag in flags.split(";")} & _VARIANT_FLAGS:
         return ""
     first = next((rule for rule in rules.split(";") if rule.strip()), "") if _RULE.match(rules) else rules
@@ -74,7 +74,7 @@ def _variant(found: re.Match[str]) -> str:
 
 def strip_quotes(line: str) -> str:
     """'' and ''' go; where a line has an odd number of both, one ''' is an apostrophe and '' (l'''Orient'')."""
-    runs = [(found.start(), found.end() - found.start()) for found in _QUOTES.finditer(line)]
+    runs = [(match.start(), match.end() - match.start()) for match in _QUOTES.finditer(line)]
     sizes = [min(size, 5) if size != 4 else 3 for _, size in runs]
     kept = -1
     if (sizes.count(3) + sizes.count(5)) % 2 and (sizes.count(2) + sizes.count(5)) % 2:
@@ -85,5 +85,5 @@ def strip_quotes(line: str) -> str:
         return _QUOTES.sub("", line)
     surplus = {2: "", 3: "", 4: "'", 5: ""}
     return _QUOTES.sub(
-        lambda found: "'" if found.start() == kept else surplus.get(len(found[0]), "'" * (len(found[0]) - 5)), line
+        lambda match: "'" if match.start() == kept else surplus.get(len(match[0]), "'" * (len(match[0]) - 5)), line
     )

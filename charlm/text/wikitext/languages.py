@@ -46,7 +46,7 @@ class Language:
     digits: str = _DIGITS
     names_units: bool = False
     """Whether {{convert}} may show the English names of units; symbols otherwise."""
-    from_digits: Mapping[int, str] = field(default_factory=dict[int, str])
+    to_ascii_digits: Mapping[int, str] = field(default_factory=dict[int, str])
     """For str.translate: the language's digits to ASCII ones."""
 
     def language_name(self, code: str) -> str:
@@ -66,11 +66,11 @@ class Language:
 
 
 @cache
-def language(code: str) -> Language:
+def load_language(code: str) -> Language:
     """The language of a wiki, by the code in its siteinfo; what has no file of its own is `common`."""
-    entries = _entries("common")
+    entries = _load_tables("common")
     for name in _ancestry(code):
-        entries = {key: {**entries.get(key, {}), **value} for key, value in {**entries, **_entries(name)}.items()}
+        entries = {key: {**entries.get(key, {}), **value} for key, value in {**entries, **_load_tables(name)}.items()}
     settings: dict[str, Any] = entries.get("numbers", {})
     digits = str(settings.get("digits", _DIGITS))
     return Language(
@@ -83,19 +83,19 @@ def language(code: str) -> Language:
         group=str(settings.get("group", ",")),
         digits=digits,
         names_units=bool(settings.get("names_units", False)),
-        from_digits={ord(own): ascii_digit for own, ascii_digit in zip(digits, _DIGITS, strict=True)},
+        to_ascii_digits={ord(own): ascii_digit for own, ascii_digit in zip(digits, _DIGITS, strict=True)},
     )
 
 
 def _ancestry(code: str) -> list[str]:
     """The files that add to `common`, the later over the earlier."""
-    entries = _entries(code)
+    entries = _load_tables(code)
     parent = str(entries.get("numbers", {}).get("like", ""))
     return [*(_ancestry(parent) if parent else []), code]
 
 
 @cache
-def _entries(code: str) -> dict[str, dict[str, Any]]:
+def _load_tables(code: str) -> dict[str, dict[str, Any]]:
     """The tables of one file, with `[templates]` turned round: name -> pattern."""
     if not code.replace("-", "").isalnum():
         return {}

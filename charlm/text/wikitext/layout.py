@@ -17,34 +17,34 @@ import re
 from itertools import pairwise
 
 from charlm.text.wikitext.back_matter import is_back_matter
-from charlm.text.wikitext.placeholders import BLOCK, BREAK
+from charlm.text.wikitext.placeholders import BLOCK_MARKER, LINE_BREAK
 from charlm.text.wikitext.punctuation import mend
 
-_GAP_FIRST = re.compile(r"^(?:[,;.:、，；]\s+|[;:*#、，；])+")
-_GAP_SIGNS = frozenset(",;.:*#、，；")
+_LEADING_PUNCTUATION = re.compile(r"^(?:[,;.:、，；]\s+|[;:*#、，；])+")
+_PUNCTUATION = frozenset(",;.:*#、，；")
 _MAX_ROUNDS = 4
 _WORD = re.compile(r"[^\W_]")
-_NUM_VERSES = 3
-_LONGEST_VERSE = 90
-_TEXT, _ITEM, _LINES = 0, 7, 8  # kinds of blocks beside 1 to 6, the levels of headings
+_MIN_VERSE_LINES = 3
+_MAX_VERSE_LENGTH = 90
+_TEXT, _ITEM, _VERBATIM = 0, 7, 8  # kinds of blocks beside 1 to 6, the levels of headings
 
 Block = tuple[int, str]
 
 
 def lay_out(text: str) -> str:
     """The text in blocks, one blank line between them, none between the items of a list."""
-    blocks = _with_content(_blocks(text))
+    blocks = _drop_empty_sections(_parse_blocks(text))
     pieces: list[str] = []
-    before = -1
+    previous = -1
     for kind, shown in blocks:
         if pieces:
-            pieces.append("\n" if kind == before == _ITEM else "\n\n")
+            pieces.append("\n" if kind == previous == _ITEM else "\n\n")
         pieces.append(f"{'=' * kind} {shown} {'=' * kind}" if 0 < kind < _ITEM else shown)
-        before = kind
+        previous = kind
     return "".join(pieces)
 
 
-def _blocks(text: str) -> list[Block]:
+def _parse_blocks(text: str) -> list[Block]:
     blocks: list[Block] = []
     paragraph: list[str] = []
     term = ""  # of a definition list, waiting for what defines it
@@ -55,7 +55,7 @@ def _blocks(text: str) -> list[Block]:
             blocks.append((_TEXT, term))
             term = ""
         if paragraph:
-            blocks.extend(_paragraph(_joined(paragraph)))
+            blocks.extend(_paragraph_blocks(_join_lines(paragraph)))
             paragraph.clear()
 
     for raw in text.split("\n"):
@@ -84,7 +84,7 @@ def _blocks(text: str) -> list[Block]:
             elif "*" in marker or "#" in marker or body.startswith("- "):
                 blocks.append((_ITEM, f"- {_one_line(body.removeprefix('- '))}"))
             else:
-                blocks.extend(_paragraph(body))
+                blocks.extend(_paragraph_blocks(body))
         elif first == "=" and (level := _heading_level(line)):
             end_paragraph()
             blocks.append((level, _one_line(line[level:-level])))
@@ -92,9 +92,9 @@ def _blocks(text: str) -> list[Block]:
             end_paragraph()
             if _WORD.search(line):
                 blocks.append((_ITEM, f"- {_one_line(line[2:])}"))
-        elif first == BLOCK:
+        elif first == BLOCK_MARKER:
             end_paragraph()
-            blocks.append((_LINES, line[1:]))
+            blocks.append((_VERBATIM, line[1:]))
         elif line.startswith(("|", "{|", "----")):
             end_paragraph()
         else:
@@ -105,43 +105,43 @@ def _blocks(text: str) -> list[Block]:
     return blocks
 
 
-def _joined(lines: list[str]) -> str:
+def _join_lines(lines: list[str]) -> str:
     """The lines of a paragraph as one; between signs of Chinese or Japanese without a space."""
     if len(lines) == 1:
         return lines[0]
     pieces = [lines[0]]
-    for before, line in pairwise(lines):
-        pieces.append(line if _is_wide(before[-1]) and _is_wide(line[0]) else f" {line}")
+    for previous, line in pairwise(lines):
+        pieces.append(line if _is_cjk(previous[-1]) and _is_cjk(line[0]) else f" {line}")
     return "".join(pieces)
 
 
-def _is_wide(sign: str) -> bool:
-    return "\u2e80" <= sign <= "\uabff" or "\uf900" <= sign <= "\ufaff" or "\uff00" <= sign <= "\uff60"
+def _is_cjk(character: str) -> bool:
+    return "\u2e80" <= character <= "\uabff" or "\uf900" <= character <= "\ufaff" or "\uff00" <= character <= "\uff60"
 
 
 def _one_line(text: str) -> str:
-    if BREAK in text:
-        text = " ".join(part for part in map(str.strip, text.split(BREAK)) if part)
+    if LINE_BREAK in text:
+        text = " ".join(part for part in map(str.strip, text.split(LINE_BREAK)) if part)
     text = mend(text.strip()).strip()
     for _ in range(_MAX_ROUNDS):
-        if text[:1] not in _GAP_SIGNS or (shorter := _GAP_FIRST.sub("", text)) == text:
+        if text[:1] not in _PUNCTUATION or (shorter := _LEADING_PUNCTUATION.sub("", text)) == text:
             break
         text = mend(shorter).strip()
     return text
 
 
-def _paragraph(text: str) -> list[Block]:
-    if BREAK not in text:
+def _paragraph_blocks(text: str) -> list[Block]:
+    if LINE_BREAK not in text:
         text = _one_line(text)
         return [(_TEXT, text)] if _WORD.search(text) else []
     stanzas = [
-        [line for line in map(str.strip, stanza.split(BREAK)) if line]
-        for stanza in re.split(f"{BREAK}(?: *{BREAK})+", text)
+        [line for line in map(str.strip, stanza.split(LINE_BREAK)) if line]
+        for stanza in re.split(f"{LINE_BREAK}(?: *{LINE_BREAK})+", text)
     ]
     lines = [line for stanza in stanzas for line in stanza]
-    if len(lines) >= _NUM_VERSES and max(map(len, lines)) <= _LONGEST_VERSE:
+    if len(lines) >= _MIN_VERSE_LINES and max(map(len, lines)) <= _MAX_VERSE_LENGTH:
         return [
-            (_LINES, "\n".join(f" {mend(line)}" for line in stanza))
+            (_VERBATIM, "\n".join(f" {mend(line)}" for line in stanza))
             if len(stanza) > 1
             else (_TEXT, _one_line(stanza[0]))
             for stanza in stanzas
@@ -158,32 +158,32 @@ def _heading_level(line: str) -> int:
     return level if _WORD.search(line[level:-level]) else 0
 
 
-def _with_content(blocks: list[Block]) -> list[Block]:
+def _drop_empty_sections(blocks: list[Block]) -> list[Block]:
     """Without the sections of references and links at the end, and without headings that nothing stands under."""
     while True:
-        blocks = _without_empty(blocks)
-        end = _back_matter(blocks)
+        blocks = _drop_empty_headings(blocks)
+        end = _back_matter_start(blocks)
         if end == len(blocks):
             return blocks
         blocks = blocks[:end]
 
 
-def _without_empty(blocks: list[Block]) -> list[Block]:
+def _drop_empty_headings(blocks: list[Block]) -> list[Block]:
     kept: list[Block] = []  # from the last to the first
-    below = 0  # level of the next heading that is kept; _ITEM where text comes first
+    next_level = 0  # level of the next heading that is kept; _ITEM where text comes first
     for block in reversed(blocks):
         if 0 < block[0] < _ITEM:
-            if below > block[0]:
+            if next_level > block[0]:
                 kept.append(block)
-                below = block[0]
+                next_level = block[0]
         else:
             kept.append(block)
-            below = _ITEM
+            next_level = _ITEM
     kept.reverse()
     return kept
 
 
-def _back_matter(blocks: list[Block]) -> int:
+def _back_matter_start(blocks: list[Block]) -> int:
     """Where the sections of references and links at the end begin; the number of blocks where there are none."""
     end = len(blocks)
     level = _ITEM

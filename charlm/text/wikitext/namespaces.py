@@ -38,11 +38,11 @@ _WIKIPEDIAS = """
     za zea zgh zh zh-classical zh-min-nan zh-yue zu
 """
 
-INTERLANGUAGE = frozenset(_WIKIPEDIAS.split())
+INTERLANGUAGE_PREFIXES = frozenset(_WIKIPEDIAS.split())
 """Prefixes of links to the same article in another language; without a label they show nothing."""
 
 
-def hidden_names(namespaces: Mapping[int, str]) -> frozenset[str]:
+def hidden_link_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
     """Case-folded prefixes that show nothing: Media, File and Category, here and elsewhere."""
     own = (namespaces[number].casefold() for number in (_MEDIA, _FILE, _CATEGORY) if namespaces.get(number))
     return frozenset(own) | {name.replace("_", " ") for name in _FILE_AND_CATEGORY.split()}

@@ -11,121 +11,127 @@ from typing import Literal
 
 from charlm.text.wikitext.entities import decode_entities
 
-Math = Literal["drop", "tex"]
+MathMode = Literal["drop", "tex"]
 """What becomes of formulas: nothing, or their TeX between dollar signs."""
 
-BREAK = "\x01"
+LINE_BREAK = "\x01"
 """A line break that has to stay one: <br>."""
-BLOCK = "\x03"
+BLOCK_MARKER = "\x03"
 """Before the mark of a literal with several lines, which stands alone."""
-APART = "\x02"
+QUOTE_SEPARATOR = "\x02"
 """Nothing, but it parts two runs of quotes: an empty <nowiki />."""
 
 _LITERAL_TAGS = ("nowiki", "pre", "syntaxhighlight", "source", "code")
-_VERSES = ("poem",)
-_FORMULAS = ("math", "chem", "ce")
+_POEM_TAGS = ("poem",)
+_FORMULA_TAGS = ("math", "chem", "ce")
 _DROPPED_TAGS = (
     "references", "ref", "gallery", "timeline", "score", "graph", "mapframe", "maplink", "hiero", "templatedata",
     "templatestyles", "imagemap", "inputbox", "categorytree", "includeonly", "indicator", "rp", "style", "script",
 )  # fmt: skip
-_ASIDE = re.compile(
-    rf"<(?:!--|({'|'.join((*_LITERAL_TAGS, *_VERSES, *_FORMULAS, *_DROPPED_TAGS))})(?=[\s/>])([^<>]*)>)", re.IGNORECASE
+_COMMENT_OR_TAG = re.compile(
+    rf"<(?:!--|({'|'.join((*_LITERAL_TAGS, *_POEM_TAGS, *_FORMULA_TAGS, *_DROPPED_TAGS))})(?=[\s/>])([^<>]*)>)",
+    re.IGNORECASE,
 )
-_CLOSING = {
-    name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in (*_LITERAL_TAGS, *_VERSES, *_FORMULAS, *_DROPPED_TAGS)
+_CLOSING_TAGS = {
+    name: re.compile(rf"</{name}\s*>", re.IGNORECASE)
+    for name in (*_LITERAL_TAGS, *_POEM_TAGS, *_FORMULA_TAGS, *_DROPPED_TAGS)
 }
 _MARKUP = re.compile(r"\[\[|\{\{|''|<(?!/?(?:nowiki|br)\b)[a-z/]", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _NOWIKI = re.compile(r"<nowiki>.*?</nowiki>", re.IGNORECASE | re.DOTALL)
 _NOWIKI_TAG = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
-_MARK = re.compile("\0([0-9]+|[←-↙]+)\0")
+_PLACEHOLDER = re.compile("\0([0-9]+|[←-↙]+)\0")
 _TO_ARROWS = str.maketrans("0123456789", "←↑→↓↔↕↖↗↘↙")
 _FROM_ARROWS = str.maketrans("←↑→↓↔↕↖↗↘↙", "0123456789")
 _WORD = re.compile(r"[^\W_]")
-_BREAKS = re.compile(rf"(?: *{BREAK})+")
+_LINE_BREAKS = re.compile(rf"(?: *{LINE_BREAK})+")
 _VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:(?:\n +(?=\n))*\n +[^\s|!][^\n]*)+")
 
 
 @dataclass(slots=True)
-class Aside:
+class Placeholders:
     """What is put aside of one page."""
 
-    math: Math = "drop"
+    math: MathMode = "drop"
     literals: list[str] = field(default_factory=list[str])
 
-    def put(self, literal: str) -> str:
+    def add_literal(self, literal: str) -> str:
         """The mark under which `literal` comes back, on lines of its own if it has several."""
         literal = literal.replace("\xa0", " ")
-        mark = str(len(self.literals))
+        placeholder = str(len(self.literals))
         if "\n" in literal:
             literal = "\n".join(f" {line}".rstrip() for line in literal.split("\n"))
-            mark = f"\n\n{BLOCK}\0{mark}\0\n\n"
+            placeholder = f"\n\n{BLOCK_MARKER}\0{placeholder}\0\n\n"
         else:
-            mark = f"\0{mark if _WORD.search(literal) else mark.translate(_TO_ARROWS)}\0"  # no word, no line
+            placeholder = (
+                f"\0{placeholder if _WORD.search(literal) else placeholder.translate(_TO_ARROWS)}\0"  # no word, no line
+            )
         self.literals.append(literal)
-        return mark
+        return placeholder
 
-    def take(self, text: str) -> str:
+    def extract_literals(self, text: str) -> str:
         """Drop comments and dropped tags from `text`, and put its literal tags aside."""
         pieces: list[str] = []
         unclosed: set[str] = set()
         position = 0
-        while found := _ASIDE.search(text, position):
-            start, end = found.span()
+        while match := _COMMENT_OR_TAG.search(text, position):
+            start, end = match.span()
             pieces.append(text[position:start])
-            name = found[1]
+            name = match[1]
             if name is None:
-                closed = text.find("-->", end)
-                position = len(text) if closed < 0 else closed + 3
+                comment_end = text.find("-->", end)
+                position = len(text) if comment_end < 0 else comment_end + 3
                 if (start == 0 or text[start - 1] == "\n") and text[position : position + 1] == "\n":
                     position += 1
                 continue
             name = name.lower()
-            closing = None
-            if not found[2].rstrip().endswith("/") and name not in unclosed:
-                closing = _CLOSING[name].search(text, end)
-                if closing is None:
+            closing_tag = None
+            if not match[2].rstrip().endswith("/") and name not in unclosed:
+                closing_tag = _CLOSING_TAGS[name].search(text, end)
+                if closing_tag is None:
                     unclosed.add(name)
-            position = closing.end() if closing else end
-            content = text[end : closing.start()] if closing else ""
+            position = closing_tag.end() if closing_tag else end
+            content = text[end : closing_tag.start()] if closing_tag else ""
             if name not in _DROPPED_TAGS:
-                pieces.append(self._literal(name, found[2], content))
+                pieces.append(self._replace_literal_tag(name, match[2], content))
         pieces.append(text[position:])
         return "".join(pieces)
 
-    def _literal(self, name: str, attributes: str, content: str) -> str:
-        if name in _FORMULAS:
+    def _replace_literal_tag(self, name: str, attributes: str, content: str) -> str:
+        if name in _FORMULA_TAGS:
             if self.math == "drop" or not content.strip():
                 return ""
             tex = " ".join(content.split())
-            return self.put(f"$\\ce{{{tex}}}$" if name != "math" else f"${tex}$")
-        if name in _VERSES:
-            return f"\n\n{self.take(content).strip().replace(chr(10), BREAK)}{BREAK}{BREAK}\n\n"
+            return self.add_literal(f"$\\ce{{{tex}}}$" if name != "math" else f"${tex}$")
+        if name in _POEM_TAGS:
+            return (
+                f"\n\n{self.extract_literals(content).strip().replace(chr(10), LINE_BREAK)}{LINE_BREAK}{LINE_BREAK}\n\n"
+            )
         if name == "nowiki":
             if not content.strip():
-                return content or APART
-            return self.put(decode_entities(" ".join(content.split("\n"))))
+                return content or QUOTE_SEPARATOR
+            return self.add_literal(decode_entities(" ".join(content.split("\n"))))
         if name == "code":
             if _MARKUP.search(_NOWIKI.sub("", content)):
-                return self.take(content)  # MediaWiki reads the markup in <code>
-            return self.put(decode_entities(_TAG.sub("", content).strip())) if content.strip() else ""
+                return self.extract_literals(content)  # MediaWiki reads the markup in <code>
+            return self.add_literal(decode_entities(_TAG.sub("", content).strip())) if content.strip() else ""
         inline = name != "pre" and "inline" in attributes
         literal = decode_entities(_NOWIKI_TAG.sub("", content) if name == "pre" else content).strip("\n").rstrip()
-        shown = self.put(literal if "\n" in literal else literal.strip()) if literal.strip() else ""
-        return shown if inline else f"\n\n{shown}\n\n"
+        replacement = self.add_literal(literal if "\n" in literal else literal.strip()) if literal.strip() else ""
+        return replacement if inline else f"\n\n{replacement}\n\n"
 
-    def take_verbatim(self, text: str) -> str:
+    def extract_verbatim(self, text: str) -> str:
         """Put aside two or more lines that begin with a space: MediaWiki shows them as they are, up to an empty one."""
-        return _VERBATIM.sub(self._verbatim, f"\n{text}") if "\n " in text else text
+        return _VERBATIM.sub(self._replace_verbatim, f"\n{text}") if "\n " in text else text
 
-    def _verbatim(self, found: re.Match[str]) -> str:
-        lines = [line[1:].rstrip() for line in _BREAKS.sub("\n ", found[0][1:]).split("\n")]
-        return self.put("\n".join(line for line in lines if line))
+    def _replace_verbatim(self, match: re.Match[str]) -> str:
+        lines = [line[1:].rstrip() for line in _LINE_BREAKS.sub("\n ", match[0][1:]).split("\n")]
+        return self.add_literal("\n".join(line for line in lines if line))
 
     def restore(self, text: str) -> str:
         """Put back what was put aside; a literal may hold marks of others."""
         for _ in range(3):
             if "\0" not in text:
                 break
-            text = _MARK.sub(lambda found: self.literals[int(found[1].translate(_FROM_ARROWS))], text)
+            text = _PLACEHOLDER.sub(lambda match: self.literals[int(match[1].translate(_FROM_ARROWS))], text)
         return text

@@ -17,10 +17,10 @@ Renderer = Callable[[Arguments, Language], str]
 _NAMED = re.compile(r"\s*+(\w[\w -]{0,29}?)\s*+=")
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
-_LOW = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
-_HIGH = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
-_SMALL = re.compile(r"[-+−–\d]*")
-_BEFORE_SOUNDS = ("pron", "us", "uk", "lang", "local", "also", "as", "ipa", "audio")
+_SUBSCRIPT = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
+_SUPERSCRIPT = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_DIGITS_AND_SIGNS = re.compile(r"[-+−–\d]*")
+_IPA_LABELS = ("pron", "us", "uk", "lang", "local", "also", "as", "ipa", "audio")
 
 
 class Templates:
@@ -28,13 +28,13 @@ class Templates:
 
     def __init__(self, language: Language) -> None:
         self._language = language
-        self._renderers = {name: _renderer(pattern) for name, pattern in language.templates.items()}
+        self._renderers = {name: _make_renderer(pattern) for name, pattern in language.templates.items()}
         self._families = {name[:-1]: name for name in self._renderers if name.endswith("-*")}
-        self._shown = {name: bool(language.templates[name]) for name in self._renderers}
+        self._visible = {name: bool(language.templates[name]) for name in self._renderers}
 
-    def shows(self, name: str) -> bool:
+    def is_visible(self, name: str) -> bool:
         """Whether anything of a template is visible, by its name as `template_name` gives it."""
-        shown = self._shown.get(name)
+        shown = self._visible.get(name)
         if shown is None:
             shown = name.startswith("formatnum:") or self._family(name) in self._renderers
         return shown
@@ -44,7 +44,7 @@ class Templates:
         raw_name, *parts = inner.split("|")
         name = template_name(raw_name)
         if name.startswith("formatnum:"):
-            return _formatted(raw_name.partition(":")[2].strip(), parts, self._language)
+            return _format_number(raw_name.partition(":")[2].strip(), parts, self._language)
         arguments = Arguments()
         position = 0
         for part in parts:
@@ -74,7 +74,7 @@ def template_name(raw: str) -> str:
 
 
 @cache
-def _renderer(pattern: str) -> Renderer:
+def _make_renderer(pattern: str) -> Renderer:
     if pattern.startswith("="):
         return _RENDERERS[pattern[1:]]
     if "{" not in pattern:
@@ -88,16 +88,16 @@ def _renderer(pattern: str) -> Renderer:
 def fill(pattern: str, arguments: Arguments, language: Language) -> str:
     """The pattern with its fields filled in; `common.toml` explains it."""
 
-    def optional(found: re.Match[str]) -> str:
-        fields = _FIELD.findall(found[1])
-        return found[1] if all(_field(name, arguments, language) for name in fields) else ""
+    def optional(match: re.Match[str]) -> str:
+        fields = _FIELD.findall(match[1])
+        return match[1] if all(_field_value(name, arguments, language) for name in fields) else ""
 
     pattern = _OPTIONAL.sub(optional, pattern)
-    shown = _FIELD.sub(lambda found: _field(found[1], arguments, language), pattern)
+    shown = _FIELD.sub(lambda match: _field_value(match[1], arguments, language), pattern)
     return re.sub(r"^(?:[;,] )+", "", shown)
 
 
-def _field(name: str, arguments: Arguments, language: Language) -> str:
+def _field_value(name: str, arguments: Arguments, language: Language) -> str:
     if name.startswith("*:"):
         return name[2:].join(value for value in arguments.positional if value)
     if name == "*":
@@ -108,20 +108,30 @@ def _field(name: str, arguments: Arguments, language: Language) -> str:
     value = next((arguments[key] for key in keys.split("|") if arguments.get(key)), "")
     if name.startswith("@"):
         return language.language_name(value)
-    return _small(value, high=True) if name[-1] == "^" else _small(value, high=False) if name[-1] == "_" else value
+    return (
+        _to_script(value, superscript=True)
+        if name[-1] == "^"
+        else _to_script(value, superscript=False)
+        if name[-1] == "_"
+        else value
+    )
 
 
-def _small(value: str, *, high: bool) -> str:
+def _to_script(value: str, *, superscript: bool) -> str:
     """Superscript or subscript, where all of it is digits and signs."""
-    return value.replace("–", "−").translate(_HIGH if high else _LOW) if _SMALL.fullmatch(value) else value
+    return (
+        value.replace("–", "−").translate(_SUPERSCRIPT if superscript else _SUBSCRIPT)
+        if _DIGITS_AND_SIGNS.fullmatch(value)
+        else value
+    )
 
 
-def _formatted(number: str, parts: list[str], language: Language) -> str:
+def _format_number(number: str, parts: list[str], language: Language) -> str:
     """{{formatnum:12345}}"""
     return language.number(number) if not parts and re.fullmatch(r"-?\d{1,30}(?:\.\d{1,30})?", number) else number
 
 
-def _lang(arguments: Arguments, language: Language) -> str:
+def _render_lang(arguments: Arguments, language: Language) -> str:
     """{{lang-de|Haus}} or {{langx|de|Haus}} -> "German: Haus"."""
     code = arguments.get("*", "")
     if not code:
@@ -135,11 +145,11 @@ def _lang(arguments: Arguments, language: Language) -> str:
     return fill(language.words.get("lang", "{1|text}"), arguments, language)
 
 
-def _ipa_english(arguments: Arguments, language: Language) -> str:
+def _render_ipa_english(arguments: Arguments, language: Language) -> str:
     """{{IPAc-en|pron|ˈ|k|æ|t}} -> "pronounced /ˈkæt/"."""
     label, sounds = "", list[str]()
     for sound in arguments.positional:
-        if not sounds and sound.lower() in _BEFORE_SOUNDS:
+        if not sounds and sound.lower() in _IPA_LABELS:
             word = language.words.get(f"ipa_{sound.lower()}", "")
             label += f"{word} " if word else ""
         elif sound not in ("", "audio", "pron"):
@@ -148,31 +158,35 @@ def _ipa_english(arguments: Arguments, language: Language) -> str:
     return f"{label}/{shown}/" if shown else ""
 
 
-def _ipa(arguments: Arguments, language: Language) -> str:
+def _render_ipa(arguments: Arguments, language: Language) -> str:
     """{{IPA-fr|paʁi|lang}} -> "French: [paʁi]"; {{IPA|fr|paʁi}} alike; {{IPA|/paʁi/}} as it is."""
     code, values = arguments.get("*", ""), arguments.positional
     if not code and len(values) > 1 and re.fullmatch(r"[a-z]{2,3}(?:-[A-Za-z]+)*", values[0]):
         code, values = values[0], values[1:]
     if not values or not values[0]:
         return ""
-    shown, how = values[0], (values[1].lower() if len(values) > 1 else "")
+    shown, label_kind = values[0], (values[1].lower() if len(values) > 1 else "")
     if not code:
         return shown
     if shown[0] not in "[/⟨(":
         shown = f"[{shown}]"
     name = language.language_name(code)
-    label = language.words.get(f"ipa_{how}" if how in ("lang", "pron", "local", "ipa", "also") else "ipa_", "")
+    label = language.words.get(
+        f"ipa_{label_kind}" if label_kind in ("lang", "pron", "local", "ipa", "also") else "ipa_", ""
+    )
     return fill(f"{label} {{1}}", Arguments({"1": shown, "name": name}), language).strip()
 
 
-def _as_of(arguments: Arguments, language: Language) -> str:
+def _render_as_of(arguments: Arguments, language: Language) -> str:
     """{{as of|2010|5}} -> "As of May 2010"."""
-    words = arguments.get("alt") or fill(language.words.get("as_of", "{date}"), _dated(arguments, language), language)
+    words = arguments.get("alt") or fill(
+        language.words.get("as_of", "{date}"), _date_arguments(arguments, language), language
+    )
     lower = arguments.get("lc", "").lower() in ("y", "yes", "on", "1", "true")
     return words[:1].lower() + words[1:] if lower else words
 
 
-def _dated(arguments: Arguments, language: Language) -> Arguments:
+def _date_arguments(arguments: Arguments, language: Language) -> Arguments:
     """Year, month, day as positional arguments -> the field `date`."""
     year, month, day = (arguments.get(key, "") for key in "123")
     parts = Arguments({"year": year, "month": _month(month, language), "day": day.lstrip("0")})
@@ -180,15 +194,15 @@ def _dated(arguments: Arguments, language: Language) -> Arguments:
     return Arguments({"date": fill(language.words.get(form, "[{day} ][{month} ]{year}"), parts, language)})
 
 
-def _date(arguments: Arguments, language: Language) -> str:
+def _render_date(arguments: Arguments, language: Language) -> str:
     """{{ДН|14|3|1854}}: day, month, year."""
     day, month, year = (arguments.get(key, "") for key in "123")
-    return _dated(Arguments({"1": year, "2": month, "3": day}), language)["date"]
+    return _date_arguments(Arguments({"1": year, "2": month, "3": day}), language)["date"]
 
 
-def _year_first(arguments: Arguments, language: Language) -> str:
+def _render_date_year_first(arguments: Arguments, language: Language) -> str:
     """{{birth date|1911|8|25}}: year, month, day."""
-    return _dated(arguments, language)["date"]
+    return _date_arguments(arguments, language)["date"]
 
 
 def _month(month: str, language: Language) -> str:
@@ -196,43 +210,47 @@ def _month(month: str, language: Language) -> str:
     return names[int(month) - 1].replace("_", " ") if month.isdecimal() and 0 < int(month) <= len(names) else month
 
 
-def _fraction(arguments: Arguments, language: Language) -> str:
+def _render_fraction(arguments: Arguments, language: Language) -> str:
     values = arguments.positional
     if len(values) < 2:
         return f"1/{values[0]}" if values else ""
     return " ".join((*values[:-2], "/".join(values[-2:])))
 
 
-def _value(arguments: Arguments, language: Language) -> str:
+def _render_val(arguments: Arguments, language: Language) -> str:
     """{{val|1.5|0.2|e=3|u=m}} -> "1.5±0.2×10³ m"."""
     values = arguments.positional
     number = values[0] if values else ""
     if re.fullmatch(r"-?\d{5,30}(?:\.\d+)?", number):
         number = language.number(number)
     error = f"±{values[1]}" if len(values) > 1 and values[1][:1].isdigit() else ""
-    power = f"×10{_small(arguments['e'], high=True)}" if arguments.get("e") else ""
+    power = f"×10{_to_script(arguments['e'], superscript=True)}" if arguments.get("e") else ""
     unit = next((arguments[key] for key in ("u", "ul", "up", "upl") if arguments.get(key)), "")
-    unit = re.sub(r"(?<=[^\W\d_])([-−]?\d)", lambda found: _small(found[1], high=True), unit)
-    joint = "" if unit[:1] in ("%", "°", "") else " "
-    return f"{arguments.get('p', '')}{number}{error}{power}{joint}{unit}".strip()
+    unit = re.sub(r"(?<=[^\W\d_])([-−]?\d)", lambda match: _to_script(match[1], superscript=True), unit)
+    separator = "" if unit[:1] in ("%", "°", "") else " "
+    return f"{arguments.get('p', '')}{number}{error}{power}{separator}{unit}".strip()
 
 
-def _chemical(arguments: Arguments, language: Language) -> str:
+def _render_chemical(arguments: Arguments, language: Language) -> str:
     """{{chem|Ge|9|4-}} -> Ge₉⁴⁻; {{chem2|SO4(2-)}} -> SO₄²⁻."""
     values = arguments.positional
     if len(values) == 1:
-        formula = re.sub(r"\((\d?[-+])\)|(?<=[\w)\]])([-+])$", lambda f: _small(f[1] or f[2], high=True), values[0])
-        return re.sub(r"(?<=[^\W\d_])\d+|(?<=[)\]])\d+", lambda f: _small(f[0], high=False), formula).replace("_", "")
+        formula = re.sub(
+            r"\((\d?[-+])\)|(?<=[\w)\]])([-+])$", lambda f: _to_script(f[1] or f[2], superscript=True), values[0]
+        )
+        return re.sub(
+            r"(?<=[^\W\d_])\d+|(?<=[)\]])\d+", lambda f: _to_script(f[0], superscript=False), formula
+        ).replace("_", "")
     charged = re.compile(r"\d*[-+−]")
-    return "".join(_small(value, high=charged.fullmatch(value) is not None) for value in values)
+    return "".join(_to_script(value, superscript=charged.fullmatch(value) is not None) for value in values)
 
 
-def _abbreviated(arguments: Arguments, language: Language) -> str:
+def _render_abbreviated(arguments: Arguments, language: Language) -> str:
     """{{cvt|...}} is {{convert|...|abbr=on}}."""
     return convert(Arguments({"abbr": "on", **arguments}), language)
 
 
-def _ship(arguments: Arguments, language: Language) -> str:
+def _render_ship(arguments: Arguments, language: Language) -> str:
     """{{ship|HMS|Hood|51}} -> "HMS Hood (51)"."""
     prefix, name, hull, form = (arguments.get(key, "") for key in "1234")
     hull = {"1": hull, "": hull}.get(form, "")
@@ -240,7 +258,7 @@ def _ship(arguments: Arguments, language: Language) -> str:
     return f"{shown} ({hull})".strip() if hull else shown.strip()
 
 
-def _harvard(arguments: Arguments, language: Language) -> str:
+def _render_harvard(arguments: Arguments, language: Language) -> str:
     """{{harvtxt|Rudall|Cribb|2005}} -> "Rudall & Cribb (2005)"."""
     values = arguments.positional
     authors = [value for value in values if not re.match(r"\d{4}", value)]
@@ -251,7 +269,7 @@ def _harvard(arguments: Arguments, language: Language) -> str:
 
 _RENDERERS: dict[str, Renderer] = {
     "convert": convert,
-    "cvt": _abbreviated, "lang": _lang, "ipac": _ipa_english, "ipa": _ipa, "as_of": _as_of, "date": _date,
-    "ymd": _year_first,
-    "fraction": _fraction, "val": _value, "chem": _chemical, "ship": _ship, "harvard": _harvard,
-}  # fmt: skip
+    "cvt": _render_abbreviated, "lang": _render_lang, "ipac": _render_ipa_english, "ipa": _render_ipa, "as_of":
+    _render_as_of, "date": _render_date, "ymd": _render_date_year_first,
+    "fraction": _render_fraction, "val": _render_val, "chem": _render_chemical, "ship": _render_ship, "harvard":
+_render_harvard, }  # fmt: skip

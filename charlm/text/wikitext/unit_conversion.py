@@ -3,7 +3,7 @@
     "5", "km", "mi" ── values, units, rounding ──> × scale ── as precise as the input ──> numbers and unit names
 
 The default precision is that of https://en.wikipedia.org/wiki/Module:Convert (default_precision): as many digits as
-the input has, moved by the ratio of the two, and at least two significant ones. Units are in `units.toml`.
+the input has, moved by the ratio of the two, and at least two significant ones. Units are in `load_units.toml`.
 """
 
 import math
@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from charlm.text.wikitext.languages import Arguments, Language
 
-_RANGES = {
+_RANGE_SEPARATORS = {
     "-": "–", "–": "–", "to": " to ", "to(-)": " to ", "to about": " to about ", "and": " and ", "or": " or ",
     "and(-)": " and ", "x": " × ", "by": " by ", "×": " × ", "xx": " × ", "*": " × ", "+/-": " ± ", "±": " ± ",
     ",": ", ",
@@ -41,7 +41,7 @@ class Unit:
 
 
 @cache
-def units() -> dict[str, Unit]:
+def load_units() -> dict[str, Unit]:
     """Every unit by the codes that {{convert}} knows it by."""
     table = tomllib.loads(files("charlm.text.wikitext").joinpath("units.toml").read_text("utf-8"))
     return {
@@ -57,26 +57,26 @@ def convert(arguments: Arguments, language: Language) -> str:
     parts = arguments.positional
     if not parts:
         return ""
-    numbers, joints, rest = [parts[0]], list[str](), parts[1:]
-    while len(rest) > 1 and rest[0] in _RANGES:
-        joints.append(_RANGES[rest[0]])
+    numbers, separators, rest = [parts[0]], list[str](), parts[1:]
+    while len(rest) > 1 and rest[0] in _RANGE_SEPARATORS:
+        separators.append(_RANGE_SEPARATORS[rest[0]])
         numbers.append(rest[1])
         rest = rest[2:]
     code, *rest = rest or [""]
-    values = [_value(number, language) for number in numbers]
-    power, unit = _unit(code)
+    values = [_parse_number(number, language) for number in numbers]
+    power, unit = _find_unit(code)
     if unit is None or None in values:
-        shown = "".join(number + joint for number, joint in zip(numbers, [*joints, ""], strict=True))
+        shown = "".join(number + separator for number, separator in zip(numbers, [*separators, ""], strict=True))
         return f"{shown} {unit.symbol if unit else code}".strip()
     known = [value for value in values if value is not None]
-    entered = [_grouped(number, language) for number in numbers]
-    more = ""
+    entered = [_format_entered(number, language) for number in numbers]
+    subunit_text = ""
     if len(rest) > 1 and len(known) == 1:  # {{convert|5|ft|10|in|cm}}
-        part, (_, subunit) = _value(rest[0], language), _unit(rest[1])
+        part, (_, subunit) = _parse_number(rest[0], language), _find_unit(rest[1])
         if part is not None and subunit and subunit.kind == unit.kind:
             known[0] += part * subunit.scale / unit.scale
-            name = _name(subunit, part, short=arguments.get("abbr") in ("on", "in") or not language.names_units)
-            more = f" {_grouped(rest[0], language)} {name}"
+            name = _unit_name(subunit, part, short=arguments.get("abbr") in ("on", "in") or not language.names_units)
+            subunit_text = f" {_format_entered(rest[0], language)} {name}"
             rest = rest[2:]
     targets = [] if not rest or _NUMBER.fullmatch(rest[0]) else [t for t in re.split(r"[ +]+", rest.pop(0)) if t]
     precision = rest[0] if rest and re.fullmatch(r"-?\d", rest[0]) else ""
@@ -87,32 +87,32 @@ def convert(arguments: Arguments, language: Language) -> str:
     rest_short = abbreviated != "off"
     adjective = arguments.get("adj", "") in ("on", "mid")
     for target in targets or [unit.default]:
-        out_power, out = _unit(target)
-        if out is None or out.kind != unit.kind or out is unit:
+        target_power, target_unit = _find_unit(target)
+        if target_unit is None or target_unit.kind != unit.kind or target_unit is unit:
             continue
         converted = [
-            _rounded(
-                (value * unit.scale * 10.0 ** (power - out_power) + unit.offset - out.offset) / out.scale,
-                value, number, unit, out, precision, arguments, language,
+            _format_rounded(
+                (value * unit.scale * 10.0 ** (power - target_power) + unit.offset - target_unit.offset) /
+                target_unit.scale, value, number, unit, target_unit, precision, arguments, language,
             )
             for value, number in zip(known, numbers, strict=True)
         ]  # fmt: skip
         outputs.append(
-            _quantity(
-                converted, joints, out_power, out, first_short if flipped else rest_short, language,
+            _format_quantity(
+                converted, separators, target_power, target_unit, first_short if flipped else rest_short, language,
                 adjective=adjective and flipped,
             )
         )  # fmt: skip
-    shown = _quantity(
-        entered, joints, power, unit, rest_short if flipped else first_short, language,
-        adjective=adjective and not flipped, more=more,
+    shown = _format_quantity(
+        entered, separators, power, unit, rest_short if flipped else first_short, language,
+        adjective=adjective and not flipped, subunit_text=subunit_text,
     )  # fmt: skip
     if arguments.get("sp") == "us":
         shown, outputs = _american(shown), [_american(output) for output in outputs]
-    return _arranged(shown, "; ".join(outputs), arguments)
+    return _arrange_quantities(shown, "; ".join(outputs), arguments)
 
 
-def _arranged(shown: str, other: str, arguments: Arguments) -> str:
+def _arrange_quantities(shown: str, other: str, arguments: Arguments) -> str:
     display = arguments.get("disp", "")
     if not other:
         return shown
@@ -125,9 +125,9 @@ def _arranged(shown: str, other: str, arguments: Arguments) -> str:
     return f"{shown} [{other}]" if display == "sqbr" else f"{shown} ({other})"
 
 
-def _unit(code: str) -> tuple[int, Unit | None]:
+def _find_unit(code: str) -> tuple[int, Unit | None]:
     """(power of ten, unit) of a code such as km, e6acre."""
-    known = units()
+    known = load_units()
     if code in known:
         return 0, known[code]
     prefix = re.match(r"e(?:3|6|9|12)(?=\D)|[kMGT](?=oilbbl|cuft|USgal)", code)
@@ -136,23 +136,23 @@ def _unit(code: str) -> tuple[int, Unit | None]:
     return 0, known.get(code.lower())
 
 
-def _value(number: str, language: Language) -> float | None:
+def _parse_number(number: str, language: Language) -> float | None:
     if len(number) > _MAX_DIGITS or not _NUMBER.fullmatch(number):
         return None
-    number = number.replace("−", "-").translate(language.from_digits)
+    number = number.replace("−", "-").translate(language.to_ascii_digits)
     if "/" in number:
         sign = -1.0 if number.startswith("-") else 1.0
         whole, _, fraction = number.lstrip("-+").rpartition("+")
         upper, _, lower = fraction.partition("/")
         return sign * (float(whole or 0) + float(upper) / float(lower)) if int(lower) else None
     try:
-        value = float(_plain(number, language))
+        value = float(_normalize_number(number, language))
     except ValueError:
         return None
     return value if math.isfinite(value) else None
 
 
-def _plain(number: str, language: Language) -> str:
+def _normalize_number(number: str, language: Language) -> str:
     """Digits and a decimal point, whatever the language writes."""
     number = re.sub("[\u2009\xa0 ]", "", number)
     if language.decimal == ",":
@@ -162,16 +162,16 @@ def _plain(number: str, language: Language) -> str:
     return number.replace(",", "")
 
 
-def _grouped(number: str, language: Language) -> str:
+def _format_entered(number: str, language: Language) -> str:
     """A number as it was entered, with the separators of the language."""
     if "/" in number or "e" in number.lower():
         return number.replace("-", "−")
-    plain = _plain(number.replace("−", "-").translate(language.from_digits), language)
+    plain = _normalize_number(number.replace("−", "-").translate(language.to_ascii_digits), language)
     return language.number(plain)
 
 
-def _rounded(
-    result: float, value: float, number: str, unit: Unit, out: Unit, precision: str, arguments: Arguments,
+def _format_rounded(
+    result: float, value: float, number: str, unit: Unit, target_unit: Unit, precision: str, arguments: Arguments,
     language: Language,
 ) -> str:  # fmt: skip
     """`result` as precise as `number` was (see the module's docstring)."""
@@ -181,9 +181,11 @@ def _rounded(
     elif arguments.get("sigfig", "").isdecimal() and size:
         digits = int(arguments["sigfig"][:2]) - 1 - math.floor(math.log10(size))
     else:
-        whole, dot, decimals = _plain(number.translate(language.from_digits), language).lstrip("-+").partition(".")
+        whole, dot, decimals = (
+            _normalize_number(number.translate(language.to_ascii_digits), language).lstrip("-+").partition(".")
+        )
         digits = len(decimals) if dot else -(len(whole) - len(whole.rstrip("0")))
-        if unit.offset or out.offset:  # temperatures: three figures in kelvins
+        if unit.offset or target_unit.offset:  # temperatures: three figures in kelvins
             kelvin = abs(value * unit.scale + unit.offset)
             digits = max(digits, 2 - math.floor(math.log10(kelvin) + 1e-14) if kelvin > 1e-8 else 2)
         elif size and value:
@@ -200,22 +202,22 @@ def _rounded(
     return language.number(f"{rounded + 0.0:.{max(digits, 0)}f}")
 
 
-def _quantity(
-    numbers: list[str], joints: list[str], power: int, unit: Unit, short: bool, language: Language, *,
-    adjective: bool, more: str = "",
+def _format_quantity(
+    numbers: list[str], separators: list[str], power: int, unit: Unit, short: bool, language: Language, *,
+    adjective: bool, subunit_text: str = "",
 ) -> str:  # fmt: skip
-    shown = "".join(number + joint for number, joint in zip(numbers, [*joints, ""], strict=True))
+    shown = "".join(number + separator for number, separator in zip(numbers, [*separators, ""], strict=True))
     if power:
-        shown += f" {_MULTIPLES[power]}" if language.names_units else f"×10{str(power).translate(_HIGH)}"
+        shown += f" {_MULTIPLES[power]}" if language.names_units else f"×10{str(power).translate(_SUPERSCRIPT)}"
     if short:
-        joint = "" if unit.symbol[0] in "°/" and unit.symbol[:2] not in ("°C", "°F") else " "
-        return f"{shown}{joint}{unit.symbol}{more}"
+        separator = "" if unit.symbol[0] in "°/" and unit.symbol[:2] not in ("°C", "°F") else " "
+        return f"{shown}{separator}{unit.symbol}{subunit_text}"
     if adjective:
-        return f"{shown}-{unit.singular.replace(' ', '-')}{more}"
-    return f"{shown} {unit.singular if numbers == ['1'] and not power else unit.plural}{more}"
+        return f"{shown}-{unit.singular.replace(' ', '-')}{subunit_text}"
+    return f"{shown} {unit.singular if numbers == ['1'] and not power else unit.plural}{subunit_text}"
 
 
-def _name(unit: Unit, value: float, *, short: bool) -> str:
+def _unit_name(unit: Unit, value: float, *, short: bool) -> str:
     return unit.symbol if short else unit.singular if value == 1 else unit.plural
 
 
@@ -223,4 +225,4 @@ def _american(text: str) -> str:
     return text.replace("metre", "meter").replace("litre", "liter")
 
 
-_HIGH = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -12,12 +12,12 @@ from charlm.printable import printable
 
 _LINE_INTERVAL = 10.0  # seconds between lines where there is no terminal
 _MARGIN = 3  # columns left free, for the ^C that a terminal echoes
-_FRAME = 6  # columns of "100%||"
-_SHORTEST_BAR = 8  # columns, before figures are dropped for it
+_FRAME_WIDTH = 6  # columns of "100%||"
+_MIN_BAR_WIDTH = 8  # columns, before figures are dropped for it
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ProgressMetrics:
     """What the bar shows."""
 
     step: int
@@ -61,17 +61,17 @@ class Console:
             tqdm.write(printable(text), file=sys.stderr)
             sys.stderr.flush()
 
-    def figures(self, figures: Figures) -> None:
-        left = _clock(figures.seconds_left)
+    def figures(self, figures: ProgressMetrics) -> None:
+        time_left = _format_seconds(figures.seconds_left)
         text = (
             f" step {figures.step:,} · loss {figures.nats_per_token:.3f} · {figures.bits_per_character:.3f} bits/char"
-            f" · {_count(figures.characters_per_second)} chars/s · {left} left"
+            f" · {_format_count(figures.characters_per_second)} chars/s · {time_left} left"
         )
         if self._bar is not None:
             self._bar.n = min(1.0, figures.progress)
             width = (self._bar.ncols or 80) - _MARGIN
-            description = _fit(text, width - _FRAME)
-            self._bar.bar_format = _bar_format(width - _FRAME - len(description))
+            description = _fit_to_width(text, width - _FRAME_WIDTH)
+            self._bar.bar_format = _bar_format(width - _FRAME_WIDTH - len(description))
             self._bar.set_description_str(description)
         elif time.monotonic() - self._last_line >= _LINE_INTERVAL:
             self._last_line = time.monotonic()
@@ -82,19 +82,19 @@ def _bar_format(size: int) -> str:
     return f"{{percentage:3.0f}}%|{{bar:{max(1, size)}}}|{{desc}}"
 
 
-def _fit(text: str, width: int) -> str:
+def _fit_to_width(text: str, width: int) -> str:
     """Drop figures from the middle of the text where the terminal is too narrow for all of them and a bar."""
     parts = text.split(" · ")
-    while len(parts) > 2 and len(" · ".join(parts)) > width - _SHORTEST_BAR:
+    while len(parts) > 2 and len(" · ".join(parts)) > width - _MIN_BAR_WIDTH:
         parts.pop(-2 if len(parts) > 3 else -1)
     return " · ".join(parts)[: max(0, width - 1)]
 
 
-def _clock(seconds: float | None) -> str:
+def _format_seconds(seconds: float | None) -> str:
     return "?" if seconds is None else tqdm.format_interval(seconds)
 
 
-def _count(number: float) -> str:
+def _format_count(number: float) -> str:
     for limit, unit in ((1e6, "M"), (1e3, "k")):
         if number >= limit:
             return f"{number / limit:.3g}{unit}"

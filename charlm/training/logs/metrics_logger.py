@@ -11,99 +11,109 @@ from typing import Any
 
 from charlm.errors import StorageError
 from charlm.evaluation.score import Score
-from charlm.training.logs.console import Console, Figures
-from charlm.training.logs.tensorboard_writer import Board
-from charlm.training.model_updater import Update
+from charlm.training.logs.console import Console, ProgressMetrics
+from charlm.training.logs.tensorboard_writer import TensorBoardWriter
+from charlm.training.model_updater import UpdateResult
 from charlm.training.run_directory import RunDirectory
-from charlm.training.trainer_state import Standing
+from charlm.training.trainer_state import TrainerState
 
 
-class Journal:
+class MetricsLogger:
     """The log of one run."""
 
     def __init__(
-        self, run: RunDirectory, console: Console, board: Board | None, tokens_per_character: float, *, is_first: bool
+        self,
+        run: RunDirectory,
+        console: Console,
+        tensorboard_writer: TensorBoardWriter | None,
+        tokens_per_character: float,
+        *,
+        is_main: bool,
     ) -> None:
         self._run = run
         self._console = console
-        self._board = board
-        self._board_has_lost = False
+        self._tensorboard_writer = tensorboard_writer
+        self._tensorboard_failed = False
         self._tokens_per_character = tokens_per_character
-        self._is_first = is_first
-        self.restart()
+        self._is_main = is_main
+        self.reset_window()
 
-    def restart(self) -> None:
+    def reset_window(self) -> None:
         """Begin the sums anew: what came between was no training."""
-        self._nats, self._learned, self._read, self._since = 0.0, 0, 0, time.monotonic()
+        self._window_nats, self._applied_tokens, self._window_tokens, self._window_start = 0.0, 0, 0, time.monotonic()
 
-    def add(self, update: Update) -> None:
+    def add_update(self, update: UpdateResult) -> None:
         """One that was skipped took its time, and says nothing of the model."""
-        self._read += update.tokens
+        self._window_tokens += update.tokens
         if update.applied:
-            self._nats += update.nats
-            self._learned += update.tokens
+            self._window_nats += update.nats
+            self._applied_tokens += update.tokens
 
     def note(self, text: str) -> None:
-        if self._is_first:
+        if self._is_main:
             self._console.note(text)
 
-    def train(self, standing: Standing, epochs: float, progress: float, update: Update, lr: float) -> None:
+    def train(self, state: TrainerState, epochs: float, progress: float, update: UpdateResult, lr: float) -> None:
         """One line of figures since the last one; of no update at all there is no loss."""
-        nats_per_token = self._nats / self._learned if self._learned else math.nan
+        nats_per_token = self._window_nats / self._applied_tokens if self._applied_tokens else math.nan
         bits = nats_per_token * self._tokens_per_character / math.log(2)
-        rate = self._read / self._tokens_per_character / max(1e-9, time.monotonic() - self._since)
+        characters_per_second = (
+            self._window_tokens / self._tokens_per_character / max(1e-9, time.monotonic() - self._window_start)
+        )
         figures = {
-            "nats_per_token": _finite(nats_per_token),
-            "bits_per_character": _finite(bits),
-            "characters_per_second": round(rate, 1),
+            "nats_per_token": _none_if_not_finite(nats_per_token),
+            "bits_per_character": _none_if_not_finite(bits),
+            "characters_per_second": round(characters_per_second, 1),
             "lr": lr,
-            "gradient_norm": _finite(update.gradient_norm),
+            "gradient_norm": _none_if_not_finite(update.gradient_norm),
         }
-        self._write("train", standing, figures, tokens=standing.tokens, epoch=round(epochs, 4))
-        left = None if progress <= 0 else max(0.0, standing.seconds * (1 / progress - 1))
-        if self._is_first:
-            self._console.figures(Figures(standing.step, progress, nats_per_token, bits, rate, left))
-        self.restart()
+        self._write("train", state, figures, tokens=state.tokens, epoch=round(epochs, 4))
+        seconds_left = None if progress <= 0 else max(0.0, state.seconds * (1 / progress - 1))
+        if self._is_main:
+            self._console.figures(
+                ProgressMetrics(state.step, progress, nats_per_token, bits, characters_per_second, seconds_left)
+            )
+        self.reset_window()
 
-    def valid(self, standing: Standing, epochs: float, score: Score, *, is_best: bool) -> None:
-        self._write("valid", standing, score.to_json())
+    def log_validation(self, state: TrainerState, epochs: float, score: Score, *, is_best: bool) -> None:
+        self._write("valid", state, score.to_json())
         bits = score.bits_per_character
         figure = "not finite" if bits is None else f"{bits:.4f} bits per character"
         best = " (best)" if is_best else ""
-        self.note(f"step {standing.step:,} · {epochs:.2f} epochs · validation {figure}{best}")
+        self.note(f"step {state.step:,} · {epochs:.2f} epochs · validation {figure}{best}")
 
-    def sample(self, standing: Standing, text: str) -> None:
+    def log_sample(self, state: TrainerState, text: str) -> None:
         self.note("\n".join(f"  | {line}" for line in text.splitlines()))
-        self._tell_board(lambda board: board.text("sample", text, standing.step))
+        self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.text("sample", text, state.step))
 
-    def _write(self, kind: str, standing: Standing, figures: dict[str, Any], **more: Any) -> None:
+    def _write(self, kind: str, state: TrainerState, figures: dict[str, Any], **extra: Any) -> None:
         """A full disk costs a line here; what it means for the run is decided when a checkpoint is due."""
-        if not self._is_first:
+        if not self._is_main:
             return
-        characters = round(standing.tokens / self._tokens_per_character)
-        seen = {
+        characters = round(state.tokens / self._tokens_per_character)
+        record = {
             "kind": kind,
-            "step": standing.step,
-            "seconds": round(standing.seconds, 3),
+            "step": state.step,
+            "seconds": round(state.seconds, 3),
             "characters_seen": characters,
         }
         try:
-            self._run.log(seen | more | figures)
+            self._run.log(record | extra | figures)
         except StorageError as error:
-            self.note(f"step {standing.step:,}: {error.what}; its line is lost")
-        self._tell_board(lambda board: board.figures(kind, figures, standing.step))
+            self.note(f"step {state.step:,}: {error.what}; its line is lost")
+        self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.figures(kind, figures, state.step))
 
-    def _tell_board(self, tell: Callable[[Board], None]) -> None:
+    def _write_tensorboard(self, write: Callable[[TensorBoardWriter], None]) -> None:
         """A disk that fails costs what TensorBoard would show, never the run; that is said once."""
-        if self._board is None:
+        if self._tensorboard_writer is None:
             return
         try:
-            tell(self._board)
+            write(self._tensorboard_writer)
         except StorageError as error:
-            if not self._board_has_lost:
+            if not self._tensorboard_failed:
                 self.note(f"TensorBoard is not told all: {error.what}")
-            self._board_has_lost = True
+            self._tensorboard_failed = True
 
 
-def _finite(value: float) -> float | None:
+def _none_if_not_finite(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -16,7 +16,7 @@ from charlm.errors import UsageError
 from charlm.storage import append_bytes, make_directory
 
 
-class Board:
+class TensorBoardWriter:
     """An event file; what others in its directory hold after `step` is hidden, since a run goes on from there."""
 
     def __init__(self, directory: Path, step: int) -> None:
@@ -45,8 +45,8 @@ class Board:
         """
         from torch.utils.tensorboard.summary import scalar
 
-        known = {f"{kind}/{name}": value for name, value in figures.items() if value is not None}
-        self._write(step, [{"summary": scalar(name, value)} for name, value in known.items()])
+        scalars = {f"{kind}/{name}": value for name, value in figures.items() if value is not None}
+        self._write(step, [{"summary": scalar(name, value)} for name, value in scalars.items()])
 
     def text(self, name: str, text: str, step: int) -> None:
         """

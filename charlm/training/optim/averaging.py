@@ -1,6 +1,6 @@
 """An average of a model's weights beside the weights that learn.
 
-weights ──update(share)──> average          inside `instead`, the model holds the average; the weights are kept
+weights ──update(share)──> average          inside `swapped_in`, the model holds the average; the weights are kept
 """
 
 import contextlib
@@ -13,14 +13,14 @@ from charlm.training.optim.averaging_settings import EMASettings, NoAveragingSet
 from charlm.training.validation_history import History
 
 
-class Average:
+class WeightAverage:
     """Of the parameters of a model; there is none before the first update."""
 
     def __init__(self, settings: NoAveragingSettings | EMASettings | TriggeredSettings, model: nn.Module) -> None:
         self._settings = settings
         self._parameters = dict(model.named_parameters())
         self._average: dict[str, Tensor] = {}
-        self._updates = 0
+        self._num_updates = 0
 
     @property
     def exists(self) -> bool:
@@ -29,18 +29,18 @@ class Average:
     @torch.no_grad()
     def update(self, history: History) -> None:
         """average <- average + share * (weights - average)."""
-        share = self._settings.share(self._updates, history)
-        if share is None:
+        lerp_weight = self._settings.lerp_weight(self._num_updates, history)
+        if lerp_weight is None:
             return
         if not self._average:
             self._average = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         else:
             for name, average in self._average.items():
-                average.lerp_(self._parameters[name], share)
-        self._updates += 1
+                average.lerp_(self._parameters[name], lerp_weight)
+        self._num_updates += 1
 
     @contextlib.contextmanager
-    def instead(self) -> Generator[None, None, None]:
+    def swapped_in(self) -> Generator[None, None, None]:
         """The average in the place of the weights, if there is one."""
         weights = {name: self._parameters[name].data for name in self._average}
         try:
@@ -56,13 +56,13 @@ class Average:
         if not self._average:
             return {}
         raw = {f"raw.{name}": parameter.detach() for name, parameter in self._parameters.items()}
-        return raw | {"averaged": torch.tensor(self._updates)}
+        return raw | {"averaged": torch.tensor(self._num_updates)}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `tensors`, while the model holds the average. KeyError or ValueError where they do not fit."""
         if "averaged" not in tensors:
             return
-        self._updates = int(tensors["averaged"])
+        self._num_updates = int(tensors["averaged"])
         for name, parameter in self._parameters.items():
             raw = tensors[f"raw.{name}"]
             if raw.shape != parameter.shape or raw.dtype != parameter.dtype:

@@ -13,9 +13,10 @@ class NoAveragingSettings(Settings):
 
     type: Literal["none"] = "none"
 
-    def share(self, updates: int, history: History) -> float | None:
-        """How much of the newest weights goes into the average after it took `updates` of them; None: no average."""
-        del updates, history
+    def lerp_weight(self, num_updates: int, history: History) -> float | None:
+        """How much of the newest weights goes into the average after it took `num_updates` of them; None: no
+        average."""
+        del num_updates, history
         return None
 
 
@@ -26,10 +27,10 @@ class EMASettings(Settings):
     decay: float = Field(default=0.999, ge=0, lt=1)
     """The average reaches back about 1 / (1 - decay) steps."""
 
-    def share(self, updates: int, history: History) -> float | None:
+    def lerp_weight(self, num_updates: int, history: History) -> float | None:
         """As above."""
         del history
-        return 1 - min(self.decay, (1 + updates) / (10 + updates)) if updates else 1.0
+        return 1 - min(self.decay, (1 + num_updates) / (10 + num_updates)) if num_updates else 1.0
 
 
 class TriggeredSettings(Settings):
@@ -39,9 +40,9 @@ class TriggeredSettings(Settings):
     patience: int = Field(default=5, ge=1)
     """The trigger: a validation worse than the best of those more than so many before it."""
 
-    def share(self, updates: int, history: History) -> float | None:
+    def lerp_weight(self, num_updates: int, history: History) -> float | None:
         """As above."""
-        return 1 / (updates + 1) if updates or has_stopped_improving(history, self.patience) else None
+        return 1 / (num_updates + 1) if num_updates or has_stopped_improving(history, self.patience) else None
 
 
 AveragingSettings = Annotated[NoAveragingSettings | EMASettings | TriggeredSettings, Field(discriminator="type")]

@@ -65,8 +65,8 @@ def orthogonalize(matrix_RC: Tensor, num_iterations: int) -> Tensor:
 def build_muon(settings: MuonSettings, model: nn.Module) -> Optimizers:
     """Muon on the matrices of `model.body`, AdamW on everything else."""
     orthogonal = matrices(cast("nn.Module", model.body))
-    known = {id(parameter) for parameter in orthogonal}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    matrix_ids = {id(parameter) for parameter in orthogonal}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in matrix_ids]
     muon = Muon(
         orthogonal,
         lr=settings.lr,

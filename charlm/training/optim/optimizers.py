@@ -15,17 +15,17 @@ class Optimizers:
 
     def __init__(self, members: Sequence[optim.Optimizer]) -> None:
         self._members = members
-        for group in self._groups():
+        for group in self._param_groups():
             group["highest_lr"] = group["lr"]
 
     @property
     def lr(self) -> float:
         """Of the first member, for the log."""
-        return float(self._groups()[0]["lr"])
+        return float(self._param_groups()[0]["lr"])
 
     def scale(self, factor: float) -> None:
         """Set every learning rate to `factor` times its highest."""
-        for group in self._groups():
+        for group in self._param_groups():
             group["lr"] = group["highest_lr"] * factor
 
     def step(self) -> None:
@@ -36,11 +36,11 @@ class Optimizers:
         for member in self._members:
             member.zero_grad(set_to_none=True)
 
-    def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+    def get_state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """What its optimizer remembers of a parameter, to be read and written."""
-        return next(member.state[parameter] for member in self._members if _holds(member, parameter))
+        return next(member.state[parameter] for member in self._members if _has_parameter(member, parameter))
 
-    def is_whole(self) -> bool:
+    def is_consistent(self) -> bool:
         """Whether each member remembers the same things of all its parameters."""
         return all(
             len({frozenset(member.state[parameter]) for group in member.param_groups for parameter in group["params"]})
@@ -48,11 +48,11 @@ class Optimizers:
             for member in self._members
         )
 
-    def _groups(self) -> list[dict[str, Any]]:
+    def _param_groups(self) -> list[dict[str, Any]]:
         return [group for member in self._members for group in member.param_groups]
 
 
-def _holds(member: optim.Optimizer, parameter: nn.Parameter) -> bool:
+def _has_parameter(member: optim.Optimizer, parameter: nn.Parameter) -> bool:
     return any(parameter is own for group in member.param_groups for own in group["params"])
 
 
@@ -60,7 +60,7 @@ def build_adamw(settings: AdamWSettings, model: nn.Module, parameters: Iterable[
     """AdamW on a model's parameters, or some of them. Weight decay touches matrices alone: biases and gains have no
     scale to keep small."""
     return AdamW(
-        _groups(model, model.parameters() if parameters is None else parameters, settings.weight_decay),
+        _param_groups(model, model.parameters() if parameters is None else parameters, settings.weight_decay),
         lr=settings.lr,
         betas=(settings.beta1, settings.beta2),
         eps=settings.eps,
@@ -70,19 +70,19 @@ def build_adamw(settings: AdamWSettings, model: nn.Module, parameters: Iterable[
 
 def build_sgd(settings: SGDSettings, model: nn.Module) -> "SGD":
     return SGD(
-        _groups(model, model.parameters(), settings.weight_decay),
+        _param_groups(model, model.parameters(), settings.weight_decay),
         lr=settings.lr,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
     )
 
 
-def _groups(model: nn.Module, parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+def _param_groups(model: nn.Module, parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Matrices with weight decay, and the rest without."""
-    known = {id(parameter) for parameter in matrices(model)}
-    chosen = list(parameters)
-    decayed = [parameter for parameter in chosen if id(parameter) in known]
-    others = [parameter for parameter in chosen if id(parameter) not in known]
+    matrix_ids = {id(parameter) for parameter in matrices(model)}
+    selected = list(parameters)
+    decayed = [parameter for parameter in selected if id(parameter) in matrix_ids]
+    others = [parameter for parameter in selected if id(parameter) not in matrix_ids]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
@@ -147,7 +147,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
     values: list[Tensor] = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = coalesced(parameter.grad)  # a row named twice has the norm of its sum
+            parameter.grad = coalesce_gradient(parameter.grad)  # a row named twice has the norm of its sum
             values.append(parameter.grad.values())
         elif parameter.grad is not None:
             values.append(parameter.grad)
@@ -158,7 +158,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
     return norm
 
 
-def coalesced(gradient: Tensor) -> Tensor:
+def coalesce_gradient(gradient: Tensor) -> Tensor:
     """Each row once, rising. Autograd forgets that a gradient is so, and sorting it again would cost most of all."""
     indices, values = gradient._indices(), gradient._values()
     if (indices.diff() > 0).all():

@@ -22,7 +22,7 @@ DEFAULT_WARMUP = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ScheduleInput:
     """Where a run stands before a step: all that a schedule may know.
 
     `step` from 0; `tokens` read so far; `progress`: the share of the budget that is spent, 0 to 1.
@@ -44,26 +44,26 @@ class _Schedule(Settings):
     warmup_minutes: PositiveFloat | None = None
 
     @model_validator(mode="after")
-    def _has_one_measure(self) -> "_Schedule":
+    def _check_single_warmup(self) -> "_Schedule":
         given = (self.warmup_steps, self.warmup_tokens, self.warmup_minutes)
         if sum(measure is not None for measure in given) > 1:
             raise ValueError("give one of warmup_steps, warmup_tokens and warmup_minutes")
         return self
 
-    def scale(self, moment: Moment) -> float:
+    def scale(self, schedule_input: ScheduleInput) -> float:
         """The factor on the highest learning rate."""
-        return self._warmth(moment) * self._shape(moment)
+        return self._warmup_factor(schedule_input) * self._decay_factor(schedule_input)
 
-    def _warmth(self, moment: Moment) -> float:
+    def _warmup_factor(self, schedule_input: ScheduleInput) -> float:
         if self.warmup_tokens is not None:
-            return min(1.0, (moment.tokens + 1) / self.warmup_tokens)
+            return min(1.0, (schedule_input.tokens + 1) / self.warmup_tokens)
         if self.warmup_minutes is not None:
-            return min(1.0, max(moment.minutes / self.warmup_minutes, 1e-3))  # the first step is one, too
+            return min(1.0, max(schedule_input.minutes / self.warmup_minutes, 1e-3))  # the first step is one, too
         steps = DEFAULT_WARMUP if self.warmup_steps is None else self.warmup_steps
-        return min(1.0, (moment.step + 1) / max(1, steps))
+        return min(1.0, (schedule_input.step + 1) / max(1, steps))
 
     @abstractmethod
-    def _shape(self, moment: Moment) -> float:
+    def _decay_factor(self, schedule_input: ScheduleInput) -> float:
         """The factor but for the warm-up."""
 
 
@@ -72,8 +72,8 @@ class ConstantSettings(_Schedule):
 
     type: Literal["constant"] = "constant"
 
-    def _shape(self, moment: Moment) -> float:
-        del moment
+    def _decay_factor(self, schedule_input: ScheduleInput) -> float:
+        del schedule_input
         return 1.0
 
 
@@ -84,8 +84,8 @@ class CosineSettings(_Schedule):
     final_scale: float = Field(default=0.05, ge=0, le=1)
     """Share of the highest rate that is left at the end."""
 
-    def _shape(self, moment: Moment) -> float:
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, moment.progress)))
+    def _decay_factor(self, schedule_input: ScheduleInput) -> float:
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, schedule_input.progress)))
         return self.final_scale + (1 - self.final_scale) * cosine
 
 
@@ -99,10 +99,10 @@ class WSDSettings(_Schedule):
     """linear: 1 - x; sqrt: 1 - sqrt(x), x being the share of the decay that is over."""
     final_scale: float = Field(default=0.0, ge=0, le=1)
 
-    def _shape(self, moment: Moment) -> float:
-        over = min(1.0, max(0.0, (moment.progress - (1 - self.decay_share)) / self.decay_share))
-        fallen = over if self.decay == "linear" else math.sqrt(over)
-        return self.final_scale + (1 - self.final_scale) * (1 - fallen)
+    def _decay_factor(self, schedule_input: ScheduleInput) -> float:
+        decay_progress = min(1.0, max(0.0, (schedule_input.progress - (1 - self.decay_share)) / self.decay_share))
+        decayed = decay_progress if self.decay == "linear" else math.sqrt(decay_progress)
+        return self.final_scale + (1 - self.final_scale) * (1 - decayed)
 
 
 class PlateauSettings(_Schedule):
@@ -115,8 +115,8 @@ class PlateauSettings(_Schedule):
     final_scale: float = Field(default=0.01, ge=0, le=1)
     """The rate never falls below this share of the highest."""
 
-    def _shape(self, moment: Moment) -> float:
-        return max(self.final_scale, self.factor ** count_plateaus(moment.history, self.patience))
+    def _decay_factor(self, schedule_input: ScheduleInput) -> float:
+        return max(self.final_scale, self.factor ** count_plateaus(schedule_input.history, self.patience))
 
 
 ScheduleSettings = Annotated[

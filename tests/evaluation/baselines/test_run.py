@@ -15,7 +15,7 @@ from charlm.data.corpus import Corpus
 from charlm.data.documents import DocumentWriter, read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.errors import DataError, OutOfMemoryError, UsageError
-from charlm.evaluation.baselines.compressed import Compressed
+from charlm.evaluation.baselines.compressed import CompressorBaseline
 from charlm.evaluation.baselines.compressors import Bz2, Compressor, Ppmd, Xz, Zstd
 from charlm.evaluation.baselines.result import BaselineResult
 from charlm.evaluation.baselines.run import run_baselines
@@ -80,10 +80,10 @@ def test_the_default_baselines_score_all_of_the_split_once(corpus: Corpus, split
             stream.count(unit) for unit in ("characters", "words", "bytes")
         )
         assert math.isfinite(score.nats)
-        assert score.nats > 0 or (result.reads_training and score.nats == 0), "xz pads to four bytes"
+        assert score.nats > 0 or (result.uses_training_text and score.nats == 0), "xz pads to four bytes"
         assert result.seconds >= 0
         assert result.description
-        assert result.reads_training == (result.name not in ("uniform", *compressors))
+        assert result.uses_training_text == (result.name not in ("uniform", *compressors))
 
 
 def test_uniform_pays_for_every_id_alike(corpus: Corpus) -> None:
@@ -200,16 +200,16 @@ class _Greedy:
 
     name = "greedy"
 
-    def describe(self, span: int) -> str:
-        return f"greedy over {span} bytes"
+    def describe(self, window_bytes: int) -> str:
+        return f"greedy over {window_bytes} bytes"
 
-    def size(self, chunks: object, span: int) -> int:
+    def size(self, chunks: object, window_bytes: int) -> int:
         raise MemoryError
 
 
 def test_too_little_memory_is_said(tiny_corpus: Corpus) -> None:
     with pytest.raises(OutOfMemoryError, match="greedy over 287 bytes; lower"):
-        list(Compressed(_Greedy()).results(tiny_corpus, "test", lambda name, done, total: None))
+        list(CompressorBaseline(_Greedy()).results(tiny_corpus, "test", lambda name, done, total: None))
 
 
 # ---- what can be missing

@@ -12,7 +12,7 @@ from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.settings import Settings
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import CharSettings, NgramSettings, VocabSettings, WordSettings
-from charlm.workflows.evaluate import stream_of
+from charlm.workflows.evaluate import stream_from_text
 
 CPU = torch.device("cpu")
 TRAINING_TEXTS = ["The quick brown fox\r\n", "Съешь ещё 🙂 e\u0301 \x00\ufeff", "quick quick"]
@@ -49,4 +49,4 @@ def explained(
     text: str, vocab: Vocab, *, direction: Literal["forward", "backward"] = "forward", top: int = 5, seed: int = 0
 ) -> Explanation:
     model = model_of(vocab, direction, seed)
-    return explain(model, vocab, text, stream_of(text, vocab), direction=direction, top=top, device=CPU)
+    return explain(model, vocab, text, stream_from_text(text, vocab), direction=direction, top=top, device=CPU)

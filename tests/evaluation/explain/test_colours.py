@@ -5,7 +5,15 @@ from itertools import pairwise
 
 import pytest
 
-from charlm.evaluation.explain.colours import NUM_LEVELS, ON_DARK, ON_LIGHT, Colour, Scale, indexed, level_of
+from charlm.evaluation.explain.colours import (
+    NUM_LEVELS,
+    ON_DARK,
+    ON_LIGHT,
+    Colour,
+    ColourScale,
+    bits_to_level,
+    nearest_xterm_colour,
+)
 
 SCALES = pytest.mark.parametrize("scale", [ON_LIGHT, ON_DARK], ids=["light", "dark"])
 
@@ -17,7 +25,7 @@ def contrast(a: Colour, b: Colour) -> float:
 
 
 @SCALES
-def test_steps_look_equally_far_apart(scale: Scale) -> None:
+def test_steps_look_equally_far_apart(scale: ColourScale) -> None:
     steps = [math.dist(a.lab, b.lab) for a, b in pairwise(scale.levels)]
     assert len(scale.levels) == NUM_LEVELS
     assert min(steps) > 0.8 * max(steps), "up to the corners and the rounding to bytes"
@@ -25,16 +33,16 @@ def test_steps_look_equally_far_apart(scale: Scale) -> None:
 
 
 @SCALES
-def test_lightness_goes_one_way(scale: Scale) -> None:
+def test_lightness_goes_one_way(scale: ColourScale) -> None:
     lightness = [colour.lab[0] for colour in scale.levels]
     away = 1 if scale is ON_DARK else -1
     assert all(away * (b - a) > 0.005 for a, b in pairwise(lightness))
 
 
 @SCALES
-def test_text_can_be_read_on_every_level(scale: Scale) -> None:
-    assert min(contrast(scale.ink, colour) for colour in scale.levels) > 5
-    terminal = [indexed(colour) for colour in scale.levels]
+def test_text_can_be_read_on_every_level(scale: ColourScale) -> None:
+    assert min(contrast(scale.text_colour, colour) for colour in scale.levels) > 5
+    terminal = [nearest_xterm_colour(colour) for colour in scale.levels]
     assert len(set(terminal)) >= 8
 
 
@@ -44,7 +52,11 @@ def test_known_colours() -> None:
     assert white.lab == pytest.approx((1, 0, 0), abs=1e-3)
     assert red.lab == pytest.approx((0.628, 0.225, 0.126), abs=1e-3)
     assert contrast(white, Colour(0, 0, 0)) == pytest.approx(21)
-    assert (indexed(white), indexed(red), indexed(Colour(8, 8, 8))) == (231, 196, 232)
+    assert (nearest_xterm_colour(white), nearest_xterm_colour(red), nearest_xterm_colour(Colour(8, 8, 8))) == (
+        231,
+        196,
+        232,
+    )
     assert ON_LIGHT.levels[0] == white
     assert ON_DARK.levels[0].hex in ("#17191E", "#171A1F", "#16191F", "#171A1E", "#17191F")
 
@@ -53,4 +65,4 @@ def test_known_colours() -> None:
     ("bits", "level"), [(0, 0), (-0.0, 0), (0.49, 0), (0.5, 1), (3.2, 6), (9.99, 19), (10, 20), (1000, 20)]
 )
 def test_levels_are_half_bits(bits: float, level: int) -> None:
-    assert level_of(bits) == level
+    assert bits_to_level(bits) == level

@@ -7,10 +7,10 @@ import pytest
 
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.explain.explanation import explain
-from charlm.evaluation.explain.surprising_places import find_places
-from charlm.evaluation.explain.visible import named, percent, shown, shown_lines
+from charlm.evaluation.explain.surprising_places import find_surprising_units
+from charlm.evaluation.explain.visible import display_name, escape_invisible, escape_invisible_lines, format_percent
 from charlm.vocab.base import Vocab
-from charlm.workflows.evaluate import stream_of
+from charlm.workflows.evaluate import stream_from_text
 from tests.evaluation.explain.models import CPU, VARIANTS, explained, model_of, vocab_of
 
 TEXT = "The quick ☃ fox, e\u0301.\r\n👩\u200d👧 zebra\n"
@@ -28,15 +28,15 @@ def test_all_that_was_paid_is_in_the_units_and_the_end(vocab: Vocab, direction: 
     bits = found.score.nats / math.log(2)
     assert found.bits_U.sum() + found.end.bits == pytest.approx(bits)
     assert found.end.token == vocab.eod_id
-    assert (found.shares_U * found.units.clusters_U).sum() + found.end.bits == pytest.approx(bits)
-    stream = stream_of(TEXT, vocab)
+    assert (found.bits_per_cluster_U * found.units.clusters_U).sum() + found.end.bits == pytest.approx(bits)
+    stream = stream_from_text(TEXT, vocab)
     score = evaluate(model_of(vocab, side), stream.in_direction(side), device=CPU)
     assert found.score.nats == pytest.approx(score.nats, rel=1e-5)
     assert found.score == type(score)(found.score.nats, score.tokens, score.characters, score.words, score.bytes)
     for unit in range(len(found.bits_U)):
-        costs = found.costs_of(unit)
-        assert vocab.decode([cost.token for cost in costs]) == found.text_of(unit)
-        assert sum(cost.bits for cost in costs) == pytest.approx(found.bits_U[unit])
+        surprisals = found.unit_surprisals(unit)
+        assert vocab.decode([surprisal.token for surprisal in surprisals]) == found.unit_text(unit)
+        assert sum(surprisal.bits for surprisal in surprisals) == pytest.approx(found.bits_U[unit])
 
 
 def test_a_backward_model_predicts_each_token_from_those_behind_it() -> None:
@@ -74,18 +74,18 @@ def test_json_is_in_reading_order(vocab: Vocab) -> None:
 
 def test_the_most_surprising_places_come_first() -> None:
     found = explained("The quick fox\nbrown ☃ fox", vocab_of("char"))
-    places = find_places(found, 5)
+    places = find_surprising_units(found, 5)
     assert [place.bits for place in places] == sorted(found.bits_U, reverse=True)[:5]
     assert places[0].text == "☃", "three bytes"
     assert (places[0].before, places[0].after) == ("The quick fox⏎brown ", " fox")
     assert places[0].expected.count(" · ") == 2
-    assert len(find_places(found, 10**6)) == len(found.bits_U)
+    assert len(find_surprising_units(found, 10**6)) == len(found.bits_U)
 
 
 def test_a_place_is_a_word_where_tokens_are_words() -> None:
     found = explained("The quick brown fox", vocab_of("words of all sorts"))
-    assert {place.text for place in find_places(found, 9)} == {"The", "quick", "brown", "fox", "␣"}
-    assert len(find_places(found, 9)) == 7
+    assert {place.text for place in find_surprising_units(found, 9)} == {"The", "quick", "brown", "fox", "␣"}
+    assert len(find_surprising_units(found, 9)) == 7
 
 
 def test_bytes_of_ascii_are_named_by_their_character_where_there_is_nothing_else() -> None:
@@ -97,8 +97,8 @@ def test_bytes_of_ascii_are_named_by_their_character_where_there_is_nothing_else
 def test_one_character_is_a_text() -> None:
     vocab = vocab_of("char")
     model = model_of(vocab)
-    found = explain(model, vocab, "q", stream_of("q", vocab), direction="forward", top=1, device=CPU)
-    assert (len(found.bits_U), found.score.tokens, found.around(0, 9)) == (1, 2, ("", ""))
+    found = explain(model, vocab, "q", stream_from_text("q", vocab), direction="forward", top=1, device=CPU)
+    assert (len(found.bits_U), found.score.tokens, found.unit_context(0, 9)) == (1, 2, ("", ""))
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_one_character_is_a_text() -> None:
     ],
 )
 def test_what_cannot_be_seen_is_written_out(text: str, expected: str) -> None:
-    assert shown(text) == expected
+    assert escape_invisible(text) == expected
 
 
 def test_lines_keep_their_ends() -> None:
-    assert shown_lines("a\r\n\nb") == "a␍⏎\n⏎\nb"
-    assert shown_lines("\n") == "⏎\n"
-    assert shown_lines("") == ""
+    assert escape_invisible_lines("a\r\n\nb") == "a␍⏎\n⏎\nb"
+    assert escape_invisible_lines("\n") == "⏎\n"
+    assert escape_invisible_lines("") == ""
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_lines_keep_their_ends() -> None:
     [(" the", "␣the"), ("\u0301", "◌\u0301"), ("\u200d", r"\u200d"), ("\xa0", r"\xa0"), ("👩\u200d👧", "👩\u200d👧")],
 )
 def test_names_of_tokens_can_be_seen(symbol: str, name: str) -> None:
-    assert named(symbol) == name
+    assert display_name(symbol) == name
 
 
 def test_shares_have_the_digits_that_matter() -> None:
     shares = (1, 0.99987, 0.973, 0.04251, 0.000031, 2.5e-17)
-    assert [percent(share) for share in shares] == [
+    assert [format_percent(share) for share in shares] == [
         "100 %", "99.987 %", "97.3 %", "4.25 %", "0.0031 %", "2.5e-15 %",
     ]  # fmt: skip

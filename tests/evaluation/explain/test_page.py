@@ -11,10 +11,10 @@ import pytest
 
 from charlm.errors import StorageError
 from charlm.evaluation.explain import data as data_module
-from charlm.evaluation.explain.colours import level_of
+from charlm.evaluation.explain.colours import bits_to_level
 from charlm.evaluation.explain.explanation import Explanation
 from charlm.evaluation.explain.page import render_page, write_page
-from charlm.evaluation.explain.visible import shown_lines
+from charlm.evaluation.explain.visible import escape_invisible_lines
 from charlm.vocab.settings import WordSettings
 from tests.evaluation.explain.models import VARIANTS, explained, vocab_of
 
@@ -71,21 +71,25 @@ def test_the_page_holds_what_was_found(name: str, direction: str) -> None:
     page = page_of(found)
     end = page.characters.pop(0 if is_backward else -1)
     assert end[1] == "<eod>"
-    assert "".join(content for _, content in page.characters) == shown_lines(text)
-    assert [int(attributes["class"][1:]) for attributes, _ in page.characters] == list(map(level_of, found.shares_U))
+    assert "".join(content for _, content in page.characters) == escape_invisible_lines(text)
+    assert [int(attributes["class"][1:]) for attributes, _ in page.characters] == list(
+        map(bits_to_level, found.bits_per_cluster_U)
+    )
     clusters = [int(attributes.get("data-characters", 1)) for attributes, _ in page.characters]
     assert clusters == found.units.clusters_U.tolist()
 
-    data, costs = columns(page), found.costs
+    data, surprisals = columns(page), found.surprisals
     sizes = np.diff(found.units.token_ends_U, prepend=0).tolist()
     assert data["sizes"] == ([1, *sizes] if is_backward else [*sizes, 1])
-    assert [data["symbols"][place] for place in data["ids"]] == [found.name(token) for token in costs.ids_P.tolist()]
-    assert np.array(data["bits"]) / 1000 == pytest.approx(costs.nats_P / np.log(2), abs=6e-4)
-    assert data["ranks"] == costs.ranks_P.tolist()
+    assert [data["symbols"][place] for place in data["ids"]] == [
+        found.name(token) for token in surprisals.ids_P.tolist()
+    ]
+    assert np.array(data["bits"]) / 1000 == pytest.approx(surprisals.nats_P / np.log(2), abs=6e-4)
+    assert data["ranks"] == surprisals.ranks_P.tolist()
     assert data["top"] == 4
     likeliest = [data["symbols"][place] for place in data["top_ids"]]
-    assert likeliest == [found.name(token) for token in costs.top_ids_PK.ravel().tolist()]
-    assert np.array(data["top_bits"]) / 1000 == pytest.approx(costs.top_nats_PK.ravel() / np.log(2), abs=1e-3)
+    assert likeliest == [found.name(token) for token in surprisals.top_ids_PK.ravel().tolist()]
+    assert np.array(data["top_bits"]) / 1000 == pytest.approx(surprisals.top_nats_PK.ravel() / np.log(2), abs=1e-3)
 
 
 def test_blocks_count_their_characters() -> None:
@@ -127,7 +131,7 @@ def test_hostile_texts_and_names_are_text(direction: str) -> None:
         assert "<" not in page.scripts[0]
         assert "alert(1)" not in page.scripts[1]
         shown = "".join(content for _, content in page.characters)
-        assert shown.replace("<eod>", "") == shown_lines(HOSTILE)
+        assert shown.replace("<eod>", "") == escape_invisible_lines(HOSTILE)
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
 
 

@@ -16,7 +16,7 @@ from charlm.nn.heads.settings import AdaptiveSoftmaxSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.vocab.base import Vocab
-from charlm.workflows.evaluate import stream_of
+from charlm.workflows.evaluate import stream_from_text
 from tests.evaluation.explain.models import CPU, VARIANTS, model_of, vocab_of
 
 TEXT = "The quick ☃ fox, e\u0301. " * 40  # longer than a chunk of tokens
@@ -28,7 +28,7 @@ def vocab(request: pytest.FixtureRequest) -> Vocab:
 
 
 def check(model: LanguageModel, vocab: Vocab) -> None:
-    stream = stream_of(TEXT, vocab)
+    stream = stream_from_text(TEXT, vocab)
     found = find_surprisals(model, stream, top=vocab.size, device=CPU)
     assert found.nats_P.sum() == pytest.approx(evaluate(model, stream, device=CPU).nats, rel=1e-5)
     assert found.ids_P.tolist() == stream.tokens[1:].tolist()
@@ -62,7 +62,7 @@ def test_an_adaptive_softmax_too() -> None:
 
 
 def test_the_best_few_are_the_first_of_all(vocab: Vocab) -> None:
-    model, stream = model_of(vocab), stream_of(TEXT[:60], vocab)
+    model, stream = model_of(vocab), stream_from_text(TEXT[:60], vocab)
     few, every = (find_surprisals(model, stream, top=top, device=CPU) for top in (3, 10**6))
     assert few.top_nats_PK.shape == (stream.num_predictions, 3)
     assert every.top_ids_PK.shape == (stream.num_predictions, vocab.size)
@@ -70,7 +70,7 @@ def test_the_best_few_are_the_first_of_all(vocab: Vocab) -> None:
 
 
 def test_chunks_make_no_difference(vocab: Vocab, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, stream = model_of(vocab), stream_of(TEXT[:200], vocab)
+    model, stream = model_of(vocab), stream_from_text(TEXT[:200], vocab)
     whole = find_surprisals(model, stream, top=2, device=CPU)
     monkeypatch.setattr(lane, "_CHUNK", 50)
     monkeypatch.setattr(surprisal_module, "_CHUNK_ELEMENTS", 16 * vocab.size)
@@ -84,7 +84,7 @@ def test_chunks_make_no_difference(vocab: Vocab, monkeypatch: pytest.MonkeyPatch
 def test_each_token_is_predicted_from_those_before_it() -> None:
     """Against the model run by hand, a token at a time."""
     vocab = vocab_of("char")
-    model, stream = model_of(vocab).eval(), stream_of("quick fox", vocab)
+    model, stream = model_of(vocab).eval(), stream_from_text("quick fox", vocab)
     found = find_surprisals(model, stream, top=1, device=CPU)
     state, nats = model.initial_state(1), []
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_each_token_is_predicted_from_those_before_it() -> None:
 def test_a_model_in_training_goes_on_training_and_drops_nothing_here() -> None:
     vocab = vocab_of("char")
     settings = ModelSettings(body=RecurrentSettings(hidden_size=12, output_dropout=0.5))
-    model, stream = settings.build(vocab.size).train(), stream_of("quick", vocab)
+    model, stream = settings.build(vocab.size).train(), stream_from_text("quick", vocab)
     first, second = (find_surprisals(model, stream, top=1, device=CPU).nats_P for _ in range(2))
     assert model.training
     assert (first == second).all()
@@ -110,4 +110,4 @@ def test_numbers_that_overflow_are_said() -> None:
     with torch.no_grad():
         next(model.head.parameters()).fill_(math.inf)
     with pytest.raises(DataError, match="overflow"):
-        find_surprisals(model, stream_of("quick", vocab), top=1, device=CPU)
+        find_surprisals(model, stream_from_text("quick", vocab), top=1, device=CPU)

@@ -6,7 +6,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charlm.evaluation.explain.text_units import Units, find_units
+from charlm.evaluation.explain.text_units import TextUnits, find_text_units
 from charlm.vocab.base import Vocab
 from tests.evaluation.explain.models import VARIANTS, vocab_of
 
@@ -36,11 +36,11 @@ def vocab(request: pytest.FixtureRequest) -> Vocab:
     return vocab_of(request.param)
 
 
-def units_of(text: str, vocab: Vocab) -> Units:
-    return find_units(text, vocab.encode(text).tolist(), vocab)
+def units_of(text: str, vocab: Vocab) -> TextUnits:
+    return find_text_units(text, vocab.encode(text).tolist(), vocab)
 
 
-def pieces(text: str, units: Units) -> list[str]:
+def pieces(text: str, units: TextUnits) -> list[str]:
     ends = units.text_ends_U.tolist()
     return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 

@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.automaton import MAX_CHARACTERS, MAX_TEXTS, MustContain, RegexAutomaton
+from charlm.sampling.constraints.automaton import MAX_CHARACTERS, MAX_TEXTS, MustContainAutomaton, RegexAutomaton
 from charlm.sampling.constraints.utf8_automaton import TextAutomaton, TextState
 from tests.sampling.constraints.test_regex_parser import CHARACTERS, PATTERNS
 
@@ -152,7 +152,7 @@ def test_bytes_that_are_no_utf8_lead_nowhere() -> None:
             assert (ANY.step(ANY.start, pair) is not None) == expected, pair
     for data in (b"\xed\xa0", b"\xf4\x90\x80\x80", b"\xe2\x82\xe2", b"\xf0\x9f\x99a", b"a\x80"):
         assert ANY.step(ANY.start, data) is None
-        assert MustContain(["€🙂"]).step(TextState(("", 1), b""), data) is None
+        assert MustContainAutomaton(["€🙂"]).step(TextState(("", 1), b""), data) is None
 
 
 def test_what_no_character_can_be_is_no_way() -> None:
@@ -164,11 +164,11 @@ def test_what_no_character_can_be_is_no_way() -> None:
 
 def test_only_what_can_be_spelled_counts() -> None:
     assert RegexAutomaton("☃|(x|я){5}", "xyz").distance(RegexAutomaton("☃|(x|я){5}", "xyz").start) == 5
-    assert RegexAutomaton("☃|x{5}").spelled_with("xyz").start == RegexAutomaton("☃|x{5}", "xyz").start
+    assert RegexAutomaton("☃|x{5}").restrict_to("xyz").start == RegexAutomaton("☃|x{5}", "xyz").start
     with pytest.raises(UsageError, match="no text of the characters"):
-        RegexAutomaton("☃+").spelled_with("xyz")
+        RegexAutomaton("☃+").restrict_to("xyz")
     with pytest.raises(UsageError, match=r"'☃'.*byte_fallback"):
-        MustContain(["x☃"]).spelled_with("xyz")
+        MustContainAutomaton(["x☃"]).restrict_to("xyz")
 
 
 HOSTILE = [
@@ -190,7 +190,7 @@ def test_what_makes_backtracking_explode_is_read_quickly(pattern: str) -> None:
 @given(texts=st.lists(st.text("ab", max_size=3), max_size=4))
 @hypothesis_settings(max_examples=60)
 def test_the_distance_to_all_texts_is_the_least_one_by_trying_all(texts: list[str]) -> None:
-    automaton = MustContain(texts)
+    automaton = MustContainAutomaton(texts)
     wanted = {text for text in STRINGS if all(part in text for part in texts)}
     for text in STRINGS:
         state = after(automaton, text)
@@ -207,7 +207,7 @@ def test_the_distance_to_all_texts_is_the_least_one_by_trying_all(texts: list[st
 )
 @hypothesis_settings(max_examples=30)
 def test_texts_that_are_many_are_reached_too(texts: list[str], prompt: str, seed: int) -> None:
-    automaton = MustContain(texts)
+    automaton = MustContainAutomaton(texts)
     state = after(automaton, prompt)
     assert state is not None
     written = prompt.encode() + completed(automaton, state, random.Random(seed))
@@ -218,7 +218,7 @@ def test_texts_that_are_many_are_reached_too(texts: list[str], prompt: str, seed
 @given(texts=st.lists(st.text("abc", min_size=2, max_size=4), min_size=3, max_size=6))
 @hypothesis_settings(max_examples=40)
 def test_the_distance_from_the_start_is_that_in_the_best_order(texts: list[str]) -> None:
-    automaton = MustContain(texts)
+    automaton = MustContainAutomaton(texts)
     assert automaton.distance(automaton.start) == min(len(reduce(joined, order, "")) for order in permutations(texts))
 
 
@@ -232,15 +232,15 @@ def joined(text: str, other: str) -> str:
 def test_too_many_texts_are_refused_and_as_many_as_allowed_are_quick() -> None:
     for texts in (["a"] * (MAX_TEXTS + 1), ["a" * (MAX_CHARACTERS + 1)]):
         with pytest.raises(UsageError, match="must be contained"):
-            MustContain(texts)
+            MustContainAutomaton(texts)
     start = time.process_time()
     size = MAX_CHARACTERS // MAX_TEXTS
-    automaton = MustContain([f"{number:02}" + "a" * (size - 2) for number in range(MAX_TEXTS)])
+    automaton = MustContainAutomaton([f"{number:02}" + "a" * (size - 2) for number in range(MAX_TEXTS)])
     assert automaton.distance(automaton.start) == size * MAX_TEXTS
     assert time.process_time() - start < 3
 
 
-@pytest.mark.parametrize("make", [lambda: RegexAutomaton("(ab)*☃"), lambda: MustContain(["ab☃"])])
+@pytest.mark.parametrize("make", [lambda: RegexAutomaton("(ab)*☃"), lambda: MustContainAutomaton(["ab☃"])])
 def test_states_are_values(make: Callable[[], TextAutomaton[Any]]) -> None:
     data = "ab☃".encode()[:4]
     states = {automaton.step(automaton.start, data) for automaton in (make(), make())}

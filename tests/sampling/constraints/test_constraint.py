@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.automaton import MustContain, RegexAutomaton
-from charlm.sampling.constraints.tokens import Spelling, TokenConstraint, TokenState, texts_of
+from charlm.sampling.constraints.automaton import MustContainAutomaton, RegexAutomaton
+from charlm.sampling.constraints.tokens import SpellingPhase, TokenConstraint, TokenState, token_texts
 from charlm.sampling.constraints.utf8_automaton import TextAutomaton
 from charlm.vocab.base import ByteAwareDecoder, StreamDecoder, Vocab
 from charlm.vocab.byte import ByteVocab
@@ -116,7 +116,7 @@ def test_every_way_of_allowed_ids_contains_all_texts(kind: str, texts: list[str]
     vocab = vocab_of(kind)
     if kind == "char without bytes":
         texts = [text for text in texts if set(text) <= set(TEXT)]
-    constraint = TokenConstraint(MustContain(texts), vocab)
+    constraint = TokenConstraint(MustContainAutomaton(texts), vocab)
     least = constraint.automaton.distance(constraint.start)
     for seed in range(2):
         chance = random.Random(seed)
@@ -142,13 +142,13 @@ def test_the_vocabularys_own_ids_of_a_match_are_allowed_in_just_its_length(kind:
 
 @pytest.mark.parametrize("kind", VOCABS)
 @pytest.mark.parametrize(
-    "make", [lambda: RegexAutomaton(r"(?i)[а-я]*(ь |\w\W)\w{2,9}.?"), lambda: MustContain(["чаю", "ю处"])]
+    "make", [lambda: RegexAutomaton(r"(?i)[а-я]*(ь |\w\W)\w{2,9}.?"), lambda: MustContainAutomaton(["чаю", "ю处"])]
 )
 def test_a_mask_is_what_each_id_by_itself_would_be(kind: str, make: Callable[[], TextAutomaton[Any]]) -> None:
     """All at once, by way of the trie, and one by one."""
     vocab = vocab_of(kind)
     constraint = TokenConstraint(make(), vocab)
-    automaton, texts = constraint.automaton, texts_of(vocab)
+    automaton, texts = constraint.automaton, token_texts(vocab)
     chance = random.Random(5)
     state = constraint.start
     for _ in range(5):
@@ -156,14 +156,14 @@ def test_a_mask_is_what_each_id_by_itself_would_be(kind: str, make: Callable[[],
         for remaining in (0, 1, 4, 100, 10**30):
             mask = constraint.mask(state, remaining)
             assert {token for token in needs if mask[token]} == {t for t, need in needs.items() if need <= remaining}
-            assert mask[vocab.eod_id] == (automaton.distance(state) == 0 and state.spelling is Spelling.NONE)
+            assert mask[vocab.eod_id] == (automaton.distance(state) == 0 and state.spelling is SpellingPhase.NONE)
         allowed = np.flatnonzero(constraint.mask(state, 100)).tolist()
         if token := chance.choice([token for token in allowed if token != vocab.eod_id] or [0]):
             state = constraint.advance(state, token)
 
 
 def _need(automaton: TextAutomaton[Any], state: TokenState[Any], text: str) -> float:
-    after = None if state.spelling is not Spelling.NONE else automaton.step(state, text.encode())
+    after = None if state.spelling is not SpellingPhase.NONE else automaton.step(state, text.encode())
     return float("inf") if after is None else len(text) + automaton.distance(after)
 
 

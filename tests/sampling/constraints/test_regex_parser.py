@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.regex_parser import FREE, MAX_CHARACTERS, MAX_DEPTH, MAX_STATES, Nfa, parse
+from charlm.sampling.constraints.regex_parser import EPSILON, MAX_CHARACTERS, MAX_DEPTH, MAX_STATES, Nfa, parse_regex
 
 CHARACTERS = "abBkK\u212aſsйЙ1_ .\n-]{☃🙂"
 ATOMS = st.sampled_from(
@@ -36,34 +36,34 @@ PATTERNS = st.tuples(
 
 def accepts(nfa: Nfa, text: str) -> bool:
     """Whether the steps lead through the text to the end, by trying all of them."""
-    return len(nfa.steps) in after(nfa, text)
+    return len(nfa.nodes) in after(nfa, text)
 
 
 def after(nfa: Nfa, text: str) -> set[int]:
     live = reachable(nfa, {0})
     for character in text:
-        live = reachable(nfa, {step + 1 for step in live if reads(nfa, step, character)})
+        live = reachable(nfa, {node + 1 for node in live if reads(nfa, node, character)})
     return live
 
 
-def reads(nfa: Nfa, step: int, character: str) -> bool:
-    if step == len(nfa.steps) or nfa.steps[step][0] == FREE:
+def reads(nfa: Nfa, node: int, character: str) -> bool:
+    if node == len(nfa.nodes) or nfa.nodes[node][0] == EPSILON:
         return False
-    atom = nfa.atoms[nfa.steps[step][0]]
+    atom = nfa.atoms[nfa.nodes[node][0]]
     return atom == character if isinstance(atom, str) else atom.fullmatch(character) is not None
 
 
-def reachable(nfa: Nfa, steps: set[int]) -> set[int]:
+def reachable(nfa: Nfa, nodes: set[int]) -> set[int]:
     while True:
-        more = {step + offset for step in steps if step < len(nfa.steps) for offset in nfa.steps[step][1]}
-        if more <= steps:
-            return steps
-        steps |= more
+        more = {node + offset for node in nodes if node < len(nfa.nodes) for offset in nfa.nodes[node][1]}
+        if more <= nodes:
+            return nodes
+        nodes |= more
 
 
 @given(pattern=PATTERNS, data=st.data())
 def test_a_pattern_matches_what_it_matches_in_python(pattern: str, data: st.DataObject) -> None:
-    nfa = parse(pattern)
+    nfa = parse_regex(pattern)
     for text in data.draw(st.lists(st.text(st.sampled_from(CHARACTERS), max_size=5), min_size=5, max_size=5)):
         assert accepts(nfa, text) == (re.fullmatch(pattern, text) is not None), text
 
@@ -73,7 +73,7 @@ def test_a_text_made_to_match_matches(pattern: str, data: st.DataObject) -> None
     """Texts that Python makes of a pattern, which random ones seldom are."""
     flagless = re.sub(r"\\Z$|\$$|^\^", "", pattern)
     text = data.draw(st.from_regex(re.compile(flagless), fullmatch=True).filter(lambda text: len(text) < 12))
-    assert accepts(parse(pattern), text) == (re.fullmatch(pattern, text) is not None)
+    assert accepts(parse_regex(pattern), text) == (re.fullmatch(pattern, text) is not None)
 
 
 CORNERS = {
@@ -126,7 +126,7 @@ CORNERS = {
 @pytest.mark.filterwarnings("ignore:Possible")
 @pytest.mark.parametrize("pattern", CORNERS)
 def test_corners_of_the_syntax(pattern: str) -> None:
-    nfa = parse(pattern)
+    nfa = parse_regex(pattern)
     texts = {*CORNERS[pattern], *CHARACTERS, "ab", "aab", "\n\n", "a\n", pattern}
     matched = {text for text in texts if re.fullmatch(pattern, text) is not None}
     assert {text for text in texts if accepts(nfa, text)} == matched
@@ -180,7 +180,7 @@ REFUSED = {
 def test_what_no_automaton_can_be_is_refused_with_its_place(pattern: str) -> None:
     what, place = REFUSED[pattern]
     with pytest.raises(UsageError, match=f"{what}.* at position {place}"):
-        parse(pattern)
+        parse_regex(pattern)
 
 
 HUGE = {
@@ -205,7 +205,7 @@ HUGE = {
 def test_what_is_too_large_is_refused_at_once(kind: str) -> None:
     start = time.process_time()
     with pytest.raises(UsageError):
-        parse(HUGE[kind])
+        parse_regex(HUGE[kind])
     assert time.process_time() - start < 3
 
 
@@ -216,7 +216,7 @@ def test_what_is_too_large_is_refused_at_once(kind: str) -> None:
 @example(pattern="\\N{")
 def test_anything_is_a_pattern_or_refused_and_what_is_read_means_the_same(pattern: str) -> None:
     try:
-        nfa = parse(pattern)
+        nfa = parse_regex(pattern)
     except UsageError:
         return
     for text in ("", "a", "ab", "b☃", pattern):
@@ -225,11 +225,11 @@ def test_anything_is_a_pattern_or_refused_and_what_is_read_means_the_same(patter
 
 def test_as_many_groups_and_states_as_are_allowed() -> None:
     deep = "(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH
-    assert accepts(parse(deep + "+"), "aaa")
-    assert len(parse(f"a{{{MAX_STATES}}}").steps) == MAX_STATES
-    assert len(parse("(?:ab?){0,100}").steps) == 400
+    assert accepts(parse_regex(deep + "+"), "aaa")
+    assert len(parse_regex(f"a{{{MAX_STATES}}}").nodes) == MAX_STATES
+    assert len(parse_regex("(?:ab?){0,100}").nodes) == 400
 
 
 def test_a_text_is_in_one_place_of_a_repetition_however_long_that_is() -> None:
-    nfa = parse("a{2,2000}b?")
-    assert [step for step in after(nfa, "aaa") if reads(nfa, step, "a")] == [5]
+    nfa = parse_regex("a{2,2000}b?")
+    assert [node for node in after(nfa, "aaa") if reads(nfa, node, "a")] == [5]

@@ -11,10 +11,10 @@ from charlm.errors import UsageError
 from charlm.nn.cells.base import Cell
 from charlm.nn.fused import compiled
 from charlm.nn.model import LanguageModel
-from charlm.nn.quantize import round_cells, whole_numbers
+from charlm.nn.quantize import quantize_cells, quantize_int8
 from charlm.nn.state import State
 from charlm.sampling.fast.matmul import PRODUCTS
-from charlm.sampling.fast.stepper import FastStepper, PlainStepper, Stepper, choose_stepper
+from charlm.sampling.fast.stepper import FusedStepper, PlainStepper, Stepper, choose_stepper
 from tests.nn.test_model_contract import CASES, build, vocab_of
 
 PLAIN = {name for name in CASES if name.startswith(("window", "tcn"))} | {"lstm-mogrifier", "gru-before"}
@@ -76,7 +76,7 @@ def test_rows_can_be_chosen(case: str) -> None:
     chosen = torch.tensor([2, 0, 2])
     stepper = choose_stepper(model, state)
     stepper.step(inputs_BT[:, READ])
-    stepper.select(chosen)
+    stepper.select_rows(chosen)
     after = [stepper.step(inputs_BT[chosen, time]) for time in (READ + 1, READ + 2)]
     expected_BTV, _ = read(model, inputs_BT[chosen, : READ + 3])
     torch.testing.assert_close(after[-1].softmax(-1), expected_BTV[:, -1], rtol=0, atol=1e-5)
@@ -88,7 +88,7 @@ def test_whole_numbers_are_those_of_the_rounded_model(case: str, rows: int) -> N
     """One row multiplies whole numbers, many multiply the same in fp32; both agree with evaluation."""
     model, inputs_BT = trained(case), ids(case, rows, READ + STEPS)
     exact_BTV, _ = read(model, inputs_BT)
-    round_cells(model)
+    quantize_cells(model)
     expected_BTV, _ = read(model, inputs_BT)
     assert 0 < (expected_BTV - exact_BTV).abs().max() < 0.1, "a little is lost"
     _, state = read(model, inputs_BT[:, :READ])
@@ -112,9 +112,9 @@ def test_bf16_is_near() -> None:
 @pytest.fixture
 def _no_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setenv("CHARLM_COMPILE", "0")
-    compiled.load_passes.cache_clear()
+    compiled.load_compiled_library.cache_clear()
     yield
-    compiled.load_passes.cache_clear()
+    compiled.load_compiled_library.cache_clear()
 
 
 @pytest.mark.usefixtures("_no_compiler")
@@ -123,7 +123,7 @@ def _no_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # pyright:
 def test_nothing_needs_a_compiler(case: str, precision: str) -> None:
     model, inputs_BT = trained(case), ids(case, 1, READ + STEPS)
     if precision == "int8":
-        round_cells(model)
+        quantize_cells(model)
     expected_BTV, _ = read(model, inputs_BT)
     _, state = read(model, inputs_BT[:, :READ])
     stepper = choose_stepper(model, state, "int8" if precision == "int8" else "fp32")
@@ -141,7 +141,7 @@ def test_rows_out_of_step_take_the_plain_steps() -> None:
 
 
 def test_a_large_vocabulary_has_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlm.sampling.fast.stepper._LARGEST_TABLE", 10)
+    monkeypatch.setattr("charlm.sampling.fast.stepper._MAX_TABLE_SIZE", 10)
     test_probabilities_are_those_of_the_forward("lstm-layer", 1)
     test_probabilities_are_those_of_the_forward("gru-batch", 3)
 
@@ -151,7 +151,7 @@ def test_a_step_takes_nothing_from_the_model_but_its_numbers() -> None:
     model = trained("lstm-2-torch")
     _, state = read(model, ids("lstm-2-torch", 1, READ))
     before = [tensor.clone() for tensor in (*state, *model.state_dict().values())]
-    stepper: Stepper = FastStepper(model, state)
+    stepper: Stepper = FusedStepper(model, state)
     for token in range(4):
         stepper.step(torch.tensor([token]))
     assert all(torch.equal(*pair) for pair in zip(before, (*state, *model.state_dict().values()), strict=True))
@@ -190,7 +190,7 @@ def test_products_of_any_size(rows: int, size: int, kind: str) -> None:
             run()
         used_GK = weight_GK
         if kind == "int8":
-            q_GK, scale_G = whole_numbers(weight_GK)
+            q_GK, scale_G = quantize_int8(weight_GK)
             used_GK = q_GK * scale_G[:, None]
         tolerance = {"fp32": 1e-5, "int8": 1e-5, "bf16": 0.02}[kind]
         expected_BG = x_BK @ used_GK.t() + bias_G
@@ -220,18 +220,18 @@ def test_no_number_stays_none(value: float) -> None:
 def test_rounding_errs_by_half_a_step_at_most() -> None:
     weight_GK = torch.randn(9, 40, generator=torch.Generator().manual_seed(0))
     weight_GK[3] = 0
-    q_GK, scale_G = whole_numbers(weight_GK)
+    q_GK, scale_G = quantize_int8(weight_GK)
     assert q_GK.dtype == torch.int8
     assert ((q_GK * scale_G[:, None] - weight_GK).abs() <= scale_G[:, None] * 0.5001).all()
-    again, _ = whole_numbers(q_GK * scale_G[:, None])
+    again, _ = quantize_int8(q_GK * scale_G[:, None])
     assert torch.equal(again, q_GK), "what is rounded stays as it is"
 
 
 def test_rounding_is_for_cells() -> None:
     with pytest.raises(UsageError, match="recurrent"):
-        round_cells(build("tcn-none"))
+        quantize_cells(build("tcn-none"))
     model = build("rnn-weight")
-    round_cells(model)
+    quantize_cells(model)
     for cell in (module for module in model.modules() if isinstance(module, Cell)):
         for used, own in zip(cell.prepare(None)[:2], list(cell.parameters(recurse=False))[:2], strict=True):
             torch.testing.assert_close(used, own)

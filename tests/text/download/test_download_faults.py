@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import CharlmError
-from charlm.text.download.whole_file import Patience, download
+from charlm.text.download.whole_file import RetryPolicy, download
 from tests.fault_server import FaultServer
 from tests.rare_faults import flipped
 from tests.text.download.scenarios_of_connections import CONNECTIONS
@@ -41,7 +41,8 @@ def test_scenario(scenario: Scenario, tmp_path: Path) -> None:
             download(
                 urls, target, size=len(scenario.content) if scenario.size else None, sha1=scenario.hashes["sha1"],
                 md5=scenario.hashes["md5"],
-                user_agent="charlm/test", patience=Patience(stall=STALL, sleep=waits.append, notify=notes.append),
+                user_agent="charlm/test",
+                patience=RetryPolicy(stall_timeout=STALL, sleep=waits.append, notify=notes.append),
             )  # fmt: skip
         except CharlmError as caught:
             error = caught

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charlm.errors import NetworkError
 from charlm.text.download.range_reader import RemoteFile
-from charlm.text.download.retry import NotFoundError, Patience
+from charlm.text.download.retry import NotFoundError, RetryPolicy
 from tests.fault_server import Fault, FaultServer, answer, drop_after, etag, redirect, without
 from tests.rare_faults import becoming, ignoring_and_dropping, no_answer, other_version, short_range, stall_of_a_range
 
@@ -29,10 +29,10 @@ def server() -> Iterator[FaultServer]:
 class Reader(RemoteFile):
     """A RemoteFile whose waits are noted instead of waited for."""
 
-    def __init__(self, *servers: FaultServer, size: int | None = SIZE, stall: float = 10) -> None:
+    def __init__(self, *servers: FaultServer, size: int | None = SIZE, stall_timeout: float = 10) -> None:
         self.waits: list[float] = []
         self.notes: list[str] = []
-        patience = Patience(stall=stall, sleep=self.waits.append, notify=self.notes.append)
+        patience = RetryPolicy(stall_timeout=stall_timeout, sleep=self.waits.append, notify=self.notes.append)
         super().__init__([server.url(PATH) for server in servers], size, "charlm/test", patience)
 
 
@@ -75,7 +75,7 @@ def test_a_drop_costs_nothing_that_has_arrived(server: FaultServer) -> None:
 
 def test_silence(server: FaultServer) -> None:
     server.script.append(stall_of_a_range)
-    file = Reader(server, stall=0.3)
+    file = Reader(server, stall_timeout=0.3)
     assert file.read(5, 50) == CONTENT[5:50]
     assert file.notes == [f"{server.host}: no data for 0.3 seconds; trying again in 1 s, 1 of 5"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import NetworkError, StorageError
-from charlm.text.download.whole_file import NotFoundError, Patience, download, get
+from charlm.text.download.whole_file import NotFoundError, RetryPolicy, download, get
 from tests.certificate import make_certificate
 from tests.fault_server import FaultServer, answer, drop_after, redirect
 
@@ -33,8 +33,8 @@ def server() -> Iterator[FaultServer]:
 class Waits(list[float]):
     """A Patience that notes its waits instead of waiting."""
 
-    def patience(self, *, stall: float = 10) -> Patience:
-        return Patience(stall=stall, sleep=self.append)
+    def patience(self, *, stall_timeout: float = 10) -> RetryPolicy:
+        return RetryPolicy(stall_timeout=stall_timeout, sleep=self.append)
 
 
 def fetch(
@@ -46,10 +46,10 @@ def fetch(
     sha1: str | None = SHA1,
     md5: str | None = None,
     path: str = PATH,
-    stall: float = 10,
+    stall_timeout: float = 10,
 ) -> list[int]:
     progress: list[int] = []
-    patience = (waits if waits is not None else Waits()).patience(stall=stall)
+    patience = (waits if waits is not None else Waits()).patience(stall_timeout=stall_timeout)
     download(
         [server.url(path)], target, size=size, sha1=sha1, md5=md5, user_agent="charlm/test",
         on_progress=progress.append, patience=patience,

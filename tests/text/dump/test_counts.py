@@ -112,8 +112,8 @@ def test_pages_in_are_documents_out_and_drops(shared_data: Path) -> None:
             continue  # seconds each; tests/text/sources/test_wikipedia.py has one of them
         source = WikipediaSource(WikipediaSettings(input=(str(row.path),)))
         documents = list(source.documents())
-        assert source.census.pages == row.pages, row
-        assert len(documents) + source.census.dropped.total() == row.pages, row
+        assert source.page_counts.pages == row.pages, row
+        assert len(documents) + source.page_counts.dropped.total() == row.pages, row
 
 
 def test_models_are_counted(shared_data: Path) -> None:

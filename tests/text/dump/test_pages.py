@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import DataError
-from charlm.text.dump.pages import Dump, Page
+from charlm.text.dump.pages import DumpReader, Page
 
 SITEINFO = """<siteinfo><sitename>W</sitename><dbname>dewiki</dbname><base>https://de.wikipedia.org/wiki/Start</base>
 <namespaces><namespace key="-2">Medium</namespace><namespace key="0" /><namespace key="6">Datei</namespace>
@@ -27,13 +27,13 @@ def export(*pages: str, version: str = "0.11", end: str = "</mediawiki>", sitein
 def read(tmp_path: Path, content: bytes) -> list[Page]:
     path = tmp_path / "dump.xml"
     path.write_bytes(content)
-    return list(Dump(path))
+    return list(DumpReader(path))
 
 
 @pytest.mark.real_data
 def test_ltgwiki_to_the_character(shared_data: Path) -> None:
     folder = shared_data / "mediawiki"
-    dump = Dump(folder / "ltgwiki-2017-09-pages-articles.xml.bz2")
+    dump = DumpReader(folder / "ltgwiki-2017-09-pages-articles.xml.bz2")
     assert dump.siteinfo.dbname == "ltgwiki"
     assert dump.siteinfo.language == "ltg"
     assert dump.siteinfo.namespaces[14] == "Kategoreja"
@@ -44,7 +44,7 @@ def test_ltgwiki_to_the_character(shared_data: Path) -> None:
 
 @pytest.mark.real_data
 def test_last_revision_of_a_history(shared_data: Path) -> None:
-    pages = list(Dump(shared_data / "mediawiki/edge-cases/mwxml-history-dump.xml"))
+    pages = list(DumpReader(shared_data / "mediawiki/edge-cases/mwxml-history-dump.xml"))
     assert [(page.title, page.namespace, page.text) for page in pages] == [
         ("Foo", 0, "Revision 2 text"), ("Bar", 1, "Revision 3 text"),
     ]  # fmt: skip
@@ -54,9 +54,9 @@ def test_last_revision_of_a_history(shared_data: Path) -> None:
 def test_memory_is_bounded(shared_data: Path) -> None:
     """10 MB of XML, read while holding one page at a time (lxml's own memory is freed with the elements)."""
     path = shared_data / "mediawiki/enwiki-2022-fragment.xml.bz2"
-    largest = max(len(page.text) for page in Dump(path))
+    largest = max(len(page.text) for page in DumpReader(path))
     tracemalloc.start()
-    for _ in Dump(path):
+    for _ in DumpReader(path):
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -129,7 +129,7 @@ def test_excerpt_gives_its_whole_pages(tmp_path: Path) -> None:
     ends = [found.end() for found in re.finditer(b"</page>", whole)]
     for cut in {*range(whole.index(b"<page>"), len(whole) - 1, 7), *ends}:
         path.write_bytes(whole[:cut])
-        dump = Dump(path)
+        dump = DumpReader(path)
         ids = [page.id for page in dump]
         assert len(ids) == whole[:cut].count(b"</page>")
         assert dump.excerpt

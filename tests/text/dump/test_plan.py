@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, UsageError
-from charlm.text.dump.pages import Dump, Page
+from charlm.text.dump.pages import DumpReader, Page
 from charlm.text.dump.plan import TASK_BYTES, plan, read_range
-from charlm.text.dump.ranges import Range, find_ranges
+from charlm.text.dump.ranges import DumpRange, find_ranges
 from tests.text.dump.test_pages import export, page
 
 MULTISTREAM = "mediawiki/ltgwiki-2017-09-repacked-pages-articles-multistream.xml.bz2"
@@ -34,15 +34,15 @@ XML = export(*(page(n, text_of(n)) for n in range(40)))
 def read_in_parts(path: Path, task_bytes: int) -> tuple[list[Page], bool]:
     """All pages, task by task, from a plan that has been to another process; whether it is an excerpt."""
     dump = pickle.loads(pickle.dumps(plan(path, task_bytes)))
-    assert [task.start for task in dump.tasks] == [0, *(task.end for task in dump.tasks[:-1])]
-    assert dump.tasks[-1].end == path.stat().st_size
+    assert [range_.start for range_ in dump.ranges] == [0, *(range_.end for range_ in dump.ranges[:-1])]
+    assert dump.ranges[-1].end == path.stat().st_size
     found: list[Page] = []
     excerpt = False
-    for task in dump.tasks:
-        pages = read_range(dump, task)
+    for range_ in dump.ranges:
+        pages = read_range(dump, range_)
         found += pages
         excerpt = pages.excerpt
-        assert not excerpt or task == dump.tasks[-1]
+        assert not excerpt or range_ == dump.ranges[-1]
     return found, excerpt
 
 
@@ -52,15 +52,15 @@ def read_in_parts(path: Path, task_bytes: int) -> tuple[list[Page], bool]:
 @pytest.mark.real_data
 def test_single_and_multistream_are_one(shared_data: Path, tmp_path: Path) -> None:
     """With the index and by scanning, in tasks of one stream, of some, and of all."""
-    single = list(Dump(shared_data / "mediawiki/ltgwiki-2017-09-pages-articles.xml.bz2"))
+    single = list(DumpReader(shared_data / "mediawiki/ltgwiki-2017-09-pages-articles.xml.bz2"))
     indexed = shared_data / MULTISTREAM
     scanned = tmp_path / "d.xml.bz2"
     shutil.copyfile(indexed, scanned)
     for task_bytes, num_tasks in [(1, 22), (100_000, 7), (TASK_BYTES, 1)]:
-        assert plan(indexed, task_bytes).tasks == plan(scanned, task_bytes).tasks
-        tasks = plan(scanned, task_bytes).tasks
-        assert abs(len(tasks) - num_tasks) <= 1
-        assert all(task.skip == task.beyond == 0 for task in tasks)
+        assert plan(indexed, task_bytes).ranges == plan(scanned, task_bytes).ranges
+        ranges = plan(scanned, task_bytes).ranges
+        assert abs(len(ranges) - num_tasks) <= 1
+        assert all(range_.skip_bytes == range_.tail_bytes == 0 for range_ in ranges)
         assert read_in_parts(scanned, task_bytes) == (single, False)
     assert plan(scanned).multistream
     assert plan(scanned).siteinfo.dbname == "ltgwiki"
@@ -74,7 +74,7 @@ def test_streams_may_begin_anywhere(tmp_path: Path, cuts: set[int], task_bytes: 
     path = tmp_path / "d.bz2"
     streams = [bz2.compress(XML[a:b], 1) for a, b in itertools.pairwise(edges)]
     path.write_bytes(b"".join(streams))
-    assert read_in_parts(path, task_bytes) == (list(Dump(path)), False)
+    assert read_in_parts(path, task_bytes) == (list(DumpReader(path)), False)
     assert plan(path, task_bytes).multistream is (len(streams) > 1)
 
 
@@ -82,9 +82,9 @@ def test_pages_longer_than_streams(tmp_path: Path) -> None:
     path = tmp_path / "d.bz2"
     xml = export(*(page(n, text_of(n, 5_000)) for n in range(6)))
     path.write_bytes(b"".join(bz2.compress(xml[i : i + 400], 1) for i in range(0, len(xml), 400)))
-    tasks = plan(path, 1).tasks
-    assert len(tasks) > 20
-    assert any(task.beyond > 400 for task in tasks)
+    ranges = plan(path, 1).ranges
+    assert len(ranges) > 20
+    assert any(range_.tail_bytes > 400 for range_ in ranges)
     found, _ = read_in_parts(path, 1)
     assert [page.text for page in found] == [text_of(n, 5_000) for n in range(6)]
 
@@ -94,14 +94,14 @@ def test_other_encodings_in_many_streams(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "d.bz2"
     xml = XML.decode().encode(codec)
     path.write_bytes(b"".join(bz2.compress(xml[i : i + 800], 1) for i in range(0, len(xml), 800)))
-    assert (len(plan(path, 1).tasks) == 1) is (codec == "utf-16")
-    assert read_in_parts(path, 1) == (list(Dump(path)), False)
+    assert (len(plan(path, 1).ranges) == 1) is (codec == "utf-16")
+    assert read_in_parts(path, 1) == (list(DumpReader(path)), False)
 
 
 def test_other_formats_are_one_task(tmp_path: Path) -> None:
     (tmp_path / "d.xml").write_bytes(XML)
     dump = plan(tmp_path / "d.xml", 1)
-    assert (dump.format, dump.multistream, dump.tasks) == ("xml", False, (Range(0, len(XML)),))
+    assert (dump.format, dump.multistream, dump.ranges) == ("xml", False, (DumpRange(0, len(XML)),))
     assert len(read_in_parts(tmp_path / "d.xml", 1)[0]) == 40
     with pytest.raises(UsageError):
         plan(tmp_path / "absent")
@@ -112,8 +112,8 @@ def test_bytes_read_are_counted_once(tmp_path: Path) -> None:
     path.write_bytes(b"".join(bz2.compress(XML[i : i + 700], 1) for i in range(0, len(XML), 700)))
     dump = plan(path, 1)
     read_bytes: list[int] = []
-    for task in dump.tasks:
-        list(read_range(dump, task, read_bytes.append))
+    for range_ in dump.ranges:
+        list(read_range(dump, range_, read_bytes.append))
     assert sum(read_bytes) == dump.size
 
 
@@ -155,11 +155,11 @@ def test_a_false_head_is_not_taken_for_one(tmp_path: Path) -> None:
     assert true == len(first)
     path = tmp_path / "d.bz2"
     path.write_bytes(first + bz2.compress(xml[middle:], 1))
-    assert [task.start for task in plan(path, 1).tasks] == [0, true]
+    assert [range_.start for range_ in plan(path, 1).ranges] == [0, true]
     assert [page.id for page in read_in_parts(path, 1)[0]] == list("012345")
     dump = plan(path, 1)
     with pytest.raises(DataError, match=f"at byte {false:,} what looks like the start"):
-        list(read_range(dump, Range(0, false)))
+        list(read_range(dump, DumpRange(0, false)))
     path.write_bytes(first)
     assert plan(path).multistream is False
 
@@ -170,7 +170,7 @@ def test_a_wrong_index_changes_nothing(tmp_path: Path, damage: str) -> None:
     edges = [0, *(found.start() for found in re.finditer(b"<page>", XML)), len(XML)]
     streams = [bz2.compress(XML[a:b], 1) for a, b in itertools.pairwise(edges)]
     path.write_bytes(b"".join(streams))
-    expected = plan(path, 1).tasks
+    expected = plan(path, 1).ranges
     assert len(expected) == 41
     lines = "".join(f"{sum(map(len, streams[: n + 1]))}:{n}:T{n}\n" for n in range(40))
     index = path.with_name("xwiki-20240801-pages-articles-multistream-index2.txt-p5p9.bz2")
@@ -181,11 +181,11 @@ def test_a_wrong_index_changes_nothing(tmp_path: Path, damage: str) -> None:
         "empty": b"",
     }[damage]
     index.write_bytes(bz2.compress(lines.encode()))
-    assert plan(path, 1).tasks == expected
+    assert plan(path, 1).ranges == expected
     index.write_bytes(content)
     assert [found.id for found in read_in_parts(path, 1)[0]] == [str(n) for n in range(40)]
     if damage != "stale":
-        assert plan(path, 1).tasks == expected
+        assert plan(path, 1).ranges == expected
 
 
 # Damage.
@@ -204,17 +204,17 @@ def test_what_is_not_whole_pages_is_an_error(tmp_path: Path) -> None:
         ([start, pages[0], "<page a='" + "x" * 1_100_000 + "'></page>" + end], "1,100,000 characters"),
     ]:
         path.write_bytes(b"".join(bz2.compress(part.encode(), 1) for part in xml))
-        assert len(plan(path, 1).tasks) > 1
+        assert len(plan(path, 1).ranges) > 1
         with pytest.raises(DataError, match=what):
             read_in_parts(path, 1)
         with pytest.raises(DataError, match=what):
-            list(Dump(path))
+            list(DumpReader(path))
     # Read whole, this is a page in a comment. In parts it is refused; either way it is not taken for text.
     hidden = [start + pages[0] + "<!--", pages[1], "-->" + pages[2] + end]
     path.write_bytes(b"".join(bz2.compress(part.encode(), 1) for part in hidden))
     with pytest.raises(DataError, match="malformed XML"):
         read_in_parts(path, 1)
-    assert [found.id for found in Dump(path)] == ["0", "2"]
+    assert [found.id for found in DumpReader(path)] == ["0", "2"]
 
 
 def test_a_file_that_shrinks_after_the_plan(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_file_that_shrinks_after_the_plan(tmp_path: Path) -> None:
     dump = plan(path, 1)
     path.write_bytes(b"".join(streams[:-1]))
     with pytest.raises(DataError, match="ends at byte"):
-        list(itertools.chain.from_iterable(read_range(dump, task) for task in dump.tasks))
+        list(itertools.chain.from_iterable(read_range(dump, range_) for range_ in dump.ranges))
 
 
 Damage = Callable[[random.Random, bytes], tuple[bytes, int]]
@@ -302,7 +302,7 @@ def test_damages_of_a_multistream_dump(shared_data: Path, tmp_path: Path, num_st
         content = content[: starts[num_streams - 1]] + content[starts[-1] :]
     path = tmp_path / "d.xml.bz2"
     path.write_bytes(content)
-    whole = list(Dump(path))
+    whole = list(DumpReader(path))
     assert len(whole) == (2004 if num_streams == 23 else 100 * (num_streams - 2))
     rng = random.Random(2017)
     found: dict[str, int] = {}
@@ -317,4 +317,4 @@ def test_damages_of_a_multistream_dump(shared_data: Path, tmp_path: Path, num_st
 def test_ranges_of_a_file_that_is_no_bz2(tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.write_bytes(b"BZh9\x31\x41\x59\x26\x53\x59" * 100)
-    assert find_ranges(path, 1_000, 1) == (Range(0, 1_000),)
+    assert find_ranges(path, 1_000, 1) == (DumpRange(0, 1_000),)

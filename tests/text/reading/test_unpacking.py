@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, UsageError
-from charlm.text.reading.unpacking import detect_format, read_pieces
+from charlm.text.reading.unpacking import detect_format, read_xml
 
 XML = b"<mediawiki>" + bytes(random.Random(7).choices(b"abcdefgh <>", k=6_000)) + b"</mediawiki>"
 STEP = len(XML) // 3 + 1
@@ -27,7 +27,7 @@ PACKED = {name: b"".join(streams) for name, streams in STREAMS.items()}
 
 def read(path: Path, content: bytes) -> bytes:
     path.write_bytes(content)
-    return b"".join(piece.xml for piece in read_pieces(path, detect_format(path)))
+    return b"".join(piece.xml for piece in read_xml(path, detect_format(path)))
 
 
 @pytest.mark.parametrize("name", ["xml", *PACKED])
@@ -36,7 +36,7 @@ def test_every_stream_is_read(tmp_path: Path, name: str) -> None:
     content = PACKED.get(name, XML)
     path.write_bytes(content)
     assert detect_format(path) == name
-    pieces = list(read_pieces(path, name))
+    pieces = list(read_xml(path, name))
     assert b"".join(piece.xml for piece in pieces) == XML
     offsets = [piece.offset for piece in pieces]
     assert offsets == sorted(offsets)
@@ -48,7 +48,7 @@ def test_pieces_are_small(tmp_path: Path, name: str) -> None:
     """However well something is compressed, it comes in pieces."""
     path = tmp_path / "dump"
     path.write_bytes(COMPRESS[name](b"<" * 30_000_000))
-    sizes = [len(piece.xml) for piece in read_pieces(path, name)]
+    sizes = [len(piece.xml) for piece in read_xml(path, name)]
     assert sum(sizes) == 30_000_000
     assert max(sizes) <= 1 << 18
 
@@ -97,15 +97,15 @@ def test_ranges_of_whole_streams(tmp_path: Path, name: str) -> None:
     path = tmp_path / "d"
     path.write_bytes(PACKED[name])
     first, second, third = map(len, STREAMS[name])
-    middle = b"".join(piece.xml for piece in read_pieces(path, name, first, first + second))
+    middle = b"".join(piece.xml for piece in read_xml(path, name, first, first + second))
     assert middle == XML[STEP : 2 * STEP]
     with pytest.raises(DataError, match=f"at byte {first + 9:,} what looks like the start"):
-        list(read_pieces(path, name, 0, first + 9))
+        list(read_xml(path, name, 0, first + 9))
     with pytest.raises(DataError, match=f"what starts at byte {first + 9:,} is not"):
-        list(read_pieces(path, name, first + 9))
+        list(read_xml(path, name, first + 9))
     path.write_bytes(PACKED[name][:-third])
     with pytest.raises(DataError, match=f"ends at byte {first + second:,}"):
-        list(read_pieces(path, name, first, first + second + third))
+        list(read_xml(path, name, first, first + second + third))
 
 
 def test_missing_empty_and_other_files(tmp_path: Path) -> None:

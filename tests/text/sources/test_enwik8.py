@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import DataError, NetworkError, SettingsError
-from charlm.settings import place, validate
-from charlm.text.document import Census
-from charlm.text.download.whole_file import Patience
+from charlm.settings import single_value_layer, validate
+from charlm.text.document import PageCounts
+from charlm.text.download.whole_file import RetryPolicy
 from charlm.text.settings import Enwik8Settings, Text8Settings
-from charlm.text.sources.enwik8 import BEGINNING, ENWIK8, Enwik8Source
-from charlm.text.sources.published_file import Published
+from charlm.text.sources.enwik8 import ENWIK8, FILE_START, Enwik8Source
+from charlm.text.sources.published_file import BenchmarkFile
 from tests.fault_server import FaultServer, answer
 from tests.text.sources.test_text8 import zipped
 
-CONTENT = BEGINNING + b" ...>\r\n\0\xe2\x80\xa8 " + "Ünï".encode()
+CONTENT = FILE_START + b" ...>\r\n\0\xe2\x80\xa8 " + "Ünï".encode()
 
 
-def source(path: Path, published: Published = ENWIK8) -> Enwik8Source:
+def source(path: Path, published: BenchmarkFile = ENWIK8) -> Enwik8Source:
     return Enwik8Source(Enwik8Settings(input=(str(path),)), published=published)
 
 
@@ -28,8 +28,8 @@ def text_of(reader: Enwik8Source) -> str:
     return "".join(document.text for document in reader.documents())
 
 
-def whole(content: bytes) -> Published:
-    return Published("enwik8", len(content), "sha1", hashlib.sha1(content).hexdigest(), zip_bytes=len(content))
+def whole(content: bytes) -> BenchmarkFile:
+    return BenchmarkFile("enwik8", len(content), "sha1", hashlib.sha1(content).hexdigest(), zip_bytes=len(content))
 
 
 @pytest.mark.real_data
@@ -40,7 +40,7 @@ def test_a_beginning_is_one_document_in_pieces(shared_data: Path) -> None:
     assert [document.ends for document in documents] == [False] * 3 + [True]
     assert {document.id for document in documents} == {"enwik8"}
     assert "".join(document.text for document in documents).encode() == path.read_bytes()
-    assert reader.census == Census(pages=1, notes=["the first 4,000,000 of enwik8's 100,000,000 bytes"])
+    assert reader.page_counts == PageCounts(pages=1, notes=["the first 4,000,000 of enwik8's 100,000,000 bytes"])
     assert reader.split_method == "bytes"
     assert reader.origin()["files"][0]["sha256"] == reader.fingerprint()
 
@@ -50,7 +50,7 @@ def test_a_character_cut_at_the_end_is_left_out(tmp_path: Path) -> None:
     path.write_bytes(CONTENT[:-1])
     reader = source(path)
     assert text_of(reader) == CONTENT.decode()[:-1]
-    assert reader.census.notes[1:] == ["1 bytes at the end, a part of a character, were left out"]
+    assert reader.page_counts.notes[1:] == ["1 bytes at the end, a part of a character, were left out"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_whole_file_must_have_the_published_hash(tmp_path: Path) -> None:
         path.write_bytes(packed)
         reader = source(path, whole(CONTENT))
         assert text_of(reader) == CONTENT.decode()
-        assert reader.census.notes == []
+        assert reader.page_counts.notes == []
     path.write_bytes(CONTENT.replace(b"\r", b"\n"))
     with pytest.raises(DataError, match="is not enwik8: its sha1"):
         text_of(source(path, whole(CONTENT)))
@@ -89,7 +89,7 @@ def test_the_task_is_known_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "enwik8"
     path.write_bytes(CONTENT)
     (task,) = source(path).tasks()
-    assert list(pickle.loads(pickle.dumps(task)).documents(Census())) == list(source(path).documents())
+    assert list(pickle.loads(pickle.dumps(task)).documents(PageCounts())) == list(source(path).documents())
     path.write_bytes(CONTENT + b".")
     (edited,) = source(path).tasks()
     assert edited.key != task.key
@@ -99,7 +99,7 @@ def test_download(tmp_path: Path) -> None:
     with FaultServer() as server:
         settings = Enwik8Settings(url=server.url("/enwik8.zip"))
         reader = Enwik8Source(
-            settings, cache=tmp_path, published=whole(CONTENT), patience=Patience(delays=(), sleep=lambda _: None)
+            settings, cache=tmp_path, published=whole(CONTENT), patience=RetryPolicy(delays=(), sleep=lambda _: None)
         )
         with pytest.raises(NetworkError, match="--input"):
             reader.fetch()
@@ -119,4 +119,4 @@ def test_download(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [Enwik8Settings, Text8Settings])
 def test_it_is_one_file(kind: type[Enwik8Settings | Text8Settings]) -> None:
     with pytest.raises(SettingsError, match="input"):
-        validate(kind, place("input", ("a", "b"), "--input"))
+        validate(kind, single_value_layer("input", ("a", "b"), "--input"))

@@ -65,8 +65,8 @@ def test_local_files_of_every_format(tmp_path: Path, name: str) -> None:
     assert reader.download_plan() is None
     documents = list(reader.documents())
     assert documents == [Document(r["id"], r["title"], r["text"]) for r in (ROWS[1:] if "sv" in name else ROWS)]
-    assert reader.census.pages == len(documents)
-    assert reader.resolved() == {}
+    assert reader.page_counts.pages == len(documents)
+    assert reader.resolved_settings() == {}
     origin = reader.origin()
     assert origin["files"][0]["bytes"] == len(FORMATS[name])
     assert str(tmp_path) not in str(origin)
@@ -77,7 +77,7 @@ def test_columns_are_found_or_named(tmp_path: Path) -> None:
     path.write_bytes(parquet([{"url": "u", "body": "text", "n": 7}, {"url": None, "body": "", "n": 8}]))
     reader = source(path, column="body")
     assert list(reader.documents()) == [Document("0", "", "text", "u")]
-    assert reader.census.dropped == {"empty": 1}
+    assert reader.page_counts.dropped == {"empty": 1}
     assert list(source(path, column="body", id_column="n", title_column="n", url_column="n").documents()) == [
         Document("7", "7", "text", "7")
     ]
@@ -104,7 +104,7 @@ def test_lone_surrogates_are_refused_or_replaced(tmp_path: Path) -> None:
         list(source(path).documents())
     reader = source(path, errors="replace")
     assert [document.text for document in reader.documents()] == ["good 🙂", "b\ufffdd \ufffd"]
-    assert reader.census.notes == ["row 1: U+FFFD stands for 2 lone surrogates"]
+    assert reader.page_counts.notes == ["row 1: U+FFFD stands for 2 lone surrogates"]
     path.write_bytes(b'[{"text": "b\\ud800"}]')
     assert [d.text for d in source(path.rename(tmp_path / "a.json"), errors="replace").documents()] == ["b\ufffd"]
 
@@ -114,7 +114,7 @@ def test_max_characters_stops_after_a_document(tmp_path: Path) -> None:
     path.write_bytes(parquet([{"text": "x" * 10}] * 100))
     reader = source(path, max_characters=25)
     assert len(list(reader.documents())) == 3
-    assert reader.census.notes == ["reading stopped after 30 characters, as asked"]
+    assert reader.page_counts.notes == ["reading stopped after 30 characters, as asked"]
 
 
 def test_a_long_text_comes_in_pieces(tmp_path: Path) -> None:

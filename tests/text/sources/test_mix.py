@@ -43,8 +43,8 @@ def test_all_documents_of_all_sources(tmp_path: Path) -> None:
         *(f"novels/{i:03d}.txt" for i in range(3)),
         *(f"letters/{i:03d}.txt" for i in range(7)),
     ]
-    assert corpus.card["documents"]["pages"] == corpus.card["documents"]["kept"] == 10
-    assert list(corpus.card["origin"]["sources"]) == ["novels", "letters"]
+    assert corpus.metadata["documents"]["pages"] == corpus.metadata["documents"]["kept"] == 10
+    assert list(corpus.metadata["origin"]["sources"]) == ["novels", "letters"]
 
 
 @pytest.mark.parametrize("weights", [(3.0, 1.0), (1.0, 3.0), (0.5, 0.5), (1.0, 1000.0)])
@@ -57,7 +57,7 @@ def test_weights(tmp_path: Path, weights: tuple[float, float]) -> None:
     scale = min(40 * 500 / weights[0], 300 * 90 / weights[1])
     assert weights[0] * scale - 500 < novels <= weights[0] * scale * (1 + 1e-9)
     assert weights[1] * scale - 90 < letters <= weights[1] * scale * (1 + 1e-9)
-    counts = corpus.card["documents"]
+    counts = corpus.metadata["documents"]
     assert counts["pages"] == 340 == counts["kept"] + counts["dropped"].get("weight", 0)
 
 
@@ -73,7 +73,7 @@ def test_a_copy_in_two_sources_counts_once(tmp_path: Path) -> None:
     corpus = prepared(tmp_path / "corpus", MixSettings(sources=(one, two), weights=(2.0, 1.0)))
     assert share(corpus, "same") == 20 * 90
     assert share(corpus, "same-2") == 10 * 90
-    assert corpus.card["documents"]["dropped"] == {"duplicate": 20}
+    assert corpus.metadata["documents"]["dropped"] == {"duplicate": 20}
 
 
 def test_names() -> None:

@@ -11,36 +11,36 @@ import pytest
 
 from charlm.errors import DataError
 from charlm.text.document import Document
-from charlm.text.sources.python_docs import SampleSource
-from charlm.text.split import Router, parse_shares
+from charlm.text.sources.python_docs import PythonDocsSource
+from charlm.text.split import SplitRouter, parse_percentages
 
 _WINDOW = 40
 
 
 @pytest.fixture(scope="module")
-def sample() -> tuple[SampleSource, list[Document]]:
-    source = SampleSource()
+def sample() -> tuple[PythonDocsSource, list[Document]]:
+    source = PythonDocsSource()
     return source, list(source.documents())
 
 
-def test_there_is_enough_to_learn_from(sample: tuple[SampleSource, list[Document]]) -> None:
+def test_there_is_enough_to_learn_from(sample: tuple[PythonDocsSource, list[Document]]) -> None:
     source, documents = sample
     assert sum(len(document.text) for document in documents) > 1_000_000
     assert len({document.id for document in documents}) == len(documents)
     assert all(document.text.strip() for document in documents)
-    assert source.census.pages == len(documents) + sum(source.census.dropped.values())
+    assert source.page_counts.pages == len(documents) + sum(source.page_counts.dropped.values())
     assert source.origin()["licence"].startswith("PSF")
 
 
-def test_no_paragraph_stands_twice(sample: tuple[SampleSource, list[Document]]) -> None:
+def test_no_paragraph_stands_twice(sample: tuple[PythonDocsSource, list[Document]]) -> None:
     paragraphs = Counter(
         " ".join(paragraph.split()) for document in sample[1] for paragraph in document.text.split("\n\n")
     )
     assert paragraphs.most_common(1)[0][1] == 1
 
 
-def test_little_of_the_test_split_stands_in_the_training_split(sample: tuple[SampleSource, list[Document]]) -> None:
-    router = Router(parse_shares("90/5/5"), "position", sum(len(document.text) for document in sample[1]))
+def test_little_of_the_test_split_stands_in_the_training_split(sample: tuple[PythonDocsSource, list[Document]]) -> None:
+    router = SplitRouter(parse_percentages("90/5/5"), "position", sum(len(document.text) for document in sample[1]))
     splits: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for document in sample[1]:
         for name, part in router.route(document):
@@ -63,7 +63,7 @@ print(json.dumps({"digest": digest, "ids": [d.id for d in documents], "imported"
 
 
 def test_sources_are_parsed_and_never_imported_and_the_order_is_fixed(
-    sample: tuple[SampleSource, list[Document]],
+    sample: tuple[PythonDocsSource, list[Document]],
 ) -> None:
     """In another process, whose hashes of strings differ."""
     command = [sys.executable, "-c", _LIST]
@@ -86,16 +86,16 @@ def test_a_small_library_is_read_docstring_by_docstring(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def (:\n")
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "skipped.py").write_text('"""Skipped."""\n')
-    source = SampleSource(tmp_path)
+    source = PythonDocsSource(tmp_path)
     documents = {document.id: document.text for document in source.documents()}
     assert documents == {
         "topic:if": "The if statement\n\nis used.",
         "module:module": "Module.\n\nClass.\n\nMethod.\n\nInner.",
         "module:package": "Package.",
     }
-    assert (source.census.pages, source.census.dropped) == (4, {"empty": 1})
+    assert (source.page_counts.pages, source.page_counts.dropped) == (4, {"empty": 1})
 
 
 def test_a_python_without_sources_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\.py files"):
-        list(SampleSource(tmp_path).documents())
+        list(PythonDocsSource(tmp_path).documents())

@@ -11,7 +11,7 @@ import pytest
 from charlm.data.settings import CorpusSettings
 from charlm.errors import CharlmError
 from charlm.settings import Settings, settings_classes
-from charlm.text.document import Census, Source
+from charlm.text.document import PageCounts, Source
 from charlm.text.settings import (
     Enwik8Settings,
     HubSettings,
@@ -23,8 +23,8 @@ from charlm.text.settings import (
     TextSettings,
     WikipediaSettings,
 )
-from charlm.text.sources.enwik8 import BEGINNING
-from charlm.text.sources.python_docs import SampleSource
+from charlm.text.sources.enwik8 import FILE_START
+from charlm.text.sources.python_docs import PythonDocsSource
 from charlm.workflows.prepare import prepare
 from tests.mirror import small_dump
 
@@ -66,7 +66,7 @@ CASES: dict[str, Make] = {
     "text": text,
     "hub": hub,
     "enwik8": lambda folder, word: Enwik8Settings(
-        input=(put(folder, "enwik8", BEGINNING + f" {word} ".encode() * 99),)
+        input=(put(folder, "enwik8", FILE_START + f" {word} ".encode() * 99),)
     ),
     "text8": lambda folder, word: Text8Settings(input=(put(folder, "text8", f" {word} anarchism".encode() * 99),)),
     "mix": mix,
@@ -85,7 +85,7 @@ def built(case: str, folder: Path, word: str) -> Source:
         return CASES[case](folder, word).build()
     put(folder, "module.py", f'"""The {word}."""\ndef f():\n    """The {word}."""\n'.encode())
     put(folder, "without.py", b"x = 1\n")
-    return SampleSource(folder)
+    return PythonDocsSource(folder)
 
 
 def named(source: Source) -> tuple[str, str, list[str]]:
@@ -108,22 +108,24 @@ def test_documents_are_the_same_each_time_and_in_pieces(case: str, tmp_path: Pat
     assert list(source.documents()) == first
     assert list(source.documents()) == first, "of one object too"
     assert len(first) > 0
-    census = Census()
-    pieces = [document for task in built(case, tmp_path, "river").tasks() or () for document in task.documents(census)]
+    page_counts = PageCounts()
+    pieces = [
+        document for task in built(case, tmp_path, "river").tasks() or () for document in task.documents(page_counts)
+    ]
     assert pieces in ([], first)
     if pieces:
-        assert census == source.census
+        assert page_counts == source.page_counts
 
 
 @every_source
 def test_every_page_is_kept_or_counted(case: str, tmp_path: Path) -> None:
     source = built(case, tmp_path, "river")
     kept = sum(document.ends for document in list(source.documents()))
-    assert source.census.pages == kept + source.census.dropped.total()
+    assert source.page_counts.pages == kept + source.page_counts.dropped.total()
     if case == "wikipedia":
-        assert source.census.dropped == {"redirect": 4}
+        assert source.page_counts.dropped == {"redirect": 4}
     if case == "sample":
-        assert source.census.dropped == {"empty": 1}
+        assert source.page_counts.dropped == {"empty": 1}
 
 
 @every_source
@@ -162,9 +164,9 @@ def test_a_missing_input_is_an_error_with_a_cure(case: str, tmp_path: Path) -> N
 def test_a_corpus_of_it_says_where_it_comes_from(case: str, tmp_path: Path) -> None:
     settings = CorpusSettings(source=CASES[case](tmp_path, "river"), split="80/10/10")
     corpus = prepare(settings, settings.source.build(), tmp_path / "corpus")
-    card = corpus.card["documents"]
-    assert card["pages"] == card["kept"] + sum(card["dropped"].values())
-    assert corpus.card["origin"]["source"] == case
+    metadata = corpus.metadata["documents"]
+    assert metadata["pages"] == metadata["kept"] + sum(metadata["dropped"].values())
+    assert corpus.metadata["origin"]["source"] == case
 
 
 def _without_inputs(settings: AnySource, missing: Path) -> AnySource:

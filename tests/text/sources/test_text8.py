@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, UsageError
-from charlm.text.download.whole_file import Patience
+from charlm.text.download.whole_file import RetryPolicy
 from charlm.text.settings import Text8Settings
-from charlm.text.sources.published_file import Published
+from charlm.text.sources.published_file import BenchmarkFile
 from charlm.text.sources.text8 import TEXT8, Text8Source
-from charlm.text.sources.text8_filter import clean
+from charlm.text.sources.text8_filter import text8_words
 from tests.fault_server import FaultServer
 
 OPEN, CLOSE = b'<text xml:space="preserve">', b"</text>"
 
 
 def cleaned(wikitext: bytes) -> bytes:
-    return b"".join(clean([OPEN + wikitext + CLOSE]))
+    return b"".join(text8_words([OPEN + wikitext + CLOSE]))
 
 
-def source(path: Path, published: Published = TEXT8) -> Text8Source:
+def source(path: Path, published: BenchmarkFile = TEXT8) -> Text8Source:
     return Text8Source(Text8Settings(input=(str(path),)), published=published)
 
 
@@ -43,13 +43,13 @@ def test_text8_is_reproduced_byte_for_byte(shared_data: Path) -> None:
     assert len(text) - len(expected) < 10_000  # the 2.9 MB file is cut where a round number is
     assert [document.ends for document in documents] == [False, False, True]
     assert {document.id for document in documents} == {"text8"}
-    assert reader.census.notes == [
+    assert reader.page_counts.notes == [
         "made from enwik8.first-4000000-bytes by the published rules",
         f"the first {len(text):,} of text8's 100,000,000 bytes",
     ]
     again = source(shared_data / "enwik8/text8-regenerated.first-2900000-bytes")
     assert text_of(again).encode() == expected
-    assert again.census.notes == ["the first 2,900,000 of text8's 100,000,000 bytes"]
+    assert again.page_counts.notes == ["the first 2,900,000 of text8's 100,000,000 bytes"]
     assert again.split_method == "bytes"
 
 
@@ -82,11 +82,11 @@ def test_every_rule(wikitext: bytes, text: bytes) -> None:
 def test_only_the_text_of_pages_that_are_no_redirects() -> None:
     page = b"<page><title>T</title><text xml:space='preserve'>one</text></page>\n"
     redirect = page.replace(b"one", b"#REDIRECT [[Two]]")
-    assert b"".join(clean([b"<mediawiki>before", page, redirect, page])) == b" one one"
+    assert b"".join(text8_words([b"<mediawiki>before", page, redirect, page])) == b" one one"
     # an element without content does not close for these rules: what follows counts, to the next end of a text
     empty = page.replace(b">one</text>", b" />")
-    assert b"".join(clean([empty, page])) == b" t one"
-    assert b"".join(clean([OPEN, b"cut off in the mid"])) == b" cut off in the mid"
+    assert b"".join(text8_words([empty, page])) == b" t one"
+    assert b"".join(text8_words([OPEN, b"cut off in the mid"])) == b" cut off in the mid"
 
 
 MARKUP = [
@@ -98,10 +98,10 @@ MARKUP = [
 @given(st.lists(st.sampled_from(MARKUP)), st.integers(1, 40))
 def test_any_markup_gives_single_spaces_between_words_however_it_comes(markup: list[bytes], size: int) -> None:
     content = OPEN + b"".join(markup)
-    text = b"".join(clean([content]))
+    text = b"".join(text8_words([content]))
     assert text == b"".join(b" " + word for word in text.split())
     assert not text.translate(None, b" abcdefghijklmnopqrstuvwxyz")
-    assert text == b"".join(clean(content[start : start + size] for start in range(0, len(content), size)))
+    assert text == b"".join(text8_words(content[start : start + size] for start in range(0, len(content), size)))
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_hostile_markup_takes_linear_time(repeated: bytes) -> None:
 
 def test_no_xml_is_refused_before_it_fills_the_memory() -> None:
     with pytest.raises(DataError, match="without an XML tag"):
-        list(clean([OPEN, *[b"x" * (1 << 20)] * 65]))
+        list(text8_words([OPEN, *[b"x" * (1 << 20)] * 65]))
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-def small(text: bytes) -> Published:
-    return Published("text8", len(text), "md5", hashlib.md5(text).hexdigest(), zip_bytes=100)
+def small(text: bytes) -> BenchmarkFile:
+    return BenchmarkFile("text8", len(text), "md5", hashlib.md5(text).hexdigest(), zip_bytes=100)
 
 
 def test_other_symbols_are_refused_with_their_offset(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_whole_file_must_have_the_published_hash(tmp_path: Path) -> None:
     path.write_bytes(text)
     whole = source(path, small(text))
     assert text_of(whole) == text.decode()
-    assert whole.census.notes == []
+    assert whole.page_counts.notes == []
     path.write_bytes(b" the whole of he")
     with pytest.raises(DataError, match="is not text8: its md5"):
         text_of(source(path, small(text)))
@@ -159,7 +159,7 @@ def test_more_of_enwik9_than_needed_is_left_unread(tmp_path: Path) -> None:
     expected = (b" some words" * 100_000)[:30_001]
     reader = source(path, small(expected))
     assert text_of(reader).encode() == expected
-    assert reader.census.notes == ["made from enwik9 by the published rules"]
+    assert reader.page_counts.notes == ["made from enwik9 by the published rules"]
 
 
 def zipped(**files: bytes) -> bytes:
@@ -172,7 +172,7 @@ def zipped(**files: bytes) -> bytes:
 
 def test_download_unpack_verify(tmp_path: Path) -> None:
     text = b" the whole of it" * 9
-    quick = Patience(delays=(0,), sleep=lambda _: None)
+    quick = RetryPolicy(delays=(0,), sleep=lambda _: None)
     with FaultServer() as server:
 
         def reader() -> Text8Source:
@@ -194,7 +194,7 @@ def test_download_unpack_verify(tmp_path: Path) -> None:
         online = reader()
         plan = online.download_plan()
         assert plan is not None
-        assert (plan.what, plan.directory) == ("text8", tmp_path / "text8")
+        assert (plan.description, plan.directory) == ("text8", tmp_path / "text8")
         assert text_of(online) == text.decode()
         assert sorted(path.name for path in (tmp_path / "text8").iterdir()) == [".lock", "text8"]
         server.files.clear()

@@ -21,10 +21,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import CharlmError, DataError, SettingsError, UsageError
-from charlm.settings import place, validate
-from charlm.text.document import Census, Document
+from charlm.settings import single_value_layer, validate
+from charlm.text.document import Document, PageCounts
 from charlm.text.reading.decoding import Decoder
-from charlm.text.reading.documents import in_pieces, read_documents
+from charlm.text.reading.documents import read_documents, rechunk_text
 from charlm.text.settings import TextSettings
 from charlm.text.sources.text_files import TextSource
 from tests.corpora import write_files
@@ -83,8 +83,8 @@ def test_empty_files_are_counted_as_dropped(tmp_path: Path) -> None:
     write_files(tmp_path, {"a": "text", "b": "", "c": BOM})
     reader = source(tmp_path)
     assert len(list(reader.documents())) == 1
-    assert reader.census.pages == 3
-    assert reader.census.dropped == {"empty": 2}
+    assert reader.page_counts.pages == 3
+    assert reader.page_counts.dropped == {"empty": 2}
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ def test_a_document_for_each_line_or_block(tmp_path: Path) -> None:
     assert texts(lines) == {
         "a.txt:1": "one", "a.txt:3": "two\rtoo\u2028\x85", "a.txt:6": "three", "a.txt:7": "four", "a.txt:8": "five\r",
     }  # fmt: skip
-    assert lines.census == Census(pages=5)
+    assert lines.page_counts == PageCounts(pages=5)
     blocks = source(tmp_path / "a.txt", documents="block")
     assert texts(blocks) == {
         "a.txt:1": "one", "a.txt:2": "two\rtoo\u2028\x85", "a.txt:3": "three\nfour\r\nfive\r",
     }  # fmt: skip
-    assert blocks.census == Census(pages=3)
+    assert blocks.page_counts == PageCounts(pages=3)
 
 
 def lines_of(text: str) -> list[str]:
@@ -176,17 +176,17 @@ def lines_of(text: str) -> list[str]:
 def test_lines_and_blocks_do_not_depend_on_how_the_text_comes(text: str, cuts: list[int]) -> None:
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     fragments = [text[start:end] for start, end in itertools.pairwise(edges)]
-    lines = [document.text for document in read_documents("a", "a", fragments, "line", Census())]
+    lines = [document.text for document in read_documents("a", "a", fragments, "line", PageCounts())]
     assert lines == [line for line in lines_of(text) if line.strip(" \t")]
-    blocks = list(read_documents("a", "a", fragments, "block", Census()))
+    blocks = list(read_documents("a", "a", fragments, "block", PageCounts()))
     assert [document.id for document in blocks] == [f"a:{number + 1}" for number in range(len(blocks))]
-    assert blocks == list(read_documents("a", "a", [text], "block", Census()))
+    assert blocks == list(read_documents("a", "a", [text], "block", PageCounts()))
     assert [line for block in blocks for line in lines_of(block.text)] == lines
 
 
 @given(fragments=st.lists(st.text("ab", max_size=9)), size=st.integers(1, 7))
 def test_pieces_are_full_but_the_last(fragments: list[str], size: int) -> None:
-    pieces = list(in_pieces(fragments, size))
+    pieces = list(rechunk_text(fragments, size))
     assert "".join(text for text, _ in pieces) == "".join(fragments)
     assert [ends for _, ends in pieces] == [False] * (len(pieces) - 1) + [True] * bool(pieces)
     assert all(len(text) == size for text, ends in pieces if not ends)
@@ -257,7 +257,7 @@ def test_replaced_bytes_are_counted_and_noted(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a\xffb\xe2\x82 \xef\xbf\xbd")
     reader = source(tmp_path, errors="replace")
     assert texts(reader) == {"a.txt": "a\ufffdb\ufffd \ufffd"}
-    assert reader.census.notes == ["a.txt: U+FFFD stands 2 times for bytes that are not UTF-8"]
+    assert reader.page_counts.notes == ["a.txt: U+FFFD stands 2 times for bytes that are not UTF-8"]
 
 
 def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
 )
 def test_what_is_no_encoding_of_files_is_a_wrong_setting(name: str) -> None:
     with pytest.raises(SettingsError, match=r"encoding: .*cp1251"):
-        validate(TextSettings, place("encoding", name, "--set"))
+        validate(TextSettings, single_value_layer("encoding", name, "--set"))
 
 
 # --- packed and binary files -----------------------------------------------------------------------------------------
@@ -367,10 +367,10 @@ def test_tasks_give_the_same_documents_and_know_the_content(tmp_path: Path) -> N
     reader = source(tmp_path)
     tasks = list(reader.tasks() or ())
     assert len(tasks) == 3
-    census = Census()
-    documents = [document for task in tasks for document in pickle.loads(pickle.dumps(task)).documents(census)]
+    page_counts = PageCounts()
+    documents = [document for task in tasks for document in pickle.loads(pickle.dumps(task)).documents(page_counts)]
     assert documents == list(reader.documents())
-    assert census == reader.census == Census(pages=1_500)
+    assert page_counts == reader.page_counts == PageCounts(pages=1_500)
     assert "files" not in reader.origin()
     assert reader.origin()["num_files"] == 1_500
     write_files(tmp_path, {"01400.txt": "text changed"})
@@ -380,7 +380,7 @@ def test_tasks_give_the_same_documents_and_know_the_content(tmp_path: Path) -> N
     assert edited.fingerprint() != reader.fingerprint()
     assert [task.key for task in source(tmp_path, documents="line").tasks() or ()] != [task.key for task in tasks]
     with pytest.raises(DataError, match=r"01400\.txt changed while it was read"):
-        list(tasks[2].documents(Census()))
+        list(tasks[2].documents(PageCounts()))
 
 
 @pytest.mark.parametrize("unit", ["file", "block", "line"])

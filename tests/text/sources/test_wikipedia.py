@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import DataError, NetworkError, SettingsError, UsageError
-from charlm.text.download.whole_file import Patience
+from charlm.text.download.whole_file import RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.text.sources.wikipedia import WikipediaSource
 from tests.fault_server import FaultServer, drop_after
@@ -22,7 +22,7 @@ PARTS = {
     f"{STEM}1.xml-p1p4.bz2": bz2.compress(export(page(1, "eins", title="Ä b?"), page(2, "#WEITERLEITUNG [[T1]]"))),
     f"{STEM}-index1.txt-p1p4.bz2": bz2.compress(b"600:1:T1\n"),
 }
-QUICK = Patience(delays=(0, 0), sleep=lambda _: None)
+QUICK = RetryPolicy(delays=(0, 0), sleep=lambda _: None)
 
 
 @pytest.fixture
@@ -71,9 +71,9 @@ def test_download_then_documents(server: FaultServer, tmp_path: Path) -> None:
         ("1", "Ä b?", "eins"), ("5", "T5", "fünf"), ("6", "T6", "sechs"),
     ]  # fmt: skip
     assert documents[0].url == "https://de.wikipedia.org/wiki/Ä_b%3F"
-    assert wikipedia.census.pages == 4
-    assert dict(wikipedia.census.dropped) == {"redirect": 1}
-    assert wikipedia.resolved() == {"date": DATE}
+    assert wikipedia.page_counts.pages == 4
+    assert dict(wikipedia.page_counts.dropped) == {"redirect": 1}
+    assert wikipedia.resolved_settings() == {"date": DATE}
     assert sorted(path.name for path in plan.directory.iterdir()) == sorted([".lock", "dump.json", *names])
 
 
@@ -83,7 +83,7 @@ def test_offline_with_a_verified_cache(server: FaultServer, tmp_path: Path) -> N
     origin = online.origin()
     server.requests.clear()
     server.files.clear()
-    offline = source(server, tmp_path, **online.resolved())
+    offline = source(server, tmp_path, **online.resolved_settings())
     assert offline.download_plan() is None
     assert list(offline.documents()) == documents
     assert offline.origin() == origin
@@ -134,11 +134,11 @@ def test_census_of_every_reason(tmp_path: Path) -> None:
     assert wikipedia.download_plan() is None
     for _ in range(2):  # a second run counts afresh
         documents = list(wikipedia.documents())
-        census = wikipedia.census
-        assert census.pages == len(documents) + sum(census.dropped.values()) == 7
-        assert dict(census.dropped) == {"redirect": 1, "namespace": 2, "model": 1, "empty": 1, "no text left": 1}
+        page_counts = wikipedia.page_counts
+        assert page_counts.pages == len(documents) + sum(page_counts.dropped.values()) == 7
+        assert dict(page_counts.dropped) == {"redirect": 1, "namespace": 2, "model": 1, "empty": 1, "no text left": 1}
     origin = wikipedia.origin()
-    assert wikipedia.census.notes == [f"{path.name} is an excerpt: it ends without </mediawiki>"]
+    assert wikipedia.page_counts.notes == [f"{path.name} is an excerpt: it ends without </mediawiki>"]
     assert origin["files"] == [
         {"name": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     ]
@@ -157,10 +157,10 @@ def test_multistream_gives_the_same_documents(shared_data: Path) -> None:
     multi = local(shared_data / "mediawiki/ltgwiki-2017-09-repacked-pages-articles-multistream.xml.bz2")
     documents = list(single.documents())
     assert list(multi.documents()) == documents
-    assert multi.census == single.census
-    assert single.census.pages == 2004
-    assert single.census.dropped["namespace"] == 2004 - 1050
-    assert len(documents) + single.census.dropped.total() == 2004
+    assert multi.page_counts == single.page_counts
+    assert single.page_counts.pages == 2004
+    assert single.page_counts.dropped["namespace"] == 2004 - 1050
+    assert len(documents) + single.page_counts.dropped.total() == 2004
     assert len(documents) > 850
     assert len({document.id for document in documents}) == len(documents)
     assert all(document.url.startswith("https://ltg.wikipedia.org/wiki/") for document in documents)
@@ -176,7 +176,7 @@ def test_every_script_of_the_minidumps(shared_data: Path) -> None:
     ]
     wikipedia = local(*paths)
     documents = list(wikipedia.documents())
-    assert wikipedia.census.pages == len(documents) + wikipedia.census.dropped.total()
+    assert wikipedia.page_counts.pages == len(documents) + wikipedia.page_counts.dropped.total()
     assert len(documents) > 100
     for document in documents:
         assert len(document.text) > 20, document.title
@@ -215,7 +215,7 @@ def test_a_url_is_downloaded_once_and_read_like_a_file(server: FaultServer, tmp_
     server.files[f"/x/{NAME}?a=b"] = SINGLE_STREAM
     plan = source.download_plan()
     assert plan is not None
-    assert (plan.what, plan.bytes) == (NAME, len(SINGLE_STREAM))
+    assert (plan.description, plan.bytes) == (NAME, len(SINGLE_STREAM))
     documents = list(source.documents())
     (tmp_path / NAME).write_bytes(SINGLE_STREAM)
     own = local(tmp_path / NAME)
@@ -282,7 +282,7 @@ def test_refresh_asks_again_and_drops_what_has_changed(server: FaultServer, tmp_
     assert wikipedia.download_plan() is None
     wikipedia.refresh()
     assert [document.text for document in wikipedia.documents()] == ["eins", "fünf, neu"]
-    assert wikipedia.resolved() == {"date": DATE}
+    assert wikipedia.resolved_settings() == {"date": DATE}
 
 
 def test_refresh_without_an_answer_changes_nothing(server: FaultServer, tmp_path: Path) -> None:

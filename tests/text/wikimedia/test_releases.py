@@ -8,7 +8,7 @@ import pytest
 
 from charlm.errors import NetworkError, SettingsError
 from charlm.storage import cache_directory
-from charlm.text.download.retry import Patience
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia.releases import licence, mirrors, resolve, user_agent, wiki_name
 from tests.fault_server import FaultServer, answer
@@ -52,7 +52,7 @@ def settings(server: FaultServer, **values: str) -> WikipediaSettings:
     return WikipediaSettings(mirrors=(server.url(),), **values)  # pyright: ignore[reportArgumentType]
 
 
-QUICK = Patience(sleep=lambda _: None, notify=lambda _: None)
+QUICK = RetryPolicy(sleep=lambda _: None, notify=lambda _: None)
 
 
 def test_latest_is_the_newest_finished_run(server: FaultServer, tmp_path: Path) -> None:

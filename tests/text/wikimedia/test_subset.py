@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from charlm.data.settings import CorpusSettings
 from charlm.errors import DataError, NetworkError, SettingsError
 from charlm.text.document import Document
-from charlm.text.download.whole_file import Patience
+from charlm.text.download.whole_file import RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.text.sources.wikipedia import WikipediaSource
 from charlm.workflows.prepare import prepare
@@ -34,7 +34,7 @@ SINGLE = "mediawiki/ltgwiki-2017-09-pages-articles.xml.bz2"
 DATE = "20170901"
 STEM = f"ltgwiki-{DATE}-pages-articles-multistream"
 LIMIT = 500_000
-QUICK = Patience(delays=(0, 0), sleep=lambda _: None, notify=lambda _: None)
+QUICK = RetryPolicy(delays=(0, 0), sleep=lambda _: None, notify=lambda _: None)
 
 
 def publish(server: FaultServer, files: Mapping[str, bytes]) -> None:
@@ -78,7 +78,7 @@ def documents_of(source: WikipediaSource, limit: int = LIMIT) -> list[Document]:
     """All of them; every page is accounted for, and there are not too many characters."""
     found = list(source.documents())
     assert sum(len(document.text) for document in found) <= limit
-    assert source.census.pages == len(found) + source.census.dropped.total()
+    assert source.page_counts.pages == len(found) + source.page_counts.dropped.total()
     return found
 
 
@@ -103,7 +103,7 @@ def test_only_the_chosen_streams_are_fetched(ltg: FaultServer, tmp_path: Path, s
     source = remote(ltg, tmp_path)
     plan = source.download_plan()
     assert plan is not None
-    assert plan.what == f"500,000 characters of ltgwiki of {DATE}, by estimate"
+    assert plan.description == f"500,000 characters of ltgwiki of {DATE}, by estimate"
     assert 0.5 < plan.bytes / bytes_chosen_when_read(source, content) < 1.5
     documents = documents_of(source)
     assert characters_of(documents) > 0.98 * LIMIT
@@ -119,7 +119,7 @@ def test_only_the_chosen_streams_are_fetched(ltg: FaultServer, tmp_path: Path, s
     assert not ltg.requests
     assert documents_of(remote(ltg, tmp_path, seed=1)) != documents
     larger = remote(ltg, tmp_path, 600_000)
-    assert set(larger.resolved()) == set()
+    assert set(larger.resolved_settings()) == set()
     assert characters_of(documents_of(larger, 600_000)) > 590_000
     assert {*source.origin()["files"][0]["streams"]} < {*larger.origin()["files"][0]["streams"]}
     assert bytes_sent(ltg, ".xml.bz2") <= len(content)  # no byte twice
@@ -196,8 +196,8 @@ def test_of_a_single_stream_pages_are_chosen_by_chance(shared_data: Path) -> Non
     source = local(shared_data / SINGLE, limit)
     documents = documents_of(source, limit)
     assert characters_of(documents) > 0.8 * limit
-    assert source.census.pages == 2004
-    assert source.census.dropped["max_characters"] > 500
+    assert source.page_counts.pages == 2004
+    assert source.page_counts.dropped["max_characters"] > 500
     places = [place for place, number in enumerate(everything) if number in {d.id for d in documents}]
     assert len(places) == len(documents) < len(everything) / 5
     ids = [d.id for d in documents]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import charlm.text.wikimedia.wikis
-from charlm.text.wikimedia.wikis import database, suggest_language, suggest_wiki
+from charlm.text.wikimedia.wikis import database_name, suggest_language, suggest_wiki
 
 LISTS = tomllib.loads(Path(charlm.text.wikimedia.wikis.__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 LANGUAGES: dict[str, list[str]] = LISTS["languages"]
@@ -77,6 +77,6 @@ def test_the_list_is_whole() -> None:
 
 
 def test_databases() -> None:
-    assert database("RU") == "ruwiki"
-    assert database("be-tarask") == "be_x_oldwiki"
-    assert database("nb", "wiktionary") == "nowiktionary"
+    assert database_name("RU") == "ruwiki"
+    assert database_name("be-tarask") == "be_x_oldwiki"
+    assert database_name("nb", "wiktionary") == "nowiktionary"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.text.dump.pages import Dump
+from charlm.text.dump.pages import DumpReader
 from charlm.text.wikitext import Cleaner
 
 DUMPS = {
@@ -57,7 +57,7 @@ def read_wiki(path: Path) -> Wiki:
             unpacked = Path(folder, path.stem)
             unpacked.write_bytes(lzma.decompress(path.read_bytes()))
             path = unpacked
-        dump = Dump(path)
+        dump = DumpReader(path)
         articles = [(page.title, page.text) for page in dump if page.namespace == 0 and not page.redirect]
         return Wiki(dump.siteinfo.language, dict(dump.siteinfo.namespaces), articles)
 

@@ -230,14 +230,14 @@ def test_a_hundred_thousand_nested(opening: str, closing: str) -> None:
 
 def test_what_is_nested_too_deep_is_dropped_and_said() -> None:
     shallow = CLEANER.clean("{{lang|x|" * 50 + "deep" + "}}" * 50)
-    assert (shallow.text, shallow.limit) == ("deep", "")
+    assert (shallow.text, shallow.exceeded_limit) == ("deep", "")
     deep = CLEANER.clean("a" + "{{lang|x|" * 5000 + "deep" + "}}" * 5000)
     assert deep.text == "a"
-    assert "deeper than 60" in deep.limit
+    assert "deeper than 60" in deep.exceeded_limit
 
 
 def test_such_a_page_is_left_out_and_listed() -> None:
-    from charlm.text.document import Census
+    from charlm.text.document import PageCounts
     from charlm.text.dump.articles import articles
     from charlm.text.dump.pages import Page
     from charlm.text.dump.siteinfo import SiteInfo
@@ -246,10 +246,10 @@ def test_such_a_page_is_left_out_and_listed() -> None:
         Page(str(i), 0, title, False, "wikitext", text)
         for i, (title, text) in enumerate({"Deep": "a" + "{{lang|x|" * 100 + "b" + "}}" * 100, "Flat": "c"}.items())
     ]
-    census = Census()
-    assert [document.title for document in articles(pages, SiteInfo(), "drop", census)] == ["Flat"]
-    assert census.dropped == {"limit": 1}
-    assert "page 0 (Deep)" in census.notes[0]
+    page_counts = PageCounts()
+    assert [document.title for document in articles(pages, SiteInfo(), "drop", page_counts)] == ["Flat"]
+    assert page_counts.dropped == {"limit": 1}
+    assert "page 0 (Deep)" in page_counts.notes[0]
 
 
 def test_no_pattern_shows_an_argument_twice() -> None:

@@ -31,7 +31,7 @@ def test_articles(wiki: Wiki) -> None:
     lost: set[str] = set()
     for title, wikitext in wiki.articles:
         cleaned = cleaner.clean(without_literals(wikitext), title)
-        assert not cleaned.limit
+        assert not cleaned.exceeded_limit
         residual += len(RESIDUAL.findall(cleaned.text))
         size += len(cleaned.text)
         changed += cleaner.clean(cleaned.text, title).text != cleaned.text

@@ -13,14 +13,14 @@ from typing import Any
 from charlm.errors import DataError, SettingsError
 from charlm.settings import suggest
 from charlm.text.settings import HubSettings
-from charlm.text.sources.hub.errors import endpoint, foreign_errors, is_network, nearest
+from charlm.text.sources.hub.errors import endpoint, is_network_error, list_similar, translate_errors
 from charlm.text.sources.hub.json_rows import check_surrogates, json_rows
 
 WIKIPEDIA = "wikimedia/wikipedia"
 """Whose configs are called DATE.LANGUAGE."""
 _TIMEOUT = 10  # seconds
 _BATCH = 64
-_KINDS = {
+_FORMATS = {
     ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "csv",
     ".arrow": "arrow",
 }  # fmt: skip
@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class DatasetVersion:
     """Where rows come from."""
 
     revision: str
@@ -37,7 +37,7 @@ class Location:
     config: str
 
 
-def locate(settings: HubSettings, inputs: Sequence[Path]) -> Location:
+def resolve_version(settings: HubSettings, inputs: Sequence[Path]) -> DatasetVersion:
     """The commit of `settings.revision`, and for Wikipedia the newest config of its language.
 
     Raises:
@@ -45,47 +45,47 @@ def locate(settings: HubSettings, inputs: Sequence[Path]) -> Location:
         SettingsError: no such revision, or no such language.
     """
     if inputs:
-        return Location("", settings.config)
+        return DatasetVersion("", settings.config)
     from datasets import get_dataset_config_names
 
-    with foreign_errors(settings):
-        commit = _commit(settings)
+    with translate_errors(settings):
+        commit = _resolve_commit(settings)
         if settings.config or settings.dataset != WIKIPEDIA:
-            return Location(commit, settings.config)
+            return DatasetVersion(commit, settings.config)
         names = get_dataset_config_names(settings.dataset, revision=commit)
     dated = [(found[2], name) for name in names if (found := re.fullmatch(r"(\d{8})\.(.+)", name))]
     newest = max((name for language, name in dated if language == settings.language), default="")
     if not newest:
         raise SettingsError(
             f"{settings.dataset} has no language {settings.language!r}",
-            nearest(settings.language, sorted({language for language, _ in dated})),
+            list_similar(settings.language, sorted({language for language, _ in dated})),
         )
-    return Location(commit, newest)
+    return DatasetVersion(commit, newest)
 
 
-def open_rows(settings: HubSettings, location: Location, inputs: Sequence[Path]) -> Iterator[Row]:
+def open_rows(settings: HubSettings, dataset_version: DatasetVersion, inputs: Sequence[Path]) -> Iterator[Row]:
     """The rows of the split, in order, each a mapping of all its columns.
 
     Raises:
-        NetworkError, SettingsError: as `locate`, or no such split.
+        NetworkError, SettingsError: as `resolve_version`, or no such split.
         DataError: a file is damaged, or not of its format.
     """
-    if inputs and settings.errors == "replace" and _kind(inputs) == "json":
+    if inputs and settings.errors == "replace" and _file_format(inputs) == "json":
         for path in inputs:
             yield from json_rows(path)
         return
     try:
-        with foreign_errors(settings, inputs):
-            dataset = _open(settings, location, inputs)
+        with translate_errors(settings, inputs):
+            dataset = _load_dataset(settings, dataset_version, inputs)
             batches = iter(dataset.with_format("arrow").iter(batch_size=_BATCH))
         while True:
-            with foreign_errors(settings, inputs):
+            with translate_errors(settings, inputs):
                 batch = next(batches, None)
             if batch is None:
                 return
             yield from batch.to_pylist()
     except DataError:
-        if inputs and _kind(inputs) == "json":
+        if inputs and _file_format(inputs) == "json":
             check_surrogates(inputs)
         raise
 
@@ -105,7 +105,7 @@ def licence(dataset: str, revision: str) -> str:
     return ", ".join(map(str, stated)) if isinstance(stated, list) else str(stated or "")
 
 
-def _commit(settings: HubSettings) -> str:
+def _resolve_commit(settings: HubSettings) -> str:
     """Asked in one request, which fails at once where there is no network: `load_dataset` would try for half a minute.
 
     Without a network, what a dataset that is not streamed has left in the hub's cache will do.
@@ -118,7 +118,7 @@ def _commit(settings: HubSettings) -> str:
         api = huggingface_hub.HfApi(endpoint=endpoint())
         return api.dataset_info(settings.dataset, revision=revision, timeout=_TIMEOUT).sha or ""
     except Exception as error:
-        if settings.streaming or not is_network(error):
+        if settings.streaming or not is_network_error(error):
             raise
         card = huggingface_hub.try_to_load_from_cache(
             settings.dataset, "README.md", revision=revision, repo_type="dataset"
@@ -130,19 +130,19 @@ def _commit(settings: HubSettings) -> str:
         return Path(card).parent.name
 
 
-def _open(settings: HubSettings, location: Location, inputs: Sequence[Path]) -> Any:
+def _load_dataset(settings: HubSettings, dataset_version: DatasetVersion, inputs: Sequence[Path]) -> Any:
     import datasets
 
-    config, split = location.config or None, settings.split
+    config, split = dataset_version.config or None, settings.split
     if not inputs:
         return datasets.load_dataset(
-            settings.dataset, config, split=split, revision=location.revision, streaming=settings.streaming
+            settings.dataset, config, split=split, revision=dataset_version.revision, streaming=settings.streaming
         )
     if not inputs[0].is_dir():
         options: dict[str, Any] = {"sep": "\t"} if inputs[0].suffix == ".tsv" else {}
         options["data_files"] = {split: [str(path) for path in inputs]}
         # streaming, or a copy of it all would be put into the hub's cache
-        return datasets.load_dataset(_kind(inputs), split=split, streaming=True, **options)
+        return datasets.load_dataset(_file_format(inputs), split=split, streaming=True, **options)
     if (inputs[0] / "state.json").is_file() or (inputs[0] / "dataset_dict.json").is_file():
         stored = datasets.load_from_disk(str(inputs[0]))
         if isinstance(stored, datasets.DatasetDict):
@@ -155,14 +155,14 @@ def _open(settings: HubSettings, location: Location, inputs: Sequence[Path]) -> 
     return datasets.load_dataset(str(inputs[0].absolute()), config, split=split, streaming=True)
 
 
-def _kind(inputs: Sequence[Path]) -> str:
+def _file_format(inputs: Sequence[Path]) -> str:
     """The format of files, by their endings."""
     if inputs[0].is_dir():
         return ""
-    kinds = {_KINDS.get(path.suffix.lower(), "") for path in inputs}
+    kinds = {_FORMATS.get(path.suffix.lower(), "") for path in inputs}
     if len(kinds) > 1 or "" in kinds:
         raise DataError(
             f"{', '.join(path.name for path in inputs)}: not files of one format of datasets",
-            f"give {', '.join(_KINDS)} files, or read text with --source text",
+            f"give {', '.join(_FORMATS)} files, or read text with --source text",
         )
     return kinds.pop()

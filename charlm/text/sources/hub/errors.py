@@ -18,9 +18,9 @@ _CURE = "check the network, or give local files with --input"
 
 
 @contextlib.contextmanager
-def foreign_errors(settings: HubSettings, inputs: Sequence[Path] = ()) -> Generator[None, None, None]:
+def translate_errors(settings: HubSettings, inputs: Sequence[Path] = ()) -> Generator[None, None, None]:
     """Around calls of the libraries alone: they raise whatever their parts raise, dozens of kinds."""
-    silence()
+    silence_libraries()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -28,10 +28,10 @@ def foreign_errors(settings: HubSettings, inputs: Sequence[Path] = ()) -> Genera
     except CharlmError:
         raise
     except Exception as error:
-        raise _as_ours(error, settings, inputs) from error
+        raise _to_charlm_error(error, settings, inputs) from error
 
 
-def _as_ours(error: Exception, settings: HubSettings, inputs: Sequence[Path]) -> CharlmError:
+def _to_charlm_error(error: Exception, settings: HubSettings, inputs: Sequence[Path]) -> CharlmError:
     from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub import errors
 
@@ -47,7 +47,7 @@ def _as_ours(error: Exception, settings: HubSettings, inputs: Sequence[Path]) ->
     if isinstance(error, ValueError) and "BuilderConfig" in reason:
         names = re.findall(r"'([^']+)'", reason.partition("Available:")[2])
         return SettingsError(
-            f"corpus.source.config = {settings.config!r}: there is no such config", nearest(settings.config, names)
+            f"corpus.source.config = {settings.config!r}: there is no such config", list_similar(settings.config, names)
         )
     if inputs:
         return DataError(
@@ -66,12 +66,12 @@ def _as_ours(error: Exception, settings: HubSettings, inputs: Sequence[Path]) ->
         )
     if isinstance(error, errors.HFValidationError):
         return SettingsError(f"corpus.source.dataset = {name!r} cannot be one", "write it like wikimedia/wikipedia")
-    if is_network(error):
+    if is_network_error(error):
         return NetworkError(f"{name} cannot be read from {endpoint()}: {reason[:200]}", _CURE)
     return DataError(f"{name} cannot be read: {type(error).__name__}: {reason[:300]}", "try another revision or config")
 
 
-def is_network(error: BaseException) -> bool:
+def is_network_error(error: BaseException) -> bool:
     """Whether a connection failed, or a server, for the request library that the hub's version uses."""
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -79,7 +79,7 @@ def is_network(error: BaseException) -> bool:
     return isinstance(error, kinds)
 
 
-def silence() -> None:
+def silence_libraries() -> None:
     """No bars, no logs, a minute's patience at most, and no torch, which `datasets` would import for its own sake."""
     import datasets
     import huggingface_hub
@@ -101,7 +101,7 @@ def endpoint() -> str:
     return constants.ENDPOINT
 
 
-def nearest(found: str, allowed: Sequence[str]) -> str:
+def list_similar(found: str, allowed: Sequence[str]) -> str:
     """The cure for a name of which there may be hundreds."""
     close = difflib.get_close_matches(found, allowed, n=5, cutoff=0.4) or list(allowed[:20])
     return f"there are {', '.join(close)}{', ...' if len(close) < len(allowed) else ''}"

@@ -13,15 +13,15 @@ from charlm.storage import storage_errors
 def json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """The objects of a JSON file: of a list, or one a line. `datasets` refuses lone surrogates, and this does not."""
     with storage_errors(path, "read"), open(path, "rb") as file:
-        listed = file.read(1) == b"["
+        is_list = file.read(1) == b"["
         file.seek(0)
-        for number, content in enumerate([file.read()] if listed else file):
+        for number, content in enumerate([file.read()] if is_list else file):
             if not content.strip():
                 continue
             try:
                 found: object = json.loads(content)
             except (ValueError, RecursionError) as error:
-                place = f"line {number + 1} of {path}" if not listed else str(path)
+                place = f"line {number + 1} of {path}" if not is_list else str(path)
                 raise DataError(f"{place} is not JSON: {error}", "mend it, or leave it out") from error
             for row in found if isinstance(found, list) else [found]:
                 if not isinstance(row, dict):

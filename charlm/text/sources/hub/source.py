@@ -13,12 +13,12 @@ from typing import Any
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.settings import suggest
 from charlm.storage import sha256
-from charlm.text.document import Census, Document, DownloadPlan, Source
-from charlm.text.reading.documents import in_pieces
-from charlm.text.reading.inputs import similar_file
+from charlm.text.document import Document, DownloadPlan, PageCounts, Source
+from charlm.text.reading.documents import rechunk_text
+from charlm.text.reading.inputs import suggest_file
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub import access
-from charlm.text.sources.hub.access import Location
+from charlm.text.sources.hub.access import DatasetVersion
 
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
@@ -31,56 +31,56 @@ class HubSource(Source):
         Raises:
             UsageError: an input does not exist.
         """
-        self.census = Census()
+        self.page_counts = PageCounts()
         self._settings = settings
-        self._location: Location | None = None
+        self._dataset_version: DatasetVersion | None = None
         self._files: list[dict[str, Any]] | None = None
         self._inputs = tuple(Path(name).expanduser() for name in settings.input)
         for path in self._inputs:
             if not path.exists():
-                raise UsageError(f"there is no file {path}", similar_file(path) or "check the path given with --input")
+                raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
         if len(self._inputs) > 1 and any(path.is_dir() for path in self._inputs):
             raise UsageError("a folder is a dataset of its own", "give one folder, or files")
 
     def download_plan(self) -> DownloadPlan | None:
         """None: rows are read as they come, or stored in the hub's own cache. Finds out which commit they are of."""
-        self.location()
+        self.dataset_version()
         return None
 
-    def location(self) -> Location:
+    def dataset_version(self) -> DatasetVersion:
         """What is read; asks the hub at most once.
 
         Raises:
             NetworkError: no answer, no such dataset, or not for everyone.
             SettingsError: no such revision or config.
         """
-        if self._location is None:
-            self._location = access.locate(self._settings, self._inputs)
-        return self._location
+        if self._dataset_version is None:
+            self._dataset_version = access.resolve_version(self._settings, self._inputs)
+        return self._dataset_version
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved_settings(self) -> dict[str, Any]:
         """The commit, and the newest config, once they are known."""
-        located = self._location
+        located = self._dataset_version
         return {"revision": located.revision, "config": located.config} if located and located.revision else {}
 
     def origin(self) -> dict[str, Any]:
-        settings, location = self._settings, self.location()
-        origin: dict[str, Any] = {"source": "hub", "config": location.config, "split": settings.split}
+        settings, dataset_version = self._settings, self.dataset_version()
+        origin: dict[str, Any] = {"source": "hub", "config": dataset_version.config, "split": settings.split}
         origin["column"] = settings.column
         if self._inputs:
-            local = {"name": self._inputs[0].name, "files": self._entries(), "fingerprint": self.fingerprint()}
+            local = {"name": self._inputs[0].name, "files": self._file_entries(), "fingerprint": self.fingerprint()}
             return {**origin, **local}
         return {
             **origin,
             "name": settings.dataset,
-            "revision": location.revision,
-            "urls": [f"https://huggingface.co/datasets/{settings.dataset}/tree/{location.revision}"],
-            "licence": access.licence(settings.dataset, location.revision),
+            "revision": dataset_version.revision,
+            "urls": [f"https://huggingface.co/datasets/{settings.dataset}/tree/{dataset_version.revision}"],
+            "licence": access.licence(settings.dataset, dataset_version.revision),
         }
 
     def fingerprint(self) -> str | None:
         """Changes with the content of local files; None for the hub's, which are pinned by their commit."""
-        return hashlib.sha256(str(self._entries()).encode()).hexdigest() if self._inputs else None
+        return hashlib.sha256(str(self._file_entries()).encode()).hexdigest() if self._inputs else None
 
     def documents(self) -> Iterator[Document]:
         """
@@ -90,23 +90,23 @@ class HubSource(Source):
             DataError: damaged, or a value that is no text; names the row, counted from 0.
         """
         settings = self._settings
-        self.census = Census()
+        self.page_counts = PageCounts()
         columns: _Columns | None = None
         characters = 0
-        for number, row in enumerate(access.open_rows(settings, self.location(), self._inputs)):
+        for number, row in enumerate(access.open_rows(settings, self.dataset_version(), self._inputs)):
             columns = columns or _Columns.of(settings, row)
-            self.census.pages += 1
+            self.page_counts.pages += 1
             text = self._text(number, row[columns.text])
             if not text:
-                self.census.dropped["empty"] += 1
+                self.page_counts.dropped["empty"] += 1
                 continue
-            identifier = str(number) if columns.id is None else self._named(number, row, columns.id)
-            title, url = (self._named(number, row, name) if name else "" for name in (columns.title, columns.url))
-            for piece, ends in in_pieces([text]):
+            identifier = str(number) if columns.id is None else self._cell_text(number, row, columns.id)
+            title, url = (self._cell_text(number, row, name) if name else "" for name in (columns.title, columns.url))
+            for piece, ends in rechunk_text([text]):
                 yield Document(identifier, title, piece, url, ends)
             characters += len(text)
             if settings.max_characters is not None and characters >= settings.max_characters:
-                self.census.notes.append(f"reading stopped after {characters:,} characters, as asked")
+                self.page_counts.notes.append(f"reading stopped after {characters:,} characters, as asked")
                 return
 
     def _text(self, number: int, value: object) -> str:
@@ -118,7 +118,7 @@ class HubSource(Source):
             )
         return self._without_surrogates(number, value)
 
-    def _named(self, number: int, row: Mapping[str, Any], column: str) -> str:
+    def _cell_text(self, number: int, row: Mapping[str, Any], column: str) -> str:
         value = row[column]
         if value is None and column == self._settings.id_column:
             raise DataError(f"row {number} has nothing in the column {column!r}", "set another corpus.source.id_column")
@@ -133,16 +133,16 @@ class HubSource(Source):
                     f"row {number} has a lone surrogate, which is no character",
                     'set corpus.source.errors = "replace", or mend that row',
                 )
-            self.census.notes.append(f"row {number}: U+FFFD stands for {count:,} lone surrogates")
+            self.page_counts.notes.append(f"row {number}: U+FFFD stands for {count:,} lone surrogates")
         return clean
 
-    def _entries(self) -> list[dict[str, Any]]:
+    def _file_entries(self) -> list[dict[str, Any]]:
         """Name, size and hash of each local file."""
         if self._files is None:
             self._files = [
                 {"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
                 for given in self._inputs
-                for name, path in _files_of(given)
+                for name, path in _list_files(given)
             ]
         return self._files
 
@@ -162,20 +162,20 @@ class _Columns:
         Raises:
             SettingsError: a column that was asked for is not there; names those there are.
         """
-        asked = {"column": settings.column, **{key: getattr(settings, key) for key in _OPTIONAL}}
-        for key, name in asked.items():
+        requested = {"column": settings.column, **{key: getattr(settings, key) for key in _OPTIONAL}}
+        for key, name in requested.items():
             if name and name not in row:
                 raise SettingsError(
                     f"corpus.source.{key} = {name!r}: there is no such column", suggest(name, list(row), "there are")
                 )
-        found = [asked[key] or (default if default in row else None) for key, default in _OPTIONAL.items()]
+        found = [requested[key] or (default if default in row else None) for key, default in _OPTIONAL.items()]
         return cls(settings.column, *found)
 
 
 _OPTIONAL = {"id_column": "id", "title_column": "title", "url_column": "url"}
 
 
-def _files_of(given: Path) -> Iterator[tuple[str, Path]]:
+def _list_files(given: Path) -> Iterator[tuple[str, Path]]:
     if not given.is_dir():
         yield given.name, given
         return
