@@ -166,8 +166,8 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
             raise CheckpointError(f"{directory / 'model.safetensors'}: {name} holds values that are not finite", _CURE)
     model.load_state_dict(weights, assign=True)
     try:
-        model.embedding.check()
-        model.head.check()
+        model.embedding.check_buffers()
+        model.head.check_buffers()
     except ValueError as error:
         raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", _CURE) from error
     return LoadedModel(model.requires_grad_(True), described.settings, vocab, described.metadata, directory)

@@ -161,7 +161,7 @@ class BatchNorm(nn.Module):
         return parameter_LG[0] if len(parameter_LG) == 1 else parameter_LG[step_B]
 
 
-def matrices(module: nn.Module) -> list[nn.Parameter]:
+def matrix_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Its parameters of two axes or more, but batch norms', whose first axis is that of time steps."""
     owners = (owner for owner in module.modules() if not isinstance(owner, BatchNorm))
     return [p for owner in owners for p in owner.parameters(recurse=False) if p.ndim >= 2]

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from charlm.nn.cells.settings import CellSettings, LSTMSettings
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings, BagLayout, TokenEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings, SoftmaxSettings
-from charlm.nn.sizes import Probability, Size
+from charlm.nn.setting_types import Probability, Size
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,17 +80,17 @@ class RecurrentSettings(Settings):
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
         for name in ("dilations", "strides"):
-            given = getattr(self, name)
-            if given and len(given) != self.num_layers:
-                raise ValueError(f"{name} has {len(given)} entries for {self.num_layers} layers (num_layers)")
+            entries = getattr(self, name)
+            if entries and len(entries) != self.num_layers:
+                raise ValueError(f"{name} has {len(entries)} entries for {self.num_layers} layers (num_layers)")
         if self.zoneout_hidden and self.cell.type != "lstm":
             raise ValueError("zoneout_hidden is of an LSTM's h; the memory of this cell is its h: set zoneout")
         if self.norm_gain is not None and self.norm not in ("batch", "layer"):
             raise ValueError('norm_gain is of norm = "batch" and "layer"')
         if self.norm_per_step and self.norm != "batch":
             raise ValueError('norm_per_step is of norm = "batch"')
-        blocked = {"none": self.strides, "residual": self.strides[:1], "dense": ()}[self.skip]
-        if any(stride > 1 for stride in blocked) or (self.strides and min(self.strides) > 1):
+        blocking_strides = {"none": self.strides, "residual": self.strides[:1], "dense": ()}[self.skip]
+        if any(stride > 1 for stride in blocking_strides) or (self.strides and min(self.strides) > 1):
             raise ValueError(
                 "a path of stride 1 must reach the head, which would not see every token otherwise: set skip = "
                 '"dense" (with one layer of stride 1), or "residual" (with the first layer of stride 1)'

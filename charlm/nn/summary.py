@@ -86,17 +86,17 @@ class NetworkSummary:
         content = self.to_json(tokens_per_character)
         del content["parts"]
         operations = content.pop("operations")
-        why = "" if tokens_per_character else "; how many tokens a character has is not known"
-        cost = f"{operations['forward']:,} forward, {operations['training']:,} in training{why}"
+        note = "" if tokens_per_character else "; how many tokens a character has is not known"
+        cost = f"{operations['forward']:,} forward, {operations['training']:,} in training{note}"
         return {**dict(self._lines()), **content, f"operations per {operations['per']}": cost}
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         sizes = [f"{part.inputs:,} -> {part.outputs:,}" for part in self.parts]
-        kind = max(len(part.kind) for part in self.parts)
+        kind_width = max(len(part.kind) for part in self.parts)
         width = max(map(len, sizes))
         digits = len(f"{self.parameters:,}")
         for part, size in zip(self.parts, sizes, strict=True):
-            yield part.name, f"{part.kind:<{kind}}  {size:<{width}}  {part.parameters:>{digits},} parameters"
+            yield part.name, f"{part.kind:<{kind_width}}  {size:<{width}}  {part.parameters:>{digits},} parameters"
 
 
 def summarize_network(

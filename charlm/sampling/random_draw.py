@@ -47,7 +47,7 @@ def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
         return sample_inverse_cdf_torch(logits_BV, uniform_B1)
     ids_B = torch.empty(len(logits_BV), dtype=torch.int64)
     sums_V = torch.empty(size, dtype=torch.float64)
-    passes.draw(logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
+    passes.sample_ids(logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
     return ids_B
 
 

@@ -49,7 +49,7 @@ def plan_training(
         check_corpus(layer, corpus.metadata["settings"], corpus.directory)
         corpus_layer = single_value_layer("corpus", lists_to_tuples(corpus.metadata["settings"]), f"{corpus.directory}")
         experiment = load_experiment(merge_layers([layer, corpus_layer]))
-        experiment.model.embedding.check(corpus.vocab.bags())
+        experiment.model.embedding.check_bags(corpus.vocab.bags())
         if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
             raise DataError(
                 f"{corpus.directory} has another vocabulary than {initial}",

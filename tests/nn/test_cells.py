@@ -16,7 +16,7 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.embeddings.token import TokenEmbedding
-from charlm.nn.fused.library import torch_fits, torch_unroll
+from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
 from charlm.nn.norm import NormFactory
 from charlm.nn.state import State
 from tests.nn.cells import (

@@ -15,7 +15,7 @@ from charlm.nn.bodies.recurrent import RecurrentLayer
 from charlm.nn.bodies.stride import run_strided
 from charlm.nn.cells.base import Cell
 from charlm.nn.dropout import NoiseRNG
-from charlm.nn.fused.choice import Backend
+from charlm.nn.fused.backend import Backend
 from charlm.nn.state import State
 from tests.nn.cells import (
     EVERY_CELL_AND_NORM,

@@ -207,7 +207,7 @@ def test_bags_that_contradict_each_other_are_refused() -> None:
 
 
 def test_buffers_that_contradict_each_other_are_refused() -> None:
-    ngram_embedding().check()
+    ngram_embedding().check_buffers()
     for name, place, value in (
         ("bag_ends_V", 7, 0),
         ("bag_ends_V", -1, 10**6),
@@ -218,7 +218,7 @@ def test_buffers_that_contradict_each_other_are_refused() -> None:
         embedding = ngram_embedding()
         embedding.get_buffer(name)[place] = value
         with pytest.raises(ValueError, match="gram"):
-            embedding.check()
+            embedding.check_buffers()
 
 
 # ---- context n-grams

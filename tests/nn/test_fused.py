@@ -18,7 +18,7 @@ from charlm.errors import SettingsError
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused import compiled, steps
-from charlm.nn.fused.choice import Backend, fused_fits, fused_unroll
+from charlm.nn.fused.backend import Backend, fused_fits, fused_unroll
 from charlm.nn.state import State
 from tests.nn.cells import CELLS, EVERY_CELL_AND_NORM, NORMS, B, D, ForwardFn, H, L, inputs, make, randomised, results
 
@@ -79,7 +79,7 @@ def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         pytest.importorskip("triton", reason="no Triton here")
         if os.environ.get("TRITON_INTERPRET") != "1":
             pytest.skip("test_fused_on_gpu.py compares the kernels themselves")
-        kernels = importlib.import_module("charlm.nn.fused.kernels")
+        kernels = importlib.import_module("charlm.nn.fused.triton_kernels")
         monkeypatch.setattr(steps, "load_triton_kernels", lambda _: kernels)
     if request.param != "compiled":
         monkeypatch.setattr(steps, "load_compiled_library", lambda: None)

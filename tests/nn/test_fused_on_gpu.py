@@ -11,7 +11,7 @@ import torch
 from charlm.device import Precision, autocast
 from charlm.nn.cells.base import CellOptions, unroll
 from charlm.nn.fused import steps
-from charlm.nn.fused.choice import fused_unroll
+from charlm.nn.fused.backend import fused_unroll
 from tests.nn.cells import CELLS, NORMS, randomised, results
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -20,7 +20,7 @@ COMPILE = """
 import itertools, sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from charlm.nn.fused import kernels
+from charlm.nn.fused import triton_kernels as kernels
 
 WHOLE = {"num_rows", "num_columns", "size", "num_gates", "x_stride", "x_hat_stride", "dy_stride", "dx_stride"}
 BOTH = [False, True]

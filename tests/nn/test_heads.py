@@ -239,7 +239,7 @@ def test_a_saved_head_is_the_same_head(case: str) -> None:
     }
     empty.load_state_dict(weights, assign=True)
     for loaded in (empty, copy.deepcopy(model)):
-        loaded.head.check()
+        loaded.head.check_buffers()
         assert all(torch.equal(mine, other) for mine, other in zip(loaded(features, targets), expected, strict=True))
         with torch.no_grad():
             for parameter in loaded.parameters():
@@ -276,7 +276,7 @@ def test_the_more_frequent_an_id_the_lower_its_rank(case: str) -> None:
     for _ in range(2):
         head.set_frequencies(counts)
         assert head.rank_V.tolist() == [2, 0, 3, V - 1, 1, *range(4, V - 1)]
-        head.check()
+        head.check_buffers()
 
 
 # ---- tied
@@ -376,7 +376,7 @@ def test_ranks_that_contradict_each_other_are_refused() -> None:
         head = make("adaptive").head
         head.load_state_dict(head.state_dict() | {"rank_V": torch.tensor(wrong)})
         with pytest.raises(ValueError, match="rank_V"):
-            head.check()
+            head.check_buffers()
 
 
 @pytest.mark.parametrize(

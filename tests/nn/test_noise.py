@@ -15,7 +15,7 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.dropout import NoiseRNG
-from charlm.nn.fused.choice import Backend
+from charlm.nn.fused.backend import Backend
 from charlm.nn.norm import NormFactory
 from charlm.nn.state import State
 from tests.nn.cells import CELLS, D, assert_equal, plain, randomised

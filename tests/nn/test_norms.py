@@ -13,7 +13,7 @@ from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.norm import BatchNorm, LayerNorm, NormFactory, WeightNorm, matrices
+from charlm.nn.norm import BatchNorm, LayerNorm, NormFactory, WeightNorm, matrix_parameters
 from tests.nn.cells import (
     CELLS,
     NORMS,
@@ -230,4 +230,4 @@ def test_steps_that_training_never_reached_use_the_last_that_it_did(per_step: bo
 
 def test_matrices_are_not_the_gains_of_time_steps() -> None:
     cell = LSTMCell(D, H, CellOptions(norms=NormFactory("batch", num_steps=L, per_step=True)))
-    assert {id(p) for p in matrices(cell)} == {id(cell.input_weight_GD), id(cell.recurrent_weight_GH)}
+    assert {id(p) for p in matrix_parameters(cell)} == {id(cell.input_weight_GD), id(cell.recurrent_weight_GH)}

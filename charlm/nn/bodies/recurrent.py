@@ -18,8 +18,8 @@ from charlm.nn.bodies.dilation import initial_dilated_state, run_dilated
 from charlm.nn.bodies.stride import initial_strided_state, run_strided
 from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.dropout import LockedDropout, NoiseRNG
-from charlm.nn.fused.choice import Backend
-from charlm.nn.norm import NormFactory, matrices
+from charlm.nn.fused.backend import Backend
+from charlm.nn.norm import NormFactory, matrix_parameters
 from charlm.nn.settings import RecurrentSettings
 from charlm.nn.state import State
 
@@ -94,12 +94,12 @@ class RecurrentNetwork(Body):
         start = 0
         x_BTD = self.input_dropout(x_BTD)
         dense_inputs, features_BTH = [x_BTD], x_BTD
-        for number, (layer, dropout, size) in enumerate(
+        for index, (layer, dropout, size) in enumerate(
             zip(self._layers, self.dropouts, self._state_sizes, strict=True)
         ):
             inputs_BTD = torch.cat(dense_inputs, dim=-1) if self.is_dense else features_BTH
             output_BTH, layer_state = layer(inputs_BTD, state[start : start + size])
-            if self.is_residual and number > 0:
+            if self.is_residual and index > 0:
                 output_BTH = inputs_BTD + output_BTH
             features_BTH = dropout(output_BTH)
             dense_inputs.append(features_BTH)
@@ -124,7 +124,7 @@ class RecurrentNetwork(Body):
 
 
 def num_matrix_weights(cell: Cell) -> int:
-    return sum(matrix.numel() for matrix in matrices(cell))
+    return sum(matrix.numel() for matrix in matrix_parameters(cell))
 
 
 def activations_per_step(cell: Cell) -> int:

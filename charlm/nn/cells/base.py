@@ -124,7 +124,7 @@ def apply_dropout(x: Tensor, probability: float, generator: torch.Generator | No
     return x * torch.empty_like(x).bernoulli_(keep_probability, generator=generator).div_(keep_probability)
 
 
-def zeros(cell: Cell, batch_size: int) -> Tensor:
+def zero_state(cell: Cell, batch_size: int) -> Tensor:
     """A zero state tensor of shape B, H beside the cell's parameters; never below fp32."""
     parameter = next(cell.parameters())
     dtype = torch.promote_types(parameter.dtype, torch.float32)

@@ -25,7 +25,7 @@ from charlm.nn.cells.base import (
     apply_dropout,
     init_gates,
     initial_step_counts,
-    zeros,
+    zero_state,
 )
 from charlm.nn.norm import increment_step_counts
 from charlm.nn.state import State
@@ -73,7 +73,7 @@ class GRUCell(Cell):
         return ", ".join(filter(None, ["" if self.reset == "after" else "reset before", super().extra_repr()]))
 
     def initial_state(self, batch_size: int) -> State:
-        return zeros(self, batch_size), *initial_step_counts(self, batch_size)
+        return zero_state(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> GRUWeights:
         recurrent_GH = apply_dropout(

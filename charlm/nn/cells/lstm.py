@@ -23,7 +23,7 @@ from charlm.nn.cells.base import (
     apply_dropout,
     init_gates,
     initial_step_counts,
-    zeros,
+    zero_state,
 )
 from charlm.nn.cells.mogrifier import Mogrifier
 from charlm.nn.norm import increment_step_counts
@@ -72,7 +72,7 @@ class LSTMCell(Cell):
         return ", ".join(filter(None, ["coupled" if self.coupled else "", rounds, super().extra_repr()]))
 
     def initial_state(self, batch_size: int) -> State:
-        return zeros(self, batch_size), zeros(self, batch_size), *initial_step_counts(self, batch_size)
+        return zero_state(self, batch_size), zero_state(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> LSTMWeights:
         recurrent_GH = apply_dropout(

@@ -17,7 +17,7 @@ from charlm.nn.cells.base import (
     apply_dropout,
     init_gates,
     initial_step_counts,
-    zeros,
+    zero_state,
 )
 from charlm.nn.norm import increment_step_counts
 from charlm.nn.state import State
@@ -60,7 +60,7 @@ class RNNCell(Cell):
         return ", ".join(filter(None, [self.activation, super().extra_repr()]))
 
     def initial_state(self, batch_size: int) -> State:
-        return zeros(self, batch_size), *initial_step_counts(self, batch_size)
+        return zero_state(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> RNNWeights:
         recurrent_HH = apply_dropout(

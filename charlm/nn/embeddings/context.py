@@ -95,8 +95,8 @@ class ContextEmbedding(Embedding):
     def sparse_parameters(self) -> list[nn.Parameter]:
         return [*self.tokens.sparse_parameters, self.table_KD]
 
-    def check(self) -> None:
-        self.tokens.check()
+    def check_buffers(self) -> None:
+        self.tokens.check_buffers()
 
 
 def context_rows(history: Array, num_steps: int, orders: Sequence[int], num_buckets: int) -> list[Array]:

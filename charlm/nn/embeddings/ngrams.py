@@ -43,7 +43,7 @@ class NgramEmbedding(Embedding):
 
     def __init__(self, vocab_size: int, size: int, layout: BagLayout, combiner: Combiner) -> None:
         super().__init__(size)
-        layout.check(vocab_size)
+        layout.check_fits_vocab(vocab_size)
         self._layout = layout
         self._combiner: Combiner = combiner
         self.weight_RD = nn.Parameter(torch.empty(layout.num_ngrams + layout.num_own, size))
@@ -78,7 +78,7 @@ class NgramEmbedding(Embedding):
         for buffer, content in ((self.bag_ends_V, ends_V), (self.rows_E, rows_E), (self.hashes_G, hashes_G)):
             buffer.copy_(content)
 
-    def check(self) -> None:
+    def check_buffers(self) -> None:
         counts_V = self.bag_ends_V.diff(prepend=self.bag_ends_V.new_zeros(1))
         if (counts_V < 1).any() or int(self.bag_ends_V[-1]) != len(self.rows_E):
             raise ValueError("the bags of n-grams do not follow each other")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from charlm.errors import SettingsError
-from charlm.nn.sizes import MAX_SIZE, Probability
+from charlm.nn.setting_types import MAX_SIZE, Probability
 from charlm.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class BagLayout(Settings):
             boundary=tuple(bags.boundary),
         )
 
-    def check(self, vocab_size: int) -> None:
+    def check_fits_vocab(self, vocab_size: int) -> None:
         """Raise ValueError where the layout is none of a vocabulary of that size."""
         if max(self.end_id + 1, self.first_byte_id + 256, self.num_own) > vocab_size or self.num_entries < vocab_size:
             raise ValueError(f"the bags of n-grams are not those of {vocab_size:,} ids")
@@ -75,7 +75,7 @@ class EmbeddingSettings(Settings, ABC):
             raise ValueError("the lengths must rise, each once, like [2, 3, 4]")
         return lengths
 
-    def check(self, bags: "NgramBags | BagLayout | None") -> None:
+    def check_bags(self, bags: "NgramBags | BagLayout | None") -> None:
         """Raise SettingsError where bags are needed and the vocabulary has none."""
 
     @abstractmethod
@@ -85,12 +85,12 @@ class EmbeddingSettings(Settings, ABC):
     def build(self, vocab_size: int, bags: "NgramBags | BagLayout | None", rng: "NoiseRNG") -> "Embedding":
         from charlm.nn.embeddings.context import ContextEmbedding
 
-        self.check(bags)
-        tokens = self.build_token_embedding(vocab_size, bags)
+        self.check_bags(bags)
+        token_embedding = self.build_token_embedding(vocab_size, bags)
         if not self.context_ngrams:
-            return tokens
+            return token_embedding
         return ContextEmbedding(
-            tokens,
+            token_embedding,
             self.context_ngrams,
             self.context_buckets,
             rng,
@@ -117,7 +117,7 @@ class NgramEmbeddingSettings(EmbeddingSettings):
     combiner: Literal["sum", "mean", "sqrt"] = "sqrt"
     """Of a word's k vectors: their sum, their mean, or the sum over the root of k, whose size does not depend on k."""
 
-    def check(self, bags: "NgramBags | BagLayout | None") -> None:
+    def check_bags(self, bags: "NgramBags | BagLayout | None") -> None:
         if bags is None:
             raise SettingsError(
                 'model.embedding.type = "ngram" needs a corpus whose vocabulary has n-grams',

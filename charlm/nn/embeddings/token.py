@@ -32,7 +32,7 @@ class Embedding(nn.Module, ABC):
         """Parameters whose gradients are sparse."""
         return []
 
-    def check(self) -> None:
+    def check_buffers(self) -> None:
         """Raise ValueError where buffers that were read from a file contradict each other."""
 
 

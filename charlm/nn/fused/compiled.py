@@ -1,4 +1,4 @@
-"""The passes of a recurrent step as machine code: `passes.c`, compiled once for this machine and kept in the cache.
+"""The passes of a recurrent step as machine code: `kernels.c`, compiled once for this machine and kept in the cache.
 
 No compiler, no cache or another dtype than fp32 on a CPU: `eager.py` does the same in torch, more slowly.
 """
@@ -24,7 +24,7 @@ from charlm import storage
 from charlm.errors import StorageError
 from charlm.storage import cache_directory
 
-_SOURCE = Path(__file__).with_name("passes.c")
+_SOURCE = Path(__file__).with_name("kernels.c")
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _COMPILE_TIMEOUT_S = 20.0
 _MIN_ELEMENTS_FOR_THREADS = 1 << 14
@@ -45,8 +45,8 @@ _SIGNATURES = {
     "gru_backward": "nn" + "ttttttt",
     "rnn": "nnn" + "tttt",
     "rnn_backward": "nnn" + "ttt",
-    "product_int8": "nn" + "ttttt",
-    "draw": "nn" + "tttt",
+    "matvec_int8": "nn" + "ttttt",
+    "sample_ids": "nn" + "tttt",
 }
 """After the number of threads: whole numbers, floats and tensors."""
 
@@ -73,7 +73,7 @@ def _compile_or_reuse(compiler: str) -> Path:
         _cpu_description(),
     )
     digest = hashlib.sha256("\n".join(cache_key).encode()).hexdigest()[:20]
-    library = cache_directory() / "passes" / f"{digest}.so"
+    library = cache_directory() / "kernels" / f"{digest}.so"
     if not library.exists():
         storage.make_directory(library.parent)
         with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def _cpu_description() -> str:
 
 
 class CompiledKernels:
-    """The functions of `passes.c` over tensors, with the names and arguments of `EagerKernels`."""
+    """The functions of `kernels.c` over tensors, with the names and arguments of `EagerKernels`."""
 
     name = "compiled"
 
@@ -150,7 +150,7 @@ class CompiledKernels:
         cell_BH: Tensor,
         dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
-        after_BH: Tensor,
+        next_cell_BH: Tensor,
     ) -> None:
         coupled = int(gates_BG.shape[1] == 3 * cell_BH.shape[1])
         self._call(
@@ -163,7 +163,7 @@ class CompiledKernels:
             cell_BH,
             dropout_mask_BH,
             gates_BG,
-            after_BH,
+            next_cell_BH,
         )
 
     def lstm_output(
@@ -203,10 +203,10 @@ class CompiledKernels:
         dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
         recurrent_candidate_BH: Tensor,
-        after_BH: Tensor,
+        next_hidden_BH: Tensor,
     ) -> None:
         tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, dropout_mask_BH)
-        self._call("gru", *hidden_BH.shape, *tensors, gates_BG, recurrent_candidate_BH, after_BH)
+        self._call("gru", *hidden_BH.shape, *tensors, gates_BG, recurrent_candidate_BH, next_hidden_BH)
 
     def gru_backward(
         self,
@@ -237,11 +237,11 @@ class CompiledKernels:
     def rnn_backward(self, relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
         self._call("rnn_backward", *hidden_BH.shape, int(relu), d_hidden_BH, hidden_BH, d_gates_BH)
 
-    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
-        self._call("product_int8", *weight_GK.shape, weight_GK, scale_G, x_K, rounded_K, y_G)
+    def matvec_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
+        self._call("matvec_int8", *weight_GK.shape, weight_GK, scale_G, x_K, rounded_K, y_G)
 
-    def draw(self, logits_BV: Tensor, uniform_B: Tensor, cumulative_V: Tensor, ids_B: Tensor) -> None:
-        self._call("draw", *logits_BV.shape, logits_BV, uniform_B, cumulative_V, ids_B)
+    def sample_ids(self, logits_BV: Tensor, uniform_B: Tensor, cumulative_V: Tensor, ids_B: Tensor) -> None:
+        self._call("sample_ids", *logits_BV.shape, logits_BV, uniform_B, cumulative_V, ids_B)
 
     def _call(self, name: str, *arguments: Any) -> None:
         self._functions[name](*_to_c_arguments(arguments))

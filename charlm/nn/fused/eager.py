@@ -1,4 +1,4 @@
-"""The element-wise passes of one recurrent step, in torch: for any device and dtype, and what `passes.c` is held to.
+"""The element-wise passes of one recurrent step, in torch: for any device and dtype, and what `kernels.c` is held to.
 
 Every pass writes into tensors that it is given. B batch, G gates, H hidden.
 """
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class EagerKernels:
-    """Names, arguments and gate orders as in `passes.c`; a `gain` of None is 1, a `keep` of None keeps everything."""
+    """Names, arguments and gate orders as in `kernels.c`; a `gain` of None is 1, a `keep` of None keeps everything."""
 
     name = "eager"
 
@@ -56,7 +56,7 @@ class EagerKernels:
         cell_BH: Tensor,
         dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
-        after_BH: Tensor,
+        next_cell_BH: Tensor,
     ) -> None:
         """gates: i f g o after their functions (f g o if coupled); after = f c + i g."""
         torch.add(inputs_BG, recurrent_BG if gain_G is None else recurrent_BG * gain_G, out=gates_BG)
@@ -65,8 +65,8 @@ class EagerKernels:
             gate.sigmoid_()
         g.tanh_()
         written_BH = g if dropout_mask_BH is None else g * dropout_mask_BH
-        torch.mul(f, cell_BH, out=after_BH)
-        after_BH.addcmul_(i[0] if i else 1 - f, written_BH)
+        torch.mul(f, cell_BH, out=next_cell_BH)
+        next_cell_BH.addcmul_(i[0] if i else 1 - f, written_BH)
 
     def lstm_output(
         self,
@@ -118,7 +118,7 @@ class EagerKernels:
         dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
         recurrent_candidate_BH: Tensor,
-        after_BH: Tensor,
+        next_hidden_BH: Tensor,
     ) -> None:
         """gates: r z n after their functions; candidate: what r multiplies; after = (1 - z) n + z h."""
         size = hidden_BH.shape[1]
@@ -130,7 +130,7 @@ class EagerKernels:
         torch.add(product_BG[:, 2 * size :], candidate_bias_H, out=recurrent_candidate_BH)
         torch.addcmul(inputs_BG[:, 2 * size :], r, recurrent_candidate_BH, out=n)
         n.tanh_()
-        torch.lerp(n if dropout_mask_BH is None else n * dropout_mask_BH, hidden_BH, z, out=after_BH)
+        torch.lerp(n if dropout_mask_BH is None else n * dropout_mask_BH, hidden_BH, z, out=next_hidden_BH)
 
     def gru_backward(
         self,
@@ -166,7 +166,7 @@ class EagerKernels:
         slope_BH = (hidden_BH > 0).to(hidden_BH.dtype) if relu else 1 - hidden_BH.square()
         torch.mul(d_hidden_BH, slope_BH, out=d_gates_BH)
 
-    def product_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
+    def matvec_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
         """y = scale (W x), W of whole numbers. Where x is made 16-bit numbers for speed, they go to rounded_K."""
         del rounded_K
         torch.mul(torch.mv(weight_GK.to(x_K.dtype), x_K), scale_G, out=y_G)

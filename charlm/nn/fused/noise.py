@@ -53,16 +53,16 @@ def draw_noise_masks(cell: Cell, state: State, num_steps: int, generator: torch.
         return NoiseMasks(None, dict(zoneout_weights))
     like_BH = state[0]
     masks: dict[int, list[Tensor]] = {index: [] for index in zoneout_weights}
-    dropout_mask: list[Tensor] = []
+    dropout_masks: list[Tensor] = []
     keep_probability = 1 - options.recurrent_dropout
     for _ in range(num_steps if zoneout_weights or options.recurrent_dropout else 0):
         if options.recurrent_dropout:
-            dropout_mask.append(
+            dropout_masks.append(
                 torch.empty_like(like_BH).bernoulli_(keep_probability, generator=generator).div_(keep_probability)
             )
         for index, probability in zoneout_weights.items():
             masks[index].append(torch.empty_like(like_BH).bernoulli_(probability, generator=generator))
     return NoiseMasks(
-        torch.stack(dropout_mask) if dropout_mask else None,
+        torch.stack(dropout_masks) if dropout_masks else None,
         {index: torch.stack(tensors) for index, tensors in masks.items()},
     )

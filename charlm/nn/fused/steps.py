@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from charlm.nn.fused.compiled import CompiledKernels, load_compiled_library
 from charlm.nn.fused.eager import EagerKernels
-from charlm.nn.fused.gpu import TritonKernels, load_triton_kernels
+from charlm.nn.fused.triton_backend import TritonKernels, load_triton_kernels
 from charlm.nn.norm import EPS, BatchNorm, LayerNorm, NoNorm
 
 Kernels = CompiledKernels | EagerKernels

@@ -44,8 +44,8 @@ class AdaptiveSoftmax(Head):
         num_frequent = self.clusters.shortlist_size
         head_log_p_BTC = _log_softmax(self.clusters.head(features_BTH))
         by_rank = [head_log_p_BTC[..., :num_frequent]]
-        for number, cluster in enumerate(self.clusters.tail, num_frequent):
-            by_rank.append(head_log_p_BTC[..., number, None] + _log_softmax(cluster(features_BTH)))
+        for index, cluster in enumerate(self.clusters.tail, num_frequent):
+            by_rank.append(head_log_p_BTC[..., index, None] + _log_softmax(cluster(features_BTH)))
         return torch.cat(by_rank, dim=-1).index_select(-1, self.rank_V)
 
     @torch.no_grad()
@@ -58,7 +58,7 @@ class AdaptiveSoftmax(Head):
             self.clusters.head.bias, torch.cat([frequent, torch.stack([cluster.sum() for cluster in rare])])
         )
 
-    def check(self) -> None:
+    def check_buffers(self) -> None:
         if not torch.equal(self.rank_V.sort().values, torch.arange(self.vocab_size, device=self.rank_V.device)):
             raise ValueError("rank_V does not give each id a rank of its own")
 
@@ -69,13 +69,13 @@ class AdaptiveSoftmax(Head):
         features, ranks = features_NH[scored_N], self.rank_V[targets_N[scored_N]]
         num_frequent = self.clusters.shortlist_size
         head_targets, tail_log_p = ranks, features.new_zeros(len(ranks), dtype=self.clusters.head.weight.dtype)
-        for number, cluster in enumerate(self.clusters.tail):
-            low, high = self.clusters.cutoffs[number : number + 2]
+        for index, cluster in enumerate(self.clusters.tail):
+            low, high = self.clusters.cutoffs[index : index + 2]
             in_cluster = (low <= ranks) & (ranks < high)
             rows = in_cluster.nonzero()[:, 0]
             log_p = _log_softmax(cluster(features[rows])).gather(-1, ranks[rows, None] - low)
             tail_log_p = tail_log_p.index_copy(0, rows, log_p[:, 0])
-            head_targets = head_targets.masked_fill(in_cluster, num_frequent + number)
+            head_targets = head_targets.masked_fill(in_cluster, num_frequent + index)
         log_p = _log_softmax(self.clusters.head(features)).gather(-1, head_targets[:, None])[:, 0] + tail_log_p
         return log_p.new_zeros(targets_N.shape).masked_scatter(scored_N, -log_p)
 
@@ -91,11 +91,11 @@ def build_adaptive(settings: AdaptiveSoftmaxSettings, features_size: int, vocab_
             f"model.head.cutoffs ends at {cutoffs[-1]:,} of {vocab_size:,} ids, and leaves none for the last cluster",
             "lower the cutoffs, or set model.head.type=softmax",
         )
-    for number in range(1, len(cutoffs) + 1):
-        if features_size // settings.div_value**number < 1:
+    for cluster_number in range(1, len(cutoffs) + 1):
+        if features_size // settings.div_value**cluster_number < 1:
             raise SettingsError(
                 f"model.head.div_value = {settings.div_value:g} leaves none of {features_size:,} features for the"
-                f" model.head.cutoffs' cluster {number}",
+                f" model.head.cutoffs' cluster {cluster_number}",
                 "lower it, or set fewer cutoffs",
             )
     return AdaptiveSoftmax(features_size, vocab_size, cutoffs, settings.div_value, settings.label_smoothing)

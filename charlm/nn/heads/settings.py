@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from charlm.nn.sizes import Probability
+from charlm.nn.setting_types import Probability
 from charlm.settings import Settings
 
 if TYPE_CHECKING:

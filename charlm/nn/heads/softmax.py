@@ -36,7 +36,7 @@ class Head(nn.Module, ABC):
     def set_frequencies(self, counts_V: Tensor) -> None:
         """Before training: how often each id occurs in the training text."""
 
-    def check(self) -> None:
+    def check_buffers(self) -> None:
         """Raise ValueError where buffers that were read from a file contradict each other."""
 
     def nll(self, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
@@ -100,11 +100,11 @@ class TiedSoftmax(Head):
     weight_VD is read anew at each call, and belongs to the embedding alone: it is saved, counted and learned once.
     """
 
-    def __init__(self, features_size: int, tokens: TokenEmbedding, label_smoothing: float = 0.0) -> None:
-        vocab_size, size = tokens.weight_VD.shape
+    def __init__(self, features_size: int, token_embedding: TokenEmbedding, label_smoothing: float = 0.0) -> None:
+        vocab_size, size = token_embedding.weight_VD.shape
         super().__init__(vocab_size, label_smoothing)
         self._token_embedding = (
-            tokens,
+            token_embedding,
         )  # in a tuple: a module as an attribute would be registered as a part of this one
         self.bias_V = nn.Parameter(torch.zeros(vocab_size))
         self.projection_DH: nn.Parameter | None = None
@@ -113,11 +113,11 @@ class TiedSoftmax(Head):
             nn.init.normal_(self.projection_DH, std=features_size**-0.5)
 
     def logits(self, features_BTH: Tensor) -> Tensor:
-        (tokens,) = self._token_embedding
+        (token_embedding,) = self._token_embedding
         features = features_BTH
         if self.projection_DH is not None:
             features = nn.functional.linear(features, self.projection_DH)
-        return to_at_least_fp32(nn.functional.linear(features, tokens.weight_VD, self.bias_V))
+        return to_at_least_fp32(nn.functional.linear(features, token_embedding.weight_VD, self.bias_V))
 
     def set_frequencies(self, counts_V: Tensor) -> None:
         init_bias_from_counts(self.bias_V, counts_V)
@@ -130,13 +130,13 @@ def build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int
     """
     if not settings.tied:
         return Softmax(features_size, vocab_size, settings.label_smoothing)
-    tokens = embedding.tokens if isinstance(embedding, ContextEmbedding) else embedding
-    if not isinstance(tokens, TokenEmbedding):
+    token_embedding = embedding.tokens if isinstance(embedding, ContextEmbedding) else embedding
+    if not isinstance(token_embedding, TokenEmbedding):
         raise SettingsError(
             "model.head.tied = true needs an embedding with a vector for each id, and this one sums those of n-grams",
             "set model.head.tied=false, or model.embedding.type=token",
         )
-    return TiedSoftmax(features_size, tokens, settings.label_smoothing)
+    return TiedSoftmax(features_size, token_embedding, settings.label_smoothing)
 
 
 def to_at_least_fp32(tensor: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ class Int8Product:
         passes = StepPasses(x_BK)
         rounded_K = torch.empty_like(x_BK[0], dtype=torch.int16)
         rows = zip(x_BK, y_BG, strict=True)
-        runs = [passes.bind("product_int8", self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
+        runs = [passes.bind("matvec_int8", self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
         return runs if self._bias_G is None else [*runs, partial(y_BG.add_, self._bias_G)]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from charlm.device import has_fast_bf16
-from charlm.nn.norm import matrices
+from charlm.nn.norm import matrix_parameters
 from charlm.training.optim.optimizer_settings import MuonSettings
 from charlm.training.optim.optimizers import Optimizers, build_adamw
 
@@ -64,7 +64,7 @@ def orthogonalize(matrix_RC: Tensor, num_iterations: int) -> Tensor:
 
 def build_muon(settings: MuonSettings, model: nn.Module) -> Optimizers:
     """Muon on the matrices of `model.body`, AdamW on everything else."""
-    orthogonal = matrices(cast("nn.Module", model.body))
+    orthogonal = matrix_parameters(cast("nn.Module", model.body))
     matrix_ids = {id(parameter) for parameter in orthogonal}
     others = [parameter for parameter in model.parameters() if id(parameter) not in matrix_ids]
     muon = Muon(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from charlm.nn.norm import matrices
+from charlm.nn.norm import matrix_parameters
 from charlm.training.optim.optimizer_settings import AdamWSettings, SGDSettings
 
 
@@ -79,7 +79,7 @@ def build_sgd(settings: SGDSettings, model: nn.Module) -> "SGD":
 
 def _param_groups(model: nn.Module, parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Matrices with weight decay, and the rest without."""
-    matrix_ids = {id(parameter) for parameter in matrices(model)}
+    matrix_ids = {id(parameter) for parameter in matrix_parameters(model)}
     selected = list(parameters)
     decayed = [parameter for parameter in selected if id(parameter) in matrix_ids]
     others = [parameter for parameter in selected if id(parameter) not in matrix_ids]

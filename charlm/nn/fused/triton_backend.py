@@ -1,4 +1,4 @@
-"""The passes of a recurrent step on a GPU: the Triton kernels of `kernels.py`, a launch for each pass.
+"""The passes of a recurrent step on a GPU: the Triton kernels of `triton_kernels.py`, a launch for each pass.
 
 No Triton, or no C compiler for its launchers: `eager.py` does the same in torch, with several launches for each pass.
 """
@@ -26,7 +26,7 @@ def load_triton_kernels(device: torch.device) -> ModuleType | None:
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return None
     try:
-        kernels = importlib.import_module("charlm.nn.fused.kernels")
+        kernels = importlib.import_module("charlm.nn.fused.triton_kernels")
         TritonKernels(kernels).layer_norm(torch.zeros(1, 2, device=device), 1.0, torch.zeros(1, device=device))
     except Exception:  # noqa: BLE001 - a convenience that failed is no error: `--dry-run` tells which passes run
         return None
@@ -73,9 +73,9 @@ class TritonKernels(EagerKernels):
         cell_BH: Tensor,
         dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
-        after_BH: Tensor,
+        next_cell_BH: Tensor,
     ) -> None:
-        tensors = (inputs_BG, recurrent_BG, gain_G, cell_BH, dropout_mask_BH, gates_BG, after_BH)
+        tensors = (inputs_BG, recurrent_BG, gain_G, cell_BH, dropout_mask_BH, gates_BG, next_cell_BH)
         self._elementwise("lstm_gates", cell_BH, *tensors, COUPLED=_is_coupled(gates_BG, cell_BH))
 
     def lstm_output(
@@ -114,10 +114,10 @@ class TritonKernels(EagerKernels):
         dropout_mask_BH: Tensor | None,
         gates_BG: Tensor,
         recurrent_candidate_BH: Tensor,
-        after_BH: Tensor,
+        next_hidden_BH: Tensor,
     ) -> None:
         tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, dropout_mask_BH)
-        self._elementwise("gru", hidden_BH, *tensors, gates_BG, recurrent_candidate_BH, after_BH)
+        self._elementwise("gru", hidden_BH, *tensors, gates_BG, recurrent_candidate_BH, next_hidden_BH)
 
     def gru_backward(
         self,

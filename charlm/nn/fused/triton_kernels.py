@@ -12,11 +12,13 @@ import triton.language as tl
 @triton.jit
 def _tanh(x):
     """To a few units in the last place; Triton has none that every device and its interpreter know."""
-    small = tl.exp(-2.0 * tl.abs(x))
-    size = (1.0 - small) / (1.0 + small)
-    s = x * x
-    series = x + x * s * (-1.0 / 3.0 + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0))))
-    return tl.where(tl.abs(x) < 0.25, series, tl.where(x < 0, -size, size))
+    exp_term = tl.exp(-2.0 * tl.abs(x))
+    magnitude = (1.0 - exp_term) / (1.0 + exp_term)
+    x_squared = x * x
+    series = x + x * x_squared * (
+        -1.0 / 3.0 + x_squared * (2.0 / 15.0 + x_squared * (-17.0 / 315.0 + x_squared * (62.0 / 2835.0)))
+    )
+    return tl.where(tl.abs(x) < 0.25, series, tl.where(x < 0, -magnitude, magnitude))
 
 
 @triton.jit
@@ -38,11 +40,11 @@ def layer_norm(x, x_stride, eps, rstd, num_columns, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     column_mask = columns < num_columns
-    offsets = x + row * x_stride + columns
-    values = tl.load(offsets, mask=column_mask, other=0.0)
+    pointers = x + row * x_stride + columns
+    values = tl.load(pointers, mask=column_mask, other=0.0)
     centred = tl.where(column_mask, values - tl.sum(values, 0) / num_columns, 0.0)
     scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 0) / num_columns + eps)
-    tl.store(offsets, centred * scale, mask=column_mask)
+    tl.store(pointers, centred * scale, mask=column_mask)
     tl.store(rstd + row, scale)
 
 
@@ -83,9 +85,9 @@ def batch_norm(
     for first in range(0, num_rows, ROWS):
         rows = first + tl.arange(0, ROWS)
         tile_mask = (rows < num_rows)[:, None] & column_mask[None, :]
-        offsets = x + rows[:, None] * x_stride + columns[None, :]
-        values = tl.load(offsets, mask=tile_mask, other=0.0)
-        tl.store(offsets, (values - centre[None, :]) * scale[None, :], mask=tile_mask)
+        pointers = x + rows[:, None] * x_stride + columns[None, :]
+        values = tl.load(pointers, mask=tile_mask, other=0.0)
+        tl.store(pointers, (values - centre[None, :]) * scale[None, :], mask=tile_mask)
     tl.store(mean + columns, centre, mask=column_mask)
     tl.store(variance + columns, total / num_rows, mask=column_mask)
     tl.store(rstd + columns, scale, mask=column_mask)
@@ -137,7 +139,7 @@ def _load_gate_input(inputs, recurrent, gain, start, columns, column_mask):
 
 @triton.jit
 def lstm_gates(
-    inputs, recurrent, gain, cell, dropout_mask, gates, after, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr
+    inputs, recurrent, gain, cell, dropout_mask, gates, next_cell, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr
 ):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -158,7 +160,7 @@ def lstm_gates(
     tl.store(gates + start + first + size, g, mask=column_mask)
     tl.store(gates + start + first + 2 * size, o, mask=column_mask)
     written = _apply_dropout_mask(g, dropout_mask, offsets, column_mask)
-    tl.store(after + offsets, f * tl.load(cell + offsets, mask=column_mask) + i * written, mask=column_mask)
+    tl.store(next_cell + offsets, f * tl.load(cell + offsets, mask=column_mask) + i * written, mask=column_mask)
 
 
 @triton.jit
@@ -226,7 +228,7 @@ def gru(
     dropout_mask,
     gates,
     recurrent_candidate,
-    after,
+    next_hidden,
     size,
     BLOCK: tl.constexpr,
 ):
@@ -246,7 +248,9 @@ def gru(
     tl.store(gates + start + third, n, mask=column_mask)
     tl.store(recurrent_candidate + offsets, candidate_value, mask=column_mask)
     written = _apply_dropout_mask(n, dropout_mask, offsets, column_mask)
-    tl.store(after + offsets, written + z * (tl.load(hidden + offsets, mask=column_mask) - written), mask=column_mask)
+    tl.store(
+        next_hidden + offsets, written + z * (tl.load(hidden + offsets, mask=column_mask) - written), mask=column_mask
+    )
 
 
 @triton.jit

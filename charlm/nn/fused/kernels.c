@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ROWS _Pragma("omp parallel for schedule(static) num_threads(threads)")
-#define LANES _Pragma("omp simd")
+#define PARALLEL_ROWS _Pragma("omp parallel for schedule(static) num_threads(threads)")
+#define SIMD _Pragma("omp simd")
 
 typedef const float *restrict in;
 typedef float *restrict out;
@@ -51,19 +51,19 @@ static inline float tanh_(float x) {
 /* What may be null is asked for outside the loops over columns, or they would not be vectorised. */
 
 static inline void add_scaled(long size, in x, in y, in gain, out a) {
-    if (gain) LANES for (long k = 0; k < size; k++) a[k] = x[k] + y[k] * gain[k];
-    else LANES for (long k = 0; k < size; k++) a[k] = x[k] + y[k];
+    if (gain) SIMD for (long k = 0; k < size; k++) a[k] = x[k] + y[k] * gain[k];
+    else SIMD for (long k = 0; k < size; k++) a[k] = x[k] + y[k];
 }
 
 static inline void copy_or_fill(long size, in x, float value, out a) {
     if (x) memcpy(a, x, size * sizeof(float));
-    else LANES for (long k = 0; k < size; k++) a[k] = value;
+    else SIMD for (long k = 0; k < size; k++) a[k] = value;
 }
 
 /* ---- normalisation: x becomes (x - mean) * rstd in place */
 
 void layer_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd) {
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         out row = x + b * ld;
         float mean = 0, square = 0;
         _Pragma("omp simd reduction(+:mean)") for (long k = 0; k < size; k++) mean += row[k];
@@ -71,7 +71,7 @@ void layer_norm(long threads, long rows, long size, float *x, long ld, float eps
         _Pragma("omp simd reduction(+:square)") for (long k = 0; k < size; k++)
             square += (row[k] - mean) * (row[k] - mean);
         float scale = 1.0f / sqrtf(square / size + eps);
-        LANES for (long k = 0; k < size; k++) row[k] = (row[k] - mean) * scale;
+        SIMD for (long k = 0; k < size; k++) row[k] = (row[k] - mean) * scale;
         rstd[b] = scale;
     }
 }
@@ -79,7 +79,7 @@ void layer_norm(long threads, long rows, long size, float *x, long ld, float eps
 /* dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain */
 void layer_norm_backward(long threads, long rows, long size, const float *dy, long ld_dy, in gain, const float *x_hat,
                          long ld_hat, in rstd, float *dx, long ld_dx) {
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in d = dy + b * ld_dy, h = x_hat + b * ld_hat;
         out o = dx + b * ld_dx;
         float sum = 0, dot = 0;
@@ -90,7 +90,7 @@ void layer_norm_backward(long threads, long rows, long size, const float *dy, lo
         }
         sum /= size;
         dot /= size;
-        LANES for (long k = 0; k < size; k++) o[k] = rstd[b] * (d[k] * gain[k] - sum - h[k] * dot);
+        SIMD for (long k = 0; k < size; k++) o[k] = rstd[b] * (d[k] * gain[k] - sum - h[k] * dot);
     }
 }
 
@@ -98,12 +98,12 @@ void layer_norm_backward(long threads, long rows, long size, const float *dy, lo
 
 /* rstd, mean and variance have one entry for each column */
 void batch_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd, out mean, out variance) {
-    ROWS for (long start = 0; start < size; start += BLOCK) {
+    PARALLEL_ROWS for (long start = 0; start < size; start += BLOCK) {
         long width = size - start < BLOCK ? size - start : BLOCK;
         float m[BLOCK] = {0}, v[BLOCK] = {0};
-        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) m[k] += x[b * ld + start + k];
+        for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < width; k++) m[k] += x[b * ld + start + k];
         for (long k = 0; k < width; k++) m[k] /= rows;
-        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) {
+        for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < width; k++) {
             float d = x[b * ld + start + k] - m[k];
             v[k] += d * d;
         }
@@ -113,22 +113,22 @@ void batch_norm(long threads, long rows, long size, float *x, long ld, float eps
             variance[start + k] = v[k];
             rstd[start + k] = v[k] = 1.0f / sqrtf(v[k] + eps);
         }
-        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++)
+        for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < width; k++)
             x[b * ld + start + k] = (x[b * ld + start + k] - m[k]) * v[k];
     }
 }
 
 void batch_norm_backward(long threads, long rows, long size, const float *dy, long ld_dy, in gain, const float *x_hat,
                          long ld_hat, in rstd, float *dx, long ld_dx) {
-    ROWS for (long start = 0; start < size; start += BLOCK) {
+    PARALLEL_ROWS for (long start = 0; start < size; start += BLOCK) {
         long width = size - start < BLOCK ? size - start : BLOCK;
         float sum[BLOCK] = {0}, dot[BLOCK] = {0};
-        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) {
+        for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < width; k++) {
             float d = dy[b * ld_dy + start + k];
             sum[k] += d;
             dot[k] += d * x_hat[b * ld_hat + start + k];
         }
-        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++) {
+        for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < width; k++) {
             float scale = gain[start + k] * rstd[start + k];
             dx[b * ld_dx + start + k] =
                 scale * (dy[b * ld_dy + start + k] - (sum[k] + x_hat[b * ld_hat + start + k] * dot[k]) / rows);
@@ -138,10 +138,10 @@ void batch_norm_backward(long threads, long rows, long size, const float *dy, lo
 
 /* sums of dy * x_hat over the rows */
 void gain_gradient(long threads, long rows, long size, in dy, in x_hat, out d_gain) {
-    ROWS for (long start = 0; start < size; start += BLOCK) {
+    PARALLEL_ROWS for (long start = 0; start < size; start += BLOCK) {
         long width = size - start < BLOCK ? size - start : BLOCK;
         float sum[BLOCK] = {0};
-        for (long b = 0; b < rows; b++) LANES for (long k = 0; k < width; k++)
+        for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < width; k++)
             sum[k] += dy[b * size + start + k] * x_hat[b * size + start + k];
         memcpy(d_gain + start, sum, width * sizeof(float));
     }
@@ -149,43 +149,43 @@ void gain_gradient(long threads, long rows, long size, in dy, in x_hat, out d_ga
 
 /* ---- LSTM: gates i f g o (f g o if coupled), each H wide; `recurrent` is multiplied by `gain` where there is one */
 
-void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in recurrent, in gain, in cell, in keep_written,
-                out gates, out cell_after) {
+void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in recurrent, in gain, in cell, in dropout_mask,
+                out gates, out next_cell) {
     long G = (coupled ? 3 : 4) * H;
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in x = inputs + b * G, r = recurrent + b * G, c = cell + b * H;
-        out a = gates + b * G, after = cell_after + b * H;
+        out a = gates + b * G, after = next_cell + b * H;
         add_scaled(G, x, r, gain, a);
         float *i = coupled ? NULL : a, *f = a + G - 3 * H, *g = a + G - 2 * H, *o = a + G - H;
-        if (!coupled) LANES for (long k = 0; k < H; k++) i[k] = sigmoid_(i[k]);
-        LANES for (long k = 0; k < H; k++) f[k] = sigmoid_(f[k]);
-        LANES for (long k = 0; k < H; k++) g[k] = tanh_(g[k]);
-        LANES for (long k = 0; k < H; k++) o[k] = sigmoid_(o[k]);
-        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, after);
-        if (coupled) LANES for (long k = 0; k < H; k++) after[k] = f[k] * c[k] + (1.0f - f[k]) * g[k] * after[k];
-        else LANES for (long k = 0; k < H; k++) after[k] = f[k] * c[k] + i[k] * g[k] * after[k];
+        if (!coupled) SIMD for (long k = 0; k < H; k++) i[k] = sigmoid_(i[k]);
+        SIMD for (long k = 0; k < H; k++) f[k] = sigmoid_(f[k]);
+        SIMD for (long k = 0; k < H; k++) g[k] = tanh_(g[k]);
+        SIMD for (long k = 0; k < H; k++) o[k] = sigmoid_(o[k]);
+        copy_or_fill(H, dropout_mask ? dropout_mask + b * H : NULL, 1.0f, after);
+        if (coupled) SIMD for (long k = 0; k < H; k++) after[k] = f[k] * c[k] + (1.0f - f[k]) * g[k] * after[k];
+        else SIMD for (long k = 0; k < H; k++) after[k] = f[k] * c[k] + i[k] * g[k] * after[k];
     }
 }
 
 /* hidden = o * tanh(memory * gain + bias), whose tanh is kept */
 void lstm_output(long threads, long rows, long H, long G, in memory, in gain, in bias, in gates, out tanh_memory,
                  out hidden) {
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in m = memory + b * H, o = gates + b * G + G - H;
         out t = tanh_memory + b * H, h = hidden + b * H;
-        if (gain) LANES for (long k = 0; k < H; k++) t[k] = tanh_(m[k] * gain[k] + bias[k]);
-        else LANES for (long k = 0; k < H; k++) t[k] = tanh_(m[k]);
-        LANES for (long k = 0; k < H; k++) h[k] = o[k] * t[k];
+        if (gain) SIMD for (long k = 0; k < H; k++) t[k] = tanh_(m[k] * gain[k] + bias[k]);
+        else SIMD for (long k = 0; k < H; k++) t[k] = tanh_(m[k]);
+        SIMD for (long k = 0; k < H; k++) h[k] = o[k] * t[k];
     }
 }
 
 /* d_memory is that of memory * gain + bias; the output gate's share of d_gates is written */
 void lstm_output_backward(long threads, long rows, long H, long G, in d_hidden, in gates, in tanh_memory, out d_memory,
                           out d_gates) {
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in d = d_hidden + b * H, o = gates + b * G + G - H, t = tanh_memory + b * H;
         out dm = d_memory + b * H, d_o = d_gates + b * G + G - H;
-        LANES for (long k = 0; k < H; k++) {
+        SIMD for (long k = 0; k < H; k++) {
             dm[k] = d[k] * o[k] * (1.0f - t[k] * t[k]);
             d_o[k] = d[k] * t[k] * o[k] * (1.0f - o[k]);
         }
@@ -193,60 +193,60 @@ void lstm_output_backward(long threads, long rows, long H, long G, in d_hidden, 
 }
 
 /* d_cell: in, of the cell after the step; out, of the one before it */
-void lstm_gates_backward(long threads, long rows, long H, long coupled, in gates, in cell, in keep_written, out d_cell,
+void lstm_gates_backward(long threads, long rows, long H, long coupled, in gates, in cell, in dropout_mask, out d_cell,
                          out d_gates) {
     long G = (coupled ? 3 : 4) * H;
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in a = gates + b * G, c = cell + b * H;
         in f = a + G - 3 * H, g = a + G - 2 * H;
         out dc = d_cell + b * H, d_a = d_gates + b * G;
         float *d_f = d_a + G - 3 * H, *d_g = d_a + G - 2 * H;
-        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, d_g);
-        if (coupled) LANES for (long k = 0; k < H; k++) {
+        copy_or_fill(H, dropout_mask ? dropout_mask + b * H : NULL, 1.0f, d_g);
+        if (coupled) SIMD for (long k = 0; k < H; k++) {
             d_f[k] = dc[k] * (c[k] - g[k] * d_g[k]) * f[k] * (1.0f - f[k]);
             d_g[k] *= dc[k] * (1.0f - f[k]) * (1.0f - g[k] * g[k]);
         }
-        else LANES for (long k = 0; k < H; k++) {
+        else SIMD for (long k = 0; k < H; k++) {
             d_a[k] = dc[k] * g[k] * d_g[k] * a[k] * (1.0f - a[k]);
             d_f[k] = dc[k] * c[k] * f[k] * (1.0f - f[k]);
             d_g[k] *= dc[k] * a[k] * (1.0f - g[k] * g[k]);
         }
-        LANES for (long k = 0; k < H; k++) dc[k] *= f[k];
+        SIMD for (long k = 0; k < H; k++) dc[k] *= f[k];
     }
 }
 
 /* ---- GRU, reset after the product: gates r z n; the recurrent share of n is kept, for r multiplies it */
 
-void gru(long threads, long rows, long H, in inputs, in recurrent, in gain, in candidate_bias, in hidden, in keep_written,
-         out gates, out candidate, out hidden_after) {
+void gru(long threads, long rows, long H, in inputs, in recurrent, in gain, in candidate_bias, in hidden, in dropout_mask,
+         out gates, out recurrent_candidate, out next_hidden) {
     long G = 3 * H;
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in x = inputs + b * G, y = recurrent + b * G, h = hidden + b * H;
-        out a = gates + b * G, q = candidate + b * H, after = hidden_after + b * H;
+        out a = gates + b * G, q = recurrent_candidate + b * H, after = next_hidden + b * H;
         float *r = a, *z = a + H, *n = a + 2 * H;
         add_scaled(2 * H, x, y, gain, a);
-        LANES for (long k = 0; k < 2 * H; k++) a[k] = sigmoid_(a[k]);
+        SIMD for (long k = 0; k < 2 * H; k++) a[k] = sigmoid_(a[k]);
         add_scaled(H, candidate_bias, y + 2 * H, gain ? gain + 2 * H : NULL, q);
-        LANES for (long k = 0; k < H; k++) n[k] = tanh_(x[2 * H + k] + r[k] * q[k]);
-        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, after);
-        LANES for (long k = 0; k < H; k++) after[k] = (1.0f - z[k]) * n[k] * after[k] + z[k] * h[k];
+        SIMD for (long k = 0; k < H; k++) n[k] = tanh_(x[2 * H + k] + r[k] * q[k]);
+        copy_or_fill(H, dropout_mask ? dropout_mask + b * H : NULL, 1.0f, after);
+        SIMD for (long k = 0; k < H; k++) after[k] = (1.0f - z[k]) * n[k] * after[k] + z[k] * h[k];
     }
 }
 
 /* d_hidden: in, of the state after the step; out, what goes to the one before it past the products.
    d_recurrent is that of recurrent * gain; it differs from d_gates in the candidate alone */
-void gru_backward(long threads, long rows, long H, in gates, in candidate, in hidden, in keep_written, out d_hidden,
+void gru_backward(long threads, long rows, long H, in gates, in recurrent_candidate, in hidden, in dropout_mask, out d_hidden,
                   out d_gates, out d_recurrent) {
     long G = 3 * H;
-    ROWS for (long b = 0; b < rows; b++) {
-        in a = gates + b * G, q = candidate + b * H, h = hidden + b * H;
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
+        in a = gates + b * G, q = recurrent_candidate + b * H, h = hidden + b * H;
         in r = a, z = a + H, n = a + 2 * H;
         out d = d_hidden + b * H, d_a = d_gates + b * G, d_y = d_recurrent + b * G;
-        copy_or_fill(H, keep_written ? keep_written + b * H : NULL, 1.0f, d_a + 2 * H);
-        LANES for (long k = 0; k < H; k++) {
-            float kept = d_a[2 * H + k];
-            float d_n = d[k] * (1.0f - z[k]) * kept * (1.0f - n[k] * n[k]);
-            float d_z = d[k] * (h[k] - n[k] * kept) * z[k] * (1.0f - z[k]);
+        copy_or_fill(H, dropout_mask ? dropout_mask + b * H : NULL, 1.0f, d_a + 2 * H);
+        SIMD for (long k = 0; k < H; k++) {
+            float mask = d_a[2 * H + k];
+            float d_n = d[k] * (1.0f - z[k]) * mask * (1.0f - n[k] * n[k]);
+            float d_z = d[k] * (h[k] - n[k] * mask) * z[k] * (1.0f - z[k]);
             float d_r = d_n * q[k] * r[k] * (1.0f - r[k]);
             d_a[k] = d_y[k] = d_r;
             d_a[H + k] = d_y[H + k] = d_z;
@@ -260,21 +260,21 @@ void gru_backward(long threads, long rows, long H, in gates, in candidate, in hi
 /* ---- the simple cell */
 
 void rnn(long threads, long rows, long H, long relu, in inputs, in recurrent, in gain, out hidden) {
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in x = inputs + b * H, y = recurrent + b * H;
         out h = hidden + b * H;
         add_scaled(H, x, y, gain, h);
-        if (relu) LANES for (long k = 0; k < H; k++) h[k] = h[k] < 0.0f ? 0.0f : h[k];
-        else LANES for (long k = 0; k < H; k++) h[k] = tanh_(h[k]);
+        if (relu) SIMD for (long k = 0; k < H; k++) h[k] = h[k] < 0.0f ? 0.0f : h[k];
+        else SIMD for (long k = 0; k < H; k++) h[k] = tanh_(h[k]);
     }
 }
 
 void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hidden, out d_gates) {
-    ROWS for (long b = 0; b < rows; b++) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in d = d_hidden + b * H, h = hidden + b * H;
         out a = d_gates + b * H;
-        if (relu) LANES for (long k = 0; k < H; k++) a[k] = h[k] > 0.0f ? d[k] : 0.0f;
-        else LANES for (long k = 0; k < H; k++) a[k] = d[k] * (1.0f - h[k] * h[k]);
+        if (relu) SIMD for (long k = 0; k < H; k++) a[k] = h[k] > 0.0f ? d[k] : 0.0f;
+        else SIMD for (long k = 0; k < H; k++) a[k] = d[k] * (1.0f - h[k] * h[k]);
     }
 }
 
@@ -320,30 +320,30 @@ static inline void dot_4(long size, const int8_t *a, const int8_t *b, const int8
     sums[0] = s, sums[1] = t, sums[2] = u, sums[3] = v;
 }
 
-void product_int8(long threads, long rows, long size, const int8_t *restrict weight, in scale, in x,
+void matvec_int8(long threads, long rows, long size, const int8_t *restrict weight, in scale, in x,
                   int16_t *restrict rounded, out y) {
     float largest = 0.0f, total = 0.0f;
     for (long k = 0; k < size; k++) {
         largest = fabsf(x[k]) > largest ? fabsf(x[k]) : largest;
         total += x[k];
     }
-    float most = 2147483647.0f / 128.0f / (float)size;
-    most = most > 32767.0f ? 32767.0f : floorf(most);
-    float up = largest > 0.0f ? most / largest : 0.0f, down = largest / most;
-    if (!isfinite(total)) up = 0.0f, down = NAN;
-    for (long k = 0; k < size; k++) rounded[k] = up > 0.0f ? (int16_t)lrintf(x[k] * up) : 0;
-    ROWS for (long start = 0; start < rows; start += 4) {
+    float max_quantized = 2147483647.0f / 128.0f / (float)size;
+    max_quantized = max_quantized > 32767.0f ? 32767.0f : floorf(max_quantized);
+    float quantize = largest > 0.0f ? max_quantized / largest : 0.0f, dequantize = largest / max_quantized;
+    if (!isfinite(total)) quantize = 0.0f, dequantize = NAN;
+    for (long k = 0; k < size; k++) rounded[k] = quantize > 0.0f ? (int16_t)lrintf(x[k] * quantize) : 0;
+    PARALLEL_ROWS for (long start = 0; start < rows; start += 4) {
         int32_t sums[4];
         long last = rows - 1, count = rows - start < 4 ? rows - start : 4;
         const int8_t *row[4];
         for (long g = 0; g < 4; g++) row[g] = weight + (start + g < last ? start + g : last) * size;
         dot_4(size, row[0], row[1], row[2], row[3], rounded, sums);
-        for (long g = 0; g < count; g++) y[start + g] = scale[start + g] * down * (float)sums[g];
+        for (long g = 0; g < count; g++) y[start + g] = scale[start + g] * dequantize * (float)sums[g];
     }
 }
 
 /* ---- ids at which the cumulative distribution of softmax(logits) passes numbers from 0 to below 1, in double */
-void draw(long threads, long rows, long size, in logits, const double *restrict number, double *restrict sums,
+void sample_ids(long threads, long rows, long size, in logits, const double *restrict number, double *restrict sums,
           int64_t *restrict ids) {
     (void)threads;
     for (long b = 0; b < rows; b++) {

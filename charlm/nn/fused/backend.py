@@ -16,9 +16,9 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused.gru import unroll_gru
-from charlm.nn.fused.library import torch_fits, torch_unroll
 from charlm.nn.fused.lstm import unroll_lstm
 from charlm.nn.fused.rnn import unroll_rnn
+from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
 from charlm.nn.state import State
 
 Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
