@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.data.settings import CorpusSettings
-from charlm.text.dump.plan import plan, read_range
+from charlm.text.dump.plan import plan_dump, read_range
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikitext import Cleaner
 from charlm.workflows.prepare import default_workers, prepare
@@ -47,7 +47,7 @@ def main() -> None:
 
 def measure_cleaning(path: Path) -> dict[str, float | None]:
     """MB of wikitext (UTF-8) a second on one core: the median of some passes, and the peer's in between."""
-    dump = plan(path)
+    dump = plan_dump(path)
     pages = [page for page in read_range(dump, dump.ranges[0]) if page.namespace == 0 and not page.redirect]
     cleaner = Cleaner(dump.siteinfo.language, dump.siteinfo.namespaces)
     ours: list[float] = []

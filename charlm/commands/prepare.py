@@ -151,7 +151,7 @@ def prepare(
     elif dry_run:
         plan = text_source.download_plan()
         if as_json:
-            terminal.print_json({"data": str(target), "download_bytes": plan.bytes if plan else 0})
+            terminal.print_json({"data": str(target), "download_bytes": plan.num_bytes if plan else 0})
         else:
             terminal.note(
                 describe_download(plan, target) if plan else f"nothing to download; the corpus would go to {target}"

@@ -93,7 +93,7 @@ class DocumentWriter:
             {
                 "id": document.id,
                 "part": part.part,
-                "last": part.last,
+                "last": part.is_last_part,
                 "url": document.url,
                 "title": document.title,
                 "text": document.text,

@@ -70,15 +70,15 @@ class RowBuilder:
         except DataError as error:
             raise DataError(f"document {document.id} ({document.title}): {error.what}", error.cure) from error
         text = self._normalized(document) if self._options.normalize == "nfc" else document.text
-        is_whole = document.ends and not self._inside_document
-        self._inside_document = not document.ends
+        is_whole = document.is_last_piece and not self._inside_document
+        self._inside_document = not document.is_last_piece
         if is_whole and len(text) < self._options.min_characters:
             self._page_counts.dropped["short"] += 1
             return None
         encoded = text.encode("utf-8")
         self._hash.update(encoded)
         digest = _number(self._hash)
-        if document.ends:
+        if document.is_last_piece:
             self._hash = hashlib.blake2b(digest_size=8)
         return {
             "id": document.id,
@@ -88,7 +88,7 @@ class RowBuilder:
             "characters": len(text),
             "words": count_words(text),
             "bytes": len(encoded),
-            "ends": document.ends,
+            "ends": document.is_last_piece,
             "digest": digest,
             "skeleton": _skeleton_hash(document.title, text) if is_whole else 0,
         }
@@ -96,7 +96,7 @@ class RowBuilder:
     def _normalized(self, document: Document) -> str:
         text = self._unnormalized_tail + document.text
         final_length = (
-            len(text) if document.ends else max((found.start() for found in _ASCII.finditer(text)), default=0)
+            len(text) if document.is_last_piece else max((found.start() for found in _ASCII.finditer(text)), default=0)
         )
         self._unnormalized_tail = text[final_length:]
         return unicodedata.normalize("NFC", text[:final_length])

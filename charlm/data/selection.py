@@ -142,7 +142,7 @@ def _sum_kept(selection: DocumentSelection) -> None:
             selection.characters += characters
             selection.bytes += num_bytes
             for tally in selection.tallies.values():
-                tally.add(identifier, characters, ends=last)
+                tally.add(identifier, characters, is_last_piece=last)
     values, counts = np.unique(hashes[hashes != 0], return_counts=True)
     if repeated_hashes := set(values[counts > 1].tolist()):
         selection.repeated_ids = frozenset(

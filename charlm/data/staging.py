@@ -145,7 +145,7 @@ def make_shard(directory: Path, number: int, task: SourceTask, shape: RowOptions
             row = row_builder.row(document)
             if row is not None:
                 writer.add(row)
-                documents += document.ends
+                documents += document.is_last_piece
                 characters += row["characters"]
     record = {
         "key": key,

@@ -98,7 +98,7 @@ def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
     for part in parts:
         text = part.document.text
         rows.append((size, len(text), count_words(text), len(text.encode("utf-8"))))
-        for ids in (vocab.encode(text), end_of_document[: int(part.last)]):
+        for ids in (vocab.encode(text), end_of_document[: int(part.is_last_part)]):
             pieces.append(cast_ids(ids, vocab))
             size += len(ids)
     return EncodedParts(np.concatenate(pieces), np.array(rows, dtype=DOCUMENT_DTYPE))

@@ -19,7 +19,7 @@ class Document:
     title: str
     text: str
     url: str = ""
-    ends: bool = True
+    is_last_piece: bool = True
     """False where the source's next document goes on with this one's text, as a long file does that comes in pieces."""
 
 
@@ -57,7 +57,7 @@ class DownloadPlan:
     """What has to come over the network before a source can be read."""
 
     description: str
-    bytes: int
+    num_bytes: int
     """Still to come; files of unknown size count as nothing."""
     directory: Path
     """The cache they go to."""

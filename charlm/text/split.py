@@ -25,11 +25,11 @@ _MIN_HELD_OUT_CHARACTERS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A document, or a piece of one: `part` counts from 0; `last` is where the text ends and <eod> follows."""
+    """A document, or a piece of one: `part` counts from 0; `is_last_part` is where the text ends and <eod> follows."""
 
     document: Document
     part: int = 0
-    last: bool = True
+    is_last_part: bool = True
 
 
 def parse_percentages(spec: str) -> dict[str, int]:
@@ -77,10 +77,10 @@ class SplitCounts:
         percentages = parse_percentages(spec)
         return cls(percentages, dict.fromkeys(percentages, 0), dict.fromkeys(percentages, 0))
 
-    def add(self, document_id: str, characters: int, *, ends: bool = True) -> None:
-        """Count a document, or a piece of one: `ends` where it is the last."""
+    def add(self, document_id: str, characters: int, *, is_last_piece: bool = True) -> None:
+        """Count a document, or a piece of one: `is_last_piece` where it is the last."""
         name = split_by_hash(document_id, self.percentages)
-        self.documents[name] += ends
+        self.documents[name] += is_last_piece
         self.characters[name] += characters
 
     @property
@@ -135,8 +135,8 @@ class SplitRouter:
         for name, part in self._route(document, len(document.text) if size is None else size):
             parts += 1
             yield name, replace(part, part=self._parts_done + part.part)
-        self._parts_done = 0 if document.ends else self._parts_done + parts
-        self._characters_done = 0 if document.ends else self._characters_done + len(document.text)
+        self._parts_done = 0 if document.is_last_piece else self._parts_done + parts
+        self._characters_done = 0 if document.is_last_piece else self._characters_done + len(document.text)
 
     def _route(self, document: Document, num_characters: int) -> Iterator[tuple[str, Part]]:
         if document.id in self._reference_cuts:
@@ -161,9 +161,9 @@ class SplitRouter:
         """Cut where the other corpus has cut; a text that has changed goes whole to its first split."""
         if sum(size for _, size in cuts) != num_characters:
             cuts = [(cuts[0][0], num_characters)]
-        ends = accumulate(size for _, size in cuts)
+        cut_ends = accumulate(size for _, size in cuts)
         yield from _cut(
-            document, [(end - self._characters_done, name) for (name, _), end in zip(cuts, ends, strict=True)]
+            document, [(end - self._characters_done, name) for (name, _), end in zip(cuts, cut_ends, strict=True)]
         )
 
 
@@ -190,8 +190,8 @@ def _split_parts(document: Document, borders: list[int]) -> Iterator[Part]:
     """Cut at `borders` (offsets in characters) and every MAX_PART characters."""
     size = len(document.text)
     if size <= MAX_PART_CHARACTERS and not borders:
-        yield Part(document, last=document.ends)
+        yield Part(document, is_last_part=document.is_last_piece)
         return
     cuts = sorted({*range(MAX_PART_CHARACTERS, size, MAX_PART_CHARACTERS), *borders})
     for number, (start, end) in enumerate(zip([0, *cuts], [*cuts, size], strict=True)):
-        yield Part(replace(document, text=document.text[start:end]), number, document.ends and end == size)
+        yield Part(replace(document, text=document.text[start:end]), number, document.is_last_piece and end == size)

@@ -30,9 +30,9 @@ ShowBytes = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 def describe_download(plan: DownloadPlan, out: Path) -> str:
     """One line: how much, what the disk must hold, and where both go."""
-    needed = plan.bytes * (1 + _DISK_FACTOR)
+    needed = plan.num_bytes * (1 + _DISK_FACTOR)
     return (
-        f"downloading {plan.description}: {_format_bytes(plan.bytes)} to {plan.directory}, then the corpus to {out}"
+        f"downloading {plan.description}: {_format_bytes(plan.num_bytes)} to {plan.directory}, then the corpus to {out}"
         f" ({_format_bytes(needed)} of disk in all)"
     )
 
@@ -95,15 +95,15 @@ def fetch(
     line = describe_download(plan, out)
     note(line)
     _check_space(plan, out)
-    if plan.bytes > BIG_DOWNLOAD and not confirm():
+    if plan.num_bytes > BIG_DOWNLOAD and not confirm():
         raise UsageError("nothing was downloaded", "answer yes, or add --yes")
-    with show(plan.bytes) as on_progress:
+    with show(plan.num_bytes) as on_progress:
         source.fetch(on_progress)
 
 
 def _check_space(plan: DownloadPlan, out: Path) -> None:
     existing = next(parent for parent in out.absolute().parents if parent.exists())
-    free, needed = shutil.disk_usage(existing).free, plan.bytes * _DISK_FACTOR
+    free, needed = shutil.disk_usage(existing).free, plan.num_bytes * _DISK_FACTOR
     if free < needed:
         raise StorageError(
             f"{out} needs {needed:,} bytes and {free:,} are free", "free some space, or choose another --out"

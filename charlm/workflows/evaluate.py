@@ -150,7 +150,7 @@ def stream_from_text(text: str, vocab: Vocab) -> TokenStream:
     """
     if not text:
         raise DataError("there is no text to score", "give a text, or a file that is not empty")
-    encoded = encode_parts([Part(Document("text", "", text), 0, last=True)], vocab)
+    encoded = encode_parts([Part(Document("text", "", text), 0, is_last_part=True)], vocab)
     table = encoded.documents.copy()
     table["start"] += 1
     return TokenStream(np.concatenate([cast_ids(np.array([vocab.eod_id]), vocab), encoded.ids]), table)

@@ -251,7 +251,7 @@ def _write_splits(
                 writers[name].add(part)
                 text = part.document.text
                 is_uncut = len(text) == row["characters"]
-                sizes = {"characters": len(text), "documents": int(part.last)}
+                sizes = {"characters": len(text), "documents": int(part.is_last_part)}
                 sizes["words"] = row["words"] if is_uncut else count_words(text)
                 sizes["bytes"] = row["bytes"] if is_uncut else len(text.encode("utf-8"))
                 for unit, size in sizes.items():

@@ -21,7 +21,7 @@ from charlm.data.staging import WorkerPool, stage
 from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
 from charlm.text.document import Document, PageCounts
 from charlm.text.dump.articles import RangeTask
-from charlm.text.dump.plan import plan
+from charlm.text.dump.plan import plan_dump
 from charlm.text.settings import WikipediaSettings
 from charlm.text.sources.wikipedia import WikipediaSource
 from charlm.workflows.prepare import prepare
@@ -72,7 +72,7 @@ def corpus(
 def test_by_path_and_over_http_the_same_bytes(workers: DaskCluster, shared_data: Path, tmp_path: Path) -> None:
     dump = shared_data / MULTISTREAM
     assert workers.size == 2
-    assert len(plan(dump).ranges) > 5
+    assert len(plan_dump(dump).ranges) > 5
     alone = corpus(tmp_path / "alone", str(dump), tmp_path)
     assert corpus(tmp_path / "processes", str(dump), tmp_path, workers=2) == alone
     assert corpus(tmp_path / "path", str(dump), tmp_path, worker_pool=workers) == alone
@@ -165,7 +165,7 @@ def test_damage_on_a_worker_is_said_as_it_is(workers: DaskCluster, tmp_path: Pat
 def test_a_file_that_only_we_see(workers: DaskCluster, shared_data: Path, tmp_path: Path) -> None:
     path = tmp_path / "dump.xml.bz2"
     shutil.copyfile(shared_data / MULTISTREAM, path)
-    dump = plan(path)
+    dump = plan_dump(path)
     path.unlink()
     source = ListSource(RangeTask("gone", dump, dump.ranges[1], "drop"))
     with pytest.raises(

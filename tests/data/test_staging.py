@@ -169,7 +169,7 @@ class PiecesTask:
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         page_counts.pages += 1
         for number, text in enumerate(self.pieces):
-            yield Document("1", "Title", text, ends=number == len(self.pieces) - 1)
+            yield Document("1", "Title", text, is_last_piece=number == len(self.pieces) - 1)
 
 
 def staged_rows(directory: Path, pieces: tuple[str, ...], shape: RowOptions) -> tuple[Shard, list[dict[str, Any]]]:

@@ -76,12 +76,12 @@ def test_the_training_text_itself_is_not_new(tiny_corpus: Corpus) -> None:
 
 def test_a_passage_runs_across_pieces_not_across_documents(tiny_corpus: Corpus, tmp_path: Path) -> None:
     parts = [
-        Part(Document("1", "", "one two "), 0, last=False),
-        Part(Document("1", "", "three "), 1, last=False),
+        Part(Document("1", "", "one two "), 0, is_last_part=False),
+        Part(Document("1", "", "three "), 1, is_last_part=False),
         Part(Document("1", "", "four"), 2),
-        Part(Document("2", "", "five "), 0, last=False),  # another split has its middle
+        Part(Document("2", "", "five "), 0, is_last_part=False),  # another split has its middle
         Part(Document("2", "", "seven"), 2),
-        Part(Document("3", "", "eight"), 0, last=False),  # and the end of this one
+        Part(Document("3", "", "eight"), 0, is_last_part=False),  # and the end of this one
         Part(Document("4", "", "nine")),
         Part(Document("5", "", "")),
     ]

@@ -92,7 +92,7 @@ def test_by_hash_a_document_stays_whole(lengths: list[int], spec: str) -> None:
     found = routed(texts, spec, "hash")
     assert [part.document.text for _, part in found] == texts
     assert all(name == split_by_hash(part.document.id, parse_percentages(spec)) for name, part in found)
-    assert all(part.last and part.part == 0 for _, part in found)
+    assert all(part.is_last_part and part.part == 0 for _, part in found)
 
 
 # ---- by position
@@ -117,7 +117,7 @@ def test_by_position_every_character_is_where_its_number_says(lengths: list[int]
         parts = [part for _, part in found if part.document.id == str(number)]
         assert "".join(part.document.text for part in parts) == text
         assert [part.part for part in parts] == list(range(len(parts)))
-        assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+        assert [part.is_last_part for part in parts] == [False] * (len(parts) - 1) + [True]
         assert all(len(part.document.text) <= max_part for part in parts)
 
 
@@ -141,7 +141,7 @@ def rechunk_text(document: Document, lengths: list[int]) -> Iterator[Document]:
     """The same document as a source gives a long file."""
     cuts = [0, *(cut for cut in accumulate(lengths) if cut < len(document.text)), len(document.text)]
     for start, end in pairwise(cuts):
-        yield replace(document, text=document.text[start:end], ends=end == cuts[-1])
+        yield replace(document, text=document.text[start:end], is_last_piece=end == cuts[-1])
 
 
 def texts_by_split(found: list[tuple[str, Part]]) -> dict[str, list[str]]:
@@ -175,7 +175,7 @@ def test_pieces_go_where_the_whole_document_goes(texts: list[str], lengths: list
     for document in documents:
         parts = [part for _, part in cut if part.document.id == document.id]
         assert [part.part for part in parts] == list(range(len(parts)))
-        assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+        assert [part.is_last_part for part in parts] == [False] * (len(parts) - 1) + [True]
 
 
 @given(texts=st.lists(st.text("aé🙂", max_size=40), max_size=8), spec=SPECS)

@@ -266,8 +266,8 @@ def test_the_card_names_every_file_and_no_other(tmp_path: Path) -> None:
 
 def test_a_text_in_pieces_is_one_document(tmp_path: Path) -> None:
     long = "the whole text, " * 40
-    pieces = [Document("long", "L", long[:100], ends=False), Document("long", "L", long[100:])]
-    copy = [Document("copy", "C", long[:300], ends=False), Document("copy", "C", long[300:])]
+    pieces = [Document("long", "L", long[:100], is_last_piece=False), Document("long", "L", long[100:])]
+    copy = [Document("copy", "C", long[:300], is_last_piece=False), Document("copy", "C", long[300:])]
     settings = CorpusSettings(source=text_settings(tmp_path).source, split="80/10/10")
     corpus = prepare(settings, ListSource([*pieces, Document("a", "A", long[:100]), *copy]), tmp_path / "corpus")
     assert corpus.metadata["documents"]["kept"] == 2
@@ -285,7 +285,7 @@ def test_a_text_in_pieces_is_one_document(tmp_path: Path) -> None:
 
 def test_documents_of_one_id_are_numbered(tmp_path: Path) -> None:
     texts = [f"text number {number}. " * 9 for number in range(4)]
-    long = [Document("same", "", texts[2][:90], ends=False), Document("same", "", texts[2][90:])]
+    long = [Document("same", "", texts[2][:90], is_last_piece=False), Document("same", "", texts[2][90:])]
     documents = [Document("same", "", texts[0]), Document("own", "", texts[1]), *long, Document("same", "", texts[3])]
     settings = CorpusSettings(source=text_settings(tmp_path).source, split="34/33/33")
     corpus = prepare(settings, ListSource(documents), tmp_path / "corpus")

@@ -28,7 +28,7 @@ def split_bytes(corpus: Corpus, split: str) -> Iterator[bytes]:
         num_bytes += len(text)
         for start in range(0, len(text), _CHUNK):
             yield text[start : start + _CHUNK]
-        if part.last:
+        if part.is_last_part:
             yield END_OF_DOCUMENT
     expected = corpus.open(split).count("bytes")
     if num_bytes != expected:

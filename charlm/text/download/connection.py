@@ -1,7 +1,7 @@
 """One request -> a response whose status makes sense, and its body as it arrives.
 
 Redirects are followed by hand: at most five, and never from https to http. What may be better the next time leaves as
-an AgainError, which `patience.retry` understands; what will not, as a NetworkError.
+an RetryableError, which `retry` understands; what will not, as a NetworkError.
 """
 
 import contextlib
@@ -36,21 +36,23 @@ _MIN_BYTES_PER_SECOND = 1024
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
-def get(urls: Sequence[str], *, limit: int, user_agent: str, patience: RetryPolicy | None = None) -> bytes:
+def fetch_document(
+    urls: Sequence[str], *, limit: int, user_agent: str, retry_policy: RetryPolicy | None = None
+) -> bytes:
     """A document of at most `limit` bytes from the first URL that gives it.
 
     Raises:
         NotFoundError: every server answered that there is no such document.
         NetworkError: otherwise, where none gave it.
     """
-    patience = patience or RetryPolicy()
+    retry_policy = retry_policy or RetryPolicy()
     with requests.Session() as session:
 
         def attempt(url: str) -> bytes:
             content = bytearray()
-            with open_response(session, url, {}, user_agent, patience.stall_timeout) as response:
+            with open_response(session, url, {}, user_agent, retry_policy.stall_timeout) as response:
                 expected = content_length(response)
-                for piece in read_body(response, patience.stall_timeout):
+                for piece in read_body(response, retry_policy.stall_timeout):
                     content += piece
                     if len(content) > limit:
                         raise NetworkError(f"{url} has more than {limit:,} bytes", "check corpus.source.mirrors")
@@ -58,7 +60,7 @@ def get(urls: Sequence[str], *, limit: int, user_agent: str, patience: RetryPoli
                 raise RetryableError("the connection broke off")
             return bytes(content)
 
-        return try_mirrors(urls, lambda url: retry(url, lambda: attempt(url), patience), patience)
+        return try_mirrors(urls, lambda url: retry(url, lambda: attempt(url), retry_policy), retry_policy)
 
 
 @contextlib.contextmanager

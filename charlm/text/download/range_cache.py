@@ -18,7 +18,7 @@ from typing import IO, Any, Literal, cast
 
 from charlm import storage
 from charlm.text.download.range_reader import RemoteFile
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 
 _WINDOW = 1 << 18
 """Bytes fetched where none were asked for by name: a reader that looks for something, or goes on."""
@@ -39,7 +39,7 @@ class SparseFile:
         *,
         directory: Path | None = None,
         version: str = "",
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         """
         Args:
@@ -48,23 +48,25 @@ class SparseFile:
         """
         self.size = size
         self.cached_only = False
-        """Where it is set, nothing is fetched: NotHereError instead."""
+        """Where it is set, nothing is fetched: NotCachedError instead."""
         self.fetched_bytes = 0
         """Bytes that came over the network."""
         self._urls, self._user_agent, self._directory, self._version = tuple(urls), user_agent, directory, version
-        self._retry_policy = patience
-        self._remote = RemoteFile(urls, size, user_agent, patience, version)
+        self._retry_policy = retry_policy
+        self._remote = RemoteFile(urls, size, user_agent, retry_policy, version)
         self._lock = threading.Lock()
         self._memory: dict[int, bytes] = {}
         self._extents = _list_extents(directory)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For another process, which has a patience of its own."""
+        """For another process, which has a retry policy of its own."""
         return _rebuild, (self._urls, self.size, self._user_agent, self._directory, self._version, self._memory)
 
     def copy_for_worker(self, start: int = 0, end: int = 0) -> "SparseFile":
         """The same file for a machine without this folder: it takes the bytes [start, end) along."""
-        other = SparseFile(self._urls, self.size, self._user_agent, version=self._version, patience=self._retry_policy)
+        other = SparseFile(
+            self._urls, self.size, self._user_agent, version=self._version, retry_policy=self._retry_policy
+        )
         while start < end:
             first, content = self.read_extent(start)
             other.add_extent(start, content[start - first : end - first])

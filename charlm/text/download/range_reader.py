@@ -30,7 +30,7 @@ class RemoteFile:
         urls: Sequence[str],
         size: int | None,
         user_agent: str,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         version: str = "",
     ) -> None:
         """
@@ -40,7 +40,7 @@ class RemoteFile:
         self._urls = tuple(urls)
         self._size = size
         self._user_agent = user_agent
-        self._retry_policy = patience or RetryPolicy()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._mirror_index = 0  # the mirror that answered last: a dead one costs half a minute, and once is enough
         self._versions = dict.fromkeys(self._urls, version) if version else {}
         self._cure = "run the same command again" + (" with --refresh" if version else "")

@@ -61,7 +61,7 @@ class RetryableError(Exception):
 def retry(
     url: str,
     attempt: Callable[[], T],
-    patience: RetryPolicy,
+    retry_policy: RetryPolicy,
     *,
     progress: Callable[[], int] = lambda: 0,
     cure: str = "check the network and run the same command again",
@@ -92,18 +92,18 @@ def retry(
             raise NetworkError(f"{url}: {why}", "check corpus.source.mirrors and CHARLM_MIRROR") from error
         if progress() - best_progress >= _MIN_PROGRESS_BYTES:
             failures, best_progress, requested_wait = 0, progress(), 0.0
-        if failures == len(patience.delays):
+        if failures == len(retry_policy.delays):
             raise NetworkError(f"{what}, {failures + 1} times", cure)
         requested_wait += wait or 0
         if requested_wait > MAX_WAIT:
             raise NetworkError(f"{what}, for more than {MAX_WAIT:,.0f} seconds", "run it again later")
-        wait = patience.delays[failures] if wait is None else wait
+        wait = retry_policy.delays[failures] if wait is None else wait
         failures += 1
-        patience.notify(f"{what}; trying again in {wait:,.3g} s, {failures} of {len(patience.delays)}")
-        patience.sleep(wait)
+        retry_policy.notify(f"{what}; trying again in {wait:,.3g} s, {failures} of {len(retry_policy.delays)}")
+        retry_policy.sleep(wait)
 
 
-def try_mirrors(urls: Sequence[str], fetch: Callable[[str], T], patience: RetryPolicy) -> T:
+def try_mirrors(urls: Sequence[str], fetch: Callable[[str], T], retry_policy: RetryPolicy) -> T:
     """What the first of `urls` gives that gives anything.
 
     Raises:
@@ -117,7 +117,7 @@ def try_mirrors(urls: Sequence[str], fetch: Callable[[str], T], patience: RetryP
         except NetworkError as error:
             failure = failure if isinstance(error, NotFoundError) and failure else error
             if number < len(urls):
-                patience.notify(f"{error.what}; going on with {host(urls[number])}")
+                retry_policy.notify(f"{error.what}; going on with {host(urls[number])}")
     raise failure or NetworkError("there is no mirror to ask", "set corpus.source.mirrors")
 
 

@@ -22,15 +22,12 @@ from charlm.storage import PartialFile, read_json, remove_tree, storage_errors, 
 from charlm.text.download.connection import (
     content_length,
     content_range,
-    get,
     matches_version,
     open_response,
     read_body,
     validator,
 )
 from charlm.text.download.retry import NotFoundError, RetryableError, RetryPolicy, host, retry
-
-__all__ = ["NotFoundError", "RetryPolicy", "download", "get"]
 
 _MAX_CHANGES = 1
 
@@ -44,7 +41,7 @@ def download(
     md5: str | None,
     user_agent: str,
     on_progress: Callable[[int], None] | None = None,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy | None = None,
     magic: bytes = b"BZh",
 ) -> None:
     """Fetch `target` from the first of `urls` that gives it.
@@ -58,7 +55,7 @@ def download(
         DataError: no URL gave a file of the right checksum; nothing is kept.
         StorageError: no space (known before the first byte), or the disk fails.
     """
-    patience = patience or RetryPolicy()
+    retry_policy = retry_policy or RetryPolicy()
     with PartialFile(target) as part:
         _check_space(target, size, part.size)
         fetch = _FileDownload(
@@ -75,10 +72,10 @@ def download(
                         fetch.remove_files()
                     raise failure or NetworkError(f"there is no URL for {target.name}", "set corpus.source.mirrors")
                 if failure:
-                    patience.notify(f"{failure.what}; going on with {host(left[0])}")
+                    retry_policy.notify(f"{failure.what}; going on with {host(left[0])}")
                 url = left.popleft()
                 try:
-                    fetch.run(url, user_agent, patience)
+                    fetch.run(url, user_agent, retry_policy)
                 except NetworkError as error:
                     failure = _more_informative(failure, error)
                     continue
@@ -87,7 +84,7 @@ def download(
             part.flush()
             checksum_error = _find_checksum_error(part, sha1, md5)
             if checksum_error is None:
-                remove_tree(fetch.note)  # first: nobody would look for it beside a finished file
+                remove_tree(fetch.version_path)  # first: nobody would look for it beside a finished file
                 part.commit()
                 return
             failure = checksum_error
@@ -101,18 +98,18 @@ class _FileDownload:
         self, part: PartialFile, size: int | None, magic: bytes, *, has_hash: bool, on_progress: Callable[[int], None]
     ) -> None:
         self.part, self.size, self.magic, self.has_hash, self.on_progress = part, size, magic, has_hash, on_progress
-        self.note = part.path.with_name(part.path.name + ".json")
-        for leftover in self.note.parent.glob(f".{glob.escape(self.note.name)}.*.tmp"):
+        self.version_path = part.path.with_name(part.path.name + ".json")
+        for leftover in self.version_path.parent.glob(f".{glob.escape(self.version_path.name)}.*.tmp"):
             remove_tree(leftover)  # a process was killed while it wrote the note
         self.max_size = part.size
         self.changes = 0
 
-    def run(self, url: str, user_agent: str, patience: RetryPolicy) -> None:
+    def run(self, url: str, user_agent: str, retry_policy: RetryPolicy) -> None:
         with requests.Session() as session:
             retry(
                 url,
-                lambda: self._attempt(session, url, user_agent, patience.stall_timeout),
-                patience,
+                lambda: self._attempt(session, url, user_agent, retry_policy.stall_timeout),
+                retry_policy,
                 progress=lambda: self.max_size,
                 cure="check the network and run the same command again; what has arrived is kept",
             )
@@ -125,7 +122,7 @@ class _FileDownload:
     def remove_files(self) -> None:
         """Leave no trace."""
         self.part.discard()
-        remove_tree(self.note)
+        remove_tree(self.version_path)
 
     def _attempt(self, session: requests.Session, url: str, user_agent: str, stall_timeout: float) -> None:
         version = self._saved_version(url) if self.part.size else ""
@@ -179,7 +176,7 @@ class _FileDownload:
             raise NetworkError(f"{url} has more than the expected {self.size:,} bytes", "set another mirror")
 
     def _save_version(self, url: str, response: requests.Response) -> None:
-        write_json(self.note, {"url": url, "validator": validator(response)})
+        write_json(self.version_path, {"url": url, "validator": validator(response)})
 
     def _restart_or_give_up(self, url: str, *, changed: bool) -> None:
         self.changes += changed
@@ -190,8 +187,8 @@ class _FileDownload:
     def _saved_version(self, url: str) -> str:
         """What identifies the version of the file that the part belongs to; empty if that is not known."""
         try:
-            note = read_json(self.note)
-            return str(note["validator"]) if note["url"] == url else ""
+            saved = read_json(self.version_path)
+            return str(saved["validator"]) if saved["url"] == url else ""
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 

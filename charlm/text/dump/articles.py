@@ -52,7 +52,7 @@ class RangeTask:
         pages = read_range(self.plan, self.range)
         sort_key_limit = self.sort_key_limit
         keep = None if sort_key_limit is None else lambda page: page_sort_key(self.seed, page) < sort_key_limit
-        yield from articles(pages, self.plan.siteinfo, self.math, page_counts, keep)
+        yield from clean_pages(pages, self.plan.siteinfo, self.math, page_counts, keep)
         if pages.excerpt:
             page_counts.notes.append(excerpt_note(self.plan.path))
 
@@ -68,7 +68,7 @@ class PagesTask:
     note: str = ""
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
-        yield from articles(self.pages, self.siteinfo, self.math, page_counts)
+        yield from clean_pages(self.pages, self.siteinfo, self.math, page_counts)
         if self.note:
             page_counts.notes.append(self.note)
 
@@ -105,7 +105,7 @@ def make_tasks(dump: DumpPlan, digest: str, math: MathMode = "drop") -> Iterator
     yield PagesTask(f"{key} pages from {first} on", dump.siteinfo, tuple(batch), math, note)
 
 
-def articles(
+def clean_pages(
     pages: Iterable[Page],
     site: SiteInfo,
     math: MathMode,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charlm.text.dump.plan import DumpPlan, DumpRange, plan, read_range
+from charlm.text.dump.plan import DumpPlan, DumpRange, plan_dump, read_range
 from charlm.text.reading.unpacking import ReadableFile
 
 
@@ -76,7 +76,7 @@ def count_pages(path: Path, on_bytes: Callable[[int], None] | None = None) -> Du
         UsageError: there is no such file.
         DataError: it is damaged, or no dump.
     """
-    dump = plan(path)
+    dump = plan_dump(path)
     return DumpCounts(
         dump, sum((count_pages_in_range(dump, range_, on_bytes) for range_ in dump.ranges), PageKindCounts())
     )

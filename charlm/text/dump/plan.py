@@ -1,6 +1,6 @@
 """A dump -> tasks that read it side by side; their pages, one task after the other, are those of the file read whole.
 
-plan(path) ──> DumpPlan ──pickled──> workers: read_range(plan, task) ──> Pages
+plan_dump(path) ──> DumpPlan ──pickled──> workers: read_range(plan, task) ──> Pages
            └─ header, format and cuts; nothing between them is read
 """
 
@@ -38,7 +38,7 @@ class DumpPlan:
     """In the order of the file."""
 
 
-def plan(path: ReadableFile, task_bytes: int | None = None, stream_starts: StreamStarts | None = None) -> DumpPlan:
+def plan_dump(path: ReadableFile, task_bytes: int | None = None, stream_starts: StreamStarts | None = None) -> DumpPlan:
     """Read the header of a dump and find out where it can be cut.
 
     Args:

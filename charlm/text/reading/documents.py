@@ -34,16 +34,16 @@ def read_documents(
     if unit == "file":
         page_counts.pages += 1
         text = None
-        for text, ends in rechunk_text(texts):
-            yield Document(name, title, text, ends=ends)
+        for text, is_last in rechunk_text(texts):
+            yield Document(name, title, text, is_last_piece=is_last)
         page_counts.dropped.update({"empty": 1} if text is None else {})
         return
     lines = _lines(texts)
     numbered = _by_line(lines) if unit == "line" else _by_block(lines)
     for number, group in groupby(numbered, itemgetter(0)):
         page_counts.pages += 1
-        for text, ends in rechunk_text(fragment for _, fragment in group):
-            yield Document(f"{name}:{number}", f"{title}:{number}", text, ends=ends)
+        for text, is_last in rechunk_text(fragment for _, fragment in group):
+            yield Document(f"{name}:{number}", f"{title}:{number}", text, is_last_piece=is_last)
 
 
 def rechunk_text(fragments: Iterable[str], size: int = MAX_PART_CHARACTERS) -> Iterator[tuple[str, bool]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charlm.errors import DataError
 from charlm.text.document import Document, PageCounts, SourceTask
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.decoding import Decoder
 from charlm.text.reading.documents import rechunk_text
@@ -30,7 +30,7 @@ class Enwik8Task(SourceTask):
 
     path: Path
     sha256: str
-    published: BenchmarkFile
+    benchmark: BenchmarkFile
 
     @property
     def key(self) -> str:
@@ -51,17 +51,17 @@ class Enwik8Task(SourceTask):
                 size += len(chunk)
                 yield chunk
 
-        name = self.published.name
+        name = self.benchmark.name
         decoder = Decoder(allow_truncated=True)
-        verified = self.published.verified(str(self.path), count_bytes(read_chunks(self.path)))
+        verified = self.benchmark.verified(str(self.path), count_bytes(read_chunks(self.path)))
         page_counts.pages += 1
         empty = True
-        for text, ends in rechunk_text(decoder.decode(str(self.path), verified)):
+        for text, is_last in rechunk_text(decoder.decode(str(self.path), verified)):
             empty = False
-            yield Document(name, name, text, ends=ends)
+            yield Document(name, name, text, is_last_piece=is_last)
         if empty:
             raise DataError(f"{self.path} is empty", f"give {name}, or a beginning of it")
-        page_counts.notes += self.published.note(size)
+        page_counts.notes += self.benchmark.note(size)
         if decoder.truncated_bytes:
             page_counts.notes.append(
                 f"{decoder.truncated_bytes} bytes at the end, a part of a character, were left out"
@@ -70,7 +70,7 @@ class Enwik8Task(SourceTask):
     def _check_start(self, chunk: bytes) -> None:
         if not chunk.startswith(FILE_START[: len(chunk)]):
             raise DataError(
-                f"{self.path} does not begin as {self.published.name} does",
+                f"{self.path} does not begin as {self.benchmark.name} does",
                 "give the file as it was published, or read others with --source text or wikipedia",
             )
 
@@ -83,7 +83,7 @@ class Enwik8Source(BenchmarkSource):
         settings: Enwik8Settings,
         *,
         cache: Path | None = None,
-        patience: RetryPolicy | None = None,
-        published: BenchmarkFile = ENWIK8,
+        retry_policy: RetryPolicy | None = None,
+        benchmark: BenchmarkFile = ENWIK8,
     ) -> None:
-        super().__init__(published, settings.input, settings.url, Enwik8Task, cache=cache, patience=patience)
+        super().__init__(benchmark, settings.input, settings.url, Enwik8Task, cache=cache, retry_policy=retry_policy)

@@ -78,7 +78,7 @@ class MixSource(Source):
         if not plans:
             return None
         return DownloadPlan(
-            ", ".join(plan.description for plan in plans), sum(plan.bytes for plan in plans), plans[0].directory
+            ", ".join(plan.description for plan in plans), sum(plan.num_bytes for plan in plans), plans[0].directory
         )
 
     def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:

@@ -17,7 +17,8 @@ from charlm import __version__
 from charlm.errors import DataError, NetworkError, UsageError
 from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree, sha256
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
-from charlm.text.download.whole_file import RetryPolicy, download
+from charlm.text.download.retry import RetryPolicy
+from charlm.text.download.whole_file import download
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.inputs import suggest_file
 
@@ -71,13 +72,13 @@ class BenchmarkSource(Source):
 
     def __init__(
         self,
-        published: BenchmarkFile,
+        benchmark: BenchmarkFile,
         inputs: tuple[str, ...],
         url: str,
         make_task: Callable[[Path, str, BenchmarkFile], SourceTask],
         *,
         cache: Path | None = None,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         """
         Args:
@@ -87,13 +88,13 @@ class BenchmarkSource(Source):
             UsageError: there is no such file.
         """
         self.page_counts = PageCounts()
-        self._benchmark = published
+        self._benchmark = benchmark
         self._is_user_file = bool(inputs)
         self._url = url
         self._make_task = make_task
-        self._directory = (cache or cache_directory()) / published.name
-        self._retry_policy = patience
-        self._path = Path(inputs[0]).expanduser() if inputs else self._directory / published.name
+        self._directory = (cache or cache_directory()) / benchmark.name
+        self._retry_policy = retry_policy
+        self._path = Path(inputs[0]).expanduser() if inputs else self._directory / benchmark.name
         self._sha256 = ""
         if inputs and not self._path.is_file():
             raise UsageError(
@@ -134,7 +135,7 @@ class BenchmarkSource(Source):
                 try:
                     download(
                         [self._url], archive, size=None, sha1=None, md5=None, magic=_ZIP,
-                        user_agent=f"charlm/{__version__}", on_progress=on_progress, patience=self._retry_policy,
+                        user_agent=f"charlm/{__version__}", on_progress=on_progress, retry_policy=self._retry_policy,
                     )  # fmt: skip
                 except NetworkError as error:
                     cure = "check the network and corpus.source.url, or give a copy of the file with --input"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from charlm.errors import DataError
 from charlm.text.document import Document, PageCounts, SourceTask
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.documents import rechunk_text
 from charlm.text.settings import Text8Settings
@@ -31,7 +31,7 @@ class Text8Task(SourceTask):
 
     path: Path
     sha256: str
-    published: BenchmarkFile
+    benchmark: BenchmarkFile
 
     @property
     def key(self) -> str:
@@ -42,23 +42,23 @@ class Text8Task(SourceTask):
         Raises:
             DataError: more or other bytes than text8 has, nor enwik8 or enwik9; or no text in them.
         """
-        size, name, display_name = 0, self.published.name, str(self.path)
+        size, name, display_name = 0, self.benchmark.name, str(self.path)
         chunks = read_chunks(self.path)
         head = next(chunks, b"")
         rest = _prepend(head, chunks)
         is_xml = head.startswith(_XML)
-        symbols = _take_bytes(self.published.size, text8_words(rest)) if is_xml else _check_symbols(display_name, rest)
+        symbols = _take_bytes(self.benchmark.size, text8_words(rest)) if is_xml else _check_symbols(display_name, rest)
         page_counts.pages += 1
-        letters = (chunk.decode("ascii") for chunk in self.published.verified(display_name, symbols))
-        for text, ends in rechunk_text(letters):
+        letters = (chunk.decode("ascii") for chunk in self.benchmark.verified(display_name, symbols))
+        for text, is_last in rechunk_text(letters):
             size += len(text)
-            yield Document(name, name, text, ends=ends)
+            yield Document(name, name, text, is_last_piece=is_last)
         if not size:
             raise DataError(
                 f"there is no text in {display_name}", "give text8, enwik8 or enwik9, or a beginning of them"
             )
         page_counts.notes += [f"made from {self.path.name} by the published rules"] if is_xml else []
-        page_counts.notes += self.published.note(size)
+        page_counts.notes += self.benchmark.note(size)
 
 
 class Text8Source(BenchmarkSource):
@@ -69,10 +69,10 @@ class Text8Source(BenchmarkSource):
         settings: Text8Settings,
         *,
         cache: Path | None = None,
-        patience: RetryPolicy | None = None,
-        published: BenchmarkFile = TEXT8,
+        retry_policy: RetryPolicy | None = None,
+        benchmark: BenchmarkFile = TEXT8,
     ) -> None:
-        super().__init__(published, settings.input, settings.url, Text8Task, cache=cache, patience=patience)
+        super().__init__(benchmark, settings.input, settings.url, Text8Task, cache=cache, retry_policy=retry_policy)
 
 
 def _prepend(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -40,7 +40,7 @@ class TextFile:
     name: str
     """The path below its input: equal trees give equal corpora wherever they lie."""
     path: Path
-    bytes: int
+    num_bytes: int
     modified: int
     """Nanoseconds; tells whether it changed since, and is kept nowhere."""
     sha256: str
@@ -88,7 +88,7 @@ class TextTask(SourceTask):
         """
         for file in self.files:
             yield from self.reading.documents(file.name, str(file.path), read_chunks(file.path), page_counts)
-            if _size_and_mtime(file.path) != (file.bytes, file.modified):
+            if _size_and_mtime(file.path) != (file.num_bytes, file.modified):
                 raise DataError(f"{file.path} changed while it was read", "run the same command again")
 
 
@@ -116,7 +116,7 @@ class TextSource(Source):
 
     def origin(self) -> dict[str, Any]:
         """For corpus.json: name, size and hash of each file, or of all together where they are many."""
-        entries = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in self._files()]
+        entries = [{"name": file.name, "bytes": file.num_bytes, "sha256": file.sha256} for file in self._files()]
         entries += [self._stdin_entry] if self._stdin_entry else []
         summary = {"files": entries} if len(entries) <= _MOST_NAMED else {"num_files": len(entries)}
         return {"source": "text", **summary, "fingerprint": _digest(entries)}
@@ -152,11 +152,11 @@ class TextSource(Source):
         group: list[TextFile] = []
         size = 0
         for file in files:
-            if group and (size + file.bytes > _TASK_BYTES or len(group) == _TASK_FILES):
+            if group and (size + file.num_bytes > _TASK_BYTES or len(group) == _TASK_FILES):
                 yield TextTask(tuple(group), self._reading)
                 group, size = [], 0
             group.append(file)
-            size += file.bytes
+            size += file.num_bytes
         if group or not files:  # an empty folder has one empty task: something has to say that there is no text
             yield TextTask(tuple(group), self._reading)
 

@@ -15,9 +15,9 @@ from charlm.errors import UsageError
 from charlm.storage import DirectoryLock, cache_directory, remove_tree
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
 from charlm.text.download.range_cache import SparseFile
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.dump.articles import make_tasks
-from charlm.text.dump.plan import plan
+from charlm.text.dump.plan import plan_dump
 from charlm.text.dump.siteinfo import SiteInfo
 from charlm.text.reading.inputs import has_scheme, suggest_file
 from charlm.text.settings import WikipediaSettings
@@ -31,11 +31,11 @@ class WikipediaSource(Source):
     """The articles of a wiki."""
 
     def __init__(
-        self, settings: WikipediaSettings, *, cache: Path | None = None, patience: RetryPolicy | None = None
+        self, settings: WikipediaSettings, *, cache: Path | None = None, retry_policy: RetryPolicy | None = None
     ) -> None:
         self._settings = settings
         self._cache = cache
-        self._retry_policy = patience
+        self._retry_policy = retry_policy
         self._dump: WikimediaDump | None = None
         self._parts: tuple[DumpPart, ...] | None = None
         self._subset: Subset | None = None
@@ -50,7 +50,9 @@ class WikipediaSource(Source):
     def resolve(self) -> WikimediaDump:
         """Which dump this is; asks the server at most once."""
         if self._dump is None:
-            self._dump = resolve(self._settings, cache=self._cache or cache_directory(), patience=self._retry_policy)
+            self._dump = resolve(
+                self._settings, cache=self._cache or cache_directory(), retry_policy=self._retry_policy
+            )
         return self._dump
 
     def parts(self) -> tuple[DumpPart, ...]:
@@ -158,7 +160,7 @@ class WikipediaSource(Source):
         if self._subset is None:
             assert self._settings.max_characters is not None
             files = [
-                subset.File(part.path if part.is_local else part.sparse, part.digest, part.units())
+                subset.SubsetFile(part.path if part.is_local else part.sparse, part.digest, part.segments())
                 for part in self.parts()
             ]
             self._subset = Subset(files, self._settings.max_characters, self._settings.subset_seed, self._settings.math)
@@ -180,7 +182,7 @@ class WikipediaSource(Source):
             yield from selection.tasks(distributed=self._distributed)
             return
         for part in self.parts():
-            dump = plan(part.path) if part.is_local else plan(part.sparse, stream_starts=part.stream_starts())
+            dump = plan_dump(part.path) if part.is_local else plan_dump(part.sparse, stream_starts=part.stream_starts())
             self._site = dump.siteinfo
             if isinstance(dump.path, SparseFile):
                 dump = replace(dump, path=dump.path.copy_for_worker())

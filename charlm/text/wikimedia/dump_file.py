@@ -15,14 +15,14 @@ from charlm.errors import CharlmError, NetworkError
 from charlm.storage import make_directory, read_json, remove_tree, rename, sha256, storage_errors, write_json
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.download.range_reader import RemoteFile
-from charlm.text.download.retry import NotFoundError
-from charlm.text.download.whole_file import RetryPolicy, download
+from charlm.text.download.retry import NotFoundError, RetryPolicy
+from charlm.text.download.whole_file import download
 from charlm.text.dump.index import read_index, starts_from
 from charlm.text.dump.ranges import StreamStarts, is_multistream
 from charlm.text.reading.unpacking import BZ2, detect_format
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia.releases import RECORD, RemoteDumpFile, WikimediaDump, resolve
-from charlm.text.wikimedia.subset_units import DumpSegments, find_segments
+from charlm.text.wikimedia.segments import DumpSegments, find_segments
 
 _MAGIC = {".bz2": b"BZh", ".gz": b"\x1f\x8b", ".xz": b"\xfd7zXZ\0"}
 _SECOND_STREAM_SEARCH_BYTES = 8 << 20
@@ -37,14 +37,14 @@ class DumpPart:
         path: Path,
         remote: RemoteDumpFile | None = None,
         user_agent: str = "",
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         """
         Args:
             path: The file, or where it goes in the cache.
             remote: Where it comes from; None for a file of the user's own.
         """
-        self.path, self.remote, self._user_agent, self._retry_policy = path, remote, user_agent, patience
+        self.path, self.remote, self._user_agent, self._retry_policy = path, remote, user_agent, retry_policy
 
     @property
     def is_local(self) -> bool:
@@ -95,61 +95,61 @@ class DumpPart:
 
     def fetch_index(self, on_progress: Callable[[int], None] | None = None) -> None:
         """Have the index here, if the server has one."""
-        if not self.remote or not self.remote.index or self.index or self._about.get("no_index"):
+        if not self.remote or not self.remote.index or self.index or self._server_info.get("no_index"):
             return
         index = self.remote.index
         try:
             _download(index, self.path.with_name(index.name), self._user_agent, self._retry_policy, on_progress)
         except NotFoundError:
-            self._write_about({"no_index": True})
+            self._save_server_info({"no_index": True})
 
     @property
     def index_is_resolved(self) -> bool:
         """Whether the index is here, or known to be nowhere."""
-        return not self.remote or not self.remote.index or bool(self.index or self._about.get("no_index"))
+        return not self.remote or not self.remote.index or bool(self.index or self._server_info.get("no_index"))
 
     @cached_property
     def sparse(self) -> SparseFile:
         """The file as far as it is here. Its size and version are asked of the server the first time."""
         assert self.remote
-        about = self._about
+        about = self._server_info
         size, version = about.get("size", self.remote.size), str(about.get("version", ""))
         if size is None:
             remote_file = RemoteFile(self.remote.urls, None, self._user_agent, self._retry_policy)
             size, version = remote_file.size, remote_file.version
-            self._write_about({"size": size, "version": version})
+            self._save_server_info({"size": size, "version": version})
         return SparseFile(
             self.remote.urls,
             size,
             self._user_agent,
             directory=self._streams,
             version=version,
-            patience=self._retry_policy,
+            retry_policy=self._retry_policy,
         )
 
     @cached_property
-    def _about(self) -> dict[str, Any]:
+    def _server_info(self) -> dict[str, Any]:
         try:
             return dict(read_json(self._streams / "file.json"))
         except (FileNotFoundError, ValueError, TypeError):
             return {}  # the server is asked
 
-    def _write_about(self, found: dict[str, Any]) -> None:
-        self._about.update(found)
+    def _save_server_info(self, found: dict[str, Any]) -> None:
+        self._server_info.update(found)
         make_directory(self._streams)
-        write_json(self._streams / "file.json", self._about)
+        write_json(self._streams / "file.json", self._server_info)
 
     @property
     def is_range_readable(self) -> bool:
         """Whether the remote file can be read in ranges: a bz2 file of several streams (as one with an index is)."""
         if self.index or not self.index_is_resolved:
             return True
-        if "multistream" not in self._about:
+        if "multistream" not in self._server_info:
             is_multi = detect_format(self.sparse) == BZ2 and is_multistream(self.sparse, _SECOND_STREAM_SEARCH_BYTES)
-            self._write_about({"multistream": is_multi})
-        return bool(self._about["multistream"])
+            self._save_server_info({"multistream": is_multi})
+        return bool(self._server_info["multistream"])
 
-    def units(self) -> DumpSegments:
+    def segments(self) -> DumpSegments:
         """What a subset may choose from."""
         if self.is_local:
             with storage_errors(self.path, "read"):
@@ -169,12 +169,16 @@ class DumpPart:
             return self.remote.sha1
         if self.is_local:
             return sha256(self.path)
-        return f"{self.remote and self.remote.urls[0]} {self.sparse.size} {self._about.get('version', '')}"
+        return f"{self.remote and self.remote.urls[0]} {self.sparse.size} {self._server_info.get('version', '')}"
 
     def entry(self) -> dict[str, Any]:
         """For corpus.json."""
         if not self.is_local and self.remote and not self.remote.sha1:
-            return {"name": self.path.name, "bytes": self.sparse.size, "version": str(self._about.get("version", ""))}
+            return {
+                "name": self.path.name,
+                "bytes": self.sparse.size,
+                "version": str(self._server_info.get("version", "")),
+            }
         published = self.remote is not None and self.remote.sha1 is not None
         size = self.path.stat().st_size if self.is_local else self.sparse.size
         return {"name": self.path.name, "bytes": size, ("sha1" if published else "sha256"): self.digest}
@@ -196,19 +200,19 @@ class DumpPart:
         remove_tree(self._streams)
         if self._streams.parent.is_dir() and not any(self._streams.parent.iterdir()):
             remove_tree(self._streams.parent)
-        for name in ("sparse", "digest", "_about", "_expected_size"):
+        for name in ("sparse", "digest", "_server_info", "_expected_size"):
             self.__dict__.pop(name, None)
 
 
 def refresh_dump(
-    settings: WikipediaSettings, cached: WikimediaDump, cache: Path, patience: RetryPolicy | None
+    settings: WikipediaSettings, cached: WikimediaDump, cache: Path, retry_policy: RetryPolicy | None
 ) -> WikimediaDump:
     """What the server now says of a dump; where it says nothing, what is known stays, and the error is raised."""
     record = cached.directory / RECORD
     backup = record.with_name(f"{RECORD}.old")
     rename(record, backup)
     try:
-        found = resolve(settings.model_copy(update={"date": cached.date}), cache=cache, patience=patience)
+        found = resolve(settings.model_copy(update={"date": cached.date}), cache=cache, retry_policy=retry_policy)
     except CharlmError:
         rename(backup, record)
         raise
@@ -220,12 +224,12 @@ def _download(
     file: RemoteDumpFile,
     target: Path,
     user_agent: str,
-    patience: RetryPolicy | None,
+    retry_policy: RetryPolicy | None,
     on_progress: Callable[[int], None] | None,
 ) -> None:
     download(
         file.urls, target, size=file.size, sha1=file.sha1, md5=file.md5, user_agent=user_agent, on_progress=on_progress,
-        patience=patience, magic=_MAGIC.get(target.suffix, b""),
+        retry_policy=retry_policy, magic=_MAGIC.get(target.suffix, b""),
     )  # fmt: skip
 
 

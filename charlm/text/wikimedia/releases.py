@@ -18,7 +18,7 @@ from typing import Any, cast
 from charlm import __version__
 from charlm.errors import NetworkError, SettingsError
 from charlm.storage import cache_directory, make_directory, read_json, remove_stale_temporaries, write_json
-from charlm.text.download.connection import get
+from charlm.text.download.connection import fetch_document
 from charlm.text.download.retry import NotFoundError, RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia.wikis import database_name, suggest_language, suggest_wiki
@@ -58,7 +58,7 @@ class WikimediaDump:
 
 
 def resolve(
-    settings: WikipediaSettings, *, cache: Path | None = None, patience: RetryPolicy | None = None
+    settings: WikipediaSettings, *, cache: Path | None = None, retry_policy: RetryPolicy | None = None
 ) -> WikimediaDump:
     """Find the dump that the settings mean. A date that was resolved before needs no network.
 
@@ -67,7 +67,7 @@ def resolve(
         NetworkError: no such wiki, no such date (naming those there are), not finished, or no answer.
     """
     directory = (cache or cache_directory()) / "dumps" / wiki_name(settings)
-    server = _DumpServer(settings, patience)
+    server = _DumpServer(settings, retry_policy)
     if settings.date == "latest":
         try:
             return server.find_latest(directory)
@@ -132,8 +132,8 @@ def licence(date: str) -> str:
 class _DumpServer:
     """The mirrors of one wiki's dumps."""
 
-    def __init__(self, settings: WikipediaSettings, patience: RetryPolicy | None) -> None:
-        self.settings, self.patience = settings, patience
+    def __init__(self, settings: WikipediaSettings, retry_policy: RetryPolicy | None) -> None:
+        self.settings, self.retry_policy = settings, retry_policy
         self.wiki, self.roots, self.agent = wiki_name(settings), mirrors(settings), user_agent(settings)
 
     def find_latest(self, directory: Path) -> WikimediaDump:
@@ -201,7 +201,7 @@ class _DumpServer:
 
     def _get(self, path: str) -> bytes:
         urls = [f"{root}/{path}" for root in self.roots]
-        return get(urls, limit=_MAX_RESPONSE_BYTES, user_agent=self.agent, patience=self.patience)
+        return fetch_document(urls, limit=_MAX_RESPONSE_BYTES, user_agent=self.agent, retry_policy=self.retry_policy)
 
 
 class _UnfinishedError(NetworkError):

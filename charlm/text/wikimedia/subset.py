@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 from charlm.errors import DataError, SettingsError
 from charlm.text.document import PageCounts, SourceTask
 from charlm.text.download.range_cache import NotCachedError, SparseFile
-from charlm.text.dump.articles import RangeTask, articles, page_sort_key, task_key
+from charlm.text.dump.articles import RangeTask, clean_pages, page_sort_key, task_key
 from charlm.text.dump.pages import DumpReader
 from charlm.text.dump.plan import DumpPlan, read_range
 from charlm.text.dump.ranges import DumpRange
 from charlm.text.dump.siteinfo import SiteInfo
 from charlm.text.reading.unpacking import ReadableFile, detect_format, file_size
-from charlm.text.wikimedia.subset_units import DumpSegments
+from charlm.text.wikimedia.segments import DumpSegments
 from charlm.text.wikitext.placeholders import MathMode
 
 T = TypeVar("T")
@@ -38,13 +38,13 @@ _CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class SubsetFile:
     """One file of a dump."""
 
     file: ReadableFile
     digest: str
     """Names its content."""
-    units: DumpSegments
+    segments: DumpSegments
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,13 @@ class _ChosenSegment:
 class Subset:
     """A choice of units, made as far as `choose` has come."""
 
-    def __init__(self, parts: Sequence[File], max_characters: int, seed: int, math: MathMode) -> None:
+    def __init__(self, parts: Sequence[SubsetFile], max_characters: int, seed: int, math: MathMode) -> None:
         self._parts, self._limit, self._seed = parts, max_characters, seed
         self._math: MathMode = math
         places = (
-            (part, segment_index) for part, file in enumerate(parts) for segment_index in range(len(file.units.offsets))
+            (part, segment_index)
+            for part, file in enumerate(parts)
+            for segment_index in range(len(file.segments.offsets))
         )
         self._order = sorted(places, key=self._random_key)
         self._next = 0
@@ -74,9 +76,11 @@ class Subset:
         """Of the documents in the units chosen so far."""
         self.complete = False
 
-    def _random_key(self, unit: tuple[int, int]) -> bytes:
-        part, segment_index = unit
-        return hashlib.sha256(f"{self._seed} {part} {self._parts[part].units.offsets[segment_index]}".encode()).digest()
+    def _random_key(self, segment: tuple[int, int]) -> bytes:
+        part, segment_index = segment
+        return hashlib.sha256(
+            f"{self._seed} {part} {self._parts[part].segments.offsets[segment_index]}".encode()
+        ).digest()
 
     @property
     def bytes_left(self) -> int:
@@ -122,7 +126,7 @@ class Subset:
                     not in_flight or (len(in_flight) <= connections and expected < self._limit)
                 ):
                     part, segment_index = self._order[next_to_fetch]
-                    range_ = self._parts[part].units.find(segment_index)
+                    range_ = self._parts[part].segments.find(segment_index)
                     in_flight.append((part, range_, pool.submit(self._fetch, part, range_)))
                     next_to_fetch += 1
                     continue
@@ -144,7 +148,7 @@ class Subset:
         file = self._parts[part].file
         if range_ and isinstance(file, SparseFile):
             with self._header_lock:
-                file.fetch(0, self._parts[part].units.offsets[0])  # where an index says how far the header goes
+                file.fetch(0, self._parts[part].segments.offsets[0])  # where an index says how far the header goes
             file.fetch(range_.start, range_.end)
 
     def _add_segment(self, part: int, range_: DumpRange) -> None:
@@ -163,17 +167,19 @@ class Subset:
 
     def _clean(self, plan: DumpPlan, range_: DumpRange) -> tuple[int, "_BoundedSelection"]:
         page_counts, selection = PageCounts(), _BoundedSelection(self._limit - self.characters, self._seed)
-        for document in articles(read_range(plan, range_), plan.siteinfo, self._math, page_counts, selection.accepts):
+        for document in clean_pages(
+            read_range(plan, range_), plan.siteinfo, self._math, page_counts, selection.accepts
+        ):
             selection.add(document.id, len(document.text))
         return page_counts.pages, selection
 
     def _plan(self, part: int) -> DumpPlan:
         if part not in self._plans:
-            file, units = self._parts[part].file, self._parts[part].units
+            file, segments = self._parts[part].file, self._parts[part].segments
             header = _read_or_refetch(
-                file, 0, units.offsets[0], lambda: DumpReader(file)
+                file, 0, segments.offsets[0], lambda: DumpReader(file)
             )  # an index begins with the first page
-            size, multistream = file_size(file), units.multistream
+            size, multistream = file_size(file), segments.multistream
             plan = DumpPlan(file, detect_format(file), size, multistream, header.siteinfo, header.root_tag, ())
             self._plans[part] = plan
         return self._plans[part]

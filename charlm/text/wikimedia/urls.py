@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from charlm.errors import SettingsError
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.dump.index import index_name
 from charlm.text.wikimedia.dump_file import DumpPart
 from charlm.text.wikimedia.releases import RemoteDumpFile
@@ -16,7 +16,7 @@ def is_url(text: str) -> bool:
     return re.match(r"https?://", text, re.IGNORECASE) is not None
 
 
-def dump_part_from_url(url: str, cache: Path, user_agent: str, patience: RetryPolicy | None) -> DumpPart:
+def dump_part_from_url(url: str, cache: Path, user_agent: str, retry_policy: RetryPolicy | None) -> DumpPart:
     """The part that a URL names.
 
     Raises:
@@ -32,7 +32,7 @@ def dump_part_from_url(url: str, cache: Path, user_agent: str, patience: RetryPo
         else None
     )
     directory = cache / "urls" / hashlib.sha256(url.encode()).hexdigest()[:16]
-    return DumpPart(directory / name, RemoteDumpFile(name, (url,), None, None, None, index), user_agent, patience)
+    return DumpPart(directory / name, RemoteDumpFile(name, (url,), None, None, None, index), user_agent, retry_policy)
 
 
 def _sibling(url: str, name: str) -> str:

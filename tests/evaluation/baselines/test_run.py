@@ -49,7 +49,7 @@ def run(corpus: Corpus, *baselines: BaselineKind, split: str = "test") -> dict[s
 def text_of(corpus: Corpus, split: str) -> bytes:
     """The documents with the byte 0xFF behind each that ends."""
     parts = read_parts(corpus.directory / "documents", split)
-    return b"".join(part.document.text.encode() + b"\xff" * part.last for part in parts)
+    return b"".join(part.document.text.encode() + b"\xff" * part.is_last_part for part in parts)
 
 
 def size_in_nats(size: int) -> float:
@@ -143,7 +143,7 @@ def test_a_text_that_stood_in_training_costs_next_to_nothing_given_it(kind: Base
 def test_each_end_of_a_document_is_paid_for_and_no_cut(tmp_path: Path) -> None:
     corpus = build_corpus(tmp_path, {f"{name}.txt": name * 100 for name in "abcdefghij"}, split="75/25")
     parts = list(read_parts(corpus.directory / "documents", "train"))
-    assert [part.last for part in parts].count(False) == 1, "the border cuts a document"
+    assert [part.is_last_part for part in parts].count(False) == 1, "the border cuts a document"
     text = text_of(corpus, "train")
     assert text.count(b"\xff") == 7
     results = run(corpus, Bz2Settings(), split="train")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import CharlmError
-from charlm.text.download.whole_file import RetryPolicy, download
+from charlm.text.download.retry import RetryPolicy
+from charlm.text.download.whole_file import download
 from tests.fault_server import FaultServer
 from tests.rare_faults import flipped
 from tests.text.download.scenarios_of_connections import CONNECTIONS
@@ -42,7 +43,7 @@ def test_scenario(scenario: Scenario, tmp_path: Path) -> None:
                 urls, target, size=len(scenario.content) if scenario.size else None, sha1=scenario.hashes["sha1"],
                 md5=scenario.hashes["md5"],
                 user_agent="charlm/test",
-                patience=RetryPolicy(stall_timeout=STALL, sleep=waits.append, notify=notes.append),
+                retry_policy=RetryPolicy(stall_timeout=STALL, sleep=waits.append, notify=notes.append),
             )  # fmt: skip
         except CharlmError as caught:
             error = caught

@@ -32,8 +32,8 @@ class Reader(RemoteFile):
     def __init__(self, *servers: FaultServer, size: int | None = SIZE, stall_timeout: float = 10) -> None:
         self.waits: list[float] = []
         self.notes: list[str] = []
-        patience = RetryPolicy(stall_timeout=stall_timeout, sleep=self.waits.append, notify=self.notes.append)
-        super().__init__([server.url(PATH) for server in servers], size, "charlm/test", patience)
+        retry_policy = RetryPolicy(stall_timeout=stall_timeout, sleep=self.waits.append, notify=self.notes.append)
+        super().__init__([server.url(PATH) for server in servers], size, "charlm/test", retry_policy)
 
 
 @given(st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, SIZE)), max_size=5))

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import NetworkError, StorageError
-from charlm.text.download.whole_file import NotFoundError, RetryPolicy, download, get
+from charlm.text.download.connection import fetch_document
+from charlm.text.download.retry import NotFoundError, RetryPolicy
+from charlm.text.download.whole_file import download
 from tests.certificate import make_certificate
 from tests.fault_server import FaultServer, answer, drop_after, redirect
 
@@ -33,7 +35,7 @@ def server() -> Iterator[FaultServer]:
 class Waits(list[float]):
     """A Patience that notes its waits instead of waiting."""
 
-    def patience(self, *, stall_timeout: float = 10) -> RetryPolicy:
+    def retry_policy(self, *, stall_timeout: float = 10) -> RetryPolicy:
         return RetryPolicy(stall_timeout=stall_timeout, sleep=self.append)
 
 
@@ -49,10 +51,10 @@ def fetch(
     stall_timeout: float = 10,
 ) -> list[int]:
     progress: list[int] = []
-    patience = (waits if waits is not None else Waits()).patience(stall_timeout=stall_timeout)
+    retry_policy = (waits if waits is not None else Waits()).retry_policy(stall_timeout=stall_timeout)
     download(
         [server.url(path)], target, size=size, sha1=sha1, md5=md5, user_agent="charlm/test",
-        on_progress=progress.append, patience=patience,
+        on_progress=progress.append, retry_policy=retry_policy,
     )  # fmt: skip
     return progress
 
@@ -121,21 +123,24 @@ def test_small_documents(server: FaultServer) -> None:
     server.files["/list"] = b"x" * 1000
     server.script += [drop_after(10), answer(500)]
     waits = Waits()
-    assert get([server.url("/list")], limit=1000, user_agent="t", patience=waits.patience()) == b"x" * 1000
+    assert (
+        fetch_document([server.url("/list")], limit=1000, user_agent="t", retry_policy=waits.retry_policy())
+        == b"x" * 1000
+    )
     assert waits == [1, 2]
     with pytest.raises(NetworkError, match="more than 999"):
-        get([server.url("/list")], limit=999, user_agent="t", patience=waits.patience())
+        fetch_document([server.url("/list")], limit=999, user_agent="t", retry_policy=waits.retry_policy())
     with pytest.raises(NotFoundError):
-        get([server.url("/a"), server.url("/b")], limit=9, user_agent="t", patience=waits.patience())
+        fetch_document([server.url("/a"), server.url("/b")], limit=9, user_agent="t", retry_policy=waits.retry_policy())
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     with FaultServer() as gone:
         url, host = gone.url("/"), gone.host
     waits, notes = Waits(), list[str]()
-    patience = replace(waits.patience(), notify=notes.append)
+    retry_policy = replace(waits.retry_policy(), notify=notes.append)
     with pytest.raises(NetworkError) as caught:
-        get([url], limit=9, user_agent="t", patience=patience)
+        fetch_document([url], limit=9, user_agent="t", retry_policy=retry_policy)
     assert str(caught.value) == (
         f"no answer from {host} (Connection refused), 6 times; check the network and run the same command again"
     )
@@ -149,11 +154,11 @@ def test_nobody_there(tmp_path: Path) -> None:
 def test_a_name_that_nobody_knows_and_a_url_that_is_none(tmp_path: Path) -> None:
     waits = Waits()
     with pytest.raises(NetworkError, match=r"no answer from nowhere\.invalid \(.*\), 6 times"):
-        get(["http://nowhere.invalid/"], limit=9, user_agent="t", patience=waits.patience())
+        fetch_document(["http://nowhere.invalid/"], limit=9, user_agent="t", retry_policy=waits.retry_policy())
     with pytest.raises(NetworkError, match=r"check corpus\.source\.mirrors and CHARLM_MIRROR"):
-        get(["http://[::1/"], limit=9, user_agent="t", patience=waits.patience())
+        fetch_document(["http://[::1/"], limit=9, user_agent="t", retry_policy=waits.retry_policy())
     with pytest.raises(NetworkError, match="there is no mirror to ask"):
-        get([], limit=9, user_agent="t")
+        fetch_document([], limit=9, user_agent="t")
     with pytest.raises(NetworkError, match=r"there is no URL for f\.bz2"):
         download([], tmp_path / "f.bz2", size=None, sha1=None, md5=None, user_agent="t")
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from charlm.errors import DataError, UsageError
 from charlm.text.dump.pages import DumpReader, Page
-from charlm.text.dump.plan import TASK_BYTES, plan, read_range
+from charlm.text.dump.plan import TASK_BYTES, plan_dump, read_range
 from charlm.text.dump.ranges import DumpRange, find_ranges
 from tests.text.dump.test_pages import export, page
 
@@ -33,7 +33,7 @@ XML = export(*(page(n, text_of(n)) for n in range(40)))
 
 def read_in_parts(path: Path, task_bytes: int) -> tuple[list[Page], bool]:
     """All pages, task by task, from a plan that has been to another process; whether it is an excerpt."""
-    dump = pickle.loads(pickle.dumps(plan(path, task_bytes)))
+    dump = pickle.loads(pickle.dumps(plan_dump(path, task_bytes)))
     assert [range_.start for range_ in dump.ranges] == [0, *(range_.end for range_ in dump.ranges[:-1])]
     assert dump.ranges[-1].end == path.stat().st_size
     found: list[Page] = []
@@ -57,13 +57,13 @@ def test_single_and_multistream_are_one(shared_data: Path, tmp_path: Path) -> No
     scanned = tmp_path / "d.xml.bz2"
     shutil.copyfile(indexed, scanned)
     for task_bytes, num_tasks in [(1, 22), (100_000, 7), (TASK_BYTES, 1)]:
-        assert plan(indexed, task_bytes).ranges == plan(scanned, task_bytes).ranges
-        ranges = plan(scanned, task_bytes).ranges
+        assert plan_dump(indexed, task_bytes).ranges == plan_dump(scanned, task_bytes).ranges
+        ranges = plan_dump(scanned, task_bytes).ranges
         assert abs(len(ranges) - num_tasks) <= 1
         assert all(range_.skip_bytes == range_.tail_bytes == 0 for range_ in ranges)
         assert read_in_parts(scanned, task_bytes) == (single, False)
-    assert plan(scanned).multistream
-    assert plan(scanned).siteinfo.dbname == "ltgwiki"
+    assert plan_dump(scanned).multistream
+    assert plan_dump(scanned).siteinfo.dbname == "ltgwiki"
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -75,14 +75,14 @@ def test_streams_may_begin_anywhere(tmp_path: Path, cuts: set[int], task_bytes: 
     streams = [bz2.compress(XML[a:b], 1) for a, b in itertools.pairwise(edges)]
     path.write_bytes(b"".join(streams))
     assert read_in_parts(path, task_bytes) == (list(DumpReader(path)), False)
-    assert plan(path, task_bytes).multistream is (len(streams) > 1)
+    assert plan_dump(path, task_bytes).multistream is (len(streams) > 1)
 
 
 def test_pages_longer_than_streams(tmp_path: Path) -> None:
     path = tmp_path / "d.bz2"
     xml = export(*(page(n, text_of(n, 5_000)) for n in range(6)))
     path.write_bytes(b"".join(bz2.compress(xml[i : i + 400], 1) for i in range(0, len(xml), 400)))
-    ranges = plan(path, 1).ranges
+    ranges = plan_dump(path, 1).ranges
     assert len(ranges) > 20
     assert any(range_.tail_bytes > 400 for range_ in ranges)
     found, _ = read_in_parts(path, 1)
@@ -94,23 +94,23 @@ def test_other_encodings_in_many_streams(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "d.bz2"
     xml = XML.decode().encode(codec)
     path.write_bytes(b"".join(bz2.compress(xml[i : i + 800], 1) for i in range(0, len(xml), 800)))
-    assert (len(plan(path, 1).ranges) == 1) is (codec == "utf-16")
+    assert (len(plan_dump(path, 1).ranges) == 1) is (codec == "utf-16")
     assert read_in_parts(path, 1) == (list(DumpReader(path)), False)
 
 
 def test_other_formats_are_one_task(tmp_path: Path) -> None:
     (tmp_path / "d.xml").write_bytes(XML)
-    dump = plan(tmp_path / "d.xml", 1)
+    dump = plan_dump(tmp_path / "d.xml", 1)
     assert (dump.format, dump.multistream, dump.ranges) == ("xml", False, (DumpRange(0, len(XML)),))
     assert len(read_in_parts(tmp_path / "d.xml", 1)[0]) == 40
     with pytest.raises(UsageError):
-        plan(tmp_path / "absent")
+        plan_dump(tmp_path / "absent")
 
 
 def test_bytes_read_are_counted_once(tmp_path: Path) -> None:
     path = tmp_path / "d.bz2"
     path.write_bytes(b"".join(bz2.compress(XML[i : i + 700], 1) for i in range(0, len(XML), 700)))
-    dump = plan(path, 1)
+    dump = plan_dump(path, 1)
     read_bytes: list[int] = []
     for range_ in dump.ranges:
         list(read_range(dump, range_, read_bytes.append))
@@ -155,13 +155,13 @@ def test_a_false_head_is_not_taken_for_one(tmp_path: Path) -> None:
     assert true == len(first)
     path = tmp_path / "d.bz2"
     path.write_bytes(first + bz2.compress(xml[middle:], 1))
-    assert [range_.start for range_ in plan(path, 1).ranges] == [0, true]
+    assert [range_.start for range_ in plan_dump(path, 1).ranges] == [0, true]
     assert [page.id for page in read_in_parts(path, 1)[0]] == list("012345")
-    dump = plan(path, 1)
+    dump = plan_dump(path, 1)
     with pytest.raises(DataError, match=f"at byte {false:,} what looks like the start"):
         list(read_range(dump, DumpRange(0, false)))
     path.write_bytes(first)
-    assert plan(path).multistream is False
+    assert plan_dump(path).multistream is False
 
 
 @pytest.mark.parametrize("damage", ["stale", "cut", "words", "empty"])
@@ -170,7 +170,7 @@ def test_a_wrong_index_changes_nothing(tmp_path: Path, damage: str) -> None:
     edges = [0, *(found.start() for found in re.finditer(b"<page>", XML)), len(XML)]
     streams = [bz2.compress(XML[a:b], 1) for a, b in itertools.pairwise(edges)]
     path.write_bytes(b"".join(streams))
-    expected = plan(path, 1).ranges
+    expected = plan_dump(path, 1).ranges
     assert len(expected) == 41
     lines = "".join(f"{sum(map(len, streams[: n + 1]))}:{n}:T{n}\n" for n in range(40))
     index = path.with_name("xwiki-20240801-pages-articles-multistream-index2.txt-p5p9.bz2")
@@ -181,11 +181,11 @@ def test_a_wrong_index_changes_nothing(tmp_path: Path, damage: str) -> None:
         "empty": b"",
     }[damage]
     index.write_bytes(bz2.compress(lines.encode()))
-    assert plan(path, 1).ranges == expected
+    assert plan_dump(path, 1).ranges == expected
     index.write_bytes(content)
     assert [found.id for found in read_in_parts(path, 1)[0]] == [str(n) for n in range(40)]
     if damage != "stale":
-        assert plan(path, 1).ranges == expected
+        assert plan_dump(path, 1).ranges == expected
 
 
 # Damage.
@@ -204,7 +204,7 @@ def test_what_is_not_whole_pages_is_an_error(tmp_path: Path) -> None:
         ([start, pages[0], "<page a='" + "x" * 1_100_000 + "'></page>" + end], "1,100,000 characters"),
     ]:
         path.write_bytes(b"".join(bz2.compress(part.encode(), 1) for part in xml))
-        assert len(plan(path, 1).ranges) > 1
+        assert len(plan_dump(path, 1).ranges) > 1
         with pytest.raises(DataError, match=what):
             read_in_parts(path, 1)
         with pytest.raises(DataError, match=what):
@@ -221,7 +221,7 @@ def test_a_file_that_shrinks_after_the_plan(tmp_path: Path) -> None:
     path = tmp_path / "d.bz2"
     streams = [bz2.compress(XML[i : i + 3_000], 1) for i in range(0, len(XML), 3_000)]
     path.write_bytes(b"".join(streams))
-    dump = plan(path, 1)
+    dump = plan_dump(path, 1)
     path.write_bytes(b"".join(streams[:-1]))
     with pytest.raises(DataError, match="ends at byte"):
         list(itertools.chain.from_iterable(read_range(dump, range_) for range_ in dump.ranges))

@@ -10,7 +10,7 @@ import pytest
 from charlm.errors import DataError, NetworkError, SettingsError
 from charlm.settings import single_value_layer, validate
 from charlm.text.document import PageCounts
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import Enwik8Settings, Text8Settings
 from charlm.text.sources.enwik8 import ENWIK8, FILE_START, Enwik8Source
 from charlm.text.sources.published_file import BenchmarkFile
@@ -20,8 +20,8 @@ from tests.text.sources.test_text8 import zipped
 CONTENT = FILE_START + b" ...>\r\n\0\xe2\x80\xa8 " + "Ünï".encode()
 
 
-def source(path: Path, published: BenchmarkFile = ENWIK8) -> Enwik8Source:
-    return Enwik8Source(Enwik8Settings(input=(str(path),)), published=published)
+def source(path: Path, benchmark: BenchmarkFile = ENWIK8) -> Enwik8Source:
+    return Enwik8Source(Enwik8Settings(input=(str(path),)), benchmark=benchmark)
 
 
 def text_of(reader: Enwik8Source) -> str:
@@ -37,7 +37,7 @@ def test_a_beginning_is_one_document_in_pieces(shared_data: Path) -> None:
     path = shared_data / "enwik8/enwik8.first-4000000-bytes"
     reader = source(path)
     documents = list(reader.documents())
-    assert [document.ends for document in documents] == [False] * 3 + [True]
+    assert [document.is_last_piece for document in documents] == [False] * 3 + [True]
     assert {document.id for document in documents} == {"enwik8"}
     assert "".join(document.text for document in documents).encode() == path.read_bytes()
     assert reader.page_counts == PageCounts(pages=1, notes=["the first 4,000,000 of enwik8's 100,000,000 bytes"])
@@ -99,7 +99,10 @@ def test_download(tmp_path: Path) -> None:
     with FaultServer() as server:
         settings = Enwik8Settings(url=server.url("/enwik8.zip"))
         reader = Enwik8Source(
-            settings, cache=tmp_path, published=whole(CONTENT), patience=RetryPolicy(delays=(), sleep=lambda _: None)
+            settings,
+            cache=tmp_path,
+            benchmark=whole(CONTENT),
+            retry_policy=RetryPolicy(delays=(), sleep=lambda _: None),
         )
         with pytest.raises(NetworkError, match="--input"):
             reader.fetch()

@@ -120,7 +120,7 @@ def test_max_characters_stops_after_a_document(tmp_path: Path) -> None:
 def test_a_long_text_comes_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(parquet([{"text": "x" * 2_500_000}, {"text": "y"}]))
-    pieces = [(d.id, len(d.text), d.ends) for d in source(path).documents()]
+    pieces = [(d.id, len(d.text), d.is_last_piece) for d in source(path).documents()]
     assert pieces == [("0", 1_000_000, False), ("0", 1_000_000, False), ("0", 500_000, True), ("1", 1, True)]
 
 
@@ -188,7 +188,7 @@ for values in ast.literal_eval(sys.argv[1]):
     try:
         source.download_plan()
         texts = [document.text for document in source.documents()]
-        print({"texts": texts, "origin": source.origin(), "resolved": source.resolved()})
+        print({"texts": texts, "origin": source.origin(), "resolved": source.resolved_settings()})
     except CharlmError as error:
         print({"error": type(error).__name__, "message": str(error), "exit": error.exit_code})
 print({"torch": "torch" in sys.modules})

@@ -54,9 +54,9 @@ def test_little_of_the_test_split_stands_in_the_training_split(sample: tuple[Pyt
 
 _LIST = """
 import hashlib, json, sys
-from charlm.text.sources.python_docs import SampleSource
+from charlm.text.sources.python_docs import PythonDocsSource
 before = set(sys.modules)
-documents = list(SampleSource().documents())
+documents = list(PythonDocsSource().documents())
 digest = hashlib.sha256(repr(documents).encode()).hexdigest()
 print(json.dumps({"digest": digest, "ids": [d.id for d in documents], "imported": sorted(set(sys.modules) - before)}))
 """

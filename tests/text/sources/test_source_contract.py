@@ -120,7 +120,7 @@ def test_documents_are_the_same_each_time_and_in_pieces(case: str, tmp_path: Pat
 @every_source
 def test_every_page_is_kept_or_counted(case: str, tmp_path: Path) -> None:
     source = built(case, tmp_path, "river")
-    kept = sum(document.ends for document in list(source.documents()))
+    kept = sum(document.is_last_piece for document in list(source.documents()))
     assert source.page_counts.pages == kept + source.page_counts.dropped.total()
     if case == "wikipedia":
         assert source.page_counts.dropped == {"redirect": 4}

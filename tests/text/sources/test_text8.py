@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import DataError, UsageError
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import Text8Settings
 from charlm.text.sources.published_file import BenchmarkFile
 from charlm.text.sources.text8 import TEXT8, Text8Source
@@ -25,8 +25,8 @@ def cleaned(wikitext: bytes) -> bytes:
     return b"".join(text8_words([OPEN + wikitext + CLOSE]))
 
 
-def source(path: Path, published: BenchmarkFile = TEXT8) -> Text8Source:
-    return Text8Source(Text8Settings(input=(str(path),)), published=published)
+def source(path: Path, benchmark: BenchmarkFile = TEXT8) -> Text8Source:
+    return Text8Source(Text8Settings(input=(str(path),)), benchmark=benchmark)
 
 
 def text_of(reader: Text8Source) -> str:
@@ -41,7 +41,7 @@ def test_text8_is_reproduced_byte_for_byte(shared_data: Path) -> None:
     text = "".join(document.text for document in documents).encode()
     assert text[: len(expected)] == expected
     assert len(text) - len(expected) < 10_000  # the 2.9 MB file is cut where a round number is
-    assert [document.ends for document in documents] == [False, False, True]
+    assert [document.is_last_piece for document in documents] == [False, False, True]
     assert {document.id for document in documents} == {"text8"}
     assert reader.page_counts.notes == [
         "made from enwik8.first-4000000-bytes by the published rules",
@@ -177,7 +177,7 @@ def test_download_unpack_verify(tmp_path: Path) -> None:
 
         def reader() -> Text8Source:
             settings = Text8Settings(url=server.url("/text8.zip"))
-            return Text8Source(settings, cache=tmp_path, published=small(text), patience=quick)
+            return Text8Source(settings, cache=tmp_path, benchmark=small(text), retry_policy=quick)
 
         for wrong, message in (
             (zipped(text8=text[:-1]), "instead of 144 bytes"),

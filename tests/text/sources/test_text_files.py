@@ -188,8 +188,8 @@ def test_lines_and_blocks_do_not_depend_on_how_the_text_comes(text: str, cuts: l
 def test_pieces_are_full_but_the_last(fragments: list[str], size: int) -> None:
     pieces = list(rechunk_text(fragments, size))
     assert "".join(text for text, _ in pieces) == "".join(fragments)
-    assert [ends for _, ends in pieces] == [False] * (len(pieces) - 1) + [True] * bool(pieces)
-    assert all(len(text) == size for text, ends in pieces if not ends)
+    assert [is_last for _, is_last in pieces] == [False] * (len(pieces) - 1) + [True] * bool(pieces)
+    assert all(len(text) == size for text, is_last in pieces if not is_last)
     assert all(0 < len(text) <= size for text, _ in pieces)
 
 
@@ -198,7 +198,7 @@ def test_a_long_text_comes_in_pieces(tmp_path: Path, unit: str) -> None:
     long = "é" * 999_999 + "\r" + "z" * 1_000_000  # the end of a piece looks like half of a line's end
     (tmp_path / "a.txt").write_bytes(f"{long}\r\n".encode())
     documents = list(source(tmp_path, documents=unit).documents())
-    assert [document.ends for document in documents] == [False] * (len(documents) - 1) + [True]
+    assert [document.is_last_piece for document in documents] == [False] * (len(documents) - 1) + [True]
     assert max(len(document.text) for document in documents) == 1_000_000
     assert len({document.id for document in documents}) == 1
     assert "".join(document.text for document in documents) == long + ("\r\n" if unit == "file" else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import DataError, NetworkError, SettingsError, UsageError
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.text.sources.wikipedia import WikipediaSource
 from tests.fault_server import FaultServer, drop_after
@@ -47,7 +47,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
 
 def source(server: FaultServer, cache: Path, **values: str) -> WikipediaSource:
     settings = WikipediaSettings(language="de", mirrors=(server.url(),), **values)  # pyright: ignore[reportArgumentType]
-    return WikipediaSource(settings, cache=cache, patience=QUICK)
+    return WikipediaSource(settings, cache=cache, retry_policy=QUICK)
 
 
 def local(*paths: Path) -> WikipediaSource:
@@ -59,12 +59,12 @@ def test_download_then_documents(server: FaultServer, tmp_path: Path) -> None:
     plan = wikipedia.download_plan()
     assert plan is not None
     names = [f"{STEM}1.xml-p1p4.bz2", f"{STEM}2.xml-p5p99.bz2"]
-    assert plan.bytes == sum(len(PARTS[name]) for name in names)
+    assert plan.num_bytes == sum(len(PARTS[name]) for name in names)
     assert plan.directory == tmp_path / "dumps/dewiki" / DATE
     progress: list[int] = []
     server.script.append(drop_after(40))
     wikipedia.fetch(progress.append)
-    assert progress[-1] == plan.bytes
+    assert progress[-1] == plan.num_bytes
     assert wikipedia.download_plan() is None
     documents = list(wikipedia.documents())
     assert [(d.id, d.title, d.text) for d in documents] == [
@@ -206,7 +206,7 @@ MULTISTREAM = b"".join(bz2.compress(xml) for xml in (export(end=""), *(p.encode(
 
 
 def given(url: str, cache: Path, **values: int) -> WikipediaSource:
-    return WikipediaSource(WikipediaSettings(input=(url,), **values), cache=cache, patience=QUICK)  # pyright: ignore[reportArgumentType]
+    return WikipediaSource(WikipediaSettings(input=(url,), **values), cache=cache, retry_policy=QUICK)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_url_is_downloaded_once_and_read_like_a_file(server: FaultServer, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_url_is_downloaded_once_and_read_like_a_file(server: FaultServer, tmp_
     server.files[f"/x/{NAME}?a=b"] = SINGLE_STREAM
     plan = source.download_plan()
     assert plan is not None
-    assert (plan.description, plan.bytes) == (NAME, len(SINGLE_STREAM))
+    assert (plan.description, plan.num_bytes) == (NAME, len(SINGLE_STREAM))
     documents = list(source.documents())
     (tmp_path / NAME).write_bytes(SINGLE_STREAM)
     own = local(tmp_path / NAME)

@@ -63,7 +63,7 @@ def test_latest_is_the_newest_finished_run(server: FaultServer, tmp_path: Path) 
         ("20240820", "failed"),
     ):
         add_run(server, "simplewiki", date, status)
-    dump = resolve(settings(server), cache=tmp_path, patience=QUICK)
+    dump = resolve(settings(server), cache=tmp_path, retry_policy=QUICK)
     assert (dump.wiki, dump.date) == ("simplewiki", "20240720")
     assert [file.name for file in dump.files] == ["simplewiki-20240720-pages-articles-multistream.xml.bz2"]
     assert dump.files[0].urls == (server.url("/simplewiki/20240720/" + dump.files[0].name),)
@@ -79,12 +79,12 @@ def test_latest_is_the_newest_finished_run(server: FaultServer, tmp_path: Path) 
 
 def test_a_resolved_date_needs_no_network(server: FaultServer, tmp_path: Path) -> None:
     add_run(server, "simplewiki", "20240720")
-    first = resolve(settings(server, date="20240720"), cache=tmp_path, patience=QUICK)
+    first = resolve(settings(server, date="20240720"), cache=tmp_path, retry_policy=QUICK)
     server.requests.clear()
-    assert resolve(settings(server, date="20240720"), cache=tmp_path, patience=QUICK) == first
+    assert resolve(settings(server, date="20240720"), cache=tmp_path, retry_policy=QUICK) == first
     assert server.requests == []
     (first.directory / "dump.json").write_text("{damaged")
-    assert resolve(settings(server, date="20240720"), cache=tmp_path, patience=QUICK) == first
+    assert resolve(settings(server, date="20240720"), cache=tmp_path, retry_policy=QUICK) == first
     assert len(server.requests) == 1
 
 
@@ -92,24 +92,24 @@ def test_a_missing_date_names_those_that_exist(server: FaultServer, tmp_path: Pa
     add_run(server, "simplewiki", "20240701")
     add_run(server, "simplewiki", "20240720")
     with pytest.raises(NetworkError, match=r"no dump of 20230101; there are 20240720, 20240701"):
-        resolve(settings(server, date="20230101"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, date="20230101"), cache=tmp_path, retry_policy=QUICK)
     assert not list(tmp_path.rglob("*"))
 
 
 def test_unknown_wiki_unfinished_run_and_nonsense(server: FaultServer, tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match=r"no dumps of a wiki called xxwiki; check corpus\.source\.language"):
-        resolve(settings(server, language="xx"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, language="xx"), cache=tmp_path, retry_policy=QUICK)
     add_run(server, "dewiki", "20240801", "in-progress")
     with pytest.raises(NetworkError, match="not finished"):
-        resolve(settings(server, language="de", date="20240801"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, language="de", date="20240801"), cache=tmp_path, retry_policy=QUICK)
     with pytest.raises(NetworkError, match="none of its dumps"):
-        resolve(settings(server, language="de"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, language="de"), cache=tmp_path, retry_policy=QUICK)
     server.files["/dewiki/20240801/dumpstatus.json"] = b"<html>login</html>"
     with pytest.raises(NetworkError, match="a proxy or login page"):
-        resolve(settings(server, language="de", date="20240801"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, language="de", date="20240801"), cache=tmp_path, retry_policy=QUICK)
     for values in ({"date": "yesterday"}, {"language": "../etc"}, {"wiki": "Upper"}):
         with pytest.raises(SettingsError):
-            resolve(settings(server, **values), cache=tmp_path, patience=QUICK)
+            resolve(settings(server, **values), cache=tmp_path, retry_policy=QUICK)
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_unknown_wikis_are_asked_for_and_then_guessed(
     server: FaultServer, tmp_path: Path, values: dict[str, str], message: str
 ) -> None:
     with pytest.raises(NetworkError) as caught:
-        resolve(settings(server, **values), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, **values), cache=tmp_path, retry_policy=QUICK)
     assert str(caught.value) == message
     assert len(server.requests) >= 1
     wiki = wiki_name(settings(server, **values))
     add_run(server, wiki, "20240801")  # new wikis appear
-    assert resolve(settings(server, **values), cache=tmp_path, patience=QUICK).wiki == wiki
+    assert resolve(settings(server, **values), cache=tmp_path, retry_policy=QUICK).wiki == wiki
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_cannot_be_a_name_is_not_asked_for(
     server: FaultServer, tmp_path: Path, values: dict[str, str], message: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        resolve(settings(server, **values), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, **values), cache=tmp_path, retry_policy=QUICK)
     assert str(caught.value) == message
     assert server.requests == []
 
@@ -164,20 +164,20 @@ def test_runs_that_have_no_articles_yet_are_passed_over(server: FaultServer, tmp
     for date, jobs in (("20240720", {}), ("20240801", {JOB: {"status": "waiting"}})):
         add_run(server, "simplewiki", date)
         server.files[f"/simplewiki/{date}/dumpstatus.json"] = json.dumps({"jobs": jobs}).encode()
-    assert resolve(settings(server), cache=tmp_path, patience=QUICK).date == "20240701"
+    assert resolve(settings(server), cache=tmp_path, retry_policy=QUICK).date == "20240701"
     with pytest.raises(NetworkError, match=r"of simplewiki of 20240720 is not finished \(not begun\)"):
-        resolve(settings(server, date="20240720"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, date="20240720"), cache=tmp_path, retry_policy=QUICK)
 
 
 def test_without_an_answer_the_dumps_of_the_cache_are_named(server: FaultServer, tmp_path: Path) -> None:
     for date in ("20240701", "20240720"):
         add_run(server, "simplewiki", date)
-        resolve(settings(server, date=date), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, date=date), cache=tmp_path, retry_policy=QUICK)
     server.script += [answer(500)] * 6
     with pytest.raises(NetworkError, match=r"\(500\), 6 times; .*; or use .*: --date 20240720 or 20240701$"):
-        resolve(settings(server), cache=tmp_path, patience=QUICK)
+        resolve(settings(server), cache=tmp_path, retry_policy=QUICK)
     with pytest.raises(NetworkError, match="no dumps of a wiki called dewiki; check"):
-        resolve(settings(server, wiki="dewiki"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, wiki="dewiki"), cache=tmp_path, retry_policy=QUICK)
 
 
 def test_file_names_cannot_leave_the_cache(server: FaultServer, tmp_path: Path) -> None:
@@ -185,14 +185,14 @@ def test_file_names_cannot_leave_the_cache(server: FaultServer, tmp_path: Path) 
     status = {"jobs": {JOB: {"status": "done", "files": files}}}
     server.files["/dewiki/20240801/dumpstatus.json"] = json.dumps(status).encode()
     with pytest.raises(NetworkError, match="no multistream files"):
-        resolve(settings(server, language="de", date="20240801"), cache=tmp_path, patience=QUICK)
+        resolve(settings(server, language="de", date="20240801"), cache=tmp_path, retry_policy=QUICK)
 
 
 def test_mirrors_in_order(server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_run(server, "simplewiki", "20240720")
     with FaultServer() as bare:
         monkeypatch.setenv("CHARLM_MIRROR", f" {bare.url()}/ {bare.url('/x')}")
-        dump = resolve(settings(server), cache=tmp_path, patience=QUICK)
+        dump = resolve(settings(server), cache=tmp_path, retry_policy=QUICK)
         path = f"/simplewiki/20240720/{dump.files[0].name}"
         assert dump.files[0].urls == (bare.url(path), bare.url("/x" + path), server.url(path))
         assert [r.path for r in bare.requests][:2] == ["/simplewiki/", "/x/simplewiki/"]
@@ -205,7 +205,7 @@ def test_mirrors_may_leave_out_hashes(server: FaultServer, tmp_path: Path) -> No
     name = "dewiki-20240801-pages-articles-multistream.xml.bz2"
     status = {"jobs": {JOB: {"status": "done", "files": {name: {"url": "/x"}}}}}
     server.files["/dewiki/20240801/dumpstatus.json"] = json.dumps(status).encode()
-    (file,) = resolve(settings(server, language="de", date="20240801"), cache=tmp_path, patience=QUICK).files
+    (file,) = resolve(settings(server, language="de", date="20240801"), cache=tmp_path, retry_policy=QUICK).files
     assert (file.size, file.sha1, file.md5, file.index) == (None, None, None, None)
 
 
@@ -213,7 +213,7 @@ def test_every_request_says_who_asks(server: FaultServer, tmp_path: Path, monkey
     monkeypatch.setenv("CHARLM_CONTACT", "me@example.org")
     add_run(server, "simplewiki", "20240720")
     server.script += [answer(500)]
-    resolve(settings(server), cache=tmp_path, patience=QUICK)
+    resolve(settings(server), cache=tmp_path, retry_policy=QUICK)
     assert len(server.requests) == 3
     for request in server.requests:
         assert request.headers["user-agent"].startswith("charlm/")
@@ -229,7 +229,7 @@ def test_every_request_says_who_asks(server: FaultServer, tmp_path: Path, monkey
 def test_real_dumpstatus(server: FaultServer, shared_data: Path, tmp_path: Path, wiki: str, date: str) -> None:
     content = (shared_data / f"dump-metadata/{wiki}-{date}-dumpstatus.json").read_bytes()
     server.files[f"/{wiki}/{date}/dumpstatus.json"] = content
-    dump = resolve(settings(server, wiki=wiki, date=date), cache=tmp_path, patience=QUICK)
+    dump = resolve(settings(server, wiki=wiki, date=date), cache=tmp_path, retry_policy=QUICK)
     listed = json.loads(content)["jobs"][JOB]["files"]
     expected = {name for name in listed if "-index" not in name}
     assert {file.name for file in dump.files} == expected
@@ -244,7 +244,7 @@ def test_real_dumpstatus(server: FaultServer, shared_data: Path, tmp_path: Path,
         assert (index.size, index.sha1, index.md5) == tuple(listed[index.name][key] for key in ("size", "sha1", "md5"))
         assert index.urls == (server.url(f"/{wiki}/{date}/{index.name}"),)
     server.requests.clear()
-    assert resolve(settings(server, wiki=wiki, date=date), cache=tmp_path, patience=QUICK) == dump
+    assert resolve(settings(server, wiki=wiki, date=date), cache=tmp_path, retry_policy=QUICK) == dump
     assert server.requests == []
 
 

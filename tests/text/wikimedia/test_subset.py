@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from charlm.data.settings import CorpusSettings
 from charlm.errors import DataError, NetworkError, SettingsError
 from charlm.text.document import Document
-from charlm.text.download.whole_file import RetryPolicy
+from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.text.sources.wikipedia import WikipediaSource
 from charlm.workflows.prepare import prepare
@@ -67,7 +67,7 @@ def remote(server: FaultServer, cache: Path, limit: int = LIMIT, seed: int = 0, 
     wiki = WikipediaSettings(
         language="ltg", mirrors=(server.url(),), max_characters=limit, subset_seed=seed, **values
     )  # fmt: skip
-    return WikipediaSource(wiki, cache=cache, patience=QUICK)
+    return WikipediaSource(wiki, cache=cache, retry_policy=QUICK)
 
 
 def local(path: Path, limit: int = LIMIT, seed: int = 0) -> WikipediaSource:
@@ -104,7 +104,7 @@ def test_only_the_chosen_streams_are_fetched(ltg: FaultServer, tmp_path: Path, s
     plan = source.download_plan()
     assert plan is not None
     assert plan.description == f"500,000 characters of ltgwiki of {DATE}, by estimate"
-    assert 0.5 < plan.bytes / bytes_chosen_when_read(source, content) < 1.5
+    assert 0.5 < plan.num_bytes / bytes_chosen_when_read(source, content) < 1.5
     documents = documents_of(source)
     assert characters_of(documents) > 0.98 * LIMIT
     assert [document.id for document in documents] == sorted((d.id for d in documents), key=in_file(shared_data))
@@ -147,7 +147,7 @@ def test_the_choice_does_not_depend_on_where_the_dump_lies(ltg: FaultServer, tmp
     ranges = remote(ltg, tmp_path / "ranges")
     documents = documents_of(ranges)
     whole = WikipediaSource(
-        WikipediaSettings(language="ltg", mirrors=(ltg.url(),)), cache=tmp_path / "whole", patience=QUICK
+        WikipediaSettings(language="ltg", mirrors=(ltg.url(),)), cache=tmp_path / "whole", retry_policy=QUICK
     )
     whole.fetch()
     ltg.requests.clear()
@@ -370,7 +370,7 @@ def test_the_server_s_file_changes_between_two_streams(server: FaultServer, tmp_
 
     def source(limit: int) -> WikipediaSource:
         asked = given.model_copy(update={"max_characters": limit})
-        return WikipediaSource(asked, cache=tmp_path, patience=QUICK)
+        return WikipediaSource(asked, cache=tmp_path, retry_policy=QUICK)
 
     assert len(documents_of(source(2_000), 2_000)) >= 3
     server.files["/d-multistream.xml.bz2"] = content[1]

@@ -238,7 +238,7 @@ def test_what_is_nested_too_deep_is_dropped_and_said() -> None:
 
 def test_such_a_page_is_left_out_and_listed() -> None:
     from charlm.text.document import PageCounts
-    from charlm.text.dump.articles import articles
+    from charlm.text.dump.articles import clean_pages
     from charlm.text.dump.pages import Page
     from charlm.text.dump.siteinfo import SiteInfo
 
@@ -247,7 +247,7 @@ def test_such_a_page_is_left_out_and_listed() -> None:
         for i, (title, text) in enumerate({"Deep": "a" + "{{lang|x|" * 100 + "b" + "}}" * 100, "Flat": "c"}.items())
     ]
     page_counts = PageCounts()
-    assert [document.title for document in articles(pages, SiteInfo(), "drop", page_counts)] == ["Flat"]
+    assert [document.title for document in clean_pages(pages, SiteInfo(), "drop", page_counts)] == ["Flat"]
     assert page_counts.dropped == {"limit": 1}
     assert "page 0 (Deep)" in page_counts.notes[0]
 

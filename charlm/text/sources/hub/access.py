@@ -14,7 +14,7 @@ from charlm.errors import DataError, SettingsError
 from charlm.settings import suggest
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub.errors import endpoint, is_network_error, list_similar, translate_errors
-from charlm.text.sources.hub.json_rows import check_surrogates, json_rows
+from charlm.text.sources.hub.json_rows import check_surrogates, read_json_rows
 
 WIKIPEDIA = "wikimedia/wikipedia"
 """Whose configs are called DATE.LANGUAGE."""
@@ -72,7 +72,7 @@ def open_rows(settings: HubSettings, dataset_version: DatasetVersion, inputs: Se
     """
     if inputs and settings.errors == "replace" and _file_format(inputs) == "json":
         for path in inputs:
-            yield from json_rows(path)
+            yield from read_json_rows(path)
         return
     try:
         with translate_errors(settings, inputs):

@@ -10,7 +10,7 @@ from charlm.errors import DataError
 from charlm.storage import storage_errors
 
 
-def json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """The objects of a JSON file: of a list, or one a line. `datasets` refuses lone surrogates, and this does not."""
     with storage_errors(path, "read"), open(path, "rb") as file:
         is_list = file.read(1) == b"["
@@ -37,7 +37,7 @@ def check_surrogates(paths: Sequence[Path]) -> None:
     """
     number = 0
     for path in paths:
-        for row in json_rows(path):
+        for row in read_json_rows(path):
             if re.search("[\ud800-\udfff]", json.dumps(row, ensure_ascii=False)):
                 raise DataError(
                     f"row {number} has a lone surrogate, which is no character",

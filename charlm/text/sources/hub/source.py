@@ -102,8 +102,8 @@ class HubSource(Source):
                 continue
             identifier = str(number) if columns.id is None else self._cell_text(number, row, columns.id)
             title, url = (self._cell_text(number, row, name) if name else "" for name in (columns.title, columns.url))
-            for piece, ends in rechunk_text([text]):
-                yield Document(identifier, title, piece, url, ends)
+            for piece, is_last in rechunk_text([text]):
+                yield Document(identifier, title, piece, url, is_last)
             characters += len(text)
             if settings.max_characters is not None and characters >= settings.max_characters:
                 self.page_counts.notes.append(f"reading stopped after {characters:,} characters, as asked")
