@@ -107,8 +107,8 @@ def _load_checkpoint(folder: Path, directory: Path) -> None:
     sampling = SamplingPlan(3, (Temperature(1.0),), 0)
     list(prime_generator(loaded.model, loaded.vocab, "", sampling, CPU).stream_generate())
     run = RunDirectory(folder / RUN)
-    experiment = load_experiment(read_layers(str(run.experiment), (), ()))
-    steps = {"max_steps": run.steps()[-1] + 1, "validation_interval": 10**6, "checkpoint_minutes": 1e6}
+    experiment = load_experiment(read_layers(str(run.experiment_path), (), ()))
+    steps = {"max_steps": run.checkpoint_steps()[-1] + 1, "validation_interval": 10**6, "checkpoint_minutes": 1e6}
     trainer = Trainer(
         experiment.model,
         experiment.training.model_copy(update=steps),

@@ -63,5 +63,5 @@ def checkpoints(context: typer.Context) -> list[str]:
 
     with contextlib.suppress(CharlmError):  # no such run: the command itself will say so
         named = context.args[0] if context.args else None
-        return ["best", "last", *map(str, RunDirectory(workspace.find_run(named)).steps())]
+        return ["best", "last", *map(str, RunDirectory(workspace.find_run(named)).checkpoint_steps())]
     return ["best", "last"]

@@ -32,7 +32,7 @@ class SettingsComparison:
 def compare_settings(runs: Sequence[Path]) -> SettingsComparison:
     """Settings in the order of the first run that has them. A run whose settings cannot be read has a dash everywhere,
     and differs in none."""
-    settings_by_run = [read_settings(RunDirectory(run).experiment) for run in runs]
+    settings_by_run = [read_settings(RunDirectory(run).experiment_path) for run in runs]
     keys = _ordered_keys([key for flat in settings_by_run if flat is not None for key in flat])
     rows = [
         Row(key, tuple(UNKNOWN if flat is None else flat.get(key, UNKNOWN) for flat in settings_by_run)) for key in keys

@@ -82,7 +82,7 @@ def read_curves(runs: Sequence[Path]) -> Curves:
     Raises:
         StorageError: a log cannot be read.
     """
-    logs = [read_log(RunDirectory(run).metrics) for run in runs]
+    logs = [read_log(RunDirectory(run).metrics_path) for run in runs]
     has_characters = all(entry.characters is not None for log in logs for entry in log)
     if not has_characters:
         logs = [_with_tokens(log) for log in logs]

@@ -83,10 +83,10 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
     """Fill `partial`; any error means that what is being read is damaged."""
     run = RunDirectory(path)
     partial.current_file = "the folder of checkpoints"
-    steps = run.steps()
-    partial.current_file = run.experiment.name
-    if steps or run.experiment.exists():
-        tomllib.loads(run.experiment.read_text(encoding="utf-8"))
+    steps = run.checkpoint_steps()
+    partial.current_file = run.experiment_path.name
+    if steps or run.experiment_path.exists():
+        tomllib.loads(run.experiment_path.read_text(encoding="utf-8"))
     if not steps:
         return "empty"
     step = steps[-1]
@@ -99,16 +99,16 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
     partial.fields["corpus"] = one_line(str(model_info["trained_on"]["corpus"]))
     if isinstance(model_info.get("parameters"), int):
         partial.fields["parameters"] = model_info["parameters"]
-    partial.current_file = run.metrics.name
-    seen = [entry.characters for entry in read_tail(run.metrics) if entry.step <= step]
+    partial.current_file = run.metrics_path.name
+    seen = [entry.characters for entry in read_tail(run.metrics_path) if entry.step <= step]
     partial.fields["characters"] = seen[-1] if seen else None
-    partial.current_file = run.best.name
-    if run.best.is_file():
-        best = _read_object(run.best)
+    partial.current_file = run.best_path.name
+    if run.best_path.is_file():
+        best = _read_object(run.best_path)
         partial.fields["best_step"] = None if best["step"] is None else int(best["step"])
         bits = best["bits_per_character"]
         partial.fields["best_bits_per_character"] = None if bits is None else float(bits)
-    return "finished" if _is_finished(run.last, step) else "unfinished"
+    return "finished" if _is_finished(run.last_path, step) else "unfinished"
 
 
 def _is_finished(last: Path, step: int) -> bool:

@@ -38,7 +38,7 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
     """
     for run in runs:
         files = RunDirectory(run)
-        if not files.experiment.is_file() and not files.metrics.is_file():
+        if not files.experiment_path.is_file() and not files.metrics_path.is_file():
             raise UsageError(f"{run} is no run", "give directories that `charlm train` made")
     if png:
         check_matplotlib()

@@ -58,7 +58,7 @@ class CheckpointWriter:
         """
         try:
             if self._saved_step == state.step:
-                self._ranks.run_on_main(lambda: self.write_pointer(state, finished=finished))
+                self._ranks.run_on_main(lambda: self.write_pointers(state, finished=finished))
             else:
                 tensors = updater.tensors()  # of all ranks, and before other weights take their place
                 with updater.averaged_weights(statistics_batches):
@@ -69,7 +69,7 @@ class CheckpointWriter:
             if isinstance(error, SilentError) and error.exit_code != StorageError.exit_code:
                 raise
             self._num_failures += 1
-            if self._ranks.is_main and state.validations.best_step not in self._run.steps():
+            if self._ranks.is_main and state.validations.best_step not in self._run.checkpoint_steps():
                 state.validations = state.validations.with_best_from(self._run.read_best())  # one on disk, or none
             if final or self._num_failures >= _MAX_FAILED_SAVES:
                 raise
@@ -79,7 +79,7 @@ class CheckpointWriter:
         """A checkpoint of `step` is there already."""
         self._saved_step = step
 
-    def write_pointer(self, state: TrainerState, *, finished: bool) -> None:
+    def write_pointers(self, state: TrainerState, *, finished: bool) -> None:
         """Write last.json and best.json."""
         name = self._run.checkpoint(state.step).name
         self._run.write_pointer("last", {"step": state.step, "checkpoint": name, "finished": finished})
@@ -91,8 +91,8 @@ class CheckpointWriter:
     def _write(
         self, state: TrainerState, updater: ModelUpdater, tensors: dict[str, torch.Tensor], *, finished: bool
     ) -> None:
-        if state.step in self._run.steps():  # whole already: what failed then came after it
-            self.write_pointer(state, finished=finished)
+        if state.step in self._run.checkpoint_steps():  # whole already: what failed then came after it
+            self.write_pointers(state, finished=finished)
             return
         metadata: dict[str, Any] = state.to_json() | {
             "corpus": self._corpus.fingerprint,
@@ -115,7 +115,7 @@ class CheckpointWriter:
             training=ResumeData(metadata, tensors),
         )
         storage.verify_manifest(directory, "check the disk")
-        if self._run.metrics.exists():
-            storage.sync_file(self._run.metrics)
-        self.write_pointer(state, finished=finished)
+        if self._run.metrics_path.exists():
+            storage.sync_file(self._run.metrics_path)
+        self.write_pointers(state, finished=finished)
         self._run.remove_old_checkpoints(state.validations.best_step)

@@ -40,7 +40,7 @@ class Distributed(ABC):
         return range(self.rank * own, (self.rank + 1) * own)
 
     @abstractmethod
-    def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
+    def wrap_module(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
         """The module with gradients averaged over all ranks, but those of `sparse`, which are for
         `all_reduce_sparse`."""
 
@@ -66,17 +66,17 @@ class Distributed(ABC):
 
     @abstractmethod
     def sync_gradients(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
-        """The backward pass of a `parallel` module; only that of the last group of rows need average gradients."""
+        """The backward pass of a `wrap_module` module; only that of the last group of rows need average gradients."""
 
     @abstractmethod
-    def join(self) -> contextlib.AbstractContextManager[None]:
+    def connected(self) -> contextlib.AbstractContextManager[None]:
         """The block in which the ranks talk; a rank that is gone is told as such."""
 
 
 class SingleProcess(Distributed):
     """One process."""
 
-    def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
+    def wrap_module(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
         del sparse
         return module
 
@@ -99,7 +99,7 @@ class SingleProcess(Distributed):
         del module, is_last
         return contextlib.nullcontext()
 
-    def join(self) -> contextlib.AbstractContextManager[None]:
+    def connected(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
 
@@ -122,7 +122,7 @@ class TorchDistributed(Distributed):
             backend = "nccl" if device.type == "cuda" else "gloo"
             distributed.init_process_group(backend, timeout=_TIMEOUT)
 
-    def parallel(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
+    def wrap_module(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
         sparse_ids = {id(parameter) for parameter in sparse}
         ignored = [name for name, parameter in module.named_parameters() if id(parameter) in sparse_ids]
         set_ignored = getattr(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")  # noqa: B009 - private
@@ -186,7 +186,7 @@ class TorchDistributed(Distributed):
         return contextlib.nullcontext() if is_last else module.no_sync()
 
     @contextlib.contextmanager
-    def join(self) -> Generator[None, None, None]:
+    def connected(self) -> Generator[None, None, None]:
         """A launcher ends all processes when one is gone: here that comes too late to stop the message."""
         try:
             with _convert_lost_process_errors():

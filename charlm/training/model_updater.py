@@ -49,7 +49,7 @@ class ModelUpdater:
         self.precision: Precision = resolve_precision(settings.precision, device)
         self._settings = settings
         self._ranks = ranks
-        self._objective = ranks.parallel(
+        self._objective = ranks.wrap_module(
             Objective(model, self.precision, settings.segment_len), model.embedding.sparse_parameters
         )
         self._optimizers = settings.optimizer.build(model)
@@ -84,7 +84,7 @@ class ModelUpdater:
         (nats,) = self._ranks.all_reduce_sum([nats])
         applied = math.isfinite(norm) and math.isfinite(nats)
         if applied:
-            self._optimizers.scale(settings.schedule.scale(schedule_input) * relative_length)
+            self._optimizers.scale_lr(settings.schedule.lr_factor(schedule_input) * relative_length)
             self._optimizers.step()
             self._average.update(schedule_input.history)
         else:

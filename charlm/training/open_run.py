@@ -37,14 +37,14 @@ def open_run(
         if not resume:
             raise SettingsError(f"{run.root} holds a run already, and --resume is never", cure)
         try:
-            text = storage.read_text(run.experiment)
+            text = storage.read_text(run.experiment_path)
             old_settings = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{run.experiment} is damaged: {error}", cure) from error
+            raise DataError(f"{run.experiment_path} is damaged: {error}", cure) from error
         differences = find_differences(old_settings, tomllib.loads(experiment))
-        if differences and run.steps():
+        if differences and run.checkpoint_steps():
             what = "; ".join(map(str, differences))
             raise SettingsError(f"{run.root} was trained with other settings ({what})", cure)
         if text == experiment:
             return
-    storage.write_text(run.experiment, experiment)
+    storage.write_text(run.experiment_path, experiment)

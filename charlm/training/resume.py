@@ -77,7 +77,7 @@ def resume(setup: RunSetup, note: Callable[[str], None]) -> tuple[ModelUpdater, 
         CheckpointError: the checkpoint does not fit.
     """
     run, batches, ranks = setup.run, setup.batches, setup.ranks
-    directory = run.checkpoint(run.steps()[-1])
+    directory = run.checkpoint(run.checkpoint_steps()[-1])
     loaded = load_model(directory, setup.device)
     training = load_resume_data(directory)
     metadata = training.metadata
@@ -102,10 +102,10 @@ def resume(setup: RunSetup, note: Callable[[str], None]) -> tuple[ModelUpdater, 
             f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
         ) from error
     _note_differences(metadata, batches, ranks, note)
-    read_best = run.read_best()
-    if read_best is not None and read_best.validated == state.step:  # a validation that came after its checkpoint
-        state.validations = read_best
-    ranks.run_on_main(lambda: run.truncate_metrics(state.step, validated=state.is_validated))
+    best = run.read_best()
+    if best is not None and best.last_step == state.step:  # a validation that came after its checkpoint
+        state.validations = best
+    ranks.run_on_main(lambda: run.truncate_metrics(state.step, keep_validation=state.is_validated))
     return updater, state
 
 

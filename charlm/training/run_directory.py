@@ -23,7 +23,7 @@ class ValidationHistory:
 
     best_step: int | None = None
     best_bits: float | None = None
-    validated: int | None = None
+    last_step: int | None = None
     history: tuple[float | None, ...] = ()
 
     def with_result(self, step: int, bits: float | None) -> "ValidationHistory":
@@ -43,19 +43,19 @@ class ValidationHistory:
         return {
             "step": self.best_step,
             "bits_per_character": self.best_bits,
-            "validated": self.validated,
+            "validated": self.last_step,
             "history": list(self.history),
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ValidationHistory":
         """KeyError, TypeError or ValueError where the content does not fit."""
-        step, bits, validated = (content[key] for key in ("step", "bits_per_character", "validated"))
+        step, bits, last_step = (content[key] for key in ("step", "bits_per_character", "validated"))
         history = tuple(None if value is None else float(value) for value in content["history"])
         return cls(
             None if step is None else int(step),
             None if bits is None else float(bits),
-            None if validated is None else int(validated),
+            None if last_step is None else int(last_step),
             history,
         )
 
@@ -65,25 +65,25 @@ class RunDirectory:
     root: Path
 
     @property
-    def experiment(self) -> Path:
+    def experiment_path(self) -> Path:
         return self.root / EXPERIMENT_FILE
 
     @property
-    def metrics(self) -> Path:
+    def metrics_path(self) -> Path:
         return self.root / "metrics.jsonl"
 
     @property
-    def best(self) -> Path:
+    def best_path(self) -> Path:
         return self.root / "best.json"
 
     @property
-    def last(self) -> Path:
+    def last_path(self) -> Path:
         return self.root / "last.json"
 
     def checkpoint(self, step: int) -> Path:
         return self.root / "checkpoints" / f"step-{step:09d}"
 
-    def steps(self) -> list[int]:
+    def checkpoint_steps(self) -> list[int]:
         """Steps of the complete checkpoints, rising. Order is by step, never by a clock."""
         directory = self.root / "checkpoints"
         with storage.storage_errors(directory, "read"):
@@ -99,15 +99,15 @@ class RunDirectory:
         for path in (*incomplete, *temporary):
             storage.remove_tree(path)
 
-    def log(self, entry: Mapping[str, Any]) -> None:
-        storage.append_line(self.metrics, storage.to_json(entry, indent=None))
+    def append_metrics(self, entry: Mapping[str, Any]) -> None:
+        storage.append_line(self.metrics_path, storage.to_json(entry, indent=None))
 
-    def truncate_metrics(self, step: int, *, validated: bool = True) -> None:
-        """Drop what was logged after `step` (or, unless `validated`, by the validation there), and torn lines."""
-        if not self.metrics.exists():
+    def truncate_metrics(self, step: int, *, keep_validation: bool = True) -> None:
+        """Drop what was logged after `step` (or, unless `keep_validation`, by the validation there), and torn lines."""
+        if not self.metrics_path.exists():
             return
-        text = storage.read_text(self.metrics, errors="replace")
-        last = (step, "valid" if validated else "train")
+        text = storage.read_text(self.metrics_path, errors="replace")
+        last = (step, "valid" if keep_validation else "train")
         lines = (
             f"{line}\n"
             for line in text.split("\n")
@@ -115,7 +115,7 @@ class RunDirectory:
         )
         kept = "".join(lines)
         if kept != text:
-            storage.write_text(self.metrics, kept)
+            storage.write_text(self.metrics_path, kept)
 
     def write_pointer(self, name: str, content: Mapping[str, Any]) -> None:
         """Write best.json or last.json."""
@@ -124,13 +124,13 @@ class RunDirectory:
     def read_best(self) -> ValidationHistory | None:
         """What best.json says; None where it is missing or damaged."""
         try:
-            return ValidationHistory.from_json(storage.read_json(self.best))
+            return ValidationHistory.from_json(storage.read_json(self.best_path))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def remove_old_checkpoints(self, best_step: int | None) -> None:
         """Remove all complete checkpoints but the newest two and the best."""
-        for step in self.steps()[:-_NUM_KEPT]:
+        for step in self.checkpoint_steps()[:-_NUM_KEPT]:
             if step != best_step:
                 storage.remove_tree(self.checkpoint(step) / storage.MANIFEST)  # from here on it does not exist
                 storage.remove_tree(self.checkpoint(step))
@@ -151,7 +151,7 @@ def find_checkpoint(path: Path, which: str = "best") -> Path:
     if (path / storage.MANIFEST).is_file() or (path / "model.json").is_file():
         return path
     run = RunDirectory(path)
-    steps = run.steps()
+    steps = run.checkpoint_steps()
     if not steps:
         raise UsageError(f"{path} holds no checkpoint", "train first with `charlm train`")
     named = {"last": lambda: steps[-1], "best": lambda: _best_step(path, steps)}
@@ -162,7 +162,7 @@ def find_checkpoint(path: Path, which: str = "best") -> Path:
 
 
 def _best_step(root: Path, steps: list[int]) -> int:
-    path = RunDirectory(root).best
+    path = RunDirectory(root).best_path
     if not path.is_file():
         return steps[-1]
     try:

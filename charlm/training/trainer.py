@@ -104,7 +104,7 @@ class Trainer:
             )
         setup = RunSetup(model_settings, settings, corpus, run, self._batches, device, self._ranks)
         with _convert_memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
-            is_resumed = bool(run.steps())
+            is_resumed = bool(run.checkpoint_steps())
             self._updater, self._state = resume(setup, note) if is_resumed else start_new(setup, initial)
         self._previous_seconds = self._state.seconds
         self._nonfinite_steps = 0
@@ -113,7 +113,7 @@ class Trainer:
         if is_resumed:
             self._checkpoint_writer.set_saved_step(self._state.step)
             self._ranks.run_on_main(
-                lambda: self._checkpoint_writer.write_pointer(self._state, finished=self._is_finished)
+                lambda: self._checkpoint_writer.write_pointers(self._state, finished=self._is_finished)
             )
         uses_tensorboard = settings.tensorboard and self._ranks.is_main
         tensorboard_writer = TensorBoardWriter(run.root / "tensorboard", self._state.step) if uses_tensorboard else None
@@ -178,7 +178,7 @@ class Trainer:
             self._metrics_logger.add_update(update)
             received = self._synchronize(stop)
             if state.step % settings.log_interval == 0 or state.step <= 3:
-                self._metrics_logger.train(state, self._epochs, self._progress, update, self._updater.lr)
+                self._metrics_logger.log_training(state, self._epochs, self._progress, update, self._updater.lr)
             received = received or self._check_late_signal(stop)
             if received is not None:
                 self._save_and_stop(received)
@@ -216,7 +216,7 @@ class Trainer:
         step = self._state.step
         self._metrics_logger.note(f"step {step:,}: the loss or its gradient is not finite; the update is skipped")
         if self._nonfinite_steps >= _MAX_NONFINITE_STEPS:
-            steps = self._run.steps()
+            steps = self._run.checkpoint_steps()
             good = f"the last good checkpoint is {self._run.checkpoint(steps[-1])}" if steps else "none was saved yet"
             raise DivergedError(
                 f"training diverged: {_MAX_NONFINITE_STEPS} steps in a row were not finite ({good})",
@@ -282,7 +282,7 @@ class Trainer:
         try:
             with updater.averaged_weights(self._statistics_batches):
                 self._ranks.broadcast(list(updater.model.buffers()))
-                shard = evaluate(
+                shard_score = evaluate(
                     updater.model,
                     self._valid,
                     device=updater.device,
@@ -290,8 +290,8 @@ class Trainer:
                     shard=(self._ranks.rank, self._ranks.world_size),
                     on_progress=check,
                 )
-                nats, tokens = self._ranks.all_reduce_sum([shard.nats, float(shard.tokens)])
-                score = Score(nats, int(tokens), shard.characters, shard.words, shard.bytes)
+                nats, tokens = self._ranks.all_reduce_sum([shard_score.nats, float(shard_score.tokens)])
+                score = Score(nats, int(tokens), shard_score.characters, shard_score.words, shard_score.bytes)
                 text = self._sample()
         except _InterruptedError as interrupted:
             self._save_and_stop(interrupted.signal_number)

@@ -24,7 +24,7 @@ class TrainerState:
     @property
     def is_validated(self) -> bool:
         """Whether the weights as they are have been validated."""
-        return self.validations.validated == self.step
+        return self.validations.last_step == self.step
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -32,7 +32,7 @@ def run_training(
     console = Console(quiet=quiet or not ranks.is_main)
     retain_freed_memory(plan.device)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(ranks.join())
+        stack.enter_context(ranks.connected())
 
         def open_directory() -> None:
             check_writable(plan.run.root)
@@ -41,10 +41,10 @@ def run_training(
 
         ranks.run_on_main(open_directory)
         initial = None
-        if plan.initial is not None and not plan.run.steps():
+        if plan.initial is not None and not plan.run.checkpoint_steps():
             initial = load_model(plan.initial, torch.device("cpu")).model
             console.note(f"starting from the weights of {plan.initial}")
-        is_new = not plan.run.steps()
+        is_new = not plan.run.checkpoint_steps()
         trainer = Trainer(
             plan.experiment.model,
             plan.experiment.training,

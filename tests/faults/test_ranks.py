@@ -190,9 +190,9 @@ def threads():
     return sorted(name for name in names if "gloo" in name)
 
 ranks = init_distributed(torch.device("cpu"))
-module = ranks.parallel(torch.nn.Linear(3, 3), [])
+module = ranks.wrap_module(torch.nn.Linear(3, 3), [])
 try:
-    with ranks.join():
+    with ranks.connected():
         module(torch.ones(2, 3)).sum().backward()
         assert threads(), "the names of gloo's threads have changed"
         if sys.argv[1] == "raises":

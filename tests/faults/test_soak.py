@@ -47,8 +47,8 @@ class Watch(Console):
         super().__init__(quiet=True)
         self.seen: list[tuple[float, float]] = []
 
-    def figures(self, figures: ProgressMetrics) -> None:
-        super().figures(figures)
+    def show_progress(self, metrics: ProgressMetrics) -> None:
+        super().show_progress(metrics)
         self.seen.append((time.monotonic(), anonymous_memory()))
 
 
@@ -76,7 +76,7 @@ def test_memory_does_not_grow(tmp_path: Path, minutes: float, limit: float) -> N
     warm = [memory for when, memory in watch.seen if when - start_time >= 6 * minutes]
     grown = max(warm[-3:]) - warm[0]
     print(f"{outcome.steps:,} steps in {minutes:.1f} min: {warm[0]:.1f} -> {max(warm[-3:]):.1f} MiB")  # noqa: T201
-    assert len(run.steps()) >= 2
+    assert len(run.checkpoint_steps()) >= 2
     assert grown <= limit
 
 

@@ -36,16 +36,16 @@ def run(tmp_path: Path) -> RunDirectory:
 
 def test_a_new_run_keeps_its_settings(run: RunDirectory) -> None:
     start(run)
-    assert run.experiment.read_text(encoding="utf-8") == experiment()
+    assert run.experiment_path.read_text(encoding="utf-8") == experiment()
     start(run)
-    assert run.experiment.read_text(encoding="utf-8") == experiment()
+    assert run.experiment_path.read_text(encoding="utf-8") == experiment()
 
 
 @pytest.mark.parametrize("budget", ["training.max_steps=20", "training.max_epochs=3", "training.max_minutes=1"])
 def test_another_budget_is_no_change(run: RunDirectory, budget: str) -> None:
     start(run)
     start(run, budget)
-    assert run.experiment.read_text(encoding="utf-8") == experiment(budget)
+    assert run.experiment_path.read_text(encoding="utf-8") == experiment(budget)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_other_settings_are_refused_with_the_difference(run: RunDirectory, overr
         start(run, override)
     assert difference in caught.value.what
     assert "--overwrite" in caught.value.cure
-    assert run.experiment.read_text(encoding="utf-8") == experiment()
+    assert run.experiment_path.read_text(encoding="utf-8") == experiment()
 
 
 def test_a_run_without_a_checkpoint_takes_other_settings(run: RunDirectory) -> None:
@@ -73,7 +73,7 @@ def test_a_run_without_a_checkpoint_takes_other_settings(run: RunDirectory) -> N
     start(run)
     storage.make_directory(run.checkpoint(1))
     start(run, "training.seed=3")
-    assert run.experiment.read_text(encoding="utf-8") == experiment("training.seed=3")
+    assert run.experiment_path.read_text(encoding="utf-8") == experiment("training.seed=3")
 
 
 def test_what_is_no_run_is_left_alone(run: RunDirectory) -> None:
@@ -92,11 +92,11 @@ def test_a_run_is_not_resumed_where_that_is_refused(run: RunDirectory) -> None:
 
 def test_overwrite_begins_anew_but_keeps_the_lock(run: RunDirectory) -> None:
     start(run)
-    run.log({"step": 1})
+    run.append_metrics({"step": 1})
     storage.make_directory(run.checkpoint(1))
     start(run, "training.batch_size=3", overwrite=True)
     assert {path.name for path in run.root.iterdir()} == {"experiment.toml", ".lock"}
-    assert run.experiment.read_text(encoding="utf-8") == experiment("training.batch_size=3")
+    assert run.experiment_path.read_text(encoding="utf-8") == experiment("training.batch_size=3")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,6 @@ def test_overwrite_begins_anew_but_keeps_the_lock(run: RunDirectory) -> None:
 )
 def test_damaged_settings_are_refused(run: RunDirectory, content: bytes) -> None:
     save(run)
-    run.experiment.write_bytes(content)
+    run.experiment_path.write_bytes(content)
     with pytest.raises((DataError, SettingsError)):
         start(run)

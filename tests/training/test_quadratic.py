@@ -47,7 +47,7 @@ def descend(settings: OptimizerSettings) -> list[Tensor]:
     optimizers = settings.build(bowl)
     path: list[Tensor] = []
     for step in range(STEPS):
-        optimizers.scale(schedule.scale(ScheduleInput(step, 0, 0.0, step / STEPS)))
+        optimizers.scale_lr(schedule.lr_factor(ScheduleInput(step, 0, 0.0, step / STEPS)))
         bowl.loss().backward()
         optimizers.step()
         optimizers.zero_grad()

@@ -34,19 +34,19 @@ def test_checkpoints_are_ordered_by_step_and_not_by_a_clock(run: RunDirectory) -
     add(run, *steps)
     for age, step in enumerate(steps):
         os.utime(run.checkpoint(step), (age, age))
-    assert run.steps() == sorted(steps)
+    assert run.checkpoint_steps() == sorted(steps)
     assert run.checkpoint(1000).name == "step-000001000"
 
 
 def test_what_is_no_complete_checkpoint_does_not_count(run: RunDirectory) -> None:
-    assert run.steps() == []
+    assert run.checkpoint_steps() == []
     add(run, 3)
     storage.make_directory(run.checkpoint(4))
     others = ("step-0000000007", "step-" + "٠" * 8 + "٧", "step-" + "9" * 99)
     for name in ("step-", "step-abcdefghi", "step-5", "other", "step-000000006x", *others):
         storage.make_directory(run.root / "checkpoints" / name)
         storage.write_manifest(run.root / "checkpoints" / name, {})
-    assert run.steps() == [3]
+    assert run.checkpoint_steps() == [3]
 
 
 @given(steps=st.sets(st.integers(0, 10**9), max_size=8), data=st.data())
@@ -68,7 +68,7 @@ def test_a_checkpoint_half_removed_is_none(run: RunDirectory, monkeypatch: pytes
     (run.checkpoint(1) / "model.safetensors").touch()
     seen: list[list[int]] = []
     remove = storage.remove_tree
-    monkeypatch.setattr(storage, "remove_tree", lambda path: (remove(path), seen.append(run.steps())))
+    monkeypatch.setattr(storage, "remove_tree", lambda path: (remove(path), seen.append(run.checkpoint_steps())))
     run.remove_old_checkpoints(None)
     assert seen
     assert all(steps == [2, 3] for steps in seen)
@@ -124,18 +124,18 @@ def test_a_best_that_is_gone_is_named(run: RunDirectory) -> None:
 def test_the_log_is_cut_back_to_a_step(run: RunDirectory) -> None:
     storage.make_directory(run.root)
     for step in range(1, 6):
-        run.log({"kind": "train", "step": step, "note": "é\u2028"})
-    with open(run.metrics, "ab") as file:
+        run.append_metrics({"kind": "train", "step": step, "note": "é\u2028"})
+    with open(run.metrics_path, "ab") as file:
         file.write(b'not json\n{"step": null}\n{"step": 1e999}\n{"kind": "train", "step": 2, "torn')
     run.truncate_metrics(3)
-    lines = run.metrics.read_text(encoding="utf-8").splitlines()
-    kept = [json.loads(line) for line in run.metrics.read_bytes().decode().split("\n")[:-1]]
+    lines = run.metrics_path.read_text(encoding="utf-8").splitlines()
+    kept = [json.loads(line) for line in run.metrics_path.read_bytes().decode().split("\n")[:-1]]
     assert [entry["step"] for entry in kept] == [1, 2, 3], lines
-    before = run.metrics.stat().st_ino
+    before = run.metrics_path.stat().st_ino
     run.truncate_metrics(3)
-    assert run.metrics.stat().st_ino == before, "what needs no cut is not rewritten"
+    assert run.metrics_path.stat().st_ino == before, "what needs no cut is not rewritten"
 
 
 def test_without_a_log_there_is_nothing_to_cut(run: RunDirectory) -> None:
     run.truncate_metrics(3)
-    assert not run.metrics.exists()
+    assert not run.metrics_path.exists()

@@ -24,7 +24,7 @@ PROGRESS = st.floats(0, 1.5)
 
 
 def scale(schedule: Any, step: int, progress: float, history: Sequence[float | None] = ()) -> float:
-    return schedule.scale(ScheduleInput(step, 64 * step, step / 10, progress, history))
+    return schedule.lr_factor(ScheduleInput(step, 64 * step, step / 10, progress, history))
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)

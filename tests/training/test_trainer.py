@@ -51,9 +51,9 @@ class Recorder(Console):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def figures(self, figures: ProgressMetrics) -> None:
+    def show_progress(self, metrics: ProgressMetrics) -> None:
         if self._on_step is not None:
-            self._on_step(figures.step)
+            self._on_step(metrics.step)
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +113,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def metrics(run: RunDirectory, kind: str = "train") -> list[dict[str, Any]]:
-    lines = map(json.loads, run.metrics.read_text(encoding="utf-8").splitlines())
+    lines = map(json.loads, run.metrics_path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line["kind"] == kind]
 
 
@@ -123,7 +123,7 @@ def without_clock(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def fingerprint(run: RunDirectory) -> dict[str, Any]:
     """Everything of the last checkpoint that a step depends on: weights, optimizer, random generator, carried state."""
-    directory = run.checkpoint(run.steps()[-1])
+    directory = run.checkpoint(run.checkpoint_steps()[-1])
     names = ("model.safetensors", "training.safetensors", "model.json", "vocab.json")
     hashes: dict[str, Any] = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in names}
     facts = json.loads((directory / "training.json").read_text(encoding="utf-8"))
@@ -214,7 +214,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
     train(whole, corpus, body=body)
     with pytest.raises(StoppedError, match=f"stopped at step {split}"):
         train(pieces, corpus, body=body, console=Recorder(interrupt_at(split)))
-    assert pieces.steps()[-1] == split
+    assert pieces.checkpoint_steps()[-1] == split
     torch.manual_seed(12345)
     torch.randn(7)
     console = Recorder()
@@ -239,7 +239,7 @@ def test_a_crash_loses_what_came_after_the_checkpoint_and_its_lines(tmp_path: Pa
     for run in (whole, crashed):
         train(run, corpus)
     shutil.rmtree(crashed.checkpoint(22))
-    with open(crashed.metrics, "ab") as file:
+    with open(crashed.metrics_path, "ab") as file:
         file.write(b'{"kind": "train", "step": 23, "to')
     train(crashed, corpus)
     assert fingerprint(crashed) == fingerprint(whole)
@@ -249,7 +249,7 @@ def test_a_crash_loses_what_came_after_the_checkpoint_and_its_lines(tmp_path: Pa
 def test_a_crash_before_the_first_checkpoint_leaves_no_lines_behind(run: RunDirectory, corpus: Corpus) -> None:
     storage.make_directory(run.root)
     for step in range(1, 6):
-        run.log({"kind": "train", "step": step, "nats_per_token": -1})
+        run.append_metrics({"kind": "train", "step": step, "nats_per_token": -1})
     train(run, corpus, max_steps=3)
     assert [entry["step"] for entry in metrics(run)] == [1, 2, 3]
     assert all(entry["nats_per_token"] > 0 for entry in metrics(run))
@@ -288,7 +288,7 @@ def test_a_signal_finishes_the_step_saves_and_says_which(run: RunDirectory, corp
     with pytest.raises(StoppedError) as caught:
         train(run, corpus, console=Recorder(interrupt_at(4, number=number)))
     assert caught.value.exit_code == 128 + number
-    assert run.steps() == [4]
+    assert run.checkpoint_steps() == [4]
     assert signal.getsignal(number) is before
 
 
@@ -297,7 +297,7 @@ def test_a_signal_before_a_validation_only_puts_it_off(run: RunDirectory, corpus
     """Stopped at a step that was to be validated, the last one too: the rerun validates it, and knows the best."""
     with pytest.raises(StoppedError):
         train(run, corpus, console=Recorder(interrupt_at(step)))
-    assert run.steps()[-1] == step
+    assert run.checkpoint_steps()[-1] == step
     outcome = train(run, corpus)
     assert outcome.steps == 22
     validated = {entry["step"]: entry["bits_per_character"] for entry in metrics(run, "valid")}
@@ -323,7 +323,7 @@ def test_a_signal_during_a_validation_stops_at_once_and_is_made_up_for(
     monkeypatch.setattr(trainer_module, "evaluate", interrupted)
     with pytest.raises(StoppedError):
         train(run, corpus, max_steps=5)
-    assert run.steps() == [5]
+    assert run.checkpoint_steps() == [5]
     monkeypatch.setattr(trainer_module, "evaluate", evaluate)
     outcome = train(run, corpus, max_steps=5)
     assert outcome.best_step == 5
@@ -421,7 +421,7 @@ def test_three_steps_that_are_not_finite_end_the_run_and_save_nothing(run: RunDi
     console = Recorder()
     with pytest.raises(DivergedError, match="none was saved yet"):
         train(run, corpus, console=console, optimizer=AdamWSettings(lr=1e38), schedule=ConstantSettings(warmup_steps=0))
-    assert run.steps() == []
+    assert run.checkpoint_steps() == []
     assert sum("the update is skipped" in note for note in console.notes) == 3
 
 
@@ -442,7 +442,7 @@ def test_divergence_names_the_last_good_checkpoint_and_leaves_it(run: RunDirecto
     trainers.append(make(run, corpus, console=Recorder(poison(trainers, 12, 99))))
     with pytest.raises(DivergedError, match=r"last good checkpoint is .*step-000000010"):
         trainers[0].run()
-    assert run.steps() == [10]
+    assert run.checkpoint_steps() == [10]
     load_model(run.checkpoint(10), CPU)
     assert train(run, corpus).steps == 22
 
@@ -534,7 +534,7 @@ def test_the_last_two_checkpoints_and_the_best_are_kept(
     monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
     outcome = train(run, corpus, max_steps=12, validation_interval=2)
     assert outcome.best_step == 4
-    assert run.steps() == [4, 10, 12]
+    assert run.checkpoint_steps() == [4, 10, 12]
     assert find_checkpoint(run.root) == run.checkpoint(4)
     assert json.loads((run.root / "last.json").read_text(encoding="utf-8"))["step"] == 12
 
@@ -575,7 +575,7 @@ def test_a_full_disk_is_tried_again_and_old_checkpoints_stay(
     assert outcome.steps == 10
     assert disk.refused
     assert sum("the next interval tries again" in note for note in console.notes) == 2
-    assert run.steps()[-1] == 10
+    assert run.checkpoint_steps()[-1] == 10
     found = load_model(find_checkpoint(run.root), CPU)
     assert found.metadata["trained_on"]["step"] == outcome.best_step
     assert not list(run.root.rglob(".*.tmp"))
@@ -595,7 +595,7 @@ def test_a_disk_that_stays_full_ends_the_run_after_three_attempts(
     with pytest.raises(StorageError, match="No space left"):
         train(run, corpus, console=Recorder(on_step), validation_interval=2, max_steps=20)
     assert step == 8, "validated at 4, 6 and 8"
-    assert run.steps() == [2]
+    assert run.checkpoint_steps() == [2]
     disk.is_full = lambda _: False
     assert train(run, corpus, validation_interval=2, max_steps=20).steps == 20
 
@@ -614,13 +614,13 @@ def test_a_best_that_could_not_be_saved_does_not_replace_the_one_that_is(
     disk.is_full = lambda path: step == 4 and "checkpoints" in path.parts
     outcome = train(run, corpus, console=Recorder(on_step), validation_interval=2, max_steps=10)
     assert outcome.best_step == 2
-    assert run.steps() == [2, 8, 10]
+    assert run.checkpoint_steps() == [2, 8, 10]
     assert find_checkpoint(run.root) == run.checkpoint(2)
 
 
 def test_checkpoints_come_by_the_clock_too(run: RunDirectory, corpus: Corpus) -> None:
     train(run, corpus, validation_interval=1000, checkpoint_minutes=1e-9, max_steps=5)
-    assert run.steps() == [4, 5]
+    assert run.checkpoint_steps() == [4, 5]
     assert [entry["step"] for entry in metrics(run, "valid")] == [5]
     assert find_checkpoint(run.root) == run.checkpoint(5)
     assert (run.root / "best.json").is_file()

@@ -61,21 +61,21 @@ class Console:
             tqdm.write(printable(text), file=sys.stderr)
             sys.stderr.flush()
 
-    def figures(self, figures: ProgressMetrics) -> None:
-        time_left = _format_seconds(figures.seconds_left)
+    def show_progress(self, metrics: ProgressMetrics) -> None:
+        time_left = _format_seconds(metrics.seconds_left)
         text = (
-            f" step {figures.step:,} · loss {figures.nats_per_token:.3f} · {figures.bits_per_character:.3f} bits/char"
-            f" · {_format_count(figures.characters_per_second)} chars/s · {time_left} left"
+            f" step {metrics.step:,} · loss {metrics.nats_per_token:.3f} · {metrics.bits_per_character:.3f} bits/char"
+            f" · {_format_count(metrics.characters_per_second)} chars/s · {time_left} left"
         )
         if self._bar is not None:
-            self._bar.n = min(1.0, figures.progress)
+            self._bar.n = min(1.0, metrics.progress)
             width = (self._bar.ncols or 80) - _MARGIN
             description = _fit_to_width(text, width - _FRAME_WIDTH)
             self._bar.bar_format = _bar_format(width - _FRAME_WIDTH - len(description))
             self._bar.set_description_str(description)
         elif time.monotonic() - self._last_line >= _LINE_INTERVAL:
             self._last_line = time.monotonic()
-            self.note(f"{figures.progress:4.0%}{text}")
+            self.note(f"{metrics.progress:4.0%}{text}")
 
 
 def _bar_format(size: int) -> str:

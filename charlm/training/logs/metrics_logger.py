@@ -53,24 +53,26 @@ class MetricsLogger:
         if self._is_main:
             self._console.note(text)
 
-    def train(self, state: TrainerState, epochs: float, progress: float, update: UpdateResult, lr: float) -> None:
+    def log_training(
+        self, state: TrainerState, epochs: float, progress: float, update: UpdateResult, lr: float
+    ) -> None:
         """One line of figures since the last one; of no update at all there is no loss."""
         nats_per_token = self._window_nats / self._applied_tokens if self._applied_tokens else math.nan
         bits = nats_per_token * self._tokens_per_character / math.log(2)
         characters_per_second = (
             self._window_tokens / self._tokens_per_character / max(1e-9, time.monotonic() - self._window_start)
         )
-        figures = {
+        metrics = {
             "nats_per_token": _none_if_not_finite(nats_per_token),
             "bits_per_character": _none_if_not_finite(bits),
             "characters_per_second": round(characters_per_second, 1),
             "lr": lr,
             "gradient_norm": _none_if_not_finite(update.gradient_norm),
         }
-        self._write("train", state, figures, tokens=state.tokens, epoch=round(epochs, 4))
+        self._write("train", state, metrics, tokens=state.tokens, epoch=round(epochs, 4))
         seconds_left = None if progress <= 0 else max(0.0, state.seconds * (1 / progress - 1))
         if self._is_main:
-            self._console.figures(
+            self._console.show_progress(
                 ProgressMetrics(state.step, progress, nats_per_token, bits, characters_per_second, seconds_left)
             )
         self.reset_window()
@@ -84,9 +86,9 @@ class MetricsLogger:
 
     def log_sample(self, state: TrainerState, text: str) -> None:
         self.note("\n".join(f"  | {line}" for line in text.splitlines()))
-        self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.text("sample", text, state.step))
+        self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.add_text("sample", text, state.step))
 
-    def _write(self, kind: str, state: TrainerState, figures: dict[str, Any], **extra: Any) -> None:
+    def _write(self, kind: str, state: TrainerState, metrics: dict[str, Any], **extra: Any) -> None:
         """A full disk costs a line here; what it means for the run is decided when a checkpoint is due."""
         if not self._is_main:
             return
@@ -98,10 +100,10 @@ class MetricsLogger:
             "characters_seen": characters,
         }
         try:
-            self._run.log(record | extra | figures)
+            self._run.append_metrics(record | extra | metrics)
         except StorageError as error:
             self.note(f"step {state.step:,}: {error.what}; its line is lost")
-        self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.figures(kind, figures, state.step))
+        self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.add_scalars(kind, metrics, state.step))
 
     def _write_tensorboard(self, write: Callable[[TensorBoardWriter], None]) -> None:
         """A disk that fails costs what TensorBoard would show, never the run; that is said once."""

@@ -38,17 +38,17 @@ class TensorBoardWriter:
         start = proto.SessionLog(status=proto.SessionLog.START)
         self._write(step + 1, [{"file_version": "brain.Event:2"}, {"session_log": start}])
 
-    def figures(self, kind: str, figures: Mapping[str, Any], step: int) -> None:
+    def add_scalars(self, kind: str, metrics: Mapping[str, Any], step: int) -> None:
         """
         Raises:
             StorageError: they are lost.
         """
         from torch.utils.tensorboard.summary import scalar
 
-        scalars = {f"{kind}/{name}": value for name, value in figures.items() if value is not None}
+        scalars = {f"{kind}/{name}": value for name, value in metrics.items() if value is not None}
         self._write(step, [{"summary": scalar(name, value)} for name, value in scalars.items()])
 
-    def text(self, name: str, text: str, step: int) -> None:
+    def add_text(self, name: str, text: str, step: int) -> None:
         """
         Raises:
             StorageError: it is lost.

@@ -23,7 +23,7 @@ class Optimizers:
         """Of the first member, for the log."""
         return float(self._param_groups()[0]["lr"])
 
-    def scale(self, factor: float) -> None:
+    def scale_lr(self, factor: float) -> None:
         """Set every learning rate to `factor` times its highest."""
         for group in self._param_groups():
             group["lr"] = group["highest_lr"] * factor

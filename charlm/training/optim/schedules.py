@@ -50,7 +50,7 @@ class _Schedule(Settings):
             raise ValueError("give one of warmup_steps, warmup_tokens and warmup_minutes")
         return self
 
-    def scale(self, schedule_input: ScheduleInput) -> float:
+    def lr_factor(self, schedule_input: ScheduleInput) -> float:
         """The factor on the highest learning rate."""
         return self._warmup_factor(schedule_input) * self._decay_factor(schedule_input)
 
