@@ -99,7 +99,7 @@ class Model:
             DataError: the text is empty, or cannot be spelled.
         """
         stream = self._encode(text)
-        return evaluate(self.network, stream, streams=streams, device=self._torch_device, precision=precision)
+        return evaluate(self.network, stream, num_lanes=streams, device=self._torch_device, precision=precision)
 
     def sample(self, prompt: str = "", **options: Unpack[SampleKeywords]) -> str:
         """Text that goes on from `prompt` (of a backward model: that leads to it), the prompt not included.

@@ -48,7 +48,7 @@ def evaluate(
     model: LanguageModel,
     stream: TokenStream,
     *,
-    streams: int | None = None,
+    num_lanes: int | None = None,
     device: torch.device,
     precision: Precision = "fp32",
     on_progress: Callable[[int], None] | None = None,
@@ -62,17 +62,17 @@ def evaluate(
             other shares, so that their ends are not compared.
     """
     nats_P = score_tokens(
-        model, stream, streams=streams, device=device, precision=precision, on_progress=on_progress, shard=shard
+        model, stream, num_lanes=num_lanes, device=device, precision=precision, on_progress=on_progress, shard=shard
     )
     scored_N = nats_P[~np.isnan(nats_P)] if shard[1] > 1 else nats_P
-    return Score.of(float(scored_N.sum(dtype=np.float64)), len(scored_N), stream)
+    return Score.from_nats(float(scored_N.sum(dtype=np.float64)), len(scored_N), stream)
 
 
 def score_tokens(
     model: LanguageModel,
     stream: TokenStream,
     *,
-    streams: int | None = None,
+    num_lanes: int | None = None,
     device: torch.device,
     precision: Precision = "fp32",
     on_progress: Callable[[int], None] | None = None,
@@ -86,7 +86,7 @@ def score_tokens(
     was_training = model.training
     model.eval()
     multiple = math.lcm(CHUNK, model.body.stride_period)
-    lanes = cut_lanes(stream.num_predictions, streams or default_num_lanes(stream.num_predictions), WARM_UP, multiple)
+    lanes = cut_lanes(stream.num_predictions, num_lanes or default_num_lanes(stream.num_predictions), WARM_UP, multiple)
     scorer = _Scorer(model, stream, device, precision)
     try:
         lane_states = scorer.run(lanes.shard(*shard), None, on_progress or (lambda _: None))
@@ -109,21 +109,21 @@ class Lanes:
     warm_ups: npt.NDArray[np.int64]
     length: int
 
-    def shard(self, number: int, of: int) -> "Lanes":
-        return Lanes(self.starts[number::of], self.warm_ups[number::of], self.length)
+    def shard(self, index: int, num_shards: int) -> "Lanes":
+        return Lanes(self.starts[index::num_shards], self.warm_ups[index::num_shards], self.length)
 
     def without_warm_up(self, rows: npt.NDArray[np.intp]) -> "Lanes":
         """Some of them, which need no warm-up."""
         return Lanes(self.starts[rows], np.zeros_like(self.warm_ups[rows]), self.length)
 
 
-def cut_lanes(num_predictions: int, streams: int, warm_up: int, multiple: int) -> Lanes:
-    """At most `streams` lanes.
+def cut_lanes(num_predictions: int, num_lanes: int, warm_up: int, multiple: int) -> Lanes:
+    """At most `num_lanes` lanes.
 
     Lanes and warm-ups start at multiples of `multiple`: so layers with strides, if it is one of their period, step
     alike in any lane.
     """
-    length = -(-num_predictions // (streams * multiple)) * multiple
+    length = -(-num_predictions // (num_lanes * multiple)) * multiple
     starts = np.arange(0, num_predictions, max(1, length))
     return Lanes(starts, np.minimum(starts, -(-warm_up // multiple) * multiple), length)
 
@@ -241,15 +241,15 @@ class _Scorer:
 
 
 def lane_batches(
-    stream: TokenStream, streams: int, *, chunk: int = CHUNK, warm_up: int = WARM_UP, multiple: int | None = None
+    stream: TokenStream, num_lanes: int, *, chunk: int = CHUNK, warm_up: int = WARM_UP, multiple: int | None = None
 ) -> Iterator[Batch]:
-    """Batches that score every prediction of the stream exactly once, over at most `streams` lanes.
+    """Batches that score every prediction of the stream exactly once, over at most `num_lanes` lanes.
 
     Args:
         multiple: a multiple of `chunk` (which it is if left out), of which lanes and warm-ups start at multiples, so
             that a row is reset only where a chunk begins.
     """
-    lanes = cut_lanes(stream.num_predictions, streams, warm_up, multiple or chunk)
+    lanes = cut_lanes(stream.num_predictions, num_lanes, warm_up, multiple or chunk)
     for _, batch in iterate_lane_batches(stream, lanes, chunk):
         yield batch
 

@@ -43,14 +43,14 @@ class BitsDifference:
         return self.low > 0 or self.high < 0
 
 
-def interval(nats_U: Floats, characters_U: Counts, *, seed: int = 0) -> tuple[float, float] | None:
+def bootstrap_interval(nats_U: Floats, characters_U: Counts, *, seed: int = 0) -> tuple[float, float] | None:
     """The 95 % interval of bits per character; None where there are too few units.
 
     Percentiles of the ratio over replicates (Efron & Tibshirani, 1993, chapter 13), stretched about the ratio until
     their spread is the jackknife's standard error (documents are unequal, and replicates vary less than corpora would),
     and then as Student's t is wider than the normal distribution: few units do not know their own spread well.
     """
-    return _bootstrap_interval(nats_U / math.log(2), characters_U, seed)
+    return _resampled_interval(nats_U / math.log(2), characters_U, seed)
 
 
 def compare_on_units(
@@ -62,11 +62,11 @@ def compare_on_units(
         first_U: nats of the first model in each unit; second_U those of the second.
     """
     bits_U = (first_U - second_U) / math.log(2)
-    found = _bootstrap_interval(bits_U, characters_U, seed)
+    found = _resampled_interval(bits_U, characters_U, seed)
     return None if found is None else BitsDifference(float(bits_U.sum() / characters_U.sum()), *found)
 
 
-def _bootstrap_interval(bits_U: Floats, characters_U: Counts, seed: int) -> tuple[float, float] | None:
+def _resampled_interval(bits_U: Floats, characters_U: Counts, seed: int) -> tuple[float, float] | None:
     if len(bits_U) < _MIN_UNITS or not np.isfinite(bits_U).all() or characters_U.sum() == 0:
         return None
     total = int(characters_U.sum())

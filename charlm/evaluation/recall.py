@@ -78,7 +78,7 @@ def evidence_from_prefix(tokens: IntArray, n: int) -> ContextEvidence:
     return _build_evidence(len(tokens), context_counts_N, followers_N, ngram_counts_N)
 
 
-def mix(p_P: Floats, evidence: ContextEvidence, weights_K: Floats) -> Floats:
+def interpolate(p_P: Floats, evidence: ContextEvidence, weights_K: Floats) -> Floats:
     """One mixture more."""
     weight_P = weights_K[evidence.class_P]
     return (1 - weight_P) * p_P + weight_P * evidence.p_P

@@ -23,7 +23,7 @@ class Score:
     bytes: int
 
     @classmethod
-    def of(cls, nats: float, tokens: int, stream: TokenStream) -> "Score":
+    def from_nats(cls, nats: float, tokens: int, stream: TokenStream) -> "Score":
         """What was paid for the text of a stream."""
         return cls(nats, tokens, *(stream.count(unit) for unit in ("characters", "words", "bytes")))
 

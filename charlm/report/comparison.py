@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage
-from charlm.report.figure import DPI, check_matplotlib, label, save_png
+from charlm.report.figure import DPI, check_matplotlib, escape_label, save_png
 from charlm.report.formatting import format_count, format_duration
 
 Row = Mapping[str, Any]
@@ -75,7 +75,7 @@ def write_bars(path: Path, rows: Sequence[Row]) -> None:
     colours = ["#0072b2" if row.get("parameters") is not None else "#999999" for row in shown]
     positions = range(len(shown))  # not by name: two runs may have the same
     axes.barh(positions, bits, xerr=[below, above], color=colours, capsize=3)
-    axes.set_yticks(positions, [label(str(row["model"])) for row in shown])
+    axes.set_yticks(positions, [escape_label(str(row["model"])) for row in shown])
     for index, value in enumerate(bits):
         axes.text(value + above[index], index, f"  {value:.3f}", va="center", fontsize=9)
     axes.set_xlim(0, 1.12 * max(bits, default=1.0))

@@ -24,6 +24,6 @@ class CurveStyle:
 
 
 def curve_style(index: int) -> CurveStyle:
-    """The look of run number `index`, from 0; it repeats after NUM_LOOKS runs."""
+    """The style of run number `index`, from 0; it repeats after NUM_STYLES runs."""
     colour, style = index % len(_ON_LIGHT), (index + index % NUM_STYLES // 12) % len(_DASHES)
     return CurveStyle(_ON_LIGHT[colour], _ON_DARK[colour], _DASHES[style])

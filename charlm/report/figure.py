@@ -11,7 +11,7 @@ from charlm.errors import UsageError
 from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
 from charlm.report.curve_style import curve_style
 from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.formatting import bits, one_line, shorten
+from charlm.report.formatting import format_bits, one_line, shorten
 from charlm.report.plot import axis_title
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_matplotlib() -> None:
         raise UsageError("a plot as PNG needs the package matplotlib", "install it: pip install 'charlm[plots]'")
 
 
-def label(name: str, known: str = "") -> str:
+def escape_label(name: str, known: str = "") -> str:
     """A name as matplotlib writes it, and what is known of it: on one line, not too long, `$` and all no formula."""
     return f"{shorten(one_line(name))}{known}".replace("$", r"\$")
 
@@ -88,17 +88,17 @@ def _draw(panel: "Axes", curves: Curves, axis: Axis, y_scale: Scale) -> None:
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)
     for index, run in enumerate(curves.runs):
-        look = curve_style(index)
-        style: Any = (0, [length / _THICK for length in look.dashes]) if look.dashes else "-"
-        panel.plot(*_line(run.training, axis), color=look.on_light, linewidth=0.8, alpha=0.4)
-        panel.plot(*_line(run.validation, axis), color=look.on_light, linewidth=_THICK, linestyle=style)
+        run_style = curve_style(index)
+        style: Any = (0, [length / _THICK for length in run_style.dashes]) if run_style.dashes else "-"
+        panel.plot(*_line(run.training, axis), color=run_style.on_light, linewidth=0.8, alpha=0.4)
+        panel.plot(*_line(run.validation, axis), color=run_style.on_light, linewidth=_THICK, linestyle=style)
         if run.best:
             panel.plot(
                 *_line([run.best], axis),
                 marker="o",
                 markersize=6,
                 markerfacecolor="white",
-                color=look.on_light,
+                color=run_style.on_light,
                 markeredgewidth=1.6,
                 clip_on=False,
             )
@@ -120,10 +120,10 @@ def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, y_scale: Scale, pan
     ):
         colour = curve_style(index).on_light
         bits_at_end = y_scale.low + end * (y_scale.high - y_scale.low)
-        figure = bits(run.best.bits) if run.best else "no validation yet"
+        figure = format_bits(run.best.bits) if run.best else "no validation yet"
         panel.plot([line[0][-1], high], [bits_at_end] * 2, color=colour, linewidth=0.8, linestyle=":")
         panel.plot(
             [1.0, 1.07], [end, y], color=colour, linewidth=0.8, linestyle=":", transform=panel.transAxes, clip_on=False
         )
-        panel.text(1.08, y, label(run.name, f"  {figure}"), transform=panel.transAxes, va="center", fontsize=9)
+        panel.text(1.08, y, escape_label(run.name, f"  {figure}"), transform=panel.transAxes, va="center", fontsize=9)
     panel.set_xlim(low, high)

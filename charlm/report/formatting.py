@@ -23,7 +23,7 @@ def _three_digits(number: float) -> str:
     return f"{number:.3g}"
 
 
-def bits(number: float | None) -> str:
+def format_bits(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:.4f}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from charlm.report.formatting import UNKNOWN, bits, format_count, format_duration, one_line
+from charlm.report.formatting import UNKNOWN, format_bits, format_count, format_duration, one_line
 from charlm.report.run_summary import RunSummary
 
 _HEADERS = ("run", "state", "bits/char", "step", "characters", "parameters", "corpus", "saved")
@@ -37,7 +37,7 @@ def _cells(summary: RunSummary, now: float) -> tuple[str, ...]:
     return (
         summary.name,
         summary.state,
-        bits(summary.best_bits_per_character),
+        format_bits(summary.best_bits_per_character),
         UNKNOWN if summary.step is None else f"{summary.step:,}",
         format_count(summary.characters),
         format_count(summary.parameters),

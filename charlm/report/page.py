@@ -9,18 +9,18 @@ from html import escape
 from pathlib import Path
 
 from charlm import storage
-from charlm.report.contrast import Row, SettingsComparison
 from charlm.report.curve_style import curve_style
 from charlm.report.curves import AXES, Curve, Curves
-from charlm.report.formatting import UNKNOWN, bits, format_count, format_duration, shorten
+from charlm.report.formatting import UNKNOWN, format_bits, format_count, format_duration, shorten
 from charlm.report.plot import Layout, axis_title, draw, narrow_layout, wide_layout
 from charlm.report.run_summary import RunSummary
+from charlm.report.settings_comparison import Row, SettingsComparison
 
 _MOST_POINTS = 2000  # of a run that the script knows: more than a screen has columns
 _HERE = Path(__file__).parent
 
 
-def render_page(summaries: Sequence[RunSummary], curves: Curves, contrast: SettingsComparison) -> str:
+def render_page(summaries: Sequence[RunSummary], curves: Curves, comparison: SettingsComparison) -> str:
     """
     Args:
         summaries, curves.runs: of the same runs, in the same order.
@@ -40,7 +40,7 @@ def render_page(summaries: Sequence[RunSummary], curves: Curves, contrast: Setti
             *_chart(curves),
             "<h2>Runs</h2>",
             *_runs(summaries, curves),
-            *_settings(contrast, names),
+            *_settings(comparison, names),
             "</main>",
             f'<script type="application/json" id="points">{_points_json(curves.runs)}</script>',
             f"<script>{script}</script></body></html>\n",
@@ -50,8 +50,8 @@ def render_page(summaries: Sequence[RunSummary], curves: Curves, contrast: Setti
 
 def _run_styles(num_runs: int) -> str:
     styles = [(index, curve_style(index)) for index in range(num_runs)]
-    light = "".join(f".r{index}{{--c:{look.on_light}}}" for index, look in styles)
-    dark = "".join(f".r{index}{{--c:{look.on_dark}}}" for index, look in styles)
+    light = "".join(f".r{index}{{--c:{style.on_light}}}" for index, style in styles)
+    dark = "".join(f".r{index}{{--c:{style.on_dark}}}" for index, style in styles)
     return f"{light}\n@media (prefers-color-scheme: dark){{{dark}}}\n"
 
 
@@ -114,7 +114,7 @@ def _runs(summaries: Sequence[RunSummary], curves: Curves) -> Iterable[str]:
         seconds = None if last is None or last.minutes is None else 60 * last.minutes
         cells = (
             format_count(summary.parameters),
-            bits(best.bits if best else None),
+            format_bits(best.bits if best else None),
             f"{best.steps:,.0f}" if best else UNKNOWN,
             format_count(last.characters if last else None),
             format_duration(seconds),
@@ -129,19 +129,19 @@ def _runs(summaries: Sequence[RunSummary], curves: Curves) -> Iterable[str]:
     yield "</tbody></table></div>"
 
 
-def _settings(contrast: SettingsComparison, names: Sequence[str]) -> Iterable[str]:
+def _settings(comparison: SettingsComparison, names: Sequence[str]) -> Iterable[str]:
     if len(names) == 1:
         yield "<h2>Settings</h2>"
-        yield from _settings_table(contrast.equal, names, "Settings")
+        yield from _settings_table(comparison.equal, names, "Settings")
         return
     yield "<h2>Settings that differ</h2>"
-    if contrast.differing:
-        yield from _settings_table(contrast.differing, names, "Settings that differ")
+    if comparison.differing:
+        yield from _settings_table(comparison.differing, names, "Settings that differ")
     else:
         yield '<p class="soft">These runs have equal settings.</p>'
-    if contrast.equal:
+    if comparison.equal:
         equal_rows = tuple(
-            Row(row.key, (next((v for v in row.values if v != UNKNOWN), UNKNOWN),)) for row in contrast.equal
+            Row(row.key, (next((v for v in row.values if v != UNKNOWN), UNKNOWN),)) for row in comparison.equal
         )
         yield f"<details><summary>{len(equal_rows)} settings that are equal</summary>"
         yield from _settings_table(equal_rows, ["every run"], "Settings that are equal")

@@ -10,7 +10,7 @@ from html import escape
 from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
 from charlm.report.curve_style import curve_style
 from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.formatting import bits, shorten
+from charlm.report.formatting import format_bits, shorten
 
 _LABEL_SPACING = 18  # pixels from one label to the next
 _MIN_SPACING = 0.75  # pixels between two points of a line: closer ones cannot be told apart
@@ -167,7 +167,7 @@ def _labels(frame: _Frame, runs: Sequence[Curve]) -> list[str]:
     ):
         start = layout.right + 40
         leader = f"{x:.1f},{end:.1f} {layout.right + 4},{end:.1f} {start - 5},{y:.1f}"
-        figure = bits(run.best.bits) if run.best else "no validation yet"
+        figure = format_bits(run.best.bits) if run.best else "no validation yet"
         labels.append(f'<polyline class="run r{index} leader" points="{leader}"/>')
         labels.append(
             f'<text class="label" x="{start}" y="{y:.1f}" dominant-baseline="central">'

@@ -1,6 +1,6 @@
 """`charlm report`: run directories -> report.html and report.png.
 
-RUN ... ──summarize_run, read_curves, contrast_settings──> render_page ──> report.html
+RUN ... ──summarize_run, read_curves, compare_settings──> render_page ──> report.html
                                  └──────────────────────> write_figure ──> report.png
 """
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from charlm import storage
 from charlm.errors import UsageError
-from charlm.report.contrast import compare_settings
 from charlm.report.curves import read_curves
 from charlm.report.figure import check_matplotlib, write_figure
 from charlm.report.page import render_page
 from charlm.report.run_summary import summarize_run
+from charlm.report.settings_comparison import compare_settings
 from charlm.training.run_directory import RunDirectory
 
 

@@ -18,7 +18,7 @@ from charlm.data.store import TokenStream, encode_parts
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
 from charlm.evaluation.evaluate import score_tokens
-from charlm.evaluation.interval import BitsDifference, compare_on_units, interval
+from charlm.evaluation.interval import BitsDifference, bootstrap_interval, compare_on_units
 from charlm.evaluation.resampling_units import BootstrapUnits, find_bootstrap_units
 from charlm.evaluation.score import Score
 from charlm.text.document import Document
@@ -102,7 +102,7 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
     nats = score_tokens(
         loaded.model,
         stream.in_direction(direction),
-        streams=request.streams,
+        num_lanes=request.streams,
         device=choose_device(request.device),
         precision=request.precision,
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
@@ -139,7 +139,7 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
 
 
 def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:
-    return Score.of(float(nats.sum(dtype=np.float64)), len(nats), stream)
+    return Score.from_nats(float(nats.sum(dtype=np.float64)), len(nats), stream)
 
 
 def stream_from_text(text: str, vocab: Vocab) -> TokenStream:
@@ -164,7 +164,7 @@ def evaluate_run(run: str | None, checkpoint: str, request: EvalRequest, on_prog
 def summarize_result(found: EvalResult, request: EvalRequest) -> dict[str, Any]:
     """What `eval` prints of one run."""
     units = found.units
-    bounds = interval(found.unit_nats(units), units.characters)
+    bounds = bootstrap_interval(found.unit_nats(units), units.characters)
     return {
         "run": found.run,
         "split": request.split if request.text is None else "text",

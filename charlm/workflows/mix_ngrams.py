@@ -25,7 +25,7 @@ from charlm.evaluation.recall import (
     evidence_from_history,
     evidence_from_prefix,
     fit_mixture_weights,
-    mix,
+    interpolate,
 )
 
 _MAX_TOKENS = 300_000  # of validation text, for the shares
@@ -88,7 +88,9 @@ class _Mixture:
         """One mixture more, with what is known of the two texts."""
         of_tuned, of_scored = evidence
         weights_K = fit_mixture_weights(self.tuned_P, of_tuned)
-        return _Mixture(mix(self.tuned_P, of_tuned, weights_K), mix(self.scored_P, of_scored, weights_K))
+        return _Mixture(
+            interpolate(self.tuned_P, of_tuned, weights_K), interpolate(self.scored_P, of_scored, weights_K)
+        )
 
 
 def fit_weight(first_P: Floats, second_P: Floats) -> float:

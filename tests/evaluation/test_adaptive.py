@@ -137,12 +137,12 @@ def test_the_cache_is_its_equation() -> None:
         cached = own / sum(weights) if weights else 0.0
         expected = -math.log((1 - share) * float(p[t, ids[t + 1]]) + share * cached)
         assert found[theta, share][t] == pytest.approx(expected, rel=1e-4), t
-    np.testing.assert_allclose(found[theta, 0.0], score_tokens(model, text, streams=1, device=CPU), rtol=1e-4)
+    np.testing.assert_allclose(found[theta, 0.0], score_tokens(model, text, num_lanes=1, device=CPU), rtol=1e-4)
 
 
 def test_a_temperature_divides_logits() -> None:
     model, text = build(), stream(600)
     found = score_at_temperatures(model, text, [1.0, 2.0, 1e6], CPU)
-    np.testing.assert_allclose(found[1.0], score_tokens(model, text, streams=1, device=CPU), rtol=1e-5)
+    np.testing.assert_allclose(found[1.0], score_tokens(model, text, num_lanes=1, device=CPU), rtol=1e-5)
     np.testing.assert_allclose(found[1e6], math.log(12), rtol=1e-4)
     assert not np.allclose(found[2.0], found[1.0])

@@ -117,7 +117,7 @@ def test_a_bigram_model_pays_the_logarithms_of_its_table(streams: int | None) ->
     ids = [0]
     for _ in range(5000):
         ids.append(int(generator.choice(6, p=table[ids[-1]])))
-    score = evaluate(bigram_model(torch.from_numpy(table)), stream_of(ids), streams=streams, device=CPU)
+    score = evaluate(bigram_model(torch.from_numpy(table)), stream_of(ids), num_lanes=streams, device=CPU)
     nats = -math.fsum(math.log(table[last, following]) for last, following in pairwise(ids))
     assert score.tokens == 5000
     assert score.nats / 5000 == pytest.approx(nats / 5000, abs=1e-6)
@@ -185,7 +185,7 @@ def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]
 def test_lanes_do_not_change_the_score(trained: tuple[LanguageModel, TokenStream]) -> None:
     model, stream = trained
     bits = {
-        streams: evaluate(model, stream, streams=streams, device=CPU).bits_per_character for streams in (1, 2, 7, 64)
+        streams: evaluate(model, stream, num_lanes=streams, device=CPU).bits_per_character for streams in (1, 2, 7, 64)
     }
     exact = bits[1]
     assert exact is not None
@@ -200,7 +200,7 @@ def test_one_lane_is_one_pass_over_the_text(trained: tuple[LanguageModel, TokenS
     with torch.no_grad():
         features, _ = model.eval()(ids[None, :-1], model.initial_state(1))
         nats = model.head.nll(features, ids[None, 1:]).double().sum().item()
-    assert evaluate(model, stream_of(ids.numpy()), streams=1, device=CPU).nats == pytest.approx(nats, rel=1e-6)
+    assert evaluate(model, stream_of(ids.numpy()), num_lanes=1, device=CPU).nats == pytest.approx(nats, rel=1e-6)
 
 
 def test_without_a_warm_up_lanes_would_change_the_score(
@@ -208,11 +208,11 @@ def test_without_a_warm_up_lanes_would_change_the_score(
 ) -> None:
     """So that the agreement above says something: this model does use its memory."""
     model, stream = trained
-    exact = evaluate(model, stream, streams=1, device=CPU).bits_per_character or 0
+    exact = evaluate(model, stream, num_lanes=1, device=CPU).bits_per_character or 0
     monkeypatch.setattr(evaluate_module, "CHUNK", 32)
     monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
     monkeypatch.setattr(evaluate_module, "_STATE_TOLERANCE", math.inf)
-    cold = evaluate(model, stream, streams=500, device=CPU).bits_per_character or 0
+    cold = evaluate(model, stream, num_lanes=500, device=CPU).bits_per_character or 0
     assert cold > exact + 0.01
 
 
@@ -221,9 +221,9 @@ def test_a_lane_that_went_astray_is_scored_again(
 ) -> None:
     """Without any warm-up every lane is, one after the other, and the score is exact all the same."""
     model, stream = trained
-    exact = score_tokens(model, stream, streams=1, device=CPU)
+    exact = score_tokens(model, stream, num_lanes=1, device=CPU)
     monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
-    found = score_tokens(model, stream, streams=40, device=CPU)
+    found = score_tokens(model, stream, num_lanes=40, device=CPU)
     assert np.abs(found - exact).max() < 0.05
     assert abs(found.sum(dtype=np.float64) - exact.sum(dtype=np.float64)) < 0.01
 
@@ -233,7 +233,7 @@ def test_a_share_may_have_no_lanes(trained: tuple[LanguageModel, TokenStream]) -
     model, stream = trained
     calls: list[list[int]] = [[], []]
     first, second = (
-        score_tokens(model, stream, streams=1, device=CPU, shard=(number, 2), on_progress=calls[number].append)
+        score_tokens(model, stream, num_lanes=1, device=CPU, shard=(number, 2), on_progress=calls[number].append)
         for number in (0, 1)
     )
     assert np.isfinite(first).all()
@@ -274,9 +274,9 @@ def test_what_is_remembered_for_ever_is_known_in_every_lane(turned: tuple[int, .
             torch.tensor([[0.0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [3, -3, 0, 0]])
         )
     model.body = Switch()
-    exact = score_tokens(model, stream_of(ids), streams=1, device=CPU)
+    exact = score_tokens(model, stream_of(ids), num_lanes=1, device=CPU)
     for streams in (2, 7, 14):
-        found = score_tokens(model, stream_of(ids), streams=streams, device=CPU)
+        found = score_tokens(model, stream_of(ids), num_lanes=streams, device=CPU)
         np.testing.assert_allclose(found, exact, atol=1e-6)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.evaluation.interval import compare_on_units, interval
+from charlm.evaluation.interval import bootstrap_interval, compare_on_units
 
 
 def corpus(chance: np.random.Generator, num_documents: int) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +22,7 @@ def test_it_covers_in_95_of_100_trials() -> None:
     chance = np.random.default_rng(0)
     covered = 0
     for _ in range(1000):
-        found = interval(*corpus(chance, 200))
+        found = bootstrap_interval(*corpus(chance, 200))
         assert found is not None
         covered += found[0] <= 2 <= found[1]
     assert 932 <= covered <= 968
@@ -33,7 +33,7 @@ def test_a_paired_difference_is_much_narrower_than_two_intervals() -> None:
     nats, characters = corpus(chance, 200)
     other = nats + characters * chance.normal(0.01, 0.01, 200) * math.log(2)
     found = compare_on_units(other, nats, characters)
-    alone = interval(nats, characters)
+    alone = bootstrap_interval(nats, characters)
     assert found is not None
     assert alone is not None
     assert found.is_significant
@@ -58,16 +58,16 @@ def test_a_difference_by_chance_is_called_significant_in_5_of_100_trials() -> No
 @given(st.integers(5, 40), st.floats(0.1, 10), st.integers(0, 99))
 def test_it_contains_the_score_and_scales_with_it(num_units: int, factor: float, seed: int) -> None:
     nats, characters = corpus(np.random.default_rng(seed), num_units)
-    low, high = interval(nats, characters) or (1, 0)
+    low, high = bootstrap_interval(nats, characters) or (1, 0)
     ratio = nats.sum() / characters.sum() / math.log(2)
     assert low < ratio < high
-    assert interval(factor * nats, characters) == pytest.approx((factor * low, factor * high))
+    assert bootstrap_interval(factor * nats, characters) == pytest.approx((factor * low, factor * high))
 
 
 def test_it_is_the_same_again_and_none_of_nothing() -> None:
     nats, characters = corpus(np.random.default_rng(3), 50)
-    assert interval(nats, characters) == interval(nats, characters)
-    assert interval(nats[:5], characters[:5]) is not None
-    assert interval(nats[:4], characters[:4]) is None, "four units say nothing of their spread"
-    assert interval(np.array([1.0, np.inf] * 5), np.array([3, 4] * 5)) is None
-    assert interval(np.zeros(9), np.zeros(9, dtype=np.int64)) is None
+    assert bootstrap_interval(nats, characters) == bootstrap_interval(nats, characters)
+    assert bootstrap_interval(nats[:5], characters[:5]) is not None
+    assert bootstrap_interval(nats[:4], characters[:4]) is None, "four units say nothing of their spread"
+    assert bootstrap_interval(np.array([1.0, np.inf] * 5), np.array([3, 4] * 5)) is None
+    assert bootstrap_interval(np.zeros(9), np.zeros(9, dtype=np.int64)) is None

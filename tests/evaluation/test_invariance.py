@@ -88,7 +88,7 @@ def test_the_lanes_do_not_matter(corpora: dict[tuple[str, str], Corpus], text: s
     corpus = corpora[text, "ngram" if ngrams else "char"]
     model = trained(corpus, BODIES[body], ngrams=ngrams)
     stream = corpus.open("test")
-    bits = {streams: evaluate(model, stream, streams=streams, device=CPU).bits_per_character for streams in STREAMS}
+    bits = {streams: evaluate(model, stream, num_lanes=streams, device=CPU).bits_per_character for streams in STREAMS}
     exact = bits[1]
     assert exact is not None
     off = {streams: abs(found - exact) for streams, found in bits.items() if found is not None}

@@ -11,7 +11,7 @@ from charlm.evaluation.recall import (
     evidence_from_history,
     evidence_from_prefix,
     fit_mixture_weights,
-    mix,
+    interpolate,
 )
 
 SIZE = 3
@@ -63,7 +63,7 @@ def test_a_mixture_is_a_distribution(n: int) -> None:
         total = 0.0
         for last in range(SIZE):
             whole = np.append(begun, last)
-            total += mix(np.full(len(whole) - 1, 1 / SIZE), of(whole), shares)[-1]
+            total += interpolate(np.full(len(whole) - 1, 1 / SIZE), of(whole), shares)[-1]
         assert total == pytest.approx(1.0)
 
 
@@ -73,12 +73,12 @@ def test_shares_are_the_likeliest() -> None:
     repeated = np.tile(noise[:60], 20)
     uniform = np.full(len(repeated) - 1, 1 / SIZE)
     evidence = evidence_from_prefix(repeated, 6)
-    mixed = mix(uniform, evidence, fit_mixture_weights(uniform, evidence))
+    mixed = interpolate(uniform, evidence, fit_mixture_weights(uniform, evidence))
     assert -np.log(mixed).mean() < 0.2 < -np.log(uniform).mean()
     uniform = np.full(len(noise) - 1, 1 / SIZE)
     evidence = evidence_from_prefix(noise, 6)
     shares = fit_mixture_weights(uniform, evidence)
-    assert -np.log(mix(uniform, evidence, shares)).mean() == pytest.approx(np.log(SIZE), abs=0.01)
+    assert -np.log(interpolate(uniform, evidence, shares)).mean() == pytest.approx(np.log(SIZE), abs=0.01)
     assert shares[0] == 0
 
 
@@ -92,7 +92,9 @@ def test_shares_are_at_the_top_of_the_likelihood() -> None:
             other = best.copy()
             other[number] = np.clip(other[number] + step, 0, 0.999)
             if abs(other[number] - best[number]) > 0.03:
-                assert np.log(mix(p, evidence, other)).sum() < np.log(mix(p, evidence, best)).sum() + 1e-9
+                assert (
+                    np.log(interpolate(p, evidence, other)).sum() < np.log(interpolate(p, evidence, best)).sum() + 1e-9
+                )
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3])

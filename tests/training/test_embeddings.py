@@ -86,7 +86,7 @@ def test_the_loss_falls_and_the_checkpoint_scores_and_samples_alone(
     assert entries[-1]["bits_per_character"] < 0.5 * entries[0]["bits_per_character"]
     loaded = load_model(find_checkpoint(run.root), CPU)
     stream = corpus.open("train")
-    scores = [evaluate(loaded.model, stream, streams=streams, device=CPU) for streams in (1, 3)]
+    scores = [evaluate(loaded.model, stream, num_lanes=streams, device=CPU) for streams in (1, 3)]
     assert scores[0].tokens == scores[1].tokens == stream.num_predictions
     assert scores[0].nats == pytest.approx(scores[1].nats, rel=1e-4), "warm-ups are longer than this text"
 

@@ -33,7 +33,7 @@ _NGRAMS_PER_CHUNK = 1 << 14  # n-grams weighed at once
 _MAX_DISCOUNT_COUNT = 3  # counts of three and more share a discount
 
 
-def discounts(counts: IntArray) -> Floats:
+def estimate_discounts(counts: IntArray) -> Floats:
     """(4,): D(0) = 0, D1, D2, D3+ of one order.
 
     Where a formula gives none (an n_k is 0, as in little text) or none inside (0, k), the discount is k / 2: so each
@@ -149,21 +149,21 @@ class KneserNey:
             h, h_known = ranks[:-1], known[:-1]
             ranks, known = self._extend(order, ranks, known, ids[n - 1 :])
             counts = np.where(known, order.counts[ranks], 0)
-            longer = order.discount_counts(counts) / order.totals[h] + order.gammas[h] * p[n - 2 :]
-            p[n - 2 :] = np.where(h_known, longer, p[n - 2 :])
+            p_next = order.discount_counts(counts) / order.totals[h] + order.gammas[h] * p[n - 2 :]
+            p[n - 2 :] = np.where(h_known, p_next, p[n - 2 :])
         return p
 
     def _extend(
         self, order: _Order, ranks: Keys, known: npt.NDArray[np.bool_], ids: Keys
     ) -> tuple[Keys, npt.NDArray[np.bool_]]:
         """From the (n - 1)-grams that end at successive tokens to the n-grams that end one later, at `ids`."""
-        longer, found = find_keys(order.keys, ranks[: len(ids)] * self.vocab_size + ids)
-        return longer, found & known[: len(ids)]
+        next_ranks, found = find_keys(order.keys, ranks[: len(ids)] * self.vocab_size + ids)
+        return next_ranks, found & known[: len(ids)]
 
 
 def _build_order(table: NgramCounts, num_contexts: int, vocab_size: int) -> _Order:
     """Totals and gammas of the contexts."""
-    D = discounts(table.counts)
+    D = estimate_discounts(table.counts)
     totals = np.zeros(num_contexts, dtype=table.counts.dtype)
     gammas = np.zeros(num_contexts)
     for start in range(0, len(table.keys), _NGRAMS_PER_CHUNK):

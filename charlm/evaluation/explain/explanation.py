@@ -75,7 +75,7 @@ class Explanation:
         return self.bits_U / self.units.clusters_U
 
     @property
-    def end(self) -> TokenSurprisal:
+    def eod(self) -> TokenSurprisal:
         """The <eod> that was predicted."""
         return self.surprisal(0 if self.is_backward else len(self.surprisals.ids_P) - 1)
 
@@ -123,7 +123,7 @@ class Explanation:
 
     def _token_rows(self) -> Iterator[dict[str, Any]]:
         edge = len(self.text)
-        end = self._row(self.end, (0, 0) if self.is_backward else (edge, edge))
+        end = self._row(self.eod, (0, 0) if self.is_backward else (edge, edge))
         if self.is_backward:
             yield end
         for unit in range(len(self.bits_U)):
@@ -175,6 +175,6 @@ def explain(
     """
     is_backward = direction == "backward"
     surprisals = find_surprisals(model, stream.in_direction(direction), top=top, device=device, on_progress=on_progress)
-    score = Score.of(float(surprisals.nats_P.sum()), len(surprisals.nats_P), stream)
+    score = Score.from_nats(float(surprisals.nats_P.sum()), len(surprisals.nats_P), stream)
     units = find_text_units(text, stream.tokens[1:-1], vocab)
     return Explanation(text, vocab, surprisals.reversed() if is_backward else surprisals, units, score, is_backward)

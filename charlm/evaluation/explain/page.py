@@ -98,7 +98,7 @@ def _legend() -> Iterator[str]:
 
 def _text(explanation: Explanation) -> Iterator[str]:
     """Paragraphs of whole lines: each finds its own direction, and is laid out when it comes into sight."""
-    end = _END.format(level=bits_to_level(explanation.end.bits))
+    end = _END.format(level=bits_to_level(explanation.eod.bits))
     first = [(end, False)] if explanation.is_backward else []
     last = [] if explanation.is_backward else [(end, False)]
     yield '<div id="text" tabindex="0" role="group" aria-label="Text; the arrow keys go from character to character">'

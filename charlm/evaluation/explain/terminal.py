@@ -96,7 +96,7 @@ def _colour_runs(explanation: Explanation) -> Iterator[tuple[int, str]]:
 
 
 def _levels(explanation: Explanation) -> Iterator[tuple[int, str]]:
-    end = bits_to_level(explanation.end.bits), _END
+    end = bits_to_level(explanation.eod.bits), _END
     if explanation.is_backward:
         yield end
     for unit, bits in enumerate(explanation.bits_per_cluster_U.tolist()):

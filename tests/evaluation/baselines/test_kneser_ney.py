@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import OutOfMemoryError
-from charlm.evaluation.baselines.kneser_ney import KneserNey, discounts
+from charlm.evaluation.baselines.kneser_ney import KneserNey, estimate_discounts
 from charlm.vocab.base import IntArray
 from tests.evaluation.baselines.straight_line import StraightLine
 
@@ -111,12 +111,12 @@ def test_discounts_are_those_of_the_paper() -> None:
     counts = np.repeat([1, 2, 3, 4, 9], [100, 40, 20, 12, 5])
     y = 100 / 180
     expected = [0, 1 - 2 * y * 40 / 100, 2 - 3 * y * 20 / 40, 3 - 4 * y * 12 / 20]
-    assert discounts(counts) == pytest.approx(expected)
+    assert estimate_discounts(counts) == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 7), max_size=60))
 def test_a_discount_takes_a_part_of_a_count_and_leaves_a_part(counts: list[int]) -> None:
-    none, *of_counts = discounts(np.array(counts, dtype=np.int64))
+    none, *of_counts = estimate_discounts(np.array(counts, dtype=np.int64))
     assert none == 0
     assert all(0 < discount < k for k, discount in enumerate(of_counts, start=1))
 

@@ -26,9 +26,9 @@ def test_all_that_was_paid_is_in_the_units_and_the_end(vocab: Vocab, direction: 
     side = "backward" if direction == "backward" else "forward"
     found = explained(TEXT, vocab, direction=side)
     bits = found.score.nats / math.log(2)
-    assert found.bits_U.sum() + found.end.bits == pytest.approx(bits)
-    assert found.end.token == vocab.eod_id
-    assert (found.bits_per_cluster_U * found.units.clusters_U).sum() + found.end.bits == pytest.approx(bits)
+    assert found.bits_U.sum() + found.eod.bits == pytest.approx(bits)
+    assert found.eod.token == vocab.eod_id
+    assert (found.bits_per_cluster_U * found.units.clusters_U).sum() + found.eod.bits == pytest.approx(bits)
     stream = stream_from_text(TEXT, vocab)
     score = evaluate(model_of(vocab, side), stream.in_direction(side), device=CPU)
     assert found.score.nats == pytest.approx(score.nats, rel=1e-5)
@@ -45,7 +45,7 @@ def test_a_backward_model_predicts_each_token_from_those_behind_it() -> None:
     forward = [explained(text, vocab) for text in ("quick fox", "quick fox. The")]
     assert long.bits_U[4:] == pytest.approx(short.bits_U, rel=1e-5), "what stands before makes no difference"
     assert forward[1].bits_U[:9] == pytest.approx(forward[0].bits_U, rel=1e-5), "nor what stands behind"
-    assert short.end.bits != pytest.approx(long.end.bits)
+    assert short.eod.bits != pytest.approx(long.eod.bits)
 
 
 def test_json_is_in_reading_order(vocab: Vocab) -> None:

@@ -55,7 +55,7 @@ def test_each_character_has_the_colour_of_its_bits() -> None:
     ]
     line = next(render_lines(found, ColourDepth.TRUE, ON_LIGHT))
     expected = ""
-    for level, text in [*painted, (bits_to_level(found.end.bits), "<eod>")]:
+    for level, text in [*painted, (bits_to_level(found.eod.bits), "<eod>")]:
         colour = ON_LIGHT.levels[level]
         expected += f"{colour.red};{colour.green};{colour.blue}:" * len(text)
     grounds = re.findall(r"\x1b\[48;2;(\d+;\d+;\d+);38;2;20;23;28m(.*?)\x1b\[0m", line)

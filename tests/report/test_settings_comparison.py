@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from charlm.report.contrast import Row, compare_settings
+from charlm.report.settings_comparison import Row, compare_settings
 from tests.report.runs_on_disk import write_run
 
 ONE = (
@@ -14,20 +14,20 @@ TWO = (
 
 
 def test_what_differs_and_what_is_equal(tmp_path: Path) -> None:
-    contrast = compare_settings([write_run(tmp_path / "a", toml=ONE), write_run(tmp_path / "b", toml=TWO)])
-    assert contrast.differing == (
+    comparison = compare_settings([write_run(tmp_path / "a", toml=ONE), write_run(tmp_path / "b", toml=TWO)])
+    assert comparison.differing == (
         Row("model.body.cell.type", ("gru", "lstm")),
         Row("model.body.cell.reset", ("after", "–")),
         Row("model.body.cell.bias", ("–", "true")),
         Row("training.lr", ("1.0", "0.004")),
     )
-    assert contrast.equal == (Row("model.body.hidden_size", ("64", "64")), Row("training.seed", ("0", "0")))
+    assert comparison.equal == (Row("model.body.hidden_size", ("64", "64")), Row("training.seed", ("0", "0")))
 
 
 def test_a_single_run_has_all_its_settings(tmp_path: Path) -> None:
-    contrast = compare_settings([write_run(tmp_path / "a", toml=ONE + 'a = []\nb = ["x", 1]\nc = "\\u001b\\n"\n')])
-    assert contrast.differing == ()
-    values = {row.key: row.values for row in contrast.equal}
+    comparison = compare_settings([write_run(tmp_path / "a", toml=ONE + 'a = []\nb = ["x", 1]\nc = "\\u001b\\n"\n')])
+    assert comparison.differing == ()
+    values = {row.key: row.values for row in comparison.equal}
     assert len(values) == 8
     assert (values["training.a"], values["training.b"], values["training.c"]) == (("none",), ("x, 1",), ("��",))
 
@@ -36,7 +36,7 @@ def test_a_run_whose_settings_cannot_be_read_makes_no_difference(tmp_path: Path)
     whole, damaged, bare = (write_run(tmp_path / name, toml=ONE) for name in "abc")
     (damaged / "experiment.toml").write_bytes(b"\xff = 3")
     (bare / "experiment.toml").unlink()
-    contrast = compare_settings([damaged, whole, bare])
-    assert contrast.differing == ()
-    assert Row("training.seed", ("–", "0", "–")) in contrast.equal
+    comparison = compare_settings([damaged, whole, bare])
+    assert comparison.differing == ()
+    assert Row("training.seed", ("–", "0", "–")) in comparison.equal
     assert compare_settings([damaged]).equal == ()
