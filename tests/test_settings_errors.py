@@ -241,7 +241,7 @@ def test_the_cure_of_a_line_is_a_line(line: str, replacement: str, cure: str, tm
 
 
 @pytest.mark.parametrize(
-    ("text", "whole", "meant"),
+    ("text", "is_integer", "meant"),
     [
         ("1e3", True, "1000"), ("1000.0", True, "1000"), ("1k", True, "1000"), ("10 000", True, "10000"),
         ("1,000", True, "1000"), ("'5'", True, "5"), ("2M", True, "2000000"), ("-3.0", True, "-3"), ("2.5", True, None),

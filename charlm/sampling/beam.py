@@ -18,7 +18,7 @@ from torch import Tensor
 from charlm.sampling.decode import Constraint
 from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.generate import TextGenerator
-from charlm.sampling.text_writer import Detokenizer
+from charlm.sampling.detokenizer import Detokenizer
 
 
 @dataclass

@@ -26,7 +26,7 @@ from charlm.sampling.fast.matmul import StepPrecision
 from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.filters import DrawContext, Filter, Temperature, apply_filters, needs_counts
 from charlm.sampling.random_draw import CategoricalSampler
-from charlm.sampling.text_writer import Detokenizer
+from charlm.sampling.detokenizer import Detokenizer
 from charlm.vocab.base import IntArray
 
 _PROMPT_CHUNK = 1024

@@ -16,7 +16,7 @@ import torch
 from charlm.device import Precision
 from charlm.nn.model import LanguageModel
 from charlm.sampling.decode import PrimedState, SamplingLoop, SamplingPlan, prime
-from charlm.sampling.text_writer import BackwardDetokenizer, Detokenizer
+from charlm.sampling.detokenizer import BackwardDetokenizer, Detokenizer
 from charlm.vocab.base import IntArray, Vocab
 
 Direction = Literal["forward", "backward"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from charlm.sampling.text_writer import DOCUMENT_BREAK
+from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from tests.processes import Channel, Commands
 
 

@@ -22,7 +22,7 @@ from charlm.sampling import decode as decode_module
 from charlm.sampling.decode import SamplingLoop, SamplingPlan
 from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, sort_filters
 from charlm.sampling.generate import TextGenerator, prime_generator
-from charlm.sampling.text_writer import DOCUMENT_BREAK
+from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab

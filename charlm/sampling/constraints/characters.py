@@ -11,7 +11,7 @@ import numpy.typing as npt
 from charlm.errors import UsageError
 from charlm.sampling.constraints.tokens import TokenConstraint, TokenState
 from charlm.sampling.constraints.utf8_automaton import Alphabet, TextAutomaton
-from charlm.sampling.text_writer import DOCUMENT_BREAK
+from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.vocab.base import Vocab
 
 
