@@ -53,7 +53,7 @@ def measure(run: str, precision: Precision, repetitions: int) -> dict[str, Any]:
             with autocast(precision, cpu):
                 features_BTH, state = loaded.model(batch.inputs_BT, detach(state))
                 loaded.model.head.nll(features_BTH, batch.targets_BT).mean()
-            cursor, read = batches.after(cursor), read + batch.inputs_BT.numel()
+            cursor, read = batches.next_cursor(cursor), read + batch.inputs_BT.numel()
         training.append((time.perf_counter() - start) * test.num_predictions / read)
     seconds, forward = statistics.median(scoring), statistics.median(training)
     return {

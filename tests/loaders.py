@@ -24,7 +24,7 @@ import torch
 
 from charlm import storage
 from charlm.checkpoint import load_model
-from charlm.data.corpus import Corpus, describe_file, fingerprint, open_corpus
+from charlm.data.corpus import Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.store import count_ids
 from charlm.errors import CharlmError
 from charlm.evaluation.evaluate import lane_batches
@@ -84,7 +84,7 @@ def _sign(place: Place, changed: str) -> None:
     for name in metadata["files"]:
         if (place.directory / name).is_file() and "/" not in name:
             metadata["files"][name] = describe_file(place.directory / name)
-    metadata["fingerprint"] = fingerprint(metadata["files"])
+    metadata["fingerprint"] = compute_fingerprint(metadata["files"])
     storage.write_json(place.directory / place.index, metadata)
 
 

@@ -43,7 +43,7 @@ def test_a_config_is_a_path_or_else_a_name(tmp_path: Path) -> None:
 
 
 def prepared(*overrides: str) -> dict[str, Any]:
-    return load_experiment(read_layers(None, (), overrides)).corpus.recorded()
+    return load_experiment(read_layers(None, (), overrides)).corpus.to_record()
 
 
 @pytest.mark.parametrize(

@@ -122,18 +122,18 @@ class Batches:
         start, end = self._chunk(cursor)
         return (end - start) / self.seq_len
 
-    def after(self, cursor: Cursor) -> Cursor:
+    def next_cursor(self, cursor: Cursor) -> Cursor:
         """The cursor of the next batch."""
         if cursor.chunk + 1 < self._num_chunks(cursor):
             return Cursor(cursor.epoch, cursor.chunk + 1, cursor.spans)
         return Cursor(cursor.epoch + 1)
 
-    def epochs(self, cursor: Cursor) -> float:
+    def epochs_read(self, cursor: Cursor) -> float:
         """How often the text was read, the part of the last epoch included."""
-        unread = self._num_predictions_between(cursor, self._chunk(cursor)[0], self._row_length(cursor))
-        return cursor.epoch + 1 - unread / self.stream.num_predictions
+        num_unread = self._num_predictions_between(cursor, self._chunk(cursor)[0], self._row_length(cursor))
+        return cursor.epoch + 1 - num_unread / self.stream.num_predictions
 
-    def unread(self, cursor: Cursor) -> Spans:
+    def unread_spans(self, cursor: Cursor) -> Spans:
         """What is left of the epoch, row by row."""
         spans, row_length = self._spans(cursor), self._row_length(cursor)
         read, total = self._chunk(cursor)[0], _total_length(spans)
@@ -143,9 +143,9 @@ class Batches:
             remaining.extend(_slice_spans(spans, first, end))
         return tuple(remaining)
 
-    def redistribute(self, cursor: Cursor, before: "Batches") -> Cursor:
-        """Where `before` stood at `cursor`, for these rows: the unread part of its epoch is dealt to them."""
-        spans = before.unread(cursor)
+    def redistribute(self, cursor: Cursor, previous_batches: "Batches") -> Cursor:
+        """Where `previous_batches` stood at `cursor`, for these rows: the unread part of its epoch is dealt to them."""
+        spans = previous_batches.unread_spans(cursor)
         return Cursor(cursor.epoch, 0, spans) if spans else Cursor(cursor.epoch + 1)
 
     def _num_predictions_between(self, cursor: Cursor, start: int, end: int) -> int:
@@ -199,16 +199,16 @@ class _PositionMap:
         span = int(np.searchsorted(self._ends, first, side="right"))
         if first + length > self._ends[span]:
             return None
-        before = int(self._ends[span - 1]) if span else 0
-        start = (self._rotation + int(self._starts[span]) + first - before) % self._num_predictions
+        offset = int(self._ends[span - 1]) if span else 0
+        start = (self._rotation + int(self._starts[span]) + first - offset) % self._num_predictions
         return start if start + length <= self._num_predictions else None
 
     def to_indices(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         wrapped = positions % self.total  # the filling goes on at the beginning
         span = np.searchsorted(self._ends, wrapped, side="right")
-        before = np.append(0, self._ends)[span]
+        offset = np.append(0, self._ends)[span]
         return (
-            self._rotation + self._starts[span] + wrapped - before
+            self._rotation + self._starts[span] + wrapped - offset
         ) % self._num_predictions  # the stream is a circle
 
 

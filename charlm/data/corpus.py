@@ -70,7 +70,7 @@ def open_corpus(directory: Path) -> Corpus:
         if isinstance(version, int) and version > formats.CORPUS:
             raise DataError(f"{path} has format {version}; this charlm reads up to {formats.CORPUS}", "upgrade charlm")
         _check_metadata(metadata)
-        damaged = fingerprint(metadata["files"]) != metadata["fingerprint"]
+        damaged = compute_fingerprint(metadata["files"]) != metadata["fingerprint"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged", "prepare the corpus again with --overwrite") from error
     if damaged:
@@ -107,7 +107,7 @@ def describe_file(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": storage.sha256(path)}
 
 
-def fingerprint(files: dict[str, dict[str, Any]]) -> str:
+def compute_fingerprint(files: dict[str, dict[str, Any]]) -> str:
     """One hash for the arrays and the vocabulary: equal fingerprints train equal models."""
     lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if "/" not in name)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -43,8 +43,8 @@ class DaskCluster:
     size: int
     no_worker_timeout: float
 
-    def start(self, directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Callable[[], Shard]:
-        future = cast("Future[_ShardFiles]", self.executor.submit(make_shard_on_worker, number, task, shape))
+    def start(self, directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Callable[[], Shard]:
+        future = cast("Future[_ShardFiles]", self.executor.submit(make_shard_on_worker, number, task, row_options))
 
         def wait() -> Shard:
             shard_files = self._result(future)
@@ -53,7 +53,7 @@ class DaskCluster:
             storage.write_bytes(
                 path.with_suffix(".json"), shard_files.record
             )  # last: it is what makes the shard be there
-            shard = find_shard(directory, number, task, shape)
+            shard = find_shard(directory, number, task, row_options)
             if shard is None:
                 raise DataError("a worker gave the shard of another task", "install the same charlm on every worker")
             return shard
@@ -188,11 +188,11 @@ class _ShardFiles:
     record: bytes
 
 
-def make_shard_on_worker(number: int, task: SourceTask, shape: RowOptions) -> _ShardFiles:
+def make_shard_on_worker(number: int, task: SourceTask, row_options: RowOptions) -> _ShardFiles:
     """On a worker: make the shard of a task, and give it back whole."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = make_shard(Path(folder), number, task, shape).path
+            path = make_shard(Path(folder), number, task, row_options).path
         except UsageError as error:
             raise UsageError(
                 f"the worker on {socket.gethostname()} says: {error.what}",

@@ -43,7 +43,7 @@ class RowWriter:
         self._file_stack = ExitStack()
         self._rows: list[Mapping[str, Any]] = []
         self._num_buffered_characters = 0
-        self.characters = 0
+        self.num_characters = 0
 
     def __enter__(self) -> Self:
         file = self._file_stack.enter_context(storage.atomic_file(self._path))
@@ -60,7 +60,7 @@ class RowWriter:
         with storage.storage_errors(self._path):
             table = pa.Table.from_pylist(self._rows, self._schema)
             self._writer.write_table(table, row_group_size=len(self._rows) or None)
-        self.characters += self._num_buffered_characters
+        self.num_characters += self._num_buffered_characters
         self._rows, self._num_buffered_characters = [], 0
 
     def __exit__(
@@ -99,7 +99,7 @@ class DocumentWriter:
                 "text": document.text,
             }
         )
-        if writer.characters >= _SHARD_CHARACTERS:
+        if writer.num_characters >= _SHARD_CHARACTERS:
             self._writer = None
             self._shard_stack.close()
 

@@ -24,7 +24,7 @@ OnCharacters = Callable[[int], None]
 _MIN_PARALLEL_ROW_GROUPS = 4  # stretches; with fewer, other processes would not have started before the work was done
 
 
-def learn(settings: AnyVocabSettings, documents: Path, workers: int, on_progress: OnCharacters) -> Vocab:
+def learn_vocab(settings: AnyVocabSettings, documents: Path, workers: int, on_progress: OnCharacters) -> Vocab:
     """The vocabulary of the training split.
 
     Args:
@@ -57,7 +57,9 @@ def _learn_row_group(settings: AnyVocabSettings, row_group: RowGroup) -> tuple[V
     return learner, characters
 
 
-def encode(directory: Path, splits: Iterable[str], vocab: Vocab, workers: int, on_progress: OnCharacters) -> None:
+def encode_splits(
+    directory: Path, splits: Iterable[str], vocab: Vocab, workers: int, on_progress: OnCharacters
+) -> None:
     """Write the tokens of each split beside the saved vocabulary in `directory`.
 
     Raises:

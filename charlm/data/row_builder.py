@@ -59,7 +59,7 @@ class RowBuilder:
         self._unnormalized_tail = ""  # the end of a piece, which may compose with the start of the next
         self._hash = hashlib.blake2b(digest_size=8)
 
-    def row(self, document: Document) -> dict[str, Any] | None:
+    def build_row(self, document: Document) -> dict[str, Any] | None:
         """The row as it is stored; None, and counted, where the text is too short.
 
         Raises:
@@ -77,7 +77,7 @@ class RowBuilder:
             return None
         encoded = text.encode("utf-8")
         self._hash.update(encoded)
-        digest = _number(self._hash)
+        digest = _signed_64_bits(self._hash)
         if document.is_last_piece:
             self._hash = hashlib.blake2b(digest_size=8)
         return {
@@ -114,8 +114,8 @@ def _skeleton_hash(title: str, text: str) -> int:
     if len(text) > _MAX_STUB_CHARACTERS:
         return 0
     bare = text.replace(title, "0") if title else text
-    return _number(hashlib.blake2b(_NAMES_AND_NUMBERS.sub("0", bare).encode("utf-8"), digest_size=8))
+    return _signed_64_bits(hashlib.blake2b(_NAMES_AND_NUMBERS.sub("0", bare).encode("utf-8"), digest_size=8))
 
 
-def _number(digest: "hashlib.blake2b") -> int:
+def _signed_64_bits(digest: "hashlib.blake2b") -> int:
     return int.from_bytes(digest.digest(), "big", signed=True)

@@ -35,9 +35,9 @@ class DocumentSelection:
     page_counts: PageCounts
     tallies: dict[str, SplitCounts]
     near_identical: int
-    documents: int = 0
-    characters: int = 0
-    bytes: int = 0
+    num_documents: int = 0
+    num_characters: int = 0
+    num_bytes: int = 0
     repeated_ids: frozenset[str] = frozenset()
     """Ids that several documents have."""
 
@@ -45,14 +45,16 @@ class DocumentSelection:
         """For corpus.json: pages = kept + the sum of what was dropped, by reason."""
         description: dict[str, Any] = {
             "pages": self.page_counts.pages,
-            "kept": self.documents,
+            "kept": self.num_documents,
             "dropped": dict(sorted(self.page_counts.dropped.items())),
             "near_identical": self.near_identical,
         }
         return description | ({"notes": self.page_counts.notes} if self.page_counts.notes else {})
 
 
-def survey(shards: list[Shard], split_specs: Sequence[str], weights: Mapping[str, float]) -> DocumentSelection:
+def select_documents(
+    shards: list[Shard], split_specs: Sequence[str], weights: Mapping[str, float]
+) -> DocumentSelection:
     """
     Args:
         split_specs: the splits to tally, such as "90/5/5".
@@ -69,9 +71,9 @@ def survey(shards: list[Shard], split_specs: Sequence[str], weights: Mapping[str
     keep_document = _is_first_copy(np.concatenate([column["digest"].to_numpy() for column in columns])[ends])
     _count_dropped(page_counts, "duplicate", keep_document)
     if weights:
-        shares = _select_by_weight(shards, keep_document, document_of_row, weights)
-        _count_dropped(page_counts, "weight", shares[keep_document])
-        keep_document &= shares
+        within_weights = _select_by_weight(shards, keep_document, document_of_row, weights)
+        _count_dropped(page_counts, "weight", within_weights[keep_document])
+        keep_document &= within_weights
     kept = keep_document[document_of_row]
     skeletons = np.concatenate([column["skeleton"].to_numpy() for column in columns])[kept]
     _, copies = np.unique(skeletons[skeletons != 0], return_counts=True)
@@ -118,8 +120,8 @@ def _select_by_weight(
             row += 1
     sizes[~keep_document] = 0
     totals = np.array([sizes[source == number].sum() for number in range(len(names))], dtype=np.float64)
-    shares = np.array([weights[name] for name in names])
-    targets = shares * min(totals / shares)
+    weights_S = np.array([weights[name] for name in names])
+    targets = weights_S * min(totals / weights_S)
     kept = np.zeros(len(keep_document), dtype=np.bool_)
     for number, target in enumerate(targets):
         candidates = np.flatnonzero((source == number) & keep_document)
@@ -138,9 +140,9 @@ def _sum_kept(selection: DocumentSelection) -> None:
                 continue
             hashes[row] = hash_id(identifier) if last else 0
             row += 1
-            selection.documents += last
-            selection.characters += characters
-            selection.bytes += num_bytes
+            selection.num_documents += last
+            selection.num_characters += characters
+            selection.num_bytes += num_bytes
             for tally in selection.tallies.values():
                 tally.add(identifier, characters, is_last_piece=last)
     values, counts = np.unique(hashes[hashes != 0], return_counts=True)

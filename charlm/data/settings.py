@@ -39,7 +39,7 @@ class CorpusSettings(Settings):
         """What the corpus is called unless the user names it: the source, and the vocabulary unless it is `char`."""
         return self.source.name + self.vocab.suffix
 
-    def recorded(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """The settings as corpus.json keeps them."""
         return make_portable(self.model_dump(mode="json", exclude_none=True))
 

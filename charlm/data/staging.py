@@ -1,6 +1,6 @@
 """Documents to disk once, by several processes, going on where a killed attempt stopped.
 
-    source.tasks() ──> worker: read, clean, shape, count ──> staged/000007-KEY.parquet, then .json ──> Shard, in order
+    source.tasks() ──> worker: read, clean, build rows ──> staged/000007-KEY.parquet, then .json ──> Shard, in order
 
 A shard is named by its task's place and key; its .json is written last: where that is there, the task is done and is
 not read again. What the shards hold does not depend on how many workers wrote them. Workers are spawned, and never
@@ -30,8 +30,8 @@ class Shard:
 
     path: Path
     page_counts: PageCounts
-    documents: int
-    characters: int
+    num_documents: int
+    num_characters: int
 
 
 class WorkerPool(Protocol):
@@ -42,13 +42,13 @@ class WorkerPool(Protocol):
         """How many shards are made at a time."""
         ...
 
-    def start(self, directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Callable[[], Shard]:
+    def start(self, directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Callable[[], Shard]:
         """Have the shard of a task made in `directory`. What comes back waits for it, and raises what went wrong."""
         ...
 
 
 def stage(
-    source: Source, directory: Path, shape: RowOptions, workers: int, worker_pool: WorkerPool | None = None
+    source: Source, directory: Path, row_options: RowOptions, workers: int, worker_pool: WorkerPool | None = None
 ) -> Iterator[Shard]:
     """The shards of every task, in order; what is done already is not done again.
 
@@ -64,15 +64,15 @@ def stage(
     tasks = source.tasks() or iter([InProcessTask(source)])
     if worker_pool is None and workers <= 1:
         for number, task in enumerate(tasks):
-            yield find_shard(directory, number, task, shape) or make_shard(directory, number, task, shape)
+            yield find_shard(directory, number, task, row_options) or make_shard(directory, number, task, row_options)
     else:
         with contextlib.ExitStack() as stack:
             worker_pool = worker_pool or _LocalWorkerPool(stack.enter_context(spawn_pool(workers)))
-            yield from _stage_in_parallel(worker_pool, tasks, directory, shape)
+            yield from _stage_in_parallel(worker_pool, tasks, directory, row_options)
 
 
 def _stage_in_parallel(
-    worker_pool: WorkerPool, tasks: Iterator[SourceTask], directory: Path, shape: RowOptions
+    worker_pool: WorkerPool, tasks: Iterator[SourceTask], directory: Path, row_options: RowOptions
 ) -> Iterator[Shard]:
     pending: deque[Shard | Callable[[], Shard]] = deque()
 
@@ -81,10 +81,10 @@ def _stage_in_parallel(
         return shard if isinstance(shard, Shard) else shard()
 
     for number, task in enumerate(tasks):
-        done = find_shard(directory, number, task, shape)
+        done = find_shard(directory, number, task, row_options)
         if done is None and isinstance(task, InProcessTask):
-            done = make_shard(directory, number, task, shape)
-        pending.append(done or worker_pool.start(directory, number, task, shape))
+            done = make_shard(directory, number, task, row_options)
+        pending.append(done or worker_pool.start(directory, number, task, row_options))
         while len(pending) >= _MAX_IN_FLIGHT_PER_WORKER * worker_pool.size:
             yield pop_first()
     while pending:
@@ -101,23 +101,23 @@ class _LocalWorkerPool:
     def size(self) -> int:
         return self.processes.size
 
-    def start(self, directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Callable[[], Shard]:
-        return self.processes.start(make_shard, directory, number, task, shape)
+    def start(self, directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Callable[[], Shard]:
+        return self.processes.start(make_shard, directory, number, task, row_options)
 
 
 def _stem(directory: Path, number: int, key: str) -> Path:
     return directory / f"{number:06d}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _full_key(task: SourceTask, shape: RowOptions) -> str:
-    return f"{task.key} {shape} {row_code_version()}"
+def _full_key(task: SourceTask, row_options: RowOptions) -> str:
+    return f"{task.key} {row_options} {row_code_version()}"
 
 
-def find_shard(directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Shard | None:
+def find_shard(directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Shard | None:
     """The shard of a task that is on disk, whole; None where there is none (or the source itself has to be read)."""
     if isinstance(task, InProcessTask):
         return None
-    key = _full_key(task, shape)
+    key = _full_key(task, row_options)
     stem = _stem(directory, number, key)
     path = stem.with_suffix(".parquet")
     try:
@@ -132,17 +132,17 @@ def find_shard(directory: Path, number: int, task: SourceTask, shape: RowOptions
         return None  # not there, or not what we wrote: it is made again
 
 
-def make_shard(directory: Path, number: int, task: SourceTask, shape: RowOptions) -> Shard:
+def make_shard(directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Shard:
     """Read a task and write its shard."""
-    key = _full_key(task, shape)
+    key = _full_key(task, row_options)
     stem = _stem(directory, number, key)
     path = stem.with_suffix(".parquet")
     page_counts = PageCounts()
     documents = characters = 0
-    row_builder = RowBuilder(shape, page_counts)
+    row_builder = RowBuilder(row_options, page_counts)
     with RowWriter(path, SCHEMA) as writer:
         for document in task.documents(page_counts):
-            row = row_builder.row(document)
+            row = row_builder.build_row(document)
             if row is not None:
                 writer.add(row)
                 documents += document.is_last_piece

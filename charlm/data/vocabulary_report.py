@@ -34,7 +34,7 @@ def describe_vocabulary(corpus: Corpus) -> dict[str, Any]:
     counts = {split: count_ids(stream, vocab.size) for split, stream in streams.items()}
     report: dict[str, Any] = {"size": vocab.size, "splits": {}}
     for split, stream in streams.items():
-        report["splits"][split] = usage(vocab, counts[split], stream.count("characters"))
+        report["splits"][split] = measure_usage(vocab, counts[split], stream.count("characters"))
     seen = np.flatnonzero(counts["train"])
     ranked = seen[np.lexsort((seen, -counts["train"][seen]))]
     for name, ids in (("most_frequent", ranked[:_NUM_SHOWN]), ("rarest", ranked[::-1][:_NUM_SHOWN])):
@@ -49,19 +49,19 @@ def _printable(symbol: str) -> str:
     return symbol if symbol.isprintable() and " " not in symbol else repr(symbol)
 
 
-def usage(vocab: Vocab, counts: npt.NDArray[np.int64], characters: int) -> dict[str, float | None]:
+def measure_usage(vocab: Vocab, counts: npt.NDArray[np.int64], characters: int) -> dict[str, float | None]:
     """Of a split whose ids are counted.
 
     `coverage`: the share of characters that are, or lie in, a symbol of their own; the others are spelled.
     """
     tokens = int(counts.sum() - counts[vocab.eod_id])
-    usage: dict[str, float | None] = {"tokens_per_character": tokens / characters if characters else None}
+    result: dict[str, float | None] = {"tokens_per_character": tokens / characters if characters else None}
     if vocab.first_byte_id is not None:
         spelled = counts[vocab.first_byte_id : vocab.first_byte_id + NUM_BYTES]
         num_spelled = int(spelled.sum() - spelled[slice(*_CONTINUATION_BYTES)].sum())
-        usage["coverage"] = 1 - num_spelled / characters if characters else None
-        usage["bytes_share"] = int(spelled.sum()) / tokens if tokens else None
-    return usage
+        result["coverage"] = 1 - num_spelled / characters if characters else None
+        result["bytes_share"] = int(spelled.sum()) / tokens if tokens else None
+    return result
 
 
 def _describe_ngrams(corpus: Corpus, vocab: NgramVocab) -> dict[str, Any]:

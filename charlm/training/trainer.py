@@ -173,7 +173,7 @@ class Trainer:
             )
             state.step += 1
             state.tokens += update.tokens
-            state.cursor = batches.after(cursor)
+            state.cursor = batches.next_cursor(cursor)
             self._count_nonfinite_steps(update)
             self._metrics_logger.add_update(update)
             received = self._synchronize(stop)
@@ -249,7 +249,7 @@ class Trainer:
 
     @property
     def _epochs(self) -> float:
-        return self._batches.epochs(self._state.cursor)
+        return self._batches.epochs_read(self._state.cursor)
 
     def _schedule_input(self) -> ScheduleInput:
         state = self._state
@@ -322,7 +322,7 @@ class Trainer:
         cursor = Cursor()
         for _ in range(min(_NUM_STATISTICS_BATCHES, self._batches.steps_per_epoch)):
             yield self._batches.batch(cursor, rows)
-            cursor = self._batches.after(cursor)
+            cursor = self._batches.next_cursor(cursor)
 
     def _save(self, *, final: bool) -> None:
         is_finished = self._is_finished

@@ -25,9 +25,9 @@ class LineSample:
     def add(self, text: str) -> None:
         seed = int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little")
         for index, line in enumerate(_lines(text)):
-            number = _splitmix64(seed + index)
-            if number < self._threshold:
-                self._candidates.append((number, line))
+            priority = _splitmix64(seed + index)
+            if priority < self._threshold:
+                self._candidates.append((priority, line))
                 self._size += len(line)
         if self._size > 2 * self._max_characters:
             self._truncate()
@@ -45,9 +45,9 @@ class LineSample:
         """Keep the lowest numbers that fit, and none above the first that does not."""
         self._candidates.sort()
         self._size = 0
-        for index, (number, line) in enumerate(self._candidates):
-            if number >= self._threshold or self._size + len(line) > self._max_characters:
-                self._threshold = min(number, self._threshold)
+        for index, (priority, line) in enumerate(self._candidates):
+            if priority >= self._threshold or self._size + len(line) > self._max_characters:
+                self._threshold = min(priority, self._threshold)
                 del self._candidates[index:]
                 return
             self._size += len(line)

@@ -107,9 +107,9 @@ class SentencePieceVocab(Vocab):
         """Merging pairs takes longer than to look a word up."""
         return SegmentEncoder(self._encode_segments)
 
-    def _encode_segments(self, units: list[str]) -> list[bytes]:
+    def _encode_segments(self, segments: list[str]) -> list[bytes]:
         """Many in one text, a line each: a call costs more than a word."""
-        batchable = [segment for segment in units if _UNBATCHABLE.search(segment) is None]
+        batchable = [segment for segment in segments if _UNBATCHABLE.search(segment) is None]
         texts = [
             "\n".join([*batchable[start : start + _SEGMENTS_PER_CALL], ""])
             for start in range(0, len(batchable), _SEGMENTS_PER_CALL)
@@ -123,7 +123,7 @@ class SentencePieceVocab(Vocab):
             next(encoded)
             if _UNBATCHABLE.search(segment) is None
             else self._encode_directly(segment, segment.encode("utf-8")).tobytes()
-            for segment in units
+            for segment in segments
         ]
 
     def stream_decoder(self) -> StreamDecoder:

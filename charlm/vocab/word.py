@@ -59,7 +59,7 @@ class WordVocab(Vocab):
                     return space + word + codes[segment[-1]]
             return b"".join([codes.get(token) or self.spell(token) for token in split_tokens(segment)])
 
-        return SegmentEncoder(lambda units: list(map(encode_segment, units)))
+        return SegmentEncoder(lambda segments: list(map(encode_segment, segments)))
 
     def encode(self, text: str) -> IntArray:
         encode_utf8(text)

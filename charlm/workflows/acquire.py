@@ -50,7 +50,7 @@ def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -
         return source
     try:
         content = storage.read_json(record) if record.is_file() else {}
-        if content.get("settings") == settings.recorded():
+        if content.get("settings") == settings.to_record():
             source_settings = _apply_resolved(source_settings, content["resolved"])
     except (ValueError, KeyError, TypeError, AttributeError):
         storage.remove_tree(record)  # torn or foreign: resolve again
@@ -88,7 +88,7 @@ def fetch(
     plan = source.download_plan()
     if source.resolved_settings():
         storage.make_directory(work)
-        record = {"settings": settings.recorded(), "resolved": source.resolved_settings()}
+        record = {"settings": settings.to_record(), "resolved": source.resolved_settings()}
         storage.write_json(work / RESOLVED_FILE, record)
     if plan is None:
         return

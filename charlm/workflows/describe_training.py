@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from charlm.data.store import count_ids, read_stream
-from charlm.data.vocabulary_report import usage
+from charlm.data.vocabulary_report import measure_usage
 from charlm.device import available_memory, resolve_precision
 from charlm.errors import SettingsError, UsageError
 from charlm.experiment import BUDGETS, find_config, read_layers
@@ -55,7 +55,7 @@ def describe(plan: TrainingPlan, *, num_ranks: int = 1, measure_speed: bool = Fa
         for split in ("train", "valid"):
             stream = plan.corpus.open(split)
             counts = count_ids(stream, vocab_size)
-            coverage = usage(plan.corpus.vocab, counts, stream.count("characters")).get("coverage")
+            coverage = measure_usage(plan.corpus.vocab, counts, stream.count("characters")).get("coverage")
             if coverage is not None:
                 description[f"coverage_of_{split}"] = coverage
     description["tokens_per_step"] = rows * training.seq_len

@@ -45,7 +45,7 @@ def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
         update = updater.update(
             batches.batch(cursor), ScheduleInput(step, 0, 0.0, 0.0), num_scored=batches.num_scored(cursor)
         )
-        cursor = batches.after(cursor)
+        cursor = batches.next_cursor(cursor)
         if step < _WARMUP_STEPS:
             tokens, start = 0, time.perf_counter()
             continue

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from charlm import __version__, formats, storage
-from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, fingerprint, open_corpus
+from charlm.data.corpus import CORPUS_FILE, Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
-from charlm.data.encoding import encode, learn
+from charlm.data.encoding import encode_splits, learn_vocab
 from charlm.data.row_builder import RowOptions
-from charlm.data.selection import DocumentSelection, survey
+from charlm.data.selection import DocumentSelection, select_documents
 from charlm.data.settings import CorpusSettings
 from charlm.data.staging import Shard, WorkerPool, stage
 from charlm.data.store import count_words
@@ -60,7 +60,7 @@ def find_prepared(
     if not (out / CORPUS_FILE).is_file():
         return None
     corpus = open_corpus(out)
-    changed = [str(each) for each in differences(corpus.metadata["settings"], settings.recorded())]
+    changed = [str(each) for each in differences(corpus.metadata["settings"], settings.to_record())]
     if corpus.metadata["split"].get("like") != (split_reference.fingerprint if split_reference else None):
         changed.append("--split-like")
     if changed:
@@ -104,7 +104,7 @@ def prepare(
         splits, frequencies = _write_splits(selection, work, router, list(percentages), on_progress)
         text_metadata = {
             "origin": source.origin(),
-            "settings": settings.recorded(),
+            "settings": settings.to_record(),
             "documents": selection.describe(),
             "split": {"shares": "/".join(map(str, percentages.values())), **split_card},
             "splits": splits,
@@ -151,9 +151,9 @@ def finish_corpus(
         text_metadata: what corpus.json says of text and splits.
         characters: what it says of the characters in it.
     """
-    vocab = learn(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
+    vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
     vocab.save(work)
-    encode(work, text_metadata["splits"], vocab, workers, partial(on_progress, "tokens"))
+    encode_splits(work, text_metadata["splits"], vocab, workers, partial(on_progress, "tokens"))
     files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
     metadata = {
         "format": formats.CORPUS,
@@ -161,7 +161,7 @@ def finish_corpus(
         **text_metadata,
         "vocabulary": {"type": vocab.type, "size": vocab.size, **characters},
         "files": files,
-        "fingerprint": fingerprint(files),
+        "fingerprint": compute_fingerprint(files),
     }
     storage.write_json(work / CORPUS_FILE, metadata)
     for temporary in _RESUMABLE_FILES:
@@ -187,21 +187,21 @@ def _stage_documents(
     worker_pool: WorkerPool | None,
     on_progress: OnProgress,
 ) -> DocumentSelection:
-    shape = RowOptions(settings.normalize, settings.min_characters)
+    row_options = RowOptions(settings.normalize, settings.min_characters)
     shards: list[Shard] = []
     characters = 0
-    for shard in stage(source, directory, shape, workers, worker_pool):
+    for shard in stage(source, directory, row_options, workers, worker_pool):
         shards.append(shard)
-        characters += shard.characters
+        characters += shard.num_characters
         on_progress("documents", characters)
     current_names = {shard.path.name for shard in shards} | {shard.path.with_suffix(".json").name for shard in shards}
     for path in directory.iterdir():
         if path.name not in current_names:
             storage.remove_tree(path)  # of another dump, or of other settings
-    selection = survey(
+    selection = select_documents(
         shards, CANDIDATE_SPLITS if settings.split == "auto" else (settings.split,), source.mixture_weights
     )
-    if not selection.characters:
+    if not selection.num_characters:
         raise DataError(
             f"no text in {selection.page_counts.pages:,} pages",
             "give an input that holds text; `charlm inspect PATH` says what is in a dump",
@@ -219,16 +219,16 @@ def _plan_split(
         return (
             percentages,
             metadata,
-            SplitRouter(percentages, "hash", selection.characters, _read_cuts(split_reference)),
+            SplitRouter(percentages, "hash", selection.num_characters, _read_cuts(split_reference)),
         )
     if source.split_method == "bytes":
         percentages = parse_percentages(_BYTES_SPLIT if settings.split == "auto" else settings.split)
-        return percentages, {"method": "bytes"}, SplitRouter(percentages, "bytes", selection.bytes)
-    tally = selection.tallies[default_spec(selection.bytes) if settings.split == "auto" else settings.split]
+        return percentages, {"method": "bytes"}, SplitRouter(percentages, "bytes", selection.num_bytes)
+    tally = selection.tallies[default_spec(selection.num_bytes) if settings.split == "auto" else settings.split]
     return (
         tally.percentages,
         {"method": tally.method},
-        SplitRouter(tally.percentages, tally.method, selection.characters),
+        SplitRouter(tally.percentages, tally.method, selection.num_characters),
     )
 
 

@@ -160,7 +160,7 @@ def _collect_statistics(
         for index in range(count):
             on_stage("gradients", index, count)
             yield batches.batch(cursor)
-            cursor = batches.after(cursor)
+            cursor = batches.next_cursor(cursor)
 
     found = gradient_statistics(loaded.model, iterate_batches(), device)
     return {name: tensor.cpu().contiguous() for name, tensor in found.items()}

@@ -35,7 +35,7 @@ def at(batches: Batches, step: int) -> Cursor:
     """Of batch number `step` of a run that was never interrupted."""
     cursor = Cursor(step // batches.steps_per_epoch)
     for _ in range(step % batches.steps_per_epoch):
-        cursor = batches.after(cursor)
+        cursor = batches.next_cursor(cursor)
     return cursor
 
 
@@ -154,12 +154,12 @@ def test_other_rows_in_the_middle_lose_and_repeat_nothing(
             scored = found.targets_BT != IGNORE_INDEX
             assert int(scored.sum()) == batches.num_scored(cursor)
             pairs.update(zip(found.inputs_BT[scored].tolist(), found.targets_BT[scored].tolist(), strict=True))
-            before, cursor = batches.epochs(cursor), batches.after(cursor)
-            assert before < batches.epochs(cursor) <= epoch + 1 + 1e-9
+            before, cursor = batches.epochs_read(cursor), batches.next_cursor(cursor)
+            assert before < batches.epochs_read(cursor) <= epoch + 1 + 1e-9
         if cursor.epoch != epoch:
             break
         other = Batches(stream, rows, seq_len, seed, seq_len_varies=seq_len_varies)
-        assert sum(length for _, length in batches.unread(cursor)) == num_predictions - pairs.total()
+        assert sum(length for _, length in batches.unread_spans(cursor)) == num_predictions - pairs.total()
         cursor, batches = other.redistribute(cursor, batches), other
         assert Cursor.from_json(cursor.to_json()) == cursor
     assert cursor == Cursor(epoch + 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charlm import storage
-from charlm.data.corpus import Corpus, fingerprint, open_corpus
+from charlm.data.corpus import Corpus, compute_fingerprint, open_corpus
 from charlm.errors import DataError, UsageError
 
 NEEDED = ["vocab.json", *(f"{split}{kind}.npy" for split in ("train", "valid", "test") for kind in ("", ".documents"))]
@@ -83,7 +83,7 @@ def test_a_changed_card_is_found(copy: Path) -> None:
     rewrite_card(copy, files=files)
     with pytest.raises(DataError, match="fingerprint"):
         open_corpus(copy)
-    rewrite_card(copy, files=files, fingerprint=fingerprint(files))
+    rewrite_card(copy, files=files, fingerprint=compute_fingerprint(files))
     with pytest.raises(DataError, match=r"train\.npy was changed"):
         open_all(copy)
 
@@ -103,7 +103,7 @@ def test_a_damaged_card_is_refused(copy: Path, content: str) -> None:
 def test_a_card_that_forgets_a_file_is_refused(copy: Path, name: str) -> None:
     files = json.loads((copy / "corpus.json").read_text(encoding="utf-8"))["files"]
     del files[name]
-    rewrite_card(copy, files=files, fingerprint=fingerprint(files))
+    rewrite_card(copy, files=files, fingerprint=compute_fingerprint(files))
     with pytest.raises(DataError):
         open_all(copy)
 
@@ -119,5 +119,5 @@ def test_the_fingerprint_is_that_of_the_arrays_and_the_vocabulary() -> None:
     files = {name: {"bytes": 1, "sha256": name * 3} for name in ("a.npy", "vocab.json", "documents/x.parquet")}
     same = files | {"documents/x.parquet": {"bytes": 2, "sha256": "other"}}
     other = files | {"a.npy": {"bytes": 1, "sha256": "other"}}
-    assert fingerprint(files) == fingerprint(same) != fingerprint(other)
-    assert fingerprint(dict(reversed(list(files.items())))) == fingerprint(files)
+    assert compute_fingerprint(files) == compute_fingerprint(same) != compute_fingerprint(other)
+    assert compute_fingerprint(dict(reversed(list(files.items())))) == compute_fingerprint(files)

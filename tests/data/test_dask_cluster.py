@@ -152,7 +152,7 @@ def test_a_lost_worker_costs_nothing_but_time(workers: DaskCluster, tmp_path: Pa
     source = ListSource(*TASKS[:2], DyingTask(str(tmp_path / "marks"), 1), *TASKS[3:])
     shards = list(stage(source, tmp_path / "staged", RowOptions(), 1, workers))
     assert len(shards) == 7
-    assert [shard.documents for shard in shards[2:3]] == [1]
+    assert [shard.num_documents for shard in shards[2:3]] == [1]
     assert len(list((tmp_path / "marks").iterdir())) == 1
 
 

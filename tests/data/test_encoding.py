@@ -13,7 +13,7 @@ import pytest
 from charlm.data import documents, encoding
 from charlm.data.corpus import Corpus
 from charlm.data.documents import list_row_groups, read_parts
-from charlm.data.encoding import encode, learn
+from charlm.data.encoding import encode_splits, learn_vocab
 from charlm.data.store import read_stream
 from charlm.data.worker_processes import spawn_pool
 from charlm.errors import DataError, OutOfMemoryError
@@ -43,9 +43,9 @@ def silent(characters: int) -> None:
 def made(corpus: Corpus, folder: Path, settings: Any, workers: int) -> dict[str, bytes]:
     folder.mkdir()
     (folder / "documents").symlink_to(corpus.directory / "documents")
-    vocab = learn(settings, folder / "documents", workers, silent)
+    vocab = learn_vocab(settings, folder / "documents", workers, silent)
     vocab.save(folder)
-    encode(folder, corpus.splits, vocab, workers, silent)
+    encode_splits(folder, corpus.splits, vocab, workers, silent)
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
@@ -62,7 +62,7 @@ def test_any_number_of_workers_gives_the_same_bytes(corpus: Corpus, tmp_path: Pa
     alone = made(corpus, tmp_path / "one", member(), 1)
     assert made(corpus, tmp_path / "two", member(), 2) == alone
     assert made(corpus, tmp_path / "three", member(), 3) == alone
-    vocab = learn(member(), corpus.directory / "documents", 1, silent)
+    vocab = learn_vocab(member(), corpus.directory / "documents", 1, silent)
     for split in corpus.splits:
         texts = [part.document.text for part in read_parts(corpus.directory / "documents", split)]
         stream = read_stream(tmp_path / "two", split, vocab)
@@ -79,18 +79,18 @@ def test_any_number_of_workers_gives_the_same_bytes(corpus: Corpus, tmp_path: Pa
 def test_counts_are_those_of_the_whole_training_text(corpus: Corpus, settings: Any) -> None:
     folder = corpus.directory / "documents"
     whole = settings.learn(part.document.text for part in read_parts(folder, "train"))
-    assert learn(settings, folder, 2, silent).to_json() == whole.to_json()
+    assert learn_vocab(settings, folder, 2, silent).to_json() == whole.to_json()
 
 
 def test_progress_is_told_in_characters(corpus: Corpus, tmp_path: Path) -> None:
     told: list[int] = []
-    vocab = learn(CharSettings(), corpus.directory / "documents", 1, told.append)
+    vocab = learn_vocab(CharSettings(), corpus.directory / "documents", 1, told.append)
     assert told == sorted(told)
     assert told[-1] == corpus.metadata["splits"]["train"]["characters"]
     vocab.save(tmp_path)
     (tmp_path / "documents").symlink_to(corpus.directory / "documents")
     told.clear()
-    encode(tmp_path, corpus.splits, vocab, 1, told.append)
+    encode_splits(tmp_path, corpus.splits, vocab, 1, told.append)
     assert told == sorted(told)
     assert told[-1] == sum(counts["characters"] for counts in corpus.metadata["splits"].values())
 
@@ -101,7 +101,7 @@ def test_what_a_worker_cannot_spell_is_an_error_here(corpus: Corpus, tmp_path: P
     vocab.save(tmp_path)
     for workers in (1, 2):
         with pytest.raises(DataError, match="not in the vocabulary"):
-            encode(tmp_path, ["train"], vocab, workers, silent)
+            encode_splits(tmp_path, ["train"], vocab, workers, silent)
     assert not (tmp_path / "train.npy").exists()
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_shard_is_named(corpus: Corpus, tmp_path: Path) -> None:
         content = path.read_bytes()
         (folder / path.name).write_bytes(content if "train" not in path.name else content[:200] + content[300:])
     with pytest.raises(DataError, match=r"train-.*damaged"):
-        learn(CharSettings(), folder, 1, silent)
+        learn_vocab(CharSettings(), folder, 1, silent)
 
 
 def _die() -> None:
@@ -148,5 +148,6 @@ def test_small_work_starts_no_process(tiny_corpus: Corpus, monkeypatch: pytest.M
 
     monkeypatch.setattr(encoding, "spawn_pool", refuse)
     assert (
-        learn(CharSettings(), tiny_corpus.directory / "documents", 8, silent).to_json() == tiny_corpus.vocab.to_json()
+        learn_vocab(CharSettings(), tiny_corpus.directory / "documents", 8, silent).to_json()
+        == tiny_corpus.vocab.to_json()
     )

@@ -66,8 +66,8 @@ TASKS = [NumberTask(first) for first in range(0, 70, 10)]
 PLAIN = RowOptions()
 
 
-def run(directory: Path, tasks: list[NumberTask], workers: int, shape: RowOptions = PLAIN) -> list[Shard]:
-    return list(stage(NumberSource(tasks), directory, shape, workers))
+def run(directory: Path, tasks: list[NumberTask], workers: int, options: RowOptions = PLAIN) -> list[Shard]:
+    return list(stage(NumberSource(tasks), directory, options, workers))
 
 
 def bytes_of(directory: Path) -> dict[str, bytes]:
@@ -89,7 +89,7 @@ def test_every_page_is_kept_or_dropped(tmp_path: Path) -> None:
     page_counts = PageCounts()
     for shard in shards:
         page_counts.add(shard.page_counts)
-    assert page_counts.pages == 70 == sum(shard.documents for shard in shards) + sum(page_counts.dropped.values())
+    assert page_counts.pages == 70 == sum(shard.num_documents for shard in shards) + sum(page_counts.dropped.values())
     assert page_counts.notes == [f"note {first}" for first in range(0, 70, 10)]
 
 
@@ -111,7 +111,7 @@ def test_another_shape_is_another_shard(tmp_path: Path) -> None:
     assert row["text"].endswith("Café")
     assert row["characters"] == len(row["text"]) == row["bytes"] - 1
     short = run(tmp_path, TASKS[:1], 1, RowOptions(min_characters=10_000))[0]
-    assert (short.documents, short.page_counts.dropped["short"]) == (0, 6)
+    assert (short.num_documents, short.page_counts.dropped["short"]) == (0, 6)
 
 
 def test_texts_that_differ_in_names_and_numbers_have_one_skeleton(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ class PiecesTask:
             yield Document("1", "Title", text, is_last_piece=number == len(self.pieces) - 1)
 
 
-def staged_rows(directory: Path, pieces: tuple[str, ...], shape: RowOptions) -> tuple[Shard, list[dict[str, Any]]]:
-    shard = make_shard(directory, 0, PiecesTask(pieces), shape)
+def staged_rows(directory: Path, pieces: tuple[str, ...], options: RowOptions) -> tuple[Shard, list[dict[str, Any]]]:
+    shard = make_shard(directory, 0, PiecesTask(pieces), options)
     return shard, list(read_rows(shard.path))
 
 
@@ -187,7 +187,7 @@ def test_pieces_are_normalised_as_the_whole_text_is(text: str, cuts: set[int]) -
     assert "".join(row["text"] for row in rows) == unicodedata.normalize("NFC", text) == whole[0]["text"]
     assert [row["ends"] for row in rows] == [False] * (len(rows) - 1) + [True]
     assert rows[-1]["digest"] == whole[0]["digest"]
-    assert (shard.documents, shard.characters) == (1, len(whole[0]["text"]))
+    assert (shard.num_documents, shard.num_characters) == (1, len(whole[0]["text"]))
 
 
 def test_a_text_in_pieces_is_as_long_as_all_of_them(tmp_path: Path) -> None:

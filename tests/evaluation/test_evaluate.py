@@ -178,7 +178,7 @@ def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]
     for step in range(80):
         moment = ScheduleInput(step, 0, 0.0, 0.0)
         updater.update(batches.batch(cursor), moment, num_scored=batches.num_scored(cursor))
-        cursor = batches.after(cursor)
+        cursor = batches.next_cursor(cursor)
     return updater.model, test
 
 

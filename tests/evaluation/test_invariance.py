@@ -75,7 +75,7 @@ def trained(corpus: Corpus, body: dict[str, Any], *, ngrams: bool, steps: int = 
         optimizer.zero_grad(set_to_none=True)
         model.head.nll(features_BTH, batch.targets_BT).mean().backward()
         optimizer.step()
-        cursor = batches.after(cursor)
+        cursor = batches.next_cursor(cursor)
     return model.eval()
 
 

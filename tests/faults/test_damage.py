@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from charlm import storage
-from charlm.data.corpus import fingerprint
+from charlm.data.corpus import compute_fingerprint
 from tests.processes import Commands
 from tests.workspaces import DATA, RUN, snapshot, steps, weights
 
@@ -130,7 +130,7 @@ def test_arrays_that_hold_pickles(workspace: Commands) -> None:
         "bytes": (data / "test.npy").stat().st_size,
         "sha256": storage.sha256(data / "test.npy"),
     }
-    change_json(data / "corpus.json", files=metadata["files"], fingerprint=fingerprint(metadata["files"]))
+    change_json(data / "corpus.json", files=metadata["files"], fingerprint=compute_fingerprint(metadata["files"]))
     assert "test.npy is damaged" in workspace.fail(3, "eval", "--data", "texts")
     assert not canary.exists()
 
@@ -144,7 +144,7 @@ def test_a_corpus_of_a_later_format(workspace: Commands, name: str) -> None:
         "bytes": (data / "vocab.json").stat().st_size,
         "sha256": storage.sha256(data / "vocab.json"),
     }
-    change_json(data / "corpus.json", files=metadata["files"], fingerprint=fingerprint(metadata["files"]))
+    change_json(data / "corpus.json", files=metadata["files"], fingerprint=compute_fingerprint(metadata["files"]))
     line = workspace.fail(3, *READERS["eval"])
     assert f"{name} has format 99" in line
     assert "upgrade charlm" in line

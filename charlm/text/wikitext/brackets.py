@@ -74,8 +74,8 @@ class Brackets:
         match = _LINK_PREFIX.match(text, start) if opening == "[[" else None
         if match is None:
             return False
-        shown, prefix, colon, _, label = match.groups()
-        if shown or not colon:
+        leading_colon, prefix, colon, _, label = match.groups()
+        if leading_colon or not colon:
             return True
         prefix = prefix.strip()
         return prefix.replace("_", " ").casefold() not in self.hidden_prefixes and (

@@ -49,18 +49,18 @@ class Cleaner:
 
     def clean(self, wikitext: str, title: str = "") -> CleanedPage:
         """The visible text of a page; `title` is what {{PAGENAME}} shows."""
-        aside = Placeholders(self._math)
+        placeholders = Placeholders(self._math)
         for character in _RESERVED_CHARACTERS:  # ours; no XML holds them
             wikitext = wikitext.replace(character, "")
-        text = aside.extract_literals(wikitext)
+        text = placeholders.extract_literals(wikitext)
         text = self._drop_pointer_lines(_drop_hatnotes(text))
         text, too_deep = self._brackets.resolve(text, title)
         text = strip_inline(text)
         text = decode_entities(text)
         text = text.replace("\xa0", " ").replace("\t", " ").replace("\r", "")
-        text = aside.extract_verbatim(text)
+        text = placeholders.extract_verbatim(text)
         text = lay_out(text)
-        text = aside.restore(text).strip("\n")
+        text = placeholders.restore(text).strip("\n")
         return CleanedPage(text, f"templates and links nested deeper than {MAX_DEPTH}" if too_deep else "")
 
     def _drop_pointer_lines(self, text: str) -> str:

@@ -53,7 +53,7 @@ class Language:
         """The name for `grc-x-biblical` is that for `grc`; "" where there is none."""
         return self.names.get(code) or self.names.get(code.partition("-")[0], "")
 
-    def number(self, plain: str) -> str:
+    def format_number(self, plain: str) -> str:
         """ "-12345.6" -> "−12,345.6" with the language's separators and digits."""
         sign = "−" if plain.startswith("-") else ""
         whole, point, decimals = plain.lstrip("+-").partition(".")
@@ -61,8 +61,8 @@ class Language:
             return plain
         if len(whole) > 4 or (len(whole) == 4 and self.group in ",."):
             whole = f"{int(whole):,}".replace(",", self.group)
-        shown = sign + whole + (self.decimal + decimals if point else "")
-        return shown if self.digits == _DIGITS else shown.translate(str.maketrans(_DIGITS, self.digits))
+        rendered = sign + whole + (self.decimal + decimals if point else "")
+        return rendered if self.digits == _DIGITS else rendered.translate(str.maketrans(_DIGITS, self.digits))
 
 
 @cache

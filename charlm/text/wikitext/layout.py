@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from charlm.text.wikitext.back_matter import is_back_matter
 from charlm.text.wikitext.placeholders import BLOCK_MARKER, LINE_BREAK
-from charlm.text.wikitext.punctuation import mend
+from charlm.text.wikitext.punctuation import close_gaps
 
 _LEADING_PUNCTUATION = re.compile(r"^(?:[,;.:、，；]\s+|[;:*#、，；])+")
 _PUNCTUATION = frozenset(",;.:*#、，；")
@@ -122,11 +122,11 @@ def _is_cjk(character: str) -> bool:
 def _one_line(text: str) -> str:
     if LINE_BREAK in text:
         text = " ".join(part for part in map(str.strip, text.split(LINE_BREAK)) if part)
-    text = mend(text.strip()).strip()
+    text = close_gaps(text.strip()).strip()
     for _ in range(_MAX_ROUNDS):
         if text[:1] not in _PUNCTUATION or (shorter := _LEADING_PUNCTUATION.sub("", text)) == text:
             break
-        text = mend(shorter).strip()
+        text = close_gaps(shorter).strip()
     return text
 
 
@@ -141,7 +141,7 @@ def _paragraph_blocks(text: str) -> list[Block]:
     lines = [line for stanza in stanzas for line in stanza]
     if len(lines) >= _MIN_VERSE_LINES and max(map(len, lines)) <= _MAX_VERSE_LENGTH:
         return [
-            (_VERBATIM, "\n".join(f" {mend(line)}" for line in stanza))
+            (_VERBATIM, "\n".join(f" {close_gaps(line)}" for line in stanza))
             if len(stanza) > 1
             else (_TEXT, _one_line(stanza[0]))
             for stanza in stanzas

@@ -19,14 +19,14 @@ _SPACES = re.compile("  +")
 _MAX_ROUNDS = 4
 
 
-def mend(line: str) -> str:
+def close_gaps(line: str) -> str:
     """Close the gaps in a line; plain prose stays as it is."""
     if "  " in line:
         line = _SPACES.sub(" ", line)
-    return _close_gaps(line) if _ANY_GAP.search(line) else line
+    return _replace_gaps(line) if _ANY_GAP.search(line) else line
 
 
-def _close_gaps(line: str) -> str:
+def _replace_gaps(line: str) -> str:
     for _ in range(_MAX_ROUNDS):  # what is emptied may have stood in what is empty now
         previous = line
         line = _EMPTY_BRACKETS.sub("", line)

@@ -128,7 +128,9 @@ def _to_script(value: str, *, superscript: bool) -> str:
 
 def _format_number(number: str, parts: list[str], language: Language) -> str:
     """{{formatnum:12345}}"""
-    return language.number(number) if not parts and re.fullmatch(r"-?\d{1,30}(?:\.\d{1,30})?", number) else number
+    return (
+        language.format_number(number) if not parts and re.fullmatch(r"-?\d{1,30}(?:\.\d{1,30})?", number) else number
+    )
 
 
 def _render_lang(arguments: Arguments, language: Language) -> str:
@@ -222,7 +224,7 @@ def _render_val(arguments: Arguments, language: Language) -> str:
     values = arguments.positional
     number = values[0] if values else ""
     if re.fullmatch(r"-?\d{5,30}(?:\.\d+)?", number):
-        number = language.number(number)
+        number = language.format_number(number)
     error = f"±{values[1]}" if len(values) > 1 and values[1][:1].isdigit() else ""
     power = f"×10{_to_script(arguments['e'], superscript=True)}" if arguments.get("e") else ""
     unit = next((arguments[key] for key in ("u", "ul", "up", "upl") if arguments.get(key)), "")

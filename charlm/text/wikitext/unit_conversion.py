@@ -66,8 +66,8 @@ def convert(arguments: Arguments, language: Language) -> str:
     values = [_parse_number(number, language) for number in numbers]
     power, unit = _find_unit(code)
     if unit is None or None in values:
-        shown = "".join(number + separator for number, separator in zip(numbers, [*separators, ""], strict=True))
-        return f"{shown} {unit.symbol if unit else code}".strip()
+        rendered = "".join(number + separator for number, separator in zip(numbers, [*separators, ""], strict=True))
+        return f"{rendered} {unit.symbol if unit else code}".strip()
     known = [value for value in values if value is not None]
     entered = [_format_entered(number, language) for number in numbers]
     subunit_text = ""
@@ -103,26 +103,26 @@ def convert(arguments: Arguments, language: Language) -> str:
                 adjective=adjective and flipped,
             )
         )  # fmt: skip
-    shown = _format_quantity(
+    rendered = _format_quantity(
         entered, separators, power, unit, rest_short if flipped else first_short, language,
         adjective=adjective and not flipped, subunit_text=subunit_text,
     )  # fmt: skip
     if arguments.get("sp") == "us":
-        shown, outputs = _american(shown), [_american(output) for output in outputs]
-    return _arrange_quantities(shown, "; ".join(outputs), arguments)
+        rendered, outputs = _american(rendered), [_american(output) for output in outputs]
+    return _arrange_quantities(rendered, "; ".join(outputs), arguments)
 
 
-def _arrange_quantities(shown: str, other: str, arguments: Arguments) -> str:
+def _arrange_quantities(rendered: str, other: str, arguments: Arguments) -> str:
     display = arguments.get("disp", "")
     if not other:
-        return shown
+        return rendered
     if "flip" in (display, arguments.get("order", "")):
-        shown, other = other, shown
+        rendered, other = other, rendered
     if display in ("out", "output only", "output number only", "number"):
         return other
     if display == "or":
-        return f"{shown} or {other}"
-    return f"{shown} [{other}]" if display == "sqbr" else f"{shown} ({other})"
+        return f"{rendered} or {other}"
+    return f"{rendered} [{other}]" if display == "sqbr" else f"{rendered} ({other})"
 
 
 def _find_unit(code: str) -> tuple[int, Unit | None]:
@@ -167,7 +167,7 @@ def _format_entered(number: str, language: Language) -> str:
     if "/" in number or "e" in number.lower():
         return number.replace("-", "−")
     plain = _normalize_number(number.replace("−", "-").translate(language.to_ascii_digits), language)
-    return language.number(plain)
+    return language.format_number(plain)
 
 
 def _format_rounded(
@@ -199,22 +199,22 @@ def _format_rounded(
         result, digits = math.floor(result / step + 0.5) * step, 0
     shift = 10.0**-digits
     rounded = math.copysign(math.floor(abs(result) / shift + 0.5) * shift, result)
-    return language.number(f"{rounded + 0.0:.{max(digits, 0)}f}")
+    return language.format_number(f"{rounded + 0.0:.{max(digits, 0)}f}")
 
 
 def _format_quantity(
     numbers: list[str], separators: list[str], power: int, unit: Unit, short: bool, language: Language, *,
     adjective: bool, subunit_text: str = "",
 ) -> str:  # fmt: skip
-    shown = "".join(number + separator for number, separator in zip(numbers, [*separators, ""], strict=True))
+    rendered = "".join(number + separator for number, separator in zip(numbers, [*separators, ""], strict=True))
     if power:
-        shown += f" {_MULTIPLES[power]}" if language.names_units else f"×10{str(power).translate(_SUPERSCRIPT)}"
+        rendered += f" {_MULTIPLES[power]}" if language.names_units else f"×10{str(power).translate(_SUPERSCRIPT)}"
     if short:
         separator = "" if unit.symbol[0] in "°/" and unit.symbol[:2] not in ("°C", "°F") else " "
-        return f"{shown}{separator}{unit.symbol}{subunit_text}"
+        return f"{rendered}{separator}{unit.symbol}{subunit_text}"
     if adjective:
-        return f"{shown}-{unit.singular.replace(' ', '-')}{subunit_text}"
-    return f"{shown} {unit.singular if numbers == ['1'] and not power else unit.plural}{subunit_text}"
+        return f"{rendered}-{unit.singular.replace(' ', '-')}{subunit_text}"
+    return f"{rendered} {unit.singular if numbers == ['1'] and not power else unit.plural}{subunit_text}"
 
 
 def _unit_name(unit: Unit, value: float, *, short: bool) -> str:

@@ -99,6 +99,6 @@ def test_from_toml(tmp_path: Path) -> None:
     assert settings.name == "ukwiki+novels"
     assert isinstance(settings.source, MixSettings)
     assert settings.source.weights == (3, 1.5)
-    recorded = settings.recorded()["source"]["sources"]
-    assert recorded[1]["input"] == ["novels"]
-    assert "mirrors" not in recorded[0]
+    record = settings.to_record()["source"]["sources"]
+    assert record[1]["input"] == ["novels"]
+    assert "mirrors" not in record[0]
