@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from charlm.sampling.decode import Constraint
+from charlm.sampling.detokenizer import Detokenizer
 from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.generate import TextGenerator
-from charlm.sampling.detokenizer import Detokenizer
 
 
 @dataclass
 class _Beam:
-    writer: Detokenizer
+    detokenizer: Detokenizer
     pieces: list[str]
     nats: float
-    constraint: object
+    constraint_state: object
 
     @property
     def text(self) -> str:
@@ -36,16 +36,16 @@ class _Beam:
     def nats_per_character(self) -> float:
         return self.nats / max(1, len(self.text))
 
-    def extend(self, token: int, nats: float, constraint: object) -> "_Beam":
-        writer = copy.deepcopy(self.writer)
-        return _Beam(writer, [*self.pieces, writer.push(token)], nats, constraint)
+    def extend(self, token: int, nats: float, constraint_state: object) -> "_Beam":
+        detokenizer = copy.deepcopy(self.detokenizer)
+        return _Beam(detokenizer, [*self.pieces, detokenizer.push(token)], nats, constraint_state)
 
 
 @torch.inference_mode()
 def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
     """The best text found, and its nats a character. Filters are left out: they are for draws."""
     sampling = generator.sampling
-    first = generator.writer()
+    first = generator.new_detokenizer()
     start = None if sampling.constraint is None else sampling.constraint.start
     beams = [_Beam(first, [], 0.0, start)]
     done: list[_Beam] = []
@@ -56,11 +56,11 @@ def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
     while True:
         rows, tokens, nats = _top_continuations(logits_BV, beams, sampling.constraint, beam_width)
         extended = [
-            beams[row].extend(token, cost, _advance_constraint(sampling.constraint, beams[row].constraint, token))
+            beams[row].extend(token, cost, _advance_constraint(sampling.constraint, beams[row].constraint_state, token))
             for row, token, cost in zip(rows, tokens, nats, strict=True)
         ]
-        done += [beam for beam in extended if beam.writer.done]
-        unfinished = [position for position, beam in enumerate(extended) if not beam.writer.done]
+        done += [beam for beam in extended if beam.detokenizer.done]
+        unfinished = [position for position, beam in enumerate(extended) if not beam.detokenizer.done]
         beams = [extended[position] for position in unfinished]
         if not beams or len(done) >= beam_width:
             best = min(done, key=lambda beam: beam.nats_per_character)
@@ -83,7 +83,7 @@ def _top_continuations(
     """Rows, tokens and nats of the `beam_width` cheapest continuations."""
     costs_BV = -logits_BV.double().log_softmax(-1)
     if constraint is not None:
-        masks = [constraint.mask(beam.constraint, beam.writer.remaining) for beam in beams]
+        masks = [constraint.mask(beam.constraint_state, beam.detokenizer.remaining) for beam in beams]
         costs_BV = costs_BV.masked_fill(~torch.from_numpy(np.stack(masks)), torch.inf)
     costs_BV = costs_BV + torch.tensor([beam.nats for beam in beams], dtype=torch.float64)[:, None]
     found = costs_BV.flatten().topk(min(beam_width, costs_BV.numel()), largest=False)

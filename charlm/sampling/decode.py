@@ -2,7 +2,7 @@
 
     prompt ──model, chunk by chunk──> logits, state ──┐
                                                       v
-        constraint ── filters ── draw ──> tokens ──writers──> text
+        constraint ── filters ── draw ──> tokens ──detokenizers──> text
              ^                               │
              └────── stepper <───────────────┘
 
@@ -22,11 +22,11 @@ from torch import Tensor
 from charlm.device import Precision, autocast
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
+from charlm.sampling.detokenizer import Detokenizer
 from charlm.sampling.fast.matmul import StepPrecision
 from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.filters import DrawContext, Filter, Temperature, apply_filters, needs_counts
 from charlm.sampling.random_draw import CategoricalSampler
-from charlm.sampling.detokenizer import Detokenizer
 from charlm.vocab.base import IntArray
 
 _PROMPT_CHUNK = 1024
@@ -108,7 +108,7 @@ class SamplingLoop:
         self._primed = primed
         self._sampling = sampling
         self._sampler = CategoricalSampler(sampling.seed, streams)
-        self._writers = detokenizers
+        self._detokenizers = detokenizers
         self._constraint_states: list[Any] = (
             [] if sampling.constraint is None else [sampling.constraint.start] * len(streams)
         )
@@ -123,23 +123,24 @@ class SamplingLoop:
     @torch.inference_mode()
     def run(self, *, with_nats: bool = False) -> Iterator[list[str]]:
         """After each step, what each stream has to show, until all are done."""
-        num_streams = len(self._writers)
+        num_streams = len(self._detokenizers)
         logits_BV = self._primed.logits_1V.cpu().expand(num_streams, -1)
         stepper = None
-        while not all(writer.done for writer in self._writers):
+        while not all(detokenizer.done for detokenizer in self._detokenizers):
             tokens_B = self._sampler(
                 apply_filters(self._sampling.filters, self._mask_disallowed(logits_BV), self._draw_context())
             )
             if with_nats:
                 nll_B = -logits_BV.double().log_softmax(-1).gather(-1, tokens_B[:, None])[:, 0]
-                self.nats_B += nll_B * torch.tensor([not writer.done for writer in self._writers])
+                self.nats_B += nll_B * torch.tensor([not detokenizer.done for detokenizer in self._detokenizers])
             tokens = tokens_B.tolist()
             shown = [
-                "" if writer.done else writer.push(token) for writer, token in zip(self._writers, tokens, strict=True)
+                "" if detokenizer.done else detokenizer.push(token)
+                for detokenizer, token in zip(self._detokenizers, tokens, strict=True)
             ]
             self._advance(tokens)
             yield shown
-            if all(writer.done for writer in self._writers):
+            if all(detokenizer.done for detokenizer in self._detokenizers):
                 return  # the last one is not read
             if stepper is None:
                 state = tuple(tensor.repeat_interleave(num_streams, dim=0) for tensor in self._primed.state)
@@ -151,17 +152,17 @@ class SamplingLoop:
         if constraint is None:
             return logits_BV
         masks: list[npt.NDArray[np.bool_]] = []
-        for writer, state in zip(self._writers, self._constraint_states, strict=True):
-            done = np.ones(logits_BV.shape[1], dtype=np.bool_)
-            masks.append(done if writer.done else constraint.mask(state, writer.remaining))
+        for detokenizer, state in zip(self._detokenizers, self._constraint_states, strict=True):
+            everything_allowed = np.ones(logits_BV.shape[1], dtype=np.bool_)
+            masks.append(everything_allowed if detokenizer.done else constraint.mask(state, detokenizer.remaining))
         return logits_BV.masked_fill(~torch.from_numpy(np.stack(masks)), _NEG_INF)
 
     def _advance(self, tokens: list[int]) -> None:
         constraint = self._sampling.constraint
         if constraint is not None:
             self._constraint_states = [
-                state if writer.done else constraint.advance(state, token)
-                for writer, state, token in zip(self._writers, self._constraint_states, tokens, strict=True)
+                state if detokenizer.done else constraint.advance(state, token)
+                for detokenizer, state, token in zip(self._detokenizers, self._constraint_states, tokens, strict=True)
             ]
         self._recent_counts.add(tokens)
 
@@ -169,7 +170,9 @@ class SamplingLoop:
         progress_B1 = None
         if self._needs_progress:
             length = max(1, self._sampling.length - 1)
-            progress_B1 = torch.tensor([[(self._sampling.length - w.remaining) / length] for w in self._writers])
+            progress_B1 = torch.tensor(
+                [[(self._sampling.length - each.remaining) / length] for each in self._detokenizers]
+            )
         return DrawContext(progress_B1, self._recent_counts.counts_BV)
 
 

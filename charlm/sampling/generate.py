@@ -51,7 +51,7 @@ class TextGenerator:
             for text, _ in self._generate_with_nats(range(first, first + count), with_nats=False, unbatched=unbatched)
         ]
 
-    def best(self, count: int, *, unbatched: bool = False) -> tuple[str, float]:
+    def generate_best(self, count: int, *, unbatched: bool = False) -> tuple[str, float]:
         """Of several texts the one that costs the model least for each of its characters; and those nats."""
         texts = self._generate_with_nats(range(count), with_nats=True, unbatched=unbatched)
         return min(
@@ -69,7 +69,7 @@ class TextGenerator:
             found.extend(zip(texts, streams.nats_B.tolist(), strict=True))
         return found
 
-    def writer(self) -> Detokenizer:
+    def new_detokenizer(self) -> Detokenizer:
         """Where a text begins."""
         kind = BackwardDetokenizer if self.direction == "backward" else Detokenizer
         constraint = self.sampling.constraint
@@ -77,7 +77,7 @@ class TextGenerator:
         return kind(self.vocab, self.sampling.length, self.sampling.stop_strings, ends_at_eod=ends)
 
     def _streams(self, streams: range) -> SamplingLoop:
-        detokenizers = [self.writer() for _ in streams]
+        detokenizers = [self.new_detokenizer() for _ in streams]
         return SamplingLoop(self.model, self.primed, self.sampling, streams, detokenizers, self.prompt_ids)
 
 

@@ -40,7 +40,7 @@ class Novelty:
     """Of the sample's n-grams, each counted as often as the sample has it; None where it is too short for one."""
 
 
-def novelty(
+def measure_novelty(
     samples: Sequence[str], texts: Iterable[str | Iterable[str]], *, order: int = 10, chunk: int = _CHUNK
 ) -> list[Novelty]:
     """What of each sample stands in the texts, in memory that does not grow with them.
@@ -62,7 +62,7 @@ def novelty(
 
 
 def training_texts(corpus: Corpus) -> Iterator[Iterator[str]]:
-    """The documents of the train split, each in the pieces it is stored in, for `novelty`.
+    """The documents of the train split, each in the pieces it is stored in, for `measure_novelty`.
 
     Where another split has the middle of a document, what stands before and behind it are two texts.
 
@@ -211,8 +211,8 @@ class _VerbatimSearch:
     def _matches(self, sample_starts: Starts, text: _HashedText, text_starts: Starts, length: int) -> Iterator[int]:
         """Those of `sample_starts`, in order, where a span starts that stands in the text at one of `text_starts`."""
         hashes = text.hashes(length, text_starts)
-        order = np.argsort(hashes)
-        hashes, text_starts = hashes[order], text_starts[order]
+        by_hash = np.argsort(hashes)
+        hashes, text_starts = hashes[by_hash], text_starts[by_hash]
         wanted = self._sample_text.hashes(length, sample_starts)
         hits = _HashSet(hashes, many_queries=False).find(wanted)
         first, stop = (np.searchsorted(hashes, wanted[hits], side=side) for side in ("left", "right"))

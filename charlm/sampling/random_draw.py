@@ -37,9 +37,9 @@ class CategoricalSampler:
 def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
     """The ids at which the cumulative distribution passes numbers from 0 to below 1."""
     size = logits_BV.shape[1]
-    passes = _passes()
+    kernels = _load_kernels()
     if (
-        passes is None
+        kernels is None
         or size > _MAX_COMPILED_VOCAB
         or logits_BV.dtype != torch.float32
         or logits_BV.device.type != "cpu"
@@ -47,7 +47,7 @@ def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
         return sample_inverse_cdf_torch(logits_BV, uniform_B1)
     ids_B = torch.empty(len(logits_BV), dtype=torch.int64)
     sums_V = torch.empty(size, dtype=torch.float64)
-    passes.sample_ids(logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
+    kernels.sample_ids(logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
     return ids_B
 
 
@@ -60,7 +60,7 @@ def sample_inverse_cdf_torch(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
 
 
 @functools.cache
-def _passes() -> CompiledKernels | None:
+def _load_kernels() -> CompiledKernels | None:
     library = load_compiled_library()
     return None if library is None else CompiledKernels(library)
 

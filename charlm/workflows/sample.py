@@ -31,7 +31,7 @@ from charlm.sampling.filters import (
     sort_filters,
 )
 from charlm.sampling.generate import TextGenerator, prime_generator
-from charlm.sampling.novelty import novelty, training_texts
+from charlm.sampling.novelty import measure_novelty, training_texts
 from charlm.sampling.session import Session
 from charlm.vocab.base import Vocab
 from charlm.workflows.load_run import load_run, open_corpus_for
@@ -210,7 +210,7 @@ def sample_texts(
         text, nats = (
             beam_search(generator, strategy.beams)
             if strategy.beams > 1
-            else generator.best(strategy.best_of, unbatched=strategy.unbatched)
+            else generator.generate_best(strategy.best_of, unbatched=strategy.unbatched)
         )
         results = [{"text": text, "nats_per_character": nats}]
     else:
@@ -222,7 +222,7 @@ def sample_texts(
         )
         results = [{"text": text} for text in texts]
     if corpus is not None:
-        reports = novelty([each["text"] for each in results], training_texts(corpus))
+        reports = measure_novelty([each["text"] for each in results], training_texts(corpus))
         results = [{**each, "novelty": asdict(report)} for each, report in zip(results, reports, strict=True)]
     return results
 

@@ -20,9 +20,9 @@ from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
 from charlm.sampling import decode as decode_module
 from charlm.sampling.decode import SamplingLoop, SamplingPlan
+from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, sort_filters
 from charlm.sampling.generate import TextGenerator, prime_generator
-from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
@@ -244,7 +244,7 @@ def generator(model: LanguageModel, vocab: Vocab, *filters: Filter, prompt: str 
     return prime_generator(model, vocab, prompt, SamplingPlan(filters=chosen, **sampling), CPU)
 
 
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("unbatched", [False, True])
 def test_the_first_of_many_is_the_one(unbatched: bool) -> None:
     made = generator(model_for(CHAR), CHAR, length=40, seed=3)
     texts = made.generate_batch(5, unbatched=unbatched)
@@ -259,7 +259,7 @@ def test_the_first_of_many_is_the_one(unbatched: bool) -> None:
 def test_the_best_costs_the_model_least() -> None:
     model = model_for(CHAR)
     made = generator(model, CHAR, length=30, prompt="ab")
-    best, nats = made.best(8)
+    best, nats = made.generate_best(8)
     texts = made.generate_batch(8)
 
     def cost(text: str) -> float:

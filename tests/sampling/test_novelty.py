@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charlm.data.corpus import Corpus
 from charlm.data.documents import DocumentWriter
 from charlm.errors import DataError
-from charlm.sampling.novelty import Novelty, novelty, training_texts
+from charlm.sampling.novelty import Novelty, measure_novelty, training_texts
 from charlm.text.document import Document
 from charlm.text.split import Part
 from charlm.vocab.base import HASH_BASE
@@ -48,8 +48,8 @@ def test_it_finds_what_a_search_finds(
     expected = searched(samples, ["".join(pieces) for pieces in texts], order)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("charlm.sampling.novelty.HASH_BASE", base)  # base 1: all anagrams have one hash
-        assert novelty(samples, map(iter, texts), order=order, chunk=chunk) == expected
-        assert novelty(samples, ["".join(pieces) for pieces in texts], order=order, chunk=chunk) == expected
+        assert measure_novelty(samples, map(iter, texts), order=order, chunk=chunk) == expected
+        assert measure_novelty(samples, ["".join(pieces) for pieces in texts], order=order, chunk=chunk) == expected
 
 
 @pytest.mark.parametrize("chunk", [300, 1 << 17])
@@ -59,7 +59,7 @@ def test_long_passages_are_found_whatever_their_lengths(chunk: int) -> None:
     sizes = [*range(1, 40), *range(50, 800, 50)]
     starts = [generator.randrange(len(text) - size) for size in sizes]
     samples = [f"!{text[start : start + size]}?" * 2 for start, size in zip(starts, sizes, strict=True)]
-    for found, size in zip(novelty(samples, [text], chunk=chunk), sizes, strict=True):
+    for found, size in zip(measure_novelty(samples, [text], chunk=chunk), sizes, strict=True):
         num_found = 2 * max(0, size - 9)
         assert (len(found.longest), found.share) == (size, num_found / (2 * size - 5) if size > 2 else None)
 
@@ -68,8 +68,8 @@ def test_the_training_text_itself_is_not_new(tiny_corpus: Corpus) -> None:
     texts = ["".join(pieces) for pieces in training_texts(tiny_corpus)]
     assert "".join(TINY.values()).startswith("".join(texts))
     assert len(texts) >= 3
-    assert novelty(texts, training_texts(tiny_corpus)) == [Novelty(text, 1.0) for text in texts]
-    assert novelty([UNSEEN * 10, texts[0] + texts[1]], training_texts(tiny_corpus)) == searched(
+    assert measure_novelty(texts, training_texts(tiny_corpus)) == [Novelty(text, 1.0) for text in texts]
+    assert measure_novelty([UNSEEN * 10, texts[0] + texts[1]], training_texts(tiny_corpus)) == searched(
         [UNSEEN * 10, texts[0] + texts[1]], texts, 10
     )
 
@@ -93,7 +93,7 @@ def test_a_passage_runs_across_pieces_not_across_documents(tiny_corpus: Corpus, 
     assert ["".join(pieces) for pieces in training_texts(corpus)] == texts
     assert sum(1 for _ in training_texts(corpus)) == len(texts), "nobody has to read a text to its end"
     samples = ["two three four", "fourfive", "five seven", "eightnine"]
-    found = novelty(samples, training_texts(corpus), order=5, chunk=4)
+    found = measure_novelty(samples, training_texts(corpus), order=5, chunk=4)
     assert [sample.longest for sample in found] == ["two three four", "four", "five ", "eight"]
     assert [sample.share for sample in found] == [1.0, 0.0, 2 / 6, 1 / 5]
 
@@ -107,7 +107,7 @@ def test_characters_decide_where_hashes_cannot() -> None:
         len({sum(ord(c) * pow(HASH_BASE, k, 2**64) for k, c in enumerate(string)) % 2**64 for string in (sample, text)})
         == 1
     )
-    (found,) = novelty([sample], [text], order=len(sample))
+    (found,) = measure_novelty([sample], [text], order=len(sample))
     size = len(found.longest)
     assert found.share == 0
     assert found.longest in sample
@@ -125,18 +125,18 @@ def test_characters_decide_where_hashes_cannot() -> None:
 )
 def test_one_character_without_end_is_no_trouble(sample: str, longest: str, share: float) -> None:
     text = ["a" * 300_000] * 2
-    assert novelty([sample] * 3, [text, "c" * 300_000]) == [Novelty(longest, share)] * 3
+    assert measure_novelty([sample] * 3, [text, "c" * 300_000]) == [Novelty(longest, share)] * 3
 
 
 def test_little_is_no_trouble() -> None:
-    assert novelty([], ["text"]) == []
-    assert novelty(["", "some text"], []) == [Novelty("", None), Novelty("", None)]
-    assert novelty(["", "text"], ["", []], order=4) == [Novelty("", None), Novelty("", 0.0)]
+    assert measure_novelty([], ["text"]) == []
+    assert measure_novelty(["", "some text"], []) == [Novelty("", None), Novelty("", None)]
+    assert measure_novelty(["", "text"], ["", []], order=4) == [Novelty("", None), Novelty("", 0.0)]
 
 
 def test_a_lone_surrogate_is_refused() -> None:
     with pytest.raises(DataError, match="lone surrogate"):
-        novelty(["text"], ["\ud800"])
+        measure_novelty(["text"], ["\ud800"])
 
 
 def test_memory_does_not_grow_with_the_text() -> None:
@@ -151,7 +151,7 @@ def test_memory_does_not_grow_with_the_text() -> None:
     samples = [" ".join(generator.choices(words, k=60)) for _ in range(8)]
     tracemalloc.start()
     try:
-        found = novelty([*samples, piece[5_000:5_500]], [pieces()])
+        found = measure_novelty([*samples, piece[5_000:5_500]], [pieces()])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from charlm.errors import UsageError
 
-MAX_STATES = 20_000
+MAX_NODES = 20_000
 """A repetition counts as often as it may be repeated: `(ab?){0,100}` has some 400."""
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 100
@@ -144,7 +144,7 @@ class _Parser:
             _raise_unsupported("an anchor elsewhere than at an end", group.end_position)
         group.prefix += group.last_item
         group.last_item = last_item
-        if len(group.prefix) + len(last_item) > MAX_STATES:
+        if len(group.prefix) + len(last_item) > MAX_NODES:
             _raise_too_large()
 
     def _atom(self, text: str) -> int:
@@ -165,22 +165,22 @@ def _parse_quantifier(quantifier: str) -> tuple[int, int | None]:
     """How often at least, and at most (None: without end)."""
     if quantifier[0] != "{":
         return {"*": (0, None), "+": (1, None), "?": (0, 1)}[quantifier[0]]
-    least, comma, most = quantifier.rstrip("?").strip("{}").partition(",")
-    return int(least or 0), int(most or least) if most or not comma else None
+    min_count, comma, max_count = quantifier.rstrip("?").strip("{}").partition(",")
+    return int(min_count or 0), int(max_count or min_count) if max_count or not comma else None
 
 
-def _repeat(body: Fragment, least: int, most: int | None) -> Fragment:
+def _repeat(body: Fragment, min_count: int, max_count: int | None) -> Fragment:
     """`body` so many times. Optional copies stand one in another, x(x(x)?)?, so that few steps are live at a time."""
     if not body:
         return []
     size = len(body)
-    if size * max(least, 1) + (size + 1) * ((most or least) - least) > MAX_STATES:
+    if size * max(min_count, 1) + (size + 1) * ((max_count or min_count) - min_count) > MAX_NODES:
         _raise_too_large()
-    if most is not None:
-        optional = ([(EPSILON, (1, num_left * (size + 1))), *body] for num_left in range(most - least, 0, -1))
-        return [*body * least, *(node for copy in optional for node in copy)]
-    if least:
-        return [*body * least, (EPSILON, (-size, 1))]
+    if max_count is not None:
+        optional = ([(EPSILON, (1, num_left * (size + 1))), *body] for num_left in range(max_count - min_count, 0, -1))
+        return [*body * min_count, *(node for copy in optional for node in copy)]
+    if min_count:
+        return [*body * min_count, (EPSILON, (-size, 1))]
     return [(EPSILON, (1, size + 2)), *body, (EPSILON, (-size - 1,))]
 
 
@@ -245,5 +245,5 @@ def _raise_unsupported(what: str, position: int) -> NoReturn:
     raise UsageError(f"the pattern has {what} at position {position}", "write it without: the whole text has to match")
 
 
-def _raise_too_large(most: str = f"{MAX_STATES:,} states, each repetition counted in full") -> NoReturn:
-    raise UsageError(f"the pattern has more than {most}", "give a simpler pattern")
+def _raise_too_large(limit: str = f"{MAX_NODES:,} states, each repetition counted in full") -> NoReturn:
+    raise UsageError(f"the pattern has more than {limit}", "give a simpler pattern")

@@ -27,7 +27,7 @@ _POINT_MASK = (1 << _POINT_BITS) - 1
 _BYTES = [bytes([byte]) for byte in range(NUM_BYTES)]
 
 MinChars = npt.NDArray[np.int32]
-"""(vocab.size,): the fewest characters to a wanted text by way of each id, its own included, or _NEVER."""
+"""(vocab.size,): the fewest characters to a wanted text by way of each id, its own included, or _UNREACHABLE."""
 
 
 class SpellingPhase(Enum):

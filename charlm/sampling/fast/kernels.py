@@ -12,16 +12,16 @@ from charlm.nn.fused.steps import Kernels, kernels_for
 Operation = Callable[[], object]
 
 
-class StepPasses:
+class StepKernels:
     """`bind("lstm_gates", ...)` gives what runs that pass over these tensors, as often as it is called."""
 
     def __init__(self, like: Tensor) -> None:
-        passes: Kernels = kernels_for(like)
+        kernels: Kernels = kernels_for(like)
         library = load_compiled_library()
-        self._bound = BoundKernels(library) if isinstance(passes, CompiledKernels) and library is not None else None
-        self._passes = passes
+        self._bound = BoundKernels(library) if isinstance(kernels, CompiledKernels) and library is not None else None
+        self._kernels = kernels
 
     def bind(self, name: str, *arguments: Any) -> Operation:
         if self._bound is None:
-            return partial(getattr(self._passes, name), *arguments)
+            return partial(getattr(self._kernels, name), *arguments)
         return self._bound.bind(getattr(self._bound, name), *arguments)

@@ -21,7 +21,7 @@ from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.norm import EPS, BatchNorm, LayerNorm
 from charlm.nn.state import State
-from charlm.sampling.fast.kernels import Operation, StepPasses
+from charlm.sampling.fast.kernels import Operation, StepKernels
 from charlm.sampling.fast.matmul import PRODUCTS, Product, StepPrecision
 
 
@@ -56,7 +56,7 @@ class LayerStep:
     ) -> None:
         self._cell = cell = layer.cell
         self._stride, self._dilation = layer.stride, layer.dilation
-        self._passes = StepPasses(x_BD)
+        self._kernels = StepKernels(x_BD)
         batch_size, size = len(x_BD), cell.hidden_size
         *cell_state, last_output_BH, phase_B = state if self._stride > 1 else (*state, None, None)
         self._phase = 0 if phase_B is None else int(phase_B[0])
@@ -141,7 +141,7 @@ class LayerStep:
         return _Slot(floats, step_count, operations + self._cell_operations(floats, gain_G))
 
     def _cell_operations(self, floats: list[Tensor], gain_G: Tensor | None) -> list[Operation]:
-        cell, passes, inputs, recurrent = self._cell, self._passes, self._inputs_BG, self._recurrent_BG
+        cell, kernels, inputs, recurrent = self._cell, self._kernels, self._inputs_BG, self._recurrent_BG
         options, hidden_BH, output_BH = cell.options, floats[0], self.output_BH
         gates = torch.empty_like(inputs)
         end: list[Operation] = [partial(hidden_BH.copy_, output_BH)]
@@ -150,7 +150,7 @@ class LayerStep:
                 cell_BH = floats[1]
                 after_BH, tanh_BH = torch.empty_like(cell_BH), torch.empty_like(cell_BH)
                 middle: list[Operation] = [
-                    passes.bind("lstm_gates", inputs, recurrent, gain_G, cell_BH, None, gates, after_BH)
+                    kernels.bind("lstm_gates", inputs, recurrent, gain_G, cell_BH, None, gates, after_BH)
                 ]
                 read_BH, gain_H, bias_H = after_BH, None, None
                 if isinstance(cell.memory_norm, LayerNorm | BatchNorm):
@@ -160,7 +160,7 @@ class LayerStep:
                     if isinstance(cell.memory_norm, LayerNorm):
                         gain_H, bias_H = cell.memory_norm.gain_G.detach(), cell.memory_norm.bias_G
                         bias_H = None if bias_H is None else bias_H.detach()
-                middle.append(passes.bind("lstm_output", read_BH, gain_H, bias_H, gates, tanh_BH, output_BH))
+                middle.append(kernels.bind("lstm_output", read_BH, gain_H, bias_H, gates, tanh_BH, output_BH))
                 if options.zoneout_hidden:
                     middle.append(partial(output_BH.lerp_, hidden_BH, options.zoneout_hidden))
                 if options.zoneout:
@@ -170,7 +170,7 @@ class LayerStep:
                 assert cell.candidate_bias_H is not None
                 bias_H, recurrent_candidate_BH = cell.candidate_bias_H.detach(), torch.empty_like(hidden_BH)
                 middle = [
-                    passes.bind(
+                    kernels.bind(
                         "gru",
                         inputs,
                         recurrent,
@@ -184,7 +184,7 @@ class LayerStep:
                     )
                 ]
             case RNNCell():
-                middle = [passes.bind("rnn", cell.is_relu, inputs, recurrent, gain_G, output_BH)]
+                middle = [kernels.bind("rnn", cell.is_relu, inputs, recurrent, gain_G, output_BH)]
             case _:
                 raise AssertionError(f"{type(cell).__name__} has no fast step")
         if options.zoneout:
@@ -203,7 +203,7 @@ class LayerStep:
         for norm in norms:
             if isinstance(norm, LayerNorm):
                 columns = buffer_BG[:, start : start + len(norm.gain_G)]
-                runs.append(self._passes.bind("layer_norm", columns, EPS, buffer_BG.new_empty(len(buffer_BG))))
+                runs.append(self._kernels.bind("layer_norm", columns, EPS, buffer_BG.new_empty(len(buffer_BG))))
                 start += len(norm.gain_G)
             elif isinstance(norm, BatchNorm):
                 columns = buffer_BG[:, start : start + norm.gain_LG.shape[1]]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from charlm.nn.quantize import quantize_int8
-from charlm.sampling.fast.kernels import Operation, StepPasses
+from charlm.sampling.fast.kernels import Operation, StepKernels
 
 StepPrecision = Literal["fp32", "bf16", "int8"]
 
@@ -75,10 +75,10 @@ class Int8Product:
     def bind(self, x_BK: Tensor, y_BG: Tensor) -> list[Operation]:
         if len(x_BK) >= _MIN_STREAMS_FOR_GEMM or x_BK.device.type != "cpu":
             return FullProduct(self._weight_GK * self._scale_G[:, None], self._bias_G).bind(x_BK, y_BG)
-        passes = StepPasses(x_BK)
+        kernels = StepKernels(x_BK)
         rounded_K = torch.empty_like(x_BK[0], dtype=torch.int16)
         rows = zip(x_BK, y_BG, strict=True)
-        runs = [passes.bind("matvec_int8", self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
+        runs = [kernels.bind("matvec_int8", self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
         return runs if self._bias_G is None else [*runs, partial(y_BG.add_, self._bias_G)]
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.regex_parser import EPSILON, MAX_CHARACTERS, MAX_DEPTH, MAX_STATES, Nfa, parse_regex
+from charlm.sampling.constraints.regex_parser import EPSILON, MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, Nfa, parse_regex
 
 CHARACTERS = "abBkK\u212aſsйЙ1_ .\n-]{☃🙂"
 ATOMS = st.sampled_from(
@@ -197,7 +197,7 @@ HUGE = {
     "different classes": "".join(f"[^{chr(0x4E00 + number)}]" for number in range(1000)),
     "classes inside a class": "(" + "[" * (MAX_CHARACTERS - 1),
     "quantifiers": "*" * MAX_CHARACTERS,
-    "a sum": f"a{{{MAX_STATES // 2}}}" * 3,
+    "a sum": f"a{{{MAX_NODES // 2}}}" * 3,
 }
 
 
@@ -226,7 +226,7 @@ def test_anything_is_a_pattern_or_refused_and_what_is_read_means_the_same(patter
 def test_as_many_groups_and_states_as_are_allowed() -> None:
     deep = "(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH
     assert accepts(parse_regex(deep + "+"), "aaa")
-    assert len(parse_regex(f"a{{{MAX_STATES}}}").nodes) == MAX_STATES
+    assert len(parse_regex(f"a{{{MAX_NODES}}}").nodes) == MAX_NODES
     assert len(parse_regex("(?:ab?){0,100}").nodes) == 400
 
 
