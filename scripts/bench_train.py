@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from charlm.device import Precision, autocast, choose_device, has_fast_bf16, retain_freed_memory
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
-from charlm.training.optim.optimizer_settings import AdamWSettings
-from charlm.training.optim.optimizers import build_adamw
+from charlm.training.optim.build import build_adamw
+from charlm.training.optim.settings import AdamWSettings
 
 VOCABULARY, EMBEDDING = 256, 128
 CELLS: dict[str, dict[str, Any]] = {

@@ -23,8 +23,9 @@ from charlm.training.distributed import Distributed
 from charlm.training.norm_statistics import has_batch_norm, reestimate_batch_norm
 from charlm.training.objective import Objective
 from charlm.training.optim.averaging import WeightAverage
+from charlm.training.optim.build import build_optimizers
 from charlm.training.optim.optimizers import clip_gradients, coalesce_gradient
-from charlm.training.optim.schedules import ScheduleInput
+from charlm.training.optim.schedules import ScheduleInput, lr_factor
 from charlm.training.settings import TrainingSettings
 
 
@@ -52,7 +53,7 @@ class ModelUpdater:
         self._objective = ranks.wrap_module(
             Objective(model, self.precision, settings.segment_len), model.embedding.sparse_parameters
         )
-        self._optimizers = settings.optimizer.build(model)
+        self._optimizers = build_optimizers(settings.optimizer, model)
         self._average = WeightAverage(settings.averaging, model)
         self._carried_state: State | None = None
 
@@ -84,7 +85,7 @@ class ModelUpdater:
         (nats,) = self._ranks.all_reduce_sum([nats])
         applied = math.isfinite(norm) and math.isfinite(nats)
         if applied:
-            self._optimizers.scale_lr(settings.schedule.lr_factor(schedule_input) * relative_length)
+            self._optimizers.scale_lr(lr_factor(settings.schedule, schedule_input) * relative_length)
             self._optimizers.step()
             self._average.update(schedule_input.history)
         else:

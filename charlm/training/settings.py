@@ -1,15 +1,18 @@
 """Settings of training, torch-free."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from charlm.settings import Settings
-from charlm.training.optim.averaging_settings import AveragingSettings, NoAveragingSettings
-from charlm.training.optim.optimizer_settings import AdamWSettings, OptimizerSettings
-from charlm.training.optim.schedules import CosineSettings, ScheduleSettings
-
-PositiveFloat = Annotated[float, Field(gt=0)]
+from charlm.training.optim.settings import (
+    AdamWSettings,
+    AveragingSettings,
+    CosineSettings,
+    NoAveragingSettings,
+    OptimizerSettings,
+    ScheduleSettings,
+)
 
 
 class TrainingSettings(Settings):

@@ -26,8 +26,8 @@ from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.nn.state import State
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater
-from charlm.training.optim.optimizer_settings import AdamWSettings
 from charlm.training.optim.schedules import ScheduleInput
+from charlm.training.optim.settings import AdamWSettings
 from charlm.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")

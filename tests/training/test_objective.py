@@ -12,8 +12,8 @@ from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, T
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater, UpdateResult
 from charlm.training.objective import Objective
-from charlm.training.optim.optimizer_settings import SGDSettings
-from charlm.training.optim.schedules import ConstantSettings, ScheduleInput
+from charlm.training.optim.schedules import ScheduleInput
+from charlm.training.optim.settings import ConstantSettings, SGDSettings
 from charlm.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
-from charlm.training.optim.optimizer_settings import AdamWSettings
-from charlm.training.optim.optimizers import build_adamw
+from charlm.training.optim.build import build_adamw, build_optimizers
+from charlm.training.optim.settings import AdamWSettings
 
 SETTINGS = AdamWSettings(lr=0.1, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.3)
 
@@ -37,7 +37,7 @@ def test_adamw_is_its_paper_and_decays_matrices_alone() -> None:
     model = Two()
     start = [model.matrix.detach().clone(), model.vector.detach().clone()]
     gradients: list[list[Tensor]] = [[], []]
-    optimizer = SETTINGS.build(model)
+    optimizer = build_optimizers(SETTINGS, model)
     generator = torch.Generator().manual_seed(2)
     for _ in range(7):
         for parameter, seen in zip((model.matrix, model.vector), gradients, strict=True):

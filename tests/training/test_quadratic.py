@@ -10,10 +10,18 @@ from torch import Tensor, nn, optim
 
 from charlm.device import has_fast_bf16
 from charlm.training.optim.averaging import WeightAverage
-from charlm.training.optim.averaging_settings import EMASettings, TriggeredSettings
+from charlm.training.optim.build import build_optimizers
 from charlm.training.optim.muon import Muon, orthogonalize
-from charlm.training.optim.optimizer_settings import AdamWSettings, MuonSettings, OptimizerSettings, SGDSettings
-from charlm.training.optim.schedules import CosineSettings, ScheduleInput
+from charlm.training.optim.schedules import ScheduleInput, lr_factor
+from charlm.training.optim.settings import (
+    AdamWSettings,
+    CosineSettings,
+    EMASettings,
+    MuonSettings,
+    OptimizerSettings,
+    SGDSettings,
+    TriggeredSettings,
+)
 
 STEPS = 30
 
@@ -44,10 +52,10 @@ class Bowl(nn.Module):
 def descend(settings: OptimizerSettings) -> list[Tensor]:
     """Where ours goes, under a cosine with warm-up."""
     bowl, schedule = Bowl(), CosineSettings(warmup_steps=5)
-    optimizers = settings.build(bowl)
+    optimizers = build_optimizers(settings, bowl)
     path: list[Tensor] = []
     for step in range(STEPS):
-        optimizers.scale_lr(schedule.lr_factor(ScheduleInput(step, 0, 0.0, step / STEPS)))
+        optimizers.scale_lr(lr_factor(schedule, ScheduleInput(step, 0, 0.0, step / STEPS)))
         bowl.loss().backward()
         optimizers.step()
         optimizers.zero_grad()
@@ -102,7 +110,7 @@ def test_sgd_goes_where_torchs_goes(momentum: float, nesterov: bool) -> None:
 
 def test_sgd_finds_the_lowest_point() -> None:
     bowl = Bowl()
-    optimizers = SGDSettings(lr=0.4).build(bowl)
+    optimizers = build_optimizers(SGDSettings(lr=0.4), bowl)
     for _ in range(3000):
         bowl.loss().backward()
         optimizers.step()
@@ -121,7 +129,7 @@ def test_muon_goes_where_torchs_goes() -> None:
     muon = torchs([matrix], lr=0.05, weight_decay=0.1)
     adamw = optim.AdamW([vector], lr=0.1, betas=(0.9, 0.99), weight_decay=0)
     ours = Bowl()
-    optimizers = settings.build(ours)
+    optimizers = build_optimizers(settings, ours)
     for _ in range(STEPS):
         for model, steps in ((bowl, (muon.step, adamw.step)), (ours, (optimizers.step,))):
             model.zero_grad()
@@ -204,7 +212,7 @@ def test_before_the_trigger_there_is_no_average() -> None:
 def test_triggered_averaging_with_sgd_is_torchs_asgd() -> None:
     """In fp32, its own. Of a constant rate and no decay (`lambd`, `alpha` 0); it averages from step t0 + 2 on."""
     bowl, other = Bowl(), Bowl()
-    optimizers = SGDSettings(lr=0.2).build(bowl)
+    optimizers = build_optimizers(SGDSettings(lr=0.2), bowl)
     average = WeightAverage(TriggeredSettings(patience=1), bowl)
     asgd = optim.ASGD(other.parameters(), lr=0.2, lambd=0.0, alpha=0.0, t0=9)
     for step in range(25):

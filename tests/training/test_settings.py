@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from charlm.training.optim.schedules import (
+from charlm.training.optim.schedules import ScheduleInput, lr_factor
+from charlm.training.optim.settings import (
     ConstantSettings,
     CosineSettings,
     PlateauSettings,
-    ScheduleInput,
     ScheduleSettings,
     WSDSettings,
 )
@@ -24,7 +24,7 @@ PROGRESS = st.floats(0, 1.5)
 
 
 def scale(schedule: Any, step: int, progress: float, history: Sequence[float | None] = ()) -> float:
-    return schedule.lr_factor(ScheduleInput(step, 64 * step, step / 10, progress, history))
+    return lr_factor(schedule, ScheduleInput(step, 64 * step, step / 10, progress, history))
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)

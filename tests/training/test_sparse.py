@@ -12,9 +12,10 @@ from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings, RecurrentSettings
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater, UpdateResult
-from charlm.training.optim.optimizer_settings import AdamWSettings
-from charlm.training.optim.optimizers import build_adamw, clip_gradients
+from charlm.training.optim.build import build_adamw
+from charlm.training.optim.optimizers import clip_gradients
 from charlm.training.optim.schedules import ScheduleInput
+from charlm.training.optim.settings import AdamWSettings
 from charlm.training.settings import TrainingSettings
 from tests.training.test_optimizers import SETTINGS, loshchilov_hutter
 

@@ -29,8 +29,8 @@ from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, T
 from charlm.training import trainer as trainer_module
 from charlm.training.logs.console import Console, ProgressMetrics
 from charlm.training.model_updater import ModelUpdater, UpdateResult
-from charlm.training.optim.optimizer_settings import AdamWSettings
-from charlm.training.optim.schedules import ConstantSettings, CosineSettings, ScheduleInput
+from charlm.training.optim.schedules import ScheduleInput
+from charlm.training.optim.settings import AdamWSettings, ConstantSettings, CosineSettings
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.settings import TrainingSettings
 from charlm.training.trainer import Trainer, TrainingResult

@@ -5,18 +5,19 @@ weights ──update(share)──> average          inside `swapped_in`, the mod
 
 import contextlib
 from collections.abc import Generator
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
-from charlm.training.optim.averaging_settings import EMASettings, NoAveragingSettings, TriggeredSettings
-from charlm.training.validation_history import History
+from charlm.training.optim.settings import AveragingSettings, EMASettings, NoAveragingSettings, TriggeredSettings
+from charlm.training.validation_history import History, has_stopped_improving
 
 
 class WeightAverage:
     """Of the parameters of a model; there is none before the first update."""
 
-    def __init__(self, settings: NoAveragingSettings | EMASettings | TriggeredSettings, model: nn.Module) -> None:
+    def __init__(self, settings: AveragingSettings, model: nn.Module) -> None:
         self._settings = settings
         self._parameters = dict(model.named_parameters())
         self._average: dict[str, Tensor] = {}
@@ -29,14 +30,14 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, history: History) -> None:
         """average <- average + share * (weights - average)."""
-        lerp_weight = self._settings.lerp_weight(self._num_updates, history)
-        if lerp_weight is None:
+        weight = lerp_weight(self._settings, self._num_updates, history)
+        if weight is None:
             return
         if not self._average:
             self._average = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         else:
             for name, average in self._average.items():
-                average.lerp_(self._parameters[name], lerp_weight)
+                average.lerp_(self._parameters[name], weight)
         self._num_updates += 1
 
     @contextlib.contextmanager
@@ -48,8 +49,8 @@ class WeightAverage:
                 self._parameters[name].data = average
             yield
         finally:
-            for name, weight in weights.items():
-                self._parameters[name].data = weight
+            for name, raw in weights.items():
+                self._parameters[name].data = raw
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint needs beside the average itself, which is what it holds as the model: the raw weights."""
@@ -69,3 +70,15 @@ class WeightAverage:
                 raise ValueError(f"raw.{name}: {tuple(raw.shape)} instead of {tuple(parameter.shape)}")
             self._average[name] = parameter.data
             parameter.data = raw.to(parameter.device)
+
+
+def lerp_weight(settings: AveragingSettings, num_updates: int, history: History) -> float | None:
+    """How much of the newest weights goes into the average after it took `num_updates` of them; None: no average."""
+    match settings:
+        case NoAveragingSettings():
+            return None
+        case EMASettings(decay=decay):
+            return 1 - min(decay, (1 + num_updates) / (10 + num_updates)) if num_updates else 1.0
+        case TriggeredSettings(patience=patience):
+            return 1 / (num_updates + 1) if num_updates or has_stopped_improving(history, patience) else None
+    assert_never(settings)

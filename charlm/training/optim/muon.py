@@ -14,9 +14,6 @@ import torch
 from torch import Tensor, nn, optim
 
 from charlm.device import has_fast_bf16
-from charlm.nn.norm import matrix_parameters
-from charlm.training.optim.optimizer_settings import MuonSettings
-from charlm.training.optim.optimizers import Optimizers, build_adamw
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315  # of Jordan et al.: p(s) = A s + B s^3 + C s^5, steepest at 0
 
@@ -60,18 +57,3 @@ def orthogonalize(matrix_RC: Tensor, num_iterations: int) -> Tensor:
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     return (x.T if is_tall else x).to(matrix_RC.dtype)
-
-
-def build_muon(settings: MuonSettings, model: nn.Module) -> Optimizers:
-    """Muon on the matrices of `model.body`, AdamW on everything else."""
-    orthogonal = matrix_parameters(cast("nn.Module", model.body))
-    matrix_ids = {id(parameter) for parameter in orthogonal}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in matrix_ids]
-    muon = Muon(
-        orthogonal,
-        lr=settings.lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        num_iterations=settings.num_iterations,
-    )
-    return Optimizers([muon, build_adamw(settings.adamw, model, others)])

@@ -6,9 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from charlm.nn.norm import matrix_parameters
-from charlm.training.optim.optimizer_settings import AdamWSettings, SGDSettings
-
 
 class Optimizers:
     """One or several optimizers, each with parameters of its own, as one."""
@@ -54,36 +51,6 @@ class Optimizers:
 
 def _has_parameter(member: optim.Optimizer, parameter: nn.Parameter) -> bool:
     return any(parameter is own for group in member.param_groups for own in group["params"])
-
-
-def build_adamw(settings: AdamWSettings, model: nn.Module, parameters: Iterable[nn.Parameter] | None = None) -> "AdamW":
-    """AdamW on a model's parameters, or some of them. Weight decay touches matrices alone: biases and gains have no
-    scale to keep small."""
-    return AdamW(
-        _param_groups(model, model.parameters() if parameters is None else parameters, settings.weight_decay),
-        lr=settings.lr,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.eps,
-        fused=True,
-    )
-
-
-def build_sgd(settings: SGDSettings, model: nn.Module) -> "SGD":
-    return SGD(
-        _param_groups(model, model.parameters(), settings.weight_decay),
-        lr=settings.lr,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-    )
-
-
-def _param_groups(model: nn.Module, parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices with weight decay, and the rest without."""
-    matrix_ids = {id(parameter) for parameter in matrix_parameters(model)}
-    selected = list(parameters)
-    decayed = [parameter for parameter in selected if id(parameter) in matrix_ids]
-    others = [parameter for parameter in selected if id(parameter) not in matrix_ids]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 class SGD(optim.SGD):
