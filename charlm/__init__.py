@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from charlm.version import __version__
+
 if TYPE_CHECKING:
     from charlm.api import Model
 
-__version__ = "0.1.0"
-__all__ = ["load"]
+__all__ = ["__version__", "load"]
 
 
 def load(run: str | None = None, *, checkpoint: str = "best", device: str = "auto") -> "Model":

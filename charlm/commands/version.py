@@ -3,7 +3,8 @@
 import platform
 from collections.abc import Iterator
 
-from charlm import __version__, formats, terminal
+from charlm import formats, terminal
+from charlm.version import __version__
 
 
 def describe_installation() -> Iterator[str]:

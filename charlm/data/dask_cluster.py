@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from charlm import __version__, storage
+from charlm import storage
 from charlm.data.row_builder import RowOptions
 from charlm.data.staging import Shard, find_shard, make_shard
 from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
 from charlm.text.code_version import code_version
 from charlm.text.document import SourceTask
+from charlm.version import __version__
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _POLL_INTERVAL = 1.0  # seconds

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from charlm import __version__, formats, storage
+from charlm import formats, storage
 from charlm.data.corpus import CORPUS_FILE, Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
 from charlm.data.encoding import encode_splits, learn_vocab
@@ -30,6 +30,7 @@ from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Document, Source
 from charlm.text.split import CANDIDATE_SPLITS, Cuts, SplitRouter, default_spec, parse_percentages
+from charlm.version import __version__
 from charlm.vocab.char import CodePointCounts
 from charlm.vocab.settings import AnyVocabSettings
 

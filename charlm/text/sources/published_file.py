@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charlm import __version__
 from charlm.errors import DataError, NetworkError, UsageError
 from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree, sha256
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
@@ -21,6 +20,7 @@ from charlm.text.download.retry import RetryPolicy
 from charlm.text.download.whole_file import download
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.inputs import suggest_file
+from charlm.version import __version__
 
 LICENCE = "GFDL, CC BY-SA 3.0 since 2009 (Wikipedia's text of March 2006)"
 _ZIP = b"PK\x03\x04"

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from charlm import __version__
 from charlm.errors import NetworkError, SettingsError
 from charlm.storage import cache_directory, make_directory, read_json, remove_stale_temporaries, write_json
 from charlm.text.download.connection import fetch_document
 from charlm.text.download.retry import NotFoundError, RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia.wikis import database_name, suggest_language, suggest_wiki
+from charlm.version import __version__
 
 _JOB = "articlesmultistreamdump"
 RECORD = "dump.json"
