@@ -10,14 +10,12 @@ from charlm import terminal, workspace
 from charlm.checkpoint import load_model
 from charlm.device import retain_freed_memory
 from charlm.errors import DivergedError, SilentError, StoppedError, StorageError
-from charlm.experiment import changed_settings
-from charlm.settings import to_toml
 from charlm.storage import DirectoryLock, check_writable
 from charlm.training.distributed import init_distributed
 from charlm.training.logs.console import Console
-from charlm.training.open_run import open_run
 from charlm.training.trainer import Trainer
 from charlm.workflows.describe_training import describe
+from charlm.workflows.open_run import open_run
 from charlm.workflows.plan_training import TrainingPlan
 
 _ANNOUNCED = ("parameters", "vocabulary", "coverage_of_valid", "backend", "precision", "device", "memory")
@@ -37,7 +35,7 @@ def run_training(
         def open_directory() -> None:
             check_writable(plan.run.root)
             stack.enter_context(DirectoryLock(plan.run.root))
-            open_run(plan.run, to_toml(plan.experiment), changed_settings, resume=resume, overwrite=overwrite)
+            open_run(plan.run, plan.experiment, resume=resume, overwrite=overwrite)
 
         ranks.run_on_main(open_directory)
         initial = None

@@ -6,19 +6,23 @@ import pytest
 
 from charlm import storage
 from charlm.errors import DataError, SettingsError
-from charlm.experiment import Experiment, changed_settings
+from charlm.experiment import Experiment
 from charlm.settings import Layer, merge_layers, parse_override, to_toml, validate
-from charlm.training.open_run import open_run
 from charlm.training.run_directory import RunDirectory
+from charlm.workflows.open_run import open_run
+
+
+def settings(*overrides: str) -> Experiment:
+    layers = [parse_override(override) for override in ("training.max_steps=10", *overrides)]
+    return validate(Experiment, merge_layers([Layer(), *layers]))
 
 
 def experiment(*overrides: str) -> str:
-    layers = [parse_override(override) for override in ("training.max_steps=10", *overrides)]
-    return to_toml(validate(Experiment, merge_layers([Layer(), *layers])))
+    return to_toml(settings(*overrides))
 
 
 def start(run: RunDirectory, *overrides: str, resume: bool = True, overwrite: bool = False) -> None:
-    open_run(run, experiment(*overrides), changed_settings, resume=resume, overwrite=overwrite)
+    open_run(run, settings(*overrides), resume=resume, overwrite=overwrite)
 
 
 def save(run: RunDirectory) -> None:
