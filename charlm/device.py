@@ -4,12 +4,13 @@ import contextlib
 import ctypes
 import functools
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from charlm.errors import UsageError
+from charlm.errors import OutOfMemoryError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _ALIASES = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
@@ -83,6 +84,17 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY_MESSAGES)
+
+
+@contextlib.contextmanager
+def memory_errors(what: str, cure: str) -> Generator[None, None, None]:
+    """Turn an error that says that memory is used up into an OutOfMemoryError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(what, cure) from error
 
 
 @functools.cache

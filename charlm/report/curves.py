@@ -13,7 +13,7 @@ from statistics import median
 from typing import Literal
 
 from charlm.report.formatting import one_line
-from charlm.report.metrics_log import LogEntry, read_log
+from charlm.training.logs.metrics_file import LogEntry, read_log
 from charlm.training.run_directory import RunDirectory
 
 Axis = Literal["characters", "minutes", "steps"]

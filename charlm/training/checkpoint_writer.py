@@ -57,13 +57,7 @@ class CheckpointWriter:
             StorageError, SilentError: the disk failed for the last time.
         """
         try:
-            if self._saved_step == state.step:
-                self._ranks.run_on_main(lambda: self.write_pointers(state, finished=finished))
-            else:
-                tensors = updater.tensors()  # of all ranks, and before other weights take their place
-                with updater.averaged_weights(statistics_batches):
-                    self._ranks.run_on_main(lambda: self._write(state, updater, tensors, finished=finished))
-                self._saved_step = state.step
+            self._save(state, updater, statistics_batches, finished=finished)
             self._num_failures = 0
         except (StorageError, SilentError) as error:
             if isinstance(error, SilentError) and error.exit_code != StorageError.exit_code:
@@ -74,6 +68,23 @@ class CheckpointWriter:
             if final or self._num_failures >= _MAX_FAILED_SAVES:
                 raise
             note(f"no checkpoint at step {state.step:,}: {error.what}; the next interval tries again")
+
+    def _save(
+        self,
+        state: TrainerState,
+        updater: ModelUpdater,
+        statistics_batches: Callable[[], Iterable[Batch]],
+        *,
+        finished: bool,
+    ) -> None:
+        """Write a checkpoint of this step, or where there is one already, the pointers alone."""
+        if self._saved_step == state.step:
+            self._ranks.run_on_main(lambda: self.write_pointers(state, finished=finished))
+            return
+        tensors = updater.tensors()  # of all ranks, and before other weights take their place
+        with updater.averaged_weights(statistics_batches):
+            self._ranks.run_on_main(lambda: self._write(state, updater, tensors, finished=finished))
+        self._saved_step = state.step
 
     def set_saved_step(self, step: int) -> None:
         """A checkpoint of `step` is there already."""

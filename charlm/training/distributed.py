@@ -123,8 +123,7 @@ class TorchDistributed(Distributed):
             distributed.init_process_group(backend, timeout=_TIMEOUT)
 
     def wrap_module(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
-        sparse_ids = {id(parameter) for parameter in sparse}
-        ignored = [name for name, parameter in module.named_parameters() if id(parameter) in sparse_ids]
+        ignored = [name for name, parameter in module.named_parameters() if any(parameter is each for each in sparse)]
         set_ignored = getattr(DistributedDataParallel, "_set_params_and_buffers_to_ignore_for_model")  # noqa: B009 - private
         set_ignored(module, ignored)
         self.broadcast([parameter.data for parameter in sparse])

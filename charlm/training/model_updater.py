@@ -124,10 +124,6 @@ class ModelUpdater:
             if table.grad is not None and self._ranks.world_size > 1:
                 table.grad = self._ranks.all_reduce_sparse(coalesce_gradient(table.grad))
 
-    def start_afresh(self) -> None:
-        """Forget the carried state: the next batch has other rows."""
-        self._carried_state = None
-
     @contextlib.contextmanager
     def averaged_weights(self, statistics_batches: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
         """Inside, the model is the one that is scored and saved: with averaged weights, if there are any.

@@ -1,15 +1,25 @@
 """The statistics of batch norms for weights that did not learn with them: averaged ones, before they are scored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 
-from charlm.data.batches import Batch
+from charlm.data.batches import Batch, Batches, Cursor
 from charlm.device import Precision, autocast
 from charlm.nn.model import LanguageModel
 from charlm.nn.norm import BatchNorm
 from charlm.nn.state import reset_rows
+
+_NUM_BATCHES = 30
+
+
+def statistics_batches(batches: Batches, rows: range) -> Iterator[Batch]:
+    """Training text for the statistics of averaged weights: always the same."""
+    cursor = Cursor()
+    for _ in range(min(_NUM_BATCHES, batches.steps_per_epoch)):
+        yield batches.batch(cursor, rows)
+        cursor = batches.next_cursor(cursor)
 
 
 def has_batch_norm(model: nn.Module) -> bool:

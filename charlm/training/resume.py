@@ -1,7 +1,6 @@
 """The learner of a run and where it stands: from nothing, from another model's weights, or from its last checkpoint."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,23 +13,12 @@ from charlm.errors import CheckpointError, DataError
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.distributed import Distributed
+from charlm.training.logs import metrics_file
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
 from charlm.training.trainer_state import TrainerState
-
-
-@dataclass(frozen=True)
-class RunSetup:
-    """What a run starts with, whether it begins or goes on."""
-
-    model_settings: ModelSettings
-    settings: TrainingSettings
-    corpus: Corpus
-    run: RunDirectory
-    batches: Batches
-    device: torch.device
-    ranks: Distributed
+from charlm.vocab.base import Vocab
 
 
 def open_batches(
@@ -55,38 +43,46 @@ def open_batches(
     )
 
 
-def start_new(setup: RunSetup, initial: LanguageModel | None) -> tuple[ModelUpdater, TrainerState]:
-    """From freshly drawn weights, or from those of `initial`."""
-    settings, vocab = setup.settings, setup.corpus.vocab
-    setup.ranks.run_on_main(lambda: setup.run.truncate_metrics(0))
-    torch.manual_seed(settings.seed)
-    if initial is None:
-        model = setup.model_settings.build(vocab.size, vocab.bags())
-        train = setup.batches.stream
-        model.head.set_frequencies(torch.from_numpy(count_ids(train, vocab.size)))
-    else:
-        model = initial
-    return ModelUpdater(model.to(setup.device), settings, setup.device, setup.ranks), TrainerState()
+def new_model(settings: ModelSettings, vocab: Vocab, train: TokenStream) -> LanguageModel:
+    """A model of freshly drawn weights, which knows the frequencies of the tokens."""
+    model = settings.build(vocab.size, vocab.bags())
+    model.head.set_frequencies(torch.from_numpy(count_ids(train, vocab.size)))
+    return model
 
 
-def resume(setup: RunSetup, note: Callable[[str], None]) -> tuple[ModelUpdater, TrainerState]:
+def start_new(
+    run: RunDirectory, model: LanguageModel, settings: TrainingSettings, device: torch.device, ranks: Distributed
+) -> tuple[ModelUpdater, TrainerState]:
+    """From the weights of `model`; what was logged by an attempt that saved nothing is dropped."""
+    ranks.run_on_main(lambda: metrics_file.truncate(run.metrics_path, 0))
+    return ModelUpdater(model.to(device), settings, device, ranks), TrainerState()
+
+
+def resume(
+    run: RunDirectory,
+    corpus: Corpus,
+    settings: TrainingSettings,
+    batches: Batches,
+    device: torch.device,
+    ranks: Distributed,
+    note: Callable[[str], None],
+) -> tuple[ModelUpdater, TrainerState]:
     """From the newest checkpoint.
 
     Raises:
         DataError: the corpus is another one.
         CheckpointError: the checkpoint does not fit.
     """
-    run, batches, ranks = setup.run, setup.batches, setup.ranks
     directory = run.checkpoint(run.checkpoint_steps()[-1])
-    loaded = load_model(directory, setup.device)
+    loaded = load_model(directory, device)
     training = load_resume_data(directory)
     metadata = training.metadata
-    if metadata.get("corpus") != setup.corpus.fingerprint:
+    if metadata.get("corpus") != corpus.fingerprint:
         raise DataError(
-            f"{setup.corpus.directory} is not the corpus of {run.root}: its fingerprint differs",
+            f"{corpus.directory} is not the corpus of {run.root}: its fingerprint differs",
             "restore that corpus, or train anew with another --out",
         )
-    updater = ModelUpdater(loaded.model, setup.settings, setup.device, ranks)
+    updater = ModelUpdater(loaded.model, settings, device, ranks)
     try:
         state = TrainerState.from_json(metadata)
         old_batch_size = int(metadata["rows"])
@@ -105,7 +101,7 @@ def resume(setup: RunSetup, note: Callable[[str], None]) -> tuple[ModelUpdater, 
     best = run.read_best()
     if best is not None and best.last_step == state.step:  # a validation that came after its checkpoint
         state.validations = best
-    ranks.run_on_main(lambda: run.truncate_metrics(state.step, keep_validation=state.is_validated))
+    ranks.run_on_main(lambda: metrics_file.truncate(run.metrics_path, state.step, keep_validation=state.is_validated))
     return updater, state
 
 

@@ -5,59 +5,17 @@ experiment.toml  metrics.jsonl  best.json  last.json  checkpoints/step-000001000
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charlm import storage
 from charlm.errors import CheckpointError, UsageError
+from charlm.training.validation_history import ValidationHistory
 
 EXPERIMENT_FILE = "experiment.toml"
 _CHECKPOINT_NAME = re.compile(r"step-(\d{9}|[1-9]\d{9,17})", re.ASCII)  # as `checkpoint` names them
 _NUM_KEPT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ValidationHistory:
-    """The best validation so far, the step of the last one, and the bits per character of all of them in order."""
-
-    best_step: int | None = None
-    best_bits: float | None = None
-    last_step: int | None = None
-    history: tuple[float | None, ...] = ()
-
-    def with_result(self, step: int, bits: float | None) -> "ValidationHistory":
-        """After one more."""
-        history = (*self.history, bits)
-        is_best = bits is not None and (self.best_bits is None or bits < self.best_bits)
-        if is_best or self.best_step is None:
-            return ValidationHistory(step, bits, step, history)
-        return ValidationHistory(self.best_step, self.best_bits, step, history)
-
-    def with_best_from(self, other: "ValidationHistory | None") -> "ValidationHistory":
-        """The same validations, of which only what another one says is the best."""
-        other = other or ValidationHistory()
-        return replace(self, best_step=other.best_step, best_bits=other.best_bits)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "step": self.best_step,
-            "bits_per_character": self.best_bits,
-            "validated": self.last_step,
-            "history": list(self.history),
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "ValidationHistory":
-        """KeyError, TypeError or ValueError where the content does not fit."""
-        step, bits, last_step = (content[key] for key in ("step", "bits_per_character", "validated"))
-        history = tuple(None if value is None else float(value) for value in content["history"])
-        return cls(
-            None if step is None else int(step),
-            None if bits is None else float(bits),
-            None if last_step is None else int(last_step),
-            history,
-        )
 
 
 @dataclass(frozen=True)
@@ -98,24 +56,6 @@ class RunDirectory:
             temporary = list(self.root.glob(".*.tmp"))
         for path in (*incomplete, *temporary):
             storage.remove_tree(path)
-
-    def append_metrics(self, entry: Mapping[str, Any]) -> None:
-        storage.append_line(self.metrics_path, storage.to_json(entry, indent=None))
-
-    def truncate_metrics(self, step: int, *, keep_validation: bool = True) -> None:
-        """Drop what was logged after `step` (or, unless `keep_validation`, by the validation there), and torn lines."""
-        if not self.metrics_path.exists():
-            return
-        text = storage.read_text(self.metrics_path, errors="replace")
-        last = (step, "valid" if keep_validation else "train")
-        lines = (
-            f"{line}\n"
-            for line in text.split("\n")
-            if (step_and_kind := _parse_step_and_kind(line)) is not None and step_and_kind <= last
-        )
-        kept = "".join(lines)
-        if kept != text:
-            storage.write_text(self.metrics_path, kept)
 
     def write_pointer(self, name: str, content: Mapping[str, Any]) -> None:
         """Write best.json or last.json."""
@@ -169,12 +109,3 @@ def _best_step(root: Path, steps: list[int]) -> int:
         return int(storage.read_json(path)["step"])
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged", "delete it, or use --checkpoint last") from error
-
-
-def _parse_step_and_kind(line: str) -> tuple[int, str] | None:
-    """Step and kind; at one step, `train` comes before `valid`, in the log and in the alphabet."""
-    try:
-        entry = storage.from_json(line)
-        return int(entry["step"]), str(entry["kind"])
-    except (ValueError, KeyError, TypeError):
-        return None

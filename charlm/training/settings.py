@@ -71,17 +71,3 @@ class TrainingSettings(Settings):
         if self.reset_tokens is not None and self.seq_len_varies:
             raise ValueError("reset_tokens counts in steps of seq_len, and seq_len_varies makes them uneven")
         return self
-
-    def progress(self, *, steps: int, tokens: int, epochs: float, minutes: float) -> float:
-        """The share of the budget that is spent; 1 or more means the end."""
-        return max(self.budget_fractions(steps=steps, tokens=tokens, epochs=epochs, minutes=minutes).values())
-
-    def budget_fractions(self, *, steps: int, tokens: int, epochs: float, minutes: float) -> dict[str, float]:
-        """The share that is spent of each budget that is set, by its name."""
-        budgets = {
-            "max_steps": (float(steps), self.max_steps),
-            "max_tokens": (float(tokens), self.max_tokens),
-            "max_epochs": (epochs, self.max_epochs),
-            "max_minutes": (minutes, self.max_minutes),
-        }
-        return {name: used / limit if limit else 1.0 for name, (used, limit) in budgets.items() if limit is not None}

@@ -6,6 +6,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAUNCHER_ECHO_SECONDS = 5.0  # seconds
 
 
@@ -16,8 +17,6 @@ class StopSignal:
     `has_launcher` a signal that follows within seconds is taken for the launcher's and changes nothing.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
     def __init__(self, *, has_launcher: bool = False) -> None:
         self.received: int | None = None
         self._is_launched = has_launcher
@@ -25,7 +24,7 @@ class StopSignal:
         self._old_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in self._SIGNALS:
+        for number in STOP_SIGNALS:
             self._old_handlers[number] = signal.signal(number, self._handle)
         return self
 

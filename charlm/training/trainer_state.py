@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlm.data.batches import Cursor
-from charlm.training.run_directory import ValidationHistory
+from charlm.training.validation_history import ValidationHistory
 
 
 @dataclass
@@ -45,3 +45,19 @@ class TrainerState:
             float(content["seconds"]),
             ValidationHistory.from_json(content["validations"]),
         )
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run stands when training returns."""
+
+    steps: int
+    tokens: int
+    epochs: float
+    seconds: float
+    parameters: int
+    best_step: int
+    best_bits_per_character: float | None
+    ended_by: str
+    """The setting of `training` that ended the run."""
+    already_finished: bool = False

@@ -4,9 +4,54 @@ A history is the bits per character of every validation of a run, in order; None
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 History = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationHistory:
+    """The best validation so far, the step of the last one, and the bits per character of all of them in order."""
+
+    best_step: int | None = None
+    best_bits: float | None = None
+    last_step: int | None = None
+    history: tuple[float | None, ...] = ()
+
+    def with_result(self, step: int, bits: float | None) -> "ValidationHistory":
+        """After one more."""
+        history = (*self.history, bits)
+        is_best = bits is not None and (self.best_bits is None or bits < self.best_bits)
+        if is_best or self.best_step is None:
+            return ValidationHistory(step, bits, step, history)
+        return ValidationHistory(self.best_step, self.best_bits, step, history)
+
+    def with_best_from(self, other: "ValidationHistory | None") -> "ValidationHistory":
+        """The same validations, of which only what another one says is the best."""
+        other = other or ValidationHistory()
+        return replace(self, best_step=other.best_step, best_bits=other.best_bits)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "step": self.best_step,
+            "bits_per_character": self.best_bits,
+            "validated": self.last_step,
+            "history": list(self.history),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "ValidationHistory":
+        """KeyError, TypeError or ValueError where the content does not fit."""
+        step, bits, last_step = (content[key] for key in ("step", "bits_per_character", "validated"))
+        history = tuple(None if value is None else float(value) for value in content["history"])
+        return cls(
+            None if step is None else int(step),
+            None if bits is None else float(bits),
+            None if last_step is None else int(last_step),
+            history,
+        )
 
 
 def count_plateaus(history: History, patience: int) -> int:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.report.curves import AXES, read_curves
-from charlm.report.metrics_log import read_log, read_tail
+from charlm.training.logs.metrics_file import read_log, read_tail
 from tests.report.runs_on_disk import falling, train_line, valid_line, write_run
 
 TORN = '{"kind": "valid", "step": 70, "seco'

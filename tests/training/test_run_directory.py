@@ -1,6 +1,5 @@
-"""A run directory: which checkpoints there are, which one counts, and what its log keeps."""
+"""A run directory: which checkpoints there are, and which one counts."""
 
-import json
 import os
 from pathlib import Path
 
@@ -116,26 +115,3 @@ def test_a_best_that_is_gone_is_named(run: RunDirectory) -> None:
     run.write_pointer("best", {"step": 5})
     with pytest.raises(UsageError, match="no checkpoint of step 5"):
         find_checkpoint(run.root)
-
-
-# ---- the log
-
-
-def test_the_log_is_cut_back_to_a_step(run: RunDirectory) -> None:
-    storage.make_directory(run.root)
-    for step in range(1, 6):
-        run.append_metrics({"kind": "train", "step": step, "note": "é\u2028"})
-    with open(run.metrics_path, "ab") as file:
-        file.write(b'not json\n{"step": null}\n{"step": 1e999}\n{"kind": "train", "step": 2, "torn')
-    run.truncate_metrics(3)
-    lines = run.metrics_path.read_text(encoding="utf-8").splitlines()
-    kept = [json.loads(line) for line in run.metrics_path.read_bytes().decode().split("\n")[:-1]]
-    assert [entry["step"] for entry in kept] == [1, 2, 3], lines
-    before = run.metrics_path.stat().st_ino
-    run.truncate_metrics(3)
-    assert run.metrics_path.stat().st_ino == before, "what needs no cut is not rewritten"
-
-
-def test_without_a_log_there_is_nothing_to_cut(run: RunDirectory) -> None:
-    run.truncate_metrics(3)
-    assert not run.metrics_path.exists()

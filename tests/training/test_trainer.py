@@ -26,14 +26,16 @@ from charlm.evaluation.score import Score
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
-from charlm.training import trainer as trainer_module
+from charlm.training import validator as validator_module
+from charlm.training.logs import metrics_file
 from charlm.training.logs.console import Console, ProgressMetrics
 from charlm.training.model_updater import ModelUpdater, UpdateResult
 from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.optim.settings import AdamWSettings, ConstantSettings, CosineSettings
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.settings import TrainingSettings
-from charlm.training.trainer import Trainer, TrainingResult
+from charlm.training.trainer import Trainer
+from charlm.training.trainer_state import TrainingResult
 from tests.corpora import build_corpus
 
 CPU = torch.device("cpu")
@@ -249,7 +251,7 @@ def test_a_crash_loses_what_came_after_the_checkpoint_and_its_lines(tmp_path: Pa
 def test_a_crash_before_the_first_checkpoint_leaves_no_lines_behind(run: RunDirectory, corpus: Corpus) -> None:
     storage.make_directory(run.root)
     for step in range(1, 6):
-        run.append_metrics({"kind": "train", "step": step, "nats_per_token": -1})
+        metrics_file.append(run.metrics_path, {"kind": "train", "step": step, "nats_per_token": -1})
     train(run, corpus, max_steps=3)
     assert [entry["step"] for entry in metrics(run)] == [1, 2, 3]
     assert all(entry["nats_per_token"] > 0 for entry in metrics(run))
@@ -314,17 +316,17 @@ def test_a_signal_before_a_validation_only_puts_it_off(run: RunDirectory, corpus
 def test_a_signal_during_a_validation_stops_at_once_and_is_made_up_for(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate = trainer_module.evaluate
+    evaluate = validator_module.evaluate
 
     def interrupted(*arguments: Any, **keywords: Any) -> Score:
         os.kill(os.getpid(), signal.SIGTERM)
         return evaluate(*arguments, **keywords)
 
-    monkeypatch.setattr(trainer_module, "evaluate", interrupted)
+    monkeypatch.setattr(validator_module, "evaluate", interrupted)
     with pytest.raises(StoppedError):
         train(run, corpus, max_steps=5)
     assert run.checkpoint_steps() == [5]
-    monkeypatch.setattr(trainer_module, "evaluate", evaluate)
+    monkeypatch.setattr(validator_module, "evaluate", evaluate)
     outcome = train(run, corpus, max_steps=5)
     assert outcome.best_step == 5
     assert outcome.best_bits_per_character is not None
@@ -531,7 +533,7 @@ def test_the_last_two_checkpoints_and_the_best_are_kept(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     costs = iter([5.0, 1.0, 4.0, 3.0, 2.0, 6.0])
-    monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
+    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
     outcome = train(run, corpus, max_steps=12, validation_interval=2)
     assert outcome.best_step == 4
     assert run.checkpoint_steps() == [4, 10, 12]
@@ -604,7 +606,7 @@ def test_a_best_that_could_not_be_saved_does_not_replace_the_one_that_is(
     run: RunDirectory, corpus: Corpus, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     costs = iter([2.0, 1.0, 4.0, 3.0, 5.0])
-    monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
+    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
     step = 0
 
     def on_step(now: int) -> None:

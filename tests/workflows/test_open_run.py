@@ -8,6 +8,7 @@ from charlm import storage
 from charlm.errors import DataError, SettingsError
 from charlm.experiment import Experiment
 from charlm.settings import Layer, merge_layers, parse_override, to_toml, validate
+from charlm.training.logs import metrics_file
 from charlm.training.run_directory import RunDirectory
 from charlm.workflows.open_run import open_run
 
@@ -96,7 +97,7 @@ def test_a_run_is_not_resumed_where_that_is_refused(run: RunDirectory) -> None:
 
 def test_overwrite_begins_anew_but_keeps_the_lock(run: RunDirectory) -> None:
     start(run)
-    run.append_metrics({"step": 1})
+    metrics_file.append(run.metrics_path, {"step": 1})
     storage.make_directory(run.checkpoint(1))
     start(run, "training.batch_size=3", overwrite=True)
     assert {path.name for path in run.root.iterdir()} == {"experiment.toml", ".lock"}

@@ -7,47 +7,71 @@ score  ──valid──> one line, a note
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from charlm.errors import StorageError
 from charlm.evaluation.score import Score
+from charlm.training.logs import metrics_file
 from charlm.training.logs.console import Console, ProgressMetrics
 from charlm.training.logs.tensorboard_writer import TensorBoardWriter
 from charlm.training.model_updater import UpdateResult
-from charlm.training.run_directory import RunDirectory
 from charlm.training.trainer_state import TrainerState
+
+
+@dataclass
+class _Window:
+    """Sums over the updates since the last line; one that was skipped took its time, and says nothing of the model."""
+
+    nats: float = 0.0
+    applied_tokens: int = 0
+    tokens: int = 0
+    start: float = field(default_factory=time.monotonic)
+
+    def add(self, update: UpdateResult) -> None:
+        self.tokens += update.tokens
+        if update.applied:
+            self.nats += update.nats
+            self.applied_tokens += update.tokens
+
+    @property
+    def nats_per_token(self) -> float:
+        """Of no update at all there is no loss."""
+        return self.nats / self.applied_tokens if self.applied_tokens else math.nan
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / max(1e-9, time.monotonic() - self.start)
 
 
 class MetricsLogger:
     """The log of one run."""
 
-    def __init__(
-        self,
-        run: RunDirectory,
-        console: Console,
-        tensorboard_writer: TensorBoardWriter | None,
-        tokens_per_character: float,
-        *,
-        is_main: bool,
-    ) -> None:
-        self._run = run
+    def __init__(self, path: Path, console: Console, tokens_per_character: float, *, is_main: bool) -> None:
+        """
+        Args:
+            path: of metrics.jsonl.
+        """
+        self._path = path
         self._console = console
-        self._tensorboard_writer = tensorboard_writer
+        self._tensorboard_writer: TensorBoardWriter | None = None
         self._tensorboard_failed = False
         self._tokens_per_character = tokens_per_character
         self._is_main = is_main
         self.reset_window()
 
+    def start_tensorboard(self, directory: Path, step: int) -> None:
+        """Write for TensorBoard too, from `step` on."""
+        if self._is_main:
+            self._tensorboard_writer = TensorBoardWriter(directory, step)
+
     def reset_window(self) -> None:
         """Begin the sums anew: what came between was no training."""
-        self._window_nats, self._applied_tokens, self._window_tokens, self._window_start = 0.0, 0, 0, time.monotonic()
+        self._window = _Window()
 
     def add_update(self, update: UpdateResult) -> None:
-        """One that was skipped took its time, and says nothing of the model."""
-        self._window_tokens += update.tokens
-        if update.applied:
-            self._window_nats += update.nats
-            self._applied_tokens += update.tokens
+        self._window.add(update)
 
     def note(self, text: str) -> None:
         if self._is_main:
@@ -56,12 +80,10 @@ class MetricsLogger:
     def log_training(
         self, state: TrainerState, epochs: float, progress: float, update: UpdateResult, lr: float
     ) -> None:
-        """One line of figures since the last one; of no update at all there is no loss."""
-        nats_per_token = self._window_nats / self._applied_tokens if self._applied_tokens else math.nan
+        """One line of figures since the last one."""
+        nats_per_token = self._window.nats_per_token
         bits = nats_per_token * self._tokens_per_character / math.log(2)
-        characters_per_second = (
-            self._window_tokens / self._tokens_per_character / max(1e-9, time.monotonic() - self._window_start)
-        )
+        characters_per_second = self._window.tokens_per_second / self._tokens_per_character
         metrics = {
             "nats_per_token": _none_if_not_finite(nats_per_token),
             "bits_per_character": _none_if_not_finite(bits),
@@ -70,10 +92,10 @@ class MetricsLogger:
             "gradient_norm": _none_if_not_finite(update.gradient_norm),
         }
         self._write("train", state, metrics, tokens=state.tokens, epoch=round(epochs, 4))
-        seconds_left = None if progress <= 0 else max(0.0, state.seconds * (1 / progress - 1))
         if self._is_main:
+            time_left = _seconds_left(state.seconds, progress)
             self._console.show_progress(
-                ProgressMetrics(state.step, progress, nats_per_token, bits, characters_per_second, seconds_left)
+                ProgressMetrics(state.step, progress, nats_per_token, bits, characters_per_second, time_left)
             )
         self.reset_window()
 
@@ -100,7 +122,7 @@ class MetricsLogger:
             "characters_seen": characters,
         }
         try:
-            self._run.append_metrics(record | extra | metrics)
+            metrics_file.append(self._path, record | extra | metrics)
         except StorageError as error:
             self.note(f"step {state.step:,}: {error.what}; its line is lost")
         self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.add_scalars(kind, metrics, state.step))
@@ -115,6 +137,11 @@ class MetricsLogger:
             if not self._tensorboard_failed:
                 self.note(f"TensorBoard is not told all: {error.what}")
             self._tensorboard_failed = True
+
+
+def _seconds_left(seconds: float, progress: float) -> float | None:
+    """At the speed so far."""
+    return None if progress <= 0 else max(0.0, seconds * (1 / progress - 1))
 
 
 def _none_if_not_finite(value: float) -> float | None:

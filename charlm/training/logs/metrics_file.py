@@ -1,10 +1,13 @@
-"""metrics.jsonl -> entries, rising by step. Torn and foreign lines are passed over; a figure that is no number is None.
+"""metrics.jsonl, the log of a run: it is appended to, cut back when a run resumes, and read.
+
+append ──> a line a time      truncate <── the step of a checkpoint      read_log, read_tail ──> entries, rising by step
 
 {"kind": "train" | "valid", "step": 50, "seconds": 3.5, "characters_seen": 51200, "bits_per_character": 3.2, ...}
 """
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,35 @@ class LogEntry:
     """The same in tokens; a validation's line has those of the text it scored, and so None here."""
     characters_per_second: float | None
     """Characters of training text per second."""
+
+
+def append(path: Path, record: Mapping[str, Any]) -> None:
+    storage.append_line(path, storage.to_json(record, indent=None))
+
+
+def truncate(path: Path, step: int, *, keep_validation: bool = True) -> None:
+    """Drop what was logged after `step` (or, unless `keep_validation`, by the validation there), and torn lines."""
+    if not path.exists():
+        return
+    text = storage.read_text(path, errors="replace")
+    last = (step, "valid" if keep_validation else "train")
+    lines = (
+        f"{line}\n"
+        for line in text.split("\n")
+        if (step_and_kind := _parse_step_and_kind(line)) is not None and step_and_kind <= last
+    )
+    kept = "".join(lines)
+    if kept != text:
+        storage.write_text(path, kept)
+
+
+def _parse_step_and_kind(line: str) -> tuple[int, str] | None:
+    """Step and kind; at one step, `train` comes before `valid`, in the log and in the alphabet."""
+    try:
+        entry = storage.from_json(line)
+        return int(entry["step"]), str(entry["kind"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def read_log(path: Path) -> list[LogEntry]:

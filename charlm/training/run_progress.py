@@ -1,0 +1,62 @@
+"""How far a run is: the used fraction of each budget, whether the run has come to its end, and what ended it."""
+
+from charlm.data.batches import Batches
+from charlm.training.optim.schedules import ScheduleInput
+from charlm.training.settings import TrainingSettings
+from charlm.training.trainer_state import TrainerState
+from charlm.training.validation_history import should_stop_early
+
+
+def used_fractions(
+    settings: TrainingSettings, *, steps: int, tokens: int, epochs: float, minutes: float
+) -> dict[str, float]:
+    """The fraction that is used of each budget that is set, by its name; 1 or more means the end."""
+    budgets = {
+        "max_steps": (float(steps), settings.max_steps),
+        "max_tokens": (float(tokens), settings.max_tokens),
+        "max_epochs": (epochs, settings.max_epochs),
+        "max_minutes": (minutes, settings.max_minutes),
+    }
+    return {name: used / limit if limit else 1.0 for name, (used, limit) in budgets.items() if limit is not None}
+
+
+class RunProgress:
+    """The progress of a run whose `state` changes with every step."""
+
+    def __init__(self, settings: TrainingSettings, batches: Batches, state: TrainerState) -> None:
+        self._settings = settings
+        self._batches = batches
+        self._state = state
+
+    @property
+    def epochs(self) -> float:
+        return self._batches.epochs_read(self._state.cursor)
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of the budget that is used; 1 or more means the end."""
+        return max(self._used_fractions().values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a budget is used up, or validations have stopped improving."""
+        patience = self._settings.patience
+        history = self._state.validations.history
+        return self.fraction >= 1 or (patience is not None and should_stop_early(history, patience))
+
+    @property
+    def ended_by(self) -> str:
+        """The setting that ends a finished run."""
+        fractions = self._used_fractions()
+        name = max(fractions, key=fractions.__getitem__)
+        return name if fractions[name] >= 1 else "patience"
+
+    def schedule_input(self) -> ScheduleInput:
+        state = self._state
+        return ScheduleInput(state.step, state.tokens, state.seconds / 60, self.fraction, state.validations.history)
+
+    def _used_fractions(self) -> dict[str, float]:
+        state = self._state
+        return used_fractions(
+            self._settings, steps=state.step, tokens=state.tokens, epochs=self.epochs, minutes=state.seconds / 60
+        )
