@@ -22,10 +22,10 @@ from torch import Tensor
 
 from charlm import formats, storage
 from charlm.errors import CheckpointError, SettingsError
-from charlm.nn.embeddings.settings import BagLayout
+from charlm.nn.build import build_meta_model
+from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.nn.shapes import build_meta_model
 from charlm.settings import Layer, lists_to_tuples, validate
 from charlm.version import __version__
 from charlm.vocab.base import Vocab

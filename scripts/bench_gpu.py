@@ -24,6 +24,7 @@ from bench_sample import build_draw_step, build_peer_step
 from bench_train import Size, measure, table, timed
 
 from charlm.device import Precision, choose_device, has_fast_bf16
+from charlm.nn.build import build_model
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.fast.stepper import PlainStepper, choose_stepper
 from charlm.settings import Layer, validate
@@ -83,7 +84,7 @@ def sampling(size: Size, device: torch.device) -> dict[str, dict[str, float]]:
     """Characters a second of one stream and of many, each against the step that torch.nn takes."""
     body = {"num_layers": size.layers, "hidden_size": size.hidden}
     tree = {"embedding": {"size": 128}, "body": body}
-    model = validate(ModelSettings, Layer(tree)).build(256).eval().to(device)
+    model = build_model(validate(ModelSettings, Layer(tree)), 256).eval().to(device)
     found: dict[str, dict[str, float]] = {}
     for streams in (1, size.batch):
         state = model.initial_state(streams)

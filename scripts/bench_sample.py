@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.device import Precision, autocast, cpu_has_bf16
+from charlm.nn.build import build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.fast.matmul import StepPrecision
@@ -51,7 +52,9 @@ def main() -> None:
 def measure(num_layers: int, hidden_size: int, streams: int, repetitions: int) -> dict[str, Any]:
     torch.manual_seed(0)
     body = {"num_layers": num_layers, "hidden_size": hidden_size}
-    model = validate(ModelSettings, Layer({"embedding": {"size": EMBEDDING}, "body": body})).build(VOCABULARY).eval()
+    model = build_model(
+        validate(ModelSettings, Layer({"embedding": {"size": EMBEDDING}, "body": body})), VOCABULARY
+    ).eval()
     many = f"{streams} streams"
     steps: dict[str, tuple[int, Callable[[], object]]] = {
         "fp32": (1, build_charlm_step(model, 1, "fp32")),

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.device import Precision, autocast, choose_device, has_fast_bf16, retain_freed_memory
+from charlm.nn.build import build_model
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
 from charlm.training.optim.build import build_adamw
@@ -170,7 +171,7 @@ def build_charlm_step(
         "embedding": {"size": EMBEDDING},
         "body": {**body, "num_layers": size.layers, "hidden_size": size.hidden},
     }
-    model = validate(ModelSettings, Layer(tree)).build(VOCABULARY).to(inputs_BT.device)
+    model = build_model(validate(ModelSettings, Layer(tree)), VOCABULARY).to(inputs_BT.device)
     optimizer = build_adamw(AdamWSettings(), model)
 
     def step() -> None:

@@ -12,6 +12,7 @@ import charlm
 from charlm.api import Model
 from charlm.checkpoint import ResumeData, save_checkpoint
 from charlm.errors import DataError, UsageError
+from charlm.nn.build import build_model
 from charlm.nn.settings import ModelSettings
 from charlm.vocab.base import Vocab
 from charlm.vocab.char import CharVocab
@@ -36,7 +37,7 @@ def make(directory: Path, vocab: Vocab, direction: str) -> Model:
     torch.manual_seed(0)
     save_checkpoint(
         directory,
-        model=settings.build(vocab.size),
+        model=build_model(settings, vocab.size),
         settings=settings,
         vocab=vocab,
         trained_on={"corpus": "none", "fingerprint": "none"},

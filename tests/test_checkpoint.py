@@ -28,9 +28,11 @@ from charlm.checkpoint import (
     save_fp16,
 )
 from charlm.errors import CheckpointError, DataError
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.vocab.char import CharVocab
 from tests.faulty_disk import every_fault
 
@@ -48,7 +50,7 @@ Tree = dict[str, Any]
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
     torch.manual_seed(0)
-    return SETTINGS.build(VOCAB.size)
+    return build_model(SETTINGS, VOCAB.size)
 
 
 def save(directory: Path, model: LanguageModel) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from charlm.experiment import load_experiment, read_layers
-from charlm.nn.shapes import build_meta_model
+from charlm.nn.build import build_meta_model
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

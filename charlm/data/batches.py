@@ -23,7 +23,7 @@ from torch import Tensor
 
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
-from charlm.vocab.target import IGNORE_INDEX
+from charlm.vocab.base import IGNORE_INDEX
 
 Spans = tuple[tuple[int, int], ...]
 """Start and length of stretches of an epoch, in predictions from its first."""

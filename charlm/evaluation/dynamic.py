@@ -19,9 +19,9 @@ from torch import Tensor
 from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
 from charlm.evaluation.settings import DynamicSettings
-from charlm.nn.heads.softmax import IGNORE_INDEX
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import detach
+from charlm.vocab.base import IGNORE_INDEX
 
 GradientStatistics = dict[str, Tensor]
 """The mean squared gradient of each parameter, by its name."""

@@ -27,9 +27,9 @@ from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
 from charlm.device import Precision, autocast
 from charlm.evaluation.score import Score
-from charlm.nn.heads.softmax import IGNORE_INDEX
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, reset_rows
+from charlm.vocab.base import IGNORE_INDEX
 
 WARM_UP = 1024
 CHUNK = 256

@@ -13,12 +13,9 @@ from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
 from charlm.nn.dropout import NoiseRNG, TokenDropout
-from charlm.nn.embeddings.settings import BagLayout
 from charlm.nn.embeddings.token import Embedding
 from charlm.nn.heads.softmax import Head
-from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
-from charlm.vocab.base import NgramBags
 
 
 class LanguageModel(nn.Module):
@@ -47,12 +44,3 @@ class LanguageModel(nn.Module):
     @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def build_model(settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None) -> LanguageModel:
-    """A freshly initialised model; under `torch.device("meta")`, its shapes alone."""
-    rng = NoiseRNG()
-    embedding = settings.embedding.build(vocab_size, bags, rng)
-    body = settings.body.build(embedding.size, rng)
-    head = settings.head.build(body.features_size, vocab_size, embedding)
-    return LanguageModel(embedding, body, head, rng, token_dropout=settings.embedding.dropout)

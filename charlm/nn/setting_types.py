@@ -1,4 +1,4 @@
-"""The ranges that settings of networks share."""
+"""The ranges and checks that settings of networks share."""
 
 from typing import Annotated
 
@@ -9,3 +9,9 @@ MAX_SIZE = 1_000_000
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+
+
+def check_rising(values: tuple[int, ...]) -> tuple[int, ...]:
+    if list(values) != sorted(set(values)):
+        raise ValueError("the numbers must rise, each once")
+    return values

@@ -1,6 +1,6 @@
 """What a network is made of, and what it costs: settings -> a table of its parts.
 
-    settings ──build_shapes──> model without weights ──one token through it──> parts, with the sizes of what passes
+    settings ──build_meta_model──> model without weights ──one token through it──> parts, with the sizes of what passes
 
 Nothing is computed and nothing takes memory, whatever the sizes.
 
@@ -9,23 +9,23 @@ B batch, T time, D embedding, H features.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from charlm.nn.bodies.base import Body
+from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
+from charlm.nn.build import build_meta_model, without_weights
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import NoiseRNG
+from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
-from charlm.nn.shapes import build_meta_model, without_weights
+from charlm.nn.settings import ModelSettings
 from charlm.settings import settings_classes
-
-if TYPE_CHECKING:
-    from charlm.nn.embeddings.settings import BagLayout
-    from charlm.vocab.base import NgramBags
+from charlm.vocab.base import NgramBags
 
 _TRAINING_COST_FACTOR = 3
 """Passes: the backward one has two products for each of the forward one, for the gradients of inputs and of weights."""
@@ -100,7 +100,7 @@ class NetworkSummary:
 
 
 def summarize_network(
-    settings: ModelSettings, vocab_size: int, bags: "NgramBags | BagLayout | None" = None
+    settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None
 ) -> NetworkSummary:
     """
     Raises:
@@ -189,7 +189,7 @@ def _body_parameters_by_cell(settings: BodySettings, input_size: int) -> dict[st
     for kind in settings_classes(CellSettings):
         variant = settings.model_copy(update={"cell": kind(), "backend": "plain"})  # any cell runs on it
         with without_weights():
-            counts[variant.cell.type] = _num_parameters(variant.build(input_size, NoiseRNG()))
+            counts[variant.cell.type] = _num_parameters(build_body(variant, input_size, NoiseRNG()))
     return counts
 
 

@@ -10,6 +10,7 @@ from charlm.data.batches import Batches, make_batches
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream, count_ids
 from charlm.errors import CheckpointError, DataError
+from charlm.nn.build import build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.distributed import Distributed
@@ -45,7 +46,7 @@ def open_batches(
 
 def new_model(settings: ModelSettings, vocab: Vocab, train: TokenStream) -> LanguageModel:
     """A model of freshly drawn weights, which knows the frequencies of the tokens."""
-    model = settings.build(vocab.size, vocab.bags())
+    model = build_model(settings, vocab.size, vocab.bags())
     model.head.set_frequencies(torch.from_numpy(count_ids(train, vocab.size)))
     return model
 

@@ -19,6 +19,9 @@ from charlm.errors import DataError
 
 IntArray = npt.NDArray[np.integer[Any]]
 
+IGNORE_INDEX = -100
+"""A target that is not scored. No vocabulary has this id, and torch's losses leave it out by default."""
+
 NUM_BYTES = 256
 HASH_BASE = 0x9E3779B97F4A7C15
 """2**64 over the golden ratio; odd, so that no power of it vanishes modulo 2**64."""

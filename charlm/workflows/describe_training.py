@@ -11,9 +11,9 @@ from charlm.data.vocabulary_report import measure_usage
 from charlm.device import available_memory, resolve_precision
 from charlm.errors import SettingsError, UsageError
 from charlm.experiment import BUDGETS, find_config, read_layers
+from charlm.nn.build import build_meta_model
 from charlm.nn.fused.steps import kernels_for
 from charlm.nn.model import LanguageModel
-from charlm.nn.shapes import build_meta_model
 from charlm.nn.summary import summarize_network
 from charlm.training.resume import open_batches
 from charlm.training.settings import TrainingSettings

@@ -7,6 +7,7 @@ from itertools import count
 from charlm.data.batches import Cursor
 from charlm.data.corpus import Corpus
 from charlm.device import retain_freed_memory
+from charlm.nn.build import build_model
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.optim.schedules import ScheduleInput
@@ -37,7 +38,7 @@ def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
     settings = plan.experiment.training
     stream = corpus.open("train").in_direction(plan.experiment.model.direction)
     batches = open_batches(stream, settings, plan.experiment.model, 1)
-    model = plan.experiment.model.build(corpus.vocab.size, corpus.vocab.bags())
+    model = build_model(plan.experiment.model, corpus.vocab.size, corpus.vocab.bags())
     updater = ModelUpdater(model.to(plan.device).train(), settings, plan.device, SingleProcess())
     cursor = Cursor()
     tokens, start = 0, time.perf_counter()

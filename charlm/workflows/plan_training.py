@@ -11,7 +11,8 @@ from charlm.data.corpus import Corpus, open_corpus
 from charlm.device import choose_device
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.experiment import Experiment, check_corpus, load_experiment
-from charlm.nn.shapes import build_meta_model
+from charlm.nn.build import build_meta_model
+from charlm.nn.embeddings.build import check_bags
 from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.vocab.settings import load_vocab
@@ -49,7 +50,7 @@ def plan_training(
         check_corpus(layer, corpus.metadata["settings"], corpus.directory)
         corpus_layer = single_value_layer("corpus", lists_to_tuples(corpus.metadata["settings"]), f"{corpus.directory}")
         experiment = load_experiment(merge_layers([layer, corpus_layer]))
-        experiment.model.embedding.check_bags(corpus.vocab.bags())
+        check_bags(experiment.model.embedding, corpus.vocab.bags())
         if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
             raise DataError(
                 f"{corpus.directory} has another vocabulary than {initial}",

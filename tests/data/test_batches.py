@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charlm.data.batches import Batch, Batches, Cursor, make_batches
 from charlm.data.store import DOCUMENT_DTYPE, TokenStream
 from charlm.errors import DataError
-from charlm.vocab.target import IGNORE_INDEX
+from charlm.vocab.base import IGNORE_INDEX
 
 SIZES = {
     "num_predictions": st.integers(2, 70),

@@ -13,9 +13,11 @@ from charlm.evaluation.continuous_cache import score_with_cache
 from charlm.evaluation.dynamic import GradientStatistics, gradient_statistics, score_dynamically
 from charlm.evaluation.evaluate import score_tokens
 from charlm.evaluation.settings import DynamicSettings
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from tests.evaluation.test_evaluate import stream_of
 
 CPU = torch.device("cpu")
@@ -25,7 +27,7 @@ SETTINGS = DynamicSettings(lr=3e-3, decay=0.01, segment_len=7)
 def build(*, context: tuple[int, ...] = ()) -> LanguageModel:
     torch.manual_seed(0)
     embedding = TokenEmbeddingSettings(size=8, context_ngrams=context, context_buckets=40)
-    return ModelSettings(embedding=embedding, body=RecurrentSettings(hidden_size=16, dropout=0.3)).build(12)
+    return build_model(ModelSettings(embedding=embedding, body=RecurrentSettings(hidden_size=16, dropout=0.3)), 12)
 
 
 def stream(num_tokens: int = 301, seed: int = 1) -> TokenStream:

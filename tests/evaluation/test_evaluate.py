@@ -17,18 +17,21 @@ from charlm.data.store import DOCUMENT_DTYPE, TokenStream
 from charlm.evaluation import evaluate as evaluate_module
 from charlm.evaluation.evaluate import WARM_UP, default_num_lanes, evaluate, lane_batches, score_tokens
 from charlm.nn.bodies.base import Body
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.embeddings.token import TokenEmbedding
-from charlm.nn.heads.softmax import IGNORE_INDEX, Softmax
+from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.optim.settings import AdamWSettings
 from charlm.training.settings import TrainingSettings
+from charlm.vocab.base import IGNORE_INDEX
 
 CPU = torch.device("cpu")
 
@@ -170,7 +173,7 @@ def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]
     normalised = RecurrentSettings(hidden_size=24, norm="batch")
     body = {"plain": RecurrentSettings(hidden_size=24), "strided": strided, "batch": normalised}[request.param]
     architecture = ModelSettings(embedding=TokenEmbeddingSettings(size=8), body=body)
-    updater = ModelUpdater(architecture.build(32), settings, CPU, SingleProcess())
+    updater = ModelUpdater(build_model(architecture, 32), settings, CPU, SingleProcess())
     batches = Batches(
         train, settings.batch_size, settings.seq_len, 0, 24 if architecture.depends_on_step_count else None
     )
@@ -299,6 +302,6 @@ def test_progress_adds_up_and_may_stop_the_evaluation(trained: tuple[LanguageMod
 def test_evaluation_is_the_same_every_time_whatever_the_dropout() -> None:
     torch.manual_seed(0)
     body = RecurrentSettings(hidden_size=8, output_dropout=0.5)
-    model = ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body).build(8).train()
+    model = build_model(ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body), 8).train()
     stream = stream_of(np.random.default_rng(0).integers(0, 8, size=600))
     assert evaluate(model, stream, device=CPU) == evaluate(model, stream, device=CPU)

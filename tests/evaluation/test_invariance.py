@@ -14,6 +14,7 @@ from charlm.data.batches import Cursor, make_batches
 from charlm.data.corpus import Corpus
 from charlm.data.settings import CorpusSettings
 from charlm.evaluation.evaluate import evaluate
+from charlm.nn.build import build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.nn.state import detach
@@ -63,7 +64,7 @@ def trained(corpus: Corpus, body: dict[str, Any], *, ngrams: bool, steps: int = 
     torch.manual_seed(0)
     embedding = {"type": "ngram", "size": 64} if ngrams else {"size": 32}
     settings = validate(ModelSettings, Layer({"embedding": embedding, "body": {"hidden_size": 96, **body}}))
-    model = settings.build(corpus.vocab.size, corpus.vocab.bags()).train()
+    model = build_model(settings, corpus.vocab.size, corpus.vocab.bags()).train()
     batches = make_batches(corpus.open("train"), 32, 64, 0, 64 if settings.depends_on_step_count else None)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     state, cursor = model.initial_state(batches.batch_size), Cursor()

@@ -16,8 +16,10 @@ import torch
 from charlm import storage
 from charlm.data.batches import Cursor
 from charlm.device import retain_freed_memory
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.training.distributed import SingleProcess
 from charlm.training.logs.console import Console, ProgressMetrics
 from charlm.training.model_updater import ModelUpdater
@@ -104,7 +106,7 @@ def bare_step(stream: Any, chosen: TrainingSettings) -> float:
     """Seconds of `updater.update` alone on one batch that is there already."""
     batches = open_batches(stream, chosen, MODEL, 1)
     batch = batches.batch(Cursor())
-    updater = ModelUpdater(MODEL.build(int(stream.tokens.max()) + 1).train(), chosen, CPU, SingleProcess())
+    updater = ModelUpdater(build_model(MODEL, int(stream.tokens.max()) + 1).train(), chosen, CPU, SingleProcess())
     times: list[float] = []
     for step in itertools.count():
         start = time.perf_counter()

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from charlm.nn.bodies.base import Body
+from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.settings import TCNSettings, WindowSettings
 from charlm.nn.dropout import NoiseRNG
-from charlm.nn.settings import TCNSettings, WindowSettings
 from charlm.nn.state import State
 
 B, T, D, H = 3, 17, 5, 4
@@ -32,7 +33,7 @@ NOISE = {"input_dropout": 0.3, "dropout": 0.4, "output_dropout": 0.5}
 
 def make(settings: WindowSettings | TCNSettings, rng: NoiseRNG | None = None, seed: int = 0) -> Body:
     """In float64 and evaluation."""
-    body = settings.build(D, rng or NoiseRNG())
+    body = build_body(settings, D, rng or NoiseRNG())
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in body.parameters():

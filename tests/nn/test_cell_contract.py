@@ -14,9 +14,10 @@ from torch import Tensor
 
 from charlm.errors import SettingsError
 from charlm.nn.bodies.base import Body
+from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.settings import BodySettings
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import NoiseRNG
-from charlm.nn.settings import BodySettings
 from charlm.settings import Layer, Settings, settings_classes, validate
 from tests.nn.cells import CELLS
 from tests.nn.equations import EQUATIONS
@@ -52,7 +53,7 @@ def settings_of(body: str, **changes: Any) -> Any:
 def build(body: str, **changes: Any) -> tuple[Body, NoiseRNG]:
     rng = NoiseRNG()
     torch.manual_seed(0)
-    return settings_of(body, **changes).build(D, rng), rng
+    return build_body(settings_of(body, **changes), D, rng), rng
 
 
 def fields_of(body: str) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def test_every_variant_of_a_cell_has_its_equations() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_of_the_tables_is_the_one_that_its_settings_build(cell: str) -> None:
-    built = settings_of(cell.partition("-")[0]).build(D, NoiseRNG()).layers[0].cell
+    built = build_body(settings_of(cell.partition("-")[0]), D, NoiseRNG()).layers[0].cell
     assert type(CELLS[cell](D, H)) is type(built)
 
 

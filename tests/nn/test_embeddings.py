@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from charlm.errors import SettingsError
+from charlm.nn.build import build_model
 from charlm.nn.dropout import NoiseRNG
+from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.bag_sum import bag_sum
 from charlm.nn.embeddings.context import ContextEmbedding, context_rows
 from charlm.nn.embeddings.ngrams import Combiner, NgramEmbedding
-from charlm.nn.embeddings.settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.embeddings.spelling import MAX_WORD_BYTES, ByteRuns, hash_ngrams
 from charlm.nn.embeddings.token import TokenEmbedding
 from charlm.nn.settings import ModelSettings
@@ -192,7 +194,7 @@ def test_the_activation_level_is_as_the_combiner_says() -> None:
 
 def test_an_ngram_embedding_needs_a_vocabulary_with_ngrams() -> None:
     with pytest.raises(SettingsError, match="vocabulary has n-grams"):
-        ModelSettings(embedding=NgramEmbeddingSettings()).build(V)
+        build_model(ModelSettings(embedding=NgramEmbeddingSettings()), V)
 
 
 def test_bags_that_contradict_each_other_are_refused() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from charlm.nn.bodies.build import build_body
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.state import State
 from tests.nn.feed_forward import BODIES, NOISE, TCNS, B, D, H, T, inputs, make, random_state
@@ -91,7 +92,7 @@ def test_a_body_of_no_weights_takes_those_of_a_file(case: str) -> None:
     body = make(BODIES[case])
     weights = {name: tensor.clone() for name, tensor in body.state_dict().items()}
     with torch.device("meta"):
-        loaded = BODIES[case].build(D, NoiseRNG()).eval()
+        loaded = build_body(BODIES[case], D, NoiseRNG()).eval()
     assert all(tensor.is_meta for tensor in loaded.initial_state(2))
     loaded.load_state_dict(weights, assign=True)
     x_BTD, state = inputs(), random_state(body)

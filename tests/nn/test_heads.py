@@ -12,14 +12,17 @@ from torch import Tensor, nn
 
 from charlm.errors import SettingsError
 from charlm.nn.dropout import NoiseRNG
+from charlm.nn.embeddings.bag_layout import BagLayout
+from charlm.nn.embeddings.build import build_embedding
 from charlm.nn.embeddings.context import ContextEmbedding
-from charlm.nn.embeddings.settings import BagLayout, NgramEmbeddingSettings, TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.embeddings.token import Embedding, TokenEmbedding
 from charlm.nn.heads import softmax as head_module
 from charlm.nn.heads.adaptive import AdaptiveSoftmax
+from charlm.nn.heads.build import build_head
 from charlm.nn.heads.settings import AdaptiveSoftmaxSettings, SoftmaxSettings
 from charlm.nn.heads.softmax import Head, Softmax, TiedSoftmax
-from charlm.vocab.target import IGNORE_INDEX
+from charlm.vocab.base import IGNORE_INDEX
 
 V, H, D = 23, 9, 6
 SMOOTHING = 0.15
@@ -42,7 +45,7 @@ class Model(nn.Module):
         super().__init__()
         self.embedding: Embedding = TokenEmbedding(V, H if case == "tied-same-size" else D)
         settings = SETTINGS[case].model_copy(update={"label_smoothing": smoothing})
-        self.head: Head = settings.build(H, V, self.embedding)
+        self.head: Head = build_head(settings, H, V, self.embedding)
 
     def forward(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, ...]:
         return self.head.logits(features_BTH), *self.head.loss(features_BTH, targets_BT)
@@ -323,9 +326,11 @@ def test_a_tied_head_follows_the_embedding_of_its_own_model(case: str) -> None:
 
 
 def test_a_context_embedding_has_a_vector_for_each_token_too() -> None:
-    embedding = TokenEmbeddingSettings(size=D, context_ngrams=(2,), context_buckets=5).build(V, None, NoiseRNG())
+    embedding = build_embedding(
+        TokenEmbeddingSettings(size=D, context_ngrams=(2,), context_buckets=5), V, None, NoiseRNG()
+    )
     assert isinstance(embedding, ContextEmbedding)
-    head = SoftmaxSettings(tied=True).build(H, V, embedding)
+    head = build_head(SoftmaxSettings(tied=True), H, V, embedding)
     features = features_of(2)
     before = head.logits(features)
     with torch.no_grad():
@@ -336,10 +341,10 @@ def test_a_context_embedding_has_a_vector_for_each_token_too() -> None:
 def test_an_embedding_without_a_vector_for_each_id_cannot_be_tied() -> None:
     layout = BagLayout(num_ngrams=3, num_own=300, num_entries=300, n=3, end_id=1, first_byte_id=2, boundary=(32,))
     for context in ((), (2,)):
-        embedding = NgramEmbeddingSettings(size=D, context_ngrams=context).build(300, layout, NoiseRNG())
+        embedding = build_embedding(NgramEmbeddingSettings(size=D, context_ngrams=context), 300, layout, NoiseRNG())
         with pytest.raises(SettingsError, match=r"model.head.tied.*model.embedding.type=token"):
-            SoftmaxSettings(tied=True).build(H, 300, embedding)
-        assert isinstance(SoftmaxSettings().build(H, 300, embedding), Softmax)
+            build_head(SoftmaxSettings(tied=True), H, 300, embedding)
+        assert isinstance(build_head(SoftmaxSettings(), H, 300, embedding), Softmax)
 
 
 # ---- adaptive
@@ -383,22 +388,25 @@ def test_ranks_that_contradict_each_other_are_refused() -> None:
     ("vocab_size", "cutoffs"), [(1000, [50, 200]), (20, [1, 4]), (10, [1, 2]), (9, [1]), (3, [1]), (2, [1])]
 )
 def test_a_head_finds_its_own_cutoffs(vocab_size: int, cutoffs: list[int]) -> None:
-    head = AdaptiveSoftmaxSettings().build(64, vocab_size, TokenEmbedding(vocab_size, D))
+    head = build_head(AdaptiveSoftmaxSettings(), 64, vocab_size, TokenEmbedding(vocab_size, D))
     assert isinstance(head, AdaptiveSoftmax)
     assert head.clusters.cutoffs == [*cutoffs, vocab_size]
 
 
 def test_cutoffs_and_sizes_that_do_not_fit_are_refused() -> None:
     refusals: list[tuple[str, Callable[[], Head]]] = [
-        ("cutoffs", lambda: AdaptiveSoftmaxSettings(cutoffs=(3, V)).build(H, V, TokenEmbedding(V, D))),
-        ("cutoffs", lambda: AdaptiveSoftmaxSettings().build(H, 1, TokenEmbedding(1, D))),
+        ("cutoffs", lambda: build_head(AdaptiveSoftmaxSettings(cutoffs=(3, V)), H, V, TokenEmbedding(V, D))),
+        ("cutoffs", lambda: build_head(AdaptiveSoftmaxSettings(), H, 1, TokenEmbedding(1, D))),
         (
             "div_value",
-            lambda: AdaptiveSoftmaxSettings(cutoffs=(3, 7), div_value=4.0).build(15, V, TokenEmbedding(V, D)),
+            lambda: build_head(AdaptiveSoftmaxSettings(cutoffs=(3, 7), div_value=4.0), 15, V, TokenEmbedding(V, D)),
         ),
-        ("div_value", lambda: AdaptiveSoftmaxSettings(div_value=1e308).build(H, V, TokenEmbedding(V, D))),
+        ("div_value", lambda: build_head(AdaptiveSoftmaxSettings(div_value=1e308), H, V, TokenEmbedding(V, D))),
     ]
     for key, build in refusals:
         with pytest.raises(SettingsError, match=rf"model\.head\.{key}.*; .*(set|lower)"):
             build()
-    assert AdaptiveSoftmaxSettings(cutoffs=(3, V - 1), div_value=3.0).build(H, V, TokenEmbedding(V, D)).vocab_size == V
+    assert (
+        build_head(AdaptiveSoftmaxSettings(cutoffs=(3, V - 1), div_value=3.0), H, V, TokenEmbedding(V, D)).vocab_size
+        == V
+    )

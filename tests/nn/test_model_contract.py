@@ -18,12 +18,15 @@ from torch import Tensor
 
 from charlm.checkpoint import ResumeData, load_model, save_checkpoint
 from charlm.errors import SettingsError
+from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State, detach, reset_rows
 from charlm.settings import Layer, Settings, validate
 from charlm.vocab.base import NgramBags
@@ -49,7 +52,7 @@ def backends_of(cell: str) -> list[str]:
     for backend in ("torch", "fused"):
         body = validate(RecurrentSettings, Layer({"cell": {"type": cell}, "hidden_size": 2, "backend": backend}))
         with contextlib.suppress(SettingsError):
-            body.build(2, NoiseRNG())
+            build_body(body, 2, NoiseRNG())
             found.append(backend)
     return found
 
@@ -134,7 +137,7 @@ def model_settings(case: str, **body: Any) -> ModelSettings:
 
 
 def build_afresh(case: str, **body: Any) -> LanguageModel:
-    return model_settings(case, **body).build(vocab_of(case).size, bags_of(case))
+    return build_model(model_settings(case, **body), vocab_of(case).size, bags_of(case))
 
 
 def build(case: str, *, seed: int = 0, **body: Any) -> LanguageModel:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from charlm.nn.build import build_meta_model, build_model
 from charlm.nn.settings import ModelSettings
-from charlm.nn.shapes import build_meta_model
 from charlm.nn.summary import NetworkSummary, summarize_network
 from charlm.settings import Layer, validate
 from tests.nn.test_model_contract import CASES, CELLS, bags_of, build_afresh, model_settings, vocab_of
@@ -130,7 +130,7 @@ def test_the_share_of_a_gru_is_three_quarters() -> None:
 def test_a_body_with_each_cell_is_the_same_body(cell: str) -> None:
     body = {"hidden_size": 30, "num_layers": 2, "norm": "layer", "skip": "dense"}
     given = summary_of(body={**body, "cell": {"type": "lstm", "mogrifier_rounds": 2}, "backend": "plain"})
-    model = validate(ModelSettings, Layer({"body": {**body, "cell": {"type": cell}}})).build(100)
+    model = build_model(validate(ModelSettings, Layer({"body": {**body, "cell": {"type": cell}}})), 100)
     expected = sum(parameter.numel() for parameter in model.body.parameters())
     assert given.to_json()["body_parameters_with"][cell] == expected
     assert set(given.to_json()["body_parameters_with"]) == set(CELLS)

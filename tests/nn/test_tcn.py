@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlm.nn.bodies.base import Body
+from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.settings import TCNSettings
 from charlm.nn.dropout import LockedDropout, NoiseRNG
-from charlm.nn.settings import TCNSettings
 from tests.nn.feed_forward import NOISE, TCNS, B, D, T, inputs, layer_normalised, make, normalised, random_state
 
 every_tcn = pytest.mark.parametrize("case", TCNS)
@@ -98,7 +99,7 @@ def test_at_first_any_number_of_blocks_passes_on_about_what_it_reads(norm: str) 
         settings = TCNSettings.model_validate(
             {"hidden_size": 128, "num_blocks": num_blocks, "dilation_base": 1, "norm": norm}
         )
-        body = settings.build(128, NoiseRNG())
+        body = build_body(settings, 128, NoiseRNG())
         assert not body(torch.zeros(1, 9, 128), body.initial_state(1))[0].any()
         weights = {name: weight.detach() for name, weight in body.named_parameters()}
         for name, variance in (("convolutions.0", 2 / 384), ("convolutions.1", 2 / 384 / num_blocks**2)):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from charlm.nn.bodies.base import Body
+from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.settings import WindowSettings
 from charlm.nn.dropout import LockedDropout, NoiseRNG
-from charlm.nn.settings import WindowSettings
 from tests.nn.feed_forward import NOISE, WINDOWS, B, D, T, inputs, layer_normalised, make, normalised, random_state
 
 every_window = pytest.mark.parametrize("case", WINDOWS)
@@ -82,7 +83,7 @@ def test_the_state_is_the_last_inputs(case: str) -> None:
 def test_matrices_start_as_glorot_and_he_have_it_and_biases_at_zero(norm: str) -> None:
     fan_in, fan_out = 16 * 32, 512
     for activation, variance in (("tanh", 2 / (fan_in + fan_out)), ("relu", 2 / fan_in)):
-        body = WindowSettings.model_validate({"activation": activation, "norm": norm}).build(32, NoiseRNG())
+        body = build_body(WindowSettings.model_validate({"activation": activation, "norm": norm}), 32, NoiseRNG())
         impulse = torch.zeros(1, 16, 32)
         biases = [parameter for name, parameter in body.named_parameters() if "bias" in name]
         assert biases

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from charlm.errors import DataError
 from charlm.nn.bodies.recurrent import RecurrentNetwork
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.embeddings.token import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
 from charlm.sampling import decode as decode_module
 from charlm.sampling.decode import SamplingLoop, SamplingPlan
@@ -35,7 +37,7 @@ def model_for(vocab: Vocab, *, gru: bool = False, seed: int = 0) -> LanguageMode
     """A model of a decided character: its first weights, three times as large."""
     torch.manual_seed(seed)
     body = RecurrentSettings(hidden_size=8, cell=GRUSettings() if gru else LSTMSettings())
-    model = ModelSettings(embedding=TokenEmbeddingSettings(size=6), body=body).build(vocab.size)
+    model = build_model(ModelSettings(embedding=TokenEmbeddingSettings(size=6), body=body), vocab.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
@@ -181,7 +183,7 @@ def test_a_prompt_that_cannot_be_spelled_is_refused() -> None:
 def test_dropout_is_off() -> None:
     torch.manual_seed(0)
     body = RecurrentSettings(hidden_size=8, output_dropout=0.5)
-    model = ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body).build(CHAR.size).train()
+    model = build_model(ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body), CHAR.size).train()
     model.rng.seed(1, 1)
     assert sample(model, CHAR) == sample(model, CHAR)
 

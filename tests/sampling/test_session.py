@@ -9,7 +9,9 @@ import torch
 
 from charlm import formats
 from charlm.errors import DataError, UsageError
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
+from charlm.nn.settings import ModelSettings
 from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
 from charlm.sampling.session import Session
@@ -145,7 +147,7 @@ def test_a_state_of_counts_is_checked_too(tmp_path: Path) -> None:
     """A batch-normalised network counts steps; whatever a file says, the next step finds its statistics."""
     torch.manual_seed(0)
     body = RecurrentSettings(hidden_size=8, norm="batch", norm_steps=4)
-    talk = Session(ModelSettings(body=body).build(CHAR.size), CHAR, CPU, "a")
+    talk = Session(build_model(ModelSettings(body=body), CHAR.size), CHAR, CPU, "a")
     talk.read("abc")
     talk.save(tmp_path / "talk")
     talk.load(tmp_path / "talk")

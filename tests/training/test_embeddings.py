@@ -13,8 +13,10 @@ from charlm.checkpoint import load_model
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, StoppedError
 from charlm.evaluation.evaluate import evaluate
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import EmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import prime_generator
@@ -116,7 +118,7 @@ def test_the_bags_come_from_the_checkpoint_alone(checkpoint: Path, corpus: Corpu
     assert bags is not None
     assert about["bags"]["num_ngrams"] == bags.num_ngrams
     loaded = load_model(checkpoint, CPU).model
-    anew = ModelSettings.model_validate({"embedding": EMBEDDINGS["both"]}).build(corpus.vocab.size, bags)
+    anew = build_model(ModelSettings.model_validate({"embedding": EMBEDDINGS["both"]}), corpus.vocab.size, bags)
     names = [name for name, _ in loaded.named_buffers()]
     assert len(names) == 3
     assert all(torch.equal(loaded.get_buffer(name), anew.get_buffer(name)) for name in names)

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from charlm.data.batches import Batch
+from charlm.nn.bodies.settings import BodySettings, RecurrentSettings, TCNSettings, WindowSettings
+from charlm.nn.build import build_model
 from charlm.nn.cells.settings import GRUSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
-from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
+from charlm.nn.settings import ModelSettings
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater, UpdateResult
 from charlm.training.objective import Objective
@@ -28,7 +30,7 @@ BODIES: dict[str, BodySettings] = {
 def updater(body: BodySettings, **settings: Any) -> ModelUpdater:
     torch.manual_seed(0)
     embedding = TokenEmbeddingSettings(size=8, context_ngrams=(2, 3), context_buckets=50)
-    model = ModelSettings(embedding=embedding, body=body).build(20).double()
+    model = build_model(ModelSettings(embedding=embedding, body=body), 20).double()
     chosen: dict[str, Any] = {"max_steps": 9, "precision": "fp32", "optimizer": SGDSettings(lr=0.5), "clip_norm": 0.0}
     return ModelUpdater(
         model.train(),

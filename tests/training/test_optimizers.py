@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.training.optim.build import build_adamw, build_optimizers
 from charlm.training.optim.settings import AdamWSettings
 
@@ -51,7 +53,7 @@ def test_adamw_is_its_paper_and_decays_matrices_alone() -> None:
 @pytest.mark.parametrize("layers", [1, 2])
 def test_every_parameter_is_in_one_group(layers: int) -> None:
     body = RecurrentSettings(hidden_size=4, num_layers=layers)
-    model = ModelSettings(embedding=TokenEmbeddingSettings(size=3), body=body).build(5)
+    model = build_model(ModelSettings(embedding=TokenEmbeddingSettings(size=3), body=body), 5)
     groups = build_adamw(SETTINGS, model).param_groups
     names = {parameter: name for name, parameter in model.named_parameters()}
     found = [names[parameter] for group in groups for parameter in group["params"]]

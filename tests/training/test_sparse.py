@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from charlm.data.batches import Batch
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.embeddings.bag_sum import bag_sum
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater, UpdateResult
 from charlm.training.optim.build import build_adamw
@@ -111,7 +113,7 @@ def test_dense_gradients_are_clipped_as_torch_does() -> None:
 def updater(num_buckets: int, *, weight_decay: float = 0.0) -> ModelUpdater:
     torch.manual_seed(0)
     embedding = TokenEmbeddingSettings(size=16, context_ngrams=(2, 3), context_buckets=num_buckets)
-    model = ModelSettings(embedding=embedding, body=RecurrentSettings(hidden_size=8)).build(100)
+    model = build_model(ModelSettings(embedding=embedding, body=RecurrentSettings(hidden_size=8)), 100)
     settings = TrainingSettings(max_steps=10, precision="fp32", optimizer=AdamWSettings(weight_decay=weight_decay))
     return ModelUpdater(model.train(), settings, CPU, SingleProcess())
 

@@ -23,9 +23,10 @@ from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, DataError, DivergedError, StoppedError, StorageError
 from charlm.evaluation.score import Score
+from charlm.nn.bodies.settings import BodySettings, RecurrentSettings, TCNSettings, WindowSettings
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
-from charlm.nn.settings import BodySettings, ModelSettings, RecurrentSettings, TCNSettings, WindowSettings
+from charlm.nn.settings import ModelSettings
 from charlm.training import validator as validator_module
 from charlm.training.logs import metrics_file
 from charlm.training.logs.console import Console, ProgressMetrics

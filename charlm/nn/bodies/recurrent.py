@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.dilation import initial_dilated_state, run_dilated
+from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.bodies.stride import initial_strided_state, run_strided
 from charlm.nn.cells.base import Cell, CellOptions
+from charlm.nn.cells.build import build_cell
 from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.fused.backend import Backend
 from charlm.nn.norm import NormFactory, matrix_parameters
-from charlm.nn.settings import RecurrentSettings
 from charlm.nn.state import State
 
 
@@ -69,7 +70,7 @@ class RecurrentNetwork(Body):
         sizes[0] = input_size
         self.features_size = num_layers * hidden_size if self.is_dense else hidden_size
         options = _cell_options(settings)
-        cells = [settings.cell.build(size, hidden_size, options) for size in sizes]
+        cells = [build_cell(settings.cell, size, hidden_size, options) for size in sizes]
         backends = [Backend(cell, settings.backend) for cell in cells]
         self._backend = backends[0]
         dilations = settings.dilations or (1,) * num_layers

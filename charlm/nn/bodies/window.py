@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.causal import CausalConvolution
+from charlm.nn.bodies.settings import WindowSettings
 from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.norm import NormFactory
-from charlm.nn.settings import WindowSettings
 from charlm.nn.state import State
 
 

@@ -1,16 +1,13 @@
-"""Settings of recurrent cells, torch-free. A new cell is one file beside this one, one class and one name in the union.
+"""Settings of recurrent cells, torch-free; `build.py` makes the cells.
 
 Parameters, G gates of H units on D inputs:          RNN 1, GRU 3, LSTM 4 times H (D + H + 1)
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from charlm.settings import Settings
-
-if TYPE_CHECKING:
-    from charlm.nn.cells.base import Cell, CellOptions
 
 
 class RNNSettings(Settings):
@@ -18,11 +15,6 @@ class RNNSettings(Settings):
 
     type: Literal["rnn"] = "rnn"
     activation: Literal["tanh", "relu"] = "tanh"
-
-    def build(self, input_size: int, hidden_size: int, options: "CellOptions") -> "Cell":
-        from charlm.nn.cells.rnn import RNNCell
-
-        return RNNCell(input_size, hidden_size, options, activation=self.activation)
 
 
 class LSTMSettings(Settings):
@@ -36,18 +28,6 @@ class LSTMSettings(Settings):
     mogrifier_rounds: int = Field(default=0, ge=0, le=16)
     """Rounds in which inputs and hidden state gate each other before each step (Melis et al., 2020); 5 in the paper."""
 
-    def build(self, input_size: int, hidden_size: int, options: "CellOptions") -> "Cell":
-        from charlm.nn.cells.lstm import LSTMCell
-
-        return LSTMCell(
-            input_size,
-            hidden_size,
-            options,
-            forget_bias=self.forget_bias,
-            coupled=self.coupled,
-            mogrifier_rounds=self.mogrifier_rounds,
-        )
-
 
 class GRUSettings(Settings):
     """Gated recurrent unit (Cho et al., 2014)."""
@@ -55,11 +35,6 @@ class GRUSettings(Settings):
     type: Literal["gru"] = "gru"
     reset: Literal["after", "before"] = "after"
     """Whether the reset gate multiplies the recurrent product, as in cuDNN, or the state before it, as in the paper."""
-
-    def build(self, input_size: int, hidden_size: int, options: "CellOptions") -> "Cell":
-        from charlm.nn.cells.gru import GRUCell
-
-        return GRUCell(input_size, hidden_size, options, reset=self.reset)
 
 
 CellSettings = Annotated[RNNSettings | LSTMSettings | GRUSettings, Field(discriminator="type")]

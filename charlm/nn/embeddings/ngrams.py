@@ -7,19 +7,17 @@ B batch, T time, N = B * T tokens, M n-grams named by all of them, W unknown wor
 table, E entries of all bags, D embedding size, V vocabulary.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.bag_sum import bag_sum
-from charlm.nn.embeddings.settings import BagLayout
 from charlm.nn.embeddings.spelling import ByteRuns, empty_byte_runs, gather_byte_runs, hash_ngrams
 from charlm.nn.embeddings.token import Embedding
 from charlm.nn.state import State
-
-if TYPE_CHECKING:
-    from charlm.vocab.base import NgramBags
+from charlm.vocab.base import NgramBags
 
 Combiner = Literal["sum", "mean", "sqrt"]
 """Of k vectors: their sum, the sum over k, the sum over the root of k. For independent vectors of one length L the norm
@@ -60,7 +58,7 @@ class NgramEmbedding(Embedding):
         return self._layout
 
     @torch.no_grad()
-    def set_bags(self, bags: "NgramBags") -> None:
+    def set_bags(self, bags: NgramBags) -> None:
         """Fill the buffers. The layout must be that of these bags."""
         hashes_G, by_hash_G = torch.sort(torch.from_numpy(bags.hashes))
         row_of_G = torch.empty_like(by_hash_G)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.embeddings.settings import BagLayout
+from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.state import State
 
 

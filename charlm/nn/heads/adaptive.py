@@ -9,10 +9,8 @@ B batch, T time, N = B * T tokens, H features, V vocabulary.
 import torch
 from torch import Tensor, nn
 
-from charlm.errors import SettingsError
-from charlm.nn.heads.settings import AdaptiveSoftmaxSettings
 from charlm.nn.heads.softmax import Head, init_bias_from_counts, to_at_least_fp32
-from charlm.vocab.target import IGNORE_INDEX
+from charlm.vocab.base import IGNORE_INDEX
 
 
 class AdaptiveSoftmax(Head):
@@ -78,27 +76,6 @@ class AdaptiveSoftmax(Head):
             head_targets = head_targets.masked_fill(in_cluster, num_frequent + index)
         log_p = _log_softmax(self.clusters.head(features)).gather(-1, head_targets[:, None])[:, 0] + tail_log_p
         return log_p.new_zeros(targets_N.shape).masked_scatter(scored_N, -log_p)
-
-
-def build_adaptive(settings: AdaptiveSoftmaxSettings, features_size: int, vocab_size: int) -> AdaptiveSoftmax:
-    """
-    Raises:
-        SettingsError: the vocabulary is too small for the cutoffs, or the features for the clusters.
-    """
-    cutoffs = settings.cutoffs or tuple(sorted({max(1, vocab_size // 20), max(1, vocab_size // 5)}))
-    if cutoffs[-1] >= vocab_size:
-        raise SettingsError(
-            f"model.head.cutoffs ends at {cutoffs[-1]:,} of {vocab_size:,} ids, and leaves none for the last cluster",
-            "lower the cutoffs, or set model.head.type=softmax",
-        )
-    for cluster_number in range(1, len(cutoffs) + 1):
-        if features_size // settings.div_value**cluster_number < 1:
-            raise SettingsError(
-                f"model.head.div_value = {settings.div_value:g} leaves none of {features_size:,} features for the"
-                f" model.head.cutoffs' cluster {cluster_number}",
-                "lower it, or set fewer cutoffs",
-            )
-    return AdaptiveSoftmax(features_size, vocab_size, cutoffs, settings.div_value, settings.label_smoothing)
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

@@ -11,11 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from charlm.errors import SettingsError
-from charlm.nn.embeddings.context import ContextEmbedding
-from charlm.nn.embeddings.token import Embedding, TokenEmbedding
-from charlm.nn.heads.settings import SoftmaxSettings
-from charlm.vocab.target import IGNORE_INDEX
+from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.vocab.base import IGNORE_INDEX
 
 _CHUNK_ELEMENTS = 1 << 24  # of logits held at once: 64 MB in fp32
 
@@ -121,22 +118,6 @@ class TiedSoftmax(Head):
 
     def set_frequencies(self, counts_V: Tensor) -> None:
         init_bias_from_counts(self.bias_V, counts_V)
-
-
-def build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int, embedding: Embedding) -> Head:
-    """
-    Raises:
-        SettingsError: tied to an embedding that has no vector for each id.
-    """
-    if not settings.tied:
-        return Softmax(features_size, vocab_size, settings.label_smoothing)
-    token_embedding = embedding.tokens if isinstance(embedding, ContextEmbedding) else embedding
-    if not isinstance(token_embedding, TokenEmbedding):
-        raise SettingsError(
-            "model.head.tied = true needs an embedding with a vector for each id, and this one sums those of n-grams",
-            "set model.head.tied=false, or model.embedding.type=token",
-        )
-    return TiedSoftmax(features_size, token_embedding, settings.label_smoothing)
 
 
 def to_at_least_fp32(tensor: Tensor) -> Tensor:

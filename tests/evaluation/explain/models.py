@@ -6,9 +6,11 @@ from typing import Any, Literal, get_args
 import torch
 
 from charlm.evaluation.explain.explanation import Explanation, explain
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.settings import Settings
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import CharSettings, NgramSettings, VocabSettings, WordSettings
@@ -38,7 +40,7 @@ def model_of(vocab: Vocab, direction: Literal["forward", "backward"] = "forward"
     if direction == "backward":
         embedding = TokenEmbeddingSettings(size=8)
     settings = ModelSettings(embedding=embedding, body=RecurrentSettings(hidden_size=12), direction=direction)
-    model = settings.build(vocab.size, bags)
+    model = build_model(settings, vocab.size, bags)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(4)

@@ -12,9 +12,11 @@ from charlm.evaluation import lane
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.explain import surprisal as surprisal_module
 from charlm.evaluation.explain.surprisal import find_surprisals
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.build import build_model
 from charlm.nn.heads.settings import AdaptiveSoftmaxSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings
+from charlm.nn.settings import ModelSettings
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate import stream_from_text
 from tests.evaluation.explain.models import CPU, VARIANTS, model_of, vocab_of
@@ -54,7 +56,7 @@ def test_an_adaptive_softmax_too() -> None:
     settings = ModelSettings(
         body=RecurrentSettings(hidden_size=16), head=AdaptiveSoftmaxSettings(cutoffs=(20, 100), div_value=2)
     )
-    model = settings.build(vocab.size)
+    model = build_model(settings, vocab.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(4)
@@ -98,7 +100,7 @@ def test_each_token_is_predicted_from_those_before_it() -> None:
 def test_a_model_in_training_goes_on_training_and_drops_nothing_here() -> None:
     vocab = vocab_of("char")
     settings = ModelSettings(body=RecurrentSettings(hidden_size=12, output_dropout=0.5))
-    model, stream = settings.build(vocab.size).train(), stream_from_text("quick", vocab)
+    model, stream = build_model(settings, vocab.size).train(), stream_from_text("quick", vocab)
     first, second = (find_surprisals(model, stream, top=1, device=CPU).nats_P for _ in range(2))
     assert model.training
     assert (first == second).all()

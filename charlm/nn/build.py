@@ -1,0 +1,71 @@
+"""Settings -> a language model: with its weights, or its names, shapes and types alone.
+
+ModelSettings, vocabulary ──build_model──> LanguageModel, freshly initialised
+                          ──build_meta_model──> the same on the meta device, whatever its size and in no time
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from charlm.nn.bodies.build import build_body
+from charlm.nn.dropout import NoiseRNG
+from charlm.nn.embeddings.bag_layout import BagLayout
+from charlm.nn.embeddings.build import build_embedding
+from charlm.nn.heads.build import build_head
+from charlm.nn.model import LanguageModel
+from charlm.nn.settings import ModelSettings
+from charlm.vocab.base import NgramBags
+
+
+def build_model(settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None) -> LanguageModel:
+    """A freshly initialised model.
+
+    Args:
+        bags: `Vocab.bags()`; of them the layout alone where the arrays come later, from a checkpoint.
+
+    Raises:
+        SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit.
+    """
+    rng = NoiseRNG()
+    embedding = build_embedding(settings.embedding, vocab_size, bags, rng)
+    body = build_body(settings.body, embedding.size, rng)
+    head = build_head(settings.head, body.features_size, vocab_size, embedding)
+    return LanguageModel(embedding, body, head, rng, token_dropout=settings.embedding.dropout)
+
+
+def build_meta_model(
+    settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None
+) -> LanguageModel:
+    """A model without its weights, on the meta device.
+
+    Raises:
+        SettingsError: as `build_model`.
+    """
+    layout = bags if bags is None or isinstance(bags, BagLayout) else BagLayout.from_bags(bags)
+    with without_weights():
+        return build_model(settings, vocab_size, layout)
+
+
+@contextmanager
+def without_weights() -> Generator[None, None, None]:
+    """Modules built inside have no weights."""
+    with torch.device("meta"), _NoInitialisation():
+        yield
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Leaves out what torch.nn.init would do.
+
+    Drawing numbers on the meta device also imports torch._dynamo, 1.7 s that a sample would wait for.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return func(*args, **(kwargs or {}))
