@@ -10,6 +10,7 @@ from charlm import workspace
 from charlm.data.corpus import Corpus
 from charlm.data.settings import CorpusSettings
 from charlm.errors import CharlmError
+from charlm.evaluation.baselines.build import build_baseline
 from charlm.evaluation.baselines.settings import XzSettings
 from charlm.experiment import load_experiment, read_layers
 from charlm.workflows.evaluate import EvalRequest, evaluate_run
@@ -52,7 +53,7 @@ def run_demo(
     with evaluation_bar(quiet=False) as on_progress:
         score = evaluate_run(str(run), "best", EvalRequest(data=str(data)), on_progress)
     with stage_bar(quiet=False) as on_stage:
-        *_, xz = XzSettings().build().results(corpus, "test", on_stage)
+        *_, xz = build_baseline(XzSettings()).results(corpus, "test", on_stage)
     say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
     say(f"    {xz.score.bits_per_character:.4f} bits per character: xz -9e, given the training text")
     say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.evaluation.baselines import xz_conditional
 from charlm.evaluation.score import Score
 from charlm.storage import to_json
 
@@ -59,27 +58,3 @@ def test_what_is_no_number_is_null(nats: float, count: int) -> None:
             assert content[name] == pytest.approx(math.exp(nats) if exponential else nats / math.log(2))
     assert content["nats"] == (nats if math.isfinite(nats) else None)
     assert list(content) == ["tokens", "characters", "words", "bytes", "nats", *RATIOS]
-
-
-# ---- baselines
-
-
-def noise(size: int, seed: int) -> str:
-    """Hexadecimal digits without a pattern: 4 bits each."""
-    import random
-
-    return "".join(random.Random(seed).choices("0123456789abcdef", k=size))
-
-
-def test_xz_pays_four_bits_for_a_digit_it_has_not_seen_and_next_to_nothing_for_a_copy() -> None:
-    train, other = noise(20_000, 1), noise(20_000, 2)
-    new, copy = xz_conditional(train, other), xz_conditional(train, train)
-    assert new.bits_per_character == pytest.approx(4, abs=0.35)
-    assert (copy.bits_per_character or 1) < 0.05
-    assert (new.tokens, new.characters, new.bytes) == (20_000, 20_000, 20_000)
-
-
-def test_xz_counts_characters_words_and_bytes() -> None:
-    score = xz_conditional("a" * 100, "é b\nc")
-    assert (score.characters, score.words, score.bytes, score.tokens) == (5, 3, 6, 6)
-    assert xz_conditional("abc", "").bits_per_character is None

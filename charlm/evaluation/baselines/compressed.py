@@ -11,11 +11,9 @@ from itertools import chain
 
 from charlm.data.corpus import Corpus
 from charlm.errors import OutOfMemoryError
-from charlm.evaluation.baselines.compressors import Compressor, Xz
+from charlm.evaluation.baselines.compressors import Compressor
 from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_split
-from charlm.evaluation.baselines.settings import MIB
 from charlm.evaluation.baselines.split_text import split_bytes
-from charlm.evaluation.score import Score
 
 
 class CompressorBaseline:
@@ -85,12 +83,3 @@ class MissingBaseline:
             seconds=0.0,
             uses_training_text=False,
         )
-
-
-def xz_conditional(train: str, test: str) -> Score:
-    """xz -9e on `test` given `train`, its tokens being its bytes: the size of both less the size of `train` alone."""
-    train_bytes, test_bytes = train.encode("utf-8"), test.encode("utf-8")
-    xz = Xz(max_dictionary=1536 * MIB)
-    window_bytes = len(train_bytes) + len(test_bytes)
-    nats = (xz.size([train_bytes, test_bytes], window_bytes) - xz.size([train_bytes], window_bytes)) * 8 * math.log(2)
-    return Score(nats, len(test_bytes), len(test), len(test.split()), len(test_bytes))

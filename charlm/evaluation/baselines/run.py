@@ -1,9 +1,10 @@
 """The baselines of a corpus, one after the other.
 
-Corpus, split, BaselineSettings ──build, results──> [BaselineResult, ...] in the order of the settings
+Corpus, split, BaselineSettings ──build_baseline, results──> [BaselineResult, ...] in the order of the settings
 """
 
 from charlm.data.corpus import Corpus
+from charlm.evaluation.baselines.build import build_baseline
 from charlm.evaluation.baselines.result import BaselineResult, OnProgress
 from charlm.evaluation.baselines.settings import BaselineSettings
 
@@ -24,5 +25,5 @@ def run_baselines(
     """
     for name in (split, "train"):
         corpus.open(name)  # so that what is wrong with it is said before the work
-    built = [baseline.build() for baseline in settings.baselines]
+    built = [build_baseline(baseline) for baseline in settings.baselines]
     return [result for baseline in built for result in baseline.results(corpus, split, on_progress)]

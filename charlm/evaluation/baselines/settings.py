@@ -1,14 +1,10 @@
-"""Settings of `charlm baseline`: which baselines, and how each is set. `build()` imports the implementation."""
+"""Settings of `charlm baseline`: which baselines, and how each is set."""
 
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from charlm.settings import Settings
-
-if TYPE_CHECKING:
-    from charlm.evaluation.baselines.result import Baseline
 
 MIB = 1 << 20
 
@@ -18,21 +14,11 @@ class UniformSettings(Settings):
 
     type: Literal["uniform"] = "uniform"
 
-    def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.frequencies import UniformBaseline
-
-        return UniformBaseline()
-
 
 class UnigramSettings(Settings):
     """Each id as often as in the training text, whatever stands before it; one is added to every count."""
 
     type: Literal["unigram"] = "unigram"
-
-    def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.frequencies import UnigramBaseline
-
-        return UnigramBaseline()
 
 
 class KneserNeySettings(Settings):
@@ -44,11 +30,6 @@ class KneserNeySettings(Settings):
     memory_mib: int = Field(default=2048, ge=16)
     """For counting and tables. Where they would take more, the order is lowered to what fits, and that is said."""
 
-    def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.ngram import KneserNeyBaseline
-
-        return KneserNeyBaseline(self)
-
 
 class PpmdSettings(Settings):
     """PPMd, variant H (Shkarin, 2002), as 7-Zip has it. Needs the extra `baselines`."""
@@ -59,13 +40,6 @@ class PpmdSettings(Settings):
     memory_mib: int = Field(default=256, ge=1, le=4095)
     """For the model; when it is full, the model starts afresh."""
 
-    def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import CompressorBaseline, MissingBaseline
-        from charlm.evaluation.baselines.compressors import Ppmd
-
-        ppmd = Ppmd(self.order, self.memory_mib * MIB)
-        return CompressorBaseline(ppmd) if find_spec("pyppmd") else MissingBaseline(ppmd.name, "pyppmd")
-
 
 class XzSettings(Settings):
     """xz, preset 9 extreme."""
@@ -75,35 +49,17 @@ class XzSettings(Settings):
     """A text longer than the preset's 64 MiB gets a dictionary as long as it is, up to this. xz takes about eleven
     times its dictionary of memory."""
 
-    def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import CompressorBaseline
-        from charlm.evaluation.baselines.compressors import Xz
-
-        return CompressorBaseline(Xz(self.max_dictionary_mib * MIB))
-
 
 class ZstdSettings(Settings):
     """zstd at its highest level, 22."""
 
     type: Literal["zstd"] = "zstd"
 
-    def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import CompressorBaseline
-        from charlm.evaluation.baselines.compressors import Zstd
-
-        return CompressorBaseline(Zstd())
-
 
 class Bz2Settings(Settings):
     """bzip2 with blocks of 900 kB: each is compressed alone, so an earlier text hardly helps it."""
 
     type: Literal["bz2"] = "bz2"
-
-    def build(self) -> "Baseline":
-        from charlm.evaluation.baselines.compressed import CompressorBaseline
-        from charlm.evaluation.baselines.compressors import Bz2
-
-        return CompressorBaseline(Bz2())
 
 
 BaselineKind = Annotated[
