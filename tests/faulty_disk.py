@@ -3,6 +3,7 @@
 import builtins
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from charlm import storage
 from charlm.errors import StorageError
+
+STORAGE_MODULES = [module for name, module in sys.modules.items() if name.startswith(f"{storage.__name__}.")]
 
 
 class Faults:
@@ -47,9 +50,10 @@ class Faults:
         return io.BufferedRandom(File(path, mode))
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(storage, "open", self.open, raising=False)
+        for module in STORAGE_MODULES:
+            patch.setattr(module, "open", self.open, raising=False)
         for name in ("fsync", "replace", "open"):
-            patch.setattr(storage.os, name, self.wrap(getattr(os, name)))
+            patch.setattr(os, name, self.wrap(getattr(os, name)))
 
 
 def every_fault(number: int, attempt: Callable[[], object]) -> Iterator[StorageError | None]:

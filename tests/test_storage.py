@@ -55,6 +55,7 @@ def test_a_process_killed_at_any_operation_leaves_the_old_or_the_whole_new_conte
 import os, signal, sys, builtins, io
 from pathlib import Path
 from charlm import storage
+from charlm.storage import whole_files
 left = int(sys.argv[2])
 def tick():
     global left
@@ -67,8 +68,8 @@ def wrap(function):
     return killing
 class File(io.FileIO):
     def write(self, content, /): return wrap(super().write)(content)
-storage.open = lambda path, mode: io.BufferedRandom(wrap(File)(path, mode))
-for name in ("fsync", "replace"): setattr(storage.os, name, wrap(getattr(os, name)))
+whole_files.open = lambda path, mode: io.BufferedRandom(wrap(File)(path, mode))
+for name in ("fsync", "replace"): setattr(os, name, wrap(getattr(os, name)))
 storage.write_bytes(Path(sys.argv[1]), b"new " * 5000)
 """
     path = tmp_path / "file"

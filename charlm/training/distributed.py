@@ -77,7 +77,6 @@ class SingleProcess(Distributed):
     """One process."""
 
     def wrap_module(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
-        del sparse
         return module
 
     def all_reduce_sum(self, numbers: Sequence[float]) -> list[float]:
@@ -87,7 +86,7 @@ class SingleProcess(Distributed):
         return state
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        del tensors
+        pass
 
     def all_reduce_sparse(self, gradient: Tensor) -> Tensor:
         return gradient
@@ -96,7 +95,6 @@ class SingleProcess(Distributed):
         action()
 
     def sync_gradients(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
-        del module, is_last
         return contextlib.nullcontext()
 
     def connected(self) -> contextlib.AbstractContextManager[None]:

@@ -38,6 +38,7 @@ from charlm.training.settings import TrainingSettings
 from charlm.training.trainer import Trainer
 from charlm.training.trainer_state import TrainingResult
 from tests.corpora import build_corpus
+from tests.faulty_disk import STORAGE_MODULES
 
 CPU = torch.device("cpu")
 OnStep = Callable[[int], object]
@@ -548,13 +549,14 @@ class Disk:
     def __init__(self, full: Callable[[Path], bool], patch: pytest.MonkeyPatch) -> None:
         self.is_full = full
         self.refused = 0
-        opened = open
-        patch.setattr(storage, "open", lambda path, *a, **k: self.check(path) or opened(path, *a, **k), raising=False)
+        for module in STORAGE_MODULES:
+            patch.setattr(module, "open", self.open, raising=False)
 
-    def check(self, path: Path) -> None:
+    def open(self, path: Path, *arguments: Any, **keywords: Any) -> Any:
         if self.is_full(Path(path)):
             self.refused += 1
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return open(path, *arguments, **keywords)
 
 
 @pytest.fixture

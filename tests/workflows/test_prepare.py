@@ -337,7 +337,6 @@ def test_whatever_write_fails_no_corpus_appears_and_the_next_attempt_is_as_good_
 _KILL = """
 import os, signal, sys
 from pathlib import Path
-from charlm import storage
 from charlm.workflows.prepare import prepare
 from tests.corpora import text_settings
 
@@ -355,7 +354,7 @@ def killing(function):
     return run
 
 for name in ("open", "fsync", "replace"):
-    setattr(storage.os, name, killing(getattr(os, name)))
+    setattr(os, name, killing(getattr(os, name)))
 for count in range(1, 1000, int(sys.argv[3])):
     left = count
     child = os.fork()

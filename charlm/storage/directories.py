@@ -1,0 +1,63 @@
+"""Directories: made, checked, renamed and removed durably, and where the cache of downloads lies."""
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from charlm.storage.disk_errors import storage_errors
+
+
+def cache_directory() -> Path:
+    """CHARLM_CACHE, or `charlm` in the platform's folder for caches."""
+    if configured := os.environ.get("CHARLM_CACHE"):
+        return Path(configured).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "charlm"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "charlm"
+
+
+def make_directory(path: Path) -> None:
+    """Create `path` and its parents; fail at once where nothing can be written."""
+    with storage_errors(path, "create"):
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def check_writable(path: Path) -> None:
+    """Raise StorageError where nothing can be created below `path` (or below its nearest existing parent)."""
+    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    probe = existing / f".writable.{os.getpid()}"
+    with storage_errors(path):
+        probe.touch()
+        probe.unlink()
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a folder durable. A no-op where folders cannot be opened (Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file or a directory, durably."""
+    with storage_errors(target):
+        os.replace(source, target)
+        sync_directory(target.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or a directory and everything in it, if it is there."""
+    with storage_errors(path, "remove"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""Locks: one process at a time in a directory."""
+
+import os
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from charlm.errors import BusyError
+from charlm.storage.directories import make_directory
+from charlm.storage.disk_errors import storage_errors
+
+if os.name == "nt":  # native Windows is best effort
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _is_locked(descriptor: int) -> bool:
+        del descriptor
+        return False  # there a lock cannot be asked about without being taken
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _is_locked(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask do not see one another
+        except BlockingIOError:
+            return True
+        return False
+
+
+_LOCK = ".lock"
+
+
+def _lock_with_retry(descriptor: int) -> None:
+    """Lock, at the second try if need be: whoever only asks whether a lock is held, holds it for an instant."""
+    try:
+        _try_lock(descriptor)
+    except OSError:
+        time.sleep(0.05)
+        _try_lock(descriptor)
+
+
+class DirectoryLock:
+    """One process at a time in a directory. The kernel drops the lock with its process, so none is ever stale."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / _LOCK
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        make_directory(self._path.parent)
+        with storage_errors(self._path):
+            file = open(self._path, "a+", encoding="utf-8")
+        try:
+            _lock_with_retry(file.fileno())
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise BusyError(
+                f"{self._path.parent} is in use by {holder}", "wait for it to end, stop it, or choose another directory"
+            ) from error
+        with storage_errors(self._path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        self._file = file
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds the lock of `directory`: asked without taking it, and without leaving a trace.
+
+    Raises:
+        StorageError: the lock is there, and may not be read.
+    """
+    path = directory / _LOCK
+    with storage_errors(path, "read"):
+        try:
+            with open(path, "rb") as file:
+                return _is_locked(file.fileno())
+        except FileNotFoundError:
+            return False

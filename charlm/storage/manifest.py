@@ -1,0 +1,53 @@
+"""Manifests: the list of a directory's files with sizes and hashes, which makes the directory exist."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charlm.errors import CheckpointError
+from charlm.storage.disk_errors import storage_errors
+from charlm.storage.whole_files import read_json, sha256, write_json
+
+MANIFEST = "manifest.json"
+
+
+def write_manifest(directory: Path, metadata: Mapping[str, Any]) -> None:
+    """List every file of `directory` with its size and SHA-256. Written last: it is what makes the directory exist."""
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(directory.iterdir())
+        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+    }
+    write_json(directory / MANIFEST, {**metadata, "files": files})
+
+
+def has_manifest(directory: Path) -> bool:
+    """Whether the directory is whole."""
+    return (directory / MANIFEST).is_file()
+
+
+def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
+    """Check every file that the manifest of `directory` names; return the manifest.
+
+    Raises:
+        CheckpointError: there is no manifest, or a file is missing, of another size, or of another content.
+    """
+    path = directory / MANIFEST
+    try:
+        manifest = read_json(path)
+        files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{directory} has no {MANIFEST}, so it is not a complete checkpoint", cure) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged", cure) from error
+    with storage_errors(directory, "read"):
+        present = {file.name for file in directory.iterdir() if file.is_file()}
+    for name, (size, digest) in files.items():
+        file = directory / name
+        if name not in present:
+            raise CheckpointError(f"{file} is missing", cure)
+        if file.stat().st_size != size:
+            raise CheckpointError(f"{file} has {file.stat().st_size:,} bytes instead of {size:,}", cure)
+        if sha256(file) != digest:
+            raise CheckpointError(f"{file} is damaged: its SHA-256 is not the one in {MANIFEST}", cure)
+    return manifest

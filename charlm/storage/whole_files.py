@@ -1,0 +1,133 @@
+"""Whole files: a name is either absent or holds a whole, durable file.
+
+bytes, text, JSON, arrays ──> `atomic_file` ──> temporary name, fsync, rename, fsync of the folder ──> the final name
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from charlm.storage.directories import remove_tree, sync_directory
+from charlm.storage.disk_errors import storage_error, storage_errors
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
+    """A binary file (seekable) that appears under `path`, whole and durable, when the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        try:
+            with open(temporary, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            sync_directory(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def remove_stale_temporaries(path: Path) -> None:
+    """Remove what writers of `path` that were killed have left beside it."""
+    with storage_errors(path.parent, "read"):
+        found = list(path.parent.glob(f".{path.name}.*.tmp"))
+    for leftover in found:
+        pid = leftover.name.split(".")[-2]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            remove_tree(leftover)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    write_bytes(path, content.encode("utf-8"))
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same content under a second name: a hard link, or a copy where the file system has none.
+
+    Files are never written in place, so what is done to one name leaves the other as it is.
+    """
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links; where the disk is at fault, copying says so
+        with storage_errors(source, "read"), open(source, "rb") as content, atomic_file(target) as file:
+            shutil.copyfileobj(content, file)
+    else:
+        with storage_errors(target):
+            sync_directory(target.parent)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with storage_errors(path, "read"), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_json(content: Mapping[str, Any], *, indent: int | None = 2) -> str:
+    """JSON as charlm writes it everywhere: UTF-8, no NaN."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def from_json(text: str) -> Any:
+    """The inverse of `to_json`. ValueError, whatever is wrong: no JSON, nested too deeply, or a number not finite."""
+    try:
+        return json.loads(text, parse_float=_parse_finite_number, parse_constant=_parse_finite_number)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _parse_finite_number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits} is no number")
+    return number
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, to_json(content) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON; FileNotFoundError and ValueError (no UTF-8, no JSON) are the caller's to name.
+
+    Raises:
+        StorageError: the file is there and cannot be read.
+    """
+    return from_json(read_text(path))
+
+
+def read_text(path: Path, *, errors: str = "strict") -> str:
+    """The text of a UTF-8 file; FileNotFoundError and UnicodeDecodeError (a ValueError) are the caller's to name.
+
+    Raises:
+        StorageError: the file is there and cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise storage_error(path, "read", error) from error
+    return content.decode("utf-8", errors)
