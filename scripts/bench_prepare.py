@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.data.settings import CorpusSettings
+from charlm.text.build import build_source
 from charlm.text.dump.plan import plan_dump, read_range
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikitext import Cleaner
@@ -80,7 +81,9 @@ def measure_prepare(shared: Path, folder: Path, size: int, workers: int) -> dict
     peaks = WorkerPeaks()
     peaks.start()
     start = time.perf_counter()
-    corpus = prepare(settings, settings.source.build(), folder / "corpus", workers=workers, on_progress=on_progress)
+    corpus = prepare(
+        settings, build_source(settings.source), folder / "corpus", workers=workers, on_progress=on_progress
+    )
     end = time.perf_counter()
     return {
         "megabytes": num_bytes / 1e6,

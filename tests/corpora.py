@@ -5,6 +5,7 @@ from pathlib import Path
 
 from charlm.data.corpus import Corpus
 from charlm.data.settings import CorpusSettings
+from charlm.text.build import build_source
 from charlm.text.settings import TextSettings
 from charlm.vocab.settings import CharSettings, VocabSettings
 from charlm.workflows.prepare import prepare
@@ -39,4 +40,4 @@ def build_corpus(
 ) -> Corpus:
     """Write `texts` as files below `folder`, and prepare them into `folder/corpus`."""
     settings = text_settings(write_files(folder / "files", texts), split=split, vocab=vocab)
-    return prepare(settings, settings.source.build(), folder / "corpus")
+    return prepare(settings, build_source(settings.source), folder / "corpus")

@@ -19,7 +19,7 @@ from charlm import storage
 from charlm.data.documents import RowWriter
 from charlm.data.row_builder import SCHEMA, RowBuilder, RowOptions, row_code_version
 from charlm.data.worker_processes import ProcessPool, spawn_pool
-from charlm.text.document import InProcessTask, PageCounts, Source, SourceTask
+from charlm.text.document import PageCounts, Source, SourceTask
 
 _MAX_IN_FLIGHT_PER_WORKER = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
 
@@ -61,14 +61,13 @@ def stage(
         StorageError: the disk is full or cannot be written.
     """
     storage.make_directory(directory)
-    tasks = source.tasks() or iter([InProcessTask(source)])
     if worker_pool is None and workers <= 1:
-        for number, task in enumerate(tasks):
+        for number, task in enumerate(source.tasks()):
             yield find_shard(directory, number, task, row_options) or make_shard(directory, number, task, row_options)
     else:
         with contextlib.ExitStack() as stack:
             worker_pool = worker_pool or _LocalWorkerPool(stack.enter_context(spawn_pool(workers)))
-            yield from _stage_in_parallel(worker_pool, tasks, directory, row_options)
+            yield from _stage_in_parallel(worker_pool, source.tasks(), directory, row_options)
 
 
 def _stage_in_parallel(
@@ -82,7 +81,7 @@ def _stage_in_parallel(
 
     for number, task in enumerate(tasks):
         done = find_shard(directory, number, task, row_options)
-        if done is None and isinstance(task, InProcessTask):
+        if done is None and task.key is None:
             done = make_shard(directory, number, task, row_options)
         pending.append(done or worker_pool.start(directory, number, task, row_options))
         while len(pending) >= _MAX_IN_FLIGHT_PER_WORKER * worker_pool.size:
@@ -114,8 +113,8 @@ def _full_key(task: SourceTask, row_options: RowOptions) -> str:
 
 
 def find_shard(directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Shard | None:
-    """The shard of a task that is on disk, whole; None where there is none (or the source itself has to be read)."""
-    if isinstance(task, InProcessTask):
+    """The shard of a task that is on disk, whole; None where there is none, or where the task has no key."""
+    if task.key is None:
         return None
     key = _full_key(task, row_options)
     stem = _stem(directory, number, key)

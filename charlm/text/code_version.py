@@ -10,10 +10,10 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-READING = ("dump/articles", "dump/pages", "dump/elements", "dump/redirects", "dump/siteinfo", "dump/ranges")
+READING = ("dump/articles", "dump/pages", "dump/elements", "dump/ranges")
 """Modules that decide which pages a range of a dump has, and what becomes of one; `wikitext` is the other part.
 
-Not among them: what opens and unpacks files (`reading/unpacking`, `dump/prolog`, `download/range_cache`), since that
+Not among them: what opens and unpacks files (`reading/unpacking`, `download/range_cache`), since that
 gives the bytes that checksums and parser accept, or an error; and what cuts a dump (`dump/plan`, `dump/index`), since
 each key names its range.
 """

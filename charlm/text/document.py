@@ -1,7 +1,8 @@
 """What every source gives: documents of plain text, and an honest account of what it left out."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -42,14 +43,26 @@ class SourceTask(Protocol):
     """A piece of a source that any process can read on its own."""
 
     @property
-    def key(self) -> str:
+    def key(self) -> str | None:
         """Names the piece and everything its documents depend on (hash of the input, settings, version of the code):
-        equal keys give equal documents, so a piece that is done need not be read again."""
+        equal keys give equal documents, so a piece that is done need not be read again. None where only the process
+        that holds the task can read it; it is read again each time."""
         ...
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """The piece's documents in order; pages and drops are counted in `page_counts`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessTask:
+    """A piece of a source that only the process that holds it can read."""
+
+    read: Callable[[PageCounts], Iterator[Document]]
+    key: None = None
+
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
+        return self.read(page_counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +76,36 @@ class DownloadPlan:
     """The cache they go to."""
 
 
-class Source(Protocol):
-    """Where documents come from. `page_counts` and `origin()` are complete once `documents()` is exhausted."""
+class Source(ABC):
+    """Where documents come from.
+
+    A source overrides `origin`, and `read` if one process reads it all, or `tasks` if it comes in pieces that several
+    processes can read. Sources that download override more.
+    """
 
     page_counts: PageCounts
+    """What the last `documents()` counted; complete once that is exhausted."""
     split_method: Literal["auto", "bytes"] = "auto"
     """`bytes`: the splits are cut at byte offsets of the whole text, as the published ones of enwik8 and text8 are."""
 
-    @property
-    def mixture_weights(self) -> Mapping[str, float]:
-        """What stands before the "/" in a document's id -> how much of the corpus it should be; empty: all is kept."""
-        return {}
+    @abstractmethod
+    def origin(self) -> dict[str, Any]:
+        """For corpus.json: source, name, date, URLs and hashes, language, licence. No wall-clock time. Complete once
+        every task has been read."""
+
+    def read(self, page_counts: PageCounts) -> Iterator[Document]:
+        """The documents, in an order that is the same every time; pages and drops are counted in `page_counts`."""
+        raise NotImplementedError
+
+    def tasks(self) -> Iterator[SourceTask]:
+        """The same documents in pieces."""
+        yield InProcessTask(self.read)
 
     def documents(self) -> Iterator[Document]:
-        """The documents, in an order that is the same every time."""
-        ...
-
-    def tasks(self) -> Iterator[SourceTask] | None:
-        """The same documents as picklable pieces, for several processes; None where they come in one."""
-        return None
-
-    def origin(self) -> dict[str, Any]:
-        """For corpus.json: source, name, date, URLs and hashes, language, licence. No wall-clock time."""
-        ...
+        """The documents of all tasks, one task after the other."""
+        self.page_counts = PageCounts()
+        for task in self.tasks():
+            yield from task.documents(self.page_counts)
 
     def fingerprint(self) -> str | None:
         """A hash of the whole input, where it is here and quickly read; `origin()` has the one of what was read."""
@@ -114,15 +134,3 @@ class Source(Protocol):
     def prepare_for_remote_workers(self) -> None:
         """The tasks will be done by other machines: they should fetch what they need themselves, where they can."""
         return
-
-
-@dataclass(frozen=True)
-class InProcessTask:
-    """A source that comes in one piece: read by the process that holds it, and again each time."""
-
-    source: Source
-    key: str = ""
-
-    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
-        yield from self.source.documents()
-        page_counts.add(self.source.page_counts)

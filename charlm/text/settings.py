@@ -1,4 +1,4 @@
-"""Settings of the places text comes from. `build()` imports the implementation."""
+"""Settings of the sources of text."""
 
 import os
 import re
@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from charlm.settings import Settings
-from charlm.text.document import Source
+from charlm.text.reading.decoding import check_encoding
+from charlm.text.reading.inputs import STDIN, glob_root, is_glob, strip_compression_suffix
 
 
 class WikipediaSettings(Settings):
@@ -45,11 +46,6 @@ class WikipediaSettings(Settings):
         wiki = re.match(r"[a-z][a-z0-9_]*wik[a-z]+(?=-)", stem)
         return wiki[0] if wiki else stem
 
-    def build(self) -> Source:
-        from charlm.text.sources.wikipedia import WikipediaSource
-
-        return WikipediaSource(self)
-
 
 class TextSettings(Settings):
     """Plain text files."""
@@ -68,25 +64,15 @@ class TextSettings(Settings):
     @field_validator("encoding")
     @classmethod
     def _check_encoding(cls, name: str) -> str:
-        from charlm.text.reading.decoding import check_encoding
-
         return check_encoding(name)
 
     @property
     def name(self) -> str:
-        from charlm.text.reading.inputs import STDIN, glob_root, is_glob
-
         first = self.input[0] if self.input else ""
         if first == STDIN:
             return "stdin"
         given = os.path.abspath(glob_root(first) if is_glob(first) else first)  # noqa: PTH100 - links keep their names
-        stem = PurePath(given).stem
-        return (PurePath(stem).stem if re.search(r"\.(gz|bz2|xz|zip)$", given) else stem) or "text"
-
-    def build(self) -> Source:
-        from charlm.text.sources.text_files import TextSource
-
-        return TextSource(self)
+        return PurePath(strip_compression_suffix(given)).stem or "text"
 
 
 class HubSettings(Settings):
@@ -127,11 +113,6 @@ class HubSettings(Settings):
         config = self.config or (self.language if self.dataset == "wikimedia/wikipedia" else "")
         return "-".join(re.sub(r"[^\w.]+", "-", part) for part in (PurePath(self.dataset).name, config) if part)
 
-    def build(self) -> Source:
-        from charlm.text.sources.hub.source import HubSource
-
-        return HubSource(self)
-
 
 class Enwik8Settings(Settings):
     """enwik8: the first 100,000,000 bytes of Wikipedia's XML of March 2006."""
@@ -145,11 +126,6 @@ class Enwik8Settings(Settings):
     @property
     def name(self) -> str:
         return "enwik8"
-
-    def build(self) -> Source:
-        from charlm.text.sources.enwik8 import Enwik8Source
-
-        return Enwik8Source(self)
 
 
 class Text8Settings(Settings):
@@ -165,11 +141,6 @@ class Text8Settings(Settings):
     def name(self) -> str:
         return "text8"
 
-    def build(self) -> Source:
-        from charlm.text.sources.text8 import Text8Source
-
-        return Text8Source(self)
-
 
 class SampleSettings(Settings):
     """The prose that every CPython carries: its language reference and its library's docstrings."""
@@ -179,11 +150,6 @@ class SampleSettings(Settings):
     @property
     def name(self) -> str:
         return "sample"
-
-    def build(self) -> Source:
-        from charlm.text.sources.python_docs import PythonDocsSource
-
-        return PythonDocsSource()
 
 
 SingleSource = Annotated[
@@ -222,10 +188,10 @@ class MixSettings(Settings):
     def name(self) -> str:
         return "+".join(self.names)
 
-    def build(self) -> Source:
-        from charlm.text.sources.mix import MixSource
-
-        return MixSource(self)
+    @property
+    def mixture_weights(self) -> dict[str, float]:
+        """Name of each source -> its weight; empty where there are no weights."""
+        return dict(zip(self.names, self.weights, strict=True)) if self.weights else {}
 
 
 SourceSettings = Annotated[SingleSource | MixSettings, Field(discriminator="type")]

@@ -13,6 +13,7 @@ from typing import Any
 from charlm import storage
 from charlm.data.settings import CorpusSettings
 from charlm.errors import StorageError, UsageError
+from charlm.text.build import build_source
 from charlm.text.document import DownloadPlan, Source
 from charlm.text.settings import MixSettings, SourceSettings
 from charlm.workflows.prepare import RESOLVED_FILE, working_directory
@@ -45,7 +46,7 @@ def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -
     record = working_directory(out) / RESOLVED_FILE
     source_settings = settings.source
     if refresh:
-        source = source_settings.build()
+        source = build_source(source_settings)
         source.refresh()
         return source
     try:
@@ -54,7 +55,7 @@ def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -
             source_settings = _apply_resolved(source_settings, content["resolved"])
     except (ValueError, KeyError, TypeError, AttributeError):
         storage.remove_tree(record)  # torn or foreign: resolve again
-    return source_settings.build()
+    return build_source(source_settings)
 
 
 def _apply_resolved(source_settings: SourceSettings, found: dict[str, Any]) -> SourceSettings:

@@ -13,6 +13,7 @@ from charlm.errors import CharlmError
 from charlm.evaluation.baselines.build import build_baseline
 from charlm.evaluation.baselines.settings import XzSettings
 from charlm.experiment import load_experiment, read_layers
+from charlm.text.build import build_source
 from charlm.workflows.evaluate import EvalRequest, evaluate_run
 from charlm.workflows.plan_training import plan_training
 from charlm.workflows.prepare import find_prepared, prepare
@@ -79,4 +80,4 @@ def _prepare(settings: CorpusSettings, directory: Path, *, overwrite: bool) -> C
     if corpus is not None:
         return corpus
     with preparation_bar() as on_progress:
-        return prepare(settings, settings.source.build(), directory, overwrite=overwrite, on_progress=on_progress)
+        return prepare(settings, build_source(settings.source), directory, overwrite=overwrite, on_progress=on_progress)

@@ -29,6 +29,7 @@ from charlm.data.store import count_words
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Document, Source
+from charlm.text.settings import MixSettings
 from charlm.text.split import CANDIDATE_SPLITS, Cuts, SplitRouter, default_spec, parse_percentages
 from charlm.version import __version__
 from charlm.vocab.char import CodePointCounts
@@ -199,9 +200,9 @@ def _stage_documents(
     for path in directory.iterdir():
         if path.name not in current_names:
             storage.remove_tree(path)  # of another dump, or of other settings
-    selection = select_documents(
-        shards, CANDIDATE_SPLITS if settings.split == "auto" else (settings.split,), source.mixture_weights
-    )
+    weights = settings.source.mixture_weights if isinstance(settings.source, MixSettings) else {}
+    splits = CANDIDATE_SPLITS if settings.split == "auto" else (settings.split,)
+    selection = select_documents(shards, splits, weights)
     if not selection.num_characters:
         raise DataError(
             f"no text in {selection.page_counts.pages:,} pages",

@@ -48,12 +48,7 @@ class NumberTask:
 
 class NumberSource(Source):
     def __init__(self, tasks: list[NumberTask]) -> None:
-        self.page_counts = PageCounts()
         self._tasks = tasks
-
-    def documents(self) -> Iterator[Document]:
-        for task in self._tasks:
-            yield from task.documents(self.page_counts)
 
     def tasks(self) -> Iterator[SourceTask]:
         return iter(self._tasks)

@@ -19,6 +19,7 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.nn.state import detach
 from charlm.settings import Layer, validate
+from charlm.text.build import build_source
 from charlm.workflows.prepare import prepare
 
 CPU = torch.device("cpu")
@@ -56,7 +57,7 @@ def corpora(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
             source["input"] = tuple(str(shared_data / path) for path in source["input"])
             chosen = validate(CorpusSettings, Layer({"source": source, "split": "90/5/5", "vocab": {"type": vocab}}))
             out = tmp_path_factory.mktemp("corpora") / f"{name}-{vocab}"
-            found[name, vocab] = prepare(chosen, chosen.source.build(), out)
+            found[name, vocab] = prepare(chosen, build_source(chosen.source), out)
     return found
 
 

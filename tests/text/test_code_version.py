@@ -13,7 +13,6 @@ from charlm.text.code_version import READING
 TEXT = Path(code_version.__file__).parent
 EXEMPT = {
     "reading/unpacking": "gives the bytes that checksums accept, or an error",
-    "dump/prolog": "lets everything through, or is an error",
     "dump/plan": "cuts; each key names its range",
     "download/range_cache": "fetches bytes",
     "document": "types alone",

@@ -20,6 +20,7 @@ from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.errors import BusyError, DataError, SettingsError
+from charlm.text.build import build_source
 from charlm.text.document import Document, PageCounts, Source
 from charlm.text.split import SPLITS
 from charlm.vocab.settings import ByteSettings, CharSettings
@@ -32,10 +33,10 @@ class ListSource(Source):
     """Documents from memory."""
 
     def __init__(self, documents: list[Document]) -> None:
-        self.page_counts = PageCounts(pages=len(documents))
         self._documents = documents
 
-    def documents(self) -> Iterator[Document]:
+    def read(self, page_counts: PageCounts) -> Iterator[Document]:
+        page_counts.pages += len(self._documents)
         return iter(self._documents)
 
     def origin(self) -> dict[str, Any]:
@@ -198,9 +199,12 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     before = tree(corpus.directory)
     settings = text_settings(tmp_path / "files", split="90/10")
     with pytest.raises(SettingsError, match="not empty"):
-        prepare(settings, settings.source.build(), corpus.directory)
+        prepare(settings, build_source(settings.source), corpus.directory)
     assert tree(corpus.directory) == before
-    assert prepare(settings, settings.source.build(), corpus.directory, overwrite=True).splits == ["train", "valid"]
+    assert prepare(settings, build_source(settings.source), corpus.directory, overwrite=True).splits == [
+        "train",
+        "valid",
+    ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "files"]
 
 
@@ -210,7 +214,7 @@ def test_overwrite_does_not_touch_what_is_no_corpus(tmp_path: Path) -> None:
     settings = text_settings(write_files(tmp_path / "files", TINY))
     for name in ("precious", "file"):
         with pytest.raises(SettingsError, match="choose another --out"):
-            prepare(settings, settings.source.build(), tmp_path / name, overwrite=True)
+            prepare(settings, build_source(settings.source), tmp_path / name, overwrite=True)
     assert tree(tmp_path / "precious").keys() == {"diary.txt"}
 
 
@@ -220,14 +224,14 @@ def test_a_failed_overwrite_leaves_the_old_corpus(tmp_path: Path) -> None:
     (tmp_path / "files" / "z.txt").write_bytes(b"\xff")
     settings = text_settings(tmp_path / "files")
     with pytest.raises(DataError, match="UTF-8"):
-        prepare(settings, settings.source.build(), corpus.directory, overwrite=True)
+        prepare(settings, build_source(settings.source), corpus.directory, overwrite=True)
     assert tree(corpus.directory) == before
 
 
 def test_two_processes_do_not_prepare_one_corpus(tmp_path: Path) -> None:
     settings = text_settings(write_files(tmp_path / "files", TINY))
     with storage.DirectoryLock(working_directory(tmp_path / "corpus")), pytest.raises(BusyError):
-        prepare(settings, settings.source.build(), tmp_path / "corpus")
+        prepare(settings, build_source(settings.source), tmp_path / "corpus")
 
 
 # ---- too little, or no text at all
@@ -326,7 +330,7 @@ def test_whatever_write_fails_no_corpus_appears_and_the_next_attempt_is_as_good_
 
     def attempt() -> None:
         storage.remove_tree(out)
-        prepare(settings, settings.source.build(), out)
+        prepare(settings, build_source(settings.source), out)
 
     for failed in every_fault(number, attempt):
         assert failed is None or not out.exists() or tree(out) == clean
@@ -359,7 +363,7 @@ for count in range(1, 1000, int(sys.argv[3])):
     left = count
     child = os.fork()
     if child == 0:
-        prepare(settings, settings.source.build(), out)
+        prepare(settings, build_source(settings.source), out)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if status == 0:
@@ -389,10 +393,11 @@ def test_prepare_never_imports_torch(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
+from charlm.text.build import build_source
 from charlm.workflows.prepare import prepare
 from tests.corpora import text_settings
 settings = text_settings(Path(sys.argv[1]) / "files")
-prepare(settings, settings.source.build(), Path(sys.argv[1]) / "corpus")
+prepare(settings, build_source(settings.source), Path(sys.argv[1]) / "corpus")
 print([name for name in ("torch", "datasets") if name in sys.modules])
 """
     command = [sys.executable, "-c", script, str(tmp_path)]
@@ -410,7 +415,7 @@ def test_split_like_puts_every_character_where_the_other_corpus_has_it(tmp_path:
     assert old.metadata["split"]["method"] == "position"
     files = write_files(tmp_path / "new", {**TINY, "00 new.txt": "an unknown document " * 30})
     settings = text_settings(files, split="50/50")
-    new = prepare(settings, settings.source.build(), tmp_path / "again", split_reference=old)
+    new = prepare(settings, build_source(settings.source), tmp_path / "again", split_reference=old)
     assert new.metadata["split"] == {"shares": "80/10/10", "method": "position", "like": old.fingerprint}
     for split in SPLITS:
         found = [entry for entry in read_documents(new, split) if entry[0] != "00 new.txt"]
@@ -421,4 +426,4 @@ def test_split_like_keeps_a_changed_document_whole(tmp_path: Path) -> None:
     old = build_corpus(tmp_path / "old", {"a.txt": "x" * 50 + "y" * 50})
     settings = text_settings(write_files(tmp_path / "new", {"a.txt": "z" * 120, "b.txt": "w" * 50}))
     with pytest.raises(DataError, match=r"'(valid|test)' is empty"):
-        prepare(settings, settings.source.build(), tmp_path / "again", split_reference=old)
+        prepare(settings, build_source(settings.source), tmp_path / "again", split_reference=old)

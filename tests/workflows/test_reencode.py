@@ -11,6 +11,7 @@ from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import read_parts
 from charlm.errors import DataError, SettingsError
 from charlm.settings import Settings
+from charlm.text.build import build_source
 from charlm.vocab.settings import ByteSettings, CharSettings, VocabSettings, WordSettings
 from charlm.workflows.prepare import prepare, working_directory
 from charlm.workflows.reencode import find_reencoded, reencode, reencoded_name
@@ -107,7 +108,7 @@ def test_140_000_characters_make_a_corpus_of_any_vocabulary(tmp_path: Path, memb
     text = "".join(chr(point) for point in range(0x20000, 0x20000 + 140_000)) + " and some words" * 100
     (tmp_path / "many.txt").write_text(text, encoding="utf-8")
     settings = text_settings(tmp_path / "many.txt", vocab=member())
-    corpus = prepare(settings, settings.source.build(), tmp_path / "corpus")
+    corpus = prepare(settings, build_source(settings.source), tmp_path / "corpus")
     assert "".join(corpus.vocab.decode(corpus.open(split).tokens) for split in corpus.splits) == text
 
 
@@ -116,7 +117,7 @@ def test_one_character_is_refused_by_what_learns_from_text(tmp_path: Path, membe
     (tmp_path / "one.txt").write_text("a" * 1_000, encoding="utf-8")
     settings = text_settings(tmp_path / "one.txt", vocab=member())
     with pytest.raises(DataError, match="1 different characters"):
-        prepare(settings, settings.source.build(), tmp_path / "corpus")
+        prepare(settings, build_source(settings.source), tmp_path / "corpus")
     assert not (tmp_path / "corpus").exists()
 
 

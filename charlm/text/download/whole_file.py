@@ -82,7 +82,7 @@ def download(
                 if resumed:
                     left.appendleft(url)  # should the hash be wrong: what was there before may be to blame
             part.flush()
-            checksum_error = _find_checksum_error(part, sha1, md5)
+            checksum_error = find_checksum_error(part.path, target.name, sha1, md5)
             if checksum_error is None:
                 remove_tree(fetch.version_path)  # first: nobody would look for it beside a finished file
                 part.commit()
@@ -238,15 +238,16 @@ def _check_space(target: Path, size: int | None, present: int) -> None:
         )
 
 
-def _find_checksum_error(part: PartialFile, sha1: str | None, md5: str | None) -> DataError | None:
+def find_checksum_error(path: Path, name: str, sha1: str | None, md5: str | None) -> DataError | None:
+    """The error if a file, called `name` in it, has not the hash that was published; SHA-1 goes before MD5."""
     algorithm, expected = ("sha1", sha1) if sha1 else ("md5", md5)
     if not expected:
         return None
-    with storage_errors(part.path, "read"), open(part.path, "rb") as file:
+    with storage_errors(path, "read"), open(path, "rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
     if found == expected.lower():
         return None
     return DataError(
-        f"{part.target.name} arrived damaged: its {algorithm} is {found} instead of {expected}",
+        f"{name} arrived damaged: its {algorithm} is {found} instead of {expected}",
         "run the same command again to download it anew, or set another mirror",
     )

@@ -19,10 +19,10 @@ from charlm.text.code_version import reading_version
 from charlm.text.document import Document, PageCounts, SourceTask
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.dump.counts import excerpt_note
+from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.pages import Page
 from charlm.text.dump.plan import DumpPlan, read_range
 from charlm.text.dump.ranges import DumpRange
-from charlm.text.dump.siteinfo import SiteInfo
 from charlm.text.wikitext import Cleaner
 from charlm.text.wikitext.placeholders import MathMode
 

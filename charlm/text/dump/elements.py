@@ -1,16 +1,57 @@
 """Elements of an export's XML tree -> SiteInfo and Page."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from lxml import etree as _lxml  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType, reportAttributeAccessIssue]
 
-from charlm.text.dump.redirects import is_redirect
-from charlm.text.dump.siteinfo import SiteInfo, namespace_from_title
-
 etree = cast("Any", _lxml)  # lxml has no type stubs: its elements are Any here, and nowhere else
 Element = Any
+
+_ENGLISH_NAMESPACES = {
+    "media": -2, "special": -1, "talk": 1, "user": 2, "user talk": 3, "wikipedia": 4, "project": 4,
+    "wikipedia talk": 5, "project talk": 5, "file": 6, "image": 6, "file talk": 7, "image talk": 7,
+    "mediawiki": 8, "mediawiki talk": 9, "template": 10, "template talk": 11, "help": 12, "help talk": 13,
+    "category": 14, "category talk": 15, "portal": 100, "portal talk": 101, "module": 828, "module talk": 829,
+}  # fmt: skip
+_REDIRECT_WORDS = """
+    redirect aanstuur adkas ailgyfeirio ail-cyfeirio al aliah alidirekti alidirektu alih ancaminar athsheoladh aýdaw
+    beralîkirin birzuzendu daskedyans dirección dirijar doorverwijzing endrecera reendrecera fihodinana hetenayiş
+    kiahou kúfù leidt_öm_op ömleide ömleide_op ömleidung lencong lencongan ohjaus uudelleenohjaus omdiriger omdirigera
+    omdirigering omstilling viderestilling ođđasitstivren stivren patrz przekieruj tam peradresavimas pāradresācija
+    preusmeri preusmeritev preusmjeri presmeruj přesměruj pupinah pusapuna redireccion redirección redirecionamento
+    redirectare redirecteaza redirection redirèccion renviament ridrejto rimando rindirizza rinvia rinvio stir suuna
+    tilvísun varda viruleedung weiterleitung wiederleiden yonaltirish yoʻnaltirish yönlendir yönlendirme yönnendir
+    yönnendirmä yönnendirmäkler átirányítás đổi İSTİQAMƏTLƏNDİR İSTİQAMƏTLƏNDİRMƏ ανακατευθυνση
+    айдау бағыттау виж види джибериу дӏасахьажор көжүрүлге перанакіраванне перанакіраваньне перенаправление
+    перенаправлення перенапр пренасочване пренасочување преусмери преусмјери прѣнаправлєниѥ рарвыст редирект хьажайо
+    чиглүүлэг шигледир юнәлтү æрвитæн æрвыст վերահղում გადამისამართება
+    הפניה ווייטערפירן تحويل تغییرمسیر تغییر_مسیر بور رجوع_مکرر چوريو ܨܘܝܒܐ
+    अनुप्रेषित पुनर्निदेशन पुनर्निर्देशन पुनर्प्रेषित पुर्ननिर्देशन পুনঃনির্দেশ পুনর্নির্দেশ ਰੀਡਿਰੈਕਟ ଲେଉଟାଣି வழிமாற்று
+    తిరగవ్రాయండి దారిమార్పు തിരിച്ചുവിടൽ തിരിച്ചുവിടുക വഴിമാറ്റുക යළියොමුව เปลี่ยนทาง
+    បញ្ជូនបន្ត ប្ដូរចំណងជើង ប្ដូរទីតាំង ប្ដូរទីតាំងទៅ ប្តូរទីតាំង ប្តូរទីតាំងទៅ
+    転送 リダイレクト 넘겨주기 重定向 重新導向
+"""
+"""MediaWiki's magic words for it, of all languages (underscores may be spaces); case does not matter."""
+
+_REDIRECTS = frozenset(word.casefold().replace("_", " ") for word in _REDIRECT_WORDS.split())
+_REDIRECT = re.compile(r"\s*[#＃]([^\[\]\n]{1,40}?)\s*:?\s*\[\[")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInfo:
+    """The header of an export. All of it may be missing."""
+
+    dbname: str = ""
+    base: str = ""
+    """Address of the main page."""
+    language: str = ""
+    namespaces: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Namespace number -> its name in the wiki's language; "" for articles."""
+    version: str = ""
+    """Of the export format: 0.3 (2005) to 0.11."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +120,11 @@ def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
                 has_redirect_tag = True
             case "revision":
                 model = text = ""
-                for field in child.iterchildren("{*}model", "{*}text"):
-                    if local_name(field) == "text":
-                        text = _element_text(field)
+                for part in child.iterchildren("{*}model", "{*}text"):
+                    if local_name(part) == "text":
+                        text = _element_text(part)
                     else:
-                        model = _element_text(field)
+                        model = _element_text(part)
             case _:
                 pass
     model = model.strip() or "wikitext"  # exports before 0.6 name no model
@@ -92,3 +133,16 @@ def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
     )
     redirect = has_redirect_tag or (model == "wikitext" and is_redirect(text))
     return Page(page_id, namespace, title, redirect, model, text)
+
+
+def namespace_from_title(title: str, siteinfo: SiteInfo) -> int:
+    """The namespace by the title's prefix, for exports before 0.6, which have no `<ns>`."""
+    prefix, colon, _ = title.partition(":")
+    names = _ENGLISH_NAMESPACES | {name.casefold(): number for number, name in siteinfo.namespaces.items() if name}
+    return names.get(" ".join(prefix.replace("_", " ").split()).casefold(), 0) if colon else 0
+
+
+def is_redirect(text: str) -> bool:
+    """Whether this wikitext sends its reader to another page."""
+    start = _REDIRECT.match(text)
+    return start is not None and start[1].strip(" _:").casefold().replace("_", " ") in _REDIRECTS

@@ -7,14 +7,16 @@ What is damaged is an error that says where; text never gets less in silence. An
 but without `</mediawiki>`; many test dumps are that) gives its whole pages and sets `excerpt`.
 """
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 from xml.sax.saxutils import quoteattr
 
 from charlm.errors import DataError
 from charlm.text.dump.elements import (
     Element,
     Page,
+    SiteInfo,
     etree,
     export_version,
     free_element,
@@ -23,10 +25,13 @@ from charlm.text.dump.elements import (
     parse_siteinfo,
     root_language,
 )
-from charlm.text.dump.prolog import MAX_MARKUP_CHARACTERS, doctype_error, reject_doctype
-from charlm.text.dump.siteinfo import SiteInfo
 from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, ReadableFile, XmlChunk, detect_format, read_xml
 
+_MAX_MARKUP_CHARACTERS = 1_000_000
+"""Characters in a comment or an attribute."""
+_PROLOG = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
+_ENCODING = re.compile(r"\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
+_CODECS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 _PARSER_STOPPED = 1
 """libxml2's code where its parser stopped without saying why."""
 _MAX_PAGE_BYTES = 256 << 20
@@ -140,7 +145,7 @@ class PageReader(Iterator[Page]):
                         for previous in list(element.itersiblings("{*}revision", preceding=True)):
                             previous.getparent().remove(previous)
                     else:
-                        if unchecked > MAX_MARKUP_CHARACTERS:  # fewer bytes hold no longer attribute
+                        if unchecked > _MAX_MARKUP_CHARACTERS:  # fewer bytes hold no longer attribute
                             for value in (value for child in element.iter("*") for value in child.attrib.values()):
                                 self._check_length(value)
                         unchecked = len(chunk)
@@ -167,13 +172,13 @@ class PageReader(Iterator[Page]):
             yield self.root_tag
             yield from xml
         else:
-            yield from reject_doctype(self.path, xml)
+            yield from _reject_doctype(self.path, xml)
         if not last:
             yield b"</mediawiki>"
 
     def _check_root(self, tree: Any) -> None:
         if tree.docinfo.internalDTD is not None:
-            raise doctype_error(self.path)
+            raise _doctype_error(self.path)
         root = tree.getroot()
         if local_name(root) != "mediawiki":
             raise DataError(f"{self.path} is not a MediaWiki export but <{local_name(root)}>", "give a wiki's dump")
@@ -183,7 +188,7 @@ class PageReader(Iterator[Page]):
         self.root_tag = f"<mediawiki{''.join(f' {name}={quoteattr(uri)}' for name, uri in prefixes)}>".encode()
 
     def _check_length(self, markup: str) -> None:
-        if len(markup) > MAX_MARKUP_CHARACTERS:
+        if len(markup) > _MAX_MARKUP_CHARACTERS:
             raise DataError(
                 f"{self.path} has a comment or attribute of {len(markup):,} characters", "get a dump from its wiki"
             )
@@ -204,3 +209,30 @@ class DumpReader(PageReader):
 
     def __init__(self, path: ReadableFile, on_bytes: Callable[[int], None] | None = None) -> None:
         super().__init__(path, read_xml(path, detect_format(path)), on_bytes=on_bytes)
+
+
+def _doctype_error(path: ReadableFile) -> DataError:
+    return DataError(f"{path} declares a DOCTYPE or entities", "no MediaWiki dump does; get it from its wiki")
+
+
+def _reject_doctype(path: ReadableFile, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, after a look at all that precedes the root element, so that no DOCTYPE reaches the parser."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        codec = _CODECS.get(head[:2], "utf-8")
+        prolog = head.decode(codec, errors="replace")
+        rest = prolog[cast("re.Match[str]", _PROLOG.match(prolog)).end() :]
+        if rest.startswith("<!") and not "<!--".startswith(rest[:4]):
+            raise _doctype_error(path)
+        declared = _ENCODING.match(prolog.removeprefix("\ufeff"))
+        if declared and not declared[1].lower().startswith(codec[:6].rstrip("-")):
+            raise DataError(f"{path} is declared as {declared[1]}", "give a dump in UTF-8 or UTF-16")
+        if rest and not rest.startswith(("<!", "<?")) and rest != "<":
+            break  # the root element, or what the parser will call malformed
+        if len(head) > _MAX_MARKUP_CHARACTERS:
+            raise DataError(
+                f"{path} has more than {_MAX_MARKUP_CHARACTERS:,} bytes before its first tag", "get the dump anew"
+            )
+    yield head
+    yield from chunks

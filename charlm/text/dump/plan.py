@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.index import read_index_beside
 from charlm.text.dump.pages import DumpReader, PageReader
 from charlm.text.dump.ranges import DumpRange, StreamStarts, find_ranges, is_multistream, read_range_xml
-from charlm.text.dump.siteinfo import SiteInfo
 from charlm.text.reading.unpacking import BZ2, ReadableFile, detect_format, file_size, read_xml
 
 TASK_BYTES = 12 << 20

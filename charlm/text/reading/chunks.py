@@ -11,22 +11,20 @@ from pathlib import Path
 
 from charlm.errors import DataError
 from charlm.storage import storage_errors
-from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, read_xml
+from charlm.text.reading.unpacking import BZ2, DAMAGED_FILE_CURE, MAGIC, read_xml
 
 _CHUNK = 1 << 18
 _HEAD_BYTES = 512
 _BZ2_BLOCK_MAGIC = (b"1AY&SY", b"\x17rE8P\x90")
 """One of both follows the four bytes of a bz2 header; a text may well begin with `BZh`."""
-_COMPRESSION_MAGIC = {b"\x1f\x8b\x08": "gz", b"\xfd7zXZ\0": "xz"}
-_ZIP = b"PK\x03\x04"
 _ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a rar archive",
     b"\x28\xb5\x2f\xfd": "a zstandard file",
     b"]\0\0\x80\0": "an lzma file",
-    b"\x1f\x8b\x08": "a gzip file",
-    b"\xfd7zXZ\0": "an xz file",
-    _ZIP: "a zip archive",
+    MAGIC["gz"]: "a gzip file",
+    MAGIC["xz"]: "an xz file",
+    MAGIC["zip"]: "a zip archive",
 }
 _BINARY_MAGIC = {
     b"\x89PNG\r\n": "a PNG image",
@@ -87,14 +85,12 @@ def reject_binary(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _detect_compression(head: bytes) -> str:
     if _is_bz2(head):
-        return "bz2"
-    if head.startswith(_ZIP):
-        return "zip"
-    return next((name for magic, name in _COMPRESSION_MAGIC.items() if head.startswith(magic)), "")
+        return BZ2
+    return next((name for name in ("zip", "gz", "xz") if head.startswith(MAGIC[name])), "")
 
 
 def _is_bz2(head: bytes) -> bool:
-    return head.startswith(b"BZh") and head[4:10] in _BZ2_BLOCK_MAGIC
+    return head.startswith(MAGIC[BZ2]) and head[4:10] in _BZ2_BLOCK_MAGIC
 
 
 def _unzip(path: Path) -> Iterator[bytes]:

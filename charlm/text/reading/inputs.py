@@ -50,6 +50,11 @@ def has_scheme(user_path: str) -> bool:
     return re.match(r"[a-z][a-z0-9+.-]+://", user_path, re.IGNORECASE) is not None
 
 
+def strip_compression_suffix(name: str) -> str:
+    """The name without `.gz`, `.bz2`, `.xz` or `.zip` at its end."""
+    return re.sub(r"\.(gz|bz2|xz|zip)$", "", name)
+
+
 def suggest_file(path: Path) -> str:
     """`did you mean novel.txt?`, of what lies where a path leads that is not there; or nothing."""
     try:

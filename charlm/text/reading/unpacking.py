@@ -14,7 +14,6 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, NamedTuple, Protocol
 
@@ -29,6 +28,8 @@ _BYTE_ORDER_MARKS_AND_BLANKS = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
 
 DAMAGED_FILE_CURE = "the file is damaged; get it anew"
 BZ2, XML = "bz2", "xml"
+MAGIC = {BZ2: b"BZh", "xz": b"\xfd7zXZ\0", "gz": b"\x1f\x8b\x08", "zip": b"PK\x03\x04"}
+"""Compressed format -> the first bytes of its files."""
 
 
 class ReadableFile(Protocol):
@@ -78,16 +79,10 @@ class _Gunzip:
         return self._decompress.decompress(self._decompress.unconsumed_tail + data, max_length)
 
 
-@dataclass(frozen=True, slots=True)
-class _Codec:
-    magic: bytes
-    open: Callable[[], _Decompressor]
-
-
-_CODECS = {
-    BZ2: _Codec(b"BZh", bz2.BZ2Decompressor),
-    "xz": _Codec(b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)),
-    "gz": _Codec(b"\x1f\x8b", _Gunzip),
+_DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
+    BZ2: bz2.BZ2Decompressor,
+    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
+    "gz": _Gunzip,
 }
 
 
@@ -100,8 +95,8 @@ def detect_format(path: ReadableFile) -> str:
     """
     with open_to_read(path) as file, read_errors(path):
         magic = file.read(16)
-    for name, codec in _CODECS.items():
-        if magic.startswith(codec.magic):
+    for name in _DECOMPRESSORS:
+        if magic.startswith(MAGIC[name]):
             return name
     if magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).startswith(b"<"):
         return XML
@@ -123,7 +118,7 @@ def read_xml(path: ReadableFile, format_name: str, start: int = 0, end: int | No
     """
     with open_to_read(path) as file, read_errors(path):
         file.seek(start)
-        if format_name in _CODECS:
+        if format_name in _DECOMPRESSORS:
             yield from _decompress(path, file, format_name, start, end)
             return
         offset = start
@@ -153,15 +148,14 @@ def file_size(path: ReadableFile) -> int:
 
 
 def _decompress(path: ReadableFile, file: IO[bytes], name: str, start: int, end: int | None) -> Iterator[XmlChunk]:
-    codec = _CODECS[name]
-    decompressor = codec.open()
+    decompressor = _DECOMPRESSORS[name]()
     input_end = start  # offset of what follows the decompressor's input; `start` becomes that of its stream
     pending = b""
     while True:
         if decompressor.eof:
             pending = decompressor.unused_data
             start = input_end - len(pending)
-            decompressor = codec.open()
+            decompressor = _DECOMPRESSORS[name]()
         elif decompressor.needs_input and not pending:
             pending = file.read(_READ if end is None else min(_READ, end - input_end))
             input_end += len(pending)
@@ -171,7 +165,7 @@ def _decompress(path: ReadableFile, file: IO[bytes], name: str, start: int, end:
                 raise DataError(
                     f"{path} {_unfinished_message(name, start, input_end, bool(file.read(1)))}", DAMAGED_FILE_CURE
                 )
-        if start == input_end - len(pending) and pending and not codec.magic.startswith(pending[: len(codec.magic)]):
+        if start == input_end - len(pending) and pending and not MAGIC[name].startswith(pending[: len(MAGIC[name])]):
             raise DataError(
                 f"{path}: what starts at byte {start:,} is not a{'n' * (name == 'xz')} {name} stream", DAMAGED_FILE_CURE
             )

@@ -1,13 +1,13 @@
 """Several sources -> one, whose document ids begin with the name of the source: `ruwiki/7`, `novels/karenina.txt`.
 
-sources ── tasks of each, ids prefixed ──> one corpus;  weights ──> `mixture_weights`: prepare keeps so much of each
+sources ── tasks of each, ids prefixed ──> one corpus;  weights: how much of each is kept
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from charlm.text.document import Document, DownloadPlan, InProcessTask, PageCounts, Source, SourceTask
+from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
 from charlm.text.settings import MixSettings
 
 
@@ -19,58 +19,34 @@ class _PrefixedTask:
     task: SourceTask
 
     @property
-    def key(self) -> str:
-        return f"{self.name}/ {self.task.key}"
+    def key(self) -> str | None:
+        return None if self.task.key is None else f"{self.name}/ {self.task.key}"
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
-        return _prefix_ids(self.name, self.task.documents(page_counts))
-
-
-class _PrefixedSource(Source):
-    """One of the sources that comes in one piece."""
-
-    def __init__(self, name: str, source: Source) -> None:
-        self._name, self._source = name, source
-        self.page_counts = PageCounts()
-
-    def documents(self) -> Iterator[Document]:
-        yield from _prefix_ids(self._name, self._source.documents())
-        self.page_counts = self._source.page_counts
-
-    def origin(self) -> dict[str, Any]:
-        return self._source.origin()
+        for document in self.task.documents(page_counts):
+            yield replace(document, id=f"{self.name}/{document.id}")
 
 
 class MixSource(Source):
-    """The documents of all `settings.sources`, one source after the other."""
+    """The documents of all sources, one source after the other."""
 
-    def __init__(self, settings: MixSettings) -> None:
-        self._sources = dict(zip(settings.names, (each.build() for each in settings.sources), strict=True))
-        self._weights = settings.weights
-        self.page_counts = PageCounts()
-
-    @property
-    def mixture_weights(self) -> Mapping[str, float]:
-        return dict(zip(self._sources, self._weights, strict=True)) if self._weights else {}
-
-    def documents(self) -> Iterator[Document]:
-        self.page_counts = PageCounts()
-        for task in self.tasks():
-            yield from task.documents(self.page_counts)
+    def __init__(self, settings: MixSettings, sources: Sequence[Source]) -> None:
+        """
+        Args:
+            sources: one for each of `settings.sources`, in the same order.
+        """
+        self._sources = dict(zip(settings.names, sources, strict=True))
+        self._weights = settings.mixture_weights
 
     def tasks(self) -> Iterator[SourceTask]:
         for name, source in self._sources.items():
-            tasks = source.tasks()
-            if tasks is None:
-                yield InProcessTask(_PrefixedSource(name, source))
-            else:
-                yield from (_PrefixedTask(name, task) for task in tasks)
+            yield from (_PrefixedTask(name, task) for task in source.tasks())
 
     def origin(self) -> dict[str, Any]:
         return {
             "source": "mix",
             "sources": {name: source.origin() for name, source in self._sources.items()},
-            **({"weights": dict(self.mixture_weights)} if self._weights else {}),
+            **({"weights": self._weights} if self._weights else {}),
         }
 
     def download_plan(self) -> DownloadPlan | None:
@@ -110,7 +86,3 @@ class MixSource(Source):
     def prepare_for_remote_workers(self) -> None:
         for source in self._sources.values():
             source.prepare_for_remote_workers()
-
-
-def _prefix_ids(name: str, documents: Iterator[Document]) -> Iterator[Document]:
-    return (replace(document, id=f"{name}/{document.id}") for document in documents)

@@ -8,10 +8,11 @@ says so.
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from charlm.errors import DataError, NetworkError, UsageError
 from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree, sha256
@@ -19,11 +20,13 @@ from charlm.text.document import Document, DownloadPlan, PageCounts, Source, Sou
 from charlm.text.download.retry import RetryPolicy
 from charlm.text.download.whole_file import download
 from charlm.text.reading.chunks import read_chunks
+from charlm.text.reading.documents import rechunk_text
 from charlm.text.reading.inputs import suggest_file
+from charlm.text.reading.unpacking import MAGIC
+from charlm.text.settings import Enwik8Settings, Text8Settings
 from charlm.version import __version__
 
 LICENCE = "GFDL, CC BY-SA 3.0 since 2009 (Wikipedia's text of March 2006)"
-_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,41 @@ class BenchmarkFile:
         return [f"the first {size:,} of {self.name}'s {self.size:,} bytes"] if size < self.size else []
 
 
+@dataclass(frozen=True)
+class BenchmarkTask(ABC):
+    """The whole file, read as one document."""
+
+    path: Path
+    sha256: str
+    """Of the file as it is, packed or not."""
+    benchmark: BenchmarkFile
+
+    version: ClassVar[int] = 1
+    """Of what the class makes of a file; part of the key."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.benchmark.name} {self.version} {self.sha256}"
+
+    @abstractmethod
+    def read_text(self, page_counts: PageCounts) -> Iterator[str]:
+        """The text in fragments; at the end of it remarks go into `page_counts`."""
+
+    def documents(self, page_counts: PageCounts) -> Iterator[Document]:
+        """
+        Raises:
+            DataError: not this file, nor a beginning of it.
+        """
+        name = self.benchmark.name
+        page_counts.pages += 1
+        empty = True
+        for text, is_last in rechunk_text(self.read_text(page_counts)):
+            empty = False
+            yield Document(name, name, text, is_last_piece=is_last)
+        if empty:
+            raise DataError(f"there is no text in {self.path}", f"give {name}, or a beginning of it")
+
+
 class BenchmarkSource(Source):
     """The one document of such a file. Published results cut it at byte offsets: 90, 5 and 5 million."""
 
@@ -72,10 +110,9 @@ class BenchmarkSource(Source):
 
     def __init__(
         self,
+        settings: Enwik8Settings | Text8Settings,
         benchmark: BenchmarkFile,
-        inputs: tuple[str, ...],
-        url: str,
-        make_task: Callable[[Path, str, BenchmarkFile], SourceTask],
+        make_task: Callable[[Path, str, BenchmarkFile], BenchmarkTask],
         *,
         cache: Path | None = None,
         retry_policy: RetryPolicy | None = None,
@@ -87,10 +124,10 @@ class BenchmarkSource(Source):
         Raises:
             UsageError: there is no such file.
         """
-        self.page_counts = PageCounts()
+        inputs = settings.input
         self._benchmark = benchmark
         self._is_user_file = bool(inputs)
-        self._url = url
+        self._url = settings.url
         self._make_task = make_task
         self._directory = (cache or cache_directory()) / benchmark.name
         self._retry_policy = retry_policy
@@ -101,14 +138,8 @@ class BenchmarkSource(Source):
                 f"there is no file {self._path}", suggest_file(self._path) or "check the path given with --input"
             )
 
-    def documents(self) -> Iterator[Document]:
-        """The text in pieces; downloads first what is missing."""
-        self.page_counts = PageCounts()
-        for task in self.tasks():
-            yield from task.documents(self.page_counts)
-
     def tasks(self) -> Iterator[SourceTask]:
-        """The same as one task; downloads first what is missing."""
+        """The file as one task; downloads first what is missing."""
         self.fetch()
         yield self._make_task(self._path, self._file_sha256(), self._benchmark)
 
@@ -134,7 +165,7 @@ class BenchmarkSource(Source):
             if not archive.is_file():
                 try:
                     download(
-                        [self._url], archive, size=None, sha1=None, md5=None, magic=_ZIP,
+                        [self._url], archive, size=None, sha1=None, md5=None, magic=MAGIC["zip"],
                         user_agent=f"charlm/{__version__}", on_progress=on_progress, retry_policy=self._retry_policy,
                     )  # fmt: skip
                 except NetworkError as error:

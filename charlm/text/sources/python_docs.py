@@ -39,7 +39,6 @@ class PythonDocsSource(Source):
     """One document per topic of the language reference and per module of the standard library."""
 
     def __init__(self, library: Path | None = None) -> None:
-        self.page_counts = PageCounts()
         self._library = library or Path(sysconfig.get_path("stdlib"))
 
     def origin(self) -> dict[str, Any]:
@@ -50,7 +49,7 @@ class PythonDocsSource(Source):
             "licence": LICENCE,
         }
 
-    def documents(self) -> Iterator[Document]:
+    def read(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
             DataError: this Python has no standard library in source form.
@@ -58,12 +57,12 @@ class PythonDocsSource(Source):
         seen: set[str] = set()
         documents: list[Document] = []
         for identifier, title, text in self._raw_documents():
-            self.page_counts.pages += 1
+            page_counts.pages += 1
             paragraphs = list(_unseen_paragraphs(text, seen))
             if paragraphs:
                 documents.append(Document(identifier, title, "\n\n".join(paragraphs)))
             else:
-                self.page_counts.dropped["duplicate" if text.strip() else "empty"] += 1
+                page_counts.dropped["duplicate" if text.strip() else "empty"] += 1
         if not documents:
             raise DataError(
                 f"no Python sources below {self._library}", "use a CPython with its standard library in .py files"

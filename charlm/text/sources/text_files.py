@@ -4,24 +4,21 @@ input ── folders, globs, - ──> files ── hashed ──> tasks: groups
 """
 
 import hashlib
-import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.storage import sha256, storage_errors
-from charlm.text.document import Document, PageCounts, Source, SourceTask
+from charlm.text.document import Document, InProcessTask, PageCounts, Source, SourceTask
 from charlm.text.reading.chunks import read_chunks, reject_binary
 from charlm.text.reading.decoding import Decoder, OnError
 from charlm.text.reading.documents import DocumentUnit, read_documents
-from charlm.text.reading.inputs import STDIN, check_input, list_files
-
-if TYPE_CHECKING:
-    from charlm.text.settings import TextSettings
+from charlm.text.reading.inputs import STDIN, check_input, list_files, strip_compression_suffix
+from charlm.text.settings import TextSettings
 
 _VERSION = 1
 """Of what this module makes of a file; part of the tasks' keys."""
@@ -30,7 +27,6 @@ _TASK_BYTES = 16 << 20
 _TASK_FILES = 1_000
 _MOST_NAMED = 1_000
 """Files that corpus.json names one by one."""
-_COMPRESSED_SUFFIX = re.compile(r"\.(gz|bz2|xz|zip)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class TextFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TextReader:
     """How files are read."""
 
     unit: DocumentUnit
@@ -59,7 +55,7 @@ class Reading:
     ) -> Iterator[Document]:
         """The documents called `name` (`display_name` in messages) that these bytes hold."""
         decoder = Decoder(self.encoding, self.on_error)
-        title = Path(_COMPRESSED_SUFFIX.sub("", name)).stem
+        title = Path(strip_compression_suffix(name)).stem
         yield from read_documents(name, title, decoder.decode(display_name, chunks), self.unit, page_counts)
         if decoder.num_replaced:
             how_often = f"{decoder.num_replaced:,} times" if decoder.num_replaced > 1 else "once"
@@ -73,12 +69,12 @@ class TextTask(SourceTask):
     """Some files, one after the other."""
 
     files: tuple[TextFile, ...]
-    reading: Reading
+    reader: TextReader
 
     @property
     def key(self) -> str:
-        content = "\n".join(f"{file.sha256} {file.name}" for file in self.files)
-        return f"text {_VERSION} {self.reading} {hashlib.sha256(content.encode()).hexdigest()}"
+        reader, content = self.reader, _digest((file.sha256, file.name) for file in self.files)
+        return f"text {_VERSION} {reader.unit} {reader.encoding} {reader.on_error} {content}"
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """
@@ -87,7 +83,7 @@ class TextTask(SourceTask):
             StorageError: a file cannot be read.
         """
         for file in self.files:
-            yield from self.reading.documents(file.name, str(file.path), read_chunks(file.path), page_counts)
+            yield from self.reader.documents(file.name, str(file.path), read_chunks(file.path), page_counts)
             if _size_and_mtime(file.path) != (file.num_bytes, file.modified):
                 raise DataError(f"{file.path} changed while it was read", "run the same command again")
 
@@ -95,7 +91,7 @@ class TextTask(SourceTask):
 class TextSource(Source):
     """The files of `settings.input`; a folder stands for every file below it, in order of name."""
 
-    def __init__(self, settings: "TextSettings") -> None:
+    def __init__(self, settings: TextSettings) -> None:
         """
         Raises:
             SettingsError: there is no input, or standard input twice.
@@ -105,8 +101,7 @@ class TextSource(Source):
             raise SettingsError("the source `text` has no input", "name files or folders with --input PATH")
         if settings.input.count(STDIN) > 1:
             raise SettingsError("corpus.source.input has - twice", "standard input can be read once")
-        self.page_counts = PageCounts()
-        self._reading = Reading(settings.documents, settings.encoding, settings.errors)
+        self._reader = TextReader(settings.documents, settings.encoding, settings.errors)
         self._inputs = settings.input
         for user_path in self._inputs:
             check_input(user_path)
@@ -116,49 +111,48 @@ class TextSource(Source):
 
     def origin(self) -> dict[str, Any]:
         """For corpus.json: name, size and hash of each file, or of all together where they are many."""
-        entries = [{"name": file.name, "bytes": file.num_bytes, "sha256": file.sha256} for file in self._files()]
+        entries: list[dict[str, Any]] = [
+            {"name": file.name, "bytes": file.num_bytes, "sha256": file.sha256} for file in self._files()
+        ]
         entries += [self._stdin_entry] if self._stdin_entry else []
         summary = {"files": entries} if len(entries) <= _MOST_NAMED else {"num_files": len(entries)}
-        return {"source": "text", **summary, "fingerprint": _digest(entries)}
+        return {
+            "source": "text",
+            **summary,
+            "fingerprint": _digest((entry["sha256"], entry["name"]) for entry in entries),
+        }
 
     def fingerprint(self) -> str | None:
         """Changes with the names and the content of the files; None where they come by standard input."""
         return None if STDIN in self._inputs else self.origin()["fingerprint"]
 
-    def tasks(self) -> Iterator[SourceTask] | None:
-        """Groups of files; None where standard input is among them, which only this process can read."""
-        return None if STDIN in self._inputs else self._tasks(self._files())
+    def tasks(self) -> Iterator[SourceTask]:
+        """Groups of files; standard input, which only this process can read, is a task too.
 
-    def documents(self) -> Iterator[Document]:
-        """
         Raises:
-            DataError: a file, or its name, is not in the encoding (names the offset), or is no text.
+            DataError: the name of a file is not UTF-8.
             StorageError: a file cannot be read.
         """
-        self.page_counts = PageCounts()
+        files = self._files()
         if STDIN not in self._inputs:
-            for task in self._tasks(self._files()):
-                yield from task.documents(self.page_counts)
+            yield from self._group(files) if files else [TextTask((), self._reader)]  # something has to say: no text
             return
-        stdin_index = self._inputs.index(STDIN)
-        num_before = sum(1 for _ in list_files(self._inputs[:stdin_index]))
-        for task in self._tasks(self._files()[:num_before]):
-            yield from task.documents(self.page_counts)
-        yield from self._read_stdin()
-        for task in self._tasks(self._files()[num_before:]):
-            yield from task.documents(self.page_counts)
+        num_before = sum(1 for _ in list_files(self._inputs[: self._inputs.index(STDIN)]))
+        yield from self._group(files[:num_before])
+        yield InProcessTask(self._read_stdin)
+        yield from self._group(files[num_before:])
 
-    def _tasks(self, files: list[TextFile]) -> Iterator[SourceTask]:
+    def _group(self, files: Sequence[TextFile]) -> Iterator[SourceTask]:
         group: list[TextFile] = []
         size = 0
         for file in files:
             if group and (size + file.num_bytes > _TASK_BYTES or len(group) == _TASK_FILES):
-                yield TextTask(tuple(group), self._reading)
+                yield TextTask(tuple(group), self._reader)
                 group, size = [], 0
             group.append(file)
             size += file.num_bytes
-        if group or not files:  # an empty folder has one empty task: something has to say that there is no text
-            yield TextTask(tuple(group), self._reading)
+        if group:
+            yield TextTask(tuple(group), self._reader)
 
     def _files(self) -> list[TextFile]:
         """Every file but standard input, in order; hashed once."""
@@ -171,7 +165,7 @@ class TextSource(Source):
                 self._text_files.append(TextFile(unique, path, *_size_and_mtime(path), sha256(path)))
         return self._text_files
 
-    def _read_stdin(self) -> Iterator[Document]:
+    def _read_stdin(self, page_counts: PageCounts) -> Iterator[Document]:
         if self._stdin_read or sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the parent
             raise UsageError("standard input can be read only once, if at all", "give the text as a file")
         self._stdin_read = True
@@ -186,9 +180,7 @@ class TextSource(Source):
                     yield chunk
 
         display_name = "standard input"
-        yield from self._reading.documents(
-            "stdin", display_name, reject_binary(display_name, chunks()), self.page_counts
-        )
+        yield from self._reader.documents("stdin", display_name, reject_binary(display_name, chunks()), page_counts)
         self._stdin_entry = {"name": "stdin", "bytes": size, "sha256": hashed.hexdigest()}
 
 
@@ -198,6 +190,7 @@ def _size_and_mtime(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _digest(entries: list[dict[str, Any]]) -> str:
-    content = "\n".join(f"{entry['sha256']} {entry['name']}" for entry in entries)
+def _digest(files: Iterable[tuple[str, str]]) -> str:
+    """One hash for the hashes and names of several files."""
+    content = "\n".join(f"{file_sha256} {name}" for file_sha256, name in files)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -13,12 +13,12 @@ from typing import Any
 
 from charlm.errors import UsageError
 from charlm.storage import DirectoryLock, cache_directory, remove_tree
-from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
+from charlm.text.document import DownloadPlan, Source, SourceTask
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.download.retry import RetryPolicy
 from charlm.text.dump.articles import make_tasks
+from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.plan import plan_dump
-from charlm.text.dump.siteinfo import SiteInfo
 from charlm.text.reading.inputs import has_scheme, suggest_file
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia import subset, urls
@@ -41,7 +41,6 @@ class WikipediaSource(Source):
         self._subset: Subset | None = None
         self._distributed = False
         self._site = SiteInfo()
-        self.page_counts = PageCounts()
 
     def resolved_settings(self) -> dict[str, Any]:
         """The date that `latest` stands for, once that is known."""
@@ -66,10 +65,6 @@ class WikipediaSource(Source):
                 files = (DumpPart(dump.directory / file.name, file, agent, self._retry_policy) for file in dump.files)
                 self._parts = tuple(files)
         return self._parts
-
-    def paths(self) -> tuple[Path, ...]:
-        """Where the files lie, or will."""
-        return tuple(part.path for part in self.parts())
 
     def _input_part(self, name: str, agent: str) -> DumpPart:
         if urls.is_url(name):
@@ -166,14 +161,8 @@ class WikipediaSource(Source):
             self._subset = Subset(files, self._settings.max_characters, self._settings.subset_seed, self._settings.math)
         return self._subset
 
-    def documents(self) -> Iterator[Document]:
-        """Every article with text, in the order of the dump; downloads first what is missing."""
-        self.page_counts = PageCounts()
-        for task in self.tasks():
-            yield from task.documents(self.page_counts)
-
     def tasks(self) -> Iterator[SourceTask]:
-        """The same articles in pieces, for several processes; downloads first what is missing."""
+        """The articles with text, in the order of the dump; downloads first what is missing."""
         self.fetch()
         if self._settings.max_characters is not None:
             selection = self._get_subset()

@@ -5,7 +5,6 @@ CACHE/dumps/WIKI/DATE/streams/NAME/ what is here of a file that was read in rang
 CACHE/urls/HASH/...                 the same for a file given by its URL
 """
 
-import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +15,14 @@ from charlm.storage import make_directory, read_json, remove_tree, rename, sha25
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.download.range_reader import RemoteFile
 from charlm.text.download.retry import NotFoundError, RetryPolicy
-from charlm.text.download.whole_file import download
+from charlm.text.download.whole_file import download, find_checksum_error
 from charlm.text.dump.index import read_index, starts_from
 from charlm.text.dump.ranges import StreamStarts, is_multistream
-from charlm.text.reading.unpacking import BZ2, detect_format
+from charlm.text.reading.unpacking import BZ2, MAGIC, detect_format
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia.releases import RECORD, RemoteDumpFile, WikimediaDump, resolve
 from charlm.text.wikimedia.segments import DumpSegments, find_segments
 
-_MAGIC = {".bz2": b"BZh", ".gz": b"\x1f\x8b", ".xz": b"\xfd7zXZ\0"}
 _SECOND_STREAM_SEARCH_BYTES = 8 << 20
 """Bytes of a remote file in which a multistream dump has long begun its second stream."""
 
@@ -229,7 +227,7 @@ def _download(
 ) -> None:
     download(
         file.urls, target, size=file.size, sha1=file.sha1, md5=file.md5, user_agent=user_agent, on_progress=on_progress,
-        retry_policy=retry_policy, magic=_MAGIC.get(target.suffix, b""),
+        retry_policy=retry_policy, magic=MAGIC.get(target.suffix.removeprefix("."), b""),
     )  # fmt: skip
 
 
@@ -239,9 +237,4 @@ def _is_intact(path: Path, file: RemoteDumpFile) -> bool:
         return True
     if file.size is not None and path.stat().st_size != file.size:
         return False
-    algorithm, published = ("sha1", file.sha1) if file.sha1 else ("md5", file.md5)
-    if not published:
-        return True
-    with storage_errors(path, "read"), open(path, "rb") as content:
-        found = hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False))
-    return found.hexdigest() == published.lower()
+    return find_checksum_error(path, path.name, file.sha1, file.md5) is None

@@ -32,7 +32,6 @@ class DumpSegments:
     offsets: Sequence[int]
     find: Callable[[int], DumpRange | None]
     """From the place in `offsets`."""
-    indexed: bool = False
     multistream: bool = True
 
 
@@ -73,7 +72,7 @@ def find_segments(file: ReadableFile, size: int, index: Path | None) -> DumpSegm
 
 def _segments_of_streams(stream_starts: Sequence[int], size: int) -> DumpSegments:
     edges = [*stream_starts, size]
-    return DumpSegments(stream_starts, lambda place: DumpRange(edges[place], edges[place + 1]), indexed=True)
+    return DumpSegments(stream_starts, lambda place: DumpRange(edges[place], edges[place + 1]))
 
 
 def _segments_between(

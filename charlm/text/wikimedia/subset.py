@@ -22,10 +22,10 @@ from charlm.errors import DataError, SettingsError
 from charlm.text.document import PageCounts, SourceTask
 from charlm.text.download.range_cache import NotCachedError, SparseFile
 from charlm.text.dump.articles import RangeTask, clean_pages, page_sort_key, task_key
+from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.pages import DumpReader
 from charlm.text.dump.plan import DumpPlan, read_range
 from charlm.text.dump.ranges import DumpRange
-from charlm.text.dump.siteinfo import SiteInfo
 from charlm.text.reading.unpacking import ReadableFile, detect_format, file_size
 from charlm.text.wikimedia.segments import DumpSegments
 from charlm.text.wikitext.placeholders import MathMode

@@ -31,6 +31,7 @@ from charlm.evaluation.baselines.settings import (
     ZstdSettings,
 )
 from charlm.storage import remove_tree
+from charlm.text.build import build_source
 from charlm.text.settings import Enwik8Settings
 from charlm.vocab.settings import ByteSettings, WordSettings
 from charlm.workflows.prepare import prepare
@@ -269,7 +270,7 @@ def test_the_enwik8_prefix_costs_what_is_known_of_it(shared_data: Path, tmp_path
     pytest.importorskip("pyppmd", reason="needs the extra `baselines`")
     path = shared_data / "enwik8" / "enwik8.first-4000000-bytes"
     settings = CorpusSettings(source=Enwik8Settings(input=(str(path),)), split="90/5/5")
-    corpus = prepare(settings, settings.source.build(), tmp_path / "enwik8")
+    corpus = prepare(settings, build_source(settings.source), tmp_path / "enwik8")
     results = run(corpus, PpmdSettings(order=16, memory_mib=256), XzSettings())
     assert results["ppmd-16, given train"].score.bits_per_byte == pytest.approx(1.780, abs=0.0005)
     assert results["xz, given train"].score.bits_per_byte == pytest.approx(2.081, abs=0.0005)

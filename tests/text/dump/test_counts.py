@@ -141,9 +141,10 @@ def test_no_text_is_an_error_of_prepare(shared_data: Path, charlm: Charlm, tmp_p
 def test_parts_in_the_order_of_their_pages(shared_data: Path) -> None:
     parts = sorted((shared_data / "mediawiki/split-parts").glob("pages-articles-sample*p*p*.bz2"), reverse=True)
     assert len(parts) == 12
-    ordered = WikipediaSource(WikipediaSettings(input=tuple(map(str, parts)))).paths()
-    assert [int(path.name.split("-p")[-1].split("p")[0]) for path in ordered] == sorted(
+    ordered = WikipediaSource(WikipediaSettings(input=tuple(map(str, parts)))).parts()
+    assert [int(part.path.name.split("-p")[-1].split("p")[0]) for part in ordered] == sorted(
         int(path.name.split("-p")[-1].split("p")[0]) for path in parts
     )
     mixed = (parts[0], shared_data / "mediawiki/edge-cases/pair-0.10.xml", parts[1])
-    assert WikipediaSource(WikipediaSettings(input=tuple(map(str, mixed)))).paths() == mixed
+    unordered = WikipediaSource(WikipediaSettings(input=tuple(map(str, mixed)))).parts()
+    assert tuple(part.path for part in unordered) == mixed

@@ -12,19 +12,19 @@ from charlm.settings import single_value_layer, validate
 from charlm.text.document import PageCounts
 from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import Enwik8Settings, Text8Settings
-from charlm.text.sources.enwik8 import ENWIK8, FILE_START, Enwik8Source
-from charlm.text.sources.published_file import BenchmarkFile
+from charlm.text.sources.enwik8 import ENWIK8, FILE_START, Enwik8Task
+from charlm.text.sources.published_file import BenchmarkFile, BenchmarkSource
 from tests.fault_server import FaultServer, answer
 from tests.text.sources.test_text8 import zipped
 
 CONTENT = FILE_START + b" ...>\r\n\0\xe2\x80\xa8 " + "Ünï".encode()
 
 
-def source(path: Path, benchmark: BenchmarkFile = ENWIK8) -> Enwik8Source:
-    return Enwik8Source(Enwik8Settings(input=(str(path),)), benchmark=benchmark)
+def source(path: Path, benchmark: BenchmarkFile = ENWIK8) -> BenchmarkSource:
+    return BenchmarkSource(Enwik8Settings(input=(str(path),)), benchmark, Enwik8Task)
 
 
-def text_of(reader: Enwik8Source) -> str:
+def text_of(reader: BenchmarkSource) -> str:
     return "".join(document.text for document in reader.documents())
 
 
@@ -98,11 +98,12 @@ def test_the_task_is_known_by_its_content(tmp_path: Path) -> None:
 def test_download(tmp_path: Path) -> None:
     with FaultServer() as server:
         settings = Enwik8Settings(url=server.url("/enwik8.zip"))
-        reader = Enwik8Source(
+        reader = BenchmarkSource(
             settings,
+            whole(CONTENT),
+            Enwik8Task,
             cache=tmp_path,
-            benchmark=whole(CONTENT),
-            retry_policy=RetryPolicy(delays=(), sleep=lambda _: None),
+            retry_policy=RetryPolicy(delays=()),
         )
         with pytest.raises(NetworkError, match="--input"):
             reader.fetch()

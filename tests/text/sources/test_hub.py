@@ -182,9 +182,10 @@ CONFIGS = ("20220301.simple", "20231101.simple", "20231101.de")
 _PROGRAM = """
 import ast, sys
 from charlm.errors import CharlmError
+from charlm.text.build import build_source
 from charlm.text.settings import HubSettings
 for values in ast.literal_eval(sys.argv[1]):
-    source = HubSettings(**values).build()
+    source = build_source(HubSettings(**values))
     try:
         source.download_plan()
         texts = [document.text for document in source.documents()]

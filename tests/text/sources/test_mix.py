@@ -9,6 +9,7 @@ from charlm.data.corpus import Corpus
 from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.settings import Layer, read_toml, validate
+from charlm.text.build import build_source
 from charlm.text.settings import MixSettings, SampleSettings, TextSettings
 from charlm.workflows.prepare import prepare
 from tests.corpora import write_files
@@ -29,7 +30,7 @@ def documents(corpus: Corpus) -> dict[str, str]:
 
 def prepared(folder: Path, source: MixSettings) -> Corpus:
     settings = CorpusSettings(source=source, split="80/10/10")
-    return prepare(settings, settings.source.build(), folder)
+    return prepare(settings, build_source(settings.source), folder)
 
 
 def share(corpus: Corpus, name: str) -> int:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from charlm.errors import DataError, UsageError
 from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import Text8Settings
-from charlm.text.sources.published_file import BenchmarkFile
-from charlm.text.sources.text8 import TEXT8, Text8Source
+from charlm.text.sources.published_file import BenchmarkFile, BenchmarkSource
+from charlm.text.sources.text8 import TEXT8, Text8Task
 from charlm.text.sources.text8_filter import text8_words
 from tests.fault_server import FaultServer
 
@@ -25,11 +25,11 @@ def cleaned(wikitext: bytes) -> bytes:
     return b"".join(text8_words([OPEN + wikitext + CLOSE]))
 
 
-def source(path: Path, benchmark: BenchmarkFile = TEXT8) -> Text8Source:
-    return Text8Source(Text8Settings(input=(str(path),)), benchmark=benchmark)
+def source(path: Path, benchmark: BenchmarkFile = TEXT8) -> BenchmarkSource:
+    return BenchmarkSource(Text8Settings(input=(str(path),)), benchmark, Text8Task)
 
 
-def text_of(reader: Text8Source) -> str:
+def text_of(reader: BenchmarkSource) -> str:
     return "".join(document.text for document in reader.documents())
 
 
@@ -175,9 +175,9 @@ def test_download_unpack_verify(tmp_path: Path) -> None:
     quick = RetryPolicy(delays=(0,), sleep=lambda _: None)
     with FaultServer() as server:
 
-        def reader() -> Text8Source:
+        def reader() -> BenchmarkSource:
             settings = Text8Settings(url=server.url("/text8.zip"))
-            return Text8Source(settings, cache=tmp_path, benchmark=small(text), retry_policy=quick)
+            return BenchmarkSource(settings, small(text), Text8Task, cache=tmp_path, retry_policy=quick)
 
         for wrong, message in (
             (zipped(text8=text[:-1]), "instead of 144 bytes"),

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from charlm.data.settings import CorpusSettings
 from charlm.errors import DataError, NetworkError, SettingsError
+from charlm.text.build import build_source
 from charlm.text.document import Document
 from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import WikipediaSettings
@@ -173,7 +174,7 @@ def test_the_choice_does_not_depend_on_where_the_dump_lies(ltg: FaultServer, tmp
 def test_any_number_of_workers_gives_the_same_bytes(shared_data: Path, tmp_path: Path) -> None:
     source = WikipediaSettings(input=(str(shared_data / MULTISTREAM),), max_characters=LIMIT)
     for workers in (1, 2):
-        prepare(CorpusSettings(source=source), source.build(), tmp_path / str(workers), workers=workers)
+        prepare(CorpusSettings(source=source), build_source(source), tmp_path / str(workers), workers=workers)
     one, two = (
         {path.name: path.read_bytes() for path in sorted((tmp_path / name).rglob("*")) if path.is_file()}
         for name in ("1", "2")

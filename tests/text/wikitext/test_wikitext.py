@@ -239,8 +239,8 @@ def test_what_is_nested_too_deep_is_dropped_and_said() -> None:
 def test_such_a_page_is_left_out_and_listed() -> None:
     from charlm.text.document import PageCounts
     from charlm.text.dump.articles import clean_pages
+    from charlm.text.dump.elements import SiteInfo
     from charlm.text.dump.pages import Page
-    from charlm.text.dump.siteinfo import SiteInfo
 
     pages = [
         Page(str(i), 0, title, False, "wikitext", text)

@@ -39,8 +39,13 @@ def check_surrogates(paths: Sequence[Path]) -> None:
     for path in paths:
         for row in read_json_rows(path):
             if re.search("[\ud800-\udfff]", json.dumps(row, ensure_ascii=False)):
-                raise DataError(
-                    f"row {number} has a lone surrogate, which is no character",
-                    'set corpus.source.errors = "replace", or mend that row',
-                )
+                raise surrogate_error(number)
             number += 1
+
+
+def surrogate_error(number: int) -> DataError:
+    """The error of a row, counted from 0, that has a lone surrogate."""
+    return DataError(
+        f"row {number} has a lone surrogate, which is no character",
+        'set corpus.source.errors = "replace", or mend that row',
+    )

@@ -19,6 +19,7 @@ from charlm.text.reading.inputs import suggest_file
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub import access
 from charlm.text.sources.hub.access import DatasetVersion
+from charlm.text.sources.hub.json_rows import surrogate_error
 
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
@@ -31,7 +32,6 @@ class HubSource(Source):
         Raises:
             UsageError: an input does not exist.
         """
-        self.page_counts = PageCounts()
         self._settings = settings
         self._dataset_version: DatasetVersion | None = None
         self._files: list[dict[str, Any]] | None = None
@@ -82,7 +82,7 @@ class HubSource(Source):
         """Changes with the content of local files; None for the hub's, which are pinned by their commit."""
         return hashlib.sha256(str(self._file_entries()).encode()).hexdigest() if self._inputs else None
 
-    def documents(self) -> Iterator[Document]:
+    def read(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
             SettingsError: no such split or column.
@@ -90,51 +90,24 @@ class HubSource(Source):
             DataError: damaged, or a value that is no text; names the row, counted from 0.
         """
         settings = self._settings
-        self.page_counts = PageCounts()
+        cells = _CellReader(settings, page_counts)
         columns: _Columns | None = None
         characters = 0
         for number, row in enumerate(access.open_rows(settings, self.dataset_version(), self._inputs)):
             columns = columns or _Columns.of(settings, row)
-            self.page_counts.pages += 1
-            text = self._text(number, row[columns.text])
+            page_counts.pages += 1
+            text = cells.text(number, row[columns.text])
             if not text:
-                self.page_counts.dropped["empty"] += 1
+                page_counts.dropped["empty"] += 1
                 continue
-            identifier = str(number) if columns.id is None else self._cell_text(number, row, columns.id)
-            title, url = (self._cell_text(number, row, name) if name else "" for name in (columns.title, columns.url))
+            identifier = str(number) if columns.id is None else cells.label(number, row, columns.id)
+            title, url = (cells.label(number, row, name) if name else "" for name in (columns.title, columns.url))
             for piece, is_last in rechunk_text([text]):
                 yield Document(identifier, title, piece, url, is_last)
             characters += len(text)
             if settings.max_characters is not None and characters >= settings.max_characters:
-                self.page_counts.notes.append(f"reading stopped after {characters:,} characters, as asked")
+                page_counts.notes.append(f"reading stopped after {characters:,} characters, as asked")
                 return
-
-    def _text(self, number: int, value: object) -> str:
-        if not isinstance(value, str):
-            found = "nothing" if value is None else f"{value!r:.40}, no text"
-            raise DataError(
-                f"row {number} has {found} in the column {self._settings.column!r}",
-                "name the column with the text in corpus.source.column",
-            )
-        return self._without_surrogates(number, value)
-
-    def _cell_text(self, number: int, row: Mapping[str, Any], column: str) -> str:
-        value = row[column]
-        if value is None and column == self._settings.id_column:
-            raise DataError(f"row {number} has nothing in the column {column!r}", "set another corpus.source.id_column")
-        return self._without_surrogates(number, str(number if value is None else value))
-
-    def _without_surrogates(self, number: int, text: str) -> str:
-        clean = text.translate(_SURROGATES) if not text.isascii() else text
-        if clean != text:
-            count = sum(old != new for old, new in zip(text, clean, strict=True))
-            if self._settings.errors == "strict":
-                raise DataError(
-                    f"row {number} has a lone surrogate, which is no character",
-                    'set corpus.source.errors = "replace", or mend that row',
-                )
-            self.page_counts.notes.append(f"row {number}: U+FFFD stands for {count:,} lone surrogates")
-        return clean
 
     def _file_entries(self) -> list[dict[str, Any]]:
         """Name, size and hash of each local file."""
@@ -145,6 +118,40 @@ class HubSource(Source):
                 for name, path in _list_files(given)
             ]
         return self._files
+
+
+@dataclass(frozen=True, slots=True)
+class _CellReader:
+    """The texts in the cells of rows, without lone surrogates."""
+
+    settings: HubSettings
+    page_counts: PageCounts
+
+    def text(self, number: int, value: object) -> str:
+        """The text of a document."""
+        if not isinstance(value, str):
+            found = "nothing" if value is None else f"{value!r:.40}, no text"
+            raise DataError(
+                f"row {number} has {found} in the column {self.settings.column!r}",
+                "name the column with the text in corpus.source.column",
+            )
+        return self._without_surrogates(number, value)
+
+    def label(self, number: int, row: Mapping[str, Any], column: str) -> str:
+        """An id, a title or an address; the number of the row where the cell is empty."""
+        value = row[column]
+        if value is None and column == self.settings.id_column:
+            raise DataError(f"row {number} has nothing in the column {column!r}", "set another corpus.source.id_column")
+        return self._without_surrogates(number, str(number if value is None else value))
+
+    def _without_surrogates(self, number: int, text: str) -> str:
+        clean = text.translate(_SURROGATES) if not text.isascii() else text
+        if clean != text:
+            if self.settings.errors == "strict":
+                raise surrogate_error(number)
+            count = sum(old != new for old, new in zip(text, clean, strict=True))
+            self.page_counts.notes.append(f"row {number}: U+FFFD stands for {count:,} lone surrogates")
+        return clean
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from charlm.text.dump.redirects import is_redirect
+from charlm.text.dump.elements import is_redirect
 
 
 @pytest.mark.parametrize(
