@@ -14,7 +14,8 @@ import torch
 
 from charlm.data.batches import Cursor, make_batches
 from charlm.device import Precision, autocast, cpu_has_bf16, retain_freed_memory
-from charlm.evaluation.evaluate import CHUNK, default_num_lanes, evaluate
+from charlm.evaluation.evaluate import default_num_lanes, evaluate
+from charlm.evaluation.lane import CHUNK
 from charlm.nn.state import detach
 from charlm.workflows.load_run import load_run, open_corpus_for
 

@@ -97,18 +97,20 @@ class Batches:
         start, end = self._chunk(cursor)
         inputs = np.empty((len(rows), end - start), dtype=np.int64)
         targets = np.full(inputs.shape, IGNORE_INDEX, dtype=np.int64)
-        tokens = self.stream.tokens
+        stream_inputs, stream_targets = self.stream.inputs, self.stream.targets
         for index, row in enumerate(rows):
             first = row * row_length + start
             scored = max(0, min(end, row_length, positions.total - row * row_length) - start)
             stream_start = positions.contiguous_start(first, end - start)
             if stream_start is not None:  # nearly always; taking places one by one costs ten times as much
-                inputs[index] = tokens[stream_start : stream_start + end - start]
-                targets[index, :scored] = tokens[stream_start + 1 : stream_start + 1 + scored]
+                inputs[index] = stream_inputs[stream_start : stream_start + end - start]
+                targets[index, :scored] = stream_targets[stream_start : stream_start + scored]
                 continue
             indices = positions.to_indices(np.arange(first, first + end - start))
-            inputs[index] = tokens[indices]  # beyond the row's end as well: statistics of a batch are those of text
-            targets[index, :scored] = tokens[indices[:scored] + 1]
+            inputs[index] = stream_inputs[
+                indices
+            ]  # text also beyond the row's end: batch norm averages over all inputs
+            targets[index, :scored] = stream_targets[indices[:scored]]
         reset_interval = max(1, self.reset_tokens // self.seq_len) if self.reset_tokens is not None else None
         is_reset = cursor.chunk == 0 if reset_interval is None else cursor.chunk % reset_interval == 0
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.full((len(rows),), is_reset))

@@ -36,6 +36,16 @@ class TokenStream:
     documents: npt.NDArray[np.void]
 
     @property
+    def inputs(self) -> IntArray:
+        """(num_predictions,): what a model reads. Having read `inputs[: i + 1]`, it predicts `targets[i]`."""
+        return self.tokens[:-1]
+
+    @property
+    def targets(self) -> IntArray:
+        """(num_predictions,): what is predicted, the token after each input. This is the definition of the task."""
+        return self.tokens[1:]
+
+    @property
     def num_predictions(self) -> int:
         """How many ids are predicted: all but the leading <eod>."""
         return max(0, len(self.tokens) - 1)
@@ -139,8 +149,8 @@ def _header(id_dtype: np.dtype[Any], size: int) -> bytes:
 def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:
     """How often each id is predicted, in bounded memory."""
     counts = np.zeros(vocab_size, dtype=np.int64)
-    for start in range(1, len(stream.tokens), _BLOCK_TOKENS):
-        counts += np.bincount(stream.tokens[start : start + _BLOCK_TOKENS], minlength=vocab_size)
+    for start in range(0, stream.num_predictions, _BLOCK_TOKENS):
+        counts += np.bincount(stream.targets[start : start + _BLOCK_TOKENS], minlength=vocab_size)
     return counts
 
 

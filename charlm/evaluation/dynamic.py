@@ -66,14 +66,16 @@ def score_dynamically(
     model.eval()
     trained_weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     dynamic_update = _DynamicUpdate(model, trained_weights, statistics, settings)
-    tokens = stream.tokens
     nats = np.empty(stream.num_predictions, dtype=np.float32)
     state = model.initial_state(1)
     try:
         for start in range(0, len(nats), settings.segment_len):
-            ids = torch.from_numpy(tokens[start : start + settings.segment_len + 1].astype(np.int64)).to(device)
-            features_BTH, state = model(ids[None, :-1], detach(state))
-            nll_BT = model.head.nll(features_BTH, ids[None, 1:])
+            inputs_BT, targets_BT = (
+                torch.from_numpy(ids[None, start : start + settings.segment_len].astype(np.int64)).to(device)
+                for ids in (stream.inputs, stream.targets)
+            )
+            features_BTH, state = model(inputs_BT, detach(state))
+            nll_BT = model.head.nll(features_BTH, targets_BT)
             nats[start : start + nll_BT.shape[1]] = nll_BT[0].detach().cpu().numpy()
             nll_BT.mean().backward()
             dynamic_update.apply()

@@ -26,13 +26,13 @@ import torch
 from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
 from charlm.device import Precision, autocast
+from charlm.evaluation.lane import CHUNK
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, reset_rows
 from charlm.vocab.base import IGNORE_INDEX
 
 WARM_UP = 1024
-CHUNK = 256
 _MAX_LANES = 64
 _MIN_SCORED_PER_WARM_UP = 4  # a lane scores at least this many times its warm-up
 _STATE_TOLERANCE = 1e-3  # relative to 1 + the element
@@ -259,17 +259,16 @@ def iterate_lane_batches(
 ) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
     """The number of the prediction in the first column of each row, and the batch."""
     chunk = CHUNK if chunk is None else chunk
-    starts, warm_ups, tokens = lanes.starts, lanes.warm_ups, stream.tokens
+    starts, warm_ups, stream_inputs, stream_targets = lanes.starts, lanes.warm_ups, stream.inputs, stream.targets
     for time in range(-int(warm_ups.max(initial=0)), lanes.length, chunk):
-        inputs = np.full((len(starts), chunk), tokens[0], dtype=np.int64)
+        inputs = np.full((len(starts), chunk), stream.tokens[0], dtype=np.int64)
         targets = np.full((len(starts), chunk), IGNORE_INDEX, dtype=np.int64)
         for row, start in enumerate(starts):
             if time < -warm_ups[row]:
                 continue
-            ids = tokens[start + time : start + time + chunk + 1].astype(np.int64)
-            length = max(0, len(ids) - 1)
-            inputs[row, :length] = ids[:length]
+            read = stream_inputs[start + time : start + time + chunk]
+            inputs[row, : len(read)] = read
             if time >= 0:
-                targets[row, :length] = ids[1:]
+                targets[row, : len(read)] = stream_targets[start + time : start + time + chunk]
         reset = torch.from_numpy(-warm_ups == time)
         yield starts + time, Batch(torch.from_numpy(inputs), torch.from_numpy(targets), reset)

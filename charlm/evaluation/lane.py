@@ -13,7 +13,8 @@ from torch import Tensor
 from charlm.data.store import TokenStream
 from charlm.nn.model import LanguageModel
 
-_CHUNK = 256
+CHUNK = 256
+"""Predictions that are computed at once."""
 
 
 class Chunk(NamedTuple):
@@ -31,10 +32,12 @@ def read_stream(model: LanguageModel, stream: TokenStream, device: torch.device)
     model.eval()
     state = model.initial_state(1)
     try:
-        for start in range(0, stream.num_predictions, _CHUNK):
-            end = min(start + _CHUNK, stream.num_predictions)
-            ids = torch.from_numpy(stream.tokens[start : end + 1].astype(np.int64)).to(device)
-            features_BTH, state = model(ids[None, :-1], state)
-            yield Chunk(slice(start, end), features_BTH[0], ids[1:])
+        for start in range(0, stream.num_predictions, CHUNK):
+            end = min(start + CHUNK, stream.num_predictions)
+            inputs_T, targets_T = (
+                torch.from_numpy(ids[start:end].astype(np.int64)).to(device) for ids in (stream.inputs, stream.targets)
+            )
+            features_BTH, state = model(inputs_T[None], state)
+            yield Chunk(slice(start, end), features_BTH[0], targets_T)
     finally:
         model.train(was_training)

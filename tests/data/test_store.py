@@ -203,3 +203,11 @@ def test_documents_follow_each_other(tiny_corpus: Corpus) -> None:
         starts = stream.documents["start"].tolist()
         assert starts[0] == 1
         assert all(before < after for before, after in pairwise(starts))
+
+
+def test_every_input_has_a_target_in_both_directions(tiny_corpus: Corpus) -> None:
+    forward = tiny_corpus.open("test")
+    for stream in (forward, forward.reversed()):
+        assert len(stream.inputs) == len(stream.targets) == stream.num_predictions
+        assert stream.inputs[1:].tolist() == stream.targets[:-1].tolist()
+    assert forward.reversed().inputs[::-1].tolist() == forward.targets.tolist()

@@ -66,7 +66,7 @@ def find_surprisals(
         DataError: the model gives no probabilities, because numbers overflow in it.
     """
     num_predictions, top = stream.num_predictions, min(top, model.head.vocab_size)
-    ids_P = stream.tokens[1:].astype(np.int64)
+    ids_P = stream.targets.astype(np.int64)
     nats_P, ranks_P = np.empty(num_predictions), np.empty(num_predictions, dtype=np.int64)
     top_ids_PK = np.empty((num_predictions, top), dtype=np.int32)
     top_nats_PK = np.empty((num_predictions, top), dtype=np.float32)

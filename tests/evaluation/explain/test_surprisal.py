@@ -74,7 +74,7 @@ def test_the_best_few_are_the_first_of_all(vocab: Vocab) -> None:
 def test_chunks_make_no_difference(vocab: Vocab, monkeypatch: pytest.MonkeyPatch) -> None:
     model, stream = model_of(vocab), stream_from_text(TEXT[:200], vocab)
     whole = find_surprisals(model, stream, top=2, device=CPU)
-    monkeypatch.setattr(lane, "_CHUNK", 50)
+    monkeypatch.setattr(lane, "CHUNK", 50)
     monkeypatch.setattr(surprisal_module, "_CHUNK_ELEMENTS", 16 * vocab.size)
     pieces: list[int] = []
     cut = find_surprisals(model, stream, top=2, device=CPU, on_progress=pieces.append)
