@@ -29,7 +29,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, lists_to_tuples, validate
 from charlm.version import __version__
 from charlm.vocab.base import Vocab
-from charlm.vocab.settings import load_vocab
+from charlm.vocab.build import load_vocab
 
 _CURE = "copy the whole checkpoint directory again, or use another checkpoint (--checkpoint)"
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from charlm.vocab.base import Vocab
+from charlm.vocab.build import build_learner
 from charlm.vocab.sentencepiece import SentencePieceVocab
-from charlm.vocab.settings import BaseVocabSettings, SentencePieceSettings, VocabSettings
+from charlm.vocab.settings import SentencePieceSettings, VocabSettings
 
 TEXTS = ("plain-text/ru-anna-karenina.txt", "wikitext-2-raw/wiki.test.raw")
 DOCUMENT = 20_000  # characters
@@ -36,11 +37,18 @@ def measure(path: Path) -> dict[str, dict[str, float]]:
     text = path.read_bytes().decode("utf-8")
     documents = [text[start : start + DOCUMENT] for start in range(0, len(text), DOCUMENT)]
     size = len(text.encode("utf-8")) / 1e6
-    return {name: speeds(settings.learn(documents), documents, size) for name, settings in all_settings().items()}
+    return {name: speeds(learn(settings, documents), documents, size) for name, settings in all_settings().items()}
 
 
-def all_settings() -> dict[str, BaseVocabSettings]:
-    members: tuple[type[BaseVocabSettings], ...] = get_args(get_args(VocabSettings)[0])
+def learn(settings: VocabSettings, documents: list[str]) -> Vocab:
+    learner = build_learner(settings)
+    for document in documents if learner.needs_text else ():
+        learner.add(document)
+    return learner.finish()
+
+
+def all_settings() -> dict[str, VocabSettings]:
+    members: tuple[type[VocabSettings], ...] = get_args(get_args(VocabSettings)[0])
     made = {member.model_fields["type"].default: member() for member in members}
     return made | {"sentencepiece bpe": SentencePieceSettings(model_type="bpe")}
 

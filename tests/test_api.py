@@ -18,6 +18,7 @@ from charlm.vocab.base import Vocab
 from charlm.vocab.char import CharVocab
 from charlm.vocab.settings import WordSettings
 from tests.processes import Commands
+from tests.vocab.learning import learn
 from tests.workspaces import RUN
 
 TEXT = "Съешь ещё 東京 🙂\x00 не виденное раньше: ☃\n"
@@ -53,7 +54,7 @@ def direction(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["char", "word"])
 def small(request: pytest.FixtureRequest, direction: str, tmp_path: Path) -> Model:
-    vocab = CharVocab("abc ☃") if request.param == "char" else WordSettings(min_count=1).learn(["abc cab a b bc "])
+    vocab = CharVocab("abc ☃") if request.param == "char" else learn(WordSettings(min_count=1), ["abc cab a b bc "])
     return make(tmp_path / "small", vocab, direction)
 
 

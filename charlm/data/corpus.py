@@ -10,7 +10,7 @@ from charlm.data.store import TokenStream, read_stream
 from charlm.errors import DataError, UsageError
 from charlm.settings import suggest
 from charlm.vocab.base import Vocab
-from charlm.vocab.settings import load_vocab
+from charlm.vocab.build import load_vocab
 
 CORPUS_FILE = "corpus.json"
 

@@ -16,7 +16,8 @@ from charlm.data.documents import RowGroup, list_row_groups
 from charlm.data.store import EncodedParts, encode_parts, write_stream
 from charlm.data.worker_processes import spawn_pool
 from charlm.vocab.base import Vocab, VocabLearner
-from charlm.vocab.settings import AnyVocabSettings, load_vocab
+from charlm.vocab.build import build_learner, load_vocab
+from charlm.vocab.settings import AnyVocabSettings
 
 T = TypeVar("T")
 OnCharacters = Callable[[int], None]
@@ -35,7 +36,7 @@ def learn_vocab(settings: AnyVocabSettings, documents: Path, workers: int, on_pr
         DataError: a shard is damaged, or holds too little text.
         OutOfMemoryError: a worker was killed.
     """
-    learner = settings.learner()
+    learner = build_learner(settings)
     done = 0
     if learner.needs_text:
         row_groups = list_row_groups(documents, "train")
@@ -49,7 +50,7 @@ def learn_vocab(settings: AnyVocabSettings, documents: Path, workers: int, on_pr
 
 
 def _learn_row_group(settings: AnyVocabSettings, row_group: RowGroup) -> tuple[VocabLearner, int]:
-    learner = settings.learner()
+    learner = build_learner(settings)
     characters = 0
     for part in row_group.parts():
         learner.add(part.document.text)

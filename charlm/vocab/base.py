@@ -1,13 +1,14 @@
 """What every vocabulary is: text <-> ids, without loss.
 
 text ──encode──> ids (<eod> is never among them)      ids ──decode, stream_decoder──> text
-training texts ──settings.learn()──> Vocab ──save──> vocab.json (and what else the kind needs) ──load──> Vocab
+training texts ──VocabLearner──> Vocab ──save──> vocab.json (and what else the kind needs) ──load──> Vocab
 """
 
 import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, cast
 
@@ -113,12 +114,26 @@ class Vocab(ABC):
             DataError: a lone surrogate, or (without byte fallback) a character the vocabulary does not have.
         """
 
+    @cached_property
     @abstractmethod
-    def stream_decoder(self) -> StreamDecoder: ...
+    def _text_of(self) -> list[str]:
+        """The text of each id; "" for <eod>, for bytes, and for ids without text."""
 
-    @abstractmethod
+    @cached_property
+    def _bytes_of(self) -> dict[int, bytes]:
+        """The ids that are bytes."""
+        first = self.first_byte_id
+        return {} if first is None else {first + byte: bytes([byte]) for byte in range(NUM_BYTES)}
+
+    def stream_decoder(self) -> StreamDecoder:
+        return ByteAwareDecoder(self._bytes_of, self._text_of)
+
     def symbol(self, token: int) -> str:
         """A printable name of one id, for tables and messages."""
+        if token == self.eod_id:
+            return "<eod>"
+        byte = self._bytes_of.get(token)
+        return self._text_of[token] if byte is None else f"<0x{byte[0]:02X}>"
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Text as its UTF-8 bytes: ids 0..255 are the bytes, 256 is <eod>."""
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from charlm.vocab.base import ByteAwareDecoder, IntArray, StreamDecoder, Vocab, encode_utf8
+from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, encode_utf8
 
 
 class ByteVocab(Vocab):
@@ -17,11 +18,13 @@ class ByteVocab(Vocab):
     def encode(self, text: str) -> IntArray:
         return np.frombuffer(encode_utf8(text), dtype=np.uint8)
 
-    def stream_decoder(self) -> StreamDecoder:
-        return ByteAwareDecoder({byte: bytes([byte]) for byte in range(256)}, [""] * self.size)
+    @cached_property
+    def _bytes_of(self) -> dict[int, bytes]:
+        return {byte: bytes([byte]) for byte in range(NUM_BYTES)}
 
-    def symbol(self, token: int) -> str:
-        return "<eod>" if token == self.eod_id else f"<0x{token:02X}>"
+    @cached_property
+    def _text_of(self) -> list[str]:
+        return [""] * self.size
 
     def to_json(self) -> dict[str, Any]:
         return {}
@@ -29,18 +32,3 @@ class ByteVocab(Vocab):
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "ByteVocab":
         return cls()
-
-
-class ByteLearner:
-    """Knows all there is to know."""
-
-    needs_text: ClassVar[bool] = False
-
-    def add(self, text: str) -> None:
-        del text
-
-    def merge(self, other: "ByteLearner") -> None:
-        del other
-
-    def finish(self) -> Vocab:
-        return ByteVocab()

@@ -14,13 +14,12 @@ import numpy.typing as npt
 from charlm.errors import DataError
 from charlm.vocab.base import (
     NUM_BYTES,
-    ByteAwareDecoder,
     IntArray,
-    StreamDecoder,
     Vocab,
     check_distinct_characters,
     code_points,
 )
+from charlm.vocab.settings import CharSettings
 
 _NUM_CODE_POINTS = 0x110000
 
@@ -65,25 +64,9 @@ class CharVocab(Vocab):
             )
         return _replace_with_bytes(ids, points[unknown], unknown)
 
-    def stream_decoder(self) -> StreamDecoder:
-        return ByteAwareDecoder(self._bytes_of, self._text_of)
-
-    @cached_property
-    def _bytes_of(self) -> dict[int, bytes]:
-        return {1 + byte: bytes([byte]) for byte in range(NUM_BYTES)} if self.byte_fallback else {}
-
     @cached_property
     def _text_of(self) -> list[str]:
         return [""] * self._first_character_id + list(self.characters)
-
-    def symbol(self, token: int) -> str:
-        if token == self.eod_id:
-            return "<eod>"
-        return (
-            f"<0x{token - 1:02X}>"
-            if token < self._first_character_id
-            else self.characters[token - self._first_character_id]
-        )
 
     def to_json(self) -> dict[str, Any]:
         return {"byte_fallback": self.byte_fallback, "characters": self.characters}
@@ -145,10 +128,8 @@ class CharLearner:
 
     needs_text: ClassVar[bool] = True
 
-    def __init__(self, *, min_count: int, max_size: int | None, byte_fallback: bool) -> None:
-        self._min_count = min_count
-        self._max_size = max_size
-        self._byte_fallback = byte_fallback
+    def __init__(self, settings: CharSettings) -> None:
+        self._settings = settings
         self._counts = CodePointCounts()
 
     def add(self, text: str) -> None:
@@ -159,5 +140,5 @@ class CharLearner:
 
     def finish(self) -> Vocab:
         check_distinct_characters(len(self._counts.most_frequent()))
-        kept = self._counts.most_frequent(min_count=self._min_count)[: self._max_size]
-        return CharVocab("".join(character for character, _ in kept), byte_fallback=self._byte_fallback)
+        kept = self._counts.most_frequent(min_count=self._settings.min_count)[: self._settings.max_size]
+        return CharVocab("".join(character for character, _ in kept), byte_fallback=self._settings.byte_fallback)

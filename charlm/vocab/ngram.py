@@ -17,6 +17,7 @@ import numpy as np
 
 from charlm.vocab.base import NgramBags, Vocab, check_strings, ngram_hash
 from charlm.vocab.cached_encoder import pack_ids
+from charlm.vocab.settings import NgramSettings
 from charlm.vocab.word import WordLearner, WordVocab
 from charlm.vocab.word_tokens import is_word
 
@@ -83,21 +84,19 @@ class NgramVocab(WordVocab):
 class NgramLearner(WordLearner):
     """Learns the words, and the n-grams of all words there were, also of those too rare to be known."""
 
-    def __init__(self, *, min_count: int, max_size: int, n: int, max_ngrams: int, min_ngram_count: int) -> None:
-        super().__init__(min_count=min_count, max_size=max_size)
-        self._n = n
-        self._max_ngrams = max_ngrams
-        self._min_ngram_count = min_ngram_count
+    def __init__(self, settings: NgramSettings) -> None:
+        super().__init__(settings)
+        self._ngram_settings = settings
 
     def finish(self) -> Vocab:
-        frequent_tokens = self.frequent_tokens()
-        counts = count_ngrams(self.counts.most_frequent(), self._n)
+        settings, frequent_tokens = self._ngram_settings, self.frequent_tokens()
+        counts = count_ngrams(self.counts.most_frequent(), settings.n)
         frequent = sorted(
-            (item for item in counts.items() if item[1] >= self._min_ngram_count), key=lambda item: (-item[1], item[0])
+            (item for item in counts.items() if item[1] >= settings.min_ngram_count),
+            key=lambda item: (-item[1], item[0]),
         )
-        return NgramVocab(
-            frequent_tokens, _drop_hash_collisions(ngram for ngram, _ in frequent)[: self._max_ngrams], self._n
-        )
+        ngrams = _drop_hash_collisions(ngram for ngram, _ in frequent)[: settings.max_ngrams]
+        return NgramVocab(frequent_tokens, ngrams, settings.n)
 
 
 def count_ngrams(tokens: Iterable[tuple[str, int]], n: int) -> Counter[str]:

@@ -27,15 +27,14 @@ from charlm import storage
 from charlm.errors import DataError
 from charlm.vocab.base import (
     NUM_BYTES,
-    ByteAwareDecoder,
     IntArray,
-    StreamDecoder,
     Vocab,
     check_distinct_characters,
     encode_utf8,
 )
 from charlm.vocab.cached_encoder import SegmentEncoder
 from charlm.vocab.line_sample import MAX_LINE_LENGTH, LineSample
+from charlm.vocab.settings import SentencePieceSettings
 
 MODEL_FILE = "vocab.model"
 
@@ -126,22 +125,10 @@ class SentencePieceVocab(Vocab):
             for segment in segments
         ]
 
-    def stream_decoder(self) -> StreamDecoder:
-        return ByteAwareDecoder(self._bytes_of, self._text_of)
-
-    @cached_property
-    def _bytes_of(self) -> dict[int, bytes]:
-        return {_FIRST_BYTE + byte: bytes([byte]) for byte in range(NUM_BYTES)}
-
     @cached_property
     def _text_of(self) -> list[str]:
         pieces = [self.processor.id_to_piece(token).replace(_SPACE, " ") for token in range(_FIRST_PIECE, self.size)]
         return ["", *_SINGLE_PIECES, *[""] * NUM_BYTES, *pieces]
-
-    def symbol(self, token: int) -> str:
-        if token == self.eod_id:
-            return "<eod>"
-        return f"<0x{token - _FIRST_BYTE:02X}>" if token in self._bytes_of else self._text_of[token]
 
     def to_json(self) -> dict[str, Any]:
         model = {"bytes": len(self.model), "sha256": hashlib.sha256(self.model).hexdigest()}
@@ -186,10 +173,9 @@ class SentencePieceLearner:
 
     needs_text: ClassVar[bool] = True
 
-    def __init__(self, *, model_type: str, vocab_size: int, sample_characters: int) -> None:
-        self._model_type = model_type
-        self._vocab_size = vocab_size
-        self._sample = LineSample(sample_characters)
+    def __init__(self, settings: SentencePieceSettings) -> None:
+        self._settings = settings
+        self._sample = LineSample(settings.sample_characters)
         self._characters: set[str] = set()
 
     def add(self, text: str) -> None:
@@ -218,8 +204,8 @@ class SentencePieceLearner:
                     part for line in lines for part in line.translate(to_line_feeds).split("\n") if part
                 ),
                 model_writer=model,
-                model_type=self._model_type,
-                vocab_size=self._vocab_size,
+                model_type=self._settings.model_type,
+                vocab_size=self._settings.vocab_size,
                 hard_vocab_limit=False,
                 character_coverage=1.0,
                 byte_fallback=True,
@@ -238,18 +224,18 @@ class SentencePieceLearner:
             )
         except RuntimeError as error:
             raise DataError(
-                f"SentencePiece cannot learn {self._vocab_size:,} pieces from {counts.total():,} characters",
+                f"SentencePiece cannot learn {self._settings.vocab_size:,} pieces from {counts.total():,} characters",
                 "give more text, a smaller corpus.vocab.vocab_size, or another vocabulary",
             ) from error
-        return SentencePieceVocab(model.getvalue(), self._model_type)
+        return SentencePieceVocab(model.getvalue(), self._settings.model_type)
 
     def _rare_characters(self, counts: Counter[str]) -> list[str]:
         """The sample's characters that are no piece: beyond what covers it, or more than half of the room for pieces.
 
         (All of the room where pieces are characters.)
         """
-        room = self._vocab_size - _FIRST_PIECE - 1  # one is the space
-        max_pieces = room if self._model_type == "char" else room // 2
+        room = self._settings.vocab_size - _FIRST_PIECE - 1  # one is the space
+        max_pieces = room if self._settings.model_type == "char" else room // 2
         covered = 0
         ranked = sorted(counts, key=lambda character: (-counts[character], character))
         for index, character in enumerate(ranked):

@@ -11,15 +11,14 @@ from typing import Any, ClassVar
 
 from charlm.vocab.base import (
     NUM_BYTES,
-    ByteAwareDecoder,
     IntArray,
-    StreamDecoder,
     Vocab,
     check_distinct_characters,
     check_strings,
     encode_utf8,
 )
 from charlm.vocab.cached_encoder import SegmentEncoder, pack_ids
+from charlm.vocab.settings import NgramSettings, WordSettings
 from charlm.vocab.word_tokens import MAX_TOKEN_LENGTH, TokenCounts, is_word, split_tokens
 
 
@@ -69,24 +68,13 @@ class WordVocab(Vocab):
         """The ids of a token that is not known, packed."""
         return pack_ids([self.first_byte_id + byte for byte in token.encode("utf-8")])
 
-    def stream_decoder(self) -> StreamDecoder:
-        return ByteAwareDecoder(self._bytes_of, self._text_of)
-
-    @cached_property
-    def _bytes_of(self) -> dict[int, bytes]:
-        return {self.first_byte_id + byte: bytes([byte]) for byte in range(NUM_BYTES)}
-
     @cached_property
     def _text_of(self) -> list[str]:
         return [""] * self.first_token_id + list(self.tokens)
 
     def symbol(self, token: int) -> str:
-        if token == self.eod_id:
-            return "<eod>"
-        if token <= NUM_BYTES:
-            return f"<0x{token - self.first_byte_id:02X}>"
         special = token - 1 - NUM_BYTES
-        return self.specials[special] if token < self.first_token_id else self.tokens[token - self.first_token_id]
+        return self.specials[special] if 0 <= special < len(self.specials) else super().symbol(token)
 
     def to_json(self) -> dict[str, Any]:
         return {"tokens": list(self.tokens)}
@@ -101,9 +89,8 @@ class WordLearner:
 
     needs_text: ClassVar[bool] = True
 
-    def __init__(self, *, min_count: int, max_size: int) -> None:
-        self._min_count = min_count
-        self._max_size = max_size
+    def __init__(self, settings: WordSettings | NgramSettings) -> None:
+        self._settings = settings
         self.counts = TokenCounts()
 
     def add(self, text: str) -> None:
@@ -119,8 +106,8 @@ class WordLearner:
             DataError: fewer than two different characters: there is nothing to predict.
         """
         check_distinct_characters(self.counts.distinct_characters)
-        frequent = self.counts.most_frequent(min_count=self._min_count)
-        return [token for token, _ in frequent if len(token) <= MAX_TOKEN_LENGTH][: self._max_size]
+        frequent = self.counts.most_frequent(min_count=self._settings.min_count)
+        return [token for token, _ in frequent if len(token) <= MAX_TOKEN_LENGTH][: self._settings.max_size]
 
     def finish(self) -> Vocab:
         return WordVocab(self.frequent_tokens())

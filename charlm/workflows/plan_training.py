@@ -15,7 +15,7 @@ from charlm.nn.build import build_meta_model
 from charlm.nn.embeddings.build import check_bags
 from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer
 from charlm.training.run_directory import RunDirectory, find_checkpoint
-from charlm.vocab.settings import load_vocab
+from charlm.vocab.build import load_vocab
 
 
 @dataclass(frozen=True)

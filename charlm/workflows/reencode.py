@@ -13,6 +13,7 @@ from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, open_corpus
 from charlm.data.settings import make_portable
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
+from charlm.vocab.build import build_learner
 from charlm.vocab.settings import AnyVocabSettings
 from charlm.workflows.prepare import OnProgress, finish_corpus, ignore_progress, locked_working_directory
 
@@ -36,7 +37,7 @@ def find_reencoded(corpus: Corpus, vocab: AnyVocabSettings, out: Path) -> Corpus
         return None
     found = open_corpus(out)
     changed = [str(each) for each in differences(found.metadata["settings"], _settings_record(corpus, vocab))]
-    if vocab.type == "copied" and not found.vocab.is_same(vocab.learner().finish()):
+    if vocab.type == "copied" and not found.vocab.is_same(build_learner(vocab).finish()):
         changed.append("the vocabulary that is copied")
     if found.metadata.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
         changed.append("what it was made from")

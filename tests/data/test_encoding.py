@@ -20,6 +20,7 @@ from charlm.errors import DataError, OutOfMemoryError
 from charlm.settings import Settings
 from charlm.vocab.settings import CharSettings, VocabSettings, WordSettings
 from tests.corpora import build_corpus
+from tests.vocab.learning import learn
 
 MEMBERS: tuple[type[Settings], ...] = get_args(get_args(VocabSettings)[0])
 WORDS = "все счастливые семьи похожи друг на друга the quick brown fox 中文 é e\u0301 ☃".split()
@@ -78,7 +79,7 @@ def test_any_number_of_workers_gives_the_same_bytes(corpus: Corpus, tmp_path: Pa
 @pytest.mark.parametrize("settings", [CharSettings(min_count=40), WordSettings(min_count=30, max_size=12)])
 def test_counts_are_those_of_the_whole_training_text(corpus: Corpus, settings: Any) -> None:
     folder = corpus.directory / "documents"
-    whole = settings.learn(part.document.text for part in read_parts(folder, "train"))
+    whole = learn(settings, (part.document.text for part in read_parts(folder, "train")))
     assert learn_vocab(settings, folder, 2, silent).to_json() == whole.to_json()
 
 
@@ -97,7 +98,7 @@ def test_progress_is_told_in_characters(corpus: Corpus, tmp_path: Path) -> None:
 
 def test_what_a_worker_cannot_spell_is_an_error_here(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "documents").symlink_to(corpus.directory / "documents")
-    vocab = CharSettings(byte_fallback=False).learn(["a few letters"])
+    vocab = learn(CharSettings(byte_fallback=False), ["a few letters"])
     vocab.save(tmp_path)
     for workers in (1, 2):
         with pytest.raises(DataError, match="not in the vocabulary"):

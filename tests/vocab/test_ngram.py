@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from charlm.vocab.base import ngram_hash
 from charlm.vocab.ngram import NgramVocab, ngrams_of
 from charlm.vocab.settings import NgramSettings
+from tests.vocab.learning import learn
 
 TEXT = "слово за слово, слова и слов; no word, no words: слово!"
 P = 0x9E3779B97F4A7C15
 
 
 def learned(settings: NgramSettings | None = None) -> NgramVocab:
-    vocab = (settings or NgramSettings(min_count=1, min_ngram_count=1)).learn([TEXT])
+    vocab = learn(settings or NgramSettings(min_count=1, min_ngram_count=1), [TEXT])
     assert isinstance(vocab, NgramVocab)
     return vocab
 
@@ -58,7 +59,7 @@ def test_bags_are_the_known_ngrams_of_each_token(n: int, max_ngrams: int) -> Non
 
 @given(words=st.lists(st.text("abв#", min_size=1, max_size=6), min_size=1, max_size=20))
 def test_the_most_frequent_ngrams_are_known(words: list[str]) -> None:
-    vocab = NgramSettings(max_ngrams=4, min_ngram_count=2).learn([" ".join(words) + " "])
+    vocab = learn(NgramSettings(max_ngrams=4, min_ngram_count=2), [" ".join(words) + " "])
     assert isinstance(vocab, NgramVocab)
     tokens = [token for word in words for token in [*word.replace("#", " # ").split(), " "]]
     counts = Counter(ngram for token in tokens for ngram in ngrams_of(token, 3))

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import DataError
+from charlm.vocab.build import load_vocab
 from charlm.vocab.line_sample import MAX_LINE_LENGTH, LineSample
 from charlm.vocab.sentencepiece import MODEL_FILE, SentencePieceVocab
-from charlm.vocab.settings import SentencePieceSettings, load_vocab
+from charlm.vocab.settings import SentencePieceSettings
+from tests.vocab.learning import learn
 
 WORDS = "the quick brown fox jumps over lazy dogs and cats while snow falls on old roofs <0x41> <unk>".split()
 KINDS = ("unigram", "bpe", "char")
@@ -26,7 +28,7 @@ def prose(seed: int, num_words: int = 4_000) -> str:
 def learned(
     kind: str = "unigram", *, vocab_size: int = 512, texts: tuple[str, ...] = (prose(0),)
 ) -> SentencePieceVocab:
-    vocab = SentencePieceSettings.model_validate({"model_type": kind, "vocab_size": vocab_size}).learn(texts)
+    vocab = learn(SentencePieceSettings.model_validate({"model_type": kind, "vocab_size": vocab_size}), texts)
     assert isinstance(vocab, SentencePieceVocab)
     return vocab
 

@@ -18,14 +18,15 @@ from charlm import formats
 from charlm.errors import DataError
 from charlm.settings import Settings
 from charlm.vocab.base import Vocab, cast_ids
+from charlm.vocab.build import load_vocab
 from charlm.vocab.settings import (
     CharSettings,
     NgramSettings,
     SentencePieceSettings,
     VocabSettings,
     WordSettings,
-    load_vocab,
 )
+from tests.vocab.learning import learn
 
 TRAINING_TEXTS = ["The quick brown fox\r\n", "Съешь ещё 🙂 e\u0301 \x00\ufeff", "quick quick"]
 MEMBERS: tuple[type[Settings], ...] = get_args(get_args(VocabSettings)[0])
@@ -62,7 +63,7 @@ SURROGATES = [*range(0xD800, 0xDC00, 97), *range(0xDC00, 0xE000, 97), 0xDBFF, 0x
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def vocab(request: pytest.FixtureRequest) -> Vocab:
-    return VARIANTS[request.param]().learn(iter(TRAINING_TEXTS))
+    return learn(VARIANTS[request.param](), iter(TRAINING_TEXTS))
 
 
 @given(text=TEXTS)
@@ -217,7 +218,7 @@ def test_every_id_has_a_printable_name_of_its_own(vocab: Vocab) -> None:
 
 def test_learning_is_the_same_every_time() -> None:
     for make in VARIANTS.values():
-        assert make().learn(iter(TRAINING_TEXTS)).to_json() == make().learn(iter(TRAINING_TEXTS)).to_json()
+        assert learn(make(), iter(TRAINING_TEXTS)).to_json() == learn(make(), iter(TRAINING_TEXTS)).to_json()
 
 
 # ---- saved vocabularies that are damaged or hostile
@@ -285,9 +286,9 @@ def test_the_most_frequent_characters_are_known(texts: list[str], min_count: int
     settings = CharSettings(min_count=min_count, max_size=max_size)
     if len(set(together)) < 2:
         with pytest.raises(DataError, match=f"{len(set(together))} different characters"):
-            settings.learn(texts)
+            learn(settings, texts)
         return
-    vocab = settings.learn(texts)
+    vocab = learn(settings, texts)
     known: str = vocab.to_json()["characters"]
     assert vocab.size == 257 + len(known)
     counts = {character: together.count(character) for character in together}
@@ -301,11 +302,11 @@ def test_the_most_frequent_characters_are_known(texts: list[str], min_count: int
 @pytest.mark.parametrize("text", ["", "a", "aaaa"])
 def test_one_character_is_no_vocabulary(text: str) -> None:
     with pytest.raises(DataError, match="different characters"):
-        CharSettings().learn([text])
+        learn(CharSettings(), [text])
 
 
 def test_without_byte_fallback_an_unknown_character_is_named() -> None:
-    vocab = CharSettings(byte_fallback=False).learn(["abc"])
+    vocab = learn(CharSettings(byte_fallback=False), ["abc"])
     assert vocab.size == 4
     assert vocab.decode(vocab.encode("cab")) == "cab"
     with pytest.raises(DataError, match=r"'☃' \(U\+2603\).*byte_fallback"):
@@ -314,6 +315,6 @@ def test_without_byte_fallback_an_unknown_character_is_named() -> None:
 
 def test_140_000_characters_fit() -> None:
     text = "".join(chr(point) for point in range(0x20000, 0x20000 + 140_000))
-    vocab = CharSettings().learn([text])
+    vocab = learn(CharSettings(), [text])
     assert (vocab.size, vocab.id_dtype) == (140_257, np.uint32)
     assert vocab.decode(cast_ids(vocab.encode(text), vocab)) == text

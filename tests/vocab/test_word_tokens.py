@@ -11,6 +11,7 @@ from charlm.vocab import word_tokens
 from charlm.vocab.settings import WordSettings
 from charlm.vocab.word import WordVocab
 from charlm.vocab.word_tokens import MAX_TOKEN_LENGTH, TokenCounts, is_word, split_tokens
+from tests.vocab.learning import learn
 
 TEXTS = st.text(st.sampled_from("ab  \n\t'’.,-éё\u0301中のก\u200c0☃\u00a0") | st.characters(exclude_categories=("Cs",)))
 
@@ -68,9 +69,9 @@ def test_the_most_frequent_tokens_are_known(texts: list[str], max_size: int, min
     settings = WordSettings(max_size=max_size, min_count=min_count)
     if len(set("".join(texts))) < 2:
         with pytest.raises(DataError, match="different characters"):
-            settings.learn(texts)
+            learn(settings, texts)
         return
-    vocab = settings.learn(texts)
+    vocab = learn(settings, texts)
     assert isinstance(vocab, WordVocab)
     counts = Counter(token for text in texts for token in split_tokens(text))
     enough = sorted(
@@ -81,7 +82,7 @@ def test_the_most_frequent_tokens_are_known(texts: list[str], max_size: int, min
 
 
 def test_an_unknown_word_costs_its_bytes_and_a_known_one_a_single_id() -> None:
-    vocab = WordSettings().learn(["the cat, the dog, the cat"])
+    vocab = learn(WordSettings(), ["the cat, the dog, the cat"])
     assert [vocab.symbol(token) for token in vocab.encode("the ёж")] == [
         "the", " ", "<0xD1>", "<0x91>", "<0xD0>", "<0xB6>",
     ]  # fmt: skip
@@ -89,6 +90,6 @@ def test_an_unknown_word_costs_its_bytes_and_a_known_one_a_single_id() -> None:
 
 def test_words_longer_than_any_word_are_not_known() -> None:
     noise = "x" * (MAX_TOKEN_LENGTH + 1)
-    vocab = WordSettings(min_count=1).learn([f"{noise} {noise[1:]}"])
+    vocab = learn(WordSettings(min_count=1), [f"{noise} {noise[1:]}"])
     assert isinstance(vocab, WordVocab)
     assert set(vocab.tokens) == {" ", noise[1:]}

@@ -15,6 +15,7 @@ from charlm.settings import Settings
 from charlm.vocab.base import Vocab
 from charlm.vocab.settings import CharSettings, NgramSettings, VocabSettings, WordSettings
 from charlm.workflows.evaluate import stream_from_text
+from tests.vocab.learning import learn
 
 CPU = torch.device("cpu")
 TRAINING_TEXTS = ["The quick brown fox\r\n", "Съешь ещё 🙂 e\u0301 \x00\ufeff", "quick quick"]
@@ -29,7 +30,7 @@ VARIANTS: dict[str, Callable[[], Any]] = {
 
 
 def vocab_of(name: str) -> Vocab:
-    return VARIANTS[name]().learn(iter(TRAINING_TEXTS))
+    return learn(VARIANTS[name](), iter(TRAINING_TEXTS))
 
 
 def model_of(vocab: Vocab, direction: Literal["forward", "backward"] = "forward", seed: int = 0) -> LanguageModel:

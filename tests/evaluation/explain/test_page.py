@@ -17,6 +17,7 @@ from charlm.evaluation.explain.page import render_page, write_page
 from charlm.evaluation.explain.visible import escape_invisible_lines
 from charlm.vocab.settings import WordSettings
 from tests.evaluation.explain.models import VARIANTS, explained, vocab_of
+from tests.vocab.learning import learn
 
 HOSTILE = "</script><script>alert(1)</script> <!-- <img src=x onerror=y> \"'&lt; ]]> \x00\x1b\u202e </i></p></div>\r\n"
 _VOID = {"meta", "input", "br", "img"}
@@ -117,7 +118,7 @@ def test_places_lead_to_their_characters() -> None:
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_hostile_texts_and_names_are_text(direction: str) -> None:
-    vocab = WordSettings(min_count=1).learn(iter([HOSTILE * 3, "</script>"]))
+    vocab = learn(WordSettings(min_count=1), iter([HOSTILE * 3, "</script>"]))
     side = "backward" if direction == "backward" else "forward"
     for kind in (vocab, vocab_of("char"), vocab_of("n-grams of two")):
         found = explained(HOSTILE, kind, direction=side)

@@ -24,21 +24,22 @@ from charlm.vocab.ngram import NgramVocab
 from charlm.vocab.settings import CharSettings, NgramSettings, SentencePieceSettings, WordSettings
 from charlm.vocab.word import WordVocab
 from tests.sampling.constraints.test_regex_parser import PATTERNS
+from tests.vocab.learning import learn
 
 TEXT = "Съешь ещё этих булок, да выпей чаю. 春眠不觉晓,处处闻啼鸟。 🙂👍🏽 The quick fox, 12 boxes!\n"
 TEXTS = [TEXT * 30, "Съешь чаю! 处处 🙂 the quick 12\n" * 30]
 VOCABS: dict[str, Callable[[], Vocab]] = {
-    "char": lambda: CharSettings().learn(TEXTS),
-    "char of ten": lambda: CharSettings(max_size=10).learn(TEXTS),
-    "char without bytes": lambda: CharSettings(byte_fallback=False).learn(TEXTS),
+    "char": lambda: learn(CharSettings(), TEXTS),
+    "char of ten": lambda: learn(CharSettings(max_size=10), TEXTS),
+    "char without bytes": lambda: learn(CharSettings(byte_fallback=False), TEXTS),
     "byte": ByteVocab,
-    "word": lambda: WordSettings(min_count=1).learn(TEXTS),
-    "word of nine": lambda: WordSettings(max_size=9).learn(TEXTS),
-    "ngram": lambda: NgramSettings(min_count=1).learn(TEXTS),
-    "ngram of nine": lambda: NgramSettings(max_size=9).learn(TEXTS),
-    "unigram": lambda: SentencePieceSettings(vocab_size=600).learn(TEXTS),
-    "bpe": lambda: SentencePieceSettings(model_type="bpe", vocab_size=600).learn(TEXTS),
-    "sentencepiece of char": lambda: SentencePieceSettings(model_type="char", vocab_size=600).learn(TEXTS),
+    "word": lambda: learn(WordSettings(min_count=1), TEXTS),
+    "word of nine": lambda: learn(WordSettings(max_size=9), TEXTS),
+    "ngram": lambda: learn(NgramSettings(min_count=1), TEXTS),
+    "ngram of nine": lambda: learn(NgramSettings(max_size=9), TEXTS),
+    "unigram": lambda: learn(SentencePieceSettings(vocab_size=600), TEXTS),
+    "bpe": lambda: learn(SentencePieceSettings(model_type="bpe", vocab_size=600), TEXTS),
+    "sentencepiece of char": lambda: learn(SentencePieceSettings(model_type="char", vocab_size=600), TEXTS),
 }
 WANTED = {
     r"([А-Я][а-яё]+[,.]? ){2,4}🙂?": "Съешь Булок, 🙂",
