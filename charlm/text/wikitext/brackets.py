@@ -40,7 +40,8 @@ class Brackets:
         too_deep = False
         render, is_visible, link = self.templates.render, self._is_visible, _render_link
         text = _PLAIN_LINK.sub(_render_plain_link, text)
-        for start, end, opening in _match_brackets(text):
+        text_end = (len(text), len(text), "")  # closes what is open
+        for start, end, opening in (*_match_brackets(text), text_end):
             if start < position:
                 continue  # inside a span that was dropped
             while frames and frames[-1][0] <= start:
@@ -57,13 +58,6 @@ class Brackets:
                     pieces, position = [], start + 2
                 else:
                     too_deep = True
-        while frames:
-            closed, kind, outside = frames.pop()
-            pieces.append(text[position : closed - 2])
-            inner = "".join(pieces)
-            outside.append(link(inner) if kind == "[[" else render(inner, title))
-            pieces, position = outside, closed
-        pieces.append(text[position:])
         return self._drop_unbalanced("".join(pieces)), too_deep
 
     def _is_visible(self, text: str, start: int, opening: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 
 from charlm.text.wikitext.placeholders import LINE_BREAK, QUOTE_SEPARATOR
+from charlm.text.wikitext.small_digits import SUBSCRIPT, SUPERSCRIPT
 
 _EXTERNAL_LINK = re.compile(
     r"\[(?:https?:|ftp:|mailto:|news:|irc:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++([^\[\]\n]*+))?\]", re.IGNORECASE
@@ -11,8 +12,6 @@ _UNCLOSED_LINK = re.compile(
     r"\[(?:https?:|ftp:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++|(?=$))(?=[^\[\]\n]*$)", re.IGNORECASE | re.MULTILINE
 )
 _SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>([-+−\d]{1,6})</\1>", re.IGNORECASE)
-_SUPERSCRIPT = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
-_SUBSCRIPT = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
 _TAG = re.compile(
     r"<(/?)(a|abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
     r"|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|phonos|q|rb|rt|rtc|ruby|s|samp|section|small|span|strike|strong|sub"
@@ -56,7 +55,7 @@ def _link_label(match: re.Match[str]) -> str:
 
 
 def _replace_small_digits(match: re.Match[str]) -> str:
-    return match[2].translate(_SUPERSCRIPT if match[1].lower() == "sup" else _SUBSCRIPT)
+    return match[2].translate(SUPERSCRIPT if match[1].lower() == "sup" else SUBSCRIPT)
 
 
 def _replace_tag(match: re.Match[str]) -> str:

@@ -17,13 +17,12 @@ import re
 from itertools import pairwise
 
 from charlm.text.wikitext.back_matter import is_back_matter
-from charlm.text.wikitext.placeholders import BLOCK_MARKER, LINE_BREAK
+from charlm.text.wikitext.placeholders import BLOCK_MARKER, HAS_WORD, LINE_BREAK
 from charlm.text.wikitext.punctuation import close_gaps
 
 _LEADING_PUNCTUATION = re.compile(r"^(?:[,;.:、，；]\s+|[;:*#、，；])+")
 _PUNCTUATION = frozenset(",;.:*#、，；")
 _MAX_ROUNDS = 4
-_WORD = re.compile(r"[^\W_]")
 _MIN_VERSE_LINES = 3
 _MAX_VERSE_LENGTH = 90
 _TEXT, _ITEM, _VERBATIM = 0, 7, 8  # kinds of blocks beside 1 to 6, the levels of headings
@@ -67,18 +66,18 @@ def _parse_blocks(text: str) -> list[Block]:
         if first in "*#:;":
             body = line.lstrip("*#:; \u3000")
             marker = line[: len(line) - len(body)].rstrip()
-            if term and marker[-1] == ":" and _WORD.search(body):
+            if term and marker[-1] == ":" and HAS_WORD.search(body):
                 body = _one_line(body)
                 blocks.append((_ITEM, "- " + _one_line(f"{term}{'' if term.endswith(':') else ':'} {body}")))
                 term = ""
                 continue
             end_paragraph()
-            if not _WORD.search(body):
+            if not HAS_WORD.search(body):
                 continue
             if marker[-1] == ";":
                 term, _, body = body.partition(": ")
                 term = _one_line(term)
-                if _WORD.search(body):
+                if HAS_WORD.search(body):
                     blocks.append((_ITEM, "- " + _one_line(f"{term}: {_one_line(body)}")))
                     term = ""
             elif "*" in marker or "#" in marker or body.startswith("- "):
@@ -90,7 +89,7 @@ def _parse_blocks(text: str) -> list[Block]:
             blocks.append((level, _one_line(line[level:-level])))
         elif first == "-" and line.startswith("- "):
             end_paragraph()
-            if _WORD.search(line):
+            if HAS_WORD.search(line):
                 blocks.append((_ITEM, f"- {_one_line(line[2:])}"))
         elif first == BLOCK_MARKER:
             end_paragraph()
@@ -133,7 +132,7 @@ def _one_line(text: str) -> str:
 def _paragraph_blocks(text: str) -> list[Block]:
     if LINE_BREAK not in text:
         text = _one_line(text)
-        return [(_TEXT, text)] if _WORD.search(text) else []
+        return [(_TEXT, text)] if HAS_WORD.search(text) else []
     stanzas = [
         [line for line in map(str.strip, stanza.split(LINE_BREAK)) if line]
         for stanza in re.split(f"{LINE_BREAK}(?: *{LINE_BREAK})+", text)
@@ -145,9 +144,9 @@ def _paragraph_blocks(text: str) -> list[Block]:
             if len(stanza) > 1
             else (_TEXT, _one_line(stanza[0]))
             for stanza in stanzas
-            if _WORD.search("".join(stanza))
+            if HAS_WORD.search("".join(stanza))
         ]
-    return [(_TEXT, _one_line(line)) for line in lines if _WORD.search(line)]
+    return [(_TEXT, _one_line(line)) for line in lines if HAS_WORD.search(line)]
 
 
 def _heading_level(line: str) -> int:
@@ -155,7 +154,7 @@ def _heading_level(line: str) -> int:
     if line[-1] != "=":
         return 0
     level = min(len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), 6)
-    return level if _WORD.search(line[level:-level]) else 0
+    return level if HAS_WORD.search(line[level:-level]) else 0
 
 
 def _drop_empty_sections(blocks: list[Block]) -> list[Block]:

@@ -21,6 +21,9 @@ BLOCK_MARKER = "\x03"
 QUOTE_SEPARATOR = "\x02"
 """Nothing, but it parts two runs of quotes: an empty <nowiki />."""
 
+HAS_WORD = re.compile(r"[^\W_]")
+"""Finds a letter or a digit: a line without any is dropped."""
+
 _LITERAL_TAGS = ("nowiki", "pre", "syntaxhighlight", "source", "code")
 _POEM_TAGS = ("poem",)
 _FORMULA_TAGS = ("math", "chem", "ce")
@@ -43,7 +46,6 @@ _NOWIKI_TAG = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
 _PLACEHOLDER = re.compile("\0([0-9]+|[←-↙]+)\0")
 _TO_ARROWS = str.maketrans("0123456789", "←↑→↓↔↕↖↗↘↙")
 _FROM_ARROWS = str.maketrans("←↑→↓↔↕↖↗↘↙", "0123456789")
-_WORD = re.compile(r"[^\W_]")
 _LINE_BREAKS = re.compile(rf"(?: *{LINE_BREAK})+")
 _VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:(?:\n +(?=\n))*\n +[^\s|!][^\n]*)+")
 
@@ -63,9 +65,9 @@ class Placeholders:
             literal = "\n".join(f" {line}".rstrip() for line in literal.split("\n"))
             placeholder = f"\n\n{BLOCK_MARKER}\0{placeholder}\0\n\n"
         else:
-            placeholder = (
-                f"\0{placeholder if _WORD.search(literal) else placeholder.translate(_TO_ARROWS)}\0"  # no word, no line
-            )
+            if not HAS_WORD.search(literal):
+                placeholder = placeholder.translate(_TO_ARROWS)  # arrows are no word either: such a line is dropped
+            placeholder = f"\0{placeholder}\0"
         self.literals.append(literal)
         return placeholder
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from charlm.text.wikitext.languages import Arguments, Language
+from charlm.text.wikitext.small_digits import SUBSCRIPT, SUPERSCRIPT
 from charlm.text.wikitext.unit_conversion import convert
 
 Renderer = Callable[[Arguments, Language], str]
@@ -17,8 +18,6 @@ Renderer = Callable[[Arguments, Language], str]
 _NAMED = re.compile(r"\s*+(\w[\w -]{0,29}?)\s*+=")
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
-_SUBSCRIPT = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
-_SUPERSCRIPT = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _DIGITS_AND_SIGNS = re.compile(r"[-+−–\d]*")
 _IPA_LABELS = ("pron", "us", "uk", "lang", "local", "also", "as", "ipa", "audio")
 
@@ -120,7 +119,7 @@ def _field_value(name: str, arguments: Arguments, language: Language) -> str:
 def _to_script(value: str, *, superscript: bool) -> str:
     """Superscript or subscript, where all of it is digits and signs."""
     return (
-        value.replace("–", "−").translate(_SUPERSCRIPT if superscript else _SUBSCRIPT)
+        value.replace("–", "−").translate(SUPERSCRIPT if superscript else SUBSCRIPT)
         if _DIGITS_AND_SIGNS.fullmatch(value)
         else value
     )

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from charlm.text.wikitext.languages import Arguments, Language
+from charlm.text.wikitext.small_digits import SUPERSCRIPT
 
 _RANGE_SEPARATORS = {
     "-": "–", "–": "–", "to": " to ", "to(-)": " to ", "to about": " to about ", "and": " and ", "or": " or ",
@@ -208,7 +209,7 @@ def _format_quantity(
 ) -> str:  # fmt: skip
     rendered = "".join(number + separator for number, separator in zip(numbers, [*separators, ""], strict=True))
     if power:
-        rendered += f" {_MULTIPLES[power]}" if language.names_units else f"×10{str(power).translate(_SUPERSCRIPT)}"
+        rendered += f" {_MULTIPLES[power]}" if language.names_units else f"×10{str(power).translate(SUPERSCRIPT)}"
     if short:
         separator = "" if unit.symbol[0] in "°/" and unit.symbol[:2] not in ("°C", "°F") else " "
         return f"{rendered}{separator}{unit.symbol}{subunit_text}"
@@ -223,6 +224,3 @@ def _unit_name(unit: Unit, value: float, *, short: bool) -> str:
 
 def _american(text: str) -> str:
     return text.replace("metre", "meter").replace("litre", "liter")
-
-
-_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
