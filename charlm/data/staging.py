@@ -9,7 +9,6 @@ import torch.
 
 import contextlib
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,8 @@ from typing import Any, Protocol
 from charlm import storage
 from charlm.data.documents import RowWriter
 from charlm.data.row_builder import SCHEMA, RowBuilder, RowOptions, row_code_version
-from charlm.data.worker_processes import ProcessPool, spawn_pool
+from charlm.data.worker_processes import ProcessPool, spawn_pool, wait_in_order
 from charlm.text.document import PageCounts, Source, SourceTask
-
-_MAX_IN_FLIGHT_PER_WORKER = 2  # tasks per worker that are submitted and not done: bounds the memory of what waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +70,13 @@ def stage(
 def _stage_in_parallel(
     worker_pool: WorkerPool, tasks: Iterator[SourceTask], directory: Path, row_options: RowOptions
 ) -> Iterator[Shard]:
-    pending: deque[Shard | Callable[[], Shard]] = deque()
+    def start(number: int, task: SourceTask) -> Callable[[], Shard]:
+        shard = find_shard(directory, number, task, row_options)
+        if shard is None and task.key is None:
+            shard = make_shard(directory, number, task, row_options)
+        return worker_pool.start(directory, number, task, row_options) if shard is None else lambda: shard
 
-    def pop_first() -> Shard:
-        shard = pending.popleft()
-        return shard if isinstance(shard, Shard) else shard()
-
-    for number, task in enumerate(tasks):
-        done = find_shard(directory, number, task, row_options)
-        if done is None and task.key is None:
-            done = make_shard(directory, number, task, row_options)
-        pending.append(done or worker_pool.start(directory, number, task, row_options))
-        while len(pending) >= _MAX_IN_FLIGHT_PER_WORKER * worker_pool.size:
-            yield pop_first()
-    while pending:
-        yield pop_first()
+    return wait_in_order((start(number, task) for number, task in enumerate(tasks)), worker_pool.size)
 
 
 @dataclass(frozen=True, slots=True)

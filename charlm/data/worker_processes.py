@@ -45,13 +45,18 @@ class ProcessPool:
 
     def map_ordered(self, function: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         """The results for many arguments, in their order; few are ever waiting."""
-        pending: deque[Callable[[], T]] = deque()
-        for arguments in calls:
-            pending.append(self.start(function, *arguments))
-            while len(pending) >= _MAX_IN_FLIGHT_PER_WORKER * self.size:
-                yield pending.popleft()()
-        while pending:
+        return wait_in_order((self.start(function, *arguments) for arguments in calls), self.size)
+
+
+def wait_in_order(started: Iterable[Callable[[], T]], num_workers: int) -> Iterator[T]:
+    """The results of calls in their order; taking the next of `started` starts a call, and few are ever waiting."""
+    pending: deque[Callable[[], T]] = deque()
+    for wait in started:
+        pending.append(wait)
+        while len(pending) >= _MAX_IN_FLIGHT_PER_WORKER * num_workers:
             yield pending.popleft()()
+    while pending:
+        yield pending.popleft()()
 
 
 @contextlib.contextmanager
