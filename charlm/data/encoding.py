@@ -60,8 +60,8 @@ def _learn_row_group(settings: AnyVocabSettings, row_group: RowGroup) -> tuple[V
 
 def encode_splits(
     directory: Path, splits: Iterable[str], vocab: Vocab, workers: int, on_progress: OnCharacters
-) -> None:
-    """Write the tokens of each split beside the saved vocabulary in `directory`.
+) -> dict[str, dict[str, int]]:
+    """Write the tokens of each split beside the saved vocabulary in `directory`; return what `write_stream` counts.
 
     Raises:
         DataError: a shard is damaged, or holds what the vocabulary cannot spell.
@@ -77,13 +77,14 @@ def encode_splits(
             done += int(block.documents["characters"].sum())
             on_progress(done)
 
+    counts: dict[str, dict[str, int]] = {}
     for split in splits:
         row_groups = list_row_groups(directory / "documents", split)
         in_process = workers <= 1 or len(row_groups) < _MIN_PARALLEL_ROW_GROUPS
         calls = ((vocab if in_process else directory, row_group) for row_group in row_groups)
-        write_stream(
-            directory, split, with_progress(_map_in_order(_encode_row_group, calls, len(row_groups), workers)), vocab
-        )
+        blocks = with_progress(_map_in_order(_encode_row_group, calls, len(row_groups), workers))
+        counts[split] = write_stream(directory, split, blocks, vocab)
+    return counts
 
 
 def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup) -> EncodedParts:

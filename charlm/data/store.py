@@ -100,22 +100,23 @@ class EncodedParts:
 
 
 def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
-    """The ids of parts, with an <eod> behind each document, and what each part amounts to."""
+    """The ids of parts, with an <eod> behind each document, and what each part amounts to: it is counted only here."""
     end_of_document = np.array([vocab.eod_id])
     pieces: list[IntArray] = [cast_ids(end_of_document[:0], vocab)]
     rows: list[tuple[int, int, int, int]] = []
     size = 0
     for part in parts:
         text = part.document.text
-        rows.append((size, len(text), count_words(text), len(text.encode("utf-8"))))
+        num_words = len(text.split())  # words are maximal runs of non-whitespace
+        rows.append((size, len(text), num_words, len(text.encode("utf-8"))))
         for ids in (vocab.encode(text), end_of_document[: int(part.is_last_part)]):
             pieces.append(cast_ids(ids, vocab))
             size += len(ids)
     return EncodedParts(np.concatenate(pieces), np.array(rows, dtype=DOCUMENT_DTYPE))
 
 
-def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> None:
-    """Write one split's two arrays, block by block."""
+def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> dict[str, int]:
+    """Write one split's two arrays, block by block; return the characters, words and bytes of its text."""
     tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_DTYPE)]
     with storage.atomic_file(directory / f"{split}.npy") as file:
         file.write(b"\0" * _HEADER_BYTES)
@@ -130,20 +131,17 @@ def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vo
             size += len(block.ids)
         file.seek(0)
         file.write(_header(vocab.id_dtype, size))
+    documents = np.concatenate(tables)
     with storage.atomic_file(directory / f"{split}.documents.npy") as file:
-        np.save(cast("BinaryIO", file), np.concatenate(tables))
-
-
-def count_words(text: str) -> int:
-    """Words are maximal runs of non-whitespace."""
-    return len(text.split())
+        np.save(cast("BinaryIO", file), documents)
+    return {unit: int(documents[unit].sum()) for unit in _UNITS}
 
 
 def _header(id_dtype: np.dtype[Any], size: int) -> bytes:
     """A version 1.0 .npy header padded to a fixed length, so that it can be written after the data."""
     fields = f"{{'descr': '{np.lib.format.dtype_to_descr(id_dtype)}', 'fortran_order': False, 'shape': ({size},), }}"
     body = fields.encode("latin-1").ljust(_HEADER_BYTES - 11) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+    return _MAGIC + len(body).to_bytes(2, "little") + body
 
 
 def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:

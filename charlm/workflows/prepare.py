@@ -25,7 +25,6 @@ from charlm.data.row_builder import RowOptions
 from charlm.data.selection import DocumentSelection, select_documents
 from charlm.data.settings import CorpusSettings
 from charlm.data.staging import Shard, WorkerPool, stage
-from charlm.data.store import count_words
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
 from charlm.text.document import Document, Source
@@ -155,12 +154,14 @@ def finish_corpus(
     """
     vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
     vocab.save(work)
-    encode_splits(work, text_metadata["splits"], vocab, workers, partial(on_progress, "tokens"))
+    splits: dict[str, dict[str, int]] = text_metadata["splits"]
+    counts = encode_splits(work, splits, vocab, workers, partial(on_progress, "tokens"))
     files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
     metadata = {
         "format": formats.CORPUS,
         "charlm": __version__,
         **text_metadata,
+        "splits": {name: {**split, **counts[name]} for name, split in splits.items()},
         "vocabulary": {"type": vocab.type, "size": vocab.size, **characters},
         "files": files,
         "fingerprint": compute_fingerprint(files),
@@ -237,10 +238,8 @@ def _plan_split(
 def _write_splits(
     selection: DocumentSelection, work: Path, router: SplitRouter, names: list[str], on_progress: OnProgress
 ) -> tuple[dict[str, dict[str, int]], CodePointCounts]:
-    """The staged documents to their splits; what each holds, and how often each code point stands in all of them."""
-    counts: dict[str, dict[str, int]] = {
-        name: dict.fromkeys(("documents", "characters", "words", "bytes"), 0) for name in names
-    }
+    """The staged documents to their splits; how many each has, and how often each code point stands in all of them."""
+    counts = {name: {"documents": 0, "characters": 0} for name in names}
     frequencies = CodePointCounts()
     done = 0
     with ExitStack() as stack:
@@ -251,13 +250,8 @@ def _write_splits(
                 Document(row["id"], row["title"], row["text"], row["url"], row["ends"]), row["size"]
             ):
                 writers[name].add(part)
-                text = part.document.text
-                is_uncut = len(text) == row["characters"]
-                sizes = {"characters": len(text), "documents": int(part.is_last_part)}
-                sizes["words"] = row["words"] if is_uncut else count_words(text)
-                sizes["bytes"] = row["bytes"] if is_uncut else len(text.encode("utf-8"))
-                for unit, size in sizes.items():
-                    counts[name][unit] += size
+                counts[name]["documents"] += part.is_last_part
+                counts[name]["characters"] += len(part.document.text)
             done += row["characters"]
             on_progress("split", done)
     for name, count in counts.items():
