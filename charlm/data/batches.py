@@ -21,12 +21,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from charlm.data.spans import PositionMap, Spans, slice_spans, total_length
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
 from charlm.vocab.base import IGNORE_INDEX
-
-Spans = tuple[tuple[int, int], ...]
-"""Start and length of stretches of an epoch, in predictions from its first."""
 
 _FULL_LENGTH_PROBABILITY = 0.95
 _LENGTH_STD = 5.0
@@ -93,7 +91,7 @@ class Batches:
         """The batch at `cursor`; of all rows, or of some."""
         rows = range(self.batch_size) if rows is None else rows
         spans, row_length = self._spans(cursor), self._row_length(cursor)
-        positions = _PositionMap(spans, self._rotation(cursor.epoch), self.stream.num_predictions)
+        positions = PositionMap(spans, self._rotation(cursor.epoch), self.stream.num_predictions)
         start, end = self._chunk(cursor)
         inputs = np.empty((len(rows), end - start), dtype=np.int64)
         targets = np.full(inputs.shape, IGNORE_INDEX, dtype=np.int64)
@@ -138,11 +136,11 @@ class Batches:
     def unread_spans(self, cursor: Cursor) -> Spans:
         """What is left of the epoch, row by row."""
         spans, row_length = self._spans(cursor), self._row_length(cursor)
-        read, total = self._chunk(cursor)[0], _total_length(spans)
+        read, total = self._chunk(cursor)[0], total_length(spans)
         remaining: list[tuple[int, int]] = []
         for row in range(self.batch_size):
             first, end = row * row_length + read, min((row + 1) * row_length, total)
-            remaining.extend(_slice_spans(spans, first, end))
+            remaining.extend(slice_spans(spans, first, end))
         return tuple(remaining)
 
     def redistribute(self, cursor: Cursor, previous_batches: "Batches") -> Cursor:
@@ -152,7 +150,7 @@ class Batches:
 
     def _num_predictions_between(self, cursor: Cursor, start: int, end: int) -> int:
         """Predictions between two places of every lane, the last lanes being shorter, or empty."""
-        row_length, total = self._row_length(cursor), _total_length(self._spans(cursor))
+        row_length, total = self._row_length(cursor), total_length(self._spans(cursor))
         lengths = np.minimum(row_length, total - np.arange(self.batch_size) * row_length)
         return int(np.clip(np.minimum(lengths, end) - start, 0, None).sum())
 
@@ -160,7 +158,7 @@ class Batches:
         return ((0, self.stream.num_predictions),) if cursor.spans is None else cursor.spans
 
     def _row_length(self, cursor: Cursor) -> int:
-        return -(-_total_length(self._spans(cursor)) // self.batch_size)
+        return -(-total_length(self._spans(cursor)) // self.batch_size)
 
     def _num_chunks(self, cursor: Cursor) -> int:
         return len(self._chunk_boundaries(cursor)) - 1
@@ -182,52 +180,6 @@ class Batches:
         if epoch == 0:
             return 0
         return _hash_to_int(f"{self.seed} epoch {epoch}") % self.stream.num_predictions
-
-
-class _PositionMap:
-    """From a place in the unread predictions, laid end to end, to an index into the stream."""
-
-    def __init__(self, spans: Spans, rotation: int, num_predictions: int) -> None:
-        self._starts = np.array([start for start, _ in spans], dtype=np.int64)
-        self._ends = np.cumsum([length for _, length in spans])
-        self._rotation = rotation
-        self._num_predictions = num_predictions
-        self.total = int(self._ends[-1])
-
-    def contiguous_start(self, first: int, length: int) -> int | None:
-        """The index of a place from which `length` places lie in the stream one behind the other; None if not so."""
-        if first + length > self.total:
-            return None
-        span = int(np.searchsorted(self._ends, first, side="right"))
-        if first + length > self._ends[span]:
-            return None
-        offset = int(self._ends[span - 1]) if span else 0
-        start = (self._rotation + int(self._starts[span]) + first - offset) % self._num_predictions
-        return start if start + length <= self._num_predictions else None
-
-    def to_indices(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        wrapped = positions % self.total  # the filling goes on at the beginning
-        span = np.searchsorted(self._ends, wrapped, side="right")
-        offset = np.append(0, self._ends)[span]
-        return (
-            self._rotation + self._starts[span] + wrapped - offset
-        ) % self._num_predictions  # the stream is a circle
-
-
-def _slice_spans(spans: Spans, first: int, end: int) -> list[tuple[int, int]]:
-    """The pieces of `spans`, laid end to end, between two places."""
-    pieces: list[tuple[int, int]] = []
-    offset = 0
-    for start, length in spans:
-        low, high = max(first - offset, 0), min(end - offset, length)
-        if low < high:
-            pieces.append((start + low, high - low))
-        offset += length
-    return pieces
-
-
-def _total_length(spans: Spans) -> int:
-    return sum(length for _, length in spans)
 
 
 def _hash_to_int(text: str) -> int:
