@@ -10,8 +10,8 @@ Errors are those of `charlm.errors`: each says what was found and what to do.
 T time, H features, C characters.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, TypedDict, Unpack
+from collections.abc import Iterator
+from typing import Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -27,41 +27,11 @@ from charlm.evaluation.lane import read_stream
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.fast.matmul import StepPrecision
+from charlm.sampling.options import SampleKeywords, SamplingOptions
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.load_run import load_run
-from charlm.workflows.sample import SamplingOptions, build_filters, build_generator
-
-
-class SampleKeywords(TypedDict, total=False):
-    """How text is drawn; as the options of `charlm sample` of the same names."""
-
-    length: int
-    """Characters to write; 500 if left out."""
-    temperature: float | str
-    """softmax(logits / T): 0 is greedy, 1 the model's own distribution, "0.5:1.2" goes from one to the other; 0.7 if
-    left out."""
-    top_k: int
-    top_p: float
-    min_p: float
-    typical_p: float
-    repetition_penalty: float
-    frequency_penalty: float
-    penalty_window: int
-    """Tokens that penalties look back on; 64 if left out."""
-    stop: Sequence[str]
-    """Texts before the first of which writing ends."""
-    regex: str
-    """What the text matches as a whole."""
-    must_contain: Sequence[str]
-    only: str
-    """Characters that may occur."""
-    never: str
-    """Characters that may not."""
-    seed: int
-    precision: StepPrecision
-    """fp32 (if left out), bf16, or int8."""
+from charlm.workflows.sample import build_generator
 
 
 class Model:
@@ -118,7 +88,8 @@ class Model:
         Raises:
             UsageError, DataError: as `sample`.
         """
-        return build_generator(self._loaded, _sampling_options(prompt, options), self._device).stream_generate()
+        chosen = SamplingOptions(prompt=prompt, **options)
+        return build_generator(self._loaded, chosen, self._device).stream_generate()
 
     def hidden(self, text: str, *, per: Literal["character", "token"] = "character") -> Tensor:
         """What the head is given after each character: features for taggers and the like (Akbik et al., 2018).
@@ -186,32 +157,3 @@ def load(run: str | None = None, *, checkpoint: str = "best", device: str = "aut
     loaded, _ = load_run(workspace.run_or_bundled(run), checkpoint, device)
     loaded.model.eval()
     return Model(loaded, device)
-
-
-def _sampling_options(prompt: str, options: SampleKeywords) -> SamplingOptions:
-    """
-    Raises:
-        UsageError: an option out of range.
-    """
-    filters = build_filters(
-        str(options.get("temperature", 0.7)),
-        top_k=options.get("top_k"),
-        top_p=options.get("top_p"),
-        min_p=options.get("min_p"),
-        typical_p=options.get("typical_p"),
-        repetition_penalty=options.get("repetition_penalty"),
-        frequency_penalty=options.get("frequency_penalty"),
-    )
-    return SamplingOptions(
-        prompt=prompt,
-        length=options.get("length", 500),
-        filters=filters,
-        seed=options.get("seed", 0),
-        stop_strings=tuple(options.get("stop", ())),
-        regex=options.get("regex"),
-        must_contain=tuple(options.get("must_contain", ())),
-        only=options.get("only"),
-        never=options.get("never", ""),
-        precision=options.get("precision", "fp32"),
-        penalty_window=options.get("penalty_window", 64),
-    )

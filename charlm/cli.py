@@ -147,7 +147,7 @@ def _handle_errors(debug: bool) -> Generator[None, None, None]:
     except CharlmError as error:
         if error.exit_code == UsageError.exit_code and os.environ.get("RANK", "0") != "0":
             sys.exit(error.exit_code)  # each process of a job finds the same, and the first one says it
-        _exit_with_error(error.what, error.cure, error.exit_code, debug)
+        _exit_with_error(*error.for_command_line(), error.exit_code, debug)
     except OSError as error:  # of stdout, most likely: files are written by `storage`, which raises StorageError
         _silence_stdout()
         reason = error.strerror or str(error)

@@ -2,6 +2,7 @@
 
     CharlmError                 base; never raised itself
     |- UsageError           2   command line, or a path that is not there
+    |  `- OptionError       2   an option or keyword with a value that does not fit
     |- SettingsError        2   a setting with a wrong name, type or value, or one that contradicts another
     |- DataError            3   bad or hostile data: dumps, corpora, text
     |  `- CheckpointError   3   a checkpoint that is damaged, foreign or too new
@@ -17,7 +18,9 @@ Every message is `WHAT; WHAT TO DO` on one line. Only `cli` prints errors and tu
 A bug in charlm is any other exception, and exits with 1.
 """
 
+import re
 import signal
+from collections.abc import Callable
 
 EXIT_BUG = 1
 EXIT_CLOSED_PIPE = 141
@@ -33,6 +36,10 @@ class CharlmError(Exception):
         self.what = what
         self.cure = cure
 
+    def for_command_line(self) -> tuple[str, str]:
+        """What and cure, in the words of the command line."""
+        return self.what, self.cure
+
     def __str__(self) -> str:
         return f"{self.what}; {self.cure}"
 
@@ -41,6 +48,32 @@ class UsageError(CharlmError):
     """The command line asks for something that does not exist or does not fit."""
 
     exit_code = 2
+
+
+class OptionError(UsageError):
+    """An option of the command line, or the keyword of the same name in Python, has a value that does not fit.
+
+    Both templates write the option as `{top_p}`. Python reads `top_p`, the command line shows `--top-p`.
+    """
+
+    def __init__(self, what: str, cure: str, /, **values: object) -> None:
+        """
+        Args:
+            values: replace `{name}` by a value; text of a user belongs here, as it may hold braces.
+        """
+        super().__init__(what, cure)
+        self._values = values
+        self.what, self.cure = self._fill(str)
+
+    def for_command_line(self) -> tuple[str, str]:
+        return self._fill(lambda option: f"--{option.replace('_', '-')}")
+
+    def _fill(self, spell: Callable[[str], str]) -> tuple[str, str]:
+        what, cure = (
+            re.sub(r"\{(\w+)\}", lambda found: str(self._values.get(found[1], spell(found[1]))), template)
+            for template in self.args
+        )
+        return what, cure
 
 
 class SettingsError(CharlmError):

@@ -21,9 +21,9 @@ from charlm.device import Precision, autocast, cpu_has_bf16
 from charlm.nn.build import build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.fast.matmul import StepPrecision
 from charlm.sampling.fast.stepper import Stepper, choose_stepper
 from charlm.sampling.filters import Temperature
+from charlm.sampling.options import StepPrecision
 from charlm.sampling.random_draw import CategoricalSampler
 from charlm.settings import Layer, validate
 

@@ -29,9 +29,9 @@ from charlm.data.store import count_ids
 from charlm.errors import CharlmError
 from charlm.evaluation.evaluate import lane_batches
 from charlm.experiment import load_experiment, read_layers
-from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import prime_generator
+from charlm.sampling.plan import SamplingPlan
 from charlm.training.logs.console import Console
 from charlm.training.run_directory import RunDirectory
 from charlm.training.trainer import Trainer

@@ -15,9 +15,9 @@ from charlm import terminal
 from charlm.errors import CharlmError, UsageError
 
 if TYPE_CHECKING:
+    from charlm.sampling.options import SamplingOptions
     from charlm.sampling.session import Session
     from charlm.vocab.base import Vocab
-    from charlm.workflows.sample import SamplingOptions
 
 HELP = """\
 TEXT              the model reads TEXT and goes on from there; an empty line: it goes on
@@ -46,7 +46,7 @@ def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptio
             if not conversation.handle_line(line):
                 return
         except CharlmError as error:
-            terminal.note(f"{error.what}; {error.cure}")
+            terminal.note("; ".join(error.for_command_line()))
 
 
 class _Conversation:
@@ -88,7 +88,7 @@ class _Conversation:
         return True
 
     def _write(self) -> None:
-        from charlm.workflows.sample import plan_sampling
+        from charlm.sampling.plan import plan_sampling
 
         for piece in self._session.write(plan_sampling(self._options, self._vocab)):
             terminal.write(piece)
@@ -96,10 +96,7 @@ class _Conversation:
         sys.stdout.flush()
 
     def _set_temperature(self, text: str) -> None:
-        from charlm.sampling.filters import Temperature
-
-        others = [each for each in self._options.filters if not isinstance(each, Temperature)]
-        self._options = replace(self._options, filters=[*others, Temperature.parse(text)])
+        self._options = replace(self._options, temperature=text)
 
     def _set_length(self, text: str) -> None:
         if not (text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS):

@@ -11,6 +11,7 @@ from charlm import terminal
 from charlm.commands import completion
 from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunArgument, run_or_bundled
 from charlm.errors import UsageError
+from charlm.sampling.options import SamplingOptions
 
 
 def sample(
@@ -26,8 +27,10 @@ def sample(
             help="softmax(logits / T): 0 is greedy, 1 the model's own distribution; 0.5:1.2 goes from one to the other"
             " over the text.",
         ),
-    ] = "0.7",
-    length: Annotated[int, typer.Option("--length", metavar="N", min=0, max=10**9, help="Characters to write.")] = 500,
+    ] = str(SamplingOptions.temperature),
+    length: Annotated[
+        int, typer.Option("--length", metavar="N", min=0, max=10**9, help="Characters to write.")
+    ] = SamplingOptions.length,
     top_k: Annotated[
         int | None, typer.Option("--top-k", metavar="N", help="Draw from the N most probable ids only.")
     ] = None,
@@ -57,7 +60,7 @@ def sample(
         typer.Option(
             "--penalty-window", metavar="N", min=1, max=1_000_000, help="DrawStrategy many ids penalties look back on."
         ),
-    ] = 64,
+    ] = SamplingOptions.penalty_window,
     stop: Annotated[
         list[str] | None,
         typer.Option("--stop", metavar="TEXT", help="End before this text would come. May be given several times."),
@@ -109,10 +112,10 @@ def sample(
             help="fp32; bf16; or int8: cells' matrices as whole numbers.",
             autocompletion=completion.words("fp32", "bf16", "int8"),
         ),
-    ] = "fp32",
+    ] = SamplingOptions.precision,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Another seed, another text.")
-    ] = 0,
+    ] = SamplingOptions.seed,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -121,45 +124,33 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
-    from charlm.sampling.fast.stepper import parse_precision
     from charlm.settings.messages import format_value, shorten
-    from charlm.workflows.sample import (
-        DrawStrategy,
-        SamplingOptions,
-        build_filters,
-        open_session,
-        sample_run,
-        sample_texts,
-    )
+    from charlm.workflows.sample import DrawStrategy, open_session, sample_run, sample_texts
     from charlm.workspace import path_exists
 
     if run is not None and any(map(str.isspace, run)) and not path_exists(Path(run)):
         cure = f"write --prompt {shorten(shlex.quote(run))} if that is the text to go on from"
         raise UsageError(f"there is no run {format_value(run)}", cure)
-    wanted = build_filters(
-        temperature,
+    options = SamplingOptions(
+        prompt=prompt,
+        length=length,
+        temperature=temperature,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,
         typical_p=typical_p,
         repetition_penalty=repetition_penalty,
         frequency_penalty=frequency_penalty,
-    )
-    options = SamplingOptions(
-        prompt=prompt,
-        length=length,
-        filters=wanted,
-        seed=seed,
-        stop_strings=tuple(stop or ()),
+        penalty_window=penalty_window,
+        stop=stop or (),
         regex=regex,
-        must_contain=tuple(must_contain or ()),
+        must_contain=must_contain or (),
         only=only,
         never=never,
-        precision=parse_precision(precision),
-        penalty_window=penalty_window,
+        seed=seed,
+        precision=precision,
     )
     strategy = DrawStrategy(count, best_of, beams, deterministic)
-    strategy.check()
     run = run_or_bundled(run)
     if interactive:
         from charlm.commands.conversation import run_conversation

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.sampling.decode import Constraint
+from charlm.sampling.constraints.base import Constraint
 from charlm.sampling.detokenizer import Detokenizer
 from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.generate import TextGenerator

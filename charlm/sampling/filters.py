@@ -9,17 +9,14 @@ B streams, V vocabulary.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from charlm.errors import UsageError
-
-MAX_TEMPERATURE = 100.0
-_MAX_PENALTY = 100.0
+from charlm.sampling.options import SamplingOptions, check_range, parse_temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +51,7 @@ class Temperature:
 
     def __post_init__(self) -> None:
         for value in (self.value, self.value if self.end is None else self.end):
-            if not (math.isfinite(value) and 0 <= value <= MAX_TEMPERATURE):
-                raise UsageError(
-                    f"the temperature {value} is not between 0 and {MAX_TEMPERATURE:g}",
-                    "give 0 for the most probable character each time, 1 for the model's own distribution",
-                )
-
-    @classmethod
-    def parse(cls, text: str) -> "Temperature":
-        """`0.7`, or `0.5:1.2` for a temperature that changes over the text."""
-        try:
-            first, *rest = (float(part) for part in text.split(":"))
-            (end,) = rest or (None,)
-        except ValueError:
-            raise UsageError(
-                f"--temperature {text!r} is no number", "give one such as 0.7, or two such as 0.5:1.2"
-            ) from None
-        return cls(first, end)
+            check_range("temperature", value)
 
     def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
         if self.end is not None and context.progress_B1 is not None:
@@ -88,8 +69,7 @@ class TopK:
     k: int
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"top-k {self.k} leaves no id to draw", "give at least 1")
+        check_range("top_k", self.k)
 
     def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
         del context
@@ -104,7 +84,7 @@ class TopP:
     p: float
 
     def __post_init__(self) -> None:
-        _check_probability("top-p", self.p)
+        check_range("top_p", self.p)
 
     def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
         del context
@@ -119,7 +99,7 @@ class Typical:
     p: float
 
     def __post_init__(self) -> None:
-        _check_probability("typical-p", self.p)
+        check_range("typical_p", self.p)
 
     def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
         del context
@@ -135,8 +115,7 @@ class MinP:
     p: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise UsageError(f"min-p {self.p} is not between 0 and 1", "give a share such as 0.05")
+        check_range("min_p", self.p)
 
     def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
         del context
@@ -154,11 +133,7 @@ class RepetitionPenalty:
     factor: float
 
     def __post_init__(self) -> None:
-        if not 1 <= self.factor <= _MAX_PENALTY:
-            raise UsageError(
-                f"the repetition penalty {self.factor} is not between 1 and {_MAX_PENALTY:g}",
-                "1 does nothing, 1.2 is a lot",
-            )
+        check_range("repetition_penalty", self.factor)
 
     def __call__(self, logits_BV: Tensor, context: DrawContext) -> Tensor:
         assert context.counts_BV is not None
@@ -173,11 +148,7 @@ class FrequencyPenalty:
     amount: float
 
     def __post_init__(self) -> None:
-        if not -_MAX_PENALTY <= self.amount <= _MAX_PENALTY:
-            raise UsageError(
-                f"the frequency penalty {self.amount} is not between -{_MAX_PENALTY:g} and {_MAX_PENALTY:g}",
-                "0 does nothing, 0.1 is a lot among 64 characters",
-            )
+        check_range("frequency_penalty", self.amount)
 
     def __call__(self, logits_BV: Tensor, context: DrawContext) -> Tensor:
         assert context.counts_BV is not None
@@ -186,6 +157,20 @@ class FrequencyPenalty:
 
 _ORDER = (RepetitionPenalty, FrequencyPenalty, Temperature, TopK, Typical, TopP, MinP)
 _PENALTIES = (RepetitionPenalty, FrequencyPenalty)
+
+
+def build_filters(options: SamplingOptions) -> tuple[Filter, ...]:
+    """Return the filters that the options ask for, in the order in which they are applied."""
+    kinds: list[tuple[Callable[[Any], Filter], float | None]] = [
+        (RepetitionPenalty, options.repetition_penalty),
+        (FrequencyPenalty, options.frequency_penalty),
+        (TopK, options.top_k),
+        (Typical, options.typical_p),
+        (TopP, options.top_p),
+        (MinP, options.min_p),
+    ]
+    chosen = [kind(value) for kind, value in kinds if value is not None]
+    return sort_filters([Temperature(*parse_temperature(options.temperature)), *chosen])
 
 
 def sort_filters(filters: Iterable[Filter]) -> tuple[Filter, ...]:
@@ -211,11 +196,6 @@ def _greedy_logits(logits_BV: Tensor) -> Tensor:
 def _scale_by_temperature(logits_BV: Tensor, value: float | Tensor) -> Tensor:
     """The largest becomes 0, so that near a temperature of 0 nothing overflows upwards."""
     return (logits_BV - logits_BV.amax(-1, keepdim=True)) / value
-
-
-def _check_probability(name: str, p: float) -> None:
-    if not 0 < p <= 1:
-        raise UsageError(f"{name} {p} is not above 0 and at most 1", "give a share such as 0.9; 1 keeps everything")
 
 
 def _keep_smallest_set(logits_BV: Tensor, score_BV: Tensor, p: float) -> Tensor:

@@ -15,8 +15,10 @@ import torch
 
 from charlm.device import Precision
 from charlm.nn.model import LanguageModel
-from charlm.sampling.decode import PrimedState, SamplingLoop, SamplingPlan, prime
 from charlm.sampling.detokenizer import BackwardDetokenizer, Detokenizer
+from charlm.sampling.plan import SamplingPlan
+from charlm.sampling.prime import PrimedState, prime
+from charlm.sampling.sampling_loop import SamplingLoop
 from charlm.vocab.base import IntArray, Vocab
 
 Direction = Literal["forward", "backward"]

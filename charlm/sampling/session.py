@@ -22,8 +22,9 @@ from charlm.device import Precision
 from charlm.errors import DataError, UsageError
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
-from charlm.sampling.decode import PrimedState, SamplingPlan, prime
 from charlm.sampling.generate import TextGenerator
+from charlm.sampling.plan import SamplingPlan
+from charlm.sampling.prime import PrimedState, prime
 from charlm.vocab.base import IntArray, Vocab
 
 

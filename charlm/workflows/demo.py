@@ -14,11 +14,12 @@ from charlm.evaluation.baselines.build import build_baseline
 from charlm.evaluation.baselines.settings import XzSettings
 from charlm.experiment import load_experiment, read_layers
 from charlm.text.build import build_source
+from charlm.sampling.options import SamplingOptions
 from charlm.workflows.evaluate import EvalRequest, evaluate_run
 from charlm.workflows.plan_training import plan_training
 from charlm.workflows.prepare import find_prepared, prepare
 from charlm.workflows.progress import evaluation_bar, preparation_bar, stage_bar
-from charlm.workflows.sample import SamplingOptions, sample_run
+from charlm.workflows.sample import sample_run
 from charlm.workflows.train import run_training
 
 CONFIG = "sample"

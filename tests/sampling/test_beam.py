@@ -7,10 +7,10 @@ import torch
 
 from charlm.nn.model import LanguageModel
 from charlm.sampling.beam import beam_search
-from charlm.sampling.constraints.automaton import RegexAutomaton
+from charlm.sampling.constraints.regex_automaton import RegexAutomaton
 from charlm.sampling.constraints.tokens import TokenConstraint
-from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.generate import prime_generator
+from charlm.sampling.plan import SamplingPlan
 from charlm.vocab.char import CharVocab
 from tests.sampling.test_generate import CPU, model_for
 

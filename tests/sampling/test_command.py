@@ -78,17 +78,20 @@ CONTRADICTIONS = {
     "count and best": ("--count 2 --best-of 2", "--count and --best-of do not go together"),
     "beams and count": ("--count 2 --beams 2", "--count and --beams do not go together"),
     "regex and text": ("--regex a --must-contain b", "--regex and --must-contain do not go together"),
-    "too short": ("--must-contain abcdefgh --length 7", "8 are the least; give a larger --length"),
+    "too short": (
+        "--must-contain abcdefgh --length 7",
+        "no text of --length 7 can match; the shortest match has 8 characters; give --length 8 or more",
+    ),
     "no match": (r"--regex [^\s\S]", "no text"),
     "back-reference": (r"--regex (a)\1", "back"),
-    "empty stop": ("--stop=", "an empty text is everywhere"),
+    "empty stop": ("--stop=", "an empty --stop occurs in every text; give at least one character"),
     "no character left": ("--only abc --never abc", "no character is left"),
     "none at once": ("--only=", "no character is left"),
     "unknown precision": ("--precision int4", "--precision int4 is not known; give one of fp32, bf16, int8"),
     "talk in json": ("--interactive --json", "--interactive is a talk with one text"),
     "talk of many": ("--interactive --count 2", "--interactive is a talk with one text"),
-    "no top": ("--top-k 0", "top-k 0 leaves no id to draw"),
-    "too much": ("--top-p 1.5", "top-p 1.5"),
+    "no top": ("--top-k 0", "--top-k 0 is out of range; give 1 or more"),
+    "too much": ("--top-p 1.5", "--top-p 1.5 is out of range; give a number above 0 and at most 1"),
     "no corpus": ("--novelty elsewhere", "elsewhere"),
 }
 
@@ -156,7 +159,7 @@ def test_a_conversation(toured: Commands, tmp_path: Path) -> None:
     complaints = [line for line in ended.stderr.splitlines() if ";" in line]
     for complaint in (
         "no branch 'nowhere'",
-        "'hot' is no number",
+        "'hot' is not a number",
         "'x' is no number",
         "no command /nonsense",
         "a name is",

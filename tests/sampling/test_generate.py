@@ -20,11 +20,12 @@ from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
-from charlm.sampling import decode as decode_module
-from charlm.sampling.decode import SamplingLoop, SamplingPlan
+from charlm.sampling import prime as prime_module
 from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, sort_filters
 from charlm.sampling.generate import TextGenerator, prime_generator
+from charlm.sampling.plan import SamplingPlan
+from charlm.sampling.sampling_loop import SamplingLoop
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
@@ -111,7 +112,7 @@ def test_a_prompt_in_chunks_is_a_prompt_at_once(monkeypatch: pytest.MonkeyPatch)
     model, prompt = model_for(CHAR), "abcdé🙂 " * 7
     whole = sample(model, CHAR, prompt=prompt)
     for size in (1, 2, 3, 50, 51):
-        monkeypatch.setattr(decode_module, "_PROMPT_CHUNK", size)
+        monkeypatch.setattr(prime_module, "_PROMPT_CHUNK", size)
         assert sample(model, CHAR, prompt=prompt) == whole
 
 

@@ -12,8 +12,8 @@ from charlm.errors import DataError, UsageError
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.build import build_model
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
+from charlm.sampling.plan import SamplingPlan
 from charlm.sampling.session import Session
 from tests.sampling.test_generate import CHAR, CPU, model_for
 

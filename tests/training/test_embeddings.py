@@ -17,9 +17,9 @@ from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import EmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.decode import SamplingPlan
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import prime_generator
+from charlm.sampling.plan import SamplingPlan
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.trainer import Trainer
 from charlm.vocab.settings import NgramSettings

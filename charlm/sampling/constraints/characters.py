@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from charlm.errors import UsageError
+from charlm.errors import OptionError
 from charlm.sampling.constraints.tokens import TokenConstraint, TokenState
 from charlm.sampling.constraints.utf8_automaton import Alphabet, TextAutomaton
 from charlm.sampling.detokenizer import DOCUMENT_BREAK
@@ -33,7 +33,7 @@ class CharacterAutomaton(TextAutomaton[int]):
         super().__init__(0, Alphabet(None if wanted is None else set(wanted) - set(never)))
         self._excluded = sorted(set(never)) if wanted is None else []
         if self._compute_min_completion_via(0, "\0", "\U0010ffff") is None:
-            raise UsageError("no character is left that could be written", "allow more of them with --only or --never")
+            raise OptionError("no character is left that could be written", "allow more with {only} or {never}")
 
     def restrict_to(self, spellable: Iterable[str]) -> "CharacterAutomaton":
         return CharacterAutomaton(self._only, self._never, spellable)

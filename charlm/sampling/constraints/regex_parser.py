@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from charlm.errors import UsageError
+from charlm.errors import OptionError
 
 MAX_NODES = 20_000
 """A repetition counts as often as it may be repeated: `(ab?){0,100}` has some 400."""
@@ -224,8 +224,10 @@ def _compile(pattern: str, flags: int = 0) -> re.Pattern[str]:
     except (OverflowError, ValueError, RecursionError):  # numbers of too many digits, for one
         _raise_too_large()
     except re.error as error:
-        raise UsageError(
-            f"the pattern is no regular expression: {error}", "mend it; a sign that means itself takes a backslash"
+        raise OptionError(
+            "{regex} is not a regular expression: {reason}",
+            "correct it; a special character that means itself takes a backslash",
+            reason=error,
         ) from error
 
 
@@ -242,8 +244,12 @@ def _apply_flags(flags: int, letters: str, position: int) -> int:
 
 
 def _raise_unsupported(what: str, position: int) -> NoReturn:
-    raise UsageError(f"the pattern has {what} at position {position}", "write it without: the whole text has to match")
+    raise OptionError(
+        "{regex} has {what}",
+        "write it without: the whole text has to match",
+        what=f"{what} at position {position}",
+    )
 
 
 def _raise_too_large(limit: str = f"{MAX_NODES:,} states, each repetition counted in full") -> NoReturn:
-    raise UsageError(f"the pattern has more than {limit}", "give a simpler pattern")
+    raise OptionError("{regex} has more than {limit}", "give a simpler one", limit=limit)

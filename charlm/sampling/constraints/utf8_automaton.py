@@ -11,7 +11,7 @@ import codecs
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Generic, Self, TypeVar
@@ -145,3 +145,12 @@ def characters_starting_with(utf8_prefix: bytes) -> tuple[str, str]:
     bits = 6 * (size - len(utf8_prefix))
     first = max(point << bits, (0x80, 0x800, 0x10000)[size - 2])
     return chr(first), chr(min(((point + 1) << bits) - 1, 0x10FFFF))
+
+
+def set_bits(mask: int) -> Iterator[int]:
+    """The places of the ones, from the lowest."""
+    digits = bin(mask)[:1:-1]
+    position = digits.find("1")
+    while position >= 0:
+        yield position
+        position = digits.find("1", position + 1)

@@ -14,7 +14,7 @@ from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
 from charlm.nn.state import State
 from charlm.sampling.fast.kernels import Operation
 from charlm.sampling.fast.layer import LayerStep
-from charlm.sampling.fast.matmul import StepPrecision
+from charlm.sampling.options import StepPrecision
 
 
 class BodyStep:

@@ -22,7 +22,8 @@ from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.norm import EPS, BatchNorm, LayerNorm
 from charlm.nn.state import State
 from charlm.sampling.fast.kernels import Operation, StepKernels
-from charlm.sampling.fast.matmul import PRODUCTS, Product, StepPrecision
+from charlm.sampling.fast.matmul import PRODUCTS, Product
+from charlm.sampling.options import StepPrecision
 
 
 @dataclass

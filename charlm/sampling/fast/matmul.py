@@ -8,15 +8,14 @@ B streams, K inputs, G outputs.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from charlm.nn.quantize import quantize_int8
 from charlm.sampling.fast.kernels import Operation, StepKernels
-
-StepPrecision = Literal["fp32", "bf16", "int8"]
+from charlm.sampling.options import StepPrecision
 
 _MIN_STREAMS_FOR_GEMM = 4
 """Streams from which one product of two matrices, in fp32, is faster than a product of whole numbers for each."""

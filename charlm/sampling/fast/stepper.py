@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from charlm.device import Precision, autocast
-from charlm.errors import UsageError
 from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
 from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.token import TokenEmbedding
@@ -25,7 +24,8 @@ from charlm.nn.state import State
 from charlm.sampling.fast.body import BodyStep
 from charlm.sampling.fast.embedding import ContextStep, EmbeddingStep, ModuleStep, TokenStep
 from charlm.sampling.fast.layer import has_fast_step
-from charlm.sampling.fast.matmul import PRODUCTS, FullProduct, StepPrecision
+from charlm.sampling.fast.matmul import PRODUCTS, FullProduct
+from charlm.sampling.options import StepPrecision
 
 _MAX_TABLE_SIZE = 1 << 24  # floats: 64 MiB
 
@@ -192,13 +192,6 @@ def has_fast_stepper(model: LanguageModel) -> bool:
     if not isinstance(model.body, RecurrentNetwork):
         return False
     return all(has_fast_step(layer.cell) for layer in model.body.layers if isinstance(layer, RecurrentLayer))
-
-
-def parse_precision(precision: str) -> StepPrecision:
-    for known in PRODUCTS:
-        if precision == known:
-            return known
-    raise UsageError(f"--precision {precision} is not known", f"give one of {', '.join(PRODUCTS)}")
 
 
 def _has_uniform_counters(model: LanguageModel, state: State) -> bool:

@@ -15,7 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.automaton import MAX_CHARACTERS, MAX_TEXTS, MustContainAutomaton, RegexAutomaton
+from charlm.sampling.constraints.must_contain import MAX_CHARACTERS, MAX_TEXTS, MustContainAutomaton
+from charlm.sampling.constraints.regex_automaton import RegexAutomaton
 from charlm.sampling.constraints.utf8_automaton import TextAutomaton, TextState
 from tests.sampling.constraints.test_regex_parser import CHARACTERS, PATTERNS
 
@@ -231,7 +232,7 @@ def joined(text: str, other: str) -> str:
 
 def test_too_many_texts_are_refused_and_as_many_as_allowed_are_quick() -> None:
     for texts in (["a"] * (MAX_TEXTS + 1), ["a" * (MAX_CHARACTERS + 1)]):
-        with pytest.raises(UsageError, match="must be contained"):
+        with pytest.raises(UsageError, match="must_contain has"):
             MustContainAutomaton(texts)
     start = time.process_time()
     size = MAX_CHARACTERS // MAX_TEXTS

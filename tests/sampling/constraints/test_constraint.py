@@ -14,7 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.sampling.constraints.automaton import MustContainAutomaton, RegexAutomaton
+from charlm.sampling.constraints.must_contain import MustContainAutomaton
+from charlm.sampling.constraints.regex_automaton import RegexAutomaton
 from charlm.sampling.constraints.tokens import SpellingPhase, TokenConstraint, TokenState, token_texts
 from charlm.sampling.constraints.utf8_automaton import TextAutomaton
 from charlm.vocab.base import ByteAwareDecoder, StreamDecoder, Vocab

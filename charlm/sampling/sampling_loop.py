@@ -11,80 +11,23 @@ B streams, V vocabulary.
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from charlm.device import Precision, autocast
 from charlm.nn.model import LanguageModel
-from charlm.nn.state import State
 from charlm.sampling.detokenizer import Detokenizer
-from charlm.sampling.fast.matmul import StepPrecision
 from charlm.sampling.fast.stepper import choose_stepper
-from charlm.sampling.filters import DrawContext, Filter, Temperature, apply_filters, needs_counts
+from charlm.sampling.filters import DrawContext, Temperature, apply_filters, needs_counts
+from charlm.sampling.plan import SamplingPlan
+from charlm.sampling.prime import PrimedState
 from charlm.sampling.random_draw import CategoricalSampler
 from charlm.vocab.base import IntArray
 
-_PROMPT_CHUNK = 1024
 _NEG_INF = -torch.inf
-
-
-class Constraint(Protocol):
-    """What ids may come next. States are values: nothing in a constraint changes."""
-
-    start: Any
-    ends_at_eod: bool
-    """Whether <eod> ends the text, instead of beginning another document."""
-
-    def mask(self, state: Any, remaining: int) -> npt.NDArray[np.bool_]:
-        """Which ids may come, if at most `remaining` characters are still to be written; at least one."""
-        ...
-
-    def advance(self, state: Any, token: int) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingPlan:
-    """How a text is drawn."""
-
-    length: int
-    """Characters."""
-    filters: tuple[Filter, ...] = (Temperature(1.0),)
-    """In their order (`in_order`)."""
-    seed: int = 0
-    stop_strings: tuple[str, ...] = ()
-    constraint: Constraint | None = None
-    precision: StepPrecision = "fp32"
-    penalty_window: int = 64
-    """Tokens that penalties look back on."""
-
-
-@dataclass(frozen=True)
-class PrimedState:
-    """A model that has read: the logits of what comes next, one row, and its state."""
-
-    logits_1V: Tensor
-    state: State
-
-
-@torch.inference_mode()
-def prime(
-    model: LanguageModel, ids: IntArray, device: torch.device, *, state: State | None = None, precision: Precision
-) -> PrimedState:
-    """Read ids, at least one, in chunks of constant memory."""
-    model.eval()
-    after: State = model.initial_state(1) if state is None else state
-    features_BTH = None
-    with autocast(precision, device):
-        for start in range(0, len(ids), _PROMPT_CHUNK):
-            inputs_BT = torch.from_numpy(ids[start : start + _PROMPT_CHUNK].astype(np.int64))[None].to(device)
-            features_BTH, after = model(inputs_BT, after)
-        assert features_BTH is not None, "something is read"
-        return PrimedState(model.head.logits(features_BTH[:, -1]), after)
 
 
 class SamplingLoop:
