@@ -22,8 +22,8 @@ from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
 from charlm.sampling.fast.body import BodyStep
+from charlm.sampling.fast.cells import fast_cell
 from charlm.sampling.fast.embedding import ContextStep, EmbeddingStep, ModuleStep, TokenStep
-from charlm.sampling.fast.layer import has_fast_step
 from charlm.sampling.fast.matmul import PRODUCTS, FullProduct
 from charlm.sampling.options import StepPrecision
 
@@ -191,7 +191,7 @@ def has_fast_stepper(model: LanguageModel) -> bool:
     """Whether the fast step knows every layer."""
     if not isinstance(model.body, RecurrentNetwork):
         return False
-    return all(has_fast_step(layer.cell) for layer in model.body.layers if isinstance(layer, RecurrentLayer))
+    return all(fast_cell(layer.cell) for layer in model.body.layers if isinstance(layer, RecurrentLayer))
 
 
 def _has_uniform_counters(model: LanguageModel, state: State) -> bool:
