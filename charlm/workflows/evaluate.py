@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlm.checkpoint import LoadedModel
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream, encode_parts
 from charlm.device import Precision, choose_device
@@ -89,40 +90,26 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
     """
     loaded, name = load_run(run, checkpoint, request.device)
     corpus = None if request.text is not None else open_corpus_for(loaded, request.data)
-    if request.text is not None:
-        stream = stream_from_text(request.text, loaded.vocab)
-    else:
-        assert corpus is not None
-        stream = corpus.open(request.split)
-    if {"mix", "recall"} & set(request.methods) and corpus is None:
-        raise UsageError("--mix and --recall need the training text of a corpus", "leave --text out")
-    if {"dynamic", "cache", "temperature"} & set(request.methods):
-        check_tuned(loaded)
-    direction = loaded.settings.direction
-    nats = score_tokens(
-        loaded.model,
-        stream.in_direction(direction),
-        num_lanes=request.streams,
-        device=choose_device(request.device),
-        precision=request.precision,
-        on_progress=lambda scored: on_progress(scored, stream.num_predictions),
-    )
-    adapted_scores: dict[str, dict[str, Any]] = {}
+    stream = corpus.open(request.split) if corpus is not None else stream_from_text(request.text or "", loaded.vocab)
+    _check_methods(request, loaded, corpus)
 
     def report_progress(scored: int) -> None:
         on_progress(scored, stream.num_predictions)
 
+    directed = stream.in_direction(loaded.settings.direction)
+    nats = score_tokens(
+        loaded.model,
+        directed,
+        num_lanes=request.streams,
+        device=choose_device(request.device),
+        precision=request.precision,
+        on_progress=report_progress,
+    )
+    adapted_scores: dict[str, dict[str, Any]] = {}
     for method in request.methods:
-        device, directed_stream = choose_device(request.device), stream.in_direction(direction)
-        if method in ("mix", "recall") and corpus is not None:
-            found, metadata = mixed_nats(
-                loaded, corpus, directed_stream, nats, device, report_progress, uses_recent=method == "recall"
-            )
-        else:
-            found, metadata = adapted_nats(loaded, directed_stream, method, device, report_progress)
-        adapted_scores[method] = {**_score(found, stream).to_json(), "settings": metadata}
-    score = _score(nats, stream)
-    is_reversed = direction == "backward"  # the last token is context, and the first one is predicted last
+        adapted, settings = _score_adapted(method, request, loaded, corpus, directed, nats, report_progress)
+        adapted_scores[method] = {**_score(adapted, stream).to_json(), "settings": settings}
+    is_reversed = loaded.settings.direction == "backward"  # the last token is context, the first one is predicted last
     return EvalResult(
         name,
         loaded.vocab,
@@ -130,12 +117,44 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
         corpus,
         nats[::-1] if is_reversed else nats,
         0 if is_reversed else 1,
-        score,
+        _score(nats, stream),
         loaded.model.num_parameters,
         loaded.directory,
         loaded.metadata["trained_on"],
         adapted_scores,
     )
+
+
+def _check_methods(request: EvalRequest, loaded: LoadedModel, corpus: Corpus | None) -> None:
+    """
+    Raises:
+        UsageError: a method needs a corpus or a tuned run, and there is none.
+    """
+    if {"mix", "recall"} & set(request.methods) and corpus is None:
+        raise UsageError("--mix and --recall need the training text of a corpus", "leave --text out")
+    if {"dynamic", "cache", "temperature"} & set(request.methods):
+        check_tuned(loaded)
+
+
+def _score_adapted(
+    method: str,
+    request: EvalRequest,
+    loaded: LoadedModel,
+    corpus: Corpus | None,
+    stream: TokenStream,
+    nats_P: npt.NDArray[np.float32],
+    on_progress: Callable[[int], None],
+) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+    """The nats of a stream, as the model reads it, by one method, and the method's settings.
+
+    Args:
+        nats_P: of the static model.
+    """
+    device = choose_device(request.device)
+    if method in ("mix", "recall"):
+        assert corpus is not None, "_check_methods has seen to it"
+        return mixed_nats(loaded, corpus, stream, nats_P, device, on_progress, uses_recent=method == "recall")
+    return adapted_nats(loaded, stream, method, device, on_progress)
 
 
 def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:

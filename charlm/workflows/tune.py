@@ -55,51 +55,74 @@ def tune_run(
             "the bundled model cannot be tuned, for what is found is kept in the run", "name a run of yours"
         )
     corpus = open_corpus_for(loaded, data)
-    chosen, model = choose_device(device), loaded.model
+    chosen = choose_device(device)
     valid = _truncate(corpus.open("valid").in_direction(loaded.settings.direction), settings.max_tokens)
-    size = valid.num_predictions
     path = _tuning_path(loaded)
     storage.make_directory(path.parent)
     storage.check_writable(path.parent)
     statistics = _collect_statistics(loaded, corpus, settings.statistics_batches, chosen, on_stage)
-    static = score_at_temperatures(model, valid, settings.temperature, chosen)
-    grid = [
-        DynamicSettings(lr=lr, decay=decay, segment_len=settings.segment_len)
-        for lr, decay in itertools.product(settings.lr, settings.decay)
-    ]
-    dynamic: list[tuple[float, DynamicSettings]] = []
-    for index, candidate in enumerate(grid):
-        on_stage("dynamic evaluation", index, len(grid))
-        dynamic.append((_mean_nats(score_dynamically(model, valid, statistics, candidate, chosen)), candidate))
+    temperature = _tune_temperature(loaded, valid, settings, chosen)
+    dynamic = _tune_dynamic(loaded, valid, statistics, settings, chosen, on_stage)
     on_stage("cache", 0, 1)
-    pairs = list(itertools.product(settings.cache_theta, settings.cache_share))
-    cached = {
-        pair: _mean_nats(nats)
-        for pair, nats in score_with_cache(model, valid, settings.cache_size, pairs, chosen).items()
-    }
-    best_loss, best = min(dynamic, key=lambda tried: _nan_to_inf(tried[0]))
-    if not math.isfinite(best_loss):
-        raise UsageError("dynamic evaluation diverges with every lr that was tried", "lower them: --set 'lr=[1e-5]'")
-    theta, share = min(cached, key=cached.__getitem__)
-    temperatures = {temperature: _mean_nats(nats) for temperature, nats in static.items()}
-    temperature = min(temperatures, key=temperatures.__getitem__)
-    (base,) = score_at_temperatures(model, valid, [1.0], chosen).values()
+    cache = _tune_cache(loaded, valid, settings, chosen)
+    (static,) = score_at_temperatures(loaded.model, valid, [1.0], chosen).values()
     found: dict[str, Any] = {
-        "tokens": size,
-        "static": {"nats_per_token": _mean_nats(base)},
-        "dynamic": {**best.model_dump(), "nats_per_token": best_loss},
-        "cache": {
-            "theta": theta,
-            "share": share,
-            "size": settings.cache_size,
-            "nats_per_token": cached[theta, share],
-        },
-        "temperature": {"temperature": temperature, "nats_per_token": temperatures[temperature]},
+        "tokens": valid.num_predictions,
+        "static": {"nats_per_token": _mean_nats(static)},
+        "dynamic": dynamic,
+        "cache": cache,
+        "temperature": temperature,
     }
     content = safetensors.torch.save(statistics)
     storage.write_bytes(path.with_suffix(".safetensors"), content)
     storage.write_json(path.with_suffix(".json"), found | {"sha256": hashlib.sha256(content).hexdigest()})
     return {"run": name, "saved": str(path.with_suffix(".json")), **found}
+
+
+def _tune_temperature(
+    loaded: LoadedModel, valid: TokenStream, settings: TuneSettings, device: torch.device
+) -> dict[str, Any]:
+    scored = score_at_temperatures(loaded.model, valid, settings.temperature, device)
+    losses = {temperature: _mean_nats(nats) for temperature, nats in scored.items()}
+    best = min(losses, key=losses.__getitem__)
+    return {"temperature": best, "nats_per_token": losses[best]}
+
+
+def _tune_dynamic(
+    loaded: LoadedModel,
+    valid: TokenStream,
+    statistics: GradientStatistics,
+    settings: TuneSettings,
+    device: torch.device,
+    on_stage: OnStage,
+) -> dict[str, Any]:
+    """
+    Raises:
+        UsageError: every learning rate diverges.
+    """
+    grid = [
+        DynamicSettings(lr=lr, decay=decay, segment_len=settings.segment_len)
+        for lr, decay in itertools.product(settings.lr, settings.decay)
+    ]
+    losses: list[float] = []
+    for index, candidate in enumerate(grid):
+        on_stage("dynamic evaluation", index, len(grid))
+        loss = _mean_nats(score_dynamically(loaded.model, valid, statistics, candidate, device))
+        losses.append(loss if math.isfinite(loss) else math.inf)
+    best = min(range(len(grid)), key=losses.__getitem__)
+    if losses[best] == math.inf:
+        raise UsageError("dynamic evaluation diverges with every lr that was tried", "lower them: --set 'lr=[1e-5]'")
+    return {**grid[best].model_dump(), "nats_per_token": losses[best]}
+
+
+def _tune_cache(
+    loaded: LoadedModel, valid: TokenStream, settings: TuneSettings, device: torch.device
+) -> dict[str, Any]:
+    pairs = list(itertools.product(settings.cache_theta, settings.cache_share))
+    scored = score_with_cache(loaded.model, valid, settings.cache_size, pairs, device)
+    losses = {pair: _mean_nats(nats) for pair, nats in scored.items()}
+    theta, share = best = min(losses, key=losses.__getitem__)
+    return {"theta": theta, "share": share, "size": settings.cache_size, "nats_per_token": losses[best]}
 
 
 def adapted_nats(
@@ -187,7 +210,3 @@ def _truncate(stream: TokenStream, max_tokens: int) -> TokenStream:
 
 def _mean_nats(nats: npt.NDArray[np.float32]) -> float:
     return float(nats.mean(dtype=np.float64))
-
-
-def _nan_to_inf(loss: float) -> float:
-    return loss if math.isfinite(loss) else math.inf
