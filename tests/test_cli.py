@@ -420,7 +420,7 @@ USAGE: dict[str, tuple[str, str]] = {
     "no precision": ("eval --precision fp8", "--precision fp8"),
     "no lanes": ("eval --streams 0", "--streams"),
     "no resume": ("train --resume maybe", "--resume maybe.*auto or never"),
-    "negative temperature": ("sample --temperature=-0.5", "temperature -0.5 is not between 0 and 100"),
+    "negative temperature": ("sample --temperature=-0.5", "--temperature -0.5 is out of range; give 0"),
     "temperature nan": ("sample --temperature nan", "temperature nan"),
     "temperature inf": ("sample --temperature inf", "temperature inf"),
     "too hot": ("sample --temperature 100.1", "temperature 100.1"),
