@@ -4,7 +4,7 @@
 
 So the workers need no folder in common with us for what they write; for what they read they need one, unless it is a
 file given by its URL: of that each worker fetches its own range. A worker that is lost loses nothing but time: dask
-gives its tasks to another. Needs the extra `charlm[dask]`.
+gives its tasks to another. Needs the package distributed.
 """
 
 import contextlib

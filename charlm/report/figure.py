@@ -1,4 +1,4 @@
-"""Curves -> one PNG: validation bits per character over characters seen, and over minutes. Needs `charlm[plots]`."""
+"""Curves -> one PNG: validation bits per character over characters seen, and over minutes. Needs matplotlib."""
 
 import importlib.util
 import warnings
@@ -31,7 +31,7 @@ def check_matplotlib() -> None:
         UsageError: it is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("a plot as PNG needs the package matplotlib", "install it: pip install 'charlm[plots]'")
+        raise UsageError("a plot as PNG needs the package matplotlib", "install it: pip install matplotlib")
 
 
 def escape_label(name: str, known: str = "") -> str:

@@ -29,7 +29,7 @@ from tests.data.test_staging import TASKS, NumberSource, NumberTask, bytes_of, r
 from tests.fault_server import FaultServer
 from tests.text.dump.test_plan import INDEX, MULTISTREAM
 
-distributed = pytest.importorskip("distributed", reason="the extra charlm[dask] is not installed")
+distributed = pytest.importorskip("distributed", reason="distributed is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 

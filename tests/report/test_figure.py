@@ -15,7 +15,7 @@ from tests.report.runs_on_disk import falling, train_line, valid_line, write_run
 BLUE = (0.0, 0x72 / 255, 0xB2 / 255)
 """Of the bars of runs."""
 needs_matplotlib = pytest.mark.skipif(
-    importlib.util.find_spec("matplotlib") is None, reason="the extra charlm[plots] is not installed"
+    importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
 )
 
 
@@ -82,7 +82,7 @@ def test_without_matplotlib_the_page_is_written_and_the_figure_says_what_is_miss
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
     run = write_run(tmp_path / "a", falling())
-    with pytest.raises(UsageError, match=r"pip install 'charlm\[plots\]'"):
+    with pytest.raises(UsageError, match=r"pip install matplotlib"):
         write_report([run], tmp_path / "out")
     assert not (tmp_path / "out").exists()
     files = write_report([run], tmp_path / "out", png=False)

@@ -486,7 +486,7 @@ def test_skipped_steps_leave_the_figures_of_a_line_to_the_others(
 
 def test_a_board_that_cannot_be_written_costs_no_step(run: RunDirectory, corpus: Corpus) -> None:
     """A validation with its sample comes meanwhile. What is written before and after can be read."""
-    pytest.importorskip("tensorboard", reason="the extra charlm[tensorboard] is not installed")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     board, aside = run.root / "tensorboard", run.root / "aside"
 
     def on_step(step: int) -> None:

@@ -78,7 +78,7 @@ class MissingBaseline:
         del on_progress
         yield BaselineResult(
             name=self._name,
-            description=f"needs the package {self._package}: pip install 'charlm[baselines]'",
+            description=f"needs the package {self._package}: pip install {self._package}",
             score=score_split(math.nan, corpus.open(split)),
             seconds=0.0,
             uses_training_text=False,

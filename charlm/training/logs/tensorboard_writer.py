@@ -1,4 +1,4 @@
-"""Figures and texts for TensorBoard, which is an extra: `pip install 'charlm[tensorboard]'`.
+"""Figures and texts for TensorBoard, which needs the package: `pip install tensorboard`.
 
 Events are written as they come: TensorBoard's own writer does that in a thread, and a full disk makes it a traceback.
 """
@@ -28,7 +28,7 @@ class TensorBoardWriter:
         if importlib.util.find_spec("tensorboard") is None:
             raise UsageError(
                 "training.tensorboard = true needs TensorBoard, which is not installed",
-                "pip install 'charlm[tensorboard]', or leave the setting out",
+                "pip install tensorboard, or leave the setting out",
             )
         from tensorboard.compat.proto import event_pb2
 
