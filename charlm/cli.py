@@ -16,14 +16,15 @@ import typer
 from typer.core import TyperGroup
 
 from charlm import terminal
-from charlm.commands import usage_errors
-from charlm.commands.compare import baseline, compare
+from charlm.commands.baseline import baseline
+from charlm.commands.compare import compare
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
 from charlm.commands.explain import explain
 from charlm.commands.inspect_path import inspect
 from charlm.commands.prepare import prepare
-from charlm.commands.report import report, runs
+from charlm.commands.report import report
+from charlm.commands.runs import runs
 from charlm.commands.sample import sample
 from charlm.commands.train import train
 from charlm.commands.tune import tune
@@ -37,6 +38,7 @@ from charlm.errors import (
     StoppedError,
     UsageError,
 )
+from charlm.suggestions.usage_errors import KnownNames, translate_usage_errors
 
 _OUT_OF_MEMORY_CURE = (
     "give a smaller input, fewer --streams (eval), a lower --count (sample) or a smaller batch, use --device cpu, or"
@@ -123,13 +125,20 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _handle_errors(debug):
         _check_unicode(arguments)
-        with usage_errors.translate_usage_errors(arguments, app):
+        with translate_usage_errors(arguments, app, _load_known_names):
             code: object = app(arguments, prog_name="charlm", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it
         if code == 1:  # of --install-completion and --show-completion alone
             raise UsageError("there is no completion for this shell", "call it from bash, zsh, fish or PowerShell")
         sys.stdout.flush()
+
+
+def _load_known_names() -> KnownNames:
+    from charlm.experiment import Experiment, is_config
+    from charlm.settings import renamed
+
+    return KnownNames(Experiment, is_config, {**renamed.OPTIONS, **renamed.SETTINGS})
 
 
 @contextlib.contextmanager

@@ -24,16 +24,17 @@ from charlm.settings import (
     merge_layers,
     parse_override,
     read_toml,
-    suggest,
+    renamed,
     validate,
 )
-from charlm.settings.messages import format_value
+from charlm.suggestions.words import format_value, suggest
+from charlm.training.run_directory import EXPERIMENT_FILE
 from charlm.training.settings import TrainingSettings
 from charlm.workspace import config_directories, config_names, path_exists
 
 DEFAULT_CONFIG = "lstm"
 BUDGETS = ("max_steps", "max_tokens", "max_epochs", "max_minutes")
-_CHANGEABLE = (*BUDGETS, "patience", "batch_size", "accumulation")
+_CHANGEABLE = (*BUDGETS, "patience", "batch_size", "micro_batches")
 
 
 class Experiment(Settings):
@@ -46,9 +47,9 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _check_batch_norm(self) -> Self:
         """Batch normalisation belongs to time steps counted from a reset, and keeps statistics of each."""
-        if self.model.depends_on_step_count and self.training.segment_len is not None:
+        if self.model.depends_on_step_count and self.training.recompute_len is not None:
             raise ValueError(
-                "training.segment_len would compute the statistics of batch normalisation twice;"
+                "training.recompute_len would compute the statistics of batch normalisation twice;"
                 " leave it out, or choose another model.body.norm"
             )
         if self.model.depends_on_step_count and self.training.seq_len_varies:
@@ -61,7 +62,11 @@ class Experiment(Settings):
 
 def read_layers(config: str | None, flags: Iterable[Layer], overrides: Iterable[str]) -> Layer:
     """The raw settings of a command line, merged in their order of precedence."""
-    base = [read_toml(find_config(config))] if config else []
+    base: list[Layer] = []
+    if config:
+        path = find_config(config)
+        layer = read_toml(path)
+        base.append(renamed.translate_layer(layer) if path.name == EXPERIMENT_FILE else layer)
     return merge_layers([*base, *flags, *map(parse_override, overrides)])
 
 
@@ -86,6 +91,14 @@ def find_config(name: str) -> Path:
     is_folder = path_exists(Path(name)) and Path(name).is_dir()
     what = f"{name} is a folder, and no config" if is_folder else f"there is no config {format_value(name)}"
     raise SettingsError(what, suggest(name, config_names(), "the configs there are"))
+
+
+def is_config(name: str) -> bool:
+    """Whether a config has this name, or is the TOML file at this path."""
+    try:
+        return find_config(name).suffix == ".toml"
+    except SettingsError:
+        return False
 
 
 def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> None:

@@ -9,11 +9,12 @@ RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing -> what runs/cu
 
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from charlm import storage
-from charlm.errors import UsageError
+from charlm.errors import StorageError, UsageError
 
 DATA = Path("data")
 RUNS = Path("runs")
@@ -108,8 +109,7 @@ def _find_directory(kind: _DirectoryKind, given: str | None) -> Path:
 
 def _not_found(kind: _DirectoryKind, given: str, directory: Path | None) -> UsageError:
     """That there is none: what is there instead, and which there are."""
-    from charlm.settings import suggest  # not for every --help
-    from charlm.settings.messages import format_value
+    from charlm.suggestions.words import format_value, suggest  # not for every --help
 
     existing = directory_names(kind.root)
     listing = f"there are {', '.join(existing)}" if existing else kind.cure
@@ -152,11 +152,14 @@ def relative_to_cwd(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def set_current(root: Path, directory: Path) -> None:
-    """Make `directory` the default of later commands run in this folder."""
-    storage.make_directory(root)
-    storage.remove_stale_temporaries(root / _CURRENT_FILE)
-    storage.write_json(root / _CURRENT_FILE, {"path": os.path.relpath(directory)})
+def set_current(root: Path, directory: Path, note: Callable[[str], None]) -> None:
+    """Make `directory` the default of later commands run in this folder; a disk that refuses is noted, no error."""
+    try:
+        storage.make_directory(root)
+        storage.remove_stale_temporaries(root / _CURRENT_FILE)
+        storage.write_json(root / _CURRENT_FILE, {"path": os.path.relpath(directory)})
+    except StorageError as error:
+        note(f"{directory} is not the default of later commands: {error.what}")
 
 
 def _current_directory(kind: _DirectoryKind) -> Path:

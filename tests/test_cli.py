@@ -225,7 +225,7 @@ def test_other_settings_are_refused_with_the_difference(workspace: Commands) -> 
 def test_a_refused_setting_leaves_nothing_behind(workspace: Commands) -> None:
     before = snapshot(workspace.folder)
     late = ("train", "--config", "tiny", "--out", "runs/late", "--set", "training.max_steps=2")
-    wrong = ("--set", "model.body.norm=batch", "--set", "training.segment_len=8")
+    wrong = ("--set", "model.body.norm=batch", "--set", "training.recompute_len=8")
     assert "leave it out, or choose another" in workspace.fail(2, *late, *wrong)
     assert snapshot(workspace.folder) == before
 

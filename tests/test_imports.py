@@ -41,6 +41,9 @@ def test_the_help_needs_nothing_heavy() -> None:
         "charlm.nn.settings",
         "charlm.data.settings",
         "charlm.workflows.prepare",
+        "charlm.workflows.prepare_corpus",
+        "charlm.workflows.reencode",
+        "charlm.workflows.inspect_path",
     ],
 )
 def test_settings_and_prepare_never_import_torch(module: str) -> None:

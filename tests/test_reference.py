@@ -19,7 +19,7 @@ from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.evaluation.settings import TuneSettings
 from charlm.experiment import Experiment
 from charlm.settings import Settings, settings_classes
-from charlm.settings.suggestions import all_keys
+from charlm.suggestions.setting_keys import all_keys
 
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / "charlm" / "REFERENCE.md"

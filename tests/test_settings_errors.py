@@ -18,8 +18,9 @@ from charlm.settings import (
     single_value_layer,
     validate,
 )
-from charlm.settings.messages import guess_number
-from charlm.settings.suggestions import all_keys, nearest
+from charlm.suggestions.setting_keys import all_keys
+from charlm.suggestions.values import guess_number
+from charlm.suggestions.words import nearest
 from charlm.text.settings import SourceSettings
 
 CONFIG = """[model.body]
@@ -217,7 +218,7 @@ def test_a_list_of_tables_is_shown_as_one() -> None:
     validate(BaselineSettings, parse_override('baselines=[{type="unigram"}]'))
 
 
-@pytest.mark.parametrize("way", ["segment_len=8", "seq_len_varies=true"])
+@pytest.mark.parametrize("way", ["recompute_len=8", "seq_len_varies=true"])
 def test_batch_normalisation_refuses_to_have_its_time_cut(way: str, tmp_path: Path) -> None:
     """Said by the settings, so that nothing is written before."""
     config = CONFIG.replace("hidden_size = 512", 'norm = "batch"')

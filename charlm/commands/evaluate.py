@@ -57,10 +57,10 @@ def evaluate(
     mix: Annotated[
         bool, typer.Option("--mix", help="Score mixed with n-grams of the training text too, tuned on validation text.")
     ] = False,
-    recall: Annotated[
+    mix_online: Annotated[
         bool,
         typer.Option(
-            "--recall", help="Score mixed with these and with n-grams of the text so far, which adapts to it."
+            "--mix-online", help="Score mixed with these and with n-grams of the text so far, which adapts to it."
         ),
     ] = False,
     per_document: Annotated[
@@ -99,7 +99,7 @@ def evaluate(
         raise UsageError("--text is scored instead of a corpus", "give --text or --data, not both")
     names = runs or [None if text is None else run_or_bundled(None)]
     content = None if text is None else read_text(text)
-    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix, "recall": recall}
+    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix, "recall": mix_online}
     methods = tuple(method for method, wanted in flags.items() if wanted)
     request = EvalRequest(split, data, content, streams, precision, device, methods)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):

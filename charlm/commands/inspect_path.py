@@ -7,7 +7,6 @@ import typer
 from charlm import terminal
 from charlm.commands import completion
 from charlm.commands.options import DataOption, JsonOption, SetOption
-from charlm.errors import UsageError
 
 
 def inspect(
@@ -25,17 +24,9 @@ def inspect(
 
     Of the last three the network too: parts, parameters, operations per character. --set and --data go with a config.
     """
-    from charlm.workflows.inspect_path import find_path, inspect_path
+    from charlm.workflows.inspect_path import inspect as inspect_anything
 
-    place = find_path(path)
-    if place is None:
-        from charlm.workflows.describe_training import inspect_config
-
-        found = inspect_config(path, settings or (), data, readable=not as_json)
-    elif settings or data:
-        raise UsageError(f"{place} is no config, and --set and --data go with one only", "leave them out")
-    else:
-        found = inspect_path(place, readable=not as_json)
+    found = inspect_anything(path, settings or (), data, readable=not as_json)
     if as_json:
         terminal.print_json(found)
     else:

@@ -9,7 +9,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.errors import CharlmError, DataError, UsageError
+from charlm.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from charlm.settings import Layer
@@ -92,15 +92,6 @@ def flags(given: dict[str, tuple[str, Any]]) -> "list[Layer]":
     from charlm.settings import single_value_layer
 
     return [single_value_layer(key, value, flag) for flag, (key, value) in given.items() if value is not None]
-
-
-def set_current(root_directory: Path, directory: Path) -> None:
-    from charlm.workspace import set_current
-
-    try:
-        set_current(root_directory, directory)
-    except CharlmError as error:
-        terminal.note(f"{directory} is not the default of later commands: {error.what}")
 
 
 def run_or_bundled(run: str | None) -> str | None:

@@ -1,18 +1,17 @@
 """`charlm prepare`: a source becomes a corpus."""
 
-import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import ConfigOption, JsonOption, OverwriteOption, SetOption, flags, set_current
+from charlm.commands.options import ConfigOption, JsonOption, OverwriteOption, SetOption, flags
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlm.settings import Layer
+    from charlm.data.corpus import Corpus
 
 
 def prepare(
@@ -109,17 +108,14 @@ def prepare(
     as_json: JsonOption = False,
 ) -> None:
     """Read a Wikipedia dump (or plain text), clean, split, build a vocabulary, store tokens."""
-    from charlm import workspace
-    from charlm.data.corpus import open_corpus
     from charlm.experiment import load_experiment, read_layers
-    from charlm.workflows.acquire import describe_download, fetch, open_source
-    from charlm.workflows.inspect_path import summarize
-    from charlm.workflows.prepare import default_workers, find_prepared
-    from charlm.workflows.prepare import prepare as prepare_corpus
-    from charlm.workflows.progress import download_bar, preparation_bar
+    from charlm.workflows.acquire import describe_download
+    from charlm.workflows.prepare_corpus import PrepareOptions, find_vocab_source, prepare_corpus
+    from charlm.workflows.reencode import reencode_corpus
 
     if vocab and vocab_from:
         raise UsageError("--vocab and --vocab-from both say how to see the text", "leave one of them out")
+    copied = {"type": "copied", "directory": str(find_vocab_source(vocab_from))} if vocab_from else None
     layers = flags(
         {
             "--source": ("corpus.source.type", source),
@@ -130,7 +126,7 @@ def prepare(
             "--max-characters": ("corpus.source.max_characters", max_characters),
             "--errors": ("corpus.source.errors", errors),
             "--vocab": ("corpus.vocab.type", vocab),
-            "--vocab-from": ("corpus.vocab", _find_vocab_source(vocab_from)),
+            "--vocab-from": ("corpus.vocab", copied),
         }
     )
     layer = read_layers(config, layers, settings or ())
@@ -138,108 +134,35 @@ def prepare(
     if data is not None:
         if split_like or dask or refresh or discard_dump or dry_run:
             raise UsageError("--data goes with --vocab, --out, --workers and --overwrite only", "leave the others out")
-        _reencode(data, layer, out, workers, overwrite, as_json)
+        corpus = reencode_corpus(data, layer, requested.vocab, out, workers=workers, overwrite=overwrite)
+        _show(corpus, as_json=as_json)
         return
-    target = out or workspace.DATA / requested.name
-    split_reference = open_corpus(workspace.find_data(split_like)) if split_like else None
-    text_source = open_source(requested, target, refresh=refresh and not dry_run)
-    corpus = None if overwrite else find_prepared(requested, target, text_source, split_reference)
-    if corpus is not None:
-        newest, used = text_source.resolved_settings().get("date"), corpus.metadata["origin"].get("date")
-        newer = f" from the dump of {used}; --overwrite takes that of {newest}" if refresh and newest != used else ""
-        terminal.note(f"{target} is prepared already{newer}")
-    elif dry_run:
-        plan = text_source.download_plan()
-        if as_json:
-            terminal.print_json({"data": str(target), "download_bytes": plan.num_bytes if plan else 0})
-        else:
-            terminal.note(
-                describe_download(plan, target) if plan else f"nothing to download; the corpus would go to {target}"
-            )
-        return
+    options = PrepareOptions(
+        split_like=split_like,
+        workers=workers,
+        dask=dask,
+        refresh=refresh,
+        discard_dump=discard_dump,
+        yes=yes,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
+    result = prepare_corpus(requested, out, options)
+    target, plan = result.directory, result.download
+    if result.corpus is not None:
+        _show(result.corpus, as_json=as_json)
+    elif as_json:
+        terminal.print_json({"data": str(target), "download_bytes": plan.num_bytes if plan else 0})
     else:
-        with contextlib.ExitStack() as stack:
-            worker_pool = None
-            if dask:
-                from charlm.data.dask_cluster import connect
-
-                worker_pool = stack.enter_context(connect(dask))
-                text_source.prepare_for_remote_workers()
-            confirm = (lambda: True) if yes else terminal.confirm
-            fetch(text_source, requested, target, note=terminal.note, confirm=confirm, show=download_bar)
-            on_progress = stack.enter_context(preparation_bar())
-            corpus = prepare_corpus(
-                requested,
-                text_source,
-                target,
-                split_reference=split_reference,
-                workers=workers or default_workers(),
-                worker_pool=worker_pool,
-                overwrite=overwrite,
-                on_progress=on_progress,
-            )
-        if discard_dump:
-            text_source.discard()
-    if not dry_run:
-        set_current(workspace.DATA, target)
-    if as_json:
-        terminal.print_json({"data": str(target), **corpus.metadata})
-    else:
-        print(f"{target}: " + "\n".join(summarize(corpus)))
+        terminal.note(
+            describe_download(plan, target) if plan else f"nothing to download; the corpus would go to {target}"
+        )
 
 
-def _find_vocab_source(source: str | None) -> dict[str, str] | None:
-    """`--vocab-from`: a corpus, a run or a checkpoint."""
-    if source is None:
-        return None
-    from charlm import workspace
-    from charlm.training.run_directory import find_checkpoint
-
-    with contextlib.suppress(UsageError):
-        return {"type": "copied", "directory": str(workspace.find_data(source))}
-    try:
-        run = workspace.find_run(source)
-    except UsageError as error:
-        what = f"there is neither a run nor a prepared corpus {source!r} to take the vocabulary from"
-        raise UsageError(what, f"of runs, {error.cure}") from error
-    return {"type": "copied", "directory": str(find_checkpoint(run))}
-
-
-def _reencode(
-    data: str, requested: "Layer", out: Path | None, workers: int | None, overwrite: bool, as_json: bool
-) -> None:
-    """`prepare --data`."""
-    from charlm import workspace
-    from charlm.data.corpus import open_corpus
-    from charlm.experiment import check_corpus, load_experiment
-    from charlm.settings import Layer
+def _show(corpus: "Corpus", *, as_json: bool) -> None:
     from charlm.workflows.inspect_path import summarize
-    from charlm.workflows.prepare import default_workers
-    from charlm.workflows.progress import preparation_bar
-    from charlm.workflows.reencode import find_reencoded, reencode, reencoded_name
 
-    corpus = open_corpus(workspace.find_data(data))
-    vocab = load_experiment(requested).corpus.vocab
-    given: dict[str, Any] = dict(requested.tree.get("corpus", {}))
-    if given.pop("vocab", None) is None:
-        raise UsageError("--data says what to encode anew, and nothing how", "add --vocab KIND or --vocab-from RUN")
-    check_corpus(Layer({"corpus": given}), corpus.metadata["settings"], corpus.directory)
-    target = out or workspace.DATA / reencoded_name(corpus, vocab)
-    reencoded = None if overwrite else find_reencoded(corpus, vocab, target)
-    if reencoded is not None:
-        terminal.note(f"{target} is prepared already")
-    else:
-        with preparation_bar() as on_progress:
-            reencoded = reencode(
-                corpus,
-                vocab,
-                target,
-                workers=workers or default_workers(),
-                overwrite=overwrite,
-                on_progress=on_progress,
-            )
-    set_current(workspace.DATA, target)
     if as_json:
-        terminal.print_json({"data": str(target), **reencoded.metadata})
+        terminal.print_json({"data": str(corpus.directory), **corpus.metadata})
     else:
-        print(f"{target}: " + "\n".join(summarize(reencoded)))
+        print(f"{corpus.directory}: " + "\n".join(summarize(corpus)))

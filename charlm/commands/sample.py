@@ -124,7 +124,7 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
-    from charlm.settings.messages import format_value, shorten
+    from charlm.suggestions.words import format_value, shorten
     from charlm.workflows.sample import DrawStrategy, open_session, sample_run, sample_texts
     from charlm.workspace import path_exists
 

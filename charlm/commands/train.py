@@ -70,7 +70,7 @@ def train(
         init_from=init_from,
     )
     if dry_run:
-        description = describe(plan, measure_speed=True)
+        description = describe(plan)
         if as_json:
             terminal.print_json(description)
         else:

@@ -24,7 +24,7 @@ def tune(
     """Find, on validation text, the settings of dynamic evaluation, of a cache, and a temperature, for `eval`.
 
     Its settings: max_tokens, statistics_batches, segment_len, cache_size, and lists of candidates: lr, decay,
-    temperature, cache_theta, cache_share.
+    temperature, cache_theta, cache_weight.
     """
     from charlm.evaluation.settings import TuneSettings
     from charlm.experiment import read_layers

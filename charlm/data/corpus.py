@@ -8,7 +8,7 @@ from typing import Any
 from charlm import formats, storage
 from charlm.data.store import TokenStream, read_stream
 from charlm.errors import DataError, UsageError
-from charlm.settings import suggest
+from charlm.suggestions.words import suggest
 from charlm.vocab.base import Vocab
 from charlm.vocab.build import load_vocab
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator
 
 from charlm.settings import Settings
-from charlm.settings.messages import to_text
+from charlm.suggestions.words import to_text
 from charlm.text.settings import SourceSettings, WikipediaSettings
 from charlm.text.split import parse_percentages
 from charlm.vocab.settings import AnyVocabSettings, CharSettings

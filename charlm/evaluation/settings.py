@@ -37,7 +37,7 @@ class TuneSettings(Settings):
     cache_size: int = Field(default=500, ge=1)
     """Tokens that the continuous cache remembers."""
     cache_theta: tuple[PositiveFloat, ...] = Field(default=(0.05, 0.15, 0.4), min_length=1)
-    cache_share: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(default=(0.0, 0.02, 0.05, 0.1), min_length=1)
+    cache_weight: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(default=(0.0, 0.02, 0.05, 0.1), min_length=1)
 
 
 class CacheSettings(Settings):

@@ -3,13 +3,13 @@
 experiment.toml of each run ──flatten──> dotted key -> text ──> rows: key, one value per run
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from charlm.report.formatting import UNKNOWN, one_line
+from charlm.settings.renamed import parse_experiment
 from charlm.training.run_directory import RunDirectory
 
 FlatSettings = dict[str, str]
@@ -54,7 +54,7 @@ def _ordered_keys(keys: Sequence[str]) -> list[str]:
 def read_settings(path: Path) -> FlatSettings | None:
     """Dotted key -> value as text; None where the file is missing or damaged."""
     try:
-        return _flatten(tomllib.loads(path.read_text(encoding="utf-8")), "")
+        return _flatten(parse_experiment(path.read_text(encoding="utf-8")), "")
     except (OSError, ValueError, RecursionError):
         return None
 

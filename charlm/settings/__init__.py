@@ -1,8 +1,9 @@
-"""TOML file and `--set` overrides -> one frozen, fully typed settings object, or an error that names the place.
+"""TOML files and `--set` options -> one frozen, typed settings object, or an error that names the line and the cure.
 
-    file ──tomllib──> Layer <── merge ── flags, --set key.path=value          layers
+    file ──tomllib──> Layer <── merge ── options, --set key.path=value        layers
                         └── Settings.model_validate (strict) ──> object       base
                                   └── ValidationError ──> SettingsError: file:line, key, cure       validation
+    experiment.toml of an older charlm ──> today's names                      renamed
 
 Every package keeps its settings classes in its own torch-free `settings.py`. A kind of thing (cell, vocabulary,
 source) is a union of classes told apart by `type`; where `type` is left out, the field's default decides.
@@ -19,7 +20,6 @@ from charlm.settings.layers import (
     read_toml,
     single_value_layer,
 )
-from charlm.settings.suggestions import nearest, suggest
 from charlm.settings.validation import validate
 
 __all__ = [
@@ -29,12 +29,10 @@ __all__ = [
     "differences",
     "lists_to_tuples",
     "merge_layers",
-    "nearest",
     "parse_override",
     "read_toml",
     "settings_classes",
     "single_value_layer",
-    "suggest",
     "to_toml",
     "type_names",
     "validate",

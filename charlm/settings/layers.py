@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from charlm.errors import SettingsError
+from charlm.suggestions.values import parse_value
 
 Tree = dict[str, Any]
 
@@ -72,14 +73,6 @@ def _suggest_assignment(override: str) -> str:
     """`training.max_steps: 5` -> `--set training.max_steps=5`; an example where that cannot be told."""
     found = re.fullmatch(r"\s*([\w-]+(?:\.[\w-]+)+)\s*(?:[:\s]\s*([\w.+-]+))?\s*", override)
     return f"--set {found[1]}={found[2] or 'VALUE'}" if found else "--set training.max_steps=1000"
-
-
-def parse_value(raw: str) -> Any:
-    """A value of TOML, or else the string itself."""
-    try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except (ValueError, RecursionError):
-        return raw
 
 
 def single_value_layer(key: str, value: object, origin: str) -> Layer:

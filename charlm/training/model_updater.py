@@ -51,7 +51,7 @@ class ModelUpdater:
         self._settings = settings
         self._ranks = ranks
         self._objective = ranks.wrap_module(
-            Objective(model, self.precision, settings.segment_len), model.embedding.sparse_parameters
+            Objective(model, self.precision, settings.recompute_len), model.embedding.sparse_parameters
         )
         self._optimizers = build_optimizers(settings.optimizer, model)
         self._average = WeightAverage(settings.averaging, model)
@@ -98,12 +98,12 @@ class ModelUpdater:
     def _backward(self, batch: Batch, state: State, step: int, num_scored: int) -> tuple[float, State]:
         """Gradients of the mean loss over all ranks' scored targets; nats of this rank's, and the state after."""
         ranks, seed = self._ranks, self._settings.seed
-        micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self._settings.accumulation)
+        micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self._settings.micro_batches)
         nats: list[Tensor] = []
         states: list[State] = []
         for index, rows in enumerate(micro_batches):
             first, end = int(rows[0]), int(rows[-1]) + 1
-            key = (seed, step, ranks.rank * self._settings.accumulation + index)
+            key = (seed, step, ranks.rank * self._settings.micro_batches + index)
             with ranks.sync_gradients(self._objective, is_last=index == len(micro_batches) - 1):
                 loss, micro_batch_nats, new_state = self._objective(
                     batch.inputs_BT[first:end].to(self.device),

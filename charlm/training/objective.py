@@ -2,7 +2,7 @@
 
     inputs, targets, state ──model──> features ──head.loss──> the sum to lower, the exact nats, the state after
 
-With `segment_len` the time axis is cut, and each segment keeps nothing but the state it starts from: its activations
+With `recompute_len` the time axis is cut, and each segment keeps nothing but the state it starts from: its activations
 are computed a second time in the backward pass (Chen et al., 2016).
 
 B batch, T time.
@@ -25,18 +25,18 @@ ObjectiveResult = tuple[Tensor, Tensor, State]
 class Objective(nn.Module):
     """(inputs_BT, targets_BT, state, key) -> the sum of losses and of nats over scored targets, and the state after."""
 
-    def __init__(self, model: LanguageModel, precision: Precision, segment_len: int | None = None) -> None:
+    def __init__(self, model: LanguageModel, precision: Precision, recompute_len: int | None = None) -> None:
         super().__init__()
         self.model = model
         self._precision: Precision = precision
-        self._segment_len = segment_len
+        self._recompute_len = recompute_len
 
     def forward(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> ObjectiveResult:
         """
         Args:
             key: from which the masks of dropout are drawn.
         """
-        max_len = self._segment_len or inputs_BT.shape[1]
+        max_len = self._recompute_len or inputs_BT.shape[1]
         if inputs_BT.shape[1] <= max_len:
             return self._forward_segment(inputs_BT, targets_BT, state, key)
         losses: list[Tensor] = []

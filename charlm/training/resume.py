@@ -30,7 +30,7 @@ def open_batches(
     Raises:
         DataError: there is nothing to learn from.
     """
-    changes_chunks = settings.segment_len is not None or settings.seq_len_varies
+    changes_chunks = settings.recompute_len is not None or settings.seq_len_varies
     assert not (model_settings.depends_on_step_count and changes_chunks), "an Experiment refuses that"
     reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.depends_on_step_count else None)
     return make_batches(

@@ -20,14 +20,14 @@ class TrainingSettings(Settings):
 
     batch_size: int = Field(default=64, ge=1)
     """Rows of each process; each row reads its own contiguous part of the training text."""
-    accumulation: int = Field(default=1, ge=1)
+    micro_batches: int = Field(default=1, ge=1)
     """Groups of rows that are worked on one after another in a step, so that less memory is needed."""
     seq_len: int = Field(default=128, ge=1)
     """Time steps of truncated back-propagation; state is carried on beyond them."""
     seq_len_varies: bool = False
     """Whether each step draws its length around seq_len (one in twenty around its half), the learning rate going with
     it, as AWD-LSTM does (Merity et al., 2018)."""
-    segment_len: int | None = Field(default=None, ge=1)
+    recompute_len: int | None = Field(default=None, ge=1)
     """Keep activations of so many time steps only, and compute those of the others a second time: memory for long
     sequences, bought with about a third more time. Dropout masks are drawn anew for each segment."""
     reset_tokens: int | None = Field(default=None, ge=1)

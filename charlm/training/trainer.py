@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import torch
 
+from charlm.data.batches import Batches
 from charlm.data.corpus import Corpus
 from charlm.device import memory_errors
 from charlm.errors import DivergedError, StoppedError
@@ -96,6 +97,15 @@ class Trainer:
             )
         if settings.tensorboard:
             self._logger.start_tensorboard(run.root / "tensorboard", self._state.step)
+
+    @property
+    def model(self) -> LanguageModel:
+        return self._updater.model
+
+    @property
+    def batches(self) -> Batches:
+        """The batches of all ranks together."""
+        return self._batches
 
     def run(self) -> TrainingResult:
         """Train until a budget is spent.

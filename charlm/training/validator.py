@@ -11,9 +11,9 @@ from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
-from charlm.sampling.plan import SamplingPlan
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import prime_generator
+from charlm.sampling.plan import SamplingPlan
 from charlm.training.distributed import Distributed
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.settings import TrainingSettings

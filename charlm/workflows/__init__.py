@@ -1,1 +1,9 @@
-"""The commands as functions: from names and settings to a result that can be printed."""
+"""What each command does, as functions: from names and settings to a result that can be printed.
+
+prepare   prepare_corpus ──> acquire (download) ──> prepare ──┐
+          reencode (--data) ──────────────────────────────────┴──> corpus_directory ──> data/NAME
+train     plan_training ──> describe_training, estimate_training (--dry-run), or train ──> runs/NAME
+eval      load_run ──> evaluate, with tune's settings and mix_ngrams          compare   compare
+sample    load_run ──> sample         explain   explain                       demo      all of these in turn
+inspect   inspect_path                progress  the bars of all that takes a while, but training
+"""

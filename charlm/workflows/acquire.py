@@ -16,7 +16,7 @@ from charlm.errors import StorageError, UsageError
 from charlm.text.build import build_source
 from charlm.text.document import DownloadPlan, Source
 from charlm.text.settings import MixSettings, SourceSettings
-from charlm.workflows.prepare import RESOLVED_FILE, working_directory
+from charlm.workflows.corpus_directory import RESOLVED_FILE, working_directory
 
 BIG_DOWNLOAD = 1_000_000_000
 """Bytes above which a person is asked."""

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from charlm import workspace
-from charlm.data.corpus import Corpus
-from charlm.data.settings import CorpusSettings
 from charlm.errors import CharlmError
 from charlm.evaluation.baselines.build import build_baseline
 from charlm.evaluation.baselines.settings import XzSettings
 from charlm.experiment import load_experiment, read_layers
-from charlm.text.build import build_source
 from charlm.sampling.options import SamplingOptions
 from charlm.workflows.evaluate import EvalRequest, evaluate_run
 from charlm.workflows.plan_training import plan_training
-from charlm.workflows.prepare import find_prepared, prepare
-from charlm.workflows.progress import evaluation_bar, preparation_bar, stage_bar
+from charlm.workflows.prepare_corpus import PrepareOptions, prepare_corpus
+from charlm.workflows.progress import evaluation_bar, stage_bar
 from charlm.workflows.sample import sample_run
 from charlm.workflows.train import run_training
 
@@ -40,8 +37,9 @@ def run_demo(
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
     say(f"1/4 charlm prepare --config {CONFIG}")
     with _with_demo_cure(data):
-        corpus = _prepare(settings.corpus, data, overwrite=overwrite)
-    workspace.set_current(workspace.DATA, data)
+        options = PrepareOptions(overwrite=overwrite, workers=1)  # the text is small: processes would take longer
+        corpus = prepare_corpus(settings.corpus, data, options).corpus
+    assert corpus is not None, "no dry run"
     counts = corpus.metadata["splits"]
     say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
     say(f"2/4 charlm train --config {CONFIG} --out {run}")
@@ -74,11 +72,3 @@ def _with_demo_cure(directory: Path) -> Generator[None, None, None]:
         if "--out" not in error.cure:
             raise
         raise type(error)(error.what, f"add --overwrite to do the demo anew, or move {directory} away") from error
-
-
-def _prepare(settings: CorpusSettings, directory: Path, *, overwrite: bool) -> Corpus:
-    corpus = None if overwrite else find_prepared(settings, directory)
-    if corpus is not None:
-        return corpus
-    with preparation_bar() as on_progress:
-        return prepare(settings, build_source(settings.source), directory, overwrite=overwrite, on_progress=on_progress)

@@ -131,7 +131,7 @@ def _check_methods(request: EvalRequest, loaded: LoadedModel, corpus: Corpus | N
         UsageError: a method needs a corpus or a tuned run, and there is none.
     """
     if {"mix", "recall"} & set(request.methods) and corpus is None:
-        raise UsageError("--mix and --recall need the training text of a corpus", "leave --text out")
+        raise UsageError("--mix and --mix-online need the training text of a corpus", "leave --text out")
     if {"dynamic", "cache", "temperature"} & set(request.methods):
         check_tuned(loaded)
 

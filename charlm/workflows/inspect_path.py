@@ -3,16 +3,40 @@
 For programs as JSON; or readable, for people, with networks as tables.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from charlm import workspace
 from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.data.store import read_stream
-from charlm.errors import DataError, UsageError
+from charlm.errors import DataError, SettingsError, UsageError
+from charlm.experiment import find_config, read_layers
 from charlm.nn.settings import ModelSettings
 
 _MANY_IDS = 65_536
+
+
+def inspect(name: str, overrides: Sequence[str], data: str | None, *, readable: bool) -> dict[str, Any]:
+    """What `charlm inspect` shows.
+
+    Args:
+        name: of a file, a directory, a corpus, a run or a config.
+        overrides: settings of a config, KEY=VALUE.
+        data: the corpus that a config is for; if None, the one that it names, or the current one.
+        readable: for people; otherwise for programs.
+
+    Raises:
+        UsageError: it is nothing that charlm knows.
+        SettingsError: the settings of the config do not fit, or not to the corpus.
+        DataError: it is damaged.
+    """
+    path = find_path(name)
+    if path is None:
+        return _inspect_config(name, overrides, data, readable=readable)
+    if overrides or data:
+        raise UsageError(f"{path} is no config, and --set and --data go with one only", "leave them out")
+    return inspect_path(path, readable=readable)
 
 
 def find_path(name_or_path: str) -> Path | None:
@@ -97,6 +121,31 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
     tokens_per_character = _tokens_per_character(described.metadata["trained_on"])
     return {
         **described.metadata,
+        "network": summary.to_table(tokens_per_character) if readable else summary.to_json(tokens_per_character),
+    }
+
+
+def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, readable: bool) -> dict[str, Any]:
+    """The network of a config."""
+    from charlm.nn.summary import summarize_network
+    from charlm.workflows.plan_training import plan_training
+
+    try:
+        path = find_config(config)
+    except SettingsError as error:
+        raise UsageError(
+            f"there is no {config}", f"give a dump, a corpus, a run, a checkpoint or a config ({error.cure})"
+        ) from error
+    plan = plan_training(config, read_layers(config, (), overrides), data, None, "cpu", need_corpus=False)
+    corpus = plan.corpus
+    summary = summarize_network(plan.experiment.model, plan.vocab_size, corpus.vocab.bags() if corpus else None)
+    tokens_per_character = read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character if corpus else None
+    return {
+        "kind": "config",
+        "path": str(path),
+        "corpus": str(corpus.directory) if corpus else None,
+        "vocab_size": plan.vocab_size,
+        "vocabulary": f"{corpus.vocab.type}" if corpus else "assumed, since no corpus is prepared yet",
         "network": summary.to_table(tokens_per_character) if readable else summary.to_json(tokens_per_character),
     }
 

@@ -1,11 +1,10 @@
 """Opening a run directory: a new run, an unfinished one that goes on, or one made with other settings."""
 
-import tomllib
-
 from charlm import storage
 from charlm.errors import DataError, SettingsError
 from charlm.experiment import Experiment, changed_settings
 from charlm.settings import to_toml
+from charlm.settings.renamed import parse_experiment
 from charlm.training.run_directory import EXPERIMENT_FILE, RunDirectory
 
 _CURE = "choose another --out, or add --overwrite"
@@ -41,7 +40,7 @@ def _read_compatible_settings(run: RunDirectory, experiment: Experiment) -> str:
     """
     try:
         text = storage.read_text(run.experiment_path)
-        old_settings = tomllib.loads(text)
+        old_settings = parse_experiment(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{run.experiment_path} is damaged: {error}", _CURE) from error
     differences = changed_settings(old_settings, experiment.model_dump(mode="json", exclude_none=True))

@@ -8,14 +8,18 @@ import torch
 from charlm import workspace
 from charlm.checkpoint import describe_model
 from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.settings import CorpusSettings
 from charlm.device import choose_device
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.experiment import Experiment, check_corpus, load_experiment
 from charlm.nn.build import build_meta_model
 from charlm.nn.embeddings.build import check_bags
-from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer
+from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer, validate
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.vocab.build import load_vocab
+
+ASSUMED_VOCAB_SIZE = 512
+"""Of a dry run without a corpus."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class TrainingPlan:
     device: torch.device
     initial: Path | None = None
     """The checkpoint whose weights a new run starts from."""
+
+    @property
+    def vocab_size(self) -> int:
+        return self.corpus.vocab.size if self.corpus else ASSUMED_VOCAB_SIZE
 
 
 def plan_training(
@@ -42,14 +50,11 @@ def plan_training(
 ) -> TrainingPlan:
     """Settings, corpus and run directory of a command line; everything that can be wrong with them is said here."""
     initial = None if init_from is None else find_checkpoint(workspace.find_run(init_from))
-    if initial is not None:
-        layer = _merge_checkpoint_settings(initial, layer)
-    experiment = load_experiment(layer)
+    experiment = load_experiment(layer) if initial is None else _load_fine_tuning(initial, layer)
     corpus = _find_corpus(layer, experiment, data, need_corpus=need_corpus)
     if corpus is not None:
         check_corpus(layer, corpus.metadata["settings"], corpus.directory)
-        corpus_layer = single_value_layer("corpus", lists_to_tuples(corpus.metadata["settings"]), f"{corpus.directory}")
-        experiment = load_experiment(merge_layers([layer, corpus_layer]))
+        experiment = experiment.model_copy(update={"corpus": _corpus_settings(layer, corpus)})
         check_bags(experiment.model.embedding, corpus.vocab.bags())
         if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
             raise DataError(
@@ -61,8 +66,14 @@ def plan_training(
     return TrainingPlan(experiment, corpus, run, choose_device(device), initial)
 
 
-def _merge_checkpoint_settings(checkpoint: Path, layer: Layer) -> Layer:
-    """The model's settings of a checkpoint, under those that are given.
+def _corpus_settings(layer: Layer, corpus: Corpus) -> CorpusSettings:
+    """The settings that the corpus was made with; those of downloads, which it does not record, as they are given."""
+    recorded = Layer(lists_to_tuples(corpus.metadata["settings"]))
+    return validate(CorpusSettings, recorded.merge_over(Layer(layer.tree.get("corpus", {}))))
+
+
+def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
+    """The settings that are given, above those of a checkpoint's model.
 
     Raises:
         SettingsError: what is given makes another network of it.
@@ -70,7 +81,8 @@ def _merge_checkpoint_settings(checkpoint: Path, layer: Layer) -> Layer:
     described = describe_model(checkpoint)
     checkpoint_settings = lists_to_tuples(described.settings.model_dump(mode="json", exclude_none=True))
     merged = merge_layers([single_value_layer("model", checkpoint_settings, f"{checkpoint}"), layer])
-    requested = load_experiment(merged).model
+    experiment = load_experiment(merged)
+    requested = experiment.model
     sizes = described.vocab_size, described.bags
     shapes = [
         {name: tuple(tensor.shape) for name, tensor in build_meta_model(settings, *sizes).state_dict().items()}
@@ -85,7 +97,7 @@ def _merge_checkpoint_settings(checkpoint: Path, layer: Layer) -> Layer:
             f"--init-from {checkpoint} is another network than the settings ({changed})",
             "leave --config and these settings out: the network comes from the checkpoint",
         )
-    return merged
+    return experiment
 
 
 def _find_corpus(layer: Layer, experiment: Experiment, data: str | None, *, need_corpus: bool) -> Corpus | None:

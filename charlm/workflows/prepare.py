@@ -11,16 +11,14 @@ attempt is gone on with: finished shards stay. Memory is bounded by a shard, and
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from charlm import formats, storage
-from charlm.data.corpus import CORPUS_FILE, Corpus, compute_fingerprint, describe_file, open_corpus
+from charlm import storage
+from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
-from charlm.data.encoding import encode_splits, learn_vocab
 from charlm.data.row_builder import RowOptions
 from charlm.data.selection import DocumentSelection, select_documents
 from charlm.data.settings import CorpusSettings
@@ -30,24 +28,18 @@ from charlm.settings import differences
 from charlm.text.document import Document, Source
 from charlm.text.settings import MixSettings
 from charlm.text.split import CANDIDATE_SPLITS, Cuts, SplitRouter, default_spec, parse_percentages
-from charlm.version import __version__
 from charlm.vocab.char import CodePointCounts
-from charlm.vocab.settings import AnyVocabSettings
+from charlm.workflows.corpus_directory import (
+    STAGED,
+    OnProgress,
+    finish_corpus,
+    ignore_progress,
+    locked_working_directory,
+    open_prepared,
+)
 
-OnProgress = Callable[[str, int], None]
-"""Called with the stage's name and how many characters it has done."""
-
-RESOLVED_FILE = ".resolved.json"
-"""Beside the growing corpus: what the source's settings stood for when this corpus was begun."""
-
-_STAGED = "staged"
-_RESUMABLE_FILES = (".lock", RESOLVED_FILE, _STAGED)
 _NUM_FREQUENT = 20
 _BYTES_SPLIT = "90/5/5"  # the published split of enwik8 and text8, in millions of bytes
-
-
-def ignore_progress(stage: str, characters: int) -> None:
-    """An OnProgress that shows nothing."""
 
 
 def find_prepared(
@@ -58,16 +50,15 @@ def find_prepared(
     Raises:
         SettingsError: it was made with other settings, is split like another corpus, or the input has changed since.
     """
-    if not (out / CORPUS_FILE).is_file():
+
+    def find_changes(corpus: Corpus) -> Iterator[str]:
+        yield from map(str, differences(corpus.metadata["settings"], settings.to_record()))
+        if corpus.metadata["split"].get("like") != (split_reference.fingerprint if split_reference else None):
+            yield "--split-like"
+
+    corpus = open_prepared(out, find_changes)
+    if corpus is None:
         return None
-    corpus = open_corpus(out)
-    changed = [str(each) for each in differences(corpus.metadata["settings"], settings.to_record())]
-    if corpus.metadata["split"].get("like") != (split_reference.fingerprint if split_reference else None):
-        changed.append("--split-like")
-    if changed:
-        raise SettingsError(
-            f"{out} was prepared with other settings ({'; '.join(changed)})", "choose another --out, or add --overwrite"
-        )
     content = source.fingerprint() if source else None
     if content is not None and content != corpus.metadata["origin"].get("fingerprint"):
         raise SettingsError(
@@ -99,8 +90,8 @@ def prepare(
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
-    with locked_working_directory(out, overwrite, _RESUMABLE_FILES) as work:
-        selection = _stage_documents(source, settings, work / _STAGED, workers, worker_pool, on_progress)
+    with locked_working_directory(out, overwrite, resumes=True) as work:
+        selection = _stage_documents(source, settings, work / STAGED, workers, worker_pool, on_progress)
         percentages, split_card, router = _plan_split(settings, source, selection, split_reference)
         splits, frequencies = _write_splits(selection, work, router, list(percentages), on_progress)
         text_metadata = {
@@ -114,67 +105,6 @@ def prepare(
         characters = {"distinct_characters": len(frequent), "frequent": dict(frequent[:_NUM_FREQUENT])}
         finish_corpus(work, out, settings.vocab, text_metadata, characters, workers, on_progress)
     return open_corpus(out)
-
-
-@contextmanager
-def locked_working_directory(
-    out: Path, overwrite: bool, kept: Collection[str] = (".lock",)
-) -> Generator[Path, None, None]:
-    """The folder in which a corpus grows, for this process alone, with nothing of a killed attempt in it but `kept`.
-
-    Raises:
-        SettingsError: `out` is something else, and is not to be replaced.
-        BusyError: another process prepares the same corpus.
-    """
-    replaceable = overwrite and (out / CORPUS_FILE).is_file()
-    if out.exists() and not replaceable and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"{out} exists and is not empty", "choose another --out")
-    work = working_directory(out)
-    with storage.DirectoryLock(work):
-        for leftover in work.iterdir():
-            if leftover.name not in kept:
-                storage.remove_tree(leftover)
-        yield work
-
-
-def finish_corpus(
-    work: Path,
-    out: Path,
-    settings: AnyVocabSettings,
-    text_metadata: dict[str, Any],
-    characters: dict[str, Any],
-    workers: int,
-    on_progress: OnProgress,
-) -> None:
-    """From documents on disk to a corpus: vocabulary, tokens, corpus.json, and all of `work` becomes `out`.
-
-    Args:
-        text_metadata: what corpus.json says of text and splits.
-        characters: what it says of the characters in it.
-    """
-    vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
-    vocab.save(work)
-    splits: dict[str, dict[str, int]] = text_metadata["splits"]
-    counts = encode_splits(work, splits, vocab, workers, partial(on_progress, "tokens"))
-    files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
-    metadata = {
-        "format": formats.CORPUS,
-        "charlm": __version__,
-        **text_metadata,
-        "splits": {name: {**split, **counts[name]} for name, split in splits.items()},
-        "vocabulary": {"type": vocab.type, "size": vocab.size, **characters},
-        "files": files,
-        "fingerprint": compute_fingerprint(files),
-    }
-    storage.write_json(work / CORPUS_FILE, metadata)
-    for temporary in _RESUMABLE_FILES:
-        storage.remove_tree(work / temporary)
-    _move_into_place(work, out)
-
-
-def working_directory(out: Path) -> Path:
-    """Where the corpus grows until it is whole: beside `out`, on the same file system."""
-    return out.parent / f".{out.name}.partial"
 
 
 def default_workers() -> int:
@@ -288,19 +218,3 @@ def _read_kept_rows(selection: DocumentSelection) -> Iterator[dict[str, Any]]:
         for row, keep, size in zip(read_rows(shard.path), mask, sizes, strict=True):
             if keep:
                 yield row | {"size": int(size)}
-
-
-def _files(work: Path) -> list[Path]:
-    """What the finished corpus holds, so without what is only on the way."""
-    paths = (path for path in work.rglob("*") if path.relative_to(work).parts[0] not in _RESUMABLE_FILES)
-    return sorted(path for path in paths if path.is_file())
-
-
-def _move_into_place(work: Path, out: Path) -> None:
-    """Put the finished folder in its place; an older corpus there is moved aside first and removed last."""
-    old = out.parent / f".{out.name}.old"
-    storage.remove_tree(old)
-    if out.exists():
-        storage.rename(out, old)
-    storage.rename(work, out)
-    storage.remove_tree(old)

@@ -5,20 +5,66 @@
 Nothing is downloaded, cleaned or split again. The new corpus stands alone; its corpus.json says what it was made from.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from charlm import storage
-from charlm.data.corpus import CORPUS_FILE, Corpus, describe_file, open_corpus
+from charlm import storage, terminal, workspace
+from charlm.data.corpus import Corpus, describe_file, open_corpus
 from charlm.data.settings import make_portable
-from charlm.errors import DataError, SettingsError
-from charlm.settings import differences
+from charlm.errors import DataError, SettingsError, UsageError
+from charlm.experiment import check_corpus
+from charlm.settings import Layer, differences
 from charlm.vocab.build import build_learner
 from charlm.vocab.settings import AnyVocabSettings
-from charlm.workflows.prepare import OnProgress, finish_corpus, ignore_progress, locked_working_directory
+from charlm.workflows.corpus_directory import (
+    OnProgress,
+    finish_corpus,
+    ignore_progress,
+    locked_working_directory,
+    open_prepared,
+)
+from charlm.workflows.prepare import default_workers
+from charlm.workflows.progress import preparation_bar
 
 _TEXT_KEYS = ("origin", "settings", "documents", "split", "splits")
 _CHARACTER_KEYS = ("distinct_characters", "frequent")
+
+
+def reencode_corpus(
+    data: str, layer: Layer, vocab: AnyVocabSettings, out: Path | None, *, workers: int | None, overwrite: bool
+) -> Corpus:
+    """What `charlm prepare --data` does: the corpus that is there already, or a new one.
+
+    Args:
+        data: the corpus that is encoded, by name or directory.
+        layer: the raw settings that were given, from which `vocab` was read.
+        out: where to; below data/ if None.
+
+    Raises:
+        CharlmError: as `reencode`, and where the settings ask for more than another vocabulary.
+    """
+    corpus = open_corpus(workspace.find_data(data))
+    given: dict[str, Any] = dict(layer.tree.get("corpus", {}))
+    if given.pop("vocab", None) is None:
+        raise UsageError("--data says what to encode anew, and nothing how", "add --vocab KIND or --vocab-from RUN")
+    check_corpus(Layer({"corpus": given}), corpus.metadata["settings"], corpus.directory)
+    target = out or workspace.DATA / reencoded_name(corpus, vocab)
+    reencoded = None if overwrite else find_reencoded(corpus, vocab, target)
+    if reencoded is not None:
+        terminal.note(f"{target} is prepared already")
+    else:
+        with preparation_bar() as on_progress:
+            reencoded = reencode(
+                corpus,
+                vocab,
+                target,
+                workers=workers or default_workers(),
+                overwrite=overwrite,
+                on_progress=on_progress,
+            )
+    workspace.set_current(workspace.DATA, target, terminal.note)
+    return reencoded
 
 
 def reencoded_name(corpus: Corpus, vocab: AnyVocabSettings) -> str:
@@ -33,19 +79,15 @@ def find_reencoded(corpus: Corpus, vocab: AnyVocabSettings, out: Path) -> Corpus
     Raises:
         SettingsError: it is something else.
     """
-    if not (out / CORPUS_FILE).is_file():
-        return None
-    found = open_corpus(out)
-    changed = [str(each) for each in differences(found.metadata["settings"], _settings_record(corpus, vocab))]
-    if vocab.type == "copied" and not found.vocab.is_same(build_learner(vocab).finish()):
-        changed.append("the vocabulary that is copied")
-    if found.metadata.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
-        changed.append("what it was made from")
-    if changed:
-        raise SettingsError(
-            f"{out} was prepared with other settings ({'; '.join(changed)})", "choose another --out, or add --overwrite"
-        )
-    return found
+
+    def find_changes(found: Corpus) -> Iterator[str]:
+        yield from map(str, differences(found.metadata["settings"], _settings_record(corpus, vocab)))
+        if vocab.type == "copied" and not found.vocab.is_same(build_learner(vocab).finish()):
+            yield "the vocabulary that is copied"
+        if found.metadata.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
+            yield "what it was made from"
+
+    return open_prepared(out, find_changes)
 
 
 def reencode(

@@ -6,19 +6,17 @@ from typing import Any
 
 import torch
 
-from charlm import terminal, workspace
+from charlm import workspace
 from charlm.checkpoint import load_model
 from charlm.device import retain_freed_memory
-from charlm.errors import DivergedError, SilentError, StoppedError, StorageError
+from charlm.errors import DivergedError, SilentError, StoppedError
 from charlm.storage import DirectoryLock, check_writable
 from charlm.training.distributed import init_distributed
 from charlm.training.logs.console import Console
 from charlm.training.trainer import Trainer
-from charlm.workflows.describe_training import describe
+from charlm.workflows.describe_training import announce
 from charlm.workflows.open_run import open_run
 from charlm.workflows.plan_training import TrainingPlan
-
-_ANNOUNCED = ("parameters", "vocabulary", "coverage_of_valid", "backend", "precision", "device", "memory")
 
 
 def run_training(
@@ -55,12 +53,12 @@ def run_training(
             initial=initial,
         )
 
-        def announce() -> None:
-            _make_default(plan, console)
+        def make_default() -> None:
+            workspace.set_current(workspace.RUNS, plan.run.root, console.note)
             if is_new:
-                _announce_run(plan, console, ranks.world_size)
+                console.note(announce(plan, trainer.model, trainer.batches, ranks.world_size))
 
-        ranks.run_on_main(announce)
+        ranks.run_on_main(make_default)
         try:
             outcome = trainer.run()
         except (StoppedError, DivergedError) as error:
@@ -70,23 +68,3 @@ def run_training(
     if not ranks.is_main:
         return None
     return {"run": str(plan.run.root), **asdict(outcome)}
-
-
-def _make_default(plan: TrainingPlan, console: Console) -> None:
-    """Make the run the default of later commands."""
-    try:
-        workspace.set_current(workspace.RUNS, plan.run.root)
-    except StorageError as error:
-        console.note(f"{plan.run.root} is not the default of later commands: {error.what}")
-
-
-def _announce_run(plan: TrainingPlan, console: Console, num_ranks: int) -> None:
-    """A line on what begins."""
-    description = describe(plan, num_ranks=num_ranks)
-    facts = [
-        f"{name.replace('_', ' ')} {terminal.format_value(description[name])}"
-        for name in _ANNOUNCED
-        if name in description
-    ]
-    processes = f" · {num_ranks} processes" if num_ranks > 1 else ""
-    console.note(f"{plan.run.root}: {' · '.join(facts)}{processes}")

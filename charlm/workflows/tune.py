@@ -118,7 +118,7 @@ def _tune_dynamic(
 def _tune_cache(
     loaded: LoadedModel, valid: TokenStream, settings: TuneSettings, device: torch.device
 ) -> dict[str, Any]:
-    pairs = list(itertools.product(settings.cache_theta, settings.cache_share))
+    pairs = list(itertools.product(settings.cache_theta, settings.cache_weight))
     scored = score_with_cache(loaded.model, valid, settings.cache_size, pairs, device)
     losses = {pair: _mean_nats(nats) for pair, nats in scored.items()}
     theta, share = best = min(losses, key=losses.__getitem__)

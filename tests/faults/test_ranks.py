@@ -132,7 +132,7 @@ def test_a_signal_to_one_rank_stops_both_and_nothing_is_lost(workspace: Commands
     [
         ("model.body.dropout=0.3", "model.body.output_dropout=0.2"),
         ("model.body.cell.type=gru", "model.body.norm=layer", "training.averaging.type=ema"),
-        ("training.accumulation=2", "model.embedding.context_ngrams=[2,3]", "training.seq_len_varies=true"),
+        ("training.micro_batches=2", "model.embedding.context_ngrams=[2,3]", "training.seq_len_varies=true"),
     ],
     ids=["dropout", "averaged", "sparse"],
 )

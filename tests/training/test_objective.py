@@ -58,7 +58,9 @@ def study(student: ModelUpdater) -> list[UpdateResult]:
 
 
 @pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("way", [{"accumulation": 2}, {"accumulation": 9}, {"segment_len": 4}, {"segment_len": 1}])
+@pytest.mark.parametrize(
+    "way", [{"micro_batches": 2}, {"micro_batches": 9}, {"recompute_len": 4}, {"recompute_len": 1}]
+)
 def test_the_update_is_the_same(body: str, way: dict[str, int]) -> None:
     """Without dropout: the same losses, gradients, weights and carried state, to rounding."""
     plain, other = updater(BODIES[body]), updater(BODIES[body], **way)
@@ -95,9 +97,9 @@ def test_segments_compute_the_same_dropout_twice() -> None:
 def test_segments_hold_less() -> None:
     """What the backward pass keeps, in bytes."""
     kept: dict[int | None, int] = {}
-    for segment_len in (None, 8):
+    for recompute_len in (None, 8):
         student = updater(RecurrentSettings(hidden_size=32))
-        objective = Objective(student.model, "fp32", segment_len)
+        objective = Objective(student.model, "fp32", recompute_len)
         tokens = torch.randint(0, 20, (4, 129))
         seen: dict[int, int] = {}
 
@@ -107,5 +109,5 @@ def test_segments_hold_less() -> None:
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             objective(tokens[:, :-1], tokens[:, 1:], student.model.initial_state(4), (0, 0))
-        kept[segment_len] = sum(seen.values())
+        kept[recompute_len] = sum(seen.values())
     assert kept[8] < kept[None] / 4

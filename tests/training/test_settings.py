@@ -64,10 +64,10 @@ def test_cosine_never_rises(low: float, high: float) -> None:
 
 
 def test_wsd_is_constant_and_then_falls_to_its_final_scale() -> None:
-    schedule = WSDSettings(warmup_steps=0, decay_share=0.2, decay="linear", final_scale=0.1)
+    schedule = WSDSettings(warmup_steps=0, decay_fraction=0.2, decay="linear", final_scale=0.1)
     assert [scale(schedule, 9, share) for share in (0.0, 0.5, 0.8)] == pytest.approx([1, 1, 1])
     assert [scale(schedule, 9, share) for share in (0.85, 0.9, 1.0, 1.2)] == pytest.approx([0.775, 0.55, 0.1, 0.1])
-    root = WSDSettings(warmup_steps=0, decay_share=0.2)
+    root = WSDSettings(warmup_steps=0, decay_fraction=0.2)
     assert [scale(root, 9, share) for share in (0.8, 0.85, 1.0)] == pytest.approx([1, 0.5, 0])
 
 

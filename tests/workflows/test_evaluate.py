@@ -86,7 +86,7 @@ def test_a_tuned_run_adapts_beside_its_static_score(workspace: Commands) -> None
     assert "charlm tune" in workspace.fail(2, "eval", str(RUN), "--dynamic")
     tuned = workspace.json("tune", str(RUN), *FAST)
     assert tuned["dynamic"]["lr"] == 1e-4
-    scored = workspace.json("eval", str(RUN), "--dynamic", "--cache", "--calibrated", "--mix", "--recall")
+    scored = workspace.json("eval", str(RUN), "--dynamic", "--cache", "--calibrated", "--mix", "--mix-online")
     assert scored["bits_per_character"] == workspace.json("eval", str(RUN))["bits_per_character"]
     for way in ("dynamic", "cache", "temperature", "mix", "recall"):
         assert 0 < scored[way]["bits_per_character"] < scored["bits_per_character"] + 0.05
@@ -124,7 +124,7 @@ def test_runs_and_their_report(toured: Commands) -> None:
         (("--text", "nowhere.txt"), "nowhere.txt"),
         (("tiny-texts", "tiny-texts", "tiny-texts"), "charlm compare"),
         (("--mix", "--text", "new.txt"), "training text"),
-        (("--recall", "--text", "new.txt"), "training text"),
+        (("--mix-online", "--text", "new.txt"), "training text"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(toured: Commands, arguments: tuple[str, ...], words: str) -> None:

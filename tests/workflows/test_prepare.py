@@ -24,7 +24,8 @@ from charlm.text.build import build_source
 from charlm.text.document import Document, PageCounts, Source
 from charlm.text.split import SPLITS
 from charlm.vocab.settings import ByteSettings, CharSettings
-from charlm.workflows.prepare import find_prepared, prepare, working_directory
+from charlm.workflows.corpus_directory import working_directory
+from charlm.workflows.prepare import find_prepared, prepare
 from tests.corpora import TINY, UNSEEN, build_corpus, text_settings, write_files
 from tests.faulty_disk import every_fault
 

@@ -13,7 +13,8 @@ from charlm.errors import DataError, SettingsError
 from charlm.settings import Settings
 from charlm.text.build import build_source
 from charlm.vocab.settings import ByteSettings, CharSettings, VocabSettings, WordSettings
-from charlm.workflows.prepare import prepare, working_directory
+from charlm.workflows.corpus_directory import working_directory
+from charlm.workflows.prepare import prepare
 from charlm.workflows.reencode import find_reencoded, reencode, reencoded_name
 from tests.conftest import Charlm
 from tests.corpora import TINY, build_corpus, text_settings

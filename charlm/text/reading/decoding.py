@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from charlm.errors import DataError
-from charlm.settings import nearest
+from charlm.suggestions.words import nearest
 
 OnError = Literal["strict", "replace"]
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from charlm.errors import DataError, UsageError
-from charlm.settings import nearest
+from charlm.suggestions.words import nearest
 
 STDIN = "-"
 _MAX_NAMES_COMPARED = 1000  # names in a folder, for one that is similar

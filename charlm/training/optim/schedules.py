@@ -59,7 +59,7 @@ def _decay_factor(settings: ScheduleSettings, schedule_input: ScheduleInput) -> 
         case CosineSettings(final_scale=final_scale):
             cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, schedule_input.progress)))
             return final_scale + (1 - final_scale) * cosine
-        case WSDSettings(decay_share=decay_fraction, final_scale=final_scale):
+        case WSDSettings(decay_fraction=decay_fraction, final_scale=final_scale):
             decay_progress = min(1.0, max(0.0, (schedule_input.progress - (1 - decay_fraction)) / decay_fraction))
             decayed = decay_progress if settings.decay == "linear" else math.sqrt(decay_progress)
             return final_scale + (1 - final_scale) * (1 - decayed)

@@ -88,7 +88,7 @@ class WSDSettings(_Schedule):
     """Warm-up, stable, decay (Hu et al., 2024; the form of the decay: Hägele et al., 2024)."""
 
     type: Literal["wsd"] = "wsd"
-    decay_share: float = Field(default=0.2, gt=0, le=1)
+    decay_fraction: float = Field(default=0.2, gt=0, le=1)
     """Share of the budget, at its end, over which the rate falls."""
     decay: Literal["linear", "sqrt"] = "sqrt"
     """linear: 1 - x; sqrt: 1 - sqrt(x), x being the share of the decay that is over."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError, SettingsError
-from charlm.settings import suggest
+from charlm.suggestions.words import suggest
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub.errors import endpoint, is_network_error, list_similar, translate_errors
 from charlm.text.sources.hub.json_rows import check_surrogates, read_json_rows

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from charlm.errors import CharlmError, DataError, NetworkError, SettingsError, StorageError
-from charlm.settings import suggest
+from charlm.suggestions.words import suggest
 from charlm.text.settings import HubSettings
 
 _RETRIES, _RETRY_WAIT = 4, 2  # seconds; of a stream that breaks off

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError, SettingsError, UsageError
-from charlm.settings import suggest
 from charlm.storage import sha256
+from charlm.suggestions.words import suggest
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source
 from charlm.text.reading.documents import rechunk_text
 from charlm.text.reading.inputs import suggest_file

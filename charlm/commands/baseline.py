@@ -1,0 +1,53 @@
+"""`charlm baseline`: the scores of simple models on a corpus."""
+
+from typing import Annotated
+
+import typer
+
+from charlm.commands import completion
+from charlm.commands.options import JsonOption, SplitOption
+from charlm.commands.table import (
+    BaselinesOption,
+    CsvOption,
+    PngOption,
+    SetBaselinesOption,
+    check_outputs,
+    note_training_text,
+    show_table,
+)
+
+
+def baseline(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]", help="A prepared corpus; the last if left out.", autocompletion=completion.corpora
+        ),
+    ] = None,
+    split: SplitOption = "test",
+    config: BaselinesOption = None,
+    settings: SetBaselinesOption = None,
+    csv: CsvOption = None,
+    png: PngOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score simple models on a corpus: uniform, unigram, Kneser-Ney n-grams, PPMd, xz, zstd, bz2.
+
+    Compressors are given the text alone, and after the training text: then they pay for what it does not tell. Which
+    baselines: --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'.
+    """
+    from charlm import workspace
+    from charlm.data.corpus import open_corpus
+    from charlm.evaluation.baselines.settings import BaselineSettings
+    from charlm.experiment import read_layers
+    from charlm.settings import validate
+    from charlm.workflows.compare import baseline_rows, with_ratios
+    from charlm.workflows.progress import stage_bar
+
+    chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
+    check_outputs(csv, png)
+    corpus = open_corpus(workspace.find_data(data))
+    note_training_text(split)
+    with stage_bar(quiet=as_json) as on_stage:
+        rows = with_ratios(baseline_rows(corpus, split, chosen, on_stage))
+    show_table(rows, {"data": str(corpus.directory), "split": split}, csv, png, as_json=as_json)

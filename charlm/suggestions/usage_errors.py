@@ -1,0 +1,249 @@
+"""Typer's usage errors in charlm's words: what was typed, and what was probably meant.
+
+no such command  ─┐                          ┌─ another word for one of ours (synonyms), a config, a path
+no such option   ─┼─ WHAT, and as the CURE ──┼─ a setting, an option of another command
+surplus argument ─┤                          ├─ the nearest spelling
+missing, invalid ─┘                          └─ or the help of the command
+"""
+
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+import typer.main
+
+from charlm.errors import UsageError
+from charlm.suggestions import synonyms
+from charlm.suggestions.words import join_words, lower_first, nearest, shorten
+
+_MIN_SIMILARITY = 0.7  # difflib's ratio, of options
+_SETTINGS_OF = {
+    "prepare": ("corpus.",),
+    "train": ("model.", "training."),
+    "demo": ("model.", "training."),
+    "inspect": ("model.",),
+}
+"""Which settings of an experiment matter to a command that takes --set."""
+
+Hint = tuple[str, str]
+"""WHAT and CURE."""
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """The names, beside commands and options, that a wrong argument may have meant."""
+
+    settings_class: Any
+    is_config: Callable[[str], bool]
+    renamed: Mapping[str, str]
+    """Options and settings of older versions -> their names today."""
+
+
+class CommandLine:
+    """A command line that Typer has refused."""
+
+    def __init__(self, arguments: Sequence[str], group: Any, names: KnownNames) -> None:
+        """
+        Args:
+            group: Typer's, with all commands.
+        """
+        self.arguments = arguments
+        self.names = names
+        self.commands: Mapping[str, Any] = group.commands
+        self.word = next((argument for argument in arguments if not argument.startswith("-")), "")
+        """Where the command stands, or should."""
+        self.name = self.word if self.word in self.commands else ""
+        self.command: Any = self.commands[self.name] if self.name else group
+        self.program = f"charlm {self.name}".rstrip()
+        self.help = f"`{self.program} --help`"
+
+    def options(self) -> list[str]:
+        return list(_options(self.command))
+
+    def parameter(self, option: str) -> Any:
+        return next((each for each in self.command.params if option in each.opts), None)
+
+    def has_argument(self, name: str) -> bool:
+        return any(each.name == name and each.param_type_name == "argument" for each in self.command.params)
+
+    def value_of(self, option: str) -> str:
+        """What was given to an option, right or wrong; empty where nothing was."""
+        for argument, following in zip(self.arguments, [*self.arguments[1:], "-"], strict=True):
+            if argument.startswith(f"{option}="):
+                return argument.partition("=")[2]
+            if argument == option and not re.match(r"-([^\d.]|$)", following):
+                return following
+        return ""
+
+    def with_value(self, option: str, value: str) -> str:
+        """An option as it is written, with the value if it takes one."""
+        parameter = self.parameter(option)
+        takes_one = parameter is not None and not parameter.is_flag
+        return f"{option} {_shown(value)}" if value and takes_one else option
+
+
+@contextlib.contextmanager
+def translate_usage_errors(
+    arguments: Sequence[str], app: typer.Typer, load_names: Callable[[], KnownNames]
+) -> Generator[None, None, None]:
+    """Raise what Typer has to say about a command line as a UsageError."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        raise UsageError(*explain(error, CommandLine(arguments, typer.main.get_command(app), load_names()))) from error
+
+
+def explain(error: Any, line: CommandLine) -> Hint:
+    """WHAT and CURE of a usage error of Typer."""
+    message: str = error.format_message().strip().rstrip(".")
+    if message.startswith("No such command"):
+        return _no_such_command(line.word, line)
+    if extra := re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message, re.DOTALL):
+        return _extra_argument(extra[1], line)
+    match type(error).__name__:
+        case "NoSuchOption":
+            return _no_such_option(error.option_name, line)
+        case "BadOptionUsage" if "does not take a value" in message:
+            return f"{error.option_name} takes no value", f"write {error.option_name} alone"
+        case "BadOptionUsage":
+            parameter = line.parameter(error.option_name)
+            cure = f"write {error.option_name} {parameter.metavar}: {lower_first(parameter.help)}"
+            return f"{error.option_name} has no value", cure
+        case "MissingParameter":
+            return _missing(error.param, line)
+        case "BadParameter":
+            return _bad_value(error.param, message, line)
+        case _:
+            return f"{message[:1].lower()}{message[1:]}", f"see {line.help}"
+
+
+def _no_such_command(name: str, line: CommandLine) -> Hint:
+    what, more = f"there is no command {_shown(name)}", f" ({line.help} lists all)"
+    meant = next(iter(synonyms.find_synonyms(name, synonyms.COMMANDS)), None) or nearest(name, line.commands)
+    if meant is None and line.names.is_config(name):
+        meant = f"train --config {name}"
+    if meant is None and os.path.exists(name):  # noqa: PTH110 - Path raises where a name is too long
+        meant = f"inspect {_shown(name)}"
+    if meant is None:
+        return what, f"see {line.help}"
+    return what, f"did you mean `charlm {meant}`?{'' if meant.startswith('--') else more}"
+
+
+def _no_such_option(option: str, line: CommandLine) -> Hint:
+    if option in line.options():
+        return f"{_shown(option)} stands before the command", f"write `{line.program} {_shown(option)}`"
+    what = f"`{line.program}` has no option {_shown(option)}"
+    if line.names.renamed.get(option) in line.options():
+        return what, f"it is called {line.names.renamed[option]} now"
+    instead = next(_suggestions(option, line), None)
+    if instead is not None:
+        return what, f"did you mean {instead}? ({line.help} lists all)"
+    owners = [f"`charlm {name}`" for name, command in line.commands.items() if option in _options(command)]
+    if not owners:
+        return what, f"see {line.help}"
+    return what, (
+        f"it is an option of {join_words(owners)}" if line.name else f"write it behind {join_words(owners, 'or')}"
+    )
+
+
+def _suggestions(option: str, line: CommandLine) -> Iterator[str]:
+    """What may have been meant by an option that is not there, likeliest first."""
+    name, value = synonyms.normalize(option), line.value_of(option)
+    options = {synonyms.normalize(other): other for other in line.options()}
+    if name in options:
+        yield line.with_value(options[name], value)
+    yield from _setting_suggestions(option.strip("-").replace("-", "_"), value, line)
+    for meaning in synonyms.find_synonyms(option, synonyms.OPTIONS):
+        wanted, _, own_value = meaning.partition(" ")
+        if other := options.get(synonyms.normalize(wanted)):
+            yield line.with_value(other, own_value or value)
+        if line.has_argument(wanted):
+            yield f"`{line.program} {_shown(value) if value else 'RUN'}`"
+        yield from _setting_suggestions(wanted, value, line)
+    if close := nearest(name, options, _MIN_SIMILARITY):
+        yield line.with_value(options[close], value)
+
+
+def _setting_suggestions(name: str, value: str, line: CommandLine) -> Iterator[str]:
+    """`lr` -> `--set training.optimizer.lr=0.1`."""
+    from charlm.suggestions.setting_keys import find_keys, type_names_at
+
+    def assigned(key: str) -> str:
+        types = type_names_at(key, line.names.settings_class)
+        known = nearest(value, types)
+        if types and known is None:
+            return f"--set {key}.type=TYPE, of {join_words(types)},"
+        return f"--set {key}.type={known}" if types else f"--set {key}={_shown(value) if value else 'VALUE'}"
+
+    prefixes = _SETTINGS_OF.get(line.name, ())
+    current = next((new for old, new in line.names.renamed.items() if old.rpartition(".")[2] == name), name)
+    found = find_keys(current.rpartition(".")[2], line.names.settings_class) if prefixes else []
+    if keys := [key for key in found if key.startswith(prefixes)]:
+        yield join_words(map(assigned, keys), "or")
+
+
+def _extra_argument(extra: str, line: CommandLine) -> Hint:
+    """An argument that nothing takes: the value of an option that was not written before it, most likely."""
+    if extra[0] in "\N{EM DASH}\N{EN DASH}":
+        return f"{_shown(extra)} begins with a dash that is no hyphen", f"write --{extra[1:]}"
+    is_several = extra not in line.arguments
+    what = f"`{line.program}` takes no {'arguments' if is_several else 'argument'} {_shown(extra)}"
+    last = max((index for index, argument in enumerate(line.arguments) if argument == extra), default=0)
+    before = line.arguments[:last][-2:]
+    options = line.options()
+    key = line.value_of("--set")
+    likely = {
+        f"--set {key}={_shown(extra.removeprefix('= '))}, without spaces": bool(key) and extra.startswith("= "),
+        f"--set {before[-1]}={_shown(extra)}" if before else "": before[:1] == ["--set"] and "=" not in before[-1],
+        f"--set {_shown(extra)}": "--set" in options and re.match(r"[\w-]+\.[\w.-]+=", extra) is not None,
+        f"--config {_shown(extra)}": "--config" in options and line.names.is_config(extra),
+        "--input before each" if is_several else f"--input {_shown(extra)}": "--input" in options,
+        f"--prompt {_shown(extra)}": "--prompt" in options,
+        "the text in quotes, as one argument": line.has_argument("text"),
+    }
+    cure = next((meant for meant, is_likely in likely.items() if is_likely), None)
+    return what, f"write {cure}, or see {line.help}" if cure else f"see {line.help}"
+
+
+def _missing(parameter: Any, line: CommandLine) -> Hint:
+    more = " (`charlm runs` lists them)" if parameter.metavar.startswith("RUN") else ""
+    cure = f"write `{line.program} {parameter.metavar}`: {lower_first(parameter.help)}{more}"
+    return f"`{line.program}` needs {parameter.metavar}", cure
+
+
+def _bad_value(parameter: Any, message: str, line: CommandLine) -> Hint:
+    """A value that is not a number, or out of its range. The help calls an integer N."""
+    from charlm.suggestions.values import guess_number
+
+    option = next((option for option in parameter.opts if line.value_of(option)), parameter.opts[0])
+    value, is_integer = line.value_of(option), parameter.metavar == "N"
+    if re.search("number|integer|float|than|range", message) is None:
+        return f"{option} {_shown(value)}: {lower_first(message.partition(': ')[2])}", f"see {line.help}"
+    low, high = (
+        getattr(parameter, end, getattr(getattr(parameter, "type", None), end, None)) for end in ("min", "max")
+    )
+    kind = "a whole number" if is_integer else "a number"
+    if low is not None:
+        kind += f" of {low:,} or more" if high is None else f" from {low:,} to {high:,}"
+    meant = guess_number(value, is_integer=is_integer)
+    example = parameter.default or low or (10 if is_integer else 0.5)
+    cure = f"give one such as {example}" if meant in (None, value) else f"write {option} {meant}"
+    return f"{option} {_shown(value)} is not {kind}", cure
+
+
+def _options(command: Any) -> Iterator[str]:
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            yield from (*parameter.opts, *parameter.secondary_opts)
+
+
+def _shown(argument: str) -> str:
+    """An argument as it is written in a shell, shortened."""
+    return shorten(shlex.quote(argument))

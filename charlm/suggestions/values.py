@@ -1,0 +1,65 @@
+"""A value that was written in another way than charlm reads it, as charlm reads it: 1e3, 1k, 10 000, 0,7, 50%, xz."""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, cast
+
+from charlm.suggestions.words import format_value, shorten
+
+_MAX_DIGITS = 15  # of a number that is guessed
+_POWERS_OF_TEN = {"": 0, "%": -2, "k": 3, "m": 6, "b": 9}
+
+
+def guess_number(text: str, *, is_integer: bool) -> str | None:
+    """The number that a person has written in another way than it is read: 1e3, 1k, 10 000, 0,7, 50%, "5".
+
+    Args:
+        is_integer: whether it has to be an integer; 1,000 is a thousand then.
+    """
+    bare = re.sub(r"[\s'\"_]", "", text).lower()
+    has_thousands = is_integer and re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", bare)
+    match = re.fullmatch(
+        rf"(?P<number>[+-]?\d{{1,{_MAX_DIGITS}}}(?:[.]\d+)?(?:e[+-]?\d)?)(?P<scale>[%kmb]?)",
+        bare.replace(",", "" if has_thousands else "."),
+    )
+    if match is None:
+        return None
+    number = Decimal(match["number"]).scaleb(_POWERS_OF_TEN[match["scale"]])
+    if is_integer:
+        return str(int(number)) if number == int(number) else None
+    return f"{number.normalize():f}"
+
+
+def parse_value(raw: str) -> Any:
+    """A value of TOML, or else the string itself."""
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except (ValueError, RecursionError):
+        return raw
+
+
+def as_list(value: object, *, is_table_list: bool = False) -> str:
+    """The list that was meant by a single value, or by several with commas between them: 1,4 -> [1, 4]; or, of tables,
+    xz, bz2 -> [{type="xz"}, {type="bz2"}]."""
+    if isinstance(value, Mapping):
+        return f"[{_as_table(cast('Mapping[str, object]', value))}]"
+    parts = [part.strip() for part in value.strip("()").split(",")] if isinstance(value, str) else [value]
+    if is_table_list:
+        return f"[{', '.join(_as_table({'type': part}) for part in parts)}]"
+    return f"[{', '.join(as_toml(parse_value(part) if isinstance(part, str) else part) for part in parts)}]"
+
+
+def _as_table(table: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{key}={as_toml(value)}" for key, value in table.items()) + "}"
+
+
+def as_toml(value: object) -> str:
+    """A plain value as TOML writes it."""
+    if isinstance(value, str):
+        return shorten(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return format_value(value) if isinstance(value, int | float) else "..."

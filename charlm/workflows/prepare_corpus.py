@@ -1,0 +1,124 @@
+"""What `charlm prepare` does: find the corpus that is asked for, or download its source and make it.
+
+settings ──> source ──> the corpus in data/NAME, if it was made with these settings of this input
+               └── else: announce, ask, download ──> prepare ──> data/NAME, now the current corpus
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlm import terminal, workspace
+from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.settings import CorpusSettings
+from charlm.errors import UsageError
+from charlm.text.document import DownloadPlan, Source
+from charlm.training.run_directory import find_checkpoint
+from charlm.workflows.acquire import fetch, open_source
+from charlm.workflows.prepare import default_workers, find_prepared, prepare
+from charlm.workflows.progress import download_bar, preparation_bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions:
+    """How to prepare, beside the settings of the corpus."""
+
+    split_like: str | None = None
+    """A corpus, by name or directory, whose split is used again."""
+    workers: int | None = None
+    """Processes; one for each core if None."""
+    dask: str | None = None
+    """The address of a scheduler whose cluster does the work instead."""
+    refresh: bool = False
+    """Ask the server for the newest dump, also if an older one is here."""
+    discard_dump: bool = False
+    """Delete what was downloaded when the corpus is there."""
+    yes: bool = False
+    """Download without asking, however much it is."""
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class PrepareResult:
+    """The corpus, or what a dry run found out."""
+
+    directory: Path
+    corpus: Corpus | None
+    download: DownloadPlan | None = None
+
+
+def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareOptions) -> PrepareResult:
+    """Find or make the corpus of these settings, and make it the current one. A dry run of one that is not there yet
+    only says what would be downloaded.
+
+    Args:
+        out: where to; data/NAME if None.
+
+    Raises:
+        CharlmError: the settings, the source, the server or the disk do not allow it.
+    """
+    directory = out or workspace.DATA / settings.name
+    split_reference = open_corpus(workspace.find_data(options.split_like)) if options.split_like else None
+    source = open_source(settings, directory, refresh=options.refresh and not options.dry_run)
+    corpus = None if options.overwrite else find_prepared(settings, directory, source, split_reference)
+    if corpus is not None:
+        terminal.note(f"{directory} is prepared already{_newer_dump(source, corpus) if options.refresh else ''}")
+    elif options.dry_run:
+        return PrepareResult(directory, None, source.download_plan())
+    else:
+        corpus = _make(settings, source, directory, split_reference, options)
+    if not options.dry_run:
+        workspace.set_current(workspace.DATA, directory, terminal.note)
+    return PrepareResult(directory, corpus)
+
+
+def find_vocab_source(name: str) -> Path:
+    """The directory of the corpus, or of the run's checkpoint, whose vocabulary `--vocab-from` copies.
+
+    Raises:
+        UsageError: there is none.
+    """
+    with contextlib.suppress(UsageError):
+        return workspace.find_data(name)
+    try:
+        return find_checkpoint(workspace.find_run(name))
+    except UsageError as error:
+        what = f"there is neither a run nor a prepared corpus {name!r} to take the vocabulary from"
+        raise UsageError(what, f"of runs, {error.cure}") from error
+
+
+def _newer_dump(source: Source, corpus: Corpus) -> str:
+    newest, used = source.resolved_settings().get("date"), corpus.metadata["origin"].get("date")
+    return f" from the dump of {used}; --overwrite takes that of {newest}" if newest != used else ""
+
+
+def _make(
+    settings: CorpusSettings,
+    source: Source,
+    directory: Path,
+    split_reference: Corpus | None,
+    options: PrepareOptions,
+) -> Corpus:
+    with contextlib.ExitStack() as stack:
+        worker_pool = None
+        if options.dask:
+            from charlm.data.dask_cluster import connect
+
+            worker_pool = stack.enter_context(connect(options.dask))
+            source.prepare_for_remote_workers()
+        confirm = (lambda: True) if options.yes else terminal.confirm
+        fetch(source, settings, directory, note=terminal.note, confirm=confirm, show=download_bar)
+        corpus = prepare(
+            settings,
+            source,
+            directory,
+            split_reference=split_reference,
+            workers=options.workers or default_workers(),
+            worker_pool=worker_pool,
+            overwrite=options.overwrite,
+            on_progress=stack.enter_context(preparation_bar()),
+        )
+    if options.discard_dump:
+        source.discard()
+    return corpus
