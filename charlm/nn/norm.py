@@ -33,9 +33,14 @@ class NormFactory:
     per_step: bool = False
     """Whether each of the L steps has its own gamma and beta."""
 
+    @property
+    def has_step_statistics(self) -> bool:
+        """Whether what a norm does depends on the number of steps since the reset."""
+        return self.kind == "batch"
+
     def make_product_norm(self, size: int) -> nn.Module:
         """For W x: (x_BG, clock) -> y_BG. Its bias is the cell's own, unless each of L steps has one."""
-        return self._build(size, bias=self.kind == "batch" and self.per_step)
+        return self._build(size, bias=self.has_step_statistics and self.per_step)
 
     def make_memory_norm(self, size: int) -> nn.Module:
         """For what a cell remembers, with gain and bias."""
@@ -46,12 +51,12 @@ class NormFactory:
         return WeightNorm(weight) if self.kind == "weight" else nn.Identity()
 
     def initial_step_counts(self, batch_size: int, device: torch.device) -> tuple[Tensor, ...]:
-        return (torch.zeros(batch_size, dtype=torch.int64, device=device),) if self.kind == "batch" else ()
+        return (torch.zeros(batch_size, dtype=torch.int64, device=device),) if self.has_step_statistics else ()
 
     def _build(self, size: int, *, bias: bool) -> nn.Module:
         if self.kind == "layer":
             return LayerNorm(size, gain=1.0 if self.gain is None else self.gain, bias=bias)
-        if self.kind == "batch":
+        if self.has_step_statistics:
             gain = 0.1 if self.gain is None else self.gain
             return BatchNorm(size, self.num_steps, gain=gain, bias=bias, per_step=self.per_step)
         return NoNorm()
@@ -60,9 +65,9 @@ class NormFactory:
 NO_NORMS = NormFactory()
 
 
-def increment_step_counts(step_counts: StepCounts) -> tuple[Tensor, ...]:
-    """One step later."""
-    return tuple(steps_B + 1 for steps_B in step_counts)
+def increment_step_counts(step_counts: StepCounts, num_steps: int = 1) -> tuple[Tensor, ...]:
+    """Some steps later."""
+    return tuple(steps_B + num_steps for steps_B in step_counts)
 
 
 class NoNorm(nn.Module):

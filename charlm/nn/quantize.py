@@ -20,6 +20,13 @@ def quantize_int8(weight_GK: Tensor) -> tuple[Tensor, Tensor]:
     return (weight_GK / divisor_G[:, None]).round().to(torch.int8), scale_G
 
 
+def matvec_int8(weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
+    """A kernel (`charlm.nn.fused.kernels`): y = scale (W x). Where x is made 16-bit numbers for speed, they go to
+    rounded_K."""
+    del rounded_K
+    torch.mul(torch.mv(weight_GK.to(x_K.dtype), x_K), scale_G, out=y_G)
+
+
 @torch.no_grad()
 def quantize_cells(model: nn.Module) -> None:
     """Replace the matrices of every cell by such rounded ones, in place: what it then scores, int8 steps draw from.

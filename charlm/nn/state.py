@@ -4,10 +4,14 @@ A tuple of tensors with the batch as axis 0 of each; floats in fp32, tokens and 
 business of the module that made it; what can be done to any of them stands here.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 State = tuple[Tensor, ...]
+ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
+"""(inputs, state) -> (outputs, state)."""
 
 
 def detach(state: State) -> State:

@@ -3,13 +3,12 @@
 B streams, V vocabulary.
 """
 
-import functools
 import hashlib
 
 import torch
 from torch import Tensor
 
-from charlm.nn.fused.compiled import CompiledKernels, load_compiled_library
+from charlm.nn.fused.steps import kernels_for
 
 _BLOCK_SIZE = 256
 _MAX_COMPILED_VOCAB = 4096
@@ -37,17 +36,11 @@ class CategoricalSampler:
 def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
     """The ids at which the cumulative distribution passes numbers from 0 to below 1."""
     size = logits_BV.shape[1]
-    kernels = _load_kernels()
-    if (
-        kernels is None
-        or size > _MAX_COMPILED_VOCAB
-        or logits_BV.dtype != torch.float32
-        or logits_BV.device.type != "cpu"
-    ):
+    if size > _MAX_COMPILED_VOCAB or logits_BV.device.type != "cpu":
         return sample_inverse_cdf_torch(logits_BV, uniform_B1)
     ids_B = torch.empty(len(logits_BV), dtype=torch.int64)
     sums_V = torch.empty(size, dtype=torch.float64)
-    kernels.sample_ids(logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
+    kernels_for(logits_BV).run(sample_ids, logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
     return ids_B
 
 
@@ -59,10 +52,10 @@ def sample_inverse_cdf_torch(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
     return found_B.clamp_(max=logits_BV.shape[-1] - 1)
 
 
-@functools.cache
-def _load_kernels() -> CompiledKernels | None:
-    library = load_compiled_library()
-    return None if library is None else CompiledKernels(library)
+def sample_ids(logits_BV: Tensor, uniform_B1: Tensor, cumulative_V: Tensor, ids_B: Tensor) -> None:
+    """A kernel (`charlm.nn.fused.kernels`), which may use cumulative_V, float64, to keep sums in."""
+    del cumulative_V
+    ids_B.copy_(sample_inverse_cdf_torch(logits_BV, uniform_B1))
 
 
 def _stream_seed(seed: int, stream: int) -> int:

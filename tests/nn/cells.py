@@ -13,10 +13,9 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.norm import NormFactory
-from charlm.nn.state import State
+from charlm.nn.state import ForwardFn, State
 
 B, T, D, H, L = 3, 7, 5, 4, 4
-ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
 
 CELLS: dict[str, Callable[..., Cell]] = {
     "rnn-tanh": RNNCell,

@@ -16,6 +16,8 @@ from charlm.errors import SettingsError
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.build import build_body
 from charlm.nn.bodies.settings import BodySettings
+from charlm.nn.cells.base import DEFAULT_OPTIONS
+from charlm.nn.cells.build import build_cell
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import NoiseRNG
 from charlm.settings import Layer, Settings, settings_classes, validate
@@ -95,7 +97,7 @@ def test_every_variant_of_a_cell_has_its_equations() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_of_the_tables_is_the_one_that_its_settings_build(cell: str) -> None:
-    built = build_body(settings_of(cell.partition("-")[0]), D, NoiseRNG()).layers[0].cell
+    built = build_cell(settings_of(cell.partition("-")[0]).cell, D, H, DEFAULT_OPTIONS)
     assert type(CELLS[cell](D, H)) is type(built)
 
 

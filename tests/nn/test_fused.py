@@ -19,6 +19,15 @@ from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused import compiled, steps
 from charlm.nn.fused.backend import Backend, fused_fits, fused_unroll
+from charlm.nn.fused.lstm import lstm_gates
+from charlm.nn.fused.norm_kernels import (
+    batch_norm,
+    batch_norm_backward,
+    gain_gradient,
+    layer_norm,
+    layer_norm_backward,
+)
+from charlm.nn.fused.rnn import rnn
 from charlm.nn.state import State
 from tests.nn.cells import CELLS, EVERY_CELL_AND_NORM, NORMS, B, D, ForwardFn, H, L, inputs, make, randomised, results
 
@@ -162,12 +171,12 @@ def test_numbers_do_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch) -
         rows_BG, columns_BG, gates_BG, *dx = x_BG.clone(), x_BG.clone(), *torch.zeros(3, 33, 280)
         rstd_B, *statistics = torch.zeros(33), *torch.zeros(4, 280)
         after_BH = torch.zeros(33, 70)
-        passes.layer_norm(rows_BG, 1e-5, rstd_B)
-        passes.layer_norm_backward(y_BG, gain_G, rows_BG, rstd_B, dx[0])
-        passes.batch_norm(columns_BG, 1e-5, *statistics[:3])
-        passes.batch_norm_backward(y_BG, gain_G, columns_BG, statistics[0], dx[1])
-        passes.gain_gradient(y_BG, rows_BG, statistics[3])
-        passes.lstm_gates(x_BG, y_BG, gain_G, cell_BH, None, gates_BG, after_BH)
+        passes.run(layer_norm, rows_BG, 1e-5, rstd_B)
+        passes.run(layer_norm_backward, y_BG, gain_G, rows_BG, rstd_B, dx[0])
+        passes.run(batch_norm, columns_BG, 1e-5, *statistics[:3])
+        passes.run(batch_norm_backward, y_BG, gain_G, columns_BG, statistics[0], dx[1])
+        passes.run(gain_gradient, y_BG, rows_BG, statistics[3])
+        passes.run(lstm_gates, False, x_BG, y_BG, gain_G, cell_BH, None, gates_BG, after_BH)
         return [rows_BG, columns_BG, gates_BG, *dx, rstd_B, *statistics, after_BH]
 
     alone = everything(1)
@@ -276,6 +285,6 @@ def test_what_fits_first_runs() -> None:
 def test_tanh_keeps_the_digits_of_small_numbers(passes: str) -> None:
     x_BH = torch.logspace(-8, 1, 200)[None].repeat(2, 1)
     zeros_BH, found_BH = torch.zeros_like(x_BH), torch.empty_like(x_BH)
-    steps.kernels_for(x_BH).rnn(False, x_BH, zeros_BH, None, found_BH)
+    steps.kernels_for(x_BH).run(rnn, False, x_BH, zeros_BH, None, found_BH)
     torch.testing.assert_close(found_BH, x_BH.double().tanh().float(), rtol=1e-5, atol=0)
     assert steps.kernels_for(x_BH).name == passes

@@ -22,7 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from charlm.nn.fused import triton_kernels as kernels
 
-WHOLE = {"num_rows", "num_columns", "size", "num_gates", "x_stride", "x_hat_stride", "dy_stride", "dx_stride"}
+WHOLE = {"num_rows", "num_columns", "size", "x_stride", "x_hat_stride", "dy_stride", "dx_stride"}
 BOTH = [False, True]
 CHOICES = {"gain": [None, 0], "dropout_mask": [None, 0], "bias": [None, 0], "RELU": BOTH, "COUPLED": BOTH}
 SIZES = {"BLOCK": 256, "ROWS": 64, "COLUMNS": 16}
@@ -47,8 +47,8 @@ KERNELS = (
     ("batch_norm", 1),
     ("batch_norm_backward", 1),
     ("lstm_gates", 8),
-    ("lstm_output", 4),
-    ("lstm_output_backward", 1),
+    ("lstm_output", 8),
+    ("lstm_output_backward", 2),
     ("lstm_gates_backward", 4),
     ("gru", 4),
     ("gru_backward", 2),

@@ -14,9 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from charlm.nn.state import State
-
-ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
+from charlm.nn.state import ForwardFn, State
 
 
 def initial_dilated_state(make_state: Callable[[int], State], batch_size: int, dilation: int) -> State:

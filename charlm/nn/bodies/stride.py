@@ -8,14 +8,10 @@ It sees the inputs of the tokens it steps at. Rows may differ in phase, since ea
 B batch, T time, D inputs, H hidden.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from charlm.nn.state import State
-
-ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
+from charlm.nn.state import ForwardFn, State
 
 
 def initial_strided_state(state: State, hidden_size: int, batch_size: int, stride: int) -> State:

@@ -11,6 +11,7 @@ B batch, T time, D inputs, H hidden, G gates (a multiple of H).
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,10 @@ class Cell(nn.Module, ABC):
         """One time step: output_BH and the next state."""
 
 
+Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
+"""(cell, x_BTD, state, weights) -> (output_BTH, state)."""
+
+
 def unroll(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
     """The plain unroll, step by step: the reference that every fast one is held to."""
     gates_BTG = cell.project(x_BTD, weights)
@@ -104,16 +109,21 @@ def unroll(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[T
 
 def apply_zoneout(cell: Cell, previous_state: State, next_state: State, generator: torch.Generator | None) -> State:
     """Some elements keep the value they had (Krueger et al., 2017, eq. 2); in evaluation, the mean over the masks."""
-    floats = [index for index, tensor in enumerate(next_state) if tensor.is_floating_point()]
-    probabilities = dict.fromkeys(floats, cell.options.zoneout_hidden) | {floats[-1]: cell.options.zoneout}
     mixed = list(next_state)
-    for index, probability in probabilities.items():
-        if probability and generator is None:
+    for index, probability in zoneout_probabilities(cell, next_state).items():
+        if generator is None:
             mixed[index] = torch.lerp(next_state[index], previous_state[index], probability)
-        elif probability:
+        else:
             is_kept = torch.empty_like(next_state[index]).bernoulli_(probability, generator=generator)
             mixed[index] = torch.where(is_kept.bool(), previous_state[index], next_state[index])
     return tuple(mixed)
+
+
+def zoneout_probabilities(cell: Cell, state: State) -> dict[int, float]:
+    """The probabilities above zero, by the index of the state tensor: the last float one is the memory."""
+    floats = [index for index, tensor in enumerate(state) if tensor.is_floating_point()]
+    probabilities = dict.fromkeys(floats, cell.options.zoneout_hidden) | {floats[-1]: cell.options.zoneout}
+    return {index: probability for index, probability in probabilities.items() if probability}
 
 
 def apply_dropout(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:

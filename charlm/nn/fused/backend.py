@@ -5,13 +5,11 @@ fused    these and normalised, coupled, zoned-out ones: our own passes between t
 plain    every cell; single steps; and what the others refuse
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from charlm.errors import SettingsError
-from charlm.nn.cells.base import Cell, Weights, unroll
+from charlm.nn.cells.base import Cell, Unroll, Weights, unroll
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
@@ -20,8 +18,6 @@ from charlm.nn.fused.lstm import unroll_lstm
 from charlm.nn.fused.rnn import unroll_rnn
 from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
 from charlm.nn.state import State
-
-Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
 
 
 class Backend:
@@ -67,10 +63,11 @@ class Backend:
 
 def fused_unroll(cell: Cell) -> Unroll | None:
     """Our fast unroll for this cell, or None where there is none."""
-    if cell.options.norms.kind == "batch" and cell.options.norms.per_step:
+    norms = cell.options.norms
+    if not cell.time_batched or (norms.has_step_statistics and norms.per_step):
         return None
     match cell:
-        case LSTMCell(mogrifier=None):
+        case LSTMCell():
             return unroll_lstm
         case GRUCell(reset="after"):
             return unroll_gru
@@ -88,7 +85,7 @@ def fused_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
     batch_size, num_steps, _ = x_BTD.shape
     if batch_size == 0 or num_steps < 2:
         return False
-    if cell.options.norms.kind != "batch":
+    if not cell.options.norms.has_step_statistics:
         return True
     steps_B = state[-1]
     return cell.training and bool((steps_B == steps_B[0]).all())

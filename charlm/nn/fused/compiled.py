@@ -1,11 +1,14 @@
-"""The passes of a recurrent step as machine code: `kernels.c`, compiled once for this machine and kept in the cache.
+"""Kernels as machine code: `kernels.c`, compiled once for this machine and kept in the cache.
 
-No compiler, no cache or another dtype than fp32 on a CPU: `eager.py` does the same in torch, more slowly.
+    run(threads, rows, columns, the kernel's arguments: addresses of tensors, floats, truth values as 0 and 1)
+
+No compiler, no cache or another dtype than fp32 on a CPU: the kernels in torch do the same, more slowly.
 """
 
 import ctypes
 import functools
 import hashlib
+import inspect
 import os
 import platform
 import shutil
@@ -22,6 +25,8 @@ from torch import Tensor
 
 from charlm import storage
 from charlm.errors import StorageError
+from charlm.nn.fused.kernels import Kernel, Kernels, P, insert_strides, is_matrix, rows_and_columns
+from charlm.nn.fused.norm_kernels import STRIDED_KERNELS
 from charlm.storage import cache_directory
 
 _SOURCE = Path(__file__).with_name("kernels.c")
@@ -29,26 +34,7 @@ _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPI
 _COMPILE_TIMEOUT_S = 20.0
 _MIN_ELEMENTS_FOR_THREADS = 1 << 14
 """Rows times columns."""
-
-_ARGUMENT_TYPES = {"n": ctypes.c_long, "f": ctypes.c_float, "t": ctypes.c_void_p}
-_SIGNATURES = {
-    "layer_norm": "nn" + "tnft",
-    "layer_norm_backward": "nn" + "tnttnttn",
-    "batch_norm": "nn" + "tnfttt",
-    "batch_norm_backward": "nn" + "tnttnttn",
-    "gain_gradient": "nn" + "ttt",
-    "lstm_gates": "nnn" + "ttttttt",
-    "lstm_output": "nnn" + "tttttt",
-    "lstm_output_backward": "nnn" + "ttttt",
-    "lstm_gates_backward": "nnn" + "ttttt",
-    "gru": "nn" + "ttttttttt",
-    "gru_backward": "nn" + "ttttttt",
-    "rnn": "nnn" + "tttt",
-    "rnn_backward": "nnn" + "ttt",
-    "matvec_int8": "nn" + "ttttt",
-    "sample_ids": "nn" + "tttt",
-}
-"""After the number of threads: whole numbers, floats and tensors."""
+_C_TYPES: dict[Any, Any] = {bool: ctypes.c_long, float: ctypes.c_float}
 
 
 @functools.cache
@@ -103,173 +89,38 @@ def _cpu_description() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
 
 
-class CompiledKernels:
-    """The functions of `kernels.c` over tensors, with the names and arguments of `EagerKernels`."""
+class CompiledKernels(Kernels):
+    """The functions of `kernels.c`."""
 
     name = "compiled"
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
 
-    @functools.cached_property
-    def _functions(self) -> dict[str, Any]:
-        """With the types of their arguments, so that a call converts nothing: it costs as much as a small pass."""
-        functions: dict[str, Any] = {}
-        for name, signature in _SIGNATURES.items():
-            functions[name] = getattr(self._library, name)
-            functions[name].argtypes = [ctypes.c_long, *(_ARGUMENT_TYPES[letter] for letter in signature)]
-            functions[name].restype = None
-        return functions
-
-    def layer_norm(self, x_BG: Tensor, eps: float, rstd_B: Tensor) -> None:
-        self._call("layer_norm", *x_BG.shape, x_BG, x_BG.stride(0), eps, rstd_B)
-
-    def batch_norm(self, x_BG: Tensor, eps: float, rstd_G: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
-        self._call("batch_norm", *x_BG.shape, x_BG, x_BG.stride(0), eps, rstd_G, mean_G, variance_G)
-
-    def layer_norm_backward(
-        self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_B: Tensor, dx_BG: Tensor
-    ) -> None:
-        arguments = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_B, dx_BG, dx_BG.stride(0))
-        self._call("layer_norm_backward", *dy_BG.shape, *arguments)
-
-    def batch_norm_backward(
-        self, dy_BG: Tensor, gain_G: Tensor, x_hat_BG: Tensor, rstd_G: Tensor, dx_BG: Tensor
-    ) -> None:
-        arguments = (dy_BG, dy_BG.stride(0), gain_G, x_hat_BG, x_hat_BG.stride(0), rstd_G, dx_BG, dx_BG.stride(0))
-        self._call("batch_norm_backward", *dy_BG.shape, *arguments)
-
-    def gain_gradient(self, dy_NG: Tensor, x_hat_NG: Tensor, d_gain_G: Tensor) -> None:
-        self._call("gain_gradient", *dy_NG.shape, dy_NG, x_hat_NG, d_gain_G)
-
-    def lstm_gates(
-        self,
-        inputs_BG: Tensor,
-        recurrent_BG: Tensor,
-        gain_G: Tensor | None,
-        cell_BH: Tensor,
-        dropout_mask_BH: Tensor | None,
-        gates_BG: Tensor,
-        next_cell_BH: Tensor,
-    ) -> None:
-        coupled = int(gates_BG.shape[1] == 3 * cell_BH.shape[1])
-        self._call(
-            "lstm_gates",
-            *cell_BH.shape,
-            coupled,
-            inputs_BG,
-            recurrent_BG,
-            gain_G,
-            cell_BH,
-            dropout_mask_BH,
-            gates_BG,
-            next_cell_BH,
-        )
-
-    def lstm_output(
-        self,
-        memory_BH: Tensor,
-        gain_H: Tensor | None,
-        bias_H: Tensor | None,
-        gates_BG: Tensor,
-        tanh_BH: Tensor,
-        hidden_BH: Tensor,
-    ) -> None:
-        size = gates_BG.shape[1]
-        self._call("lstm_output", *memory_BH.shape, size, memory_BH, gain_H, bias_H, gates_BG, tanh_BH, hidden_BH)
-
-    def lstm_output_backward(
-        self, d_hidden_BH: Tensor, gates_BG: Tensor, tanh_BH: Tensor, d_memory_BH: Tensor, d_gates_BG: Tensor
-    ) -> None:
-        size = gates_BG.shape[1]
-        tensors = (d_hidden_BH, gates_BG, tanh_BH, d_memory_BH, d_gates_BG)
-        self._call("lstm_output_backward", *tanh_BH.shape, size, *tensors)
-
-    def lstm_gates_backward(
-        self, gates_BG: Tensor, cell_BH: Tensor, dropout_mask_BH: Tensor | None, d_cell_BH: Tensor, d_gates_BG: Tensor
-    ) -> None:
-        coupled = int(gates_BG.shape[1] == 3 * cell_BH.shape[1])
-        self._call(
-            "lstm_gates_backward", *cell_BH.shape, coupled, gates_BG, cell_BH, dropout_mask_BH, d_cell_BH, d_gates_BG
-        )
-
-    def gru(
-        self,
-        inputs_BG: Tensor,
-        recurrent_BG: Tensor,
-        gain_G: Tensor | None,
-        candidate_bias_H: Tensor,
-        hidden_BH: Tensor,
-        dropout_mask_BH: Tensor | None,
-        gates_BG: Tensor,
-        recurrent_candidate_BH: Tensor,
-        next_hidden_BH: Tensor,
-    ) -> None:
-        tensors = (inputs_BG, recurrent_BG, gain_G, candidate_bias_H, hidden_BH, dropout_mask_BH)
-        self._call("gru", *hidden_BH.shape, *tensors, gates_BG, recurrent_candidate_BH, next_hidden_BH)
-
-    def gru_backward(
-        self,
-        gates_BG: Tensor,
-        recurrent_candidate_BH: Tensor,
-        hidden_BH: Tensor,
-        dropout_mask_BH: Tensor | None,
-        d_hidden_BH: Tensor,
-        d_gates_BG: Tensor,
-        d_recurrent_BG: Tensor,
-    ) -> None:
-        tensors = (
-            gates_BG,
-            recurrent_candidate_BH,
-            hidden_BH,
-            dropout_mask_BH,
-            d_hidden_BH,
-            d_gates_BG,
-            d_recurrent_BG,
-        )
-        self._call("gru_backward", *hidden_BH.shape, *tensors)
-
-    def rnn(
-        self, relu: bool, inputs_BH: Tensor, recurrent_BH: Tensor, gain_H: Tensor | None, hidden_BH: Tensor
-    ) -> None:
-        self._call("rnn", *hidden_BH.shape, int(relu), inputs_BH, recurrent_BH, gain_H, hidden_BH)
-
-    def rnn_backward(self, relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
-        self._call("rnn_backward", *hidden_BH.shape, int(relu), d_hidden_BH, hidden_BH, d_gates_BH)
-
-    def matvec_int8(self, weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
-        self._call("matvec_int8", *weight_GK.shape, weight_GK, scale_G, x_K, rounded_K, y_G)
-
-    def sample_ids(self, logits_BV: Tensor, uniform_B: Tensor, cumulative_V: Tensor, ids_B: Tensor) -> None:
-        self._call("sample_ids", *logits_BV.shape, logits_BV, uniform_B, cumulative_V, ids_B)
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        self._functions[name](*_to_c_arguments(arguments))
+    def bind(self, kernel: Callable[P, None], *arguments: P.args, **_: P.kwargs) -> Callable[[], object]:
+        function = _find_function(self._library, kernel)
+        if function is None:
+            return super().bind(kernel, *arguments, **_)
+        rows, columns = rows_and_columns(kernel, arguments)
+        # To wake another thread takes longer than a small pass.
+        threads = torch.get_num_threads() if rows * columns >= _MIN_ELEMENTS_FOR_THREADS else 1
+        values = insert_strides(arguments) if kernel in STRIDED_KERNELS else arguments
+        addresses = (value.data_ptr() if isinstance(value, Tensor) else value for value in values)
+        run = partial(function, threads, rows, columns, *addresses)
+        run.arguments = arguments  # type: ignore[attr-defined]  # the addresses are those of these tensors
+        return run
 
 
-class BoundKernels(CompiledKernels):
-    """Passes that are run again and again over the same tensors: their arguments are made ready once."""
-
-    def __init__(self, library: ctypes.CDLL) -> None:
-        super().__init__(library)
-        self._last_call: Callable[[], object] | None = None
-
-    def bind(self, run: Callable[..., None], *arguments: Any) -> Callable[[], object]:
-        """What runs a method of this object over these arguments. The tensors must stay where they are."""
-        run(*arguments)
-        assert self._last_call is not None, "one of the passes"
-        last, self._last_call = self._last_call, None
-        last.saved = arguments  # type: ignore[attr-defined]  # the addresses are those of these tensors
-        return last
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        self._last_call = partial(self._functions[name], *_to_c_arguments(arguments))
-
-
-def _to_c_arguments(arguments: tuple[Any, ...]) -> list[Any]:
-    """The number of threads, tensors as addresses, None as a null pointer.
-
-    To wake another thread takes longer than a small pass.
-    """
-    threads = torch.get_num_threads() if arguments[0] * arguments[1] >= _MIN_ELEMENTS_FOR_THREADS else 1
-    return [threads, *(argument.data_ptr() if isinstance(argument, Tensor) else argument for argument in arguments)]
+@functools.cache
+def _find_function(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., object] | None:
+    """The function of a kernel's name, with the types of its arguments: a call that has to convert them costs more."""
+    if f"\nvoid {kernel.__name__}(" not in _SOURCE.read_text(encoding="utf-8"):  # libc may have a function of that name
+        return None
+    function = getattr(library, kernel.__name__)
+    types = [ctypes.c_long] * 3
+    for name, parameter in inspect.signature(kernel).parameters.items():
+        types.append(_C_TYPES.get(parameter.annotation, ctypes.c_void_p))
+        if kernel in STRIDED_KERNELS and is_matrix(name):
+            types.append(ctypes.c_long)
+    function.argtypes, function.restype = types, None
+    return function

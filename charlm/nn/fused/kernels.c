@@ -168,8 +168,9 @@ void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in rec
 }
 
 /* hidden = o * tanh(memory * gain + bias), whose tanh is kept */
-void lstm_output(long threads, long rows, long H, long G, in memory, in gain, in bias, in gates, out tanh_memory,
+void lstm_output(long threads, long rows, long H, long coupled, in memory, in gain, in bias, in gates, out tanh_memory,
                  out hidden) {
+    long G = (coupled ? 3 : 4) * H;
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in m = memory + b * H, o = gates + b * G + G - H;
         out t = tanh_memory + b * H, h = hidden + b * H;
@@ -180,8 +181,9 @@ void lstm_output(long threads, long rows, long H, long G, in memory, in gain, in
 }
 
 /* d_memory is that of memory * gain + bias; the output gate's share of d_gates is written */
-void lstm_output_backward(long threads, long rows, long H, long G, in d_hidden, in gates, in tanh_memory, out d_memory,
+void lstm_output_backward(long threads, long rows, long H, long coupled, in d_hidden, in gates, in tanh_memory, out d_memory,
                           out d_gates) {
+    long G = (coupled ? 3 : 4) * H;
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in d = d_hidden + b * H, o = gates + b * G + G - H, t = tanh_memory + b * H;
         out dm = d_memory + b * H, d_o = d_gates + b * G + G - H;

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from charlm.nn.cells.base import Cell
+from charlm.nn.cells.base import Cell, zoneout_probabilities
 from charlm.nn.state import State
 
 
@@ -45,18 +45,16 @@ class NoiseMasks:
 
 def draw_noise_masks(cell: Cell, state: State, num_steps: int, generator: torch.Generator | None) -> NoiseMasks:
     """The masks of `num_steps` steps."""
-    options = cell.options
-    floats = [index for index, tensor in enumerate(state) if tensor.is_floating_point()]
-    probabilities = dict.fromkeys(floats, options.zoneout_hidden) | {floats[-1]: options.zoneout}
-    zoneout_weights = {index: probability for index, probability in probabilities.items() if probability}
+    recurrent_dropout = cell.options.recurrent_dropout
+    zoneout_weights = zoneout_probabilities(cell, state)
     if generator is None:
         return NoiseMasks(None, dict(zoneout_weights))
     like_BH = state[0]
     masks: dict[int, list[Tensor]] = {index: [] for index in zoneout_weights}
     dropout_masks: list[Tensor] = []
-    keep_probability = 1 - options.recurrent_dropout
-    for _ in range(num_steps if zoneout_weights or options.recurrent_dropout else 0):
-        if options.recurrent_dropout:
+    keep_probability = 1 - recurrent_dropout
+    for _ in range(num_steps if zoneout_weights or recurrent_dropout else 0):
+        if recurrent_dropout:
             dropout_masks.append(
                 torch.empty_like(like_BH).bernoulli_(keep_probability, generator=generator).div_(keep_probability)
             )

@@ -7,27 +7,23 @@ unroll trained it. Each is held to its plain cell by a parity test.
 B batch, T time, D inputs, H hidden, G gates.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from charlm.device import cpu_has_bf16
-from charlm.nn.cells.base import Cell, Weights
+from charlm.nn.cells.base import Cell, Unroll
 from charlm.nn.cells.gru import GRUCell, GRUWeights
 from charlm.nn.cells.lstm import LSTMCell, LSTMWeights
 from charlm.nn.cells.rnn import RNNCell, RNNWeights
 from charlm.nn.state import State
 
-Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
-
 
 def torch_unroll(cell: Cell) -> Unroll | None:
     """Torch's own unroll for this cell, or None where torch has none."""
-    if not cell.options.is_standard:
+    if not (cell.time_batched and cell.options.is_standard):
         return None
     match cell:
-        case LSTMCell(coupled=False, mogrifier=None):
+        case LSTMCell(coupled=False):
             return _unroll_lstm
         case GRUCell(reset="after"):
             return _unroll_gru

@@ -139,7 +139,7 @@ def _load_gate_input(inputs, recurrent, gain, start, columns, column_mask):
 
 @triton.jit
 def lstm_gates(
-    inputs, recurrent, gain, cell, dropout_mask, gates, next_cell, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr
+    COUPLED: tl.constexpr, inputs, recurrent, gain, cell, dropout_mask, gates, next_cell, size, BLOCK: tl.constexpr
 ):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -164,11 +164,12 @@ def lstm_gates(
 
 
 @triton.jit
-def lstm_output(memory, gain, bias, gates, tanh, hidden, size, num_gates, BLOCK: tl.constexpr):
+def lstm_output(COUPLED: tl.constexpr, memory, gain, bias, gates, tanh, hidden, size, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     column_mask = columns < size
     offsets = row * size + columns
+    num_gates = 3 if COUPLED else 4
     read = _apply_gain(tl.load(memory + offsets, mask=column_mask), gain, columns, column_mask)
     if bias is not None:
         read += tl.load(bias + columns, mask=column_mask)
@@ -179,11 +180,12 @@ def lstm_output(memory, gain, bias, gates, tanh, hidden, size, num_gates, BLOCK:
 
 
 @triton.jit
-def lstm_output_backward(d_hidden, gates, tanh, d_memory, d_gates, size, num_gates, BLOCK: tl.constexpr):
+def lstm_output_backward(COUPLED: tl.constexpr, d_hidden, gates, tanh, d_memory, d_gates, size, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     column_mask = columns < size
     offsets = row * size + columns
+    num_gates = 3 if COUPLED else 4
     output = (row * num_gates + num_gates - 1) * size + columns
     d = tl.load(d_hidden + offsets, mask=column_mask)
     o = tl.load(gates + output, mask=column_mask)
@@ -193,7 +195,7 @@ def lstm_output_backward(d_hidden, gates, tanh, d_memory, d_gates, size, num_gat
 
 
 @triton.jit
-def lstm_gates_backward(gates, cell, dropout_mask, d_cell, d_gates, size, COUPLED: tl.constexpr, BLOCK: tl.constexpr):
+def lstm_gates_backward(COUPLED: tl.constexpr, gates, cell, dropout_mask, d_cell, d_gates, size, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     column_mask = columns < size
@@ -284,7 +286,7 @@ def gru_backward(
 
 
 @triton.jit
-def rnn(inputs, recurrent, gain, hidden, size, RELU: tl.constexpr, BLOCK: tl.constexpr):
+def rnn(RELU: tl.constexpr, inputs, recurrent, gain, hidden, size, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     column_mask = columns < size
@@ -294,7 +296,7 @@ def rnn(inputs, recurrent, gain, hidden, size, RELU: tl.constexpr, BLOCK: tl.con
 
 
 @triton.jit
-def rnn_backward(d_hidden, hidden, d_gates, size, RELU: tl.constexpr, BLOCK: tl.constexpr):
+def rnn_backward(RELU: tl.constexpr, d_hidden, hidden, d_gates, size, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     column_mask = columns < size

@@ -16,6 +16,9 @@ from charlm.nn.cells.base import Cell
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
+from charlm.nn.fused.gru import gru
+from charlm.nn.fused.lstm import lstm_gates, lstm_output
+from charlm.nn.fused.rnn import rnn
 from charlm.nn.norm import BatchNorm, LayerNorm
 from charlm.sampling.fast.kernels import Operation, StepKernels
 from charlm.sampling.fast.norms import StepNorms
@@ -69,7 +72,7 @@ def _bind_lstm(cell: LSTMCell, buffers: StepBuffers) -> list[Operation]:
     inputs, recurrent, gain_G, output_BH = _products(buffers)
     gates, next_cell_BH, tanh_BH = torch.empty_like(inputs), torch.empty_like(cell_BH), torch.empty_like(cell_BH)
     bind = buffers.kernels.bind
-    operations = [bind("lstm_gates", inputs, recurrent, gain_G, cell_BH, None, gates, next_cell_BH)]
+    operations = [bind(lstm_gates, cell.coupled, inputs, recurrent, gain_G, cell_BH, None, gates, next_cell_BH)]
     read_BH, gain_H, bias_H = next_cell_BH, None, None
     if isinstance(cell.memory_norm, LayerNorm | BatchNorm):
         read_BH = torch.empty_like(next_cell_BH)
@@ -78,7 +81,7 @@ def _bind_lstm(cell: LSTMCell, buffers: StepBuffers) -> list[Operation]:
         if isinstance(cell.memory_norm, LayerNorm):
             gain_H, bias_H = cell.memory_norm.gain_G.detach(), cell.memory_norm.bias_G
             bias_H = None if bias_H is None else bias_H.detach()
-    operations.append(bind("lstm_output", read_BH, gain_H, bias_H, gates, tanh_BH, output_BH))
+    operations.append(bind(lstm_output, cell.coupled, read_BH, gain_H, bias_H, gates, tanh_BH, output_BH))
     operations += _zoneout(output_BH, hidden_BH, cell.options.zoneout_hidden)
     operations += _zoneout(next_cell_BH, cell_BH, cell.options.zoneout)
     return [*operations, partial(cell_BH.copy_, next_cell_BH), partial(hidden_BH.copy_, output_BH)]
@@ -89,20 +92,15 @@ def _bind_gru(cell: GRUCell, buffers: StepBuffers) -> list[Operation]:
     inputs, recurrent, gain_G, output_BH = _products(buffers)
     assert cell.candidate_bias_H is not None
     bias_H, gates, candidate_BH = cell.candidate_bias_H.detach(), torch.empty_like(inputs), torch.empty_like(hidden_BH)
-    step = buffers.kernels.bind(
-        "gru", inputs, recurrent, gain_G, bias_H, hidden_BH, None, gates, candidate_BH, output_BH
-    )
+    step = buffers.kernels.bind(gru, inputs, recurrent, gain_G, bias_H, hidden_BH, None, gates, candidate_BH, output_BH)
     return [step, *_zoneout(output_BH, hidden_BH, cell.options.zoneout), partial(hidden_BH.copy_, output_BH)]
 
 
 def _bind_rnn(cell: RNNCell, buffers: StepBuffers) -> list[Operation]:
     (hidden_BH,) = buffers.state
-    step = buffers.kernels.bind("rnn", cell.is_relu, *_products(buffers))
-    return [
-        step,
-        *_zoneout(buffers.output_BH, hidden_BH, cell.options.zoneout),
-        partial(hidden_BH.copy_, buffers.output_BH),
-    ]
+    inputs, recurrent, gain_G, output_BH = _products(buffers)
+    step = buffers.kernels.bind(rnn, cell.is_relu, inputs, recurrent, gain_G, output_BH)
+    return [step, *_zoneout(output_BH, hidden_BH, cell.options.zoneout), partial(hidden_BH.copy_, output_BH)]
 
 
 def _products(buffers: StepBuffers) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from charlm.nn.quantize import quantize_int8
+from charlm.nn.quantize import matvec_int8, quantize_int8
 from charlm.sampling.fast.kernels import Operation, StepKernels
 from charlm.sampling.options import StepPrecision
 
@@ -77,7 +77,7 @@ class Int8Product:
         kernels = StepKernels(x_BK)
         rounded_K = torch.empty_like(x_BK[0], dtype=torch.int16)
         rows = zip(x_BK, y_BG, strict=True)
-        runs = [kernels.bind("matvec_int8", self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
+        runs = [kernels.bind(matvec_int8, self._weight_GK, self._scale_G, x_K, rounded_K, y_G) for x_K, y_G in rows]
         return runs if self._bias_G is None else [*runs, partial(y_BG.add_, self._bias_G)]
 
 

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from charlm.nn.fused.norm_kernels import layer_norm
 from charlm.nn.norm import EPS, BatchNorm, LayerNorm
 from charlm.sampling.fast.kernels import Operation, StepKernels
 
@@ -33,7 +34,7 @@ class StepNorms:
         for norm in norms:
             if isinstance(norm, LayerNorm):
                 columns = buffer_BG[:, start : start + len(norm.gain_G)]
-                operations.append(self._kernels.bind("layer_norm", columns, EPS, buffer_BG.new_empty(len(buffer_BG))))
+                operations.append(self._kernels.bind(layer_norm, columns, EPS, buffer_BG.new_empty(len(buffer_BG))))
                 start += len(norm.gain_G)
             elif isinstance(norm, BatchNorm):
                 columns = buffer_BG[:, start : start + norm.gain_LG.shape[1]]
