@@ -27,7 +27,7 @@ from charlm.checkpoint import load_model
 from charlm.data.corpus import Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.store import count_ids
 from charlm.errors import CharlmError
-from charlm.evaluation.evaluate import lane_batches
+from charlm.evaluation.evaluate import CHUNK, WARM_UP, cut_lanes, lane_batches
 from charlm.experiment import load_experiment, read_layers
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import prime_generator
@@ -125,7 +125,8 @@ def _load_corpus(corpus: Corpus) -> None:
     _use(corpus.vocab)
     for split in corpus.splits:
         stream = corpus.open(split)
-        for batch in lane_batches(stream.head(10_000), 2):
+        beginning = stream.head(10_000)
+        for _, batch in lane_batches(beginning, cut_lanes(beginning.num_predictions, 2, WARM_UP, CHUNK)):
             assert int(batch.inputs_BT.max()) < corpus.vocab.size, "an id beyond the vocabulary"
         count_ids(stream, corpus.vocab.size)
         for unit in ("characters", "words", "bytes"):

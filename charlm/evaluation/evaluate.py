@@ -18,6 +18,7 @@ B lanes, T time, N scored predictions, P all predictions.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -44,53 +45,46 @@ def default_num_lanes(num_predictions: int) -> int:
     return max(1, min(_MAX_LANES, num_predictions // (_MIN_SCORED_PER_WARM_UP * WARM_UP)))
 
 
-def evaluate(
-    model: LanguageModel,
-    stream: TokenStream,
-    *,
-    num_lanes: int | None = None,
-    device: torch.device,
-    precision: Precision = "fp32",
-    on_progress: Callable[[int], None] | None = None,
-    shard: tuple[int, int] = (0, 1),
-) -> Score:
-    """Score `stream`. `on_progress` gets the number of tokens scored by each chunk; it may raise to stop.
+class ScoringOptions(TypedDict, total=False):
+    """The keyword arguments of `evaluate` and `score_tokens`.
 
-    Args:
-        shard: (k, n) scores the k-th of n shares of the lanes only: nats and tokens are those of the share, and those
-            of all shares sum to the score. The other sums are of the whole stream. The lanes before its own belong to
-            other shares, so that their ends are not compared.
+    Attributes:
+        num_lanes: lanes to score side by side; None chooses them by the length of the stream.
+        precision: fp32 unless given.
+        on_progress: gets the number of tokens scored by each chunk; it may raise to stop.
+        shard: (k, n) scores the k-th of n shards of the lanes only. The states at the ends of lanes are not compared
+            then, since a lane and the one before it belong to different shards.
     """
-    nats_P = score_tokens(
-        model, stream, num_lanes=num_lanes, device=device, precision=precision, on_progress=on_progress, shard=shard
-    )
-    scored_N = nats_P[~np.isnan(nats_P)] if shard[1] > 1 else nats_P
-    return Score.from_nats(float(scored_N.sum(dtype=np.float64)), len(scored_N), stream)
+
+    num_lanes: int | None
+    device: Required[torch.device]
+    precision: Precision
+    on_progress: Callable[[int], None]
+    shard: tuple[int, int]
+
+
+def evaluate(model: LanguageModel, stream: TokenStream, **options: Unpack[ScoringOptions]) -> Score:
+    """Score `stream`, or a shard of it: nats and tokens are those of the shard, and add up to the whole score over all
+    shards; characters, words and bytes are always those of the whole stream."""
+    nats_P = score_tokens(model, stream, **options)
+    is_sharded = options.get("shard", (0, 1))[1] > 1
+    return Score.from_nats(nats_P[~np.isnan(nats_P)] if is_sharded else nats_P, stream)
 
 
 def score_tokens(
-    model: LanguageModel,
-    stream: TokenStream,
-    *,
-    num_lanes: int | None = None,
-    device: torch.device,
-    precision: Precision = "fp32",
-    on_progress: Callable[[int], None] | None = None,
-    shard: tuple[int, int] = (0, 1),
+    model: LanguageModel, stream: TokenStream, **options: Unpack[ScoringOptions]
 ) -> npt.NDArray[np.float32]:
-    """The nats of every prediction of `stream`, in its order: element i is that of token i + 1.
-
-    Args:
-        shard: as of `evaluate`; NaN for the predictions of other shares.
-    """
+    """The nats of every prediction of `stream`, in its order: element i is that of token i + 1; NaN in other shards."""
+    num_lanes = options.get("num_lanes") or default_num_lanes(stream.num_predictions)
+    index, num_shards = options.get("shard", (0, 1))
+    multiple = math.lcm(CHUNK, model.body.stride_period)
+    lanes = cut_lanes(stream.num_predictions, num_lanes, WARM_UP, multiple)
+    scorer = _Scorer(model, stream, options["device"], options.get("precision", "fp32"))
     was_training = model.training
     model.eval()
-    multiple = math.lcm(CHUNK, model.body.stride_period)
-    lanes = cut_lanes(stream.num_predictions, num_lanes or default_num_lanes(stream.num_predictions), WARM_UP, multiple)
-    scorer = _Scorer(model, stream, device, precision)
     try:
-        lane_states = scorer.run(lanes.shard(*shard), None, on_progress or (lambda _: None))
-        while shard[1] == 1 and len(mismatched := _find_mismatched_lanes(lane_states)):
+        lane_states = scorer.run(lanes.shard(index, num_shards), None, options.get("on_progress", lambda _: None))
+        while num_shards == 1 and len(mismatched := _find_mismatched_lanes(lane_states)):
             assert lane_states.end_state is not None
             predecessor_states = _select_rows(lane_states.end_state, mismatched - 1)
             states_at = {time: _select_rows(state, mismatched) for time, state in lane_states.states_at.items()}
@@ -219,7 +213,7 @@ class _Scorer:
         current: State = fresh if state is None else state
         start_state = current
         states_at: dict[int, State] = {}
-        for position_B, batch in iterate_lane_batches(self._stream, lanes):
+        for position_B, batch in lane_batches(self._stream, lanes):
             inputs_BT, targets_BT, reset_B = (tensor.to(self._device) for tensor in batch)
             if not is_given:
                 current = reset_rows(current, fresh, reset_B)
@@ -241,20 +235,6 @@ class _Scorer:
 
 
 def lane_batches(
-    stream: TokenStream, num_lanes: int, *, chunk: int = CHUNK, warm_up: int = WARM_UP, multiple: int | None = None
-) -> Iterator[Batch]:
-    """Batches that score every prediction of the stream exactly once, over at most `num_lanes` lanes.
-
-    Args:
-        multiple: a multiple of `chunk` (which it is if left out), of which lanes and warm-ups start at multiples, so
-            that a row is reset only where a chunk begins.
-    """
-    lanes = cut_lanes(stream.num_predictions, num_lanes, warm_up, multiple or chunk)
-    for _, batch in iterate_lane_batches(stream, lanes, chunk):
-        yield batch
-
-
-def iterate_lane_batches(
     stream: TokenStream, lanes: Lanes, chunk: int | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
     """The number of the prediction in the first column of each row, and the batch."""

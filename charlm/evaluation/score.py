@@ -9,6 +9,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from charlm.data.store import TokenStream
 
 
@@ -23,8 +26,13 @@ class Score:
     bytes: int
 
     @classmethod
-    def from_nats(cls, nats: float, tokens: int, stream: TokenStream) -> "Score":
-        """What was paid for the text of a stream."""
+    def from_nats(cls, nats_N: npt.NDArray[np.floating], stream: TokenStream) -> "Score":
+        """The score of a stream from the nats of each of its tokens."""
+        return cls.from_sum(float(nats_N.sum(dtype=np.float64)), len(nats_N), stream)
+
+    @classmethod
+    def from_sum(cls, nats: float, tokens: int, stream: TokenStream) -> "Score":
+        """The score of a stream from the sum of the nats of its tokens."""
         return cls(nats, tokens, *(stream.count(unit) for unit in ("characters", "words", "bytes")))
 
     def __add__(self, other: "Score") -> "Score":

@@ -5,6 +5,7 @@ Rows are written in reading order, block by block.
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +111,7 @@ def _write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _batched_tables(rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
-    block: list[dict[str, Any]] = []
-    is_first = True
-    for row in rows:
-        block.append(row)
-        if len(block) == _ROWS_PER_BLOCK:
-            yield pa.Table.from_pylist(block)
-            block, is_first = [], False
-    if block or is_first:
+    """At least one table, which may be empty."""
+    yield pa.Table.from_pylist(list(islice(rows, _ROWS_PER_BLOCK)))
+    while block := list(islice(rows, _ROWS_PER_BLOCK)):
         yield pa.Table.from_pylist(block)

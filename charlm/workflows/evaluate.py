@@ -108,7 +108,7 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
     adapted_scores: dict[str, dict[str, Any]] = {}
     for method in request.methods:
         adapted, settings = _score_adapted(method, request, loaded, corpus, directed, nats, report_progress)
-        adapted_scores[method] = {**_score(adapted, stream).to_json(), "settings": settings}
+        adapted_scores[method] = {**Score.from_nats(adapted, stream).to_json(), "settings": settings}
     is_reversed = loaded.settings.direction == "backward"  # the last token is context, the first one is predicted last
     return EvalResult(
         name,
@@ -117,7 +117,7 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
         corpus,
         nats[::-1] if is_reversed else nats,
         0 if is_reversed else 1,
-        _score(nats, stream),
+        Score.from_nats(nats, stream),
         loaded.model.num_parameters,
         loaded.directory,
         loaded.metadata["trained_on"],
@@ -155,10 +155,6 @@ def _score_adapted(
         assert corpus is not None, "_check_methods has seen to it"
         return mixed_nats(loaded, corpus, stream, nats_P, device, on_progress, uses_recent=method == "recall")
     return adapted_nats(loaded, stream, method, device, on_progress)
-
-
-def _score(nats: npt.NDArray[np.float32], stream: TokenStream) -> Score:
-    return Score.from_nats(float(nats.sum(dtype=np.float64)), len(nats), stream)
 
 
 def stream_from_text(text: str, vocab: Vocab) -> TokenStream:

@@ -15,7 +15,7 @@ from torch import Tensor
 from charlm.data.batches import Batches, Cursor
 from charlm.data.store import DOCUMENT_DTYPE, TokenStream
 from charlm.evaluation import evaluate as evaluate_module
-from charlm.evaluation.evaluate import WARM_UP, default_num_lanes, evaluate, lane_batches, score_tokens
+from charlm.evaluation.evaluate import WARM_UP, cut_lanes, default_num_lanes, evaluate, lane_batches, score_tokens
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.build import build_model
@@ -60,7 +60,8 @@ def test_every_token_is_scored_once_after_what_came_before_it(
     ids = np.arange(num_predictions + 1)
     scored: list[int] = []
     contexts: dict[int, list[int]] = {}
-    for inputs_BT, targets_BT, reset_B in lane_batches(stream_of(ids), streams, chunk=chunk, warm_up=warm_up):
+    lanes = cut_lanes(num_predictions, streams, warm_up, chunk)
+    for _, (inputs_BT, targets_BT, reset_B) in lane_batches(stream_of(ids), lanes, chunk):
         assert inputs_BT.shape == targets_BT.shape
         assert len(inputs_BT) <= streams
         for row, reset in enumerate(reset_B.tolist()):

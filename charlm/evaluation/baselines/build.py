@@ -29,7 +29,7 @@ def build_baseline(settings: BaselineKind) -> Baseline:
         case UnigramSettings():
             return UnigramBaseline()
         case KneserNeySettings():
-            return KneserNeyBaseline(settings.order, settings.memory_mib)
+            return KneserNeyBaseline(settings)
         case PpmdSettings():
             ppmd = Ppmd(settings.order, settings.memory_mib * MIB)
             return CompressorBaseline(ppmd) if find_spec("pyppmd") else MissingBaseline(ppmd.name, "pyppmd")

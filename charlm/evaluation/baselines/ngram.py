@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from charlm.data.corpus import Corpus
 from charlm.evaluation.baselines.kneser_ney import KneserNey
 from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score_split
-from charlm.evaluation.baselines.settings import MIB
+from charlm.evaluation.baselines.settings import MIB, KneserNeySettings
 
 
 class KneserNeyBaseline:
-    def __init__(self, order: int, memory_mib: int) -> None:
-        self._order = order
-        self._memory_mib = memory_mib
+    def __init__(self, settings: KneserNeySettings) -> None:
+        self._settings = settings
 
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
         """
@@ -20,7 +19,7 @@ class KneserNeyBaseline:
             OutOfMemoryError: the settings allow too little even to begin counting.
         """
         started = time.monotonic()
-        order, memory_mib = self._order, self._memory_mib
+        order, memory_mib = self._settings.order, self._settings.memory_mib
         train, stream = corpus.open("train"), corpus.open(split)
         total = 2 * (order - 1) * len(train.tokens) + stream.num_predictions
         done = 0

@@ -32,4 +32,4 @@ class Baseline(Protocol):
 
 def score_split(nats: float, stream: TokenStream) -> Score:
     """What was paid for all of a split, its <eod> included."""
-    return Score.from_nats(nats, stream.num_predictions, stream)
+    return Score.from_sum(nats, stream.num_predictions, stream)

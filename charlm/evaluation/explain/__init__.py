@@ -1,6 +1,10 @@
-"""What each character of a text cost a model, and what the model expected there.
+"""The surprisal of each character of a text, and what the model expected there.
 
 text ──encode──> tokens ──surprisal──> bits, rank and alternatives of each token ─┐
-  └──units──> what a reader can point at: whole characters of whole tokens ───────┴──> Explanation
+  └──text_units──> the parts to point at: whole characters of whole tokens ───────┴──> Explanation
 Explanation ──terminal──> coloured lines      Explanation ──page──> one HTML file
+
+explanation           the text with its surprisals     colours    bits -> colours
+surprising_places     its most surprising units        visible    text with what is invisible written out
+data                  what the page's script reads
 """

@@ -33,12 +33,6 @@ class Colour:
         return f"#{self.red:02X}{self.green:02X}{self.blue:02X}"
 
     @property
-    def luminance(self) -> float:
-        """Relative luminance, as the contrast ratio of WCAG 2 has it."""
-        red, green, blue = map(_srgb_to_linear, (self.red, self.green, self.blue))
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    @property
     def lab(self) -> Lab:
         """OKLab: lightness 0..1, green to red, blue to yellow."""
         red, green, blue = map(_srgb_to_linear, (self.red, self.green, self.blue))

@@ -175,6 +175,6 @@ def explain(
     """
     is_backward = direction == "backward"
     surprisals = find_surprisals(model, stream.in_direction(direction), top=top, device=device, on_progress=on_progress)
-    score = Score.from_nats(float(surprisals.nats_P.sum()), len(surprisals.nats_P), stream)
+    score = Score.from_nats(surprisals.nats_P, stream)
     units = find_text_units(text, stream.tokens[1:-1], vocab)
     return Explanation(text, vocab, surprisals.reversed() if is_backward else surprisals, units, score, is_backward)

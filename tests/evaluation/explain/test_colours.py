@@ -18,9 +18,16 @@ from charlm.evaluation.explain.colours import (
 SCALES = pytest.mark.parametrize("scale", [ON_LIGHT, ON_DARK], ids=["light", "dark"])
 
 
+def luminance(colour: Colour) -> float:
+    """Relative luminance of sRGB (WCAG 2)."""
+    parts = [value / 255 for value in (colour.red, colour.green, colour.blue)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def contrast(a: Colour, b: Colour) -> float:
     """WCAG 2."""
-    low, high = sorted((a.luminance, b.luminance))
+    low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
 
 
