@@ -1,18 +1,20 @@
-"""Text and numbers as a person may see them: what could command a terminal, or turn its text around, is an escape."""
+"""Text that is safe to show: characters that could command a terminal, or turn its text around, are written out."""
 
 import re
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_TOO_SMALL, _TOO_LARGE = 0.001, 1e15
 
 
 def printable(text: str) -> str:
-    """Line feeds and tabs stay."""
-    return _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """`text` with control characters as escapes. Line feeds and tabs stay."""
+    return _CONTROL_CHARACTERS.sub(lambda found: escape_character(found[0]), text)
 
 
-def readable(number: float) -> str:
-    """With thousands apart and four decimals; what is too large or too small for that, with four digits and a power."""
-    if isinstance(number, int) or (number.is_integer() and abs(number) < _TOO_LARGE):
-        return f"{int(number):,}"
-    return f"{number:,.4f}" if _TOO_SMALL <= abs(number) < _TOO_LARGE else f"{number:.4g}"
+def escape_character(character: str) -> str:
+    r"""The escape of a character in Python: \x1b, \u202e."""
+    return character.encode("unicode_escape").decode()
+
+
+def one_line(text: str) -> str:
+    """The text with what cannot be shown (line ends, control characters, half characters) replaced by �."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

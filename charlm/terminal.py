@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import typer
 
-from charlm.printable import printable, readable
+from charlm.formatting import format_number
+from charlm.printable import printable
 from charlm.storage import to_json
 
 
@@ -61,4 +62,4 @@ def format_value(value: object) -> str:
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return readable(value)
+    return format_number(value)

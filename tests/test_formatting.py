@@ -1,10 +1,13 @@
 """How figures read."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.report.formatting import format_count, format_duration, one_line, shorten
+from charlm.formatting import format_count, format_duration, short_names, shorten
+from charlm.printable import one_line
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ def test_a_line_is_one_line_that_can_be_written(text: str) -> None:
 
 @given(st.text(max_size=80))
 def test_short_names_keep_both_ends(name: str) -> None:
-    short = shorten(name)
+    short = shorten(name, 26)
     assert len(short) <= 26
     if len(name) <= 26:
         assert short == name
@@ -53,3 +56,9 @@ def test_short_names_keep_both_ends(name: str) -> None:
         assert name.startswith(first)
         assert name.endswith(last)
         assert min(len(first), len(last)) >= 12
+
+
+def test_names_are_as_short_as_they_can_be_told_apart(tmp_path: Path) -> None:
+    a, other, checkpoint = tmp_path / "a", tmp_path / "x" / "a", tmp_path / "b" / "checkpoints" / "step-1"
+    assert short_names([a, checkpoint]) == ["a", "b/step-1"]
+    assert short_names([a, checkpoint, other]) == [str(a), "b/step-1", str(other)]

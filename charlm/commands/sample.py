@@ -124,12 +124,13 @@ def sample(
 
     What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
-    from charlm.suggestions.words import format_value, shorten
+    from charlm.formatting import shorten
+    from charlm.suggestions.words import MAX_VALUE_LENGTH, format_value
     from charlm.workflows.sample import DrawStrategy, open_session, sample_run, sample_texts
     from charlm.workspace import path_exists
 
     if run is not None and any(map(str.isspace, run)) and not path_exists(Path(run)):
-        cure = f"write --prompt {shorten(shlex.quote(run))} if that is the text to go on from"
+        cure = f"write --prompt {shorten(shlex.quote(run), MAX_VALUE_LENGTH)} if that is the text to go on from"
         raise UsageError(f"there is no run {format_value(run)}", cure)
     options = SamplingOptions(
         prompt=prompt,

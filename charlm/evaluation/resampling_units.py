@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
+from charlm.formatting import pluralize
 from charlm.vocab.base import Vocab
 
 _MIN_DOCUMENTS = 20
@@ -35,8 +36,7 @@ class BootstrapUnits:
     @property
     def size_label(self) -> str:
         """`16 blocks`, `1 document`."""
-        number = len(self.starts)
-        return f"{number:,} {self.kind if number != 1 else self.kind.removesuffix('s')}"
+        return pluralize(len(self.starts), self.kind.removesuffix("s"))
 
     def sum_nats(self, nats: npt.NDArray[np.float32], first_token: int = 1) -> npt.NDArray[np.float64]:
         """Nats of each unit.

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from charlm.formatting import format_count
 from charlm.report.curves import Axis, Curve, Point
-from charlm.report.formatting import format_count
 
 _LOG_DECADES = 1.5  # a wider range than this is shown logarithmically
 _SHOWN_FRACTION = (
@@ -104,30 +104,3 @@ def _quantile(values: Sequence[float], fraction: float) -> float:
     below = math.floor(position)
     above = min(below + 1, len(values) - 1)
     return values[below] + (position - below) * (values[above] - values[below])
-
-
-def spread_labels(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """`positions` moved as little as needs be until all are `gap` apart and inside the limits; their order is kept.
-
-    Where there is no room for that, they are spread evenly.
-    """
-    if len(positions) > 1:
-        gap = min(gap, (high - low) / (len(positions) - 1))
-    order = sorted(range(len(positions)), key=lambda number: positions[number])
-    groups: list[tuple[float, list[int]]] = []  # a first place, and who stands in a row from there on
-    for number in order:
-        group = (_clamp_group(positions[number], low, high, 1, gap), [number])
-        while groups and groups[-1][0] + gap * len(groups[-1][1]) > group[0]:
-            members = groups.pop()[1] + group[1]
-            wanted = sum(positions[member] - rank * gap for rank, member in enumerate(members)) / len(members)
-            group = (_clamp_group(wanted, low, high, len(members), gap), members)
-        groups.append(group)
-    moved = list(positions)
-    for first, members in groups:
-        for rank, member in enumerate(members):
-            moved[member] = first + rank * gap
-    return moved
-
-
-def _clamp_group(first: float, low: float, high: float, size: int, gap: float) -> float:
-    return max(low, min(first, high - gap * (size - 1)))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage
+from charlm.formatting import UNKNOWN, format_bits, format_count, format_duration
 from charlm.report.figure import DPI, check_matplotlib, escape_label, save_png
-from charlm.report.formatting import format_count, format_duration
 
 Row = Mapping[str, Any]
 _HEADERS = ("model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio")
@@ -29,20 +29,19 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 
 def _has_values(column: Sequence[str]) -> bool:
-    return len(column) == 1 or any(cell != "–" for cell in column[1:])
+    return len(column) == 1 or any(cell != UNKNOWN for cell in column[1:])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     bits, low, high, ratio = (row.get(name) for name in ("bits_per_character", "low", "high", "ratio"))
-    seconds = row.get("seconds")
     return (
         str(row["model"]).replace("|", "\\|"),
         format_count(row.get("parameters")),
         format_count(row.get("characters_seen")),
-        "–" if seconds is None else format_duration(seconds),
-        "–" if bits is None else f"{bits:.4f}",
-        "–" if low is None or high is None else f"{low:.4f} – {high:.4f}",
-        "–" if ratio is None else f"{ratio:.3f}",
+        format_duration(row.get("seconds")),
+        format_bits(bits),
+        UNKNOWN if low is None or high is None else f"{low:.4f} – {high:.4f}",
+        UNKNOWN if ratio is None else f"{ratio:.3f}",
     )
 
 

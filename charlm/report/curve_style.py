@@ -6,8 +6,6 @@ kinds of dichromats, and 3:1 of contrast to their ground; with the four line sty
 
 from dataclasses import dataclass
 
-LIGHT_GROUND = "#FFFFFF"
-DARK_GROUND = "#171A1F"
 NUM_STYLES = 24
 _ON_LIGHT = "#2345D6 #B78A00 #007C50 #BB25A3 #5E5A00 #2595FF".split()
 _ON_DARK = "#5881FE #ED5D20 #0AF48A #C66FAF #FFE90E #D1FFFF".split()
@@ -21,6 +19,11 @@ class CurveStyle:
     on_light: str
     on_dark: str
     dashes: tuple[float, ...]
+
+    @property
+    def dash_attribute(self) -> str:
+        """The attribute of an SVG line, with a space before it."""
+        return f' stroke-dasharray="{" ".join(map(str, self.dashes))}"' if self.dashes else ""
 
 
 def curve_style(index: int) -> CurveStyle:

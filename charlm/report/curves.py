@@ -12,12 +12,14 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from charlm.report.formatting import one_line
+from charlm.formatting import format_bits, short_names, shorten
+from charlm.printable import one_line
 from charlm.training.logs.metrics_file import LogEntry, read_log
 from charlm.training.run_directory import RunDirectory
 
 Axis = Literal["characters", "minutes", "steps"]
 AXES: tuple[Axis, ...] = ("characters", "minutes", "steps")
+MAX_NAME_LENGTH = 26  # characters of a name beside a plot
 _SMOOTHING_RATIO = (
     10  # of what came before a point, one part on either side is in its mean: little where the curve is steep
 )
@@ -37,6 +39,11 @@ class Point:
         return {"characters": self.characters, "minutes": self.minutes, "steps": self.steps}[axis]
 
 
+def coordinates(points: Sequence[Point], axis: Axis) -> list[tuple[float, float]]:
+    """The place on the axis, and the bits, of the points that have a place."""
+    return [(place, point.bits) for point in points if (place := point.coordinate(axis)) is not None]
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """The curves of one run, rising by step."""
@@ -48,6 +55,10 @@ class Curve:
     """Characters of training text per second: the median of the log's lines."""
     last: Point | None
     """The last point of either kind."""
+
+    @property
+    def short_name(self) -> str:
+        return shorten(self.name, MAX_NAME_LENGTH)
 
     @property
     def primary(self) -> tuple[Point, ...]:
@@ -64,6 +75,10 @@ class Curve:
         """The best validation."""
         return min(self.validation, key=lambda point: point.bits, default=None)
 
+    @property
+    def best_text(self) -> str:
+        return format_bits(self.best.bits) if self.best else "no validation yet"
+
 
 @dataclass(frozen=True, slots=True)
 class Curves:
@@ -72,6 +87,9 @@ class Curves:
     runs: tuple[Curve, ...]
     unit: Literal["characters", "tokens"]
     """Tokens where a log does not tell characters."""
+
+    def axis_title(self, axis: Axis) -> str:
+        return f"{self.unit} seen" if axis == "characters" else axis
 
 
 def read_curves(runs: Sequence[Path]) -> Curves:
@@ -86,14 +104,8 @@ def read_curves(runs: Sequence[Path]) -> Curves:
     has_characters = all(entry.characters is not None for log in logs for entry in log)
     if not has_characters:
         logs = [_with_tokens(log) for log in logs]
-    curves = [_curve(name, log) for name, log in zip(_run_names(runs), logs, strict=True)]
+    curves = [_curve(one_line(name), log) for name, log in zip(short_names(runs), logs, strict=True)]
     return Curves(tuple(curves), "characters" if has_characters else "tokens")
-
-
-def _run_names(runs: Sequence[Path]) -> list[str]:
-    """The directories' names; where two are alike, their paths as given."""
-    names = [run.resolve().name for run in runs]
-    return [one_line(str(run) if names.count(name) > 1 else name) for run, name in zip(runs, names, strict=True)]
 
 
 def _with_tokens(log: Sequence[LogEntry]) -> list[LogEntry]:

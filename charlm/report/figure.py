@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from charlm import storage
 from charlm.errors import UsageError
-from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
+from charlm.formatting import shorten
+from charlm.printable import one_line
+from charlm.report.axis_scale import Scale, horizontal_scale, vertical_scale
 from charlm.report.curve_style import curve_style
-from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.formatting import format_bits, one_line, shorten
-from charlm.report.plot import axis_title
+from charlm.report.curves import MAX_NAME_LENGTH, Axis, Curve, Curves, Point, coordinates
+from charlm.report.end_labels import place_end_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ def check_matplotlib() -> None:
 
 def escape_label(name: str, known: str = "") -> str:
     """A name as matplotlib writes it, and what is known of it: on one line, not too long, `$` and all no formula."""
-    return f"{shorten(one_line(name))}{known}".replace("$", r"\$")
+    return f"{shorten(one_line(name), MAX_NAME_LENGTH)}{known}".replace("$", r"\$")
 
 
 def save_png(canvas: "FigureCanvasAgg", path: Path) -> None:
@@ -80,7 +81,7 @@ def _draw(panel: "Axes", curves: Curves, axis: Axis, y_scale: Scale) -> None:
     panel.set_xticks([], minor=True)
     heights = y_scale.decimal_ticks(8)
     panel.set_yticks([value for value, _ in heights], [label for _, label in heights])
-    panel.set_xlabel(axis_title(curves, axis) + (" (log scale)" if x_scale.is_log else ""))
+    panel.set_xlabel(curves.axis_title(axis) + (" (log scale)" if x_scale.is_log else ""))
     panel.grid(visible=True, axis="y", color=_PALE, linewidth=0.8)
     panel.set_axisbelow(True)
     panel.tick_params(colors=_GREY)
@@ -105,25 +106,19 @@ def _draw(panel: "Axes", curves: Curves, axis: Axis, y_scale: Scale) -> None:
 
 
 def _line(points: Sequence[Point], axis: Axis) -> tuple[list[float], list[float]]:
-    """Places and bits of the points that have a place."""
-    known = [(position, point.bits) for point in points if (position := point.coordinate(axis)) is not None]
-    return [position for position, _ in known], [height for _, height in known]
+    known = coordinates(points, axis)
+    return [place for place, _ in known], [bits for _, bits in known]
 
 
 def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, y_scale: Scale, panel_height: float) -> None:
     """Names and best figures at the right of the panel, each with a line to where its curve ends."""
-    ends = [(index, run, line) for index, run in enumerate(runs) if (line := _line(run.primary, axis))[0]]
-    heights = [max(0.0, min(y_scale.position(line[1][-1]), 1.0)) for _, _, line in ends]
     low, high = panel.get_xlim()
-    for (index, run, line), end, y in zip(
-        ends, heights, spread_labels(heights, _LABEL_SPACING / panel_height, 0.0, 1.0), strict=True
-    ):
-        colour = curve_style(index).on_light
-        bits_at_end = y_scale.low + end * (y_scale.high - y_scale.low)
-        figure = format_bits(run.best.bits) if run.best else "no validation yet"
-        panel.plot([line[0][-1], high], [bits_at_end] * 2, color=colour, linewidth=0.8, linestyle=":")
-        panel.plot(
-            [1.0, 1.07], [end, y], color=colour, linewidth=0.8, linestyle=":", transform=panel.transAxes, clip_on=False
-        )
-        panel.text(1.08, y, escape_label(run.name, f"  {figure}"), transform=panel.transAxes, va="center", fontsize=9)
+    lines = [[(x, y_scale.position(bits)) for x, bits in coordinates(run.primary, axis)] for run in runs]
+    for index, (x, end), y in place_end_labels(lines, _LABEL_SPACING / panel_height, 0.0, 1.0):
+        dotted: Any = {"color": curve_style(index).on_light, "linewidth": 0.8, "linestyle": ":"}
+        bits = y_scale.low + end * (y_scale.high - y_scale.low)
+        panel.plot([x, high], [bits] * 2, **dotted)
+        panel.plot([1.0, 1.07], [end, y], transform=panel.transAxes, clip_on=False, **dotted)
+        text = escape_label(runs[index].name, f"  {runs[index].best_text}")
+        panel.text(1.08, y, text, transform=panel.transAxes, va="center", fontsize=9)
     panel.set_xlim(low, high)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from charlm.report.formatting import UNKNOWN, format_bits, format_count, format_duration, one_line
+from charlm.formatting import UNKNOWN, format_bits, format_count, format_duration
+from charlm.printable import one_line
 from charlm.report.run_summary import RunSummary
 
 _HEADERS = ("run", "state", "bits/char", "step", "characters", "parameters", "corpus", "saved")

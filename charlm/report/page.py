@@ -9,10 +9,11 @@ from html import escape
 from pathlib import Path
 
 from charlm import storage
+from charlm.formatting import UNKNOWN, format_bits, format_count, format_duration
+from charlm.html_page import page_end, page_start
 from charlm.report.curve_style import curve_style
 from charlm.report.curves import AXES, Curve, Curves
-from charlm.report.formatting import UNKNOWN, format_bits, format_count, format_duration, shorten
-from charlm.report.plot import Layout, axis_title, draw, narrow_layout, wide_layout
+from charlm.report.plot import Layout, draw, narrow_layout, wide_layout
 from charlm.report.run_summary import RunSummary
 from charlm.report.settings_comparison import Row, SettingsComparison
 
@@ -28,24 +29,9 @@ def render_page(summaries: Sequence[RunSummary], curves: Curves, comparison: Set
     names = [run.name for run in curves.runs]
     title = names[0] if len(names) == 1 else f"{len(names)} runs"
     style = (_HERE / "page.css").read_text(encoding="utf-8") + _run_styles(len(names)) + _axis_styles()
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)} · charlm report</title>",
-            f"<style>{style}</style></head><body><main>",
-            f"<h1>{escape(title)}</h1>",
-            *_chart(curves),
-            "<h2>Runs</h2>",
-            *_runs(summaries, curves),
-            *_settings(comparison, names),
-            "</main>",
-            f'<script type="application/json" id="points">{_points_json(curves.runs)}</script>',
-            f"<script>{script}</script></body></html>\n",
-        ]
-    )
+    content = [*_chart(curves), "<h2>Runs</h2>", *_runs(summaries, curves), *_settings(comparison, names)]
+    end = page_end("points", [_points_json(curves.runs)], _HERE / "page.js")
+    return page_start(title, "report", style) + "\n".join(content) + "\n" + "".join(end)
 
 
 def _run_styles(num_runs: int) -> str:
@@ -74,7 +60,7 @@ def _chart(curves: Curves) -> Iterable[str]:
     yield "<fieldset><legend>Over</legend>"
     for axis in AXES:
         checked = " checked" if axis == AXES[0] else ""
-        yield (f'<label><input type="radio" name="axis" id="axis-{axis}"{checked}> {axis_title(curves, axis)}</label>')
+        yield (f'<label><input type="radio" name="axis" id="axis-{axis}"{checked}> {curves.axis_title(axis)}</label>')
     yield "</fieldset>"
     yield '<div class="chart" tabindex="0" role="group" aria-label="Plot; the arrow keys left and right read it out">'
     layouts: tuple[Layout, ...] = (wide_layout(len(curves.runs)), narrow_layout())
@@ -86,11 +72,9 @@ def _chart(curves: Curves) -> Iterable[str]:
 
 
 def _swatch(index: int) -> str:
-    dashes = " ".join(map(str, curve_style(index).dashes))
-    style = f' stroke-dasharray="{dashes}"' if dashes else ""
     return (
         '<svg class="swatch" viewBox="0 0 30 10" aria-hidden="true">'
-        f'<line class="run r{index}" x1="0" x2="30" y1="5" y2="5"{style}/></svg>'
+        f'<line class="run r{index}" x1="0" x2="30" y1="5" y2="5"{curve_style(index).dash_attribute}/></svg>'
     )
 
 
@@ -159,11 +143,11 @@ def _settings_table(rows: Sequence[Row], headers: Sequence[str], caption: str) -
 
 
 def _points_json(runs: Sequence[Curve]) -> str:
-    """Names and points: [characters, minutes, steps, bits]. No `<`, which could end the element it stands in."""
+    """Names and points: [characters, minutes, steps, bits]."""
     content = {
-        "runs": [{"name": shorten(run.name), "trained": not run.validation, "points": _points(run)} for run in runs]
+        "runs": [{"name": run.short_name, "trained": not run.validation, "points": _points(run)} for run in runs]
     }
-    return storage.to_json(content, indent=None).removeprefix('{"runs": ').removesuffix("}").replace("<", "\\u003c")
+    return storage.to_json(content, indent=None).removeprefix('{"runs": ').removesuffix("}")
 
 
 def _points(run: Curve) -> list[list[float | None]]:

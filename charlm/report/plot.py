@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
+from charlm.report.axis_scale import Scale, horizontal_scale, vertical_scale
 from charlm.report.curve_style import curve_style
-from charlm.report.curves import Axis, Curve, Curves, Point
-from charlm.report.formatting import format_bits, shorten
+from charlm.report.curves import Axis, Curve, Curves, Point, coordinates
+from charlm.report.end_labels import place_end_labels
 
 _LABEL_SPACING = 18  # pixels from one label to the next
 _MIN_SPACING = 0.75  # pixels between two points of a line: closer ones cannot be told apart
@@ -49,16 +49,12 @@ def narrow_layout() -> Layout:
     return Layout("narrow", 400, 330, 0, 4, left=46)
 
 
-def axis_title(curves: Curves, axis: Axis) -> str:
-    return {"characters": f"{curves.unit} seen", "minutes": "minutes", "steps": "steps"}[axis]
-
-
 def draw(curves: Curves, axis: Axis, layout: Layout) -> str:
     """An `<svg>` element. Its `data-` attributes tell a script how places and values belong together."""
     x_scale, y_scale = horizontal_scale(curves.runs, axis), vertical_scale(curves.runs)
     frame = _Frame(axis, x_scale, y_scale, layout)
     name = f"{layout.name}-{axis}"
-    title = axis_title(curves, axis)
+    title = curves.axis_title(axis)
     description = (
         f"Validation bits per character of {len(curves.runs)} run(s) over {title}; the table below has the figures."
     )
@@ -111,8 +107,8 @@ class _Frame:
 
     def pixels(self, points: Sequence[Point]) -> list[tuple[float, float]]:
         """Of the points that have a place on this axis."""
-        coordinate = ((point.coordinate(self.axis), point.bits) for point in points)
-        return [(self.x(x), self.y(y)) for x, y in coordinate if x is not None and (x > 0 or not self.x_scale.is_log)]
+        known = coordinates(points, self.axis)
+        return [(self.x(x), self.y(y)) for x, y in known if x > 0 or not self.x_scale.is_log]
 
 
 def _grid(frame: _Frame) -> list[str]:
@@ -143,8 +139,7 @@ def _path(frame: _Frame, points: Sequence[Point], index: int, kind: str, min_spa
             kept.append(pixel)
     kept.append(pixels[-1])
     places = " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
-    dashes = " ".join(map(str, curve_style(index).dashes)) if kind == "validation" else ""
-    style = f' stroke-dasharray="{dashes}"' if dashes else ""
+    style = curve_style(index).dash_attribute if kind == "validation" else ""
     return f'<polyline class="run r{index} {kind}" points="{places}"{style}/>'
 
 
@@ -159,18 +154,14 @@ def _mark(frame: _Frame, run: Curve, index: int) -> str:
 def _labels(frame: _Frame, runs: Sequence[Curve]) -> list[str]:
     """Name and best figure at the right, each with a line to where its curve ends."""
     layout = frame.layout
-    ends = [(index, run, pixels[-1]) for index, run in enumerate(runs) if (pixels := frame.pixels(run.primary))]
-    heights = [max(layout.top, min(y, layout.bottom_edge)) for _, _, (_, y) in ends]
+    lines = [frame.pixels(run.primary) for run in runs]
+    start = layout.right + 40
     labels: list[str] = []
-    for (index, run, (x, _)), end, y in zip(
-        ends, heights, spread_labels(heights, _LABEL_SPACING, layout.top, layout.bottom_edge), strict=True
-    ):
-        start = layout.right + 40
+    for index, (x, end), y in place_end_labels(lines, _LABEL_SPACING, layout.top, layout.bottom_edge):
         leader = f"{x:.1f},{end:.1f} {layout.right + 4},{end:.1f} {start - 5},{y:.1f}"
-        figure = format_bits(run.best.bits) if run.best else "no validation yet"
         labels.append(f'<polyline class="run r{index} leader" points="{leader}"/>')
         labels.append(
             f'<text class="label" x="{start}" y="{y:.1f}" dominant-baseline="central">'
-            f'{escape(shorten(run.name))} <tspan class="figure">{figure}</tspan></text>'
+            f'{escape(runs[index].short_name)} <tspan class="figure">{runs[index].best_text}</tspan></text>'
         )
     return labels

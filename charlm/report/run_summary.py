@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from charlm import storage
 from charlm.errors import CharlmError
-from charlm.report.formatting import one_line
+from charlm.printable import one_line
 from charlm.training.logs.metrics_file import read_tail
 from charlm.training.run_directory import RunDirectory
 

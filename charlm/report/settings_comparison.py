@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from charlm.report.formatting import UNKNOWN, one_line
+from charlm.formatting import UNKNOWN
+from charlm.printable import one_line
 from charlm.settings.renamed import parse_experiment
 from charlm.training.run_directory import RunDirectory
 

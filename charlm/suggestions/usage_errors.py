@@ -18,8 +18,9 @@ import typer
 import typer.main
 
 from charlm.errors import UsageError
+from charlm.formatting import shorten
 from charlm.suggestions import synonyms
-from charlm.suggestions.words import join_words, lower_first, nearest, shorten
+from charlm.suggestions.words import MAX_VALUE_LENGTH, join_words, lower_first, nearest
 
 _MIN_SIMILARITY = 0.7  # difflib's ratio, of options
 _SETTINGS_OF = {
@@ -246,4 +247,4 @@ def _options(command: Any) -> Iterator[str]:
 
 def _shown(argument: str) -> str:
     """An argument as it is written in a shell, shortened."""
-    return shorten(shlex.quote(argument))
+    return shorten(shlex.quote(argument), MAX_VALUE_LENGTH)

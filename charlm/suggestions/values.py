@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
-from charlm.suggestions.words import format_value, shorten
+from charlm.formatting import shorten
+from charlm.suggestions.words import MAX_VALUE_LENGTH, format_value
 
 _MAX_DIGITS = 15  # of a number that is guessed
 _POWERS_OF_TEN = {"": 0, "%": -2, "k": 3, "m": 6, "b": 9}
@@ -59,7 +60,7 @@ def _as_table(table: Mapping[str, object]) -> str:
 def as_toml(value: object) -> str:
     """A plain value as TOML writes it."""
     if isinstance(value, str):
-        return shorten(json.dumps(value, ensure_ascii=False))
+        return shorten(json.dumps(value, ensure_ascii=False), MAX_VALUE_LENGTH)
     if isinstance(value, bool):
         return str(value).lower()
     return format_value(value) if isinstance(value, int | float) else "..."

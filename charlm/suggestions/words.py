@@ -3,10 +3,12 @@
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 
+from charlm.formatting import shorten
+
 SIMILAR_CUTOFF = 0.6  # difflib's ratio of words that are worth a question
 TYPO_CUTOFF = 0.8  # of a slip of the finger
 _MIN_STEM_LENGTH = 3
-_MAX_LENGTH = 80  # characters of a text in a message
+MAX_VALUE_LENGTH = 80  # characters of a text in a message
 
 
 def suggest(found: str, allowed: Sequence[str], introduction: str) -> str:
@@ -50,13 +52,9 @@ def lower_first(sentence: str) -> str:
     return f"{sentence[:1].lower() if is_word else sentence[:1]}{sentence[1:]}".rstrip(".")
 
 
-def shorten(text: str) -> str:
-    return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."
-
-
 def format_value(value: object) -> str:
     """A value as a message shows it, shortened."""
-    return shorten(to_text(value, repr))
+    return shorten(to_text(value, repr), MAX_VALUE_LENGTH)
 
 
 def to_text(value: object, write: Callable[[object], str] = str) -> str:

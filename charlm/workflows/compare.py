@@ -8,6 +8,7 @@ from charlm import storage
 from charlm.data.corpus import Corpus
 from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
+from charlm.formatting import short_names
 from charlm.workflows.evaluate import EvalRequest, EvalResult, OnProgress, check_same_text, score_run, summarize_result
 
 COLUMNS = (
@@ -41,7 +42,8 @@ def compare_models(
     """
     results = [score_run(run, checkpoint, request, on_progress) for run in runs]
     check_same_text(results)
-    rows = [{**_row(each, request), "model": name} for each, name in zip(results, _short_names(results), strict=True)]
+    names = short_names([Path(each.run) for each in results])
+    rows = [{**_row(each, request), "model": name} for each, name in zip(results, names, strict=True)]
     if baselines is not None and (corpus := results[0].corpus) is not None:
         rows += baseline_rows(corpus, request.split, baselines, on_baseline)
     return with_ratios(rows)
@@ -88,15 +90,6 @@ def _row(found: EvalResult, request: EvalRequest) -> Row:
         "low": low,
         "high": high,
     }
-
-
-def _short_names(results: Sequence[EvalResult]) -> list[str]:
-    """As short as they can be told apart: of a checkpoint, with that of its run; else whole paths."""
-    paths = [Path(found.run) for found in results]
-    short = [
-        f"{path.parents[1].name}/{path.name}" if path.parent.name == "checkpoints" else path.name for path in paths
-    ]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
 def _training_cost(found: EvalResult) -> Row:

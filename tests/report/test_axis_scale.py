@@ -2,14 +2,21 @@
 
 import itertools
 import math
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charlm.report.axis_scale import Scale, horizontal_scale, spread_labels, vertical_scale
-from charlm.report.curve_style import DARK_GROUND, LIGHT_GROUND, NUM_STYLES, curve_style
+from charlm import html_page
+from charlm.report.axis_scale import Scale, horizontal_scale, vertical_scale
+from charlm.report.curve_style import NUM_STYLES, curve_style
 from charlm.report.curves import Curve, Point
+from charlm.report.end_labels import spread_labels
+
+_STYLE = (Path(html_page.__file__).with_suffix(".css")).read_text(encoding="utf-8")
+_LIGHT_GROUND, _DARK_GROUND = re.findall(r"--ground: (#\w{6});", _STYLE)
 
 
 def curve(*bits: float, training: tuple[float, ...] = (), first: float = 1.0, factor: float = 1.0) -> Curve:
@@ -142,10 +149,10 @@ def lab(rgb: list[float]) -> list[float]:
 
 
 @pytest.mark.parametrize("eyes", _DICHROMATS)
-@pytest.mark.parametrize("ground", [LIGHT_GROUND, DARK_GROUND])
+@pytest.mark.parametrize("ground", [_LIGHT_GROUND, _DARK_GROUND])
 def test_colours_can_be_told_apart(ground: str, eyes: str) -> None:
     looks = [curve_style(index) for index in range(NUM_STYLES)]
-    colours = sorted({look.on_light if ground == LIGHT_GROUND else look.on_dark for look in looks})
+    colours = sorted({look.on_light if ground == _LIGHT_GROUND else look.on_dark for look in looks})
     assert len(colours) == 6
     seen = [lab([min(1.0, max(0.0, value)) for value in times(_DICHROMATS[eyes], linear(c))]) for c in colours]
     assert min(math.dist(a, b) for index, a in enumerate(seen) for b in seen[:index]) > 20

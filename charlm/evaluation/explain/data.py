@@ -23,11 +23,11 @@ _PIECE = 1 << 15  # numbers
 
 
 def surprisals_as_json(explanation: Explanation) -> Iterator[str]:
-    """In pieces; without `<`, which could end the element it stands in."""
+    """Pieces of the JSON text."""
     surprisals = explanation.surprisals
     tokens = np.unique(np.concatenate([surprisals.ids_P, surprisals.top_ids_PK.ravel()]))
     names = json.dumps([explanation.name(token) for token in tokens.tolist()], ensure_ascii=False)
-    yield '{"symbols":' + names.replace("<", "\\u003c") + f',"top":{surprisals.top_ids_PK.shape[1]}'
+    yield '{"symbols":' + names + f',"top":{surprisals.top_ids_PK.shape[1]}'
     sizes = np.diff(explanation.units.token_ends_U, prepend=0)
     columns: dict[str, npt.NDArray[Any]] = {
         "sizes": np.concatenate([[1], sizes] if explanation.is_backward else [sizes, [1]]),

@@ -20,13 +20,12 @@ from charlm.evaluation.explain.data import surprisals_as_json
 from charlm.evaluation.explain.explanation import Explanation
 from charlm.evaluation.explain.surprising_places import SurprisingUnit, find_surprising_units
 from charlm.evaluation.explain.visible import escape_invisible, escape_invisible_lines
-from charlm.printable import readable
+from charlm.formatting import format_number
+from charlm.html_page import page_end, page_start
 
 _NUM_SURPRISING = 10
 _UNITS_PER_PARAGRAPH = 500  # units: blocks that are out of sight cost a browser nothing
-_PIECES_PER_WRITE = 2_000  # pieces
 _HERE = Path(__file__).parent
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _END = '<i class="c{level} end">&lt;eod&gt;</i>'
 
 
@@ -39,26 +38,15 @@ def write_page(explanation: Explanation, name: str, path: Path) -> None:
         StorageError: the file cannot be written.
     """
     with storage.atomic_file(path) as file:
-        pending: list[str] = []
-        for piece in render_page(explanation, name):
-            pending.append(piece)
-            if len(pending) >= _PIECES_PER_WRITE:
-                file.write("".join(pending).encode("utf-8"))
-                pending.clear()
-        file.write("".join(pending).encode("utf-8"))
+        file.writelines(piece.encode("utf-8") for piece in render_page(explanation, name))
 
 
 def render_page(explanation: Explanation, name: str) -> Iterator[str]:
     """The page in pieces."""
     style = (_HERE / "page.css").read_text(encoding="utf-8") + _colours()
-    yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-    title = escape(escape_invisible(name))
-    yield f"<title>{title} · charlm explain</title>\n<style>{style}</style></head>\n<body><main>\n"
-    yield f"<h1>{title}</h1>\n"
+    yield page_start(escape_invisible(name), "explain", style)
     bits = explanation.score.bits_per_character
-    yield f'<p class="soft">{_format_number(bits)} bits per character. Each character is coloured by its surprisal:'
+    yield f'<p class="soft">{format_number(bits)} bits per character. Each character is coloured by its surprisal:'
     yield " minus the logarithm to base 2 of the probability that the model gave it."
     if explanation.is_backward:
         yield " This model reads from the end: each character is predicted from what follows it."
@@ -70,9 +58,7 @@ def render_page(explanation: Explanation, name: str) -> Iterator[str]:
     yield '<div id="card" role="status" hidden></div>\n'
     yield from _surprising_table(find_surprising_units(explanation, _NUM_SURPRISING), int(explanation.is_backward))
     yield from _score_table(explanation)
-    yield '</main>\n<script type="application/json" id="costs">'
-    yield from surprisals_as_json(explanation)
-    yield f"</script>\n<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script></body></html>\n"
+    yield from page_end("costs", surprisals_as_json(explanation), _HERE / "page.js")
 
 
 def _colours() -> str:
@@ -145,9 +131,5 @@ def _score_table(explanation: Explanation) -> Iterator[str]:
     bits = explanation.score.nats / math.log(2)
     for name, value in {**explanation.score.to_json(), "bits": bits}.items():
         label = name.replace("_", " ")
-        yield f'<tr><th scope="row">{label}</th><td class="number">{_format_number(value)}</td></tr>\n'
+        yield f'<tr><th scope="row">{label}</th><td class="number">{format_number(value)}</td></tr>\n'
     yield "</tbody></table>\n"
-
-
-def _format_number(value: float | None) -> str:
-    return "–" if value is None else readable(value)

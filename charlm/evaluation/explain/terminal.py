@@ -21,6 +21,7 @@ from charlm.evaluation.explain.colours import (
 from charlm.evaluation.explain.explanation import Explanation
 from charlm.evaluation.explain.surprising_places import find_surprising_units
 from charlm.evaluation.explain.visible import escape_invisible_lines
+from charlm.formatting import pluralize
 
 NUM_SURPRISING = 5
 _RESET = "\x1b[0m"
@@ -75,7 +76,7 @@ def summary_lines(explanation: Explanation) -> Iterator[str]:
     score = explanation.score
     ratios = (score.bits_per_character, score.perplexity)
     bits, perplexity = ("-" if ratio is None else f"{ratio:,.4f}" for ratio in ratios)
-    sizes = f"{_pluralize(score.characters, 'character')}, {_pluralize(score.tokens, 'token')}"
+    sizes = f"{pluralize(score.characters, 'character')}, {pluralize(score.tokens, 'token')}"
     yield f"{bits} bits per character, perplexity {perplexity} per token; {sizes}"
     places = find_surprising_units(explanation, NUM_SURPRISING)
     if places:
@@ -83,10 +84,6 @@ def summary_lines(explanation: Explanation) -> Iterator[str]:
     for place in places:
         yield f"{place.bits:7.2f} bits  {place.before}[{place.text}]{place.after}"
         yield f"{place.probability:>12}  expected {place.expected}"
-
-
-def _pluralize(number: int, unit: str) -> str:
-    return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
 
 
 def _colour_runs(explanation: Explanation) -> Iterator[tuple[int, str]]:

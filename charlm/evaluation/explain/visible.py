@@ -6,6 +6,8 @@ direction, byte order marks. Joiners and accents belong to the cluster they stan
 
 import regex
 
+from charlm.printable import escape_character
+
 _SYMBOLS = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
 _INVISIBLE = regex.compile(r"[\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}]")
 _COMBINING = regex.compile(r"[\p{M}\p{Emoji_Modifier}]")
@@ -16,7 +18,7 @@ _SPACE = "␣"
 
 def escape_invisible(text: str) -> str:
     """`text` in one line, spaces as they are."""
-    return _INVISIBLE.sub(lambda found: _SYMBOLS.get(found[0]) or _escape(found[0]), text)
+    return _INVISIBLE.sub(lambda found: _SYMBOLS.get(found[0]) or escape_character(found[0]), text)
 
 
 def escape_invisible_lines(text: str) -> str:
@@ -27,8 +29,8 @@ def escape_invisible_lines(text: str) -> str:
 def display_name(symbol: str) -> str:
     """The name of a token: spaces can be seen too, a joiner by itself, and an accent has something to stand on."""
     if regex.fullmatch(r"\p{Cf}", symbol):
-        return _escape(symbol)
-    visible = _BLANK.sub(lambda found: _escape(found[0]), escape_invisible(symbol)).replace(" ", _SPACE)
+        return escape_character(symbol)
+    visible = _BLANK.sub(lambda found: escape_character(found[0]), escape_invisible(symbol)).replace(" ", _SPACE)
     return _DOTTED_CIRCLE + visible if _COMBINING.match(visible) else visible
 
 
@@ -36,7 +38,3 @@ def format_percent(probability: float) -> str:
     """Three digits, more where it is nearly certain: 99.987 %, 4.25 %, 0.0031 %."""
     percentage = 100 * probability
     return f"{percentage:.{5 if percentage > 99 else 3}g} %"
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from charlm.formatting import format_count
 from charlm.printable import printable
 
 _LINE_INTERVAL = 10.0  # seconds between lines where there is no terminal
@@ -65,7 +66,7 @@ class Console:
         time_left = _format_seconds(metrics.seconds_left)
         text = (
             f" step {metrics.step:,} · loss {metrics.nats_per_token:.3f} · {metrics.bits_per_character:.3f} bits/char"
-            f" · {_format_count(metrics.characters_per_second)} chars/s · {time_left} left"
+            f" · {format_count(metrics.characters_per_second)} chars/s · {time_left} left"
         )
         if self._bar is not None:
             self._bar.n = min(1.0, metrics.progress)
@@ -92,10 +93,3 @@ def _fit_to_width(text: str, width: int) -> str:
 
 def _format_seconds(seconds: float | None) -> str:
     return "?" if seconds is None else tqdm.format_interval(seconds)
-
-
-def _format_count(number: float) -> str:
-    for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            return f"{number / limit:.3g}{unit}"
-    return f"{number:.0f}"

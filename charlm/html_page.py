@@ -1,0 +1,41 @@
+"""The frame of charlm's HTML pages: one file that needs no network and no other file.
+
+title, style ──page_start──> <!doctype ... <main><h1>    (content)    data, script ──page_end──> </main> ... </html>
+
+Names and texts are escaped with `html.escape`. A policy in the page also forbids it to load anything.
+"""
+
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def page_start(title: str, command: str, style: str) -> str:
+    """Everything up to the heading of the page.
+
+    Args:
+        title: plain text, escaped here.
+        command: the command that writes the page.
+        style: CSS after the style that all pages share.
+    """
+    shared_style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{escape(title)} · charlm {command}</title>\n<style>{shared_style}{style}</style></head>\n"
+        f"<body><main>\n<h1>{escape(title)}</h1>\n"
+    )
+
+
+def page_end(data_id: str, data: Iterable[str], script: Path) -> Iterator[str]:
+    """Everything after the content: `data` as JSON in an element with the id `data_id`, then the script.
+
+    Args:
+        data: pieces of one JSON text. A `<` in it, which could end the element, is escaped here.
+    """
+    yield f'</main>\n<script type="application/json" id="{data_id}">'
+    yield from (piece.replace("<", "\\u003c") for piece in data)
+    yield f"</script>\n<script>{script.read_text(encoding='utf-8')}</script></body></html>\n"
