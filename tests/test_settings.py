@@ -273,11 +273,11 @@ def test_a_difference_names_key_and_both_values() -> None:
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("model.body.zoneout_hidden=0.1", "zoneout_hidden is of an LSTM's h"),
-        ("model.body.norm_gain=0.5", "norm_gain is of norm"),
-        ("model.body.norm_per_step=true", "norm_per_step is of norm"),
-        ("model.body.strides=[2]", "a path of stride 1 must reach the head"),
-        ("model.direction=both", "cannot read both ways"),
+        ("model.body.zoneout_hidden=0.1", "zoneout_hidden is for LSTM cells"),
+        ("model.body.norm_gain=0.5", "norm_gain needs norm"),
+        ("model.body.norm_per_step=true", "norm_per_step needs norm"),
+        ("model.body.strides=[2]", "without a path of stride 1, the head does not see every token"),
+        ("model.direction=both", "a language model reads one way"),
     ],
 )
 def test_settings_without_effect_or_sense_are_refused(override: str, reason: str) -> None:

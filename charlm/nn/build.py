@@ -1,7 +1,7 @@
-"""Settings -> a language model: with its weights, or its names, shapes and types alone.
+"""Settings -> a language model, with weights or with only the names, shapes and types of its tensors.
 
-ModelSettings, vocabulary ──build_model──> LanguageModel, freshly initialised
-                          ──build_meta_model──> the same on the meta device, whatever its size and in no time
+ModelSettings, vocab_size, bags ──build_model──> LanguageModel, freshly initialised
+                                ──build_meta_model──> LanguageModel on the meta device, without weights
 """
 
 from collections.abc import Generator
@@ -22,10 +22,10 @@ from charlm.vocab.base import NgramBags
 
 
 def build_model(settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None) -> LanguageModel:
-    """A freshly initialised model.
+    """Build a freshly initialised model.
 
     Args:
-        bags: `Vocab.bags()`; of them the layout alone where the arrays come later, from a checkpoint.
+        bags: `Vocab.bags()`; or only their layout, if the arrays will be loaded from a checkpoint.
 
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit.
@@ -40,7 +40,7 @@ def build_model(settings: ModelSettings, vocab_size: int, bags: NgramBags | BagL
 def build_meta_model(
     settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None
 ) -> LanguageModel:
-    """A model without its weights, on the meta device.
+    """Build a model without weights, on the meta device.
 
     Raises:
         SettingsError: as `build_model`.
@@ -52,15 +52,15 @@ def build_meta_model(
 
 @contextmanager
 def without_weights() -> Generator[None, None, None]:
-    """Modules built inside have no weights."""
+    """Build modules without weights inside this context."""
     with torch.device("meta"), _NoInitialisation():
         yield
 
 
 class _NoInitialisation(TorchFunctionMode):
-    """Leaves out what torch.nn.init would do.
+    """Skips the functions of torch.nn.init.
 
-    Drawing numbers on the meta device also imports torch._dynamo, 1.7 s that a sample would wait for.
+    On the meta device they draw nothing, but import torch._dynamo, which takes 1.7 s.
     """
 
     def __torch_function__(

@@ -1,4 +1,4 @@
-"""Dropout whose masks are a pure function of (seed, step, rank), so that a resumed run draws the same ones.
+"""Dropout whose masks are a function of (seed, step, rank), so that a resumed run draws the same masks.
 
 B batch, T time, D features, V vocabulary.
 """
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 
 class NoiseRNG:
-    """The one source of randomness inside a model; the trainer seeds it before every step."""
+    """The only source of random numbers inside a model. The trainer seeds it before every step."""
 
     def __init__(self) -> None:
         self._seed = 0
         self._generators: dict[torch.device, torch.Generator] = {}
 
     def seed(self, *key: int) -> None:
-        """Start anew from a key: the seed, the number of the step, and the rank and the part of it."""
+        """Seed all generators from a key: the run's seed, the step, the rank and the micro-batch."""
         digest = hashlib.sha256(" ".join(map(str, key)).encode()).digest()
         self._seed = int.from_bytes(digest[:8], "big") >> 1
         for generator in self._generators.values():
@@ -30,7 +30,7 @@ class NoiseRNG:
 
 
 class LockedDropout(nn.Module):
-    """Dropout with one mask for all time steps (Gal & Ghahramani, 2016); the identity in evaluation."""
+    """Dropout with one mask for all time steps (Gal & Ghahramani, 2016). In evaluation it is the identity."""
 
     def __init__(self, probability: float, rng: NoiseRNG) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class LockedDropout(nn.Module):
 
 
 class TokenDropout(nn.Module):
-    """Drops the vectors of some ids wherever they stand in a batch (Gal & Ghahramani, 2016); not in evaluation."""
+    """Dropout of whole ids, everywhere in a batch (Gal & Ghahramani, 2016). In evaluation it is the identity."""
 
     def __init__(self, vocab_size: int, probability: float, rng: NoiseRNG) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""State in, features out: a language model of any architecture has this one form.
+"""State in, features out: the form of every language model, whatever its architecture.
 
     inputs_BT, state ──embedding──> x_BTD ──body──> features_BTH, state        head.nll(features, targets)  -> nats
-                                                                               head.loss(features, targets) -> to lower
+                                                                               head.loss(features, targets) -> a loss
                                                                                head.logits(features)        -> logits
 
-Truncated BPTT, streaming sampling and exact evaluation need nothing else, and no branch for any architecture.
+Truncated BPTT, streaming sampling and exact evaluation use only this form, so they have no branch for an architecture.
 
 B batch, T time, D embedding, H features, V vocabulary.
 """
@@ -19,7 +19,7 @@ from charlm.nn.state import State
 
 
 class LanguageModel(nn.Module):
-    """Embedding, body and head. State: the embedding's, then the body's."""
+    """An embedding, a body and a head. The state is the embedding's, followed by the body's."""
 
     def __init__(
         self, embedding: Embedding, body: Body, head: Head, rng: NoiseRNG, *, token_dropout: float = 0.0

@@ -2,10 +2,10 @@
 
     none     y = x
     layer    y = gain * (x - mean(x)) / std(x) + bias    over the elements of one row         (Ba et al., 2016)
-    batch    the same    over the rows of a batch, for each element and time step             (Cooijmans et al., 2016)
-    weight   W = gain * V / ||V||    for each row of a matrix, instead of what it gives       (Salimans & Kingma, 2016)
+    batch    y as above, over the rows of a batch, for each element and time step             (Cooijmans et al., 2016)
+    weight   W = gain * V / ||V||    for each row of a matrix                                 (Salimans & Kingma, 2016)
 
-A clock is what a batch-normalised cell carries in its state: () or (steps_B,), the steps since each row was reset.
+step_counts is (steps_B,), the number of steps since each row was reset, where batch normalisation needs it; else ().
 
 B batch, G elements of a product, L time steps with statistics of their own.
 """
@@ -24,30 +24,30 @@ _MOMENTUM = 0.1
 
 @dataclass(frozen=True)
 class NormFactory:
-    """Makes the normalisations of a cell. `gain` is the initial gamma; None is each kind's own."""
+    """Makes the normalisations of a cell. `gain` is the initial gamma; None is the default of the kind."""
 
     kind: Literal["none", "batch", "layer", "weight"] = "none"
     gain: float | None = None
     num_steps: int = 1
-    """L, of batch normalisation."""
+    """L, the number of steps with statistics of their own; for batch normalisation."""
     per_step: bool = False
-    """Whether each of the L steps has its own gamma and beta."""
+    """Whether each of the L steps has a separate gamma and beta."""
 
     @property
     def has_step_statistics(self) -> bool:
-        """Whether what a norm does depends on the number of steps since the reset."""
+        """Whether the norms depend on the number of steps since the reset."""
         return self.kind == "batch"
 
     def make_product_norm(self, size: int) -> nn.Module:
-        """For W x: (x_BG, clock) -> y_BG. Its bias is the cell's own, unless each of L steps has one."""
+        """Make the norm of a product: (x_BG, step_counts) -> y_BG. The cell adds the bias, unless each step has one."""
         return self._build(size, bias=self.has_step_statistics and self.per_step)
 
     def make_memory_norm(self, size: int) -> nn.Module:
-        """For what a cell remembers, with gain and bias."""
+        """Make the norm of a cell's memory, with gain and bias."""
         return self._build(size, bias=True)
 
     def make_weight_norm(self, weight: nn.Parameter) -> nn.Module:
-        """For a matrix: weight -> the matrix that is used."""
+        """Make the norm of a matrix: weight -> the matrix that the cell uses."""
         return WeightNorm(weight) if self.kind == "weight" else nn.Identity()
 
     def initial_step_counts(self, batch_size: int, device: torch.device) -> tuple[Tensor, ...]:
@@ -66,7 +66,7 @@ NO_NORMS = NormFactory()
 
 
 def increment_step_counts(step_counts: StepCounts, num_steps: int = 1) -> tuple[Tensor, ...]:
-    """Some steps later."""
+    """Return the step counts after `num_steps` more steps."""
     return tuple(steps_B + num_steps for steps_B in step_counts)
 
 
@@ -79,7 +79,7 @@ class NoNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Over the last axis, in fp32 at least. Parameters: gain_G, and bias_G if asked for."""
+    """Layer normalisation over the last axis, in fp32 or higher. Parameters: gain_G, and bias_G if asked for."""
 
     def __init__(self, size: int, *, gain: float = 1.0, bias: bool) -> None:
         super().__init__()
@@ -93,14 +93,14 @@ class LayerNorm(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Over the rows of a batch, with statistics for each of the first L steps since the reset; later ones use the last.
+    """Batch normalisation with separate statistics for the first L steps since the reset; later steps use the last.
 
-    In training a step is normalised by the mean and variance of its batch, all rows together, whose gradient counts; in
-    evaluation by the running averages of its own number of steps, which lie in buffers, so rows do not see each other.
-    An average starts as a copy of the first batch's statistics and moves by a tenth of each later one's.
+    In training, a step is normalised by the mean and variance over all rows of the batch, through which gradients flow.
+    In evaluation, it is normalised by the running averages for its number of steps, so rows do not affect each other.
+    A running average starts as a copy of the first batch's statistics. Each later batch moves it by a tenth of the way.
 
     Parameters: gain_LG and, if asked for, bias_LG, with one row for all steps unless `per_step`. Buffers: mean_LG,
-    variance_LG, seen_L (whether there are any yet).
+    variance_LG, and seen_L, which is 1 for steps that have statistics.
     """
 
     mean_LG: Tensor
@@ -119,7 +119,7 @@ class BatchNorm(nn.Module):
     def forward(self, x_BG: Tensor, step_counts: StepCounts) -> Tensor:
         (steps_B,) = step_counts
         step_B = steps_B.clamp(max=len(self.mean_LG) - 1)
-        if not self.training and not self.seen_L.is_meta:  # later steps than any in training use the last of these
+        if not self.training and not self.seen_L.is_meta:  # steps later than any in training use the last one seen
             step_B = torch.minimum(step_B, ((self.seen_L > 0).sum() - 1).clamp(min=0))
         x_BG = x_BG.to(self.mean_LG.dtype)
         if self.training and len(x_BG):
@@ -132,7 +132,7 @@ class BatchNorm(nn.Module):
 
     @torch.no_grad()
     def _update_running_stats(self, step_B: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:
-        """Rows with equal steps write the same values, so their order does not matter."""
+        """Move the averages of each row's step. Rows of equal steps write equal values, in any order."""
         momentum_B1 = torch.where(self.seen_L[step_B] > 0, _MOMENTUM, 1.0)[:, None]
         for running_LG, value_G in ((self.mean_LG, mean_G), (self.variance_LG, variance_G)):
             old_BG = running_LG[step_B]
@@ -140,7 +140,7 @@ class BatchNorm(nn.Module):
         self.seen_L[step_B] = 1.0
 
     def forward_steps(self, x_TBG: Tensor, start: int, bias_G: Tensor) -> Tensor:
-        """norm(x) + bias of a training chunk whose first step is number `start` since the reset of every row."""
+        """Return norm(x) + bias of a training chunk, whose first step is step `start` since the reset of every row."""
         x_TBG = x_TBG.to(self.mean_LG.dtype)
         mean_TG, variance_TG = x_TBG.mean(1), x_TBG.var(1, correction=0)
         self.update_running_stats_of_steps(start, mean_TG.detach(), variance_TG.detach())
@@ -149,11 +149,11 @@ class BatchNorm(nn.Module):
 
     @torch.no_grad()
     def update_running_stats_of_steps(self, start: int, mean_TG: Tensor, variance_TG: Tensor) -> None:
-        """Move the averages by the statistics of consecutive steps."""
+        """Move the averages by the statistics of consecutive steps, of which the first is step `start`."""
         last_row = len(self.mean_LG) - 1
         num_separate = max(
             0, min(len(mean_TG), last_row - start)
-        )  # steps that share no average; the others all have the last one
+        )  # steps with an average each; all later ones move the last average
         for first, end in [(0, num_separate), *((step, step + 1) for step in range(num_separate, len(mean_TG)))]:
             rows = slice(min(start + first, last_row), min(start + first, last_row) + end - first)
             momentum_L1 = torch.where(self.seen_L[rows] > 0, _MOMENTUM, 1.0)[:, None].to(self.mean_LG)
@@ -167,13 +167,13 @@ class BatchNorm(nn.Module):
 
 
 def matrix_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Its parameters of two axes or more, but batch norms', whose first axis is that of time steps."""
+    """Return the parameters of two axes or more, without those of batch norms, whose first axis is time steps."""
     owners = (owner for owner in module.modules() if not isinstance(owner, BatchNorm))
     return [p for owner in owners for p in owner.parameters(recurse=False) if p.ndim >= 2]
 
 
 class WeightNorm(nn.Module):
-    """v -> g v / ||v||, the norm over all axes but the first. Parameters: gain_G, at first ||v||: no change."""
+    """v -> g v / ||v||, with the norm over all axes but the first. Parameters: gain_G, initially ||v||."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -184,6 +184,6 @@ class WeightNorm(nn.Module):
 
 
 def _row_norms(v: Tensor) -> Tensor:
-    """||v|| of each row, kept as an axis of one; never zero."""
+    """Return ||v|| of each row, with the other axes kept at length 1; never zero."""
     norms = torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True)
     return norms.clamp(min=torch.finfo(v.dtype).tiny)

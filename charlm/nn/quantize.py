@@ -1,4 +1,4 @@
-"""Matrices of whole numbers: W_gk = scale_g * q_gk with q from -127 to 127, rounded to nearest.
+"""Matrices in 8-bit integers: W_gk = scale_g * q_gk with q from -127 to 127, rounded to nearest.
 
 G rows, K columns.
 """
@@ -14,29 +14,32 @@ _MAX_INT8 = 127
 
 
 def quantize_int8(weight_GK: Tensor) -> tuple[Tensor, Tensor]:
-    """q_GK as int8, and scale_G."""
+    """Return q_GK as int8, and scale_G."""
     scale_G = weight_GK.abs().amax(dim=1) / _MAX_INT8
     divisor_G = torch.where(scale_G > 0, scale_G, 1.0)
     return (weight_GK / divisor_G[:, None]).round().to(torch.int8), scale_G
 
 
 def matvec_int8(weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:
-    """A kernel (`charlm.nn.fused.kernels`): y = scale (W x). Where x is made 16-bit numbers for speed, they go to
-    rounded_K."""
+    """Compute y = scale (W x); a kernel of `charlm.nn.fused.kernels`.
+
+    Args:
+        rounded_K: int16; a place for x rounded to 16 bits, which the compiled kernel uses.
+    """
     del rounded_K
     torch.mul(torch.mv(weight_GK.to(x_K.dtype), x_K), scale_G, out=y_G)
 
 
 @torch.no_grad()
 def quantize_cells(model: nn.Module) -> None:
-    """Replace the matrices of every cell by such rounded ones, in place: what it then scores, int8 steps draw from.
+    """Round the matrices of every cell to 8-bit integers, in place, so that int8 sampling and scores agree.
 
     Raises:
         UsageError: the model has no recurrent cells.
     """
     cells = [module for module in model.modules() if isinstance(module, Cell)]
     if not cells:
-        raise UsageError("int8 is for recurrent networks, and this is none", "use fp32")
+        raise UsageError("--precision int8 needs recurrent cells, and this model has none", "use --precision fp32")
     for cell in cells:
         effective_weights = [weight for weight in cell.prepare(None) if isinstance(weight, Tensor) and weight.ndim == 2]
         own_parameters = [parameter for parameter in cell.parameters(recurse=False) if parameter.ndim == 2]
@@ -44,5 +47,5 @@ def quantize_cells(model: nn.Module) -> None:
         for index, (parameter, weight_GK) in enumerate(zip(own_parameters, effective_weights, strict=True)):
             q_GK, scale_G = quantize_int8(weight_GK)
             parameter.copy_(q_GK * scale_G[:, None])
-            if norms:  # their gains are the norms of the rows, so that they change nothing
+            if norms:  # with the norms of the rows as gains, weight normalisation changes nothing
                 norms[index].gain_G.copy_(torch.linalg.vector_norm(parameter, dim=1))

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 MAX_SIZE = 1_000_000
-"""Of one dimension: the product of two still counts bytes in 64 bits."""
+"""The largest size of a dimension. The product of two such sizes, in bytes, still fits 64 bits."""
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
@@ -13,5 +13,5 @@ Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
 def check_rising(values: tuple[int, ...]) -> tuple[int, ...]:
     if list(values) != sorted(set(values)):
-        raise ValueError("the numbers must rise, each once")
+        raise ValueError("the numbers must rise strictly, like 2, 3, 4")
     return values

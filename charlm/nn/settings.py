@@ -17,7 +17,7 @@ class ModelSettings(Settings):
     """A language model."""
 
     direction: Literal["forward", "backward"] = "forward"
-    """In which the text is read; a backward model is given the end of a text and writes what comes before."""
+    """The direction in which text is read. A backward model is given the end of a text and writes what comes before."""
     embedding: AnyEmbeddingSettings = TokenEmbeddingSettings()
     body: BodySettings = RecurrentSettings()
     head: HeadSettings = SoftmaxSettings()
@@ -27,21 +27,21 @@ class ModelSettings(Settings):
     def _check_direction(cls, direction: Any) -> Any:
         if direction in ("both", "bidirectional"):
             raise ValueError(
-                "a language model cannot read both ways: the layer that reads backward would have seen the very token"
-                " that is to be predicted"
+                "a language model reads one way: a layer that reads backward has seen the token that is to be"
+                " predicted; set direction to forward or backward"
             )
         return direction
 
     @property
     def depends_on_step_count(self) -> bool:
-        """Whether what the network does depends on the number of time steps since its state was reset."""
+        """Whether the output depends on the number of time steps since the state was reset."""
         return self.body.norm == "batch"
 
     @model_validator(mode="after")
     def _check_direction_of_ngrams(self) -> Self:
         if self.direction == "backward" and self.embedding.type == "ngram":
             raise ValueError(
-                "the n-grams of an unknown word are those of the bytes read before its end, which a backward model has"
-                " yet to read: set embedding.type to token"
+                "n-grams of an unknown word come from the bytes before its end, which a backward model has not read"
+                " yet; set embedding.type to token"
             )
         return self

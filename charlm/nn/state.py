@@ -1,7 +1,7 @@
-"""The state a network carries from one chunk of text to the next.
+"""The state that a network carries from one chunk of text to the next.
 
-A tuple of tensors with the batch as axis 0 of each; floats in fp32, tokens and counts in int64. What it means is the
-business of the module that made it; what can be done to any of them stands here.
+A state is a tuple of tensors whose axis 0 is the batch: floats in fp32, tokens and counts in int64. Its content is
+opaque to all but the module that made it. The functions here work on any state.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ ForwardFn = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 def detach(state: State) -> State:
-    """Cut the gradient: truncated back-propagation through time carries the values on, not their history."""
+    """Return the state without its history, as truncated back-propagation through time needs it."""
     return tuple(tensor.detach() for tensor in state)
 
 
 def reset_rows(state: State, fresh: State, reset_B: Tensor) -> State:
-    """`fresh` in the rows where `reset_B` is true, `state` elsewhere."""
+    """Return `fresh` in the rows where `reset_B` is true, and `state` in all others."""
     return tuple(
         torch.where(reset_B.view(-1, *[1] * (old.ndim - 1)), new, old) for old, new in zip(state, fresh, strict=True)
     )

@@ -1,8 +1,8 @@
-"""What a network is made of, and what it costs: settings -> a table of its parts.
+"""The parts of a network, their sizes, and the operations for a token: settings -> a table.
 
-    settings ──build_meta_model──> model without weights ──one token through it──> parts, with the sizes of what passes
+    settings ──build_meta_model──> model without weights ──one token through it──> parts with input and output sizes
 
-Nothing is computed and nothing takes memory, whatever the sizes.
+On the meta device, nothing is computed and no memory is used, whatever the sizes.
 
 B batch, T time, D embedding, H features.
 """
@@ -28,12 +28,12 @@ from charlm.settings import settings_classes
 from charlm.vocab.base import NgramBags
 
 _TRAINING_COST_FACTOR = 3
-"""Passes: the backward one has two products for each of the forward one, for the gradients of inputs and of weights."""
+"""Cost of a training step in forward passes: for each product, backward has two, for inputs and for weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartSummary:
-    """A line of the table: numbers that go in and come out for a token, and parameters of its own."""
+    """A line of the table: how many numbers go in and come out for a token, and how many parameters the part owns."""
 
     name: str
     kind: str
@@ -44,25 +44,25 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """A network, from the ids of a vocabulary to their logits."""
+    """The summary of a network, from the ids of a vocabulary to their logits."""
 
     parts: tuple[PartSummary, ...]
     receptive_field: int | None
-    """Tokens that a feature can depend on, the present one among them; None where nothing bounds them."""
+    """Number of tokens that a feature can depend on, including the current one; None if it is unbounded."""
     macs_per_token: float
-    """Multiply-adds of the forward pass to the logits of all ids; look-ups, sums and activations are not counted."""
+    """Multiply-adds of a forward pass to all logits. Look-ups, sums and activations are not counted."""
     body_parameters_by_cell: dict[str, int]
-    """Of a recurrent body with cells of each kind in their simplest form; else empty."""
+    """Parameters of the body with each kind of cell in its simplest form; empty if the body is not recurrent."""
 
     @property
     def parameters(self) -> int:
         return sum(part.parameters for part in self.parts)
 
     def to_json(self, tokens_per_character: float | None = None) -> dict[str, Any]:
-        """All of it. Operations are of floating point, two for a multiply-add.
+        """Return the summary as JSON. A multiply-add counts as two floating-point operations.
 
         Args:
-            tokens_per_character: of the text; without it, operations are those for a token.
+            tokens_per_character: if known, operations are given per character instead of per token.
         """
         forward = 2 * self.macs_per_token * (tokens_per_character or 1)
         content: dict[str, Any] = {
@@ -82,11 +82,11 @@ class NetworkSummary:
         return content
 
     def to_table(self, tokens_per_character: float | None = None) -> dict[str, Any]:
-        """The same for people, a part a line."""
+        """Return the summary for the terminal, one part a line."""
         content = self.to_json(tokens_per_character)
         del content["parts"]
         operations = content.pop("operations")
-        note = "" if tokens_per_character else "; how many tokens a character has is not known"
+        note = "" if tokens_per_character else "; tokens per character unknown"
         cost = f"{operations['forward']:,} forward, {operations['training']:,} in training{note}"
         return {**dict(self._lines()), **content, f"operations per {operations['per']}": cost}
 
@@ -102,7 +102,8 @@ class NetworkSummary:
 def summarize_network(
     settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None
 ) -> NetworkSummary:
-    """
+    """Summarize the network of these settings.
+
     Raises:
         SettingsError: the embedding needs bags, and there are none; or parts of the model do not fit.
     """
@@ -123,7 +124,7 @@ def summarize_network(
 
 
 def _parts_of(body: Body) -> dict[str, nn.Module]:
-    """The modules of a body that have parameters, each one of a list by itself."""
+    """Return the modules of a body that have parameters; those of a list one by one."""
     parts: dict[str, nn.Module] = {}
     for name, child in body.named_children():
         if isinstance(child, nn.ModuleList):
@@ -136,7 +137,7 @@ def _parts_of(body: Body) -> dict[str, nn.Module]:
 def _trace_sizes_and_macs(
     model: LanguageModel, parts: dict[str, nn.Module]
 ) -> tuple[dict[str, tuple[int, int]], float]:
-    """How many numbers enter and leave each part for one token, and the head's multiply-adds for its logits."""
+    """Return how many numbers enter and leave each part for one token, and the head's multiply-adds for its logits."""
     sizes: dict[str, tuple[int, int]] = {}
 
     def record_sizes(name: str, module: nn.Module) -> None:
@@ -148,7 +149,7 @@ def _trace_sizes_and_macs(
 
     for name, module in parts.items():
         record_sizes(name, module)
-    state = tuple(  # counts and phases decide what is done, so they need values
+    state = tuple(  # counts and phases choose the operations, so they need values
         tensor if tensor.is_floating_point() else torch.zeros_like(tensor, device="cpu")
         for tensor in model.body.initial_state(1)
     )
@@ -176,7 +177,7 @@ class _MacCounter(TorchFunctionMode):
 
 
 def _describe(module: nn.Module) -> str:
-    """The name of its class (a layer's is that of its cell), and what it has to say of itself."""
+    """Return the name of the module's class, or of a layer's cell, and the details in its repr."""
     inner = getattr(module, "cell", module)
     descriptions = dict.fromkeys([inner.extra_repr(), module.extra_repr()])
     return " ".join([type(inner).__name__, *filter(None, descriptions)])
@@ -187,12 +188,12 @@ def _body_parameters_by_cell(settings: BodySettings, input_size: int) -> dict[st
         return {}
     counts: dict[str, int] = {}
     for kind in settings_classes(CellSettings):
-        variant = settings.model_copy(update={"cell": kind(), "backend": "plain"})  # any cell runs on it
+        variant = settings.model_copy(update={"cell": kind(), "backend": "plain"})  # runs every cell
         with without_weights():
             counts[variant.cell.type] = _num_parameters(build_body(variant, input_size, NoiseRNG()))
     return counts
 
 
 def _num_parameters(module: nn.Module) -> int:
-    """Its own parameters: a tied head has those of the embedding without owning them."""
+    """Count the parameters that the module owns; a tied head does not own the embedding's."""
     return sum(parameter.numel() for parameter in module.parameters())

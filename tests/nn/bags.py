@@ -1,4 +1,4 @@
-"""Bags of n-grams made by hand, and n-grams by the definition, for tests."""
+"""Bags of n-grams built by hand, and n-grams by their definition, for tests."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from charlm.vocab.base import NgramBags, ngram_hash
 
 
 def ngrams_of(word: bytes, n: int) -> list[bytes]:
-    """N-grams of `#word#`, where a character is a byte and the UTF-8 continuation bytes after it."""
+    """Return the n-grams of `#word#`. A character is a byte and the UTF-8 continuation bytes after it."""
     characters: list[bytes] = []
     for byte in b"#" + word + b"#":
         if byte & 0xC0 == 0x80:
@@ -21,7 +21,7 @@ def ngrams_of(word: bytes, n: int) -> list[bytes]:
 def bags_of_words(
     vocab_size: int, words: Mapping[int, bytes], *, end_id: int, first_byte_id: int, n: int = 3
 ) -> NgramBags:
-    """The bags of `words` by id; the other ids have none."""
+    """Return the bags of `words` by id; all other ids have empty bags."""
     known = dict.fromkeys(ngram for word in words.values() for ngram in ngrams_of(word, n))
     ids = {ngram: number for number, ngram in enumerate(known)}
     bags = [

@@ -1,4 +1,4 @@
-"""Every cell, small and random in float64, and what a run of it gives: outputs, last state and gradients.
+"""Every cell, small and random in float64, and the results of a run: outputs, last state and gradients.
 
 B batch, T time, D inputs, H hidden, G gates, L steps with statistics of their own.
 """
@@ -37,12 +37,12 @@ EVERY_CELL_AND_NORM = [(cell, norm) for cell in CELLS for norm in NORMS]
 
 
 def make(cell: str, norm: str = "none") -> Cell:
-    """In evaluation, so that a row does not depend on the others."""
+    """Build a cell in evaluation mode, so that rows do not depend on each other."""
     return randomised(CELLS[cell](D, H, CellOptions(norms=NORMS[norm]))).eval()
 
 
 def randomised(cell: Cell, seed: int = 0) -> Cell:
-    """Every parameter and running average random, biases too, in float64."""
+    """Make all parameters and running averages random, biases too, and convert to float64."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in cell.parameters():
@@ -61,7 +61,7 @@ def inputs(seed: int = 1, num_steps: int = T, batch_size: int = B) -> Tensor:
 
 
 def random_like(state: State, seed: int = 2) -> State:
-    """Any floats; steps since the reset that differ from row to row, some of them beyond L."""
+    """Return random floats, and step counts that differ from row to row, some of them above L."""
     generator = torch.Generator().manual_seed(seed)
     return tuple(
         torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * 0.3
@@ -80,7 +80,7 @@ def plain(cell: Cell) -> ForwardFn:
 
 
 def results(cell: Cell, run: ForwardFn, x_BTD: Tensor, state: State) -> list[Tensor]:
-    """Outputs, last state, and the gradients of a fixed random projection of both: by every parameter and input."""
+    """Return outputs, last state, and the gradients of a random projection of both by all parameters and inputs."""
     start = tuple(tensor.clone().requires_grad_(tensor.is_floating_point()) for tensor in (x_BTD, *state))
     output, after = run(start[0], start[1:])
     generator = torch.Generator().manual_seed(5)

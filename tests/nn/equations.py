@@ -1,4 +1,4 @@
-"""The cells' equations as their papers print them: one gate at a time, on the vectors of one row.
+"""The cells' equations as printed in their papers: one gate at a time, for a single row.
 
 x inputs, h hidden, c memory; u, w, b the matrices on x and on h, and the bias.
 """
@@ -25,12 +25,12 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def gate(weight: Tensor, index: int) -> Tensor:
-    """The rows of one gate, in the order that the cell's module documents."""
+    """Return the rows of one gate, in the order that the cell's module documents."""
     return weight[index * H : (index + 1) * H]
 
 
 def used(v: Tensor, scale: nn.Module) -> Tensor:
-    """The matrix itself, or w = g v / ||v|| for each row (Salimans & Kingma, 2016, eq. 2)."""
+    """Return the matrix itself, or w = g v / ||v|| for each row (Salimans & Kingma, 2016, eq. 2)."""
     if not isinstance(scale, WeightNorm):
         return v
     return torch.stack([g * row / row.square().sum().sqrt() for g, row in zip(scale.gain_G, v, strict=True)])
@@ -70,7 +70,7 @@ def greff_coupled(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> Vectors:
 
 
 def melis(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> Vectors:
-    """Melis et al. (2020), eq. 1 and 2, in five rounds: Q1, R2, Q3, R4, Q5; then the LSTM on what they leave."""
+    """Melis et al. (2020), eq. 1 and 2, in five rounds: Q1, R2, Q3, R4, Q5; then the LSTM on the results."""
     assert isinstance(cell, LSTMCell)
     assert cell.mogrifier is not None
     scaled = zip(cell.mogrifier.matrices, cell.mogrifier.scales, strict=True)
@@ -84,7 +84,7 @@ def melis(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> Vectors:
 
 
 def cho_after(cell: Cell, x: Tensor, h: Tensor) -> Vectors:
-    """The GRU with the reset gate after the recurrent product, as in cuDNN, where z is the share that is kept."""
+    """The GRU with the reset gate after the recurrent product, as in cuDNN; z is the weight of the old state."""
     assert isinstance(cell, GRUCell)
     assert cell.candidate_bias_H is not None
     u, w = used(cell.input_weight_GD, cell.input_scale), used(cell.recurrent_weight_GH, cell.recurrent_scale)
@@ -118,7 +118,7 @@ EQUATIONS: dict[str, Step] = {
 
 
 def row_by_row(cell: Cell, step: Step, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-    """`step` over each row's time steps, one row after the other."""
+    """Run `step` over the time steps of each row, one row after the other."""
     outputs: list[Tensor] = []
     after: list[Vectors] = []
     for x_TD, *start in zip(x_BTD, *state, strict=True):

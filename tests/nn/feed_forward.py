@@ -32,7 +32,7 @@ NOISE = {"input_dropout": 0.3, "dropout": 0.4, "output_dropout": 0.5}
 
 
 def make(settings: WindowSettings | TCNSettings, rng: NoiseRNG | None = None, seed: int = 0) -> Body:
-    """In float64 and evaluation."""
+    """Build a random body in float64, in evaluation mode."""
     body = build_body(settings, D, rng or NoiseRNG())
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -53,7 +53,7 @@ def random_state(body: Body, batch_size: int = B, seed: int = 2) -> State:
 
 
 def normalised(weight: Tensor, gains: Sequence[Tensor]) -> Tensor:
-    """g v / ||v||, row by row (Salimans & Kingma, 2016, equation 2), where there are gains."""
+    """Return g v / ||v||, row by row (Salimans & Kingma, 2016, equation 2), or the weight if there are no gains."""
     if not gains:
         return weight
     (gain_H,) = gains
@@ -61,6 +61,6 @@ def normalised(weight: Tensor, gains: Sequence[Tensor]) -> Tensor:
 
 
 def layer_normalised(x: Tensor, gain_H: Tensor) -> Tensor:
-    """Ba et al., 2016, equation 4, without its bias; over the last axis."""
+    """Layer normalisation over the last axis (Ba et al., 2016, equation 4), without the bias."""
     centred = x - x.mean(-1, keepdim=True)
     return gain_H * centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()

@@ -1,4 +1,4 @@
-"""Normalised cells as their papers print them: one step of all rows, each row a list entry.
+"""Normalised cells as printed in their papers: one step of all rows, each row a list entry.
 
 B batch, T time, D inputs, H hidden, G gates, L steps with statistics of their own.
 """
@@ -19,7 +19,7 @@ from tests.nn.equations import sigmoid
 
 EPS = 1e-5
 Norm = Callable[[nn.Module, list[Tensor], list[int]], list[Tensor]]
-"""(what has gain and bias, each row's vector, each row's steps since its reset) -> each row's normalised vector."""
+"""(module with gain and bias, vectors of the rows, steps of the rows since their reset) -> normalised vectors."""
 Rows = list[tuple[Tensor, ...]]
 
 
@@ -27,7 +27,7 @@ Rows = list[tuple[Tensor, ...]]
 
 
 def layer_norm(module: nn.Module, rows: list[Tensor], steps: list[int]) -> list[Tensor]:
-    """Ba et al. (2016), eq. 15 and 16: the mean and deviation of each row's own elements."""
+    """Ba et al. (2016), eq. 15 and 16: the mean and deviation over the elements of each row."""
     del steps
     assert isinstance(module, LayerNorm)
     normalised: list[Tensor] = []
@@ -48,7 +48,7 @@ def batch_norm_in_training(module: nn.Module, rows: list[Tensor], steps: list[in
 
 
 def batch_norm_in_evaluation(module: nn.Module, rows: list[Tensor], steps: list[int]) -> list[Tensor]:
-    """The running averages of the row's own step since its reset; the last of L for all later ones."""
+    """Use the running averages of the row's step since its reset; the last of L for all later steps."""
     assert isinstance(module, BatchNorm)
     normalised: list[Tensor] = []
     for row, step in zip(rows, steps, strict=True):
@@ -58,7 +58,7 @@ def batch_norm_in_evaluation(module: nn.Module, rows: list[Tensor], steps: list[
 
 
 def affine(module: BatchNorm, y: Tensor, step: int) -> Tensor:
-    """With the step's own gamma and beta where each has some."""
+    """Apply gamma and beta, those of the step if each step has its own."""
     gain_LG, bias_LG = module.gain_LG, module.bias_LG
     y = gain_LG[min(step, len(gain_LG) - 1)] * y
     return y if bias_LG is None else y + bias_LG[min(step, len(bias_LG) - 1)]
@@ -77,7 +77,7 @@ def normalised_rnn(cell: Cell, norm: Norm, x: list[Tensor], state: Rows, steps: 
 
 
 def normalised_lstm(cell: Cell, norm: Norm, x: list[Tensor], state: Rows, steps: list[int]) -> Rows:
-    """Ba et al. (2016), eq. 20 to 22, and Cooijmans et al. (2016), eq. 6 to 8, which have one form."""
+    """Ba et al. (2016), eq. 20 to 22, and Cooijmans et al. (2016), eq. 6 to 8, which have the same form."""
     assert isinstance(cell, LSTMCell)
     if cell.mogrifier is not None:
         mixed = [mogrified(list(cell.mogrifier.matrices), row, h) for row, (h, _) in zip(x, state, strict=True)]
@@ -137,7 +137,7 @@ NORMALISED = {
 
 
 def in_time(name: str, cell: Cell, norm: Norm, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-    """All rows, step by step."""
+    """Run all rows, step by step."""
     floats = [tensor for tensor in state if tensor.is_floating_point()]
     (steps_B,) = state[len(floats) :] or (torch.zeros(len(x_BTD), dtype=torch.int64),)
     rows: Rows = list(zip(*floats, strict=True))

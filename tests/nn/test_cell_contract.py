@@ -1,7 +1,7 @@
-"""What a cell has to heed, run over every member of the union: it stands in every table of the tests, each norm changes
-what it is made of, and each noise what it does in training, not in evaluation.
+"""Properties of every cell, run over every member of the union: it is in every table of the tests, each norm changes
+its parameters, and each noise changes training but not evaluation.
 
-The other bodies go through the same checks, with the norms and noises that their settings have.
+All other bodies are tested too, with the norms and noises that their settings have.
 
 B batch, T time, D inputs, H hidden.
 """
@@ -29,11 +29,11 @@ from tests.nn.test_noise import WEIGHTS
 B, T, D, H = 8, 6, 5, 16
 SHARE = 0.5
 MEANS = ("zoneout", "zoneout_hidden")
-"""Noises that evaluation replaces by their mean over all masks, so that it is not that of a body without them."""
+"""Noises that evaluation replaces by their mean over all masks, so they change evaluation too."""
 
 
 def members(union: Any) -> dict[str, type[Settings]]:
-    """The settings classes of a union by their type."""
+    """Return the settings classes of a union by their type."""
     return {kind.model_fields["type"].default: kind for kind in settings_classes(union)}
 
 
@@ -67,7 +67,7 @@ def norms_of(body: str) -> list[str]:
 
 
 def noises_of(body: str) -> list[str]:
-    """The shares among the settings of the body, but those that are refused with this cell."""
+    """Return the names of the body's probabilities, except those that this cell refuses."""
     found: list[str] = []
     for name, info in fields_of(body).items():
         if info.annotation is float and info.default == 0.0:
@@ -87,7 +87,7 @@ def output(body: Body, rng: NoiseRNG, seed: int) -> Tensor:
 
 @pytest.mark.parametrize("table", [CELLS, EQUATIONS, NORMALISED, WEIGHTS], ids=["cells", "equations", "norms", "noise"])
 def test_every_cell_stands_in_every_table_of_the_tests(table: dict[str, Any]) -> None:
-    """A table's names begin with the cell's type; what follows a "-" is a variant of it."""
+    """The names of a table begin with the cell's type; a variant's name follows a "-"."""
     assert {name.partition("-")[0] for name in table} == set(CELL_TYPES)
 
 
@@ -120,7 +120,7 @@ def test_a_noise_is_of_training_alone(body: str, noise: str) -> None:
     noisy.load_state_dict(silent.state_dict())
     noisy.train()
     assert not torch.allclose(output(noisy, rng, 1), output(silent, own, 1))
-    assert not torch.allclose(output(noisy, rng, 1), output(noisy, rng, 2)), "it is drawn"
+    assert not torch.allclose(output(noisy, rng, 1), output(noisy, rng, 2)), "the seeds draw different masks"
     noisy.eval()
     assert torch.equal(output(noisy, rng, 1), output(noisy, rng, 2))
     same = torch.allclose(output(noisy, rng, 1), output(silent.eval(), own, 1), atol=1e-6)

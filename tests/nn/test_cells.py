@@ -1,4 +1,4 @@
-"""Cells against their papers' equations, against torch's own modules, and every fast unroll against the plain one.
+"""Cells compared with their papers' equations and torch's modules, and each fast unroll with the plain one.
 
 B batch, T time, D inputs, H hidden, G gates, V vocabulary.
 """
@@ -74,7 +74,7 @@ def library(cell: Cell) -> ForwardFn:
 
 
 def assert_equal_for_size(found: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
-    """Relative to the largest element of each tensor, where that is above 1."""
+    """Compare with a tolerance relative to the largest element of each tensor, if that is above 1."""
     scales = [max(1.0, float(tensor.abs().max())) for tensor in expected]
     mine, other = ([tensor / scale for tensor, scale in zip(side, scales, strict=True)] for side in (found, expected))
     assert_equal(mine, other, tolerance)
@@ -107,7 +107,7 @@ def test_a_cell_is_torch_s_module(
 
 @pytest.mark.parametrize("cell", [name for name in CELLS if name != "lstm-mogrifier"])  # which gates the inputs first
 def test_one_hot_inputs_are_embedded_by_the_input_matrix(cell: str) -> None:
-    """(U E^T) onehot(v) = U E_v: a cell on an embedding is a cell on one-hot vectors with the two matrices in one."""
+    """(U E^T) onehot(v) = U E_v: a cell on an embedding is a cell on one-hot vectors with the product matrix."""
     embedding = TokenEmbedding(9, D).double()
     tokens_BT = torch.randint(0, 9, (B, T), generator=torch.Generator().manual_seed(3))
     embedded_BTD, _ = embedding(tokens_BT, ())
@@ -138,7 +138,7 @@ def test_the_library_s_unroll_is_the_plain_one(
     batch_size, num_steps, input_size, hidden_size = size
     mine = randomised(CELLS[cell](input_size, hidden_size, options)).float()
     with torch.no_grad():
-        for parameter in mine.parameters():  # so that a ReLU's products neither grow nor die out
+        for parameter in mine.parameters():  # small enough for a ReLU's products not to grow
             parameter.mul_(2 * hidden_size**-0.5)
     generator = torch.Generator().manual_seed(1)
     x_BTD = torch.randn(batch_size, num_steps, input_size, generator=generator)
@@ -204,7 +204,7 @@ def test_weights_start_orthogonal_and_glorot(cell: str) -> None:
         assert float(matrix_HD.abs().max()) <= bound
         assert float(matrix_HD.std()) == pytest.approx(bound / math.sqrt(3), rel=0.1)
     for i, matrix_HH in enumerate(matrices):
-        assert all(not torch.equal(matrix_HH, other) for other in matrices[:i]), "every gate has a matrix of its own"
+        assert all(not torch.equal(matrix_HH, other) for other in matrices[:i]), "each gate has a separate matrix"
 
 
 def test_biases_start_at_zero_but_the_forget_gate_s() -> None:

@@ -1,4 +1,4 @@
-"""Dilated and strided layers against interleaved undilated ones, and against loops over single tokens.
+"""Dilated and strided layers compared with interleaved undilated layers, and with loops over single tokens.
 
 B batch, T time, D inputs, H hidden, d slots, L steps with statistics of their own.
 """
@@ -48,7 +48,7 @@ def layer_of(cell: Cell, dilation: int = 1, stride: int = 1, *, backend: str = "
 
 
 def state_of(layer: RecurrentLayer, seed: int = 2) -> State:
-    """Any state that text can leave: the phase of each row is one of the stride's."""
+    """Return a random state with a valid phase in each row."""
     state = random_like(layer.initial_state(B), seed)
     if layer.stride == 1:
         return state
@@ -63,7 +63,7 @@ def close(found: tuple[Tensor, State], expected: tuple[Tensor, State]) -> None:
 
 
 def interleaved(cell: Cell, dilation: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-    """One undilated run for each slot, over every d-th token. The slot that is next comes first in the state."""
+    """Run each slot without dilation, over every d-th token. The next slot comes first in the state."""
     output_BTH = x_BTD.new_zeros(B, x_BTD.shape[1], H)
     after: list[State] = []
     for k in range(dilation):
@@ -112,8 +112,8 @@ def test_dilation_1_is_no_dilation() -> None:
 
 
 def token_by_token(layer: RecurrentLayer, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-    """Each row by itself: at phase 0 the slot that waited longest takes a step and goes to the end of the queue; at any
-    other phase the last output is held."""
+    """Run each row by itself: in phase 0, the slot at the front of the queue takes a step and goes to its end; in any
+    other phase, the last output is held."""
     outputs: list[Tensor] = []
     after: list[State] = []
     for b in range(len(x_BTD)):
@@ -148,7 +148,7 @@ def test_a_strided_layer_takes_chunks_of_any_length(dilation: int, stride: int, 
     for cell, norm in (("lstm", "none"), ("gru", "batch")):
         layer = layer_of(make(cell, norm), dilation, stride)
         x_BTD = inputs(num_steps=num_steps)
-        for state in (state_of(layer), layer.initial_state(B)):  # phases that differ, and one for all rows
+        for state in (state_of(layer), layer.initial_state(B)):  # different phases, and one phase for all rows
             expected = token_by_token(layer, x_BTD, state)
             close(layer(x_BTD, state), expected)
             for cut in range(num_steps + 1):

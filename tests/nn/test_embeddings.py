@@ -1,4 +1,4 @@
-"""Embeddings against their definitions: bags of n-grams, words spelled in bytes, hashed context.
+"""Embeddings compared with their definitions: bags of n-grams, words spelled in bytes, hashed context.
 
 B batch, T time, D embedding size, V vocabulary, K rows of a table.
 """
@@ -118,7 +118,7 @@ def test_a_word_is_its_combined_ngrams(combiner: Combiner) -> None:
 @pytest.mark.parametrize("combiner", COMBINERS)
 @pytest.mark.parametrize("n", [1, 3, 6])
 def test_a_known_word_spelled_is_the_same_word(combiner: Combiner, n: int) -> None:
-    """A network that has not the word but its n-grams knows as much as one that has it."""
+    """The vector of an unknown word whose n-grams are all known is that of the known word."""
     embedding = ngram_embedding(combiner, n)
     for token, word in WORDS.items():
         torch.testing.assert_close(embed(embedding, spell(word.encode()))[-1], embed(embedding, [token])[0])
@@ -128,7 +128,7 @@ def test_an_unknown_word_has_the_ngrams_that_are_known() -> None:
     embedding = ngram_embedding()
     mama, rama = embed(embedding, spell("мама".encode()))[-1], embed(embedding, spell("рама".encode()))[-1]
     row_of = {hash_: row for row, hash_ in enumerate(embedding.hashes_G.tolist())}
-    known = ["#ра", "рам", "ма#"]  # of "рама" in "мама", "мыла", "раму"; "ама" too
+    known = ["#ра", "рам", "ма#"]  # the n-grams of "рама" that "мама", "мыла" and "раму" have, with "ама"
     vectors = [embedding.weight_RD[row_of[ngram_hash(ngram.encode())]] for ngram in [*known, "ама"]]
     torch.testing.assert_close(rama, torch.stack(vectors).sum(0))
     assert not torch.allclose(mama, rama)
@@ -162,7 +162,7 @@ def test_a_word_is_the_bytes_since_the_last_token_that_was_none() -> None:
 
 @given(seed=st.integers(0, 10**6), sizes=st.lists(st.integers(0, 9), max_size=8))
 def test_words_in_pieces_are_words_at_once(seed: int, sizes: list[int]) -> None:
-    """Wherever the chunks are cut, in words too, in rows that are at different places, through words too long."""
+    """For cuts anywhere, inside words too, in rows that differ, and in words of more than the bytes that are kept."""
     embedding = ngram_embedding()
     draw = random.Random(seed)
     words = [*(spell(word.encode()) for word in WORDS.values()), spell(("мы" * 20).encode()), [0], [271], [END]]
@@ -178,7 +178,7 @@ def test_words_in_pieces_are_words_at_once(seed: int, sizes: list[int]) -> None:
 
 
 def test_the_activation_level_is_as_the_combiner_says() -> None:
-    """The norm of a sum grows with the root of the number of n-grams, the mean's falls with it, sqrt's is level."""
+    """With the number k of n-grams, the norm of the sum grows as sqrt(k), the mean's falls so, sqrt's is constant."""
     draw = random.Random(0)
     words = {270 + number: bytes(draw.sample(range(97, 123), 4 if number < 15 else 16)) for number in range(30)}
     bags = bags_of_words(V, words, end_id=END, first_byte_id=FIRST_BYTE)
@@ -200,7 +200,7 @@ def test_an_ngram_embedding_needs_a_vocabulary_with_ngrams() -> None:
 def test_bags_that_contradict_each_other_are_refused() -> None:
     layout = BagLayout.from_bags(bags_of_words(V, {270: b"ab"}, end_id=END, first_byte_id=FIRST_BYTE))
     for change in ({"end_id": V}, {"first_byte_id": V - 255}, {"num_entries": V - 1}, {"num_own": V + 1}):
-        with pytest.raises(ValueError, match="not those of 300 ids"):
+        with pytest.raises(ValueError, match="do not fit a vocabulary of 300 ids"):
             NgramEmbedding(V, D, layout.model_copy(update=change), "sum")
     for change in ({"num_ngrams": 0}, {"num_entries": 2**50}, {"boundary": (256,)}, {"n": 65}, {"n": "3"}):
         with pytest.raises(SettingsError):
@@ -249,7 +249,7 @@ def test_context_adds_the_vectors_of_the_ngrams_that_end_here() -> None:
 
 
 def bucket(ngram: list[int], num_buckets: int) -> int:
-    """The bucket of tokens, oldest first: trained tables depend on it."""
+    """Compute the bucket of tokens, oldest first. Trained tables depend on it."""
     value = 0
     for token in reversed(ngram):
         value = (value * 0x9E3779B97F4A7C15 + token + 2) % 2**64
@@ -266,7 +266,7 @@ def test_buckets_are_used_evenly_and_depend_on_every_token() -> None:
     chi_squared = float(((counts - expected) ** 2 / expected).sum())
     assert abs(chi_squared - 999) < 6 * (2 * 999) ** 0.5
     pairs = rows[:, 0].view(31, 31, 31)
-    assert torch.equal(pairs, pairs[:1].expand(31, -1, -1)), "a pair does not depend on what came before it"
+    assert torch.equal(pairs, pairs[:1].expand(31, -1, -1)), "a pair does not depend on earlier tokens"
     triples = rows[:, 1].view(31, 31, 31)
     for axis in range(3):
         assert (triples.diff(dim=axis) != 0).double().mean() > 0.99
@@ -300,7 +300,7 @@ def test_context_dropout_leaves_the_token_itself() -> None:
 
 
 def test_backing_off_leaves_out_an_ngram_and_all_longer_ones() -> None:
-    """Where none was left out, the network sees what it sees in use; and the gradient is that of what is left."""
+    """Where no n-gram was left out, the output is that of evaluation; the gradient is that of the n-grams left."""
     embedding = context_embedding(num_buckets=1000, backoff=0.3).train()
     inputs_BT = torch.randint(0, V, (200, 8))
     rows = context_rows(torch.cat([embedding.initial_state(200)[-1], inputs_BT], dim=1), 8, (2, 4), 1000)

@@ -1,4 +1,4 @@
-"""What a window and a temporal convolutional network have in common: exact state, exact reach, exact gradients.
+"""Common properties of a window and a temporal convolutional network: exact state, receptive field and gradients.
 
 B batch, T time, D inputs, H features.
 """
@@ -56,11 +56,11 @@ def test_a_feature_depends_on_the_receptive_field_and_on_nothing_else(case: str)
     fresh = body.initial_state(40)
     changed_T = (body(before, fresh)[0] != body(after, fresh)[0]).any(-1).any(0)
     steps = changed_T.nonzero().flatten().tolist()
-    assert steps[0] == 2, "the present is seen, and not the future"
+    assert steps[0] == 2, "a feature depends on the current token, not on later ones"
     assert steps[-1] == 2 + field - 1
     state_after = body(before[:, :1], tuple(torch.ones_like(tensor) for tensor in fresh))[1]
     reached = [tensor.shape[1] for tensor in state_after]
-    assert sum(reached) == field - 1, "and the state holds so much"
+    assert sum(reached) == field - 1, "the state holds the rest of the receptive field"
 
 
 @every_body
@@ -110,7 +110,7 @@ def test_a_state_has_the_type_of_the_parameters(case: str, dtype: torch.dtype) -
     assert all(tensor.dtype == dtype and not tensor.any() for tensor in fresh)
     for old, new in zip(fresh, after, strict=True):
         assert (new.dtype, new.shape) == (dtype, old.shape)
-        assert new.untyped_storage().nbytes() == new.nbytes, "and holds no more than itself"
+        assert new.untyped_storage().nbytes() == new.nbytes, "the state does not keep the chunk in memory"
 
 
 @every_body

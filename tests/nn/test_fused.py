@@ -1,4 +1,4 @@
-"""The fused passes against the plain steps: outputs, states, gradients, running averages; compiled and in torch.
+"""The fused unrolls compared with the plain steps: outputs, states, gradients, running averages, for each backend.
 
 B batch, T time, D inputs, H hidden.
 """
@@ -47,7 +47,7 @@ def fused(cell: Cell, generator: torch.Generator | None = None) -> ForwardFn:
 
 
 def state_of(cell: Cell, step: int) -> State:
-    """Random, all rows at one step."""
+    """Return a random state with all rows at one step."""
     generator = torch.Generator().manual_seed(2)
     return tuple(
         torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * 0.3
@@ -58,7 +58,7 @@ def state_of(cell: Cell, step: int) -> State:
 
 
 def assert_same(cell: Cell, run: Callable[[Cell], ForwardFn], x_BTD: Tensor, state: State, tolerance: float) -> None:
-    """Relative to each tensor's largest element, where that exceeds 1."""
+    """Compare with a tolerance relative to each tensor's largest element, if that exceeds 1."""
     start = {name: buffer.clone() for name, buffer in cell.named_buffers()}
 
     def everything(unrolled: Callable[[Cell], ForwardFn]) -> list[Tensor]:
@@ -83,7 +83,7 @@ def seeded() -> torch.Generator:
 
 @pytest.fixture(params=["compiled", "eager", "triton"])
 def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Triton's kernels run in its interpreter, on tensors of the CPU."""
+    """Choose a backend. Triton's kernels run in its interpreter, on CPU tensors."""
     if request.param == "triton":
         pytest.importorskip("triton", reason="no Triton here")
         if os.environ.get("TRITON_INTERPRET") != "1":
@@ -110,10 +110,10 @@ def test_fused_is_plain_in_float64(name: str, norm: str, num_steps: int, trainin
 @pytest.mark.parametrize(("name", "norm"), FUSED)
 @pytest.mark.parametrize("start", [0, L - 2, L + 3])
 def test_fused_is_plain_in_float32(name: str, norm: str, start: int, passes: str) -> None:
-    """At sizes that no vector length and no block of columns divides, and with deviations far from zero.
+    """With sizes that are no multiple of a vector length or a block, and deviations far from zero.
 
-    The gradients through the statistics of a batch are differences of large numbers: the plain steps themselves are
-    4e-6 of the largest off what float64 gives, and the fused ones 1e-5.
+    Gradients through the statistics of a batch are differences of large numbers. Relative to the largest, the plain
+    steps differ from float64 by 4e-6, and the fused unrolls by 1e-5.
     """
     cell = randomised(CELLS[name](29, 77, CellOptions(norms=NORMS[norm]))).float().train()
     with torch.no_grad():
@@ -227,7 +227,7 @@ def test_rows_at_different_steps_are_not_fused_with_batch_norm() -> None:
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """As if nothing had been compiled yet."""
+    """Start with an empty cache, as if nothing had been compiled yet."""
     monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "cache"))
     compiled.load_compiled_library.cache_clear()
     yield
@@ -270,7 +270,7 @@ def test_compiling_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_fits_first_runs() -> None:
-    """An LSTM under bf16 autocast, on a CPU that multiplies none: torch refuses it, and the fused passes take it."""
+    """The fastest unroll that can run a cell comes first."""
     cell = make("lstm").float()
     backend = Backend(cell, "auto")
     assert backend.name_for(torch.device("cpu")) == "torch"

@@ -1,4 +1,4 @@
-"""The Triton kernels where they belong: against the plain steps on a GPU, and compiled for one that is not here."""
+"""The Triton kernels compared with the plain steps on a GPU, and compiled for a GPU on machines without one."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ def test_every_kernel_compiles_for_a_gpu_that_is_not_here(tmp_path: Path) -> Non
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 @pytest.mark.parametrize("name", ["lstm", "lstm-coupled", "gru", "rnn-tanh", "rnn-relu"])
 def test_kernels_are_the_plain_steps_on_a_gpu(name: str, norm: str, precision: Precision) -> None:
-    """At sizes that no block divides. bf16 rounds the products of both, in another order."""
+    """With sizes that are no multiple of a block. In bf16, both round their products, but in different orders."""
     device = torch.device("cuda")
     cell = randomised(CELLS[name](29, 77, CellOptions(norms=NORMS[norm]))).float().train().to(device)
     with torch.no_grad():

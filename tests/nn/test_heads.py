@@ -1,4 +1,4 @@
-"""What every head must be: one exact distribution, in any order of ids and however it is cut into chunks.
+"""Properties of every head: an exact distribution, for any order of ids and any cut into chunks.
 
 B batch, T time, D embedding, H features, V vocabulary.
 """
@@ -39,7 +39,7 @@ every_adaptive = pytest.mark.parametrize("case", [case for case in SETTINGS if c
 
 
 class Model(nn.Module):
-    """As much of a language model as a head may need."""
+    """The parts of a language model that a head may need."""
 
     def __init__(self, case: str, smoothing: float = 0.0) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Model(nn.Module):
 
 
 def make(case: str, smoothing: float = 0.0, seed: int = 3) -> Model:
-    """Every parameter random, and where ids have ranks, none its own."""
+    """Make all parameters random; if ids have ranks, permute them so that no id is its own rank."""
     model = Model(case, smoothing)
     generator = torch.Generator().manual_seed(seed)
     model.head.set_frequencies(torch.randperm(V, generator=generator))
@@ -71,7 +71,7 @@ def targets_of(*shape: int, seed: int = 2) -> Tensor:
 
 
 def log_probabilities(model: Model, features: Tensor) -> Tensor:
-    """In float64, each id from the papers' equations by itself."""
+    """Compute the log-probability of each id in float64, from the papers' equations."""
     head, features = model.head, features.double()
     weights = {name: tensor.double() for name, tensor in head.state_dict().items()}
     if isinstance(head, AdaptiveSoftmax):
@@ -87,7 +87,7 @@ def log_probabilities(model: Model, features: Tensor) -> Tensor:
 
 
 def adaptive_by_hand(weights: dict[str, Tensor], cutoffs: list[int], features: Tensor) -> Tensor:
-    """Grave et al., 2017, section 4.2: a rare word is its cluster, then itself within it."""
+    """Grave et al., 2017, section 4.2: p(rare word) = p(its cluster) p(word | cluster)."""
 
     def log_softmax(logits: Tensor) -> Tensor:
         return logits - logits.exp().sum(-1, keepdim=True).log()
@@ -191,7 +191,7 @@ def test_the_loss_is_fp32_whatever_the_features_are(case: str) -> None:
             nll, logits = model.head.nll(features, targets), model.head.logits(features)
         assert {tensor.dtype for tensor in (loss, nats, nll, logits)} == {torch.float32}
         torch.testing.assert_close(nll, exact, rtol=0.02, atol=0.1)
-        assert not torch.equal(nll, nll.bfloat16().float()), "nor rounded to bf16 before"
+        assert not torch.equal(nll, nll.bfloat16().float()), "the sums were not rounded to bf16"
 
 
 @every_head
@@ -249,7 +249,7 @@ def test_a_saved_head_is_the_same_head(case: str) -> None:
                 parameter.mul_(2)
         assert not torch.allclose(loaded(features, targets)[0], expected[0])
     with torch.no_grad():
-        assert torch.equal(make(case)(features, targets)[1], expected[1]), "and the first is as it was"
+        assert torch.equal(make(case)(features, targets)[1], expected[1]), "a second model of this case scores the same"
 
 
 # ---- frequencies

@@ -1,7 +1,7 @@
-"""What every language model must be, run over every member of the unions: embeddings, bodies, cells, norms, heads.
+"""Properties of every language model, run over every member of the unions: embeddings, bodies, cells, norms, heads.
 
-State in, features out: whatever the architecture, text fed in pieces is text fed whole, rows do not see each other,
-and nothing sees the future.
+Whatever the architecture: text in pieces gives the features of the whole text, rows do not affect each other, and no
+feature depends on the future.
 
 B batch, T time, H features, V vocabulary.
 """
@@ -38,7 +38,7 @@ V, H, D = SMALL.size, 8, 6
 
 
 def members(union: Any) -> dict[str, type[Settings]]:
-    """The settings classes of a union by their type."""
+    """Return the settings classes of a union by their type."""
     return {member.model_fields["type"].default: member for member in get_args(get_args(union)[0])}
 
 
@@ -47,7 +47,7 @@ def norms_of(body: type[Settings]) -> tuple[str, ...]:
 
 
 def backends_of(cell: str) -> list[str]:
-    """What can run the cell in its simplest form."""
+    """Return the backends that can run the cell in its simplest form."""
     found = ["plain"]
     for backend in ("torch", "fused"):
         body = validate(RecurrentSettings, Layer({"cell": {"type": cell}, "hidden_size": 2, "backend": backend}))
@@ -141,7 +141,7 @@ def build_afresh(case: str, **body: Any) -> LanguageModel:
 
 
 def build(case: str, *, seed: int = 0, **body: Any) -> LanguageModel:
-    """A model whose every parameter and average is random: biases too, so that nothing hides behind a zero."""
+    """Build a model with random parameters and averages; random biases too, since zeros could hide errors."""
     torch.manual_seed(seed)
     model = build_afresh(case, **body)
     with torch.no_grad():
@@ -158,7 +158,7 @@ def tokens(batch_size: int, num_steps: int, seed: int = 1) -> Tensor:
 
 
 def tokens_for(case: str, batch_size: int, num_steps: int, seed: int = 1) -> Tensor:
-    """Tokens that occur in texts of the case's vocabulary, in any order: bytes and </spell> without <spell> too."""
+    """Return tokens of the case's vocabulary in any order, with bytes and </spell> without <spell> too."""
     indices_BT = tokens(batch_size, num_steps, seed)
     if vocab_of(case) is SMALL:
         return indices_BT
@@ -168,7 +168,7 @@ def tokens_for(case: str, batch_size: int, num_steps: int, seed: int = 1) -> Ten
 
 
 def random_state(case: str, model: LanguageModel, batch_size: int) -> State:
-    """Any floats, and the integers that some text leaves."""
+    """Return a state of random floats, and of integers that some text leads to."""
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         _, state = model(tokens_for(case, batch_size, 6, seed=6), model.initial_state(batch_size))
@@ -187,7 +187,7 @@ every_model = pytest.mark.parametrize("case", CASES)
 
 
 class Dense(torch.autograd.Function):
-    """The identity, whose gradient is dense: gradcheck compares no sparse ones."""
+    """The identity with a dense gradient, since gradcheck does not compare sparse ones."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -251,7 +251,7 @@ def test_nothing_sees_the_future(case: str) -> None:
         changed[0, time] = (changed[0, time] + 1) % vocab_of(case).size
         after, _ = model(changed, model.initial_state(1))
         assert torch.equal(after[:, :time], before[:, :time])
-        assert not torch.allclose(after[:, time], before[:, time]), "the present is seen"
+        assert not torch.allclose(after[:, time], before[:, time]), "a feature depends on the current token"
 
 
 @every_model
@@ -262,7 +262,7 @@ def test_the_past_is_remembered_through_the_state_alone(case: str) -> None:
     _, one = model(tokens_for(case, 1, 3, seed=3), fresh)
     _, other = model(tokens_for(case, 1, 3, seed=4), fresh)
     assert not torch.allclose(model(inputs_BT, one)[0], model(inputs_BT, other)[0])
-    assert torch.equal(model(inputs_BT, one)[0], model(inputs_BT, one)[0]), "and through nothing else"
+    assert torch.equal(model(inputs_BT, one)[0], model(inputs_BT, one)[0]), "equal states give equal features"
 
 
 @every_model
@@ -305,7 +305,7 @@ def test_under_bf16_autocast_state_and_loss_stay_fp32(case: str) -> None:
 
 @every_model
 def test_big_numbers_stay_finite(case: str) -> None:
-    """Inputs and states of norm 1,000."""
+    """With inputs and states of norm 1,000."""
     model = build(case)
     with torch.no_grad():
         for parameter in model.embedding.parameters():
@@ -344,7 +344,7 @@ def test_on_the_meta_device_a_model_has_its_shapes(case: str) -> None:
 
 
 def test_backends_agree() -> None:
-    """Parameters and state have one layout, whatever runs them."""
+    """Parameters and state have the same layout for every backend."""
     for cell, layers in product(CELLS, (1, 2)):
         models = [build(f"{cell}-{layers}-{backend}") for backend in backends_of(cell)]
         inputs_BT, state = tokens(3, 11), random_state(f"{cell}-{layers}-plain", models[0], 3)

@@ -1,4 +1,4 @@
-"""Noise inside cells: weight drop, recurrent dropout and zoneout, each seen from what one step does.
+"""Noise inside cells: weight drop, recurrent dropout and zoneout, each tested by its effect on one step.
 
 B batch, T time, D inputs, H hidden.
 """
@@ -72,7 +72,7 @@ def one_step(cell: Cell, x_BTD: Tensor, state: State, seed: int = 7) -> State:
 
 
 def share_of(drawn: Tensor, expected: float) -> None:
-    """Within five standard deviations of so many draws."""
+    """Check a frequency to within five standard deviations."""
     deviation = (expected * (1 - expected) / drawn.numel()) ** 0.5
     assert abs(float(drawn.double().mean()) - expected) < 5 * deviation
 
@@ -81,7 +81,7 @@ def share_of(drawn: Tensor, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "noise"),  # where h is the memory itself, it has zoneout alone
+    ("cell", "noise"),  # where h is the memory, only zoneout applies
     [(cell, noise) for cell in CELLS for noise in NOISES if noise != "zoneout-hidden" or cell.startswith("lstm")],
 )
 def test_equal_seeds_draw_equal_masks_and_others_others(cell: str, noise: str) -> None:
@@ -98,7 +98,7 @@ def test_equal_seeds_draw_equal_masks_and_others_others(cell: str, noise: str) -
     other, _ = outputs(2)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert not torch.equal(first, second), "each chunk draws its own"
+    assert not torch.equal(first, second), "each chunk draws new masks"
 
 
 @pytest.mark.parametrize("noise", ["weight-drop", "recurrent-dropout"])
@@ -131,7 +131,7 @@ def recurrent_name(cell: str) -> str:
 
 
 def dropped(cell: Cell, name: str, seed: int) -> tuple[Any, Tensor]:
-    """The weights of a chunk, and of them the recurrent ones, as a layer whose masks have this seed draws them."""
+    """Return the weights of a chunk and the recurrent matrix, as a layer with this seed draws them."""
     weights = cell.prepare(seeded(seed).generator(torch.device("cpu")))
     return weights, getattr(weights, name.replace("_weight", "")).detach()
 
@@ -159,7 +159,7 @@ def test_weight_drop_is_on_recurrent_matrices_alone(cell: str) -> None:
     ],
 )
 def test_one_mask_of_weight_drop_serves_a_whole_chunk(cell: str, backend: str) -> None:
-    """The chunk is that of a cell with the dropped matrix, and so is its gradient where the matrix was kept."""
+    """Outputs are those of a cell with the dropped matrix; so are gradients, for the entries that were kept."""
     mine, name = noisy(cell, NOISES["weight-drop"]), recurrent_name(cell)
     _, dropped_GH = dropped(mine, name, seed=5)
     other = silent(cell)
@@ -181,7 +181,7 @@ def test_one_mask_of_weight_drop_serves_a_whole_chunk(cell: str, backend: str) -
 
 @every_cell
 def test_zoneout_keeps_the_old_memory_or_takes_the_new(cell: str) -> None:
-    """Eq. 2 to 5: an LSTM's new h is that of the memory before zoneout."""
+    """Eq. 2 to 5: an LSTM computes its new h from the memory before zoneout."""
     options = CellOptions(zoneout=0.2, zoneout_hidden=0.4 if cell.startswith("lstm") else 0.0)
     mine = noisy(cell, options)
     x_BTD, before = chunk(1), state_of(mine)
@@ -236,7 +236,7 @@ def test_zoneout_leaves_the_clock_of_batch_normalisation_running() -> None:
 
 @pytest.mark.parametrize("cell", ["lstm", "lstm-coupled"])
 def test_recurrent_dropout_is_on_what_an_lstm_writes_and_never_on_its_memory(cell: str) -> None:
-    """c_t = f * c_{t-1} + i * d(g), eq. 12: without what was written, f * c_{t-1} remains."""
+    """c_t = f * c_{t-1} + i * d(g), eq. 12: where the update is dropped, f * c_{t-1} remains."""
     mine = noisy(cell, NOISES["recurrent-dropout"])
     assert isinstance(mine, LSTMCell)
     x_BTD, (h, c) = chunk(1), state_of(mine)
@@ -253,7 +253,7 @@ def test_recurrent_dropout_is_on_what_an_lstm_writes_and_never_on_its_memory(cel
 
 @pytest.mark.parametrize("cell", ["gru", "gru-before"])
 def test_recurrent_dropout_is_on_a_gru_s_candidate(cell: str) -> None:
-    """h_t = z * h_{t-1} + (1 - z) * d(n), eq. 13: the candidate's share is 0 or its own, and the rest is as it was."""
+    """h_t = z * h_{t-1} + (1 - z) * d(n), eq. 13: the candidate is dropped or scaled, and the rest is unchanged."""
     mine = noisy(cell, NOISES["recurrent-dropout"])
     assert isinstance(mine, GRUCell)
     x_BTD, (h,) = chunk(1), state_of(mine)
@@ -269,7 +269,7 @@ def test_recurrent_dropout_is_on_a_gru_s_candidate(cell: str) -> None:
 
 
 def test_recurrent_dropout_is_on_what_w_reads_in_a_simple_cell() -> None:
-    """With W the identity, each unit shows whether its own h_{t-1} was read."""
+    """If W is the identity, each unit shows whether its h_{t-1} was read."""
     mine = noisy("rnn-tanh", NOISES["recurrent-dropout"])
     assert isinstance(mine, RNNCell)
     with torch.no_grad():
@@ -284,7 +284,7 @@ def test_recurrent_dropout_is_on_what_w_reads_in_a_simple_cell() -> None:
 
 @every_cell
 def test_recurrent_dropout_draws_anew_at_each_step(cell: str) -> None:
-    """Two steps on one generator are two single ones, whose masks differ: from equal states they go to unequal ones."""
+    """Two steps with one generator draw different masks, so equal states lead to different states."""
     mine = noisy(cell, NOISES["recurrent-dropout"])
     x_BTD, before = chunk(1).expand(-1, 2, -1), state_of(mine)
     weights = mine.prepare(generator())

@@ -1,4 +1,4 @@
-"""Normalised cells against their papers' equations, and the running averages of batch normalisation by hand.
+"""Normalised cells compared with their papers' equations, and running averages computed by hand.
 
 B batch, T time, D inputs, H hidden, G gates, L steps with statistics of their own.
 """
@@ -55,7 +55,7 @@ from tests.nn.norm_equations import (
 )
 @pytest.mark.parametrize("cell", NORMALISED)
 def test_a_normalised_cell_is_its_equations(cell: str, norm: str, training: bool, by_hand: Norm) -> None:
-    """Gradients go through the statistics too; rows differ in their steps, and some have more than L."""
+    """Gradients go through the statistics too. Rows are at different steps, some of them above L."""
     mine = make(cell, norm).train(training)
     x_BTD, state = inputs(), random_state(mine)
     expected = results(mine, lambda x, s: in_time(cell, mine, by_hand, x, s), x_BTD, state)
@@ -121,7 +121,7 @@ def test_a_row_of_zeros_stays_finite_under_weight_normalisation() -> None:
 def test_gains_start_as_in_the_papers_and_biases_at_zero(
     cell: str, norms: NormFactory, starts_at: float, shape: tuple[int, ...]
 ) -> None:
-    """A product's beta would be the cell's own bias a second time, but where each step has its own."""
+    """A beta of a product would duplicate the cell's bias, unless each step has its own."""
     mine = CELLS[cell](D, H, CellOptions(norms=norms))
     found = {name: module for name, module in mine.named_modules() if isinstance(module, LayerNorm | BatchNorm)}
     assert len(found) == {"rnn": 2, "lst": 3, "gru": 4}[cell[:3]]
@@ -145,7 +145,7 @@ def test_only_batch_normalisation_has_steps() -> None:
 @pytest.mark.parametrize("num_batches", [1, 2, 3])
 @pytest.mark.parametrize("cell", NORMALISED)
 def test_running_averages_are_those_by_hand(cell: str, num_batches: int) -> None:
-    """The first batch's statistics, moved by a tenth of each later one's; steps from L on all belong to the last."""
+    """They start as the first batch's statistics and move by a tenth per batch; steps from L on share the last."""
     mine = fresh_averages(cell).train()
     expected: dict[nn.Module, list[list[tuple[Tensor, Tensor]]]] = defaultdict(lambda: [[] for _ in range(L)])
 
@@ -156,7 +156,7 @@ def test_running_averages_are_those_by_hand(cell: str, num_batches: int) -> None
         return batch_norm_in_training(module, rows, steps)
 
     state = mine.initial_state(B)
-    lengths = [2, L + 2, 2][:num_batches]  # L - 1 gets no, then three values
+    lengths = [2, L + 2, 2][:num_batches]  # step L - 1 gets no value, then three
     for number, num_steps in enumerate(lengths):
         x_BTD = inputs(seed=number, num_steps=num_steps)
         in_time(cell, mine, noting, x_BTD, state)
@@ -213,7 +213,7 @@ def test_a_batch_of_one_row_or_none_stays_finite_in_training() -> None:
 
 @pytest.mark.parametrize("per_step", [False, True])
 def test_steps_that_training_never_reached_use_the_last_that_it_did(per_step: bool) -> None:
-    """Statistics for 8 steps, of which training saw 3: in evaluation step 5 is step 2."""
+    """If training saw 3 of 8 steps, evaluation uses the statistics of step 2 for step 5."""
     torch.manual_seed(0)
     norm = BatchNorm(4, 8, bias=True, per_step=per_step)
     for step in (0, 1, 2):

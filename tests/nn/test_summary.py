@@ -1,4 +1,4 @@
-"""The table of a network: its parameters are the model's, its sizes those of what passes, its operations counted."""
+"""The summary of a network: parameters as in the model, sizes as in a forward pass, operations counted by hand."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_the_table_adds_up_to_the_model(case: str) -> None:
     assert (last.name, last.inputs, last.outputs) == ("head", features.numel(), vocab_size)
     assert sum(part.parameters for part in layers) == sum(parameter.numel() for parameter in model.body.parameters())
     assert all(part.parameters > 0 for part in layers)
-    assert len(summary.to_table()) >= len(summary.parts) + 2, "no line hides another"
+    assert len(summary.to_table()) >= len(summary.parts) + 2, "each part has a line"
 
 
 @pytest.mark.parametrize("case", CASES)

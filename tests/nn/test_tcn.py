@@ -1,4 +1,4 @@
-"""The temporal convolutional network: held to torch's own convolution of the whole sequence, padded on the left.
+"""The temporal convolutional network compared with torch's convolution of the whole, left-padded sequence.
 
 B batch, T time, C channels, H features.
 """
@@ -52,7 +52,7 @@ def test_a_network_is_that_of_whole_convolutions(case: str) -> None:
     body = make(TCNS[case])
     features, _ = body(inputs(), body.initial_state(B))
     torch.testing.assert_close(features, by_hand(body, TCNS[case], inputs(), NoiseRNG()), rtol=0, atol=1e-12)
-    assert (features > 0).any(), "and not dead"
+    assert (features > 0).any(), "some features are positive"
 
 
 @every_tcn
@@ -92,7 +92,7 @@ def test_where_the_sizes_are_equal_what_a_block_reads_goes_around_it() -> None:
 
 @pytest.mark.parametrize("norm", ["none", "layer", "weight"])
 def test_at_first_any_number_of_blocks_passes_on_about_what_it_reads(norm: str) -> None:
-    """Weights as He et al. (2015) have them, divided by the number of blocks in the second of each; biases 0."""
+    """Weights follow He et al. (2015), in second convolutions divided by the number of blocks; biases are 0."""
     torch.manual_seed(1)
     x_BTD = torch.randn(4, 60, 128).relu()
     for num_blocks in (1, 4, 9):

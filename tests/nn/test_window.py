@@ -1,4 +1,4 @@
-"""The fixed-window network: held to its equation, written out one token and one matrix at a time.
+"""The fixed-window network compared with its equation, one token and one matrix at a time.
 
 B batch, T time, D inputs, H features.
 """

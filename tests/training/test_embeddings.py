@@ -165,7 +165,7 @@ def test_bags_that_point_outside_are_refused(checkpoint: Path) -> None:
     tensors["embedding.tokens.rows_E"][0] = 10**9
     path.write_bytes(safetensors.torch.save(tensors))
     storage.write_manifest(checkpoint, {"format": 1})
-    with pytest.raises(CheckpointError, match="names an n-gram that is not there"):
+    with pytest.raises(CheckpointError, match="contains an n-gram that does not exist"):
         load_model(checkpoint, CPU)
 
 

@@ -37,7 +37,7 @@ def test_operations_are_those_for_a_character_of_the_text(workspace: Commands) -
     assert found["forward"] == round(2 * products * tokens / len(text))
     shutil.rmtree(workspace.folder / DATA)
     assert workspace.json("inspect", "tiny-texts")["network"]["operations"] == for_token
-    assert "how many tokens a character has is not known" in workspace.succeed("inspect", "tiny-texts").stdout
+    assert "tokens per character unknown" in workspace.succeed("inspect", "tiny-texts").stdout
 
 
 def test_another_corpus_of_that_name_says_nothing_of_a_run(workspace: Commands) -> None:

@@ -1,4 +1,4 @@
-"""What stands between the embedding and the head, of whatever architecture: (x_BTD, state) -> (features_BTH, state).
+"""The form of every network between embedding and head: (x_BTD, state) -> (features_BTH, state).
 
 B batch, T time, D inputs, H features.
 """
@@ -12,16 +12,16 @@ from charlm.nn.state import State
 
 
 class Body(nn.Module, ABC):
-    """A network over vectors. What it remembers is in its state, so a text may come in chunks of any length."""
+    """A network over vectors. Its memory is in its state, so a text may come in chunks of any length."""
 
     features_size: int
     stride_period: int = 1
-    """Streams that start at multiples of it step alike: the strides of all layers together."""
+    """The least common multiple of all layers' strides: streams that start at multiples of it step alike."""
     receptive_field: int | None = None
-    """Tokens that a feature can depend on, the present one among them; None where nothing bounds them."""
+    """Number of tokens that a feature can depend on, including the current one; None if it is unbounded."""
 
     def backend_name(self, device: torch.device) -> str:
-        """What runs the time steps of a chunk; "plain" where nothing faster than one after the other does."""
+        """The name of what runs the time steps of a chunk on a device."""
         del device
         return "torch"
 
@@ -34,9 +34,9 @@ class Body(nn.Module, ABC):
     @property
     @abstractmethod
     def activations_per_token(self) -> int:
-        """About how many activations the backward pass keeps for each token."""
+        """Approximate number of activations that the backward pass keeps for each token."""
 
     @property
     def macs_per_token(self) -> float:
-        """Multiply-adds of the forward pass for a token: each weight of a matrix or convolution is used once."""
+        """Multiply-adds of the forward pass for a token. Each weight of a matrix or convolution is used once."""
         return float(sum(parameter.numel() for parameter in self.parameters() if parameter.ndim >= 2))

@@ -11,9 +11,10 @@ from charlm.nn.dropout import NoiseRNG
 
 
 def build_body(settings: BodySettings, input_size: int, rng: NoiseRNG) -> Body:
-    """
+    """Build a body.
+
     Raises:
-        SettingsError: the backend has no kernel for these layers.
+        SettingsError: the backend cannot run these layers.
     """
     match settings:
         case RecurrentSettings():

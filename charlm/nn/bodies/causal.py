@@ -1,7 +1,7 @@
-"""A causal convolution: a vector and some of those before it, each times a matrix of its own.
+"""A causal convolution: a vector and some vectors before it, each multiplied by a separate matrix.
 
-    state, x_BTD ──> history ──> the k vectors that each step sees, side by side ──one GEMM──> y_BTH
-                        └── its end, for the next chunk ──> state
+    state, x_BTD ──> history ──> the k vectors of each step, side by side ──one GEMM──> y_BTH
+                        └── the end of the history ──> state for the next chunk
 
 B batch, T time, D inputs, H outputs, L vectors carried, K = k D for a kernel of k vectors.
 """
@@ -18,9 +18,9 @@ from charlm.nn.state import State
 class CausalConvolution(nn.Module):
     """y_t = sum_i W_i x_{t - i d} + b for i = 0 ... k - 1 and dilation d; with k = 1, a linear layer.
 
-    Parameters: weight_HK, the W_i side by side with the oldest vector's first; bias_H; those of the normalisation,
-    which is of the W_i together, or of their products' sum before b. State: the last L = (k - 1) d inputs (B, L, D),
-    zeros at first, in the type of the parameters; nothing where L is 0.
+    Parameters: weight_HK, the W_i side by side, the oldest vector's first; bias_H; and those of the normalisation,
+    which applies to all W_i together, or to the sum of their products before b. State: the last L = (k - 1) d inputs
+    (B, L, D), initially zero, in the type of the parameters; () if L is 0.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class CausalConvolution(nn.Module):
     ) -> None:
         """
         Args:
-            initialise: fills weight_HK, in place.
+            initialise: fills weight_HK in place.
         """
         super().__init__()
         self.weight_HK = nn.Parameter(torch.empty(output_size, kernel_size * input_size))
@@ -56,15 +56,15 @@ class CausalConvolution(nn.Module):
         (carried_BLD,) = state
         num_steps = x_BTD.shape[1]
         history = torch.cat([carried_BLD.to(x_BTD.dtype), x_BTD], dim=1)
-        # Side by side and one GEMM is as fast in training as conv1d for a window of 16 (70.8 and 71.6 ms, D 64, H 512,
-        # 32 x 64 tokens, one core), a fifth faster for k = 3 (28.5 and 33.6 ms, D = H = 256), and needs no transpose.
+        # One GEMM is as fast in training as conv1d for a window of 16 (70.8 and 71.6 ms, D 64, H 512, 32 x 64 tokens,
+        # one core), a fifth faster for k = 3 (28.5 and 33.6 ms, D = H = 256), and needs no transpose.
         window_BTK = torch.cat([history[:, start : start + num_steps] for start in self._offsets], dim=-1)
         next_carried_BLD = history[:, num_steps:].to(carried_BLD.dtype)
-        return self._product(window_BTK), (next_carried_BLD.contiguous(),)  # a view would keep the whole chunk alive
+        return self._product(window_BTK), (next_carried_BLD.contiguous(),)  # a view would keep the chunk in memory
 
     @property
     def activations_per_token(self) -> int:
-        """Activations that the backward pass keeps: the inputs side by side, the product, and a function of it."""
+        """Activations that the backward pass keeps: the inputs side by side, the product, and its activation."""
         return self.weight_HK.shape[1] + 2 * self.weight_HK.shape[0]
 
     def _product(self, window_BTK: Tensor) -> Tensor:

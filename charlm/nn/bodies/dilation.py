@@ -1,10 +1,10 @@
-"""Dilation: h_t comes from h_{t-d} (Chang et al., 2017), so a layer is d interleaved ones that share their weights.
+"""Dilation: h_t comes from h_{t-d} (Chang et al., 2017), so a layer is d interleaved layers with shared weights.
 
-    tokens   a b c d e f g        d = 3:   slot 0: a d g        the state holds d slots, the one that is next first
+    tokens   a b c d e f g        d = 3:   slot 0: a d g        the state holds d slots, the next one first
                                            slot 1: b e
                                            slot 2: c f
 
-The slots run as rows of one batch, so a dilated layer takes a d-th of the steps, of d times the rows.
+The slots run as rows of one batch: a chunk of T steps becomes T / d steps with d times the rows.
 
 B batch, T time, D inputs, H hidden, d slots, n steps of each slot.
 """
@@ -18,14 +18,14 @@ from charlm.nn.state import ForwardFn, State
 
 
 def initial_dilated_state(make_state: Callable[[int], State], batch_size: int, dilation: int) -> State:
-    """A fresh state: that of `make_state`, where it is dilated with an axis of slots behind the batch."""
+    """Return the state of `make_state`; with dilation, it has an axis of slots after the batch."""
     if dilation == 1:
         return make_state(batch_size)
     return tuple(tensor.unflatten(0, (batch_size, dilation)) for tensor in make_state(batch_size * dilation))
 
 
 def run_dilated(run: ForwardFn, dilation: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-    """`run` over each of the interleaved sequences; those of a chunk may differ by one step."""
+    """Run each of the interleaved sequences. Their lengths in a chunk may differ by one step."""
     if dilation == 1:
         return run(x_BTD, state)
     num_full_rounds, num_remaining = divmod(x_BTD.shape[1], dilation)
@@ -50,7 +50,7 @@ def run_dilated(run: ForwardFn, dilation: int, x_BTD: Tensor, state: State) -> t
 
 
 def _run_slots(run: ForwardFn, x_BTD: Tensor, num_slots: int, state: State) -> tuple[Tensor, State]:
-    """Steps 0, s, 2 s, ... belong to slot 0 of s, and so on; T is a multiple of s."""
+    """Run s slots: steps 0, s, 2 s, ... belong to slot 0, and so on. T is a multiple of s."""
     batch_size = len(x_BTD)
     rows = x_BTD.unflatten(1, (-1, num_slots)).transpose(1, 2).flatten(0, 1)  # row b s + k: slot k of row b
     output, next_state = run(rows, tuple(tensor.flatten(0, 1) for tensor in state))

@@ -1,9 +1,9 @@
 """A stack of recurrent layers: (x_BTD, state) -> (features_BTH, state).
 
     x ── input dropout ── layer 1 ── dropout ── layer 2 ── ... ── output dropout ── features
-                            │ skips: none; residual: it adds to what it reads; dense: it reads all below, the head all
-                            │ cell.prepare, then an unroll over the steps of each stride and slot of each dilation:
-                            │ torch's kernels or fused passes for a chunk, the plain step for a single character
+                            │ skip: none; residual, output plus input; dense, reads all layers below, and the head all
+                            │ cell.prepare, then an unroll over the steps of each stride and each dilation's slot:
+                            │ torch's or fused kernels for a chunk, the plain step for a single token
 
 B batch, T time, D inputs, H hidden.
 """
@@ -26,9 +26,9 @@ from charlm.nn.state import State
 
 
 class RecurrentLayer(nn.Module):
-    """One cell, unrolled over time by the fastest unroll that fits it.
+    """One cell, unrolled over time by the fastest backend that can run it.
 
-    State: the cell's, where dilated with an axis of slots behind the batch; where strided held_BH and phase_B too.
+    State: the cell's, with dilation with an axis of slots after the batch; with a stride, then held_BH and phase_B.
     """
 
     def __init__(self, cell: Cell, backend: Backend, rng: NoiseRNG, *, dilation: int = 1, stride: int = 1) -> None:
@@ -60,7 +60,7 @@ class RecurrentLayer(nn.Module):
 
 
 class RecurrentNetwork(Body):
-    """State: the layers' states, one after the other."""
+    """A stack of recurrent layers. State: the layers' states, one after the other."""
 
     def __init__(self, settings: RecurrentSettings, input_size: int, rng: NoiseRNG) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ def num_matrix_weights(cell: Cell) -> int:
 
 
 def activations_per_step(cell: Cell) -> int:
-    """Elements of all gates of a cell, and of its state."""
+    """Return the number of gates and state elements of a cell."""
     return num_matrix_weights(cell) // (cell.input_size + cell.hidden_size) + 2 * cell.hidden_size
 
 

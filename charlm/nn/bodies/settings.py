@@ -26,48 +26,51 @@ class RecurrentSettings(Settings):
     hidden_size: Size = 512
     num_layers: int = Field(default=1, ge=1, le=64)
     skip: Literal["none", "residual", "dense"] = "none"
-    """residual: from the second layer on, a layer adds to what it reads. dense: each layer reads the embedding and all
-    layers below, and the head reads all layers (Graves, 2013)."""
+    """Connections around layers. residual: from the second layer on, a layer's output is added to its input. dense:
+    each layer reads the embedding and all layers below it, and the head reads all layers (Graves, 2013)."""
     dilations: tuple[TokenInterval, ...] = ()
-    """Per layer: state goes from h_{t-d} to h_t (Chang et al., 2017). Empty: 1 for all."""
+    """Dilation d of each layer, in tokens: h_t comes from h_{t-d} (Chang et al., 2017). Empty: 1 for all layers."""
     strides: tuple[TokenInterval, ...] = ()
-    """Per layer: it steps every s tokens and holds its output between. A path of stride 1 must reach the head, so
-    strides need skips. Empty: 1 for all."""
+    """Stride s of each layer, in tokens: the layer steps at every s-th token and holds its output in between. The head
+    needs a path through layers of stride 1 only, so strides need `skip`. Empty: 1 for all layers."""
 
     norm: Literal["none", "batch", "layer", "weight"] = "none"
-    """Of every cell: recurrent batch normalisation (Cooijmans et al., 2016), layer normalisation (Ba et al., 2016),
-    weight normalisation (Salimans & Kingma, 2016)."""
+    """Normalisation of every cell: recurrent batch normalisation (Cooijmans et al., 2016), layer normalisation (Ba et
+    al., 2016) or weight normalisation (Salimans & Kingma, 2016)."""
     norm_gain: float | None = Field(default=None, gt=0, le=100)
-    """Initial gamma of batch (0.1 if left out) and layer normalisation (1)."""
+    """Initial gamma. Left out: 0.1 for batch normalisation, 1 for layer normalisation."""
     norm_steps: int = Field(default=128, ge=1, le=65_536)
-    """Of batch normalisation: time steps since the state was reset that have statistics of their own; later ones use
-    the last."""
+    """For batch normalisation: number of time steps after a reset of the state that have separate statistics. Later
+    steps use those of the last one."""
     norm_per_step: bool = False
-    """Of batch normalisation: whether each of those steps has its own gamma and beta too."""
+    """For batch normalisation: whether each of those steps also has a separate gamma and beta."""
 
     input_dropout: Probability = 0.0
-    """On the embedding's vectors; one mask for all time steps (Gal & Ghahramani, 2016), as for the next two."""
+    """Dropout of the embedding's vectors. This and the next two use one mask for all time steps (Gal & Ghahramani,
+    2016)."""
     dropout: Probability = 0.0
-    """Between layers."""
+    """Dropout between layers."""
     output_dropout: Probability = 0.0
-    """On the features, before the head."""
+    """Dropout of the features, before the head."""
     weight_drop: Probability = 0.0
-    """On the recurrent matrices; one mask for all time steps (Merity et al., 2018)."""
+    """Dropout of the entries of recurrent matrices, with one mask for all time steps (Merity et al., 2018)."""
     recurrent_dropout: Probability = 0.0
-    """On what is written to the memory, anew at each step (Semeniuta et al., 2016); in an RNN on what W reads."""
+    """Dropout of the update of the memory, with a new mask at each step (Semeniuta et al., 2016). In an RNN, dropout of
+    the state that W multiplies."""
     zoneout: Probability = 0.0
-    """Share of the memory (c of an LSTM, else h) that keeps its value in a step (Krueger et al., 2017)."""
+    """Probability that an element of the memory (c of an LSTM, h of other cells) keeps its value in a step (Krueger et
+    al., 2017)."""
     zoneout_hidden: Probability = 0.0
-    """The same for an LSTM's h."""
+    """Probability that an element of an LSTM's h keeps its value in a step."""
     backend: Literal["auto", "torch", "fused", "plain"] = "auto"
-    """What runs the time steps: torch's own kernels (cuDNN, oneDNN), our fused passes, the plain cell, or the fastest
-    that fits."""
+    """What runs the time steps. torch: cuDNN or oneDNN. fused: charlm's own kernels. plain: the cell step by step.
+    auto: the fastest that can run this cell."""
 
     @field_validator("dilations", "strides")
     @classmethod
     def _check_product(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
         if math.prod(steps) > _MAX_SPAN:
-            raise ValueError(f"together they exceed {_MAX_SPAN:,} tokens")
+            raise ValueError(f"their product exceeds {_MAX_SPAN:,} tokens")
         return steps
 
     @model_validator(mode="after")
@@ -77,15 +80,15 @@ class RecurrentSettings(Settings):
             if entries and len(entries) != self.num_layers:
                 raise ValueError(f"{name} has {len(entries)} entries for {self.num_layers} layers (num_layers)")
         if self.zoneout_hidden and self.cell.type != "lstm":
-            raise ValueError("zoneout_hidden is of an LSTM's h; the memory of this cell is its h: set zoneout")
+            raise ValueError("zoneout_hidden is for LSTM cells; set zoneout, which is for h in this cell")
         if self.norm_gain is not None and self.norm not in ("batch", "layer"):
-            raise ValueError('norm_gain is of norm = "batch" and "layer"')
+            raise ValueError('norm_gain needs norm = "batch" or "layer"')
         if self.norm_per_step and self.norm != "batch":
-            raise ValueError('norm_per_step is of norm = "batch"')
+            raise ValueError('norm_per_step needs norm = "batch"')
         blocking_strides = {"none": self.strides, "residual": self.strides[:1], "dense": ()}[self.skip]
         if any(stride > 1 for stride in blocking_strides) or (self.strides and min(self.strides) > 1):
             raise ValueError(
-                "a path of stride 1 must reach the head, which would not see every token otherwise: set skip = "
+                "without a path of stride 1, the head does not see every token; set skip = "
                 '"dense" (with one layer of stride 1), or "residual" (with the first layer of stride 1)'
             )
         return self
@@ -96,19 +99,20 @@ class WindowSettings(Settings):
 
     type: Literal["window"] = "window"
     window: int = Field(default=16, ge=1, le=65_536)
-    """Tokens it sees, the present one among them."""
+    """Number of tokens that the network sees, including the current one."""
     hidden_size: Size = 512
     num_layers: int = Field(default=1, ge=1, le=64)
-    """Hidden layers; those after the first see the layer before alone, and add to it."""
+    """Number of hidden layers. The output of each layer after the first is added to its input."""
     activation: Literal["tanh", "relu"] = "tanh"
     norm: Literal["none", "layer", "weight"] = "none"
-    """Of every product with a matrix."""
+    """Normalisation of every matrix product."""
     input_dropout: Probability = 0.0
-    """On the embedding's vectors; one mask for all time steps (Gal & Ghahramani, 2016), as for the next two."""
+    """Dropout of the embedding's vectors. This and the next two use one mask for all time steps (Gal & Ghahramani,
+    2016)."""
     dropout: Probability = 0.0
-    """Between layers."""
+    """Dropout between layers."""
     output_dropout: Probability = 0.0
-    """On the features, before the head."""
+    """Dropout of the features, before the head."""
 
 
 class TCNSettings(Settings):
@@ -119,20 +123,21 @@ class TCNSettings(Settings):
     num_blocks: int = Field(default=4, ge=1, le=16)
     kernel_size: int = Field(default=3, ge=2, le=64)
     dilation_base: int = Field(default=2, ge=1, le=8)
-    """Block k has the dilation dilation_base**k, counted from 0."""
+    """Block k has the dilation dilation_base**k; the first block is k = 0."""
     norm: Literal["none", "layer", "weight"] = "weight"
-    """Of every convolution; weight normalisation in the paper."""
+    """Normalisation of every convolution. The paper uses weight normalisation."""
     input_dropout: Probability = 0.0
-    """On the embedding's vectors; one mask for all time steps (Gal & Ghahramani, 2016), as for the next two."""
+    """Dropout of the embedding's vectors. This and the next two use one mask for all time steps (Gal & Ghahramani,
+    2016)."""
     dropout: Probability = 0.0
-    """After each convolution."""
+    """Dropout after each convolution."""
     output_dropout: Probability = 0.0
-    """On the features, before the head."""
+    """Dropout of the features, before the head."""
 
     @model_validator(mode="after")
     def _check_look_back(self) -> Self:
         if (self.kernel_size - 1) * self.dilation_base ** (self.num_blocks - 1) > _MAX_SPAN:
-            raise ValueError(f"its last block would look back more than {_MAX_SPAN:,} tokens: lower num_blocks")
+            raise ValueError(f"the last block would look back more than {_MAX_SPAN:,} tokens; lower num_blocks")
         return self
 
 

@@ -1,9 +1,9 @@
-"""Stride: a layer steps every s tokens and holds its output between.
+"""Stride: a layer steps at every s-th token and holds its output in between.
 
     tokens   a b c d e f g        s = 3:   steps at a, d, g
-    output   A A A D D D G                 phase 0 1 2 0 1 2 0: a layer steps where it is 0
+    output   A A A D D D G                 phase 0 1 2 0 1 2 0: a layer steps in phase 0
 
-It sees the inputs of the tokens it steps at. Rows may differ in phase, since each is reset by itself.
+The layer reads only the tokens at which it steps. Rows may differ in phase, since they are reset independently.
 
 B batch, T time, D inputs, H hidden.
 """
@@ -15,7 +15,7 @@ from charlm.nn.state import ForwardFn, State
 
 
 def initial_strided_state(state: State, hidden_size: int, batch_size: int, stride: int) -> State:
-    """A fresh state: the layer's, and behind it held_BH and phase_B where it does not step at each token."""
+    """Return the layer's state; with a stride, followed by held_BH and phase_B."""
     if stride == 1:
         return state
     output_BH = state[0].new_zeros(batch_size, hidden_size)
@@ -23,11 +23,11 @@ def initial_strided_state(state: State, hidden_size: int, batch_size: int, strid
 
 
 def run_strided(run: ForwardFn, stride: int, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-    """`run` over the tokens at which each row steps."""
+    """Run the layer over the tokens at which each row steps."""
     if stride == 1:
         return run(x_BTD, state)
     phase_B = state[-1]
-    phases = phase_B.unique().tolist() or [0]  # a batch may have no rows
+    phases = phase_B.unique().tolist() or [0]  # the batch may have no rows
     if len(phases) == 1:
         return _run_phase(run, stride, phases[0], x_BTD, state)
     rows_of = [(phase_B == phase).nonzero()[:, 0] for phase in phases]

@@ -1,7 +1,7 @@
 """A temporal convolutional network: (x_BTD, state) -> (features_BTH, state).
 
     x ── dropout ── block 0 ── block 1 ── ... ── output dropout ── features
-                       │ [convolution, norm, relu, dropout] twice, plus what the block read, relu
+                       │ [convolution, norm, relu, dropout] twice, plus the block's input, relu
 
 B batch, T time, D inputs, H channels.
 """
@@ -20,17 +20,17 @@ from charlm.nn.state import State
 
 
 class ResidualBlock(nn.Module):
-    """relu(F(x) + x), F two convolutions of one dilation; where the sizes differ, relu(F(x) + V x + c).
+    """relu(F(x) + x), where F is two convolutions of one dilation; if the sizes differ, relu(F(x) + V x + c).
 
-    The 1x1 convolution V is not normalised, as in the paper's Figure 1. State: that of each convolution.
+    The 1x1 convolution V is not normalised, as in the paper's Figure 1. State: the convolutions' states.
     """
 
     def __init__(self, settings: TCNSettings, input_size: int, dilation: int, rng: NoiseRNG) -> None:
         super().__init__()
         hidden_size = settings.hidden_size
-        # The second convolution starts so small that the blocks' sum does not grow with their number. Validation nats
-        # on tinyshakespeare after 300 steps of 16 x 64 tokens, 64 channels: with 4 blocks 2.22 instead of 2.26 (layer
-        # normalisation: 2.13, 2.19), with 7 blocks 2.22 instead of 2.29 (2.12, 2.19).
+        # The second convolution starts at a scale at which the sum of the blocks does not grow with their number.
+        # Validation nats per token on tinyshakespeare after 300 steps of 16 x 64 tokens, 64 channels: with 4 blocks
+        # 2.22 instead of 2.26 (layer normalisation: 2.13, 2.19), with 7 blocks 2.22 instead of 2.29 (2.12, 2.19).
         scales = (1.0, 1 / settings.num_blocks)
         self.convolutions = nn.ModuleList(
             CausalConvolution(
@@ -64,8 +64,8 @@ class ResidualBlock(nn.Module):
 class TCN(Body):
     """Residual blocks of causal convolutions, block k with the dilation base**k (Bai et al., 2018).
 
-    State: for each convolution in turn its last (kernel_size - 1) base**k inputs (B, length, D or H), zeros at first,
-    which is the paper's zero padding.
+    State: for each convolution in turn its last (kernel_size - 1) base**k inputs (B, length, D or H), initially zero,
+    as the paper's padding.
     """
 
     def __init__(self, settings: TCNSettings, input_size: int, rng: NoiseRNG) -> None:
@@ -97,10 +97,10 @@ class TCN(Body):
 
     @property
     def _convolutions(self) -> list[CausalConvolution]:
-        """All, in the order of the state; a 1x1 convolution carries nothing."""
+        """All convolutions, in the order of the state; a 1x1 convolution has none."""
         return [module for module in self.modules() if isinstance(module, CausalConvolution)]
 
 
 def _initialise(weight_HK: Tensor, scale: float) -> Tensor:
-    """As for relu (He et al., 2015), times a scale."""
+    """Initialise for relu (He et al., 2015), times a scale."""
     return nn.init.normal_(weight_HK, std=scale * (2 / weight_HK.shape[1]) ** 0.5)

@@ -19,7 +19,7 @@ from charlm.nn.state import State
 class WindowNetwork(Body):
     """h = f(d + sum_k H_k x_{t-k}), k = 0 ... n - 1 (Bengio et al., 2003); further layers h + f(b + W h).
 
-    State: the last n - 1 input vectors (B, n - 1, D), zeros at first; nothing for a window of one token.
+    State: the last n - 1 input vectors (B, n - 1, D), initially zero; () for a window of one token.
     """
 
     def __init__(self, settings: WindowSettings, input_size: int, rng: NoiseRNG) -> None:

@@ -1,11 +1,11 @@
-"""What every recurrent cell is: one step, readable as its paper, and the parts of it that can be done for all steps.
+"""The form of every recurrent cell: one step, written as in its paper, and the work that is shared by all steps.
 
-    weights = cell.prepare(generator)                       once per chunk: everything that does not depend on time
+    weights = cell.prepare(generator)                       once per chunk: all that does not depend on time
     gates_BTG = cell.project(x_BTD, weights)                once per chunk: one large matrix product
     for gates_BG in time: output_BH, state = cell.step(gates_BG, state, weights)
 
-A state is (hidden_BH, further memory ..., *clock): its first tensor is the output, its last float one the memory; the
-clock counts the steps since the reset where batch normalisation asks for it, and is empty otherwise.
+A state is (hidden_BH, further memory ..., *step_counts). Its first tensor is the output, and its last float tensor the
+memory. With batch normalisation, step_counts is (steps_B,), the steps since the reset; else ().
 
 B batch, T time, D inputs, H hidden, G gates (a multiple of H).
 """
@@ -22,26 +22,26 @@ from charlm.nn.norm import NO_NORMS, NormFactory
 from charlm.nn.state import State
 
 Weights = Any
-"""What `prepare` gives and only the same cell reads: a NamedTuple of tensors, and the generator of its noise."""
+"""The result of `prepare`, which only the same cell reads: a NamedTuple of tensors and the generator of the noise."""
 
 
 @dataclass(frozen=True)
 class CellOptions:
-    """What a layer asks of any cell."""
+    """The options that a layer sets for any cell."""
 
     norms: NormFactory = NO_NORMS
     weight_drop: float = 0.0
-    """Share of the entries of recurrent matrices that are zero for a chunk (Merity et al., 2018)."""
+    """Probability that an entry of a recurrent matrix is zero for a chunk (Merity et al., 2018)."""
     recurrent_dropout: float = 0.0
-    """On what is written to the memory, anew at each step (Semeniuta et al., 2016)."""
+    """Dropout of the update of the memory, with a new mask at each step (Semeniuta et al., 2016)."""
     zoneout: float = 0.0
-    """Share of the memory that keeps its value in a step (Krueger et al., 2017)."""
+    """Probability that an element of the memory keeps its value in a step (Krueger et al., 2017)."""
     zoneout_hidden: float = 0.0
-    """The same for the output, where it is not the memory itself."""
+    """Probability that an element of the output keeps its value, if the output is not the memory itself."""
 
     @property
     def is_standard(self) -> bool:
-        """Whether the time steps are the bare equations: nothing between them that a library's kernel does not know."""
+        """Whether the time steps are the bare equations, which torch's kernels compute."""
         noisy = self.recurrent_dropout or self.zoneout or self.zoneout_hidden
         return self.norms.kind in ("none", "weight") and not noisy
 
@@ -60,7 +60,7 @@ class Cell(nn.Module, ABC):
     """A recurrent cell."""
 
     time_batched: bool = True
-    """Whether `project` depends on the inputs alone (not on the state), so that all steps can be projected at once."""
+    """Whether all steps can be projected at once. False if what a step multiplies depends on the state."""
 
     def __init__(self, input_size: int, hidden_size: int, options: CellOptions) -> None:
         super().__init__()
@@ -76,15 +76,15 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, generator: torch.Generator | None) -> Weights:
-        """Weights as the steps use them. `generator` is None in evaluation: no noise."""
+        """Return the weights as the steps use them. `generator` is None in evaluation, for no noise."""
 
     @abstractmethod
     def project(self, x_BTD: Tensor, weights: Weights) -> Tensor:
-        """The inputs' share of the gates, gates_BTG; the inputs themselves where the cell is not time_batched."""
+        """Return the part of the gates that comes from the inputs, gates_BTG; or x_BTD itself if not `time_batched`."""
 
     @abstractmethod
     def step(self, gates_BG: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-        """One time step: output_BH and the next state."""
+        """Run one time step; return output_BH and the next state."""
 
 
 Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
@@ -92,7 +92,7 @@ Unroll = Callable[[Cell, Tensor, State, Weights], tuple[Tensor, State]]
 
 
 def unroll(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    """The plain unroll, step by step: the reference that every fast one is held to."""
+    """Run a chunk step by step. Every fast unroll is tested against this one."""
     gates_BTG = cell.project(x_BTD, weights)
     outputs: list[Tensor] = []
     for gates_BG in gates_BTG.unbind(dim=1):
@@ -108,7 +108,7 @@ def unroll(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[T
 
 
 def apply_zoneout(cell: Cell, previous_state: State, next_state: State, generator: torch.Generator | None) -> State:
-    """Some elements keep the value they had (Krueger et al., 2017, eq. 2); in evaluation, the mean over the masks."""
+    """Let some elements keep their value (Krueger et al., 2017, eq. 2). In evaluation, take the mean over the masks."""
     mixed = list(next_state)
     for index, probability in zoneout_probabilities(cell, next_state).items():
         if generator is None:
@@ -120,14 +120,14 @@ def apply_zoneout(cell: Cell, previous_state: State, next_state: State, generato
 
 
 def zoneout_probabilities(cell: Cell, state: State) -> dict[int, float]:
-    """The probabilities above zero, by the index of the state tensor: the last float one is the memory."""
+    """Return the probabilities above zero, by the index of the state tensor; the last float tensor is the memory."""
     floats = [index for index, tensor in enumerate(state) if tensor.is_floating_point()]
     probabilities = dict.fromkeys(floats, cell.options.zoneout_hidden) | {floats[-1]: cell.options.zoneout}
     return {index: probability for index, probability in probabilities.items() if probability}
 
 
 def apply_dropout(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
-    """Dropout with a mask of its own; the identity without a generator."""
+    """Apply dropout with a new mask. Without a generator, return x."""
     if generator is None or not probability:
         return x
     keep_probability = 1 - probability
@@ -135,7 +135,7 @@ def apply_dropout(x: Tensor, probability: float, generator: torch.Generator | No
 
 
 def zero_state(cell: Cell, batch_size: int) -> Tensor:
-    """A zero state tensor of shape B, H beside the cell's parameters; never below fp32."""
+    """Return zeros of shape B, H on the device of the cell's parameters, in fp32 or higher."""
     parameter = next(cell.parameters())
     dtype = torch.promote_types(parameter.dtype, torch.float32)
     return torch.zeros(batch_size, cell.hidden_size, dtype=dtype, device=parameter.device)
@@ -147,7 +147,8 @@ def initial_step_counts(cell: Cell, batch_size: int) -> State:
 
 @torch.no_grad()
 def init_gates(input_weight_GD: Tensor, recurrent_weight_GH: Tensor) -> None:
-    """Inputs uniform as Glorot & Bengio (2010) for each gate; recurrent matrices orthogonal (Saxe et al., 2014)."""
+    """Initialise each gate: input matrices uniform (Glorot & Bengio, 2010), recurrent ones orthogonal (Saxe et al.,
+    2014)."""
     hidden_size = recurrent_weight_GH.shape[1]
     for weight_HD in input_weight_GD.split(hidden_size):
         nn.init.xavier_uniform_(weight_HD)

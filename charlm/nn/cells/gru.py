@@ -3,12 +3,13 @@
     r = sigmoid(U_r x_t + W_r h_{t-1} + b_r)       h_t = (1 - z) * n + z * h_{t-1}
     z = sigmoid(U_z x_t + W_z h_{t-1} + b_z)
 
-with the reset gate after the recurrent product, as in cuDNN and torch, or before it, as in the paper:
+The reset gate comes after the recurrent product, as in cuDNN and torch, or before it, as in the paper:
 
     after    n = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + b_hn))
     before   n = tanh(U_n x_t + b_n + W_n (r * h_{t-1}))
 
-Normalised (Ba et al., 2016, eq. 23 to 26), the products of the two gates have one norm, those of the candidate another.
+With normalisation (Ba et al., 2016, eq. 23 to 26), the products of both gates share a norm, and those of the candidate
+have another.
 
 B batch, T time, D inputs, H hidden, G = 3 H gates in the order r, z, n.
 """
@@ -40,7 +41,7 @@ class GRUWeights(NamedTuple):
 
 
 class GRUCell(Cell):
-    """State: hidden_BH. Parameters: input_weight_GD, recurrent_weight_GH, bias_G, candidate_bias_H (b_hn, if after)."""
+    """State: hidden_BH. Parameters: input_weight_GD, recurrent_weight_GH, bias_G, candidate_bias_H (b_hn)."""
 
     def __init__(
         self,

@@ -3,8 +3,8 @@
     i, f, g, o = U x_t + W h_{t-1} + b          c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
                                                 h_t = sigmoid(o) * tanh(c_t)
 
-Coupled, sigmoid(i) is 1 - sigmoid(f). Normalised (Ba et al., 2016, eq. 20 to 22; Cooijmans et al., 2016, eq. 6 to 8),
-with a norm of its own for each product and for what the output gate reads of the memory:
+In a coupled cell, sigmoid(i) is 1 - sigmoid(f). With normalisation (Ba et al., 2016, eq. 20 to 22; Cooijmans et al.,
+2016, eq. 6 to 8), each product and the memory that the output gate reads have separate norms:
 
     i, f, g, o = norm(U x_t) + norm(W h_{t-1}) + b          h_t = sigmoid(o) * tanh(norm(c_t))
 

@@ -1,4 +1,4 @@
-"""Inputs and hidden state gate each other, in turns, before the cell sees them (Melis, Kočiský & Blunsom, 2020).
+"""The Mogrifier: input and hidden state gate each other in turns, before the cell (Melis, Kočiský & Blunsom, 2020).
 
     round 1, 3, ...   x = 2 sigmoid(Q h) * x          round 2, 4, ...   h = 2 sigmoid(R x) * h          (eq. 1 and 2)
 
@@ -12,7 +12,7 @@ from charlm.nn.norm import NormFactory
 
 
 class Mogrifier(nn.Module):
-    """Parameters: the matrices of the rounds, Q_DH and R_HD in turns, Glorot; weight-normalised with the cell's."""
+    """The rounds of gating. Parameters: Q_DH and R_HD in turns, Glorot, weight-normalised if the cell's are."""
 
     def __init__(self, input_size: int, hidden_size: int, num_rounds: int, norms: NormFactory) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Settings of recurrent cells, torch-free; `build.py` makes the cells.
 
-Parameters, G gates of H units on D inputs:          RNN 1, GRU 3, LSTM 4 times H (D + H + 1)
+Parameters for H units on D inputs: H (D + H + 1), times 1 for an RNN, 3 for a GRU, 4 for an LSTM.
 """
 
 from typing import Annotated, Literal
@@ -24,9 +24,10 @@ class LSTMSettings(Settings):
     forget_bias: float = 1.0
     """Initial bias of the forget gate."""
     coupled: bool = False
-    """One gate for both, the input gate being 1 - forget gate (Greff et al., 2017): a quarter fewer parameters."""
+    """Use 1 - forget gate as the input gate (Greff et al., 2017), which saves a quarter of the parameters."""
     mogrifier_rounds: int = Field(default=0, ge=0, le=16)
-    """Rounds in which inputs and hidden state gate each other before each step (Melis et al., 2020); 5 in the paper."""
+    """Number of rounds in which input and hidden state gate each other before each step (Melis et al., 2020). The paper
+    uses 5."""
 
 
 class GRUSettings(Settings):
@@ -34,7 +35,8 @@ class GRUSettings(Settings):
 
     type: Literal["gru"] = "gru"
     reset: Literal["after", "before"] = "after"
-    """Whether the reset gate multiplies the recurrent product, as in cuDNN, or the state before it, as in the paper."""
+    """after: the reset gate multiplies the recurrent product, as in cuDNN. before: it multiplies the state, as in the
+    paper."""
 
 
 CellSettings = Annotated[RNNSettings | LSTMSettings | GRUSettings, Field(discriminator="type")]

@@ -1,4 +1,4 @@
-"""The sizes of a vocabulary's bags of n-grams: what building a network for them needs before any array is there.
+"""The sizes of a vocabulary's bags of n-grams, from which a network is built before its arrays are loaded.
 
 NgramBags ──from_bags──> BagLayout ──> model.json ──> BagLayout
 """
@@ -12,21 +12,21 @@ from charlm.vocab.base import NgramBags
 
 
 class BagLayout(Settings):
-    """What must be known of a vocabulary's bags of n-grams to build a network for them, before any array is there."""
+    """The sizes and marks of a vocabulary's bags of n-grams; written to model.json."""
 
     num_ngrams: int = Field(ge=1, le=2**31)
     num_own: int = Field(ge=0, le=2**31)
-    """Tokens without n-grams: each has a vector of its own."""
+    """Number of tokens without n-grams, each of which has a vector for itself."""
     num_entries: int = Field(ge=1, le=2**40)
-    """Vectors named by all bags together, one's own included."""
+    """Number of vectors in all bags together, including those of tokens without n-grams."""
     n: int = Field(ge=1, le=64)
-    """Characters of an n-gram."""
+    """Length of an n-gram in characters."""
     end_id: int = Field(ge=0)
-    """</spell>."""
+    """Id of </spell>, which ends the bytes of an unknown word."""
     first_byte_id: int = Field(ge=0)
-    """Byte b is id first_byte_id + b."""
+    """Byte b has the id first_byte_id + b."""
     boundary: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(max_length=16)
-    """Bytes of the mark before and after a word."""
+    """The bytes that mark the beginning and the end of a word."""
 
     @classmethod
     def from_bags(cls, bags: NgramBags) -> Self:
@@ -42,6 +42,6 @@ class BagLayout(Settings):
         )
 
     def check_fits_vocab(self, vocab_size: int) -> None:
-        """Raise ValueError where the layout is none of a vocabulary of that size."""
+        """Raise ValueError if no vocabulary of that size can have this layout."""
         if max(self.end_id + 1, self.first_byte_id + 256, self.num_own) > vocab_size or self.num_entries < vocab_size:
-            raise ValueError(f"the bags of n-grams are not those of {vocab_size:,} ids")
+            raise ValueError(f"the bags of n-grams do not fit a vocabulary of {vocab_size:,} ids")

@@ -1,8 +1,8 @@
-"""The sum of each bag's vectors, with a gradient that costs what the bags name.
+"""The sum of each bag's vectors, with a gradient whose time depends on the bags, not on the table.
 
-weight_KD, bags of row numbers ──> sums_ND          gradient: only the rows that some bag names
+    weight_KD, bags of row numbers ──> sums_ND          gradient: only the rows in some bag
 
-N bags, M rows named in all of them together, R different ones, K rows of the table, D features.
+N bags, M row numbers in all bags together, R different ones, K rows of the table, D features.
 """
 
 from typing import Any, cast
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def bag_sum(weight_KD: Tensor, rows_M: Tensor, counts_N: Tensor, *, sparse: bool = False) -> Tensor:
-    """Sums over bags: the first counts_N[0] of rows_M are the rows of bag 0, and so on. An empty bag sums to zero.
+    """Sum over bags: the first counts_N[0] of rows_M are the rows of bag 0, and so on. An empty bag sums to zero.
 
     Args:
         sparse: give weight_KD a coalesced sparse gradient of R rows instead of a dense one.
@@ -21,10 +21,11 @@ def bag_sum(weight_KD: Tensor, rows_M: Tensor, counts_N: Tensor, *, sparse: bool
 
 
 class _BagSum(torch.autograd.Function):
-    """Torch's embedding_bag forward; backward it is an embedding_bag too, of the output's gradient.
+    """Torch's embedding_bag forward, and backward an embedding_bag of the output's gradient.
 
-    Rows sorted, every different row is a bag of the outputs that it went into: 2 to 3 times as fast on a CPU as torch's
-    own backward, and without the sparse one's 24,000 uncoalesced rows for a batch of 64 x 128 with three n-grams each.
+    Once rows_M is sorted, each different row is a bag of the outputs that it went into. On a CPU this is 2 to 3 times
+    as fast as torch's own backward, whose sparse gradient has 24,000 uncoalesced rows for a batch of 64 x 128 tokens
+    with three n-grams each.
     """
 
     @staticmethod

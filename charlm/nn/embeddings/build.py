@@ -15,7 +15,11 @@ from charlm.vocab.base import NgramBags
 def build_embedding(
     settings: AnyEmbeddingSettings, vocab_size: int, bags: NgramBags | BagLayout | None, rng: NoiseRNG
 ) -> Embedding:
-    """
+    """Build an embedding for a vocabulary.
+
+    Args:
+        bags: `Vocab.bags()`; or only their layout, if the arrays will be loaded from a checkpoint.
+
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none.
     """
@@ -35,7 +39,7 @@ def build_embedding(
 def _build_token_embedding(
     settings: AnyEmbeddingSettings, vocab_size: int, bags: NgramBags | BagLayout | None
 ) -> Embedding:
-    """The embedding of a token by itself."""
+    """Build the embedding without n-grams of tokens."""
     match settings:
         case TokenEmbeddingSettings():
             return TokenEmbedding(vocab_size, settings.size)
@@ -52,7 +56,8 @@ def _build_token_embedding(
 
 
 def check_bags(settings: AnyEmbeddingSettings, bags: NgramBags | BagLayout | None) -> None:
-    """
+    """Check that an embedding has the bags of n-grams that it needs.
+
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none.
     """

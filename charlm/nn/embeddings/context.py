@@ -1,11 +1,11 @@
-"""The last tokens as an input feature: to each token's own vector, those of the n-grams that end with it are added.
+"""Hashed n-grams of tokens: the vectors of the n-grams that end at a token are added to the token's own vector.
 
     inputs ──tokens──> x_BTD ──────────────────────────────(+)──> x_BTD
        └─ the last 2, 3, ... tokens ──hash──> buckets ──bag sum── dropout ─┘
 
-The table may be large: its gradient is sparse, and a step costs the buckets that the batch touches, not the table.
+The table may be large, because its gradient is sparse: a step costs time for the buckets of the batch only.
 
-B batch, T time, D embedding size, L tokens carried, O orders (how many n), K rows of the table.
+B batch, T time, D embedding size, L tokens carried, O number of orders n, K rows of the table.
 """
 
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ Array = TypeVar("Array", Tensor, npt.NDArray[np.signedinteger[Any]])
 
 
 class ContextEmbedding(Embedding):
-    """Another embedding and the hashed n-grams of tokens before and with each one.
+    """An embedding of tokens, plus vectors of the hashed n-grams that end at each token.
 
-    Which bucket an n-gram has is part of every trained model: the hash must not change. N-grams that collide share a
-    vector. Parameters: the other embedding's; table_KD, its rows ordered by n, then bucket, zero at first, so that a
-    bucket never met in training adds nothing. State: the other embedding's; the last max(n) - 1 tokens, -1 for none.
+    The hash is part of every trained model, so it must not change. N-grams that collide share a vector. Parameters: the
+    token embedding's; table_KD, with rows ordered by n, then bucket, initially zero, so that a bucket never seen in
+    training adds nothing. State: the token embedding's; the last max(n) - 1 tokens, -1 before the first token.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class ContextEmbedding(Embedding):
     ) -> None:
         """
         Args:
-            orders: the lengths n of the n-grams in tokens, each at least 2.
+            orders: the lengths n of the n-grams, in tokens, each at least 2.
             num_buckets: rows of the table for each n.
-            dropout: probability for the features of the sum of the n-grams' vectors.
-            backoff: probability, in training, that at some place the n-grams of a length and of all above are left out.
+            dropout: probability for each feature of the sum of the n-grams' vectors.
+            backoff: probability, in training, that the n-grams of a length and all longer ones are left out at a token.
         """
         super().__init__(tokens.size)
         self.tokens = tokens
@@ -81,10 +81,10 @@ class ContextEmbedding(Embedding):
         return x_BTD + self.dropout(context_BTD), (*next_tokens_state, next_carried_BL)
 
     def _apply_backoff(self, rows_BTO: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows that are left, and how many at each place: what an n-gram that was never met looks like."""
+        """Leave out n-grams at random, as if they had never been seen; return the remaining rows and their counts."""
         generator = self._rng.generator(rows_BTO.device)
         is_kept_BTO = torch.rand(rows_BTO.shape, device=rows_BTO.device, generator=generator) >= self._backoff
-        is_kept_BTO = is_kept_BTO.cumprod(-1).bool()  # without an n-gram, no longer one
+        is_kept_BTO = is_kept_BTO.cumprod(-1).bool()  # without an n-gram, none that is longer
         return rows_BTO[is_kept_BTO], is_kept_BTO.sum(-1).flatten()
 
     @property
@@ -100,18 +100,18 @@ class ContextEmbedding(Embedding):
 
 
 def context_rows(history: Array, num_steps: int, orders: Sequence[int], num_buckets: int) -> list[Array]:
-    """Row numbers of the n-grams that end at each of the last `num_steps` tokens of each row: for each order, B, T.
+    """Return the row numbers of the n-grams that end at each of the last `num_steps` tokens: for each order, B, T.
 
     Args:
-        history: tokens, at least max(orders) - 1 of them before those steps; -1 for none. Of torch or numpy.
+        history: tokens, in torch or numpy, with at least max(orders) - 1 tokens before those steps; -1 for no token.
     """
     end = history.shape[1]
     hash_BT = history[:, end - num_steps :] * 0
     rows: list[Array] = []
     for lag in range(max(orders)):
         tokens_BT = history[:, end - num_steps - lag : end - lag]
-        hash_BT = hash_BT * _MULTIPLIER + (tokens_BT + 2)  # none is 1, and token 0 another number than none
+        hash_BT = hash_BT * _MULTIPLIER + (tokens_BT + 2)  # so that no token is 1, and token 0 is 2
         if lag + 1 in orders:
-            mixed_BT = (hash_BT ^ (hash_BT >> 32)) * _MULTIPLIER >> 33  # a product's high bits are its best ones
+            mixed_BT = (hash_BT ^ (hash_BT >> 32)) * _MULTIPLIER >> 33  # the high bits of a product are mixed best
             rows.append((mixed_BT & 0x7FFFFFFF) % num_buckets + len(rows) * num_buckets)
     return rows

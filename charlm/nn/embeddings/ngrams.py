@@ -1,9 +1,9 @@
-"""A word as its bag of character n-grams: word forms look alike, and a word never seen before means something at once.
+"""A word as its bag of character n-grams: forms of a word have similar vectors, and unknown words have vectors too.
 
-    a known word      id ──> its bag ─────────────────────────────────┐
-    an unknown one    <spell> bytes </spell> ──> bytes ──hash──> bag ──┴── sum | mean | sum / sqrt(count) ──> vector
+    a known word       id ──> its bag ─────────────────────────────────┐
+    an unknown word    <spell> bytes </spell> ──> bytes ──hash──> bag ──┴── sum | mean | sum / sqrt(count) ──> vector
 
-B batch, T time, N = B * T tokens, M n-grams named by all of them, W unknown words, G n-grams known, R rows of the
+B batch, T time, N = B * T tokens, M n-grams of all tokens together, W unknown words, G known n-grams, R rows of the
 table, E entries of all bags, D embedding size, V vocabulary.
 """
 
@@ -20,19 +20,20 @@ from charlm.nn.state import State
 from charlm.vocab.base import NgramBags
 
 Combiner = Literal["sum", "mean", "sqrt"]
-"""Of k vectors: their sum, the sum over k, the sum over the root of k. For independent vectors of one length L the norm
-is then about L sqrt(k), L / sqrt(k) or L: only the last does not depend on the number of n-grams."""
+"""How k vectors are combined: their sum, the sum over k, or the sum over the square root of k. For independent vectors
+of length L, the result's length is about L sqrt(k), L / sqrt(k) or L: only the last does not depend on k."""
 
 
 class NgramEmbedding(Embedding):
-    """The combined vectors of a token's n-grams; a token without n-grams (a byte, <eod>) has a vector of its own.
+    """The combined vectors of a token's n-grams. A token without n-grams (a byte, <eod>) has a vector for itself.
 
-    At </spell> the input is the bag of the word spelled before it: of the bytes since the last token that was no byte,
-    the first 64. N-grams that the vocabulary does not have are left out; where none is left, </spell> is itself.
+    The input at </spell> is the bag of the word before it: the first 64 bytes since the last token that is not a byte.
+    N-grams that the vocabulary does not have are left out. If none is left, </spell> has its own vector.
 
-    Parameters: weight_RD, normal with variance 1/D: the n-grams in the order of their hashes, then the tokens that have
-    none. Buffers, filled by `set_bags`: bag_ends_V and rows_E (the bag of token i is rows_E[bag_ends_V[i - 1] :
-    bag_ends_V[i]]), hashes_G, rising. State: the bytes of a word that has not ended, their number.
+    Parameters: weight_RD, initially normal with variance 1/D: first the n-grams in the order of their hashes, then the
+    tokens without n-grams. Buffers, filled by `set_bags`: bag_ends_V and rows_E (the bag of token i is
+    rows_E[bag_ends_V[i - 1] : bag_ends_V[i]]), and hashes_G, rising. State: the bytes of a word that has not ended, and
+    their number.
     """
 
     bag_ends_V: Tensor
@@ -59,7 +60,7 @@ class NgramEmbedding(Embedding):
 
     @torch.no_grad()
     def set_bags(self, bags: NgramBags) -> None:
-        """Fill the buffers. The layout must be that of these bags."""
+        """Fill the buffers from bags that have the layout of this embedding."""
         hashes_G, by_hash_G = torch.sort(torch.from_numpy(bags.hashes))
         row_of_G = torch.empty_like(by_hash_G)
         row_of_G[by_hash_G] = torch.arange(len(by_hash_G), device=by_hash_G.device)
@@ -79,11 +80,11 @@ class NgramEmbedding(Embedding):
     def check_buffers(self) -> None:
         counts_V = self.bag_ends_V.diff(prepend=self.bag_ends_V.new_zeros(1))
         if (counts_V < 1).any() or int(self.bag_ends_V[-1]) != len(self.rows_E):
-            raise ValueError("the bags of n-grams do not follow each other")
+            raise ValueError("the bags of n-grams overlap or leave gaps")
         if (self.rows_E < 0).any() or (self.rows_E >= len(self.weight_RD)).any():
-            raise ValueError("a bag names an n-gram that is not there")
+            raise ValueError("a bag contains an n-gram that does not exist")
         if (self.hashes_G.diff() <= 0).any():
-            raise ValueError("the hashes of the n-grams do not rise")
+            raise ValueError("the hashes of the n-grams are not sorted")
 
     def initial_state(self, batch_size: int) -> State:
         return tuple(empty_byte_runs(batch_size, self.weight_RD.device))

@@ -9,27 +9,28 @@ from charlm.settings import Settings
 
 
 class EmbeddingSettings(Settings):
-    """What every embedding has."""
+    """The settings of every embedding."""
 
     size: int = Field(default=128, ge=1, le=MAX_SIZE)
     """Dimension of the vectors."""
     context_ngrams: tuple[Annotated[int, Field(ge=2, le=8)], ...] = ()
-    """Lengths in tokens, like [2, 3, 4], of the n-grams ending at a token whose vectors are added to its own."""
+    """Lengths n, in tokens, of the n-grams that end at a token and whose vectors are added to the token's own; rising,
+    like [2, 3, 4]."""
     context_buckets: int = Field(default=16_384, ge=1, le=2**24)
-    """Vectors for the n-grams of each length, which are hashed to them. Time does not depend on it, memory does."""
+    """Number of vectors for each length; n-grams are hashed to them. It changes the memory needed, not the time."""
     context_dropout: Probability = 0.0
-    """On the sum of the n-grams' vectors; one mask for all time steps."""
+    """Dropout of the sum of the n-grams' vectors, with one mask for all time steps."""
     context_backoff: Probability = 0.0
-    """In training, the chance of each length, from the shortest on, to be left out at some place with all longer ones:
-    so that a network learns what to do where an n-gram was never met."""
+    """Probability, in training, that the n-grams of a length and all longer ones are left out at a position. It is
+    drawn for each length from the shortest on, and teaches the network to do without n-grams that it has never seen."""
     dropout: Probability = 0.0
-    """Of whole vectors: a token dropped is dropped wherever it stands in the batch (Gal & Ghahramani, 2016)."""
+    """Dropout of whole vectors: a token that is dropped is dropped everywhere in the batch (Gal & Ghahramani, 2016)."""
 
     _check_context_ngrams = field_validator("context_ngrams")(check_rising)
 
 
 class TokenEmbeddingSettings(EmbeddingSettings):
-    """One learned vector per id."""
+    """One learned vector per token id."""
 
     type: Literal["token"] = "token"
 
@@ -39,7 +40,8 @@ class NgramEmbeddingSettings(EmbeddingSettings):
 
     type: Literal["ngram"] = "ngram"
     combiner: Literal["sum", "mean", "sqrt"] = "sqrt"
-    """Of a word's k vectors: their sum, their mean, or the sum over the root of k, whose size does not depend on k."""
+    """How a word's k vectors are combined. sqrt is the sum divided by the square root of k, so that the size of the
+    result does not depend on k."""
 
 
 AnyEmbeddingSettings = Annotated[TokenEmbeddingSettings | NgramEmbeddingSettings, Field(discriminator="type")]

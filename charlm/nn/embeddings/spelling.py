@@ -1,10 +1,10 @@
-"""Words that the vocabulary does not know: they come as bytes, and are looked at when they are whole.
+"""N-grams of words that the vocabulary does not know. They come as bytes, and are hashed when the word has ended.
 
-inputs_BT, state ──> the bytes before </spell> ──n-grams of characters──> hashes, to be looked up
+    inputs_BT, state ──> the bytes before </spell> ──n-grams of characters──> hashes, to be looked up
 
-All in integers, for all words of a chunk at once; `charlm.vocab.base.ngram_hash` defines the hash.
+All words of a chunk are processed at once, in integers. `charlm.vocab.base.ngram_hash` defines the hash.
 
-B batch, T time, S the bytes of a word that are kept, W words, F bytes of a word with its marks.
+B batch, T time, S bytes kept of a word, W words, F bytes of a word with its marks.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from torch import Tensor
 from charlm.vocab.base import HASH_BASE
 
 MAX_WORD_BYTES = 64
-"""A longer word is known by its first bytes alone: the state has one size."""
+"""Bytes kept of a word. The state has a fixed size, so only the first bytes of a longer word are used."""
 
 _HASH_BASE_INVERSE = pow(HASH_BASE, -1, 2**64)
 
 
 class ByteRuns(NamedTuple):
-    """bytes_WS, zero beyond length_W."""
+    """The bytes of words that are spelled in byte tokens: bytes_WS, zero beyond length_W."""
 
     bytes_WS: Tensor
     length_W: Tensor
@@ -33,15 +33,15 @@ def empty_byte_runs(batch_size: int, device: torch.device) -> ByteRuns:
 
 
 def gather_byte_runs(bytes_BT: Tensor, carried: ByteRuns, rows_W: Tensor, times_W: Tensor) -> ByteRuns:
-    """The run of bytes that ends just before each (row, time); a time may be T, the end of the chunk.
+    """Return the run of bytes that ends just before each (row, time). A time may be T, the end of the chunk.
 
     Args:
-        bytes_BT: 0..255 where the token is a byte, another number where it is none.
-        carried: the run that had not ended when the chunk began, of each row.
+        bytes_BT: 0..255 for a token that is a byte, any other number for other tokens.
+        carried: the run of each row that had not ended when the chunk began.
     """
     num_steps = bytes_BT.shape[1]
     steps_T = torch.arange(num_steps, device=bytes_BT.device)
-    carried_start_B1 = -carried.length_W[:, None]  # a run that goes on began at a time before the chunk
+    carried_start_B1 = -carried.length_W[:, None]  # a carried run began before the chunk
     is_byte_BT = (bytes_BT >= 0) & (bytes_BT <= 255)
     starts = (
         torch.cat([carried_start_B1, torch.where(is_byte_BT, carried_start_B1, steps_T + 1)], dim=1)
@@ -52,17 +52,17 @@ def gather_byte_runs(bytes_BT: Tensor, carried: ByteRuns, rows_W: Tensor, times_
     length_W = (times_W - start_W).clamp(max=MAX_WORD_BYTES)
     positions_S = torch.arange(MAX_WORD_BYTES, device=bytes_BT.device)
     times_WS = start_W[:, None] + positions_S
-    chunk = torch.nn.functional.pad(bytes_BT, (0, 1))  # so that an empty one has a column to point at
+    chunk = torch.nn.functional.pad(bytes_BT, (0, 1))  # an empty chunk needs a column for the indices
     in_chunk_WS = chunk[rows_W[:, None], times_WS.clamp(0, num_steps)]
     bytes_WS = torch.where(times_WS < 0, carried.bytes_WS[rows_W], in_chunk_WS)
     return ByteRuns(torch.where(positions_S < length_W[:, None], bytes_WS, 0), length_W)
 
 
 def hash_ngrams(words: ByteRuns, boundary: tuple[int, ...], n: int) -> tuple[Tensor, Tensor]:
-    """Hashes of the n-grams of each word between its marks, shape W, F, and which of them are there.
+    """Return the hashes of the n-grams of each word with its marks, shape W, F, and which of them are valid.
 
-    A word of fewer than n characters, marks included, is a single n-gram. A character is a byte and the continuation
-    bytes after it, so bytes that are no UTF-8 have n-grams too.
+    A word of fewer than n characters, including its marks, is a single n-gram. A character is a byte and the
+    continuation bytes after it, so invalid UTF-8 has n-grams too.
     """
     num_boundary_bytes = len(boundary)
     width = MAX_WORD_BYTES + 2 * num_boundary_bytes
@@ -79,12 +79,12 @@ def hash_ngrams(words: ByteRuns, boundary: tuple[int, ...], n: int) -> tuple[Ten
     sums = torch.nn.functional.pad(terms_WF.cumsum(1), (1, 0))  # sums[:, k]: the hash of the first k bytes
 
     starts_character_WF = inside_WF & (framed_WF & 0xC0 != 0x80)
-    starts_character_WF[:, :1] |= inside_WF[:, :1]  # the first byte begins a character, whatever it is
+    starts_character_WF[:, :1] |= inside_WF[:, :1]  # the first byte always begins a character
     character_index_WF = starts_character_WF.cumsum(1) - 1
     num_characters_W1 = starts_character_WF.sum(1, keepdim=True)
     character_starts = framed_length_W1.repeat(
         1, width + n + 1
-    )  # where a character begins; beyond the last one, where the word ends
+    )  # where each character begins; after the last character, where the word ends
     discard_column = width + n
     character_starts.scatter_(
         1,
@@ -100,7 +100,7 @@ def hash_ngrams(words: ByteRuns, boundary: tuple[int, ...], n: int) -> tuple[Ten
 
 
 def _powers(base: int, count: int, device: torch.device) -> Tensor:
-    """base**0, base**1, ... modulo 2**64, as int64."""
+    """Return base**0, base**1, ... modulo 2**64, as int64."""
     factors = torch.full((count,), base - 2**64 if base >= 2**63 else base, device=device)
     factors[:1] = 1
     return factors.cumprod(0)

@@ -1,4 +1,4 @@
-"""Ids -> vectors. An embedding may carry state too (the last tokens), so it has the form of every other network.
+"""Ids -> vectors. An embedding may carry state (the last tokens), so it has the form of all networks.
 
 B batch, T time, D embedding size, V vocabulary.
 """
@@ -13,7 +13,7 @@ from charlm.nn.state import State
 
 
 class Embedding(nn.Module, ABC):
-    """(inputs_BT, state) -> (x_BTD, state)."""
+    """A network (inputs_BT, state) -> (x_BTD, state)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -24,20 +24,20 @@ class Embedding(nn.Module, ABC):
 
     @property
     def bag_layout(self) -> BagLayout | None:
-        """The sizes of the buffers that a vocabulary filled, where there are any."""
+        """The sizes of the buffers that a vocabulary fills, or None without such buffers."""
         return None
 
     @property
     def sparse_parameters(self) -> list[nn.Parameter]:
-        """Parameters whose gradients are sparse."""
+        """The parameters whose gradients are sparse."""
         return []
 
     def check_buffers(self) -> None:
-        """Raise ValueError where buffers that were read from a file contradict each other."""
+        """Raise ValueError if buffers read from a file contradict each other."""
 
 
 class TokenEmbedding(Embedding):
-    """One learned vector per id. Parameters: weight_VD, normal with variance 1/D."""
+    """One learned vector per id. Parameters: weight_VD, initially normal with variance 1/D."""
 
     def __init__(self, vocab_size: int, size: int) -> None:
         super().__init__(size)
@@ -45,7 +45,7 @@ class TokenEmbedding(Embedding):
         nn.init.normal_(self.weight_VD, std=size**-0.5)
 
     def initial_state(self, batch_size: int) -> State:
-        del batch_size  # a single token needs no memory
+        del batch_size  # a single token needs no state
         return ()
 
     def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:

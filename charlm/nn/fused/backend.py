@@ -1,8 +1,8 @@
-"""Which unroll runs a cell: torch's kernels, the fused passes, or the plain steps. All give the same, faster or slower.
+"""Which unroll runs a cell. All unrolls give the same result.
 
-torch    cells that torch has kernels for: oneDNN's LSTM on CPUs, cuDNN on GPUs
-fused    these and normalised, coupled, zoned-out ones: our own passes between torch's matrix products
-plain    every cell; single steps; and what the others refuse
+torch    torch's own kernels, for cells that they know: oneDNN's LSTM on CPUs, cuDNN on GPUs
+fused    charlm's kernels between torch's matrix products; also for normalised, coupled and zoned-out cells
+plain    the steps of the cell one by one, for every cell
 """
 
 import torch
@@ -21,7 +21,7 @@ from charlm.nn.state import State
 
 
 class Backend:
-    """The unrolls of one cell, and the choice between them for each chunk."""
+    """The unrolls of one cell, of which each chunk gets the fastest that can run it."""
 
     def __init__(self, cell: Cell, requested: str) -> None:
         """
@@ -29,7 +29,7 @@ class Backend:
             requested: "auto", "torch", "fused" or "plain".
 
         Raises:
-            SettingsError: that backend cannot run this cell.
+            SettingsError: the requested backend cannot run this cell.
         """
         self._unrolls: dict[str, Unroll] = {"plain": unroll}
         for name, found in (("torch", torch_unroll(cell)), ("fused", fused_unroll(cell))):
@@ -38,7 +38,7 @@ class Backend:
         if requested not in ("auto", *self._unrolls):
             raise SettingsError(
                 f'model.body.backend = "{requested}" cannot run this cell with these norms and dropouts',
-                'set model.body.backend to "auto"',
+                "set model.body.backend=auto",
             )
         cpu = ("torch", "fused") if isinstance(cell, LSTMCell) else ("fused", "torch")
         self._cpu_order, self._accelerator_order = (
@@ -47,7 +47,7 @@ class Backend:
         )
 
     def name_for(self, device: torch.device) -> str:
-        """What runs chunks of training."""
+        """The name of the unroll that runs training chunks on a device."""
         return self._order(device)[0]
 
     def run(self, cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
@@ -57,12 +57,12 @@ class Backend:
         return unroll(cell, x_BTD, state, weights)
 
     def _order(self, device: torch.device) -> tuple[str, ...]:
-        """The fastest first."""
+        """The unrolls, the fastest first."""
         return self._cpu_order if device.type in ("cpu", "meta") else self._accelerator_order
 
 
 def fused_unroll(cell: Cell) -> Unroll | None:
-    """Our fast unroll for this cell, or None where there is none."""
+    """Return the fused unroll for this cell, or None if there is none."""
     norms = cell.options.norms
     if not cell.time_batched or (norms.has_step_statistics and norms.per_step):
         return None
@@ -78,9 +78,9 @@ def fused_unroll(cell: Cell) -> Unroll | None:
 
 
 def fused_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
-    """Whether the fused passes take this chunk and are faster than the plain step.
+    """Whether a fused unroll can run this chunk, and faster than the plain steps.
 
-    Batch normalisation: in training alone, and where all rows are at the same step.
+    With batch normalisation, it runs only in training, and only if all rows are at the same step.
     """
     batch_size, num_steps, _ = x_BTD.shape
     if batch_size == 0 or num_steps < 2:

@@ -1,4 +1,4 @@
-"""The GRU's fused unroll (reset gate after the product): its kernels step by step, all else in large products.
+"""The fused unroll of the GRU with the reset gate after the product: kernels step by step, and large products.
 
 B batch, T time, D inputs, H hidden, G = 3 H gates in the order r, z, n.
 """
@@ -26,7 +26,8 @@ def gru(
     recurrent_candidate_BH: Tensor,
     next_hidden_BH: Tensor,
 ) -> None:
-    """gates: r z n after their functions; recurrent candidate: what r multiplies; next hidden = (1 - z) n + z h.
+    """Compute the gates r, z, n with their activations, the recurrent candidate that r multiplies, and the next hidden
+    state (1 - z) n + z h.
 
     A gain of None is 1, and a dropout mask of None keeps everything.
     """
@@ -51,9 +52,10 @@ def gru_backward(
     d_gates_BG: Tensor,
     d_recurrent_BG: Tensor,
 ) -> None:
-    """d_hidden: in, of the state after the step; out, what goes past the products to the one before it.
+    """Compute the gradients of the gates' inputs and of the recurrent product times its gain, which differ only in n.
 
-    d_recurrent is that of the recurrent product times its gain; it differs from d_gates in the candidate alone.
+    d_hidden comes in as the gradient of the next hidden state, and becomes the part of the gradient of the hidden state
+    that does not go through the products.
     """
     r, z, n = gates_BG.chunk(3, dim=1)
     mask_or_ones_BH = torch.ones_like(n) if dropout_mask_BH is None else dropout_mask_BH
@@ -66,7 +68,7 @@ def gru_backward(
 
 
 def unroll_gru(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    """`unroll` for a GRU with its reset gate after the product, whose rows are all at the same step."""
+    """Run a chunk of a GRU with the reset gate after the product, with all rows at the same step."""
     assert isinstance(cell, GRUCell)
     assert isinstance(weights, GRUWeights)
     norms = [cell.input_norm, cell.candidate_input_norm], [cell.recurrent_norm, cell.candidate_norm]

@@ -1,8 +1,8 @@
-/* The element-wise passes of one recurrent step, fp32, for `charlm.nn.fused.compiled`; `eager.py` says the same in
-   torch.
+/* Kernels in C, for fp32, called by compiled.py. The functions of these names in torch say what each computes.
 
-   Whole numbers come as long. Rows are the batch. A matrix has a leading dimension where it may be a slice of a wider
-   one (ld_*). NaN passes through. Sums over a row or a column are made by one thread in one order: the results do not depend on the number of threads.
+   Arguments: the number of threads, rows, columns, then those of the function in torch, with long for truth values.
+   The stride of its rows (ld_*) follows a matrix that may be a slice of a wider one. NaN passes through. One thread
+   adds up a row or a column, in a fixed order, so results do not depend on the number of threads.
 */
 #ifdef __AVX2__
 #include <immintrin.h>
@@ -18,11 +18,12 @@
 typedef const float *restrict in;
 typedef float *restrict out;
 
-/* exp to 1 ulp or 2 (Cody & Waite, 1980): 2**n times a polynomial in [-ln 2 / 2, ln 2 / 2]; in selects, to vectorise. */
+/* exp to 1 or 2 ulp (Cody & Waite, 1980): 2**n times a polynomial in [-ln 2 / 2, ln 2 / 2]; without branches, so that
+   the compiler can vectorise it. */
 static inline float exp_(float x) {
     x = x > 88.0f ? 88.0f : x;
     x = x < -87.0f ? -87.0f : x;
-    float n = x * 1.44269504f + 12582912.0f; /* rounds to a whole number in the low bits */
+    float n = x * 1.44269504f + 12582912.0f; /* rounds to an integer in the low bits */
     uint32_t bits;
     memcpy(&bits, &n, 4);
     n -= 12582912.0f;
@@ -34,7 +35,7 @@ static inline float exp_(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    uint32_t scale = (bits + 127u) << 23; /* the offset's own bits leave at the top */
+    uint32_t scale = (bits + 127u) << 23; /* shifts the bits of the offset out */
     float factor;
     memcpy(&factor, &scale, 4);
     return p * factor;
@@ -42,13 +43,13 @@ static inline float exp_(float x) {
 
 static inline float sigmoid_(float x) { return 1.0f / (1.0f + exp_(-x)); }
 
-/* Near zero by its series: the other form loses the digits of a small x. */
+/* Near zero by its series, since the other form loses the digits of a small x. */
 static inline float tanh_(float x) {
     float square = x * x;
     return square < 4e-4f ? x - x * square * (1.0f / 3.0f) : 1.0f - 2.0f / (exp_(2.0f * x) + 1.0f);
 }
 
-/* What may be null is asked for outside the loops over columns, or they would not be vectorised. */
+/* Null pointers are tested outside the loops over columns, so that the loops are vectorised. */
 
 static inline void add_scaled(long size, in x, in y, in gain, out a) {
     if (gain) SIMD for (long k = 0; k < size; k++) a[k] = x[k] + y[k] * gain[k];
@@ -60,7 +61,7 @@ static inline void copy_or_fill(long size, in x, float value, out a) {
     else SIMD for (long k = 0; k < size; k++) a[k] = value;
 }
 
-/* ---- normalisation: x becomes (x - mean) * rstd in place */
+/* ---- normalisation: x is replaced by (x - mean) * rstd */
 
 void layer_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd) {
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
@@ -94,7 +95,7 @@ void layer_norm_backward(long threads, long rows, long size, const float *dy, lo
     }
 }
 
-#define BLOCK 64 /* columns of one thread: their sums stay in registers and cache */
+#define BLOCK 64 /* columns of a thread, few enough for their sums to stay in registers and cache */
 
 /* rstd, mean and variance have one entry for each column */
 void batch_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd, out mean, out variance) {
@@ -147,10 +148,10 @@ void gain_gradient(long threads, long rows, long size, in dy, in x_hat, out d_ga
     }
 }
 
-/* ---- LSTM: gates i f g o (f g o if coupled), each H wide; `recurrent` is multiplied by `gain` where there is one */
+/* ---- LSTM: gates i f g o (f g o if coupled), each H wide; `recurrent` is multiplied by `gain` unless it is null */
 
-void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in recurrent, in gain, in cell, in dropout_mask,
-                out gates, out next_cell) {
+void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in recurrent, in gain, in cell,
+                in dropout_mask, out gates, out next_cell) {
     long G = (coupled ? 3 : 4) * H;
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in x = inputs + b * G, r = recurrent + b * G, c = cell + b * H;
@@ -167,7 +168,7 @@ void lstm_gates(long threads, long rows, long H, long coupled, in inputs, in rec
     }
 }
 
-/* hidden = o * tanh(memory * gain + bias), whose tanh is kept */
+/* hidden = o * tanh(memory * gain + bias); the tanh is kept */
 void lstm_output(long threads, long rows, long H, long coupled, in memory, in gain, in bias, in gates, out tanh_memory,
                  out hidden) {
     long G = (coupled ? 3 : 4) * H;
@@ -180,9 +181,9 @@ void lstm_output(long threads, long rows, long H, long coupled, in memory, in ga
     }
 }
 
-/* d_memory is that of memory * gain + bias; the output gate's share of d_gates is written */
-void lstm_output_backward(long threads, long rows, long H, long coupled, in d_hidden, in gates, in tanh_memory, out d_memory,
-                          out d_gates) {
+/* d_memory is the gradient of memory * gain + bias; of d_gates, only the output gate's columns are written */
+void lstm_output_backward(long threads, long rows, long H, long coupled, in d_hidden, in gates, in tanh_memory,
+                          out d_memory, out d_gates) {
     long G = (coupled ? 3 : 4) * H;
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in d = d_hidden + b * H, o = gates + b * G + G - H, t = tanh_memory + b * H;
@@ -194,7 +195,7 @@ void lstm_output_backward(long threads, long rows, long H, long coupled, in d_hi
     }
 }
 
-/* d_cell: in, of the cell after the step; out, of the one before it */
+/* d_cell comes in for the next cell, and becomes that of the cell */
 void lstm_gates_backward(long threads, long rows, long H, long coupled, in gates, in cell, in dropout_mask, out d_cell,
                          out d_gates) {
     long G = (coupled ? 3 : 4) * H;
@@ -217,10 +218,10 @@ void lstm_gates_backward(long threads, long rows, long H, long coupled, in gates
     }
 }
 
-/* ---- GRU, reset after the product: gates r z n; the recurrent share of n is kept, for r multiplies it */
+/* ---- GRU, reset after the product: gates r z n; recurrent_candidate is what r multiplies */
 
-void gru(long threads, long rows, long H, in inputs, in recurrent, in gain, in candidate_bias, in hidden, in dropout_mask,
-         out gates, out recurrent_candidate, out next_hidden) {
+void gru(long threads, long rows, long H, in inputs, in recurrent, in gain, in candidate_bias, in hidden,
+         in dropout_mask, out gates, out recurrent_candidate, out next_hidden) {
     long G = 3 * H;
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in x = inputs + b * G, y = recurrent + b * G, h = hidden + b * H;
@@ -235,10 +236,10 @@ void gru(long threads, long rows, long H, in inputs, in recurrent, in gain, in c
     }
 }
 
-/* d_hidden: in, of the state after the step; out, what goes to the one before it past the products.
-   d_recurrent is that of recurrent * gain; it differs from d_gates in the candidate alone */
-void gru_backward(long threads, long rows, long H, in gates, in recurrent_candidate, in hidden, in dropout_mask, out d_hidden,
-                  out d_gates, out d_recurrent) {
+/* d_hidden comes in for the next hidden state, and becomes the part of the hidden state's gradient that does not go
+   through the products. d_recurrent is the gradient of recurrent * gain; it differs from d_gates only in n. */
+void gru_backward(long threads, long rows, long H, in gates, in recurrent_candidate, in hidden, in dropout_mask,
+                  out d_hidden, out d_gates, out d_recurrent) {
     long G = 3 * H;
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in a = gates + b * G, q = recurrent_candidate + b * H, h = hidden + b * H;
@@ -280,9 +281,9 @@ void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hi
     }
 }
 
-/* ---- products of one vector with a matrix of whole numbers: y = scale * (W x), a scale for each row of W.
-   x becomes whole numbers of 16 bits too, of which no sum of products overflows 32. Four rows at a time: they share the
-   reads of x, and four sums are under way at once. */
+/* ---- product of a vector with a matrix of 8-bit integers: y = scale * (W x), with a scale for each row of W.
+   x is rounded to 16-bit integers so small that no sum of products overflows 32 bits. Four rows at a time share the
+   reads of x, and their sums do not wait for one another. */
 
 #ifdef __AVX2__
 static inline __m256i add_products(__m256i sum, const int8_t *w, __m256i x) {
@@ -344,7 +345,7 @@ void matvec_int8(long threads, long rows, long size, const int8_t *restrict weig
     }
 }
 
-/* ---- ids at which the cumulative distribution of softmax(logits) passes numbers from 0 to below 1, in double */
+/* ---- inverse of the cumulative distribution of softmax(logits), in double, at numbers from 0 to below 1 */
 void sample_ids(long threads, long rows, long size, in logits, const double *restrict number, double *restrict sums,
           int64_t *restrict ids) {
     (void)threads;
@@ -356,7 +357,7 @@ void sample_ids(long threads, long rows, long size, in logits, const double *res
         for (long k = 0; k < size; k++) sums[k] = sum += exp((double)row[k] - (double)largest);
         long k = 0;
         while (k < size - 1 && !(sums[k] > number[b] * sum)) k++;
-        while (k > 0 && sums[k] == sums[k - 1]) k--; /* a number that rounding made 1 draws the last that there is */
+        while (k > 0 && sums[k] == sums[k - 1]) k--; /* a number rounded to 1: the last id of positive probability */
         ids[b] = k;
     }
 }

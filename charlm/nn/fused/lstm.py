@@ -1,4 +1,4 @@
-"""The LSTM's fused unroll: its kernels step by step, forward and backward, all else in large products.
+"""The fused unroll of the LSTM: kernels step by step, and large products for everything else.
 
 B batch, T time, D inputs, H hidden, G gates: 4 H in the order i, f, g, o, or 3 H, f, g, o, if coupled.
 """
@@ -26,7 +26,7 @@ def lstm_gates(
     gates_BG: Tensor,
     next_cell_BH: Tensor,
 ) -> None:
-    """gates: i f g o after their functions (f g o if coupled); next cell = f c + i g.
+    """Compute the gates i, f, g, o with their activations (f, g, o if coupled), and the next cell f c + i g.
 
     A gain of None is 1, and a dropout mask of None keeps everything.
     """
@@ -49,8 +49,8 @@ def lstm_output(
     tanh_BH: Tensor,
     hidden_BH: Tensor,
 ) -> None:
-    """hidden = o tanh(memory gain + bias), whose tanh is kept."""
-    del coupled  # o is the last gate of either kind
+    """Compute hidden = o tanh(memory gain + bias), and keep the tanh."""
+    del coupled  # o is the last gate in both cases
     read_BH = memory_BH if gain_H is None or bias_H is None else torch.addcmul(bias_H, memory_BH, gain_H)
     torch.tanh(read_BH, out=tanh_BH)
     torch.mul(gates_BG[:, -hidden_BH.shape[1] :], tanh_BH, out=hidden_BH)
@@ -59,7 +59,7 @@ def lstm_output(
 def lstm_output_backward(
     coupled: bool, d_hidden_BH: Tensor, gates_BG: Tensor, tanh_BH: Tensor, d_memory_BH: Tensor, d_gates_BG: Tensor
 ) -> None:
-    """d_memory is that of memory gain + bias; of d_gates the output gate's columns are written."""
+    """Compute the gradient of memory gain + bias, and that of the output gate, which is a part of d_gates."""
     del coupled
     o = gates_BG[:, -tanh_BH.shape[1] :]
     torch.mul(d_hidden_BH * o, 1 - tanh_BH.square(), out=d_memory_BH)
@@ -74,7 +74,7 @@ def lstm_gates_backward(
     d_cell_BH: Tensor,
     d_gates_BG: Tensor,
 ) -> None:
-    """d_cell: in, of the cell after the step; out, of the one before it."""
+    """Compute the gradients of the gates' inputs. d_cell comes in for the next cell, and becomes that of the cell."""
     size = cell_BH.shape[1]
     *i, f, g, _ = gates_BG.split(size, dim=1)
     *d_i, d_f, d_g, _ = d_gates_BG.split(size, dim=1)
@@ -91,7 +91,7 @@ def lstm_gates_backward(
 
 
 def unroll_lstm(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    """`unroll` for an LSTM without Mogrifier, whose rows are all at the same step."""
+    """Run a chunk of an LSTM without Mogrifier, with all rows at the same step."""
     assert isinstance(cell, LSTMCell)
     assert isinstance(weights, LSTMWeights)
     hidden_BH, cell_BH, *_ = state

@@ -1,4 +1,4 @@
-"""The random masks of a chunk, drawn before its steps in the order in which the plain unroll draws them.
+"""The random masks of a chunk, drawn before its steps, in the order in which the plain unroll draws them.
 
 T time, B batch, H hidden.
 """
@@ -14,23 +14,23 @@ from charlm.nn.state import State
 
 @dataclass
 class NoiseMasks:
-    """What is kept of what is written (recurrent dropout), and of the old value of each state tensor (zoneout)."""
+    """The masks of recurrent dropout, and the weights of the old value of each state tensor in zoneout."""
 
     dropout_masks_TBH: Tensor | None = None
     zoneout_weights: dict[int, Tensor | float] = field(default_factory=dict[int, Tensor | float])
-    """By the state tensor's number: masks T, B, H, or in evaluation the share that is kept."""
+    """By the index of the state tensor: masks T, B, H; in evaluation, the zoneout probability."""
 
     def dropout_mask(self, step: int) -> Tensor | None:
         return None if self.dropout_masks_TBH is None else self.dropout_masks_TBH[step]
 
     def apply_zoneout(self, step: int, index: int, before_BH: Tensor, after_BH: Tensor) -> None:
-        """Mix the old value into the new one, in place."""
+        """Mix the old value into the new value, in place."""
         weight = self._zoneout_weight(step, index)
         if weight is not None:
             torch.lerp(after_BH, before_BH, weight, out=after_BH)
 
     def apply_zoneout_backward(self, step: int, index: int, gradient_BH: Tensor) -> Tensor | None:
-        """Of the gradient of the mixture, what the new value gets, in place; give what the old one gets."""
+        """Turn the gradient of the mixture into that of the new value, in place; return that of the old value."""
         weight = self._zoneout_weight(step, index)
         if weight is None:
             return None
@@ -44,7 +44,7 @@ class NoiseMasks:
 
 
 def draw_noise_masks(cell: Cell, state: State, num_steps: int, generator: torch.Generator | None) -> NoiseMasks:
-    """The masks of `num_steps` steps."""
+    """Draw the masks of `num_steps` steps. Without a generator, return those of evaluation."""
     recurrent_dropout = cell.options.recurrent_dropout
     zoneout_weights = zoneout_probabilities(cell, state)
     if generator is None:

@@ -1,4 +1,4 @@
-"""The simple cell's fused unroll: its kernels step by step, all else in large products.
+"""The fused unroll of the simple cell: kernels step by step, and large products for everything else.
 
 B batch, T time, D inputs, H hidden.
 """
@@ -16,18 +16,19 @@ from charlm.nn.state import State
 
 
 def rnn(relu: bool, inputs_BH: Tensor, recurrent_BH: Tensor, gain_H: Tensor | None, hidden_BH: Tensor) -> None:
-    """hidden = f(inputs + recurrent gain), f relu or tanh. A gain of None is 1."""
+    """Compute hidden = f(inputs + recurrent gain), where f is relu or tanh. A gain of None is 1."""
     torch.add(inputs_BH, recurrent_BH if gain_H is None else recurrent_BH * gain_H, out=hidden_BH)
     _ = hidden_BH.relu_() if relu else hidden_BH.tanh_()
 
 
 def rnn_backward(relu: bool, d_hidden_BH: Tensor, hidden_BH: Tensor, d_gates_BH: Tensor) -> None:
+    """Compute the gradient of inputs + recurrent gain."""
     slope_BH = (hidden_BH > 0).to(hidden_BH.dtype) if relu else 1 - hidden_BH.square()
     torch.mul(d_hidden_BH, slope_BH, out=d_gates_BH)
 
 
 def unroll_rnn(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    """`unroll` for a simple cell without recurrent dropout, whose rows are all at the same step."""
+    """Run a chunk of a simple cell without recurrent dropout, with all rows at the same step."""
     assert isinstance(cell, RNNCell)
     assert isinstance(weights, RNNWeights)
     norms = [cell.input_norm], [cell.recurrent_norm]

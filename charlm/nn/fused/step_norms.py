@@ -1,4 +1,4 @@
-"""Normalisation in the fused unrolls: of all steps at once, or of one step with its gradient.
+"""Normalisation in the fused unrolls: of all steps at once, or of one step, with its gradient.
 
 T time, B batch, G gates, L steps with statistics of their own.
 """
@@ -22,9 +22,9 @@ from charlm.nn.norm import EPS, BatchNorm, LayerNorm, NoNorm
 def project_and_normalise(
     x_BTD: Tensor, weight_GD: Tensor, bias_G: Tensor, norms: Sequence[nn.Module], start: int
 ) -> Tensor:
-    """norm(U x_t) + b of all steps, T, B, G in memory, the first of which is number `start` since the reset.
+    """Return norm(U x_t) + b of all steps, shape T, B, G. The first step is step `start` since the reset.
 
-    Several norms share the columns of G in the ratio of their sizes. The bias costs no pass of its own.
+    Each norm applies to as many columns of G as its size; the norms follow one another.
     """
     x_TBD = x_BTD.transpose(0, 1)
     if isinstance(norms[0], NoNorm):
@@ -43,15 +43,15 @@ def _normalise_steps(norm: nn.Module, x_TBG: Tensor, bias_G: Tensor, start: int)
 
 
 def _shared_gain(norm: nn.Module) -> Tensor:
-    """Of a norm whose steps share it."""
+    """Return the gain of a norm in which all steps share one."""
     assert isinstance(norm, LayerNorm | BatchNorm)
     return norm.gain_LG[0] if isinstance(norm, BatchNorm) else norm.gain_G
 
 
 class StepNorms:
-    """One or more norms side by side, over column ranges of a product, step by step; the gains are the kernels'.
+    """One or more norms over column ranges of a product, step by step. The cell's kernels apply gain and bias.
 
-    Keeps what the gradient needs: the normalised products x_hat_TBG and what they were divided by.
+    It keeps what the gradient needs: the normalised products x_hat_TBG, and the inverse standard deviations.
     """
 
     def __init__(self, kernels: Kernels, norms: Sequence[nn.Module], like_TBG: Tensor) -> None:
@@ -70,13 +70,13 @@ class StepNorms:
 
     @property
     def gain_G(self) -> Tensor:
-        """Of all norms side by side, to be differentiated."""
+        """The gains of all norms side by side, as part of the autograd graph."""
         gains = [_shared_gain(norm) for norm in self._norms]
         return gains[0] if len(gains) == 1 else torch.cat(gains)
 
     @property
     def bias_G(self) -> Tensor:
-        """Of a single norm that has one."""
+        """The bias of a single norm that has one."""
         (norm,) = self._norms
         bias = norm.bias_LG if isinstance(norm, BatchNorm) else norm.bias_G
         assert bias is not None
@@ -93,7 +93,7 @@ class StepNorms:
                 self._kernels.run(batch_norm, x_BG[:, columns], EPS, *statistics)
 
     def backward(self, step: int, dy_BG: Tensor, gain_G: Tensor, dx_BG: Tensor) -> None:
-        """From the gradient of x_hat * gain to that of the product."""
+        """Compute the gradient of the product from that of x_hat * gain."""
         x_hat_BG = self.x_hat_TBG[step]
         kernel = layer_norm_backward if self._is_layer_norm else batch_norm_backward
         for k, columns in enumerate(self._columns):
@@ -101,7 +101,7 @@ class StepNorms:
             self._kernels.run(kernel, *parts)
 
     def gain_gradient(self, dy_TBG: Tensor) -> Tensor:
-        """Of the gains, from that of x_hat * gain at all steps."""
+        """Return the gradient of the gains, from that of x_hat * gain at all steps."""
         d_gain_G = dy_TBG.new_empty(dy_TBG.shape[2])
         self._kernels.run(gain_gradient, dy_TBG.flatten(0, 1), self.x_hat_TBG.flatten(0, 1), d_gain_G)
         return d_gain_G
@@ -114,5 +114,5 @@ class StepNorms:
 
 
 def build_step_norms(kernels: Kernels, norms: Sequence[nn.Module], like_TBG: Tensor) -> StepNorms | None:
-    """None where nothing is normalised."""
+    """Return the norms of the steps, or None if nothing is normalised."""
     return None if isinstance(norms[0], NoNorm) else StepNorms(kernels, norms, like_TBG)

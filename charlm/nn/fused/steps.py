@@ -1,8 +1,9 @@
-"""What the fused unrolls share: the start and the end of a chunk, and the recurrent product of each step.
+"""The parts that all fused unrolls share: the start and the end of a chunk, and the recurrent product of a step.
 
     x_BTD ──one GEMM──> inputs_TBG ──norm of all steps──┐
-    hidden ──GEMM──> product ──norm of one step──> the cell's kernels ──> hidden      backward: the other way;
-                                                                                      gradients of weights are one GEMM
+    hidden ──GEMM──> product ──norm of one step──> the cell's kernels ──> hidden
+
+Backward goes the other way; the gradient of each weight matrix is one GEMM over all steps.
 
 T time, B batch, D inputs, G gates, H hidden.
 """
@@ -24,7 +25,7 @@ from charlm.nn.state import State
 
 
 def kernels_for(tensor: Tensor) -> Kernels:
-    """For fp32 machine code on a CPU and kernels on a GPU, where they could be had; torch's operators else."""
+    """Return the kernels for a tensor: for fp32, in C on a CPU or Triton on a GPU if available; else in torch."""
     if tensor.dtype != torch.float32:
         return Kernels()
     if tensor.device.type == "cpu" and (library := load_compiled_library()) is not None:
@@ -35,11 +36,11 @@ def kernels_for(tensor: Tensor) -> Kernels:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk of text in a fused unroll. All its rows are at the same step since their reset, `start`."""
+    """A chunk in a fused unroll. Its first step is step `start` since the reset of every row."""
 
     kernels: Kernels
     norms: StepNorms | None
-    """Of the recurrent product."""
+    """The norms of the recurrent product."""
     noise: NoiseMasks
     start: int
     step_counts: list[Tensor]
@@ -49,7 +50,7 @@ class Chunk:
         return None if self.norms is None else self.norms.gain_G
 
     def finish(self, output_TBH: Tensor, *memory: Tensor) -> tuple[Tensor, State]:
-        """Outputs of all steps and the last state, of which `memory` is what is not the output."""
+        """Return the outputs of all steps, and the last state: the last output, `memory` and the step counts."""
         if self.norms is not None:
             self.norms.update_running_stats(self.start)
         step_counts = increment_step_counts(self.step_counts, len(output_TBH))
@@ -65,7 +66,7 @@ def start_chunk(
     recurrent_norms: Sequence[nn.Module],
     generator: torch.Generator | None,
 ) -> tuple[Chunk, Tensor]:
-    """The chunk, and norm(U x_t) + b of all its steps, inputs_TBG.
+    """Return the chunk, and norm(U x_t) + b of all its steps, inputs_TBG.
 
     Args:
         input_weights: U and b.
@@ -80,7 +81,7 @@ def start_chunk(
 
 
 class RecurrentProduct:
-    """norm(W h) step by step, forward and backward; the products in bf16 where autocast asks for it."""
+    """norm(W h) without the gain, step by step, forward and backward. Under autocast, the products are in bf16."""
 
     def __init__(self, chunk: Chunk, weight_GH: Tensor, gain_G: Tensor | None, like_BG: Tensor) -> None:
         uses_autocast = weight_GH.dtype == torch.float32 and torch.is_autocast_enabled(weight_GH.device.type)
@@ -92,7 +93,7 @@ class RecurrentProduct:
         self._product_BG = torch.empty_like(like_BG)
 
     def forward(self, step: int, hidden_BH: Tensor) -> Tensor:
-        """The product, normalised but for the gain; it holds until the next step."""
+        """Return the product, normalised but for the gain. It is valid until the next step."""
         if self._norms is None:
             self._multiply(hidden_BH, self._weight_HG, self._product_BG)
             return self._product_BG
@@ -102,11 +103,11 @@ class RecurrentProduct:
         return product_BG
 
     def gradient_buffer(self, d_normalised_TBG: Tensor) -> Tensor:
-        """Where the gradients of the products go: those of norm(W h) themselves, unless something is normalised."""
+        """Return a tensor for the gradients of the products. Without norms, they are those of norm(W h)."""
         return d_normalised_TBG if self._norms is None else torch.empty_like(d_normalised_TBG)
 
     def backward(self, step: int, d_normalised_BG: Tensor, d_product_BG: Tensor, d_hidden_BH: Tensor) -> None:
-        """From the gradient of norm(W h) to those of the product and of h."""
+        """Compute the gradients of the product and of h from that of norm(W h)."""
         if self._norms is not None and self._gain_G is not None:
             self._norms.backward(step, d_normalised_BG, self._gain_G, d_product_BG)
         self._multiply(d_product_BG, self._weight_GH, d_hidden_BH)
@@ -114,7 +115,7 @@ class RecurrentProduct:
     def parameter_gradients(
         self, d_normalised_TBG: Tensor, d_product_TBG: Tensor, hidden_TBH: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Of W and of the gain: sums over all steps, that of W as one product."""
+        """Return the gradients of W and of the gain, summed over all steps."""
         left = d_product_TBG.flatten(0, 1).to(self._dtype).t()
         d_weight_GH = (left @ hidden_TBH.flatten(0, 1).to(self._dtype)).to(d_product_TBG.dtype)
         return d_weight_GH, None if self._norms is None else self._norms.gain_gradient(d_normalised_TBG)

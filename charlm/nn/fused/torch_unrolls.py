@@ -1,8 +1,8 @@
-"""The kernels that come with torch (cuDNN on GPUs, oneDNN on CPUs) as unrolls of our cells.
+"""Torch's own kernels (cuDNN on GPUs, oneDNN on CPUs) as unrolls of charlm's cells.
 
-Their flag for training says whether a gradient may be asked for, as dynamic evaluation does too; there is no dropout
-between layers that it could turn on. Parameters and state keep the cell's layout, so a checkpoint does not know which
-unroll trained it. Each is held to its plain cell by a parity test.
+Their `train` flag only says whether gradients may be needed, since no dropout between layers is asked for; it is also
+set in dynamic evaluation. Parameters and state keep the cell's layout, so a checkpoint does not depend on the unroll
+that trained it. A test compares each unroll with the plain steps.
 
 B batch, T time, D inputs, H hidden, G gates.
 """
@@ -19,7 +19,7 @@ from charlm.nn.state import State
 
 
 def torch_unroll(cell: Cell) -> Unroll | None:
-    """Torch's own unroll for this cell, or None where torch has none."""
+    """Return torch's own unroll for this cell, or None if torch has none."""
     if not (cell.time_batched and cell.options.is_standard):
         return None
     match cell:
@@ -34,10 +34,10 @@ def torch_unroll(cell: Cell) -> Unroll | None:
 
 
 def torch_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
-    """Whether torch's kernels take this chunk and are faster than the plain step.
+    """Whether torch's kernels can run this chunk, and faster than the plain steps.
 
-    A single step does not earn back the repacking of weights that they do at every call; empty chunks are refused; and
-    oneDNN has no bf16 LSTM for CPUs without bf16 instructions.
+    They repack the weights at each call, which is too slow for a single step. They refuse empty chunks, and oneDNN has
+    no bf16 LSTM for CPUs without bf16 instructions.
     """
     del cell, state
     batch_size, num_steps, _ = x_BTD.shape

@@ -1,7 +1,8 @@
-"""The passes of a recurrent step as Triton kernels for NVIDIA and AMD GPUs; `eager.py` says what each computes.
+"""Kernels in Triton, for NVIDIA and AMD GPUs. The functions of these names in torch say what each computes.
 
-A row is one of the batch. The element-wise ones run a program for each row and block of columns, layer norms one for
-each row, batch norms one for each block of columns. A pointer of None is left out when a kernel is compiled.
+A kernel has the arguments of the function in torch, then `size`, its columns. Element-wise kernels run a program for
+each row and block of columns, layer norms one for each row, batch norms one for each block of columns. For a pointer
+that is None, Triton compiles a variant of the kernel without it.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -11,7 +12,7 @@ import triton.language as tl
 
 @triton.jit
 def _tanh(x):
-    """To a few units in the last place; Triton has none that every device and its interpreter know."""
+    """Compute tanh to a few units in the last place; no tanh of Triton works on every device and in its interpreter."""
     exp_term = tl.exp(-2.0 * tl.abs(x))
     magnitude = (1.0 - exp_term) / (1.0 + exp_term)
     x_squared = x * x
@@ -132,7 +133,7 @@ def batch_norm_backward(
 
 @triton.jit
 def _load_gate_input(inputs, recurrent, gain, start, columns, column_mask):
-    """What goes into the gates whose columns these are."""
+    """Load inputs + recurrent * gain of these columns."""
     values = tl.load(recurrent + start + columns, mask=column_mask)
     return tl.load(inputs + start + columns, mask=column_mask) + _apply_gain(values, gain, columns, column_mask)
 

@@ -1,7 +1,7 @@
-"""A softmax for many words: (features_BTH, targets_BT) -> nats, at about the cost of the frequent ones.
+"""The adaptive softmax, for large vocabularies: rare ids are grouped into clusters, which few batches have to compute.
 
-    id ──rank_V──> rank by frequency ── below the first cutoff: a word of the first softmax
-                                     └─ beyond: a cluster of the first softmax, then a word of that cluster's own
+    id ──rank_V──> rank by frequency ── below the first cutoff: an entry of the first softmax
+                                     └─ above: a cluster's entry of the first softmax, then one of the cluster's softmax
 
 B batch, T time, N = B * T tokens, H features, V vocabulary.
 """
@@ -16,9 +16,9 @@ from charlm.vocab.base import IGNORE_INDEX
 class AdaptiveSoftmax(Head):
     """p(w) = p(cluster of w) p(w | cluster of w) for rare w (Grave et al., 2017).
 
-    Ids are not sorted by frequency, ranks are. Parameters, laid out as torch has them: clusters.head, one row for each
-    frequent word and each cluster, with biases; clusters.tail, for each cluster a projection and its words. Buffer:
-    rank_V, the rank of each id, the ids' own order until `set_frequencies`.
+    Parameters, in torch's layout: clusters.head, one row for each frequent word and each cluster, with biases;
+    clusters.tail, a projection and the words of each cluster. Buffer: rank_V, the frequency rank of each id, which is
+    the id itself until `set_frequencies`.
     """
 
     rank_V: Tensor
@@ -38,7 +38,7 @@ class AdaptiveSoftmax(Head):
         self.register_buffer("rank_V", torch.arange(vocab_size))
 
     def logits(self, features_BTH: Tensor) -> Tensor:
-        """Log-probabilities of all ids."""
+        """Return the log-probabilities of all ids."""
         num_frequent = self.clusters.shortlist_size
         head_log_p_BTC = _log_softmax(self.clusters.head(features_BTH))
         by_rank = [head_log_p_BTC[..., :num_frequent]]
@@ -48,7 +48,7 @@ class AdaptiveSoftmax(Head):
 
     @torch.no_grad()
     def set_frequencies(self, counts_V: Tensor) -> None:
-        """Rank the ids by their counts, and start the first softmax from the distribution of its words and clusters."""
+        """Rank the ids by count, and initialise the first softmax with the distribution of its words and clusters."""
         sorted_counts = counts_V.to(self.rank_V.device).sort(descending=True, stable=True)
         self.rank_V[sorted_counts.indices] = torch.arange(self.vocab_size, device=self.rank_V.device)
         frequent, *rare = sorted_counts.values.tensor_split(self.clusters.cutoffs[:-1])
@@ -58,11 +58,11 @@ class AdaptiveSoftmax(Head):
 
     def check_buffers(self) -> None:
         if not torch.equal(self.rank_V.sort().values, torch.arange(self.vocab_size, device=self.rank_V.device)):
-            raise ValueError("rank_V does not give each id a rank of its own")
+            raise ValueError("rank_V gives two ids one rank")
 
     def _chunk_nll(self, features_NH: Tensor, targets_N: Tensor) -> Tensor:
-        """The module's own forward would sum log p in bf16 under autocast, and give clusters that no target is in no
-        gradient, so that what an optimizer keeps would depend on what the batches happened to hold."""
+        # The forward of torch's module is not used: under autocast it sums log p in bf16, and it gives no gradient to
+        # clusters without targets, so that the optimizer's state would depend on the batches' content.
         scored_N = targets_N != IGNORE_INDEX
         features, ranks = features_NH[scored_N], self.rank_V[targets_N[scored_N]]
         num_frequent = self.clusters.shortlist_size

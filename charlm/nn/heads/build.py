@@ -11,10 +11,14 @@ from charlm.nn.heads.softmax import Head, Softmax, TiedSoftmax
 
 
 def build_head(settings: HeadSettings, features_size: int, vocab_size: int, embedding: Embedding) -> Head:
-    """
+    """Build a head.
+
+    Args:
+        embedding: the embedding whose vectors a tied head uses.
+
     Raises:
-        SettingsError: tied to an embedding that has no vector for each id; or the vocabulary is too small for the
-            cutoffs, or the features for the clusters.
+        SettingsError: the head is tied to an embedding that has no vector for each id; or the vocabulary is too small
+            for the cutoffs, or the features for the clusters.
     """
     match settings:
         case SoftmaxSettings():
@@ -26,37 +30,29 @@ def build_head(settings: HeadSettings, features_size: int, vocab_size: int, embe
 
 
 def _build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int, embedding: Embedding) -> Head:
-    """
-    Raises:
-        SettingsError: tied to an embedding that has no vector for each id.
-    """
     if not settings.tied:
         return Softmax(features_size, vocab_size, settings.label_smoothing)
     token_embedding = embedding.tokens if isinstance(embedding, ContextEmbedding) else embedding
     if not isinstance(token_embedding, TokenEmbedding):
         raise SettingsError(
-            "model.head.tied = true needs an embedding with a vector for each id, and this one sums those of n-grams",
+            "model.head.tied = true needs an embedding with a vector for each id, and this one sums n-gram vectors",
             "set model.head.tied=false, or model.embedding.type=token",
         )
     return TiedSoftmax(features_size, token_embedding, settings.label_smoothing)
 
 
 def _build_adaptive(settings: AdaptiveSoftmaxSettings, features_size: int, vocab_size: int) -> AdaptiveSoftmax:
-    """
-    Raises:
-        SettingsError: the vocabulary is too small for the cutoffs, or the features for the clusters.
-    """
     cutoffs = settings.cutoffs or tuple(sorted({max(1, vocab_size // 20), max(1, vocab_size // 5)}))
     if cutoffs[-1] >= vocab_size:
         raise SettingsError(
-            f"model.head.cutoffs ends at {cutoffs[-1]:,} of {vocab_size:,} ids, and leaves none for the last cluster",
+            f"model.head.cutoffs ends at {cutoffs[-1]:,}, which leaves no id of {vocab_size:,} for the last cluster",
             "lower the cutoffs, or set model.head.type=softmax",
         )
     for cluster_number in range(1, len(cutoffs) + 1):
         if features_size // settings.div_value**cluster_number < 1:
             raise SettingsError(
-                f"model.head.div_value = {settings.div_value:g} leaves none of {features_size:,} features for the"
-                f" model.head.cutoffs' cluster {cluster_number}",
+                f"model.head.div_value = {settings.div_value:g} leaves no feature of {features_size:,} for cluster"
+                f" {cluster_number} of model.head.cutoffs",
                 "lower it, or set fewer cutoffs",
             )
     return AdaptiveSoftmax(features_size, vocab_size, cutoffs, settings.div_value, settings.label_smoothing)

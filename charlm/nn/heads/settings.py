@@ -13,21 +13,24 @@ class SoftmaxSettings(Settings):
 
     type: Literal["softmax"] = "softmax"
     tied: bool = False
-    """Use the embedding's vectors as the weights (Press & Wolf, 2017), behind a projection where the sizes differ."""
+    """Use the embedding's vectors as weights (Press & Wolf, 2017). Features of another size are projected to theirs."""
     label_smoothing: Probability = 0.0
-    """Share of the target's probability that training spreads over the vocabulary; no figure is of smoothed targets."""
+    """Fraction of the target's probability that training spreads evenly over the vocabulary. Reported losses are those
+    of unsmoothed targets."""
 
 
 class AdaptiveSoftmaxSettings(Settings):
-    """The frequent ids in a first softmax, the rare ones in clusters behind it (Grave et al., 2017): for many words."""
+    """The adaptive softmax (Grave et al., 2017), for large vocabularies: frequent ids in a first softmax, rare ones in
+    clusters behind it."""
 
     type: Literal["adaptive"] = "adaptive"
     cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """Numbers of most frequent ids at which a cluster ends, rising, like [2000, 10000]; empty: a 20th and a 5th."""
+    """Frequency ranks at which clusters end, rising, like [2000, 10000]. Empty: a 20th and a 5th of all ids."""
     div_value: float = Field(default=4.0, ge=1)
-    """Each cluster sees the features projected to this many times fewer dimensions than the cluster before."""
+    """Factor by which the features are reduced from one cluster to the next."""
     label_smoothing: Probability = 0.0
-    """Share of the target's probability that training spreads over the vocabulary; no figure is of smoothed targets."""
+    """Fraction of the target's probability that training spreads evenly over the vocabulary. Reported losses are those
+    of unsmoothed targets."""
 
     _check_cutoffs = field_validator("cutoffs")(check_rising)
 

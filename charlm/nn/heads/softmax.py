@@ -1,6 +1,6 @@
 """Features -> a loss, or logits.
 
-    features_BTH ──logits──> logits_BTV ──cross-entropy──> nll_BT, in nats ──label smoothing──> what training lowers
+    features_BTH ──logits──> logits_BTV ──cross-entropy──> nll_BT, in nats ──label smoothing──> the training loss
 
 B batch, T time, N = B * T tokens, D embedding, H features, V vocabulary.
 """
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from charlm.nn.embeddings.token import TokenEmbedding
 from charlm.vocab.base import IGNORE_INDEX
 
-_CHUNK_ELEMENTS = 1 << 24  # of logits held at once: 64 MB in fp32
+_CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MB in fp32
 
 
 class Head(nn.Module, ABC):
-    """A distribution over the vocabulary for each vector of features."""
+    """A distribution over the vocabulary for each feature vector."""
 
     def __init__(self, vocab_size: int, label_smoothing: float = 0.0) -> None:
         super().__init__()
@@ -27,24 +27,24 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, features_BTH: Tensor) -> Tensor:
-        """Unnormalised log-probabilities in the order of the ids, for features with any leading axes; fp32 at least."""
+        """Return unnormalised log-probabilities of all ids, in fp32 or higher, for features with any leading axes."""
 
     @abstractmethod
     def set_frequencies(self, counts_V: Tensor) -> None:
-        """Before training: how often each id occurs in the training text."""
+        """Initialise the biases, before training, from how often each id occurs in the training text."""
 
     def check_buffers(self) -> None:
-        """Raise ValueError where buffers that were read from a file contradict each other."""
+        """Raise ValueError if buffers read from a file contradict each other."""
 
     def nll(self, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
-        """Negative log-likelihood of each target in nats, 0 where it is IGNORED; shape B, T, fp32 at least."""
+        """Return the negative log-likelihood of each target in nats, 0 for IGNORE_INDEX; shape B, T, fp32 or higher."""
         chunks = self._chunks(features_BTH, targets_BT)
         return torch.cat([self._chunk_nll(*chunk) for chunk in chunks]).view(targets_BT.shape)
 
     def loss(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """What training lowers, and the exact nats; both B, T, and one tensor without label smoothing.
+        """Return the training loss and the negative log-likelihood, both B, T; one tensor without label smoothing.
 
-        With a share e of smoothing (Szegedy et al., 2016), the first is (1 - e) nll + e * mean over v of -log p(v).
+        With label smoothing e (Szegedy et al., 2016), the loss is (1 - e) nll + e * mean over v of -log p(v).
         """
         if self._label_smoothing == 0:
             nll_BT = self.nll(features_BTH, targets_BT)
@@ -54,7 +54,7 @@ class Head(nn.Module, ABC):
         return loss_N.view(targets_BT.shape), nll_N.view(targets_BT.shape)
 
     def _chunks(self, features_BTH: Tensor, targets_BT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pieces small enough for all their logits to be held; at least one, which may be empty."""
+        """Yield pieces whose logits fit into memory; at least one, which may be empty."""
         features_NH, targets_N = features_BTH.flatten(0, 1), targets_BT.flatten()
         size = max(1, _CHUNK_ELEMENTS // self.vocab_size)
         for start in range(0, max(1, len(targets_N)), size):
@@ -66,7 +66,7 @@ class Head(nn.Module, ABC):
         )
 
     def _chunk_loss(self, features_NH: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-        """From one set of logits z: log p(v) = z_v - c, so the mean of -log p(v) is nll + z_target - mean z."""
+        """Use one set of logits z: log p(v) = z_v - c, so the mean of -log p(v) is nll + z_target - mean z."""
         logits_NV = self.logits(features_NH)
         nll_N = nn.functional.cross_entropy(logits_NV, targets_N, ignore_index=IGNORE_INDEX, reduction="none")
         target_logits_N = logits_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0]
@@ -93,8 +93,8 @@ class Softmax(Head):
 class TiedSoftmax(Head):
     """A softmax whose weights are the embedding's vectors (Press & Wolf, 2017; Inan et al., 2017).
 
-    Parameters: bias_V; projection_DH where the features are no vectors of the embedding's size. The embedding's own
-    weight_VD is read anew at each call, and belongs to the embedding alone: it is saved, counted and learned once.
+    Parameters: bias_V, and projection_DH if the features have another size than the embedding. The embedding owns
+    weight_VD, so that it is saved, counted and learned once.
     """
 
     def __init__(self, features_size: int, token_embedding: TokenEmbedding, label_smoothing: float = 0.0) -> None:
@@ -102,7 +102,7 @@ class TiedSoftmax(Head):
         super().__init__(vocab_size, label_smoothing)
         self._token_embedding = (
             token_embedding,
-        )  # in a tuple: a module as an attribute would be registered as a part of this one
+        )  # in a tuple: as an attribute, the module would be registered as part of this one
         self.bias_V = nn.Parameter(torch.zeros(vocab_size))
         self.projection_DH: nn.Parameter | None = None
         if features_size != size:
@@ -121,7 +121,7 @@ class TiedSoftmax(Head):
 
 
 def to_at_least_fp32(tensor: Tensor) -> Tensor:
-    """fp32 of anything shorter: sums over a vocabulary need it."""
+    """Convert shorter types to fp32, which sums over a vocabulary need."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
