@@ -11,7 +11,7 @@ __all__ = ["__version__", "load"]
 
 
 def load(run: str | None = None, *, checkpoint: str = "best", device: str = "auto") -> "Model":
-    """A trained model that scores and writes text: see `charlm.api.load`, which is imported only here, for torch takes
+    """Load a trained model that scores and samples text: see `charlm.api.load`, imported only here, since torch takes
     seconds."""
     from charlm import api
 

@@ -1,13 +1,12 @@
-"""One self-contained directory per checkpoint: it samples and resumes alone, and nothing in it is a pickle.
+"""Checkpoints: self-contained directories from which a run resumes and a model samples, without pickles.
 
 step-000001000/
   model.safetensors      the weights that are scored
-  model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, what it was
-                         trained on
+  model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, training corpus
   vocab.json             the vocabulary
-  training.safetensors   optimizer, RNG, carried state        } what only resuming needs
+  training.safetensors   optimizer, RNG, carried state        } for resuming only
   training.json          step, data cursor, best score, time  }
-  manifest.json          sizes and SHA-256 of the others: written last, it is what makes the checkpoint exist
+  manifest.json          sizes and SHA-256 of all other files; written last, it marks the checkpoint as complete
 """
 
 from collections.abc import Mapping
@@ -36,7 +35,7 @@ _CURE = "copy the whole checkpoint directory again, or use another checkpoint (-
 
 @dataclass(frozen=True)
 class ResumeData:
-    """What a resumed run needs beyond the model. `metadata` is JSON, `tensors` the rest."""
+    """The data that a resumed run needs besides the model: JSON `metadata`, and `tensors`."""
 
     metadata: dict[str, Any]
     tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -44,7 +43,7 @@ class ResumeData:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What a checkpoint's model.json says, checked. `metadata` is its whole content."""
+    """The checked content of a checkpoint's model.json; `metadata` is all of it."""
 
     settings: ModelSettings
     vocab_size: int
@@ -72,7 +71,7 @@ def save_checkpoint(
     trained_on: Mapping[str, Any],
     training: ResumeData,
 ) -> None:
-    """Write a checkpoint; until its manifest is there, it does not exist. Another one in the way is removed."""
+    """Write a checkpoint, replacing an earlier one; it is incomplete until its manifest is written."""
     _clear_directory(directory)
     _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
@@ -94,10 +93,10 @@ def save_checkpoint(
 
 
 def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any]) -> None:
-    """Write a model to be passed on: its weights in fp16, half as large, and nothing of what only resuming needs.
+    """Write a model for distribution: weights in fp16, half as large, without the data for resuming.
 
     Args:
-        metadata: added to model.json, such as a licence.
+        metadata: entries added to model.json, for example a licence.
     """
     _clear_directory(directory)
     tensors = {
@@ -111,16 +110,16 @@ def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any])
 
 
 def _clear_directory(directory: Path) -> None:
-    storage.remove_tree(directory / storage.MANIFEST)  # first: a checkpoint is whole, or has none
+    storage.remove_tree(directory / storage.MANIFEST)  # first: a checkpoint with a manifest must be complete
     storage.remove_tree(directory)
     storage.make_directory(directory)
 
 
 def describe_model(directory: Path) -> ModelDescription:
-    """Read and check what the model of a checkpoint is, without its weights.
+    """Read and check the description of a checkpoint's model, without its weights.
 
     Raises:
-        CheckpointError: it is incomplete, damaged, foreign, or written by a newer charlm.
+        CheckpointError: the checkpoint is incomplete, damaged, foreign, or written by a newer charlm.
     """
     manifest = storage.verify_manifest(directory, _CURE)
     _check_version(directory, manifest)
@@ -129,7 +128,7 @@ def describe_model(directory: Path) -> ModelDescription:
     try:
         settings = validate(ModelSettings, Layer(lists_to_tuples(metadata["settings"])))
         if metadata["direction"] != settings.direction:
-            raise ValueError(f"its direction is {metadata['direction']}, that of its settings {settings.direction}")
+            raise ValueError(f"its direction is {metadata['direction']}, but its settings say {settings.direction}")
         if not all(isinstance(metadata["trained_on"][key], str) for key in ("corpus", "fingerprint")):
             raise TypeError("trained_on")
         layout = metadata.get("bags")
@@ -143,7 +142,7 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     """Read and check the model of a checkpoint.
 
     Raises:
-        CheckpointError: it is incomplete, damaged, foreign, or written by a newer charlm.
+        CheckpointError: the checkpoint is incomplete, damaged, foreign, or written by a newer charlm.
     """
     described = describe_model(directory)
     try:
@@ -179,7 +178,7 @@ def _invalid_model_json(directory: Path, error: Exception) -> CheckpointError:
 
 
 def load_resume_data(directory: Path) -> ResumeData:
-    """Read what resuming needs; on the CPU. The manifest must have been verified (`load_model` does)."""
+    """Read the data for resuming, to the CPU; the manifest must have been verified (`load_model` verifies it)."""
     return ResumeData(_read_json_object(directory / "training.json"), _read_tensors(directory / "training.safetensors"))
 
 
@@ -191,10 +190,10 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def _read_tensors(
     path: Path, expected: Mapping[str, tuple[int, ...]] | None = None, device: torch.device | None = None
 ) -> dict[str, Tensor]:
-    """The tensors of a file; with `expected`, exactly those names and shapes, compared before anything is allocated.
+    """Return the tensors of a file; with `expected`, names and shapes are compared before anything is allocated.
 
-    Copied to where torch would lay them out: products of a vector and a matrix that lies as it does in a file, at any
-    multiple of 8 bytes, differ in their last bits from those of an aligned one.
+    The tensors are copied to torch's own alignment: in a file they start at any multiple of 8 bytes, and products with
+    such a matrix differ in their last bits from products with an aligned one.
     """
     try:
         with safetensors.safe_open(path, framework="pt", device=str(device or "cpu")) as file:

@@ -1,4 +1,4 @@
-"""Where to compute, and with which precision: rules, not guesses, so that a run can say what it chose."""
+"""The device to compute on, its precision and its memory: fixed rules, so that a run can report what it chose."""
 
 import contextlib
 import ctypes
@@ -26,10 +26,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes CUDA, then MPS, then the CPU.
+    """Return the device of that name; `auto` prefers CUDA, then MPS, then the CPU.
 
     Raises:
-        UsageError: this machine, or this build of torch, has no such device.
+        UsageError: there is no device of that name on this machine, or none for this build of torch.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -45,31 +45,31 @@ def choose_device(name: str) -> torch.device:
 
 
 def retain_freed_memory(device: torch.device) -> None:
-    """Let the process keep what it frees, from now on: a training step needs the same memory as the one before it.
+    """Let the process keep the memory that it frees, since each training step needs as much as the one before.
 
-    glibc maps large blocks afresh each time, and the kernel clears every page of them: training on a CPU took up to
-    1.3 times as long (a layer-normalised LSTM of 2 x 512, batch 128 x 64: 1,577 and 1,219 ms a step).
+    By default glibc maps large blocks newly each time, and the kernel clears all their pages: training on a CPU took
+    up to 1.3 times as long (a layer-normalised LSTM of 2 x 512, batch 128 x 64: 1,577 instead of 1,219 ms per step).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if device.type == "cpu" and os.name == "posix" else None
-    if mallopt is not None:  # of glibc alone
+    if mallopt is not None:  # only glibc has it
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Bytes that a program could still take there; None where nobody says."""
+    """Return the bytes that a program can still allocate there; None if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
-        return None  # no Linux
+        return None  # not Linux
     available = {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}["MemAvailable"]
     return min(available * 1024, *_cgroup_headroom())
 
 
 def _cgroup_headroom() -> list[int]:
-    """What the control group that this process runs in leaves of its limit; a container has one."""
+    """Return the bytes that the limit of this process's control group leaves, as in a container."""
     folder = Path("/sys/fs/cgroup")
     try:
         limit, used = ((folder / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
@@ -79,8 +79,8 @@ def _cgroup_headroom() -> list[int]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was asked for that is not there, of the machine or of a device: Python, NumPy and torch on CUDA
-    have exceptions for that, torch's allocator on CPUs, its MPS backend and the CUDA runtime only words."""
+    """Whether an error says that the memory of the machine or a device is used up. Python, NumPy and torch on CUDA have
+    exceptions for this; torch's allocator on CPUs, its MPS backend and the CUDA runtime have only messages."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY_MESSAGES)
@@ -99,8 +99,8 @@ def memory_errors(what: str, cure: str) -> Generator[None, None, None]:
 
 @functools.cache
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 matrices in hardware; where it does not, bf16 is 400 times slower than fp32."""
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: a torch without them counts as "no"
+    """Whether the CPU multiplies bf16 matrices in hardware; without it, bf16 is 400 times slower than fp32."""
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: False for a torch without them
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
@@ -111,12 +111,12 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def resolve_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
-    """`auto` is bf16 where the hardware is fast at it, fp32 elsewhere."""
+    """Return the precision; `auto` is bf16 where the hardware is fast at it, and fp32 elsewhere."""
     if precision == "auto":
         return "bf16" if has_fast_bf16(device) else "fp32"
     return precision
 
 
 def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """A context in which matrix products run in bf16 (or, for fp32, one that does nothing)."""
+    """Return a context in which matrix products run in bf16; for fp32 it does nothing."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()

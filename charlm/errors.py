@@ -1,9 +1,9 @@
-"""The exceptions charlm raises for what a user can mend, and the exit code of each.
+"""The exceptions that charlm raises for what a user can fix, and the exit code of each.
 
-    CharlmError                 base; never raised itself
-    |- UsageError           2   command line, or a path that is not there
-    |  `- OptionError       2   an option or keyword with a value that does not fit
-    |- SettingsError        2   a setting with a wrong name, type or value, or one that contradicts another
+    CharlmError                 the base class, never raised itself
+    |- UsageError           2   command line, or a path that does not exist
+    |  `- OptionError       2   an option or keyword whose value does not fit
+    |- SettingsError        2   a setting with a wrong name, type or value, or two that contradict each other
     |- DataError            3   bad or hostile data: dumps, corpora, text
     |  `- CheckpointError   3   a checkpoint that is damaged, foreign or too new
     |- NetworkError         4
@@ -11,8 +11,8 @@
     |- OutOfMemoryError     5
     |- BusyError            6   another process holds the directory
     |- DivergedError        7   three non-finite steps in a row
-    |- LostProcessError     5   another process of a job of several is gone
-    `- StoppedError   130/143   SIGINT or SIGTERM, after what had to be saved was saved
+    |- LostProcessError     5   another process of a distributed job has ended
+    `- StoppedError   130/143   SIGINT or SIGTERM, after everything was saved
 
 Every message is `WHAT; WHAT TO DO` on one line. Only `cli` prints errors and turns them into exit codes.
 A bug in charlm is any other exception, and exits with 1.
@@ -27,7 +27,7 @@ EXIT_CLOSED_PIPE = 141
 
 
 class CharlmError(Exception):
-    """What was found, and what the user can do about it."""
+    """An error that says what was found (`what`) and what the user can do about it (`cure`)."""
 
     exit_code = EXIT_BUG
 
@@ -45,7 +45,7 @@ class CharlmError(Exception):
 
 
 class UsageError(CharlmError):
-    """The command line asks for something that does not exist or does not fit."""
+    """The command line names something that does not exist or does not fit."""
 
     exit_code = 2
 
@@ -83,7 +83,7 @@ class SettingsError(CharlmError):
 
 
 class DataError(CharlmError):
-    """Data are damaged, hostile, or not what they claim to be."""
+    """Data are damaged, hostile, or of another kind than expected."""
 
     exit_code = 3
 
@@ -93,7 +93,7 @@ class CheckpointError(DataError):
 
 
 class NetworkError(CharlmError):
-    """A server could not be reached, or did not give what it promised."""
+    """A server could not be reached, or sent something else than it announced."""
 
     exit_code = 4
 
@@ -105,7 +105,7 @@ class StorageError(CharlmError):
 
 
 class OutOfMemoryError(CharlmError):
-    """The memory of the machine or of the device does not hold what was asked for."""
+    """The memory of the machine or of the device is too small."""
 
     exit_code = 5
 
@@ -123,22 +123,22 @@ class DivergedError(CharlmError):
 
 
 class LostProcessError(CharlmError):
-    """Another process of a job of several ended, or cannot be reached."""
+    """Another process of a distributed job has ended, or cannot be reached."""
 
     exit_code = 5
 
 
 class SilentError(Exception):
-    """Another process of this job failed, with the same exit code, and says why. No CharlmError: it is not printed."""
+    """Another process of this job failed with this exit code and prints why; this error is not printed."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
         self.exit_code = exit_code
-        self.what = "the first process of this job could not go on"
+        self.what = "the first process of this job failed"
 
 
 class StoppedError(CharlmError):
-    """A signal asked the process to stop, and everything worth keeping was saved."""
+    """A signal asked the process to stop, and everything was saved."""
 
     def __init__(self, signal_number: int, what: str, cure: str) -> None:
         super().__init__(what, cure)

@@ -1,6 +1,6 @@
-"""The versions of the formats that charlm writes. A file says its own as `format`, and a newer one is refused by name.
+"""The versions of the file formats that charlm writes. Each file names its version as `format`; a newer one is refused.
 
-A version rises when a charlm of before could not read the file, or would take it for something else.
+A version increases when an earlier charlm could not read the file, or would misread it.
 """
 
 CORPUS = 1
@@ -8,6 +8,6 @@ CORPUS = 1
 VOCABULARY = 1
 """vocab.json."""
 CHECKPOINT = 1
-"""manifest.json and model.json of a checkpoint, and what lies beside them."""
+"""manifest.json and model.json of a checkpoint, and the other files of its directory."""
 CONVERSATION = 1
-"""What /save writes in `charlm sample --interactive`."""
+"""The file that /save writes in `charlm sample --interactive`."""

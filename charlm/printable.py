@@ -1,4 +1,4 @@
-"""Text that is safe to show: characters that could command a terminal, or turn its text around, are written out."""
+"""Text for display: characters that would control a terminal or reverse its text are escaped."""
 
 import re
 
@@ -6,7 +6,7 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u20
 
 
 def printable(text: str) -> str:
-    """`text` with control characters as escapes. Line feeds and tabs stay."""
+    """Escape all control characters except line feeds and tabs."""
     return _CONTROL_CHARACTERS.sub(lambda found: escape_character(found[0]), text)
 
 
@@ -16,5 +16,5 @@ def escape_character(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text with what cannot be shown (line ends, control characters, half characters) replaced by �."""
+    """Replace line ends, control characters and lone surrogates by \ufffd."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)

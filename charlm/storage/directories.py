@@ -1,4 +1,4 @@
-"""Directories: made, checked, renamed and removed durably, and where the cache of downloads lies."""
+"""Directories: made, checked, renamed and removed; and the directory of cached downloads."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from charlm.storage.disk_errors import storage_errors
 
 
 def cache_directory() -> Path:
-    """CHARLM_CACHE, or `charlm` in the platform's folder for caches."""
+    """Return CHARLM_CACHE, or `charlm` in the platform's cache directory."""
     if configured := os.environ.get("CHARLM_CACHE"):
         return Path(configured).expanduser()
     if sys.platform == "darwin":
@@ -20,7 +20,11 @@ def cache_directory() -> Path:
 
 
 def make_directory(path: Path) -> None:
-    """Create `path` and its parents; fail at once where nothing can be written."""
+    """Create `path` and its parents.
+
+    Raises:
+        StorageError: it cannot be created, or nothing can be written there.
+    """
     with storage_errors(path, "create"):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
@@ -28,7 +32,7 @@ def make_directory(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise StorageError where nothing can be created below `path` (or below its nearest existing parent)."""
+    """Raise StorageError if nothing can be created in `path`, or in its nearest existing parent."""
     existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     probe = existing / f".writable.{os.getpid()}"
     with storage_errors(path):
@@ -37,7 +41,7 @@ def check_writable(path: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a folder durable. A no-op where folders cannot be opened (Windows)."""
+    """Make the names in a directory durable; does nothing on Windows, where directories cannot be opened."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -55,7 +59,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file or a directory and everything in it, if it is there."""
+    """Remove a file or a directory with all its content, if it exists."""
     with storage_errors(path, "remove"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

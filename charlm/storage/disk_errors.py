@@ -1,4 +1,4 @@
-"""Errors of the disk: each OSError leaves as a StorageError (exit code 5) that says what to do."""
+"""Errors of the disk: each OSError becomes a StorageError (exit code 5) that says what to do."""
 
 import contextlib
 import errno
@@ -11,16 +11,16 @@ _CURES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some of your quota and run the same command again",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another file system",
-    errno.EROFS: "choose a directory that can be written",
-    errno.EACCES: "choose a directory that you may write, or change its permissions",
-    errno.EPERM: "choose a directory that you may write, or change its permissions",
+    errno.EROFS: "choose a directory on a writable file system",
+    errno.EACCES: "choose a directory where you may write, or change its permissions",
+    errno.EPERM: "choose a directory where you may write, or change its permissions",
     errno.EIO: "check the disk, then run the same command again",
 }
 
 
 @contextlib.contextmanager
 def storage_errors(path: Path, verb: str = "write") -> Generator[None, None, None]:
-    """Turn an OSError on `path` into a StorageError (exit code 5) with its cure."""
+    """Turn an OSError of the block into a StorageError that names `path` and the cure."""
     try:
         yield
     except OSError as error:

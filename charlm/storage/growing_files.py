@@ -1,4 +1,4 @@
-"""Files that grow: logs that are appended to, and downloads that several runs may fill."""
+"""Files that grow: logs that are appended to, and downloads that several processes complete one after another."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from charlm.storage.disk_errors import storage_errors
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a log. Durable only after `sync_file`; a torn last line is cut when a run goes on."""
+    """Append one line to a log; it is durable only after `sync_file`."""
     with storage_errors(path), open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 
 def append_bytes(path: Path, content: bytes) -> None:
-    """Append to a file of records, all of it or nothing, since a torn record hides what comes after it."""
+    """Append a record whole or not at all, since a torn record would hide those after it."""
     with storage_errors(path):
         size = path.stat().st_size if path.exists() else 0
         try:
@@ -35,7 +35,7 @@ def sync_file(path: Path) -> None:
 
 
 class PartialFile:
-    """A file that several runs may fill, as `NAME.part`; it gets its final name only when `commit` is called."""
+    """A file that grows as `NAME.part`, over several processes if need be, and gets its final name by `commit`."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -53,7 +53,7 @@ class PartialFile:
             self._file.write(content)
 
     def restart(self) -> None:
-        """Throw away what is there."""
+        """Discard the content so far."""
         with storage_errors(self.path):
             self._file.truncate(0)
             self._file.seek(0)

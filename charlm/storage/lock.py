@@ -19,7 +19,7 @@ if os.name == "nt":  # native Windows is best effort
 
     def _is_locked(descriptor: int) -> bool:
         del descriptor
-        return False  # there a lock cannot be asked about without being taken
+        return False  # Windows cannot test a lock without taking it
 else:
     import fcntl
 
@@ -28,7 +28,7 @@ else:
 
     def _is_locked(descriptor: int) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask do not see one another
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two such tests do not see each other
         except BlockingIOError:
             return True
         return False
@@ -38,7 +38,7 @@ _LOCK = ".lock"
 
 
 def _lock_with_retry(descriptor: int) -> None:
-    """Lock, at the second try if need be: whoever only asks whether a lock is held, holds it for an instant."""
+    """Take the lock, with a second try: `is_locked` of another process holds it for an instant."""
     try:
         _try_lock(descriptor)
     except OSError:
@@ -47,7 +47,7 @@ def _lock_with_retry(descriptor: int) -> None:
 
 
 class DirectoryLock:
-    """One process at a time in a directory. The kernel drops the lock with its process, so none is ever stale."""
+    """The lock of a directory, which one process holds at a time; the kernel releases it when the process ends."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / _LOCK
@@ -82,10 +82,10 @@ class DirectoryLock:
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether a process holds the lock of `directory`: asked without taking it, and without leaving a trace.
+    """Whether a process holds the lock of `directory`; this test neither takes the lock nor creates its file.
 
     Raises:
-        StorageError: the lock is there, and may not be read.
+        StorageError: the lock file exists and cannot be read.
     """
     path = directory / _LOCK
     with storage_errors(path, "read"):

@@ -1,4 +1,4 @@
-"""Manifests: the list of a directory's files with sizes and hashes, which makes the directory exist."""
+"""Manifests: a list of a directory's files with sizes and hashes; a directory without one counts as incomplete."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ MANIFEST = "manifest.json"
 
 
 def write_manifest(directory: Path, metadata: Mapping[str, Any]) -> None:
-    """List every file of `directory` with its size and SHA-256. Written last: it is what makes the directory exist."""
+    """Write the size and SHA-256 of every file of `directory`; written last, it marks the directory as complete."""
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(directory.iterdir())
@@ -22,12 +22,12 @@ def write_manifest(directory: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def has_manifest(directory: Path) -> bool:
-    """Whether the directory is whole."""
+    """Whether the directory is complete."""
     return (directory / MANIFEST).is_file()
 
 
 def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
-    """Check every file that the manifest of `directory` names; return the manifest.
+    """Check every file in the manifest of `directory`, and return the manifest.
 
     Raises:
         CheckpointError: there is no manifest, or a file is missing, of another size, or of another content.

@@ -19,7 +19,7 @@ from charlm.storage.disk_errors import storage_error, storage_errors
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
-    """A binary file (seekable) that appears under `path`, whole and durable, when the block ends without an error."""
+    """Open a seekable binary file that appears at `path`, whole and durable, when the block ends without an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
@@ -36,7 +36,7 @@ def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
 
 
 def remove_stale_temporaries(path: Path) -> None:
-    """Remove what writers of `path` that were killed have left beside it."""
+    """Remove the temporary files that killed writers of `path` left beside it."""
     with storage_errors(path.parent, "read"):
         found = list(path.parent.glob(f".{path.name}.*.tmp"))
     for leftover in found:
@@ -51,7 +51,7 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
+        return True  # a process of another user
     return True
 
 
@@ -65,13 +65,13 @@ def write_text(path: Path, content: str) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """The same content under a second name: a hard link, or a copy where the file system has none.
+    """Give a file a second name: by a hard link, or by a copy if the file system has no links.
 
-    Files are never written in place, so what is done to one name leaves the other as it is.
+    Files are never written in place, so a change under one name does not change the other.
     """
     try:
         os.link(source, target)
-    except OSError:  # another file system, or one without links; where the disk is at fault, copying says so
+    except OSError:  # another file system, or one without links; if the disk fails, the copy raises
         with storage_errors(source, "read"), open(source, "rb") as content, atomic_file(target) as file:
             shutil.copyfileobj(content, file)
     else:
@@ -80,18 +80,18 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with storage_errors(path, "read"), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(content: Mapping[str, Any], *, indent: int | None = 2) -> str:
-    """JSON as charlm writes it everywhere: UTF-8, no NaN."""
+    """Return JSON as charlm writes it everywhere: non-ASCII characters unescaped, no NaN."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def from_json(text: str) -> Any:
-    """The inverse of `to_json`. ValueError, whatever is wrong: no JSON, nested too deeply, or a number not finite."""
+    """Parse JSON; raise ValueError for invalid JSON, deep nesting and numbers that are not finite."""
     try:
         return json.loads(text, parse_float=_parse_finite_number, parse_constant=_parse_finite_number)
     except RecursionError as error:
@@ -101,7 +101,7 @@ def from_json(text: str) -> Any:
 def _parse_finite_number(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError(f"{digits} is no number")
+        raise ValueError(f"{digits} is not a finite number")
     return number
 
 
@@ -110,19 +110,21 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parsed JSON; FileNotFoundError and ValueError (no UTF-8, no JSON) are the caller's to name.
+    """Read and parse a JSON file.
 
     Raises:
-        StorageError: the file is there and cannot be read.
+        StorageError: the file exists and cannot be read.
+        FileNotFoundError, ValueError: it does not exist, or is not UTF-8 or not JSON; the caller names the cure.
     """
     return from_json(read_text(path))
 
 
 def read_text(path: Path, *, errors: str = "strict") -> str:
-    """The text of a UTF-8 file; FileNotFoundError and UnicodeDecodeError (a ValueError) are the caller's to name.
+    """Read a UTF-8 file.
 
     Raises:
-        StorageError: the file is there and cannot be read.
+        StorageError: the file exists and cannot be read.
+        FileNotFoundError, UnicodeDecodeError: it does not exist, or is not UTF-8; the caller names the cure.
     """
     try:
         content = path.read_bytes()

@@ -1,7 +1,7 @@
-"""What is kept of a run: checkpoints, and the marks that say which one counts.
+"""Saving: the checkpoints of a run, and the pointers last.json and best.json.
 
-save ──> is there one of this step? ── no ──> write, verify, mark, prune
-                                    └─ yes ─> mark (a validation may have come after it)
+save ──> does a checkpoint of this step exist? ── no ──> write, verify, update the pointers, remove old checkpoints
+                                               └─ yes ─> update the pointers (a validation may have followed it)
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ _MAX_FAILED_SAVES = 3
 
 
 class CheckpointWriter:
-    """Writes checkpoints on the first rank; a disk that fails is tried again at the next interval, three times."""
+    """Writes checkpoints on the first rank; a failed save is tried again at the next interval, three times in all."""
 
     def __init__(
         self, run: RunDirectory, corpus: Corpus, model_settings: ModelSettings, batch_size: int, ranks: Distributed
@@ -47,14 +47,15 @@ class CheckpointWriter:
         finished: bool,
         note: Callable[[str], None],
     ) -> None:
-        """
+        """Save a checkpoint of this step.
+
         Args:
-            statistics_batches: training text for the statistics of averaged weights.
-            final: whether there is no next time.
+            statistics_batches: training text from which the batch-norm statistics of averaged weights are estimated.
+            final: whether this is the last save of the process, so that a failure cannot be repaired later.
             finished: whether the run is over.
 
         Raises:
-            StorageError, SilentError: the disk failed for the last time.
+            StorageError, SilentError: the final save failed, or the third one in a row.
         """
         try:
             self._save(state, updater, statistics_batches, finished=finished)
@@ -64,7 +65,8 @@ class CheckpointWriter:
                 raise
             self._num_failures += 1
             if self._ranks.is_main and state.validations.best_step not in self._run.checkpoint_steps():
-                state.validations = state.validations.with_best_from(self._run.read_best())  # one on disk, or none
+                # best.json must name a checkpoint on disk
+                state.validations = state.validations.with_best_from(self._run.read_best())
             if final or self._num_failures >= _MAX_FAILED_SAVES:
                 raise
             note(f"no checkpoint at step {state.step:,}: {error.what}; the next interval tries again")
@@ -77,17 +79,17 @@ class CheckpointWriter:
         *,
         finished: bool,
     ) -> None:
-        """Write a checkpoint of this step, or where there is one already, the pointers alone."""
+        """Write a checkpoint of this step, or only the pointers if it exists already."""
         if self._saved_step == state.step:
             self._ranks.run_on_main(lambda: self.write_pointers(state, finished=finished))
             return
-        tensors = updater.tensors()  # of all ranks, and before other weights take their place
+        tensors = updater.tensors()  # gathered while the model still holds the raw weights
         with updater.averaged_weights(statistics_batches):
             self._ranks.run_on_main(lambda: self._write(state, updater, tensors, finished=finished))
         self._saved_step = state.step
 
     def set_saved_step(self, step: int) -> None:
-        """A checkpoint of `step` is there already."""
+        """Record that a checkpoint of `step` exists."""
         self._saved_step = step
 
     def write_pointers(self, state: TrainerState, *, finished: bool) -> None:
@@ -102,7 +104,7 @@ class CheckpointWriter:
     def _write(
         self, state: TrainerState, updater: ModelUpdater, tensors: dict[str, torch.Tensor], *, finished: bool
     ) -> None:
-        if state.step in self._run.checkpoint_steps():  # whole already: what failed then came after it
+        if state.step in self._run.checkpoint_steps():  # the earlier attempt failed after the checkpoint was complete
             self.write_pointers(state, finished=finished)
             return
         metadata: dict[str, Any] = state.to_json() | {

@@ -1,9 +1,9 @@
-"""The processes of a run. One alone, or as many as torchrun started: each holds the model and reads rows of its own.
+"""The processes of a run: one, or as many as torchrun started, each with the whole model and its own rows.
 
     torchrun --nproc-per-node 2 -m charlm train ...      sets RANK, WORLD_SIZE, MASTER_ADDR, ...
 
-Rank 0 writes, logs and decides; what it decides, and what any rank was told by a signal, is agreed on by all. On CPUs
-the processes talk through gloo, on NVIDIA GPUs through NCCL.
+Rank 0 writes, logs and decides; its decisions and the signals that any rank received are shared with all ranks. The
+processes communicate through gloo on CPUs and through NCCL on NVIDIA GPUs.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from torch.nn.parallel import DistributedDataParallel
 from charlm.errors import CharlmError, LostProcessError, SilentError
 from charlm.nn.state import State
 
-_TIMEOUT = dt.timedelta(minutes=30)  # rank 0 alone writes checkpoints, and a slow disk is no lost process
+_TIMEOUT = dt.timedelta(minutes=30)  # only rank 0 writes checkpoints, and a slow disk must not look like a lost process
 
 
 class Distributed(ABC):
-    """Which process this is, and what it agrees on with the others."""
+    """The rank of this process, and the operations that all ranks of a run perform together."""
 
     rank: int = 0
     world_size: int = 1
@@ -35,22 +35,22 @@ class Distributed(ABC):
         return self.rank == 0
 
     def rows(self, batch_size: int) -> range:
-        """The rows of a batch that are this process's own; `batch_size` counts those of all."""
-        own = batch_size // self.world_size
-        return range(self.rank * own, (self.rank + 1) * own)
+        """Return the rows of a batch that belong to this rank; `batch_size` counts the rows of all ranks."""
+        num_rows = batch_size // self.world_size
+        return range(self.rank * num_rows, (self.rank + 1) * num_rows)
 
     @abstractmethod
     def wrap_module(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
-        """The module with gradients averaged over all ranks, but those of `sparse`, which are for
-        `all_reduce_sparse`."""
+        """Return the module with gradients averaged over all ranks, except those of `sparse`, which
+        `all_reduce_sparse` averages."""
 
     @abstractmethod
     def all_reduce_sum(self, numbers: Sequence[float]) -> list[float]:
-        """The sum over all ranks of each number."""
+        """Return the sum of each number over all ranks."""
 
     @abstractmethod
     def all_gather_rows(self, state: State) -> State:
-        """The states of all ranks, in the order of their rows."""
+        """Return the states of all ranks, concatenated in the order of their rows."""
 
     @abstractmethod
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
@@ -58,23 +58,23 @@ class Distributed(ABC):
 
     @abstractmethod
     def all_reduce_sparse(self, gradient: Tensor) -> Tensor:
-        """The mean over all ranks of a coalesced sparse gradient."""
+        """Return the mean of a coalesced sparse gradient over all ranks."""
 
     @abstractmethod
     def run_on_main(self, action: Callable[[], None]) -> None:
-        """Run `action` on rank 0 while the others wait; where it fails, all end."""
+        """Run `action` on rank 0 while the other ranks wait; if it fails, all ranks raise an error."""
 
     @abstractmethod
     def sync_gradients(self, module: nn.Module, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
-        """The backward pass of a `wrap_module` module; only that of the last group of rows need average gradients."""
+        """Return a context for one backward pass of a wrapped module; only the last micro-batch averages gradients."""
 
     @abstractmethod
     def connected(self) -> contextlib.AbstractContextManager[None]:
-        """The block in which the ranks talk; a rank that is gone is told as such."""
+        """Return a context in which the ranks communicate; a lost rank raises LostProcessError there."""
 
 
 class SingleProcess(Distributed):
-    """One process."""
+    """A run of one process."""
 
     def wrap_module(self, module: nn.Module, sparse: Sequence[nn.Parameter]) -> nn.Module:
         return module
@@ -107,14 +107,14 @@ class TorchDistributed(Distributed):
     def __init__(self, device: torch.device) -> None:
         """
         Raises:
-            LostProcessError: the others cannot be reached.
+            LostProcessError: the other processes cannot be reached.
         """
         self.rank, self.world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self.device = device
         self._wrapped: list[DistributedDataParallel] = []
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        # Its default arguments are the group of the time of its import: later, they would hold this one for good.
+        # Its functions take the default group at import as default arguments: imported later, they would keep this one.
         importlib.import_module("torch.distributed.nn.functional")
         with _convert_lost_process_errors():
             backend = "nccl" if device.type == "cuda" else "gloo"
@@ -147,7 +147,7 @@ class TorchDistributed(Distributed):
             distributed.broadcast(tensor, 0)
 
     def all_reduce_sparse(self, gradient: Tensor) -> Tensor:
-        """Padded to the longest, since ranks touch different numbers of rows."""
+        """Gather the rows of all ranks, padded to the longest gradient, since ranks touch different numbers of rows."""
         rows_R, values_RD = gradient.indices()[0], gradient.values()
         counts = torch.zeros(self.world_size, dtype=torch.int64, device=self.device)
         counts[self.rank] = len(rows_R)
@@ -169,7 +169,7 @@ class TorchDistributed(Distributed):
         if self.is_main:
             try:
                 action()
-            except BaseException as error:  # noqa: BLE001 - raised again below, when the others know
+            except BaseException as error:  # noqa: BLE001 - raised again below, when the other ranks know
                 failure = error
         code = getattr(failure, "exit_code", 1) if failure is not None else 0
         (code,) = self.all_reduce_sum([float(code)])
@@ -184,15 +184,15 @@ class TorchDistributed(Distributed):
 
     @contextlib.contextmanager
     def connected(self) -> Generator[None, None, None]:
-        """A launcher ends all processes when one is gone: here that comes too late to stop the message."""
+        """A launcher sends SIGTERM to all processes when one is lost: ignored, so that the error is still printed."""
         try:
             with _convert_lost_process_errors():
                 yield
-                distributed.barrier()  # so that none leaves while another one still talks to it
+                distributed.barrier()  # no rank may leave while another one still communicates with it
         except LostProcessError:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if self.device.type == "cuda":
-                raise  # NCCL would wait for the one that is gone
+                raise  # NCCL would wait for the lost process
             self._destroy()
             raise
         except BaseException:
@@ -201,11 +201,11 @@ class TorchDistributed(Distributed):
         self._destroy()
 
     def _destroy(self) -> None:
-        """End the threads that talk, while Python runs.
+        """End the group's threads while Python still runs.
 
-        The last to hold the group must be `destroy_process_group`, which lets go of the interpreter's lock while it
-        waits for those threads. A reducer that held it longer would wait with the lock, which the threads may need:
-        the process then hangs, or is aborted when the interpreter ends.
+        `destroy_process_group` must hold the last reference to the group: it releases the interpreter's lock while it
+        waits for the threads. A reducer with a later reference would wait without releasing the lock, which the
+        threads may need: the process then hangs, or is aborted when the interpreter ends.
         """
         for module in self._wrapped:
             del module.reducer, module.logger, module.process_group
@@ -215,21 +215,21 @@ class TorchDistributed(Distributed):
 
 @contextlib.contextmanager
 def _convert_lost_process_errors() -> Generator[None, None, None]:
-    """gloo and NCCL know no exception of their own: a peer that is gone is a RuntimeError with many names."""
+    """gloo and NCCL have no exception for a lost process: they raise RuntimeErrors with many messages."""
     try:
         yield
     except CharlmError:
         raise
     except (distributed.DistBackendError, distributed.DistNetworkError, RuntimeError) as error:
         markers = ("connection", "gloo", "nccl", "socket", "timed out", "broken pipe", "peer", "recv", "store")
-        if not any(sign in str(error).lower() for sign in markers):
+        if not any(marker in str(error).lower() for marker in markers):
             raise
         raise LostProcessError(
             "another process of this job has ended, or cannot be reached",
-            "see its own message above; the same command goes on from the last checkpoint",
+            "see its message above, then run the same command again to resume from the last checkpoint",
         ) from error
 
 
 def init_distributed(device: torch.device) -> Distributed:
-    """The group that torchrun started this process in, or this process alone."""
+    """Return the group that torchrun started this process in, or a single process."""
     return TorchDistributed(device) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else SingleProcess()

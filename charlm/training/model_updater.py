@@ -1,10 +1,10 @@
-"""One update: the model, its optimizers and the carried state, and everything of them that a resumed run needs.
+"""One update of a model: its gradients, optimizers and carried state, and all tensors that a resumed run needs.
 
-    batch ──groups of rows──> objective ──backward──> clip ──optimizers──> weights ──> average
-                      └── state, detached, for the next batch
+    batch ──micro-batches──> objective ──backward──> clip ──optimizers──> weights ──> average
+                                 └── state, detached, for the next batch
 
-Masks are drawn from (seed, step, group of rows), so an update is a pure function of what `tensors()` holds and the
-batch. On several ranks each works on rows of its own, and all make the same update.
+Dropout masks are drawn from (seed, step, micro-batch), so an update is a pure function of the batch and of `tensors()`.
+Each of several ranks works on its own rows, and all make the same update.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from charlm.training.settings import TrainingSettings
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
-    """What one batch cost: nats over its scored tokens, the gradient's norm before clipping, whether it was applied."""
+    """The nats of a batch over its scored tokens, the gradient's norm before clipping, whether it was applied."""
 
     nats: float
     tokens: int
@@ -40,7 +40,7 @@ class UpdateResult:
 
 
 class ModelUpdater:
-    """A model in training on one device of each rank."""
+    """A model in training, on one device of each rank."""
 
     def __init__(
         self, model: LanguageModel, settings: TrainingSettings, device: torch.device, ranks: Distributed
@@ -64,12 +64,14 @@ class ModelUpdater:
     def update(
         self, batch: Batch, schedule_input: ScheduleInput, *, num_scored: int, relative_length: float = 1.0
     ) -> UpdateResult:
-        """Learn from one batch. A loss or gradient that is not finite changes nothing, and the next rows start afresh.
+        """Learn from one batch.
+
+        A loss or gradient that is not finite changes no weight, and the next batch starts from the initial state.
 
         Args:
-            batch: this rank's rows.
-            num_scored: targets that are scored in the rows of all ranks.
-            relative_length: of a batch whose length varies, its share of the usual one; the learning rate goes with it.
+            batch: the rows of this rank.
+            num_scored: the number of scored targets in the rows of all ranks.
+            relative_length: the batch's length divided by seq_len; the learning rate is multiplied by it.
         """
         settings, model = self._settings, self.model
         old_buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
@@ -96,7 +98,7 @@ class ModelUpdater:
         return UpdateResult(nats, num_scored, norm, applied)
 
     def _backward(self, batch: Batch, state: State, step: int, num_scored: int) -> tuple[float, State]:
-        """Gradients of the mean loss over all ranks' scored targets; nats of this rank's, and the state after."""
+        """Compute gradients of the mean loss over all ranks' scored targets; return this rank's nats and new state."""
         ranks, seed = self._ranks, self._settings.seed
         micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self._settings.micro_batches)
         nats: list[Tensor] = []
@@ -111,7 +113,7 @@ class ModelUpdater:
                     tuple(tensor[first:end] for tensor in state),
                     key,
                 )
-                (loss * (ranks.world_size / max(1, num_scored))).backward()  # the gradients of ranks are averaged
+                (loss * (ranks.world_size / max(1, num_scored))).backward()  # ranks' gradients are averaged, not summed
             nats.append(micro_batch_nats)
             states.append(detach(new_state))
         new_state_all = (
@@ -126,11 +128,10 @@ class ModelUpdater:
 
     @contextlib.contextmanager
     def averaged_weights(self, statistics_batches: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
-        """Inside, the model is the one that is scored and saved: with averaged weights, if there are any.
+        """A context in which the model holds the weights that are scored and saved: averaged ones, if there are any.
 
         Args:
-            statistics_batches: batches of training text, from which the statistics of batch norms are estimated for
-            such weights.
+            statistics_batches: training text from which the batch-norm statistics of averaged weights are estimated.
         """
         if not self._average.exists:
             yield
@@ -150,7 +151,7 @@ class ModelUpdater:
                     buffer.copy_(raw[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Optimizer, random generator, carried state of all ranks, and raw weights where others are scored, by name."""
+        """Return, by name, optimizer state, random generator, carried state of all ranks, raw weights if averaged."""
         state = () if self._carried_state is None else self._ranks.all_gather_rows(self._carried_state)
         tensors = {f"state.{index:03d}": tensor for index, tensor in enumerate(state)}
         for name, parameter in self.model.named_parameters():
@@ -162,10 +163,11 @@ class ModelUpdater:
         return tensors | {"rng": torch.get_rng_state()}
 
     def load_tensors(self, tensors: dict[str, Tensor], batch_size: int | None) -> None:
-        """The inverse of `tensors`, for a model that holds what was scored.
+        """Load what `tensors` returned into a model that holds the scored weights.
 
         Args:
-            batch_size: rows of all ranks; None where they differ from those of the checkpoint: they start afresh.
+            batch_size: rows of all ranks; None if the checkpoint has another number: all rows start from the initial
+                state then.
 
         Raises:
             KeyError, ValueError, RuntimeError: the tensors do not fit.
@@ -186,7 +188,7 @@ class ModelUpdater:
                     )
                     state[key.removeprefix(prefix)] = fitted
         if not self._optimizers.is_consistent():
-            raise ValueError("the optimizer's state is not whole")
+            raise ValueError("the optimizer's state is incomplete")
         torch.set_rng_state(tensors["rng"])
 
     def _load_state(self, tensors: dict[str, Tensor], batch_size: int) -> None:
@@ -201,7 +203,7 @@ class ModelUpdater:
 
 
 def _check_step_like(step: Tensor, parameter: Tensor) -> Tensor:
-    """One count for the whole parameter, or one for each row of a table that is updated sparsely."""
+    """Check a step count: one for the whole parameter, or one for each row of a table with sparse updates."""
     return _check_like(step, torch.empty(parameter.shape[: min(1, step.ndim)], device=parameter.device))
 
 

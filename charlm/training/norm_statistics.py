@@ -1,4 +1,4 @@
-"""The statistics of batch norms for weights that did not learn with them: averaged ones, before they are scored."""
+"""Batch-norm statistics of averaged weights, estimated before these are scored: no training step has run with them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ _NUM_BATCHES = 30
 
 
 def statistics_batches(batches: Batches, rows: range) -> Iterator[Batch]:
-    """Training text for the statistics of averaged weights: always the same."""
+    """Yield the first batches of training text, the same at every call."""
     cursor = Cursor()
     for _ in range(min(_NUM_BATCHES, batches.steps_per_epoch)):
         yield batches.batch(cursor, rows)
@@ -30,7 +30,7 @@ def has_batch_norm(model: nn.Module) -> bool:
 def reestimate_batch_norm(
     model: LanguageModel, batches: Iterable[Batch], device: torch.device, precision: Precision, seed: int
 ) -> None:
-    """Estimate them anew from training text, read as in training (Izmailov et al., 2018, section 3.2)."""
+    """Estimate all statistics from training text, read as in training (Izmailov et al., 2018, section 3.2)."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.seen_L.zero_()

@@ -1,9 +1,9 @@
-"""The one computation of a training step, as a module, so that torch's own engine can run it on many devices.
+"""The loss of a training step as a module, so that DistributedDataParallel can run it on many devices.
 
-    inputs, targets, state ──model──> features ──head.loss──> the sum to lower, the exact nats, the state after
+    inputs, targets, state ──model──> features ──head.loss──> the loss to minimise, the exact nats, the new state
 
-With `recompute_len` the time axis is cut, and each segment keeps nothing but the state it starts from: its activations
-are computed a second time in the backward pass (Chen et al., 2016).
+With `recompute_len` the time axis is cut into segments that keep only the state they start from; their activations are
+recomputed in the backward pass (Chen et al., 2016).
 
 B batch, T time.
 """
@@ -23,7 +23,7 @@ ObjectiveResult = tuple[Tensor, Tensor, State]
 
 
 class Objective(nn.Module):
-    """(inputs_BT, targets_BT, state, key) -> the sum of losses and of nats over scored targets, and the state after."""
+    """(inputs_BT, targets_BT, state, key) -> the sums of losses and of nats over scored targets, and the new state."""
 
     def __init__(self, model: LanguageModel, precision: Precision, recompute_len: int | None = None) -> None:
         super().__init__()
@@ -32,9 +32,10 @@ class Objective(nn.Module):
         self._recompute_len = recompute_len
 
     def forward(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> ObjectiveResult:
-        """
+        """Run the model over a batch, in segments if it is longer than `recompute_len`.
+
         Args:
-            key: from which the masks of dropout are drawn.
+            key: the seed of the dropout masks.
         """
         max_len = self._recompute_len or inputs_BT.shape[1]
         if inputs_BT.shape[1] <= max_len:
@@ -61,7 +62,7 @@ class Objective(nn.Module):
     def _forward_segment(
         self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]
     ) -> ObjectiveResult:
-        self.model.rng.seed(*key)  # here, so that a second computation draws the same
+        self.model.rng.seed(*key)  # here, so that recomputation draws the same masks
         with autocast(self._precision, inputs_BT.device):
             features_BTH, new_state = self.model(inputs_BT, state)
             loss_BT, nll_BT = self.model.head.loss(features_BTH, targets_BT)

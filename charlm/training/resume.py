@@ -1,4 +1,8 @@
-"""The learner of a run and where it stands: from nothing, from another model's weights, or from its last checkpoint."""
+"""The start of training: new weights, another model's weights, or the last checkpoint of the run.
+
+new_model, or a model to fine-tune ──start_new──┐
+the newest checkpoint ────────────────resume────┴──> ModelUpdater, TrainerState
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,13 +29,13 @@ from charlm.vocab.base import Vocab
 def open_batches(
     train: TokenStream, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int
 ) -> Batches:
-    """The batches of all ranks together.
+    """Return the batches of all ranks together.
 
     Raises:
-        DataError: there is nothing to learn from.
+        DataError: the training text is empty.
     """
     changes_chunks = settings.recompute_len is not None or settings.seq_len_varies
-    assert not (model_settings.depends_on_step_count and changes_chunks), "an Experiment refuses that"
+    assert not (model_settings.depends_on_step_count and changes_chunks), "Experiment refuses this"
     reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.depends_on_step_count else None)
     return make_batches(
         train,
@@ -45,7 +49,7 @@ def open_batches(
 
 
 def new_model(settings: ModelSettings, vocab: Vocab, train: TokenStream) -> LanguageModel:
-    """A model of freshly drawn weights, which knows the frequencies of the tokens."""
+    """Return a model of freshly drawn weights whose head starts from the token frequencies of `train`."""
     model = build_model(settings, vocab.size, vocab.bags())
     model.head.set_frequencies(torch.from_numpy(count_ids(train, vocab.size)))
     return model
@@ -54,7 +58,7 @@ def new_model(settings: ModelSettings, vocab: Vocab, train: TokenStream) -> Lang
 def start_new(
     run: RunDirectory, model: LanguageModel, settings: TrainingSettings, device: torch.device, ranks: Distributed
 ) -> tuple[ModelUpdater, TrainerState]:
-    """From the weights of `model`; what was logged by an attempt that saved nothing is dropped."""
+    """Start from the weights of `model`, and remove what an attempt without a checkpoint logged."""
     ranks.run_on_main(lambda: metrics_file.truncate(run.metrics_path, 0))
     return ModelUpdater(model.to(device), settings, device, ranks), TrainerState()
 
@@ -68,10 +72,10 @@ def resume(
     ranks: Distributed,
     note: Callable[[str], None],
 ) -> tuple[ModelUpdater, TrainerState]:
-    """From the newest checkpoint.
+    """Resume from the newest checkpoint.
 
     Raises:
-        DataError: the corpus is another one.
+        DataError: the run was trained on another corpus.
         CheckpointError: the checkpoint does not fit.
     """
     directory = run.checkpoint(run.checkpoint_steps()[-1])
@@ -81,7 +85,7 @@ def resume(
     if metadata.get("corpus") != corpus.fingerprint:
         raise DataError(
             f"{corpus.directory} is not the corpus of {run.root}: its fingerprint differs",
-            "restore that corpus, or train anew with another --out",
+            "restore that corpus, or start a new run with another --out",
         )
     updater = ModelUpdater(loaded.model, settings, device, ranks)
     try:
@@ -93,14 +97,14 @@ def resume(
                 batches.stream, old_batch_size, batches.seq_len, batches.seed, None, batches.seq_len_varies
             )
             state.cursor = batches.redistribute(state.cursor, old_batches)
-        batches.batch(state.cursor, range(1))  # what a cursor says must be there
+        batches.batch(state.cursor, range(1))  # fails for a cursor outside the text
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError) as error:
         raise CheckpointError(
             f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
         ) from error
     _note_differences(metadata, batches, ranks, note)
     best = run.read_best()
-    if best is not None and best.last_step == state.step:  # a validation that came after its checkpoint
+    if best is not None and best.last_step == state.step:  # validated after the checkpoint was written
         state.validations = best
     ranks.run_on_main(lambda: metrics_file.truncate(run.metrics_path, state.step, keep_validation=state.is_validated))
     return updater, state
@@ -109,7 +113,7 @@ def resume(
 def _note_differences(
     metadata: dict[str, Any], batches: Batches, ranks: Distributed, note: Callable[[str], None]
 ) -> None:
-    """What makes a resumed run another one than it would have been."""
+    """Note what keeps a resumed run from being bit-exact."""
     differences = [
         f"{name} {metadata.get(key)} -> {now}"
         for name, key, now in (
@@ -123,5 +127,5 @@ def _note_differences(
         return
     redistributed = ""
     if metadata.get("rows") != batches.batch_size:
-        redistributed = "; the unread rest of the epoch is dealt to the new rows, no token lost or read twice"
-    note(f"going on with other {', '.join(differences)}: not bit-exact{redistributed}")
+        redistributed = "; the rest of the epoch is redistributed over the new batch, no token lost or read twice"
+    note(f"resuming with other {', '.join(differences)}: not bit-exact{redistributed}")

@@ -1,4 +1,4 @@
-"""A run directory: what lies where, which checkpoint counts, what may go.
+"""A run directory: its files, which checkpoint counts, and which ones may be removed.
 
 experiment.toml  metrics.jsonl  best.json  last.json  checkpoints/step-000001000/
 """
@@ -20,6 +20,8 @@ _NUM_KEPT = 2
 
 @dataclass(frozen=True)
 class RunDirectory:
+    """The directory of a run."""
+
     root: Path
 
     @property
@@ -42,7 +44,7 @@ class RunDirectory:
         return self.root / "checkpoints" / f"step-{step:09d}"
 
     def checkpoint_steps(self) -> list[int]:
-        """Steps of the complete checkpoints, rising. Order is by step, never by a clock."""
+        """Return the steps of the complete checkpoints, in ascending order; file times do not matter."""
         directory = self.root / "checkpoints"
         with storage.storage_errors(directory, "read"):
             names = [path.name for path in directory.glob("step-*") if storage.has_manifest(path)]
@@ -50,7 +52,7 @@ class RunDirectory:
         return sorted(steps)
 
     def remove_incomplete(self) -> None:
-        """Remove what a crash left: checkpoints without a manifest, and temporary files. The lock must be held."""
+        """Remove what a crash left: checkpoints without a manifest, and temporary files. The caller holds the lock."""
         with storage.storage_errors(self.root, "read"):
             incomplete = [path for path in self.root.glob("checkpoints/step-*") if not storage.has_manifest(path)]
             temporary = list(self.root.glob(".*.tmp"))
@@ -62,28 +64,28 @@ class RunDirectory:
         storage.write_json(self.root / f"{name}.json", content)
 
     def read_best(self) -> ValidationHistory | None:
-        """What best.json says; None where it is missing or damaged."""
+        """Return the content of best.json; None if it is missing or damaged."""
         try:
             return ValidationHistory.from_json(storage.read_json(self.best_path))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def remove_old_checkpoints(self, best_step: int | None) -> None:
-        """Remove all complete checkpoints but the newest two and the best."""
+        """Remove all complete checkpoints except the newest two and the best."""
         for step in self.checkpoint_steps()[:-_NUM_KEPT]:
             if step != best_step:
-                storage.remove_tree(self.checkpoint(step) / storage.MANIFEST)  # from here on it does not exist
+                storage.remove_tree(self.checkpoint(step) / storage.MANIFEST)  # now it is incomplete
                 storage.remove_tree(self.checkpoint(step))
 
 
 def find_checkpoint(path: Path, which: str = "best") -> Path:
-    """The checkpoint directory that a run directory (or a checkpoint directory itself) and `which` mean.
+    """Return a checkpoint directory of a run; a checkpoint directory is returned unchanged.
 
     Args:
         which: "best", "last", or a step number.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such checkpoint.
         CheckpointError: best.json or last.json is damaged.
     """
     if which not in ("best", "last") and not (which.isascii() and which.isdigit()):

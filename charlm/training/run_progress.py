@@ -1,4 +1,4 @@
-"""How far a run is: the used fraction of each budget, whether the run has come to its end, and what ended it."""
+"""The progress of a run: the used fraction of each budget, whether the run is finished, and what ended it."""
 
 from charlm.data.batches import Batches
 from charlm.training.optim.schedules import ScheduleInput
@@ -10,7 +10,7 @@ from charlm.training.validation_history import should_stop_early
 def used_fractions(
     settings: TrainingSettings, *, steps: int, tokens: int, epochs: float, minutes: float
 ) -> dict[str, float]:
-    """The fraction that is used of each budget that is set, by its name; 1 or more means the end."""
+    """Return the used fraction of each budget that is set, by name; 1 or more means that it is used up."""
     budgets = {
         "max_steps": (float(steps), settings.max_steps),
         "max_tokens": (float(tokens), settings.max_tokens),
@@ -34,7 +34,7 @@ class RunProgress:
 
     @property
     def fraction(self) -> float:
-        """The fraction of the budget that is used; 1 or more means the end."""
+        """The used fraction of the budget that is nearest its end; 1 or more ends the run."""
         return max(self._used_fractions().values())
 
     @property

@@ -1,4 +1,4 @@
-"""Settings of training, torch-free."""
+"""The settings of training, torch-free."""
 
 from typing import Literal
 
@@ -16,58 +16,65 @@ from charlm.training.optim.settings import (
 
 
 class TrainingSettings(Settings):
-    """Everything `charlm train` needs beside the corpus and the model. The first budget that is spent ends the run."""
+    """Everything that `charlm train` needs besides the corpus and the model. The first budget that is used up ends the
+    run."""
 
     batch_size: int = Field(default=64, ge=1)
-    """Rows of each process; each row reads its own contiguous part of the training text."""
+    """Rows of a batch, for each process; each row reads its own contiguous part of the training text."""
     micro_batches: int = Field(default=1, ge=1)
-    """Groups of rows that are worked on one after another in a step, so that less memory is needed."""
+    """Micro-batches into which a batch is split; they are computed one after another, which needs less memory."""
     seq_len: int = Field(default=128, ge=1)
-    """Time steps of truncated back-propagation; state is carried on beyond them."""
+    """Tokens of each row in a batch: the time steps of truncated back-propagation. State is carried across batches."""
     seq_len_varies: bool = False
-    """Whether each step draws its length around seq_len (one in twenty around its half), the learning rate going with
-    it, as AWD-LSTM does (Merity et al., 2018)."""
+    """Whether each step draws its length around seq_len (one in twenty around half of it) and scales the learning rate
+    by it, as AWD-LSTM does (Merity et al., 2018)."""
     recompute_len: int | None = Field(default=None, ge=1)
-    """Keep activations of so many time steps only, and compute those of the others a second time: memory for long
-    sequences, bought with about a third more time. Dropout masks are drawn anew for each segment."""
+    """Keep the activations of this many time steps and recompute all others, so that long sequences need less memory
+    and about a third more time. Each segment draws its own dropout masks. If left out, nothing is recomputed."""
     reset_tokens: int | None = Field(default=None, ge=1)
-    """Every row's state starts afresh after so many tokens, a multiple of seq_len. If left out, at each epoch alone,
-    and with batch normalisation, whose statistics belong to time steps, after seq_len."""
+    """Reset the state of every row after this many tokens, a multiple of seq_len. If left out, the state is reset at
+    each epoch, and with batch normalisation, whose statistics belong to time steps, after seq_len tokens."""
     max_steps: int | None = Field(default=None, ge=0, lt=2**63)
+    """Budget: updates of the weights."""
     max_tokens: int | None = Field(default=None, ge=0, lt=2**63)
+    """Budget: tokens of training text."""
     max_epochs: PositiveFloat | None = None
+    """Budget: passes over the training text."""
     max_minutes: PositiveFloat | None = None
-    """Counted from the start of the process; the time of earlier, interrupted attempts is counted too."""
+    """Budget: minutes since the start of the process, plus those of earlier, interrupted attempts."""
     patience: int | None = Field(default=None, ge=1)
-    """End the run when so many validations in a row bring no new best."""
+    """Early stopping: end the run after this many validations in a row without a new best. If left out, never."""
     optimizer: OptimizerSettings = AdamWSettings()
     schedule: ScheduleSettings = CosineSettings()
     averaging: AveragingSettings = NoAveragingSettings()
-    """Of weights: what is validated, saved and scored may be an average of the weights that learn."""
+    """Averaging: the weights that are validated, saved and scored may be an average of the trained weights."""
     clip_norm: float = Field(default=1.0, ge=0)
-    """Largest norm of the gradient; 0 does not clip."""
+    """Largest norm of the gradient, which is scaled down to it; 0 does not clip."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the matrix products; `auto` is bf16 where the hardware is fast at it. Weights and cell state stay fp32."""
+    """Precision of matrix products; `auto` is bf16 where the hardware is fast at it. Weights and state stay fp32."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the weights, the dropout masks and the order of the text."""
     validation_interval: int = Field(default=1000, ge=1)
-    """Steps between validations. One more comes at the end."""
+    """Steps between validations; the run ends with one more."""
     validation_tokens: int = Field(default=1_000_000, ge=1)
-    """A validation reads at most about this many tokens, in whole documents from the start of the split."""
+    """Tokens that a validation reads at most: whole documents from the start of the split, and at least one."""
     sample_length: int = Field(default=0, ge=0)
-    """Characters of text that each validation shows, drawn at temperature 0.7; 0 shows none."""
+    """Characters of the text that each validation samples and shows, at temperature 0.7; 0 samples no text."""
     checkpoint_minutes: PositiveFloat = 5.0
-    """Minutes between checkpoints; one more comes with each validation, and at the end."""
+    """Minutes between checkpoints; each validation and the end of the run save one more."""
     log_interval: int = Field(default=50, ge=1)
-    """Steps between lines of metrics.jsonl, and between updates of the figures in the bar."""
+    """Steps between lines of metrics.jsonl and between updates of the progress bar."""
     tensorboard: bool = False
-    """Write losses, rates, gradient norms, throughput and samples for TensorBoard too, into tensorboard/ of the run."""
+    """Whether to write losses, learning rates, gradient norms, speeds and samples to tensorboard/ of the run too."""
 
     @model_validator(mode="after")
     def _check_budgets(self) -> "TrainingSettings":
         if all(limit is None for limit in (self.max_steps, self.max_tokens, self.max_epochs, self.max_minutes)):
-            raise ValueError("training has no end: set max_steps, max_tokens, max_epochs or max_minutes")
+            raise ValueError("training has no budget: set max_steps, max_tokens, max_epochs or max_minutes")
         if self.reset_tokens is not None and self.reset_tokens % self.seq_len:
-            raise ValueError(f"reset_tokens is {self.reset_tokens}, which is no multiple of seq_len, {self.seq_len}")
+            raise ValueError(f"reset_tokens is {self.reset_tokens}, which is not a multiple of seq_len, {self.seq_len}")
         if self.reset_tokens is not None and self.seq_len_varies:
-            raise ValueError("reset_tokens counts in steps of seq_len, and seq_len_varies makes them uneven")
+            raise ValueError(
+                "reset_tokens needs steps of equal length, and seq_len_varies makes them differ; leave one out"
+            )
         return self

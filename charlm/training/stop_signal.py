@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a question the loop asks between steps, so that a step is finished and saved, not torn."""
+"""SIGINT and SIGTERM as a flag that the loop reads between steps, so that a step is finished and saved."""
 
 import os
 import signal
@@ -7,14 +7,14 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_LAUNCHER_ECHO_SECONDS = 5.0  # seconds
+_LAUNCHER_ECHO_SECONDS = 5.0
 
 
 class StopSignal:
-    """Inside the block the first signal is remembered in `received`; a second one ends the process at once.
+    """A context in which the first signal is stored in `received`, and a second one ends the process at once.
 
-    A launcher of several processes repeats the signals that it gets, and ends its processes when one has ended: with
-    `has_launcher` a signal that follows within seconds is taken for the launcher's and changes nothing.
+    A launcher of several processes forwards the signals that it gets, and ends its processes when one has ended: with
+    `has_launcher`, a signal within five seconds of another one is taken for the launcher's and ignored.
     """
 
     def __init__(self, *, has_launcher: bool = False) -> None:
@@ -38,5 +38,5 @@ class StopSignal:
         now, before = time.monotonic(), self._last_time
         self._last_time = now
         if self.received is not None and not (self._is_launched and now - before < _LAUNCHER_ECHO_SECONDS):
-            os._exit(128 + number)  # what is on disk is whole: files appear by renaming
+            os._exit(128 + number)  # safe at any time: files appear by renaming
         self.received = self.received or number

@@ -1,11 +1,11 @@
-"""Training: truncated back-propagation through time with carried state, from nothing or from the last checkpoint.
+"""Training: truncated back-propagation through time with carried state, from new weights or the last checkpoint.
 
-    budget left? ──> batch(cursor) ──> updater.update ──> step + 1 ──> every so often: log, validate, save
+    budget left? ──> batch(cursor) ──> updater.update ──> step + 1 ──> at intervals: log, validate, save
                                                               └── a signal: save and stop
 
-Everything a step depends on (weights, optimizer, carried state, cursor) is in the checkpoint, so an interrupted run
-goes on as if it had not been interrupted. Where several ranks train, each runs this loop, and they agree on the time
-and on signals before every step.
+Checkpoints hold everything that a step depends on (weights, optimizer, carried state, cursor), so an interrupted run
+resumes as if it had not been interrupted. Each of several ranks runs this loop; after every step they agree on the
+time and on signals.
 """
 
 import time
@@ -38,7 +38,7 @@ _MAX_NONFINITE_STEPS = 3
 
 
 class Trainer:
-    """One run on one device of each rank."""
+    """Trains one run, on one device of each rank."""
 
     def __init__(
         self,
@@ -53,7 +53,8 @@ class Trainer:
         ranks: Distributed | None = None,
         initial: LanguageModel | None = None,
     ) -> None:
-        """
+        """Open the corpus, and the last checkpoint if the run has one.
+
         Args:
             start_time: `time.monotonic()` at the start of the process, from which max_minutes counts.
             initial: a model whose weights a new run starts from, for fine-tuning.
@@ -120,9 +121,9 @@ class Trainer:
         if state.step and self._progress.is_finished and state.is_validated:
             return self._result(already_finished=True)
         if state.step:
-            self._logger.note(f"going on from step {state.step:,} of {self._run.root}")
+            self._logger.note(f"resuming {self._run.root} from step {state.step:,}")
         if self._updater.model.body.backend_name(self._device) == "plain":
-            self._logger.note("this cell runs step by step (plain): nothing faster knows it with these settings")
+            self._logger.note("this cell runs step by step (plain): no faster backend supports these settings")
         rows, steps = self._settings.batch_size, self._batches.seq_len
         smaller = f"batch_size={rows // 2}" if rows > 1 else f"seq_len={max(1, steps // 2)}"
         what = f"a batch of {rows} rows of {steps} does not fit into memory"
@@ -141,7 +142,7 @@ class Trainer:
         self._logger.reset_window()
         self._updater.model.train()
         if state.step and state.step % settings.validation_interval == 0 and not state.is_validated:
-            self._validate(stop)  # a signal put it off
+            self._validate(stop)  # a signal interrupted this validation
             self._save(final=False)
         while not self._progress.is_finished:
             update = self._step()
@@ -151,7 +152,7 @@ class Trainer:
                     state, self._progress.epochs, self._progress.fraction, update, self._updater.lr
                 )
             if received is None and self._ranks.world_size == 1:
-                received = stop.received  # it came since; where ranks must agree it waits for the next step
+                received = stop.received  # it arrived while logging; several ranks agree on it at the next step
             if received is not None:
                 self._save_and_stop(received)
             is_validation = state.step % settings.validation_interval == 0
@@ -181,7 +182,7 @@ class Trainer:
         return update
 
     def _agree_on_time_and_signal(self, stop: StopSignal) -> tuple[float, int | None]:
-        """Seconds of the run by the first rank's clock, and the signal that any rank has received."""
+        """Return the seconds of the run by the first rank's clock, and the signal that any rank has received."""
         seconds = self._previous_seconds + time.monotonic() - self._start_time
         flags = [float(stop.received == number) for number in STOP_SIGNALS]
         *flags, seconds = self._ranks.all_reduce_sum([*flags, seconds if self._ranks.is_main else 0.0])
@@ -198,7 +199,7 @@ class Trainer:
             good = f"the last good checkpoint is {self._run.checkpoint(steps[-1])}" if steps else "none was saved yet"
             raise DivergedError(
                 f"training diverged: {_MAX_NONFINITE_STEPS} steps in a row were not finite ({good})",
-                "lower training.optimizer.lr or training.clip_norm, and train anew",
+                "lower training.optimizer.lr or training.clip_norm, and train again with --overwrite",
             )
 
     def _result(self, *, already_finished: bool = False) -> TrainingResult:
@@ -214,8 +215,6 @@ class Trainer:
             self._progress.ended_by,
             already_finished,
         )
-
-    # ---- what is seen and kept
 
     def _validate(self, stop: StopSignal) -> None:
         state = self._state
@@ -253,7 +252,7 @@ class Trainer:
         raise StoppedError(
             signal_number,
             f"stopped at step {self._state.step:,}, saved in {self._run.root}",
-            "the same command goes on from there",
+            "run the same command again to resume",
         )
 
 

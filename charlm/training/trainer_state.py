@@ -1,4 +1,4 @@
-"""How far a run is: what a checkpoint says of it, and where the next batch is read."""
+"""The state of a run that its checkpoints store, and the result that training returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from charlm.training.validation_history import ValidationHistory
 
 @dataclass
 class TrainerState:
-    """Steps made and tokens read, where the text is read, seconds since the start, the validations.
+    """Steps made, tokens read, the cursor of the next batch, seconds since the start, and the validations.
 
-    A step whose update was skipped counts as well, and so do its tokens: every budget comes to its end.
+    A step whose update was skipped counts too, and so do its tokens, so that every budget comes to its end.
     """
 
     step: int = 0
@@ -23,7 +23,7 @@ class TrainerState:
 
     @property
     def is_validated(self) -> bool:
-        """Whether the weights as they are have been validated."""
+        """Whether the current weights have been validated."""
         return self.validations.last_step == self.step
 
     def to_json(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class TrainerState:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "TrainerState":
-        """KeyError, TypeError, ValueError or OverflowError where the content does not fit."""
+        """Raise KeyError, TypeError, ValueError or OverflowError if the content does not fit."""
         return cls(
             int(content["step"]),
             int(content["tokens"]),
@@ -49,7 +49,7 @@ class TrainerState:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run stands when training returns."""
+    """The result of training; `seconds` count all attempts."""
 
     steps: int
     tokens: int

@@ -1,6 +1,7 @@
-"""What the validations so far say: pure functions of their history, so that a resumed run judges alike. Torch-free.
+"""Decisions from the validations so far: early stopping, plateaus, the trigger of averaging. Torch-free.
 
-A history is the bits per character of every validation of a run, in order; None where that was no finite number.
+They are pure functions of the history, so that a resumed run decides the same. A history is the bits per character of
+every validation of a run, in order; None where it was not finite.
 """
 
 import math
@@ -13,7 +14,7 @@ History = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class ValidationHistory:
-    """The best validation so far, the step of the last one, and the bits per character of all of them in order."""
+    """The best validation so far, the step of the last one, and the bits per character of all, in order."""
 
     best_step: int | None = None
     best_bits: float | None = None
@@ -21,7 +22,7 @@ class ValidationHistory:
     history: tuple[float | None, ...] = ()
 
     def with_result(self, step: int, bits: float | None) -> "ValidationHistory":
-        """After one more."""
+        """Return the history after one more validation."""
         history = (*self.history, bits)
         is_best = bits is not None and (self.best_bits is None or bits < self.best_bits)
         if is_best or self.best_step is None:
@@ -29,7 +30,7 @@ class ValidationHistory:
         return ValidationHistory(self.best_step, self.best_bits, step, history)
 
     def with_best_from(self, other: "ValidationHistory | None") -> "ValidationHistory":
-        """The same validations, of which only what another one says is the best."""
+        """Return the same validations with the best one of `other`, or without a best one."""
         other = other or ValidationHistory()
         return replace(self, best_step=other.best_step, best_bits=other.best_bits)
 
@@ -43,7 +44,7 @@ class ValidationHistory:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ValidationHistory":
-        """KeyError, TypeError or ValueError where the content does not fit."""
+        """Raise KeyError, TypeError or ValueError if the content does not fit."""
         step, bits, last_step = (content[key] for key in ("step", "bits_per_character", "validated"))
         history = tuple(None if value is None else float(value) for value in content["history"])
         return cls(
@@ -55,7 +56,7 @@ class ValidationHistory:
 
 
 def count_plateaus(history: History, patience: int) -> int:
-    """How often `patience` validations in a row brought no new best; after each time, counting starts anew."""
+    """Count how often `patience` validations in a row brought no new best; each time, counting restarts."""
     best, waited, plateaus = math.inf, 0, 0
     for bits in map(_none_to_inf, history):
         waited = 0 if bits < best else waited + 1
@@ -66,14 +67,14 @@ def count_plateaus(history: History, patience: int) -> int:
 
 
 def should_stop_early(history: History, patience: int) -> bool:
-    """Whether the last `patience` validations brought no new best: early stopping."""
+    """Whether the last `patience` validations brought no new best, which ends the run (early stopping)."""
     return len(history) > patience and min(map(_none_to_inf, history[-patience:])) >= min(
         map(_none_to_inf, history[:-patience])
     )
 
 
 def has_stopped_improving(history: History, patience: int) -> bool:
-    """The trigger of NT-ASGD: whether any validation so far was worse than the best of those `patience` before it.
+    """The trigger of NT-ASGD: whether a validation was worse than the best of those more than `patience` before it.
 
     Merity et al. (2018), algorithm 1: v_t > min over l < t - n of v_l, n being the patience.
     """

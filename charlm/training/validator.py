@@ -1,4 +1,4 @@
-"""One validation: the exact score of the weights that count on the start of the validation split, and a sample.
+"""One validation: the exact score of the start of the validation split, and a sample of text.
 
 averaged weights ──> evaluate, a shard on each rank ──sum──> Score
                 └──> text from the first rank, always from the same seed, so that samples can be compared
@@ -22,7 +22,7 @@ _SAMPLE_TEMPERATURE = 0.7
 
 
 class Validator:
-    """Validates the model of a run, as often as it is asked to."""
+    """Scores the model of a run on validation text, and lets it write a sample."""
 
     def __init__(
         self, corpus: Corpus, settings: TrainingSettings, direction: Literal["forward", "backward"], ranks: Distributed
@@ -39,11 +39,11 @@ class Validator:
         statistics_batches: Callable[[], Iterable[Batch]],
         on_progress: Callable[[int], None],
     ) -> tuple[Score, str]:
-        """The score over all ranks, and the sample's text: empty on all ranks but the first.
+        """Return the score over all ranks, and the sample, which is empty on all ranks except the first.
 
         Args:
-            statistics_batches: training text for the statistics of averaged weights.
-            on_progress: called with the tokens scored so far; what it raises ends the validation.
+            statistics_batches: training text from which the batch-norm statistics of averaged weights are estimated.
+            on_progress: called with the number of tokens that each chunk scored; it may raise to stop.
         """
         with updater.averaged_weights(statistics_batches):
             self._ranks.broadcast(list(updater.model.buffers()))

@@ -1,4 +1,4 @@
-"""Opening a run directory: a new run, an unfinished one that goes on, or one made with other settings."""
+"""Opening a run directory: a new run, an unfinished run to resume, or a run to overwrite."""
 
 from charlm import storage
 from charlm.errors import DataError, SettingsError
@@ -11,10 +11,10 @@ _CURE = "choose another --out, or add --overwrite"
 
 
 def open_run(run: RunDirectory, experiment: Experiment, *, resume: bool, overwrite: bool) -> None:
-    """Make `run` ready for training with `experiment`. The caller holds the directory's lock.
+    """Prepare a run directory for training with `experiment`; the caller holds its lock.
 
     Raises:
-        SettingsError: the directory holds a run with other settings, or something else; names the difference.
+        SettingsError: the directory holds something else, or a run with other settings, which the error names.
         DataError: its experiment.toml is damaged.
     """
     run.remove_incomplete()
@@ -27,16 +27,16 @@ def open_run(run: RunDirectory, experiment: Experiment, *, resume: bool, overwri
     if names and EXPERIMENT_FILE not in names:
         raise SettingsError(f"{run.root} exists and holds no run", "choose another --out")
     if names and not resume:
-        raise SettingsError(f"{run.root} holds a run already, and --resume is never", _CURE)
+        raise SettingsError(f"{run.root} already holds a run, and --resume is never", _CURE)
     text = to_toml(experiment)
     if not names or _read_compatible_settings(run, experiment) != text:
         storage.write_text(run.experiment_path, text)
 
 
 def _read_compatible_settings(run: RunDirectory, experiment: Experiment) -> str:
-    """The text of the run's experiment.toml, whose settings may go on as those of `experiment`.
+    """Return the text of experiment.toml, if the run can be resumed with `experiment`.
 
-    A run without a checkpoint has nothing that other settings would not fit: it takes the new ones.
+    A run without a checkpoint accepts any settings.
     """
     try:
         text = storage.read_text(run.experiment_path)

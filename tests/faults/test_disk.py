@@ -140,7 +140,7 @@ def test_a_file_where_a_folder_is_needed(workspace: Commands, command: str) -> N
 def test_a_folder_without_permission(workspace: Commands, command: str) -> None:
     (workspace.folder / "mine").mkdir(mode=0o555)
     line = workspace.fail(5, command, "--config", "tiny", "--out", "mine/x")
-    assert "Permission denied; choose a directory that you may write" in line
+    assert "Permission denied; choose a directory where you may write" in line
 
 
 def test_a_working_folder_that_cannot_be_written(workspace: Commands) -> None:

@@ -53,9 +53,9 @@ def test_training_stops_saved_and_goes_on_as_if_it_had_not(
     assert ended.stdout == ""
     stopped = steps(run)[-1]
     assert 0 < stopped < last
-    assert ended.error.startswith(f"charlm: error: stopped at step {stopped}, saved in {RUN}; the same command")
+    assert ended.error.startswith(f"charlm: error: stopped at step {stopped}, saved in {RUN}; run the same command")
     going_on = workspace.succeed(*command, "--out", str(RUN))
-    assert f"going on from step {stopped} of" in going_on.stderr
+    assert f"from step {stopped}\n" in going_on.stderr
     assert steps(run)[-1] == last
     workspace.succeed(*command, "--out", "runs/uninterrupted")
     assert weights(run) == weights(workspace.folder / "runs" / "uninterrupted")

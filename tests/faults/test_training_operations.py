@@ -35,7 +35,7 @@ LINES = 5 + 3
 """What LONG logs beyond SHORT: a line for each step, and one for each validation. Then comes the last save."""
 NOTES = {
     "the next interval tries again": "checkpoints that came later",
-    "its line is lost": "lines lost",
+    "line of metrics.jsonl is lost": "lines lost",
     "is not the default of later commands": "runs not remembered",
 }
 

@@ -78,5 +78,5 @@ def test_another_batch_goes_on_and_says_so(workspace: Commands) -> None:
     command = ("train", "--config", "tiny", "--out", "runs/other-batch", "--set", "training.max_steps=9")
     workspace.succeed(*command, "--set", "training.max_steps=4")
     ended = workspace.succeed(*command, "--set", "training.batch_size=3")
-    assert "rows 4 -> 3: not bit-exact; the unread rest of the epoch is dealt to the new rows" in ended.stderr
+    assert "rows 4 -> 3: not bit-exact; the rest of the epoch is redistributed over the new batch" in ended.stderr
     assert steps(workspace.folder / "runs/other-batch")[-1] == 9

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar in a terminal, a line now and then in a log file. Everything on stderr."""
+"""What a person sees of a run, on stderr: a progress bar in a terminal, or a line every ten seconds in a log file."""
 
 import sys
 import time
@@ -11,15 +11,15 @@ from tqdm import tqdm
 from charlm.formatting import format_count
 from charlm.printable import printable
 
-_LINE_INTERVAL = 10.0  # seconds between lines where there is no terminal
-_MARGIN = 3  # columns left free, for the ^C that a terminal echoes
+_LINE_INTERVAL = 10.0  # seconds between lines without a terminal
+_MARGIN = 3  # columns left free for the ^C that a terminal echoes
 _FRAME_WIDTH = 6  # columns of "100%||"
-_MIN_BAR_WIDTH = 8  # columns, before figures are dropped for it
+_MIN_BAR_WIDTH = 8  # columns; figures are dropped for a narrower bar
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressMetrics:
-    """What the bar shows."""
+    """The figures that the bar shows; `progress` is the used fraction of the budget."""
 
     step: int
     progress: float
@@ -30,7 +30,7 @@ class ProgressMetrics:
 
 
 class Console:
-    """Notes, figures and validations, to a terminal or to a log."""
+    """Prints notes and progress to a terminal or a log file."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -57,12 +57,13 @@ class Console:
             self._bar = None
 
     def note(self, text: str) -> None:
-        """A line that stays, or several; what a model wrote may be among them."""
+        """Print lines that stay; control characters are escaped, since a model may have written the text."""
         if not self._quiet:
             tqdm.write(printable(text), file=sys.stderr)
             sys.stderr.flush()
 
     def show_progress(self, metrics: ProgressMetrics) -> None:
+        """Update the bar, or print a line if the last one is ten seconds old."""
         time_left = _format_seconds(metrics.seconds_left)
         text = (
             f" step {metrics.step:,} · loss {metrics.nats_per_token:.3f} · {metrics.bits_per_character:.3f} bits/char"
@@ -84,7 +85,7 @@ def _bar_format(size: int) -> str:
 
 
 def _fit_to_width(text: str, width: int) -> str:
-    """Drop figures from the middle of the text where the terminal is too narrow for all of them and a bar."""
+    """Drop figures from the middle of the text if the terminal is too narrow for the text and a bar."""
     parts = text.split(" · ")
     while len(parts) > 2 and len(" · ".join(parts)) > width - _MIN_BAR_WIDTH:
         parts.pop(-2 if len(parts) > 3 else -1)

@@ -1,4 +1,4 @@
-"""metrics.jsonl, the log of a run: it is appended to, cut back when a run resumes, and read.
+"""metrics.jsonl, the log of a run: appended to while it trains, cut back when it resumes, read by reports.
 
 append ──> a line a time      truncate <── the step of a checkpoint      read_log, read_tail ──> entries, rising by step
 
@@ -14,8 +14,8 @@ from typing import Any
 
 from charlm import storage
 
-_TAIL_BYTES = 1 << 15  # bytes, some eighty lines
-_MAX_STEP = 2**53  # what a page's numbers count exactly
+_TAIL_BYTES = 1 << 15  # about eighty lines
+_MAX_STEP = 2**53  # the largest integer that JavaScript's numbers count exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,22 @@ class LogEntry:
     step: int
     seconds: float | None
     bits: float | None
-    """Per character."""
+    """Bits per character."""
     characters: float | None
-    """Of training text, seen so far."""
+    """Characters of training text read so far."""
     tokens: float | None
-    """The same in tokens; a validation's line has those of the text it scored, and so None here."""
+    """Tokens of training text read so far; None for a validation, whose line counts the tokens that it scored."""
     characters_per_second: float | None
     """Characters of training text per second."""
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
+    """Append a record as one line."""
     storage.append_line(path, storage.to_json(record, indent=None))
 
 
 def truncate(path: Path, step: int, *, keep_validation: bool = True) -> None:
-    """Drop what was logged after `step` (or, unless `keep_validation`, by the validation there), and torn lines."""
+    """Remove the lines after `step`, torn lines, and unless `keep_validation` the validation at `step`."""
     if not path.exists():
         return
     text = storage.read_text(path, errors="replace")
@@ -56,7 +57,7 @@ def truncate(path: Path, step: int, *, keep_validation: bool = True) -> None:
 
 
 def _parse_step_and_kind(line: str) -> tuple[int, str] | None:
-    """Step and kind; at one step, `train` comes before `valid`, in the log and in the alphabet."""
+    """Return step and kind; at one step, `train` comes before `valid`, in the log and in the alphabet."""
     try:
         entry = storage.from_json(line)
         return int(entry["step"]), str(entry["kind"])
@@ -65,25 +66,25 @@ def _parse_step_and_kind(line: str) -> tuple[int, str] | None:
 
 
 def read_log(path: Path) -> list[LogEntry]:
-    """All entries; of several of one kind and step the last; none where there is no log.
+    """Return all entries; of several with one kind and step the last. Without a log there are no entries.
 
     Raises:
-        StorageError: it is there and cannot be read.
+        StorageError: the log exists and cannot be read.
     """
     return _entries(_read(path, 0))
 
 
 def read_tail(path: Path) -> list[LogEntry]:
-    """The entries at its end, cheaply however long it is.
+    """Return the entries of the last 32 KiB, without reading the rest.
 
     Raises:
-        StorageError: it is there and cannot be read.
+        StorageError: the log exists and cannot be read.
     """
     return _entries(_read(path, _TAIL_BYTES))
 
 
 def _read(path: Path, num_last: int) -> bytes:
-    """The whole file, or its last `num_last` bytes."""
+    """Return the whole file, or its last `num_last` bytes."""
     if not path.exists():
         return b""
     with storage.storage_errors(path, "read"), open(path, "rb") as file:

@@ -1,7 +1,7 @@
-"""What is told of a run: lines of metrics.jsonl, the bar, notes, TensorBoard. Only the first rank tells.
+"""Logging of a run: lines of metrics.jsonl, the progress bar, notes and TensorBoard. Only the first rank logs.
 
-update ──add──> sums since the last line ──train──> one line, the figures of the bar
-score  ──valid──> one line, a note
+update ──add_update──> sums since the last line ──log_training──> a line, the figures of the bar
+score  ──log_validation──> a line, a note
 """
 
 import math
@@ -22,7 +22,7 @@ from charlm.training.trainer_state import TrainerState
 
 @dataclass
 class _Window:
-    """Sums over the updates since the last line; one that was skipped took its time, and says nothing of the model."""
+    """Sums over the updates since the last line; a skipped update counts for the speed, and not for the loss."""
 
     nats: float = 0.0
     applied_tokens: int = 0
@@ -37,7 +37,7 @@ class _Window:
 
     @property
     def nats_per_token(self) -> float:
-        """Of no update at all there is no loss."""
+        """The mean loss; NaN if no update was applied."""
         return self.nats / self.applied_tokens if self.applied_tokens else math.nan
 
     @property
@@ -51,7 +51,7 @@ class MetricsLogger:
     def __init__(self, path: Path, console: Console, tokens_per_character: float, *, is_main: bool) -> None:
         """
         Args:
-            path: of metrics.jsonl.
+            path: the path of metrics.jsonl.
         """
         self._path = path
         self._console = console
@@ -62,12 +62,12 @@ class MetricsLogger:
         self.reset_window()
 
     def start_tensorboard(self, directory: Path, step: int) -> None:
-        """Write for TensorBoard too, from `step` on."""
+        """Write to TensorBoard too, from `step` on."""
         if self._is_main:
             self._tensorboard_writer = TensorBoardWriter(directory, step)
 
     def reset_window(self) -> None:
-        """Begin the sums anew: what came between was no training."""
+        """Restart the sums and their clock, so that they leave out a validation."""
         self._window = _Window()
 
     def add_update(self, update: UpdateResult) -> None:
@@ -80,7 +80,7 @@ class MetricsLogger:
     def log_training(
         self, state: TrainerState, epochs: float, progress: float, update: UpdateResult, lr: float
     ) -> None:
-        """One line of figures since the last one."""
+        """Log the figures since the last line."""
         nats_per_token = self._window.nats_per_token
         bits = nats_per_token * self._tokens_per_character / math.log(2)
         characters_per_second = self._window.tokens_per_second / self._tokens_per_character
@@ -111,7 +111,7 @@ class MetricsLogger:
         self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.add_text("sample", text, state.step))
 
     def _write(self, kind: str, state: TrainerState, metrics: dict[str, Any], **extra: Any) -> None:
-        """A full disk costs a line here; what it means for the run is decided when a checkpoint is due."""
+        """Write a line; a full disk loses the line, and may end the run only when a checkpoint is due."""
         if not self._is_main:
             return
         characters = round(state.tokens / self._tokens_per_character)
@@ -124,23 +124,23 @@ class MetricsLogger:
         try:
             metrics_file.append(self._path, record | extra | metrics)
         except StorageError as error:
-            self.note(f"step {state.step:,}: {error.what}; its line is lost")
+            self.note(f"step {state.step:,}: {error.what}; this line of metrics.jsonl is lost")
         self._write_tensorboard(lambda tensorboard_writer: tensorboard_writer.add_scalars(kind, metrics, state.step))
 
     def _write_tensorboard(self, write: Callable[[TensorBoardWriter], None]) -> None:
-        """A disk that fails costs what TensorBoard would show, never the run; that is said once."""
+        """Write to TensorBoard; an error of the disk loses the event, never the run, and is noted once."""
         if self._tensorboard_writer is None:
             return
         try:
             write(self._tensorboard_writer)
         except StorageError as error:
             if not self._tensorboard_failed:
-                self.note(f"TensorBoard is not told all: {error.what}")
+                self.note(f"TensorBoard data is incomplete: {error.what}")
             self._tensorboard_failed = True
 
 
 def _seconds_left(seconds: float, progress: float) -> float | None:
-    """At the speed so far."""
+    """Return the time left at the average speed so far; None before any progress."""
     return None if progress <= 0 else max(0.0, seconds * (1 / progress - 1))
 
 

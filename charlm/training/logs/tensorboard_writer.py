@@ -1,6 +1,6 @@
-"""Figures and texts for TensorBoard, which needs the package: `pip install tensorboard`.
+"""Scalars and texts for TensorBoard, an optional package: `pip install tensorboard`.
 
-Events are written as they come: TensorBoard's own writer does that in a thread, and a full disk makes it a traceback.
+Events are written at once: TensorBoard's own writer uses a thread, where a full disk ends in a traceback.
 """
 
 import importlib.util
@@ -17,18 +17,18 @@ from charlm.storage import append_bytes, make_directory
 
 
 class TensorBoardWriter:
-    """An event file; what others in its directory hold after `step` is hidden, since a run goes on from there."""
+    """An event file; TensorBoard hides the events after `step` of older files, since the run resumes from `step`."""
 
     def __init__(self, directory: Path, step: int) -> None:
         """
         Raises:
             UsageError: TensorBoard is not installed.
-            StorageError: nothing can be written there.
+            StorageError: the directory cannot be written.
         """
         if importlib.util.find_spec("tensorboard") is None:
             raise UsageError(
                 "training.tensorboard = true needs TensorBoard, which is not installed",
-                "pip install tensorboard, or leave the setting out",
+                "run `pip install tensorboard`, or leave the setting out",
             )
         from tensorboard.compat.proto import event_pb2
 
@@ -39,9 +39,10 @@ class TensorBoardWriter:
         self._write(step + 1, [{"file_version": "brain.Event:2"}, {"session_log": start}])
 
     def add_scalars(self, kind: str, metrics: Mapping[str, Any], step: int) -> None:
-        """
+        """Write the metrics that are not None, as KIND/NAME.
+
         Raises:
-            StorageError: they are lost.
+            StorageError: the event file cannot be written.
         """
         from torch.utils.tensorboard.summary import scalar
 
@@ -49,9 +50,10 @@ class TensorBoardWriter:
         self._write(step, [{"summary": scalar(name, value)} for name, value in scalars.items()])
 
     def add_text(self, name: str, text: str, step: int) -> None:
-        """
+        """Write a text.
+
         Raises:
-            StorageError: it is lost.
+            StorageError: the event file cannot be written.
         """
         from torch.utils.tensorboard import summary
 

@@ -1,6 +1,6 @@
-"""An average of a model's weights beside the weights that learn.
+"""An average of a model's weights, kept beside the trained weights.
 
-weights ──update(share)──> average          inside `swapped_in`, the model holds the average; the weights are kept
+weights ──update──> average          inside `swapped_in`, the model holds the average; the trained weights are kept
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from charlm.training.validation_history import History, has_stopped_improving
 
 
 class WeightAverage:
-    """Of the parameters of a model; there is none before the first update."""
+    """The average of a model's parameters; it exists from its first update on."""
 
     def __init__(self, settings: AveragingSettings, model: nn.Module) -> None:
         self._settings = settings
@@ -29,7 +29,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, history: History) -> None:
-        """average <- average + share * (weights - average)."""
+        """Update the average: average <- average + weight * (weights - average), the weight from `lerp_weight`."""
         weight = lerp_weight(self._settings, self._num_updates, history)
         if weight is None:
             return
@@ -42,7 +42,7 @@ class WeightAverage:
 
     @contextlib.contextmanager
     def swapped_in(self) -> Generator[None, None, None]:
-        """The average in the place of the weights, if there is one."""
+        """A context in which the model holds the average, if there is one."""
         weights = {name: self._parameters[name].data for name in self._average}
         try:
             for name, average in self._average.items():
@@ -53,14 +53,18 @@ class WeightAverage:
                 self._parameters[name].data = raw
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint needs beside the average itself, which is what it holds as the model: the raw weights."""
+        """Return what a checkpoint stores beside the average, which is its model: the raw weights and a count."""
         if not self._average:
             return {}
         raw = {f"raw.{name}": parameter.detach() for name, parameter in self._parameters.items()}
         return raw | {"averaged": torch.tensor(self._num_updates)}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `tensors`, while the model holds the average. KeyError or ValueError where they do not fit."""
+        """Load what `tensors` returned, while the model holds the average.
+
+        Raises:
+            KeyError, ValueError: the tensors do not fit.
+        """
         if "averaged" not in tensors:
             return
         self._num_updates = int(tensors["averaged"])
@@ -73,7 +77,7 @@ class WeightAverage:
 
 
 def lerp_weight(settings: AveragingSettings, num_updates: int, history: History) -> float | None:
-    """How much of the newest weights goes into the average after it took `num_updates` of them; None: no average."""
+    """Return the weight of the newest weights in an average of `num_updates` earlier ones; None: do not average."""
     match settings:
         case NoAveragingSettings():
             return None

@@ -12,7 +12,7 @@ from charlm.training.optim.settings import AdamWSettings, MuonSettings, Optimize
 
 
 def build_optimizers(settings: OptimizerSettings, model: nn.Module) -> Optimizers:
-    """The optimizers of all parameters of a model."""
+    """Return the optimizers of all parameters of a model."""
     match settings:
         case AdamWSettings():
             return Optimizers([build_adamw(settings, model)])
@@ -24,8 +24,8 @@ def build_optimizers(settings: OptimizerSettings, model: nn.Module) -> Optimizer
 
 
 def build_adamw(settings: AdamWSettings, model: nn.Module, parameters: Iterable[nn.Parameter] | None = None) -> AdamW:
-    """AdamW on a model's parameters, or some of them. Weight decay touches matrices alone: biases and gains have no
-    scale to keep small."""
+    """Return AdamW for all parameters of a model, or for some. Weight decay applies to matrices only: biases and gains
+    have no scale to keep small."""
     return AdamW(
         _param_groups(model, model.parameters() if parameters is None else parameters, settings.weight_decay),
         lr=settings.lr,
@@ -45,7 +45,7 @@ def _build_sgd(settings: SGDSettings, model: nn.Module) -> SGD:
 
 
 def _build_muon(settings: MuonSettings, model: nn.Module) -> Optimizers:
-    """Muon on the matrices of `model.body`, AdamW on everything else."""
+    """Return Muon for the matrices of `model.body` and AdamW for all other parameters."""
     body_matrices, others = _split(model.parameters(), matrix_parameters(cast("nn.Module", model.body)))
     muon = Muon(
         body_matrices,
@@ -58,7 +58,7 @@ def _build_muon(settings: MuonSettings, model: nn.Module) -> Optimizers:
 
 
 def _param_groups(model: nn.Module, parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices with weight decay, and the rest without."""
+    """Return a group of the matrices, with weight decay, and a group of the other parameters, without."""
     decayed, others = _split(parameters, matrix_parameters(model))
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
@@ -66,7 +66,7 @@ def _param_groups(model: nn.Module, parameters: Iterable[nn.Parameter], weight_d
 def _split(
     parameters: Iterable[nn.Parameter], chosen: Iterable[nn.Parameter]
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The parameters that are among the chosen ones, and the others; both in their order."""
+    """Return the parameters that are chosen and those that are not, both in their order."""
     ids = {id(parameter) for parameter in chosen}
     both = list(parameters)
     return [each for each in both if id(each) in ids], [each for each in both if id(each) not in ids]

@@ -1,10 +1,10 @@
-"""Muon (Jordan et al., 2024): momentum whose matrix is replaced by the nearest one with orthogonal rows or columns.
+"""Muon (Jordan et al., 2024): momentum, its matrix replaced by the nearest one with orthogonal rows or columns.
 
     m <- m + (1 - mu)(g - m)      u = g + mu (m - g)      W <- (1 - lr decay) W - lr sqrt(max(1, rows / columns)) o(u)
 
-o(u) = U V^T for u = U S V^T, roughly: five steps of Newton and Schulz take every singular value near 1. As torch's own
-`torch.optim.Muon`, but in fp32 where bf16 is no faster (on a CPU without it, hundreds of times slower), and for
-matrices of more than two axes, of which the first are the rows.
+o(u) is about U V^T for u = U S V^T: Newton-Schulz iterations bring every singular value near 1. Like torch.optim.Muon,
+but in fp32 where bf16 is not faster (on a CPU without it, bf16 is hundreds of times slower), and for tensors of more
+than two axes too, whose first axis counts as rows.
 """
 
 import math
@@ -15,11 +15,11 @@ from torch import Tensor, nn, optim
 
 from charlm.device import has_fast_bf16
 
-_A, _B, _C = 3.4445, -4.7750, 2.0315  # of Jordan et al.: p(s) = A s + B s^3 + C s^5, steepest at 0
+_A, _B, _C = 3.4445, -4.7750, 2.0315  # of Jordan et al.: p(s) = A s + B s^3 + C s^5, as steep as possible at 0
 
 
 class Muon(optim.Optimizer):
-    """For matrices of hidden layers alone. State: momentum_buffer."""
+    """Muon, for matrices of hidden layers. State of each: momentum_buffer."""
 
     def __init__(
         self, matrices: list[nn.Parameter], *, lr: float, momentum: float, weight_decay: float, num_iterations: int
@@ -48,10 +48,10 @@ class Muon(optim.Optimizer):
 
 
 def orthogonalize(matrix_RC: Tensor, num_iterations: int) -> Tensor:
-    """Its singular values taken to between 0.7 and 1.2, roughly, its singular vectors kept; same shape and type."""
+    """Return the matrix with singular values between about 0.7 and 1.2; singular vectors, shape and type are kept."""
     x = matrix_RC.bfloat16() if has_fast_bf16(matrix_RC.device) else matrix_RC
     is_tall = len(x) > x.shape[1]
-    x = x.T if is_tall else x  # the smaller product of the two
+    x = x.T if is_tall else x  # x x^T is the smaller product then
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(num_iterations):
         gram = x @ x.T

@@ -1,4 +1,4 @@
-"""Optimizers, built from their settings: torch's, with sparse gradients where an embedding gives them."""
+"""torch's SGD and AdamW, extended to sparse gradients of embeddings, and gradient clipping that handles them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor, nn, optim
 
 
 class Optimizers:
-    """One or several optimizers, each with parameters of its own, as one."""
+    """One or several optimizers, each for different parameters of a model, used as one."""
 
     def __init__(self, members: Sequence[optim.Optimizer]) -> None:
         self._members = members
@@ -17,7 +17,7 @@ class Optimizers:
 
     @property
     def lr(self) -> float:
-        """Of the first member, for the log."""
+        """The learning rate of the first optimizer, for the log."""
         return float(self._param_groups()[0]["lr"])
 
     def scale_lr(self, factor: float) -> None:
@@ -34,11 +34,11 @@ class Optimizers:
             member.zero_grad(set_to_none=True)
 
     def get_state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        """What its optimizer remembers of a parameter, to be read and written."""
+        """Return the optimizer's state of a parameter; changes to it take effect."""
         return next(member.state[parameter] for member in self._members if _has_parameter(member, parameter))
 
     def is_consistent(self) -> bool:
-        """Whether each member remembers the same things of all its parameters."""
+        """Whether each optimizer has the same names of state for all its parameters."""
         return all(
             len({frozenset(member.state[parameter]) for group in member.param_groups for parameter in group["params"]})
             <= 1
@@ -54,7 +54,7 @@ def _has_parameter(member: optim.Optimizer, parameter: nn.Parameter) -> bool:
 
 
 class SGD(optim.SGD):
-    """Torch's, which takes sparse gradients only without momentum and weight decay: with these they are filled up."""
+    """torch's SGD takes sparse gradients only without momentum and weight decay: with these they are made dense."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -67,12 +67,12 @@ class SGD(optim.SGD):
 
 
 class AdamW(optim.AdamW):
-    """Torch's, and where a gradient is sparse, one AdamW for each row.
+    """torch's AdamW; for parameters with sparse gradients, each row has an AdamW to itself.
 
-    The time of a row is the number of its updates: its moments and its weight decay stand still between them, and its
-    first update is corrected for bias as any first one. So a step costs the rows that the gradient names, and a rare
-    row moves as far at its first update as a frequent one did. A row that every gradient names is updated as if the
-    gradients were dense. State: `step` has an entry for each row.
+    A row counts its own updates: between them its moments and its weight decay do not change, and bias correction
+    starts at its first update. So a step computes only the rows in the gradient, and the first update of a rare row is
+    as large as that of a frequent one. A row in every gradient is updated as with dense gradients. State: `step` has
+    an entry for each row.
     """
 
     @torch.no_grad()
@@ -81,7 +81,7 @@ class AdamW(optim.AdamW):
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter.grad.is_sparse:
                     self._update_rows(parameter, parameter.grad.coalesce(), group)
-                    parameter.grad = None  # done: the dense step leaves it alone
+                    parameter.grad = None  # the dense step below skips it
         return super().step(closure)
 
     def _update_rows(self, parameter_KD: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
@@ -97,7 +97,7 @@ class AdamW(optim.AdamW):
         v_RD = state["exp_avg_sq"].index_select(0, rows_R).mul_(beta2).addcmul_(g_RD, g_RD, value=1 - beta2)
         for name, values in (("step", step_R), ("exp_avg", m_RD), ("exp_avg_sq", v_RD)):
             state[name].index_copy_(0, rows_R, values)
-        # lr m_hat / (sqrt(v_hat) + eps), with the corrections of m and v taken to one factor a row: fewer passes
+        # lr m_hat / (sqrt(v_hat) + eps), the bias corrections as one factor per row: fewer passes over the rows
         root_R1 = (1 - beta2**step_R).sqrt_()[:, None]
         rate_R1 = group["lr"] * root_R1 / (1 - beta1**step_R)[:, None]
         divisor_RD = v_RD.sqrt_().add_(group["eps"] * root_R1).div_(rate_R1)
@@ -107,14 +107,14 @@ class AdamW(optim.AdamW):
 
 @torch.no_grad()
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
-    """Scale the gradients in place so that the norm of all of them together is at most `max_norm`; give what it was.
+    """Scale the gradients in place so that their joint norm is at most `max_norm`; return the norm before.
 
-    As torch's `clip_grad_norm_`, which takes no sparse gradients.
+    Like torch's `clip_grad_norm_`, which takes no sparse gradients.
     """
     values: list[Tensor] = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = coalesce_gradient(parameter.grad)  # a row named twice has the norm of its sum
+            parameter.grad = coalesce_gradient(parameter.grad)  # duplicates of a row are summed before the norm
             values.append(parameter.grad.values())
         elif parameter.grad is not None:
             values.append(parameter.grad)
@@ -126,7 +126,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
 
 
 def coalesce_gradient(gradient: Tensor) -> Tensor:
-    """Each row once, rising. Autograd forgets that a gradient is so, and sorting it again would cost most of all."""
+    """Return the gradient with unique, ascending rows. Autograd forgets that it has them, and sorting again is slow."""
     indices, values = gradient._indices(), gradient._values()
     if (indices.diff() > 0).all():
         return torch.sparse_coo_tensor(indices, values, gradient.shape, is_coalesced=True, check_invariants=False)

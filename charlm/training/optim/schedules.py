@@ -1,8 +1,8 @@
-"""The learning rate over a run: what share of the highest rate a step gets. Torch-free.
+"""The learning rate over a run, as a factor on the highest rate. Torch-free.
 
 constant   warm-up ──────────────────────────────
 cosine     warm-up ──╮ half a cosine down to final_scale at the end of the budget
-wsd        warm-up ─────────────────╮ a decay over the last part of it (warm-up, stable, decay)
+wsd        warm-up ─────────────────╮ a decay over the last part of the budget (warm-up, stable, decay)
 plateau    warm-up ────┐ a factor lower each time that validations stop improving
                        └────┐
 """
@@ -25,9 +25,9 @@ _DEFAULT_WARMUP = 100
 
 @dataclass(frozen=True, slots=True)
 class ScheduleInput:
-    """Where a run stands before a step: all that a schedule may know.
+    """The state of a run before a step, on which schedules may depend.
 
-    `step` from 0; `tokens` read so far; `progress`: the share of the budget that is spent, 0 to 1.
+    `step` counts from 0; `tokens` and `minutes` are used so far; `progress` is the used fraction of the budget.
     """
 
     step: int
@@ -38,7 +38,7 @@ class ScheduleInput:
 
 
 def lr_factor(settings: ScheduleSettings, schedule_input: ScheduleInput) -> float:
-    """The factor on the highest learning rate."""
+    """Return the factor on the highest learning rate, 0 to 1."""
     return _warmup_factor(settings, schedule_input) * _decay_factor(settings, schedule_input)
 
 
@@ -46,13 +46,13 @@ def _warmup_factor(settings: ScheduleSettings, schedule_input: ScheduleInput) ->
     if settings.warmup_tokens is not None:
         return min(1.0, (schedule_input.tokens + 1) / settings.warmup_tokens)
     if settings.warmup_minutes is not None:
-        return min(1.0, max(schedule_input.minutes / settings.warmup_minutes, 1e-3))  # the first step is one, too
+        return min(1.0, max(schedule_input.minutes / settings.warmup_minutes, 1e-3))  # the first step learns too
     steps = _DEFAULT_WARMUP if settings.warmup_steps is None else settings.warmup_steps
     return min(1.0, (schedule_input.step + 1) / max(1, steps))
 
 
 def _decay_factor(settings: ScheduleSettings, schedule_input: ScheduleInput) -> float:
-    """The factor but for the warm-up."""
+    """Return the factor without the warm-up."""
     match settings:
         case ConstantSettings():
             return 1.0

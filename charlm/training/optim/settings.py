@@ -13,11 +13,11 @@ from charlm.settings import Settings
 
 
 class AdamWSettings(Settings):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019), the decay on matrices only."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019), which applies to matrices only."""
 
     type: Literal["adamw"] = "adamw"
     lr: PositiveFloat = 2e-3
-    """Highest learning rate; the schedule scales it."""
+    """Highest learning rate, which the schedule multiplies by a factor of at most 1."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.99, ge=0, lt=1)
     eps: PositiveFloat = 1e-8
@@ -29,49 +29,51 @@ class SGDSettings(Settings):
 
     type: Literal["sgd"] = "sgd"
     lr: PositiveFloat = 1.0
-    """Highest learning rate; large ones go with a low training.clip_norm (AWD-LSTM's: 30 and 0.25)."""
+    """Highest learning rate; a large one needs a low training.clip_norm (AWD-LSTM uses 30 and 0.25)."""
     momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False
-    """Nesterov's form of the momentum."""
+    """Whether to use Nesterov's momentum."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Added to the gradient of matrices, as the L2 penalty that it is here."""
+    """L2 penalty on matrices: this times the weights is added to their gradient."""
 
 
 class MuonSettings(Settings):
-    """Momentum whose matrix is orthogonalised (Jordan et al., 2024), on the body's matrices; AdamW on all the rest."""
+    """Orthogonalised momentum (Jordan et al., 2024) for the matrices of the body; AdamW for all other parameters."""
 
     type: Literal["muon"] = "muon"
     lr: PositiveFloat = 0.02
-    """Highest learning rate of the orthogonalised matrices, times sqrt(max(1, rows / columns)) of each."""
+    """Highest learning rate of the body's matrices; each multiplies it by sqrt(max(1, rows / columns))."""
     momentum: float = Field(default=0.95, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     num_iterations: int = Field(default=5, ge=1, lt=100)
-    """Of Newton and Schulz."""
+    """Newton-Schulz iterations of the orthogonalisation."""
     adamw: AdamWSettings = AdamWSettings()
-    """Of embeddings, head, biases, gains, and what is no matrix."""
+    """AdamW for embeddings, head, biases, gains and all other parameters that are not matrices of the body."""
 
 
 OptimizerSettings = Annotated[AdamWSettings | SGDSettings | MuonSettings, Field(discriminator="type")]
 
 
 class _Schedule(Settings):
-    """Linear warm-up, by one of three measures."""
+    """Linear warm-up, counted in one of three units."""
 
     warmup_steps: int | None = Field(default=None, ge=0)
-    """Steps of linear warm-up; 100 if no warm-up is given by another measure either."""
+    """Steps of linear warm-up; 100 if no warm-up is given in another unit either."""
     warmup_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of linear warm-up, instead of steps."""
     warmup_minutes: PositiveFloat | None = None
+    """Minutes of linear warm-up, instead of steps."""
 
     @model_validator(mode="after")
     def _check_single_warmup(self) -> "_Schedule":
         given = (self.warmup_steps, self.warmup_tokens, self.warmup_minutes)
         if sum(measure is not None for measure in given) > 1:
-            raise ValueError("give one of warmup_steps, warmup_tokens and warmup_minutes")
+            raise ValueError("give only one of warmup_steps, warmup_tokens and warmup_minutes")
         return self
 
 
 class ConstantSettings(_Schedule):
-    """Linear warm-up, then a constant rate."""
+    """Linear warm-up, then a constant learning rate."""
 
     type: Literal["constant"] = "constant"
 
@@ -81,7 +83,7 @@ class CosineSettings(_Schedule):
 
     type: Literal["cosine"] = "cosine"
     final_scale: float = Field(default=0.05, ge=0, le=1)
-    """Share of the highest rate that is left at the end."""
+    """Fraction of the highest learning rate that is left at the end."""
 
 
 class WSDSettings(_Schedule):
@@ -89,21 +91,24 @@ class WSDSettings(_Schedule):
 
     type: Literal["wsd"] = "wsd"
     decay_fraction: float = Field(default=0.2, gt=0, le=1)
-    """Share of the budget, at its end, over which the rate falls."""
+    """Fraction of the budget, at its end, over which the learning rate falls."""
     decay: Literal["linear", "sqrt"] = "sqrt"
-    """linear: 1 - x; sqrt: 1 - sqrt(x), x being the share of the decay that is over."""
+    """Form of the decay: linear is 1 - x, sqrt is 1 - sqrt(x), where x is the completed fraction of the decay."""
     final_scale: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of the highest learning rate that is left at the end."""
 
 
 class PlateauSettings(_Schedule):
-    """Linear warm-up, then a constant rate that falls by `factor` when `patience` validations bring no new best."""
+    """Linear warm-up, then a constant learning rate, multiplied by `factor` after `patience` validations without a new
+    best."""
 
     type: Literal["plateau"] = "plateau"
     factor: float = Field(default=0.5, gt=0, lt=1)
+    """Factor on the learning rate at each plateau."""
     patience: int = Field(default=2, ge=1)
-    """Validations without a new best, after which the rate falls; counting starts anew then."""
+    """Validations without a new best after which the learning rate falls; counting then restarts."""
     final_scale: float = Field(default=0.01, ge=0, le=1)
-    """The rate never falls below this share of the highest."""
+    """Fraction of the highest learning rate below which it never falls."""
 
 
 ScheduleSettings = Annotated[
@@ -112,17 +117,17 @@ ScheduleSettings = Annotated[
 
 
 class NoAveragingSettings(Settings):
-    """The weights that learn are those that are scored."""
+    """No averaging: the trained weights are scored and saved."""
 
     type: Literal["none"] = "none"
 
 
 class EMASettings(Settings):
-    """An exponential moving average of the weights, starting short: the decay after n steps is at most (1+n)/(10+n)."""
+    """An exponential moving average of the weights; its decay after n steps is at most (1+n)/(10+n)."""
 
     type: Literal["ema"] = "ema"
     decay: float = Field(default=0.999, ge=0, lt=1)
-    """The average reaches back about 1 / (1 - decay) steps."""
+    """Decay of the average, which reaches back about 1 / (1 - decay) steps."""
 
 
 class TriggeredSettings(Settings):
@@ -130,7 +135,7 @@ class TriggeredSettings(Settings):
 
     type: Literal["triggered"] = "triggered"
     patience: int = Field(default=5, ge=1)
-    """The trigger: a validation worse than the best of those more than so many before it."""
+    """Averaging starts after a validation that is worse than the best of those more than this many before it."""
 
 
 AveragingSettings = Annotated[NoAveragingSettings | EMASettings | TriggeredSettings, Field(discriminator="type")]
