@@ -1,4 +1,4 @@
-"""charlm on a disk whose n-th operation fails, in whatever process it is: python failing_disk.py ERRNO STEP ARGUMENTS.
+"""charlm on a disk whose n-th operation fails, in any of its processes: python failing_disk.py ERRNO STEP ARGUMENTS.
 
 For n = 1, 1 + STEP, ... until nothing fails any more, charlm runs in a fork of this process (which imports once); then
 one line of JSON says {"fail_at", "code", "stderr"}, and the test answers with a line on stdin once it has looked.

@@ -1,4 +1,4 @@
-"""A disk that fails at its n-th operation: every write of charlm goes through `storage`, which fails there."""
+"""A disk whose n-th operation fails: every write of charlm goes through `storage`, whose modules are patched here."""
 
 import builtins
 import io
@@ -17,7 +17,7 @@ STORAGE_MODULES = [module for name, module in sys.modules.items() if name.starts
 
 
 class Faults:
-    """Counts the file operations of `storage`, and lets the n-th one fail."""
+    """Counts the file operations of `storage`, and makes the n-th one fail."""
 
     def __init__(self, fail_at: int | None, number: int) -> None:
         self.count = 0
@@ -69,6 +69,6 @@ def every_fault(number: int, attempt: Callable[[], object]) -> Iterator[StorageE
                 failed = None
         yield failed
         if failed is None:
-            assert fail_at > 4, "open, write, fsync and replace have not all been met"
+            assert fail_at > 4, "open, write, fsync and replace were not all intercepted"
             return
     raise AssertionError("never ran clean")

@@ -1,4 +1,4 @@
-"""A checkpoint is whole, of this version and harmless, or it is refused before anything large is allocated."""
+"""A checkpoint is complete, readable and harmless, or it is refused before anything large is allocated."""
 
 import errno
 import json
@@ -65,7 +65,7 @@ def checkpoint(tmp_path: Path, model: LanguageModel) -> Path:
 
 
 def sign(directory: Path) -> None:
-    """Make the manifest fit whatever the files have become: what follows must be found without it."""
+    """Make the manifest match the changed files, so that it cannot reveal the change."""
     storage.write_manifest(directory, {"format": formats.CHECKPOINT})
 
 
@@ -78,7 +78,7 @@ def edit(directory: Path, name: str, change: Callable[[Tree], object]) -> None:
 
 
 def load(directory: Path) -> LanguageModel:
-    """All that is read of a checkpoint by any command."""
+    """Read everything that any command reads of a checkpoint."""
     loaded = load_model(directory, CPU)
     load_resume_data(directory)
     return loaded.model
@@ -90,10 +90,10 @@ def refused(directory: Path, *words: str) -> None:
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-# ---- whole
+# ---- complete
 
 
-def test_a_checkpoint_comes_back_as_it_was(checkpoint: Path, model: LanguageModel) -> None:
+def test_a_saved_checkpoint_is_loaded_unchanged(checkpoint: Path, model: LanguageModel) -> None:
     loaded = load_model(checkpoint, CPU)
     assert loaded.vocab.to_json() == VOCAB.to_json()
     assert loaded.metadata["trained_on"] == TRAINED_ON
@@ -119,8 +119,8 @@ def test_the_direction_is_that_of_the_settings(checkpoint: Path, model: Language
     assert loaded.metadata["direction"] == describe_model(checkpoint).settings.direction == direction
 
 
-def test_a_model_to_be_passed_on_is_half_as_large(tmp_path: Path, checkpoint: Path) -> None:
-    """Its weights are those that fp16 has, and it needs nothing else to be loaded."""
+def test_an_fp16_model_is_half_as_large(tmp_path: Path, checkpoint: Path) -> None:
+    """Its weights are rounded to fp16, and it loads without other files."""
     loaded = load_model(checkpoint, CPU)
     save_fp16(tmp_path / "half", loaded, {"licence": "MIT"})
     assert {path.name for path in (tmp_path / "half").iterdir()} == {*FILES[:3], "manifest.json"}
@@ -139,7 +139,7 @@ def test_equal_models_are_saved_as_equal_bytes(tmp_path: Path, model: LanguageMo
 
 
 def test_a_loaded_model_owns_its_weights(checkpoint: Path) -> None:
-    """Not mapped from a file that pruning may remove, and free to be trained."""
+    """They are not mapped from a file that may be removed, and they can be trained."""
     loaded = load_model(checkpoint, CPU).model
     other = load_model(checkpoint, CPU).model
     for path in checkpoint.iterdir():
@@ -150,7 +150,7 @@ def test_a_loaded_model_owns_its_weights(checkpoint: Path) -> None:
     assert any(bool(parameter.any()) for parameter in other.parameters())
 
 
-def test_an_unfinished_checkpoint_in_the_way_is_replaced(tmp_path: Path, model: LanguageModel) -> None:
+def test_an_incomplete_checkpoint_of_the_same_step_is_replaced(tmp_path: Path, model: LanguageModel) -> None:
     storage.make_directory(tmp_path / "c")
     (tmp_path / "c" / "model.safetensors").write_bytes(b"torn")
     (tmp_path / "c" / "stale.bin").write_bytes(b"old")
@@ -159,7 +159,9 @@ def test_an_unfinished_checkpoint_in_the_way_is_replaced(tmp_path: Path, model: 
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_whatever_write_fails_a_checkpoint_is_whole_or_none(tmp_path: Path, model: LanguageModel, number: int) -> None:
+def test_a_failed_write_leaves_a_checkpoint_complete_or_absent(
+    tmp_path: Path, model: LanguageModel, number: int
+) -> None:
     for attempt, failed in enumerate(every_fault(number, lambda: save(tmp_path / "c", model))):
         directory = tmp_path / "c"
         assert failed is None or attempt < 100
@@ -202,7 +204,7 @@ def test_a_missing_or_truncated_file_is_found(checkpoint: Path, name: str) -> No
 def test_any_bytes_with_a_fitting_manifest_are_refused_or_sound(
     checkpoint: Path, data: st.DataObject, name: str
 ) -> None:
-    """Headers that lie about sizes, shapes, types and offsets; safetensors itself is the last line of defence."""
+    """Headers with wrong sizes, shapes, types and offsets; safetensors checks what charlm does not."""
     path = checkpoint / name
     before = path.read_bytes()
     damaged = bytearray(before)
@@ -226,7 +228,7 @@ def test_any_bytes_with_a_fitting_manifest_are_refused_or_sound(
 
 
 class Canary:
-    """A pickle that leaves a mark when it is read."""
+    """A pickle that creates a file when it is read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -257,7 +259,7 @@ def change_weights(checkpoint: Path, change: Callable[[dict[str, Tensor]], objec
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["embedding.weight_VD", "body.layers.0.cell.bias_G", "head.bias_V"])
-def test_weights_that_are_no_numbers_are_refused(checkpoint: Path, name: str, value: float) -> None:
+def test_weights_that_are_not_finite_are_refused(checkpoint: Path, name: str, value: float) -> None:
     change_weights(checkpoint, lambda weights: weights[name].view(-1).__setitem__(1, value))
     refused(checkpoint, name, "not finite")
 
@@ -350,14 +352,14 @@ def test_a_header_of_a_huge_tensor_is_refused_before_it_is_allocated(checkpoint:
         lambda metadata: metadata["settings"]["body"].update(unknown=1),
     ],
 )
-def test_a_description_of_no_model_is_refused(checkpoint: Path, change: Any) -> None:
+def test_an_invalid_description_of_a_model_is_refused(checkpoint: Path, change: Any) -> None:
     edit(checkpoint, "model.json", change)
     refused(checkpoint)
 
 
 @pytest.mark.parametrize("name", ["model.json", "training.json", "vocab.json"])
 @pytest.mark.parametrize("content", ["", "[]", "null", "[" * 100_000, '{"a": NaN}', "\udcff"])
-def test_what_is_no_json_object_is_refused(checkpoint: Path, name: str, content: str) -> None:
+def test_json_files_that_are_not_objects_are_refused(checkpoint: Path, name: str, content: str) -> None:
     (checkpoint / name).write_bytes(content.encode("utf-8", "surrogateescape"))
     sign(checkpoint)
     refused(checkpoint, name)
@@ -378,6 +380,6 @@ def test_another_vocabulary_is_refused(checkpoint: Path) -> None:
     refused(checkpoint, "vocabulary has 6 ids, the model 5")
 
 
-def test_a_directory_without_a_manifest_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_directory_without_a_manifest_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "not a complete checkpoint")
     refused(tmp_path / "missing", "not a complete checkpoint")

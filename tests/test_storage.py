@@ -1,4 +1,4 @@
-"""Promises about the disk: whole files or none, whatever fails; one process a directory; no damage unnoticed."""
+"""Storage: files are whole or absent after any failure, locks exclude processes, manifests detect damage."""
 
 import errno
 import fcntl
@@ -29,7 +29,7 @@ ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT]
 
 @pytest.mark.parametrize("number", ERRORS)
 @pytest.mark.parametrize("before", [None, OLD])
-def test_whatever_fails_a_name_holds_the_old_or_the_whole_new_content(
+def test_after_any_failed_operation_a_file_has_its_old_or_its_new_content(
     tmp_path: Path, number: int, before: bytes | None
 ) -> None:
     path = tmp_path / "file"
@@ -50,7 +50,7 @@ def test_whatever_fails_a_name_holds_the_old_or_the_whole_new_content(
             assert failed.cure
 
 
-def test_a_process_killed_at_any_operation_leaves_the_old_or_the_whole_new_content(tmp_path: Path) -> None:
+def test_after_a_kill_at_any_operation_a_file_has_its_old_or_its_new_content(tmp_path: Path) -> None:
     script = """
 import os, signal, sys, builtins, io
 from pathlib import Path
@@ -104,8 +104,8 @@ def _write_and_raise(file: IO[bytes], error: type[BaseException]) -> None:
     raise error
 
 
-def test_a_full_disk_is_a_storage_error_wherever_it_is_met(tmp_path: Path) -> None:
-    """The kernel's own limit on the size of files, not a simulated one."""
+def test_a_full_disk_is_a_storage_error_in_every_kind_of_write(tmp_path: Path) -> None:
+    """Uses the kernel's limit on the size of files instead of a simulation."""
     script = """
 import resource, signal, sys
 from pathlib import Path
@@ -142,12 +142,12 @@ def test_a_missing_folder_is_a_storage_error(tmp_path: Path) -> None:
 
 @given(content=st.binary(max_size=300))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_written_is_read(tmp_path: Path, content: bytes) -> None:
+def test_written_bytes_are_read_back(tmp_path: Path, content: bytes) -> None:
     storage.write_bytes(tmp_path / "file", content)
     assert (tmp_path / "file").read_bytes() == content
 
 
-def test_json_refuses_what_json_has_not() -> None:
+def test_json_refuses_numbers_that_are_not_finite() -> None:
     for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="JSON"):
             storage.to_json({"x": value})
@@ -156,7 +156,7 @@ def test_json_refuses_what_json_has_not() -> None:
 # ---- partial files
 
 
-def test_a_partial_file_goes_on_where_another_run_left_it(tmp_path: Path) -> None:
+def test_a_partial_file_is_continued_by_another_process(tmp_path: Path) -> None:
     target = tmp_path / "new" / "file"
     with storage.PartialFile(target) as file:
         file.append(b"abc")
@@ -203,12 +203,12 @@ def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def test_a_second_process_is_told_who_holds_the_directory(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+def test_a_busy_directory_names_the_process_that_holds_it(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
     with pytest.raises(BusyError) as caught, storage.DirectoryLock(tmp_path):
         raise AssertionError("two processes hold one lock")
     assert f"process {holder.pid} on {socket.gethostname()}" in caught.value.what
     with pytest.raises(BusyError, match=str(holder.pid)), storage.DirectoryLock(tmp_path):
-        raise AssertionError("asking for a lock has taken it away")
+        raise AssertionError("a failed attempt has released the lock")
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
@@ -231,7 +231,7 @@ def test_a_lock_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> Non
         raise AssertionError("held")
 
 
-def test_asking_for_a_lock_leaves_no_trace_and_hinders_nobody(tmp_path: Path) -> None:
+def test_is_locked_changes_nothing_and_blocks_no_process(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     assert not storage.is_locked(tmp_path)
     assert not path.exists()
@@ -241,7 +241,7 @@ def test_asking_for_a_lock_leaves_no_trace_and_hinders_nobody(tmp_path: Path) ->
         assert path.read_bytes() == before
     with open(path, "rb") as other:
         fcntl.flock(other.fileno(), fcntl.LOCK_SH)
-        assert not storage.is_locked(tmp_path), "another one who asks holds nothing"
+        assert not storage.is_locked(tmp_path), "a shared lock of another test does not count"
     with storage.DirectoryLock(tmp_path):
         pass
     path.unlink()
@@ -321,7 +321,7 @@ def test_json_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
         storage.read_json(tmp_path / "missing")
 
 
-def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
+def test_temporary_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
     for name in (".a.json.999999999.tmp", f".a.json.{os.getpid()}.tmp", ".ab.json.999999999.tmp", "a.json"):
         (tmp_path / name).touch()
     storage.remove_stale_temporaries(tmp_path / "a.json")

@@ -1,4 +1,4 @@
-"""Data that are not what they claim to be: one line and exit code 3, before anything of them is believed."""
+"""Damaged and hostile data: one line and exit code 3, before any of the data is used."""
 
 import bz2
 import json
@@ -48,7 +48,7 @@ DAMAGE: dict[str, Callable[[Path, random.Random], None]] = {"flip": flip, "trunc
 
 
 def sign(directory: Path) -> None:
-    """Make the manifest of a changed checkpoint true again, as whoever means harm would."""
+    """Make the manifest match a changed checkpoint, as an attacker would."""
     storage.write_manifest(directory, {"format": 1})
 
 
@@ -57,7 +57,7 @@ def change_json(path: Path, **changes: Any) -> None:
 
 
 class Canary:
-    """What pickle executes when it reads this."""
+    """An object that creates a file when pickle reads it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,7 +87,7 @@ def test_a_damaged_store(workspace: Commands, name: str, command: str, damage: s
     assert snapshot(workspace.folder / RUN / "checkpoints") == before
 
 
-def test_a_damaged_store_is_mended_by_preparing_again(workspace: Commands) -> None:
+def test_preparing_again_repairs_a_damaged_store(workspace: Commands) -> None:
     expected = workspace.json("eval")
     truncate(workspace.folder / DATA / "test.npy", random.Random(0))
     workspace.fail(3, "eval")
@@ -96,7 +96,7 @@ def test_a_damaged_store_is_mended_by_preparing_again(workspace: Commands) -> No
 
 
 def test_any_bit_of_the_corpus_card(workspace: Commands) -> None:
-    """Many of them are said aloud, some are harmless (a name in a list), none is a bug or a crash."""
+    """Many flips are reported, some are harmless (a name in a list), none is a bug or a crash."""
     path = workspace.folder / DATA / "corpus.json"
     whole = path.read_bytes()
     chance = random.Random(1)
@@ -120,7 +120,7 @@ def test_another_corpus_under_the_same_name(workspace: Commands) -> None:
 
 
 def test_arrays_that_hold_pickles(workspace: Commands) -> None:
-    """A corpus from a stranger, its hashes right."""
+    """A hostile corpus with correct hashes."""
     data, canary = workspace.folder / DATA, workspace.folder / "canary"
     array = np.empty(1, dtype=object)
     array[0] = Canary(canary)
@@ -166,8 +166,8 @@ def test_a_damaged_checkpoint(workspace: Commands, name: str, damage: str) -> No
         assert "use another checkpoint" in line
 
 
-def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(workspace: Commands) -> None:
-    """As the message says: once the damaged one is gone."""
+def test_training_resumes_from_the_checkpoint_before_a_damaged_one(workspace: Commands) -> None:
+    """As the message says, once the damaged one is deleted."""
     workspace.succeed(*LONGER, "--out", "runs/whole")
     flip(workspace.folder / LAST / "training.safetensors", random.Random(0))
     workspace.fail(3, *LONGER)
@@ -192,7 +192,7 @@ def test_any_bit_of_the_manifest(workspace: Commands) -> None:
     assert refused > 8
 
 
-def test_without_its_manifest_a_checkpoint_does_not_exist(workspace: Commands) -> None:
+def test_a_checkpoint_without_a_manifest_is_ignored(workspace: Commands) -> None:
     (workspace.folder / LAST / "manifest.json").unlink()
     assert "it has 10" in workspace.fail(2, "sample", "--checkpoint", "20")
     assert "not a complete checkpoint" in workspace.fail(3, "sample", str(LAST))
@@ -240,7 +240,7 @@ def test_hostile_weights(workspace: Commands, name: str, content: bytes) -> None
     assert str(LAST / name) in workspace.fail(3, *READERS["train"])
 
 
-def test_weights_that_are_not_numbers_or_not_the_models(workspace: Commands) -> None:
+def test_weights_that_are_not_finite_or_do_not_fit_the_model(workspace: Commands) -> None:
     path = workspace.folder / LAST / "model.safetensors"
     whole = safetensors.torch.load_file(path)
     name = next(iter(whole))
@@ -314,7 +314,7 @@ def test_a_damaged_run_directory(workspace: Commands, name: str, content: str) -
     (workspace.folder / RUN / name).write_text(content, encoding="utf-8")
     command = ("sample", "--length", "3") if name == "best.json" else LONGER
     ended = workspace(*command)
-    assert ended.code in (2, 3), ended  # an empty experiment.toml is one with other settings
+    assert ended.code in (2, 3), ended  # an empty experiment.toml has other settings
     assert name in ended.stderr or "was trained with other settings" in ended.stderr
 
 
@@ -358,7 +358,7 @@ def test_a_flipped_byte_in_a_dump(commands: Commands, dump: Path) -> None:
         damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
         dump.write_bytes(damaged)
         ended = commands("prepare", "--input", dump.name, "--out", f"data/{number}")
-        if ended.code == 0:  # a bit that bzip2 does not use
+        if ended.code == 0:  # bzip2 does not use this bit
             for split in ("train", "valid", "test"):
                 names = [Path(f"data/{place}/{split}.npy") for place in ("whole", str(number))]
                 assert len({(commands.folder / name).read_bytes() for name in names}) == 1
@@ -381,7 +381,7 @@ def test_a_flipped_byte_in_a_dump(commands: Commands, dump: Path) -> None:
         ("notes.txt", "просто текст".encode(), "notes.txt"),
     ],
 )
-def test_what_is_no_dump(commands: Commands, name: str, content: bytes, complaint: str) -> None:
+def test_a_file_that_is_not_a_dump(commands: Commands, name: str, content: bytes, complaint: str) -> None:
     (commands.folder / name).write_bytes(content)
     line = commands.fail(3, "prepare", "--input", name)
     assert complaint in line
@@ -399,20 +399,20 @@ def test_what_is_no_dump(commands: Commands, name: str, content: bytes, complain
         (b"ab", "too few"),
     ],
 )
-def test_what_is_no_corpus(commands: Commands, content: bytes, complaint: str) -> None:
+def test_a_file_that_is_not_a_corpus(commands: Commands, content: bytes, complaint: str) -> None:
     (commands.folder / "input.txt").write_bytes(content)
     line = commands.fail(3, "prepare", "--source", "text", "--input", "input.txt")
     assert complaint in line
     assert not (commands.folder / "data" / "input").exists()
 
 
-def test_a_name_that_is_no_utf8(commands: Commands) -> None:
+def test_a_file_name_that_is_not_utf8(commands: Commands) -> None:
     (commands.folder / "texts").mkdir()
     (commands.folder / "texts" / "\udcd0\udcd2.txt").write_text("имя из КОИ-8", encoding="utf-8")
     assert "is not UTF-8; rename" in commands.fail(3, "prepare", "--source", "text", "--input", "texts")
 
 
-# ---- training that fails by itself
+# ---- training that diverges or needs too much memory
 
 
 def test_training_that_diverges(workspace: Commands) -> None:

@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or in the way: 5, never a partial file, and the same command goes on later."""
+"""A disk that is full, read-only or unusable: exit code 5, no partial file, and the same command resumes later."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from tests.workspaces import CONFIG, DATA, RUN, furnish, snapshot, steps, weight
 TRAIN = ("train", "--config", "tiny", "--out", str(RUN))
 OFTEN = (*TRAIN, "--set", "training.checkpoint_minutes=1e-9")
 NO_PARENT = Path("/proc/charlm")
-"""Where nobody can make a folder, not even root."""
+"""A path below which not even root can make a folder."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Use up what is left of a disk."""
+    """Fill a disk."""
     path = folder / "ballast"
     with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
         while True:
@@ -60,7 +60,7 @@ def test_prepare_whose_writes_fail(commands: Commands, limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [0, 100, 1_000, 3_000, 20_000, 30_000])
 def test_training_whose_writes_fail(workspace: Commands, limit: int) -> None:
-    """Whatever could not be written, the run ends where an undisturbed one does."""
+    """After any failed write, the rerun ends with the weights of an undisturbed run."""
     run = workspace.folder / RUN
     expected = weights(run)
     shutil.rmtree(run)
@@ -75,10 +75,10 @@ def test_training_whose_writes_fail(workspace: Commands, limit: int) -> None:
 
 
 def test_a_checkpoint_that_cannot_be_written_is_tried_again_three_times(workspace: Commands) -> None:
-    """The old ones stay."""
+    """Older checkpoints are kept."""
     before = steps(workspace.folder / RUN)
     ended = workspace(*OFTEN, "--set", "training.max_steps=40", file_size=20_000)
-    assert ended.code == 2  # checkpoint_minutes is a change
+    assert ended.code == 2  # checkpoint_minutes is a changed setting
     longer = (*TRAIN, "--set", "training.max_steps=60")
     ended = workspace(*longer, file_size=20_000)
     assert ended.code == 5
@@ -120,7 +120,7 @@ def test_a_full_disk_while_training(workspace: Commands, small_disk: Path) -> No
 
 @pytest.mark.parametrize("command", ["prepare", "train"])
 def test_a_folder_that_cannot_be_made(workspace: Commands, command: str) -> None:
-    """Said at once, before any work, and above all before any download."""
+    """The error comes at once, before any work and any download."""
     start = time.monotonic()
     line = workspace.fail(5, command, "--config", "tiny", "--out", str(NO_PARENT / "x"))
     assert time.monotonic() - start < 5
@@ -144,7 +144,7 @@ def test_a_folder_without_permission(workspace: Commands, command: str) -> None:
 
 
 def test_a_working_folder_that_cannot_be_written(workspace: Commands) -> None:
-    """Results that go elsewhere need nothing here; only the memory of the last ones is lost, and that is said."""
+    """Results in other folders are written; only the current run and corpus cannot be remembered, which is noted."""
     here = workspace.within(Path("/proc"))
     inputs, data, run = (str(workspace.folder / name) for name in ("texts", "data/new", "runs/new"))
     prepared = here.succeed("prepare", "--source", "text", "--input", inputs, "--out", data)
@@ -165,7 +165,7 @@ def test_output_that_cannot_be_written(toured: Commands, command: tuple[str, ...
 
 
 def test_inputs_that_cannot_be_read(commands: Commands) -> None:
-    """/proc/self/mem is a file whose first page nobody can read."""
+    """The first page of /proc/self/mem cannot be read."""
     line = commands.fail(5, "prepare", "--source", "text", "--input", "/proc/self/mem")
     assert "cannot read /proc/self/mem: Input/output error" in line
     assert not (commands.folder / DATA).exists()

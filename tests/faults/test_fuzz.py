@@ -1,4 +1,4 @@
-"""Random wrong command lines: one line, exit code 2 (3 where data are read), nothing touched, never a traceback."""
+"""Random wrong command lines: one line, exit code 2 (3 if data are read), no file changed, no traceback."""
 
 import random
 import string
@@ -33,7 +33,7 @@ OPTIONS = {
 
 
 def keys(kind: type[Settings] = Experiment, prefix: str = "") -> set[str]:
-    """Every dotted name that means something."""
+    """Every dotted name of a setting."""
     found: set[str] = set()
     for name, info in kind.model_fields.items():
         found |= {prefix + name}.union(
@@ -46,7 +46,7 @@ KEYS = keys()
 
 
 def misspell(word: str, chance: random.Random) -> str:
-    """With one letter more, less or other; never in front, where an option has its dashes."""
+    """Insert, remove or change one letter, but not at the start, where an option has its dashes."""
     place = chance.randrange(2, len(word))
     letter = chance.choice(string.ascii_lowercase)
     return chance.choice(
@@ -55,7 +55,7 @@ def misspell(word: str, chance: random.Random) -> str:
 
 
 def misspelt(words: set[str], chance: random.Random) -> str:
-    """A word that is none of them."""
+    """A word that is none of the given ones."""
     while (word := misspell(chance.choice(sorted(words)), chance)) in words:
         pass
     return word

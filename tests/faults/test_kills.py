@@ -1,4 +1,4 @@
-"""kill -9 at random moments: the same command always goes on, to the same bytes as if nothing had happened."""
+"""kill -9 at random moments: the same command always resumes, and ends with the bytes of an undisturbed run."""
 
 import random
 import shutil
@@ -41,7 +41,7 @@ def timed(commands: Commands, *command: str) -> float:
 
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.faults)])
 def test_training(workspace: Commands, kills: int) -> None:
-    """A run is killed again and again until it is done in spite of that, then the next one is."""
+    """Each run is killed again and again until it finishes; then the next run starts."""
     run, uninterrupted = workspace.folder / RUN, workspace.folder / "runs" / "uninterrupted"
     longest = timed(workspace, *TRAIN, "--out", str(uninterrupted))
     chance = random.Random(kills)
@@ -51,7 +51,7 @@ def test_training(workspace: Commands, kills: int) -> None:
         saved: list[int] = []
         while done < kills and kill_at_random(workspace, TRAIN, chance, longest):
             done += 1
-            before, saved = saved, steps(run)  # whole, each of them
+            before, saved = saved, steps(run)  # `steps` checks that each is complete
             assert max(saved, default=0) >= max(before, default=0)
         assert workspace.json(*TRAIN)["steps"] == STEPS
         assert weights(run) == weights(uninterrupted)
@@ -78,7 +78,7 @@ def test_preparing(commands: Commands, kills: int) -> None:
 
 @pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.faults)])
 def test_overwriting_a_corpus(commands: Commands, kills: int) -> None:
-    """The old corpus or the new one, or neither for an instant, but never a mixture."""
+    """There is the old corpus or the new one, or neither for an instant, but never a mixture."""
     furnish(commands)
     write_texts(commands.folder / "many", texts(num_files=30))
     others = (*PREPARE, "--vocab", "byte", "--out", "data/many", "--overwrite")
@@ -103,8 +103,8 @@ def test_overwriting_a_corpus(commands: Commands, kills: int) -> None:
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.faults)])
 @pytest.mark.parametrize("vocab", ["ngram", "sentencepiece"])
-def test_encoding_anew(commands: Commands, vocab: str, kills: int) -> None:
-    """A corpus with another vocabulary: whole or not there, and the corpus it comes from is left as it is."""
+def test_reencoding(commands: Commands, vocab: str, kills: int) -> None:
+    """A corpus with another vocabulary is complete or absent, and its source is unchanged."""
     furnish(commands)
     write_texts(commands.folder / "many", texts(num_files=30))
     commands.succeed(*PREPARE)

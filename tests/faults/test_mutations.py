@@ -1,4 +1,4 @@
-"""Mutated checkpoints, stores and vocabularies: refused, or as good as they were; never believed, executed or fatal."""
+"""Mutated checkpoints, stores and vocabularies are refused or harmless; none is executed and none crashes charlm."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Several processes that train one model: torchrun starts them, gloo joins them."""
+"""Several processes that train one model, started by torchrun and connected by gloo."""
 
 import os
 import re
@@ -23,7 +23,7 @@ LONG = ("--set", "training.max_steps=100000", "--set", "training.validation_inte
 
 
 class Job:
-    """Two ranks, in a session of their own."""
+    """Two ranks, in a new session."""
 
     def __init__(self, folder: Path, *command: str) -> None:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -46,7 +46,7 @@ class Job:
         """Process identifier and environment of each rank that runs."""
         found: dict[int, list[bytes]] = {}
         for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # it has ended meanwhile
                 parent = re.findall(r"^PPid:\s+(\d+)", (entry / "status").read_text(), re.MULTILINE)
                 if parent == [str(self.process.pid)]:
                     found[int(entry.name)] = (entry / "environ").read_bytes().split(b"\0")
@@ -68,7 +68,7 @@ def started(folder: Path, *command: str) -> Generator[Job]:
         yield job
     finally:
         if job.process.poll() is None:
-            for process in (*job.workers(), job.process.pid):  # each in a session of its own
+            for process in (*job.workers(), job.process.pid):  # each in its own session
                 os.kill(process, signal.SIGKILL)
             job.process.communicate()
 
@@ -88,8 +88,8 @@ def close(mine: list[tuple[str, int, float]], other: list[tuple[str, int, float]
     return same and all(a[2] == pytest.approx(b[2], rel=1e-5) for a, b in zip(mine, other, strict=True))
 
 
-def test_two_ranks_are_one_of_twice_the_batch(workspace: Commands) -> None:
-    """The same losses and validations to rounding, one checkpoint, one log, one result."""
+def test_two_ranks_equal_one_with_twice_the_batch(workspace: Commands) -> None:
+    """Losses and validations are equal to rounding; there is one checkpoint, one log, one result."""
     job = pair(workspace)
     workspace.succeed(*TRAIN, "--out", "runs/alone", "--set", "training.batch_size=8")
     alone = workspace.folder / "runs/alone"
@@ -101,7 +101,7 @@ def test_two_ranks_are_one_of_twice_the_batch(workspace: Commands) -> None:
 
 
 def interrupted_and_resumed(commands: Commands, number: signal.Signals, rank: int, settings: tuple[str, ...]) -> None:
-    """One rank is told to stop; both do, saved; the resumed job ends with the weights of the uninterrupted one."""
+    """A signal to one rank stops and saves both; the resumed job ends with the weights of an uninterrupted one."""
     run = commands.folder / PAIR
     shutil.rmtree(run, ignore_errors=True)
     with started(commands.folder, *TRAIN, "--out", str(PAIR), *settings, *LONG) as job:
@@ -136,7 +136,7 @@ def test_a_signal_to_one_rank_stops_both_and_nothing_is_lost(workspace: Commands
     ],
     ids=["dropout", "averaged", "sparse"],
 )
-def test_six_of_six_resume_bit_by_bit(workspace: Commands, number: signal.Signals, settings: tuple[str, ...]) -> None:
+def test_six_of_six_resume_to_the_bit(workspace: Commands, number: signal.Signals, settings: tuple[str, ...]) -> None:
     options = [word for setting in settings for word in ("--set", setting)]
     interrupted_and_resumed(workspace, number, int(number == signal.SIGINT), tuple(options))
 
@@ -161,7 +161,7 @@ def test_a_killed_rank_ends_the_job_with_one_line(workspace: Commands, rank: int
     ],
     ids=["all", "first"],
 )
-def test_an_error_is_said_once(workspace: Commands, settings: tuple[str, ...], words: str) -> None:
+def test_an_error_is_printed_once(workspace: Commands, settings: tuple[str, ...], words: str) -> None:
     with started(workspace.folder, "train", "--config", "tiny", *settings) as job:
         assert job.wait() != 0
     assert len(job.errors) == 1, job.stderr
@@ -169,8 +169,8 @@ def test_an_error_is_said_once(workspace: Commands, settings: tuple[str, ...], w
 
 
 @pytest.mark.faults
-def test_another_number_of_ranks_goes_on_and_says_so(workspace: Commands) -> None:
-    """Four rows of one process become two of each of two: the same text, and with no dropout the same losses."""
+def test_a_run_resumes_with_another_number_of_ranks_and_notes_it(workspace: Commands) -> None:
+    """Four rows of one process become two rows of each of two: the same text, and without dropout the same losses."""
     halves: dict[str, Any] = {"alone": ("--set", "training.batch_size=4"), "pair": ("--set", "training.batch_size=2")}
     workspace.succeed(*TRAIN, "--out", str(PAIR), *halves["alone"], "--set", "training.max_steps=10")
     job = pair(workspace, *halves["pair"])
@@ -205,7 +205,7 @@ assert not threads(), threads()
 
 @pytest.mark.parametrize("way", ["returns", "raises"])
 def test_no_thread_outlives_the_group_though_the_module_does(tmp_path: Path, way: str) -> None:
-    """A thread of gloo that is there when the interpreter ends aborts the process, or waits for ever, now and then."""
+    """A gloo thread that is alive when the interpreter ends sometimes aborts the process or waits for ever."""
     script = tmp_path / "leaves.py"
     script.write_text(LEAVES)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), way]

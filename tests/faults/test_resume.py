@@ -1,4 +1,4 @@
-"""A run that is stopped and goes on in a new process ends as the uninterrupted one, bit by bit.
+"""A run that is stopped and resumed in a new process equals the uninterrupted one to the bit.
 
 whole  ────────────────────────────────────────> step 22
 first  ─────────> SIGTERM while step 3 (or 19) is logged; saved
@@ -38,7 +38,7 @@ NOISES: dict[str, dict[str, object]] = {
 }
 PLAIN = "this cell runs step by step (plain)"
 SPLITS = (3, 19)
-"""Before the first validation and epoch are done, and after."""
+"""Before the first validation and epoch end, and after."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def folder(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def state(run: Path) -> dict[str, Any]:
-    """Everything of the newest checkpoint that the next step depends on, but no clock."""
+    """Everything of the newest checkpoint that the next step depends on, without times."""
     directory = run / "checkpoints" / f"step-{steps(run)[-1]:09d}"
     names = ("model.safetensors", "training.safetensors", "model.json", "vocab.json")
     hashes: dict[str, Any] = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in names}
@@ -65,7 +65,7 @@ def state(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("backend", ["auto", "plain"])
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_a_resumed_run_is_the_uninterrupted_one(
+def test_a_resumed_run_equals_the_uninterrupted_one(
     interruptions: Interruptions, folder: Path, cell: str, noise: str, backend: str, split: int
 ) -> None:
     settings = {"cell.type": cell, "backend": backend, **NOISES[noise]}
@@ -79,7 +79,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(
         assert (PLAIN in attempt.stderr) == (backend == "plain")
         return attempt.code, attempt.stderr
 
-    if not whole.exists():  # one for both splits
+    if not whole.exists():  # both splits use it
         assert train(whole)[0] == 0
     code, said = train(pieces, Fault(split + split // 10, r"^write metrics", signal=signal.SIGTERM))  # validations too
     assert (code, f"stopped at step {split}, saved" in said) == (143, True), said

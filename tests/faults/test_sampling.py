@@ -1,4 +1,4 @@
-"""Random sets of `charlm sample`'s options, sensible and not: what was asked for holds, or one line says why not."""
+"""Random sets of options of `charlm sample`, valid and invalid: the text obeys them, or one line says why it cannot."""
 
 import json
 import random
@@ -36,7 +36,7 @@ def text(chance: random.Random) -> str:
 
 
 def options(chance: random.Random) -> list[str]:
-    """Most of them left out."""
+    """A random set of options, most of them left out."""
     given = [f"--length={number(chance, 0, 1, 7, 60)}"]
     every = [
         lambda: [f"--temperature={number(chance, 0, 0.3, 1, 5, 100, '0.5:1.2', '1:0', '0:0')}"],
@@ -69,12 +69,12 @@ def options(chance: random.Random) -> list[str]:
 
 
 def value(given: list[str], name: str) -> list[str]:
-    """All that was given for an option that takes its value apart."""
+    """All values that were given for an option."""
     return [given[place + 1] for place, part in enumerate(given) if part == name]
 
 
 def check(given: list[str], found: dict[str, Any]) -> None:
-    """What was asked for."""
+    """Whether the result obeys the options."""
     length = int(next(part for part in given if part.startswith("--length=")).partition("=")[2])
     for each in found.get("texts", [found]):
         written: str = each["text"]

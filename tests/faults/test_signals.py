@@ -1,4 +1,4 @@
-"""Ctrl-C, a polite end, and another process in the same folder."""
+"""SIGINT, SIGTERM, and another process in the same folder."""
 
 import shutil
 import signal
@@ -17,7 +17,7 @@ STEPS = 400
 
 
 def shell_code(code: int) -> int:
-    """What a shell shows as $? for a process that a signal ended."""
+    """The $? of a shell for a process that a signal ended."""
     return code if code >= 0 else 128 - code
 
 
@@ -41,7 +41,7 @@ def start_training(commands: Commands, *command: str, lines: int = 5) -> Running
 
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize(("interval", "last"), [(10_000, STEPS), (1, 20)], ids=["training", "validating"])
-def test_training_stops_saved_and_goes_on_as_if_it_had_not(
+def test_stopped_training_is_saved_and_resumes_as_if_uninterrupted(
     workspace: Commands, number: signal.Signals, interval: int, last: int
 ) -> None:
     run = workspace.folder / RUN
@@ -126,7 +126,7 @@ def test_a_busy_run_directory(workspace: Commands) -> None:
         workspace.fail(6, *LONG, "--overwrite")
         process.send(signal.SIGKILL)
         assert process.wait().code == -signal.SIGKILL
-    assert is_held_by(workspace.folder / RUN, process)  # so it says, but the kernel knows better
+    assert is_held_by(workspace.folder / RUN, process)  # the file names it, but the kernel holds no lock
     workspace.succeed(*LONG)
     assert steps(workspace.folder / RUN)[-1] == STEPS
 

@@ -1,4 +1,4 @@
-"""A run that goes on for a long time: it needs no more memory at the end, and little more time than its steps.
+"""A long run: its memory does not grow, and the loop takes little more time than its steps.
 
 CHARLM_SOAK_MINUTES   how long the long version trains (30)
 """
@@ -37,7 +37,7 @@ SMALL = 10 / 60
 
 
 def anonymous_memory() -> float:
-    """MiB of this process that no file stands behind."""
+    """MiB of this process's anonymous memory."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
@@ -62,12 +62,12 @@ def settings(minutes: float, **changes: Any) -> TrainingSettings:
 @pytest.mark.parametrize(
     ("minutes", "limit"),
     [
-        (SMALL, 150),  # too short to tell: it only holds the rig
+        (SMALL, 150),  # too short to find a leak: it tests the measurement
         pytest.param(float(os.environ.get("CHARLM_SOAK_MINUTES", "30")), 20, marks=pytest.mark.faults),
     ],
 )
 def test_memory_does_not_grow(tmp_path: Path, minutes: float, limit: float) -> None:
-    """From a first tenth to the end by at most so many MiB, validations, checkpoints and the log included."""
+    """Memory grows by at most this many MiB after the first tenth, with validations, checkpoints and the log."""
     retain_freed_memory(CPU)
     corpus = build_corpus(tmp_path / "corpus", TEXT)
     run = RunDirectory(tmp_path / "run")
@@ -83,8 +83,8 @@ def test_memory_does_not_grow(tmp_path: Path, minutes: float, limit: float) -> N
 
 
 @pytest.mark.faults
-def test_the_loop_costs_little(tmp_path: Path) -> None:
-    """Data, log, bar and a checkpoint a minute: at most 3 % over the bare step. Both take turns, half a minute each."""
+def test_the_loop_adds_little_time(tmp_path: Path) -> None:
+    """Data, log, bar and a checkpoint a minute add at most 3 % to the bare step; both alternate every half minute."""
     corpus = build_corpus(tmp_path / "corpus", TEXT)
     chosen = settings(1.0, log_interval=50, validation_interval=10**9)
     shares: list[float] = []
@@ -103,7 +103,7 @@ def test_the_loop_costs_little(tmp_path: Path) -> None:
 
 
 def bare_step(stream: Any, chosen: TrainingSettings) -> float:
-    """Seconds of `updater.update` alone on one batch that is there already."""
+    """Seconds of `updater.update` on one batch that is already loaded."""
     batches = open_batches(stream, chosen, MODEL, 1)
     batch = batches.batch(Cursor())
     updater = ModelUpdater(build_model(MODEL, int(stream.tokens.max()) + 1).train(), chosen, CPU, SingleProcess())

@@ -1,4 +1,4 @@
-"""What goes to a terminal, into a pipe, or to a screen of another age."""
+"""Output to terminals, pipes, and terminals with old encodings."""
 
 import os
 import re
@@ -16,7 +16,7 @@ LONG = ("train", "--config", "tiny", "--set", "training.max_steps=150")
 
 
 def lines_of(screen: str) -> list[str]:
-    """What stood on one line of a terminal at some time."""
+    """The successive contents of one line of a terminal."""
     return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", screen))
 
 
@@ -43,7 +43,7 @@ def test_the_bar_of_training_fits_the_terminal(workspace: Commands, columns: int
     assert len(bars) > 3
     assert all("step" in line for line in bars[1:])
     assert ("left" in bars[-1]) == (columns == 80)
-    assert max(map(len, bars)) <= columns - 2  # a terminal echoes ^C behind it
+    assert max(map(len, bars)) <= columns - 2  # room for the ^C that a terminal echoes
     shares = [int(line[:3]) for line in bars]
     assert shares == sorted(shares)
     notes = [line for line in lines if "validation" in line and "%" not in line]
@@ -82,7 +82,7 @@ def test_json_is_quiet_even_on_a_terminal(workspace: Commands) -> None:
 # ---- characters
 
 
-def test_control_characters_are_escaped_on_a_terminal_alone(toured: Commands) -> None:
+def test_control_characters_are_escaped_only_on_a_terminal(toured: Commands) -> None:
     prompt = "\x1b]0;title\x07 \x9b31m \u202eобратно\r\x00"
     command = ("sample", "--length", "5", "--prompt", prompt.replace("\x00", ""))
     piped = toured(*command).stdout
@@ -93,7 +93,7 @@ def test_control_characters_are_escaped_on_a_terminal_alone(toured: Commands) ->
 
 
 def test_what_a_model_writes_is_escaped_too(commands: Commands) -> None:
-    """It has learned nothing but escape sequences."""
+    """The model was trained on escape sequences only."""
     (commands.folder / "input.txt").write_text("\x1b[31m\x07" * 2_000, encoding="utf-8")
     commands.succeed("prepare", "--source", "text", "--input", "input.txt")
     tiny = "--set model.body.hidden_size=16 --set training.max_steps=60 --set training.batch_size=4".split()
@@ -104,13 +104,13 @@ def test_what_a_model_writes_is_escaped_too(commands: Commands) -> None:
     assert shown.replace("\r\n", "\n") == piped.replace("\x1b", r"\x1b").replace("\x07", r"\x07")
 
 
-def test_spaces_and_joiners_of_many_scripts_stay_as_they_are(toured: Commands) -> None:
+def test_spaces_and_joiners_of_many_scripts_are_not_escaped(toured: Commands) -> None:
     prompt = "100\u00a0км, می\u200cخواهم, 👩\u200d👩\u200d👧, e\u0301, so\u00adft"
     shown = toured("sample", "--length", "0", "--prompt", prompt, out=Channel(80)).stdout
     assert shown == prompt + "\r\n"
 
 
-def test_errors_cannot_command_a_terminal(toured: Commands) -> None:
+def test_control_characters_in_errors_are_escaped(toured: Commands) -> None:
     ended = toured("train", "--config", "\x1b[2J", "--data", "\x07")
     assert ended.code == 2
     assert "\x1b" not in ended.stderr
@@ -136,16 +136,16 @@ def test_an_encoding_that_lacks_the_characters(toured: Commands, environment: di
 # ---- pipes
 
 
-def test_a_reader_that_has_seen_enough(toured: Commands) -> None:
-    """As `head` does, in a real shell."""
+def test_a_reader_that_closes_the_pipe(toured: Commands) -> None:
+    """`head` does so in a real shell."""
     command = f"{sys.executable} -m charlm sample --length 100000 | head -c 10; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], cwd=toured.folder, capture_output=True, timeout=120)
     assert ended.stderr == b""
     assert ended.stdout[10:] == b"141\n"
 
 
-def test_nobody_reads_a_result(toured: Commands) -> None:
-    """The output is short, so that only the interpreter's last flush could notice."""
+def test_a_result_that_is_not_read(toured: Commands) -> None:
+    """The output is short, so that only the interpreter's last flush meets the closed pipe."""
     command = f"{sys.executable} -m charlm prepare --config tiny | true; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], cwd=toured.folder, capture_output=True, text=True, timeout=120)
     assert ended.stderr == "data/texts is prepared already\n"
@@ -153,7 +153,7 @@ def test_nobody_reads_a_result(toured: Commands) -> None:
 
 
 def test_closed_streams(toured: Commands) -> None:
-    """`>&-` and `2>&-`: whatever file is opened next must not be taken for a stream."""
+    """`>&-` and `2>&-`: the next file that is opened must not be used as a standard stream."""
     before = read_json(toured.folder / "data" / "texts" / "corpus.json")
     for redirection, command, code in ((">&-", "prepare --config tiny", 0), ("2>&-", "prepare --source unknown", 2)):
         line = f"{sys.executable} -m charlm {command} {redirection}"

@@ -1,6 +1,6 @@
-"""Training that is killed or told to stop at any moment: the same command goes on, and no step that was saved is lost.
+"""Training that is killed or stopped at any moment: the same command resumes, and no saved step is lost.
 
-`test_kills.test_training` kills at random moments too; here the moments have names as well, and the network has noise.
+`test_kills.test_training` kills at random moments too; here each file operation is one, and the network has noise.
 """
 
 import json
@@ -25,14 +25,14 @@ SETTINGS = (
     *("model.body.num_layers=2", "model.body.norm=layer", "model.body.dropout=0.2", "model.body.weight_drop=0.2"),
 )
 OFTEN = ("train", "--config", "tiny", *(part for setting in SETTINGS for part in ("--set", setting)))
-"""A checkpoint at every step, so that most moments are those of one; from the fourth on one is removed as well."""
+"""A checkpoint at every step, so that most kills hit a save; from the fourth on, each also removes an old one."""
 TRAIN = (*OFTEN, "--set", f"training.max_steps={STEPS}")
 LONGER = (*OFTEN, "--set", "training.max_steps=20")
 
 
 @pytest.fixture(scope="module")
 def trainings(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    """A folder without runs, and beside it in `whole` one where both commands have run undisturbed."""
+    """A folder without runs, and a folder `whole` in which both commands have run undisturbed."""
     for name in ("here", "whole", "longer"):
         folder = tmp_path_factory.getbasetemp() / "kills" / name
         for part in ("data", "configs"):
@@ -54,7 +54,7 @@ def names(folder: Path) -> set[str]:
 
 
 def assert_as_undisturbed(folder: Path, whole: str) -> None:
-    """The same weights and log, and exactly the same files: nothing was left lying about."""
+    """The weights, the log and the set of files are those of an undisturbed run."""
     runs, expected = folder / "runs", folder.with_name(whole) / "runs"
     assert names(runs) == names(expected)
     run, uninterrupted = folder / RUN, folder.with_name(whole) / RUN
@@ -65,12 +65,12 @@ def assert_as_undisturbed(folder: Path, whole: str) -> None:
 
 
 def last_saved(run: Path) -> int:
-    """The step of the newest complete checkpoint, each of which is checked; 0 where there is none."""
+    """The step of the newest complete checkpoint, after checking all; 0 if there is none."""
     return max(steps(run), default=0)
 
 
 def last_logged(run: Path) -> int:
-    """The last step whose line in metrics.jsonl is whole."""
+    """The last step with a whole line in metrics.jsonl."""
     path = run / "metrics.jsonl"
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return max((json.loads(line)["step"] for line in lines), default=0)
@@ -81,7 +81,8 @@ def last_logged(run: Path) -> int:
 
 @pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.faults)])
 def test_a_kill_at_every_file_operation(interruptions: Interruptions, commands: Commands, every: int) -> None:
-    """Before each of them; of what was to be written half is. It goes on where the last complete checkpoint is."""
+    """The kill comes before the operation, or in the middle of a write. The rerun resumes from the last complete
+    checkpoint."""
     folder, run = commands.folder, commands.folder / RUN
     killed: Counter[str] = Counter()
     for at in range(1 + every // 2, 10_000, every):
@@ -105,7 +106,7 @@ def test_a_kill_at_every_file_operation(interruptions: Interruptions, commands: 
 
 @pytest.mark.parametrize("kills", [pytest.param(150, marks=pytest.mark.faults)])
 def test_kills_at_random_moments(commands: Commands, kills: int) -> None:
-    """A run is killed again and again until it is done in spite of that, then the next one is."""
+    """Each run is killed again and again until it finishes; then the next run starts."""
     run = commands.folder / RUN
     longest = timed(commands, *LONGER)
     chance = random.Random(kills)
@@ -134,7 +135,7 @@ def begun(commands: Commands, *command: str) -> Running:
 
 @pytest.mark.parametrize("signals", [4, pytest.param(50, marks=pytest.mark.faults)])
 def test_signals_at_random_moments(commands: Commands, signals: int) -> None:
-    """Exit code 130 or 143 within 10 s; the last step that was logged is saved, whether it was time for that or not."""
+    """Exit code 130 or 143 within 10 s; the last logged step is saved, even if no checkpoint was due."""
     command = (*LONGER, "--set", "training.checkpoint_minutes=5")
     run = commands.folder / RUN
     longest = timed(commands, *command)
@@ -158,7 +159,7 @@ def test_signals_at_random_moments(commands: Commands, signals: int) -> None:
                     continue
                 ended = process.wait(timeout=10)
                 slowest = max(slowest, time.monotonic() - start)
-            is_finished = ended.code == 0  # it came when all was done
+            is_finished = ended.code == 0  # the signal came after the end
             assert is_finished or shell_code(ended.code) == CODES[number], ended
             assert last_saved(run) == last_logged(run), ended
             done += 1

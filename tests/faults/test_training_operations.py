@@ -1,12 +1,12 @@
-"""Training on a disk of which one operation fails: which one decides whether the run ends or goes on.
+"""Training on a disk with one failing operation: the operation decides whether the run ends or continues.
 
     before the first step, or at the last save    5
     a checkpoint in between                       noted, and written at the next interval: 0
     a line of the log                             noted, and lost: 0
-    which run is the current one                  noted: 0
+    the pointer to the current run                noted: 0
 
-Whatever it was: the checkpoints that were there are whole, nothing half-written is left, and the same command ends with
-the weights of a run that nothing disturbed.
+In each case the earlier checkpoints are whole, no partial file is left, and the same command ends with the weights of
+an undisturbed run.
 """
 
 import errno
@@ -30,7 +30,7 @@ SHORT = (
 )
 LONG = (*SHORT, "--set", "training.max_steps=9")
 OLD = [2, 4]
-"""Checkpoints that are there before."""
+"""Checkpoints from before the failure."""
 LINES = 5 + 3
 """What LONG logs beyond SHORT: a line for each step, and one for each validation. Then comes the last save."""
 NOTES = {
@@ -42,7 +42,7 @@ NOTES = {
 
 @pytest.fixture(scope="module")
 def trained(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two folders: in `here` a run that is to be continued, in `whole` one that has been, undisturbed."""
+    """Two folders: `here` with a run to continue, and `whole` with one that was continued undisturbed."""
     root = tmp_path_factory.mktemp("operations")
     for name in ("here", "whole"):
         commands = toured.within(root / name)
@@ -55,7 +55,7 @@ def trained(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def must_end(operations: list[str], failed: int) -> bool:
-    """Whether the run cannot go on: what failed came before its first step, or belongs to the last checkpoint."""
+    """Whether the run must end: the operation came before its first step, or belongs to the last checkpoint."""
     first = next(
         (place for place, name in enumerate(operations) if name == "open tiny-texts/metrics.jsonl"), failed + 1
     )
@@ -64,7 +64,7 @@ def must_end(operations: list[str], failed: int) -> bool:
 
 
 def kind_of(attempt: Attempt) -> str:
-    """Why it ended as it did."""
+    """The kind of outcome of an attempt."""
     if attempt.code == 5:
         return "ended"
     said = [kind for note, kind in NOTES.items() if note in attempt.stderr]
@@ -81,7 +81,7 @@ def kind_of(attempt: Attempt) -> str:
     ],
 )
 def test_an_operation_that_fails(interruptions: Interruptions, trained: Path, name: str, every: int) -> None:
-    """Only EIO meets those that read."""
+    """Reading operations fail with EIO only."""
     number: int = getattr(errno, name)
     folder, run, whole = trained / "here", trained / "here" / RUN, trained / "whole" / RUN
     where = ANY if name == "EIO" else WRITING

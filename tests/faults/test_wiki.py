@@ -19,12 +19,12 @@ from tests.processes import Commands, assert_one_error, until
 from tests.workspaces import snapshot
 
 NAME = "xxwiki-20261101-pages-articles-multistream.xml.bz2"
-"""Its stem is the corpus's name: data/xxwiki."""
+"""The stem is the name of the corpus: data/xxwiki."""
 
 
 @pytest.fixture(scope="module")
 def dump() -> bytes:
-    """Two tasks, so that two processes have something to do."""
+    """A dump of two tasks, one for each of two processes."""
     return small_dump("xxwiki", 20_000)
 
 
@@ -33,7 +33,7 @@ def prepare_with(workers: int) -> tuple[str, ...]:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Who works there: a prepare, and its workers."""
+    """The processes of a prepare in a folder."""
     found: list[int] = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -44,7 +44,7 @@ def processes_in(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.faults)])
 def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
-    """Killed with one number of workers, gone on with another, as often as it takes: the bytes are the same."""
+    """Killed with one number of workers and resumed with another until it ends: the bytes are the same."""
     (commands.folder / NAME).write_bytes(dump)
     longest = timed(commands, *prepare_with(1))
     data = commands.folder / "data"
@@ -58,7 +58,7 @@ def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
         commands.succeed(*prepare_with(chance.choice((1, 2, 3))))
         reruns += 1
         assert snapshot(data) == expected
-    until(lambda: not processes_in(commands.folder), 10)  # workers do not outlive the process that was killed
+    until(lambda: not processes_in(commands.folder), 10)  # workers end with the killed process
     print(f"{done} kills, {reruns} corpora, all equal")  # noqa: T201 - the figure, with -s
 
 
@@ -72,7 +72,7 @@ def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
     ],
 )
 def test_operations_that_fail(commands: Commands, number: int, workers: int, step: int) -> None:
-    """Exit code 5, or 0 where only tidying up failed; no half corpus; the next attempt gives the same bytes."""
+    """Exit code 5, or 0 if only cleaning up failed; no partial corpus; the next attempt gives the same bytes."""
     folder = commands.folder
     (folder / NAME).write_bytes(small_dump("xxwiki", 120))
     commands.succeed(*prepare_with(1))
@@ -104,7 +104,7 @@ def test_operations_that_fail(commands: Commands, number: int, workers: int, ste
                 commands.succeed(*prepare_with(workers))
             found = snapshot(folder / "data")
             if "is not the default of later commands" in ended["stderr"]:
-                found["current.json"] = expected["current.json"]  # the corpus is there, and that was said
+                found["current.json"] = expected["current.json"]  # the corpus is complete, and the failure was noted
             assert found == expected, ended
             shutil.rmtree(folder / "data")
             attempts.stdin.write("\n")

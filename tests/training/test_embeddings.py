@@ -1,4 +1,4 @@
-"""Runs with n-gram and context embeddings: from text to samples, going on bit by bit, and what a checkpoint holds."""
+"""Runs with n-gram and context embeddings: from text to samples, resuming to the bit, and their checkpoints."""
 
 import json
 import time
@@ -35,7 +35,7 @@ EMBEDDINGS: dict[str, EmbeddingSettings] = {
 }
 WORDS = "мама мыла раму, папа мыл рамы. "
 RARE = ["мамин", "рамой", "папины", "мылом", "рамку"]
-"""Each stands once, so they are unknown words."""
+"""Each occurs once, so they are unknown words."""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ every_embedding = pytest.mark.parametrize("case", EMBEDDINGS)
 
 @every_embedding
 @pytest.mark.parametrize("split", [3, 14])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
+def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(
     tmp_path: Path, corpus: Corpus, case: str, split: int
 ) -> None:
     whole, pieces = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "pieces")
@@ -80,7 +80,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
 
 
 @every_embedding
-def test_the_loss_falls_and_the_checkpoint_scores_and_samples_alone(
+def test_the_loss_falls_and_the_checkpoint_is_enough_to_score_and_sample(
     run: RunDirectory, corpus: Corpus, case: str
 ) -> None:
     make(run, corpus, case, max_steps=120, validation_interval=60).run()
@@ -112,7 +112,7 @@ def checkpoint(run: RunDirectory, corpus: Corpus) -> Path:
     return find_checkpoint(run.root)
 
 
-def test_the_bags_come_from_the_checkpoint_alone(checkpoint: Path, corpus: Corpus) -> None:
+def test_the_bags_are_read_from_the_checkpoint(checkpoint: Path, corpus: Corpus) -> None:
     about = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))
     bags = corpus.vocab.bags()
     assert bags is not None
@@ -136,7 +136,7 @@ def test_the_bags_come_from_the_checkpoint_alone(checkpoint: Path, corpus: Corpu
         ({"extra": 1}, "does not describe a model"),
     ],
 )
-def test_a_layout_that_lies_is_refused_before_anything_is_allocated(
+def test_a_layout_with_wrong_sizes_is_refused_before_anything_is_allocated(
     checkpoint: Path, change: dict[str, Any], complaint: str
 ) -> None:
     path = checkpoint / "model.json"
@@ -148,7 +148,7 @@ def test_a_layout_that_lies_is_refused_before_anything_is_allocated(
 
 
 @pytest.mark.parametrize("bags", [None, 3, []])
-def test_a_layout_that_is_none_is_refused(checkpoint: Path, bags: Any) -> None:
+def test_an_invalid_layout_is_refused(checkpoint: Path, bags: Any) -> None:
     path = checkpoint / "model.json"
     about = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(about | {"bags": bags}), encoding="utf-8")
@@ -157,7 +157,7 @@ def test_a_layout_that_is_none_is_refused(checkpoint: Path, bags: Any) -> None:
         load_model(checkpoint, CPU)
 
 
-def test_bags_that_point_outside_are_refused(checkpoint: Path) -> None:
+def test_bags_with_ids_out_of_range_are_refused(checkpoint: Path) -> None:
     import safetensors.torch
 
     path = checkpoint / "model.safetensors"

@@ -1,4 +1,4 @@
-"""metrics.jsonl: what is cut back when a run goes on. How it is read is tested with the report's curves."""
+"""metrics.jsonl is cut back when a run resumes. How it is read is tested with the report's curves."""
 
 import json
 from pathlib import Path
@@ -18,10 +18,10 @@ def test_the_log_is_cut_back_to_a_step(tmp_path: Path) -> None:
     assert [entry["step"] for entry in kept] == [1, 2, 3], lines
     before = path.stat().st_ino
     metrics_file.truncate(path, 3)
-    assert path.stat().st_ino == before, "what needs no cut is not rewritten"
+    assert path.stat().st_ino == before, "a log that needs no cut is not rewritten"
 
 
-def test_without_a_log_there_is_nothing_to_cut(tmp_path: Path) -> None:
+def test_truncating_a_missing_log_does_nothing(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     metrics_file.truncate(path, 3)
     assert not path.exists()

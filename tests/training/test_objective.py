@@ -1,4 +1,4 @@
-"""Rows in groups and time in segments: the same update in less memory."""
+"""Micro-batches and segments give the same update with less memory."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ def test_the_update_is_the_same(body: str, way: dict[str, int]) -> None:
 
 
 def test_segments_compute_the_same_dropout_twice() -> None:
-    """A second computation with other masks would give other gradients than the loss that is differentiated has."""
+    """Recomputation with other masks would give gradients of another loss."""
     student = updater(RecurrentSettings(hidden_size=12, dropout=0.5, output_dropout=0.5))
     objective = Objective(student.model, "fp32", 4)
     batch = batches()[0]
@@ -94,8 +94,8 @@ def test_segments_compute_the_same_dropout_twice() -> None:
     assert weight.grad[3].item() == pytest.approx(slope, rel=1e-6)
 
 
-def test_segments_hold_less() -> None:
-    """What the backward pass keeps, in bytes."""
+def test_segments_keep_fewer_activations() -> None:
+    """Compares the bytes that are kept for the backward pass."""
     kept: dict[int | None, int] = {}
     for recompute_len in (None, 8):
         student = updater(RecurrentSettings(hidden_size=32))

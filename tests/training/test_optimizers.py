@@ -1,4 +1,4 @@
-"""Optimizers against their papers."""
+"""Optimizers agree with their papers."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ class Two(nn.Module):
         self.vector = nn.Parameter(torch.randn(4, generator=torch.Generator().manual_seed(1)))
 
 
-def test_adamw_is_its_paper_and_decays_matrices_alone() -> None:
+def test_adamw_follows_its_paper_and_decays_only_matrices() -> None:
     model = Two()
     start = [model.matrix.detach().clone(), model.vector.detach().clone()]
     gradients: list[list[Tensor]] = [[], []]

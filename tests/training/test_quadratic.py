@@ -1,4 +1,4 @@
-"""Optimizers and averages on a problem with a known answer: a quadratic bowl, against torch's own and by hand."""
+"""Optimizers and averages on a quadratic with a known minimum, compared with torch's and with formulas."""
 
 import math
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Bowl(nn.Module):
 
 
 def descend(settings: OptimizerSettings) -> list[Tensor]:
-    """Where ours goes, under a cosine with warm-up."""
+    """The path of our optimizer, with a cosine schedule and warm-up."""
     bowl, schedule = Bowl(), CosineSettings(warmup_steps=5)
     optimizers = build_optimizers(settings, bowl)
     path: list[Tensor] = []
@@ -67,16 +67,16 @@ Build = Callable[[list[dict[str, Any]]], optim.Optimizer]
 
 
 def descend_with_torch(lr: float, build: Build, decay: float) -> list[Tensor]:
-    """The same with an optimizer and a scheduler of torch's: decay on the matrix alone."""
+    """The same with torch's optimizer and scheduler; only the matrix decays."""
     bowl = Bowl()
     matrix, vector = bowl.matrix, bowl.vector
     optimizer = build([{"params": [matrix], "weight_decay": decay}, {"params": [vector], "weight_decay": 0.0}])
 
-    def share(step: int) -> float:
+    def factor(step: int) -> float:
         cosine = 0.05 + 0.95 * (1 + math.cos(math.pi * step / STEPS)) / 2
         return min(1.0, (step + 1) / 5) * cosine
 
-    schedule = optim.lr_scheduler.LambdaLR(optimizer, share)
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, factor)
     path: list[Tensor] = []
     for _ in range(STEPS):
         bowl.loss().backward()
@@ -94,13 +94,13 @@ def assert_same(mine: list[Tensor], other: list[Tensor]) -> None:
         torch.testing.assert_close(here, there, rtol=1e-12, atol=1e-12, msg=f"step {step}")
 
 
-def test_adamw_goes_where_torchs_goes() -> None:
+def test_adamw_takes_the_same_path_as_torchs() -> None:
     mine = descend(AdamWSettings(lr=0.1, beta2=0.98, weight_decay=0.2))
     assert_same(mine, descend_with_torch(0.1, lambda groups: optim.AdamW(groups, lr=0.1, betas=(0.9, 0.98)), 0.2))
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
-def test_sgd_goes_where_torchs_goes(momentum: float, nesterov: bool) -> None:
+def test_sgd_takes_the_same_path_as_torchs(momentum: float, nesterov: bool) -> None:
     mine = descend(SGDSettings(lr=0.3, momentum=momentum, nesterov=nesterov, weight_decay=0.1))
     other = descend_with_torch(
         0.3, lambda groups: optim.SGD(groups, lr=0.3, momentum=momentum, nesterov=nesterov), decay=0.1
@@ -108,7 +108,7 @@ def test_sgd_goes_where_torchs_goes(momentum: float, nesterov: bool) -> None:
     assert_same(mine, other)
 
 
-def test_sgd_finds_the_lowest_point() -> None:
+def test_sgd_finds_the_minimum() -> None:
     bowl = Bowl()
     optimizers = build_optimizers(SGDSettings(lr=0.4), bowl)
     for _ in range(3000):
@@ -118,8 +118,8 @@ def test_sgd_finds_the_lowest_point() -> None:
     assert bowl.loss() < 1e-9
 
 
-def test_muon_goes_where_torchs_goes() -> None:
-    """To the rounding of bf16, in which torch's orthogonalises; AdamW moves what is no matrix of the body."""
+def test_muon_takes_the_same_path_as_torchs() -> None:
+    """To the rounding of bf16, in which torch's orthogonalises; AdamW updates all other parameters."""
     torchs = getattr(optim, "Muon", None)
     if torchs is None:
         pytest.skip("this torch has no Muon")
@@ -141,7 +141,7 @@ def test_muon_goes_where_torchs_goes() -> None:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (24, 6), (6, 24)])
-def test_orthogonalising_keeps_directions_and_evens_sizes(shape: tuple[int, int]) -> None:
+def test_orthogonalising_keeps_singular_vectors_and_equalises_singular_values(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     found = u.T @ orthogonalize(matrix, 5) @ v.T
@@ -189,7 +189,7 @@ def test_ema_is_the_weighted_sum_of_all_weights() -> None:
         decay = min(0.8, (1 + updates) / (10 + updates))
         expected = decay * expected + (1 - decay) * weights
     torch.testing.assert_close(averaged(average, model), expected, rtol=1e-12, atol=1e-12)
-    assert torch.equal(model.values(), path[-1]), "the weights that learn are back"
+    assert torch.equal(model.values(), path[-1]), "the trained weights are back"
 
 
 def test_triggered_averaging_is_the_mean_of_all_weights_since_the_trigger() -> None:
@@ -210,7 +210,7 @@ def test_before_the_trigger_there_is_no_average() -> None:
 
 
 def test_triggered_averaging_with_sgd_is_torchs_asgd() -> None:
-    """In fp32, its own. Of a constant rate and no decay (`lambd`, `alpha` 0); it averages from step t0 + 2 on."""
+    """torch's averages in fp32, here with a constant rate and no decay (`lambd`, `alpha` 0), from step t0 + 2 on."""
     bowl, other = Bowl(), Bowl()
     optimizers = build_optimizers(SGDSettings(lr=0.2), bowl)
     average = WeightAverage(TriggeredSettings(patience=1), bowl)
@@ -226,7 +226,7 @@ def test_triggered_averaging_with_sgd_is_torchs_asgd() -> None:
     torch.testing.assert_close(averaged(average, bowl), expected, rtol=1e-6, atol=1e-7)
 
 
-def test_a_resumed_average_goes_on_bit_by_bit() -> None:
+def test_a_resumed_average_continues_to_the_bit() -> None:
     model = Bowl()
     average = WeightAverage(EMASettings(decay=0.9), model)
     wander(average, model, lambda _: [])

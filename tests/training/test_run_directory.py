@@ -28,7 +28,7 @@ def on_disk(run: RunDirectory) -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in (run.root / "checkpoints").iterdir())
 
 
-def test_checkpoints_are_ordered_by_step_and_not_by_a_clock(run: RunDirectory) -> None:
+def test_checkpoints_are_ordered_by_step_and_not_by_file_times(run: RunDirectory) -> None:
     steps = [2_000_000_000, 5, 1000, 10]
     add(run, *steps)
     for age, step in enumerate(steps):
@@ -37,7 +37,7 @@ def test_checkpoints_are_ordered_by_step_and_not_by_a_clock(run: RunDirectory) -
     assert run.checkpoint(1000).name == "step-000001000"
 
 
-def test_what_is_no_complete_checkpoint_does_not_count(run: RunDirectory) -> None:
+def test_incomplete_checkpoints_and_other_names_do_not_count(run: RunDirectory) -> None:
     assert run.checkpoint_steps() == []
     add(run, 3)
     storage.make_directory(run.checkpoint(4))
@@ -61,8 +61,8 @@ def test_the_newest_two_and_the_best_are_kept(
     assert set(on_disk(run)) == set(sorted(steps)[-2:]) | ({best} if best is not None else set())
 
 
-def test_a_checkpoint_half_removed_is_none(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while pruning: the manifest goes first."""
+def test_a_partly_removed_checkpoint_does_not_count(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process was killed while it removed the checkpoint, whose manifest is removed first."""
     add(run, 1, 2, 3)
     (run.checkpoint(1) / "model.safetensors").touch()
     seen: list[list[int]] = []
@@ -87,7 +87,7 @@ def test_best_last_and_a_step(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("which", ["40", "first", "", "-1", "1.0", "²"])
-def test_another_checkpoint_is_a_usage_error(run: RunDirectory, which: str) -> None:
+def test_a_missing_checkpoint_is_a_usage_error(run: RunDirectory, which: str) -> None:
     add(run, 10)
     with pytest.raises(UsageError):
         find_checkpoint(run.root, which)
@@ -102,7 +102,7 @@ def test_a_run_without_checkpoints_is_a_usage_error(run: RunDirectory, tmp_path:
 @pytest.mark.parametrize(
     "content", ["", "{}", "[]", '{"step": "x"}', '{"step": 1e999}', '{"step": null}', "[" * 99_999]
 )
-def test_a_damaged_best_is_named_with_the_way_around_it(run: RunDirectory, content: str) -> None:
+def test_a_damaged_best_json_is_named_with_a_workaround(run: RunDirectory, content: str) -> None:
     add(run, 10)
     (run.root / "best.json").write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"best\.json.*--checkpoint last"):
@@ -110,7 +110,7 @@ def test_a_damaged_best_is_named_with_the_way_around_it(run: RunDirectory, conte
     assert find_checkpoint(run.root, "last") == run.checkpoint(10)
 
 
-def test_a_best_that_is_gone_is_named(run: RunDirectory) -> None:
+def test_a_removed_best_checkpoint_is_named(run: RunDirectory) -> None:
     add(run, 10)
     run.write_pointer("best", {"step": 5})
     with pytest.raises(UsageError, match="no checkpoint of step 5"):

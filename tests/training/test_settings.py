@@ -30,7 +30,7 @@ def scale(schedule: Any, step: int, spent: float, history: Sequence[float | None
 
 @pytest.mark.parametrize("kind", SCHEDULES)
 @given(step=st.integers(0, 10**7), spent=PROGRESS, warmup=st.integers(0, 1000))
-def test_a_scale_is_a_share_of_the_highest_rate(kind: type[Any], step: int, spent: float, warmup: int) -> None:
+def test_the_factor_is_between_0_and_1(kind: type[Any], step: int, spent: float, warmup: int) -> None:
     schedule = kind(warmup_steps=warmup)
     assert 0 <= scale(schedule, step, spent) <= 1
     assert scale(schedule, 0, 0.0) > 0, "the first step learns something"
@@ -50,9 +50,9 @@ def test_constant_is_constant(spent: float, step: int) -> None:
 
 def test_cosine_falls_along_half_a_cosine_to_its_final_scale() -> None:
     schedule = CosineSettings(warmup_steps=0, final_scale=0.1)
-    for share in (0.0, 0.1, 0.25, 0.5, 0.9, 1.0):
-        expected = 0.1 + 0.9 * (1 + math.cos(math.pi * share)) / 2
-        assert scale(schedule, 500, share) == pytest.approx(expected)
+    for spent in (0.0, 0.1, 0.25, 0.5, 0.9, 1.0):
+        expected = 0.1 + 0.9 * (1 + math.cos(math.pi * spent)) / 2
+        assert scale(schedule, 500, spent) == pytest.approx(expected)
     assert scale(schedule, 500, 0.5) == pytest.approx(0.55)
     assert scale(schedule, 500, 1.0) == scale(schedule, 500, 1.3) == pytest.approx(0.1)
 
@@ -65,10 +65,10 @@ def test_cosine_never_rises(low: float, high: float) -> None:
 
 def test_wsd_is_constant_and_then_falls_to_its_final_scale() -> None:
     schedule = WSDSettings(warmup_steps=0, decay_fraction=0.2, decay="linear", final_scale=0.1)
-    assert [scale(schedule, 9, share) for share in (0.0, 0.5, 0.8)] == pytest.approx([1, 1, 1])
-    assert [scale(schedule, 9, share) for share in (0.85, 0.9, 1.0, 1.2)] == pytest.approx([0.775, 0.55, 0.1, 0.1])
+    assert [scale(schedule, 9, spent) for spent in (0.0, 0.5, 0.8)] == pytest.approx([1, 1, 1])
+    assert [scale(schedule, 9, spent) for spent in (0.85, 0.9, 1.0, 1.2)] == pytest.approx([0.775, 0.55, 0.1, 0.1])
     root = WSDSettings(warmup_steps=0, decay_fraction=0.2)
-    assert [scale(root, 9, share) for share in (0.8, 0.85, 1.0)] == pytest.approx([1, 0.5, 0])
+    assert [scale(root, 9, spent) for spent in (0.8, 0.85, 1.0)] == pytest.approx([1, 0.5, 0])
 
 
 def test_plateau_falls_when_validations_do_not() -> None:
@@ -93,7 +93,7 @@ def progress(settings: TrainingSettings, **used: Any) -> float:
     return max(used_fractions(settings, **used).values())
 
 
-def test_the_first_budget_that_is_spent_ends_the_run() -> None:
+def test_the_first_budget_that_is_used_up_ends_the_run() -> None:
     settings = TrainingSettings(max_steps=100, max_epochs=2.0, max_minutes=10.0)
     assert progress(settings, steps=50, tokens=0, epochs=0.1, minutes=1.0) == pytest.approx(0.5)
     assert progress(settings, steps=1, tokens=0, epochs=1.5, minutes=1.0) == pytest.approx(0.75)
@@ -104,10 +104,10 @@ def test_the_first_budget_that_is_spent_ends_the_run() -> None:
     assert progress(tokens_too, steps=3, tokens=70, epochs=1.0, minutes=1.0) == pytest.approx(0.7)
 
 
-def test_no_steps_at_all_are_a_budget() -> None:
+def test_a_budget_of_no_steps_is_used_up() -> None:
     assert progress(TrainingSettings(max_steps=0), steps=0, tokens=0, epochs=0.0, minutes=0.0) >= 1
 
 
-def test_training_needs_an_end() -> None:
+def test_training_needs_a_budget() -> None:
     with pytest.raises(ValidationError, match="max_steps, max_tokens, max_epochs or max_minutes"):
         TrainingSettings()

@@ -1,4 +1,4 @@
-"""Tables that are updated sparsely: by the paper for each row, clipped with the rest, at a cost of what is touched."""
+"""Tables with sparse gradients: each row follows AdamW's paper, norms include them, and only touched rows take time."""
 
 import time
 
@@ -34,8 +34,8 @@ def sparse(rows: list[int], values: Tensor, num_rows: int = 6) -> Tensor:
     return torch.sparse_coo_tensor(torch.tensor([rows]), values, (num_rows, 3), check_invariants=True)
 
 
-def test_a_row_is_an_adamw_of_its_own() -> None:
-    """Its time, moments and decay stand still between the gradients that name it."""
+def test_each_row_has_an_adamw_to_itself() -> None:
+    """Its step count, moments and decay change only with gradients of the row."""
     model = Table()
     start = model.table.detach().clone()
     optimizer = build_adamw(SETTINGS, model)
@@ -54,7 +54,7 @@ def test_a_row_is_an_adamw_of_its_own() -> None:
     assert optimizer.state[model.table]["step"].tolist() == [3, 1, 4, 0, 0, 2]
 
 
-def test_a_row_named_twice_has_the_sum_of_its_gradients() -> None:
+def test_gradients_of_a_duplicate_row_are_summed() -> None:
     models = [Table(), Table()]
     values = torch.randn(3, 3)
     models[0].table.grad = sparse([1, 4, 1], values)
@@ -64,7 +64,7 @@ def test_a_row_named_twice_has_the_sum_of_its_gradients() -> None:
     torch.testing.assert_close(models[0].table, models[1].table)
 
 
-def test_where_all_rows_are_named_it_is_the_dense_one() -> None:
+def test_gradients_of_all_rows_give_the_dense_update() -> None:
     models = [Table(), Table()]
     optimizers = [build_adamw(SETTINGS, model) for model in models]
     generator = torch.Generator().manual_seed(1)
@@ -77,8 +77,8 @@ def test_where_all_rows_are_named_it_is_the_dense_one() -> None:
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 1e6, float("inf")])
-def test_the_norm_is_of_all_gradients_together(max_norm: float) -> None:
-    """The sparse one read twice, so that autograd adds two gradients whose rows overlap."""
+def test_the_norm_includes_all_gradients(max_norm: float) -> None:
+    """The sparse table is read twice, so that autograd adds two gradients with common rows."""
     table, weight = nn.Parameter(torch.randn(9, 3)), nn.Parameter(torch.randn(3, 2))
     idle = nn.Parameter(torch.zeros(2))
     results: list[list[Tensor]] = []
@@ -107,7 +107,7 @@ def test_dense_gradients_are_clipped_as_torch_does() -> None:
     assert all(torch.equal(mine, other) for mine, other in zip(*results, strict=True))
 
 
-# ---- in a learner
+# ---- in a model updater
 
 
 def updater(num_buckets: int, *, weight_decay: float = 0.0) -> ModelUpdater:
@@ -127,7 +127,7 @@ def batch(rows: int, steps: int, step: int = 0) -> Batch:
     return Batch(tokens[:, :-1], tokens[:, 1:], torch.zeros(rows, dtype=torch.bool))
 
 
-def test_only_the_rows_of_the_batch_move() -> None:
+def test_only_the_rows_of_the_batch_change() -> None:
     student = updater(1000, weight_decay=0.5)
     table = student.model.get_parameter("embedding.table_KD")
     nn.init.normal_(table)
@@ -165,7 +165,7 @@ def test_counts_that_do_not_fit_the_table_are_refused(shape: tuple[int, ...]) ->
         student.load_tensors(tensors | {"optimizer.head.bias_V.step": torch.ones(shape)}, 2)
 
 
-def test_a_step_costs_what_is_touched_and_not_the_table() -> None:
+def test_the_time_of_a_step_depends_on_the_touched_rows_only() -> None:
     """A table of 2,000,000 rows against one of 2,000: dense, its update alone would read and write 900 MB."""
     students = {size: updater(size) for size in (1_000, 1_000_000)}
     best = dict.fromkeys(students, float("inf"))

@@ -1,4 +1,4 @@
-"""Training: it learns, it goes on as if it had not been interrupted, and it keeps what it has."""
+"""Training: the loss falls, a resumed run equals an uninterrupted one, and checkpoints survive failures."""
 
 import errno
 import hashlib
@@ -62,7 +62,7 @@ class Recorder(Console):
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """600 characters that repeat themselves: 15 steps of 4 rows and 8 characters an epoch."""
+    """600 repetitive characters: 15 steps of 4 rows and 8 characters an epoch."""
     return build_corpus(tmp_path_factory.mktemp("repetitive"), {"a.txt": "abcde fgh, " * 54})
 
 
@@ -138,7 +138,7 @@ def interrupt_at(*steps: int, number: int = signal.SIGINT) -> OnStep:
     return lambda step: os.kill(os.getpid(), number) if step in steps else None
 
 
-# ---- it learns
+# ---- learning
 
 
 @pytest.mark.parametrize("cell", [LSTMSettings(), GRUSettings()])
@@ -160,17 +160,17 @@ def test_every_token_is_counted_once_an_epoch(run: RunDirectory, corpus: Corpus)
     assert outcome.epochs == 2
 
 
-def test_no_steps_at_all_give_a_model_of_the_frequencies(run: RunDirectory, corpus: Corpus) -> None:
+def test_a_run_of_no_steps_models_the_token_frequencies(run: RunDirectory, corpus: Corpus) -> None:
     outcome = train(run, corpus, max_steps=0)
     assert (outcome.steps, outcome.tokens) == (0, 0)
     assert load_model(find_checkpoint(run.root), CPU).vocab.size == corpus.vocab.size
     ids = corpus.open("train").tokens[1:].tolist()
     frequencies = [count / len(ids) for count in Counter(ids).values()]
-    entropy = -sum(share * math.log2(share) for share in frequencies)
+    entropy = -sum(frequency * math.log2(frequency) for frequency in frequencies)
     assert outcome.best_bits_per_character == pytest.approx(entropy, abs=0.6)
 
 
-def test_a_text_too_short_for_all_rows_uses_fewer_and_says_so(run: RunDirectory, corpus: Corpus) -> None:
+def test_a_text_too_short_for_all_rows_uses_fewer_rows_and_says_so(run: RunDirectory, corpus: Corpus) -> None:
     console = Recorder()
     outcome = train(run, corpus, console=console, batch_size=1000, seq_len=100, max_steps=2)
     assert outcome.steps == 2
@@ -178,7 +178,7 @@ def test_a_text_too_short_for_all_rows_uses_fewer_and_says_so(run: RunDirectory,
 
 
 @pytest.mark.parametrize(("changes", "said"), [({}, False), ({"norm": "layer"}, False), ({"backend": "plain"}, True)])
-def test_a_cell_without_a_fast_way_is_named_once(
+def test_a_cell_without_a_fast_backend_is_noted_once(
     run: RunDirectory, corpus: Corpus, changes: dict[str, Any], said: bool
 ) -> None:
     console = Recorder()
@@ -186,7 +186,7 @@ def test_a_cell_without_a_fast_way_is_named_once(
     assert sum("step by step (plain)" in note for note in console.notes) == said
 
 
-# ---- it goes on
+# ---- resuming
 
 
 def recurrent(**changes: Any) -> RecurrentSettings:
@@ -209,7 +209,7 @@ NETWORKS: dict[str, BodySettings] = {
 
 
 @pytest.mark.parametrize(("network", "split"), [("lstm", 3), *((network, 17) for network in NETWORKS)])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
+def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(
     tmp_path: Path, corpus: Corpus, network: str, split: int
 ) -> None:
     """With dropout, a schedule, carried state, and across the border of an epoch (15 steps)."""
@@ -230,7 +230,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
     assert outcome.steps == 22
 
 
-def test_the_same_seed_is_the_same_run_and_another_is_not(tmp_path: Path, corpus: Corpus) -> None:
+def test_equal_seeds_give_equal_runs(tmp_path: Path, corpus: Corpus) -> None:
     runs = [RunDirectory(tmp_path / name) for name in "abc"]
     for run, seed in zip(runs, (3, 3, 4), strict=True):
         train(run, corpus, max_steps=3, seed=seed)
@@ -238,7 +238,7 @@ def test_the_same_seed_is_the_same_run_and_another_is_not(tmp_path: Path, corpus
     assert fingerprint(runs[0])["model.safetensors"] != fingerprint(runs[2])["model.safetensors"]
 
 
-def test_a_crash_loses_what_came_after_the_checkpoint_and_its_lines(tmp_path: Path, corpus: Corpus) -> None:
+def test_a_crash_loses_the_steps_and_lines_after_the_checkpoint(tmp_path: Path, corpus: Corpus) -> None:
     whole, crashed = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "crashed")
     for run in (whole, crashed):
         train(run, corpus)
@@ -259,7 +259,7 @@ def test_a_crash_before_the_first_checkpoint_leaves_no_lines_behind(run: RunDire
     assert all(entry["nats_per_token"] > 0 for entry in metrics(run))
 
 
-def test_an_incomplete_checkpoint_is_passed_over(tmp_path: Path, corpus: Corpus) -> None:
+def test_an_incomplete_checkpoint_is_ignored(tmp_path: Path, corpus: Corpus) -> None:
     whole, crashed = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "crashed")
     for run in (whole, crashed):
         train(run, corpus)
@@ -269,7 +269,7 @@ def test_an_incomplete_checkpoint_is_passed_over(tmp_path: Path, corpus: Corpus)
     assert fingerprint(crashed) == fingerprint(whole)
 
 
-def test_a_longer_budget_goes_on(run: RunDirectory, corpus: Corpus) -> None:
+def test_a_longer_budget_continues_the_run(run: RunDirectory, corpus: Corpus) -> None:
     train(run, corpus, max_steps=5)
     outcome = train(run, corpus, max_steps=9)
     assert (outcome.steps, outcome.already_finished) == (9, False)
@@ -287,7 +287,7 @@ def test_a_finished_run_says_so_and_changes_nothing(run: RunDirectory, corpus: C
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_finishes_the_step_saves_and_says_which(run: RunDirectory, corpus: Corpus, number: int) -> None:
+def test_a_signal_finishes_the_step_and_saves(run: RunDirectory, corpus: Corpus, number: int) -> None:
     before = signal.getsignal(number)
     with pytest.raises(StoppedError) as caught:
         train(run, corpus, console=Recorder(interrupt_at(4, number=number)))
@@ -297,8 +297,8 @@ def test_a_signal_finishes_the_step_saves_and_says_which(run: RunDirectory, corp
 
 
 @pytest.mark.parametrize("step", [10, 22])
-def test_a_signal_before_a_validation_only_puts_it_off(run: RunDirectory, corpus: Corpus, step: int) -> None:
-    """Stopped at a step that was to be validated, the last one too: the rerun validates it, and knows the best."""
+def test_a_signal_before_a_validation_only_delays_it(run: RunDirectory, corpus: Corpus, step: int) -> None:
+    """Stopped at a step before its validation, the last step included: the rerun validates it and finds the best."""
     with pytest.raises(StoppedError):
         train(run, corpus, console=Recorder(interrupt_at(step)))
     assert run.checkpoint_steps()[-1] == step
@@ -315,7 +315,7 @@ def test_a_signal_before_a_validation_only_puts_it_off(run: RunDirectory, corpus
     assert len(metrics(run, "valid")) == 3
 
 
-def test_a_signal_during_a_validation_stops_at_once_and_is_made_up_for(
+def test_a_signal_during_a_validation_stops_at_once_and_the_rerun_repeats_it(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate = validator_module.evaluate
@@ -335,7 +335,7 @@ def test_a_signal_during_a_validation_stops_at_once_and_is_made_up_for(
     assert [entry["step"] for entry in metrics(run, "valid")] == [5]
 
 
-# ---- it refuses
+# ---- refusing
 
 
 def test_another_corpus_is_refused(run: RunDirectory, corpus: Corpus, tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_a_changed_token_is_refused(run: RunDirectory, corpus: Corpus, tmp_path:
         ("rows", None),
     ],
 )
-def test_a_checkpoint_with_impossible_facts_is_refused(
+def test_a_checkpoint_with_impossible_metadata_is_refused(
     run: RunDirectory, corpus: Corpus, name: str, value: object
 ) -> None:
     train(run, corpus, max_steps=2)
@@ -418,7 +418,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_before_it_trains(
         train(run, corpus, max_steps=4)
 
 
-# ---- it diverges
+# ---- diverging
 
 
 def test_three_steps_that_are_not_finite_end_the_run_and_save_nothing(run: RunDirectory, corpus: Corpus) -> None:
@@ -430,7 +430,7 @@ def test_three_steps_that_are_not_finite_end_the_run_and_save_nothing(run: RunDi
 
 
 def poison(trainers: list[Trainer], at: int, until: int) -> OnStep:
-    """Make the model give no number after step `at`, and mend it after step `until`."""
+    """Make the model's output NaN after step `at`, and repair it after step `until`."""
 
     def on_step(step: int) -> None:
         bias_V = dict(trainers[0]._updater.model.head.named_parameters())["bias_V"]  # pyright: ignore[reportPrivateUsage]
@@ -451,7 +451,7 @@ def test_divergence_names_the_last_good_checkpoint_and_leaves_it(run: RunDirecto
     assert train(run, corpus).steps == 22
 
 
-def test_two_bad_steps_are_skipped_and_forgiven(run: RunDirectory, corpus: Corpus) -> None:
+def test_two_nonfinite_steps_are_skipped(run: RunDirectory, corpus: Corpus) -> None:
     trainers: list[Trainer] = []
     console = Recorder(poison(trainers, 4, 6))
     trainers.append(make(run, corpus, console=console))
@@ -460,32 +460,32 @@ def test_two_bad_steps_are_skipped_and_forgiven(run: RunDirectory, corpus: Corpu
     assert [entry["nats_per_token"] is None for entry in metrics(run)[:8]] == [False] * 4 + [True] * 2 + [False] * 2
 
 
-def test_skipped_steps_leave_the_figures_of_a_line_to_the_others(
+def test_skipped_steps_do_not_count_in_the_loss_of_a_line(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update = ModelUpdater.update
 
-    def spoilt(updater: ModelUpdater, batch: Batch, moment: ScheduleInput, **scored: Any) -> UpdateResult:
-        found = update(updater, batch, moment, **scored)
-        return replace(found, nats=math.nan, applied=False) if moment.step in (6, 7) else found
+    def skipping(updater: ModelUpdater, batch: Batch, schedule_input: ScheduleInput, **scored: Any) -> UpdateResult:
+        found = update(updater, batch, schedule_input, **scored)
+        return replace(found, nats=math.nan, applied=False) if schedule_input.step in (6, 7) else found
 
     train(run, corpus, max_steps=10)
     whole = metrics(run)
-    monkeypatch.setattr(ModelUpdater, "update", spoilt)
-    other = RunDirectory(run.root.with_name("spoilt"))
+    monkeypatch.setattr(ModelUpdater, "update", skipping)
+    other = RunDirectory(run.root.with_name("skipped"))
     train(other, corpus, max_steps=10, log_interval=10)
     *_, line = metrics(other)
     others = [entry["nats_per_token"] for entry in whole if entry["step"] in (4, 5, 6, 9, 10)]
     assert line["nats_per_token"] == pytest.approx(sum(others) / len(others))
     assert line["bits_per_character"] is not None
-    assert line["tokens"] == whole[-1]["tokens"], "read all the same"
+    assert line["tokens"] == whole[-1]["tokens"], "skipped steps count their tokens"
 
 
-# ---- what is seen
+# ---- logs
 
 
-def test_a_board_that_cannot_be_written_costs_no_step(run: RunDirectory, corpus: Corpus) -> None:
-    """A validation with its sample comes meanwhile. What is written before and after can be read."""
+def test_a_failing_tensorboard_directory_does_not_stop_training(run: RunDirectory, corpus: Corpus) -> None:
+    """A validation with a sample runs meanwhile. Events before and after the failure can be read."""
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     board, aside = run.root / "tensorboard", run.root / "aside"
 
@@ -511,7 +511,7 @@ def test_a_board_that_cannot_be_written_costs_no_step(run: RunDirectory, corpus:
 
 
 def shown_on(board: Path) -> dict[str, list[tuple[int, Any]]]:
-    """What TensorBoard reads of its folder: steps and values by name."""
+    """Return what TensorBoard reads from its directory: steps and values by name."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     read: Any = EventAccumulator(str(board))
@@ -523,19 +523,19 @@ def shown_on(board: Path) -> dict[str, list[tuple[int, Any]]]:
 
 
 @pytest.mark.parametrize("text", ["\x1b]0;title\x07", "\u202eback"])
-def test_what_a_model_writes_cannot_command_a_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_samples_are_escaped(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     Console().note(f"  | {text}")
     assert capsys.readouterr().err == f"  | {text.encode('unicode_escape').decode()}\n"
 
 
-# ---- what is kept
+# ---- checkpoints
 
 
 def test_the_last_two_checkpoints_and_the_best_are_kept(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    costs = iter([5.0, 1.0, 4.0, 3.0, 2.0, 6.0])
-    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
+    nats = iter([5.0, 1.0, 4.0, 3.0, 2.0, 6.0])
+    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(nats), 1, 1, 1, 1))
     outcome = train(run, corpus, max_steps=12, validation_interval=2)
     assert outcome.best_step == 4
     assert run.checkpoint_steps() == [4, 10, 12]
@@ -565,7 +565,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @pytest.mark.parametrize("everything", [False, True])
-def test_a_full_disk_is_tried_again_and_old_checkpoints_stay(
+def test_saving_to_a_full_disk_is_tried_again_and_old_checkpoints_stay(
     run: RunDirectory, corpus: Corpus, disk: Disk, everything: bool
 ) -> None:
     step = 0
@@ -587,7 +587,7 @@ def test_a_full_disk_is_tried_again_and_old_checkpoints_stay(
 
 
 @pytest.mark.parametrize("everything", [False, True])
-def test_a_disk_that_stays_full_ends_the_run_after_three_attempts(
+def test_a_full_disk_ends_the_run_after_three_attempts(
     run: RunDirectory, corpus: Corpus, disk: Disk, everything: bool
 ) -> None:
     step = 0
@@ -605,11 +605,11 @@ def test_a_disk_that_stays_full_ends_the_run_after_three_attempts(
     assert train(run, corpus, validation_interval=2, max_steps=20).steps == 20
 
 
-def test_a_best_that_could_not_be_saved_does_not_replace_the_one_that_is(
+def test_a_best_checkpoint_that_could_not_be_saved_does_not_replace_the_saved_one(
     run: RunDirectory, corpus: Corpus, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    costs = iter([2.0, 1.0, 4.0, 3.0, 5.0])
-    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(costs), 1, 1, 1, 1))
+    nats = iter([2.0, 1.0, 4.0, 3.0, 5.0])
+    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(nats), 1, 1, 1, 1))
     step = 0
 
     def on_step(now: int) -> None:
@@ -623,7 +623,7 @@ def test_a_best_that_could_not_be_saved_does_not_replace_the_one_that_is(
     assert find_checkpoint(run.root) == run.checkpoint(2)
 
 
-def test_checkpoints_come_by_the_clock_too(run: RunDirectory, corpus: Corpus) -> None:
+def test_checkpoints_are_saved_every_few_minutes_too(run: RunDirectory, corpus: Corpus) -> None:
     train(run, corpus, validation_interval=1000, checkpoint_minutes=1e-9, max_steps=5)
     assert run.checkpoint_steps() == [4, 5]
     assert [entry["step"] for entry in metrics(run, "valid")] == [5]

@@ -1,4 +1,4 @@
-"""What validations say, against the wording of their sources."""
+"""Decisions from validations, compared with the definitions of their sources."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ def test_patience(history: list[float | None], patience: int, exhausted: bool) -
 
 
 @given(history=HISTORY, patience=st.integers(1, 6))
-def test_patience_ends_when_the_last_best_is_so_long_ago(history: list[float | None], patience: int) -> None:
+def test_patience_ends_this_many_validations_after_the_best(history: list[float | None], patience: int) -> None:
     numbers = [math.inf if bits is None else bits for bits in history]
     best = min(range(len(numbers)), key=numbers.__getitem__, default=0)
     assert should_stop_early(history, patience) == (len(numbers) - 1 - best >= patience)
@@ -38,7 +38,7 @@ def test_patience_ends_when_the_last_best_is_so_long_ago(history: list[float | N
 
 @given(history=HISTORY, patience=st.integers(1, 6))
 def test_the_trigger_is_that_of_algorithm_1(history: list[float | None], patience: int) -> None:
-    """Merity et al. (2018): v is tested at each t, against l in {0 .. t - n - 1}; once triggered, for good."""
+    """Merity et al. (2018): v is compared at each t with l in {0 .. t - n - 1}; once triggered, it stays so."""
     triggered = False
     for t, bits in enumerate(history):
         now = math.inf if bits is None else bits
@@ -48,7 +48,7 @@ def test_the_trigger_is_that_of_algorithm_1(history: list[float | None], patienc
 
 
 @given(history=HISTORY, patience=st.integers(1, 6))
-def test_plateaus_never_fall_and_come_at_least_so_far_apart(history: list[float | None], patience: int) -> None:
+def test_plateaus_never_fall_and_are_patience_apart(history: list[float | None], patience: int) -> None:
     counts = [count_plateaus(history[:length], patience) for length in range(len(history) + 1)]
     assert all(0 <= later - earlier <= 1 for earlier, later in itertools.pairwise(counts))
     rises = [length for length, (a, b) in enumerate(itertools.pairwise(counts)) if b > a]
