@@ -1,8 +1,9 @@
-"""Kernels as machine code: `kernels.c`, compiled once for this machine and kept in the cache.
+"""Kernels in C: `kernels.c`, compiled once for this machine and kept in the user's cache.
 
-    run(threads, rows, columns, the kernel's arguments: addresses of tensors, floats, truth values as 0 and 1)
+    the C function's arguments: threads, rows, columns, and those of the kernel in torch: addresses of tensors (a null
+    pointer for None), floats, and 0 or 1 for truth values
 
-No compiler, no cache or another dtype than fp32 on a CPU: the kernels in torch do the same, more slowly.
+Without a compiler or a cache, and for any dtype but fp32 on a CPU, the kernels in torch run, which are slower.
 """
 
 import ctypes
@@ -18,14 +19,14 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from charlm import storage
 from charlm.errors import StorageError
-from charlm.nn.fused.kernels import Kernel, Kernels, P, insert_strides, is_matrix, rows_and_columns
+from charlm.nn.fused.kernels import Kernel, Kernels, P, is_matrix, shape_position
 from charlm.nn.fused.norm_kernels import STRIDED_KERNELS
 from charlm.storage import cache_directory
 
@@ -33,24 +34,24 @@ _SOURCE = Path(__file__).with_name("kernels.c")
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _COMPILE_TIMEOUT_S = 20.0
 _MIN_ELEMENTS_FOR_THREADS = 1 << 14
-"""Rows times columns."""
+"""Rows times columns from which a kernel runs on several threads: waking a thread takes longer than a small kernel."""
 _C_TYPES: dict[Any, Any] = {bool: ctypes.c_long, float: ctypes.c_float}
 
 
 @functools.cache
 def load_compiled_library() -> ctypes.CDLL | None:
-    """The compiled passes, or None where they cannot be had. CHARLM_COMPILE=0 does without."""
+    """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
     compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
     if compiler is None or os.environ.get("CHARLM_COMPILE", "1") == "0" or sys.platform == "win32":
         return None
     try:
         return _load(_compile_or_reuse(compiler))
     except (OSError, StorageError, subprocess.SubprocessError):
-        return None  # a convenience that failed is no error: `--dry-run` tells which passes run
+        return None  # torch's kernels run instead, and `charlm train --dry-run` shows it
 
 
 def _compile_or_reuse(compiler: str) -> Path:
-    """The library, compiled unless that was done before: for this source, these flags and this machine."""
+    """Return the library for this source, these flags and this CPU; compile it if the cache does not have it."""
     cache_key = (
         _SOURCE.read_text(encoding="utf-8"),
         compiler,
@@ -64,7 +65,7 @@ def _compile_or_reuse(compiler: str) -> Path:
         storage.make_directory(library.parent)
         with tempfile.TemporaryDirectory() as folder:
             compiled_path = Path(folder) / library.name
-            for openmp in (("-fopenmp",), ()):  # without it: one thread
+            for openmp in (("-fopenmp",), ()):  # without OpenMP: one thread
                 command = [compiler, *_FLAGS, *openmp, "-o", str(compiled_path), str(_SOURCE), "-lm"]
                 if (
                     subprocess.run(command, capture_output=True, timeout=_COMPILE_TIMEOUT_S, check=False).returncode
@@ -76,12 +77,12 @@ def _compile_or_reuse(compiler: str) -> Path:
 
 
 def _load(path: Path) -> ctypes.CDLL:
-    """Torch has loaded its OpenMP by now, and a library that asks for one of that name gets the same."""
+    """Load the library. It uses the OpenMP library that torch has already loaded."""
     return ctypes.CDLL(str(path))
 
 
 def _cpu_description() -> str:
-    """What -march=native means: a cache may be shared by machines."""
+    """Describe the CPU that -march=native compiles for, since machines may share a cache."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -90,7 +91,7 @@ def _cpu_description() -> str:
 
 
 class CompiledKernels(Kernels):
-    """The functions of `kernels.c`."""
+    """The functions of `kernels.c`; all other kernels in torch."""
 
     name = "compiled"
 
@@ -101,19 +102,42 @@ class CompiledKernels(Kernels):
         function = _find_function(self._library, kernel)
         if function is None:
             return super().bind(kernel, *arguments, **_)
-        rows, columns = rows_and_columns(kernel, arguments)
-        # To wake another thread takes longer than a small pass.
-        threads = torch.get_num_threads() if rows * columns >= _MIN_ELEMENTS_FOR_THREADS else 1
-        values = insert_strides(arguments) if kernel in STRIDED_KERNELS else arguments
-        addresses = (value.data_ptr() if isinstance(value, Tensor) else value for value in values)
-        run = partial(function, threads, rows, columns, *addresses)
-        run.arguments = arguments  # type: ignore[attr-defined]  # the addresses are those of these tensors
+        run = partial(function.run, *function.c_arguments(arguments))
+        run.arguments = arguments  # type: ignore[attr-defined]  # keeps the tensors of these addresses alive
         return run
+
+    def run(self, kernel: Callable[P, None], *arguments: P.args, **_: P.kwargs) -> None:
+        function = _find_function(self._library, kernel)
+        if function is None:
+            super().run(kernel, *arguments, **_)
+        else:
+            function.run(*function.c_arguments(arguments))
+
+
+class _Function(NamedTuple):
+    """A C function and how to call it. It is called at every time step, so all that can be is computed once."""
+
+    run: Callable[..., object]
+    shape_position: int
+    is_strided: bool
+
+    def c_arguments(self, arguments: tuple[Any, ...]) -> list[Any]:
+        rows, columns = arguments[self.shape_position].shape
+        threads = torch.get_num_threads() if rows * columns >= _MIN_ELEMENTS_FOR_THREADS else 1
+        flat = [threads, rows, columns]
+        for argument in arguments:
+            if isinstance(argument, Tensor):
+                flat.append(argument.data_ptr())
+                if self.is_strided and argument.dim() == 2:
+                    flat.append(argument.stride(0))
+            else:
+                flat.append(argument)
+        return flat
 
 
 @functools.cache
-def _find_function(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., object] | None:
-    """The function of a kernel's name, with the types of its arguments: a call that has to convert them costs more."""
+def _find_function(library: ctypes.CDLL, kernel: Kernel) -> _Function | None:
+    """Return the C function of a kernel, with its argument types, without which a call would be slower; or None."""
     if f"\nvoid {kernel.__name__}(" not in _SOURCE.read_text(encoding="utf-8"):  # libc may have a function of that name
         return None
     function = getattr(library, kernel.__name__)
@@ -123,4 +147,4 @@ def _find_function(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., object
         if kernel in STRIDED_KERNELS and is_matrix(name):
             types.append(ctypes.c_long)
     function.argtypes, function.restype = types, None
-    return function
+    return _Function(function, shape_position(kernel), kernel in STRIDED_KERNELS)
