@@ -11,5 +11,5 @@
 - `filters`: temperature, top-k, top-p, min-p, typical-p, penalties. `random_draw`: how a token is drawn from a seed.
 - `detokenizer`: when a token becomes text. `beam`: the most probable text. `session`: a conversation that can go back.
 - `novelty`: how much of a text is copied from the training text.
-- `constraints/`: which ids keep a wanted text possible. `fast/`: one token in, logits out, as fast as it goes.
+- `constraints/`: which ids can still lead to an accepted text. `fast/`: the fast step, one token in, logits out.
 """

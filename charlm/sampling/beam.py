@@ -1,9 +1,9 @@
-"""Beam search: of all texts of a length, about the one that the model finds most probable.
+"""Beam search: approximately the most probable text of a length.
 
-    the W best beginnings ──one step──> W x V longer ones ──the W best──> ...          no chance is involved
+    the W best prefixes ──one step──> W x V longer prefixes ──the W best──> ...          nothing is random
 
-Beginnings are compared by their nats after equally many tokens, whole texts by their nats a character. What likelihood
-finds best is often dull and repeats itself (Holtzman et al., 2020): it shows what a model knows, not how it writes.
+Prefixes are compared by their nats after equally many tokens, complete texts by their nats per character. The most
+probable text is often dull and repetitive (Holtzman et al., 2020): it shows what a model knows, not how it writes.
 
 B beams, V vocabulary.
 """
@@ -43,7 +43,7 @@ class _Beam:
 
 @torch.inference_mode()
 def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
-    """The best text found, and its nats a character. Filters are left out: they are for draws."""
+    """The best text found, and its nats per character. Filters are not applied: they are for draws."""
     sampling = generator.sampling
     first = generator.new_detokenizer()
     start = None if sampling.constraint is None else sampling.constraint.start
@@ -65,7 +65,7 @@ def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
         if not beams or len(done) >= beam_width:
             best = min(done, key=lambda beam: beam.nats_per_character)
             return best.text, best.nats_per_character
-        # As many rows as at first, some perhaps twice: the stepper's buffers have one size.
+        # Rows may repeat, because the stepper's buffers have a fixed size.
         padded_indices = (unfinished * beam_width)[:beam_width]
         rows_B = torch.tensor([rows[position] for position in padded_indices])
         tokens_B = torch.tensor([tokens[position] for position in padded_indices])
@@ -80,7 +80,7 @@ def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
 def _top_continuations(
     logits_BV: Tensor, beams: list[_Beam], constraint: Constraint | None, beam_width: int
 ) -> tuple[list[int], list[int], list[float]]:
-    """Rows, tokens and nats of the `beam_width` cheapest continuations."""
+    """Rows, tokens and nats of the `beam_width` most probable continuations."""
     costs_BV = -logits_BV.double().log_softmax(-1)
     if constraint is not None:
         masks = [constraint.mask(beam.constraint_state, beam.detokenizer.remaining) for beam in beams]

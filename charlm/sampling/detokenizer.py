@@ -1,28 +1,28 @@
-"""Ids come in, text goes out: whole characters, as many as asked for, up to where a stop text would begin.
+"""From ids to text: whole characters, at most `length` of them, ending before the first stop string.
 
-    id ──decoder──> text ──length──> held back while a stop text may have begun ──> text to show
+    id ──decoder──> text ──cut to length──> held back while it may begin a stop string ──> text to show
 
-Forward the text comes in pieces; backward, when it is complete.
+A forward text is shown in pieces, a backward text when it is complete.
 """
 
 from charlm.vocab.base import Vocab
 
 DOCUMENT_BREAK = "\n\n"
-"""What <eod> looks like in a sample: the text goes on with a new document."""
+"""The text of <eod> in a sample; a new document follows."""
 _MAX_CONTINUATION_BYTES = 3
 
 
 class Detokenizer:
-    """One text. `done` once it is whole."""
+    """Detokenizes one text. `done` is True once the text is complete."""
 
     def __init__(
         self, vocab: Vocab, length: int, stop_strings: tuple[str, ...] = (), *, ends_at_eod: bool = False
     ) -> None:
         """
         Args:
-            length: characters, at most.
+            length: the most characters.
             stop_strings: the text ends before the first of these.
-            ends_at_eod: whether <eod> ends the text, too.
+            ends_at_eod: whether <eod> ends the text, instead of beginning another document.
         """
         self._vocab = vocab
         self._decoder = vocab.stream_decoder()
@@ -33,7 +33,7 @@ class Detokenizer:
         self.done = length == 0
 
     def push(self, token: int) -> str:
-        """The text that may be shown after one more id, often none."""
+        """Add an id; return the text that can be shown now, often the empty string."""
         if token == self._vocab.eod_id:
             text = self._decoder.finish() + ("" if self._ends_at_eod else DOCUMENT_BREAK)
             return self._add(text, ends=self._ends_at_eod)
@@ -56,9 +56,9 @@ class Detokenizer:
 
 
 class BackwardDetokenizer(Detokenizer):
-    """A text whose ids come last first: it ends with what is pushed first, and is shown as one piece.
+    """Detokenizes a text whose ids come in reverse order; the whole text is shown as one piece.
 
-    The bytes of a character come last first too, so continuation bytes (10xxxxxx) wait for the byte that begins it.
+    The bytes of a character come in reverse too: continuation bytes (10xxxxxx) wait for the character's first byte.
     """
 
     def __init__(
@@ -74,9 +74,7 @@ class BackwardDetokenizer(Detokenizer):
             self._continuation_ids.append(token)
             if len(self._continuation_ids) <= _MAX_CONTINUATION_BYTES:
                 return ""
-            text = self._vocab.decode(
-                [self._continuation_ids.pop(0)]
-            )  # no character has so many: this one is part of none
+            text = self._vocab.decode([self._continuation_ids.pop(0)])  # no character has so many continuation bytes
         else:
             text = DOCUMENT_BREAK if token == self._vocab.eod_id and not self._ends_at_eod else ""
             text += self._vocab.decode([token, *reversed(self._continuation_ids)])
@@ -94,10 +92,10 @@ class BackwardDetokenizer(Detokenizer):
         return full_text[max(stop_positions) :] if stop_positions else full_text[-self._length :]
 
     def _is_continuation_byte(self, token: int) -> bool:
-        """Whether an id, by itself, is bytes of a character that must have begun before."""
+        """Whether an id is a byte that continues a character."""
         return self._vocab.stream_decoder().push(token) == "\ufffd"
 
 
 def _partial_match_len(text: str, stop: str) -> int:
-    """How many characters at the end of `text` may be the beginning of `stop`."""
+    """The length of the longest end of `text` that is a proper prefix of `stop`."""
     return next((k for k in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:k])), 0)

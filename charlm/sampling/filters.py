@@ -1,9 +1,9 @@
-"""What is done to the logits before a draw: small frozen objects, logits in, logits out.
+"""The filters that change the logits before a draw: small frozen objects, logits in, logits out.
 
-    logits ── penalties ── temperature ── top-k ── typical ── top-p ── min-p ──> logits, of which some are -inf
+    logits ── penalties ── temperature ── top-k ── typical ── top-p ── min-p ──> logits, some of them -inf
 
-They compose in that order (`sort_filters`): what a text repeats is judged by the model's own logits, and what is kept
-by the probabilities that will be drawn from.
+They are applied in this order (`sort_filters`): penalties act on the model's own logits, and the filters that keep only
+some ids on the probabilities that will be drawn from.
 
 B streams, V vocabulary.
 """
@@ -21,12 +21,12 @@ from charlm.sampling.options import SamplingOptions, check_range, parse_temperat
 
 @dataclass(frozen=True, slots=True)
 class DrawContext:
-    """Where the streams are, for filters that do not always do the same."""
+    """The state of the streams, for filters that depend on it."""
 
     progress_B1: Tensor | None = None
-    """Of the length that is to be written: 0 at its first character, near 1 at its last; None at the start."""
+    """The written fraction of the text: 0 at its first character, near 1 at its last; None if no filter asks."""
     counts_BV: Tensor | None = None
-    """How often each id stands among the last ones of each stream, prompt included; only where a filter asks."""
+    """How often each id occurs among the recent ids of each stream, prompt included; None if no filter asks."""
 
 
 NO_CONTEXT = DrawContext()
@@ -38,12 +38,12 @@ class Filter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """softmax(logits / T): below 1 sharper, above 1 flatter, 0 the most probable token alone (greedy).
+    """softmax(logits / T): sharper below 1, flatter above 1; T = 0 keeps the most probable id alone (greedy).
 
-    With an `end`, T goes from `value` to it in a straight line over the length of the text.
+    With an `end`, T changes linearly from `value` to `end` over the length of the text.
 
     Raises:
-        UsageError: negative (which would reverse the distribution), NaN, infinite, or above 100.
+        OptionError: negative (which would reverse the distribution), NaN, infinite, or above 100.
     """
 
     value: float = 1.0
@@ -64,7 +64,7 @@ class Temperature:
 
 @dataclass(frozen=True, slots=True)
 class TopK:
-    """Only the k most probable ids (Fan et al., 2018); of equal ones at the border, those that torch finds first."""
+    """Keep the k most probable ids (Fan et al., 2018); of ids with equal logits, those that torch returns first."""
 
     k: int
 
@@ -79,7 +79,7 @@ class TopK:
 
 @dataclass(frozen=True, slots=True)
 class TopP:
-    """Only the smallest set of ids, most probable first, that has the probability p (Holtzman et al., 2020)."""
+    """Keep the smallest set of most probable ids whose probability reaches p (Holtzman et al., 2020)."""
 
     p: float
 
@@ -93,8 +93,8 @@ class TopP:
 
 @dataclass(frozen=True, slots=True)
 class Typical:
-    """Only the smallest set of probability p of those ids whose surprisal is nearest to its mean, the entropy
-    (Meister et al., 2023)."""
+    """Keep the smallest set of probability p of the ids whose surprisal is nearest to the entropy (Meister et al.,
+    2023)."""
 
     p: float
 
@@ -110,7 +110,7 @@ class Typical:
 
 @dataclass(frozen=True, slots=True)
 class MinP:
-    """Only ids at least p times as probable as the most probable one (Nguyen et al., 2024)."""
+    """Keep the ids at least p times as probable as the most probable one (Nguyen et al., 2024)."""
 
     p: float
 
@@ -127,8 +127,8 @@ class MinP:
 
 @dataclass(frozen=True, slots=True)
 class RepetitionPenalty:
-    """Ids that stand among the last ones are made less probable: a positive logit is divided by the factor, a negative
-    one multiplied (Keskar et al., 2019)."""
+    """Make recent ids less probable: divide a positive logit by the factor, multiply a negative one (Keskar et al.,
+    2019)."""
 
     factor: float
 
@@ -143,7 +143,7 @@ class RepetitionPenalty:
 
 @dataclass(frozen=True, slots=True)
 class FrequencyPenalty:
-    """logit - a for each time that the id stands among the last ones."""
+    """Subtract the amount from an id's logit for each time that it occurs among the recent ids."""
 
     amount: float
 
@@ -174,7 +174,7 @@ def build_filters(options: SamplingOptions) -> tuple[Filter, ...]:
 
 
 def sort_filters(filters: Iterable[Filter]) -> tuple[Filter, ...]:
-    """As they compose, whatever order they were given in."""
+    """Sort filters into the order in which they are applied."""
     return tuple(sorted(filters, key=lambda each: next(k for k, kind in enumerate(_ORDER) if isinstance(each, kind))))
 
 
@@ -183,7 +183,7 @@ def needs_counts(filters: Iterable[Filter]) -> bool:
 
 
 def apply_filters(filters: Sequence[Filter], logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
-    """One after the other."""
+    """Apply the filters one after the other."""
     for each in filters:
         logits_BV = each(logits_BV, context)
     return logits_BV
@@ -194,12 +194,12 @@ def _greedy_logits(logits_BV: Tensor) -> Tensor:
 
 
 def _scale_by_temperature(logits_BV: Tensor, value: float | Tensor) -> Tensor:
-    """The largest becomes 0, so that near a temperature of 0 nothing overflows upwards."""
+    """The largest logit becomes 0 first, so that nothing overflows at a temperature near 0."""
     return (logits_BV - logits_BV.amax(-1, keepdim=True)) / value
 
 
 def _keep_smallest_set(logits_BV: Tensor, score_BV: Tensor, p: float) -> Tensor:
-    """The logits of the ids of most worth, as many as reach the probability p together, at least one."""
+    """Keep the ids of the highest scores whose probabilities sum up to p, at least one."""
     if p == 1:
         return logits_BV
     order_BV = score_BV.argsort(dim=-1, descending=True, stable=True)

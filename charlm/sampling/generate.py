@@ -1,9 +1,9 @@
-"""A prompt goes in, text comes out, one whole character at a time; or several texts at once, or the best of them.
+"""A prompt goes in, text comes out: one text in pieces, several at once, or the best of several.
 
-<eod> prompt ──prime──> state ──Streams──> text of each stream
+    <eod> prompt ──prime──> PrimedState ──SamplingLoop──> text of each stream
 
-A model of the direction "backward" reads and writes last things first: its prompt is the end of the text, and what it
-writes can be shown only when it is complete.
+A backward model reads and writes from right to left: its prompt is the end of the text, and its text is shown when it
+is complete.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ Direction = Literal["forward", "backward"]
 
 @dataclass(frozen=True)
 class TextGenerator:
-    """A model that has read a prompt, ready to write. The same arguments give the same texts."""
+    """A model that has read a prompt and can write. The same arguments give the same texts."""
 
     model: LanguageModel
     vocab: Vocab
@@ -36,17 +36,17 @@ class TextGenerator:
     sampling: SamplingPlan
 
     def stream_generate(self) -> Iterator[str]:
-        """The first text, in pieces; the prompt is not among them."""
+        """Yield the first text in pieces, without the prompt."""
         for (piece,) in self._streams(range(1)).run():
             if piece:
                 yield piece
 
     def generate_batch(self, count: int, *, first: int = 0, unbatched: bool = False) -> list[str]:
-        """Text i is drawn from the generator of (seed, i).
+        """Return `count` texts. Text i is drawn from the generator of (seed, i).
 
         Args:
-            first: the number of the first of them.
-            unbatched: step each stream by itself, so that no text depends on the others by rounding either.
+            first: the number i of the first text.
+            unbatched: step each text by itself, so that rounding does not depend on the other texts either.
         """
         return [
             text
@@ -54,7 +54,7 @@ class TextGenerator:
         ]
 
     def generate_best(self, count: int, *, unbatched: bool = False) -> tuple[str, float]:
-        """Of several texts the one that costs the model least for each of its characters; and those nats."""
+        """Draw `count` texts; return the one with the least nats per character, and its nats per character."""
         texts = self._generate_with_nats(range(count), with_nats=True, unbatched=unbatched)
         return min(
             ((text, nats / max(1, len(text))) for text, nats in texts),
@@ -72,7 +72,7 @@ class TextGenerator:
         return found
 
     def new_detokenizer(self) -> Detokenizer:
-        """Where a text begins."""
+        """A detokenizer at the beginning of a text."""
         kind = BackwardDetokenizer if self.direction == "backward" else Detokenizer
         constraint = self.sampling.constraint
         ends = constraint is not None and constraint.ends_at_eod
@@ -91,12 +91,13 @@ def prime_generator(
     device: torch.device,
     direction: Direction = "forward",
 ) -> TextGenerator:
-    """
+    """Read a prompt, after <eod>; the result generates texts.
+
     Args:
-        direction: of the model. Backward, the texts are what comes before the prompt.
+        direction: of the model. The texts of a backward model come before the prompt.
 
     Raises:
-        DataError: the prompt holds a lone surrogate, or characters the vocabulary cannot spell.
+        DataError: the prompt has a lone surrogate, or a character that the vocabulary cannot spell.
     """
     prompt_ids = vocab.encode(prompt).astype(np.int64)
     if direction == "backward":

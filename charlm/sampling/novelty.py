@@ -1,10 +1,10 @@
-"""How much of a sample stands verbatim in the training text: what a model has by heart, and what it makes up.
+"""How much of a sample occurs verbatim in the training text: what a model has memorised, and what it makes up.
 
-samples ──> hashes of the spans that would be news: passages better than those found, n-grams not found yet
-texts ──_chunks──> code points, behind the end of the chunk before ──> hashes of all spans as long
-          in both ──the characters compared──> passages and n-grams found ──next chunk──> ... ──> Novelty
+    samples ──> hashes of the spans still wanted: passages longer than those found, n-grams not found yet
+    texts ──_chunks──> code points, after the end of the last chunk ──> hashes of all spans of the same lengths
+        equal hashes ──compare the characters──> passages and n-grams found ──next chunk──> ... ──> Novelty
 
-One pass over the texts. A hash only says where to look, so the answer is exact.
+The texts are read once. Equal hashes are always checked character by character, so the answer is exact.
 """
 
 from collections import defaultdict
@@ -24,34 +24,34 @@ Hashes = npt.NDArray[np.uint64]
 Starts = npt.NDArray[np.int64]
 
 _CHUNK = 1 << 17
-_FIRST_CHUNK = 1 << 12  # short: as long as nothing is found, all that it holds is news
-_TEXT_SEPARATOR = np.array([0x110000], np.uint32)  # no code point
+_FIRST_CHUNK = 1 << 12  # short: while nothing is found yet, every span is wanted
+_TEXT_SEPARATOR = np.array([0x110000], np.uint32)  # not a code point
 _PREFILTER_LEN = 16
-"""Characters. Longer passages are looked for only where so many match: in Russian prose at one place in a hundred."""
+"""Characters. Longer passages are searched only where this many match: in Russian prose at 1 % of the positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """What of one sample stands verbatim in the training text."""
+    """The part of one sample that occurs verbatim in the training text."""
 
     longest: str
-    """The longest passage that stands in one text, the first in the sample where several are equally long."""
+    """The longest passage of the sample that occurs in one text; of several equally long ones, the first."""
     share: float | None
-    """Of the sample's n-grams, each counted as often as the sample has it; None where it is too short for one."""
+    """The fraction of the sample's n-grams that occur, counted with repetitions; None if the sample has no n-gram."""
 
 
 def measure_novelty(
     samples: Sequence[str], texts: Iterable[str | Iterable[str]], *, order: int = 10, chunk: int = _CHUNK
 ) -> list[Novelty]:
-    """What of each sample stands in the texts, in memory that does not grow with them.
+    """Find how much of each sample occurs in the texts, in memory independent of their length.
 
     Args:
-        texts: Each a string, or its pieces in order. A passage may run on from piece to piece, not from text to text.
-        order: Characters of an n-gram.
-        chunk: Characters of text that are looked at together, give or take.
+        texts: each a string, or its pieces in order. A passage may continue from piece to piece, not from text to text.
+        order: the characters of an n-gram.
+        chunk: about how many characters of text are searched together.
 
     Raises:
-        DataError: a lone surrogate.
+        DataError: a text has a lone surrogate.
     """
     assert min(order, chunk) > 0
     search = _VerbatimSearch(samples, order)
@@ -62,9 +62,9 @@ def measure_novelty(
 
 
 def training_texts(corpus: Corpus) -> Iterator[Iterator[str]]:
-    """The documents of the train split, each in the pieces it is stored in, for `measure_novelty`.
+    """The documents of the train split, each in the pieces in which it is stored, for `measure_novelty`.
 
-    Where another split has the middle of a document, what stands before and behind it are two texts.
+    If the middle of a document belongs to another split, the parts before and after it are two texts.
 
     Raises:
         DataError: the documents are missing or damaged.
@@ -75,7 +75,7 @@ def training_texts(corpus: Corpus) -> Iterator[Iterator[str]]:
 
 
 def _chunks(texts: Iterable[str | Iterable[str]], chunk: int) -> Iterator[Codes]:
-    """The texts with a mark behind each, in arrays of at most 2 * chunk."""
+    """The texts, a separator after each, in arrays of at most 2 * chunk code points."""
     max_piece_len = size = min(chunk, _FIRST_CHUNK)
     buffered, num_buffered = [_TEXT_SEPARATOR], 1
     for text in texts:
@@ -93,7 +93,7 @@ def _chunks(texts: Iterable[str | Iterable[str]], chunk: int) -> Iterator[Codes]
 
 
 class _HashedText:
-    """Characters, and the hash of any span of them: sum(codes[start + k] * P**(k + 1)) modulo 2**64."""
+    """Code points, and the hash of any span of them: sum(codes[start + k] * P**(k + 1)) modulo 2**64."""
 
     def __init__(self, codes: Codes) -> None:
         self.codes = codes
@@ -104,14 +104,14 @@ class _HashedText:
         self._sums = np.append(powers[:0], np.cumsum(np.append(np.uint64(0), codes * powers)))
 
     def hashes(self, length: int, starts: Starts | None = None) -> Hashes:
-        """Of the spans at `starts`, which must rise, or everywhere; those too near to the end have none."""
+        """The hashes of the spans that begin at `starts` (ascending; all if left out) and end within the text."""
         stop = max(0, len(self.codes) - length + 1)
         at = slice(stop) if starts is None else starts[: np.searchsorted(starts, stop)]
         return (self._sums[length:][at] - self._sums[at]) * self._inverses[at]
 
 
 class _HashSet:
-    """Finds which of many hashes are among its own. A table of their leading bits tells soon of most that are not."""
+    """A set of hashes that looks up many at once. A table of leading bits quickly rejects most that are not in it."""
 
     def __init__(self, hashes: Hashes, many_queries: bool = True) -> None:
         self._sorted = np.sort(hashes)
@@ -121,22 +121,22 @@ class _HashSet:
         self._table[self._sorted >> self._shift] = True
 
     def find(self, hashes: Hashes) -> Starts:
-        """The indices, rising, of those that are."""
+        """The indices, ascending, of the hashes that are in the set."""
         maybe = np.flatnonzero(self._table.take((hashes >> self._shift).view(np.int64), mode="clip"))
         candidates = hashes[maybe]
         return maybe[self._sorted.take(np.searchsorted(self._sorted, candidates), mode="clip") == candidates]
 
 
 class _VerbatimSearch:
-    """What is found yet of the samples, and what would be news."""
+    """What was found of the samples so far, and what is still wanted."""
 
     def __init__(self, samples: Sequence[str], order: int) -> None:
         self._order = order
         self._sample_text = _HashedText(code_points("".join(samples)))
         self._samples = list(pairwise(accumulate(map(len, samples), initial=0)))  # (start, end) of each
-        self._passages = [(start, 0) for start, _ in self._samples]  # (start, length) of the longest found
+        self._passages = [(start, 0) for start, _ in self._samples]  # (start, length) of the longest found so far
         ngrams = [np.arange(start, end - order + 1) for start, end in self._samples]
-        self._unfound_ngrams = np.concatenate([np.arange(0), *ngrams])  # where the n-grams start that are not found
+        self._unfound_ngrams = np.concatenate([np.arange(0), *ngrams])  # starts of the n-grams not found yet
         self._unfound_hashes = _HashSet(self._sample_text.hashes(order, self._unfound_ngrams))
         self._prefilter = _HashSet(self._sample_text.hashes(_PREFILTER_LEN))
         self._targets: dict[tuple[int, tuple[tuple[int, int, int], ...]], _HashSet] = {}
@@ -144,7 +144,7 @@ class _VerbatimSearch:
         self._tail = self._sample_text.codes[:0]
 
     def result(self, sample_index: int) -> tuple[slice, float | None]:
-        """Of one sample: where its longest passage is, and its share of n-grams."""
+        """The longest passage of one sample, and the fraction of its n-grams that was found."""
         (first, end), (start, length) = self._samples[sample_index], self._passages[sample_index]
         num_ngrams = max(0, end - first - self._order + 1)
         num_unfound = int(np.diff(np.searchsorted(self._unfound_ngrams, [first, end]))[0])
@@ -152,7 +152,7 @@ class _VerbatimSearch:
         return slice(start - first, start - first + length), share
 
     def search_chunk(self, codes: Codes) -> None:
-        """Look in the next chunk. What runs into it is either found in part, so in the tail too, or begins there."""
+        """Search the next chunk, after the tail of the last one, which holds every match that may continue."""
         text = _HashedText(np.concatenate([self._tail, codes]))
         self._find_ngrams(text)
         self._find_passages(text)
@@ -179,7 +179,7 @@ class _VerbatimSearch:
             self._update_targets()
 
     def _update_targets(self) -> None:
-        """A set for each length of which a span would be news: as long as what is found but earlier, or longer."""
+        """Build a set for each length of the spans still wanted: longer than those found, or as long but earlier."""
         by_length: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
         for sample_index, ((first, end), (start, length)) in enumerate(zip(self._samples, self._passages, strict=True)):
             if first < start:
@@ -195,7 +195,7 @@ class _VerbatimSearch:
             )
 
     def _extend_passage(self, sample_index: int, text: _HashedText, text_starts: Starts) -> None:
-        """Take the best that begins at `text_starts` in the text: a search in steps that grow, then by halves."""
+        """Take the longest passage that begins at `text_starts` in the text: growing steps, then bisection."""
         (first, end), (start, length) = self._samples[sample_index], self._passages[sample_index]
         start = next(self._matches(np.arange(first, start), text, text_starts, length), start)
         step, too_long = 1, end - first + 1
@@ -209,7 +209,7 @@ class _VerbatimSearch:
         self._passages[sample_index] = start, length
 
     def _matches(self, sample_starts: Starts, text: _HashedText, text_starts: Starts, length: int) -> Iterator[int]:
-        """Those of `sample_starts`, in order, where a span starts that stands in the text at one of `text_starts`."""
+        """Yield the `sample_starts`, in order, whose span occurs in the text at one of `text_starts`."""
         hashes = text.hashes(length, text_starts)
         by_hash = np.argsort(hashes)
         hashes, text_starts = hashes[by_hash], text_starts[by_hash]

@@ -119,9 +119,10 @@ class SamplingOptions:
 
 
 def check_range(option: str, value: float) -> None:
-    """
+    """Check a value against the range of its option.
+
     Raises:
-        OptionError: the value of the option is out of range.
+        OptionError: the value is out of range.
     """
     low, high, cure = _RANGES[option]
     if not low <= value <= high:
@@ -130,7 +131,7 @@ def check_range(option: str, value: float) -> None:
 
 
 def parse_temperature(temperature: float | str) -> tuple[float, float | None]:
-    """The temperature at the start, and at the end where it changes ("0.5:1.2").
+    """Return the temperature at the start, and at the end where it changes ("0.5:1.2").
 
     Raises:
         OptionError: it is not one or two numbers, or out of range.
@@ -150,7 +151,8 @@ def parse_temperature(temperature: float | str) -> tuple[float, float | None]:
 
 
 def parse_precision(precision: str) -> StepPrecision:
-    """
+    """Return a precision by its name.
+
     Raises:
         OptionError: there is no such precision.
     """

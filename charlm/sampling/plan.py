@@ -29,7 +29,8 @@ class SamplingPlan:
 
 
 def plan_sampling(options: SamplingOptions, vocab: Vocab) -> SamplingPlan:
-    """
+    """Resolve the options for a vocabulary.
+
     Raises:
         UsageError: no text of that length, or none that the vocabulary can spell, satisfies the options.
     """

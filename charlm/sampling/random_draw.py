@@ -1,4 +1,6 @@
-"""Draws from a distribution over ids, each stream with a generator of its own.
+"""Draw ids from a distribution; each stream has its own generator of random numbers.
+
+    logits_BV ──softmax, cumulative sum──> first id above a uniform number ──> tokens_B
 
 B streams, V vocabulary.
 """
@@ -12,11 +14,11 @@ from charlm.nn.fused.steps import kernels_for
 
 _BLOCK_SIZE = 256
 _MAX_COMPILED_VOCAB = 4096
-"""Ids up to which one call of machine code, with its one thread, is the fastest."""
+"""Up to this many ids, one call of compiled code on one thread is the fastest."""
 
 
 class CategoricalSampler:
-    """One id a stream and a call. Stream i draws from a generator of (seed, i), whatever the other streams are."""
+    """Draws one id for each stream and call. Stream i uses the generator of (seed, i), independent of other streams."""
 
     def __init__(self, seed: int, stream_indices: range) -> None:
         self._generators = [torch.Generator().manual_seed(_stream_seed(seed, stream)) for stream in stream_indices]
@@ -24,7 +26,8 @@ class CategoricalSampler:
         self._num_used = 0
 
     def __call__(self, logits_BV: Tensor) -> Tensor:
-        """tokens_B from softmax(logits), by inverting the cumulative distribution in float64; -inf is never drawn."""
+        """Draw tokens_B from softmax(logits), by the inverse of the cumulative distribution in float64; never an id of
+        -inf."""
         if self._num_used == self._uniforms_BN.shape[1]:
             uniforms = [torch.rand(_BLOCK_SIZE, dtype=torch.float64, generator=each) for each in self._generators]
             self._uniforms_BN, self._num_used = torch.stack(uniforms), 0
@@ -34,7 +37,7 @@ class CategoricalSampler:
 
 
 def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
-    """The ids at which the cumulative distribution passes numbers from 0 to below 1."""
+    """The ids at which the cumulative distribution exceeds uniform numbers from [0, 1)."""
     size = logits_BV.shape[1]
     if size > _MAX_COMPILED_VOCAB or logits_BV.device.type != "cpu":
         return sample_inverse_cdf_torch(logits_BV, uniform_B1)
@@ -45,7 +48,7 @@ def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
 
 
 def sample_inverse_cdf_torch(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
-    """The same with torch's operators, which win where there are many ids."""
+    """The same with torch's operators, which are faster for large vocabularies."""
     cumulative_BV = logits_BV.double().softmax(-1).cumsum(-1)
     threshold_B1 = uniform_B1 * cumulative_BV[:, -1:]
     found_B = torch.searchsorted(cumulative_BV, threshold_B1, right=True)[:, 0]
@@ -59,7 +62,7 @@ def sample_ids(logits_BV: Tensor, uniform_B1: Tensor, cumulative_V: Tensor, ids_
 
 
 def _stream_seed(seed: int, stream: int) -> int:
-    """The seed itself for the first stream: one sample alone is the first of many."""
+    """The first stream uses the seed itself, so that a single sample is the first of several."""
     if stream == 0:
         return seed
     digest = hashlib.sha256(f"{seed} stream {stream}".encode()).digest()

@@ -1,10 +1,8 @@
-"""Texts that grow side by side, a token each at a time.
+"""The sampling loop: texts grow side by side, one token each at a time.
 
-    prompt ──model, chunk by chunk──> logits, state ──┐
-                                                      v
-        constraint ── filters ── draw ──> tokens ──detokenizers──> text
-             ^                               │
-             └────── stepper <───────────────┘
+    PrimedState ──> logits ── constraint ── filters ── draw ──> tokens ──detokenizers──> text
+                       ^                                           │
+                       └──────────────── stepper <─────────────────┘
 
 B streams, V vocabulary.
 """
@@ -31,7 +29,7 @@ _NEG_INF = -torch.inf
 
 
 class SamplingLoop:
-    """Some streams of the many that a seed has, from where a model is."""
+    """Draws the texts of some streams of a seed, all from the same primed state."""
 
     def __init__(
         self,
@@ -44,8 +42,9 @@ class SamplingLoop:
     ) -> None:
         """
         Args:
-            detokenizers: one a stream.
-            prompt_ids: what penalties look back on at first.
+            streams: the numbers of the streams; each has its own random numbers.
+            detokenizers: one for each stream.
+            prompt_ids: the ids that the penalties count at first.
         """
         self._model = model
         self._primed = primed
@@ -61,11 +60,11 @@ class SamplingLoop:
         )
         self._needs_progress = any(isinstance(each, Temperature) and each.end is not None for each in sampling.filters)
         self.nats_B = torch.zeros(len(streams), dtype=torch.float64)
-        """What the drawn tokens cost the model itself, before filters; only after `run(with_nats=True)`."""
+        """Negative log-likelihood of the drawn tokens before filters; only after `run(with_nats=True)`."""
 
     @torch.inference_mode()
     def run(self, *, with_nats: bool = False) -> Iterator[list[str]]:
-        """After each step, what each stream has to show, until all are done."""
+        """After each step, yield the text that each stream can show, until all streams are done."""
         num_streams = len(self._detokenizers)
         logits_BV = self._primed.logits_1V.cpu().expand(num_streams, -1)
         stepper = None
@@ -84,7 +83,7 @@ class SamplingLoop:
             self._advance(tokens)
             yield shown
             if all(detokenizer.done for detokenizer in self._detokenizers):
-                return  # the last one is not read
+                return  # the logits after the last token are not needed
             if stepper is None:
                 state = tuple(tensor.repeat_interleave(num_streams, dim=0) for tensor in self._primed.state)
                 stepper = choose_stepper(self._model, state, self._sampling.precision)
@@ -120,7 +119,7 @@ class SamplingLoop:
 
 
 class _RecentCounts:
-    """How often each id stands among the last ones of each stream."""
+    """Counts each id among the recent ids of each stream."""
 
     def __init__(self, vocab_size: int, num_streams: int, window: int, prompt_ids: IntArray, *, enabled: bool) -> None:
         self.counts_BV: Tensor | None = None

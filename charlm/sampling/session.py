@@ -1,7 +1,7 @@
-"""A conversation with a model that keeps its state: read a little, write a little, go back, branch, save, load.
+"""A conversation with a model that keeps its state, with undo, branches, and snapshots in files.
 
-    read(text), write(sampling) ──> text and state grow          back() ──> as it was before
-    branch(name) keeps a place   save(path) ──> one safetensors file: state, text, and which model it belongs to
+    read(text), write(plan) ──> Snapshot (text, model state)        undo() ──> the snapshot before
+    save_branch(name) remembers a snapshot        save(path) ──> one safetensors file: state, text, id of the model
 
 B streams (1), V vocabulary.
 """
@@ -30,21 +30,21 @@ from charlm.vocab.base import IntArray, Vocab
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a conversation is: all that was said, and the model after it."""
+    """The text of a conversation so far, and the model after reading it."""
 
     text: str
     primed: PrimedState
     recent_ids: IntArray
-    """The last ids, for penalties."""
+    """The recent ids, for penalties."""
 
 
 class Session:
-    """A model, where it is, and where it has been."""
+    """A conversation with undo and branches."""
 
     def __init__(self, model: LanguageModel, vocab: Vocab, device: torch.device, model_id: str) -> None:
         """
         Args:
-            model_id: of the model's weights; a saved place belongs to it alone.
+            model_id: identifies the weights; only they can load a saved conversation.
         """
         self._model = model
         self._vocab = vocab
@@ -55,17 +55,20 @@ class Session:
         self.snapshot = Snapshot("", self._prime(np.array([vocab.eod_id]), None, "fp32"), np.zeros(0, dtype=np.int64))
 
     def read(self, text: str) -> None:
-        """What the person says.
+        """Let the model read what the person says.
 
         Raises:
-            DataError: a character that the vocabulary cannot spell.
+            DataError: the text has a character that the vocabulary cannot spell.
         """
         ids = self._vocab.encode(text).astype(np.int64)
         self._history.append(self.snapshot)
         self.snapshot = self._snapshot_after(ids, text)
 
     def write(self, sampling: SamplingPlan) -> Iterator[str]:
-        """What the model says, in pieces; another text each time, for the seed counts what was said before."""
+        """Let the model write; yield the text in pieces.
+
+        The seed is increased by the number of earlier turns, so that every turn gives another text.
+        """
         varied = replace(sampling, seed=sampling.seed + len(self._history))
         self._history.append(self.snapshot)
         generator = TextGenerator(
@@ -80,25 +83,27 @@ class Session:
             self.snapshot = self._snapshot_after(self._vocab.encode(written).astype(np.int64), written)
 
     def undo(self) -> None:
-        """
+        """Go back to the snapshot before the last turn.
+
         Raises:
-            UsageError: this is the beginning.
+            UsageError: there is no turn to undo.
         """
         if not self._history:
             raise UsageError("there is nothing to go back to", "say something first")
         self.snapshot = self._history.pop()
 
     def save_branch(self, name: str) -> None:
-        """Remember this place."""
+        """Remember the current snapshot under a name."""
         self._branches[name] = self.snapshot
 
     def switch_to_branch(self, name: str) -> None:
-        """
+        """Go to the snapshot that was saved under a name.
+
         Raises:
-            UsageError: no such branch.
+            UsageError: there is no such branch.
         """
         if name not in self._branches:
-            known = ", ".join(sorted(self._branches)) or "none yet"
+            known = ", ".join(sorted(self._branches)) or "(no branches yet)"
             raise UsageError(f"there is no branch {name!r}", f"branches: {known}; /branch NAME makes one")
         self._history.append(self.snapshot)
         self.snapshot = self._branches[name]
@@ -108,9 +113,10 @@ class Session:
         return sorted(self._branches)
 
     def save(self, path: Path) -> None:
-        """
+        """Save the current snapshot to a file.
+
         Raises:
-            StorageError: it could not be written.
+            StorageError: the file could not be written.
         """
         header = {
             "format": formats.CONVERSATION,
@@ -124,10 +130,11 @@ class Session:
         storage.write_bytes(path, content)
 
     def load(self, path: Path) -> None:
-        """
+        """Go to the snapshot in a file.
+
         Raises:
             UsageError: there is no such file.
-            DataError: it is damaged, of another model, or written by a newer charlm.
+            DataError: the file is damaged, belongs to another model, or was written by a newer charlm.
         """
         try:
             with safetensors.safe_open(path, framework="pt", device=str(self._device)) as file:
@@ -144,12 +151,17 @@ class Session:
         except FileNotFoundError as error:
             raise UsageError(f"there is no file {path}", "/save makes one") from error
         except (OSError, KeyError, TypeError, ValueError, OverflowError, safetensors.SafetensorError) as error:
-            raise DataError(f"{path} is no saved conversation: {error}", "load one that /save has written") from error
+            raise DataError(
+                f"{path} is not a saved conversation: {error}", "load a file that /save has written"
+            ) from error
         self._history.append(self.snapshot)
         self.snapshot = snapshot
 
     def _validate_state(self, found: dict[str, Tensor]) -> PrimedState:
-        """ValueError where the tensors are not those of a state of this model."""
+        """
+        Raises:
+            ValueError: the tensors are not a state of this model.
+        """
         expected = self._model.initial_state(1)
         state: State = tuple(found[f"state.{number}"] for number in range(len(expected)))
         logits = found["logits"]
@@ -158,28 +170,28 @@ class Session:
             for own, other in zip((*expected, self.snapshot.primed.logits_1V), (*state, logits), strict=True)
         )
         if not matches or len(found) != len(expected) + 1:
-            raise ValueError("the state has other shapes")
+            raise ValueError("the state has the shapes of another model")
         if not all(bool(torch.isfinite(tensor).all()) for tensor in (*state, logits)):
-            raise ValueError("the state holds values that are not finite")
+            raise ValueError("the state has values that are not finite")
         primed = PrimedState(logits, state)
-        try:  # counts and bytes in a state may be any number: whether they lead anywhere, a step shows
+        try:  # counters and bytes may have any value in a file: one step shows whether the model accepts them
             self._prime(np.array([self._vocab.eod_id]), state, "fp32")
         except (IndexError, RuntimeError) as error:
-            raise ValueError(f"the state leads nowhere: {error}") from error
+            raise ValueError(f"the model cannot go on from the state: {error}") from error
         return primed
 
     @staticmethod
     def _validate_text(content: object) -> str:
         if not isinstance(content, str):
-            raise TypeError("the text is none")
+            raise TypeError("its text is not a string")
         return content
 
     def _validate_ids(self, content: object) -> IntArray:
         ids = np.array(content)
         if ids.ndim != 1 or (len(ids) and not np.issubdtype(ids.dtype, np.integer)):
-            raise TypeError("the last ids are none")
+            raise TypeError("its recent ids are not integers")
         if len(ids) and not (ids.min() >= 0 and ids.max() < self._vocab.size):
-            raise ValueError("an id that the vocabulary does not have")
+            raise ValueError("it has an id that the vocabulary does not have")
         return ids.astype(np.int64)
 
     def _snapshot_after(self, ids: IntArray, text: str) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Beam search finds the most probable text; with beams enough, that of all there are."""
+"""Beam search finds the most probable text; with enough beams, the most probable of all texts."""
 
 import itertools
 
@@ -18,7 +18,7 @@ STRICT = CharVocab("abc", byte_fallback=False)
 
 
 def cost(model: LanguageModel, prompt: str, ids: tuple[int, ...]) -> float:
-    """Nats of ids after the prompt."""
+    """The negative log-likelihood of ids after the prompt, in nats."""
     prompt_ids = [STRICT.eod_id, *STRICT.encode(prompt).tolist()]
     inputs = torch.tensor([[*prompt_ids, *ids]])
     with torch.no_grad():
@@ -28,7 +28,7 @@ def cost(model: LanguageModel, prompt: str, ids: tuple[int, ...]) -> float:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_wide_beams_find_the_best_of_all(seed: int) -> None:
+def test_wide_beams_find_the_best_of_all_texts(seed: int) -> None:
     model = model_for(STRICT, seed=seed)
     letters = [token for token in range(STRICT.size) if token != STRICT.eod_id]
     constraint = TokenConstraint(RegexAutomaton("[abc]{4}"), STRICT)

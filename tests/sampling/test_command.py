@@ -110,7 +110,7 @@ def test_a_backward_model_takes_no_constraint(workspace: Commands) -> None:
     workspace.succeed("train", "--config", "tiny", "--set", "model.direction=backward", "--out", "runs/back")
     for option in ("--regex=.*", "--must-contain=а", "--only=аб", "--never=а"):
         assert "a backward model" in workspace.fail(2, "sample", option)
-    assert "beams grow forward" in workspace.fail(2, "sample", "--beams", "2")
+    assert "--beams needs a forward model" in workspace.fail(2, "sample", "--beams", "2")
     assert "backward" in workspace.fail(2, "sample", "--interactive")
     (text,) = texts(workspace, "--length", "40", "--stop", "о")
     assert "о" not in text
@@ -155,7 +155,7 @@ def test_a_conversation(toured: Commands, tmp_path: Path) -> None:
     first = shown[:20]
     second = shown[21:41]
     assert f"мы {first}{second}" in shown, "the text so far is what was read and written"
-    assert shown.count(second) >= 3, "back at the same place it says the same"
+    assert shown.count(second) >= 3, "from the same snapshot it writes the same text"
     complaints = [line for line in ended.stderr.splitlines() if ";" in line]
     for complaint in (
         "no branch 'nowhere'",
@@ -184,7 +184,7 @@ def test_a_conversation_ends_with_its_input(toured: Commands) -> None:
     "prompt", ["語言模型", "نموذج لغوي", "भाषा का नमूना", "e\u0301a\u0308o\u0302", "👩\u200d👩\u200d👧"], ids=str
 )
 def test_scripts_on_a_terminal(toured: Commands, prompt: str) -> None:
-    """A terminal of 80 columns gets what a pipe gets; wrapping and shaping are its own business."""
+    """A terminal of 80 columns gets the same text as a pipe; the terminal wraps and shapes it."""
     command = ("sample", "--length", "120", "--prompt", prompt)
     piped = toured.succeed(*command).stdout
     shown = toured(*command, out=Channel(80)).stdout

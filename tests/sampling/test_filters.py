@@ -1,4 +1,4 @@
-"""What is done to logits before a draw, and that a draw follows the distribution it claims to."""
+"""The filters of logits, and that draws follow the filtered distribution."""
 
 import math
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def chi_squared(counts: Tensor, expected: list[float]) -> float:
 
 
 def count_draws(logits_V: Tensor, num_draws: int, seed: int) -> Tensor:
-    """100 streams side by side."""
+    """Counts of draws from 100 streams side by side."""
     draws = CategoricalSampler(seed, range(100))
     logits_BV = logits_V.expand(100, -1)
     tokens = torch.cat([draws(logits_BV) for _ in range(num_draws // 100)])
@@ -53,7 +53,7 @@ def test_draws_follow_the_tempered_distribution(temperature: float) -> None:
     counts = count_draws(Temperature(temperature)(LOGITS_V[None])[0], 100_000, seed=1)
     assert chi_squared(counts, distribution(temperature)) < CRITICAL
     for other in {0.7, 1.0, 1.5} - {temperature}:
-        assert chi_squared(counts, distribution(other)) > 100 * CRITICAL, "and could be told from another"
+        assert chi_squared(counts, distribution(other)) > 100 * CRITICAL, "and differ from every other distribution"
 
 
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=30), st.integers(0, 2**32))
@@ -73,19 +73,19 @@ def test_a_temperature_keeps_the_order_and_the_logits(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [-1.0, -1e-9, math.nan, math.inf, -math.inf, 100.1])
-def test_a_temperature_that_is_none_is_refused(value: float) -> None:
+def test_a_temperature_out_of_range_is_refused(value: float) -> None:
     with pytest.raises(UsageError, match="temperature"):
         Temperature(value)
 
 
-def test_what_has_no_probability_is_never_drawn() -> None:
+def test_an_id_without_probability_is_never_drawn() -> None:
     logits_V = torch.tensor([-math.inf, 0.0, -math.inf, 0.0, -math.inf])
     counts = count_draws(logits_V, 2000, seed=2)
     assert counts[[0, 2, 4]].sum() == 0
     assert min(counts[1], counts[3]) > 800
 
 
-def test_a_draw_is_decided_by_its_generator() -> None:
+def test_a_draw_depends_on_its_own_generator_only() -> None:
     assert torch.equal(count_draws(LOGITS_V, 500, seed=3), count_draws(LOGITS_V, 500, seed=3))
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -101,14 +101,14 @@ def test_rare_ids_of_a_large_vocabulary_are_drawn() -> None:
     assert chi_squared(quarters, [0.25] * 4) < 16.27  # 3 degrees of freedom, once in a thousand
 
 
-def test_a_number_of_zero_or_nearly_one_draws_what_is_there() -> None:
+def test_uniform_numbers_of_zero_or_nearly_one_draw_possible_ids() -> None:
     logits_BV = torch.tensor([[-math.inf, 0.0, 1.0, -math.inf]]).repeat(2, 1)
     numbers_B1 = torch.tensor([[0.0], [1 - 2**-53]], dtype=torch.float64)
     assert sample_inverse_cdf(logits_BV, numbers_B1).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("size", [1, 2, 10, 300, 4096])
-def test_machine_code_draws_what_torch_does(size: int) -> None:
+def test_compiled_code_draws_the_same_as_torch(size: int) -> None:
     generator = torch.Generator().manual_seed(size)
     logits_BV = 5 * torch.randn(200, size, generator=generator)
     logits_BV[:, 1::3] = -math.inf
@@ -118,11 +118,11 @@ def test_machine_code_draws_what_torch_does(size: int) -> None:
     assert logits_BV.gather(1, found_B[:, None]).isfinite().all()
 
 
-def test_streams_are_their_own() -> None:
-    """Stream i gives the same whatever the other streams are."""
+def test_streams_are_independent() -> None:
+    """Stream i draws the same ids whichever other streams there are."""
     logits_BV = LOGITS_V.expand(5, -1)
     many, two = CategoricalSampler(7, range(5)), CategoricalSampler(7, range(3, 5))
-    for _ in range(600):  # beyond a block of numbers
+    for _ in range(600):  # more than one block of random numbers
         assert torch.equal(many(logits_BV)[3:], two(logits_BV[3:]))
 
 
@@ -188,7 +188,7 @@ FILTERS: dict[str, tuple[Filter, list[float]]] = {
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_draws_follow_the_filtered_distribution(name: str) -> None:
-    """100,000 draws against the exact distribution, chi-squared; what a filter takes out is never drawn."""
+    """A chi-squared test of 100,000 draws against the exact distribution; removed ids are never drawn."""
     filtered, expected = FILTERS[name]
     logits_BV = apply_filters([filtered], LOGITS_V[None], MOMENT)
     torch.testing.assert_close(logits_BV[0].softmax(0), torch.tensor(expected), rtol=1e-5, atol=1e-7)
@@ -198,7 +198,7 @@ def test_draws_follow_the_filtered_distribution(name: str) -> None:
     assert chi_squared(counts[there], [expected[k] for k in there]) < CRITICAL
 
 
-def test_all_of_them_in_their_order() -> None:
+def test_all_filters_in_their_order() -> None:
     given_in_any = (MinP(0.05), TopP(0.9), Typical(0.95), TopK(6), Temperature(1.4), FrequencyPenalty(0.1))
     ordered = sort_filters(given_in_any)
     assert [type(each).__name__ for each in ordered] == [
@@ -240,7 +240,7 @@ def test_all_of_them_in_their_order() -> None:
     st.integers(1, 12),
     st.sampled_from([1e-30, 0.01, 1.0, 50.0]),
 )
-def test_there_is_always_something_left(logits: list[float], share: float, k: int, temperature: float) -> None:
+def test_at_least_one_id_is_left(logits: list[float], share: float, k: int, temperature: float) -> None:
     filters = sort_filters((TopP(share), MinP(share), Typical(share), TopK(k), Temperature(temperature)))
     left = apply_filters(filters, torch.tensor([logits]))
     assert torch.isfinite(left).any()
@@ -248,7 +248,7 @@ def test_there_is_always_something_left(logits: list[float], share: float, k: in
     assert not left.isposinf().any()
 
 
-def test_rows_do_not_see_each_other() -> None:
+def test_rows_are_independent() -> None:
     logits_BV = torch.randn(6, 20, generator=torch.Generator().manual_seed(0)) * 3
     context = DrawContext(torch.rand(6, 1), torch.randint(3, (6, 20)))
     filters = sort_filters(
@@ -284,6 +284,6 @@ def test_a_schedule_is_a_line() -> None:
         lambda: FrequencyPenalty(math.nan),
     ],
 )
-def test_what_makes_no_sense_is_refused(make: Callable[[], object]) -> None:
+def test_values_out_of_range_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(UsageError):
         make()

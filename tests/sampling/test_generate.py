@@ -1,4 +1,4 @@
-"""Generation: the same text from the same seed, whole characters only, exactly as many as asked for."""
+"""Generation: the same text from the same seed, in whole characters, of exactly the length asked for."""
 
 from typing import Any, Literal, cast
 
@@ -35,7 +35,7 @@ CHAR = CharVocab("abcdé🙂 ")
 
 
 def model_for(vocab: Vocab, *, gru: bool = False, seed: int = 0) -> LanguageModel:
-    """A model of a decided character: its first weights, three times as large."""
+    """A model with its initial weights, three times as large, so that its distributions are not flat."""
     torch.manual_seed(seed)
     body = RecurrentSettings(hidden_size=8, cell=GRUSettings() if gru else LSTMSettings())
     model = build_model(ModelSettings(embedding=TokenEmbeddingSettings(size=6), body=body), vocab.size)
@@ -60,7 +60,7 @@ def sample(
 
 
 class Script(nn.Module):
-    """A body whose features name the next id of a script: state counts the steps."""
+    """A body whose features encode the next id of a script; its state counts the steps."""
 
     def __init__(self, ids: list[int], prompt_size: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Script(nn.Module):
 
 
 def scripted(vocab: Vocab, ids: list[int], prompt: str = "") -> LanguageModel:
-    """A model that always says `ids`, again and again, after the prompt and its leading <eod>."""
+    """A model that writes `ids` again and again after the prompt."""
     body = Script(ids, 1 + len(vocab.encode(prompt)))
     head = Softmax(vocab.size, vocab.size)
     with torch.no_grad():
@@ -193,7 +193,7 @@ def test_dropout_is_off() -> None:
 
 
 def read_backward(vocab: Vocab, ids: list[int], length: int) -> str:
-    """The last `length` characters of the text that a script, said again and again, spells from its end."""
+    """The last `length` characters of a text whose reversed ids are a script, again and again."""
     decoder = vocab.stream_decoder()
     said = [*ids * (1 + (4 * length + 8) // len(ids))]
     pieces = [
@@ -218,7 +218,7 @@ SPELLING = CharVocab("ab\ufffd")
 @example(vocab=ByteVocab(), ids=list("🙂€é".encode())[::-1], length=7)
 @example(vocab=ByteVocab(), ids=[0x80], length=7)
 @example(vocab=ByteVocab(), ids=[0x80, 0x80, 0x80, 0x80, 0xF0], length=7)
-def test_a_backward_text_is_that_of_its_ids_turned_around(vocab: Vocab, ids: list[int], length: int) -> None:
+def test_a_backward_text_is_that_of_its_reversed_ids(vocab: Vocab, ids: list[int], length: int) -> None:
     said = [token for token in ids if token < vocab.size] or [vocab.eod_id]
     pieces = sample(scripted(vocab, said), vocab, length=length, direction="backward")
     assert "".join(pieces) == read_backward(vocab, said, length)
@@ -259,7 +259,7 @@ def test_the_first_of_many_is_the_one(unbatched: bool) -> None:
     )
 
 
-def test_the_best_costs_the_model_least() -> None:
+def test_the_best_text_has_the_least_nats() -> None:
     model = model_for(CHAR)
     made = generator(model, CHAR, length=30, prompt="ab")
     best, nats = made.generate_best(8)
@@ -279,7 +279,7 @@ def test_the_best_costs_the_model_least() -> None:
     assert all(cost(text) >= nats - 1e-6 for text in plain)
 
 
-def test_a_text_that_is_done_does_not_hold_up_or_change_the_others() -> None:
+def test_a_finished_text_does_not_change_the_others() -> None:
     made = generator(model_for(CHAR), CHAR, length=60, stop_strings=("a",), seed=1)
     texts = made.generate_batch(6)
     assert len({len(text) for text in texts}) > 1
@@ -295,13 +295,13 @@ def test_a_text_ends_before_the_first_stop(script: str, stop_strings: list[str],
     ids = [*CHAR.encode(script).tolist(), CHAR.encode("c")[0]]
     made = generator(scripted(CHAR, ids), CHAR, length=length, stop_strings=tuple(stop_strings))
     whole = ((script + "c") * 31)[:length]
-    # the stop whose end comes first, and of those that end there the longest
+    # the stop string whose end comes first; of several that end there, the longest
     ends = [(place + len(stop), place) for stop in stop_strings if (place := whole.find(stop)) >= 0]
     expected = whole[: min(ends)[1]] if ends else whole
     assert "".join(made.stream_generate()) == expected
 
 
-def test_what_may_begin_a_stop_is_held_back() -> None:
+def test_a_possible_beginning_of_a_stop_is_held_back() -> None:
     ids = CHAR.encode("aabd").tolist()
     made = generator(scripted(CHAR, ids), CHAR, length=9, stop_strings=("abc",))
     assert list(made.stream_generate()) == ["a", "abd", "a", "abd", "a"]
@@ -318,7 +318,7 @@ def test_a_backward_text_begins_behind_a_stop() -> None:
 
 
 def test_penalties_look_back_on_a_window_and_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Greedy with a strong penalty, all ids take turns: the window is as long as the vocabulary less one."""
+    """Greedy decoding with a strong penalty and a window of all ids but one goes through all ids in turn."""
     model = model_for(CHAR)
     size = CHAR.size - 1
     made = generator(

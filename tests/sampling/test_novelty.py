@@ -1,4 +1,4 @@
-"""What of a sample stands verbatim in the texts, held to a search by Python's own `in`."""
+"""The part of a sample that occurs verbatim in the texts, compared with a search by Python's `in`."""
 
 import random
 import tracemalloc
@@ -34,14 +34,14 @@ def searched(samples: Sequence[str], texts: Sequence[str], order: int) -> list[N
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
-    """Samples and texts in pieces, over so few characters that much of them is alike."""
+    """Samples and texts in pieces, over so few characters that much of them is equal."""
     texts = st.text(draw(st.sampled_from(["ab", "abc", "aж🙂\U0010ffff\x00"])), max_size=50)
     samples = draw(st.lists(texts, max_size=4))
     return samples, draw(st.lists(st.lists(texts, max_size=3), max_size=4))
 
 
 @given(cases(), st.integers(1, 6), st.sampled_from([1, 2, 5, 17, 1000]), st.sampled_from([HASH_BASE, 1]))
-def test_it_finds_what_a_search_finds(
+def test_the_result_is_that_of_a_plain_search(
     case: tuple[list[str], list[list[str]]], order: int, chunk: int, base: int
 ) -> None:
     samples, texts = case
@@ -53,7 +53,7 @@ def test_it_finds_what_a_search_finds(
 
 
 @pytest.mark.parametrize("chunk", [300, 1 << 17])
-def test_long_passages_are_found_whatever_their_lengths(chunk: int) -> None:
+def test_long_passages_of_any_length_are_found(chunk: int) -> None:
     generator = random.Random(1)
     text = "".join(generator.choices("абвгд ", k=20_000))
     sizes = [*range(1, 40), *range(50, 800, 50)]
@@ -79,9 +79,9 @@ def test_a_passage_runs_across_pieces_not_across_documents(tiny_corpus: Corpus, 
         Part(Document("1", "", "one two "), 0, is_last_part=False),
         Part(Document("1", "", "three "), 1, is_last_part=False),
         Part(Document("1", "", "four"), 2),
-        Part(Document("2", "", "five "), 0, is_last_part=False),  # another split has its middle
+        Part(Document("2", "", "five "), 0, is_last_part=False),  # its middle belongs to another split
         Part(Document("2", "", "seven"), 2),
-        Part(Document("3", "", "eight"), 0, is_last_part=False),  # and the end of this one
+        Part(Document("3", "", "eight"), 0, is_last_part=False),  # and so does the end of this one
         Part(Document("4", "", "nine")),
         Part(Document("5", "", "")),
     ]
@@ -91,16 +91,16 @@ def test_a_passage_runs_across_pieces_not_across_documents(tiny_corpus: Corpus, 
     corpus = replace(tiny_corpus, directory=tmp_path)
     texts = ["one two three four", "five ", "seven", "eight", "nine", ""]
     assert ["".join(pieces) for pieces in training_texts(corpus)] == texts
-    assert sum(1 for _ in training_texts(corpus)) == len(texts), "nobody has to read a text to its end"
+    assert sum(1 for _ in training_texts(corpus)) == len(texts), "a text need not be read to its end"
     samples = ["two three four", "fourfive", "five seven", "eightnine"]
     found = measure_novelty(samples, training_texts(corpus), order=5, chunk=4)
     assert [sample.longest for sample in found] == ["two three four", "four", "five ", "eight"]
     assert [sample.share for sample in found] == [1.0, 0.0, 2 / 6, 1 / 5]
 
 
-def test_characters_decide_where_hashes_cannot() -> None:
+def test_equal_hashes_are_checked_by_their_characters() -> None:
     sample = "a"
-    for _ in range(11):  # the sequence of Thue and Morse and its negative have one hash, whatever the base
+    for _ in range(11):  # the Thue-Morse sequence and its negative have equal hashes for any base
         sample += sample.translate({ord("a"): "b", ord("b"): "a"})
     text = sample.translate({ord("a"): "b", ord("b"): "a"})
     assert (
@@ -123,12 +123,12 @@ def test_characters_decide_where_hashes_cannot() -> None:
         ("ab" * 5_000, "a", 0.0),
     ],
 )
-def test_one_character_without_end_is_no_trouble(sample: str, longest: str, share: float) -> None:
+def test_a_long_run_of_one_character_is_fast(sample: str, longest: str, share: float) -> None:
     text = ["a" * 300_000] * 2
     assert measure_novelty([sample] * 3, [text, "c" * 300_000]) == [Novelty(longest, share)] * 3
 
 
-def test_little_is_no_trouble() -> None:
+def test_empty_samples_and_texts_are_fine() -> None:
     assert measure_novelty([], ["text"]) == []
     assert measure_novelty(["", "some text"], []) == [Novelty("", None), Novelty("", None)]
     assert measure_novelty(["", "text"], ["", []], order=4) == [Novelty("", None), Novelty("", 0.0)]

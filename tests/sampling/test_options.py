@@ -1,4 +1,4 @@
-"""What a sample can be asked for, and that each caller is told of a mistake in its own words."""
+"""The options of a sample: their ranges, and errors in the words of Python or of the command line."""
 
 import math
 from typing import Any
@@ -49,7 +49,7 @@ def test_every_keyword_has_wrong_values() -> None:
 
 
 @pytest.mark.parametrize("keyword", WRONG)
-def test_python_is_told_of_keywords(model: Model, keyword: str) -> None:
+def test_errors_in_python_name_the_keyword(model: Model, keyword: str) -> None:
     for value in WRONG[keyword]:
         with pytest.raises(OptionError) as raised:
             model.sample(**{keyword: value})  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def test_python_is_told_of_keywords(model: Model, keyword: str) -> None:
 
 
 @pytest.mark.parametrize("keyword", WRONG.keys() - TOO_LONG_TO_TYPE)
-def test_the_command_line_is_told_of_options(toured: Commands, keyword: str) -> None:
+def test_errors_on_the_command_line_name_the_option(toured: Commands, keyword: str) -> None:
     value = WRONG[keyword][-1]
     given = value[0] if isinstance(value, list) else value
     error = toured.fail(2, "sample", f"{flag(keyword)}={given}")

@@ -1,4 +1,4 @@
-"""The sampler of a few lines draws the texts of the fast one."""
+"""The reference sampler and the fast one draw the same texts."""
 
 import pytest
 import torch

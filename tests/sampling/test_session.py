@@ -1,4 +1,4 @@
-"""A conversation: its state is that of its text, and every place of it can be gone back to, kept, saved and loaded."""
+"""A conversation: its state is the state after its text; every snapshot can be undone, kept, saved and loaded."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def say(talk: Session) -> str:
 
 
 def assert_is_after(talk: Session, text: str) -> None:
-    """The state is that of a model that has read this text."""
+    """The state equals that of a model that has read this text."""
     assert talk.snapshot.text == text
     ids = torch.tensor([[CHAR.eod_id, *CHAR.encode(text).tolist()]])
     with torch.no_grad():
@@ -40,7 +40,7 @@ def assert_is_after(talk: Session, text: str) -> None:
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
 
 
-def test_it_knows_all_that_was_said() -> None:
+def test_the_state_is_that_of_the_whole_text() -> None:
     talk = session()
     talk.read("ab")
     first = say(talk)
@@ -50,7 +50,7 @@ def test_it_knows_all_that_was_said() -> None:
     assert_is_after(talk, "ab" + first + "é🙂" + second)
 
 
-def test_it_says_something_else_each_time_and_the_same_again_from_the_same_place() -> None:
+def test_each_turn_gives_another_text_and_undo_gives_the_same_one_again() -> None:
     talk = session()
     first = say(talk)
     assert say(talk) != first
@@ -60,7 +60,7 @@ def test_it_says_something_else_each_time_and_the_same_again_from_the_same_place
     assert say(talk) == first
 
 
-def test_going_back_further_than_the_beginning_is_refused() -> None:
+def test_undo_at_the_beginning_is_refused() -> None:
     talk = session()
     talk.read("a")
     talk.undo()
@@ -81,7 +81,7 @@ def test_branches() -> None:
         talk.switch_to_branch("there")
 
 
-def test_a_text_that_is_broken_off_is_known_as_far_as_it_was_shown() -> None:
+def test_an_interrupted_text_counts_as_far_as_it_was_shown() -> None:
     talk = session()
     pieces = talk.write(SAMPLING)
     shown = next(pieces) + next(pieces)
@@ -89,14 +89,14 @@ def test_a_text_that_is_broken_off_is_known_as_far_as_it_was_shown() -> None:
     assert_is_after(talk, shown)
 
 
-def test_a_saved_place_goes_on_alike(tmp_path: Path) -> None:
+def test_a_loaded_conversation_continues_like_the_saved_one(tmp_path: Path) -> None:
     talk, other = session(), session()
     talk.read("dé")
     say(talk)
     talk.save(tmp_path / "talk")
     other.load(tmp_path / "talk")
     assert_is_after(other, talk.snapshot.text)
-    # the seed counts what was said, so the other one is brought to the same number
+    # the seed depends on the number of turns, so the other conversation needs as many
     other.read("")
     assert say(other) == say(talk)
     other.undo()
@@ -105,7 +105,7 @@ def test_a_saved_place_goes_on_alike(tmp_path: Path) -> None:
     assert_is_after(other, "")
 
 
-def test_what_cannot_be_loaded_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     talk = session()
     talk.read("ab")
     talk.save(tmp_path / "talk")
@@ -138,13 +138,13 @@ def test_what_cannot_be_loaded_is_refused_and_changes_nothing(tmp_path: Path) ->
         write(tensors, {"session": json.dumps({"format": 1, "model": "a", "text": 7, "recent": "x"})}),
         write(tensors, {"session": json.dumps({"format": 1, "model": "a", "text": "ab", "recent": [99999]})}),
     ):
-        with pytest.raises(DataError, match="no saved conversation"):
+        with pytest.raises(DataError, match="is not a saved conversation"):
             talk.load(path)
         assert_is_after(talk, "ab")
 
 
-def test_a_state_of_counts_is_checked_too(tmp_path: Path) -> None:
-    """A batch-normalised network counts steps; whatever a file says, the next step finds its statistics."""
+def test_a_state_with_counters_is_checked_too(tmp_path: Path) -> None:
+    """A batch-normalised network counts its steps; the next step has statistics for any count in a file."""
     torch.manual_seed(0)
     body = RecurrentSettings(hidden_size=8, norm="batch", norm_steps=4)
     talk = Session(build_model(ModelSettings(body=body), CHAR.size), CHAR, CPU, "a")

@@ -6,6 +6,6 @@
 
 - `base`: what sampling asks of a constraint. `build`: from options to a constraint.
 - `regex_parser`, `regex_automaton`, `must_contain`, `characters`: the kinds of constraints.
-- `utf8_automaton`: what all automata share: bytes in, and the characters that are still missing.
+- `utf8_automaton`: the base of all automata: bytes in, the number of missing characters out.
 - `tokens`: from characters to the ids of any vocabulary.
 """

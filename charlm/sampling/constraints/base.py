@@ -1,4 +1,4 @@
-"""What sampling asks of a constraint: which ids may come next, and the state after the one that came.
+"""The interface of a constraint: which ids may come next, and the state after the one that was drawn.
 
     start ──mask──> allowed ids ── draw ──> id ──advance──> state ──mask──> ...
 

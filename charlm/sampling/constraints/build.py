@@ -1,4 +1,7 @@
-"""From the options of a sample to its constraint."""
+"""Build the constraint that the options of a sample ask for.
+
+regex, must_contain, only, never ──> automaton over characters ──with the vocabulary──> constraint on ids
+"""
 
 from typing import Any
 
@@ -13,7 +16,8 @@ from charlm.vocab.base import Vocab
 
 
 def build_constraint(options: SamplingOptions, vocab: Vocab) -> Constraint | None:
-    """
+    """Return the constraint, or None if the options do not ask for one.
+
     Raises:
         UsageError: no text of that length, or none that the vocabulary can spell, satisfies the options.
     """

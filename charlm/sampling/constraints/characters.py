@@ -1,4 +1,6 @@
-"""Texts of some characters alone, or without some: every such text is as wanted, and <eod> begins another document.
+"""Texts that consist of some characters only, or that avoid some. <eod> begins another document.
+
+    only, never ──> CharacterAutomaton ──with a vocabulary──> CharacterConstraint
 
 V vocabulary.
 """
@@ -16,17 +18,17 @@ from charlm.vocab.base import Vocab
 
 
 class CharacterAutomaton(TextAutomaton[int]):
-    """Reads what is allowed. There is one state."""
+    """Accepts texts of the allowed characters. It has one state."""
 
     def __init__(self, only: str | None, never: str = "", spellable: Iterable[str] | None = None) -> None:
         """
         Args:
-            only: the characters that are allowed; all if left out.
-            never: characters that are not.
-            spellable: those that text can be made of; all there are if left out.
+            only: the allowed characters; all if left out.
+            never: characters that are not allowed.
+            spellable: the characters that the vocabulary can spell; all if left out.
 
         Raises:
-            UsageError: none is left.
+            OptionError: no character is left.
         """
         self._only, self._never = only, never
         wanted = spellable if only is None else only if spellable is None else set(only) & set(spellable)
@@ -55,14 +57,14 @@ class CharacterAutomaton(TextAutomaton[int]):
 
 
 class CharacterConstraint:
-    """Over the ids of a vocabulary; <eod> is allowed where what it looks like is."""
+    """A character automaton over the ids of a vocabulary; <eod> is allowed if its text is."""
 
     ends_at_eod = False
 
     def __init__(self, automaton: CharacterAutomaton, vocab: Vocab) -> None:
         """
         Raises:
-            UsageError: the vocabulary can spell none of the characters.
+            UsageError: the vocabulary cannot spell any of the characters.
         """
         self._token_constraint = TokenConstraint(automaton, vocab)
         self._eod_id = vocab.eod_id

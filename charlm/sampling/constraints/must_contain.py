@@ -1,4 +1,4 @@
-"""Texts that contain given texts.
+"""Texts that contain given texts (Aho and Corasick, 1975).
 
 texts ──all their prefixes──> MustContainAutomaton
 """
@@ -14,25 +14,25 @@ MAX_TEXTS = 64
 MAX_CHARACTERS = 2_000
 """Of all texts that must be contained."""
 _MAX_EXACT_TEXTS = 8
-"""So many missing texts are put in the best order; of more, the first ones stay in the order in which they came."""
+"""Up to this many missing texts, the shortest order is found; of more texts, the first keep the order given."""
 
 
 class MustContainAutomaton(TextAutomaton[tuple[str, int]]):
-    """Texts that contain each of the given ones; these may overlap.
+    """Texts that contain each of the given texts, which may overlap.
 
-    Distances are the least ones while no more than 8 of them are missing, and else reachable ones.
+    Distances are exact minima while at most 8 texts are missing, otherwise upper bounds that can be reached.
 
-    A state is the longest end of the text that begins one of them (Aho and Corasick, 1975), and which are missing, as
-    the bits of a number.
+    A state is the longest end of the text that is a prefix of a given text, and the set of missing texts, as the bits
+    of a number.
     """
 
     def __init__(self, texts: Sequence[str], spellable: Iterable[str] | None = None) -> None:
         """
         Args:
-            spellable: the characters that text can be made of; all there are if left out.
+            spellable: the characters that the vocabulary can spell; all if left out.
 
         Raises:
-            UsageError: the texts are too many or too long, or hold a character that no text can be made of.
+            OptionError: there are too many texts, they are too long, or have a character that cannot be spelled.
         """
         alphabet = Alphabet(spellable)
         _check_texts(texts, alphabet)
@@ -58,7 +58,7 @@ class MustContainAutomaton(TextAutomaton[tuple[str, int]]):
     def _compute_next_state(self, char_state: tuple[str, int], character: str) -> tuple[str, int]:
         suffix, missing_mask = char_state
         suffix = self._next_prefix(suffix, character)
-        if suffix in self._index_of:  # no other text can end here: it would hold this one, or be within it
+        if suffix in self._index_of:  # no other text ends here: one of both would contain the other
             missing_mask &= ~(1 << self._index_of[suffix])
         return (suffix, missing_mask) if missing_mask else ("", 0)
 
@@ -71,12 +71,12 @@ class MustContainAutomaton(TextAutomaton[tuple[str, int]]):
     def _compute_min_completion_via(self, char_state: tuple[str, int], first: str, last: str) -> int | None:
         if not self.alphabet.count(first, last):
             return None
-        others = ("", char_state[1])  # of which there may be none, but then one of these is no further away
+        others = ("", char_state[1])  # all other characters; if there are none, one of `found` is as near
         found = [self.next_state(char_state, character) for character in self._characters if first <= character <= last]
         return 1 + min(map(self.min_completion, [others, *filter(None, found)]))
 
     def _next_prefix(self, suffix: str, character: str) -> str:
-        """The longest end of `suffix + character` that begins a text."""
+        """The longest end of `suffix + character` that is a prefix of a text."""
         while suffix + character not in self._prefixes:
             if not suffix:
                 return ""
@@ -84,16 +84,16 @@ class MustContainAutomaton(TextAutomaton[tuple[str, int]]):
         return suffix + character
 
     def _remaining_if_next(self, suffix: str, index: int, missing_mask: int) -> int:
-        """Characters that are missing if this text comes first."""
+        """Missing characters if this text comes next."""
         text = self._texts[index]
         return (
             len(text) - self._overlaps(suffix).get(index, 0) + self._min_remaining(text, missing_mask & ~(1 << index))
         )
 
     def _compute_min_remaining(self, suffix: str, missing_mask: int) -> int:
-        """Characters that are missing after a text.
+        """Missing characters after a text.
 
-        The order of many is kept, since to try all takes too long: each of them that is found shortens the rest.
+        Of many texts only the first is tried next, because trying every order takes too long.
         """
         numbers = (
             set_bits(missing_mask) if missing_mask.bit_count() <= _MAX_EXACT_TEXTS else [next(set_bits(missing_mask))]
@@ -101,7 +101,7 @@ class MustContainAutomaton(TextAutomaton[tuple[str, int]]):
         return min((self._remaining_if_next(suffix, index, missing_mask) for index in numbers), default=0)
 
     def _compute_overlaps(self, suffix: str) -> dict[int, int]:
-        """Text -> how much of its beginning the end of the text is, if any."""
+        """Index of a text -> the length of its longest prefix at the end of `suffix`, if any."""
         overlaps: dict[int, int] = {}
         while suffix:
             for index in set_bits(self._prefixes[suffix]):

@@ -14,19 +14,19 @@ from charlm.sampling.constraints.utf8_automaton import CACHE_SIZE, Alphabet, Tex
 
 
 class RegexAutomaton(TextAutomaton[int]):
-    """Texts that a regular expression matches as a whole. Distances are the least ones.
+    """Texts that a regular expression matches as a whole. Distances are exact minima.
 
-    A state is the set of the automaton's steps that can be next, as the bits of a number: those that read a character
-    and lead to a match, and the place behind the last step where the text matches as it is.
+    A state is a set of nodes of the NFA, as the bits of a number: the nodes that can read the next character and lead
+    to a match, and the end node if the text matches already.
     """
 
     def __init__(self, pattern: str, spellable: Iterable[str] | None = None) -> None:
         """
         Args:
-            spellable: the characters that text can be made of; all there are if left out.
+            spellable: the characters that the vocabulary can spell; all if left out.
 
         Raises:
-            UsageError: the pattern is refused (`regex_parser.parse_regex`), or no text matches it.
+            OptionError: the pattern is not supported (`regex_parser.parse_regex`), or no text matches it.
         """
         alphabet = Alphabet(spellable)
         self._pattern = pattern
@@ -67,7 +67,7 @@ class RegexAutomaton(TextAutomaton[int]):
         return min(map(self.min_completion, reading), default=None)
 
     def _compute_readable_atoms(self, char_state: int) -> tuple[dict[str, int], list[tuple[re.Pattern[str], int]]]:
-        """The characters and the classes that can be read, each with the steps that read it."""
+        """The characters and classes that can be read next, each with the nodes that read it."""
         literals: defaultdict[str, int] = defaultdict(int)
         classes: defaultdict[re.Pattern[str], int] = defaultdict(int)
         for node in set_bits(char_state & ~(1 << len(self._nfa.nodes))):
@@ -79,7 +79,7 @@ class RegexAutomaton(TextAutomaton[int]):
         return literals, list(classes.items())
 
     def _compute_closure(self, nodes: int) -> int:
-        """What can be next where these steps are reached."""
+        """The state in which these nodes are reached."""
         pending_nodes = [node for node in set_bits(nodes) if node in self._distances]
         seen = set(pending_nodes)
         char_state = 0
@@ -96,7 +96,7 @@ class RegexAutomaton(TextAutomaton[int]):
 
 
 def _distances(nfa: Nfa, alphabet: Alphabet) -> dict[int, int]:
-    """Step -> how many characters must be read from there to the end; steps that do not lead there are left out."""
+    """Node -> the fewest characters from there to the end; nodes that do not lead to the end are left out."""
     is_readable = [
         alphabet.count(atom, atom) > 0 if isinstance(atom, str) else alphabet.has_match(atom) for atom in nfa.atoms
     ]
@@ -109,7 +109,7 @@ def _distances(nfa: Nfa, alphabet: Alphabet) -> dict[int, int]:
             predecessors[node + 1].append((node, 1))
     distances: dict[int, int] = {}
     pending_nodes = deque([(len(nfa.nodes), 0)])
-    while pending_nodes:  # the nearest first: what costs nothing goes to the front
+    while pending_nodes:  # nearest first (0-1 breadth-first search): edges that read nothing go to the front
         node, distance = pending_nodes.popleft()
         if node not in distances:
             distances[node] = distance

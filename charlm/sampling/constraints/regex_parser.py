@@ -1,10 +1,10 @@
-"""A regular expression, as Python's `re` writes it, becomes an automaton over characters.
+"""From a regular expression in Python's syntax to a nondeterministic finite automaton (NFA) over characters.
 
-pattern ──re.compile: is it one?──> tokens ──> fragments: single characters, joined, branched, repeated ──> Nfa
+    pattern ──re.compile: valid?──> tokens ──> fragments: single characters, concatenated, alternated, repeated ──> Nfa
 
-Here only the structure is read. What one character of it stands for (a class, an escape, a dot, a letter of any case)
-`re` itself decides, so that it means what it means in Python. The whole text has to match, so `^` and `$` say nothing
-at its ends, and lazy repetitions are as good as greedy ones.
+This module parses the structure only. Which characters an atom matches (a class, an escape, a dot, a letter of any
+case) is left to `re`, so that it means the same as in Python. The whole text has to match, so `^` and `$` have no
+effect at the ends, and lazy repetitions equal greedy ones.
 """
 
 import re
@@ -15,24 +15,24 @@ from typing import NoReturn
 from charlm.errors import OptionError
 
 MAX_NODES = 20_000
-"""A repetition counts as often as it may be repeated: `(ab?){0,100}` has some 400."""
+"""The most nodes of an automaton. Each copy of a repetition counts: `(ab?){0,100}` has about 400."""
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 100
-"""Groups within groups: `re.compile` calls itself twice for each and must not overflow Python's stack."""
+"""Nested groups: `re.compile` recurses twice for each and must not overflow Python's stack."""
 MAX_CLASSES = 200
-"""Different classes of characters. To find that one is empty takes some 20 ms."""
+"""Different classes of characters. Finding out that a class is empty takes about 20 ms."""
 MAX_CASELESS_CLASSES = 100
-"""Classes in [ ] of a pattern that ignores case. `re.compile` takes up to 30 ms for each."""
+"""Classes in [ ] in a pattern that ignores case. `re.compile` takes up to 30 ms for each."""
 
 Atom = str | re.Pattern[str]
-"""One character by itself, or what `re` makes of a class of them, for `fullmatch` and `search`."""
+"""A character, or the compiled pattern of a class of characters."""
 
 EPSILON = -1
 Node = tuple[int, tuple[int, ...]]
-"""(number of an atom, ()): read a character of it and go on to the next step. (FREE, offsets): go on to the step at any
-of these distances without reading."""
+"""(index of an atom, ()): read a character that the atom matches and go on to the next node. (EPSILON, offsets): go on
+to the node at any of these offsets without reading."""
 Fragment = list[Node]
-"""Steps that begin at the first one and have matched when they arrive behind the last one. A copy is a fragment too."""
+"""Nodes that match from the first one to the end of the list. Offsets are relative, so that a copy works too."""
 
 _TOKEN = re.compile(
     r"(?P<bracket>\[\^?\]?(?:\\.|[^\]\\])*+\]?)"
@@ -54,7 +54,7 @@ _FLAGS = {"i": re.IGNORECASE, "s": re.DOTALL, "a": re.ASCII}
 
 @dataclass(frozen=True)
 class Nfa:
-    """A text matches if it can be read from the first step to behind the last one."""
+    """A text matches if reading it leads from the first node to the end of the list."""
 
     atoms: tuple[Atom, ...]
     nodes: tuple[Node, ...]
@@ -64,24 +64,24 @@ def parse_regex(pattern: str) -> Nfa:
     """The automaton of the texts that `re.fullmatch` would match.
 
     Raises:
-        UsageError: no regular expression; one that is too large; one with back-references, look-around, word
-            boundaries, atomic groups, possessive repetitions, conditions, the flag x, or anchors within.
+        OptionError: the pattern is not a regular expression, is too large, or has back-references, look-around, word
+            boundaries, atomic groups, possessive repetitions, conditions, the flag x, or anchors inside the pattern.
     """
     return _Parser(pattern).nfa()
 
 
 @dataclass(slots=True)
 class _OpenGroup:
-    """What is open: a group, or the whole pattern."""
+    """A group that is not closed yet, or the whole pattern."""
 
     flags: int
     branches: list[Fragment] = field(default_factory=list[Fragment])
     prefix: Fragment = field(default_factory=Fragment)
     """The branch so far, without its last item."""
     last_item: Fragment = field(default_factory=Fragment)
-    """What a quantifier would repeat."""
+    """The item that a quantifier would repeat."""
     end_position: int | None = None
-    """Where an anchor says that the branch ends."""
+    """The position of an anchor that ends the branch."""
 
     def close_branch(self) -> None:
         self.branches.append(self.prefix + self.last_item)
@@ -89,7 +89,7 @@ class _OpenGroup:
 
 
 class _Parser:
-    """Reads the tokens from left to right, with a stack of its own for groups."""
+    """Reads the tokens from left to right, with an explicit stack for groups."""
 
     def __init__(self, pattern: str) -> None:
         self._tokens = _tokenize(pattern)
@@ -127,7 +127,7 @@ class _Parser:
             case "anchor" | "escape" if text in ("^", "$", "\\A", "\\Z", "\\z"):
                 is_start = text in ("^", "\\A")
                 if len(self._groups) > 1 or (is_start and (group.prefix or group.last_item)):
-                    _raise_unsupported(f"{text} elsewhere than at an end", position)
+                    _raise_unsupported(f"{text} inside the pattern", position)
                 group.end_position = group.end_position if is_start else position
             case "escape" if text in ("\\b", "\\B"):
                 _raise_unsupported("a word boundary", position)
@@ -141,14 +141,14 @@ class _Parser:
     def _add(self, last_item: Fragment) -> None:
         group = self._groups[-1]
         if group.end_position is not None and last_item:
-            _raise_unsupported("an anchor elsewhere than at an end", group.end_position)
+            _raise_unsupported("an anchor inside the pattern", group.end_position)
         group.prefix += group.last_item
         group.last_item = last_item
         if len(group.prefix) + len(last_item) > MAX_NODES:
             _raise_too_large()
 
     def _atom(self, text: str) -> int:
-        """The number of the atom that a token is."""
+        """The index of a token's atom."""
         flags = self._groups[-1].flags
         character = text[1:] if text[0] == "\\" and not text[1].isalnum() else text
         is_cased = not character.lower() == character == character.upper()
@@ -162,7 +162,7 @@ class _Parser:
 
 
 def _parse_quantifier(quantifier: str) -> tuple[int, int | None]:
-    """How often at least, and at most (None: without end)."""
+    """The least and the greatest number of repetitions (None: unlimited)."""
     if quantifier[0] != "{":
         return {"*": (0, None), "+": (1, None), "?": (0, 1)}[quantifier[0]]
     min_count, comma, max_count = quantifier.rstrip("?").strip("{}").partition(",")
@@ -170,7 +170,7 @@ def _parse_quantifier(quantifier: str) -> tuple[int, int | None]:
 
 
 def _repeat(body: Fragment, min_count: int, max_count: int | None) -> Fragment:
-    """`body` so many times. Optional copies stand one in another, x(x(x)?)?, so that few steps are live at a time."""
+    """Repeat a fragment. Optional copies are nested, x(x(x)?)?, so that few nodes are active at a time."""
     if not body:
         return []
     size = len(body)
@@ -185,7 +185,7 @@ def _repeat(body: Fragment, min_count: int, max_count: int | None) -> Fragment:
 
 
 def _alternation(branches: list[Fragment]) -> Fragment:
-    """Any one of them."""
+    """Match any one of the branches."""
     if len(branches) == 1:
         return branches[0]
     if not any(branches):
@@ -201,7 +201,7 @@ def _alternation(branches: list[Fragment]) -> Fragment:
 
 
 def _tokenize(pattern: str) -> list[re.Match[str]]:
-    """The tokens of what may yet be no pattern, but is small and shallow enough for `re.compile`."""
+    """The tokens of a pattern, which may be invalid but is small and shallow enough for `re.compile`."""
     if len(pattern) > MAX_CHARACTERS:
         _raise_too_large(f"{MAX_CHARACTERS:,} characters")
     tokens = list(_TOKEN.finditer(pattern))
@@ -209,7 +209,7 @@ def _tokenize(pattern: str) -> list[re.Match[str]]:
     for token in tokens:
         depth += {"open": 1, "refused": 1, "close": -1}.get(token.lastgroup or "", 0)
         if depth > MAX_DEPTH:
-            _raise_too_large(f"{MAX_DEPTH} groups within groups at position {token.start()}")
+            _raise_too_large(f"{MAX_DEPTH} nested groups at position {token.start()}")
     brackets = sum(token.lastgroup == "bracket" for token in tokens)
     if brackets > MAX_CASELESS_CLASSES and re.search(r"\(\?[a-zA-Z]*i", pattern):
         _raise_too_large(f"{MAX_CASELESS_CLASSES} classes in [ ] while it ignores case")
@@ -219,9 +219,9 @@ def _tokenize(pattern: str) -> list[re.Match[str]]:
 def _compile(pattern: str, flags: int = 0) -> re.Pattern[str]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a later Python may read differently
+            warnings.simplefilter("ignore")  # about syntax that a later Python may read differently
             return re.compile(pattern, flags)
-    except (OverflowError, ValueError, RecursionError):  # numbers of too many digits, for one
+    except (OverflowError, ValueError, RecursionError):  # for example numbers of too many digits
         _raise_too_large()
     except re.error as error:
         raise OptionError(
@@ -232,7 +232,7 @@ def _compile(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def _apply_flags(flags: int, letters: str, position: int) -> int:
-    """The flags within (?letters:...)."""
+    """The flags inside (?letters:...)."""
     added, _, removed = letters.partition("-")
     if "x" in added:
         _raise_unsupported("the flag x", position)
@@ -246,10 +246,10 @@ def _apply_flags(flags: int, letters: str, position: int) -> int:
 def _raise_unsupported(what: str, position: int) -> NoReturn:
     raise OptionError(
         "{regex} has {what}",
-        "write it without: the whole text has to match",
+        "leave that out; the whole text has to match anyway",
         what=f"{what} at position {position}",
     )
 
 
-def _raise_too_large(limit: str = f"{MAX_NODES:,} states, each repetition counted in full") -> NoReturn:
+def _raise_too_large(limit: str = f"{MAX_NODES:,} states, each copy of a repetition counted") -> NoReturn:
     raise OptionError("{regex} has more than {limit}", "give a simpler one", limit=limit)

@@ -1,9 +1,10 @@
-"""Which ids may come next, so that the text can still be completed to one that is wanted.
+"""The ids that may come next, so that the text can still be completed to an accepted one.
 
-vocabulary ──> the bytes, a trie of the texts ┐
-automaton ──> where each of them leads ───────┴──> characters that each id takes to the end ── <= remaining ──> mask
+    vocabulary ──> bytes, and a trie of the ids' texts ─┐
+    automaton ──> the state after each of them ─────────┴──> characters to the end by way of each id ── <= remaining
+                                                                                                            └──> mask
 
-Nothing that is allowed ever leads where no id is: what an id takes, itself included, is known before it is allowed.
+An id is allowed only if the text can be completed after it, so that no allowed id leads to a dead end.
 """
 
 from dataclasses import dataclass
@@ -27,33 +28,33 @@ _POINT_MASK = (1 << _POINT_BITS) - 1
 _BYTES = [bytes([byte]) for byte in range(NUM_BYTES)]
 
 MinChars = npt.NDArray[np.int32]
-"""(vocab.size,): the fewest characters to a wanted text by way of each id, its own included, or _UNREACHABLE."""
+"""(V,): the fewest characters to an accepted text by way of each id, its own included, or _UNREACHABLE."""
 
 
 class SpellingPhase(Enum):
-    """Where a text is in the spelling of an unknown word, for vocabularies that mark its beginning and its end."""
+    """The position within the spelling of an unknown word, for vocabularies that mark its start and its end."""
 
     NONE = 0
     OPENED = 1
     WITHIN = 2
-    """At least one byte of it is there."""
+    """At least one byte of the word was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenState(TextState[CharStateT]):
-    """Where ids have led."""
+    """The state after some ids."""
 
     spelling: SpellingPhase = SpellingPhase.NONE
 
 
 class TokenConstraint(Generic[CharStateT]):
-    """An automaton over the ids of a vocabulary.
+    """A text automaton over the ids of a vocabulary.
 
-    Where `automaton.distance(start)` is no more than what remains, some id is allowed until <eod> is drawn or nothing
-    remains, and the text is then as wanted, whichever of the allowed ids are drawn. Where it is more, none is.
+    If `automaton.distance(start)` is at most the remaining length, some id is allowed until <eod> is drawn or the
+    length is reached, and the text is then accepted, whichever of the allowed ids were drawn. Otherwise no id is.
 
-    Between the marks of a spelled word there is at least one character, and bytes alone. Other ids without text are
-    never allowed. So each id brings some text with it, and none stands still for ever.
+    Between the marks of a spelled word there is at least one character, in bytes only. Other ids without text are
+    never allowed, so that every id makes progress.
     """
 
     ends_at_eod = True
@@ -62,8 +63,8 @@ class TokenConstraint(Generic[CharStateT]):
     def __init__(self, automaton: TextAutomaton[CharStateT], vocab: Vocab) -> None:
         """
         Raises:
-            UsageError: no text that the vocabulary can spell is as wanted; or it has no bytes to spell with but ids
-                of several characters, so that what it can spell is not known.
+            UsageError: the vocabulary can spell no accepted text; or it has ids of several characters and no byte
+                fallback, so that the texts that it can spell are not known.
         """
         self.vocab = vocab
         texts = token_texts(vocab)
@@ -80,14 +81,14 @@ class TokenConstraint(Generic[CharStateT]):
         self._min_chars = lru_cache(max(4, _CACHE_BYTES // (4 * vocab.size)))(self._compute_min_chars)
 
     def mask(self, state: TokenState[CharStateT], remaining: int) -> npt.NDArray[np.bool_]:
-        """Which ids may come next, (vocab.size,), if at most `remaining` more characters are written.
+        """The ids that may come next, (V,), if at most `remaining` more characters are written.
 
-        An unfinished character counts when it is finished. <eod> is allowed exactly where the text is as wanted.
+        An unfinished character counts when it is finished. <eod> is allowed exactly if the text is accepted.
         """
         return self._min_chars(state) <= min(remaining, _UNREACHABLE - 1)
 
     def advance(self, state: TokenState[CharStateT], token: int) -> TokenState[CharStateT]:
-        """The state after an id that the mask allows, other than <eod>."""
+        """The state after an id that the mask allows and that is not <eod>."""
         if self._spelling_marks is not None and token in self._spelling_marks:
             spelling = SpellingPhase.OPENED if token == self._spelling_marks[0] else SpellingPhase.NONE
             return TokenState(state.char_state, state.pending, spelling)
@@ -120,7 +121,7 @@ class TokenConstraint(Generic[CharStateT]):
 
 
 def token_texts(vocab: Vocab) -> list[str]:
-    """What each id writes, whatever stands before it; nothing for <eod>, marks, and bytes."""
+    """The text of each id, independent of its context; empty for <eod>, marks and bytes."""
     first = _first_byte_id(vocab)
     byte_ids = range(0) if first is None else range(first, first + NUM_BYTES)
     decoder = vocab.stream_decoder()
@@ -132,33 +133,33 @@ def _first_byte_id(vocab: Vocab) -> int | None:
 
 
 def _single_characters(texts: list[str]) -> str:
-    """The characters that ids write.
+    """The characters that ids write, each by itself.
 
     Raises:
-        UsageError: an id writes several: it is not known which of them can be written apart.
+        UsageError: an id writes several, so that it is not known which characters can be written by themselves.
     """
     longer = next((text for text in texts if len(text) > 1), None)
     if longer is not None:
         raise UsageError(
-            f"the vocabulary has {longer!r} in one piece, and no bytes to spell its characters with",
+            f"the vocabulary has {longer!r} as one token, and no byte fallback to spell its characters",
             "prepare the corpus with corpus.vocab.byte_fallback = true",
         )
     return "".join(texts)
 
 
 class _TrieLevel(NamedTuple):
-    """The nodes N of one depth, and the ids T whose texts end there."""
+    """The nodes N of one depth, and the ids T whose texts end at them."""
 
     parent_N: IntArray
-    """Among the nodes of the level above."""
+    """The parents, as indices into the level above."""
     point_N: IntArray
-    """The code points that lead to them from there."""
+    """The code points from the parents to the nodes."""
     id_T: IntArray
     node_T: IntArray
 
 
 class _Trie:
-    """The texts of ids, as a tree in which those that begin alike share their beginning: a node is a beginning."""
+    """The texts of the ids as a prefix tree."""
 
     def __init__(self, texts: list[str]) -> None:
         sizes = np.array([len(text) for text in texts])
@@ -175,9 +176,9 @@ class _Trie:
             self._levels.append(_TrieLevel(parents, points, ends, node_of[ends]))
 
     def walk(self, automaton: TextAutomaton[CharStateT], start: CharStateT, min_chars: MinChars) -> None:
-        """Write into `min_chars` what the ids of all texts need from `start`.
+        """Write into `min_chars` the characters to the end by way of each id with a text, from state `start`.
 
-        All nodes of a level at once: few states are met, and each takes each character once.
+        All nodes of a level are processed at once. Few states occur, and each reads each character once.
         """
         states = [start]
         state_index = {start: 0}

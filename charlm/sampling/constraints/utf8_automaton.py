@@ -1,10 +1,10 @@
-"""What every text automaton is: text is read as UTF-8, and what can never be completed is refused at once.
+"""The base of all text automata: they read UTF-8, and reject at once a text that cannot be completed.
 
-start ──step(bytes)──> state ──step(bytes)──> state ...      None: no continuation would do
-                         └──distance──> how many characters are still missing
+    start ──step(bytes)──> state ──step(bytes)──> state ...      None: no continuation is accepted
+                             └──distance──> the number of characters still missing
 
-States are values: they can be kept, compared, gone back to. They are worked out when a text leads there, and what has
-been worked out is remembered, in bounded number.
+States are values: they can be kept, compared and returned to. They are computed when a text leads there and cached, in
+bounded number.
 """
 
 import codecs
@@ -26,16 +26,16 @@ CharStateT = TypeVar("CharStateT", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class TextState(Generic[CharStateT]):
-    """Where a text has led."""
+    """The state of an automaton after a text."""
 
     char_state: CharStateT
-    """After its whole characters; what it is each kind of automaton says."""
+    """The state after the complete characters; its type depends on the automaton."""
     pending: bytes
-    """The first bytes of a character that is not finished."""
+    """The first bytes of an unfinished character."""
 
 
 class TextAutomaton(ABC, Generic[CharStateT]):
-    """Reads UTF-8. What is wanted of whole characters each kind says itself."""
+    """Reads UTF-8; a subclass defines the states of complete characters."""
 
     def __init__(self, start: CharStateT, alphabet: "Alphabet") -> None:
         self.start = TextState(start, b"")
@@ -45,7 +45,7 @@ class TextAutomaton(ABC, Generic[CharStateT]):
         self._min_completion_via = lru_cache(CACHE_SIZE)(self._compute_min_completion_via)
 
     def step(self, state: TextState[CharStateT], data: bytes) -> TextState[CharStateT] | None:
-        """The state after more bytes; None where they are no UTF-8, or no continuation would do."""
+        """The state after more bytes; None if they are not UTF-8, or no continuation is accepted."""
         data = state.pending + data
         try:
             text, used = codecs.utf_8_decode(data, "strict", False)
@@ -62,9 +62,9 @@ class TextAutomaton(ABC, Generic[CharStateT]):
         return TextState(char_state, data[used:])
 
     def distance(self, state: TextState[CharStateT]) -> int:
-        """Characters that are missing, an unfinished one among them; 0 where the text is as wanted.
+        """The number of missing characters, an unfinished one included; 0 if the text is accepted.
 
-        As long as it is not 0, some next character lowers it by one, and its bytes do not raise it.
+        While it is above 0, some next character lowers it by one, and the bytes of that character do not raise it.
         """
         if not state.pending:
             return self.min_completion(state.char_state)
@@ -74,32 +74,33 @@ class TextAutomaton(ABC, Generic[CharStateT]):
 
     @abstractmethod
     def restrict_to(self, spellable: Iterable[str]) -> Self:
-        """The same for text that can be made of these characters alone.
+        """The automaton for text of these characters only.
 
         Raises:
-            UsageError: no such text is as wanted.
+            UsageError: no text of these characters is accepted.
         """
 
     @abstractmethod
     def _compute_next_state(self, char_state: CharStateT, character: str) -> CharStateT | None:
-        """Where a character leads; None where no continuation would do."""
+        """The state after a character; None if no continuation is accepted."""
 
     @abstractmethod
     def _compute_min_completion(self, char_state: CharStateT) -> int:
-        """How many characters are missing."""
+        """The number of missing characters."""
 
     @abstractmethod
     def _compute_min_completion_via(self, char_state: CharStateT, first: str, last: str) -> int | None:
-        """The same if the next one is from `first` to `last`, that one included; None where no such one would do."""
+        """The number of missing characters if the next one is between `first` and `last`, that one included; None if no
+        character between them is accepted."""
 
 
 class Alphabet:
-    """The characters that text can be made of. Surrogates are in none: no UTF-8 text can hold them."""
+    """The characters that text can consist of. Surrogates are never among them: UTF-8 cannot encode them."""
 
     def __init__(self, spellable: Iterable[str] | None = None) -> None:
         """
         Args:
-            spellable: single characters; all there are if left out.
+            spellable: single characters; all if left out.
         """
         self._all, self._representatives = (
             _all_characters() if spellable is None else ("".join(sorted(set(spellable))),) * 2
@@ -107,14 +108,14 @@ class Alphabet:
         self.has_match = lru_cache(CACHE_SIZE)(self._has_match)
 
     def count(self, first: str, last: str) -> int:
-        """How many there are from `first` to `last`."""
+        """The number of characters from `first` to `last`."""
         return bisect_right(self._all, last) - bisect_left(self._all, first)
 
     def _has_match(self, regex: re.Pattern[str], first: str = "\0", last: str = "\U0010ffff") -> bool:
-        """Whether `regex`, which stands for one character, matches one from `first` to `last`.
+        """Whether `regex`, a class of single characters, matches one from `first` to `last`.
 
         Args:
-            first, last: of all those whose UTF-8 begins with the same bytes.
+            first, last: the ends of a range of characters whose UTF-8 begins with the same bytes.
         """
         mentions_high_code_points = (
             "\\U" in regex.pattern or "\\N" in regex.pattern or max(regex.pattern) >= chr(_FIRST_HIGH_CODE_POINT)
@@ -125,10 +126,10 @@ class Alphabet:
 
 @cache
 def _all_characters() -> tuple[str, str]:
-    """All characters, and those that a class can tell apart without naming any from U+40000 on.
+    """All characters, and the representatives that suffice for classes that name no character from U+40000 on.
 
-    Those are no letters, digits or spaces and have no case: one stands for the 64 that differ in their last byte alone.
-    A search takes a quarter of the time.
+    Characters from there on are not letters, digits or spaces and have no case: one represents the 64 that differ in
+    the last byte of their UTF-8. Searching the representatives takes a quarter of the time.
     """
     points = np.r_[0:0xD800, 0xE000:0x110000]
     distinct = points[(points < _FIRST_HIGH_CODE_POINT) | (points % 64 == 0)]
@@ -137,7 +138,7 @@ def _all_characters() -> tuple[str, str]:
 
 @lru_cache(1 << 12)
 def characters_starting_with(utf8_prefix: bytes) -> tuple[str, str]:
-    """The first and the last character whose UTF-8 begins with these bytes, one to three of them."""
+    """The first and the last character whose UTF-8 begins with these one to three bytes."""
     size = 2 + (utf8_prefix[0] >= 0xE0) + (utf8_prefix[0] >= 0xF0)
     point = utf8_prefix[0] & (0x7F >> size)
     for byte in utf8_prefix[1:]:
@@ -148,7 +149,7 @@ def characters_starting_with(utf8_prefix: bytes) -> tuple[str, str]:
 
 
 def set_bits(mask: int) -> Iterator[int]:
-    """The places of the ones, from the lowest."""
+    """Yield the positions of the set bits, from the lowest."""
     digits = bin(mask)[:1:-1]
     position = digits.find("1")
     while position >= 0:

@@ -1,6 +1,6 @@
-"""One time step of a stack of recurrent layers, over buffers that stay.
+"""One time step of a stack of recurrent layers, over fixed buffers.
 
-    x_BD ── layer 1 ── (skip) ── layer 2 ── ... ──> features_BH          as `nn.bodies.recurrent`, without dropout
+    x_BD ── layer 1 ── (skip) ── layer 2 ── ... ──> features_BH          like `nn.bodies.recurrent`, without dropout
 
 B streams, D inputs, H hidden, V vocabulary.
 """
@@ -18,14 +18,14 @@ from charlm.sampling.options import StepPrecision
 
 
 class BodyStep:
-    """`run` reads x_BD, or the table where there is one, and fills features_BH."""
+    """`run` reads x_BD, or the table if there is one, and fills features_BH."""
 
     def __init__(
         self, body: RecurrentNetwork, x_BD: Tensor, state: State, precision: StepPrecision, table_VD: Tensor | None
     ) -> None:
         """
         Args:
-            table_VD: the vectors of all tokens, if what the first layer reads is one of them and nothing else.
+            table_VD: the vectors of all tokens, if the input of the first layer is one of them and nothing else.
         """
         layers = [layer for layer in body.layers if isinstance(layer, RecurrentLayer)]
         self.has_table = table_VD is not None and not body.is_dense

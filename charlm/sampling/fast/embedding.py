@@ -1,4 +1,4 @@
-"""One token a stream -> its vector, written into a buffer that stays.
+"""From one token of each stream to its vector, in a fixed buffer.
 
 B streams, D embedding size, L tokens carried, O orders of n-grams.
 """
@@ -24,15 +24,15 @@ class EmbeddingStep(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """As the embedding's forward would give it."""
+        """The state that the embedding's forward would return."""
 
     @abstractmethod
     def select_rows(self, rows_B: Tensor) -> None:
-        """Row i goes on from where row rows_B[i] is."""
+        """Row i continues from the state of row rows_B[i]."""
 
 
 class TokenStep(EmbeddingStep):
-    """A row of the table."""
+    """Looks up a row of the table."""
 
     def __init__(self, embedding: TokenEmbedding, batch_size: int) -> None:
         self._weight_VD = embedding.weight_VD.detach()
@@ -45,11 +45,11 @@ class TokenStep(EmbeddingStep):
         return ()
 
     def select_rows(self, rows_B: Tensor) -> None:
-        del rows_B  # nothing is remembered
+        del rows_B  # there is no state
 
 
 class ContextStep(EmbeddingStep):
-    """A row of the table and one for each n-gram that ends here; hashed in numpy, whose small operations cost less."""
+    """Sums the rows of the token and of each n-gram that ends with it; numpy hashes small arrays faster than torch."""
 
     def __init__(self, embedding: ContextEmbedding, tokens: TokenEmbedding, state: State) -> None:
         (carried_BL,) = state
@@ -74,7 +74,7 @@ class ContextStep(EmbeddingStep):
 
 
 class ModuleStep(EmbeddingStep):
-    """Any other embedding: its own forward."""
+    """Runs the forward of any other embedding."""
 
     def __init__(self, embedding: Embedding, state: State) -> None:
         self._embedding = embedding

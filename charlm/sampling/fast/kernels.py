@@ -1,4 +1,7 @@
-"""The passes of the fused unroll, bound to buffers that stay: what a layer's step runs for every character."""
+"""The kernels of the fused unroll, bound to fixed buffers: the operations that a step runs for every token.
+
+bind(lstm_gates, tensors...) ──> operation; operation() runs the kernel over these tensors
+"""
 
 from collections.abc import Callable
 
@@ -11,7 +14,7 @@ Operation = Callable[[], object]
 
 
 class StepKernels:
-    """`bind(lstm_gates, ...)` gives what runs that pass over these tensors, as often as it is called."""
+    """The kernels for a device: compiled ones where there is a compiler, otherwise torch's operators."""
 
     def __init__(self, like: Tensor) -> None:
         self._kernels = kernels_for(like)

@@ -1,9 +1,9 @@
-"""One time step of one recurrent layer: the cell over buffers that stay, in the passes of the fused unroll.
+"""One time step of one recurrent layer over fixed buffers, in the kernels of the fused unroll.
 
     x ──W_x, norm, b──> inputs_BG (or a row of a table) ──┐
-    h ──W_h, norm──> recurrent_BG ───────────────────────pass──> output_BH ──> h of the slot that is next
+    h ──W_h, norm──> recurrent_BG ────────────────────────┴──cell──> output_BH ──> h of the slot
 
-A dilated layer has a slot for each of its interleaved sequences, a strided one steps at every s-th token.
+A dilated layer has a slot for each of its interleaved sequences; a layer of stride s steps at every s-th token.
 
 B streams, D inputs, H hidden, G gates, V vocabulary.
 """
@@ -25,7 +25,7 @@ from charlm.sampling.options import StepPrecision
 
 @dataclass
 class _Slot:
-    """The state of one interleaved sequence, and what a step of it runs."""
+    """The state of one interleaved sequence, and the operations of its step."""
 
     floats: list[Tensor]
     step_count: int | None
@@ -92,7 +92,7 @@ class LayerStep:
         return (*state, self.output_BH.clone(), torch.full((len(self.output_BH),), self._phase))
 
     def select_rows(self, rows_B: Tensor) -> None:
-        """Row i becomes what row rows_B[i] was."""
+        """Row i continues from the state of row rows_B[i]."""
         for tensor in (self.output_BH, *(tensor for slot in self._slots for tensor in slot.floats)):
             tensor.copy_(tensor[rows_B])
 
@@ -105,7 +105,7 @@ class LayerStep:
         precision: StepPrecision,
         table_VD: Tensor | None,
     ) -> list[Operation]:
-        """Operations that fill inputs_BG from x_BD, or finish what `run` has taken from the table."""
+        """Operations that fill inputs_BG from x_BD, or complete the row that `run` took from the table."""
         is_normed = isinstance(norms[0], LayerNorm | BatchNorm)
         if table_VD is None:
             product = PRODUCTS[precision](weight_GD, None if is_normed else bias_G)

@@ -1,7 +1,7 @@
-"""Products of one time step with a fixed matrix, laid out once: y_BG = W x_BK + b, in fp32, bf16 or whole numbers.
+"""Products of one time step with a fixed matrix: y_BG = W x_BK + b, in fp32, bf16 or int8.
 
-    product = PRODUCTS[precision](weight_GK, bias_G)        the matrix as this precision wants it
-    run = product.bind(x_BK, y_BG)                          two buffers that stay; run() fills y from x
+    product = PRODUCTS[precision](weight_GK, bias_G)        converts the matrix to the precision
+    operations = product.bind(x_BK, y_BG)                   fixed buffers; running the operations fills y from x
 
 B streams, K inputs, G outputs.
 """
@@ -18,7 +18,7 @@ from charlm.sampling.fast.kernels import Operation, StepKernels
 from charlm.sampling.options import StepPrecision
 
 _MIN_STREAMS_FOR_GEMM = 4
-"""Streams from which one product of two matrices, in fp32, is faster than a product of whole numbers for each."""
+"""From this many streams on, one fp32 product of two matrices is faster than an int8 product for each stream."""
 
 
 class Product(Protocol):
@@ -26,7 +26,7 @@ class Product(Protocol):
 
 
 class FullProduct:
-    """In the precision of the matrix."""
+    """A product in the precision of the matrix."""
 
     def __init__(self, weight_GK: Tensor, bias_G: Tensor | None) -> None:
         self._weight_GK = weight_GK.detach().contiguous()
@@ -45,7 +45,7 @@ class FullProduct:
 
 
 class Bf16Product:
-    """Inputs, matrix and result in bf16, sums in fp32 inside; the bias is added in fp32."""
+    """A product of bf16 inputs and weights, accumulated in fp32 and rounded to bf16; the bias is added in fp32."""
 
     def __init__(self, weight_GK: Tensor, bias_G: Tensor | None) -> None:
         self._product = FullProduct(weight_GK.detach().bfloat16(), None)
@@ -60,11 +60,11 @@ class Bf16Product:
 
 
 class Int8Product:
-    """A matrix of whole numbers from -127 to 127 with a scale for each row, inputs in 16 bits (of which 15 are used, or
-    as many as keep sums within 32 bits).
+    """A product of 8-bit weights, from -127 to 127 with a scale for each row, and 16-bit inputs (of which 15 bits are
+    used, or as many as keep sums within 32 bits).
 
-    A quarter of the bytes, which is what one stream waits for. Many streams share each read of the matrix, and multiply
-    the same numbers in fp32.
+    The matrix takes a quarter of the bytes, and reading it is what limits the speed of one stream. Many streams share
+    each read, so they multiply the same values in fp32.
     """
 
     def __init__(self, weight_GK: Tensor, bias_G: Tensor | None) -> None:

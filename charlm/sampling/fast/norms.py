@@ -1,4 +1,4 @@
-"""Normalisation within a step: in place, over buffers that stay.
+"""Normalisation within a step: in place, over fixed buffers.
 
     norms of a layer ──StepNorms.bind──> operations; StepNorms.set_step moves batch norms to a step's statistics
 

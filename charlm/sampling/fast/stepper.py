@@ -1,10 +1,11 @@
-"""One token a stream in, logits out, as fast as it goes: what sampling runs for every character.
+"""The step of sampling: one token of each stream in, logits out.
 
     model, state after the prompt ──choose_stepper──> stepper          tokens_B ──stepper.step──> logits_BV
 
-Fast: recurrent layers of LSTM, GRU and simple cells, with buffers and matrices laid out once, the first layer's input
-product as a table over the vocabulary, no autograd and no allocation in a layer's step (`cell_steps`). Graph: on a CUDA
-device the model's own step, recorded once and replayed. Plain: the model itself, for every architecture.
+- Fused: recurrent layers of the cells in `cells`. Buffers and matrices are laid out once, the first layer's input
+  product is a table over the vocabulary, and a layer's step neither allocates memory nor records gradients.
+- CUDA graph: the model's own step on a CUDA device, recorded once and replayed.
+- Plain: the model itself, for every architecture.
 
 B streams, D embedding, H features, V vocabulary.
 """
@@ -27,29 +28,29 @@ from charlm.sampling.fast.embedding import ContextStep, EmbeddingStep, ModuleSte
 from charlm.sampling.fast.matmul import PRODUCTS, FullProduct
 from charlm.sampling.options import StepPrecision
 
-_MAX_TABLE_SIZE = 1 << 24  # floats: 64 MiB
+_MAX_TABLE_SIZE = 1 << 24  # elements, 64 MiB
 
 
 class Stepper(ABC):
-    """Streams that are a token further after each step. `name` says what runs them."""
+    """Advances all streams by one token at each step. `name` says how."""
 
     name: str
 
     @abstractmethod
     def step(self, tokens_B: Tensor) -> Tensor:
-        """logits_BV of what follows each token, fp32 at least; they hold until the next step."""
+        """The logits_BV of the token after each token, in fp32 or better; valid until the next step."""
 
     @abstractmethod
     def state(self) -> State:
-        """A copy of where the streams are, as the model's forward would give it."""
+        """A copy of the state that the model's forward would return."""
 
     @abstractmethod
     def select_rows(self, rows_B: Tensor) -> None:
-        """Stream i goes on from where stream rows_B[i] is."""
+        """Stream i continues from the state of stream rows_B[i]."""
 
 
 class PlainStepper(Stepper):
-    """The model itself, a token at a time."""
+    """Runs the model itself, one token at a time."""
 
     name = "plain"
 
@@ -72,7 +73,7 @@ class PlainStepper(Stepper):
 
 
 class FusedStepper(Stepper):
-    """Recurrent networks of cells that the fused passes know."""
+    """Runs recurrent networks whose cells all have a fast step."""
 
     @torch.inference_mode()
     def __init__(self, model: LanguageModel, state: State, precision: StepPrecision = "fp32") -> None:
@@ -95,7 +96,9 @@ class FusedStepper(Stepper):
         head = model.head
         if isinstance(head, Softmax):
             self._logits_BV = self._embedding.x_BD.new_empty(self._batch_size, head.vocab_size)
-            kind = FullProduct if precision == "int8" else PRODUCTS[precision]  # a head is small, and rounding shows
+            kind = (
+                FullProduct if precision == "int8" else PRODUCTS[precision]
+            )  # a head is small, and its rounding errors matter
             self._head = kind(head.weight_VH, head.bias_V.detach()).bind(self._body.features_BH, self._logits_BV)
 
     def _embedding_step(self, state: State) -> EmbeddingStep:
@@ -127,7 +130,7 @@ class FusedStepper(Stepper):
 
 
 class CudaGraphStepper(Stepper):
-    """The model's step on a CUDA device, recorded once: a replay costs one launch instead of one for each kernel."""
+    """Runs the model's step on a CUDA device, recorded once: a replay is one launch instead of one for each kernel."""
 
     name = "CUDA graph"
 
@@ -144,7 +147,7 @@ class CudaGraphStepper(Stepper):
         warmup_stream = torch.cuda.Stream()
         warmup_stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(warmup_stream):
-            for _ in range(3):  # kernels are chosen and workspaces allocated before the recording
+            for _ in range(3):  # choose kernels and allocate workspaces before recording
                 advance()
         torch.cuda.current_stream().wait_stream(warmup_stream)
         self._graph = torch.cuda.CUDAGraph()
@@ -171,10 +174,10 @@ class CudaGraphStepper(Stepper):
 
 
 def choose_stepper(model: LanguageModel, state: State, precision: StepPrecision = "fp32") -> Stepper:
-    """The fastest that runs this model. Of int8 the cells' matrices must have been rounded already (`quantize_cells`).
+    """Choose the fastest stepper for a model. For int8, `quantize_cells` must have rounded the cells' matrices before.
 
     Args:
-        state: of all streams, after what they have read.
+        state: of all streams, after the prompt.
     """
     device = state[0].device if state else next(model.parameters()).device
     model_precision: Precision = "bf16" if precision == "bf16" else "fp32"
@@ -188,21 +191,21 @@ def choose_stepper(model: LanguageModel, state: State, precision: StepPrecision 
 
 
 def has_fast_stepper(model: LanguageModel) -> bool:
-    """Whether the fast step knows every layer."""
+    """Whether every cell has a fast step."""
     if not isinstance(model.body, RecurrentNetwork):
         return False
     return all(fast_cell(layer.cell) for layer in model.body.layers if isinstance(layer, RecurrentLayer))
 
 
 def _has_uniform_counters(model: LanguageModel, state: State) -> bool:
-    """Whether counts and phases are those of all rows alike, as they are after prompts of one length."""
+    """Whether all rows have the same counters and phases, as after prompts of equal length."""
     num_embedding_tensors = len(model.embedding.initial_state(1))
     counters = [tensor for tensor in state[num_embedding_tensors:] if not tensor.is_floating_point()]
     return all(bool((tensor == tensor[:1]).all()) for tensor in counters)
 
 
 def _is_graph_capturable(model: LanguageModel) -> bool:
-    """Strided layers ask for their rows' phases on the host, which no graph can do; neither can bags of any size."""
+    """Whether a CUDA graph can record the step: strided layers read phases on the host, and bags vary in size."""
     return (
         model.body.stride_period == 1
         and isinstance(model.embedding, TokenEmbedding)

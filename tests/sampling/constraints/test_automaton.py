@@ -1,4 +1,4 @@
-"""Automata against Python's own matching and brute force: what they accept, the least distance, UTF-8 prefixes."""
+"""Automata compared with Python's matching and brute force: accepted texts, distances, UTF-8 prefixes."""
 
 import random
 import re
@@ -27,7 +27,7 @@ ANY = RegexAutomaton("(?s).*")
 
 
 def automaton_of(pattern: str, spellable: str | None = None) -> RegexAutomaton | None:
-    """None where no text matches."""
+    """None if no text matches."""
     try:
         return RegexAutomaton(pattern, spellable)
     except UsageError:
@@ -39,7 +39,7 @@ def after(automaton: TextAutomaton[Any], text: str) -> TextState[Any] | None:
 
 
 def completed(automaton: TextAutomaton[Any], state: TextState[Any], chance: random.Random) -> bytes:
-    """Bytes that lead to a wanted text by way of falling distances, whichever of these is taken."""
+    """Random bytes that lower the distance until the text is accepted."""
     data = b""
     while distance := automaton.distance(state):
         nexts = [(byte, new) for byte in BYTES if (new := automaton.step(state, byte)) is not None]
@@ -64,7 +64,7 @@ def test_a_text_is_accepted_if_python_matches_it(pattern: str, texts: list[str])
 
 @given(pattern=PATTERNS, text=st.text(st.sampled_from(CHARACTERS), max_size=4), seed=st.integers(0, 9))
 @hypothesis_settings(max_examples=60)
-def test_what_is_begun_can_be_completed_in_so_many_characters(pattern: str, text: str, seed: int) -> None:
+def test_a_prefix_can_be_completed_in_as_many_characters_as_its_distance(pattern: str, text: str, seed: int) -> None:
     automaton = automaton_of(pattern)
     state = None if automaton is None else after(automaton, text)
     if automaton is None or state is None:
@@ -77,7 +77,7 @@ def test_what_is_begun_can_be_completed_in_so_many_characters(pattern: str, text
 @given(pattern=PATTERNS, seed=st.integers(0, 99))
 @hypothesis_settings(max_examples=60)
 def test_every_prefix_of_a_match_can_be_completed(pattern: str, seed: int) -> None:
-    """Byte by byte, or with the end of one step and the beginning of the next anywhere."""
+    """Byte by byte, or in steps that end anywhere."""
     automaton = automaton_of(pattern)
     if automaton is None:
         return
@@ -92,8 +92,8 @@ def test_every_prefix_of_a_match_can_be_completed(pattern: str, seed: int) -> No
 
 @given(pattern=PATTERNS)
 @hypothesis_settings(max_examples=60)
-def test_the_distance_is_the_least_one_by_trying_all(pattern: str) -> None:
-    """Where only two letters can be spelled; a text that leads nowhere is refused at its first wrong letter."""
+def test_the_distance_is_the_minimum_over_all_texts(pattern: str) -> None:
+    """With two letters that can be spelled; a text without completion is refused at its first wrong letter."""
     matching = {text for text in STRINGS if re.fullmatch(pattern, text) is not None}
     automaton = automaton_of(pattern, "ab")
     if automaton is None:
@@ -126,9 +126,9 @@ def test_the_first_bytes_of_a_character_are_allowed_if_it_has_some(pattern: str)
 
 
 def prefixes(characters: str) -> set[bytes]:
-    """All beginnings of their UTF-8, without the whole of it."""
+    """All proper prefixes of their UTF-8."""
     points = np.frombuffer(characters.encode("utf-32-le"), dtype="<u4")
-    blocks = np.unique(points >> 6).tolist()  # within one, the last byte alone differs
+    blocks = np.unique(points >> 6).tolist()  # characters of a block differ in their last byte only
     encoded = [chr(block << 6).encode() for block in blocks]
     return {data[:size] for data in encoded for size in range(1, len(data))}
 
@@ -143,7 +143,7 @@ def every_prefix() -> set[bytes]:
     return prefixes(every_character())
 
 
-def test_bytes_that_are_no_utf8_lead_nowhere() -> None:
+def test_bytes_that_are_not_utf8_are_refused() -> None:
     valid = every_prefix() | {chr(point).encode() for point in range(0x800)}
     for first in BYTES:
         assert (ANY.step(ANY.start, first) is not None) == (first in valid)
@@ -156,14 +156,14 @@ def test_bytes_that_are_no_utf8_lead_nowhere() -> None:
         assert MustContainAutomaton(["€🙂"]).step(TextState(("", 1), b""), data) is None
 
 
-def test_what_no_character_can_be_is_no_way() -> None:
+def test_an_empty_class_matches_no_text() -> None:
     automaton = RegexAutomaton(r"a|b[^\s\S]|c(d|[^\w\W]*)|\ud800")
     assert {first for first in "abcd" if after(automaton, first) is not None} == {"a", "c"}
     with pytest.raises(UsageError, match="no text matches"):
         RegexAutomaton(r"a[^\s\S]+")
 
 
-def test_only_what_can_be_spelled_counts() -> None:
+def test_only_characters_that_can_be_spelled_count() -> None:
     assert RegexAutomaton("☃|(x|я){5}", "xyz").distance(RegexAutomaton("☃|(x|я){5}", "xyz").start) == 5
     assert RegexAutomaton("☃|x{5}").restrict_to("xyz").start == RegexAutomaton("☃|x{5}", "xyz").start
     with pytest.raises(UsageError, match="no text of the characters"):
@@ -179,7 +179,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("pattern", HOSTILE)
-def test_what_makes_backtracking_explode_is_read_quickly(pattern: str) -> None:
+def test_patterns_of_exponential_backtracking_are_fast(pattern: str) -> None:
     start = time.process_time()
     assert after(RegexAutomaton(pattern), "a" * 198) is not None
     assert time.process_time() - start < 6
@@ -190,7 +190,7 @@ def test_what_makes_backtracking_explode_is_read_quickly(pattern: str) -> None:
 
 @given(texts=st.lists(st.text("ab", max_size=3), max_size=4))
 @hypothesis_settings(max_examples=60)
-def test_the_distance_to_all_texts_is_the_least_one_by_trying_all(texts: list[str]) -> None:
+def test_the_distance_to_all_texts_is_the_minimum_over_all_orders(texts: list[str]) -> None:
     automaton = MustContainAutomaton(texts)
     wanted = {text for text in STRINGS if all(part in text for part in texts)}
     for text in STRINGS:
@@ -207,7 +207,7 @@ def test_the_distance_to_all_texts_is_the_least_one_by_trying_all(texts: list[st
     seed=st.integers(0, 99),
 )
 @hypothesis_settings(max_examples=30)
-def test_texts_that_are_many_are_reached_too(texts: list[str], prompt: str, seed: int) -> None:
+def test_many_texts_are_reached_too(texts: list[str], prompt: str, seed: int) -> None:
     automaton = MustContainAutomaton(texts)
     state = after(automaton, prompt)
     assert state is not None
@@ -218,7 +218,7 @@ def test_texts_that_are_many_are_reached_too(texts: list[str], prompt: str, seed
 
 @given(texts=st.lists(st.text("abc", min_size=2, max_size=4), min_size=3, max_size=6))
 @hypothesis_settings(max_examples=40)
-def test_the_distance_from_the_start_is_that_in_the_best_order(texts: list[str]) -> None:
+def test_the_distance_from_the_start_is_that_of_the_best_order(texts: list[str]) -> None:
     automaton = MustContainAutomaton(texts)
     assert automaton.distance(automaton.start) == min(len(reduce(joined, order, "")) for order in permutations(texts))
 

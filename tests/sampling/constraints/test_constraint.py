@@ -1,4 +1,4 @@
-"""Whatever is allowed leads to a wanted text in time, with every vocabulary; and all that leads there is allowed."""
+"""With every vocabulary, all allowed ids lead to an accepted text in time, and all ids that do are allowed."""
 
 import random
 import re
@@ -58,7 +58,7 @@ def vocab_of(kind: str) -> Vocab:
 
 
 def walked(constraint: TokenConstraint[Any], vocab: Vocab, remaining: int, chance: random.Random) -> str:
-    """A text of allowed ids. Rather short ids are drawn, and <eod> late, so that many are needed."""
+    """A text of allowed ids. Short ids are preferred and <eod> comes late, so that many ids are needed."""
     state, ids = constraint.start, list[int]()
     decoder = vocab.stream_decoder()
     written = ""
@@ -74,7 +74,7 @@ def walked(constraint: TokenConstraint[Any], vocab: Vocab, remaining: int, chanc
             ids.append(token)
             state = constraint.advance(state, token)
             written += decoder.push(token)
-        assert len(ids) <= 9 * remaining, "no text stands still"
+        assert len(ids) <= 9 * remaining, "every id makes progress"
     assert decoder.finish() == ""
     assert vocab.decode(ids) == written
     assert len(written) <= remaining
@@ -83,7 +83,7 @@ def walked(constraint: TokenConstraint[Any], vocab: Vocab, remaining: int, chanc
 
 @pytest.mark.parametrize("kind", VOCABS)
 @pytest.mark.parametrize("pattern", WANTED)
-def test_every_way_of_allowed_ids_leads_to_a_match(kind: str, pattern: str) -> None:
+def test_all_allowed_ids_lead_to_a_match(kind: str, pattern: str) -> None:
     vocab = vocab_of(kind)
     constraint = TokenConstraint(RegexAutomaton(pattern), vocab)
     least = constraint.automaton.distance(constraint.start)
@@ -99,7 +99,7 @@ def test_every_way_of_allowed_ids_leads_to_a_match(kind: str, pattern: str) -> N
     seed=st.integers(0, 999),
 )
 @hypothesis_settings(max_examples=50)
-def test_it_does_with_any_pattern(kind: str, pattern: str, seed: int) -> None:
+def test_allowed_ids_lead_to_a_match_of_any_pattern(kind: str, pattern: str, seed: int) -> None:
     vocab = vocab_of(kind)
     chance = random.Random(seed)
     try:
@@ -114,7 +114,7 @@ def test_it_does_with_any_pattern(kind: str, pattern: str, seed: int) -> None:
 @pytest.mark.parametrize(
     "texts", [["чаю", "юЫ", "quick"], ["🙂👍", "👍🏽处", "处处"], [f"{n} " for n in range(10)], []]
 )
-def test_every_way_of_allowed_ids_contains_all_texts(kind: str, texts: list[str]) -> None:
+def test_all_allowed_ids_lead_to_a_text_that_contains_all_texts(kind: str, texts: list[str]) -> None:
     vocab = vocab_of(kind)
     if kind == "char without bytes":
         texts = [text for text in texts if set(text) <= set(TEXT)]
@@ -128,8 +128,8 @@ def test_every_way_of_allowed_ids_contains_all_texts(kind: str, texts: list[str]
 
 @pytest.mark.parametrize("kind", sorted({*VOCABS} - {"char without bytes"}))
 @pytest.mark.parametrize("pattern", WANTED)
-def test_the_vocabularys_own_ids_of_a_match_are_allowed_in_just_its_length(kind: str, pattern: str) -> None:
-    """So what the model has learned to write is never forbidden."""
+def test_the_vocabularys_encoding_of_a_match_is_allowed_within_its_length(kind: str, pattern: str) -> None:
+    """So a constraint never forbids the spelling that the model has learned."""
     vocab, text = vocab_of(kind), WANTED[pattern]
     assert re.fullmatch(pattern, text) is not None
     constraint = TokenConstraint(RegexAutomaton(pattern), vocab)
@@ -146,8 +146,8 @@ def test_the_vocabularys_own_ids_of_a_match_are_allowed_in_just_its_length(kind:
 @pytest.mark.parametrize(
     "make", [lambda: RegexAutomaton(r"(?i)[а-я]*(ь |\w\W)\w{2,9}.?"), lambda: MustContainAutomaton(["чаю", "ю处"])]
 )
-def test_a_mask_is_what_each_id_by_itself_would_be(kind: str, make: Callable[[], TextAutomaton[Any]]) -> None:
-    """All at once, by way of the trie, and one by one."""
+def test_a_mask_equals_a_check_of_each_id(kind: str, make: Callable[[], TextAutomaton[Any]]) -> None:
+    """All ids at once through the trie, and one by one."""
     vocab = vocab_of(kind)
     constraint = TokenConstraint(make(), vocab)
     automaton, texts = constraint.automaton, token_texts(vocab)
@@ -172,7 +172,7 @@ def _need(automaton: TextAutomaton[Any], state: TokenState[Any], text: str) -> f
 # ---- marks, bytes, and vocabularies without them
 
 
-def test_a_spelling_holds_bytes_and_ends_with_a_whole_character() -> None:
+def test_a_spelled_word_is_bytes_and_ends_with_a_whole_character() -> None:
     vocab = NgramVocab(["аб", " "], [], 3)
     constraint = TokenConstraint(RegexAutomaton("[аб]{1,3}"), vocab)
     first, second = (vocab.first_byte_id + byte for byte in "а".encode())
@@ -196,29 +196,29 @@ def test_a_spelling_holds_bytes_and_ends_with_a_whole_character() -> None:
 
 
 class Pieces(CharVocab):
-    """Some characters only together, and nothing to spell them with."""
+    """Some characters exist only as parts of a token, and there is no byte fallback."""
 
     def stream_decoder(self) -> StreamDecoder:
         return ByteAwareDecoder({}, ["", "ab", "c"])
 
 
-def test_pieces_without_bytes_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"'ab' in one piece.*byte_fallback"):
+def test_tokens_of_several_characters_without_byte_fallback_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"'ab' as one token.*byte_fallback"):
         TokenConstraint(RegexAutomaton("a"), Pieces("bc", byte_fallback=False))
 
 
-def test_without_bytes_only_known_characters_count() -> None:
+def test_without_byte_fallback_only_known_characters_count() -> None:
     vocab = CharVocab("abc", byte_fallback=False)
     constraint = TokenConstraint(RegexAutomaton("(☃|aaa|[b-я]b|x)c?"), vocab)
     assert constraint.automaton.distance(constraint.start) == 2
     assert np.flatnonzero(constraint.mask(constraint.start, 2)).tolist() == vocab.encode("bc").tolist()
     assert np.flatnonzero(constraint.mask(constraint.start, 3)).tolist() == vocab.encode("abc").tolist()
-    assert not constraint.mask(constraint.start, 1).any(), "there is no such text"
+    assert not constraint.mask(constraint.start, 1).any(), "no text is that short"
     with pytest.raises(UsageError, match="no text of the characters that the vocabulary can spell"):
         TokenConstraint(RegexAutomaton("a?x"), vocab)
 
 
-def test_a_mask_of_fifty_thousand_words_is_quick_and_remembered() -> None:
+def test_a_mask_of_fifty_thousand_words_is_fast_and_cached() -> None:
     chance = random.Random(0)
     words = {
         "".join(chance.choices("оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё", k=chance.randint(1, 14))) for _ in range(60_000)
@@ -231,7 +231,7 @@ def test_a_mask_of_fifty_thousand_words_is_quick_and_remembered() -> None:
     again = time.process_time()
     for remaining in range(100):
         mask = constraint.mask(constraint.start, remaining)
-        mask[:] = False  # it is the caller's own
+        mask[:] = False  # the caller may change it
     assert first < 1
     assert time.process_time() - again < 0.5
     assert constraint.mask(constraint.start, 50).sum() > 50_000

@@ -1,4 +1,4 @@
-"""Patterns mean what they mean in Python; those that cannot are refused with the place, hostile ones quickly."""
+"""Patterns mean the same as in Python; unsupported ones are refused with the position, hostile ones quickly."""
 
 import re
 import time
@@ -31,11 +31,11 @@ PATTERNS = st.tuples(
     BODIES,
     st.sampled_from(["", "$", r"\Z"]),
 ).map("".join)
-"""Any of the syntax that is read, small enough for Python's own backtracking."""
+"""All of the supported syntax, small enough for Python's backtracking."""
 
 
 def accepts(nfa: Nfa, text: str) -> bool:
-    """Whether the steps lead through the text to the end, by trying all of them."""
+    """Whether the nodes lead through the text to the end, by trying all of them."""
     return len(nfa.nodes) in after(nfa, text)
 
 
@@ -70,7 +70,7 @@ def test_a_pattern_matches_what_it_matches_in_python(pattern: str, data: st.Data
 
 @given(pattern=PATTERNS, data=st.data())
 def test_a_text_made_to_match_matches(pattern: str, data: st.DataObject) -> None:
-    """Texts that Python makes of a pattern, which random ones seldom are."""
+    """Texts generated from the pattern; random texts rarely match."""
     flagless = re.sub(r"\\Z$|\$$|^\^", "", pattern)
     text = data.draw(st.from_regex(re.compile(flagless), fullmatch=True).filter(lambda text: len(text) < 12))
     assert accepts(parse_regex(pattern), text) == (re.fullmatch(pattern, text) is not None)
@@ -133,8 +133,8 @@ def test_corners_of_the_syntax(pattern: str) -> None:
     assert matched >= set(CORNERS[pattern])
 
 
-def test_of_characters_without_case_none_is_another_one_while_case_is_ignored() -> None:
-    """They are compared directly. `re` decides for all others, and finds nobody else among these."""
+def test_characters_without_case_equal_no_other_while_case_is_ignored() -> None:
+    """They are compared directly, and `re` agrees; cased characters are left to `re`."""
     every = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x20000)]))
     cased = {character for character in every if not character.lower() == character == character.upper()}
     assert set(re.findall(f"[{''.join(sorted(cased))}]", every, re.IGNORECASE)) == cased
@@ -154,11 +154,11 @@ REFUSED = {
     "a{2}+": ("possessive", 1),
     "(?>a)": ("atomic", 0),
     "(a)?(?(1)b|c)": ("condition", 4),
-    "a^b": (r"\^ elsewhere", 1),
-    "a$b": ("anchor elsewhere", 1),
-    r"\Za": ("anchor elsewhere", 0),
-    "(^a)": (r"\^ elsewhere", 1),
-    "(a$)*": (r"\$ elsewhere", 2),
+    "a^b": (r"\^ inside", 1),
+    "a$b": ("anchor inside", 1),
+    r"\Za": ("anchor inside", 0),
+    "(^a)": (r"\^ inside", 1),
+    "(a$)*": (r"\$ inside", 2),
     "(?x)a b": ("flag x", 0),
     "a(?x:a b)": ("flag x", 1),
     "(": ("missing \\), unterminated subpattern", 0),
@@ -177,7 +177,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("pattern", REFUSED)
-def test_what_no_automaton_can_be_is_refused_with_its_place(pattern: str) -> None:
+def test_unsupported_syntax_is_refused_with_its_position(pattern: str) -> None:
     what, place = REFUSED[pattern]
     with pytest.raises(UsageError, match=f"{what}.* at position {place}"):
         parse_regex(pattern)
@@ -202,7 +202,7 @@ HUGE = {
 
 
 @pytest.mark.parametrize("kind", HUGE)
-def test_what_is_too_large_is_refused_at_once(kind: str) -> None:
+def test_a_pattern_that_is_too_large_is_refused_quickly(kind: str) -> None:
     start = time.process_time()
     with pytest.raises(UsageError):
         parse_regex(HUGE[kind])
@@ -214,7 +214,7 @@ def test_what_is_too_large_is_refused_at_once(kind: str) -> None:
 @example(pattern="(?(")
 @example(pattern="(?P<")
 @example(pattern="\\N{")
-def test_anything_is_a_pattern_or_refused_and_what_is_read_means_the_same(pattern: str) -> None:
+def test_any_text_is_refused_or_means_the_same_as_in_python(pattern: str) -> None:
     try:
         nfa = parse_regex(pattern)
     except UsageError:
@@ -223,13 +223,13 @@ def test_anything_is_a_pattern_or_refused_and_what_is_read_means_the_same(patter
         assert accepts(nfa, text) == (re.fullmatch(pattern, text) is not None)
 
 
-def test_as_many_groups_and_states_as_are_allowed() -> None:
+def test_the_largest_patterns_allowed() -> None:
     deep = "(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH
     assert accepts(parse_regex(deep + "+"), "aaa")
     assert len(parse_regex(f"a{{{MAX_NODES}}}").nodes) == MAX_NODES
     assert len(parse_regex("(?:ab?){0,100}").nodes) == 400
 
 
-def test_a_text_is_in_one_place_of_a_repetition_however_long_that_is() -> None:
+def test_one_node_of_a_long_repetition_is_active_at_a_time() -> None:
     nfa = parse_regex("a{2,2000}b?")
     assert [node for node in after(nfa, "aaa") if reads(nfa, node, "a")] == [5]

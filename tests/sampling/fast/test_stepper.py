@@ -1,4 +1,4 @@
-"""The fast step of sampling gives what the model's forward gives, for every architecture, batch and precision."""
+"""The fast step of sampling agrees with the model's forward, for every architecture, batch size and precision."""
 
 import math
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ READ, STEPS = 5, 14
 
 
 def trained(case: str) -> LanguageModel:
-    """With averages, where it has any, that are not those of the beginning."""
+    """A model whose running statistics, if it has any, differ from the initial ones."""
     model = build(case).train()
     with torch.no_grad():
         for _ in range(3):
@@ -57,7 +57,7 @@ def test_probabilities_are_those_of_the_forward(case: str, rows: int) -> None:
     stepper = choose_stepper(model, state)
     assert stepper.name == ("plain" if case in PLAIN else "fast fp32")
     for time in range(READ, READ + STEPS):
-        if time == READ + STEPS // 2:  # a state that was given goes on as well as the stepper itself
+        if time == READ + STEPS // 2:  # a stepper can continue from the state of another one
             stepper = choose_stepper(model, stepper.state())
         torch.testing.assert_close(
             stepper.step(inputs_BT[:, time]).softmax(-1), expected_BTV[:, time], rtol=0, atol=1e-5
@@ -69,8 +69,8 @@ def test_probabilities_are_those_of_the_forward(case: str, rows: int) -> None:
     "case",
     ["lstm-2-torch", "gru-layer", "lstm-batch", "dilated-batch", "strided", "token-context", "ngram-sum", "tcn-none"],
 )
-def test_rows_can_be_chosen(case: str) -> None:
-    """Row i goes on as row rows[i] would have."""
+def test_rows_can_be_selected(case: str) -> None:
+    """Row i continues like row rows[i]."""
     model, inputs_BT = trained(case), ids(case, 3, READ + 4)
     _, state = read(model, inputs_BT[:, :READ])
     chosen = torch.tensor([2, 0, 2])
@@ -84,13 +84,13 @@ def test_rows_can_be_chosen(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["lstm-2-torch", "gru-layer", "rnn-weight", "lstm-batch", "lstm-coupled"])
 @pytest.mark.parametrize("rows", [1, 3, 6])
-def test_whole_numbers_are_those_of_the_rounded_model(case: str, rows: int) -> None:
-    """One row multiplies whole numbers, many multiply the same in fp32; both agree with evaluation."""
+def test_int8_agrees_with_the_rounded_model(case: str, rows: int) -> None:
+    """One row multiplies in int8, many rows multiply the same values in fp32; both agree with evaluation."""
     model, inputs_BT = trained(case), ids(case, rows, READ + STEPS)
     exact_BTV, _ = read(model, inputs_BT)
     quantize_cells(model)
     expected_BTV, _ = read(model, inputs_BT)
-    assert 0 < (expected_BTV - exact_BTV).abs().max() < 0.1, "a little is lost"
+    assert 0 < (expected_BTV - exact_BTV).abs().max() < 0.1, "rounding changes the probabilities a little"
     _, state = read(model, inputs_BT[:, :READ])
     stepper = choose_stepper(model, state, "int8")
     for time in range(READ, READ + STEPS):
@@ -133,7 +133,7 @@ def test_nothing_needs_a_compiler(case: str, precision: str) -> None:
 
 
 def test_rows_out_of_step_take_the_plain_steps() -> None:
-    """Reset at different times, rows of strided layers have phases of their own."""
+    """Rows of strided layers that were reset at different times have different phases."""
     model = trained("strided")
     _, (*floats, phase_B) = read(model, ids("strided", 2, 4))
     phase_B = phase_B + torch.tensor([1, 0])
@@ -146,8 +146,8 @@ def test_a_large_vocabulary_has_no_table(monkeypatch: pytest.MonkeyPatch) -> Non
     test_probabilities_are_those_of_the_forward("gru-batch", 3)
 
 
-def test_a_step_takes_nothing_from_the_model_but_its_numbers() -> None:
-    """The stepper's buffers are its own: the model and the state it began with stay as they are."""
+def test_a_step_changes_neither_the_model_nor_the_first_state() -> None:
+    """The stepper has its own buffers."""
     model = trained("lstm-2-torch")
     _, state = read(model, ids("lstm-2-torch", 1, READ))
     before = [tensor.clone() for tensor in (*state, *model.state_dict().values())]
@@ -162,7 +162,7 @@ def test_a_step_takes_nothing_from_the_model_but_its_numbers() -> None:
 @pytest.mark.parametrize(
     "case", ["lstm-2-torch", "gru-layer", "rnn-relu", "lstm-batch", "dilated", "tcn-none", "window-layer"]
 )
-def test_a_recorded_step_is_that_of_the_forward(case: str, rows: int) -> None:
+def test_a_recorded_step_agrees_with_the_forward(case: str, rows: int) -> None:
     model, inputs_BT = trained(case), ids(case, rows, READ + STEPS)
     expected_BTV, _ = read(model, inputs_BT)
     cuda = model.to("cuda")
@@ -175,7 +175,7 @@ def test_a_recorded_step_is_that_of_the_forward(case: str, rows: int) -> None:
         torch.testing.assert_close(found_BV, expected_BTV[:, time], rtol=0, atol=1e-4)
 
 
-# ---- whole numbers
+# ---- int8
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 131])
@@ -205,26 +205,26 @@ def product_int8(weight_GK: Tensor, x_K: Tensor) -> Tensor:
     return y_BG[0]
 
 
-def test_sums_of_whole_numbers_do_not_overflow() -> None:
-    """The largest there are: every weight and every input at its end."""
+def test_int8_sums_do_not_overflow() -> None:
+    """The largest sums: every weight and every input at the end of its range."""
     for size in (512, 1024, 70_000):
         found_G = product_int8(torch.tensor([[1.0], [-1.0], [0.0]]).expand(-1, size).contiguous(), torch.ones(size))
         torch.testing.assert_close(found_G, torch.tensor([1.0, -1.0, 0.0]) * size, rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_no_number_stays_none(value: float) -> None:
+def test_nan_and_infinity_are_not_rounded_away(value: float) -> None:
     assert not product_int8(torch.ones(5, 20), torch.tensor([0.5] * 19 + [value])).isfinite().any()
 
 
-def test_rounding_errs_by_half_a_step_at_most() -> None:
+def test_rounding_errors_are_at_most_half_a_step() -> None:
     weight_GK = torch.randn(9, 40, generator=torch.Generator().manual_seed(0))
     weight_GK[3] = 0
     q_GK, scale_G = quantize_int8(weight_GK)
     assert q_GK.dtype == torch.int8
     assert ((q_GK * scale_G[:, None] - weight_GK).abs() <= scale_G[:, None] * 0.5001).all()
     again, _ = quantize_int8(q_GK * scale_G[:, None])
-    assert torch.equal(again, q_GK), "what is rounded stays as it is"
+    assert torch.equal(again, q_GK), "rounding twice changes nothing"
 
 
 def test_rounding_is_for_cells() -> None:
