@@ -1,11 +1,11 @@
-"""The Python face: a trained model that scores text, writes text, and gives its features, without the command line.
+"""The Python interface: a trained model that scores text, writes text, and returns features.
 
     model = charlm.load("runs/lstm-ltgwiki")
     model.score("Latgola ir Latvejis dala.").bits_per_character
     model.sample("Latgola ", temperature=0.7)
     model.hidden("Latgola")                                     characters, features
 
-Errors are those of `charlm.errors`: each says what was found and what to do.
+Errors are those of `charlm.errors`: each says what was found and what to do about it.
 
 T time, H features, C characters.
 """
@@ -35,7 +35,7 @@ from charlm.workflows.sample import build_generator
 
 
 class Model:
-    """A trained model with its vocabulary, in evaluation mode. Made by `charlm.load`."""
+    """A trained model with its vocabulary, in evaluation mode; `charlm.load` returns one."""
 
     def __init__(self, loaded: LoadedModel, device: str) -> None:
         self._loaded = loaded
@@ -56,34 +56,37 @@ class Model:
         return self._loaded.settings
 
     def score(self, text: str, *, streams: int | None = None, precision: Precision = "fp32") -> Score:
-        """What the model pays for a text, `<eod> text <eod>`, as `charlm eval --text` does.
+        """Score a text as `<eod> text <eod>`, like `charlm eval --text`.
 
         Args:
-            streams: parallel lanes; 1 is the definition, which any other number agrees with to 0.0005 bits a character.
+            streams: parallel lanes; 1 is the exact definition, any other number agrees to 0.0005 bits per character.
 
         Returns:
             Sums (`nats`, `tokens`, `characters`, `words`, `bytes`) and their ratios (`perplexity`,
             `bits_per_character` and so on). Scores add.
 
         Raises:
-            DataError: the text is empty, or cannot be spelled.
+            DataError: the text is empty, or has a character that the vocabulary cannot spell.
         """
         stream = self._encode(text)
         return evaluate(self.network, stream, num_lanes=streams, device=self._torch_device, precision=precision)
 
     def sample(self, prompt: str = "", **options: Unpack[SampleKeywords]) -> str:
-        """Text that goes on from `prompt` (of a backward model: that leads to it), the prompt not included.
+        """Return text that continues the prompt (of a backward model: that leads to it), without the prompt.
 
         The same arguments give the same text.
 
+        Args:
+            options: described in `charlm.sampling.options.SamplingOptions`.
+
         Raises:
-            UsageError: options out of range, or that contradict each other or the model.
-            DataError: the prompt cannot be spelled.
+            UsageError: an option is out of range, or contradicts another one or the model.
+            DataError: the prompt has a character that the vocabulary cannot spell.
         """
         return "".join(self.stream(prompt, **options))
 
     def stream(self, prompt: str = "", **options: Unpack[SampleKeywords]) -> Iterator[str]:
-        """The same text in pieces, as it is drawn.
+        """Yield the text of `sample` in pieces, as it is drawn.
 
         Raises:
             UsageError, DataError: as `sample`.
@@ -92,24 +95,24 @@ class Model:
         return build_generator(self._loaded, chosen, self._device).stream_generate()
 
     def hidden(self, text: str, *, per: Literal["character", "token"] = "character") -> Tensor:
-        """What the head is given after each character: features for taggers and the like (Akbik et al., 2018).
+        """Return the features of each character, the input of the head, for example for taggers (Akbik et al., 2018).
 
         Args:
-            per: "character": a row for each character of the text, which it has once all of the token (or of the
-                bytes) that spell it was read. "token": a row for each id of `vocab.encode(text)`.
+            per: "character": a row for each character of the text, after the model has read the whole token (or all
+                bytes) that spell it. "token": a row for each id of `vocab.encode(text)`.
 
         Returns:
-            C, H or T, H, fp32, on the CPU, without a gradient. A forward model has read everything up to the row's
-            character, `<eod>` before the text included; a backward one everything from there to the end.
+            (C, H) or (T, H), fp32, on the CPU, without gradient. A forward model has read everything up to the row's
+            character, including the `<eod>` before the text; a backward model everything from there to the end.
 
         Raises:
-            DataError: the text cannot be spelled.
+            DataError: the text has a character that the vocabulary cannot spell.
         """
         if not text:
             return torch.empty(0, self.network.body.features_size)
         stream = self._encode(text)
         chunks = [chunk.features_TH for chunk in read_stream(self.network, stream, self._torch_device)]
-        features_TH = torch.cat(chunks)[1:].float().cpu()  # after <eod> nothing of the text is read yet
+        features_TH = torch.cat(chunks)[1:].float().cpu()  # the row after <eod> precedes the text
         if self._is_backward:
             features_TH = features_TH.flip(0)
         if per == "token":
@@ -125,34 +128,34 @@ class Model:
         return choose_device(self._device)
 
     def _encode(self, text: str) -> TokenStream:
-        """In the order in which the model reads it."""
+        """The tokens of a text in the order in which the model reads them."""
         return stream_from_text(text, self.vocab).in_direction(self.settings.direction)
 
     def _last_token_indices(self, text: str) -> npt.NDArray[np.int64]:
-        """(C,): the number of the token, in the text's order, that the model reads last of those of each character."""
+        """(C,): for each character, the index (in text order) of the last token of it that the model reads."""
         decoder = self.vocab.stream_decoder()
         ends_T = np.cumsum([len(decoder.push(int(token))) for token in self.vocab.encode(text)])
         last_C = np.searchsorted(ends_T, np.arange(len(text)), side="right")
         if not self._is_backward:
             return last_C
         before_C = np.concatenate([[0], last_C[:-1]])
-        begins_C = np.where(last_C > before_C, before_C + 1, before_C)  # tokens may cover several characters
+        begins_C = np.where(last_C > before_C, before_C + 1, before_C)  # a token may cover several characters
         begins_C[0] = 0
         return begins_C
 
 
 def load(run: str | None = None, *, checkpoint: str = "best", device: str = "auto") -> Model:
-    """A trained model.
+    """Load a trained model.
 
     Args:
-        run: the name or the directory of a run, the directory of a checkpoint, or "bundled" for the small model that
-            comes with charlm; if left out, the run made last in this folder, and the bundled one where there is none.
+        run: the name or directory of a run, the directory of a checkpoint, or "bundled" for the small model that comes
+            with charlm; if left out, the latest run in this folder, or the bundled model if there is no run.
         checkpoint: "best", "last", or a step.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         UsageError: there is no such run, checkpoint or device.
-        CheckpointError: it is damaged, or was written by a newer charlm.
+        CheckpointError: the checkpoint is damaged, or was written by a newer charlm.
     """
     loaded, _ = load_run(workspace.run_or_bundled(run), checkpoint, device)
     loaded.model.eval()

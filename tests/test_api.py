@@ -1,4 +1,4 @@
-"""`charlm.load`: the same figures, the same text as the command line; and features that know what was read, no more."""
+"""`charlm.load`: the same scores and texts as the command line; features that depend on the text read so far only."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def model(toured: Commands) -> Model:
 
 
 def make(directory: Path, vocab: Vocab, direction: str) -> Model:
-    """A small network as it was initialised."""
+    """A small network with its initial weights."""
     settings = ModelSettings.model_validate(
         {"direction": direction, "embedding": {"size": 3}, "body": {"type": "recurrent", "hidden_size": 4}}
     )
@@ -87,7 +87,7 @@ def test_constraints_hold(model: Model) -> None:
     assert not set(model.sample(never="аоуи", length=80)) & set("аоуи")
 
 
-def test_what_is_out_of_range_is_said(model: Model) -> None:
+def test_values_out_of_range_are_refused(model: Model) -> None:
     for options in ({"length": -1}, {"seed": -1}, {"penalty_window": 0}, {"top_k": 0}, {"top_p": 2.0}):
         with pytest.raises(UsageError):
             model.sample(**options)  # type: ignore[arg-type]
@@ -106,11 +106,11 @@ def test_every_character_and_every_token_has_features(model: Model) -> None:
     assert not model.hidden(TEXT).requires_grad
     assert not model.network.training
     known = model.hidden(KNOWN)
-    assert torch.equal(known, model.hidden(KNOWN, per="token"))  # a token a character
+    assert torch.equal(known, model.hidden(KNOWN, per="token"))  # one token for each character
 
 
-def test_features_are_those_that_the_head_is_given(small: Model, direction: str) -> None:
-    """By hand: `<eod>`, then every token, one after the other."""
+def test_features_are_the_input_of_the_head(small: Model, direction: str) -> None:
+    """Compared with a forward over `<eod>` and all tokens."""
     text = "abc ☃é cab"
     ids = [int(token) for token in small.vocab.encode(text)]
     read = ids[::-1] if direction == "backward" else ids
@@ -121,8 +121,8 @@ def test_features_are_those_that_the_head_is_given(small: Model, direction: str)
     assert torch.allclose(small.hidden(text, per="token"), expected, atol=1e-6)
 
 
-def test_features_know_what_was_read_and_nothing_else(small: Model, direction: str) -> None:
-    """Exchange a character: what was read before it stays, it itself and what was read after it do not."""
+def test_features_depend_on_the_text_read_so_far_only(small: Model, direction: str) -> None:
+    """If one character changes, only its own features and those of characters read later change."""
     text, place = "abc cab a ☃é bc", 8
     other = text[:place] + "b" + text[place + 1 :]
     before, after = small.hidden(text), small.hidden(other)
@@ -134,8 +134,8 @@ def test_features_know_what_was_read_and_nothing_else(small: Model, direction: s
     assert not any(is_same[place:])
 
 
-def test_a_spelled_character_has_been_read_whole(small: Model, direction: str) -> None:
-    """Its row is that of the token that is read last of those that spell it."""
+def test_a_spelled_character_has_the_features_of_its_last_byte_read(small: Model, direction: str) -> None:
+    """Its row is that of the token read last among those that spell it."""
     text, place = ("éa", 0) if direction == "backward" else ("aé", 1)
     ids = [int(token) for token in small.vocab.encode(text)]
     row, tokens = small.hidden(text)[place], small.hidden(text, per="token")

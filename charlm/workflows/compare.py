@@ -1,4 +1,7 @@
-"""Runs, and if asked the baselines, scored on the same text: the rows of one table."""
+"""Runs, and baselines if asked for, scored on the same text: the rows of one table.
+
+RUN ... ──score_run──> results ──check_same_text──> rows, rows of baselines ──with_ratios──> table
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,11 +37,12 @@ def compare_models(
     on_progress: OnProgress,
     on_baseline: Callable[[str, int, int], None],
 ) -> list[Row]:
-    """A row for each run, then for each baseline on the corpus of the first; `ratio` is that of the bits per character
-    to the best row's.
+    """Return a row for each run, then one for each baseline on the corpus of the first run.
+
+    `ratio` is the row's bits per character divided by those of the best row.
 
     Raises:
-        CharlmError: as `eval` and `baseline` would.
+        CharlmError: the errors of `eval` and `baseline`.
     """
     results = [score_run(run, checkpoint, request, on_progress) for run in runs]
     check_same_text(results)
@@ -50,7 +54,7 @@ def compare_models(
 
 
 def with_ratios(rows: list[Row]) -> list[Row]:
-    """Each row with the ratio of its bits per character to the best row's."""
+    """Add to each row the ratio of its bits per character to the best row's."""
     best = min((row["bits_per_character"] for row in rows if row["bits_per_character"] is not None), default=None)
 
     def ratio(bits: float | None) -> float | None:
@@ -62,7 +66,7 @@ def with_ratios(rows: list[Row]) -> list[Row]:
 def baseline_rows(
     corpus: Corpus, split: str, settings: BaselineSettings, on_progress: Callable[[str, int, int], None]
 ) -> list[Row]:
-    """A row for each baseline. `seconds` is what it took here; it saw the training text once, or not at all."""
+    """Return a row for each baseline. `seconds` is its time on this machine; it saw the training text once or never."""
     seen = corpus.open("train").count("characters")
     return [
         {
@@ -93,12 +97,12 @@ def _row(found: EvalResult, request: EvalRequest) -> Row:
 
 
 def _training_cost(found: EvalResult) -> Row:
-    """Characters that the checkpoint had learned from, and seconds of training until then."""
+    """The characters that the checkpoint was trained on, and the seconds of training."""
     tokens = found.trained_on.get("tokens")
     try:
         seconds = float(storage.read_json(found.checkpoint / "training.json")["seconds"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        seconds = None  # a checkpoint that was copied for sampling alone
+        seconds = None  # a checkpoint that was copied without its training state
     learned_from = found.stream if found.corpus is None else found.corpus.open("train")
     seen = None if not isinstance(tokens, int) else round(tokens / learned_from.tokens_per_character)
     return {"characters_seen": seen, "seconds": seconds}

@@ -1,7 +1,7 @@
-"""The score of a run on a corpus or on any text, with an interval; and of two runs, which is better.
+"""The score of a run on a corpus or on any text, with its interval; and which of two runs is better.
 
-RUN ──load──> model ──token_nats──> nats of every token ──units──> score, interval, difference
-TEXT or SPLIT ──> stream of tokens ──┘
+RUN ──load──> model ─────────────────┐
+TEXT or SPLIT ──> stream of tokens ──┴──score_tokens──> nats of every token ──> score, interval, difference
 """
 
 import hashlib
@@ -34,7 +34,7 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What is to be scored, and how."""
+    """What to score, and how."""
 
     split: str = "test"
     data: str | None = None
@@ -44,12 +44,12 @@ class EvalRequest:
     precision: Precision = "fp32"
     device: str = "auto"
     methods: tuple[str, ...] = ()
-    """In which it is scored too, beside the static score: "dynamic", "cache", "temperature", "mix", "recall"."""
+    """Further scores, beside the static one: "dynamic", "cache", "temperature", "mix", "recall"."""
 
 
 @dataclass(frozen=True)
 class EvalResult:
-    """What each token of a text costs a model. `nats_P` is in reading order, from token `first_token` on."""
+    """The negative log-likelihood of each token of a text. `nats_P` is in text order, from token `first_token` on."""
 
     run: str
     vocab: Vocab
@@ -62,11 +62,11 @@ class EvalResult:
     checkpoint: Path
     trained_on: dict[str, Any]
     adapted_scores: dict[str, dict[str, Any]]
-    """For each way of adapting to the text, its score and settings."""
+    """Method -> its score and settings."""
 
     @property
     def text_hash(self) -> str:
-        """Of the text, whatever its tokens."""
+        """The SHA-256 of the text, independent of its tokens."""
         found = hashlib.sha256()
         for start, end in zip(self.stream.documents["start"], self.stream.ends, strict=True):
             found.update(self.vocab.decode(self.stream.tokens[start:end]).encode("utf-8"))
@@ -82,11 +82,11 @@ class EvalResult:
 
 
 def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progress: OnProgress) -> EvalResult:
-    """Score every token.
+    """Score every token of a split or text.
 
     Raises:
         UsageError: there is no such run, corpus or split.
-        DataError: the corpus is another one, or the text cannot be spelled.
+        DataError: the corpus is not the one of the run, or the text cannot be spelled.
     """
     loaded, name = load_run(run, checkpoint, request.device)
     corpus = None if request.text is not None else open_corpus_for(loaded, request.data)
@@ -126,7 +126,8 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
 
 
 def _check_methods(request: EvalRequest, loaded: LoadedModel, corpus: Corpus | None) -> None:
-    """
+    """Check, before the work, that the methods have what they need.
+
     Raises:
         UsageError: a method needs a corpus or a tuned run, and there is none.
     """
@@ -158,13 +159,13 @@ def _score_adapted(
 
 
 def stream_from_text(text: str, vocab: Vocab) -> TokenStream:
-    """`<eod> text <eod>`.
+    """Encode a text as `<eod> text <eod>`.
 
     Raises:
-        DataError: there is no text, or it cannot be spelled.
+        DataError: the text is empty, or cannot be spelled.
     """
     if not text:
-        raise DataError("there is no text to score", "give a text, or a file that is not empty")
+        raise DataError("the text is empty", "give a text, or a file that is not empty")
     encoded = encode_parts([Part(Document("text", "", text), 0, is_last_part=True)], vocab)
     table = encoded.documents.copy()
     table["start"] += 1
@@ -172,12 +173,12 @@ def stream_from_text(text: str, vocab: Vocab) -> TokenStream:
 
 
 def evaluate_run(run: str | None, checkpoint: str, request: EvalRequest, on_progress: OnProgress) -> dict[str, Any]:
-    """The score in every unit, with the 95 % interval of its bits per character."""
+    """Score a run: the score in every unit, with the 95 % interval of the bits per character."""
     return summarize_result(score_run(run, checkpoint, request, on_progress), request)
 
 
 def summarize_result(found: EvalResult, request: EvalRequest) -> dict[str, Any]:
-    """What `eval` prints of one run."""
+    """The JSON that `charlm eval` prints of one run."""
     units = found.units
     bounds = bootstrap_interval(found.unit_nats(units), units.characters)
     return {
@@ -192,10 +193,10 @@ def summarize_result(found: EvalResult, request: EvalRequest) -> dict[str, Any]:
 def compare_runs(
     runs: tuple[str, str], checkpoint: str, request: EvalRequest, on_progress: OnProgress
 ) -> tuple[list[dict[str, Any]], BitsDifference | None]:
-    """Both scores, and their difference on the same documents.
+    """Score two runs; return both scores, and their difference on the same documents.
 
     Raises:
-        DataError: their texts are not the same.
+        DataError: their texts are different.
     """
     first, second = (score_run(run, checkpoint, request, on_progress) for run in runs)
     check_same_text([first, second])
@@ -207,12 +208,12 @@ def compare_runs(
 def check_same_text(results: Sequence[EvalResult]) -> None:
     """
     Raises:
-        DataError: not all were scored on the same text.
+        DataError: the results belong to different texts.
     """
     first = results[0]
     for other in results[1:]:
         if not np.array_equal(first.units.characters, other.units.characters) or first.text_hash != other.text_hash:
             raise DataError(
                 f"{first.run} and {other.run} were scored on different texts",
-                "prepare both corpora from one text and split (prepare --data DIR --vocab KIND does), or give --text",
+                "prepare one corpus from the other with `charlm prepare --data DIR --vocab KIND`, or give --text",
             )

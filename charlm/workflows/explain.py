@@ -1,7 +1,7 @@
-"""What each character of a text cost a run.
+"""The surprisal of each character of a text under a run's model.
 
-RUN ──load──> model ─┐
-TEXT ──> <eod> text <eod> ──explain──> Explanation
+RUN ──load──> model ──────┐
+TEXT ──> <eod> text <eod> ┴──explain──> Explanation
 """
 
 from collections.abc import Callable
@@ -13,26 +13,26 @@ from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.load_run import load_run
 
 MAX_CHARACTERS = 1_000_000
-"""A text to look at: more than a browser shows, and than anybody reads."""
+"""Longer texts are too large for a browser."""
 
 
 def explain_run(
     run: str, checkpoint: str, text: str, top: int, device: str, on_progress: Callable[[int, int], None]
 ) -> tuple[Explanation, str]:
-    """The explanation, and the directory of the run.
+    """Return the explanation, and the name of the run.
 
     Args:
-        top: alternatives of each token.
-        on_progress: gets the tokens predicted since its last call, and their number in all.
+        top: the number of alternatives for each token.
+        on_progress: called with the tokens predicted since the last call, and their total.
 
     Raises:
         UsageError: there is no such run, or the text is too long.
-        DataError: there is no text, or it cannot be spelled.
+        DataError: the text is empty, or cannot be spelled.
     """
     if len(text) > MAX_CHARACTERS:
         raise UsageError(
-            f"the text is too long to look at: {len(text):,} characters, and at most {MAX_CHARACTERS:,} are shown",
-            "give a part of it, or score all of it with `charlm eval --text`",
+            f"the text has {len(text):,} characters; at most {MAX_CHARACTERS:,} can be explained",
+            "give a part of it, or score it with `charlm eval --text`",
         )
     loaded, name = load_run(run, checkpoint, device)
     stream = stream_from_text(text, loaded.vocab)

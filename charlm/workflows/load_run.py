@@ -1,4 +1,7 @@
-"""From the name of a run to its model, and to the corpus it belongs to."""
+"""From the name of a run to its model, and to the corpus that it was trained on.
+
+RUN ──workspace──> directory ──checkpoint──> LoadedModel ──name and fingerprint of the corpus──> Corpus
+"""
 
 from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
@@ -9,7 +12,7 @@ from charlm.training.run_directory import find_checkpoint
 
 
 def load_run(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel, str]:
-    """A run's model, and how to call it."""
+    """Load a run's model; return it with the run's name."""
     chosen = choose_device(device)
     path = workspace.find_run(run)
     name = workspace.BUNDLED if workspace.is_bundled(path) else str(path)
@@ -17,7 +20,11 @@ def load_run(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel
 
 
 def open_corpus_for(loaded: LoadedModel, data: str | None) -> Corpus:
-    """--data, or the corpus that the model was trained on: by its name in data/, else the current one if it is that."""
+    """Open the corpus of --data, or the one that the model was trained on: by its name in data/, or the current corpus.
+
+    Raises:
+        DataError: the corpus is another one than the model's, or has another vocabulary.
+    """
     trained_on = loaded.metadata["trained_on"]
     if data is not None:
         corpus = open_corpus(workspace.find_data(data))
@@ -27,13 +34,13 @@ def open_corpus_for(loaded: LoadedModel, data: str | None) -> Corpus:
         corpus = open_corpus(current)
         if corpus.fingerprint != trained_on["fingerprint"]:
             raise DataError(
-                f"the corpus {trained_on['corpus']} that the model was trained on is not here; {corpus.directory} is"
-                " another",
-                "name a corpus with --data to score the model on it all the same",
+                f"the model was trained on the corpus {trained_on['corpus']}, which is not here; {corpus.directory} is"
+                " another one",
+                "name a corpus with --data to score the model on it anyway",
             )
     if not corpus.vocab.is_same(loaded.vocab):
         raise DataError(
             f"{corpus.directory} has another vocabulary than the model",
-            "score a model that was trained with that vocabulary",
+            "name a corpus with the vocabulary of the model, or a model with that of the corpus",
         )
     return corpus

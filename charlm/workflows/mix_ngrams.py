@@ -1,9 +1,9 @@
-"""A network mixed with n-grams, at the level of probabilities; what is mixed how is tuned on validation text.
+"""Mix the probabilities of a network with those of n-grams, with weights fitted on validation text.
 
-    p_network ──Kneser-Ney, one share──> ──n-grams of the training text, a share for each class of contexts──> mix
-                                         ──and n-grams of the text so far, likewise──────────────────────────> recall
+    p_network ──Kneser-Ney, one weight──> ──n-grams of the training text, a weight for each class of contexts──> mix
+                                          ──n-grams of the text so far too, likewise──────────────────────────> recall
 
-`mix` is a static model as any n-gram is. `recall` learns from the text that it reads, as compressors do.
+`mix` is a static model, like an n-gram model. `recall` learns from the text that it reads, like a compressor.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,8 +28,8 @@ from charlm.evaluation.recall import (
     interpolate,
 )
 
-_MAX_TOKENS = 300_000  # of validation text, for the shares
-_MAX_HISTORY = 20_000_000  # tokens of training text, the last ones: some 2 GB at work
+_MAX_TOKENS = 300_000  # of validation text, to fit the weights
+_MAX_HISTORY = 20_000_000  # tokens at the end of the training text: about 2 GB of memory
 _EM_STEPS = 40
 HISTORY_ORDERS = (4, 5, 6, 7, 8, 10, 12, 16, 24)
 RECENT_ORDERS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24)
@@ -47,11 +47,12 @@ def mixed_nats(
     *,
     uses_recent: bool,
 ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-    """The nats of a stream under the mixture, and its settings.
+    """Score a stream with the mixture; return the nats and the settings of the mixture.
 
     Args:
-        stream: as the model reads it. nats_P: of its predictions, by the network.
-        uses_recent: whether the text so far is mixed in, too.
+        stream: in the order in which the model reads it.
+        nats_P: of its predictions, by the network.
+        uses_recent: whether n-grams of the text so far are mixed in too (`recall`).
     """
     settings = KneserNeySettings()
     direction = loaded.settings.direction
@@ -79,13 +80,13 @@ def mixed_nats(
 
 @dataclass(frozen=True)
 class _Mixture:
-    """The probability of each token of two texts; by the first of them the shares are found."""
+    """The probability of each token of two texts; weights are fitted on the first one."""
 
     tuned_P: Floats
     scored_P: Floats
 
     def add(self, evidence: Iterable[ContextEvidence]) -> "_Mixture":
-        """One mixture more, with what is known of the two texts."""
+        """Mix in more evidence about both texts."""
         of_tuned, of_scored = evidence
         weights_K = fit_mixture_weights(self.tuned_P, of_tuned)
         return _Mixture(
@@ -94,10 +95,10 @@ class _Mixture:
 
 
 def fit_weight(first_P: Floats, second_P: Floats) -> float:
-    """The share of the second in the mixture of highest likelihood, by expectation-maximisation (which never falls).
+    """The weight of the second model in the mixture of highest likelihood, by expectation-maximisation.
 
     Args:
-        first_P, second_P: the probabilities that each gives to what came.
+        first_P, second_P: the probabilities that each model gives to the observed tokens.
     """
     weight = 0.5
     for _ in range(_EM_STEPS):

@@ -1,4 +1,4 @@
-"""Text from a run: one, several, the best of several, the most probable one; and how much of it is copied.
+"""Text from a run: one text, several, the best of several, or the most probable one; and how much of it is copied.
 
 RUN ──load──> model ──prime──> TextGenerator ──stream, batch, best, beams──> text ──measure_novelty──> copied passages
 """
@@ -28,7 +28,7 @@ _MAX_BATCH_SIZE = 1024
 
 @dataclass(frozen=True)
 class GeneratedText:
-    """Text from a run, piece by piece, and the prompt that it goes on from, or leads to."""
+    """Text from a run, piece by piece, and the prompt that it continues or leads to."""
 
     prompt: str
     pieces: Iterator[str]
@@ -63,7 +63,7 @@ class DrawStrategy:
 
 
 def sample_run(run: str | None, checkpoint: str, options: SamplingOptions, device: str) -> GeneratedText:
-    """One text, as it is drawn."""
+    """Generate one text, piece by piece."""
     loaded = load_for_sampling(run, checkpoint, options.precision, device)
     generator = build_generator(loaded, options, device)
     return GeneratedText(options.prompt, generator.stream_generate(), loaded.settings.direction == "backward")
@@ -77,10 +77,10 @@ def sample_texts(
     device: str,
     novelty_of: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Whole texts, each with what is known of it: `text`; where asked for, `nats_per_character` and `novelty`.
+    """Generate whole texts: dictionaries with `text` and, if asked for, `nats_per_character` and `novelty`.
 
     Args:
-        novelty_of: a corpus to look for the texts in; empty for the run's own.
+        novelty_of: a corpus to search for the texts; an empty string for the run's own.
     """
     loaded = load_for_sampling(run, checkpoint, options.precision, device)
     corpus = None if novelty_of is None else open_corpus_for(loaded, novelty_of or None)
@@ -94,7 +94,7 @@ def sample_texts(
 def _draw_texts(generator: TextGenerator, strategy: DrawStrategy) -> list[dict[str, Any]]:
     if strategy.beams > 1:
         if generator.direction == "backward":
-            raise UsageError("beams grow forward, and this model writes backward", "use --best-of")
+            raise UsageError("--beams needs a forward model, and this one writes backward", "use --best-of")
         text, nats = beam_search(generator, strategy.beams)
         return [{"text": text, "nats_per_character": nats}]
     if strategy.best_of > 1:
@@ -110,22 +110,23 @@ def _draw_texts(generator: TextGenerator, strategy: DrawStrategy) -> list[dict[s
 
 
 def open_session(run: str | None, checkpoint: str, precision: str, device: str) -> tuple[Session, Vocab]:
-    """A conversation with a run.
+    """Open a conversation with a run.
 
     Raises:
         UsageError: the model writes backward.
     """
     loaded = load_for_sampling(run, checkpoint, precision, device)
     if loaded.settings.direction == "backward":
-        raise UsageError("a backward model cannot go on from what is said", "leave --interactive out")
+        raise UsageError("--interactive needs a forward model, and this one writes backward", "leave it out")
     model_id = storage.sha256(loaded.directory / "model.safetensors")
     return Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}"), loaded.vocab
 
 
 def load_for_sampling(run: str | None, checkpoint: str, precision: str, device: str) -> LoadedModel:
-    """
+    """Load a run's model, its cells rounded if the precision is int8.
+
     Raises:
-        UsageError: int8, and the network has no cells.
+        UsageError: the precision is int8 and the network has no cells.
     """
     loaded, _ = load_run(run, checkpoint, device)
     if precision == "int8":
@@ -134,11 +135,11 @@ def load_for_sampling(run: str | None, checkpoint: str, precision: str, device: 
 
 
 def build_generator(loaded: LoadedModel, options: SamplingOptions, device: str) -> TextGenerator:
-    """A model that has read the prompt.
+    """Let the model read the prompt.
 
     Raises:
-        UsageError: options that the model or its vocabulary cannot satisfy.
-        DataError: the prompt cannot be spelled.
+        UsageError: the model or its vocabulary cannot satisfy the options.
+        DataError: the prompt has a character that the vocabulary cannot spell.
     """
     plan = plan_sampling(options, loaded.vocab)
     if plan.constraint is not None and loaded.settings.direction == "backward":

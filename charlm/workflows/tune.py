@@ -1,6 +1,6 @@
-"""Evaluation that adapts to the text: tuned on validation text by `charlm tune`, used by `charlm eval`.
+"""Tune adaptive evaluation on validation text (`charlm tune`), and use it (`charlm eval`).
 
-RUN ──tune──> adaptive/STEP.json (what was best) and STEP.safetensors (mean squared gradients), in the run ──> eval
+RUN ──tune──> adaptive/STEP.json (the best settings), adaptive/STEP.safetensors (mean squared gradients) ──> eval
 """
 
 import hashlib
@@ -41,10 +41,10 @@ _SETTINGS_CLASSES: dict[str, type[DynamicSettings | CacheSettings | TemperatureS
 def tune_run(
     run: str | None, checkpoint: str, data: str | None, settings: TuneSettings, device: str, on_stage: OnStage
 ) -> dict[str, Any]:
-    """Try every candidate on validation text, and keep the best of each kind in the run.
+    """Try all candidates on validation text, and save the best settings of each method in the run.
 
     Args:
-        on_stage: called with what is going on, how much of it is done, and of how much.
+        on_stage: called with the name of the stage, the number of steps done, and their total.
 
     Raises:
         UsageError: the corpus has no validation text.
@@ -52,7 +52,7 @@ def tune_run(
     loaded, name = load_run(run, checkpoint, device)
     if name == workspace.BUNDLED:
         raise UsageError(
-            "the bundled model cannot be tuned, for what is found is kept in the run", "name a run of yours"
+            "the bundled model cannot be tuned, because the settings are saved in the run", "name a run of your own"
         )
     corpus = open_corpus_for(loaded, data)
     chosen = choose_device(device)
@@ -111,7 +111,9 @@ def _tune_dynamic(
         losses.append(loss if math.isfinite(loss) else math.inf)
     best = min(range(len(grid)), key=losses.__getitem__)
     if losses[best] == math.inf:
-        raise UsageError("dynamic evaluation diverges with every lr that was tried", "lower them: --set 'lr=[1e-5]'")
+        raise UsageError(
+            "dynamic evaluation diverges with every lr that was tried", "try lower ones: --set 'lr=[1e-5]'"
+        )
     return {**grid[best].model_dump(), "nats_per_token": losses[best]}
 
 
@@ -128,11 +130,11 @@ def _tune_cache(
 def adapted_nats(
     loaded: LoadedModel, stream: TokenStream, method: str, device: torch.device, on_progress: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-    """The nats of a stream, read once in one lane, and the tuned settings that were used.
+    """Score a stream in one lane with the tuned settings of a method; return the nats and the settings.
 
     Raises:
         UsageError: the run is not tuned.
-        CheckpointError: what `charlm tune` left is damaged.
+        CheckpointError: the files of `charlm tune` are damaged.
     """
     path = _tuning_path(loaded)
     try:
@@ -142,7 +144,7 @@ def adapted_nats(
         if isinstance(chosen, DynamicSettings):
             content = path.with_suffix(".safetensors").read_bytes()
             if hashlib.sha256(content).hexdigest() != tuned["sha256"]:
-                raise ValueError("the gradients are not those that were found")
+                raise ValueError("the gradients do not match the settings")
             statistics = safetensors.torch.load(content)
             _check_statistics(statistics, loaded)
             return score_dynamically(loaded.model, stream, statistics, chosen, device, on_progress), about
@@ -192,13 +194,13 @@ def _collect_statistics(
 def _check_statistics(statistics: GradientStatistics, loaded: LoadedModel) -> None:
     shapes = {name: parameter.shape for name, parameter in loaded.model.named_parameters()}
     if {name: tensor.shape for name, tensor in statistics.items()} != shapes:
-        raise ValueError("they belong to another network")
+        raise ValueError("the gradients belong to another network")
     if not all(bool((tensor >= 0).all() and torch.isfinite(tensor).all()) for tensor in statistics.values()):
-        raise ValueError("mean squares that are none")
+        raise ValueError("the mean squared gradients are negative or not finite")
 
 
 def _tuning_path(loaded: LoadedModel) -> Path:
-    """Beside the checkpoints of its run; of a checkpoint that stands alone, beside it."""
+    """The path, without suffix, beside the checkpoints of the run; for a single checkpoint, beside that one."""
     checkpoint = loaded.directory.resolve()
     root = checkpoint.parents[1] if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     return workspace.relative_to_cwd(root / "adaptive" / checkpoint.name)

@@ -1,4 +1,4 @@
-"""`charlm eval`, `tune`, `compare`, `baseline`: what they say of a run, and that they agree with one another."""
+"""`charlm eval`, `tune`, `compare`, `baseline`: their results, and that these agree with one another."""
 
 import csv
 import json
@@ -27,13 +27,13 @@ def test_a_score_has_an_interval_around_it(toured: Commands) -> None:
 
 
 @pytest.mark.parametrize("streams", ["1", "3"])
-def test_lanes_do_not_change_it(toured: Commands, streams: str) -> None:
+def test_lanes_do_not_change_the_score(toured: Commands, streams: str) -> None:
     scored = [toured.json("eval", str(RUN), "--streams", streams), toured.json("eval", str(RUN))]
     assert scored[0]["bits_per_character"] == pytest.approx(scored[1]["bits_per_character"], abs=5e-4)
 
 
 def test_any_text_is_scored_from_a_file_or_a_pipe(toured: Commands) -> None:
-    """The same text as one document of a corpus costs the same."""
+    """A file and standard input give the same score."""
     text = "Съешь ещё 東京 🙂\x00 не виденное раньше: ☃\n"
     (toured.folder / "new.txt").write_bytes(text.encode())
     from_file = toured.json("eval", str(RUN), "--text", "new.txt")
@@ -58,7 +58,7 @@ def test_tables_add_up_to_the_score(toured: Commands) -> None:
 
 
 def test_two_runs_are_compared_on_the_same_text(workspace: Commands) -> None:
-    """Also across vocabularies; a run against itself is no better."""
+    """Also across vocabularies; a run is no better than itself."""
     workspace.succeed("prepare", "--data", str(DATA), "--vocab", "byte")
     workspace.succeed("train", "--config", "tiny", "--data", "texts-byte", "--out", "runs/bytes")
     result = workspace.json("eval", str(RUN), "bytes", "--split", "train")
@@ -127,6 +127,6 @@ def test_runs_and_their_report(toured: Commands) -> None:
         (("--mix-online", "--text", "new.txt"), "training text"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(toured: Commands, arguments: tuple[str, ...], words: str) -> None:
+def test_requests_that_cannot_be_scored_are_refused(toured: Commands, arguments: tuple[str, ...], words: str) -> None:
     (toured.folder / "new.txt").write_text("text", encoding="utf-8")
     assert words in toured.fail(2, "eval", *arguments)
