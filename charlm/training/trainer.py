@@ -109,7 +109,7 @@ class Trainer:
         return self._batches
 
     def run(self) -> TrainingResult:
-        """Train until a budget is spent.
+        """Train until a budget is used up, or validations stop improving.
 
         Raises:
             StoppedError: a signal came; everything was saved.
