@@ -1,4 +1,4 @@
-"""`python -m charlm` is `charlm`."""
+"""`python -m charlm` runs the `charlm` command."""
 
 from charlm.cli import main
 

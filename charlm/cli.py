@@ -47,12 +47,11 @@ _OUT_OF_MEMORY_CURE = (
 
 
 class _ClosedPipeError(Exception):
-    """Nobody reads stdout any more."""
+    """The reader of stdout has closed the pipe."""
 
 
 class _CommandGroup(TyperGroup):
-    """Typer would end the program itself on Ctrl-C and a closed pipe; here both reach `_handle_errors` like all
-    errors."""
+    """Typer's group, without its own handling of Ctrl-C and a closed pipe: both reach `_handle_errors` as errors."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
@@ -84,11 +83,11 @@ def root(
         ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback with an error; anywhere in a command.")
+        bool, typer.Option("--debug", help="Show a traceback with an error. It may stand anywhere in a command.")
     ] = False,
 ) -> None:
     """Character-level language models: from any Wikipedia to honestly measured text."""
-    del debug  # taken out of the arguments by `main`, wherever it stands
+    del debug  # `main` has taken it out of the arguments
     if version:
         for line in describe_installation():
             print(line)
@@ -115,9 +114,9 @@ for name, command in (
 
 
 def main() -> None:
-    """The `charlm` program."""
+    """Run the `charlm` program on `sys.argv`."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name, None) is None:  # closed by the caller: the next file opened must not take its place
+        if getattr(sys, name, None) is None:  # closed by the caller: the next file opened must not get its number
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
         with contextlib.suppress(AttributeError):  # not a text file of our own, as under a test runner
             getattr(sys, name).reconfigure(errors="backslashreplace")
@@ -128,9 +127,9 @@ def main() -> None:
         with translate_usage_errors(arguments, app, _load_known_names):
             code: object = app(arguments, prog_name="charlm", standalone_mode=False)
         if code == 130:
-            raise KeyboardInterrupt  # it came while Typer read the arguments, which makes an exit code of it
-        if code == 1:  # of --install-completion and --show-completion alone
-            raise UsageError("there is no completion for this shell", "call it from bash, zsh, fish or PowerShell")
+            raise KeyboardInterrupt  # Typer turns a Ctrl-C that comes while it reads the arguments into 130
+        if code == 1:  # only --install-completion and --show-completion return it
+            raise UsageError("there is no completion for this shell", "run it in bash, zsh, fish or PowerShell")
         sys.stdout.flush()
 
 
@@ -143,7 +142,7 @@ def _load_known_names() -> KnownNames:
 
 @contextlib.contextmanager
 def _handle_errors(debug: bool) -> Generator[None, None, None]:
-    """One line on stderr and the exit code, as the README lists them, for everything that can go wrong."""
+    """Turn every exception into one line on stderr and an exit code of the reference's list."""
     try:
         yield
     except (BrokenPipeError, _ClosedPipeError):
@@ -155,13 +154,13 @@ def _handle_errors(debug: bool) -> Generator[None, None, None]:
         sys.exit(error.exit_code)
     except CharlmError as error:
         if error.exit_code == UsageError.exit_code and os.environ.get("RANK", "0") != "0":
-            sys.exit(error.exit_code)  # each process of a job finds the same, and the first one says it
+            sys.exit(error.exit_code)  # every process of a job finds the same error; the first one prints it
         _exit_with_error(*error.for_command_line(), error.exit_code, debug)
-    except OSError as error:  # of stdout, most likely: files are written by `storage`, which raises StorageError
+    except OSError as error:  # most likely of stdout: `storage` writes files and raises StorageError
         _silence_stdout()
         reason = error.strerror or str(error)
         what = f"{error.filename}: {reason}" if error.filename else f"cannot write the output: {reason}"
-        _exit_with_error(what, "check the disk, or where the output goes", 5, debug)
+        _exit_with_error(what, "check the disk, or send the output elsewhere", 5, debug)
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
         if _was_interrupted(error):
             _exit_with_error("interrupted", "run the same command again", 130, debug)
@@ -175,21 +174,21 @@ def _handle_errors(debug: bool) -> Generator[None, None, None]:
         kind = type(error).__name__
         _exit_with_error(
             f"a bug in charlm ({kind}: {error})",
-            "please report it, with what --debug and `charlm --version` show",
+            "please report it with the output of --debug and of `charlm --version`",
             EXIT_BUG,
             debug,
         )
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether it came while Ctrl-C was on its way out: tidying up may fail where something was only half begun."""
+    """Whether an error was raised while a Ctrl-C was handled: cleaning up may fail where something was half begun."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    if "torch" not in sys.modules:  # which need not be imported to say what it is not
+    if "torch" not in sys.modules:  # no import for an error that cannot be torch's
         return isinstance(error, MemoryError)
     from charlm.device import is_out_of_memory
 
@@ -202,7 +201,7 @@ def _check_unicode(arguments: list[str]) -> None:
             argument.encode("utf-8")
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"the argument {argument!r} is not Unicode text", "give it in the terminal's encoding, best UTF-8"
+                f"the argument {argument!r} is not Unicode text", "give it in the terminal's encoding, preferably UTF-8"
             ) from error
 
 
@@ -215,5 +214,5 @@ def _exit_with_error(what: str, cure: str, code: int, debug: bool) -> None:
 
 
 def _silence_stdout() -> None:
-    """Point stdout at nothing, since the interpreter's last flush would fail again."""
+    """Point stdout at the null device: the interpreter's last flush would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,6 @@
-"""The root settings of one run, and where they come from.
+"""The root settings of a run, merged from defaults, a config and the command line.
 
-defaults <── config file <── flags <── --set          later ones win
+defaults <── config file <── options <── --set        later ones win
 corpus.*     source, split, vocabulary                what `prepare` needs
 model.*      embedding, body, head                    } what `train` needs too
 training.*   batches, optimizer, schedule, budgets    }
@@ -38,7 +38,7 @@ _CHANGEABLE = (*BUDGETS, "patience", "batch_size", "micro_batches")
 
 
 class Experiment(Settings):
-    """One run: corpus, model and training."""
+    """The settings of one run: corpus, model and training."""
 
     corpus: CorpusSettings = CorpusSettings()
     model: ModelSettings = ModelSettings()
@@ -46,7 +46,7 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _check_batch_norm(self) -> Self:
-        """Batch normalisation belongs to time steps counted from a reset, and keeps statistics of each."""
+        """Batch normalisation keeps statistics of each time step since a reset, so the steps must stay the same."""
         if self.model.depends_on_step_count and self.training.recompute_len is not None:
             raise ValueError(
                 "training.recompute_len would compute the statistics of batch normalisation twice;"
@@ -54,14 +54,14 @@ class Experiment(Settings):
             )
         if self.model.depends_on_step_count and self.training.seq_len_varies:
             raise ValueError(
-                "training.seq_len_varies does not go with batch normalisation, whose rows start afresh each seq_len;"
+                "training.seq_len_varies does not fit batch normalisation, whose state is reset every seq_len steps;"
                 " leave it out, or choose another model.body.norm"
             )
         return self
 
 
 def read_layers(config: str | None, flags: Iterable[Layer], overrides: Iterable[str]) -> Layer:
-    """The raw settings of a command line, merged in their order of precedence."""
+    """Return the raw settings of a command line, merged in their order of precedence."""
     base: list[Layer] = []
     if config:
         path = find_config(config)
@@ -75,10 +75,10 @@ def load_experiment(layer: Layer) -> Experiment:
 
 
 def find_config(name: str) -> Path:
-    """A config by path or by name.
+    """Return the path of a config, given by path or name.
 
     Raises:
-        SettingsError: there is none; names the nearest.
+        SettingsError: it does not exist; names the nearest one.
     """
     if path_exists(Path(name)) and Path(name).is_file():
         return Path(name)
@@ -89,7 +89,7 @@ def find_config(name: str) -> Path:
     if path_exists(Path(f"{name}.toml")):
         raise SettingsError(f"there is no config {name!r}", f"did you mean {name}.toml?")
     is_folder = path_exists(Path(name)) and Path(name).is_dir()
-    what = f"{name} is a folder, and no config" if is_folder else f"there is no config {format_value(name)}"
+    what = f"{name} is a folder, not a config" if is_folder else f"there is no config {format_value(name)}"
     raise SettingsError(what, suggest(name, config_names(), "the configs there are"))
 
 
@@ -102,10 +102,10 @@ def is_config(name: str) -> bool:
 
 
 def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> None:
-    """A prepared corpus supplies `corpus.*`; what the config or a flag says of it must agree.
+    """Check that the `corpus.*` settings of a config or option agree with a prepared corpus.
 
     Raises:
-        SettingsError: a key contradicts the corpus.
+        SettingsError: a setting contradicts the corpus.
     """
     requested = layer.tree.get("corpus", {})
     if not isinstance(requested, dict):
@@ -120,13 +120,16 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
     if contradictions:
         raise SettingsError(
             f"{directory} contradicts the settings ({'; '.join(contradictions)})",
-            "give another --data, or prepare that corpus",
+            "give another --data, or prepare a corpus with these settings",
         )
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
-    """What differs between a run's settings and new ones. Another budget is no change, the run just goes on longer; and
-    with another batch it goes on where it was, dealing what is unread of the text to the new rows."""
+    """Return the differences between a run's settings and new ones.
+
+    A run can continue with another budget, and with another batch: the rest of the epoch is redistributed over the new
+    rows. These are not counted as differences.
+    """
 
     def comparable(tree: Mapping[str, Any]) -> dict[str, Any]:
         training = {key: value for key, value in tree.get("training", {}).items() if key not in _CHANGEABLE}

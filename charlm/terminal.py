@@ -1,6 +1,6 @@
-"""What a person sees: results on stdout, notes on stderr, one JSON object for programs.
+"""Output: results on stdout for people or as one JSON object, notes on stderr.
 
-On a terminal, what could command it (escape sequences in generated or downloaded text) is shown as escapes.
+On a terminal, control characters in generated or downloaded text, which could command it, are escaped.
 """
 
 import sys
@@ -14,17 +14,17 @@ from charlm.storage import to_json
 
 
 def note(text: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     print(text, file=sys.stderr)
 
 
 def confirm() -> bool:
-    """Ask a terminal; where there is none, nobody minds."""
+    """Ask whether to go on; assume yes where there is no terminal."""
     return not sys.stdin.isatty() or typer.confirm("go on?", err=True)
 
 
 def write(text: str) -> None:
-    """Text as it is into a pipe; on a terminal, control characters (which could command it) are escaped."""
+    """Write text: unchanged into a pipe, with escaped control characters on a terminal."""
     if sys.stdout.isatty():
         text = printable(text)
     sys.stdout.write(text)
@@ -32,12 +32,12 @@ def write(text: str) -> None:
 
 
 def print_json(content: dict[str, Any]) -> None:
-    """One object, on one line."""
+    """Print one JSON object on one line."""
     print(to_json(content, indent=None))
 
 
 def print_table(content: dict[str, Any]) -> None:
-    """Name and value, a line each; nested tables as one, their names joined; what is empty left out."""
+    """Print a line for each name and value. Names in nested tables are joined; empty values are left out."""
     flat = _flatten(content)
     width = max(map(len, flat))
     for name, value in flat.items():
@@ -57,7 +57,7 @@ def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def format_value(value: object) -> str:
-    """A value as tables show it; what is not known as a dash."""
+    """Return a value as tables show it; None is a dash."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):

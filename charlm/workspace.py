@@ -1,10 +1,9 @@
-"""Where things are in the folder a user works in: corpora in data/, runs in runs/, and the last of each by default;
-and where configs are.
+"""Names of corpora, runs and configs -> their paths, in the folder that the user works in.
 
---data ltg, --data data/ltg      -> data/ltg             nothing -> what data/current.json remembers
-RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing -> what runs/current.json remembers
-    bundled                      -> the model in the package, if no run has that name; where one may do, also for
-                                    nothing, until there is a run
+--data ltg, --data data/ltg      -> data/ltg             nothing given -> the path in data/current.json
+RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing given -> the path in runs/current.json
+    bundled                      -> the model in the package, if no run has that name. Some commands use it also
+                                    if nothing is given and there is no run yet
 """
 
 import os
@@ -25,14 +24,14 @@ _CURRENT_FILE = "current.json"
 
 @dataclass(frozen=True)
 class _DirectoryKind:
-    """What a directory may be."""
+    """A kind of directory: a corpus or a run."""
 
     name: str
     root: Path
     markers: tuple[str, ...]
-    """Files or folders, one of which is in each such directory."""
+    """Files or folders; each directory of this kind has at least one of them."""
     cure: str
-    """How there comes to be one."""
+    """How to make one."""
 
     def matches(self, path: Path) -> bool:
         return any(path_exists(path / marker) for marker in self.markers)
@@ -48,19 +47,19 @@ _RUN = _DirectoryKind(
 
 
 def find_data(given: str | None) -> Path:
-    """The directory of a prepared corpus: by path, by name, or the current one.
+    """Return the directory of a prepared corpus, given by path or name; the current one if None.
 
     Raises:
-        UsageError: there is none.
+        UsageError: it does not exist.
     """
     return _find_directory(_CORPUS, given)
 
 
 def find_run(given: str | None) -> Path:
-    """The directory of a run or checkpoint: by path, by name, or the current one.
+    """Return the directory of a run or checkpoint, given by path or name; the current one if None.
 
     Raises:
-        UsageError: there is none.
+        UsageError: it does not exist.
     """
     if given == BUNDLED and not (RUNS / BUNDLED).is_dir():
         return _BUNDLED_MODEL
@@ -68,22 +67,22 @@ def find_run(given: str | None) -> Path:
 
 
 def drop_current_file(given: list[str]) -> list[str]:
-    """The runs among what the shell makes of runs/*, which also names the file that remembers the last one."""
+    """Drop current.json from the names that the shell makes of runs/*."""
     return [name for name in given if Path(name) != RUNS / _CURRENT_FILE]
 
 
 def run_or_bundled(given: str | None) -> str | None:
-    """The same name, or that of the bundled model where nothing is given and there is no run yet."""
+    """Return the given name, or the bundled model's if nothing is given and there is no run yet."""
     return BUNDLED if given is None and not (RUNS / _CURRENT_FILE).is_file() else given
 
 
 def is_bundled(path: Path) -> bool:
-    """Whether this is the model that comes with charlm."""
+    """Whether a directory is that of the bundled model."""
     return path == _BUNDLED_MODEL
 
 
 def path_exists(path: Path) -> bool:
-    """Whether it exists; what is too long for a name, a text for example, does not."""
+    """Whether a path exists. A text that is too long for a file name does not."""
     try:
         return path.exists()
     except OSError:
@@ -91,15 +90,15 @@ def path_exists(path: Path) -> bool:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a directory is that of a run or of a checkpoint."""
+    """Whether a directory holds a run or a checkpoint."""
     return _RUN.matches(path)
 
 
 def _find_directory(kind: _DirectoryKind, given: str | None) -> Path:
-    """The directory that a path, a name below the root of its kind, or nothing at all (the current one) means."""
+    """Return the directory of a path or of a name below the root of its kind; the current one if None."""
     if given is None:
         return _current_directory(kind)
-    is_name = Path(given).name == given  # then ./NAME may be the folder of texts that data/NAME was made from
+    is_name = Path(given).name == given  # data/NAME comes first: ./NAME may be the texts it was made from
     paths = [kind.root / given, Path(given)] if is_name else [Path(given), kind.root / given]
     directory = next((path for path in paths if path_exists(path) and path.is_dir()), None)
     if directory is not None and kind.matches(directory):
@@ -108,52 +107,52 @@ def _find_directory(kind: _DirectoryKind, given: str | None) -> Path:
 
 
 def _not_found(kind: _DirectoryKind, given: str, directory: Path | None) -> UsageError:
-    """That there is none: what is there instead, and which there are."""
-    from charlm.suggestions.words import format_value, suggest  # not for every --help
+    """The error for a missing directory, with what is there instead and the names that exist."""
+    from charlm.suggestions.words import format_value, suggest  # late: --help does without it
 
     existing = directory_names(kind.root)
     listing = f"there are {', '.join(existing)}" if existing else kind.cure
     for other in (_CORPUS, _RUN):
         if other is not kind and any(other.matches(path) for path in (Path(given), other.root / given)):
-            return UsageError(f"there is no {kind.name} in {given}: that is a {other.name}", listing)
+            return UsageError(f"{given} is a {other.name}, not a {kind.name}", listing)
     if kind is _CORPUS and path_exists(Path(given)):
-        prepare_cure = f"make one of it, as by `charlm prepare --source text --input {shlex.quote(given)}`"
+        prepare_cure = f"make one of it, as with `charlm prepare --source text --input {shlex.quote(given)}`"
         return UsageError(
             f"there is no {kind.name} in {directory or given}",
             f"{prepare_cure}; {listing}" if existing else prepare_cure,
         )
     cure = suggest(given, existing, "there are") if existing else kind.cure
     return UsageError(
-        f"there is no {kind.name} {format_value(given)}" if directory is None else f"{directory} is no {kind.name}",
+        f"there is no {kind.name} {format_value(given)}" if directory is None else f"{directory} is not a {kind.name}",
         cure,
     )
 
 
 def directory_names(root: Path) -> list[str]:
-    """Of the directories below `root`."""
+    """Return the names of the directories below `root`."""
     return sorted(path.name for path in root.glob("[!.]*") if path.is_dir())
 
 
 def config_directories() -> list[Path]:
-    """Where a config's name is looked up: ./configs, the checkout's, the package's."""
+    """Return the folders of configs: ./configs, the checkout's, the package's."""
     package = Path(__file__).parent
     return [Path("configs"), package.parent / "configs", package / "configs"]
 
 
 def config_names() -> list[str]:
-    """The names of the configs there are, such as lstm and ideas/gru."""
+    """Return the names of all configs, such as lstm and ideas/gru."""
     folders = config_directories()
     paths = [path.relative_to(folder) for folder in folders for path in folder.rglob("*.toml")]
     return sorted({path.with_suffix("").as_posix() for path in paths})
 
 
 def relative_to_cwd(path: Path) -> Path:
-    """As seen from here, where that is below."""
+    """Return a path relative to the working directory if it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def set_current(root: Path, directory: Path, note: Callable[[str], None]) -> None:
-    """Make `directory` the default of later commands run in this folder; a disk that refuses is noted, no error."""
+    """Make `directory` the default of later commands in this folder. If the disk refuses, only note that."""
     try:
         storage.make_directory(root)
         storage.remove_stale_temporaries(root / _CURRENT_FILE)
@@ -169,9 +168,9 @@ def _current_directory(kind: _DirectoryKind) -> Path:
     try:
         current = Path(str(storage.read_json(path)["path"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged", f"name the {kind.name} on the command line") from error
+        raise UsageError(f"{path} is damaged", f"name a {kind.name} on the command line") from error
     if not current.is_dir():
         existing = directory_names(kind.root)
         cure = f"there are {', '.join(existing)}" if existing else kind.cure
-        raise UsageError(f"the last {kind.name}, {current}, is gone", cure)
+        raise UsageError(f"the last {kind.name}, {current}, no longer exists", cure)
     return current

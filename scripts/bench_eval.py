@@ -1,7 +1,7 @@
-"""How long an evaluation takes, against the forward pass of training on as many characters, with as many rows.
+"""Measure an evaluation against the forward pass of training on the same number of characters and rows.
 
-A run's test split is scored as `charlm eval` does it, warm-ups included, and in turn a training forward (dropout on,
-gradients recorded, loss computed) reads as many characters in chunks of the same shape. The median of some turns.
+A run's test split is scored as by `charlm eval`, with warm-ups. In turn, a forward pass of training (dropout on,
+gradients recorded, loss computed) reads as many characters in chunks of the same shape. The median of several turns.
 """
 
 import argparse

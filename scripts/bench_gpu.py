@@ -1,11 +1,11 @@
-"""What an NVIDIA GPU is asked for, in one run: training steps, the whole loop, sampling, each beside its peers.
+"""Measure training steps, the whole training loop and sampling on an NVIDIA GPU, each beside its peers.
 
-    cells         one training step of each cell, and of cuDNN's and the eager loop's, at 3 x 1024, batch 256, 256 steps
-    loop          `charlm train` with an LSTM and a GRU of that size, against the bare step of cuDNN's
-    large         3 x 1280 with layer norm (about 40 million parameters) in characters a second
-    sampling      one stream against the eager step, and 1,024 streams
+    cells         a training step of each cell, of cuDNN and of the eager loop: 3 x 1024, batch 256, 256 steps
+    loop          `charlm train` with an LSTM and a GRU of that size, against a step of cuDNN
+    large         3 x 1280 with layer norm (about 40 million parameters)
+    sampling      one stream and 1,024 streams, against the eager step and nn.LSTM
 
-Ten minutes of learning are another command: `scripts/results enwik8-gpu`. `--device cpu --small` tries the script.
+`scripts/results enwik8-gpu` trains for ten minutes. `--device cpu --small` tests this script.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def loop(cell: str, size: Size, device: torch.device, minutes: float) -> dict[str, float]:
-    """Characters a second of `charlm train`: the median of its log after the first fifth, validations left out."""
+    """Return the characters per second of `charlm train`: the median of its log after the first fifth."""
     settings = {
         "model.embedding.size": 128,
         "model.body.type": '"recurrent"',
@@ -81,7 +81,7 @@ def loop(cell: str, size: Size, device: torch.device, minutes: float) -> dict[st
 
 @torch.inference_mode()
 def sampling(size: Size, device: torch.device) -> dict[str, dict[str, float]]:
-    """Characters a second of one stream and of many, each against the step that torch.nn takes."""
+    """Return the characters per second of one stream and of many, against a step of torch.nn."""
     body = {"num_layers": size.layers, "hidden_size": size.hidden}
     tree = {"embedding": {"size": 128}, "body": body}
     model = build_model(validate(ModelSettings, Layer(tree)), 256).eval().to(device)
@@ -100,14 +100,14 @@ def sampling(size: Size, device: torch.device) -> dict[str, dict[str, float]]:
 
 
 def rate(step: Callable[[], None], streams: int, device: torch.device) -> float:
-    """Characters a second, the median of nine times 0.3 seconds."""
+    """Return the characters per second: the median of nine times 0.3 seconds."""
 
     def run_twenty() -> None:
         for _ in range(20):
             step()
 
     rates: list[float] = []
-    timed(step, device)  # what is compiled and recorded at the first one
+    timed(step, device)  # the first call compiles and records
     for _ in range(9):
         count, start = 0, time.perf_counter()
         while time.perf_counter() - start < 0.3:

@@ -1,7 +1,7 @@
-"""How fast dumps become clean text: cleaning on one core, and a multistream dump to parquet with all of them.
+"""Measure the cleaning of dumps: on one core, and from a multistream dump to parquet on all cores.
 
-Reads the English and Ukrainian dumps of CHARLM_SHARED (or ../shared/data), repeated to the size asked for. Beside them,
-if it is installed, mwparserfromhell's strip_code on every tenth page, in the same run.
+Reads the English and Ukrainian dumps of CHARLM_SHARED (or ../shared/data), repeated up to the given size. If
+mwparserfromhell is installed, its strip_code runs on every tenth page in between.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measure_cleaning(path: Path) -> dict[str, float | None]:
-    """MB of wikitext (UTF-8) a second on one core: the median of some passes, and the peer's in between."""
+    """Return MB of wikitext (UTF-8) per second on one core: the median of several passes, and the peer's."""
     dump = plan_dump(path)
     pages = [page for page in read_range(dump, dump.ranges[0]) if page.namespace == 0 and not page.redirect]
     cleaner = Cleaner(dump.siteinfo.language, dump.siteinfo.namespaces)
@@ -69,7 +69,7 @@ def measure_cleaning(path: Path) -> dict[str, float | None]:
 
 
 def measure_prepare(shared: Path, folder: Path, size: int, workers: int) -> dict[str, float]:
-    """MB of XML a second from a multistream dump to clean documents in parquet; all of prepare, and its memory."""
+    """Measure `prepare` on a multistream dump: MB of XML per second to parquet and in all, and its memory."""
     path = folder / "xxwiki-20260101-pages-articles-multistream.xml.bz2"
     num_bytes = write_repeated(shared, path, size * 1_000_000)
     settings = CorpusSettings(source=WikipediaSettings(input=(str(path),)))
@@ -99,7 +99,7 @@ def measure_prepare(shared: Path, folder: Path, size: int, workers: int) -> dict
 
 
 class WorkerPeaks(threading.Thread):
-    """Watches the memory of this process's children. (The ru_maxrss of a child begins with that of its parent.)"""
+    """Watch the memory of this process's children (the ru_maxrss of a child begins with that of its parent)."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -115,14 +115,14 @@ class WorkerPeaks(threading.Thread):
                         self._peak = max(self._peak, int(facts.get("VmHWM", 0)) / 1024)
 
     def stop(self) -> float:
-        """The largest peak of any of them, MiB."""
+        """Return the largest peak of a child in MiB."""
         self._done.set()
         self.join()
         return self._peak
 
 
 def write_repeated(shared: Path, path: Path, size: int) -> int:
-    """The pages of both dumps over and over, 100 to a bz2 stream, with ids, titles and texts of their own."""
+    """Write the pages of both dumps repeatedly, 100 in a bz2 stream, each with its own id, title and text."""
     import lzma
 
     english = bz2.decompress((shared / DUMPS[0]).read_bytes()).decode("utf-8")

@@ -1,8 +1,8 @@
-"""How fast text is sampled, against torch.nn called step by step and against the bare products, in one process.
+"""Measure sampling against torch.nn called step by step and against the matrix products alone, in one process.
 
-LSTM, vocabulary 256, embedding 128. One stream: a character is a step, a softmax at a temperature and a draw. All
-candidates take turns, several times; the median of each and its spread are told, and its ratio to each peer. The cost
-of int8 is measured on a run, if one is given: bits per character of its test split with its matrices rounded.
+LSTM, vocabulary 256, embedding 128. A character of one stream is a step, a softmax at a temperature and a draw. All
+candidates take turns several times. The table shows the median, its spread and the ratio to each peer. With a run, the
+loss of int8 is measured too: the bits per character of its test split with rounded matrices.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--size", default="2x512", help="layers x hidden size")
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--repetitions", type=int, default=9)
-    parser.add_argument("--run", help="a run whose cost of int8 is measured")
+    parser.add_argument("--run", help="a run on which the loss of int8 is measured")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     num_layers, hidden_size = map(int, options.size.split("x"))
@@ -95,7 +95,7 @@ def build_charlm_step(model: LanguageModel, streams: int, precision: StepPrecisi
 
 
 def build_draw_step(stepper: Stepper, streams: int, device: torch.device = CPU) -> Callable[[], None]:
-    """A character of each stream: a step, a softmax at a temperature and a draw."""
+    """Return a function that draws a character of each stream: a step, a softmax at a temperature and a draw."""
     draws, temperature = CategoricalSampler(0, range(streams)), Temperature(0.7)
     tokens_B = torch.zeros(streams, dtype=torch.int64, device=device)
 
@@ -114,7 +114,7 @@ def build_peer_step(
     device: torch.device = CPU,
     precision: Precision = "fp32",
 ) -> Callable[[], None]:
-    """What a user of torch.nn writes: embedding, nn.LSTM on one character, head, softmax, multinomial."""
+    """Return the step as a user of torch.nn writes it: embedding, nn.LSTM, head, softmax, multinomial."""
     embedding, head = nn.Embedding(VOCABULARY, EMBEDDING).to(device), nn.Linear(hidden_size, VOCABULARY).to(device)
     lstm = nn.LSTM(EMBEDDING, hidden_size, num_layers, batch_first=True).to(device).eval()
     state: tuple[Tensor, Tensor] | None = None
@@ -131,7 +131,7 @@ def build_peer_step(
 
 
 def build_product_step(model: LanguageModel) -> Callable[[], object]:
-    """Only the products of one step with the same matrices; the first layer's input is a look-up in a table."""
+    """Return the matrix products of one step; the product of the first layer's input is a table look-up."""
     matrices = [weight for layer in model.body.layers for weight in layer.cell.prepare(None)[:2]][1:]  # type: ignore[union-attr]
     matrices.append(model.head.weight_VH)  # type: ignore[union-attr]
     pairs = [(weight, torch.randn(weight.shape[1]), torch.empty(len(weight))) for weight in matrices]
@@ -144,7 +144,7 @@ def build_product_step(model: LanguageModel) -> Callable[[], object]:
 
 
 def cost_of_int8(run: str) -> dict[str, float]:
-    """Bits per character of the test split, as it is and rounded."""
+    """Return the bits per character of the test split with fp32 and with rounded matrices."""
     from charlm.evaluation.evaluate import evaluate
     from charlm.nn.quantize import quantize_cells
     from charlm.workflows.load_run import load_run, open_corpus_for
@@ -159,7 +159,7 @@ def cost_of_int8(run: str) -> dict[str, float]:
 
 
 def first_character(run: str | None) -> dict[str, float]:
-    """Seconds from the shell: torch's own import, and `charlm sample` until its first character is there."""
+    """Measure seconds of a process: the import of torch, and `charlm sample` until its first character."""
     command = [sys.executable, "-m", "charlm", "sample", *([run] if run else []), "--length", "1000"]
     imports: list[float] = []
     texts: list[float] = []

@@ -1,9 +1,9 @@
-"""How fast a training step is (forward, backward, AdamW), against torch.nn and against an eager loop, in one process.
+"""Measure a training step (forward, backward, AdamW) against torch.nn and an eager loop, in one process.
 
-Embedding 128, vocabulary 256, on a CPU or a GPU. All candidates take turns, several times; the median of each and its
-spread (the interquartile range over the median) are told, characters a second, model GFLOP/s (6 x parameters outside
-the embedding x characters), their share of the machine's GEMM peak measured in between, and the ratio to each peer. In
-fp32, and in bf16 where the hardware multiplies it; elsewhere that is said.
+Embedding 128, vocabulary 256, on a CPU or a GPU. All candidates take turns several times. The table shows the median
+and its spread (the interquartile range over the median), characters per second, model GFLOP/s (6 x parameters outside
+the embedding x characters), their fraction of the machine's GEMM peak (measured in between), and the ratio to each
+peer, in fp32 and, if the hardware multiplies it, in bf16.
 """
 
 import argparse
@@ -39,7 +39,7 @@ PEERS: dict[str, type[nn.RNNBase]] = {"nn.LSTM": nn.LSTM, "nn.GRU": nn.GRU, "nn.
 
 
 class Peer(nn.Module):
-    """What a user of torch.nn writes."""
+    """The network as a user of torch.nn writes it."""
 
     def __init__(self, kind: Callable[..., nn.Module], hidden_size: int, num_layers: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Peer(nn.Module):
 
 
 class EagerLayerNormLSTM(nn.Module):
-    """The loop that one writes for lack of a kernel: torch operators, step by step."""
+    """A layer-normalised LSTM as a loop over time steps of torch operators."""
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int, *, batch_first: bool) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ def measure(cells: list[str], size: Size, device: torch.device, repetitions: int
 
 
 def timed(step: Callable[[], None], device: torch.device) -> float:
-    """Seconds until the device has done it."""
+    """Return the seconds until the device has finished a step."""
     wait: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     wait()
     start = time.perf_counter()
@@ -204,7 +204,7 @@ def outside_embedding(model: nn.Module) -> int:
 
 
 def related(name: str, peer: str) -> bool:
-    """A cell's own kind, nn.LSTM for all, and the eager loop for the normalised LSTM."""
+    """Whether a peer is of the cell's kind, or nn.LSTM, or the eager loop for the normalised LSTM."""
     kind = name.split(maxsplit=1)[0].upper()
     return peer.startswith(("nn.LSTM", f"nn.{kind}")) or (peer.startswith("eager") and name.startswith("lstm l"))
 

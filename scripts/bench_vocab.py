@@ -1,7 +1,7 @@
-"""How fast text becomes ids on one core: every vocabulary, and and SentencePiece's own batch call.
+"""Measure encoding on one core: each vocabulary, and SentencePiece's own batch call.
 
-Reads a Russian novel and an English test set of CHARLM_SHARED (or ../shared/data). MB of UTF-8 a second: `first` with
-a vocabulary that has encoded nothing yet, `again` when the same text comes once more. The best of some passes.
+Reads a Russian novel and an English test set of CHARLM_SHARED (or ../shared/data). MB of UTF-8 per second: `first` with
+a new vocabulary, `again` when it encodes the same text a second time. The best of several passes.
 """
 
 import argparse
@@ -70,14 +70,14 @@ def speeds(vocab: Vocab, documents: list[str], size: float) -> dict[str, float]:
 
 
 def fresh_copy(vocab: Vocab) -> Vocab:
-    """The same vocabulary, with nothing remembered."""
+    """Return a copy of the vocabulary without cached words."""
     if isinstance(vocab, SentencePieceVocab):
         return SentencePieceVocab(vocab.model, vocab.model_type)
     return type(vocab).from_json(vocab.to_json())
 
 
 def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()  # of this process, whose one core it is: the machine may be busy
+    start = time.process_time()  # CPU time of this process, since the machine may be busy
     work()
     return time.process_time() - start
 

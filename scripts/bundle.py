@@ -19,16 +19,16 @@ LARGEST = 2_000_000  # bytes
 CARD = """\
 # The bundled model
 
-`charlm sample` writes with it until there is a run of yours; `charlm eval bundled --text FILE`, `charlm explain bundled
-TEXT` and `charlm.load("bundled")` use it by its name.
+`charlm sample` uses it until there is a run. Its name is `bundled`: `charlm eval bundled --text FILE`, `charlm explain
+bundled TEXT`, `charlm.load("bundled")`.
 
-- **Text**: the prose that Python {python} carries (`pydoc_data.topics`), each paragraph once: {train:,} characters to
-  learn from, in English, with some code. It knows nothing else.
+- **Text**: the documentation in Python {python} (`pydoc_data.topics`), each paragraph once: {train:,} characters of
+  training text, in English, with some code. It knows nothing else.
 - **Network**: {network}; {parameters:,} parameters in fp16,
   {bytes:,} bytes with the vocabulary.
 - **Recipe**: `configs/bundled.toml`, run by `scripts/bundle`; {epochs:.1f} epochs.
-- **Figures** of these very weights, on held-out text: validation {valid:.3f} bits per character, test {test:.3f}
-  ({low:.3f} to {high:.3f}). The text is small and repeats itself: compare them with its own baselines alone.
+- **Scores** of these weights on held-out text: validation {valid:.3f} bits per character, test {test:.3f}
+  ({low:.3f} to {high:.3f}). The text is small and repetitive: compare the scores only with baselines on this text.
 - **Licence**: {licence}.
 """
 
@@ -43,7 +43,7 @@ def main() -> None:
     body, embedding = loaded.settings.body, loaded.settings.embedding
     size = sum(path.stat().st_size for path in BUNDLED.iterdir())
     if size > LARGEST:
-        sys.exit(f"scripts/bundle: {size:,} bytes are too many; make the network in configs/bundled.toml smaller")
+        sys.exit(f"scripts/bundle: {size:,} bytes are too many; reduce the network in configs/bundled.toml")
     lengths = ", ".join(map(str, embedding.context_ngrams))
     card = CARD.format(
         python=platform.python_version(),

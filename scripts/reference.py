@@ -1,10 +1,10 @@
-"""charlm/REFERENCE.md: every command, setting, exit code and environment variable, as the code has them.
+"""Write charlm/REFERENCE.md: every command, setting, exit code and environment variable, from the code.
 
 Typer's commands ──┐
 settings classes ──┼──> paragraphs and lists of Markdown, wrapped ──> charlm/REFERENCE.md
 exceptions       ──┘
 
-What it says depends on charlm alone: neither on the versions of Typer and pydantic nor on the terminal.
+The page depends on charlm alone, not on the versions of Typer and pydantic, nor on the terminal.
 """
 
 import argparse
@@ -28,42 +28,42 @@ PATH = Path(__file__).parents[1] / "charlm" / "REFERENCE.md"
 
 INTRODUCTION = """
 Every command with its options, every setting, the exit codes and the environment variables. `scripts/docs` makes this
-page from the code, so mend what it says there. The [README](../README.md) explains what all of it is for.
+page from the code, so correct errors there. The [README](../README.md) explains how they are used.
 """
 
 COMMANDS_INTRODUCTION = """
-`charlm COMMAND --help` says the same in the terminal. Options and arguments may stand in any order; an option that
-takes a value has a name for it here, such as the N of `--length N`.
+`charlm COMMAND --help` prints the same in the terminal. Options and arguments may have any order; an option that takes
+a value is followed by a name for it, such as the N of `--length N`.
 """
 
 TYPER_OPTIONS = {
-    "--install-completion": "Let the current shell complete commands, options, and names of corpora, runs and configs.",
-    "--show-completion": "Print the script that does so, to copy it or to change it.",
-    "-h, --help": "Show what a command does and takes, and exit; behind any command.",
+    "--install-completion": "Install completion of commands, options, corpora, runs and configs in the current shell.",
+    "--show-completion": "Print the script of that completion, to copy or change it.",
+    "-h, --help": "Show the help of charlm or of a command, and exit.",
 }
 
 ENVIRONMENT = {
-    "CHARLM_CACHE": "The folder of downloads and of compiled passes. If not set: `charlm` in `XDG_CACHE_HOME`, or in"
+    "CHARLM_CACHE": "The folder of downloads and of compiled kernels. If not set: `charlm` in `XDG_CACHE_HOME`, or in"
     " `~/.cache`; on macOS `~/Library/Caches/charlm`.",
-    "CHARLM_COMPILE": "`0` does without the passes that a C compiler makes, once, for recurrent steps.",
-    "CHARLM_CONTACT": "An address that servers are told, as Wikimedia asks of programs; `corpus.source.contact` goes"
-    " before it.",
-    "CHARLM_MIRROR": "Roots laid out like dumps.wikimedia.org, between spaces, tried before those of"
+    "CHARLM_COMPILE": "`0` turns off the kernels of recurrent steps that a C compiler builds at the first use.",
+    "CHARLM_CONTACT": "Your address, which is sent to servers, as Wikimedia asks of programs; `corpus.source.contact`"
+    " has priority.",
+    "CHARLM_MIRROR": "URLs of mirrors laid out like dumps.wikimedia.org, separated by spaces, tried before those of"
     " `corpus.source.mirrors`.",
-    "CHARLM_SHARED": "Of tests and measurements: the folder of real data; `../shared/data` if not set.",
-    "CHARLM_TEST_WORKERS": "Of `scripts/test`: processes that test side by side; 2 if not set.",
-    "CHARLM_TORCH_INDEX": "Of `scripts/setup`: the package index that torch is taken from.",
+    "CHARLM_SHARED": "For tests and measurements: the folder of real data; `../shared/data` if not set.",
+    "CHARLM_TEST_WORKERS": "For `scripts/test`: the number of parallel processes; 2 if not set.",
+    "CHARLM_TORCH_INDEX": "For `scripts/setup`: the package index that torch is taken from.",
 }
 ENVIRONMENT_NOTE = """
-Those of others are heeded where they apply, among them `NO_COLOR`, `HF_HOME`, `OMP_NUM_THREADS`,
-`CUDA_VISIBLE_DEVICES`, those of proxies (`HTTPS_PROXY`), and what `torchrun` sets.
+Variables of other programs are respected too, among them `NO_COLOR`, `HF_HOME`, `OMP_NUM_THREADS`,
+`CUDA_VISIBLE_DEVICES`, those of proxies (`HTTPS_PROXY`), and those that `torchrun` sets.
 """
 
 SIGNAL_EXIT_CODES = {
     EXIT_BUG: "A bug in charlm.",
-    128 + signal.SIGINT: "Ctrl-C (SIGINT), after everything worth keeping was saved.",
-    EXIT_CLOSED_PIPE: "Nobody reads the output any more.",
-    128 + signal.SIGTERM: "SIGTERM, after everything worth keeping was saved.",
+    128 + signal.SIGINT: "Ctrl-C (SIGINT), after everything worth keeping has been saved.",
+    EXIT_CLOSED_PIPE: "The reader of the output has closed the pipe.",
+    128 + signal.SIGTERM: "SIGTERM, after everything worth keeping has been saved.",
 }
 
 
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [*commands(), *settings(), *exit_codes(), *environment()]
     headings = [part for part in parts if part.startswith(("## ", "### "))]
     anchors = [anchor(heading) for heading in headings]
@@ -128,7 +128,7 @@ def usage(call: str) -> str:
 
 
 def parameters(function: Callable[..., Any]) -> Iterator[tuple[Any, ArgumentInfo | OptionInfo, Any]]:
-    """Type, Typer's description and default of each."""
+    """Yield the type, Typer's description and the default of each parameter."""
     hints = typing.get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         if get_origin(hints[name]) is Annotated:
@@ -146,7 +146,7 @@ def _parameter(parameter: tuple[Any, ArgumentInfo | OptionInfo, Any]) -> tuple[s
     text = escaped(info.help or "")
     if isinstance(info, ArgumentInfo):
         return f"`{(info.metavar or '').removeprefix('[').removesuffix(']')}`", text
-    names = [str(info.default), *(info.param_decls or ())]  # where Typer puts the first name of an annotation
+    names = [str(info.default), *(info.param_decls or ())]  # Typer keeps the first name of an annotation there
     facts: list[str] = []
     if isinstance(default, bool):
         facts += [f"default `{name.split('/')[not default]}`" for name in names if "/" in name]
@@ -164,7 +164,7 @@ def _parameter(parameter: tuple[Any, ArgumentInfo | OptionInfo, Any]) -> tuple[s
 
 
 def exit_codes() -> Iterator[str]:
-    descriptions: dict[int, list[str]] = {0: ["All went well."]}
+    descriptions: dict[int, list[str]] = {0: ["Success."]}
     for code, text in SIGNAL_EXIT_CODES.items():
         descriptions[code] = [text]
     for kind in _errors(CharlmError):

@@ -1,7 +1,7 @@
-"""The settings in the reference: a heading for each root and for each kind of a table, below it a list of names.
+"""The settings in the reference: a heading for each root and for each type of a table, with a list of names.
 
 settings class ──> fields ──> name, values in plain words, default, docstring
-                     └── a table, or one of several kinds: the same again, under a heading
+                     └── a table, or one of several types: the same again, under a heading
 """
 
 import inspect
@@ -20,12 +20,12 @@ from charlm.experiment import DEFAULT_CONFIG, Experiment
 from charlm.settings import Settings, settings_classes
 
 SETTINGS_INTRODUCTION = f"""
-A setting has a dotted name. In a config, a TOML file, the parts of the name are tables; on the command line it is
-`--set NAME=VALUE`, where a text needs no quotes. Some tables are of several kinds, which their `type` chooses: what
-each kind has stands under a heading of its own.
+A setting has a dotted name. In a config, which is a TOML file, the parts of the name are tables; on the command line,
+write `--set NAME=VALUE`, where a text needs no quotes. Some tables have several types, which their `type` chooses; each
+type has a heading with its settings.
 
-`charlm prepare` reads `corpus`, `charlm train` all three. A default holds where neither the config nor an option nor
-`--set` says otherwise; without `--config`, `charlm train` takes the config `{DEFAULT_CONFIG}`.
+`charlm prepare` reads `corpus`; `charlm train` reads `corpus`, `model` and `training`. A default applies if neither the
+config nor an option nor `--set` gives a value; without `--config`, `charlm train` uses the config `{DEFAULT_CONFIG}`.
 """
 
 KINDS = {
@@ -45,20 +45,20 @@ def settings() -> Iterator[str]:
         yield from table(kind, f"{name}.", "###", given=info.default)
     for command, kind in (("baseline", BaselineSettings), ("tune", TuneSettings)):
         yield f"## Settings of charlm {command}"
-        yield prose(f"Of the `--config` and `--set` of `charlm {command}`.")
+        yield prose(f"For `--config` and `--set` of `charlm {command}`.")
         yield from table(kind, "", "###")
 
 
 def table(
     kind: type[Settings], prefix: str, marks: str, *, given: Settings | None = None, is_chosen: bool = False
 ) -> Iterator[str]:
-    """The settings of a class, and behind them those of the tables in it.
+    """Yield the settings of a class, followed by those of the tables in it.
 
     Args:
-        prefix: of their names.
-        marks: of the headings that come below.
-        given: what holds where no setting of the class is given at all.
-        is_chosen: by its `type`, which then needs no word here.
+        prefix: the prefix of their names.
+        marks: the marks of the headings below.
+        given: the settings that apply if no setting of the class is given.
+        is_chosen: whether its `type` chooses the class, so that `type` is not listed.
     """
     yield prose(inspect.getdoc(kind) or "")
     rows: list[tuple[str, str]] = []
@@ -72,7 +72,7 @@ def table(
             own_default = getattr(given, name, info.default)
             facts = f"{describe_values(info.annotation, info.metadata)}; {default_of(info)}"
             if given is not None and own_default != info.default:
-                facts += f", but {value(own_default)} where no setting of {prefix.rstrip('.')} is given"
+                facts += f", but {value(own_default)} if no setting of {prefix.rstrip('.')} is given"
             rows.append((f"`{key}`", _sentences(facts, info.description)))
             continue
         rows.append(_row_of_tables(key, info, inner))
@@ -88,11 +88,11 @@ def table(
 
 
 _DOCUMENTED_ELSEWHERE = {"corpus.source.sources": "corpus.source"}
-"""Lists of tables whose kinds have their headings elsewhere."""
+"""Lists of tables whose types have their headings elsewhere."""
 
 
 def _row_of_tables(key: str, info: FieldInfo, inner: list[type[Settings]]) -> tuple[str, str]:
-    """A setting that is a table, a table of one of several kinds, or a list of them."""
+    """Return the row of a setting that is a table, a table of one of several types, or a list of tables."""
     if len(inner) == 1:
         return f"`{key}`", _sentences("table with settings of its own, below", info.description)
     chosen = ", ".join(_link(key, member, inner) for member in inner)
@@ -119,7 +119,7 @@ def is_list(info: FieldInfo) -> bool:
 
 
 def _sentences(facts: str, description: str | None) -> str:
-    """What it takes, and on a new line what it does."""
+    """Join the facts of a setting and, on a new line, its description."""
     return f"{facts}.\n{escaped(description or '')}".rstrip()
 
 
@@ -127,7 +127,7 @@ def _sentences(facts: str, description: str | None) -> str:
 
 
 def describe_values(annotation: Any, constraints: Sequence[Any], *, plural: bool = False) -> str:
-    """What values a setting takes."""
+    """Describe the values that a setting takes."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         own = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", [extra])]
@@ -174,7 +174,7 @@ def default_of(info: FieldInfo) -> str:
 
 
 def value(default: Any) -> str:
-    """As one writes it behind `--set NAME=`."""
+    """Return a default as it is written after `--set NAME=`."""
     return f"`{default}`" if isinstance(default, str) and default else f"`{_toml(default)}`"
 
 

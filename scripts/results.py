@@ -1,9 +1,9 @@
-"""Train what the shipped configs describe, score it, and write the tables of the README's section "Results".
+"""Train and score the shipped configs, and write the tables of the section "Results".
 
 results.toml ──> prepare, train, eval, sample (each once, in runs/results/NAME) ──> tables between marks in README.md
 
-Recipes are trained with several seeds, and the median is told. Each idea of the lecture is trained twice, for equal
-characters and for equal time. Run it alone: budgets are in minutes.
+Recipes are trained with several seeds; the tables show the median. Each idea of the lecture is trained twice: for the
+same number of characters and for the same time. Run nothing else meanwhile: budgets are in minutes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ RESULTS = Path("runs") / "results"
 TEMPERATURES = (0.2, 0.7, 1.0, 1.5)
 METHODS = {
     "mix": "mixed with n-grams of the training text",
-    "recall": "and with those of the text so far",
+    "recall": "also with those of the text so far",
     "dynamic": "dynamic evaluation",
 }
 MARK = "<!-- {name}: written by scripts/results -->"
@@ -37,7 +37,7 @@ MARK = "<!-- {name}: written by scripts/results -->"
 
 @dataclass(frozen=True)
 class Training:
-    """One run that is to be there."""
+    """A run that the tables need."""
 
     name: str
     config: str
@@ -46,7 +46,7 @@ class Training:
     settings: tuple[str, ...] = ()
     evaluate: tuple[str, ...] = ()
     tune: tuple[str, ...] | None = None
-    """Options of `charlm tune`, where it is run."""
+    """Options of `charlm tune`; None if it is not run."""
 
     @property
     def directory(self) -> Path:
@@ -59,7 +59,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Plan:
-    """What results.toml asks for."""
+    """The content of results.toml."""
 
     corpora: dict[str, dict[str, Any]]
     recipes: list[dict[str, Any]]
@@ -98,7 +98,7 @@ class Plan:
         ]
 
     def trainings_of_idea(self, row: dict[str, Any]) -> list[Training]:
-        """For equal characters, and for equal time."""
+        """Return the two trainings of an idea: for the same characters, and for the same time."""
         corpus, config = row.get("corpus", self.ideas["corpus"]), f"ideas/{row['config']}"
         minutes = ("training.max_epochs=1_000", f"training.max_minutes={self.ideas['minutes']}")
         return [
@@ -121,8 +121,8 @@ class Plan:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="configs, such as enwik8 or ideas/gru; all if left out")
-    parser.add_argument("--list", action="store_true", help="say what there is, and what is done")
-    parser.add_argument("--tables", action="store_true", help="only write the tables, of what is done")
+    parser.add_argument("--list", action="store_true", help="list the names, and which are done")
+    parser.add_argument("--tables", action="store_true", help="only write the tables of those that are done")
     options = parser.parse_args()
     shared = Path(os.environ.get("CHARLM_SHARED", ROOT.parent / "shared" / "data")).resolve()
     os.chdir(ROOT)
@@ -133,7 +133,7 @@ def main() -> None:
         return
     if not options.tables:
         if not shared.is_dir():
-            sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to where they are")
+            sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to their folder")
         for training in _trainings(plan):
             _run(training, plan)
         _sample(plan)
@@ -150,7 +150,7 @@ def _trainings(plan: Plan) -> Iterator[Training]:
 
 
 def _run(training: Training, plan: Plan) -> None:
-    """Prepare, train and score, unless that is done."""
+    """Prepare, train and score, unless the result exists."""
     if training.result.is_file():
         return
     _prepare(training.corpus, plan)
@@ -189,7 +189,7 @@ def _prepare(corpus: str, plan: Plan) -> None:
 
 
 def _sample(plan: Plan) -> None:
-    """One prompt at several temperatures, and what each text is like."""
+    """Sample one prompt at several temperatures, and measure each text."""
     path = RESULTS / "samples.json"
     training = plan.trainings_of(plan.recipes[0])[0]
     if path.is_file() or not training.result.is_file():
@@ -214,7 +214,7 @@ def _sample(plan: Plan) -> None:
 
 
 def _entropy(text: str, n: int = 3) -> float:
-    """Of the character n-grams of a text, in bits: how varied it is."""
+    """Return the entropy of the character n-grams of a text in bits, a measure of its variety."""
     counts: dict[str, int] = {}
     for start in range(len(text) - n + 1):
         counts[text[start : start + n]] = counts.get(text[start : start + n], 0) + 1
@@ -304,8 +304,8 @@ def _samples() -> list[str]:
     if not path.is_file():
         return []
     lines = _table_header(
-        "temperature, bits per character that it costs the model, entropy of its trigrams (bits),"
-        " share of its 10-grams that stand in the training text, the beginning"
+        "temperature, bits per character under the model, entropy of its trigrams (bits),"
+        " fraction of its 10-grams that occur in the training text, the beginning"
     )
     for sample in json.loads(path.read_text(encoding="utf-8")):
         beginning = " / ".join(sample["text"][:90].split("\n")).replace("|", "\\|")
@@ -330,7 +330,7 @@ def _score_in_unit(score: dict[str, Any], unit: str) -> float:
 
 
 def _interval(score: dict[str, Any], unit: str) -> str:
-    """In the unit of the figure; `eval` tells it in bits per character."""
+    """Return the confidence interval in the unit of the score; `eval` gives bits per character."""
     if score["interval"] is None:
         return "-"
     scale = _score_in_unit(score, unit) / score["bits_per_character"]

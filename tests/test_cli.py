@@ -499,7 +499,7 @@ def test_nothing_has_been_made_yet(commands: Commands) -> None:
 
 def test_what_was_current_is_gone(workspace: Commands) -> None:
     (workspace.folder / RUN).rename(workspace.folder / "runs" / "renamed")
-    assert "is gone; there are renamed" in workspace.fail(2, "eval")
+    assert "no longer exists; there are renamed" in workspace.fail(2, "eval")
     (workspace.folder / "runs" / "current.json").write_text("[]", encoding="utf-8")
     assert "current.json is damaged" in workspace.fail(2, "sample")
 

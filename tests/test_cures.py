@@ -63,7 +63,9 @@ def test_a_demo_after_another_one_says_how_it_can_be_done(novel: Commands) -> No
     """Neither --out nor, in a folder that holds something else, --overwrite would help."""
     novel.succeed("prepare", "--source", "text", "--input", "novel.txt", "--out", "data/sample")
     message = novel("demo", *QUICK).error
-    assert re.search(r"data/sample was prepared .*; add --overwrite to do the demo anew, or move data/sample", message)
+    assert re.search(
+        r"data/sample was prepared .*; add --overwrite to run the demo from the beginning, or move data/sample", message
+    )
     xz = novel.json("demo", *QUICK, "--overwrite")["xz_bits_per_character"]
     rows = novel.json("baseline", "sample", "--set", 'baselines=[{type="xz"}]')["rows"]
     assert xz == rows[1]["bits_per_character"], "what the demo shows beside its score is the baseline itself"

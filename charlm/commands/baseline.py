@@ -1,4 +1,4 @@
-"""`charlm baseline`: the scores of simple models on a corpus."""
+"""`charlm baseline`: score simple models on a corpus."""
 
 from typing import Annotated
 
@@ -21,7 +21,9 @@ def baseline(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]", help="A prepared corpus; the last if left out.", autocompletion=completion.corpora
+            metavar="[DATA]",
+            help="A prepared corpus, by name or directory; the last one if left out.",
+            autocompletion=completion.corpora,
         ),
     ] = None,
     split: SplitOption = "test",
@@ -33,8 +35,8 @@ def baseline(
 ) -> None:
     """Score simple models on a corpus: uniform, unigram, Kneser-Ney n-grams, PPMd, xz, zstd, bz2.
 
-    Compressors are given the text alone, and after the training text: then they pay for what it does not tell. Which
-    baselines: --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'.
+    Each compressor is measured twice: on the split alone, and on what the split adds to the training text. Choose the
+    baselines with --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'.
     """
     from charlm import workspace
     from charlm.data.corpus import open_corpus

@@ -1,4 +1,4 @@
-"""`charlm compare`: runs, and perhaps baselines, in one table."""
+"""`charlm compare`: put runs, and on request baselines, into one table."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ def compare(
         list[str],
         typer.Argument(metavar="RUN...", help="Runs, by name or directory.", autocompletion=completion.runs),
     ],
-    baselines: Annotated[bool, typer.Option("--baselines", help="The baselines of `charlm baseline` too.")] = False,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Add the baselines of `charlm baseline`.")] = False,
     split: SplitOption = "test",
     data: RunsDataOption = None,
     config: BaselinesOption = None,
@@ -47,7 +47,7 @@ def compare(
     from charlm.workspace import drop_current_file
 
     if not baselines and (config or settings):
-        raise UsageError("--config and --set choose the baselines, and none are asked for", "add --baselines")
+        raise UsageError("--config and --set choose baselines, and --baselines is not given", "add --baselines")
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ())) if baselines else None
     check_outputs(csv, png)
     if baselines:

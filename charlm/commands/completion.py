@@ -1,8 +1,8 @@
-"""What a shell offers for a value: the names of what there is, and the words that an option knows. No torch here.
+"""The values that a shell offers for Tab: names of corpora, runs and configs, and the words that an option takes.
 
-    charlm train --data l<TAB> ──_CHARLM_COMPLETE──> Typer ──> a function of this module ──> those that begin with `l`
+    charlm train --data l<TAB> ──_CHARLM_COMPLETE──> Typer ──> a function of this module ──> names that begin with `l`
 
-Where a shell is offered nothing, as for `runs/l`, it completes the names of files.
+Where the list is empty, as for `runs/l`, the shell completes file names. Nothing here imports torch.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ SPLITS = ("train", "valid", "test")
 
 
 def words(*known: str) -> Callable[[], list[str]]:
-    """Of an option that knows these words only."""
+    """The completion of an option that takes only these words."""
     return lambda: list(known)
 
 
@@ -39,7 +39,7 @@ def config_names() -> list[str]:
 
 
 def all_names() -> list[str]:
-    """Of corpora, runs and configs: what `charlm inspect` looks into by name."""
+    """The names that `charlm inspect` takes: of corpora, runs and configs."""
     return sorted({*runs(), *corpora(), *config_names()})
 
 
@@ -58,10 +58,10 @@ def vocabularies() -> list[str]:
 
 
 def checkpoints(context: typer.Context) -> list[str]:
-    """best, last, and the steps of the run that the command line names so far, or else of the current one."""
+    """best, last, and the steps of the run that the command line names, or else of the current run."""
     from charlm.training.run_directory import RunDirectory
 
-    with contextlib.suppress(CharlmError):  # no such run: the command itself will say so
+    with contextlib.suppress(CharlmError):  # no such run: the command itself reports that
         named = context.args[0] if context.args else None
         return ["best", "last", *map(str, RunDirectory(workspace.find_run(named)).checkpoint_steps())]
     return ["best", "last"]

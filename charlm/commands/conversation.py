@@ -1,7 +1,7 @@
 """`charlm sample --interactive`: a prompt loop over one text that grows.
 
-a line          the model reads it, and goes on from there
-an empty line   it goes on
+a line          the model reads it and continues
+an empty line   the model continues
 /command        see HELP
 """
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from charlm.vocab.base import Vocab
 
 HELP = """\
-TEXT              the model reads TEXT and goes on from there; an empty line: it goes on
+TEXT              the model reads TEXT and continues it; an empty line: it continues
 /temperature T    0 is greedy, 1 the model's own distribution
 /length N         characters to write each time
-/back             as it was before the last text read or written
-/branch NAME      remember this place       /go NAME   go there
-/text             all of it so far
-/save FILE        keep this place in a file  /load FILE   go there
+/back             undo the last text that was read or written
+/branch NAME      keep the conversation under a name   /go NAME     return to it
+/text             show the whole text so far
+/save FILE        write the conversation to a file     /load FILE   return to it
 /quit             leave (so does Ctrl-D)"""
 _PROMPT = "> "
 _MAX_DIGITS = 10
 
 
 def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptions") -> None:
-    """Until the person leaves. What goes wrong is said, and the talk goes on."""
+    """Read lines and answer them until the person leaves. An error is printed, and the conversation goes on."""
     if options.prompt:
         session.read(options.prompt)
-    terminal.note("the model reads what you write and goes on from there; /help lists commands, /quit leaves")
+    terminal.note("the model reads what you type and continues it; /help lists the commands, /quit leaves")
     conversation = _Conversation(session, vocab, options)
     while True:
         line = _read_line()
@@ -50,7 +50,7 @@ def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptio
 
 
 class _Conversation:
-    """What each line does."""
+    """The commands of the prompt loop."""
 
     def __init__(self, session: "Session", vocab: "Vocab", options: "SamplingOptions") -> None:
         self._session = session
@@ -69,10 +69,10 @@ class _Conversation:
         }
 
     def handle_line(self, line: str) -> bool:
-        """Whether the talk goes on.
+        """Do what a line asks for; return whether the conversation goes on.
 
         Raises:
-            CharlmError: it could not be done.
+            CharlmError: it cannot be done.
         """
         if not line.startswith("/"):
             if line:
@@ -100,7 +100,7 @@ class _Conversation:
 
     def _set_length(self, text: str) -> None:
         if not (text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS):
-            raise UsageError(f"{text[:40]!r} is no number of characters", "give one such as /length 200")
+            raise UsageError(f"/length {text[:40]!r} is not a number of characters", "give one such as /length 200")
         self._options = replace(self._options, length=int(text))
 
     def _show(self, text: str) -> None:
@@ -111,12 +111,12 @@ class _Conversation:
 
 def _require_name(name: str) -> str:
     if not name:
-        raise UsageError("a name is missing", "give one behind the command")
+        raise UsageError("the name is missing", "write it after the command")
     return name
 
 
 def _read_line() -> str | None:
-    """A line without its end; None where there are no more."""
+    """The next line without its line end, or None at the end of the input."""
     if sys.stdin.isatty():
         sys.stdout.write(_PROMPT)
         sys.stdout.flush()

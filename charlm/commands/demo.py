@@ -1,4 +1,4 @@
-"""`charlm demo`: all of it, on the built-in corpus."""
+"""`charlm demo`: prepare, train, evaluate and sample, on the built-in corpus."""
 
 import contextlib
 import sys

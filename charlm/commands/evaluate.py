@@ -1,4 +1,4 @@
-"""`charlm eval`: a run gets its score, or two runs are compared."""
+"""`charlm eval`: score a run, or compare two."""
 
 import shlex
 from dataclasses import asdict
@@ -31,17 +31,21 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="[RUN [RUN]]",
-            help="A run, the last if left out; or two to compare.",
+            help="A run (the last one if left out), or two to compare.",
             autocompletion=completion.runs,
         ),
     ] = None,
     split: SplitOption = "test",
     data: RunsDataOption = None,
     text: Annotated[
-        str | None, typer.Option("--text", metavar="FILE", help="Score a text file instead, or - for standard input.")
+        str | None,
+        typer.Option("--text", metavar="FILE", help="Score a text file instead of a corpus; - reads standard input."),
     ] = None,
     streams: Annotated[
-        int | None, typer.Option("--streams", metavar="N", min=1, help="Parallel lanes; 1 is the definition.")
+        int | None,
+        typer.Option(
+            "--streams", metavar="N", min=1, help="Lanes that are read in parallel; the score is defined with 1."
+        ),
     ] = None,
     precision: Annotated[
         str,
@@ -50,36 +54,46 @@ def evaluate(
         ),
     ] = "fp32",
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Score with dynamic evaluation too, as `charlm tune` has found it best.")
+        bool,
+        typer.Option(
+            "--dynamic", help="Also score with dynamic evaluation, with the settings that `charlm tune` found."
+        ),
     ] = False,
-    cache: Annotated[bool, typer.Option("--cache", help="Score with a continuous cache too.")] = False,
-    calibrated: Annotated[bool, typer.Option("--calibrated", help="Score at the tuned temperature too.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Also score with a continuous cache.")] = False,
+    calibrated: Annotated[bool, typer.Option("--calibrated", help="Also score at the tuned temperature.")] = False,
     mix: Annotated[
-        bool, typer.Option("--mix", help="Score mixed with n-grams of the training text too, tuned on validation text.")
+        bool,
+        typer.Option(
+            "--mix",
+            help="Also score mixed with n-grams of the training text; the weights are tuned on validation text.",
+        ),
     ] = False,
     mix_online: Annotated[
         bool,
         typer.Option(
-            "--mix-online", help="Score mixed with these and with n-grams of the text so far, which adapts to it."
+            "--mix-online",
+            help="Also score mixed with those and with n-grams of the text read so far: an adaptive score.",
         ),
     ] = False,
     per_document: Annotated[
-        Path | None, typer.Option("--per-document", metavar="FILE", help="Write a row a document: .parquet or .csv.")
+        Path | None,
+        typer.Option("--per-document", metavar="FILE", help="Write the score of each document (.parquet or .csv)."),
     ] = None,
     per_token: Annotated[
-        Path | None, typer.Option("--per-token", metavar="FILE", help="Write the surprisal of every token.")
+        Path | None,
+        typer.Option("--per-token", metavar="FILE", help="Write the surprisal of each token (.parquet or .csv)."),
     ] = None,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Score a run: every token of the split predicted once, in every unit.
+    """Score a run: predict each token of a split once, and report the loss in every unit.
 
     perplexity: exp(nats / tokens). character and word perplexity: the same per character, per word. bits per character:
-    nats / ln 2 / characters, where the nats include every end of document and the characters are the text's alone.
-    bits per byte: the same over UTF-8 bytes. word: a run of non-whitespace. interval: where 95 of 100 other texts of
-    this kind would put the bits per character; by bootstrap over documents, or over 16 blocks of text where there are
-    fewer than 20: it knows of the sampling of text only, not of seeds.
+    nats / ln 2 / characters, where the nats include every end of document, and the characters do not. bits per byte:
+    the same over UTF-8 bytes. word: a run of non-whitespace. interval: the 95 % confidence interval of the bits per
+    character, by bootstrap over documents, or over 16 blocks of text if there are fewer than 20 documents; it does not
+    cover the variance between seeds.
     """
     from charlm.evaluation.tables import check_table_suffix
     from charlm.workflows.evaluate import EvalRequest, compare_runs, score_run, summarize_result
@@ -87,23 +101,26 @@ def evaluate(
     from charlm.workspace import path_exists
 
     if precision not in ("fp32", "bf16"):
-        raise UsageError(f"--precision {precision} is not known", "give fp32 or bf16")
+        raise UsageError(f"--precision {precision} is unknown", "give fp32 or bf16")
     for path, option in ((per_document, "--per-document"), (per_token, "--per-token")):
         if path is not None:
             check_table_suffix(path)
         check_file(path, option)
     for name in runs or ():
         if path_exists(Path(name)) and Path(name).is_file():
-            raise UsageError(f"{name} is a file, and no run", f"score it with --text {shlex.quote(name)}")
+            raise UsageError(f"{name} is a file, not a run", f"score it with --text {shlex.quote(name)}")
     if text is not None and data is not None:
-        raise UsageError("--text is scored instead of a corpus", "give --text or --data, not both")
+        raise UsageError("--text and --data both name a text to score", "give one of them")
     names = runs or [None if text is None else run_or_bundled(None)]
     content = None if text is None else read_text(text)
     flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix, "recall": mix_online}
     methods = tuple(method for method, wanted in flags.items() if wanted)
     request = EvalRequest(split, data, content, streams, precision, device, methods)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
-        raise UsageError("eval takes one run, or two without tables", "for more runs there is `charlm compare`")
+        raise UsageError(
+            "eval takes one run, or two without --per-document and --per-token",
+            "compare more runs with `charlm compare`",
+        )
     with evaluation_bar(quiet=as_json) as on_progress:
         if len(names) == 2:
             results, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, request, on_progress)
@@ -119,14 +136,16 @@ def evaluate(
 
 
 def _readable(result: "dict[str, object]") -> "dict[str, object]":
-    """The interval and what it rests on in one line."""
+    """A result for people: the interval and its kind in one line."""
     bounds, resampled = result["interval"], result["resampled"]
     shown = {name: value for name, value in result.items() if name != "resampled"}
     if isinstance(bounds, list):
         low, high = cast("list[float]", bounds)
-        shown["interval"] = f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; of text, not of seeds)"
+        shown["interval"] = (
+            f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; without the variance between seeds)"
+        )
     else:
-        shown["interval"] = f"none: too little text to know ({resampled})"
+        shown["interval"] = f"unknown: too little text ({resampled})"
     for method in ("dynamic", "cache", "temperature", "mix", "recall"):
         if isinstance(result.get(method), dict):
             adapted = cast("dict[str, object]", result[method])
@@ -160,14 +179,14 @@ def _print_comparison(
         print()
     first, second = (str(result["run"]) for result in results)
     if difference is None:
-        print("too few documents to tell whether the difference is more than chance")
+        print("there are too few documents to test whether the difference is more than chance")
         return
     if difference.bits == 0:
-        print(f"{first} and {second} cost the same")
+        print(f"{first} and {second} have the same loss")
         return
     better, worse = (first, second) if difference.bits < 0 else (second, first)
     verdict = "significant at 95 %" if difference.is_significant else "not significant at 95 %"
     print(
         f"{better} is better than {worse} by {abs(difference.bits):.4f} +- {difference.margin:.4f} bits per character,"
-        f" {verdict} (sampling of text only, not of seeds)"
+        f" {verdict} (without the variance between seeds)"
     )

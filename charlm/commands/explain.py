@@ -1,4 +1,4 @@
-"""`charlm explain`: a text in the colours of what each character cost a run."""
+"""`charlm explain`: a text coloured by the surprisal of each character."""
 
 import os
 import shlex
@@ -27,25 +27,27 @@ def explain(
         ),
     ],
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="The text, as one document; - reads standard input.")
+        str | None, typer.Argument(metavar="[TEXT]", help="The text, scored as one document; - reads standard input.")
     ] = None,
     file: Annotated[
-        str | None, typer.Option("--text", metavar="FILE", help="A text file instead, or - for standard input.")
+        str | None, typer.Option("--text", metavar="FILE", help="Read the text from a file; - reads standard input.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write one HTML page, with the alternatives on hover.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write an HTML page that shows the alternatives on hover."),
     ] = None,
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, max=100, help="Alternatives of each token.")] = 5,
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, max=100, help="Number of alternatives shown for each token.")
+    ] = 5,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Colour a text by its surprisal: the bits that each character cost, from 0 to 10 and more.
+    """Colour a text by the surprisal of each character, from 0 bits to 10 and more.
 
-    bits: minus the logarithm to base 2 of the probability that the model gave the token that came, in the context of
-    all before it. Where a token covers several characters, each is coloured by its share; where a character is spelled
-    in several tokens, by their sum. rank: 1 where the model thought no token likelier. Without a terminal, or with
-    NO_COLOR set, a summary alone.
+    bits: -log2 of the probability that the model gave to the next token, given all text before it. A token of several
+    characters spreads its bits evenly over them; a character of several tokens has the sum of their bits. rank: 1 if
+    the model found no token more probable. Without a terminal, or with NO_COLOR set, only a summary is printed.
     """
     check_file(out, "--out")
     content = _read_input(run, text, file)
@@ -63,7 +65,7 @@ def explain(
         return
     _print(found)
     if out is not None:
-        terminal.note(f"{out}: the page, for a browser")
+        terminal.note(f"wrote {out}; open it in a browser")
 
 
 def _print(found: "Explanation") -> None:
@@ -90,12 +92,12 @@ def _read_input(run: str, text: str | None, file: str | None) -> str:
         try:
             find_run(run)
         except UsageError as error:
-            cure = f"write a run before the text, `charlm explain RUN {shlex.quote(run)}`: {error.cure}"
+            cure = f"name a run before the text, `charlm explain RUN {shlex.quote(run)}`: {error.cure}"
             raise UsageError(error.what, cure) from error
         cure = f"write `charlm explain {shlex.quote(run)} TEXT`, or name a file with --text FILE"
-        raise UsageError("explain takes a run and a text, and there is no text", cure)
+        raise UsageError("explain needs a run and a text, and the text is missing", cure)
     if text is not None and file is not None:
-        raise UsageError("explain takes one text", "give TEXT or --text FILE, not both")
+        raise UsageError("TEXT and --text FILE both give a text", "give one of them")
     if text not in (None, _STDIN):
         return text
     return read_text(file or _STDIN)

@@ -1,4 +1,4 @@
-"""`charlm inspect`: what is in a file or directory."""
+"""`charlm inspect`: describe a file or directory."""
 
 from typing import Annotated
 
@@ -20,9 +20,10 @@ def inspect(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in a dump (pages by namespace, redirect and model), a corpus, a run, a checkpoint, or a config.
+    """Describe a dump (pages by namespace, redirect and model), a corpus, a run, a checkpoint, or a config.
 
-    Of the last three the network too: parts, parameters, operations per character. --set and --data go with a config.
+    For a run, a checkpoint or a config this includes the network: parts, parameters, operations per character. --set
+    and --data go with a config only.
     """
     from charlm.workflows.inspect_path import inspect as inspect_anything
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what becomes of them."""
+"""Options that several commands share, and checks of their values before the work begins."""
 
 import sys
 import time
@@ -18,30 +18,34 @@ _start_time = {"started": time.monotonic()}
 
 
 def start_time() -> float:
-    """When the process began, nearly, on the monotonic clock: budgets in minutes count from here."""
+    """The time on the monotonic clock at which the process started; max_minutes counts from here."""
     return _start_time["started"]
 
 
 def restart_clock() -> None:
-    """For a process that was forked from one that had imported this long before."""
+    """Restart the clock in a process that was forked from one that imported this module long ago."""
     _start_time["started"] = time.monotonic()
 
 
 ConfigOption = Annotated[
     str | None,
     typer.Option(
-        "--config", metavar="FILE_OR_NAME", help="An experiment, TOML.", autocompletion=completion.config_names
+        "--config",
+        metavar="FILE_OR_NAME",
+        help="Settings of an experiment, a TOML file.",
+        autocompletion=completion.config_names,
     ),
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.max_minutes=3.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one setting, such as training.max_minutes=3."),
 ]
 DataOption = Annotated[
     str | None,
     typer.Option(
         "--data",
         metavar="DIR",
-        help="A prepared corpus; the last one if left out.",
+        help="A prepared corpus, by name or directory; the last one if left out.",
         autocompletion=completion.corpora,
     ),
 ]
@@ -50,7 +54,7 @@ RunsDataOption = Annotated[
     typer.Option(
         "--data",
         metavar="DIR",
-        help="A prepared corpus; the run's own if left out.",
+        help="A prepared corpus, by name or directory; the run's own if left out.",
         autocompletion=completion.corpora,
     ),
 ]
@@ -72,20 +76,25 @@ SplitOption = Annotated[
         autocompletion=completion.words(*completion.SPLITS),
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 RunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="RUN",
-        help="A run, by name or directory, or a checkpoint; the last if left out.",
+        help="A run, by name or directory, or a checkpoint; the last run if left out.",
         autocompletion=completion.runs,
     ),
 ]
 CheckpointOption = Annotated[
     str,
-    typer.Option("--checkpoint", metavar="WHICH", help="best, last, or a step.", autocompletion=completion.checkpoints),
+    typer.Option(
+        "--checkpoint",
+        metavar="WHICH",
+        help="The checkpoint of the run: best, last, or a step.",
+        autocompletion=completion.checkpoints,
+    ),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 
 
 def flags(given: dict[str, tuple[str, Any]]) -> "list[Layer]":
@@ -95,14 +104,14 @@ def flags(given: dict[str, tuple[str, Any]]) -> "list[Layer]":
 
 
 def run_or_bundled(run: str | None) -> str | None:
-    """The run that is meant; while there is none yet, the model that comes with charlm, which is said."""
+    """The given run, or the bundled model, with a note, where none is given and there is no run yet."""
     from charlm.workspace import run_or_bundled
 
     chosen = run_or_bundled(run)
     if chosen != run:
         terminal.note(
-            "no run here yet: this is the bundled model, a small one of Python's documentation, in English; make your"
-            " own with `charlm prepare` and `charlm train`"
+            "there is no run here yet, so this is the bundled model, a small one trained on Python's documentation in"
+            " English; make your own with `charlm prepare` and `charlm train`"
         )
     return chosen
 
@@ -116,7 +125,7 @@ def read_text(name: str) -> str:
         raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
     except IsADirectoryError as error:
         raise UsageError(
-            f"{name} is a folder, and no text file", "give a file in it, or - for standard input"
+            f"{name} is a folder, not a text file", "give a file in it, or - for standard input"
         ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         from charlm.text.reading.inputs import suggest_file
@@ -126,28 +135,28 @@ def read_text(name: str) -> str:
 
 
 def check_folder(path: Path | None, option: str) -> None:
-    """Before the work: a folder may be there, or nothing yet.
+    """Check before the work begins that `path` can be a folder.
 
     Raises:
         UsageError: it is a file.
     """
     if path is not None and path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, and {option} a folder", f"choose another {option}")
+        raise UsageError(f"{option} {path} is a file, and must be a folder", f"choose another {option}")
 
 
 def check_file(path: Path | None, option: str) -> None:
-    """Before the work: whether a file can be written there.
+    """Check before the work begins that a file can be written.
 
     Raises:
-        UsageError: its folder is not there, or it is a folder itself.
-        StorageError: nothing can be written to its folder.
+        UsageError: its folder does not exist, or it is a folder itself.
+        StorageError: its folder cannot be written to.
     """
     from charlm.storage import check_writable
 
     if path is None:
         return
     if path.is_dir():
-        raise UsageError(f"{path} is a folder, and {option} a file", f"name a file in it: {option} {path}/NAME")
+        raise UsageError(f"{option} {path} is a folder, and must be a file", f"name a file in it: {option} {path}/NAME")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", f"make it first, or choose another {option}")
     check_writable(path.parent)

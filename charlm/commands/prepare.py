@@ -1,4 +1,4 @@
-"""`charlm prepare`: a source becomes a corpus."""
+"""`charlm prepare`: turn a source of text into a corpus."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,33 +20,37 @@ def prepare(
         typer.Option(
             "--source",
             metavar="KIND",
-            help="wikipedia, hub, text, enwik8, text8, mix or sample.",
+            help="The kind of source: wikipedia, hub, text, enwik8, text8, mix or sample.",
             autocompletion=completion.sources,
         ),
     ] = None,
     language: Annotated[
-        str | None, typer.Option("--language", metavar="CODE", help="Wikipedia's language, such as ru.")
+        str | None, typer.Option("--language", metavar="CODE", help="The language code of a Wikipedia, such as ru.")
     ] = None,
     wiki: Annotated[
-        str | None, typer.Option("--wiki", metavar="NAME", help="A wiki by its database name, such as ruwikisource.")
+        str | None, typer.Option("--wiki", metavar="NAME", help="The database name of a wiki, such as ruwikisource.")
     ] = None,
     date: Annotated[
-        str | None, typer.Option("--date", metavar="DATE", help="Date of the dump: latest, or YYYYMMDD.")
+        str | None, typer.Option("--date", metavar="DATE", help="The date of the dump: latest, or YYYYMMDD.")
     ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="PATH_OR_URL", help="A dump, a text file, a folder, or - (repeatable)."),
+        typer.Option(
+            "--input",
+            metavar="PATH_OR_URL",
+            help="A dump, a text file, a folder, or - for standard input (repeatable).",
+        ),
     ] = None,
     max_characters: Annotated[
         int | None,
-        typer.Option("--max-characters", metavar="N", help="At most so much text of a wiki or the hub."),
+        typer.Option("--max-characters", metavar="N", help="Take at most N characters from a wiki or the hub."),
     ] = None,
     errors: Annotated[
         str | None,
         typer.Option(
             "--errors",
             metavar="HOW",
-            help="Bytes that are no text: strict, or replace (U+FFFD).",
+            help="Invalid bytes: strict stops with an error, replace writes U+FFFD.",
             autocompletion=completion.words("strict", "replace"),
         ),
     ] = None,
@@ -55,7 +59,7 @@ def prepare(
         typer.Option(
             "--vocab",
             metavar="KIND",
-            help="char, byte, word, ngram or sentencepiece.",
+            help="The vocabulary: char, byte, word, ngram or sentencepiece.",
             autocompletion=completion.vocabularies,
         ),
     ] = None,
@@ -64,7 +68,7 @@ def prepare(
         typer.Option(
             "--vocab-from",
             metavar="RUN",
-            help="The vocabulary of a run or of another corpus, as it is.",
+            help="Use the vocabulary of a run or of another corpus.",
             autocompletion=completion.runs_and_corpora,
         ),
     ] = None,
@@ -73,48 +77,51 @@ def prepare(
         typer.Option(
             "--data",
             metavar="DIR",
-            help="Only encode this prepared corpus anew, with another --vocab.",
+            help="Re-encode this prepared corpus with another vocabulary, and do nothing else.",
             autocompletion=completion.corpora,
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="data/NAME if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder of the corpus; data/NAME if left out.")
+    ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded, and stop.")] = False,
     split_like: Annotated[
         str | None,
         typer.Option(
             "--split-like",
             metavar="DIR",
-            help="Split as this prepared corpus is split.",
+            help="Split the documents as this prepared corpus does.",
             autocompletion=completion.corpora,
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one a core if left out.")
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Number of processes; one for each core if left out."),
     ] = None,
     dask: Annotated[
         str | None,
-        typer.Option("--dask", metavar="ADDRESS", help="The scheduler of a dask cluster that does the work."),
+        typer.Option("--dask", metavar="ADDRESS", help="Let a dask cluster do the work; ADDRESS is its scheduler's."),
     ] = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask the server for the newest dump again; fetch what has changed.")
+        bool, typer.Option("--refresh", help="Ask the server for the newest dump again, and download what has changed.")
     ] = False,
     discard_dump: Annotated[
-        bool, typer.Option("--discard-dump", help="Delete what was downloaded once the corpus is there.")
+        bool, typer.Option("--discard-dump", help="Delete the downloaded dump when the corpus is complete.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a download of more than 1 GB.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a Wikipedia dump (or plain text), clean, split, build a vocabulary, store tokens."""
+    """Read a Wikipedia dump or plain text, clean it, split it, build a vocabulary and store the tokens."""
     from charlm.experiment import load_experiment, read_layers
     from charlm.workflows.acquire import describe_download
     from charlm.workflows.prepare_corpus import PrepareOptions, find_vocab_source, prepare_corpus
     from charlm.workflows.reencode import reencode_corpus
 
     if vocab and vocab_from:
-        raise UsageError("--vocab and --vocab-from both say how to see the text", "leave one of them out")
+        raise UsageError("--vocab and --vocab-from both choose a vocabulary", "leave one of them out")
     copied = {"type": "copied", "directory": str(find_vocab_source(vocab_from))} if vocab_from else None
     layers = flags(
         {
@@ -155,7 +162,9 @@ def prepare(
         terminal.print_json({"data": str(target), "download_bytes": plan.num_bytes if plan else 0})
     else:
         terminal.note(
-            describe_download(plan, target) if plan else f"nothing to download; the corpus would go to {target}"
+            describe_download(plan, target)
+            if plan
+            else f"there is nothing to download; the corpus would go to {target}"
         )
 
 

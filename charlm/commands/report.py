@@ -1,4 +1,4 @@
-"""`charlm report`: the curves of runs."""
+"""`charlm report`: draw the learning curves of runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,18 +17,19 @@ def report(
         typer.Argument(metavar="RUN...", help="Runs, by name or directory.", autocompletion=completion.runs),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder of report.html and report.png; ./report.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The folder of report.html and report.png; ./report if left out."),
     ] = None,
-    png: Annotated[bool, typer.Option("--png/--no-png", help="Whether to draw a PNG too (needs matplotlib).")] = True,
+    png: Annotated[bool, typer.Option("--png/--no-png", help="Also draw a PNG (needs matplotlib).")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw validation bits per character against characters seen and time: one HTML page, one PNG."""
+    """Draw validation bits per character over characters seen and over time, as an HTML page and a PNG."""
     from charlm import workspace
     from charlm.report.write_report import write_report
 
     if out is not None and out.suffix in (".html", ".png"):
         raise UsageError(
-            f"--out {out} names a file, and a report is a folder of report.html and report.png",
+            f"--out {out} names a file, and must be a folder",
             f"write --out {out.with_suffix('')}",
         )
     check_folder(out, "--out")

@@ -1,4 +1,4 @@
-"""`charlm runs`: the runs there are."""
+"""`charlm runs`: list the runs."""
 
 import time
 

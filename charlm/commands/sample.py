@@ -1,4 +1,4 @@
-"""`charlm sample`: a run writes text."""
+"""`charlm sample`: let a run write text."""
 
 import shlex
 import sys
@@ -17,112 +17,145 @@ from charlm.sampling.options import SamplingOptions
 def sample(
     run: RunArgument = None,
     prompt: Annotated[
-        str, typer.Option("--prompt", metavar="TEXT", help="The text to go on from; of a backward model, its end.")
+        str,
+        typer.Option(
+            "--prompt", metavar="TEXT", help="The text to continue; a backward model writes what comes before it."
+        ),
     ] = "",
     temperature: Annotated[
         str,
         typer.Option(
             "--temperature",
             metavar="T",
-            help="softmax(logits / T): 0 is greedy, 1 the model's own distribution; 0.5:1.2 goes from one to the other"
-            " over the text.",
+            help="softmax(logits / T): 0 is greedy, 1 is the model's own distribution; 0.5:1.2 moves from the first"
+            " to the second over the text.",
         ),
     ] = str(SamplingOptions.temperature),
     length: Annotated[
-        int, typer.Option("--length", metavar="N", min=0, max=10**9, help="Characters to write.")
+        int, typer.Option("--length", metavar="N", min=0, max=10**9, help="Number of characters to write.")
     ] = SamplingOptions.length,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", metavar="N", help="Draw from the N most probable ids only.")
+        int | None, typer.Option("--top-k", metavar="N", help="Draw from the N most probable tokens only.")
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option("--top-p", metavar="P", help="Draw from the fewest ids that have probability P.")
+        float | None,
+        typer.Option("--top-p", metavar="P", help="Draw from the fewest tokens whose probabilities sum to P."),
     ] = None,
     min_p: Annotated[
         float | None,
-        typer.Option("--min-p", metavar="P", help="Draw from ids at least P times as probable as the first."),
+        typer.Option(
+            "--min-p", metavar="P", help="Draw from tokens at least P times as probable as the most probable one."
+        ),
     ] = None,
     typical_p: Annotated[
         float | None,
         typer.Option(
-            "--typical-p", metavar="P", help="Draw from ids of probability P whose surprisal is nearest to the entropy."
+            "--typical-p",
+            metavar="P",
+            help="Draw from tokens of total probability P whose surprisal is nearest to the entropy.",
         ),
     ] = None,
     repetition_penalty: Annotated[
         float | None,
-        typer.Option("--repetition-penalty", metavar="F", help="Make what stands among the last ids F times rarer."),
+        typer.Option(
+            "--repetition-penalty",
+            metavar="F",
+            help="Divide positive logits of the last tokens by F, and multiply negative ones.",
+        ),
     ] = None,
     frequency_penalty: Annotated[
         float | None,
-        typer.Option("--frequency-penalty", metavar="A", help="Lower a logit by A for each time among the last ids."),
+        typer.Option(
+            "--frequency-penalty",
+            metavar="A",
+            help="Lower a token's logit by A for each of its occurrences among the last ones.",
+        ),
     ] = None,
     penalty_window: Annotated[
         int,
         typer.Option(
-            "--penalty-window", metavar="N", min=1, max=1_000_000, help="DrawStrategy many ids penalties look back on."
+            "--penalty-window",
+            metavar="N",
+            min=1,
+            max=1_000_000,
+            help="Number of last tokens that the penalties look at.",
         ),
     ] = SamplingOptions.penalty_window,
     stop: Annotated[
         list[str] | None,
-        typer.Option("--stop", metavar="TEXT", help="End before this text would come. May be given several times."),
+        typer.Option(
+            "--stop", metavar="TEXT", help="Stop before this text would be written. May be given several times."
+        ),
     ] = None,
     regex: Annotated[
         str | None,
-        typer.Option("--regex", metavar="PATTERN", help="Write a text that matches this as a whole (Python's syntax)."),
+        typer.Option(
+            "--regex",
+            metavar="PATTERN",
+            help="Write a text that matches this regular expression as a whole (Python's syntax).",
+        ),
     ] = None,
     must_contain: Annotated[
         list[str] | None,
-        typer.Option("--must-contain", metavar="TEXT", help="Write a text in which this stands. Several times."),
+        typer.Option(
+            "--must-contain", metavar="TEXT", help="Write a text that contains this one. May be given several times."
+        ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="CHARACTERS", help="Write no others than these characters.")
+        str | None, typer.Option("--only", metavar="CHARACTERS", help="Write only these characters.")
     ] = None,
     never: Annotated[str, typer.Option("--never", metavar="CHARACTERS", help="Write none of these characters.")] = "",
     count: Annotated[
-        int, typer.Option("--count", metavar="N", min=1, max=65_536, help="Write N texts, side by side.")
+        int, typer.Option("--count", metavar="N", min=1, max=65_536, help="Write N texts in parallel.")
     ] = 1,
     best_of: Annotated[
         int,
-        typer.Option("--best-of", metavar="N", min=1, max=4096, help="Draw N texts, show the model's favourite."),
+        typer.Option("--best-of", metavar="N", min=1, max=4096, help="Draw N texts and show the most probable one."),
     ] = 1,
     beams: Annotated[
         int,
-        typer.Option("--beams", metavar="N", min=1, max=4096, help="Search for the most probable text, N at a time."),
+        typer.Option(
+            "--beams", metavar="N", min=1, max=4096, help="Search for the most probable text with a beam of N."
+        ),
     ] = 1,
     deterministic: Annotated[
         bool,
-        typer.Option("--deterministic", help="Step each of several texts alone: the same text whatever --count is."),
+        typer.Option("--deterministic", help="Compute each text by itself, so that it does not depend on --count."),
     ] = False,
     novelty: Annotated[
         str | None,
         typer.Option(
             "--novelty",
             metavar="DIR",
-            help="Tell how much of each text stands verbatim in the training text of a corpus; '' for the run's own.",
+            help="Measure how much of each text occurs verbatim in the training text of a corpus; '' means the run's.",
             autocompletion=completion.corpora,
         ),
     ] = None,
     interactive: Annotated[
-        bool, typer.Option("--interactive", help="A prompt loop that keeps the model's state; /help lists commands.")
+        bool,
+        typer.Option(
+            "--interactive", help="Start a prompt loop that keeps the model's state; /help lists its commands."
+        ),
     ] = False,
     precision: Annotated[
         str,
         typer.Option(
             "--precision",
             metavar="KIND",
-            help="fp32; bf16; or int8: cells' matrices as whole numbers.",
+            help="fp32, bf16, or int8 (the matrices of the cells as 8-bit integers).",
             autocompletion=completion.words("fp32", "bf16", "int8"),
         ),
     ] = SamplingOptions.precision,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Another seed, another text.")
+        int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="The seed of the random draws.")
     ] = SamplingOptions.seed,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Write text, streaming, character by character. A backward model writes what precedes the prompt: all at once.
+    """Write text, character by character. A backward model writes what precedes the prompt and shows it at the end.
 
-    What is done to the model's distribution, in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
+    The filters of the model's distribution apply in this order: penalties, temperature, top-k, typical-p, top-p, min-p.
     """
     from charlm.formatting import shorten
     from charlm.suggestions.words import MAX_VALUE_LENGTH, format_value
@@ -130,7 +163,7 @@ def sample(
     from charlm.workspace import path_exists
 
     if run is not None and any(map(str.isspace, run)) and not path_exists(Path(run)):
-        cure = f"write --prompt {shorten(shlex.quote(run), MAX_VALUE_LENGTH)} if that is the text to go on from"
+        cure = f"write --prompt {shorten(shlex.quote(run), MAX_VALUE_LENGTH)} if that is the text to continue"
         raise UsageError(f"there is no run {format_value(run)}", cure)
     options = SamplingOptions(
         prompt=prompt,
@@ -157,7 +190,7 @@ def sample(
         from charlm.commands.conversation import run_conversation
 
         if as_json or strategy != DrawStrategy() or novelty is not None:
-            raise UsageError("--interactive is a talk with one text", "leave --json, --count and the like out")
+            raise UsageError("--interactive works on one text, without files", "leave --json, --count and the like out")
         session, vocab = open_session(run, checkpoint, options.precision, device)
         run_conversation(session, vocab, options)
         return
@@ -179,7 +212,7 @@ def _figure(temperature: str) -> float | str:
 
 
 def _print_texts(prompt: str, texts: list[dict[str, Any]]) -> None:
-    """A heading before each of several; what is known of a text behind it."""
+    """Print the texts, a heading before each if there are several, and what was measured of each after it."""
     for number, each in enumerate(texts):
         if len(texts) > 1:
             print(f"{'' if number == 0 else chr(10)}--- {number + 1} of {len(texts)}")
@@ -192,6 +225,6 @@ def _print_texts(prompt: str, texts: list[dict[str, Any]]) -> None:
             share = "-" if found["share"] is None else f"{found['share']:.1%}"
             longest = terminal.printable(found["longest"].replace("\n", " "))
             terminal.note(
-                f"in the training text stand verbatim: {share} of its 10-grams; its longest such passage,"
+                f"{share} of its 10-grams occur in the training text; the longest passage that does has"
                 f" {len(found['longest'])} characters: {longest}"
             )

@@ -1,4 +1,4 @@
-"""The table of `charlm baseline` and `charlm compare`: its options, what is checked before the work, its output."""
+"""The table of `charlm baseline` and `charlm compare`: its options, their checks, and its output."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,18 +9,21 @@ from charlm import terminal
 from charlm.commands.options import check_file
 
 BaselinesOption = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="Which baselines, TOML: baselines = [...].")
+    str | None,
+    typer.Option("--config", metavar="FILE", help="Settings of the baselines, a TOML file: baselines = [...]."),
 ]
 SetBaselinesOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="The same here, such as 'baselines=[{type=\"xz\"}]'."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one setting, such as 'baselines=[{type=\"xz\"}]'."),
 ]
-CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table there too.")]
-PngOption = Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw it as bars (needs matplotlib).")]
+CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table to a file.")]
+PngOption = Annotated[
+    Path | None, typer.Option("--png", metavar="FILE", help="Also draw the table as bars (needs matplotlib).")
+]
 
 
 def check_outputs(csv: Path | None, png: Path | None) -> None:
-    """Before the work."""
+    """Check before the work begins that the files can be written."""
     from charlm.report.figure import check_matplotlib
 
     check_file(csv, "--csv")
@@ -31,7 +34,7 @@ def check_outputs(csv: Path | None, png: Path | None) -> None:
 
 def note_training_text(split: str) -> None:
     if split == "train":
-        terminal.note("n-grams and compressors have learned from this very text: their figures say nothing here")
+        terminal.note("n-grams and compressors have seen this split, so their scores on it mean nothing")
 
 
 def show_table(

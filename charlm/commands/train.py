@@ -1,4 +1,4 @@
-"""`charlm train`: a corpus becomes a run."""
+"""`charlm train`: train a model on a corpus."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,14 +23,16 @@ from charlm.errors import UsageError
 def train(
     config: ConfigOption = None,
     data: DataOption = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="runs/CONFIG-CORPUS if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder of the run; runs/CONFIG-CORPUS if left out.")
+    ] = None,
     settings: SetOption = None,
     resume: Annotated[
         str,
         typer.Option(
             "--resume",
             metavar="HOW",
-            help="auto goes on with an unfinished run; never refuses to.",
+            help="An existing run: auto continues it, never stops with an error.",
             autocompletion=completion.words("auto", "never"),
         ),
     ] = "auto",
@@ -39,25 +41,25 @@ def train(
         typer.Option(
             "--init-from",
             metavar="RUN",
-            help="Start from the weights of another run: fine-tuning.",
+            help="Start from the weights of another run (fine-tuning).",
             autocompletion=completion.runs,
         ),
     ] = None,
     device: DeviceOption = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be trained and how fast, and stop.")
+        bool, typer.Option("--dry-run", help="Say what would be trained, how fast and how long, and stop.")
     ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model on a prepared corpus. The same command again goes on where a run stopped."""
+    """Train a model on a prepared corpus. The same command again continues an interrupted run."""
     from charlm.experiment import DEFAULT_CONFIG, read_layers
     from charlm.workflows.describe_training import describe
     from charlm.workflows.plan_training import plan_training
     from charlm.workflows.train import run_training
 
     if resume not in ("auto", "never"):
-        raise UsageError(f"--resume {resume} is not known", "give auto or never")
+        raise UsageError(f"--resume {resume} is unknown", "give auto or never")
     check_folder(out, "--out")
     name = config or (None if init_from else DEFAULT_CONFIG)
     plan = plan_training(
@@ -82,7 +84,7 @@ def train(
     if as_json:
         terminal.print_json(result)
     elif result["already_finished"]:
-        print(f"{result['run']} is finished: it goes on with a larger training.{result['ended_by']}")
+        print(f"{result['run']} is finished; to continue it, raise training.{result['ended_by']}")
     else:
         print(
             f"{result['run']}: {result['steps']:,} steps, {result['epochs']:.2f} epochs, {result['seconds']:.0f} s;"

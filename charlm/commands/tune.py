@@ -1,4 +1,4 @@
-"""`charlm tune`: how a run may adapt to what it reads."""
+"""`charlm tune`: find the settings with which a run adapts to the text that it reads."""
 
 from typing import Annotated
 
@@ -12,19 +12,20 @@ def tune(
     run: RunArgument = None,
     data: RunsDataOption = None,
     config: Annotated[
-        str | None, typer.Option("--config", metavar="FILE", help="Settings of the tuning, TOML.")
+        str | None, typer.Option("--config", metavar="FILE", help="Settings of the search, a TOML file.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as max_tokens=10000.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one setting, such as max_tokens=10000.")
     ] = None,
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Find, on validation text, the settings of dynamic evaluation, of a cache, and a temperature, for `eval`.
+    """Find the settings of dynamic evaluation, of a continuous cache and of the temperature, on validation text.
 
-    Its settings: max_tokens, statistics_batches, segment_len, cache_size, and lists of candidates: lr, decay,
-    temperature, cache_theta, cache_weight.
+    `charlm eval` uses them with --dynamic, --cache and --calibrated. Settings of the search: max_tokens,
+    statistics_batches, segment_len, cache_size, and lists of candidates: lr, decay, temperature, cache_theta,
+    cache_weight.
     """
     from charlm.evaluation.settings import TuneSettings
     from charlm.experiment import read_layers

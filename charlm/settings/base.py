@@ -1,4 +1,4 @@
-"""What every settings class is, and which classes a field's type names."""
+"""The base class of all settings, and the settings classes in a field's type."""
 
 import types
 import typing
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, strict (the string "2" is not the number 2), no unknown keys, no NaN."""
+    """Base of all settings: frozen, strict (the string "2" is not the number 2), without unknown keys or NaN."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -38,7 +38,7 @@ class Settings(BaseModel):
 
 
 def settings_classes(annotation: Any) -> Iterator[type[Settings]]:
-    """The settings classes that a field's type names: itself, or the members of its union."""
+    """Yield the settings classes in a field's type: the class itself, or the members of a union or a list."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         yield annotation
     elif get_origin(annotation) in (Union, types.UnionType, typing.Annotated, tuple):
@@ -47,10 +47,10 @@ def settings_classes(annotation: Any) -> Iterator[type[Settings]]:
 
 
 def type_names(union: Any) -> list[str]:
-    """The `type` of each member of a union that is told apart by it."""
+    """Return the `type` of each member of a union."""
     return [kind.model_fields["type"].default for kind in settings_classes(union)]
 
 
 def to_toml(settings: Settings) -> str:
-    """The settings as TOML, defaults spelled out; what is None is left out."""
+    """Return the settings as TOML, with all defaults, without values that are None."""
     return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))

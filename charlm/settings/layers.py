@@ -1,6 +1,6 @@
-"""Raw settings with the place that each key came from: read, merged, compared; nothing is checked here.
+"""Raw settings, and the line or option that each came from: read, merged and compared, but not checked.
 
-    file, flags, --set ──> Layer ── stack, later ones win ──> Layer
+    file, options, --set ──> Layer ── merge_layers, later ones win ──> Layer
 
 A key is dotted; an entry of an array of tables has its number as a part: `corpus.source.sources.0.type`.
 """
@@ -20,14 +20,14 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Layer:
-    """Raw settings and where each key came from, so that an error can point at it."""
+    """Raw settings and the origin of each key, which errors point at."""
 
     tree: Tree = field(default_factory=dict[str, Any])
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Dotted key -> "file:line" or the flag that set it, lower layers first."""
+    """Dotted key -> "file:line", or the option that set it; lower layers first."""
 
     def merge_over(self, lower: "Layer") -> "Layer":
-        """This layer's keys on top of `lower`'s."""
+        """Merge this layer over `lower`: its keys win."""
         tree = _merge(lower.tree, self.tree)
         kept = {
             key: origin
@@ -51,17 +51,17 @@ def read_toml(path: Path) -> Layer:
         text = content.decode("utf-8")
         tree = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        cure = "name a TOML file: this one is no text" if b"\0" in content else "save it as UTF-8"
+        cure = "name a TOML file; this file is not text" if b"\0" in content else "save it as UTF-8"
         raise SettingsError(f"{path} is not UTF-8 (byte {error.start})", cure) from error
-    except (ValueError, RecursionError) as error:  # a ValueError alone: a number of more than 4,300 digits
+    except (ValueError, RecursionError) as error:  # a plain ValueError: a number of more than 4,300 digits
         is_twice = "Cannot overwrite" in str(error) or "twice" in str(error)
-        cure = "that key stands there twice: leave one out" if is_twice else "mend that place"
+        cure = "remove one of the two lines of that key" if is_twice else "correct that line"
         raise SettingsError(f"{path} is not TOML: {error}", cure) from error
     return Layer(lists_to_tuples(tree), dict(_key_origins(path, text)))
 
 
 def parse_override(override: str) -> Layer:
-    """`key.path=value` -> a layer. The value is read as TOML; what is not TOML is a string."""
+    """Parse `key.path=value` into a layer. The value is read as TOML; if it is not TOML it is a string."""
     key, equals, raw = override.partition("=")
     key = key.strip()
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key):
@@ -70,13 +70,13 @@ def parse_override(override: str) -> Layer:
 
 
 def _suggest_assignment(override: str) -> str:
-    """`training.max_steps: 5` -> `--set training.max_steps=5`; an example where that cannot be told."""
+    """Correct an assignment: `training.max_steps: 5` -> `--set training.max_steps=5`, or else give an example."""
     found = re.fullmatch(r"\s*([\w-]+(?:\.[\w-]+)+)\s*(?:[:\s]\s*([\w.+-]+))?\s*", override)
     return f"--set {found[1]}={found[2] or 'VALUE'}" if found else "--set training.max_steps=1000"
 
 
 def single_value_layer(key: str, value: object, origin: str) -> Layer:
-    """One value under a dotted key; of a table each key is from there."""
+    """Return a layer of one value; the origin holds for each key of a table."""
     tree: Tree = {}
     *parents, name = key.split(".")
     table = tree
@@ -96,7 +96,7 @@ def merge_layers(layers: Iterable[Layer]) -> Layer:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A leaf that is not the same in two trees; None where a tree has none."""
+    """A leaf that differs between two trees; the value is None in a tree that does not have it."""
 
     key: str
     old: object
@@ -107,7 +107,7 @@ class Difference:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[Difference]:
-    """Every leaf in which two trees differ."""
+    """Return all leaves in which two trees differ."""
     found: list[Difference] = []
     for key in dict.fromkeys((*old, *new)):
         before, after = old.get(key), new.get(key)
@@ -119,7 +119,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def lists_to_tuples(value: Any) -> Any:
-    """TOML's and JSON's lists as the tuples that settings hold."""
+    """Turn the lists of TOML and JSON into the tuples that settings hold."""
     if isinstance(value, dict):
         return {key: lists_to_tuples(item) for key, item in cast("Tree", value).items()}
     if isinstance(value, list):
@@ -128,10 +128,10 @@ def lists_to_tuples(value: Any) -> Any:
 
 
 def _merge(lower: Tree, upper: Tree) -> Tree:
-    """Deep merge. A table that changes its `type` starts afresh: the old kind's keys would not fit the new one.
+    """Merge deeply. A table whose `type` changes replaces the lower one, whose keys would not fit it.
 
-    Where only one of the two names a type both are kept, so that `--set` counts in any order; what does not fit is
-    refused by name, never dropped.
+    If only one of the two names a type, the keys of both are kept, so that the order of `--set` does not matter;
+    validation refuses the keys that do not fit.
     """
     merged = dict(lower)
     for key, value in upper.items():
@@ -145,7 +145,7 @@ def _merge(lower: Tree, upper: Tree) -> Tree:
 
 
 def _has_key(content: Any, parts: list[str]) -> bool:
-    """Whether a key stands in a tree."""
+    """Whether a tree has a key."""
     for part in parts:
         if isinstance(content, dict) and part in content:
             content = cast("Tree", content)[part]
@@ -164,9 +164,9 @@ def _keys_below(key: str, value: object) -> Iterator[str]:
 
 
 def _key_origins(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    """Dotted key -> "file:line", from table headers and `key =` lines (a multi-line string may add harmless ones)."""
+    """Yield each dotted key with "file:line", found by headers and `key =` (a multi-line string may add others)."""
     table = ""
-    counts: dict[str, int] = {}  # of the tables of each array so far
+    counts: dict[str, int] = {}  # tables of each array so far
     for number, line in enumerate(text.splitlines(), start=1):
         origin = f"{path}:{number}"
         if header := re.match(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]", line):
@@ -183,7 +183,7 @@ def _key_origins(path: Path, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _number_entries(header: str, counts: Mapping[str, int], is_entry: bool) -> str:
-    """The key of a table's header, with the number of the array's last entry where it stands in one."""
+    """Return the key of a table's header; inside an array of tables it has the number of the last entry."""
     name = ""
     parts = header.split(".")
     for position, part in enumerate(parts, start=1):

@@ -1,7 +1,7 @@
-"""Names of charlm 0.1.0 that are other ones today.
+"""Settings and options that were renamed after charlm 0.1.0.
 
-experiment.toml of an old run ──translate_layer──> today's names
-an old name typed by hand (--set, a config, an option) ──> an error that names today's
+experiment.toml of an old run ──parse_experiment, translate_layer──> the new names
+an old name typed by hand (--set, a config, an option) ──> an error that gives the new one
 """
 
 import tomllib
@@ -16,13 +16,13 @@ SETTINGS = {
     "training.schedule.decay_share": "training.schedule.decay_fraction",
     "cache_share": "cache_weight",
 }
-"""Settings by their full keys; those without a dot are of `charlm tune`."""
+"""Old full key -> new one. A key without a dot is a setting of `charlm tune`."""
 
 OPTIONS = {"--recall": "--mix-online"}
 
 
 def parse_experiment(text: str) -> Tree:
-    """The settings in an experiment.toml, of whatever version, by today's names.
+    """Read the text of an experiment.toml of any version, under the new names.
 
     Raises:
         ValueError, RecursionError: it is not TOML.
@@ -31,7 +31,7 @@ def parse_experiment(text: str) -> Tree:
 
 
 def translate_layer(layer: Layer) -> Layer:
-    """The settings of an experiment.toml, and where each stands, by today's names."""
+    """Return the settings of an experiment.toml of any version, and their origins, under the new names."""
     return Layer(_translate(layer.tree, ""), {SETTINGS.get(key, key): at for key, at in layer.origins.items()})
 
 

@@ -1,4 +1,4 @@
-"""Raw settings -> typed ones, or one line that says where they are wrong, in what, and what to write instead.
+"""Raw settings -> typed settings, or an error that names the line or option, what is wrong, and what to write.
 
 Layer ── pydantic, strict ──> Settings
             └── ValidationError, its first problem ── suggestions ──> WHAT; CURE   ── origins ──> file:line or flag
@@ -21,17 +21,17 @@ S = TypeVar("S", bound=Settings)
 
 
 def validate(settings_class: type[S], layer: Layer) -> S:
-    """Check the raw settings against `settings_class`.
+    """Return the raw settings as an object of `settings_class`.
 
     Raises:
-        SettingsError: names file and line, key, what is allowed, and the nearest spelling.
+        SettingsError: a key or value is wrong; names file and line, the key, what is allowed, and the nearest spelling.
     """
     try:
         return settings_class.model_validate(layer.tree)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         location = _locate(settings_class, problem["loc"])
-        is_missing = problem["type"] == "missing"  # then it is the table that somebody has set
+        is_missing = problem["type"] == "missing"  # then the table is what was set
         origin = _find_origin(layer, location.keys[:-1] if is_missing else location.keys, problem["msg"])
         what, cure = explain(settings_class, location, problem, in_file=":" in origin)
         if problem["type"] == "extra_forbidden" and location.key in SETTINGS:
@@ -40,7 +40,7 @@ def validate(settings_class: type[S], layer: Layer) -> S:
 
 
 def _locate(settings_class: type[Settings], parts: Iterable[int | str]) -> ErrorLocation:
-    """Pydantic's location -> the user's key, and the classes around it."""
+    """Turn pydantic's location into the user's key and the classes around it."""
     keys: list[str] = []
     owner_classes: list[type[BaseModel]] = []
     sibling_classes: list[type[BaseModel]] = []
@@ -61,8 +61,8 @@ def _locate(settings_class: type[Settings], parts: Iterable[int | str]) -> Error
 
 
 def _find_origin(layer: Layer, keys: list[str], message: str) -> str:
-    """Where the key was set. Of a table: where what the message names was set, by the uppermost layer that did; or
-    else what that layer has set in it."""
+    """Return the origin of a key. For a table it is the origin of the key in it that the message names, in the
+    uppermost layer; or else of the last key in it."""
     key = ".".join(keys)
     keys_below = [other for other in layer.origins if not key or other == key or other.startswith(f"{key}.")]
     if keys_below:

@@ -1,4 +1,4 @@
-"""From what was typed, and is wrong, to what was probably meant: the cure of an error message.
+"""Find what a wrong word, key, value or command line was meant to be: the cure of an error message.
 
     a misspelled word ──> words           the nearest of the words that are allowed
     an unknown key    ──> setting_keys    the nearest of all keys and values of a settings class

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a setting, as WHAT and CURE: in the file that it came from, or on the command line.
+"""Explain a validation error of pydantic: WHAT is wrong with a setting, and the CURE for its file or command line.
 
 an unknown key  ──> the nearest key, or the type of the table that has it
 a wrong word    ──> the nearest word, or the setting that has it among its values
@@ -32,14 +32,14 @@ _TYPES: dict[str, Explanation] = {
 
 @dataclass(frozen=True)
 class ErrorLocation:
-    """Where pydantic stopped."""
+    """The key that a validation error is about, and the classes around it."""
 
     keys: list[str]
     """The parts of the key, without the tags of unions."""
     owner_classes: list[type[BaseModel]]
-    """The classes that may own the last part; one, unless its table has no valid type."""
+    """The classes that may own the last part: one class, unless its table has no valid type."""
     sibling_classes: list[type[BaseModel]]
-    """The members of the union that the owner is one of; empty where it is of none."""
+    """The members of the owner's union; empty if it is not in a union."""
     value_classes: list[type[BaseModel]]
     """The classes that the key itself may hold."""
 
@@ -49,14 +49,14 @@ class ErrorLocation:
         return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", ".".join(self.keys))
 
     def assignment(self, *, in_file: bool) -> str:
-        """How the setting is written, with {} for its value. `--set` does not reach into the entries of a list."""
+        """Return how the setting is written, with {} for its value. `--set` does not reach the entries of a list."""
         if self.keys[-1].isdecimal():
             return "{}"
         return f"{self.keys[-1]} = {{}}" if in_file or "[" in self.key else f"--set '{self.key}={{}}'"
 
     @property
     def table(self) -> str:
-        """The owner as a person calls it: `the cell lstm`; empty where it is not chosen by a type."""
+        """The owner as a person calls it, such as `cell lstm`; empty if it is not chosen by a type."""
         type_of_owner = type_of(self.owner_classes[0]) if self.sibling_classes and self.owner_classes else ""
         *_, before, name = ["", "", *self.keys[:-1]]
         name = before.removesuffix("s") if name.isdecimal() else name  # an entry of `sources` is a source
@@ -66,7 +66,7 @@ class ErrorLocation:
 def explain(
     settings_class: type[BaseModel], location: ErrorLocation, problem: ErrorDetails, *, in_file: bool
 ) -> Explanation:
-    """WHAT and CURE of pydantic's `problem`.
+    """Return WHAT and CURE of pydantic's `problem`.
 
     Args:
         in_file: whether the setting is a line of a file, rather than an option.
@@ -99,7 +99,7 @@ def explain(
 def _explain_value(
     problem: ErrorDetails, context: dict[str, Any], assignment: str, *, is_table_list: bool
 ) -> Explanation:
-    """What is wrong with a plain value or a list, and the cure in the words of `assignment`."""
+    """Explain a wrong plain value or list; the cure is an `assignment` that can be copied."""
     kind, value = problem["type"], problem["input"]
     message = problem["msg"].removeprefix("Input ").removeprefix("Value ")
     message = message[:1].lower() + message[1:]
@@ -121,7 +121,7 @@ def _explain_value(
 
 
 def _suggest_value(settings_class: type[BaseModel], value: str, allowed: list[str], in_file: bool) -> str:
-    """The cure for a value that a setting does not have: another one may, or else a similar one is meant."""
+    """Return the cure for a value that a setting does not allow: another setting that has it, or a similar value."""
     elsewhere = find_assignment(value, settings_class)
     if elsewhere is None:
         return suggest(value, allowed, "allowed are")
@@ -130,7 +130,7 @@ def _suggest_value(settings_class: type[BaseModel], value: str, allowed: list[st
 
 
 def _suggest_table(location: ErrorLocation, value: object, types: list[str], *, in_file: bool) -> str:
-    """The cure for a value instead of a table: the `type` that it names, or may have meant; or else some key."""
+    """Return the cure for a value instead of a table: the `type` that it means, or else an example of a key."""
     name = location.keys[-1] if location.keys else ""
     meant = nearest(value, types) if isinstance(value, str) else None
     if meant is None or name.isdecimal():
@@ -143,7 +143,7 @@ def _suggest_table(location: ErrorLocation, value: object, types: list[str], *, 
 
 
 def _explain_unknown_key(settings_class: type[BaseModel], location: ErrorLocation) -> Explanation:
-    """A key that its table does not have; some other type of the table may."""
+    """Explain a key that its table does not have; another type of the table may have it."""
     name, chosen = location.keys[-1], location.table
     names = list(location.owner_classes[0].model_fields) if location.owner_classes else []
     siblings = [member for member in location.sibling_classes if member not in location.owner_classes]

@@ -1,4 +1,4 @@
-"""The keys and values of a settings class, and which of them was meant by one that it does not have.
+"""The keys and values of a settings class, and the search for the one that a wrong name means.
 
 A settings class is a pydantic model. A field whose type is another one, or a union of several told apart by `type`, is
 a table: its fields are keys below it.
@@ -27,17 +27,17 @@ class _Setting:
     key: str
     annotation: Any
     needed: tuple[Assignment, ...]
-    """The types that have to be chosen for the key to exist, but for those that are chosen by default."""
+    """The types that have to be chosen for the key to exist, except those that are chosen by default."""
 
     @property
     def types(self) -> list[str]:
-        """The values of its `type`, where it is a table that has one."""
+        """The values of its `type`, if it is a table that has one."""
         return [type_of(table) for table in _tables(self.annotation) if type_of(table)]
 
 
 def suggest_key(key: str, settings_class: type[BaseModel], names: Sequence[str], introduction: str) -> str:
-    """The cure for a key that is not there: the nearest of the `names` of its table; or else the full keys that end
-    as it does, as `training.optimizer.lr` does where only `lr` was given."""
+    """Return the cure for an unknown key: the nearest of the `names` of its table, or else the full keys with the same
+    last part, such as `training.optimizer.lr` for `lr`."""
     name = key.rpartition(".")[2].lstrip("-")
     listing = suggest(name, names, introduction)
     if similar(name, names, SIMILAR_CUTOFF):
@@ -47,9 +47,9 @@ def suggest_key(key: str, settings_class: type[BaseModel], names: Sequence[str],
 
 
 def find_keys(name: str, settings_class: type[BaseModel], cutoff: float = 1.0) -> list[str]:
-    """The full keys that end in a name, or where none does, in what is as similar to it as `cutoff` says: those that
-    are least deep, so that no setting of an inner part is meant. None where they are too many to name."""
-    keys = all_keys(settings_class)
+    """Return the full keys whose last part is `name`, or is as similar to it as `cutoff` says: the least deep ones,
+    since a setting of an inner part is rarely meant. The list is empty if there are too many to name."""
+    keys = list(dict.fromkeys(all_keys(settings_class)))
     leaves = {key.rpartition(".")[2] for key in keys}
     meant = [name] if name in leaves else similar(name, leaves, cutoff)
     fitting = [key for key in keys if key.rpartition(".")[2] in meant]
@@ -58,19 +58,19 @@ def find_keys(name: str, settings_class: type[BaseModel], cutoff: float = 1.0) -
 
 
 def all_keys(settings_class: type[BaseModel]) -> list[str]:
-    """The dotted keys of all settings below a class, whatever the types of its unions. Those of the entries of a list
-    are left out, since `--set` does not reach them."""
-    return list(dict.fromkeys(setting.key for setting in _walk(settings_class)))
+    """Return the dotted keys of all settings below a class, once for each type of a union that has them. Keys of the
+    entries of a list are left out, since `--set` does not reach them."""
+    return [setting.key for setting in _walk(settings_class)]
 
 
 def type_names_at(key: str, settings_class: type[BaseModel]) -> list[str]:
-    """The values of `key.type`, where the setting is a table that has one."""
+    """Return the values of `key.type`, if the setting is a table that has one."""
     return list(dict.fromkeys(name for each in _walk(settings_class) if each.key == key for name in each.types))
 
 
 def find_assignment(value: str, settings_class: type[BaseModel]) -> list[Assignment] | None:
-    """What to set for a word to be a value somewhere, as `bpe` is one of `corpus.vocab.model_type` where
-    `corpus.vocab.type` is `sentencepiece`; None unless one place is the simplest."""
+    """Return the assignments that use a word as a value: `bpe` needs `corpus.vocab.type` to be `sentencepiece` and is
+    a value of `corpus.vocab.model_type`. None if no setting has it, or if several equally simple ones do."""
     found: list[list[Assignment]] = []
     for setting in _walk(settings_class):
         if value in setting.types:
@@ -82,7 +82,7 @@ def find_assignment(value: str, settings_class: type[BaseModel]) -> list[Assignm
 
 
 def type_of(table: type[BaseModel]) -> str:
-    """The `type` that tells a class from the others of its union; empty where it has none."""
+    """Return the `type` of a class in a union, or an empty string if it has none."""
     return table.model_fields["type"].default if "type" in table.model_fields else ""
 
 
@@ -96,7 +96,7 @@ def _walk(settings_class: type[BaseModel], prefix: str = "", needed: tuple[Assig
 
 
 def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The classes of a setting that is a table; none of a list of tables."""
+    """Yield the classes of a setting that is a table; a list of tables has none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     elif get_origin(annotation) in (Union, types.UnionType, typing.Annotated):

@@ -1,5 +1,5 @@
-"""What strangers call charlm's commands and options: the words of other programs -> ours. They are never accepted,
-only understood: an error names the right one."""
+"""What other programs call charlm's commands, options and settings. They are never accepted: an error that meets one
+names charlm's word."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ COMMANDS = {
     "--help": "help man usage",
     "--version": "version",
 }
-"""A command, perhaps with an option -> other words for it."""
+"""A command, or a command with an option -> other words for it."""
 
 OPTIONS = {
     # options
@@ -68,16 +68,16 @@ OPTIONS = {
     "precision": "fp16 amp bf16 half dtype",
     "encoding": "charset",
 }
-"""An option, with its value where the word is one; or a setting; or an argument -> other words for it, folded."""
+"""An option (with a value if the word stands for one), a setting or an argument -> normalized words for it."""
 
 
 def normalize(word: str) -> str:
-    """Without dashes and underscores, in small letters (of a single letter, as it is)."""
+    """Drop dashes and underscores and lower the case (a single letter keeps it)."""
     bare = word.strip("-").replace("-", "").replace("_", "")
     return bare if len(bare) == 1 else bare.lower()
 
 
 def find_synonyms(word: str, table: Mapping[str, str]) -> list[str]:
-    """All that a word may stand for, in the order of the table."""
+    """Return all meanings of a word, in the order of the table."""
     asked = normalize(word)
     return [meaning for meaning, words in table.items() if asked in words.split()]

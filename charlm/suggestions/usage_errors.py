@@ -1,6 +1,6 @@
-"""Typer's usage errors in charlm's words: what was typed, and what was probably meant.
+"""Explain a usage error of Typer: WHAT was typed, and as the CURE what was probably meant.
 
-no such command  ─┐                          ┌─ another word for one of ours (synonyms), a config, a path
+no such command  ─┐                          ┌─ a synonym of a command or option, a config, a path
 no such option   ─┼─ WHAT, and as the CURE ──┼─ a setting, an option of another command
 surplus argument ─┤                          ├─ the nearest spelling
 missing, invalid ─┘                          └─ or the help of the command
@@ -29,7 +29,7 @@ _SETTINGS_OF = {
     "demo": ("model.", "training."),
     "inspect": ("model.",),
 }
-"""Which settings of an experiment matter to a command that takes --set."""
+"""Command that takes --set -> the settings of an experiment that it uses."""
 
 Hint = tuple[str, str]
 """WHAT and CURE."""
@@ -42,7 +42,7 @@ class KnownNames:
     settings_class: Any
     is_config: Callable[[str], bool]
     renamed: Mapping[str, str]
-    """Options and settings of older versions -> their names today."""
+    """Options and settings of older versions -> their new names."""
 
 
 class CommandLine:
@@ -57,7 +57,7 @@ class CommandLine:
         self.names = names
         self.commands: Mapping[str, Any] = group.commands
         self.word = next((argument for argument in arguments if not argument.startswith("-")), "")
-        """Where the command stands, or should."""
+        """The command, or what was typed instead."""
         self.name = self.word if self.word in self.commands else ""
         self.command: Any = self.commands[self.name] if self.name else group
         self.program = f"charlm {self.name}".rstrip()
@@ -73,7 +73,7 @@ class CommandLine:
         return any(each.name == name and each.param_type_name == "argument" for each in self.command.params)
 
     def value_of(self, option: str) -> str:
-        """What was given to an option, right or wrong; empty where nothing was."""
+        """Return the value that was given to an option, or an empty string."""
         for argument, following in zip(self.arguments, [*self.arguments[1:], "-"], strict=True):
             if argument.startswith(f"{option}="):
                 return argument.partition("=")[2]
@@ -82,7 +82,7 @@ class CommandLine:
         return ""
 
     def with_value(self, option: str, value: str) -> str:
-        """An option as it is written, with the value if it takes one."""
+        """Write an option, with the value if it takes one."""
         parameter = self.parameter(option)
         takes_one = parameter is not None and not parameter.is_flag
         return f"{option} {_shown(value)}" if value and takes_one else option
@@ -92,7 +92,7 @@ class CommandLine:
 def translate_usage_errors(
     arguments: Sequence[str], app: typer.Typer, load_names: Callable[[], KnownNames]
 ) -> Generator[None, None, None]:
-    """Raise what Typer has to say about a command line as a UsageError."""
+    """Turn a usage error of Typer into a UsageError."""
     try:
         yield
     except Exception as error:
@@ -102,7 +102,7 @@ def translate_usage_errors(
 
 
 def explain(error: Any, line: CommandLine) -> Hint:
-    """WHAT and CURE of a usage error of Typer."""
+    """Return WHAT and CURE of a usage error of Typer."""
     message: str = error.format_message().strip().rstrip(".")
     if message.startswith("No such command"):
         return _no_such_command(line.word, line)
@@ -139,7 +139,7 @@ def _no_such_command(name: str, line: CommandLine) -> Hint:
 
 def _no_such_option(option: str, line: CommandLine) -> Hint:
     if option in line.options():
-        return f"{_shown(option)} stands before the command", f"write `{line.program} {_shown(option)}`"
+        return f"{_shown(option)} is an option of the command", f"write `{line.program} {_shown(option)}`"
     what = f"`{line.program}` has no option {_shown(option)}"
     if line.names.renamed.get(option) in line.options():
         return what, f"it is called {line.names.renamed[option]} now"
@@ -155,7 +155,7 @@ def _no_such_option(option: str, line: CommandLine) -> Hint:
 
 
 def _suggestions(option: str, line: CommandLine) -> Iterator[str]:
-    """What may have been meant by an option that is not there, likeliest first."""
+    """Yield what an unknown option may mean, the likeliest first."""
     name, value = synonyms.normalize(option), line.value_of(option)
     options = {synonyms.normalize(other): other for other in line.options()}
     if name in options:
@@ -173,7 +173,7 @@ def _suggestions(option: str, line: CommandLine) -> Iterator[str]:
 
 
 def _setting_suggestions(name: str, value: str, line: CommandLine) -> Iterator[str]:
-    """`lr` -> `--set training.optimizer.lr=0.1`."""
+    """Yield the setting that an unknown option may mean: `lr` -> `--set training.optimizer.lr=0.1`."""
     from charlm.suggestions.setting_keys import find_keys, type_names_at
 
     def assigned(key: str) -> str:
@@ -191,9 +191,9 @@ def _setting_suggestions(name: str, value: str, line: CommandLine) -> Iterator[s
 
 
 def _extra_argument(extra: str, line: CommandLine) -> Hint:
-    """An argument that nothing takes: the value of an option that was not written before it, most likely."""
+    """Explain a surplus argument: most often it is the value of an option that is missing before it."""
     if extra[0] in "\N{EM DASH}\N{EN DASH}":
-        return f"{_shown(extra)} begins with a dash that is no hyphen", f"write --{extra[1:]}"
+        return f"{_shown(extra)} begins with a dash instead of hyphens", f"write --{extra[1:]}"
     is_several = extra not in line.arguments
     what = f"`{line.program}` takes no {'arguments' if is_several else 'argument'} {_shown(extra)}"
     last = max((index for index, argument in enumerate(line.arguments) if argument == extra), default=0)
@@ -220,7 +220,7 @@ def _missing(parameter: Any, line: CommandLine) -> Hint:
 
 
 def _bad_value(parameter: Any, message: str, line: CommandLine) -> Hint:
-    """A value that is not a number, or out of its range. The help calls an integer N."""
+    """Explain a value that is not a number, or out of range. An option whose metavar is N takes an integer."""
     from charlm.suggestions.values import guess_number
 
     option = next((option for option in parameter.opts if line.value_of(option)), parameter.opts[0])
@@ -246,5 +246,5 @@ def _options(command: Any) -> Iterator[str]:
 
 
 def _shown(argument: str) -> str:
-    """An argument as it is written in a shell, shortened."""
+    """Return an argument as a shell needs it, shortened."""
     return shorten(shlex.quote(argument), MAX_VALUE_LENGTH)

@@ -1,4 +1,4 @@
-"""A value that was written in another way than charlm reads it, as charlm reads it: 1e3, 1k, 10 000, 0,7, 50%, xz."""
+"""Rewrite a value that a person wrote in another notation: 1e3, 1k, 10 000, 0,7, 50%, xz instead of a list."""
 
 import json
 import re
@@ -15,10 +15,10 @@ _POWERS_OF_TEN = {"": 0, "%": -2, "k": 3, "m": 6, "b": 9}
 
 
 def guess_number(text: str, *, is_integer: bool) -> str | None:
-    """The number that a person has written in another way than it is read: 1e3, 1k, 10 000, 0,7, 50%, "5".
+    """Return the number that a person wrote in another notation (1e3, 1k, 10 000, 0,7, 50%, "5"), or None.
 
     Args:
-        is_integer: whether it has to be an integer; 1,000 is a thousand then.
+        is_integer: whether the number has to be an integer; 1,000 then means a thousand.
     """
     bare = re.sub(r"[\s'\"_]", "", text).lower()
     has_thousands = is_integer and re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", bare)
@@ -35,7 +35,7 @@ def guess_number(text: str, *, is_integer: bool) -> str | None:
 
 
 def parse_value(raw: str) -> Any:
-    """A value of TOML, or else the string itself."""
+    """Parse a value of TOML; if it is not TOML, return the string."""
     try:
         return tomllib.loads(f"value = {raw}")["value"]
     except (ValueError, RecursionError):
@@ -43,7 +43,7 @@ def parse_value(raw: str) -> Any:
 
 
 def as_list(value: object, *, is_table_list: bool = False) -> str:
-    """The list that was meant by a single value, or by several with commas between them: 1,4 -> [1, 4]; or, of tables,
+    """Write a single value, or several with commas between them, as a list: 1,4 -> [1, 4]; in a list of tables
     xz, bz2 -> [{type="xz"}, {type="bz2"}]."""
     if isinstance(value, Mapping):
         return f"[{_as_table(cast('Mapping[str, object]', value))}]"
@@ -58,7 +58,7 @@ def _as_table(table: Mapping[str, object]) -> str:
 
 
 def as_toml(value: object) -> str:
-    """A plain value as TOML writes it."""
+    """Write a plain value as TOML."""
     if isinstance(value, str):
         return shorten(json.dumps(value, ensure_ascii=False), MAX_VALUE_LENGTH)
     if isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""Settings -> a source whose text is on this machine: resolved once, announced, asked about, downloaded.
+"""Settings -> a source whose text is on this machine: resolve it, announce the download, ask, download.
 
-`latest` is resolved once per output directory: what it stood for is kept beside the growing corpus, so that a rerun
-after a crash reads the same dump, and needs no server if the dump is in the cache.
+`latest` is resolved once for each output directory: its date is kept beside the growing corpus, so that a rerun after a
+crash reads the same dump, and needs no server if the dump is in the cache.
 """
 
 import shutil
@@ -19,18 +19,16 @@ from charlm.text.settings import MixSettings, SourceSettings
 from charlm.workflows.corpus_directory import RESOLVED_FILE, working_directory
 
 BIG_DOWNLOAD = 1_000_000_000
-"""Bytes above which a person is asked."""
+"""Bytes above which the user is asked."""
 
-_DISK_FACTOR = (
-    6  # a corpus needs about this many times the bytes of its compressed dump: documents twice, tokens, slack
-)
+_DISK_FACTOR = 6  # bytes of a corpus for each byte of its compressed dump: documents twice, tokens, reserve
 
 Confirm = Callable[[], bool]
 ShowBytes = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
 def describe_download(plan: DownloadPlan, out: Path) -> str:
-    """One line: how much, what the disk must hold, and where both go."""
+    """Describe a download on one line: its size, the disk space that is needed, and the folders."""
     needed = plan.num_bytes * (1 + _DISK_FACTOR)
     return (
         f"downloading {plan.description}: {_format_bytes(plan.num_bytes)} to {plan.directory}, then the corpus to {out}"
@@ -39,9 +37,10 @@ def describe_download(plan: DownloadPlan, out: Path) -> str:
 
 
 def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -> Source:
-    """The source of these settings, with what an earlier, interrupted attempt resolved.
+    """Return the source of these settings, with the dates that an interrupted attempt has resolved.
 
-    With `refresh` that is forgotten, and the servers have been asked anew.
+    Args:
+        refresh: forget them, and ask the servers again.
     """
     record = working_directory(out) / RESOLVED_FILE
     source_settings = settings.source
@@ -54,7 +53,7 @@ def open_source(settings: CorpusSettings, out: Path, *, refresh: bool = False) -
         if content.get("settings") == settings.to_record():
             source_settings = _apply_resolved(source_settings, content["resolved"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        storage.remove_tree(record)  # torn or foreign: resolve again
+        storage.remove_tree(record)  # damaged or foreign: resolve again
     return build_source(source_settings)
 
 
@@ -77,12 +76,12 @@ def fetch(
     confirm: Confirm,
     show: ShowBytes,
 ) -> None:
-    """Download what `source` needs, after saying so.
+    """Announce what `source` needs, and download it.
 
     Raises:
-        UsageError: the person said no.
-        NetworkError: the server did not give what it promised.
-        StorageError: the output cannot be written (said before anything is downloaded), or the disk is full.
+        UsageError: the user answered no.
+        NetworkError: the download failed.
+        StorageError: the output cannot be written (checked before the download), or the disk is full.
     """
     work = working_directory(out)
     storage.check_writable(work)
@@ -107,7 +106,7 @@ def _check_space(plan: DownloadPlan, out: Path) -> None:
     free, needed = shutil.disk_usage(existing).free, plan.num_bytes * _DISK_FACTOR
     if free < needed:
         raise StorageError(
-            f"{out} needs {needed:,} bytes and {free:,} are free", "free some space, or choose another --out"
+            f"{out} needs {needed:,} bytes, and {free:,} are free", "free some space, or choose another --out"
         )
 
 

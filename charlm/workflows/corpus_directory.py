@@ -1,4 +1,4 @@
-"""The folder in which a corpus grows until it is whole, and how it becomes one.
+"""The hidden folder in which a corpus is built, and its move to the final place.
 
 locked_working_directory ──> .NAME.partial/: documents ──finish_corpus──> vocabulary, tokens, corpus.json
                                                        ──one rename──> NAME/
@@ -18,26 +18,26 @@ from charlm.version import __version__
 from charlm.vocab.settings import AnyVocabSettings
 
 OnProgress = Callable[[str, int], None]
-"""Called with the stage's name and how many characters it has done."""
+"""Called with the name of a stage and the number of characters that it has processed."""
 
 RESOLVED_FILE = ".resolved.json"
-"""Beside the growing corpus: what the source's settings stood for when this corpus was begun."""
+"""Settings of the source that were resolved when this corpus was begun, such as the date of `latest`."""
 
 STAGED = "staged"
-"""The folder of documents in it that are cleaned, and not split yet."""
+"""The folder of cleaned documents that are not yet split."""
 
 _RESUMABLE_FILES = (".lock", RESOLVED_FILE, STAGED)
 
 
 def ignore_progress(stage: str, characters: int) -> None:
-    """An OnProgress that shows nothing."""
+    """Show no progress."""
 
 
 def open_prepared(out: Path, find_changes: Callable[[Corpus], Iterable[str]]) -> Corpus | None:
-    """The corpus already in `out`; None where there is none.
+    """Return the corpus in `out`, or None if there is none.
 
     Raises:
-        SettingsError: `find_changes` names something that was asked for and is otherwise.
+        SettingsError: `find_changes` names differences from what was asked for.
     """
     if not (out / CORPUS_FILE).is_file():
         return None
@@ -51,13 +51,13 @@ def open_prepared(out: Path, find_changes: Callable[[Corpus], Iterable[str]]) ->
 
 @contextmanager
 def locked_working_directory(out: Path, overwrite: bool, *, resumes: bool = False) -> Generator[Path, None, None]:
-    """The folder in which a corpus grows, for this process alone, with nothing of a killed attempt in it.
+    """Yield the folder in which a corpus is built, locked and without remains of a killed attempt.
 
     Args:
-        resumes: whether to keep what `prepare` can go on with.
+        resumes: whether to keep the files with which `prepare` can resume.
 
     Raises:
-        SettingsError: `out` is something else, and is not to be replaced.
+        SettingsError: `out` exists and may not be replaced.
         BusyError: another process prepares the same corpus.
     """
     replaceable = overwrite and (out / CORPUS_FILE).is_file()
@@ -80,11 +80,11 @@ def finish_corpus(
     workers: int,
     on_progress: OnProgress,
 ) -> None:
-    """From documents on disk to a corpus: vocabulary, tokens, corpus.json, and all of `work` becomes `out`.
+    """Turn the documents in `work` into a corpus (vocabulary, tokens, corpus.json), and move it to `out`.
 
     Args:
-        text_metadata: what corpus.json says of text and splits.
-        characters: what it says of the characters in it.
+        text_metadata: the entries of corpus.json about text and splits.
+        characters: the entries of its vocabulary about characters.
     """
     vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
     vocab.save(work)
@@ -107,18 +107,18 @@ def finish_corpus(
 
 
 def working_directory(out: Path) -> Path:
-    """Where the corpus grows until it is whole: beside `out`, on the same file system."""
+    """Return the folder in which a corpus is built: beside `out`, on the same file system."""
     return out.parent / f".{out.name}.partial"
 
 
 def _files(work: Path) -> list[Path]:
-    """What the finished corpus holds, so without what is only on the way."""
+    """Return the files of the finished corpus, without temporary ones."""
     paths = (path for path in work.rglob("*") if path.relative_to(work).parts[0] not in _RESUMABLE_FILES)
     return sorted(path for path in paths if path.is_file())
 
 
 def _move_into_place(work: Path, out: Path) -> None:
-    """Put the finished folder in its place; an older corpus there is moved aside first and removed last."""
+    """Rename the finished folder to `out`; an older corpus is moved aside first and removed last."""
     old = out.parent / f".{out.name}.old"
     storage.remove_tree(old)
     if out.exists():

@@ -1,4 +1,4 @@
-"""`charlm demo`: the whole path on the sample corpus, in data/sample and runs/sample."""
+"""What `charlm demo` does: prepare, train, evaluate and sample, in data/sample and runs/sample."""
 
 import contextlib
 import sys
@@ -27,17 +27,17 @@ _LENGTH = 400
 def run_demo(
     overrides: Sequence[str], start_time: float, say: Callable[[str], None], *, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Prepare, train, evaluate, sample; say what is done, and return the figures.
+    """Prepare, train, evaluate and sample; print each step with `say`, and return the results.
 
     Args:
-        overwrite: make the corpus and the run anew, which an earlier demo may have left with other settings.
+        overwrite: replace the corpus and the run of an earlier demo.
     """
     layer = read_layers(CONFIG, (), overrides)
     settings = load_experiment(layer)
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
     say(f"1/4 charlm prepare --config {CONFIG}")
     with _with_demo_cure(data):
-        options = PrepareOptions(overwrite=overwrite, workers=1)  # the text is small: processes would take longer
+        options = PrepareOptions(overwrite=overwrite, workers=1)  # starting processes takes longer than this small text
         corpus = prepare_corpus(settings.corpus, data, options).corpus
     assert corpus is not None, "no dry run"
     counts = corpus.metadata["splits"]
@@ -55,7 +55,7 @@ def run_demo(
     with stage_bar(quiet=False) as on_stage:
         *_, xz = build_baseline(XzSettings()).results(corpus, "test", on_stage)
     say(f"    {score['bits_per_character']:.4f} bits per character on the test split")
-    say(f"    {xz.score.bits_per_character:.4f} bits per character: xz -9e, given the training text")
+    say(f"    {xz.score.bits_per_character:.4f} bits per character with xz -9e, given the training text")
     say(f'4/4 charlm sample {run} --prompt "{_PROMPT}" --temperature 0.7')
     text = "".join(sample_run(str(run), "best", SamplingOptions(prompt=_PROMPT, length=_LENGTH), "auto").with_prompt())
     say("")
@@ -65,10 +65,12 @@ def run_demo(
 
 @contextlib.contextmanager
 def _with_demo_cure(directory: Path) -> Generator[None, None, None]:
-    """The demo has no --out: where `prepare` and `train` name that as the cure, it has another."""
+    """Replace cures of `prepare` and `train` that name --out, which the demo does not have."""
     try:
         yield
     except CharlmError as error:
         if "--out" not in error.cure:
             raise
-        raise type(error)(error.what, f"add --overwrite to do the demo anew, or move {directory} away") from error
+        raise type(error)(
+            error.what, f"add --overwrite to run the demo from the beginning, or move {directory} away"
+        ) from error

@@ -1,4 +1,4 @@
-"""What a training would be, without it: sizes, backend, precision, budget, and where things would be written."""
+"""Describe a training before it begins: sizes, backend, precision, memory, budget and folders."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from charlm.workflows.plan_training import TrainingPlan
 
 
 def announce(plan: TrainingPlan, model: LanguageModel, batches: Batches, num_ranks: int) -> str:
-    """What a new run says when it begins, on one line.
+    """Return the line that a new run prints when it begins.
 
     Args:
         num_ranks: processes that train together; the memory is that of one of them.
@@ -38,8 +38,8 @@ def announce(plan: TrainingPlan, model: LanguageModel, batches: Batches, num_ran
 
 
 def describe(plan: TrainingPlan) -> dict[str, Any]:
-    """What a dry run shows: sizes, backend, precision, memory, budget, the speed of two seconds of training, and where
-    things would be written."""
+    """Return the table of a dry run: sizes, backend, precision, memory, budget, folders, and the speed that two seconds
+    of training had."""
     training, vocab_size = plan.experiment.training, plan.vocab_size
     model = build_meta_model(plan.experiment.model, vocab_size, plan.corpus.vocab.bags() if plan.corpus else None)
     description: dict[str, Any] = {
@@ -57,7 +57,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         batches = open_batches(train, training, plan.experiment.model, 1)
         rows = batches.batch_size
         if rows < training.batch_size:
-            description["batch"] = f"{rows} rows: the text does not fill {training.batch_size}"
+            description["batch"] = f"{rows} rows, as the text does not fill {training.batch_size}"
         description["characters_per_epoch"] = train.count("characters")
         description["steps_per_epoch"] = batches.steps_per_epoch
         description |= _coverage(plan, "train") | _coverage(plan, "valid")
@@ -69,13 +69,13 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     if plan.corpus is not None:
         found = estimate(plan, plan.corpus)
         description["characters_per_second"] = round(found.characters_per_second)
-        description["time"] = f"about {tqdm.format_interval(found.seconds)}, validations not counted"
+        description["time"] = f"about {tqdm.format_interval(found.seconds)} without validations"
     description["checkpoint"] = f"about {12 * model.num_parameters / 2**20:,.0f} MiB each, at most 3 kept"
     return description
 
 
 def _coverage(plan: TrainingPlan, split: str) -> dict[str, Any]:
-    """How much of a split the vocabulary has units for; nothing for vocabularies that cover every text alike."""
+    """Return the fraction of characters that are not spelled in bytes; empty for a vocabulary that spells none."""
     assert plan.corpus is not None
     stream = plan.corpus.open(split)
     found = measure_usage(plan.corpus.vocab, count_ids(stream, plan.vocab_size), stream.count("characters"))
@@ -85,7 +85,7 @@ def _coverage(plan: TrainingPlan, split: str) -> dict[str, Any]:
 def _estimate_memory(
     model: LanguageModel, training: TrainingSettings, rows: int, vocab_size: int, device: torch.device
 ) -> dict[str, str]:
-    """Weights, gradients, an average and two moments for each parameter, and what the backward pass needs."""
+    """Estimate the memory of weights, gradients, two moments, an average, and activations of the backward pass."""
     num_copies = 4 + (training.averaging.type != "none")
     steps = min(training.seq_len, training.recompute_len or training.seq_len)
     tokens = -(-rows // training.micro_batches) * steps
@@ -100,6 +100,6 @@ def _estimate_memory(
 
 
 def _backend_name(model: LanguageModel, device: torch.device) -> str:
-    """What runs the time steps, and of our own passes which ones."""
+    """Return the implementation of the time steps, with the kind of the fused kernels."""
     name = model.body.backend_name(device)
     return f"fused, {kernels_for(torch.zeros(1, device=device)).name}" if name == "fused" else name

@@ -1,4 +1,4 @@
-"""What a training will need and take, measured on a few of its own steps."""
+"""Estimate the speed and the time of a training from a few of its steps."""
 
 import time
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ _WARMUP_STEPS = 2
 
 @dataclass(frozen=True)
 class Estimate:
-    """Speed on the first batches, and the time that the budget takes at that speed."""
+    """The speed on the first batches, and the time of the whole budget at that speed."""
 
     characters_per_second: float
     seconds: float
 
 
 def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
-    """Train for about two seconds on fresh weights, and throw them away.
+    """Train new weights for about two seconds and discard them.
 
     Raises:
-        CharlmError: as training would.
+        CharlmError: training would raise it too.
     """
     retain_freed_memory(plan.device)
     settings = plan.experiment.training

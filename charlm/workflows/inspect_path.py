@@ -1,6 +1,6 @@
-"""What a path holds: a dump (every page counted, nothing cleaned), a prepared corpus, or a run's checkpoint.
+"""Describe a dump (pages are counted, not cleaned), a prepared corpus, a checkpoint or a config.
 
-For programs as JSON; or readable, for people, with networks as tables.
+The result is JSON for programs; for people, networks are tables and counts are lines.
 """
 
 from collections.abc import Sequence
@@ -21,39 +21,38 @@ def inspect(name: str, overrides: Sequence[str], data: str | None, *, readable: 
     """What `charlm inspect` shows.
 
     Args:
-        name: of a file, a directory, a corpus, a run or a config.
+        name: the path of a file or directory, or the name of a corpus, a run or a config.
         overrides: settings of a config, KEY=VALUE.
-        data: the corpus that a config is for; if None, the one that it names, or the current one.
-        readable: for people; otherwise for programs.
+        data: the corpus of a config; if None, the one that it names, or the current one.
+        readable: for people, instead of for programs.
 
     Raises:
-        UsageError: it is nothing that charlm knows.
-        SettingsError: the settings of the config do not fit, or not to the corpus.
+        UsageError: charlm cannot describe it.
+        SettingsError: the settings of the config are wrong, or do not fit the corpus.
         DataError: it is damaged.
     """
     path = find_path(name)
     if path is None:
         return _inspect_config(name, overrides, data, readable=readable)
     if overrides or data:
-        raise UsageError(f"{path} is no config, and --set and --data go with one only", "leave them out")
+        raise UsageError(f"{path} is not a config, and --set and --data go with a config only", "leave them out")
     return inspect_path(path, readable=readable)
 
 
 def find_path(name_or_path: str) -> Path | None:
-    """The file, directory, or name below data/ or runs/ that is meant; None where it is none but may be a config."""
+    """Return the path of a file, a directory, or a name below data/ or runs/; None if it may be a config."""
     named = (workspace.DATA / name_or_path, workspace.RUNS / name_or_path)
-    is_name = (
-        Path(name_or_path).name == name_or_path
-    )  # then ./NAME may be the folder of texts that data/NAME was made from
+    is_name = Path(name_or_path).name == name_or_path  # data/NAME comes first: ./NAME may be the texts it was made from
     paths = (*named, Path(name_or_path)) if is_name else (Path(name_or_path), *named)
     path = next((path for path in paths if workspace.path_exists(path)), None)
     return None if path is None or (path.suffix == ".toml" and path.is_file()) else path
 
 
 def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
-    """
+    """Describe a dump, a corpus, a run or a checkpoint.
+
     Raises:
-        UsageError: it is nothing that charlm knows.
+        UsageError: it is none of these.
         DataError: it is damaged.
     """
     if path.is_file():
@@ -63,12 +62,12 @@ def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
     if (path / CORPUS_FILE).is_file():
         return {"kind": "corpus", "path": str(path), **_describe_corpus(path, readable=readable)}
     if not workspace.is_run(path):
-        raise UsageError(f"{path} is neither a corpus, a run nor a checkpoint", "name one, or a file: a dump, a config")
+        raise UsageError(f"{path} is neither a corpus, a run nor a checkpoint", "name one of these, a dump or a config")
     return {"kind": "checkpoint", "path": str(path), **_describe_checkpoint(path, readable=readable)}
 
 
 def summarize(corpus: Corpus) -> list[str]:
-    """What `charlm prepare` says in the end: what became of the pages, and how much text each split has."""
+    """Return the lines that `charlm prepare` prints at the end: documents, the size of each split, dropped pages."""
     split_metadata, num_documents = corpus.metadata["split"], corpus.metadata["documents"]["kept"]
     method_name = {"hash": "document", "position": "position in the text", "bytes": "position in bytes"}[
         split_metadata["method"]
@@ -84,13 +83,13 @@ def summarize(corpus: Corpus) -> list[str]:
         defaults = ModelSettings()
         weights = corpus.vocab.size * (defaults.embedding.size + defaults.body.hidden_size)
         lines.append(
-            f"  {weights / 1e6:,.0f} million weights of the default model for so many ids; see corpus.vocab.max_size"
+            f"  so many ids make {weights / 1e6:,.0f} million weights in the default model; see corpus.vocab.max_size"
         )
     return lines
 
 
 def _describe_corpus(directory: Path, *, readable: bool) -> dict[str, Any]:
-    """corpus.json without its list of files, and what the vocabulary makes of the text."""
+    """Return corpus.json without its list of files, and statistics of the vocabulary on the text."""
     from charlm.data.vocabulary_report import describe_vocabulary
 
     corpus = open_corpus(directory)
@@ -106,12 +105,12 @@ def _describe_corpus(directory: Path, *, readable: bool) -> dict[str, Any]:
 
 
 def _format_counts(symbols: dict[str, int]) -> str:
-    """Symbols that can be read, on one line."""
+    """Write symbols and their counts on one line."""
     return "  ".join(f"{symbol} {count:,}" for symbol, count in symbols.items())
 
 
 def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
-    """model.json, and the network that it describes."""
+    """Return model.json and a summary of its network."""
     from charlm.checkpoint import describe_model
     from charlm.nn.summary import summarize_network
     from charlm.training.run_directory import find_checkpoint
@@ -126,7 +125,7 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
 
 
 def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, readable: bool) -> dict[str, Any]:
-    """The network of a config."""
+    """Return a summary of the network of a config."""
     from charlm.nn.summary import summarize_network
     from charlm.workflows.plan_training import plan_training
 
@@ -145,13 +144,13 @@ def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, 
         "path": str(path),
         "corpus": str(corpus.directory) if corpus else None,
         "vocab_size": plan.vocab_size,
-        "vocabulary": f"{corpus.vocab.type}" if corpus else "assumed, since no corpus is prepared yet",
+        "vocabulary": f"{corpus.vocab.type}" if corpus else "assumed, as no corpus is prepared yet",
         "network": summary.to_table(tokens_per_character) if readable else summary.to_json(tokens_per_character),
     }
 
 
 def _tokens_per_character(trained_on: dict[str, Any]) -> float | None:
-    """Of the corpus that a model was trained on, if it is still in data/."""
+    """Return the tokens per character of the corpus that a model was trained on, if it is still in data/."""
     try:
         corpus = open_corpus(workspace.DATA / trained_on["corpus"])
         if corpus.fingerprint == trained_on["fingerprint"]:

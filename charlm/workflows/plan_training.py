@@ -1,4 +1,7 @@
-"""What `charlm train` is to do: settings, corpus, run directory and device of a command line, checked."""
+"""Check a command line of `charlm train`: its settings, corpus, run directory and device.
+
+layers ──validated once──> Experiment ──with the settings of the prepared corpus──> TrainingPlan
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +22,12 @@ from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.vocab.build import load_vocab
 
 ASSUMED_VOCAB_SIZE = 512
-"""Of a dry run without a corpus."""
+"""The size of the vocabulary in a dry run without a corpus."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What `charlm train` would do. `corpus` is None only in a dry run without one."""
+    """A training that can begin. `corpus` is None only in a dry run without one."""
 
     experiment: Experiment
     corpus: Corpus | None
@@ -48,7 +51,11 @@ def plan_training(
     need_corpus: bool,
     init_from: str | None = None,
 ) -> TrainingPlan:
-    """Settings, corpus and run directory of a command line; everything that can be wrong with them is said here."""
+    """Return the plan of a training.
+
+    Raises:
+        CharlmError: a setting, the corpus or the checkpoint is wrong, or they do not fit each other.
+    """
     initial = None if init_from is None else find_checkpoint(workspace.find_run(init_from))
     experiment = load_experiment(layer) if initial is None else _load_fine_tuning(initial, layer)
     corpus = _find_corpus(layer, experiment, data, need_corpus=need_corpus)
@@ -58,8 +65,8 @@ def plan_training(
         check_bags(experiment.model.embedding, corpus.vocab.bags())
         if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
             raise DataError(
-                f"{corpus.directory} has another vocabulary than {initial}",
-                f"encode it with the model's: charlm prepare --data {corpus.directory} --vocab-from {init_from}",
+                f"the vocabulary of {corpus.directory} differs from that of {initial}",
+                f"re-encode it with the model's: charlm prepare --data {corpus.directory} --vocab-from {init_from}",
             )
     name = f"{Path(config).stem}-{corpus.name if corpus else 'CORPUS'}"
     run = RunDirectory(out or workspace.RUNS / name)
@@ -67,16 +74,16 @@ def plan_training(
 
 
 def _corpus_settings(layer: Layer, corpus: Corpus) -> CorpusSettings:
-    """The settings that the corpus was made with; those of downloads, which it does not record, as they are given."""
+    """Return the settings of the corpus. It does not record settings of downloads, which are as they were given."""
     recorded = Layer(lists_to_tuples(corpus.metadata["settings"]))
     return validate(CorpusSettings, recorded.merge_over(Layer(layer.tree.get("corpus", {}))))
 
 
 def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
-    """The settings that are given, above those of a checkpoint's model.
+    """Merge the given settings over those of a checkpoint's model.
 
     Raises:
-        SettingsError: what is given makes another network of it.
+        SettingsError: they make another network of it.
     """
     described = describe_model(checkpoint)
     checkpoint_settings = lists_to_tuples(described.settings.model_dump(mode="json", exclude_none=True))
@@ -95,17 +102,19 @@ def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
         )
         raise SettingsError(
             f"--init-from {checkpoint} is another network than the settings ({changed})",
-            "leave --config and these settings out: the network comes from the checkpoint",
+            "leave out --config and these settings: the network comes from the checkpoint",
         )
     return experiment
 
 
 def _find_corpus(layer: Layer, experiment: Experiment, data: str | None, *, need_corpus: bool) -> Corpus | None:
-    """--data; else the corpus that the config names; else the current one."""
+    """Open the corpus of --data, or else the one that the config names, or else the current one."""
     if data is None and "corpus" in layer.tree:
         directory = workspace.DATA / experiment.corpus.name
         if not directory.is_dir() and need_corpus:
-            raise UsageError(f"the corpus of this config, {directory}, is not prepared", "run `charlm prepare` with it")
+            raise UsageError(
+                f"the corpus of this config, {directory}, is not prepared", "run `charlm prepare` with this config"
+            )
     elif data is None and not need_corpus and not (workspace.DATA / "current.json").is_file():
         return None
     else:

@@ -1,12 +1,12 @@
-"""From a source to a corpus that can be trained on.
+"""Turn a source into a corpus that a model can be trained on.
 
     source ──read, clean (workers)──> staged shards ──duplicates out, split──> documents/SPLIT-*.parquet
                                        ──learn──> vocab.json ──encode──> SPLIT.npy, SPLIT.documents.npy
                                        ──describe──> corpus.json (last)
 
-All of it happens in a hidden folder beside the final one, which appears by one rename: a corpus exists whole or not at
-all, and equal inputs give equal bytes (no times, no paths of this machine), whatever the number of workers. A killed
-attempt is gone on with: finished shards stay. Memory is bounded by a shard, and by some 50 bytes a document.
+The corpus is built in a hidden folder beside the final one and appears by one rename, so it exists whole or not at all.
+Equal inputs give equal bytes (no times, no paths of this machine), for any number of workers. A killed attempt is
+resumed: finished shards stay. Memory is bounded by a shard and about 50 bytes per document.
 """
 
 import os
@@ -45,10 +45,10 @@ _BYTES_SPLIT = "90/5/5"  # the published split of enwik8 and text8, in millions 
 def find_prepared(
     settings: CorpusSettings, out: Path, source: Source | None = None, split_reference: Corpus | None = None
 ) -> Corpus | None:
-    """The corpus already in `out`, if these settings made it of this input; None where there is none.
+    """Return the corpus in `out` if it was made with these settings from this input, or None if there is none.
 
     Raises:
-        SettingsError: it was made with other settings, is split like another corpus, or the input has changed since.
+        SettingsError: it was made with other settings or another split, or the input has changed since.
     """
 
     def find_changes(corpus: Corpus) -> Iterator[str]:
@@ -81,12 +81,12 @@ def prepare(
     """Write the corpus of `source` to `out`, atomically.
 
     Args:
-        split_reference: a corpus whose split is used again: what it trains on is trained on here.
+        split_reference: a corpus whose split is used again: its training documents go to train here too.
         workers: processes that read and clean.
-        worker_pool: a cluster that does so instead.
+        worker_pool: a cluster that reads and cleans instead.
 
     Raises:
-        DataError: the source is damaged, or holds too little text.
+        DataError: the source is damaged, or has too little text.
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
@@ -108,7 +108,7 @@ def prepare(
 
 
 def default_workers() -> int:
-    """One for each core this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -130,14 +130,14 @@ def _stage_documents(
     current_names = {shard.path.name for shard in shards} | {shard.path.with_suffix(".json").name for shard in shards}
     for path in directory.iterdir():
         if path.name not in current_names:
-            storage.remove_tree(path)  # of another dump, or of other settings
+            storage.remove_tree(path)  # made from another dump, or with other settings
     weights = settings.source.mixture_weights if isinstance(settings.source, MixSettings) else {}
     splits = CANDIDATE_SPLITS if settings.split == "auto" else (settings.split,)
     selection = select_documents(shards, splits, weights)
     if not selection.num_characters:
         raise DataError(
             f"no text in {selection.page_counts.pages:,} pages",
-            "give an input that holds text; `charlm inspect PATH` says what is in a dump",
+            "give an input that holds text; `charlm inspect PATH` shows what is in a dump",
         )
     return selection
 
@@ -145,7 +145,7 @@ def _stage_documents(
 def _plan_split(
     settings: CorpusSettings, source: Source, selection: DocumentSelection, split_reference: Corpus | None
 ) -> tuple[dict[str, int], dict[str, str], SplitRouter]:
-    """The shares, what corpus.json says of the method, and what sends each document to its split."""
+    """Return the percentages, the method as corpus.json records it, and the router of documents to splits."""
     if split_reference is not None:
         percentages = parse_percentages(split_reference.metadata["split"]["shares"])
         metadata = {"method": split_reference.metadata["split"]["method"], "like": split_reference.fingerprint}
@@ -168,7 +168,7 @@ def _plan_split(
 def _write_splits(
     selection: DocumentSelection, work: Path, router: SplitRouter, names: list[str], on_progress: OnProgress
 ) -> tuple[dict[str, dict[str, int]], CodePointCounts]:
-    """The staged documents to their splits; how many each has, and how often each code point stands in all of them."""
+    """Write the staged documents to their splits; return the sizes of each split and the counts of code points."""
     counts = {name: {"documents": 0, "characters": 0} for name in names}
     frequencies = CodePointCounts()
     done = 0
@@ -186,12 +186,15 @@ def _write_splits(
             on_progress("split", done)
     for name, count in counts.items():
         if not count["characters"]:
-            raise DataError(f"the split {name!r} is empty: {done:,} characters are too few", "give more text")
+            raise DataError(
+                f"the split {name!r} is empty: {done:,} characters are too few",
+                "give more text, or another corpus.split",
+            )
     return counts, frequencies
 
 
 def _read_cuts(corpus: Corpus) -> Cuts:
-    """Where a corpus that was split by position has put each document; one split by hash needs no list."""
+    """Return the splits of each document in a corpus that was split by position; a split by hash needs no list."""
     cuts: dict[str, list[tuple[str, int]]] = {}
     if corpus.metadata["split"]["method"] == "position":
         for name in corpus.splits:
@@ -201,7 +204,7 @@ def _read_cuts(corpus: Corpus) -> Cuts:
 
 
 def _make_ids_unique(rows: Iterator[dict[str, Any]], repeated_ids: Collection[str]) -> Iterator[dict[str, Any]]:
-    """The second document of an id gets " (2)" behind it, the third " (3)": so that an id says which one is meant."""
+    """Append " (2)" to the id of the second document that has it, " (3)" to the third, so that ids are unique."""
     seen: Counter[str] = Counter()
     for row in rows:
         identifier = row["id"]

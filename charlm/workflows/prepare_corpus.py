@@ -1,4 +1,4 @@
-"""What `charlm prepare` does: find the corpus that is asked for, or download its source and make it.
+"""What `charlm prepare` does: find the requested corpus, or download its source and make it.
 
 settings ──> source ──> the corpus in data/NAME, if it was made with these settings of this input
                └── else: announce, ask, download ──> prepare ──> data/NAME, now the current corpus
@@ -21,27 +21,27 @@ from charlm.workflows.progress import download_bar, preparation_bar
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """How to prepare, beside the settings of the corpus."""
+    """Options of `charlm prepare` that are not settings of the corpus."""
 
     split_like: str | None = None
-    """A corpus, by name or directory, whose split is used again."""
+    """A corpus, by name or directory, whose split of documents is used again."""
     workers: int | None = None
-    """Processes; one for each core if None."""
+    """Number of processes; one for each core if None."""
     dask: str | None = None
-    """The address of a scheduler whose cluster does the work instead."""
+    """The address of a dask scheduler whose cluster reads and cleans instead."""
     refresh: bool = False
-    """Ask the server for the newest dump, also if an older one is here."""
+    """Ask the server for the newest dump, even if an older one is in the cache."""
     discard_dump: bool = False
-    """Delete what was downloaded when the corpus is there."""
+    """Delete the downloaded dump when the corpus is complete."""
     yes: bool = False
-    """Download without asking, however much it is."""
+    """Download any size without asking."""
     overwrite: bool = False
     dry_run: bool = False
 
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """The corpus, or what a dry run found out."""
+    """The corpus; or for a dry run without one, the download that it needs."""
 
     directory: Path
     corpus: Corpus | None
@@ -49,21 +49,20 @@ class PrepareResult:
 
 
 def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareOptions) -> PrepareResult:
-    """Find or make the corpus of these settings, and make it the current one. A dry run of one that is not there yet
-    only says what would be downloaded.
+    """Find or make the corpus of these settings, and make it the current one. A dry run makes and downloads nothing.
 
     Args:
-        out: where to; data/NAME if None.
+        out: the folder of the corpus; data/NAME if None.
 
     Raises:
-        CharlmError: the settings, the source, the server or the disk do not allow it.
+        CharlmError: the settings, the source, the server or the disk make it impossible.
     """
     directory = out or workspace.DATA / settings.name
     split_reference = open_corpus(workspace.find_data(options.split_like)) if options.split_like else None
     source = open_source(settings, directory, refresh=options.refresh and not options.dry_run)
     corpus = None if options.overwrite else find_prepared(settings, directory, source, split_reference)
     if corpus is not None:
-        terminal.note(f"{directory} is prepared already{_newer_dump(source, corpus) if options.refresh else ''}")
+        terminal.note(f"{directory} is already prepared{_newer_dump(source, corpus) if options.refresh else ''}")
     elif options.dry_run:
         return PrepareResult(directory, None, source.download_plan())
     else:
@@ -74,23 +73,23 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
 
 
 def find_vocab_source(name: str) -> Path:
-    """The directory of the corpus, or of the run's checkpoint, whose vocabulary `--vocab-from` copies.
+    """Return the directory of the corpus or checkpoint whose vocabulary `--vocab-from` copies.
 
     Raises:
-        UsageError: there is none.
+        UsageError: it does not exist.
     """
     with contextlib.suppress(UsageError):
         return workspace.find_data(name)
     try:
         return find_checkpoint(workspace.find_run(name))
     except UsageError as error:
-        what = f"there is neither a run nor a prepared corpus {name!r} to take the vocabulary from"
-        raise UsageError(what, f"of runs, {error.cure}") from error
+        what = f"--vocab-from {name} is neither a run nor a prepared corpus"
+        raise UsageError(what, f"of the runs, {error.cure}") from error
 
 
 def _newer_dump(source: Source, corpus: Corpus) -> str:
     newest, used = source.resolved_settings().get("date"), corpus.metadata["origin"].get("date")
-    return f" from the dump of {used}; --overwrite takes that of {newest}" if newest != used else ""
+    return f" from the dump of {used}; add --overwrite to take the one of {newest}" if newest != used else ""
 
 
 def _make(

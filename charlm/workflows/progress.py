@@ -1,4 +1,4 @@
-"""Bars for what takes a while outside training: on stderr, and only where that is a terminal."""
+"""Progress bars of everything but training: on stderr, and only if that is a terminal."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 @contextlib.contextmanager
 def preparation_bar() -> Generator[Callable[[str, int], None], None, None]:
-    """A counter of characters for each stage of `prepare`."""
+    """Show a counter of characters for each stage of `prepare`; yields an OnProgress."""
     with tqdm(unit=" chars", unit_scale=True, file=sys.stderr, disable=None, leave=False) as bar:
         current = ("", 0)
 
@@ -28,7 +28,7 @@ def preparation_bar() -> Generator[Callable[[str, int], None], None, None]:
 
 @contextlib.contextmanager
 def evaluation_bar(*, quiet: bool) -> Generator[Callable[[int, int], None], None, None]:
-    """A bar of tokens scored: called with (scored now, of how many in all)."""
+    """Show a bar of scored tokens; yields a function of (newly scored tokens, all tokens)."""
     with tqdm(
         unit=" tokens", unit_scale=True, file=sys.stderr, disable=True if quiet else None, leave=False, desc="scoring"
     ) as bar:
@@ -42,7 +42,7 @@ def evaluation_bar(*, quiet: bool) -> Generator[Callable[[int, int], None], None
 
 @contextlib.contextmanager
 def stage_bar(*, quiet: bool) -> Generator[Callable[[str, int, int], None], None, None]:
-    """A line that says what is going on: called with its name, how much of it is done and how much there is."""
+    """Show the current stage in percent; yields a function of (its name, the part that is done, the whole)."""
     with tqdm(
         file=sys.stderr, disable=True if quiet else None, leave=False, bar_format="{desc}: {percentage:3.0f} %", delay=1
     ) as bar:
@@ -57,9 +57,10 @@ def stage_bar(*, quiet: bool) -> Generator[Callable[[str, int, int], None], None
 
 @contextlib.contextmanager
 def download_bar(num_missing: int) -> Generator[Callable[[int], None], None, None]:
-    """A bar of bytes with speed and time left, for `num_missing` bytes (0: nobody knows) still to come.
+    """Show a bar of bytes with speed and remaining time, for `num_missing` bytes (0: unknown) to download.
 
-    The first call of what it gives says how much is there already: the bar begins there. Waits are told above the bar.
+    Yields a function of the bytes that are there. Its first call tells where the bar begins. Log messages appear above
+    the bar.
     """
     with (
         tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False, desc="downloading") as bar,

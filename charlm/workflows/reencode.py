@@ -1,8 +1,8 @@
-"""A prepared corpus, seen with another vocabulary: `charlm prepare --data data/ltg --vocab word`.
+"""Re-encode a prepared corpus with another vocabulary: `charlm prepare --data data/ltg --vocab word`.
 
     data/ltg/documents/*.parquet ──the same files──> learn, encode ──> data/ltg-word
 
-Nothing is downloaded, cleaned or split again. The new corpus stands alone; its corpus.json says what it was made from.
+Nothing is downloaded, cleaned or split again. The new corpus does not need the old one; its corpus.json names it.
 """
 
 from collections.abc import Iterator
@@ -34,25 +34,25 @@ _CHARACTER_KEYS = ("distinct_characters", "frequent")
 def reencode_corpus(
     data: str, layer: Layer, vocab: AnyVocabSettings, out: Path | None, *, workers: int | None, overwrite: bool
 ) -> Corpus:
-    """What `charlm prepare --data` does: the corpus that is there already, or a new one.
+    """What `charlm prepare --data` does: find the re-encoded corpus, or make it.
 
     Args:
-        data: the corpus that is encoded, by name or directory.
+        data: the corpus to re-encode, by name or directory.
         layer: the raw settings that were given, from which `vocab` was read.
-        out: where to; below data/ if None.
+        out: the folder of the new corpus; below data/ if None.
 
     Raises:
-        CharlmError: as `reencode`, and where the settings ask for more than another vocabulary.
+        CharlmError: as `reencode`; or the settings ask for more than another vocabulary.
     """
     corpus = open_corpus(workspace.find_data(data))
     given: dict[str, Any] = dict(layer.tree.get("corpus", {}))
     if given.pop("vocab", None) is None:
-        raise UsageError("--data says what to encode anew, and nothing how", "add --vocab KIND or --vocab-from RUN")
+        raise UsageError("--data needs a vocabulary", "add --vocab KIND or --vocab-from RUN")
     check_corpus(Layer({"corpus": given}), corpus.metadata["settings"], corpus.directory)
     target = out or workspace.DATA / reencoded_name(corpus, vocab)
     reencoded = None if overwrite else find_reencoded(corpus, vocab, target)
     if reencoded is not None:
-        terminal.note(f"{target} is prepared already")
+        terminal.note(f"{target} is already prepared")
     else:
         with preparation_bar() as on_progress:
             reencoded = reencode(
@@ -68,24 +68,24 @@ def reencode_corpus(
 
 
 def reencoded_name(corpus: Corpus, vocab: AnyVocabSettings) -> str:
-    """ltg -> ltg-word; ltg-word -> ltg, for characters."""
+    """Return the name of the new corpus: ltg -> ltg-word; with a vocabulary of characters ltg-word -> ltg."""
     base = corpus.name.removesuffix(f"-{corpus.vocab.type}")
     return base + vocab.suffix
 
 
 def find_reencoded(corpus: Corpus, vocab: AnyVocabSettings, out: Path) -> Corpus | None:
-    """The corpus already in `out`, if it was made of this one so; None where there is none.
+    """Return the corpus in `out` if it was made from `corpus` with `vocab`, or None if there is none.
 
     Raises:
-        SettingsError: it is something else.
+        SettingsError: it was made from another corpus or with another vocabulary.
     """
 
     def find_changes(found: Corpus) -> Iterator[str]:
         yield from map(str, differences(found.metadata["settings"], _settings_record(corpus, vocab)))
         if vocab.type == "copied" and not found.vocab.is_same(build_learner(vocab).finish()):
-            yield "the vocabulary that is copied"
+            yield "the copied vocabulary"
         if found.metadata.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
-            yield "what it was made from"
+            yield "the corpus that it was made from"
 
     return open_prepared(out, find_changes)
 
@@ -99,16 +99,16 @@ def reencode(
     overwrite: bool = False,
     on_progress: OnProgress = ignore_progress,
 ) -> Corpus:
-    """Write the documents of `corpus` to `out` with a vocabulary of their own, atomically.
+    """Write the documents of `corpus` with another vocabulary to `out`, atomically.
 
     Raises:
-        SettingsError: `out` is something else, or the corpus itself.
+        SettingsError: `out` is the corpus itself, or something else that may not be replaced.
         DataError: the corpus is damaged.
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
     if out.resolve() == corpus.directory.resolve():
-        raise SettingsError(f"{out} would be made from itself", "choose another --out")
+        raise SettingsError(f"--out {out} is the corpus that is re-encoded", "choose another --out")
     with locked_working_directory(out, overwrite) as work:
         _link_documents(corpus, work)
         text_metadata = {name: corpus.metadata[name] for name in _TEXT_KEYS}
@@ -128,11 +128,13 @@ def _settings_record(corpus: Corpus, vocab: AnyVocabSettings) -> dict[str, Any]:
 
 
 def _link_documents(corpus: Corpus, work: Path) -> None:
-    """The parquet files of the corpus, checked against its corpus.json."""
+    """Link the parquet files of the corpus, after a check against its corpus.json."""
     for name, entry in corpus.metadata["files"].items():
         if name.startswith("documents/"):
             source = corpus.directory / name
             if not source.is_file() or describe_file(source) != entry:
-                raise DataError(f"{source} is missing or was changed", "prepare that corpus again with --overwrite")
+                raise DataError(
+                    f"{source} is missing or has been changed", "prepare that corpus again with --overwrite"
+                )
             storage.make_directory((work / name).parent)
             storage.link_or_copy(source, work / name)

@@ -1,4 +1,4 @@
-"""Train, or go on training: alone, or as one of the processes that torchrun started."""
+"""What `charlm train` does: start a run or continue one, in one process or in several that torchrun started."""
 
 import contextlib
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from charlm.workflows.plan_training import TrainingPlan
 def run_training(
     plan: TrainingPlan, *, resume: bool, overwrite: bool, quiet: bool, start_time: float
 ) -> dict[str, Any] | None:
-    """Train, or go on training, and make the run the current one. None on all ranks but the first, which tells."""
+    """Start a run or continue it, make it the current one, and return its result (None on ranks other than 0)."""
     assert plan.corpus is not None
     ranks = init_distributed(plan.device)
     console = Console(quiet=quiet or not ranks.is_main)

@@ -148,7 +148,7 @@ def test_a_result_that_is_not_read(toured: Commands) -> None:
     """The output is short, so that only the interpreter's last flush meets the closed pipe."""
     command = f"{sys.executable} -m charlm prepare --config tiny | true; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], cwd=toured.folder, capture_output=True, text=True, timeout=120)
-    assert ended.stderr == "data/texts is prepared already\n"
+    assert ended.stderr == "data/texts is already prepared\n"
     assert ended.stdout == "141\n"
 
 

@@ -23,7 +23,7 @@ def test_a_score_has_an_interval_around_it(toured: Commands) -> None:
     assert scored["resampled"].endswith(" blocks")
     shown = toured.succeed("eval", str(RUN), "--split", "train").stdout
     assert f"{low:.4f} to {high:.4f} bits per character (95 %" in shown
-    assert "not of seeds" in shown
+    assert "without the variance between seeds" in shown
 
 
 @pytest.mark.parametrize("streams", ["1", "3"])

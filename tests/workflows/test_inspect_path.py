@@ -88,6 +88,6 @@ def test_what_cannot_be_inspected(toured: Commands) -> None:
     assert "tiny" in unknown.removeprefix("there is no tinny")
     assert "model.body.hidden_siz" in toured.fail(2, "inspect", "tiny", "--set", "model.body.hidden_siz=3")
     for wrong in (("--set", "model.body.hidden_size=3"), ("--data", "texts")):
-        assert "is no config" in toured.fail(2, "inspect", "tiny-texts", *wrong)
+        assert "is not a config" in toured.fail(2, "inspect", "tiny-texts", *wrong)
     needs_ngrams = ("--set", "model.embedding.type=ngram")
     assert "corpus.vocab.type=ngram" in toured.fail(2, "inspect", "tiny", *needs_ngrams)

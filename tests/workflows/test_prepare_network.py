@@ -134,7 +134,7 @@ def test_offline_afterwards(commands: Commands, wikimedia: FaultServer) -> None:
     wikimedia.requests.clear()
     wikimedia.stop()
     again = commands.succeed(*arguments)
-    assert again.stderr == "data/ltgwiki is prepared already\n"
+    assert again.stderr == "data/ltgwiki is already prepared\n"
     assert corpus(commands.folder) == before
     shutil.rmtree(commands.folder / "data")  # from the cache alone
     dated = prepare(wikimedia.url(), language="ltg", date=DATE)

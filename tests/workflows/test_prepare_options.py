@@ -42,11 +42,11 @@ def test_refresh_asks_again_and_discard_tidies_up(charlm_there: Charlm, server: 
     asked = len(server.requests)
     serve_wiki(server, "xxwiki", small_dump("xxwiki", seed=1), NEWER)
     again = charlm_there(*prepare)
-    assert (again.returncode, again.stderr) == (0, "data/xxwiki is prepared already\n")
+    assert (again.returncode, again.stderr) == (0, "data/xxwiki is already prepared\n")
     assert len(server.requests) == asked
     again = charlm_there(*prepare, "--refresh")
     assert again.stderr == (
-        f"data/xxwiki is prepared already from the dump of {DATE}; --overwrite takes that of {NEWER}\n"
+        f"data/xxwiki is already prepared from the dump of {DATE}; add --overwrite to take the one of {NEWER}\n"
     )
     assert charlm_there(*prepare, "--refresh", "--overwrite", "--discard-dump").returncode == 0
     assert metadata(tmp_path / "data/xxwiki")["origin"]["date"] == NEWER

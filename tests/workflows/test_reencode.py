@@ -74,12 +74,12 @@ def test_what_is_there_is_found_again_or_refused(tiny_corpus: Corpus, tmp_path: 
     with pytest.raises(SettingsError, match=r"vocab\.min_count: 2 -> 3"):
         find_reencoded(tiny_corpus, WordSettings(min_count=3), out)
     other = build_corpus(tmp_path, {**TINY, "f.txt": "another document. " * 20})
-    with pytest.raises(SettingsError, match="what it was made from"):
+    with pytest.raises(SettingsError, match="the corpus that it was made from"):
         find_reencoded(other, WordSettings(), out)
     with pytest.raises(SettingsError, match="exists and is not empty"):
         reencode(other, ByteSettings(), out)
     assert reencode(other, ByteSettings(), out, overwrite=True).vocab.type == "byte"
-    with pytest.raises(SettingsError, match="made from itself"):
+    with pytest.raises(SettingsError, match="is the corpus that is re-encoded"):
         reencode(other, ByteSettings(), other.directory, overwrite=True)
 
 

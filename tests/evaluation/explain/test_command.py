@@ -67,7 +67,7 @@ def test_the_page_is_written_only_where_it_is_asked_for(toured: Commands, tmp_pa
     before = sorted(toured.folder.iterdir())
     page = tmp_path / "page.html"
     ended = toured.succeed("explain", "tiny-texts", TEXT, "--out", str(page))
-    assert ended.stderr == f"{page}: the page, for a browser\n"
+    assert ended.stderr == f"wrote {page}; open it in a browser\n"
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert sorted(toured.folder.iterdir()) == before
     content = json.loads(toured.succeed("explain", "tiny-texts", "a", "--json", "--out", str(page)).stdout)
