@@ -238,13 +238,9 @@ class Trainer:
         self._logger.reset_window()
 
     def _save(self, *, final: bool) -> None:
+        finished, note = self._progress.is_finished, self._logger.note
         self._checkpoint_writer.save(
-            self._state,
-            self._updater,
-            self._statistics_batches,
-            final=final,
-            finished=self._progress.is_finished,
-            note=self._logger.note,
+            self._state, self._updater, self._statistics_batches, final=final, finished=finished, note=note
         )
 
     def _save_and_stop(self, signal_number: int) -> NoReturn:
