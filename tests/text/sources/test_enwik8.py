@@ -58,7 +58,7 @@ def test_a_character_cut_at_the_end_is_left_out(tmp_path: Path) -> None:
     [
         (b"<mediawiki>another dump", "does not begin as enwik8 does"),
         (b" anarchism originated", "does not begin as enwik8 does"),
-        (b"", "is empty"),
+        (b"", "there is no text in"),
         (CONTENT + b"\xff", f"byte 0xff at offset {len(CONTENT)}"),
         (gzip.compress(b"x", mtime=0), "does not begin"),
         (gzip.compress(CONTENT, mtime=0)[:-9], "ends at byte"),
