@@ -1,13 +1,13 @@
-"""A token stream as batches for truncated back-propagation through time, contiguous in every row.
+"""A token stream -> batches for truncated back-propagation through time, contiguous in every row.
 
     stream  <eod> a b c d e f g h i j k ...            num_predictions = P
-    epoch   a rotation of the stream, drawn from (seed, epoch), so that chunk borders fall elsewhere each time
-    rows    B lanes of ceil(U / B) of the U predictions that are unread: at first all P of them
-    next    row b of the next batch goes on where row b of this one ended, so state can be carried
+    epoch   a rotation of the stream that depends on (seed, epoch), so that chunk boundaries differ between epochs
+    rows    B lanes, each with ceil(U / B) of the U unread predictions; U = P at the beginning of an epoch
+    next    row b of the next batch continues row b of this batch, so that state can be carried
 
-Every prediction stands in exactly one batch of an epoch: the ragged tail is filled with targets that are not scored.
-Where a run goes on with another number of rows in the middle of an epoch, what each old row had left is laid end to end
-and dealt to the new rows: nothing is lost, nothing read twice. The order is a pure function of seed and cursor.
+Every prediction is in exactly one batch of an epoch; the ragged end is padded with targets that are not scored. If the
+number of rows changes in the middle of an epoch, the unread parts of the old rows are concatenated and redistributed
+over the new rows, so that no prediction is lost or repeated. The order is a function of seed and cursor only.
 """
 
 import functools
@@ -33,7 +33,7 @@ _DRAW_SIZE = 1024
 
 
 class Batch(NamedTuple):
-    """inputs_BT and targets_BT, int64 (a target of -100 is not scored); reset_B: rows whose state starts afresh."""
+    """inputs_BT and targets_BT: int64, a target of -100 is not scored. reset_B: rows that begin with initial state."""
 
     inputs_BT: Tensor
     targets_BT: Tensor
@@ -42,9 +42,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a run reads: `chunk` batches of `epoch` are read since `spans` of it were dealt to the rows.
+    """The position of a run in its data: batch number `chunk` of those that `spans` of `epoch` are cut into.
 
-    `spans` is None for an epoch that was dealt whole.
+    `spans` is None if that is the whole epoch.
     """
 
     epoch: int = 0
@@ -57,7 +57,7 @@ class Cursor:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Cursor":
-        """KeyError, TypeError or ValueError where the content does not fit."""
+        """Invert `to_json`; raise KeyError, TypeError or ValueError for invalid content."""
         spans = content["spans"]
         cursor = cls(
             int(content["epoch"]),
@@ -65,7 +65,7 @@ class Cursor:
             None if spans is None else tuple((int(start), int(length)) for start, length in spans),
         )
         if min(cursor.epoch, cursor.chunk, *(number for span in cursor.spans or () for number in span)) < 0:
-            raise ValueError("a cursor before the beginning")
+            raise ValueError("a cursor has a negative number")
         return cursor
 
 
@@ -75,20 +75,20 @@ class Batches:
 
     stream: TokenStream
     batch_size: int
-    """Rows, those of all ranks together."""
+    """Number of rows of all ranks together."""
     seq_len: int
     seed: int
     reset_tokens: int | None = None
-    """Rows start afresh after so many tokens; None: at each epoch alone."""
+    """Rows begin with initial state after this many tokens; None: only at the beginning of an epoch."""
     seq_len_varies: bool = False
-    """Whether chunks differ in length as those of AWD-LSTM do (Merity et al., 2018, section 5)."""
+    """Whether the lengths of chunks are random, as in AWD-LSTM (Merity et al., 2018, section 5)."""
 
     @property
     def steps_per_epoch(self) -> int:
         return self._num_chunks(Cursor())
 
     def batch(self, cursor: Cursor, rows: range | None = None) -> Batch:
-        """The batch at `cursor`; of all rows, or of some."""
+        """Return the batch at `cursor`, of all rows or of the given ones."""
         rows = range(self.batch_size) if rows is None else rows
         spans, row_length = self._spans(cursor), self._row_length(cursor)
         positions = PositionMap(spans, self._rotation(cursor.epoch), self.stream.num_predictions)
@@ -100,41 +100,40 @@ class Batches:
             first = row * row_length + start
             scored = max(0, min(end, row_length, positions.total - row * row_length) - start)
             stream_start = positions.contiguous_start(first, end - start)
-            if stream_start is not None:  # nearly always; taking places one by one costs ten times as much
+            if stream_start is not None:  # nearly always; indexing single positions is ten times slower
                 inputs[index] = stream_inputs[stream_start : stream_start + end - start]
                 targets[index, :scored] = stream_targets[stream_start : stream_start + scored]
                 continue
             indices = positions.to_indices(np.arange(first, first + end - start))
-            inputs[index] = stream_inputs[
-                indices
-            ]  # text also beyond the row's end: batch norm averages over all inputs
+            # inputs after the end of the row are text too: batch normalisation averages over all inputs
+            inputs[index] = stream_inputs[indices]
             targets[index, :scored] = stream_targets[indices[:scored]]
         reset_interval = max(1, self.reset_tokens // self.seq_len) if self.reset_tokens is not None else None
         is_reset = cursor.chunk == 0 if reset_interval is None else cursor.chunk % reset_interval == 0
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.full((len(rows),), is_reset))
 
     def num_scored(self, cursor: Cursor) -> int:
-        """Targets in the batch at `cursor` that are scored, over all rows."""
+        """Return the number of scored targets in the batch at `cursor`, over all rows."""
         return self._num_predictions_between(cursor, *self._chunk(cursor))
 
     def relative_length(self, cursor: Cursor) -> float:
-        """The length of the chunk at `cursor` as a share of seq_len."""
+        """Return the length of the chunk at `cursor` divided by seq_len."""
         start, end = self._chunk(cursor)
         return (end - start) / self.seq_len
 
     def next_cursor(self, cursor: Cursor) -> Cursor:
-        """The cursor of the next batch."""
+        """Return the cursor of the next batch."""
         if cursor.chunk + 1 < self._num_chunks(cursor):
             return Cursor(cursor.epoch, cursor.chunk + 1, cursor.spans)
         return Cursor(cursor.epoch + 1)
 
     def epochs_read(self, cursor: Cursor) -> float:
-        """How often the text was read, the part of the last epoch included."""
+        """Return the number of epochs read, including the fraction of the current one."""
         num_unread = self._num_predictions_between(cursor, self._chunk(cursor)[0], self._row_length(cursor))
         return cursor.epoch + 1 - num_unread / self.stream.num_predictions
 
     def unread_spans(self, cursor: Cursor) -> Spans:
-        """What is left of the epoch, row by row."""
+        """Return the unread parts of the epoch, row by row."""
         spans, row_length = self._spans(cursor), self._row_length(cursor)
         read, total = self._chunk(cursor)[0], total_length(spans)
         remaining: list[tuple[int, int]] = []
@@ -144,12 +143,12 @@ class Batches:
         return tuple(remaining)
 
     def redistribute(self, cursor: Cursor, previous_batches: "Batches") -> Cursor:
-        """Where `previous_batches` stood at `cursor`, for these rows: the unread part of its epoch is dealt to them."""
+        """Return the cursor that continues `previous_batches` at `cursor` with these rows."""
         spans = previous_batches.unread_spans(cursor)
         return Cursor(cursor.epoch, 0, spans) if spans else Cursor(cursor.epoch + 1)
 
     def _num_predictions_between(self, cursor: Cursor, start: int, end: int) -> int:
-        """Predictions between two places of every lane, the last lanes being shorter, or empty."""
+        """Return the number of predictions between two positions of all lanes; the last lanes may be shorter."""
         row_length, total = self._row_length(cursor), total_length(self._spans(cursor))
         lengths = np.minimum(row_length, total - np.arange(self.batch_size) * row_length)
         return int(np.clip(np.minimum(lengths, end) - start, 0, None).sum())
@@ -164,7 +163,7 @@ class Batches:
         return len(self._chunk_boundaries(cursor)) - 1
 
     def _chunk(self, cursor: Cursor) -> tuple[int, int]:
-        """Where the chunk begins and ends in its lane; a last fixed one may reach beyond it."""
+        """Return the start and end of the chunk in its lane; the last chunk may end after the lane."""
         boundaries = self._chunk_boundaries(cursor)
         return int(boundaries[cursor.chunk]), int(boundaries[cursor.chunk + 1])
 
@@ -193,7 +192,7 @@ def _fixed_boundaries(row_length: int, seq_len: int) -> npt.NDArray[np.int64]:
 
 @functools.lru_cache(maxsize=4)
 def _random_boundaries(row_length: int, seq_len: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """Chunks around seq_len, or for one in twenty around its half, spread by 5 tokens, at least 5 long."""
+    """Draw lengths from N(seq_len, 5), or for one chunk in twenty from N(seq_len / 2, 5); at least 5 tokens."""
     rng = np.random.default_rng(_hash_to_int(f"{seed} lengths {epoch}"))
     boundaries = np.zeros(1, dtype=np.int64)
     while boundaries[-1] < row_length:
@@ -213,16 +212,18 @@ def make_batches(
     seq_len_varies: bool = False,
     multiple_of: int = 1,
 ) -> Batches:
-    """The batches of a split; fewer rows than `batch_size` where the text does not fill one chunk of each.
+    """Return the batches of a split, with fewer rows if the text is too short for one chunk in each row.
 
     Args:
-        multiple_of: of which the number of rows must be a multiple, if that leaves any.
+        multiple_of: the number of rows is a multiple of this.
 
     Raises:
-        DataError: there is nothing to predict.
+        DataError: the stream has fewer than 3 tokens.
     """
     if stream.num_predictions < 2:
-        raise DataError(f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; 3 are the least")
+        raise DataError(
+            f"the training split has {len(stream.tokens)} tokens", "prepare a longer text; at least 3 tokens are needed"
+        )
     seq_len = min(seq_len, stream.num_predictions)
     rows = min(batch_size, stream.num_predictions // seq_len) // multiple_of * multiple_of
     return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, seq_len_varies)

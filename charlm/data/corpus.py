@@ -1,4 +1,4 @@
-"""A prepared corpus, opened and checked: corpus.json, the vocabulary, and a token stream per split."""
+"""Opens and checks a prepared corpus: corpus.json, the vocabulary, and the token stream of each split."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ CORPUS_FILE = "corpus.json"
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus directory. `metadata` is the content of corpus.json."""
+    """A prepared corpus. `metadata` is the content of corpus.json."""
 
     directory: Path
     metadata: dict[str, Any]
@@ -39,11 +39,11 @@ class Corpus:
         return list(self.metadata["splits"])
 
     def open(self, split: str) -> TokenStream:
-        """One split, its files checked against the hashes in corpus.json when it is opened for the first time.
+        """Return a split; the first time, check its files against the hashes in corpus.json.
 
         Raises:
             UsageError: the corpus has no such split.
-            DataError: the files are missing, truncated or changed.
+            DataError: its files are missing, truncated or changed.
         """
         if split not in self.splits:
             raise UsageError(f"{self.directory} has no split {split!r}", suggest(split, self.splits, "choose one of"))
@@ -58,8 +58,8 @@ def open_corpus(directory: Path) -> Corpus:
     """Open the corpus that `charlm prepare` wrote.
 
     Raises:
-        UsageError: there is none.
-        DataError: it is damaged, or written by a newer charlm.
+        UsageError: the directory has no corpus.
+        DataError: the corpus is damaged, or was written by a newer charlm.
     """
     path = directory / CORPUS_FILE
     if not path.is_file():
@@ -75,21 +75,22 @@ def open_corpus(directory: Path) -> Corpus:
         raise DataError(f"{path} is damaged", "prepare the corpus again with --overwrite") from error
     if damaged:
         raise DataError(
-            f"{path} was changed: its fingerprint does not fit", "prepare the corpus again with --overwrite"
+            f"{path} was changed: its fingerprint differs from the hashes of its files",
+            "prepare the corpus again with --overwrite",
         )
     _check_file(directory / "vocab.json", metadata["files"])
     return Corpus(directory, metadata, load_vocab(directory))
 
 
 def _check_metadata(metadata: dict[str, Any]) -> None:
-    """KeyError, TypeError or ValueError where corpus.json does not hold what is read from it."""
+    """Check the values that are read from corpus.json; KeyError, TypeError or ValueError if they are invalid."""
     counts = [metadata["documents"]["pages"], metadata["documents"]["kept"], *metadata["documents"]["dropped"].values()]
     for split in ("train", "valid", *metadata["splits"]):
         counts += [metadata["splits"][split][unit] for unit in ("documents", "characters", "words", "bytes")]
     counts += [metadata["vocabulary"]["size"], *metadata["vocabulary"]["frequent"].values()]
     counts += [entry["bytes"] for entry in metadata["files"].values()]
     if any(type(count) is not int or count < 0 for count in counts):
-        raise ValueError("a count that is none")
+        raise ValueError("a count is not a whole number from 0 up")
     texts = [
         metadata["split"]["shares"],
         metadata["split"]["method"],
@@ -98,17 +99,18 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
     ]
     texts += [entry["sha256"] for entry in metadata["files"].values()]
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a text that is none")
+        raise TypeError("a text is not a string")
     if not all(isinstance(metadata[name], dict) for name in ("origin", "settings")):
-        raise TypeError("a table that is none")
+        raise TypeError("a table is not an object")
 
 
 def describe_file(path: Path) -> dict[str, Any]:
+    """Return the entry of a file in corpus.json: its size and its hash."""
     return {"bytes": path.stat().st_size, "sha256": storage.sha256(path)}
 
 
 def compute_fingerprint(files: dict[str, dict[str, Any]]) -> str:
-    """One hash for the arrays and the vocabulary: equal fingerprints train equal models."""
+    """Return one hash of the arrays and the vocabulary; corpora with equal fingerprints train equal models."""
     lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if "/" not in name)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -122,4 +124,4 @@ def _check_file(path: Path, files: dict[str, dict[str, Any]]) -> None:
     if size != entry["bytes"]:
         raise DataError(f"{path} has {size:,} bytes instead of {entry['bytes']:,}", cure)
     if storage.sha256(path) != entry["sha256"]:
-        raise DataError(f"{path} was changed: its SHA-256 is not the one in {CORPUS_FILE}", cure)
+        raise DataError(f"{path} was changed: its SHA-256 differs from that in {CORPUS_FILE}", cure)

@@ -1,10 +1,10 @@
-"""The tasks of a source to a dask cluster, their shards back: `charlm prepare --dask ADDRESS`.
+"""Makes the shards of a source on a dask cluster: `charlm prepare --dask ADDRESS`.
 
     task ──> worker: make the shard in a temporary folder ──bytes──> this process: staged/000007-KEY.parquet, .json
 
-So the workers need no folder in common with us for what they write; for what they read they need one, unless it is a
-file given by its URL: of that each worker fetches its own range. A worker that is lost loses nothing but time: dask
-gives its tasks to another. Needs the package distributed.
+Workers send shards back, so they need no shared folder for output. Local input must have the same path on every worker;
+of input given by its URL, each worker fetches its own range. Dask repeats the tasks of a lost worker on another one.
+Needs the package `distributed`.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ from charlm.version import __version__
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _POLL_INTERVAL = 1.0  # seconds
-_NO_WORKER_TIMEOUT = 30.0  # seconds without any worker: one that was restarted is back by then
-_RESTART_CURE = "start it again and run the same command: what is done is kept"
+_NO_WORKER_TIMEOUT = 30.0  # seconds; a restarted worker needs less
+_RESTART_CURE = "start it again and run the same command; finished shards are kept"
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class DaskCluster:
             shard_files = self._result(future)
             path = directory / shard_files.name
             storage.write_bytes(path, shard_files.parquet)
-            storage.write_bytes(
-                path.with_suffix(".json"), shard_files.record
-            )  # last: it is what makes the shard be there
+            storage.write_bytes(path.with_suffix(".json"), shard_files.record)  # last: it marks the shard as complete
             shard = find_shard(directory, number, task, row_options)
             if shard is None:
-                raise DataError("a worker gave the shard of another task", "install the same charlm on every worker")
+                raise DataError(
+                    "a worker returned the shard of another task", "install the same charlm on every worker"
+                )
             return shard
 
         return wait
@@ -70,15 +70,15 @@ class DaskCluster:
                 return future.result(timeout=_POLL_INTERVAL)
             except TimeoutError:
                 if future.done():
-                    raise  # it is the task's own
+                    raise  # the task itself raised it
                 if self._num_workers():
                     last_seen = time.monotonic()
                 elif time.monotonic() - last_seen > self.no_worker_timeout:
-                    raise OutOfMemoryError("every worker of the cluster is gone", _RESTART_CURE) from None
+                    raise OutOfMemoryError("the cluster has no workers left", _RESTART_CURE) from None
             except KilledWorker as error:
                 raise OutOfMemoryError(
-                    "several workers of the cluster were killed by one task, most likely for want of memory",
-                    "give the workers more memory, or fewer threads",
+                    "several workers of the cluster were killed by one task, probably for lack of memory",
+                    "give the workers more memory or fewer threads",
                 ) from error
             except CancelledError as error:
                 raise _connection_lost() from error
@@ -98,21 +98,21 @@ def _connection_lost() -> NetworkError:
 
 @contextlib.contextmanager
 def connect(address: str, *, no_worker_timeout: float = _NO_WORKER_TIMEOUT) -> Generator[DaskCluster, None, None]:
-    """A cluster whose workers run the same charlm, for the time of the block; what waits there is cancelled at its end.
+    """Connect to a cluster for the time of the block; pending tasks are cancelled at its end.
 
     Args:
-        address: of the scheduler, such as `tcp://10.0.0.1:8786`.
-        no_worker_timeout: seconds to wait where no worker is left.
+        address: address of the scheduler, for example `tcp://10.0.0.1:8786`.
+        no_worker_timeout: seconds to wait when no worker is left.
 
     Raises:
-        UsageError: `distributed` is not installed, or the address is none.
-        NetworkError: no scheduler answers there within ten seconds, or it has no workers.
-        DataError: a worker has another charlm.
+        UsageError: `distributed` is not installed, or the address is invalid.
+        NetworkError: no scheduler answers within ten seconds, or it has no workers.
+        DataError: a worker has another version of charlm.
     """
     if importlib.util.find_spec("distributed") is None:
         raise UsageError("--dask needs the package distributed", "install it: pip install distributed")
-    if not re.fullmatch(r"[a-z]+://\S+|[^/\s:]+:\d{1,5}", address):  # dask itself would look for it for 20 s
-        raise UsageError(f"--dask {address} is no address", "write it like tcp://10.0.0.1:8786")
+    if not re.fullmatch(r"[a-z]+://\S+|[^/\s:]+:\d{1,5}", address):  # dask would try for 20 s
+        raise UsageError(f"--dask {address} is not an address", "write it like tcp://10.0.0.1:8786")
     from distributed import Client
 
     with _silence_dask(), contextlib.ExitStack() as stack:
@@ -120,14 +120,15 @@ def connect(address: str, *, no_worker_timeout: float = _NO_WORKER_TIMEOUT) -> G
             client: Any = stack.enter_context(Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False))
         except OSError as error:
             raise NetworkError(
-                f"no dask scheduler answers at {address} within {_CONNECT_TIMEOUT:g} s", "check --dask, and start one"
+                f"no dask scheduler answers at {address} within {_CONNECT_TIMEOUT:g} s",
+                "check the address, or start a scheduler there",
             ) from error
         except ValueError as error:
-            raise UsageError(f"--dask {address} is no address", "write it like tcp://10.0.0.1:8786") from error
+            raise UsageError(f"--dask {address} is not an address", "write it like tcp://10.0.0.1:8786") from error
         try:
             client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT)
         except TimeoutError as error:
-            raise NetworkError(f"the dask scheduler at {address} has no workers", "start some") from error
+            raise NetworkError(f"the dask scheduler at {address} has no workers", "start workers for it") from error
         _check_versions(client)
         executor = stack.enter_context(contextlib.closing(_Executor(client)))
         yield DaskCluster(client, executor.executor, max(1, sum(client.nthreads().values())), no_worker_timeout)
@@ -143,14 +144,14 @@ class _Executor:
 
 @contextlib.contextmanager
 def _silence_dask() -> Generator[None, None, None]:
-    """What distributed logs is said in our one line, or is of no use to who reads it."""
+    """Silence the log of distributed: charlm's errors say the same in one line."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.core")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # pages go along with their task
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # tasks contain their pages
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
@@ -158,9 +159,9 @@ def _silence_dask() -> Generator[None, None, None]:
 
 
 def _check_versions(client: Any) -> None:
-    """Other code would give other documents, or the same ones under keys that no rerun finds."""
+    """Raise DataError for workers with other code, which could make other documents."""
 
-    def worker_version() -> str:  # sent by value: there may be no charlm at all
+    def worker_version() -> str:  # pickled by value: the worker may not have charlm
         try:
             from charlm.data.dask_cluster import charlm_version
         except ImportError:
@@ -170,19 +171,19 @@ def _check_versions(client: Any) -> None:
     others = {str(found) for found in client.run(worker_version).values()} - {charlm_version()}
     if others:
         raise DataError(
-            f"the workers of the cluster have {', '.join(sorted(others))}, and here is {charlm_version()}",
+            f"the workers of the cluster have {', '.join(sorted(others))}, but this process has {charlm_version()}",
             "install the same charlm on every worker, and restart them",
         )
 
 
 def charlm_version() -> str:
-    """Of charlm, and of its code that makes documents."""
+    """Return the version of charlm and the hash of the code that makes documents."""
     return f"charlm {__version__} ({code_version()})"
 
 
 @dataclass(frozen=True, slots=True)
 class _ShardFiles:
-    """A shard on its way."""
+    """The files of a shard, sent from a worker."""
 
     name: str
     parquet: bytes
@@ -190,13 +191,13 @@ class _ShardFiles:
 
 
 def make_shard_on_worker(number: int, task: SourceTask, row_options: RowOptions) -> _ShardFiles:
-    """On a worker: make the shard of a task, and give it back whole."""
+    """Make the shard of a task on a worker and return its files."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = make_shard(Path(folder), number, task, row_options).path
         except UsageError as error:
             raise UsageError(
                 f"the worker on {socket.gethostname()} says: {error.what}",
-                "put the input where every worker finds it under the same path, or give its URL",
+                "put the input at the same path on every worker, or give its URL",
             ) from error
         return _ShardFiles(path.name, path.read_bytes(), path.with_suffix(".json").read_bytes())

@@ -1,7 +1,7 @@
-"""Documents on disk: zstd parquet shards, open to `datasets`, pandas and duckdb.
+"""Documents on disk: Parquet shards (zstd), which `datasets`, pandas and duckdb can read.
 
 parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, last, url, title, text)
-shards ──read_parts, or stretch by stretch──> parts, in the order they were written
+shards ──read_parts, or RowGroup.parts──> parts, in the order in which they were written
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -35,7 +35,7 @@ _READ_BATCH_ROWS = 64
 
 
 class RowWriter:
-    """One parquet file of rows with a `text`, in bounded memory: whole under its name, or not there at all."""
+    """Writes rows with a `text` to a Parquet file, in bounded memory; the file appears when it is complete."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
@@ -66,14 +66,14 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._file_stack:  # on an error, this one or that of the last rows, no file appears
+        with self._file_stack:  # after an error, also in the last flush, no file appears
             if error is not None:
                 raise error
             self._flush()
 
 
 class DocumentWriter:
-    """Writes the parts of one split to shards of some 64 million characters."""
+    """Writes the parts of a split to shards of about 64 million characters."""
 
     def __init__(self, directory: Path, split: str) -> None:
         self._directory = directory
@@ -120,7 +120,7 @@ class DocumentWriter:
 
 
 def read_rows(path: Path, row_groups: list[int] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of one shard (or of some of its row groups) in order, a few in memory at a time.
+    """Yield the rows of a shard (or of some of its row groups) in order, a few in memory at a time.
 
     Raises:
         DataError: the shard is damaged.
@@ -139,12 +139,12 @@ def _damage_as_data_error(path: Path) -> Generator[None, None, None]:
 
 
 def read_columns(path: Path, names: list[str]) -> pa.Table:
-    """Some columns of one shard, whole."""
+    """Return some columns of a shard."""
     return pq.read_table(path, columns=names)
 
 
 def read_parts(directory: Path, split: str) -> Iterator[Part]:
-    """The parts of a split in order, a few in memory at a time.
+    """Yield the parts of a split in order, a few in memory at a time.
 
     Raises:
         DataError: a shard is missing or damaged.
@@ -155,13 +155,14 @@ def read_parts(directory: Path, split: str) -> Iterator[Part]:
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Some million characters of a split: a row group of one of its shards."""
+    """A row group of a shard: about 4 million characters of a split."""
 
     path: Path
     index: int
 
     def parts(self) -> Iterator[Part]:
-        """
+        """Yield the parts of this row group.
+
         Raises:
             DataError: the shard is damaged.
         """
@@ -169,7 +170,7 @@ class RowGroup:
 
 
 def list_row_groups(directory: Path, split: str) -> list[RowGroup]:
-    """All of a split, in order.
+    """Return all row groups of a split, in order.
 
     Raises:
         DataError: a shard is missing or damaged.

@@ -1,10 +1,10 @@
-"""The training documents -> a vocabulary; the documents of each split -> its tokens. By several processes.
+"""Training documents -> vocabulary, and documents of each split -> tokens, in several processes.
 
-    documents/train-*.parquet ──stretches──> worker: count ──Learner──> merged in order ──finish──> Vocab ──> vocab.json
-    documents/SPLIT-*.parquet ──stretches──> worker: encode ──ids──> written in order ──> SPLIT.npy, SPLIT.documents.npy
+    documents/train-*.parquet ──row groups──> workers: count ──VocabLearner──> merged in order ──finish──> Vocab
+    documents/SPLIT-*.parquet ──row groups──> workers: encode ──> written in order ──> SPLIT.npy, SPLIT.documents.npy
 
-A stretch has some 4 million characters, which bounds the memory of a worker. It is counted and encoded alone, also
-where there is but one process, so the number of workers changes no byte.
+A row group has about 4 million characters, which bounds the memory of a worker. One process also works row group by row
+group, so the result does not depend on the number of workers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,18 +22,18 @@ from charlm.vocab.settings import AnyVocabSettings
 T = TypeVar("T")
 OnCharacters = Callable[[int], None]
 
-_MIN_PARALLEL_ROW_GROUPS = 4  # stretches; with fewer, other processes would not have started before the work was done
+_MIN_PARALLEL_ROW_GROUPS = 4  # with fewer, one process is done before others have started
 
 
 def learn_vocab(settings: AnyVocabSettings, documents: Path, workers: int, on_progress: OnCharacters) -> Vocab:
-    """The vocabulary of the training split.
+    """Learn the vocabulary of the training split.
 
     Args:
-        documents: the folder of the parquet files.
-        on_progress: called with how many characters are counted.
+        documents: the folder of the Parquet files.
+        on_progress: called with the number of characters counted so far.
 
     Raises:
-        DataError: a shard is damaged, or holds too little text.
+        DataError: a shard is damaged, or the text is too short.
         OutOfMemoryError: a worker was killed.
     """
     learner = build_learner(settings)
@@ -61,10 +61,13 @@ def _learn_row_group(settings: AnyVocabSettings, row_group: RowGroup) -> tuple[V
 def encode_splits(
     directory: Path, splits: Iterable[str], vocab: Vocab, workers: int, on_progress: OnCharacters
 ) -> dict[str, dict[str, int]]:
-    """Write the tokens of each split beside the saved vocabulary in `directory`; return what `write_stream` counts.
+    """Write the tokens of each split to `directory`, which contains the saved vocabulary.
+
+    Returns:
+        For each split, the number of characters, words and bytes of its text.
 
     Raises:
-        DataError: a shard is damaged, or holds what the vocabulary cannot spell.
+        DataError: a shard is damaged, or the vocabulary cannot encode its text.
         OutOfMemoryError: a worker was killed.
         StorageError: the disk is full or cannot be written.
     """
@@ -93,7 +96,7 @@ def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup) -> EncodedParts:
 
 @lru_cache(maxsize=1)
 def _load_vocab_cached(directory: Path) -> Vocab:
-    """Read once by each worker, which lives for one split."""
+    """Read the vocabulary once per worker process, which lives for one split."""
     return load_vocab(directory)
 
 

@@ -1,6 +1,6 @@
-"""A document, or a piece of one, as a row of the staged shards.
+"""A document, or a piece of one -> a row of a staged shard.
 
-Document ── normalise, drop what is too short ──> text ── count, hash ──> row of SCHEMA
+Document ── normalise, drop if too short ──> text ── count, hash ──> row of SCHEMA
 """
 
 import functools
@@ -30,24 +30,24 @@ SCHEMA = pa.schema(
         "skeleton": pa.int64(),
     }
 )
-"""`ends` is false where the next row goes on with the text. `digest`, of the whole text in its last row, finds equal
-texts; `skeleton` those that differ only in names and numbers, as bot-written pages do."""
+"""`ends` is false if the next row continues the text. `digest` (in the last row: of the whole text) finds equal texts;
+`skeleton` finds texts that differ only in names and numbers, like pages written by bots."""
 
 _NAMES_AND_NUMBERS = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
-_MAX_STUB_CHARACTERS = 1_500  # characters
-_ASCII = re.compile(r"[\0-\x7f]")  # composes with nothing before it: NFC of what stands before is final
+_MAX_STUB_CHARACTERS = 1_500
+_ASCII = re.compile(r"[\0-\x7f]")  # never composes with the text before it, whose NFC is therefore final
 
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
-    """What is done to every document before it is stored."""
+    """How documents are changed and filtered before they are stored."""
 
     normalize: Literal["none", "nfc"] = "none"
     min_characters: int = 0
 
 
 class RowBuilder:
-    """Turns documents, and pieces of them, into rows."""
+    """Turns documents, or consecutive pieces of documents, into rows."""
 
     def __init__(self, options: RowOptions, page_counts: PageCounts) -> None:
         self._options = options
@@ -57,10 +57,10 @@ class RowBuilder:
         self._hash = hashlib.blake2b(digest_size=8)
 
     def build_row(self, document: Document) -> dict[str, Any] | None:
-        """The row as it is stored; None, and counted, where the text is too short.
+        """Return the row of a document; None if the text is too short, which is counted as `short`.
 
         Raises:
-            DataError: a lone surrogate, which no UTF-8 text can hold.
+            DataError: the text has a lone surrogate, which UTF-8 cannot encode.
         """
         try:
             code_points(document.text)
@@ -100,12 +100,12 @@ class RowBuilder:
 
 @functools.cache
 def row_code_version() -> str:
-    """A hash of the code that makes rows: shards made by another are made again."""
+    """Return a hash of the code that makes rows: shards that other code made are made again."""
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
 
 
 def _skeleton_hash(title: str, text: str) -> int:
-    """A hash of the text without its names and numbers; 0 for what is too long to be a stub."""
+    """Return a hash of the text without its names and numbers; 0 if it is too long to be a stub."""
     if len(text) > _MAX_STUB_CHARACTERS:
         return 0
     bare = text.replace(title, "0") if title else text

@@ -1,8 +1,8 @@
-"""Staged shards -> which of their documents are kept, and what these amount to, in one pass over a few columns.
+"""Staged shards -> the documents that are kept, and their counts, without reading texts.
 
-    digests ── equal texts: the first is kept ──> weights ── a source gives its share ──> mask per shard, tallies, sizes
+    digests ── drop copies of equal texts ──> weights ── sample each source to its weight ──> mask per shard, counts
 
-Nothing here reads a text. Memory: some 50 bytes a document.
+Memory: about 50 bytes per document.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from charlm.data.staging import Shard
 from charlm.text.document import PageCounts
 from charlm.text.split import SplitCounts
 
-_MIN_STUB_COPIES = 5  # texts that differ only in names and numbers, from which on they count as near-identical
+_MIN_STUB_COPIES = 5  # this many texts that differ only in names and numbers count as near-identical
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass
 class DocumentSelection:
-    """All documents on disk, in the source's order, and what those that are kept amount to."""
+    """The documents in the staged shards, in the order of the source, and the counts of those that are kept."""
 
     shards: list[Shard]
     kept: list[Mask]
-    """Per shard, per row."""
+    """Whether each row of each shard is kept."""
     sizes: list[npt.NDArray[np.int64]]
-    """Per shard, per row: the characters of the document that the row belongs to."""
+    """For each row of each shard, the number of characters of its whole document."""
     page_counts: PageCounts
     tallies: dict[str, SplitCounts]
     near_identical: int
@@ -39,10 +39,10 @@ class DocumentSelection:
     num_characters: int = 0
     num_bytes: int = 0
     repeated_ids: frozenset[str] = frozenset()
-    """Ids that several documents have."""
+    """Ids that more than one document has."""
 
     def describe(self) -> dict[str, Any]:
-        """For corpus.json: pages = kept + the sum of what was dropped, by reason."""
+        """Return the counts for corpus.json; pages = kept + the sum of the dropped ones over all reasons."""
         description: dict[str, Any] = {
             "pages": self.page_counts.pages,
             "kept": self.num_documents,
@@ -55,10 +55,11 @@ class DocumentSelection:
 def select_documents(
     shards: list[Shard], split_specs: Sequence[str], weights: Mapping[str, float]
 ) -> DocumentSelection:
-    """
+    """Choose the documents to keep: the first of equal texts, and so many of each source as its weight allows.
+
     Args:
-        split_specs: the splits to tally, such as "90/5/5".
-        weights: what stands before the "/" in a document's id -> its source's share of the characters; empty: keep all.
+        split_specs: splits to count documents for, for example "90/5/5".
+        weights: prefix of the document ids of a source (before "/") -> its fraction of the characters; empty: keep all.
     """
     page_counts = PageCounts()
     for shard in shards:
@@ -95,7 +96,7 @@ def _count_dropped(page_counts: PageCounts, reason: str, kept: Mask) -> None:
 
 
 def _is_first_copy(digests: npt.NDArray[np.int64]) -> Mask:
-    """The documents whose text did not stand before."""
+    """Mark the documents whose text is not a copy of an earlier one."""
     keep_document = np.zeros(len(digests), dtype=np.bool_)
     keep_document[np.unique(digests, return_index=True)[1]] = True
     return keep_document
@@ -104,7 +105,7 @@ def _is_first_copy(digests: npt.NDArray[np.int64]) -> Mask:
 def _select_by_weight(
     shards: list[Shard], keep_document: Mask, document_of_row: npt.NDArray[np.int64], weights: Mapping[str, float]
 ) -> Mask:
-    """Which documents to keep so that every source gives its share: as much as the scarcest allows, chosen by hash."""
+    """Mark a sample of documents, chosen by hash, in which each source has its weight and the scarcest is used up."""
     names = list(weights)
     source = np.zeros(len(keep_document), dtype=np.int16)
     order = np.zeros(len(keep_document), dtype=np.int64)
@@ -131,7 +132,8 @@ def _select_by_weight(
 
 
 def _sum_kept(selection: DocumentSelection) -> None:
-    hashes = np.zeros(sum(int(mask.sum()) for mask in selection.kept), dtype=np.int64)  # of ids; 0 where a text goes on
+    # of the ids of documents, in their last rows; 0 in other rows
+    hashes = np.zeros(sum(int(mask.sum()) for mask in selection.kept), dtype=np.int64)
     row = 0
     for shard, mask in zip(selection.shards, selection.kept, strict=True):
         columns = read_columns(shard.path, ["id", "characters", "bytes", "ends"]).to_pydict()
@@ -156,5 +158,5 @@ def _sum_kept(selection: DocumentSelection) -> None:
 
 
 def hash_id(identifier: str) -> int:
-    """64 bits of a document's id."""
+    """Return a 64-bit hash of a document's id."""
     return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest(), "big", signed=True)

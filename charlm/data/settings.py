@@ -1,4 +1,4 @@
-"""Settings of a prepared corpus: where text comes from, how it is split, how it is seen."""
+"""Settings of a prepared corpus: source, split, vocabulary."""
 
 import os
 from collections.abc import Iterable
@@ -15,32 +15,32 @@ from charlm.vocab.settings import AnyVocabSettings, CharSettings
 
 
 class CorpusSettings(Settings):
-    """Everything `charlm prepare` needs."""
+    """Settings of `charlm prepare`."""
 
     source: SourceSettings = WikipediaSettings()
     split: str = "auto"
-    """Percent for train, valid and test, such as `90/5/5` (`90/10`: no test). `auto`: 98/1/1 above 100 MB of text,
-    90/5/5 below."""
+    """Percentages of train, valid and test, for example `90/5/5` (`90/10`: no test). `auto`: 98/1/1 above 100 MB of
+    text, 90/5/5 below."""
     min_characters: int = Field(default=0, ge=0)
-    """Shorter documents are dropped, and counted as `short`."""
+    """Documents with fewer characters are dropped and counted as `short`. Default: keep all."""
     normalize: Literal["none", "nfc"] = "none"
-    """Unicode normalisation of the text; `none` keeps every character as it is."""
+    """Unicode normalisation of the text; `none` keeps all characters unchanged."""
     vocab: AnyVocabSettings = CharSettings()
 
     @field_validator("split", mode="before")
     @classmethod
     def _check_split(cls, spec: object) -> object:
         if spec != "auto":
-            parse_percentages(to_text(spec))  # also of a number such as 0.9, so that nobody is told to put it in quotes
+            parse_percentages(to_text(spec))  # a number like 0.9 too, which a type error would misreport
         return spec
 
     @property
     def name(self) -> str:
-        """What the corpus is called unless the user names it: the source, and the vocabulary unless it is `char`."""
+        """The default name of the corpus: its source, and its vocabulary unless that is `char`."""
         return self.source.name + self.vocab.suffix
 
     def to_record(self) -> dict[str, Any]:
-        """The settings as corpus.json keeps them."""
+        """Return the settings that corpus.json records."""
         return make_portable(self.model_dump(mode="json", exclude_none=True))
 
 
@@ -48,9 +48,9 @@ _DOWNLOAD_KEYS = ("mirrors", "contact", "url")
 
 
 def make_portable(corpus: dict[str, Any]) -> dict[str, Any]:
-    """Raw corpus settings as they matter to the text: inputs by name, and nothing of how they came over the network.
+    """Reduce raw corpus settings to those that decide the text: inputs without folders, no settings of downloads.
 
-    Equal files give equal corpora wherever they lie and whoever fetched them.
+    So equal files give equal corpora, wherever they are stored and however they were downloaded.
     """
     source, vocab = corpus.get("source"), corpus.get("vocab")
     kept = dict(corpus)

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 Spans = tuple[tuple[int, int], ...]
-"""Start and length of stretches of an epoch, in predictions from its first."""
+"""(start, length) of parts of an epoch, in predictions from its beginning."""
 
 
 class PositionMap:
-    """From a place in the unread predictions, laid end to end, to an index into the stream."""
+    """Maps positions in the concatenated unread spans to indices into the stream."""
 
     def __init__(self, spans: Spans, rotation: int, num_predictions: int) -> None:
         self._starts = np.array([start for start, _ in spans], dtype=np.int64)
@@ -22,7 +22,7 @@ class PositionMap:
         self.total = int(self._ends[-1])
 
     def contiguous_start(self, first: int, length: int) -> int | None:
-        """The index of a place from which `length` places lie in the stream one behind the other; None if not so."""
+        """Return the index of position `first` if `length` positions from there are contiguous in the stream."""
         if first + length > self.total:
             return None
         span = int(np.searchsorted(self._ends, first, side="right"))
@@ -33,16 +33,15 @@ class PositionMap:
         return start if start + length <= self._num_predictions else None
 
     def to_indices(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        wrapped = positions % self.total  # the filling goes on at the beginning
+        """Return the index of each position; positions after the last continue at the first."""
+        wrapped = positions % self.total
         span = np.searchsorted(self._ends, wrapped, side="right")
         offset = np.append(0, self._ends)[span]
-        return (
-            self._rotation + self._starts[span] + wrapped - offset
-        ) % self._num_predictions  # the stream is a circle
+        return (self._rotation + self._starts[span] + wrapped - offset) % self._num_predictions
 
 
 def slice_spans(spans: Spans, first: int, end: int) -> list[tuple[int, int]]:
-    """The pieces of `spans`, laid end to end, between two places."""
+    """Return the parts of the concatenated `spans` between two positions."""
     pieces: list[tuple[int, int]] = []
     offset = 0
     for start, length in spans:

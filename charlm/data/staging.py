@@ -1,10 +1,9 @@
-"""Documents to disk once, by several processes, going on where a killed attempt stopped.
+"""Writes the documents of a source to staged shards, in several processes; a rerun keeps the finished shards.
 
     source.tasks() ──> worker: read, clean, build rows ──> staged/000007-KEY.parquet, then .json ──> Shard, in order
 
-A shard is named by its task's place and key; its .json is written last: where that is there, the task is done and is
-not read again. What the shards hold does not depend on how many workers wrote them. Workers are spawned, and never
-import torch.
+The name of a shard contains the index and the key of its task. Its .json is written last: if it exists, the task is
+done and is skipped. The content of the shards does not depend on the number of workers. Workers never import torch.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ from charlm.text.document import PageCounts, Source, SourceTask
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The documents of one task on disk."""
+    """The file with the documents of one task, and their counts."""
 
     path: Path
     page_counts: PageCounts
@@ -32,25 +31,25 @@ class Shard:
 
 
 class WorkerPool(Protocol):
-    """Who makes shards beside this process: other processes of this machine, or a cluster (`dask_cluster`)."""
+    """Makes shards outside this process: in processes on this machine, or on a cluster (`dask_cluster`)."""
 
     @property
     def size(self) -> int:
-        """How many shards are made at a time."""
+        """The number of shards that are made at the same time."""
         ...
 
     def start(self, directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Callable[[], Shard]:
-        """Have the shard of a task made in `directory`. What comes back waits for it, and raises what went wrong."""
+        """Start making the shard of a task in `directory`; return a function that waits for it or raises its error."""
         ...
 
 
 def stage(
     source: Source, directory: Path, row_options: RowOptions, workers: int, worker_pool: WorkerPool | None = None
 ) -> Iterator[Shard]:
-    """The shards of every task, in order; what is done already is not done again.
+    """Yield the shards of all tasks in order; make those that are not on disk.
 
     Args:
-        workers: processes of this machine, unless there is a `worker_pool`.
+        workers: number of processes on this machine, if there is no `worker_pool`.
 
     Raises:
         DataError: the source is damaged.
@@ -81,7 +80,7 @@ def _stage_in_parallel(
 
 @dataclass(frozen=True, slots=True)
 class _LocalWorkerPool:
-    """A crew of processes of this machine."""
+    """Makes shards in processes on this machine."""
 
     processes: ProcessPool
 
@@ -102,7 +101,7 @@ def _full_key(task: SourceTask, row_options: RowOptions) -> str:
 
 
 def find_shard(directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Shard | None:
-    """The shard of a task that is on disk, whole; None where there is none, or where the task has no key."""
+    """Return the finished shard of a task; None if there is none, or if the task has no key."""
     if task.key is None:
         return None
     key = _full_key(task, row_options)
@@ -117,11 +116,11 @@ def find_shard(directory: Path, number: int, task: SourceTask, row_options: RowO
         page_counts.notes.extend(content["notes"])
         return Shard(path, page_counts, content["documents"], content["characters"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, or not what we wrote: it is made again
+        return None  # missing or damaged: it is made again
 
 
 def make_shard(directory: Path, number: int, task: SourceTask, row_options: RowOptions) -> Shard:
-    """Read a task and write its shard."""
+    """Read the documents of a task and write its shard."""
     key = _full_key(task, row_options)
     stem = _stem(directory, number, key)
     path = stem.with_suffix(".parquet")

@@ -1,10 +1,10 @@
 """A split as one stream of token ids, memory-mapped: `<eod> doc1 <eod> doc2 ... <eod>`.
 
-    SPLIT.npy             ids, the smallest unsigned type that holds the vocabulary
-    SPLIT.documents.npy   per document part: start (index of its first id), characters, words, bytes
+    SPLIT.npy             ids, in the smallest unsigned type that holds the vocabulary
+    SPLIT.documents.npy   for each part of a document: start (index of its first id), characters, words, bytes
 
-The first <eod> is context and never predicted; every later id is predicted exactly once. A part that is not its
-document's last (a text cut by a split, or longer than a million characters) has no <eod> after it.
+The first <eod> is only context; every later id is predicted exactly once. A part that is not the last of its document
+(a text cut by a split, or longer than a million characters) has no <eod> after it.
 """
 
 import tokenize
@@ -30,33 +30,33 @@ _BLOCK_TOKENS = 1 << 24
 
 @dataclass(frozen=True)
 class TokenStream:
-    """One split, opened for reading. `tokens` is memory-mapped."""
+    """A split that is open for reading. `tokens` is memory-mapped."""
 
     tokens: IntArray
     documents: npt.NDArray[np.void]
 
     @property
     def inputs(self) -> IntArray:
-        """(num_predictions,): what a model reads. Having read `inputs[: i + 1]`, it predicts `targets[i]`."""
+        """(num_predictions,): the ids that a model reads. After `inputs[: i + 1]` it predicts `targets[i]`."""
         return self.tokens[:-1]
 
     @property
     def targets(self) -> IntArray:
-        """(num_predictions,): what is predicted, the token after each input. This is the definition of the task."""
+        """(num_predictions,): the ids to predict. Here, and only here, the task is defined: the next token."""
         return self.tokens[1:]
 
     @property
     def num_predictions(self) -> int:
-        """How many ids are predicted: all but the leading <eod>."""
+        """The number of predicted ids: all but the first <eod>."""
         return max(0, len(self.tokens) - 1)
 
     @property
     def ends(self) -> npt.NDArray[np.int64]:
-        """Of each document part, the index behind its last id, the <eod> after it included."""
+        """The index after the last id of each part of a document, including the <eod> after it."""
         return np.append(self.documents["start"], len(self.tokens))[1:]
 
     def head(self, max_tokens: int) -> "TokenStream":
-        """The leading documents that hold at most `max_tokens` ids, and never less than one of them."""
+        """Return the first documents with at most `max_tokens` ids together, but at least one document."""
         ends = self.ends
         num_kept = max(1, int(np.searchsorted(ends, max_tokens, side="right")))
         if num_kept >= len(ends):
@@ -64,12 +64,12 @@ class TokenStream:
         return TokenStream(self.tokens[: ends[num_kept - 1]], self.documents[:num_kept])
 
     def reversed(self) -> "TokenStream":
-        """The same text from its end to its beginning, as a view: `<eod> 2cod <eod> 1cod <eod>`.
+        """Return the text from its end to its beginning, as a view: `<eod> 2cod <eod> 1cod <eod>`.
 
-        The documents come in reverse order too, each starting at what was its last id, with the <eod> behind it that
-        stood before. So what holds for a stream holds for a reversed one. The last <eod>, now the first, is context;
-        the first one is predicted. Take the `head` before, so that models of both directions are scored on the same
-        text; where it ends inside a document, its last id is the context (and reversed again the table would be wrong).
+        The documents are in reverse order too. Each starts at its last id, and the <eod> that preceded it follows it,
+        so a reversed stream has the properties of a stream. The last <eod> is now the first and only context, and the
+        first one is predicted. Take the `head` before reversing, so that models of both directions are scored on the
+        same text. If that ends inside a document, its last id is the context (do not reverse such a stream twice).
         """
         starts, ends = self.documents["start"], self.ends
         ends_with_eod = (ends > starts) & (self.tokens[ends - 1] == self.tokens[:1])  # by an <eod>
@@ -78,29 +78,29 @@ class TokenStream:
         return TokenStream(self.tokens[::-1], documents)
 
     def in_direction(self, direction: Literal["forward", "backward"]) -> "TokenStream":
-        """The stream as a model of that direction reads it."""
+        """Return the stream in the order in which a model of this direction reads it."""
         return self.reversed() if direction == "backward" else self
 
     def count(self, unit: str) -> int:
-        """The sum of `characters`, `words` or `bytes` over the split's documents."""
+        """Return the number of `characters`, `words` or `bytes` of the split's text."""
         return int(self.documents[unit].sum())
 
     @property
     def tokens_per_character(self) -> float:
-        """Predictions for each character of the text, ends of documents among them."""
+        """Predictions per character of the text; predictions include the ends of documents."""
         return self.num_predictions / max(1, self.count("characters"))
 
 
 @dataclass(frozen=True)
 class EncodedParts:
-    """Some parts of a split as they are stored; `start` counts from the first id here."""
+    """Encoded parts of a split and their rows of SPLIT.documents.npy, with `start` relative to `ids`."""
 
     ids: IntArray
     documents: npt.NDArray[np.void]
 
 
 def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
-    """The ids of parts, with an <eod> behind each document, and what each part amounts to: it is counted only here."""
+    """Encode parts, with an <eod> after each document, and count their characters, words and bytes."""
     end_of_document = np.array([vocab.eod_id])
     pieces: list[IntArray] = [cast_ids(end_of_document[:0], vocab)]
     rows: list[tuple[int, int, int, int]] = []
@@ -116,7 +116,7 @@ def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
 
 
 def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> dict[str, int]:
-    """Write one split's two arrays, block by block; return the characters, words and bytes of its text."""
+    """Write the two arrays of a split, block by block; return its number of characters, words and bytes."""
     tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_DTYPE)]
     with storage.atomic_file(directory / f"{split}.npy") as file:
         file.write(b"\0" * _HEADER_BYTES)
@@ -138,14 +138,14 @@ def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vo
 
 
 def _header(id_dtype: np.dtype[Any], size: int) -> bytes:
-    """A version 1.0 .npy header padded to a fixed length, so that it can be written after the data."""
+    """Return a .npy header (version 1.0) of fixed length, which can be written after the data."""
     fields = f"{{'descr': '{np.lib.format.dtype_to_descr(id_dtype)}', 'fortran_order': False, 'shape': ({size},), }}"
     body = fields.encode("latin-1").ljust(_HEADER_BYTES - 11) + b"\n"
     return _MAGIC + len(body).to_bytes(2, "little") + body
 
 
 def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:
-    """How often each id is predicted, in bounded memory."""
+    """Return how often each id is a target, (vocab_size,), in bounded memory."""
     counts = np.zeros(vocab_size, dtype=np.int64)
     for start in range(0, stream.num_predictions, _BLOCK_TOKENS):
         counts += np.bincount(stream.targets[start : start + _BLOCK_TOKENS], minlength=vocab_size)
@@ -153,40 +153,40 @@ def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:
 
 
 def read_stream(directory: Path, split: str, vocab: Vocab) -> TokenStream:
-    """Open one split.
+    """Open a split.
 
     Raises:
-        DataError: an array is missing, truncated (its memory map would crash the process), or of a wrong type.
+        DataError: an array is missing, truncated (its memory map would crash the process), or invalid.
     """
     tokens = _open_memmap(directory / f"{split}.npy")
     documents = _open_memmap(directory / f"{split}.documents.npy")
     if tokens.dtype != vocab.id_dtype or tokens.ndim != 1 or documents.dtype != DOCUMENT_DTYPE or documents.ndim != 1:
-        raise DataError(f"the arrays of {directory / split} do not fit its vocabulary", "prepare the corpus again")
+        raise DataError(f"the arrays of {directory / split} do not match its vocabulary", "prepare the corpus again")
     table = np.array(documents)
     if not _is_valid_stream(tokens, table, vocab):
-        raise DataError(f"the arrays of {directory / split} hold what cannot be", "prepare the corpus again")
+        raise DataError(f"the arrays of {directory / split} contain invalid ids or offsets", "prepare the corpus again")
     return TokenStream(tokens, table)
 
 
 def _is_valid_stream(tokens: IntArray, table: npt.NDArray[np.void], vocab: Vocab) -> bool:
-    """Whether every id is in the vocabulary, the first is <eod>, and documents lie in order behind it."""
+    """Return whether all ids are in the vocabulary, the first is <eod>, and the documents are in order."""
     if len(tokens) == 0 or tokens[0] != vocab.eod_id or any((table[unit] < 0).any() for unit in _UNITS):
         return False
     boundaries = np.concatenate([[1], table["start"], [len(tokens)]])
     if (np.diff(boundaries) < 0).any():
         return False
-    is_full = vocab.size > np.iinfo(tokens.dtype).max  # then there are no other ids
+    is_full = vocab.size > np.iinfo(tokens.dtype).max  # then every value of the type is an id
     return is_full or all(
         int(tokens[start : start + _BLOCK_TOKENS].max()) < vocab.size for start in range(0, len(tokens), _BLOCK_TOKENS)
     )
 
 
 def _open_memmap(path: Path) -> npt.NDArray[Any]:
-    """Mapped, never read by `np.load`: that would open pickles and archives, and allocate what a header claims."""
+    """Map an array; `np.load` would also open pickles and archives, and allocate any size that a header gives."""
     try:
         with open(path, "rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:  # later versions have headers of any length
-                raise ValueError("no array of NumPy's format 1.0")
+            if file.read(len(_MAGIC)) != _MAGIC:  # later versions have headers of unlimited length
+                raise ValueError("not an array in format 1.0 of NumPy")
         return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", "prepare the corpus again") from error

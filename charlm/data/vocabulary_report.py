@@ -1,7 +1,7 @@
-"""What a vocabulary makes of a corpus's text, for `charlm inspect`: coverage, frequent and rare symbols, n-grams.
+"""Measures how a vocabulary fits a corpus, for `charlm inspect`: coverage, frequent and rare symbols, n-grams.
 
-SPLIT.npy ──count ids──> per split: tokens per character, share of characters known, share of ids that are bytes
-documents/*.parquet ──words──> for n-grams: bag sizes, words that collide, unseen words that are known by n-grams
+SPLIT.npy ──count ids──> per split: tokens per character, fraction of known characters, fraction of byte ids
+documents/*.parquet ──words──> for n-grams: bag sizes, words with equal bags, unseen words whose n-grams are known
 """
 
 from collections import Counter
@@ -21,11 +21,12 @@ from charlm.vocab.word_tokens import TokenCounts, is_word
 _NUM_SHOWN = 20
 _MAX_WORD_LENGTH = 16  # characters of a word in the table of activation levels
 _NUM_DIMENSIONS = 64
-_CONTINUATION_BYTES = (0x80, 0xC0)  # bytes that go on with a character
+_CONTINUATION_BYTES = (0x80, 0xC0)  # UTF-8 bytes that do not begin a character
 
 
 def describe_vocabulary(corpus: Corpus) -> dict[str, Any]:
-    """
+    """Return the report on the vocabulary of a corpus.
+
     Raises:
         DataError: the corpus is damaged.
     """
@@ -45,14 +46,14 @@ def describe_vocabulary(corpus: Corpus) -> dict[str, Any]:
 
 
 def _printable(symbol: str) -> str:
-    """White space and what does not print as a Python literal has it."""
+    """Return the symbol; as a Python literal if it contains a space or an unprintable character."""
     return symbol if symbol.isprintable() and " " not in symbol else repr(symbol)
 
 
 def measure_usage(vocab: Vocab, counts: npt.NDArray[np.int64], characters: int) -> dict[str, float | None]:
-    """Of a split whose ids are counted.
+    """Return tokens per character, coverage and fraction of byte ids of a split, from the counts of its ids.
 
-    `coverage`: the share of characters that are, or lie in, a symbol of their own; the others are spelled.
+    `coverage` is the fraction of characters that are not encoded as bytes.
     """
     tokens = int(counts.sum() - counts[vocab.eod_id])
     result: dict[str, float | None] = {"tokens_per_character": tokens / characters if characters else None}
@@ -65,7 +66,7 @@ def measure_usage(vocab: Vocab, counts: npt.NDArray[np.int64], characters: int) 
 
 
 def _describe_ngrams(corpus: Corpus, vocab: NgramVocab) -> dict[str, Any]:
-    """The lecture's claims, measured over the different words of the training text."""
+    """Measure the lecture's claims about n-grams over the different words of the training text."""
     words = _distinct_words(corpus, "train")
     sizes = np.array([len(ngrams_of(word, vocab.n)) for word in words])
     known = set(vocab.ngrams)
@@ -100,7 +101,7 @@ def _distinct_words(corpus: Corpus, split: str) -> set[str]:
 
 
 def _count_colliding(words: Iterable[str], n: int, known: set[str] | None) -> int:
-    """How many words have the same bag as another; n-grams that are not `known` are in no bag."""
+    """Return the number of words with the same bag as another word, ignoring n-grams that are not `known`."""
     bags = Counter(
         tuple(sorted(ngram for ngram in ngrams_of(word, n) if known is None or ngram in known)) for word in words
     )
@@ -108,9 +109,9 @@ def _count_colliding(words: Iterable[str], n: int, known: set[str] | None) -> in
 
 
 def _activation_levels(words: list[str], vocab: NgramVocab) -> dict[str, dict[str, float]]:
-    """Root mean square of the first layer's input by combiner and word length, n-gram vectors random with variance 1.
+    """Return the RMS of the embedding by combiner and word length, for random n-gram vectors of variance 1.
 
-    The mean over the words of a length; 1 is what an embedding of whole words would give.
+    Each value is a mean over the words of a length; an embedding of whole words would give 1.
     """
     id_of = {ngram: number for number, ngram in enumerate(vocab.ngrams)}
     vectors = np.random.default_rng(0).standard_normal((len(id_of), _NUM_DIMENSIONS), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""Work for other processes of this machine: spawned, so that each starts clean, with no thread and no lock of ours.
+"""Calls functions in worker processes, which are spawned so that they inherit no thread and no lock.
 
-A worker that is killed ends the work with an error, never in waiting; workers end with their parent, however it ends.
+A killed worker raises an error instead of a hang; workers end when their parent ends, in any way.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ from charlm.errors import OutOfMemoryError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MAX_IN_FLIGHT_PER_WORKER = 2  # calls per worker that are submitted and not done: bounds the memory of what waits
-_ORPHAN_CHECK = 1.0  # seconds
+_MAX_IN_FLIGHT_PER_WORKER = 2  # calls submitted and not done; bounds the memory of pending results
+_ORPHAN_CHECK = 1.0  # seconds between checks whether the parent lives
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessPool:
-    """`size` workers that wait for calls."""
+    """A pool of `size` worker processes."""
 
     pool: ProcessPoolExecutor
     size: int
 
     def start(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> Callable[[], T]:
-        """Have `function` called. What comes back waits for its result, and raises what went wrong."""
+        """Start a call; return a function that waits for its result or raises its error."""
         with _report_killed_workers():
             future: Future[T] = self.pool.submit(function, *arguments, **keywords)
 
@@ -44,12 +44,16 @@ class ProcessPool:
         return wait
 
     def map_ordered(self, function: Callable[..., T], calls: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-        """The results for many arguments, in their order; few are ever waiting."""
+        """Yield the results of calls in order, with a bounded number of calls in flight."""
         return wait_in_order((self.start(function, *arguments) for arguments in calls), self.size)
 
 
 def wait_in_order(started: Iterable[Callable[[], T]], num_workers: int) -> Iterator[T]:
-    """The results of calls in their order; taking the next of `started` starts a call, and few are ever waiting."""
+    """Yield results in order, with a bounded number of calls in flight.
+
+    Args:
+        started: an iterator that starts a call whenever it is advanced, and yields a function that waits for it.
+    """
     pending: deque[Callable[[], T]] = deque()
     for wait in started:
         pending.append(wait)
@@ -61,7 +65,7 @@ def wait_in_order(started: Iterable[Callable[[], T]], num_workers: int) -> Itera
 
 @contextlib.contextmanager
 def spawn_pool(size: int) -> Generator[ProcessPool, None, None]:
-    """Workers for the time of the block. What waits when it ends is cancelled.
+    """Start workers for the time of the block; pending calls are cancelled at its end.
 
     Raises:
         OutOfMemoryError: a worker was killed.
@@ -79,12 +83,12 @@ def _report_killed_workers() -> Generator[None, None, None]:
         yield
     except BrokenProcessPool as error:
         raise OutOfMemoryError(
-            "a worker process was killed, most likely for want of memory", "give fewer --workers, or more memory"
+            "a worker process was killed, probably for lack of memory", "give fewer --workers, or more memory"
         ) from error
 
 
 def _init_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent (the terminal sends it to all), and end when the parent was (or has been) killed."""
+    """Ignore Ctrl-C, which the parent handles, and end when the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

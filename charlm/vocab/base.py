@@ -1,7 +1,7 @@
-"""What every vocabulary is: text <-> ids, without loss.
+"""The interface of a vocabulary: text <-> ids, without loss.
 
-text ──encode──> ids (<eod> is never among them)      ids ──decode, stream_decoder──> text
-training texts ──VocabLearner──> Vocab ──save──> vocab.json (and what else the kind needs) ──load──> Vocab
+text ──encode──> ids (never <eod>)      ids ──decode, stream_decoder──> text
+training texts ──VocabLearner──> Vocab ──save──> vocab.json (and further files of this kind) ──load──> Vocab
 """
 
 import codecs
@@ -25,11 +25,11 @@ IGNORE_INDEX = -100
 
 NUM_BYTES = 256
 HASH_BASE = 0x9E3779B97F4A7C15
-"""2**64 over the golden ratio; odd, so that no power of it vanishes modulo 2**64."""
+"""2**64 divided by the golden ratio; it is odd, so that no power of it is 0 modulo 2**64."""
 
 
 def ngram_hash(data: bytes) -> int:
-    """sum((data[k] + 1) * P**k) modulo 2**64, as a signed number: differences of prefix sums give it for any span."""
+    """sum((data[k] + 1) * HASH_BASE**k) modulo 2**64, signed: differences of prefix sums give the hash of any span."""
     value = 0
     for byte in reversed(data):
         value = (value * HASH_BASE + byte + 1) & 0xFFFF_FFFF_FFFF_FFFF
@@ -38,25 +38,26 @@ def ngram_hash(data: bytes) -> int:
 
 @dataclass(frozen=True)
 class NgramBags:
-    """The character n-grams of every token: what a network needs to embed words it knows and words it does not.
+    """The character n-grams of every token, with which a network embeds known and unknown words.
 
-    A word's n-grams are those of `#word#`; one that is shorter than n characters, marks included, is a single n-gram.
+    The n-grams of a word are those of `#word#`. If `#word#` is shorter than n characters, it is a single n-gram.
     """
 
     offsets: IntArray
-    """(size + 1,): token i has ngrams[offsets[i]:offsets[i + 1]]. Some have none, so that only the token itself says
-    what it is: <eod>, <spell>, the bytes, and tokens of rare n-grams alone. </spell> stands for the word before it."""
+    """(size + 1,): token i has ngrams[offsets[i]:offsets[i + 1]]. Tokens without n-grams have only a vector of their
+    own: <eod>, <spell>, </spell> (which takes the n-grams of the word spelled before it), the bytes, and tokens whose
+    n-grams are all rare."""
     ngrams: IntArray
-    """n-gram ids in 0..num_ngrams - 1; one that stands twice in a word is here twice."""
+    """n-gram ids in 0..num_ngrams - 1; an n-gram that occurs twice in a word is repeated."""
     hashes: npt.NDArray[np.int64]
-    """(num_ngrams,): `ngram_hash` of each n-gram's UTF-8 bytes, all different."""
+    """(num_ngrams,): `ngram_hash` of the UTF-8 bytes of each n-gram, all different."""
     n: int
-    """Characters of an n-gram."""
+    """Length of an n-gram in characters."""
     spell_id: int
     end_id: int
-    """</spell>."""
+    """The id of </spell>."""
     first_byte_id: int
-    """Byte b is id first_byte_id + b."""
+    """Byte b has the id first_byte_id + b."""
     boundary: bytes
     """The mark before and after a word."""
 
@@ -69,59 +70,60 @@ class StreamDecoder(Protocol):
     """Turns ids into text one at a time, holding back bytes until they make a whole character."""
 
     def push(self, token: int) -> str:
-        """The text completed by this id, often none."""
+        """Return the text that this id completes; it may be empty."""
         ...
 
     def finish(self) -> str:
-        """What was held back, as U+FFFD where it is no whole character."""
+        """Return what was held back: U+FFFD for an incomplete character."""
         ...
 
 
 class VocabLearner(Protocol):
-    """Learns a vocabulary from texts. What several have seen can be merged, so that processes share the work."""
+    """Learns a vocabulary from texts. Learners can be merged, so that several processes can count."""
 
     needs_text: ClassVar[bool]
-    """False where nothing is learned from text."""
+    """False if the learner ignores texts."""
 
     def add(self, text: str) -> None: ...
 
     def merge(self, other: Self) -> None:
-        """Add what another learner of these settings has seen; in which order makes no difference."""
+        """Add the counts of another learner with the same settings; the order of merging does not matter."""
         ...
 
     def finish(self) -> "Vocab":
-        """
+        """Return the vocabulary.
+
         Raises:
-            DataError: there is too little to learn from.
+            DataError: the texts are too short.
         """
         ...
 
 
 class Vocab(ABC):
-    """A lossless code: `decode(encode(text)) == text` for every string of Unicode scalar values."""
+    """A lossless encoding: `decode(encode(text)) == text` for every string of Unicode scalar values."""
 
     type: ClassVar[str]
     size: int
     eod_id: int
     first_byte_id: int | None = None
-    """Where unknown text is spelled in bytes: byte b is id first_byte_id + b."""
+    """Unknown text falls back to UTF-8 bytes, where byte b has the id first_byte_id + b; None: no byte fallback."""
 
     @abstractmethod
     def encode(self, text: str) -> IntArray:
-        """Ids of `text`, one-dimensional.
+        """Return the ids of `text`, one-dimensional.
 
         Raises:
-            DataError: a lone surrogate, or (without byte fallback) a character the vocabulary does not have.
+            DataError: the text has a lone surrogate, or (without byte fallback) an unknown character.
         """
 
     @cached_property
     @abstractmethod
     def _text_of(self) -> list[str]:
-        """The text of each id; "" for <eod>, for bytes, and for ids without text."""
+        """The text of each id; "" for <eod>, bytes and other ids without text."""
 
     @cached_property
     def _bytes_of(self) -> dict[int, bytes]:
-        """The ids that are bytes."""
+        """The byte of each id that is one."""
         first = self.first_byte_id
         return {} if first is None else {first + byte: bytes([byte]) for byte in range(NUM_BYTES)}
 
@@ -129,7 +131,7 @@ class Vocab(ABC):
         return ByteAwareDecoder(self._bytes_of, self._text_of)
 
     def symbol(self, token: int) -> str:
-        """A printable name of one id, for tables and messages."""
+        """Return the name of an id for tables and messages: its text, `<eod>`, or `<0x..>` for a byte."""
         if token == self.eod_id:
             return "<eod>"
         byte = self._bytes_of.get(token)
@@ -137,30 +139,30 @@ class Vocab(ABC):
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """The content of vocab.json, without `type` and `format`."""
+        """Return the content of vocab.json without `type` and `format`."""
 
     def is_same(self, other: "Vocab") -> bool:
-        """Whether both give every text the same ids."""
+        """Return whether both vocabularies encode every text to the same ids."""
         return self.type == other.type and self.to_json() == other.to_json()
 
     @classmethod
     @abstractmethod
     def from_json(cls, content: dict[str, Any]) -> "Vocab":
-        """The inverse of `to_json`. KeyError, TypeError or ValueError where the content does not fit."""
+        """Invert `to_json`; raise KeyError, TypeError or ValueError for invalid content."""
 
     @classmethod
     def load(cls, directory: Path, content: dict[str, Any]) -> "Vocab":
-        """The vocabulary of vocab.json, where there is more in its directory than that."""
+        """Return the vocabulary with this content of vocab.json; a kind with further files reads them too."""
         del directory
         return cls.from_json(content)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ids; <eod> decodes to nothing, bytes that are no UTF-8 to U+FFFD."""
+        """Return the text of ids; <eod> gives no text, invalid UTF-8 gives U+FFFD."""
         decoder = self.stream_decoder()
         return "".join([*(decoder.push(int(token)) for token in ids), decoder.finish()])
 
     def bags(self) -> NgramBags | None:
-        """The n-grams that the input side embeds; None where a token is embedded as itself."""
+        """Return the n-grams that the input embedding sums; None if each token has one vector."""
         return None
 
     def save(self, directory: Path) -> None:
@@ -174,52 +176,55 @@ class Vocab(ABC):
 
 
 def cast_ids(ids: IntArray, vocab: Vocab) -> IntArray:
-    """Ids in the vocabulary's storage type, range-checked (`astype` alone wraps silently)."""
+    """Convert ids to `vocab.id_dtype` and check their range (`astype` alone wraps silently)."""
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocab.size):
-        raise AssertionError(f"an id outside 0..{vocab.size - 1}")
+        raise AssertionError(f"an id is outside 0..{vocab.size - 1}")
     return ids.astype(vocab.id_dtype)
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
-    """The code points of `text`.
+    """Return the code points of `text`.
 
     Raises:
-        DataError: a lone surrogate, which no UTF-8 text can hold.
+        DataError: the text has a lone surrogate, which UTF-8 cannot encode.
     """
     try:
         return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     except UnicodeEncodeError as error:
         raise DataError(
-            f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}", "mend the text's encoding"
+            f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}",
+            "fix the encoding of the text",
         ) from error
 
 
 def encode_utf8(text: str) -> bytes:
-    """
+    """Return the UTF-8 bytes of `text`.
+
     Raises:
-        DataError: a lone surrogate, which no UTF-8 text can hold.
+        DataError: the text has a lone surrogate, which UTF-8 cannot encode.
     """
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
-        code_points(text)  # names the place
+        code_points(text)  # its error gives the position
         raise
 
 
 def check_distinct_characters(distinct_characters: int) -> None:
-    """
+    """Check that there is something to predict.
+
     Raises:
-        DataError: fewer than two different characters: there is nothing to predict.
+        DataError: the text has fewer than two different characters.
     """
     if distinct_characters < 2:
         raise DataError(
             f"the training text has {distinct_characters} different characters",
-            "give a corpus with at least two of them",
+            "give text with at least two different characters",
         )
 
 
 def check_strings(content: object) -> list[str]:
-    """A list of strings of Unicode scalar values, as vocab.json should have it; TypeError or ValueError if not."""
+    """Return a list of strings from vocab.json; TypeError or ValueError if it is not one, or has lone surrogates."""
     items = cast("list[object]", content) if isinstance(content, list) else None
     if items is None or not all(isinstance(item, str) for item in items):
         raise TypeError("not a list of strings")
@@ -229,7 +234,7 @@ def check_strings(content: object) -> list[str]:
 
 
 class ByteAwareDecoder:
-    """A StreamDecoder for vocabularies in which an id is a byte, a piece of text, or <eod>."""
+    """A StreamDecoder for vocabularies in which an id is a byte, a piece of text, or has no text."""
 
     def __init__(self, bytes_of: dict[int, bytes], text_of: list[str]) -> None:
         self._bytes_of = bytes_of

@@ -1,9 +1,9 @@
-"""Which classes implement a vocabulary: settings -> learner, vocab.json -> vocabulary.
+"""The implementation of each vocabulary type.
 
-    VocabSettings ──build_learner──> VocabLearner          (texts go in, a Vocab comes out: `vocab.base`)
-    vocab.json    ──load_vocab─────> Vocab
+    settings   ──build_learner──> VocabLearner
+    vocab.json ──load_vocab─────> Vocab
 
-Implementations are imported where they are needed, so that commands without SentencePiece start without it.
+Implementations are imported when they are needed: importing SentencePiece takes time.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from charlm.vocab.settings import (
 
 
 def build_learner(settings: AnyVocabSettings) -> VocabLearner:
-    """Build what learns the vocabulary of these settings.
+    """Return a learner for the vocabulary that the settings describe.
 
     Raises:
         DataError: the vocabulary to copy is missing or damaged.
@@ -66,7 +66,7 @@ def load_vocab(directory: Path) -> Vocab:
         DataError: vocab.json is missing, damaged, of an unknown type, or written by a newer charlm.
     """
     path = directory / "vocab.json"
-    cure = "copy the whole directory again, or make it anew"
+    cure = "copy the whole directory again, or create it again"
     try:
         content = storage.read_json(path)
         kind, version = content["type"], content["format"]
@@ -82,7 +82,7 @@ def load_vocab(directory: Path) -> Vocab:
 
 
 def _vocab_class(kind: object) -> type[Vocab]:
-    """The class of a saved vocabulary of this `type`; ValueError for an unknown one."""
+    """Return the class for the `type` in vocab.json; ValueError if the type is unknown."""
     match kind:
         case "char":
             from charlm.vocab.char import CharVocab
@@ -105,4 +105,4 @@ def _vocab_class(kind: object) -> type[Vocab]:
 
             return SentencePieceVocab
         case _:
-            raise ValueError(f"there is no vocabulary of type {kind!r}")
+            raise ValueError(f"the vocabulary type {kind!r} is unknown")

@@ -1,4 +1,4 @@
-"""Text as its UTF-8 bytes: ids 0..255 are the bytes, 256 is <eod>."""
+"""The byte vocabulary: ids 0..255 are UTF-8 bytes, 256 is <eod>."""
 
 from functools import cached_property
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, encode_utf8
 
 
 class ByteVocab(Vocab):
-    """Nothing is learned, nothing is unknown."""
+    """Encodes text as UTF-8; it needs no training text and has no unknown text."""
 
     type: ClassVar[str] = "byte"
     size = 257

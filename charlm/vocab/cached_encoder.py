@@ -1,6 +1,8 @@
-"""Text -> ids by way of its units: what stands between two spaces is encoded once, and then looked up.
+"""Text -> ids segment by segment: each different segment is encoded once, then looked up in a cache.
 
-For vocabularies whose tokens never reach over a space: the ids of a text are those of its units, one after another.
+    "the cat sat the cat" ──cut before spaces──> "the", " cat", " sat", " the", " cat" ──cache──> ids, concatenated
+
+This works for vocabularies in which a space can only begin a token.
 """
 
 from array import array
@@ -10,23 +12,23 @@ import numpy as np
 
 from charlm.vocab.base import IntArray
 
-_MAX_CACHED_LENGTH = 64  # characters that are worth remembering
-_MAX_CACHED_SEGMENTS = 1 << 18  # some 70 MB; then it starts afresh
+_MAX_CACHED_LENGTH = 64  # characters; longer segments rarely repeat
+_MAX_CACHED_SEGMENTS = 1 << 18  # about 70 MB; then the cache is cleared
 
 _ID_TYPE = np.dtype(np.int32)
 
 
 class SegmentEncoder:
-    """Remembers the ids of units; " word" is one, and so is what stands before the first space of a text."""
+    """Encodes text and caches the ids of its segments: the text before the first space, then each " word"."""
 
     def __init__(self, encode_segments: Callable[[list[str]], list[bytes]]) -> None:
         """
         Args:
-            encode_segments: gives the ids of each unit as the bytes of 32-bit numbers (`pack_ids`).
+            encode_segments: returns the ids of each segment, packed by `pack_ids`.
         """
         self._encode_segments = encode_segments
         self._cache: dict[str, bytes] = {}
-        """What follows a space -> the ids of both."""
+        """Text after a space -> the packed ids of the space and that text."""
 
     def encode(self, text: str) -> IntArray:
         first, *others = text.split(" ")
@@ -43,4 +45,5 @@ class SegmentEncoder:
 
 
 def pack_ids(ids: Iterable[int]) -> bytes:
+    """Return ids as the bytes of native 32-bit integers."""
     return array("i", ids).tobytes()

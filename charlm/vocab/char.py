@@ -1,8 +1,8 @@
-"""Text as characters (Unicode code points), the most frequent first; the rest spelled in UTF-8 bytes.
+"""The character vocabulary: an id for each frequent character (Unicode code point), UTF-8 bytes for the others.
 
-id 0           <eod>
-id 1..256      the bytes 0x00..0xFF, only with byte fallback
-then           the characters of the training text by falling frequency
+id 0         <eod>
+id 1..256    the bytes 0x00..0xFF, only with byte fallback
+then         the characters of the training text, most frequent first
 """
 
 from functools import cached_property
@@ -34,10 +34,10 @@ class CharVocab(Vocab):
         """
         Args:
             characters: the known characters, each once, in the order of their ids.
-            byte_fallback: spell other characters in bytes; without it they are an error.
+            byte_fallback: encode other characters as UTF-8 bytes; otherwise they raise DataError.
         """
         if len(set(characters)) != len(characters):
-            raise ValueError("a character stands twice")
+            raise ValueError("a character is repeated")
         self.characters = characters
         self.byte_fallback = byte_fallback
         self.first_byte_id = 1 if byte_fallback else None
@@ -83,7 +83,7 @@ class CharVocab(Vocab):
 def _replace_with_bytes(
     ids: npt.NDArray[np.int32], points: npt.NDArray[np.uint32], positions: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.int32]:
-    """`ids` with the characters `points`, which stand at `positions`, as the ids of their bytes."""
+    """Return `ids` with the unknown characters `points` at `positions` replaced by the ids of their bytes."""
     lengths = np.ones(len(ids), dtype=np.int64)
     lengths[positions] += (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
     known = np.repeat(ids >= 0, lengths)
@@ -95,7 +95,7 @@ def _replace_with_bytes(
 
 
 class CodePointCounts:
-    """How often each code point stands in the texts added so far."""
+    """The number of occurrences of each code point in the texts added so far."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
@@ -105,7 +105,7 @@ class CodePointCounts:
         self._counts[: len(found)] += found
 
     def merge(self, other: "CodePointCounts") -> None:
-        """Add what another counter has seen."""
+        """Add the counts of another counter."""
         self._counts += other._counts
 
     def __getstate__(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -117,14 +117,14 @@ class CodePointCounts:
         self._counts[state[0]] = state[1]
 
     def most_frequent(self, *, min_count: int = 1) -> list[tuple[str, int]]:
-        """Characters with their counts, by falling count, then by code point."""
+        """Return characters with their counts, by decreasing count, then by code point."""
         seen = np.flatnonzero(self._counts >= max(1, min_count))
         order = seen[np.lexsort((seen, -self._counts[seen]))]
         return [(chr(point), int(self._counts[point])) for point in order]
 
 
 class CharLearner:
-    """Counts the characters of the training texts; keeps those seen `min_count` times, at most `max_size` of them."""
+    """Counts characters; keeps those that occur `min_count` times, at most `max_size`, the most frequent ones."""
 
     needs_text: ClassVar[bool] = True
 

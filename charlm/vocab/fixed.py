@@ -1,4 +1,4 @@
-"""The learner of a vocabulary that needs no text: bytes, or the vocabulary of another corpus or checkpoint."""
+"""The learner of a vocabulary that needs no training text: bytes, or the vocabulary of another corpus or checkpoint."""
 
 from typing import ClassVar, Self
 
@@ -6,7 +6,7 @@ from charlm.vocab.base import Vocab
 
 
 class FixedLearner:
-    """Returns a vocabulary that exists already."""
+    """Returns a given vocabulary and ignores texts."""
 
     needs_text: ClassVar[bool] = False
 

@@ -1,26 +1,27 @@
-"""Texts -> a sample of their lines, of bounded size, the same whatever the order and the number of readers.
+"""Texts -> a random sample of their lines, of bounded size.
 
-Every line draws a number from its text's hash and its place in it; the lowest numbers win.
+Each line gets a priority from the hash of its text and its index in it; the lines with the lowest priorities are kept.
+So the sample does not depend on the order of the texts, nor on the number of processes that read them.
 """
 
 import hashlib
 from collections.abc import Iterator
 
 MAX_LINE_LENGTH = 4_000
-"""Characters; longer lines are cut."""
+"""Characters; longer lines are cut into several."""
 
 _MASK = (1 << 64) - 1
 _NO_LIMIT = 1 << 64
 
 
 class LineSample:
-    """At most `max_characters` of the lines added so far."""
+    """A sample of the lines added so far, of at most `max_characters`."""
 
     def __init__(self, max_characters: int) -> None:
         self._max_characters = max_characters
         self._candidates: list[tuple[int, str]] = []
         self._size = 0
-        self._threshold = _NO_LIMIT  # a number that high has lost already
+        self._threshold = _NO_LIMIT  # lines of this priority or above are not in the sample
 
     def add(self, text: str) -> None:
         seed = int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little")
@@ -42,7 +43,7 @@ class LineSample:
         return [line for _, line in self._candidates]
 
     def _truncate(self) -> None:
-        """Keep the lowest numbers that fit, and none above the first that does not."""
+        """Keep the lowest priorities up to the first line that does not fit, and no line from there on."""
         self._candidates.sort()
         self._size = 0
         for index, (priority, line) in enumerate(self._candidates):
@@ -60,7 +61,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _splitmix64(number: int) -> int:
-    """splitmix64: neighbouring numbers become independent ones."""
+    """Return the splitmix64 hash of a number (Steele et al., 2014)."""
     number = (number + 0x9E3779B97F4A7C15) & _MASK
     number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -1,12 +1,14 @@
-"""Words as bags of their character n-grams on the input side: #слово# -> #сл сло лов ово во#.
+"""The n-gram vocabulary: words whose input embedding is the sum over their character n-grams.
 
-id 0           <eod>
-id 1..256      the bytes 0x00..0xFF
-id 257, 258    <spell>, </spell>
-then           words, signs and space by falling frequency, as in `charlm.vocab.word`
+    #слово# -> #сл сло лов ово во#
 
-An unknown word is <spell>, its bytes, </spell>; at </spell> the network knows the word, and so its n-grams. Other
-unknown characters are bytes alone. `bags` says which n-grams each token has.
+    id 0           <eod>
+    id 1..256      the bytes 0x00..0xFF
+    id 257, 258    <spell>, </spell>
+    then           words, punctuation and space, most frequent first, as in `charlm.vocab.word`
+
+An unknown word is encoded as <spell>, its bytes, </spell>; at </spell> the network has read the whole word and can use
+its n-grams. Other unknown characters are encoded as bytes only. `bags` returns the n-grams of each token.
 """
 
 from collections import Counter
@@ -25,13 +27,13 @@ BOUNDARY = "#"
 
 
 def ngrams_of(token: str, n: int) -> list[str]:
-    """The n-grams of a token between boundary marks; one that is shorter than n with its marks is one n-gram."""
+    """Return the n-grams of a token with its boundary marks; if that is shorter than n, it is the only n-gram."""
     marked = f"{BOUNDARY}{token}{BOUNDARY}"
     return [marked[start : start + n] for start in range(max(1, len(marked) - n + 1))]
 
 
 class NgramVocab(WordVocab):
-    """The word vocabulary, and the n-grams of its words."""
+    """The word vocabulary with the n-grams of its words."""
 
     type: ClassVar[str] = "ngram"
     specials = ("<spell>", "</spell>")
@@ -41,8 +43,8 @@ class NgramVocab(WordVocab):
     def __init__(self, tokens: Sequence[str], ngrams: Sequence[str], n: int) -> None:
         """
         Args:
-            ngrams: the known n-grams, each once, none with the hash of another.
-            n: characters of an n-gram.
+            ngrams: the known n-grams, each once, with different hashes.
+            n: length of an n-gram in characters.
         """
         super().__init__(tokens)
         if n < 1 or not all(1 <= len(ngram) <= n for ngram in ngrams):
@@ -82,7 +84,7 @@ class NgramVocab(WordVocab):
 
 
 class NgramLearner(WordLearner):
-    """Learns the words, and the n-grams of all words there were, also of those too rare to be known."""
+    """Learns words, and the n-grams of all words in the texts, including those that are too rare to be known."""
 
     def __init__(self, settings: NgramSettings) -> None:
         super().__init__(settings)
@@ -100,7 +102,7 @@ class NgramLearner(WordLearner):
 
 
 def count_ngrams(tokens: Iterable[tuple[str, int]], n: int) -> Counter[str]:
-    """How often each n-gram stands in tokens that stand so often."""
+    """Return the number of occurrences of each n-gram, given (token, number of occurrences) pairs."""
     counts: Counter[str] = Counter()
     for token, count in tokens:
         for ngram in ngrams_of(token, n):
@@ -109,7 +111,7 @@ def count_ngrams(tokens: Iterable[tuple[str, int]], n: int) -> Counter[str]:
 
 
 def _drop_hash_collisions(ngrams: Iterable[str]) -> list[str]:
-    """Without those whose hash a more frequent one has."""
+    """Return the n-grams, most frequent first, without those that have the hash of an earlier one."""
     first: dict[int, str] = {}
     for ngram in ngrams:
         first.setdefault(ngram_hash(ngram.encode("utf-8")), ngram)

@@ -1,12 +1,13 @@
-"""Text as pieces of words, learned by SentencePiece: vocab.model, made and run without any change to the text.
+"""The SentencePiece vocabulary: subword pieces learned by SentencePiece, stored in vocab.model, without normalisation.
 
-id 0           <eod> (the model's <unk>, which it never gives: what is unknown it spells in bytes)
-id 1..3        line feed, tab, "<": pieces by themselves, so that none is longer and looks like a name in < >
-id 4..259      the bytes 0x00..0xFF
-then           the pieces
+    id 0         <eod> (<unk> of the model, which it never returns because unknown text falls back to bytes)
+    id 1..3      line feed, tab, "<": each a piece that never merges, so that no piece looks like a name in < >
+    id 4..259    the bytes 0x00..0xFF
+    then         the pieces
 
-What SentencePiece does not keep apart, charlm spells in bytes before it sees them: NUL, its sign for space (U+2581)
-and its sign for unknown text (U+2585). Pieces begin with a space or have none, so each word is encoded on its own.
+SentencePiece cannot represent three characters: NUL, its mark for a space (U+2581) and its mark for unknown text
+(U+2585). charlm encodes these as bytes itself. Spaces occur only at the beginning of a piece, so each word can be
+encoded on its own.
 """
 
 import hashlib
@@ -46,19 +47,17 @@ _LINE_FEED = 1
 _ALWAYS_BYTES = "\0\u2581\u2585"
 _BYTES_SPLITTER = re.compile(f"({'|'.join(_ALWAYS_BYTES)})".encode())
 _UNBATCHABLE = re.compile(f"[\n{_ALWAYS_BYTES}]")
-_MAX_CHUNK_BYTES = 40_000  # bytes
+_MAX_CHUNK_BYTES = 40_000
 _UNKNOWN_CHARACTERS = "\ufffd\U0010ffff"
 _SEGMENTS_PER_CALL = 32
 
-_CHARACTER_COVERAGE = (
-    0.9995  # of the sample's characters: rarer ones are spelled, as SentencePiece itself would have it
-)
-_THREADS = 8  # not as many as there are cores: sums of floats, and so the model, depend on it
+_CHARACTER_COVERAGE = 0.9995  # of the sample's characters, SentencePiece's default; rarer ones are encoded as bytes
+_THREADS = 8  # fixed, since floating-point sums and so the model depend on it
 _MAX_MODEL_BYTES = 1 << 28
 
 
 class SentencePieceVocab(Vocab):
-    """One id for each piece of the model."""
+    """One id for each piece of a SentencePiece model."""
 
     type: ClassVar[str] = "sentencepiece"
     eod_id = 0
@@ -67,8 +66,11 @@ class SentencePieceVocab(Vocab):
     def __init__(self, model: bytes, model_type: str) -> None:
         """
         Args:
+            model: a serialized model that SentencePieceLearner trained.
             model_type: "unigram", "bpe" or "char".
-            model: what SentencePiece has trained with charlm's settings. ValueError where it is none, or another's.
+
+        Raises:
+            ValueError: this is not a SentencePiece model, or it was trained with other options.
         """
         self.model = model
         self.model_type = model_type
@@ -76,21 +78,21 @@ class SentencePieceVocab(Vocab):
         try:
             self.processor.LoadFromSerializedProto(model)
         except RuntimeError as error:
-            raise ValueError("no model of SentencePiece") from error
+            raise ValueError("not a SentencePiece model") from error
         self.size = self.processor.get_piece_size()
         leading_pieces = [self.processor.id_to_piece(token) for token in range(min(self.size, _FIRST_PIECE))]
         if leading_pieces[1:] != [*_SINGLE_PIECES, *(f"<0x{byte:02X}>" for byte in range(NUM_BYTES))]:
-            raise ValueError("a model of SentencePiece that charlm has not made")
+            raise ValueError("a SentencePiece model that was not trained by charlm")
         probe = f" {'  '.join(self._text_of)}\u2581{_UNKNOWN_CHARACTERS}"
         if self.decode(self._encode_directly(probe, probe.encode("utf-8"))) != probe:
-            raise ValueError("a model of SentencePiece that changes text")
+            raise ValueError("a SentencePiece model that changes text")
 
     def encode(self, text: str) -> IntArray:
         data = encode_utf8(text)
         return self._encoder.encode(text) if self.model_type == "bpe" else self._encode_directly(text, data)
 
     def _encode_directly(self, text: str, data: bytes) -> IntArray:
-        """In stretches of bounded length: scores are sums of floats, which lose their last digits in a long text."""
+        """Encode in chunks of bounded length: scores are floating-point sums, which lose precision in a long text."""
         ids = array("i")
         has_always_bytes = any(sign in text for sign in _ALWAYS_BYTES)
         for index, part in enumerate(_BYTES_SPLITTER.split(data) if has_always_bytes else (data,)):
@@ -103,11 +105,11 @@ class SentencePieceVocab(Vocab):
 
     @cached_property
     def _encoder(self) -> SegmentEncoder:
-        """Merging pairs takes longer than to look a word up."""
+        """The cache for BPE, in which merging pairs is slower than looking a word up."""
         return SegmentEncoder(self._encode_segments)
 
     def _encode_segments(self, segments: list[str]) -> list[bytes]:
-        """Many in one text, a line each: a call costs more than a word."""
+        """Encode many segments in one call, a line each: the overhead of a call is larger than a word's encoding."""
         batchable = [segment for segment in segments if _UNBATCHABLE.search(segment) is None]
         texts = [
             "\n".join([*batchable[start : start + _SEGMENTS_PER_CALL], ""])
@@ -136,16 +138,16 @@ class SentencePieceVocab(Vocab):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "SentencePieceVocab":
-        raise TypeError(f"the pieces stand in {MODEL_FILE}")
+        raise TypeError(f"the pieces are in {MODEL_FILE}; use load")
 
     @classmethod
     def load(cls, directory: Path, content: dict[str, Any]) -> "SentencePieceVocab":
         path = directory / MODEL_FILE
         if not path.is_file():
-            raise DataError(f"{path} is missing", "copy the whole directory again, or make it anew")
+            raise DataError(f"{path} is missing", "copy the whole directory again, or create it again")
         size, digest = content["model"]["bytes"], content["model"]["sha256"]
         if not 0 < size <= _MAX_MODEL_BYTES or path.stat().st_size != size or storage.sha256(path) != digest:
-            raise ValueError(f"{MODEL_FILE} is not the one that vocab.json names")
+            raise ValueError(f"{MODEL_FILE} does not match the size and SHA-256 in vocab.json")
         with storage.storage_errors(path, "read"):
             return cls(path.read_bytes(), content["model_type"])
 
@@ -155,7 +157,7 @@ class SentencePieceVocab(Vocab):
 
 
 def _split_chunks(data: bytes) -> Iterator[bytes]:
-    """UTF-8 in pieces of bounded length: cut before a space, where no piece of the model is cut, or else somewhere."""
+    """Cut UTF-8 text into chunks of bounded length: before a space, which no piece spans, or between characters."""
     start = 0
     while len(data) - start > _MAX_CHUNK_BYTES:
         end = data.rfind(b" ", start + 1, start + _MAX_CHUNK_BYTES)
@@ -169,7 +171,7 @@ def _split_chunks(data: bytes) -> Iterator[bytes]:
 
 
 class SentencePieceLearner:
-    """Trains a model on a sample of the training texts' lines."""
+    """Trains a model on a sample of the lines of the training texts."""
 
     needs_text: ClassVar[bool] = True
 
@@ -209,7 +211,7 @@ class SentencePieceLearner:
                 hard_vocab_limit=False,
                 character_coverage=1.0,
                 byte_fallback=True,
-                required_chars=_SPACE,  # or spaces, where the sample has none, would be spelled as this sign
+                required_chars=_SPACE,  # otherwise, if the sample has no space, spaces would be encoded as this mark
                 normalization_rule_name="identity",
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
@@ -230,11 +232,12 @@ class SentencePieceLearner:
         return SentencePieceVocab(model.getvalue(), self._settings.model_type)
 
     def _rare_characters(self, counts: Counter[str]) -> list[str]:
-        """The sample's characters that are no piece: beyond what covers it, or more than half of the room for pieces.
+        """Return the characters of the sample that get no piece.
 
-        (All of the room where pieces are characters.)
+        Characters get pieces, most frequent first, until they cover _CHARACTER_COVERAGE of the sample or fill half of
+        the vocabulary (all of it if the model type is "char").
         """
-        room = self._settings.vocab_size - _FIRST_PIECE - 1  # one is the space
+        room = self._settings.vocab_size - _FIRST_PIECE - 1  # one piece is the space
         max_pieces = room if self._settings.model_type == "char" else room // 2
         covered = 0
         ranked = sorted(counts, key=lambda character: (-counts[character], character))

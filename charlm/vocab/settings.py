@@ -1,4 +1,4 @@
-"""Settings of vocabularies; `charlm.vocab.build` makes what they describe."""
+"""Settings of vocabularies. `charlm.vocab.build` builds what they describe."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,11 +9,11 @@ from charlm.settings import Settings
 
 
 class BaseVocabSettings(Settings):
-    """How text is seen."""
+    """Base of the settings of all vocabularies."""
 
     @property
     def suffix(self) -> str:
-        """What a corpus's name says of its vocabulary."""
+        """The end of the default name of a corpus with this vocabulary."""
         return f"-{self.model_dump()['type']}"
 
 
@@ -22,11 +22,12 @@ class CharSettings(BaseVocabSettings):
 
     type: Literal["char"] = "char"
     min_count: int = Field(default=1, ge=1)
-    """Characters seen less often are spelled in bytes."""
+    """Characters that occur less often in the training text are encoded as UTF-8 bytes."""
     max_size: int | None = Field(default=None, ge=2)
-    """At most this many characters, the most frequent ones; no bound if left out."""
+    """Number of characters that get an id, at most; the most frequent ones are chosen. Default: no limit."""
     byte_fallback: bool = True
-    """Spell unknown characters in UTF-8 bytes, so that any text can be scored. Adds 256 ids."""
+    """Encode unknown characters as UTF-8 bytes, so that any text can be scored. Adds 256 ids. If false, unknown
+    characters are an error."""
 
     @property
     def suffix(self) -> str:
@@ -34,54 +35,56 @@ class CharSettings(BaseVocabSettings):
 
 
 class ByteSettings(BaseVocabSettings):
-    """UTF-8 bytes: 256 ids and <eod>."""
+    """UTF-8 bytes: 256 ids, and <eod>."""
 
     type: Literal["byte"] = "byte"
 
 
 class WordSettings(BaseVocabSettings):
-    """Words, signs and spaces of the training text; other words are spelled in UTF-8 bytes."""
+    """Words, punctuation marks and spaces of the training text; unknown words are encoded as UTF-8 bytes."""
 
     type: Literal["word"] = "word"
     max_size: int = Field(default=50_000, ge=2)
-    """At most this many of them, the most frequent ones; the 256 bytes and <eod> come on top."""
+    """Number of words, punctuation marks and spaces, at most; the most frequent ones are chosen. The 256 bytes and
+    <eod> are not counted."""
     min_count: int = Field(default=2, ge=1)
-    """Those seen less often are spelled, which teaches a model to spell."""
+    """Words that occur less often in the training text are encoded as bytes, from which a model learns to spell."""
 
 
 class NgramSettings(BaseVocabSettings):
-    """Words, seen as bags of their character n-grams: #сл сло лов ово во#. Other words are spelled, and seen so too."""
+    """Words with an input embedding that is a sum over character n-grams: #слово# -> #сл сло лов ово во#. Unknown
+    words are encoded as UTF-8 bytes, and their n-grams are used too."""
 
     type: Literal["ngram"] = "ngram"
     max_size: int = Field(default=50_000, ge=2)
-    """At most this many words, signs and spaces, the most frequent ones."""
+    """Number of words, punctuation marks and spaces, at most; the most frequent ones are chosen."""
     min_count: int = Field(default=2, ge=1)
-    """Words seen less often are spelled between <spell> and </spell>."""
+    """Words that occur less often are encoded as <spell>, their bytes, </spell>."""
     n: int = Field(default=3, ge=1, le=8)
-    """Characters of an n-gram, boundary marks included."""
+    """Length of an n-gram in characters, including the boundary marks #."""
     max_ngrams: int = Field(default=10_000, ge=1)
-    """At most this many n-grams, the most frequent ones."""
+    """Number of n-grams, at most; the most frequent ones are chosen."""
     min_ngram_count: int = Field(default=2, ge=1)
-    """n-grams seen less often in the training text are left out."""
+    """n-grams that occur less often in the training text are ignored."""
 
 
 class SentencePieceSettings(BaseVocabSettings):
-    """Pieces of words that SentencePiece learns; what they do not cover is spelled in UTF-8 bytes."""
+    """Subword pieces learned by SentencePiece; text that they do not cover is encoded as UTF-8 bytes."""
 
     type: Literal["sentencepiece"] = "sentencepiece"
     model_type: Literal["unigram", "bpe", "char"] = "unigram"
     vocab_size: int = Field(default=8_000, ge=512, le=1_000_000)
-    """At most this many ids, 256 bytes among them; less text gives fewer."""
+    """Number of ids, at most, including the 256 bytes; a short text gives fewer."""
     sample_characters: int = Field(default=10_000_000, ge=10_000)
-    """How much of the training text the pieces are learned from: lines drawn evenly from all of it."""
+    """Number of characters from which the pieces are learned: a random sample of the lines of the training text."""
 
 
 class CopiedSettings(BaseVocabSettings):
-    """The vocabulary of another corpus or of a checkpoint, as it is: what a model that goes on learning needs."""
+    """The vocabulary of another corpus or of a checkpoint, unchanged; `--init-from` needs the same vocabulary."""
 
     type: Literal["copied"] = "copied"
     directory: str
-    """Where its vocab.json lies."""
+    """The directory that contains its vocab.json."""
 
     @property
     def suffix(self) -> str:

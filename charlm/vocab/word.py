@@ -1,8 +1,8 @@
-"""Text as words, signs and spaces (`word_tokens`), the most frequent first; the rest spelled in UTF-8 bytes.
+"""The word vocabulary: an id for each frequent word, punctuation mark or space, UTF-8 bytes for other tokens.
 
-id 0           <eod>
-id 1..256      the bytes 0x00..0xFF
-then           the tokens of the training text by falling frequency
+id 0         <eod>
+id 1..256    the bytes 0x00..0xFF
+then         the tokens of the training text (see `word_tokens`), most frequent first
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class WordVocab(Vocab):
     eod_id = 0
     first_byte_id: int = 1  # pyright: ignore[reportIncompatibleVariableOverride]
     specials: ClassVar[tuple[str, ...]] = ()
-    """Ids without text, between the bytes and the tokens."""
+    """Names of ids without text, which come between the bytes and the tokens."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         """
@@ -37,7 +37,7 @@ class WordVocab(Vocab):
             tokens: the known tokens, each once, in the order of their ids.
         """
         if len(set(tokens)) != len(tokens) or "" in tokens:
-            raise ValueError("a token stands twice, or is empty")
+            raise ValueError("a token is repeated or empty")
         self.tokens = tuple(tokens)
         self.first_token_id = 1 + NUM_BYTES + len(self.specials)
         self.size = self.first_token_id + len(tokens)
@@ -52,9 +52,8 @@ class WordVocab(Vocab):
             if segment[:1] == " ":
                 if (word := codes.get(segment[1:])) is not None:
                     return space + word
-                if (
-                    segment[-1] in punctuation and (word := codes.get(segment[1:-1])) is not None
-                ):  # nothing merges with a sign
+                # a punctuation mark is always a token by itself
+                if segment[-1] in punctuation and (word := codes.get(segment[1:-1])) is not None:
                     return space + word + codes[segment[-1]]
             return b"".join([codes.get(token) or self.spell(token) for token in split_tokens(segment)])
 
@@ -65,7 +64,7 @@ class WordVocab(Vocab):
         return self._encoder.encode(text)
 
     def spell(self, token: str) -> bytes:
-        """The ids of a token that is not known, packed."""
+        """Return the packed ids of an unknown token."""
         return pack_ids([self.first_byte_id + byte for byte in token.encode("utf-8")])
 
     @cached_property
@@ -85,7 +84,7 @@ class WordVocab(Vocab):
 
 
 class WordLearner:
-    """Counts the tokens of the training texts; keeps those seen `min_count` times, at most `max_size` of them."""
+    """Counts tokens; keeps those that occur `min_count` times, at most `max_size`, the most frequent ones."""
 
     needs_text: ClassVar[bool] = True
 
@@ -100,10 +99,10 @@ class WordLearner:
         self.counts.merge(other.counts)
 
     def frequent_tokens(self) -> list[str]:
-        """The tokens to know, the most frequent first.
+        """Return the tokens that get an id, most frequent first.
 
         Raises:
-            DataError: fewer than two different characters: there is nothing to predict.
+            DataError: the texts have fewer than two different characters.
         """
         check_distinct_characters(self.counts.distinct_characters)
         frequent = self.counts.most_frequent(min_count=self._settings.min_count)

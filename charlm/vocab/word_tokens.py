@@ -1,11 +1,11 @@
-"""Text -> tokens whose concatenation is the text again: words, signs, space. What word-like vocabularies count.
+"""Text -> tokens (words, punctuation, white space) whose concatenation is the text.
 
     "Café l'été: 3.14!"  ->  Café| |l'été|:| |3|.|14|!
 
-A word is a run of letters, marks and digits, with apostrophes and joiners inside it (as Unicode's word boundaries have
-it). Scripts that write no spaces are cut at every character, since only a dictionary could do better. One space is a
-token, other white space in a run is one, and so is every other character. No token but " " holds a space: text can be
-cut at its spaces, and each piece seen on its own.
+A word is a run of letters, marks and digits, with apostrophes and joiners inside (like Unicode's word boundaries, UAX
+29). Scripts without spaces are cut at every character, since finding their words needs a dictionary. A single space is
+a token, and so are a run of other white space and every other character. Only the token " " contains a space, so text
+can be cut at its spaces and each piece split on its own.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from collections import Counter
 import regex
 
 MAX_TOKEN_LENGTH = 64
-"""Characters of a token that a vocabulary may know: what is longer is noise, and spelled."""
+"""Characters; longer tokens are noise and never get an id."""
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 _LETTERS = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]++"
@@ -22,8 +22,8 @@ _WORD = rf"(?:{_LETTERS}(?:{_INNER}{_LETTERS})*+|[{_UNSPACED}]\p{{M}}*+)"
 _TOKEN = regex.compile(rf"(?V1){_WORD}| |[^\S ]++|.", regex.DOTALL)
 _IS_WORD = regex.compile(rf"(?V1){_WORD}")
 
-_MAX_TYPES = 4_000_000  # different tokens held while counting: some 500 MB
-_MAX_PENDING_CHARACTERS = 16_000_000  # characters of text whose pieces are not split yet
+_MAX_TYPES = 4_000_000  # different tokens in memory while counting: about 500 MB
+_MAX_PENDING_CHARACTERS = 16_000_000  # characters of text whose pieces are not yet split into tokens
 
 
 def split_tokens(text: str) -> list[str]:
@@ -31,14 +31,14 @@ def split_tokens(text: str) -> list[str]:
 
 
 def is_word(token: str) -> bool:
-    """Whether a token is a word, not a sign or white space."""
+    """Return whether a token is a word, not punctuation or white space."""
     return _IS_WORD.match(token) is not None
 
 
 class TokenCounts:
-    """How often each token stands in the texts added so far.
+    """The number of occurrences of each token in the texts added so far.
 
-    Beyond some millions of different tokens the rarest are forgotten, which a vocabulary of thousands never notices.
+    Above 4 million different tokens the rarest are dropped, which does not change a vocabulary of thousands.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class TokenCounts:
             self.flush()
 
     def flush(self) -> None:
-        """Count the tokens of the pieces: each different one is split once."""
+        """Count the tokens of the pending pieces; each different piece is split once."""
         for piece, count in self._pieces.items():
             for token in split_tokens(piece):
                 self._tokens[token] += count
@@ -68,17 +68,17 @@ class TokenCounts:
             self._tokens = Counter({token: count for token, count in self._tokens.items() if count >= least})
 
     def __getstate__(self) -> dict[str, object]:
-        self.flush()  # before it goes to another process: there it would be that one's work
+        self.flush()  # so that the process that merges the counters need not split the pieces
         return self.__dict__
 
     def merge(self, other: "TokenCounts") -> None:
-        """Add what another counter has seen."""
+        """Add the counts of another counter."""
         other.flush()
         self._tokens.update(other._tokens)
         self.flush()
 
     def most_frequent(self, *, min_count: int = 1) -> list[tuple[str, int]]:
-        """Tokens with their counts, by falling count, then by code points."""
+        """Return tokens with their counts, by decreasing count, then by code points."""
         self.flush()
         kept = [item for item in self._tokens.items() if item[1] >= min_count]
         return sorted(kept, key=lambda item: (-item[1], item[0]))

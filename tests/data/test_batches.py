@@ -1,4 +1,4 @@
-"""Batches: every prediction exactly once an epoch, contiguous in every row, a pure function of seed and step."""
+"""Batches contain every prediction once per epoch, are contiguous in every row, and depend on seed and cursor only."""
 
 import itertools
 from collections import Counter
@@ -32,7 +32,7 @@ def distinct_stream(num_predictions: int, *, closed: bool = True) -> TokenStream
 
 
 def at(batches: Batches, step: int) -> Cursor:
-    """Of batch number `step` of a run that was never interrupted."""
+    """The cursor of batch number `step` of an uninterrupted run."""
     cursor = Cursor(step // batches.steps_per_epoch)
     for _ in range(step % batches.steps_per_epoch):
         cursor = batches.next_cursor(cursor)
@@ -83,7 +83,7 @@ def test_rows_go_on_where_the_batch_before_ended(
 
 
 def test_what_is_not_scored_is_text_all_the_same() -> None:
-    """Statistics over a batch would be those of the filling else. The stream of 21 predictions is a circle."""
+    """Otherwise batch statistics would include padding. The stream of 21 predictions is continued at its beginning."""
     batches = Batches(distinct_stream(21), 2, 8, 0)
     last = batch(batches, batches.steps_per_epoch - 1)
     tokens = [int(token) for token in batches.stream.tokens[:21]]
@@ -140,7 +140,7 @@ def test_other_rows_in_the_middle_lose_and_repeat_nothing(
     seq_len_varies: bool,
     switches: list[tuple[int, int]],
 ) -> None:
-    """Again and again, after some steps, the rest of the epoch is dealt to another number of rows."""
+    """After some steps, the rest of the epoch is redistributed over another number of rows, several times."""
     stream = distinct_stream(num_predictions)
     batches = Batches(stream, batch_size, seq_len, seed, seq_len_varies=seq_len_varies)
     cursor = Cursor(epoch)
@@ -177,7 +177,7 @@ def test_ranks_read_rows_of_the_same_batch(
 
 
 def test_varied_lengths_are_those_of_awd_lstm() -> None:
-    """70 or, for one in twenty, 35, spread by 5."""
+    """Lengths are 70 or, for one in twenty, 35, with a standard deviation of 5."""
     batches = Batches(distinct_stream(200_000), 2, 70, 0, seq_len_varies=True)
     lengths = [round(70 * batches.relative_length(Cursor(0, chunk))) for chunk in range(batches.steps_per_epoch - 1)]
     short = [length for length in lengths if length < 52]

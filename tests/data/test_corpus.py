@@ -1,4 +1,4 @@
-"""An opened corpus is whole, unchanged, and not from the future."""
+"""A corpus that opens is complete, unchanged, and not from a newer version."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A cluster of two processes gives the bytes that one process gives, and is never waited for in vain."""
+"""A cluster of two processes makes the same bytes as one process, and a lost cluster is an error, not a hang."""
 
 import os
 import re
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[Any]:
-    """Two workers, each a process of its own."""
+    """Start two workers, each a process."""
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as local:
         yield local
 
@@ -48,14 +48,14 @@ def workers(scheduler: Any) -> Iterator[DaskCluster]:
 
 @pytest.fixture(autouse=True)
 def _small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a small dump has several."""
+    """Make ranges so small that a small dump has several."""
     monkeypatch.setattr("charlm.text.dump.plan._MIN_TASK_BYTES", 100_000)
 
 
 def corpus(
     out: Path, given: str, cache: Path, *, workers: int = 1, worker_pool: WorkerPool | None = None
 ) -> dict[str, bytes]:
-    """Prepare the corpus of a dump; its files, but for what corpus.json says of where the text comes from."""
+    """Prepare the corpus of a dump and return its files, without the origin in corpus.json."""
     settings = CorpusSettings(source=WikipediaSettings(input=(given,)))
     assert isinstance(settings.source, WikipediaSettings)
     source = WikipediaSource(settings.source, cache=cache)
@@ -90,7 +90,7 @@ def test_by_path_and_over_http_the_same_bytes(workers: DaskCluster, shared_data:
 
 @pytest.mark.real_data
 def test_a_subset_takes_its_streams_along(workers: DaskCluster, shared_data: Path, tmp_path: Path) -> None:
-    """What was fetched to choose from is not fetched again by the workers, and they need no cache of ours."""
+    """Workers do not download again what was downloaded to choose pages, and need no access to our cache."""
     dump = shared_data / MULTISTREAM
     with FaultServer() as server:
         server.files[f"/{dump.name}"] = dump.read_bytes()
@@ -169,7 +169,7 @@ def test_a_file_that_only_we_see(workers: DaskCluster, shared_data: Path, tmp_pa
     path.unlink()
     source = ListSource(RangeTask("gone", dump, dump.ranges[1], "drop"))
     with pytest.raises(
-        UsageError, match=r"the worker on .* says: there is no file .*; put the input where every worker"
+        UsageError, match=r"the worker on .* says: there is no file .*; put the input at the same path on every worker"
     ):
         list(stage(source, tmp_path / "staged", RowOptions(), 1, workers))
 
@@ -181,14 +181,14 @@ def fails(kind: type[Exception], message: str, address: str) -> None:
 
 def test_workers_of_another_version(scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_cluster, "charlm_version", lambda: "charlm 99")
-    message = r"the workers of the cluster have charlm [\d.]+ \(.*\), and here is charlm 99"
+    message = r"the workers of the cluster have charlm [\d.]+ \(.*\), but this process has charlm 99"
     fails(DataError, message, scheduler.scheduler_address)
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_cluster, "_CONNECT_TIMEOUT", 0.5)
     fails(NetworkError, r"no dask scheduler answers at tcp://127.0.0.1:1 within 0.5 s", "tcp://127.0.0.1:1")
-    fails(UsageError, "is no address", "carrier://pigeon")
+    fails(UsageError, "is not an address", "carrier://pigeon")
     with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
         fails(NetworkError, "has no workers", empty.scheduler_address)
 
@@ -199,11 +199,11 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_workers_lost(scheduler: Any, tmp_path: Path) -> None:
-    """The last test with these workers: they are gone after it."""
+    """The last test with these workers: it stops them."""
     started = time.monotonic()
     with connect(scheduler.scheduler_address, no_worker_timeout=0.5) as no_worker_timeout:
         scheduler.scale(0)
-        with pytest.raises(OutOfMemoryError, match="every worker of the cluster is gone"):
+        with pytest.raises(OutOfMemoryError, match="the cluster has no workers left"):
             list(stage(NumberSource(TASKS), tmp_path, RowOptions(), 1, no_worker_timeout))
     assert time.monotonic() - started < 15
 

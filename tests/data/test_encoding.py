@@ -1,4 +1,4 @@
-"""Counting and encoding: the same bytes from any number of processes, whatever the vocabulary."""
+"""Counting and encoding give the same bytes with any number of processes and any vocabulary."""
 
 import os
 import random
@@ -28,7 +28,7 @@ WORDS = "все счастливые семьи похожи друг на др�
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Some dozens of row groups to a split."""
+    """Make dozens of row groups per split."""
     chance = random.Random(0)
     texts = {f"{n:03d}.txt": " ".join(chance.choices(WORDS, k=60)) + f" only{n} here\n" for n in range(200)}
     with pytest.MonkeyPatch.context() as patch:
@@ -38,7 +38,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def silent(characters: int) -> None:
-    """No bar."""
+    """Show no progress."""
 
 
 def made(corpus: Corpus, folder: Path, settings: Any, workers: int) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Rows as they are staged: a shard is kept as long as the code that made its rows is the same."""
+"""Staged shards are kept as long as the code that makes rows is unchanged."""
 
 from pathlib import Path
 

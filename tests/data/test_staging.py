@@ -1,4 +1,4 @@
-"""Staging: the same shards from any number of processes, and nothing done twice."""
+"""Staging makes the same shards with any number of processes, and does no task twice."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from charlm.text.document import Document, PageCounts, Source, SourceTask
 
 @dataclass(frozen=True)
 class NumberTask:
-    """Ten documents; every third page is dropped. What a `fault` does happens in the process that reads it."""
+    """Ten documents; every third page is dropped. A `fault` happens in the process that reads the task."""
 
     first: int
     fault: str = ""

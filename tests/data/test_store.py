@@ -1,4 +1,4 @@
-"""The token store: exactly `<eod> doc <eod> doc <eod>`, in numpy's own format, and no damage unnoticed."""
+"""The token store is `<eod> doc <eod> doc <eod>` in NumPy's format, and all damage is noticed."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -134,7 +134,7 @@ def test_every_id_but_the_first_is_counted_as_predicted(tmp_path: Path, document
 
 
 def refused_or_equal(folder: Path, vocab: Vocab, expected: list[int]) -> bool:
-    """Whether the files are refused; otherwise what is read must be sound: within the file, of the right type."""
+    """Return whether the files are refused; if not, check that the stream is within the file and of the right type."""
     try:
         stream = read_stream(folder, "train", vocab)
     except DataError:
@@ -193,7 +193,7 @@ def test_another_vocabulary_s_arrays_are_refused(tmp_path: Path) -> None:
     store(tmp_path, [["abc"]])
     small = CharVocab("abc", byte_fallback=False)
     assert small.id_dtype != CHAR.id_dtype
-    with pytest.raises(DataError, match="do not fit its vocabulary"):
+    with pytest.raises(DataError, match="do not match its vocabulary"):
         read_stream(tmp_path, "train", small)
 
 

@@ -1,4 +1,4 @@
-"""What `charlm inspect` says of a vocabulary, against counts made by hand."""
+"""The report of `charlm inspect` on a vocabulary equals counts made by hand."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from charlm.vocab.settings import CharSettings, NgramSettings, WordSettings
 from tests.corpora import build_corpus
 
 TEXTS = {"a.txt": "aab ba\n" * 80, "b.txt": "aab ☃a\n" * 20}
-"""Of 700 characters, train is a.txt, and valid and test are half of b.txt each."""
+"""700 characters: a.txt is the training split; valid and test are half of b.txt each."""
 
 
 def test_coverage_and_bytes_of_characters(tmp_path: Path) -> None:

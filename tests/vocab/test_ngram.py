@@ -1,4 +1,4 @@
-"""Words as bags of n-grams: the lecture's example, spelling, and arrays that say the same as the words."""
+"""The n-gram vocabulary: the lecture's example, spelling, and arrays that match the words."""
 
 import random
 from collections import Counter
@@ -70,7 +70,7 @@ def test_the_most_frequent_ngrams_are_known(words: list[str]) -> None:
 
 @given(data=st.binary(max_size=40), start=st.integers(0, 40))
 def test_the_hash_of_a_span_comes_from_prefix_sums(data: bytes, start: int) -> None:
-    """What the network does with wrapping 64-bit numbers."""
+    """Compute the hash as the network does, with wrapping 64-bit numbers."""
     powers = np.array([pow(P, k, 1 << 64) for k in range(len(data) + 1)], dtype=np.uint64)
     prefix = np.zeros(len(data) + 1, dtype=np.uint64)
     np.cumsum((np.frombuffer(data, np.uint8).astype(np.uint64) + np.uint64(1)) * powers[:-1], out=prefix[1:])

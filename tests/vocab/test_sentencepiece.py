@@ -1,4 +1,4 @@
-"""SentencePiece as charlm runs it: the same model every time, its traps closed, and no damaged model let in."""
+"""SentencePiece in charlm: training is deterministic, its special characters survive, damaged models are refused."""
 
 import hashlib
 import json
@@ -55,14 +55,14 @@ def test_pieces_are_shorter_than_characters_and_keep_what_sentencepiece_reserves
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("text", ["ab" * 2_000, "".join(map(chr, range(0x20000, 0x24000))), "a\n" * 500])
 def test_a_space_is_one_id_even_where_the_training_text_has_none(kind: str, text: str) -> None:
-    """SentencePiece would spell its own sign for it, which means another character."""
+    """Otherwise SentencePiece would encode its mark for a space as bytes, which is another character."""
     vocab = learned(kind, texts=(text,))
     assert len(vocab.encode(" ")) == 1
     assert vocab.decode(vocab.encode(" a  b ")) == " a  b "
 
 
 def test_rare_characters_never_crowd_out_the_pieces() -> None:
-    """Of a hundred thousand different characters few are pieces; all can be written."""
+    """Few of a hundred thousand different characters are pieces, but all can be encoded."""
     rare = "".join(map(chr, range(0x20000, 0x20000 + 100_000)))
     vocab = learned("bpe", texts=(prose(0), rare))
     assert vocab.size <= 512
@@ -128,7 +128,7 @@ def test_long_lines_are_cut() -> None:
 
 
 def saved(folder: Path, model: bytes, *, honest: bool = True) -> Path:
-    """A vocabulary of these bytes, described as it is, or as it was."""
+    """Save a vocabulary with these model bytes; its hash in vocab.json is right or (not honest) that of other bytes."""
     vocab = learned()
     vocab.save(folder)
     (folder / MODEL_FILE).write_bytes(model)

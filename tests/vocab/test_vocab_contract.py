@@ -1,4 +1,4 @@
-"""What every vocabulary must be, run over every member of the union: a new one is tested when it is registered."""
+"""The contract of all vocabularies, run over every member of the union: a registered vocabulary is tested."""
 
 import json
 import lzma
@@ -78,7 +78,7 @@ def test_decode_is_the_inverse_of_encode(vocab: Vocab, text: str) -> None:
 
 @pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.faults)])
 def test_every_scalar_value_survives(vocab: Vocab, step: int) -> None:
-    """All of the basic plane, and of the sixteen others every 17th (a prime to all block sizes) and the borders."""
+    """All of the basic plane; of the other sixteen, every 17th (coprime to all block sizes) and the borders."""
     points = [*range(0xD800), *range(0xE000, 0x10000), *range(0x10000, 0x110000, step), 0x10FFFF]
     for start in range(0, len(points), 0x4000):
         block = "".join(map(chr, points[start : start + 0x4000]))
@@ -102,7 +102,7 @@ def test_the_stream_decoder_gives_whole_characters_as_soon_as_they_are_whole(voc
 
 @given(data=st.data())
 def test_any_ids_decode_alike_in_a_stream_and_at_once(vocab: Vocab, data: st.DataObject) -> None:
-    """Ids that a model dreams up need not be valid UTF-8."""
+    """The ids that a model samples may be invalid UTF-8."""
     ids = data.draw(st.lists(st.integers(0, vocab.size - 1), max_size=30))
     decoder = vocab.stream_decoder()
     streamed = "".join(decoder.push(token) for token in ids) + decoder.finish()
@@ -128,7 +128,7 @@ def test_random_strings_survive_at_once_and_in_a_stream(vocab: Vocab, number: in
 
 
 def assert_shown_one_by_one(vocab: Vocab, ids: Iterable[int], text: str) -> None:
-    """Each id shows whole characters of the text, or none yet."""
+    """Each id decodes to whole characters of the text, or to none yet."""
     decoder = vocab.stream_decoder()
     shown = 0
     for token in ids:
@@ -145,14 +145,14 @@ def test_text_can_be_encoded_in_pieces_that_begin_with_a_space(vocab: Vocab, tex
     place = data.draw(st.sampled_from([0, *spaces]))
     whole = vocab.encode(text).tolist()
     assert vocab.encode(text[:place]).tolist() + vocab.encode(text[place:]).tolist() == whole
-    assert vocab.encode(text).tolist() == whole, "encoding remembers, and that changes nothing"
+    assert vocab.encode(text).tolist() == whole, "the cache changes the encoding"
 
 
 FILES = ("plain-text/*", "multilingual/**/*", "tinyshakespeare/*", "wikitext-2-raw/*")
 
 
 def real_texts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every text file, unpacked."""
+    """Yield the name and text of every file, decompressed."""
     for path in sorted(path for pattern in FILES for path in folder.glob(pattern) if path.is_file()):
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Tokens: what is a word in which script, and that nothing is lost or counted twice."""
+"""Tokens: the words of different scripts; no text is lost or counted twice."""
 
 from collections import Counter
 

@@ -1,14 +1,17 @@
-"""Wikitext of one page -> the text that a reader of the page would see, as plain paragraphs.
+"""Wikitext of a page -> the text that a reader of the page sees, as plain paragraphs.
 
-    wikitext ─ aside ──── brackets ──── inline ─── entities ─ aside ──── layout ─── restore ─> text
-               comments,  templates,    bold,      &eacute;   lines led  blocks,    nowiki,
-               <ref>,     links, files, tags,                 by spaces  and mend:  pre, code
-               pre        tables        URLs                             "( )"
+    wikitext ─ placeholders ─ brackets ──── inline ─ entities ─ placeholders ─ layout ──────── restore ─> text
+               comments,      templates,    bold,    &eacute;   lines that     blocks, then    nowiki,
+               <ref>, pre     links, files, tags,               begin with     `punctuation`:  pre, code
+                              tables        URLs                a space        gaps "( )"
 
-What stays: paragraphs, headings (`== Heading ==`), list items (`- item`), verses and code (each line led by a space),
-and what the inline templates of `languages/*.toml` show. What goes: tables, references, galleries, files, categories,
-formulas (unless asked for), navigation, the sections of references at the end, and every template without an entry.
-Superscript digits become ², no-break spaces spaces. Every pass is linear in the text's length, whatever the markup.
+Kept: paragraphs, headings (`== Heading ==`), list items (`- item`), verses and code (each line begins with a space),
+and the text of the inline templates in `languages/*.toml`. Dropped: tables, references, galleries, files, categories,
+formulas (with `math="drop"`), navigation, the reference sections at the end (`back_matter`), and all templates without
+an entry. Superscript digits become ², no-break spaces become spaces. Every pass takes linear time for any markup.
+
+`cleaner` calls the passes. `templates` renders templates with the patterns of `languages`, `unit_conversion` renders
+{{convert}}, `namespaces` knows the prefixes of links that show nothing.
 """
 
 from charlm.text.wikitext.cleaner import CleanedPage, Cleaner, clean

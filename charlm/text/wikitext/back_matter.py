@@ -1,4 +1,4 @@
-"""Which sections at a page's end are no prose: references, links, further reading, in many languages."""
+"""The titles of sections at the end of a page that are not prose: references, links, further reading."""
 
 import re
 
@@ -73,6 +73,6 @@ _TITLE_SEPARATOR = re.compile(
 
 
 def is_back_matter(title: str) -> bool:
-    """Whether a section of that title, at a page's end, lists references or links; "Sources and notes" counts too."""
+    """Return whether a section with this title lists references or links; "Sources and notes" does too."""
     title = title.strip(" :'\"").casefold()
     return title in _BACK_MATTER or all(part in _BACK_MATTER for part in _TITLE_SEPARATOR.split(title))

@@ -1,8 +1,8 @@
-"""Templates, links and tables, nested as they may be -> what they show.
+"""Nested templates, links and tables -> the text that they show.
 
-    matching brackets ── outer before inner: does it show anything? ── inner before outer: template or link ──> text
+    match brackets ── from the outside in: drop what is not visible ── from the inside out: render ──> text
 
-Linear in the text's length, times the depth of what shows something; that is bounded by MAX_DEPTH, as MediaWiki's is.
+The time is linear in the length of the text, times the depth of visible brackets, which MAX_DEPTH bounds.
 """
 
 import re
@@ -12,7 +12,7 @@ from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES
 from charlm.text.wikitext.templates import Templates, template_name
 
 MAX_DEPTH = 60
-"""What is nested deeper is dropped, and the page marked; MediaWiki itself stops at 40 to 100."""
+"""Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
 _BRACKET = re.compile(
     r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n(?:==|[ \t]*+\|\}(?!\}(?!\})))|</?[tT][aA][bB][lL][eE]\b[^<>]*>"
@@ -26,24 +26,24 @@ _OPENINGS = ("{{", "[[", "{|", "<t")
 
 @dataclass(slots=True)
 class Brackets:
-    """Resolves the brackets of pages of one wiki."""
+    """Replaces the brackets in pages of one wiki by what they show."""
 
     templates: Templates
     hidden_prefixes: frozenset[str]
-    """Case-folded link prefixes that show nothing."""
+    """Case-folded prefixes of links that show nothing."""
 
     def resolve(self, text: str, title: str) -> tuple[str, bool]:
-        """The text with every template, link and table replaced by what it shows; whether MAX_DEPTH was hit."""
+        """Return the text with all templates, links and tables replaced, and whether MAX_DEPTH was exceeded."""
         pieces: list[str] = []
-        frames: list[tuple[int, str, list[str]]] = []  # (end, opening, pieces outside) of the spans we are in
+        frames: list[tuple[int, str, list[str]]] = []  # (end, opening, pieces outside) of each open span
         position = 0
         too_deep = False
         render, is_visible, link = self.templates.render, self._is_visible, _render_link
         text = _PLAIN_LINK.sub(_render_plain_link, text)
-        text_end = (len(text), len(text), "")  # closes what is open
+        text_end = (len(text), len(text), "")  # closes the open spans
         for start, end, opening in (*_match_brackets(text), text_end):
             if start < position:
-                continue  # inside a span that was dropped
+                continue  # inside a dropped span
             while frames and frames[-1][0] <= start:
                 closed, kind, outside = frames.pop()
                 pieces.append(text[position : closed - 2])
@@ -61,7 +61,7 @@ class Brackets:
         return self._drop_unbalanced("".join(pieces)), too_deep
 
     def _is_visible(self, text: str, start: int, opening: str) -> bool:
-        """Whether anything of this template or link is visible."""
+        """Return whether a template or link shows anything."""
         if opening == "{{":
             name = _TEMPLATE_NAME.match(text, start)
             return name is not None and self.templates.is_visible(template_name(name[1]))
@@ -77,7 +77,7 @@ class Brackets:
         )
 
     def _drop_unbalanced(self, text: str) -> str:
-        """Drop brackets that pair with nothing; an opened File link takes the rest of its line along."""
+        """Drop brackets without a partner; an unclosed File link is dropped up to the end of its line."""
         pieces: list[str] = []
         position = 0
         for match in _UNBALANCED.finditer(text):
@@ -96,7 +96,7 @@ class Brackets:
 
 
 def _render_plain_link(match: re.Match[str]) -> str:
-    """Most links have no prefix and hold no other markup; taken first, they are out of the others' way."""
+    """Render a link without a prefix or other markup. Most links are like this, so replacing them first saves time."""
     label = match[2]
     return label if label and not label.isspace() else match[1].strip().replace("_", " ")
 
@@ -110,13 +110,13 @@ def _render_link(inner: str) -> str:
 
 
 def _match_brackets(text: str) -> list[tuple[int, int, str]]:
-    """(start, end, opening) of every pair, sorted by start. What stays open or closes nothing is left out."""
+    """Return (start, end, opening) of all pairs, sorted by start; brackets without a partner are left out."""
     spans: list[tuple[int, int, str]] = []
     stack: list[list[int]] = []  # [index into _OPENINGS, start, number of braces]
     num_open = [0, 0, 0, 0]
 
     def pop_unclosed(kind: int) -> list[int]:
-        """Give up what was opened inside and never closed."""
+        """Drop the inner brackets that were never closed."""
         while stack[-1][0] != kind:
             num_open[stack.pop()[0]] -= 1
         return stack[-1]
@@ -144,7 +144,7 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
                 top[2] -= size
                 if top[2] < 2:
                     num_open[stack.pop()[0]] -= 1
-        elif bracket == "\n==":  # no link or template goes on under the next heading: it was never closed
+        elif bracket == "\n==":  # a link or template that is open at the next heading was never closed
             while stack and stack[-1][0] <= 1:
                 num_open[stack.pop()[0]] -= 1
         elif bracket == "{|" and not _starts_line(text, start):
@@ -162,6 +162,6 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
 
 
 def _starts_line(text: str, start: int) -> bool:
-    """Whether only indentation stands before `start` in its line (a look at a few characters: time stays linear)."""
+    """Return whether only indentation precedes `start` in its line (at most 30 characters: time stays linear)."""
     before = text[max(start - 30, 0) : start].rpartition("\n")
     return not before[2].strip(" \t:*#") and (bool(before[1]) or start <= 30)

@@ -1,4 +1,4 @@
-"""The passes in their order: what `clean` does to a page."""
+"""The passes that clean a page, in their order."""
 
 import re
 from collections.abc import Mapping
@@ -22,21 +22,21 @@ _POINTER_LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CleanedPage:
-    """The text of a page."""
+    """The result of cleaning a page."""
 
     text: str
-    """Empty where nothing is left."""
+    """The text of the page; "" if nothing is left."""
     exceeded_limit: str = ""
-    """Which bound was hit, so that some of the text is missing; empty as a rule."""
+    """The limit that was exceeded, so that some text is missing; usually ""."""
 
 
 class Cleaner:
     """Cleans the pages of one wiki.
 
     Args:
-        load_language: the wiki's language code, for the names of its templates and the words that they show.
-        namespaces: namespace number -> name, from the dump's header: they tell files and categories.
-        math: what becomes of formulas: nothing, or their TeX between dollar signs.
+        language_code: language of the wiki, which decides its templates and the words that they show.
+        namespaces: namespace number -> name, from the header of the dump; they identify files and categories.
+        math: "drop" removes formulas, "tex" keeps their TeX between dollar signs.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Cleaner:
         self._math: MathMode = math
 
     def clean(self, wikitext: str, title: str = "") -> CleanedPage:
-        """The visible text of a page; `title` is what {{PAGENAME}} shows."""
+        """Return the visible text of a page; {{PAGENAME}} shows `title`."""
         placeholders = Placeholders(self._math)
-        for character in _RESERVED_CHARACTERS:  # ours; no XML holds them
+        for character in _RESERVED_CHARACTERS:  # XML cannot contain them
             wikitext = wikitext.replace(character, "")
         text = placeholders.extract_literals(wikitext)
         text = self._drop_pointer_lines(_drop_hatnotes(text))
@@ -89,5 +89,5 @@ def clean(
     wikitext: str, language_code: str = "en", namespaces: Mapping[int, str] | None = None, *, title: str = "",
     math: MathMode = "drop",
 ) -> CleanedPage:  # fmt: skip
-    """One page of a wiki; `Cleaner` is for many."""
+    """Clean one page; use `Cleaner` for many pages."""
     return Cleaner(language_code, namespaces, math=math).clean(wikitext, title)

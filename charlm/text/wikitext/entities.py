@@ -1,4 +1,4 @@
-"""&eacute; -> é."""
+"""Character references: &eacute; -> é."""
 
 import html
 import re
@@ -8,7 +8,7 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[a-zA-Z][a-zA-Z0-9]
 
 
 def decode_entities(text: str) -> str:
-    """Once: "&amp;lt;" becomes "&lt;". What is no entity stays."""
+    """Decode each reference once ("&amp;lt;" becomes "&lt;"); unknown references stay."""
     return _ENTITY.sub(_decode, text) if "&" in text else text
 
 

@@ -1,4 +1,4 @@
-"""The markup inside lines -> what it marks: external links, tags, language variants, magic words, quotes."""
+"""Markup inside lines -> the text that it marks: external links, tags, language variants, magic words, quotes."""
 
 import re
 
@@ -31,7 +31,7 @@ _QUOTES = re.compile(r"''+")
 
 
 def strip_inline(text: str) -> str:
-    """Take away the markup inside lines, and keep what it marks; APART goes, BREAK comes for <br>."""
+    """Remove the markup inside lines and keep its text; drop QUOTE_SEPARATOR, write LINE_BREAK for <br>."""
     if "[" in text:
         text = _EXTERNAL_LINK.sub(_link_label, text)
         if "[http" in text:
@@ -40,7 +40,7 @@ def strip_inline(text: str) -> str:
         text = _SCRIPT_TAG.sub(_replace_small_digits, text)
         text = _TAG.sub(_replace_tag, text)
     if "-{" in text:
-        for _ in range(3):  # nested ones, from the inside
+        for _ in range(3):  # nested variants, from the inside out
             text = _VARIANT.sub(_choose_variant, text)
         text = text.replace("-{", "").replace("}-", "")
     if "__" in text:
@@ -63,7 +63,7 @@ def _replace_tag(match: re.Match[str]) -> str:
 
 
 def _choose_variant(match: re.Match[str]) -> str:
-    """Language conversion, `-{zh-hans:A;zh-hant:B}-`: the first variant; flags other than A (add) show nothing."""
+    """Return the first variant of `-{zh-hans:A;zh-hant:B}-`; "" for flags that define rules without showing text."""
     flags, bar, rules = match[1].rpartition("|")
     if bar and not {flag.strip() for flag in flags.split(";")} & _VARIANT_FLAGS:
         return ""
@@ -72,7 +72,7 @@ def _choose_variant(match: re.Match[str]) -> str:
 
 
 def strip_quotes(line: str) -> str:
-    """'' and ''' go; where a line has an odd number of both, one ''' is an apostrophe and '' (l'''Orient'')."""
+    """Remove '' and '''; in a line with odd numbers of both, one ''' is an apostrophe and '' (l'''Orient'')."""
     runs = [(match.start(), match.end() - match.start()) for match in _QUOTES.finditer(line)]
     sizes = [min(size, 5) if size != 4 else 3 for _, size in runs]
     kept = -1

@@ -1,8 +1,8 @@
-"""languages/CODE.toml -> what a language's wiki calls its templates, and the words that its templates show.
+"""languages/CODE.toml -> the names of a wiki's templates, and the words that its templates show.
 
     common.toml ── overridden by ──> uk.toml ──> Language: template name -> pattern; language names, months, separators
 
-A new language is one more file; nothing else has to change. `common.toml` explains the entries and the patterns.
+A new language needs only a new file. `common.toml` explains the entries and the patterns.
 """
 
 import tomllib
@@ -16,11 +16,11 @@ _DIGITS = "0123456789"
 
 
 class Arguments(dict[str, str]):
-    """What stands in a template: positional arguments under "1", "2", ...; named ones under their names."""
+    """The arguments of a template: positional ones under "1", "2", ..., named ones under their names."""
 
     @property
     def positional(self) -> list[str]:
-        """The values of "1", "2", ... as far as they go, empty ones at the end left out."""
+        """The values of "1", "2", ... up to the first missing one, without empty ones at the end."""
         values: list[str] = []
         while (value := self.get(str(len(values) + 1))) is not None:
             values.append(value)
@@ -31,30 +31,30 @@ class Arguments(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The words of one language's wiki."""
+    """The templates and words of wikis in one language."""
 
     code: str
     templates: Mapping[str, str]
-    """Lower-case template name (or `prefix-*`) -> pattern."""
+    """Lower-case name of a template (or `prefix-*`) -> pattern."""
     names: Mapping[str, str]
-    """Language code -> what {{lang-CODE}} shows before the word."""
+    """Language code -> name of the language, which {{lang-CODE}} shows before the word."""
     words: Mapping[str, str]
-    """Patterns that renderers use: lang, as_of, date, ..."""
+    """Name -> pattern that renderers use: lang, as_of, date, ..."""
     months: tuple[str, ...] = ()
     decimal: str = "."
     group: str = ","
     digits: str = _DIGITS
     names_units: bool = False
-    """Whether {{convert}} may show the English names of units; symbols otherwise."""
+    """Whether {{convert}} shows the English names of units; otherwise it shows symbols."""
     to_ascii_digits: Mapping[int, str] = field(default_factory=dict[int, str])
-    """For str.translate: the language's digits to ASCII ones."""
+    """The language's digits -> ASCII digits, for str.translate."""
 
     def language_name(self, code: str) -> str:
-        """The name for `grc-x-biblical` is that for `grc`; "" where there is none."""
+        """Return the name of a language, "" if unknown; `grc-x-biblical` has the name of `grc`."""
         return self.names.get(code) or self.names.get(code.partition("-")[0], "")
 
     def format_number(self, plain: str) -> str:
-        """ "-12345.6" -> "−12,345.6" with the language's separators and digits."""
+        """Format "-12345.6" as "−12,345.6", with the separators and digits of the language."""
         sign = "−" if plain.startswith("-") else ""
         whole, point, decimals = plain.lstrip("+-").partition(".")
         if not whole.isdecimal():
@@ -67,7 +67,7 @@ class Language:
 
 @cache
 def load_language(code: str) -> Language:
-    """The language of a wiki, by the code in its siteinfo; what has no file of its own is `common`."""
+    """Return the language with the code that the wiki's siteinfo gives; without a file, `common` alone."""
     entries = _load_tables("common")
     for name in _ancestry(code):
         entries = {key: {**entries.get(key, {}), **value} for key, value in {**entries, **_load_tables(name)}.items()}
@@ -88,7 +88,7 @@ def load_language(code: str) -> Language:
 
 
 def _ancestry(code: str) -> list[str]:
-    """The files that add to `common`, the later over the earlier."""
+    """Return the names of the files that override `common`; later ones override earlier ones."""
     entries = _load_tables(code)
     parent = str(entries.get("numbers", {}).get("like", ""))
     return [*(_ancestry(parent) if parent else []), code]
@@ -96,7 +96,7 @@ def _ancestry(code: str) -> list[str]:
 
 @cache
 def _load_tables(code: str) -> dict[str, dict[str, Any]]:
-    """The tables of one file, with `[templates]` turned round: name -> pattern."""
+    """Return the tables of a file, with `[templates]` inverted to name -> pattern."""
     if not code.replace("-", "").isalnum():
         return {}
     file = files("charlm.text.wikitext").joinpath("languages", f"{code}.toml")

@@ -1,16 +1,16 @@
-"""Lines -> blocks (paragraphs, headings, list items, verbatim stretches) -> plain text.
+"""Lines -> blocks (paragraphs, headings, list items, verbatim text) -> plain text.
 
     == H ==      == H ==
-    a            a b           single newlines join, as in MediaWiki; one blank line between blocks
+    a            a b           single newlines join lines, as in MediaWiki; a blank line separates blocks
     b
-    * c          - c           an item of any list, whatever its depth; items stand on successive lines
+    * c          - c           an item of a list of any kind and depth; no blank line between items
     ; d : e      - d: e
-    : f          f             an indented line is a paragraph of its own
-    g<br>h       g / h         paragraphs of their own; three short ones or more are verses, and stand together
+    : f          f             an indented line is a paragraph
+    g<br>h       g / h         a paragraph each; three or more short lines are verses and form one block
 
-Verses, and whatever else MediaWiki shows line by line (pre, code), keep their lines, each led in by one space: that is
-how wikitext writes them, so a text laid out twice is the same. A heading with nothing under it goes, and so do the
-sections of references and links at a page's end.
+Verses and verbatim text (pre, code) keep their lines; each line begins with a space, as in wikitext, so that laying out
+the result again does not change it. Headings without text are dropped, and so are sections of references and links at
+the end of the page.
 """
 
 import re
@@ -25,13 +25,13 @@ _PUNCTUATION = frozenset(",;.:*#、，；")
 _MAX_ROUNDS = 4
 _MIN_VERSE_LINES = 3
 _MAX_VERSE_LENGTH = 90
-_TEXT, _ITEM, _VERBATIM = 0, 7, 8  # kinds of blocks beside 1 to 6, the levels of headings
+_TEXT, _ITEM, _VERBATIM = 0, 7, 8  # kinds of blocks; 1 to 6 are headings of that level
 
 Block = tuple[int, str]
 
 
 def lay_out(text: str) -> str:
-    """The text in blocks, one blank line between them, none between the items of a list."""
+    """Return the blocks of the text, separated by blank lines; items of a list by newlines."""
     blocks = _drop_empty_sections(_parse_blocks(text))
     pieces: list[str] = []
     previous = -1
@@ -46,7 +46,7 @@ def lay_out(text: str) -> str:
 def _parse_blocks(text: str) -> list[Block]:
     blocks: list[Block] = []
     paragraph: list[str] = []
-    term = ""  # of a definition list, waiting for what defines it
+    term = ""  # of a definition list, waiting for its definition
 
     def end_paragraph() -> None:
         nonlocal term
@@ -105,7 +105,7 @@ def _parse_blocks(text: str) -> list[Block]:
 
 
 def _join_lines(lines: list[str]) -> str:
-    """The lines of a paragraph as one; between signs of Chinese or Japanese without a space."""
+    """Join the lines of a paragraph, with a space except between Chinese or Japanese characters."""
     if len(lines) == 1:
         return lines[0]
     pieces = [lines[0]]
@@ -150,7 +150,7 @@ def _paragraph_blocks(text: str) -> list[Block]:
 
 
 def _heading_level(line: str) -> int:
-    """1 to 6, or 0 for what is no heading."""
+    """Return 1 to 6, or 0 if the line is not a heading."""
     if line[-1] != "=":
         return 0
     level = min(len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), 6)
@@ -158,7 +158,7 @@ def _heading_level(line: str) -> int:
 
 
 def _drop_empty_sections(blocks: list[Block]) -> list[Block]:
-    """Without the sections of references and links at the end, and without headings that nothing stands under."""
+    """Drop the sections of references and links at the end, and headings without text."""
     while True:
         blocks = _drop_empty_headings(blocks)
         end = _back_matter_start(blocks)
@@ -168,8 +168,8 @@ def _drop_empty_sections(blocks: list[Block]) -> list[Block]:
 
 
 def _drop_empty_headings(blocks: list[Block]) -> list[Block]:
-    kept: list[Block] = []  # from the last to the first
-    next_level = 0  # level of the next heading that is kept; _ITEM where text comes first
+    kept: list[Block] = []  # in reverse order
+    next_level = 0  # level of the next kept heading; _ITEM if text comes before it
     for block in reversed(blocks):
         if 0 < block[0] < _ITEM:
             if next_level > block[0]:
@@ -183,7 +183,7 @@ def _drop_empty_headings(blocks: list[Block]) -> list[Block]:
 
 
 def _back_matter_start(blocks: list[Block]) -> int:
-    """Where the sections of references and links at the end begin; the number of blocks where there are none."""
+    """Return the index of the first section of references and links at the end; len(blocks) if there is none."""
     end = len(blocks)
     level = _ITEM
     for i in range(len(blocks) - 1, -1, -1):

@@ -1,6 +1,6 @@
-"""Which link prefixes show nothing: the names of File and Category in many languages, and other Wikipedias.
+"""The prefixes of links that show nothing: File and Category in many languages, and the codes of other Wikipedias.
 
-SiteInfo.namespaces ──> hidden_names ──> what `brackets` drops
+SiteInfo.namespaces ──hidden_link_prefixes──> the links that `brackets` drops
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ _FILE_AND_CATEGORY = """
     fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá catagóir faidhle delwedd
     categori fasciculus figura picha jamii kaarangay restr rummad ფაილი სურათი tập_tin
 """
-"""Names and aliases (underscores for spaces); a page may use English, an old alias, or the words of the page it was
-translated from, so those of the wiki's own header are not enough."""
+"""Names and aliases, with underscores for spaces. The header of the wiki does not suffice: pages also use English
+names, old aliases, and names in the language from which they were translated."""
 
 _WIKIPEDIAS = """
     aa ab ace ady af ak als alt am ami an ang ann anp ar arc ary arz as ast atj av avk awa ay az azb ba ban bar
@@ -43,6 +43,6 @@ INTERLANGUAGE_PREFIXES = frozenset(_WIKIPEDIAS.split())
 
 
 def hidden_link_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
-    """Case-folded prefixes that show nothing: Media, File and Category, here and elsewhere."""
+    """Return the case-folded prefixes of links to media, files and categories, in this wiki's and other languages."""
     own = (namespaces[number].casefold() for number in (_MEDIA, _FILE, _CATEGORY) if namespaces.get(number))
     return frozenset(own) | {name.replace("_", " ") for name in _FILE_AND_CATEGORY.split()}

@@ -1,8 +1,8 @@
-"""Wikitext -> the same without comments and dropped tags, its literal stretches put aside under marks.
+"""Wikitext -> wikitext without comments and dropped tags, with placeholders for literal text.
 
     "a<!-- b --><ref>c</ref> <nowiki>[[d]]</nowiki>" ──> "a \\0" "0" "\\0", ["[[d]]"] ── restore ──> "a [[d]]"
 
-No later pass sees what is put aside: nowiki, pre, code, verbatim lines, TeX.
+Literals (nowiki, pre, code, verbatim lines, TeX) are hidden from the later passes.
 """
 
 import re
@@ -12,14 +12,14 @@ from typing import Literal
 from charlm.text.wikitext.entities import decode_entities
 
 MathMode = Literal["drop", "tex"]
-"""What becomes of formulas: nothing, or their TeX between dollar signs."""
+"""Formulas are dropped, or kept as TeX between dollar signs."""
 
 LINE_BREAK = "\x01"
-"""A line break that has to stay one: <br>."""
+"""A line break that is kept: <br>."""
 BLOCK_MARKER = "\x03"
-"""Before the mark of a literal with several lines, which stands alone."""
+"""Precedes the placeholder of a literal with several lines, which is a block."""
 QUOTE_SEPARATOR = "\x02"
-"""Nothing, but it parts two runs of quotes: an empty <nowiki />."""
+"""Separates two runs of quotes and shows nothing: an empty <nowiki />."""
 
 HAS_WORD = re.compile(r"[^\W_]")
 """Finds a letter or a digit: a line without any is dropped."""
@@ -52,13 +52,13 @@ _VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:(?:\n +(?=\n))*\n +[^\s|!][^\n]*)+"
 
 @dataclass(slots=True)
 class Placeholders:
-    """What is put aside of one page."""
+    """The literals of one page."""
 
     math: MathMode = "drop"
     literals: list[str] = field(default_factory=list[str])
 
     def add_literal(self, literal: str) -> str:
-        """The mark under which `literal` comes back, on lines of its own if it has several."""
+        """Store a literal and return its placeholder, which is a block if the literal has several lines."""
         literal = literal.replace("\xa0", " ")
         placeholder = str(len(self.literals))
         if "\n" in literal:
@@ -72,7 +72,7 @@ class Placeholders:
         return placeholder
 
     def extract_literals(self, text: str) -> str:
-        """Drop comments and dropped tags from `text`, and put its literal tags aside."""
+        """Drop comments and dropped tags from `text`, and replace literal tags by placeholders."""
         pieces: list[str] = []
         unclosed: set[str] = set()
         position = 0
@@ -123,7 +123,7 @@ class Placeholders:
         return replacement if inline else f"\n\n{replacement}\n\n"
 
     def extract_verbatim(self, text: str) -> str:
-        """Put aside two or more lines that begin with a space: MediaWiki shows them as they are, up to an empty one."""
+        """Replace two or more lines that begin with a space by a placeholder: MediaWiki shows them verbatim."""
         return _VERBATIM.sub(self._replace_verbatim, f"\n{text}") if "\n " in text else text
 
     def _replace_verbatim(self, match: re.Match[str]) -> str:
@@ -131,7 +131,7 @@ class Placeholders:
         return self.add_literal("\n".join(line for line in lines if line))
 
     def restore(self, text: str) -> str:
-        """Put back what was put aside; a literal may hold marks of others."""
+        """Replace placeholders by their literals, in literals too."""
         for _ in range(3):
             if "\0" not in text:
                 break

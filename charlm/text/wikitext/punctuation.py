@@ -1,4 +1,4 @@
-"""A line with the gaps that dropped markup leaves -> one without: "( , x)", double spaces, " ,", ",,"."""
+"""Closes the gaps that dropped markup leaves in a line: "( , x)", double spaces, " ,", ",,"."""
 
 import re
 
@@ -6,9 +6,9 @@ _ANY_GAP = re.compile(
     r"\([ ,;:、，；،)）]|（[ ,;:、，；،)）]|\)(?<=[ ,;、，；].)|）(?<=[ ,;、，；].)"
     r"|,(?: ?[,;]|(?<= .)(?:\s|$))|;(?= ?[,;])|\.(?<= .)(?:\s|$)|“ ?”|« ?»|\[[ ,;]|— [—–]|– [—–]"
 )
-"""One look at a line, which is enough for most. Branches begin with literals, not with sets: so `re` skips to the
-signs themselves, six times faster."""
-# glued to ASCII, as in main(), it belongs to a name
+"""Finds lines that need work; most do not. Every branch begins with a literal character, which makes `re` six times
+faster than a set would."""
+# brackets after ASCII, as in main(), belong to a name
 _EMPTY_BRACKETS = re.compile(r"(?<![!-'*-~])\([ ,;:،]*+\) ?|（[ ,;:、，；]*+）|(?<!\S)\[[ ,;]+\] ?|“ ?”|« ?»")
 _GAP_AFTER_OPENING = re.compile(r"([(（])[ ,;、，；]++(?=\S)")
 _GAP_BEFORE_CLOSING = re.compile(r"(?<![ ,;、，；])[ ,;、，；]++(?=[)）])")
@@ -20,14 +20,14 @@ _MAX_ROUNDS = 4
 
 
 def close_gaps(line: str) -> str:
-    """Close the gaps in a line; plain prose stays as it is."""
+    """Return the line without gaps; text without gaps is unchanged."""
     if "  " in line:
         line = _SPACES.sub(" ", line)
     return _replace_gaps(line) if _ANY_GAP.search(line) else line
 
 
 def _replace_gaps(line: str) -> str:
-    for _ in range(_MAX_ROUNDS):  # what is emptied may have stood in what is empty now
+    for _ in range(_MAX_ROUNDS):  # removing one gap can leave another
         previous = line
         line = _EMPTY_BRACKETS.sub("", line)
         line = _GAP_AFTER_OPENING.sub(r"\1", line)

@@ -1,8 +1,8 @@
-"""The templates that stand in the middle of prose -> the words they show. All others are dropped by `brackets`.
+"""Templates inside prose -> the words that they show. `brackets` drops all other templates.
 
     "lang|de|Haus", its links resolved ── name, arguments ──> pattern or renderer of the language ──> "Haus"
 
-Which template shows what is data: `languages/*.toml`. A pattern `=name` calls one of the renderers below.
+`languages/*.toml` lists the templates and their patterns. A pattern `=name` calls one of the renderers below.
 """
 
 import re
@@ -32,14 +32,14 @@ class Templates:
         self._visible = {name: bool(language.templates[name]) for name in self._renderers}
 
     def is_visible(self, name: str) -> bool:
-        """Whether anything of a template is visible, by its name as `template_name` gives it."""
+        """Return whether the template shows anything; `name` comes from `template_name`."""
         shown = self._visible.get(name)
         if shown is None:
             shown = name.startswith("formatnum:") or self._family(name) in self._renderers
         return shown
 
     def render(self, inner: str, title: str = "") -> str:
-        """What `{{inner}}` shows; its own templates and links are already resolved."""
+        """Return what `{{inner}}` shows; the templates and links in it are already replaced."""
         raw_name, *parts = inner.split("|")
         name = template_name(raw_name)
         if name.startswith("formatnum:"):
@@ -67,7 +67,7 @@ class Templates:
 
 
 def template_name(raw: str) -> str:
-    """Names as they are looked up: spaces, not underscores; lower case; no Template: before them."""
+    """Return the key of a template name: lower case, spaces for underscores, without "Template:"."""
     name = raw.strip().replace("_", " ").lower()
     return name.removeprefix("template:").lstrip() if name.startswith("template:") else name
 
@@ -78,14 +78,14 @@ def _make_renderer(pattern: str) -> Renderer:
         return _RENDERERS[pattern[1:]]
     if "{" not in pattern:
         return lambda arguments, language: pattern
-    if (plain := re.fullmatch(r"\{(\w+(?:\|\w+)*)\}", pattern)) and plain[1] != "last":  # most of them
+    if (plain := re.fullmatch(r"\{(\w+(?:\|\w+)*)\}", pattern)) and plain[1] != "last":  # most patterns
         keys = tuple(plain[1].split("|"))
         return lambda arguments, language: next((arguments[key] for key in keys if arguments.get(key)), "")
     return lambda arguments, language: fill(pattern, arguments, language)
 
 
 def fill(pattern: str, arguments: Arguments, language: Language) -> str:
-    """The pattern with its fields filled in; `common.toml` explains it."""
+    """Fill in the fields of a pattern, whose syntax `common.toml` explains."""
 
     def optional(match: re.Match[str]) -> str:
         fields = _FIELD.findall(match[1])
@@ -117,7 +117,7 @@ def _field_value(name: str, arguments: Arguments, language: Language) -> str:
 
 
 def _to_script(value: str, *, superscript: bool) -> str:
-    """Superscript or subscript, where all of it is digits and signs."""
+    """Convert to superscript or subscript characters; text other than digits and signs is unchanged."""
     return (
         value.replace("–", "−").translate(SUPERSCRIPT if superscript else SUBSCRIPT)
         if _DIGITS_AND_SIGNS.fullmatch(value)
@@ -139,7 +139,7 @@ def _render_lang(arguments: Arguments, language: Language) -> str:
         code = arguments.pop("1", "")
         arguments |= {str(i): arguments.get(str(i + 1), "") for i in range(1, 4)}
     label = arguments.get("label", "")
-    if code.endswith("2"):  # as uk, hy and ru write for a word without its language's name
+    if code.endswith("2"):  # uk, hy and ru mark a word without the name of its language so
         label = "none"
     name = label or language.language_name(code)
     arguments["name"] = "" if label == "none" else name
@@ -160,7 +160,7 @@ def _render_ipa_english(arguments: Arguments, language: Language) -> str:
 
 
 def _render_ipa(arguments: Arguments, language: Language) -> str:
-    """{{IPA-fr|paʁi|lang}} -> "French: [paʁi]"; {{IPA|fr|paʁi}} alike; {{IPA|/paʁi/}} as it is."""
+    """{{IPA-fr|paʁi|lang}} -> "French: [paʁi]"; so does {{IPA|fr|paʁi}}; {{IPA|/paʁi/}} -> /paʁi/."""
     code, values = arguments.get("*", ""), arguments.positional
     if not code and len(values) > 1 and re.fullmatch(r"[a-z]{2,3}(?:-[A-Za-z]+)*", values[0]):
         code, values = values[0], values[1:]
@@ -188,7 +188,7 @@ def _render_as_of(arguments: Arguments, language: Language) -> str:
 
 
 def _date_arguments(arguments: Arguments, language: Language) -> Arguments:
-    """Year, month, day as positional arguments -> the field `date`."""
+    """Format the positional arguments year, month, day as the field `date`."""
     year, month, day = (arguments.get(key, "") for key in "123")
     parts = Arguments({"year": year, "month": _month(month, language), "day": day.lstrip("0")})
     form = "date_day" if month and day else "date_month" if month else "date_year"

@@ -2,8 +2,8 @@
 
     "5", "km", "mi" ── values, units, rounding ──> × scale ── as precise as the input ──> numbers and unit names
 
-The default precision is that of https://en.wikipedia.org/wiki/Module:Convert (default_precision): as many digits as
-the input has, moved by the ratio of the two, and at least two significant ones. Units are in `load_units.toml`.
+The default precision follows https://en.wikipedia.org/wiki/Module:Convert (default_precision): the precision of the
+input, scaled by the ratio of output to input, and at least two significant digits. Units are in `units.toml`.
 """
 
 import math
@@ -35,7 +35,7 @@ class Unit:
     symbol: str
     scale: float
     default: str
-    """The unit it is converted to where none is named."""
+    """Code of the unit to which it is converted by default."""
     singular: str
     plural: str
     offset: float = 0.0
@@ -43,7 +43,7 @@ class Unit:
 
 @cache
 def load_units() -> dict[str, Unit]:
-    """Every unit by the codes that {{convert}} knows it by."""
+    """Return all units by their codes in {{convert}}."""
     table = tomllib.loads(files("charlm.text.wikitext").joinpath("units.toml").read_text("utf-8"))
     return {
         code: Unit(kind, str(symbol), float(scale), str(default), str(singular), str(plural), *map(float, offset))
@@ -54,7 +54,7 @@ def load_units() -> dict[str, Unit]:
 
 
 def convert(arguments: Arguments, language: Language) -> str:
-    """The quantity, and in parentheses what it is in other units; as it was entered where that can't be computed."""
+    """Return a quantity with its conversion in parentheses, or as it was entered if it cannot be converted."""
     parts = arguments.positional
     if not parts:
         return ""
@@ -127,7 +127,7 @@ def _arrange_quantities(rendered: str, other: str, arguments: Arguments) -> str:
 
 
 def _find_unit(code: str) -> tuple[int, Unit | None]:
-    """(power of ten, unit) of a code such as km, e6acre."""
+    """Return (power of ten, unit) of a code like km or e6acre; the unit is None if the code is unknown."""
     known = load_units()
     if code in known:
         return 0, known[code]
@@ -154,7 +154,7 @@ def _parse_number(number: str, language: Language) -> float | None:
 
 
 def _normalize_number(number: str, language: Language) -> str:
-    """Digits and a decimal point, whatever the language writes."""
+    """Return a number without group separators and with a decimal point."""
     number = re.sub("[\u2009\xa0 ]", "", number)
     if language.decimal == ",":
         if language.group == "." and re.fullmatch(r"-?\d{1,3}(?:\.\d{3})+(?:,\d+)?", number):
@@ -164,7 +164,7 @@ def _normalize_number(number: str, language: Language) -> str:
 
 
 def _format_entered(number: str, language: Language) -> str:
-    """A number as it was entered, with the separators of the language."""
+    """Format an entered number with the separators of the language."""
     if "/" in number or "e" in number.lower():
         return number.replace("-", "−")
     plain = _normalize_number(number.replace("−", "-").translate(language.to_ascii_digits), language)
@@ -175,7 +175,7 @@ def _format_rounded(
     result: float, value: float, number: str, unit: Unit, target_unit: Unit, precision: str, arguments: Arguments,
     language: Language,
 ) -> str:  # fmt: skip
-    """`result` as precise as `number` was (see the module's docstring)."""
+    """Round `result` to the precision of `number` (see the docstring of the module) and format it."""
     size = abs(result)
     if precision:
         digits = int(precision)

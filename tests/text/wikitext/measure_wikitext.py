@@ -1,8 +1,8 @@
-"""How clean the cleaner's text is, and how fast it comes: this prints the tables.
+"""Measures the residual markup and the speed of the cleaner, and prints tables.
 
     dump ── articles ── nowiki, pre, code and math emptied ── clean ──> residual markup, counted; MB/s
 
-With mwparserfromhell installed its `strip_code` is measured beside it on a sample of each dump.
+If mwparserfromhell is installed, its `strip_code` is measured too, on a sample of each dump.
 """
 
 import importlib
@@ -39,7 +39,7 @@ _LITERAL = re.compile(
 
 @dataclass(frozen=True)
 class Wiki:
-    """The articles of a dump."""
+    """Yield the articles of a dump."""
 
     language: str
     namespaces: dict[int, str]
@@ -51,7 +51,7 @@ class Wiki:
 
 
 def read_wiki(path: Path) -> Wiki:
-    """The articles of a dump, .xz too."""
+    """Read the articles of a dump, which may be compressed with xz."""
     with tempfile.TemporaryDirectory() as folder:
         if path.suffix == ".xz":
             unpacked = Path(folder, path.stem)
@@ -63,12 +63,12 @@ def read_wiki(path: Path) -> Wiki:
 
 
 def without_literals(wikitext: str) -> str:
-    """The page with what is shown literally replaced by a word: markup in it is no residue."""
+    """Return the page with literal text replaced by a word: markup in it is not residual."""
     return _LITERAL.sub(r"\1code\3", wikitext)
 
 
 def allowed(num_characters: int) -> float:
-    """How much residual markup is little."""
+    """Return the number of matches of residual markup that a test allows."""
     return max(3, 5e-6 * num_characters)
 
 
@@ -81,7 +81,7 @@ def _measure(strip: Callable[[str], str], pages: list[str]) -> tuple[int, int, f
 
 
 def main(data: Path, parser_share: int = 10) -> None:
-    """Print residual markup and speed for each dump; the other parser gets every `parser_share`-th page."""
+    """Print residual markup and speed for each dump; mwparserfromhell gets every `parser_share`-th page."""
     try:
         parser = importlib.import_module("mwparserfromhell")
     except ImportError:

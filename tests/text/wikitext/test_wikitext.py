@@ -1,4 +1,4 @@
-"""Cleaning wikitext: what a reader sees stays, markup goes, and no markup makes it slow."""
+"""Cleaning wikitext keeps what a reader sees, drops markup, and is fast for any markup."""
 
 import gc
 import time
@@ -157,7 +157,7 @@ MARKUP = st.lists(st.sampled_from(
 
 @given(MARKUP)
 def test_any_markup(wikitext: str) -> None:
-    """Whatever the nesting: no exception, the same twice, no mark of ours, no blank lines at the ends or in a row."""
+    """Any nesting: no exception, idempotent, no placeholder left, no blank lines at the ends or in a row."""
     text = CLEANER.clean(wikitext).text
     assert text == CLEANER.clean(wikitext).text
     assert text == text.strip("\n")
@@ -168,12 +168,12 @@ def test_any_markup(wikitext: str) -> None:
 
 @given(st.text(alphabet="abc déя漢.,!?\n", max_size=200))
 def test_plain_text_stays(text: str) -> None:
-    """Words, and their order, survive."""
+    """Words and their order are kept."""
     assert "".join(c for c in clean(text).text if c.isalnum()) == "".join(c for c in text if c.isalnum())
 
 
 def test_verses_beside_verbatim_lines_stay_apart() -> None:
-    """An empty line ends what is shown line by line, a line of spaces does not."""
+    """An empty line ends verbatim text, a line of spaces does not."""
     text = clean("a<br>\nb<br>\nc\n d\n e").text
     assert text == " a\n b\n c\n\n d\n e"
     assert clean(text).text == text
@@ -201,7 +201,7 @@ def test_clean_text_stays_as_it_is(lines: list[tuple[str, str]]) -> None:
      "-{a|", "[[a]]", "[[a|b", "<code><nowiki>", "\n\n x", "\n=a", "=a=\n", "- ", ";()", "(;)", "()"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
-    """400 KB of the nastiest repetition in well under the time that anything quadratic would take.
+    """Clean 400 KB of the worst repetitions in much less time than a quadratic algorithm would take.
 
     The best of three tries: on a busy machine a single one can take many times its share.
     """
@@ -253,7 +253,7 @@ def test_such_a_page_is_left_out_and_listed() -> None:
 
 
 def test_no_pattern_shows_an_argument_twice() -> None:
-    """Sixty nested templates that double what they are given would fill the memory."""
+    """Sixty nested templates that double their argument would fill the memory."""
     import re
     import tomllib
     from importlib.resources import files
