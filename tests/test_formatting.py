@@ -1,4 +1,4 @@
-"""How figures read."""
+"""The formats of numbers, durations and names."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_short_names_keep_both_ends(name: str) -> None:
         assert min(len(first), len(last)) >= 12
 
 
-def test_names_are_as_short_as_they_can_be_told_apart(tmp_path: Path) -> None:
+def test_short_names_are_unique(tmp_path: Path) -> None:
     a, other, checkpoint = tmp_path / "a", tmp_path / "x" / "a", tmp_path / "b" / "checkpoints" / "step-1"
     assert short_names([a, checkpoint]) == ["a", "b/step-1"]
     assert short_names([a, checkpoint, other]) == [str(a), "b/step-1", str(other)]

@@ -1,4 +1,4 @@
-"""Temperature calibration (Guo et al., 2017): softmax(logits / T) with the T at which validation text costs least."""
+"""Temperature calibration (Guo et al., 2017): softmax(logits / T) with the T of the lowest validation loss."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,7 +19,7 @@ def score_at_temperatures(
     device: torch.device,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[float, npt.NDArray[np.float32]]:
-    """The nats of every prediction of `stream` at each temperature, in one lane and one pass."""
+    """Return the nats of every prediction of `stream` at each temperature; the stream is read once, in one lane."""
     nats_by_temperature = {
         temperature: np.empty(stream.num_predictions, dtype=np.float32) for temperature in temperatures
     }

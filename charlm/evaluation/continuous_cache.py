@@ -1,11 +1,12 @@
-"""A continuous cache (Grave et al., 2017): what followed similar features a moment ago is likely again.
+"""A continuous cache (Grave et al., 2017): tokens that followed similar features recently become more likely.
 
-    p(v | h_t) = (1 - share) softmax(logits)_v + share sum over i with x_i+1 = v of softmax_i(theta h_t h_i)
+    p(v | h_t) = (1 - w) softmax(logits)_v + w sum over i with x_i+1 = v of softmax_i(theta h_t h_i)
 
-i runs over the last `size` predictions, whose targets are known. Features are scaled to unit mean square, so that theta
-means the same for every model. All candidates of a grid are scored in one pass.
+i runs over the last `size` predictions, whose targets are known; w is the weight of the cache (the setting `share`).
+Features are scaled to unit mean square, so that theta has the same meaning for every model. All candidates of a grid
+are scored in one pass.
 
-T time of a chunk, S cached predictions, H features.
+T time steps of a chunk, S cached predictions, H features.
 """
 
 import math
@@ -21,7 +22,7 @@ from charlm.evaluation.lane import read_stream
 from charlm.nn.model import LanguageModel
 
 Candidate = tuple[float, float]
-"""theta and share."""
+"""theta and the weight of the cache."""
 
 
 @torch.inference_mode()
@@ -33,7 +34,7 @@ def score_with_cache(
     device: torch.device,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[Candidate, npt.NDArray[np.float32]]:
-    """The nats of every prediction of `stream`, in one lane, for each candidate."""
+    """Return the nats of every prediction of `stream`, in one lane, for each candidate."""
     nats_by_candidate = {candidate: np.empty(stream.num_predictions, dtype=np.float32) for candidate in candidates}
     keys_SH = torch.empty(0, 0, device=device)
     values_S = torch.empty(0, dtype=torch.int64, device=device)
@@ -48,9 +49,7 @@ def score_with_cache(
             similarity_TS, values_S, targets_T, size, sorted({theta for theta, _ in candidates})
         )
         for theta, cache_weight in candidates:
-            model_log_p_T = (
-                math.log1p(-cache_weight) - nll_T
-            )  # in logarithms: a probability may be too small for a number
+            model_log_p_T = math.log1p(-cache_weight) - nll_T  # logarithms, since a probability may underflow
             mixed_T = torch.logaddexp(model_log_p_T, (cache_weight * cache_p[theta]).log())
             nats_by_candidate[theta, cache_weight][predictions] = -mixed_T.cpu().numpy()
         keys_SH, values_S = keys_SH[-size:], values_S[-size:]
@@ -61,7 +60,7 @@ def score_with_cache(
 def _cache_probabilities(
     similarity_TS: Tensor, values_S: Tensor, targets_T: Tensor, size: int, thetas: Sequence[float]
 ) -> dict[float, Tensor]:
-    """The cache's probability of each target. Row t may look at the `size` predictions before its own."""
+    """The cache's probability of each target. Row t sees the `size` predictions before its own."""
     length, total = similarity_TS.shape
     position_T1 = torch.arange(total - length, total, device=similarity_TS.device)[:, None]
     position_S = torch.arange(total, device=similarity_TS.device)

@@ -1,10 +1,11 @@
-"""Dynamic evaluation (Krause et al., 2018): the model learns from each segment after it was scored.
+"""Dynamic evaluation (Krause et al., 2018): the model learns from each segment after scoring it.
 
     segment ──score──> nats ──gradient──> theta <- theta - lr g / (RMS + eps) - pull (theta - theta0)
                                           pull = min(1, decay RMS / mean RMS)
 
-RMS is the root of each weight's mean squared gradient in training: weights that move much there may move much here,
-and are pulled back to their trained values theta0 the more. One stream, since a step must not see later text.
+RMS is the root of each weight's mean squared gradient on training text. It divides the gradient, and weights with a
+large RMS are pulled back harder to their trained values theta0. The text is read in one lane, since a step must not
+see later text.
 
 B batch (1), T time, P predictions.
 """
@@ -30,7 +31,10 @@ GradientStatistics = dict[str, Tensor]
 def gradient_statistics(
     model: LanguageModel, batches: Iterable[Batch], device: torch.device, on_batch: Callable[[], None] = lambda: None
 ) -> GradientStatistics:
-    """Mean squared gradients of the mean loss of batches of training text, each from a fresh state, without dropout."""
+    """Return the mean squared gradients of the mean loss of batches of training text.
+
+    Each batch starts from the initial state; dropout is off.
+    """
     model.eval()
     squares = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
     count = 0
@@ -58,10 +62,12 @@ def score_dynamically(
     device: torch.device,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> npt.NDArray[np.float32]:
-    """The nats of every prediction of `stream`, each scored before the model learned from it. The model is as before.
+    """Return the nats of every prediction of `stream`, each scored before the model learns from it.
+
+    The model's weights are restored at the end.
 
     Args:
-        on_progress: called with the number of tokens scored by each segment.
+        on_progress: gets the number of tokens in each scored segment.
     """
     model.eval()
     trained_weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
@@ -89,7 +95,7 @@ def score_dynamically(
 
 
 class _DynamicUpdate:
-    """The update of all parameters. Where a gradient is sparse, only the rows that it names move."""
+    """The update of all parameters. A sparse gradient updates only the rows that it holds."""
 
     def __init__(
         self,
@@ -108,12 +114,8 @@ class _DynamicUpdate:
     @torch.no_grad()
     def apply(self) -> None:
         for name, parameter in self._parameters.items():
-            gradient, rate, pull, trained_weights = (
-                parameter.grad,
-                self._rates[name],
-                self._pulls[name],
-                self._trained_weights[name],
-            )
+            gradient, rate, pull = parameter.grad, self._rates[name], self._pulls[name]
+            trained_weights = self._trained_weights[name]
             if gradient is None:
                 continue
             if gradient.is_sparse:

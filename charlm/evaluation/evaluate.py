@@ -1,16 +1,16 @@
-"""The exact score of a model on a token stream: every token predicted once, in the context of all before it.
+"""The exact score of a model on a token stream: every token is predicted once, in the context of all tokens before it.
 
-One stream is the definition. For speed the stream is cut into lanes that run as one batch; each lane first reads
-WARM_UP tokens that it does not score, so that its state is what the text before would have left.
+By definition the stream is read in one lane. For speed it is cut into lanes that run as one batch. Each lane first
+reads WARM_UP tokens without scoring them, so that its state becomes the one that the earlier text would have left.
 
     lane 0   |scored ..........|
     lane 1            warm-up ..|scored ..........|
-    lane 2                              warm-up ..|scored ......|     the ragged tail is scored too
-                                ^ is lane 1 where lane 0 ends?
+    lane 2                              warm-up ..|scored ......|     the last lane may be shorter
+                                ^ is this state equal to the one at the end of lane 0?
 
-Whether it is, is checked: where the state of a lane after its warm-up is not the one that the lane before it ends with
-(a network that remembers for longer, or has two ways to be), that lane is scored again from there, up to where it had
-been in the same state before.
+The states are compared. A lane whose state after the warm-up differs from the state at the end of the lane before (the
+network remembers for longer than the warm-up) is scored again from that state, until it reaches a state that it had
+before.
 
 B lanes, T time, N scored predictions, P all predictions.
 """
@@ -41,7 +41,7 @@ _NUM_ALWAYS_KEPT = 8  # chunks
 
 
 def default_num_lanes(num_predictions: int) -> int:
-    """As many lanes as keep the warm-up below a quarter of the work."""
+    """The largest number of lanes, up to 64, that keeps the warm-up below a quarter of the work."""
     return max(1, min(_MAX_LANES, num_predictions // (_MIN_SCORED_PER_WARM_UP * WARM_UP)))
 
 
@@ -49,11 +49,11 @@ class ScoringOptions(TypedDict, total=False):
     """The keyword arguments of `evaluate` and `score_tokens`.
 
     Attributes:
-        num_lanes: lanes to score side by side; None chooses them by the length of the stream.
+        num_lanes: lanes that run as one batch; None chooses the number by the length of the stream.
         precision: fp32 unless given.
         on_progress: gets the number of tokens scored by each chunk; it may raise to stop.
-        shard: (k, n) scores the k-th of n shards of the lanes only. The states at the ends of lanes are not compared
-            then, since a lane and the one before it belong to different shards.
+        shard: (k, n) scores the k-th of n shards of the lanes only. States of lanes are not compared then, since
+            neighbouring lanes belong to different shards.
     """
 
     num_lanes: int | None
@@ -64,8 +64,11 @@ class ScoringOptions(TypedDict, total=False):
 
 
 def evaluate(model: LanguageModel, stream: TokenStream, **options: Unpack[ScoringOptions]) -> Score:
-    """Score `stream`, or a shard of it: nats and tokens are those of the shard, and add up to the whole score over all
-    shards; characters, words and bytes are always those of the whole stream."""
+    """Return the score of `stream`, or of a shard of it.
+
+    Nats and tokens are those of the shard; over all shards they add up to those of the stream. Characters, words and
+    bytes are always those of the whole stream.
+    """
     nats_P = score_tokens(model, stream, **options)
     is_sharded = options.get("shard", (0, 1))[1] > 1
     return Score.from_nats(nats_P[~np.isnan(nats_P)] if is_sharded else nats_P, stream)
@@ -74,7 +77,8 @@ def evaluate(model: LanguageModel, stream: TokenStream, **options: Unpack[Scorin
 def score_tokens(
     model: LanguageModel, stream: TokenStream, **options: Unpack[ScoringOptions]
 ) -> npt.NDArray[np.float32]:
-    """The nats of every prediction of `stream`, in its order: element i is that of token i + 1; NaN in other shards."""
+    """Return (P,) the nats of every prediction, in the order of the stream: element i is the negative log-likelihood of
+    token i + 1. Predictions of other shards are NaN."""
     num_lanes = options.get("num_lanes") or default_num_lanes(stream.num_predictions)
     index, num_shards = options.get("shard", (0, 1))
     multiple = math.lcm(CHUNK, model.body.stride_period)
@@ -97,7 +101,7 @@ def score_tokens(
 
 @dataclass(frozen=True)
 class Lanes:
-    """Where each lane begins to score, how many tokens it reads before, and how far it goes."""
+    """For each lane: where it begins to score, the length of its warm-up, and the number of tokens to score."""
 
     starts: npt.NDArray[np.int64]
     warm_ups: npt.NDArray[np.int64]
@@ -107,15 +111,15 @@ class Lanes:
         return Lanes(self.starts[index::num_shards], self.warm_ups[index::num_shards], self.length)
 
     def without_warm_up(self, rows: npt.NDArray[np.intp]) -> "Lanes":
-        """Some of them, which need no warm-up."""
+        """The given lanes, without a warm-up."""
         return Lanes(self.starts[rows], np.zeros_like(self.warm_ups[rows]), self.length)
 
 
 def cut_lanes(num_predictions: int, num_lanes: int, warm_up: int, multiple: int) -> Lanes:
-    """At most `num_lanes` lanes.
+    """Cut a stream into at most `num_lanes` lanes.
 
-    Lanes and warm-ups start at multiples of `multiple`: so layers with strides, if it is one of their period, step
-    alike in any lane.
+    Lanes and warm-ups start at multiples of `multiple`. With a multiple of the layers' stride period, layers with
+    strides update at the same tokens as in one lane.
     """
     length = -(-num_predictions // (num_lanes * multiple)) * multiple
     starts = np.arange(0, num_predictions, max(1, length))
@@ -124,9 +128,9 @@ def cut_lanes(num_predictions: int, num_lanes: int, warm_up: int, multiple: int)
 
 @dataclass(frozen=True)
 class _LaneStates:
-    """The states of all lanes when they began to score, after that, and after some numbers of scored tokens between.
+    """The states of all lanes at the start of scoring, at the end, and after some numbers of scored tokens.
 
-    `end_state` is None where all came to be as they had been before.
+    `end_state` is None where scoring stopped because all lanes reached a state that they had before.
     """
 
     start_state: State
@@ -134,7 +138,7 @@ class _LaneStates:
     states_at: dict[int, State]
 
     def with_rescored(self, rows: npt.NDArray[np.intp], rescored: "_LaneStates") -> "_LaneStates":
-        """With what was found of some rows."""
+        """These states, with those of some rows replaced after they were scored again."""
         states_at = self.states_at | {
             time: _replace_rows(self.states_at[time], rows, state) for time, state in rescored.states_at.items()
         }
@@ -147,12 +151,12 @@ class _LaneStates:
 
 
 def _should_keep(chunk: int) -> bool:
-    """Whether states after so many chunks are: all of the first ones, later ones ever more seldom."""
+    """Whether to keep the states after so many chunks: after each of the first 8, then after every power of 2."""
     return chunk <= _NUM_ALWAYS_KEPT or chunk & (chunk - 1) == 0
 
 
 def _find_mismatched_lanes(lane_states: _LaneStates) -> npt.NDArray[np.intp]:
-    """The lanes that did not begin where the one before them ended, but those behind another such one."""
+    """The lanes whose start differs from the end of the lane before; of neighbours only the first one."""
     end_state = lane_states.end_state or ()
     is_mismatched = np.zeros(len(end_state[0]) if end_state else 0, dtype=np.bool_)
     if len(is_mismatched) > 1:
@@ -164,7 +168,7 @@ def _find_mismatched_lanes(lane_states: _LaneStates) -> npt.NDArray[np.intp]:
 
 
 def _rows_differ(expected: State, found: State) -> npt.NDArray[np.bool_]:
-    """The rows in which two states are not the same."""
+    """The rows in which two states differ by more than the tolerance."""
     is_mismatched = np.zeros(len(expected[0]) if expected else 0, dtype=np.bool_)
     for one, other in zip(expected, found, strict=True):
         if one.is_floating_point():
@@ -179,13 +183,13 @@ def _select_rows(state: State, rows: npt.NDArray[np.intp]) -> State:
 
 @torch.inference_mode()
 def _replace_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> State:
-    """A state with other values in some rows."""
+    """Return `state` with some rows replaced."""
     indices = torch.from_numpy(rows)
     return tuple(old.index_copy(0, indices.to(old.device), own) for old, own in zip(state, new, strict=True))
 
 
 class _Scorer:
-    """Scores lanes into nats_P."""
+    """Scores lanes and writes their nats to nats_P."""
 
     def __init__(self, model: LanguageModel, stream: TokenStream, device: torch.device, precision: Precision) -> None:
         self._model = model
@@ -202,11 +206,12 @@ class _Scorer:
         on_progress: Callable[[int], None],
         previous_states: Mapping[int, State] | None = None,
     ) -> _LaneStates:
-        """
+        """Score all lanes.
+
         Args:
-            state: of the lanes at their starts; None where they start afresh.
-            previous_states: where they have been before after some numbers of tokens; once all are there again, it
-            ends.
+            state: the states of the lanes at their starts; None for the initial state.
+            previous_states: states of an earlier run by the number of scored tokens. Scoring stops once all lanes reach
+                them again, since the rest would not change.
         """
         fresh = self._model.initial_state(len(lanes.starts))
         is_given = state is not None
@@ -226,7 +231,7 @@ class _Scorer:
             positions_BT = position_B[:, None] + np.arange(is_scored_BT.shape[1])
             self.nats_P[positions_BT[is_scored_BT]] = nll_BT[is_scored_BT]
             on_progress(int(is_scored_BT.sum()))
-            time = int((position_B - lanes.starts).max(initial=-CHUNK)) + CHUNK  # a share may have no lanes
+            time = int((position_B - lanes.starts).max(initial=-CHUNK)) + CHUNK  # a shard may have no lanes
             if time > 0 and _should_keep(time // CHUNK):
                 if previous_states is not None and not _rows_differ(previous_states[time], current).any():
                     return _LaneStates(start_state, None, states_at)
@@ -237,7 +242,7 @@ class _Scorer:
 def lane_batches(
     stream: TokenStream, lanes: Lanes, chunk: int | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
-    """The number of the prediction in the first column of each row, and the batch."""
+    """Yield the index of the prediction in the first column of each row, and the batch."""
     chunk = CHUNK if chunk is None else chunk
     starts, warm_ups, stream_inputs, stream_targets = lanes.starts, lanes.warm_ups, stream.inputs, stream.targets
     for time in range(-int(warm_ups.max(initial=0)), lanes.length, chunk):

@@ -1,9 +1,9 @@
-"""How far a score would move if the text were another sample of the same kind: the bootstrap over units of text.
+"""The 95 % interval of a score, and of the difference of two scores: the bootstrap over units of text.
 
-    bits = sum of nats / ln 2 / sum of characters          a ratio of two sums, so units are drawn whole, with both
+    bits = sum of nats / ln 2 / sum of characters          a ratio of two sums, so whole units are drawn
 
-It says nothing of other seeds or other trainings. Two models are compared on the same draws: what is common to both
-(a hard document is hard for either) cancels, so that small differences can be told from none.
+The interval covers the sampling of text. It does not cover the variance between seeds. Two models are compared on the
+same draws: what both have in common (a hard document is hard for both) cancels, so that small differences are detected.
 
 U units, R replicates.
 """
@@ -26,7 +26,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class BitsDifference:
-    """Bits per character of the first model less those of the second, with its 95 % interval."""
+    """Bits per character of the first model minus those of the second, with the 95 % interval of the difference."""
 
     bits: float
     low: float
@@ -39,16 +39,17 @@ class BitsDifference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 def bootstrap_interval(nats_U: Floats, characters_U: Counts, *, seed: int = 0) -> tuple[float, float] | None:
-    """The 95 % interval of bits per character; None where there are too few units.
+    """Return the 95 % interval of bits per character, or None with fewer than 5 units.
 
-    Percentiles of the ratio over replicates (Efron & Tibshirani, 1993, chapter 13), stretched about the ratio until
-    their spread is the jackknife's standard error (documents are unequal, and replicates vary less than corpora would),
-    and then as Student's t is wider than the normal distribution: few units do not know their own spread well.
+    These are percentiles of the ratio over replicates (Efron & Tibshirani, 1993, chapter 13), stretched about the ratio
+    by two factors: until the spread equals the jackknife's standard error (documents differ in length, and replicates
+    vary less than corpora), and by the ratio of Student's t to the normal quantile (few units estimate the spread
+    poorly).
     """
     return _resampled_interval(nats_U / math.log(2), characters_U, seed)
 
@@ -56,10 +57,11 @@ def bootstrap_interval(nats_U: Floats, characters_U: Counts, *, seed: int = 0) -
 def compare_on_units(
     first_U: Floats, second_U: Floats, characters_U: Counts, *, seed: int = 0
 ) -> BitsDifference | None:
-    """Of two models on the same units; None where there are too few of them.
+    """Return the difference of two models on the same units, or None with fewer than 5 units.
 
     Args:
-        first_U: nats of the first model in each unit; second_U those of the second.
+        first_U: nats of the first model in each unit.
+        second_U: nats of the second model in each unit.
     """
     bits_U = (first_U - second_U) / math.log(2)
     found = _resampled_interval(bits_U, characters_U, seed)
@@ -98,7 +100,7 @@ def _student_t_quantile(degrees_of_freedom: int) -> float:
 
 
 def _jackknife_error(bits_U: Floats, characters_U: Counts) -> float:
-    """The standard error of sum(bits) / sum(characters), leaving out one unit after another."""
+    """The jackknife's standard error of sum(bits) / sum(characters), by leaving out each unit in turn."""
     total = int(characters_U.sum())
     left_out_U = (bits_U.sum() - bits_U) / np.maximum(total - characters_U, 1)
     num_units = len(bits_U)

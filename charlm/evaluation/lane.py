@@ -1,6 +1,6 @@
-"""One lane, which is the definition of a score: a stream read from its beginning, chunk by chunk, with one state.
+"""A stream read in one lane, as the score is defined: from its beginning, chunk by chunk, with one state.
 
-T time of a chunk, H features.
+T time steps of a chunk, H features.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ CHUNK = 256
 
 
 class Chunk(NamedTuple):
-    """Some predictions in their order. Targets are those of the features."""
+    """Consecutive predictions: their indices, the features before each of them, and the tokens that came."""
 
     predictions: slice
     features_TH: Tensor
@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 
 @torch.inference_mode()
 def read_stream(model: LanguageModel, stream: TokenStream, device: torch.device) -> Iterator[Chunk]:
-    """Every prediction of `stream` once. Until the end, the model is in evaluation mode."""
+    """Yield every prediction of `stream` once. The model is in evaluation mode until the end."""
     was_training = model.training
     model.eval()
     state = model.initial_state(1)

@@ -1,15 +1,15 @@
-"""A network whose predictions are mixed with what followed the same tokens before, in the training text or just now.
+"""Mix a network's predictions with counts of what followed the same tokens before.
 
-Beginning with the network's p of each token, one mixture after the other, over longer and longer contexts:
+The mixtures start from the network's p of each token and go on to longer and longer contexts:
 
-    p_k(w) = (1 - s) p_k-1(w) + s c(h w) / c(h)        h: the n - 1 tokens before w; c: how often each was met before
+    p_k(w) = (1 - s) p_k-1(w) + s c(h w) / c(h)        h: the n - 1 tokens before w; c: counts of earlier occurrences
 
-The share s depends on what is known of h, never on w: on n, on how often h was met, and on how many different tokens
-followed it (Witten & Bell, 1991, have a formula for it; here each such class of contexts has a share of its own, found
-by expectation-maximisation on validation text). A context never met changes nothing. What "before" is:
+The weight s depends on h, never on w: on n, on the count of h, and on the number of different tokens that followed it.
+Witten & Bell (1991) give a formula for s; here each class of contexts has a weight that expectation-maximisation finds
+on validation text. A context that never occurred leaves p unchanged. The counts come from one of two texts:
 
-    history   the training text: a static model, as any n-gram
-    so far    the text that is scored, up to w: an adaptive one, as every compressor is
+    history   the training text: a static model, as any n-gram model
+    prefix    the scored text before w: an adaptive model, as every compressor
 
 N n-grams, P predictions, K classes.
 """
@@ -26,20 +26,20 @@ Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 
 _MULTIPLIER = np.uint64(HASH_BASE)
-_COUNT_CLASSES = np.array([1, 2, 3, 5, 9, 33])  # classes of how often a context was met
-_FOLLOWER_CLASSES = np.array([1, 2, 3, 5])  # and of how many different tokens followed it
+_COUNT_CLASSES = np.array([1, 2, 3, 5, 9, 33])  # lower limits of the classes of a context's count
+_FOLLOWER_CLASSES = np.array([1, 2, 3, 5])  # and of the number of different tokens that followed it
 NUM_CLASSES = 1 + len(_COUNT_CLASSES) * len(_FOLLOWER_CLASSES)
 _NUM_EM_STEPS = 30
-_PRIOR_STRENGTH = 2.0  # predictions: what keeps the share of a class that was hardly met from 0 and 1
+_PRIOR_STRENGTH = 2.0  # predictions: a prior that keeps the weight of a rare class away from 0 and 1
 
 
 @dataclass(frozen=True)
 class ContextEvidence:
-    """What is known of each prediction's context.
+    """Counts of each prediction's context.
 
     Attributes:
-        p_P: c(h w) / c(h) of the token that came; 0 where h was never met.
-        class_P: which share of the mixture it gets; 0 where h was never met.
+        p_P: c(h w) / c(h) of the token that came; 0 where h never occurred.
+        class_P: the class of h, which chooses the weight of the mixture; 0 where h never occurred.
     """
 
     p_P: Floats
@@ -47,10 +47,10 @@ class ContextEvidence:
 
 
 def evidence_from_history(history: IntArray, tokens: IntArray, n: int) -> ContextEvidence:
-    """What the history says of each token of a text but the first.
+    """Return the evidence of the history for each token of a text except the first.
 
     Args:
-        n: length of the n-grams, at least 2. A text's first n - 2 predictions have no such context.
+        n: length of the n-grams, at least 2. The first n - 2 predictions of a text have no context of this length.
     """
     contexts_N, ngrams_N = _hashes(history, n)
     keys, first, ngram_counts = np.unique(ngrams_N, return_index=True, return_counts=True)
@@ -66,7 +66,7 @@ def evidence_from_history(history: IntArray, tokens: IntArray, n: int) -> Contex
 
 
 def evidence_from_prefix(tokens: IntArray, n: int) -> ContextEvidence:
-    """What the text itself, up to each of its tokens, says of that token."""
+    """Return the evidence of the text before each of its tokens for that token."""
     contexts_N, ngrams_N = _hashes(tokens, n)
     order_N, group_starts_N = _group_equal(contexts_N)
     context_counts_N = _rank_in_group(order_N, group_starts_N)
@@ -79,13 +79,13 @@ def evidence_from_prefix(tokens: IntArray, n: int) -> ContextEvidence:
 
 
 def interpolate(p_P: Floats, evidence: ContextEvidence, weights_K: Floats) -> Floats:
-    """One mixture more."""
+    """Return the probabilities after one more mixture."""
     weight_P = weights_K[evidence.class_P]
     return (1 - weight_P) * p_P + weight_P * evidence.p_P
 
 
 def fit_mixture_weights(p_P: Floats, evidence: ContextEvidence) -> Floats:
-    """(K,): of each class the share of highest likelihood; 0 of class 0."""
+    """Return (K,) the weight of each class that maximizes the likelihood; 0 for class 0."""
     weights_K = np.full(NUM_CLASSES, 0.5)
     sizes_K = np.bincount(evidence.class_P, minlength=NUM_CLASSES)
     for _ in range(_NUM_EM_STEPS):
@@ -114,7 +114,7 @@ def _build_evidence(
 
 
 def _hashes(tokens: IntArray, n: int) -> tuple[Hashes, Hashes]:
-    """(N,) each: of the contexts of n - 1 tokens that something follows, and of them with what follows."""
+    """(N,) each: hashes of the contexts of n - 1 tokens that have a next token, and of the contexts with that token."""
     values = tokens.astype(np.uint64) + np.uint64(1)
     count = max(0, len(tokens) - n + 1)
     hash_N = np.zeros(count, dtype=np.uint64)
@@ -124,7 +124,7 @@ def _hashes(tokens: IntArray, n: int) -> tuple[Hashes, Hashes]:
 
 
 def _look_up(queries: Hashes, keys: Hashes, counts: Counts) -> Counts:
-    """The count of each, 0 where it is no key."""
+    """The count of each query, 0 where it is not among the keys."""
     if not len(keys):
         return np.zeros(len(queries), dtype=np.int64)
     indices = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
@@ -132,8 +132,7 @@ def _look_up(queries: Hashes, keys: Hashes, counts: Counts) -> Counts:
 
 
 def _group_equal(keys_N: Hashes) -> tuple[Counts, Counts]:
-    """An order in which equal keys stand together, earlier ones first; and for each place in it where its group
-    begins."""
+    """A stable order in which equal keys are neighbours, and for each index in it the index where its group begins."""
     order_N = np.argsort(keys_N, kind="stable")
     sorted_N = keys_N[order_N]
     is_group_start_N = np.ones(len(keys_N), dtype=np.bool_)
@@ -142,7 +141,7 @@ def _group_equal(keys_N: Hashes) -> tuple[Counts, Counts]:
 
 
 def _rank_in_group(order_N: Counts, group_starts_N: Counts) -> Counts:
-    """Of each key, how many equal ones came before it."""
+    """The number of equal keys before each key."""
     rank_N = np.empty(len(order_N), dtype=np.int64)
     rank_N[order_N] = np.arange(len(order_N)) - group_starts_N
     return rank_N

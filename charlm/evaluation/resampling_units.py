@@ -1,9 +1,9 @@
-"""The units that a score is resampled by: documents, or blocks of text where there are too few of them.
+"""The units that the bootstrap draws: documents, or blocks of text where there are fewer than 20 documents.
 
     documents of the stream ──enough?── yes ──> one unit each
-                                └────── no ──> blocks of about equal numbers of characters, none across two documents
+                                └────── no ──> blocks of about equal numbers of characters, each within one document
 
-Blocks are cut by characters of the text, so that models with different vocabularies are compared on the same ones.
+Blocks are cut by characters of the text, so that models with different vocabularies are compared on the same blocks.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,17 @@ from charlm.vocab.base import Vocab
 
 _MIN_DOCUMENTS = 20
 _NUM_BLOCKS = 16
-"""Neighbouring blocks are alike. On segments of 200,000 characters of enwik8, whose bits per character had a standard
-deviation of 0.077 (a 5-gram), 400 blocks gave an interval a third as wide as that asks for, 10 one that fits."""
-_MIN_BLOCK_CHARACTERS = 1000  # characters
+"""Neighbouring blocks are similar, so many small blocks give intervals that are too narrow. On segments of 200,000
+characters of enwik8, whose bits per character had a standard deviation of 0.077 (a 5-gram), 400 blocks gave an interval
+a third as wide as it should be; 10 blocks gave one of the right width."""
+_MIN_BLOCK_CHARACTERS = 1000
 _MAX_UNITS = 20_000
 _REPLACEMENT_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True)
 class BootstrapUnits:
-    """Consecutive stretches of a stream. `starts`: the index of the first token of each; `characters`: of each."""
+    """Consecutive parts of a stream: `starts` has the index of the first token of each, `characters` its length."""
 
     kind: str
     starts: npt.NDArray[np.int64]
@@ -39,10 +40,10 @@ class BootstrapUnits:
         return pluralize(len(self.starts), self.kind.removesuffix("s"))
 
     def sum_nats(self, nats: npt.NDArray[np.float32], first_token: int = 1) -> npt.NDArray[np.float64]:
-        """Nats of each unit.
+        """Return the nats of each unit.
 
         Args:
-            nats: of consecutive tokens, from number `first_token` on. The <eod> before the first unit counts to it.
+            nats: of consecutive tokens, from index `first_token` on. An <eod> before the first unit belongs to it.
         """
         total = np.zeros(len(self.starts))
         for start in range(0, len(nats), 1 << 20):
@@ -54,7 +55,7 @@ class BootstrapUnits:
 
 
 def find_bootstrap_units(stream: TokenStream, vocab: Vocab) -> BootstrapUnits:
-    """The units of a stream that reads forward.
+    """Return the units of a stream in reading order.
 
     Raises:
         DataError: the stream holds no text.
@@ -69,9 +70,7 @@ def find_bootstrap_units(stream: TokenStream, vocab: Vocab) -> BootstrapUnits:
     block_starts: list[npt.NDArray[np.int64]] = []
     sizes: list[npt.NDArray[np.int64]] = []
     for start, end, count in zip(starts, stream.ends, characters, strict=True):
-        boundaries = np.arange(
-            0, max(1, int(count) - size // 2), size
-        )  # the last block is half to one and a half as long
+        boundaries = np.arange(0, max(1, int(count) - size // 2), size)  # the last block: 0.5 to 1.5 times `size`
         cumulative_characters = np.cumsum(lengths[stream.tokens[start:end]])
         tokens = (
             np.searchsorted(cumulative_characters, boundaries, side="right")
@@ -85,7 +84,7 @@ def find_bootstrap_units(stream: TokenStream, vocab: Vocab) -> BootstrapUnits:
 
 
 def _merge_neighbours(units: BootstrapUnits) -> BootstrapUnits:
-    """Neighbours put together where there are more than resampling needs."""
+    """Merge neighbours until there are at most 20,000 units."""
     step = -(-len(units.starts) // _MAX_UNITS)
     if step == 1:
         return units
@@ -96,7 +95,7 @@ def _merge_neighbours(units: BootstrapUnits) -> BootstrapUnits:
 
 
 def _characters_per_id(vocab: Vocab) -> npt.NDArray[np.int64]:
-    """How many characters of text each id begins: of a character in bytes, its first byte."""
+    """The number of characters that each id begins; a character spelled in bytes counts at its first byte."""
     return np.array([_count_characters(vocab, token) for token in range(vocab.size)])
 
 
@@ -104,5 +103,5 @@ def _count_characters(vocab: Vocab, token: int) -> int:
     decoder = vocab.stream_decoder()
     text = decoder.push(token)
     if text == _REPLACEMENT_CHARACTER and vocab.symbol(token) != _REPLACEMENT_CHARACTER:
-        return 0  # a byte that goes on with what must have begun before
+        return 0  # a continuation byte
     return len(text + decoder.finish())

@@ -1,7 +1,7 @@
-"""A score: sums of what was paid for what. Sums add; ratios come last.
+"""A score: sums of nats and of units of text. Scores add; ratios are computed last.
 
 perplexity           exp(nats / tokens) = 2**H = p(w)**(-1/N)
-bits per character   nats / ln 2 / characters: the nats of every <eod> too, the characters of the text alone
+bits per character   nats / ln 2 / characters: nats include every <eod>, characters are those of the text alone
 bits per byte        the same over UTF-8 bytes (enwik8's and text8's published "bits per character")
 """
 
@@ -17,7 +17,7 @@ from charlm.data.store import TokenStream
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Nats paid for a text, and the text's size in every unit. A ratio that is no finite number is None."""
+    """The negative log-likelihood of a text in nats, and its size in every unit. A ratio that is not finite is None."""
 
     nats: float
     tokens: int
@@ -65,7 +65,7 @@ class Score:
         return _ratio(self.nats / math.log(2), self.bytes)
 
     def to_json(self) -> dict[str, Any]:
-        """The sums, then the ratios; a sum that is not finite is None like a ratio."""
+        """The sums, then the ratios. Nats that are not finite are None."""
         sums = asdict(self)
         sums["nats"] = self.nats if math.isfinite(self.nats) else None
         ordered = {name: sums[name] for name in ("tokens", "characters", "words", "bytes", "nats")}

@@ -1,7 +1,4 @@
-"""Tables of what was paid: a row per document, or per token, as parquet or CSV by the file's name.
-
-Rows are written in reading order, block by block.
-"""
+"""Tables of nats: a row for each document or token, in reading order, as parquet or CSV by the file's name."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -24,12 +21,13 @@ _ROWS_PER_BLOCK = 100_000
 
 
 def check_table_suffix(path: Path) -> None:
-    """
+    """Check that the name of a table ends in .parquet or .csv.
+
     Raises:
-        UsageError: the name says no format.
+        UsageError: it does not.
     """
     if path.suffix not in (".parquet", ".csv"):
-        raise UsageError(f"{path} is neither .parquet nor .csv", "let the file's name end in one of them")
+        raise UsageError(f"{path} is neither .parquet nor .csv", "give a file name that ends in .parquet or .csv")
 
 
 def write_documents(
@@ -39,19 +37,21 @@ def write_documents(
     nats_P: npt.NDArray[np.float32],
     first_token: int,
 ) -> None:
-    """document, part, title, tokens, characters, words, bytes, nats, bits_per_character of each part of a document.
+    """Write a row for each part of a document: document, part, title, tokens, characters, words, bytes, nats,
+    bits_per_character.
 
     Args:
-        stream: reading forward. nats_P: of its tokens from `first_token` on.
-        names: id, part and title of each, in the order of the stream.
+        stream: in reading order.
+        names: id, part and title of each part, in the order of the stream.
+        nats_P: of the stream's tokens from index `first_token` on.
 
     Raises:
-        DataError: the names are those of other documents.
+        DataError: the number of names is not that of the stream's documents.
     """
     name_list = list(names)
     if len(name_list) != len(stream.documents):
         raise DataError(
-            f"{len(name_list):,} documents are there, and the tokens are those of {len(stream.documents):,}",
+            f"the corpus has {len(name_list):,} documents, but its tokens are those of {len(stream.documents):,}",
             "prepare the corpus again with --overwrite",
         )
     starts = stream.documents["start"]
@@ -87,7 +87,7 @@ def _document_rows(
 def write_tokens(
     path: Path, stream: TokenStream, vocab: Vocab, nats_P: npt.NDArray[np.float32], first_token: int
 ) -> None:
-    """place, token, symbol, nats, bits of each token, in reading order."""
+    """Write a row for each token: place, token, symbol, nats, bits."""
     symbols = [vocab.symbol(token) for token in range(vocab.size)]
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -111,7 +111,6 @@ def _write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _batched_tables(rows: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
-    """At least one table, which may be empty."""
-    yield pa.Table.from_pylist(list(islice(rows, _ROWS_PER_BLOCK)))
+    yield pa.Table.from_pylist(list(islice(rows, _ROWS_PER_BLOCK)))  # may be empty: a table has at least one block
     while block := list(islice(rows, _ROWS_PER_BLOCK)):
         yield pa.Table.from_pylist(block)

@@ -1,6 +1,6 @@
-"""Values -> places on an axis: limits that show the differences, logarithmic where the values ask for it, round ticks.
+"""Positions of values on an axis: limits that show the differences, a logarithmic scale for wide ranges, round ticks.
 
-A place is 0 at the low end of an axis and 1 at its high end; what lies beyond the limits has a place beyond them.
+A position is 0 at the low end of an axis and 1 at its high end; values beyond the limits have positions beyond them.
 """
 
 import math
@@ -11,10 +11,8 @@ from charlm.formatting import format_count
 from charlm.report.curves import Axis, Curve, Point
 
 _LOG_DECADES = 1.5  # a wider range than this is shown logarithmically
-_SHOWN_FRACTION = (
-    0.85  # share of the points that must be inside: the first ones, hardly trained, would flatten all the others
-)
-_TRAINING_FRACTION = 1 / 3  # of the range, at most, is added below for training lines
+_SHOWN_FRACTION = 0.85  # of the points are inside; the first, hardly trained points would flatten all curves
+_TRAINING_FRACTION = 1 / 3  # of the range is added below for training lines, at most
 _MARGIN_FRACTION = 0.06  # of the range, above and below
 
 
@@ -27,18 +25,22 @@ class Scale:
     is_log: bool = False
 
     def position(self, value: float) -> float:
-        """ValueError on a logarithmic axis where the value is not positive."""
+        """Return the position of a value.
+
+        Raises:
+            ValueError: the axis is logarithmic and the value is not positive.
+        """
         if self.is_log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, max_ticks: int) -> list[tuple[float, str]]:
-        """At most `max_ticks` round values within the limits, rising, with their labels."""
+        """Return at most `max_ticks` round values within the limits, rising, with their labels."""
         values = self._log_ticks(max_ticks) if self.is_log else self._round_steps(max_ticks)
         return [(value, format_count(value)) for value in values]
 
     def decimal_ticks(self, max_ticks: int) -> list[tuple[float, str]]:
-        """The same labelled with as many decimals as tell them apart."""
+        """Return linear ticks labelled with as many decimals as distinguish them."""
         values = self._round_steps(max_ticks)
         step = values[1] - values[0] if len(values) > 1 else 1.0
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
@@ -67,7 +69,7 @@ class Scale:
 
 
 def horizontal_scale(curves: Sequence[Curve], axis: Axis) -> Scale:
-    """From nothing to the last point of any run; logarithmic, from the first one, where they lie far apart."""
+    """Return an axis from 0 to the last point of all runs; for wide ranges a logarithmic one from the first point."""
     points = [point for run in _limit_points(curves) for point in run]
     values = [value for point in points if (value := point.coordinate(axis)) is not None and value > 0]
     if not values:
@@ -79,7 +81,7 @@ def horizontal_scale(curves: Sequence[Curve], axis: Axis) -> Scale:
 
 
 def vertical_scale(curves: Sequence[Curve]) -> Scale:
-    """From the best point of all up to where most points and the best one of every run are inside."""
+    """Return an axis from the best point of all runs that holds most points and the best point of every run."""
     runs = [[point.bits for point in run] for run in _limit_points(curves)]
     values = sorted(bits for run in runs for bits in run)
     if not values:
@@ -92,14 +94,14 @@ def vertical_scale(curves: Sequence[Curve]) -> Scale:
 
 
 def _limit_points(curves: Sequence[Curve]) -> list[tuple[Point, ...]]:
-    """The points of each run that limits must suit; those of the training only where no run has a validation."""
+    """The points of each run that must be inside; training points only where no run has a validation."""
     has_validation = any(curve.validation for curve in curves)
     chosen = (curve.limit_points if has_validation else curve.training for curve in curves)
     return [points for points in chosen if points]
 
 
 def _quantile(values: Sequence[float], fraction: float) -> float:
-    """Of sorted values, with straight lines between them."""
+    """Return the quantile of sorted values by linear interpolation."""
     position = fraction * (len(values) - 1)
     below = math.floor(position)
     above = min(below + 1, len(values) - 1)

@@ -1,4 +1,4 @@
-"""One table of models -> Markdown, CSV, and a PNG with a bar and an interval for each."""
+"""A table of models as Markdown, as CSV, and as a PNG with a bar and an interval for each model."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ _HEADERS = ("model", "parameters", "characters seen", "time", "bits per characte
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """The rows in order; what is not known as a dash, what is not known of any left out."""
+    """Return the rows in order. Unknown values are dashes; a column without values is left out."""
     columns = [
         column for column in zip(*[_HEADERS, *(_cells(row) for row in rows)], strict=True) if _has_values(column)
     ]
@@ -46,7 +46,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """The figures as they are, unrounded; what is not known is empty."""
+    """Write the numbers unrounded; unknown values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -55,7 +55,7 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
 
 
 def write_bars(path: Path, rows: Sequence[Row]) -> None:
-    """A PNG: bits per character of each, the best on top.
+    """Write a PNG with the bits per character of each row, the best on top.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -72,7 +72,7 @@ def write_bars(path: Path, rows: Sequence[Row]) -> None:
     below = [0.0 if row.get("low") is None else _bits(row) - row["low"] for row in shown]
     above = [0.0 if row.get("high") is None else row["high"] - _bits(row) for row in shown]
     colours = ["#0072b2" if row.get("parameters") is not None else "#999999" for row in shown]
-    positions = range(len(shown))  # not by name: two runs may have the same
+    positions = range(len(shown))  # not names, since two runs may have the same name
     axes.barh(positions, bits, xerr=[below, above], color=colours, capsize=3)
     axes.set_yticks(positions, [escape_label(str(row["model"])) for row in shown])
     for index, value in enumerate(bits):

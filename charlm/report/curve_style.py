@@ -1,7 +1,7 @@
-"""How runs are told apart in a plot: a colour for a light and a dark ground, and a line style.
+"""The style of each run in a plot: a colour for a light and a dark background, and a line style.
 
-The six colours keep at least 20 units of CIELAB between any two of them for people with normal sight and for the three
-kinds of dichromats, and 3:1 of contrast to their ground; with the four line styles, 24 runs look different.
+Any two of the six colours differ by at least 20 units of CIELAB for people with normal sight and for the three kinds of
+dichromats, and have a contrast of 3:1 to their background. With the four line styles, 24 runs look different.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _DASHES: tuple[tuple[float, ...], ...] = ((), (7, 3), (2, 2.5), (9, 3, 2, 3))
 
 @dataclass(frozen=True, slots=True)
 class CurveStyle:
-    """Colours as #RRGGBB. `dashes`: lengths of ink and gap in pixels; empty for an unbroken line."""
+    """Colours as #RRGGBB. `dashes`: lengths of dashes and gaps in pixels; empty for a solid line."""
 
     on_light: str
     on_dark: str
@@ -22,11 +22,11 @@ class CurveStyle:
 
     @property
     def dash_attribute(self) -> str:
-        """The attribute of an SVG line, with a space before it."""
+        """The attribute of an SVG line, with a leading space; empty for a solid line."""
         return f' stroke-dasharray="{" ".join(map(str, self.dashes))}"' if self.dashes else ""
 
 
 def curve_style(index: int) -> CurveStyle:
-    """The style of run number `index`, from 0; it repeats after NUM_STYLES runs."""
+    """Return the style of the run with this index; styles repeat after NUM_STYLES runs."""
     colour, style = index % len(_ON_LIGHT), (index + index % NUM_STYLES // 12) % len(_DASHES)
     return CurveStyle(_ON_LIGHT[colour], _ON_DARK[colour], _DASHES[style])

@@ -1,4 +1,4 @@
-"""The logs of runs -> their curves: validation and smoothed training, over characters seen, minutes and steps.
+"""The curves of runs, from their logs: validation and smoothed training, over characters seen, minutes and steps.
 
 metrics.jsonl ──read_log──> entries ──> points (validation)
                                    └──> points (training) ──smooth──> a thin line behind
@@ -20,33 +20,31 @@ from charlm.training.run_directory import RunDirectory
 Axis = Literal["characters", "minutes", "steps"]
 AXES: tuple[Axis, ...] = ("characters", "minutes", "steps")
 MAX_NAME_LENGTH = 26  # characters of a name beside a plot
-_SMOOTHING_RATIO = (
-    10  # of what came before a point, one part on either side is in its mean: little where the curve is steep
-)
+_SMOOTHING_RATIO = 10  # a mean spans a tenth of the earlier points on either side: few points where the curve is steep
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Bits per character after some training. A place that is not known is None."""
+    """Bits per character after some training. An unknown position is None."""
 
     bits: float
     steps: float
     minutes: float | None
     characters: float | None
-    """Of training text, seen so far; or tokens (see `Curves.unit`)."""
+    """Characters of training text seen so far; or tokens (see `Curves.unit`)."""
 
     def coordinate(self, axis: Axis) -> float | None:
         return {"characters": self.characters, "minutes": self.minutes, "steps": self.steps}[axis]
 
 
 def coordinates(points: Sequence[Point], axis: Axis) -> list[tuple[float, float]]:
-    """The place on the axis, and the bits, of the points that have a place."""
-    return [(place, point.bits) for point in points if (place := point.coordinate(axis)) is not None]
+    """Return the position on the axis, and the bits, of the points that have a position."""
+    return [(position, point.bits) for point in points if (position := point.coordinate(axis)) is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The curves of one run, rising by step."""
+    """The curves of one run, in order of steps."""
 
     name: str
     validation: tuple[Point, ...]
@@ -62,12 +60,12 @@ class Curve:
 
     @property
     def primary(self) -> tuple[Point, ...]:
-        """What is compared: the validations, or the training of a run that has none yet."""
+        """The points to compare: the validations, or the training points of a run without validations."""
         return self.validation or self.training
 
     @property
     def limit_points(self) -> tuple[Point, ...]:
-        """What the limits of an axis must suit: the validations, or how far the training of a run without any is."""
+        """The points that limits must contain: the validations, or the last training point of a run without any."""
         return self.validation or self.training[-1:]
 
     @property
@@ -82,18 +80,19 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """The curves of several runs, and what their axis of text counts."""
+    """The curves of several runs, and the unit of their text."""
 
     runs: tuple[Curve, ...]
     unit: Literal["characters", "tokens"]
-    """Tokens where a log does not tell characters."""
+    """Tokens where a log has no characters."""
 
     def axis_title(self, axis: Axis) -> str:
         return f"{self.unit} seen" if axis == "characters" else axis
 
 
 def read_curves(runs: Sequence[Path]) -> Curves:
-    """
+    """Read the curves of runs.
+
     Args:
         runs: run directories; one without a log has no points.
 
@@ -109,13 +108,13 @@ def read_curves(runs: Sequence[Path]) -> Curves:
 
 
 def _with_tokens(log: Sequence[LogEntry]) -> list[LogEntry]:
-    """The same log with tokens for characters; a validation stands in proportion between its neighbours."""
+    """Return the log with tokens in place of characters; those of validations are interpolated."""
     known = [(0, 0.0), *((entry.step, entry.tokens) for entry in log if entry.tokens is not None and entry.step)]
     return [dataclasses.replace(entry, characters=_tokens_at(entry.step, known)) for entry in log]
 
 
 def _tokens_at(step: int, known: Sequence[tuple[int, float]]) -> float | None:
-    """Tokens seen at `step`, by the line through the nearest two of the rising `known`."""
+    """Return the tokens seen at `step`, by the line through the nearest two of the rising `known`."""
     if len(known) < 2:
         return None
     after = min(max(1, bisect_left(known, (step, 0.0))), len(known) - 1)
@@ -133,7 +132,7 @@ def _curve(name: str, log: Sequence[LogEntry]) -> Curve:
 
 
 def _point(entry: LogEntry) -> Point | None:
-    """None where the figure is no finite number: the network diverged there."""
+    """Return the point of an entry; None where its bits are not finite because the network diverged."""
     if entry.bits is None:
         return None
     minutes = None if entry.seconds is None else entry.seconds / 60
@@ -141,7 +140,7 @@ def _point(entry: LogEntry) -> Point | None:
 
 
 def _smooth(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Each point's bits as the mean of a window around it that is a fifth as long as what came before it."""
+    """Replace the bits of each point by the mean of a window around it, a fifth as long as the points before it."""
     sums = [0.0]
     for point in points:
         sums.append(sums[-1] + point.bits)

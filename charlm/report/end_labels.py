@@ -1,8 +1,8 @@
-"""Where the names of runs are written beside the ends of their curves, so that none covers another.
+"""Positions of the runs' names beside the ends of their curves, without overlaps.
 
 ends of the curves ──clamp to the plot──> heights ──spread_labels──> heights of the labels
 
-Heights are measured as the caller measures them, in pixels or in parts of the plot.
+Heights are in the caller's unit: pixels, or fractions of the plot's height.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class EndLabel(NamedTuple):
-    """The label of one curve: the index of its run, where the curve ends, and the height of the label."""
+    """The label of one curve: the index of its run, the end (x, y) of the curve, and the height of the label."""
 
     run_index: int
     end: tuple[float, float]
@@ -20,27 +20,27 @@ class EndLabel(NamedTuple):
 def place_end_labels(
     lines: Sequence[Sequence[tuple[float, float]]], gap: float, low: float, high: float
 ) -> list[EndLabel]:
-    """Labels for the curves that have points.
+    """Return the labels of the curves that have points.
 
     Args:
-        lines: the points of each run's curve: across, and up.
-        gap: from one label to the next.
+        lines: the points (x, y) of each run's curve.
+        gap: the distance between neighbouring labels.
         low, high: limits of the plot.
     """
     ends = [(index, (line[-1][0], max(low, min(line[-1][1], high)))) for index, line in enumerate(lines) if line]
-    heights = spread_labels([up for _, (_, up) in ends], gap, low, high)
+    heights = spread_labels([y for _, (_, y) in ends], gap, low, high)
     return [EndLabel(index, end, height) for (index, end), height in zip(ends, heights, strict=True)]
 
 
 def spread_labels(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """`positions` moved as little as needs be until all are `gap` apart and inside the limits; their order is kept.
+    """Move `positions` as little as possible until all are `gap` apart and inside the limits, in the same order.
 
-    Where there is no room for that, they are spread evenly.
+    Without enough room they are spread evenly.
     """
     if len(positions) > 1:
         gap = min(gap, (high - low) / (len(positions) - 1))
     order = sorted(range(len(positions)), key=lambda number: positions[number])
-    groups: list[tuple[float, list[int]]] = []  # a first place, and who stands in a row from there on
+    groups: list[tuple[float, list[int]]] = []  # the first position, and the members in a row from there
     for number in order:
         group = (_clamp_group(positions[number], low, high, 1, gap), [number])
         while groups and groups[-1][0] + gap * len(groups[-1][1]) > group[0]:

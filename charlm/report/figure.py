@@ -1,4 +1,4 @@
-"""Curves -> one PNG: validation bits per character over characters seen, and over minutes. Needs matplotlib."""
+"""Curves as one PNG: validation bits per character over characters seen, and over minutes. Needs matplotlib."""
 
 import importlib.util
 import warnings
@@ -19,36 +19,38 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-_WIDTH, _HEIGHT, _LABELS = 13.0, 5.2, 2.9  # inches; the last at the right, for names
-_LABEL_SPACING = 0.19  # inches from one name to the next
-DPI = 150  # per inch
+_WIDTH, _HEIGHT, _LABELS = 13.0, 5.2, 2.9  # inches; labels are at the right
+_LABEL_SPACING = 0.19  # inches between neighbouring names
+DPI = 150
 _THICK = 1.7  # points, in which matplotlib counts the lengths of dashes too
 _GREY, _PALE = "#5A6472", "#D8DDE4"
 
 
 def check_matplotlib() -> None:
-    """
+    """Check that matplotlib is installed.
+
     Raises:
-        UsageError: it is not installed.
+        UsageError: it is not.
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("a plot as PNG needs the package matplotlib", "install it: pip install matplotlib")
 
 
-def escape_label(name: str, known: str = "") -> str:
-    """A name as matplotlib writes it, and what is known of it: on one line, not too long, `$` and all no formula."""
-    return f"{shorten(one_line(name), MAX_NAME_LENGTH)}{known}".replace("$", r"\$")
+def escape_label(name: str, suffix: str = "") -> str:
+    """Return a name and a suffix for matplotlib: on one line, shortened, with `$` escaped since it begins a formula."""
+    return f"{shorten(one_line(name), MAX_NAME_LENGTH)}{suffix}".replace("$", r"\$")
 
 
 def save_png(canvas: "FigureCanvasAgg", path: Path) -> None:
-    """As a PNG; a name in a script that the font lacks shows as boxes."""
+    """Write a PNG. Characters that the font lacks are shown as boxes."""
     with warnings.catch_warnings(), storage.atomic_file(path) as file:
         warnings.filterwarnings("ignore", message="Glyph")
         canvas.print_png(file)
 
 
 def write_figure(curves: Curves, path: Path) -> None:
-    """
+    """Write the curves as a PNG.
+
     Raises:
         UsageError: matplotlib is not installed.
     """
@@ -107,11 +109,11 @@ def _draw(panel: "Axes", curves: Curves, axis: Axis, y_scale: Scale) -> None:
 
 def _line(points: Sequence[Point], axis: Axis) -> tuple[list[float], list[float]]:
     known = coordinates(points, axis)
-    return [place for place, _ in known], [bits for _, bits in known]
+    return [position for position, _ in known], [bits for _, bits in known]
 
 
 def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, y_scale: Scale, panel_height: float) -> None:
-    """Names and best figures at the right of the panel, each with a line to where its curve ends."""
+    """Draw names and best results at the right of the panel, each with a line to the end of its curve."""
     low, high = panel.get_xlim()
     lines = [[(x, y_scale.position(bits)) for x, bits in coordinates(run.primary, axis)] for run in runs]
     for index, (x, end), y in place_end_labels(lines, _LABEL_SPACING / panel_height, 0.0, 1.0):

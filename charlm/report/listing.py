@@ -1,4 +1,4 @@
-"""Summaries of runs -> the lines that `charlm runs` prints, and the objects of its `--json`."""
+"""The lines that `charlm runs` prints, and the objects of its `--json`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +13,7 @@ _RIGHT_ALIGNED = ("bits/char", "step", "characters", "parameters")
 
 
 def format_runs(summaries: Sequence[RunSummary], now: float) -> list[str]:
-    """A table, its heads first; below a damaged run stands why.
+    """Return a table with a header; below a damaged run is the reason.
 
     Args:
         now: seconds since 1970.
@@ -26,7 +26,7 @@ def format_runs(summaries: Sequence[RunSummary], now: float) -> list[str]:
 
 
 def runs_as_json(summaries: Sequence[RunSummary], now: float) -> list[dict[str, Any]]:
-    """One object per run; `age` is in seconds."""
+    """Return one object for each run; `age` is in seconds."""
     return [
         asdict(summary)
         | {"path": one_line(str(summary.path)), "age": None if summary.saved is None else now - summary.saved}

@@ -1,4 +1,4 @@
-// Hovering, touching, or arrow keys: the nearest point's figures of each run. Without this script the plot stands still.
+// Shows the nearest point of each run on hovering, touching or the arrow keys. Without this script the plot is static.
 "use strict";
 (() => {
   const runs = JSON.parse(document.getElementById("points").textContent);
@@ -13,16 +13,16 @@
   function scaleOf(svg) {
     const [left, right, top, floor] = numbers(svg, "box"), [low, high, log] = numbers(svg, "across");
     const [least, most] = numbers(svg, "up");
-    const place = (x) => (log ? Math.log(x / low) / Math.log(high / low) : (x - low) / (high - low));
+    const position = (x) => (log ? Math.log(x / low) / Math.log(high / low) : (x - low) / (high - low));
     return {
       left, right, top, floor,
-      x: (value) => left + place(value) * (right - left),
+      x: (value) => left + position(value) * (right - left),
       y: (bits) => Math.max(top, Math.min(floor, floor - ((bits - least) / (most - least)) * (floor - top))),
       knows: (value) => value !== null && (!log || value > 0),
     };
   }
 
-  // The point of each run that lies nearest to `at`, in pixels of the plot, with its place.
+  // The point of each run that is nearest to `at`, in pixels of the plot, with its position.
   function nearest(svg, scale, at) {
     const key = order.indexOf(svg.dataset.axis), found = [];
     runs.forEach((run, index) => {
@@ -79,7 +79,7 @@
     const right = at * factor + 14, left = at * factor - 14 - tip.offsetWidth;
     const fits = right + tip.offsetWidth <= width;
     tip.style.left = `${Math.max(0, fits ? right : left >= 0 ? left : width - tip.offsetWidth)}px`;
-    tip.style.top = `${above + (fits || left >= 0 ? 16 : box.height)}px`; // where there is no room beside it, below
+    tip.style.top = `${above + (fits || left >= 0 ? 16 : box.height)}px`; // below the plot where there is no room beside the pointer
   }
 
   let at = null;
@@ -99,8 +99,8 @@
     if (!direction || !svg) return;
     event.preventDefault();
     const scale = scaleOf(svg), key = order.indexOf(svg.dataset.axis);
-    const places = runs.flatMap((run) => run.points.map((point) => point[key])).filter(scale.knows).map(scale.x);
-    const sorted = places.sort((a, b) => a - b), from = at === null ? -Infinity : at;
+    const positions = runs.flatMap((run) => run.points.map((point) => point[key])).filter(scale.knows).map(scale.x);
+    const sorted = positions.sort((a, b) => a - b), from = at === null ? -Infinity : at;
     const next = direction > 0 ? sorted.find((x) => x > from + 1) : sorted.findLast((x) => x < from - 1);
     if (next !== undefined) show(svg, (at = next));
   });

@@ -1,7 +1,6 @@
-"""Summaries, curves and settings of runs -> one HTML page that needs nothing else: no network, no other file.
+"""Summaries, curves and settings of runs as one self-contained HTML page.
 
-Whatever a run or a setting is called is text here, never markup: every value goes through `escape`, and the points
-for the script through `_points_json`.
+The names of runs and settings are always escaped: in elements by `escape`, in the data of the script by `page_end`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,12 +16,13 @@ from charlm.report.plot import Layout, draw, narrow_layout, wide_layout
 from charlm.report.run_summary import RunSummary
 from charlm.report.settings_comparison import Row, SettingsComparison
 
-_MOST_POINTS = 2000  # of a run that the script knows: more than a screen has columns
+_MOST_POINTS = 2000  # of a run in the data of the script: more than a screen has columns
 _HERE = Path(__file__).parent
 
 
 def render_page(summaries: Sequence[RunSummary], curves: Curves, comparison: SettingsComparison) -> str:
-    """
+    """Return the page of a report.
+
     Args:
         summaries, curves.runs: of the same runs, in the same order.
     """
@@ -42,7 +42,7 @@ def _run_styles(num_runs: int) -> str:
 
 
 def _axis_styles() -> str:
-    """Show the plot of the chosen axis in the layout that fits: needs no script."""
+    """Return rules that show the plot of the chosen axis in the layout that fits, without a script."""
     shown = "".join(f"main:has(#axis-{axis}:checked) .{{layout}}.{axis}{{{{display:block}}}}" for axis in AXES)
     wide, narrow = shown.format(layout="wide"), shown.format(layout="narrow")
     return f"@media (min-width: 700px){{{wide}}}\n@media (max-width: 699px){{{narrow}}}\n"
@@ -54,15 +54,15 @@ def _chart(curves: Curves) -> Iterable[str]:
         yield '<p class="soft">Nothing has been logged yet.</p>'
         return
     yield (
-        '<p class="soft">Lower is better. Thick lines are validations, a ring marks the best one;'
-        " thin pale lines are training, smoothed. The first points, hardly trained, may lie above the picture.</p>"
+        '<p class="soft">Lower is better. Thick lines are validations, and a ring marks the best one;'
+        " thin pale lines are training, smoothed. The first points of a run may be above the plot.</p>"
     )
     yield "<fieldset><legend>Over</legend>"
     for axis in AXES:
         checked = " checked" if axis == AXES[0] else ""
         yield (f'<label><input type="radio" name="axis" id="axis-{axis}"{checked}> {curves.axis_title(axis)}</label>')
     yield "</fieldset>"
-    yield '<div class="chart" tabindex="0" role="group" aria-label="Plot; the arrow keys left and right read it out">'
+    yield '<div class="chart" tabindex="0" role="group" aria-label="Plot; left and right arrow keys show the points">'
     layouts: tuple[Layout, ...] = (wide_layout(len(curves.runs)), narrow_layout())
     yield from (draw(curves, axis, layout) for layout in layouts for axis in AXES)
     yield '<div id="tip" role="status" hidden></div></div>'
@@ -143,7 +143,7 @@ def _settings_table(rows: Sequence[Row], headers: Sequence[str], caption: str) -
 
 
 def _points_json(runs: Sequence[Curve]) -> str:
-    """Names and points: [characters, minutes, steps, bits]."""
+    """Return names and points, [characters, minutes, steps, bits], as JSON."""
     content = {
         "runs": [{"name": run.short_name, "trained": not run.validation, "points": _points(run)} for run in runs]
     }

@@ -1,6 +1,6 @@
-"""Curves -> one SVG: validation lines in front, pale training lines behind, the best points marked, names at the ends.
+"""Curves as one SVG: validation lines in front, pale training lines behind, the best points marked, names at the ends.
 
-Colours are classes (`run r0`, `grid`, ...) that the page's style sheet fills in, for a light and a dark ground.
+Elements have classes (`run r0`, `grid`, ...); the page's style sheet gives them colours for light and dark backgrounds.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from charlm.report.curve_style import curve_style
 from charlm.report.curves import Axis, Curve, Curves, Point, coordinates
 from charlm.report.end_labels import place_end_labels
 
-_LABEL_SPACING = 18  # pixels from one label to the next
-_MIN_SPACING = 0.75  # pixels between two points of a line: closer ones cannot be told apart
-_MIN_TRAINING_SPACING = 2.5  # the same for training lines, which are smooth
+_LABEL_SPACING = 18  # pixels between neighbouring labels
+_MIN_SPACING = 0.75  # pixels between two points of a line; closer points look like one
+_MIN_TRAINING_SPACING = 2.5  # pixels for training lines, which are smooth
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes in pixels. `labels`: room for names at the right, 0 for none."""
+    """Sizes in pixels. `labels` is the width for names at the right, 0 for no names."""
 
     name: str
     width: int
@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def right(self) -> int:
-        """Where the plot ends."""
+        """The right edge of the plot."""
         return self.width - max(16, self.labels)
 
     @property
@@ -45,18 +45,18 @@ def wide_layout(num_runs: int) -> Layout:
 
 
 def narrow_layout() -> Layout:
-    """For telephones: no names beside the lines, the legend below has them."""
+    """Return the layout for telephones: the names are in the legend below, not beside the lines."""
     return Layout("narrow", 400, 330, 0, 4, left=46)
 
 
 def draw(curves: Curves, axis: Axis, layout: Layout) -> str:
-    """An `<svg>` element. Its `data-` attributes tell a script how places and values belong together."""
+    """Return an `<svg>` element. Its `data-` attributes give the script of the page the scales."""
     x_scale, y_scale = horizontal_scale(curves.runs, axis), vertical_scale(curves.runs)
     frame = _Frame(axis, x_scale, y_scale, layout)
     name = f"{layout.name}-{axis}"
     title = curves.axis_title(axis)
     description = (
-        f"Validation bits per character of {len(curves.runs)} run(s) over {title}; the table below has the figures."
+        f"Validation bits per character of {len(curves.runs)} run(s) over {title}; the table below has the numbers."
     )
     parts = [
         (
@@ -90,7 +90,7 @@ def draw(curves: Curves, axis: Axis, layout: Layout) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """From points to pixels."""
+    """The transformation from points to pixels."""
 
     axis: Axis
     x_scale: Scale
@@ -101,12 +101,12 @@ class _Frame:
         return self.layout.left + self.x_scale.position(value) * (self.layout.right - self.layout.left)
 
     def y(self, bits: float) -> float:
-        """At most a plot's height outside: SVG's numbers are small."""
+        """Return pixels, at most one height of the plot outside, since coordinates in SVG are limited."""
         position = max(-1.0, min(self.y_scale.position(bits), 2.0))
         return self.layout.bottom_edge - position * (self.layout.bottom_edge - self.layout.top)
 
     def pixels(self, points: Sequence[Point]) -> list[tuple[float, float]]:
-        """Of the points that have a place on this axis."""
+        """Return (x, y) of the points that have a position on this axis."""
         known = coordinates(points, self.axis)
         return [(self.x(x), self.y(y)) for x, y in known if x > 0 or not self.x_scale.is_log]
 
@@ -138,13 +138,13 @@ def _path(frame: _Frame, points: Sequence[Point], index: int, kind: str, min_spa
         if pixel[0] - kept[-1][0] >= min_spacing:
             kept.append(pixel)
     kept.append(pixels[-1])
-    places = " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
+    vertices = " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
     style = curve_style(index).dash_attribute if kind == "validation" else ""
-    return f'<polyline class="run r{index} {kind}" points="{places}"{style}/>'
+    return f'<polyline class="run r{index} {kind}" points="{vertices}"{style}/>'
 
 
 def _mark(frame: _Frame, run: Curve, index: int) -> str:
-    """A ring at the best validation."""
+    """Return a ring at the best validation."""
     if run.best is None or not (pixels := frame.pixels([run.best])):
         return ""
     ((x, y),) = pixels
@@ -152,7 +152,7 @@ def _mark(frame: _Frame, run: Curve, index: int) -> str:
 
 
 def _labels(frame: _Frame, runs: Sequence[Curve]) -> list[str]:
-    """Name and best figure at the right, each with a line to where its curve ends."""
+    """Return names and best results at the right, each with a line to the end of its curve."""
     layout = frame.layout
     lines = [frame.pixels(run.primary) for run in runs]
     start = layout.right + 40

@@ -1,8 +1,9 @@
-"""What runs there are, and how each stands: from its small JSON files and its lock, without torch and weights.
+"""The runs in a directory and the state of each, from its small JSON files and its lock, without torch and weights.
 
 runs/NAME/  .lock held? ──> training
-            newest whole checkpoint: model.json, last.json ──> finished | unfinished;   none ──> empty
-            anything that does not fit ──> damaged, and why
+            newest complete checkpoint: model.json, last.json ──> finished | unfinished
+            no checkpoint ──> empty
+            a missing or invalid file ──> damaged, with the reason
 """
 
 import tomllib
@@ -22,27 +23,27 @@ RunState = Literal["training", "finished", "unfinished", "damaged", "empty"]
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How a run stands. What cannot be known is None."""
+    """The state and the results of a run. Unknown values are None."""
 
     name: str
     path: Path
     state: RunState
     why: str = ""
-    """What is damaged."""
+    """The reason why the run is damaged."""
     best_bits_per_character: float | None = None
     best_step: int | None = None
     step: int | None = None
-    """Of the newest checkpoint."""
+    """The step of the newest checkpoint."""
     characters: float | None = None
-    """Characters of training text seen up to it."""
+    """Characters of training text seen up to that step."""
     saved: float | None = None
-    """When it was written, in seconds since 1970 by the clock of the disk: for people alone."""
+    """When the checkpoint was written, in seconds since 1970 by the clock of the disk. Only for display."""
     parameters: int | None = None
     corpus: str | None = None
 
 
 def list_runs(root: Path) -> list[RunSummary]:
-    """Every directory directly below `root`, by name; a damaged one is listed as such. None where `root` is none."""
+    """Summarize every directory directly below `root`, by name. The list is empty where `root` is not a directory."""
     try:
         folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:
@@ -51,7 +52,7 @@ def list_runs(root: Path) -> list[RunSummary]:
 
 
 def summarize_run(path: Path) -> RunSummary:
-    """How the run in `path` stands; never fails."""
+    """Summarize the run in `path`. A file that cannot be read makes it a damaged run, not an error."""
     name = one_line(path.resolve().name)
     partial = _PartialSummary()
     state: RunState
@@ -59,14 +60,14 @@ def summarize_run(path: Path) -> RunSummary:
         state, why = _read(path, partial), ""
     except (CharlmError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         state, why = "damaged", f"{partial.current_file} is missing or damaged"
-    if _is_training(path):  # and what did not fit may just be being written
+    if _is_training(path):  # a file that seems damaged may be half written
         state, why = "training", ""
     return RunSummary(name, path, state, why, **partial.fields)
 
 
 @dataclass
 class _PartialSummary:
-    """What has been read so far, and where reading is."""
+    """The fields read so far, and the file that is being read."""
 
     current_file: str = ""
     fields: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -80,7 +81,7 @@ def _is_training(path: Path) -> bool:
 
 
 def _read(path: Path, partial: _PartialSummary) -> RunState:
-    """Fill `partial`; any error means that what is being read is damaged."""
+    """Fill `partial`; any error means that its current file is damaged."""
     run = RunDirectory(path)
     partial.current_file = "the folder of checkpoints"
     steps = run.checkpoint_steps()
@@ -112,7 +113,7 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
 
 
 def _is_finished(last: Path, step: int) -> bool:
-    """Whether the trainer said so at its last checkpoint. It writes the file anew when a run goes on."""
+    """Whether the trainer marked its last checkpoint as finished. It rewrites the file when a run continues."""
     try:
         marked = _read_object(last)
     except (CharlmError, OSError, ValueError, TypeError):
@@ -121,7 +122,7 @@ def _is_finished(last: Path, step: int) -> bool:
 
 
 def _check_sizes(checkpoint: Path, files: Mapping[str, Any]) -> None:
-    """What can be seen of a damage without reading the files."""
+    """Find damage that file sizes show, without reading the files."""
     for name, entry in files.items():
         size = (checkpoint / name).stat().st_size
         if size != entry["bytes"]:

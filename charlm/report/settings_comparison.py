@@ -1,4 +1,4 @@
-"""The settings of runs side by side: those that differ, and those that are equal.
+"""The settings of several runs: those that differ, and those that are equal.
 
 experiment.toml of each run ──flatten──> dotted key -> text ──> rows: key, one value per run
 """
@@ -18,7 +18,7 @@ FlatSettings = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting, with its value in every run, in their order."""
+    """One setting, with its value in every run."""
 
     key: str
     values: tuple[str, ...]
@@ -31,8 +31,8 @@ class SettingsComparison:
 
 
 def compare_settings(runs: Sequence[Path]) -> SettingsComparison:
-    """Settings in the order of the first run that has them. A run whose settings cannot be read has a dash everywhere,
-    and differs in none."""
+    """Compare settings, in the order of the first run that has them. A run whose settings cannot be read has dashes and
+    does not count as different."""
     settings_by_run = [read_settings(RunDirectory(run).experiment_path) for run in runs]
     keys = _ordered_keys([key for flat in settings_by_run if flat is not None for key in flat])
     rows = [
@@ -47,13 +47,13 @@ def compare_settings(runs: Sequence[Path]) -> SettingsComparison:
 
 
 def _ordered_keys(keys: Sequence[str]) -> list[str]:
-    """Each key once, by first appearance, those of one table together."""
+    """Return each key once, in order of appearance, with the keys of one table together."""
     tables = list(dict.fromkeys(key.rpartition(".")[0] for key in keys))
     return sorted(dict.fromkeys(keys), key=lambda key: tables.index(key.rpartition(".")[0]))
 
 
 def read_settings(path: Path) -> FlatSettings | None:
-    """Dotted key -> value as text; None where the file is missing or damaged."""
+    """Return each dotted key with its value as text; None where the file is missing or damaged."""
     try:
         return _flatten(parse_experiment(path.read_text(encoding="utf-8")), "")
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""`charlm report`: run directories -> report.html and report.png.
+"""Write report.html and report.png for `charlm report`.
 
 RUN ... ──summarize_run, read_curves, compare_settings──> render_page ──> report.html
                                  └──────────────────────> write_figure ──> report.png
@@ -20,7 +20,7 @@ from charlm.training.run_directory import RunDirectory
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """What was written. `figure` is None where none was asked for."""
+    """The written files. `figure` is None where no PNG was requested."""
 
     page: Path
     figure: Path | None
@@ -33,13 +33,13 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
         runs: run directories, in the order in which they are shown; at least one.
 
     Raises:
-        UsageError: one is no run; or a PNG is wanted, and matplotlib is not installed.
-        StorageError: a log cannot be read, or nothing can be written to `out`.
+        UsageError: one is not a run; or a PNG is requested and matplotlib is not installed.
+        StorageError: a log cannot be read, or `out` cannot be written.
     """
     for run in runs:
         files = RunDirectory(run)
         if not files.experiment_path.is_file() and not files.metrics_path.is_file():
-            raise UsageError(f"{run} is no run", "give directories that `charlm train` made")
+            raise UsageError(f"{run} is not a run", "give run directories, which `charlm train` writes")
     if png:
         check_matplotlib()
     curves = read_curves(runs)

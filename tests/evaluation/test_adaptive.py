@@ -1,4 +1,4 @@
-"""Evaluation that adapts: it never looks ahead, leaves the model as it was, and equals its formula."""
+"""Adaptive evaluation: it never looks ahead, restores the model, and equals its equations."""
 
 import math
 
@@ -31,7 +31,7 @@ def build(*, context: tuple[int, ...] = ()) -> LanguageModel:
 
 
 def stream(num_tokens: int = 301, seed: int = 1) -> TokenStream:
-    """A few words again and again, which is what adapting is good for."""
+    """A text that repeats a few words, so that adapting helps."""
     generator = np.random.default_rng(seed)
     words = [[3, 4, 5, 1], [6, 7, 1], [8, 9, 10, 11, 1]]
     ids = [token for _ in range(num_tokens) for token in words[generator.integers(3)]]
@@ -103,14 +103,14 @@ def test_one_step_is_its_equation() -> None:
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None
             step = 0.01 * parameter.grad / (usual[name].sqrt() + 1e-4)
-            parameter.sub_(step)  # theta is theta0: nothing pulls back yet
+            parameter.sub_(step)  # theta equals theta0, so there is no pull yet
         features, _ = model(ids[None, 10:19], state)
         expected = model.head.nll(features, ids[None, 11:20])[0]
     np.testing.assert_allclose(found[10:], expected.numpy(), rtol=1e-4)
 
 
 def test_a_strong_pull_keeps_the_trained_weights() -> None:
-    """decay RMS / mean RMS at least 1 everywhere: each step goes back first, so only the last step's move is left."""
+    """With decay RMS / mean RMS of at least 1 each step first restores the weights, so only the last update remains."""
     model = build()
     usual = {name: torch.full_like(parameter, 1e-4) for name, parameter in model.named_parameters()}
     text = stream(60)
@@ -122,7 +122,7 @@ def test_a_strong_pull_keeps_the_trained_weights() -> None:
 
 
 def test_the_cache_is_its_equation() -> None:
-    """Straight-line, prediction by prediction, over chunk borders, with fewer remembered than read."""
+    """Compare with a direct computation of each prediction, over chunk borders, with a cache shorter than the text."""
     model, text = build(), stream(600)
     size, theta, share = 30, 0.2, 0.25
     found = score_with_cache(model, text, size, [(theta, share), (theta, 0.0)], CPU)

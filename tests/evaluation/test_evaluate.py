@@ -1,4 +1,4 @@
-"""Evaluation: every token scored exactly once, with what came before it, however many lanes run side by side."""
+"""Evaluation: every token is scored exactly once, after the tokens before it, for any number of lanes."""
 
 import math
 from itertools import pairwise
@@ -54,7 +54,7 @@ def stream_of(ids: Any) -> TokenStream:
 @example(num_predictions=1, streams=64, chunk=256, warm_up=1024)
 @example(num_predictions=17, streams=1, chunk=8, warm_up=0)
 @hypothesis_settings(max_examples=200)
-def test_every_token_is_scored_once_after_what_came_before_it(
+def test_every_token_is_scored_once_after_the_tokens_before_it(
     num_predictions: int, streams: int, chunk: int, warm_up: int
 ) -> None:
     ids = np.arange(num_predictions + 1)
@@ -78,18 +78,18 @@ def test_every_token_is_scored_once_after_what_came_before_it(
 
 
 @given(num_predictions=st.integers(0, 10**9))
-def test_lanes_cost_little(num_predictions: int) -> None:
+def test_warm_ups_are_at_most_a_quarter_of_the_work(num_predictions: int) -> None:
     streams = default_num_lanes(num_predictions)
     assert 1 <= streams <= 64
     assert (streams - 1) * WARM_UP <= num_predictions / 4
     assert streams == 64 or (streams + 1) * 4 * WARM_UP > num_predictions
 
 
-# ---- a model whose cost is known
+# ---- a model whose score is known
 
 
 class Passing(Body):
-    """A body that hands its inputs on."""
+    """A body that returns its inputs."""
 
     def initial_state(self, batch_size: int) -> State:
         return ()
@@ -114,7 +114,7 @@ def bigram_model(probabilities_VV: Tensor) -> LanguageModel:
 
 
 @pytest.mark.parametrize("streams", [1, 3, None])
-def test_a_bigram_model_pays_the_logarithms_of_its_table(streams: int | None) -> None:
+def test_a_bigram_model_has_the_negative_log_likelihood_of_its_table(streams: int | None) -> None:
     generator = np.random.default_rng(0)
     table = generator.dirichlet(np.full(6, 0.7), size=6).clip(1e-4)
     table /= table.sum(axis=1, keepdims=True)
@@ -128,7 +128,7 @@ def test_a_bigram_model_pays_the_logarithms_of_its_table(streams: int | None) ->
     assert score.perplexity == pytest.approx(math.exp(nats / 5000), rel=1e-6)
 
 
-def test_a_chain_that_tosses_a_coin_costs_one_bit_a_token() -> None:
+def test_a_chain_that_tosses_a_coin_has_one_bit_per_token() -> None:
     table = torch.tensor([[0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 0.0, 0.5], [0.5, 0.5, 0.0, 0.0]])
     ids = [0]
     for toss in np.random.default_rng(1).integers(1, 3, size=1500).tolist():
@@ -138,8 +138,8 @@ def test_a_chain_that_tosses_a_coin_costs_one_bit_a_token() -> None:
     assert score.perplexity == pytest.approx(2, abs=1e-6)
 
 
-def test_one_step_off_is_another_score() -> None:
-    """The certain chain 0 1 2 3 0 ... costs nothing; a target moved by one would cost everything."""
+def test_a_target_off_by_one_would_change_the_score() -> None:
+    """The certain chain 0 1 2 3 0 ... has 0 nats; a target off by one would have very many."""
     table = torch.full((4, 4), 1e-9)
     table[torch.arange(4), (torch.arange(4) + 1) % 4] = 1.0
     ids = np.arange(900) % 4
@@ -159,8 +159,8 @@ def test_the_last_partial_chunk_is_scored(num_predictions: int) -> None:
 
 @pytest.fixture(scope="module", params=["plain", "strided", "batch"])
 def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, TokenStream]:
-    """A tiny LSTM, or one with a stride or with batch normalisation, trained for a moment on a text with structure, and
-    a held-out piece of the same."""
+    """A tiny LSTM, plain, with a stride or with batch normalisation, trained briefly on a text with structure, and a
+    held-out part of that text."""
     generator = np.random.default_rng(0)
     words = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "and", "then"]
     text = " ".join(words[int(i)] for i in generator.zipf(1.5, size=9000) % 10)
@@ -210,7 +210,7 @@ def test_one_lane_is_one_pass_over_the_text(trained: tuple[LanguageModel, TokenS
 def test_without_a_warm_up_lanes_would_change_the_score(
     trained: tuple[LanguageModel, TokenStream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the agreement above says something: this model does use its memory."""
+    """This shows that the model uses its memory, so that the agreement above is meaningful."""
     model, stream = trained
     exact = evaluate(model, stream, num_lanes=1, device=CPU).bits_per_character or 0
     monkeypatch.setattr(evaluate_module, "CHUNK", 32)
@@ -220,10 +220,10 @@ def test_without_a_warm_up_lanes_would_change_the_score(
     assert cold > exact + 0.01
 
 
-def test_a_lane_that_went_astray_is_scored_again(
+def test_a_lane_with_a_mismatched_state_is_scored_again(
     trained: tuple[LanguageModel, TokenStream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any warm-up every lane is, one after the other, and the score is exact all the same."""
+    """Without a warm-up every lane is scored again, one after the other, and the score is still exact."""
     model, stream = trained
     exact = score_tokens(model, stream, num_lanes=1, device=CPU)
     monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
@@ -232,8 +232,8 @@ def test_a_lane_that_went_astray_is_scored_again(
     assert abs(found.sum(dtype=np.float64) - exact.sum(dtype=np.float64)) < 0.01
 
 
-def test_a_share_may_have_no_lanes(trained: tuple[LanguageModel, TokenStream]) -> None:
-    """As many chunks are told of all the same: the ranks of a job meet at each."""
+def test_a_shard_may_have_no_lanes(trained: tuple[LanguageModel, TokenStream]) -> None:
+    """It reports as many chunks as other shards, since the ranks of a job synchronize at each."""
     model, stream = trained
     calls: list[list[int]] = [[], []]
     first, second = (
@@ -246,7 +246,7 @@ def test_a_share_may_have_no_lanes(trained: tuple[LanguageModel, TokenStream]) -
 
 
 class Switch(Body):
-    """Two ways to be for ever: id 1 turns it on, id 2 off, and nothing else matters."""
+    """A state that lasts for ever: id 1 turns it on, id 2 turns it off."""
 
     features_size = 4
 
@@ -268,8 +268,8 @@ class Switch(Body):
 
 
 @pytest.mark.parametrize("turned", [(40,), (40, 21_000), (40, 9_000, 9_001)])
-def test_what_is_remembered_for_ever_is_known_in_every_lane(turned: tuple[int, ...]) -> None:
-    """A warm-up of a thousand tokens does not show which way the switch is; the lane before does."""
+def test_every_lane_knows_a_state_that_lasts_for_ever(turned: tuple[int, ...]) -> None:
+    """A warm-up of 1,024 tokens does not show the state of the switch; the end of the lane before does."""
     ids = np.full(60_000, 3)
     ids[list(turned)] = [1 + number % 2 for number in range(len(turned))]
     model = bigram_model(torch.full((4, 4), 0.25))
@@ -290,7 +290,7 @@ def test_progress_adds_up_and_may_stop_the_evaluation(trained: tuple[LanguageMod
     scored: list[int] = []
     score = evaluate(model, stream, device=CPU, on_progress=scored.append)
     assert sum(scored) == score.tokens == stream.num_predictions
-    assert model.training, "and a model in training goes on training"
+    assert model.training, "the model is back in training mode"
 
     def stop(_: int) -> None:
         raise KeyboardInterrupt
@@ -300,7 +300,7 @@ def test_progress_adds_up_and_may_stop_the_evaluation(trained: tuple[LanguageMod
     assert model.training
 
 
-def test_evaluation_is_the_same_every_time_whatever_the_dropout() -> None:
+def test_evaluation_is_deterministic_with_dropout() -> None:
     torch.manual_seed(0)
     body = RecurrentSettings(hidden_size=8, output_dropout=0.5)
     model = build_model(ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=body), 8).train()

@@ -1,4 +1,4 @@
-"""Intervals that hold what they promise."""
+"""Intervals have the coverage that they state."""
 
 import math
 
@@ -11,14 +11,14 @@ from charlm.evaluation.interval import bootstrap_interval, compare_on_units
 
 
 def corpus(chance: np.random.Generator, num_documents: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths as unequal as articles are, each with a difficulty of its own; 2 bits per character in truth."""
+    """Documents with the unequal lengths of articles and different difficulties; the truth is 2 bits per character."""
     characters = np.maximum(20, chance.lognormal(6, 1, num_documents)).astype(np.int64)
     bits = characters * chance.gamma(40, 2 / 40, num_documents)
     return bits * math.log(2), characters
 
 
 def test_it_covers_in_95_of_100_trials() -> None:
-    """1,000 synthetic corpora of 200 documents: 932 to 968 is what chance allows an interval that keeps its promise."""
+    """1,000 synthetic corpora of 200 documents: 932 to 968 covered trials are within chance for a 95 % interval."""
     chance = np.random.default_rng(0)
     covered = 0
     for _ in range(1000):
@@ -64,10 +64,10 @@ def test_it_contains_the_score_and_scales_with_it(num_units: int, factor: float,
     assert bootstrap_interval(factor * nats, characters) == pytest.approx((factor * low, factor * high))
 
 
-def test_it_is_the_same_again_and_none_of_nothing() -> None:
+def test_it_is_deterministic_and_none_for_too_little_data() -> None:
     nats, characters = corpus(np.random.default_rng(3), 50)
     assert bootstrap_interval(nats, characters) == bootstrap_interval(nats, characters)
     assert bootstrap_interval(nats[:5], characters[:5]) is not None
-    assert bootstrap_interval(nats[:4], characters[:4]) is None, "four units say nothing of their spread"
+    assert bootstrap_interval(nats[:4], characters[:4]) is None, "four units are too few for a spread"
     assert bootstrap_interval(np.array([1.0, np.inf] * 5), np.array([3, 4] * 5)) is None
     assert bootstrap_interval(np.zeros(9), np.zeros(9, dtype=np.int64)) is None

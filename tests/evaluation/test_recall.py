@@ -1,4 +1,4 @@
-"""What followed the same tokens before: counts as a dictionary has them, and mixtures that stay distributions."""
+"""Counts of what followed the same tokens, compared with dictionaries, and mixtures that stay distributions."""
 
 from collections import Counter, defaultdict
 
@@ -23,7 +23,7 @@ def text(length: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def plain(before: list[int], asked: list[int], n: int, *, grows: bool) -> list[tuple[float, int, int]]:
-    """p of what came, how often its context was met and how many followed it, token by token, in dictionaries."""
+    """p of each token, the count of its context and the number of its followers, computed with dictionaries."""
     counts: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for end in range(n, len(before) + 1):
         counts[tuple(before[end - n : end - 1])][before[end - 1]] += 1
@@ -51,12 +51,12 @@ def test_counts_are_those_of_a_dictionary(n: int) -> None:
             of_class[number].add((met, followers))
             assert (number == 0) == (met == 0)
         ones = {number for number, members in of_class.items() if (1, 1) in members}
-        assert all(of_class[number] == {(1, 1)} for number in ones)  # what was met once is a class of its own
+        assert all(of_class[number] == {(1, 1)} for number in ones)  # contexts met once have their own class
 
 
 @pytest.mark.parametrize("n", ORDERS)
 def test_a_mixture_is_a_distribution(n: int) -> None:
-    """Of every token that could come last, with shares that are as large as they may be."""
+    """Sum over every possible last token, with weights close to 1."""
     begun, history = text(40, 3), text(100, 4)
     shares = np.linspace(0, 1, 100)
     for of in (lambda whole: evidence_from_history(history, whole, n), lambda whole: evidence_from_prefix(whole, n)):
@@ -67,8 +67,8 @@ def test_a_mixture_is_a_distribution(n: int) -> None:
         assert total == pytest.approx(1.0)
 
 
-def test_shares_are_the_likeliest() -> None:
-    """A text that repeats itself: what was met before is right; in noise it is worth nothing."""
+def test_weights_follow_the_text() -> None:
+    """In a text that repeats itself the counts are right; in noise they do not help."""
     noise = text(3000, 5)
     repeated = np.tile(noise[:60], 20)
     uniform = np.full(len(repeated) - 1, 1 / SIZE)
@@ -82,7 +82,7 @@ def test_shares_are_the_likeliest() -> None:
     assert shares[0] == 0
 
 
-def test_shares_are_at_the_top_of_the_likelihood() -> None:
+def test_weights_maximize_the_likelihood() -> None:
     asked = np.tile(text(50, 6), 8)
     p = np.full(len(asked) - 1, 1 / SIZE)
     evidence = evidence_from_prefix(asked, 4)
@@ -98,7 +98,7 @@ def test_shares_are_at_the_top_of_the_likelihood() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3])
-def test_little_text_is_no_trouble(length: int) -> None:
+def test_little_text_is_accepted(length: int) -> None:
     asked, nothing = text(length, 7), text(0, 8)
     for found in (evidence_from_prefix(asked, 4), evidence_from_history(nothing, asked, 4)):
         assert isinstance(found, ContextEvidence)

@@ -1,4 +1,4 @@
-"""Units of resampling: they hold every token and every character once, and are the same for every vocabulary."""
+"""Resampling units hold every token and every character once, and are equal for all vocabularies."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_units_are_the_same_for_every_vocabulary(corpora: list[Corpus]) -> None:
 
 
 def test_blocks_hold_the_characters_they_say(corpora: list[Corpus]) -> None:
-    """But for a token that lies across a border; a character in bytes is counted where it begins."""
+    """Up to a token that crosses a border; a character in bytes is counted where it begins."""
     for corpus in corpora:
         stream = corpus.open("train")
         units = find_bootstrap_units(stream, corpus.vocab)

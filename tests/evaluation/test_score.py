@@ -1,4 +1,4 @@
-"""Scores: sums add, ratios come last, and a ratio that is no number is null."""
+"""Scores: sums add, ratios are computed last, and a ratio that is not finite is null."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def test_every_ratio_is_over_its_own_unit() -> None:
 
 @pytest.mark.parametrize("nats", [0.0, 1.0, 1e9, math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize("count", [0, 1])
-def test_what_is_no_number_is_null(nats: float, count: int) -> None:
+def test_a_ratio_that_is_not_finite_is_null(nats: float, count: int) -> None:
     content = json.loads(to_json(Score(nats, count, count, count, count).to_json()))
     for name in RATIOS:
         exponential = name.endswith("perplexity")

@@ -1,4 +1,4 @@
-"""Runs as the trainer leaves them, of a few bytes each."""
+"""Small runs in the form that the trainer writes."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ def valid_line(step: int, bits: float | None = 2.0, **other: Any) -> dict[str, A
 
 
 def falling(steps: int = 400, lowest: float = 2.0) -> list[dict[str, Any]]:
-    """A log as it should be: a training line every 10 steps, a validation every 50."""
+    """A regular log: a training line every 10 steps, a validation every 50."""
     lines: list[dict[str, Any]] = []
     for step in range(10, steps + 1, 10):
         bits = lowest + 30 / step
@@ -32,7 +32,7 @@ def falling(steps: int = 400, lowest: float = 2.0) -> list[dict[str, Any]]:
 
 
 def write_run(root: Path, lines: Iterable[Line] = (), toml: str = "[training]\nseed = 0\n", *, torn: str = "") -> Path:
-    """experiment.toml and metrics.jsonl alone."""
+    """Write experiment.toml and metrics.jsonl only."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "experiment.toml").write_text(toml, encoding="utf-8")
     text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -43,7 +43,7 @@ def write_run(root: Path, lines: Iterable[Line] = (), toml: str = "[training]\ns
 def add_checkpoint(
     root: Path, step: int, *, bits: float | None = 1.5, finished: bool = False, corpus: str = "wiki"
 ) -> Path:
-    """A checkpoint of `step`, and the marks that name it."""
+    """Write a checkpoint of `step`, and the pointers to it."""
     directory = root / "checkpoints" / f"step-{step:09d}"
     directory.mkdir(parents=True)
     trained_on = {"corpus": corpus, "fingerprint": "", "step": step, "tokens": step * 100}

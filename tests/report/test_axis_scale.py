@@ -93,7 +93,7 @@ def test_the_first_hardly_trained_points_do_not_flatten_the_others() -> None:
     assert scale.high < 2.2
 
 
-def test_training_lines_are_shown_below_but_cost_at_most_a_quarter_of_the_height() -> None:
+def test_training_lines_below_use_at_most_a_quarter_of_the_height() -> None:
     plain = vertical_scale([curve(2.4, 2.2, 2.0)])
     near = vertical_scale([curve(2.4, 2.2, 2.0, training=(1.95,))])
     far = vertical_scale([curve(2.4, 2.2, 2.0, training=(0.1,))])

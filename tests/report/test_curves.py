@@ -1,4 +1,4 @@
-"""From logs to curves: what is torn or no number is passed over, nothing else is, and places are right."""
+"""From logs to curves: only incomplete lines and invalid numbers are skipped, and positions are right."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ def test_points_are_where_the_lines_say(tmp_path: Path) -> None:
     assert curve.characters_per_second == 900.0
 
 
-def test_torn_and_foreign_lines_change_nothing(tmp_path: Path) -> None:
+def test_incomplete_and_unknown_lines_are_skipped(tmp_path: Path) -> None:
     lines = falling()
     whole = read_curves([write_run(tmp_path / "whole" / "run", lines)])
     mixed = tmp_path / "mixed" / "run"
@@ -39,7 +39,7 @@ def test_torn_and_foreign_lines_change_nothing(tmp_path: Path) -> None:
     assert whole.runs[0].best is not None
 
 
-def test_figures_that_are_no_number_are_gaps(tmp_path: Path) -> None:
+def test_invalid_numbers_are_gaps(tmp_path: Path) -> None:
     lines = [valid_line(10, 3.0), valid_line(20, None), valid_line(30, 2.9), valid_line(40, 2.8, seconds=None)]
     (tmp_path / "a").mkdir()
     infinite = '{"kind": "valid", "step": 50, "bits_per_character": Infinity, "characters_seen": 1}\n'

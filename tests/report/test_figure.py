@@ -1,4 +1,4 @@
-"""The PNG: drawn with matplotlib where it is installed, asked for by name where it is not."""
+"""The PNG: drawn with matplotlib; without it, an error says what to install."""
 
 import importlib.util
 import struct
@@ -13,14 +13,14 @@ from charlm.report.write_report import write_report
 from tests.report.runs_on_disk import falling, train_line, valid_line, write_run
 
 BLUE = (0.0, 0x72 / 255, 0xB2 / 255)
-"""Of the bars of runs."""
+"""The colour of the bars of runs."""
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
 )
 
 
 def size(png: bytes) -> tuple[int, int]:
-    """Width and height; the content must be whole."""
+    """Return width and height of a complete PNG."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     assert png.endswith(b"IEND" + struct.pack(">I", zlib.crc32(b"IEND")))
     width, height = struct.unpack(">II", png[16:24])
@@ -82,7 +82,7 @@ def test_without_matplotlib_the_page_is_written_and_the_figure_says_what_is_miss
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
     run = write_run(tmp_path / "a", falling())
-    with pytest.raises(UsageError, match=r"pip install matplotlib"):
+    with pytest.raises(UsageError, match="pip install matplotlib"):
         write_report([run], tmp_path / "out")
     assert not (tmp_path / "out").exists()
     files = write_report([run], tmp_path / "out", png=False)

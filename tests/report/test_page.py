@@ -1,4 +1,4 @@
-"""The page: whole in one file, its pictures within their frames, and every name in it no more than text."""
+"""The page is one self-contained file, its plots are within their frames, and every name in it is escaped."""
 
 import itertools
 import json
@@ -54,7 +54,7 @@ def pictures(page: str) -> list[ET.Element]:
 
 
 def check_pictures(page: str) -> None:
-    """Every place is a number, and all but the clipped lines are inside."""
+    """Check that every position is a number, and inside the plot except for clipped lines."""
     for svg in pictures(page):
         _, _, width, height = map(float, svg.attrib["viewBox"].split())
         clipped = {id(line) for line in svg.iterfind("g/polyline")}
@@ -211,8 +211,8 @@ def test_settings_of_one_run_and_of_several(tmp_path: Path) -> None:
     assert "These runs have equal settings" in same
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run"):
+def test_a_directory_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a run"):
         write_report([tmp_path], tmp_path / "out", png=False)
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):

@@ -1,4 +1,4 @@
-"""The list of runs: each state is told from the others, and no run, however damaged, hides the others."""
+"""The list of runs: every state is recognized, and a damaged run does not hide other runs."""
 
 import os
 import subprocess

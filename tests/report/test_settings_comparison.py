@@ -1,4 +1,4 @@
-"""Settings side by side."""
+"""The comparison of settings."""
 
 from pathlib import Path
 

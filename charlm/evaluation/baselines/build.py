@@ -1,4 +1,4 @@
-"""Settings of a baseline -> the baseline. The implementations are imported when one is built."""
+"""Build baselines from their settings. The implementations are imported when one is built."""
 
 from importlib.util import find_spec
 from typing import assert_never

@@ -1,4 +1,4 @@
-"""A compressor as a baseline, twice: the split's text by itself, and given the training text.
+"""A compressor as a baseline, with two results: for the split's text alone, and given the training text.
 
 split          ──size──> alone
 train, split   ──size(train + split) - size(train)──> given the training text
@@ -17,9 +17,10 @@ from charlm.evaluation.baselines.split_text import split_bytes
 
 
 class CompressorBaseline:
-    """
+    """The compressed size of the split, alone and given the training text.
+
     Raises, in `results`:
-        OutOfMemoryError: the compressor does not get the memory that it asks for.
+        OutOfMemoryError: there is not enough memory for the compressor.
         DataError: the documents are missing or damaged.
     """
 
@@ -39,8 +40,8 @@ class CompressorBaseline:
                 )
             except MemoryError as error:
                 raise OutOfMemoryError(
-                    f"there is too little memory for {self._compressor.describe(window_bytes)}",
-                    f"lower its settings, or leave {self._compressor.name} out of `baselines`",
+                    f"there is not enough memory for {self._compressor.describe(window_bytes)}",
+                    f"lower its settings, or remove {self._compressor.name} from `baselines`",
                 ) from error
 
         def report_progress(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -52,7 +53,7 @@ class CompressorBaseline:
 
         def result(name: str, num_bytes: int, window_bytes: int, *, after_train: bool) -> BaselineResult:
             score = score_split(num_bytes * 8 * math.log(2), stream)
-            text = "size of train and split less size of train" if after_train else "the split by itself"
+            text = "size of train and split minus size of train" if after_train else "the split alone"
             description = f"{self._compressor.describe(window_bytes)}: {text}"
             seconds = time.monotonic() - started
             return BaselineResult(
@@ -68,7 +69,7 @@ class CompressorBaseline:
 
 
 class MissingBaseline:
-    """A baseline that cannot be had here: no score, and how to get one."""
+    """A baseline whose package is not installed: a result without a score that says what to install."""
 
     def __init__(self, name: str, package: str) -> None:
         self._name = name

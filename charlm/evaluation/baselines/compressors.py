@@ -1,9 +1,9 @@
-"""General compressors: the size of a text in bytes.
+"""General compressors: the compressed size of a text.
 
-chunks of bytes ──PPMd, xz, zstd, bz2──> how many bytes they become
+chunks of bytes ──PPMd, xz, zstd, bz2──> number of compressed bytes
 
-`window_bytes` is how much text a dictionary should reach back over: that of the longest text whose sizes are compared,
-so that they are sizes by the same compressor.
+`window_bytes` is the length of text that a dictionary should cover: that of the longest text whose size is compared,
+so that all compared sizes come from the same settings.
 """
 
 import bz2
@@ -26,11 +26,15 @@ class Compressor(Protocol):
     def name(self) -> str: ...
 
     def describe(self, window_bytes: int) -> str:
-        """The program and its settings."""
+        """Return the name of the program and its settings."""
         ...
 
     def size(self, chunks: Iterable[bytes], window_bytes: int) -> int:
-        """Bytes of all chunks compressed as one. MemoryError where the memory does not suffice."""
+        """Return the bytes of all chunks compressed as one text.
+
+        Raises:
+            MemoryError: there is not enough memory.
+        """
         ...
 
 
@@ -58,14 +62,14 @@ class Ppmd:
 
     def size(self, chunks: Iterable[bytes], window_bytes: int) -> int:
         del window_bytes
-        module: Any = importlib.import_module("pyppmd")  # an extra
+        module: Any = importlib.import_module("pyppmd")  # an optional dependency
         encoder = module.Ppmd7Encoder(self.order, self.memory)
         return sum(len(encoder.encode(chunk)) for chunk in chunks) + len(encoder.flush())
 
 
 @dataclass(frozen=True, slots=True)
 class Xz:
-    """xz -9e; a text longer than the preset's dictionary gets a longer one."""
+    """xz -9e, with a longer dictionary for a text longer than the preset's."""
 
     max_dictionary: int
     """Bytes."""
@@ -88,7 +92,7 @@ class Xz:
 
 @dataclass(frozen=True, slots=True)
 class Zstd:
-    """zstd at its highest level, of pyarrow, which gives that level for a whole text alone: all of it is in memory."""
+    """zstd at its highest level. pyarrow offers that level for whole texts only, so all of the text is in memory."""
 
     @property
     def name(self) -> str:

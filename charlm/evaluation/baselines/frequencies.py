@@ -1,4 +1,4 @@
-"""The two baselines that see no context: all ids alike, and each as often as in the training text."""
+"""The two baselines without context: uniform, and the frequencies of ids in the training text."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from charlm.evaluation.baselines.result import BaselineResult, OnProgress, score
 
 
 class UniformBaseline:
-    """p = 1 / V for each of the V ids of the vocabulary, <eod> and the bytes of unknown characters among them."""
+    """p = 1 / V for each of the V ids of the vocabulary, including <eod> and the byte tokens of unknown characters."""
 
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
         started = time.monotonic()
@@ -30,7 +30,7 @@ class UniformBaseline:
 
 
 class UnigramBaseline:
-    """p(w) = (c(w) + 1) / (N + V): c(w) of the N predictions of the training text are w (Laplace's rule)."""
+    """p(w) = (c(w) + 1) / (N + V), where w is c(w) of the N predictions of the training text (Laplace's rule)."""
 
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
         started = time.monotonic()
@@ -41,7 +41,7 @@ class UnigramBaseline:
         on_progress("unigram", stream.num_predictions, stream.num_predictions)
         yield BaselineResult(
             name="unigram",
-            description="ids as frequent as in the training text, each counted once more than it stands there",
+            description="frequencies of ids in the training text, with one added to every count",
             score=score_split(nats, stream),
             seconds=time.monotonic() - started,
             uses_training_text=True,

@@ -1,4 +1,4 @@
-"""Kneser-Ney as a baseline: counted on the training stream, scored on the split."""
+"""Kneser-Ney as a baseline: n-grams of the training stream, scored on the split."""
 
 import time
 from collections.abc import Iterator
@@ -14,9 +14,10 @@ class KneserNeyBaseline:
         self._settings = settings
 
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
-        """
+        """Count the training text and score the split.
+
         Raises:
-            OutOfMemoryError: the settings allow too little even to begin counting.
+            OutOfMemoryError: the settings allow too little memory to begin counting.
         """
         started = time.monotonic()
         order, memory_mib = self._settings.order, self._settings.memory_mib

@@ -1,12 +1,12 @@
-"""Which n-grams of each order stand in a token stream, and how often they count for Kneser-Ney: in bounded memory.
+"""The n-grams of each order in a token stream, with their counts for Kneser-Ney, in bounded memory.
 
     tokens ──ranks of the (n-1)-grams, key = rank * vocab_size + token──> sorted keys of order n ──> ranks of order n
                (order by order, from 2 up)                                     └──> counts of order n - 1
 
-An n-gram is known by its rank, its place among the sorted keys of its order; its key names its context (the n-gram
-without its last token) by rank. So a key fits in 64 bits whatever the order, the n-grams that go on from one context
-stand side by side, and looking one up is one binary search an order. The stream is read in pieces; what stays is
-4 bytes a token (the ranks) until the counting is done, and the tables.
+The rank of an n-gram is its index among the sorted keys of its order. Its key holds the rank of its context (the n-gram
+without its last token). So a key fits in 64 bits for every order, the n-grams of one context are neighbours, and a
+look-up is one binary search per order. The stream is read in chunks. Memory holds 4 bytes per token (the ranks) until
+counting ends, and the tables.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ from charlm.vocab.base import IntArray
 
 Keys = npt.NDArray[np.int64]
 
-_BYTES_PER_TOKEN = 112  # of a token while its piece is sorted, looked up and merged
-_CHUNK_FRACTION = 16  # of the memory, for pieces
+_BYTES_PER_TOKEN = 112  # while the chunk of the token is sorted, looked up and merged
+_CHUNK_FRACTION = 16  # 1/16 of the memory is for chunks
 _MIN_CHUNK_LEN = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
 class NgramCounts:
-    """One order's n-grams."""
+    """The n-grams of one order."""
 
     keys: Keys
-    """(G,) sorted: rank of the context in the order below * vocab_size + last token. Of order 1: all the ids."""
+    """(G,) sorted: rank of the context in the order below * vocab_size + last token. In order 1: all ids."""
     counts: IntArray
-    """(G,): occurrences in the highest order; below it, how many different tokens stand before the n-gram."""
+    """(G,): occurrences in the highest order; in lower orders the number of different tokens before the n-gram."""
 
 
 def find_keys(table: Keys, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
-    """Where each key stands in a sorted table (anywhere in it where it does not), and whether it does."""
-    order = np.argsort(keys)  # neighbours in the table are searched for together: some 5 times as fast from the cache
+    """Return the index of each key in a sorted table, and whether it is there (where not, the index is arbitrary)."""
+    order = np.argsort(keys)  # sorted queries hit the cache: about 5 times as fast
     rank = np.empty_like(keys)
     rank[order] = np.searchsorted(table, keys[order])
     rank[rank == len(table)] = 0
@@ -48,20 +48,20 @@ def find_keys(table: Keys, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
 def count_ngrams(
     tokens: IntArray, vocab_size: int, order: int, memory: int, on_progress: Callable[[int], None]
 ) -> list[NgramCounts]:
-    """The n-grams of orders 1 to `order`, or to the highest that fits in `memory` bytes, or in the stream.
+    """Return the n-grams of orders 1 to `order`, or to the highest that fits in `memory` bytes and in the stream.
 
-    Counted are n-grams that end at a prediction, so not the stream's first token by itself. The beginning of the
-    stream counts as one more token before an n-gram that stands there.
+    N-grams that end at a prediction are counted, so the stream's first token is not a 1-gram. The beginning of the
+    stream counts as one more token before the n-gram there.
 
     Raises:
-        OutOfMemoryError: not even the ranks of the stream fit.
+        OutOfMemoryError: the ranks of the stream do not fit.
     """
     rank_type = np.dtype(np.uint32 if max(len(tokens), vocab_size) < 1 << 32 else np.int64)
     memory_plan = _MemoryPlan(len(tokens), rank_type.itemsize, memory)
     if memory_plan.max_ngrams(vocab_size, vocab_size) < 0:
         raise OutOfMemoryError(
-            f"{memory / 2**20:,.0f} MiB are too few to count the n-grams of {len(tokens):,} tokens",
-            "raise memory_mib of kneser_ney, or leave it out of `baselines`",
+            f"{memory / 2**20:,.0f} MiB are not enough to count the n-grams of {len(tokens):,} tokens",
+            "raise memory_mib of kneser_ney, or remove it from `baselines`",
         )
     ranks = np.array(tokens, dtype=rank_type)
     keys = np.arange(vocab_size, dtype=np.int64)
@@ -77,7 +77,7 @@ def count_ngrams(
         counts = _count_ranks(suffixes, len(keys), memory_plan.chunk_len)
         del suffixes
         if n > 2:
-            counts[ranks[n - 2]] += 1  # still of order n - 1: the n-gram that begins the stream
+            counts[ranks[n - 2]] += 1  # still of order n - 1: the n-gram at the beginning of the stream
         tables.append(NgramCounts(keys, counts))
         keys = next_keys
     first = max(1, len(tables))
@@ -86,7 +86,7 @@ def count_ngrams(
 
 @dataclass(frozen=True, slots=True)
 class _MemoryPlan:
-    """How the memory is shared out."""
+    """The division of the memory between ranks, chunks and tables."""
 
     num_tokens: int
     item_bytes: int
@@ -96,16 +96,19 @@ class _MemoryPlan:
 
     @property
     def chunk_len(self) -> int:
-        """Tokens gone through at once."""
+        """Tokens read at once."""
         return max(_MIN_CHUNK_LEN, self.memory // _CHUNK_FRACTION // _BYTES_PER_TOKEN)
 
     def max_ngrams(self, num_below: int, num_contexts: int) -> int:
-        """How many n-grams the next order may have, where all orders below have `num_below`, the last of them
-        `num_contexts`; negative where not even those fit.
+        """Return the number of n-grams that the next order may have; negative where the lower orders do not fit.
 
-        While an order is counted there are the ranks, keys and counts below it, the 64-bit sums of the last of those,
-        and the order's keys twice (as new ones come in) or with a 64-bit sum and a count each. Afterwards each n-gram
-        below has a key, a count, a total and a weight; those of the highest order have a key and a count.
+        While an order is counted, memory holds the ranks, the keys and counts of lower orders, 64-bit sums of the order
+        below, and the order's keys twice (while new ones are merged) or once with a 64-bit sum and a count each.
+        Afterwards each lower n-gram has a key, a count, a total and a weight, and each highest one a key and a count.
+
+        Args:
+            num_below: n-grams of all lower orders.
+            num_contexts: n-grams of the order below.
         """
         for_counts = self.memory - self.num_tokens * self.item_bytes - self.chunk_len * _BYTES_PER_TOKEN
         for_counts -= (8 + self.item_bytes) * num_below + 8 * num_contexts
@@ -122,19 +125,19 @@ def _distinct_keys(
     max_ngrams: int,
     on_progress: Callable[[int], None],
 ) -> Keys | None:
-    """The different keys of order n, sorted; None where they are more than `max_ngrams`."""
+    """Return the different keys of order n, sorted; None where there are more than `max_ngrams`."""
     merged = np.array([], dtype=np.int64)
     for start in range(n - 1, len(tokens), chunk_len):
         end = min(start + chunk_len, len(tokens))
         keys = np.sort(_keys_at(tokens, ranks, vocab_size, start, end))
         keys = keys[np.append(True, keys[1:] != keys[:-1])]
-        place = np.searchsorted(merged, keys)
+        position = np.searchsorted(merged, keys)
         is_new = np.ones(len(keys), dtype=np.bool_)
-        within = place < len(merged)
-        is_new[within] = merged[place[within]] != keys[within]
+        within = position < len(merged)
+        is_new[within] = merged[position[within]] != keys[within]
         if len(merged) + np.count_nonzero(is_new) > max_ngrams:
             return None
-        merged = np.insert(merged, place[is_new], keys[is_new])
+        merged = np.insert(merged, position[is_new], keys[is_new])
         on_progress(end - start)
     return merged
 
@@ -148,7 +151,7 @@ def _extend_ranks(
     next_keys: Keys,
     on_progress: Callable[[int], None],
 ) -> IntArray:
-    """Turn the ranks of order n - 1 into those of order n, in place, from the end since each needs the one before it.
+    """Turn the ranks of order n - 1 into those of order n in place, from the end, since each needs the one before it.
 
     Returns:
         for each n-gram the rank of its last n - 1 tokens.
@@ -164,7 +167,7 @@ def _extend_ranks(
 
 
 def _keys_at(tokens: IntArray, ranks: IntArray, vocab_size: int, start: int, end: int) -> Keys:
-    """Of the n-grams that end at start..end - 1."""
+    """Return the keys of the n-grams that end at start..end - 1."""
     keys = ranks[start - 1 : end - 1].astype(np.int64)
     keys *= vocab_size
     keys += tokens[start:end]
@@ -172,7 +175,7 @@ def _keys_at(tokens: IntArray, ranks: IntArray, vocab_size: int, start: int, end
 
 
 def _count_ranks(ranks: IntArray, size: int, chunk_len: int) -> IntArray:
-    """(size,): how often each rank is there."""
+    """Return (size,) the number of occurrences of each rank."""
     counts = np.zeros(size, dtype=ranks.dtype)
     for start in range(0, len(ranks), chunk_len):
         np.add(counts, np.bincount(ranks[start : start + chunk_len], minlength=size), out=counts, casting="unsafe")

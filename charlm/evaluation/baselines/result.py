@@ -1,4 +1,4 @@
-"""What a baseline is, and what comes of it: a score in the units of a network's, so that both stand in one table."""
+"""The interface of a baseline, and its result: a score in the units of a network's, so that one table holds both."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from charlm.data.store import TokenStream
 from charlm.evaluation.score import Score
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with a baseline's name, how much of its work is done and how much there is; it may raise to stop."""
+"""Gets a baseline's name, the amount of work done, and the whole amount. It may raise to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineResult:
     name: str
     description: str
-    """What was done, with which settings; where there is no score, why."""
+    """The method and its settings; where there is no score, the reason."""
     score: Score
-    """Its nats are NaN where there is none."""
+    """Its nats are NaN where there is no score."""
     seconds: float
     uses_training_text: bool
-    """Whether it knew the training text."""
+    """Whether the method used the training text."""
 
 
 class Baseline(Protocol):
     def results(self, corpus: Corpus, split: str, on_progress: OnProgress) -> Iterator[BaselineResult]:
-        """One result or more, each as soon as it is there."""
+        """Yield each result as soon as it is known."""
         ...
 
 
 def score_split(nats: float, stream: TokenStream) -> Score:
-    """What was paid for all of a split, its <eod> included."""
+    """Return the score of a whole split, including every <eod>."""
     return Score.from_sum(nats, stream.num_predictions, stream)

@@ -1,4 +1,4 @@
-"""Settings of `charlm baseline`: which baselines, and how each is set."""
+"""Settings of `charlm baseline`: the baselines, and the settings of each."""
 
 from typing import Annotated, Literal
 
@@ -10,13 +10,13 @@ MIB = 1 << 20
 
 
 class UniformSettings(Settings):
-    """Every id of the vocabulary is equally likely: what knowing nothing costs."""
+    """Every id of the vocabulary is equally likely."""
 
     type: Literal["uniform"] = "uniform"
 
 
 class UnigramSettings(Settings):
-    """Each id as often as in the training text, whatever stands before it; one is added to every count."""
+    """The frequencies of ids in the training text, without context; one is added to every count."""
 
     type: Literal["unigram"] = "unigram"
 
@@ -28,17 +28,17 @@ class KneserNeySettings(Settings):
     order: int = Field(default=8, ge=1, le=10)
     """Length of the longest n-grams: each id is predicted from at most `order - 1` ids before it."""
     memory_mib: int = Field(default=2048, ge=16)
-    """For counting and tables. Where they would take more, the order is lowered to what fits, and that is said."""
+    """MiB for counting and tables. Where they need more, the order is lowered, and the result says so."""
 
 
 class PpmdSettings(Settings):
-    """PPMd, variant H (Shkarin, 2002), as 7-Zip has it. Needs the extra `baselines`."""
+    """PPMd, variant H (Shkarin, 2002), as in 7-Zip. Needs the package pyppmd."""
 
     type: Literal["ppmd"] = "ppmd"
     order: int = Field(default=16, ge=2, le=64)
-    """Bytes of the longest context."""
+    """Length of the longest context in bytes."""
     memory_mib: int = Field(default=256, ge=1, le=4095)
-    """For the model; when it is full, the model starts afresh."""
+    """MiB for the model; when they are full, the model starts again."""
 
 
 class XzSettings(Settings):
@@ -46,8 +46,8 @@ class XzSettings(Settings):
 
     type: Literal["xz"] = "xz"
     max_dictionary_mib: int = Field(default=256, ge=64, le=1536)
-    """A text longer than the preset's 64 MiB gets a dictionary as long as it is, up to this. xz takes about eleven
-    times its dictionary of memory."""
+    """Longest dictionary in MiB. A text longer than the preset's 64 MiB gets a dictionary of its own length, up to
+    this. xz needs about eleven times its dictionary in memory."""
 
 
 class ZstdSettings(Settings):
@@ -57,7 +57,7 @@ class ZstdSettings(Settings):
 
 
 class Bz2Settings(Settings):
-    """bzip2 with blocks of 900 kB: each is compressed alone, so an earlier text hardly helps it."""
+    """bzip2 with blocks of 900 kB. Each block is compressed alone, so earlier text hardly helps."""
 
     type: Literal["bz2"] = "bz2"
 
@@ -69,7 +69,7 @@ BaselineKind = Annotated[
 
 
 class BaselineSettings(Settings):
-    """What `charlm baseline` scores."""
+    """The baselines that `charlm baseline` scores."""
 
     baselines: tuple[BaselineKind, ...] = Field(
         default=(
@@ -83,5 +83,5 @@ class BaselineSettings(Settings):
         ),
         min_length=1,
     )
-    """In this order. A kind may stand here more than once, with other settings:
+    """The baselines, in the order of the results. A kind may occur more than once, with different settings:
     `baselines=[{type="kneser_ney", order=4}, {type="kneser_ney", order=8}]`."""

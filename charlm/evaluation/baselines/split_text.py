@@ -1,9 +1,9 @@
-"""The text of a split as a compressor gets it: each document's UTF-8, and behind each the byte 0xFF for its <eod>.
+"""The text of a split for a compressor: each document in UTF-8, followed by the byte 0xFF for its <eod>.
 
-documents/SPLIT-*.parquet ──> UTF-8 ──> doc1 FF doc2 FF ...     a text cut by a split has no FF behind its first part
+documents/SPLIT-*.parquet ──> UTF-8 ──> doc1 FF doc2 FF ...     no FF where a split cuts a document
 
-No UTF-8 holds that byte, so the documents could be had back from it: the ends of documents are paid for, as a network
-pays for them.
+UTF-8 never contains that byte, so the documents can be recovered: a compressor encodes the ends of documents, as a
+network predicts them.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ _CHUNK = 1 << 20
 
 
 def split_bytes(corpus: Corpus, split: str) -> Iterator[bytes]:
-    """The text of a split, in chunks of some MiB at most.
+    """Yield the text of a split in chunks of at most 1 MiB.
 
     Raises:
-        DataError: the documents are missing, damaged, or others than those of the token stream.
+        DataError: the documents are missing or damaged, or do not match the token stream.
     """
     num_bytes = 0
     for part in read_parts(corpus.directory / "documents", split):
@@ -33,7 +33,6 @@ def split_bytes(corpus: Corpus, split: str) -> Iterator[bytes]:
     expected = corpus.open(split).count("bytes")
     if num_bytes != expected:
         raise DataError(
-            f"the documents of {corpus.directory} have {num_bytes:,} bytes in {split}, its tokens stand for "
-            f"{expected:,}",
+            f"the documents of {corpus.directory} have {num_bytes:,} bytes in {split}, its tokens {expected:,}",
             "prepare the corpus again with --overwrite",
         )

@@ -1,10 +1,10 @@
-"""Bits -> colours: steps of half a bit that look equally far apart, on a light ground and on a dark one.
+"""Colours for bits: steps of half a bit that look equally large, on a light and on a dark background.
 
-    level 0         below half a bit: the ground itself
+    level 0         below half a bit: the background itself
     level 20        ten bits and more
 
-Each scale is a path through OKLab (Ottosson, 2020) walked in steps of one length, its lightness going one way, so that
-no kind of colour blindness mixes it up. Text in the scale's ink has a contrast of at least 5:1 on every level.
+Each scale is a path through OKLab (Ottosson, 2020) in steps of equal length. Lightness is monotonic along it, so that
+people with any kind of colour blindness can read it. Text has a contrast of at least 5:1 on every level.
 """
 
 import math
@@ -48,14 +48,14 @@ class Colour:
 
 @dataclass(frozen=True)
 class ColourScale:
-    """A ground, an ink, and the corners of the path: lightness, chroma, and hue in degrees."""
+    """The colour of text, and the corners of the path of backgrounds: lightness, chroma, and hue in degrees."""
 
     text_colour: Colour
     corners: tuple[tuple[float, float, float], ...]
 
     @cached_property
     def levels(self) -> tuple[Colour, ...]:
-        """The colour of each level, that of the ground first."""
+        """The colour of each level, from the background on."""
         corners = [_from_polar(*corner) for corner in self.corners]
         path = [
             _interpolate(a, b, step / _POINTS_PER_SEGMENT)
@@ -82,13 +82,13 @@ def bits_to_level(bits: float) -> int:
 
 @cache
 def nearest_xterm_colour(colour: Colour) -> int:
-    """The nearest of the 240 colours that a terminal of 256 is sure to have."""
+    """Return the nearest of the 240 colours that are the same in every terminal with 256 colours."""
     return min(range(16, 256), key=lambda index: math.dist(_xterm_colour(index).lab, colour.lab))
 
 
 @cache
 def _xterm_colour(index: int) -> Colour:
-    """Colour 16..255 of xterm: a cube of six steps each, then greys."""
+    """Return colour 16..255 of xterm: a cube with six steps on each side, then greys."""
     if index >= 232:
         return Colour(*[8 + 10 * (index - 232)] * 3)
     red, rest = divmod(index - 16, 36)

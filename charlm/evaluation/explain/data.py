@@ -1,10 +1,10 @@
-"""What the cards of a page show, as JSON in columns: small, read at once, and no object for each character.
+"""The data behind the cards of a page, as JSON in columns, which is smaller than an object for each character.
 
     symbols    names of the tokens that occur
     top        K, alternatives of each token
-    sizes      tokens of each element of the text, in reading order
+    sizes      number of tokens of each element of the text, in reading order
     ids, bits, ranks              of each token: index of its name, thousandths of a bit, rank
-    top_ids, top_bits             K for each token: the same of what was likelier
+    top_ids, top_bits             K for each token: the same for its likeliest alternatives
 
 P tokens, K alternatives.
 """
@@ -23,7 +23,7 @@ _PIECE = 1 << 15  # numbers
 
 
 def surprisals_as_json(explanation: Explanation) -> Iterator[str]:
-    """Pieces of the JSON text."""
+    """Yield the JSON text in pieces."""
     surprisals = explanation.surprisals
     tokens = np.unique(np.concatenate([surprisals.ids_P, surprisals.top_ids_PK.ravel()]))
     names = json.dumps([explanation.name(token) for token in tokens.tolist()], ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A text with what each of its characters cost a model: what `terminal` and `page` show.
+"""A text with the surprisal of each of its characters, for `terminal` and `page`.
 
 U units, P predictions, K alternatives.
 """
@@ -26,7 +26,7 @@ _LN_2 = math.log(2)
 
 @dataclass(frozen=True)
 class Alternative:
-    """A token that the model thought possible."""
+    """One of the model's likeliest tokens at a position."""
 
     token: int
     probability: float
@@ -34,7 +34,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class TokenSurprisal:
-    """One token that came. `rank`: 1 where none was likelier; `alternatives`: the likeliest, the best first."""
+    """One token of the text. `rank` is 1 for the likeliest token; `alternatives` begins with the likeliest."""
 
     token: int
     bits: float
@@ -48,12 +48,11 @@ class TokenSurprisal:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Tokens and units in the order in which they are read, whatever the direction of the model.
+    """Tokens and units in reading order, for models of both directions.
 
     Attributes:
-        surprisals: of every token of the text, and of one <eod>: the one after the text, or before it of a backward
-        model.
-        is_backward: the model read the text from its end, so that each token was predicted from what follows it.
+        surprisals: of every token of the text and of one <eod>: after the text, or before it for a backward model.
+        is_backward: the model read the text from its end, so that each token was predicted from the text after it.
     """
 
     text: str
@@ -65,22 +64,22 @@ class Explanation:
 
     @cached_property
     def bits_U(self) -> npt.NDArray[np.float64]:
-        """The sum over the tokens of each unit. That of the <eod> belongs to none."""
+        """(U,) the sum over the tokens of each unit. The <eod> belongs to no unit."""
         cumulative_nats = np.concatenate([[0.0], np.cumsum(self._text_nats_P)])[self.units.token_ends_U]
         return np.diff(cumulative_nats, prepend=0.0) / _LN_2
 
     @cached_property
     def bits_per_cluster_U(self) -> npt.NDArray[np.float64]:
-        """Bits for each character of a unit, as a reader counts characters: by grapheme clusters."""
+        """(U,) the bits of each unit divided by its characters as a reader counts them: grapheme clusters."""
         return self.bits_U / self.units.clusters_U
 
     @property
     def eod(self) -> TokenSurprisal:
-        """The <eod> that was predicted."""
+        """The surprisal of the predicted <eod>."""
         return self.surprisal(0 if self.is_backward else len(self.surprisals.ids_P) - 1)
 
     def name(self, token: int) -> str:
-        """Of a token, as it can be shown. Where all tokens are bytes, those of ASCII are their characters."""
+        """Return the displayed name of a token. In a vocabulary of bytes, ASCII bytes are shown as characters."""
         text = self.vocab.decode([token]) if self.vocab.first_byte_id is None else ""
         return display_name(self.vocab.symbol(token) if text in ("", "\ufffd") else text)
 
@@ -88,18 +87,18 @@ class Explanation:
         return self.text[self._start(self.units.text_ends_U, unit) : self.units.text_ends_U[unit]]
 
     def unit_context(self, unit: int, length: int) -> tuple[str, str]:
-        """Up to `length` characters before a unit, and behind it."""
+        """Return up to `length` characters before a unit, and after it."""
         start, end = self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
         return self.text[max(0, start - length) : start], self.text[end : end + length]
 
     def unit_surprisals(self, unit: int) -> list[TokenSurprisal]:
-        """Of the tokens that pay for a unit."""
+        """Return the surprisals of the tokens of a unit."""
         offset = int(self.is_backward)
         positions = range(self._start(self.units.token_ends_U, unit), int(self.units.token_ends_U[unit]))
         return [self.surprisal(position + offset) for position in positions]
 
     def surprisal(self, position: int) -> TokenSurprisal:
-        """Of one prediction, counted in reading order."""
+        """Return the surprisal of one prediction, by its index in reading order."""
         surprisals = self.surprisals
         likeliest = zip(
             surprisals.top_ids_PK[position].tolist(), np.exp(-surprisals.top_nats_PK[position]).tolist(), strict=True
@@ -109,7 +108,7 @@ class Explanation:
         return TokenSurprisal(int(surprisals.ids_P[position]), bits, int(surprisals.ranks_P[position]), alternatives)
 
     def most_surprising(self, number: int) -> list[int]:
-        """The units that cost most, the dearest first; of equal ones those that come first."""
+        """Return the units with the most bits, in falling order; of equal ones the earlier first."""
         return np.argsort(-self.bits_U, kind="stable")[:number].tolist()
 
     def to_json(self) -> dict[str, Any]:
@@ -165,13 +164,14 @@ def explain(
     device: torch.device,
     on_progress: Callable[[int], None] | None = None,
 ) -> Explanation:
-    """
+    """Find the surprisal of each token of a text.
+
     Args:
         stream: `<eod> text <eod>`, in reading order.
-        top: alternatives of each token.
+        top: number of alternatives for each token.
 
     Raises:
-        DataError: the model gives no probabilities, because numbers overflow in it.
+        DataError: the model's numbers overflow, so that it gives no probabilities.
     """
     is_backward = direction == "backward"
     surprisals = find_surprisals(model, stream.in_direction(direction), top=top, device=device, on_progress=on_progress)

@@ -1,13 +1,13 @@
-// Pointing, tapping, or the arrow keys: the card of a character. Without this script the colours stand for themselves.
+// Shows the card of a character on pointing, tapping or the arrow keys. Without this script the colours remain.
 "use strict";
 (() => {
   const costs = JSON.parse(document.getElementById("costs").textContent);
   const text = document.getElementById("text"), card = document.getElementById("card"), root = document.documentElement;
   const blocks = [...text.children], froms = blocks.map((block) => Number(block.dataset.from));
-  const firsts = [0]; // of each element of the text, the number of its first token
+  const firsts = [0]; // the index of the first token of each element of the text
   for (const size of costs.sizes) firsts.push(firsts.at(-1) + size);
   const mostTokens = 8;
-  let current = null, pinned = false; // the number of the element that the card is about
+  let current = null, pinned = false; // the index of the element that the card shows
 
   function elementAt(number) {
     let low = 0, high = blocks.length - 1;
@@ -31,23 +31,23 @@
   }
 
   const percent = (bits) => {
-    const share = 100 * 2 ** -bits;
-    return `${Number(share.toPrecision(share > 99 ? 5 : 3))} %`;
+    const percentage = 100 * 2 ** -bits;
+    return `${Number(percentage.toPrecision(percentage > 99 ? 5 : 3))} %`;
   };
   const inBits = (bits) => `${bits.toFixed(2)} bits`;
 
-  function tokenAt(place) {
+  function tokenAt(position) {
     const alternatives = [];
-    for (let k = place * costs.top; k < (place + 1) * costs.top; k++) {
+    for (let k = position * costs.top; k < (position + 1) * costs.top; k++) {
       alternatives.push({ id: costs.top_ids[k], bits: costs.top_bits[k] / 1000 });
     }
-    return { id: costs.ids[place], bits: costs.bits[place] / 1000, rank: costs.ranks[place], alternatives };
+    return { id: costs.ids[position], bits: costs.bits[position] / 1000, rank: costs.ranks[position], alternatives };
   }
 
-  // The likeliest tokens with bars; the one that came stands out, at the end where it was not among them.
+  // The likeliest tokens with bars. The token of the text is highlighted, and comes last where it is not among them.
   function table(token) {
     const made = make("table");
-    const rows = token.alternatives.map((each, place) => ({ ...each, rank: place + 1, came: each.id === token.id }));
+    const rows = token.alternatives.map((each, index) => ({ ...each, rank: index + 1, came: each.id === token.id }));
     if (!rows.some((row) => row.came)) rows.push({ ...token, came: true });
     for (const each of rows) {
       const bar = make("span", "", "bar"), row = made.insertRow();
@@ -59,7 +59,7 @@
     return made;
   }
 
-  // Several tokens make up this character: a row for each, with what was expected in its place.
+  // Several tokens spell this character: a row for each, with the expected tokens.
   function list(tokens) {
     const made = make("table");
     for (const token of tokens.slice(0, mostTokens)) {
@@ -74,7 +74,7 @@
 
   function fill(number, element) {
     const tokens = [];
-    for (let place = firsts[number]; place < firsts[number + 1]; place++) tokens.push(tokenAt(place));
+    for (let at = firsts[number]; at < firsts[number + 1]; at++) tokens.push(tokenAt(at));
     const bits = tokens.reduce((sum, token) => sum + token.bits, 0), only = tokens.length === 1;
     const name = only ? costs.symbols[tokens[0].id] : element.textContent.replaceAll("\n", "");
     const parts = [make("div", [make("bdi", name), make("strong", inBits(bits))], "head")];
@@ -111,7 +111,7 @@
     [card.hidden, pinned] = [true, false];
   }
 
-  // The element of the next line, up or down, that lies nearest below or above.
+  // The nearest element of the next line above or below.
   function nextLine(number, step) {
     const start = elementAt(number).getBoundingClientRect(), x = (start.left + start.right) / 2;
     let best = null, line = null;

@@ -1,11 +1,10 @@
-"""An explanation -> one HTML page that needs nothing else: no network, no other file.
+"""An explanation as one self-contained HTML page.
 
-    text       an element for each unit, in the colour of its bits: complete without the script
-    figures    the sum in every unit, the most surprising places
-    costs      for the script, which makes the card of a unit when somebody points at it (`data.py`)
+    text       an element for each unit, in the colour of its bits; readable without the script
+    tables     the most surprising places, and the score in every unit
+    costs      data for the script, which shows a card for the unit under the pointer (`data.py`)
 
-Whatever a text, a token or a run is called is text here, never markup; a policy in the page forbids it to load
-anything, were it otherwise.
+Texts, tokens and the names of runs are always escaped. A policy in the page also forbids it to load anything.
 """
 
 import math
@@ -24,13 +23,14 @@ from charlm.formatting import format_number
 from charlm.html_page import page_end, page_start
 
 _NUM_SURPRISING = 10
-_UNITS_PER_PARAGRAPH = 500  # units: blocks that are out of sight cost a browser nothing
+_UNITS_PER_PARAGRAPH = 500  # a browser lays out only the paragraphs in sight
 _HERE = Path(__file__).parent
 _END = '<i class="c{level} end">&lt;eod&gt;</i>'
 
 
 def write_page(explanation: Explanation, name: str, path: Path) -> None:
-    """
+    """Write the page of an explanation.
+
     Args:
         name: of the run.
 
@@ -42,18 +42,18 @@ def write_page(explanation: Explanation, name: str, path: Path) -> None:
 
 
 def render_page(explanation: Explanation, name: str) -> Iterator[str]:
-    """The page in pieces."""
+    """Yield the page in pieces."""
     style = (_HERE / "page.css").read_text(encoding="utf-8") + _colours()
     yield page_start(escape_invisible(name), "explain", style)
     bits = explanation.score.bits_per_character
-    yield f'<p class="soft">{format_number(bits)} bits per character. Each character is coloured by its surprisal:'
-    yield " minus the logarithm to base 2 of the probability that the model gave it."
+    yield f'<p class="soft">{format_number(bits)} bits per character. The colour of each character shows its surprisal:'
+    yield " minus the base-2 logarithm of the probability that the model gave it."
     if explanation.is_backward:
-        yield " This model reads from the end: each character is predicted from what follows it."
+        yield " This model reads from the end: each character is predicted from the text after it."
     yield "</p>\n"
     yield from _legend()
-    yield '<p class="soft hint">Point at a character, tap it, or go there by the arrow keys: what it cost, and what the'
-    yield " model expected.</p>\n"
+    yield '<p class="soft hint">Point at a character, tap it, or move with the arrow keys: its bits, its probability,'
+    yield " and what the model expected.</p>\n"
     yield from _text(explanation)
     yield '<div id="card" role="status" hidden></div>\n'
     yield from _surprising_table(find_surprising_units(explanation, _NUM_SURPRISING), int(explanation.is_backward))
@@ -83,11 +83,11 @@ def _legend() -> Iterator[str]:
 
 
 def _text(explanation: Explanation) -> Iterator[str]:
-    """Paragraphs of whole lines: each finds its own direction, and is laid out when it comes into sight."""
+    """Yield paragraphs of whole lines. A browser finds the direction of each, and lays it out when it is in sight."""
     end = _END.format(level=bits_to_level(explanation.eod.bits))
     first = [(end, False)] if explanation.is_backward else []
     last = [] if explanation.is_backward else [(end, False)]
-    yield '<div id="text" tabindex="0" role="group" aria-label="Text; the arrow keys go from character to character">'
+    yield '<div id="text" tabindex="0" role="group" aria-label="Text; the arrow keys move from character to character">'
     yield '<p data-from="0" dir="auto">'
     start = 0
     for number, (element, ends_line) in enumerate(chain(first, _elements(explanation), last), 1):
@@ -99,7 +99,7 @@ def _text(explanation: Explanation) -> Iterator[str]:
 
 
 def _elements(explanation: Explanation) -> Iterator[tuple[str, bool]]:
-    """Each unit, and whether a line ends with it."""
+    """Yield the element of each unit, and whether a line ends with it."""
     for unit, (bits, clusters) in enumerate(
         zip(explanation.bits_per_cluster_U.tolist(), explanation.units.clusters_U.tolist(), strict=True)
     ):
@@ -127,7 +127,7 @@ def _surprising_table(places: list[SurprisingUnit], offset: int) -> Iterator[str
 
 
 def _score_table(explanation: Explanation) -> Iterator[str]:
-    yield '<h2>In all</h2>\n<table class="figures"><tbody>\n'
+    yield '<h2>Score</h2>\n<table class="figures"><tbody>\n'
     bits = explanation.score.nats / math.log(2)
     for name, value in {**explanation.score.to_json(), "bits": bits}.items():
         label = name.replace("_", " ")

@@ -1,10 +1,8 @@
-"""What every token of a stream cost in its context, its rank, and the tokens that were likelier.
+"""The negative log-likelihood and the rank of every token of a stream, and the likeliest tokens at its position.
 
-TokenStream ──model, chunk by chunk, one state──> log-probabilities ──> nats and rank of the token, the best K of all
+TokenStream ──model, chunk by chunk, one lane──> log-probabilities ──> nats and rank of the token, the K likeliest
 
-One lane, which is the definition of a score; of the log-probabilities only K are kept.
-
-P predictions, N those of a piece, K alternatives, H features, V vocabulary.
+P predictions, N predictions of a chunk, K alternatives, H features, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,14 +23,14 @@ _CHUNK_ELEMENTS = 1 << 22  # log-probabilities held at a time
 
 @dataclass(frozen=True)
 class Surprisals:
-    """What each prediction cost: minus the natural logarithm of the probability that the model gave it.
+    """The surprisal of each prediction, and its likeliest tokens.
 
     Attributes:
-        ids_P: the tokens that came.
-        nats_P: what each of them cost.
+        ids_P: the tokens of the text.
+        nats_P: the negative log-likelihood of each.
         ranks_P: 1 where no token was likelier.
         top_ids_PK: the likeliest tokens, the best first.
-        top_nats_PK: what each of them would have cost.
+        top_nats_PK: the negative log-likelihood of each of them.
     """
 
     ids_P: npt.NDArray[np.int64]
@@ -42,7 +40,7 @@ class Surprisals:
     top_nats_PK: npt.NDArray[np.float32]
 
     def reversed(self) -> "Surprisals":
-        """The same from the last prediction to the first."""
+        """Return the surprisals from the last prediction to the first."""
         return Surprisals(
             self.ids_P[::-1], self.nats_P[::-1], self.ranks_P[::-1], self.top_ids_PK[::-1], self.top_nats_PK[::-1]
         )
@@ -63,7 +61,7 @@ def find_surprisals(
         on_progress: gets the number of tokens predicted by each chunk; it may raise to stop.
 
     Raises:
-        DataError: the model gives no probabilities, because numbers overflow in it.
+        DataError: the model's numbers overflow, so that it gives no probabilities.
     """
     num_predictions, top = stream.num_predictions, min(top, model.head.vocab_size)
     ids_P = stream.targets.astype(np.int64)
@@ -89,7 +87,7 @@ def find_surprisals(
 
 @torch.inference_mode()
 def _log_probabilities(model: LanguageModel, stream: TokenStream, device: torch.device) -> Iterator[Tensor]:
-    """log p of all ids at one prediction after another, in pieces N, V."""
+    """Yield (N, V) log p of all ids, chunk by chunk."""
     rows = max(1, _CHUNK_ELEMENTS // model.head.vocab_size)
     for chunk in read_stream(model, stream, device):
         for features_NH in chunk.features_TH.split(rows):

@@ -1,4 +1,4 @@
-"""The most surprising places of a text, each in a line of its surroundings."""
+"""The most surprising units of a text, each with a line of context."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _ALTERNATIVES = 3
 
 @dataclass(frozen=True)
 class SurprisingUnit:
-    """A unit of the text, with what the model expected at its dearest token. All texts can be shown as they are."""
+    """A unit of the text, with what the model expected at its most surprising token. All fields are safe to show."""
 
     unit: int
     before: str
@@ -23,7 +23,7 @@ class SurprisingUnit:
 
 
 def find_surprising_units(explanation: Explanation, number: int) -> list[SurprisingUnit]:
-    """The units that cost most, the dearest first."""
+    """Return the units with the most bits, in falling order."""
     return [_describe_unit(explanation, unit) for unit in explanation.most_surprising(number)]
 
 

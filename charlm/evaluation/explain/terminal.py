@@ -1,7 +1,7 @@
-"""An explanation as lines for a terminal: the text on coloured grounds, a legend, and the most surprising places.
+"""An explanation as lines for a terminal: the text on coloured backgrounds, a legend, and the most surprising places.
 
-Neighbours of one colour stand in one escape sequence, and none is put inside a character: letters keep their accents,
-emoji their parts, and scripts that join their letters go on joining where the colour does not change.
+Neighbours of one colour are in one escape sequence, and no sequence is inside a character. So letters keep their
+accents, emoji keep their parts, and letters of joining scripts stay joined where the colour does not change.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ _LIGHT_BACKGROUNDS = ("7", "15")  # of the sixteen, as COLORFGBG names them
 
 
 class ColourDepth(Enum):
-    """How many colours a terminal shows."""
+    """The number of colours of a terminal."""
 
     NONE = 0
     INDEXED = 256
@@ -38,19 +38,19 @@ class ColourDepth(Enum):
 
 
 def detect_colour_depth(environment: Mapping[str, str], *, is_terminal: bool) -> ColourDepth:
-    """What the environment says of the terminal. NO_COLOR (no-color.org) is heeded."""
+    """Return the depth that the environment names. NO_COLOR (no-color.org) turns colours off."""
     if not is_terminal or environment.get("NO_COLOR") or environment.get("TERM", "dumb") == "dumb":
         return ColourDepth.NONE
     return ColourDepth.TRUE if environment.get("COLORTERM") in ("truecolor", "24bit") else ColourDepth.INDEXED
 
 
 def choose_colour_scale(environment: Mapping[str, str]) -> ColourScale:
-    """That of a dark ground, unless the terminal says that its own is light."""
+    """Return the scale for a dark background, unless the terminal says that its background is light."""
     return ON_LIGHT if environment.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT_BACKGROUNDS else ON_DARK
 
 
 def render_lines(explanation: Explanation, depth: ColourDepth, scale: ColourScale) -> Iterator[str]:
-    """The text, its last line with the mark of the end, and the legend."""
+    """Yield the text, with <eod> at its end, and the legend."""
     line = ""
     for level, text in _colour_runs(explanation):
         *whole, rest = escape_invisible_lines(text).split("\n")
@@ -65,14 +65,14 @@ def render_lines(explanation: Explanation, depth: ColourDepth, scale: ColourScal
 
 
 def legend(depth: ColourDepth, scale: ColourScale) -> str:
-    """Each level as a cell, those of whole even bits with their number."""
+    """Return a line with a cell for each level; even numbers of bits are written into their cells."""
     names = (f"{level // LEVELS_PER_BIT}" if level % (2 * LEVELS_PER_BIT) == 0 else "" for level in range(NUM_LEVELS))
     cells = "".join(_paint(f"{name:<2}", level, depth, scale) for level, name in enumerate(names))
     return f"bits {cells} and more"
 
 
 def summary_lines(explanation: Explanation) -> Iterator[str]:
-    """The score in a line, and the most surprising places with what the model expected there."""
+    """Yield the score, and the most surprising places with what the model expected there."""
     score = explanation.score
     ratios = (score.bits_per_character, score.perplexity)
     bits, perplexity = ("-" if ratio is None else f"{ratio:,.4f}" for ratio in ratios)
@@ -87,7 +87,7 @@ def summary_lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _colour_runs(explanation: Explanation) -> Iterator[tuple[int, str]]:
-    """Runs of one colour; of units that end a line each by itself."""
+    """Yield the level and the text of neighbouring units of one colour."""
     for level, run in groupby(_levels(explanation), key=lambda pair: pair[0]):
         yield level, "".join(text for _, text in run)
 
@@ -103,7 +103,7 @@ def _levels(explanation: Explanation) -> Iterator[tuple[int, str]]:
 
 
 def _paint(text: str, level: int, depth: ColourDepth, scale: ColourScale) -> str:
-    """The lowest level is left as it is: it looks like text that nobody explained."""
+    """Return the text in the colours of its level. The lowest level keeps the terminal's own colours."""
     if not text or level == 0 or depth is ColourDepth.NONE:
         return text
     background, text_colour = (_colour_code(colour, depth) for colour in (scale.levels[level], scale.text_colour))

@@ -1,8 +1,8 @@
-"""A text and its tokens cut where both can be cut: into what a reader can point at, with the tokens that pay for it.
+"""The units of a text: the smallest parts that hold whole characters and whole tokens.
 
     text     c a f é _ 東 京        grapheme clusters (UAX 29): a letter with its accents, a whole emoji
     tokens   caf│é1 é2│_│東京        é is spelled in two bytes, 東京 is one token
-    units    café    │_│東京         the smallest stretches of whole clusters and of whole tokens
+    units    café    │_│東京         a boundary is where a cluster and a token end
 
 P tokens, U units.
 """
@@ -21,12 +21,12 @@ _CLUSTER = regex.compile(r"\X")
 
 @dataclass(frozen=True)
 class TextUnits:
-    """Stretches of a text, in its order, each beginning where the one before it ends.
+    """The units of a text in its order; each begins where the one before it ends.
 
     Attributes:
-        text_ends_U: where each ends, in characters.
-        token_ends_U: where each ends, in tokens.
-        clusters_U: grapheme clusters in each, at least one.
+        text_ends_U: the end of each unit in characters.
+        token_ends_U: the end of each unit in tokens.
+        clusters_U: the number of grapheme clusters in each unit, at least one.
     """
 
     text_ends_U: npt.NDArray[np.int64]
@@ -35,7 +35,8 @@ class TextUnits:
 
 
 def find_text_units(text: str, ids: Iterable[int], vocab: Vocab) -> TextUnits:
-    """
+    """Cut a text into units.
+
     Args:
         ids: `vocab.encode(text)`.
     """
@@ -53,15 +54,15 @@ def find_text_units(text: str, ids: Iterable[int], vocab: Vocab) -> TextUnits:
 
 
 def _cut_positions(ids: Iterable[int], vocab: Vocab) -> Iterator[int]:
-    """After each token, how many characters are complete; 0 where the text cannot be cut there.
+    """Yield the number of complete characters after each token; 0 where the text cannot be cut.
 
-    It cannot inside a character spelled in bytes, nor between such a spelling and the marks around it (ids without
+    It cannot be cut inside a character spelled in bytes, nor between these bytes and the marks around them (ids without
     text, which open and close in turn).
     """
     decoder = vocab.stream_decoder()
     is_mark: dict[int, bool] = {}
     position, is_open = 0, False
-    pending: int | None = None  # for the token after it, which may be the mark that closes
+    pending: int | None = None  # yielded after the next token, which may be a closing mark
     for token in map(int, ids):
         piece = decoder.push(token)
         if token not in is_mark:

@@ -1,7 +1,7 @@
-"""Text as it can be shown safely: what is invisible, or could command a terminal or turn text around, is written out.
+"""Text that is safe to show: characters that are invisible, command a terminal or change the direction are written out.
 
-Grapheme_Cluster_Break=Control (UAX 29) is just that: control characters, line and paragraph separators, marks of
-direction, byte order marks. Joiners and accents belong to the cluster they stand in, and stay.
+These are the characters with Grapheme_Cluster_Break=Control (UAX 29): control characters, line and paragraph
+separators, marks of direction, byte order marks. Joiners and accents belong to their cluster and stay.
 """
 
 import regex
@@ -17,17 +17,17 @@ _SPACE = "␣"
 
 
 def escape_invisible(text: str) -> str:
-    """`text` in one line, spaces as they are."""
+    """Return `text` in one line. Spaces stay."""
     return _INVISIBLE.sub(lambda found: _SYMBOLS.get(found[0]) or escape_character(found[0]), text)
 
 
 def escape_invisible_lines(text: str) -> str:
-    """`text` with a sign for each line feed, and the line feed itself."""
+    """Return `text` with a visible sign before each line feed."""
     return "\n".join(escape_invisible(line + "\n") for line in text.split("\n"))[:-1]
 
 
 def display_name(symbol: str) -> str:
-    """The name of a token: spaces can be seen too, a joiner by itself, and an accent has something to stand on."""
+    """Return the name of a token, with visible spaces and joiners; an accent is put on a dotted circle."""
     if regex.fullmatch(r"\p{Cf}", symbol):
         return escape_character(symbol)
     visible = _BLANK.sub(lambda found: escape_character(found[0]), escape_invisible(symbol)).replace(" ", _SPACE)
@@ -35,6 +35,6 @@ def display_name(symbol: str) -> str:
 
 
 def format_percent(probability: float) -> str:
-    """Three digits, more where it is nearly certain: 99.987 %, 4.25 %, 0.0031 %."""
+    """Return three digits, or five above 99 %: 99.987 %, 4.25 %, 0.0031 %."""
     percentage = 100 * probability
     return f"{percentage:.{5 if percentage > 99 else 3}g} %"

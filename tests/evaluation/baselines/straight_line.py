@@ -1,13 +1,13 @@
-"""Modified Kneser-Ney as the equations have it: dictionaries of tuples, one probability at a time.
+"""Modified Kneser-Ney straight from the equations: dictionaries of tuples, one probability at a time.
 
-Written from Chen & Goodman (1999) by itself; nothing of charlm's own is used.
+Written from Chen & Goodman (1999) without any code of charlm.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 
 BEGINNING = -1
-"""Stands before the stream's first token."""
+"""The token before the stream's first one."""
 
 
 class StraightLine:

@@ -1,4 +1,4 @@
-"""Kneser-Ney: equal to a straight-line implementation, a distribution everywhere, in the memory that it is given."""
+"""Kneser-Ney: equal to a direct implementation, a distribution in every context, within its memory."""
 
 import math
 import tracemalloc
@@ -77,7 +77,7 @@ def test_the_distribution_holds_what_the_stream_is_scored_with() -> None:
     assert all(abs(model.distribution(test[:end]).sum() - 1) < 1e-9 for end in range(len(test)))
 
 
-def test_a_prediction_hangs_on_the_last_tokens_alone_wherever_a_chunk_ends() -> None:
+def test_a_prediction_depends_on_the_last_tokens_only_wherever_a_chunk_ends() -> None:
     test = text_like((1 << 18) + 500, 30)
     model = KneserNey.fit(test[:20_000], 30, 4)
     logs = model.log_probabilities(test)
@@ -87,7 +87,7 @@ def test_a_prediction_hangs_on_the_last_tokens_alone_wherever_a_chunk_ends() -> 
 
 
 @pytest.mark.parametrize("tokens", [[], [3]], ids=["empty", "one token"])
-def test_where_nothing_is_predicted_nothing_is_paid(tokens: list[int]) -> None:
+def test_without_predictions_there_are_no_log_probabilities(tokens: list[int]) -> None:
     model = KneserNey.fit(text_like(500, 30), 30, 4)
     assert model.log_probabilities(np.array(tokens, dtype=np.int64)).shape == (0,)
 
@@ -125,8 +125,8 @@ def test_a_discount_takes_a_part_of_a_count_and_leaves_a_part(counts: list[int])
 
 
 @pytest.mark.parametrize("memory_mib", [5, 13, 24, 36])
-def test_counting_keeps_to_its_memory(memory_mib: int) -> None:
-    tokens = np.random.default_rng(0).integers(0, 20, 400_000).astype(np.uint8)  # next to no n-gram returns
+def test_counting_stays_within_its_memory(memory_mib: int) -> None:
+    tokens = np.random.default_rng(0).integers(0, 20, 400_000).astype(np.uint8)  # almost every n-gram is new
     tracemalloc.start()
     try:
         model = KneserNey.fit(tokens, 20, 10, memory=memory_mib * MIB)
@@ -137,7 +137,7 @@ def test_counting_keeps_to_its_memory(memory_mib: int) -> None:
     assert 4 <= model.order < 10
 
 
-def test_where_the_memory_ends_the_order_is_lower_and_the_model_that_of_this_order() -> None:
+def test_too_little_memory_lowers_the_order_and_gives_the_model_of_that_order() -> None:
     tokens = np.random.default_rng(0).integers(0, 20, 300_000).astype(np.uint8)
     lowered = KneserNey.fit(tokens, 20, 9, memory=10 * MIB)
     assert 2 <= lowered.order < 9

@@ -1,4 +1,4 @@
-"""The baselines of a corpus: each figure computed a second way, and every one in the units of a network."""
+"""The baselines of a corpus: each score is computed a second way, and has the units of a network's score."""
 
 import bz2
 import lzma
@@ -48,7 +48,7 @@ def run(corpus: Corpus, *baselines: BaselineKind, split: str = "test") -> dict[s
 
 
 def text_of(corpus: Corpus, split: str) -> bytes:
-    """The documents with the byte 0xFF behind each that ends."""
+    """The documents, each followed by the byte 0xFF where it ends."""
     parts = read_parts(corpus.directory / "documents", split)
     return b"".join(part.document.text.encode() + b"\xff" * part.is_last_part for part in parts)
 
@@ -68,7 +68,7 @@ def corpus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_the_default_baselines_score_all_of_the_split_once(corpus: Corpus, split: str) -> None:
-    pytest.importorskip("pyppmd", reason="needs the extra `baselines`")
+    pytest.importorskip("pyppmd", reason="needs pyppmd")
     stream = corpus.open(split)
     results = run_baselines(corpus, split, BaselineSettings(), on_progress=lambda name, done, total: None)
     compressors = ["ppmd-16", "xz", "zstd", "bz2"]
@@ -87,31 +87,31 @@ def test_the_default_baselines_score_all_of_the_split_once(corpus: Corpus, split
         assert result.uses_training_text == (result.name not in ("uniform", *compressors))
 
 
-def test_uniform_pays_for_every_id_alike(corpus: Corpus) -> None:
+def test_uniform_has_the_perplexity_of_the_vocabulary_size(corpus: Corpus) -> None:
     score = run(corpus, UniformSettings())["uniform"].score
     assert score.perplexity == pytest.approx(corpus.vocab.size)
 
 
-def test_unigram_pays_for_counts_with_one_added(corpus: Corpus) -> None:
+def test_unigram_uses_counts_with_one_added(corpus: Corpus) -> None:
     counts = Counter(corpus.open("train").tokens[1:].tolist())
     total = sum(counts.values()) + corpus.vocab.size
     tokens = corpus.open("test").tokens[1:].tolist()
-    paid = -sum(math.log((counts[token] + 1) / total) for token in tokens)
-    assert run(corpus, UnigramSettings())["unigram"].score.nats == pytest.approx(paid)
+    expected = -sum(math.log((counts[token] + 1) / total) for token in tokens)
+    assert run(corpus, UnigramSettings())["unigram"].score.nats == pytest.approx(expected)
 
 
-def test_kneser_ney_pays_for_what_the_equations_give(corpus: Corpus) -> None:
+def test_kneser_ney_has_the_score_of_the_equations(corpus: Corpus) -> None:
     straight = StraightLine(corpus.open("train").tokens.tolist(), corpus.vocab.size, 4)
     tokens = corpus.open("test").tokens.tolist()
-    paid = -sum(
+    expected = -sum(
         math.log(straight.probability(tokens[i], tuple(tokens[max(0, i - 3) : i]))) for i in range(1, len(tokens))
     )
     result = run(corpus, KneserNeySettings(order=4))["kneser-ney-4"]
-    assert result.score.nats == pytest.approx(paid, rel=1e-9)
+    assert result.score.nats == pytest.approx(expected, rel=1e-9)
     assert f"{sum(len(counts) for counts in straight.counts):,} n-grams" in result.description
 
 
-def test_streamed_compressors_pay_for_what_the_library_makes_of_the_whole_text(corpus: Corpus) -> None:
+def test_streamed_compressors_have_the_size_of_the_whole_text(corpus: Corpus) -> None:
     train, test = text_of(corpus, "train"), text_of(corpus, "test")
     results = run(corpus, XzSettings(), Bz2Settings(), ZstdSettings())
     zstd = pa.Codec("zstd", compression_level=22)
@@ -130,9 +130,9 @@ def test_streamed_compressors_pay_for_what_the_library_makes_of_the_whole_text(c
 
 
 @pytest.mark.parametrize("kind", [PpmdSettings(), XzSettings(), ZstdSettings()], ids=lambda kind: kind.type)
-def test_a_text_that_stood_in_training_costs_next_to_nothing_given_it(kind: BaselineKind, tmp_path: Path) -> None:
+def test_a_copy_of_training_text_needs_almost_no_bits(kind: BaselineKind, tmp_path: Path) -> None:
     if isinstance(kind, PpmdSettings):
-        pytest.importorskip("pyppmd", reason="needs the extra `baselines`")
+        pytest.importorskip("pyppmd", reason="needs pyppmd")
     draw = random.Random(0)
     noise = "".join(draw.choices("0123456789abcdef", k=20_000))
     corpus = build_corpus(tmp_path, {"a.txt": noise * 4}, split="50/25/25")
@@ -141,7 +141,7 @@ def test_a_text_that_stood_in_training_costs_next_to_nothing_given_it(kind: Base
     assert given.score.bits_per_character == pytest.approx(0, abs=0.1)
 
 
-def test_each_end_of_a_document_is_paid_for_and_no_cut(tmp_path: Path) -> None:
+def test_each_end_of_a_document_is_encoded_and_no_cut(tmp_path: Path) -> None:
     corpus = build_corpus(tmp_path, {f"{name}.txt": name * 100 for name in "abcdefghij"}, split="75/25")
     parts = list(read_parts(corpus.directory / "documents", "train"))
     assert [part.is_last_part for part in parts].count(False) == 1, "the border cuts a document"
@@ -165,7 +165,7 @@ def test_documents_of_another_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_long_text_in_chunks_has_the_size_that_it_has_whole() -> None:
-    pyppmd = pytest.importorskip("pyppmd", reason="needs the extra `baselines`")
+    pyppmd = pytest.importorskip("pyppmd", reason="needs pyppmd")
     draw = random.Random(0)
     lexicon = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(5000)]
     text = " ".join(draw.choice(lexicon) for _ in range(60_000)).encode()
@@ -197,7 +197,7 @@ def test_a_longer_dictionary_finds_a_copy_beyond_the_preset() -> None:
 
 
 class _Greedy:
-    """A compressor that asks for more memory than there is."""
+    """A compressor that needs more memory than there is."""
 
     name = "greedy"
 
@@ -208,7 +208,7 @@ class _Greedy:
         raise MemoryError
 
 
-def test_too_little_memory_is_said(tiny_corpus: Corpus) -> None:
+def test_too_little_memory_is_reported(tiny_corpus: Corpus) -> None:
     with pytest.raises(OutOfMemoryError, match="greedy over 287 bytes; lower"):
         list(CompressorBaseline(_Greedy()).results(tiny_corpus, "test", lambda name, done, total: None))
 
@@ -216,7 +216,7 @@ def test_too_little_memory_is_said(tiny_corpus: Corpus) -> None:
 # ---- what can be missing
 
 
-def test_without_pyppmd_there_is_no_score_but_the_name_of_the_extra(
+def test_without_pyppmd_there_is_no_score_but_the_command_that_installs_it(
     tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyppmd", None)
@@ -237,7 +237,7 @@ def test_a_split_that_is_not_there_is_named(tiny_corpus: Corpus) -> None:
 
 
 def test_progress_of_each_baseline_grows_to_its_whole(tiny_corpus: Corpus) -> None:
-    pytest.importorskip("pyppmd", reason="needs the extra `baselines`")
+    pytest.importorskip("pyppmd", reason="needs pyppmd")
     steps: dict[str, list[tuple[int, int]]] = {}
     run_baselines(
         tiny_corpus,
@@ -266,8 +266,8 @@ def test_progress_may_stop_the_work(tiny_corpus: Corpus) -> None:
 
 
 @pytest.mark.real_data
-def test_the_enwik8_prefix_costs_what_is_known_of_it(shared_data: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pyppmd", reason="needs the extra `baselines`")
+def test_the_enwik8_prefix_has_its_known_scores(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyppmd", reason="needs pyppmd")
     path = shared_data / "enwik8" / "enwik8.first-4000000-bytes"
     settings = CorpusSettings(source=Enwik8Settings(input=(str(path),)), split="90/5/5")
     corpus = prepare(settings, build_source(settings.source), tmp_path / "enwik8")

@@ -97,7 +97,7 @@ def test_each_token_is_predicted_from_those_before_it() -> None:
     assert found.nats_P == pytest.approx(nats, rel=1e-4)
 
 
-def test_a_model_in_training_goes_on_training_and_drops_nothing_here() -> None:
+def test_a_model_in_training_mode_is_scored_without_dropout_and_returned_to_training() -> None:
     vocab = vocab_of("char")
     settings = ModelSettings(body=RecurrentSettings(hidden_size=12, output_dropout=0.5))
     model, stream = build_model(settings, vocab.size).train(), stream_from_text("quick", vocab)
@@ -106,7 +106,7 @@ def test_a_model_in_training_goes_on_training_and_drops_nothing_here() -> None:
     assert (first == second).all()
 
 
-def test_numbers_that_overflow_are_said() -> None:
+def test_numbers_that_overflow_are_reported() -> None:
     vocab = vocab_of("char")
     model = model_of(vocab)
     with torch.no_grad():

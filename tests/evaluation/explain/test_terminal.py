@@ -1,4 +1,4 @@
-"""The coloured text: it is the text, whatever is in it, and nothing in it commands the terminal."""
+"""The coloured text shows any text unchanged, and no character in it commands the terminal."""
 
 import re
 
@@ -39,7 +39,7 @@ def test_colours_change_nothing_in_the_text(text: str, depth: ColourDepth, words
     assert all(line.count("\x1b[") == 2 * len(PAINT.findall(line)) for line in lines), "and all is closed"
 
 
-def test_no_escape_sequence_stands_inside_a_character() -> None:
+def test_no_escape_sequence_is_inside_a_character() -> None:
     text = "👩\u200d👩\u200d👧e\u0301हिन्दी東京 quick"
     line = next(render_lines(explained(text, VOCAB), ColourDepth.TRUE, ON_DARK))
     marks = re.split(r"\x1b\[[\d;]*m", line)
