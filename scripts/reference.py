@@ -1,7 +1,7 @@
-"""Write charlm/REFERENCE.md: every command, setting, exit code and environment variable, from the code.
+"""Write charlm/docs/reference.md: every command, setting, exit code and environment variable, from the code.
 
 Typer's commands ──┐
-settings classes ──┼──> paragraphs and lists of Markdown, wrapped ──> charlm/REFERENCE.md
+settings classes ──┼──> paragraphs and lists of Markdown, wrapped ──> charlm/docs/reference.md
 exceptions       ──┘
 
 The page depends on charlm alone, not on the versions of Typer and pydantic, nor on the terminal.
@@ -24,11 +24,11 @@ from typer.models import ArgumentInfo, OptionInfo
 from charlm.cli import app, root
 from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, StoppedError
 
-PATH = Path(__file__).parents[1] / "charlm" / "REFERENCE.md"
+PATH = Path(__file__).parents[1] / "charlm" / "docs" / "reference.md"
 
 INTRODUCTION = """
 Every command with its options, every setting, the exit codes and the environment variables. `scripts/docs` makes this
-page from the code, so correct errors there. The [README](../README.md) explains how they are used.
+page from the code, so correct errors there. The [README](../../README.md) explains how they are used.
 """
 
 COMMANDS_INTRODUCTION = """

@@ -22,7 +22,7 @@ from charlm.settings import Settings, settings_classes
 from charlm.suggestions.setting_keys import all_keys
 
 ROOT = Path(__file__).parents[1]
-PATH = ROOT / "charlm" / "REFERENCE.md"
+PATH = ROOT / "charlm" / "docs" / "reference.md"
 PAGE = PATH.read_text(encoding="utf-8")
 CHAPTERS = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE))
 GROUP: Any = typer.main.get_command(app)
@@ -48,12 +48,12 @@ def test_made_anew_it_is_the_same(tmp_path: Path, columns: int) -> None:
 
 def test_the_check_passes_and_fails_with_the_cure(tmp_path: Path) -> None:
     assert make("--check").returncode == 0
-    stale = tmp_path / "REFERENCE.md"
+    stale = tmp_path / "reference.md"
     for content in (PAGE.replace("`--seed N`", "`--sead N`"), PAGE + "\n", ""):
         stale.write_text(content, encoding="utf-8")
         checked = make("--check", str(stale))
         assert (checked.returncode, checked.stdout) == (1, "")
-        assert re.fullmatch(r"REFERENCE\.md is out of date; run scripts/docs .*\n", checked.stderr)
+        assert re.fullmatch(r"reference\.md is out of date; run scripts/docs .*\n", checked.stderr)
         assert stale.read_text(encoding="utf-8") == content
 
 
@@ -133,4 +133,4 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_it_is_in_the_wheel() -> None:
     names = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
-    assert "charlm/REFERENCE.md" in names
+    assert "charlm/docs/reference.md" in names
