@@ -1,6 +1,7 @@
-"""Train and score the shipped configs, and write the tables of the section "Results".
+"""Train what the shipped configs describe, score it, and write the tables and the picture of charlm/docs/results.md.
 
-results.toml ──> prepare, train, eval, sample (each once, in runs/results/NAME) ──> tables between marks in README.md
+results.toml ──> prepare, train, eval, sample, baseline (each once, in runs/results/NAME)
+             ──> tables between marks in charlm/docs/results.md ──> charlm/docs/images/minutes.svg
 
 Recipes are trained with several seeds; the tables show the median. Each idea of the lecture is trained twice: for the
 same number of characters and for the same time. Run nothing else meanwhile: budgets are in minutes.
@@ -20,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-sys.path.insert(0, str(Path(__file__).parent))  # for its neighbour
+sys.path.insert(0, str(Path(__file__).parent))  # for its neighbours
 import torch
 from bench_train import gemm_peak
+from results_picture import draw_picture
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("runs") / "results"
@@ -33,6 +35,9 @@ METHODS = {
     "dynamic": "dynamic evaluation",
 }
 MARK = "<!-- {name}: written by scripts/results -->"
+PAGE = ROOT / "charlm" / "docs" / "results.md"
+PICTURE = ROOT / "charlm" / "docs" / "images" / "minutes.svg"
+BASELINES, PICTURE_NAME = "baselines", "picture"  # subjects beside the configs
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,14 @@ class Plan:
     corpora: dict[str, dict[str, Any]]
     recipes: list[dict[str, Any]]
     ideas: dict[str, Any]
+    picture: dict[str, Any]
     shared: Path
     names: frozenset[str] = field(default_factory=frozenset[str])
 
     @classmethod
     def read(cls, shared: Path, names: Iterable[str]) -> "Plan":
         content = tomllib.loads((ROOT / "scripts" / "results.toml").read_text(encoding="utf-8"))
-        plan = cls(content["corpora"], content["recipes"], content["ideas"], shared, frozenset(names))
+        plan = cls(content["corpora"], content["recipes"], content["ideas"], content["picture"], shared, frozenset(names))
         unknown = plan.names - set(plan.all_names())
         if unknown:
             sys.exit(
@@ -79,6 +85,9 @@ class Plan:
         return plan
 
     def all_names(self) -> list[str]:
+        return [*self.configs(), BASELINES, PICTURE_NAME]
+
+    def configs(self) -> list[str]:
         return [*(row["config"] for row in self.recipes), *(f"ideas/{row['config']}" for row in self.ideas["rows"])]
 
     def is_selected(self, name: str) -> bool:
@@ -120,9 +129,11 @@ class Plan:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="configs, such as enwik8 or ideas/gru; all if left out")
-    parser.add_argument("--list", action="store_true", help="list the names, and which are done")
-    parser.add_argument("--tables", action="store_true", help="only write the tables of those that are done")
+    parser.add_argument(
+        "names", nargs="*", help="configs, such as enwik8 or ideas/gru; baselines; picture; all if left out"
+    )
+    parser.add_argument("--list", action="store_true", help="list what there is, and what is done")
+    parser.add_argument("--tables", action="store_true", help="only write the tables of what is done, and the picture")
     options = parser.parse_args()
     shared = Path(os.environ.get("CHARLM_SHARED", ROOT.parent / "shared" / "data")).resolve()
     os.chdir(ROOT)
@@ -131,13 +142,17 @@ def main() -> None:
         for training in _trainings(plan):
             print(f"{'done' if training.result.is_file() else '-':<6}{training.name}")
         return
-    if not options.tables:
+    if not options.tables and plan.names != {PICTURE_NAME}:
         if not shared.is_dir():
             sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to their folder")
         for training in _trainings(plan):
             _run(training, plan)
         _sample(plan)
+        if plan.is_selected(BASELINES):
+            _baselines(plan)
     _write(plan)
+    if plan.is_selected(PICTURE_NAME):
+        draw_picture(PAGE.read_text(encoding="utf-8"), plan.picture, PICTURE)
 
 
 def _trainings(plan: Plan) -> Iterator[Training]:
@@ -213,6 +228,16 @@ def _sample(plan: Plan) -> None:
     path.write_text(json.dumps(found, indent=2), encoding="utf-8")
 
 
+def _baselines(plan: Plan) -> None:
+    """Every baseline on the corpus of the picture."""
+    path, corpus = RESULTS / "baselines.json", plan.picture["corpus"]
+    if not path.is_file():
+        _prepare(corpus, plan)
+        scored = _json("baseline", corpus, "--split", plan.corpora[corpus]["split"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(scored, indent=2), encoding="utf-8")
+
+
 def _entropy(text: str, n: int = 3) -> float:
     """Return the entropy of the character n-grams of a text in bits, a measure of its variety."""
     counts: dict[str, int] = {}
@@ -235,14 +260,18 @@ def _json(*arguments: str) -> dict[str, Any]:
 
 
 def _write(plan: Plan) -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    for name, lines in (("recipes", _recipes(plan)), ("ideas", _ideas(plan)), ("samples", _samples())):
+    text = PAGE.read_text(encoding="utf-8")
+    for name, lines in (
+        ("recipes", _recipes(plan)),
+        ("ideas", _ideas(plan)),
+        ("samples", _samples()),
+        (BASELINES, _baseline_table()),
+    ):
         begin, end = MARK.format(name=name), MARK.format(name=f"end of {name}")
         if begin in text and lines:
             before, rest = text.split(begin, 1)
             text = before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1]
-    readme.write_text(text, encoding="utf-8")
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def _recipes(plan: Plan) -> list[str]:
@@ -305,7 +334,7 @@ def _samples() -> list[str]:
         return []
     lines = _table_header(
         "temperature, bits per character under the model, entropy of its trigrams (bits),"
-        " fraction of its 10-grams that occur in the training text, the beginning"
+        " fraction of its 10-grams found in the training text, the beginning"
     )
     for sample in json.loads(path.read_text(encoding="utf-8")):
         beginning = " / ".join(sample["text"][:90].split("\n")).replace("|", "\\|")
@@ -313,6 +342,17 @@ def _samples() -> list[str]:
             f"| {sample['temperature']:g} | {sample['bits_per_character']:.2f} | {sample['entropy']:.2f} |"
             f" {sample['novelty']['share']:.0%} | {beginning} |"
         )
+    return lines
+
+
+def _baseline_table() -> list[str]:
+    path = RESULTS / "baselines.json"
+    if not path.is_file():
+        return []
+    lines = _table_header("baseline, what it is, bits per character")
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        name, comma, given = row["model"].partition(",")
+        lines.append(f"| `{name}`{comma}{given} | {row['description']} | {row['bits_per_character']:.3f} |")
     return lines
 
 
