@@ -76,7 +76,9 @@ class Plan:
     @classmethod
     def read(cls, shared: Path, names: Iterable[str]) -> "Plan":
         content = tomllib.loads((ROOT / "scripts" / "results.toml").read_text(encoding="utf-8"))
-        plan = cls(content["corpora"], content["recipes"], content["ideas"], content["picture"], shared, frozenset(names))
+        plan = cls(
+            content["corpora"], content["recipes"], content["ideas"], content["picture"], shared, frozenset(names)
+        )
         unknown = plan.names - set(plan.all_names())
         if unknown:
             sys.exit(

@@ -1,4 +1,4 @@
-"""`scripts/results`: what it asks for is there, its networks are of one size, and its tables say what was found."""
+"""`scripts/results`: its configs exist, its networks have one size, and its tables and picture show what was found."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from charlm.experiment import load_experiment, read_layers
 from charlm.nn.build import build_meta_model
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "charlm" / "docs" / "results.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,11 @@ def plan(results: ModuleType) -> Any:
 
 
 def test_every_config_and_corpus_that_is_asked_for_is_there(plan: Any) -> None:
-    for name in plan.all_names():
+    for name in plan.configs():
         assert (ROOT / "configs" / f"{name}.toml").is_file()
     for row in (*plan.recipes, *plan.ideas["rows"]):
         assert row.get("corpus", plan.ideas["corpus"]) in plan.corpora
-        assert f"`{row['config']}`" in README or f"`ideas/{row['config']}`" in README
+        assert f"`{row['config']}`" in PAGE or f"`ideas/{row['config']}`" in PAGE
     shipped = {path.stem for path in (ROOT / "configs" / "ideas").glob("*.toml")}
     assert shipped == {row["config"] for row in plan.ideas["rows"]}
 
@@ -73,7 +73,7 @@ def test_tables_tell_the_median_in_the_right_unit(
     results: ModuleType, plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert results._recipes(plan) == results._ideas(plan) == results._samples() == []
+    assert results._recipes(plan) == results._ideas(plan) == results._samples() == results._baseline_table() == []
     recipe = next(recipe for recipe in plan.recipes if recipe["unit"] == "nats_per_character")
     for training, bits in zip(plan.trainings_of(recipe), (2.0, 3.0, 1.0), strict=True):
         training.result.parent.mkdir(parents=True)
@@ -94,3 +94,22 @@ def test_tables_tell_the_median_in_the_right_unit(
 def test_entropy_of_trigrams(results: ModuleType) -> None:
     assert results._entropy("abcabcabca") == pytest.approx(2 * 3 / 8 * 1.415037 + 2 / 8 * 2)
     assert results._entropy("aaaa") == 0
+
+
+def test_the_picture_is_drawn_from_the_tables(results: ModuleType, plan: Any, tmp_path: Path) -> None:
+    path = tmp_path / "images" / "minutes.svg"
+    results.draw_picture(PAGE, plan.picture, path)
+    assert path.read_bytes().startswith(b"<?xml")
+    committed = results.PICTURE
+    assert committed.stat().st_size < 100_000
+    for name, label in (*plan.picture["baselines"], *plan.picture["recipes"]):
+        assert f"<!-- {label}  " in committed.read_text(encoding="utf-8"), name
+
+
+def test_the_baselines_are_a_table(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = results.RESULTS / "baselines.json"
+    path.parent.mkdir(parents=True)
+    rows = [{"model": "xz, given train", "description": "xz", "bits_per_character": 2.5183}]
+    path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    assert results._baseline_table()[2:] == ["| `xz`, given train | xz | 2.518 |"]
