@@ -4,7 +4,7 @@ Typer's commands ──┐
 settings classes ──┼──> paragraphs and lists of Markdown, wrapped ──> charlm/docs/reference.md
 exceptions       ──┘
 
-The page depends on charlm alone, not on the versions of Typer and pydantic, nor on the terminal.
+The page depends on charlm alone, not on the versions of Typer and pydantic or on the terminal.
 """
 
 import argparse
@@ -27,43 +27,43 @@ from charlm.errors import EXIT_BUG, EXIT_CLOSED_PIPE, CharlmError, StoppedError
 PATH = Path(__file__).parents[1] / "charlm" / "docs" / "reference.md"
 
 INTRODUCTION = """
-Every command with its options, every setting, the exit codes and the environment variables. `scripts/docs` makes this
-page from the code, so correct errors there. The [README](../../README.md) explains how they are used.
+Every command with its options, every setting, the exit codes and the environment variables. `scripts/docs` generates
+this page from the code. The other [pages](index.md) explain what each part is for.
 """
 
 COMMANDS_INTRODUCTION = """
-`charlm COMMAND --help` prints the same in the terminal. Options and arguments may have any order; an option that takes
-a value is followed by a name for it, such as the N of `--length N`.
+`charlm COMMAND --help` shows the same in the terminal. Options and arguments can be in any order. An option that takes
+a value shows a name for it, such as the N of `--length N`.
 """
 
 TYPER_OPTIONS = {
-    "--install-completion": "Install completion of commands, options, corpora, runs and configs in the current shell.",
-    "--show-completion": "Print the script of that completion, to copy or change it.",
-    "-h, --help": "Show the help of charlm or of a command, and exit.",
+    "--install-completion": "Install shell completion for commands, options, and names of corpora, runs and configs.",
+    "--show-completion": "Print the completion script, to copy or change it.",
+    "-h, --help": "Show what a command does and its options, and exit; after any command.",
 }
 
 ENVIRONMENT = {
-    "CHARLM_CACHE": "The folder of downloads and of compiled kernels. If not set: `charlm` in `XDG_CACHE_HOME`, or in"
+    "CHARLM_CACHE": "The folder of downloads and compiled kernels. Default: `charlm` in `XDG_CACHE_HOME`, or in"
     " `~/.cache`; on macOS `~/Library/Caches/charlm`.",
-    "CHARLM_COMPILE": "`0` turns off the kernels of recurrent steps that a C compiler builds at the first use.",
-    "CHARLM_CONTACT": "Your address, which is sent to servers, as Wikimedia asks of programs; `corpus.source.contact`"
-    " has priority.",
-    "CHARLM_MIRROR": "URLs of mirrors laid out like dumps.wikimedia.org, separated by spaces, tried before those of"
+    "CHARLM_COMPILE": "`0` turns off the kernels for recurrent steps, which a C compiler otherwise builds once.",
+    "CHARLM_CONTACT": "A contact address for the User-Agent, as Wikimedia asks of programs; `corpus.source.contact` has"
+    " priority.",
+    "CHARLM_MIRROR": "Addresses with the layout of dumps.wikimedia.org, separated by spaces, tried before"
     " `corpus.source.mirrors`.",
-    "CHARLM_SHARED": "For tests and measurements: the folder of real data; `../shared/data` if not set.",
-    "CHARLM_TEST_WORKERS": "For `scripts/test`: the number of parallel processes; 2 if not set.",
-    "CHARLM_TORCH_INDEX": "For `scripts/setup`: the package index that torch is taken from.",
+    "CHARLM_SHARED": "For tests and measurements: the folder of real data. Default: `../shared/data`.",
+    "CHARLM_TEST_WORKERS": "For `scripts/test`: the number of parallel test processes. Default: 2.",
+    "CHARLM_TORCH_INDEX": "For `scripts/setup`: the package index to install torch from.",
 }
 ENVIRONMENT_NOTE = """
-Variables of other programs are respected too, among them `NO_COLOR`, `HF_HOME`, `OMP_NUM_THREADS`,
-`CUDA_VISIBLE_DEVICES`, those of proxies (`HTTPS_PROXY`), and those that `torchrun` sets.
+The variables of other programs apply as usual, among them `NO_COLOR`, `HF_HOME`, `OMP_NUM_THREADS`,
+`CUDA_VISIBLE_DEVICES`, proxies (`HTTPS_PROXY`), and what `torchrun` sets.
 """
 
 SIGNAL_EXIT_CODES = {
     EXIT_BUG: "A bug in charlm.",
-    128 + signal.SIGINT: "Ctrl-C (SIGINT), after everything worth keeping has been saved.",
-    EXIT_CLOSED_PIPE: "The reader of the output has closed the pipe.",
-    128 + signal.SIGTERM: "SIGTERM, after everything worth keeping has been saved.",
+    128 + signal.SIGINT: "Ctrl-C (SIGINT), after the work so far was saved.",
+    EXIT_CLOSED_PIPE: "Closed pipe: the reader of the output ended first.",
+    128 + signal.SIGTERM: "SIGTERM, after the work so far was saved.",
 }
 
 

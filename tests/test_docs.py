@@ -22,6 +22,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 import charlm
 from charlm import formats
+from charlm.api import Model
 from charlm.cli import app
 from charlm.errors import CharlmError
 from charlm.experiment import Experiment, load_experiment, read_layers
@@ -65,7 +66,7 @@ SHORTENED = {
 }
 """What the commands of the pages are given beside what stands there."""
 
-OPTIONS_OF_OTHERS = {"--nproc-per-node", "--faults", "--list"}  # torchrun, scripts/test, scripts/results
+OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--list"}  # Typer, cli.py, torchrun, scripts
 RENAMES_ON_THEIR_WAY = {
     "--mix-online",
     "training.micro_batches",
@@ -220,8 +221,10 @@ def test_no_page_names_a_strangers_package_or_this_machine() -> None:
 
 
 def test_every_option_and_setting_that_a_page_names_is_there() -> None:
-    options = {name for command in GROUP.commands.values() for parameter in command.params for name in parameter.opts}
-    options |= {name for parameter in GROUP.params for name in parameter.opts}
+    options = {
+        name for command in GROUP.commands.values() for parameter in command.params for name in _names(parameter)
+    }
+    options |= {name for parameter in GROUP.params for name in _names(parameter)}
     settings = set(all_keys(Experiment))
     for name, text in WRITTEN.items():
         if name == "changes":  # which names old ones
@@ -229,11 +232,15 @@ def test_every_option_and_setting_that_a_page_names_is_there() -> None:
         for option in re.findall(r"(?<![\w`-]{2})--[a-z][a-z-]+", text):
             assert option in options | OPTIONS_OF_OTHERS | RENAMES_ON_THEIR_WAY, f"{name}: {option}"
         for key in re.findall(r"`((?:corpus|model|training)\.[a-z_0-9.]*[a-z_0-9])", text):
-            if key.endswith((".json", ".safetensors")):
-                continue
+            if key.endswith((".json", ".safetensors")) or hasattr(Model, key.removeprefix("model.")):
+                continue  # files, and attributes in Python
             assert key in settings | RENAMES_ON_THEIR_WAY or any(each.startswith(f"{key}.") for each in settings), (
                 f"{name}: {key}"
             )
+
+
+def _names(parameter: Any) -> list[str]:
+    return [*parameter.opts, *parameter.secondary_opts]
 
 
 # ---- completeness
