@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from charlm.settings.suggestions import all_keys
 from hatchling.builders.wheel import WheelBuilder
 
 import charlm
@@ -27,7 +28,6 @@ from charlm.cli import app
 from charlm.errors import CharlmError
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.settings import Settings, settings_classes
-from charlm.settings.suggestions import all_keys
 from charlm.text.settings import SourceSettings
 from charlm.vocab.settings import VocabSettings
 from tests.fault_server import FaultServer
