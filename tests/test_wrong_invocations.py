@@ -39,7 +39,7 @@ PREPARE: Wrong = {
     "prepare --language english": (4, "en (English)"),
     "prepare --language русский": (2, "ru (Russian)"),
     "prepare --language en_US.UTF-8": (2, "en (English)"),
-    "prepare --language xx-unknown": (4, "the code in the site's address"),
+    "prepare --language xx-unknown": (4, "the code in the address of the site"),
     "prepare --wiki ru": (4, "ruwiki (Russian Wikipedia)"),
     "prepare --language simple --date 2026-11-01": (2, f"write {DATE} or latest"),
     "prepare --language simple --date yesterday": (2, "write YYYYMMDD or latest"),
@@ -52,7 +52,7 @@ PREPARE: Wrong = {
     "prepare --source text --input empty.txt --workers 1": (3, "give an input that holds text"),
     "prepare --source text --input noise.bin --workers 1": (
         3,
-        "name its encoding, as by --set corpus.source.encoding=",
+        "give its encoding, such as --set corpus.source.encoding=",
     ),
     "prepare --source text --input latin1.txt --errors ignore": (2, "allowed are strict, replace"),
     "prepare --source text --input latin1.txt --encoding latin-1": (2, "--set corpus.source.encoding=latin-1"),

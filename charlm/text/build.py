@@ -1,4 +1,4 @@
-"""Settings of a source -> the source. Only the implementation that is asked for is imported."""
+"""Settings -> the source that they describe. Only the implementation that is needed is imported."""
 
 from typing import assert_never
 

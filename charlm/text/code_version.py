@@ -1,6 +1,6 @@
-"""Which code made some documents: what it makes anew is made again, and nothing else is.
+"""Hashes of the code that makes documents: when it changes, staged documents are made again.
 
-dump, elements, ... wikitext/**  ──sha256──> part of the key of every piece of a dump
+dump/articles, dump/pages, ... wikitext/**  ──sha256──> part of the key of every task of a dump
 """
 
 import functools
@@ -11,23 +11,23 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 
 READING = ("dump/articles", "dump/pages", "dump/elements", "dump/ranges")
-"""Modules that decide which pages a range of a dump has, and what becomes of one; `wikitext` is the other part.
+"""The modules that decide which pages a range of a dump has and which document a page becomes, besides `wikitext`.
 
-Not among them: what opens and unpacks files (`reading/unpacking`, `download/range_cache`), since that
-gives the bytes that checksums and parser accept, or an error; and what cuts a dump (`dump/plan`, `dump/index`), since
-each key names its range.
+The modules that open and unpack files (`reading/unpacking`, `download/range_cache`) are left out: they give the bytes
+that the checksums and the parser accept, or an error. The modules that cut a dump (`dump/plan`, `dump/index`) are left
+out because each key names its range.
 """
 
 
 @functools.cache
 def reading_version() -> str:
-    """A hash of the code and the tables that turn pages of a dump into documents."""
+    """Return a hash of the code and the tables that turn the pages of a dump into documents."""
     return _hash([*(_HERE / f"{name}.py" for name in READING), *_sources(_HERE / "wikitext")])
 
 
 @functools.cache
 def code_version() -> str:
-    """A hash of all code that reads sources: what the processes of one job have to agree on."""
+    """Return a hash of all code that reads sources; all processes of a job must have the same."""
     return _hash(_sources(_HERE))
 
 

@@ -1,4 +1,4 @@
-"""What every source gives: documents of plain text, and an honest account of what it left out."""
+"""The types that every source shares: documents of plain text, and counts of the pages that were left out."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 class Document:
     """One article, file or entry.
 
-    `id` decides the split, so it must stay the same from one dump to the next. Where several documents have the same,
+    `id` decides the split, so it must stay the same from one dump to the next. If several documents have the same id,
     prepare numbers all but the first.
     """
 
@@ -21,17 +21,18 @@ class Document:
     text: str
     url: str = ""
     is_last_piece: bool = True
-    """False where the source's next document goes on with this one's text, as a long file does that comes in pieces."""
+    """False if the source's next document continues this text, as the pieces of a long file do."""
 
 
 @dataclass(slots=True)
 class PageCounts:
-    """pages = documents kept + the sum of `dropped`, to the page."""
+    """Counts of pages: `pages` is the number of documents kept plus the sum of `dropped`."""
 
     pages: int = 0
     dropped: Counter[str] = field(default_factory=Counter[str])
+    """Reason -> number of pages dropped for it."""
     notes: list[str] = field(default_factory=list[str])
-    """For the reader of corpus.json: what was cut short, and which pages."""
+    """Remarks for corpus.json, such as what was cut short or replaced."""
 
     def add(self, other: "PageCounts") -> None:
         self.pages += other.pages
@@ -44,13 +45,13 @@ class SourceTask(Protocol):
 
     @property
     def key(self) -> str | None:
-        """Names the piece and everything its documents depend on (hash of the input, settings, version of the code):
-        equal keys give equal documents, so a piece that is done need not be read again. None where only the process
-        that holds the task can read it; it is read again each time."""
+        """Identifies the piece and everything that its documents depend on: hash of the input, settings, version of the
+        code. Equal keys give equal documents, so a finished piece is not read again. None if only the process that
+        holds the task can read it; then it is read every time."""
         ...
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
-        """The piece's documents in order; pages and drops are counted in `page_counts`."""
+        """Yield the documents of the piece in order, and count its pages in `page_counts`."""
         ...
 
 
@@ -67,70 +68,72 @@ class InProcessTask:
 
 @dataclass(frozen=True, slots=True)
 class DownloadPlan:
-    """What has to come over the network before a source can be read."""
+    """What must be downloaded before a source can be read."""
 
     description: str
     num_bytes: int
-    """Still to come; files of unknown size count as nothing."""
+    """Bytes still to download; files of unknown size count as 0."""
     directory: Path
-    """The cache they go to."""
+    """The folder of the cache that they go to."""
 
 
 class Source(ABC):
-    """Where documents come from.
+    """A source of documents.
 
-    A source overrides `origin`, and `read` if one process reads it all, or `tasks` if it comes in pieces that several
-    processes can read. Sources that download override more.
+    A subclass overrides `origin`, and either `read` (one process reads everything) or `tasks` (several processes read
+    pieces). Only sources that download something override the methods about downloads.
     """
 
     page_counts: PageCounts
-    """What the last `documents()` counted; complete once that is exhausted."""
+    """The counts of the last `documents()`; complete once that iterator is exhausted."""
     split_method: Literal["auto", "bytes"] = "auto"
-    """`bytes`: the splits are cut at byte offsets of the whole text, as the published ones of enwik8 and text8 are."""
+    """`bytes` cuts the splits at byte offsets of the whole text, as results on enwik8 and text8 do."""
 
     @abstractmethod
     def origin(self) -> dict[str, Any]:
-        """For corpus.json: source, name, date, URLs and hashes, language, licence. No wall-clock time. Complete once
-        every task has been read."""
+        """Return the entry of corpus.json: source, name, date, URLs, hashes, language, licence; no wall-clock time.
+
+        It is complete once every task has been read.
+        """
 
     def read(self, page_counts: PageCounts) -> Iterator[Document]:
-        """The documents, in an order that is the same every time; pages and drops are counted in `page_counts`."""
+        """Yield all documents, in the same order every time, and count the pages in `page_counts`."""
         raise NotImplementedError
 
     def tasks(self) -> Iterator[SourceTask]:
-        """The same documents in pieces."""
+        """Yield the pieces of the source, in order."""
         yield InProcessTask(self.read)
 
     def documents(self) -> Iterator[Document]:
-        """The documents of all tasks, one task after the other."""
+        """Yield the documents of all tasks, one task after the other."""
         self.page_counts = PageCounts()
         for task in self.tasks():
             yield from task.documents(self.page_counts)
 
     def fingerprint(self) -> str | None:
-        """A hash of the whole input, where it is here and quickly read; `origin()` has the one of what was read."""
+        """Return a hash of the input, or None if it is remote or can be read only once."""
         return None
 
     def download_plan(self) -> DownloadPlan | None:
-        """What `fetch` would download; None where everything is here."""
+        """Return what `fetch` would download; None if nothing is missing."""
         return None
 
     def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
-        """Download what is missing; `on_progress` gets the bytes so far."""
+        """Download what is missing; `on_progress` is called with the bytes downloaded so far."""
         return
 
     def resolved_settings(self) -> dict[str, Any]:
-        """Settings that a server has decided (the date that `latest` stands for): a rerun keeps to them."""
+        """Return the settings that a server decided, such as the date of `latest`; a rerun uses the same values."""
         return {}
 
     def refresh(self) -> None:
-        """Ask the server again, and drop from the cache what has changed or is damaged; `fetch` gets it anew."""
+        """Ask the server again and delete cached files that changed or are damaged; `fetch` downloads them again."""
         return
 
     def discard(self) -> None:
-        """Remove from the cache what was downloaded for this source."""
+        """Delete the cached downloads of this source."""
         return
 
     def prepare_for_remote_workers(self) -> None:
-        """The tasks will be done by other machines: they should fetch what they need themselves, where they can."""
+        """Prepare for tasks that other machines read: if possible, each downloads what it needs."""
         return

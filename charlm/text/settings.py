@@ -1,4 +1,4 @@
-"""Settings of the sources of text."""
+"""Settings of the sources of text: pure data, without the code that reads them (`charlm.text.build` knows that)."""
 
 import os
 import re
@@ -14,32 +14,33 @@ from charlm.text.reading.inputs import STDIN, glob_root, is_glob, strip_compress
 
 
 class WikipediaSettings(Settings):
-    """A MediaWiki dump: of a Wikimedia project by name, or files given by path or URL."""
+    """A MediaWiki dump: a Wikimedia wiki by its name, or files by path or URL."""
 
     type: Literal["wikipedia"] = "wikipedia"
     language: str = "simple"
-    """Language code as in the site's address: `ru` is ru.wikipedia.org."""
+    """Language code of a Wikipedia, as in its address: `ru` is ru.wikipedia.org."""
     wiki: str = ""
-    """Database name, such as `ruwikisource`; empty means the language's Wikipedia."""
+    """Database name of any wiki, such as `ruwikisource`; empty: the Wikipedia of `language`."""
     date: str = "latest"
-    """Dump date, YYYYMMDD, or `latest`."""
+    """Date of the dump, YYYYMMDD, or `latest`: the newest that is finished."""
     input: tuple[str, ...] = ()
-    """Dump files to read: paths, or URLs (http, https)."""
+    """Dump files to read instead of a dump from a mirror: paths or URLs (http, https)."""
     math: Literal["drop", "tex"] = "drop"
-    """Formulas: left out, or kept as TeX."""
+    """Formulas: `drop` leaves them out, `tex` keeps their TeX source."""
     mirrors: tuple[str, ...] = ("https://dumps.wikimedia.org",)
-    """Roots laid out like dumps.wikimedia.org, tried in order; CHARLM_MIRROR goes before them."""
+    """Servers laid out like dumps.wikimedia.org, tried in order, after those of CHARLM_MIRROR."""
     max_characters: int | None = Field(default=None, gt=0)
-    """A subset of at most so many characters: articles chosen by chance, the same ones every time. Of a multistream
-    dump only the streams that hold them are downloaded."""
+    """Take a random subset of at most this many characters: whole articles, the same ones every time. Of a multistream
+    dump only the streams with these articles are downloaded. Without it all articles are taken."""
     subset_seed: int = 0
-    """Another seed chooses other articles."""
+    """Seed of the random choice of articles for `max_characters`."""
     contact: str = ""
-    """Address put into the User-Agent, as Wikimedia asks of programs; CHARLM_CONTACT if empty."""
+    """Your e-mail address or home page for the User-Agent header, as Wikimedia asks of programs; empty: the value of
+    CHARLM_CONTACT."""
 
     @property
     def name(self) -> str:
-        """What a corpus of this source is called unless the user names it: the wiki, such as `ruwiki`."""
+        """The default name of a corpus of this source: the wiki, such as `ruwiki`."""
         if not self.input:
             return self.wiki or f"{self.language.replace('-', '_')}wiki"
         stem = PurePath(self.input[0]).name.split(".")[0]
@@ -52,14 +53,14 @@ class TextSettings(Settings):
 
     type: Literal["text"] = "text"
     input: tuple[str, ...] = ()
-    """Files, folders (every file below them, in order of their names), globs (`data/**/*.txt`), or `-` for standard
-    input. What is packed (.gz, .bz2, .xz, .zip of one file) is unpacked while it is read."""
+    """Files, folders (every file below them, in the order of their names), globs (`data/**/*.txt`), or `-` for standard
+    input. Compressed files (gz, bz2, xz, a zip of one file) are decompressed while they are read."""
     documents: Literal["file", "block", "line"] = "file"
-    """What makes a document: a file, the lines between blank ones, or each line that is not blank."""
+    """What one document is: a file, a block of lines between blank lines, or a line that is not blank."""
     encoding: str = "utf-8"
-    """Of the files: any text encoding that Python knows, such as `cp1251`, `utf-16` or `koi8-r`."""
+    """Encoding of the files: any text encoding that Python knows, such as `cp1251`, `utf-16` or `koi8-r`."""
     errors: Literal["strict", "replace"] = "strict"
-    """Bytes that are no characters in that encoding: refused, or replaced by U+FFFD and counted."""
+    """Bytes that are invalid in the encoding: `strict` stops with an error, `replace` puts U+FFFD and counts them."""
 
     @field_validator("encoding")
     @classmethod
@@ -80,31 +81,32 @@ class HubSettings(Settings):
 
     type: Literal["hub"] = "hub"
     dataset: str = "wikimedia/wikipedia"
-    """`OWNER/NAME` on the hub."""
+    """Name of the dataset on the hub, `OWNER/NAME`."""
     config: str = ""
-    """Which of its configurations; empty: its default one, or for wikimedia/wikipedia the newest of `language`."""
+    """Configuration of the dataset; empty: its default, or for wikimedia/wikipedia the newest one of `language`."""
     language: str = "simple"
-    """Language of wikimedia/wikipedia, where `config` names none."""
+    """Language of wikimedia/wikipedia, if `config` is empty."""
     split: str = "train"
-    """Which of its own splits is read; the corpus is split anew."""
+    """Split of the dataset that is read. charlm makes its own splits of that text."""
     column: str = "text"
-    """The column with the text."""
+    """Column with the text."""
     id_column: str = ""
-    """The column that names a document; empty: `id` if there is one, or else the number of the row, from 0."""
+    """Column with the ids of the documents; empty: `id` if it exists, otherwise the number of the row, from 0."""
     title_column: str = ""
-    """The column of titles; empty: `title` if there is one."""
+    """Column with the titles; empty: `title` if it exists."""
     url_column: str = ""
-    """The column of addresses; empty: `url` if there is one."""
+    """Column with the addresses; empty: `url` if it exists."""
     revision: str = ""
-    """Branch, tag or commit; empty: the newest commit. Which commit that was is recorded, and kept to."""
+    """Branch, tag or commit; empty: the newest commit. The commit is recorded, and reruns use the same one."""
     streaming: bool = True
-    """Read over the network without storing the dataset; otherwise it is downloaded to the hub's own cache."""
+    """True reads over the network without storing the dataset; false downloads it to the cache of the hub's library."""
     max_characters: int | None = Field(default=None, gt=0)
-    """Stop after as many characters, at the end of a document."""
+    """Stop at the end of the document that reaches this many characters; without it all rows are read."""
     errors: Literal["strict", "replace"] = "strict"
-    """Lone surrogates, which JSON can hold and no text: refused, or replaced by U+FFFD and counted."""
+    """Lone surrogates, which JSON allows but UTF-8 does not: `strict` stops with an error, `replace` puts U+FFFD."""
     input: tuple[str, ...] = ()
-    """Local files (parquet, JSON, JSON lines, CSV, arrow, all of one format), or one folder laid out as a dataset."""
+    """Local files instead of the hub: parquet, JSON, JSON lines, CSV or arrow, all of one format; or one folder that
+    is laid out as a dataset."""
 
     @property
     def name(self) -> str:
@@ -115,13 +117,13 @@ class HubSettings(Settings):
 
 
 class Enwik8Settings(Settings):
-    """enwik8: the first 100,000,000 bytes of Wikipedia's XML of March 2006."""
+    """enwik8, a benchmark: the first 100,000,000 bytes of Wikipedia's XML of March 2006."""
 
     type: Literal["enwik8"] = "enwik8"
     url: str = "https://mattmahoney.net/dc/enwik8.zip"
-    """Where it is downloaded from, once; the content is checked by its hash."""
+    """Where the zip file is downloaded from, once; its content must have the published hash."""
     input: tuple[str, ...] = Field(default=(), max_length=1)
-    """A local copy, packed or not, or a beginning of it."""
+    """A local copy of the file, or of its beginning; it may be compressed."""
 
     @property
     def name(self) -> str:
@@ -129,13 +131,14 @@ class Enwik8Settings(Settings):
 
 
 class Text8Settings(Settings):
-    """text8: 100,000,000 letters and spaces made of Wikipedia's text of March 2006."""
+    """text8, a benchmark: 100,000,000 letters and spaces made from Wikipedia's text of March 2006."""
 
     type: Literal["text8"] = "text8"
     url: str = "https://mattmahoney.net/dc/text8.zip"
-    """Where it is downloaded from, once; the content is checked by its hash."""
+    """Where the zip file is downloaded from, once; its content must have the published hash."""
     input: tuple[str, ...] = Field(default=(), max_length=1)
-    """A local copy of text8, or of enwik8 or enwik9 to make it from; packed or not; or a beginning of one of them."""
+    """A local copy of text8, or of enwik8 or enwik9, from which text8 is made; or the beginning of one of them. It may
+    be compressed."""
 
     @property
     def name(self) -> str:
@@ -143,7 +146,7 @@ class Text8Settings(Settings):
 
 
 class SampleSettings(Settings):
-    """The prose that every CPython carries: its language reference and its library's docstrings."""
+    """The documentation that comes with CPython: its language reference and the docstrings of its library."""
 
     type: Literal["sample"] = "sample"
 
@@ -163,10 +166,10 @@ class MixSettings(Settings):
 
     type: Literal["mix"] = "mix"
     sources: tuple[SingleSource, ...] = Field(min_length=1)
-    """Each as `corpus.source` would have it."""
+    """The sources, each with the settings that it would have as `corpus.source`."""
     weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
-    """How much of the corpus each should be, in characters, such as `[3, 1]`: as much is kept as the scarcest source
-    allows, chosen by the hash of the documents' ids. Without weights all of them are kept whole."""
+    """Proportions of the sources in the corpus, in characters, such as `[3, 1]`. As much text is kept as they allow,
+    chosen by the hash of the documents' ids. Without weights all text is kept."""
 
     @model_validator(mode="after")
     def _check_num_weights(self) -> Self:
@@ -176,7 +179,7 @@ class MixSettings(Settings):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each source is called in document ids; a second one of the same name is numbered."""
+        """The prefix of each source in document ids; the second of two equal names is numbered."""
         seen: Counter[str] = Counter()
         found: list[str] = []
         for source in self.sources:

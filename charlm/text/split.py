@@ -1,8 +1,8 @@
 """Which split a document belongs to.
 
-document id ──stable hash──> train | valid | test        a newer dump never moves a page from test to train
-small corpora: by position in characters instead         the text is cut, a document at a border in two parts
-enwik8, text8: by position in bytes                      as published; a border inside a character moves before it
+document id ──stable hash──> train | valid | test    a newer dump never moves a page from test to train
+small corpora: by position in characters             a document at a border is cut into two parts
+enwik8, text8: by position in bytes                  as published; a border inside a character moves before it
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from charlm.text.document import Document
 
 SPLITS = ("train", "valid", "test")
 MAX_PART_CHARACTERS = 1_000_000
-"""Longer texts are stored in parts of this many characters, with no <eod> between them."""
+"""Longer texts are stored in parts of this many characters, without <eod> between them."""
 
 _LARGE_CORPUS = 100_000_000  # bytes
 _MIN_DOCUMENTS_FOR_HASH = 1_000
@@ -25,7 +25,7 @@ _MIN_HELD_OUT_CHARACTERS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A document, or a piece of one: `part` counts from 0; `is_last_part` is where the text ends and <eod> follows."""
+    """A document or a part of one. `part` counts from 0; <eod> follows where `is_last_part`."""
 
     document: Document
     part: int = 0
@@ -47,7 +47,7 @@ def parse_percentages(spec: str) -> dict[str, int]:
 
 
 def _percentages(spec: str) -> list[int]:
-    """The numbers; none where they are no shares."""
+    """Return the percentages, or an empty list if they are not valid."""
     if not re.fullmatch(r"[0-9]{1,2}(/[0-9]{1,2}){1,2}", spec):
         return []
     percentages = [int(percentage) for percentage in spec.split("/")]
@@ -55,18 +55,18 @@ def _percentages(spec: str) -> list[int]:
 
 
 def split_by_hash(document_id: str, percentages: dict[str, int]) -> str:
-    """The split of a document, by the hash of its id."""
+    """Return the split of a document, by the hash of its id."""
     position = int.from_bytes(hashlib.sha256(document_id.encode("utf-8")).digest()[:8], "big") * 100 >> 64
     for name, percentage in percentages.items():
         position -= percentage
         if position < 0:
             return name
-    raise AssertionError("shares sum to 100")
+    raise AssertionError("percentages sum to 100")
 
 
 @dataclass(slots=True)
 class SplitCounts:
-    """Documents and characters that the hash sends to each split, for one choice of shares."""
+    """Documents and characters of each split by hash, for one choice of percentages."""
 
     percentages: dict[str, int]
     documents: dict[str, int]
@@ -78,14 +78,14 @@ class SplitCounts:
         return cls(percentages, dict.fromkeys(percentages, 0), dict.fromkeys(percentages, 0))
 
     def add(self, document_id: str, characters: int, *, is_last_piece: bool = True) -> None:
-        """Count a document, or a piece of one: `is_last_piece` where it is the last."""
+        """Count a document, or a piece of one; the last piece counts as the document."""
         name = split_by_hash(document_id, self.percentages)
         self.documents[name] += is_last_piece
         self.characters[name] += characters
 
     @property
     def method(self) -> str:
-        """ "hash", or "position" where a held-out split by hash would be too small to measure on."""
+        """ "hash", or "position" if a held-out split by hash would be too small to measure on."""
         held_out = [name for name in self.percentages if name != "train"]
         too_small = any(
             self.documents[name] < _MIN_HELD_OUT_DOCUMENTS or self.characters[name] < _MIN_HELD_OUT_CHARACTERS
@@ -105,31 +105,31 @@ Cuts = Mapping[str, Sequence[tuple[str, int]]]
 
 
 class SplitRouter:
-    """Sends documents, in order, to their splits, cut into parts where a border or MAX_PART requires it."""
+    """Sends documents, in order, to their splits; cuts them at borders and every MAX_PART_CHARACTERS characters."""
 
     def __init__(self, percentages: dict[str, int], method: str, total: int, like: Cuts | None = None) -> None:
         """
         Args:
             method: "hash", "position" or "bytes".
-            total: the corpus's size, in bytes for "bytes" and else in characters.
-            like: where another corpus has put documents; those it does not know go by hash.
+            total: the size of the corpus, in bytes for "bytes", otherwise in characters.
+            like: the cuts of another corpus; documents that it does not have are split by hash.
         """
         self._percentages = percentages
         self._method = "hash" if like is not None else method
         self._reference_cuts = like or {}
         self._position = 0
         self._borders: list[tuple[int, str]] = []  # (first character, or byte, after the split, name)
-        self._parts_done = self._characters_done = 0  # of the document that comes in pieces
+        self._parts_done = self._characters_done = 0  # of a document that comes in pieces
         cumulative = 0
         for name, percentage in percentages.items():
             cumulative += percentage
             self._borders.append((total * cumulative // 100, name))
 
     def route(self, document: Document, size: int | None = None) -> Iterator[tuple[str, Part]]:
-        """The parts of a document, or of a piece of one, and the split of each.
+        """Yield the parts of a document, or of a piece of one, each with its split.
 
         Args:
-            size: characters of the whole document, where this is a piece.
+            size: characters of the whole document, if this is a piece of it.
         """
         parts = 0
         for name, part in self._route(document, len(document.text) if size is None else size):
@@ -158,7 +158,7 @@ class SplitRouter:
     def _cut_as_reference(
         self, document: Document, num_characters: int, cuts: Sequence[tuple[str, int]]
     ) -> Iterator[tuple[str, Part]]:
-        """Cut where the other corpus has cut; a text that has changed goes whole to its first split."""
+        """Cut where the other corpus was cut; a text whose length has changed goes to its first split as a whole."""
         if sum(size for _, size in cuts) != num_characters:
             cuts = [(cuts[0][0], num_characters)]
         cut_ends = accumulate(size for _, size in cuts)
@@ -168,9 +168,11 @@ class SplitRouter:
 
 
 def _cut(document: Document, borders: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Part]]:
-    """Parts between `borders`: (first character after the split, name), rising, counted from the document's start.
+    """Yield the parts between `borders`, each with its split.
 
-    An empty document behind the last border belongs to the last split.
+    Args:
+        borders: (first character after the split, name of the split), increasing, counted from the document's start.
+            An empty document after the last border belongs to the last split.
     """
     size = len(document.text)
     offset = 0
@@ -180,14 +182,14 @@ def _cut(document: Document, borders: Sequence[tuple[int, str]]) -> Iterator[tup
 
 
 def _characters_in(encoded: bytes, num_bytes: int) -> int:
-    """How many whole characters the first `num_bytes` bytes hold; beyond the ends, the bytes that are missing."""
+    """Return how many whole characters the first `num_bytes` bytes hold; outside the text, `num_bytes` itself."""
     if not 0 < num_bytes < len(encoded):
         return num_bytes
     return len(encoded[:num_bytes].decode("utf-8", errors="ignore"))
 
 
 def _split_parts(document: Document, borders: list[int]) -> Iterator[Part]:
-    """Cut at `borders` (offsets in characters) and every MAX_PART characters."""
+    """Cut a document at `borders` (offsets in characters) and every MAX_PART_CHARACTERS characters."""
     size = len(document.text)
     if size <= MAX_PART_CHARACTERS and not borders:
         yield Part(document, is_last_part=document.is_last_piece)

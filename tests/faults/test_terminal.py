@@ -115,7 +115,7 @@ def test_control_characters_in_errors_are_escaped(toured: Commands) -> None:
     assert ended.code == 2
     assert "\x1b" not in ended.stderr
     ended = toured("prepare", "--source", "text", "--input", "\x1b[2J\nnext")
-    assert ended.stderr == "charlm: error: no file fits \\x1b[2J next; check the pattern given with --input\n"
+    assert ended.stderr == "charlm: error: no file matches \\x1b[2J next; check the pattern given with --input\n"
 
 
 @pytest.mark.parametrize(

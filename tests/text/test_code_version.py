@@ -1,4 +1,4 @@
-"""What of the code a kept piece of a dump depends on: all that decides about its documents, and nothing else."""
+"""The code version in the keys of a dump: it covers all code that decides about documents, and nothing else."""
 
 import ast
 import importlib.util

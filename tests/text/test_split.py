@@ -1,4 +1,4 @@
-"""Splits: where a document goes never changes; at a border the text is cut and nothing is lost."""
+"""Splits: a document always goes to the same split; a text cut at a border loses no character."""
 
 import hashlib
 import random
@@ -32,7 +32,7 @@ def routed(texts: list[str], spec: str, method: str) -> list[tuple[str, Part]]:
     return [found for document in documents for found in router.route(document)]
 
 
-# ---- shares
+# ---- percentages
 
 
 def test_two_or_three_percentages_are_shares() -> None:
@@ -62,7 +62,7 @@ def test_the_hash_of_the_id_alone_decides(identifier: str, spec: str) -> None:
 
 
 def test_these_pages_are_where_they_always_were() -> None:
-    """A promise to everyone who has trained on an earlier dump: never change this table."""
+    """Never change this table: a model trained on an earlier dump must not see its test pages in training."""
     places = {
         "train": ("1", "2", "3", "4"),
         "valid": ("5", "6", "31", "74"),
@@ -138,14 +138,14 @@ def test_a_long_text_is_stored_in_parts() -> None:
 
 
 def rechunk_text(document: Document, lengths: list[int]) -> Iterator[Document]:
-    """The same document as a source gives a long file."""
+    """The same document in pieces, as a source gives a long file."""
     cuts = [0, *(cut for cut in accumulate(lengths) if cut < len(document.text)), len(document.text)]
     for start, end in pairwise(cuts):
         yield replace(document, text=document.text[start:end], is_last_piece=end == cuts[-1])
 
 
 def texts_by_split(found: list[tuple[str, Part]]) -> dict[str, list[str]]:
-    """Per split, each document's text there: what training sees, however it is cut into parts."""
+    """Split -> document id -> its text there, however it is cut into parts."""
     texts: dict[str, dict[str, str]] = {}
     for name, part in found:
         of_split = texts.setdefault(name, {})
@@ -193,11 +193,11 @@ def test_by_bytes_a_border_inside_a_character_moves_before_it(texts: list[str], 
         )
 
 
-# ---- which of the two
+# ---- hash or position
 
 
 def tally_with(documents: int, held_out: int, characters: int) -> SplitCounts:
-    """A tally of 90/5/5 with so many documents in all, and so many documents and characters in each held-out split."""
+    """Counts of 90/5/5 with these documents in total, and these documents and characters in each held-out split."""
     tally = SplitCounts.of("90/5/5")
     tally.documents = {"train": documents - 2 * held_out, "valid": held_out, "test": held_out}
     tally.characters = {"train": 10**9, "valid": characters, "test": characters}

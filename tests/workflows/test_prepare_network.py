@@ -198,17 +198,18 @@ FILE = f"{{url}}/xxwiki/{DATE}/{NAME}"
 SHA1 = hashlib.sha1(DUMP).hexdigest()
 REFUSALS = {
     "no such language": Refusal(
-        [], 4, "there are no dumps of a wiki called russianwiki; did you mean ru (Russian)?", ["--language", "russian"]
+        [], 4, "there are no dumps of a wiki named russianwiki; did you mean ru (Russian)?", ["--language", "russian"]
     ),
     "no such code": Refusal(
-        [], 4, "there are no dumps of a wiki called ltggwiki; did you mean ltg (Latgalian)?", ["--language", "Ltgg"]
+        [], 4, "there are no dumps of a wiki named ltggwiki; did you mean ltg (Latgalian)?", ["--language", "Ltgg"]
     ),
     "no code": Refusal(
-        [], 2, "corpus.source.language = 'русский' cannot be one; did you mean ru (Russian)?", ["--language", "русский"]
+        [], 2, "corpus.source.language = 'русский' is not a valid language; did you mean ru (Russian)?",
+        ["--language", "русский"],
     ),
     "no such wiki": Refusal(
         [], 4,
-        "there are no dumps of a wiki called ruwikisorce; did you mean ruwikisource (Russian Wikisource)?",
+        "there are no dumps of a wiki named ruwikisorce; did you mean ruwikisource (Russian Wikisource)?",
         ["--wiki", "ruwikisorce"],
     ),
     "no such date": Refusal(
@@ -216,34 +217,35 @@ REFUSALS = {
     ),
     "no name": Refusal(
         [answer(403)], 4,
-        "{url}/xxwiki/ refuses programs that do not say whose they are (403); "
+        "{url}/xxwiki/ refuses programs that do not identify their user (403); "
         "set corpus.source.contact or CHARLM_CONTACT to your e-mail address or home page",
     ),
     "too busy": Refusal(
         [answer(429, Retry_After="3600")], 4,
-        "{url}/xxwiki/ asks to wait 3,600 seconds (429); run it again after that time",
+        "{url}/xxwiki/ asks to wait 3,600 seconds (429); run the same command again after that time",
     ),
     "a login page for the listing": Refusal(
         [answer(200, b"<html>Welcome")], 4,
-        "xxwiki: no dumps are listed: a proxy or login page?; try again later, or set corpus.source.mirrors",
+        "xxwiki: no dumps are listed, perhaps because of a proxy or login page; "
+        "try again later, or set CHARLM_MIRROR to another mirror",
     ),
     "a login page for the status": Refusal(
         [serve, answer(200, b"<html>Welcome")], 4,
-        f"xxwiki/{DATE}/dumpstatus.json is not what it should be: a proxy or login page?; "
+        f"xxwiki/{DATE}/dumpstatus.json has an unexpected form, perhaps that of a proxy or login page; "
         "open it in a browser, and check corpus.source.mirrors",
     ),
     "a login page for the dump": Refusal(
         [serve, serve, answer(200, b"<html>Welcome", Content_Type="text/html")], 4,
-        FILE + " gives something else: a proxy or login page?; open it in a browser",
+        FILE + " returned another kind of file, perhaps the page of a proxy or login; open it in a browser",
     ),
     "another length": Refusal(
         [serve, serve, answer(200, b"BZh")], 4,
-        FILE + f" has 3 bytes instead of {len(DUMP):,}; try again later, or set another mirror",
+        FILE + f" has 3 bytes instead of {len(DUMP):,}; try again later, or set CHARLM_MIRROR to another mirror",
     ),
     "a flipped bit": Refusal(
         [serve, serve, damaged], 3,
-        f"{NAME} arrived damaged: its sha1 is {hashlib.sha1(flipped(DUMP)).hexdigest()} instead of {SHA1}; "
-        "run the same command again to download it anew, or set another mirror",
+        f"{NAME} is damaged: its sha1 is {hashlib.sha1(flipped(DUMP)).hexdigest()} instead of {SHA1}; "
+        "run the same command to download it again, or set CHARLM_MIRROR to another mirror",
     ),
 }  # fmt: skip
 
@@ -281,7 +283,7 @@ def test_a_mirror_mends_what_another_damaged(commands: Commands, server: FaultSe
         mirror.files.update(server.files)
         server.script += [serve, serve, damaged]
         ended = commands.succeed(*prepare(server.url(), mirror.url()))
-        assert f"; going on with {mirror.host}\n" in ended.stderr
+        assert f"; trying {mirror.host} next\n" in ended.stderr
         assert [request.path for request in mirror.requests] == [PATH]
     assert (commands.folder / "cache/dumps/xxwiki" / DATE / NAME).read_bytes() == DUMP
 
@@ -293,7 +295,8 @@ def test_encryption_is_not_given_up(commands: Commands, server: FaultServer, cer
         ended = commands(*prepare(safe.url()))
         assert ended.code == 4
         assert ended.error == (
-            f"charlm: error: {safe.url(PATH)} redirects to {server.url(PATH)}, without encryption; set another mirror"
+            f"charlm: error: {safe.url(PATH)} redirects to {server.url(PATH)}, which is not encrypted; "
+            "set CHARLM_MIRROR to another mirror"
         )
         assert server.requests == []
         commands.succeed(*prepare(safe.url()))
@@ -318,10 +321,7 @@ def test_offline_for_half_a_minute(commands: Commands, server: FaultServer) -> N
     server.stop()
     ended = commands(*prepare(server.url()))
     nobody = f"no answer from {server.host} (Connection refused)"
-    cure = (
-        "check the network and run the same command again; "
-        f"or use one of the dumps that were found before: --date {DATE}"
-    )
+    cure = f"check the network and run the same command again; or use a dump that was found before: --date {DATE}"
     assert ended.code == 4
     assert ended.stderr.splitlines() == [
         *(f"{nobody}; trying again in {2**number} s, {number + 1} of 5" for number in range(5)),

@@ -1,7 +1,9 @@
-"""One request -> a response whose status makes sense, and its body as it arrives.
+"""One HTTP request -> a response whose status was checked, and its body as it arrives.
 
-Redirects are followed by hand: at most five, and never from https to http. What may be better the next time leaves as
-an RetryableError, which `retry` understands; what will not, as a NetworkError.
+    fetch_document ── open_response: redirects, status ──> read_body ── stalls ──> bytes
+
+Redirects are followed by hand: at most five, and never from https to http. A failure that a new attempt may solve is a
+RetryableError, which `retry` handles; any other is a NetworkError.
 """
 
 import contextlib
@@ -32,18 +34,18 @@ _CHUNK = 1 << 16
 _MAX_REDIRECTS = 5
 _CONNECT_TIMEOUT = 10.0
 _MIN_BYTES_PER_SECOND = 1024
-"""Bytes a second; a connection below that for `RetryPolicy.stall_timeout` seconds counts as broken."""
+"""A connection that stays slower than this for `RetryPolicy.stall_timeout` seconds counts as broken."""
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 def fetch_document(
     urls: Sequence[str], *, limit: int, user_agent: str, retry_policy: RetryPolicy | None = None
 ) -> bytes:
-    """A document of at most `limit` bytes from the first URL that gives it.
+    """Download a document of at most `limit` bytes from the first URL that serves it.
 
     Raises:
-        NotFoundError: every server answered that there is no such document.
-        NetworkError: otherwise, where none gave it.
+        NotFoundError: every server answered that the document does not exist.
+        NetworkError: no server sent it, for another reason.
     """
     retry_policy = retry_policy or RetryPolicy()
     with requests.Session() as session:
@@ -55,7 +57,9 @@ def fetch_document(
                 for piece in read_body(response, retry_policy.stall_timeout):
                     content += piece
                     if len(content) > limit:
-                        raise NetworkError(f"{url} has more than {limit:,} bytes", "check corpus.source.mirrors")
+                        raise NetworkError(
+                            f"{url} has more than {limit:,} bytes", "check corpus.source.mirrors and CHARLM_MIRROR"
+                        )
             if expected is not None and len(content) < expected:
                 raise RetryableError("the connection broke off")
             return bytes(content)
@@ -67,7 +71,7 @@ def fetch_document(
 def open_response(
     session: requests.Session, url: str, headers: Mapping[str, str], user_agent: str, stall_timeout: float
 ) -> Generator[requests.Response, None, None]:
-    """A response with a body worth reading (200, or 206 and 416 to a Range)."""
+    """Open a response with status 200; also 206 or 416 if the request has a Range header."""
     request_headers = {**headers, "User-Agent": user_agent, "Accept-Encoding": "identity"}
     for _ in range(_MAX_REDIRECTS + 1):
         timeout = (min(stall_timeout, _CONNECT_TIMEOUT), stall_timeout)
@@ -79,13 +83,15 @@ def open_response(
                 return
             target = urljoin(url, response.headers.get("Location", ""))
         if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-            raise NetworkError(f"{url} redirects to {target}, without encryption", "set another mirror")
+            raise NetworkError(
+                f"{url} redirects to {target}, which is not encrypted", "set CHARLM_MIRROR to another mirror"
+            )
         url = target
-    raise NetworkError(f"{url}: more than {_MAX_REDIRECTS} redirects", "set another mirror")
+    raise NetworkError(f"{url}: more than {_MAX_REDIRECTS} redirects", "set CHARLM_MIRROR to another mirror")
 
 
 def read_body(response: requests.Response, stall_timeout: float) -> Iterator[bytes]:
-    """The body as it arrives, undecoded."""
+    """Yield the body as it arrives, undecoded."""
     started, received = time.monotonic(), 0
     while True:
         try:
@@ -107,24 +113,24 @@ def read_body(response: requests.Response, stall_timeout: float) -> Iterator[byt
 
 
 def content_length(response: requests.Response) -> int | None:
-    """Bytes of the body, as promised."""
+    """Return the size of the body in bytes, as the header states it; None if there is no such header."""
     value = response.headers.get("Content-Length", "")
     return int(value) if value.isdecimal() else None
 
 
 def validator(response: requests.Response) -> str:
-    """What tells this version of the file from others: the strong ETag, or else the date of the last change."""
+    """Return what identifies this version of the file: its strong ETag, otherwise its Last-Modified date."""
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
 def matches_version(response: requests.Response, version: str) -> bool:
-    """Whether nothing contradicts that this is `version`; a server may leave out what If-Range has said already."""
+    """Return whether the headers do not contradict `version`; a server may omit what If-Range already stated."""
     return response.headers.get("ETag" if version.startswith('"') else "Last-Modified", version) in (version, "")
 
 
 class ContentRange(NamedTuple):
-    """Which bytes of how many a 206 holds; what it does not say is None."""
+    """First byte and size of the whole file, as the Content-Range header states them; None for what is missing."""
 
     start: int | None
     total: int | None
@@ -144,21 +150,23 @@ def _check_status(url: str, response: requests.Response, *, ranged: bool) -> Non
         raise NotFoundError(f"{url} does not exist ({status})", "check language, wiki and date")
     if status == HTTPStatus.FORBIDDEN:
         raise NetworkError(
-            f"{url} refuses programs that do not say whose they are (403)",
+            f"{url} refuses programs that do not identify their user (403)",
             "set corpus.source.contact or CHARLM_CONTACT to your e-mail address or home page",
         )
     if status in (429, 503):
         wait = _parse_retry_after(response.headers.get("Retry-After", ""))
         if wait is not None and wait > MAX_WAIT:
-            raise NetworkError(f"{url} asks to wait {wait:,.0f} seconds ({status})", "run it again after that time")
+            raise NetworkError(
+                f"{url} asks to wait {wait:,.0f} seconds ({status})", "run the same command again after that time"
+            )
         raise RetryableError(f"the server is busy ({status})", wait)
     if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
         raise RetryableError(f"the server failed ({status})")
-    raise NetworkError(f"{url}: unexpected answer {status}", "try again later, or set another mirror")
+    raise NetworkError(f"{url}: unexpected status {status}", "try again later, or set CHARLM_MIRROR to another mirror")
 
 
 def _parse_retry_after(value: str) -> float | None:
-    """Seconds to wait, from a number or a date."""
+    """Return the seconds to wait, given as a number or as a date; None if it is neither."""
     if value.strip().isdecimal():
         return float(value)
     try:

@@ -1,10 +1,10 @@
-"""A file on a server, of which the bytes that are asked for come here, each once.
+"""A file on a server whose bytes are downloaded when they are read, each byte once.
 
     open("rb"), fetch(start, end) ── in an extent? ─ yes ──> its bytes
                                      └─ no ── RemoteFile.read ──> kept as another extent
 
-An extent is a run of bytes that is here: a file START-END in a folder, so that a rerun goes on, and offline too; or,
-where there is no folder, in memory (a worker of a cluster reads its range and is done).
+An extent is a run of bytes that was downloaded: a file START-END in a folder, so that a rerun continues, also offline;
+or in memory if there is no folder (a worker of a cluster reads its range only once).
 """
 
 import bisect
@@ -21,15 +21,15 @@ from charlm.text.download.range_reader import RemoteFile
 from charlm.text.download.retry import RetryPolicy
 
 _WINDOW = 1 << 18
-"""Bytes fetched where none were asked for by name: a reader that looks for something, or goes on."""
+"""Bytes downloaded at a time for a reader that has not fetched a range before."""
 
 
 class NotCachedError(Exception):
-    """Bytes that would have to be fetched, while `SparseFile.cached_only` is set."""
+    """Bytes are not cached, and `SparseFile.cached_only` forbids the download."""
 
 
 class SparseFile:
-    """Reads like a file. Several threads may `fetch` at a time, if what they ask for does not overlap."""
+    """A file-like object. Several threads may `fetch` at the same time if their ranges do not overlap."""
 
     def __init__(
         self,
@@ -43,14 +43,14 @@ class SparseFile:
     ) -> None:
         """
         Args:
-            directory: Where extents are kept; None keeps them in memory.
-            version: The ETag or date that the file must have; "" takes it as it is.
+            directory: The folder of the extents; None keeps them in memory.
+            version: The ETag or date that the file must have; "" accepts any.
         """
         self.size = size
         self.cached_only = False
-        """Where it is set, nothing is fetched: NotCachedError instead."""
+        """If true, a read of bytes that are not cached raises NotCachedError."""
         self.fetched_bytes = 0
-        """Bytes that came over the network."""
+        """Bytes downloaded by this object."""
         self._urls, self._user_agent, self._directory, self._version = tuple(urls), user_agent, directory, version
         self._retry_policy = retry_policy
         self._remote = RemoteFile(urls, size, user_agent, retry_policy, version)
@@ -59,11 +59,11 @@ class SparseFile:
         self._extents = _list_extents(directory)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For another process, which has a retry policy of its own."""
+        """Pickle everything but the retry policy; the other process uses the default one."""
         return _rebuild, (self._urls, self.size, self._user_agent, self._directory, self._version, self._memory)
 
     def copy_for_worker(self, start: int = 0, end: int = 0) -> "SparseFile":
-        """The same file for a machine without this folder: it takes the bytes [start, end) along."""
+        """Return the same file for a machine without this folder, with the bytes [start, end) in memory."""
         other = SparseFile(
             self._urls, self.size, self._user_agent, version=self._version, retry_policy=self._retry_policy
         )
@@ -81,22 +81,22 @@ class SparseFile:
         return self._urls[0].rpartition("/")[2]
 
     def open(self, mode: Literal["rb"] = "rb", /) -> IO[bytes]:
-        """A reader of the whole file. What it reads is fetched in windows, unless it is here."""
+        """Open the whole file; bytes that are not cached are downloaded in windows."""
         return cast("IO[bytes]", _Reader(self))
 
     def fetch(self, start: int, end: int) -> None:
-        """Have the bytes [start, end) here: what is missing of them is fetched, and no byte more.
+        """Download those of the bytes [start, end) that are not cached, and no others.
 
         Raises:
-            NetworkError: no server gave them.
-            StorageError: they cannot be kept.
+            NetworkError: no server sent them.
+            StorageError: they cannot be written.
         """
         while start < min(end, self.size):
             found = self._find_extent(start)
             start = found[1] if found else self._fetch(start, end)
 
     def evict(self, start: int, end: int) -> None:
-        """Drop the extents that hold any of these bytes, which were found to be damaged."""
+        """Delete the extents that hold any of the bytes [start, end), because they are damaged."""
         with self._lock:
             for extent in [extent for extent in self._extents if extent[0] < end and start < extent[1]]:
                 self._extents.remove(extent)
@@ -105,7 +105,10 @@ class SparseFile:
                     storage.remove_tree(_path(self._directory, *extent))
 
     def read_extent(self, position: int) -> tuple[int, bytes]:
-        """Start and bytes of the extent that holds `position`, fetched if need be; no bytes at the end of the file."""
+        """Return the start and the bytes of the extent with `position`; it is downloaded if necessary.
+
+        At the end of the file there are no bytes.
+        """
         if position >= self.size:
             return position, b""
         found = self._find_extent(position)
@@ -127,7 +130,7 @@ class SparseFile:
         return found if found and found[0] <= position < found[1] else None
 
     def _fetch(self, start: int, end: int) -> int:
-        """Fetch from `start`, where nothing is, to `end` or to what is here already; gives the end."""
+        """Download from `start` to `end` or to the next extent; return the end."""
         if self.cached_only:
             raise NotCachedError
         with self._lock:
@@ -140,7 +143,7 @@ class SparseFile:
         return end
 
     def add_extent(self, start: int, content: bytes) -> None:
-        """Make an extent of bytes that came here."""
+        """Store bytes of the file as an extent."""
         end = start + len(content)
         if self._directory:
             storage.make_directory(self._directory)
@@ -165,7 +168,7 @@ def _path(directory: Path, start: int, end: int) -> Path:
 
 
 def _list_extents(directory: Path | None) -> list[tuple[int, int]]:
-    """Extents by their names; one whose file has another length is no extent (storage writes none, others may)."""
+    """Return the extents by their names, in order; a file of another length than its name says is ignored."""
     found: list[tuple[int, int]] = []
     if directory and directory.is_dir():
         with os.scandir(directory) as entries:
@@ -177,7 +180,7 @@ def _list_extents(directory: Path | None) -> list[tuple[int, int]]:
 
 
 class _Reader(io.RawIOBase):
-    """`read` gives what the extent at hand holds, as a pipe does: short reads are no end."""
+    """The file object. A read returns at most the rest of one extent; a short read is not the end of the file."""
 
     def __init__(self, file: SparseFile) -> None:
         self._file = file

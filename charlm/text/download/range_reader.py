@@ -1,7 +1,7 @@
-"""A file on a server, and a range of its bytes -> these bytes; nothing of the rest is fetched.
+"""A range of the bytes of a file on a server -> these bytes; nothing else is downloaded.
 
-read(start, end) ─> GET with Range and If-Range ─ drop ─> wait ─> GET for what has not arrived ─> bytes
-                     └─ 200: no ranges there; another ETag: the file changed; both are errors
+read(start, end) ─> GET with Range and If-Range ─ broken ─> wait ─> GET for the missing bytes ─> bytes
+                     └─ status 200 (no ranges there) or another ETag (the file changed) is an error
 """
 
 import queue
@@ -19,10 +19,10 @@ _MAX_CONNECTIONS = 2
 
 
 class RemoteFile:
-    """One file, read in ranges. Any number of threads may read; two connections at most are open at a time.
+    """One file, read in ranges. Any number of threads may read; at most two connections are open at a time.
 
-    `urls` are the file's addresses on several mirrors: one that fails is given up for the next. `size` may be None;
-    the server is asked then.
+    `urls` are the addresses of the file on several mirrors; if one fails, the next is tried. If `size` is None, the
+    server is asked.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class RemoteFile:
     ) -> None:
         """
         Args:
-            version: The ETag or date of the one URL's file that was read before; "" takes what is there now.
+            version: The ETag or date of the file that was read before; "" accepts the current version.
         """
         self._urls = tuple(urls)
         self._size = size
         self._user_agent = user_agent
         self._retry_policy = retry_policy or RetryPolicy()
-        self._mirror_index = 0  # the mirror that answered last: a dead one costs half a minute, and once is enough
+        self._mirror_index = 0  # the mirror that answered last: a dead one would cost half a minute each time
         self._versions = dict.fromkeys(self._urls, version) if version else {}
         self._cure = "run the same command again" + (" with --refresh" if version else "")
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class RemoteFile:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """The size of the whole file in bytes."""
         if self._size is None:
             self._fetch(0, 1)
         assert self._size is not None
@@ -59,16 +59,16 @@ class RemoteFile:
 
     @property
     def version(self) -> str:
-        """ETag or date of the file that was read; empty where the server tells neither."""
+        """ETag or date of the file; empty if the server states neither."""
         return self._versions.get(self._urls[self._mirror_index], "") if self.size else ""
 
     def read(self, start: int, end: int) -> bytes:
-        """Bytes [start, end) of the file.
+        """Return bytes [start, end) of the file.
 
         Raises:
-            ValueError: there are no such bytes.
+            ValueError: the range is outside the file.
             NotFoundError: no mirror has the file.
-            NetworkError: no mirror gave the bytes, serves ranges, or has the file of this size; or the file changed
+            NetworkError: no mirror sent the bytes, serves ranges, or has the file with this size; or the file changed
                 since the first read.
         """
         if not 0 <= start <= end <= self.size:
@@ -104,7 +104,9 @@ class RemoteFile:
                     for piece in read_body(response, self._retry_policy.stall_timeout):
                         received.extend(piece)
                         if len(received) > end - start:
-                            raise NetworkError(f"{url} gave more bytes than asked for", "set another mirror")
+                            raise NetworkError(
+                                f"{url} sent more bytes than requested", "set CHARLM_MIRROR to another mirror"
+                            )
             finally:
                 self._sessions.put(session)
             if len(received) < end - start:
@@ -114,7 +116,7 @@ class RemoteFile:
         return retry(url, attempt, self._retry_policy, progress=lambda: len(received))
 
     def _check_response(self, url: str, response: requests.Response, position: int) -> None:
-        """Whether the body is what was asked for: same version as before, same size, right place."""
+        """Check that the body is the requested range: same version as before, same size, right offset."""
         span = content_range(response)
         with self._lock:
             version = self._versions.setdefault(url, validator(response))
@@ -123,14 +125,18 @@ class RemoteFile:
         if version and not matches_version(response, version):
             raise _ChangedError(url)
         if response.status_code == HTTPStatus.OK:
-            raise NetworkError(f"{url} gives no parts of files: a proxy or login page?", "set another mirror")
+            raise NetworkError(
+                f"{url} does not serve ranges of files, perhaps behind a proxy", "set CHARLM_MIRROR to another mirror"
+            )
         if self._size is None:
-            raise NetworkError(f"{url} does not say how long the file is", "set another mirror")
+            raise NetworkError(f"{url} does not state the size of the file", "set CHARLM_MIRROR to another mirror")
         if span.total not in (None, self._size):
-            raise NetworkError(f"{url} has {span.total:,} bytes instead of {self._size:,}", "set another mirror")
+            raise NetworkError(
+                f"{url} has {span.total:,} bytes instead of {self._size:,}", "set CHARLM_MIRROR to another mirror"
+            )
         if response.status_code != HTTPStatus.PARTIAL_CONTENT or span.start != position:
-            raise NetworkError(f"{url} gave other bytes than those asked for", "set another mirror")
+            raise NetworkError(f"{url} sent other bytes than requested", "set CHARLM_MIRROR to another mirror")
 
 
 class _ChangedError(Exception):
-    """Another version of the file than the one that was read before; no other mirror mends that."""
+    """The file is another version than the one that was read before; other mirrors do not help."""

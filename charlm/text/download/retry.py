@@ -1,7 +1,7 @@
-"""An attempt that a network may spoil -> its result, after as many tries as make sense; every wait is told.
+"""Repeat what a network may interrupt: when to try again, how long to wait, when to give up.
 
-attempt ─ no answer, broken off, 5xx ─> tell, wait 1, 2, 4, 8, 16 s ─> attempt ─ ... ─> NetworkError
-   └─ what no waiting mends (404, a wrong certificate) is an error at once
+attempt ─ no answer, connection lost, 5xx ─> notify, wait 1, 2, 4, 8, 16 s ─> attempt ─ ... ─> NetworkError
+   └─ an error that waiting does not solve (404, an invalid certificate) is raised at once
 """
 
 import logging
@@ -19,7 +19,7 @@ from charlm.errors import NetworkError
 T = TypeVar("T")
 
 MAX_WAIT = 600.0
-"""Seconds that a server may ask us to wait, all in all."""
+"""Seconds that a server may ask us to wait in total."""
 CONNECTION_ERRORS = (
     requests.exceptions.ConnectionError,
     requests.exceptions.Timeout,
@@ -28,30 +28,30 @@ CONNECTION_ERRORS = (
     ConnectionError,
     TimeoutError,
 )
-"""What a connection that fails raises, before or after the headers."""
+"""The exceptions of a connection that fails, before or after the headers."""
 _MIN_PROGRESS_BYTES = 1 << 20
-"""Bytes after which earlier failures are forgotten: a line that drops every gigabyte is slow, not dead."""
+"""Bytes of progress after which earlier failures no longer count: a connection may break after every gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to go on when a server fails."""
+    """How often and how long to try again when a server fails."""
 
     delays: tuple[float, ...] = (1, 2, 4, 8, 16)
-    """Seconds to wait before each new attempt."""
+    """Seconds to wait before each new attempt; as many attempts as delays."""
     stall_timeout: float = 60
-    """Seconds without data until a connection counts as broken."""
+    """Seconds without data after which a connection counts as broken."""
     sleep: Callable[[float], None] = field(default=time.sleep)
     notify: Callable[[str], None] = field(default=logging.getLogger(__name__).warning)
-    """Gets a line before each wait, and where a mirror is given up; stderr, unless logging is set up otherwise."""
+    """Called with a line before each wait, and before the next mirror is tried. By default the line is logged."""
 
 
 class NotFoundError(NetworkError):
-    """The server answered, and has no such file."""
+    """The server answered that the file does not exist."""
 
 
 class RetryableError(Exception):
-    """What went wrong this time, and how long the server asks to wait."""
+    """A failure that a new attempt may solve; `wait` is the number of seconds that the server asks for."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -66,10 +66,13 @@ def retry(
     progress: Callable[[], int] = lambda: 0,
     cure: str = "check the network and run the same command again",
 ) -> T:
-    """Run `attempt` until it succeeds, or has failed once more than there are delays without lasting progress.
+    """Run `attempt` until it succeeds, or until it fails once more than there are delays without progress in between.
 
     Args:
-        progress: the most bytes there have ever been.
+        progress: returns the largest number of bytes received so far.
+
+    Raises:
+        NetworkError: the last failure, with `cure`; or a failure that waiting does not solve.
     """
     failures, best_progress, requested_wait = 0, progress(), 0.0
     server = host(url)
@@ -84,7 +87,7 @@ def retry(
             if isinstance(innermost, ssl.SSLCertVerificationError):
                 why = innermost.verify_message
                 raise NetworkError(
-                    f"{server}: no trust in the server's certificate ({why})", "check the clock and the proxy"
+                    f"{server}: the certificate of the server is not trusted ({why})", "check the clock and the proxy"
                 ) from error
             what = f"no answer from {server} ({_in_short(innermost)})"
         except (requests.exceptions.RequestException, ValueError) as error:
@@ -96,7 +99,7 @@ def retry(
             raise NetworkError(f"{what}, {failures + 1} times", cure)
         requested_wait += wait or 0
         if requested_wait > MAX_WAIT:
-            raise NetworkError(f"{what}, for more than {MAX_WAIT:,.0f} seconds", "run it again later")
+            raise NetworkError(f"{what}, for more than {MAX_WAIT:,.0f} seconds", "run the same command again later")
         wait = retry_policy.delays[failures] if wait is None else wait
         failures += 1
         retry_policy.notify(f"{what}; trying again in {wait:,.3g} s, {failures} of {len(retry_policy.delays)}")
@@ -104,11 +107,11 @@ def retry(
 
 
 def try_mirrors(urls: Sequence[str], fetch: Callable[[str], T], retry_policy: RetryPolicy) -> T:
-    """What the first of `urls` gives that gives anything.
+    """Return the result of `fetch` for the first URL with which it succeeds.
 
     Raises:
-        NotFoundError: every server answered that there is no such thing.
-        NetworkError: otherwise, where none gave it.
+        NotFoundError: every server answered that the file does not exist.
+        NetworkError: `fetch` failed with every URL, for another reason.
     """
     failure: NetworkError | None = None
     for number, url in enumerate(urls, start=1):
@@ -117,17 +120,17 @@ def try_mirrors(urls: Sequence[str], fetch: Callable[[str], T], retry_policy: Re
         except NetworkError as error:
             failure = failure if isinstance(error, NotFoundError) and failure else error
             if number < len(urls):
-                retry_policy.notify(f"{error.what}; going on with {host(urls[number])}")
-    raise failure or NetworkError("there is no mirror to ask", "set corpus.source.mirrors")
+                retry_policy.notify(f"{error.what}; trying {host(urls[number])} next")
+    raise failure or NetworkError("no mirror is set", "set corpus.source.mirrors or CHARLM_MIRROR")
 
 
 def host(url: str) -> str:
-    """Whom a URL asks, without name and password; also of one that is damaged."""
+    """Return the host and port of a URL, without name and password; a URL without a host is returned unchanged."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The reason at the end of a chain of wrapped exceptions."""
+    """Return the exception at the end of a chain of wrapped exceptions."""
     while isinstance(cause := error.__cause__ or error.__context__, BaseException):
         error = cause
     return error

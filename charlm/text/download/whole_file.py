@@ -1,10 +1,11 @@
 """URLs of one file -> the whole, verified file under its final name.
 
-    GET ─ drop, 5xx, stall ─> wait 1, 2, 4, 8, 16 s ─> GET with Range and If-Range ─> NAME.part ─ size, hash ─> NAME
-     └─ 404, 403, a page of HTML, another size or hash: on to the next of several URLs (mirrors), then an error
+    GET ─ broken, 5xx, stall ─> wait 1, 2, 4, 8, 16 s ─> GET with Range and If-Range ─> NAME.part ─ size, hash ─> NAME
+     └─ 404, 403, a page of HTML, another size or hash: the next of several URLs (mirrors), then an error
 
-No client library resumes a body that breaks off, so this loop is ours. `NAME.part.json` remembers which version of the
-file `NAME.part` holds (ETag or date, and URL): only that version is ever continued, unless a hash will judge the whole.
+No client library resumes an interrupted body, so the loop is written here. `NAME.part.json` records which version of
+the file `NAME.part` holds (ETag or date, and URL). Only the same version is continued, unless a hash of the whole file
+is known.
 """
 
 import glob
@@ -44,16 +45,16 @@ def download(
     retry_policy: RetryPolicy | None = None,
     magic: bytes = b"BZh",
 ) -> None:
-    """Fetch `target` from the first of `urls` that gives it.
+    """Download `target` from the first of `urls` that serves it.
 
     Args:
-        on_progress: gets the bytes on disk so far; first before anything is fetched.
-        magic: how the file begins; a proxy's login page does not.
+        on_progress: called with the bytes on disk so far, first before anything is downloaded.
+        magic: the first bytes of the file; the login page of a proxy begins differently.
 
     Raises:
-        NetworkError: no URL gave the file; what has arrived stays for the next time.
-        DataError: no URL gave a file of the right checksum; nothing is kept.
-        StorageError: no space (known before the first byte), or the disk fails.
+        NetworkError: no URL served the file; what has arrived is kept for the next time.
+        DataError: no URL served a file with the right checksum; nothing is kept.
+        StorageError: not enough space (checked before the download), or the disk fails.
     """
     retry_policy = retry_policy or RetryPolicy()
     with PartialFile(target) as part:
@@ -70,9 +71,11 @@ def download(
                 if not left:
                     if part.size == 0:
                         fetch.remove_files()
-                    raise failure or NetworkError(f"there is no URL for {target.name}", "set corpus.source.mirrors")
+                    raise failure or NetworkError(
+                        f"there is no URL for {target.name}", "set corpus.source.mirrors or CHARLM_MIRROR"
+                    )
                 if failure:
-                    retry_policy.notify(f"{failure.what}; going on with {host(left[0])}")
+                    retry_policy.notify(f"{failure.what}; trying {host(left[0])} next")
                 url = left.popleft()
                 try:
                     fetch.run(url, user_agent, retry_policy)
@@ -80,11 +83,15 @@ def download(
                     failure = _more_informative(failure, error)
                     continue
                 if resumed:
-                    left.appendleft(url)  # should the hash be wrong: what was there before may be to blame
+                    left.appendleft(
+                        url
+                    )  # if the hash is wrong, the older part may be the reason: try this URL again from the start
             part.flush()
             checksum_error = find_checksum_error(part.path, target.name, sha1, md5)
             if checksum_error is None:
-                remove_tree(fetch.version_path)  # first: nobody would look for it beside a finished file
+                remove_tree(
+                    fetch.version_path
+                )  # before the file gets its name: beside a finished file this record would never be removed
                 part.commit()
                 return
             failure = checksum_error
@@ -92,7 +99,7 @@ def download(
 
 
 class _FileDownload:
-    """One file's way onto the disk, over as many connections and mirrors as it takes."""
+    """The download of one file, over several connections and mirrors."""
 
     def __init__(
         self, part: PartialFile, size: int | None, magic: bytes, *, has_hash: bool, on_progress: Callable[[int], None]
@@ -100,7 +107,7 @@ class _FileDownload:
         self.part, self.size, self.magic, self.has_hash, self.on_progress = part, size, magic, has_hash, on_progress
         self.version_path = part.path.with_name(part.path.name + ".json")
         for leftover in self.version_path.parent.glob(f".{glob.escape(self.version_path.name)}.*.tmp"):
-            remove_tree(leftover)  # a process was killed while it wrote the note
+            remove_tree(leftover)  # of a process that was killed while it wrote the record
         self.max_size = part.size
         self.changes = 0
 
@@ -111,16 +118,16 @@ class _FileDownload:
                 lambda: self._attempt(session, url, user_agent, retry_policy.stall_timeout),
                 retry_policy,
                 progress=lambda: self.max_size,
-                cure="check the network and run the same command again; what has arrived is kept",
+                cure="check the network and run the same command again; it continues the download",
             )
 
     def restart(self) -> None:
-        """Throw away all there is."""
+        """Delete what has arrived and start from the first byte."""
         self.part.restart()
         self.max_size = 0
 
     def remove_files(self) -> None:
-        """Leave no trace."""
+        """Delete the part and its record."""
         self.part.discard()
         remove_tree(self.version_path)
 
@@ -135,7 +142,7 @@ class _FileDownload:
             body = read_body(response, stall_timeout)
             if response.status_code == HTTPStatus.OK:
                 whole = self._total_size(url, response, 0)
-                head = self._read_head(url, body)  # before anything is thrown away for what may be a login page
+                head = self._read_head(url, body)  # a login page must not replace what has arrived
                 if self.part.size:
                     self._restart_or_give_up(url, changed=bool(version) and not matches_version(response, version))
                 self._save_version(url, response)
@@ -155,16 +162,18 @@ class _FileDownload:
             raise RetryableError("the connection broke off")
 
     def _read_head(self, url: str, body: Iterator[bytes]) -> bytes:
-        """The first bytes, which tell the file from a page of HTML."""
+        """Read the first bytes and check that they are those of the file, not of a page of HTML."""
         head = b""
         for piece in body:
             head += piece
             if len(head) >= len(self.magic):
                 break
         if not head and self.size != 0:
-            raise RetryableError("an empty answer")
+            raise RetryableError("the answer is empty")
         if not head.startswith(self.magic):
-            raise NetworkError(f"{url} gives something else: a proxy or login page?", "open it in a browser")
+            raise NetworkError(
+                f"{url} returned another kind of file, perhaps the page of a proxy or login", "open it in a browser"
+            )
         return head
 
     def _append(self, url: str, piece: bytes) -> None:
@@ -173,7 +182,9 @@ class _FileDownload:
         self.on_progress(self.part.size)
         if self.size is not None and self.part.size > self.size:
             self.part.restart()
-            raise NetworkError(f"{url} has more than the expected {self.size:,} bytes", "set another mirror")
+            raise NetworkError(
+                f"{url} has more than the expected {self.size:,} bytes", "set CHARLM_MIRROR to another mirror"
+            )
 
     def _save_version(self, url: str, response: requests.Response) -> None:
         write_json(self.version_path, {"url": url, "validator": validator(response)})
@@ -181,11 +192,13 @@ class _FileDownload:
     def _restart_or_give_up(self, url: str, *, changed: bool) -> None:
         self.changes += changed
         if self.changes > _MAX_CHANGES:
-            raise NetworkError(f"{url} changed again while it was downloaded", "try later, or set another mirror")
+            raise NetworkError(
+                f"{url} changed again during the download", "try again later, or set CHARLM_MIRROR to another mirror"
+            )
         self.part.restart()
 
     def _saved_version(self, url: str) -> str:
-        """What identifies the version of the file that the part belongs to; empty if that is not known."""
+        """Return the version (ETag or date) of the file that the part belongs to; empty if unknown."""
         try:
             saved = read_json(self.version_path)
             return str(saved["validator"]) if saved["url"] == url else ""
@@ -193,7 +206,7 @@ class _FileDownload:
             return ""
 
     def _is_continuation(self, response: requests.Response, version: str) -> bool:
-        """Whether a 206 is the rest of our part: same version, right place, right length."""
+        """Return whether a 206 continues the part: same version, right offset, right size."""
         if response.status_code != HTTPStatus.PARTIAL_CONTENT:
             return False
         start, total = content_range(response)
@@ -201,29 +214,30 @@ class _FileDownload:
         return start == self.part.size and total in (None, self.size or total) and same_version
 
     def _is_complete(self, response: requests.Response) -> bool:
-        """Whether a 416 says that nothing is missing; the size was not known."""
+        """Return whether a 416 shows that the part is complete, if the size was not known."""
         whole = self.size is None and content_range(response).total == self.part.size
         return whole and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 
     def _total_size(self, url: str, response: requests.Response, present: int) -> int | None:
-        """Bytes of the whole file; None where chunks, or a hash, will show whether all has come."""
+        """Return the bytes of the whole file; None if chunks or a hash will show whether it is complete."""
         rest = content_length(response)
-        html = "text/html" in response.headers.get("Content-Type", "")  # its first bytes will tell
+        html = "text/html" in response.headers.get("Content-Type", "")  # `_read_head` reports it
         if self.size is not None:
             if present == 0 and rest not in (None, self.size) and not html:
                 raise NetworkError(
-                    f"{url} has {rest:,} bytes instead of {self.size:,}", "try again later, or set another mirror"
+                    f"{url} has {rest:,} bytes instead of {self.size:,}",
+                    "try again later, or set CHARLM_MIRROR to another mirror",
                 )
             return self.size
         if rest is not None:
             return present + rest
         if not self.has_hash and "chunked" not in response.headers.get("Transfer-Encoding", "").lower():
-            raise NetworkError(f"{url} does not say how long the file is", "set another mirror")
+            raise NetworkError(f"{url} does not state the size of the file", "set CHARLM_MIRROR to another mirror")
         return None
 
 
 def _more_informative(failure: CharlmError | None, error: NetworkError) -> CharlmError:
-    """Which of two mirrors' failures to report: damage, then what may pass, then that a file is not there."""
+    """Return the failure of two mirrors to report: damage before a network error before a missing file."""
     return failure if failure and (isinstance(error, NotFoundError) or isinstance(failure, DataError)) else error
 
 
@@ -233,13 +247,13 @@ def _check_space(target: Path, size: int | None, present: int) -> None:
     needed = (size or 0) - present
     if needed > free:
         raise StorageError(
-            f"{target.name} needs {needed:,} bytes and {target.parent} has {free:,} free",
+            f"{target.name} needs {needed:,} bytes, but {target.parent} has {free:,} bytes free",
             "free some space, or set CHARLM_CACHE to a folder on another disk",
         )
 
 
 def find_checksum_error(path: Path, name: str, sha1: str | None, md5: str | None) -> DataError | None:
-    """The error if a file, called `name` in it, has not the hash that was published; SHA-1 goes before MD5."""
+    """Return the error if a file has another hash than the published one, None if it matches or none is published."""
     algorithm, expected = ("sha1", sha1) if sha1 else ("md5", md5)
     if not expected:
         return None
@@ -248,6 +262,6 @@ def find_checksum_error(path: Path, name: str, sha1: str | None, md5: str | None
     if found == expected.lower():
         return None
     return DataError(
-        f"{name} arrived damaged: its {algorithm} is {found} instead of {expected}",
-        "run the same command again to download it anew, or set another mirror",
+        f"{name} is damaged: its {algorithm} is {found} instead of {expected}",
+        "run the same command to download it again, or set CHARLM_MIRROR to another mirror",
     )

@@ -1,8 +1,8 @@
-"""Pages of a dump -> documents, in pieces that any process can do.
+"""Pages of a dump -> documents, in tasks that any process can do.
 
 multistream file   RangeTask: the worker reads, parses and cleans its range of bz2 streams
-any other file     PagesTask: one process reads and parses, workers clean what it hands them
-                   page ── namespace 0, no redirect, wikitext ──> clean ──> Document; the rest to the census
+any other file     PagesTask: one process reads and parses, workers clean the pages that they are sent
+                   page ── namespace 0, no redirect, wikitext ──> clean ──> Document; other pages are counted
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from charlm.text.dump.ranges import DumpRange
 from charlm.text.wikitext import Cleaner
 from charlm.text.wikitext.placeholders import MathMode
 
-_PAGES_BYTES = 4_000_000  # of wikitext in a PagesTask: half a second of cleaning, little to send
-_PAGE_TIMEOUT = 300.0  # seconds; bounds inside the cleaner make this a bug rather than a policy
+_PAGES_BYTES = 4_000_000  # characters of wikitext in a PagesTask: half a second of cleaning, little to send
+_PAGE_TIMEOUT = 300.0  # seconds; the cleaner has its own bounds, so that only a bug takes longer
 
 _URL_ESCAPES = str.maketrans(
     {" ": "_", "%": "%25", "?": "%3F", '"': "%22", "#": "%23", "[": "%5B", "]": "%5D", "\\": "%5C"}
@@ -43,7 +43,7 @@ class RangeTask:
     range: DumpRange
     math: MathMode
     sort_key_limit: int | None = None
-    """Only articles whose `page_sort_key` by `seed` is less: of a subset's last piece as many as there is room for."""
+    """Take only articles whose `page_sort_key` is less: of the last segment of a subset, those that fit."""
     seed: int = 0
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
@@ -59,7 +59,7 @@ class RangeTask:
 
 @dataclass(frozen=True)
 class PagesTask:
-    """Articles whose pages another process has read. `note` is what that process has to say of the file."""
+    """Articles whose pages another process has read; `note` is a remark of that process about the file."""
 
     key: str
     siteinfo: SiteInfo
@@ -74,17 +74,17 @@ class PagesTask:
 
 
 def task_key(digest: str, math: MathMode) -> str:
-    """What the documents of a file, whose hash is `digest`, depend on."""
+    """Return the part of a task's key that all tasks of a file share; `digest` is the hash of the file."""
     return f"{digest} {reading_version()} math {math}"
 
 
 def page_sort_key(seed: int, page: str) -> int:
-    """A number of 64 bits for a page, by its id: its place in an order by chance that is the same everywhere."""
+    """Return a hash of 64 bits of a page id: sorted by it, pages are in a random order that is always the same."""
     return int.from_bytes(hashlib.blake2b(f"{seed} {page}".encode(), digest_size=8).digest(), "big")
 
 
 def make_tasks(dump: DumpPlan, digest: str, math: MathMode = "drop") -> Iterator[SourceTask]:
-    """The pieces of one dump file, whose hash is `digest`."""
+    """Yield the tasks of one dump file, whose hash is `digest`."""
     key = task_key(digest, math)
     if len(dump.ranges) > 1:
         for range_ in dump.ranges:
@@ -112,7 +112,11 @@ def clean_pages(
     page_counts: PageCounts,
     keep: Callable[[str], bool] | None = None,
 ) -> Iterator[Document]:
-    """The documents among some pages; every page is counted. Articles whose id is not `keep` are not cleaned."""
+    """Yield the cleaned articles among some pages, and count every page.
+
+    Args:
+        keep: returns whether to keep the article with this id; others are not cleaned.
+    """
     cleaner = Cleaner(site.language, site.namespaces, math=math)
     for page in pages:
         page_counts.pages += 1
@@ -132,7 +136,7 @@ def clean_pages(
 
 
 def _drop_reason(page: Page) -> str:
-    """Why a page is no article; empty if it is one."""
+    """Return why a page is not an article; empty if it is one."""
     if page.namespace != 0:
         return "namespace"
     if page.redirect:
@@ -143,14 +147,14 @@ def _drop_reason(page: Page) -> str:
 
 
 def _url(site: SiteInfo, title: str) -> str:
-    """The page's address, which is its attribution; empty where the dump does not say what site it is of."""
+    """Return the address of the page, which is its attribution; empty if the dump does not name its site."""
     host = urlsplit(site.base).netloc
     return f"https://{host}/wiki/{title.translate(_URL_ESCAPES)}" if host else ""
 
 
 @contextlib.contextmanager
 def _time_limit(page: Page) -> Generator[None, None, None]:
-    """End with an error that names the page if cleaning it takes five minutes (where there are POSIX timers)."""
+    """Raise an error that names the page if cleaning it takes five minutes (on systems with POSIX timers)."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -158,7 +162,7 @@ def _time_limit(page: Page) -> Generator[None, None, None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise DataError(
             f"cleaning page {page.id} ({page.title}) takes longer than {_PAGE_TIMEOUT:g} s",
-            "please report the page; leave its part of the dump out to go on",
+            "please report the page; to continue, leave its file of the dump out",
         )
 
     previous = signal.signal(signal.SIGALRM, stop)

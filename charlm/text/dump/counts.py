@@ -1,4 +1,4 @@
-"""What is in a dump, counted without cleaning anything: for `charlm inspect`, and to prove the readers right."""
+"""Counts of the pages of a dump, without cleaning: for `charlm inspect`, and to test the readers."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from charlm.text.reading.unpacking import ReadableFile
 
 @dataclass(slots=True)
 class PageKindCounts:
-    """Pages by kind; each count is of all pages, so that one page may be in several of them. They add."""
+    """Pages by kind; one page may count in several kinds. Counts of ranges can be added."""
 
     pages: int = 0
     namespaces: Counter[int] = field(default_factory=Counter[int])
     models: Counter[str] = field(default_factory=Counter[str])
     redirects: int = 0
     empty: int = 0
-    """Pages whose text is missing or blank; all of them in a stub."""
+    """Pages whose text is missing or blank; in a stub dump all pages."""
     characters: int = 0
-    """Of wikitext and other text, before any cleaning."""
+    """Characters of wikitext and other text, before cleaning."""
     excerpt: bool = False
     """Whether the file ends without `</mediawiki>`."""
 
@@ -39,13 +39,13 @@ class PageKindCounts:
 
 @dataclass(frozen=True, slots=True)
 class DumpCounts:
-    """A dump's header and its counts."""
+    """The header of a dump and the counts of its pages."""
 
     plan: DumpPlan
     counts: PageKindCounts
 
     def as_json(self) -> dict[str, Any]:
-        """For `charlm inspect DUMP --json`."""
+        """Return the object of `charlm inspect DUMP --json`."""
         site, counts = self.plan.siteinfo, self.counts
         return {
             "format": self.plan.format,
@@ -70,11 +70,11 @@ def excerpt_note(path: ReadableFile) -> str:
 
 
 def count_pages(path: Path, on_bytes: Callable[[int], None] | None = None) -> DumpCounts:
-    """Read a whole dump and count.
+    """Read a whole dump and count its pages.
 
     Raises:
-        UsageError: there is no such file.
-        DataError: it is damaged, or no dump.
+        UsageError: the file does not exist.
+        DataError: it is damaged, or not a dump.
     """
     dump = plan_dump(path)
     return DumpCounts(
@@ -85,7 +85,7 @@ def count_pages(path: Path, on_bytes: Callable[[int], None] | None = None) -> Du
 def count_pages_in_range(
     plan: DumpPlan, range_: DumpRange, on_bytes: Callable[[int], None] | None = None
 ) -> PageKindCounts:
-    """The counts of one task: a pool of processes can add them up."""
+    """Return the counts of one range; those of all ranges add up to the counts of the dump."""
     counts = PageKindCounts()
     pages = read_range(plan, range_, on_bytes)
     for page in pages:

@@ -1,4 +1,7 @@
-"""Elements of an export's XML tree -> SiteInfo and Page."""
+"""Elements of an export's XML tree -> SiteInfo and Page.
+
+Old exports lack some elements: the namespace then comes from the title, and a redirect is found in the text.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +10,7 @@ from typing import Any, cast
 
 from lxml import etree as _lxml  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType, reportAttributeAccessIssue]
 
-etree = cast("Any", _lxml)  # lxml has no type stubs: its elements are Any here, and nowhere else
+etree = cast("Any", _lxml)  # lxml has no type stubs; its elements are Any
 Element = Any
 
 _ENGLISH_NAMESPACES = {
@@ -34,7 +37,7 @@ _REDIRECT_WORDS = """
     បញ្ជូនបន្ត ប្ដូរចំណងជើង ប្ដូរទីតាំង ប្ដូរទីតាំងទៅ ប្តូរទីតាំង ប្តូរទីតាំងទៅ
     転送 リダイレクト 넘겨주기 重定向 重新導向
 """
-"""MediaWiki's magic words for it, of all languages (underscores may be spaces); case does not matter."""
+"""MediaWiki's magic words for redirects in all languages. Case does not matter, and underscores may be spaces."""
 
 _REDIRECTS = frozenset(word.casefold().replace("_", " ") for word in _REDIRECT_WORDS.split())
 _REDIRECT = re.compile(r"\s*[#＃]([^\[\]\n]{1,40}?)\s*:?\s*\[\[")
@@ -42,16 +45,16 @@ _REDIRECT = re.compile(r"\s*[#＃]([^\[\]\n]{1,40}?)\s*:?\s*\[\[")
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """The header of an export. All of it may be missing."""
+    """The header of an export; every part of it may be missing."""
 
     dbname: str = ""
     base: str = ""
-    """Address of the main page."""
+    """Address of the wiki's main page."""
     language: str = ""
     namespaces: Mapping[int, str] = field(default_factory=dict[int, str])
     """Namespace number -> its name in the wiki's language; "" for articles."""
     version: str = ""
-    """Of the export format: 0.3 (2005) to 0.11."""
+    """Version of the export format: 0.3 (2005) to 0.11."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,12 @@ def local_name(element: Element) -> str:
 
 
 def _element_text(element: Element) -> str:
-    """Text, whatever comments stand in it."""
+    """Return the text of an element without its comments."""
     return str(element.text or "") if not len(element) else "".join(element.itertext())
 
 
 def free_element(element: Element) -> None:
-    """Free an element and whatever stands before it in its parent."""
+    """Free the memory of an element and of its preceding siblings."""
     element.clear()
     while (previous := element.getprevious()) is not None:
         previous.getparent().remove(previous)
@@ -105,7 +108,10 @@ def export_version(root: Element) -> str:
 
 
 def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
-    """Of several revisions the last. Child by child, since lxml's searches take longer than all its parsing."""
+    """Return the page, with the last of several revisions.
+
+    It goes through the children, because lxml's searches take longer than its parsing.
+    """
     page_id = namespace_text = title = model = text = ""
     has_redirect_tag = False
     for child in element.iterchildren("*"):
@@ -127,7 +133,7 @@ def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
                         model = _element_text(part)
             case _:
                 pass
-    model = model.strip() or "wikitext"  # exports before 0.6 name no model
+    model = model.strip() or "wikitext"  # exports before 0.6 have no model
     namespace = (
         int(namespace_text) if re.fullmatch(r"-?\d{1,9}", namespace_text) else namespace_from_title(title, siteinfo)
     )
@@ -136,13 +142,16 @@ def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
 
 
 def namespace_from_title(title: str, siteinfo: SiteInfo) -> int:
-    """The namespace by the title's prefix, for exports before 0.6, which have no `<ns>`."""
+    """Return the namespace of a title by its prefix, for exports before 0.6, which have no `<ns>`."""
     prefix, colon, _ = title.partition(":")
     names = _ENGLISH_NAMESPACES | {name.casefold(): number for number, name in siteinfo.namespaces.items() if name}
     return names.get(" ".join(prefix.replace("_", " ").split()).casefold(), 0) if colon else 0
 
 
 def is_redirect(text: str) -> bool:
-    """Whether this wikitext sends its reader to another page."""
+    """Return whether wikitext is a redirect: `#REDIRECT [[Target]]`, with the word of any language.
+
+    Exports before 0.4, and some tools, leave out the tag for redirects.
+    """
     start = _REDIRECT.match(text)
     return start is not None and start[1].strip(" _:").casefold().replace("_", " ") in _REDIRECTS

@@ -1,7 +1,7 @@
-"""The index of a multistream dump -> where its streams begin.
+"""The index file of a multistream dump -> the offsets where its streams begin.
 
 wiki-date-pages-articles-multistream1.xml-p1p9.bz2          streams of 100 pages
-wiki-date-pages-articles-multistream-index1.txt-p1p9.bz2    a line for each page: offset of its stream:page id:title
+wiki-date-pages-articles-multistream-index1.txt-p1p9.bz2    one line a page: offset of its stream:page id:title
 """
 
 import bisect
@@ -16,22 +16,22 @@ _OFFSET = re.compile(rb"^(\d{1,15}):", re.MULTILINE)
 
 
 def index_name(name: str) -> str:
-    """What the index of the dump file `name` is called; "" where such files have none."""
+    """Return the name of the index of the dump file `name`; "" if it is not a multistream file."""
     found = re.sub(r"multistream(\d*)\.xml(.*\.bz2)$", r"multistream-index\1.txt\2", name)
     return found if found != name else ""
 
 
 def find_index(path: Path) -> Path | None:
-    """The index in the same folder, if it is there."""
+    """Return the index in the same folder, or None."""
     name = index_name(path.name)
     return path.with_name(name) if name and path.with_name(name).is_file() else None
 
 
 def read_index(path: Path) -> list[int]:
-    """Where streams of pages begin, in order.
+    """Return the offsets where streams of pages begin, in order.
 
     Raises:
-        DataError: damaged, or no index.
+        DataError: damaged, or not an index.
     """
     stream_starts: set[int] = set()
     buffer = b""
@@ -40,24 +40,26 @@ def read_index(path: Path) -> list[int]:
         stream_starts.update(_offsets(path, lines))
     stream_starts.update(_offsets(path, buffer))
     if not stream_starts:
-        raise DataError(f"{path} lists no streams", "remove it, or get it anew")
+        raise DataError(f"{path} lists no streams", "delete it, or download it again")
     return sorted(stream_starts)
 
 
 def _offsets(path: Path, lines: bytes) -> set[int]:
     offsets = _OFFSET.findall(lines)
     if lines and len(offsets) != lines.count(b"\n") + 1:
-        raise DataError(f"{path} is no index: a line does not begin with an offset", "remove it, or get it anew")
+        raise DataError(
+            f"{path} is not an index: a line does not begin with an offset", "delete it, or download it again"
+        )
     return {int(offset) for offset in dict.fromkeys(offsets)}
 
 
 def read_index_beside(path: Path) -> StreamStarts | None:
-    """The heads in the index beside a file; None where there is none, or none that can be read."""
+    """Return the stream starts of the index beside a file; None if there is no readable index."""
     index = find_index(path)
     try:
         return starts_from(read_index(index)) if index else None
     except DataError:
-        return None  # the heads are found by looking for them, then
+        return None  # then the file is searched for stream heads
 
 
 def starts_from(stream_starts: list[int]) -> StreamStarts:

@@ -1,10 +1,10 @@
-"""The XML of a MediaWiki export -> its SiteInfo, then its Pages, within a bounded memory.
+"""The XML of a MediaWiki export -> its SiteInfo, then its Pages, in bounded memory.
 
-    compression.read_pieces, or streams.range_pieces
+    unpacking.read_xml, or ranges.read_range_xml
         ── no DOCTYPE ──> lxml pull parser ── last revision ──> Page
 
-What is damaged is an error that says where; text never gets less in silence. An excerpt (well-formed as far as it goes,
-but without `</mediawiki>`; many test dumps are that) gives its whole pages and sets `excerpt`.
+Damage is an error that names the offset; no text is lost silently. An excerpt (well-formed to its end, but without
+`</mediawiki>`, as many test dumps are) gives its complete pages and sets `excerpt`.
 """
 
 import re
@@ -28,23 +28,23 @@ from charlm.text.dump.elements import (
 from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, ReadableFile, XmlChunk, detect_format, read_xml
 
 _MAX_MARKUP_CHARACTERS = 1_000_000
-"""Characters in a comment or an attribute."""
+"""Characters of a comment or an attribute, at most."""
 _PROLOG = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _ENCODING = re.compile(r"\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
 _CODECS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 _PARSER_STOPPED = 1
-"""libxml2's code where its parser stopped without saying why."""
+"""libxml2's error code if its parser stopped without a reason."""
 _MAX_PAGE_BYTES = 256 << 20
-"""Bytes of XML between two tags we listen to. MediaWiki refuses pages over 2 MB; this only bounds the memory."""
+"""Bytes of XML between two events of the parser. MediaWiki refuses pages over 2 MB; this only bounds the memory."""
 _MAX_UNVERIFIED_BYTES = 64 << 20
-"""Bytes of XML decompressed beyond malformed ones in search of the reason; a bz2 block has 46 MB at most."""
+"""Bytes of XML decompressed after malformed ones to find a wrong checksum; a bz2 block has at most 46 MB."""
 
 
 class PageReader(Iterator[Page]):
-    """The pages in some XML: that of a whole export, or a run of whole `<page>` elements from the middle of one.
+    """The pages in the XML of a whole export, or in a run of whole `<page>` elements from the middle of an export.
 
     Raises (here and when iterated):
-        DataError: malformed XML, a DOCTYPE, something that is not an export; and what `chunks` raises.
+        DataError: malformed XML, a DOCTYPE, not an export; also what `chunks` raises.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class PageReader(Iterator[Page]):
     ) -> None:
         """
         Args:
-            path: For errors.
-            chunks: The XML, as it is read.
-            siteinfo: None to read it, with the header, from `chunks`.
-            start: Where in the file the reading begins.
-            root_tag: The root's start tag, where it is not in `chunks`.
-            last: Whether the XML should go to `</mediawiki>`.
-            on_bytes: Called with the size of each piece read from the file (compressed bytes).
+            path: The file, for error messages.
+            chunks: The XML with offsets in the file.
+            siteinfo: None reads it, with the header, from `chunks`.
+            start: The offset in the file where `chunks` begins.
+            root_tag: The start tag of the root, if it is not in `chunks`.
+            last: Whether the XML should end with `</mediawiki>`.
+            on_bytes: Called with the compressed bytes of each piece that was read from the file.
         """
         self.path = path
         self.excerpt = False
-        """Set at the end where the file stops without `</mediawiki>`."""
+        """Whether the file ends without `</mediawiki>`; known at the end."""
         self.root_tag = root_tag
         self._offset = start
         self._chunks = chunks
@@ -103,20 +103,20 @@ class PageReader(Iterator[Page]):
                 yield xml
 
     def _raise_checksum_errors(self, elements: Iterator[Element]) -> Iterator[Element]:
-        """Checksums come after what they protect: where one does not fit, that is the error, not what came of it."""
+        """Report a wrong checksum rather than the malformed XML that it causes: checksums follow the data."""
         try:
             yield from elements
         except DataError:
             unchecked = 0
-            for xml, _ in self._chunks:  # raises its own error where it finds one
+            for xml, _ in self._chunks:  # raises the error of a wrong checksum
                 if (unchecked := unchecked + len(xml)) > _MAX_UNVERIFIED_BYTES:
                     break
             raise
 
     def _parse(self, xml: Iterator[bytes], last: bool) -> Iterator[Element]:
-        """Each finished `siteinfo` and `page`; emptied and dropped when the next one is asked for."""
+        """Yield each finished `siteinfo` and `page`; it is freed when the next one is requested."""
         tags = tuple(f"{{*}}{name}" for name in ("mediawiki", "siteinfo", "page", "revision"))
-        # No DOCTYPE, so no entities: "internal" makes an undeclared one an error; False ends the text there in silence.
+        # No DOCTYPE, so no entities: "internal" makes an undeclared one an error; False would cut the text silently.
         parser = etree.XMLPullParser(
             ("start", "end", "comment"), tag=tags, resolve_entities="internal", no_network=True, huge_tree=True
         )
@@ -141,11 +141,11 @@ class PageReader(Iterator[Page]):
                         element.text = ""
                     elif (name := local_name(element)) == "mediawiki":
                         finished = True
-                    elif name == "revision":  # of several revisions the last stays
+                    elif name == "revision":  # keep only the last of several revisions
                         for previous in list(element.itersiblings("{*}revision", preceding=True)):
                             previous.getparent().remove(previous)
                     else:
-                        if unchecked > _MAX_MARKUP_CHARACTERS:  # fewer bytes hold no longer attribute
+                        if unchecked > _MAX_MARKUP_CHARACTERS:  # fewer bytes cannot hold an attribute that is too long
                             for value in (value for child in element.iter("*") for value in child.attrib.values()):
                                 self._check_length(value)
                         unchecked = len(chunk)
@@ -155,19 +155,19 @@ class PageReader(Iterator[Page]):
                 raise self._malformed(error) from error
             if bytes_since_event > _MAX_PAGE_BYTES:
                 raise DataError(
-                    f"{self.path} has a page of more than {_MAX_PAGE_BYTES >> 20} MB", "get a dump of pages"
+                    f"{self.path} has a page of more than {_MAX_PAGE_BYTES >> 20} MB", "give a dump of pages-articles"
                 )
         try:
             root = parser.close()
             if not started:
-                self._check_root(root.getroottree())  # which holds no tag that we listen to
+                self._check_root(root.getroottree())  # the parser saw no tag that it reports
         except etree.XMLSyntaxError as error:
             if finished or not started or not last or error.code == _PARSER_STOPPED:
                 raise self._malformed(error) from error
         self.excerpt = not finished
 
     def _as_document(self, xml: Iterator[bytes], last: bool) -> Iterator[bytes]:
-        """What makes a document of these bytes before and after them. In the middle of a file no page may stay open."""
+        """Yield the bytes with the start and end tag of the root; in the middle of a file no page may stay open."""
         if self.root_tag:
             yield self.root_tag
             yield from xml
@@ -181,7 +181,9 @@ class PageReader(Iterator[Page]):
             raise _doctype_error(self.path)
         root = tree.getroot()
         if local_name(root) != "mediawiki":
-            raise DataError(f"{self.path} is not a MediaWiki export but <{local_name(root)}>", "give a wiki's dump")
+            raise DataError(
+                f"{self.path} is not a MediaWiki export but <{local_name(root)}>", "give the dump of a wiki"
+            )
         for value in root.attrib.values():
             self._check_length(value)
         prefixes = ((f"xmlns:{prefix}" if prefix else "xmlns", uri) for prefix, uri in root.nsmap.items())
@@ -190,7 +192,8 @@ class PageReader(Iterator[Page]):
     def _check_length(self, markup: str) -> None:
         if len(markup) > _MAX_MARKUP_CHARACTERS:
             raise DataError(
-                f"{self.path} has a comment or attribute of {len(markup):,} characters", "get a dump from its wiki"
+                f"{self.path} has a comment or attribute of {len(markup):,} characters",
+                "download the dump from its wiki",
             )
 
     def _malformed(self, error: Any) -> DataError:
@@ -200,11 +203,11 @@ class PageReader(Iterator[Page]):
 
 
 class DumpReader(PageReader):
-    """The pages of a whole file of any format; `siteinfo` is there at once.
+    """The pages of a whole file of any format; `siteinfo` is read by the constructor.
 
     Raises (here and when iterated):
-        UsageError: there is no such file.
-        DataError: damaged (with the offset), or not a MediaWiki export in one of the formats of `compression`.
+        UsageError: the file does not exist.
+        DataError: damaged (with the offset), or not a MediaWiki export in one of the formats of `unpacking`.
     """
 
     def __init__(self, path: ReadableFile, on_bytes: Callable[[int], None] | None = None) -> None:
@@ -212,11 +215,13 @@ class DumpReader(PageReader):
 
 
 def _doctype_error(path: ReadableFile) -> DataError:
-    return DataError(f"{path} declares a DOCTYPE or entities", "no MediaWiki dump does; get it from its wiki")
+    return DataError(
+        f"{path} declares a DOCTYPE or entities, which no MediaWiki dump does", "download the dump from its wiki"
+    )
 
 
 def _reject_doctype(path: ReadableFile, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, after a look at all that precedes the root element, so that no DOCTYPE reaches the parser."""
+    """Yield the same bytes; raise before a DOCTYPE, or an encoding other than UTF-8 or UTF-16, reaches the parser."""
     head = b""
     for chunk in chunks:
         head += chunk
@@ -227,12 +232,12 @@ def _reject_doctype(path: ReadableFile, chunks: Iterator[bytes]) -> Iterator[byt
             raise _doctype_error(path)
         declared = _ENCODING.match(prolog.removeprefix("\ufeff"))
         if declared and not declared[1].lower().startswith(codec[:6].rstrip("-")):
-            raise DataError(f"{path} is declared as {declared[1]}", "give a dump in UTF-8 or UTF-16")
+            raise DataError(f"{path} declares the encoding {declared[1]}", "give a dump in UTF-8 or UTF-16")
         if rest and not rest.startswith(("<!", "<?")) and rest != "<":
-            break  # the root element, or what the parser will call malformed
+            break  # the root element, or something that the parser reports as malformed
         if len(head) > _MAX_MARKUP_CHARACTERS:
             raise DataError(
-                f"{path} has more than {_MAX_MARKUP_CHARACTERS:,} bytes before its first tag", "get the dump anew"
+                f"{path} has more than {_MAX_MARKUP_CHARACTERS:,} bytes before its first tag", "download the dump again"
             )
     yield head
     yield from chunks

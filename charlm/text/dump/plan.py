@@ -1,7 +1,7 @@
-"""A dump -> tasks that read it side by side; their pages, one task after the other, are those of the file read whole.
+"""A dump -> ranges that several processes read; their pages, in order, are those of the whole file.
 
-plan_dump(path) ──> DumpPlan ──pickled──> workers: read_range(plan, task) ──> Pages
-           └─ header, format and cuts; nothing between them is read
+plan_dump(path) ──> DumpPlan ──pickled──> workers: read_range(plan, range) ──> Pages
+                └─ header, format and cuts; nothing between the cuts is read
 """
 
 from collections.abc import Callable
@@ -15,27 +15,27 @@ from charlm.text.dump.ranges import DumpRange, StreamStarts, find_ranges, is_mul
 from charlm.text.reading.unpacking import BZ2, ReadableFile, detect_format, file_size, read_xml
 
 TASK_BYTES = 12 << 20
-"""Compressed bytes of a task, at most: some 12 s of work."""
+"""Compressed bytes of a task, at most: about 12 s of work."""
 _MIN_TASK_BYTES = 2 << 20
 _TARGET_NUM_TASKS = 64
-"""A smaller file is cut into about so many: with fewer, workers end far apart (a quarter of the time at 200 MB)."""
+"""Tasks of a smaller file. With fewer, some workers wait at the end: a quarter of the time at 200 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class DumpPlan:
-    """How to read a dump in parts. Made once, sent to every worker."""
+    """How to read a dump in ranges; made once and sent to every worker."""
 
     path: ReadableFile
     format: str
     """`bz2`, `xz`, `gz` or `xml`."""
     size: int
-    """Bytes of the file."""
+    """Size of the file in bytes."""
     multistream: bool
     siteinfo: SiteInfo
     root_tag: bytes
-    """The root's start tag, for what stands before the pages of all tasks but the first."""
+    """The start tag of the root, which precedes the pages of all ranges but the first."""
     ranges: tuple[DumpRange, ...]
-    """In the order of the file."""
+    """The ranges, in the order of the file."""
 
 
 def plan_dump(path: ReadableFile, task_bytes: int | None = None, stream_starts: StreamStarts | None = None) -> DumpPlan:
@@ -43,12 +43,12 @@ def plan_dump(path: ReadableFile, task_bytes: int | None = None, stream_starts: 
 
     Args:
         path: The file.
-        task_bytes: About so many compressed bytes a task, at least one bz2 stream; by the file's size if not given.
-        stream_starts: Where streams begin, if an index tells; what it says is not trusted but tried. That beside a
-            local file is found without.
+        task_bytes: Compressed bytes of a task, about; at least one bz2 stream. By default it depends on the file size.
+        stream_starts: Where streams begin by the index. Each start is verified. By default the index is read if it
+            lies beside a local file.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: the file does not exist.
         DataError: another format, or its header is damaged.
         StorageError: the file cannot be read.
     """
@@ -63,7 +63,7 @@ def plan_dump(path: ReadableFile, task_bytes: int | None = None, stream_starts: 
 
 
 def read_range(plan: DumpPlan, range_: DumpRange, on_bytes: Callable[[int], None] | None = None) -> PageReader:
-    """The pages of one task, in order; `.excerpt` of the last task says, at the end, whether the file breaks off.
+    """Return a reader of the pages of one range, in order. `.excerpt` of the last range tells whether the file is cut.
 
     Raises (from the iterator):
         DataError: damage of any kind, with the offset in the file.

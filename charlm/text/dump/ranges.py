@@ -1,13 +1,13 @@
-"""A bz2 dump of many streams -> ranges of whole streams that can be read side by side.
+"""A bz2 dump of many streams -> ranges of whole streams that several processes can read.
 
     byte     0        8 M            16 M                        at each multiple of `task_bytes`: the next stream head
-    streams  |--|-------|------|--------|-----|...               that holds up, or the next of the index file
-    pages    h p p p p p p p p p p p p p p p p                   a range's pages are those that begin after its start
-    ranges   [--------------)[--------------)[-----              and not after its end, whole
+    streams  |--|-------|------|--------|-----|...               that is verified, or the next one of the index file
+    pages    h p p p p p p p p p p p p p p p p                   a range has the whole pages that begin after its start
+    ranges   [--------------)[--------------)[-----              and not after its end
 
-Wikimedia's multistream files begin each stream with a page; what pbzip2 writes cuts pages anywhere, hence `skip_bytes`
-and `tail_bytes`. Nothing rests on a head found by chance: a range is read only if one of its streams ends exactly at
-its end.
+Wikimedia's multistream files begin each stream with a page. Files of pbzip2 cut pages anywhere, hence `skip_bytes` and
+`tail_bytes`. Ten bytes that only look like a head do no harm: a range is valid only if a stream ends exactly at its
+end.
 """
 
 import itertools
@@ -28,41 +28,41 @@ from charlm.text.reading.unpacking import (
 )
 
 _STREAM_HEADER = re.compile(rb"BZh[1-9]\x31\x41\x59\x26\x53\x59")
-"""A stream's header, and the magic number of its first block: 80 bits, so by chance once in 10^23 bytes."""
+"""The header of a stream and the magic number of its first block: 80 bits, by chance once in 10^23 bytes."""
 _HEADER_BYTES = 10
 _READ = 1 << 20
 _PAGE = re.compile(rb"<page[\s>]")
 _FIRST_PAGE_SEARCH_BYTES = 4 << 20
-"""Bytes of XML looked through for a page's beginning before the next head is tried."""
+"""Bytes of XML searched for the start of a page before the next head is tried."""
 _VERIFIED_BYTES = 1_200_000
-"""Bytes of XML after which the checksum of a bz2 block has been reached (it holds 900,000, or more of long runs)."""
+"""Bytes of XML after which the checksum of a bz2 block was checked (a block has 900,000, more with long runs)."""
 _MAX_STARTS_TRIED = 32
-"""Heads tried for one cut; then the range grows by another `task_bytes`."""
+"""Heads tried for one cut; after that the range grows by `task_bytes`."""
 _MAX_STREAM_BYTES = 64 << 20
-"""Where no head follows within as many bytes, none is looked for any more: the file is (from here) a single stream."""
+"""Bytes without a head after which the search ends: the rest of the file is a single stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class DumpRange:
-    """The pages that begin in some whole streams of a file (or the whole of a file of any format)."""
+    """The pages that begin in some whole streams of a bz2 file, or all pages of a file of any format."""
 
     start: int
     end: int
-    """Offsets in the file."""
+    """`start` and `end` are offsets in the file."""
     skip_bytes: int = 0
-    """Bytes of XML after `start` that belong to the range before."""
+    """Bytes of XML after `start` that belong to the previous range."""
     tail_bytes: int = 0
-    """Bytes of XML after `end` that belong to this one: the rest of its last page."""
+    """Bytes of XML after `end` that belong to this range: the rest of its last page."""
 
 
 StreamStarts = Callable[[int], Iterator[int]]
-"""Offsets, from the one given on, where streams may begin."""
+"""A function that yields the offsets, from a given one on, where streams may begin."""
 
 
 def find_ranges(
     path: ReadableFile, size: int, task_bytes: int, indexed_starts: StreamStarts | None = None
 ) -> tuple[DumpRange, ...]:
-    """Cut a bz2 file of `size` bytes into ranges of about `task_bytes`; one range if it can't be cut."""
+    """Cut a bz2 file of `size` bytes into ranges of about `task_bytes`; one range if it cannot be cut."""
     cuts = _find_cuts(path, size, task_bytes, indexed_starts) if indexed_starts else []
     cuts = cuts or _find_cuts(path, size, task_bytes, lambda offset: scan_stream_starts(path, offset))
     edges = [(0, 0), *cuts, (size, 0)]
@@ -73,12 +73,12 @@ def find_ranges(
 
 
 def is_multistream(path: ReadableFile, search_bytes: int = _MAX_STREAM_BYTES) -> bool:
-    """Whether a second bz2 stream follows the first (looked for within so many bytes)."""
+    """Return whether a second bz2 stream begins within `search_bytes`."""
     return any(_is_stream(path, stream_start) for stream_start in scan_stream_starts(path, 1, search_bytes))
 
 
 def read_range_xml(path: ReadableFile, range_: DumpRange) -> Iterator[XmlChunk]:
-    """The XML of a range of a bz2 file."""
+    """Yield the XML of a range of a bz2 file."""
     skip_bytes, tail_bytes, offset = range_.skip_bytes, range_.tail_bytes, range_.end
     for xml, offset in read_xml(path, BZ2, range_.start, range_.end):
         yield XmlChunk(xml[skip_bytes:], offset)
@@ -86,14 +86,14 @@ def read_range_xml(path: ReadableFile, range_: DumpRange) -> Iterator[XmlChunk]:
     pieces = read_xml(path, BZ2, range_.end) if tail_bytes else iter(())
     while tail_bytes and (piece := next(pieces, None)):
         xml, offset = piece.xml[:tail_bytes], piece.offset
-        yield XmlChunk(xml[skip_bytes:], range_.end)  # what it has read is the next range's to count
+        yield XmlChunk(xml[skip_bytes:], range_.end)  # these compressed bytes are counted by the next range
         skip_bytes, tail_bytes = max(skip_bytes - len(xml), 0), tail_bytes - len(xml)
     if tail_bytes:
-        raise DataError(f"{path} ends at byte {offset:,}: it has become shorter", DAMAGED_FILE_CURE)
+        raise DataError(f"{path} ends at byte {offset:,}: it was shortened", DAMAGED_FILE_CURE)
 
 
 def _find_cuts(path: ReadableFile, size: int, task_bytes: int, stream_starts: StreamStarts) -> list[tuple[int, int]]:
-    """Stream heads, each with the bytes of XML between it and the page that begins after it."""
+    """Return the cuts: offsets of stream heads, each with the bytes of XML before the next page."""
     cuts: list[tuple[int, int]] = []
     target = task_bytes
     while target < size:
@@ -107,7 +107,7 @@ def _find_cuts(path: ReadableFile, size: int, task_bytes: int, stream_starts: St
 
 
 def find_cut(path: ReadableFile, stream_starts: Iterator[int]) -> tuple[tuple[int, int] | None, int | None]:
-    """The first head that holds up, with the bytes of XML before the page that begins after it; the last one tried."""
+    """Return the first verified head, with the bytes of XML before the next page; and the last head tried."""
     tried = None
     for tried in itertools.islice(stream_starts, _MAX_STARTS_TRIED):
         skip_bytes = bytes_before_page(path, tried)
@@ -117,10 +117,10 @@ def find_cut(path: ReadableFile, stream_starts: Iterator[int]) -> tuple[tuple[in
 
 
 def bytes_before_page(path: ReadableFile, stream_start: int) -> int | None:
-    """Bytes of XML between the start of a stream and that of the first page in it; None: no page soon, or no stream.
+    """Return the bytes of XML between the start of a stream and its first page; None if there is no stream or page.
 
-    Where a page begins the stream, that proves it one. Elsewhere its block must fit its checksum too: what a damaged
-    block gives in place of text may have a `<page>` anywhere.
+    A stream that begins with a page is proved by it. Otherwise the checksum of its block is checked too, because a
+    damaged block may give `<page>` anywhere.
     """
     xml, found, enough = bytearray(), None, _FIRST_PAGE_SEARCH_BYTES
     try:
@@ -134,7 +134,7 @@ def bytes_before_page(path: ReadableFile, stream_start: int) -> int | None:
             if len(xml) > enough:
                 break
     except DataError:
-        return None  # a head by chance, or a damaged stream: whoever reads the range it lies in will say so
+        return None  # not a head, or a damaged stream: an error when its range is read
     return found.start() if found else None
 
 
@@ -151,8 +151,10 @@ def _is_stream(path: ReadableFile, stream_start: int) -> bool:
 
 
 def scan_stream_starts(path: ReadableFile, offset: int, search_bytes: int = _MAX_STREAM_BYTES) -> Iterator[int]:
-    """Offsets, from `offset` on, of what looks like the start of a bz2 stream, until none comes `search_bytes`
-    bytes."""
+    """Yield the offsets, from `offset` on, of bytes that look like the start of a bz2 stream.
+
+    The search ends when `search_bytes` bytes have none.
+    """
     with open_to_read(path) as file, read_errors(path):
         file.seek(offset)
         yield from _scan_file(file, offset, search_bytes)

@@ -1,6 +1,6 @@
-"""A file -> its bytes in chunks: as they are, or unpacked if it is a .gz, .bz2, .xz, or a .zip of one file.
+"""A text file -> its bytes in chunks, decompressed if it is a gz, bz2, xz, or a zip of one file.
 
-What is damaged, or no text by its first bytes, is refused; names do not matter.
+Damaged files, and files that are not text by their first bytes, are errors. File names do not matter.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from charlm.text.reading.unpacking import BZ2, DAMAGED_FILE_CURE, MAGIC, read_xm
 _CHUNK = 1 << 18
 _HEAD_BYTES = 512
 _BZ2_BLOCK_MAGIC = (b"1AY&SY", b"\x17rE8P\x90")
-"""One of both follows the four bytes of a bz2 header; a text may well begin with `BZh`."""
+"""One of these follows the four bytes of a bz2 header; a text may begin with `BZh` too."""
 _ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a rar archive",
@@ -41,10 +41,10 @@ _BINARY_MAGIC = {
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """The bytes of a text, unpacked; none of the chunks is empty.
+    """Yield the decompressed bytes of a text file; no chunk is empty.
 
     Raises:
-        DataError: damaged, an archive of several files, or no text.
+        DataError: damaged, an archive of several files, or not text.
         StorageError: the file cannot be read.
     """
     with storage_errors(path, "read"), open(path, "rb") as file:
@@ -60,10 +60,10 @@ def read_chunks(path: Path) -> Iterator[bytes]:
 
 
 def reject_binary(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, unless they begin as those of another kind of file do.
+    """Yield the same bytes, unless they begin as a binary file does.
 
     Raises:
-        DataError: says which kind.
+        DataError: they are not text; names the kind of file.
     """
     remaining = iter(chunks)
     head = b""
@@ -73,11 +73,11 @@ def reject_binary(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
             break
     for magic, kind in _BINARY_MAGIC.items():
         if head.startswith(magic):
-            raise DataError(f"{name} is {kind}, not text", "leave it out, or convert it to text")
+            raise DataError(f"{name} is {kind}, not text", "leave the file out, or convert it to text")
     archives = (kind for magic, kind in _ARCHIVES.items() if head.startswith(magic))
     archive = "a tar archive" if head[257:262] == b"ustar" else next(archives, "a bz2 file" if _is_bz2(head) else "")
     if archive:
-        raise DataError(f"{name} is {archive}, not text", "unpack it first")
+        raise DataError(f"{name} is {archive}, not text", "decompress it first")
     if head:
         yield head
     yield from (chunk for chunk in remaining if chunk)
@@ -94,15 +94,17 @@ def _is_bz2(head: bytes) -> bool:
 
 
 def _unzip(path: Path) -> Iterator[bytes]:
-    """The one file in a zip archive; never more bytes than the archive says it has."""
+    """Yield the bytes of the only file in a zip archive, never more than the archive says that it has."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if len(members) != 1:
-                raise DataError(f"{path} is an archive of {len(members)} files", "unpack it and name those to read")
+                raise DataError(
+                    f"{path} is an archive of {len(members)} files", "unpack it and give the files to read with --input"
+                )
             with archive.open(members[0]) as file:
                 yield from iter(lambda: file.read(_CHUNK), b"")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: corrupt zip archive ({error})", DAMAGED_FILE_CURE) from error
-    except (NotImplementedError, RuntimeError) as error:  # a method that Python has not, or a password
-        raise DataError(f"{path} cannot be unpacked here ({error})", "unpack it first") from error
+    except (NotImplementedError, RuntimeError) as error:  # an unknown compression method, or a password
+        raise DataError(f"{path} cannot be unpacked ({error})", "unpack it with another program first") from error

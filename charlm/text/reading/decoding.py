@@ -1,4 +1,4 @@
-"""Bytes in chunks -> text in chunks, in any encoding that Python knows; what is wrong is named with its place."""
+"""Bytes in chunks -> text in chunks, in any encoding that Python knows; errors name the offset of the bytes."""
 
 import codecs
 import encodings.aliases
@@ -14,17 +14,17 @@ OnError = Literal["strict", "replace"]
 _NOT_FILE_ENCODINGS = frozenset(("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"))
 _KEEP_BOM = frozenset(
     ("utf-8", "utf-7", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "gb18030")
-)  # the decoders of utf-16, utf-32 and utf-8-sig take a byte order mark themselves
+)  # the decoders of utf-16, utf-32 and utf-8-sig remove a byte order mark themselves
 
 
 def check_encoding(name: str) -> str:
-    """`name`, if files can be in that encoding.
+    """Return `name` if it is an encoding of files.
 
     Raises:
-        ValueError: Python has none of that name, or one that is not for files.
+        ValueError: Python does not know the encoding, or it is not one of files.
     """
     try:
-        b"a".decode(name)  # unlike codecs.lookup, this knows text encodings from `hex` and its like
+        b"a".decode(name)  # unlike codecs.lookup, this accepts only text encodings, not `hex` or `zip`
     except UnicodeError:
         pass  # one byte may be too few
     except (LookupError, ValueError):
@@ -35,7 +35,7 @@ def check_encoding(name: str) -> str:
             f"Python has no text encoding {name!r}; {suggestion}give one such as utf-8, cp1251, utf-16 or koi8-r"
         ) from None
     if codecs.lookup(name).name.replace("_", "-") in _NOT_FILE_ENCODINGS:
-        raise ValueError(f"{name!r} is no encoding of files, as utf-8, cp1251, utf-16 and koi8-r are")
+        raise ValueError(f"{name!r} is not an encoding of files; give one such as utf-8, cp1251, utf-16 or koi8-r")
     return name
 
 
@@ -45,24 +45,24 @@ class Decoder:
     def __init__(self, encoding: str = "utf-8", on_error: OnError = "strict", *, allow_truncated: bool = False) -> None:
         """
         Args:
-            encoding: Python's name of it.
-            on_error: `replace` puts U+FFFD where bytes are no characters, and counts them.
+            encoding: Python's name of the encoding.
+            on_error: `replace` puts U+FFFD for invalid bytes, and counts them.
             allow_truncated: the bytes may end inside a character, which is then left out.
         """
         self.num_replaced = 0
         self.truncated_bytes = 0
-        """Bytes of the character that the end has cut, if it may."""
+        """Bytes of the character that was cut at the end, with `allow_truncated`."""
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)(on_error)
-        # A text may hold U+FFFD of its own: a second decoder, which leaves out what the first replaces, counts those.
+        # The text itself may hold U+FFFD: a second decoder, which ignores invalid bytes, counts those.
         self._ignoring_decoder = codecs.getincrementaldecoder(encoding)("ignore") if on_error == "replace" else None
         self._allow_truncated = allow_truncated
 
     def decode(self, name: str, chunks: Iterable[bytes]) -> Iterator[str]:
-        """The text, without one leading byte order mark.
+        """Yield the text, without a leading byte order mark.
 
         Raises:
-            DataError: bytes that are no characters; with the name of the file and the offset.
+            DataError: invalid bytes; with the name of the file and the offset.
         """
         offset, at_start = 0, codecs.lookup(self._encoding).name in _KEEP_BOM
         for chunk in chunks:
@@ -81,16 +81,16 @@ class Decoder:
         try:
             text = self._decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
-            # its object is what was left of earlier chunks and this one, so it ends where the chunk does
+            # error.object is the rest of earlier chunks and this chunk, so it ends where the chunk ends
             place = f"byte {error.object[error.start]:#04x} at offset {end - len(error.object) + error.start}"
             raise DataError(
                 f"{name} is not {self._encoding.upper()}: {place}",
-                "name its encoding, as by --set corpus.source.encoding=cp1252, or add --errors replace",
+                "give its encoding, such as --set corpus.source.encoding=cp1252, or add --errors replace",
             ) from error
         except UnicodeError as error:
             raise DataError(
                 f"{name} is not {self._encoding.upper()}: {error}",
-                "name its encoding, as by --set corpus.source.encoding=cp1252",
+                "give its encoding, such as --set corpus.source.encoding=cp1252",
             ) from error
         if self._ignoring_decoder:
             self.num_replaced += text.count("\ufffd") - self._ignoring_decoder.decode(chunk, final).count("\ufffd")

@@ -1,9 +1,9 @@
-"""The text of a file as it is read -> documents: one, or one for each block or line; long ones in pieces.
+"""The text of a file -> one document, or one for each block or line; long documents come in pieces.
 
-    text in fragments ──in_pieces──> pieces of at most MAX_PART characters            documents = "file"
-                      ──lines──> lines ──grouped──> in_pieces for each block or line             "block", "line"
+    text in fragments ── rechunk_text ──> pieces of at most MAX_PART_CHARACTERS             documents = "file"
+                      ── lines ── groups ── rechunk_text ──> pieces of each block or line   documents = "block", "line"
 
-Only `\\n` and `\\r\\n` end a line; `\\r` alone, U+0085 and U+2028 are characters like others.
+Only `\\n` and `\\r\\n` end a line; `\\r` alone, U+0085 and U+2028 are ordinary characters.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,19 +18,19 @@ DocumentUnit = Literal["file", "block", "line"]
 
 
 class _Line(NamedTuple):
-    """A line, or a piece of a long one: then `end` is empty but in the last."""
+    """A line, or a piece of a long line; `end` is empty in all pieces but the last."""
 
     number: int
     text: str
     end: str
     blank: bool
-    """Nothing but spaces and tabs."""
+    """Whether it has only spaces and tabs."""
 
 
 def read_documents(
     name: str, title: str, texts: Iterable[str], unit: DocumentUnit, page_counts: PageCounts
 ) -> Iterator[Document]:
-    """The documents of one file, counted; their ids are `name`, or `name:N` for the N-th block or line, from 1."""
+    """Yield the documents of one file and count them; ids are `name`, or `name:N` for block or line N, from 1."""
     if unit == "file":
         page_counts.pages += 1
         text = None
@@ -47,7 +47,7 @@ def read_documents(
 
 
 def rechunk_text(fragments: Iterable[str], size: int = MAX_PART_CHARACTERS) -> Iterator[tuple[str, bool]]:
-    """The same text in pieces of `size` characters, the last one shorter, and whether it is that; none if empty."""
+    """Yield the text in pieces of `size` characters, each with whether it is the last; nothing for an empty text."""
     buffer: list[str] = []
     length = 0
     for fragment in fragments:
@@ -70,7 +70,7 @@ def _by_line(lines: Iterable[_Line]) -> Iterator[tuple[int, str]]:
 
 
 def _by_block(lines: Iterable[_Line]) -> Iterator[tuple[int, str]]:
-    """Lines between blank ones, with the line ends between them."""
+    """Yield the lines between blank lines, with the line ends between them, each with the number of its block."""
     number, separator = 0, None
     for line in lines:
         if line.blank:
@@ -92,7 +92,7 @@ def _lines(texts: Iterable[str]) -> Iterator[_Line]:
                 number, content, "\r\n" if content != line else "\n", not in_long_line and not content.strip(" \t")
             )
             number, in_long_line = number + 1, False
-        if len(partial_line) > MAX_PART_CHARACTERS:  # all but the last character, which may be half of a line's end
+        if len(partial_line) > MAX_PART_CHARACTERS:  # keep the last character: it may be the `\r` of a line end
             yield _Line(number, partial_line[:-1], "", blank=False)
             partial_line, in_long_line = partial_line[-1], True
     if partial_line:

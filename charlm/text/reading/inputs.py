@@ -1,4 +1,4 @@
-"""Inputs as a person gives them -> files and their names: a file, a folder, a glob; `-` is standard input."""
+"""Inputs as the user gives them (a file, a folder, a glob; `-` is standard input) -> files and their names."""
 
 import glob
 import os
@@ -11,24 +11,25 @@ from charlm.errors import DataError, UsageError
 from charlm.suggestions.words import nearest
 
 STDIN = "-"
-_MAX_NAMES_COMPARED = 1000  # names in a folder, for one that is similar
+_MAX_NAMES_COMPARED = 1000  # names in a folder that are compared for a suggestion
 
 
 def is_glob(user_path: str) -> bool:
-    """Whether an input stands for the files that fit it; a file of just that name goes first."""
+    """Return whether an input is a pattern; if a file of exactly that name exists, it is not."""
     return glob.has_magic(user_path) and not os.path.lexists(user_path)
 
 
 def glob_root(pattern: str) -> Path:
-    """The folder that a glob searches."""
+    """Return the folder that a glob searches."""
     parts = Path(pattern).parts
     return Path(*(part for part in parts[: next(n for n, part in enumerate(parts) if glob.has_magic(part))]))
 
 
 def check_input(user_path: str) -> None:
-    """
+    """Check that an input exists and can be read.
+
     Raises:
-        UsageError: nothing is there, or nothing that can be read as a file.
+        UsageError: it does not exist, or it is not a file, a folder or a glob with matches.
     """
     if user_path == STDIN:
         return
@@ -36,27 +37,29 @@ def check_input(user_path: str) -> None:
     if is_glob(str(path)):
         user_path = str(path)
         if not any(True for _ in list_files([user_path])):
-            raise UsageError(f"no file fits {user_path}", "check the pattern given with --input")
+            raise UsageError(f"no file matches {user_path}", "check the pattern given with --input")
     elif has_scheme(user_path):
-        raise UsageError(f"{user_path} is a URL, and texts are read from files", "download it, and name the file")
+        raise UsageError(
+            f"{user_path} is a URL, but --source text reads files", "download it and give the file with --input"
+        )
     elif not path.exists():
         raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
     elif not path.is_dir() and not path.is_file():
-        raise UsageError(f"{path} is not a file", "pipe it into standard input and give --input -")
+        raise UsageError(f"{path} is not a regular file", "pipe it into standard input and give --input -")
 
 
 def has_scheme(user_path: str) -> bool:
-    """Whether it is a URL of some kind, if not one that can be fetched."""
+    """Return whether an input is a URL of any scheme."""
     return re.match(r"[a-z][a-z0-9+.-]+://", user_path, re.IGNORECASE) is not None
 
 
 def strip_compression_suffix(name: str) -> str:
-    """The name without `.gz`, `.bz2`, `.xz` or `.zip` at its end."""
+    """Return the name without a final `.gz`, `.bz2`, `.xz` or `.zip`."""
     return re.sub(r"\.(gz|bz2|xz|zip)$", "", name)
 
 
 def suggest_file(path: Path) -> str:
-    """`did you mean novel.txt?`, of what lies where a path leads that is not there; or nothing."""
+    """Return `did you mean novel.txt?` if the folder of a missing file has a similar name; otherwise ""."""
     try:
         names = [other.name for other in islice(path.parent.iterdir(), _MAX_NAMES_COMPARED)]
     except OSError:
@@ -66,7 +69,7 @@ def suggest_file(path: Path) -> str:
 
 
 def list_files(inputs: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """Name and path of each file, in the order of the inputs; of a folder's files in that of their names."""
+    """Yield name and path of each file, in the order of the inputs; the files of a folder sorted by name."""
     for path in (Path(user_path).expanduser() for user_path in inputs if user_path != STDIN):
         user_path = str(path)
         if is_glob(user_path):
@@ -84,5 +87,5 @@ def _document_id(path: Path) -> str:
     try:
         path.as_posix().encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DataError(f"the name of {path} is not UTF-8", "rename that file") from error
+        raise DataError(f"the name of {path} is not UTF-8", "rename the file") from error
     return path.as_posix()

@@ -1,11 +1,10 @@
-"""A file of any of four formats -> its XML bytes, in pieces, with the place in the file where each was found.
+"""A dump in one of four formats -> its XML bytes in pieces, each with its offset in the file.
 
     file ── magic bytes ──> bz2 | xz | gz ── every stream to its end ──> pieces of at most 256 KB
-                            xml ──────────── as it is ─────────────────>
+                            xml ──────────── unchanged ────────────────>
 
-Of damage nothing is passed over: a stream that does not end, a checksum that does not fit, anything after the last
-stream. (`bz2.open` stops in silence at a damaged later stream, hence our own loop, the same one for three formats.)
-The decompressors work outside the GIL.
+All damage is an error: a stream without an end, a wrong checksum, bytes after the last stream. (`bz2.open` ignores a
+damaged later stream, hence the loop here, the same one for three formats.) The decompressors release the GIL.
 """
 
 import bz2
@@ -23,17 +22,17 @@ from charlm.storage import storage_errors
 _READ = 1 << 16
 _MAX_OUTPUT_BYTES = 1 << 18
 _XZ_MEMORY = 1 << 30
-"""xz names its dictionary's size in its header; the largest that `xz` itself makes by default takes 65 MB."""
+"""Bytes of memory for the dictionary of an xz file; the largest that `xz` makes by default takes 65 MB."""
 _BYTE_ORDER_MARKS_AND_BLANKS = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
 
-DAMAGED_FILE_CURE = "the file is damaged; get it anew"
+DAMAGED_FILE_CURE = "the file is damaged: replace it by a new copy"
 BZ2, XML = "bz2", "xml"
 MAGIC = {BZ2: b"BZh", "xz": b"\xfd7zXZ\0", "gz": b"\x1f\x8b\x08", "zip": b"PK\x03\x04"}
 """Compressed format -> the first bytes of its files."""
 
 
 class ReadableFile(Protocol):
-    """A file: a Path, or one that lies on a server (`download.range_cache`). Its str() names it in errors."""
+    """A file: a Path, or a file on a server (`download.range_cache`). Errors name it by its str()."""
 
     @property
     def name(self) -> str: ...
@@ -41,7 +40,7 @@ class ReadableFile(Protocol):
 
 
 class XmlChunk(NamedTuple):
-    """Some bytes of XML (may be none), and how far into the file one has read for them."""
+    """Some bytes of XML, possibly empty, and the offset in the file up to which it was read for them."""
 
     xml: bytes
     offset: int
@@ -58,7 +57,7 @@ class _Decompressor(Protocol):
 
 
 class _Gunzip:
-    """zlib's gzip reader with the interface of the other two."""
+    """zlib's gzip decompressor with the interface of the other two."""
 
     def __init__(self) -> None:
         self._decompress = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -87,11 +86,11 @@ _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
 
 
 def detect_format(path: ReadableFile) -> str:
-    """`bz2`, `xz`, `gz` or `xml`, by the first bytes; names do not matter.
+    """Return `bz2`, `xz`, `gz` or `xml`, by the first bytes of the file; its name does not matter.
 
     Raises:
-        UsageError: there is no such file.
-        DataError: it is none of them.
+        UsageError: the file does not exist.
+        DataError: it has none of these formats.
     """
     with open_to_read(path) as file, read_errors(path):
         magic = file.read(16)
@@ -104,16 +103,16 @@ def detect_format(path: ReadableFile) -> str:
     if not magic:
         raise DataError(f"{path} is empty", cure)
     raise DataError(
-        f"{path} is in none of the four formats of dumps",
-        f"plain text is read by `charlm prepare --source text --input {path}`; of a dump {cure}",
+        f"{path} is not a dump in one of the four formats",
+        f"for plain text run `charlm prepare --source text --input {path}`; for a dump {cure}",
     )
 
 
 def read_xml(path: ReadableFile, format_name: str, start: int = 0, end: int | None = None) -> Iterator[XmlChunk]:
-    """All XML of the file; or of the whole streams from byte `start` to byte `end` of it.
+    """Yield the XML of the file, or of its whole streams from byte `start` to byte `end`.
 
     Raises:
-        DataError: corrupt, truncated, trailing junk, or no stream ends at `end`; with the offset in the file.
+        DataError: corrupt, truncated, bytes after the last stream, or no stream ends at `end`; with the offset.
         StorageError: the file cannot be read.
     """
     with open_to_read(path) as file, read_errors(path):
@@ -128,12 +127,16 @@ def read_xml(path: ReadableFile, format_name: str, start: int = 0, end: int | No
 
 
 def read_errors(path: ReadableFile) -> AbstractContextManager[None]:
-    """What the disk does becomes a StorageError; what a server does is a NetworkError already."""
+    """Turn errors of the disk into StorageErrors; those of a server are NetworkErrors already."""
     return storage_errors(path, "read") if isinstance(path, Path) else nullcontext()
 
 
 def open_to_read(path: ReadableFile) -> IO[bytes]:
-    """Raises UsageError where there is no such file."""
+    """Open a file to read bytes.
+
+    Raises:
+        UsageError: the file does not exist.
+    """
     with read_errors(path):
         try:
             return path.open("rb")
@@ -142,14 +145,14 @@ def open_to_read(path: ReadableFile) -> IO[bytes]:
 
 
 def file_size(path: ReadableFile) -> int:
-    """Bytes of the file."""
+    """Return the size of the file in bytes."""
     with open_to_read(path) as file:
         return file.seek(0, os.SEEK_END)
 
 
 def _decompress(path: ReadableFile, file: IO[bytes], name: str, start: int, end: int | None) -> Iterator[XmlChunk]:
     decompressor = _DECOMPRESSORS[name]()
-    input_end = start  # offset of what follows the decompressor's input; `start` becomes that of its stream
+    input_end = start  # offset after the bytes that the decompressor was given; `start` is the offset of its stream
     pending = b""
     while True:
         if decompressor.eof:
@@ -167,7 +170,7 @@ def _decompress(path: ReadableFile, file: IO[bytes], name: str, start: int, end:
                 )
         if start == input_end - len(pending) and pending and not MAGIC[name].startswith(pending[: len(MAGIC[name])]):
             raise DataError(
-                f"{path}: what starts at byte {start:,} is not a{'n' * (name == 'xz')} {name} stream", DAMAGED_FILE_CURE
+                f"{path}: the data at byte {start:,} are not a{'n' * (name == 'xz')} {name} stream", DAMAGED_FILE_CURE
             )
         try:
             decompressed = decompressor.decompress(pending, _MAX_OUTPUT_BYTES)
@@ -180,5 +183,5 @@ def _decompress(path: ReadableFile, file: IO[bytes], name: str, start: int, end:
 
 def _unfinished_message(name: str, start: int, input_end: int, goes_on: bool) -> str:
     if goes_on:
-        return f"has at byte {input_end:,} what looks like the start of a {name} stream, inside that of byte {start:,}"
+        return f"seems to start a {name} stream at byte {input_end:,}, inside the stream that starts at byte {start:,}"
     return f"ends at byte {input_end:,}, inside the {name} stream that starts at byte {start:,}"

@@ -1,7 +1,7 @@
 """enwik8, the first 100,000,000 bytes of Wikipedia's XML of 3 March 2006, or a beginning of it -> one document.
 
-Every byte belongs to the text, markup too: that is what published results are about. They cut it at byte offsets into
-90, 5 and 5 million, and their "bits per character" are bits per byte.
+The text is every byte, including markup, as in published results. They cut it at byte offsets into 90, 5 and 5
+million, and their "bits per character" are bits per byte.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ class Enwik8Task(BenchmarkTask):
     def read_text(self, page_counts: PageCounts) -> Iterator[str]:
         """
         Raises:
-            DataError: not enwik8, nor a beginning of it, or not UTF-8 (names the offset).
+            DataError: neither enwik8 nor a beginning of it, or not UTF-8 (names the offset).
         """
         size = 0
 
@@ -42,12 +42,12 @@ class Enwik8Task(BenchmarkTask):
         page_counts.notes += self.benchmark.note(size)
         if decoder.truncated_bytes:
             page_counts.notes.append(
-                f"{decoder.truncated_bytes} bytes at the end, a part of a character, were left out"
+                f"{decoder.truncated_bytes} bytes of an incomplete character at the end were left out"
             )
 
     def _check_start(self, chunk: bytes) -> None:
         if not chunk.startswith(FILE_START[: len(chunk)]):
             raise DataError(
                 f"{self.path} does not begin as {self.benchmark.name} does",
-                "give the file as it was published, or read others with --source text or wikipedia",
+                "give the published file, or read other files with --source text or --source wikipedia",
             )

@@ -1,6 +1,6 @@
 """Several sources -> one, whose document ids begin with the name of the source: `ruwiki/7`, `novels/karenina.txt`.
 
-sources ── tasks of each, ids prefixed ──> one corpus;  weights: how much of each is kept
+sources ── tasks of each, ids with a prefix ──> one corpus; `prepare` applies the weights
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from charlm.text.settings import MixSettings
 
 @dataclass(frozen=True)
 class _PrefixedTask:
-    """The task of one of the sources."""
+    """A task of one of the sources, with prefixed document ids."""
 
     name: str
     task: SourceTask

@@ -1,10 +1,10 @@
-"""A benchmark file of a published size and hash: a copy given by the user, or downloaded once and kept in the cache.
+"""A benchmark file with a published size and hash: a local copy, or downloaded once and kept in the cache.
 
     --input ───────────────────────────────────────────────────────────────┬──> path ──> one task ──> one document
-    URL ── download ──> NAME.zip ── unpacked, hashed ──> CACHE/NAME/NAME ──┘
+    URL ── download ──> NAME.zip ── unzipped, checked ──> CACHE/NAME/NAME ─┘
 
-A file of the published size must have the published hash; a shorter one may be a beginning of it, and corpus.json
-says so.
+A file of the published size must have the published hash. A shorter one is taken for the beginning of the file, and
+corpus.json has a note.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from charlm.text.download.whole_file import download
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.documents import rechunk_text
 from charlm.text.reading.inputs import suggest_file
-from charlm.text.reading.unpacking import MAGIC
+from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, MAGIC
 from charlm.text.settings import Enwik8Settings, Text8Settings
 from charlm.version import __version__
 
@@ -31,21 +31,21 @@ LICENCE = "GFDL, CC BY-SA 3.0 since 2009 (Wikipedia's text of March 2006)"
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFile:
-    """What is known of a file beforehand."""
+    """The published facts about a file."""
 
     name: str
     size: int
-    """Bytes."""
+    """In bytes."""
     algorithm: str
     digest: str
     zip_bytes: int
-    """Of its archive at the default URL; only announced, never checked."""
+    """Size of the archive at the default URL in bytes; shown before the download, never checked."""
 
     def verified(self, display_name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same bytes.
+        """Yield the same bytes.
 
         Raises:
-            DataError: more than there are in the published file, or as many with another hash.
+            DataError: they are more than the published file has, or as many but with another hash.
         """
         hashed, size = hashlib.new(self.algorithm, usedforsecurity=False), 0
         for chunk in chunks:
@@ -53,18 +53,19 @@ class BenchmarkFile:
             size += len(chunk)
             if size > self.size:
                 raise DataError(
-                    f"{display_name} has more than the {self.size:,} bytes of {self.name}", f"give {self.name} itself"
+                    f"{display_name} has more than the {self.size:,} bytes of {self.name}",
+                    f"give the published {self.name}",
                 )
             yield chunk
         if size == self.size and hashed.hexdigest() != self.digest:
             raise DataError(
                 f"{display_name} is not {self.name}: its {self.algorithm} is {hashed.hexdigest()} instead"
                 f" of {self.digest}",
-                "the file is damaged; get it anew",
+                DAMAGED_FILE_CURE,
             )
 
     def note(self, size: int) -> list[str]:
-        """A remark for corpus.json where the text is not the whole one."""
+        """Return the remark for corpus.json if the file is only a beginning."""
         return [f"the first {size:,} of {self.name}'s {self.size:,} bytes"] if size < self.size else []
 
 
@@ -74,11 +75,11 @@ class BenchmarkTask(ABC):
 
     path: Path
     sha256: str
-    """Of the file as it is, packed or not."""
+    """Hash of the file on disk, compressed or not."""
     benchmark: BenchmarkFile
 
     version: ClassVar[int] = 1
-    """Of what the class makes of a file; part of the key."""
+    """Version of what the class makes of a file; part of the key."""
 
     @property
     def key(self) -> str:
@@ -86,12 +87,12 @@ class BenchmarkTask(ABC):
 
     @abstractmethod
     def read_text(self, page_counts: PageCounts) -> Iterator[str]:
-        """The text in fragments; at the end of it remarks go into `page_counts`."""
+        """Yield the text in fragments; at the end, add remarks to `page_counts`."""
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
-            DataError: not this file, nor a beginning of it.
+            DataError: neither the published file nor a beginning of it.
         """
         name = self.benchmark.name
         page_counts.pages += 1
@@ -100,11 +101,11 @@ class BenchmarkTask(ABC):
             empty = False
             yield Document(name, name, text, is_last_piece=is_last)
         if empty:
-            raise DataError(f"there is no text in {self.path}", f"give {name}, or a beginning of it")
+            raise DataError(f"there is no text in {self.path}", f"give {name} or a beginning of it")
 
 
 class BenchmarkSource(Source):
-    """The one document of such a file. Published results cut it at byte offsets: 90, 5 and 5 million."""
+    """The document of a benchmark file. Published results cut it at byte offsets: 90, 5 and 5 million."""
 
     split_method = "bytes"
 
@@ -119,10 +120,10 @@ class BenchmarkSource(Source):
     ) -> None:
         """
         Args:
-            make_task: (path, its SHA-256, what is known of it) -> the task that gives the document.
+            make_task: (path, its SHA-256, the published facts) -> the task that reads the document.
 
         Raises:
-            UsageError: there is no such file.
+            UsageError: the input does not exist.
         """
         inputs = settings.input
         self._benchmark = benchmark
@@ -139,22 +140,22 @@ class BenchmarkSource(Source):
             )
 
     def tasks(self) -> Iterator[SourceTask]:
-        """The file as one task; downloads first what is missing."""
+        """Yield the file as one task, after its download if it is missing."""
         self.fetch()
         yield self._make_task(self._path, self._file_sha256(), self._benchmark)
 
     def download_plan(self) -> DownloadPlan | None:
-        """What `fetch` would download; None where the file is here."""
+        """Return what `fetch` would download; None if the file is there."""
         if self._path.is_file():
             return None
         return DownloadPlan(self._benchmark.name, self._benchmark.zip_bytes, self._directory)
 
     def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
-        """Download the archive and unpack it, if the file is not here.
+        """Download and decompress the archive, if the file is missing.
 
         Raises:
-            NetworkError: the server did not give it.
-            DataError: what it gave is another file.
+            NetworkError: the server did not send it.
+            DataError: the server sent another file.
             StorageError: the disk is full or cannot be written.
         """
         if self._path.is_file():
@@ -174,7 +175,7 @@ class BenchmarkSource(Source):
             try:
                 self._unpack(archive)
             except DataError:
-                remove_tree(archive)  # or the next attempt would find it again
+                remove_tree(archive)  # the next attempt must download it again
                 raise
             remove_tree(archive)
 
@@ -186,11 +187,11 @@ class BenchmarkSource(Source):
                 size += len(chunk)
             if size < self._benchmark.size:
                 raise DataError(
-                    f"{self._url} holds {size:,} instead of {self._benchmark.size:,} bytes", "check corpus.source.url"
+                    f"{self._url} has {size:,} instead of {self._benchmark.size:,} bytes", "check corpus.source.url"
                 )
 
     def refresh(self) -> None:
-        """Drop a damaged copy from the cache; the file on the server never changes."""
+        """Delete a damaged copy from the cache; the file on the server never changes."""
         if self._is_user_file or not self._path.is_file():
             return
         try:
@@ -201,16 +202,16 @@ class BenchmarkSource(Source):
             self.discard()
 
     def discard(self) -> None:
-        """Remove what was downloaded from the cache."""
+        """Delete the cached file."""
         if not self._is_user_file:
             remove_tree(self._path)
 
     def fingerprint(self) -> str:
-        """Changes with the content of the file."""
+        """Return a hash of the content of the file."""
         return self._file_sha256() if self._is_user_file else self._benchmark.digest
 
     def origin(self) -> dict[str, Any]:
-        """For corpus.json."""
+        """Return the entry of corpus.json."""
         return {
             "source": self._benchmark.name,
             "name": self._benchmark.name,
@@ -222,6 +223,6 @@ class BenchmarkSource(Source):
         }
 
     def _file_sha256(self) -> str:
-        """The SHA-256 of the file as it is, packed or not."""
+        """Return the SHA-256 of the file on disk, compressed or not."""
         self._sha256 = self._sha256 or sha256(self._path)
         return self._sha256

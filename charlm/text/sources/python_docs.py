@@ -1,11 +1,11 @@
-"""The sample corpus: the prose that every CPython carries. Nothing shipped, nothing downloaded.
+"""The sample corpus: the documentation inside every CPython, which needs no download.
 
-    pydoc_data/topics.py   the language reference, topic by topic ─┐
-    Lib/**/*.py            docstrings of modules, classes, functions ─┴─> paragraphs ──new ones──> documents, shuffled
+    pydoc_data/topics.py   the language reference, topic by topic ────┐
+    Lib/**/*.py            docstrings of modules, classes, functions ─┴─> new paragraphs ──> documents, shuffled
 
-Sources are parsed with `ast`, never imported. A paragraph that stood before is dropped (the reference repeats itself:
-80 % of its last percent stands in the rest), so that little of the test split stands verbatim in the training split.
-Documents come in an order fixed by the hash of their id: 600 of them, 1.9 million characters with CPython 3.11.
+The library's files are parsed with `ast`, never imported. Repeated paragraphs are dropped, so that little of the test
+split is also in the training split (80 % of the last percent of the reference is in the rest of it). The order of the
+documents is that of the hashes of their ids. CPython 3.11 gives 600 documents with 1.9 million characters.
 """
 
 import ast
@@ -65,7 +65,7 @@ class PythonDocsSource(Source):
                 page_counts.dropped["duplicate" if text.strip() else "empty"] += 1
         if not documents:
             raise DataError(
-                f"no Python sources below {self._library}", "use a CPython with its standard library in .py files"
+                f"no Python sources in {self._library}", "use a CPython with its standard library in .py files"
             )
         yield from sorted(documents, key=lambda document: hashlib.sha256(document.id.encode()).digest())
 
@@ -86,7 +86,7 @@ def _module_paths(library: Path) -> list[Path]:
 
 
 def _topics(path: Path) -> dict[str, str]:
-    """The dictionary literal of pydoc_data/topics.py."""
+    """Return the dictionary literal in pydoc_data/topics.py: topic -> text."""
     if not path.is_file():
         return {}
     for node in ast.parse(path.read_bytes()).body:
@@ -99,13 +99,13 @@ def _topics(path: Path) -> dict[str, str]:
 def _docstrings(path: Path) -> Iterator[str]:
     try:
         module = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):  # deliberately broken files of the library's own tools
+    except (SyntaxError, ValueError):  # files that are broken on purpose, for tests of the library
         return
     yield from _docstrings_below(module)
 
 
 def _docstrings_below(node: ast.AST) -> Iterator[str]:
-    """In reading order. Only statements are entered: an expression holds no docstring, and is most of the tree."""
+    """Yield the docstrings in a tree, in reading order. Expressions, most of the tree, have none and are skipped."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         docstring = ast.get_docstring(node, clean=False)
         if docstring:
@@ -116,7 +116,7 @@ def _docstrings_below(node: ast.AST) -> Iterator[str]:
 
 
 def _unseen_paragraphs(text: str, seen: set[str]) -> Iterator[str]:
-    """The paragraphs whose words have not stood in `seen` in this order; remembers them there."""
+    """Yield the paragraphs whose words, in this order, are not in `seen`, and add them."""
     for paragraph in re.split(r"\n\s*\n", text):
         folded = " ".join(paragraph.split())
         if folded and folded not in seen:

@@ -1,9 +1,9 @@
 """text8, 100,000,000 letters and spaces made of Wikipedia's text of March 2006 -> one document.
 
-    text8, or a beginning of it ── 27 symbols, checked ──────────────────────┬──> pieces of one document
-    enwik8, enwik9, or a beginning ── text8_filter.clean, to 100,000,000 ──┘
+    text8, or a beginning of it ── 27 symbols, checked ─────────────────────────┬──> pieces of one document
+    enwik8, enwik9, or a beginning ── text8_filter.text8_words, 100,000,000 ──┘
 
-Made from the first 124 MB or so of enwik9, it is the published text8 byte for byte; enwik8 gives a beginning of it.
+The result from the first 124 MB of enwik9 equals the published text8 byte for byte; enwik8 gives a beginning of it.
 """
 
 import itertools
@@ -21,12 +21,12 @@ _XML = b"<mediawiki"
 
 
 class Text8Task(BenchmarkTask):
-    """The text of text8, or made from enwik8 or enwik9."""
+    """The text of text8, read, or made from enwik8 or enwik9."""
 
     def read_text(self, page_counts: PageCounts) -> Iterator[str]:
         """
         Raises:
-            DataError: more or other bytes than text8 has, nor enwik8 or enwik9.
+            DataError: more or other bytes than text8 has, and not enwik8 or enwik9.
         """
         size, name = 0, str(self.path)
         chunks = read_chunks(self.path)
@@ -55,7 +55,7 @@ def _check_symbols(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         if invalid := chunk.translate(None, _SYMBOLS):
             place = f"byte {invalid[0]:#04x} at offset {offset + chunk.index(invalid[:1])}"
             raise DataError(
-                f"{name} has other symbols than the 27 of text8: {place}",
+                f"{name} has symbols other than the 27 of text8: {place}",
                 "give text8, enwik8 or enwik9, or a beginning of one of them",
             )
         offset += len(chunk)

@@ -1,6 +1,6 @@
-"""Plain text files -> documents, every character kept but one leading byte order mark.
+"""Plain text files -> documents. Every character is kept, except a leading byte order mark.
 
-input ── folders, globs, - ──> files ── hashed ──> tasks: groups of files, or one large one ──> documents
+input ── folders, globs, - ──> files ── hashed ──> tasks: groups of files, or one large file ──> documents
 """
 
 import hashlib
@@ -21,24 +21,24 @@ from charlm.text.reading.inputs import STDIN, check_input, list_files, strip_com
 from charlm.text.settings import TextSettings
 
 _VERSION = 1
-"""Of what this module makes of a file; part of the tasks' keys."""
+"""Version of what this module makes of a file; part of the keys of tasks."""
 _CHUNK = 1 << 18
 _TASK_BYTES = 16 << 20
 _TASK_FILES = 1_000
 _MOST_NAMED = 1_000
-"""Files that corpus.json names one by one."""
+"""Files that corpus.json lists; of more files it has only the number."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A file as it was when it was hashed."""
+    """A file at the time when it was hashed."""
 
     name: str
-    """The path below its input: equal trees give equal corpora wherever they lie."""
+    """The path relative to its input, so that equal folders give equal corpora."""
     path: Path
     num_bytes: int
     modified: int
-    """Nanoseconds; tells whether it changed since, and is kept nowhere."""
+    """Time in nanoseconds, to notice a later change; it is not stored."""
     sha256: str
 
 
@@ -53,20 +53,20 @@ class TextReader:
     def documents(
         self, name: str, display_name: str, chunks: Iterable[bytes], page_counts: PageCounts
     ) -> Iterator[Document]:
-        """The documents called `name` (`display_name` in messages) that these bytes hold."""
+        """Yield the documents in the bytes of a file; errors call it `display_name`."""
         decoder = Decoder(self.encoding, self.on_error)
         title = Path(strip_compression_suffix(name)).stem
         yield from read_documents(name, title, decoder.decode(display_name, chunks), self.unit, page_counts)
         if decoder.num_replaced:
             how_often = f"{decoder.num_replaced:,} times" if decoder.num_replaced > 1 else "once"
             page_counts.notes.append(
-                f"{name}: U+FFFD stands {how_often} for bytes that are not {self.encoding.upper()}"
+                f"{name}: bytes that are not {self.encoding.upper()} were replaced by U+FFFD {how_often}"
             )
 
 
 @dataclass(frozen=True)
 class TextTask(SourceTask):
-    """Some files, one after the other."""
+    """Several files, read one after the other."""
 
     files: tuple[TextFile, ...]
     reader: TextReader
@@ -79,7 +79,7 @@ class TextTask(SourceTask):
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
-            DataError: a file is not in the encoding (names the offset), is no text, or has changed since.
+            DataError: a file is not in the encoding (names the offset), is not text, or changed after it was hashed.
             StorageError: a file cannot be read.
         """
         for file in self.files:
@@ -89,18 +89,18 @@ class TextTask(SourceTask):
 
 
 class TextSource(Source):
-    """The files of `settings.input`; a folder stands for every file below it, in order of name."""
+    """The files of `settings.input`; a folder means every file below it, in the order of their names."""
 
     def __init__(self, settings: TextSettings) -> None:
         """
         Raises:
-            SettingsError: there is no input, or standard input twice.
+            SettingsError: there is no input, or standard input is given twice.
             UsageError: an input does not exist.
         """
         if not settings.input:
-            raise SettingsError("the source `text` has no input", "name files or folders with --input PATH")
+            raise SettingsError("--source text has no input", "give files or folders with --input PATH")
         if settings.input.count(STDIN) > 1:
-            raise SettingsError("corpus.source.input has - twice", "standard input can be read once")
+            raise SettingsError("--input - is given twice", "give it once: standard input can be read only once")
         self._reader = TextReader(settings.documents, settings.encoding, settings.errors)
         self._inputs = settings.input
         for user_path in self._inputs:
@@ -110,7 +110,7 @@ class TextSource(Source):
         self._stdin_read = False
 
     def origin(self) -> dict[str, Any]:
-        """For corpus.json: name, size and hash of each file, or of all together where they are many."""
+        """Return the entry of corpus.json: name, size and hash of each file, or only one hash if there are many."""
         entries: list[dict[str, Any]] = [
             {"name": file.name, "bytes": file.num_bytes, "sha256": file.sha256} for file in self._files()
         ]
@@ -123,11 +123,11 @@ class TextSource(Source):
         }
 
     def fingerprint(self) -> str | None:
-        """Changes with the names and the content of the files; None where they come by standard input."""
+        """Return a hash of the names and the content of all files; None if one is standard input."""
         return None if STDIN in self._inputs else self.origin()["fingerprint"]
 
     def tasks(self) -> Iterator[SourceTask]:
-        """Groups of files; standard input, which only this process can read, is a task too.
+        """Yield groups of files; standard input, which only this process can read, is a task too.
 
         Raises:
             DataError: the name of a file is not UTF-8.
@@ -135,7 +135,9 @@ class TextSource(Source):
         """
         files = self._files()
         if STDIN not in self._inputs:
-            yield from self._group(files) if files else [TextTask((), self._reader)]  # something has to say: no text
+            yield from (
+                self._group(files) if files else [TextTask((), self._reader)]
+            )  # an empty folder has one empty task
             return
         num_before = sum(1 for _ in list_files(self._inputs[: self._inputs.index(STDIN)]))
         yield from self._group(files[:num_before])
@@ -155,19 +157,21 @@ class TextSource(Source):
             yield TextTask(tuple(group), self._reader)
 
     def _files(self) -> list[TextFile]:
-        """Every file but standard input, in order; hashed once."""
+        """Return every file but standard input, in order; they are hashed once."""
         if self._text_files is None:
             names: Counter[str] = Counter()
             self._text_files = []
             for name, path in list_files(self._inputs):
                 names[name] += 1
-                unique = name if names[name] == 1 else f"{name} ({names[name]})"  # ids: the same name in two folders
+                unique = (
+                    name if names[name] == 1 else f"{name} ({names[name]})"
+                )  # the same name in two folders: ids are unique
                 self._text_files.append(TextFile(unique, path, *_size_and_mtime(path), sha256(path)))
         return self._text_files
 
     def _read_stdin(self, page_counts: PageCounts) -> Iterator[Document]:
         if self._stdin_read or sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the parent
-            raise UsageError("standard input can be read only once, if at all", "give the text as a file")
+            raise UsageError("standard input was read before or is closed", "give the text as a file")
         self._stdin_read = True
         hashed, size = hashlib.sha256(), 0
 
@@ -191,6 +195,6 @@ def _size_and_mtime(path: Path) -> tuple[int, int]:
 
 
 def _digest(files: Iterable[tuple[str, str]]) -> str:
-    """One hash for the hashes and names of several files."""
+    """Return one hash of the hashes and names of several files."""
     content = "\n".join(f"{file_sha256} {name}" for file_sha256, name in files)
     return hashlib.sha256(content.encode()).hexdigest()

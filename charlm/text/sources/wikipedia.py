@@ -1,7 +1,7 @@
 """A MediaWiki dump, local or downloaded -> one Document for each article with text.
 
-input files and URLs, or wikimedia.resolve ──> parts ── download ──> articles.tasks_of ──> tasks ──> documents
-with max_characters                              └─ the streams that are wanted ──> subset ──> tasks
+input files and URLs, or releases.resolve ──> parts ── download ──> articles.make_tasks ──> tasks ──> documents
+with max_characters                             └─ the segments that are chosen ──> subset ──> tasks
 """
 
 import re
@@ -43,11 +43,11 @@ class WikipediaSource(Source):
         self._site = SiteInfo()
 
     def resolved_settings(self) -> dict[str, Any]:
-        """The date that `latest` stands for, once that is known."""
+        """Return the date of the dump that `latest` was resolved to, once it is known."""
         return {"date": self._dump.date} if self._dump else {}
 
     def resolve(self) -> WikimediaDump:
-        """Which dump this is; asks the server at most once."""
+        """Find the dump of the settings; the server is asked at most once."""
         if self._dump is None:
             self._dump = resolve(
                 self._settings, cache=self._cache or cache_directory(), retry_policy=self._retry_policy
@@ -55,7 +55,7 @@ class WikipediaSource(Source):
         return self._dump
 
     def parts(self) -> tuple[DumpPart, ...]:
-        """The dump files, in order; parts of a dump (`...xml-p1p41242.bz2`) in that of their pages."""
+        """Return the dump files; parts of a dump (`...xml-p1p41242.bz2`) in the order of their pages."""
         if self._parts is None:
             agent = user_agent(self._settings)
             if self._settings.input:
@@ -70,23 +70,26 @@ class WikipediaSource(Source):
         if urls.is_url(name):
             return urls.dump_part_from_url(name, self._cache or cache_directory(), agent, self._retry_policy)
         if has_scheme(name):
-            raise UsageError(f"{name} is neither http nor https", "write it so, or download it and name the file")
+            raise UsageError(
+                f"{name} is not an http or https URL",
+                "write https://..., or download it and give the file with --input",
+            )
         path = Path(name).expanduser()
         if not path.is_file():
-            raise UsageError(f"there is no file {path}", suggest_file(path) or "check corpus.source.input")
+            raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
         return DumpPart(path)
 
     def prepare_for_remote_workers(self) -> None:
-        """The tasks go to other machines: those of a file given by its URL fetch their ranges themselves."""
+        """Let the workers download the ranges of files that are given by URL."""
         self._distributed = True
 
     def _reads_ranges(self, part: DumpPart) -> bool:
-        """Whether only the ranges that tasks want are fetched."""
+        """Return whether only the ranges of the tasks are downloaded, not the whole file."""
         ranges_suffice = self._settings.max_characters is not None or (self._distributed and bool(self._settings.input))
         return ranges_suffice and not part.is_local and part.is_range_readable
 
     def download_plan(self) -> DownloadPlan | None:
-        """What `fetch` would download; None where everything is here (or local)."""
+        """Return what `fetch` would download; None if nothing is missing."""
         missing = [part for part in self.parts() if not part.is_local]
         whole = [part for part in missing if not self._reads_ranges(part)]
         num_bytes = sum(part.bytes_missing() for part in whole)
@@ -99,7 +102,7 @@ class WikipediaSource(Source):
         return DownloadPlan(description, num_bytes, missing[0].path.parent)
 
     def _estimate_subset_download(self, missing: list[DumpPart]) -> DownloadPlan | None:
-        """An estimate: how many characters a stream holds is known when it has been read."""
+        """Estimate the download of a subset: the characters of a stream are only known once it was read."""
         limit = self._settings.max_characters or 0
         num_bytes = sum(part.index_bytes_missing() for part in missing)
         if all(part.index_is_resolved for part in missing):
@@ -112,7 +115,7 @@ class WikipediaSource(Source):
             whole = sum(part.bytes_missing() for part in missing)
             num_bytes += min(int(limit / subset.CHARACTERS_PER_BYTE), whole or limit)
         return DownloadPlan(
-            f"{limit:,} characters of {self._describe()}, by estimate", num_bytes, missing[0].path.parent
+            f"{limit:,} characters of {self._describe()} (an estimate)", num_bytes, missing[0].path.parent
         )
 
     def _describe(self) -> str:
@@ -122,7 +125,7 @@ class WikipediaSource(Source):
         return f"{dump.wiki} of {dump.date}"
 
     def fetch(self, on_progress: Callable[[int], None] | None = None) -> None:
-        """Download what is missing, one file after the other; `on_progress` gets the bytes of all of them so far."""
+        """Download what is missing, file by file; `on_progress` is called with the bytes of all files so far."""
         if self.download_plan() is None:
             return
         report = on_progress or (lambda _: None)
@@ -151,7 +154,7 @@ class WikipediaSource(Source):
                 )
 
     def _get_subset(self) -> Subset:
-        """The subset, chosen as far as that was possible so far. Needs the indexes."""
+        """Return the subset, as far as it has been chosen; the indexes must be there."""
         if self._subset is None:
             assert self._settings.max_characters is not None
             files = [
@@ -162,7 +165,7 @@ class WikipediaSource(Source):
         return self._subset
 
     def tasks(self) -> Iterator[SourceTask]:
-        """The articles with text, in the order of the dump; downloads first what is missing."""
+        """Yield the tasks of all articles, in the order of the dump, after the download of what is missing."""
         self.fetch()
         if self._settings.max_characters is not None:
             selection = self._get_subset()
@@ -178,7 +181,7 @@ class WikipediaSource(Source):
             yield from make_tasks(dump, part.digest, self._settings.math)
 
     def origin(self) -> dict[str, Any]:
-        """For corpus.json: equal dumps give equal entries, wherever the files lie."""
+        """Return the entry of corpus.json; equal dumps give equal entries, wherever their files are."""
         dump = None if self._settings.input else self.resolve()
         date = dump.date if dump else _date_from_names(self.parts())
         entries = [part.entry() for part in self.parts()]
@@ -195,15 +198,15 @@ class WikipediaSource(Source):
         }
 
     def refresh(self) -> None:
-        """Ask the server again, and drop of the cache what it has otherwise: `fetch` gets that anew.
+        """Ask the server again and delete cached files that it has in another version.
 
         Raises:
-            NetworkError: no answer; the cache stays as it was.
+            NetworkError: no answer; the cache is unchanged.
         """
         self._subset = None
         if self._settings.input:
             for part in self.parts():
-                part.discard()  # no hash is published that it could be held to
+                part.discard()  # no hash is published to compare it with
             return
         known = self.resolve()
         with DirectoryLock(known.directory):
@@ -214,7 +217,7 @@ class WikipediaSource(Source):
                     part.discard()
 
     def discard(self) -> None:
-        """Remove from the cache what was downloaded. dump.json stays: it says what there is to fetch."""
+        """Delete the cached downloads, but not dump.json, which lists the files of the dump."""
         for directory in dict.fromkeys(part.path.parent for part in self.parts() if part.remote):
             with DirectoryLock(directory):
                 for part in self.parts():
@@ -226,12 +229,12 @@ class WikipediaSource(Source):
 
 
 def _without_credentials(url: str) -> str:
-    """An address without the name and password that a mirror may want."""
+    """Return a URL without the user name and password of a mirror."""
     return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def _in_page_order(given: tuple[DumpPart, ...]) -> tuple[DumpPart, ...]:
-    """Parts by the pages in their names; other files as they were given."""
+    """Sort parts by the page numbers in their names; if any has none, keep the given order."""
     found = [re.search(r"\.xml-p(\d+)p(\d+)", part.path.name) for part in given]
     ranges = [(int(match[1]), int(match[2])) for match in found if match]
     if len(ranges) < len(given):
@@ -240,6 +243,6 @@ def _in_page_order(given: tuple[DumpPart, ...]) -> tuple[DumpPart, ...]:
 
 
 def _date_from_names(given: tuple[DumpPart, ...]) -> str:
-    """The date in names such as ruwiki-20240801-pages-articles.xml.bz2, if all agree; else ""."""
+    """Return the date in names such as ruwiki-20240801-pages-articles.xml.bz2 if all names agree; otherwise ""."""
     dates = {found[1] if (found := re.search(r"-([12]\d{7})-", part.path.name)) else "" for part in given}
     return dates.pop() if len(dates) == 1 else ""

@@ -1,8 +1,8 @@
-"""The files of a dump: here, in the cache, or on a server, whole or in ranges.
+"""A file of a dump: local, in the cache, or on a server; whole or in ranges.
 
-CACHE/dumps/WIKI/DATE/NAME          a whole file, verified; beside it the index, NAME-index
-CACHE/dumps/WIKI/DATE/streams/NAME/ what is here of a file that was read in ranges: extents, and file.json
-CACHE/urls/HASH/...                 the same for a file given by its URL
+CACHE/dumps/WIKI/DATE/NAME           a whole file, verified; its index is beside it
+CACHE/dumps/WIKI/DATE/streams/NAME/  the extents of a file that was read in ranges, and file.json
+CACHE/urls/HASH/...                  the same for a file that was given by its URL
 """
 
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from charlm.text.wikimedia.releases import RECORD, RemoteDumpFile, WikimediaDump
 from charlm.text.wikimedia.segments import DumpSegments, find_segments
 
 _SECOND_STREAM_SEARCH_BYTES = 8 << 20
-"""Bytes of a remote file in which a multistream dump has long begun its second stream."""
+"""Bytes at the start of a remote file in which a multistream dump has its second stream."""
 
 
 class DumpPart:
-    """One file of a dump. Nothing is asked of a server before it has to be."""
+    """One file of a dump. The server is not asked before it is necessary."""
 
     def __init__(
         self,
@@ -39,8 +39,8 @@ class DumpPart:
     ) -> None:
         """
         Args:
-            path: The file, or where it goes in the cache.
-            remote: Where it comes from; None for a file of the user's own.
+            path: The local file, or its path in the cache.
+            remote: The file on the server; None for a local file of the user.
         """
         self.path, self.remote, self._user_agent, self._retry_policy = path, remote, user_agent, retry_policy
 
@@ -51,7 +51,7 @@ class DumpPart:
     # Whole
 
     def bytes_missing(self) -> int:
-        """Of the whole file; 0 where the size is not known."""
+        """Return the bytes still to download for the whole file; 0 if its size is unknown."""
         if self.is_local:
             return 0
         present = self.path.with_name(self.path.name + ".part")
@@ -66,11 +66,11 @@ class DumpPart:
                     self.remote.urls, None, self._user_agent, RetryPolicy(delays=(), notify=lambda _: None)
                 ).size
             except NetworkError:
-                return None  # this was only to announce it; the download will say what is wrong
+                return None  # the size is only announced; the download reports the error
         return self.remote.size
 
     def download(self, on_progress: Callable[[int], None] | None = None) -> None:
-        """Have the whole file here."""
+        """Download the whole file if it is missing."""
         if not self.is_local:
             assert self.remote
             _download(self.remote, self.path, self._user_agent, self._retry_policy, on_progress)
@@ -84,7 +84,7 @@ class DumpPart:
 
     @property
     def index(self) -> Path | None:
-        """The index in the cache, if it is there."""
+        """The path of the cached index; None if it is missing."""
         path = self.path.with_name(self.remote.index.name) if self.remote and self.remote.index else None
         return path if path and path.is_file() else None
 
@@ -92,7 +92,7 @@ class DumpPart:
         return (self.remote.index.size or 0) if self.remote and self.remote.index and not self.index else 0
 
     def fetch_index(self, on_progress: Callable[[int], None] | None = None) -> None:
-        """Have the index here, if the server has one."""
+        """Download the index if it is missing and the server has one."""
         if not self.remote or not self.remote.index or self.index or self._server_info.get("no_index"):
             return
         index = self.remote.index
@@ -103,12 +103,12 @@ class DumpPart:
 
     @property
     def index_is_resolved(self) -> bool:
-        """Whether the index is here, or known to be nowhere."""
+        """Whether the index is cached, or known not to exist."""
         return not self.remote or not self.remote.index or bool(self.index or self._server_info.get("no_index"))
 
     @cached_property
     def sparse(self) -> SparseFile:
-        """The file as far as it is here. Its size and version are asked of the server the first time."""
+        """The file, read in ranges. The server is asked for size and version the first time."""
         assert self.remote
         about = self._server_info
         size, version = about.get("size", self.remote.size), str(about.get("version", ""))
@@ -130,7 +130,7 @@ class DumpPart:
         try:
             return dict(read_json(self._streams / "file.json"))
         except (FileNotFoundError, ValueError, TypeError):
-            return {}  # the server is asked
+            return {}  # then the server is asked
 
     def _save_server_info(self, found: dict[str, Any]) -> None:
         self._server_info.update(found)
@@ -139,7 +139,7 @@ class DumpPart:
 
     @property
     def is_range_readable(self) -> bool:
-        """Whether the remote file can be read in ranges: a bz2 file of several streams (as one with an index is)."""
+        """Whether the remote file can be read in ranges: a bz2 file of several streams. A file with an index is one."""
         if self.index or not self.index_is_resolved:
             return True
         if "multistream" not in self._server_info:
@@ -148,21 +148,21 @@ class DumpPart:
         return bool(self._server_info["multistream"])
 
     def segments(self) -> DumpSegments:
-        """What a subset may choose from."""
+        """Return the segments from which a subset may choose."""
         if self.is_local:
             with storage_errors(self.path, "read"):
                 return find_segments(self.path, self.path.stat().st_size, None)
         return find_segments(self.sparse, self.sparse.size, self.index)
 
     def stream_starts(self) -> StreamStarts | None:
-        """Where the index says that streams begin."""
+        """Return where streams begin by the index; None without an index."""
         return starts_from(read_index(self.index)) if self.index else None
 
-    # What it is
+    # Identity
 
     @cached_property
     def digest(self) -> str:
-        """Names the content: the published hash, that of the file here, or what the server calls its version."""
+        """Identifies the content: the published hash, the hash of the local file, or the version on the server."""
         if self.remote and self.remote.sha1:
             return self.remote.sha1
         if self.is_local:
@@ -170,7 +170,7 @@ class DumpPart:
         return f"{self.remote and self.remote.urls[0]} {self.sparse.size} {self._server_info.get('version', '')}"
 
     def entry(self) -> dict[str, Any]:
-        """For corpus.json."""
+        """Return the entry of corpus.json."""
         if not self.is_local and self.remote and not self.remote.sha1:
             return {
                 "name": self.path.name,
@@ -182,14 +182,17 @@ class DumpPart:
         return {"name": self.path.name, "bytes": size, ("sha1" if published else "sha256"): self.digest}
 
     def is_intact(self) -> bool:
-        """Whether what is here as a whole file is what its dump says. (What is here in ranges is checked when read.)"""
+        """Return whether the whole cached file and its index have the published size and hash.
+
+        Ranges are checked when they are read.
+        """
         remote = self.remote
         return remote is None or all(
             _is_intact(self.path.with_name(file.name), file) for file in (remote, remote.index) if file
         )
 
     def discard(self) -> None:
-        """Remove what was downloaded; never a file of the user's own."""
+        """Delete the downloads of this file; never a local file of the user."""
         if self.remote is None:
             return
         names = [self.path.name, *([self.remote.index.name] if self.remote.index else [])]
@@ -205,7 +208,7 @@ class DumpPart:
 def refresh_dump(
     settings: WikipediaSettings, cached: WikimediaDump, cache: Path, retry_policy: RetryPolicy | None
 ) -> WikimediaDump:
-    """What the server now says of a dump; where it says nothing, what is known stays, and the error is raised."""
+    """Ask the server again about a dump; if it does not answer, keep the old record and raise the error."""
     record = cached.directory / RECORD
     backup = record.with_name(f"{RECORD}.old")
     rename(record, backup)
@@ -232,7 +235,7 @@ def _download(
 
 
 def _is_intact(path: Path, file: RemoteDumpFile) -> bool:
-    """True also where there is no such file."""
+    """Return whether a file has the published size and hash; true if it does not exist."""
     if not path.is_file():
         return True
     if file.size is not None and path.stat().st_size != file.size:

@@ -1,9 +1,9 @@
-"""Settings -> which files of which dump to read, where they are, and what they must hash to.
+"""Settings -> the files of a dump: their URLs, their sizes and their hashes.
 
-    language or wiki ──> database name ── listing of dates ──> newest finished run ── dumpstatus.json ──> DumpFiles
-                                                               └─ kept as dump.json: the next time needs no network
+    language or wiki ──> database name ── list of dates ──> newest finished dump ── dumpstatus.json ──> RemoteDumpFiles
+                                                            └─ kept as dump.json: the next time needs no network
 
-Dumps lie in the user's cache, `dumps/WIKI/DATE/NAME`; a file has that name only once it is verified.
+Dumps are kept in the user's cache, `dumps/WIKI/DATE/NAME`; a file gets that name only after it was verified.
 """
 
 import importlib.metadata
@@ -31,7 +31,7 @@ _MULTISTREAM_NAME = re.compile(r"-pages-articles-multistream(\d*)\.xml((?:-p(\d+
 
 @dataclass(frozen=True, slots=True)
 class RemoteDumpFile:
-    """One file of a dump. `urls` are tried in order; what a mirror does not tell is None."""
+    """One file of a dump. `urls` are tried in order; sizes and hashes that the mirror does not state are None."""
 
     name: str
     urls: tuple[str, ...]
@@ -39,17 +39,17 @@ class RemoteDumpFile:
     sha1: str | None
     md5: str | None
     index: "RemoteDumpFile | None" = None
-    """Of a multistream file: the list of its streams, `offset:id:title`, where the dump has one."""
+    """The index of a multistream file, with lines `offset:id:title`, if the dump has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class WikimediaDump:
-    """A finished dump: its articles, as Wikimedia splits them."""
+    """A finished dump: the files with its articles."""
 
     wiki: str
     date: str
     directory: Path
-    """Where the files lie, or will."""
+    """The folder of the files in the cache."""
     files: tuple[RemoteDumpFile, ...]
 
     @property
@@ -60,11 +60,11 @@ class WikimediaDump:
 def resolve(
     settings: WikipediaSettings, *, cache: Path | None = None, retry_policy: RetryPolicy | None = None
 ) -> WikimediaDump:
-    """Find the dump that the settings mean. A date that was resolved before needs no network.
+    """Find the dump of the settings. A date that was resolved before needs no network.
 
     Raises:
-        SettingsError: a language, wiki or date that cannot be one.
-        NetworkError: no such wiki, no such date (naming those there are), not finished, or no answer.
+        SettingsError: an invalid language, wiki or date.
+        NetworkError: the wiki or the date does not exist (names those that do), the dump is unfinished, or no answer.
     """
     directory = (cache or cache_directory()) / "dumps" / wiki_name(settings)
     server = _DumpServer(settings, retry_policy)
@@ -75,22 +75,22 @@ def resolve(
             cached_dates = _cached_dates(directory)
             if isinstance(error, NotFoundError) or not cached_dates:
                 raise
-            cure = f"{error.cure}; or use one of the dumps that were found before: --date {' or '.join(cached_dates)}"
+            cure = f"{error.cure}; or use a dump that was found before: --date {' or '.join(cached_dates)}"
             raise NetworkError(error.what, cure) from error
     if not re.fullmatch(r"[12]\d{7}", settings.date):
         digits = re.sub(r"\D", "", settings.date)
         example = digits if re.fullmatch(r"[12]\d{7}", digits) else "YYYYMMDD"
-        raise SettingsError(f"corpus.source.date = {settings.date!r} is no date", f"write {example} or latest")
+        raise SettingsError(f"corpus.source.date = {settings.date!r} is not a date", f"write {example} or latest")
     return server.find_by_date(settings.date, directory)
 
 
 def wiki_name(settings: WikipediaSettings) -> str:
-    """The database name: `simplewiki`, `zh_min_nanwiki`, `ruwikisource`."""
+    """Return the database name, such as `simplewiki`, `zh_min_nanwiki` or `ruwikisource`."""
     name = settings.wiki or database_name(settings.language)
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
         key, value = ("wiki", settings.wiki) if settings.wiki else ("language", settings.language)
         example = "write one like ruwikisource" if settings.wiki else "write one like en, pt or zh-yue"
-        raise SettingsError(f"corpus.source.{key} = {value!r} cannot be one", _suggest_name(settings) or example)
+        raise SettingsError(f"corpus.source.{key} = {value!r} is not a valid {key}", _suggest_name(settings) or example)
     return name
 
 
@@ -99,19 +99,21 @@ def _suggest_name(settings: WikipediaSettings) -> str:
 
 
 def mirrors(settings: WikipediaSettings) -> tuple[str, ...]:
-    """Roots to ask, in order: CHARLM_MIRROR (one or several, between spaces), then the settings'."""
+    """Return the servers to ask, in order: CHARLM_MIRROR (one or several, separated by spaces), then the settings."""
     roots = (*os.environ.get("CHARLM_MIRROR", "").split(), *settings.mirrors)
     for root in roots:
         if not re.match(r"https?://[^/\s]", root):
-            raise SettingsError(f"the mirror {root!r} is no URL", "write it like https://dumps.wikimedia.org")
+            raise SettingsError(f"the mirror {root!r} is not a URL", "write it like https://dumps.wikimedia.org")
     return tuple(dict.fromkeys(root.rstrip("/") for root in roots))
 
 
 def user_agent(settings: WikipediaSettings) -> str:
-    """`charlm/VERSION (URL; CONTACT)`: who asks, as Wikimedia wants to know; what is unknown is left out."""
+    """Return the User-Agent `charlm/VERSION (URL; CONTACT)`, as Wikimedia asks of programs, without unknown parts."""
     contact = settings.contact or os.environ.get("CHARLM_CONTACT", "")
     if not re.fullmatch(r"[\x20-\x7e]*", contact):
-        raise SettingsError("corpus.source.contact has characters that no header can carry", "use plain ASCII")
+        raise SettingsError(
+            "corpus.source.contact has characters that an HTTP header cannot carry", "use ASCII characters"
+        )
     url = ""
     try:
         entries = importlib.metadata.metadata("charlm").get_all("Project-URL") or []
@@ -123,14 +125,14 @@ def user_agent(settings: WikipediaSettings) -> str:
 
 
 def licence(date: str) -> str:
-    """Wikimedia changed the licence of its text on 7 June 2023; an unknown date ("") is said to be unknown."""
+    """Return the licence of a dump by its date ("": unknown); Wikimedia changed it on 7 June 2023."""
     if not date:
         return "CC BY-SA 4.0 (3.0 before June 2023)"
     return "CC BY-SA 4.0" if date >= "20230607" else "CC BY-SA 3.0"
 
 
 class _DumpServer:
-    """The mirrors of one wiki's dumps."""
+    """The mirrors with the dumps of one wiki."""
 
     def __init__(self, settings: WikipediaSettings, retry_policy: RetryPolicy | None) -> None:
         self.settings, self.retry_policy = settings, retry_policy
@@ -146,12 +148,12 @@ class _DumpServer:
         found = (
             f"none of its dumps ({', '.join(dates)}) is finished"
             if dates
-            else "no dumps are listed: a proxy or login page?"
+            else "no dumps are listed, perhaps because of a proxy or login page"
         )
-        raise NetworkError(f"{self.wiki}: {found}", "try again later, or set corpus.source.mirrors")
+        raise NetworkError(f"{self.wiki}: {found}", "try again later, or set CHARLM_MIRROR to another mirror")
 
     def find_by_date(self, date: str, directory: Path) -> WikimediaDump:
-        """The dump of that date; it is recorded in its folder below `directory`."""
+        """Return the dump of a date, and record it in its folder below `directory`."""
         own = directory / date
         if recorded := _read_record(own, self.wiki, date, self.roots):
             return WikimediaDump(self.wiki, date, own, recorded)
@@ -161,41 +163,41 @@ class _DumpServer:
             dates = self._list_dates()
             if date in dates:
                 raise
-            alternatives = f"there are {', '.join(dates)}" if dates else "there are none now"
+            alternatives = f"there are {', '.join(dates)}" if dates else "there are no dumps now"
             raise NetworkError(f"{self.wiki} has no dump of {date}", f"{alternatives}; or use latest") from None
         record = self._check_finished(response, date)
         files = _files(record, self.wiki, date, self.roots)
         if not files:
-            raise NetworkError(f"{self.wiki}/{date} has no multistream files", "choose another date")
+            raise NetworkError(f"the dump of {self.wiki} of {date} has no multistream files", "choose another --date")
         make_directory(own)
         remove_stale_temporaries(own / RECORD)
         write_json(own / RECORD, record)
         return WikimediaDump(self.wiki, date, own, files)
 
     def _check_finished(self, response: bytes, date: str) -> dict[str, Any]:
-        """What dumpstatus.json says of the multistream job, if that is done."""
+        """Return what dumpstatus.json states about the multistream job, if it is done."""
         try:
             job: dict[str, Any] = json.loads(response)["jobs"].get(_JOB, {})
-            status, entries = str(job.get("status", "not begun")), cast("dict[str, Any]", job.get("files", {}))
+            status, entries = str(job.get("status", "not started")), cast("dict[str, Any]", job.get("files", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NetworkError(
-                f"{self.wiki}/{date}/dumpstatus.json is not what it should be: a proxy or login page?",
+                f"{self.wiki}/{date}/dumpstatus.json has an unexpected form, perhaps that of a proxy or login page",
                 "open it in a browser, and check corpus.source.mirrors",
             ) from error
         if status != "done":
-            raise _UnfinishedError(f"the dump of {self.wiki} of {date} is not finished ({status})", "use an older date")
+            raise _UnfinishedError(
+                f"the dump of {self.wiki} of {date} is not finished ({status})", "choose an older --date"
+            )
         return {"jobs": {_JOB: {"status": status, "files": entries}}}
 
     def _list_dates(self) -> list[str]:
-        """The dated folders of the wiki, newest first."""
+        """Return the dates of the dumps of the wiki, newest first."""
         try:
             listing = self._get(f"{self.wiki}/").decode("utf-8", errors="replace")
         except NotFoundError as error:
-            cure = (
-                "check corpus.source.language, the code in the site's address, or name its database: corpus.source.wiki"
-            )
+            cure = "check --language, the code in the address of the site, or give the database name with --wiki"
             raise NotFoundError(
-                f"there are no dumps of a wiki called {self.wiki}", _suggest_name(self.settings) or cure
+                f"there are no dumps of a wiki named {self.wiki}", _suggest_name(self.settings) or cure
             ) from error
         return sorted(set(re.findall(r"href=[\"'](?:[^\"']*/)?([12]\d{7})/?[\"']", listing)), reverse=True)
 
@@ -205,16 +207,16 @@ class _DumpServer:
 
 
 class _UnfinishedError(NetworkError):
-    """The run is still going on, or has failed."""
+    """The dump is still being made, or it failed."""
 
 
 def _cached_dates(directory: Path) -> list[str]:
-    """Dates whose dumps were resolved before, newest first."""
+    """Return the dates whose dumps were resolved before, newest first."""
     return sorted((path.parent.name for path in directory.glob(f"*/{RECORD}")), reverse=True)
 
 
 def _read_record(directory: Path, wiki: str, date: str, roots: Sequence[str]) -> tuple[RemoteDumpFile, ...]:
-    """The files of a dump that was resolved before; empty if it was not."""
+    """Return the files of a dump that was resolved before; empty if it was not."""
     try:
         return _files(read_json(directory / RECORD), wiki, date, roots)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -222,7 +224,7 @@ def _read_record(directory: Path, wiki: str, date: str, roots: Sequence[str]) ->
 
 
 def _files(record: Any, wiki: str, date: str, roots: Sequence[str]) -> tuple[RemoteDumpFile, ...]:
-    """The multistream files, each with its index, in the order of their pages."""
+    """Return the multistream files, each with its index, in the order of their pages."""
     entries = cast("dict[str, dict[str, Any]]", record["jobs"][_JOB]["files"])
 
     def file(name: str, index: RemoteDumpFile | None = None) -> RemoteDumpFile:

@@ -1,9 +1,9 @@
-"""A dump file -> its units: the pieces that a subset of it may consist of, each found when it is wanted.
+"""A dump file -> its segments: the pieces from which a subset is chosen. Their ranges are found when needed.
 
-index at hand           a unit a stream: what lies between one offset of the index and the next
-multistream, here       the same streams, found by scanning for their heads; a page belongs to the unit it begins in
-multistream, remote     a unit a slot of 2 MB: the streams that begin in it
-anything else           one unit: the whole file
+with an index        one segment for each stream: the bytes from one offset of the index to the next
+multistream, local   the same streams, found by their heads; a page belongs to the segment in which it begins
+multistream, remote  one segment for each slot of 2 MB: the streams that begin in it
+any other file       one segment: the whole file
 """
 
 from collections.abc import Callable, Sequence
@@ -27,19 +27,19 @@ _SLOT_BYTES = 2 << 20
 
 @dataclass(frozen=True)
 class DumpSegments:
-    """Each is known by the offset where it is looked for; `find` gives its range, None where no page begins in it."""
+    """The segments of a file, each with the offset at which the search for it begins."""
 
     offsets: Sequence[int]
     find: Callable[[int], DumpRange | None]
-    """From the place in `offsets`."""
+    """Index in `offsets` -> the range of the segment; None if no page begins in it."""
     multistream: bool = True
 
 
 def find_segments(file: ReadableFile, size: int, index: Path | None) -> DumpSegments:
-    """The units of a dump file.
+    """Return the segments of a dump file.
 
     Args:
-        index: of a remote file. A local one has it beside itself; if it does not fit, it is as if there were none.
+        index: the index of a remote file. That of a local file is found beside it, and ignored if it does not match.
 
     Raises:
         DataError: the index is damaged, or of another file.
@@ -47,7 +47,10 @@ def find_segments(file: ReadableFile, size: int, index: Path | None) -> DumpSegm
     if index:
         stream_starts = read_index(index)
         if stream_starts[-1] >= size:
-            raise DataError(f"{index} does not fit {file.name}, which ends before its last stream", "remove it")
+            raise DataError(
+                f"{index} does not match {file.name}, which ends before the last stream of the index",
+                "delete the index",
+            )
         return _segments_of_streams(stream_starts, size)
     if not isinstance(file, Path):
         return _segments_between(
@@ -59,7 +62,7 @@ def find_segments(file: ReadableFile, size: int, index: Path | None) -> DumpSegm
     try:
         stream_starts = read_index(index_path) if index_path else []
     except DataError:
-        stream_starts = []  # they are found by looking for them, then
+        stream_starts = []  # then the file is searched for stream heads
     if (
         stream_starts
         and stream_starts[-1] < size
@@ -78,7 +81,7 @@ def _segments_of_streams(stream_starts: Sequence[int], size: int) -> DumpSegment
 def _segments_between(
     file: ReadableFile, offsets: Sequence[int], size: int, stream_starts: StreamStarts
 ) -> DumpSegments:
-    """The unit at an offset goes from the first head from there on that holds up to that of the next offset."""
+    """Return segments that go from the first verified head at or after an offset to that of the next offset."""
 
     def cut(offset: int) -> tuple[int, int]:
         found, _ = find_cut(file, stream_starts(offset))

@@ -1,12 +1,12 @@
-"""Some files of a dump, and a number of characters -> that many characters of its articles, chosen by chance.
+"""Files of a dump and a number of characters -> a random subset of articles with that many characters.
 
-    units of all files ── in the order of sha256(seed, file, offset) ──> clean and count, fetching what is not here
-      until they hold enough ──> of the last unit the articles that fit, in an order by chance of their own
-      ──> the units' tasks, in the order of the files
+    segments of all files ── in the order of sha256(seed, file, offset) ──> download, clean, count until it is enough
+      ──> of the last segment the articles that fit, in a random order
+      ──> the tasks of the segments, in the order of the files
 
-The order depends on the seed and the places of the streams alone: the same on every machine, whatever is here already;
-and a subset of more characters holds the units of one of fewer. Cleaning is what tells how many characters there are;
-the tasks clean again (15 s for 50 million characters on one core), in as many processes as there are.
+The order depends only on the seed and the offsets of the streams, so it is the same on every machine, whatever is
+cached; and a larger subset contains the segments of a smaller one. The number of characters is known only after
+cleaning. The tasks clean again, in several processes (15 s for 50 million characters on one core).
 """
 
 import hashlib
@@ -33,17 +33,17 @@ from charlm.text.wikitext.placeholders import MathMode
 T = TypeVar("T")
 
 CHARACTERS_PER_BYTE = 1.0
-"""Of text, for a byte of bz2: 0.7 to 1.2 in the Wikipedias of many articles; a guess until something was read."""
+"""Characters of text for a byte of bz2, a guess until something was read; large Wikipedias have 0.7 to 1.2."""
 _CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class SubsetFile:
-    """One file of a dump."""
+    """One file of a dump, with its segments."""
 
     file: ReadableFile
     digest: str
-    """Names its content."""
+    """Identifies the content of the file."""
     segments: DumpSegments
 
 
@@ -55,7 +55,7 @@ class _ChosenSegment:
 
 
 class Subset:
-    """A choice of units, made as far as `choose` has come."""
+    """A random choice of segments; `choose` continues it until it is complete."""
 
     def __init__(self, parts: Sequence[SubsetFile], max_characters: int, seed: int, math: MathMode) -> None:
         self._parts, self._limit, self._seed = parts, max_characters, seed
@@ -73,7 +73,7 @@ class Subset:
         self._characters_kept = 0
         self._header_lock = threading.Lock()
         self.characters = 0
-        """Of the documents in the units chosen so far."""
+        """Characters of the documents in the segments chosen so far."""
         self.complete = False
 
     def _random_key(self, segment: tuple[int, int]) -> bytes:
@@ -84,7 +84,7 @@ class Subset:
 
     @property
     def bytes_left(self) -> int:
-        """About how many bytes there are to read until the choice is complete."""
+        """Estimated bytes to read until the choice is complete."""
         if self.complete:
             return 0
         left = sum(file_size(part.file) for part in self._parts) - self._bytes_read
@@ -95,12 +95,12 @@ class Subset:
         return max(self.characters / self._bytes_read, 0.01) if self._bytes_read else CHARACTERS_PER_BYTE
 
     def choose(self, *, cached_only: bool = False, on_segment: Callable[[], None] | None = None) -> None:
-        """Choose on, until the choice is complete; with `cached_only` as far as that goes without the network.
+        """Continue until the choice is complete; with `cached_only` as far as possible without the network.
 
         Raises:
             SettingsError: no article fits.
-            DataError: damage.
-            NetworkError: a unit can't be fetched.
+            DataError: the dump is damaged.
+            NetworkError: a segment cannot be downloaded.
         """
         remote = [part.file for part in self._parts if isinstance(part.file, SparseFile)]
         for file in remote:
@@ -114,7 +114,7 @@ class Subset:
                 file.cached_only = False
 
     def _choose(self, connections: int, on_segment: Callable[[], None]) -> None:
-        """While one unit is cleaned the next ones are fetched, but none that is not expected to be needed."""
+        """Clean one segment while the next ones are downloaded, as far as they are expected to be needed."""
         in_flight: deque[tuple[int, DumpRange | None, Future[None]]] = deque()
         next_to_fetch = self._next
         pool = ThreadPoolExecutor(connections)
@@ -138,21 +138,24 @@ class Subset:
                     self._next += 1
                     on_segment()
                 else:
-                    self.complete = True  # there is no more
+                    self.complete = True  # all segments are chosen
         finally:
             pool.shutdown(cancel_futures=True)
         if self.characters and not self._characters_kept:
-            raise SettingsError(f"max_characters = {self._limit:,} are too few for the article chosen", "allow more")
+            raise SettingsError(
+                f"corpus.source.max_characters = {self._limit:,} is less than the first article has",
+                "give a larger number",
+            )
 
     def _fetch(self, part: int, range_: DumpRange | None) -> None:
         file = self._parts[part].file
         if range_ and isinstance(file, SparseFile):
             with self._header_lock:
-                file.fetch(0, self._parts[part].segments.offsets[0])  # where an index says how far the header goes
+                file.fetch(0, self._parts[part].segments.offsets[0])  # the header, if an index tells its size
             file.fetch(range_.start, range_.end)
 
     def _add_segment(self, part: int, range_: DumpRange) -> None:
-        """Clean a unit and add it to the choice."""
+        """Clean a segment and add it to the choice."""
         file = self._parts[part].file
         plan = self._plan(part)
         pages, counts = _read_or_refetch(file, range_.start, range_.end, lambda: self._clean(plan, range_))
@@ -178,7 +181,7 @@ class Subset:
             file, segments = self._parts[part].file, self._parts[part].segments
             header = _read_or_refetch(
                 file, 0, segments.offsets[0], lambda: DumpReader(file)
-            )  # an index begins with the first page
+            )  # the first offset of an index is that of the first page
             size, multistream = file_size(file), segments.multistream
             plan = DumpPlan(file, detect_format(file), size, multistream, header.siteinfo, header.root_tag, ())
             self._plans[part] = plan
@@ -186,11 +189,15 @@ class Subset:
 
     @property
     def siteinfo(self) -> SiteInfo:
-        """The header of the first file that something was chosen from."""
+        """The header of the first file from which something was chosen."""
         return self._plan(min(self._plans, default=0)).siteinfo
 
     def tasks(self, *, distributed: bool = False) -> Iterator[SourceTask]:
-        """The chosen units in the order of the files; `distributed` ones take along what was fetched for them."""
+        """Yield the tasks of the chosen segments, in the order of the files.
+
+        Args:
+            distributed: tasks for other machines carry the bytes that were downloaded.
+        """
         for part, range_, sort_key_limit in self._in_file_order():
             plan = self._plan(part)
             if distributed and isinstance(plan.path, SparseFile):
@@ -201,7 +208,7 @@ class Subset:
             yield RangeTask(key, plan, range_, self._math, sort_key_limit, self._seed)
 
     def origin(self, part: int) -> dict[str, Any]:
-        """For corpus.json: where in a file the streams begin that were chosen."""
+        """Return the entry of corpus.json: the offsets in a file of the chosen segments."""
         return {"streams": sorted(chosen.range.start for chosen in self._chosen if chosen.part == part)}
 
     def _in_file_order(self) -> Iterator[tuple[int, DumpRange, int | None]]:
@@ -210,7 +217,7 @@ class Subset:
 
 
 def _read_or_refetch(file: ReadableFile, start: int, end: int, read: Callable[[], T]) -> T:
-    """What `read` makes of these bytes of a file; fetched once more if the network or the disk has damaged them."""
+    """Return the result of `read` for bytes of a file; if they are damaged, download them again and read once more."""
     if not isinstance(file, SparseFile):
         return read()
     file.fetch(start, end)
@@ -223,7 +230,7 @@ def _read_or_refetch(file: ReadableFile, start: int, end: int, read: Callable[[]
 
 
 class _BoundedSelection:
-    """Of the articles of one unit the first in their order by chance, until they hold `limit` characters."""
+    """The first articles of one segment in a random order, until they have `limit` characters."""
 
     def __init__(self, limit: int, seed: int) -> None:
         self._limit, self._seed = limit, seed
@@ -231,7 +238,7 @@ class _BoundedSelection:
         self.characters = 0
 
     def accepts(self, page_id: str) -> bool:
-        """False where those before it are enough: so it need not be cleaned."""
+        """Return whether the article may be selected; if not, it need not be cleaned."""
         return self.characters < self._limit or page_sort_key(self._seed, page_id) < -self._max_heap[0][0]
 
     def add(self, page_id: str, characters: int) -> None:
@@ -242,11 +249,11 @@ class _BoundedSelection:
 
     @property
     def characters_kept(self) -> int:
-        """Characters of those that fit."""
+        """Characters of the selected articles that fit."""
         return self.characters - (self._max_heap[0][1] if self.characters > self._limit else 0)
 
     @property
     def sort_key_limit(self) -> int:
-        """The `page_sort_key` from which on nothing fits any more."""
+        """The `page_sort_key` from which on no article fits."""
         order, _ = self._max_heap[0]
         return -order if self.characters > self._limit else -order + 1

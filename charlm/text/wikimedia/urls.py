@@ -1,4 +1,4 @@
-"""The URL of a dump file -> its part: where it goes in the cache, and where its index may be."""
+"""The URL of a dump file -> a DumpPart: its path in the cache, and the URL of its index."""
 
 import hashlib
 import re
@@ -17,14 +17,14 @@ def is_url(text: str) -> bool:
 
 
 def dump_part_from_url(url: str, cache: Path, user_agent: str, retry_policy: RetryPolicy | None) -> DumpPart:
-    """The part that a URL names.
+    """Return the dump file that a URL names.
 
     Raises:
-        SettingsError: it names no file.
+        SettingsError: the URL does not name a file.
     """
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     if not name or name in (".", "..") or not urlsplit(url).netloc:
-        raise SettingsError(f"{url} names no file", "give the URL of a dump file, such as https://.../x.xml.bz2")
+        raise SettingsError(f"{url} does not name a file", "give the URL of a dump file, such as https://.../x.xml.bz2")
     index_file_name = index_name(name)
     index = (
         RemoteDumpFile(index_file_name, (_sibling(url, index_file_name),), None, None, None)

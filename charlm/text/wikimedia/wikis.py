@@ -1,8 +1,8 @@
-"""A language or wiki that does not exist -> the ones that were probably meant.
+"""A language or wiki that does not exist -> suggestions of similar ones.
 
-"russian", "русский", "rus", "Rusian" ──fold──> equal to a name? begins with it? looks like it? ──> ru (Russian)
+"russian", "русский", "rus", "Rusian" ──normalize──> equal to a name? its beginning? similar to it? ──> ru (Russian)
 
-The list (wikis.toml) only suggests: whether a wiki exists is for the server to say.
+The list (wikis.toml) is only for suggestions; the server decides whether a wiki exists.
 """
 
 import difflib
@@ -15,24 +15,24 @@ from pathlib import Path
 
 _MAX_SUGGESTIONS = 3
 _MIN_SIMILARITY = 0.7
-"""difflib's ratio from which on two names are called similar."""
-_SIMILARITY_MARGIN = 0.15  # others are named too where they are nearly as similar as the best
+"""Names with at least this ratio (of difflib) are similar."""
+_SIMILARITY_MARGIN = 0.15  # names that are nearly as similar as the best one are suggested too
 _LIST = Path(__file__).with_name("wikis.toml")
 _OLD_DATABASE_CODES = {
     "be-tarask": "be_x_old", "bho": "bh", "cbk": "cbk_zam", "gsw": "als", "lzh": "zh_classical", "nan": "zh_min_nan",
     "nb": "no", "rup": "roa_rup", "sgs": "bat_smg", "vro": "fiu_vro", "yue": "zh_yue",
 }  # fmt: skip
-"""Language codes whose database keeps an older name."""
+"""Language code -> the older code in the name of its database."""
 
 
 def database_name(language: str, project: str = "wiki") -> str:
-    """The database of a language's Wikipedia (or another project): `zh-min-nan` has `zh_min_nanwiki`."""
+    """Return the database name of a project in a language: `zh-min-nan` gives `zh_min_nanwiki`."""
     language = language.lower()
     return _OLD_DATABASE_CODES.get(language, language).replace("-", "_") + project
 
 
 def suggest_language(requested: str) -> str:
-    """`did you mean ru (Russian)?`; empty where nothing is similar."""
+    """Return a question such as `did you mean ru (Russian)?`; empty if nothing is similar."""
     languages = _load_wikis()["languages"]
     name = re.sub(r"(\.?wik.*)?$", "", _without_address(requested)) or requested  # ru.wikipedia, ruwiki
     return _did_you_mean(
@@ -41,7 +41,7 @@ def suggest_language(requested: str) -> str:
 
 
 def suggest_wiki(requested: str) -> str:
-    """The same for database names: `did you mean ruwikisource (Russian Wikisource)?`."""
+    """Return a question such as `did you mean ruwikisource (Russian Wikisource)?`; empty if nothing is similar."""
     lists = _load_wikis()
     languages, projects, shared = lists["languages"], lists["projects"], lists["shared"]
     if found := [name for name in _equal_keys(requested, shared) if name != requested]:
@@ -59,14 +59,14 @@ def _load_wikis() -> dict[str, dict[str, list[str]]]:
 
 
 def _without_address(name: str) -> str:
-    """`https://ru.wikipedia.org/wiki/` -> `ru.wikipedia`."""
+    """Strip the rest of an address: `https://ru.wikipedia.org/wiki/` -> `ru.wikipedia`."""
     return re.sub(r"\.org\b.*", "", re.sub(r"^https?://", "", name.strip().lower()))
 
 
 def _split_language_and_project(
     name: str, languages: Mapping[str, list[str]], projects: Mapping[str, list[str]]
 ) -> tuple[str, str]:
-    """`ruwikisorce` -> what names the language (`ru`), and the project that the rest is most similar to."""
+    """Split `ruwikisorce` into the language (`ru`) and the project that is most similar to the rest."""
     spelled = {_normalize(word): project for project, words in projects.items() for word in (project, *words)}
     for word in sorted(spelled, key=len, reverse=True):
         if name.endswith(word) and name != word:
@@ -82,7 +82,7 @@ def _split_language_and_project(
 
 
 def _nearest_keys(requested: str, names: Mapping[str, list[str]]) -> list[str]:
-    """The keys whose names are equal to `requested`, or else begin with it, or else are most similar."""
+    """Return the keys whose names equal `requested`; otherwise begin with it; otherwise are most similar."""
     if equal := _equal_keys(requested, names):
         return equal[:_MAX_SUGGESTIONS]
     normalized = _normalize(requested)
@@ -101,7 +101,7 @@ def _nearest_keys(requested: str, names: Mapping[str, list[str]]) -> list[str]:
 
 
 class _Similarity:
-    """How similar other words are to one, 0 to 1; 0 for all that is not similar enough to be worth the time."""
+    """Similarity of words to one word, 0 to 1; 0 for all below _MIN_SIMILARITY, to save time."""
 
     def __init__(self, normalized: str) -> None:
         self._matcher = difflib.SequenceMatcher(b=normalized, autojunk=False)
@@ -124,7 +124,7 @@ def _spellings(key: str, names: Mapping[str, list[str]]) -> list[str]:
 
 
 def _normalize(name: str) -> str:
-    """Without case, accents, blanks and dashes: who types `francais` or `zh_yue` is understood."""
+    """Remove case, accents, spaces and dashes, so that `francais` and `zh_yue` are understood."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     return "".join(c for c in decomposed if unicodedata.category(c) != "Mn" and c not in " -_'ʻ’().")
 

@@ -1,4 +1,4 @@
-"""Scenarios of connections that break, of servers that are busy or broken, and of answers that are no dump."""
+"""Scenarios of connections that break, of servers that are busy or broken, and of answers that are not a dump."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -11,10 +11,12 @@ from tests.text.wikimedia.scenarios import (
     ALL_WAITS,
     CONTENT,
     HTML,
+    LATER,
     LOGIN,
     LONG,
     MD5,
     NO_HASH,
+    OTHER_MIRROR,
     PATH,
     SIZE,
     Scenario,
@@ -88,24 +90,25 @@ CONNECTIONS = [
     Scenario("503 until some time", [answer(503, Retry_After="soon")], requests=2, waits=[1]),
     Scenario(
         "429 for 601 s", [answer(429, Retry_After="601")],
-        "{url} asks to wait 601 seconds (429); run it again after that time",
+        "{url} asks to wait 601 seconds (429); run the same command again after that time",
     ),
     Scenario(
         "429 for 400 s, twice", [answer(429, Retry_After="400")] * 2,
-        "{host}: the server is busy (429), for more than 600 seconds; run it again later", requests=2, waits=[400],
+        "{host}: the server is busy (429), for more than 600 seconds; run the same command again later",
+        requests=2, waits=[400],
     ),
-    # answers that no waiting mends
+    # answers that waiting does not change
     Scenario("404", [answer(404)], "{url} does not exist (404); check language, wiki and date"),
     Scenario("410", [answer(410)], "{url} does not exist (410); check language, wiki and date"),
     Scenario(
         "403", [answer(403)],
-        "{url} refuses programs that do not say whose they are (403); "
+        "{url} refuses programs that do not identify their user (403); "
         "set corpus.source.contact or CHARLM_CONTACT to your e-mail address or home page",
     ),
-    Scenario("401", [answer(401)], "{url}: unexpected answer 401; try again later, or set another mirror"),
-    Scenario("204", [answer(204)], "{url}: unexpected answer 204; try again later, or set another mirror"),
-    Scenario("416 to no range", [answer(416)], "{url}: unexpected answer 416; try again later, or set another mirror"),
-    Scenario("206 to no range", [answer(206)], "{url}: unexpected answer 206; try again later, or set another mirror"),
+    Scenario("401", [answer(401)], "{url}: unexpected status 401; " + LATER),
+    Scenario("204", [answer(204)], "{url}: unexpected status 204; " + LATER),
+    Scenario("416 to no range", [answer(416)], "{url}: unexpected status 416; " + LATER),
+    Scenario("206 to no range", [answer(206)], "{url}: unexpected status 206; " + LATER),
     Scenario(
         "a login page", [answer(200, HTML, Content_Type="text/html")],
         LOGIN,
@@ -134,9 +137,9 @@ CONNECTIONS = [
     ),
     # redirects
     Scenario("five redirects", [redirect(PATH)] * 5, requests=6),
-    Scenario("six redirects", [redirect(PATH)] * 6, "{url}: more than 5 redirects; set another mirror", requests=6),
+    Scenario("six redirects", [redirect(PATH)] * 6, "{url}: more than 5 redirects; " + OTHER_MIRROR, requests=6),
     Scenario(
-        "a redirect to nowhere", [answer(302)] * 6, "{url}: more than 5 redirects; set another mirror", requests=6
+        "a redirect to nowhere", [answer(302)] * 6, "{url}: more than 5 redirects; " + OTHER_MIRROR, requests=6
     ),
     Scenario("a redirect in the middle", [drop_after(9000), redirect(PATH)], requests=3, waits=[1]),
     Scenario(

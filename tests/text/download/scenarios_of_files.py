@@ -1,4 +1,4 @@
-"""Scenarios of ranges that are none, files that change or are wrong, parts that an earlier run left, and mirrors."""
+"""Scenarios of wrong ranges, files that change or are wrong, parts that an earlier run left, and mirrors."""
 
 import hashlib
 
@@ -11,17 +11,19 @@ from tests.text.wikimedia.scenarios import (
     CUT_SHA1,
     DAMAGED,
     HTML,
+    LATER,
     MD5,
     NAME,
     NO_HASH,
     OTHER,
+    OTHER_MIRROR,
     SHA1,
     SIZE,
     Scenario,
 )
 
 FILES = [
-    # ranges that are none
+    # wrong ranges
     Scenario("200 to a Range", [drop_after(90_000), ignoring_range], requests=2, waits=[1], twice=90_000),
     Scenario(
         "200 to every Range, dropped", [ignoring_and_dropping(50_000)] * 6,
@@ -52,7 +54,7 @@ FILES = [
     Scenario(
         "206 from elsewhere, again and again",
         [drop_after(90_000), answer(206, CONTENT[:7], Content_Range=f"bytes 0-6/{SIZE}")] * 2,
-        "{url} changed again while it was downloaded; try later, or set another mirror",
+        "{url} changed again during the download; " + LATER,
         requests=4, waits=[1, 0, 4], twice=90_000, kept=90_000,
     ),
     # files that change
@@ -62,18 +64,18 @@ FILES = [
     ),
     Scenario(
         "another file in the middle", [drop_after(90_000), becoming(OTHER)],
-        f"{NAME} arrived damaged: its sha1 is {hashlib.sha1(OTHER).hexdigest()} instead of {SHA1}; {DAMAGED}",
+        f"{NAME} is damaged: its sha1 is {hashlib.sha1(OTHER).hexdigest()} instead of {SHA1}; {DAMAGED}",
         code=3, requests=2, waits=[1], twice=90_000,
     ),
     Scenario(
         "a file that goes on changing",
         [drop_after(90_000), becoming(OTHER, drop_after(90_000)), becoming(CONTENT)],
-        "{url} changed again while it was downloaded; try later, or set another mirror",
+        "{url} changed again during the download; " + LATER,
         requests=3, waits=[1, 2], twice=SIZE, kept=90_000,
     ),
     Scenario(
         "another length in the middle", [drop_after(90_000), becoming(CONTENT + b"!")],
-        f"{{url}} has {SIZE + 1:,} bytes instead of {SIZE:,}; try again later, or set another mirror",
+        f"{{url}} has {SIZE + 1:,} bytes instead of {SIZE:,}; " + LATER,
         requests=2, waits=[1], kept=90_000, twice=90_000,
     ),
     Scenario("no ETag, no date", [without("ETag", "Last-Modified", limit=90_000)], requests=2, waits=[1]),
@@ -84,31 +86,31 @@ FILES = [
     # wrong lengths and wrong content
     Scenario(
         "too short by its length", [answer(200, b"BZh short")],
-        f"{{url}} has 9 bytes instead of {SIZE:,}; try again later, or set another mirror",
+        f"{{url}} has 9 bytes instead of {SIZE:,}; " + LATER,
     ),
     Scenario(
         "longer than said", [chunked(CONTENT + b"more")],
-        f"{{url}} has more than the expected {SIZE:,} bytes; set another mirror",
+        f"{{url}} has more than the expected {SIZE:,} bytes; " + OTHER_MIRROR,
     ),
     Scenario("empty, size unknown", [answer(200)], requests=2, waits=[1], size=False, hashes=NO_HASH),
     Scenario(
         "no length and no hash", [without("Content-Length")],
-        "{url} does not say how long the file is; set another mirror", size=False, hashes=NO_HASH,
+        "{url} does not state the size of the file; " + OTHER_MIRROR, size=False, hashes=NO_HASH,
     ),
     Scenario(
         "cut, no length but a hash", [without("Content-Length", limit=90_000)],
-        f"{NAME} arrived damaged: its sha1 is {CUT_SHA1} instead of {SHA1}; {DAMAGED}",
+        f"{NAME} is damaged: its sha1 is {CUT_SHA1} instead of {SHA1}; {DAMAGED}",
         code=3, size=False,
     ),
     Scenario(
-        "a flipped bit", [damaged], f"{NAME} arrived damaged: its sha1 is {{found}} instead of {SHA1}; {DAMAGED}",
+        "a flipped bit", [damaged], f"{NAME} is damaged: its sha1 is {{found}} instead of {SHA1}; {DAMAGED}",
         code=3,
     ),
     Scenario(
-        "a flipped bit, by MD5", [damaged], f"{NAME} arrived damaged: its md5 is {{found}} instead of {MD5}; {DAMAGED}",
+        "a flipped bit, by MD5", [damaged], f"{NAME} is damaged: its md5 is {{found}} instead of {MD5}; {DAMAGED}",
         code=3, hashes={"sha1": None, "md5": MD5},
     ),
-    # what an earlier run has left
+    # the part of an earlier run
     Scenario("half is here", part=CONTENT[:100_000]),
     Scenario("half is here, size unknown", part=CONTENT[:100_000], size=False, hashes=NO_HASH),
     Scenario("all is here", part=CONTENT, requests=0),
@@ -131,7 +133,7 @@ FILES = [
     ),
     Scenario(
         "the mirror has another length", [drop_after(90_000), *[answer(500)] * 5],
-        f"{{mirror}} has 3 bytes instead of {SIZE:,}; try again later, or set another mirror",
+        f"{{mirror}} has 3 bytes instead of {SIZE:,}; " + LATER,
         requests=6, waits=ALL_WAITS, mirror=[answer(200, b"BZh")], mirror_requests=1, kept=90_000,
     ),
     Scenario(
@@ -139,16 +141,16 @@ FILES = [
         mirror=[ignoring_range], mirror_requests=1, twice=90_000,
     ),
     Scenario(
-        "damaged everywhere", [damaged], f"{NAME} arrived damaged: its sha1 is {{found}} instead of {SHA1}; {DAMAGED}",
+        "damaged everywhere", [damaged], f"{NAME} is damaged: its sha1 is {{found}} instead of {SHA1}; {DAMAGED}",
         code=3, mirror=[damaged], mirror_requests=1, twice=SIZE,
     ),
     Scenario(
         "damaged, and not on the mirror", [damaged],
-        f"{NAME} arrived damaged: its sha1 is {{found}} instead of {SHA1}; {DAMAGED}",
+        f"{NAME} is damaged: its sha1 is {{found}} instead of {SHA1}; {DAMAGED}",
         code=3, mirror=[answer(404)], mirror_requests=1,
     ),
     Scenario(
         "refused, and not on the mirror", [answer(401)],
-        "{url}: unexpected answer 401; try again later, or set another mirror", mirror=[answer(404)], mirror_requests=1,
+        "{url}: unexpected status 401; " + LATER, mirror=[answer(404)], mirror_requests=1,
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every way a download may fail: never a bad file, nothing fetched twice that need not be, and one sentence."""
+"""Every way a download may fail: never a bad file, no unnecessary download, and one sentence."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def test_scenario(scenario: Scenario, tmp_path: Path) -> None:
         assert len(mirror.requests) == scenario.mirror_requests
         assert waits == list(scenario.waits)
         assert sum("; trying again in " in note for note in notes) == len(waits)
-        assert sum("; going on with " in note for note in notes) == bool(scenario.mirror_requests) + scenario.anew
+        assert sum("; trying " in note for note in notes) == bool(scenario.mirror_requests) + scenario.anew
         server.sent += mirror.sent
         assert server.sent_twice(PATH) <= scenario.twice
         if not scenario.error:

@@ -1,4 +1,4 @@
-"""Ranges of a remote file: these bytes and no others, from one version of the file, over a line that breaks."""
+"""Ranges of a remote file: exactly these bytes, from one version of the file, over a connection that breaks."""
 
 import random
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def server() -> Iterator[FaultServer]:
 
 
 class Reader(RemoteFile):
-    """A RemoteFile whose waits are noted instead of waited for."""
+    """A RemoteFile that records its waits instead of waiting."""
 
     def __init__(self, *servers: FaultServer, size: int | None = SIZE, stall_timeout: float = 10) -> None:
         self.waits: list[float] = []
@@ -93,25 +93,31 @@ def test_two_connections_at_most_and_any_number_of_threads(server: FaultServer) 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (ignoring_and_dropping(5000), "{url} gives no parts of files: a proxy or login page?; set another mirror"),
-        (answer(200, b"<html>"), "{url} gives no parts of files: a proxy or login page?; set another mirror"),
-        (answer(416), "{url} gave other bytes than those asked for; set another mirror"),
-        (answer(206, b"abc"), "{url} gave other bytes than those asked for; set another mirror"),
+        (
+            ignoring_and_dropping(5000),
+            "{url} does not serve ranges of files, perhaps behind a proxy; set CHARLM_MIRROR to another mirror",
+        ),
+        (
+            answer(200, b"<html>"),
+            "{url} does not serve ranges of files, perhaps behind a proxy; set CHARLM_MIRROR to another mirror",
+        ),
+        (answer(416), "{url} sent other bytes than requested; set CHARLM_MIRROR to another mirror"),
+        (answer(206, b"abc"), "{url} sent other bytes than requested; set CHARLM_MIRROR to another mirror"),
         (
             answer(206, b"abc", Content_Range=f"bytes 6-8/{SIZE}"),
-            "{url} gave other bytes than those asked for; set another mirror",
+            "{url} sent other bytes than requested; set CHARLM_MIRROR to another mirror",
         ),
         (
             answer(206, b"abc", Content_Range="bytes 5-7/1,000"),
-            "{url} gave other bytes than those asked for; set another mirror",
+            "{url} sent other bytes than requested; set CHARLM_MIRROR to another mirror",
         ),
         (
             answer(206, b"abc", Content_Range="bytes 5-7/1000"),
-            "{url} has 1,000 bytes instead of 300,000; set another mirror",
+            "{url} has 1,000 bytes instead of 300,000; set CHARLM_MIRROR to another mirror",
         ),
         (
             answer(206, bytes(60), Content_Range=f"bytes 5-64/{SIZE}"),
-            "{url} gave more bytes than asked for; set another mirror",
+            "{url} sent more bytes than requested; set CHARLM_MIRROR to another mirror",
         ),
         (answer(404), "{url} does not exist (404); check language, wiki and date"),
         (redirect(PATH), ""),
@@ -160,12 +166,12 @@ def test_a_mirror_that_works_is_kept_to(server: FaultServer) -> None:
     for start in range(0, 100, 10):
         assert file.read(start, start + 10) == CONTENT[start : start + 10]
     assert file.waits == [1, 2, 4, 8, 16]
-    assert file.notes[-1] == f"no answer from {dead.host} (Connection refused), 6 times; going on with {server.host}"
+    assert file.notes[-1] == f"no answer from {dead.host} (Connection refused), 6 times; trying {server.host} next"
 
 
 def test_nothing_anywhere(server: FaultServer) -> None:
     del server.files[PATH]
     with pytest.raises(NotFoundError):
         Reader(server, server, size=None).read(0, 1)
-    with pytest.raises(NetworkError, match="no mirror to ask"):
+    with pytest.raises(NetworkError, match="no mirror is set"):
         Reader(size=3).read(0, 1)

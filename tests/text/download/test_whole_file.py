@@ -33,7 +33,7 @@ def server() -> Iterator[FaultServer]:
 
 
 class Waits(list[float]):
-    """A Patience that notes its waits instead of waiting."""
+    """A RetryPolicy that records its waits instead of waiting."""
 
     def retry_policy(self, *, stall_timeout: float = 10) -> RetryPolicy:
         return RetryPolicy(stall_timeout=stall_timeout, sleep=self.append)
@@ -157,7 +157,7 @@ def test_a_name_that_nobody_knows_and_a_url_that_is_none(tmp_path: Path) -> None
         fetch_document(["http://nowhere.invalid/"], limit=9, user_agent="t", retry_policy=waits.retry_policy())
     with pytest.raises(NetworkError, match=r"check corpus\.source\.mirrors and CHARLM_MIRROR"):
         fetch_document(["http://[::1/"], limit=9, user_agent="t", retry_policy=waits.retry_policy())
-    with pytest.raises(NetworkError, match="there is no mirror to ask"):
+    with pytest.raises(NetworkError, match="no mirror is set"):
         fetch_document([], limit=9, user_agent="t")
     with pytest.raises(NetworkError, match=r"there is no URL for f\.bz2"):
         download([], tmp_path / "f.bz2", size=None, sha1=None, md5=None, user_agent="t")
@@ -173,7 +173,7 @@ def test_waits_are_told_on_stderr(server: FaultServer, tmp_path: Path, caplog: p
         )
     assert caplog.messages == [
         f"{server.host}: the server is busy (503); trying again in 0 s, 1 of 5",
-        f"{server.url(PATH)} does not exist (404); going on with {mirror.host}",
+        f"{server.url(PATH)} does not exist (404); trying {mirror.host} next",
     ]
     assert {record.levelname for record in caplog.records} == {"WARNING"}  # what logging shows unless it is told not to
 
@@ -183,7 +183,7 @@ def test_other_kinds_of_files(server: FaultServer, tmp_path: Path) -> None:
     kind = {"size": None, "sha1": None, "md5": None, "user_agent": "t"}
     download([server.url("/x.zip")], tmp_path / "x.zip", magic=b"PK", **kind)  # pyright: ignore[reportArgumentType]
     assert (tmp_path / "x.zip").read_bytes() == server.files["/x.zip"]
-    with pytest.raises(NetworkError, match="gives something else"):
+    with pytest.raises(NetworkError, match="returned another kind of file"):
         download([server.url("/x.zip")], tmp_path / "y.bz2", **kind)  # pyright: ignore[reportArgumentType]
 
 
@@ -206,7 +206,8 @@ def test_never_from_https_to_http(
         with pytest.raises(NetworkError) as caught:
             fetch(safe, tmp_path / "h.bz2")
         assert str(caught.value) == (
-            f"{safe.url(PATH)} redirects to {server.url(PATH)}, without encryption; set another mirror"
+            f"{safe.url(PATH)} redirects to {server.url(PATH)}, which is not encrypted; "
+            "set CHARLM_MIRROR to another mirror"
         )
         assert server.requests == []
         server.script.append(redirect(safe.url(PATH)))  # the other way round is fine
@@ -222,7 +223,7 @@ def test_a_certificate_without_trust_is_not_retried(certificate: Path, tmp_path:
             fetch(stranger, tmp_path / "f.bz2", waits)
         assert stranger.requests == []
     assert str(caught.value) == (
-        f"{stranger.host}: no trust in the server's certificate (self-signed certificate); "
+        f"{stranger.host}: the certificate of the server is not trusted (self-signed certificate); "
         "check the clock and the proxy"
     )
     assert waits == []

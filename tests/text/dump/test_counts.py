@@ -1,4 +1,4 @@
-"""Every dump of the data set, to the page: the counts are those that its README states."""
+"""Every dump of the data set: the counts equal those in its README."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from tests.conftest import Charlm
 pytestmark = pytest.mark.real_data
 
 UNREADABLE = (".7z", ".lzma", "-index.txt.bz2")
-"""Other formats, and the index, which is no XML."""
+"""Other formats, and the index, which is not XML."""
 EDGE_CASES = {  # what the README says in words: pages, articles, redirects
     "fowiki-two-pages.xml.bz2": (2, 1, 0),
     "article-pear-0.10.xml": (1, 1, 0),
@@ -106,7 +106,7 @@ def test_every_dump_to_the_page(shared_data: Path) -> None:
 
 
 def test_pages_in_are_documents_out_and_drops(shared_data: Path) -> None:
-    """For every file, after cleaning too."""
+    """For every file, also after cleaning."""
     for row in readme_rows(shared_data):
         if row.path.stat().st_size > 1_000_000:
             continue  # seconds each; tests/text/sources/test_wikipedia.py has one of them

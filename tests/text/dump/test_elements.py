@@ -1,4 +1,4 @@
-"""A redirect is one in any language, and a numbered list is none."""
+"""Redirects are recognized in any language; a numbered list is not a redirect."""
 
 import pytest
 

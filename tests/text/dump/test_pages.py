@@ -1,4 +1,4 @@
-"""From XML to pages: what is malformed or hostile is refused, what is merely odd is understood."""
+"""XML to pages: malformed or hostile XML is an error, unusual XML is understood."""
 
 import re
 import tracemalloc
@@ -74,13 +74,13 @@ def test_doctype_and_entities_are_refused(tmp_path: Path) -> None:
             read(tmp_path, (f"<!-- ⴭ><mediawiki -->{bomb}" + plain.decode()).encode(codec))
     with pytest.raises(DataError):
         read(tmp_path, export(page(1, "&undeclared;")))
-    with pytest.raises(DataError, match="declared as"):
+    with pytest.raises(DataError, match="declares the encoding UTF-7"):
         read(tmp_path, b'<?xml version="1.0" encoding="UTF-7"?>' + plain)
 
 
 @pytest.mark.parametrize("text", ["&#xD800;", "&#0;", "\x00", "\udc80", "\udced\udca0\udc80"])
 def test_what_is_no_text_is_refused(tmp_path: Path, text: str) -> None:
-    """Surrogates, NUL and invalid UTF-8 never get into a corpus, nor shorten it."""
+    """Surrogates, NUL and invalid UTF-8 are errors: they neither enter a corpus nor shorten it."""
     content = export(page(1), page(2, "TEXT"), page(3)).replace(b"TEXT", text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match="malformed XML in line"):
         read(tmp_path, content)
@@ -89,7 +89,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("declared", [True, False])
 def test_encodings(tmp_path: Path, codec: str, declared: bool) -> None:
-    """With a byte order mark and without, declared and not; both say the same."""
+    """With and without a byte order mark, with and without a declaration."""
     xml = export(page(1, "Café 𝔸 שלום " * 9_000), page(2)).decode()
     declaration = f'<?xml version="1.0" encoding="{codec[:6].strip("-").upper()}"?>' if declared else ""
     if codec[-2:] in ("le", "be") and not declared:
@@ -168,7 +168,7 @@ def test_odd_but_valid(tmp_path: Path) -> None:
 
 
 def test_several_revisions_and_slots(tmp_path: Path) -> None:
-    """The last revision counts, and its main slot (0.11 puts the others into `<content>`); its model is its own."""
+    """The last revision counts, with its own model, and its main slot (0.11 puts other slots into `<content>`)."""
     first = "<revision><model>css</model><text>old</text></revision>"
     last = "<revision><model> wikitext </model><text>new</text><content><text>slot</text></content></revision>"
     deleted = '<revision><text deleted="deleted" /></revision>'

@@ -1,4 +1,4 @@
-"""A dump read in parts is the dump read whole, however it is cut and packed; damage is never less text in silence."""
+"""A dump read in ranges gives the pages of the whole dump; no damage loses text silently."""
 
 import bz2
 import itertools
@@ -32,7 +32,7 @@ XML = export(*(page(n, text_of(n)) for n in range(40)))
 
 
 def read_in_parts(path: Path, task_bytes: int) -> tuple[list[Page], bool]:
-    """All pages, task by task, from a plan that has been to another process; whether it is an excerpt."""
+    """All pages, range by range, of a plan that was pickled; and whether the dump is an excerpt."""
     dump = pickle.loads(pickle.dumps(plan_dump(path, task_bytes)))
     assert [range_.start for range_ in dump.ranges] == [0, *(range_.end for range_ in dump.ranges[:-1])]
     assert dump.ranges[-1].end == path.stat().st_size
@@ -46,12 +46,12 @@ def read_in_parts(path: Path, task_bytes: int) -> tuple[list[Page], bool]:
     return found, excerpt
 
 
-# Every way of cutting and packing gives the same pages.
+# Every way of cutting and compressing gives the same pages.
 
 
 @pytest.mark.real_data
 def test_single_and_multistream_are_one(shared_data: Path, tmp_path: Path) -> None:
-    """With the index and by scanning, in tasks of one stream, of some, and of all."""
+    """With an index and by scanning, in ranges of one stream, of several, and of all."""
     single = list(DumpReader(shared_data / "mediawiki/ltgwiki-2017-09-pages-articles.xml.bz2"))
     indexed = shared_data / MULTISTREAM
     scanned = tmp_path / "d.xml.bz2"
@@ -69,7 +69,7 @@ def test_single_and_multistream_are_one(shared_data: Path, tmp_path: Path) -> No
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.sets(st.integers(1, len(XML) - 1), max_size=30), task_bytes=st.integers(1, 3_000))
 def test_streams_may_begin_anywhere(tmp_path: Path, cuts: set[int], task_bytes: int) -> None:
-    """As pbzip2 cuts them: pages go over one boundary or over several, tags are cut in two, and none is lost."""
+    """Streams cut as by pbzip2: pages span one boundary or several, tags are cut in two, and no page is lost."""
     edges = [0, *sorted(cuts), len(XML)]
     path = tmp_path / "d.bz2"
     streams = [bz2.compress(XML[a:b], 1) for a, b in itertools.pairwise(edges)]
@@ -117,7 +117,7 @@ def test_bytes_read_are_counted_once(tmp_path: Path) -> None:
     assert sum(read_bytes) == dump.size
 
 
-# Heads that are none.
+# Bytes that only look like heads.
 
 
 def with_false_head(xml: bytes) -> bytes:
@@ -158,7 +158,7 @@ def test_a_false_head_is_not_taken_for_one(tmp_path: Path) -> None:
     assert [range_.start for range_ in plan_dump(path, 1).ranges] == [0, true]
     assert [page.id for page in read_in_parts(path, 1)[0]] == list("012345")
     dump = plan_dump(path, 1)
-    with pytest.raises(DataError, match=f"at byte {false:,} what looks like the start"):
+    with pytest.raises(DataError, match=f"seems to start a bz2 stream at byte {false:,}"):
         list(read_range(dump, DumpRange(0, false)))
     path.write_bytes(first)
     assert plan_dump(path).multistream is False
@@ -192,7 +192,7 @@ def test_a_wrong_index_changes_nothing(tmp_path: Path, damage: str) -> None:
 
 
 def test_what_is_not_whole_pages_is_an_error(tmp_path: Path) -> None:
-    """Whatever stands where a range begins or ends, no range passes over it."""
+    """No range skips text, whatever is at its start or end."""
     pages = [page(n, text_of(n)) for n in range(4)]
     start, end = export(end="").decode(), "</mediawiki>"
     path = tmp_path / "d.bz2"
@@ -209,7 +209,7 @@ def test_what_is_not_whole_pages_is_an_error(tmp_path: Path) -> None:
             read_in_parts(path, 1)
         with pytest.raises(DataError, match=what):
             list(DumpReader(path))
-    # Read whole, this is a page in a comment. In parts it is refused; either way it is not taken for text.
+    # In the whole dump, this is a page in a comment. In ranges it is an error; in both cases it is not taken for text.
     hidden = [start + pages[0] + "<!--", pages[1], "-->" + pages[2] + end]
     path.write_bytes(b"".join(bz2.compress(part.encode(), 1) for part in hidden))
     with pytest.raises(DataError, match="malformed XML"):
@@ -238,7 +238,7 @@ def flip_bit(rng: random.Random, content: bytes) -> tuple[bytes, int]:
 
 
 def flip_head(rng: random.Random, content: bytes) -> tuple[bytes, int]:
-    """In the bytes that say where a stream begins."""
+    """Damage in the bytes of a stream head."""
     damaged = bytearray(content)
     position = rng.choice([found.start() for found in HEAD.finditer(content)]) + rng.randrange(14)
     damaged[position] ^= 1 << rng.randrange(8)
@@ -256,13 +256,13 @@ def cut_between(rng: random.Random, content: bytes) -> tuple[bytes, int]:
 
 
 def zeros(rng: random.Random, content: bytes) -> tuple[bytes, int]:
-    """A block that never reached the disk."""
+    """A block that was never written to the disk."""
     position = rng.randrange(len(content) - 600)
     return content[:position] + bytes(512) + content[position + 512 :], position
 
 
 def outcome(path: Path, content: bytes, whole: list[Page], rng: random.Random, damage: Damage) -> str:
-    """What came of one damage; fails where it is less text in silence."""
+    """The result of one damage; fails if text was lost silently."""
     damaged, position = damage(rng, content)
     boundaries = {found.start() for found in HEAD.finditer(content)}
     path.write_bytes(damaged)
@@ -270,7 +270,7 @@ def outcome(path: Path, content: bytes, whole: list[Page], rng: random.Random, d
         found, excerpt = read_in_parts(path, rng.choice([1, 60_000, TASK_BYTES]))
     except DataError as error:
         message = str(error)
-        if "none of the four" in message:
+        if "in one of the four formats" in message:
             assert position < 10
             return "another format"
         places = [int(place.replace(",", "")) for place in re.findall(r"byte ([\d,]*\d)", message)]
@@ -294,7 +294,7 @@ def outcome(path: Path, content: bytes, whole: list[Page], rng: random.Random, d
     ids=["quick", "thorough"],
 )
 def test_damages_of_a_multistream_dump(shared_data: Path, tmp_path: Path, num_streams: int, num_damages: int) -> None:
-    """Bit flips, cuts and holes, anywhere: DataError with the place, or exactly the same pages, or a noted excerpt."""
+    """Bit flips, cuts and holes anywhere: a DataError with the offset, exactly the same pages, or a noted excerpt."""
     content = (shared_data / MULTISTREAM).read_bytes()
     starts = [found.start() for found in HEAD.finditer(content)]
     assert len(starts) == 23

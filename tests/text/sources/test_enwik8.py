@@ -1,4 +1,4 @@
-"""enwik8: every byte kept, the published file checked, a beginning of it said to be one."""
+"""enwik8: every byte is kept, the published file is checked, a beginning of it gets a note."""
 
 import gzip
 import hashlib
@@ -50,7 +50,7 @@ def test_a_character_cut_at_the_end_is_left_out(tmp_path: Path) -> None:
     path.write_bytes(CONTENT[:-1])
     reader = source(path)
     assert text_of(reader) == CONTENT.decode()[:-1]
-    assert reader.page_counts.notes[1:] == ["1 bytes at the end, a part of a character, were left out"]
+    assert reader.page_counts.notes[1:] == ["1 bytes of an incomplete character at the end were left out"]
 
 
 @pytest.mark.parametrize(

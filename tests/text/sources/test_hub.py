@@ -1,4 +1,4 @@
-"""Datasets, of local files and of a hub on this machine: rows become documents, faults become one sentence."""
+"""Datasets of local files and of a local hub: rows become documents, failures become one sentence."""
 
 import ast
 import io
@@ -81,14 +81,15 @@ def test_columns_are_found_or_named(tmp_path: Path) -> None:
     assert list(source(path, column="body", id_column="n", title_column="n", url_column="n").documents()) == [
         Document("7", "7", "text", "7")
     ]
-    with pytest.raises(SettingsError, match=r"column = 'text': there is no such column; there are url, body, n"):
+    with pytest.raises(SettingsError, match=r"column = 'text': the dataset has no such column; there are url, body, n"):
         list(source(path).documents())
     with pytest.raises(SettingsError, match=r"title_column = 'bodi'.*did you mean \"body\""):
         list(source(path, column="body", title_column="bodi").documents())
 
 
 @pytest.mark.parametrize(
-    ("values", "message"), [(["good", None], "row 1 has nothing in the column 'text'"), ([7], "row 0 has 7, no text")]
+    ("values", "message"),
+    [(["good", None], "row 1 has no value in the column 'text'"), ([7], "row 0 has 7, which is not text,")],
 )
 def test_a_value_that_is_no_text_is_named_with_its_row(tmp_path: Path, values: list[object], message: str) -> None:
     path = tmp_path / "a.parquet"
@@ -104,7 +105,7 @@ def test_lone_surrogates_are_refused_or_replaced(tmp_path: Path) -> None:
         list(source(path).documents())
     reader = source(path, errors="replace")
     assert [document.text for document in reader.documents()] == ["good 🙂", "b\ufffdd \ufffd"]
-    assert reader.page_counts.notes == ["row 1: U+FFFD stands for 2 lone surrogates"]
+    assert reader.page_counts.notes == ["row 1: 2 lone surrogates were replaced by U+FFFD"]
     path.write_bytes(b'[{"text": "b\\ud800"}]')
     assert [d.text for d in source(path.rename(tmp_path / "a.json"), errors="replace").documents()] == ["b\ufffd"]
 
@@ -114,7 +115,7 @@ def test_max_characters_stops_after_a_document(tmp_path: Path) -> None:
     path.write_bytes(parquet([{"text": "x" * 10}] * 100))
     reader = source(path, max_characters=25)
     assert len(list(reader.documents())) == 3
-    assert reader.page_counts.notes == ["reading stopped after 30 characters, as asked"]
+    assert reader.page_counts.notes == ["reading stopped after 30 characters (max_characters)"]
 
 
 def test_a_long_text_comes_in_pieces(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_damaged_and_other_files_are_data_errors(
 def test_inputs_that_do_not_fit_together(tmp_path: Path) -> None:
     for name in ("a.parquet", "a.jsonl"):
         (tmp_path / name).write_bytes(FORMATS[name])
-    with pytest.raises(DataError, match="not files of one format"):
+    with pytest.raises(DataError, match="not dataset files of one format"):
         list(source(tmp_path / "a.parquet", tmp_path / "a.jsonl").documents())
     with pytest.raises(UsageError, match="one folder"):
         source(tmp_path, tmp_path / "a.jsonl")
@@ -210,7 +211,7 @@ def hub() -> Iterator[HubServer]:
 
 
 def ask(url: str, home: Path, *settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a fresh process makes of each of the settings: the hub's address is read when its client is imported."""
+    """Results of a fresh process for each of the settings: the client reads the hub's address when it is imported."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, repr(settings)],
         env={**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(home)},
@@ -261,7 +262,7 @@ def test_what_the_hub_has_not_is_said_with_what_it_has(hub: HubServer, tmp_path:
 
 
 def test_without_a_network(hub: HubServer, tmp_path: Path) -> None:
-    """What was downloaded is read again at its commit; all else ends at once with one sentence."""
+    """A downloaded dataset is read again at its commit; anything else fails at once with one sentence."""
     (online,) = ask(hub.url(), tmp_path, {"streaming": False})
     hub.__exit__(None, None, None)
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Several sources in one corpus: every document under its source's name, and as much of each as the weights say."""
+"""Several sources in one corpus: ids begin with the name of the source, and the weights are kept."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_all_documents_of_all_sources(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("weights", [(3.0, 1.0), (1.0, 3.0), (0.5, 0.5), (1.0, 1000.0)])
 def test_weights(tmp_path: Path, weights: tuple[float, float]) -> None:
-    """Of one source everything is left, of the other its share, to the document."""
+    """One source is kept whole, the other in the proportion of the weights, to the document."""
     sources = (texts(tmp_path, "novels", 40, 500), texts(tmp_path, "letters", 300, 90))
     corpus = prepared(tmp_path / "corpus", MixSettings(sources=sources, weights=weights))
     novels, letters = share(corpus, "novels"), share(corpus, "letters")

@@ -1,4 +1,4 @@
-"""The sample corpus: what every CPython carries, read without being run, with a test split that is new text."""
+"""The sample corpus: it is parsed without being run, and its test split is new text."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ print(json.dumps({"digest": digest, "ids": [d.id for d in documents], "imported"
 def test_sources_are_parsed_and_never_imported_and_the_order_is_fixed(
     sample: tuple[PythonDocsSource, list[Document]],
 ) -> None:
-    """In another process, whose hashes of strings differ."""
+    """In another process, where hashes of strings differ."""
     command = [sys.executable, "-c", _LIST]
     result = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     machinery = ("_sysconfigdata", "encodings.")  # where the library lies, and the sources' declared encodings

@@ -1,4 +1,4 @@
-"""What every source must be, run over every member of the union: the same documents each time, an account of every
+"""The contract of all sources, run over every member of the union: the same documents each time, a count of every
 page, an origin for corpus.json, and a name for the content that follows it and nothing else."""
 
 import bz2
@@ -33,7 +33,7 @@ AnySource = (
     WikipediaSettings | HubSettings | TextSettings | SampleSettings | Enwik8Settings | Text8Settings | MixSettings
 )
 Make = Callable[[Path, str], AnySource]
-"""(an empty folder, what shall stand in the text) -> settings of a source that lies in it."""
+"""(an empty folder, a word for the text) -> settings of a source in that folder."""
 
 
 def put(folder: Path, name: str, content: bytes) -> str:
@@ -74,14 +74,14 @@ CASES: dict[str, Make] = {
     "sample": lambda folder, word: SampleSettings(),
 }
 GIVEN = [case for case in CASES if case != "sample"]
-"""Those whose text is an input; the sample comes with Python."""
+"""The sources with an input; the sample comes with Python."""
 
 every_source = pytest.mark.parametrize("case", CASES)
 every_given_source = pytest.mark.parametrize("case", GIVEN)
 
 
 def built(case: str, folder: Path, word: str) -> Source:
-    """The source; that of the sample reads a standard library of one module, since the real one takes seconds."""
+    """The source; the sample reads a standard library of one module, because the real one takes seconds."""
     if case != "sample":
         return build_source(CASES[case](folder, word))
     put(folder, "module.py", f'"""The {word}."""\ndef f():\n    """The {word}."""\n'.encode())
@@ -90,7 +90,7 @@ def built(case: str, folder: Path, word: str) -> Source:
 
 
 def named(source: Source) -> tuple[str, str, list[str]]:
-    """All that names the content: the fingerprint, the origin as corpus.json has it, and the keys of the pieces."""
+    """All names of the content: the fingerprint, the origin in corpus.json, and the keys of the tasks."""
     list(source.documents())
     keys = [task.key for task in source.tasks() if task.key is not None]
     return str(source.fingerprint()), json.dumps(source.origin(), allow_nan=False), keys

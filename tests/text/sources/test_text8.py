@@ -1,4 +1,4 @@
-"""text8: the published rules, byte for byte, and the published file checked."""
+"""text8: the published rules, byte for byte, and the check of the published file."""
 
 import hashlib
 import io
@@ -75,7 +75,7 @@ def test_text8_is_reproduced_byte_for_byte(shared_data: Path) -> None:
     ],
 )
 def test_every_rule(wikitext: bytes, text: bytes) -> None:
-    """The last cases are what the rules make of markup that does not close."""
+    """The last cases are markup that is not closed."""
     assert cleaned(wikitext) == text
 
 

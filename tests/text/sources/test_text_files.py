@@ -1,4 +1,4 @@
-"""Text files are read as they are, character by character, or refused with the place."""
+"""Text files are read exactly, or refused with the offset of the error."""
 
 import bz2
 import codecs
@@ -125,7 +125,7 @@ def test_globs_are_the_files_that_fit(tmp_path: Path) -> None:
     assert list(texts(source(tmp_path / "data/**/[ad].txt"))) == ["a.txt", "deep/er/d.txt"]
     assert list(texts(source(tmp_path / "data/**"))) == ["[1].txt", "a.txt", "b.txt", "c.md", "deep/er/d.txt"]
     assert texts(source(tmp_path / "data/[1].txt")) == {"[1].txt": "one"}
-    with pytest.raises(UsageError, match="no file fits"):
+    with pytest.raises(UsageError, match="no file matches"):
         source(tmp_path / "data/*.rst")
 
 
@@ -229,7 +229,7 @@ def test_one_leading_byte_order_mark_is_dropped(tmp_path: Path, encoding: str) -
 
 @given(data=st.data(), encoding=st.sampled_from(["utf-8", "utf-16", "utf-16-be", "utf-32", *list(ENCODINGS)[7:11]]))
 def test_chunks_of_any_size_decode_as_the_whole(data: st.DataObject, encoding: str) -> None:
-    """The text, or the very offset of what is wrong; replaced, the very text."""
+    """The exact text, or the exact offset of invalid bytes; with `replace`, the exact text too."""
     good = ENCODINGS.get(encoding, "é🙂漢")
     parts = st.lists(st.binary(max_size=3) | st.sampled_from([c.encode(encoding, "ignore") for c in good]), max_size=12)
     mark = codecs.BOM_UTF16_LE if encoding == "utf-16" else codecs.BOM_UTF32_LE if encoding == "utf-32" else b"..."
@@ -257,7 +257,7 @@ def test_replaced_bytes_are_counted_and_noted(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a\xffb\xe2\x82 \xef\xbf\xbd")
     reader = source(tmp_path, errors="replace")
     assert texts(reader) == {"a.txt": "a\ufffdb\ufffd \ufffd"}
-    assert reader.page_counts.notes == ["a.txt: U+FFFD stands 2 times for bytes that are not UTF-8"]
+    assert reader.page_counts.notes == ["a.txt: bytes that are not UTF-8 were replaced by U+FFFD 2 times"]
 
 
 def test_utf_16_without_a_mark_is_refused(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_what_is_no_encoding_of_files_is_a_wrong_setting(name: str) -> None:
         validate(TextSettings, single_value_layer("encoding", name, "--set"))
 
 
-# --- packed and binary files -----------------------------------------------------------------------------------------
+# --- compressed and binary files -------------------------------------------------------------------------------------
 
 
 def zipped(*contents: bytes) -> bytes:
@@ -342,7 +342,7 @@ def test_standard_input_is_read_once_in_its_place(monkeypatch: pytest.MonkeyPatc
     assert [(d.id, d.text) for d in reader.documents()] == [("b.txt", "B"), ("stdin", "piped\r\n\0"), ("a.txt", "A")]
     entries = {entry["name"]: entry["sha256"] for entry in reader.origin()["files"]}
     assert entries["stdin"] == hashlib.sha256(b"piped\r\n\0").hexdigest()
-    with pytest.raises(UsageError, match="only once"):
+    with pytest.raises(UsageError, match="was read before"):
         list(reader.documents())
     with pytest.raises(SettingsError, match="twice"):
         source("-", "-")

@@ -1,4 +1,4 @@
-"""From a wiki's name, or a file, to documents and an honest account of what was left out."""
+"""From the name of a wiki, or a file, to documents and counts of the pages that were left out."""
 
 import bz2
 import hashlib
@@ -109,7 +109,7 @@ def test_a_failed_download_leaves_no_documents(server: FaultServer, tmp_path: Pa
     name = f"/dewiki/{DATE}/{STEM}2.xml-p5p99.bz2"
     whole = server.files[name]
     server.files[name] = whole[:-1] + b"x"
-    with pytest.raises(DataError, match="arrived damaged"):
+    with pytest.raises(DataError, match="is damaged"):
         list(source(server, tmp_path).documents())
     server.files[name] = whole
     server.script += [drop_after(0)] * 3
@@ -230,21 +230,21 @@ def test_a_url_is_downloaded_once_and_read_like_a_file(server: FaultServer, tmp_
 
 def test_a_url_that_gives_no_dump(server: FaultServer, tmp_path: Path) -> None:
     server.files[f"/{NAME}"] = b"<html>log in</html>"
-    with pytest.raises(NetworkError, match="a proxy or login page"):
+    with pytest.raises(NetworkError, match="proxy or login"):
         list(given(server.url(f"/{NAME}"), tmp_path).documents())
     server.files["/x.xml"] = b"<html>log in</html>"
     with pytest.raises(DataError, match="is not a MediaWiki export but <html>"):
         list(given(server.url("/x.xml"), tmp_path).documents())
     with pytest.raises(NetworkError, match="does not exist"):
         list(given(server.url("/absent.xml.bz2"), tmp_path).documents())
-    with pytest.raises(SettingsError, match="names no file"):
+    with pytest.raises(SettingsError, match="does not name a file"):
         given(server.url("/"), tmp_path).download_plan()
 
 
 @pytest.mark.parametrize("content", [SINGLE_STREAM, MULTISTREAM], ids=["single", "multistream"])
 @pytest.mark.parametrize("name", [NAME, NAME.replace("articles", "articles-multistream")])
 def test_a_subset_of_a_url_without_index(server: FaultServer, tmp_path: Path, content: bytes, name: str) -> None:
-    """Read in ranges where it has streams, else downloaded; offline afterwards."""
+    """Read in ranges if it has several streams, otherwise downloaded; offline afterwards."""
     server.files[f"/{name}"] = content
     url = server.url(f"/{name}")
     documents = list(given(url, tmp_path, max_characters=430).documents())
@@ -256,7 +256,7 @@ def test_a_subset_of_a_url_without_index(server: FaultServer, tmp_path: Path, co
     assert server.requests == []
 
 
-# The cache: asked about anew, and emptied.
+# The cache: refreshed and emptied.
 
 
 def test_refresh_asks_again_and_drops_what_has_changed(server: FaultServer, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_refresh_asks_again_and_drops_what_has_changed(server: FaultServer, tmp_
     assert not first.exists()
     assert second.exists()
     assert list(wikipedia.documents()) == documents
-    # A newer dump is found; and one that was made again under its old date.
+    # A newer dump is found, and one that was made again under its old date.
     changed = bz2.compress(export(page(5, "fünf, neu")))
     path = f"/dewiki/{DATE}/{second.name}"
     server.files[f"/dewiki/{DATE}/dumpstatus.json"] = server.files[f"/dewiki/{DATE}/dumpstatus.json"].replace(
@@ -304,7 +304,7 @@ def test_discard_removes_what_was_downloaded_and_nothing_else(server: FaultServe
     again = source(server, tmp_path, date=DATE)
     assert list(again.documents()) == documents
     assert again.origin() == origin
-    # By URL, and a file of one's own, which stays.
+    # A file given by URL is deleted, a local file of the user is not.
     server.files[f"/{NAME}"] = SINGLE_STREAM
     by_url = given(server.url(f"/{NAME}"), tmp_path)
     assert len(list(by_url.documents())) == 3

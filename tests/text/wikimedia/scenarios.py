@@ -1,4 +1,4 @@
-"""A failing download: what the server does to the next requests, and what must come of it."""
+"""A failing download: what the server does to the next requests, and the expected result."""
 
 import bz2
 import hashlib
@@ -16,14 +16,16 @@ NAME = "file.bz2"
 CUT_SHA1 = hashlib.sha1(CONTENT[:90_000]).hexdigest()
 PATH = f"/wiki/{NAME}"
 HTML = b"<html>Welcome to our hotel</html>"
-AGAIN = "check the network and run the same command again; what has arrived is kept"
-DAMAGED = "run the same command again to download it anew, or set another mirror"
-LOGIN = "{url} gives something else: a proxy or login page?; open it in a browser"
+AGAIN = "check the network and run the same command again; it continues the download"
+OTHER_MIRROR = "set CHARLM_MIRROR to another mirror"
+LATER = f"try again later, or {OTHER_MIRROR}"
+DAMAGED = f"run the same command to download it again, or {OTHER_MIRROR}"
+LOGIN = "{url} returned another kind of file, perhaps the page of a proxy or login; open it in a browser"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A script for the server, and what must come of it."""
+    """A script for the server, and the expected result."""
 
     name: str
     script: Sequence[Fault] = ()
@@ -33,21 +35,21 @@ class Scenario:
     requests: int = 1
     waits: Sequence[float] = ()
     twice: int = 0
-    """The most bytes that may be sent again."""
+    """Bytes that may be sent a second time, at most."""
     kept: int | None = None
-    """Bytes of the part that an error leaves; None: not even the part."""
+    """Bytes of the part that is kept after an error; None: no part."""
     content: bytes = CONTENT
     size: bool = True
     """Whether the size is known beforehand."""
     hashes: dict[str, str | None] = field(default_factory=lambda: {"sha1": SHA1, "md5": None})
     part: bytes | None = None
-    """What an earlier run has left, of this version of the file:"""
+    """The part of an earlier run, and its version of the file:"""
     version: str = etag(CONTENT)
     mirror: Sequence[Fault] | None = None
-    """What a second server does; None: there is none."""
+    """The script of a second server; None: no second server."""
     mirror_requests: int = 0
     anew: int = 0
-    """Downloads begun again because of a wrong hash."""
+    """Downloads restarted because of a wrong hash."""
 
 
 NO_HASH: dict[str, str | None] = {"sha1": None, "md5": None}

@@ -1,4 +1,4 @@
-"""Which dump the settings mean, asked of a server laid out like dumps.wikimedia.org."""
+"""Finding the dump of some settings on a server laid out like dumps.wikimedia.org."""
 
 import json
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ def test_a_missing_date_names_those_that_exist(server: FaultServer, tmp_path: Pa
 
 
 def test_unknown_wiki_unfinished_run_and_nonsense(server: FaultServer, tmp_path: Path) -> None:
-    with pytest.raises(NetworkError, match=r"no dumps of a wiki called xxwiki; check corpus\.source\.language"):
+    with pytest.raises(NetworkError, match=r"no dumps of a wiki named xxwiki; check --language"):
         resolve(settings(server, language="xx"), cache=tmp_path, retry_policy=QUICK)
     add_run(server, "dewiki", "20240801", "in-progress")
     with pytest.raises(NetworkError, match="not finished"):
@@ -105,7 +105,7 @@ def test_unknown_wiki_unfinished_run_and_nonsense(server: FaultServer, tmp_path:
     with pytest.raises(NetworkError, match="none of its dumps"):
         resolve(settings(server, language="de"), cache=tmp_path, retry_policy=QUICK)
     server.files["/dewiki/20240801/dumpstatus.json"] = b"<html>login</html>"
-    with pytest.raises(NetworkError, match="a proxy or login page"):
+    with pytest.raises(NetworkError, match="proxy or login"):
         resolve(settings(server, language="de", date="20240801"), cache=tmp_path, retry_policy=QUICK)
     for values in ({"date": "yesterday"}, {"language": "../etc"}, {"wiki": "Upper"}):
         with pytest.raises(SettingsError):
@@ -115,14 +115,14 @@ def test_unknown_wiki_unfinished_run_and_nonsense(server: FaultServer, tmp_path:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"language": "latgalian"}, "there are no dumps of a wiki called latgalianwiki; did you mean ltg (Latgalian)?"),
+        ({"language": "latgalian"}, "there are no dumps of a wiki named latgalianwiki; did you mean ltg (Latgalian)?"),
         (
             {"wiki": "enwikitionary"},
-            "there are no dumps of a wiki called enwikitionary; did you mean enwiktionary (English Wiktionary)?",
+            "there are no dumps of a wiki named enwikitionary; did you mean enwiktionary (English Wiktionary)?",
         ),
         (
             {"language": "russian", "date": "20240801"},
-            "there are no dumps of a wiki called russianwiki; did you mean ru (Russian)?",
+            "there are no dumps of a wiki named russianwiki; did you mean ru (Russian)?",
         ),
     ],
 )
@@ -141,13 +141,22 @@ def test_unknown_wikis_are_asked_for_and_then_guessed(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"language": "русский"}, "corpus.source.language = 'русский' cannot be one; did you mean ru (Russian)?"),
-        ({"language": "../etc"}, "corpus.source.language = '../etc' cannot be one; write one like en, pt or zh-yue"),
+        (
+            {"language": "русский"},
+            "corpus.source.language = 'русский' is not a valid language; did you mean ru (Russian)?",
+        ),
+        (
+            {"language": "../etc"},
+            "corpus.source.language = '../etc' is not a valid language; write one like en, pt or zh-yue",
+        ),
         (
             {"wiki": "ru.wikisource.org"},
-            "corpus.source.wiki = 'ru.wikisource.org' cannot be one; did you mean ruwikisource (Russian Wikisource)?",
+            (
+                "corpus.source.wiki = 'ru.wikisource.org' is not a valid wiki; "
+                "did you mean ruwikisource (Russian Wikisource)?"
+            ),
         ),
-        ({"wiki": "???"}, "corpus.source.wiki = '???' cannot be one; write one like ruwikisource"),
+        ({"wiki": "???"}, "corpus.source.wiki = '???' is not a valid wiki; write one like ruwikisource"),
     ],
 )
 def test_what_cannot_be_a_name_is_not_asked_for(
@@ -165,7 +174,7 @@ def test_runs_that_have_no_articles_yet_are_passed_over(server: FaultServer, tmp
         add_run(server, "simplewiki", date)
         server.files[f"/simplewiki/{date}/dumpstatus.json"] = json.dumps({"jobs": jobs}).encode()
     assert resolve(settings(server), cache=tmp_path, retry_policy=QUICK).date == "20240701"
-    with pytest.raises(NetworkError, match=r"of simplewiki of 20240720 is not finished \(not begun\)"):
+    with pytest.raises(NetworkError, match=r"of simplewiki of 20240720 is not finished \(not started\)"):
         resolve(settings(server, date="20240720"), cache=tmp_path, retry_policy=QUICK)
 
 
@@ -176,7 +185,7 @@ def test_without_an_answer_the_dumps_of_the_cache_are_named(server: FaultServer,
     server.script += [answer(500)] * 6
     with pytest.raises(NetworkError, match=r"\(500\), 6 times; .*; or use .*: --date 20240720 or 20240701$"):
         resolve(settings(server), cache=tmp_path, retry_policy=QUICK)
-    with pytest.raises(NetworkError, match="no dumps of a wiki called dewiki; check"):
+    with pytest.raises(NetworkError, match="no dumps of a wiki named dewiki; check"):
         resolve(settings(server, wiki="dewiki"), cache=tmp_path, retry_policy=QUICK)
 
 
@@ -197,7 +206,7 @@ def test_mirrors_in_order(server: FaultServer, tmp_path: Path, monkeypatch: pyte
         assert dump.files[0].urls == (bare.url(path), bare.url("/x" + path), server.url(path))
         assert [r.path for r in bare.requests][:2] == ["/simplewiki/", "/x/simplewiki/"]
     monkeypatch.setenv("CHARLM_MIRROR", "ftp.example")
-    with pytest.raises(SettingsError, match="is no URL"):
+    with pytest.raises(SettingsError, match="is not a URL"):
         mirrors(settings(server))
 
 

@@ -1,4 +1,4 @@
-"""A subset is the same articles wherever it comes from, never too many, and no more bytes than it needs."""
+"""A subset has the same articles from every kind of file, never too many, and downloads no more than it needs."""
 
 import bz2
 import hashlib
@@ -76,7 +76,7 @@ def local(path: Path, limit: int = LIMIT, seed: int = 0) -> WikipediaSource:
 
 
 def documents_of(source: WikipediaSource, limit: int = LIMIT) -> list[Document]:
-    """All of them; every page is accounted for, and there are not too many characters."""
+    """All documents; checks that every page is counted and that there are not too many characters."""
     found = list(source.documents())
     assert sum(len(document.text) for document in found) <= limit
     assert source.page_counts.pages == len(found) + source.page_counts.dropped.total()
@@ -92,7 +92,7 @@ def bytes_sent(server: FaultServer, name: str) -> int:
 
 
 def bytes_chosen(source: WikipediaSource, content: bytes) -> int:
-    """Bytes of the streams that corpus.json names, by the heads in the file itself."""
+    """Bytes of the streams that corpus.json names, measured by the heads in the file."""
     heads = [found.start() for found in HEAD.finditer(content)]
     ends = dict(zip(heads, [*heads[1:-1], len(content), len(content)], strict=True))
     return sum(ends[start] - start for start in source.origin()["files"][0]["streams"])
@@ -104,7 +104,7 @@ def test_only_the_chosen_streams_are_fetched(ltg: FaultServer, tmp_path: Path, s
     source = remote(ltg, tmp_path)
     plan = source.download_plan()
     assert plan is not None
-    assert plan.description == f"500,000 characters of ltgwiki of {DATE}, by estimate"
+    assert plan.description == f"500,000 characters of ltgwiki of {DATE} (an estimate)"
     assert 0.5 < plan.num_bytes / bytes_chosen_when_read(source, content) < 1.5
     documents = documents_of(source)
     assert characters_of(documents) > 0.98 * LIMIT
@@ -114,7 +114,7 @@ def test_only_the_chosen_streams_are_fetched(ltg: FaultServer, tmp_path: Path, s
     assert bytes_sent(ltg, "index.txt.bz2") == (shared_data / INDEX).stat().st_size
     assert source.download_plan() is None
     assert documents_of(source) == documents
-    # The same again, another seed, and a larger subset, which holds the streams of the smaller one.
+    # The same subset again, another seed, and a larger subset, which contains the streams of the smaller one.
     ltg.requests.clear()
     assert documents_of(remote(ltg, tmp_path, date=DATE)) == documents
     assert not ltg.requests
@@ -124,7 +124,7 @@ def test_only_the_chosen_streams_are_fetched(ltg: FaultServer, tmp_path: Path, s
     assert characters_of(documents_of(larger, 600_000)) > 590_000
     assert {*source.origin()["files"][0]["streams"]} < {*larger.origin()["files"][0]["streams"]}
     assert bytes_sent(ltg, ".xml.bz2") <= len(content)  # no byte twice
-    # Offline, both of them are here.
+    # Both are available offline.
     ltg.files.clear()
     ltg.requests.clear()
     assert documents_of(remote(ltg, tmp_path, date=DATE)) == documents
@@ -144,7 +144,7 @@ def in_file(shared_data: Path) -> Any:
 
 @pytest.mark.real_data
 def test_the_choice_does_not_depend_on_where_the_dump_lies(ltg: FaultServer, tmp_path: Path, shared_data: Path) -> None:
-    """In ranges, whole in the cache, local with the index, local without it, with a wrong one."""
+    """In ranges, whole in the cache, local with an index, without one, with a wrong one."""
     ranges = remote(ltg, tmp_path / "ranges")
     documents = documents_of(ranges)
     whole = WikipediaSource(
@@ -247,7 +247,7 @@ XML = export(*(page(n, f"{n} " + "".join(random.Random(n).choices("abcdefgh ", k
     seed=st.integers(),
 )
 def test_streams_may_begin_anywhere(tmp_path: Path, cuts: set[int], limit: int, seed: int) -> None:
-    """As pbzip2 cuts them: every page belongs to one stream, and to one alone."""
+    """Streams cut as by pbzip2: every page belongs to exactly one stream."""
     path = tmp_path / "d.bz2"
     edges = [0, *sorted(cuts), len(XML)]
     path.write_bytes(b"".join(bz2.compress(XML[a:b], 1) for a, b in itertools.pairwise(edges)))
@@ -274,7 +274,7 @@ def test_what_arrives_damaged_is_fetched_again_and_never_kept(
         documents_of(remote(ltg, tmp_path / "cache"))
     ltg.files[path] = good
     assert documents_of(remote(ltg, tmp_path / "cache")) == whole
-    # Damaged on the disk: noticed, and fetched again.
+    # Damage on the disk is noticed, and the range is downloaded again.
     ltg.requests.clear()
     extents = sorted((tmp_path / "cache").rglob("streams/*/*-*"))
     assert len(extents) > 10
@@ -349,7 +349,7 @@ def test_killed_and_resumed(ltg: FaultServer, tmp_path: Path, shared_data: Path)
 def test_what_cannot_be_chosen(tmp_path: Path) -> None:
     path = tmp_path / "d.xml"
     path.write_bytes(export(page(1, "a" * 100), page(2, "b" * 100)))
-    with pytest.raises(SettingsError, match="max_characters = 99 are too few for the article chosen"):
+    with pytest.raises(SettingsError, match="max_characters = 99 is less than the first article has"):
         list(local(path, 99).documents())
     assert len(documents_of(local(path, 100), 100)) == 1
     assert len(documents_of(local(path, 200), 200)) == 2
@@ -358,7 +358,7 @@ def test_what_cannot_be_chosen(tmp_path: Path) -> None:
 
 
 def test_the_server_s_file_changes_between_two_streams(server: FaultServer, tmp_path: Path) -> None:
-    """A file given by URL is of one version, or it is an error: no subset of two dumps."""
+    """A file given by URL must stay the same version: no subset mixes two dumps."""
     streams = [export(end="")] + [page(n, f"{n} " * 200).encode() for n in range(30)] + [b"</mediawiki>"]
     content = [b"".join(bz2.compress(xml, 1) for xml in (*streams[:-1], streams[-1] + extra)) for extra in (b"", b" ")]
     lines, offset = "", len(bz2.compress(streams[0], 1))

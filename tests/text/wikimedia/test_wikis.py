@@ -1,4 +1,4 @@
-"""What somebody may have meant by the name of a language or wiki that does not exist."""
+"""Suggestions for languages and wikis that do not exist."""
 
 import re
 import tomllib

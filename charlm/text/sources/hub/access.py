@@ -1,7 +1,7 @@
-"""All that charlm asks of `datasets` and the hub: which commit and config, and its rows.
+"""Every call of `datasets` and `huggingface_hub`: the commit and config of a dataset, and its rows.
 
-The libraries are imported inside functions (2.5 s). No code of a dataset is ever run: `datasets` 5 knows no way to, and
-older ones only with `trust_remote_code`.
+The libraries are imported inside functions, because that takes 2.5 s. No code of a dataset is ever run: `datasets` 5
+cannot run it, and older versions only with `trust_remote_code`.
 """
 
 import re
@@ -17,7 +17,7 @@ from charlm.text.sources.hub.errors import endpoint, is_network_error, list_simi
 from charlm.text.sources.hub.json_rows import check_surrogates, read_json_rows
 
 WIKIPEDIA = "wikimedia/wikipedia"
-"""Whose configs are called DATE.LANGUAGE."""
+"""The dataset whose configs are named DATE.LANGUAGE."""
 _TIMEOUT = 10  # seconds
 _BATCH = 64
 _FORMATS = {
@@ -30,7 +30,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DatasetVersion:
-    """Where rows come from."""
+    """The commit and the config of a dataset."""
 
     revision: str
     """The commit; empty for local files."""
@@ -38,11 +38,11 @@ class DatasetVersion:
 
 
 def resolve_version(settings: HubSettings, inputs: Sequence[Path]) -> DatasetVersion:
-    """The commit of `settings.revision`, and for Wikipedia the newest config of its language.
+    """Return the commit of `settings.revision`, and for Wikipedia the newest config of its language.
 
     Raises:
-        NetworkError: the hub does not answer, or has no such dataset for us.
-        SettingsError: no such revision, or no such language.
+        NetworkError: the hub does not answer, or the dataset does not exist or is private.
+        SettingsError: the revision or the language does not exist.
     """
     if inputs:
         return DatasetVersion("", settings.config)
@@ -64,11 +64,11 @@ def resolve_version(settings: HubSettings, inputs: Sequence[Path]) -> DatasetVer
 
 
 def open_rows(settings: HubSettings, dataset_version: DatasetVersion, inputs: Sequence[Path]) -> Iterator[Row]:
-    """The rows of the split, in order, each a mapping of all its columns.
+    """Yield the rows of the split, in order, each a mapping of all its columns.
 
     Raises:
-        NetworkError, SettingsError: as `resolve_version`, or no such split.
-        DataError: a file is damaged, or not of its format.
+        NetworkError, SettingsError: as `resolve_version`, or the split does not exist.
+        DataError: a file is damaged, or does not have the format of its name.
     """
     if inputs and settings.errors == "replace" and _file_format(inputs) == "json":
         for path in inputs:
@@ -91,7 +91,7 @@ def open_rows(settings: HubSettings, dataset_version: DatasetVersion, inputs: Se
 
 
 def licence(dataset: str, revision: str) -> str:
-    """As the dataset's card has it; empty where it says nothing."""
+    """Return the licence on the card of a dataset; empty if there is none."""
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -100,15 +100,16 @@ def licence(dataset: str, revision: str) -> str:
             dataset, "README.md", repo_type="dataset", revision=revision, local_files_only=True
         )
         stated: object = huggingface_hub.DatasetCard.load(path).data.to_dict().get("license", "")
-    except (EntryNotFoundError, ValueError):  # no card, or none that can be read
+    except (EntryNotFoundError, ValueError):  # no card, or an invalid one
         return ""
     return ", ".join(map(str, stated)) if isinstance(stated, list) else str(stated or "")
 
 
 def _resolve_commit(settings: HubSettings) -> str:
-    """Asked in one request, which fails at once where there is no network: `load_dataset` would try for half a minute.
+    """Return the commit of `settings.revision`.
 
-    Without a network, what a dataset that is not streamed has left in the hub's cache will do.
+    It is one request, which fails at once without a network; `load_dataset` would try for half a minute. Without a
+    network, a dataset that is not streamed is read from the cache of the hub's client.
     """
     import huggingface_hub
     from datasets import config
@@ -125,7 +126,7 @@ def _resolve_commit(settings: HubSettings) -> str:
         )
         if not isinstance(card, str):
             raise
-        # the libraries read this when they are imported: from here on they know that they are offline
+        # offline from here on: the libraries read the environment variable only when they are imported
         huggingface_hub.constants.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE = True
         return Path(card).parent.name
 
@@ -141,7 +142,7 @@ def _load_dataset(settings: HubSettings, dataset_version: DatasetVersion, inputs
     if not inputs[0].is_dir():
         options: dict[str, Any] = {"sep": "\t"} if inputs[0].suffix == ".tsv" else {}
         options["data_files"] = {split: [str(path) for path in inputs]}
-        # streaming, or a copy of it all would be put into the hub's cache
+        # streaming: otherwise a copy of all rows is written to the cache of the hub's client
         return datasets.load_dataset(_file_format(inputs), split=split, streaming=True, **options)
     if (inputs[0] / "state.json").is_file() or (inputs[0] / "dataset_dict.json").is_file():
         stored = datasets.load_from_disk(str(inputs[0]))
@@ -156,13 +157,13 @@ def _load_dataset(settings: HubSettings, dataset_version: DatasetVersion, inputs
 
 
 def _file_format(inputs: Sequence[Path]) -> str:
-    """The format of files, by their endings."""
+    """Return the format of files by their suffixes; empty for a folder."""
     if inputs[0].is_dir():
         return ""
     kinds = {_FORMATS.get(path.suffix.lower(), "") for path in inputs}
     if len(kinds) > 1 or "" in kinds:
         raise DataError(
-            f"{', '.join(path.name for path in inputs)}: not files of one format of datasets",
+            f"{', '.join(path.name for path in inputs)}: not dataset files of one format",
             f"give {', '.join(_FORMATS)} files, or read text with --source text",
         )
     return kinds.pop()

@@ -1,4 +1,4 @@
-"""What `datasets` and the hub's client raise and print -> our errors, and silence."""
+"""Exceptions of `datasets` and `huggingface_hub` -> errors of charlm; and their output, switched off."""
 
 import contextlib
 import difflib
@@ -13,13 +13,16 @@ from charlm.errors import CharlmError, DataError, NetworkError, SettingsError, S
 from charlm.suggestions.words import suggest
 from charlm.text.settings import HubSettings
 
-_RETRIES, _RETRY_WAIT = 4, 2  # seconds; of a stream that breaks off
+_RETRIES, _RETRY_WAIT = 4, 2  # attempts and seconds between them, for a stream that is interrupted
 _CURE = "check the network, or give local files with --input"
 
 
 @contextlib.contextmanager
 def translate_errors(settings: HubSettings, inputs: Sequence[Path] = ()) -> Generator[None, None, None]:
-    """Around calls of the libraries alone: they raise whatever their parts raise, dozens of kinds."""
+    """Translate the exceptions of the libraries, of which there are dozens of kinds, inside this block.
+
+    Only calls of the libraries belong into it.
+    """
     silence_libraries()
     try:
         with warnings.catch_warnings():
@@ -41,22 +44,24 @@ def _to_charlm_error(error: Exception, settings: HubSettings, inputs: Sequence[P
     if isinstance(error, ValueError) and re.match("(Bad|Unknown) split", reason):
         names = re.findall(r"'([^']+)'", reason.partition("[")[2])
         return SettingsError(
-            f"corpus.source.split = {settings.split!r}: there is no such split",
+            f"corpus.source.split = {settings.split!r}: the dataset has no such split",
             suggest(settings.split, names, "there are"),
         )
     if isinstance(error, ValueError) and "BuilderConfig" in reason:
         names = re.findall(r"'([^']+)'", reason.partition("Available:")[2])
         return SettingsError(
-            f"corpus.source.config = {settings.config!r}: there is no such config", list_similar(settings.config, names)
+            f"corpus.source.config = {settings.config!r}: the dataset has no such config",
+            list_similar(settings.config, names),
         )
     if inputs:
         return DataError(
-            f"cannot read {', '.join(map(str, inputs))[:200]}: {reason[:300]}", "mend or replace that file"
+            f"cannot read {', '.join(map(str, inputs))[:200]}: {reason[:300]}", "repair or replace that file"
         )
     name = settings.dataset
     if isinstance(error, errors.GatedRepoError):
         return NetworkError(
-            f"{name} is open only to those who accept its terms", "do so on its page, then set HF_TOKEN"
+            f"the dataset {name} is open only to users who accept its terms",
+            "accept them on its page, then set HF_TOKEN",
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return SettingsError(f"{name} has no revision {settings.revision!r}", "give a branch, a tag or a commit")
@@ -65,14 +70,16 @@ def _to_charlm_error(error: Exception, settings: HubSettings, inputs: Sequence[P
             f"the hub has no dataset {name}, or it is private", "check corpus.source.dataset, or set HF_TOKEN"
         )
     if isinstance(error, errors.HFValidationError):
-        return SettingsError(f"corpus.source.dataset = {name!r} cannot be one", "write it like wikimedia/wikipedia")
+        return SettingsError(
+            f"corpus.source.dataset = {name!r} is not the name of a dataset", "write it like wikimedia/wikipedia"
+        )
     if is_network_error(error):
         return NetworkError(f"{name} cannot be read from {endpoint()}: {reason[:200]}", _CURE)
     return DataError(f"{name} cannot be read: {type(error).__name__}: {reason[:300]}", "try another revision or config")
 
 
 def is_network_error(error: BaseException) -> bool:
-    """Whether a connection failed, or a server, for the request library that the hub's version uses."""
+    """Return whether a connection or a server failed, with any of the HTTP libraries that the hub's client uses."""
     from huggingface_hub.errors import HfHubHTTPError
 
     kinds = (ConnectionError, TimeoutError, *(base for base in HfHubHTTPError.__bases__ if base is not OSError))
@@ -80,7 +87,7 @@ def is_network_error(error: BaseException) -> bool:
 
 
 def silence_libraries() -> None:
-    """No bars, no logs, a minute's patience at most, and no torch, which `datasets` would import for its own sake."""
+    """Switch off progress bars and logs, limit retries to a minute, and keep `datasets` from importing torch."""
     import datasets
     import huggingface_hub
     from datasets import config
@@ -102,6 +109,6 @@ def endpoint() -> str:
 
 
 def list_similar(found: str, allowed: Sequence[str]) -> str:
-    """The cure for a name of which there may be hundreds."""
+    """Return a cure that lists the names most similar to `found`, of possibly hundreds."""
     close = difflib.get_close_matches(found, allowed, n=5, cutoff=0.4) or list(allowed[:20])
     return f"there are {', '.join(close)}{', ...' if len(close) < len(allowed) else ''}"

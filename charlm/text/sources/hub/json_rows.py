@@ -1,4 +1,4 @@
-"""JSON files -> rows, of any strings that JSON can hold: `datasets` refuses lone surrogates, and does not say where."""
+"""JSON files -> rows, also with lone surrogates, which `datasets` refuses without naming the row."""
 
 import json
 import re
@@ -11,7 +11,11 @@ from charlm.storage import storage_errors
 
 
 def read_json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The objects of a JSON file: of a list, or one a line. `datasets` refuses lone surrogates, and this does not."""
+    """Yield the objects of a JSON file: the items of a list, or one object a line.
+
+    Raises:
+        DataError: a line is not JSON, or not an object.
+    """
     with storage_errors(path, "read"), open(path, "rb") as file:
         is_list = file.read(1) == b"["
         file.seek(0)
@@ -22,18 +26,21 @@ def read_json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 found: object = json.loads(content)
             except (ValueError, RecursionError) as error:
                 place = f"line {number + 1} of {path}" if not is_list else str(path)
-                raise DataError(f"{place} is not JSON: {error}", "mend it, or leave it out") from error
+                raise DataError(f"{place} is not JSON: {error}", "repair it, or leave it out") from error
             for row in found if isinstance(found, list) else [found]:
                 if not isinstance(row, dict):
-                    raise DataError(f"{path} holds {row!r:.40}, not objects with columns", "give JSON lines")
+                    raise DataError(
+                        f"{path} has {row!r:.40} instead of an object with columns",
+                        "give a file of JSON objects, one a line",
+                    )
                 yield row
 
 
 def check_surrogates(paths: Sequence[Path]) -> None:
-    """Name the first row with a lone surrogate: the libraries say only that there is one.
+    """Check that no row has a lone surrogate.
 
     Raises:
-        DataError: there is one, or a line is not JSON.
+        DataError: a row has one (names the row), or a line is not JSON.
     """
     number = 0
     for path in paths:
@@ -44,8 +51,8 @@ def check_surrogates(paths: Sequence[Path]) -> None:
 
 
 def surrogate_error(number: int) -> DataError:
-    """The error of a row, counted from 0, that has a lone surrogate."""
+    """Return the error for a row, counted from 0, with a lone surrogate."""
     return DataError(
-        f"row {number} has a lone surrogate, which is no character",
-        'set corpus.source.errors = "replace", or mend that row',
+        f"row {number} has a lone surrogate, which is not a character",
+        "add --errors replace, or repair the row",
     )

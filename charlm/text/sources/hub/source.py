@@ -1,7 +1,7 @@
 """A dataset of the Hugging Face hub, or local files in one of its formats -> documents, one for each row.
 
 settings ── resolve: commit, config ──┐
-local files ── by their endings ──────┴── access.open_rows ──> rows ── columns, checks ──> documents
+local files ── by their suffixes ─────┴── access.open_rows ──> rows ── columns, checks ──> documents
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 class HubSource(Source):
-    """The rows of one split, in order."""
+    """The rows of one split of a dataset, in order."""
 
     def __init__(self, settings: HubSettings) -> None:
         """
@@ -40,26 +40,29 @@ class HubSource(Source):
             if not path.exists():
                 raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
         if len(self._inputs) > 1 and any(path.is_dir() for path in self._inputs):
-            raise UsageError("a folder is a dataset of its own", "give one folder, or files")
+            raise UsageError(
+                "--input names a folder and something else, but a folder is a whole dataset",
+                "give one folder, or only files",
+            )
 
     def download_plan(self) -> DownloadPlan | None:
-        """None: rows are read as they come, or stored in the hub's own cache. Finds out which commit they are of."""
+        """Find the commit. Return None: rows are streamed, or stored in the cache of the hub's client."""
         self.dataset_version()
         return None
 
     def dataset_version(self) -> DatasetVersion:
-        """What is read; asks the hub at most once.
+        """Return the commit and the config; the hub is asked at most once.
 
         Raises:
-            NetworkError: no answer, no such dataset, or not for everyone.
-            SettingsError: no such revision or config.
+            NetworkError: no answer, or the dataset does not exist or is private.
+            SettingsError: the revision or the config does not exist.
         """
         if self._dataset_version is None:
             self._dataset_version = access.resolve_version(self._settings, self._inputs)
         return self._dataset_version
 
     def resolved_settings(self) -> dict[str, Any]:
-        """The commit, and the newest config, once they are known."""
+        """Return the commit and the newest config, once they are known."""
         located = self._dataset_version
         return {"revision": located.revision, "config": located.config} if located and located.revision else {}
 
@@ -79,15 +82,15 @@ class HubSource(Source):
         }
 
     def fingerprint(self) -> str | None:
-        """Changes with the content of local files; None for the hub's, which are pinned by their commit."""
+        """Return a hash of local files; None for a dataset of the hub, which its commit identifies."""
         return hashlib.sha256(str(self._file_entries()).encode()).hexdigest() if self._inputs else None
 
     def read(self, page_counts: PageCounts) -> Iterator[Document]:
         """
         Raises:
-            SettingsError: no such split or column.
+            SettingsError: the split or a column does not exist.
             NetworkError: the hub stopped answering.
-            DataError: damaged, or a value that is no text; names the row, counted from 0.
+            DataError: damaged, or a value that is not text; names the row, counted from 0.
         """
         settings = self._settings
         cells = _CellReader(settings, page_counts)
@@ -106,11 +109,11 @@ class HubSource(Source):
                 yield Document(identifier, title, piece, url, is_last)
             characters += len(text)
             if settings.max_characters is not None and characters >= settings.max_characters:
-                page_counts.notes.append(f"reading stopped after {characters:,} characters, as asked")
+                page_counts.notes.append(f"reading stopped after {characters:,} characters (max_characters)")
                 return
 
     def _file_entries(self) -> list[dict[str, Any]]:
-        """Name, size and hash of each local file."""
+        """Return name, size and hash of each local file."""
         if self._files is None:
             self._files = [
                 {"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -122,26 +125,28 @@ class HubSource(Source):
 
 @dataclass(frozen=True, slots=True)
 class _CellReader:
-    """The texts in the cells of rows, without lone surrogates."""
+    """Reads the texts in the cells of rows and checks them for lone surrogates."""
 
     settings: HubSettings
     page_counts: PageCounts
 
     def text(self, number: int, value: object) -> str:
-        """The text of a document."""
+        """Return the text of a document."""
         if not isinstance(value, str):
-            found = "nothing" if value is None else f"{value!r:.40}, no text"
+            found = "no value" if value is None else f"{value!r:.40}, which is not text,"
             raise DataError(
                 f"row {number} has {found} in the column {self.settings.column!r}",
-                "name the column with the text in corpus.source.column",
+                "give the column with the text by --set corpus.source.column=NAME",
             )
         return self._without_surrogates(number, value)
 
     def label(self, number: int, row: Mapping[str, Any], column: str) -> str:
-        """An id, a title or an address; the number of the row where the cell is empty."""
+        """Return an id, a title or an address; the number of the row if the cell is empty."""
         value = row[column]
         if value is None and column == self.settings.id_column:
-            raise DataError(f"row {number} has nothing in the column {column!r}", "set another corpus.source.id_column")
+            raise DataError(
+                f"row {number} has no value in the column {column!r}", "set another corpus.source.id_column"
+            )
         return self._without_surrogates(number, str(number if value is None else value))
 
     def _without_surrogates(self, number: int, text: str) -> str:
@@ -150,13 +155,13 @@ class _CellReader:
             if self.settings.errors == "strict":
                 raise surrogate_error(number)
             count = sum(old != new for old, new in zip(text, clean, strict=True))
-            self.page_counts.notes.append(f"row {number}: U+FFFD stands for {count:,} lone surrogates")
+            self.page_counts.notes.append(f"row {number}: {count:,} lone surrogates were replaced by U+FFFD")
         return clean
 
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Which columns are read."""
+    """The columns that are read; None for a column that does not exist."""
 
     text: str
     id: str | None
@@ -165,15 +170,17 @@ class _Columns:
 
     @classmethod
     def of(cls, settings: HubSettings, row: Mapping[str, Any]) -> "_Columns":
-        """
+        """Return the columns of the settings, or the default ones.
+
         Raises:
-            SettingsError: a column that was asked for is not there; names those there are.
+            SettingsError: a column of the settings does not exist; names those that do.
         """
         requested = {"column": settings.column, **{key: getattr(settings, key) for key in _OPTIONAL}}
         for key, name in requested.items():
             if name and name not in row:
                 raise SettingsError(
-                    f"corpus.source.{key} = {name!r}: there is no such column", suggest(name, list(row), "there are")
+                    f"corpus.source.{key} = {name!r}: the dataset has no such column",
+                    suggest(name, list(row), "there are"),
                 )
         found = [requested[key] or (default if default in row else None) for key, default in _OPTIONAL.items()]
         return cls(settings.column, *found)
