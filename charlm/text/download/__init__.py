@@ -5,6 +5,6 @@
 
 connection    one request: redirects, status, body, stalls
 retry         when to try again, how long to wait, when to go on with the next mirror
-whole_file    a whole file: resumes after breaks, checks size and hash
+whole_file    a whole file: resumes after breaks, checks size and hash (checksum)
 range_reader  ranges of a file; range_cache: the ranges that were fetched, on disk or in memory
 """

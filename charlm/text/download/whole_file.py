@@ -3,13 +3,11 @@
     GET ─ broken, 5xx, stall ─> wait 1, 2, 4, 8, 16 s ─> GET with Range and If-Range ─> NAME.part ─ size, hash ─> NAME
      └─ 404, 403, a page of HTML, another size or hash: the next of several URLs (mirrors), then an error
 
-No client library resumes an interrupted body, so the loop is written here. `NAME.part.json` records which version of
-the file `NAME.part` holds (ETag or date, and URL). Only the same version is continued, unless a hash of the whole file
-is known.
+No client library resumes an interrupted body. `NAME.part.json` records the URL and the version (ETag or date) of
+`NAME.part`; only the same version is continued, unless a hash of the whole file is known.
 """
 
 import glob
-import hashlib
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ import requests
 
 from charlm.errors import CharlmError, DataError, NetworkError, StorageError
 from charlm.storage import PartialFile, read_json, remove_tree, storage_errors, write_json
+from charlm.text.download.checksum import find_checksum_error
 from charlm.text.download.connection import (
     content_length,
     content_range,
@@ -82,16 +81,12 @@ def download(
                 except NetworkError as error:
                     failure = _more_informative(failure, error)
                     continue
-                if resumed:
-                    left.appendleft(
-                        url
-                    )  # if the hash is wrong, the older part may be the reason: try this URL again from the start
+                if resumed:  # then a wrong hash may be due to the older part: try this URL once more
+                    left.appendleft(url)
             part.flush()
             checksum_error = find_checksum_error(part.path, target.name, sha1, md5)
             if checksum_error is None:
-                remove_tree(
-                    fetch.version_path
-                )  # before the file gets its name: beside a finished file this record would never be removed
+                remove_tree(fetch.version_path)  # first: nothing would remove it beside the finished file
                 part.commit()
                 return
             failure = checksum_error
@@ -250,18 +245,3 @@ def _check_space(target: Path, size: int | None, present: int) -> None:
             f"{target.name} needs {needed:,} bytes, but {target.parent} has {free:,} bytes free",
             "free some space, or set CHARLM_CACHE to a folder on another disk",
         )
-
-
-def find_checksum_error(path: Path, name: str, sha1: str | None, md5: str | None) -> DataError | None:
-    """Return the error if a file has another hash than the published one, None if it matches or none is published."""
-    algorithm, expected = ("sha1", sha1) if sha1 else ("md5", md5)
-    if not expected:
-        return None
-    with storage_errors(path, "read"), open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-    if found == expected.lower():
-        return None
-    return DataError(
-        f"{name} is damaged: its {algorithm} is {found} instead of {expected}",
-        "run the same command to download it again, or set CHARLM_MIRROR to another mirror",
-    )

@@ -12,10 +12,11 @@ from typing import Any
 
 from charlm.errors import CharlmError, NetworkError
 from charlm.storage import make_directory, read_json, remove_tree, rename, sha256, storage_errors, write_json
+from charlm.text.download.checksum import find_checksum_error
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.download.range_reader import RemoteFile
 from charlm.text.download.retry import NotFoundError, RetryPolicy
-from charlm.text.download.whole_file import download, find_checksum_error
+from charlm.text.download.whole_file import download
 from charlm.text.dump.index import read_index, starts_from
 from charlm.text.dump.ranges import StreamStarts, is_multistream
 from charlm.text.reading.unpacking import BZ2, MAGIC, detect_format

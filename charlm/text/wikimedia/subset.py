@@ -10,7 +10,6 @@ cleaning. The tasks clean again, in several processes (15 s for 50 million chara
 """
 
 import hashlib
-import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +20,13 @@ from typing import Any, TypeVar
 from charlm.errors import DataError, SettingsError
 from charlm.text.document import PageCounts, SourceTask
 from charlm.text.download.range_cache import NotCachedError, SparseFile
-from charlm.text.dump.articles import RangeTask, clean_pages, page_sort_key, task_key
+from charlm.text.dump.articles import RangeTask, clean_pages, task_key
 from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.pages import DumpReader
 from charlm.text.dump.plan import DumpPlan, read_range
 from charlm.text.dump.ranges import DumpRange
 from charlm.text.reading.unpacking import ReadableFile, detect_format, file_size
+from charlm.text.wikimedia.article_selection import ArticleSelection
 from charlm.text.wikimedia.segments import DumpSegments
 from charlm.text.wikitext.placeholders import MathMode
 
@@ -168,8 +168,8 @@ class Subset:
         self.characters += counts.characters
         self._characters_kept += counts.characters_kept
 
-    def _clean(self, plan: DumpPlan, range_: DumpRange) -> tuple[int, "_BoundedSelection"]:
-        page_counts, selection = PageCounts(), _BoundedSelection(self._limit - self.characters, self._seed)
+    def _clean(self, plan: DumpPlan, range_: DumpRange) -> tuple[int, ArticleSelection]:
+        page_counts, selection = PageCounts(), ArticleSelection(self._limit - self.characters, self._seed)
         for document in clean_pages(
             read_range(plan, range_), plan.siteinfo, self._math, page_counts, selection.accepts
         ):
@@ -227,33 +227,3 @@ def _read_or_refetch(file: ReadableFile, start: int, end: int, read: Callable[[]
         file.evict(start, end)
         file.fetch(start, end)
         return read()
-
-
-class _BoundedSelection:
-    """The first articles of one segment in a random order, until they have `limit` characters."""
-
-    def __init__(self, limit: int, seed: int) -> None:
-        self._limit, self._seed = limit, seed
-        self._max_heap: list[tuple[int, int]] = []
-        self.characters = 0
-
-    def accepts(self, page_id: str) -> bool:
-        """Return whether the article may be selected; if not, it need not be cleaned."""
-        return self.characters < self._limit or page_sort_key(self._seed, page_id) < -self._max_heap[0][0]
-
-    def add(self, page_id: str, characters: int) -> None:
-        heapq.heappush(self._max_heap, (-page_sort_key(self._seed, page_id), characters))
-        self.characters += characters
-        while self.characters - self._max_heap[0][1] >= self._limit:
-            self.characters -= heapq.heappop(self._max_heap)[1]
-
-    @property
-    def characters_kept(self) -> int:
-        """Characters of the selected articles that fit."""
-        return self.characters - (self._max_heap[0][1] if self.characters > self._limit else 0)
-
-    @property
-    def sort_key_limit(self) -> int:
-        """The `page_sort_key` from which on no article fits."""
-        order, _ = self._max_heap[0]
-        return -order if self.characters > self._limit else -order + 1
