@@ -108,10 +108,6 @@ class Session:
         self._history.append(self.snapshot)
         self.snapshot = self._branches[name]
 
-    @property
-    def branches(self) -> list[str]:
-        return sorted(self._branches)
-
     def save(self, path: Path) -> None:
         """Save the current snapshot to a file.
 
