@@ -23,7 +23,8 @@ from charlm.cli import main
 from charlm.device import choose_device, resolve_precision
 from charlm.experiment import read_layers
 from charlm.terminal import format_value
-from charlm.workflows.describe_training import describe
+from charlm.training.resume import open_batches
+from charlm.workflows.describe_training import announce
 from charlm.workflows.plan_training import plan_training
 from tests.conftest import Charlm
 from tests.processes import Commands, assert_one_error
@@ -114,7 +115,7 @@ def test_eval_in_json_and_in_a_table(toured: Commands, split: str) -> None:
         elif name == "resampled":
             assert value in shown["interval"]
         elif name == "interval":
-            assert shown[name].startswith("none: ")
+            assert shown[name].startswith("unknown: ")
         else:
             assert shown[name] == ("-" if value is None else value)
 
@@ -198,7 +199,7 @@ def test_a_copied_checkpoint_samples_alone(toured: Commands, tmp_path: Path, com
 
 def test_the_same_commands_again_change_nothing(workspace: Commands) -> None:
     before = snapshot(workspace.folder)
-    assert "prepared already" in workspace.succeed("prepare", "--config", "tiny").stderr
+    assert "already prepared" in workspace.succeed("prepare", "--config", "tiny").stderr
     assert "is finished" in workspace.succeed("train", "--config", "tiny").stdout
     assert snapshot(workspace.folder) == before
 
@@ -306,10 +307,15 @@ def test_a_dry_run_knows_the_steps_of_an_epoch(workspace: Commands) -> None:
 def test_what_several_processes_begin_is_described_as_theirs(toured: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(toured.folder)
     plan = plan_training("tiny", read_layers("tiny", (), ()), None, None, "cpu", need_corpus=True)
-    alone, pair = (describe(plan, num_ranks=number) for number in (1, 2))
-    assert pair["tokens_per_step"] == 2 * alone["tokens_per_step"]
-    assert pair["steps_per_epoch"] == pytest.approx(alone["steps_per_epoch"] / 2, abs=1)
-    assert pair["memory"].partition(" needed")[0] == alone["memory"].partition(" needed")[0]
+    assert plan.corpus is not None
+    model = plan.experiment.model.build(plan.vocab_size)
+    stream = plan.corpus.open("train")
+    alone, pair = (open_batches(stream, plan.experiment.training, plan.experiment.model, n) for n in (1, 2))
+    assert pair.batch_size == 2 * alone.batch_size
+    assert pair.steps_per_epoch == pytest.approx(alone.steps_per_epoch / 2, abs=1)
+    one, two = (announce(plan, model, batches, n) for batches, n in ((alone, 1), (pair, 2)))
+    assert one.partition(" needed")[0] == two.partition(" needed")[0], "the memory is that of each process"
+    assert two.endswith(" · 2 processes")
 
 
 def test_a_dry_run_needs_no_corpus(commands: Commands) -> None:

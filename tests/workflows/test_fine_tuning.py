@@ -43,7 +43,7 @@ def test_it_resumes(tuned: Commands) -> None:
 
 def test_another_vocabulary_is_refused_with_the_way_out(tuned: Commands) -> None:
     line = tuned.fail(3, "train", "--init-from", str(RUN), "--data", "other")
-    assert "another vocabulary" in line
+    assert "the vocabulary of data/other differs from that of" in line
     assert f"charlm prepare --data data/other --vocab-from {RUN}" in line
 
 
@@ -58,7 +58,7 @@ def test_another_vocabulary_is_refused_with_the_way_out(tuned: Commands) -> None
 def test_settings_of_another_network_are_refused(tuned: Commands, settings: tuple[str, ...], words: str) -> None:
     line = tuned.fail(2, "train", "--init-from", str(RUN), "--data", "other-tiny-texts", *settings)
     assert words.rsplit(".", maxsplit=1)[-1] in line
-    assert "leave --config and these settings out" in line
+    assert "leave out --config and these settings" in line
 
 
 def test_dropout_may_change(tuned: Commands) -> None:
@@ -67,7 +67,7 @@ def test_dropout_may_change(tuned: Commands) -> None:
 
 
 def test_a_copied_vocabulary_is_the_same_again(tuned: Commands) -> None:
-    assert "prepared already" in tuned.succeed("prepare", "--data", "other", "--vocab-from", str(RUN)).stderr
+    assert "already prepared" in tuned.succeed("prepare", "--data", "other", "--vocab-from", str(RUN)).stderr
     vocabularies = [
         (tuned.folder / place / "vocab.json").read_bytes() for place in ("data/other-tiny-texts", Path("data/texts"))
     ]

@@ -129,7 +129,7 @@ def test_the_command(charlm: Charlm, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     metadata = json.loads(done.stdout)
     assert (metadata["data"], metadata["encoded_from"]["corpus"]) == ("data/novel-ngram", "novel")
-    assert "prepared already" in charlm("prepare", "--data", "novel", "--vocab", "ngram").stderr
+    assert "already prepared" in charlm("prepare", "--data", "novel", "--vocab", "ngram").stderr
     inspected = json.loads(charlm("inspect", "novel-ngram", "--json").stdout)["vocabulary"]
     assert inspected["ngrams"]["distinct_words"] == 7
     assert inspected["splits"]["test"]["coverage"] == 1
