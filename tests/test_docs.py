@@ -62,7 +62,7 @@ QUICK = (
 SHORTENED = {
     "prepare": ("--workers", "1", "--overwrite"),  # processes take longer to start than these texts to read
     "train": QUICK,
-    "demo": QUICK,
+    "demo": (*QUICK, "--set", "corpus.split=98/1/1"),  # less text to score
 }
 """What the commands of the pages are given beside what stands there."""
 
@@ -116,7 +116,7 @@ def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "input.txt").write_text(play * 100, encoding="utf-8")
     reviews = "".join(f'{{"review": "No. {number}: not bad, a little long."}}\n' for number in range(200))
     (folder / "reviews.jsonl").write_text(reviews, encoding="utf-8")
-    charlm = Commands(charlm_server, folder)
+    charlm = Commands(charlm_server, folder, {"CHARLM_CACHE": str(folder / "cache")})  # kernels are compiled once
     charlm.succeed("prepare", "--source", "text", "--input", "novel.txt")
     charlm.succeed("train", "--config", "lstm", *QUICK)
     return folder
@@ -129,8 +129,8 @@ def test_the_commands_of_a_page_run(name: str, shelf: Path, mirror: str, charlm_
     if name == "README":
         folder.mkdir()
     else:
-        shutil.copytree(shelf, folder)
-    charlm = Commands(charlm_server, folder, {"CHARLM_MIRROR": mirror, "CHARLM_CACHE": str(tmp_path / "cache")})
+        shutil.copytree(shelf, folder, ignore=shutil.ignore_patterns("cache"))
+    charlm = Commands(charlm_server, folder, {"CHARLM_MIRROR": mirror, "CHARLM_CACHE": str(shelf / "cache")})
     for _, command, *arguments in commands(PAGES[name]):
         ended = charlm.succeed(command, *arguments, *SHORTENED.get(command, ()))
         assert "Traceback" not in ended.stderr
