@@ -22,6 +22,7 @@ from charlm import formats, storage
 from charlm.cli import main
 from charlm.device import choose_device, resolve_precision
 from charlm.experiment import read_layers
+from charlm.nn.build import build_model
 from charlm.terminal import format_value
 from charlm.training.resume import open_batches
 from charlm.workflows.describe_training import announce
@@ -308,7 +309,7 @@ def test_what_several_processes_begin_is_described_as_theirs(toured: Commands, m
     monkeypatch.chdir(toured.folder)
     plan = plan_training("tiny", read_layers("tiny", (), ()), None, None, "cpu", need_corpus=True)
     assert plan.corpus is not None
-    model = plan.experiment.model.build(plan.vocab_size)
+    model = build_model(plan.experiment.model, plan.vocab_size)
     stream = plan.corpus.open("train")
     alone, pair = (open_batches(stream, plan.experiment.training, plan.experiment.model, n) for n in (1, 2))
     assert pair.batch_size == 2 * alone.batch_size

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import typer.main
-from charlm.settings.suggestions import all_keys
 from hatchling.builders.wheel import WheelBuilder
 
 import charlm
@@ -28,6 +27,7 @@ from charlm.cli import app
 from charlm.errors import CharlmError
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.settings import Settings, settings_classes
+from charlm.suggestions.setting_keys import all_keys
 from charlm.text.settings import SourceSettings
 from charlm.vocab.settings import VocabSettings
 from tests.fault_server import FaultServer
@@ -67,12 +67,6 @@ SHORTENED = {
 """What the commands of the pages are given beside what stands there."""
 
 OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--list"}  # Typer, cli.py, torchrun, scripts
-RENAMES_ON_THEIR_WAY = {
-    "--mix-online",
-    "training.micro_batches",
-    "training.recompute_len",
-}
-"""New names that the code does not have yet. Empty this once it has."""
 
 
 def console_lines(text: str) -> list[str]:
@@ -230,13 +224,11 @@ def test_every_option_and_setting_that_a_page_names_is_there() -> None:
         if name == "changes":  # which names old ones
             continue
         for option in re.findall(r"(?<![\w`-]{2})--[a-z][a-z-]+", text):
-            assert option in options | OPTIONS_OF_OTHERS | RENAMES_ON_THEIR_WAY, f"{name}: {option}"
+            assert option in options | OPTIONS_OF_OTHERS, f"{name}: {option}"
         for key in re.findall(r"`((?:corpus|model|training)\.[a-z_0-9.]*[a-z_0-9])", text):
             if key.endswith((".json", ".safetensors")) or hasattr(Model, key.removeprefix("model.")):
                 continue  # files, and attributes in Python
-            assert key in settings | RENAMES_ON_THEIR_WAY or any(each.startswith(f"{key}.") for each in settings), (
-                f"{name}: {key}"
-            )
+            assert key in settings or any(each.startswith(f"{key}.") for each in settings), f"{name}: {key}"
 
 
 def _names(parameter: Any) -> list[str]:

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from charlm.nn.bodies.settings import RecurrentSettings, WindowSettings
+from charlm.nn.build import build_model
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings, RecurrentSettings, WindowSettings
+from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Filter, MinP, Temperature, TopK, TopP
 from charlm.sampling.generate import prime_generator
 from charlm.sampling.plan import SamplingPlan
@@ -15,11 +17,12 @@ from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
 from charlm.vocab.settings import WordSettings
+from tests.vocab.learning import learn
 
 VOCABULARIES: dict[str, Vocab] = {
     "char": CharVocab("abcdé🙂 "),
     "byte": ByteVocab(),
-    "word": WordSettings(min_count=1).learn(["abc cab a b bc "]),
+    "word": learn(WordSettings(min_count=1), ["abc cab a b bc "]),
 }
 BODIES = {
     "lstm": RecurrentSettings(hidden_size=8, cell=LSTMSettings()),
@@ -37,7 +40,7 @@ def model_for(vocab: Vocab, body: str) -> LanguageModel:
     """The first weights, three times as large, so that texts differ."""
     torch.manual_seed(0)
     settings = ModelSettings(embedding=TokenEmbeddingSettings(size=6), body=BODIES[body])
-    model = settings.build(vocab.size)
+    model = build_model(settings, vocab.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
