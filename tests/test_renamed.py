@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from charlm.report.contrast import read_settings
 
 from charlm.evaluation.settings import TuneSettings
 from charlm.experiment import Experiment, load_experiment, read_layers
+from charlm.report.settings_comparison import read_settings
 from charlm.settings import to_toml
 from charlm.settings.renamed import OPTIONS, SETTINGS
 from charlm.suggestions.setting_keys import all_keys

@@ -25,9 +25,8 @@ from charlm import storage
 from charlm.data.row_builder import RowOptions
 from charlm.data.staging import Shard, find_shard, make_shard
 from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
-from charlm.text.code_version import code_version
+from charlm.text.code_version import charlm_version
 from charlm.text.document import SourceTask
-from charlm.version import __version__
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _POLL_INTERVAL = 1.0  # seconds
@@ -163,7 +162,7 @@ def _check_versions(client: Any) -> None:
 
     def worker_version() -> str:  # pickled by value: the worker may not have charlm
         try:
-            from charlm.data.dask_cluster import charlm_version
+            from charlm.text.code_version import charlm_version
         except ImportError:
             return "no charlm with --dask"
         return charlm_version()
@@ -174,11 +173,6 @@ def _check_versions(client: Any) -> None:
             f"the workers of the cluster have {', '.join(sorted(others))}, but this process has {charlm_version()}",
             "install the same charlm on every worker, and restart them",
         )
-
-
-def charlm_version() -> str:
-    """Return the version of charlm and the hash of the code that makes documents."""
-    return f"charlm {__version__} ({code_version()})"
 
 
 @dataclass(frozen=True, slots=True)

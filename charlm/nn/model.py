@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
 from charlm.nn.dropout import NoiseRNG, TokenDropout
-from charlm.nn.embeddings.token import Embedding
+from charlm.nn.embeddings.token_embedding import Embedding
 from charlm.nn.heads.softmax import Head
 from charlm.nn.state import State
 

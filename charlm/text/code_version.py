@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from charlm.version import __version__
+
 _HERE = Path(__file__).parent
 
 READING = ("dump/articles", "dump/pages", "dump/elements", "dump/ranges")
@@ -29,6 +31,11 @@ def reading_version() -> str:
 def code_version() -> str:
     """Return a hash of all code that reads sources; all processes of a job must have the same."""
     return _hash(_sources(_HERE))
+
+
+def charlm_version() -> str:
+    """Return the version of charlm and the hash of the code that makes documents."""
+    return f"charlm {__version__} ({code_version()})"
 
 
 def _sources(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.build import build_model
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
-from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings

@@ -15,7 +15,7 @@ from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
 from charlm.nn.norm import NormFactory
 from charlm.nn.state import State

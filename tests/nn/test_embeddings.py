@@ -21,7 +21,7 @@ from charlm.nn.embeddings.context import ContextEmbedding, context_rows
 from charlm.nn.embeddings.ngrams import Combiner, NgramEmbedding
 from charlm.nn.embeddings.settings import NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.embeddings.spelling import MAX_WORD_BYTES, ByteRuns, hash_ngrams
-from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
 from charlm.vocab.base import ngram_hash

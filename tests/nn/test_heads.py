@@ -16,7 +16,7 @@ from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.build import build_embedding
 from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.settings import NgramEmbeddingSettings, TokenEmbeddingSettings
-from charlm.nn.embeddings.token import Embedding, TokenEmbedding
+from charlm.nn.embeddings.token_embedding import Embedding, TokenEmbedding
 from charlm.nn.heads import softmax as head_module
 from charlm.nn.heads.adaptive import AdaptiveSoftmax
 from charlm.nn.heads.build import build_head

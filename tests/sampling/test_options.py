@@ -58,7 +58,7 @@ def test_errors_in_python_name_the_keyword(model: Model, keyword: str) -> None:
         assert "{" not in str(raised.value).replace(repr(value), "")
 
 
-@pytest.mark.parametrize("keyword", WRONG.keys() - TOO_LONG_TO_TYPE)
+@pytest.mark.parametrize("keyword", sorted(WRONG.keys() - TOO_LONG_TO_TYPE))
 def test_errors_on_the_command_line_name_the_option(toured: Commands, keyword: str) -> None:
     value = WRONG[keyword][-1]
     given = value[0] if isinstance(value, list) else value

@@ -8,7 +8,7 @@ from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.ngrams import NgramEmbedding
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings, NgramEmbeddingSettings, TokenEmbeddingSettings
-from charlm.nn.embeddings.token import Embedding, TokenEmbedding
+from charlm.nn.embeddings.token_embedding import Embedding, TokenEmbedding
 from charlm.vocab.base import NgramBags
 
 

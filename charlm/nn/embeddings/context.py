@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from charlm.nn.dropout import LockedDropout, NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.bag_sum import bag_sum
-from charlm.nn.embeddings.token import Embedding
+from charlm.nn.embeddings.token_embedding import Embedding
 from charlm.nn.state import State
 from charlm.vocab.base import HASH_BASE
 

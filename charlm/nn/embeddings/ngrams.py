@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.bag_sum import bag_sum
 from charlm.nn.embeddings.spelling import ByteRuns, empty_byte_runs, gather_byte_runs, hash_ngrams
-from charlm.nn.embeddings.token import Embedding
+from charlm.nn.embeddings.token_embedding import Embedding
 from charlm.nn.state import State
 from charlm.vocab.base import NgramBags
 

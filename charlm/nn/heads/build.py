@@ -4,7 +4,7 @@ from typing import assert_never
 
 from charlm.errors import SettingsError
 from charlm.nn.embeddings.context import ContextEmbedding
-from charlm.nn.embeddings.token import Embedding, TokenEmbedding
+from charlm.nn.embeddings.token_embedding import Embedding, TokenEmbedding
 from charlm.nn.heads.adaptive import AdaptiveSoftmax
 from charlm.nn.heads.settings import AdaptiveSoftmaxSettings, HeadSettings, SoftmaxSettings
 from charlm.nn.heads.softmax import Head, Softmax, TiedSoftmax

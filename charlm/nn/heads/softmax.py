@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.vocab.base import IGNORE_INDEX
 
 _CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MB in fp32

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from charlm.nn.embeddings.context import ContextEmbedding, context_rows
-from charlm.nn.embeddings.token import Embedding, TokenEmbedding
+from charlm.nn.embeddings.token_embedding import Embedding, TokenEmbedding
 from charlm.nn.state import State
 
 

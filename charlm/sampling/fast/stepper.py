@@ -18,7 +18,7 @@ from torch import Tensor
 from charlm.device import Precision, autocast
 from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
 from charlm.nn.embeddings.context import ContextEmbedding
-from charlm.nn.embeddings.token import TokenEmbedding
+from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
