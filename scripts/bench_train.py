@@ -1,9 +1,8 @@
 """Measure a training step (forward, backward, AdamW) against torch.nn and an eager loop, in one process.
 
-Embedding 128, vocabulary 256, on a CPU or a GPU. All candidates take turns several times. The table shows the median
-and its spread (the interquartile range over the median), characters per second, model GFLOP/s (6 x parameters outside
-the embedding x characters), their fraction of the machine's GEMM peak (measured in between), and the ratio to each
-peer, in fp32 and, if the hardware multiplies it, in bf16.
+Embedding 128, vocabulary 256, on a CPU or a GPU. Candidates take turns. The table shows the median, its spread (the
+interquartile range over the median), characters per second, model GFLOP/s (6 x parameters outside the embedding x
+characters), their fraction of the measured GEMM peak, and the ratio to each peer, in fp32 and, if it is fast, in bf16.
 """
 
 import argparse

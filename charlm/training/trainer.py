@@ -68,12 +68,12 @@ class Trainer:
         self._nonfinite_steps = 0
         train = corpus.open("train").in_direction(model_settings.direction)
         self._validator = Validator(corpus, settings, model_settings.direction, self._ranks)
-        self._batches = open_batches(train, settings, model_settings, self._ranks.world_size)
-        self._rows = self._ranks.rows(self._batches.batch_size)
-        self._statistics_batches = partial(statistics_batches, self._batches, self._rows)
+        self.batches: Batches = open_batches(train, settings, model_settings, self._ranks.world_size)
+        self._rows = self._ranks.rows(self.batches.batch_size)
+        self._statistics_batches = partial(statistics_batches, self.batches, self._rows)
         tokens_per_character = train.num_predictions / max(1, train.count("characters"))
         self._logger = MetricsLogger(run.metrics_path, console, tokens_per_character, is_main=self._ranks.is_main)
-        requested, rows = settings.batch_size * self._ranks.world_size, self._batches.batch_size
+        requested, rows = settings.batch_size * self._ranks.world_size, self.batches.batch_size
         if rows < requested:
             self._logger.note(
                 f"the training text fills {rows} rows of {settings.seq_len}, not {requested}: using a batch of {rows}"
@@ -87,9 +87,9 @@ class Trainer:
                 self._updater, self._state = start_new(run, model, settings, device, self._ranks)
             else:
                 self._updater, self._state = resume(
-                    run, corpus, settings, self._batches, device, self._ranks, self._logger.note
+                    run, corpus, settings, self.batches, device, self._ranks, self._logger.note
                 )
-        self._progress = RunProgress(settings, self._batches, self._state)
+        self._progress = RunProgress(settings, self.batches, self._state)
         self._previous_seconds = self._state.seconds
         if not is_new:
             self._checkpoint_writer.set_saved_step(self._state.step)
@@ -102,11 +102,6 @@ class Trainer:
     @property
     def model(self) -> LanguageModel:
         return self._updater.model
-
-    @property
-    def batches(self) -> Batches:
-        """The batches of all ranks together."""
-        return self._batches
 
     def run(self) -> TrainingResult:
         """Train until a budget is used up, or validations stop improving.
@@ -124,7 +119,7 @@ class Trainer:
             self._logger.note(f"resuming {self._run.root} from step {state.step:,}")
         if self._updater.model.body.backend_name(self._device) == "plain":
             self._logger.note("this cell runs step by step (plain): no faster backend supports these settings")
-        rows, steps = self._settings.batch_size, self._batches.seq_len
+        rows, steps = self._settings.batch_size, self.batches.seq_len
         smaller = f"batch_size={rows // 2}" if rows > 1 else f"seq_len={max(1, steps // 2)}"
         what = f"a batch of {rows} rows of {steps} does not fit into memory"
         with (
@@ -166,7 +161,7 @@ class Trainer:
         self._save(final=True)
 
     def _step(self) -> UpdateResult:
-        state, batches = self._state, self._batches
+        state, batches = self._state, self.batches
         cursor = state.cursor
         update = self._updater.update(
             batches.batch(cursor, self._rows),

@@ -44,9 +44,8 @@ class NgramBags:
     """
 
     offsets: IntArray
-    """(size + 1,): token i has ngrams[offsets[i]:offsets[i + 1]]. Tokens without n-grams have only a vector of their
-    own: <eod>, <spell>, </spell> (which takes the n-grams of the word spelled before it), the bytes, and tokens whose
-    n-grams are all rare."""
+    """(size + 1,): token i has ngrams[offsets[i]:offsets[i + 1]]. No n-grams have <eod>, <spell>, </spell> (which takes
+    those of the word spelled before it), the bytes, and tokens whose n-grams are all rare."""
     ngrams: IntArray
     """n-gram ids in 0..num_ngrams - 1; an n-gram that occurs twice in a word is repeated."""
     hashes: npt.NDArray[np.int64]

@@ -2,9 +2,8 @@
 
     pattern ──re.compile: valid?──> tokens ──> fragments: single characters, concatenated, alternated, repeated ──> Nfa
 
-This module parses the structure only. Which characters an atom matches (a class, an escape, a dot, a letter of any
-case) is left to `re`, so that it means the same as in Python. The whole text has to match, so `^` and `$` have no
-effect at the ends, and lazy repetitions equal greedy ones.
+Only the structure is parsed here; `re` says which characters an atom matches (a class, an escape, a dot). The whole
+text has to match, so `^` and `$` have no effect at the ends, and lazy repetitions equal greedy ones.
 """
 
 import re
@@ -21,8 +20,7 @@ MAX_DEPTH = 100
 """Nested groups: `re.compile` recurses twice for each and must not overflow Python's stack."""
 MAX_CLASSES = 200
 """Different classes of characters. Finding out that a class is empty takes about 20 ms."""
-MAX_CASELESS_CLASSES = 100
-"""Classes in [ ] in a pattern that ignores case. `re.compile` takes up to 30 ms for each."""
+MAX_CASELESS_CLASSES = 100  # in [ ], in a pattern that ignores case: `re.compile` takes up to 30 ms for each
 
 Atom = str | re.Pattern[str]
 """A character, or the compiled pattern of a class of characters."""
@@ -244,11 +242,8 @@ def _apply_flags(flags: int, letters: str, position: int) -> int:
 
 
 def _raise_unsupported(what: str, position: int) -> NoReturn:
-    raise OptionError(
-        "{regex} has {what}",
-        "leave that out; the whole text has to match anyway",
-        what=f"{what} at position {position}",
-    )
+    cure = "leave that out; the whole text has to match anyway"
+    raise OptionError("{regex} has {what}", cure, what=f"{what} at position {position}")
 
 
 def _raise_too_large(limit: str = f"{MAX_NODES:,} states, each copy of a repetition counted") -> NoReturn:
