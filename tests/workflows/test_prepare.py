@@ -342,6 +342,7 @@ def test_whatever_write_fails_no_corpus_appears_and_the_next_attempt_is_as_good_
 _KILL = """
 import os, signal, sys
 from pathlib import Path
+from charlm.text.build import build_source
 from charlm.workflows.prepare import prepare
 from tests.corpora import text_settings
 
