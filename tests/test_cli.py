@@ -419,7 +419,7 @@ USAGE: dict[str, tuple[str, str]] = {
     "missing split": ("eval --split dev", "no split 'dev'; choose one of train, valid, test"),
     "missing input": ("prepare --source text --input nowhere", "no file nowhere"),
     "missing dump": ("prepare --input nowhere.xml.bz2", "no file nowhere.xml.bz2"),
-    "no input": ("prepare --source text", "no input; name files or folders with --input"),
+    "no input": ("prepare --source text", "no input; give files or folders with --input"),
     "unknown source": ("prepare --source texts", r"--source: .*'texts'.*\"text\"\?"),
     "unknown vocabulary": ("prepare --source text --input texts --vocab words", r"--vocab: .*'words'.*\"word\"\?"),
     "bad split": ("prepare --source text --input texts --set corpus.split=50/60", "50/60.*sum to 100"),

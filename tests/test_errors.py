@@ -7,9 +7,10 @@ import pytest
 from charlm import errors
 from charlm.errors import CharlmError, StoppedError
 
-# As the README lists them.
+# As charlm/docs/troubleshooting.md lists them.
 EXIT_CODES = {
     "UsageError": 2,
+    "OptionError": 2,
     "SettingsError": 2,
     "DataError": 3,
     "CheckpointError": 3,

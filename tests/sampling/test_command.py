@@ -89,8 +89,8 @@ CONTRADICTIONS = {
     "no character left": ("--only abc --never abc", "no character is left"),
     "none at once": ("--only=", "no character is left"),
     "unknown precision": ("--precision int4", "--precision int4 is not known; give one of fp32, bf16, int8"),
-    "talk in json": ("--interactive --json", "--interactive is a talk with one text"),
-    "talk of many": ("--interactive --count 2", "--interactive is a talk with one text"),
+    "talk in json": ("--interactive --json", "--interactive works on one text"),
+    "talk of many": ("--interactive --count 2", "--interactive works on one text"),
     "no top": ("--top-k 0", "--top-k 0 is out of range; give 1 or more"),
     "too much": ("--top-p 1.5", "--top-p 1.5 is out of range; give a number above 0 and at most 1"),
     "no corpus": ("--novelty elsewhere", "elsewhere"),
@@ -161,9 +161,9 @@ def test_a_conversation(toured: Commands, tmp_path: Path) -> None:
     for complaint in (
         "no branch 'nowhere'",
         "'hot' is not a number",
-        "'x' is no number",
+        "/length 'x' is not a number of characters",
         "no command /nonsense",
-        "a name is",
+        "the name is missing",
     ):
         assert sum(complaint in line for line in complaints) == 1
     assert "Traceback" not in ended.stderr

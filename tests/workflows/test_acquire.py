@@ -96,7 +96,7 @@ def test_an_unwritable_output_is_said_before_any_request(server: FaultServer, tm
 
 def test_an_unknown_wiki_is_a_network_error_with_a_cure(server: FaultServer, tmp_path: Path) -> None:
     settings = CorpusSettings(source=WikipediaSettings(language="qq", mirrors=()))
-    with pytest.raises(NetworkError, match="qqwiki; .*--language"):
+    with pytest.raises(NetworkError, match=r"qqwiki; .*--language"):
         acquire.open_source(settings, tmp_path / "out").download_plan()
 
 

@@ -75,8 +75,8 @@ def test_the_page_is_written_only_where_it_is_asked_for(toured: Commands, tmp_pa
 
 
 def test_what_is_wrong_is_said(toured: Commands, tmp_path: Path) -> None:
-    assert "there is no text" in toured.fail(2, "explain", "tiny-texts")
-    assert "one text" in toured.fail(2, "explain", "tiny-texts", "a", "--text", "b")
+    assert "the text is missing" in toured.fail(2, "explain", "tiny-texts")
+    assert "both give a text" in toured.fail(2, "explain", "tiny-texts", "a", "--text", "b")
     assert "no text file" in toured.fail(2, "explain", "tiny-texts", "--text", str(tmp_path / "none"))
     assert "no run" in toured.fail(2, "explain", "other", "a")
     assert "no text" in toured.fail(3, "explain", "tiny-texts", "")
