@@ -79,10 +79,10 @@ def test_what_is_wrong_is_said(toured: Commands, tmp_path: Path) -> None:
     assert "both give a text" in toured.fail(2, "explain", "tiny-texts", "a", "--text", "b")
     assert "no text file" in toured.fail(2, "explain", "tiny-texts", "--text", str(tmp_path / "none"))
     assert "no run" in toured.fail(2, "explain", "other", "a")
-    assert "no text" in toured.fail(3, "explain", "tiny-texts", "")
-    assert "no text" in toured.fail(3, "explain", "tiny-texts", "-"), "standard input is empty"
+    assert "the text is empty" in toured.fail(3, "explain", "tiny-texts", "")
+    assert "the text is empty" in toured.fail(3, "explain", "tiny-texts", "-"), "standard input is empty"
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     assert "byte 3" in toured.fail(3, "explain", "tiny-texts", "--text", str(tmp_path / "latin.txt"))
     (tmp_path / "long.txt").write_bytes(b"a" * 1_000_001)
-    assert "too long" in toured.fail(2, "explain", "tiny-texts", "--text", str(tmp_path / "long.txt"))
+    assert "at most 1,000,000" in toured.fail(2, "explain", "tiny-texts", "--text", str(tmp_path / "long.txt"))
     assert "no folder" in toured.fail(2, "explain", "tiny-texts", "a", "--out", str(tmp_path / "x" / "y.html"))
