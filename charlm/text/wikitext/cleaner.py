@@ -10,10 +10,10 @@ from charlm.text.wikitext.inline import strip_inline
 from charlm.text.wikitext.languages import load_language
 from charlm.text.wikitext.layout import lay_out
 from charlm.text.wikitext.namespaces import hidden_link_prefixes
-from charlm.text.wikitext.placeholders import BLOCK_MARKER, LINE_BREAK, QUOTE_SEPARATOR, MathMode, Placeholders
+from charlm.text.wikitext.placeholders import BLOCK_MARKER, GAP, LINE_BREAK, SEPARATOR, MathMode, Placeholders
 from charlm.text.wikitext.templates import Templates
 
-_RESERVED_CHARACTERS = ("\0", LINE_BREAK, QUOTE_SEPARATOR, BLOCK_MARKER)
+_RESERVED_CHARACTERS = ("\0", LINE_BREAK, SEPARATOR, BLOCK_MARKER, GAP)
 _HATNOTE = re.compile(r"^:+[ \t]*''(?!').*\[\[.*''[.)]?[ \t]*$\n?", re.MULTILINE)
 _POINTER_LINE = re.compile(
     r"^[^\[\]{}|\n]{0,40}\[\[[ _]*+:[ _]*+([^\[\]{}|:\n]{1,40}):[^\[\]{}\n]*\]\][\s.'’\")]*$\n?", re.MULTILINE

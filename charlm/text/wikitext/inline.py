@@ -2,7 +2,7 @@
 
 import re
 
-from charlm.text.wikitext.placeholders import LINE_BREAK, QUOTE_SEPARATOR
+from charlm.text.wikitext.placeholders import LINE_BREAK, SEPARATOR
 from charlm.text.wikitext.small_digits import SUBSCRIPT, SUPERSCRIPT
 
 _EXTERNAL_LINK = re.compile(
@@ -31,7 +31,7 @@ _QUOTES = re.compile(r"''+")
 
 
 def strip_inline(text: str) -> str:
-    """Remove the markup inside lines and keep its text; drop QUOTE_SEPARATOR, write LINE_BREAK for <br>."""
+    """Remove the markup inside lines and keep its text; drop SEPARATOR, write LINE_BREAK for <br>."""
     if "[" in text:
         text = _EXTERNAL_LINK.sub(_link_label, text)
         if "[http" in text:
@@ -47,7 +47,7 @@ def strip_inline(text: str) -> str:
         text = _MAGIC_WORD.sub("", text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
-    return text.replace(QUOTE_SEPARATOR, "") if QUOTE_SEPARATOR in text else text
+    return text.replace(SEPARATOR, "") if SEPARATOR in text else text
 
 
 def _link_label(match: re.Match[str]) -> str:

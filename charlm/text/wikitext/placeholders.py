@@ -18,8 +18,10 @@ LINE_BREAK = "\x01"
 """A line break that is kept: <br>."""
 BLOCK_MARKER = "\x03"
 """Precedes the placeholder of a literal with several lines, which is a block."""
-QUOTE_SEPARATOR = "\x02"
-"""Separates two runs of quotes and shows nothing: an empty <nowiki />."""
+SEPARATOR = "\x02"
+"""Stands for markup that shows nothing: an empty <nowiki />, a tag, quotes. What follows it does not begin a block."""
+GAP = "\x04"
+"""Stands for something that was dropped: a template, a reference. Punctuation around it may close."""
 
 HAS_WORD = re.compile(r"[^\W_]")
 """Finds a letter or a digit: a line without any is dropped."""
@@ -111,7 +113,7 @@ class Placeholders:
             )
         if name == "nowiki":
             if not content.strip():
-                return content or QUOTE_SEPARATOR
+                return content or SEPARATOR
             return self.add_literal(decode_entities(" ".join(content.split("\n"))))
         if name == "code":
             if _MARKUP.search(_NOWIKI.sub("", content)):
