@@ -5,23 +5,30 @@
 The time is linear in the length of the text, times the depth of visible brackets, which MAX_DEPTH bounds.
 """
 
+import html
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
-from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES
+from charlm.text.wikitext.inline import PROTOCOL, strip_quotes
+from charlm.text.wikitext.marks import EDGE, GAP, SEPARATOR
 from charlm.text.wikitext.templates import Templates, template_name
 
 MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
-_BRACKET = re.compile(
-    r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n(?:==|[ \t]*+\|\}(?!\}(?!\})))|</?[tT][aA][bB][lL][eE]\b[^<>]*>"
-)
-_PLAIN_LINK = re.compile(r"\[\[([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
+_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\}(?!\}))|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
+_PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
+_LINK_AROUND_LINK = re.compile(r"\[\[(?=([^\[\]{}|<>\n:]*+)(:?)[^\[\]]*+\[\[)")
+_PIPE_TRICK = re.compile(r"\[\[[^\[\]{}|<>\n]+\|(?=\]\][^\[\]]*\]\])")
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
-_LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)([^\[\]|]*+)(\|?)")
+_LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)")
 _UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
+_INVALID_TARGET = re.compile(rf"[\0-\x08\n{{}}<>\[\]]|^\s*{PROTOCOL}", re.IGNORECASE)
+_TABLE_END = re.compile(r"\n=|\n[ \t]*+\n(?![ \t]*+[|!\n])")
 _OPENINGS = ("{{", "[[", "{|", "<t")
+_END_BLOCK = f"\n\n{EDGE}"
+_BLOCK_MARKERS = frozenset("*#:;=- ")
 
 
 @dataclass(slots=True)
@@ -29,64 +36,109 @@ class Brackets:
     """Replaces the brackets in pages of one wiki by what they show."""
 
     templates: Templates
-    hidden_prefixes: frozenset[str]
-    """Case-folded prefixes of links that show nothing."""
+    file_prefixes: frozenset[str]
+    """Case-folded prefixes of links to files, which show nothing."""
+    category_prefixes: frozenset[str]
+    """Case-folded prefixes of links to categories, which leave no trace."""
+    interlanguage_prefixes: frozenset[str]
+    """Prefixes of links to the same article in other languages, which leave no trace either."""
 
     def resolve(self, text: str, title: str) -> tuple[str, bool]:
-        """Return the text with all templates, links and tables replaced, and whether MAX_DEPTH was exceeded."""
+        """Return the text with all templates, links and tables replaced, and whether MAX_DEPTH was exceeded.
+
+        Brackets without a partner stay: `inline` may read them as external links.
+        """
         pieces: list[str] = []
         frames: list[tuple[int, str, list[str]]] = []  # (end, opening, pieces outside) of each open span
         position = 0
         too_deep = False
-        render, is_visible, link = self.templates.render, self._is_visible, _render_link
-        text = _PLAIN_LINK.sub(_render_plain_link, text)
+        if "|]]" in text:
+            text = _PIPE_TRICK.sub("", text)
+        text = _PLAIN_LINK.sub(_render_plain_link, _LINK_AROUND_LINK.sub(self._drop_outer_link, text))
         text_end = (len(text), len(text), "")  # closes the open spans
         for start, end, opening in (*_match_brackets(text), text_end):
             if start < position:
                 continue  # inside a dropped span
             while frames and frames[-1][0] <= start:
                 closed, kind, outside = frames.pop()
-                pieces.append(text[position : closed - 2])
-                inner = "".join(pieces)
-                outside.append(link(inner) if kind == "[[" else render(inner, title))
+                pieces.append(text[position : closed - len(kind)])
+                outside.append(self._render(kind, "".join(pieces), title) or GAP)
                 pieces, position = outside, closed
             pieces.append(text[position:start])
             position = end
-            if is_visible(text, start, opening):
-                if len(frames) < MAX_DEPTH:
+            if opening:
+                shown = self._replacement(text, start, end, opening)
+                if shown is None and len(frames) < MAX_DEPTH:
                     frames.append((end, opening, pieces))
-                    pieces, position = [], start + 2
-                else:
+                    pieces, position = [], start + len(opening)
+                elif shown is None:
                     too_deep = True
-        return self._drop_unbalanced("".join(pieces)), too_deep
+                elif shown:
+                    pieces.append(shown)
+                else:  # MediaWiki drops the blanks and newlines before a link to a category or another language
+                    while pieces and not (last := pieces.pop().rstrip()):
+                        pass
+                    pieces.append(last)
+        return "".join(pieces), too_deep
 
-    def _is_visible(self, text: str, start: int, opening: str) -> bool:
-        """Return whether a template or link shows anything."""
+    def _replacement(self, text: str, start: int, end: int, opening: str) -> str | None:
+        """Return what replaces a span, "" for a link that leaves no trace, or None if its inside shows something."""
         if opening == "{{":
             name = _TEMPLATE_NAME.match(text, start)
-            return name is not None and self.templates.is_visible(template_name(name[1]))
-        match = _LINK_PREFIX.match(text, start) if opening == "[[" else None
+            visible = name and self.templates.is_visible(template_name(name[1]))
+            return None if visible else self._dropped(text, start, end).removeprefix(SEPARATOR)
+        if opening == "{{{":
+            return None
+        if opening != "[[":
+            return _END_BLOCK
+        match = _LINK_PREFIX.match(text, start)
         if match is None:
-            return False
-        leading_colon, prefix, colon, _, label = match.groups()
+            return GAP
+        leading_colon, prefix, colon = match.groups()
         if leading_colon or not colon:
-            return True
-        prefix = prefix.strip()
-        return prefix.replace("_", " ").casefold() not in self.hidden_prefixes and (
-            bool(label) or prefix not in INTERLANGUAGE_PREFIXES
+            return None
+        prefix = _fold_prefix(prefix)
+        if prefix in self.category_prefixes:
+            return ""
+        if prefix in self.file_prefixes:
+            return self._dropped(text, start, end)
+        return "" if prefix in self.interlanguage_prefixes else None
+
+    def _dropped(self, text: str, start: int, end: int) -> str:
+        """Return what stands for a dropped span: the end of a block if the span is at an end of its line."""
+        return (
+            f"{SEPARATOR}\n\n{SEPARATOR}"
+            if text[end : end + 1] in "\n" or text[start - 1 : start] in "\n"
+            else SEPARATOR + GAP
         )
 
-    def _drop_unbalanced(self, text: str) -> str:
+    def _render(self, opening: str, inner: str, title: str) -> str:
+        if opening == "[[":
+            return _render_link(inner)
+        if opening == "{{{":  # {{{name|default}}}
+            return inner.partition("|")[2].partition("|")[0]
+        return self.templates.render(inner, title)
+
+    def _drop_outer_link(self, match: re.Match[str]) -> str:
+        """Drop the opening brackets of a link with a link in its label: MediaWiki reads only the inner one."""
+        is_file = match[2] and _fold_prefix(match[1]) in self.file_prefixes | self.category_prefixes
+        if is_file:
+            return match[0]
+        return f"[{SEPARATOR}[" if match[1].startswith("//") else SEPARATOR
+
+    def drop_unbalanced(self, text: str) -> str:
         """Drop brackets without a partner; an unclosed File link is dropped up to the end of its line."""
+        if not _UNBALANCED.search(text):
+            return text
         pieces: list[str] = []
         position = 0
         for match in _UNBALANCED.finditer(text):
             if match.start() < position:
                 continue
-            pieces.append(text[position : match.start()])
+            pieces += text[position : match.start()], SEPARATOR
             position = match.end()
             if prefix := match[1]:
-                if prefix[:-1].strip().replace("_", " ").casefold() in self.hidden_prefixes:
+                if _fold_prefix(prefix[:-1]) in self.file_prefixes | self.category_prefixes:
                     newline = text.find("\n", position)
                     position = len(text) if newline < 0 else newline
                 else:
@@ -95,18 +147,38 @@ class Brackets:
         return "".join(pieces)
 
 
+def _fold_prefix(prefix: str) -> str:
+    return " ".join(html.unescape(prefix).replace("_", " ").split()).casefold()
+
+
 def _render_plain_link(match: re.Match[str]) -> str:
     """Render a link without a prefix or other markup. Most links are like this, so replacing them first saves time."""
     label = match[2]
-    return label if label and not label.isspace() else match[1].strip().replace("_", " ")
+    if "&" in match[1] or "%" in match[1] or match[1].isspace():  # may be no title
+        return match[0]
+    if label and label.strip("'"):
+        shown = strip_quotes(label) if "''" in label else label
+    else:
+        shown = _keep_quotes(match[1].lstrip())
+    return SEPARATOR + shown if shown[0] in _BLOCK_MARKERS else shown
 
 
 def _render_link(inner: str) -> str:
-    target, _, label = inner.partition("|")
-    if label.strip():
-        return label
-    target = target.strip().removeprefix(":")
-    return target.partition(" ")[2] if target.startswith(("http:", "https:", "//")) else target.replace("_", " ")
+    """Render a link to a page, or return it as it is if its target is no title."""
+    target, bar, label = inner.partition("|")
+    title = html.unescape(unquote(target) if "%" in target else target)
+    shown = title.lstrip().removeprefix(":").lstrip()
+    if shown[:1] in ":" or (bar and not label) or _INVALID_TARGET.search(title):
+        return f"[[{inner}]]"
+    shown = _keep_quotes(shown)
+    if label.strip("'"):
+        shown = (strip_quotes(label) if "''" in label else label).replace("\n", " ")
+    return SEPARATOR + shown if shown[0] in _BLOCK_MARKERS else shown
+
+
+def _keep_quotes(title: str) -> str:
+    """Keep apostrophes in a title from being read as bold and italics."""
+    return SEPARATOR + title.replace("'", f"'{SEPARATOR}") if "'" in title else title
 
 
 def _match_brackets(text: str) -> list[tuple[int, int, str]]:
@@ -128,7 +200,10 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
             num_open[1] += 1
         elif bracket == "]]":
             if stack and stack[-1][0] == 1:
-                spans.append((stack.pop()[1], end, "[["))
+                opened = stack.pop()[1]
+                # [[a|[http://b c]]]: the first bracket closes the external link
+                closes_inner = text[end : end + 1] == "]" and text.find("[", opened + 2, start) >= 0
+                spans.append((opened, end + closes_inner, "[["))
                 num_open[1] -= 1
         elif bracket[-1] == "{":
             stack.append([0, start, end - start])
@@ -144,9 +219,6 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
                 top[2] -= size
                 if top[2] < 2:
                     num_open[stack.pop()[0]] -= 1
-        elif bracket == "\n==":  # a link or template that is open at the next heading was never closed
-            while stack and stack[-1][0] <= 1:
-                num_open[stack.pop()[0]] -= 1
         elif bracket == "{|" and not _starts_line(text, start):
             continue
         else:
@@ -157,11 +229,21 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
             elif num_open[kind]:
                 spans.append((pop_unclosed(kind)[1], end, _OPENINGS[kind]))
                 num_open[stack.pop()[0]] -= 1
+    if num_open[2]:
+        start = next(opened for kind, opened, _ in stack if kind == 2)
+        end = _unclosed_table_end(text, start)
+        spans.append((start, max([end, *(close for opened, close, _ in spans if start < opened < end)]), "{|"))
     spans.sort()
     return spans
+
+
+def _unclosed_table_end(text: str, start: int) -> int:
+    """Return the end of the rows of a table that is never closed: a heading, or a blank line before other text."""
+    match = _TABLE_END.search(text, start)
+    return match.start() if match else len(text)
 
 
 def _starts_line(text: str, start: int) -> bool:
     """Return whether only indentation precedes `start` in its line (at most 30 characters: time stays linear)."""
     before = text[max(start - 30, 0) : start].rpartition("\n")
-    return not before[2].strip(" \t:*#") and (bool(before[1]) or start <= 30)
+    return not before[2].strip(" \t:") and (bool(before[1]) or start <= 30)

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from charlm.text.wikitext.brackets import MAX_DEPTH, Brackets
 from charlm.text.wikitext.entities import decode_entities
-from charlm.text.wikitext.inline import strip_inline
+from charlm.text.wikitext.inline import mark_term, strip_links, strip_tags
 from charlm.text.wikitext.languages import load_language
 from charlm.text.wikitext.layout import lay_out
-from charlm.text.wikitext.namespaces import hidden_link_prefixes
-from charlm.text.wikitext.placeholders import BLOCK_MARKER, GAP, LINE_BREAK, SEPARATOR, MathMode, Placeholders
+from charlm.text.wikitext.marks import RESERVED, SEPARATOR
+from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES, category_prefixes, file_prefixes
+from charlm.text.wikitext.placeholders import MathMode, Placeholders
 from charlm.text.wikitext.templates import Templates
 
-_RESERVED_CHARACTERS = ("\0", LINE_BREAK, SEPARATOR, BLOCK_MARKER, GAP)
-_HATNOTE = re.compile(r"^:+[ \t]*''(?!').*\[\[.*''[.)]?[ \t]*$\n?", re.MULTILINE)
+_TERM_LINE = re.compile(r"^[*#:]*;[^\n]*:[^\n]*", re.MULTILINE)
+HATNOTE = re.compile(r"^:+[ \t]*''(?!').*\[\[.*''[.)]?[ \t]*$\n?", re.MULTILINE)
+"""A note that leads to another article: `:''For the city, see [[...]].''`"""
 _POINTER_LINE = re.compile(
     r"^[^\[\]{}|\n]{0,40}\[\[[ _]*+:[ _]*+([^\[\]{}|:\n]{1,40}):[^\[\]{}\n]*\]\][\s.'’\")]*$\n?", re.MULTILINE
 )
@@ -43,21 +45,26 @@ class Cleaner:
         self, language_code: str = "en", namespaces: Mapping[int, str] | None = None, *,
         math: MathMode = "drop",
     ) -> None:  # fmt: skip
-        self._hidden_prefixes = hidden_link_prefixes(namespaces or {})
-        self._brackets = Brackets(Templates(load_language(language_code)), self._hidden_prefixes)
+        files, categories = file_prefixes(namespaces or {}), category_prefixes(namespaces or {})
+        self._hidden_prefixes = files | categories
+        self._brackets = Brackets(
+            Templates(load_language(language_code)), files, categories, INTERLANGUAGE_PREFIXES - {language_code}
+        )
         self._math: MathMode = math
 
     def clean(self, wikitext: str, title: str = "") -> CleanedPage:
         """Return the visible text of a page; {{PAGENAME}} shows `title`."""
         placeholders = Placeholders(self._math)
-        for character in _RESERVED_CHARACTERS:  # XML cannot contain them
+        for character in RESERVED:
             wikitext = wikitext.replace(character, "")
         text = placeholders.extract_literals(wikitext)
         text = self._drop_pointer_lines(_drop_hatnotes(text))
+        if ";" in text:
+            text = _TERM_LINE.sub(mark_term, text)
         text, too_deep = self._brackets.resolve(text, title)
-        text = strip_inline(text)
-        text = decode_entities(text)
-        text = text.replace("\xa0", " ").replace("\t", " ").replace("\r", "")
+        text = strip_tags(self._brackets.drop_unbalanced(strip_links(text)))
+        text = decode_entities(text, mark=SEPARATOR)
+        text = text.replace("\n\xa0", f"\n{SEPARATOR} ").replace("\xa0", " ").replace("\t", " ").replace("\r", "")
         text = placeholders.extract_verbatim(text)
         text = lay_out(text)
         text = placeholders.restore(text).strip("\n")
@@ -82,7 +89,7 @@ def _drop_hatnotes(text: str) -> str:
         before = text[max(match.start() - 200, 0) : match.start()].rstrip()
         return "" if not before or before.endswith(("}}", "==", "]]", "''")) else match[0]
 
-    return _HATNOTE.sub(drop_hatnote, text)
+    return HATNOTE.sub(drop_hatnote, text)
 
 
 def clean(

@@ -5,13 +5,24 @@ import re
 from html.entities import html5
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+_BLOCK_MARKERS = frozenset("*#:;=- \n\xa0")
 
 
-def decode_entities(text: str) -> str:
-    """Decode each reference once ("&amp;lt;" becomes "&lt;"); unknown references stay."""
-    return _ENTITY.sub(_decode, text) if "&" in text else text
+def decode_entities(text: str, mark: str = "") -> str:
+    """Decode each reference once ("&amp;lt;" becomes "&lt;"); unknown references stay.
+
+    `mark` precedes each decoded character that would begin a block at the start of a line.
+    """
+    if "&" not in text:
+        return text
+    return _ENTITY.sub((lambda match: _decode_marked(match, mark)) if mark else _decode, text)
 
 
-def _decode(found: re.Match[str]) -> str:
-    entity = found[0]
+def _decode(match: re.Match[str]) -> str:
+    entity = match[0]
     return html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)
+
+
+def _decode_marked(match: re.Match[str], mark: str) -> str:
+    decoded = _decode(match)
+    return mark + decoded.replace("\n", " ") if decoded[:1] in _BLOCK_MARKERS else decoded

@@ -1,88 +1,170 @@
-"""Markup inside lines -> the text that it marks: external links, tags, language variants, magic words, quotes."""
+"""Markup inside lines -> the text that it marks: quotes, external links, rules, tags, magic words.
+
+What showed nothing leaves SEPARATOR, so that `layout` sees where a line began with markup.
+"""
 
 import re
+from collections import Counter
 
-from charlm.text.wikitext.placeholders import LINE_BREAK, SEPARATOR
+from charlm.text.wikitext.marks import EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
 from charlm.text.wikitext.small_digits import SUBSCRIPT, SUPERSCRIPT
 
+PROTOCOL = (
+    r"(?:https?://|//|ftps?://|mailto:|news:|ircs?://|gopher://|git://|svn://|ssh://|sftp://|telnet://|nntp://|mms://"
+    r"|redis://|worldwind://|bitcoin:|geo:|magnet:|matrix:|sips?:|sms:|tel:|urn:|xmpp:)"
+)
+"""The protocols of MediaWiki's $wgUrlProtocols."""
+_SPACE_SEPARATORS = " \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"  # Unicode's category Zs
 _EXTERNAL_LINK = re.compile(
-    r"\[(?:https?:|ftp:|mailto:|news:|irc:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++([^\[\]\n]*+))?\]", re.IGNORECASE
-)
-_UNCLOSED_LINK = re.compile(
-    r"\[(?:https?:|ftp:|//)[^\s\[\]<>\"]*+(?:[ \t\xa0]++|(?=$))(?=[^\[\]\n]*$)", re.IGNORECASE | re.MULTILINE
-)
-_SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>([-+−\d]{1,6})</\1>", re.IGNORECASE)
-_TAG = re.compile(
-    r"<(/?)(a|abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
-    r"|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|phonos|q|rb|rt|rtc|ruby|s|samp|section|small|span|strike|strong|sub"
-    r"|sup|table|tbody|td|tfoot|th|thead|time|tr|tt|u|ul|var|wbr|nowiki|pre|poem|math|ref|references|gallery)"
-    r"(?=[\s/>])[^<>\n]*(?:\n[^<>\n]*){0,3}>",
+    rf"\[{PROTOCOL}(?:\[[0-9a-f:.]++\]|[^\[\]<>\"\0-\x20\x7f{_SPACE_SEPARATORS}])"
+    rf"[^\[\]<>\"\0-\x20\x7f{_SPACE_SEPARATORS}]*+[{_SPACE_SEPARATORS}]*+([^\]\n]*+)\]",
     re.IGNORECASE,
 )
-_OPENING_TEXT = {"li": "\n* ", "td": " ", "th": " ", "rt": "(", "q": '"', "br": LINE_BREAK} | dict.fromkeys(
-    ("p", "hr", "div", "center", "blockquote", "dd", "dt", "dl", "ul", "ol", "tr"), "\n\n"
+_UNCLOSED_LINK = re.compile(r"\[(?:https?:|ftp:|//)[^\s\[\]<>\"]*+(?=[^\[\]\n]*$)", re.IGNORECASE | re.MULTILINE)
+_TAG_NAMES = (
+    "a|abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
+    "|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|phonos|q|rb|rp|rt|rtc|ruby|s|samp|section|small|span|strike|strong|sub"
+    "|sup|table|tbody|td|tfoot|th|thead|time|tr|tt|u|ul|var|wbr|nowiki|pre|poem|math|ref|references|gallery"
 )
-_CLOSING_TEXT = _OPENING_TEXT | {"li": "", "rt": ")"}
-_VARIANT = re.compile(r"-\{([^{}]*+)\}-")
-_VARIANT_FLAGS = frozenset(("A", "R", "", "zh", "zh-hans", "zh-hant", "zh-cn", "zh-tw", "zh-hk", "sr-ec", "sr-el"))
-_RULE = re.compile(r"^\s*[a-z]{2,3}(?:-[a-z]+)?\s*:(?!//)")
+_TAG = re.compile(rf"<(/?)({_TAG_NAMES})(?=[\s/>])[^<>]*>", re.IGNORECASE)
+_NEW_BLOCK = f"\n\n{SEPARATOR}"
+_EDGE = f"\n\n{EDGE}"
+_OPENING_TEXT = {
+    "li": f"\n* {SEPARATOR}", "td": " ", "th": " ", "rt": "(", "q": '"', "br": LINE_BREAK,
+    **dict.fromkeys("p dd dt dl ul ol tr h1 h2 h3 h4 h5 h6".split(), _NEW_BLOCK),
+    **dict.fromkeys("hr div center blockquote".split(), _EDGE),
+}  # fmt: skip
+_CLOSING_TEXT = {name: _EDGE if text == _NEW_BLOCK else text for name, text in _OPENING_TEXT.items()} | {
+    "li": SEPARATOR, "rt": ")"
+}  # fmt: skip
+_SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>((?:[-+−\d]|&minus;){1,6})</\1\s*>", re.IGNORECASE)
+_BLOCKQUOTE = re.compile(r"<blockquote[\s>].*?(?:</blockquote|\Z)", re.DOTALL)
+_INDENT = re.compile(r"\n[ \t]++(?=\S)")
+_RULE = re.compile(r"^-----*+", re.MULTILINE)
 _MAGIC_WORD = re.compile(r"__[^\Wa-zа-я\d]{2,40}?__")
+_LINK = re.compile(r"\[\[[^\[\]]*\]\]")
+_TERM_TOKEN = re.compile(
+    rf"\[\[[^\[\]]*\]\]|\[{PROTOCOL}[^\]]*\]|{PROTOCOL}[^\s\[\]<>\"]+|\{{\{{|\}}\}}|-\{{|\}}-|''+|:"
+    rf"|<(/?)(?:{_TAG_NAMES})(?=[\s/>])[^<>]*>",
+    re.IGNORECASE,
+)
 _QUOTES = re.compile(r"''+")
 
 
-def strip_inline(text: str) -> str:
-    """Remove the markup inside lines and keep its text; drop SEPARATOR, write LINE_BREAK for <br>."""
-    if "[" in text:
-        text = _EXTERNAL_LINK.sub(_link_label, text)
-        if "[http" in text:
-            text = _UNCLOSED_LINK.sub("", text)
-    if "<" in text:
-        text = _SCRIPT_TAG.sub(_replace_small_digits, text)
-        text = _TAG.sub(_replace_tag, text)
-    if "-{" in text:
-        for _ in range(3):  # nested variants, from the inside out
-            text = _VARIANT.sub(_choose_variant, text)
-        text = text.replace("-{", "").replace("}-", "")
+def strip_links(text: str) -> str:
+    """Replace quotes by SEPARATOR, then external links by their labels; drop rules and magic words."""
+    if "----" in text:
+        text = _RULE.sub(_EDGE, text)
     if "__" in text:
         text = _MAGIC_WORD.sub("", text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
-    return text.replace(SEPARATOR, "") if SEPARATOR in text else text
+    if "[" in text:
+        text = _EXTERNAL_LINK.sub(_link_label, text)
+        if "[http" in text:
+            text = _UNCLOSED_LINK.sub(SEPARATOR, text)
+    return text
+
+
+def strip_tags(text: str) -> str:
+    """Remove tags and keep their text; write SEPARATOR or the edge of a block for a tag, and LINE_BREAK for <br>."""
+    if "<" not in text:
+        return text
+    if "<blockquote" in text:
+        text = _BLOCKQUOTE.sub(lambda match: _INDENT.sub("\n", match[0]), text)
+    return _replace_tags(_SCRIPT_TAG.sub(_replace_small_digits, text))
+
+
+def _replace_tags(text: str) -> str:
+    num_open = Counter[str]()
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[2].lower()
+        if not match[1]:
+            num_open[name] += 1
+            return _OPENING_TEXT.get(name, SEPARATOR)
+        if name != "br" and not num_open[name]:  # MediaWiki drops a closing tag without an opening one
+            return EDGE if _CLOSING_TEXT.get(name) == _EDGE else SEPARATOR
+        num_open[name] -= 1
+        return _CLOSING_TEXT.get(name, SEPARATOR)
+
+    return _TAG.sub(replace, text)
 
 
 def _link_label(match: re.Match[str]) -> str:
-    return match[1] or ""
+    return f"{SEPARATOR}{match[1]}" if match[1] else SEPARATOR + GAP
 
 
 def _replace_small_digits(match: re.Match[str]) -> str:
-    return match[2].translate(SUPERSCRIPT if match[1].lower() == "sup" else SUBSCRIPT)
+    return match[2].replace("&minus;", "−").translate(SUPERSCRIPT if match[1].lower() == "sup" else SUBSCRIPT)
 
 
-def _replace_tag(match: re.Match[str]) -> str:
-    return (_CLOSING_TEXT if match[1] else _OPENING_TEXT).get(match[2].lower(), "")
-
-
-def _choose_variant(match: re.Match[str]) -> str:
-    """Return the first variant of `-{zh-hans:A;zh-hant:B}-`; "" for flags that define rules without showing text."""
-    flags, bar, rules = match[1].rpartition("|")
-    if bar and not {flag.strip() for flag in flags.split(";")} & _VARIANT_FLAGS:
-        return ""
-    first = next((rule for rule in rules.split(";") if rule.strip()), "") if _RULE.match(rules) else rules
-    return _RULE.sub("", first).strip()
+def mark_term(match: re.Match[str]) -> str:
+    """Write TERM_END for the colon between a term and its definition: the first outside links, tags and quotes."""
+    line = match[0]
+    start = len(line) - len(line.lstrip("*#:;"))
+    sizes = iter(_balance(_LINK.sub("", line[start:]))[1])
+    depth = 0
+    quotes = set[int]()
+    for token in _TERM_TOKEN.finditer(line, start):
+        shown = token[0]
+        if shown[0] == "'":
+            size = next(sizes)
+            quotes ^= {2, 3} if size == 5 else {size}
+        elif shown == ":":
+            if not depth and not quotes:
+                return f"{line[: token.start()]}{TERM_END}{line[token.end() :]}"
+        elif shown in ("{{", "-{") or (shown[0] == "<" and not token[1] and not shown.endswith("/>")):
+            depth += 1
+        elif shown in ("}}", "}-") or token[1]:
+            depth = max(depth - 1, 0)
+    return line
 
 
 def strip_quotes(line: str) -> str:
-    """Remove '' and '''; in a line with odd numbers of both, one ''' is an apostrophe and '' (l'''Orient'')."""
-    runs = [(match.start(), match.end() - match.start()) for match in _QUOTES.finditer(line)]
-    sizes = [min(size, 5) if size != 4 else 3 for _, size in runs]
-    kept = -1
-    if (sizes.count(3) + sizes.count(5)) % 2 and (sizes.count(2) + sizes.count(5)) % 2:
-        bold = [start for start, size in runs if size == 3]
-        single = (at for at in bold if line[at - 1 : at].strip() and not line[max(at - 2, 0) : at - 1].strip())
-        kept = next(single, bold[0] if bold else -1)
-    if kept < 0 and all(size in (2, 3, 5) for _, size in runs):
-        return _QUOTES.sub("", line)
-    surplus = {2: "", 3: "", 4: "'", 5: ""}
-    return _QUOTES.sub(
-        lambda match: "'" if match.start() == kept else surplus.get(len(match[0]), "'" * (len(match[0]) - 5)), line
-    )
+    """Replace '' and ''' by SEPARATOR, as MediaWiki's doQuotes does."""
+    return SEPARATOR.join(_balance(line)[0])
+
+
+def _balance(line: str) -> tuple[list[str], list[int]]:
+    """Return the text around the runs of quotes, with the apostrophes among them, and the size of each run: 2, 3 or 5.
+
+    Four quotes are an apostrophe and '''; more than five are apostrophes and '''''. If a line has odd numbers of both
+    '' and ''', one ''' is an apostrophe and '': the first after a word of one letter (l'''Orient''), else the first
+    after a longer word, else the first after a blank.
+    """
+    pieces = _QUOTES.split(line)
+    sizes = [len(match[0]) for match in _QUOTES.finditer(line)]
+    if not {2, 3, 5}.issuperset(sizes):
+        for i, size in enumerate(sizes):
+            surplus = 1 if size == 4 else max(size - 5, 0)
+            pieces[i] += "'" * surplus
+            sizes[i] = size - surplus
+    if 3 in sizes and _is_ambiguous(sizes):
+        split = _split_bold(pieces, sizes)
+        pieces[split] += "'"
+        sizes[split] = 2
+    return pieces, sizes
+
+
+def _is_ambiguous(sizes: list[int]) -> bool:
+    """Return whether the numbers of '' and of ''' in a line are both odd; ''''' counts as both."""
+    both = sizes.count(5)
+    return (sizes.count(3) + both) % 2 == 1 and (sizes.count(2) + both) % 2 == 1
+
+
+def _split_bold(pieces: list[str], sizes: list[int]) -> int:
+    """Return the index of the ''' that is an apostrophe and ''."""
+    after_word = after_space = -1
+    for i, size in enumerate(sizes):
+        if size != 3:
+            continue
+        before = pieces[i]
+        if before.endswith(" "):
+            if after_space < 0:
+                after_space = i
+        elif before[-2:-1] == " " and before[-1] < "\x80":  # MediaWiki looks at bytes
+            return i
+        elif after_word < 0:
+            after_word = i
+    return after_word if after_word >= 0 else after_space

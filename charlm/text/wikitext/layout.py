@@ -17,12 +17,13 @@ import re
 from itertools import pairwise
 
 from charlm.text.wikitext.back_matter import is_back_matter
-from charlm.text.wikitext.placeholders import BLOCK_MARKER, HAS_WORD, LINE_BREAK
+from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
+from charlm.text.wikitext.placeholders import HAS_WORD
 from charlm.text.wikitext.punctuation import close_gaps
 
-_LEADING_PUNCTUATION = re.compile(r"^(?:[,;.:、，；]\s+|[;:*#、，；])+")
-_PUNCTUATION = frozenset(",;.:*#、，；")
-_MAX_ROUNDS = 4
+_LIST_MARKERS = "*#:;"
+_BLANK = f" \t\u3000{SEPARATOR}{GAP}{EDGE}"
+_AROUND_HEADING = f" \t{GAP}"
 _MIN_VERSE_LINES = 3
 _MAX_VERSE_LENGTH = 90
 _TEXT, _ITEM, _VERBATIM = 0, 7, 8  # kinds of blocks; 1 to 6 are headings of that level
@@ -46,7 +47,7 @@ def lay_out(text: str) -> str:
 def _parse_blocks(text: str) -> list[Block]:
     blocks: list[Block] = []
     paragraph: list[str] = []
-    term = ""  # of a definition list, waiting for its definition
+    term, term_depth = "", 0  # of a definition list, waiting for its definition
 
     def end_paragraph() -> None:
         nonlocal term
@@ -58,50 +59,58 @@ def _parse_blocks(text: str) -> list[Block]:
             paragraph.clear()
 
     for raw in text.split("\n"):
-        line = raw.strip()
+        line = raw.strip(_BLANK)
         if not line:
-            end_paragraph()
+            if EDGE in raw or raw[:1] in " ":  # no inline content
+                end_paragraph()
             continue
-        first = line[0]
-        if first in "*#:;":
-            body = line.lstrip("*#:; \u3000")
-            marker = line[: len(line) - len(body)].rstrip()
-            if term and marker[-1] == ":" and HAS_WORD.search(body):
-                body = _one_line(body)
-                blocks.append((_ITEM, "- " + _one_line(f"{term}{'' if term.endswith(':') else ':'} {body}")))
+        first = raw.lstrip(GAP)[0]
+        if first in _LIST_MARKERS:
+            body = line.lstrip(_LIST_MARKERS)
+            marker = line[: len(line) - len(body)]
+            if term and marker[-1] == ":" and len(marker) == term_depth and HAS_WORD.search(body):
+                blocks.append((_ITEM, _definition(term, _one_line(body))))
                 term = ""
                 continue
             end_paragraph()
             if not HAS_WORD.search(body):
                 continue
             if marker[-1] == ";":
-                term, _, body = body.partition(": ")
-                term = _one_line(term)
-                if HAS_WORD.search(body):
-                    blocks.append((_ITEM, "- " + _one_line(f"{term}: {_one_line(body)}")))
+                term, _, body = body.partition(TERM_END)
+                term, term_depth = _one_line(term), len(marker)
+                if body := _one_line(body):
+                    blocks.append((_ITEM, _definition(term, body)) if term else (_TEXT, body))
                     term = ""
-            elif "*" in marker or "#" in marker or body.startswith("- "):
-                blocks.append((_ITEM, f"- {_one_line(body.removeprefix('- '))}"))
+            elif "*" in marker or "#" in marker:
+                blocks.append((_ITEM, f"- {_one_line(body)}"))
             else:
                 blocks.extend(_paragraph_blocks(body))
-        elif first == "=" and (level := _heading_level(line)):
+        elif first == "=" and (level := _heading_level(raw.strip(_AROUND_HEADING))):
             end_paragraph()
-            blocks.append((level, _one_line(line[level:-level])))
-        elif first == "-" and line.startswith("- "):
+            if HAS_WORD.search(line):
+                blocks.append((level, _one_line(raw.strip(_AROUND_HEADING)[level:-level])))
+        elif first == "-" and line.startswith("- "):  # an item of a text that is clean already
             end_paragraph()
             if HAS_WORD.search(line):
                 blocks.append((_ITEM, f"- {_one_line(line[2:])}"))
         elif first == BLOCK_MARKER:
             end_paragraph()
             blocks.append((_VERBATIM, line[1:]))
-        elif line.startswith(("|", "{|", "----")):
+        elif raw[0] == " ":
             end_paragraph()
+            blocks.extend(_paragraph_blocks(line))
         else:
             if term:
                 end_paragraph()
             paragraph.append(line)
+            if EDGE in raw:
+                end_paragraph()
     end_paragraph()
     return blocks
+
+
+def _definition(term: str, body: str) -> str:
+    return "- " + _one_line(f"{term}{'' if term.endswith(':') else ':'} {body}")
 
 
 def _join_lines(lines: list[str]) -> str:
@@ -121,12 +130,13 @@ def _is_cjk(character: str) -> bool:
 def _one_line(text: str) -> str:
     if LINE_BREAK in text:
         text = " ".join(part for part in map(str.strip, text.split(LINE_BREAK)) if part)
-    text = close_gaps(text.strip()).strip()
-    for _ in range(_MAX_ROUNDS):
-        if text[:1] not in _PUNCTUATION or (shorter := _LEADING_PUNCTUATION.sub("", text)) == text:
-            break
-        text = close_gaps(shorter).strip()
-    return text
+    return _tidy(text)
+
+
+def _tidy(text: str) -> str:
+    if SEPARATOR in text or EDGE in text:
+        text = text.replace(SEPARATOR, "").replace(EDGE, "")
+    return close_gaps(text).strip()
 
 
 def _paragraph_blocks(text: str) -> list[Block]:
@@ -140,7 +150,7 @@ def _paragraph_blocks(text: str) -> list[Block]:
     lines = [line for stanza in stanzas for line in stanza]
     if len(lines) >= _MIN_VERSE_LINES and max(map(len, lines)) <= _MAX_VERSE_LENGTH:
         return [
-            (_VERBATIM, "\n".join(f" {close_gaps(line)}" for line in stanza))
+            (_VERBATIM, "\n".join(f" {_tidy(line)}" for line in stanza))
             if len(stanza) > 1
             else (_TEXT, _one_line(stanza[0]))
             for stanza in stanzas
@@ -151,10 +161,9 @@ def _paragraph_blocks(text: str) -> list[Block]:
 
 def _heading_level(line: str) -> int:
     """Return 1 to 6, or 0 if the line is not a heading."""
-    if line[-1] != "=":
+    if line[-1] != "=" or len(line) < 3:
         return 0
-    level = min(len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), 6)
-    return level if HAS_WORD.search(line[level:-level]) else 0
+    return min((len(line) - 1) // 2, len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), 6)
 
 
 def _drop_empty_sections(blocks: list[Block]) -> list[Block]:

@@ -1,23 +1,25 @@
 """The prefixes of links that show nothing: File and Category in many languages, and the codes of other Wikipedias.
 
-SiteInfo.namespaces ──hidden_link_prefixes──> the links that `brackets` drops
+SiteInfo.namespaces ── file_prefixes, category_prefixes ──> the links that `brackets` drops
 """
 
 from collections.abc import Mapping
 
 _MEDIA, _FILE, _CATEGORY = -2, 6, 14
 
-_FILE_AND_CATEGORY = """
-    file image media category archivo imagen archivu imachen datei bild kategorie fichier catégorie fichièr
-    categoría categoria immagine ficheiro imagem bestand afbeelding categorie plik grafika kategoria plaetje
-    kategory lêer файл изображение категория зображення категорія выява катэгорыя датотека слика категорија
-    податотека картинка ангилал ملف صورة تصنيف پرونده رده تصویر
-    فائل زمرہ קובץ תמונה קטגוריה ファイル 画像 カテゴリ 文件 图像
-    圖像 檔案 档案 分类 分類 파일 그림 분류 պատկեր կատեգորիա კატეგორია αρχείο εικόνα κατηγορία চিত্র বিষয়শ্রেণী চিত্ৰ चित्र
-    श्रेणी ไฟล์ ภาพ หมวดหมู่ hình thể_loại berkas gambar kategori dosya resim fil mynd flokkur tiedosto kuva
-    luokka fail pilt kategooria attēls fails kategorija kategoreja vaizdas slika datoteka soubor súbor kategória
-    fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá catagóir faidhle delwedd
-    categori fasciculus figura picha jamii kaarangay restr rummad ფაილი სურათი tập_tin
+_FILE_NAMES = """
+    file image media archivo imagen archivu imachen datei bild fichier fichièr immagine ficheiro imagem bestand
+    afbeelding plik grafika plaetje lêer файл изображение зображення выява датотека слика податотека картинка
+    ملف صورة پرونده تصویر فائل קובץ תמונה ファイル 画像 文件 图像 圖像 檔案 档案 파일 그림 պատկեր αρχείο εικόνα চিত্র চিত্ৰ चित्र
+    ไฟล์ ภาพ hình berkas gambar dosya resim fil mynd tiedosto kuva fail pilt attēls fails vaizdas slika datoteka
+    soubor súbor fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá faidhle delwedd
+    fasciculus figura picha restr ფაილი სურათი tập_tin
+"""
+_CATEGORY_NAMES = """
+    category kategorie catégorie categoría categoria categorie kategoria kategory категория категорія катэгорыя
+    категорија ангилал تصنيف رده زمرہ קטגוריה カテゴリ 分类 分類 분류 կատեգորիա კატეგორია κατηγορία বিষয়শ্রেণী श्रेणी
+    หมวดหมู่ thể_loại kategori flokkur luokka kategooria kategorija kategoreja kategória catagóir categori jamii
+    kaarangay rummad
 """
 """Names and aliases, with underscores for spaces. The header of the wiki does not suffice: pages also use English
 names, old aliases, and names in the language from which they were translated."""
@@ -42,7 +44,16 @@ INTERLANGUAGE_PREFIXES = frozenset(_WIKIPEDIAS.split())
 """Prefixes of links to the same article in another language; without a label they show nothing."""
 
 
-def hidden_link_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
-    """Return the case-folded prefixes of links to media, files and categories, in this wiki's and other languages."""
-    own = (namespaces[number].casefold() for number in (_MEDIA, _FILE, _CATEGORY) if namespaces.get(number))
-    return frozenset(own) | {name.replace("_", " ") for name in _FILE_AND_CATEGORY.split()}
+def file_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
+    """Return the case-folded prefixes of links to media and files, in this wiki's and other languages."""
+    return _prefixes(namespaces, (_MEDIA, _FILE), _FILE_NAMES)
+
+
+def category_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
+    """Return the case-folded prefixes of links to categories, in this wiki's and other languages."""
+    return _prefixes(namespaces, (_CATEGORY,), _CATEGORY_NAMES)
+
+
+def _prefixes(namespaces: Mapping[int, str], numbers: tuple[int, ...], names: str) -> frozenset[str]:
+    own = (namespaces[number].casefold() for number in numbers if namespaces.get(number))
+    return frozenset(own) | {name.replace("_", " ") for name in names.split()}

@@ -10,29 +10,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from charlm.text.wikitext.entities import decode_entities
+from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
 
 MathMode = Literal["drop", "tex"]
 """Formulas are dropped, or kept as TeX between dollar signs."""
 
-LINE_BREAK = "\x01"
-"""A line break that is kept: <br>."""
-BLOCK_MARKER = "\x03"
-"""Precedes the placeholder of a literal with several lines, which is a block."""
-SEPARATOR = "\x02"
-"""Stands for markup that shows nothing: an empty <nowiki />, a tag, quotes. What follows it does not begin a block."""
-GAP = "\x04"
-"""Stands for something that was dropped: a template, a reference. Punctuation around it may close."""
-
 HAS_WORD = re.compile(r"[^\W_]")
 """Finds a letter or a digit: a line without any is dropped."""
 
-_LITERAL_TAGS = ("nowiki", "pre", "syntaxhighlight", "source", "code")
+_LITERAL_TAGS = ("nowiki", "pre", "syntaxhighlight", "source")
 _POEM_TAGS = ("poem",)
 _FORMULA_TAGS = ("math", "chem", "ce")
 _DROPPED_TAGS = (
     "references", "ref", "gallery", "timeline", "score", "graph", "mapframe", "maplink", "hiero", "templatedata",
     "templatestyles", "imagemap", "inputbox", "categorytree", "includeonly", "indicator", "rp", "style", "script",
 )  # fmt: skip
+_TAGS_IN_TEXT = ("nowiki", "pre", "poem", "math", "ref", "references", "gallery")
+"""Tags that `inline` drops if they have no partner."""
 _COMMENT_OR_TAG = re.compile(
     rf"<(?:!--|({'|'.join((*_LITERAL_TAGS, *_POEM_TAGS, *_FORMULA_TAGS, *_DROPPED_TAGS))})(?=[\s/>])([^<>]*)>)",
     re.IGNORECASE,
@@ -41,6 +35,7 @@ _CLOSING_TAGS = {
     name: re.compile(rf"</{name}\s*>", re.IGNORECASE)
     for name in (*_LITERAL_TAGS, *_POEM_TAGS, *_FORMULA_TAGS, *_DROPPED_TAGS)
 }
+_BLANK_REST = re.compile(r"[ \t]*+\n")
 _MARKUP = re.compile(r"\[\[|\{\{|''|<(?!/?(?:nowiki|br)\b)[a-z/]", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _NOWIKI = re.compile(r"<nowiki>.*?</nowiki>", re.IGNORECASE | re.DOTALL)
@@ -48,6 +43,7 @@ _NOWIKI_TAG = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
 _PLACEHOLDER = re.compile("\0([0-9]+|[←-↙]+)\0")
 _TO_ARROWS = str.maketrans("0123456789", "←↑→↓↔↕↖↗↘↙")
 _FROM_ARROWS = str.maketrans("←↑→↓↔↕↖↗↘↙", "0123456789")
+_NO_MARKS = dict.fromkeys(map(ord, (SEPARATOR, GAP, EDGE, TERM_END)))
 _LINE_BREAKS = re.compile(rf"(?: *{LINE_BREAK})+")
 _VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:(?:\n +(?=\n))*\n +[^\s|!][^\n]*)+")
 
@@ -85,26 +81,31 @@ class Placeholders:
             if name is None:
                 comment_end = text.find("-->", end)
                 position = len(text) if comment_end < 0 else comment_end + 3
-                if (start == 0 or text[start - 1] == "\n") and text[position : position + 1] == "\n":
-                    position += 1
+                if (after := _BLANK_REST.match(text, position)) and _end_at_newline(pieces):
+                    position = after.end()  # a line that holds only comments vanishes
                 continue
             name = name.lower()
             closing_tag = None
             if not match[2].rstrip().endswith("/") and name not in unclosed:
                 closing_tag = _CLOSING_TAGS[name].search(text, end)
-                if closing_tag is None:
+                if closing_tag is None:  # no tag, so text: `[[a<ref>]]` is no link
                     unclosed.add(name)
+            if name in unclosed and closing_tag is None and not match[2].rstrip().endswith("/"):
+                pieces.append(f"<{name}>" if name in _TAGS_IN_TEXT else "")
+                position = end
+                continue
             position = closing_tag.end() if closing_tag else end
             content = text[end : closing_tag.start()] if closing_tag else ""
-            if name not in _DROPPED_TAGS:
-                pieces.append(self._replace_literal_tag(name, match[2], content))
+            pieces.append(
+                SEPARATOR + GAP if name in _DROPPED_TAGS else self._replace_literal_tag(name, match[2], content)
+            )
         pieces.append(text[position:])
         return "".join(pieces)
 
     def _replace_literal_tag(self, name: str, attributes: str, content: str) -> str:
         if name in _FORMULA_TAGS:
             if self.math == "drop" or not content.strip():
-                return ""
+                return SEPARATOR + GAP
             tex = " ".join(content.split())
             return self.add_literal(f"$\\ce{{{tex}}}$" if name != "math" else f"${tex}$")
         if name in _POEM_TAGS:
@@ -113,14 +114,10 @@ class Placeholders:
             )
         if name == "nowiki":
             if not content.strip():
-                return content or SEPARATOR
+                return SEPARATOR + content
             return self.add_literal(decode_entities(" ".join(content.split("\n"))))
-        if name == "code":
-            if _MARKUP.search(_NOWIKI.sub("", content)):
-                return self.extract_literals(content)  # MediaWiki reads the markup in <code>
-            return self.add_literal(decode_entities(_TAG.sub("", content).strip())) if content.strip() else ""
         inline = name != "pre" and "inline" in attributes
-        literal = decode_entities(_NOWIKI_TAG.sub("", content) if name == "pre" else content).strip("\n").rstrip()
+        literal = (decode_entities(_NOWIKI_TAG.sub("", content)) if name == "pre" else content).strip("\n").rstrip()
         replacement = self.add_literal(literal if "\n" in literal else literal.strip()) if literal.strip() else ""
         return replacement if inline else f"\n\n{replacement}\n\n"
 
@@ -129,7 +126,8 @@ class Placeholders:
         return _VERBATIM.sub(self._replace_verbatim, f"\n{text}") if "\n " in text else text
 
     def _replace_verbatim(self, match: re.Match[str]) -> str:
-        lines = [line[1:].rstrip() for line in _LINE_BREAKS.sub("\n ", match[0][1:]).split("\n")]
+        shown = match[0][1:].translate(_NO_MARKS)
+        lines = [line[1:].rstrip() for line in _LINE_BREAKS.sub("\n ", shown).split("\n")]
         return self.add_literal("\n".join(line for line in lines if line))
 
     def restore(self, text: str) -> str:
@@ -139,3 +137,11 @@ class Placeholders:
                 break
             text = _PLACEHOLDER.sub(lambda match: self.literals[int(match[1].translate(_FROM_ARROWS))], text)
         return text
+
+
+def _end_at_newline(pieces: list[str]) -> bool:
+    """Return whether the text so far ends with a newline and blanks, after dropping these blanks."""
+    while pieces and not (last := pieces.pop().rstrip(" \t")):
+        pass
+    pieces.append(last)
+    return last.endswith("\n")
