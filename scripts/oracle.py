@@ -1,0 +1,144 @@
+"""Compare charlm's cleaner with MediaWiki's own parser. `scripts/oracle --help` lists the comparisons."""
+
+import argparse
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oracle_blocks import Dump, Grammar, mutate, read_dump
+from oracle_intended import INTENDED, Case
+from oracle_mediawiki import Facts, Renderer, install
+from oracle_text import shown_lines, tidy_lines
+
+from charlm.text.wikitext import Cleaner
+from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES
+
+TITLE = "Page"
+_ALIASES = {"File": 6, "Image": 6, "Category": 14, "Template": 10, "Media": -2}
+_HIDDEN_TAGS = (
+    "math chem ce gallery timeline score graph mapframe maplink hiero templatedata templatestyles imagemap inputbox "
+    "categorytree indicator section"
+).split()
+_LITERAL_TAGS = "syntaxhighlight source".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one comparison found."""
+
+    name: str
+    count: int
+    different: int
+    by_kind: Counter[str]
+    unexplained: list[Case]
+
+    def row(self) -> str:
+        """Return a line of the table."""
+        share = 100 / max(self.count, 1)
+        return (
+            f"{self.name:44} {self.count:8,} {self.different:6,} {share * self.different:6.2f} %"
+            f" {len(self.unexplained):6,} {share * len(self.unexplained):7.3f} %"
+        )
+
+
+def facts_of(language: str, namespaces: dict[int, str]) -> Facts:
+    """Return what MediaWiki must know of a wiki."""
+    prefixes = sorted(INTERLANGUAGE_PREFIXES - {language})
+    return Facts(
+        language=language, namespaces=namespaces, aliases=_ALIASES,
+        interwiki=[*prefixes, "w", "wikt", "s", "q", "b", "n", "v", "voy", "species", "commons", "m", "d"],
+        interlanguage=prefixes, hidden_tags=_HIDDEN_TAGS, literal_tags=_LITERAL_TAGS,
+    )  # fmt: skip
+
+
+def compare(name: str, blocks: Sequence[str], dump: Dump | None, home: Path) -> Outcome:
+    """Compare the blocks; without a dump as pages of an English wiki."""
+    language, namespaces = (dump.language, dump.namespaces) if dump else ("en", {6: "File", 14: "Category"})
+    cleaner = Cleaner(language, namespaces)
+    with Renderer(home, facts_of(language, namespaces)) as renderer:
+        pages = renderer.render([(TITLE, block) for block in blocks])
+    by_kind = Counter[str]()
+    unexplained: list[Case] = []
+    different = 0
+    for block, page in zip(blocks, pages, strict=True):
+        case = Case(block, shown_lines(page), tidy_lines(cleaner.clean(block, TITLE).text))
+        if case.agrees():
+            continue
+        different += 1
+        kinds = explain(case)
+        if kinds:
+            by_kind["; ".join(kinds)] += 1
+        else:
+            unexplained.append(case)
+    return Outcome(name, len(blocks), different, by_kind, unexplained)
+
+
+def explain(case: Case) -> list[str]:
+    """Return the intended differences that turn MediaWiki's text into charlm's; [] if they do not."""
+    used: list[str] = []
+    rewritten = case
+    for kind in INTENDED:
+        changed = kind.rewrite(rewritten)
+        if changed != rewritten:
+            used.append(kind.name)
+            rewritten = changed
+            if rewritten.agrees():
+                return used
+    return []
+
+
+def _comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str], Dump | None]]:
+    source = random.Random(arguments.seed)
+    if "grammar" in arguments.what:
+        grammar = Grammar(arguments.seed)
+        yield "random snippets", [grammar.snippet() for _ in range(arguments.count)], None
+    if not {"blocks", "mutations"} & set(arguments.what):
+        return
+    dumps = [read_dump(path) for path in arguments.dumps]
+    for dump in dumps:
+        if "blocks" in arguments.what:
+            blocks = dump.blocks if len(dump.blocks) <= arguments.limit else source.sample(dump.blocks, arguments.limit)
+            yield f"{dump.name} ({dump.language})", blocks, dump
+        if "mutations" in arguments.what:
+            each = -(-arguments.count // len(dumps))
+            yield (
+                f"{each:,} mutations of {dump.language}",
+                [mutate(source.choice(dump.blocks), source) for _ in range(each)],
+                dump,
+            )
+
+
+def main() -> None:
+    """Run the comparisons named on the command line."""
+    parser = argparse.ArgumentParser(prog="scripts/oracle", description=__doc__)
+    parser.add_argument("what", nargs="+", choices=("setup", "blocks", "mutations", "grammar"),
+                        help="setup installs MediaWiki (as root); the others compare")  # fmt: skip
+    parser.add_argument("--home", type=Path, default=Path("/tmp/charlm-mediawiki"), help="folder of the wiki")  # noqa: S108
+    parser.add_argument("--dumps", type=Path, nargs="+", default=[], help="dumps to take blocks from")
+    parser.add_argument("--count", type=int, default=20_000, help="number of mutations and of random snippets")
+    parser.add_argument("--limit", type=int, default=1_000_000, help="blocks of a dump at most")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--differences", type=Path, help="write the unexplained differences to this file")
+    arguments = parser.parse_args()
+    if "setup" in arguments.what:
+        install(arguments.home)
+    if arguments.differences:
+        arguments.differences.write_text("", "utf-8")
+    by_kind = Counter[str]()
+    print(f"{'':44} {'compared':>8} {'differ':>6} {'':8} {'unexplained':>16}")
+    for name, blocks, dump in _comparisons(arguments):
+        outcome = compare(name, blocks, dump, arguments.home)
+        print(outcome.row(), flush=True)
+        by_kind += outcome.by_kind
+        if arguments.differences:
+            with arguments.differences.open("a", encoding="utf-8") as file:
+                file.writelines(f"##### {name}\n{case}\n" for case in outcome.unexplained)
+    print("\nintended differences:")
+    for kinds, count in by_kind.most_common():
+        print(f"{count:8,}  {kinds}")
+
+
+if __name__ == "__main__":
+    main()

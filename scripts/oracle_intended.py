@@ -1,0 +1,218 @@
+"""The differences to MediaWiki's text that are meant: each rewrites MediaWiki's lines to what a corpus should hold."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from oracle_text import HEADING
+
+from charlm.text.wikitext.back_matter import is_back_matter
+from charlm.text.wikitext.cleaner import HATNOTE
+from charlm.text.wikitext.marks import GAP
+from charlm.text.wikitext.namespaces import category_prefixes, file_prefixes
+from charlm.text.wikitext.punctuation import close_gaps
+
+_ESCAPED_TAG = re.compile(
+    r"</?(?:nowiki|pre|syntaxhighlight|source|code|poem|math|chem|ce|references|ref|gallery|timeline|score|graph|mapframe|maplink"
+    r"|hiero|templatedata|templatestyles|imagemap|inputbox|categorytree|includeonly|indicator|rp|style|script|section|noinclude"
+    r"|onlyinclude|a|col|colgroup|tbody|thead|tfoot|phonos)\b[^<>]*>?",
+    re.IGNORECASE,
+)
+_NAMES = "|".join(
+    sorted((re.escape(name) for name in file_prefixes({}) | category_prefixes({})), key=len, reverse=True)
+)
+_HIDDEN_LINK = re.compile(rf"\[\[[ _]*(?:{_NAMES})[ _]*:.*?(?:\]\]|$)", re.IGNORECASE)
+_POINTER = re.compile(rf"^.{{0,40}}(?:{_NAMES}):", re.IGNORECASE)
+_BRACKETS = re.compile(r"\[\[+|\]\]+|\{\{+|\}\}+", re.IGNORECASE)
+_OPEN_ADDRESS = re.compile(r"\[(?:https?:(?://)?|ftp:(?://)?|//)[^\s<>\"\[\]/][^\s<>\"\[\]]*", re.IGNORECASE)
+_CJK = "[\u2e80-\uabff\uf900-\ufaff\uff00-\uff60]"
+_CJK_BLANK = re.compile(f"(?<={_CJK})({GAP}*) ({GAP}*)(?={_CJK})")
+_TABLE_START = re.compile(r"^[ \t:]*\{\|", re.MULTILINE)
+_TABLE_END = re.compile(r"^[ \t]*\|\}", re.MULTILINE)
+_CELL = re.compile(r"</?t[dhr]\b", re.IGNORECASE)
+_VERSE = re.compile(r"<(?:poem|pre|syntaxhighlight|source)\b", re.IGNORECASE)
+_FILE = re.compile(r"\[\[[^\[\]|:]{2,30}:")
+_HEADING = re.compile(rf"{HEADING}(=+) (.*) =+")
+_WORDS = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One block: its wikitext, the lines that MediaWiki shows, and the lines of charlm's text."""
+
+    wikitext: str
+    shown: list[str]
+    cleaned: list[str]
+
+    def __str__(self) -> str:
+        shown, cleaned = "\n".join(self.shown), "\n".join(self.cleaned)
+        return f"--- wikitext\n{self.wikitext}\n--- MediaWiki\n{shown}\n--- charlm\n{cleaned}\n"
+
+    def agrees(self) -> bool:
+        """Return whether both sides have the same lines; gaps show nothing."""
+        lines = (line.replace(GAP, "").removeprefix(HEADING) for line in self.shown)
+        return [" ".join(line.split()) for line in lines if line.strip(" -")] == self.cleaned
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """A kind of difference that is meant."""
+
+    name: str
+    reason: str
+    rewrite: Callable[[Case], Case]
+    """Returns the case with both sides brought to the same form; unchanged if the kind does not apply."""
+
+
+def _shown(change: Callable[[Case], list[str]]) -> Callable[[Case], Case]:
+    return lambda case: replace(case, shown=change(case))
+
+
+def _drop_wordless_lines(case: Case) -> Case:
+    shown, cleaned = ([line for line in lines if _WORD.search(line)] for lines in (case.shown, case.cleaned))
+    return replace(case, shown=shown, cleaned=cleaned)
+
+
+def _drop_empty_headings(case: Case) -> list[str]:
+    kept: list[str] = []
+    next_level = 0
+    for line in reversed(case.shown):
+        heading = re.match(rf"{HEADING}(=+) ", line)
+        if heading and next_level <= len(heading[1]):
+            continue
+        next_level = len(heading[1]) if heading else 7
+        kept.append(line)
+    return kept[::-1]
+
+
+def _close_gaps(case: Case) -> list[str]:
+    lines = ((line[:2], line[2:]) if line.startswith("- ") else ("", line) for line in case.shown)
+    return [item + close_gaps(line).strip() for item, line in lines]
+
+
+def _drop_back_matter(case: Case) -> list[str]:
+    end, level = len(case.shown), 7
+    for at in range(end - 1, -1, -1):
+        heading = _HEADING.fullmatch(case.shown[at])
+        if heading and len(heading[1]) < level:
+            level = len(heading[1])
+            if is_back_matter(heading[2]):
+                end, level = at, 7
+    return case.shown[:end]
+
+
+def _drop_tags(case: Case) -> Case:
+    return _both(lambda line: _ESCAPED_TAG.sub("", line))(case)
+
+
+def _drop_cells(case: Case) -> Case:
+    return _both(lambda line: line.replace(" ", ""))(_join(case)) if _CELL.search(case.wikitext) else case
+
+
+def _drop_notes(case: Case) -> list[str]:
+    count = len(HATNOTE.findall(case.wikitext))
+    kept: list[str] = []
+    for line in case.shown:
+        if count and line.replace(GAP, "").strip() not in case.cleaned and not line.startswith(HEADING):
+            count -= 1
+        else:
+            kept.append(line)
+    return kept
+
+
+def _join_files(case: Case) -> Case:
+    return _join(case) if _FILE.search(case.wikitext) or _VERSE.search(case.wikitext) else case
+
+
+def _join(case: Case) -> Case:
+    """Bring both sides to one line of their words; where lines end decides which signs are left."""
+    shown, cleaned = ([" ".join(_WORDS.findall(" ".join(lines)))] for lines in (case.shown, case.cleaned))
+    return replace(case, shown=shown, cleaned=cleaned)
+
+
+def _restore_table(case: Case) -> Case:
+    """Accept that one side shows more: MediaWiki puts what follows into the table, and what it can't place before it."""
+    starts, ends = len(_TABLE_START.findall(case.wikitext)), len(_TABLE_END.findall(case.wikitext))
+    if not starts:
+        return case
+    shown = [line.replace(GAP, "").removeprefix(HEADING).strip() for line in case.shown]
+    longer, shorter = (shown, case.cleaned) if len(shown) > len(case.cleaned) else (case.cleaned, shown)
+    if longer is case.cleaned and starts <= ends:
+        return case
+    rest = iter(longer)
+    return replace(case, shown=case.cleaned) if all(line in rest for line in shorter) else case
+
+
+def _join_paragraphs(case: Case) -> Case:
+    return _join(case) if re.search(r"<p\b", case.wikitext, re.IGNORECASE) else case
+
+
+def _join_dashes(case: Case) -> Case:
+    return _join(case) if re.search(r"^- ", case.wikitext, re.MULTILINE) else case
+
+
+def _restore_bars(case: Case) -> list[str]:
+    return [line.replace("%7C", "|") for line in case.shown]
+
+
+def _both(change: Callable[[str], str]) -> Callable[[Case], Case]:
+    def rewrite(case: Case) -> Case:
+        shown, cleaned = ([" ".join(change(line).split()) for line in lines] for lines in (case.shown, case.cleaned))
+        return replace(case, shown=shown, cleaned=cleaned)
+
+    return rewrite
+
+
+def _drop_hidden_links(case: Case) -> Case:
+    if not any(_HIDDEN_LINK.search(line) for line in case.shown):
+        return case
+    rewritten = _both(lambda line: _HIDDEN_LINK.sub("", line))(case)
+    if rewritten.agrees():
+        return rewritten
+    characters = iter("".join(case.shown))
+    dropped = all(
+        sign in characters for sign in "".join(case.cleaned) if sign != " "
+    )  # up to the end of the source line
+    return replace(case, shown=case.cleaned) if dropped else rewritten
+
+
+def _drop_pointers(case: Case) -> list[str]:
+    kept: list[str] = []
+    for line in case.shown:
+        if line in case.cleaned or not _POINTER.search(line):
+            kept.append(line)
+        else:  # the pointer and what follows it in the same paragraph
+            kept += [rest for rest in case.cleaned if line.endswith(rest) or line.startswith(rest)][:2]
+    return kept
+
+
+INTENDED = (
+    Intended("tags without a partner", "an author's mistake is no text to learn", _drop_tags),
+    Intended("broken links to files and categories", "an author's mistake is no text to learn", _drop_hidden_links),
+    Intended(
+        "external links without an end",
+        "their addresses are no text to learn",
+        _both(lambda line: _OPEN_ADDRESS.sub("", line)),
+    ),
+    Intended(
+        "brackets without a partner",
+        "an author's mistake is no text to learn",
+        _both(lambda line: _BRACKETS.sub("", line)),
+    ),
+    Intended("lines that point to a category", "they lead a reader on and tell nothing", _shown(_drop_pointers)),
+    Intended(
+        "lines of Chinese and Japanese", "they join without a blank", _both(lambda line: _CJK_BLANK.sub(r"\1\2", line))
+    ),
+    Intended("sections of references and links", "they are no prose", _shown(_drop_back_matter)),
+    Intended("punctuation around dropped content", "nobody writes `( , x)`", _shown(_close_gaps)),
+    Intended("lines without a letter or digit", "they carry no text", _drop_wordless_lines),
+    Intended("notes above an article or a section", "they lead a reader on and tell nothing", _shown(_drop_notes)),
+    Intended("headings without text", "a heading belongs to its section", _shown(_drop_empty_headings)),
+    Intended("text behind a table that never closes", "it is prose, and the mistake stands before it", _restore_table),
+    Intended("lines that begin with a dash and a blank", "their authors mean items of a list", _join_dashes),
+    Intended("blank lines in <p>", "they separate paragraphs for whoever wrote them", _join_paragraphs),
+    Intended("cells outside a table", "blanks keep their words apart", _drop_cells),
+    Intended("addresses", "they stay as written; MediaWiki encodes bars in them", _shown(_restore_bars)),
+    Intended("ends of paragraphs around files and tags", "a picture does not end a sentence", _join_files),
+)

@@ -1,0 +1,24 @@
+<?php
+// JSON lines {"title", "text"} on standard input -> JSON lines of HTML on standard output, by MediaWiki's own parser.
+// MW_INSTALL_PATH and MW_CONFIG_FILE name the installation and its settings, which `scripts/oracle setup` writes.
+require_once getenv( 'MW_INSTALL_PATH' ) . '/maintenance/Maintenance.php';
+
+class RenderLines extends Maintenance {
+	public function execute() {
+		$services = MediaWiki\MediaWikiServices::getInstance();
+		$parser = $services->getParserFactory()->create();
+		$options = ParserOptions::newFromAnon();
+		$options->setMaxIncludeSize( 1 << 22 );
+		while ( ( $line = fgets( STDIN ) ) !== false ) {
+			$page = json_decode( $line );
+			$title = Title::newFromText( $page->title ) ?? Title::newFromText( 'Page' );
+			$output = $parser->parse( $page->text, $title, $options );
+			$html = $output->getText( [ 'enableSectionEditLinks' => false, 'allowTOC' => false, 'unwrap' => true ] );
+			fwrite( STDOUT, json_encode( $html, JSON_INVALID_UTF8_SUBSTITUTE ) . "\n" );
+			fflush( STDOUT );
+		}
+	}
+}
+
+$maintClass = RenderLines::class;
+require_once RUN_MAINTENANCE_IF_MAIN;

@@ -1,0 +1,130 @@
+"""HTML of MediaWiki's parser -> the lines of text that a corpus should have.
+
+    <p>a <b>c</b><sup>2</sup></p><ul><li>d</li></ul>  ──>  ["a c²", "- d"]
+
+Elements that a corpus leaves out by design (tables, references, galleries, files, formulas, numbered links) leave GAP, or
+nothing where they are blocks. A term and its definition are one item, and so is a line that continues an item.
+"""
+
+import re
+
+from lxml import html
+
+from charlm.text.wikitext.marks import GAP
+
+_BLOCKS = frozenset(
+    "address blockquote body center dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p pre section table tr ul".split()
+)
+_HEADINGS = {f"h{level}": "=" * level for level in range(1, 7)}
+_ONE_LINE = frozenset(("li", "dt", *_HEADINGS))
+_DROPPED_CLASSES = re.compile(
+    r"(?:^|\s)(?:references|mw-references-wrap|gallery|thumb|error|toc|mw-empty-elt|noprint)(?:\s|$)"
+)
+_GAP_CLASSES = re.compile(r"(?:^|\s)(?:reference|autonumber|oracle-gap)(?:\s|$)")
+_DROPPED = frozenset(("table", "style", "script", "rp"))
+_SUPERSCRIPT = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_SUBSCRIPT = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
+_SMALL_DIGITS = re.compile(r"[-+−\d]{1,6}")
+_NEWLINE = "\n"
+_SPACES = re.compile(r"[ \t\r\n\f\xa0]+")
+
+
+HEADING = "\x07"
+"""Begins the line of a heading."""
+
+
+class _Lines:
+    """The lines shown so far; text is appended to the last one."""
+
+    def __init__(self) -> None:
+        self.lines = [""]
+        self.term = False  # whether the last line is the term of a definition list
+
+    def end(self) -> None:
+        if self.lines[-1].strip(" "):
+            self.lines.append("")
+        else:
+            self.lines[-1] = ""
+
+    def add(self, text: str) -> None:
+        self.lines[-1] += text
+
+
+def shown_lines(page: str) -> list[str]:
+    """Return the lines that a reader of the HTML sees, without blank lines; blanks are single."""
+    if not page.strip():
+        return []
+    lines = _Lines()
+    _walk(html.fragment_fromstring(page, create_parent="body"), lines, in_line=False, verbatim=False)
+    return [line for line in (_SPACES.sub(" ", line).strip() for line in lines.lines) if line and line != "-"]
+
+
+def _walk(node: html.HtmlElement, lines: _Lines, *, in_line: bool, verbatim: bool) -> None:
+    tag = node.tag
+    classes = node.get("class") or ""
+    if not isinstance(tag, str) or tag in _DROPPED or _DROPPED_CLASSES.search(classes):
+        if tag == "table":
+            lines.end()
+        return
+    if _GAP_CLASSES.search(classes) and (classes != "reference" or node.xpath("a[starts-with(@href, '#cite_note-')]")):
+        lines.add(GAP)
+        return
+    if tag in ("sup", "sub") and not len(node) and _SMALL_DIGITS.fullmatch(node.text or ""):
+        lines.add((node.text or "").translate(_SUPERSCRIPT if tag == "sup" else _SUBSCRIPT))
+        return
+    if tag == "br":
+        lines.add(" ") if in_line else lines.end()
+        return
+    continues = False
+    if tag in _BLOCKS:
+        continues = tag == "dd" and lines.term
+        lines.term = False
+        if not continues:
+            lines.end()
+    if tag == "li" or (tag == "dd" and not continues and next(node.iterancestors("li"), None) is not None):
+        lines.add("- ")
+    elif tag == "q":
+        lines.add('"')
+    elif tag == "rt":
+        lines.add("(")
+    elif tag in _HEADINGS:
+        lines.add(f"{HEADING}{_HEADINGS[tag]} ")
+    verbatim |= tag == "pre"
+    in_line |= continues or tag in _ONE_LINE
+    _text(node.text, lines, verbatim=verbatim)
+    for child in node:
+        _walk(child, lines, in_line=in_line, verbatim=verbatim)
+        _text(child.tail, lines, verbatim=verbatim)
+    if tag == "q":
+        lines.add('"')
+    elif tag == "rt":
+        lines.add(")")
+    elif tag in _HEADINGS:
+        lines.add(f" {_HEADINGS[tag]}")
+    if tag == "dt" and (following := node.getnext()) is not None and following.tag == "dd":
+        begins = (following.text or "").strip() or (len(following) and following[0].tag not in _BLOCKS)
+        shown = lines.lines[-1].strip() if begins and following.text_content().strip() else ""
+        if shown:
+            lines.lines[-1] = f"- {shown}{'' if shown.endswith(':') else ':'} "
+            lines.term = True
+            return
+    if tag in _BLOCKS:
+        lines.end()
+
+
+def _text(text: str | None, lines: _Lines, *, verbatim: bool) -> None:
+    if not text:
+        return
+    if verbatim:
+        first, *rest = text.split(_NEWLINE)
+        lines.add(first)
+        for line in rest:
+            lines.end()
+            lines.add(line)
+    else:
+        lines.add(_SPACES.sub(" ", text))
+
+
+def tidy_lines(text: str) -> list[str]:
+    """Return the lines of charlm's text in the form of `shown_lines`."""
+    return [line for line in (_SPACES.sub(" ", line).strip() for line in text.split("\n")) if line]
