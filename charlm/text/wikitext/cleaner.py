@@ -9,6 +9,7 @@ from charlm.text.wikitext.entities import decode_entities
 from charlm.text.wikitext.inline import strip_inline
 from charlm.text.wikitext.languages import load_language
 from charlm.text.wikitext.layout import lay_out
+from charlm.text.wikitext.magic_words import load_magic_words
 from charlm.text.wikitext.namespaces import hidden_link_prefixes
 from charlm.text.wikitext.placeholders import BLOCK_MARKER, GAP, LINE_BREAK, SEPARATOR, MathMode, Placeholders
 from charlm.text.wikitext.templates import Templates
@@ -45,6 +46,7 @@ class Cleaner:
     ) -> None:  # fmt: skip
         self._hidden_prefixes = hidden_link_prefixes(namespaces or {})
         self._brackets = Brackets(Templates(load_language(language_code)), self._hidden_prefixes)
+        self._magic_words = load_magic_words(language_code)
         self._math: MathMode = math
 
     def clean(self, wikitext: str, title: str = "") -> CleanedPage:
@@ -55,7 +57,7 @@ class Cleaner:
         text = placeholders.extract_literals(wikitext)
         text = self._drop_pointer_lines(_drop_hatnotes(text))
         text, too_deep = self._brackets.resolve(text, title)
-        text = strip_inline(text)
+        text = strip_inline(self._magic_words.drop_switches(text))
         text = decode_entities(text)
         text = text.replace("\xa0", " ").replace("\t", " ").replace("\r", "")
         text = placeholders.extract_verbatim(text)

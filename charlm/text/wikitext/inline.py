@@ -1,8 +1,8 @@
-"""Markup inside lines -> the text that it marks: external links, tags, language variants, magic words, quotes."""
+"""Markup inside lines -> the text that it marks: external links, tags, language variants, quotes."""
 
 import re
 
-from charlm.text.wikitext.placeholders import LINE_BREAK, SEPARATOR
+from charlm.text.wikitext.placeholders import GAP, LINE_BREAK, SEPARATOR
 from charlm.text.wikitext.small_digits import SUBSCRIPT, SUPERSCRIPT
 
 _EXTERNAL_LINK = re.compile(
@@ -26,7 +26,6 @@ _CLOSING_TEXT = _OPENING_TEXT | {"li": "", "rt": ")"}
 _VARIANT = re.compile(r"-\{([^{}]*+)\}-")
 _VARIANT_FLAGS = frozenset(("A", "R", "", "zh", "zh-hans", "zh-hant", "zh-cn", "zh-tw", "zh-hk", "sr-ec", "sr-el"))
 _RULE = re.compile(r"^\s*[a-z]{2,3}(?:-[a-z]+)?\s*:(?!//)")
-_MAGIC_WORD = re.compile(r"__[^\Wa-zа-я\d]{2,40}?__")
 _QUOTES = re.compile(r"''+")
 
 
@@ -43,11 +42,9 @@ def strip_inline(text: str) -> str:
         for _ in range(3):  # nested variants, from the inside out
             text = _VARIANT.sub(_choose_variant, text)
         text = text.replace("-{", "").replace("}-", "")
-    if "__" in text:
-        text = _MAGIC_WORD.sub("", text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
-    return text.replace(SEPARATOR, "") if SEPARATOR in text else text
+    return text.replace(SEPARATOR, "").replace(GAP, "")
 
 
 def _link_label(match: re.Match[str]) -> str:
