@@ -14,7 +14,7 @@ _UNCLOSED_LINK = re.compile(
 _SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>([-+−\d]{1,6})</\1>", re.IGNORECASE)
 _TAG = re.compile(
     r"<(/?)(a|abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
-    r"|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|phonos|q|rb|rt|rtc|ruby|s|samp|section|small|span|strike|strong|sub"
+    r"|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|q|rb|rt|rtc|ruby|s|samp|small|span|strike|strong|sub"
     r"|sup|table|tbody|td|tfoot|th|thead|time|tr|tt|u|ul|var|wbr|nowiki|pre|poem|math|ref|references|gallery)"
     r"(?=[\s/>])[^<>\n]*(?:\n[^<>\n]*){0,3}>",
     re.IGNORECASE,
