@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES
-from charlm.text.wikitext.templates import Templates, template_name
+from charlm.text.wikitext.templates import BLANK, Templates, template_name
 
 MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
@@ -98,13 +98,13 @@ class Brackets:
 def _render_plain_link(match: re.Match[str]) -> str:
     """Render a link without a prefix or other markup. Most links are like this, so replacing them first saves time."""
     label = match[2]
-    return label if label and not label.isspace() else match[1].strip().replace("_", " ")
+    return label if label and label.strip(BLANK) else match[1].strip().replace("_", " ")
 
 
 def _render_link(inner: str) -> str:
     target, _, label = inner.partition("|")
-    if label.strip():
-        return label
+    if label.strip(BLANK):
+        return label.replace("|", "&#124;")  # no separator of the arguments around it
     target = target.strip().removeprefix(":")
     return target.partition(" ")[2] if target.startswith(("http:", "https:", "//")) else target.replace("_", " ")
 

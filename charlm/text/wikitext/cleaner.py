@@ -45,7 +45,7 @@ class Cleaner:
         math: MathMode = "drop",
     ) -> None:  # fmt: skip
         self._hidden_prefixes = hidden_link_prefixes(namespaces or {})
-        self._brackets = Brackets(Templates(load_language(language_code)), self._hidden_prefixes)
+        self._brackets = Brackets(Templates(load_language(language_code), namespaces), self._hidden_prefixes)
         self._magic_words = load_magic_words(language_code)
         self._math: MathMode = math
 
