@@ -73,7 +73,7 @@ class Brackets:
             return True
         prefix = prefix.strip()
         return prefix.replace("_", " ").casefold() not in self.hidden_prefixes and (
-            bool(label) or prefix not in INTERLANGUAGE_PREFIXES
+            bool(label) or prefix.lower() not in INTERLANGUAGE_PREFIXES
         )
 
     def _drop_unbalanced(self, text: str) -> str:

@@ -17,6 +17,10 @@ EXAMPLES = {
     "[[:Category:X]] [[:fr:Y]] [[w:Z|z]] [[wikt:q]]": "Category:X fr:Y z wikt:q",
     "x[[Category:A]][[Kategorie:B|c]][[Image:a.png|thumb|a [[b|c]] d]][[Datei:x.svg]][[Файл:y]]y": "xy",
     "text\n\n[[de:Text]]\n[[zh-min-nan:Text]]\n[[simple:Text]]": "text",
+    "The text.\n\n[[Fr:Bateau]]\n[[De:Schiff]]\n[[ru:Корабль]]": "The text.",
+    "a [[FR:Bateau]] [[Zh-Min-Nan:Chûn]] [[ Uk:Корабель ]] [[simple:Ship]] b [[:Fr:Bateau]] [[:fr:Bateau|boat]]": (
+        "a b Fr:Bateau boat"
+    ),
     "[[Re:Zero]] and [[Star Trek: Picard]]": "Re:Zero and Star Trek: Picard",
     "[http://a.b label one] [https://c.d] [//e.f g] http://bare.org/x [1] [sic]": (
         "label one g http://bare.org/x [1] [sic]"
