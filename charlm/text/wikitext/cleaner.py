@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from charlm.text.wikitext.back_matter import drop_reference_sections
 from charlm.text.wikitext.brackets import MAX_DEPTH, Brackets
 from charlm.text.wikitext.entities import decode_entities
 from charlm.text.wikitext.inline import strip_inline
@@ -29,6 +30,10 @@ class CleanedPage:
     """The text of the page; "" if nothing is left."""
     exceeded_limit: str = ""
     """The limit that was exceeded, so that some text is missing; usually ""."""
+    reference_sections: int = 0
+    """Sections at the end that were dropped because they hold only links and citations."""
+    address_lines: int = 0
+    """Lines that were dropped because they hold only addresses."""
 
 
 class Cleaner:
@@ -54,8 +59,8 @@ class Cleaner:
         placeholders = Placeholders(self._math)
         for character in _RESERVED_CHARACTERS:  # XML cannot contain them
             wikitext = wikitext.replace(character, "")
-        text = placeholders.extract_literals(wikitext)
-        text = self._drop_pointer_lines(_drop_hatnotes(text))
+        page = drop_reference_sections(placeholders.extract_literals(wikitext))
+        text = self._drop_pointer_lines(_drop_hatnotes(page.text))
         text, too_deep = self._brackets.resolve(text, title)
         text = strip_inline(self._magic_words.drop_switches(text))
         text = decode_entities(text)
@@ -63,7 +68,8 @@ class Cleaner:
         text = placeholders.extract_verbatim(text)
         text = lay_out(text)
         text = placeholders.restore(text).strip("\n")
-        return CleanedPage(text, f"templates and links nested deeper than {MAX_DEPTH}" if too_deep else "")
+        exceeded_limit = f"templates and links nested deeper than {MAX_DEPTH}" if too_deep else ""
+        return CleanedPage(text, exceeded_limit, page.sections, page.address_lines)
 
     def _drop_pointer_lines(self, text: str) -> str:
         """Drop lines that only point to a category or a file: `See also [[:Category:Born 1864]]`."""
