@@ -202,7 +202,10 @@ def test_clean_text_stays_as_it_is(lines: list[tuple[str, str]]) -> None:
      "&", "&#1", "<sup>1", "=", "\n==", "*", "\n*", "\n:", "<", "\n;a", "\n x", "<br>", "<br>\n", "<poem>", "<code>",
      "<b ", "__A", "  ", " \n", "{{{", "}}}", "{{a|b=", "{{lang|", "<table>", "[[File:", "{{lang|de|[[", "{{convert|",
      "\n:''[[", "== See also ==\n", "<pre>\n", "— ", "() ", "( ", " )", "{{nowrap|1}}", "{{lang-de|{{zh|s=",
-     "-{a|", "[[a]]", "[[a|b", "<code><nowiki>", "\n\n x", "\n=a", "=a=\n", "- ", ";()", "(;)", "()"],
+     "-{a|", "[[a]]", "[[a|b", "<code><nowiki>", "\n\n x", "\n=a", "=a=\n", "- ", ";()", "(;)", "()",
+     "{{#if:x|", "{{#switch:a|a=", "{{lc:", "{{#expr:(", "{{#expr:1+", "{{padleft:|500|", "{{urlencode:é",
+     "{{plural:1|", "{{uc:x}}", "{{PAGENAME:", "<section/>", "<tvar|1>", "</>", "<translate>\n", "<tabber>|-|",
+     "<maplink text=", "__T", "\nhttp://a", "\n== a ==\n* [http://a b]"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
     """Clean 400 KB of the worst repetitions in much less time than a quadratic algorithm would take.
