@@ -47,7 +47,7 @@ class Language:
     names_units: bool = False
     """Whether {{convert}} shows the English names of units; otherwise it shows symbols."""
     plural: str = "one"
-    """Which numbers have the first form of {{plural}}: one, zero_or_one, slavic (three forms), any (one form)."""
+    """The numbers with the first form of {{plural}}: one, zero_or_one, or slavic (three forms, one of fractions)."""
     to_ascii_digits: Mapping[int, str] = field(default_factory=dict[int, str])
     """The language's digits -> ASCII digits, for str.translate."""
 
@@ -72,14 +72,14 @@ class Language:
 
     def plural_form(self, number: str) -> int:
         """Return which form of a word goes with a number: the index into the arguments of {{plural}}."""
-        if self.plural == "any":
-            return 0
         whole, point, _ = number.lstrip("+-").partition(".")
         if not whole.isdecimal():
             return 1
         count = int(whole[-3:])
-        if self.plural == "slavic" and not point:
+        if self.plural == "slavic":
             teens = 10 < count % 100 < 20
+            if point:
+                return 3
             return 2 if teens or not 0 < count % 10 < 5 else 0 if count % 10 == 1 else 1
         is_one = whole.lstrip("0") in (("", "1") if self.plural == "zero_or_one" else ("1",))
         return 0 if is_one and (self.plural == "zero_or_one" or not point) else 1
