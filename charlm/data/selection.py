@@ -49,7 +49,9 @@ class DocumentSelection:
             "dropped": dict(sorted(self.page_counts.dropped.items())),
             "near_identical": self.near_identical,
         }
-        return description | ({"notes": self.page_counts.notes} if self.page_counts.notes else {})
+        cut = dict(sorted(self.page_counts.cut.items()))
+        notes = self.page_counts.notes
+        return description | ({"cut": cut} if cut else {}) | ({"notes": notes} if notes else {})
 
 
 def select_documents(

@@ -114,6 +114,7 @@ def find_shard(directory: Path, number: int, task: SourceTask, row_options: RowO
         page_counts = PageCounts(content["pages"])
         page_counts.dropped.update(content["dropped"])
         page_counts.notes.extend(content["notes"])
+        page_counts.cut.update(content["cut"])
         return Shard(path, page_counts, content["documents"], content["characters"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing or damaged: it is made again
@@ -140,6 +141,7 @@ def make_shard(directory: Path, number: int, task: SourceTask, row_options: RowO
         "pages": page_counts.pages,
         "dropped": dict(page_counts.dropped),
         "notes": page_counts.notes,
+        "cut": dict(page_counts.cut),
         "documents": documents,
         "characters": characters,
     }

@@ -33,11 +33,14 @@ class PageCounts:
     """Reason -> number of pages dropped for it."""
     notes: list[str] = field(default_factory=list[str])
     """Remarks for corpus.json, such as what was cut short or replaced."""
+    cut: Counter[str] = field(default_factory=Counter[str])
+    """Kind of text -> how often it was cut from pages that were kept."""
 
     def add(self, other: "PageCounts") -> None:
         self.pages += other.pages
         self.dropped.update(other.dropped)
         self.notes += other.notes
+        self.cut.update(other.cut)
 
 
 class SourceTask(Protocol):

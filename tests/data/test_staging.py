@@ -44,6 +44,7 @@ class NumberTask:
             else:
                 yield Document(str(number), f"Title {number}", f"Title {number} has {number} inhabitants. Cafe\u0301")
         page_counts.notes.append(f"note {self.first}")
+        page_counts.cut["address lines"] += self.first
 
 
 class NumberSource(Source):
@@ -86,6 +87,7 @@ def test_every_page_is_kept_or_dropped(tmp_path: Path) -> None:
         page_counts.add(shard.page_counts)
     assert page_counts.pages == 70 == sum(shard.num_documents for shard in shards) + sum(page_counts.dropped.values())
     assert page_counts.notes == [f"note {first}" for first in range(0, 70, 10)]
+    assert page_counts.cut == {"address lines": sum(range(0, 70, 10))}
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:

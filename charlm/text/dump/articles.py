@@ -23,7 +23,7 @@ from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.pages import Page
 from charlm.text.dump.plan import DumpPlan, read_range
 from charlm.text.dump.ranges import DumpRange
-from charlm.text.wikitext import Cleaner
+from charlm.text.wikitext import CleanedPage, Cleaner
 from charlm.text.wikitext.placeholders import MathMode
 
 _PAGES_BYTES = 4_000_000  # characters of wikitext in a PagesTask: half a second of cleaning, little to send
@@ -130,9 +130,16 @@ def clean_pages(
             page_counts.dropped["limit"] += 1
             page_counts.notes.append(f"page {page.id} ({page.title}) left out: {cleaned.exceeded_limit}")
         elif cleaned.text:
+            page_counts.cut.update(_cut_counts(cleaned))
             yield Document(page.id, page.title, cleaned.text, _url(site, page.title))
         else:
             page_counts.dropped["no text left"] += 1
+
+
+def _cut_counts(cleaned: CleanedPage) -> dict[str, int]:
+    """Return the counts that are not 0, under their names in corpus.json."""
+    counts = {"reference sections": cleaned.reference_sections, "address lines": cleaned.address_lines}
+    return {kind: count for kind, count in counts.items() if count}
 
 
 def _drop_reason(page: Page) -> str:

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 from lxml import etree as _lxml  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType, reportAttributeAccessIssue]
 
+from charlm.text.wikitext.magic_words import fold_case
+
 etree = cast("Any", _lxml)  # lxml has no type stubs; its elements are Any
 Element = Any
 
@@ -27,7 +29,8 @@ _REDIRECT_WORDS = """
     preusmeri preusmeritev preusmjeri presmeruj přesměruj pupinah pusapuna redireccion redirección redirecionamento
     redirectare redirecteaza redirection redirèccion renviament ridrejto rimando rindirizza rinvia rinvio stir suuna
     tilvísun varda viruleedung weiterleitung wiederleiden yonaltirish yoʻnaltirish yönlendir yönlendirme yönnendir
-    yönnendirmä yönnendirmäkler átirányítás đổi İSTİQAMƏTLƏNDİR İSTİQAMƏTLƏNDİRMƏ ανακατευθυνση
+    yönnendirmä yönnendirmäkler YÖNLENDİR YÖNLENDİRME redirecció redireccio
+    átirányítás đổi İSTİQAMƏTLƏNDİR İSTİQAMƏTLƏNDİRMƏ ανακατευθυνση
     айдау бағыттау виж види джибериу дӏасахьажор көжүрүлге перанакіраванне перанакіраваньне перенаправление
     перенаправлення перенапр пренасочване пренасочување преусмери преусмјери прѣнаправлєниѥ рарвыст редирект хьажайо
     чиглүүлэг шигледир юнәлтү æрвитæн æрвыст վերահղում გადამისამართება
@@ -37,9 +40,10 @@ _REDIRECT_WORDS = """
     បញ្ជូនបន្ត ប្ដូរចំណងជើង ប្ដូរទីតាំង ប្ដូរទីតាំងទៅ ប្តូរទីតាំង ប្តូរទីតាំងទៅ
     転送 リダイレクト 넘겨주기 重定向 重新導向
 """
-"""MediaWiki's magic words for redirects in all languages. Case does not matter, and underscores may be spaces."""
+"""MediaWiki's magic words for redirects in all languages, in any case; underscores may be spaces. "İ" has no lower
+case there."""
 
-_REDIRECTS = frozenset(word.casefold().replace("_", " ") for word in _REDIRECT_WORDS.split())
+_REDIRECTS = frozenset(fold_case(word).replace("_", " ") for word in _REDIRECT_WORDS.split())
 _REDIRECT = re.compile(r"\s*[#＃]([^\[\]\n]{1,40}?)\s*:?\s*\[\[")
 
 
@@ -154,4 +158,4 @@ def is_redirect(text: str) -> bool:
     Exports before 0.4, and some tools, leave out the tag for redirects.
     """
     start = _REDIRECT.match(text)
-    return start is not None and start[1].strip(" _:").casefold().replace("_", " ") in _REDIRECTS
+    return start is not None and fold_case(start[1].strip(" _:")).replace("_", " ") in _REDIRECTS

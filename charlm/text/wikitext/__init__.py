@@ -11,7 +11,8 @@ formulas (with `math="drop"`), navigation, the reference sections at the end (`b
 an entry. Superscript digits become ², no-break spaces become spaces. Every pass takes linear time for any markup.
 
 `cleaner` calls the passes. `templates` renders templates with the patterns of `languages`, `unit_conversion` renders
-{{convert}}, `namespaces` knows the prefixes of links that show nothing.
+{{convert}}, `parser_functions` computes {{#if: ...}} and the like. Facts about wikis are in `namespaces` (prefixes of
+links and templates), `extension_tags`, and `magic_words` (__NOTOC__, names of parser functions).
 """
 
 from charlm.text.wikitext.cleaner import CleanedPage, Cleaner, clean

@@ -1,6 +1,13 @@
-"""The titles of sections at the end of a page that are not prose: references, links, further reading."""
+"""Sections at the end of a page that are not prose: references, links, further reading.
+
+Their titles are known in many languages (`is_back_matter`). In others, a section is found by what it holds: only links
+to other sites and citations (`drop_reference_sections`).
+"""
 
 import re
+from dataclasses import dataclass
+
+from charlm.text.wikitext.marks import MARKS
 
 _TITLES = """
 references | notes | footnotes | citations | sources | bibliography | further reading | external links | see also
@@ -76,3 +83,105 @@ def is_back_matter(title: str) -> bool:
     """Return whether a section with this title lists references or links; "Sources and notes" does too."""
     title = title.strip(" :'\"").casefold()
     return title in _BACK_MATTER or all(part in _BACK_MATTER for part in _TITLE_SEPARATOR.split(title))
+
+
+_HEADING = re.compile(r"^(={1,6})([^\n]*[^\n=])\1[ \t]*$", re.MULTILINE)
+_ADDRESS = r"(?:https?|ftp)://[^\s\[\]{}<>|\"]++"
+_ADDRESS_LINE = re.compile(rf"^[ \t*#:;']*+(?:{_ADDRESS}[ \t.,;']*+)++$\n?", re.MULTILINE)
+_EXTERNAL_LINK = re.compile(rf"\[(?:{_ADDRESS}|//[^\s\[\]]++)([^\[\]\n]*+)\]|{_ADDRESS}", re.IGNORECASE)
+_TEMPLATE = re.compile(r"\{\{[^{}]*+\}\}")
+_LINK = re.compile(r"\[\[([^\[\]|]*+)(?:\|[^\[\]]*+)?\]\]")
+_LINK_MARK = "\x05"
+_MAX_DEPTH = 5  # of templates and links in each other
+_CITATION = re.compile(r"\b(?:ISBN|ISSN|OCLC|PMID|JSTOR|DOI|arXiv)\b", re.IGNORECASE)
+_WORD_CHARACTER = re.compile(r"[^\W_]")
+_FIRST_IDEOGRAPH = "\u2e80"
+_MAX_SIZE_BEHIND_LINK = 60  # letters and digits; an ideograph counts twice
+_MAX_SIZE_AROUND_LINK = 30
+_MAX_SIZE_OF_CITATION = 400
+_EMPTY, _LINKS, _REFERENCES, _PROSE = range(4)  # kinds of lines; a section is of the highest kind of its lines
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutReferences:
+    """A page's wikitext without sections of references, and the numbers of what was dropped."""
+
+    text: str
+    sections: int = 0
+    """Sections at the end that held nothing but links and citations."""
+    address_lines: int = 0
+    """Lines elsewhere that held nothing but addresses."""
+
+
+def drop_reference_sections(text: str) -> WithoutReferences:
+    """Drop the sections at the end of a page whose lines are all links to other sites or citations, in any language.
+
+    Lists of links within the wiki beside them are dropped too ("See also"), unless the page has a section whose title
+    `is_back_matter` knows: then it knows that title too. Lines elsewhere that are only addresses are also dropped.
+
+    Args:
+        text: wikitext without comments, references and literals.
+    """
+    spans = _find_reference_sections(text) if "//" in text or _CITATION.search(text) else []
+    start = 0
+    pieces: list[str] = []
+    for section_start, section_end in reversed(spans):
+        pieces.append(text[start:section_start])
+        start = section_end
+    text, address_lines = _ADDRESS_LINE.subn("", "".join((*pieces, text[start:])))
+    return WithoutReferences(text, len(spans), address_lines)
+
+
+def _find_reference_sections(text: str) -> list[tuple[int, int]]:
+    """Return (start, end) of the sections to drop, from the last one on."""
+    candidates: list[tuple[int, int, int]] = []
+    has_known_title = False
+    end = len(text)
+    for heading in reversed([*_HEADING.finditer(text)]):
+        kind = _kind_of_section(text[heading.end() : end])
+        if is_back_matter(heading[2].strip()):
+            has_known_title = True
+        elif kind == _PROSE:
+            break
+        elif kind != _EMPTY:
+            candidates.append((heading.start(), end, kind))
+        end = heading.start()
+    lowest = _REFERENCES if has_known_title or all(kind == _LINKS for _, _, kind in candidates) else _LINKS
+    return [(start, end) for start, end, kind in candidates if kind >= lowest]
+
+
+def _kind_of_section(body: str) -> int:
+    for _ in range(_MAX_DEPTH):
+        shorter = _LINK.sub(_mark_link, _TEMPLATE.sub("", body))
+        if len(shorter) == len(body):
+            break
+        body = shorter
+    kind = _EMPTY
+    for line in body.split("\n"):
+        kind = max(kind, _kind_of_line(line.strip(" \t*#:;'" + MARKS)))
+        if kind == _PROSE:
+            break
+    return kind
+
+
+def _mark_link(link: re.Match[str]) -> str:
+    """Replace a link by a mark; one with a prefix shows nothing (a file, a category) or is as good as nothing."""
+    return "" if ":" in link[1] else _LINK_MARK
+
+
+def _kind_of_line(line: str) -> int:
+    if line.startswith(("|", "!", "{|")):
+        return _EMPTY
+    links = list(_EXTERNAL_LINK.finditer(line))
+    beside = _EXTERNAL_LINK.sub("", line)
+    words = _WORD_CHARACTER.findall(beside)
+    size = len(words) + sum(character >= _FIRST_IDEOGRAPH for character in words)
+    # words before [http://x], which has no label, are a statement with its source
+    is_list_of_links = not size or any(link[0][0] != "[" or link[1].strip() for link in links)
+    if links and is_list_of_links:
+        max_size = _MAX_SIZE_AROUND_LINK if _WORD_CHARACTER.search(line[: links[0].start()]) else _MAX_SIZE_BEHIND_LINK
+        if size <= max_size:
+            return _REFERENCES
+    if size and _CITATION.search(beside) and size <= _MAX_SIZE_OF_CITATION:
+        return _REFERENCES
+    return _PROSE if size else _LINKS if _LINK_MARK in line else _EMPTY

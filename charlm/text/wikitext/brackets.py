@@ -62,7 +62,7 @@ class Brackets:
             while frames and frames[-1][0] <= start:
                 closed, kind, outside = frames.pop()
                 pieces.append(text[position : closed - len(kind)])
-                outside.append(self._render(kind, "".join(pieces), title) or GAP)
+                outside.append(self._render(kind, "".join(pieces), title) or ("" if kind == "{{{" else GAP))
                 pieces, position = outside, closed
             pieces.append(text[position:start])
             position = end
@@ -141,6 +141,7 @@ class Brackets:
                 if _fold_prefix(prefix[:-1]) in self.file_prefixes | self.category_prefixes:
                     newline = text.find("\n", position)
                     position = len(text) if newline < 0 else newline
+                    pieces.append(_END_BLOCK)
                 else:
                     pieces.append(prefix)
         pieces.append(text[position:])
@@ -173,6 +174,7 @@ def _render_link(inner: str) -> str:
     shown = _keep_quotes(shown)
     if label.strip("'"):
         shown = (strip_quotes(label) if "''" in label else label).replace("\n", " ")
+        shown = shown.replace("|", "&#124;")  # no separator of the arguments around it
     return SEPARATOR + shown if shown[0] in _BLOCK_MARKERS else shown
 
 

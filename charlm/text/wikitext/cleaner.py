@@ -4,15 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from charlm.text.wikitext.back_matter import drop_reference_sections
 from charlm.text.wikitext.brackets import MAX_DEPTH, Brackets
 from charlm.text.wikitext.entities import decode_entities
 from charlm.text.wikitext.inline import mark_term, strip_links, strip_tags
 from charlm.text.wikitext.languages import load_language
 from charlm.text.wikitext.layout import lay_out
+from charlm.text.wikitext.magic_words import load_magic_words
 from charlm.text.wikitext.marks import RESERVED, SEPARATOR
 from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES, category_prefixes, file_prefixes
 from charlm.text.wikitext.placeholders import MathMode, Placeholders
 from charlm.text.wikitext.templates import Templates
+from charlm.text.wikitext.variants import load_variants
 
 _TERM_LINE = re.compile(r"^[*#:]*;[^\n]*:[^\n]*", re.MULTILINE)
 HATNOTE = re.compile(r"^:+[ \t]*''(?!').*\[\[.*''[.)]?[ \t]*$\n?", re.MULTILINE)
@@ -30,6 +33,10 @@ class CleanedPage:
     """The text of the page; "" if nothing is left."""
     exceeded_limit: str = ""
     """The limit that was exceeded, so that some text is missing; usually ""."""
+    reference_sections: int = 0
+    """Sections at the end that were dropped because they hold only links and citations."""
+    address_lines: int = 0
+    """Lines that were dropped because they hold only addresses."""
 
 
 class Cleaner:
@@ -48,8 +55,13 @@ class Cleaner:
         files, categories = file_prefixes(namespaces or {}), category_prefixes(namespaces or {})
         self._hidden_prefixes = files | categories
         self._brackets = Brackets(
-            Templates(load_language(language_code)), files, categories, INTERLANGUAGE_PREFIXES - {language_code}
+            Templates(load_language(language_code), namespaces),
+            files,
+            categories,
+            INTERLANGUAGE_PREFIXES - {language_code},
         )
+        self._variants = load_variants(language_code)
+        self._magic_words = load_magic_words(language_code)
         self._math: MathMode = math
 
     def clean(self, wikitext: str, title: str = "") -> CleanedPage:
@@ -57,18 +69,22 @@ class Cleaner:
         placeholders = Placeholders(self._math)
         for character in RESERVED:
             wikitext = wikitext.replace(character, "")
-        text = placeholders.extract_literals(wikitext)
-        text = self._drop_pointer_lines(_drop_hatnotes(text))
+        page = drop_reference_sections(placeholders.extract_literals(wikitext))
+        text = self._drop_pointer_lines(_drop_hatnotes(page.text))
         if ";" in text:
             text = _TERM_LINE.sub(mark_term, text)
         text, too_deep = self._brackets.resolve(text, title)
+        text = self._magic_words.drop_switches(text)
         text = strip_tags(self._brackets.drop_unbalanced(strip_links(text)))
+        if self._variants:
+            text = self._variants.convert(text)
         text = decode_entities(text, mark=SEPARATOR)
         text = text.replace("\n\xa0", f"\n{SEPARATOR} ").replace("\xa0", " ").replace("\t", " ").replace("\r", "")
         text = placeholders.extract_verbatim(text)
         text = lay_out(text)
         text = placeholders.restore(text).strip("\n")
-        return CleanedPage(text, f"templates and links nested deeper than {MAX_DEPTH}" if too_deep else "")
+        exceeded_limit = f"templates and links nested deeper than {MAX_DEPTH}" if too_deep else ""
+        return CleanedPage(text, exceeded_limit, page.sections, page.address_lines)
 
     def _drop_pointer_lines(self, text: str) -> str:
         """Drop lines that only point to a category or a file: `See also [[:Category:Born 1864]]`."""

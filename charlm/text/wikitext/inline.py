@@ -1,4 +1,4 @@
-"""Markup inside lines -> the text that it marks: quotes, external links, rules, tags, magic words.
+"""Markup inside lines -> the text that it marks: quotes, external links, rules, tags.
 
 What showed nothing leaves SEPARATOR, so that `layout` sees where a line began with markup.
 """
@@ -23,7 +23,7 @@ _EXTERNAL_LINK = re.compile(
 _UNCLOSED_LINK = re.compile(r"\[(?:https?:|ftp:|//)[^\s\[\]<>\"]*+(?=[^\[\]\n]*$)", re.IGNORECASE | re.MULTILINE)
 _TAG_NAMES = (
     "a|abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
-    "|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|phonos|q|rb|rp|rt|rtc|ruby|s|samp|section|small|span|strike|strong|sub"
+    "|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|q|rb|rp|rt|rtc|ruby|s|samp|small|span|strike|strong|sub"
     "|sup|table|tbody|td|tfoot|th|thead|time|tr|tt|u|ul|var|wbr|nowiki|pre|poem|math|ref|references|gallery"
 )
 _TAG = re.compile(rf"<(/?)({_TAG_NAMES})(?=[\s/>])[^<>]*>", re.IGNORECASE)
@@ -41,7 +41,6 @@ _SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>((?:[-+−\d]|&minus;){1,6})</\1\s
 _BLOCKQUOTE = re.compile(r"<blockquote[\s>].*?(?:</blockquote|\Z)", re.DOTALL)
 _INDENT = re.compile(r"\n[ \t]++(?=\S)")
 _RULE = re.compile(r"^-----*+", re.MULTILINE)
-_MAGIC_WORD = re.compile(r"__[^\Wa-zа-я\d]{2,40}?__")
 _LINK = re.compile(r"\[\[[^\[\]]*\]\]")
 _TERM_TOKEN = re.compile(
     rf"\[\[[^\[\]]*\]\]|\[{PROTOCOL}[^\]]*\]|{PROTOCOL}[^\s\[\]<>\"]+|\{{\{{|\}}\}}|-\{{|\}}-|''+|:"
@@ -52,11 +51,9 @@ _QUOTES = re.compile(r"''+")
 
 
 def strip_links(text: str) -> str:
-    """Replace quotes by SEPARATOR, then external links by their labels; drop rules and magic words."""
+    """Replace quotes by SEPARATOR, then external links by their labels; write EDGE for rules."""
     if "----" in text:
         text = _RULE.sub(_EDGE, text)
-    if "__" in text:
-        text = _MAGIC_WORD.sub("", text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
     if "[" in text:

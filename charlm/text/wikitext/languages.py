@@ -46,6 +46,8 @@ class Language:
     digits: str = _DIGITS
     names_units: bool = False
     """Whether {{convert}} shows the English names of units; otherwise it shows symbols."""
+    plural: str = "one"
+    """The numbers with the first form of {{plural}}: one, zero_or_one, or slavic (three forms, one of fractions)."""
     to_ascii_digits: Mapping[int, str] = field(default_factory=dict[int, str])
     """The language's digits -> ASCII digits, for str.translate."""
 
@@ -63,6 +65,24 @@ class Language:
             whole = f"{int(whole):,}".replace(",", self.group)
         rendered = sign + whole + (self.decimal + decimals if point else "")
         return rendered if self.digits == _DIGITS else rendered.translate(str.maketrans(_DIGITS, self.digits))
+
+    def parse_number(self, shown: str) -> str:
+        """Return a number as Python writes it: "1,234.5" without the language's separators and digits."""
+        return shown.translate(self.to_ascii_digits).replace(self.group, "").replace(self.decimal, ".")
+
+    def plural_form(self, number: str) -> int:
+        """Return which form of a word goes with a number: the index into the arguments of {{plural}}."""
+        whole, point, _ = number.lstrip("+-").partition(".")
+        if not whole.isdecimal():
+            return 1
+        count = int(whole[-3:])
+        if self.plural == "slavic":
+            teens = 10 < count % 100 < 20
+            if point:
+                return 3
+            return 2 if teens or not 0 < count % 10 < 5 else 0 if count % 10 == 1 else 1
+        is_one = whole.lstrip("0") in (("", "1") if self.plural == "zero_or_one" else ("1",))
+        return 0 if is_one and (self.plural == "zero_or_one" or not point) else 1
 
 
 @cache
@@ -82,6 +102,7 @@ def load_language(code: str) -> Language:
         decimal=str(settings.get("decimal", ".")),
         group=str(settings.get("group", ",")),
         digits=digits,
+        plural=str(settings.get("plural", "one")),
         names_units=bool(settings.get("names_units", False)),
         to_ascii_digits={ord(own): ascii_digit for own, ascii_digit in zip(digits, _DIGITS, strict=True)},
     )

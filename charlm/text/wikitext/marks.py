@@ -15,6 +15,8 @@ TERM_END = "\x05"
 """Stands for the colon between a term and its definition in one line: `; term : definition`."""
 EDGE = "\x06"
 """Stands for the edge of a block: a rule, a table, <div>. The line that holds it is a block of its own."""
+MARKS = SEPARATOR + GAP + EDGE
+"""The marks that show nothing."""
 
 RESERVED = ("\0", LINE_BREAK, SEPARATOR, BLOCK_MARKER, GAP, TERM_END, EDGE)
 """All reserved characters: they are removed from the wikitext first."""

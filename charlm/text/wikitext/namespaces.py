@@ -1,17 +1,18 @@
 """The prefixes of links that show nothing: File and Category in many languages, and the codes of other Wikipedias.
 
 SiteInfo.namespaces ── file_prefixes, category_prefixes ──> the links that `brackets` drops
+                    ── template_prefixes ──────────────> what `templates` drops from {{Шаблон:lang-en|ship}}
 """
 
 from collections.abc import Mapping
 
-_MEDIA, _FILE, _CATEGORY = -2, 6, 14
+_MEDIA, _FILE, _TEMPLATE, _CATEGORY = -2, 6, 10, 14
 
 _FILE_NAMES = """
     file image media archivo imagen archivu imachen datei bild fichier fichièr immagine ficheiro imagem bestand
     afbeelding plik grafika plaetje lêer файл изображение зображення выява датотека слика податотека картинка
-    ملف صورة پرونده تصویر فائل קובץ תמונה ファイル 画像 文件 图像 圖像 檔案 档案 파일 그림 պատկեր αρχείο εικόνα চিত্র চিত্ৰ चित्र
-    ไฟล์ ภาพ hình berkas gambar dosya resim fil mynd tiedosto kuva fail pilt attēls fails vaizdas slika datoteka
+    ملف صورة پرونده تصویر فائل קובץ תמונה ファイル 画像 文件 图像 圖像 檔案 档案 파일 그림 պատկեր αρχείο εικόνα চিত্র
+    চিত্ৰ चित्र ไฟล์ ภาพ hình berkas gambar dosya resim fil mynd tiedosto kuva fail pilt attēls fails vaizdas slika datoteka
     soubor súbor fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá faidhle delwedd
     fasciculus figura picha restr ფაილი სურათი tập_tin
 """
@@ -23,6 +24,28 @@ _CATEGORY_NAMES = """
 """
 """Names and aliases, with underscores for spaces. The header of the wiki does not suffice: pages also use English
 names, old aliases, and names in the language from which they were translated."""
+
+_TEMPLATE_NAMES = """
+    anakuhi andoza ankra avise batakan bee_álnééhí berjocht bysen bản_mẫu citakan cithakan clowan cèṭa'an
+    endrika foarloage format formula fyrimynd ilisserut ingero inyandikorugero kakivauvaljan kigezo macuëc mal
+    mall malline masalipa moddel model modele modell modello modelo modeło modèl modèle modèlo mudel mudell
+    muster myenster málle múnla nemachiyōtīlli nhwɛsode nhwɛsoɔ nodyn näüdüs ohia padron pang-bô͘ panmwo patrom
+    patrono patrôon plantilia plantilla plantilya plantía pola prantilla predefinição predloga predložak
+    předłoha pśedłoga royuwaay sablon samafomot scantlyn schablon schabloun seunaleuëk shablon shablono sikavno
+    sjabloon skabelon skantlyn snið snluan_qcinuh stamp stampa suleras szablon szablóna t taazihan_mitudung
+    taiss talɣa talγa tapapitcikesinihikan ta‌̱mpi‌̱let teamplaid teimpléad tembiecharã templat template templet
+    tempolete termo'a teza tipapitcikesinihikan tiêu_bản txantiloi tɛmplet veidne vorlach vorlage vorlog vörlaag
+    xabblón xablón àdàkọ àtụ ülgi ürnäk ŝablono ş şablon šablon šablona šablonas šablonu šabluons šablóna
+    πρότυπο πρότυπον ашаблон дакъан загбар загвар зура калып кевләр кеп куцкеп кышкар ло лопапарцун майык
+    образьць обраꙁьць предлошка халип халыып хуызæг ш шаблон шаблона шаблён ямдылык ҡалып үлгі үрнәк ӱлекер
+    կաղապար מוסטער תב תבנית الگو د داڕێژە سانچو سانچہ سنچو شابلون فرما قالب قاڵب قېلىپ موضيل ٴۇلگٴى ٷلگٸ کينډۍ
+    ۇلگى ܩܠܒܐ ފަންވަތް ߞߙߊߞߏ आ आकृति खाँचा टेम्पलेट ढाँ ढाँचा पटिरूप प्रारूप फलकम् बिंबधर सा साँचा सांचो साचा
+    টেমপ্লেট মডেল সাঁচ ਨਮੂਨਾ ਫਰਮਾ ઢાંચો ଛାଞ୍ଚ ଟେଁପଲେଟ ଟେମ୍ପଲେଟ வார்ப்புரு మూస ಟೆಂಪ್ಲೇಟು ಟೆಂಪ್ಲೇಟ್ ഫ ഫലകം සැකිල්ල
+    แม่แบบ ແມ່ແບບ တမ်းပလိတ် တမ်းပလေက် ထာမ်ပလိက် ထႅမ်းပလဵတ်ႉ ထႅမ်းပလဵၵ်ႉ თარგი መለጠፊያ መልጠፊያ ሞደል ទំព័រគំរូ ᱪᱷᱟᱸᱪ 样板
+    模板 樣板 ꯇꯦꯝꯄ꯭ꯂꯦꯠ 틀 𐍆𐌰𐌿𐍂𐌰𐌼𐌴𐌻𐌴𐌹𐌽𐍃
+"""
+"""Names and aliases of the namespace Template on all Wikipedias, in lower case, from their siteinfo of December 2022
+(as the package mwconstants records it)."""
 
 _WIKIPEDIAS = """
     aa ab ace ady af ak als alt am ami an ang ann anp ar arc ary arz as ast atj av avk awa ay az azb ba ban bar
@@ -57,3 +80,9 @@ def category_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
 def _prefixes(namespaces: Mapping[int, str], numbers: tuple[int, ...], names: str) -> frozenset[str]:
     own = (namespaces[number].casefold() for number in numbers if namespaces.get(number))
     return frozenset(own) | {name.replace("_", " ") for name in names.split()}
+
+
+def template_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
+    """Return the names of the namespace Template in lower case, of this wiki and of other languages."""
+    own = namespaces.get(_TEMPLATE, "template").lower()
+    return frozenset(name.replace("_", " ") for name in (own, *_TEMPLATE_NAMES.split()))

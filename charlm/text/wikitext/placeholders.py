@@ -10,6 +10,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from charlm.text.wikitext.entities import decode_entities
+from charlm.text.wikitext.extension_tags import (
+    FORMULA_TAGS,
+    HIDDEN_TAGS,
+    INCLUDED_TAG,
+    LABEL_TAGS,
+    LITERAL_TAGS,
+    MAP_LINK_TAG,
+    POEM_TAG,
+    TABBER_TAG,
+    TRANSLATE_TAGS,
+    UNSEEN_TAGS,
+)
 from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
 
 MathMode = Literal["drop", "tex"]
@@ -18,27 +30,21 @@ MathMode = Literal["drop", "tex"]
 HAS_WORD = re.compile(r"[^\W_]")
 """Finds a letter or a digit: a line without any is dropped."""
 
-_LITERAL_TAGS = ("nowiki", "pre", "syntaxhighlight", "source")
-_POEM_TAGS = ("poem",)
-_FORMULA_TAGS = ("math", "chem", "ce")
-_DROPPED_TAGS = (
-    "references", "ref", "gallery", "timeline", "score", "graph", "mapframe", "maplink", "hiero", "templatedata",
-    "templatestyles", "imagemap", "inputbox", "categorytree", "includeonly", "indicator", "rp", "style", "script",
+_CONTENT_TAGS = (
+    *LITERAL_TAGS, *FORMULA_TAGS, POEM_TAG, TABBER_TAG, MAP_LINK_TAG, *UNSEEN_TAGS, INCLUDED_TAG, *HIDDEN_TAGS
 )  # fmt: skip
-_TAGS_IN_TEXT = ("nowiki", "pre", "poem", "math", "ref", "references", "gallery")
-"""Tags that `inline` drops if they have no partner."""
 _COMMENT_OR_TAG = re.compile(
-    rf"<(?:!--|({'|'.join((*_LITERAL_TAGS, *_POEM_TAGS, *_FORMULA_TAGS, *_DROPPED_TAGS))})(?=[\s/>])([^<>]*)>)",
+    rf"<(?:!--|({'|'.join(_CONTENT_TAGS)})(?=[\s/>])([^<>]*)>"
+    rf"|(/?)({'|'.join((*LABEL_TAGS, *TRANSLATE_TAGS))})(?=[\s/>]|\|)[^<>]*>|(/)>)",
     re.IGNORECASE,
 )
-_CLOSING_TAGS = {
-    name: re.compile(rf"</{name}\s*>", re.IGNORECASE)
-    for name in (*_LITERAL_TAGS, *_POEM_TAGS, *_FORMULA_TAGS, *_DROPPED_TAGS)
-}
+_CLOSING_TAGS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _CONTENT_TAGS}
+_DROPPED_TAGS = {INCLUDED_TAG: ""} | dict.fromkeys(UNSEEN_TAGS, SEPARATOR) | dict.fromkeys(HIDDEN_TAGS, SEPARATOR + GAP)
+_MAP_LINK_TEXT = re.compile(r"""\btext\s*=\s*("[^"]*"|'[^']*'|[^\s"'/]+)""", re.IGNORECASE)
+_TAB_SEPARATOR = re.compile(r"\|-\|")
 _BLANK_REST = re.compile(r"[ \t]*+\n")
-_MARKUP = re.compile(r"\[\[|\{\{|''|<(?!/?(?:nowiki|br)\b)[a-z/]", re.IGNORECASE)
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_NOWIKI = re.compile(r"<nowiki>.*?</nowiki>", re.IGNORECASE | re.DOTALL)
+_TAGS_IN_TEXT = ("nowiki", "pre", "poem", "math", "ref", "references", "gallery")
+"""Tags that `inline` drops if they have no partner."""
 _NOWIKI_TAG = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
 _PLACEHOLDER = re.compile("\0([0-9]+|[←-↙]+)\0")
 _TO_ARROWS = str.maketrans("0123456789", "←↑→↓↔↕↖↗↘↙")
@@ -73,42 +79,56 @@ class Placeholders:
         """Drop comments and dropped tags from `text`, and replace literal tags by placeholders."""
         pieces: list[str] = []
         unclosed: set[str] = set()
-        position = 0
+        position = num_open_variables = 0
         while match := _COMMENT_OR_TAG.search(text, position):
             start, end = match.span()
             pieces.append(text[position:start])
-            name = match[1]
-            if name is None:
+            position = end
+            name, attributes, slash, label_tag, short_closing = match.groups()
+            if short_closing:  # <tvar name=1>...</>
+                pieces.append("" if num_open_variables else match[0])
+                num_open_variables = max(num_open_variables - 1, 0)
+            elif label_tag:
+                if label_tag.lower() in LABEL_TAGS:
+                    pieces.append(SEPARATOR)
+                elif label_tag.lower() == "translate":
+                    position = _skip_newline(text, pieces, end, closing=bool(slash))
+                else:
+                    num_open_variables = max(num_open_variables - 1, 0) if slash else num_open_variables + 1
+            elif name is None:
                 comment_end = text.find("-->", end)
                 position = len(text) if comment_end < 0 else comment_end + 3
                 if (after := _BLANK_REST.match(text, position)) and _end_at_newline(pieces):
                     position = after.end()  # a line that holds only comments vanishes
-                continue
-            name = name.lower()
-            closing_tag = None
-            if not match[2].rstrip().endswith("/") and name not in unclosed:
-                closing_tag = _CLOSING_TAGS[name].search(text, end)
-                if closing_tag is None:  # no tag, so text: `[[a<ref>]]` is no link
-                    unclosed.add(name)
-            if name in unclosed and closing_tag is None and not match[2].rstrip().endswith("/"):
-                pieces.append(f"<{name}>" if name in _TAGS_IN_TEXT else "")
-                position = end
-                continue
-            position = closing_tag.end() if closing_tag else end
-            content = text[end : closing_tag.start()] if closing_tag else ""
-            pieces.append(
-                SEPARATOR + GAP if name in _DROPPED_TAGS else self._replace_literal_tag(name, match[2], content)
-            )
+            else:
+                name = name.lower()
+                closing_tag = None
+                if not attributes.rstrip().endswith("/") and name not in unclosed:
+                    closing_tag = _CLOSING_TAGS[name].search(text, end)
+                    if closing_tag is None:
+                        unclosed.add(name)
+                if closing_tag is None and not attributes.rstrip().endswith("/"):  # text: `[[a<ref>]]` is no link
+                    pieces.append(f"<{name}>" if name in _TAGS_IN_TEXT else "")
+                    continue
+                position = closing_tag.end() if closing_tag else end
+                content = text[end : closing_tag.start()] if closing_tag else ""
+                shown = _DROPPED_TAGS.get(name)
+                pieces.append(self._replace_tag(name, attributes, content) if shown is None else shown)
         pieces.append(text[position:])
         return "".join(pieces)
 
-    def _replace_literal_tag(self, name: str, attributes: str, content: str) -> str:
-        if name in _FORMULA_TAGS:
+    def _replace_tag(self, name: str, attributes: str, content: str) -> str:
+        if name in FORMULA_TAGS:
             if self.math == "drop" or not content.strip():
                 return SEPARATOR + GAP
             tex = " ".join(content.split())
             return self.add_literal(f"$\\ce{{{tex}}}$" if name != "math" else f"${tex}$")
-        if name in _POEM_TAGS:
+        if name == MAP_LINK_TAG:
+            label = _MAP_LINK_TEXT.search(attributes)
+            return self.extract_literals(label[1].strip("\"'")) if label else SEPARATOR + GAP
+        if name == TABBER_TAG:
+            return self.extract_literals(_lay_out_tabs(content))
+        if name == POEM_TAG:
             return (
                 f"\n\n{self.extract_literals(content).strip().replace(chr(10), LINE_BREAK)}{LINE_BREAK}{LINE_BREAK}\n\n"
             )
@@ -141,7 +161,22 @@ class Placeholders:
 
 def _end_at_newline(pieces: list[str]) -> bool:
     """Return whether the text so far ends with a newline and blanks, after dropping these blanks."""
+    last = ""
     while pieces and not (last := pieces.pop().rstrip(" \t")):
         pass
     pieces.append(last)
     return last.endswith("\n")
+
+
+def _skip_newline(text: str, pieces: list[str], end: int, *, closing: bool) -> int:
+    """Drop the newline after <translate> or before </translate>; return where the text goes on."""
+    if closing:
+        pieces[-1] = pieces[-1].removesuffix("\n")
+        return end
+    return end + 1 if text.startswith("\n", end) else end
+
+
+def _lay_out_tabs(content: str) -> str:
+    """Make a paragraph of the label of each tab: "|-|Label=content" and "Label=content|-|..."."""
+    tabs = (tab.partition("=") for tab in _TAB_SEPARATOR.split(content) if tab.strip())
+    return "\n\n" + "\n\n".join(f"{label.strip()}\n\n{shown.strip()}" for label, _, shown in tabs) + "\n\n"

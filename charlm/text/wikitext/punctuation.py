@@ -1,4 +1,4 @@
-"""Closes the gaps that dropped markup leaves in a line: `(GAP; 1 May)` -> `(1 May)`. Other punctuation stays as written."""
+"""Closes the gaps that dropped markup leaves in a line: `(GAP; 1 May)` -> `(1 May)`. Other signs stay as written."""
 
 import re
 

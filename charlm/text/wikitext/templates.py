@@ -2,57 +2,68 @@
 
     "lang|de|Haus", its links resolved ── name, arguments ──> pattern or renderer of the language ──> "Haus"
 
-`languages/*.toml` lists the templates and their patterns. A pattern `=name` calls one of the renderers below.
+`languages/*.toml` lists the templates and their patterns. A pattern `=name` calls one of the functions in `renderers`.
+`parser_functions` computes {{lc:...}}, {{#if:...}} and the like.
 """
 
 import re
-from collections.abc import Callable
+import string
+from collections.abc import Mapping
 from functools import cache
 
 from charlm.text.wikitext.languages import Arguments, Language
-from charlm.text.wikitext.small_digits import SUBSCRIPT, SUPERSCRIPT
-from charlm.text.wikitext.unit_conversion import convert
+from charlm.text.wikitext.marks import GAP, MARKS, SEPARATOR
+from charlm.text.wikitext.namespaces import template_prefixes
+from charlm.text.wikitext.parser_functions import ParserFunctions
+from charlm.text.wikitext.renderers import RENDERERS, Renderer, fill
 
-Renderer = Callable[[Arguments, Language], str]
-
+BLANK = string.whitespace + "\xa0\u3000" + MARKS
+"""Characters that do not count at the ends of an argument: also the marks of what was dropped there."""
+_BLOCK_MARKERS = ("*", "#", ":", ";", "=")
 _NAMED = re.compile(r"\s*+(\w[\w -]{0,29}?)\s*+=")
-_FIELD = re.compile(r"\{([^{}]+)\}")
-_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
-_DIGITS_AND_SIGNS = re.compile(r"[-+−–\d]*")
-_IPA_LABELS = ("pron", "us", "uk", "lang", "local", "also", "as", "ipa", "audio")
 
 
 class Templates:
-    """The templates of one language."""
+    """The templates and parser functions of one wiki.
 
-    def __init__(self, language: Language) -> None:
+    Args:
+        language: decides which templates it has, and what they show.
+        namespaces: namespace number -> name; it has the wiki's word for "Template".
+    """
+
+    def __init__(self, language: Language, namespaces: Mapping[int, str] | None = None) -> None:
         self._language = language
+        self._functions = ParserFunctions(language, namespaces or {})
+        self._prefixes = template_prefixes(namespaces or {})
         self._renderers = {name: _make_renderer(pattern) for name, pattern in language.templates.items()}
         self._families = {name[:-1]: name for name in self._renderers if name.endswith("-*")}
         self._visible = {name: bool(language.templates[name]) for name in self._renderers}
 
     def is_visible(self, name: str) -> bool:
         """Return whether the template shows anything; `name` comes from `template_name`."""
+        name = self._without_namespace(name)
         shown = self._visible.get(name)
         if shown is None:
-            shown = name.startswith("formatnum:") or self._family(name) in self._renderers
+            shown = self._functions.has(name) or self._family(name) in self._renderers
         return shown
 
     def render(self, inner: str, title: str = "") -> str:
         """Return what `{{inner}}` shows; the templates and links in it are already replaced."""
         raw_name, *parts = inner.split("|")
-        name = template_name(raw_name)
-        if name.startswith("formatnum:"):
-            return _format_number(raw_name.partition(":")[2].strip(), parts, self._language)
+        name = self._without_namespace(template_name(raw_name))
+        if self._functions.has(name):
+            computed = self._functions.compute(raw_name, parts, title)
+            if computed is not None or name not in self._renderers:
+                return GAP if computed is None else computed
         arguments = Arguments()
         position = 0
         for part in parts:
             named = _NAMED.match(part) if "=" in part else None
             if named:
-                arguments[named[1]] = part[named.end() :].strip()
+                arguments[named[1]] = _argument(part[named.end() :])
             else:
                 position += 1
-                arguments[str(position)] = part.strip()
+                arguments[str(position)] = _argument(part)
         if name not in self._renderers:
             family = self._family(name)
             arguments["*"] = name[len(family) - 1 :]
@@ -62,215 +73,35 @@ class Templates:
         renderer = self._renderers.get(name)
         return renderer(arguments, self._language) if renderer else arguments.get("1", "")
 
+    def _without_namespace(self, name: str) -> str:
+        prefix, colon, rest = name.partition(":")
+        return rest.lstrip() if colon and prefix.rstrip() in self._prefixes else name
+
     def _family(self, name: str) -> str:
         return self._families.get(name[: name.find("-") + 1], "")
 
 
+def _argument(part: str) -> str:
+    """Return an argument without blanks around it. It begins a list or a heading only if it begins a line."""
+    shown = part.strip(BLANK)
+    if shown[:1] in _BLOCK_MARKERS:
+        begins_line = "\n" in part[: len(part) - len(part.lstrip(BLANK))]
+        shown = ("\n" if begins_line else SEPARATOR) + shown
+    return shown
+
+
 def template_name(raw: str) -> str:
-    """Return the key of a template name: lower case, spaces for underscores, without "Template:"."""
-    name = raw.strip().replace("_", " ").lower()
-    return name.removeprefix("template:").lstrip() if name.startswith("template:") else name
+    """Return a template name in lower case with spaces for underscores."""
+    return raw.strip(BLANK).replace("_", " ").lower()
 
 
 @cache
 def _make_renderer(pattern: str) -> Renderer:
     if pattern.startswith("="):
-        return _RENDERERS[pattern[1:]]
+        return RENDERERS[pattern[1:]]
     if "{" not in pattern:
         return lambda arguments, language: pattern
     if (plain := re.fullmatch(r"\{(\w+(?:\|\w+)*)\}", pattern)) and plain[1] != "last":  # most patterns
         keys = tuple(plain[1].split("|"))
         return lambda arguments, language: next((arguments[key] for key in keys if arguments.get(key)), "")
     return lambda arguments, language: fill(pattern, arguments, language)
-
-
-def fill(pattern: str, arguments: Arguments, language: Language) -> str:
-    """Fill in the fields of a pattern, whose syntax `common.toml` explains."""
-
-    def optional(match: re.Match[str]) -> str:
-        fields = _FIELD.findall(match[1])
-        return match[1] if all(_field_value(name, arguments, language) for name in fields) else ""
-
-    pattern = _OPTIONAL.sub(optional, pattern)
-    shown = _FIELD.sub(lambda match: _field_value(match[1], arguments, language), pattern)
-    return re.sub(r"^(?:[;,] )+", "", shown)
-
-
-def _field_value(name: str, arguments: Arguments, language: Language) -> str:
-    if name.startswith("*:"):
-        return name[2:].join(value for value in arguments.positional if value)
-    if name == "*":
-        return "".join(arguments.positional)
-    if name == "last":
-        return (arguments.positional or [""])[-1]
-    keys = name.rstrip("^_").removeprefix("@")
-    value = next((arguments[key] for key in keys.split("|") if arguments.get(key)), "")
-    if name.startswith("@"):
-        return language.language_name(value)
-    return (
-        _to_script(value, superscript=True)
-        if name[-1] == "^"
-        else _to_script(value, superscript=False)
-        if name[-1] == "_"
-        else value
-    )
-
-
-def _to_script(value: str, *, superscript: bool) -> str:
-    """Convert to superscript or subscript characters; text other than digits and signs is unchanged."""
-    return (
-        value.replace("–", "−").translate(SUPERSCRIPT if superscript else SUBSCRIPT)
-        if _DIGITS_AND_SIGNS.fullmatch(value)
-        else value
-    )
-
-
-def _format_number(number: str, parts: list[str], language: Language) -> str:
-    """{{formatnum:12345}}"""
-    return (
-        language.format_number(number) if not parts and re.fullmatch(r"-?\d{1,30}(?:\.\d{1,30})?", number) else number
-    )
-
-
-def _render_lang(arguments: Arguments, language: Language) -> str:
-    """{{lang-de|Haus}} or {{langx|de|Haus}} -> "German: Haus"."""
-    code = arguments.get("*", "")
-    if not code:
-        code = arguments.pop("1", "")
-        arguments |= {str(i): arguments.get(str(i + 1), "") for i in range(1, 4)}
-    label = arguments.get("label", "")
-    if code.endswith("2"):  # uk, hy and ru mark a word without the name of its language so
-        label = "none"
-    name = label or language.language_name(code)
-    arguments["name"] = "" if label == "none" else name
-    return fill(language.words.get("lang", "{1|text}"), arguments, language)
-
-
-def _render_ipa_english(arguments: Arguments, language: Language) -> str:
-    """{{IPAc-en|pron|ˈ|k|æ|t}} -> "pronounced /ˈkæt/"."""
-    label, sounds = "", list[str]()
-    for sound in arguments.positional:
-        if not sounds and sound.lower() in _IPA_LABELS:
-            word = language.words.get(f"ipa_{sound.lower()}", "")
-            label += f"{word} " if word else ""
-        elif sound not in ("", "audio", "pron"):
-            sounds.append({"'": "ˈ", ",": "ˌ", "ae": "æ"}.get(sound, sound))
-    shown = "".join(sounds).replace("_", " ").replace(",-", ", -").strip()
-    return f"{label}/{shown}/" if shown else ""
-
-
-def _render_ipa(arguments: Arguments, language: Language) -> str:
-    """{{IPA-fr|paʁi|lang}} -> "French: [paʁi]"; so does {{IPA|fr|paʁi}}; {{IPA|/paʁi/}} -> /paʁi/."""
-    code, values = arguments.get("*", ""), arguments.positional
-    if not code and len(values) > 1 and re.fullmatch(r"[a-z]{2,3}(?:-[A-Za-z]+)*", values[0]):
-        code, values = values[0], values[1:]
-    if not values or not values[0]:
-        return ""
-    shown, label_kind = values[0], (values[1].lower() if len(values) > 1 else "")
-    if not code:
-        return shown
-    if shown[0] not in "[/⟨(":
-        shown = f"[{shown}]"
-    name = language.language_name(code)
-    label = language.words.get(
-        f"ipa_{label_kind}" if label_kind in ("lang", "pron", "local", "ipa", "also") else "ipa_", ""
-    )
-    return fill(f"{label} {{1}}", Arguments({"1": shown, "name": name}), language).strip()
-
-
-def _render_as_of(arguments: Arguments, language: Language) -> str:
-    """{{as of|2010|5}} -> "As of May 2010"."""
-    words = arguments.get("alt") or fill(
-        language.words.get("as_of", "{date}"), _date_arguments(arguments, language), language
-    )
-    lower = arguments.get("lc", "").lower() in ("y", "yes", "on", "1", "true")
-    return words[:1].lower() + words[1:] if lower else words
-
-
-def _date_arguments(arguments: Arguments, language: Language) -> Arguments:
-    """Format the positional arguments year, month, day as the field `date`."""
-    year, month, day = (arguments.get(key, "") for key in "123")
-    parts = Arguments({"year": year, "month": _month(month, language), "day": day.lstrip("0")})
-    form = "date_day" if month and day else "date_month" if month else "date_year"
-    return Arguments({"date": fill(language.words.get(form, "[{day} ][{month} ]{year}"), parts, language)})
-
-
-def _render_date(arguments: Arguments, language: Language) -> str:
-    """{{ДН|14|3|1854}}: day, month, year."""
-    day, month, year = (arguments.get(key, "") for key in "123")
-    return _date_arguments(Arguments({"1": year, "2": month, "3": day}), language)["date"]
-
-
-def _render_date_year_first(arguments: Arguments, language: Language) -> str:
-    """{{birth date|1911|8|25}}: year, month, day."""
-    return _date_arguments(arguments, language)["date"]
-
-
-def _month(month: str, language: Language) -> str:
-    names = language.months
-    return names[int(month) - 1].replace("_", " ") if month.isdecimal() and 0 < int(month) <= len(names) else month
-
-
-def _render_fraction(arguments: Arguments, language: Language) -> str:
-    values = arguments.positional
-    if len(values) < 2:
-        return f"1/{values[0]}" if values else ""
-    return " ".join((*values[:-2], "/".join(values[-2:])))
-
-
-def _render_val(arguments: Arguments, language: Language) -> str:
-    """{{val|1.5|0.2|e=3|u=m}} -> "1.5±0.2×10³ m"."""
-    values = arguments.positional
-    number = values[0] if values else ""
-    if re.fullmatch(r"-?\d{5,30}(?:\.\d+)?", number):
-        number = language.format_number(number)
-    error = f"±{values[1]}" if len(values) > 1 and values[1][:1].isdigit() else ""
-    power = f"×10{_to_script(arguments['e'], superscript=True)}" if arguments.get("e") else ""
-    unit = next((arguments[key] for key in ("u", "ul", "up", "upl") if arguments.get(key)), "")
-    unit = re.sub(r"(?<=[^\W\d_])([-−]?\d)", lambda match: _to_script(match[1], superscript=True), unit)
-    separator = "" if unit[:1] in ("%", "°", "") else " "
-    return f"{arguments.get('p', '')}{number}{error}{power}{separator}{unit}".strip()
-
-
-def _render_chemical(arguments: Arguments, language: Language) -> str:
-    """{{chem|Ge|9|4-}} -> Ge₉⁴⁻; {{chem2|SO4(2-)}} -> SO₄²⁻."""
-    values = arguments.positional
-    if len(values) == 1:
-        formula = re.sub(
-            r"\((\d?[-+])\)|(?<=[\w)\]])([-+])$", lambda f: _to_script(f[1] or f[2], superscript=True), values[0]
-        )
-        return re.sub(
-            r"(?<=[^\W\d_])\d+|(?<=[)\]])\d+", lambda f: _to_script(f[0], superscript=False), formula
-        ).replace("_", "")
-    charged = re.compile(r"\d*[-+−]")
-    return "".join(_to_script(value, superscript=charged.fullmatch(value) is not None) for value in values)
-
-
-def _render_abbreviated(arguments: Arguments, language: Language) -> str:
-    """{{cvt|...}} is {{convert|...|abbr=on}}."""
-    return convert(Arguments({"abbr": "on", **arguments}), language)
-
-
-def _render_ship(arguments: Arguments, language: Language) -> str:
-    """{{ship|HMS|Hood|51}} -> "HMS Hood (51)"."""
-    prefix, name, hull, form = (arguments.get(key, "") for key in "1234")
-    hull = {"1": hull, "": hull}.get(form, "")
-    shown = name if form == "2" else f"{prefix} {name}"
-    return f"{shown} ({hull})".strip() if hull else shown.strip()
-
-
-def _render_harvard(arguments: Arguments, language: Language) -> str:
-    """{{harvtxt|Rudall|Cribb|2005}} -> "Rudall & Cribb (2005)"."""
-    values = arguments.positional
-    authors = [value for value in values if not re.match(r"\d{4}", value)]
-    year = next((value for value in values if re.match(r"\d{4}", value)), "")
-    shown = f"{', '.join(authors[:-1])} & {authors[-1]}" if len(authors) > 1 else "".join(authors)
-    return f"{shown} ({year})" if year else shown
-
-
-_RENDERERS: dict[str, Renderer] = {
-    "convert": convert,
-    "cvt": _render_abbreviated, "lang": _render_lang, "ipac": _render_ipa_english, "ipa": _render_ipa, "as_of":
-    _render_as_of, "date": _render_date, "ymd": _render_date_year_first,
-    "fraction": _render_fraction, "val": _render_val, "chem": _render_chemical, "ship": _render_ship, "harvard":
-_render_harvard, }  # fmt: skip
