@@ -5,6 +5,7 @@ to other sites and citations (`drop_reference_sections`).
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from charlm.text.wikitext.marks import MARKS
@@ -85,12 +86,14 @@ def is_back_matter(title: str) -> bool:
     return title in _BACK_MATTER or all(part in _BACK_MATTER for part in _TITLE_SEPARATOR.split(title))
 
 
-_HEADING = re.compile(r"^(={1,6})([^\n]*[^\n=])\1[ \t]*$", re.MULTILINE)
+# These patterns begin with a newline, which `re` looks for much faster than for ^.
+_HEADING = re.compile(r"\n(={1,6})([^\n]*[^\n=])\1[ \t]*(?=\n|\Z)")
 _ADDRESS = r"(?:https?|ftp)://[^\s\[\]{}<>|\"]++"
-_ADDRESS_LINE = re.compile(rf"^[ \t*#:;']*+(?:{_ADDRESS}[ \t.,;']*+)++$\n?", re.MULTILINE)
+_ADDRESS_LINE = re.compile(rf"\n[ \t*#:;']*+(?:{_ADDRESS}[ \t.,;']*+)++(?=\n|\Z)")
 _EXTERNAL_LINK = re.compile(rf"\[(?:{_ADDRESS}|//[^\s\[\]]++)([^\[\]\n]*+)\]|{_ADDRESS}", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{[^{}]*+\}\}")
 _LINK = re.compile(r"\[\[([^\[\]|]*+)(?:\|[^\[\]]*+)?\]\]")
+_AROUND_LINE = " \t*#:;'" + MARKS
 _LINK_MARK = "\x05"
 _MAX_DEPTH = 5  # of templates and links in each other
 _CITATION = re.compile(r"\b(?:ISBN|ISSN|OCLC|PMID|JSTOR|DOI|arXiv)\b", re.IGNORECASE)
@@ -120,15 +123,16 @@ def drop_reference_sections(text: str) -> WithoutReferences:
     `is_back_matter` knows: then it knows that title too. Lines elsewhere that are only addresses are also dropped.
 
     Args:
-        text: wikitext without comments, references and literals.
+        text: wikitext without comments, references and literals, behind a newline.
     """
-    spans = _find_reference_sections(text) if "//" in text or _CITATION.search(text) else []
+    spans = _find_reference_sections(text)
     start = 0
     pieces: list[str] = []
     for section_start, section_end in reversed(spans):
         pieces.append(text[start:section_start])
         start = section_end
-    text, address_lines = _ADDRESS_LINE.subn("", "".join((*pieces, text[start:])))
+    text = "".join((*pieces, text[start:]))
+    text, address_lines = _ADDRESS_LINE.subn("", text) if "://" in text else (text, 0)
     return WithoutReferences(text, len(spans), address_lines)
 
 
@@ -138,10 +142,9 @@ def _find_reference_sections(text: str) -> list[tuple[int, int]]:
     has_known_title = False
     end = len(text)
     for heading in reversed([*_HEADING.finditer(text)]):
-        kind = _kind_of_section(text[heading.end() : end])
         if is_back_matter(heading[2].strip()):
             has_known_title = True
-        elif kind == _PROSE:
+        elif (kind := _kind_of_section(text[heading.end() : end])) == _PROSE:
             break
         elif kind != _EMPTY:
             candidates.append((heading.start(), end, kind))
@@ -151,17 +154,34 @@ def _find_reference_sections(text: str) -> list[tuple[int, int]]:
 
 
 def _kind_of_section(body: str) -> int:
+    lines = body.split("\n")
+    if any(_is_prose(line) for line in _lines_outside_templates(lines)):
+        return _PROSE
+    return max(_kind_of_line(line.strip(_AROUND_LINE)) for line in _mark_links(body).split("\n"))
+
+
+def _lines_outside_templates(lines: list[str]) -> Iterator[str]:
+    """Yield the lines that no template of several lines holds."""
+    depth = 0
+    for line in lines:
+        outer = depth
+        depth += line.count("{{") - line.count("}}")
+        if outer == depth == 0:
+            yield line
+
+
+def _is_prose(line: str) -> bool:
+    return len(line) > _MAX_SIZE_BEHIND_LINK and _kind_of_line(_mark_links(line).strip(_AROUND_LINE)) == _PROSE
+
+
+def _mark_links(text: str) -> str:
+    """Return the text without templates and with a mark for each link, from the inside out."""
     for _ in range(_MAX_DEPTH):
-        shorter = _LINK.sub(_mark_link, _TEMPLATE.sub("", body))
-        if len(shorter) == len(body):
+        shorter = _LINK.sub(_mark_link, _TEMPLATE.sub("", text))
+        if len(shorter) == len(text):
             break
-        body = shorter
-    kind = _EMPTY
-    for line in body.split("\n"):
-        kind = max(kind, _kind_of_line(line.strip(" \t*#:;'" + MARKS)))
-        if kind == _PROSE:
-            break
-    return kind
+        text = shorter
+    return text
 
 
 def _mark_link(link: re.Match[str]) -> str:

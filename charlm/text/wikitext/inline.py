@@ -40,7 +40,7 @@ _CLOSING_TEXT = {name: _EDGE if text == _NEW_BLOCK else text for name, text in _
 _SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>((?:[-+−\d]|&minus;){1,6})</\1\s*>", re.IGNORECASE)
 _BLOCKQUOTE = re.compile(r"<blockquote[\s>].*?(?:</blockquote|\Z)", re.DOTALL)
 _INDENT = re.compile(r"\n[ \t]++(?=\S)")
-_RULE = re.compile(r"^-----*+", re.MULTILINE)
+_RULE = re.compile(r"\n-----*+")
 _LINK = re.compile(r"\[\[[^\[\]]*\]\]")
 _TERM_TOKEN = re.compile(
     rf"\[\[[^\[\]]*\]\]|\[{PROTOCOL}[^\]]*\]|{PROTOCOL}[^\s\[\]<>\"]+|\{{\{{|\}}\}}|-\{{|\}}-|''+|:"
@@ -99,7 +99,7 @@ def _replace_small_digits(match: re.Match[str]) -> str:
 def mark_term(match: re.Match[str]) -> str:
     """Write TERM_END for the colon between a term and its definition: the first outside links, tags and quotes."""
     line = match[0]
-    start = len(line) - len(line.lstrip("*#:;"))
+    start = len(line) - len(line.lstrip("\n*#:;"))
     sizes = iter(_balance(_LINK.sub("", line[start:]))[1])
     depth = 0
     quotes = set[int]()

@@ -11,9 +11,9 @@ _MEDIA, _FILE, _TEMPLATE, _CATEGORY = -2, 6, 10, 14
 _FILE_NAMES = """
     file image media archivo imagen archivu imachen datei bild fichier fichièr immagine ficheiro imagem bestand
     afbeelding plik grafika plaetje lêer файл изображение зображення выява датотека слика податотека картинка
-    ملف صورة پرونده تصویر فائل קובץ תמונה ファイル 画像 文件 图像 圖像 檔案 档案 파일 그림 պատկեր αρχείο εικόνα চিত্র
-    চিত্ৰ चित्र ไฟล์ ภาพ hình berkas gambar dosya resim fil mynd tiedosto kuva fail pilt attēls fails vaizdas slika datoteka
-    soubor súbor fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá faidhle delwedd
+    ملف صورة پرونده تصویر فائل קובץ תמונה ファイル 画像 文件 图像 圖像 檔案 档案 파일 그림 պատկեր αρχείο εικόνα
+    চিত্ৰ चित्र ไฟล์ ภาพ hình berkas gambar dosya resim fil mynd tiedosto kuva fail pilt attēls fails vaizdas slika
+    datoteka soubor súbor fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá faidhle delwedd
     fasciculus figura picha restr ფაილი სურათი tập_tin
 """
 _CATEGORY_NAMES = """

@@ -15,14 +15,23 @@ _GAP_BETWEEN_SIGNS = re.compile(rf"([,;])[ ,;]*{GAP}[ ,;{GAP}]*?([,;])(?![ ,;]*{
 _GAP_BETWEEN_DASHES = re.compile(rf"([—–]) *{GAP}[ {GAP}]*+[—–](?=\s)")
 _GAP_BEFORE_SIGN = re.compile(rf" *{GAP}[ {GAP}]*+(?=[,.;:](?:\s|$))")
 _SPACES = re.compile("  +")
+_OPENING = "([（“«—–"  # and the start of a line, ""
+_CLOSING = ")]）”»—–."
 _MAX_ROUNDS = 4
 
 
 def close_gaps(line: str) -> str:
     """Return the line without gaps and with single blanks."""
     if GAP in line:
-        line = _close(line)
+        parts = line.split(GAP)
+        line = _close(line) if any(map(_is_gap, parts, parts[1:])) else "".join(parts)
     return _SPACES.sub(" ", line) if "  " in line else line
+
+
+def _is_gap(before: str, after: str) -> bool:
+    """Return whether the text around a GAP may need a change other than a blank less."""
+    last, first = before.rstrip(" ")[-1:], after.lstrip(" ")[:1]
+    return last in _OPENING or first in _CLOSING or (first in _SIGNS and (last in _SIGNS or before[-1:] == " "))
 
 
 def _close(line: str) -> str:
