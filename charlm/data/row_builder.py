@@ -28,10 +28,13 @@ SCHEMA = pa.schema(
         "ends": pa.bool_(),
         "digest": pa.int64(),
         "skeleton": pa.int64(),
+        "page_key": pa.int64(),
+        "revision": pa.int64(),
     }
 )
 """`ends` is false if the next row continues the text. `digest` (in the last row: of the whole text) finds equal texts;
-`skeleton` finds texts that differ only in names and numbers, like pages written by bots."""
+`skeleton` finds texts that differ only in names and numbers, like pages written by bots; `page_key` and `revision` find
+the newest of several versions of a wiki page."""
 
 _NAMES_AND_NUMBERS = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
 _MAX_STUB_CHARACTERS = 1_500
@@ -70,7 +73,7 @@ class RowBuilder:
         is_whole = document.is_last_piece and not self._inside_document
         self._inside_document = not document.is_last_piece
         if is_whole and len(text) < self._options.min_characters:
-            self._page_counts.dropped["short"] += 1
+            self._page_counts.drop("short", document.page_key, document.revision)
             return None
         encoded = text.encode("utf-8")
         self._hash.update(encoded)
@@ -87,6 +90,8 @@ class RowBuilder:
             "ends": document.is_last_piece,
             "digest": digest,
             "skeleton": _skeleton_hash(document.title, text) if is_whole else 0,
+            "page_key": document.page_key,
+            "revision": document.revision,
         }
 
     def _normalized(self, document: Document) -> str:

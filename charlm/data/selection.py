@@ -1,13 +1,15 @@
 """Staged shards -> the documents that are kept, and their counts, without reading texts.
 
-    digests ── drop copies of equal texts ──> weights ── sample each source to its weight ──> mask per shard, counts
+    pages ── drop older versions ──> digests ── drop copies of equal texts
+          ──> weights ── sample each source to its weight ──> mask per shard, counts
 
-Memory: about 50 bytes per document.
+Memory: about 100 bytes per document.
 """
 
 import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 from charlm.data.documents import read_columns
 from charlm.data.staging import Shard
 from charlm.text.document import PageCounts
-from charlm.text.split import SplitCounts
+from charlm.text.split import RepeatedPages, SplitCounts
 
 _MIN_STUB_COPIES = 5  # this many texts that differ only in names and numbers count as near-identical
 
@@ -40,6 +42,8 @@ class DocumentSelection:
     num_bytes: int = 0
     repeated_ids: frozenset[str] = frozenset()
     """Ids that more than one document has."""
+    repeated_pages: RepeatedPages = field(default_factory=RepeatedPages)
+    """The pages of which several versions are kept."""
 
     def describe(self) -> dict[str, Any]:
         """Return the counts for corpus.json; pages = kept + the sum of the dropped ones over all reasons."""
@@ -55,7 +59,8 @@ class DocumentSelection:
 def select_documents(
     shards: list[Shard], split_specs: Sequence[str], weights: Mapping[str, float]
 ) -> DocumentSelection:
-    """Choose the documents to keep: the first of equal texts, and so many of each source as its weight allows.
+    """Choose the documents to keep: the newest version of each page, of equal texts the first, and so many of each
+    source as its weight allows.
 
     Args:
         split_specs: splits to count documents for, for example "90/5/5".
@@ -69,8 +74,13 @@ def select_documents(
     rows = [len(column) for column in columns]
     ends = np.concatenate([column["ends"].to_numpy() for column in columns])
     document_of_row = np.cumsum(ends) - ends
-    keep_document = _is_first_copy(np.concatenate([column["digest"].to_numpy() for column in columns])[ends])
-    _count_dropped(page_counts, "duplicate", keep_document)
+    page_keys = _read_column(shards, "page_key")[ends]
+    keep_document = _is_newest_version(shards, page_keys, ends)
+    _count_dropped(page_counts, "older version", keep_document)
+    digests = np.concatenate([column["digest"].to_numpy() for column in columns])[ends]
+    first_copies = _is_first_copy(digests, keep_document)
+    _count_dropped(page_counts, "duplicate", first_copies[keep_document])
+    keep_document = first_copies
     if weights:
         within_weights = _select_by_weight(shards, keep_document, document_of_row, weights)
         _count_dropped(page_counts, "weight", within_weights[keep_document])
@@ -87,6 +97,7 @@ def select_documents(
         shards, np.split(kept, boundaries), np.split(sizes, boundaries), page_counts, tallies, near_identical
     )
     _sum_kept(selection)
+    selection.repeated_pages = _find_repeated_pages(page_keys[keep_document], sizes[ends][keep_document])
     return selection
 
 
@@ -95,11 +106,71 @@ def _count_dropped(page_counts: PageCounts, reason: str, kept: Mask) -> None:
         page_counts.dropped[reason] += dropped
 
 
-def _is_first_copy(digests: npt.NDArray[np.int64]) -> Mask:
-    """Mark the documents whose text is not a copy of an earlier one."""
-    keep_document = np.zeros(len(digests), dtype=np.bool_)
-    keep_document[np.unique(digests, return_index=True)[1]] = True
-    return keep_document
+def _read_column(shards: Sequence[Shard], name: str) -> npt.NDArray[np.int64]:
+    return np.concatenate([read_columns(shard.path, [name])[name].to_numpy() for shard in shards])
+
+
+def _is_newest_version(shards: Sequence[Shard], page_keys: npt.NDArray[np.int64], ends: Mask) -> Mask:
+    """Mark the documents of which no newer version was read, in any shard, kept or dropped.
+
+    Documents of an unknown page or revision are marked. Only pages with several versions take more memory than the
+    sorted keys: 8 bytes per document.
+
+    Args:
+        page_keys: of each document.
+        ends: whether each row is the last one of its document.
+    """
+    is_newest = np.ones(len(page_keys), dtype=np.bool_)
+    known = np.sort(page_keys)
+    dropped = [found[_contains(known, found[:, 0])] for found in (shard.read_dropped_versions() for shard in shards)]
+    dropped_keys, dropped_revisions = np.concatenate(dropped).T
+    pages = np.union1d(_find_repeated(known), dropped_keys)
+    if not len(pages):
+        return is_newest
+    is_version = _contains(pages, page_keys)
+    revisions = _read_column(shards, "revision")[ends][is_version]
+    page_of_version = np.searchsorted(pages, page_keys[is_version])
+    newest = np.zeros(len(pages), dtype=np.int64)
+    np.maximum.at(newest, page_of_version, revisions)
+    np.maximum.at(newest, np.searchsorted(pages, dropped_keys), dropped_revisions)
+    is_newest[is_version] = (revisions == 0) | (revisions == newest[page_of_version])
+    return is_newest
+
+
+def _find_repeated(sorted_keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the keys, but 0, that occur several times, each once."""
+    repeated = np.unique(sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]])
+    return repeated[repeated != 0]
+
+
+def _contains(sorted_keys: npt.NDArray[np.int64], keys: npt.NDArray[np.int64]) -> Mask:
+    """Mark the keys that are among the sorted ones."""
+    if not len(sorted_keys):
+        return np.zeros(len(keys), dtype=np.bool_)
+    return sorted_keys[np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)] == keys
+
+
+def _find_repeated_pages(page_keys: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> RepeatedPages:
+    """Return the pages that several of the kept documents have.
+
+    Args:
+        page_keys, sizes: of each kept document; its characters.
+    """
+    pages = _find_repeated(np.sort(page_keys))
+    if not len(pages):
+        return RepeatedPages()
+    is_version = _contains(pages, page_keys)
+    places = np.searchsorted(pages, page_keys[is_version])
+    num_characters = np.bincount(places, weights=sizes[is_version]).astype(np.int64)
+    return RepeatedPages(array("q", pages.tobytes()), array("q", num_characters.tobytes()))
+
+
+def _is_first_copy(digests: npt.NDArray[np.int64], candidates: Mask) -> Mask:
+    """Mark the candidates whose text is not a copy of an earlier one."""
+    is_first = np.zeros(len(digests), dtype=np.bool_)
+    places = np.flatnonzero(candidates)
+    is_first[places[np.unique(digests[places], return_index=True)[1]]] = True
+    return is_first
 
 
 def _select_by_weight(

@@ -1,6 +1,8 @@
 """The types that every source shares: documents of plain text, and counts of the pages that were left out."""
 
+import hashlib
 from abc import ABC, abstractmethod
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +24,24 @@ class Document:
     url: str = ""
     is_last_piece: bool = True
     """False if the source's next document continues this text, as the pieces of a long file do."""
+    page_key: int = 0
+    """The `page_key` of the wiki page that this is a version of; 0 if it is no page of a wiki."""
+    revision: int = 0
+    """Revision id of the version. Of several versions only the newest is kept; those with 0 are always kept."""
+
+
+def page_key(wiki: str, page_id: str, title: str) -> int:
+    """Return the 64-bit hash that all versions of a page share, whatever files they are in; 0 without an id.
+
+    Args:
+        wiki: database name or host of the wiki. Without it, pages of two wikis may have equal ids, so the title counts.
+    """
+    if not page_id:
+        return 0
+    name = f"{wiki} {page_id}" if wiki else f" {page_id} {title}"
+    return int.from_bytes(
+        hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True
+    )
 
 
 @dataclass(slots=True)
@@ -33,11 +53,21 @@ class PageCounts:
     """Reason -> number of pages dropped for it."""
     notes: list[str] = field(default_factory=list[str])
     """Remarks for corpus.json, such as what was cut short or replaced."""
+    dropped_versions: "array[int]" = field(default_factory=lambda: array("q"))
+    """Versions of pages that were dropped: the `page_key` and the revision of each. If a page has become a redirect,
+    this outdates the article that an older dump has."""
+
+    def drop(self, reason: str, page_key: int = 0, revision: int = 0) -> None:
+        """Count a page as dropped; `page_key` and `revision` say which version of which page it is, if known."""
+        self.dropped[reason] += 1
+        if page_key and revision:
+            self.dropped_versions.extend((page_key, revision))
 
     def add(self, other: "PageCounts") -> None:
         self.pages += other.pages
         self.dropped.update(other.dropped)
         self.notes += other.notes
+        self.dropped_versions += other.dropped_versions
 
 
 class SourceTask(Protocol):

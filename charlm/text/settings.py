@@ -27,6 +27,9 @@ class WikipediaSettings(Settings):
     """Dump files to read instead of a dump from a mirror: paths or URLs (http, https)."""
     math: Literal["drop", "tex"] = "drop"
     """Formulas: `drop` leaves them out, `tex` keeps their TeX source."""
+    versions: Literal["newest", "all"] = "newest"
+    """Versions of a page that the input has, such as two dumps of one wiki: `newest` keeps the one with the highest
+    revision id and counts the others, `all` keeps all of them, in one split."""
     mirrors: tuple[str, ...] = ("https://dumps.wikimedia.org",)
     """Servers laid out like dumps.wikimedia.org, tried in order, after those of CHARLM_MIRROR."""
     max_characters: int | None = Field(default=None, gt=0)

@@ -1,7 +1,7 @@
 """The XML of a MediaWiki export -> its SiteInfo, then its Pages, in bounded memory.
 
     unpacking.read_xml, or ranges.read_range_xml
-        ── no DOCTYPE ──> lxml pull parser ── last revision ──> Page
+        ── no DOCTYPE ──> lxml pull parser ── newest revision, or all revisions ──> Page
 
 Damage is an error that names the offset; no text is lost silently. An excerpt (well-formed to its end, but without
 `</mediawiki>`, as many test dumps are) gives its complete pages and sets `excerpt`.
@@ -20,9 +20,11 @@ from charlm.text.dump.elements import (
     etree,
     export_version,
     free_element,
+    has_revision,
     local_name,
     parse_page,
     parse_siteinfo,
+    remove_older_revisions,
     root_language,
 )
 from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, ReadableFile, XmlChunk, detect_format, read_xml
@@ -56,6 +58,7 @@ class PageReader(Iterator[Page]):
         start: int = 0,
         root_tag: bytes = b"",
         last: bool = True,
+        all_versions: bool = False,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         """
@@ -66,6 +69,7 @@ class PageReader(Iterator[Page]):
             start: The offset in the file where `chunks` begins.
             root_tag: The start tag of the root, if it is not in `chunks`.
             last: Whether the XML should end with `</mediawiki>`.
+            all_versions: Whether to give a page for each revision, instead of the newest one of each `<page>`.
             on_bytes: Called with the compressed bytes of each piece that was read from the file.
         """
         self.path = path
@@ -75,13 +79,14 @@ class PageReader(Iterator[Page]):
         self._offset = start
         self._chunks = chunks
         self._has_line_numbers = not root_tag
+        self._all_versions = all_versions
         self._first_page: Element = None
         self._elements = self._raise_checksum_errors(self._parse(self._counted_xml(on_bytes), last))
         self.siteinfo = siteinfo or self._read_siteinfo()
 
     def __next__(self) -> Page:
         element, self._first_page = self._first_page, None
-        while element is None or local_name(element) != "page":
+        while element is None or local_name(element) not in ("page", "revision"):
             element = next(self._elements)
         return parse_page(element, self.siteinfo)
 
@@ -114,7 +119,7 @@ class PageReader(Iterator[Page]):
             raise
 
     def _parse(self, xml: Iterator[bytes], last: bool) -> Iterator[Element]:
-        """Yield each finished `siteinfo` and `page`; it is freed when the next one is requested."""
+        """Yield each finished `siteinfo` and `page` (or `revision`); it is freed when the next one is requested."""
         tags = tuple(f"{{*}}{name}" for name in ("mediawiki", "siteinfo", "page", "revision"))
         # No DOCTYPE, so no entities: "internal" makes an undeclared one an error; False would cut the text silently.
         parser = etree.XMLPullParser(
@@ -141,15 +146,17 @@ class PageReader(Iterator[Page]):
                         element.text = ""
                     elif (name := local_name(element)) == "mediawiki":
                         finished = True
-                    elif name == "revision":  # keep only the last of several revisions
-                        for previous in list(element.itersiblings("{*}revision", preceding=True)):
-                            previous.getparent().remove(previous)
+                    elif name == "revision":
+                        remove_older_revisions(element, all_previous=self._all_versions)
+                        if self._all_versions:
+                            yield element
                     else:
                         if unchecked > _MAX_MARKUP_CHARACTERS:  # fewer bytes cannot hold an attribute that is too long
                             for value in (value for child in element.iter("*") for value in child.attrib.values()):
                                 self._check_length(value)
                         unchecked = len(chunk)
-                        yield element
+                        if not (self._all_versions and has_revision(element)):
+                            yield element
                         free_element(element)
             except etree.XMLSyntaxError as error:
                 raise self._malformed(error) from error
