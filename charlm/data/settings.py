@@ -46,7 +46,7 @@ class CorpusSettings(Settings):
 
 _DOWNLOAD_KEYS = ("mirrors", "contact", "url")
 _LATER_DEFAULTS = {"versions": "newest"}
-"""Settings that charlm 0.2.0 did not have, with their defaults, which are not recorded: older corpora still match."""
+"""Settings that charlm 0.1.0 did not have, with their defaults, which are not recorded: older corpora still match."""
 
 
 def make_portable(corpus: dict[str, Any]) -> dict[str, Any]:

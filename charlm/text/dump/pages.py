@@ -7,9 +7,8 @@ Damage is an error that names the offset; no text is lost silently. An excerpt (
 `</mediawiki>`, as many test dumps are) gives its complete pages and sets `excerpt`.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from charlm.errors import DataError
@@ -27,13 +26,9 @@ from charlm.text.dump.elements import (
     remove_older_revisions,
     root_language,
 )
+from charlm.text.dump.prolog import MAX_MARKUP_CHARACTERS, check_prolog, doctype_error
 from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, ReadableFile, XmlChunk, detect_format, read_xml
 
-_MAX_MARKUP_CHARACTERS = 1_000_000
-"""Characters of a comment or an attribute, at most."""
-_PROLOG = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
-_ENCODING = re.compile(r"\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
-_CODECS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 _PARSER_STOPPED = 1
 """libxml2's error code if its parser stopped without a reason."""
 _MAX_PAGE_BYTES = 256 << 20
@@ -151,7 +146,7 @@ class PageReader(Iterator[Page]):
                         if self._all_versions:
                             yield element
                     else:
-                        if unchecked > _MAX_MARKUP_CHARACTERS:  # fewer bytes cannot hold an attribute that is too long
+                        if unchecked > MAX_MARKUP_CHARACTERS:  # fewer bytes cannot hold an attribute that is too long
                             for value in (value for child in element.iter("*") for value in child.attrib.values()):
                                 self._check_length(value)
                         unchecked = len(chunk)
@@ -179,13 +174,13 @@ class PageReader(Iterator[Page]):
             yield self.root_tag
             yield from xml
         else:
-            yield from _reject_doctype(self.path, xml)
+            yield from check_prolog(self.path, xml)
         if not last:
             yield b"</mediawiki>"
 
     def _check_root(self, tree: Any) -> None:
         if tree.docinfo.internalDTD is not None:
-            raise _doctype_error(self.path)
+            raise doctype_error(self.path)
         root = tree.getroot()
         if local_name(root) != "mediawiki":
             raise DataError(
@@ -197,7 +192,7 @@ class PageReader(Iterator[Page]):
         self.root_tag = f"<mediawiki{''.join(f' {name}={quoteattr(uri)}' for name, uri in prefixes)}>".encode()
 
     def _check_length(self, markup: str) -> None:
-        if len(markup) > _MAX_MARKUP_CHARACTERS:
+        if len(markup) > MAX_MARKUP_CHARACTERS:
             raise DataError(
                 f"{self.path} has a comment or attribute of {len(markup):,} characters",
                 "download the dump from its wiki",
@@ -219,32 +214,3 @@ class DumpReader(PageReader):
 
     def __init__(self, path: ReadableFile, on_bytes: Callable[[int], None] | None = None) -> None:
         super().__init__(path, read_xml(path, detect_format(path)), on_bytes=on_bytes)
-
-
-def _doctype_error(path: ReadableFile) -> DataError:
-    return DataError(
-        f"{path} declares a DOCTYPE or entities, which no MediaWiki dump does", "download the dump from its wiki"
-    )
-
-
-def _reject_doctype(path: ReadableFile, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes; raise before a DOCTYPE, or an encoding other than UTF-8 or UTF-16, reaches the parser."""
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        codec = _CODECS.get(head[:2], "utf-8")
-        prolog = head.decode(codec, errors="replace")
-        rest = prolog[cast("re.Match[str]", _PROLOG.match(prolog)).end() :]
-        if rest.startswith("<!") and not "<!--".startswith(rest[:4]):
-            raise _doctype_error(path)
-        declared = _ENCODING.match(prolog.removeprefix("\ufeff"))
-        if declared and not declared[1].lower().startswith(codec[:6].rstrip("-")):
-            raise DataError(f"{path} declares the encoding {declared[1]}", "give a dump in UTF-8 or UTF-16")
-        if rest and not rest.startswith(("<!", "<?")) and rest != "<":
-            break  # the root element, or something that the parser reports as malformed
-        if len(head) > _MAX_MARKUP_CHARACTERS:
-            raise DataError(
-                f"{path} has more than {_MAX_MARKUP_CHARACTERS:,} bytes before its first tag", "download the dump again"
-            )
-    yield head
-    yield from chunks
