@@ -7,7 +7,6 @@ Memory: about 100 bytes per document.
 """
 
 import hashlib
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.data.documents import read_columns
+from charlm.data.page_versions import find_newest_versions, find_repeated_pages
 from charlm.data.staging import Shard
 from charlm.text.document import PageCounts
 from charlm.text.split import RepeatedPages, SplitCounts
@@ -74,8 +74,7 @@ def select_documents(
     rows = [len(column) for column in columns]
     ends = np.concatenate([column["ends"].to_numpy() for column in columns])
     document_of_row = np.cumsum(ends) - ends
-    page_keys = _read_column(shards, "page_key")[ends]
-    keep_document = _is_newest_version(shards, page_keys, ends)
+    keep_document, page_keys = find_newest_versions(shards)
     _count_dropped(page_counts, "older version", keep_document)
     digests = np.concatenate([column["digest"].to_numpy() for column in columns])[ends]
     first_copies = _is_first_copy(digests, keep_document)
@@ -97,72 +96,13 @@ def select_documents(
         shards, np.split(kept, boundaries), np.split(sizes, boundaries), page_counts, tallies, near_identical
     )
     _sum_kept(selection)
-    selection.repeated_pages = _find_repeated_pages(page_keys[keep_document], sizes[ends][keep_document])
+    selection.repeated_pages = find_repeated_pages(page_keys[keep_document], sizes[ends][keep_document])
     return selection
 
 
 def _count_dropped(page_counts: PageCounts, reason: str, kept: Mask) -> None:
     if dropped := int((~kept).sum()):
         page_counts.dropped[reason] += dropped
-
-
-def _read_column(shards: Sequence[Shard], name: str) -> npt.NDArray[np.int64]:
-    return np.concatenate([read_columns(shard.path, [name])[name].to_numpy() for shard in shards])
-
-
-def _is_newest_version(shards: Sequence[Shard], page_keys: npt.NDArray[np.int64], ends: Mask) -> Mask:
-    """Mark the documents of which no newer version was read, in any shard, kept or dropped.
-
-    Documents of an unknown page or revision are marked. Only pages with several versions take more memory than the
-    sorted keys: 8 bytes per document.
-
-    Args:
-        page_keys: of each document.
-        ends: whether each row is the last one of its document.
-    """
-    is_newest = np.ones(len(page_keys), dtype=np.bool_)
-    known = np.sort(page_keys)
-    dropped = [found[_contains(known, found[:, 0])] for found in (shard.read_dropped_versions() for shard in shards)]
-    dropped_keys, dropped_revisions = np.concatenate(dropped).T
-    pages = np.union1d(_find_repeated(known), dropped_keys)
-    if not len(pages):
-        return is_newest
-    is_version = _contains(pages, page_keys)
-    revisions = _read_column(shards, "revision")[ends][is_version]
-    page_of_version = np.searchsorted(pages, page_keys[is_version])
-    newest = np.zeros(len(pages), dtype=np.int64)
-    np.maximum.at(newest, page_of_version, revisions)
-    np.maximum.at(newest, np.searchsorted(pages, dropped_keys), dropped_revisions)
-    is_newest[is_version] = (revisions == 0) | (revisions == newest[page_of_version])
-    return is_newest
-
-
-def _find_repeated(sorted_keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the keys, but 0, that occur several times, each once."""
-    repeated = np.unique(sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]])
-    return repeated[repeated != 0]
-
-
-def _contains(sorted_keys: npt.NDArray[np.int64], keys: npt.NDArray[np.int64]) -> Mask:
-    """Mark the keys that are among the sorted ones."""
-    if not len(sorted_keys):
-        return np.zeros(len(keys), dtype=np.bool_)
-    return sorted_keys[np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)] == keys
-
-
-def _find_repeated_pages(page_keys: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> RepeatedPages:
-    """Return the pages that several of the kept documents have.
-
-    Args:
-        page_keys, sizes: of each kept document; its characters.
-    """
-    pages = _find_repeated(np.sort(page_keys))
-    if not len(pages):
-        return RepeatedPages()
-    is_version = _contains(pages, page_keys)
-    places = np.searchsorted(pages, page_keys[is_version])
-    num_characters = np.bincount(places, weights=sizes[is_version]).astype(np.int64)
-    return RepeatedPages(array("q", pages.tobytes()), array("q", num_characters.tobytes()))
 
 
 def _is_first_copy(digests: npt.NDArray[np.int64], candidates: Mask) -> Mask:

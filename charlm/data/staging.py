@@ -34,9 +34,9 @@ class Shard:
     num_characters: int
 
     def read_dropped_versions(self) -> npt.NDArray[np.int64]:
-        """Return the pages that were dropped, (num_versions, 2): the key of the page and the revision."""
+        """Return the versions of pages that were dropped, (num_versions, 3): the fields of `PageVersion`."""
         packed: str = storage.read_json(self.path.with_suffix(".json"))["dropped_versions"]
-        return np.frombuffer(base64.b64decode(packed), dtype="<i8").reshape(-1, 2)
+        return np.frombuffer(base64.b64decode(packed), dtype="<i8").reshape(-1, 3)
 
 
 class WorkerPool(Protocol):

@@ -7,7 +7,39 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+
+
+class PageVersion(NamedTuple):
+    """Which version of which wiki page a document is; 0 where that is unknown."""
+
+    page_key: int = 0
+    """A 64-bit hash that all versions of a page share, whatever files they are in."""
+    revision: int = 0
+    """The revision id. Versions with 0 are always kept."""
+    title_key: int = 0
+    """A 64-bit hash of the title. A file that gives one page several titles has ids that are not to be trusted."""
+
+
+UNKNOWN_VERSION = PageVersion()
+
+
+def page_version(wiki: str, page_id: str, title: str, revision: int) -> PageVersion:
+    """Return the version of a page of a dump.
+
+    Args:
+        wiki: database name or host of the wiki. Without it, pages of two wikis may have equal ids, so the title counts.
+        page_id: empty if it is unknown.
+        revision: the revision id; 0 if it is unknown, or if all versions are wanted.
+    """
+    if not page_id:
+        return UNKNOWN_VERSION
+    return PageVersion(_hash(f"{wiki} {page_id}" if wiki else f" {page_id} {title}"), revision, _hash(title))
+
+
+def _hash(text: str) -> int:
+    encoded = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big", signed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +56,8 @@ class Document:
     url: str = ""
     is_last_piece: bool = True
     """False if the source's next document continues this text, as the pieces of a long file do."""
-    page_key: int = 0
-    """The `page_key` of the wiki page that this is a version of; 0 if it is no page of a wiki."""
-    revision: int = 0
-    """Revision id of the version. Of several versions only the newest is kept; those with 0 are always kept."""
-
-
-def page_key(wiki: str, page_id: str, title: str) -> int:
-    """Return the 64-bit hash that all versions of a page share, whatever files they are in; 0 without an id.
-
-    Args:
-        wiki: database name or host of the wiki. Without it, pages of two wikis may have equal ids, so the title counts.
-    """
-    if not page_id:
-        return 0
-    name = f"{wiki} {page_id}" if wiki else f" {page_id} {title}"
-    return int.from_bytes(
-        hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True
-    )
+    version: PageVersion = UNKNOWN_VERSION
+    """Which version of which wiki page it is. Of several versions of a page only the newest is kept."""
 
 
 @dataclass(slots=True)
@@ -54,14 +70,14 @@ class PageCounts:
     notes: list[str] = field(default_factory=list[str])
     """Remarks for corpus.json, such as what was cut short or replaced."""
     dropped_versions: "array[int]" = field(default_factory=lambda: array("q"))
-    """Versions of pages that were dropped: the `page_key` and the revision of each. If a page has become a redirect,
+    """Versions of pages that were dropped: the three numbers of each `PageVersion`. If a page has become a redirect,
     this outdates the article that an older dump has."""
 
-    def drop(self, reason: str, page_key: int = 0, revision: int = 0) -> None:
-        """Count a page as dropped; `page_key` and `revision` say which version of which page it is, if known."""
+    def drop(self, reason: str, version: PageVersion = UNKNOWN_VERSION) -> None:
+        """Count a page as dropped; `version` says which one it is, if that is known."""
         self.dropped[reason] += 1
-        if page_key and revision:
-            self.dropped_versions.extend((page_key, revision))
+        if version.page_key and version.revision:
+            self.dropped_versions.extend(version)
 
     def add(self, other: "PageCounts") -> None:
         self.pages += other.pages

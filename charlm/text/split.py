@@ -175,7 +175,7 @@ class SplitRouter:
 
         The position counts such a page as if all of its versions followed the first one.
         """
-        place = self._repeated_pages.find(document.page_key)
+        place = self._repeated_pages.find(document.version.page_key)
         if place is None:
             yield from routed
             return

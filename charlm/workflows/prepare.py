@@ -25,7 +25,7 @@ from charlm.data.settings import CorpusSettings
 from charlm.data.staging import Shard, WorkerPool, stage
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
-from charlm.text.document import Document, Source
+from charlm.text.document import Document, PageVersion, Source
 from charlm.text.settings import MixSettings
 from charlm.text.split import CANDIDATE_SPLITS, Cuts, SplitRouter, default_spec, parse_percentages
 from charlm.vocab.char import CodePointCounts
@@ -182,7 +182,9 @@ def _write_splits(
         writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
         for row in _make_ids_unique(_read_kept_rows(selection), selection.repeated_ids):
             frequencies.add(row["text"])
-            document = Document(row["id"], row["title"], row["text"], row["url"], row["ends"], row["page_key"])
+            document = Document(
+                row["id"], row["title"], row["text"], row["url"], row["ends"], PageVersion(row["page_key"])
+            )
             for name, part in router.route(document, row["size"]):
                 writers[name].add(part)
                 counts[name]["documents"] += part.is_last_part

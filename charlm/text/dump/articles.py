@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from charlm.errors import DataError
 from charlm.text.code_version import reading_version
-from charlm.text.document import Document, PageCounts, SourceTask, page_key
+from charlm.text.document import Document, PageCounts, SourceTask, page_version
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.dump.counts import excerpt_note
 from charlm.text.dump.elements import SiteInfo
@@ -121,9 +121,9 @@ def clean_pages(
     wiki = site.dbname or urlsplit(site.base).netloc
     for page in pages:
         page_counts.pages += 1
-        version = (page_key(wiki, page.id, page.title), page.revision)
+        version = page_version(wiki, page.id, page.title, page.revision)
         if reason := _drop_reason(page):
-            page_counts.drop(reason, *version)
+            page_counts.drop(reason, version)
             continue
         if keep and not keep(page.id):
             page_counts.drop("max_characters")
@@ -131,13 +131,12 @@ def clean_pages(
         with _time_limit(page):
             cleaned = cleaner.clean(page.text, page.title)
         if cleaned.exceeded_limit:
-            page_counts.drop("limit", *version)
+            page_counts.drop("limit", version)
             page_counts.notes.append(f"page {page.id} ({page.title}) left out: {cleaned.exceeded_limit}")
         elif cleaned.text:
-            url = _url(site, page.title)
-            yield Document(page.id, page.title, cleaned.text, url, page_key=version[0], revision=page.revision)
+            yield Document(page.id, page.title, cleaned.text, _url(site, page.title), version=version)
         else:
-            page_counts.drop("no text left", *version)
+            page_counts.drop("no text left", version)
 
 
 def _drop_reason(page: Page) -> str:

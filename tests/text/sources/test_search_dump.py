@@ -13,7 +13,7 @@ import pytest
 from charlm.data.settings import CorpusSettings
 from charlm.errors import CharlmError, DataError
 from charlm.text.build import build_source
-from charlm.text.document import Document, page_key
+from charlm.text.document import Document, page_version
 from charlm.text.settings import HubSettings, MixSettings, TextSettings, WikipediaSettings
 from charlm.text.sources.hub.source import HubSource
 from charlm.workflows.prepare import prepare
@@ -174,7 +174,7 @@ def test_versions_in_two_dumps_of_both_kinds(tmp_path: Path) -> None:
         assert texts(corpus) == ["The ninth.", "The third."]
         assert corpus.metadata["documents"]["dropped"] == {"namespace": 1, "older version": 3}
     (first, *_) = source(old).documents()
-    assert (first.page_key, first.revision) == (page_key("enwiki", "4", ""), 1)
+    assert first.version == page_version("enwiki", "4", "", 1)._replace(title_key=0)
 
 
 def test_prepare_reads_a_search_dump(tmp_path: Path, charlm: Charlm) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from charlm.errors import DataError, SettingsError
 from charlm.suggestions.words import suggest
-from charlm.text.document import Document, PageCounts
+from charlm.text.document import UNKNOWN_VERSION, Document, PageCounts
 from charlm.text.reading.documents import rechunk_text
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub.search_dump import SearchPage
@@ -59,15 +59,15 @@ class RowReader:
         """
         self.page_counts.pages += 1
         is_page = isinstance(row, SearchPage)
-        version = row.version if is_page else (0, 0)
+        version = row.version if is_page else UNKNOWN_VERSION
         reason = row.drop_reason if is_page else ""
         text = "" if reason else self._text(number, row.get(self.settings.column))
         if not text:
-            self.page_counts.drop(reason or "empty", *version)
+            self.page_counts.drop(reason or "empty", version)
             return
         identifier, title, url = (self._label(number, row, key) for key in _DEFAULTS)
         for piece, is_last in rechunk_text([text]):
-            yield Document(identifier or str(number), title, piece, url, is_last, *version)
+            yield Document(identifier or str(number), title, piece, url, is_last, version)
 
     def _text(self, number: int, value: object) -> str:
         """Return a text; empty if there is no value."""

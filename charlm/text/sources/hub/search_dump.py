@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError
-from charlm.text.document import page_key
+from charlm.text.document import PageVersion, page_version
 
 Row = Mapping[str, Any]
 
@@ -31,11 +31,12 @@ class SearchPage(dict[str, Any]):
         return "model" if self.get("content_model", "wikitext") != "wikitext" else ""
 
     @property
-    def version(self) -> tuple[int, int]:
-        """The `page_key` and the revision id of the page; 0 where they are unknown."""
-        wiki, title, revision = self.get("wiki"), self.get("title"), self.get("version")
-        key = page_key(wiki if isinstance(wiki, str) else "", self["id"], str(title))
-        return key, revision if isinstance(revision, int) and revision > 0 else 0
+    def version(self) -> PageVersion:
+        """Which version of which page it is. The title does not count: one source may read dumps of several dates."""
+        wiki, revision = self.get("wiki"), self.get("version")
+        number = revision if isinstance(revision, int) and revision > 0 else 0
+        version = page_version(wiki if isinstance(wiki, str) else "", self["id"], str(self.get("title")), number)
+        return version._replace(title_key=0)
 
 
 def join_index_lines(path: Path, rows: Iterable[Row]) -> Iterator[Row]:
