@@ -28,10 +28,14 @@ SCHEMA = pa.schema(
         "ends": pa.bool_(),
         "digest": pa.int64(),
         "skeleton": pa.int64(),
+        "page_key": pa.int64(),
+        "revision": pa.int64(),
+        "title_key": pa.int64(),
     }
 )
 """`ends` is false if the next row continues the text. `digest` (in the last row: of the whole text) finds equal texts;
-`skeleton` finds texts that differ only in names and numbers, like pages written by bots."""
+`skeleton` finds texts that differ only in names and numbers, like pages written by bots; the last three are the
+`PageVersion` of the document."""
 
 _NAMES_AND_NUMBERS = re.compile(r"\d+|\b[^\W\d_a-z]\w*")
 _MAX_STUB_CHARACTERS = 1_500
@@ -70,7 +74,7 @@ class RowBuilder:
         is_whole = document.is_last_piece and not self._inside_document
         self._inside_document = not document.is_last_piece
         if is_whole and len(text) < self._options.min_characters:
-            self._page_counts.dropped["short"] += 1
+            self._page_counts.drop("short", document.version)
             return None
         encoded = text.encode("utf-8")
         self._hash.update(encoded)
@@ -87,6 +91,7 @@ class RowBuilder:
             "ends": document.is_last_piece,
             "digest": digest,
             "skeleton": _skeleton_hash(document.title, text) if is_whole else 0,
+            **document.version._asdict(),
         }
 
     def _normalized(self, document: Document) -> str:

@@ -1,22 +1,24 @@
 """Staged shards -> the documents that are kept, and their counts, without reading texts.
 
-    digests ── drop copies of equal texts ──> weights ── sample each source to its weight ──> mask per shard, counts
+    pages ── drop older versions ──> digests ── drop copies of equal texts
+          ──> weights ── sample each source to its weight ──> mask per shard, counts
 
-Memory: about 50 bytes per document.
+Memory: about 100 bytes per document.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.data.documents import read_columns
+from charlm.data.page_versions import find_newest_versions, find_repeated_pages
 from charlm.data.staging import Shard
 from charlm.text.document import PageCounts
-from charlm.text.split import SplitCounts
+from charlm.text.split import RepeatedPages, SplitCounts
 
 _MIN_STUB_COPIES = 5  # this many texts that differ only in names and numbers count as near-identical
 
@@ -40,6 +42,8 @@ class DocumentSelection:
     num_bytes: int = 0
     repeated_ids: frozenset[str] = frozenset()
     """Ids that more than one document has."""
+    repeated_pages: RepeatedPages = field(default_factory=RepeatedPages)
+    """The pages of which several versions are kept."""
 
     def describe(self) -> dict[str, Any]:
         """Return the counts for corpus.json; pages = kept + the sum of the dropped ones over all reasons."""
@@ -57,7 +61,8 @@ class DocumentSelection:
 def select_documents(
     shards: list[Shard], split_specs: Sequence[str], weights: Mapping[str, float]
 ) -> DocumentSelection:
-    """Choose the documents to keep: the first of equal texts, and so many of each source as its weight allows.
+    """Choose the documents to keep: the newest version of each page, of equal texts the first, and so many of each
+    source as its weight allows.
 
     Args:
         split_specs: splits to count documents for, for example "90/5/5".
@@ -71,8 +76,12 @@ def select_documents(
     rows = [len(column) for column in columns]
     ends = np.concatenate([column["ends"].to_numpy() for column in columns])
     document_of_row = np.cumsum(ends) - ends
-    keep_document = _is_first_copy(np.concatenate([column["digest"].to_numpy() for column in columns])[ends])
-    _count_dropped(page_counts, "duplicate", keep_document)
+    keep_document, page_keys = find_newest_versions(shards)
+    _count_dropped(page_counts, "older version", keep_document)
+    digests = np.concatenate([column["digest"].to_numpy() for column in columns])[ends]
+    first_copies = _is_first_copy(digests, keep_document)
+    _count_dropped(page_counts, "duplicate", first_copies[keep_document])
+    keep_document = first_copies
     if weights:
         within_weights = _select_by_weight(shards, keep_document, document_of_row, weights)
         _count_dropped(page_counts, "weight", within_weights[keep_document])
@@ -89,6 +98,7 @@ def select_documents(
         shards, np.split(kept, boundaries), np.split(sizes, boundaries), page_counts, tallies, near_identical
     )
     _sum_kept(selection)
+    selection.repeated_pages = find_repeated_pages(page_keys[keep_document], sizes[ends][keep_document])
     return selection
 
 
@@ -97,11 +107,12 @@ def _count_dropped(page_counts: PageCounts, reason: str, kept: Mask) -> None:
         page_counts.dropped[reason] += dropped
 
 
-def _is_first_copy(digests: npt.NDArray[np.int64]) -> Mask:
-    """Mark the documents whose text is not a copy of an earlier one."""
-    keep_document = np.zeros(len(digests), dtype=np.bool_)
-    keep_document[np.unique(digests, return_index=True)[1]] = True
-    return keep_document
+def _is_first_copy(digests: npt.NDArray[np.int64], candidates: Mask) -> Mask:
+    """Mark the candidates whose text is not a copy of an earlier one."""
+    is_first = np.zeros(len(digests), dtype=np.bool_)
+    places = np.flatnonzero(candidates)
+    is_first[places[np.unique(digests[places], return_index=True)[1]]] = True
+    return is_first
 
 
 def _select_by_weight(

@@ -45,6 +45,8 @@ class CorpusSettings(Settings):
 
 
 _DOWNLOAD_KEYS = ("mirrors", "contact", "url")
+_LATER_DEFAULTS = {"versions": "newest"}
+"""Settings that charlm 0.1.0 did not have, with their defaults, which are not recorded: older corpora still match."""
 
 
 def make_portable(corpus: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +65,11 @@ def make_portable(corpus: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make_source_portable(source: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in source.items() if key not in _DOWNLOAD_KEYS}
+    kept = {
+        key: value
+        for key, value in source.items()
+        if key not in _DOWNLOAD_KEYS and (key, value) not in _LATER_DEFAULTS.items()
+    }
     if kept.get("input"):
         paths = map(os.path.abspath, cast("Iterable[str]", kept["input"]))
         kept["input"] = [PurePath(path).name for path in paths]

@@ -6,12 +6,16 @@ The name of a shard contains the index and the key of its task. Its .json is wri
 done and is skipped. The content of the shards does not depend on the number of workers. Workers never import torch.
 """
 
+import base64
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from charlm import storage
 from charlm.data.documents import RowWriter
@@ -22,12 +26,17 @@ from charlm.text.document import PageCounts, Source, SourceTask
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The file with the documents of one task, and their counts."""
+    """The file with the documents of one task, and their counts (without `dropped_versions`, which stay on disk)."""
 
     path: Path
     page_counts: PageCounts
     num_documents: int
     num_characters: int
+
+    def read_dropped_versions(self) -> npt.NDArray[np.int64]:
+        """Return the versions of pages that were dropped, (num_versions, 3): the fields of `PageVersion`."""
+        packed: str = storage.read_json(self.path.with_suffix(".json"))["dropped_versions"]
+        return np.frombuffer(base64.b64decode(packed), dtype="<i8").reshape(-1, 3)
 
 
 class WorkerPool(Protocol):
@@ -144,6 +153,8 @@ def make_shard(directory: Path, number: int, task: SourceTask, row_options: RowO
         "cut": dict(page_counts.cut),
         "documents": documents,
         "characters": characters,
+        "dropped_versions": base64.b64encode(np.array(page_counts.dropped_versions, dtype="<i8").tobytes()).decode(),
     }
     storage.write_json(stem.with_suffix(".json"), record)
-    return Shard(path, page_counts, documents, characters)
+    counts = PageCounts(page_counts.pages, page_counts.dropped, page_counts.notes)
+    return Shard(path, counts, documents, characters)

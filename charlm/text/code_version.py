@@ -12,7 +12,7 @@ from charlm.version import __version__
 
 _HERE = Path(__file__).parent
 
-READING = ("dump/articles", "dump/pages", "dump/elements", "dump/ranges")
+READING = ("document", "dump/articles", "dump/pages", "dump/elements", "dump/prolog", "dump/ranges")
 """The modules that decide which pages a range of a dump has and which document a page becomes, besides `wikitext`.
 
 The modules that open and unpack files (`reading/unpacking`, `download/range_cache`) are left out: they give the bytes

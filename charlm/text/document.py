@@ -1,11 +1,45 @@
 """The types that every source shares: documents of plain text, and counts of the pages that were left out."""
 
+import hashlib
 from abc import ABC, abstractmethod
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+
+
+class PageVersion(NamedTuple):
+    """Which version of which wiki page a document is; 0 where that is unknown."""
+
+    page_key: int = 0
+    """A 64-bit hash that all versions of a page share, whatever files they are in."""
+    revision: int = 0
+    """The revision id. Versions with 0 are always kept."""
+    title_key: int = 0
+    """A 64-bit hash of the title. A file that gives one page several titles has ids that are not to be trusted."""
+
+
+UNKNOWN_VERSION = PageVersion()
+
+
+def page_version(wiki: str, page_id: str, title: str, revision: int) -> PageVersion:
+    """Return the version of a page of a dump.
+
+    Args:
+        wiki: database name or host of the wiki. Without it, pages of two wikis may have equal ids, so the title counts.
+        page_id: empty if it is unknown.
+        revision: the revision id; 0 if it is unknown, or if all versions are wanted.
+    """
+    if not page_id:
+        return UNKNOWN_VERSION
+    return PageVersion(_hash(f"{wiki} {page_id}" if wiki else f" {page_id} {title}"), revision, _hash(title))
+
+
+def _hash(text: str) -> int:
+    encoded = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big", signed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +56,8 @@ class Document:
     url: str = ""
     is_last_piece: bool = True
     """False if the source's next document continues this text, as the pieces of a long file do."""
+    version: PageVersion = UNKNOWN_VERSION
+    """Which version of which wiki page it is. Of several versions of a page only the newest is kept."""
 
 
 @dataclass(slots=True)
@@ -35,12 +71,22 @@ class PageCounts:
     """Remarks for corpus.json, such as what was cut short or replaced."""
     cut: Counter[str] = field(default_factory=Counter[str])
     """Kind of text -> how often it was cut from pages that were kept."""
+    dropped_versions: "array[int]" = field(default_factory=lambda: array("q"))
+    """Versions of pages that were dropped: the three numbers of each `PageVersion`. If a page has become a redirect,
+    this outdates the article that an older dump has."""
+
+    def drop(self, reason: str, version: PageVersion = UNKNOWN_VERSION) -> None:
+        """Count a page as dropped; `version` says which one it is, if that is known."""
+        self.dropped[reason] += 1
+        if version.page_key and version.revision:
+            self.dropped_versions.extend(version)
 
     def add(self, other: "PageCounts") -> None:
         self.pages += other.pages
         self.dropped.update(other.dropped)
         self.notes += other.notes
         self.cut.update(other.cut)
+        self.dropped_versions += other.dropped_versions
 
 
 class SourceTask(Protocol):

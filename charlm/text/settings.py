@@ -27,6 +27,9 @@ class WikipediaSettings(Settings):
     """Dump files to read instead of a dump from a mirror: paths or URLs (http, https)."""
     math: Literal["drop", "tex"] = "drop"
     """Formulas: `drop` leaves them out, `tex` keeps their TeX source."""
+    versions: Literal["newest", "all"] = "newest"
+    """Versions of a page that the input has, such as two dumps of one wiki: `newest` keeps the one with the highest
+    revision id and counts the others, `all` keeps all of them, in one split."""
     mirrors: tuple[str, ...] = ("https://dumps.wikimedia.org",)
     """Servers laid out like dumps.wikimedia.org, tried in order, after those of CHARLM_MIRROR."""
     max_characters: int | None = Field(default=None, gt=0)
@@ -89,7 +92,7 @@ class HubSettings(Settings):
     split: str = "train"
     """Split of the dataset that is read. charlm makes its own splits of that text."""
     column: str = "text"
-    """Column with the text."""
+    """Column with the text. Rows without text are counted as `empty`."""
     id_column: str = ""
     """Column with the ids of the documents; empty: `id` if it exists, otherwise the number of the row, from 0."""
     title_column: str = ""
@@ -105,8 +108,9 @@ class HubSettings(Settings):
     errors: Literal["strict", "replace"] = "strict"
     """Lone surrogates, which JSON allows but UTF-8 does not: `strict` stops with an error, `replace` puts U+FFFD."""
     input: tuple[str, ...] = ()
-    """Local files instead of the hub: parquet, JSON, JSON lines, CSV or arrow, all of one format; or one folder that
-    is laid out as a dataset."""
+    """Local files instead of the hub: parquet, JSON, JSON lines, CSV or arrow, all of one format; JSON and CSV may be
+    packed (gz, bz2, xz). The search dumps of Wikimedia (CirrusSearch) are read too. Or one folder that is laid out as a
+    dataset."""
 
     @property
     def name(self) -> str:

@@ -2,13 +2,16 @@
 
 document id ──stable hash──> train | valid | test    a newer dump never moves a page from test to train
 small corpora: by position in characters             a document at a border is cut into two parts
+several versions of one page: where the first is     none of them is cut
 enwik8, text8: by position in bytes                  as published; a border inside a character moves before it
 """
 
+import bisect
 import hashlib
 import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from charlm.text.document import Document
@@ -104,19 +107,45 @@ Cuts = Mapping[str, Sequence[tuple[str, int]]]
 """Document id -> its parts in another corpus, in order: (split, characters)."""
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatedPages:
+    """The pages of which a corpus has several versions."""
+
+    keys: "array[int]" = field(default_factory=lambda: array("q"))
+    """Their `page_key`, sorted."""
+    num_characters: "array[int]" = field(default_factory=lambda: array("q"))
+    """The characters of all versions of each page."""
+
+    def find(self, page_key: int) -> int | None:
+        """Return the index of a page; None if it has only one version."""
+        place = bisect.bisect_left(self.keys, page_key)
+        return place if place < len(self.keys) and self.keys[place] == page_key else None
+
+
 class SplitRouter:
     """Sends documents, in order, to their splits; cuts them at borders and every MAX_PART_CHARACTERS characters."""
 
-    def __init__(self, percentages: dict[str, int], method: str, total: int, like: Cuts | None = None) -> None:
+    def __init__(
+        self,
+        percentages: dict[str, int],
+        method: str,
+        total: int,
+        like: Cuts | None = None,
+        repeated_pages: RepeatedPages | None = None,
+    ) -> None:
         """
         Args:
             method: "hash", "position" or "bytes".
             total: the size of the corpus, in bytes for "bytes", otherwise in characters.
             like: the cuts of another corpus; documents that it does not have are split by hash.
+            repeated_pages: the pages that have several versions among the documents.
         """
         self._percentages = percentages
         self._method = "hash" if like is not None else method
         self._reference_cuts = like or {}
+        self._repeated_pages = repeated_pages or RepeatedPages()
+        self._split_of_page = bytearray(len(self._repeated_pages.keys))
+        # of each: 1 + the index of its split; 0 before its first version
         self._position = 0
         self._borders: list[tuple[int, str]] = []  # (first character, or byte, after the split, name)
         self._parts_done = self._characters_done = 0  # of a document that comes in pieces
@@ -132,11 +161,31 @@ class SplitRouter:
             size: characters of the whole document, if this is a piece of it.
         """
         parts = 0
-        for name, part in self._route(document, len(document.text) if size is None else size):
+        routed = self._route(document, len(document.text) if size is None else size)
+        for name, part in self._with_other_versions(document, routed):
             parts += 1
             yield name, replace(part, part=self._parts_done + part.part)
         self._parts_done = 0 if document.is_last_piece else self._parts_done + parts
         self._characters_done = 0 if document.is_last_piece else self._characters_done + len(document.text)
+
+    def _with_other_versions(
+        self, document: Document, routed: Iterator[tuple[str, Part]]
+    ) -> Iterator[tuple[str, Part]]:
+        """Yield the parts as routed; of a page with several versions, all in the split where its first one begins.
+
+        The position counts such a page as if all of its versions followed the first one.
+        """
+        place = self._repeated_pages.find(document.version.page_key)
+        if place is None:
+            yield from routed
+            return
+        names = list(self._percentages)
+        if not self._split_of_page[place]:
+            first_split, _ = next(routed)  # this advances the position by this version
+            self._split_of_page[place] = 1 + names.index(first_split)
+            self._position += self._repeated_pages.num_characters[place] - len(document.text)
+        for part in _split_parts(document, []):
+            yield names[self._split_of_page[place] - 1], part
 
     def _route(self, document: Document, num_characters: int) -> Iterator[tuple[str, Part]]:
         if document.id in self._reference_cuts:

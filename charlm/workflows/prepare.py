@@ -6,7 +6,7 @@
 
 The corpus is built in a hidden folder beside the final one and appears by one rename, so it exists whole or not at all.
 Equal inputs give equal bytes (no times, no paths of this machine), for any number of workers. A killed attempt is
-resumed: finished shards stay. Memory is bounded by a shard and about 50 bytes per document.
+resumed: finished shards stay. Memory is bounded by a shard and about 100 bytes per document.
 """
 
 import os
@@ -25,7 +25,7 @@ from charlm.data.settings import CorpusSettings
 from charlm.data.staging import Shard, WorkerPool, stage
 from charlm.errors import DataError, SettingsError
 from charlm.settings import differences
-from charlm.text.document import Document, Source
+from charlm.text.document import Document, PageVersion, Source
 from charlm.text.settings import MixSettings
 from charlm.text.split import CANDIDATE_SPLITS, Cuts, SplitRouter, default_spec, parse_percentages
 from charlm.vocab.char import CodePointCounts
@@ -152,7 +152,13 @@ def _plan_split(
         return (
             percentages,
             metadata,
-            SplitRouter(percentages, "hash", selection.num_characters, _read_cuts(split_reference)),
+            SplitRouter(
+                percentages,
+                "hash",
+                selection.num_characters,
+                _read_cuts(split_reference),
+                repeated_pages=selection.repeated_pages,
+            ),
         )
     if source.split_method == "bytes":
         percentages = parse_percentages(_BYTES_SPLIT if settings.split == "auto" else settings.split)
@@ -161,7 +167,7 @@ def _plan_split(
     return (
         tally.percentages,
         {"method": tally.method},
-        SplitRouter(tally.percentages, tally.method, selection.num_characters),
+        SplitRouter(tally.percentages, tally.method, selection.num_characters, repeated_pages=selection.repeated_pages),
     )
 
 
@@ -176,9 +182,10 @@ def _write_splits(
         writers = {name: stack.enter_context(DocumentWriter(work / "documents", name)) for name in names}
         for row in _make_ids_unique(_read_kept_rows(selection), selection.repeated_ids):
             frequencies.add(row["text"])
-            for name, part in router.route(
-                Document(row["id"], row["title"], row["text"], row["url"], row["ends"]), row["size"]
-            ):
+            document = Document(
+                row["id"], row["title"], row["text"], row["url"], row["ends"], PageVersion(row["page_key"])
+            )
+            for name, part in router.route(document, row["size"]):
                 writers[name].add(part)
                 counts[name]["documents"] += part.is_last_part
                 counts[name]["characters"] += len(part.document.text)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from charlm.errors import DataError
 from charlm.text.code_version import reading_version
-from charlm.text.document import Document, PageCounts, SourceTask
+from charlm.text.document import Document, PageCounts, SourceTask, page_version
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.dump.counts import excerpt_note
 from charlm.text.dump.elements import SiteInfo
@@ -73,9 +73,9 @@ class PagesTask:
             page_counts.notes.append(self.note)
 
 
-def task_key(digest: str, math: MathMode) -> str:
+def task_key(digest: str, math: MathMode, *, all_versions: bool = False) -> str:
     """Return the part of a task's key that all tasks of a file share; `digest` is the hash of the file."""
-    return f"{digest} {reading_version()} math {math}"
+    return f"{digest} {reading_version()} math {math}{' all versions' if all_versions else ''}"
 
 
 def page_sort_key(seed: int, page: str) -> int:
@@ -85,7 +85,7 @@ def page_sort_key(seed: int, page: str) -> int:
 
 def make_tasks(dump: DumpPlan, digest: str, math: MathMode = "drop") -> Iterator[SourceTask]:
     """Yield the tasks of one dump file, whose hash is `digest`."""
-    key = task_key(digest, math)
+    key = task_key(digest, math, all_versions=dump.all_versions)
     if len(dump.ranges) > 1:
         for range_ in dump.ranges:
             yield RangeTask(f"{key} bytes {range_.start} to {range_.end}", dump, range_, math)
@@ -118,22 +118,26 @@ def clean_pages(
         keep: returns whether to keep the article with this id; others are not cleaned.
     """
     cleaner = Cleaner(site.language, site.namespaces, math=math)
+    wiki = site.dbname or urlsplit(site.base).netloc
     for page in pages:
         page_counts.pages += 1
-        reason = _drop_reason(page) or ("max_characters" if keep and not keep(page.id) else "")
-        if reason:
-            page_counts.dropped[reason] += 1
+        version = page_version(wiki, page.id, page.title, page.revision)
+        if reason := _drop_reason(page):
+            page_counts.drop(reason, version)
+            continue
+        if keep and not keep(page.id):
+            page_counts.drop("max_characters")
             continue
         with _time_limit(page):
             cleaned = cleaner.clean(page.text, page.title)
         if cleaned.exceeded_limit:
-            page_counts.dropped["limit"] += 1
+            page_counts.drop("limit", version)
             page_counts.notes.append(f"page {page.id} ({page.title}) left out: {cleaned.exceeded_limit}")
         elif cleaned.text:
             page_counts.cut.update(_cut_counts(cleaned))
-            yield Document(page.id, page.title, cleaned.text, _url(site, page.title))
+            yield Document(page.id, page.title, cleaned.text, _url(site, page.title), version=version)
         else:
-            page_counts.dropped["no text left"] += 1
+            page_counts.drop("no text left", version)
 
 
 def _cut_counts(cleaned: CleanedPage) -> dict[str, int]:

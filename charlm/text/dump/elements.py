@@ -72,6 +72,8 @@ class Page:
     model: str
     """`wikitext`, `css`, `wikibase-item`, ..."""
     text: str
+    revision: int = 0
+    """Revision id; 0 if it is unknown, or if all versions of the page are read."""
 
 
 def local_name(element: Element) -> str:
@@ -111,13 +113,46 @@ def export_version(root: Element) -> str:
     return str(root.get("version") or (in_namespace[1] if in_namespace else ""))
 
 
-def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
-    """Return the page, with the last of several revisions.
+def revision_id(revision: Element) -> int:
+    """Return the id of a `revision`; 0 if it has none."""
+    for child in revision.iterchildren("{*}id"):
+        text = _element_text(child).strip()
+        return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
+    return 0
 
-    It goes through the children, because lxml's searches take longer than its parsing.
+
+def has_revision(page: Element) -> bool:
+    return next(page.iterchildren("{*}revision"), None) is not None
+
+
+def remove_older_revisions(revision: Element, *, all_previous: bool) -> None:
+    """Free the memory of the revisions of a page up to this one, but of the newest by its id.
+
+    Args:
+        all_previous: whether to free all revisions before this one instead.
     """
+    previous = list(revision.itersiblings("{*}revision", preceding=True))
+    if not previous:
+        return
+    newest = revision if all_previous else max((revision, *previous), key=revision_id)
+    for other in previous:
+        if other is not newest:
+            other.getparent().remove(other)
+    if newest is not revision:
+        revision.clear()  # removed with the next one: the parser may still append to it
+
+
+def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
+    """Return the page of a `<page>` with its newest revision, or the version of a page that a `<revision>` is.
+
+    Whether an older version is a redirect is found in its text: the tag for redirects describes the newest revision.
+    The function goes through the children, because lxml's searches take longer than its parsing.
+    """
+    version: Element = element if local_name(element) == "revision" else None
+    element = element if version is None else element.getparent()
     page_id = namespace_text = title = model = text = ""
     has_redirect_tag = False
+    revision: Element = version
     for child in element.iterchildren("*"):
         match local_name(child):
             case "title":
@@ -127,22 +162,23 @@ def parse_page(element: Element, siteinfo: SiteInfo) -> Page:
             case "id":
                 page_id = _element_text(child).strip()
             case "redirect":
-                has_redirect_tag = True
-            case "revision":
-                model = text = ""
-                for part in child.iterchildren("{*}model", "{*}text"):
-                    if local_name(part) == "text":
-                        text = _element_text(part)
-                    else:
-                        model = _element_text(part)
+                has_redirect_tag = version is None
+            case "revision" if version is None:
+                revision = child if revision is None or len(child) else revision  # an older one was cleared
             case _:
                 pass
+    for part in () if revision is None else revision.iterchildren("{*}model", "{*}text"):
+        if local_name(part) == "text":
+            text = _element_text(part)
+        else:
+            model = _element_text(part)
     model = model.strip() or "wikitext"  # exports before 0.6 have no model
     namespace = (
         int(namespace_text) if re.fullmatch(r"-?\d{1,9}", namespace_text) else namespace_from_title(title, siteinfo)
     )
     redirect = has_redirect_tag or (model == "wikitext" and is_redirect(text))
-    return Page(page_id, namespace, title, redirect, model, text)
+    revision_number = 0 if revision is None or version is not None else revision_id(revision)
+    return Page(page_id, namespace, title, redirect, model, text, revision_number)
 
 
 def namespace_from_title(title: str, siteinfo: SiteInfo) -> int:

@@ -1,15 +1,14 @@
 """The XML of a MediaWiki export -> its SiteInfo, then its Pages, in bounded memory.
 
     unpacking.read_xml, or ranges.read_range_xml
-        ── no DOCTYPE ──> lxml pull parser ── last revision ──> Page
+        ── no DOCTYPE ──> lxml pull parser ── newest revision, or all revisions ──> Page
 
 Damage is an error that names the offset; no text is lost silently. An excerpt (well-formed to its end, but without
 `</mediawiki>`, as many test dumps are) gives its complete pages and sets `excerpt`.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from charlm.errors import DataError
@@ -20,18 +19,16 @@ from charlm.text.dump.elements import (
     etree,
     export_version,
     free_element,
+    has_revision,
     local_name,
     parse_page,
     parse_siteinfo,
+    remove_older_revisions,
     root_language,
 )
+from charlm.text.dump.prolog import MAX_MARKUP_CHARACTERS, check_prolog, doctype_error
 from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, ReadableFile, XmlChunk, detect_format, read_xml
 
-_MAX_MARKUP_CHARACTERS = 1_000_000
-"""Characters of a comment or an attribute, at most."""
-_PROLOG = re.compile(r"\ufeff?(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
-_ENCODING = re.compile(r"\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
-_CODECS = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 _PARSER_STOPPED = 1
 """libxml2's error code if its parser stopped without a reason."""
 _MAX_PAGE_BYTES = 256 << 20
@@ -56,6 +53,7 @@ class PageReader(Iterator[Page]):
         start: int = 0,
         root_tag: bytes = b"",
         last: bool = True,
+        all_versions: bool = False,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         """
@@ -66,6 +64,7 @@ class PageReader(Iterator[Page]):
             start: The offset in the file where `chunks` begins.
             root_tag: The start tag of the root, if it is not in `chunks`.
             last: Whether the XML should end with `</mediawiki>`.
+            all_versions: Whether to give a page for each revision, instead of the newest one of each `<page>`.
             on_bytes: Called with the compressed bytes of each piece that was read from the file.
         """
         self.path = path
@@ -75,13 +74,14 @@ class PageReader(Iterator[Page]):
         self._offset = start
         self._chunks = chunks
         self._has_line_numbers = not root_tag
+        self._all_versions = all_versions
         self._first_page: Element = None
         self._elements = self._raise_checksum_errors(self._parse(self._counted_xml(on_bytes), last))
         self.siteinfo = siteinfo or self._read_siteinfo()
 
     def __next__(self) -> Page:
         element, self._first_page = self._first_page, None
-        while element is None or local_name(element) != "page":
+        while element is None or local_name(element) not in ("page", "revision"):
             element = next(self._elements)
         return parse_page(element, self.siteinfo)
 
@@ -114,7 +114,7 @@ class PageReader(Iterator[Page]):
             raise
 
     def _parse(self, xml: Iterator[bytes], last: bool) -> Iterator[Element]:
-        """Yield each finished `siteinfo` and `page`; it is freed when the next one is requested."""
+        """Yield each finished `siteinfo` and `page` (or `revision`); it is freed when the next one is requested."""
         tags = tuple(f"{{*}}{name}" for name in ("mediawiki", "siteinfo", "page", "revision"))
         # No DOCTYPE, so no entities: "internal" makes an undeclared one an error; False would cut the text silently.
         parser = etree.XMLPullParser(
@@ -141,15 +141,17 @@ class PageReader(Iterator[Page]):
                         element.text = ""
                     elif (name := local_name(element)) == "mediawiki":
                         finished = True
-                    elif name == "revision":  # keep only the last of several revisions
-                        for previous in list(element.itersiblings("{*}revision", preceding=True)):
-                            previous.getparent().remove(previous)
+                    elif name == "revision":
+                        remove_older_revisions(element, all_previous=self._all_versions)
+                        if self._all_versions:
+                            yield element
                     else:
-                        if unchecked > _MAX_MARKUP_CHARACTERS:  # fewer bytes cannot hold an attribute that is too long
+                        if unchecked > MAX_MARKUP_CHARACTERS:  # fewer bytes cannot hold an attribute that is too long
                             for value in (value for child in element.iter("*") for value in child.attrib.values()):
                                 self._check_length(value)
                         unchecked = len(chunk)
-                        yield element
+                        if not (self._all_versions and has_revision(element)):
+                            yield element
                         free_element(element)
             except etree.XMLSyntaxError as error:
                 raise self._malformed(error) from error
@@ -172,13 +174,13 @@ class PageReader(Iterator[Page]):
             yield self.root_tag
             yield from xml
         else:
-            yield from _reject_doctype(self.path, xml)
+            yield from check_prolog(self.path, xml)
         if not last:
             yield b"</mediawiki>"
 
     def _check_root(self, tree: Any) -> None:
         if tree.docinfo.internalDTD is not None:
-            raise _doctype_error(self.path)
+            raise doctype_error(self.path)
         root = tree.getroot()
         if local_name(root) != "mediawiki":
             raise DataError(
@@ -190,7 +192,7 @@ class PageReader(Iterator[Page]):
         self.root_tag = f"<mediawiki{''.join(f' {name}={quoteattr(uri)}' for name, uri in prefixes)}>".encode()
 
     def _check_length(self, markup: str) -> None:
-        if len(markup) > _MAX_MARKUP_CHARACTERS:
+        if len(markup) > MAX_MARKUP_CHARACTERS:
             raise DataError(
                 f"{self.path} has a comment or attribute of {len(markup):,} characters",
                 "download the dump from its wiki",
@@ -212,32 +214,3 @@ class DumpReader(PageReader):
 
     def __init__(self, path: ReadableFile, on_bytes: Callable[[int], None] | None = None) -> None:
         super().__init__(path, read_xml(path, detect_format(path)), on_bytes=on_bytes)
-
-
-def _doctype_error(path: ReadableFile) -> DataError:
-    return DataError(
-        f"{path} declares a DOCTYPE or entities, which no MediaWiki dump does", "download the dump from its wiki"
-    )
-
-
-def _reject_doctype(path: ReadableFile, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes; raise before a DOCTYPE, or an encoding other than UTF-8 or UTF-16, reaches the parser."""
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        codec = _CODECS.get(head[:2], "utf-8")
-        prolog = head.decode(codec, errors="replace")
-        rest = prolog[cast("re.Match[str]", _PROLOG.match(prolog)).end() :]
-        if rest.startswith("<!") and not "<!--".startswith(rest[:4]):
-            raise _doctype_error(path)
-        declared = _ENCODING.match(prolog.removeprefix("\ufeff"))
-        if declared and not declared[1].lower().startswith(codec[:6].rstrip("-")):
-            raise DataError(f"{path} declares the encoding {declared[1]}", "give a dump in UTF-8 or UTF-16")
-        if rest and not rest.startswith(("<!", "<?")) and rest != "<":
-            break  # the root element, or something that the parser reports as malformed
-        if len(head) > _MAX_MARKUP_CHARACTERS:
-            raise DataError(
-                f"{path} has more than {_MAX_MARKUP_CHARACTERS:,} bytes before its first tag", "download the dump again"
-            )
-    yield head
-    yield from chunks

@@ -36,6 +36,8 @@ class DumpPlan:
     """The start tag of the root, which precedes the pages of all ranges but the first."""
     ranges: tuple[DumpRange, ...]
     """The ranges, in the order of the file."""
+    all_versions: bool = False
+    """Whether all revisions of a page are read, instead of the newest one."""
 
 
 def plan_dump(path: ReadableFile, task_bytes: int | None = None, stream_starts: StreamStarts | None = None) -> DumpPlan:
@@ -73,5 +75,12 @@ def read_range(plan: DumpPlan, range_: DumpRange, on_bytes: Callable[[int], None
     chunks = read_xml(plan.path, plan.format) if is_whole_file else read_range_xml(plan.path, range_)
     root_tag = plan.root_tag if range_.start else b""
     return PageReader(
-        plan.path, chunks, plan.siteinfo, start=range_.start, root_tag=root_tag, last=last, on_bytes=on_bytes
+        plan.path,
+        chunks,
+        plan.siteinfo,
+        start=range_.start,
+        root_tag=root_tag,
+        last=last,
+        all_versions=plan.all_versions,
+        on_bytes=on_bytes,
     )

@@ -99,12 +99,22 @@ def detect_format(path: ReadableFile) -> str:
             return name
     if magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).startswith(b"<"):
         return XML
+    if magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).startswith((b"{", b"[")):
+        raise json_error(path)
     cure = "give a .xml.bz2, .xml.xz, .xml.gz or .xml file (unpack .7z and others first)"
     if not magic:
         raise DataError(f"{path} is empty", cure)
     raise DataError(
         f"{path} is not a dump in one of the four formats",
         f"for plain text run `charlm prepare --source text --input {path}`; for a dump {cure}",
+    )
+
+
+def json_error(path: ReadableFile) -> DataError:
+    """Return the error for JSON in the place of a dump of wikitext."""
+    return DataError(
+        f"{path} holds JSON, and a dump of wikitext is XML",
+        f"read datasets and search dumps (cirrussearch) with `charlm prepare --source hub --input {path}`",
     )
 
 

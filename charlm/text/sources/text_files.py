@@ -4,6 +4,7 @@ input ── folders, globs, - ──> files ── hashed ──> tasks: groups
 """
 
 import hashlib
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ _VERSION = 1
 _CHUNK = 1 << 18
 _TASK_BYTES = 16 << 20
 _TASK_FILES = 1_000
+_INDEX_LINE = re.compile(rb"""\s*\{\s*"index"\s*:\s*\{[^{}]*"_id"\s*:""")
 _MOST_NAMED = 1_000
 """Files that corpus.json lists; of more files it has only the number."""
 
@@ -54,6 +56,7 @@ class TextReader:
         self, name: str, display_name: str, chunks: Iterable[bytes], page_counts: PageCounts
     ) -> Iterator[Document]:
         """Yield the documents in the bytes of a file; errors call it `display_name`."""
+        chunks = _reject_search_dump(display_name, chunks)
         decoder = Decoder(self.encoding, self.on_error)
         title = Path(strip_compression_suffix(name)).stem
         yield from read_documents(name, title, decoder.decode(display_name, chunks), self.unit, page_counts)
@@ -186,6 +189,14 @@ class TextSource(Source):
         display_name = "standard input"
         yield from self._reader.documents("stdin", display_name, reject_binary(display_name, chunks()), page_counts)
         self._stdin_entry = {"name": "stdin", "bytes": size, "sha256": hashed.hexdigest()}
+
+
+def _reject_search_dump(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes, unless they begin as a search dump of a wiki does."""
+    for number, chunk in enumerate(chunks):
+        if number == 0 and _INDEX_LINE.match(chunk):
+            raise DataError(f"{name} is a search dump of a wiki, whose text is in JSON", "read it with --source hub")
+        yield chunk
 
 
 def _size_and_mtime(path: Path) -> tuple[int, int]:

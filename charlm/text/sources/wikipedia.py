@@ -155,13 +155,15 @@ class WikipediaSource(Source):
 
     def _get_subset(self) -> Subset:
         """Return the subset, as far as it has been chosen; the indexes must be there."""
+        settings = self._settings
         if self._subset is None:
-            assert self._settings.max_characters is not None
+            assert settings.max_characters is not None
             files = [
                 subset.SubsetFile(part.path if part.is_local else part.sparse, part.digest, part.segments())
                 for part in self.parts()
             ]
-            self._subset = Subset(files, self._settings.max_characters, self._settings.subset_seed, self._settings.math)
+            limit, all_versions = settings.max_characters, settings.versions == "all"
+            self._subset = Subset(files, limit, settings.subset_seed, settings.math, all_versions=all_versions)
         return self._subset
 
     def tasks(self) -> Iterator[SourceTask]:
@@ -175,6 +177,7 @@ class WikipediaSource(Source):
             return
         for part in self.parts():
             dump = plan_dump(part.path) if part.is_local else plan_dump(part.sparse, stream_starts=part.stream_starts())
+            dump = replace(dump, all_versions=self._settings.versions == "all")
             self._site = dump.siteinfo
             if isinstance(dump.path, SparseFile):
                 dump = replace(dump, path=dump.path.copy_for_worker())

@@ -57,9 +57,18 @@ class _ChosenSegment:
 class Subset:
     """A random choice of segments; `choose` continues it until it is complete."""
 
-    def __init__(self, parts: Sequence[SubsetFile], max_characters: int, seed: int, math: MathMode) -> None:
+    def __init__(
+        self,
+        parts: Sequence[SubsetFile],
+        max_characters: int,
+        seed: int,
+        math: MathMode,
+        *,
+        all_versions: bool = False,
+    ) -> None:
         self._parts, self._limit, self._seed = parts, max_characters, seed
         self._math: MathMode = math
+        self._all_versions = all_versions
         places = (
             (part, segment_index)
             for part, file in enumerate(parts)
@@ -183,8 +192,16 @@ class Subset:
                 file, 0, segments.offsets[0], lambda: DumpReader(file)
             )  # the first offset of an index is that of the first page
             size, multistream = file_size(file), segments.multistream
-            plan = DumpPlan(file, detect_format(file), size, multistream, header.siteinfo, header.root_tag, ())
-            self._plans[part] = plan
+            self._plans[part] = DumpPlan(
+                file,
+                detect_format(file),
+                size,
+                multistream,
+                header.siteinfo,
+                header.root_tag,
+                (),
+                self._all_versions,
+            )
         return self._plans[part]
 
     @property
@@ -202,7 +219,8 @@ class Subset:
             plan = self._plan(part)
             if distributed and isinstance(plan.path, SparseFile):
                 plan = replace(plan, path=plan.path.copy_for_worker(range_.start, range_.end))
-            key = f"{task_key(self._parts[part].digest, self._math)} bytes {range_.start} to {range_.end}"
+            shared = task_key(self._parts[part].digest, self._math, all_versions=self._all_versions)
+            key = f"{shared} bytes {range_.start} to {range_.end}"
             if sort_key_limit is not None:
                 key += f" seed {self._seed} below {sort_key_limit}"
             yield RangeTask(key, plan, range_, self._math, sort_key_limit, self._seed)

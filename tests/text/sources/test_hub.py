@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +87,14 @@ def test_columns_are_found_or_named(tmp_path: Path) -> None:
         list(source(path, column="body", title_column="bodi").documents())
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [(["good", None], "row 1 has no value in the column 'text'"), ([7], "row 0 has 7, which is not text,")],
-)
-def test_a_value_that_is_no_text_is_named_with_its_row(tmp_path: Path, values: list[object], message: str) -> None:
-    path = tmp_path / "a.parquet"
-    path.write_bytes(parquet([{"text": value} for value in values]))
-    with pytest.raises(DataError, match=message):
+@pytest.mark.parametrize("value", [7, ["a"], {"a": "b"}, True])
+@pytest.mark.parametrize(("name", "write"), [("a.parquet", parquet), ("a.jsonl", jsonl), ("a.arrow", arrow)])
+def test_a_value_that_is_no_text_is_named_with_its_row(
+    tmp_path: Path, name: str, write: Callable[[list[dict[str, Any]]], bytes], value: object
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(write([{"text": None}, {"text": value}]))
+    with pytest.raises(DataError, match=r"row 1 has .*, which is not text,"):
         list(source(path).documents())
 
 

@@ -1,31 +1,27 @@
 """Every call of `datasets` and `huggingface_hub`: the commit and config of a dataset, and its rows.
 
+Local files are read without these libraries (`local_files`).
+
 The libraries are imported inside functions, because that takes 2.5 s. No code of a dataset is ever run: `datasets` 5
 cannot run it, and older versions only with `trust_remote_code`.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import DataError, SettingsError
+from charlm.errors import SettingsError
 from charlm.suggestions.words import suggest
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub.errors import endpoint, is_network_error, list_similar, translate_errors
-from charlm.text.sources.hub.json_rows import check_surrogates, read_json_rows
+from charlm.text.sources.hub.local_files import Batch, read_batches
 
 WIKIPEDIA = "wikimedia/wikipedia"
 """The dataset whose configs are named DATE.LANGUAGE."""
 _TIMEOUT = 10  # seconds
 _BATCH = 64
-_FORMATS = {
-    ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "csv",
-    ".arrow": "arrow",
-}  # fmt: skip
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +59,33 @@ def resolve_version(settings: HubSettings, inputs: Sequence[Path]) -> DatasetVer
     return DatasetVersion(commit, newest)
 
 
-def open_rows(settings: HubSettings, dataset_version: DatasetVersion, inputs: Sequence[Path]) -> Iterator[Row]:
-    """Yield the rows of the split, in order, each a mapping of all its columns.
+def open_batches(
+    settings: HubSettings, dataset_version: DatasetVersion, inputs: Sequence[Path], wanted: Collection[str]
+) -> Iterator[Batch]:
+    """Yield the rows of the split, in order; columns that are not wanted may be left out of the rows.
 
     Raises:
         NetworkError, SettingsError: as `resolve_version`, or the split does not exist.
         DataError: a file is damaged, or does not have the format of its name.
     """
-    if inputs and settings.errors == "replace" and _file_format(inputs) == "json":
-        for path in inputs:
-            yield from read_json_rows(path)
+    if are_files(inputs):
+        yield from read_batches(inputs, wanted)
         return
-    try:
+    with translate_errors(settings, inputs):
+        dataset = _load_dataset(settings, dataset_version, inputs)
+        batches = iter(dataset.with_format("arrow").iter(batch_size=_BATCH))
+    while True:
         with translate_errors(settings, inputs):
-            dataset = _load_dataset(settings, dataset_version, inputs)
-            batches = iter(dataset.with_format("arrow").iter(batch_size=_BATCH))
-        while True:
-            with translate_errors(settings, inputs):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield from batch.to_pylist()
-    except DataError:
-        if inputs and _file_format(inputs) == "json":
-            check_surrogates(inputs)
-        raise
+            batch = next(batches, None)
+        if batch is None:
+            return
+        columns = [name for name in batch.column_names if name in wanted]
+        yield Batch(batch.column_names, batch.select(columns).to_pylist())
+
+
+def are_files(inputs: Sequence[Path]) -> bool:
+    """Return whether the dataset is local files, each with columns of its own."""
+    return bool(inputs) and not inputs[0].is_dir()
 
 
 def licence(dataset: str, revision: str) -> str:
@@ -139,11 +137,6 @@ def _load_dataset(settings: HubSettings, dataset_version: DatasetVersion, inputs
         return datasets.load_dataset(
             settings.dataset, config, split=split, revision=dataset_version.revision, streaming=settings.streaming
         )
-    if not inputs[0].is_dir():
-        options: dict[str, Any] = {"sep": "\t"} if inputs[0].suffix == ".tsv" else {}
-        options["data_files"] = {split: [str(path) for path in inputs]}
-        # streaming: otherwise a copy of all rows is written to the cache of the hub's client
-        return datasets.load_dataset(_file_format(inputs), split=split, streaming=True, **options)
     if (inputs[0] / "state.json").is_file() or (inputs[0] / "dataset_dict.json").is_file():
         stored = datasets.load_from_disk(str(inputs[0]))
         if isinstance(stored, datasets.DatasetDict):
@@ -154,16 +147,3 @@ def _load_dataset(settings: HubSettings, dataset_version: DatasetVersion, inputs
             return stored[split]
         return stored
     return datasets.load_dataset(str(inputs[0].absolute()), config, split=split, streaming=True)
-
-
-def _file_format(inputs: Sequence[Path]) -> str:
-    """Return the format of files by their suffixes; empty for a folder."""
-    if inputs[0].is_dir():
-        return ""
-    kinds = {_FORMATS.get(path.suffix.lower(), "") for path in inputs}
-    if len(kinds) > 1 or "" in kinds:
-        raise DataError(
-            f"{', '.join(path.name for path in inputs)}: not dataset files of one format",
-            f"give {', '.join(_FORMATS)} files, or read text with --source text",
-        )
-    return kinds.pop()

@@ -1,58 +1,90 @@
-"""JSON files -> rows, also with lone surrogates, which `datasets` refuses without naming the row."""
+"""JSON files -> rows: one object a line, a list of objects, or objects one after the other; also in packed files.
+
+    file ── unpacked ──> lines ──> values ── objects, items of lists ──> rows
+
+Each row has its own columns, so that columns of mixed types, and columns that appear late, do no harm. `datasets`
+refuses both, and refuses lone surrogates without naming the row.
+"""
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError
-from charlm.storage import storage_errors
+from charlm.text.reading.chunks import read_chunks
 
 
 def read_json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a JSON file: the items of a list, or one object a line.
+    """Yield the objects of a JSON file, in order; a string in the place of an object is a row with the column `text`.
+
+    A file whose first line is not a whole value (a list or objects on several lines) is read into memory.
 
     Raises:
-        DataError: a line is not JSON, or not an object.
+        DataError: a line is not JSON, or not an object; or the file is damaged.
+        StorageError: the file cannot be read.
     """
-    with storage_errors(path, "read"), open(path, "rb") as file:
-        is_list = file.read(1) == b"["
-        file.seek(0)
-        for number, content in enumerate([file.read()] if is_list else file):
-            if not content.strip():
-                continue
+    lines = _lines(read_chunks(path))
+    for number, line in enumerate(lines, 1):
+        try:
+            values = _parse(line)
+        except (ValueError, RecursionError) as error:
+            place = f"line {number} of {path}"
+            if number > 1 or not _is_incomplete(error, line):
+                raise _not_json(place, error) from error
             try:
-                found: object = json.loads(content)
-            except (ValueError, RecursionError) as error:
-                place = f"line {number + 1} of {path}" if not is_list else str(path)
-                raise DataError(f"{place} is not JSON: {error}", "repair it, or leave it out") from error
-            for row in found if isinstance(found, list) else [found]:
-                if not isinstance(row, dict):
-                    raise DataError(
-                        f"{path} has {row!r:.40} instead of an object with columns",
-                        "give a file of JSON objects, one a line",
-                    )
-                yield row
+                values = _parse(b"\n".join((line, *lines)))
+            except (ValueError, RecursionError) as later_error:
+                raise _not_json(str(path), later_error) from later_error
+        for value in values:
+            for row in value if isinstance(value, list) else [value]:
+                yield _as_row(path, row)
 
 
-def check_surrogates(paths: Sequence[Path]) -> None:
-    """Check that no row has a lone surrogate.
-
-    Raises:
-        DataError: a row has one (names the row), or a line is not JSON.
-    """
-    number = 0
-    for path in paths:
-        for row in read_json_rows(path):
-            if re.search("[\ud800-\udfff]", json.dumps(row, ensure_ascii=False)):
-                raise surrogate_error(number)
-            number += 1
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    pieces: list[bytes] = []
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        pieces.append(first)
+        for start_of_next in others:
+            yield b"".join(pieces)
+            pieces = [start_of_next]
+    yield b"".join(pieces)
 
 
-def surrogate_error(number: int) -> DataError:
-    """Return the error for a row, counted from 0, with a lone surrogate."""
-    return DataError(
-        f"row {number} has a lone surrogate, which is not a character",
-        "add --errors replace, or repair the row",
-    )
+def _parse(content: bytes) -> list[Any]:
+    """Return the values in some JSON: one, none in a blank line, or several one after the other."""
+    if not content.strip():
+        return []
+    try:
+        return [json.loads(content)]
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+    values: list[Any] = []
+    text = content.decode(json.detect_encoding(content), "surrogatepass")
+    decoder, end = json.JSONDecoder(), 0
+    while rest := text[end:].lstrip():
+        value, length = decoder.raw_decode(rest)
+        values.append(value)
+        end = len(text) - len(rest) + length
+    return values
+
+
+def _is_incomplete(error: Exception, line: bytes) -> bool:
+    """Return whether a value begins in the line and may end in a later one."""
+    return isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip()) and bool(line.strip())
+
+
+def _not_json(place: str, error: Exception) -> DataError:
+    return DataError(f"{place} is not JSON: {error}", "repair it, or leave it out")
+
+
+def _as_row(path: Path, value: object) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict):
+        raise DataError(
+            f"{path} has {value!r:.40} instead of an object with columns", "give a file of JSON objects, one a line"
+        )
+    return value

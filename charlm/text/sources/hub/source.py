@@ -1,27 +1,22 @@
 """A dataset of the Hugging Face hub, or local files in one of its formats -> documents, one for each row.
 
 settings ── resolve: commit, config ──┐
-local files ── by their suffixes ─────┴── access.open_rows ──> rows ── columns, checks ──> documents
+local files ── by their suffixes ─────┴── access.open_batches ──> rows ── columns, checks ──> documents
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import DataError, SettingsError, UsageError
+from charlm.errors import DataError, UsageError
 from charlm.storage import sha256
-from charlm.suggestions.words import suggest
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source
-from charlm.text.reading.documents import rechunk_text
 from charlm.text.reading.inputs import suggest_file
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub import access
 from charlm.text.sources.hub.access import DatasetVersion
-from charlm.text.sources.hub.json_rows import surrogate_error
-
-_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+from charlm.text.sources.hub.row_reader import RowReader, check_columns, wanted_columns
 
 
 class HubSource(Source):
@@ -90,27 +85,35 @@ class HubSource(Source):
         Raises:
             SettingsError: the split or a column does not exist.
             NetworkError: the hub stopped answering.
-            DataError: damaged, or a value that is not text; names the row, counted from 0.
+            DataError: damaged, no value in the column of the text, or a value that is not text; names the row, counted
+                from 0.
         """
-        settings = self._settings
-        cells = _CellReader(settings, page_counts)
-        columns: _Columns | None = None
-        characters = 0
-        for number, row in enumerate(access.open_rows(settings, self.dataset_version(), self._inputs)):
-            columns = columns or _Columns.of(settings, row)
-            page_counts.pages += 1
-            text = cells.text(number, row[columns.text])
-            if not text:
-                page_counts.dropped["empty"] += 1
-                continue
-            identifier = str(number) if columns.id is None else cells.label(number, row, columns.id)
-            title, url = (cells.label(number, row, name) if name else "" for name in (columns.title, columns.url))
-            for piece, is_last in rechunk_text([text]):
-                yield Document(identifier, title, piece, url, is_last)
-            characters += len(text)
-            if settings.max_characters is not None and characters >= settings.max_characters:
-                page_counts.notes.append(f"reading stopped after {characters:,} characters (max_characters)")
-                return
+        settings, limit = self._settings, self._settings.max_characters
+        reader = RowReader(settings, page_counts)
+        columns: dict[str, None] = {}
+        number = characters = 0
+        others_empty = page_counts.dropped["empty"]
+        for batch in access.open_batches(settings, self.dataset_version(), self._inputs, wanted_columns(settings)):
+            columns |= dict.fromkeys(batch.columns)
+            if not access.are_files(self._inputs):
+                check_columns(settings, columns)
+            elif settings.id_column:  # every row must have an id; other columns may begin in a later row
+                check_columns(settings, columns, ("id_column",))
+            for row in batch.rows:
+                for document in reader.read(number, row):
+                    characters += len(document.text)
+                    yield document
+                number += 1
+                if limit is not None and characters >= limit:
+                    page_counts.notes.append(f"reading stopped after {characters:,} characters (max_characters)")
+                    return
+        if columns:
+            check_columns(settings, columns)
+        if number and page_counts.dropped["empty"] - others_empty == number:
+            raise DataError(
+                f"the column {settings.column!r} has no text in any of {number:,} rows",
+                f"give the column with the text by --set corpus.source.column=NAME; there are {', '.join(columns)}",
+            )
 
     def _file_entries(self) -> list[dict[str, Any]]:
         """Return name, size and hash of each local file."""
@@ -121,72 +124,6 @@ class HubSource(Source):
                 for name, path in _list_files(given)
             ]
         return self._files
-
-
-@dataclass(frozen=True, slots=True)
-class _CellReader:
-    """Reads the texts in the cells of rows and checks them for lone surrogates."""
-
-    settings: HubSettings
-    page_counts: PageCounts
-
-    def text(self, number: int, value: object) -> str:
-        """Return the text of a document."""
-        if not isinstance(value, str):
-            found = "no value" if value is None else f"{value!r:.40}, which is not text,"
-            raise DataError(
-                f"row {number} has {found} in the column {self.settings.column!r}",
-                "give the column with the text by --set corpus.source.column=NAME",
-            )
-        return self._without_surrogates(number, value)
-
-    def label(self, number: int, row: Mapping[str, Any], column: str) -> str:
-        """Return an id, a title or an address; the number of the row if the cell is empty."""
-        value = row[column]
-        if value is None and column == self.settings.id_column:
-            raise DataError(
-                f"row {number} has no value in the column {column!r}", "set another corpus.source.id_column"
-            )
-        return self._without_surrogates(number, str(number if value is None else value))
-
-    def _without_surrogates(self, number: int, text: str) -> str:
-        clean = text.translate(_SURROGATES) if not text.isascii() else text
-        if clean != text:
-            if self.settings.errors == "strict":
-                raise surrogate_error(number)
-            count = sum(old != new for old, new in zip(text, clean, strict=True))
-            self.page_counts.notes.append(f"row {number}: {count:,} lone surrogates were replaced by U+FFFD")
-        return clean
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns that are read; None for a column that does not exist."""
-
-    text: str
-    id: str | None
-    title: str | None
-    url: str | None
-
-    @classmethod
-    def of(cls, settings: HubSettings, row: Mapping[str, Any]) -> "_Columns":
-        """Return the columns of the settings, or the default ones.
-
-        Raises:
-            SettingsError: a column of the settings does not exist; names those that do.
-        """
-        requested = {"column": settings.column, **{key: getattr(settings, key) for key in _OPTIONAL}}
-        for key, name in requested.items():
-            if name and name not in row:
-                raise SettingsError(
-                    f"corpus.source.{key} = {name!r}: the dataset has no such column",
-                    suggest(name, list(row), "there are"),
-                )
-        found = [requested[key] or (default if default in row else None) for key, default in _OPTIONAL.items()]
-        return cls(settings.column, *found)
-
-
-_OPTIONAL = {"id_column": "id", "title_column": "title", "url_column": "url"}
 
 
 def _list_files(given: Path) -> Iterator[tuple[str, Path]]:
