@@ -87,7 +87,7 @@ class Grammar:
     """Random wikitext: what authors write, and what they write by mistake."""
 
     def __init__(self, seed: int) -> None:
-        self._source = random.Random(seed)
+        self._source = random.Random(seed)  # noqa: S311
 
     def snippet(self) -> str:
         """Return one to five lines or blocks."""
@@ -112,7 +112,8 @@ class Grammar:
                 return f";{self._inline()}{self._choose(':', ' : ', ': ')}{self._inline()}"
             case 2:
                 bars = "=" * self._source.randint(1, 6)
-                return f"{bars}{self._choose('', ' ')}{self._inline()}{self._choose('', ' ')}{bars}{self._choose('', ' ', '=')}"
+                blank = self._choose("", " ")
+                return f"{bars}{blank}{self._inline()}{blank}{bars}{self._choose('', ' ', '=')}"
             case 3:
                 return self._choose(
                     "----",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from oracle_text import HEADING
 
-from charlm.text.wikitext.back_matter import is_back_matter
+from charlm.text.wikitext.back_matter import ADDRESS_LINE, drop_reference_sections, is_back_matter
 from charlm.text.wikitext.cleaner import HATNOTE
 from charlm.text.wikitext.marks import GAP
 from charlm.text.wikitext.namespaces import category_prefixes, file_prefixes
@@ -30,7 +30,7 @@ _CJK_BLANK = re.compile(f"(?<={_CJK})({GAP}*) ({GAP}*)(?={_CJK})")
 _TABLE_START = re.compile(r"^[ \t:]*\{\|", re.MULTILINE)
 _TABLE_END = re.compile(r"^[ \t]*\|\}", re.MULTILINE)
 _CELL = re.compile(r"</?t[dhr]\b", re.IGNORECASE)
-_VERSE = re.compile(r"<(?:poem|pre|syntaxhighlight|source)\b", re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"<(?:poem|pre|syntaxhighlight|source|p)\b", re.IGNORECASE)
 _FILE = re.compile(r"\[\[[^\[\]|:]{2,30}:")
 _HEADING = re.compile(rf"{HEADING}(=+) (.*) =+")
 _WORDS = re.compile(r"\w+")
@@ -61,6 +61,10 @@ class Intended:
 
     name: str
     reason: str
+    example: str
+    """Wikitext with this difference and no other; `scripts/oracle examples` checks that."""
+    cap: float
+    """Largest share of real blocks that may have it."""
     rewrite: Callable[[Case], Case]
     """Returns the case with both sides brought to the same form; unchanged if the kind does not apply."""
 
@@ -99,7 +103,23 @@ def _drop_back_matter(case: Case) -> list[str]:
             level = len(heading[1])
             if is_back_matter(heading[2]):
                 end, level = at, 7
+    if end == len(case.shown) and drop_reference_sections("\n" + case.wikitext).sections:
+        plain = [line.replace(GAP, "").removeprefix(HEADING) for line in case.shown]
+        end = len(case.cleaned) if plain[: len(case.cleaned)] == case.cleaned else end
     return case.shown[:end]
+
+
+def _drop_addresses(case: Case) -> Case:
+    """Drop the addresses of external links without an end, and those that are alone in their line of wikitext."""
+    alone = [match[0].strip(" \t*#:;'\n") for match in ADDRESS_LINE.finditer(f"\n{case.wikitext}")]
+    shown = [line.replace("%7C", "|") for line in case.shown]
+    for address in alone:
+        at = next((i for i, line in enumerate(shown) if address in line), None)
+        if at is not None:
+            shown[at] = shown[at].replace(address, "", 1)
+            if not _WORD.search(shown[at]):
+                del shown[at]
+    return _both(lambda line: _OPEN_ADDRESS.sub("", line))(replace(case, shown=shown))
 
 
 def _drop_tags(case: Case) -> Case:
@@ -111,7 +131,7 @@ def _drop_cells(case: Case) -> Case:
 
 
 def _drop_notes(case: Case) -> list[str]:
-    count = len(HATNOTE.findall(case.wikitext))
+    count = len(HATNOTE.findall(f"\n{case.wikitext}"))
     kept: list[str] = []
     for line in case.shown:
         if count and line.replace(GAP, "").strip() not in case.cleaned and not line.startswith(HEADING):
@@ -122,7 +142,7 @@ def _drop_notes(case: Case) -> list[str]:
 
 
 def _join_files(case: Case) -> Case:
-    return _join(case) if _FILE.search(case.wikitext) or _VERSE.search(case.wikitext) else case
+    return _join(case) if _FILE.search(case.wikitext) or _BLOCK_TAG.search(case.wikitext) else case
 
 
 def _join(case: Case) -> Case:
@@ -132,7 +152,7 @@ def _join(case: Case) -> Case:
 
 
 def _restore_table(case: Case) -> Case:
-    """Accept that one side shows more: MediaWiki puts what follows into the table, and what it can't place before it."""
+    """Accept that one side shows more: MediaWiki puts what follows into the table, or before it."""
     starts, ends = len(_TABLE_START.findall(case.wikitext)), len(_TABLE_END.findall(case.wikitext))
     if not starts:
         return case
@@ -144,16 +164,8 @@ def _restore_table(case: Case) -> Case:
     return replace(case, shown=case.cleaned) if all(line in rest for line in shorter) else case
 
 
-def _join_paragraphs(case: Case) -> Case:
-    return _join(case) if re.search(r"<p\b", case.wikitext, re.IGNORECASE) else case
-
-
 def _join_dashes(case: Case) -> Case:
     return _join(case) if re.search(r"^- ", case.wikitext, re.MULTILINE) else case
-
-
-def _restore_bars(case: Case) -> list[str]:
-    return [line.replace("%7C", "|") for line in case.shown]
 
 
 def _both(change: Callable[[str], str]) -> Callable[[Case], Case]:
@@ -188,31 +200,34 @@ def _drop_pointers(case: Case) -> list[str]:
 
 
 INTENDED = (
-    Intended("tags without a partner", "an author's mistake is no text to learn", _drop_tags),
-    Intended("broken links to files and categories", "an author's mistake is no text to learn", _drop_hidden_links),
-    Intended(
-        "external links without an end",
-        "their addresses are no text to learn",
-        _both(lambda line: _OPEN_ADDRESS.sub("", line)),
-    ),
-    Intended(
-        "brackets without a partner",
-        "an author's mistake is no text to learn",
-        _both(lambda line: _BRACKETS.sub("", line)),
-    ),
-    Intended("lines that point to a category", "they lead a reader on and tell nothing", _shown(_drop_pointers)),
-    Intended(
-        "lines of Chinese and Japanese", "they join without a blank", _both(lambda line: _CJK_BLANK.sub(r"\1\2", line))
-    ),
-    Intended("sections of references and links", "they are no prose", _shown(_drop_back_matter)),
-    Intended("punctuation around dropped content", "nobody writes `( , x)`", _shown(_close_gaps)),
-    Intended("lines without a letter or digit", "they carry no text", _drop_wordless_lines),
-    Intended("notes above an article or a section", "they lead a reader on and tell nothing", _shown(_drop_notes)),
-    Intended("headings without text", "a heading belongs to its section", _shown(_drop_empty_headings)),
-    Intended("text behind a table that never closes", "it is prose, and the mistake stands before it", _restore_table),
-    Intended("lines that begin with a dash and a blank", "their authors mean items of a list", _join_dashes),
-    Intended("blank lines in <p>", "they separate paragraphs for whoever wrote them", _join_paragraphs),
-    Intended("cells outside a table", "blanks keep their words apart", _drop_cells),
-    Intended("addresses", "they stay as written; MediaWiki encodes bars in them", _shown(_restore_bars)),
-    Intended("ends of paragraphs around files and tags", "a picture does not end a sentence", _join_files),
-)
+    Intended("tags without a partner", "an author's mistake is no text to learn",
+             "a<ref>b", 0.02, _drop_tags),
+    Intended("broken links to files and categories", "an author's mistake is no text to learn",
+             "a [[File:x.png|b", 0.01, _drop_hidden_links),
+    Intended("addresses", "they are no text to learn, and bars in them stay as written",
+             "a [http://example.org b", 0.01, _drop_addresses),
+    Intended("brackets without a partner", "an author's mistake is no text to learn",
+             "a [[b", 0.02, _both(lambda line: _BRACKETS.sub("", line))),
+    Intended("lines that point to a category", "they lead a reader on and tell nothing",
+             "a\n\nsee [[:Category:B]]", 0.06, _shown(_drop_pointers)),
+    Intended("lines of Chinese and Japanese", "they join without a blank",
+             "港\n船", 0.05, _both(lambda line: _CJK_BLANK.sub(r"\1\2", line))),
+    Intended("sections of references and links", "they are no prose",
+             "a\n\n== See also ==\nb", 0.02, _shown(_drop_back_matter)),
+    Intended("punctuation around dropped content", "nobody writes `( , x)`",
+             "a (<math>x</math>, b)", 0.04, _shown(_close_gaps)),
+    Intended("lines without a letter or digit", "they carry no text",
+             "a\n\n?", 0.05, _drop_wordless_lines),
+    Intended("notes above an article or a section", "they lead a reader on and tell nothing",
+             ":''see [[a]]''\nb", 0.02, _shown(_drop_notes)),
+    Intended("headings without text", "a heading belongs to its section",
+             "a\n\n== b ==", 0.06, _shown(_drop_empty_headings)),
+    Intended("text behind a table that never closes", "it is prose, and the mistake stands before it",
+             "{|\n| a\n\nb", 0.01, _restore_table),
+    Intended("lines that begin with a dash and a blank", "their authors mean items of a list",
+             "- a\n- b", 0.01, _join_dashes),
+    Intended("cells outside a table", "blanks keep their words apart",
+             "a<td>b", 0.01, _drop_cells),
+    Intended("ends of paragraphs around files and tags", "a picture does not end a sentence",
+             "[[File:x.png]] a\nb [[File:y.png]]\nc", 0.02, _join_files),
+)  # fmt: skip

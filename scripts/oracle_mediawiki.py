@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _SCRIPTS = Path(__file__).parent
 _MEDIAWIKI = Path("/usr/share/mediawiki")
@@ -40,7 +41,7 @@ class Facts:
 
 
 def install(home: Path) -> None:
-    """Install Debian's MediaWiki (as root, if it is missing) and make a wiki in SQLite below `home`; no server starts."""
+    """Install Debian's MediaWiki if it is missing (as root), and make a wiki in SQLite below `home`."""
     if not _MEDIAWIKI.is_dir():
         made = not _POLICY.exists()
         if made:  # the package would start a web server
@@ -59,10 +60,9 @@ def install(home: Path) -> None:
             "dbtype": "sqlite", "dbname": "wiki", "dbpath": home / "db", "confpath": settings.parent,
             "server": "http://127.0.0.1", "scriptpath": "/mediawiki", "lang": "en", "pass": secrets.token_urlsafe(12),
         }  # fmt: skip
-        subprocess.run(
-            ["php", "maintenance/install.php", *(f"--{key}={value}" for key, value in arguments.items()), "Wiki", "Admin"],
-            cwd=_MEDIAWIKI, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        options = [f"--{key}={value}" for key, value in arguments.items()]
+        install = ["php", "maintenance/install.php", *options, "Wiki", "Admin"]
+        subprocess.run(install, cwd=_MEDIAWIKI, check=True, stdout=subprocess.DEVNULL)
     own = f"require_once {str(_SCRIPTS.resolve() / 'oracle_settings.php')!r};\n"
     if own not in (text := settings.read_text("utf-8")):
         settings.write_text(text + own, "utf-8")
@@ -82,7 +82,7 @@ class Renderer:
             "MW_INSTALL_PATH": str(_MEDIAWIKI), "MW_CONFIG_FILE": str(settings), "ORACLE_FACTS": str(path)
         }  # fmt: skip
 
-    def __enter__(self) -> "Renderer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,8 +2,8 @@
 
     <p>a <b>c</b><sup>2</sup></p><ul><li>d</li></ul>  ──>  ["a c²", "- d"]
 
-Elements that a corpus leaves out by design (tables, references, galleries, files, formulas, numbered links) leave GAP, or
-nothing where they are blocks. A term and its definition are one item, and so is a line that continues an item.
+Elements that a corpus leaves out by design leave GAP (references, files, formulas, numbered links) or nothing (tables,
+galleries). A term and its definition are one item, and so is a line that continues an item.
 """
 
 import re

@@ -89,7 +89,7 @@ def is_back_matter(title: str) -> bool:
 # These patterns begin with a newline, which `re` looks for much faster than for ^.
 _HEADING = re.compile(r"\n(={1,6})([^\n]*[^\n=])\1[ \t]*(?=\n|\Z)")
 _ADDRESS = r"(?:https?|ftp)://[^\s\[\]{}<>|\"]++"
-_ADDRESS_LINE = re.compile(rf"\n[ \t*#:;']*+(?:{_ADDRESS}[ \t.,;']*+)++(?=\n|\Z)")
+ADDRESS_LINE = re.compile(rf"\n[ \t*#:;']*+(?:{_ADDRESS}[ \t.,;']*+)++(?=\n|\Z)")
 _EXTERNAL_LINK = re.compile(rf"\[(?:{_ADDRESS}|//[^\s\[\]]++)([^\[\]\n]*+)\]|{_ADDRESS}", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{[^{}]*+\}\}")
 _LINK = re.compile(r"\[\[([^\[\]|]*+)(?:\|[^\[\]]*+)?\]\]")
@@ -132,7 +132,7 @@ def drop_reference_sections(text: str) -> WithoutReferences:
         pieces.append(text[start:section_start])
         start = section_end
     text = "".join((*pieces, text[start:]))
-    text, address_lines = _ADDRESS_LINE.subn("", text) if "://" in text else (text, 0)
+    text, address_lines = ADDRESS_LINE.subn("", text) if "://" in text else (text, 0)
     return WithoutReferences(text, len(spans), address_lines)
 
 

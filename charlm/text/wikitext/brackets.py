@@ -20,7 +20,7 @@ MAX_DEPTH = 60
 _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\}(?!\}))|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
 # A link of one group each, so that `split` replaces it by its group, faster than `sub`: labels and targets that need no
 # second look. `_PLAIN_LINK` finds the other links without a prefix.
-_PLAIN_LABEL = re.compile(r"\[\[(?!//)[^\[\]{}|:<>\n&%]+\|([^\[\]{}|\n'*#:;=\s-][^\[\]{}|\n']*)\]\]")
+_PLAIN_LABEL = re.compile(r"\[\[(?!//| *\|)[^\[\]{}|:<>\n&%]+\|([^\[\]{}|\n'*#:;=\s-][^\[\]{}|\n']*)\]\]")
 _PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%'*#;=\s/-][^\[\]{}|:<>\n&%']*)\]\]")
 _PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
 _LINK_AROUND_LINK = re.compile(r"\[\[(?=[^\[\]]*+\[\[)")
