@@ -1,6 +1,7 @@
 """Write what a version of charlm computes, for later versions to be compared with.
 
-    python -m tests.golden.record FOLDER
+    python -m tests.golden.record FOLDER          all of it
+    python -m tests.golden.record FOLDER --dumps  only `dumps.json`, after a change of the cleaner that is meant
 
 FOLDER gets: `data/char` and `runs/lstm` (files as that version writes them), `losses.json` (what every training of
 `experiments.py` logged, and the hash of its final weights), `results.json` (scores, texts and the resumed training of
@@ -67,6 +68,15 @@ def main() -> None:
                 command, cwd=folder, env=environment, check=True, text=True, stdout=subprocess.PIPE
             ).stdout
 
+        target.mkdir(parents=True, exist_ok=True)
+        real = Path(os.environ.get("CHARLM_SHARED", Path.cwd().parent / "shared" / "data")) / "mediawiki"
+        dumps: dict[str, dict[str, str]] = {}
+        for dump in DUMPS if real.is_dir() else ():
+            charlm(*prepare_dump(folder, real / dump))
+            dumps[dump] = corpus_hashes(folder / "data/dump")
+        _write(target / "dumps.json", dumps)
+        if sys.argv[2:] == ["--dumps"]:
+            return
         charlm("prepare", "--source", "text", "--input", "texts", "--out", "data/char")
         for vocabulary in VOCABULARIES:
             if vocabulary != "char":
@@ -78,12 +88,6 @@ def main() -> None:
             losses[experiment] = {"log": logged(folder / run), "weights": weights_hash(folder / run)}
         charlm(*PAIR, launcher=LAUNCHER)
         losses["pair"] = {"log": logged(folder / "runs/pair"), "weights": weights_hash(folder / "runs/pair")}
-        real = Path(os.environ.get("CHARLM_SHARED", Path.cwd().parent / "shared" / "data")) / "mediawiki"
-        dumps: dict[str, dict[str, str]] = {}
-        for dump in DUMPS if real.is_dir() else ():
-            charlm(*prepare_dump(folder, real / dump))
-            dumps[dump] = corpus_hashes(folder / "data/dump")
-        target.mkdir(parents=True, exist_ok=True)
         for kept in ("data/char", "runs/lstm"):
             shutil.copytree(folder / kept, target / kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
         results = {
@@ -92,9 +96,13 @@ def main() -> None:
         }
         charlm(*RESUME)
         results |= {"resumed_log": logged(folder / "runs/lstm"), "resumed_weights": weights_hash(folder / "runs/lstm")}
-        for content, file in ((losses, "losses.json"), (results, "results.json"), (dumps, "dumps.json")):
-            written = json.dumps({"machine": describe_machine(), **content}, ensure_ascii=False, indent=1)
-            (target / file).write_text(written + "\n", encoding="utf-8")
+        _write(target / "losses.json", losses)
+        _write(target / "results.json", results)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    written = json.dumps({"machine": describe_machine(), **content}, ensure_ascii=False, indent=1)
+    path.write_text(written + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -83,9 +83,10 @@ class Brackets:
                 elif shown:
                     pieces.append(shown)
                 else:  # MediaWiki drops the blanks and newlines before a link to a category or another language
-                    while pieces and not (last := pieces.pop().rstrip()):
-                        pass
-                    pieces.append(last)
+                    while pieces and not pieces[-1].strip():
+                        pieces.pop()
+                    if pieces:
+                        pieces[-1] = pieces[-1].rstrip()
         return "".join(pieces), too_deep
 
     def _replacement(self, text: str, start: int, end: int, opening: str) -> str | None:

@@ -59,8 +59,8 @@ CASES = {
     "f06_external_links.xml": {
         "A08 brackets in external label": "The study Le port [in French and its ships] was printed twice.",
         "A09 other protocols": (
-            "It ran a gopher server, a chat channel, a repository, a subversion trunk, a magnet link, a telephone, a room, "
-            "a file store, a matrix room and a place."
+            "It ran a gopher server, a chat channel, a repository, a subversion trunk, a magnet link, a telephone, a "
+            "room, a file store, a matrix room and a place."
         ),
         "G04 ideographic blank": "港の歴史と船の歴史を参照。",
     },
@@ -78,7 +78,8 @@ CASES = {
         "A13 unclosed table": "Before the table.\n\n== Next section ==\n\nProse under the heading.",
     },
     "f13_zh_rules.xml": {
-        "实体": "甲约翰 史密斯乙。", "分号": "丙一;二丁。", "和号": "戊《问&答》己。", "描述": "壬大陆：博客；臺灣：部落格；癸。",
+        "实体": "甲约翰 史密斯乙。", "分号": "丙一;二丁。", "和号": "戊《问&答》己。",
+        "描述": "壬大陆：博客；臺灣：部落格；癸。",
     },
     "f14_empty_brackets.xml": {
         "F08 legit empty brackets": (
