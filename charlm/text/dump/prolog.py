@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from charlm.errors import DataError
-from charlm.text.reading.unpacking import ReadableFile, json_error
+from charlm.text.reading.unpacking import ReadableFile, is_json, json_error
 
 MAX_MARKUP_CHARACTERS = 1_000_000
 """Characters of a comment or an attribute, at most."""
@@ -34,7 +34,7 @@ def check_prolog(path: ReadableFile, chunks: Iterator[bytes]) -> Iterator[bytes]
         rest = prolog[cast("re.Match[str]", _PROLOG.match(prolog)).end() :]
         if rest.startswith("<!") and not "<!--".startswith(rest[:4]):
             raise doctype_error(path)
-        if rest.startswith(("{", "[")):
+        if is_json(rest):
             raise json_error(path)
         declared = _ENCODING.match(prolog.removeprefix("\ufeff"))
         if declared and not declared[1].lower().startswith(codec[:6].rstrip("-")):

@@ -10,6 +10,7 @@ damaged later stream, hence the loop here, the same one for three formats.) The 
 import bz2
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -99,7 +100,7 @@ def detect_format(path: ReadableFile) -> str:
             return name
     if magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).startswith(b"<"):
         return XML
-    if magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).startswith((b"{", b"[")):
+    if is_json(magic.lstrip(_BYTE_ORDER_MARKS_AND_BLANKS).decode("latin-1")):
         raise json_error(path)
     cure = "give a .xml.bz2, .xml.xz, .xml.gz or .xml file (unpack .7z and others first)"
     if not magic:
@@ -108,6 +109,11 @@ def detect_format(path: ReadableFile) -> str:
         f"{path} is not a dump in one of the four formats",
         f"for plain text run `charlm prepare --source text --input {path}`; for a dump {cure}",
     )
+
+
+def is_json(beginning: str) -> bool:
+    """Return whether a text that begins so is an object or a list in JSON, and not XML with a damaged first byte."""
+    return re.match(r"[\[{]\s*(?:[\"{}\[\]]|$)", beginning) is not None
 
 
 def json_error(path: ReadableFile) -> DataError:

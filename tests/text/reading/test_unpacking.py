@@ -115,6 +115,10 @@ def test_missing_empty_and_other_files(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"7z\xbc\xaf\x27\x1c", "in one of the four formats"),
         (b"text", "in one of the four formats"),
+        (b'{"text": "a"}', "holds JSON"),
+        (b'\n [\n  {"text', "holds JSON"),
+        (b"{mediawiki>", "in one of the four formats"),
+        (b"[Zh91AY&SY", "in one of the four formats"),
     ]:
         (tmp_path / "d.bz2").write_bytes(content)
         with pytest.raises(DataError, match=what):
