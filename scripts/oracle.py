@@ -12,6 +12,7 @@ from pathlib import Path
 from oracle_blocks import Dump, Grammar, mutate, read_dump
 from oracle_intended import INTENDED, Case
 from oracle_mediawiki import Facts, Renderer, install
+from oracle_templates import TEMPLATES, random_page
 from oracle_text import shown_lines, tidy_lines
 
 from charlm.text.wikitext import Cleaner
@@ -23,6 +24,7 @@ _HIDDEN_TAGS = (
     "math chem ce gallery timeline score graph mapframe maplink hiero templatedata templatestyles imagemap inputbox "
     "categorytree indicator section"
 ).split()
+_MAX_PAGES_OF_TEMPLATES = 5_000
 _LITERAL_TAGS = "syntaxhighlight source".split()
 
 
@@ -51,7 +53,7 @@ def facts_of(language: str, namespaces: dict[int, str]) -> Facts:
     return Facts(
         language=language, namespaces=namespaces, aliases=_ALIASES,
         interwiki=[*prefixes, "w", "wikt", "s", "q", "b", "n", "v", "voy", "species", "commons", "m", "d"],
-        interlanguage=prefixes, hidden_tags=_HIDDEN_TAGS, literal_tags=_LITERAL_TAGS,
+        interlanguage=prefixes, hidden_tags=_HIDDEN_TAGS, literal_tags=_LITERAL_TAGS, templates=TEMPLATES,
     )  # fmt: skip
 
 
@@ -98,6 +100,9 @@ def _comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]
     if "grammar" in arguments.what:
         grammar = Grammar(arguments.seed)
         yield "random snippets", [grammar.snippet() for _ in range(arguments.count)], None
+    if "templates" in arguments.what:
+        pages = [random_page(source) for _ in range(min(arguments.count, _MAX_PAGES_OF_TEMPLATES))]
+        yield "pages of templates", pages, None
     if not {"blocks", "mutations"} & set(arguments.what):
         return
     dumps = [read_dump(path) for path in arguments.dumps]
@@ -125,9 +130,9 @@ def main() -> None:
     """Run the comparisons named on the command line."""
     parser = argparse.ArgumentParser(prog="scripts/oracle", description=__doc__)
     parser.add_argument(
-        "what", nargs="+", choices=("setup", "examples", "blocks", "mutations", "grammar"),
+        "what", nargs="+", choices=("setup", "examples", "blocks", "mutations", "grammar", "templates"),
         help="setup installs MediaWiki (as root); the others compare: the examples of intended differences, blocks of "
-        "dumps, mutations of such blocks, random snippets of a grammar",
+        "dumps, mutations of such blocks, random snippets of a grammar, pages of a small wiki of templates",
     )  # fmt: skip
     parser.add_argument("--home", type=Path, default=Path("/tmp/charlm-mediawiki"), help="folder of the wiki")  # noqa: S108
     parser.add_argument("--dumps", type=Path, nargs="+", default=_default_dumps(), help="dumps to take blocks from")

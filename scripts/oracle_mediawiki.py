@@ -34,6 +34,8 @@ class Facts:
     interlanguage: list[str]
     hidden_tags: list[str]
     literal_tags: list[str]
+    templates: Mapping[str, str]
+    """Name of a template -> its wikitext."""
 
     def write(self, path: Path) -> None:
         """Write the facts as JSON for oracle_settings.php."""

@@ -9,6 +9,11 @@ class RenderLines extends Maintenance {
 		$parser = $services->getParserFactory()->create();
 		$options = ParserOptions::newFromAnon();
 		$options->setMaxIncludeSize( 1 << 22 );
+		$templates = json_decode( file_get_contents( getenv( 'ORACLE_FACTS' ) ), true )['templates'];
+		$options->setTemplateCallback( static function ( $title ) use ( $templates ) {
+			$text = $templates[$title->getText()] ?? false;
+			return [ 'text' => $text, 'finalTitle' => $title, 'deps' => [] ];
+		} );
 		while ( ( $line = fgets( STDIN ) ) !== false ) {
 			$page = json_decode( $line );
 			$title = Title::newFromText( $page->title ) ?? Title::newFromText( 'Page' );

@@ -17,13 +17,13 @@ from charlm.text.wikitext.templates import Templates, template_name
 MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
-_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\}(?!\}))|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
+_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
 # A link of one group each, so that `split` replaces it by its group, faster than `sub`: labels and targets that need no
 # second look. `_PLAIN_LINK` finds the other links without a prefix.
 _PLAIN_LABEL = re.compile(r"\[\[(?!//| *\|)[^\[\]{}|:<>\n&%]+\|([^\[\]{}|\n'*#:;=\s-][^\[\]{}|\n']*)\]\]")
 _PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%'*#;=\s/-][^\[\]{}|:<>\n&%']*)\]\]")
 _PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
-_LINK_AROUND_LINK = re.compile(r"\[\[(?=[^\[\]]*+\[\[)")
+_LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]]*+)(?=\[\[)")
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
 _PIPE_TRICK = re.compile(r"\[\[[^\[\]{}|<>\n]+\|(?=\]\][^\[\]]*\]\])")
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
@@ -125,14 +125,18 @@ class Brackets:
             return _render_link(inner)
         if opening == "{{{":  # {{{name|default}}}
             return inner.partition("|")[2].partition("|")[0]
-        return self.templates.render(inner, title)
+        shown = self.templates.render(inner, title)
+        if inner.lstrip().startswith("#") or "'" not in (shown[:1], shown[-1:]):
+            return shown
+        return f"{SEPARATOR}{shown}{SEPARATOR}"  # most templates put their text into a tag, apart from quotes around it
 
     def _drop_outer_link(self, match: re.Match[str]) -> str:
         """Drop the opening brackets of a link with a link in its label: MediaWiki reads only the inner one."""
-        prefix = _PREFIX.match(match.string, match.end())
+        prefix = _PREFIX.match(match[1])
         if prefix and _fold_prefix(prefix[1]) in self.file_prefixes | self.category_prefixes:
             return match[0]
-        return f"[{SEPARATOR}[" if match.string.startswith("//", match.end()) else SEPARATOR
+        inside = match[1] if "{" in match[1] else match[1].replace("|", "&#124;")  # no separator of arguments around it
+        return f"[{SEPARATOR}[{inside}" if inside.startswith("//") else SEPARATOR + inside
 
     def drop_unbalanced(self, text: str) -> str:
         """Drop brackets without a partner; an unclosed File link is dropped up to the end of its line."""
