@@ -23,7 +23,7 @@ _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?
 _PLAIN_LABEL = re.compile(r"\[\[(?!//| *\|)[^\[\]{}|:<>\n&%]+\|([^\[\]{}|\n'*#:;=\s-][^\[\]{}|\n']*)\]\]")
 _PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%'*#;=\s/-][^\[\]{}|:<>\n&%']*)\]\]")
 _PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
-_LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]]*+)(?=\[\[)")
+_LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+)(?=\[\[)")
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
 _PIPE_TRICK = re.compile(r"\[\[[^\[\]{}|<>\n]+\|(?=\]\][^\[\]]*\]\])")
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
@@ -135,7 +135,7 @@ class Brackets:
         prefix = _PREFIX.match(match[1])
         if prefix and _fold_prefix(prefix[1]) in self.file_prefixes | self.category_prefixes:
             return match[0]
-        inside = match[1] if "{" in match[1] else match[1].replace("|", "&#124;")  # no separator of arguments around it
+        inside = match[1].replace("|", "&#124;")  # no separator of the arguments around it
         return f"[{SEPARATOR}[{inside}" if inside.startswith("//") else SEPARATOR + inside
 
     def drop_unbalanced(self, text: str) -> str:
