@@ -207,6 +207,7 @@ class Trainer:
             self._updater.model.num_parameters,
             state.step if validations.best_step is None else validations.best_step,
             validations.best_bits,
+            self._validator.uniform_bits,
             self._progress.ended_by,
             already_finished,
         )
@@ -224,10 +225,8 @@ class Trainer:
         except _InterruptedError as interrupted:
             self._save_and_stop(interrupted.signal_number)
         state.seconds, _ = self._agree_on_time_and_signal(stop)
-        bits = score.bits_per_character
-        state.validations = state.validations.with_result(state.step, bits)
-        is_best = bits is not None and state.validations.best_step == state.step
-        self._logger.log_validation(state, self._progress.epochs, score, is_best=is_best)
+        state.validations = state.validations.with_result(state.step, score.bits_per_character)
+        self._logger.log_validation(state, self._progress.epochs, score, self._validator.uniform_bits)
         if text:
             self._logger.log_sample(state, text)
         self._logger.reset_window()

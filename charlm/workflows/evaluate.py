@@ -5,7 +5,7 @@ TEXT or SPLIT ──> stream of tokens ──┴──score_tokens──> nats o
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from charlm.evaluation.evaluate import score_tokens
 from charlm.evaluation.interval import BitsDifference, bootstrap_interval, compare_on_units
 from charlm.evaluation.resampling_units import BootstrapUnits, find_bootstrap_units
 from charlm.evaluation.score import Score
+from charlm.evaluation.uniform_guessing import CURE, UNKNOWN_TEXT, describe_worse_than_uniform, uniform_bits
 from charlm.text.document import Document
 from charlm.text.split import Part
 from charlm.vocab.base import Vocab, cast_ids
@@ -187,7 +188,15 @@ def summarize_result(found: EvalResult, request: EvalRequest) -> dict[str, Any]:
         **found.score.to_json(),
         "interval": None if bounds is None else list(bounds),
         "resampled": units.size_label,
+        "uniform_bits_per_character": uniform_bits(found.vocab.size, found.score.tokens, found.score.characters),
     } | found.adapted_scores
+
+
+def warn_of_worse_than_uniform(result: Mapping[str, Any]) -> str | None:
+    """Return a sentence about a result of `summarize_result` that is worse than uniform guessing, or None."""
+    bits, uniform = result["bits_per_character"], result["uniform_bits_per_character"]
+    cure = UNKNOWN_TEXT if result["split"] == "text" else CURE
+    return describe_worse_than_uniform(str(result["run"]), bits, uniform, cure)
 
 
 def compare_runs(

@@ -13,6 +13,7 @@ from typing import Any
 
 from charlm.errors import StorageError
 from charlm.evaluation.score import Score
+from charlm.evaluation.uniform_guessing import is_worse_than_uniform
 from charlm.training.logs import metrics_file
 from charlm.training.logs.console import Console, ProgressMetrics
 from charlm.training.logs.tensorboard_writer import TensorBoardWriter
@@ -99,12 +100,16 @@ class MetricsLogger:
             )
         self.reset_window()
 
-    def log_validation(self, state: TrainerState, epochs: float, score: Score, *, is_best: bool) -> None:
+    def log_validation(self, state: TrainerState, epochs: float, score: Score, uniform_bits: float | None) -> None:
+        """Log a score; its note says whether it is the best one, or worse than the bits of uniform guessing."""
         self._write("valid", state, score.to_json())
         bits = score.bits_per_character
         figure = "not finite" if bits is None else f"{bits:.4f} bits per character"
-        best = " (best)" if is_best else ""
-        self.note(f"step {state.step:,} · {epochs:.2f} epochs · validation {figure}{best}")
+        is_best = bits is not None and state.validations.best_step == state.step
+        remark = " (best)" if is_best else ""
+        if is_worse_than_uniform(bits, uniform_bits):
+            remark = f" (worse than uniform guessing, {uniform_bits:.4f})"
+        self.note(f"step {state.step:,} · {epochs:.2f} epochs · validation {figure}{remark}")
 
     def log_sample(self, state: TrainerState, text: str) -> None:
         self.note("\n".join(f"  | {line}" for line in text.splitlines()))
