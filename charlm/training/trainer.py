@@ -143,9 +143,7 @@ class Trainer:
             update = self._step()
             state.seconds, received = self._agree_on_time_and_signal(stop)
             if state.step % settings.log_interval == 0 or state.step <= 3:
-                self._logger.log_training(
-                    state, self._progress.epochs, self._progress.fraction, update, self._updater.lr
-                )
+                self._logger.log_training(state, self._progress, update, self._updater.lr)
             if received is None and self._ranks.world_size == 1:
                 received = stop.received  # it arrived while logging; several ranks agree on it at the next step
             if received is not None:
@@ -173,7 +171,7 @@ class Trainer:
         state.tokens += update.tokens
         state.cursor = batches.next_cursor(cursor)
         self._count_nonfinite_steps(update)
-        self._logger.add_update(update)
+        self._logger.add_update(update, self._progress)
         return update
 
     def _agree_on_time_and_signal(self, stop: StopSignal) -> tuple[float, int | None]:
