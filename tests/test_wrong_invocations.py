@@ -35,8 +35,8 @@ COMMANDS: Wrong = {
 }
 PREPARE: Wrong = {
     "prepare --lang ru": (2, "--language ru?"),
-    "prepare --language Russian": (4, "ru (Russian)"),
-    "prepare --language english": (4, "en (English)"),
+    "prepare --language Russian": (2, "ru (Russian)"),
+    "prepare --language english": (2, "en (English)"),
     "prepare --language русский": (2, "ru (Russian)"),
     "prepare --language en_US.UTF-8": (2, "en (English)"),
     "prepare --language xx-unknown": (4, "the code in the address of the site"),
@@ -86,6 +86,9 @@ TRAIN: Wrong = {
     "train --dropout 0.2": (2, "--set model.embedding.dropout=0.2 or --set model.body.dropout=0.2"),
     "train --model gru": (2, "--config gru"),
     "train --gpu": (2, "--device cuda"),
+    "train --n_layer=6 --n_head=6": (2, "--set model.body.num_layers=6"),
+    "train -rnn_size 128": (2, "--set model.body.hidden_size=128"),
+    "train --compile=False": (2, "leave it out"),
     "train --vocab byte": (2, "an option of `charlm prepare`"),
     "train --device gpu": (2, "did you mean cuda?"),
     "train --device cuda": (2, "use --device cpu"),
