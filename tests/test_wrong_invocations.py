@@ -127,7 +127,9 @@ EVAL: Wrong = {
     "explain tiny-texts Some text": (2, "write the text in quotes"),
     "inspect lsmt": (2, 'did you mean "lstm"?'),
     "inspect empty.txt": (3, "give a .xml.bz2"),
-    "report": (2, "`charlm runs` lists them"),
+    "eval bundled": (2, "`charlm eval bundled --text FILE`"),
+    "compare bundled": (2, "`charlm eval bundled --text FILE`"),
+    "compare": (2, "`charlm runs` lists them"),
     "report tiny-texts --out curves.html": (2, "write --out curves"),
     "--json runs": (2, "write `charlm runs --json`"),
     "train —config lstm": (2, "write --config lstm"),
@@ -168,6 +170,7 @@ TOO_EARLY: Wrong = {
     "train": (2, "make one with `charlm prepare`"),
     "eval": (2, "make one with `charlm train`"),
     "explain lstm Hello": (2, "make one with `charlm train`"),
+    "report": (2, "make one with `charlm train`"),
     "report lstm": (2, "make one with `charlm train`"),
     "baseline": (2, "make one with `charlm prepare`"),
 }

@@ -29,6 +29,7 @@ from charlm.vocab.base import Vocab, cast_ids
 from charlm.workflows.load_run import load_run, open_corpus_for
 from charlm.workflows.mix_ngrams import mixed_nats
 from charlm.workflows.tune import adapted_nats, check_tuned
+from charlm.workspace import BUNDLED, DATA
 
 OnProgress = Callable[[int, int], None]
 
@@ -86,10 +87,15 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
     """Score every token of a split or text.
 
     Raises:
-        UsageError: there is no such run, corpus or split.
+        UsageError: there is no such run, corpus or split; or the bundled model is to be scored without a text.
         DataError: the corpus is not the one of the run, or the text cannot be spelled.
     """
     loaded, name = load_run(run, checkpoint, request.device)
+    if name == BUNDLED and request.text is None and request.data is None and not (DATA / BUNDLED).is_dir():
+        raise UsageError(
+            "the corpus of the bundled model is not part of charlm",
+            "score it on a text: `charlm eval bundled --text FILE`",
+        )
     corpus = None if request.text is not None else open_corpus_for(loaded, request.data)
     stream = corpus.open(request.split) if corpus is not None else stream_from_text(request.text or "", loaded.vocab)
     _check_methods(request, loaded, corpus)
