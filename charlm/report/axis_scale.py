@@ -94,7 +94,9 @@ def vertical_scale(curves: Sequence[Curve]) -> Scale:
     if not runs:
         return Scale(0.0, 1.0)
     bests = [min(point.bits for point in run.primary) for run in runs]
-    ceiling = _CEILING_RATIO * max(min(bests), *(run.points[0].bits for run in runs))
+    ceiling = _CEILING_RATIO * max(run.points[0].bits for run in runs)
+    if min(bests) > ceiling:  # no run has learned anything
+        ceiling = max(point.bits for run in runs for point in run.primary)
     fraction = _START_FRACTION if len(runs) == 1 else _START_FRACTION_OF_SEVERAL
     validation = [*bests, *_bits_after_start([run.validation for run in runs], fraction)]
     training = _bits_after_start([run.training for run in runs], fraction)

@@ -130,8 +130,8 @@ def test_a_run_that_diverges_leaves_the_plot_near_its_untrained_loss() -> None:
 
 
 def test_a_run_that_never_learns_is_inside_where_it_is_alone() -> None:
-    absurd = curve(52_000.0, 49_835.0, training=(6.6, 20_000.0, 50_000.0, 50_000.0))
-    assert 0 < vertical_scale([absurd]).position(49_835.0) < 1
+    absurd = curve(152_000.0, 49_835.0, training=(6.6, 20_000.0, 50_000.0, 50_000.0))
+    assert 0 < vertical_scale([absurd]).position(49_835.0) < vertical_scale([absurd]).position(152_000.0) < 1
     assert vertical_scale([absurd, curve(2.5, 2.0, training=(6.6, 2.4))]).high < 9, (
         "beside others it does not flatten them"
     )
