@@ -20,13 +20,7 @@ from charlm.storage import cache_directory, make_directory, read_json, remove_st
 from charlm.text.download.connection import fetch_document
 from charlm.text.download.retry import NotFoundError, RetryPolicy
 from charlm.text.settings import WikipediaSettings
-from charlm.text.wikimedia.wikis import (
-    database_name,
-    is_language_name,
-    is_wiki_title,
-    suggest_language,
-    suggest_wiki,
-)
+from charlm.text.wikimedia.wikis import database_name, is_language_name, is_wiki_title, suggest_language, suggest_wiki
 from charlm.version import __version__
 
 _JOB = "articlesmultistreamdump"

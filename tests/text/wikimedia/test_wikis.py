@@ -10,13 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import charlm.text.wikimedia.wikis
-from charlm.text.wikimedia.wikis import (
-    database_name,
-    is_language_name,
-    is_wiki_title,
-    suggest_language,
-    suggest_wiki,
-)
+from charlm.text.wikimedia.wikis import database_name, is_language_name, is_wiki_title, suggest_language, suggest_wiki
 
 LISTS = tomllib.loads(Path(charlm.text.wikimedia.wikis.__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 LANGUAGES: dict[str, list[str]] = LISTS["languages"]
