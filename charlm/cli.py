@@ -38,7 +38,8 @@ from charlm.errors import (
     StoppedError,
     UsageError,
 )
-from charlm.suggestions.usage_errors import KnownNames, translate_usage_errors
+from charlm.suggestions.command_line import KnownNames
+from charlm.suggestions.usage_errors import translate_usage_errors
 
 _OUT_OF_MEMORY_CURE = (
     "give a smaller input, fewer --streams (eval), a lower --count (sample) or a smaller batch, use --device cpu, or"

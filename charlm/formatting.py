@@ -9,6 +9,8 @@ from pathlib import Path
 
 UNKNOWN = "–"
 """Shown for a value that is not known."""
+BLOCKS = "▏▎▍▌▋▊▉█"
+"""Blocks of one to eight eighths of a column."""
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _TOO_SMALL, _TOO_LARGE = 0.001, 1e15
 
@@ -53,6 +55,20 @@ def format_duration(seconds: float | None, num_units: int = 2) -> str:
     )
     first = next((index for index, (_, amount) in enumerate(units) if amount), 0)
     return " ".join(f"{amount} {unit}" for unit, amount in units[first : first + num_units] if amount) or "0 s"
+
+
+def format_bar(fraction: float, width: int, *, has_blocks: bool) -> str:
+    """Return a bar over `fraction` of `width` columns, filled up with blanks.
+
+    Args:
+        fraction: between 0 and 1.
+        has_blocks: whether to use block characters, of which each has eight widths; otherwise the bar is made of `#`.
+    """
+    if not has_blocks:
+        return ("#" * round(fraction * width)).ljust(width)
+    eighths = round(fraction * width * len(BLOCKS))
+    whole, rest = divmod(eighths, len(BLOCKS))
+    return (BLOCKS[-1] * whole + (BLOCKS[rest - 1] if rest else "")).ljust(width)
 
 
 def pluralize(number: int, unit: str) -> str:

@@ -4,11 +4,12 @@ On a terminal, control characters in generated or downloaded text, which could c
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Any, cast
 
 import typer
 
-from charlm.formatting import format_number
+from charlm.formatting import BLOCKS, format_number
 from charlm.printable import printable
 from charlm.storage import to_json
 
@@ -21,6 +22,15 @@ def note(text: str) -> None:
 def confirm() -> bool:
     """Ask whether to go on; assume yes where there is no terminal."""
     return not sys.stdin.isatty() or typer.confirm("go on?", err=True)
+
+
+def has_blocks() -> bool:
+    """Whether stdout can encode block characters, as bars need them."""
+    try:
+        BLOCKS.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def write(text: str) -> None:
@@ -38,17 +48,18 @@ def print_json(content: dict[str, Any]) -> None:
 
 def print_table(content: dict[str, Any]) -> None:
     """Print a line for each name and value. Names in nested tables are joined; empty values are left out."""
-    flat = _flatten(content)
+    flat = flatten(content)
     width = max(map(len, flat))
     for name, value in flat.items():
         print(f"{name.replace('_', ' '):<{width}}  {format_value(value)}")
 
 
-def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a table and of the tables in it, by their joined names, without empty ones."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, dict):
-            flat |= _flatten(cast("dict[str, Any]", value), f"{prefix}{name} ")
+            flat |= flatten(cast("dict[str, Any]", value), f"{prefix}{name} ")
         elif isinstance(value, list | tuple):
             flat |= {f"{prefix}{name}": "; ".join(map(str, cast("list[Any]", value)))} if value else {}
         elif value != "":

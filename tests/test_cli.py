@@ -33,7 +33,7 @@ from tests.workspaces import CONFIG, DATA, RUN, furnish, snapshot, steps, texts,
 
 EVAL_KEYS = (
     "run split tokens characters words bytes nats perplexity character_perplexity word_perplexity bits_per_character"
-    " bits_per_byte interval resampled"
+    " bits_per_byte interval resampled uniform_bits_per_character"
 ).split()
 LONGER = ("train", "--config", "tiny", "--set", "training.max_steps=30")
 
@@ -105,7 +105,8 @@ def test_eval_in_json_and_in_a_table(toured: Commands, split: str) -> None:
     assert score["bits_per_byte"] == pytest.approx(nats / math.log(2) / score["bytes"])
     table = toured.succeed("eval", "--split", split).stdout.splitlines()
     shown = {line[:20].strip().replace(" ", "_"): line[20:].strip() for line in table}
-    assert list(shown) == EVAL_KEYS[:-1], "what the interval rests on is said beside it"
+    assert list(shown) == EVAL_KEYS[:-2], "what the interval rests on is said beside it"
+    assert score.pop("uniform_bits_per_character") > score["bits_per_character"]
     for name, value in score.items():
         if isinstance(value, float):
             assert float(shown[name].replace(",", "")) == pytest.approx(value, abs=5e-5)
@@ -124,8 +125,9 @@ def test_eval_in_json_and_in_a_table(toured: Commands, split: str) -> None:
 def test_train_in_json_and_in_words(workspace: Commands) -> None:
     result = workspace.json(*LONGER)
     expected = (
-        "run steps tokens epochs seconds parameters best_step best_bits_per_character ended_by already_finished".split()
-    )
+        "run steps tokens epochs seconds parameters best_step best_bits_per_character uniform_bits_per_character"
+        " ended_by already_finished"
+    ).split()
     assert list(result) == expected
     assert (result["run"], result["steps"], result["already_finished"]) == (str(RUN), 30, False)
     assert result["tokens"] == 30 * 4 * 32

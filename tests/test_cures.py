@@ -75,11 +75,11 @@ def test_a_demo_after_another_one_says_how_it_can_be_done(novel: Commands) -> No
 
 
 def test_what_inspect_says_of_a_vocabulary_is_a_line_each(novel: Commands) -> None:
-    (novel.folder / "novel.txt").write_text(TEXT.replace(". ", ".\n"), encoding="utf-8")
+    (novel.folder / "novel.txt").write_text("abc\n" * 2000, encoding="utf-8")
     novel.succeed("prepare", "--source", "text", "--input", "novel.txt")
     lines = novel.succeed("inspect", "novel").stdout.splitlines()
-    for name in ("frequent", "most frequent", "rarest"):
-        (line,) = [line for line in lines if line.startswith(f"vocabulary {name} ")]
-        assert r"'\n' " in line
+    for name in ("frequent characters", "frequent tokens", "rarest tokens"):
+        (line,) = [line for line in lines if line.startswith(f"  {name} ")]
+        assert r"'\n' 2k" in line or r"'\n' 1.8k" in line
     frequent = novel.json("inspect", "novel")["vocabulary"]["frequent"]
-    assert frequent["\n"] == 120
+    assert frequent["\n"] == 2000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.formatting import format_count, format_duration, short_names, shorten
+from charlm.formatting import BLOCKS, format_bar, format_count, format_duration, short_names, shorten
 from charlm.printable import one_line
 
 
@@ -62,3 +62,12 @@ def test_short_names_are_unique(tmp_path: Path) -> None:
     a, other, checkpoint = tmp_path / "a", tmp_path / "x" / "a", tmp_path / "b" / "checkpoints" / "step-1"
     assert short_names([a, checkpoint]) == ["a", "b/step-1"]
     assert short_names([a, checkpoint, other]) == [str(a), "b/step-1", str(other)]
+
+
+@given(fraction=st.floats(0, 1), width=st.integers(1, 40))
+def test_a_bar_fills_its_columns_and_is_as_long_as_the_fraction(fraction: float, width: int) -> None:
+    bar, plain = (format_bar(fraction, width, has_blocks=has_blocks) for has_blocks in (True, False))
+    assert len(bar) == len(plain) == width
+    eighths = sum(BLOCKS.index(character) + 1 for character in bar.rstrip())
+    assert eighths == pytest.approx(8 * width * fraction, abs=0.5)
+    assert plain.count("#") == pytest.approx(width * fraction, abs=0.5)

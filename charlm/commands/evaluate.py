@@ -125,6 +125,7 @@ def evaluate(
         if len(names) == 2:
             results, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, request, on_progress)
             _print_comparison(results, difference, as_json=as_json)
+            _note_worse_than_uniform(results)
             return
         found = score_run(names[0], checkpoint, request, on_progress)
     result = summarize_result(found, request)
@@ -133,12 +134,20 @@ def evaluate(
         terminal.print_json(result)
     else:
         terminal.print_table(_readable(result))
+    _note_worse_than_uniform([result])
+
+
+def _note_worse_than_uniform(results: "list[dict[str, object]]") -> None:
+    from charlm.workflows.evaluate import warn_of_worse_than_uniform
+
+    for warning in filter(None, map(warn_of_worse_than_uniform, results)):
+        terminal.note(warning)
 
 
 def _readable(result: "dict[str, object]") -> "dict[str, object]":
     """A result for people: the interval and its kind in one line."""
     bounds, resampled = result["interval"], result["resampled"]
-    shown = {name: value for name, value in result.items() if name != "resampled"}
+    shown = {name: value for name, value in result.items() if name not in ("resampled", "uniform_bits_per_character")}
     if isinstance(bounds, list):
         low, high = cast("list[float]", bounds)
         shown["interval"] = (

@@ -26,9 +26,11 @@ def inspect(
     and --data go with a config only.
     """
     from charlm.workflows.inspect_path import inspect as inspect_anything
+    from charlm.workflows.inspection_text import format_inspection
 
     found = inspect_anything(path, settings or (), data, readable=not as_json)
     if as_json:
         terminal.print_json(found)
     else:
-        terminal.print_table(found)
+        lines = format_inspection(found, has_blocks=terminal.has_blocks())
+        print("\n".join(lines))

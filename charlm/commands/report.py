@@ -13,9 +13,13 @@ from charlm.errors import UsageError
 
 def report(
     chosen: Annotated[
-        list[str],
-        typer.Argument(metavar="RUN...", help="Runs, by name or directory.", autocompletion=completion.runs),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN...]",
+            help="Runs, by name or directory; the last run if left out.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="The folder of report.html and report.png; ./report if left out."),
@@ -33,9 +37,9 @@ def report(
             f"write --out {out.with_suffix('')}",
         )
     check_folder(out, "--out")
-    files = write_report(
-        [workspace.find_run(name) for name in workspace.drop_current_file(chosen)], out or Path("report"), png=png
-    )
+    names = workspace.drop_current_file(chosen or [])
+    found = [workspace.find_run(name) for name in names] or [workspace.find_run(None)]
+    files = write_report(found, out or Path("report"), png=png)
     if as_json:
         terminal.print_json({"page": str(files.page), "figure": str(files.figure) if files.figure else None})
     else:

@@ -52,5 +52,7 @@ def show_table(
     else:
         print(terminal.printable(to_markdown(rows)))
         for row in rows:
+            if row.get("warning"):
+                terminal.note(str(row["warning"]))
             if row["bits_per_character"] is None and row.get("description"):
                 terminal.note(f"{row['model']}: {row['description']}")

@@ -1,7 +1,7 @@
 """`charlm train`: train a model on a corpus."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,6 +81,13 @@ def train(
     result = run_training(plan, resume=resume == "auto", overwrite=overwrite, quiet=as_json, start_time=start_time())
     if result is None:
         return
+    _show_result(result, as_json=as_json)
+
+
+def _show_result(result: dict[str, Any], *, as_json: bool) -> None:
+    """Print what training returned, and a note if it learned nothing."""
+    from charlm.evaluation.uniform_guessing import describe_worse_than_uniform
+
     if as_json:
         terminal.print_json(result)
     elif result["already_finished"]:
@@ -90,3 +97,6 @@ def train(
             f"{result['run']}: {result['steps']:,} steps, {result['epochs']:.2f} epochs, {result['seconds']:.0f} s;"
             f" best validation {terminal.format_value(result['best_bits_per_character'])} bits per character"
         )
+    best, uniform = result["best_bits_per_character"], result["uniform_bits_per_character"]
+    if warning := describe_worse_than_uniform(result["run"], best, uniform):
+        terminal.note(warning)

@@ -1,4 +1,4 @@
-"""Positions of values on an axis: limits that show the differences, a logarithmic scale for wide ranges, round ticks.
+"""Positions of values on an axis: limits that hold the curves, a logarithmic scale for wide ranges, round ticks.
 
 A position is 0 at the low end of an axis and 1 at its high end; values beyond the limits have positions beyond them.
 """
@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from charlm.formatting import format_count
-from charlm.report.curves import Axis, Curve, Point
+from charlm.report.curves import Axis, Curve, Point, coordinates
 
 _LOG_DECADES = 1.5  # a wider range than this is shown logarithmically
-_SHOWN_FRACTION = 0.85  # of the points are inside; the first, hardly trained points would flatten all curves
-_TRAINING_FRACTION = 1 / 3  # of the range is added below for training lines, at most
+_START_FRACTION = 0.02  # of a run may be above the plot: its steep start would flatten the rest
+_START_FRACTION_OF_SEVERAL = 0.1  # with several runs, whose differences at the end matter more
+_TRAINING_FRACTION = 1 / 3  # of the range is added below for the training lines of several runs, at most
+_CEILING_RATIO = 1.25  # times the bits of an untrained model; values above are those of a diverged run
 _MARGIN_FRACTION = 0.06  # of the range, above and below
 
 
@@ -69,40 +71,44 @@ class Scale:
 
 
 def horizontal_scale(curves: Sequence[Curve], axis: Axis) -> Scale:
-    """Return an axis from 0 to the last point of all runs; for wide ranges a logarithmic one from the first point."""
-    points = [point for run in _limit_points(curves) for point in run]
-    values = [value for point in points if (value := point.coordinate(axis)) is not None and value > 0]
-    if not values:
+    """Return an axis from 0 to the last point of all runs; a logarithmic one if the runs' lengths differ widely.
+
+    The logarithmic axis shows the validations of all runs, and at least the last decade of the shortest run.
+    """
+    runs = [[x for x, _ in coordinates(run.points, axis) if x > 0] for run in curves]
+    ends = [max(run) for run in runs if run]
+    if not ends:
         return Scale(0.0, 1.0)
-    low, high = min(values), max(values)
-    if math.log10(high) - math.log10(low) > _LOG_DECADES:
-        return Scale(low, high, is_log=True)
-    return Scale(0.0, high)
+    if math.log10(max(ends)) - math.log10(min(ends)) <= _LOG_DECADES:
+        return Scale(0.0, max(ends))
+    validations = [x for run in curves for x, _ in coordinates(run.validation, axis) if x > 0]
+    return Scale(min([*validations, min(ends) / 10]), max(ends), is_log=True)
 
 
 def vertical_scale(curves: Sequence[Curve]) -> Scale:
-    """Return an axis from the best point of all runs that holds most points and the best point of every run."""
-    runs = [[point.bits for point in run] for run in _limit_points(curves)]
-    values = sorted(bits for run in runs for bits in run)
-    if not values:
+    """Return an axis that holds the best point of every run, and all points after the steep start of each.
+
+    A run that diverges leaves the plot at its top: values far above those of untrained models are left out.
+    """
+    runs = [run for run in curves if run.points]
+    if not runs:
         return Scale(0.0, 1.0)
-    low, high = values[0], max(*map(min, runs), _quantile(values, _SHOWN_FRACTION))
-    trained = min((curve.training[-1].bits for curve in curves if curve.training), default=low)
-    low -= min(max(0.0, low - trained), _TRAINING_FRACTION * (high - low))
+    bests = [min(point.bits for point in run.primary) for run in runs]
+    ceiling = _CEILING_RATIO * max(run.points[0].bits for run in runs)
+    if min(bests) > ceiling:  # no run has learned anything
+        ceiling = max(point.bits for run in runs for point in run.primary)
+    fraction = _START_FRACTION if len(runs) == 1 else _START_FRACTION_OF_SEVERAL
+    validation = [*bests, *_bits_after_start([run.validation for run in runs], fraction)]
+    training = _bits_after_start([run.training for run in runs], fraction)
+    values = [bits for bits in (*validation, *training) if bits <= ceiling]
+    low, high = min(values), max(values)
+    if len(runs) > 1:
+        best = min(bests)
+        low = max(low, best - _TRAINING_FRACTION * (high - best))
     margin = _MARGIN_FRACTION * (high - low) or 0.05 * max(abs(low), 1.0)
     return Scale(low - margin, high + margin)
 
 
-def _limit_points(curves: Sequence[Curve]) -> list[tuple[Point, ...]]:
-    """The points of each run that must be inside; training points only where no run has a validation."""
-    has_validation = any(curve.validation for curve in curves)
-    chosen = (curve.limit_points if has_validation else curve.training for curve in curves)
-    return [points for points in chosen if points]
-
-
-def _quantile(values: Sequence[float], fraction: float) -> float:
-    """Return the quantile of sorted values by linear interpolation."""
-    position = fraction * (len(values) - 1)
-    below = math.floor(position)
-    above = min(below + 1, len(values) - 1)
-    return values[below] + (position - below) * (values[above] - values[below])
+def _bits_after_start(runs: Sequence[Sequence[Point]], fraction: float) -> list[float]:
+    """Return the bits of the points after the first `fraction` of the steps of their curve."""
+    return [point.bits for run in runs for point in run if point.steps >= fraction * run[-1].steps]

@@ -64,9 +64,9 @@ class Curve:
         return self.validation or self.training
 
     @property
-    def limit_points(self) -> tuple[Point, ...]:
-        """The points that limits must contain: the validations, or the last training point of a run without any."""
-        return self.validation or self.training[-1:]
+    def points(self) -> tuple[Point, ...]:
+        """The points of both kinds, training first."""
+        return (*self.training, *self.validation)
 
     @property
     def best(self) -> Point | None:

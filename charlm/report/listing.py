@@ -13,7 +13,7 @@ _RIGHT_ALIGNED = ("bits/char", "step", "characters", "parameters")
 
 
 def format_runs(summaries: Sequence[RunSummary], now: float) -> list[str]:
-    """Return a table with a header; below a damaged run is the reason.
+    """Return a table with a header; below a damaged run is the reason, below one that learned nothing a warning.
 
     Args:
         now: seconds since 1970.
@@ -21,7 +21,7 @@ def format_runs(summaries: Sequence[RunSummary], now: float) -> list[str]:
     rows = [_HEADERS, *(_cells(summary, now) for summary in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_aligned(*cell) for cell in zip(row, widths, _HEADERS, strict=True)).rstrip() for row in rows]
-    reasons = ["", *(summary.why for summary in summaries)]
+    reasons = ["", *(summary.why or summary.warning for summary in summaries)]
     return [line for row, why in zip(lines, reasons, strict=True) for line in ([row, f"  {why}"] if why else [row])]
 
 

@@ -29,7 +29,8 @@ def render_page(summaries: Sequence[RunSummary], curves: Curves, comparison: Set
     names = [run.name for run in curves.runs]
     title = names[0] if len(names) == 1 else f"{len(names)} runs"
     style = (_HERE / "page.css").read_text(encoding="utf-8") + _run_styles(len(names)) + _axis_styles()
-    content = [*_chart(curves), "<h2>Runs</h2>", *_runs(summaries, curves), *_settings(comparison, names)]
+    warnings = [f'<p class="warning">{escape(each.warning)}</p>' for each in summaries if each.warning]
+    content = [*warnings, *_chart(curves), "<h2>Runs</h2>", *_runs(summaries, curves), *_settings(comparison, names)]
     end = page_end("points", [_points_json(curves.runs)], _HERE / "page.js")
     return page_start(title, "report", style) + "\n".join(content) + "\n" + "".join(end)
 

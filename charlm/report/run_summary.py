@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 
 from charlm import storage
 from charlm.errors import CharlmError
+from charlm.evaluation.uniform_guessing import describe_worse_than_uniform, uniform_bits
 from charlm.printable import one_line
 from charlm.training.logs.metrics_file import read_tail
 from charlm.training.run_directory import RunDirectory
@@ -40,6 +41,13 @@ class RunSummary:
     """When the checkpoint was written, in seconds since 1970 by the clock of the disk. Only for display."""
     parameters: int | None = None
     corpus: str | None = None
+    uniform_bits_per_character: float | None = None
+    """What uniform guessing of the validation text would need, by the last validation near the end of the log."""
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence about a best score that is worse than uniform guessing."""
+        return describe_worse_than_uniform(self.name, self.best_bits_per_character, self.uniform_bits_per_character)
 
 
 def list_runs(root: Path) -> list[RunSummary]:
@@ -101,8 +109,11 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
     if isinstance(model_info.get("parameters"), int):
         partial.fields["parameters"] = model_info["parameters"]
     partial.current_file = run.metrics_path.name
-    seen = [entry.characters for entry in read_tail(run.metrics_path) if entry.step <= step]
-    partial.fields["characters"] = seen[-1] if seen else None
+    entries = [entry for entry in read_tail(run.metrics_path) if entry.step <= step]
+    partial.fields["characters"] = entries[-1].characters if entries else None
+    ratios = [ratio for entry in entries if (ratio := entry.scored_tokens_per_character) is not None]
+    if ratios and isinstance(vocab_size := model_info.get("vocab_size"), int) and vocab_size > 0:
+        partial.fields["uniform_bits_per_character"] = uniform_bits(vocab_size, ratios[-1], 1.0)
     partial.current_file = run.best_path.name
     if run.best_path.is_file():
         best = _read_object(run.best_path)

@@ -5,6 +5,7 @@
     a wrong value     ──> values          the same value as charlm reads it: 1e3 -> 1000, xz -> [{type="xz"}]
     pydantic's error  ──> setting_errors  WHAT; CURE of a setting
     Typer's error     ──> usage_errors    WHAT; CURE of a command line, with `synonyms`: what other programs call things
+                                          and `other_programs`: the options of nanoGPT and char-rnn
 
 Nothing here knows charlm's settings, commands or files: callers pass the settings class or the command line.
 """

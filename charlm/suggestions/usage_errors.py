@@ -9,18 +9,17 @@ missing, invalid ─┘                          └─ or the help of the comma
 import contextlib
 import os
 import re
-import shlex
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import typer
 import typer.main
 
 from charlm.errors import UsageError
-from charlm.formatting import shorten
 from charlm.suggestions import synonyms
-from charlm.suggestions.words import MAX_VALUE_LENGTH, join_words, lower_first, nearest
+from charlm.suggestions.command_line import CommandLine, KnownNames, options_of, shell_word
+from charlm.suggestions.other_programs import find_cure
+from charlm.suggestions.words import join_words, lower_first, nearest
 
 _MIN_SIMILARITY = 0.7  # difflib's ratio, of options
 _SETTINGS_OF = {
@@ -33,59 +32,6 @@ _SETTINGS_OF = {
 
 Hint = tuple[str, str]
 """WHAT and CURE."""
-
-
-@dataclass(frozen=True)
-class KnownNames:
-    """The names, beside commands and options, that a wrong argument may have meant."""
-
-    settings_class: Any
-    is_config: Callable[[str], bool]
-    renamed: Mapping[str, str]
-    """Options and settings of older versions -> their new names."""
-
-
-class CommandLine:
-    """A command line that Typer has refused."""
-
-    def __init__(self, arguments: Sequence[str], group: Any, names: KnownNames) -> None:
-        """
-        Args:
-            group: Typer's, with all commands.
-        """
-        self.arguments = arguments
-        self.names = names
-        self.commands: Mapping[str, Any] = group.commands
-        self.word = next((argument for argument in arguments if not argument.startswith("-")), "")
-        """The command, or what was typed instead."""
-        self.name = self.word if self.word in self.commands else ""
-        self.command: Any = self.commands[self.name] if self.name else group
-        self.program = f"charlm {self.name}".rstrip()
-        self.help = f"`{self.program} --help`"
-
-    def options(self) -> list[str]:
-        return list(_options(self.command))
-
-    def parameter(self, option: str) -> Any:
-        return next((each for each in self.command.params if option in each.opts), None)
-
-    def has_argument(self, name: str) -> bool:
-        return any(each.name == name and each.param_type_name == "argument" for each in self.command.params)
-
-    def value_of(self, option: str) -> str:
-        """Return the value that was given to an option, or an empty string."""
-        for argument, following in zip(self.arguments, [*self.arguments[1:], "-"], strict=True):
-            if argument.startswith(f"{option}="):
-                return argument.partition("=")[2]
-            if argument == option and not re.match(r"-([^\d.]|$)", following):
-                return following
-        return ""
-
-    def with_value(self, option: str, value: str) -> str:
-        """Write an option, with the value if it takes one."""
-        parameter = self.parameter(option)
-        takes_one = parameter is not None and not parameter.is_flag
-        return f"{option} {_shown(value)}" if value and takes_one else option
 
 
 @contextlib.contextmanager
@@ -110,7 +56,7 @@ def explain(error: Any, line: CommandLine) -> Hint:
         return _extra_argument(extra[1], line)
     match type(error).__name__:
         case "NoSuchOption":
-            return _no_such_option(error.option_name, line)
+            return _no_such_option(line.typed_option(error.option_name), line)
         case "BadOptionUsage" if "does not take a value" in message:
             return f"{error.option_name} takes no value", f"write {error.option_name} alone"
         case "BadOptionUsage":
@@ -126,12 +72,12 @@ def explain(error: Any, line: CommandLine) -> Hint:
 
 
 def _no_such_command(name: str, line: CommandLine) -> Hint:
-    what, more = f"there is no command {_shown(name)}", f" ({line.help} lists all)"
+    what, more = f"there is no command {shell_word(name)}", f" ({line.help} lists all)"
     meant = next(iter(synonyms.find_synonyms(name, synonyms.COMMANDS)), None) or nearest(name, line.commands)
     if meant is None and line.names.is_config(name):
         meant = f"train --config {name}"
     if meant is None and os.path.exists(name):  # noqa: PTH110 - Path raises where a name is too long
-        meant = f"inspect {_shown(name)}"
+        meant = f"inspect {shell_word(name)}"
     if meant is None:
         return what, f"see {line.help}"
     return what, f"did you mean `charlm {meant}`?{'' if meant.startswith('--') else more}"
@@ -139,14 +85,18 @@ def _no_such_command(name: str, line: CommandLine) -> Hint:
 
 def _no_such_option(option: str, line: CommandLine) -> Hint:
     if option in line.options():
-        return f"{_shown(option)} is an option of the command", f"write `{line.program} {_shown(option)}`"
-    what = f"`{line.program}` has no option {_shown(option)}"
+        return f"{shell_word(option)} is an option of the command", f"write `{line.program} {shell_word(option)}`"
+    what = f"`{line.program}` has no option {shell_word(option)}"
     if line.names.renamed.get(option) in line.options():
         return what, f"it is called {line.names.renamed[option]} now"
-    instead = next(_suggestions(option, line), None)
+    value = line.value_of(option)
+    cure = find_cure(line.name, option, value, shell_word(value) if value else "VALUE")
+    if cure is not None and not cure.startswith("--"):
+        return what, cure
+    instead = cure or next(_suggestions(option, line), None)
     if instead is not None:
         return what, f"did you mean {instead}? ({line.help} lists all)"
-    owners = [f"`charlm {name}`" for name, command in line.commands.items() if option in _options(command)]
+    owners = [f"`charlm {name}`" for name, command in line.commands.items() if option in options_of(command)]
     if not owners:
         return what, f"see {line.help}"
     return what, (
@@ -166,7 +116,7 @@ def _suggestions(option: str, line: CommandLine) -> Iterator[str]:
         if other := options.get(synonyms.normalize(wanted)):
             yield line.with_value(other, own_value or value)
         if line.has_argument(wanted):
-            yield f"`{line.program} {_shown(value) if value else 'RUN'}`"
+            yield f"`{line.program} {shell_word(value) if value else 'RUN'}`"
         yield from _setting_suggestions(wanted, value, line)
     if close := nearest(name, options, _MIN_SIMILARITY):
         yield line.with_value(options[close], value)
@@ -181,7 +131,7 @@ def _setting_suggestions(name: str, value: str, line: CommandLine) -> Iterator[s
         known = nearest(value, types)
         if types and known is None:
             return f"--set {key}.type=TYPE, of {join_words(types)},"
-        return f"--set {key}.type={known}" if types else f"--set {key}={_shown(value) if value else 'VALUE'}"
+        return f"--set {key}.type={known}" if types else f"--set {key}={shell_word(value) if value else 'VALUE'}"
 
     prefixes = _SETTINGS_OF.get(line.name, ())
     current = next((new for old, new in line.names.renamed.items() if old.rpartition(".")[2] == name), name)
@@ -193,20 +143,20 @@ def _setting_suggestions(name: str, value: str, line: CommandLine) -> Iterator[s
 def _extra_argument(extra: str, line: CommandLine) -> Hint:
     """Explain a surplus argument: most often it is the value of an option that is missing before it."""
     if extra[0] in "\N{EM DASH}\N{EN DASH}":
-        return f"{_shown(extra)} begins with a dash instead of hyphens", f"write --{extra[1:]}"
+        return f"{shell_word(extra)} begins with a dash instead of hyphens", f"write --{extra[1:]}"
     is_several = extra not in line.arguments
-    what = f"`{line.program}` takes no {'arguments' if is_several else 'argument'} {_shown(extra)}"
+    what = f"`{line.program}` takes no {'arguments' if is_several else 'argument'} {shell_word(extra)}"
     last = max((index for index, argument in enumerate(line.arguments) if argument == extra), default=0)
     before = line.arguments[:last][-2:]
     options = line.options()
     key = line.value_of("--set")
     likely = {
-        f"--set {key}={_shown(extra.removeprefix('= '))}, without spaces": bool(key) and extra.startswith("= "),
-        f"--set {before[-1]}={_shown(extra)}" if before else "": before[:1] == ["--set"] and "=" not in before[-1],
-        f"--set {_shown(extra)}": "--set" in options and re.match(r"[\w-]+\.[\w.-]+=", extra) is not None,
-        f"--config {_shown(extra)}": "--config" in options and line.names.is_config(extra),
-        "--input before each" if is_several else f"--input {_shown(extra)}": "--input" in options,
-        f"--prompt {_shown(extra)}": "--prompt" in options,
+        f"--set {key}={shell_word(extra.removeprefix('= '))}, without spaces": bool(key) and extra.startswith("= "),
+        f"--set {before[-1]}={shell_word(extra)}" if before else "": before[:1] == ["--set"] and "=" not in before[-1],
+        f"--set {shell_word(extra)}": "--set" in options and re.match(r"[\w-]+\.[\w.-]+=", extra) is not None,
+        f"--config {shell_word(extra)}": "--config" in options and line.names.is_config(extra),
+        "--input before each" if is_several else f"--input {shell_word(extra)}": "--input" in options,
+        f"--prompt {shell_word(extra)}": "--prompt" in options,
         "the text in quotes, as one argument": line.has_argument("text"),
     }
     cure = next((meant for meant, is_likely in likely.items() if is_likely), None)
@@ -226,7 +176,7 @@ def _bad_value(parameter: Any, message: str, line: CommandLine) -> Hint:
     option = next((option for option in parameter.opts if line.value_of(option)), parameter.opts[0])
     value, is_integer = line.value_of(option), parameter.metavar == "N"
     if re.search("number|integer|float|than|range", message) is None:
-        return f"{option} {_shown(value)}: {lower_first(message.partition(': ')[2])}", f"see {line.help}"
+        return f"{option} {shell_word(value)}: {lower_first(message.partition(': ')[2])}", f"see {line.help}"
     low, high = (
         getattr(parameter, end, getattr(getattr(parameter, "type", None), end, None)) for end in ("min", "max")
     )
@@ -236,15 +186,4 @@ def _bad_value(parameter: Any, message: str, line: CommandLine) -> Hint:
     meant = guess_number(value, is_integer=is_integer)
     example = parameter.default or low or (10 if is_integer else 0.5)
     cure = f"give one such as {example}" if meant in (None, value) else f"write {option} {meant}"
-    return f"{option} {_shown(value)} is not {kind}", cure
-
-
-def _options(command: Any) -> Iterator[str]:
-    for parameter in command.params:
-        if parameter.param_type_name == "option":
-            yield from (*parameter.opts, *parameter.secondary_opts)
-
-
-def _shown(argument: str) -> str:
-    """Return an argument as a shell needs it, shortened."""
-    return shorten(shlex.quote(argument), MAX_VALUE_LENGTH)
+    return f"{option} {shell_word(value)} is not {kind}", cure

@@ -38,6 +38,10 @@ class RunProgress:
         return max(self._used_fractions().values())
 
     @property
+    def has_time_limit(self) -> bool:
+        return self._settings.max_minutes is not None
+
+    @property
     def is_finished(self) -> bool:
         """Whether a budget is used up, or validations have stopped improving."""
         patience = self._settings.patience

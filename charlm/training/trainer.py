@@ -143,9 +143,7 @@ class Trainer:
             update = self._step()
             state.seconds, received = self._agree_on_time_and_signal(stop)
             if state.step % settings.log_interval == 0 or state.step <= 3:
-                self._logger.log_training(
-                    state, self._progress.epochs, self._progress.fraction, update, self._updater.lr
-                )
+                self._logger.log_training(state, self._progress, update, self._updater.lr)
             if received is None and self._ranks.world_size == 1:
                 received = stop.received  # it arrived while logging; several ranks agree on it at the next step
             if received is not None:
@@ -173,7 +171,7 @@ class Trainer:
         state.tokens += update.tokens
         state.cursor = batches.next_cursor(cursor)
         self._count_nonfinite_steps(update)
-        self._logger.add_update(update)
+        self._logger.add_update(update, self._progress)
         return update
 
     def _agree_on_time_and_signal(self, stop: StopSignal) -> tuple[float, int | None]:
@@ -207,6 +205,7 @@ class Trainer:
             self._updater.model.num_parameters,
             state.step if validations.best_step is None else validations.best_step,
             validations.best_bits,
+            self._validator.uniform_bits,
             self._progress.ended_by,
             already_finished,
         )
@@ -224,10 +223,8 @@ class Trainer:
         except _InterruptedError as interrupted:
             self._save_and_stop(interrupted.signal_number)
         state.seconds, _ = self._agree_on_time_and_signal(stop)
-        bits = score.bits_per_character
-        state.validations = state.validations.with_result(state.step, bits)
-        is_best = bits is not None and state.validations.best_step == state.step
-        self._logger.log_validation(state, self._progress.epochs, score, is_best=is_best)
+        state.validations = state.validations.with_result(state.step, score.bits_per_character)
+        self._logger.log_validation(state, self._progress.epochs, score, self._validator.uniform_bits)
         if text:
             self._logger.log_sample(state, text)
         self._logger.reset_window()

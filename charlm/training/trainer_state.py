@@ -58,6 +58,8 @@ class TrainingResult:
     parameters: int
     best_step: int
     best_bits_per_character: float | None
+    uniform_bits_per_character: float | None
+    """The bits per character of uniform guessing on the validation text."""
     ended_by: str
     """The setting of `training` that ended the run."""
     already_finished: bool = False

@@ -11,6 +11,7 @@ from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
+from charlm.evaluation.uniform_guessing import uniform_bits
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import prime_generator
 from charlm.sampling.plan import SamplingPlan
@@ -32,6 +33,12 @@ class Validator:
         self._sample_length, self._seed = settings.sample_length, settings.seed
         self._direction: Literal["forward", "backward"] = direction
         self._ranks = ranks
+
+    @property
+    def uniform_bits(self) -> float | None:
+        """The bits per character that uniform guessing would need."""
+        stream = self._stream
+        return uniform_bits(self._vocab.size, stream.num_predictions, stream.count("characters"))
 
     def validate(
         self,

@@ -12,7 +12,15 @@ from charlm.data.corpus import Corpus
 from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.formatting import short_names
-from charlm.workflows.evaluate import EvalRequest, EvalResult, OnProgress, check_same_text, score_run, summarize_result
+from charlm.workflows.evaluate import (
+    EvalRequest,
+    EvalResult,
+    OnProgress,
+    check_same_text,
+    score_run,
+    summarize_result,
+    warn_of_worse_than_uniform,
+)
 
 COLUMNS = (
     "model",
@@ -91,6 +99,7 @@ def _row(found: EvalResult, request: EvalRequest) -> Row:
         **_training_cost(found),
         **{name: described[name] for name in ("tokens", "characters", "words", "bytes", "nats")},
         **{name: described[name] for name in ("bits_per_character", "bits_per_byte", "perplexity")},
+        "warning": warn_of_worse_than_uniform(described),
         "low": low,
         "high": high,
     }

@@ -5,7 +5,7 @@ TEXT or SPLIT ──> stream of tokens ──┴──score_tokens──> nats o
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from charlm.evaluation.evaluate import score_tokens
 from charlm.evaluation.interval import BitsDifference, bootstrap_interval, compare_on_units
 from charlm.evaluation.resampling_units import BootstrapUnits, find_bootstrap_units
 from charlm.evaluation.score import Score
+from charlm.evaluation.uniform_guessing import CURE, UNKNOWN_TEXT, describe_worse_than_uniform, uniform_bits
 from charlm.text.document import Document
 from charlm.text.split import Part
 from charlm.vocab.base import Vocab, cast_ids
 from charlm.workflows.load_run import load_run, open_corpus_for
 from charlm.workflows.mix_ngrams import mixed_nats
 from charlm.workflows.tune import adapted_nats, check_tuned
+from charlm.workspace import BUNDLED, DATA
 
 OnProgress = Callable[[int, int], None]
 
@@ -85,10 +87,15 @@ def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progres
     """Score every token of a split or text.
 
     Raises:
-        UsageError: there is no such run, corpus or split.
+        UsageError: there is no such run, corpus or split; or the bundled model is to be scored without a text.
         DataError: the corpus is not the one of the run, or the text cannot be spelled.
     """
     loaded, name = load_run(run, checkpoint, request.device)
+    if name == BUNDLED and request.text is None and request.data is None and not (DATA / BUNDLED).is_dir():
+        raise UsageError(
+            "the corpus of the bundled model is not part of charlm",
+            "score it on a text: `charlm eval bundled --text FILE`",
+        )
     corpus = None if request.text is not None else open_corpus_for(loaded, request.data)
     stream = corpus.open(request.split) if corpus is not None else stream_from_text(request.text or "", loaded.vocab)
     _check_methods(request, loaded, corpus)
@@ -187,7 +194,15 @@ def summarize_result(found: EvalResult, request: EvalRequest) -> dict[str, Any]:
         **found.score.to_json(),
         "interval": None if bounds is None else list(bounds),
         "resampled": units.size_label,
+        "uniform_bits_per_character": uniform_bits(found.vocab.size, found.score.tokens, found.score.characters),
     } | found.adapted_scores
+
+
+def warn_of_worse_than_uniform(result: Mapping[str, Any]) -> str | None:
+    """Return a sentence about a result of `summarize_result` that is worse than uniform guessing, or None."""
+    bits, uniform = result["bits_per_character"], result["uniform_bits_per_character"]
+    cure = UNKNOWN_TEXT if result["split"] == "text" else CURE
+    return describe_worse_than_uniform(str(result["run"]), bits, uniform, cure)
 
 
 def compare_runs(

@@ -99,14 +99,8 @@ def _describe_corpus(directory: Path, *, readable: bool) -> dict[str, Any]:
     characters = metadata["vocabulary"]
     vocabulary = characters | describe_vocabulary(corpus)
     if readable:
-        vocabulary["frequent"] = _format_counts({repr(character): n for character, n in characters["frequent"].items()})
-        vocabulary |= {name: _format_counts(vocabulary[name]) for name in ("most_frequent", "rarest")}
+        vocabulary["frequent"] = {repr(character): count for character, count in characters["frequent"].items()}
     return metadata | {"vocabulary": vocabulary}
-
-
-def _format_counts(symbols: dict[str, int]) -> str:
-    """Write symbols and their counts on one line."""
-    return "  ".join(f"{symbol} {count:,}" for symbol, count in symbols.items())
 
 
 def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:

@@ -41,13 +41,20 @@ def write_run(root: Path, lines: Iterable[Line] = (), toml: str = "[training]\ns
 
 
 def add_checkpoint(
-    root: Path, step: int, *, bits: float | None = 1.5, finished: bool = False, corpus: str = "wiki"
+    root: Path,
+    step: int,
+    *,
+    bits: float | None = 1.5,
+    finished: bool = False,
+    corpus: str = "wiki",
+    vocab_size: int | None = None,
 ) -> Path:
     """Write a checkpoint of `step`, and the pointers to it."""
     directory = root / "checkpoints" / f"step-{step:09d}"
     directory.mkdir(parents=True)
     trained_on = {"corpus": corpus, "fingerprint": "", "step": step, "tokens": step * 100}
-    storage.write_json(directory / "model.json", {"parameters": 1234, "trained_on": trained_on})
+    model = {"parameters": 1234, "trained_on": trained_on}
+    storage.write_json(directory / "model.json", model if vocab_size is None else model | {"vocab_size": vocab_size})
     storage.write_bytes(directory / "model.safetensors", b"not read at all")
     storage.write_manifest(directory, {"format": 1})
     storage.write_json(root / "last.json", {"step": step, "checkpoint": directory.name, "finished": finished})

@@ -11,6 +11,7 @@ import pytest
 
 from charlm.errors import StorageError, UsageError
 from charlm.report.write_report import write_report
+from tests.processes import Commands
 from tests.report.runs_on_disk import add_checkpoint, falling, train_line, valid_line, write_run
 
 HOSTILE = ["<script>alert(1)<", "x' onload='y", '"><img src=x onerror=y>', "</title></script><b>", "$x^2$ & _a", "&lt;"]
@@ -217,3 +218,9 @@ def test_a_directory_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
         write_report([write_run(tmp_path / "a", falling())], tmp_path / "file", png=False)
+
+
+def test_without_a_run_the_last_one_is_drawn(workspace: Commands) -> None:
+    named = Path(workspace.json("report", "tiny-texts", "--no-png", "--out", "named")["page"])
+    last = Path(workspace.json("report", "--no-png", "--out", "last")["page"])
+    assert (workspace.folder / last).read_bytes() == (workspace.folder / named).read_bytes()

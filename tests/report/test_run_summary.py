@@ -10,8 +10,9 @@ import pytest
 from charlm import storage
 from charlm.report.listing import format_runs, runs_as_json
 from charlm.report.run_summary import RunSummary, list_runs, summarize_run
+from charlm.report.write_report import write_report
 from tests.processes import Commands
-from tests.report.runs_on_disk import add_checkpoint, falling, write_run
+from tests.report.runs_on_disk import add_checkpoint, falling, train_line, valid_line, write_run
 from tests.workspaces import RUN
 
 
@@ -124,3 +125,30 @@ def test_the_table_lines_up(run: Path) -> None:
         start = heads.index(head)
         assert all(line[start - 1] == " " and line[start] != " " for line in (heads, first, second))
     assert heads.index("bits/char") + len("bits/char") == first.index("1.7500") + len("1.7500")
+
+
+@pytest.mark.parametrize(
+    ("bits", "vocab_size", "uniform"), [(49_835.0, 128, 7.0), (7.01, 128, 7.0), (6.9, 128, 7.0), (49_835.0, None, None)]
+)
+def test_a_best_score_worse_than_uniform_guessing_has_a_warning(
+    tmp_path: Path, bits: float, vocab_size: int | None, uniform: float | None
+) -> None:
+    root = write_run(tmp_path / "run", [train_line(10, 5.0), valid_line(10, bits)])
+    add_checkpoint(root, 10, bits=bits, vocab_size=vocab_size)
+    summary = summarize_run(root)
+    assert summary.uniform_bits_per_character == uniform
+    lines = format_runs([summary], 0)
+    page = write_report([root], tmp_path / "out", png=False).page.read_text(encoding="utf-8")
+    if uniform is not None and bits > uniform:
+        assert "worse than uniform guessing, 7.0000" in lines[-1]
+        assert "lower training.optimizer.lr" in lines[-1]
+        assert lines[-1].strip() in page
+    else:
+        assert len(lines) == 2
+        assert "uniform" not in page.split("</style>")[1]
+
+
+def test_the_bits_of_uniform_guessing_count_the_ends_of_documents(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", [valid_line(10, 3.0, tokens=110, characters=100)])
+    add_checkpoint(root, 10, vocab_size=64)
+    assert summarize_run(root).uniform_bits_per_character == pytest.approx(6 * 1.1)

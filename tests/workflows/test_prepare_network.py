@@ -198,10 +198,11 @@ FILE = f"{{url}}/xxwiki/{DATE}/{NAME}"
 SHA1 = hashlib.sha1(DUMP).hexdigest()
 REFUSALS = {
     "no such language": Refusal(
-        [], 4, "there are no dumps of a wiki named russianwiki; did you mean ru (Russian)?", ["--language", "russian"]
+        [], 2, "corpus.source.language = 'russian' is not a valid language; did you mean ru (Russian)?",
+        ["--language", "russian"],
     ),
     "no such code": Refusal(
-        [], 4, "there are no dumps of a wiki named ltggwiki; did you mean ltg (Latgalian)?", ["--language", "Ltgg"]
+        [], 4, "there are no dumps of a wiki named pt_brwiki; did you mean pt (Portuguese)?", ["--language", "pt-br"]
     ),
     "no code": Refusal(
         [], 2, "corpus.source.language = 'русский' is not a valid language; did you mean ru (Russian)?",

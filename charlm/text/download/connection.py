@@ -41,7 +41,7 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 def fetch_document(
     urls: Sequence[str], *, limit: int, user_agent: str, retry_policy: RetryPolicy | None = None
 ) -> bytes:
-    """Download a document of at most `limit` bytes from the first URL that serves it.
+    """Download a document of at most `limit` bytes from the first URL that serves it. It soon ends without a network.
 
     Raises:
         NotFoundError: every server answered that the document does not exist.
@@ -64,7 +64,10 @@ def fetch_document(
                 raise RetryableError("the connection broke off")
             return bytes(content)
 
-        return try_mirrors(urls, lambda url: retry(url, lambda: attempt(url), retry_policy), retry_policy)
+        def fetch(url: str) -> bytes:
+            return retry(url, lambda: attempt(url), retry_policy, gives_up_offline=True)
+
+        return try_mirrors(urls, fetch, retry_policy)
 
 
 @contextlib.contextmanager

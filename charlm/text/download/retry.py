@@ -4,7 +4,9 @@ attempt ─ no answer, connection lost, 5xx ─> notify, wait 1, 2, 4, 8, 16 s �
    └─ an error that waiting does not solve (404, an invalid certificate) is raised at once
 """
 
+import errno
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +31,8 @@ CONNECTION_ERRORS = (
     TimeoutError,
 )
 """The exceptions of a connection that fails, before or after the headers."""
+_OFFLINE_ERRNOS = (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)
+_MAX_FAILURES_OFFLINE = 1
 _MIN_PROGRESS_BYTES = 1 << 20
 """Bytes of progress after which earlier failures no longer count: a connection may break after every gigabyte."""
 
@@ -64,12 +68,14 @@ def retry(
     retry_policy: RetryPolicy,
     *,
     progress: Callable[[], int] = lambda: 0,
+    gives_up_offline: bool = False,
     cure: str = "check the network and run the same command again",
 ) -> T:
     """Run `attempt` until it succeeds, or until it fails once more than there are delays without progress in between.
 
     Args:
         progress: returns the largest number of bytes received so far.
+        gives_up_offline: whether to try only once more where this machine has no network or the name has no address.
 
     Raises:
         NetworkError: the last failure, with `cure`; or a failure that waiting does not solve.
@@ -78,6 +84,7 @@ def retry(
     server = host(url)
     while True:
         wait: float | None = None
+        max_failures = len(retry_policy.delays)
         try:
             return attempt()
         except RetryableError as error:
@@ -90,19 +97,21 @@ def retry(
                     f"{server}: the certificate of the server is not trusted ({why})", "check the clock and the proxy"
                 ) from error
             what = f"no answer from {server} ({_in_short(innermost)})"
+            if gives_up_offline and _is_offline(innermost):
+                max_failures = min(max_failures, _MAX_FAILURES_OFFLINE)
         except (requests.exceptions.RequestException, ValueError) as error:
             why = _in_short(_innermost(error))
             raise NetworkError(f"{url}: {why}", "check corpus.source.mirrors and CHARLM_MIRROR") from error
         if progress() - best_progress >= _MIN_PROGRESS_BYTES:
             failures, best_progress, requested_wait = 0, progress(), 0.0
-        if failures == len(retry_policy.delays):
+        if failures >= max_failures:
             raise NetworkError(f"{what}, {failures + 1} times", cure)
         requested_wait += wait or 0
         if requested_wait > MAX_WAIT:
             raise NetworkError(f"{what}, for more than {MAX_WAIT:,.0f} seconds", "run the same command again later")
         wait = retry_policy.delays[failures] if wait is None else wait
         failures += 1
-        retry_policy.notify(f"{what}; trying again in {wait:,.3g} s, {failures} of {len(retry_policy.delays)}")
+        retry_policy.notify(f"{what}; trying again in {wait:,.3g} s, {failures} of {max_failures}")
         retry_policy.sleep(wait)
 
 
@@ -127,6 +136,10 @@ def try_mirrors(urls: Sequence[str], fetch: Callable[[str], T], retry_policy: Re
 def host(url: str) -> str:
     """Return the host and port of a URL, without name and password; a URL without a host is returned unchanged."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url
+
+
+def _is_offline(error: BaseException) -> bool:
+    return isinstance(error, socket.gaierror) or getattr(error, "errno", None) in _OFFLINE_ERRNOS
 
 
 def _innermost(error: BaseException) -> BaseException:

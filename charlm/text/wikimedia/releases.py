@@ -20,7 +20,7 @@ from charlm.storage import cache_directory, make_directory, read_json, remove_st
 from charlm.text.download.connection import fetch_document
 from charlm.text.download.retry import NotFoundError, RetryPolicy
 from charlm.text.settings import WikipediaSettings
-from charlm.text.wikimedia.wikis import database_name, suggest_language, suggest_wiki
+from charlm.text.wikimedia.wikis import database_name, is_language_name, is_wiki_title, suggest_language, suggest_wiki
 from charlm.version import __version__
 
 _JOB = "articlesmultistreamdump"
@@ -87,7 +87,8 @@ def resolve(
 def wiki_name(settings: WikipediaSettings) -> str:
     """Return the database name, such as `simplewiki`, `zh_min_nanwiki` or `ruwikisource`."""
     name = settings.wiki or database_name(settings.language)
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
+    is_in_words = is_wiki_title(settings.wiki) if settings.wiki else is_language_name(settings.language)
+    if is_in_words or not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
         key, value = ("wiki", settings.wiki) if settings.wiki else ("language", settings.language)
         example = "write one like ruwikisource" if settings.wiki else "write one like en, pt or zh-yue"
         raise SettingsError(f"corpus.source.{key} = {value!r} is not a valid {key}", _suggest_name(settings) or example)

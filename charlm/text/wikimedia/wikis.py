@@ -2,7 +2,8 @@
 
 "russian", "русский", "rus", "Rusian" ──normalize──> equal to a name? its beginning? similar to it? ──> ru (Russian)
 
-The list (wikis.toml) is only for suggestions; the server decides whether a wiki exists.
+The list (wikis.toml) tells names from codes without the network. Whether a wiki with some code exists, only the server
+knows: there are new ones every year.
 """
 
 import difflib
@@ -18,6 +19,8 @@ _MIN_SIMILARITY = 0.7
 """Names with at least this ratio (of difflib) are similar."""
 _SIMILARITY_MARGIN = 0.15  # names that are nearly as similar as the best one are suggested too
 _LIST = Path(__file__).with_name("wikis.toml")
+_CODE = re.compile(r"[a-z]{2,3}|[a-z]+[-_][a-z_-]+")
+"""The form of the codes of languages; all others, such as `simple`, are in the list."""
 _OLD_DATABASE_CODES = {
     "be-tarask": "be_x_old", "bho": "bh", "cbk": "cbk_zam", "gsw": "als", "lzh": "zh_classical", "nan": "zh_min_nan",
     "nb": "no", "rup": "roa_rup", "sgs": "bat_smg", "vro": "fiu_vro", "yue": "zh_yue",
@@ -29,6 +32,27 @@ def database_name(language: str, project: str = "wiki") -> str:
     """Return the database name of a project in a language: `zh-min-nan` gives `zh_min_nanwiki`."""
     language = language.lower()
     return _OLD_DATABASE_CODES.get(language, language).replace("-", "_") + project
+
+
+def is_language_name(requested: str) -> bool:
+    """Whether this is, or is similar to, the name of a language, and cannot be a code, known or new."""
+    languages = _load_wikis()["languages"]
+    if database_name(requested, "") in _known_databases():
+        return False
+    return bool(_equal_keys(requested, languages)) or bool(
+        not _CODE.fullmatch(requested.lower()) and suggest_language(requested)
+    )
+
+
+def is_wiki_title(requested: str) -> bool:
+    """Whether this names a wiki in words, such as `russianwikisource`, and cannot be the name of a database."""
+    lists = _load_wikis()
+    if requested in lists["shared"]:
+        return False
+    if _equal_keys(requested, lists["shared"]):
+        return True
+    language, _ = _split_language_and_project(_without_address(requested), lists["languages"], lists["projects"])
+    return language not in _known_databases() and is_language_name(language)
 
 
 def suggest_language(requested: str) -> str:
@@ -56,6 +80,11 @@ def suggest_wiki(requested: str) -> str:
 @functools.cache
 def _load_wikis() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(_LIST.read_text(encoding="utf-8"))
+
+
+def _known_databases() -> set[str]:
+    """Return the beginnings of the names of databases, one for each language."""
+    return {database_name(code, "") for code in _load_wikis()["languages"]}
 
 
 def _without_address(name: str) -> str:

@@ -33,6 +33,8 @@ class LogEntry:
     """Tokens of training text read so far; None for a validation, whose line counts the tokens that it scored."""
     characters_per_second: float | None
     """Characters of training text per second."""
+    scored_tokens_per_character: float | None = None
+    """Tokens of a validation for each of its characters; None for training."""
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
@@ -114,7 +116,9 @@ def _entry(line: bytes) -> LogEntry | None:
     tokens = None if is_validation else _number(record.get("tokens"))
     keys = ("seconds", "bits_per_character", "characters_seen", "characters_per_second")
     seconds, bits, characters, characters_per_second = (_number(record.get(key)) for key in keys)
-    return LogEntry(is_validation, int(step), seconds, bits, characters, tokens, characters_per_second)
+    scored = [_number(record.get(key)) for key in ("tokens", "characters")] if is_validation else [None, None]
+    ratio = scored[0] / scored[1] if scored[0] and scored[1] else None
+    return LogEntry(is_validation, int(step), seconds, bits, characters, tokens, characters_per_second, ratio)
 
 
 def _number(value: object) -> float | None:

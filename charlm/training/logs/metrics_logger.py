@@ -13,10 +13,13 @@ from typing import Any
 
 from charlm.errors import StorageError
 from charlm.evaluation.score import Score
+from charlm.evaluation.uniform_guessing import is_worse_than_uniform
 from charlm.training.logs import metrics_file
 from charlm.training.logs.console import Console, ProgressMetrics
+from charlm.training.logs.duration_note import DurationNote
 from charlm.training.logs.tensorboard_writer import TensorBoardWriter
 from charlm.training.model_updater import UpdateResult
+from charlm.training.run_progress import RunProgress
 from charlm.training.trainer_state import TrainerState
 
 
@@ -59,6 +62,7 @@ class MetricsLogger:
         self._tensorboard_failed = False
         self._tokens_per_character = tokens_per_character
         self._is_main = is_main
+        self._duration_note = DurationNote()
         self.reset_window()
 
     def start_tensorboard(self, directory: Path, step: int) -> None:
@@ -70,16 +74,18 @@ class MetricsLogger:
         """Restart the sums and their clock, so that they leave out a validation."""
         self._window = _Window()
 
-    def add_update(self, update: UpdateResult) -> None:
+    def add_update(self, update: UpdateResult, progress: RunProgress) -> None:
+        """Add an update to the sums, and note how long the run will take once that is known."""
         self._window.add(update)
+        duration = self._duration_note.update(update.tokens / self._tokens_per_character, progress.fraction)
+        if duration is not None and not progress.has_time_limit:
+            self.note(duration)
 
     def note(self, text: str) -> None:
         if self._is_main:
             self._console.note(text)
 
-    def log_training(
-        self, state: TrainerState, epochs: float, progress: float, update: UpdateResult, lr: float
-    ) -> None:
+    def log_training(self, state: TrainerState, progress: RunProgress, update: UpdateResult, lr: float) -> None:
         """Log the figures since the last line."""
         nats_per_token = self._window.nats_per_token
         bits = nats_per_token * self._tokens_per_character / math.log(2)
@@ -91,20 +97,25 @@ class MetricsLogger:
             "lr": lr,
             "gradient_norm": _none_if_not_finite(update.gradient_norm),
         }
-        self._write("train", state, metrics, tokens=state.tokens, epoch=round(epochs, 4))
+        self._write("train", state, metrics, tokens=state.tokens, epoch=round(progress.epochs, 4))
         if self._is_main:
-            time_left = _seconds_left(state.seconds, progress)
+            fraction = progress.fraction
+            time_left = _seconds_left(state.seconds, fraction)
             self._console.show_progress(
-                ProgressMetrics(state.step, progress, nats_per_token, bits, characters_per_second, time_left)
+                ProgressMetrics(state.step, fraction, nats_per_token, bits, characters_per_second, time_left)
             )
         self.reset_window()
 
-    def log_validation(self, state: TrainerState, epochs: float, score: Score, *, is_best: bool) -> None:
+    def log_validation(self, state: TrainerState, epochs: float, score: Score, uniform_bits: float | None) -> None:
+        """Log a score; its note says whether it is the best one, or worse than the bits of uniform guessing."""
         self._write("valid", state, score.to_json())
         bits = score.bits_per_character
         figure = "not finite" if bits is None else f"{bits:.4f} bits per character"
-        best = " (best)" if is_best else ""
-        self.note(f"step {state.step:,} · {epochs:.2f} epochs · validation {figure}{best}")
+        is_best = bits is not None and state.validations.best_step == state.step
+        remark = " (best)" if is_best else ""
+        if is_worse_than_uniform(bits, uniform_bits):
+            remark = f" (worse than uniform guessing, {uniform_bits:.4f})"
+        self.note(f"step {state.step:,} · {epochs:.2f} epochs · validation {figure}{remark}")
 
     def log_sample(self, state: TrainerState, text: str) -> None:
         self.note("\n".join(f"  | {line}" for line in text.splitlines()))

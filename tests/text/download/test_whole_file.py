@@ -1,9 +1,11 @@
 """The download loop: headers, resuming, waits, small documents, certificates. Its faults: test_download_faults.py."""
 
 import bz2
+import errno
 import hashlib
 import random
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,10 +13,11 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+import requests
 
 from charlm.errors import NetworkError, StorageError
 from charlm.text.download.connection import fetch_document
-from charlm.text.download.retry import NotFoundError, RetryPolicy
+from charlm.text.download.retry import NotFoundError, RetryPolicy, retry
 from charlm.text.download.whole_file import download
 from tests.certificate import make_certificate
 from tests.fault_server import FaultServer, answer, drop_after, redirect
@@ -151,10 +154,39 @@ def test_nobody_there(tmp_path: Path) -> None:
     ]
 
 
-def test_a_name_that_nobody_knows_and_a_url_that_is_none(tmp_path: Path) -> None:
-    waits = Waits()
+def test_without_a_network_the_first_question_fails_soon_and_a_download_waits(tmp_path: Path) -> None:
+    waits, url = Waits(), "http://nowhere.invalid/f.bz2"
+    with pytest.raises(NetworkError, match=r"no answer from nowhere\.invalid \(.*\), 2 times"):
+        fetch_document([url], limit=9, user_agent="t", retry_policy=waits.retry_policy())
+    assert waits == [1]
+    target, policy = tmp_path / "f.bz2", waits.retry_policy()
     with pytest.raises(NetworkError, match=r"no answer from nowhere\.invalid \(.*\), 6 times"):
-        fetch_document(["http://nowhere.invalid/"], limit=9, user_agent="t", retry_policy=waits.retry_policy())
+        download([url], target, size=None, sha1=None, md5=None, user_agent="t", retry_policy=policy)
+    assert waits == [1, 1, 2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("failure", "num_waits"),
+    [
+        *[(OSError(number, "no network"), 1) for number in (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)],
+        (socket.gaierror(socket.EAI_AGAIN, "no address"), 1),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), 5),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), 5),
+    ],
+)
+def test_only_a_missing_network_ends_the_attempts_early(failure: OSError, num_waits: int) -> None:
+    waits = Waits()
+
+    def attempt() -> None:
+        raise requests.exceptions.ConnectionError from failure
+
+    with pytest.raises(NetworkError, match="no answer from nowhere"):
+        retry("http://nowhere/", attempt, waits.retry_policy(), gives_up_offline=True)
+    assert len(waits) == num_waits
+
+
+def test_a_url_that_is_none(tmp_path: Path) -> None:
+    waits = Waits()
     with pytest.raises(NetworkError, match=r"check corpus\.source\.mirrors and CHARLM_MIRROR"):
         fetch_document(["http://[::1/"], limit=9, user_agent="t", retry_policy=waits.retry_policy())
     with pytest.raises(NetworkError, match="no mirror is set"):

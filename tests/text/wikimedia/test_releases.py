@@ -113,16 +113,35 @@ def test_unknown_wiki_unfinished_run_and_nonsense(server: FaultServer, tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("values", "question"),
+    [
+        ({"language": "Bashkir"}, "did you mean ba (Bashkir)?"),
+        ({"language": "latgalian"}, "did you mean ltg (Latgalian)?"),
+        ({"language": "russian", "date": "20240801"}, "did you mean ru (Russian)?"),
+        ({"wiki": "russianwikisource"}, "did you mean ruwikisource (Russian Wikisource)?"),
+        ({"wiki": "commons"}, "did you mean commonswiki (Wikimedia Commons)?"),
+    ],
+)
+def test_names_in_words_are_answered_without_the_network(
+    server: FaultServer, tmp_path: Path, values: dict[str, str], question: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve(settings(server, **values), cache=tmp_path, retry_policy=QUICK)
+    assert caught.value.cure == question
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"language": "latgalian"}, "there are no dumps of a wiki named latgalianwiki; did you mean ltg (Latgalian)?"),
+        ({"language": "pt-br"}, "there are no dumps of a wiki named pt_brwiki; did you mean pt (Portuguese)?"),
         (
             {"wiki": "enwikitionary"},
             "there are no dumps of a wiki named enwikitionary; did you mean enwiktionary (English Wiktionary)?",
         ),
         (
-            {"language": "russian", "date": "20240801"},
-            "there are no dumps of a wiki named russianwiki; did you mean ru (Russian)?",
+            {"language": "en-us", "date": "20240801"},
+            "there are no dumps of a wiki named en_uswiki; did you mean en (English)?",
         ),
     ],
 )

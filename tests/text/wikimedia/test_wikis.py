@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import charlm.text.wikimedia.wikis
-from charlm.text.wikimedia.wikis import database_name, suggest_language, suggest_wiki
+from charlm.text.wikimedia.wikis import database_name, is_language_name, is_wiki_title, suggest_language, suggest_wiki
 
 LISTS = tomllib.loads(Path(charlm.text.wikimedia.wikis.__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 LANGUAGES: dict[str, list[str]] = LISTS["languages"]
@@ -80,3 +80,23 @@ def test_databases() -> None:
     assert database_name("RU") == "ruwiki"
     assert database_name("be-tarask") == "be_x_oldwiki"
     assert database_name("nb", "wiktionary") == "nowiktionary"
+
+
+def test_codes_are_no_names_and_names_are_no_codes() -> None:
+    databases = {database_name(code, "") for code in LANGUAGES}
+    for code, names in LANGUAGES.items():
+        assert not is_language_name(code)
+        assert not is_wiki_title(database_name(code))
+        assert not is_wiki_title(database_name(code, "wikisource"))
+        for name in names:
+            assert is_language_name(name) != (database_name(name, "") in databases), name
+
+
+@pytest.mark.parametrize("code", ["yue", "nb", "xq", "zz", "pt-br", "en-US", "be_x_old", "klingon", ""])
+def test_what_may_be_a_code_is_left_to_the_server(code: str) -> None:
+    assert not is_language_name(code)
+
+
+@pytest.mark.parametrize("wiki", ["xqwiki", "enwikitionary", "wikidatawiki", "be_x_oldwiki", "klingonwiki", ""])
+def test_what_may_be_a_database_is_left_to_the_server(wiki: str) -> None:
+    assert not is_wiki_title(wiki)
