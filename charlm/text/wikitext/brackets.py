@@ -5,12 +5,10 @@
 The time is linear in the length of the text, times the depth of visible brackets, which MAX_DEPTH bounds.
 """
 
-import html
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from charlm.text.wikitext.inline import PROTOCOL, strip_quotes
+from charlm.text.wikitext.links import fold_prefix, render_link, render_plain_links
 from charlm.text.wikitext.marks import EDGE, GAP, SEPARATOR
 from charlm.text.wikitext.templates import Templates, template_name
 
@@ -18,22 +16,15 @@ MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
 _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
-# A link of one group each, so that `split` replaces it by its group, faster than `sub`: labels and targets that need no
-# second look. `_PLAIN_LINK` finds the other links without a prefix.
-_PLAIN_LABEL = re.compile(r"\[\[(?!//| *\|)[^\[\]{}|:<>\n&%]+\|([^\[\]{}|\n'*#:;=\s-][^\[\]{}|\n']*)\]\]")
-_PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%'*#;=\s/-][^\[\]{}|:<>\n&%']*)\]\]")
-_PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n]+)(?:\|([^\[\]{}|\n]+))?\]\]")
 _LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+)(?=\[\[)")
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
 _PIPE_TRICK = re.compile(r"\[\[[^\[\]{}|<>\n]+\|(?=\]\][^\[\]]*\]\])")
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)")
 _UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
-_INVALID_TARGET = re.compile(rf"[\0-\x08\n{{}}<>\[\]]|^\s*{PROTOCOL}", re.IGNORECASE)
 _TABLE_END = re.compile(r"\n=|\n[ \t]*+\n(?![ \t]*+[|!\n])")
 _OPENINGS = ("{{", "[[", "{|", "<t")
 _END_BLOCK = f"\n\n{EDGE}"
-_BLOCK_MARKERS = frozenset("*#:;=- ")
 
 
 @dataclass(slots=True)
@@ -60,8 +51,7 @@ class Brackets:
         if "|]]" in text:
             text = _PIPE_TRICK.sub("", text)
         text = _LINK_AROUND_LINK.sub(self._drop_outer_link, text)
-        text = "".join(_PLAIN_TARGET.split("".join(_PLAIN_LABEL.split(text))))
-        text = _PLAIN_LINK.sub(_render_plain_link, text)
+        text = render_plain_links(text)
         text_end = (len(text), len(text), "")  # closes the open spans
         for start, end, opening in (*_match_brackets(text), text_end):
             if start < position:
@@ -105,7 +95,7 @@ class Brackets:
         leading_colon, prefix, colon = match.groups()
         if leading_colon or not colon:
             return None
-        prefix = _fold_prefix(prefix)
+        prefix = fold_prefix(prefix)
         if prefix in self.category_prefixes:
             return ""
         if prefix in self.file_prefixes:
@@ -122,7 +112,7 @@ class Brackets:
 
     def _render(self, opening: str, inner: str, title: str) -> str:
         if opening == "[[":
-            return _render_link(inner)
+            return render_link(inner)
         if opening == "{{{":  # {{{name|default}}}
             return inner.partition("|")[2].partition("|")[0]
         shown = self.templates.render(inner, title)
@@ -133,7 +123,7 @@ class Brackets:
     def _drop_outer_link(self, match: re.Match[str]) -> str:
         """Drop the opening brackets of a link with a link in its label: MediaWiki reads only the inner one."""
         prefix = _PREFIX.match(match[1])
-        if prefix and _fold_prefix(prefix[1]) in self.file_prefixes | self.category_prefixes:
+        if prefix and fold_prefix(prefix[1]) in self.file_prefixes | self.category_prefixes:
             return match[0]
         inside = match[1].replace("|", "&#124;")  # no separator of the arguments around it
         return f"[{SEPARATOR}[{inside}" if inside.startswith("//") else SEPARATOR + inside
@@ -150,7 +140,7 @@ class Brackets:
             pieces += text[position : match.start()], SEPARATOR
             position = match.end()
             if prefix := match[1]:
-                if _fold_prefix(prefix[:-1]) in self.file_prefixes | self.category_prefixes:
+                if fold_prefix(prefix[:-1]) in self.file_prefixes | self.category_prefixes:
                     newline = text.find("\n", position)
                     position = len(text) if newline < 0 else newline
                     pieces.append(_END_BLOCK)
@@ -158,41 +148,6 @@ class Brackets:
                     pieces.append(prefix)
         pieces.append(text[position:])
         return "".join(pieces)
-
-
-def _fold_prefix(prefix: str) -> str:
-    return " ".join(html.unescape(prefix).replace("_", " ").split()).casefold()
-
-
-def _render_plain_link(match: re.Match[str]) -> str:
-    """Render a link without a prefix or other markup. Most links are like this, so replacing them first saves time."""
-    label = match[2]
-    if "&" in match[1] or "%" in match[1] or match[1].isspace():  # may be no title
-        return match[0]
-    if label and label.strip("'"):
-        shown = strip_quotes(label) if "''" in label else label
-    else:
-        shown = _keep_quotes(match[1].lstrip())
-    return SEPARATOR + shown if shown[0] in _BLOCK_MARKERS else shown
-
-
-def _render_link(inner: str) -> str:
-    """Render a link to a page, or return it as it is if its target is no title."""
-    target, bar, label = inner.partition("|")
-    title = html.unescape(unquote(target) if "%" in target else target)
-    shown = title.lstrip().removeprefix(":").lstrip()
-    if shown[:1] in ":" or (bar and not label) or _INVALID_TARGET.search(title):
-        return f"[[{inner}]]"
-    shown = _keep_quotes(shown)
-    if label.strip("'"):
-        shown = (strip_quotes(label) if "''" in label else label).replace("\n", " ")
-        shown = shown.replace("|", "&#124;")  # no separator of the arguments around it
-    return SEPARATOR + shown if shown[0] in _BLOCK_MARKERS else shown
-
-
-def _keep_quotes(title: str) -> str:
-    """Keep apostrophes in a title from being read as bold and italics."""
-    return SEPARATOR + title.replace("'", f"'{SEPARATOR}") if "'" in title else title
 
 
 def _match_brackets(text: str) -> list[tuple[int, int, str]]:
