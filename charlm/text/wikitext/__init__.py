@@ -10,9 +10,9 @@ and the text of the inline templates in `languages/*.toml`. Dropped: tables, ref
 formulas (with `math="drop"`), navigation, the reference sections at the end (`back_matter`), and all templates without
 an entry. Superscript digits become ², no-break spaces become spaces. Every pass takes linear time for any markup.
 
-MediaWiki's own parser is the judge (`scripts/oracle`): the passes go in its order. Only what begins a line of the wikitext
-begins a block, so markup that shows nothing leaves one of the `marks`, which tell `layout` where a line began with markup
-and `punctuation` where something was dropped.
+MediaWiki's own parser is the judge (`scripts/oracle`): the passes go in its order. Only what begins a line of the
+wikitext begins a block, so markup that shows nothing leaves one of the `marks`. They tell `layout` where a line began
+with markup, and `punctuation` where something was dropped.
 
 `cleaner` calls the passes. `templates` renders templates with the patterns of `languages`, `unit_conversion` renders
 {{convert}}, `parser_functions` computes {{#if: ...}} and the like. Facts about wikis are in `namespaces` (prefixes of
