@@ -67,7 +67,15 @@ SHORTENED = {
 }
 """What the commands of the pages are given beside what stands there."""
 
-OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--list"}  # Typer, cli.py, torchrun, scripts
+# of Typer, cli.py, torchrun, the scripts and tests/golden/record.py
+OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--list", "--dumps"}
+    "--help",
+    "--debug",
+    "--nproc-per-node",
+    "--faults",
+    "--list",
+    "--dumps",
+}  # Typer, cli.py, torchrun, scripts
 
 
 def console_lines(text: str) -> list[str]:

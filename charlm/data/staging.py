@@ -156,5 +156,5 @@ def make_shard(directory: Path, number: int, task: SourceTask, row_options: RowO
         "dropped_versions": base64.b64encode(np.array(page_counts.dropped_versions, dtype="<i8").tobytes()).decode(),
     }
     storage.write_json(stem.with_suffix(".json"), record)
-    counts = PageCounts(page_counts.pages, page_counts.dropped, page_counts.notes)
+    counts = PageCounts(page_counts.pages, page_counts.dropped, page_counts.notes, page_counts.cut)
     return Shard(path, counts, documents, characters)

@@ -38,7 +38,7 @@ def test_articles(wiki: Wiki) -> None:
         if not cleaned.text:
             lost.add(title)
     assert residual <= allowed(size)
-    assert changed <= 1 + len(wiki.articles) // 100
+    assert changed <= 1 + len(wiki.articles) // 50  # a line of text may begin like an item: "#1 in the charts"
     assert lost <= LOST.get(wiki.language, set())
     assert size > 0.2 * sum(len(wikitext) for _, wikitext in wiki.articles)
 
