@@ -69,13 +69,6 @@ SHORTENED = {
 
 # of Typer, cli.py, torchrun, the scripts and tests/golden/record.py
 OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--list", "--dumps"}
-    "--help",
-    "--debug",
-    "--nproc-per-node",
-    "--faults",
-    "--list",
-    "--dumps",
-}  # Typer, cli.py, torchrun, scripts
 
 
 def console_lines(text: str) -> list[str]:
