@@ -92,7 +92,8 @@ def _drop_empty_headings(case: Case) -> list[str]:
 
 def _close_gaps(case: Case) -> list[str]:
     lines = ((line[:2], line[2:]) if line.startswith("- ") else ("", line) for line in case.shown)
-    return [item + close_gaps(line).strip() for item, line in lines]
+    closed = [item + close_gaps(line).strip() for item, line in lines]
+    return [re.sub(r"^- :+ ?", "", line) for line in closed]  # a definition whose term was dropped
 
 
 def _drop_back_matter(case: Case) -> list[str]:
@@ -111,7 +112,10 @@ def _drop_back_matter(case: Case) -> list[str]:
 
 def _drop_addresses(case: Case) -> Case:
     """Drop the addresses of external links without an end, and those that are alone in their line of wikitext."""
-    alone = [match[0].strip(" \t*#:;'\n") for match in ADDRESS_LINE.finditer(f"\n{case.wikitext}")]
+    alone = [
+        match[0].lstrip(" \t*#:;'\n").rstrip(" \t.,;'").replace("''", "")
+        for match in ADDRESS_LINE.finditer(f"\n{case.wikitext}")
+    ]
     shown = [line.replace("%7C", "|") for line in case.shown]
     for address in alone:
         at = next((i for i, line in enumerate(shown) if address in line), None)
@@ -192,7 +196,7 @@ def _drop_hidden_links(case: Case) -> Case:
 def _drop_pointers(case: Case) -> list[str]:
     kept: list[str] = []
     for line in case.shown:
-        if line in case.cleaned or not _POINTER.search(line):
+        if " ".join(line.replace(GAP, "").split()) in case.cleaned or not _POINTER.search(line):
             kept.append(line)
         else:  # the pointer and what follows it in the same paragraph
             kept += [rest for rest in case.cleaned if line.endswith(rest) or line.startswith(rest)][:2]

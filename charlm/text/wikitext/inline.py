@@ -100,13 +100,13 @@ def mark_term(match: re.Match[str]) -> str:
     """Write TERM_END for the colon between a term and its definition: the first outside links, tags and quotes."""
     line = match[0]
     start = len(line) - len(line.lstrip("\n*#:;"))
-    sizes = iter(_balance(_LINK.sub("", line[start:]))[1])
+    sizes = iter(_balance(_LINK.sub(SEPARATOR, line[start:]))[1])
     depth = 0
     quotes = set[int]()
     for token in _TERM_TOKEN.finditer(line, start):
         shown = token[0]
         if shown[0] == "'":
-            size = next(sizes)
+            size = next(sizes, len(shown))
             quotes ^= {2, 3} if size == 5 else {size}
         elif shown == ":":
             if not depth and not quotes:

@@ -17,7 +17,7 @@ import re
 from itertools import pairwise
 
 from charlm.text.wikitext.back_matter import is_back_matter
-from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
+from charlm.text.wikitext.marks import BLOCK_MARKER, CONTENTS, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
 from charlm.text.wikitext.placeholders import HAS_WORD
 from charlm.text.wikitext.punctuation import close_gaps
 
@@ -102,7 +102,10 @@ def _parse_blocks(text: str) -> list[Block]:
         else:
             if term:
                 end_paragraph()
-            paragraph.append(line)
+            for part in line.split(CONTENTS):
+                if EDGE in raw and paragraph:
+                    end_paragraph()
+                paragraph.append(part.strip(_BLANK))
             if EDGE in raw:
                 end_paragraph()
     end_paragraph()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from charlm.text.wikitext.marks import EDGE
+from charlm.text.wikitext.marks import CONTENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class MagicWords:
 
 
 def _replace_switch(match: re.Match[str]) -> str:
-    return f"\n\n{EDGE}" if match[0].upper() == "__TOC__" else ""  # a table of contents ends the paragraph
+    return CONTENTS if match[0].upper() == "__TOC__" else ""
 
 
 @cache

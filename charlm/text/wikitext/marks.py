@@ -15,6 +15,9 @@ TERM_END = "\x05"
 """Stands for the colon between a term and its definition in one line: `; term : definition`."""
 EDGE = "\x06"
 """Stands for the edge of a block: a rule, a table, <div>. The line that holds it is a block of its own."""
+CONTENTS = SEPARATOR + EDGE + SEPARATOR
+"""Stands for a table of contents, __TOC__, which divides a paragraph."""
+
 MARKS = SEPARATOR + GAP + EDGE
 """The marks that show nothing."""
 
