@@ -32,6 +32,8 @@ _TABLE_END = re.compile(r"^[ \t]*\|\}", re.MULTILINE)
 _CELL = re.compile(r"</?t[dhr]\b", re.IGNORECASE)
 _BLOCK_TAG = re.compile(r"<(?:poem|pre|syntaxhighlight|source|p)\b", re.IGNORECASE)
 _FILE = re.compile(r"\[\[[^\[\]|:]{2,30}:")
+_EMPTY_TERM = re.compile(rf"^- *{GAP}[ {GAP}]*: ?")
+_EMPTY_DEFINITION = re.compile(rf"^- (.*): *{GAP}[ {GAP}]*$")
 _HEADING = re.compile(rf"{HEADING}(=+) (.*) =+")
 _WORDS = re.compile(r"\w+")
 _WORD = re.compile(r"[^\W_]")
@@ -91,9 +93,10 @@ def _drop_empty_headings(case: Case) -> list[str]:
 
 
 def _close_gaps(case: Case) -> list[str]:
-    lines = ((line[:2], line[2:]) if line.startswith("- ") else ("", line) for line in case.shown)
-    closed = [item + close_gaps(line).strip() for item, line in lines]
-    return [re.sub(r"^- :+ ?", "", line) for line in closed]  # a definition whose term was dropped
+    lines = (_EMPTY_DEFINITION.sub(r"\1", _EMPTY_TERM.sub("", line)) for line in case.shown)
+    return [
+        "- " + close_gaps(line[2:]).strip() if line.startswith("- ") else close_gaps(line).strip() for line in lines
+    ]
 
 
 def _drop_back_matter(case: Case) -> list[str]:
@@ -112,10 +115,8 @@ def _drop_back_matter(case: Case) -> list[str]:
 
 def _drop_addresses(case: Case) -> Case:
     """Drop the addresses of external links without an end, and those that are alone in their line of wikitext."""
-    alone = [
-        match[0].lstrip(" \t*#:;'\n").rstrip(" \t.,;'").replace("''", "")
-        for match in ADDRESS_LINE.finditer(f"\n{case.wikitext}")
-    ]
+    lines = (match[0].lstrip(" \t*#:;'\n") for match in ADDRESS_LINE.finditer(f"\n{case.wikitext}"))
+    alone = [re.sub("''+", "", line).rstrip(" \t.,;:'") for line in lines]
     shown = [line.replace("%7C", "|") for line in case.shown]
     for address in alone:
         at = next((i for i, line in enumerate(shown) if address in line), None)
@@ -212,14 +213,14 @@ INTENDED = (
              "a [http://example.org b", 0.01, _drop_addresses),
     Intended("brackets without a partner", "an author's mistake is no text to learn",
              "a [[b", 0.02, _both(lambda line: _BRACKETS.sub("", line))),
+    Intended("punctuation around dropped content", "nobody writes `( , x)`",
+             "a (<math>x</math>, b)", 0.04, _shown(_close_gaps)),
     Intended("lines that point to a category", "they lead a reader on and tell nothing",
              "a\n\nsee [[:Category:B]]", 0.06, _shown(_drop_pointers)),
     Intended("lines of Chinese and Japanese", "they join without a blank",
              "港\n船", 0.05, _both(lambda line: _CJK_BLANK.sub(r"\1\2", line))),
     Intended("sections of references and links", "they are no prose",
              "a\n\n== See also ==\nb", 0.02, _shown(_drop_back_matter)),
-    Intended("punctuation around dropped content", "nobody writes `( , x)`",
-             "a (<math>x</math>, b)", 0.04, _shown(_close_gaps)),
     Intended("lines without a letter or digit", "they carry no text",
              "a\n\n?", 0.05, _drop_wordless_lines),
     Intended("notes above an article or a section", "they lead a reader on and tell nothing",
