@@ -159,7 +159,7 @@ def _join(case: Case) -> Case:
 def _restore_table(case: Case) -> Case:
     """Accept that one side shows more: MediaWiki puts what follows into the table, or before it."""
     starts, ends = len(_TABLE_START.findall(case.wikitext)), len(_TABLE_END.findall(case.wikitext))
-    if not starts:
+    if not starts and not ends:
         return case
     shown = [line.replace(GAP, "").removeprefix(HEADING).strip() for line in case.shown]
     longer, shorter = (shown, case.cleaned) if len(shown) > len(case.cleaned) else (case.cleaned, shown)
@@ -227,7 +227,7 @@ INTENDED = (
              ":''see [[a]]''\nb", 0.02, _shown(_drop_notes)),
     Intended("headings without text", "a heading belongs to its section",
              "a\n\n== b ==", 0.06, _shown(_drop_empty_headings)),
-    Intended("text behind a table that never closes", "it is prose, and the mistake stands before it",
+    Intended("tables without their beginning or their end", "their rows are no prose, and what follows them is",
              "{|\n| a\n\nb", 0.01, _restore_table),
     Intended("lines that begin with a dash and a blank", "their authors mean items of a list",
              "- a\n- b", 0.01, _join_dashes),

@@ -155,6 +155,7 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
     spans: list[tuple[int, int, str]] = []
     stack: list[list[int]] = []  # [index into _OPENINGS, start, number of braces]
     num_open = [0, 0, 0, 0]
+    rows_end = 0  # of the last table without a beginning: time stays linear
 
     def pop_unclosed(kind: int) -> list[int]:
         """Drop the inner brackets that were never closed."""
@@ -198,12 +199,22 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
             elif num_open[kind]:
                 spans.append((pop_unclosed(kind)[1], end, _OPENINGS[kind]))
                 num_open[stack.pop()[0]] -= 1
+            elif kind == 2 and not stack:  # a template has begun this table
+                spans.append((_rows_before(text, rows_end, start), end, "{|"))
+                rows_end = end
     if num_open[2]:
         start = next(opened for kind, opened, _ in stack if kind == 2)
         end = _unclosed_table_end(text, start)
         spans.append((start, max([end, *(close for opened, close, _ in spans if start < opened < end)]), "{|"))
     spans.sort()
     return spans
+
+
+def _rows_before(text: str, start: int, end: int) -> int:
+    """Return where the lines from `start` to `end` begin that all begin with a bar or an exclamation mark."""
+    while (before := text.rfind("\n", start, end)) >= 0 and text[before + 1 : end].lstrip(" \t")[:1] in ("|", "!"):
+        end = before
+    return end
 
 
 def _unclosed_table_end(text: str, start: int) -> int:

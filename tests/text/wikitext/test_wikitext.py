@@ -115,6 +115,7 @@ EXAMPLES = {
     "a }} b ]] c [[d": "a b c d",
     "a\n{| class=x\n| b\nc": "a",
     "a\n{| class=x\n| b\n\nc": "a\n\nc",
+    "a\n{{office-table}}\n| b\n! c {{x|y}}\n|-\n| d\n|}\ne": "a\n\ne",
     "{{a [[b}} c": "c",
     "<ref>open": "open",
     "{{efn|a {{IPA-la|b|}}}} c": "c",
