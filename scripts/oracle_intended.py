@@ -161,6 +161,10 @@ def _restore_table(case: Case) -> Case:
     starts, ends = len(_TABLE_START.findall(case.wikitext)), len(_TABLE_END.findall(case.wikitext))
     if not starts and not ends:
         return case
+    if ends > starts:  # the rows are part of a paragraph for MediaWiki
+        characters = iter("".join(case.shown))
+        dropped = all(sign in characters for sign in "".join(case.cleaned) if sign != " ")
+        return replace(case, shown=case.cleaned) if dropped else case
     shown = [line.replace(GAP, "").removeprefix(HEADING).strip() for line in case.shown]
     longer, shorter = (shown, case.cleaned) if len(shown) > len(case.cleaned) else (case.cleaned, shown)
     if longer is case.cleaned and starts <= ends:
