@@ -23,6 +23,8 @@ from charlm.text.wikitext.punctuation import close_gaps
 
 _LIST_MARKERS = "*#:;"
 _BLANK = f" \t\u3000{SEPARATOR}{GAP}{EDGE}"
+# A term or a literal may have become part of another line, as in the label of a link.
+_SHOWN = {SEPARATOR: "", EDGE: "", BLOCK_MARKER: "", TERM_END: ":"}
 _AROUND_HEADING = f" \t{GAP}"
 _MIN_VERSE_LINES = 3
 _MAX_VERSE_LENGTH = 90
@@ -137,8 +139,9 @@ def _one_line(text: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    if SEPARATOR in text or EDGE in text:
-        text = text.replace(SEPARATOR, "").replace(EDGE, "")
+    for mark, shown in _SHOWN.items():
+        if mark in text:
+            text = text.replace(mark, shown)
     return close_gaps(text).strip()
 
 

@@ -22,7 +22,7 @@ from charlm.text.wikitext.extension_tags import (
     TRANSLATE_TAGS,
     UNSEEN_TAGS,
 )
-from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
+from charlm.text.wikitext.marks import BLOCK_MARKER, GAP, LINE_BREAK, MARKS, SEPARATOR, TERM_END
 
 MathMode = Literal["drop", "tex"]
 """Formulas are dropped, or kept as TeX between dollar signs."""
@@ -49,7 +49,7 @@ _NOWIKI_TAG = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
 _PLACEHOLDER = re.compile("\0([0-9]+|[←-↙]+)\0")
 _TO_ARROWS = str.maketrans("0123456789", "←↑→↓↔↕↖↗↘↙")
 _FROM_ARROWS = str.maketrans("←↑→↓↔↕↖↗↘↙", "0123456789")
-_NO_MARKS = dict.fromkeys(map(ord, (SEPARATOR, GAP, EDGE, TERM_END)))
+_NO_MARKS = str.maketrans(TERM_END, ":", MARKS)
 _LINE_BREAKS = re.compile(rf"(?: *{LINE_BREAK})+")
 _VERBATIM = re.compile(r"\n +[^\s|!][^\n]*(?:(?:\n +(?=\n))*\n +[^\s|!][^\n]*)+")
 

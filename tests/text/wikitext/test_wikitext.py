@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.text.wikitext import Cleaner, clean
+from charlm.text.wikitext.marks import RESERVED
 
 CLEANER = Cleaner("en", {-2: "Medium", 6: "Datei", 14: "Kategorie"})
 
@@ -98,6 +99,7 @@ EXAMPLES = {
     ),
     "a\n== See also ==\nb\n== Legacy ==\nc": "a\n\n== See also ==\n\nb\n\n== Legacy ==\n\nc",
     "* a\n** b\n# c\n#: d\n; e\n: f\n:* g": "- a\n- b\n- c\n- d\n- e: f\n- g",
+    "[[x|a\n;b:c]] d": "a ;b:c d",
     "; e : f\n; Works\n* x": "- e: f\n\nWorks\n\n- x",
     "a\n:b\n::c": "a\n\nb\n\nc",
     ":''For the city, see [[X (city)]].''\n{{about|x}}\nX is\n:''a [[y]]''": "X is\n\na y",
@@ -156,7 +158,8 @@ MARKUP = st.lists(st.sampled_from(
     ["{{", "}}", "[[", "]]", "{|", "\n|}", "|", "=", "==", "'''", "''", "<ref>", "</ref>", "<!--", "-->", "<nowiki>",
      "</nowiki>", "-{", "}-", "\n", " ", "*", "#", ":", ";", "a", "é", "(", ")", ",", "&lt;", "lang|x|", "File:",
      "<br>",
-     "[http://x ", "]", "<b>", "{", "}", "__TOC__", "\x00", "\x01", "　", "<poem>", "</poem>", "<pre>", "convert|",
+     "[http://x ", "]", "\n;", "\n:", "[[a|", "{{nowrap|", "<ref>x</ref>", "<div>", "----",
+     "\n ", "<b>", "{", "}", "__TOC__", "\x00", "\x01", "　", "<poem>", "</poem>", "<pre>", "convert|",
      "5|km|", "lang-de|", "zh|s=", "val|", "- ", "\n ", "<code>", "<li>", "。"]
 ), max_size=60).map("".join)  # fmt: skip
 
@@ -167,7 +170,7 @@ def test_any_markup(wikitext: str) -> None:
     text = CLEANER.clean(wikitext).text
     assert text == CLEANER.clean(wikitext).text
     assert text == text.strip("\n")
-    assert not set(text) & {"\0", "\x01", "\x02", "\x03"}
+    assert not set(text) & set(RESERVED)
     if "<nowiki>" not in wikitext and "<pre>" not in wikitext:
         assert "\n\n\n" not in text
 
