@@ -28,6 +28,7 @@ _OPEN_ADDRESS = re.compile(r"\[(?:https?:(?://)?|ftp:(?://)?|//)[^\s<>\"\[\]/][^
 _CJK = "[\u2e80-\uabff\uf900-\ufaff\uff00-\uff60]"
 _CJK_BLANK = re.compile(f"(?<={_CJK})({GAP}*) ({GAP}*)(?={_CJK})")
 _TABLE_START = re.compile(r"^[ \t:]*\{\|", re.MULTILINE)
+_ROW = re.compile(r"^[|!]|\|\||!!")
 _TABLE_END = re.compile(r"^[ \t]*\|\}", re.MULTILINE)
 _CELL = re.compile(r"</?t[dhr]\b", re.IGNORECASE)
 _BLOCK_TAG = re.compile(r"<(?:poem|pre|syntaxhighlight|source|p)\b", re.IGNORECASE)
@@ -151,9 +152,17 @@ def _join_files(case: Case) -> Case:
 
 
 def _join(case: Case) -> Case:
-    """Bring both sides to one line of their words; where lines end decides which signs are left."""
-    shown, cleaned = ([" ".join(_WORDS.findall(" ".join(lines)))] for lines in (case.shown, case.cleaned))
-    return replace(case, shown=shown, cleaned=cleaned)
+    """Accept the same words in other lines. A sign that stands alone may be missing, but none may be added."""
+    tokens = iter(" ".join(case.shown).replace(GAP, " ").replace(HEADING, "").split())
+    for token in " ".join(case.cleaned).split():
+        for shown in tokens:
+            if _WORDS.findall(shown) == _WORDS.findall(token) and (_WORD.search(token) or shown == token):
+                break
+            if _WORD.search(shown):
+                return case
+        else:
+            return case
+    return case if any(map(_WORD.search, tokens)) else replace(case, shown=case.cleaned)
 
 
 def _restore_table(case: Case) -> Case:
@@ -168,6 +177,8 @@ def _restore_table(case: Case) -> Case:
     shown = [line.replace(GAP, "").removeprefix(HEADING).strip() for line in case.shown]
     longer, shorter = (shown, case.cleaned) if len(shown) > len(case.cleaned) else (case.cleaned, shown)
     if longer is case.cleaned and starts <= ends:
+        return case
+    if any(_ROW.search(line) for line in case.cleaned if line not in shown):
         return case
     rest = iter(longer)
     return replace(case, shown=case.cleaned) if all(line in rest for line in shorter) else case
