@@ -94,7 +94,7 @@ def explain(case: Case) -> list[str]:
 
 
 def _comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str], Dump | None]]:
-    source = random.Random(arguments.seed)  # noqa: S311
+    source = random.Random(arguments.seed)  # noqa: S311 - seeded, to compare the same blocks again
     if "examples" in arguments.what:
         yield "examples of intended differences", [kind.example for kind in INTENDED], None
     if "grammar" in arguments.what:

@@ -94,7 +94,7 @@ _DOCUMENTED_ELSEWHERE = {"corpus.source.sources": "corpus.source"}
 def _row_of_tables(key: str, info: FieldInfo, inner: list[type[Settings]]) -> tuple[str, str]:
     """Return the row of a setting that is a table, a table of one of several types, or a list of tables."""
     if len(inner) == 1:
-        return f"`{key}`", _sentences("table with settings of its own, below", info.description)
+        return f"`{key}`", _sentences("a table, whose settings are listed below", info.description)
     chosen = ", ".join(_link(key, member, inner) for member in inner)
     if is_list(info):
         facts = f"{list_of('tables', info.metadata)}, each of a `type`: {chosen}; {default_of(info)}"

@@ -146,7 +146,10 @@ class Source(ABC):
         """
 
     def read(self, page_counts: PageCounts) -> Iterator[Document]:
-        """Yield all documents, in the same order every time, and count the pages in `page_counts`."""
+        """Yield all documents, in the same order every time, and count the pages in `page_counts`.
+
+        A source defines this method or `tasks`.
+        """
         raise NotImplementedError
 
     def tasks(self) -> Iterator[SourceTask]:

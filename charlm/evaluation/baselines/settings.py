@@ -46,7 +46,7 @@ class XzSettings(Settings):
 
     type: Literal["xz"] = "xz"
     max_dictionary_mib: int = Field(default=256, ge=64, le=1536)
-    """Longest dictionary in MiB. A text longer than the preset's 64 MiB gets a dictionary of its own length, up to
+    """Longest dictionary in MiB. A text longer than the preset's 64 MiB gets a dictionary as long as the text, up to
     this. xz needs about eleven times its dictionary in memory."""
 
 
