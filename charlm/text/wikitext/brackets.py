@@ -6,10 +6,11 @@ The time is linear in the length of the text, times the depth of visible bracket
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from charlm.text.wikitext.links import fold_prefix, render_link, render_plain_links
-from charlm.text.wikitext.marks import EDGE, GAP, SEPARATOR
+from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, SEPARATOR
 from charlm.text.wikitext.templates import Templates, template_name
 
 MAX_DEPTH = 60
@@ -76,7 +77,9 @@ class Brackets:
                     while pieces and not pieces[-1].strip():
                         pieces.pop()
                     if pieces:
-                        pieces[-1] = pieces[-1].rstrip()
+                        last = pieces[-1].rstrip()
+                        ends_block = last.endswith("=") or last.rpartition("\n")[2].startswith(BLOCK_MARKER)
+                        pieces[-1] = f"{last}\n" if ends_block else last
         return "".join(pieces), too_deep
 
     def _replacement(self, text: str, start: int, end: int, opening: str) -> str | None:
@@ -202,12 +205,9 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
             elif kind == 2 and not stack:  # a template has begun this table
                 spans.append((_rows_before(text, rows_end, start), end, "{|"))
                 rows_end = end
-    if num_open[2]:
-        start = next(opened for kind, opened, _ in stack if kind == 2)
-        end = _unclosed_table_end(text, start)
-        spans.append((start, max([end, *(close for opened, close, _ in spans if start < opened < end)]), "{|"))
     spans.sort()
-    return spans
+    unclosed = [opened for kind, opened, _ in stack if kind == 2]
+    return sorted([*spans, *_unclosed_tables(text, unclosed, spans)]) if unclosed else spans
 
 
 def _rows_before(text: str, start: int, end: int) -> int:
@@ -215,6 +215,22 @@ def _rows_before(text: str, start: int, end: int) -> int:
     while (before := text.rfind("\n", start, end)) >= 0 and text[before + 1 : end].lstrip(" \t")[:1] in ("|", "!"):
         end = before
     return end
+
+
+def _unclosed_tables(text: str, starts: list[int], spans: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Yield the spans of the tables that begin at `starts` and never end, with the sorted `spans` in them."""
+    inner = iter(spans)
+    opened, closed, _ = next(inner, (len(text), 0, ""))
+    end = 0
+    for start in starts:
+        if start < end:
+            continue
+        end = _unclosed_table_end(text, start)
+        while opened < end:
+            if opened > start:
+                end = max(end, closed)
+            opened, closed, _ = next(inner, (len(text), 0, ""))
+        yield start, end, "{|"
 
 
 def _unclosed_table_end(text: str, start: int) -> int:
