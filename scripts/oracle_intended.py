@@ -36,7 +36,6 @@ _FILE = re.compile(r"\[\[[^\[\]|:]{2,30}:")
 _EMPTY_TERM = re.compile(rf"^- *{GAP}[ {GAP}]*: ?")
 _EMPTY_DEFINITION = re.compile(rf"^- (.*): *{GAP}[ {GAP}]*$")
 _HEADING = re.compile(rf"{HEADING}(=+) (.*) =+")
-_WORDS = re.compile(r"\w+")
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -152,17 +151,20 @@ def _join_files(case: Case) -> Case:
 
 
 def _join(case: Case) -> Case:
-    """Accept the same words in other lines. A sign that stands alone may be missing, but none may be added."""
-    tokens = iter(" ".join(case.shown).replace(GAP, " ").replace(HEADING, "").split())
-    for token in " ".join(case.cleaned).split():
-        for shown in tokens:
-            if _WORDS.findall(shown) == _WORDS.findall(token) and (_WORD.search(token) or shown == token):
+    """Accept the same letters and digits in other lines; charlm's text may have fewer other signs, but no more."""
+    shown, cleaned = (
+        "".join("".join(line.removeprefix("- ").split()) for line in lines) for lines in (case.shown, case.cleaned)
+    )
+    signs = iter(shown)
+    for sign in cleaned:
+        for candidate in signs:
+            if candidate == sign:
                 break
-            if _WORD.search(shown):
+            if _WORD.match(candidate):
                 return case
         else:
             return case
-    return case if any(map(_WORD.search, tokens)) else replace(case, shown=case.cleaned)
+    return case if any(map(_WORD.match, signs)) else replace(case, shown=case.cleaned)
 
 
 def _restore_table(case: Case) -> Case:
