@@ -1,6 +1,7 @@
 """Opens and checks a prepared corpus: corpus.json, the vocabulary, and the token stream of each split."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,26 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
         raise TypeError("a text is not a string")
     if not all(isinstance(metadata[name], dict) for name in ("origin", "settings")):
         raise TypeError("a table is not an object")
+    origin: dict[str, Any] = metadata["origin"]
+    for each in (origin, *origin.get("sources", {}).values()):
+        names = [entry["name"] for entry in each.get("files", [])] + each.get("urls", [])
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a name is not a string")
 
 
 def describe_file(path: Path) -> dict[str, Any]:
     """Return the entry of a file in corpus.json: its size and its hash."""
     return {"bytes": path.stat().st_size, "sha256": storage.sha256(path)}
+
+
+def documents_digest(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return one hash of the documents of all splits, with their ids; corpora that are split alike have equal ones.
+
+    Args:
+        files: the entry of corpus.json.
+    """
+    lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if name.startswith("documents/"))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def compute_fingerprint(files: dict[str, dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ Memory: about 100 bytes per document.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,12 @@ class DocumentSelection:
     """Ids that more than one document has."""
     repeated_pages: RepeatedPages = field(default_factory=RepeatedPages)
     """The pages of which several versions are kept."""
+
+    def read_ids(self) -> Iterator[str]:
+        """Yield the id of each document that is kept, once for each of its rows."""
+        for shard, mask in zip(self.shards, self.kept, strict=True):
+            ids = read_columns(shard.path, ["id"])["id"].to_pylist()
+            yield from (identifier for identifier, keep in zip(ids, mask, strict=True) if keep)
 
     def describe(self) -> dict[str, Any]:
         """Return the counts for corpus.json; pages = kept + the sum of the dropped ones over all reasons."""

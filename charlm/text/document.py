@@ -4,7 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -35,6 +35,12 @@ def page_version(wiki: str, page_id: str, title: str, revision: int) -> PageVers
     if not page_id:
         return UNKNOWN_VERSION
     return PageVersion(_hash(f"{wiki} {page_id}" if wiki else f" {page_id} {title}"), revision, _hash(title))
+
+
+def digest_entries(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Return one hash of the names and hashes in the entries of several files."""
+    content = "\n".join(f"{entry['sha256']} {entry['name']}" for entry in entries)
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _hash(text: str) -> int:
@@ -162,9 +168,14 @@ class Source(ABC):
         for task in self.tasks():
             yield from task.documents(self.page_counts)
 
+    def local_files(self) -> list[dict[str, Any]]:
+        """Return name, size and SHA-256 of each local file that decides the documents; none of a remote input."""
+        return []
+
     def fingerprint(self) -> str | None:
-        """Return a hash of the input, or None if it is remote or can be read only once."""
-        return None
+        """Return a hash of the local input, or None if it is remote or can be read only once."""
+        entries = self.local_files()
+        return digest_entries(entries) if entries else None
 
     def download_plan(self) -> DownloadPlan | None:
         """Return what `fetch` would download; None if nothing is missing."""

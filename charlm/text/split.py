@@ -143,6 +143,7 @@ class SplitRouter:
         self._percentages = percentages
         self._method = "hash" if like is not None else method
         self._reference_cuts = like or {}
+        self.num_by_hash = 0  # documents
         self._repeated_pages = repeated_pages or RepeatedPages()
         self._split_of_page = bytearray(len(self._repeated_pages.keys))
         # of each: 1 + the index of its split; 0 before its first version
@@ -192,6 +193,7 @@ class SplitRouter:
             yield from self._cut_as_reference(document, num_characters, self._reference_cuts[document.id])
             return
         if self._method == "hash":
+            self.num_by_hash += document.is_last_piece
             name = split_by_hash(document.id, self._percentages)
             for part in _split_parts(document, []):
                 yield name, part

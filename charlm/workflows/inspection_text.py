@@ -56,7 +56,7 @@ def _corpus_sections(facts: dict[str, Any], *, has_blocks: bool) -> Sections:
     ngrams = dict(vocabulary.pop("ngrams", {}))
     levels = ngrams.pop("activation_level", {})
     how = dict(facts.pop("split"))
-    facts |= {f"split {name}": value for name, value in how.items() if name not in ("shares", "method")}
+    facts |= {f"split {_words(name)}": value for name, value in how.items() if name not in ("shares", "method")}
     sections = {
         f"Splits ({how['shares']} by {how['method']})": _table("split", splits),
         "Vocabulary": _rows(vocabulary),

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage
-from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.corpus import Corpus, documents_digest, open_corpus
 from charlm.data.documents import DocumentWriter, read_parts, read_rows
 from charlm.data.row_builder import RowOptions
 from charlm.data.selection import DocumentSelection, select_documents
 from charlm.data.settings import CorpusSettings
 from charlm.data.staging import Shard, WorkerPool, stage
 from charlm.errors import DataError, SettingsError
-from charlm.settings import differences
 from charlm.text.document import Document, PageVersion, Source
 from charlm.text.settings import MixSettings
 from charlm.text.split import CANDIDATE_SPLITS, Cuts, SplitRouter, default_spec, parse_percentages
@@ -35,36 +34,11 @@ from charlm.workflows.corpus_directory import (
     finish_corpus,
     ignore_progress,
     locked_working_directory,
-    open_prepared,
 )
+from charlm.workflows.corpus_identity import use_split_of
 
 _NUM_FREQUENT = 20
 _BYTES_SPLIT = "90/5/5"  # the published split of enwik8 and text8, in millions of bytes
-
-
-def find_prepared(
-    settings: CorpusSettings, out: Path, source: Source | None = None, split_reference: Corpus | None = None
-) -> Corpus | None:
-    """Return the corpus in `out` if it was made with these settings from this input, or None if there is none.
-
-    Raises:
-        SettingsError: it was made with other settings or another split, or the input has changed since.
-    """
-
-    def find_changes(corpus: Corpus) -> Iterator[str]:
-        yield from map(str, differences(corpus.metadata["settings"], settings.to_record()))
-        if corpus.metadata["split"].get("like") != (split_reference.fingerprint if split_reference else None):
-            yield "--split-like"
-
-    corpus = open_prepared(out, find_changes)
-    if corpus is None:
-        return None
-    content = source.fingerprint() if source else None
-    if content is not None and content != corpus.metadata["origin"].get("fingerprint"):
-        raise SettingsError(
-            f"the input has changed since {out} was prepared", "add --overwrite, or choose another --out"
-        )
-    return corpus
 
 
 def prepare(
@@ -86,19 +60,22 @@ def prepare(
         worker_pool: a cluster that reads and cleans instead.
 
     Raises:
+        SettingsError: `split_reference` contradicts `settings.split`, or has none of the documents.
         DataError: the source is damaged, or has too little text.
         StorageError: the disk is full or cannot be written.
         BusyError: another process prepares the same corpus.
     """
+    settings = use_split_of(split_reference, settings)
     with locked_working_directory(out, overwrite, resumes=True) as work:
         selection = _stage_documents(source, settings, work / STAGED, workers, worker_pool, on_progress)
         percentages, split_card, router = _plan_split(settings, source, selection, split_reference)
         splits, frequencies = _write_splits(selection, work, router, list(percentages), on_progress)
+        by_hash = {"by_hash": router.num_by_hash} if router.num_by_hash and split_card["method"] != "hash" else {}
         text_metadata = {
             "origin": source.origin(),
             "settings": settings.to_record(),
             "documents": selection.describe(),
-            "split": {"shares": "/".join(map(str, percentages.values())), **split_card},
+            "split": {"shares": "/".join(map(str, percentages.values())), **split_card, **by_hash},
             "splits": splits,
         }
         frequent = frequencies.most_frequent()
@@ -147,19 +124,23 @@ def _plan_split(
 ) -> tuple[dict[str, int], dict[str, str], SplitRouter]:
     """Return the percentages, the method as corpus.json records it, and the router of documents to splits."""
     if split_reference is not None:
-        percentages = parse_percentages(split_reference.metadata["split"]["shares"])
-        metadata = {"method": split_reference.metadata["split"]["method"], "like": split_reference.fingerprint}
-        return (
-            percentages,
-            metadata,
-            SplitRouter(
-                percentages,
-                "hash",
-                selection.num_characters,
-                _read_cuts(split_reference),
-                repeated_pages=selection.repeated_pages,
-            ),
+        percentages = parse_percentages(settings.split)
+        metadata = {
+            "method": split_reference.metadata["split"]["method"],
+            "like": split_reference.fingerprint,
+            "like_documents": documents_digest(split_reference.metadata["files"]),
+        }
+        cuts = _read_cuts(split_reference)
+        if cuts and not any(identifier in cuts for identifier in selection.read_ids()):
+            raise SettingsError(
+                f"--split-like {split_reference.directory} has none of these documents, and it is not split by the hash"
+                " of their ids",
+                "name a corpus that has them, or leave --split-like out",
+            )
+        router = SplitRouter(
+            percentages, "hash", selection.num_characters, cuts, repeated_pages=selection.repeated_pages
         )
+        return percentages, metadata, router
     if source.split_method == "bytes":
         percentages = parse_percentages(_BYTES_SPLIT if settings.split == "auto" else settings.split)
         return percentages, {"method": "bytes"}, SplitRouter(percentages, "bytes", selection.num_bytes)
@@ -201,9 +182,9 @@ def _write_splits(
 
 
 def _read_cuts(corpus: Corpus) -> Cuts:
-    """Return the splits of each document in a corpus that was split by position; a split by hash needs no list."""
+    """Return the splits of each document in a corpus that was cut by position; a split by hash needs no list."""
     cuts: dict[str, list[tuple[str, int]]] = {}
-    if corpus.metadata["split"]["method"] == "position":
+    if corpus.metadata["split"]["method"] != "hash":
         for name in corpus.splits:
             for part in read_parts(corpus.directory / "documents", name):
                 cuts.setdefault(part.document.id, []).append((name, len(part.document.text)))

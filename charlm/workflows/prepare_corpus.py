@@ -11,11 +11,14 @@ from pathlib import Path
 from charlm import terminal, workspace
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.settings import CorpusSettings
-from charlm.errors import UsageError
+from charlm.errors import SettingsError, UsageError
 from charlm.text.document import DownloadPlan, Source
 from charlm.training.run_directory import find_checkpoint
+from charlm.version import __version__
 from charlm.workflows.acquire import fetch, open_source
-from charlm.workflows.prepare import default_workers, find_prepared, prepare
+from charlm.workflows.corpus_identity import find_prepared, use_split_of
+from charlm.workflows.input_changes import find_missing_inputs
+from charlm.workflows.prepare import default_workers, prepare
 from charlm.workflows.progress import download_bar, preparation_bar
 
 
@@ -59,14 +62,17 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
     """
     directory = out or workspace.DATA / settings.name
     split_reference = open_corpus(workspace.find_data(options.split_like)) if options.split_like else None
-    source = open_source(settings, directory, refresh=options.refresh and not options.dry_run)
-    corpus = None if options.overwrite else find_prepared(settings, directory, source, split_reference)
+    settings = use_split_of(split_reference, settings)
+    corpus = None if options.overwrite else _find(settings, directory, split_reference)
     if corpus is not None:
-        terminal.note(f"{directory} is already prepared{_newer_dump(source, corpus) if options.refresh else ''}")
-    elif options.dry_run:
-        return PrepareResult(directory, None, source.download_plan())
+        terminal.note(f"{directory} is already prepared{_newer_dump(settings, corpus, directory, options)}")
+        _note_differences(settings, corpus)
     else:
+        source = open_source(settings, directory, refresh=options.refresh and not options.dry_run)
+        if options.dry_run:
+            return PrepareResult(directory, None, source.download_plan())
         corpus = _make(settings, source, directory, split_reference, options)
+        _note_split(corpus, split_reference)
     if not options.dry_run:
         workspace.set_current(workspace.DATA, directory, terminal.note)
     return PrepareResult(directory, corpus)
@@ -87,9 +93,49 @@ def find_vocab_source(name: str) -> Path:
         raise UsageError(what, f"of the runs, {error.cure}") from error
 
 
-def _newer_dump(source: Source, corpus: Corpus) -> str:
+def _find(settings: CorpusSettings, directory: Path, split_reference: Corpus | None) -> Corpus | None:
+    """Return the corpus in the directory if it is the requested one, or None if there is none.
+
+    Raises:
+        SettingsError: it is another one.
+        UsageError: it is another one, and an input is missing, which explains the difference.
+    """
+    try:
+        return find_prepared(settings, directory, split_reference)
+    except SettingsError:
+        if find_missing_inputs(settings.source):
+            open_source(settings, directory).download_plan()
+        raise
+
+
+def _note_differences(settings: CorpusSettings, corpus: Corpus) -> None:
+    """Say what is different about a corpus without making it another one."""
+    if missing := find_missing_inputs(settings.source):
+        terminal.note(f"{', '.join(missing)}: no longer there, so not compared with the corpus")
+    if corpus.metadata.get("charlm") != __version__:
+        terminal.note(
+            f"it was made by charlm {corpus.metadata.get('charlm')}; with charlm {__version__} the text may differ"
+            " (--overwrite makes it again)"
+        )
+
+
+def _note_split(corpus: Corpus, split_reference: Corpus | None) -> None:
+    """Say how many documents the corpus of --split-like does not have."""
+    num_unknown = corpus.metadata["split"].get("by_hash", 0)
+    if split_reference is not None and num_unknown:
+        terminal.note(
+            f"{num_unknown:,} of {corpus.metadata['documents']['kept']:,} documents are not in"
+            f" {split_reference.directory}; they were split by the hash of their ids"
+        )
+
+
+def _newer_dump(settings: CorpusSettings, corpus: Corpus, directory: Path, options: PrepareOptions) -> str:
+    """Return what --refresh finds: a newer dump, or nothing."""
+    if not options.refresh or find_missing_inputs(settings.source):
+        return ""
+    source = open_source(settings, directory, refresh=not options.dry_run)
     newest, used = source.resolved_settings().get("date"), corpus.metadata["origin"].get("date")
-    return f" from the dump of {used}; add --overwrite to take the one of {newest}" if newest != used else ""
+    return f" from the dump of {used}; add --overwrite to take the one of {newest}" if newest and newest != used else ""
 
 
 def _make(

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage, terminal, workspace
-from charlm.data.corpus import Corpus, describe_file, open_corpus
+from charlm.data.corpus import Corpus, describe_file, documents_digest, open_corpus
 from charlm.data.settings import make_portable
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.experiment import check_corpus
-from charlm.settings import Layer, differences
-from charlm.vocab.build import build_learner
+from charlm.settings import Layer
 from charlm.vocab.settings import AnyVocabSettings
 from charlm.workflows.corpus_directory import (
     OnProgress,
@@ -24,6 +23,7 @@ from charlm.workflows.corpus_directory import (
     locked_working_directory,
     open_prepared,
 )
+from charlm.workflows.corpus_identity import find_setting_changes, find_vocab_changes
 from charlm.workflows.prepare import default_workers
 from charlm.workflows.progress import preparation_bar
 
@@ -81,10 +81,9 @@ def find_reencoded(corpus: Corpus, vocab: AnyVocabSettings, out: Path) -> Corpus
     """
 
     def find_changes(found: Corpus) -> Iterator[str]:
-        yield from map(str, differences(found.metadata["settings"], _settings_record(corpus, vocab)))
-        if vocab.type == "copied" and not found.vocab.is_same(build_learner(vocab).finish()):
-            yield "the copied vocabulary"
-        if found.metadata.get("encoded_from", {}).get("fingerprint") != corpus.fingerprint:
+        yield from find_setting_changes(found.metadata["settings"], _settings_record(corpus, vocab))
+        yield from find_vocab_changes(found, vocab)
+        if documents_digest(found.metadata["files"]) != documents_digest(corpus.metadata["files"]):
             yield "the corpus that it was made from"
 
     return open_prepared(out, find_changes)

@@ -14,7 +14,8 @@ from charlm.text.download.retry import RetryPolicy
 from charlm.text.settings import WikipediaSettings
 from charlm.workflows import acquire
 from charlm.workflows.corpus_directory import working_directory
-from charlm.workflows.prepare import find_prepared, prepare
+from charlm.workflows.corpus_identity import find_prepared
+from charlm.workflows.prepare import prepare
 from charlm.workflows.progress import download_bar
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump

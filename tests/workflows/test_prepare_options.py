@@ -84,7 +84,8 @@ def test_an_input_that_has_changed(charlm: Charlm, tmp_path: Path) -> None:
     (tmp_path / "novel.txt").write_text("теперь всё. " * 200, encoding="utf-8")
     changed = charlm(*prepare)
     assert changed.returncode == 2
-    assert "the input has changed since data/novel was prepared; add --overwrite" in changed.stderr
+    message = "the input has changed since data/novel was prepared (novel.txt has changed); add --overwrite"
+    assert message in changed.stderr
     assert charlm(*prepare, "--overwrite").returncode == 0
     assert charlm(*prepare, "--split-like", "novel").returncode == 2, "it is not split like another corpus"
 

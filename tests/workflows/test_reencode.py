@@ -12,7 +12,7 @@ from charlm.data.documents import read_parts
 from charlm.errors import DataError, SettingsError
 from charlm.settings import Settings
 from charlm.text.build import build_source
-from charlm.vocab.settings import ByteSettings, CharSettings, VocabSettings, WordSettings
+from charlm.vocab.settings import ByteSettings, CharSettings, CopiedSettings, VocabSettings, WordSettings
 from charlm.workflows.corpus_directory import working_directory
 from charlm.workflows.prepare import prepare
 from charlm.workflows.reencode import find_reencoded, reencode, reencoded_name
@@ -81,6 +81,25 @@ def test_what_is_there_is_found_again_or_refused(tiny_corpus: Corpus, tmp_path: 
     assert reencode(other, ByteSettings(), out, overwrite=True).vocab.type == "byte"
     with pytest.raises(SettingsError, match="is the corpus that is re-encoded"):
         reencode(other, ByteSettings(), other.directory, overwrite=True)
+
+
+def test_documents_of_other_names_are_another_corpus(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    """The documents are copied with their ids; the arrays of both corpora are equal."""
+    reencode(tiny_corpus, WordSettings(), tmp_path / "out")
+    renamed = build_corpus(tmp_path, {f"{name}.x": text for name, text in TINY.items()})
+    assert renamed.fingerprint == tiny_corpus.fingerprint
+    with pytest.raises(SettingsError, match="the corpus that it was made from"):
+        find_reencoded(renamed, WordSettings(), tmp_path / "out")
+
+
+def test_a_copied_vocabulary_in_another_folder_is_the_same(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    words = reencode(tiny_corpus, WordSettings(), tmp_path / "words")
+    shutil.copytree(words.directory, tmp_path / "moved")
+    reencode(tiny_corpus, CopiedSettings(directory=str(words.directory)), tmp_path / "out")
+    assert find_reencoded(tiny_corpus, CopiedSettings(directory=str(tmp_path / "moved")), tmp_path / "out") is not None
+    other = CopiedSettings(directory=str(tiny_corpus.directory))
+    with pytest.raises(SettingsError, match="is another one"):
+        find_reencoded(tiny_corpus, other, tmp_path / "out")
 
 
 def test_documents_that_were_changed_are_refused(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def check_input(user_path: str) -> None:
         raise UsageError(f"{path} is not a regular file", "pipe it into standard input and give --input -")
 
 
+def input_exists(user_path: str, *, may_be_glob: bool) -> bool:
+    """Return whether there is a file or a folder for an input; URLs and standard input count as existing."""
+    if user_path == STDIN or has_scheme(user_path):
+        return True
+    path = Path(user_path).expanduser()
+    if may_be_glob and is_glob(str(path)):
+        return any(True for _ in list_files([user_path]))
+    return path.exists()
+
+
 def has_scheme(user_path: str) -> bool:
     """Return whether an input is a URL of any scheme."""
     return re.match(r"[a-z][a-z0-9+.-]+://", user_path, re.IGNORECASE) is not None

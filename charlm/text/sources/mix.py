@@ -42,6 +42,14 @@ class MixSource(Source):
         for name, source in self._sources.items():
             yield from (_PrefixedTask(name, task) for task in source.tasks())
 
+    def local_files(self) -> list[dict[str, Any]]:
+        """Return the files of all sources; their names begin with that of the source."""
+        return [
+            {**entry, "name": f"{name}/{entry['name']}"}
+            for name, source in self._sources.items()
+            for entry in source.local_files()
+        ]
+
     def origin(self) -> dict[str, Any]:
         return {
             "source": "mix",

@@ -12,15 +12,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from charlm.errors import DataError, NetworkError, UsageError
-from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree, sha256
+from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree
+from charlm.text.code_version import code_version
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
 from charlm.text.download.retry import RetryPolicy
 from charlm.text.download.whole_file import download
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.documents import rechunk_text
+from charlm.text.reading.input_files import InputFile, LocalTask, hash_inputs
 from charlm.text.reading.inputs import suggest_file
 from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, MAGIC
 from charlm.text.settings import Enwik8Settings, Text8Settings
@@ -78,12 +80,9 @@ class BenchmarkTask(ABC):
     """Hash of the file on disk, compressed or not."""
     benchmark: BenchmarkFile
 
-    version: ClassVar[int] = 1
-    """Version of what the class makes of a file; part of the key."""
-
     @property
     def key(self) -> str:
-        return f"{self.benchmark.name} {self.version} {self.sha256}"
+        return f"{self.benchmark.name} {code_version()} {self.sha256}"
 
     @abstractmethod
     def read_text(self, page_counts: PageCounts) -> Iterator[str]:
@@ -133,7 +132,8 @@ class BenchmarkSource(Source):
         self._directory = (cache or cache_directory()) / benchmark.name
         self._retry_policy = retry_policy
         self._path = Path(inputs[0]).expanduser() if inputs else self._directory / benchmark.name
-        self._sha256 = ""
+        self._file: InputFile | None = None
+        self._distributed = False
         if inputs and not self._path.is_file():
             raise UsageError(
                 f"there is no file {self._path}", suggest_file(self._path) or "check the path given with --input"
@@ -142,7 +142,13 @@ class BenchmarkSource(Source):
     def tasks(self) -> Iterator[SourceTask]:
         """Yield the file as one task, after its download if it is missing."""
         self.fetch()
-        yield self._make_task(self._path, self._file_sha256(), self._benchmark)
+        file = self._hashed_file()
+        task = self._make_task(self._path, file.sha256, self._benchmark)
+        yield LocalTask(task, (file,), is_checked=not self._distributed)
+
+    def prepare_for_remote_workers(self) -> None:
+        """Let the workers read copies of the file that may have other times."""
+        self._distributed = True
 
     def download_plan(self) -> DownloadPlan | None:
         """Return what `fetch` would download; None if the file is there."""
@@ -208,7 +214,10 @@ class BenchmarkSource(Source):
 
     def fingerprint(self) -> str:
         """Return a hash of the content of the file."""
-        return self._file_sha256() if self._is_user_file else self._benchmark.digest
+        return self._hashed_file().sha256 if self._is_user_file else self._benchmark.digest
+
+    def local_files(self) -> list[dict[str, Any]]:
+        return [self._hashed_file().entry()] if self._is_user_file else []
 
     def origin(self) -> dict[str, Any]:
         """Return the entry of corpus.json."""
@@ -218,11 +227,12 @@ class BenchmarkSource(Source):
             "language": "en",
             "licence": LICENCE,
             "urls": [] if self._is_user_file else [self._url],
-            "files": [{"name": self._path.name, "bytes": self._path.stat().st_size, "sha256": self._file_sha256()}],
+            "files": [self._hashed_file().entry()],
             "fingerprint": self.fingerprint(),
         }
 
-    def _file_sha256(self) -> str:
-        """Return the SHA-256 of the file on disk, compressed or not."""
-        self._sha256 = self._sha256 or sha256(self._path)
-        return self._sha256
+    def _hashed_file(self) -> InputFile:
+        """Return the file on disk, compressed or not; it is hashed once."""
+        if self._file is None:
+            self._file = hash_inputs([(self._path.name, self._path)])[0]
+        return self._file

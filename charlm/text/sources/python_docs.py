@@ -21,7 +21,9 @@ from typing import Any
 
 from charlm.errors import DataError
 from charlm.text.document import Document, PageCounts, Source
+from charlm.text.reading.input_files import hash_inputs
 
+_TOPICS = Path("pydoc_data", "topics.py")
 LICENCE = "PSF-2.0 (Python documentation and docstrings, Python Software Foundation)"
 _SKIPPED_FOLDERS = {
     "test",
@@ -47,7 +49,15 @@ class PythonDocsSource(Source):
             "name": f"Python {platform.python_version()}: language reference and docstrings",
             "language": "en",
             "licence": LICENCE,
+            "fingerprint": self.fingerprint(),
         }
+
+    def local_files(self) -> list[dict[str, Any]]:
+        """Return name, size and hash of each file of the standard library that is read."""
+        topics = self._library / _TOPICS
+        paths = [*([topics] if topics.is_file() else []), *_module_paths(self._library)]
+        named = ((path.relative_to(self._library).as_posix(), path) for path in paths)
+        return [file.entry() for file in hash_inputs(named)]
 
     def read(self, page_counts: PageCounts) -> Iterator[Document]:
         """
@@ -70,7 +80,7 @@ class PythonDocsSource(Source):
         yield from sorted(documents, key=lambda document: hashlib.sha256(document.id.encode()).digest())
 
     def _raw_documents(self) -> Iterator[tuple[str, str, str]]:
-        for topic, text in sorted(_topics(self._library / "pydoc_data" / "topics.py").items()):
+        for topic, text in sorted(_topics(self._library / _TOPICS).items()):
             yield f"topic:{topic}", topic, text
         for path in _module_paths(self._library):
             name = ".".join(path.relative_to(self._library).with_suffix("").parts).removesuffix(".__init__")

@@ -13,35 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError, SettingsError, UsageError
-from charlm.storage import sha256, storage_errors
-from charlm.text.document import Document, InProcessTask, PageCounts, Source, SourceTask
+from charlm.storage import storage_errors
+from charlm.text.code_version import code_version
+from charlm.text.document import Document, InProcessTask, PageCounts, Source, SourceTask, digest_entries
 from charlm.text.reading.chunks import read_chunks, reject_binary
 from charlm.text.reading.decoding import Decoder, OnError
 from charlm.text.reading.documents import DocumentUnit, read_documents
+from charlm.text.reading.input_files import InputFile, hash_inputs
 from charlm.text.reading.inputs import STDIN, check_input, list_files, strip_compression_suffix
 from charlm.text.settings import TextSettings
 
-_VERSION = 1
-"""Version of what this module makes of a file; part of the keys of tasks."""
 _CHUNK = 1 << 18
 _TASK_BYTES = 16 << 20
 _TASK_FILES = 1_000
 _INDEX_LINE = re.compile(rb"""\s*\{\s*"index"\s*:\s*\{[^{}]*"_id"\s*:""")
 _MOST_NAMED = 1_000
 """Files that corpus.json lists; of more files it has only the number."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextFile:
-    """A file at the time when it was hashed."""
-
-    name: str
-    """The path relative to its input, so that equal folders give equal corpora."""
-    path: Path
-    num_bytes: int
-    modified: int
-    """Time in nanoseconds, to notice a later change; it is not stored."""
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +58,13 @@ class TextReader:
 class TextTask(SourceTask):
     """Several files, read one after the other."""
 
-    files: tuple[TextFile, ...]
+    files: tuple[InputFile, ...]
     reader: TextReader
 
     @property
     def key(self) -> str:
-        reader, content = self.reader, _digest((file.sha256, file.name) for file in self.files)
-        return f"text {_VERSION} {reader.unit} {reader.encoding} {reader.on_error} {content}"
+        reader, content = self.reader, digest_entries(file.entry() for file in self.files)
+        return f"text {code_version()} {reader.unit} {reader.encoding} {reader.on_error} {content}"
 
     def documents(self, page_counts: PageCounts) -> Iterator[Document]:
         """
@@ -87,8 +74,7 @@ class TextTask(SourceTask):
         """
         for file in self.files:
             yield from self.reader.documents(file.name, str(file.path), read_chunks(file.path), page_counts)
-            if _size_and_mtime(file.path) != (file.num_bytes, file.modified):
-                raise DataError(f"{file.path} changed while it was read", "run the same command again")
+            file.check_unchanged()
 
 
 class TextSource(Source):
@@ -108,26 +94,27 @@ class TextSource(Source):
         self._inputs = settings.input
         for user_path in self._inputs:
             check_input(user_path)
-        self._text_files: list[TextFile] | None = None
+        self._text_files: list[InputFile] | None = None
         self._stdin_entry: dict[str, Any] | None = None
         self._stdin_read = False
 
     def origin(self) -> dict[str, Any]:
         """Return the entry of corpus.json: name, size and hash of each file, or only one hash if there are many."""
-        entries: list[dict[str, Any]] = [
-            {"name": file.name, "bytes": file.num_bytes, "sha256": file.sha256} for file in self._files()
-        ]
-        entries += [self._stdin_entry] if self._stdin_entry else []
+        entries = self.local_files() + ([self._stdin_entry] if self._stdin_entry else [])
         summary = {"files": entries} if len(entries) <= _MOST_NAMED else {"num_files": len(entries)}
         return {
             "source": "text",
             **summary,
-            "fingerprint": _digest((entry["sha256"], entry["name"]) for entry in entries),
+            "fingerprint": digest_entries(entries),
         }
+
+    def local_files(self) -> list[dict[str, Any]]:
+        """Return name, size and hash of each file but standard input."""
+        return [file.entry() for file in self._files()]
 
     def fingerprint(self) -> str | None:
         """Return a hash of the names and the content of all files; None if one is standard input."""
-        return None if STDIN in self._inputs else self.origin()["fingerprint"]
+        return None if STDIN in self._inputs else digest_entries(self.local_files())
 
     def tasks(self) -> Iterator[SourceTask]:
         """Yield groups of files; standard input, which only this process can read, is a task too.
@@ -147,8 +134,8 @@ class TextSource(Source):
         yield InProcessTask(self._read_stdin)
         yield from self._group(files[num_before:])
 
-    def _group(self, files: Sequence[TextFile]) -> Iterator[SourceTask]:
-        group: list[TextFile] = []
+    def _group(self, files: Sequence[InputFile]) -> Iterator[SourceTask]:
+        group: list[InputFile] = []
         size = 0
         for file in files:
             if group and (size + file.num_bytes > _TASK_BYTES or len(group) == _TASK_FILES):
@@ -159,17 +146,18 @@ class TextSource(Source):
         if group:
             yield TextTask(tuple(group), self._reader)
 
-    def _files(self) -> list[TextFile]:
+    def _files(self) -> list[InputFile]:
         """Return every file but standard input, in order; they are hashed once."""
         if self._text_files is None:
             names: Counter[str] = Counter()
-            self._text_files = []
+            named_paths: list[tuple[str, Path]] = []
             for name, path in list_files(self._inputs):
                 names[name] += 1
                 unique = (
                     name if names[name] == 1 else f"{name} ({names[name]})"
                 )  # the same name in two folders: ids are unique
-                self._text_files.append(TextFile(unique, path, *_size_and_mtime(path), sha256(path)))
+                named_paths.append((unique, path))
+            self._text_files = hash_inputs(named_paths)
         return self._text_files
 
     def _read_stdin(self, page_counts: PageCounts) -> Iterator[Document]:
@@ -197,15 +185,3 @@ def _reject_search_dump(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
         if number == 0 and _INDEX_LINE.match(chunk):
             raise DataError(f"{name} is a search dump of a wiki, whose text is in JSON", "read it with --source hub")
         yield chunk
-
-
-def _size_and_mtime(path: Path) -> tuple[int, int]:
-    with storage_errors(path, "read"):
-        status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _digest(files: Iterable[tuple[str, str]]) -> str:
-    """Return one hash of the hashes and names of several files."""
-    content = "\n".join(f"{file_sha256} {name}" for file_sha256, name in files)
-    return hashlib.sha256(content.encode()).hexdigest()

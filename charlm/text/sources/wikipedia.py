@@ -4,8 +4,7 @@ input files and URLs, or releases.resolve ──> parts ── download ──> 
 with max_characters                             └─ the segments that are chosen ──> subset ──> tasks
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +18,12 @@ from charlm.text.download.retry import RetryPolicy
 from charlm.text.dump.articles import make_tasks
 from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.plan import plan_dump
+from charlm.text.reading.input_files import LocalTask
 from charlm.text.reading.inputs import has_scheme, suggest_file
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia import subset, urls
 from charlm.text.wikimedia.dump_file import DumpPart, refresh_dump
+from charlm.text.wikimedia.part_names import date_from_names, in_page_order
 from charlm.text.wikimedia.releases import WikimediaDump, licence, resolve, user_agent
 from charlm.text.wikimedia.subset import Subset
 
@@ -59,7 +60,7 @@ class WikipediaSource(Source):
         if self._parts is None:
             agent = user_agent(self._settings)
             if self._settings.input:
-                self._parts = _in_page_order(tuple(self._input_part(name, agent) for name in self._settings.input))
+                self._parts = in_page_order(tuple(self._input_part(name, agent) for name in self._settings.input))
             else:
                 dump = self.resolve()
                 files = (DumpPart(dump.directory / file.name, file, agent, self._retry_policy) for file in dump.files)
@@ -173,7 +174,8 @@ class WikipediaSource(Source):
             selection = self._get_subset()
             selection.choose()
             self._site = selection.siteinfo
-            yield from selection.tasks(distributed=self._distributed)
+            local = self._local_parts()
+            yield from (self._checked(task, local) for task in selection.tasks(distributed=self._distributed))
             return
         for part in self.parts():
             dump = plan_dump(part.path) if part.is_local else plan_dump(part.sparse, stream_starts=part.stream_starts())
@@ -181,12 +183,25 @@ class WikipediaSource(Source):
             self._site = dump.siteinfo
             if isinstance(dump.path, SparseFile):
                 dump = replace(dump, path=dump.path.copy_for_worker())
-            yield from make_tasks(dump, part.digest, self._settings.math)
+            local = (part,) if part.remote is None else ()
+            yield from (self._checked(task, local) for task in make_tasks(dump, part.digest, self._settings.math))
+
+    def _checked(self, task: SourceTask, local: Sequence[DumpPart]) -> SourceTask:
+        """Return the task with a check that the files of the user do not change while it is read."""
+        files = tuple(part.input_file for part in local)
+        return LocalTask(task, files, is_checked=not self._distributed) if files else task
+
+    def _local_parts(self) -> list[DumpPart]:
+        return [part for part in self.parts() if part.remote is None]
+
+    def local_files(self) -> list[dict[str, Any]]:
+        """Return name, size and hash of each dump file of the user; none of a URL or a mirror."""
+        return [part.entry() for part in self._local_parts()] if self._settings.input else []
 
     def origin(self) -> dict[str, Any]:
         """Return the entry of corpus.json; equal dumps give equal entries, wherever their files are."""
         dump = None if self._settings.input else self.resolve()
-        date = dump.date if dump else _date_from_names(self.parts())
+        date = dump.date if dump else date_from_names(self.parts())
         entries = [part.entry() for part in self.parts()]
         if self._settings.max_characters is not None:
             entries = [entry | self._get_subset().origin(number) for number, entry in enumerate(entries)]
@@ -196,7 +211,7 @@ class WikipediaSource(Source):
             "language": self._site.language,
             "date": date,
             "files": entries,
-            "urls": [_without_credentials(part.remote.urls[0]) for part in self.parts() if part.remote],
+            "urls": [urls.without_credentials(part.remote.urls[0]) for part in self.parts() if part.remote],
             "licence": licence(date),
         }
 
@@ -229,23 +244,3 @@ class WikipediaSource(Source):
             if self._settings.input:
                 remove_tree(directory)
         self._subset = None
-
-
-def _without_credentials(url: str) -> str:
-    """Return a URL without the user name and password of a mirror."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
-
-
-def _in_page_order(given: tuple[DumpPart, ...]) -> tuple[DumpPart, ...]:
-    """Sort parts by the page numbers in their names; if any has none, keep the given order."""
-    found = [re.search(r"\.xml-p(\d+)p(\d+)", part.path.name) for part in given]
-    ranges = [(int(match[1]), int(match[2])) for match in found if match]
-    if len(ranges) < len(given):
-        return given
-    return tuple(part for _, part in sorted(zip(ranges, given, strict=True), key=lambda entry: entry[0]))
-
-
-def _date_from_names(given: tuple[DumpPart, ...]) -> str:
-    """Return the date in names such as ruwiki-20240801-pages-articles.xml.bz2 if all names agree; otherwise ""."""
-    dates = {found[1] if (found := re.search(r"-([12]\d{7})-", part.path.name)) else "" for part in given}
-    return dates.pop() if len(dates) == 1 else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import CharlmError, NetworkError
-from charlm.storage import make_directory, read_json, remove_tree, rename, sha256, storage_errors, write_json
+from charlm.storage import make_directory, read_json, remove_tree, rename, storage_errors, write_json
 from charlm.text.download.checksum import find_checksum_error
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.download.range_reader import RemoteFile
@@ -19,6 +19,7 @@ from charlm.text.download.retry import NotFoundError, RetryPolicy
 from charlm.text.download.whole_file import download
 from charlm.text.dump.index import read_index, starts_from
 from charlm.text.dump.ranges import StreamStarts, is_multistream
+from charlm.text.reading.input_files import InputFile, hash_inputs
 from charlm.text.reading.unpacking import BZ2, MAGIC, detect_format
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia.releases import RECORD, RemoteDumpFile, WikimediaDump, resolve
@@ -162,12 +163,17 @@ class DumpPart:
     # Identity
 
     @cached_property
+    def input_file(self) -> InputFile:
+        """The file on disk, with its hash."""
+        return hash_inputs([(self.path.name, self.path)])[0]
+
+    @cached_property
     def digest(self) -> str:
         """Identifies the content: the published hash, the hash of the local file, or the version on the server."""
         if self.remote and self.remote.sha1:
             return self.remote.sha1
         if self.is_local:
-            return sha256(self.path)
+            return self.input_file.sha256
         return f"{self.remote and self.remote.urls[0]} {self.sparse.size} {self._server_info.get('version', '')}"
 
     def entry(self) -> dict[str, Any]:
@@ -202,7 +208,7 @@ class DumpPart:
         remove_tree(self._streams)
         if self._streams.parent.is_dir() and not any(self._streams.parent.iterdir()):
             remove_tree(self._streams.parent)
-        for name in ("sparse", "digest", "_server_info", "_expected_size"):
+        for name in ("sparse", "digest", "input_file", "_server_info", "_expected_size"):
             self.__dict__.pop(name, None)
 
 

@@ -16,6 +16,11 @@ def is_url(text: str) -> bool:
     return re.match(r"https?://", text, re.IGNORECASE) is not None
 
 
+def without_credentials(url: str) -> str:
+    """Return a URL without the user name and password of a mirror."""
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
 def dump_part_from_url(url: str, cache: Path, user_agent: str, retry_policy: RetryPolicy | None) -> DumpPart:
     """Return the dump file that a URL names.
 

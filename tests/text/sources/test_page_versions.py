@@ -26,7 +26,8 @@ from charlm.text.reading.unpacking import XmlChunk
 from charlm.text.settings import MixSettings, WikipediaSettings
 from charlm.text.sources import wikipedia as wikipedia_module
 from charlm.text.split import SPLITS, RepeatedPages, SplitRouter
-from charlm.workflows.prepare import find_prepared, prepare
+from charlm.workflows.corpus_identity import find_prepared
+from charlm.workflows.prepare import prepare
 from tests.workspaces import snapshot
 
 Versions = Literal["newest", "all"]

@@ -1,9 +1,7 @@
 """The contract of all sources, run over every member of the union: the same documents each time, a count of every
 page, an origin for corpus.json, and a name for the content that follows it and nothing else."""
 
-import bz2
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,68 +11,10 @@ from charlm.errors import CharlmError
 from charlm.settings import Settings, settings_classes
 from charlm.text.build import build_source
 from charlm.text.document import PageCounts, Source
-from charlm.text.settings import (
-    Enwik8Settings,
-    HubSettings,
-    MixSettings,
-    SampleSettings,
-    SingleSource,
-    SourceSettings,
-    Text8Settings,
-    TextSettings,
-    WikipediaSettings,
-)
-from charlm.text.sources.enwik8 import FILE_START
+from charlm.text.settings import MixSettings, SingleSource, SourceSettings
 from charlm.text.sources.python_docs import PythonDocsSource
 from charlm.workflows.prepare import prepare
-from tests.mirror import small_dump
-
-AnySource = (
-    WikipediaSettings | HubSettings | TextSettings | SampleSettings | Enwik8Settings | Text8Settings | MixSettings
-)
-Make = Callable[[Path, str], AnySource]
-"""(an empty folder, a word for the text) -> settings of a source in that folder."""
-
-
-def put(folder: Path, name: str, content: bytes) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(content)
-    return str(folder / name)
-
-
-def wikipedia(folder: Path, word: str) -> WikipediaSettings:
-    dump = bz2.decompress(small_dump("ltgwiki", num_pages=40))
-    return WikipediaSettings(input=(put(folder, "ltgwiki.xml", dump.replace(b"river", word.encode())),))
-
-
-def text(folder: Path, word: str) -> TextSettings:
-    for number in range(5):
-        put(folder / "novels", f"{number}.txt", f"The {word} of {number}.\r\n".encode() * 50)
-    return TextSettings(input=(str(folder / "novels"),))
-
-
-def hub(folder: Path, word: str) -> HubSettings:
-    rows = "".join(json.dumps({"text": f"{word} {number} " * 30}) + "\n" for number in range(20))
-    return HubSettings(input=(put(folder, "reviews.jsonl", rows.encode()),))
-
-
-def mix(folder: Path, word: str) -> MixSettings:
-    return MixSettings(sources=(text(folder, word), hub(folder, "tail")))
-
-
-CASES: dict[str, Make] = {
-    "wikipedia": wikipedia,
-    "text": text,
-    "hub": hub,
-    "enwik8": lambda folder, word: Enwik8Settings(
-        input=(put(folder, "enwik8", FILE_START + f" {word} ".encode() * 99),)
-    ),
-    "text8": lambda folder, word: Text8Settings(input=(put(folder, "text8", f" {word} anarchism".encode() * 99),)),
-    "mix": mix,
-    "sample": lambda folder, word: SampleSettings(),
-}
-GIVEN = [case for case in CASES if case != "sample"]
-"""The sources with an input; the sample comes with Python."""
+from tests.source_cases import CASES, GIVEN, AnySource, put
 
 every_source = pytest.mark.parametrize("case", CASES)
 every_given_source = pytest.mark.parametrize("case", GIVEN)
@@ -147,7 +87,7 @@ def test_names_follow_the_content_and_not_the_place(case: str, tmp_path: Path) -
     if case == "mix":
         assert here[2][0] != other[2][0]
         assert here[2][1:] == other[2][1:]
-    assert here[0] != other[0] or here[0] == "None"
+    assert here[0] != other[0]
 
 
 @every_given_source

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError, UsageError
-from charlm.storage import sha256
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source
+from charlm.text.reading.input_files import InputFile, hash_inputs
 from charlm.text.reading.inputs import suggest_file
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub import access
@@ -29,7 +29,7 @@ class HubSource(Source):
         """
         self._settings = settings
         self._dataset_version: DatasetVersion | None = None
-        self._files: list[dict[str, Any]] | None = None
+        self._files: list[InputFile] | None = None
         self._inputs = tuple(Path(name).expanduser() for name in settings.input)
         for path in self._inputs:
             if not path.exists():
@@ -66,7 +66,7 @@ class HubSource(Source):
         origin: dict[str, Any] = {"source": "hub", "config": dataset_version.config, "split": settings.split}
         origin["column"] = settings.column
         if self._inputs:
-            local = {"name": self._inputs[0].name, "files": self._file_entries(), "fingerprint": self.fingerprint()}
+            local = {"name": self._inputs[0].name, "files": self.local_files(), "fingerprint": self.fingerprint()}
             return {**origin, **local}
         return {
             **origin,
@@ -78,7 +78,7 @@ class HubSource(Source):
 
     def fingerprint(self) -> str | None:
         """Return a hash of local files; None for a dataset of the hub, which its commit identifies."""
-        return hashlib.sha256(str(self._file_entries()).encode()).hexdigest() if self._inputs else None
+        return hashlib.sha256(str(self.local_files()).encode()).hexdigest() if self._inputs else None
 
     def read(self, page_counts: PageCounts) -> Iterator[Document]:
         """
@@ -86,8 +86,14 @@ class HubSource(Source):
             SettingsError: the split or a column does not exist.
             NetworkError: the hub stopped answering.
             DataError: damaged, no value in the column of the text, or a value that is not text; names the row, counted
-                from 0.
+                from 0; or a local file that changed meanwhile.
         """
+        files = self._local_files()
+        yield from self._read_rows(page_counts)
+        for file in files:
+            file.check_unchanged()
+
+    def _read_rows(self, page_counts: PageCounts) -> Iterator[Document]:
         settings, limit = self._settings, self._settings.max_characters
         reader = RowReader(settings, page_counts)
         columns: dict[str, None] = {}
@@ -115,14 +121,13 @@ class HubSource(Source):
                 f"give the column with the text by --set corpus.source.column=NAME; there are {', '.join(columns)}",
             )
 
-    def _file_entries(self) -> list[dict[str, Any]]:
-        """Return name, size and hash of each local file."""
+    def local_files(self) -> list[dict[str, Any]]:
+        return [file.entry() for file in self._local_files()]
+
+    def _local_files(self) -> list[InputFile]:
+        """Return the local files; they are hashed once."""
         if self._files is None:
-            self._files = [
-                {"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
-                for given in self._inputs
-                for name, path in _list_files(given)
-            ]
+            self._files = hash_inputs(named for given in self._inputs for named in _list_files(given))
         return self._files
 
 
