@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | None = None, *, checkpoint: str = "best", device: str = "auto") -> "Model":
+def load(run: str | None = None, *, checkpoint: str | None = None, device: str = "auto") -> "Model":
     """Load a trained model that scores and samples text: see `charlm.api.load`, imported only here, since torch takes
     seconds."""
     from charlm import api

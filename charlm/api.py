@@ -144,13 +144,13 @@ class Model:
         return begins_C
 
 
-def load(run: str | None = None, *, checkpoint: str = "best", device: str = "auto") -> Model:
+def load(run: str | None = None, *, checkpoint: str | None = None, device: str = "auto") -> Model:
     """Load a trained model.
 
     Args:
         run: the name or directory of a run, the directory of a checkpoint, or "bundled" for the small model that comes
             with charlm; if left out, the latest run in this folder, or the bundled model if there is no run.
-        checkpoint: "best", "last", or a step.
+        checkpoint: "best", "last", or a step of the run; the best one if left out.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:

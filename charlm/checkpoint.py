@@ -177,6 +177,24 @@ def _invalid_model_json(directory: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", _CURE)
 
 
+def weights_hash(directory: Path) -> str:
+    """Return the SHA-256 of a checkpoint's weights, which copies have too; the manifest must have been verified.
+
+    Raises:
+        CheckpointError: the manifest does not name them.
+    """
+    manifest = _read_json_object(directory / storage.MANIFEST)
+    try:
+        return str(manifest["files"]["model.safetensors"]["sha256"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{directory / storage.MANIFEST} is damaged", _CURE) from error
+
+
+def checkpoint_hash(directory: Path) -> str:
+    """Return the SHA-256 of a checkpoint's manifest, and so of all its files; copies have it too."""
+    return storage.sha256(directory / storage.MANIFEST)
+
+
 def load_resume_data(directory: Path) -> ResumeData:
     """Read the data for resuming, to the CPU; the manifest must have been verified (`load_model` verifies it)."""
     return ResumeData(_read_json_object(directory / "training.json"), _read_tensors(directory / "training.safetensors"))

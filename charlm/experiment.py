@@ -34,7 +34,8 @@ from charlm.workspace import config_directories, config_names, path_exists
 
 DEFAULT_CONFIG = "lstm"
 BUDGETS = ("max_steps", "max_tokens", "max_epochs", "max_minutes")
-_CHANGEABLE = (*BUDGETS, "patience", "batch_size", "micro_batches")
+CHANGEABLE = (*BUDGETS, "patience", "batch_size", "micro_batches")
+"""Settings of training that may change when a run is resumed."""
 
 
 class Experiment(Settings):
@@ -124,15 +125,34 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
         )
 
 
-def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
-    """Return the differences between a run's settings and new ones.
+def changed_settings(before: Mapping[str, Any], now: Experiment) -> list[Difference]:
+    """Return the differences between a run's experiment.toml and the settings of a new command.
 
     A run can continue with another budget, and with another batch: the rest of the epoch is redistributed over the new
-    rows. These are not counted as differences.
+    rows. These are not counted as differences, and neither are settings of downloads. A setting that the version which
+    began the run did not have has its default.
     """
+    tree = cast("dict[str, Any]", lists_to_tuples(before))
+    recorded = _load_recorded(tree)
+    if recorded is None:
+        return differences(
+            tree, cast("dict[str, Any]", lists_to_tuples(now.model_dump(mode="json", exclude_none=True)))
+        )
+    return differences(_deciding_settings(recorded), _deciding_settings(now))
 
-    def comparable(tree: Mapping[str, Any]) -> dict[str, Any]:
-        training = {key: value for key, value in tree.get("training", {}).items() if key not in _CHANGEABLE}
-        return {**tree, "training": training}
 
-    return differences(comparable(before), comparable(now))
+def _load_recorded(tree: dict[str, Any]) -> Experiment | None:
+    """Return the settings of an experiment.toml; None if it is torn, or has settings that are unknown here."""
+    if not all(root in tree for root in Experiment.model_fields):
+        return None
+    try:
+        return load_experiment(Layer(tree))
+    except SettingsError:
+        return None
+
+
+def _deciding_settings(experiment: Experiment) -> dict[str, Any]:
+    """Return the settings that may not change when a run is resumed."""
+    tree = experiment.model_dump(mode="json", exclude_none=True)
+    training = {key: value for key, value in tree["training"].items() if key not in CHANGEABLE}
+    return {**tree, "corpus": experiment.corpus.to_record(), "training": training}

@@ -4,6 +4,7 @@ count 12345 -> 12.3k     number 1234.5 -> 1,234.5000     seconds 725 -> 12 min 5
 """
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,8 +86,11 @@ def shorten(text: str, max_length: int) -> str:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path, or RUN/CHECKPOINT for a checkpoint; the whole path where two would be equal."""
-    names = [_short_name(path.resolve()) for path in paths]
+    """The last part of each path, or RUN/CHECKPOINT for a checkpoint; the whole path where two would be equal.
+
+    A link has its own name, not that of its target.
+    """
+    names = [_short_name(Path(os.path.abspath(path))) for path in paths]  # noqa: PTH100 - `resolve` follows links
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
 
 

@@ -8,6 +8,7 @@ RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing given -> the pa
 
 import os
 import shlex
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,29 @@ def find_run(given: str | None) -> Path:
     if given == BUNDLED and not (RUNS / BUNDLED).is_dir():
         return _BUNDLED_MODEL
     return _find_directory(_RUN, given)
+
+
+def current_data() -> Path | None:
+    """Return the directory of the current corpus, which may have been removed since; None if there is none yet.
+
+    Raises:
+        UsageError: data/current.json is damaged.
+    """
+    return _read_current(_CORPUS)
+
+
+def check_output_name(directory: Path, option: str) -> None:
+    """Check the name of a directory that is to be made.
+
+    Raises:
+        UsageError: it has no name, or a control character in it, which would break lines of output.
+    """
+    if not storage.directory_name(directory):
+        raise UsageError(f"{option} {directory} has no name", f"choose another {option}")
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in str(directory)):
+        raise UsageError(
+            f"the name {str(directory)!r} has a line feed or another control character", f"choose another {option}"
+        )
 
 
 def drop_current_file(given: list[str]) -> list[str]:
@@ -162,15 +186,19 @@ def set_current(root: Path, directory: Path, note: Callable[[str], None]) -> Non
 
 
 def _current_directory(kind: _DirectoryKind) -> Path:
-    path = kind.root / _CURRENT_FILE
-    if not path.is_file():
+    current = _read_current(kind)
+    if current is None:
         raise UsageError(f"there is no {kind.name} yet", kind.cure)
-    try:
-        current = Path(str(storage.read_json(path)["path"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged", f"name a {kind.name} on the command line") from error
     if not current.is_dir():
         existing = directory_names(kind.root)
         cure = f"there are {', '.join(existing)}" if existing else kind.cure
         raise UsageError(f"the last {kind.name}, {current}, no longer exists", cure)
     return current
+
+
+def _read_current(kind: _DirectoryKind) -> Path | None:
+    path = kind.root / _CURRENT_FILE
+    try:
+        return Path(str(storage.read_json(path)["path"])) if path.is_file() else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged", f"name a {kind.name} on the command line") from error

@@ -277,7 +277,8 @@ def test_a_run_is_scored_on_its_own_corpus(workspace: Commands) -> None:
     assert workspace.json("eval", RUN.name)["nats"] == expected
     assert "another vocabulary" in workspace.fail(3, "eval", RUN.name, "--data", "03-byte")
     (workspace.folder / DATA).rename(workspace.folder / "data" / "elsewhere")
-    assert "is not here; data/03-byte is another" in workspace.fail(3, "eval", RUN.name)
+    line = workspace.fail(3, "eval", RUN.name)
+    assert "which is not here: there is none in data/texts, data/03-byte is another one; name the corpus" in line
     assert workspace.json("eval", RUN.name, "--data", "elsewhere")["nats"] == expected
 
 

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from charlm.errors import SettingsError
-from charlm.experiment import changed_settings, check_corpus, find_config, load_experiment, read_layers
+from charlm.experiment import (
+    Experiment,
+    changed_settings,
+    check_corpus,
+    find_config,
+    load_experiment,
+    read_layers,
+)
 from charlm.settings import Difference, to_toml
 from charlm.workspace import config_directories
 
@@ -84,12 +91,18 @@ def test_mirrors_and_contacts_say_nothing_about_a_text() -> None:
 
 
 def test_another_budget_is_no_change() -> None:
-    def tree(*overrides: str) -> dict[str, Any]:
-        return tomllib.loads(to_toml(load_experiment(read_layers(None, (), overrides))))
+    def load(*overrides: str) -> Experiment:
+        return load_experiment(read_layers(None, (), overrides))
 
-    before = tree("training.max_steps=5")
-    assert changed_settings(before, tree("training.max_steps=9", "training.max_minutes=3")) == []
-    assert changed_settings(before, tree("training.max_epochs=9.0")) == []
-    assert changed_settings(before, tree("training.max_steps=5", "training.seed=1")) == [
+    before = tomllib.loads(to_toml(load("training.max_steps=5")))
+    assert changed_settings(before, load("training.max_steps=9", "training.max_minutes=3")) == []
+    assert changed_settings(before, load("training.max_epochs=9.0")) == []
+    assert changed_settings(before, load("training.max_steps=5", "training.seed=1")) == [
         Difference("training.seed", 0, 1)
     ]
+
+
+@pytest.mark.parametrize("damage", [{"corpus": 3}, {"training": {"seed": "x"}}, {"model": {"later_setting": 1}}])
+def test_settings_that_this_version_does_not_know_are_differences(damage: dict[str, Any]) -> None:
+    experiment = load_experiment(read_layers(None, (), ["training.max_steps=5"]))
+    assert changed_settings({**tomllib.loads(to_toml(experiment)), **damage}, experiment)

@@ -28,7 +28,7 @@ def compare(
     data: RunsDataOption = None,
     config: BaselinesOption = None,
     settings: SetBaselinesOption = None,
-    checkpoint: CheckpointOption = "best",
+    checkpoint: CheckpointOption = None,
     csv: CsvOption = None,
     png: PngOption = None,
     device: DeviceOption = "auto",

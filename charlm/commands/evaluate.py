@@ -83,7 +83,7 @@ def evaluate(
         Path | None,
         typer.Option("--per-token", metavar="FILE", help="Write the surprisal of each token (.parquet or .csv)."),
     ] = None,
-    checkpoint: CheckpointOption = "best",
+    checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:

@@ -39,7 +39,7 @@ def explain(
     top: Annotated[
         int, typer.Option("--top", metavar="N", min=1, max=100, help="Number of alternatives shown for each token.")
     ] = 5,
-    checkpoint: CheckpointOption = "best",
+    checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:

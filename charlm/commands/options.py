@@ -86,11 +86,12 @@ RunArgument = Annotated[
     ),
 ]
 CheckpointOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--checkpoint",
         metavar="WHICH",
-        help="The checkpoint of the run: best, last, or a step.",
+        help="The checkpoint of the run: best, last, or a step; best if left out. It does not go with a RUN that is a"
+        " checkpoint itself.",
         autocompletion=completion.checkpoints,
     ),
 ]
@@ -134,13 +135,29 @@ def read_text(name: str) -> str:
         raise UsageError(f"there is no text file {name}", cure) from error
 
 
+def parse_folder(given: str) -> Path:
+    """Return the path of an output folder; an empty name, as of an unset variable of the shell, is refused.
+
+    Raises:
+        UsageError: the name is empty.
+    """
+    if not given:
+        raise UsageError("--out is empty", "name a folder, or leave --out out")
+    return Path(given)
+
+
 def check_folder(path: Path | None, option: str) -> None:
     """Check before the work begins that `path` can be a folder.
 
     Raises:
-        UsageError: it is a file.
+        UsageError: it is a file, or its name has a control character.
     """
-    if path is not None and path.exists() and not path.is_dir():
+    from charlm.workspace import check_output_name
+
+    if path is None:
+        return
+    check_output_name(path, option)
+    if path.exists() and not path.is_dir():
         raise UsageError(f"{option} {path} is a file, and must be a folder", f"choose another {option}")
 
 

@@ -7,7 +7,15 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import ConfigOption, JsonOption, OverwriteOption, SetOption, flags
+from charlm.commands.options import (
+    ConfigOption,
+    JsonOption,
+    OverwriteOption,
+    SetOption,
+    check_folder,
+    flags,
+    parse_folder,
+)
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +90,10 @@ def prepare(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The folder of the corpus; data/NAME if left out.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", parser=parse_folder, help="The folder of the corpus; data/NAME if left out."
+        ),
     ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -120,6 +131,7 @@ def prepare(
     from charlm.workflows.prepare_corpus import PrepareOptions, find_vocab_source, prepare_corpus
     from charlm.workflows.reencode import reencode_corpus
 
+    check_folder(out, "--out")
     if vocab and vocab_from:
         raise UsageError("--vocab and --vocab-from both choose a vocabulary", "leave one of them out")
     copied = {"type": "copied", "directory": str(find_vocab_source(vocab_from))} if vocab_from else None

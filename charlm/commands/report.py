@@ -7,7 +7,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import JsonOption, check_folder
+from charlm.commands.options import JsonOption, check_folder, parse_folder
 from charlm.errors import UsageError
 
 
@@ -22,7 +22,12 @@ def report(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="The folder of report.html and report.png; ./report if left out."),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            parser=parse_folder,
+            help="The folder of report.html and report.png; ./report if left out.",
+        ),
     ] = None,
     png: Annotated[bool, typer.Option("--png/--no-png", help="Also draw a PNG (needs matplotlib).")] = True,
     as_json: JsonOption = False,

@@ -15,6 +15,7 @@ from charlm.commands.options import (
     OverwriteOption,
     SetOption,
     check_folder,
+    parse_folder,
     start_time,
 )
 from charlm.errors import UsageError
@@ -24,7 +25,10 @@ def train(
     config: ConfigOption = None,
     data: DataOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The folder of the run; runs/CONFIG-CORPUS if left out.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", parser=parse_folder, help="The folder of the run; runs/CONFIG-CORPUS if left out."
+        ),
     ] = None,
     settings: SetOption = None,
     resume: Annotated[
@@ -63,7 +67,7 @@ def train(
     check_folder(out, "--out")
     name = config or (None if init_from else DEFAULT_CONFIG)
     plan = plan_training(
-        name or Path(init_from or "").name,
+        name,
         read_layers(name, (), settings or ()),
         data,
         out,

@@ -29,7 +29,8 @@ class Corpus:
 
     @property
     def name(self) -> str:
-        return self.directory.resolve().name
+        """The name of its folder; that of the link where it is given by one."""
+        return storage.directory_name(self.directory)
 
     @property
     def fingerprint(self) -> str:

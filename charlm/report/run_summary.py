@@ -61,7 +61,7 @@ def list_runs(root: Path) -> list[RunSummary]:
 
 def summarize_run(path: Path) -> RunSummary:
     """Summarize the run in `path`. A file that cannot be read makes it a damaged run, not an error."""
-    name = one_line(path.resolve().name)
+    name = one_line(storage.directory_name(path))
     partial = _PartialSummary()
     state: RunState
     try:

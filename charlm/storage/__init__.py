@@ -11,6 +11,7 @@ directories     made, renamed, removed; the cache              disk_errors   whi
 from charlm.storage.directories import (
     cache_directory,
     check_writable,
+    directory_name,
     make_directory,
     remove_tree,
     rename,
@@ -43,6 +44,7 @@ __all__ = [
     "atomic_file",
     "cache_directory",
     "check_writable",
+    "directory_name",
     "from_json",
     "has_manifest",
     "is_locked",

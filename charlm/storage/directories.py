@@ -19,14 +19,19 @@ def cache_directory() -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "charlm"
 
 
+def directory_name(path: Path) -> str:
+    """Return the name of a directory as it is given: a link keeps its own name, and `.` has that of its folder."""
+    return Path(os.path.abspath(path)).name  # noqa: PTH100 - `resolve` would name what a link points to
+
+
 def make_directory(path: Path) -> None:
-    """Create `path` and its parents.
+    """Create `path` and its parents; for a link, the folder that it points to.
 
     Raises:
         StorageError: it cannot be created, or nothing can be written there.
     """
     with storage_errors(path, "create"):
-        path.mkdir(parents=True, exist_ok=True)
+        Path(os.path.realpath(path)).mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 

@@ -1,16 +1,17 @@
 """Settings of the sources of text: pure data, without the code that reads them (`charlm.text.build` knows that)."""
 
-import os
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from charlm.settings import Settings
+from charlm.text import input_names
 from charlm.text.reading.decoding import check_encoding
-from charlm.text.reading.inputs import STDIN, glob_root, is_glob, strip_compression_suffix
+from charlm.text.reading.inputs import STDIN, strip_compression_suffix
 
 
 class WikipediaSettings(Settings):
@@ -46,7 +47,7 @@ class WikipediaSettings(Settings):
         """The default name of a corpus of this source: the wiki, such as `ruwiki`."""
         if not self.input:
             return self.wiki or f"{self.language.replace('-', '_')}wiki"
-        stem = PurePath(self.input[0]).name.split(".")[0]
+        stem = input_names.corpus_name(self.input[0], input_names.DUMP)
         wiki = re.match(r"[a-z][a-z0-9_]*wik[a-z]+(?=-)", stem)
         return wiki[0] if wiki else stem
 
@@ -73,10 +74,7 @@ class TextSettings(Settings):
     @property
     def name(self) -> str:
         first = self.input[0] if self.input else ""
-        if first == STDIN:
-            return "stdin"
-        given = os.path.abspath(glob_root(first) if is_glob(first) else first)  # noqa: PTH100 - links keep their names
-        return PurePath(strip_compression_suffix(given)).stem or "text"
+        return "stdin" if first == STDIN else input_names.corpus_name(first, input_names.TEXT) or "text"
 
 
 class HubSettings(Settings):
@@ -115,7 +113,7 @@ class HubSettings(Settings):
     @property
     def name(self) -> str:
         if self.input:
-            return PurePath(os.path.abspath(self.input[0])).name.split(".")[0] or "hub"  # noqa: PTH100 - as above
+            return input_names.corpus_name(self.input[0], input_names.DATASET) or "hub"
         config = self.config or (self.language if self.dataset == "wikimedia/wikipedia" else "")
         return "-".join(re.sub(r"[^\w.]+", "-", part) for part in (PurePath(self.dataset).name, config) if part)
 
@@ -165,6 +163,28 @@ SingleSource = Annotated[
 ]
 
 
+def _id_prefix(source: SingleSource) -> str:
+    """Return how the ids of a source's documents begin in a mix.
+
+    The ids decide the split, so charlm 0.1.0's rule is kept, which dropped more of a file's name than `name` does.
+    """
+    if isinstance(source, TextSettings) and source.input and source.input[0] != STDIN:
+        return PurePath(strip_compression_suffix(input_names.last_part(source.input[0]))).stem or "text"
+    if isinstance(source, WikipediaSettings | HubSettings) and source.input:
+        return source.name.split(".")[0] or source.name
+    return source.name
+
+
+def _number_repeated(names: Iterable[str]) -> tuple[str, ...]:
+    """Append -2 to the second of equal names, -3 to the third."""
+    seen: Counter[str] = Counter()
+    found: list[str] = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return tuple(found)
+
+
 class MixSettings(Settings):
     """Several sources in one corpus."""
 
@@ -184,16 +204,11 @@ class MixSettings(Settings):
     @property
     def names(self) -> tuple[str, ...]:
         """The prefix of each source in document ids; the second of two equal names is numbered."""
-        seen: Counter[str] = Counter()
-        found: list[str] = []
-        for source in self.sources:
-            seen[source.name] += 1
-            found.append(source.name if seen[source.name] == 1 else f"{source.name}-{seen[source.name]}")
-        return tuple(found)
+        return _number_repeated(map(_id_prefix, self.sources))
 
     @property
     def name(self) -> str:
-        return "+".join(self.names)
+        return "+".join(_number_repeated(source.name for source in self.sources))
 
     @property
     def mixture_weights(self) -> dict[str, float]:

@@ -17,6 +17,7 @@ from charlm.errors import SilentError, StorageError
 from charlm.nn.settings import ModelSettings
 from charlm.training.distributed import Distributed
 from charlm.training.model_updater import ModelUpdater
+from charlm.training.resume import describe_computation
 from charlm.training.run_directory import RunDirectory
 from charlm.training.trainer_state import TrainerState
 
@@ -109,9 +110,7 @@ class CheckpointWriter:
             return
         metadata: dict[str, Any] = state.to_json() | {
             "corpus": self._corpus.fingerprint,
-            "rows": self._batch_size,
-            "ranks": self._ranks.world_size,
-            "threads": torch.get_num_threads(),
+            **describe_computation(self._batch_size, self._ranks, updater),
         }
         directory = self._run.checkpoint(state.step)
         save_checkpoint(

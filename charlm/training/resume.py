@@ -23,6 +23,7 @@ from charlm.training.model_updater import ModelUpdater
 from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
 from charlm.training.trainer_state import TrainerState
+from charlm.version import __version__
 from charlm.vocab.base import Vocab
 
 
@@ -102,7 +103,9 @@ def resume(
         raise CheckpointError(
             f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
         ) from error
-    _note_differences(metadata, batches, ranks, note)
+    note_differences(metadata, describe_computation(batches.batch_size, ranks, updater), note)
+    if (version := loaded.metadata.get("charlm")) != __version__:
+        note(f"{directory} was written by charlm {version}; this is charlm {__version__}")
     best = run.read_best()
     if best is not None and best.last_step == state.step:  # validated after the checkpoint was written
         state.validations = best
@@ -110,22 +113,28 @@ def resume(
     return updater, state
 
 
-def _note_differences(
-    metadata: dict[str, Any], batches: Batches, ranks: Distributed, note: Callable[[str], None]
-) -> None:
-    """Note what keeps a resumed run from being bit-exact."""
-    differences = [
-        f"{name} {metadata.get(key)} -> {now}"
-        for name, key, now in (
-            ("rows", "rows", batches.batch_size),
-            ("processes", "ranks", ranks.world_size),
-            ("threads", "threads", torch.get_num_threads()),
-        )
-        if metadata.get(key) != now
-    ]
-    if not differences:
+_NAMES = {"rows": "rows", "ranks": "processes", "threads": "threads", "device": "device", "precision": "precision"}
+"""What decides the last bits of a step: its key in training.json, and its name in notes."""
+
+
+def describe_computation(batch_size: int, ranks: Distributed, updater: ModelUpdater) -> dict[str, Any]:
+    """Return what decides the last bits of a step, as training.json records it."""
+    return {
+        "rows": batch_size,
+        "ranks": ranks.world_size,
+        "threads": torch.get_num_threads(),
+        "device": updater.device.type,
+        "precision": updater.precision,
+    }
+
+
+def note_differences(before: dict[str, Any], now: dict[str, Any], note: Callable[[str], None]) -> None:
+    """Note what keeps a resumed run from being bit-exact. What charlm 0.1.0 did not record is no difference."""
+    changed = [key for key in _NAMES if before.get(key, now[key]) != now[key]]
+    if not changed:
         return
+    differences = ", ".join(f"{_NAMES[key]} {before[key]} -> {now[key]}" for key in changed)
     redistributed = ""
-    if metadata.get("rows") != batches.batch_size:
+    if "rows" in changed:
         redistributed = "; the rest of the epoch is redistributed over the new batch, no token lost or read twice"
-    note(f"resuming with other {', '.join(differences)}: not bit-exact{redistributed}")
+    note(f"resuming with other {differences}: not bit-exact{redistributed}")

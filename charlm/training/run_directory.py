@@ -1,6 +1,6 @@
 """A run directory: its files, which checkpoint counts, and which ones may be removed.
 
-experiment.toml  metrics.jsonl  best.json  last.json  checkpoints/step-000001000/
+experiment.toml  origin.json  metrics.jsonl  best.json  last.json  checkpoints/step-000001000/
 """
 
 import re
@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage
-from charlm.errors import CheckpointError, UsageError
+from charlm.errors import CheckpointError, OptionError, UsageError
 from charlm.training.validation_history import ValidationHistory
 
 EXPERIMENT_FILE = "experiment.toml"
 _CHECKPOINT_NAME = re.compile(r"step-(\d{9}|[1-9]\d{9,17})", re.ASCII)  # as `checkpoint` names them
 _NUM_KEPT = 2
+_OTHER_FILES = (
+    *("metrics.jsonl", "best.json", "last.json", "origin.json"),
+    *("checkpoints", "adaptive", "tensorboard"),
+)
+"""What commands write into a run besides its settings."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,10 @@ class RunDirectory:
     @property
     def experiment_path(self) -> Path:
         return self.root / EXPERIMENT_FILE
+
+    @property
+    def origin_path(self) -> Path:
+        return self.root / "origin.json"
 
     @property
     def metrics_path(self) -> Path:
@@ -50,6 +59,11 @@ class RunDirectory:
             names = [path.name for path in directory.glob("step-*") if storage.has_manifest(path)]
         steps = (int(found[1]) for name in names if (found := _CHECKPOINT_NAME.fullmatch(name)))
         return sorted(steps)
+
+    def remove_all(self) -> None:
+        """Remove the files of the run, its settings last, and nothing else. The caller holds the lock."""
+        for name in (*_OTHER_FILES, EXPERIMENT_FILE):
+            storage.remove_tree(self.root / name)
 
     def remove_incomplete(self) -> None:
         """Remove what a crash left: checkpoints without a manifest, and temporary files. The caller holds the lock."""
@@ -78,20 +92,29 @@ class RunDirectory:
                 storage.remove_tree(self.checkpoint(step))
 
 
-def find_checkpoint(path: Path, which: str = "best") -> Path:
+def run_of_checkpoint(checkpoint: Path) -> Path | None:
+    """Return the directory of the run that a checkpoint's directory lies in; None if it lies in no run."""
+    path = checkpoint.resolve()
+    return path.parents[1] if path.parent.name == "checkpoints" else None
+
+
+def find_checkpoint(path: Path, which: str | None = None) -> Path:
     """Return a checkpoint directory of a run; a checkpoint directory is returned unchanged.
 
     Args:
-        which: "best", "last", or a step number.
+        which: "best", "last", or a step number; if None, the best one.
 
     Raises:
-        UsageError: there is no such checkpoint.
+        UsageError: there is no such checkpoint; or `path` is a checkpoint itself, and `which` names one.
         CheckpointError: best.json or last.json is damaged.
     """
-    if which not in ("best", "last") and not (which.isascii() and which.isdigit()):
+    if which is not None and which not in ("best", "last") and not (which.isascii() and which.isdigit()):
         raise UsageError(f"there is no checkpoint {which!r}", "give best, last, or a step")
     if (path / storage.MANIFEST).is_file() or (path / "model.json").is_file():
+        if which is not None:
+            raise _checkpoint_of_checkpoint(path, which)
         return path
+    which = which or "best"
     run = RunDirectory(path)
     steps = run.checkpoint_steps()
     if not steps:
@@ -111,3 +134,15 @@ def _best_step(root: Path, steps: list[int]) -> int:
         return int(storage.read_json(path)["step"])
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged", "delete it, or use --checkpoint last") from error
+
+
+def _checkpoint_of_checkpoint(path: Path, which: str) -> OptionError:
+    """The error for a checkpoint that is to be chosen from a checkpoint."""
+    root = run_of_checkpoint(path)
+    is_in_run = root is not None and (root / EXPERIMENT_FILE).is_file()
+    return OptionError(
+        "{checkpoint} {which} chooses a checkpoint of a run, and {path} is a single checkpoint",
+        "leave {checkpoint} out" + (", or name the run instead of its checkpoint" if is_in_run else ""),
+        which=which,
+        path=path,
+    )

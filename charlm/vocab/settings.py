@@ -1,5 +1,6 @@
 """Settings of vocabularies. `charlm.vocab.build` builds what they describe."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,7 +89,7 @@ class CopiedSettings(BaseVocabSettings):
 
     @property
     def suffix(self) -> str:
-        directory = Path(self.directory)
+        directory = Path(os.path.abspath(self.directory))  # noqa: PTH100 - a link keeps its name
         return f"-{(directory.parents[1] if directory.parent.name == 'checkpoints' else directory).name}"
 
 

@@ -102,7 +102,7 @@ def fetch(
 
 
 def _check_space(plan: DownloadPlan, out: Path) -> None:
-    existing = next(parent for parent in out.absolute().parents if parent.exists())
+    existing = next(parent for parent in working_directory(out).parents if parent.exists())
     free, needed = shutil.disk_usage(existing).free, plan.num_bytes * _DISK_FACTOR
     if free < needed:
         raise StorageError(

@@ -9,9 +9,12 @@ from typing import Any
 
 from charlm import storage
 from charlm.data.corpus import Corpus
+from charlm.errors import DataError, UsageError
 from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.formatting import short_names
+from charlm.training.logs import metrics_file
+from charlm.training.run_directory import RunDirectory, run_of_checkpoint
 from charlm.workflows.evaluate import (
     EvalRequest,
     EvalResult,
@@ -21,6 +24,7 @@ from charlm.workflows.evaluate import (
     summarize_result,
     warn_of_worse_than_uniform,
 )
+from charlm.workflows.load_run import open_training_corpus
 
 COLUMNS = (
     "model",
@@ -39,7 +43,7 @@ Row = dict[str, Any]
 
 def compare_models(
     runs: Sequence[str],
-    checkpoint: str,
+    checkpoint: str | None,
     request: EvalRequest,
     baselines: BaselineSettings | None,
     on_progress: OnProgress,
@@ -107,11 +111,25 @@ def _row(found: EvalResult, request: EvalRequest) -> Row:
 
 def _training_cost(found: EvalResult) -> Row:
     """The characters that the checkpoint was trained on, and the seconds of training."""
-    tokens = found.trained_on.get("tokens")
     try:
         seconds = float(storage.read_json(found.checkpoint / "training.json")["seconds"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         seconds = None  # a checkpoint that was copied without its training state
-    learned_from = found.stream if found.corpus is None else found.corpus.open("train")
-    seen = None if not isinstance(tokens, int) else round(tokens / learned_from.tokens_per_character)
-    return {"characters_seen": seen, "seconds": seconds}
+    return {"characters_seen": _characters_seen(found), "seconds": seconds}
+
+
+def _characters_seen(found: EvalResult) -> int | None:
+    """Count the trained tokens in characters of the corpus they come from, which may be another than the scored one."""
+    trained_on = found.trained_on
+    tokens, step = trained_on.get("tokens"), trained_on.get("step")
+    if not isinstance(tokens, int):
+        return None
+    try:
+        scored_own = found.corpus is not None and found.corpus.fingerprint == trained_on["fingerprint"]
+        corpus = found.corpus if scored_own else open_training_corpus(found.checkpoint, trained_on)
+    except (UsageError, DataError):  # not here, but the log of the run has counted them too
+        root = run_of_checkpoint(found.checkpoint)
+        entries = [] if root is None else metrics_file.read_log(RunDirectory(root).metrics_path)
+        counted = [entry.characters for entry in entries if entry.step == step and entry.characters is not None]
+        return round(counted[-1]) if counted else None
+    return round(tokens / corpus.open("train").tokens_per_character)

@@ -2,8 +2,13 @@
 
 locked_working_directory ──> .NAME.partial/: documents ──finish_corpus──> vocabulary, tokens, corpus.json
                                                        ──one rename──> NAME/
+
+A link keeps pointing to its folder, and the corpus goes there. A folder that cannot be replaced (`.`, a mounted disk, a
+corpus with other things beside it) is filled instead: from NAME/.partial/, corpus.json last.
 """
 
+import os
+import re
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +30,12 @@ RESOLVED_FILE = ".resolved.json"
 
 STAGED = "staged"
 """The folder of cleaned documents that are not yet split."""
+
+_INNER = ".partial"
+"""The working directory in a folder that is filled instead of replaced."""
+
+_CORPUS_NAME = re.compile(r"corpus\.json|documents|vocab\.(json|model)|(train|valid|test)(\.documents)?\.npy")
+"""The names of what a corpus consists of."""
 
 _RESUMABLE_FILES = (".lock", RESOLVED_FILE, STAGED)
 
@@ -49,6 +60,24 @@ def open_prepared(out: Path, find_changes: Callable[[Corpus], Iterable[str]]) ->
     return corpus
 
 
+def check_output(out: Path, *, may_hold_corpus: bool) -> None:
+    """Check that a corpus can be put into `out`: it is missing, empty, or holds a corpus, whole or half moved.
+
+    Args:
+        may_hold_corpus: whether `out` may hold a whole corpus.
+
+    Raises:
+        SettingsError: it holds something else.
+    """
+    if not out.exists() or (may_hold_corpus and (out / CORPUS_FILE).is_file()):
+        return
+    with storage.storage_errors(out, "read"):
+        names = [path.name for path in out.iterdir()] if out.is_dir() else [out.name]
+    is_half_moved = _INNER in names and CORPUS_FILE not in names
+    if names and not (is_half_moved and all(name == _INNER or _CORPUS_NAME.fullmatch(name) for name in names)):
+        raise SettingsError(f"{out} exists and is not empty", "choose another --out")
+
+
 @contextmanager
 def locked_working_directory(out: Path, overwrite: bool, *, resumes: bool = False) -> Generator[Path, None, None]:
     """Yield the folder in which a corpus is built, locked and without remains of a killed attempt.
@@ -60,9 +89,7 @@ def locked_working_directory(out: Path, overwrite: bool, *, resumes: bool = Fals
         SettingsError: `out` exists and may not be replaced.
         BusyError: another process prepares the same corpus.
     """
-    replaceable = overwrite and (out / CORPUS_FILE).is_file()
-    if out.exists() and not replaceable and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"{out} exists and is not empty", "choose another --out")
+    check_output(out, may_hold_corpus=overwrite)
     work = working_directory(out)
     with storage.DirectoryLock(work):
         for leftover in work.iterdir():
@@ -107,8 +134,27 @@ def finish_corpus(
 
 
 def working_directory(out: Path) -> Path:
-    """Return the folder in which a corpus is built: beside `out`, on the same file system."""
-    return out.parent / f".{out.name}.partial"
+    """Return the folder in which a corpus is built, on the file system of the folder that `out` names or links to:
+    beside that folder, or in it if it is filled instead of replaced."""
+    target = _resolve(out)
+    return target / _INNER if _is_filled(target) else target.parent / f".{target.name}.partial"
+
+
+def _resolve(out: Path) -> Path:
+    """Return the folder that `out` names or links to, which may be missing."""
+    return Path(os.path.realpath(out))
+
+
+def _is_filled(target: Path) -> bool:
+    """Whether a folder is filled instead of replaced, because somebody works in it, another disk is mounted there, its
+    parent cannot be written to, or it holds other things beside its corpus."""
+    if not target.is_dir():
+        return False
+    if Path.cwd().is_relative_to(target) or os.path.ismount(target) or not os.access(target.parent, os.W_OK):
+        return True
+    with storage.storage_errors(target, "read"):
+        names = [path.name for path in target.iterdir()]
+    return CORPUS_FILE in names and not all(map(_CORPUS_NAME.fullmatch, names))
 
 
 def _files(work: Path) -> list[Path]:
@@ -119,9 +165,26 @@ def _files(work: Path) -> list[Path]:
 
 def _move_into_place(work: Path, out: Path) -> None:
     """Rename the finished folder to `out`; an older corpus is moved aside first and removed last."""
-    old = out.parent / f".{out.name}.old"
+    target = _resolve(out)
+    if work.parent == target:
+        _fill(target, work)
+        return
+    old = target.parent / f".{target.name}.old"
     storage.remove_tree(old)
-    if out.exists():
-        storage.rename(out, old)
-    storage.rename(work, out)
+    if target.exists():
+        storage.rename(target, old)
+    storage.rename(work, target)
     storage.remove_tree(old)
+
+
+def _fill(target: Path, work: Path) -> None:
+    """Move the files of the finished folder into `target`. A corpus exists while its corpus.json does, which is removed
+    first and moved last."""
+    with storage.storage_errors(target, "read"):
+        older = [path for path in target.iterdir() if _CORPUS_NAME.fullmatch(path.name)]
+        made = list(work.iterdir())
+    for path in sorted(older, key=lambda path: path.name != CORPUS_FILE):
+        storage.remove_tree(path)
+    for path in sorted(made, key=lambda path: path.name == CORPUS_FILE):
+        storage.rename(path, target / path.name)
+    storage.remove_tree(work)

@@ -83,7 +83,7 @@ class EvalResult:
         return units.sum_nats(self.nats_P, self.first_token)
 
 
-def score_run(run: str | None, checkpoint: str, request: EvalRequest, on_progress: OnProgress) -> EvalResult:
+def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_progress: OnProgress) -> EvalResult:
     """Score every token of a split or text.
 
     Raises:
@@ -179,7 +179,9 @@ def stream_from_text(text: str, vocab: Vocab) -> TokenStream:
     return TokenStream(np.concatenate([cast_ids(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
 
 
-def evaluate_run(run: str | None, checkpoint: str, request: EvalRequest, on_progress: OnProgress) -> dict[str, Any]:
+def evaluate_run(
+    run: str | None, checkpoint: str | None, request: EvalRequest, on_progress: OnProgress
+) -> dict[str, Any]:
     """Score a run: the score in every unit, with the 95 % interval of the bits per character."""
     return summarize_result(score_run(run, checkpoint, request, on_progress), request)
 
@@ -206,7 +208,7 @@ def warn_of_worse_than_uniform(result: Mapping[str, Any]) -> str | None:
 
 
 def compare_runs(
-    runs: tuple[str, str], checkpoint: str, request: EvalRequest, on_progress: OnProgress
+    runs: tuple[str, str], checkpoint: str | None, request: EvalRequest, on_progress: OnProgress
 ) -> tuple[list[dict[str, Any]], BitsDifference | None]:
     """Score two runs; return both scores, and their difference on the same documents.
 

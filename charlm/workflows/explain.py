@@ -17,7 +17,7 @@ MAX_CHARACTERS = 1_000_000
 
 
 def explain_run(
-    run: str, checkpoint: str, text: str, top: int, device: str, on_progress: Callable[[int, int], None]
+    run: str, checkpoint: str | None, text: str, top: int, device: str, on_progress: Callable[[int, int], None]
 ) -> tuple[Explanation, str]:
     """Return the explanation, and the name of the run.
 

@@ -109,9 +109,10 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
     from charlm.nn.summary import summarize_network
     from charlm.training.run_directory import find_checkpoint
 
-    described = describe_model(find_checkpoint(path))
+    checkpoint = find_checkpoint(path)
+    described = describe_model(checkpoint)
     summary = summarize_network(described.settings, described.vocab_size, described.bags)
-    tokens_per_character = _tokens_per_character(described.metadata["trained_on"])
+    tokens_per_character = _tokens_per_character(checkpoint, described.metadata["trained_on"])
     return {
         **described.metadata,
         "network": summary.to_table(tokens_per_character) if readable else summary.to_json(tokens_per_character),
@@ -143,12 +144,12 @@ def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, 
     }
 
 
-def _tokens_per_character(trained_on: dict[str, Any]) -> float | None:
-    """Return the tokens per character of the corpus that a model was trained on, if it is still in data/."""
+def _tokens_per_character(checkpoint: Path, trained_on: dict[str, Any]) -> float | None:
+    """Return the tokens per character of the corpus that a model was trained on; None if that corpus is not found."""
+    from charlm.workflows.load_run import open_training_corpus
+
     try:
-        corpus = open_corpus(workspace.DATA / trained_on["corpus"])
-        if corpus.fingerprint == trained_on["fingerprint"]:
-            return read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character
+        corpus = open_training_corpus(checkpoint, trained_on)
     except (UsageError, DataError):
-        pass
-    return None
+        return None
+    return read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character

@@ -1,46 +1,90 @@
 """From the name of a run to its model, and to the corpus that it was trained on.
 
-RUN ──workspace──> directory ──checkpoint──> LoadedModel ──name and fingerprint of the corpus──> Corpus
+RUN ──workspace──> directory ──checkpoint──> LoadedModel ──its run's origin.json, name, fingerprint──> Corpus
 """
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
-from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.device import choose_device
-from charlm.errors import DataError
-from charlm.training.run_directory import find_checkpoint
+from charlm.errors import DataError, OptionError, UsageError
+from charlm.training.run_directory import RunDirectory, find_checkpoint, run_of_checkpoint
+from charlm.training.run_origin import corpus_path, read_origin
+
+_CURE = "name the corpus with --data"
 
 
-def load_run(run: str | None, checkpoint: str, device: str) -> tuple[LoadedModel, str]:
-    """Load a run's model; return it with the run's name."""
+def load_run(run: str | None, checkpoint: str | None, device: str) -> tuple[LoadedModel, str]:
+    """Load a run's model; return it with the run's name.
+
+    Raises:
+        UsageError: there is no such run or checkpoint; or the run is a checkpoint itself, and `checkpoint` names one.
+    """
     chosen = choose_device(device)
     path = workspace.find_run(run)
-    name = workspace.BUNDLED if workspace.is_bundled(path) else str(path)
-    return load_model(find_checkpoint(path, checkpoint), chosen), name
+    is_bundled = workspace.is_bundled(path)
+    if is_bundled and checkpoint is not None:
+        raise OptionError(
+            "{checkpoint} chooses a checkpoint of a run, and the bundled model is a single one",
+            "leave {checkpoint} out, or name a run of your own",
+        )
+    return load_model(find_checkpoint(path, checkpoint), chosen), workspace.BUNDLED if is_bundled else str(path)
 
 
 def open_corpus_for(loaded: LoadedModel, data: str | None) -> Corpus:
-    """Open the corpus of --data, or the one that the model was trained on: by its name in data/, or the current corpus.
+    """Open the corpus of --data, or the one that the model was trained on.
 
     Raises:
-        DataError: the corpus is another one than the model's, or has another vocabulary.
+        UsageError, DataError: there is none; or it has another vocabulary than the model.
     """
     trained_on = loaded.metadata["trained_on"]
-    if data is not None:
-        corpus = open_corpus(workspace.find_data(data))
-    else:
-        named = workspace.DATA / str(trained_on["corpus"])
-        current = named if named.is_dir() else workspace.find_data(None)
-        corpus = open_corpus(current)
-        if corpus.fingerprint != trained_on["fingerprint"]:
-            raise DataError(
-                f"the model was trained on the corpus {trained_on['corpus']}, which is not here; {corpus.directory} is"
-                " another one",
-                "name a corpus with --data to score the model on it anyway",
-            )
+    corpus = (
+        open_training_corpus(loaded.directory, trained_on) if data is None else open_corpus(workspace.find_data(data))
+    )
     if not corpus.vocab.is_same(loaded.vocab):
         raise DataError(
             f"{corpus.directory} has another vocabulary than the model",
             "name a corpus with the vocabulary of the model, or a model with that of the corpus",
         )
     return corpus
+
+
+def open_training_corpus(checkpoint: Path, trained_on: Mapping[str, Any]) -> Corpus:
+    """Open the corpus that a model was trained on: where the run says it lay, in data/ by its name, or the current one.
+
+    Args:
+        checkpoint: the directory of the model.
+        trained_on: the entry of its model.json.
+
+    Raises:
+        UsageError: there is no corpus in these places.
+        DataError: there are only others, or a damaged one.
+    """
+    found: dict[Path, bool] = {}  # directory -> whether it holds another corpus
+    for directory in _places(checkpoint, str(trained_on["corpus"])):
+        if directory in found:
+            continue
+        found[directory] = workspace.path_exists(directory / CORPUS_FILE)
+        if found[directory] and (corpus := open_corpus(directory)).fingerprint == trained_on["fingerprint"]:
+            return corpus
+    places = [
+        f"{directory} is another one" if is_other else f"there is none in {directory}"
+        for directory, is_other in found.items()
+    ]
+    what = f"the model was trained on the corpus {trained_on['corpus']}, which is not here: {', '.join(places)}"
+    if any(found.values()):
+        raise DataError(what, f"{_CURE}, also to score the model on another one")
+    raise UsageError(what, f"{_CURE}, or make one with `charlm prepare`")
+
+
+def _places(checkpoint: Path, name: str) -> Iterator[Path]:
+    """Yield the directories in which the corpus of a checkpoint is looked for, as paths from the working directory."""
+    if (root := run_of_checkpoint(checkpoint)) is not None and (origin := read_origin(RunDirectory(root))) is not None:
+        yield workspace.relative_to_cwd(corpus_path(origin, root))
+    yield workspace.DATA / name
+    if (current := workspace.current_data()) is not None:
+        yield current

@@ -3,13 +3,15 @@
 layers ──validated once──> Experiment ──with the settings of the prepared corpus──> TrainingPlan
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from charlm import workspace
-from charlm.checkpoint import describe_model
+from charlm.checkpoint import describe_model, weights_hash
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.settings import CorpusSettings
 from charlm.device import choose_device
@@ -19,6 +21,7 @@ from charlm.nn.build import build_meta_model
 from charlm.nn.embeddings.build import check_bags
 from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer, validate
 from charlm.training.run_directory import RunDirectory, find_checkpoint
+from charlm.training.run_origin import WEIGHTS_FROM_SEED, InitialWeights, read_origin
 from charlm.vocab.build import load_vocab
 
 ASSUMED_VOCAB_SIZE = 512
@@ -35,6 +38,8 @@ class TrainingPlan:
     device: torch.device
     initial: Path | None = None
     """The checkpoint whose weights a new run starts from."""
+    initial_weights: InitialWeights = WEIGHTS_FROM_SEED
+    """Their identity, by which a resumed run is compared."""
 
     @property
     def vocab_size(self) -> int:
@@ -42,7 +47,7 @@ class TrainingPlan:
 
 
 def plan_training(
-    config: str,
+    config: str | None,
     layer: Layer,
     data: str | None,
     out: Path | None,
@@ -53,12 +58,31 @@ def plan_training(
 ) -> TrainingPlan:
     """Return the plan of a training.
 
+    Args:
+        config: the config that names the run; if None, the run is named after `init_from`.
+        out: the folder of the run; if None, in runs/.
+
     Raises:
         CharlmError: a setting, the corpus or the checkpoint is wrong, or they do not fit each other.
     """
-    initial = None if init_from is None else find_checkpoint(workspace.find_run(init_from))
-    experiment = load_experiment(layer) if initial is None else _load_fine_tuning(initial, layer)
-    corpus = _find_corpus(layer, experiment, data, need_corpus=need_corpus)
+    begins = run_name(init_from or "") if config is None else config_name(config)
+
+    def find_run_directory(corpus: Corpus | None) -> RunDirectory:
+        run = RunDirectory(out or workspace.RUNS / f"{begins}-{corpus.name if corpus else 'CORPUS'}")
+        workspace.check_output_name(run.root, "--out")
+        return run
+
+    def find_own_corpus() -> Corpus | None:
+        return _find_corpus(layer, data, need_corpus=need_corpus)
+
+    initial, weights = None, WEIGHTS_FROM_SEED
+    if init_from is None:
+        experiment = load_experiment(layer)
+    else:
+        initial, recorded = _find_initial(init_from, lambda: find_run_directory(find_own_corpus()))
+        experiment = _load_fine_tuning(initial, layer)
+        weights = recorded or InitialWeights(weights_hash(initial), str(initial), init_from)
+    corpus = find_own_corpus()
     if corpus is not None:
         check_corpus(layer, corpus.metadata["settings"], corpus.directory)
         experiment = experiment.model_copy(update={"corpus": _corpus_settings(layer, corpus)})
@@ -68,9 +92,41 @@ def plan_training(
                 f"the vocabulary of {corpus.directory} differs from that of {initial}",
                 f"re-encode it with the model's: charlm prepare --data {corpus.directory} --vocab-from {init_from}",
             )
-    name = f"{Path(config).stem}-{corpus.name if corpus else 'CORPUS'}"
-    run = RunDirectory(out or workspace.RUNS / name)
-    return TrainingPlan(experiment, corpus, run, choose_device(device), initial)
+    return TrainingPlan(experiment, corpus, find_run_directory(corpus), choose_device(device), initial, weights)
+
+
+def config_name(config: str) -> str:
+    """Return how a run of this config begins its name: the config without folder and without `.toml`."""
+    return Path(config).name.removesuffix(".toml")
+
+
+def run_name(given: str) -> str:
+    """Return the name of a run that is given by name, directory or checkpoint."""
+    path = Path(os.path.abspath(given))  # noqa: PTH100 - a link keeps its name
+    return path.parents[1].name if path.parent.name == "checkpoints" else path.name
+
+
+def _find_initial(init_from: str, find_run: Callable[[], RunDirectory]) -> tuple[Path, InitialWeights | None]:
+    """Return the checkpoint that --init-from names.
+
+    If that run was removed, a run that began with it can be resumed by the same command: then this is its own newest
+    checkpoint, with the weights that it began with.
+
+    Args:
+        find_run: returns the directory of the run that is to be trained.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    try:
+        return find_checkpoint(workspace.find_run(init_from)), None
+    except UsageError:
+        run = find_run()
+        origin = read_origin(run)
+        steps = run.checkpoint_steps()
+        if origin is None or origin.initial is None or origin.initial.init_from != init_from or not steps:
+            raise
+        return run.checkpoint(steps[-1]), origin.initial
 
 
 def _corpus_settings(layer: Layer, corpus: Corpus) -> CorpusSettings:
@@ -107,10 +163,11 @@ def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
     return experiment
 
 
-def _find_corpus(layer: Layer, experiment: Experiment, data: str | None, *, need_corpus: bool) -> Corpus | None:
+def _find_corpus(layer: Layer, data: str | None, *, need_corpus: bool) -> Corpus | None:
     """Open the corpus of --data, or else the one that the config names, or else the current one."""
     if data is None and "corpus" in layer.tree:
-        directory = workspace.DATA / experiment.corpus.name
+        settings = load_experiment(Layer({"corpus": layer.tree["corpus"]}, layer.origins)).corpus
+        directory = workspace.DATA / settings.name
         if not directory.is_dir() and need_corpus:
             raise UsageError(
                 f"the corpus of this config, {directory}, is not prepared", "run `charlm prepare` with this config"

@@ -16,6 +16,7 @@ from charlm.text.document import DownloadPlan, Source
 from charlm.training.run_directory import find_checkpoint
 from charlm.version import __version__
 from charlm.workflows.acquire import fetch, open_source
+from charlm.workflows.corpus_directory import check_output
 from charlm.workflows.corpus_identity import find_prepared, use_split_of
 from charlm.workflows.input_changes import find_missing_inputs
 from charlm.workflows.prepare import default_workers, prepare
@@ -61,6 +62,8 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
         CharlmError: the settings, the source, the server or the disk make it impossible.
     """
     directory = out or workspace.DATA / settings.name
+    workspace.check_output_name(directory, "--out")
+    check_output(directory, may_hold_corpus=True)
     split_reference = open_corpus(workspace.find_data(options.split_like)) if options.split_like else None
     settings = use_split_of(split_reference, settings)
     corpus = None if options.overwrite else _find(settings, directory, split_reference)

@@ -18,6 +18,7 @@ from charlm.settings import Layer
 from charlm.vocab.settings import AnyVocabSettings
 from charlm.workflows.corpus_directory import (
     OnProgress,
+    check_output,
     finish_corpus,
     ignore_progress,
     locked_working_directory,
@@ -50,6 +51,8 @@ def reencode_corpus(
         raise UsageError("--data needs a vocabulary", "add --vocab KIND or --vocab-from RUN")
     check_corpus(Layer({"corpus": given}), corpus.metadata["settings"], corpus.directory)
     target = out or workspace.DATA / reencoded_name(corpus, vocab)
+    workspace.check_output_name(target, "--out")
+    check_output(target, may_hold_corpus=True)
     reencoded = None if overwrite else find_reencoded(corpus, vocab, target)
     if reencoded is not None:
         terminal.note(f"{target} is already prepared")

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
-from charlm import storage
+from charlm import storage, workspace
 from charlm.checkpoint import LoadedModel
+from charlm.data.corpus import Corpus, open_corpus
 from charlm.device import choose_device
 from charlm.errors import OptionError, UsageError
 from charlm.nn.quantize import quantize_cells
@@ -20,7 +21,7 @@ from charlm.sampling.options import SamplingOptions
 from charlm.sampling.plan import plan_sampling
 from charlm.sampling.session import Session
 from charlm.vocab.base import Vocab
-from charlm.workflows.load_run import load_run, open_corpus_for
+from charlm.workflows.load_run import load_run, open_training_corpus
 
 _MAX_BATCH_SIZE = 1024
 """Texts that are drawn side by side; more are drawn in turns."""
@@ -62,7 +63,7 @@ class DrawStrategy:
             raise OptionError(f"{' and '.join(conflicting)} do not go together", "give one of them")
 
 
-def sample_run(run: str | None, checkpoint: str, options: SamplingOptions, device: str) -> GeneratedText:
+def sample_run(run: str | None, checkpoint: str | None, options: SamplingOptions, device: str) -> GeneratedText:
     """Generate one text, piece by piece."""
     loaded = load_for_sampling(run, checkpoint, options.precision, device)
     generator = build_generator(loaded, options, device)
@@ -71,7 +72,7 @@ def sample_run(run: str | None, checkpoint: str, options: SamplingOptions, devic
 
 def sample_texts(
     run: str | None,
-    checkpoint: str,
+    checkpoint: str | None,
     options: SamplingOptions,
     strategy: DrawStrategy,
     device: str,
@@ -83,12 +84,19 @@ def sample_texts(
         novelty_of: a corpus to search for the texts; an empty string for the run's own.
     """
     loaded = load_for_sampling(run, checkpoint, options.precision, device)
-    corpus = None if novelty_of is None else open_corpus_for(loaded, novelty_of or None)
+    corpus = None if novelty_of is None else _open_novelty_corpus(loaded, novelty_of)
     results = _draw_texts(build_generator(loaded, options, device), strategy)
     if corpus is not None:
         reports = measure_novelty([each["text"] for each in results], training_texts(corpus))
         results = [{**each, "novelty": asdict(report)} for each, report in zip(results, reports, strict=True)]
     return results
+
+
+def _open_novelty_corpus(loaded: LoadedModel, given: str) -> Corpus:
+    """Open the corpus whose text is searched, of any vocabulary; the model's own if none is given."""
+    if given:
+        return open_corpus(workspace.find_data(given))
+    return open_training_corpus(loaded.directory, loaded.metadata["trained_on"])
 
 
 def _draw_texts(generator: TextGenerator, strategy: DrawStrategy) -> list[dict[str, Any]]:
@@ -109,7 +117,7 @@ def _draw_texts(generator: TextGenerator, strategy: DrawStrategy) -> list[dict[s
     ]
 
 
-def open_session(run: str | None, checkpoint: str, precision: str, device: str) -> tuple[Session, Vocab]:
+def open_session(run: str | None, checkpoint: str | None, precision: str, device: str) -> tuple[Session, Vocab]:
     """Open a conversation with a run.
 
     Raises:
@@ -122,7 +130,7 @@ def open_session(run: str | None, checkpoint: str, precision: str, device: str) 
     return Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}"), loaded.vocab
 
 
-def load_for_sampling(run: str | None, checkpoint: str, precision: str, device: str) -> LoadedModel:
+def load_for_sampling(run: str | None, checkpoint: str | None, precision: str, device: str) -> LoadedModel:
     """Load a run's model, its cells rounded if the precision is int8.
 
     Raises:

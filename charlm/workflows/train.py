@@ -9,13 +9,13 @@ import torch
 from charlm import workspace
 from charlm.checkpoint import load_model
 from charlm.device import retain_freed_memory
-from charlm.errors import DivergedError, SilentError, StoppedError
+from charlm.errors import DivergedError, SettingsError, SilentError, StoppedError
 from charlm.storage import DirectoryLock, check_writable
 from charlm.training.distributed import init_distributed
 from charlm.training.logs.console import Console
 from charlm.training.trainer import Trainer
 from charlm.workflows.describe_training import announce
-from charlm.workflows.open_run import open_run
+from charlm.workflows.open_run import open_run, refuse_other_folder
 from charlm.workflows.plan_training import TrainingPlan
 
 
@@ -24,6 +24,11 @@ def run_training(
 ) -> dict[str, Any] | None:
     """Start a run or continue it, make it the current one, and return its result (None on ranks other than 0)."""
     assert plan.corpus is not None
+    corpus = plan.corpus.directory
+    if overwrite and plan.initial is not None and plan.initial.resolve().is_relative_to(plan.run.root.resolve()):
+        raise SettingsError(
+            f"--init-from {plan.initial} is in {plan.run.root}, which --overwrite would remove", "choose another --out"
+        )
     ranks = init_distributed(plan.device)
     console = Console(quiet=quiet or not ranks.is_main)
     retain_freed_memory(plan.device)
@@ -31,9 +36,10 @@ def run_training(
         stack.enter_context(ranks.connected())
 
         def open_directory() -> None:
+            refuse_other_folder(plan.run)
             check_writable(plan.run.root)
             stack.enter_context(DirectoryLock(plan.run.root))
-            open_run(plan.run, plan.experiment, resume=resume, overwrite=overwrite)
+            open_run(plan.run, plan.experiment, corpus, plan.initial_weights, resume=resume, overwrite=overwrite)
 
         ranks.run_on_main(open_directory)
         initial = None

@@ -6,6 +6,7 @@ RUN ──tune──> adaptive/STEP.json (the best settings), adaptive/STEP.safe
 import hashlib
 import itertools
 import math
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import safetensors.torch
 import torch
 
 from charlm import storage, workspace
-from charlm.checkpoint import LoadedModel
+from charlm.checkpoint import LoadedModel, checkpoint_hash
 from charlm.data.batches import Batch, Cursor, make_batches
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream
@@ -27,6 +28,7 @@ from charlm.evaluation.continuous_cache import score_with_cache
 from charlm.evaluation.dynamic import GradientStatistics, gradient_statistics, score_dynamically
 from charlm.evaluation.settings import CacheSettings, DynamicSettings, TemperatureSettings, TuneSettings
 from charlm.settings import Layer, validate
+from charlm.training.run_directory import run_of_checkpoint
 from charlm.workflows.load_run import load_run, open_corpus_for
 
 _BATCH_SIZE, _SEQ_LEN = 32, 64
@@ -39,7 +41,7 @@ _SETTINGS_CLASSES: dict[str, type[DynamicSettings | CacheSettings | TemperatureS
 
 
 def tune_run(
-    run: str | None, checkpoint: str, data: str | None, settings: TuneSettings, device: str, on_stage: OnStage
+    run: str | None, checkpoint: str | None, data: str | None, settings: TuneSettings, device: str, on_stage: OnStage
 ) -> dict[str, Any]:
     """Try all candidates on validation text, and save the best settings of each method in the run.
 
@@ -75,7 +77,8 @@ def tune_run(
     }
     content = safetensors.torch.save(statistics)
     storage.write_bytes(path.with_suffix(".safetensors"), content)
-    storage.write_json(path.with_suffix(".json"), found | {"sha256": hashlib.sha256(content).hexdigest()})
+    keys = {"sha256": hashlib.sha256(content).hexdigest(), "checkpoint": checkpoint_hash(loaded.directory)}
+    storage.write_json(path.with_suffix(".json"), found | keys)
     return {"run": name, "saved": str(path.with_suffix(".json")), **found}
 
 
@@ -133,12 +136,12 @@ def adapted_nats(
     """Score a stream in one lane with the tuned settings of a method; return the nats and the settings.
 
     Raises:
-        UsageError: the run is not tuned.
+        UsageError: the checkpoint is not tuned.
         CheckpointError: the files of `charlm tune` are damaged.
     """
     path = _tuning_path(loaded)
+    tuned = check_tuned(loaded)
     try:
-        tuned = storage.read_json(path.with_suffix(".json"))
         about = {key: value for key, value in tuned[method].items() if key != "nats_per_token"}
         chosen = validate(_SETTINGS_CLASSES[method], Layer(about))
         if isinstance(chosen, DynamicSettings):
@@ -153,24 +156,39 @@ def adapted_nats(
             found = score_with_cache(loaded.model, stream, chosen.size, [pair], device, on_progress)
             return found[pair], about
         (nats,) = score_at_temperatures(loaded.model, stream, [chosen.temperature], device, on_progress).values()
-    except FileNotFoundError as error:
-        raise _not_tuned(loaded) from error
     except (AttributeError, KeyError, TypeError, ValueError, SettingsError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path}.* are damaged: {error}", "run `charlm tune` again") from error
+        raise _damaged(path, error) from error
     return nats, about
 
 
-def check_tuned(loaded: LoadedModel) -> None:
-    """
+def check_tuned(loaded: LoadedModel) -> dict[str, Any]:
+    """Return what `charlm tune` has saved for a checkpoint.
+
     Raises:
-        UsageError: the run is not tuned.
+        UsageError: the checkpoint has not been tuned, or another one in its place was.
+        CheckpointError: the file is damaged.
     """
-    if not _tuning_path(loaded).with_suffix(".json").is_file():
-        raise _not_tuned(loaded)
+    path = _tuning_path(loaded)
+    try:
+        tuned = storage.read_json(path.with_suffix(".json"))
+        tuned_for = tuned.get("checkpoint")
+    except FileNotFoundError as error:
+        raise _not_tuned(loaded, "has not been tuned") from error
+    except (AttributeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if tuned_for is None:
+        raise _not_tuned(loaded, "was tuned by charlm 0.1.0, which did not record for which weights")
+    if tuned_for != checkpoint_hash(loaded.directory):
+        raise _not_tuned(loaded, "has been trained anew since it was tuned")
+    return tuned
 
 
-def _not_tuned(loaded: LoadedModel) -> UsageError:
-    return UsageError(f"{loaded.directory} has not been tuned", f"run `charlm tune {loaded.directory}` first")
+def _not_tuned(loaded: LoadedModel, why: str) -> UsageError:
+    return UsageError(f"{loaded.directory} {why}", f"run `charlm tune {shlex.quote(str(loaded.directory))}` first")
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path}.* are damaged: {error}", "run `charlm tune` again")
 
 
 def _collect_statistics(
@@ -202,7 +220,7 @@ def _check_statistics(statistics: GradientStatistics, loaded: LoadedModel) -> No
 def _tuning_path(loaded: LoadedModel) -> Path:
     """The path, without suffix, beside the checkpoints of the run; for a single checkpoint, beside that one."""
     checkpoint = loaded.directory.resolve()
-    root = checkpoint.parents[1] if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+    root = run_of_checkpoint(checkpoint) or checkpoint.parent
     return workspace.relative_to_cwd(root / "adaptive" / checkpoint.name)
 
 

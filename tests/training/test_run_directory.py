@@ -83,7 +83,9 @@ def test_best_last_and_a_step(run: RunDirectory) -> None:
     run.write_pointer("best", {"step": 20})
     assert find_checkpoint(run.root) == run.checkpoint(20)
     assert find_checkpoint(run.root, "10") == run.checkpoint(10)
-    assert find_checkpoint(run.checkpoint(10), "last") == run.checkpoint(10), "a checkpoint's own directory"
+    assert find_checkpoint(run.checkpoint(10)) == run.checkpoint(10), "a checkpoint's own directory"
+    with pytest.raises(UsageError, match="is a single checkpoint"):
+        find_checkpoint(run.checkpoint(10), "last")
 
 
 @pytest.mark.parametrize("which", ["40", "first", "", "-1", "1.0", "²"])

@@ -10,6 +10,7 @@ from charlm.experiment import Experiment
 from charlm.settings import Layer, merge_layers, parse_override, to_toml, validate
 from charlm.training.logs import metrics_file
 from charlm.training.run_directory import RunDirectory
+from charlm.training.run_origin import WEIGHTS_FROM_SEED
 from charlm.workflows.open_run import open_run
 
 
@@ -23,7 +24,7 @@ def experiment(*overrides: str) -> str:
 
 
 def start(run: RunDirectory, *overrides: str, resume: bool = True, overwrite: bool = False) -> None:
-    open_run(run, settings(*overrides), resume=resume, overwrite=overwrite)
+    open_run(run, settings(*overrides), Path("data/texts"), WEIGHTS_FROM_SEED, resume=resume, overwrite=overwrite)
 
 
 def save(run: RunDirectory) -> None:
@@ -100,7 +101,7 @@ def test_overwrite_begins_anew_but_keeps_the_lock(run: RunDirectory) -> None:
     metrics_file.append(run.metrics_path, {"step": 1})
     storage.make_directory(run.checkpoint(1))
     start(run, "training.batch_size=3", overwrite=True)
-    assert {path.name for path in run.root.iterdir()} == {"experiment.toml", ".lock"}
+    assert {path.name for path in run.root.iterdir()} == {"experiment.toml", "origin.json", ".lock"}
     assert run.experiment_path.read_text(encoding="utf-8") == experiment("training.batch_size=3")
 
 

@@ -54,7 +54,7 @@ def _compile_or_reuse(compiler: str) -> Path:
     """Return the library for this source, these flags and this CPU; compile it if the cache does not have it."""
     cache_key = (
         _SOURCE.read_text(encoding="utf-8"),
-        compiler,
+        _describe_compiler(compiler),
         " ".join(_FLAGS),
         platform.machine(),
         _cpu_description(),
@@ -79,6 +79,13 @@ def _compile_or_reuse(compiler: str) -> Path:
 def _load(path: Path) -> ctypes.CDLL:
     """Load the library. It uses the OpenMP library that torch has already loaded."""
     return ctypes.CDLL(str(path))
+
+
+def _describe_compiler(compiler: str) -> str:
+    """Describe a compiler so that an upgraded one differs, without the time of starting it."""
+    path = Path(os.path.realpath(compiler))
+    found = path.stat()
+    return f"{compiler} {path} {found.st_size} {found.st_mtime_ns}"
 
 
 def _cpu_description() -> str:
