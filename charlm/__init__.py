@@ -5,12 +5,21 @@ from typing import TYPE_CHECKING
 from charlm.version import __version__
 
 if TYPE_CHECKING:
+    import os
+
+    import torch
+
     from charlm.api import Model
 
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | None = None, *, checkpoint: str | None = None, device: str = "auto") -> "Model":
+def load(
+    run: "str | os.PathLike[str] | None" = None,
+    *,
+    checkpoint: str | int | None = None,
+    device: "str | torch.device" = "auto",
+) -> "Model":
     """Load a trained model that scores and samples text: see `charlm.api.load`, imported only here, since torch takes
     seconds."""
     from charlm import api

@@ -10,8 +10,11 @@ Errors are those of `charlm.errors`: each says what was found and what to do abo
 T time, H features, C characters.
 """
 
+import copy
+import os
 from collections.abc import Iterator
-from typing import Literal, Unpack
+from dataclasses import replace
+from typing import Literal, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +22,17 @@ import torch
 from torch import Tensor
 
 from charlm import workspace
+from charlm.arguments import one_of, path_text, whole_number
+from charlm.arguments import text as check_text
 from charlm.checkpoint import LoadedModel
 from charlm.data.store import TokenStream
 from charlm.device import Precision, choose_device
+from charlm.errors import OptionError
 from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.lane import read_stream
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
+from charlm.nn.quantize import quantize_cells
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.options import SampleKeywords, SamplingOptions
 from charlm.vocab.base import Vocab
@@ -60,16 +67,22 @@ class Model:
 
         Args:
             streams: parallel lanes; 1 is the exact definition, any other number agrees to 0.0005 bits per character.
+            precision: of matrix products, "fp32" or "bf16".
 
         Returns:
             Sums (`nats`, `tokens`, `characters`, `words`, `bytes`) and their ratios (`perplexity`,
             `bits_per_character` and so on). Scores add.
 
         Raises:
-            DataError: the text is empty, or has a character that the vocabulary cannot spell.
+            OptionError: `streams` or `precision` is out of range, or a value has another type.
+            DataError: the text is empty, or has a lone surrogate or a character that the vocabulary cannot spell.
         """
-        stream = self._encode(text)
-        return evaluate(self.network, stream, num_lanes=streams, device=self._torch_device, precision=precision)
+        num_lanes = None if streams is None else whole_number("streams", streams)
+        if num_lanes is not None and num_lanes < 1:
+            raise OptionError(f"{{streams}} {num_lanes} is out of range", "give 1 or more, or leave {streams} out")
+        chosen = one_of("precision", precision, get_args(Precision))
+        stream = self._encode(check_text("text", text))
+        return evaluate(self.network, stream, num_lanes=num_lanes, device=self._torch_device, precision=chosen)
 
     def sample(self, prompt: str = "", **options: Unpack[SampleKeywords]) -> str:
         """Return text that continues the prompt (of a backward model: that leads to it), without the prompt.
@@ -80,8 +93,9 @@ class Model:
             options: described in `charlm.sampling.options.SamplingOptions`.
 
         Raises:
-            UsageError: an option is out of range, or contradicts another one or the model.
-            DataError: the prompt has a character that the vocabulary cannot spell.
+            TypeError: there is no such option.
+            UsageError: an option has another type or is out of range, or contradicts another one or the model.
+            DataError: the prompt has a lone surrogate, or a character that the vocabulary cannot spell.
         """
         return "".join(self.stream(prompt, **options))
 
@@ -89,10 +103,11 @@ class Model:
         """Yield the text of `sample` in pieces, as it is drawn.
 
         Raises:
-            UsageError, DataError: as `sample`.
+            TypeError, UsageError, DataError: as `sample`.
         """
         chosen = SamplingOptions(prompt=prompt, **options)
-        return build_generator(self._loaded, chosen, self._device).stream_generate()
+        loaded = self._round_cells() if chosen.precision == "int8" else self._loaded
+        return build_generator(loaded, chosen, self._device).stream_generate()
 
     def hidden(self, text: str, *, per: Literal["character", "token"] = "character") -> Tensor:
         """Return the features of each character, the input of the head, for example for taggers (Akbik et al., 2018).
@@ -106,16 +121,18 @@ class Model:
             character, including the `<eod>` before the text; a backward model everything from there to the end.
 
         Raises:
-            DataError: the text has a character that the vocabulary cannot spell.
+            OptionError: `per` is neither of these, or a value has another type.
+            DataError: the text has a lone surrogate, or a character that the vocabulary cannot spell.
         """
-        if not text:
+        unit = one_of("per", per, ("character", "token"))
+        if not check_text("text", text):
             return torch.empty(0, self.network.body.features_size)
         stream = self._encode(text)
         chunks = [chunk.features_TH for chunk in read_stream(self.network, stream, self._torch_device)]
         features_TH = torch.cat(chunks)[1:].float().cpu()  # the row after <eod> precedes the text
         if self._is_backward:
             features_TH = features_TH.flip(0)
-        if per == "token":
+        if unit == "token":
             return features_TH
         return features_TH[self._last_token_indices(text)]
 
@@ -126,6 +143,12 @@ class Model:
     @property
     def _torch_device(self) -> torch.device:
         return choose_device(self._device)
+
+    def _round_cells(self) -> LoadedModel:
+        """A copy of the model with 8-bit integers in its cells, as `charlm sample --precision int8` uses."""
+        rounded = copy.deepcopy(self.network)
+        quantize_cells(rounded)
+        return replace(self._loaded, model=rounded)
 
     def _encode(self, text: str) -> TokenStream:
         """The tokens of a text in the order in which the model reads them."""
@@ -144,7 +167,12 @@ class Model:
         return begins_C
 
 
-def load(run: str | None = None, *, checkpoint: str | None = None, device: str = "auto") -> Model:
+def load(
+    run: str | os.PathLike[str] | None = None,
+    *,
+    checkpoint: str | int | None = None,
+    device: str | torch.device = "auto",
+) -> Model:
     """Load a trained model.
 
     Args:
@@ -154,9 +182,14 @@ def load(run: str | None = None, *, checkpoint: str | None = None, device: str =
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        UsageError: there is no such run, checkpoint or device.
+        UsageError: there is no such run, checkpoint or device, or a value has another type.
         CheckpointError: the checkpoint is damaged, or was written by a newer charlm.
     """
-    loaded, _ = load_run(workspace.run_or_bundled(run), checkpoint, device)
+    name = None if run is None else path_text("run", run)
+    which = (
+        checkpoint if checkpoint is None or isinstance(checkpoint, str) else str(whole_number("checkpoint", checkpoint))
+    )
+    device_name = check_text("device", str(device) if isinstance(device, torch.device) else device)
+    loaded, _ = load_run(workspace.run_or_bundled(name), which, device_name)
     loaded.model.eval()
-    return Model(loaded, device)
+    return Model(loaded, device_name)

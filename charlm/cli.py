@@ -10,10 +10,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Generator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from charlm import terminal
 from charlm.commands.baseline import baseline
@@ -46,6 +46,10 @@ _OUT_OF_MEMORY_CURE = (
     " close other programs"
 )
 
+_TEXT_ARGUMENTS = ("text",)
+_TEXT_OPTIONS = ("prompt", "never", "novelty", "stop", "regex", "must_contain", "only")
+"""Parameters whose value may be empty, or that say themselves why not."""
+
 
 class _ClosedPipeError(Exception):
     """The reader of stdout has closed the pipe."""
@@ -61,6 +65,32 @@ class _CommandGroup(TyperGroup):
             raise StoppedError(signal.SIGINT, "interrupted", "run the same command again") from error
         except BrokenPipeError as error:
             raise _ClosedPipeError from error
+
+
+class _Command(TyperCommand):
+    """Typer's command, which also refuses empty values: they are most often shell variables that are not set."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            values, _, _ = self.make_parser(ctx).parse_args(given)
+            for parameter in self.params:
+                value = values.get(parameter.name or "")
+                if value == "" or (isinstance(value, list | tuple) and "" in value):
+                    _check_empty(parameter)
+        return rest
+
+
+def _check_empty(parameter: Any) -> None:
+    """
+    Raises:
+        UsageError: an empty value of this parameter would name nothing, or be taken for one that is left out.
+    """
+    is_argument = parameter.param_type_name == "argument"
+    name = parameter.metavar if is_argument else max(parameter.opts, key=len)
+    if parameter.name not in (_TEXT_ARGUMENTS if is_argument else _TEXT_OPTIONS):
+        raise UsageError(f"{name} is empty", "give a value, or leave it out; perhaps a shell variable is not set")
 
 
 app = typer.Typer(
@@ -111,7 +141,7 @@ for name, command in (
     ("tune", tune),
     ("demo", demo),
 ):
-    app.command(name)(command)
+    app.command(name, cls=_Command)(command)
 
 
 def main() -> None:

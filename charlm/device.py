@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from charlm.errors import OutOfMemoryError, UsageError
+from charlm.errors import OptionError, OutOfMemoryError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _ALIASES = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
@@ -40,7 +40,8 @@ def choose_device(name: str) -> torch.device:
         which = f"; did you mean {suggestion}?" if suggestion in DEVICES else ""
         raise UsageError(f"there is no device {name!r}", f"choose one of {', '.join(DEVICES)}{which}")
     if not available[name]:
-        raise UsageError(f"torch finds no {name} device here", "use --device cpu, or install a build of torch for it")
+        cure = "use {device} cpu, or install a build of torch for it"
+        raise OptionError(f"torch finds no {name} device here", cure)
     return torch.device(name)
 
 

@@ -9,5 +9,5 @@ VOCABULARY = 1
 """vocab.json."""
 CHECKPOINT = 1
 """manifest.json and model.json of a checkpoint, and the other files of its directory."""
-CONVERSATION = 1
+CONVERSATION = 2
 """The file that /save writes in `charlm sample --interactive`."""

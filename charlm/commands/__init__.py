@@ -4,6 +4,7 @@
 
 options      options that several commands share, and checks of paths before the work begins
 table        the table of `baseline` and `compare`
+drawn_texts  the texts of `sample`, if there are several or something is measured of them
 completion   what a shell offers for a value
 conversation the prompt loop of `sample --interactive`
 

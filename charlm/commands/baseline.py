@@ -49,7 +49,7 @@ def baseline(
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
     check_outputs(csv, png)
     corpus = open_corpus(workspace.find_data(data))
-    note_training_text(split)
+    note_training_text(split, has_runs=False, has_baselines=True)
     with stage_bar(quiet=as_json) as on_stage:
         rows = with_ratios(baseline_rows(corpus, split, chosen, on_stage))
     show_table(rows, {"data": str(corpus.directory), "split": split}, csv, png, as_json=as_json)

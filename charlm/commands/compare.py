@@ -50,8 +50,7 @@ def compare(
         raise UsageError("--config and --set choose baselines, and --baselines is not given", "add --baselines")
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ())) if baselines else None
     check_outputs(csv, png)
-    if baselines:
-        note_training_text(split)
+    note_training_text(split, has_runs=True, has_baselines=baselines)
     request = EvalRequest(split, data, None, None, "fp32", device)
     with evaluation_bar(quiet=as_json) as on_progress, stage_bar(quiet=as_json) as on_stage:
         rows = compare_models(drop_current_file(runs), checkpoint, request, chosen, on_progress, on_stage)

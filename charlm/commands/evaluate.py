@@ -16,6 +16,7 @@ from charlm.commands.options import (
     RunsDataOption,
     SplitOption,
     check_file,
+    given_parameters,
     read_text,
     run_or_bundled,
 )
@@ -25,8 +26,18 @@ if TYPE_CHECKING:
     from charlm.evaluation.interval import BitsDifference
     from charlm.workflows.evaluate import EvalResult
 
+_FLAGS = {
+    "dynamic": "--dynamic",
+    "cache": "--cache",
+    "temperature": "--calibrated",
+    "mix": "--mix",
+    "recall": "--mix-online",
+}
+"""Method of a further score -> its option."""
+
 
 def evaluate(
+    context: typer.Context,
     runs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -50,7 +61,10 @@ def evaluate(
     precision: Annotated[
         str,
         typer.Option(
-            "--precision", metavar="KIND", help="fp32 or bf16.", autocompletion=completion.words("fp32", "bf16")
+            "--precision",
+            metavar="KIND",
+            help="fp32 or bf16; --dynamic, --cache and --calibrated always compute in fp32.",
+            autocompletion=completion.words("fp32", "bf16"),
         ),
     ] = "fp32",
     dynamic: Annotated[
@@ -111,10 +125,12 @@ def evaluate(
             raise UsageError(f"{name} is a file, not a run", f"score it with --text {shlex.quote(name)}")
     if text is not None and data is not None:
         raise UsageError("--text and --data both name a text to score", "give one of them")
+    if text is not None and "split" in given_parameters(context):
+        raise UsageError("--split is a part of a corpus, and --text is scored whole", "leave one of them out")
     names = runs or [None if text is None else run_or_bundled(None)]
     content = None if text is None else read_text(text)
-    flags = {"dynamic": dynamic, "cache": cache, "temperature": calibrated, "mix": mix, "recall": mix_online}
-    methods = tuple(method for method, wanted in flags.items() if wanted)
+    wanted = dict(zip(_FLAGS, (dynamic, cache, calibrated, mix, mix_online), strict=True))
+    methods = tuple(method for method, is_wanted in wanted.items() if is_wanted)
     request = EvalRequest(split, data, content, streams, precision, device, methods)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
         raise UsageError(
@@ -123,18 +139,30 @@ def evaluate(
         )
     with evaluation_bar(quiet=as_json) as on_progress:
         if len(names) == 2:
-            results, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, request, on_progress)
-            _print_comparison(results, difference, as_json=as_json)
-            _note_worse_than_uniform(results)
-            return
-        found = score_run(names[0], checkpoint, request, on_progress)
-    result = summarize_result(found, request)
-    _write_tables(found, split, per_document, per_token)
-    if as_json:
-        terminal.print_json(result)
+            found, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, request, on_progress)
+        else:
+            found, difference = [score_run(names[0], checkpoint, request, on_progress)], None
+    results = [summarize_result(each, request) for each in found]
+    if len(found) == 2:
+        _print_comparison(results, difference, as_json=as_json)
     else:
-        terminal.print_table(_readable(result))
-    _note_worse_than_uniform([result])
+        _write_tables(found[0], split, per_document, per_token)
+        if as_json:
+            terminal.print_json(results[0])
+        else:
+            terminal.print_table(_readable(results[0]))
+    if not as_json:
+        _note_seen_text(found)
+    _note_worse_than_uniform(results)
+
+
+def _note_seen_text(found: "list[EvalResult]") -> None:
+    """Say which of the scores are of text that is not new."""
+    for result in found:
+        warnings = {None: result.warning, **{name: each["warning"] for name, each in result.adapted_scores.items()}}
+        for method, warning in warnings.items():
+            if warning is not None:
+                terminal.note(f"{result.run}{f', {_FLAGS[method]}' if method else ''}: {warning}")
 
 
 def _note_worse_than_uniform(results: "list[dict[str, object]]") -> None:
@@ -155,7 +183,7 @@ def _readable(result: "dict[str, object]") -> "dict[str, object]":
         )
     else:
         shown["interval"] = f"unknown: too little text ({resampled})"
-    for method in ("dynamic", "cache", "temperature", "mix", "recall"):
+    for method in _FLAGS:
         if isinstance(result.get(method), dict):
             adapted = cast("dict[str, object]", result[method])
             shown[method] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}

@@ -98,6 +98,12 @@ CheckpointOption = Annotated[
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 
 
+def given_parameters(context: typer.Context) -> set[str]:
+    """The names of the parameters that the command line gives, even with the value that they have by default."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
 def flags(given: dict[str, tuple[str, Any]]) -> "list[Layer]":
     from charlm.settings import single_value_layer
 

@@ -14,6 +14,7 @@ from charlm.commands.options import (
     SetOption,
     check_folder,
     flags,
+    given_parameters,
     parse_folder,
 )
 from charlm.errors import UsageError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 def prepare(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Option(
@@ -127,8 +129,10 @@ def prepare(
 ) -> None:
     """Read a Wikipedia dump or plain text, clean it, split it, build a vocabulary and store the tokens."""
     from charlm.experiment import load_experiment, read_layers
+    from charlm.suggestions.words import join_words
     from charlm.workflows.acquire import describe_download
     from charlm.workflows.prepare_corpus import PrepareOptions, find_vocab_source, prepare_corpus
+    from charlm.workflows.prepare_requests import check_download_options, check_source_options
     from charlm.workflows.reencode import reencode_corpus
 
     check_folder(out, "--out")
@@ -151,11 +155,16 @@ def prepare(
     layer = read_layers(config, layers, settings or ())
     requested = load_experiment(layer).corpus
     if data is not None:
-        if split_like or dask or refresh or discard_dump or dry_run:
-            raise UsageError("--data goes with --vocab, --out, --workers and --overwrite only", "leave the others out")
+        unused = given_parameters(context) & {"split_like", "dask", "refresh", "discard_dump", "dry_run", "yes"}
+        if unused:
+            names = join_words(f"--{name.replace('_', '-')}" for name in sorted(unused))
+            cure = f"leave {names} out; --data goes with --vocab, --out, --workers and --overwrite only"
+            raise UsageError(f"{names} {'has' if len(unused) == 1 else 'have'} no effect with --data", cure)
         corpus = reencode_corpus(data, layer, requested.vocab, out, workers=workers, overwrite=overwrite)
         _show(corpus, as_json=as_json)
         return
+    check_source_options(requested.source, given_parameters(context))
+    check_download_options(requested.source, refresh=refresh, discard_dump=discard_dump, dry_run=dry_run)
     options = PrepareOptions(
         split_like=split_like,
         workers=workers,

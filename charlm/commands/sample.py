@@ -3,18 +3,27 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunArgument, run_or_bundled
+from charlm.commands.drawn_texts import print_texts, print_texts_json
+from charlm.commands.options import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    RunArgument,
+    given_parameters,
+    run_or_bundled,
+)
 from charlm.errors import UsageError
 from charlm.sampling.options import SamplingOptions
 
 
 def sample(
+    context: typer.Context,
     run: RunArgument = None,
     prompt: Annotated[
         str,
@@ -185,6 +194,7 @@ def sample(
         precision=precision,
     )
     strategy = DrawStrategy(count, best_of, beams, deterministic)
+    strategy.check_options(given_parameters(context))
     run = run_or_bundled(run)
     if interactive:
         from charlm.commands.conversation import run_conversation
@@ -192,39 +202,30 @@ def sample(
         if as_json or strategy != DrawStrategy() or novelty is not None:
             raise UsageError("--interactive works on one text, without files", "leave --json, --count and the like out")
         session, vocab = open_session(run, checkpoint, options.precision, device)
+        for line in strategy.describe_no_effect(options, vocab.size):
+            terminal.note(line)
         run_conversation(session, vocab, options)
         return
     if not as_json and strategy == DrawStrategy() and novelty is None:
-        for piece in sample_run(run, checkpoint, options, device).with_prompt():
+        generated = sample_run(run, checkpoint, options, device)
+        for line in generated.notes:
+            terminal.note(line)
+        for piece in generated.with_prompt():
             terminal.write(piece)
         sys.stdout.write("\n")
         return
-    texts = sample_texts(run, checkpoint, options, strategy, device, novelty)
+    drawn = sample_texts(run, checkpoint, options, strategy, device, novelty)
     if as_json:
-        about = {"prompt": prompt, "temperature": _figure(temperature), "seed": seed}
-        terminal.print_json({**about, **texts[0]} if count == 1 else {**about, "texts": texts})
-        return
-    _print_texts(prompt, texts)
+        searched = beams > 1  # nothing is drawn then
+        about = {
+            "prompt": prompt,
+            "temperature": None if searched else _figure(temperature),
+            "seed": None if searched else seed,
+        }
+        print_texts_json(about, drawn, is_list=count != 1)
+    else:
+        print_texts(prompt, drawn)
 
 
 def _figure(temperature: str) -> float | str:
     return temperature if ":" in temperature else float(temperature)
-
-
-def _print_texts(prompt: str, texts: list[dict[str, Any]]) -> None:
-    """Print the texts, a heading before each if there are several, and what was measured of each after it."""
-    for number, each in enumerate(texts):
-        if len(texts) > 1:
-            print(f"{'' if number == 0 else chr(10)}--- {number + 1} of {len(texts)}")
-        terminal.write(prompt + each["text"])
-        sys.stdout.write("\n")
-        if "nats_per_character" in each:
-            terminal.note(f"{each['nats_per_character']:.4f} nats per character")
-        if "novelty" in each:
-            found = each["novelty"]
-            share = "-" if found["share"] is None else f"{found['share']:.1%}"
-            longest = terminal.printable(found["longest"].replace("\n", " "))
-            terminal.note(
-                f"{share} of its 10-grams occur in the training text; the longest passage that does has"
-                f" {len(found['longest'])} characters: {longest}"
-            )

@@ -32,8 +32,11 @@ def check_outputs(csv: Path | None, png: Path | None) -> None:
         check_matplotlib()
 
 
-def note_training_text(split: str) -> None:
-    if split == "train":
+def note_training_text(split: str, *, has_runs: bool, has_baselines: bool) -> None:
+    """Say which rows of the table are of text that is not new."""
+    if split == "train" and has_runs:
+        terminal.note("runs that were trained on this split know it, so their scores say little about new text")
+    if split == "train" and has_baselines:
         terminal.note("n-grams and compressors have seen this split, so their scores on it mean nothing")
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from charlm import storage
 from charlm.errors import DataError
 from charlm.text.split import Part
-from charlm.vocab.base import IntArray, Vocab, cast_ids
+from charlm.vocab.base import IntArray, Vocab, cast_ids, encode_utf8
 
 DOCUMENT_DTYPE = np.dtype([("start", "<i8"), ("characters", "<i8"), ("words", "<i8"), ("bytes", "<i8")])
 _HEADER_BYTES = 128
@@ -100,7 +100,11 @@ class EncodedParts:
 
 
 def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
-    """Encode parts, with an <eod> after each document, and count their characters, words and bytes."""
+    """Encode parts, with an <eod> after each document, and count their characters, words and bytes.
+
+    Raises:
+        DataError: a text has a lone surrogate, or a character that the vocabulary cannot spell.
+    """
     end_of_document = np.array([vocab.eod_id])
     pieces: list[IntArray] = [cast_ids(end_of_document[:0], vocab)]
     rows: list[tuple[int, int, int, int]] = []
@@ -108,7 +112,7 @@ def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
     for part in parts:
         text = part.document.text
         num_words = len(text.split())  # words are maximal runs of non-whitespace
-        rows.append((size, len(text), num_words, len(text.encode("utf-8"))))
+        rows.append((size, len(text), num_words, len(encode_utf8(text))))
         for ids in (vocab.encode(text), end_of_document[: int(part.is_last_part)]):
             pieces.append(cast_ids(ids, vocab))
             size += len(ids)

@@ -35,7 +35,9 @@ class Score:
         """The score of a stream from the sum of the nats of its tokens."""
         return cls(nats, tokens, *(stream.count(unit) for unit in ("characters", "words", "bytes")))
 
-    def __add__(self, other: "Score") -> "Score":
+    def __add__(self, other: object) -> "Score":
+        if not isinstance(other, Score):
+            return NotImplemented
         return Score(
             self.nats + other.nats,
             self.tokens + other.tokens,

@@ -6,7 +6,7 @@ G rows, K columns.
 import torch
 from torch import Tensor, nn
 
-from charlm.errors import UsageError
+from charlm.errors import OptionError
 from charlm.nn.cells.base import Cell
 from charlm.nn.norm import WeightNorm
 
@@ -35,11 +35,11 @@ def quantize_cells(model: nn.Module) -> None:
     """Round the matrices of every cell to 8-bit integers, in place, so that int8 sampling and scores agree.
 
     Raises:
-        UsageError: the model has no recurrent cells.
+        OptionError: the model has no recurrent cells.
     """
     cells = [module for module in model.modules() if isinstance(module, Cell)]
     if not cells:
-        raise UsageError("--precision int8 needs recurrent cells, and this model has none", "use --precision fp32")
+        raise OptionError("{precision} int8 needs recurrent cells, and this model has none", "use {precision} fp32")
     for cell in cells:
         effective_weights = [weight for weight in cell.prepare(None) if isinstance(weight, Tensor) and weight.ndim == 2]
         own_parameters = [parameter for parameter in cell.parameters(recurse=False) if parameter.ndim == 2]

@@ -10,6 +10,7 @@
 - `prime`: how a prompt is read. `sampling_loop`: how texts grow side by side. `generate`: one text, several, the best.
 - `filters`: temperature, top-k, top-p, min-p, typical-p, penalties. `random_draw`: how a token is drawn from a seed.
 - `detokenizer`: when a token becomes text. `beam`: the most probable text. `session`: a conversation that can go back.
+- `snapshot`: a point of a conversation, which a file can keep.
 - `novelty`: how much of a text is copied from the training text.
 - `constraints/`: which ids can still lead to an accepted text. `fast/`: the fast step, one token in, logits out.
 """

@@ -5,6 +5,8 @@
 A forward text is shown in pieces, a backward text when it is complete.
 """
 
+from collections.abc import Iterable
+
 from charlm.vocab.base import Vocab
 
 DOCUMENT_BREAK = "\n\n"
@@ -31,20 +33,34 @@ class Detokenizer:
         self._buffer = ""
         self.remaining = length
         self.done = length == 0
+        self.stopped = False
+        """Whether a stop string has ended the text."""
 
     def push(self, token: int) -> str:
         """Add an id; return the text that can be shown now, often the empty string."""
+        return self._add(self._decode(token), ends=self._ends_at_eod and token == self._vocab.eod_id)
+
+    def resume(self, ids: Iterable[int], num_shown: int) -> str:
+        """Begin with the rest of a text that was cut; return the part of it that can be shown now.
+
+        Args:
+            ids: of that text.
+            num_shown: the characters of it that were shown.
+        """
+        return self._add("".join(map(self._decode, ids))[num_shown:], ends=False)
+
+    def _decode(self, token: int) -> str:
         if token == self._vocab.eod_id:
-            text = self._decoder.finish() + ("" if self._ends_at_eod else DOCUMENT_BREAK)
-            return self._add(text, ends=self._ends_at_eod)
-        return self._add(self._decoder.push(token), ends=False)
+            return self._decoder.finish() + ("" if self._ends_at_eod else DOCUMENT_BREAK)
+        return self._decoder.push(token)
 
     def _add(self, text: str, *, ends: bool) -> str:
         text = text[: self.remaining]
         self.remaining -= len(text)
         self._buffer += text
         stop_positions = [position for stop in self._stop_strings if (position := self._buffer.find(stop)) >= 0]
-        self.done = bool(stop_positions) or ends or self.remaining == 0
+        self.stopped = bool(stop_positions)
+        self.done = self.stopped or ends or self.remaining == 0
         if stop_positions:
             shown, self._buffer = self._buffer[: min(stop_positions)], ""
             return shown

@@ -7,10 +7,11 @@ This module imports neither torch nor numpy, so that the command line can show t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict, get_args
 
+from charlm.arguments import number, one_of, text, texts, unicode_text, whole_number
 from charlm.errors import OptionError
 
 StepPrecision = Literal["fp32", "bf16", "int8"]
@@ -31,6 +32,36 @@ _RANGES: dict[str, tuple[float, float, str]] = {
 """Option -> the least and the greatest value, and what to do about any other."""
 
 
+def _temperature(option: str, value: object) -> float | str:
+    return value if isinstance(value, str) else number(option, value)
+
+
+def _precision(option: str, value: object) -> str:
+    return one_of(option, value, get_args(StepPrecision))
+
+
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    "prompt": text,
+    "length": whole_number,
+    "temperature": _temperature,
+    "top_k": whole_number,
+    "top_p": number,
+    "min_p": number,
+    "typical_p": number,
+    "repetition_penalty": number,
+    "frequency_penalty": number,
+    "penalty_window": whole_number,
+    "stop": texts,
+    "regex": unicode_text,
+    "must_contain": texts,
+    "only": unicode_text,
+    "never": unicode_text,
+    "seed": whole_number,
+    "precision": _precision,
+}
+"""Option -> the check of its type."""
+
+
 class SampleKeywords(TypedDict, total=False):
     """The keywords of `charlm.api.Model.sample`, described in `SamplingOptions`."""
 
@@ -43,9 +74,9 @@ class SampleKeywords(TypedDict, total=False):
     repetition_penalty: float
     frequency_penalty: float
     penalty_window: int
-    stop: Sequence[str]
+    stop: str | Sequence[str]
     regex: str
-    must_contain: Sequence[str]
+    must_contain: str | Sequence[str]
     only: str
     never: str
     seed: int
@@ -57,7 +88,7 @@ class SamplingOptions:
     """How text is drawn: the options of `charlm sample` and the keywords of `Model.sample`.
 
     Raises:
-        OptionError: a value is out of range, or options contradict each other.
+        OptionError: a value has another type or is out of range, or options contradict each other.
     """
 
     prompt: str = ""
@@ -81,12 +112,12 @@ class SamplingOptions:
     """Subtract this from a token's logit for each time that it is among the recent tokens."""
     penalty_window: int = 64
     """Recent tokens that the penalties look back on."""
-    stop: Sequence[str] = ()
-    """The text ends before the first of these."""
+    stop: str | Sequence[str] = ()
+    """The text ends before the first of these; a single one needs no list."""
     regex: str | None = None
     """A regular expression (Python's syntax) that the text matches as a whole."""
-    must_contain: Sequence[str] = ()
-    """Texts that the text contains."""
+    must_contain: str | Sequence[str] = ()
+    """Texts that the text contains; a single one needs no list."""
     only: str | None = None
     """The characters that may occur; all if left out."""
     never: str = ""
@@ -97,15 +128,23 @@ class SamplingOptions:
     """fp32, bf16, or int8 (the matrices of recurrent cells)."""
 
     def __post_init__(self) -> None:
+        for option, check in _CHECKS.items():
+            value = getattr(self, option)
+            if value is not None or getattr(type(self), option) is not None:
+                object.__setattr__(self, option, check(option, value))
         for option in _RANGES:
             value = getattr(self, option)
             if value is not None and not isinstance(value, str):
                 check_range(option, value)
         parse_temperature(self.temperature)
-        parse_precision(self.precision)
         for option in ("stop", "must_contain"):
             if "" in getattr(self, option):
                 raise OptionError(f"an empty {{{option}}} occurs in every text", "give at least one character")
+        if self.penalty_window != type(self).penalty_window and not self._has_penalty:
+            raise OptionError(
+                "{penalty_window} is the reach of {repetition_penalty} and {frequency_penalty}, and neither is given",
+                "give one of them, or leave {penalty_window} out",
+            )
         if self.regex == "":
             raise OptionError("an empty {regex} matches the empty text only", "leave it out, or give one such as '.*'")
         given = {
@@ -116,6 +155,16 @@ class SamplingOptions:
         conflicting = [name for name, is_given in given.items() if is_given]
         if len(conflicting) > 1:
             raise OptionError(f"{' and '.join(conflicting)} do not go together", "express all of it in one {regex}")
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the most probable token is taken each time."""
+        start, end = parse_temperature(self.temperature)
+        return start == 0 and not end
+
+    @property
+    def _has_penalty(self) -> bool:
+        return self.repetition_penalty is not None or self.frequency_penalty is not None
 
 
 def check_range(option: str, value: float) -> None:
@@ -156,9 +205,4 @@ def parse_precision(precision: str) -> StepPrecision:
     Raises:
         OptionError: there is no such precision.
     """
-    for known in get_args(StepPrecision):
-        if precision == known:
-            return known
-    raise OptionError(
-        "{precision} {value} is not known", f"give one of {', '.join(get_args(StepPrecision))}", value=precision
-    )
+    return one_of("precision", precision, get_args(StepPrecision))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from charlm.nn.model import LanguageModel
 from charlm.sampling.detokenizer import Detokenizer
-from charlm.sampling.fast.stepper import choose_stepper
+from charlm.sampling.fast.stepper import Stepper, choose_stepper
 from charlm.sampling.filters import DrawContext, Temperature, apply_filters, needs_counts
 from charlm.sampling.plan import SamplingPlan
 from charlm.sampling.prime import PrimedState
@@ -58,6 +58,9 @@ class SamplingLoop:
         self._recent_counts = _RecentCounts(
             model.head.vocab_size, len(streams), sampling.penalty_window, prompt_ids, enabled=counts
         )
+        self._logits_BV = primed.logits_1V.cpu().expand(len(streams), -1)
+        self._stepper: Stepper | None = None
+        self._unread_B: Tensor | None = None  # drawn, but not read by the model yet
         self._needs_progress = any(isinstance(each, Temperature) and each.end is not None for each in sampling.filters)
         self.nats_B = torch.zeros(len(streams), dtype=torch.float64)
         """Negative log-likelihood of the drawn tokens before filters; only after `run(with_nats=True)`."""
@@ -65,10 +68,8 @@ class SamplingLoop:
     @torch.inference_mode()
     def run(self, *, with_nats: bool = False) -> Iterator[list[str]]:
         """After each step, yield the text that each stream can show, until all streams are done."""
-        num_streams = len(self._detokenizers)
-        logits_BV = self._primed.logits_1V.cpu().expand(num_streams, -1)
-        stepper = None
         while not all(detokenizer.done for detokenizer in self._detokenizers):
+            logits_BV = self._logits_BV
             tokens_B = self._sampler(
                 apply_filters(self._sampling.filters, self._mask_disallowed(logits_BV), self._draw_context())
             )
@@ -81,13 +82,29 @@ class SamplingLoop:
                 for detokenizer, token in zip(self._detokenizers, tokens, strict=True)
             ]
             self._advance(tokens)
+            self._unread_B = tokens_B
             yield shown
-            if all(detokenizer.done for detokenizer in self._detokenizers):
-                return  # the logits after the last token are not needed
-            if stepper is None:
-                state = tuple(tensor.repeat_interleave(num_streams, dim=0) for tensor in self._primed.state)
-                stepper = choose_stepper(self._model, state, self._sampling.precision)
-            logits_BV = stepper.step(tokens_B.to(self._primed.logits_1V.device)).cpu()
+            if not all(detokenizer.done for detokenizer in self._detokenizers):
+                self._read()  # the logits after the last token are not needed
+
+    @torch.inference_mode()
+    def primed_state(self) -> PrimedState:
+        """The model after all tokens that were drawn, the last one included; of a single stream."""
+        assert len(self._detokenizers) == 1
+        self._read()
+        state = self._primed.state if self._stepper is None else self._stepper.state()
+        return PrimedState(self._logits_BV.to(self._primed.logits_1V.device, copy=True), state)
+
+    def _read(self) -> None:
+        """Let the model read the tokens that were drawn last."""
+        if self._unread_B is None:
+            return
+        device = self._primed.logits_1V.device
+        if self._stepper is None:
+            state = tuple(tensor.repeat_interleave(len(self._detokenizers), dim=0) for tensor in self._primed.state)
+            self._stepper = choose_stepper(self._model, state, self._sampling.precision)
+        self._logits_BV = self._stepper.step(self._unread_B.to(device)).cpu()
+        self._unread_B = None
 
     def _mask_disallowed(self, logits_BV: Tensor) -> Tensor:
         constraint = self._sampling.constraint

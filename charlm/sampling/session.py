@@ -1,58 +1,56 @@
 """A conversation with a model that keeps its state, with undo, branches, and snapshots in files.
 
     read(text), write(plan) ──> Snapshot (text, model state)        undo() ──> the snapshot before
-    save_branch(name) remembers a snapshot        save(path) ──> one safetensors file: state, text, id of the model
+    save_branch(name) remembers a snapshot        save(path), load(path) ──> `snapshot`
+
+The model goes on from the tokens that it has drawn, so greedy turns join to the text of one longer turn. A turn of a
+given length may cut a token, or the blank line of an <eod>: the next turn begins with the rest.
 
 B streams (1), V vocabulary.
 """
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor
 
-from charlm import formats, storage
 from charlm.device import Precision
-from charlm.errors import DataError, UsageError
+from charlm.errors import UsageError
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
-from charlm.sampling.generate import TextGenerator
+from charlm.sampling.detokenizer import DOCUMENT_BREAK, Detokenizer
 from charlm.sampling.plan import SamplingPlan
 from charlm.sampling.prime import PrimedState, prime
+from charlm.sampling.sampling_loop import SamplingLoop
+from charlm.sampling.snapshot import Cut, Snapshot, load_snapshot, save_snapshot
 from charlm.vocab.base import IntArray, Vocab
 
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The text of a conversation so far, and the model after reading it."""
-
-    text: str
-    primed: PrimedState
-    recent_ids: IntArray
-    """The recent ids, for penalties."""
+_NO_IDS: IntArray = np.zeros(0, dtype=np.int64)
+_MAX_RECENT_IDS = 1_000_000  # the longest window of penalties
 
 
 class Session:
     """A conversation with undo and branches."""
 
-    def __init__(self, model: LanguageModel, vocab: Vocab, device: torch.device, model_id: str) -> None:
+    def __init__(
+        self, model: LanguageModel, vocab: Vocab, device: torch.device, model_id: str, precision: Precision = "fp32"
+    ) -> None:
         """
         Args:
             model_id: identifies the weights; only they can load a saved conversation.
+            precision: in which the model reads.
         """
         self._model = model
         self._vocab = vocab
         self._device = device
         self._model_id = model_id
+        self._precision: Precision = precision
         self._history: list[Snapshot] = []
         self._branches: dict[str, Snapshot] = {}
-        self.snapshot = Snapshot("", self._prime(np.array([vocab.eod_id]), None, "fp32"), np.zeros(0, dtype=np.int64))
+        self.snapshot = Snapshot("", self._prime(np.array([vocab.eod_id]), None), _NO_IDS)
 
     def read(self, text: str) -> None:
         """Let the model read what the person says.
@@ -60,9 +58,9 @@ class Session:
         Raises:
             DataError: the text has a character that the vocabulary cannot spell.
         """
-        ids = self._vocab.encode(text).astype(np.int64)
+        after = self._read_after(self.snapshot, text) if text else self.snapshot
         self._history.append(self.snapshot)
-        self.snapshot = self._snapshot_after(ids, text)
+        self.snapshot = after
 
     def write(self, sampling: SamplingPlan) -> Iterator[str]:
         """Let the model write; yield the text in pieces.
@@ -70,17 +68,33 @@ class Session:
         The seed is increased by the number of earlier turns, so that every turn gives another text.
         """
         varied = replace(sampling, seed=sampling.seed + len(self._history))
-        self._history.append(self.snapshot)
-        generator = TextGenerator(
-            self._model, self._vocab, self.snapshot.primed, self.snapshot.recent_ids, "forward", varied
+        constraint = sampling.constraint
+        start = self.snapshot if constraint is None else self._read_after(self.snapshot, "")
+        cut = start.cut or Cut(start, _NO_IDS)
+        detokenizer = _TurnDetokenizer(
+            self._vocab,
+            sampling.length,
+            sampling.stop_strings,
+            ends_at_eod=constraint is not None and constraint.ends_at_eod,
         )
-        written = ""
+        loop = SamplingLoop(self._model, start.primed, varied, range(1), [detokenizer], start.recent_ids)
+        self._history.append(self.snapshot)
+        text = start.text
         try:
-            for piece in generator.stream_generate():
-                written += piece
-                yield piece
+            rest = detokenizer.resume(cut.ids.tolist(), len(start.text) - len(cut.start.text))
+            for piece in chain([rest], (piece for (piece,) in loop.run())):
+                if piece:
+                    text += piece
+                    yield piece
         finally:
-            self.snapshot = self._snapshot_after(self._vocab.encode(written).astype(np.int64), written)
+            drawn = np.array(detokenizer.ids, dtype=np.int64)
+            written = Cut(cut.start, np.concatenate([cut.ids, drawn]))
+            if constraint is not None or detokenizer.stopped:  # what was drawn behind the text does not count
+                self.snapshot = self._read_shown(written, text, "")
+            else:
+                recent_ids = np.concatenate([start.recent_ids, drawn])[-_MAX_RECENT_IDS:]
+                is_whole = self._is_whole(written.ids, text[len(cut.start.text) :])
+                self.snapshot = Snapshot(text, loop.primed_state(), recent_ids, None if is_whole else written)
 
     def undo(self) -> None:
         """Go back to the snapshot before the last turn.
@@ -114,16 +128,7 @@ class Session:
         Raises:
             StorageError: the file could not be written.
         """
-        header = {
-            "format": formats.CONVERSATION,
-            "model": self._model_id,
-            "text": self.snapshot.text,
-            "recent": self.snapshot.recent_ids.tolist(),
-        }
-        state = {f"state.{number}": tensor.contiguous() for number, tensor in enumerate(self.snapshot.primed.state)}
-        tensors = {"logits": self.snapshot.primed.logits_1V.contiguous(), **state}
-        content = safetensors.torch.save(tensors, {"session": json.dumps(header)})
-        storage.write_bytes(path, content)
+        save_snapshot(path, self.snapshot, self._model_id)
 
     def load(self, path: Path) -> None:
         """Go to the snapshot in a file.
@@ -132,69 +137,57 @@ class Session:
             UsageError: there is no such file.
             DataError: the file is damaged, belongs to another model, or was written by a newer charlm.
         """
-        try:
-            with safetensors.safe_open(path, framework="pt", device=str(self._device)) as file:
-                header = storage.from_json((file.metadata() or {})["session"])
-                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            if header["format"] > formats.CONVERSATION:
-                what = f"{path} has format {header['format']}; this charlm reads up to {formats.CONVERSATION}"
-                raise DataError(what, "upgrade charlm")
-            if header["model"] != self._model_id:
-                raise DataError(f"{path} belongs to another model", "load it with the run that saved it")
-            snapshot = Snapshot(
-                self._validate_text(header["text"]), self._validate_state(found), self._validate_ids(header["recent"])
-            )
-        except FileNotFoundError as error:
-            raise UsageError(f"there is no file {path}", "/save makes one") from error
-        except (OSError, KeyError, TypeError, ValueError, OverflowError, safetensors.SafetensorError) as error:
-            raise DataError(
-                f"{path} is not a saved conversation: {error}", "load a file that /save has written"
-            ) from error
+        snapshot = load_snapshot(path, self._model, self._vocab, self._device, self._model_id)
         self._history.append(self.snapshot)
         self.snapshot = snapshot
 
-    def _validate_state(self, found: dict[str, Tensor]) -> PrimedState:
+    def _read_after(self, snapshot: Snapshot, text: str) -> Snapshot:
+        return self._read_shown(snapshot.cut or Cut(snapshot, _NO_IDS), snapshot.text, text)
+
+    def _read_shown(self, cut: Cut, shown_text: str, text: str) -> Snapshot:
+        """The snapshot after the model has read what was shown of a cut text, and then `text`.
+
+        Documents that were shown are read as they were drawn, the rest as the vocabulary encodes it.
         """
-        Raises:
-            ValueError: the tensors are not a state of this model.
-        """
-        expected = self._model.initial_state(1)
-        state: State = tuple(found[f"state.{number}"] for number in range(len(expected)))
-        logits = found["logits"]
-        matches = all(
-            own.shape == other.shape and own.dtype == other.dtype
-            for own, other in zip((*expected, self.snapshot.primed.logits_1V), (*state, logits), strict=True)
-        )
-        if not matches or len(found) != len(expected) + 1:
-            raise ValueError("the state has the shapes of another model")
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in (*state, logits)):
-            raise ValueError("the state has values that are not finite")
-        primed = PrimedState(logits, state)
-        try:  # counters and bytes may have any value in a file: one step shows whether the model accepts them
-            self._prime(np.array([self._vocab.eod_id]), state, "fp32")
-        except (IndexError, RuntimeError) as error:
-            raise ValueError(f"the model cannot go on from the state: {error}") from error
-        return primed
-
-    @staticmethod
-    def _validate_text(content: object) -> str:
-        if not isinstance(content, str):
-            raise TypeError("its text is not a string")
-        return content
-
-    def _validate_ids(self, content: object) -> IntArray:
-        ids = np.array(content)
-        if ids.ndim != 1 or (len(ids) and not np.issubdtype(ids.dtype, np.integer)):
-            raise TypeError("its recent ids are not integers")
-        if len(ids) and not (ids.min() >= 0 and ids.max() < self._vocab.size):
-            raise ValueError("it has an id that the vocabulary does not have")
-        return ids.astype(np.int64)
-
-    def _snapshot_after(self, ids: IntArray, text: str) -> Snapshot:
+        shown = shown_text[len(cut.start.text) :]
+        num_ids, num_characters, _ = self._find_shown_documents(cut.ids, shown)
+        ids = np.concatenate([cut.ids[:num_ids], self._vocab.encode(shown[num_characters:] + text).astype(np.int64)])
         if not len(ids):
-            return replace(self.snapshot, text=self.snapshot.text + text)
-        recent_ids = np.concatenate([self.snapshot.recent_ids, ids])[-1024:]
-        return Snapshot(self.snapshot.text + text, self._prime(ids, self.snapshot.primed.state, "fp32"), recent_ids)
+            return replace(cut.start, text=shown_text + text)
+        recent_ids = np.concatenate([cut.start.recent_ids, ids])[-_MAX_RECENT_IDS:]
+        return Snapshot(shown_text + text, self._prime(ids, cut.start.primed.state), recent_ids)
 
-    def _prime(self, ids: IntArray, state: State | None, precision: Precision) -> PrimedState:
-        return prime(self._model, ids, self._device, state=state, precision=precision)
+    def _is_whole(self, ids: IntArray, shown: str) -> bool:
+        """Whether ids were shown to their end, and the vocabulary would encode what was shown to the same ids."""
+        num_ids, num_characters, length = self._find_shown_documents(ids, shown)
+        return length == len(shown) and np.array_equal(self._vocab.encode(shown[num_characters:]), ids[num_ids:])
+
+    def _find_shown_documents(self, ids: IntArray, shown: str) -> tuple[int, int, int]:
+        """Return the number of ids up to the last <eod> of which something was shown, the characters shown of them, and
+        the length of the text of all ids."""
+        decoder = self._vocab.stream_decoder()
+        num_ids = num_characters = length = 0
+        for number, token in enumerate(ids.tolist(), start=1):
+            if token != self._vocab.eod_id:
+                length += len(decoder.push(token))
+                continue
+            begin = length + len(decoder.finish())
+            length = begin + len(DOCUMENT_BREAK)
+            if begin < len(shown):
+                num_ids, num_characters = number, min(length, len(shown))
+        return num_ids, num_characters, length
+
+    def _prime(self, ids: IntArray, state: State | None) -> PrimedState:
+        return prime(self._model, ids, self._device, state=state, precision=self._precision)
+
+
+class _TurnDetokenizer(Detokenizer):
+    """A detokenizer that keeps the ids that were drawn."""
+
+    def __init__(self, vocab: Vocab, length: int, stop_strings: tuple[str, ...], *, ends_at_eod: bool) -> None:
+        super().__init__(vocab, length, stop_strings, ends_at_eod=ends_at_eod)
+        self.ids: list[int] = []
+
+    def push(self, token: int) -> str:
+        self.ids.append(token)
+        return super().push(token)

@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, cast
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm import formats, storage
+from charlm.arguments import text as check_text
 from charlm.errors import DataError
+from charlm.vocab.checks import check_ids
 
 IntArray = npt.NDArray[np.integer[Any]]
 
@@ -130,7 +132,12 @@ class Vocab(ABC):
         return ByteAwareDecoder(self._bytes_of, self._text_of)
 
     def symbol(self, token: int) -> str:
-        """Return the name of an id for tables and messages: its text, `<eod>`, or `<0x..>` for a byte."""
+        """Return the name of an id for tables and messages: its text, `<eod>`, or `<0x..>` for a byte.
+
+        Raises:
+            UsageError: the vocabulary has no such id.
+        """
+        check_ids([token], self.size)
         if token == self.eod_id:
             return "<eod>"
         byte = self._bytes_of.get(token)
@@ -156,9 +163,13 @@ class Vocab(ABC):
         return cls.from_json(content)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of ids; <eod> gives no text, invalid UTF-8 gives U+FFFD."""
+        """Return the text of ids; <eod> gives no text, invalid UTF-8 gives U+FFFD.
+
+        Raises:
+            UsageError: the vocabulary has no such id.
+        """
         decoder = self.stream_decoder()
-        return "".join([*(decoder.push(int(token)) for token in ids), decoder.finish()])
+        return "".join([*map(decoder.push, check_ids(ids, self.size)), decoder.finish()])
 
     def bags(self) -> NgramBags | None:
         """Return the n-grams that the input embedding sums; None if each token has one vector."""
@@ -186,7 +197,9 @@ def code_points(text: str) -> npt.NDArray[np.uint32]:
 
     Raises:
         DataError: the text has a lone surrogate, which UTF-8 cannot encode.
+        OptionError: it is not a text.
     """
+    check_text("text", text)
     try:
         return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     except UnicodeEncodeError as error:
@@ -200,36 +213,14 @@ def encode_utf8(text: str) -> bytes:
     """Return the UTF-8 bytes of `text`.
 
     Raises:
-        DataError: the text has a lone surrogate, which UTF-8 cannot encode.
+        DataError, OptionError: as `code_points`.
     """
+    check_text("text", text)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
         code_points(text)  # its error gives the position
         raise
-
-
-def check_distinct_characters(distinct_characters: int) -> None:
-    """Check that there is something to predict.
-
-    Raises:
-        DataError: the text has fewer than two different characters.
-    """
-    if distinct_characters < 2:
-        raise DataError(
-            f"the training text has {distinct_characters} different characters",
-            "give text with at least two different characters",
-        )
-
-
-def check_strings(content: object) -> list[str]:
-    """Return a list of strings from vocab.json; TypeError or ValueError if it is not one, or has lone surrogates."""
-    items = cast("list[object]", content) if isinstance(content, list) else None
-    if items is None or not all(isinstance(item, str) for item in items):
-        raise TypeError("not a list of strings")
-    texts = cast("list[str]", items)
-    "".join(texts).encode("utf-8")  # UnicodeEncodeError is a ValueError
-    return texts
 
 
 class ByteAwareDecoder:

@@ -12,13 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import DataError
-from charlm.vocab.base import (
-    NUM_BYTES,
-    IntArray,
-    Vocab,
-    check_distinct_characters,
-    code_points,
-)
+from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, code_points
+from charlm.vocab.checks import check_distinct_characters
 from charlm.vocab.settings import CharSettings
 
 _NUM_CODE_POINTS = 0x110000

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from charlm.vocab.base import NgramBags, Vocab, check_strings, ngram_hash
+from charlm.vocab.base import NgramBags, Vocab, ngram_hash
 from charlm.vocab.cached_encoder import pack_ids
+from charlm.vocab.checks import check_strings
 from charlm.vocab.settings import NgramSettings
 from charlm.vocab.word import WordLearner, WordVocab
 from charlm.vocab.word_tokens import is_word

@@ -26,14 +26,9 @@ import sentencepiece
 
 from charlm import storage
 from charlm.errors import DataError
-from charlm.vocab.base import (
-    NUM_BYTES,
-    IntArray,
-    Vocab,
-    check_distinct_characters,
-    encode_utf8,
-)
+from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, encode_utf8
 from charlm.vocab.cached_encoder import SegmentEncoder
+from charlm.vocab.checks import check_distinct_characters
 from charlm.vocab.line_sample import MAX_LINE_LENGTH, LineSample
 from charlm.vocab.settings import SentencePieceSettings
 

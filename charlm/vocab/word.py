@@ -9,15 +9,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
-from charlm.vocab.base import (
-    NUM_BYTES,
-    IntArray,
-    Vocab,
-    check_distinct_characters,
-    check_strings,
-    encode_utf8,
-)
+from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, encode_utf8
 from charlm.vocab.cached_encoder import SegmentEncoder, pack_ids
+from charlm.vocab.checks import check_distinct_characters, check_strings
 from charlm.vocab.settings import NgramSettings, WordSettings
 from charlm.vocab.word_tokens import MAX_TOKEN_LENGTH, TokenCounts, is_word, split_tokens
 

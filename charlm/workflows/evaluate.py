@@ -28,6 +28,7 @@ from charlm.text.split import Part
 from charlm.vocab.base import Vocab, cast_ids
 from charlm.workflows.load_run import load_run, open_corpus_for
 from charlm.workflows.mix_ngrams import mixed_nats
+from charlm.workflows.seen_text import describe_seen_text
 from charlm.workflows.tune import adapted_nats, check_tuned
 from charlm.workspace import BUNDLED, DATA
 
@@ -64,7 +65,9 @@ class EvalResult:
     checkpoint: Path
     trained_on: dict[str, Any]
     adapted_scores: dict[str, dict[str, Any]]
-    """Method -> its score and settings."""
+    """Method -> its score, its settings, and a warning if the text is not new to it."""
+    warning: str | None = None
+    """What the plain score is worth, if the text is not new to the model."""
 
     @property
     def text_hash(self) -> str:
@@ -115,7 +118,9 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
     adapted_scores: dict[str, dict[str, Any]] = {}
     for method in request.methods:
         adapted, settings = _score_adapted(method, request, loaded, corpus, directed, nats, report_progress)
-        adapted_scores[method] = {**Score.from_nats(adapted, stream).to_json(), "settings": settings}
+        warning = describe_seen_text(method, request.split, corpus, loaded.metadata["trained_on"])
+        about = {"settings": settings, "warning": warning}
+        adapted_scores[method] = {**Score.from_nats(adapted, stream).to_json(), **about}
     is_reversed = loaded.settings.direction == "backward"  # the last token is context, the first one is predicted last
     return EvalResult(
         name,
@@ -129,6 +134,7 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
         loaded.directory,
         loaded.metadata["trained_on"],
         adapted_scores,
+        describe_seen_text(None, request.split, corpus, loaded.metadata["trained_on"]),
     )
 
 
@@ -161,7 +167,10 @@ def _score_adapted(
     device = choose_device(request.device)
     if method in ("mix", "recall"):
         assert corpus is not None, "_check_methods has seen to it"
-        return mixed_nats(loaded, corpus, stream, nats_P, device, on_progress, uses_recent=method == "recall")
+        read_recent = method == "recall"
+        return mixed_nats(
+            loaded, corpus, stream, nats_P, device, request.precision, on_progress, uses_recent=read_recent
+        )
     return adapted_nats(loaded, stream, method, device, on_progress)
 
 
@@ -209,8 +218,8 @@ def warn_of_worse_than_uniform(result: Mapping[str, Any]) -> str | None:
 
 def compare_runs(
     runs: tuple[str, str], checkpoint: str | None, request: EvalRequest, on_progress: OnProgress
-) -> tuple[list[dict[str, Any]], BitsDifference | None]:
-    """Score two runs; return both scores, and their difference on the same documents.
+) -> tuple[list[EvalResult], BitsDifference | None]:
+    """Score two runs; return both results, and their difference on the same documents.
 
     Raises:
         DataError: their texts are different.
@@ -219,7 +228,7 @@ def compare_runs(
     check_same_text([first, second])
     units = first.units
     found = compare_on_units(first.unit_nats(units), second.unit_nats(second.units), units.characters)
-    return [summarize_result(each, request) for each in (first, second)], found
+    return [first, second], found
 
 
 def check_same_text(results: Sequence[EvalResult]) -> None:

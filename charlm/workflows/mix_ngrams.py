@@ -17,6 +17,7 @@ import torch
 from charlm.checkpoint import LoadedModel
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream
+from charlm.device import Precision
 from charlm.evaluation.baselines.kneser_ney import KneserNey
 from charlm.evaluation.baselines.settings import MIB, KneserNeySettings
 from charlm.evaluation.evaluate import score_tokens
@@ -43,6 +44,7 @@ def mixed_nats(
     stream: TokenStream,
     nats_P: npt.NDArray[np.float32],
     device: torch.device,
+    precision: Precision,
     on_progress: Callable[[int], None],
     *,
     uses_recent: bool,
@@ -51,7 +53,7 @@ def mixed_nats(
 
     Args:
         stream: in the order in which the model reads it.
-        nats_P: of its predictions, by the network.
+        nats_P: of its predictions, by the network, in this precision.
         uses_recent: whether n-grams of the text so far are mixed in too (`recall`).
     """
     settings = KneserNeySettings()
@@ -61,8 +63,8 @@ def mixed_nats(
     valid = corpus.open("valid").in_direction(direction)
     valid = TokenStream(np.ascontiguousarray(valid.tokens[: _MAX_TOKENS + 1]), valid.documents[:0])
     texts = valid.tokens, np.ascontiguousarray(stream.tokens)
-    network = score_tokens(loaded.model, valid, device=device, on_progress=on_progress), nats_P
-    p = [np.exp(-nats.astype(np.float64)) for nats in network]
+    tuned_P = score_tokens(loaded.model, valid, device=device, precision=precision, on_progress=on_progress)
+    p = [np.exp(-nats.astype(np.float64)) for nats in (tuned_P, nats_P)]
     on_ngram = [np.exp(ngram.log_probabilities(text)) for text in texts]
     weight = fit_weight(p[0], on_ngram[0])
     tuned, scored = ((1 - weight) * first + weight * second for first, second in zip(p, on_ngram, strict=True))

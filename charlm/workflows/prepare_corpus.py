@@ -70,8 +70,10 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
     if corpus is not None:
         terminal.note(f"{directory} is already prepared{_newer_dump(settings, corpus, directory, options)}")
         _note_differences(settings, corpus)
+        if options.discard_dump:
+            open_source(settings, directory).discard()
     else:
-        source = open_source(settings, directory, refresh=options.refresh and not options.dry_run)
+        source = open_source(settings, directory, refresh=options.refresh)
         if options.dry_run:
             return PrepareResult(directory, None, source.download_plan())
         corpus = _make(settings, source, directory, split_reference, options)

@@ -3,7 +3,7 @@
 RUN ──load──> model ──prime──> TextGenerator ──stream, batch, best, beams──> text ──measure_novelty──> copied passages
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from charlm import storage, workspace
 from charlm.checkpoint import LoadedModel
 from charlm.data.corpus import Corpus, open_corpus
-from charlm.device import choose_device
+from charlm.device import Precision, choose_device
 from charlm.errors import OptionError, UsageError
 from charlm.nn.quantize import quantize_cells
 from charlm.sampling.beam import beam_search
@@ -20,11 +20,15 @@ from charlm.sampling.novelty import measure_novelty, training_texts
 from charlm.sampling.options import SamplingOptions
 from charlm.sampling.plan import plan_sampling
 from charlm.sampling.session import Session
+from charlm.suggestions.words import join_words
 from charlm.vocab.base import Vocab
 from charlm.workflows.load_run import load_run, open_training_corpus
 
 _MAX_BATCH_SIZE = 1024
 """Texts that are drawn side by side; more are drawn in turns."""
+_FILTERS = ("top_k", "typical_p", "top_p", "min_p")
+_FOR_DRAWS = ("temperature", *_FILTERS, "repetition_penalty", "frequency_penalty", "penalty_window", "seed")
+"""Options that a search for the most probable text does not use."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,22 @@ class GeneratedText:
     prompt: str
     pieces: Iterator[str]
     is_before_prompt: bool
+    notes: tuple[str, ...] = ()
+    """Which options change nothing here."""
 
     def with_prompt(self) -> Iterator[str]:
         """Prompt and text in the order in which they are read."""
         return chain(self.pieces, [self.prompt]) if self.is_before_prompt else chain([self.prompt], self.pieces)
+
+
+@dataclass(frozen=True)
+class DrawnTexts:
+    """Whole texts from a run: dictionaries with `text` and, if asked for, `nats_per_character` and `novelty`."""
+
+    texts: list[dict[str, Any]]
+    is_before_prompt: bool
+    notes: tuple[str, ...] = ()
+    """Which options change nothing here."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +78,50 @@ class DrawStrategy:
         if len(conflicting) > 1:
             raise OptionError(f"{' and '.join(conflicting)} do not go together", "give one of them")
 
+    def check_options(self, given: Collection[str]) -> None:
+        """Check that the options that were given have an effect.
+
+        Args:
+            given: names of options, such as `top_k`.
+
+        Raises:
+            OptionError: an option of a draw stands beside a search, or an option of several texts beside one text.
+        """
+        unused = [name for name in (*_FOR_DRAWS, "deterministic") if name in given]
+        if self.beams > 1 and unused:
+            names = join_words([f"{{{name}}}" for name in unused])
+            has = "has" if len(unused) == 1 else "have"
+            raise OptionError(
+                f"{names} {has} no effect with {{beams}}, which searches and does not draw", f"leave {names} out"
+            )
+        if self.unbatched and not {"count", "best_of"} & {*given}:
+            raise OptionError(
+                "{deterministic} computes each of several texts by itself, and this is one text",
+                "leave it out, or add {count} or {best_of}",
+            )
+
+    def describe_no_effect(self, options: SamplingOptions, vocab_size: int) -> tuple[str, ...]:
+        """Return a sentence for each group of options whose values change nothing."""
+        notes: list[str] = []
+        unused = [name for name in _FILTERS if getattr(options, name) is not None]
+        unused += ["seed"] if options.seed != SamplingOptions.seed else []
+        if options.is_greedy and self.beams == 1 and (unused or self.count > 1 or self.best_of > 1):
+            names = [f"--{name.replace('_', '-')}" for name in unused]
+            has = "has" if len(unused) == 1 else "have"
+            effects = [f"{join_words(names)} {has} no effect"] if unused else []
+            effects += ["all texts are the same"] if self.count > 1 or self.best_of > 1 else []
+            notes.append(f"--temperature 0 takes the most probable token each time: {', and '.join(effects)}")
+        elif options.top_k is not None and options.top_k >= vocab_size:
+            notes.append(f"--top-k {options.top_k} has no effect: the vocabulary has {vocab_size} tokens")
+        return tuple(notes)
+
 
 def sample_run(run: str | None, checkpoint: str | None, options: SamplingOptions, device: str) -> GeneratedText:
     """Generate one text, piece by piece."""
     loaded = load_for_sampling(run, checkpoint, options.precision, device)
     generator = build_generator(loaded, options, device)
-    return GeneratedText(options.prompt, generator.stream_generate(), loaded.settings.direction == "backward")
+    notes = DrawStrategy().describe_no_effect(options, loaded.vocab.size)
+    return GeneratedText(options.prompt, generator.stream_generate(), _is_backward(loaded), notes)
 
 
 def sample_texts(
@@ -77,8 +131,8 @@ def sample_texts(
     strategy: DrawStrategy,
     device: str,
     novelty_of: str | None = None,
-) -> list[dict[str, Any]]:
-    """Generate whole texts: dictionaries with `text` and, if asked for, `nats_per_character` and `novelty`.
+) -> DrawnTexts:
+    """Generate whole texts.
 
     Args:
         novelty_of: a corpus to search for the texts; an empty string for the run's own.
@@ -89,7 +143,11 @@ def sample_texts(
     if corpus is not None:
         reports = measure_novelty([each["text"] for each in results], training_texts(corpus))
         results = [{**each, "novelty": asdict(report)} for each, report in zip(results, reports, strict=True)]
-    return results
+    return DrawnTexts(results, _is_backward(loaded), strategy.describe_no_effect(options, loaded.vocab.size))
+
+
+def _is_backward(loaded: LoadedModel) -> bool:
+    return loaded.settings.direction == "backward"
 
 
 def _open_novelty_corpus(loaded: LoadedModel, given: str) -> Corpus:
@@ -124,10 +182,12 @@ def open_session(run: str | None, checkpoint: str | None, precision: str, device
         UsageError: the model writes backward.
     """
     loaded = load_for_sampling(run, checkpoint, precision, device)
-    if loaded.settings.direction == "backward":
+    if _is_backward(loaded):
         raise UsageError("--interactive needs a forward model, and this one writes backward", "leave it out")
     model_id = storage.sha256(loaded.directory / "model.safetensors")
-    return Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}"), loaded.vocab
+    reading: Precision = "bf16" if precision == "bf16" else "fp32"
+    session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}", reading)
+    return session, loaded.vocab
 
 
 def load_for_sampling(run: str | None, checkpoint: str | None, precision: str, device: str) -> LoadedModel:
@@ -150,7 +210,7 @@ def build_generator(loaded: LoadedModel, options: SamplingOptions, device: str) 
         DataError: the prompt has a character that the vocabulary cannot spell.
     """
     plan = plan_sampling(options, loaded.vocab)
-    if plan.constraint is not None and loaded.settings.direction == "backward":
+    if plan.constraint is not None and _is_backward(loaded):
         raise OptionError(
             "a backward model cannot follow {regex}, {must_contain}, {only} and {never}", "leave them out"
         )

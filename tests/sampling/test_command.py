@@ -118,6 +118,18 @@ def test_a_backward_model_takes_no_constraint(workspace: Commands) -> None:
     assert len(texts(workspace, "--length", "20", "--count", "3")) == 3
 
 
+def test_a_backward_model_shows_its_prompt_last(workspace: Commands) -> None:
+    workspace.succeed("train", "--config", "tiny", "--set", "model.direction=backward", "--out", "runs/back")
+    line = ("sample", "--prompt", "конец", "--length", "9")
+    alone = workspace.json(*line)["text"] + "конец\n"
+    assert workspace.succeed(*line).stdout == alone
+    shown = workspace.succeed(*line, "--count", "2").stdout
+    assert re.fullmatch(r"--- 1 of 2\n.{9}конец\n\n--- 2 of 2\n.{9}конец\n", shown, re.DOTALL)
+    assert workspace.succeed(*line, "--novelty", "").stdout == alone
+    best = workspace.json(*line, "--best-of", "3")["text"]
+    assert workspace.succeed(*line, "--best-of", "3").stdout == best + "конец\n"
+
+
 # ---- a conversation
 
 
@@ -172,6 +184,14 @@ def test_a_conversation(toured: Commands, tmp_path: Path) -> None:
     assert again.stdout.rstrip("\n") in shown
 
 
+def test_greedy_turns_are_the_uninterrupted_text(toured: Commands) -> None:
+    greedy = ("--temperature", "0", "--frequency-penalty", "1")
+    ended = talk(toured, ["", "", "", "/text"], *greedy, "--prompt", "мы ")
+    expected = toured.json("sample", *greedy, "--prompt", "мы ", "--length", "60")["text"]
+    assert ended.stdout.endswith(f"мы {expected}\n")
+    assert ended.stdout.startswith(f"{expected[:20]}\n{expected[20:40]}\n")
+
+
 def test_a_conversation_ends_with_its_input(toured: Commands) -> None:
     ended = talk(toured, ["я"], "--prompt", "мы из ")
     assert ended.returncode == 0
@@ -191,6 +211,24 @@ def test_scripts_on_a_terminal(toured: Commands, prompt: str) -> None:
     shown = toured(*command, out=Channel(80)).stdout
     assert shown.replace("\r\n", "\n") == piped
     assert shown.startswith(prompt)
+
+
+def test_options_that_change_nothing_are_noted(toured: Commands) -> None:
+    greedy = ("sample", "--length", "9", "--temperature", "0", "--top-p", "0.5", "--seed", "3")
+    said = "--temperature 0 takes the most probable token each time: --top-p and --seed have no effect"
+    assert toured.succeed(*greedy).stderr == f"{said}\n"
+    assert toured.json(*greedy)["notes"] == [said]
+    assert toured.json(*greedy, "--count", "2")["notes"] == [f"{said}, and all texts are the same"]
+    (note,) = toured.json("sample", "--length", "9", "--top-k", "9999")["notes"]
+    assert note.startswith("--top-k 9999 has no effect: the vocabulary has ")
+    assert "notes" not in toured.json("sample", "--length", "9", "--top-k", "5")
+
+
+def test_a_search_has_neither_temperature_nor_seed(toured: Commands) -> None:
+    found = toured.json("sample", "--beams", "2", "--length", "9")
+    assert (found["temperature"], found["seed"]) == (None, None)
+    refused = toured.fail(2, "sample", "--beams", "2", "--top-k", "3", "--seed", "0")
+    assert "--top-k and --seed have no effect with --beams" in refused
 
 
 def test_json_says_what_was_asked(toured: Commands) -> None:

@@ -96,6 +96,30 @@ def test_a_tuned_run_adapts_beside_its_static_score(workspace: Commands) -> None
     assert "run `charlm tune` again" in workspace.fail(3, "eval", str(RUN), "--dynamic", "--checkpoint", "20")
 
 
+def test_a_score_of_text_that_is_not_new_is_said_to_be_one(workspace: Commands) -> None:
+    """Of the network, of n-grams, of weights, and of settings; in notes and in JSON."""
+    workspace.succeed("tune", str(RUN), *FAST)
+    options = ("--dynamic", "--cache", "--calibrated", "--mix", "--mix-online")
+    ways = ("dynamic", "cache", "temperature", "mix", "recall")
+    said = {
+        "train": ["trained on this split"] * 3 + ["n-grams were counted on this split"] * 2,
+        "valid": ["`charlm tune` chose its settings"] * 3 + ["weights were fitted on this split"] * 2,
+    }
+    for split, words in said.items():
+        scored = workspace.json("eval", "--split", split, *options)
+        notes = workspace.succeed("eval", "--split", split, *options).stderr.splitlines()
+        for way, option, expected in zip(ways, options, words, strict=True):
+            assert expected in scored[way]["warning"]
+            assert f"{RUN}, {option}: {scored[way]['warning']}" in notes
+        assert (f"{RUN}: the model was trained on this split" in "\n".join(notes)) == (split == "train")
+    new = workspace.json("eval", *options)
+    assert [new[way]["warning"] for way in ways] == [None] * 5
+    assert workspace.succeed("eval", *options).stderr == ""
+    both = workspace.succeed("eval", str(RUN), str(RUN), "--split", "valid", "--mix").stderr
+    assert both.count("--mix: its weights were fitted on this split") == 2
+    assert "know it" in workspace.succeed("compare", str(RUN), "--split", "train").stderr
+
+
 def test_one_table_for_runs_and_baselines(toured: Commands) -> None:
     rows = toured.json("compare", str(RUN), "--baselines", *KN, "--csv", "c.csv")["rows"]
     assert [row["model"] for row in rows] == ["tiny-texts", "uniform", "kneser-ney-3"]
@@ -123,6 +147,7 @@ def test_runs_and_their_report(toured: Commands) -> None:
         (("--per-token", "x.txt"), ".csv"),
         (("--text", "nowhere.txt"), "nowhere.txt"),
         (("tiny-texts", "tiny-texts", "tiny-texts"), "charlm compare"),
+        (("--split", "test", "--text", "new.txt"), "--split is a part of a corpus"),
         (("--mix", "--text", "new.txt"), "training text"),
         (("--mix-online", "--text", "new.txt"), "training text"),
     ],

@@ -54,6 +54,15 @@ def test_refresh_asks_again_and_discard_tidies_up(charlm_there: Charlm, server: 
     assert (tmp_path / "cache/dumps/xxwiki" / DATE / NAME).is_file(), "the older one is another corpus's"
 
 
+def test_discard_dump_deletes_the_download_of_a_corpus_that_is_there(charlm_there: Charlm, tmp_path: Path) -> None:
+    prepare = ("prepare", "--wiki", "xxwiki", "--date", DATE)
+    assert charlm_there(*prepare).returncode == 0
+    assert (tmp_path / "cache/dumps/xxwiki" / DATE / NAME).is_file()
+    again = charlm_there(*prepare, "--discard-dump")
+    assert (again.returncode, again.stderr) == (0, "data/xxwiki is already prepared\n")
+    assert not (tmp_path / "cache/dumps/xxwiki" / DATE / NAME).exists()
+
+
 def test_some_characters_of_a_dump(charlm_there: Charlm, tmp_path: Path) -> None:
     prepare = ("prepare", "--wiki", "xxwiki", "--max-characters", "20000")
     assert charlm_there(*prepare).returncode == 0
