@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from charlm import terminal
+from charlm import child_processes, storage, terminal
 from charlm.commands.baseline import baseline
 from charlm.commands.compare import compare
 from charlm.commands.demo import demo
@@ -146,14 +146,15 @@ for name, command in (
 
 def main() -> None:
     """Run the `charlm` program on `sys.argv`."""
-    for name in ("stdout", "stderr"):
+    for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name, None) is None:  # closed by the caller: the next file opened must not get its number
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
         with contextlib.suppress(AttributeError):  # not a text file of our own, as under a test runner
-            getattr(sys, name).reconfigure(errors="backslashreplace")
+            getattr(sys, name).reconfigure(errors="surrogateescape" if name == "stdin" else "backslashreplace")
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with _handle_errors(debug):
+        storage.name_missing_home()
         _check_unicode(arguments)
         with translate_usage_errors(arguments, app, _load_known_names):
             code: object = app(arguments, prog_name="charlm", standalone_mode=False)
@@ -184,13 +185,16 @@ def _handle_errors(debug: bool) -> Generator[None, None, None]:
     except SilentError as error:
         sys.exit(error.exit_code)
     except CharlmError as error:
-        if error.exit_code == UsageError.exit_code and os.environ.get("RANK", "0") != "0":
+        rank = os.environ.get("RANK", "")
+        if error.exit_code == UsageError.exit_code and rank.isdecimal() and int(rank):
             sys.exit(error.exit_code)  # every process of a job finds the same error; the first one prints it
         _exit_with_error(*error.for_command_line(), error.exit_code, debug)
     except OSError as error:  # most likely of stdout: `storage` writes files and raises StorageError
+        if error.filename:
+            found = storage.path_error(error)
+            _exit_with_error(*found.for_command_line(), found.exit_code, debug)
         _silence_stdout()
-        reason = error.strerror or str(error)
-        what = f"{error.filename}: {reason}" if error.filename else f"cannot write the output: {reason}"
+        what = f"cannot write the output: {error.strerror or error}"
         _exit_with_error(what, "check the disk, or send the output elsewhere", 5, debug)
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
         if _was_interrupted(error):
@@ -241,6 +245,7 @@ def _exit_with_error(what: str, cure: str, code: int, debug: bool) -> None:
         traceback.print_exc()
     with contextlib.suppress(OSError):
         print(terminal.printable("charlm: error: " + " ".join(f"{what}; {cure}".split())), file=sys.stderr)
+    child_processes.kill_workers()  # the interpreter would wait for what they are doing
     sys.exit(code)
 
 

@@ -5,13 +5,15 @@ On a terminal, control characters in generated or downloaded text, which could c
 
 import sys
 from collections.abc import Mapping
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, TextIO, cast
 
-import typer
-
+from charlm.errors import UsageError
 from charlm.formatting import BLOCKS, format_number
 from charlm.printable import printable
-from charlm.storage import to_json
+from charlm.storage import storage_errors, to_json
+
+STANDARD_INPUT = "standard input"
 
 
 def note(text: str) -> None:
@@ -20,8 +22,41 @@ def note(text: str) -> None:
 
 
 def confirm() -> bool:
-    """Ask whether to go on; assume yes where there is no terminal."""
-    return not sys.stdin.isatty() or typer.confirm("go on?", err=True)
+    """Ask whether to go on; assume yes where there is no terminal. The end of the input (Ctrl-D) is a no."""
+    if not sys.stdin.isatty():
+        return True
+    print("go on? [y/N]: ", end="", file=sys.stderr, flush=True)
+    return (read_line() or "").strip().lower() in ("y", "yes")
+
+
+def read_line() -> str | None:
+    """Return the next line of standard input without its line end, or None at the end. A byte that is not in the
+    terminal's encoding is a lone surrogate.
+
+    Raises:
+        UsageError: standard input is closed.
+        StorageError: it cannot be read.
+    """
+    with storage_errors(Path(STANDARD_INPUT), "read"):
+        line = _open_stdin().readline()
+    return line.removesuffix("\n") if line else None
+
+
+def read_stdin() -> bytes:
+    """Return all of standard input.
+
+    Raises:
+        UsageError: it is closed.
+        StorageError: it cannot be read.
+    """
+    with storage_errors(Path(STANDARD_INPUT), "read"):
+        return _open_stdin().buffer.read()
+
+
+def _open_stdin() -> TextIO:
+    if not sys.stdin.readable():  # `cli` puts a file that cannot be read in the place of a closed one
+        raise UsageError(f"{STANDARD_INPUT} is closed", "open it, or name a file instead")
+    return sys.stdin
 
 
 def has_blocks() -> bool:

@@ -121,11 +121,18 @@ class Commands:
         return replace(self, folder=folder)
 
     def start(
-        self, *arguments: str, file_size: int | None = None, out: Channel | None = None, err: Channel | None = None
+        self,
+        *arguments: str,
+        file_size: int | None = None,
+        out: Channel | None = None,
+        err: Channel | None = None,
+        stdin: bytes = b"",
+        closed: Sequence[int] = (),
     ) -> Running:
         """
         Args:
             file_size: bytes that a file may have (RLIMIT_FSIZE): beyond them a write fails.
+            closed: those of the descriptors 0, 1 and 2 that are closed.
         """
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self.address)
@@ -135,9 +142,12 @@ class Commands:
             "folder": str(self.folder),
             "environment": dict(self.environment),
             "file_size": file_size,
+            "closed": closed,
         }
-        with open(os.devnull, "rb") as nothing:
-            fds = [nothing.fileno(), out.writing, err.writing]
+        with tempfile.TemporaryFile() as content:
+            content.write(stdin)
+            content.seek(0)
+            fds = [content.fileno(), out.writing, err.writing]
             socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], fds)
         for channel in (out, err):
             os.close(channel.writing)
@@ -145,9 +155,15 @@ class Commands:
         return Running(_receive(connection), connection, out, err)
 
     def __call__(
-        self, *arguments: str, file_size: int | None = None, out: Channel | None = None, err: Channel | None = None
+        self,
+        *arguments: str,
+        file_size: int | None = None,
+        out: Channel | None = None,
+        err: Channel | None = None,
+        stdin: bytes = b"",
+        closed: Sequence[int] = (),
     ) -> Ended:
-        with self.start(*arguments, file_size=file_size, out=out, err=err) as process:
+        with self.start(*arguments, file_size=file_size, out=out, err=err, stdin=stdin, closed=closed) as process:
             return process.wait()
 
     def succeed(self, *arguments: str) -> Ended:
@@ -277,6 +293,9 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+        for fd in request["closed"]:  # as an interpreter finds it
+            os.close(fd)
+            setattr(sys, ("stdin", "stdout", "stderr")[fd], None)
         os.chdir(request["folder"])
         os.environ.update(request["environment"])
         if request["file_size"] is not None:
@@ -293,7 +312,7 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         traceback.print_exc()
         code = 1
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):
             stream.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
 

@@ -39,7 +39,10 @@ def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptio
     terminal.note("the model reads what you type and continues it; /help lists the commands, /quit leaves")
     conversation = _Conversation(session, vocab, options)
     while True:
-        line = _read_line()
+        if sys.stdin.isatty():
+            sys.stdout.write(_PROMPT)
+            sys.stdout.flush()
+        line = terminal.read_line()
         if line is None:
             return
         try:
@@ -74,6 +77,7 @@ class _Conversation:
         Raises:
             CharlmError: it cannot be done.
         """
+        _check_unicode(line)
         if not line.startswith("/"):
             if line:
                 self._session.read(line)
@@ -109,16 +113,18 @@ class _Conversation:
         sys.stdout.flush()
 
 
+def _check_unicode(line: str) -> None:
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"character {error.start + 1:,} of the line is not in the terminal's encoding, {sys.stdin.encoding}",
+            "type it again, or set the terminal and LC_ALL to UTF-8",
+        ) from error
+
+
 def _require_name(name: str) -> str:
-    if not name:
-        raise UsageError("the name is missing", "write it after the command")
+    if not name or "\0" in name:
+        what = "the name has the character U+0000" if name else "the name is missing"
+        raise UsageError(what, "write it after the command")
     return name
-
-
-def _read_line() -> str | None:
-    """The next line without its line end, or None at the end of the input."""
-    if sys.stdin.isatty():
-        sys.stdout.write(_PROMPT)
-        sys.stdout.flush()
-    line = sys.stdin.readline()
-    return line.removesuffix("\n") if line else None

@@ -1,13 +1,14 @@
 """Options that several commands share, and checks of their values before the work begins."""
 
-import sys
+import errno
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlm import terminal
+from charlm import storage, terminal
 from charlm.commands import completion
 from charlm.errors import DataError, UsageError
 
@@ -125,11 +126,12 @@ def run_or_bundled(run: str | None) -> str | None:
 
 def read_text(name: str) -> str:
     """The content of a UTF-8 file, or of standard input where the name is `-`; one leading BOM is dropped."""
+    shown = terminal.STANDARD_INPUT if name == "-" else name
     try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        content = terminal.read_stdin() if name == "-" else Path(name).read_bytes()
         return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
+        raise DataError(f"{shown} is not UTF-8: byte {error.start:,}", "convert it to UTF-8") from error
     except IsADirectoryError as error:
         raise UsageError(
             f"{name} is a folder, not a text file", "give a file in it, or - for standard input"
@@ -139,6 +141,8 @@ def read_text(name: str) -> str:
 
         cure = suggest_file(Path(name)) or "give a file, or - for standard input"
         raise UsageError(f"there is no text file {name}", cure) from error
+    except OSError as error:
+        raise storage.path_error(error) from error
 
 
 def parse_folder(given: str) -> Path:
@@ -168,18 +172,22 @@ def check_folder(path: Path | None, option: str) -> None:
 
 
 def check_file(path: Path | None, option: str) -> None:
-    """Check before the work begins that a file can be written.
+    """Check before the work begins that a file can be written, or a pipe or device written through.
 
     Raises:
         UsageError: its folder does not exist, or it is a folder itself.
-        StorageError: its folder cannot be written to.
+        StorageError: its folder, or the pipe or device, cannot be written to.
     """
-    from charlm.storage import check_writable
-
     if path is None:
         return
-    if path.is_dir():
+    with storage.storage_errors(path):
+        if storage.is_special(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        target = storage.follow_links(path)
+    if target.is_dir():
         raise UsageError(f"{option} {path} is a folder, and must be a file", f"name a file in it: {option} {path}/NAME")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", f"make it first, or choose another {option}")
-    check_writable(path.parent)
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", f"make it first, or choose another {option}")
+    storage.check_writable(target.parent)

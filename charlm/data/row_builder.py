@@ -6,15 +6,17 @@ Document ── normalise, drop if too short ──> text ── count, hash ─
 import functools
 import hashlib
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 
+from charlm.data import unicode_normalization
+from charlm.data.unicode_normalization import MAX_MARKS, find_boundary, normalize_nfc
 from charlm.errors import DataError
 from charlm.text.document import Document, PageCounts
+from charlm.text.split import MAX_PART_CHARACTERS
 from charlm.vocab.base import code_points
 
 SCHEMA = pa.schema(
@@ -99,14 +101,24 @@ class RowBuilder:
         final_length = (
             len(text) if document.is_last_piece else max((found.start() for found in _ASCII.finditer(text)), default=0)
         )
+        if len(text) - final_length > MAX_PART_CHARACTERS:  # otherwise a text without ASCII would pile up
+            final_length = find_boundary(text) or len(text)
         self._unnormalized_tail = text[final_length:]
-        return unicodedata.normalize("NFC", text[:final_length])
+        normalized, num_long_runs = normalize_nfc(text[:final_length])
+        if num_long_runs:
+            self._page_counts.cut["limit"] += num_long_runs
+            self._page_counts.notes.append(
+                f"document {document.id} ({document.title}): a run of more than {MAX_MARKS:,} combining marks was"
+                " normalised in slices"
+            )
+        return normalized
 
 
 @functools.cache
 def row_code_version() -> str:
     """Return a hash of the code that makes rows: shards that other code made are made again."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    modules = (Path(__file__), Path(unicode_normalization.__file__))
+    return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()[:16]
 
 
 def _skeleton_hash(title: str, text: str) -> int:

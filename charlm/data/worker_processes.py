@@ -6,23 +6,21 @@ A killed worker raises an error instead of a hang; workers end when their parent
 import contextlib
 import os
 import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, ParamSpec, TypeVar
 
+from charlm.child_processes import end_with_parent
 from charlm.errors import OutOfMemoryError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _MAX_IN_FLIGHT_PER_WORKER = 2  # calls submitted and not done; bounds the memory of pending results
-_ORPHAN_CHECK = 1.0  # seconds between checks whether the parent lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,19 @@ def wait_in_order(started: Iterable[Callable[[], T]], num_workers: int) -> Itera
 def spawn_pool(size: int) -> Generator[ProcessPool, None, None]:
     """Start workers for the time of the block; pending calls are cancelled at its end.
 
+    After an error the running calls are completed, since a rerun keeps their results. Ctrl-C kills them.
+
     Raises:
         OutOfMemoryError: a worker was killed.
     """
+    others = set(active_children())
     pool = ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=_init_worker, initargs=(os.getpid(),))
     try:
         yield ProcessPool(pool, size)
+    except (KeyboardInterrupt, GeneratorExit):
+        for worker in set(active_children()) - others:
+            worker.kill()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -90,10 +95,4 @@ def _report_killed_workers() -> Generator[None, None, None]:
 def _init_worker(parent: int) -> None:
     """Ignore Ctrl-C, which the parent handles, and end when the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_ORPHAN_CHECK)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent(parent)

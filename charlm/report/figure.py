@@ -1,6 +1,7 @@
 """Curves as one PNG: validation bits per character over characters seen, and over minutes. Needs matplotlib."""
 
 import importlib.util
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def check_matplotlib() -> None:
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("a plot as PNG needs the package matplotlib", "install it: pip install matplotlib")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home directory that is read-only
 
 
 def escape_label(name: str, suffix: str = "") -> str:

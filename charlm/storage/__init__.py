@@ -6,21 +6,25 @@
 whole_files     files that appear at once, JSON among them     manifest      what makes a checkpoint exist
 growing_files   logs and partial downloads                     lock          one process a directory
 directories     made, renamed, removed; the cache              disk_errors   which StorageError an OSError becomes
+special_files   pipes and devices, which are written through
 """
 
 from charlm.storage.directories import (
     cache_directory,
     check_writable,
     directory_name,
+    expand_home,
     make_directory,
+    name_missing_home,
     remove_tree,
     rename,
     sync_directory,
 )
-from charlm.storage.disk_errors import storage_errors
+from charlm.storage.disk_errors import path_error, storage_errors
 from charlm.storage.growing_files import PartialFile, append_bytes, append_line, sync_file
 from charlm.storage.lock import DirectoryLock, is_locked
 from charlm.storage.manifest import MANIFEST, has_manifest, verify_manifest, write_manifest
+from charlm.storage.special_files import follow_links, is_special
 from charlm.storage.whole_files import (
     atomic_file,
     from_json,
@@ -45,11 +49,16 @@ __all__ = [
     "cache_directory",
     "check_writable",
     "directory_name",
+    "expand_home",
+    "follow_links",
     "from_json",
     "has_manifest",
     "is_locked",
+    "is_special",
     "link_or_copy",
     "make_directory",
+    "name_missing_home",
+    "path_error",
     "read_json",
     "read_text",
     "remove_stale_temporaries",

@@ -1,22 +1,69 @@
-"""Directories: made, checked, renamed and removed; and the directory of cached downloads."""
+"""Directories: made, checked, renamed and removed; the home directory, and the directory of cached downloads."""
 
+import contextlib
 import errno
+import functools
 import os
 import shutil
+import stat
 import sys
+import tempfile
 from pathlib import Path
 
 from charlm.storage.disk_errors import storage_errors
 
 
+def expand_home(name: str) -> Path:
+    """Return the path of a name, with a home directory in place of `~` or `~user` at its start.
+
+    A file or folder that is really called so comes first, and the name stays as it is if that home is unknown.
+    """
+    path = Path(name)
+    if not name.startswith("~") or os.path.lexists(path.parts[0]):
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def cache_directory() -> Path:
-    """Return CHARLM_CACHE, or `charlm` in the platform's cache directory."""
+    """Return CHARLM_CACHE, or `charlm` in the platform's cache directory; in a container without a home directory, a
+    folder among the temporary files that only this user can write."""
     if configured := os.environ.get("CHARLM_CACHE"):
-        return Path(configured).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "charlm"
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "charlm"
+        return expand_home(configured)
+    base, home = Path(os.environ.get("XDG_CACHE_HOME", "")), _home()
+    if base.is_absolute() and sys.platform != "darwin":
+        return base / "charlm"
+    if home is None:
+        return _temporary_cache() / "charlm"
+    return home / "Library" / "Caches" / "charlm" if sys.platform == "darwin" else home / ".cache" / "charlm"
+
+
+def name_missing_home() -> None:
+    """Name a cache to the libraries if the home directory is unknown: they would make a folder called `~`."""
+    if _home() is None:
+        os.environ.setdefault("XDG_CACHE_HOME", str(_temporary_cache()))
+
+
+def _home() -> Path | None:
+    """Return the home directory; None if HOME is not set and this user is not in the list of users."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+@functools.cache
+def _temporary_cache() -> Path:
+    """Return the same folder every time; a new one if another user could have put something into it."""
+    path = Path(tempfile.gettempdir()) / f"charlm-{os.getuid()}"
+    with storage_errors(path, "create"):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        status = path.lstat()
+        is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+        return path if is_private else Path(tempfile.mkdtemp(prefix="charlm-"))
 
 
 def directory_name(path: Path) -> str:

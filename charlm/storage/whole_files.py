@@ -1,34 +1,49 @@
 """Whole files: a name is either absent or holds a whole, durable file.
 
 bytes, text, JSON, arrays ──> `atomic_file` ──> temporary name, fsync, rename, fsync of the folder ──> the final name
+                                           └──> a pipe, a device or /dev/stdout: written through (`special_files`)
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from charlm.storage.directories import remove_tree, sync_directory
 from charlm.storage.disk_errors import storage_error, storage_errors
+from charlm.storage.special_files import follow_links, is_special, write_through
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
-    """Open a seekable binary file that appears at `path`, whole and durable, when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Open a seekable binary file that appears at `path`, whole and durable, when the block ends without an error.
+
+    If `path` is a link, the link stays and its target is replaced. A pipe, a device or /dev/stdout stays too: the
+    content is written into it when the block has ended.
+    """
     with storage_errors(path):
+        if is_special(path):
+            with tempfile.TemporaryFile() as content:
+                yield content
+                content.seek(0)
+                write_through(content, path)
+            return
+        target = follow_links(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             with open(temporary, "w+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
-            sync_directory(path.parent)
+            os.replace(temporary, target)
+            sync_directory(target.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -38,7 +53,8 @@ def atomic_file(path: Path) -> Generator[IO[bytes], None, None]:
 def remove_stale_temporaries(path: Path) -> None:
     """Remove the temporary files that killed writers of `path` left beside it."""
     with storage_errors(path.parent, "read"):
-        found = list(path.parent.glob(f".{path.name}.*.tmp"))
+        target = follow_links(path)
+        found = list(target.parent.glob(f".{glob.escape(target.name)}.*.tmp"))
     for leftover in found:
         pid = leftover.name.split(".")[-2]
         if pid.isdecimal() and not _is_alive(int(pid)):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from charlm.errors import CharlmError, LostProcessError, SilentError
+from charlm.errors import CharlmError, LostProcessError, SilentError, UsageError
 from charlm.nn.state import State
 
 _TIMEOUT = dt.timedelta(minutes=30)  # only rank 0 writes checkpoints, and a slow disk must not look like a lost process
@@ -231,5 +231,18 @@ def _convert_lost_process_errors() -> Generator[None, None, None]:
 
 
 def init_distributed(device: torch.device) -> Distributed:
-    """Return the group that torchrun started this process in, or a single process."""
-    return TorchDistributed(device) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else SingleProcess()
+    """Return the group that torchrun started this process in, or a single process.
+
+    Raises:
+        UsageError: the variables that torchrun sets are incomplete or not numbers; another program may have set some.
+    """
+    if os.environ.get("WORLD_SIZE", "1") in ("", "0", "1"):
+        return SingleProcess()
+    for name in ("WORLD_SIZE", "RANK", "MASTER_PORT", "MASTER_ADDR"):
+        value = os.environ.get(name, "")
+        if not value or (name != "MASTER_ADDR" and not (value.isascii() and value.isdecimal())):
+            raise UsageError(
+                f"the variable {name} is {value!r}, but WORLD_SIZE says that this is one of several processes",
+                "start several processes with torchrun, or unset WORLD_SIZE",
+            )
+    return TorchDistributed(device)

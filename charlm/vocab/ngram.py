@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from charlm.errors import DataError
 from charlm.vocab.base import NgramBags, Vocab, ngram_hash
 from charlm.vocab.cached_encoder import pack_ids
 from charlm.vocab.checks import check_strings
@@ -59,7 +60,9 @@ class NgramVocab(WordVocab):
         spelled = super().spell(token)
         return pack_ids([self.spell_id]) + spelled + pack_ids([self.end_id]) if is_word(token) else spelled
 
-    def bags(self) -> NgramBags:
+    def bags(self) -> NgramBags | None:
+        if not self.ngrams:  # `NgramLearner` makes no such vocabulary any more
+            return None
         id_of = {ngram: number for number, ngram in enumerate(self.ngrams)}
         bags: list[list[int]] = [[] for _ in range(self.first_token_id)]
         bags += ([id_of[ngram] for ngram in ngrams_of(token, self.n) if ngram in id_of] for token in self.tokens)
@@ -92,6 +95,10 @@ class NgramLearner(WordLearner):
         self._ngram_settings = settings
 
     def finish(self) -> Vocab:
+        """
+        Raises:
+            DataError: the texts have fewer than two different characters, or no n-gram is frequent enough.
+        """
         settings, frequent_tokens = self._ngram_settings, self.frequent_tokens()
         counts = count_ngrams(self.counts.most_frequent(), settings.n)
         frequent = sorted(
@@ -99,6 +106,13 @@ class NgramLearner(WordLearner):
             key=lambda item: (-item[1], item[0]),
         )
         ngrams = _drop_hash_collisions(ngram for ngram, _ in frequent)[: settings.max_ngrams]
+        if not ngrams:
+            most = max(counts.values(), default=0)
+            raise DataError(
+                f"no {settings.n}-gram of the training text occurs {settings.min_ngram_count:,} times, as"
+                f" corpus.vocab.min_ngram_count asks; the most frequent one occurs {most:,} times",
+                f"give more text, or --set corpus.vocab.min_ngram_count={most} or less",
+            )
         return NgramVocab(frequent_tokens, ngrams, settings.n)
 
 

@@ -5,7 +5,6 @@ B batch, T time, D inputs, H hidden.
 
 import importlib
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,7 +242,7 @@ def test_what_is_compiled_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **keywords: Any) -> Any:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(subprocess, "run", refuse)
+    monkeypatch.setattr(compiled, "run_program", refuse)
     assert compiled.load_compiled_library() is not None
 
 

@@ -1,6 +1,7 @@
 """The n-gram vocabulary: the lecture's example, spelling, and arrays that match the words."""
 
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm.errors import DataError
 from charlm.vocab.base import ngram_hash
 from charlm.vocab.ngram import NgramVocab, ngrams_of
 from charlm.vocab.settings import NgramSettings
@@ -43,6 +45,7 @@ def test_an_unknown_word_is_spelled_between_marks_and_a_sign_is_not() -> None:
 def test_bags_are_the_known_ngrams_of_each_token(n: int, max_ngrams: int) -> None:
     vocab = learned(NgramSettings(min_count=1, min_ngram_count=1, n=n, max_ngrams=max_ngrams))
     bags = vocab.bags()
+    assert bags is not None
     assert bags.num_ngrams == len(vocab.ngrams) <= max_ngrams
     assert bags.offsets.shape == (vocab.size + 1,)
     assert len(set(bags.hashes.tolist())) == bags.num_ngrams
@@ -59,13 +62,36 @@ def test_bags_are_the_known_ngrams_of_each_token(n: int, max_ngrams: int) -> Non
 
 @given(words=st.lists(st.text("abв#", min_size=1, max_size=6), min_size=1, max_size=20))
 def test_the_most_frequent_ngrams_are_known(words: list[str]) -> None:
-    vocab = learn(NgramSettings(max_ngrams=4, min_ngram_count=2), [" ".join(words) + " "])
-    assert isinstance(vocab, NgramVocab)
     tokens = [token for word in words for token in [*word.replace("#", " # ").split(), " "]]
     counts = Counter(ngram for token in tokens for ngram in ngrams_of(token, 3))
+    settings, texts = NgramSettings(max_ngrams=4, min_ngram_count=2), [" ".join(words) + " "]
+    if max(counts.values()) < 2:
+        with pytest.raises(DataError, match="no 3-gram of the training text occurs 2 times"):
+            learn(settings, texts)
+        return
+    vocab = learn(settings, texts)
+    assert isinstance(vocab, NgramVocab)
     assert len(set(vocab.ngrams)) == len(vocab.ngrams) == min(4, sum(count >= 2 for count in counts.values()))
     left_out = max((count for ngram, count in counts.items() if ngram not in vocab.ngrams), default=0)
     assert all(counts[ngram] >= max(2, left_out) for ngram in vocab.ngrams)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize("min_count", [1, 1_000])
+def test_a_vocabulary_without_ngrams_is_refused(n: int, min_count: int) -> None:
+    settings = NgramSettings(n=n, min_count=min_count, min_ngram_count=1_000)
+    with pytest.raises(DataError, match=rf"no {n}-gram .* occurs 1,000 times.*corpus\.vocab\.min_ngram_count") as found:
+        learn(settings, [TEXT])
+    (lowered,) = re.findall(r"min_ngram_count=(\d+) or less", found.value.cure)
+    vocab = learn(settings.model_copy(update={"min_ngram_count": int(lowered)}), [TEXT])
+    assert isinstance(vocab, NgramVocab)
+    assert vocab.ngrams, "the cure works"
+
+
+def test_an_older_vocabulary_without_ngrams_loads_and_has_no_bags() -> None:
+    vocab = NgramVocab.from_json({"n": 3, "ngrams": [], "tokens": ["a"]})
+    assert vocab.decode(vocab.encode("a b")) == "a b"
+    assert vocab.bags() is None
 
 
 @given(data=st.binary(max_size=40), start=st.integers(0, 40))

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from charlm import storage
+from charlm.child_processes import run_program
 from charlm.errors import StorageError
 from charlm.nn.fused.kernels import Kernel, Kernels, P, is_matrix, shape_position
 from charlm.nn.fused.norm_kernels import STRIDED_KERNELS
@@ -67,10 +68,7 @@ def _compile_or_reuse(compiler: str) -> Path:
             compiled_path = Path(folder) / library.name
             for openmp in (("-fopenmp",), ()):  # without OpenMP: one thread
                 command = [compiler, *_FLAGS, *openmp, "-o", str(compiled_path), str(_SOURCE), "-lm"]
-                if (
-                    subprocess.run(command, capture_output=True, timeout=_COMPILE_TIMEOUT_S, check=False).returncode
-                    == 0
-                ):
+                if run_program(command, _COMPILE_TIMEOUT_S) == 0:
                     break
             storage.write_bytes(library, compiled_path.read_bytes())
     return library

@@ -32,6 +32,7 @@ from charlm.text.download.retry import (
 
 _CHUNK = 1 << 16
 _MAX_REDIRECTS = 5
+_MAX_DIGITS = 18  # of the size of a file in bytes
 _CONNECT_TIMEOUT = 10.0
 _MIN_BYTES_PER_SECOND = 1024
 """A connection that stays slower than this for `RetryPolicy.stall_timeout` seconds counts as broken."""
@@ -118,7 +119,7 @@ def read_body(response: requests.Response, stall_timeout: float) -> Iterator[byt
 def content_length(response: requests.Response) -> int | None:
     """Return the size of the body in bytes, as the header states it; None if there is no such header."""
     value = response.headers.get("Content-Length", "")
-    return int(value) if value.isdecimal() else None
+    return int(value) if value.isdecimal() and len(value) <= _MAX_DIGITS else None
 
 
 def validator(response: requests.Response) -> str:
@@ -140,7 +141,8 @@ class ContentRange(NamedTuple):
 
 
 def content_range(response: requests.Response) -> ContentRange:
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    header = response.headers.get("Content-Range", "").strip()
+    found = re.fullmatch(rf"bytes (?:(\d{{1,{_MAX_DIGITS}}})-\d+|\*)/(\d{{1,{_MAX_DIGITS}}}|\*)", header)
     start, total = found.groups() if found else (None, None)
     return ContentRange(int(start) if start else None, int(total) if total and total != "*" else None)
 

@@ -102,6 +102,9 @@ def retry(
         except (requests.exceptions.RequestException, ValueError) as error:
             why = _in_short(_innermost(error))
             raise NetworkError(f"{url}: {why}", "check corpus.source.mirrors and CHARLM_MIRROR") from error
+        except OSError as error:  # requests finds no certificates where REQUESTS_CA_BUNDLE says that they are
+            cure = "check the settings of the network, such as REQUESTS_CA_BUNDLE and HTTPS_PROXY"
+            raise NetworkError(f"{server}: {_in_short(error)}", cure) from error
         if progress() - best_progress >= _MIN_PROGRESS_BYTES:
             failures, best_progress, requested_wait = 0, progress(), 0.0
         if failures >= max_failures:

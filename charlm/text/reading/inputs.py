@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from charlm.errors import DataError, UsageError
+from charlm.storage import expand_home
 from charlm.suggestions.words import nearest
 
 STDIN = "-"
@@ -33,7 +34,7 @@ def check_input(user_path: str) -> None:
     """
     if user_path == STDIN:
         return
-    path = Path(user_path).expanduser()
+    path = expand_home(user_path)
     if is_glob(str(path)):
         user_path = str(path)
         if not any(True for _ in list_files([user_path])):
@@ -80,7 +81,7 @@ def suggest_file(path: Path) -> str:
 
 def list_files(inputs: Iterable[str]) -> Iterator[tuple[str, Path]]:
     """Yield name and path of each file, in the order of the inputs; the files of a folder sorted by name."""
-    for path in (Path(user_path).expanduser() for user_path in inputs if user_path != STDIN):
+    for path in (expand_home(user_path) for user_path in inputs if user_path != STDIN):
         user_path = str(path)
         if is_glob(user_path):
             found = (Path(name) for name in glob.iglob(user_path, recursive=True))  # noqa: PTH207 - Path.glob: no files for **

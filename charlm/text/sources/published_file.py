@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError, NetworkError, UsageError
-from charlm.storage import DirectoryLock, atomic_file, cache_directory, make_directory, remove_tree
+from charlm.storage import DirectoryLock, atomic_file, cache_directory, expand_home, make_directory, remove_tree
 from charlm.text.code_version import code_version
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
 from charlm.text.download.retry import RetryPolicy
@@ -131,7 +131,7 @@ class BenchmarkSource(Source):
         self._make_task = make_task
         self._directory = (cache or cache_directory()) / benchmark.name
         self._retry_policy = retry_policy
-        self._path = Path(inputs[0]).expanduser() if inputs else self._directory / benchmark.name
+        self._path = expand_home(inputs[0]) if inputs else self._directory / benchmark.name
         self._file: InputFile | None = None
         self._distributed = False
         if inputs and not self._path.is_file():

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.storage import storage_errors
@@ -161,7 +161,8 @@ class TextSource(Source):
         return self._text_files
 
     def _read_stdin(self, page_counts: PageCounts) -> Iterator[Document]:
-        if self._stdin_read or sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the parent
+        stdin: TextIO | None = sys.stdin  # None, or (from `cli`) a file that cannot be read, if the parent closed it
+        if self._stdin_read or stdin is None or not stdin.readable():
             raise UsageError("standard input was read before or is closed", "give the text as a file")
         self._stdin_read = True
         hashed, size = hashlib.sha256(), 0
@@ -169,7 +170,7 @@ class TextSource(Source):
         def chunks() -> Iterator[bytes]:
             nonlocal size
             with storage_errors(Path("standard input"), "read"):
-                while chunk := sys.stdin.buffer.read(_CHUNK):
+                while chunk := stdin.buffer.read(_CHUNK):
                     hashed.update(chunk)
                     size += len(chunk)
                     yield chunk

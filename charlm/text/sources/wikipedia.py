@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.storage import DirectoryLock, cache_directory, remove_tree
+from charlm.storage import DirectoryLock, cache_directory, expand_home, remove_tree
 from charlm.text.document import DownloadPlan, Source, SourceTask
 from charlm.text.download.range_cache import SparseFile
 from charlm.text.download.retry import RetryPolicy
@@ -75,7 +75,7 @@ class WikipediaSource(Source):
                 f"{name} is not an http or https URL",
                 "write https://..., or download it and give the file with --input",
             )
-        path = Path(name).expanduser()
+        path = expand_home(name)
         if not path.is_file():
             raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
         return DumpPart(path)

@@ -27,8 +27,12 @@ def dump_part_from_url(url: str, cache: Path, user_agent: str, retry_policy: Ret
     Raises:
         SettingsError: the URL does not name a file.
     """
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if not name or name in (".", "..") or not urlsplit(url).netloc:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as https://[x
+        parts = urlsplit("")
+    name = PurePosixPath(unquote(parts.path)).name
+    if not name or name in (".", "..") or "\0" in name or not parts.netloc:
         raise SettingsError(f"{url} does not name a file", "give the URL of a dump file, such as https://.../x.xml.bz2")
     index_file_name = index_name(name)
     index = (

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _MAX_SUGGESTIONS = 3
+_MAX_NAME_LENGTH = 200  # characters; the longest name of a wiki has fewer than 50
 _MIN_SIMILARITY = 0.7
 """Names with at least this ratio (of difflib) are similar."""
 _SIMILARITY_MARGIN = 0.15  # names that are nearly as similar as the best one are suggested too
@@ -153,8 +154,11 @@ def _spellings(key: str, names: Mapping[str, list[str]]) -> list[str]:
 
 
 def _normalize(name: str) -> str:
-    """Remove case, accents, spaces and dashes, so that `francais` and `zh_yue` are understood."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    """Remove case, accents, spaces and dashes, so that `francais` and `zh_yue` are understood.
+
+    Only the beginning of a longer name is read: the time to decompose it may grow with the square of its length.
+    """
+    decomposed = unicodedata.normalize("NFKD", name[:_MAX_NAME_LENGTH].casefold())
     return "".join(c for c in decomposed if unicodedata.category(c) != "Mn" and c not in " -_'ʻ’().")
 
 

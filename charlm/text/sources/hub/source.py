@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError, UsageError
+from charlm.storage import expand_home
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source
 from charlm.text.reading.input_files import InputFile, hash_inputs
 from charlm.text.reading.inputs import suggest_file
@@ -30,7 +31,7 @@ class HubSource(Source):
         self._settings = settings
         self._dataset_version: DatasetVersion | None = None
         self._files: list[InputFile] | None = None
-        self._inputs = tuple(Path(name).expanduser() for name in settings.input)
+        self._inputs = tuple(expand_home(name) for name in settings.input)
         for path in self._inputs:
             if not path.exists():
                 raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
