@@ -19,19 +19,19 @@ Word = TypeVar("Word", bound=str)
 
 def whole_number(keyword: str, value: object) -> int:
     """Return a whole number; a truth value and a float are none."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    raise _wrong_type(keyword, value, "a whole number", "give an int, such as 5")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise _wrong_type(keyword, value, "a whole number", "give an int, such as 5")
+    return int(value)
 
 
 def number(keyword: str, value: object) -> float:
     """Return a number as a float; one that is too large for a float is infinite."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise _wrong_type(keyword, value, "a number", "give an int or a float, such as 0.5")
     try:
         return float(value)
     except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+        return float("-inf") if value < 0 else float("inf")
 
 
 def text(keyword: str, value: object) -> str:

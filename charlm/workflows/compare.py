@@ -125,8 +125,9 @@ def _characters_seen(found: EvalResult) -> int | None:
     if not isinstance(tokens, int):
         return None
     try:
-        scored_own = found.corpus is not None and found.corpus.fingerprint == trained_on["fingerprint"]
-        corpus = found.corpus if scored_own else open_training_corpus(found.checkpoint, trained_on)
+        corpus = found.corpus
+        if corpus is None or corpus.fingerprint != trained_on["fingerprint"]:
+            corpus = open_training_corpus(found.checkpoint, trained_on)
     except (UsageError, DataError):  # not here, but the log of the run has counted them too
         root = run_of_checkpoint(found.checkpoint)
         entries = [] if root is None else metrics_file.read_log(RunDirectory(root).metrics_path)

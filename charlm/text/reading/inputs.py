@@ -53,7 +53,7 @@ def input_exists(user_path: str, *, may_be_glob: bool) -> bool:
     """Return whether there is a file or a folder for an input; URLs and standard input count as existing."""
     if user_path == STDIN or has_scheme(user_path):
         return True
-    path = Path(user_path).expanduser()
+    path = expand_home(user_path)
     if may_be_glob and is_glob(str(path)):
         return any(True for _ in list_files([user_path]))
     return path.exists()
