@@ -13,20 +13,42 @@ from tests.processes import Channel, Commands, Ended
 from tests.workspaces import DATA, RUN
 
 UNIFORM = ("--set", 'baselines=[{type="uniform"}]')
+SMALL = ("--set", "model.body.hidden_size=4", "--set", "training.batch_size=2")
 QUICK = ("--config", "tiny", "--set", "training.max_steps=1")
-NEW_CORPUS = ("prepare", "--source", "text", "--input", "texts", "--out", "data/new")
+NEW_CORPUS = ("prepare", "--workers", "1", "--source", "text", "--input", "texts", "--out", "data/new")
+SOURCE = ("prepare", "--workers", "1", "--out", "data/new", "--source")
 PLACES: dict[str, tuple[str, ...]] = {
-    "prepare --input": ("prepare", "--source", "text", "--out", "data/new", "--input", "{}"),
-    "prepare --input (dump)": ("prepare", "--source", "wikipedia", "--out", "data/new", "--input", "{}"),
-    "prepare --input (hub)": ("prepare", "--source", "hub", "--out", "data/new", "--input", "{}"),
-    "prepare --input (enwik8)": ("prepare", "--source", "enwik8", "--out", "data/new", "--input", "{}"),
-    "prepare --input (text8)": ("prepare", "--source", "text8", "--out", "data/new", "--input", "{}"),
-    "prepare --config": ("prepare", "--config", "{}"),
+    "prepare --input": ("prepare", "--workers", "1", "--source", "text", "--out", "data/new", "--input", "{}"),
+    "prepare --input (dump)": (
+        "prepare",
+        "--workers",
+        "1",
+        "--source",
+        "wikipedia",
+        "--out",
+        "data/new",
+        "--input",
+        "{}",
+    ),
+    "prepare --input (hub)": (*SOURCE, "hub", "--input", "{}"),
+    "prepare --input (enwik8)": (
+        "prepare",
+        "--workers",
+        "1",
+        "--source",
+        "enwik8",
+        "--out",
+        "data/new",
+        "--input",
+        "{}",
+    ),
+    "prepare --input (text8)": (*SOURCE, "text8", "--input", "{}"),
+    "prepare --config": (*NEW_CORPUS, "--config", "{}"),
     "prepare --data": ("prepare", "--vocab", "byte", "--data", "{}"),
-    "prepare --out": ("prepare", "--source", "text", "--input", "texts", "--out", "{}"),
+    "prepare --out": (*NEW_CORPUS[:-1], "{}"),
     "prepare --vocab-from": (*NEW_CORPUS, "--vocab-from", "{}"),
     "prepare --split-like": (*NEW_CORPUS, "--split-like", "{}"),
-    "train --config": ("train", "--dry-run", "--config", "{}"),
+    "train --config": ("train", "--out", "runs/new", *QUICK[2:], *SMALL, "--config", "{}"),
     "train --data": ("train", *QUICK, "--data", "{}"),
     "train --out": ("train", *QUICK, "--out", "{}"),
     "train --init-from": ("train", *QUICK, "--out", "runs/new", "--init-from", "{}"),
@@ -255,13 +277,11 @@ def test_a_folder_whose_name_is_no_text(toured: Commands, tmp_path: Path) -> Non
 # ---- terminals
 
 
-@pytest.mark.parametrize("columns", [0, 1, 2, 5])
 @pytest.mark.parametrize(
     "command",
     [
-        ("--help",),
         ("train", "--help"),
-        ("train", "--config", "tiny", "--out", "runs/new"),
+        ("train", "--config", "tiny", "--overwrite"),
         ("prepare", "--config", "tiny", "--overwrite"),
         ("eval",),
         ("sample", "--length", "20"),
@@ -273,14 +293,14 @@ def test_a_folder_whose_name_is_no_text(toured: Commands, tmp_path: Path) -> Non
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("term", ["dumb", "xterm-256color"])
-def test_a_narrow_terminal(workspace: Commands, columns: int, command: tuple[str, ...], term: str) -> None:
-    environment = {"TERM": term, "COLUMNS": str(columns), "LINES": "1"}
-    commands = Commands(workspace.address, workspace.folder, environment)
-    ended = commands(*command, out=Channel(columns), err=Channel(columns))
-    assert ended.code == (2 if command == ("wrong",) else 0), ended
-    assert "bug" not in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_a_narrow_terminal(workspace: Commands, command: tuple[str, ...]) -> None:
+    for columns, term in ((1, "xterm-256color"), (1, "dumb"), (0, "xterm")):
+        environment = {"TERM": term, "COLUMNS": str(columns), "LINES": "1"}
+        commands = Commands(workspace.address, workspace.folder, environment)
+        ended = commands(*command, out=Channel(columns), err=Channel(columns))
+        assert ended.code == (2 if command == ("wrong",) else 0), ended
+        assert "bug" not in ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("line", ["runs --json", "eval --json", "inspect tiny --json", "--help"])

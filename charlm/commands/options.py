@@ -180,12 +180,14 @@ def check_file(path: Path | None, option: str) -> None:
     """
     if path is None:
         return
-    with storage.storage_errors(path):
+    try:
         if storage.is_special(path):
             if not os.access(path, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
             return
         target = storage.follow_links(path)
+    except OSError as error:
+        raise storage.path_error(error) from error
     if target.is_dir():
         raise UsageError(f"{option} {path} is a folder, and must be a file", f"name a file in it: {option} {path}/NAME")
     if not target.parent.is_dir():

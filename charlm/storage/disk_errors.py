@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from charlm.errors import CharlmError, StorageError, UsageError
+from charlm.formatting import shorten
 
 _CURES = {
     errno.ENOSPC: "free some space and run the same command again",
@@ -21,6 +22,7 @@ _CURES = {
     errno.ENOTDIR: "give a path whose folders are not files",
     errno.EISDIR: "name a file in that folder",
 }
+_MAX_NAME_LENGTH = 300  # characters shown of it
 _WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -40,8 +42,8 @@ def storage_errors(path: Path, verb: str = "write") -> Generator[None, None, Non
 
 def path_error(error: OSError) -> CharlmError:
     """Return the error for an OSError that names its file, whose other circumstances are unknown."""
-    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else Path(str(error.filename))
-    found = storage_error(path, "use", error)
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    found = storage_error(Path(shorten(name, _MAX_NAME_LENGTH)), "use", error)
     return UsageError(found.what, found.cure) if error.errno in _WRONG_NAMES else found
 
 

@@ -124,8 +124,8 @@ def _characters_seen(found: EvalResult) -> int | None:
     tokens, step = trained_on.get("tokens"), trained_on.get("step")
     if not isinstance(tokens, int):
         return None
+    corpus = found.corpus
     try:
-        corpus = found.corpus
         if corpus is None or corpus.fingerprint != trained_on["fingerprint"]:
             corpus = open_training_corpus(found.checkpoint, trained_on)
     except (UsageError, DataError):  # not here, but the log of the run has counted them too

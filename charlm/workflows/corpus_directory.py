@@ -141,8 +141,8 @@ def working_directory(out: Path) -> Path:
 
 
 def _resolve(out: Path) -> Path:
-    """Return the folder that `out` names or links to, which may be missing."""
-    return Path(os.path.realpath(out))
+    """Return the folder that `out` names or links to, which may be missing; it has a name, which `.` has not."""
+    return Path(os.path.realpath(out)) if out.is_symlink() or out.name in ("", "..") else out
 
 
 def _is_filled(target: Path) -> bool:
@@ -150,7 +150,7 @@ def _is_filled(target: Path) -> bool:
     parent cannot be written to, or it holds other things beside its corpus."""
     if not target.is_dir():
         return False
-    if Path.cwd().is_relative_to(target) or os.path.ismount(target) or not os.access(target.parent, os.W_OK):
+    if Path.cwd().is_relative_to(target.resolve()) or os.path.ismount(target) or not os.access(target.parent, os.W_OK):
         return True
     with storage.storage_errors(target, "read"):
         names = [path.name for path in target.iterdir()]

@@ -71,7 +71,7 @@ def changes(
         key = f"{prefix}{name}"
         kinds = [] if key == "corpus.source.sources" else list(settings_classes(field.annotation))
         for kind in kinds:
-            type_name = kind.model_fields["type"].default if "type" in kind.model_fields else None
+            type_name: str = kind.model_fields["type"].default if "type" in kind.model_fields else ""
             needed = {f"{key}.{item}": value for item, value in REQUIRED.get(type_name, {}).items()}
             chosen = {f"{key}.type": type_name} if type_name and len(kinds) > 1 else {}
             yield from changes(kind, f"{key}.", {**base, **chosen, **needed})

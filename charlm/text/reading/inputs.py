@@ -44,7 +44,7 @@ def check_input(user_path: str) -> None:
             f"{user_path} is a URL, but --source text reads files", "download it and give the file with --input"
         )
     elif not path.exists():
-        raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
+        raise no_file_error(path)
     elif not path.is_dir() and not path.is_file():
         raise UsageError(f"{path} is not a regular file", "pipe it into standard input and give --input -")
 
@@ -69,13 +69,24 @@ def strip_compression_suffix(name: str) -> str:
     return re.sub(r"\.(gz|bz2|xz|zip)$", "", name)
 
 
+def no_file_error(path: Path) -> UsageError:
+    """Return the error for an input that is no regular file: it is missing, a folder, or a link to nothing."""
+    if path.is_dir():
+        return UsageError(f"{path} is a folder, not a file", "give a file in it with --input")
+    if path.exists():
+        return UsageError(f"{path} is not a regular file", "copy it into a file, and give that with --input")
+    if path.is_symlink():
+        return UsageError(f"{path} is a link to {path.readlink()}, which does not exist", "correct the link")
+    return UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
+
+
 def suggest_file(path: Path) -> str:
     """Return `did you mean novel.txt?` if the folder of a missing file has a similar name; otherwise ""."""
     try:
         names = [other.name for other in islice(path.parent.iterdir(), _MAX_NAMES_COMPARED)]
     except OSError:
         return ""
-    close = nearest(path.name, sorted(names))
+    close = nearest(path.name, sorted({*names} - {path.name}))  # a link to nothing has its own name
     return f"did you mean {path.with_name(close)}?" if close else ""
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import DataError, NetworkError, UsageError
+from charlm.errors import DataError, NetworkError
 from charlm.storage import DirectoryLock, atomic_file, cache_directory, expand_home, make_directory, remove_tree
 from charlm.text.code_version import code_version
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source, SourceTask
@@ -23,7 +23,7 @@ from charlm.text.download.whole_file import download
 from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.documents import rechunk_text
 from charlm.text.reading.input_files import InputFile, LocalTask, hash_inputs
-from charlm.text.reading.inputs import suggest_file
+from charlm.text.reading.inputs import no_file_error
 from charlm.text.reading.unpacking import DAMAGED_FILE_CURE, MAGIC
 from charlm.text.settings import Enwik8Settings, Text8Settings
 from charlm.version import __version__
@@ -135,9 +135,7 @@ class BenchmarkSource(Source):
         self._file: InputFile | None = None
         self._distributed = False
         if inputs and not self._path.is_file():
-            raise UsageError(
-                f"there is no file {self._path}", suggest_file(self._path) or "check the path given with --input"
-            )
+            raise no_file_error(self._path)
 
     def tasks(self) -> Iterator[SourceTask]:
         """Yield the file as one task, after its download if it is missing."""

@@ -19,7 +19,7 @@ from charlm.text.dump.articles import make_tasks
 from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.plan import plan_dump
 from charlm.text.reading.input_files import LocalTask
-from charlm.text.reading.inputs import has_scheme, suggest_file
+from charlm.text.reading.inputs import has_scheme, no_file_error
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia import subset, urls
 from charlm.text.wikimedia.dump_file import DumpPart, refresh_dump
@@ -77,7 +77,7 @@ class WikipediaSource(Source):
             )
         path = expand_home(name)
         if not path.is_file():
-            raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
+            raise no_file_error(path)
         return DumpPart(path)
 
     def prepare_for_remote_workers(self) -> None:

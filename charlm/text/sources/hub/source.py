@@ -13,7 +13,7 @@ from charlm.errors import DataError, UsageError
 from charlm.storage import expand_home
 from charlm.text.document import Document, DownloadPlan, PageCounts, Source
 from charlm.text.reading.input_files import InputFile, hash_inputs
-from charlm.text.reading.inputs import suggest_file
+from charlm.text.reading.inputs import no_file_error
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub import access
 from charlm.text.sources.hub.access import DatasetVersion
@@ -34,7 +34,7 @@ class HubSource(Source):
         self._inputs = tuple(expand_home(name) for name in settings.input)
         for path in self._inputs:
             if not path.exists():
-                raise UsageError(f"there is no file {path}", suggest_file(path) or "check the path given with --input")
+                raise no_file_error(path)
         if len(self._inputs) > 1 and any(path.is_dir() for path in self._inputs):
             raise UsageError(
                 "--input names a folder and something else, but a folder is a whole dataset",
