@@ -4,6 +4,7 @@ step-000001000/
   model.safetensors      the weights that are scored
   model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, training corpus
   vocab.json             the vocabulary
+  labels.json            the labels or tags that the model predicts; absent for a language model
   training.safetensors   optimizer, RNG, carried state        } for resuming only
   training.json          step, data cursor, best score, time  }
   manifest.json          sizes and SHA-256 of all other files; written last, it marks the checkpoint as complete
@@ -20,8 +21,11 @@ import torch
 from torch import Tensor
 
 from charlm import formats, storage
+from charlm.data.corpus import parse_task
+from charlm.data.labels import Labels, load_labels
+from charlm.data.task_settings import LANGUAGE_TASK, ClassifyTaskSettings, TaskSettings
 from charlm.errors import CheckpointError, SettingsError
-from charlm.nn.build import build_meta_model
+from charlm.nn.build import Outputs, build_meta_model
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
@@ -49,6 +53,17 @@ class ModelDescription:
     vocab_size: int
     bags: BagLayout | None
     metadata: dict[str, Any]
+    task: TaskSettings = LANGUAGE_TASK
+    labels: Labels | None = None
+
+    @property
+    def outputs(self) -> Outputs | None:
+        """What a model of labels or tags predicts; None for a language model."""
+        return _outputs(self.task, self.labels)
+
+
+def _outputs(task: TaskSettings, labels: Labels | None) -> Outputs | None:
+    return None if labels is None else Outputs(labels.size, isinstance(task, ClassifyTaskSettings))
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,14 @@ class LoadedModel:
     vocab: Vocab
     metadata: dict[str, Any]
     directory: Path
+    task: TaskSettings = LANGUAGE_TASK
+    labels: Labels | None = None
+    """The labels or tags that the model predicts; None for a language model."""
+
+    @property
+    def outputs(self) -> Outputs | None:
+        """What a model of labels or tags predicts; None for a language model."""
+        return _outputs(self.task, self.labels)
 
 
 def save_checkpoint(
@@ -70,13 +93,16 @@ def save_checkpoint(
     vocab: Vocab,
     trained_on: Mapping[str, Any],
     training: ResumeData,
+    task: TaskSettings = LANGUAGE_TASK,
+    labels: Labels | None = None,
 ) -> None:
     """Write a checkpoint, replacing an earlier one; it is incomplete until its manifest is written."""
     _clear_directory(directory)
     _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
+    version = formats.CHECKPOINT if labels is None else formats.TASK_CHECKPOINT
     metadata = {
-        "format": formats.CHECKPOINT,
+        "format": version,
         "charlm": __version__,
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "vocab_size": vocab.size,
@@ -85,11 +111,14 @@ def save_checkpoint(
         "parameters": model.num_parameters,
         "trained_on": dict(trained_on),
     }
+    if labels is not None:
+        metadata["task"] = task.model_dump(mode="json")
+        labels.save(directory)
     storage.write_json(directory / "model.json", metadata)
     vocab.save(directory)
     _write_tensors(directory / "training.safetensors", training.tensors)
     storage.write_json(directory / "training.json", training.metadata)
-    storage.write_manifest(directory, {"format": formats.CHECKPOINT})
+    storage.write_manifest(directory, {"format": version})
 
 
 def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any]) -> None:
@@ -133,7 +162,9 @@ def describe_model(directory: Path) -> ModelDescription:
             raise TypeError("trained_on")
         layout = metadata.get("bags")
         bags = None if layout is None else validate(BagLayout, Layer(lists_to_tuples(layout)))
-        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata)
+        task = parse_task(metadata)
+        labels = None if task == LANGUAGE_TASK else load_labels(directory)
+        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
 
@@ -146,7 +177,7 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     """
     described = describe_model(directory)
     try:
-        model = build_meta_model(described.settings, described.vocab_size, described.bags)
+        model = build_meta_model(described.settings, described.vocab_size, described.bags, described.outputs)
     except (TypeError, ValueError, RuntimeError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
     vocab = load_vocab(directory)
@@ -170,7 +201,15 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
         model.head.check_buffers()
     except ValueError as error:
         raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", _CURE) from error
-    return LoadedModel(model.requires_grad_(True), described.settings, vocab, described.metadata, directory)
+    return LoadedModel(
+        model.requires_grad_(True),
+        described.settings,
+        vocab,
+        described.metadata,
+        directory,
+        described.task,
+        described.labels,
+    )
 
 
 def _invalid_model_json(directory: Path, error: Exception) -> CheckpointError:
@@ -240,8 +279,8 @@ def _check_version(directory: Path, content: Mapping[str, Any]) -> None:
     version = content.get("format")
     if not isinstance(version, int):
         raise CheckpointError(f"{directory} was not written by charlm", _CURE)
-    if version > formats.CHECKPOINT:
+    if version > formats.TASK_CHECKPOINT:
         raise CheckpointError(
             f"{directory} has format {version}, written by charlm {content.get('charlm', 'of a later version')}",
-            f"upgrade charlm; this one reads up to format {formats.CHECKPOINT}",
+            f"upgrade charlm; this one reads up to format {formats.TASK_CHECKPOINT}",
         )

@@ -13,7 +13,7 @@ over the new rows, so that no prediction is lost or repeated. The order is a fun
 import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,11 +33,16 @@ _DRAW_SIZE = 1024
 
 
 class Batch(NamedTuple):
-    """inputs_BT and targets_BT: int64, a target of -100 is not scored. reset_B: rows that begin with initial state."""
+    """inputs_BT and targets_BT: int64, a target of -100 is not scored. reset_B: rows that begin with initial state.
+
+    lengths_B: the number of tokens of each row, if the rows are whole documents with padding after them; None if they
+    continue the rows of the batch before.
+    """
 
     inputs_BT: Tensor
     targets_BT: Tensor
     reset_B: Tensor
+    lengths_B: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,18 @@ class Batches:
     """Whether the lengths of chunks are random, as in AWD-LSTM (Merity et al., 2018, section 5)."""
 
     @property
+    def start(self) -> Cursor:
+        """The cursor of the first batch."""
+        return Cursor()
+
+    @property
     def steps_per_epoch(self) -> int:
         return self._num_chunks(Cursor())
+
+    @property
+    def notes(self) -> list[str]:
+        """What a new run says about its batches: nothing."""
+        return []
 
     def batch(self, cursor: Cursor, rows: range | None = None) -> Batch:
         """Return the batch at `cursor`, of all rows or of the given ones."""
@@ -146,6 +161,10 @@ class Batches:
         """Return the cursor that continues `previous_batches` at `cursor` with these rows."""
         spans = previous_batches.unread_spans(cursor)
         return Cursor(cursor.epoch, 0, spans) if spans else Cursor(cursor.epoch + 1)
+
+    def with_batch_size(self, batch_size: int) -> "Batches":
+        """Return the batches that another number of rows had."""
+        return replace(self, batch_size=batch_size)
 
     def _num_predictions_between(self, cursor: Cursor, start: int, end: int) -> int:
         """Return the number of predictions between two positions of all lanes; the last lanes may be shorter."""

@@ -1,17 +1,18 @@
-"""Settings -> a language model, with weights or with only the names, shapes and types of its tensors.
+"""Settings -> a model, with weights or with only the names, shapes and types of its tensors.
 
-ModelSettings, vocab_size, bags ──build_model──> LanguageModel, freshly initialised
-                                ──build_meta_model──> LanguageModel on the meta device, without weights
+ModelSettings, sizes ──build_model──> LanguageModel, freshly initialised
+                          ──build_meta_model──> LanguageModel on the meta device, without weights
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.build import build_body, build_row_body
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.build import build_embedding
@@ -21,24 +22,45 @@ from charlm.nn.settings import ModelSettings
 from charlm.vocab.base import NgramBags
 
 
-def build_model(settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None) -> LanguageModel:
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model of labels or tags predicts: one of `size` names, for each document or for single tokens."""
+
+    size: int
+    per_document: bool
+
+
+def build_model(
+    settings: ModelSettings,
+    vocab_size: int,
+    bags: NgramBags | BagLayout | None = None,
+    outputs: Outputs | None = None,
+) -> LanguageModel:
     """Build a freshly initialised model.
 
     Args:
         bags: `Vocab.bags()`; or only their layout, if the arrays will be loaded from a checkpoint.
+        outputs: what a model of labels or tags predicts; None for a language model, which predicts ids.
 
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit.
     """
     rng = NoiseRNG()
     embedding = build_embedding(settings.embedding, vocab_size, bags, rng)
-    body = build_body(settings.body, embedding.size, rng)
-    head = build_head(settings.head, body.features_size, vocab_size, embedding)
-    return LanguageModel(embedding, body, head, rng, token_dropout=settings.embedding.dropout)
+    if outputs is None:
+        body = build_body(settings.body, embedding.size, rng)
+        head = build_head(settings.head, body.features_size, vocab_size, embedding)
+    else:
+        body = build_row_body(settings, embedding.size, rng, is_pooled=outputs.per_document)
+        head = build_head(settings.head, body.features_size, outputs.size, None)
+    return LanguageModel(embedding, body, head, rng, token_dropout=settings.embedding.dropout, num_ids=vocab_size)
 
 
 def build_meta_model(
-    settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None
+    settings: ModelSettings,
+    vocab_size: int,
+    bags: NgramBags | BagLayout | None = None,
+    outputs: Outputs | None = None,
 ) -> LanguageModel:
     """Build a model without weights, on the meta device.
 
@@ -47,7 +69,7 @@ def build_meta_model(
     """
     layout = bags if bags is None or isinstance(bags, BagLayout) else BagLayout.from_bags(bags)
     with without_weights():
-        return build_model(settings, vocab_size, layout)
+        return build_model(settings, vocab_size, layout, outputs)
 
 
 @contextmanager

@@ -6,6 +6,7 @@
     weight   W = gain * V / ||V||    for each row of a matrix                                 (Salimans & Kingma, 2016)
 
 step_counts is (steps_B,), the number of steps since each row was reset, where batch normalisation needs it; else ().
+For rows of different lengths it is (steps_B, steps_after_end_B); the second is negative until a row has ended.
 
 B batch, G elements of a product, L time steps with statistics of their own.
 """
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 
 StepCounts = Sequence[Tensor]
 EPS = 1e-5
+MIN_ROWS = 8
+"""Where rows have different lengths, fewer rows than this give no statistics of their own to a step."""
 _MOMENTUM = 0.1
 
 
@@ -99,6 +102,9 @@ class BatchNorm(nn.Module):
     In evaluation, it is normalised by the running averages for its number of steps, so rows do not affect each other.
     A running average starts as a copy of the first batch's statistics. Each later batch moves it by a tenth of the way.
 
+    Where rows have different lengths, statistics are those of the rows that have not ended. A step that fewer than
+    MIN_ROWS rows reach is normalised by the running averages in training too, and leaves them as they are.
+
     Parameters: gain_LG and, if asked for, bias_LG, with one row for all steps unless `per_step`. Buffers: mean_LG,
     variance_LG, and seen_L, which is 1 for steps that have statistics.
     """
@@ -117,15 +123,19 @@ class BatchNorm(nn.Module):
         self.register_buffer("seen_L", torch.zeros(num_steps))
 
     def forward(self, x_BG: Tensor, step_counts: StepCounts) -> Tensor:
-        (steps_B,) = step_counts
+        steps_B, *steps_after_end = step_counts
         step_B = steps_B.clamp(max=len(self.mean_LG) - 1)
-        if not self.training and not self.seen_L.is_meta:  # steps later than any in training use the last one seen
-            step_B = torch.minimum(step_B, ((self.seen_L > 0).sum() - 1).clamp(min=0))
         x_BG = x_BG.to(self.mean_LG.dtype)
-        if self.training and len(x_BG):
-            mean_G, variance_G = x_BG.mean(0), x_BG.var(0, correction=0)
-            self._update_running_stats(step_B, mean_G.detach(), variance_G.detach())
+        x_alive, step_alive, min_rows = x_BG, step_B, 1
+        if self.training and steps_after_end:
+            is_alive_B = steps_after_end[0] < 0
+            x_alive, step_alive, min_rows = x_BG[is_alive_B], step_B[is_alive_B], MIN_ROWS
+        if self.training and len(x_alive) >= min_rows:
+            mean_G, variance_G = x_alive.mean(0), x_alive.var(0, correction=0)
+            self._update_running_stats(step_alive, mean_G.detach(), variance_G.detach())
         else:
+            if not self.seen_L.is_meta:  # steps later than any that has statistics use the last one that has
+                step_B = torch.minimum(step_B, ((self.seen_L > 0).sum() - 1).clamp(min=0))
             mean_G, variance_G = self.mean_LG[step_B], self.variance_LG[step_B]
         y_BG = (x_BG - mean_G) * torch.rsqrt(variance_G + EPS) * self._row(self.gain_LG, step_B)
         return y_BG if self.bias_LG is None else y_BG + self._row(self.bias_LG, step_B)

@@ -1,6 +1,6 @@
 """The ranges and checks that settings of networks share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,7 @@ MAX_SIZE = 1_000_000
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+Pooling = Literal["end", "mean", "max"]
 
 
 def check_rising(values: tuple[int, ...]) -> tuple[int, ...]:

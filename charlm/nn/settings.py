@@ -3,34 +3,37 @@
 ModelSettings = embedding (ids -> vectors) + body (vectors -> features) + head (features -> loss or logits)
 """
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings, SoftmaxSettings
+from charlm.nn.setting_types import Pooling
 from charlm.settings import Settings
 
 
 class ModelSettings(Settings):
-    """A language model."""
+    """A language model, or a model of labels or tags."""
 
-    direction: Literal["forward", "backward"] = "forward"
-    """The direction in which text is read. A backward model is given the end of a text and writes what comes before."""
+    direction: Literal["forward", "backward", "both"] = "forward"
+    """The direction in which text is read. A backward language model is given the end of a text and writes what comes
+    before. both: for labels and tags only, since a language model would see what it predicts."""
+    bidirectional: Literal["layers", "stacks"] = "layers"
+    """For the direction `both` of a recurrent body. layers: each layer reads both directions of the layer below.
+    stacks: the two directions meet after the last layer only."""
+    pooling: Pooling = "end"
+    """For one label for each document, the features of the whole text. end: where a direction has read all of it. mean,
+    max: over all tokens."""
     embedding: AnyEmbeddingSettings = TokenEmbeddingSettings()
     body: BodySettings = RecurrentSettings()
     head: HeadSettings = SoftmaxSettings()
 
-    @field_validator("direction", mode="before")
-    @classmethod
-    def _check_direction(cls, direction: Any) -> Any:
-        if direction in ("both", "bidirectional"):
-            raise ValueError(
-                "a language model reads one way: a layer that reads backward has seen the token that is to be"
-                " predicted; set direction to forward or backward"
-            )
-        return direction
+    @property
+    def text_direction(self) -> Literal["forward", "backward"]:
+        """The direction in which a language model reads."""
+        return "backward" if self.direction == "backward" else "forward"
 
     @property
     def depends_on_step_count(self) -> bool:

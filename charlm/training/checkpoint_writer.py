@@ -67,7 +67,7 @@ class CheckpointWriter:
             self._num_failures += 1
             if self._ranks.is_main and state.validations.best_step not in self._run.checkpoint_steps():
                 # best.json must name a checkpoint on disk
-                state.validations = state.validations.with_best_from(self._run.read_best())
+                state.validations = state.validations.with_best_from(self._run.read_best(state.validations.unit))
             if final or self._num_failures >= _MAX_FAILED_SAVES:
                 raise
             note(f"no checkpoint at step {state.step:,}: {error.what}; the next interval tries again")
@@ -118,6 +118,8 @@ class CheckpointWriter:
             model=updater.model,
             settings=self._model_settings,
             vocab=self._corpus.vocab,
+            task=self._corpus.task,
+            labels=self._corpus.labels,
             trained_on={
                 "corpus": self._corpus.name,
                 "fingerprint": self._corpus.fingerprint,

@@ -75,12 +75,9 @@ class ModelUpdater:
         """
         settings, model = self._settings, self.model
         old_buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
-        fresh = model.initial_state(len(batch.inputs_BT))
-        state = (
-            fresh
-            if self._carried_state is None
-            else reset_rows(self._carried_state, fresh, batch.reset_B.to(self.device))
-        )
+        state = model.initial_state(len(batch.inputs_BT))
+        if self._carried_state is not None:
+            state = reset_rows(self._carried_state, state, batch.reset_B.to(self.device))
         nats, new_state = self._backward(batch, state, schedule_input.step, num_scored)
         self._gather_sparse_gradients()
         norm = clip_gradients(model.parameters(), settings.clip_norm or math.inf).item()
@@ -93,18 +90,19 @@ class ModelUpdater:
         else:
             for buffer, saved in old_buffers:
                 buffer.copy_(saved)
-        self._carried_state = new_state if applied else None
+        self._carried_state = new_state if applied and batch.lengths_B is None else None
         self._optimizers.zero_grad()
         return UpdateResult(nats, num_scored, norm, applied)
 
     def _backward(self, batch: Batch, state: State, step: int, num_scored: int) -> tuple[float, State]:
         """Compute gradients of the mean loss over all ranks' scored targets; return this rank's nats and new state."""
         ranks, seed = self._ranks, self._settings.seed
+        lengths_B = None if batch.lengths_B is None else batch.lengths_B.to(self.device)
         micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self._settings.micro_batches)
         nats: list[Tensor] = []
         states: list[State] = []
         for index, rows in enumerate(micro_batches):
-            first, end = int(rows[0]), int(rows[-1]) + 1
+            first, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
             key = (seed, step, ranks.rank * self._settings.micro_batches + index)
             with ranks.sync_gradients(self._objective, is_last=index == len(micro_batches) - 1):
                 loss, micro_batch_nats, new_state = self._objective(
@@ -112,6 +110,7 @@ class ModelUpdater:
                     batch.targets_BT[first:end].to(self.device),
                     tuple(tensor[first:end] for tensor in state),
                     key,
+                    None if lengths_B is None else lengths_B[first:end],
                 )
                 (loss * (ranks.world_size / max(1, num_scored))).backward()  # ranks' gradients are averaged, not summed
             nats.append(micro_batch_nats)

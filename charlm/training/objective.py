@@ -3,7 +3,7 @@
     inputs, targets, state ──model──> features ──head.loss──> the loss to minimise, the exact nats, the new state
 
 With `recompute_len` the time axis is cut into segments that keep only the state they start from; their activations are
-recomputed in the backward pass (Chen et al., 2016).
+recomputed in the backward pass (Chen et al., 2016). A body that reads backward does this inside itself.
 
 B batch, T time.
 """
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from charlm.device import Precision, autocast
+from charlm.nn.bodies.reversed import WholeRowBody
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
 
@@ -29,17 +30,28 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self._precision: Precision = precision
-        self._recompute_len = recompute_len
+        self._recompute_len = recompute_len if model.body.is_causal else None
+        for module in model.body.modules():
+            if isinstance(module, WholeRowBody):
+                module.recompute_len = recompute_len
 
-    def forward(self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]) -> ObjectiveResult:
+    def forward(
+        self,
+        inputs_BT: Tensor,
+        targets_BT: Tensor,
+        state: State,
+        key: Sequence[int],
+        lengths_B: Tensor | None = None,
+    ) -> ObjectiveResult:
         """Run the model over a batch, in segments if it is longer than `recompute_len`.
 
         Args:
             key: the seed of the dropout masks.
+            lengths_B: the number of tokens of each row, if rows have padding after their ends.
         """
         max_len = self._recompute_len or inputs_BT.shape[1]
         if inputs_BT.shape[1] <= max_len:
-            return self._forward_segment(inputs_BT, targets_BT, state, key)
+            return self._forward_segment(inputs_BT, targets_BT, state, key, lengths_B)
         losses: list[Tensor] = []
         nats: list[Tensor] = []
         for index, (inputs, targets) in enumerate(
@@ -51,6 +63,7 @@ class Objective(nn.Module):
                 targets,
                 state,
                 (*key, index),
+                None if lengths_B is None else (lengths_B - index * max_len).clamp(min=0, max=inputs.shape[1]),
                 use_reentrant=False,
                 preserve_rng_state=False,
             )
@@ -60,10 +73,15 @@ class Objective(nn.Module):
         return torch.stack(losses).sum(), torch.stack(nats).sum(), state
 
     def _forward_segment(
-        self, inputs_BT: Tensor, targets_BT: Tensor, state: State, key: Sequence[int]
+        self,
+        inputs_BT: Tensor,
+        targets_BT: Tensor,
+        state: State,
+        key: Sequence[int],
+        lengths_B: Tensor | None = None,
     ) -> ObjectiveResult:
         self.model.rng.seed(*key)  # here, so that recomputation draws the same masks
         with autocast(self._precision, inputs_BT.device):
-            features_BTH, new_state = self.model(inputs_BT, state)
+            features_BTH, new_state = self.model(inputs_BT, state, lengths_B)
             loss_BT, nll_BT = self.model.head.loss(features_BTH, targets_BT)
         return loss_BT.sum(), nll_BT.detach().sum(), new_state

@@ -1,7 +1,7 @@
 """The start of training: new weights, another model's weights, or the last checkpoint of the run.
 
-new_model, or a model to fine-tune ──start_new──┐
-the newest checkpoint ────────────────resume────┴──> ModelUpdater, TrainerState
+a new model, or one to fine-tune ──start_new──┐
+the newest checkpoint ──────────────resume────┴──> ModelUpdater, TrainerState
 """
 
 from collections.abc import Callable
@@ -10,65 +10,36 @@ from typing import Any
 import torch
 
 from charlm.checkpoint import load_model, load_resume_data
-from charlm.data.batches import Batches, make_batches
-from charlm.data.corpus import Corpus
-from charlm.data.store import TokenStream, count_ids
 from charlm.errors import CheckpointError, DataError
-from charlm.nn.build import build_model
 from charlm.nn.model import LanguageModel
-from charlm.nn.settings import ModelSettings
 from charlm.training.distributed import Distributed
 from charlm.training.logs import metrics_file
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
+from charlm.training.tasks.base import Task, TrainingBatches
 from charlm.training.trainer_state import TrainerState
 from charlm.version import __version__
-from charlm.vocab.base import Vocab
-
-
-def open_batches(
-    train: TokenStream, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int
-) -> Batches:
-    """Return the batches of all ranks together.
-
-    Raises:
-        DataError: the training text is empty.
-    """
-    changes_chunks = settings.recompute_len is not None or settings.seq_len_varies
-    assert not (model_settings.depends_on_step_count and changes_chunks), "Experiment refuses this"
-    reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.depends_on_step_count else None)
-    return make_batches(
-        train,
-        settings.batch_size * num_ranks,
-        settings.seq_len,
-        settings.seed,
-        reset_tokens,
-        seq_len_varies=settings.seq_len_varies,
-        multiple_of=num_ranks,
-    )
-
-
-def new_model(settings: ModelSettings, vocab: Vocab, train: TokenStream) -> LanguageModel:
-    """Return a model of freshly drawn weights whose head starts from the token frequencies of `train`."""
-    model = build_model(settings, vocab.size, vocab.bags())
-    model.head.set_frequencies(torch.from_numpy(count_ids(train, vocab.size)))
-    return model
 
 
 def start_new(
-    run: RunDirectory, model: LanguageModel, settings: TrainingSettings, device: torch.device, ranks: Distributed
+    run: RunDirectory,
+    model: LanguageModel,
+    settings: TrainingSettings,
+    device: torch.device,
+    ranks: Distributed,
+    state: TrainerState,
 ) -> tuple[ModelUpdater, TrainerState]:
     """Start from the weights of `model`, and remove what an attempt without a checkpoint logged."""
     ranks.run_on_main(lambda: metrics_file.truncate(run.metrics_path, 0))
-    return ModelUpdater(model.to(device), settings, device, ranks), TrainerState()
+    return ModelUpdater(model.to(device), settings, device, ranks), state
 
 
 def resume(
     run: RunDirectory,
-    corpus: Corpus,
+    task: Task,
     settings: TrainingSettings,
-    batches: Batches,
+    batches: TrainingBatches,
     device: torch.device,
     ranks: Distributed,
     note: Callable[[str], None],
@@ -83,21 +54,18 @@ def resume(
     loaded = load_model(directory, device)
     training = load_resume_data(directory)
     metadata = training.metadata
-    if metadata.get("corpus") != corpus.fingerprint:
+    if metadata.get("corpus") != task.corpus.fingerprint:
         raise DataError(
-            f"{corpus.directory} is not the corpus of {run.root}: its fingerprint differs",
+            f"{task.corpus.directory} is not the corpus of {run.root}: its fingerprint differs",
             "restore that corpus, or start a new run with another --out",
         )
     updater = ModelUpdater(loaded.model, settings, device, ranks)
     try:
-        state = TrainerState.from_json(metadata)
+        state = TrainerState.from_json(metadata, task.parse_cursor, task.unit)
         old_batch_size = int(metadata["rows"])
         updater.load_tensors(training.tensors, batches.batch_size if old_batch_size == batches.batch_size else None)
         if old_batch_size != batches.batch_size:
-            old_batches = Batches(
-                batches.stream, old_batch_size, batches.seq_len, batches.seed, None, batches.seq_len_varies
-            )
-            state.cursor = batches.redistribute(state.cursor, old_batches)
+            state.cursor = batches.redistribute(state.cursor, batches.with_batch_size(old_batch_size))
         batches.batch(state.cursor, range(1))  # fails for a cursor outside the text
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError) as error:
         raise CheckpointError(
@@ -106,7 +74,7 @@ def resume(
     note_differences(metadata, describe_computation(batches.batch_size, ranks, updater), note)
     if (version := loaded.metadata.get("charlm")) != __version__:
         note(f"{directory} was written by charlm {version}; this is charlm {__version__}")
-    best = run.read_best()
+    best = run.read_best(task.unit)
     if best is not None and best.last_step == state.step:  # validated after the checkpoint was written
         state.validations = best
     ranks.run_on_main(lambda: metrics_file.truncate(run.metrics_path, state.step, keep_validation=state.is_validated))

@@ -77,10 +77,14 @@ class RunDirectory:
         """Write best.json or last.json."""
         storage.write_json(self.root / f"{name}.json", content)
 
-    def read_best(self) -> ValidationHistory | None:
-        """Return the content of best.json; None if it is missing or damaged."""
+    def read_best(self, unit: str = "character") -> ValidationHistory | None:
+        """Return the content of best.json; None if it is missing or damaged.
+
+        Args:
+            unit: what the task's figures count.
+        """
         try:
-            return ValidationHistory.from_json(storage.read_json(self.best_path))
+            return ValidationHistory.from_json(storage.read_json(self.best_path), unit)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 

@@ -1,8 +1,8 @@
 """The progress of a run: the used fraction of each budget, whether the run is finished, and what ended it."""
 
-from charlm.data.batches import Batches
 from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.settings import TrainingSettings
+from charlm.training.tasks.base import TrainingBatches
 from charlm.training.trainer_state import TrainerState
 from charlm.training.validation_history import should_stop_early
 
@@ -23,7 +23,7 @@ def used_fractions(
 class RunProgress:
     """The progress of a run whose `state` changes with every step."""
 
-    def __init__(self, settings: TrainingSettings, batches: Batches, state: TrainerState) -> None:
+    def __init__(self, settings: TrainingSettings, batches: TrainingBatches, state: TrainerState) -> None:
         self._settings = settings
         self._batches = batches
         self._state = state

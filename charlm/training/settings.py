@@ -20,24 +20,30 @@ class TrainingSettings(Settings):
     run."""
 
     batch_size: int = Field(default=64, ge=1)
-    """Rows of a batch, for each process; each row reads its own contiguous part of the training text."""
+    """Rows of a batch, for each process; each row reads its own contiguous part of the training text. For labels and
+    tags, a row is a document, and a batch may have fewer."""
     micro_batches: int = Field(default=1, ge=1)
     """Micro-batches into which a batch is split; they are computed one after another, which needs less memory."""
     seq_len: int = Field(default=128, ge=1)
-    """Tokens of each row in a batch: the time steps of truncated back-propagation. State is carried across batches."""
+    """Tokens of each row in a batch: the time steps of truncated back-propagation. State is carried across batches. For
+    labels and tags, where rows differ in length, a batch has at most batch_size times seq_len tokens."""
+    max_document_tokens: int = Field(default=4096, ge=2)
+    """For labels and tags: a document is read as a whole, up to so many tokens. A longer one is cut into pieces, of
+    which those without a label or tag are left out."""
     seq_len_varies: bool = False
     """Whether each step draws its length around seq_len (one in twenty around half of it) and scales the learning rate
-    by it, as AWD-LSTM does (Merity et al., 2018)."""
+    by it, as AWD-LSTM does (Merity et al., 2018). Not for labels and tags."""
     recompute_len: int | None = Field(default=None, ge=1)
     """Keep the activations of this many time steps and recompute all others, so that long sequences need less memory
     and about a third more time. Each segment draws its own dropout masks. If left out, nothing is recomputed."""
     reset_tokens: int | None = Field(default=None, ge=1)
     """Reset the state of every row after this many tokens, a multiple of seq_len. If left out, the state is reset at
-    each epoch, and with batch normalisation, whose statistics belong to time steps, after seq_len tokens."""
+    each epoch, and with batch normalisation, whose statistics belong to time steps, after seq_len tokens. Not for
+    labels and tags, whose documents all begin with the initial state."""
     max_steps: int | None = Field(default=None, ge=0, lt=2**63)
     """Budget: updates of the weights."""
     max_tokens: int | None = Field(default=None, ge=0, lt=2**63)
-    """Budget: tokens of training text."""
+    """Budget: tokens of training text; for labels and tags, the number of those."""
     max_epochs: PositiveFloat | None = None
     """Budget: passes over the training text."""
     max_minutes: PositiveFloat | None = None
@@ -56,10 +62,15 @@ class TrainingSettings(Settings):
     """Seed of the weights, the dropout masks and the order of the text."""
     validation_interval: int = Field(default=1000, ge=1)
     """Steps between validations; the run ends with one more."""
+    select: Literal["bits", "accuracy", "f1"] = "bits"
+    """For labels and tags: the figure of validations by which the best checkpoint is chosen, and that early stopping,
+    the schedule plateau and triggered averaging watch. f1 is macro-F1, or the F1 of segments for tags that cut a text
+    into segments. A language model has bits only."""
     validation_tokens: int = Field(default=1_000_000, ge=1)
     """Tokens that a validation reads at most: whole documents from the start of the split, and at least one."""
     sample_length: int = Field(default=0, ge=0)
-    """Characters of the text that each validation samples and shows, at temperature 0.7; 0 samples no text."""
+    """Characters of the text that each validation samples and shows, at temperature 0.7; 0 samples no text. Not for
+    labels and tags."""
     checkpoint_minutes: PositiveFloat = 5.0
     """Minutes between checkpoints; each validation and the end of the run save one more."""
     log_interval: int = Field(default=50, ge=1)

@@ -40,3 +40,11 @@ class StopSignal:
         if self.received is not None and not (self._is_launched and now - before < _LAUNCHER_ECHO_SECONDS):
             os._exit(128 + number)  # safe at any time: files appear by renaming
         self.received = self.received or number
+
+
+class InterruptedBySignalError(Exception):
+    """A signal came while a validation ran."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number

@@ -14,7 +14,6 @@ from typing import NoReturn
 
 import torch
 
-from charlm.data.batches import Batches
 from charlm.data.corpus import Corpus
 from charlm.device import memory_errors
 from charlm.errors import DivergedError, StoppedError
@@ -26,11 +25,13 @@ from charlm.training.logs.console import Console
 from charlm.training.logs.metrics_logger import MetricsLogger
 from charlm.training.model_updater import UpdateResult
 from charlm.training.norm_statistics import statistics_batches
-from charlm.training.resume import new_model, open_batches, resume, start_new
+from charlm.training.resume import resume, start_new
 from charlm.training.run_directory import RunDirectory
 from charlm.training.run_progress import RunProgress
 from charlm.training.settings import TrainingSettings
-from charlm.training.stop_signal import STOP_SIGNALS, StopSignal
+from charlm.training.stop_signal import STOP_SIGNALS, InterruptedBySignalError, StopSignal
+from charlm.training.tasks.base import TrainingBatches
+from charlm.training.tasks.build import build_task
 from charlm.training.trainer_state import TrainingResult
 from charlm.training.validator import Validator
 
@@ -66,13 +67,13 @@ class Trainer:
         self._start_time = start_time
         self._ranks = ranks or SingleProcess()
         self._nonfinite_steps = 0
-        train = corpus.open("train").in_direction(model_settings.direction)
-        self._validator = Validator(corpus, settings, model_settings.direction, self._ranks)
-        self.batches: Batches = open_batches(train, settings, model_settings, self._ranks.world_size)
+        task = build_task(corpus)
+        task.check_settings(model_settings, settings)
+        self._validator = Validator(task.open_validation(settings, model_settings), self._ranks)
+        self.batches: TrainingBatches = task.open_batches(settings, model_settings, self._ranks.world_size)
         self._rows = self._ranks.rows(self.batches.batch_size)
         self._statistics_batches = partial(statistics_batches, self.batches, self._rows)
-        tokens_per_character = train.num_predictions / max(1, train.count("characters"))
-        self._logger = MetricsLogger(run.metrics_path, console, tokens_per_character, is_main=self._ranks.is_main)
+        self._logger = MetricsLogger(run.metrics_path, console, task, is_main=self._ranks.is_main)
         requested, rows = settings.batch_size * self._ranks.world_size, self.batches.batch_size
         if rows < requested:
             self._logger.note(
@@ -80,14 +81,18 @@ class Trainer:
             )
         self._checkpoint_writer = CheckpointWriter(run, corpus, model_settings, rows, self._ranks)
         is_new = not run.checkpoint_steps()
+        for note in self.batches.notes if is_new else ():
+            self._logger.note(note)
         with memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
             torch.manual_seed(settings.seed)
             if is_new:
-                model = initial or new_model(model_settings, corpus.vocab, train)
-                self._updater, self._state = start_new(run, model, settings, device, self._ranks)
+                model = initial or task.new_model(model_settings)
+                self._updater, self._state = start_new(
+                    run, model, settings, device, self._ranks, task.new_state(self.batches, settings)
+                )
             else:
                 self._updater, self._state = resume(
-                    run, corpus, settings, self.batches, device, self._ranks, self._logger.note
+                    run, task, settings, self.batches, device, self._ranks, self._logger.note
                 )
         self._progress = RunProgress(settings, self.batches, self._state)
         self._previous_seconds = self._state.seconds
@@ -208,6 +213,7 @@ class Trainer:
             self._validator.uniform_bits,
             self._progress.ended_by,
             already_finished,
+            validations.unit,
         )
 
     def _validate(self, stop: StopSignal) -> None:
@@ -216,14 +222,14 @@ class Trainer:
         def check(_: int) -> None:
             state.seconds, received = self._agree_on_time_and_signal(stop)
             if received is not None:
-                raise _InterruptedError(received)
+                raise InterruptedBySignalError(received)
 
         try:
             score, text = self._validator.validate(self._updater, self._statistics_batches, check)
-        except _InterruptedError as interrupted:
+        except InterruptedBySignalError as interrupted:
             self._save_and_stop(interrupted.signal_number)
         state.seconds, _ = self._agree_on_time_and_signal(stop)
-        state.validations = state.validations.with_result(state.step, score.bits_per_character)
+        state.validations = state.validations.with_result(state.step, score.bits, score.figure(self._settings.select))
         self._logger.log_validation(state, self._progress.epochs, score, self._validator.uniform_bits)
         if text:
             self._logger.log_sample(state, text)
@@ -242,11 +248,3 @@ class Trainer:
             f"stopped at step {self._state.step:,}, saved in {self._run.root}",
             "run the same command again to resume",
         )
-
-
-class _InterruptedError(Exception):
-    """A signal came while a validation ran."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.signal_number = signal_number

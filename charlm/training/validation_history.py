@@ -1,7 +1,8 @@
 """Decisions from the validations so far: early stopping, plateaus, the trigger of averaging. Torch-free.
 
 They are pure functions of the history, so that a resumed run decides the same. A history is the bits per character of
-every validation of a run, in order; None where it was not finite.
+every validation of a run, in order; None where it was not finite. Lower is better. A run of labels or tags may compare
+1 - accuracy or 1 - F1 instead (`training.select`).
 """
 
 import math
@@ -14,45 +15,61 @@ History = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class ValidationHistory:
-    """The best validation so far, the step of the last one, and the bits per character of all, in order."""
+    """The best validation so far, the step of the last one, and the compared figures of all, in order.
+
+    For other tasks than language models, bits are those of another unit.
+    """
 
     best_step: int | None = None
     best_bits: float | None = None
     last_step: int | None = None
     history: tuple[float | None, ...] = ()
+    unit: str = "character"
+    select: str = "bits"
+    """What is compared."""
+    best_figure: float | None = None
+    """The compared figure of the best validation."""
 
-    def with_result(self, step: int, bits: float | None) -> "ValidationHistory":
-        """Return the history after one more validation."""
-        history = (*self.history, bits)
-        is_best = bits is not None and (self.best_bits is None or bits < self.best_bits)
+    def with_result(self, step: int, bits: float | None, figure: float | None) -> "ValidationHistory":
+        """Return the history after one more validation.
+
+        Args:
+            figure: what is compared; lower is better.
+        """
+        later = replace(self, last_step=step, history=(*self.history, figure))
+        is_best = figure is not None and (self.best_figure is None or figure < self.best_figure)
         if is_best or self.best_step is None:
-            return ValidationHistory(step, bits, step, history)
-        return ValidationHistory(self.best_step, self.best_bits, step, history)
+            return replace(later, best_step=step, best_bits=bits, best_figure=figure)
+        return later
 
     def with_best_from(self, other: "ValidationHistory | None") -> "ValidationHistory":
         """Return the same validations with the best one of `other`, or without a best one."""
         other = other or ValidationHistory()
-        return replace(self, best_step=other.best_step, best_bits=other.best_bits)
+        return replace(self, best_step=other.best_step, best_bits=other.best_bits, best_figure=other.best_figure)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        content = {
             "step": self.best_step,
-            "bits_per_character": self.best_bits,
+            f"bits_per_{self.unit}": self.best_bits,
             "validated": self.last_step,
             "history": list(self.history),
         }
+        return content if self.select == "bits" else content | {"select": self.select, "figure": self.best_figure}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "ValidationHistory":
+    def from_json(cls, content: Mapping[str, Any], unit: str = "character") -> "ValidationHistory":
         """Raise KeyError, TypeError or ValueError if the content does not fit."""
-        step, bits, last_step = (content[key] for key in ("step", "bits_per_character", "validated"))
-        history = tuple(None if value is None else float(value) for value in content["history"])
-        return cls(
-            None if step is None else int(step),
-            None if bits is None else float(bits),
-            None if last_step is None else int(last_step),
-            history,
-        )
+        bits = _parse_optional(content[f"bits_per_{unit}"])
+        step, last_step = (None if content[key] is None else int(content[key]) for key in ("step", "validated"))
+        history = tuple(map(_parse_optional, content["history"]))
+        if "select" not in content:
+            return cls(step, bits, last_step, history, unit, best_figure=bits)
+        figure = _parse_optional(content["figure"])
+        return cls(step, bits, last_step, history, unit, str(content["select"]), figure)
+
+
+def _parse_optional(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def count_plateaus(history: History, patience: int) -> int:

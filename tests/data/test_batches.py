@@ -46,7 +46,7 @@ def batch(batches: Batches, step: int) -> Batch:
 def pairs_of_epoch(batches: Batches, epoch: int) -> Counter[tuple[int, int]]:
     pairs: Counter[tuple[int, int]] = Counter()
     for step in range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch):
-        inputs_BT, targets_BT, _ = batch(batches, step)
+        inputs_BT, targets_BT, *_ = batch(batches, step)
         assert inputs_BT.shape == targets_BT.shape == (batches.batch_size, batches.seq_len)
         for given_id, target in zip(inputs_BT.flatten().tolist(), targets_BT.flatten().tolist(), strict=True):
             if target != IGNORE_INDEX:
@@ -111,7 +111,7 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(
     for _ in range(3):
         batch(batches, step + 1)
     again = batch(Batches(stream, batch_size, seq_len, seed), step)
-    for mine, other in zip(batch(batches, step), again, strict=True):
+    for mine, other in zip(batch(batches, step)[:3], again[:3], strict=True):
         assert torch.equal(mine, other)
 
 
@@ -172,7 +172,8 @@ def test_ranks_read_rows_of_the_same_batch(
 ) -> None:
     batches = Batches(distinct_stream(num_predictions), 2 * batch_size, seq_len, seed)
     halves = [batches.batch(Cursor(epoch), rows) for rows in (range(batch_size), range(batch_size, 2 * batch_size))]
-    for joined, tensor in zip(map(torch.cat, zip(*halves, strict=True)), batches.batch(Cursor(epoch)), strict=True):
+    whole = batches.batch(Cursor(epoch))[:3]
+    for joined, tensor in zip(map(torch.cat, zip(*(half[:3] for half in halves), strict=True)), whole, strict=True):
         assert torch.equal(joined, tensor)
 
 

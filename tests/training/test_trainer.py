@@ -27,7 +27,6 @@ from charlm.nn.bodies.settings import BodySettings, RecurrentSettings, TCNSettin
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings
-from charlm.training import validator as validator_module
 from charlm.training.logs import metrics_file
 from charlm.training.logs.console import Console, ProgressMetrics
 from charlm.training.model_updater import ModelUpdater, UpdateResult
@@ -35,6 +34,7 @@ from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.optim.settings import AdamWSettings, ConstantSettings, CosineSettings
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.settings import TrainingSettings
+from charlm.training.tasks import language as language_module
 from charlm.training.trainer import Trainer
 from charlm.training.trainer_state import TrainingResult
 from tests.corpora import build_corpus
@@ -148,10 +148,10 @@ def test_the_loss_falls(run: RunDirectory, corpus: Corpus, cell: Any) -> None:
     first, last = metrics(run)[0]["bits_per_character"], metrics(run)[-1]["bits_per_character"]
     assert first > 2.5
     assert last < 0.2 * first
-    assert outcome.best_bits_per_character is not None
-    assert outcome.best_bits_per_character < 0.2 * first
+    assert outcome.best_bits is not None
+    assert outcome.best_bits < 0.2 * first
     assert (outcome.steps, outcome.epochs) == (120, 8)
-    assert min(entry["bits_per_character"] for entry in metrics(run, "valid")) == outcome.best_bits_per_character
+    assert min(entry["bits_per_character"] for entry in metrics(run, "valid")) == outcome.best_bits
 
 
 def test_every_token_is_counted_once_an_epoch(run: RunDirectory, corpus: Corpus) -> None:
@@ -167,7 +167,7 @@ def test_a_run_of_no_steps_models_the_token_frequencies(run: RunDirectory, corpu
     ids = corpus.open("train").tokens[1:].tolist()
     frequencies = [count / len(ids) for count in Counter(ids).values()]
     entropy = -sum(frequency * math.log2(frequency) for frequency in frequencies)
-    assert outcome.best_bits_per_character == pytest.approx(entropy, abs=0.6)
+    assert outcome.best_bits == pytest.approx(entropy, abs=0.6)
 
 
 def test_a_text_too_short_for_all_rows_uses_fewer_rows_and_says_so(run: RunDirectory, corpus: Corpus) -> None:
@@ -282,7 +282,7 @@ def test_a_finished_run_says_so_and_changes_nothing(run: RunDirectory, corpus: C
     again = train(run, corpus, max_steps=5)
     assert again.already_finished
     assert (again.steps, again.tokens, again.best_step) == (first.steps, first.tokens, first.best_step)
-    assert again.best_bits_per_character == first.best_bits_per_character
+    assert again.best_bits == first.best_bits
     assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
 
 
@@ -307,31 +307,31 @@ def test_a_signal_before_a_validation_only_delays_it(run: RunDirectory, corpus: 
     validated = {entry["step"]: entry["bits_per_character"] for entry in metrics(run, "valid")}
     assert set(validated) == {10, 20, 22}
     best = min(validated, key=lambda step: validated[step])
-    assert (outcome.best_step, outcome.best_bits_per_character) == (best, validated[best])
+    assert (outcome.best_step, outcome.best_bits) == (best, validated[best])
     assert find_checkpoint(run.root) == run.checkpoint(best)
     again = train(run, corpus)
     assert again.already_finished
-    assert (again.best_step, again.best_bits_per_character) == (best, validated[best])
+    assert (again.best_step, again.best_bits) == (best, validated[best])
     assert len(metrics(run, "valid")) == 3
 
 
 def test_a_signal_during_a_validation_stops_at_once_and_the_rerun_repeats_it(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate = validator_module.evaluate
+    evaluate = language_module.evaluate
 
     def interrupted(*arguments: Any, **keywords: Any) -> Score:
         os.kill(os.getpid(), signal.SIGTERM)
         return evaluate(*arguments, **keywords)
 
-    monkeypatch.setattr(validator_module, "evaluate", interrupted)
+    monkeypatch.setattr(language_module, "evaluate", interrupted)
     with pytest.raises(StoppedError):
         train(run, corpus, max_steps=5)
     assert run.checkpoint_steps() == [5]
-    monkeypatch.setattr(validator_module, "evaluate", evaluate)
+    monkeypatch.setattr(language_module, "evaluate", evaluate)
     outcome = train(run, corpus, max_steps=5)
     assert outcome.best_step == 5
-    assert outcome.best_bits_per_character is not None
+    assert outcome.best_bits is not None
     assert [entry["step"] for entry in metrics(run, "valid")] == [5]
 
 
@@ -535,7 +535,7 @@ def test_the_last_two_checkpoints_and_the_best_are_kept(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nats = iter([5.0, 1.0, 4.0, 3.0, 2.0, 6.0])
-    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(nats), 1, 1, 1, 1))
+    monkeypatch.setattr(language_module, "evaluate", lambda *_, **__: Score(next(nats), 1, 1, 1, 1))
     outcome = train(run, corpus, max_steps=12, validation_interval=2)
     assert outcome.best_step == 4
     assert run.checkpoint_steps() == [4, 10, 12]
@@ -609,7 +609,7 @@ def test_a_best_checkpoint_that_could_not_be_saved_does_not_replace_the_saved_on
     run: RunDirectory, corpus: Corpus, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nats = iter([2.0, 1.0, 4.0, 3.0, 5.0])
-    monkeypatch.setattr(validator_module, "evaluate", lambda *_, **__: Score(next(nats), 1, 1, 1, 1))
+    monkeypatch.setattr(language_module, "evaluate", lambda *_, **__: Score(next(nats), 1, 1, 1, 1))
     step = 0
 
     def on_step(now: int) -> None:

@@ -47,7 +47,13 @@ class RecurrentLayer(nn.Module):
         state = initial_dilated_state(self.cell.initial_state, batch_size, self.dilation)
         return initial_strided_state(state, self.cell.hidden_size, batch_size, self.stride)
 
-    def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None = None) -> tuple[Tensor, State]:
+        """Run a chunk.
+
+        Args:
+            lengths_B: the number of tokens of each row, if rows have padding after their ends. Only batch normalisation
+                needs it.
+        """
         weights = self.cell.prepare(self._rng.generator(x_BTD.device) if self.training else None)
 
         def run_cell(x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
@@ -56,7 +62,23 @@ class RecurrentLayer(nn.Module):
         def run_slots(x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
             return run_dilated(run_cell, self.dilation, x_BTD, state)
 
-        return run_strided(run_slots, self.stride, x_BTD, state)
+        if lengths_B is None or not self.cell.options.norms.has_step_statistics:
+            return run_strided(run_slots, self.stride, x_BTD, state)
+        num_inner = len(state) - (2 if self.stride > 1 else 0)
+        steps_after_end = -self._count_steps(lengths_B, state)
+        output_BTH, state = run_strided(
+            run_slots, self.stride, x_BTD, (*state[:num_inner], steps_after_end, *state[num_inner:])
+        )
+        return output_BTH, (*state[:num_inner], *state[num_inner + 1 :])
+
+    def _count_steps(self, lengths_B: Tensor, state: State) -> Tensor:
+        """Return the number of steps of the cell in the first lengths_B tokens; with dilation, of each slot."""
+        first_step_B = -state[-1] % self.stride if self.stride > 1 else 0
+        steps_B = (lengths_B - first_step_B + self.stride - 1).div(self.stride, rounding_mode="floor").clamp(min=0)
+        if self.dilation == 1:
+            return steps_B
+        slots = torch.arange(self.dilation, device=steps_B.device)
+        return (steps_B[:, None] - slots + self.dilation - 1).div(self.dilation, rounding_mode="floor").clamp(min=0)
 
 
 class RecurrentNetwork(Body):
@@ -91,6 +113,12 @@ class RecurrentNetwork(Body):
         return tuple(tensor for layer in self._layers for tensor in layer.initial_state(batch_size))
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        return self._run(x_BTD, state, None)
+
+    def read_rows(self, x_BTD: Tensor, state: State, lengths_B: Tensor) -> tuple[Tensor, State]:
+        return self._run(x_BTD, state, lengths_B)
+
+    def _run(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
         next_state: list[Tensor] = []
         start = 0
         x_BTD = self.input_dropout(x_BTD)
@@ -99,7 +127,7 @@ class RecurrentNetwork(Body):
             zip(self._layers, self.dropouts, self._state_sizes, strict=True)
         ):
             inputs_BTD = torch.cat(dense_inputs, dim=-1) if self.is_dense else features_BTH
-            output_BTH, layer_state = layer(inputs_BTD, state[start : start + size])
+            output_BTH, layer_state = layer(inputs_BTD, state[start : start + size], lengths_B)
             if self.is_residual and index > 0:
                 output_BTH = inputs_BTD + output_BTH
             features_BTH = dropout(output_BTH)

@@ -5,7 +5,8 @@
     for gates_BG in time: output_BH, state = cell.step(gates_BG, state, weights)
 
 A state is (hidden_BH, further memory ..., *step_counts). Its first tensor is the output, and its last float tensor the
-memory. With batch normalisation, step_counts is (steps_B,), the steps since the reset; else ().
+memory. With batch normalisation, step_counts is (steps_B,), the steps since the reset, for rows of different lengths
+followed by steps_after_end_B; else ().
 
 B batch, T time, D inputs, H hidden, G gates (a multiple of H).
 """

@@ -17,6 +17,7 @@ from charlm.nn.fused.gru import unroll_gru
 from charlm.nn.fused.lstm import unroll_lstm
 from charlm.nn.fused.rnn import unroll_rnn
 from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
+from charlm.nn.norm import MIN_ROWS
 from charlm.nn.state import State
 
 
@@ -80,14 +81,17 @@ def fused_unroll(cell: Cell) -> Unroll | None:
 def fused_fits(cell: Cell, x_BTD: Tensor, state: State) -> bool:
     """Whether a fused unroll can run this chunk, and faster than the plain steps.
 
-    With batch normalisation, it runs only in training, and only if all rows are at the same step.
+    With batch normalisation, it runs only in training, and only if all rows are at the same step and none ends before
+    the chunk does.
     """
     batch_size, num_steps, _ = x_BTD.shape
     if batch_size == 0 or num_steps < 2:
         return False
     if not cell.options.norms.has_step_statistics:
         return True
-    steps_B = state[-1]
+    steps_B, *steps_after_end = (tensor for tensor in state if not tensor.is_floating_point())
+    if steps_after_end and (batch_size < MIN_ROWS or bool((steps_after_end[0] + num_steps > 0).any())):
+        return False
     return cell.training and bool((steps_B == steps_B[0]).all())
 
 

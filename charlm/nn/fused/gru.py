@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.gru import GRUCell, GRUWeights
+from charlm.nn.fused.saving import save_objects, saved_objects
 from charlm.nn.fused.steps import Chunk, RecurrentProduct, start_chunk
 from charlm.nn.state import State
 
@@ -103,7 +104,7 @@ class _GRU(torch.autograd.Function):
             outputs = gates_TBG[step], candidates_TBH[step], after_BH
             chunk.kernels.run(gru, *inputs, chunk.noise.dropout_mask(step), *outputs)
             chunk.noise.apply_zoneout(step, 0, before_BH, after_BH)
-        ctx.saved = chunk, product, gates_TBG, hiddens, candidates_TBH
+        save_objects(ctx, chunk, product, gates_TBG, hiddens, candidates_TBH)
         return hiddens[1:]
 
     @staticmethod
@@ -112,7 +113,7 @@ class _GRU(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
         (d_output_TBH,) = gradients
-        chunk, product, gates_TBG, hiddens, candidates_TBH = ctx.saved
+        chunk, product, gates_TBG, hiddens, candidates_TBH = saved_objects(ctx)
         size = hiddens.shape[2]
         d_gates_TBG, d_recurrent_TBG = torch.empty_like(gates_TBG), torch.empty_like(gates_TBG)
         d_product_TBG = product.gradient_buffer(d_recurrent_TBG)

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.lstm import LSTMCell, LSTMWeights
+from charlm.nn.fused.saving import save_objects, saved_objects
 from charlm.nn.fused.step_norms import StepNorms, build_step_norms
 from charlm.nn.fused.steps import Chunk, RecurrentProduct, start_chunk
 from charlm.nn.state import State
@@ -144,8 +145,7 @@ class _LSTM(torch.autograd.Function):
             kernels.run(lstm_output, coupled, read_BH, memory_gain_H, memory_bias_H, gates_BG, tanh_BH, after_h)
             noise.apply_zoneout(step, 0, before_h, after_h)
             noise.apply_zoneout(step, 1, before_c, after_c)
-        ctx.saved = chunk, memory_norms, coupled, product, gates_TBG, hiddens, cells, tanhs_TBH
-        ctx.save_for_backward(memory_gain_H)
+        save_objects(ctx, chunk, memory_norms, coupled, product, gates_TBG, hiddens, cells, tanhs_TBH, memory_gain_H)
         return hiddens[1:], cells[-1].clone()
 
     @staticmethod
@@ -154,9 +154,8 @@ class _LSTM(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
         d_output_TBH, d_last_BH = gradients
-        chunk, memory_norms, coupled, product, gates_TBG, hiddens, cells, tanhs_TBH = ctx.saved
+        chunk, memory_norms, coupled, product, gates_TBG, hiddens, cells, tanhs_TBH, memory_gain_H = saved_objects(ctx)
         kernels, noise = chunk.kernels, chunk.noise
-        (memory_gain_H,) = ctx.saved_tensors
         d_gates_TBG = torch.empty_like(gates_TBG)
         d_product_TBG = product.gradient_buffer(d_gates_TBG)
         d_reads_TBH = torch.empty_like(tanhs_TBH)

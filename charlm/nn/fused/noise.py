@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from charlm.nn.cells.base import Cell, zoneout_probabilities
+from charlm.nn.fused.saving import HoldsTensors
 from charlm.nn.state import State
 
 
 @dataclass
-class NoiseMasks:
+class NoiseMasks(HoldsTensors):
     """The masks of recurrent dropout, and the weights of the old value of each state tensor in zoneout."""
 
     dropout_masks_TBH: Tensor | None = None

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.rnn import RNNCell, RNNWeights
+from charlm.nn.fused.saving import save_objects, saved_objects
 from charlm.nn.fused.steps import Chunk, RecurrentProduct, start_chunk
 from charlm.nn.state import State
 
@@ -62,7 +63,7 @@ class _RNN(torch.autograd.Function):
             if noise.zoneout_weights:
                 hiddens[step + 1] = activations_TBH[step]
                 noise.apply_zoneout(step, 0, hiddens[step], hiddens[step + 1])
-        ctx.saved = chunk, relu, product, hiddens, activations_TBH
+        save_objects(ctx, chunk, relu, product, hiddens, activations_TBH)
         return hiddens[1:]
 
     @staticmethod
@@ -71,7 +72,7 @@ class _RNN(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
         (d_output_TBH,) = gradients
-        chunk, relu, product, hiddens, activations_TBH = ctx.saved
+        chunk, relu, product, hiddens, activations_TBH = saved_objects(ctx)
         d_gates_TBH = torch.empty_like(activations_TBH)
         d_product_TBH = product.gradient_buffer(d_gates_TBH)
         d_hidden_BH = torch.zeros_like(hiddens[0])

@@ -16,6 +16,7 @@ from charlm.nn.fused.norm_kernels import (
     layer_norm,
     layer_norm_backward,
 )
+from charlm.nn.fused.saving import HoldsTensors
 from charlm.nn.norm import EPS, BatchNorm, LayerNorm, NoNorm
 
 
@@ -48,7 +49,7 @@ def _shared_gain(norm: nn.Module) -> Tensor:
     return norm.gain_LG[0] if isinstance(norm, BatchNorm) else norm.gain_G
 
 
-class StepNorms:
+class StepNorms(HoldsTensors):
     """One or more norms over column ranges of a product, step by step. The cell's kernels apply gain and bias.
 
     It keeps what the gradient needs: the normalised products x_hat_TBG, and the inverse standard deviations.

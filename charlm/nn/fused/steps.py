@@ -18,6 +18,7 @@ from charlm.nn.cells.base import Cell
 from charlm.nn.fused.compiled import CompiledKernels, load_compiled_library
 from charlm.nn.fused.kernels import Kernels
 from charlm.nn.fused.noise import NoiseMasks, draw_noise_masks
+from charlm.nn.fused.saving import HoldsTensors
 from charlm.nn.fused.step_norms import StepNorms, build_step_norms, project_and_normalise
 from charlm.nn.fused.triton_backend import TritonKernels, load_triton_kernels
 from charlm.nn.norm import increment_step_counts
@@ -35,7 +36,7 @@ def kernels_for(tensor: Tensor) -> Kernels:
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Chunk(HoldsTensors):
     """A chunk in a fused unroll. Its first step is step `start` since the reset of every row."""
 
     kernels: Kernels
@@ -80,7 +81,7 @@ def start_chunk(
     return Chunk(kernels, norms, noise, start, step_counts), inputs_TBG
 
 
-class RecurrentProduct:
+class RecurrentProduct(HoldsTensors):
     """norm(W h) without the gain, step by step, forward and backward. Under autocast, the products are in bf16."""
 
     def __init__(self, chunk: Chunk, weight_GH: Tensor, gain_G: Tensor | None, like_BG: Tensor) -> None:

@@ -10,15 +10,16 @@ from charlm.nn.heads.settings import AdaptiveSoftmaxSettings, HeadSettings, Soft
 from charlm.nn.heads.softmax import Head, Softmax, TiedSoftmax
 
 
-def build_head(settings: HeadSettings, features_size: int, vocab_size: int, embedding: Embedding) -> Head:
+def build_head(settings: HeadSettings, features_size: int, vocab_size: int, embedding: Embedding | None) -> Head:
     """Build a head.
 
     Args:
-        embedding: the embedding whose vectors a tied head uses.
+        vocab_size: the number of ids, labels or tags that are predicted.
+        embedding: the embedding whose vectors a tied head uses; None for labels and tags, which have none.
 
     Raises:
-        SettingsError: the head is tied to an embedding that has no vector for each id; or the vocabulary is too small
-            for the cutoffs, or the features for the clusters.
+        SettingsError: the head is tied to an embedding that has no vector for each id; a language model has class
+            weights; or the vocabulary is too small for the cutoffs, or the features for the clusters.
     """
     match settings:
         case SoftmaxSettings():
@@ -29,9 +30,19 @@ def build_head(settings: HeadSettings, features_size: int, vocab_size: int, embe
             assert_never(settings)
 
 
-def _build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int, embedding: Embedding) -> Head:
+def _build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: int, embedding: Embedding | None) -> Head:
+    if settings.class_weights and embedding is not None:
+        raise SettingsError(
+            "model.head.class_weights is for labels and tags: a language model must give ids their true probabilities",
+            "leave it out for a language model",
+        )
     if not settings.tied:
-        return Softmax(features_size, vocab_size, settings.label_smoothing)
+        return Softmax(features_size, vocab_size, settings.label_smoothing, settings.class_weights)
+    if embedding is None:
+        raise SettingsError(
+            "model.head.tied = true needs ids that are read and predicted, and labels are only predicted",
+            "set model.head.tied=false",
+        )
     token_embedding = embedding.tokens if isinstance(embedding, ContextEmbedding) else embedding
     if not isinstance(token_embedding, TokenEmbedding):
         raise SettingsError(

@@ -17,6 +17,9 @@ class SoftmaxSettings(Settings):
     label_smoothing: Probability = 0.0
     """Fraction of the target's probability that training spreads evenly over the vocabulary. Reported losses are those
     of unsmoothed targets."""
+    class_weights: float = Field(default=0.0, ge=0, le=1)
+    """For labels and tags: the training loss of a label counts in proportion to its frequency to the power of minus
+    this. 0: all examples count alike; 1: all labels do, however rare. Reported losses are unweighted."""
 
 
 class AdaptiveSoftmaxSettings(Settings):

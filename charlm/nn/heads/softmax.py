@@ -18,12 +18,16 @@ _CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MB in fp32
 
 
 class Head(nn.Module, ABC):
-    """A distribution over the vocabulary for each feature vector."""
+    """A distribution over the vocabulary for each feature vector; for other tasks, over labels or tags."""
+
+    loss_weight_V: Tensor | None
+    """The weights of the training loss; None: all are 1."""
 
     def __init__(self, vocab_size: int, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.vocab_size = vocab_size
         self._label_smoothing = label_smoothing
+        self.register_buffer("loss_weight_V", None)
 
     @abstractmethod
     def logits(self, features_BTH: Tensor) -> Tensor:
@@ -42,11 +46,12 @@ class Head(nn.Module, ABC):
         return torch.cat([self._chunk_nll(*chunk) for chunk in chunks]).view(targets_BT.shape)
 
     def loss(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the training loss and the negative log-likelihood, both B, T; one tensor without label smoothing.
+        """Return the training loss and the negative log-likelihood, both B, T; one tensor if they are the same.
 
-        With label smoothing e (Szegedy et al., 2016), the loss is (1 - e) nll + e * mean over v of -log p(v).
+        With label smoothing e (Szegedy et al., 2016), the loss is (1 - e) nll + e * mean over v of -log p(v). Class
+        weights multiply it by the weight of the target.
         """
-        if self._label_smoothing == 0:
+        if self._label_smoothing == 0 and self.loss_weight_V is None:
             nll_BT = self.nll(features_BTH, targets_BT)
             return nll_BT, nll_BT
         chunks = [self._chunk_loss(*chunk) for chunk in self._chunks(features_BTH, targets_BT)]
@@ -71,14 +76,23 @@ class Head(nn.Module, ABC):
         nll_N = nn.functional.cross_entropy(logits_NV, targets_N, ignore_index=IGNORE_INDEX, reduction="none")
         target_logits_N = logits_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0]
         smoothing_N = self._label_smoothing * (target_logits_N - logits_NV.mean(-1))
-        return nll_N + smoothing_N.where(targets_N != IGNORE_INDEX, 0), nll_N
+        loss_N = nll_N + smoothing_N.where(targets_N != IGNORE_INDEX, 0)
+        return loss_N if self.loss_weight_V is None else loss_N * self.loss_weight_V[targets_N.clamp(min=0)], nll_N
 
 
 class Softmax(Head):
-    """A linear layer and a softmax over the vocabulary. Parameters: weight_VH, bias_V."""
+    """A linear layer and a softmax over the vocabulary.
 
-    def __init__(self, features_size: int, vocab_size: int, label_smoothing: float = 0.0) -> None:
+    Parameters: weight_VH, bias_V. Buffer: loss_weight_V, if there are class weights.
+    """
+
+    def __init__(
+        self, features_size: int, vocab_size: int, label_smoothing: float = 0.0, class_weights: float = 0.0
+    ) -> None:
         super().__init__(vocab_size, label_smoothing)
+        self._class_weights = class_weights
+        if class_weights:
+            self.loss_weight_V = torch.ones(vocab_size)
         self.weight_VH = nn.Parameter(torch.empty(vocab_size, features_size))
         self.bias_V = nn.Parameter(torch.zeros(vocab_size))
         nn.init.normal_(self.weight_VH, std=features_size**-0.5)
@@ -87,6 +101,12 @@ class Softmax(Head):
         return to_at_least_fp32(nn.functional.linear(features_BTH, self.weight_VH, self.bias_V))
 
     def set_frequencies(self, counts_V: Tensor) -> None:
+        if self.loss_weight_V is not None:
+            occurring_V = counts_V.to(self.loss_weight_V)
+            weight_V = occurring_V.clamp(min=1) ** -self._class_weights
+            weight_V *= occurring_V.sum() / (weight_V * occurring_V).sum()  # the mean over the examples is 1
+            self.loss_weight_V.copy_(weight_V)
+            counts_V = occurring_V * weight_V
         init_bias_from_counts(self.bias_V, counts_V)
 
 

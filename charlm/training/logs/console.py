@@ -24,9 +24,11 @@ class ProgressMetrics:
     step: int
     progress: float
     nats_per_token: float
-    bits_per_character: float
+    bits: float
     characters_per_second: float
     seconds_left: float | None
+    unit: str = "character"
+    """What the bits are counted for."""
 
 
 class Console:
@@ -65,8 +67,9 @@ class Console:
     def show_progress(self, metrics: ProgressMetrics) -> None:
         """Update the bar, or print a line if the last one is ten seconds old."""
         time_left = _format_seconds(metrics.seconds_left)
+        unit = "char" if metrics.unit == "character" else metrics.unit
         text = (
-            f" step {metrics.step:,} · loss {metrics.nats_per_token:.3f} · {metrics.bits_per_character:.3f} bits/char"
+            f" step {metrics.step:,} · loss {metrics.nats_per_token:.3f} · {metrics.bits:.3f} bits/{unit}"
             f" · {format_count(metrics.characters_per_second)} chars/s · {time_left} left"
         )
         if self._bar is not None:

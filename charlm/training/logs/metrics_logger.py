@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import StorageError
-from charlm.evaluation.score import Score
 from charlm.evaluation.uniform_guessing import is_worse_than_uniform
 from charlm.training.logs import metrics_file
 from charlm.training.logs.console import Console, ProgressMetrics
@@ -20,6 +19,7 @@ from charlm.training.logs.duration_note import DurationNote
 from charlm.training.logs.tensorboard_writer import TensorBoardWriter
 from charlm.training.model_updater import UpdateResult
 from charlm.training.run_progress import RunProgress
+from charlm.training.tasks.base import Task, ValidationScore
 from charlm.training.trainer_state import TrainerState
 
 
@@ -51,16 +51,19 @@ class _Window:
 class MetricsLogger:
     """The log of one run."""
 
-    def __init__(self, path: Path, console: Console, tokens_per_character: float, *, is_main: bool) -> None:
+    def __init__(self, path: Path, console: Console, task: Task, *, is_main: bool) -> None:
         """
         Args:
             path: the path of metrics.jsonl.
+            task: what is predicted, whose unit the bits are given for.
         """
         self._path = path
         self._console = console
         self._tensorboard_writer: TensorBoardWriter | None = None
         self._tensorboard_failed = False
-        self._tokens_per_character = tokens_per_character
+        self._unit = task.unit
+        self._tokens_per_unit = task.targets_per_unit
+        self._tokens_per_character = task.targets_per_character
         self._is_main = is_main
         self._duration_note = DurationNote()
         self.reset_window()
@@ -88,11 +91,11 @@ class MetricsLogger:
     def log_training(self, state: TrainerState, progress: RunProgress, update: UpdateResult, lr: float) -> None:
         """Log the figures since the last line."""
         nats_per_token = self._window.nats_per_token
-        bits = nats_per_token * self._tokens_per_character / math.log(2)
+        bits = nats_per_token * self._tokens_per_unit / math.log(2)
         characters_per_second = self._window.tokens_per_second / self._tokens_per_character
         metrics = {
             "nats_per_token": _none_if_not_finite(nats_per_token),
-            "bits_per_character": _none_if_not_finite(bits),
+            f"bits_per_{self._unit}": _none_if_not_finite(bits),
             "characters_per_second": round(characters_per_second, 1),
             "lr": lr,
             "gradient_norm": _none_if_not_finite(update.gradient_norm),
@@ -102,20 +105,25 @@ class MetricsLogger:
             fraction = progress.fraction
             time_left = _seconds_left(state.seconds, fraction)
             self._console.show_progress(
-                ProgressMetrics(state.step, fraction, nats_per_token, bits, characters_per_second, time_left)
+                ProgressMetrics(
+                    state.step, fraction, nats_per_token, bits, characters_per_second, time_left, self._unit
+                )
             )
         self.reset_window()
 
-    def log_validation(self, state: TrainerState, epochs: float, score: Score, uniform_bits: float | None) -> None:
+    def log_validation(
+        self, state: TrainerState, epochs: float, score: ValidationScore, uniform_bits: float | None
+    ) -> None:
         """Log a score; its note says whether it is the best one, or worse than the bits of uniform guessing."""
         self._write("valid", state, score.to_json())
-        bits = score.bits_per_character
-        figure = "not finite" if bits is None else f"{bits:.4f} bits per character"
-        is_best = bits is not None and state.validations.best_step == state.step
+        bits = score.bits
+        figure = "not finite" if bits is None else f"{bits:.4f} bits per {self._unit}"
+        is_best = state.validations.best_figure is not None and state.validations.best_step == state.step
         remark = " (best)" if is_best else ""
         if is_worse_than_uniform(bits, uniform_bits):
             remark = f" (worse than uniform guessing, {uniform_bits:.4f})"
-        self.note(f"step {state.step:,} · {epochs:.2f} epochs · validation {figure}{remark}")
+        details = f", {score.details}" if score.details else ""
+        self.note(f"step {state.step:,} · {epochs:.2f} epochs · validation {figure}{details}{remark}")
 
     def log_sample(self, state: TrainerState, text: str) -> None:
         self.note("\n".join(f"  | {line}" for line in text.splitlines()))

@@ -1,0 +1,116 @@
+"""The tasks of labels and tags: one label for each document, or a tag for each character that has one."""
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from charlm.data.corpus import Corpus
+from charlm.data.document_batches import DocumentBatches, make_document_batches
+from charlm.data.document_cursor import DocumentCursor
+from charlm.data.examples import Examples
+from charlm.errors import SettingsError
+from charlm.evaluation.evaluate_labels import LabelDecoder, evaluate_labels
+from charlm.evaluation.label_score import LabelScore
+from charlm.nn.build import Outputs, build_model
+from charlm.nn.model import LanguageModel
+from charlm.nn.norm import MIN_ROWS
+from charlm.nn.settings import ModelSettings
+from charlm.training.settings import TrainingSettings
+from charlm.training.tasks.base import ScoringOptions, Task, Validation
+
+
+class LabelTask(Task):
+    """Predict the labels of documents, or the tags of their characters."""
+
+    unit = "label"
+
+    def __init__(self, corpus: Corpus, decoder: LabelDecoder, *, per_document: bool) -> None:
+        super().__init__(corpus)
+        self.decoder = decoder
+        self.outputs = Outputs(len(decoder.names), per_document)
+
+    def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
+        if model_settings.pooling != "end" and not self._outputs.per_document:
+            raise SettingsError(
+                f'model.pooling = "{model_settings.pooling}" is for one label for each document',
+                "leave it out for tags",
+            )
+        if model_settings.depends_on_step_count and settings.batch_size < MIN_ROWS * settings.micro_batches:
+            raise SettingsError(
+                f"batch normalisation needs at least {MIN_ROWS} documents in each micro-batch, and"
+                f" training.batch_size = {settings.batch_size} has fewer",
+                "raise it, or set model.body.norm to layer, weight or none",
+            )
+        for name, is_set, why in (
+            ("seq_len_varies", settings.seq_len_varies, "each document is read as a whole"),
+            ("reset_tokens", settings.reset_tokens is not None, "each document begins with the initial state"),
+            ("sample_length", settings.sample_length > 0, "a model of labels or tags writes no text"),
+        ):
+            if is_set:
+                raise SettingsError(f"training.{name} is for language models: {why}", "leave it out")
+
+    def open_batches(
+        self, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int
+    ) -> DocumentBatches:
+        del model_settings  # the body reverses the rows
+        return make_document_batches(
+            self._train,
+            settings.batch_size,
+            settings.seq_len,
+            settings.max_document_tokens,
+            settings.seed,
+            num_ranks=num_ranks,
+        )
+
+    def parse_cursor(self, content: Mapping[str, Any]) -> DocumentCursor:
+        return DocumentCursor.from_json(content)
+
+    def new_model(self, settings: ModelSettings) -> LanguageModel:
+        vocab = self.corpus.vocab
+        model = build_model(settings, vocab.size, vocab.bags(), self._outputs)
+        model.head.set_frequencies(torch.from_numpy(self._train.count_labels(self._outputs.size)))
+        return model
+
+    def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> "LabelValidation":
+        del model_settings  # examples are read in the order of the text
+        return LabelValidation(self.corpus.open_examples("valid").head(settings.validation_tokens), self.decoder)
+
+    @property
+    def targets_per_character(self) -> float:
+        return self._train.num_targets / max(1, self._train.count("characters"))
+
+    @property
+    def targets_per_unit(self) -> float:
+        return 1.0
+
+    @property
+    def _outputs(self) -> Outputs:
+        assert self.outputs is not None
+        return self.outputs
+
+    @cached_property
+    def _train(self) -> Examples:
+        return self.corpus.open_examples("train")
+
+
+class LabelValidation(Validation):
+    """The start of the validation examples."""
+
+    def __init__(self, examples: Examples, decoder: LabelDecoder) -> None:
+        self._examples = examples
+        self._decoder = decoder
+        self.uniform_bits = math.log2(len(decoder.names))
+
+    def score(self, model: LanguageModel, options: ScoringOptions) -> LabelScore:
+        return evaluate_labels(
+            model,
+            self._examples,
+            self._decoder,
+            device=options.device,
+            precision=options.precision,
+            shard=options.shard,
+            on_progress=options.on_progress,
+        )

@@ -1,0 +1,123 @@
+"""The task of a language model: the next token."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from charlm.data.batches import Batches, Cursor, make_batches
+from charlm.data.corpus import Corpus
+from charlm.data.store import TokenStream, count_ids
+from charlm.errors import SettingsError
+from charlm.evaluation.evaluate import evaluate
+from charlm.evaluation.score import Score
+from charlm.evaluation.uniform_guessing import uniform_bits
+from charlm.nn.build import build_model
+from charlm.nn.model import LanguageModel
+from charlm.nn.settings import ModelSettings
+from charlm.sampling.filters import Temperature
+from charlm.sampling.generate import Direction, prime_generator
+from charlm.sampling.plan import SamplingPlan
+from charlm.training.settings import TrainingSettings
+from charlm.training.tasks.base import ScoringOptions, Task, Validation
+
+_SAMPLE_TEMPERATURE = 0.7
+
+
+class LanguageTask(Task):
+    """Predict every token from those before it, or with the direction backward from those after it."""
+
+    unit = "character"
+
+    def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
+        check_language_model(model_settings, settings)
+
+    def open_batches(self, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int) -> Batches:
+        changes_chunks = settings.recompute_len is not None or settings.seq_len_varies
+        assert not (model_settings.depends_on_step_count and changes_chunks), "Experiment refuses this"
+        reset_tokens = settings.reset_tokens or (settings.seq_len if model_settings.depends_on_step_count else None)
+        return make_batches(
+            self._train_stream(model_settings),
+            settings.batch_size * num_ranks,
+            settings.seq_len,
+            settings.seed,
+            reset_tokens,
+            seq_len_varies=settings.seq_len_varies,
+            multiple_of=num_ranks,
+        )
+
+    def parse_cursor(self, content: Mapping[str, Any]) -> Cursor:
+        return Cursor.from_json(content)
+
+    def new_model(self, settings: ModelSettings) -> LanguageModel:
+        vocab = self.corpus.vocab
+        model = build_model(settings, vocab.size, vocab.bags())
+        counts_V = count_ids(self._train_stream(settings), vocab.size)
+        model.head.set_frequencies(torch.from_numpy(counts_V))
+        return model
+
+    def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> "LanguageValidation":
+        return LanguageValidation(self.corpus, settings, model_settings.text_direction)
+
+    @property
+    def targets_per_character(self) -> float:
+        return self.corpus.open("train").tokens_per_character
+
+    @property
+    def targets_per_unit(self) -> float:
+        return self.targets_per_character
+
+    def _train_stream(self, settings: ModelSettings) -> TokenStream:
+        return self.corpus.open("train").in_direction(settings.text_direction)
+
+
+class LanguageValidation(Validation):
+    """The start of the validation split, and a sample of text."""
+
+    def __init__(self, corpus: Corpus, settings: TrainingSettings, direction: Direction) -> None:
+        self._stream = corpus.open("valid").head(settings.validation_tokens).in_direction(direction)
+        self._vocab = corpus.vocab
+        self._sample_length, self._seed = settings.sample_length, settings.seed
+        self._direction: Direction = direction
+        self.uniform_bits = uniform_bits(
+            self._vocab.size, self._stream.num_predictions, self._stream.count("characters")
+        )
+
+    def score(self, model: LanguageModel, options: ScoringOptions) -> Score:
+        return evaluate(
+            model,
+            self._stream,
+            device=options.device,
+            precision=options.precision,
+            shard=options.shard,
+            on_progress=options.on_progress,
+        )
+
+    def sample(self, model: LanguageModel, device: torch.device) -> str:
+        if self._sample_length == 0:
+            return ""
+        plan = SamplingPlan(self._sample_length, (Temperature(_SAMPLE_TEMPERATURE),), self._seed)
+        return "".join(prime_generator(model, self._vocab, "", plan, device, self._direction).stream_generate())
+
+
+def check_language_model(settings: ModelSettings, training: TrainingSettings) -> None:
+    """
+    Raises:
+        SettingsError: the model reads both ways, or pools features; or its checkpoints are chosen by something else
+            than bits.
+    """
+    if training.select != "bits":
+        raise SettingsError(
+            f'training.select = "{training.select}" is for labels and tags', "leave it out for a language model"
+        )
+    if settings.direction == "both":
+        raise SettingsError(
+            'model.direction = "both" is for labels and tags: a language model reads one way, since a layer that reads'
+            " backward has seen the token that is to be predicted",
+            "set model.direction to forward or backward",
+        )
+    if settings.pooling != "end":
+        raise SettingsError(
+            f'model.pooling = "{settings.pooling}" is for one label for each document',
+            "leave it out for a language model",
+        )
