@@ -25,12 +25,23 @@ if TYPE_CHECKING:
 
 def prepare(
     context: typer.Context,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="KIND",
+            help="What a model predicts: language (the next token), classify (a label for each document) or tag (a tag"
+            " for each character that has one).",
+            autocompletion=completion.words("language", "classify", "tag"),
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
             "--source",
             metavar="KIND",
-            help="The kind of source: wikipedia, hub, text, enwik8, text8, mix or sample.",
+            help="The kind of source: wikipedia, hub, text, enwik8, text8, mix, sample, table, classes, conllu or"
+            " derived.",
             autocompletion=completion.sources,
         ),
     ] = None,
@@ -48,7 +59,46 @@ def prepare(
         typer.Option(
             "--input",
             metavar="PATH_OR_URL",
-            help="A dump, a text file, a folder, or - for standard input (repeatable).",
+            help="A dump, a text file, a table, a folder, a corpus, or - for standard input (repeatable).",
+        ),
+    ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option("--train", metavar="PATH", help="Labels and tags: a file of the training split (repeatable)."),
+    ] = None,
+    valid: Annotated[
+        list[str] | None,
+        typer.Option("--valid", metavar="PATH", help="Labels and tags: a file of the validation split (repeatable)."),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option("--test", metavar="PATH", help="Labels and tags: a file of the test split (repeatable)."),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", metavar="NAME", help="The column with the text; or its number.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", metavar="NAME", help="The column with the label; or its number.")
+    ] = None,
+    tags_column: Annotated[
+        str | None, typer.Option("--tags-column", metavar="NAME", help="The column with the tags; or its number.")
+    ] = None,
+    annotation: Annotated[
+        str | None,
+        typer.Option(
+            "--annotation",
+            metavar="KIND",
+            help="The tags of CoNLL-U: upos, xpos, feats or words.",
+            autocompletion=completion.words("upos", "xpos", "feats", "words"),
+        ),
+    ] = None,
+    change: Annotated[
+        str | None,
+        typer.Option(
+            "--change",
+            metavar="KIND",
+            help="What is to be restored in a derived corpus: marks, case or blanks.",
+            autocompletion=completion.words("marks", "case", "blanks"),
         ),
     ] = None,
     max_characters: Annotated[
@@ -111,7 +161,9 @@ def prepare(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Number of processes; one for each core if left out."),
+        typer.Option(
+            "--workers", metavar="N", min=1, max=4096, help="Number of processes; one for each core if left out."
+        ),
     ] = None,
     dask: Annotated[
         str | None,
@@ -127,10 +179,12 @@ def prepare(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a Wikipedia dump or plain text, clean it, split it, build a vocabulary and store the tokens."""
+    """Read a Wikipedia dump, plain text or examples, clean and split it, build a vocabulary and store the tokens."""
     from charlm.experiment import load_experiment, read_layers
+    from charlm.settings import merge_layers
     from charlm.suggestions.words import join_words
     from charlm.workflows.acquire import describe_download
+    from charlm.workflows.guess_source import guess_source, text_column_key
     from charlm.workflows.prepare_corpus import PrepareOptions, find_vocab_source, prepare_corpus
     from charlm.workflows.prepare_requests import check_download_options, check_source_options
     from charlm.workflows.reencode import reencode_corpus
@@ -139,9 +193,21 @@ def prepare(
     if vocab and vocab_from:
         raise UsageError("--vocab and --vocab-from both choose a vocabulary", "leave one of them out")
     copied = {"type": "copied", "directory": str(find_vocab_source(vocab_from))} if vocab_from else None
+    base = read_layers(config, flags({"--task": ("corpus.task.type", task)}), settings or ())
+    guessed = guess_source(base, source, [*(inputs or ()), *(train or ())])
+    known = merge_layers([base, *flags({"--source": ("corpus.source.type", guessed)})])
     layers = flags(
         {
-            "--source": ("corpus.source.type", source),
+            "--task": ("corpus.task.type", task),
+            "--source": ("corpus.source.type", guessed),
+            "--train": ("corpus.source.train", tuple(train) if train else None),
+            "--valid": ("corpus.source.valid", tuple(valid) if valid else None),
+            "--test": ("corpus.source.test", tuple(test) if test else None),
+            "--text-column": (text_column_key(known), text_column),
+            "--label-column": ("corpus.source.label_column", label_column),
+            "--tags-column": ("corpus.source.tags_column", tags_column),
+            "--annotation": ("corpus.source.annotation", annotation),
+            "--change": ("corpus.source.change", change),
             "--language": ("corpus.source.language", language),
             "--wiki": ("corpus.source.wiki", wiki),
             "--date": ("corpus.source.date", date),

@@ -1,19 +1,25 @@
 """Opens and checks a prepared corpus: corpus.json, the vocabulary, and the token stream of each split."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from charlm import formats, storage
+from charlm.data.examples import Examples, read_examples
+from charlm.data.labels import LABELS_FILE, Labels, load_labels
 from charlm.data.store import TokenStream, read_stream
+from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
 from charlm.errors import DataError, UsageError
 from charlm.suggestions.words import suggest
 from charlm.vocab.base import Vocab
 from charlm.vocab.build import load_vocab
 
 CORPUS_FILE = "corpus.json"
+_TASK: TypeAdapter[TaskSettings] = TypeAdapter(TaskSettings)
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,9 @@ class Corpus:
     directory: Path
     metadata: dict[str, Any]
     vocab: Vocab
+    task: TaskSettings = LANGUAGE_TASK
+    labels: Labels | None = None
+    """The labels or tags of its documents; None for a corpus of plain text."""
     _streams: dict[str, TokenStream] = field(
         default_factory=dict[str, TokenStream], init=False, repr=False, compare=False
     )
@@ -47,13 +56,30 @@ class Corpus:
             UsageError: the corpus has no such split.
             DataError: its files are missing, truncated or changed.
         """
-        if split not in self.splits:
-            raise UsageError(f"{self.directory} has no split {split!r}", suggest(split, self.splits, "choose one of"))
         if split not in self._streams:
-            for name in (f"{split}.npy", f"{split}.documents.npy"):
-                _check_file(self.directory / name, self.metadata["files"])
+            self._check_split(split, f"{split}.npy", f"{split}.documents.npy")
             self._streams[split] = read_stream(self.directory, split, self.vocab)
         return self._streams[split]
+
+    def open_examples(self, split: str) -> Examples:
+        """Return a split with its labels or tags, checked as by `open`.
+
+        Raises:
+            UsageError: the corpus has no such split, or no labels.
+            DataError: its files are missing, truncated or changed.
+        """
+        if self.labels is None:
+            raise UsageError(
+                f"{self.directory} has no labels or tags", "prepare one with `charlm prepare --task classify` or tag"
+            )
+        self._check_split(split, f"{split}.npy", f"{split}.documents.npy", f"{split}.targets.npy")
+        return read_examples(self.directory, split, self.vocab, self.labels.size)
+
+    def _check_split(self, split: str, *names: str) -> None:
+        if split not in self.splits:
+            raise UsageError(f"{self.directory} has no split {split!r}", suggest(split, self.splits, "choose one of"))
+        for name in names:
+            _check_file(self.directory / name, self.metadata["files"])
 
 
 def open_corpus(directory: Path) -> Corpus:
@@ -69,10 +95,13 @@ def open_corpus(directory: Path) -> Corpus:
     try:
         metadata = storage.read_json(path)
         version = metadata["format"]
-        if isinstance(version, int) and version > formats.CORPUS:
-            raise DataError(f"{path} has format {version}; this charlm reads up to {formats.CORPUS}", "upgrade charlm")
+        if isinstance(version, int) and version > formats.EXAMPLES:
+            raise DataError(
+                f"{path} has format {version}; this charlm reads up to {formats.EXAMPLES}", "upgrade charlm"
+            )
         _check_metadata(metadata)
         damaged = compute_fingerprint(metadata["files"]) != metadata["fingerprint"]
+        task = parse_task(metadata)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged", "prepare the corpus again with --overwrite") from error
     if damaged:
@@ -81,7 +110,25 @@ def open_corpus(directory: Path) -> Corpus:
             "prepare the corpus again with --overwrite",
         )
     _check_file(directory / "vocab.json", metadata["files"])
-    return Corpus(directory, metadata, load_vocab(directory))
+    labels = None
+    if task != LANGUAGE_TASK:
+        _check_file(directory / LABELS_FILE, metadata["files"])
+        labels = load_labels(directory)
+    return Corpus(directory, metadata, load_vocab(directory), task, labels)
+
+
+def parse_task(metadata: Mapping[str, Any]) -> TaskSettings:
+    """Return the task that corpus.json or model.json names; without one, it is the next token.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if "task" not in metadata:
+        return LANGUAGE_TASK
+    try:
+        return _TASK.validate_python(metadata["task"])
+    except ValidationError as error:
+        raise ValueError(f"unknown task {metadata['task']}") from error
 
 
 def _check_metadata(metadata: dict[str, Any]) -> None:
@@ -109,6 +156,20 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
         names = [entry["name"] for entry in each.get("files", [])] + each.get("urls", [])
         if not all(isinstance(name, str) for name in names):
             raise TypeError("a name is not a string")
+
+
+def check_documents(corpus: Corpus) -> Iterator[tuple[str, Path]]:
+    """Yield the name and the path of each parquet file of a corpus, after a check against its corpus.json.
+
+    Raises:
+        DataError: a file is missing or was changed.
+    """
+    for name, entry in corpus.metadata["files"].items():
+        if name.startswith("documents/"):
+            path = corpus.directory / name
+            if not path.is_file() or describe_file(path) != entry:
+                raise DataError(f"{path} is missing or has been changed", "prepare that corpus again with --overwrite")
+            yield name, path
 
 
 def describe_file(path: Path) -> dict[str, Any]:

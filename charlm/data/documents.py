@@ -1,6 +1,6 @@
 """Documents on disk: Parquet shards (zstd), which `datasets`, pandas and duckdb can read.
 
-parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, last, url, title, text)
+parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, last, url, title, text; label or tags)
 shards ──read_parts, or RowGroup.parts──> parts, in the order in which they were written
 """
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from charlm import storage
 from charlm.errors import DataError
 from charlm.text.document import Document
+from charlm.text.examples.example import TargetKind
 from charlm.text.split import Part
 
 _SCHEMA = pa.schema(
@@ -29,21 +30,33 @@ _SCHEMA = pa.schema(
         "text": pa.large_string(),
     }
 )
+_TARGET_FIELDS: dict[TargetKind, pa.Field] = {
+    "label": pa.field("label", pa.string()),
+    "tags": pa.field("tags", pa.list_(pa.string())),
+}
 _ROW_GROUP_CHARACTERS = 4_000_000
 _SHARD_CHARACTERS = 64_000_000
 _READ_BATCH_ROWS = 64
+EXAMPLE_COST = 200
+"""Characters that an example counts for besides its text, as examples may be single words."""
 
 
 class RowWriter:
     """Writes rows with a `text` to a Parquet file, in bounded memory; the file appears when it is complete."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, row_cost: int = 0) -> None:
+        """
+        Args:
+            row_cost: how many characters a row counts for besides its text, which bounds the memory of short rows.
+        """
         self._path = path
         self._schema = schema
+        self._row_cost = row_cost
         self._file_stack = ExitStack()
         self._rows: list[Mapping[str, Any]] = []
         self._num_buffered_characters = 0
         self.num_characters = 0
+        """What was written so far, with the cost of the rows."""
 
     def __enter__(self) -> Self:
         file = self._file_stack.enter_context(storage.atomic_file(self._path))
@@ -52,7 +65,7 @@ class RowWriter:
 
     def add(self, row: Mapping[str, Any]) -> None:
         self._rows.append(row)
-        self._num_buffered_characters += len(row["text"])
+        self._num_buffered_characters += len(row["text"]) + self._row_cost
         if self._num_buffered_characters >= _ROW_GROUP_CHARACTERS:
             self._flush()
 
@@ -75,9 +88,14 @@ class RowWriter:
 class DocumentWriter:
     """Writes the parts of a split to shards of about 64 million characters."""
 
-    def __init__(self, directory: Path, split: str) -> None:
+    def __init__(self, directory: Path, split: str, target: TargetKind | None = None) -> None:
+        """
+        Args:
+            target: the column that examples have more than texts.
+        """
         self._directory = directory
         self._split = split
+        self._target: TargetKind | None = target
         self._shard_stack = ExitStack()
         self._writer: RowWriter | None = None
         self._num_shards = 0
@@ -89,23 +107,26 @@ class DocumentWriter:
     def add(self, part: Part) -> None:
         document = part.document
         writer = self._writer or self._next_shard()
-        writer.add(
-            {
-                "id": document.id,
-                "part": part.part,
-                "last": part.is_last_part,
-                "url": document.url,
-                "title": document.title,
-                "text": document.text,
-            }
-        )
+        row: dict[str, Any] = {
+            "id": document.id,
+            "part": part.part,
+            "last": part.is_last_part,
+            "url": document.url,
+            "title": document.title,
+            "text": document.text,
+        }
+        writer.add(row if self._target is None else row | {self._target: getattr(part, self._target)})
         if writer.num_characters >= _SHARD_CHARACTERS:
             self._writer = None
             self._shard_stack.close()
 
     def _next_shard(self) -> RowWriter:
         path = self._directory / f"{self._split}-{self._num_shards:05d}.parquet"
-        self._writer = self._shard_stack.enter_context(RowWriter(path, _SCHEMA))
+        if self._target is None:
+            writer = RowWriter(path, _SCHEMA)
+        else:
+            writer = RowWriter(path, _SCHEMA.append(_TARGET_FIELDS[self._target]), EXAMPLE_COST)
+        self._writer = self._shard_stack.enter_context(writer)
         self._num_shards += 1
         return self._writer
 
@@ -194,6 +215,7 @@ def _read_shard_parts(path: Path, row_groups: list[int] | None = None) -> Iterat
     for row in read_rows(path, row_groups):
         try:
             document = Document(row["id"], row["title"], row["text"], row["url"])
-            yield Part(document, row["part"], row["last"])
+            tags: list[str | None] | None = row.get("tags")
+            yield Part(document, row["part"], row["last"], row.get("label"), None if tags is None else tuple(tags))
         except KeyError as error:
             raise DataError(f"{path} has no column {error}", "prepare the corpus again") from error

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from charlm.data.documents import RowGroup, list_row_groups
+from charlm.data.examples import encode_examples, write_examples
+from charlm.data.labels import Labels
 from charlm.data.store import EncodedParts, encode_parts, write_stream
 from charlm.data.worker_processes import spawn_pool
 from charlm.vocab.base import Vocab, VocabLearner
@@ -59,12 +61,20 @@ def _learn_row_group(settings: AnyVocabSettings, row_group: RowGroup) -> tuple[V
 
 
 def encode_splits(
-    directory: Path, splits: Iterable[str], vocab: Vocab, workers: int, on_progress: OnCharacters
+    directory: Path,
+    splits: Iterable[str],
+    vocab: Vocab,
+    workers: int,
+    on_progress: OnCharacters,
+    labels: Labels | None = None,
 ) -> dict[str, dict[str, int]]:
     """Write the tokens of each split to `directory`, which contains the saved vocabulary.
 
+    Args:
+        labels: the labels or tags of examples, whose targets are written too.
+
     Returns:
-        For each split, the number of characters, words and bytes of its text.
+        For each split, the number of characters, words and bytes of its text; of examples also of targets.
 
     Raises:
         DataError: a shard is damaged, or the vocabulary cannot encode its text.
@@ -84,14 +94,17 @@ def encode_splits(
     for split in splits:
         row_groups = list_row_groups(directory / "documents", split)
         in_process = workers <= 1 or len(row_groups) < _MIN_PARALLEL_ROW_GROUPS
-        calls = ((vocab if in_process else directory, row_group) for row_group in row_groups)
+        calls = ((vocab if in_process else directory, row_group, labels) for row_group in row_groups)
         blocks = with_progress(_map_in_order(_encode_row_group, calls, len(row_groups), workers))
-        counts[split] = write_stream(directory, split, blocks, vocab)
+        write = write_stream if labels is None else write_examples
+        counts[split] = write(directory, split, blocks, vocab)
     return counts
 
 
-def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup) -> EncodedParts:
-    return encode_parts(row_group.parts(), _load_vocab_cached(vocab) if isinstance(vocab, Path) else vocab)
+def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup, labels: Labels | None) -> EncodedParts:
+    loaded = _load_vocab_cached(vocab) if isinstance(vocab, Path) else vocab
+    parts = row_group.parts()
+    return encode_parts(parts, loaded) if labels is None else encode_examples(parts, loaded, labels)
 
 
 @lru_cache(maxsize=1)

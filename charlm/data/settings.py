@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
 from charlm.settings import Settings
 from charlm.suggestions.words import to_text
+from charlm.text.examples.settings import SPLIT_KEYS
 from charlm.text.settings import SourceSettings, WikipediaSettings
 from charlm.text.split import parse_percentages
 from charlm.vocab.settings import AnyVocabSettings, CharSettings
@@ -17,15 +19,21 @@ from charlm.vocab.settings import AnyVocabSettings, CharSettings
 class CorpusSettings(Settings):
     """Settings of `charlm prepare`."""
 
+    task: TaskSettings = LANGUAGE_TASK
+    """What a model of this corpus predicts."""
     source: SourceSettings = WikipediaSettings()
     split: str = "auto"
     """Percentages of train, valid and test, for example `90/5/5` (`90/10`: no test). `auto`: 98/1/1 above 100 MB of
-    text, 90/5/5 below."""
+    text, 90/5/5 below; 80/10/10 of examples with labels or tags."""
     min_characters: int = Field(default=0, ge=0)
     """Documents with fewer characters are dropped and counted as `short`. Default: keep all."""
     normalize: Literal["none", "nfc"] = "none"
     """Unicode normalisation of the text; `none` keeps all characters unchanged."""
     vocab: AnyVocabSettings = CharSettings()
+    repeats: Literal["auto", "drop", "keep"] = "auto"
+    """Examples with a text and a label or tags that an earlier one has: `drop` counts them as `duplicate`, `keep` keeps
+    them. `auto` keeps them where the source gives the splits, as published figures count them, and drops them
+    elsewhere."""
 
     @field_validator("split", mode="before")
     @classmethod
@@ -34,6 +42,14 @@ class CorpusSettings(Settings):
             parse_percentages(to_text(spec))  # a number like 0.9 too, which a type error would misreport
         return spec
 
+    @model_validator(mode="after")
+    def _check_task(self) -> Self:
+        """Check that the source gives what the task predicts, and that no setting would be ignored."""
+        error = find_task_error(self)
+        if error:
+            raise ValueError(error)
+        return self
+
     @property
     def name(self) -> str:
         """The default name of the corpus: its source, and its vocabulary unless that is `char`."""
@@ -41,11 +57,56 @@ class CorpusSettings(Settings):
 
     def to_record(self) -> dict[str, Any]:
         """Return the settings that corpus.json records."""
-        return make_portable(self.model_dump(mode="json", exclude_none=True))
+        record = make_portable(self.model_dump(mode="json", exclude_none=True))
+        if self.task == LANGUAGE_TASK:
+            del record["task"], record["repeats"]  # charlm 0.1.0 had no other
+        return record
+
+
+_CLASSIFY_SOURCES = ("table", "classes", "hub")
+_TAG_SOURCES = ("table", "conllu", "derived", "hub")
+_HUB_KEYS = ("label_column", "tags_column", "valid_split", "test_split")
+
+
+def find_task_error(settings: "CorpusSettings") -> str:
+    """Return why the source or the text settings do not fit the task, and what to do; empty if they fit."""
+    source, task = settings.source.type, settings.task.type
+    if task == "language":
+        if source in ("table", "classes", "conllu", "derived"):
+            fitting = " or ".join(
+                f"--task {name}" for name, sources in (("classify", _CLASSIFY_SOURCES), ("tag", _TAG_SOURCES))
+                if source in sources
+            )  # fmt: skip
+            return (
+                f"--source {source} gives examples with labels or tags, and the task is language; add {fitting},"
+                " or read plain text with --source text or --source hub"
+            )
+        ignored = [key for key in _HUB_KEYS if source == "hub" and getattr(settings.source, key)]
+        if ignored:
+            return f"source.{ignored[0]} is for labels and tags, and the task is language; add --task classify or tag"
+        return "" if settings.repeats == "auto" else "repeats is for --task classify and --task tag; leave it out"
+    fitting = _CLASSIFY_SOURCES if task == "classify" else _TAG_SOURCES
+    if source not in fitting:
+        noun = "labels for documents" if task == "classify" else "tags"
+        return f"--source {source} gives no {noun}, which --task {task} needs; give --source {', '.join(fitting)}"
+    if task == "tag" and settings.normalize != "none":
+        return "normalize changes the characters that tags belong to; leave it out for --task tag"
+    if task == "tag" and settings.vocab.type not in ("char", "byte", "copied"):
+        return (
+            f"--task tag needs ids for each character, and the vocabulary {settings.vocab.type} joins characters;"
+            " give --vocab char or --vocab byte"
+        )
+    return ""
 
 
 _DOWNLOAD_KEYS = ("mirrors", "contact", "url")
-_LATER_DEFAULTS = {"versions": "newest"}
+_LATER_DEFAULTS = {
+    ("versions", "newest"),
+    ("label_column", ""),
+    ("tags_column", ""),
+    ("valid_split", ""),
+    ("test_split", ""),
+}
 """Settings that charlm 0.1.0 did not have, with their defaults, which are not recorded: older corpora still match."""
 
 
@@ -68,11 +129,12 @@ def _make_source_portable(source: dict[str, Any]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in source.items()
-        if key not in _DOWNLOAD_KEYS and (key, value) not in _LATER_DEFAULTS.items()
+        if key not in _DOWNLOAD_KEYS and not (isinstance(value, str) and (key, value) in _LATER_DEFAULTS)
     }
-    if kept.get("input"):
-        paths = map(os.path.abspath, cast("Iterable[str]", kept["input"]))
-        kept["input"] = [PurePath(path).name for path in paths]
+    for key in ("input", *SPLIT_KEYS):
+        if kept.get(key):
+            paths = map(os.path.abspath, cast("Iterable[str]", kept[key]))
+            kept[key] = [PurePath(path).name for path in paths]
     if isinstance(kept.get("sources"), list | tuple):
         kept["sources"] = [_make_source_portable(each) for each in cast("Iterable[dict[str, Any]]", kept["sources"])]
     return kept

@@ -9,9 +9,11 @@ The first <eod> is only context; every later id is predicted exactly once. A par
 
 import tokenize
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +99,42 @@ class EncodedParts:
 
     ids: IntArray
     documents: npt.NDArray[np.void]
+    targets: IntArray | None = None
+    """Of examples: what is asked for after each id, or -100."""
+
+    @property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """The index after the last id of each part, including the <eod> after it."""
+        return np.append(self.documents["start"], len(self.ids))[1:]
+
+
+class ArrayWriter:
+    """Writes an array of one axis block by block; the file appears when it is complete."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+        self._path = path
+        self._dtype = dtype
+        self._file_stack = ExitStack()
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        self._file = self._file_stack.enter_context(storage.atomic_file(self._path))
+        self._file.write(b"\0" * _HEADER_BYTES)
+        return self
+
+    def append(self, block: IntArray) -> None:
+        assert block.dtype == self._dtype
+        self._file.write(np.ascontiguousarray(block).data)
+        self.size += len(block)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file_stack:  # after an error no file appears
+            if error is not None:
+                raise error
+            self._file.seek(0)
+            self._file.write(_header(self._dtype, self.size))
 
 
 def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
@@ -122,19 +160,13 @@ def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
 def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> dict[str, int]:
     """Write the two arrays of a split, block by block; return its number of characters, words and bytes."""
     tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_DTYPE)]
-    with storage.atomic_file(directory / f"{split}.npy") as file:
-        file.write(b"\0" * _HEADER_BYTES)
-        file.write(cast_ids(np.array([vocab.eod_id]), vocab).tobytes())
-        size = 1
+    with ArrayWriter(directory / f"{split}.npy", vocab.id_dtype) as writer:
+        writer.append(cast_ids(np.array([vocab.eod_id]), vocab))
         for block in blocks:
-            assert block.ids.dtype == vocab.id_dtype
-            file.write(np.ascontiguousarray(block.ids).data)
             table = block.documents.copy()
-            table["start"] += size
+            table["start"] += writer.size
             tables.append(table)
-            size += len(block.ids)
-        file.seek(0)
-        file.write(_header(vocab.id_dtype, size))
+            writer.append(block.ids)
     documents = np.concatenate(tables)
     with storage.atomic_file(directory / f"{split}.documents.npy") as file:
         np.save(cast("BinaryIO", file), documents)
@@ -162,8 +194,8 @@ def read_stream(directory: Path, split: str, vocab: Vocab) -> TokenStream:
     Raises:
         DataError: an array is missing, truncated (its memory map would crash the process), or invalid.
     """
-    tokens = _open_memmap(directory / f"{split}.npy")
-    documents = _open_memmap(directory / f"{split}.documents.npy")
+    tokens = open_memmap(directory / f"{split}.npy")
+    documents = open_memmap(directory / f"{split}.documents.npy")
     if tokens.dtype != vocab.id_dtype or tokens.ndim != 1 or documents.dtype != DOCUMENT_DTYPE or documents.ndim != 1:
         raise DataError(f"the arrays of {directory / split} do not match its vocabulary", "prepare the corpus again")
     table = np.array(documents)
@@ -185,7 +217,7 @@ def _is_valid_stream(tokens: IntArray, table: npt.NDArray[np.void], vocab: Vocab
     )
 
 
-def _open_memmap(path: Path) -> npt.NDArray[Any]:
+def open_memmap(path: Path) -> npt.NDArray[Any]:
     """Map an array; `np.load` would also open pickles and archives, and allocate any size that a header gives."""
     try:
         with open(path, "rb") as file:

@@ -2,7 +2,9 @@
 
 from typing import assert_never
 
+from charlm.errors import SettingsError
 from charlm.text.document import Source
+from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
 from charlm.text.settings import (
     Enwik8Settings,
     HubSettings,
@@ -53,5 +55,7 @@ def build_source(settings: SourceSettings) -> Source:
             from charlm.text.sources.mix import MixSource
 
             return MixSource(settings, [build_source(source) for source in settings.sources])
+        case TableSettings() | ClassesSettings() | ConlluSettings() | DerivedSettings():
+            raise SettingsError(f"--source {settings.type} gives labels or tags", "add --task classify or --task tag")
         case _:
             assert_never(settings)

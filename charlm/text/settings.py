@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from charlm.settings import Settings
 from charlm.text import input_names
+from charlm.text.examples.settings import ExampleSettings
 from charlm.text.reading.decoding import check_encoding
 from charlm.text.reading.inputs import STDIN, strip_compression_suffix
 
@@ -97,6 +98,14 @@ class HubSettings(Settings):
     """Column with the titles; empty: `title` if it exists."""
     url_column: str = ""
     """Column with the addresses; empty: `url` if it exists."""
+    label_column: str = ""
+    """Column with the label, for `--task classify`. Classes of the dataset have their names."""
+    tags_column: str = ""
+    """Column with the tags, for `--task tag`: a list with a tag or null for each character of the text."""
+    valid_split: str = ""
+    """For labels and tags: the split of the dataset for validation. Then `split` is for training."""
+    test_split: str = ""
+    """For labels and tags: the split of the dataset for tests; needs `valid_split`."""
     revision: str = ""
     """Branch, tag or commit; empty: the newest commit. The commit is recorded, and reruns use the same one."""
     streaming: bool = True
@@ -216,4 +225,4 @@ class MixSettings(Settings):
         return dict(zip(self.names, self.weights, strict=True)) if self.weights else {}
 
 
-SourceSettings = Annotated[SingleSource | MixSettings, Field(discriminator="type")]
+SourceSettings = Annotated[SingleSource | MixSettings | ExampleSettings, Field(discriminator="type")]

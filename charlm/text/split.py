@@ -33,6 +33,10 @@ class Part:
     document: Document
     part: int = 0
     is_last_part: bool = True
+    label: str | None = None
+    """The label of an example."""
+    tags: tuple[str | None, ...] | None = None
+    """The tags of an example, one for each character, None where there is none."""
 
 
 def parse_percentages(spec: str) -> dict[str, int]:

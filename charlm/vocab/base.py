@@ -106,6 +106,8 @@ class Vocab(ABC):
     type: ClassVar[str]
     size: int
     eod_id: int
+    spells_characters: ClassVar[bool] = False
+    """Whether each id belongs to one character, so that every character of a text has ids of its own."""
     first_byte_id: int | None = None
     """Unknown text falls back to UTF-8 bytes, where byte b has the id first_byte_id + b; None: no byte fallback."""
 
@@ -116,6 +118,13 @@ class Vocab(ABC):
         Raises:
             DataError: the text has a lone surrogate, or (without byte fallback) an unknown character.
         """
+
+    def tokens_per_character(self, text: str) -> IntArray:
+        """Return how many ids each character of `text` has in `encode(text)`, (characters,).
+
+        Only vocabularies with `spells_characters` have this.
+        """
+        raise NotImplementedError
 
     @cached_property
     @abstractmethod
@@ -207,6 +216,11 @@ def code_points(text: str) -> npt.NDArray[np.uint32]:
             f"character {error.start} is the lone surrogate U+{ord(text[error.start]):04X}",
             "fix the encoding of the text",
         ) from error
+
+
+def utf8_lengths(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """Return the number of bytes of each code point in UTF-8."""
+    return np.ones(len(points), dtype=np.int64) + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
 
 
 def encode_utf8(text: str) -> bytes:

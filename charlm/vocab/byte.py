@@ -5,18 +5,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, encode_utf8
+from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, code_points, encode_utf8, utf8_lengths
 
 
 class ByteVocab(Vocab):
     """Encodes text as UTF-8; it needs no training text and has no unknown text."""
 
     type: ClassVar[str] = "byte"
+    spells_characters: ClassVar[bool] = True
     size = 257
     eod_id = 256
 
     def encode(self, text: str) -> IntArray:
         return np.frombuffer(encode_utf8(text), dtype=np.uint8)
+
+    def tokens_per_character(self, text: str) -> IntArray:
+        return utf8_lengths(code_points(text))
 
     @cached_property
     def _bytes_of(self) -> dict[int, bytes]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import DataError
-from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, code_points
+from charlm.vocab.base import NUM_BYTES, IntArray, Vocab, code_points, utf8_lengths
 from charlm.vocab.checks import check_distinct_characters
 from charlm.vocab.settings import CharSettings
 
@@ -23,6 +23,7 @@ class CharVocab(Vocab):
     """One id for each known character."""
 
     type: ClassVar[str] = "char"
+    spells_characters: ClassVar[bool] = True
     eod_id = 0
 
     def __init__(self, characters: str, *, byte_fallback: bool = True) -> None:
@@ -59,6 +60,10 @@ class CharVocab(Vocab):
             )
         return _replace_with_bytes(ids, points[unknown], unknown)
 
+    def tokens_per_character(self, text: str) -> IntArray:
+        points = code_points(text)
+        return np.where(self._id_table[points] >= 0, 1, utf8_lengths(points))
+
     @cached_property
     def _text_of(self) -> list[str]:
         return [""] * self._first_character_id + list(self.characters)
@@ -80,7 +85,7 @@ def _replace_with_bytes(
 ) -> npt.NDArray[np.int32]:
     """Return `ids` with the unknown characters `points` at `positions` replaced by the ids of their bytes."""
     lengths = np.ones(len(ids), dtype=np.int64)
-    lengths[positions] += (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
+    lengths[positions] = utf8_lengths(points)
     known = np.repeat(ids >= 0, lengths)
     result = np.empty(len(known), dtype=np.int32)
     result[known] = ids[ids >= 0]

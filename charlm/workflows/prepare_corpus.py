@@ -11,13 +11,16 @@ from pathlib import Path
 from charlm import terminal, workspace
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.settings import CorpusSettings
+from charlm.data.task_settings import LANGUAGE_TASK
 from charlm.errors import SettingsError, UsageError
 from charlm.text.document import DownloadPlan, Source
+from charlm.text.examples.example import ExampleSource
 from charlm.training.run_directory import find_checkpoint
 from charlm.version import __version__
+from charlm.workflows import prepare_examples
 from charlm.workflows.acquire import fetch, open_source
 from charlm.workflows.corpus_directory import check_output
-from charlm.workflows.corpus_identity import find_prepared, use_split_of
+from charlm.workflows.corpus_identity import find_prepared, find_prepared_examples, use_split_of
 from charlm.workflows.input_changes import find_missing_inputs
 from charlm.workflows.prepare import default_workers, prepare
 from charlm.workflows.progress import download_bar, preparation_bar
@@ -64,6 +67,8 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
     directory = out or workspace.DATA / settings.name
     workspace.check_output_name(directory, "--out")
     check_output(directory, may_hold_corpus=True)
+    if settings.task != LANGUAGE_TASK:
+        return _prepare_examples(settings, directory, options)
     split_reference = open_corpus(workspace.find_data(options.split_like)) if options.split_like else None
     settings = use_split_of(split_reference, settings)
     corpus = None if options.overwrite else _find(settings, directory, split_reference)
@@ -81,6 +86,53 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
     if not options.dry_run:
         workspace.set_current(workspace.DATA, directory, terminal.note)
     return PrepareResult(directory, corpus)
+
+
+def _prepare_examples(settings: CorpusSettings, directory: Path, options: PrepareOptions) -> PrepareResult:
+    """Find or make a corpus of labels or tags."""
+    text_options = {
+        "--split-like": options.split_like,
+        "--dask": options.dask,
+        "--refresh": options.refresh,
+        "--discard-dump": options.discard_dump,
+    }
+    ignored = next((name for name, given in text_options.items() if given), None)
+    if ignored is not None:
+        raise UsageError(f"{ignored} is for corpora of plain text, not for labels and tags", "leave it out")
+    source, corpus = _open_examples(settings, directory, overwrite=options.overwrite)
+    if corpus is not None:
+        terminal.note(f"{directory} is already prepared")
+    elif options.dry_run:
+        return PrepareResult(directory, None)
+    else:
+        assert source is not None, "without a source there is a corpus, or an error"
+        with preparation_bar() as on_progress:
+            corpus = prepare_examples.prepare_examples(
+                settings,
+                source,
+                directory,
+                workers=options.workers or default_workers(),
+                overwrite=options.overwrite,
+                on_progress=on_progress,
+            )
+    if not options.dry_run:
+        workspace.set_current(workspace.DATA, directory, terminal.note)
+    return PrepareResult(directory, corpus)
+
+
+def _open_examples(
+    settings: CorpusSettings, directory: Path, *, overwrite: bool
+) -> tuple[ExampleSource | None, Corpus | None]:
+    """Return the source of examples, and the corpus if it is prepared already; then an input may be missing."""
+    try:
+        source = prepare_examples.open_source(settings)
+    except UsageError:
+        corpus = None if overwrite else find_prepared_examples(settings, directory, None)
+        if corpus is None:
+            raise
+        terminal.note("an input is no longer there, so it is not compared with the corpus")
+        return None, corpus
+    return source, None if overwrite else find_prepared_examples(settings, directory, source)
 
 
 def find_vocab_source(name: str) -> Path:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage, terminal, workspace
-from charlm.data.corpus import Corpus, describe_file, documents_digest, open_corpus
+from charlm.data.corpus import Corpus, check_documents, documents_digest, open_corpus
 from charlm.data.settings import make_portable
-from charlm.errors import DataError, SettingsError, UsageError
+from charlm.data.tag_vocab import check_tag_vocab
+from charlm.errors import SettingsError, UsageError
 from charlm.experiment import check_corpus
 from charlm.settings import Layer
 from charlm.vocab.settings import AnyVocabSettings
@@ -28,7 +29,7 @@ from charlm.workflows.corpus_identity import find_setting_changes, find_vocab_ch
 from charlm.workflows.prepare import default_workers
 from charlm.workflows.progress import preparation_bar
 
-_TEXT_KEYS = ("origin", "settings", "documents", "split", "splits")
+_TEXT_KEYS = ("origin", "settings", "documents", "split", "splits", "task", "examples")
 _CHARACTER_KEYS = ("distinct_characters", "frequent")
 
 
@@ -111,9 +112,10 @@ def reencode(
     """
     if out.resolve() == corpus.directory.resolve():
         raise SettingsError(f"--out {out} is the corpus that is re-encoded", "choose another --out")
+    check_tag_vocab(corpus.task, vocab)
     with locked_working_directory(out, overwrite) as work:
         _link_documents(corpus, work)
-        text_metadata = {name: corpus.metadata[name] for name in _TEXT_KEYS}
+        text_metadata = {name: corpus.metadata[name] for name in _TEXT_KEYS if name in corpus.metadata}
         text_metadata["settings"] = _settings_record(corpus, vocab)
         text_metadata["encoded_from"] = {
             "corpus": corpus.name,
@@ -121,7 +123,7 @@ def reencode(
             "vocabulary": corpus.vocab.type,
         }
         characters = {name: corpus.metadata["vocabulary"][name] for name in _CHARACTER_KEYS}
-        finish_corpus(work, out, vocab, text_metadata, characters, workers, on_progress)
+        finish_corpus(work, out, vocab, text_metadata, characters, workers, on_progress, corpus.labels)
     return open_corpus(out)
 
 
@@ -131,12 +133,6 @@ def _settings_record(corpus: Corpus, vocab: AnyVocabSettings) -> dict[str, Any]:
 
 def _link_documents(corpus: Corpus, work: Path) -> None:
     """Link the parquet files of the corpus, after a check against its corpus.json."""
-    for name, entry in corpus.metadata["files"].items():
-        if name.startswith("documents/"):
-            source = corpus.directory / name
-            if not source.is_file() or describe_file(source) != entry:
-                raise DataError(
-                    f"{source} is missing or has been changed", "prepare that corpus again with --overwrite"
-                )
-            storage.make_directory((work / name).parent)
-            storage.link_or_copy(source, work / name)
+    for name, path in check_documents(corpus):
+        storage.make_directory((work / name).parent)
+        storage.link_or_copy(path, work / name)

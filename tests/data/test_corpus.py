@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charlm import storage
+from charlm import formats, storage
 from charlm.data.corpus import Corpus, compute_fingerprint, open_corpus
 from charlm.errors import DataError, UsageError
 
@@ -72,7 +72,7 @@ def test_a_truncated_longer_or_missing_file_is_found(copy: Path, name: str) -> N
 
 
 def test_a_newer_corpus_asks_for_an_upgrade(copy: Path) -> None:
-    rewrite_card(copy, format=2, files={"nothing": "this version knows"})
+    rewrite_card(copy, format=formats.EXAMPLES + 1, files={"nothing": "this version knows"})
     with pytest.raises(DataError, match="upgrade"):
         open_corpus(copy)
 

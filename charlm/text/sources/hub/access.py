@@ -73,6 +73,7 @@ def open_batches(
         return
     with translate_errors(settings, inputs):
         dataset = _load_dataset(settings, dataset_version, inputs)
+        class_names = _find_class_names(dataset, settings.label_column)
         batches = iter(dataset.with_format("arrow").iter(batch_size=_BATCH))
     while True:
         with translate_errors(settings, inputs):
@@ -80,7 +81,10 @@ def open_batches(
         if batch is None:
             return
         columns = [name for name in batch.column_names if name in wanted]
-        yield Batch(batch.column_names, batch.select(columns).to_pylist())
+        rows = batch.select(columns).to_pylist()
+        if class_names:
+            rows = [row | {settings.label_column: _name_class(row, settings.label_column, class_names)} for row in rows]
+        yield Batch(batch.column_names, rows)
 
 
 def are_files(inputs: Sequence[Path]) -> bool:
@@ -101,6 +105,18 @@ def licence(dataset: str, revision: str) -> str:
     except (EntryNotFoundError, ValueError):  # no card, or an invalid one
         return ""
     return ", ".join(map(str, stated)) if isinstance(stated, list) else str(stated or "")
+
+
+def _find_class_names(dataset: Any, column: str) -> Sequence[str]:
+    """Return the names of the classes of a column; none if it is not a column of classes."""
+    names: object = getattr((dataset.features or {}).get(column), "names", None) if column else None
+    return [*map(str, names)] if isinstance(names, list) else []
+
+
+def _name_class(row: dict[str, Any], column: str, names: Sequence[str]) -> str | None:
+    """Return the name of a row's class; None for a missing one, for which datasets also have -1."""
+    number = row.get(column)
+    return names[number] if isinstance(number, int) and 0 <= number < len(names) else None
 
 
 def _resolve_commit(settings: HubSettings) -> str:

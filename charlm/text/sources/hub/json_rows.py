@@ -16,7 +16,13 @@ from charlm.text.reading.chunks import read_chunks
 
 
 def read_json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a JSON file, in order; a string in the place of an object is a row with the column `text`.
+    """Yield the rows of a JSON file as `read_numbered_rows` does, without numbers."""
+    return (row for _, row in read_numbered_rows(path))
+
+
+def read_numbered_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the objects of a JSON file, in order, each with the number of its line; in a file whose first line is not a
+    whole value that number is 1. A string in the place of an object is a row with the column `text`.
 
     A file whose first line is not a whole value (a list or objects on several lines) is read into memory.
 
@@ -38,7 +44,7 @@ def read_json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 raise _not_json(str(path), later_error) from later_error
         for value in values:
             for row in value if isinstance(value, list) else [value]:
-                yield _as_row(path, row)
+                yield number, _as_row(path, row)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,0 +1,94 @@
+"""Settings of a corpus -> its source of examples; and the source that reads a prepared corpus.
+
+prepared corpus ── documents of each split ── reversible change ──> Example(changed text, tags that restore it)
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from charlm.data.corpus import Corpus, check_documents, open_corpus
+from charlm.data.documents import read_parts
+from charlm.data.settings import CorpusSettings
+from charlm.data.task_settings import ClassifyTaskSettings
+from charlm.errors import SettingsError
+from charlm.text.examples.build import build_example_source
+from charlm.text.examples.example import Example, ExampleCounts, ExampleSource, TargetKind
+from charlm.text.examples.reversible_changes import CHANGES
+from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
+from charlm.text.settings import HubSettings
+
+
+def target_kind(settings: CorpusSettings) -> TargetKind:
+    """Return what the examples of a corpus of labels or tags have."""
+    return "label" if isinstance(settings.task, ClassifyTaskSettings) else "tags"
+
+
+def open_example_source(settings: CorpusSettings) -> ExampleSource:
+    """Return the source of examples of these settings.
+
+    Raises:
+        UsageError: an input does not exist.
+        SettingsError: settings that contradict each other.
+    """
+    source = settings.source
+    if isinstance(source, DerivedSettings):
+        return DerivedSource(source)
+    assert isinstance(source, TableSettings | ClassesSettings | ConlluSettings | HubSettings), "CorpusSettings checks"
+    return build_example_source(source, target_kind(settings))
+
+
+class DerivedSource(ExampleSource):
+    """The documents of a prepared corpus, in its splits, with tags that reverse a change of their characters."""
+
+    def __init__(self, settings: DerivedSettings) -> None:
+        """
+        Args:
+            settings: `input` is the directory of the corpus.
+
+        Raises:
+            SettingsError: no corpus is named.
+            UsageError, DataError: as `open_corpus`.
+        """
+        if not settings.input:
+            raise SettingsError("--source derived has no corpus", "name a prepared corpus with --input")
+        self._change_name = settings.change
+        self._corpus: Corpus = open_corpus(Path(settings.input[0]))
+
+    def local_files(self) -> list[dict[str, Any]]:
+        files: dict[str, dict[str, Any]] = self._corpus.metadata["files"]
+        return [{"name": name, **entry} for name, entry in sorted(files.items()) if name.startswith("documents/")]
+
+    def origin(self) -> dict[str, Any]:
+        return {
+            "source": "derived",
+            "change": self._change_name,
+            "corpus": self._corpus.name,
+            "files": self.local_files(),
+            "fingerprint": self.fingerprint(),
+            "from": self._corpus.metadata["origin"],
+        }
+
+    def read(self, counts: ExampleCounts) -> Iterator[Example]:
+        """
+        Raises:
+            DataError: the documents are missing, damaged, or were changed.
+        """
+        for _ in check_documents(self._corpus):
+            pass  # it raises for a wrong one
+        change = CHANGES[self._change_name]
+        num_kept = 0
+        for split in ("train", "valid", "test"):
+            if split not in self._corpus.splits:
+                continue
+            for part in read_parts(self._corpus.directory / "documents", split):
+                counts.read += 1
+                text, tags, kept = change.change(part.document.text)
+                num_kept += kept
+                if not any(tag is not None for tag in tags):
+                    counts.dropped["no tags" if text else "empty"] += 1
+                    continue
+                number = f" part {part.part + 1}" if part.part or not part.is_last_part else ""
+                yield Example(f"{part.document.id}{number}", text, None, tags, split, part.document.title)
+        if num_kept:
+            counts.notes.append(f"{num_kept:,} characters could not be restored exactly, so they stay as they are")

@@ -1,0 +1,48 @@
+"""The source that a command line means: the one it names, or the only kind that has such inputs.
+
+*.conllu                                 ──> conllu
+*.csv, *.jsonl, *.parquet ... with a task ──> table
+folders, *.txt with classify             ──> classes
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from charlm.settings import Layer
+from charlm.text.reading.inputs import strip_compression_suffix
+
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
+
+
+def guess_source(layer: Layer, given: str | None, inputs: Sequence[str]) -> str | None:
+    """Return the kind of source: the given one, or a guess; None if a config names one or there is nothing to go by.
+
+    Args:
+        layer: the raw settings without the options about the source.
+        inputs: the first inputs that the command line names.
+    """
+    corpus = _table(layer.tree, "corpus")
+    if given is not None or "type" in _table(corpus, "source") or not inputs:
+        return given
+    suffixes = {Path(strip_compression_suffix(name.lower())).suffix for name in inputs}
+    if suffixes == {".conllu"}:
+        return "conllu"
+    task = _table(corpus, "task").get("type")
+    if task not in ("classify", "tag"):
+        return None
+    if suffixes <= {*_TABLES}:
+        return "table"
+    is_classes = suffixes == {".txt"} or all(Path(name).is_dir() for name in inputs)
+    return "classes" if task == "classify" and is_classes else None
+
+
+def text_column_key(layer: Layer) -> str:
+    """Return the setting of the column with the text, which has another name in the hub source."""
+    source = _table(_table(layer.tree, "corpus"), "source")
+    return "corpus.source.column" if source.get("type") == "hub" else "corpus.source.text_column"
+
+
+def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    value = tree.get(key)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
