@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from charlm.commands import completion
+from charlm.commands.evaluate_labels import refuse_language_options, show_label_baselines
 from charlm.commands.options import JsonOption, SplitOption
 from charlm.commands.table import (
     BaselinesOption,
@@ -35,6 +36,9 @@ def baseline(
 ) -> None:
     """Score simple models on a corpus: uniform, unigram, Kneser-Ney n-grams, PPMd, xz, zstd, bz2.
 
+    On a corpus of labels: the most frequent label, n-grams of each class, logistic regression over n-grams (needs
+    scikit-learn). On one of tags: a word's most frequent tags, or the longest match, and a linear model of a window.
+
     Each compressor is measured twice: on the split alone, and on what the split adds to the training text. Choose the
     baselines with --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'.
     """
@@ -49,6 +53,11 @@ def baseline(
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ()))
     check_outputs(csv, png)
     corpus = open_corpus(workspace.find_data(data))
+    if corpus.labels is not None:
+        given = {"--config": config, "--set": settings, "--csv": csv, "--png": png}
+        refuse_language_options([option for option, value in given.items() if value])
+        show_label_baselines(corpus, split, as_json=as_json)
+        return
     note_training_text(split, has_runs=False, has_baselines=True)
     with stage_bar(quiet=as_json) as on_stage:
         rows = with_ratios(baseline_rows(corpus, split, chosen, on_stage))

@@ -9,6 +9,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
+from charlm.commands.evaluate_labels import evaluate_label_runs, refuse_language_options
 from charlm.commands.options import (
     CheckpointOption,
     DeviceOption,
@@ -111,6 +112,8 @@ def evaluate(
     """
     from charlm.evaluation.tables import check_table_suffix
     from charlm.workflows.evaluate import EvalRequest, compare_runs, score_run, summarize_result
+    from charlm.workflows.evaluate_labels import LabelEvalRequest
+    from charlm.workflows.load_run import predicts_labels
     from charlm.workflows.progress import evaluation_bar
     from charlm.workspace import path_exists
 
@@ -128,6 +131,21 @@ def evaluate(
     if text is not None and "split" in given_parameters(context):
         raise UsageError("--split is a part of a corpus, and --text is scored whole", "leave one of them out")
     names = runs or [None if text is None else run_or_bundled(None)]
+    if predicts_labels(names[0], checkpoint):
+        given = {
+            "--text": text is not None,
+            "--streams": streams is not None,
+            "--dynamic": dynamic,
+            "--cache": cache,
+            "--calibrated": calibrated,
+            "--mix": mix,
+            "--mix-online": mix_online,
+            "--per-document": per_document is not None,
+            "--per-token": per_token is not None,
+        }
+        refuse_language_options([option for option, is_given in given.items() if is_given])
+        evaluate_label_runs(names, checkpoint, LabelEvalRequest(split, data, precision, device), as_json=as_json)
+        return
     content = None if text is None else read_text(text)
     wanted = dict(zip(_FLAGS, (dynamic, cache, calibrated, mix, mix_online), strict=True))
     methods = tuple(method for method, is_wanted in wanted.items() if is_wanted)

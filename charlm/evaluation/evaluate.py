@@ -219,7 +219,7 @@ class _Scorer:
         start_state = current
         states_at: dict[int, State] = {}
         for position_B, batch in lane_batches(self._stream, lanes):
-            inputs_BT, targets_BT, reset_B = (tensor.to(self._device) for tensor in batch)
+            inputs_BT, targets_BT, reset_B = (tensor.to(self._device) for tensor in batch[:3])
             if not is_given:
                 current = reset_rows(current, fresh, reset_B)
             if np.array_equal(position_B, lanes.starts):

@@ -68,6 +68,11 @@ def compare_on_units(
     return None if found is None else BitsDifference(float(bits_U.sum() / characters_U.sum()), *found)
 
 
+def ratio_interval(numerators_U: Floats, denominators_U: Counts, *, seed: int = 0) -> tuple[float, float] | None:
+    """Return the 95 % interval of a ratio of two sums over units, or None with fewer than 5 units."""
+    return _resampled_interval(numerators_U, denominators_U, seed)
+
+
 def _resampled_interval(bits_U: Floats, characters_U: Counts, seed: int) -> tuple[float, float] | None:
     if len(bits_U) < _MIN_UNITS or not np.isfinite(bits_U).all() or characters_U.sum() == 0:
         return None

@@ -6,7 +6,8 @@ bits per byte        the same over UTF-8 bytes (enwik8's and text8's published "
 """
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,29 @@ class Score:
             self.words + other.words,
             self.bytes + other.bytes,
         )
+
+    @property
+    def bits(self) -> float | None:
+        """Bits per character."""
+        return self.bits_per_character
+
+    @property
+    def details(self) -> str:
+        """Further figures for the note of a validation: none."""
+        return ""
+
+    def figure(self, select: str) -> float | None:
+        """Return the figure that validations compare."""
+        assert select == "bits", "the task refuses others"
+        return self.bits
+
+    def sums(self) -> list[float]:
+        """Return the numbers that add up over shards of a stream."""
+        return [self.nats, float(self.tokens)]
+
+    def with_sums(self, sums: Sequence[float]) -> "Score":
+        """Return the score of the same stream whose `sums` these are."""
+        return replace(self, nats=sums[0], tokens=int(sums[1]))
 
     @property
     def perplexity(self) -> float | None:

@@ -1,0 +1,93 @@
+"""Run the baselines of a corpus of labels or tags, one after the other."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+
+from charlm.data.corpus import Corpus
+from charlm.evaluation.evaluate_labels import DocumentPrediction, LabelDecoder, score_predictions
+from charlm.evaluation.label_baselines.base import LabelBaseline, OnProgress, read_texts
+from charlm.evaluation.label_baselines.frequencies import MostFrequent, WordTags
+from charlm.evaluation.label_baselines.longest_match import LongestMatch
+from charlm.evaluation.label_baselines.ngrams import NgramsPerClass
+from charlm.evaluation.label_baselines.regression import TextRegression, WindowRegression
+from charlm.evaluation.label_intervals import DocumentCounts
+from charlm.evaluation.label_score import LabelScore
+
+_NGRAM_ORDER = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelBaselineResult:
+    """The score of a baseline; `score` and `documents` are None if it cannot run, and `description` says why."""
+
+    name: str
+    description: str
+    score: LabelScore | None
+    documents: DocumentCounts | None
+    seconds: float
+
+
+def default_baselines(decoder: LabelDecoder, *, per_document: bool) -> list[LabelBaseline]:
+    """Return the baselines of a task, the simplest first."""
+    if per_document:
+        return [MostFrequent(), NgramsPerClass(_NGRAM_ORDER), TextRegression()]
+    if decoder.transitions is not None:
+        return [MostFrequent(), LongestMatch(), WindowRegression()]
+    return [MostFrequent(), WordTags(), WindowRegression()]
+
+
+def run_label_baselines(
+    corpus: Corpus, split: str, decoder: LabelDecoder, baselines: Sequence[LabelBaseline], *, on_progress: OnProgress
+) -> Iterator[LabelBaselineResult]:
+    """Yield the score of each baseline on `split`, as soon as it is known.
+
+    Args:
+        on_progress: gets the name of the baseline, the number of texts scored, and the number of all. It may raise.
+
+    Raises:
+        UsageError: the corpus has no split of this name.
+        DataError: its files are damaged.
+    """
+    train, texts = list(read_texts(corpus, "train")), list(read_texts(corpus, split))
+    for baseline in baselines:
+        start = time.monotonic()
+        if isinstance(baseline, TextRegression | WindowRegression) and find_spec("sklearn") is None:
+            yield LabelBaselineResult(
+                name=baseline.name,
+                description="needs scikit-learn: pip install scikit-learn",
+                score=None,
+                documents=None,
+                seconds=0.0,
+            )
+            continue
+        on_progress(baseline.name, 0, len(texts))
+        predictor = baseline.fit(train, decoder.names)
+        counts_D5 = np.zeros((len(texts), 5), dtype=np.int64)
+
+        def predictions() -> Iterator[DocumentPrediction]:
+            for index, text in enumerate(texts):
+                log_p_NL = predictor.log_probabilities(text)  # noqa: B023 - used before the next baseline
+                chosen = decoder.decode(log_p_NL)
+                segments = decoder.count_segments(text.targets, chosen)
+                counts_D5[index] = (  # noqa: B023
+                    len(chosen),
+                    (chosen == text.targets).sum(),
+                    segments.gold,
+                    segments.predicted,
+                    segments.correct,
+                )
+                yield DocumentPrediction(index, text.targets, chosen, log_p_NL)
+                on_progress(baseline.name, index + 1, len(texts))  # noqa: B023
+
+        score = score_predictions(predictions(), decoder)
+        yield LabelBaselineResult(
+            name=baseline.name,
+            description=baseline.description,
+            score=score,
+            documents=DocumentCounts(*counts_D5.T),
+            seconds=time.monotonic() - start,
+        )

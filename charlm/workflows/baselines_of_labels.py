@@ -1,0 +1,33 @@
+"""The rows of `charlm baseline` on a corpus of labels or tags.
+
+corpus ──simple models of its task──> a row of figures for each
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from charlm.data.corpus import Corpus
+from charlm.data.task_settings import ClassifyTaskSettings
+from charlm.evaluation.evaluate_labels import LabelDecoder
+from charlm.evaluation.label_baselines.run import default_baselines, run_label_baselines
+
+
+def score_label_baselines(
+    corpus: Corpus, split: str, decoder: LabelDecoder, on_progress: Callable[[str, int, int], None]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each baseline of the task of a corpus, as soon as it is known."""
+    per_document = isinstance(corpus.task, ClassifyTaskSettings)
+    baselines = default_baselines(decoder, per_document=per_document)
+    for found in run_label_baselines(corpus, split, decoder, baselines, on_progress=on_progress):
+        score, documents = found.score, found.documents
+        interval = None if documents is None else documents.accuracy_interval()
+        yield {
+            "model": found.name,
+            "description": found.description,
+            "accuracy": None if score is None else score.accuracy,
+            "interval": None if interval is None else list(interval),
+            "macro_f1": None if score is None else score.macro_f1,
+            "bits_per_label": None if score is None else score.bits_per_label,
+            "segments_f1": None if score is None else score.segments.f1,
+            "seconds": found.seconds,
+        }

@@ -1,0 +1,251 @@
+"""The score of a run that predicts labels or tags, with intervals and calibration; and which of two runs is better.
+
+RUN ──load──> model ──┐
+SPLIT ──> examples ───┴──predict_examples──> probabilities ──> score, counts of each document, calibration error
+VALIDATION examples ──> the temperature with which probabilities can be believed
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charlm.checkpoint import LoadedModel
+from charlm.data.corpus import Corpus
+from charlm.data.examples import Examples
+from charlm.device import Precision, choose_device
+from charlm.errors import DataError, UsageError
+from charlm.evaluation.evaluate_labels import (
+    DocumentPrediction,
+    LabelDecoder,
+    predict_examples,
+    score_predictions,
+)
+from charlm.evaluation.label_calibration import TemperatureFit, confidence_at, expected_calibration_error
+from charlm.evaluation.label_intervals import (
+    DocumentCounts,
+    FigureDifference,
+    compare_accuracy,
+    compare_segments,
+    macro_f1_interval,
+)
+from charlm.evaluation.label_score import LabelScore
+from charlm.training.tasks.build import build_decoder
+from charlm.workflows.load_run import load_any_run, open_corpus_for
+
+OnProgress = Callable[[int, int], None]
+_MAX_CONFUSIONS = 10
+
+
+@dataclass(frozen=True)
+class LabelEvalRequest:
+    """What to score, and how."""
+
+    split: str = "test"
+    data: str | None = None
+    precision: Precision = "fp32"
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class LabelEvalResult:
+    """The score of a run on the examples of a split."""
+
+    run: str
+    corpus: Corpus
+    split: str
+    names: tuple[str, ...]
+    per_document: bool
+    """Whether each document has one label."""
+    score: LabelScore
+    documents: DocumentCounts
+    calibration_error: float | None
+    temperature: float
+    """The temperature fitted on validation examples."""
+    calibrated_error: float | None
+    """The calibration error at that temperature."""
+    parameters: int
+    checkpoint: Path
+    trained_on: dict[str, Any]
+
+
+def score_label_run(
+    run: str | None, checkpoint: str | None, request: LabelEvalRequest, on_progress: OnProgress
+) -> LabelEvalResult:
+    """Score every label or tag of a split.
+
+    Raises:
+        UsageError: there is no such run, corpus or split; or the run predicts no labels.
+        DataError: the corpus is not the one of the run.
+    """
+    loaded, name = load_any_run(run, checkpoint, request.device)
+    corpus = open_corpus_for(loaded, request.data)
+    decoder = decoder_of(loaded)
+    check_same_labels(loaded, corpus)
+    examples = corpus.open_examples(request.split)
+    total = len(examples.stream.tokens)
+    device = choose_device(request.device)
+
+    def predict(split: Examples, on_tokens: Callable[[int], None]) -> Iterator[DocumentPrediction]:
+        return predict_examples(
+            loaded.model, split, decoder, device=device, precision=request.precision, on_progress=on_tokens
+        )
+
+    fit = TemperatureFit()
+    for prediction in predict(corpus.open_examples("valid"), lambda _: None):
+        fit.add(prediction.log_p_NL, prediction.targets)
+    found = _Collected(decoder, examples.num_documents, fit.temperature)
+    score = score_predictions(found.collect(predict(examples, lambda tokens: on_progress(tokens, total))), decoder)
+    return LabelEvalResult(
+        name,
+        corpus,
+        request.split,
+        decoder.names,
+        loaded.outputs is not None and loaded.outputs.per_document,
+        score,
+        found.counts,
+        found.error(0),
+        fit.temperature,
+        found.error(1),
+        loaded.model.num_parameters,
+        loaded.directory,
+        loaded.metadata["trained_on"],
+    )
+
+
+def decoder_of(loaded: LoadedModel) -> LabelDecoder:
+    """Return what chooses the labels or tags of a model.
+
+    Raises:
+        UsageError: it is a language model.
+    """
+    if loaded.labels is None:
+        raise UsageError(
+            f"{loaded.directory} is a language model, and predicts no labels or tags",
+            "train one on a corpus of `charlm prepare --task classify` or tag",
+        )
+    return build_decoder(loaded.task, loaded.labels.names)
+
+
+def check_same_labels(loaded: LoadedModel, corpus: Corpus) -> None:
+    """
+    Raises:
+        DataError: the corpus has other labels or tags than the model.
+    """
+    if corpus.labels != loaded.labels or corpus.task != loaded.task:
+        raise DataError(
+            f"{corpus.directory} has other labels or tags than the model",
+            "name a corpus with --data that has those of the model",
+        )
+
+
+class _Collected:
+    """What is kept of each document's prediction."""
+
+    def __init__(self, decoder: LabelDecoder, num_documents: int, temperature: float) -> None:
+        self._decoder = decoder
+        self._counts_D5 = np.zeros((num_documents, 5), dtype=np.int64)
+        self._temperatures = (1.0, temperature)
+        self._confidences: tuple[list[Any], list[Any]] = ([], [])
+        self._is_correct: list[Any] = []
+
+    def collect(self, predictions: Iterator[DocumentPrediction]) -> Iterator[DocumentPrediction]:
+        """Pass the predictions on, and keep what is needed of each."""
+        for prediction in predictions:
+            chosen = prediction.chosen
+            is_correct = chosen == prediction.targets
+            segments = self._decoder.count_segments(prediction.targets, chosen)
+            self._counts_D5[prediction.index] = (
+                len(chosen),
+                is_correct.sum(),
+                segments.gold,
+                segments.predicted,
+                segments.correct,
+            )
+            for confidences, temperature in zip(self._confidences, self._temperatures, strict=True):
+                confidences.append(confidence_at(prediction.log_p_NL, chosen, temperature))
+            self._is_correct.append(is_correct)
+            yield prediction
+
+    @property
+    def counts(self) -> DocumentCounts:
+        return DocumentCounts(*self._counts_D5.T)
+
+    def error(self, index: int) -> float | None:
+        """Return the calibration error without (0) and with (1) the fitted temperature."""
+        if not self._is_correct:
+            return None
+        return expected_calibration_error(np.concatenate(self._confidences[index]), np.concatenate(self._is_correct))
+
+
+def summarize_labels(found: LabelEvalResult) -> dict[str, Any]:
+    """The JSON that `charlm eval` prints of one run."""
+    intervals: dict[str, Any] = {"accuracy": _as_list(found.documents.accuracy_interval())}
+    if found.per_document:
+        intervals["macro_f1"] = _as_list(macro_f1_interval(found.score.confusion_KL))
+    if found.documents.gold_segments.any():
+        intervals["segments"] = _as_list(found.documents.segments_interval())
+    return {
+        "run": found.run,
+        "split": found.split,
+        "documents": len(found.documents.labels),
+        **found.score.to_json(),
+        "intervals": intervals,
+        "calibration": {
+            "error": found.calibration_error,
+            "temperature": found.temperature,
+            "error_at_temperature": found.calibrated_error,
+        },
+        "per_label": found.score.per_label(found.names),
+        "confusions": list_confusions(found),
+    }
+
+
+def list_confusions(found: LabelEvalResult) -> list[dict[str, Any]]:
+    """Return the ten most frequent mistakes."""
+    wrong_LL = found.score.confusion_KL[:-1].copy()
+    np.fill_diagonal(wrong_LL, 0)
+    order = np.argsort(-wrong_LL, axis=None, kind="stable")[:_MAX_CONFUSIONS]
+    rows, columns = np.unravel_index(order, wrong_LL.shape)
+    return [
+        {"label": found.names[row], "predicted": found.names[column], "count": int(wrong_LL[row, column])}
+        for row, column in zip(rows, columns, strict=True)
+        if wrong_LL[row, column]
+    ]
+
+
+def compare_label_runs(
+    runs: tuple[str, str], checkpoint: str | None, request: LabelEvalRequest, on_progress: OnProgress
+) -> tuple[list[LabelEvalResult], dict[str, FigureDifference | None]]:
+    """Score two runs; return both scores, and their differences on the same documents by figure.
+
+    Raises:
+        DataError: their examples are different.
+    """
+    results = [score_label_run(run, checkpoint, request, on_progress) for run in runs]
+    check_same_examples(results)
+    first, second = (each.documents for each in results)
+    differences = {"accuracy": compare_accuracy(first, second)}
+    if first.gold_segments.any():
+        differences["segments"] = compare_segments(first, second)
+    return results, differences
+
+
+def check_same_examples(results: Sequence[LabelEvalResult]) -> None:
+    """
+    Raises:
+        DataError: the results belong to different examples.
+    """
+    first = results[0]
+    for other in results[1:]:
+        if first.corpus.fingerprint != other.corpus.fingerprint:
+            raise DataError(
+                f"{first.run} and {other.run} were scored on different examples",
+                "compare runs of one corpus, or name it with --data",
+            )
+
+
+def _as_list(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else list(interval)
