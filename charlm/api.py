@@ -138,7 +138,7 @@ class Model:
 
     @property
     def _is_backward(self) -> bool:
-        return self.settings.direction == "backward"
+        return self.settings.text_direction == "backward"
 
     @property
     def _torch_device(self) -> torch.device:
@@ -152,7 +152,7 @@ class Model:
 
     def _encode(self, text: str) -> TokenStream:
         """The tokens of a text in the order in which the model reads them."""
-        return stream_from_text(text, self.vocab).in_direction(self.settings.direction)
+        return stream_from_text(text, self.vocab).in_direction(self.settings.text_direction)
 
     def _last_token_indices(self, text: str) -> npt.NDArray[np.int64]:
         """(C,): for each character, the index (in text order) of the last token of it that the model reads."""

@@ -5,6 +5,7 @@ module that prints errors and chooses exit codes.
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
 from charlm.commands.explain import explain
 from charlm.commands.inspect_path import inspect
+from charlm.commands.predict import predict
 from charlm.commands.prepare import prepare
 from charlm.commands.report import report
 from charlm.commands.runs import runs
@@ -57,6 +59,13 @@ class _ClosedPipeError(Exception):
 
 class _CommandGroup(TyperGroup):
     """Typer's group, without its own handling of Ctrl-C and a closed pipe: both reach `_handle_errors` as errors."""
+
+    def make_context(self, *arguments: Any, **keywords: Any) -> Any:
+        """Read the arguments; `--help` and `--version` print already here."""
+        try:
+            return super().make_context(*arguments, **keywords)
+        except BrokenPipeError as error:
+            raise _ClosedPipeError from error
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
@@ -132,6 +141,7 @@ for name, command in (
     ("train", train),
     ("eval", evaluate),
     ("sample", sample),
+    ("predict", predict),
     ("explain", explain),
     ("inspect", inspect),
     ("runs", runs),
@@ -149,7 +159,7 @@ def main() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name, None) is None:  # closed by the caller: the next file opened must not get its number
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
-        with contextlib.suppress(AttributeError):  # not a text file of our own, as under a test runner
+        with contextlib.suppress(AttributeError, io.UnsupportedOperation):  # no text file of our own, or read already
             getattr(sys, name).reconfigure(errors="surrogateescape" if name == "stdin" else "backslashreplace")
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]

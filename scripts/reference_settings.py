@@ -133,8 +133,8 @@ def describe_values(annotation: Any, constraints: Sequence[Any], *, plural: bool
         own = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", [extra])]
         return describe_values(arguments[0], [*constraints, *own], plural=plural)
     if origin in (Union, types.UnionType):
-        (inner,) = [argument for argument in arguments if argument is not types.NoneType]
-        return describe_values(inner, constraints, plural=plural)
+        inner = [argument for argument in arguments if argument is not types.NoneType]
+        return " or ".join(describe_values(argument, constraints, plural=plural) for argument in inner)
     if origin is Literal:
         return ", ".join(f"`{word}`" for word in arguments)
     if origin is tuple:

@@ -7,6 +7,8 @@ import pytest
 
 import charlm
 from charlm.experiment import load_experiment, read_layers
+from charlm.nn.settings import ModelSettings
+from charlm.settings import Layer, lists_to_tuples, validate
 from tests.processes import Commands
 from tests.workspaces import RUN
 
@@ -25,7 +27,8 @@ def test_it_is_small_and_says_what_it_is() -> None:
     assert "PSF" in about["licence"]
     assert about["licence"] in (BUNDLED / "CARD.md").read_text(encoding="utf-8").replace("\n", " ")
     model = load_experiment(read_layers("bundled", (), ())).model
-    assert about["settings"] == model.model_dump(mode="json", exclude_none=True), "run scripts/bundle"
+    trained = validate(ModelSettings, Layer(lists_to_tuples(about["settings"])))
+    assert trained == model, "run scripts/bundle"
 
 
 def test_it_writes_until_there_is_a_run_and_says_so(empty: Commands) -> None:

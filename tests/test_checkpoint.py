@@ -370,7 +370,7 @@ def test_json_files_that_are_not_objects_are_refused(checkpoint: Path, name: str
 
 @pytest.mark.parametrize("name", ["model.json", "manifest.json", "vocab.json"])
 def test_a_newer_format_asks_for_an_upgrade(checkpoint: Path, name: str) -> None:
-    edit(checkpoint, name, lambda content: content.update(format=formats.CHECKPOINT + 1, charlm="9.9"))
+    edit(checkpoint, name, lambda content: content.update(format=formats.TASK_CHECKPOINT + 1, charlm="9.9"))
     refused(checkpoint, "upgrade")
 
 

@@ -24,7 +24,7 @@ from charlm.device import choose_device, resolve_precision
 from charlm.experiment import read_layers
 from charlm.nn.build import build_model
 from charlm.terminal import format_value
-from charlm.training.resume import open_batches
+from charlm.training.tasks.build import build_task
 from charlm.workflows.describe_training import announce
 from charlm.workflows.plan_training import plan_training
 from tests.conftest import Charlm
@@ -313,8 +313,8 @@ def test_what_several_processes_begin_is_described_as_theirs(toured: Commands, m
     plan = plan_training("tiny", read_layers("tiny", (), ()), None, None, "cpu", need_corpus=True)
     assert plan.corpus is not None
     model = build_model(plan.experiment.model, plan.vocab_size)
-    stream = plan.corpus.open("train")
-    alone, pair = (open_batches(stream, plan.experiment.training, plan.experiment.model, n) for n in (1, 2))
+    task = build_task(plan.corpus)
+    alone, pair = (task.open_batches(plan.experiment.training, plan.experiment.model, n) for n in (1, 2))
     assert pair.batch_size == 2 * alone.batch_size
     assert pair.steps_per_epoch == pytest.approx(alone.steps_per_epoch / 2, abs=1)
     one, two = (announce(plan, model, batches, n) for batches, n in ((alone, 1), (pair, 2)))

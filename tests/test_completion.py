@@ -14,7 +14,7 @@ from charlm.cli import app
 from charlm.commands import completion
 from charlm.training.run_directory import RunDirectory
 
-SOURCES = "wikipedia hub text sample enwik8 text8 mix"
+SOURCES = "wikipedia hub text sample enwik8 text8 mix table classes conllu derived"
 CASES = {
     "train --device ": "auto cpu cuda mps",
     "train --device c": "cpu cuda",

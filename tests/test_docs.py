@@ -33,6 +33,7 @@ from charlm.vocab.settings import VocabSettings
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
 from tests.processes import Commands
+from tests.text.examples.example_cases import sentence
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "charlm" / "docs"
@@ -101,6 +102,21 @@ def mirror() -> Iterator[str]:
         yield server.url()
 
 
+def _write_examples(folder: Path) -> None:
+    """Write texts with labels and tags."""
+    for number in range(60):
+        for language, name in (("Russian", f"Иванов{number}"), ("Irish", f"O'Neill {number}")):
+            path = folder / "names" / f"{language}.txt"
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{name}\n")
+    tickets = [f"No. {number} is late\t{'sales' if number % 2 else 'support'}\n" for number in range(100)]
+    (folder / "tickets.tsv").write_text("message\tteam\n" + "".join(tickets), encoding="utf-8")
+    for split in ("train", "dev", "test"):
+        sentences = [sentence(("Rain", "NOUN"), ("fell", "VERB"), (str(number), "NUM")) for number in range(20)]
+        (folder / f"xx-{split}.conllu").write_text("".join(sentences), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the pages name, a corpus and a run."""
@@ -112,6 +128,7 @@ def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "input.txt").write_text(play * 100, encoding="utf-8")
     reviews = "".join(f'{{"review": "No. {number}: not bad, a little long."}}\n' for number in range(200))
     (folder / "reviews.jsonl").write_text(reviews, encoding="utf-8")
+    _write_examples(folder)
     charlm = Commands(charlm_server, folder, {"CHARLM_CACHE": str(folder / "cache")})  # kernels are compiled once
     charlm.succeed("prepare", "--source", "text", "--input", "novel.txt")
     charlm.succeed("train", "--config", "lstm", *QUICK)

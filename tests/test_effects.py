@@ -53,6 +53,9 @@ Entry = Changes | Refused | NoEffect
 
 WIKI = "prepare --set corpus.source.mirrors=[] --workers 1 --out data/new"
 TEXT = "prepare --source text --input novel.txt --workers 1 --out data/new"
+EXAMPLES = "prepare --task classify --input train.tsv --workers 1 --out data/new"
+GIVEN_SPLITS = "prepare --task classify --train train.tsv --valid valid.tsv --workers 1 --out data/new"
+PREDICT = "predict labels --input novel.txt"
 TRAIN = "train --config tiny --set training.max_steps=2 --out runs/new"
 SAMPLE = "sample --length 60 --temperature 1"
 NGRAMS = "--set 'baselines=[{type=\"uniform\"}]'"
@@ -71,6 +74,21 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--show-completion": Changes("--show-completion", ""),
     },
     "prepare": {
+        "--task": Changes(EXAMPLES, EXAMPLES.replace("--task classify ", "")),
+        "--train": Changes(GIVEN_SPLITS, GIVEN_SPLITS.replace("train.tsv", "valid2.tsv")),
+        "--valid": Changes(GIVEN_SPLITS, GIVEN_SPLITS.replace("--valid valid.tsv", "--valid valid2.tsv")),
+        "--test": differs(GIVEN_SPLITS, "--test valid2.tsv"),
+        "--text-column": differs(EXAMPLES, "--text-column label"),
+        "--label-column": differs(EXAMPLES, "--label-column text"),
+        "--tags-column": differs(
+            "prepare --task tag --input tags.jsonl --workers 1 --out data/new", "--tags-column no"
+        ),
+        "--annotation": differs(
+            "prepare --task tag --input bank.conllu --workers 1 --out data/new", "--annotation words"
+        ),
+        "--change": differs(
+            "prepare --task tag --source derived --input texts --workers 1 --out data/new", "--change case"
+        ),
         "--source": Changes(TEXT, "prepare --input novel.txt --workers 1 --out data/new"),
         "--language": Changes(f"{WIKI} --language simple --dry-run", f"{WIKI} --language ltg --dry-run"),
         "--wiki": Changes(f"{WIKI} --wiki simplewiki --dry-run", f"{WIKI} --wiki ltgwiki --dry-run"),
@@ -125,6 +143,20 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--checkpoint": differs("eval", "--checkpoint 10"),
         "--device": differs("eval", "--device tpu"),
         "--json": differs("eval", "--json"),
+    },
+    "predict": {
+        "[RUN]": Changes("predict labels one two", "predict tiny-texts one two"),
+        "[TEXT]...": differs("predict labels", "one two"),
+        "--input": differs("predict labels", "--input novel.txt"),
+        "--text-column": differs("predict labels --input train.tsv", "--text-column label"),
+        "--out": differs(PREDICT, "--out found.jsonl"),
+        "--format": differs(PREDICT, "--format tsv"),
+        "--top": differs(PREDICT, "--top 2"),
+        "--threshold": differs(PREDICT, "--threshold 0.999"),
+        "--labels": differs(f"{PREDICT} --top 2", "--labels odd"),
+        "--temperature": differs(PREDICT, "--temperature 5"),
+        "--checkpoint": differs(PREDICT, "--checkpoint 99"),
+        "--device": differs(PREDICT, "--device tpu"),
     },
     "sample": {
         "RUN": Changes(f"{SAMPLE} second", f"{SAMPLE} tiny-texts"),
@@ -297,10 +329,10 @@ class Observer:
                 for name, content in snapshot(folder).items()
                 if not UNCOMPARED & {*Path(name).parts} and ".partial" not in name
             }
-            texts = (
+            stdout, stderr = (
                 NEVER_THE_SAME.sub("", text.replace(str(folder), "FOLDER")) for text in (ended.stdout, ended.stderr)
             )
-            self.answers[line] = Observed(ended.code, *texts, files)
+            self.answers[line] = Observed(ended.code, stdout, stderr, files)
             shutil.rmtree(folder)
         return self.answers[line]
 
@@ -310,6 +342,32 @@ def server() -> Iterator[FaultServer]:
     with FaultServer() as server:
         serve_wiki(server, "simplewiki", small_dump("simplewiki"))
         yield server
+
+
+def _add_labels(commands: Commands) -> None:
+    """Add files of examples, and a run that predicts labels; the current corpus and run stay those of before."""
+    folder = commands.folder
+    for name, numbers in (("train", range(60)), ("valid", range(60, 80)), ("valid2", range(80, 110))):
+        rows = "".join(f"number {number}\t{'odd' if number % 2 else 'even'}\n" for number in numbers)
+        (folder / f"{name}.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
+    (folder / "tags.jsonl").write_text(
+        '{"text": "ab", "tags": ["x", "y"]}\n{"text": "cb", "tags": ["x", "z"]}\n' * 1
+        + "".join(
+            f'{{"text": "a{number}", "tags": ["x", {", ".join(chr(34) + "y" + chr(34) for _ in str(number))}]}}\n'
+            for number in range(60)
+        ),
+        encoding="utf-8",
+    )
+    words = "".join(
+        f"1\tword{number}\t_\tNOUN\t_\t_\t_\t_\t_\t_\n2\t{number}\t_\tNUM\t_\t_\t_\t_\t_\t_\n\n" for number in range(60)
+    )
+    (folder / "bank.conllu").write_text(words, encoding="utf-8")
+    current = {path: path.read_bytes() for path in (folder / "data/current.json", folder / "runs/current.json")}
+    commands.succeed("prepare", "--task", "classify", "--input", "train.tsv", "--workers", "1", "--out", "data/labels")
+    small = "--set training.max_steps=2 --set model.body.hidden_size=4 --set training.validation_interval=1".split()
+    commands.succeed("train", "--data", "labels", "--out", "runs/labels", *small)
+    for path, content in current.items():
+        path.write_bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -328,6 +386,7 @@ def observe(toured: Commands, server: FaultServer, tmp_path_factory: pytest.Temp
     second = "--set training.max_steps=3 --set training.seed=5 --out runs/second".split()
     commands.succeed("train", "--config", "tiny", *second)
     commands.succeed("tune", "tiny-texts", *shlex.split(SEARCH))
+    _add_labels(commands)
     commands.succeed("train", "--config", "tiny")  # the current run again
     return Observer(commands, base, {})
 
@@ -474,7 +533,9 @@ PAIRS: dict[str, dict[str, str]] = {
     },
 }
 """A command line -> options that are tried beside each other."""
-NO_EFFECT_BESIDE: dict[tuple[str, str], str] = {}
+NO_EFFECT_BESIDE: dict[tuple[str, str], str] = {
+    ("--precision", "--greedy"): "the tiny model's most probable tokens are the same in bf16",
+}
 """(option, option beside it) -> why it changes nothing there."""
 BY_DEFAULT = {"--greedy", "--beams", "--text", "--baselines"}
 """Options beside which all others are tried without --faults, too."""

@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_written(workspace: Commands, name: str) -> None
         for folder in folders:
             folder.chmod(0o755)
     assert_no_bug(ended, READ_ONLY[name])
-    writes = name in ("prepare", "train", "eval --per-token", "explain --out", "report", "tune")
+    writes = name in ("prepare", "train", "train again", "eval --per-token", "explain --out", "report", "tune")
     assert ended.code == (5 if writes else 0), ended
 
 

@@ -172,7 +172,7 @@ def test_each_other_keyword_changes_what_is_returned(model: Model, name: str) ->
 def test_a_keyword_of_sample_takes_its_type_and_refuses_others(model: Model, keyword: str, kind: str) -> None:
     taken = SAMPLING[keyword][1]
     beside = BESIDE.get(keyword, {}) | {"length": 4}
-    arguments = {**beside, keyword: ODD[kind]}
+    arguments: dict[str, Any] = {**beside, keyword: ODD[kind]}
     if kind in taken:
         assert isinstance(model.sample(**arguments), str)
         return
@@ -216,8 +216,9 @@ def test_a_surrogate_is_named_with_its_place(model: Model) -> None:
         with pytest.raises(DataError, match=r"character 2 is the lone surrogate U\+DC80"):
             call("мы\udc80")
     for keyword in ("stop", "must_contain", "only", "never", "regex"):
+        arguments: dict[str, Any] = {keyword: "мы\udc80"}
         with pytest.raises(CharlmError, match=rf"{keyword} has the lone surrogate U\+DC80"):
-            model.sample(**{keyword: "мы\udc80"})
+            model.sample(**arguments)
 
 
 def test_the_precision_int8_is_that_of_the_command(model: Model, toured: Commands) -> None:
@@ -237,4 +238,5 @@ def test_scores_add_to_scores_only(model: Model) -> None:
 
 def test_a_run_may_be_a_path_and_a_checkpoint_a_number() -> None:
     assert parameters(charlm.load(RUN, checkpoint=10)) == parameters(charlm.load(str(RUN), checkpoint="10"))
-    assert parameters(charlm.load(RUN, checkpoint=np.int64(20))) == parameters(charlm.load(RUN, checkpoint="last"))
+    step: Any = np.int64(20)
+    assert parameters(charlm.load(RUN, checkpoint=step)) == parameters(charlm.load(RUN, checkpoint="last"))

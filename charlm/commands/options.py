@@ -152,7 +152,7 @@ def parse_folder(given: str) -> Path:
         UsageError: the name is empty.
     """
     if not given:
-        raise UsageError("--out is empty", "name a folder, or leave --out out")
+        raise UsageError("--out is empty", "give a value, or leave it out")
     return Path(given)
 
 

@@ -92,6 +92,7 @@ def _show_result(result: dict[str, Any], *, as_json: bool) -> None:
     """Print what training returned, and a note if it learned nothing."""
     from charlm.evaluation.uniform_guessing import describe_worse_than_uniform
 
+    unit = next(name for name in result if name.startswith("best_bits_per_")).removeprefix("best_bits_per_")
     if as_json:
         terminal.print_json(result)
     elif result["already_finished"]:
@@ -99,8 +100,8 @@ def _show_result(result: dict[str, Any], *, as_json: bool) -> None:
     else:
         print(
             f"{result['run']}: {result['steps']:,} steps, {result['epochs']:.2f} epochs, {result['seconds']:.0f} s;"
-            f" best validation {terminal.format_value(result['best_bits_per_character'])} bits per character"
+            f" best validation {terminal.format_value(result[f'best_bits_per_{unit}'])} bits per {unit}"
         )
-    best, uniform = result["best_bits_per_character"], result["uniform_bits_per_character"]
+    best, uniform = result[f"best_bits_per_{unit}"], result[f"uniform_bits_per_{unit}"]
     if warning := describe_worse_than_uniform(result["run"], best, uniform):
         terminal.note(warning)

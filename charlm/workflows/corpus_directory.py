@@ -18,6 +18,7 @@ from typing import Any
 from charlm import formats, storage
 from charlm.data.corpus import CORPUS_FILE, Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.encoding import encode_splits, learn_vocab
+from charlm.data.labels import Labels
 from charlm.errors import SettingsError
 from charlm.version import __version__
 from charlm.vocab.settings import AnyVocabSettings
@@ -106,20 +107,24 @@ def finish_corpus(
     characters: dict[str, Any],
     workers: int,
     on_progress: OnProgress,
+    labels: Labels | None = None,
 ) -> None:
     """Turn the documents in `work` into a corpus (vocabulary, tokens, corpus.json), and move it to `out`.
 
     Args:
         text_metadata: the entries of corpus.json about text and splits.
         characters: the entries of its vocabulary about characters.
+        labels: the labels or tags of examples.
     """
     vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
     vocab.save(work)
+    if labels is not None:
+        labels.save(work)
     splits: dict[str, dict[str, int]] = text_metadata["splits"]
-    counts = encode_splits(work, splits, vocab, workers, partial(on_progress, "tokens"))
+    counts = encode_splits(work, splits, vocab, workers, partial(on_progress, "tokens"), labels)
     files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
     metadata = {
-        "format": formats.CORPUS,
+        "format": formats.CORPUS if labels is None else formats.EXAMPLES,
         "charlm": __version__,
         **text_metadata,
         "splits": {name: {**split, **counts[name]} for name, split in splits.items()},

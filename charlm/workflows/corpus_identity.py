@@ -8,7 +8,7 @@ documents of --split-like ────────────┘
 The version of charlm, the folders of the inputs and the settings of downloads do not decide it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,10 +16,11 @@ from charlm.data.corpus import Corpus, documents_digest
 from charlm.data.settings import CorpusSettings
 from charlm.errors import SettingsError
 from charlm.settings import differences
+from charlm.text.examples.example import ExampleSource
 from charlm.vocab.build import load_vocab
 from charlm.vocab.settings import AnyVocabSettings, CopiedSettings
 from charlm.workflows.corpus_directory import open_prepared
-from charlm.workflows.input_changes import find_input_changes
+from charlm.workflows.input_changes import find_file_changes, find_input_changes
 
 _MOST_NAMED = 3
 """Changes of inputs that an error names."""
@@ -46,14 +47,47 @@ def find_prepared(settings: CorpusSettings, out: Path, split_reference: Corpus |
     corpus = open_prepared(out, find_changes)
     if corpus is None:
         return None
-    changes = [*find_input_changes(settings.source, corpus.metadata["origin"])]
-    if changes:
-        more = [f"{len(changes) - _MOST_NAMED:,} more changes"] if len(changes) > _MOST_NAMED else []
-        raise SettingsError(
-            f"the input has changed since {out} was prepared ({', '.join([*changes[:_MOST_NAMED], *more])})",
-            "add --overwrite, or choose another --out",
-        )
+    _refuse_changes(out, [*find_input_changes(settings.source, corpus.metadata["origin"])])
     return corpus
+
+
+def find_prepared_examples(settings: CorpusSettings, out: Path, source: ExampleSource | None) -> Corpus | None:
+    """Return the corpus of labels or tags in `out` if it is the one that was asked for, or None if there is none.
+
+    Args:
+        source: the examples; None if an input is missing, which is no change.
+
+    Raises:
+        SettingsError: it was made with other settings or another vocabulary, or an input has changed since.
+    """
+
+    def find_changes(corpus: Corpus) -> Iterator[str]:
+        yield from find_setting_changes(corpus.metadata["settings"], settings.to_record())
+        yield from find_vocab_changes(corpus, settings.vocab)
+
+    corpus = open_prepared(out, find_changes)
+    if corpus is None or source is None:
+        return corpus
+    origin = corpus.metadata["origin"]
+    if "files" in origin:
+        _refuse_changes(out, [*find_file_changes(origin["files"], source.local_files())])
+    elif origin.get("fingerprint") != source.fingerprint():
+        _refuse_changes(out, ["a file has changed"])
+    return corpus
+
+
+def _refuse_changes(out: Path, changes: Sequence[str]) -> None:
+    """
+    Raises:
+        SettingsError: there are changes.
+    """
+    if not changes:
+        return
+    more = [f"{len(changes) - _MOST_NAMED:,} more changes"] if len(changes) > _MOST_NAMED else []
+    raise SettingsError(
+        f"the input has changed since {out} was prepared ({', '.join([*changes[:_MOST_NAMED], *more])})",
+        "add --overwrite, or choose another --out",
+    )
 
 
 def use_split_of(split_reference: Corpus | None, settings: CorpusSettings) -> CorpusSettings:

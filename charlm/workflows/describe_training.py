@@ -6,7 +6,6 @@ import torch
 from tqdm import tqdm
 
 from charlm import terminal
-from charlm.data.batches import Batches
 from charlm.data.store import count_ids
 from charlm.data.vocabulary_report import measure_usage
 from charlm.device import available_memory, resolve_precision
@@ -14,13 +13,14 @@ from charlm.experiment import BUDGETS
 from charlm.nn.build import build_meta_model
 from charlm.nn.fused.steps import kernels_for
 from charlm.nn.model import LanguageModel
-from charlm.training.resume import open_batches
 from charlm.training.settings import TrainingSettings
+from charlm.training.tasks.base import TrainingBatches
+from charlm.training.tasks.build import build_task
 from charlm.workflows.estimate_training import estimate
 from charlm.workflows.plan_training import TrainingPlan
 
 
-def announce(plan: TrainingPlan, model: LanguageModel, batches: Batches, num_ranks: int) -> str:
+def announce(plan: TrainingPlan, model: LanguageModel, batches: TrainingBatches, num_ranks: int) -> str:
     """Return the line that a new run prints when it begins.
 
     Args:
@@ -41,7 +41,9 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     """Return the table of a dry run: sizes, backend, precision, memory, budget, folders, and the speed that two seconds
     of training had."""
     training, vocab_size = plan.experiment.training, plan.vocab_size
-    model = build_meta_model(plan.experiment.model, vocab_size, plan.corpus.vocab.bags() if plan.corpus else None)
+    task = build_task(plan.corpus) if plan.corpus else None
+    bags = plan.corpus.vocab.bags() if plan.corpus else None
+    model = build_meta_model(plan.experiment.model, vocab_size, bags, task.outputs if task else None)
     description: dict[str, Any] = {
         "run": str(plan.run.root),
         "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",
@@ -52,9 +54,9 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         "backend": _backend_name(model, plan.device),
     }
     rows = training.batch_size
-    if plan.corpus is not None:
+    if plan.corpus is not None and task is not None:
         train = plan.corpus.open("train")
-        batches = open_batches(train, training, plan.experiment.model, 1)
+        batches = task.open_batches(training, plan.experiment.model, 1)
         rows = batches.batch_size
         if rows < training.batch_size:
             description["batch"] = f"{rows} rows, as the text does not fill {training.batch_size}"

@@ -4,15 +4,14 @@ import time
 from dataclasses import dataclass
 from itertools import count
 
-from charlm.data.batches import Cursor
 from charlm.data.corpus import Corpus
 from charlm.device import retain_freed_memory
 from charlm.nn.build import build_model
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.optim.schedules import ScheduleInput
-from charlm.training.resume import open_batches
 from charlm.training.settings import TrainingSettings
+from charlm.training.tasks.build import build_task
 from charlm.workflows.plan_training import TrainingPlan
 
 _MIN_SECONDS = 2.0
@@ -36,11 +35,11 @@ def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
     """
     retain_freed_memory(plan.device)
     settings = plan.experiment.training
-    stream = corpus.open("train").in_direction(plan.experiment.model.direction)
-    batches = open_batches(stream, settings, plan.experiment.model, 1)
-    model = build_model(plan.experiment.model, corpus.vocab.size, corpus.vocab.bags())
+    task = build_task(corpus)
+    batches = task.open_batches(settings, plan.experiment.model, 1)
+    model = build_model(plan.experiment.model, corpus.vocab.size, corpus.vocab.bags(), task.outputs)
     updater = ModelUpdater(model.to(plan.device).train(), settings, plan.device, SingleProcess())
-    cursor = Cursor()
+    cursor = batches.start
     tokens, start = 0, time.perf_counter()
     for step in count():
         update = updater.update(
@@ -55,12 +54,13 @@ def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
         if step >= _MAX_STEPS or elapsed >= _MIN_SECONDS:
             break
     rate = tokens / max(1e-9, time.perf_counter() - start)
-    total = _budget_tokens(settings, stream.num_predictions, batches.batch_size * batches.seq_len)
+    per_epoch = task.targets_per_character * corpus.open("train").count("characters")
+    total = _budget_tokens(settings, per_epoch, per_epoch / batches.steps_per_epoch)
     seconds = min(total / rate, 60 * (settings.max_minutes or float("inf")))
-    return Estimate(rate / stream.tokens_per_character, seconds)
+    return Estimate(rate / task.targets_per_character, seconds)
 
 
-def _budget_tokens(settings: TrainingSettings, tokens_per_epoch: int, tokens_per_step: int) -> float:
+def _budget_tokens(settings: TrainingSettings, tokens_per_epoch: float, tokens_per_step: float) -> float:
     limits = (
         None if settings.max_steps is None else settings.max_steps * tokens_per_step,
         settings.max_tokens,

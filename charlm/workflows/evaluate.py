@@ -106,7 +106,7 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
     def report_progress(scored: int) -> None:
         on_progress(scored, stream.num_predictions)
 
-    directed = stream.in_direction(loaded.settings.direction)
+    directed = stream.in_direction(loaded.settings.text_direction)
     nats = score_tokens(
         loaded.model,
         directed,
@@ -121,7 +121,7 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
         warning = describe_seen_text(method, request.split, corpus, loaded.metadata["trained_on"])
         about = {"settings": settings, "warning": warning}
         adapted_scores[method] = {**Score.from_nats(adapted, stream).to_json(), **about}
-    is_reversed = loaded.settings.direction == "backward"  # the last token is context, the first one is predicted last
+    is_reversed = loaded.settings.text_direction == "backward"  # its last token is context, the first is predicted last
     return EvalResult(
         name,
         loaded.vocab,

@@ -41,7 +41,7 @@ def explain_run(
         loaded.vocab,
         text,
         stream,
-        direction=loaded.settings.direction,
+        direction=loaded.settings.text_direction,
         top=top,
         device=choose_device(device),
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),

@@ -16,6 +16,7 @@ from typing import Any
 from charlm.storage import storage_errors
 from charlm.text.build import build_source
 from charlm.text.document import digest_entries
+from charlm.text.examples.settings import DerivedSettings, TextExampleSettings
 from charlm.text.reading.inputs import STDIN, has_scheme, input_exists
 from charlm.text.settings import (
     Enwik8Settings,
@@ -32,6 +33,8 @@ from charlm.text.wikimedia.urls import without_credentials
 _CHUNK_BYTES = 1 << 18
 _GivenSource = WikipediaSettings | HubSettings | TextSettings | Enwik8Settings | Text8Settings
 """A source that may have inputs."""
+_ExampleSettings = TextExampleSettings | DerivedSettings
+"""Sources of labels and tags, whose files `find_prepared_examples` compares."""
 
 
 def find_input_changes(settings: SourceSettings, origin: Mapping[str, Any]) -> Iterator[str]:
@@ -50,7 +53,7 @@ def find_input_changes(settings: SourceSettings, origin: Mapping[str, Any]) -> I
     elif isinstance(settings, SampleSettings):
         if origin.get("fingerprint") not in (None, build_source(settings).fingerprint()):
             yield "the documentation of this Python has changed"
-    elif settings.input:
+    elif not isinstance(settings, _ExampleSettings) and settings.input:
         yield from _find_url_changes(settings.input, origin)
         yield from _find_file_changes(settings, origin)
 
@@ -59,7 +62,7 @@ def find_missing_inputs(settings: SourceSettings) -> list[str]:
     """Return the inputs, as the user gives them, that do not exist."""
     if isinstance(settings, MixSettings):
         return [name for member in settings.sources for name in find_missing_inputs(member)]
-    if isinstance(settings, SampleSettings):
+    if isinstance(settings, SampleSettings | _ExampleSettings):
         return []
     may_be_glob = isinstance(settings, TextSettings)
     return [name for name in settings.input if not input_exists(name, may_be_glob=may_be_glob)]
@@ -86,13 +89,13 @@ def _find_file_changes(settings: _GivenSource, origin: Mapping[str, Any]) -> Ite
         entries += [{"name": "stdin", "sha256": piped}] if piped else []
     recorded = origin.get("files")
     if recorded is not None:
-        yield from _compare(recorded, entries, is_partial=is_partial)
+        yield from find_file_changes(recorded, entries, is_partial=is_partial)
     elif not is_partial and origin.get("fingerprint") not in (None, digest_entries(entries)):
         yield f"a file of {', '.join(Path(name).name for name in settings.input)} has changed"
 
 
-def _compare(
-    recorded: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]], *, is_partial: bool
+def find_file_changes(
+    recorded: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]], *, is_partial: bool = False
 ) -> Iterator[str]:
     """Yield the differences between two lists of files.
 

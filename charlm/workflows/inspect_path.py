@@ -13,6 +13,7 @@ from charlm.data.store import read_stream
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.experiment import find_config, read_layers
 from charlm.nn.settings import ModelSettings
+from charlm.workflows.inspect_examples import describe_examples, summarize_examples
 
 _MANY_IDS = 65_536
 
@@ -68,6 +69,8 @@ def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
 
 def summarize(corpus: Corpus) -> list[str]:
     """Return the lines that `charlm prepare` prints at the end: documents, the size of each split, dropped pages."""
+    if corpus.labels is not None:
+        return summarize_examples(corpus)
     split_metadata, num_documents = corpus.metadata["split"], corpus.metadata["documents"]["kept"]
     method_name = {"hash": "document", "position": "position in the text", "bytes": "position in bytes"}[
         split_metadata["method"]
@@ -93,6 +96,7 @@ def _describe_corpus(directory: Path, *, readable: bool) -> dict[str, Any]:
     from charlm.data.vocabulary_report import describe_vocabulary
 
     corpus = open_corpus(directory)
+    examples = describe_examples(corpus, readable=readable) if corpus.labels is not None else {}
     metadata = {
         key: value for key, value in corpus.metadata.items() if key not in ("files", "format", "charlm", "settings")
     }
@@ -100,7 +104,7 @@ def _describe_corpus(directory: Path, *, readable: bool) -> dict[str, Any]:
     vocabulary = characters | describe_vocabulary(corpus)
     if readable:
         vocabulary["frequent"] = {repr(character): count for character, count in characters["frequent"].items()}
-    return metadata | {"vocabulary": vocabulary}
+    return metadata | examples | {"vocabulary": vocabulary}
 
 
 def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:

@@ -57,8 +57,11 @@ def _corpus_sections(facts: dict[str, Any], *, has_blocks: bool) -> Sections:
     levels = ngrams.pop("activation_level", {})
     how = dict(facts.pop("split"))
     facts |= {f"split {_words(name)}": value for name, value in how.items() if name not in ("shares", "method")}
+    examples: dict[str, list[str]] = facts.pop("example_sections", {})
+    facts.pop("examples", None)
     sections = {
         f"Splits ({how['shares']} by {how['method']})": _table("split", splits),
+        **examples,
         "Vocabulary": _rows(vocabulary),
     }
     if ngrams:

@@ -10,8 +10,9 @@ from typing import Any
 from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
 from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
+from charlm.data.labels import LABELS_FILE
 from charlm.device import choose_device
-from charlm.errors import DataError, OptionError, UsageError
+from charlm.errors import CharlmError, DataError, OptionError, UsageError
 from charlm.training.run_directory import RunDirectory, find_checkpoint, run_of_checkpoint
 from charlm.training.run_origin import corpus_path, read_origin
 
@@ -19,7 +20,22 @@ _CURE = "name the corpus with --data"
 
 
 def load_run(run: str | None, checkpoint: str | None, device: str) -> tuple[LoadedModel, str]:
-    """Load a run's model; return it with the run's name.
+    """Load a run's language model; return it with the run's name.
+
+    Raises:
+        UsageError: as `load_any_run`; or the run predicts labels or tags.
+    """
+    loaded, name = load_any_run(run, checkpoint, device)
+    if loaded.labels is not None:
+        raise UsageError(
+            f"{name} predicts {loaded.task.type_noun}, and is no language model",
+            "use `charlm predict` or `charlm eval`, or name a language model",
+        )
+    return loaded, name
+
+
+def load_any_run(run: str | None, checkpoint: str | None, device: str) -> tuple[LoadedModel, str]:
+    """Load a run's model, whatever it predicts; return it with the run's name.
 
     Raises:
         UsageError: there is no such run or checkpoint; or the run is a checkpoint itself, and `checkpoint` names one.
@@ -33,6 +49,14 @@ def load_run(run: str | None, checkpoint: str | None, device: str) -> tuple[Load
             "leave {checkpoint} out, or name a run of your own",
         )
     return load_model(find_checkpoint(path, checkpoint), chosen), workspace.BUNDLED if is_bundled else str(path)
+
+
+def predicts_labels(run: str | None, checkpoint: str | None) -> bool:
+    """Whether a run predicts labels or tags, without loading it; False if there is no such run."""
+    try:
+        return (find_checkpoint(workspace.find_run(run), checkpoint) / LABELS_FILE).is_file()
+    except CharlmError:
+        return False  # the command that loads the run says what is wrong
 
 
 def open_corpus_for(loaded: LoadedModel, data: str | None) -> Corpus:

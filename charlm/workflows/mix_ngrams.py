@@ -57,7 +57,7 @@ def mixed_nats(
         uses_recent: whether n-grams of the text so far are mixed in too (`recall`).
     """
     settings = KneserNeySettings()
-    direction = loaded.settings.direction
+    direction = loaded.settings.text_direction
     train = np.ascontiguousarray(corpus.open("train").in_direction(direction).tokens)
     ngram = KneserNey.fit(train, corpus.vocab.size, settings.order, memory=settings.memory_mib * MIB)
     valid = corpus.open("valid").in_direction(direction)

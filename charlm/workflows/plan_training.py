@@ -22,6 +22,8 @@ from charlm.nn.embeddings.build import check_bags
 from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer, validate
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.run_origin import WEIGHTS_FROM_SEED, InitialWeights, read_origin
+from charlm.training.tasks.build import build_task
+from charlm.training.tasks.language import check_language_model
 from charlm.vocab.build import load_vocab
 
 ASSUMED_VOCAB_SIZE = 512
@@ -87,11 +89,14 @@ def plan_training(
         check_corpus(layer, corpus.metadata["settings"], corpus.directory)
         experiment = experiment.model_copy(update={"corpus": _corpus_settings(layer, corpus)})
         check_bags(experiment.model.embedding, corpus.vocab.bags())
+        build_task(corpus).check_settings(experiment.model, experiment.training)
         if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
             raise DataError(
                 f"the vocabulary of {corpus.directory} differs from that of {initial}",
                 f"re-encode it with the model's: charlm prepare --data {corpus.directory} --vocab-from {init_from}",
             )
+    else:
+        check_language_model(experiment.model, experiment.training)
     return TrainingPlan(experiment, corpus, find_run_directory(corpus), choose_device(device), initial, weights)
 
 
@@ -148,7 +153,10 @@ def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
     requested = experiment.model
     sizes = described.vocab_size, described.bags
     shapes = [
-        {name: tuple(tensor.shape) for name, tensor in build_meta_model(settings, *sizes).state_dict().items()}
+        {
+            name: tuple(tensor.shape)
+            for name, tensor in build_meta_model(settings, *sizes, described.outputs).state_dict().items()
+        }
         for settings in (described.settings, requested)
     ]
     if shapes[0] != shapes[1] or requested.direction != described.settings.direction:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import assert_never
 
 from charlm.errors import UsageError
+from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
 from charlm.text.settings import (
     Enwik8Settings,
     HubSettings,
@@ -81,6 +82,8 @@ def _keeps_downloads(source: SourceSettings) -> bool:
         case MixSettings():
             return any(map(_keeps_downloads, source.sources))
         case HubSettings() | TextSettings() | SampleSettings():
+            return False
+        case TableSettings() | ClassesSettings() | ConlluSettings() | DerivedSettings():
             return False
         case _:
             assert_never(source)

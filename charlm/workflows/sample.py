@@ -147,7 +147,7 @@ def sample_texts(
 
 
 def _is_backward(loaded: LoadedModel) -> bool:
-    return loaded.settings.direction == "backward"
+    return loaded.settings.text_direction == "backward"
 
 
 def _open_novelty_corpus(loaded: LoadedModel, given: str) -> Corpus:
@@ -215,4 +215,4 @@ def build_generator(loaded: LoadedModel, options: SamplingOptions, device: str) 
             "a backward model cannot follow {regex}, {must_contain}, {only} and {never}", "leave them out"
         )
     chosen = choose_device(device)
-    return prime_generator(loaded.model, loaded.vocab, options.prompt, plan, chosen, loaded.settings.direction)
+    return prime_generator(loaded.model, loaded.vocab, options.prompt, plan, chosen, loaded.settings.text_direction)

@@ -1,7 +1,6 @@
 """What `charlm train` does: start a run or continue one, in one process or in several that torchrun started."""
 
 import contextlib
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -73,4 +72,4 @@ def run_training(
             raise SilentError(error.exit_code) from error
     if not ranks.is_main:
         return None
-    return {"run": str(plan.run.root), **asdict(outcome)}
+    return {"run": str(plan.run.root), **outcome.to_json()}

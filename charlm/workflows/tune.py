@@ -58,7 +58,7 @@ def tune_run(
         )
     corpus = open_corpus_for(loaded, data)
     chosen = choose_device(device)
-    valid = _truncate(corpus.open("valid").in_direction(loaded.settings.direction), settings.max_tokens)
+    valid = _truncate(corpus.open("valid").in_direction(loaded.settings.text_direction), settings.max_tokens)
     path = _tuning_path(loaded)
     storage.make_directory(path.parent)
     storage.check_writable(path.parent)
@@ -194,7 +194,7 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 def _collect_statistics(
     loaded: LoadedModel, corpus: Corpus, num_batches: int, device: torch.device, on_stage: OnStage
 ) -> GradientStatistics:
-    train = corpus.open("train").in_direction(loaded.settings.direction)
+    train = corpus.open("train").in_direction(loaded.settings.text_direction)
     batches = make_batches(train, _BATCH_SIZE, _SEQ_LEN, 0)
     count = min(num_batches, batches.steps_per_epoch)
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from charlm import storage
-from charlm.data.batches import Cursor
+from charlm.data.corpus import Corpus
 from charlm.device import retain_freed_memory
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.build import build_model
@@ -24,9 +24,9 @@ from charlm.training.distributed import SingleProcess
 from charlm.training.logs.console import Console, ProgressMetrics
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.optim.schedules import ScheduleInput
-from charlm.training.resume import open_batches
 from charlm.training.run_directory import RunDirectory
 from charlm.training.settings import TrainingSettings
+from charlm.training.tasks.build import build_task
 from charlm.training.trainer import Trainer
 from tests.corpora import build_corpus
 
@@ -89,24 +89,24 @@ def test_the_loop_adds_little_time(tmp_path: Path) -> None:
     chosen = settings(1.0, log_interval=50, validation_interval=10**9)
     shares: list[float] = []
     for turn in range(4):
-        bare = bare_step(corpus.open("train"), chosen)
+        bare = bare_step(corpus, chosen)
         run = RunDirectory(tmp_path / f"run{turn}")
         storage.make_directory(run.root)
         watch = Watch()
         trainer = Trainer(MODEL, chosen, corpus, run, device=CPU, console=watch, start_time=time.monotonic())
         trainer.run()
-        after = bare_step(corpus.open("train"), chosen)
+        after = bare_step(corpus, chosen)
         whole = (watch.seen[-1][0] - watch.seen[5][0]) / (50 * (len(watch.seen) - 6))
         shares.append(2 * whole / (bare + after) - 1)
     print(f"the loop over the bare step: {[f'{share:+.1%}' for share in shares]}")  # noqa: T201
     assert statistics.median(shares) <= 0.03
 
 
-def bare_step(stream: Any, chosen: TrainingSettings) -> float:
+def bare_step(corpus: Corpus, chosen: TrainingSettings) -> float:
     """Seconds of `updater.update` on one batch that is already loaded."""
-    batches = open_batches(stream, chosen, MODEL, 1)
-    batch = batches.batch(Cursor())
-    updater = ModelUpdater(build_model(MODEL, int(stream.tokens.max()) + 1).train(), chosen, CPU, SingleProcess())
+    batches = build_task(corpus).open_batches(chosen, MODEL, 1)
+    batch = batches.batch(batches.start)
+    updater = ModelUpdater(build_model(MODEL, corpus.vocab.size).train(), chosen, CPU, SingleProcess())
     times: list[float] = []
     for step in itertools.count():
         start = time.perf_counter()

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.example_sources import open_example_source
 from charlm.data.settings import CorpusSettings
+from charlm.data.task_settings import ClassifyTaskSettings, LanguageTaskSettings, TagTaskSettings
 from charlm.errors import CharlmError, DataError, SettingsError
 from charlm.settings import Settings, settings_classes
 from charlm.text.build import build_source
+from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
 from charlm.text.settings import (
     Enwik8Settings,
     HubSettings,
@@ -35,13 +38,15 @@ from charlm.vocab.settings import (
     WordSettings,
 )
 from charlm.workflows import prepare as prepare_module
-from charlm.workflows.corpus_identity import find_prepared
+from charlm.workflows.corpus_identity import find_prepared, find_prepared_examples
 from charlm.workflows.input_changes import find_missing_inputs
+from charlm.workflows.prepare_examples import prepare_examples
 from tests.corpora import TINY, build_corpus, text_settings, write_files
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
 from tests.processes import Commands
 from tests.source_cases import CASES, GIVEN, put
+from tests.text.examples.example_cases import CASES as EXAMPLE_CASES
 from tests.workflows.prepared import make, of_source, refused, tree
 from tests.workspaces import texts
 
@@ -51,6 +56,14 @@ INDEPENDENT = object()
 SEPARATE = object()
 """Marks a setting with a test of its own below."""
 
+EXAMPLE_FILES: dict[str, Any] = {
+    "input": ("other",),
+    "train": ("a",),
+    "valid": ("b",),
+    "test": ("c",),
+    "encoding": "cp1251",
+    "errors": "replace",
+}
 OTHER_VALUES: dict[type[Settings], dict[str, Any]] = {
     CorpusSettings: {
         "source": Text8Settings(),
@@ -58,6 +71,8 @@ OTHER_VALUES: dict[type[Settings], dict[str, Any]] = {
         "min_characters": 7,
         "normalize": "nfc",
         "vocab": ByteSettings(),
+        "task": ClassifyTaskSettings(),
+        "repeats": SEPARATE,
     },
     WikipediaSettings: {
         "language": "ru",
@@ -86,6 +101,10 @@ OTHER_VALUES: dict[type[Settings], dict[str, Any]] = {
         "max_characters": 500,
         "errors": "replace",
         "input": ("other.jsonl",),
+        "label_column": "label",
+        "tags_column": "tags",
+        "valid_split": "validation",
+        "test_split": "test",
     },
     Enwik8Settings: {"url": INDEPENDENT, "input": ("other",)},
     Text8Settings: {"url": INDEPENDENT, "input": ("other",)},
@@ -99,6 +118,23 @@ OTHER_VALUES: dict[type[Settings], dict[str, Any]] = {
     CopiedSettings: {"directory": SEPARATE},
 }
 """Settings class -> each of its settings -> another value. A new setting belongs here."""
+
+EXAMPLE_VALUES: dict[type[Settings], dict[str, Any]] = {
+    LanguageTaskSettings: {},
+    ClassifyTaskSettings: {},
+    TagTaskSettings: {"scheme": "segments", "asks": "words"},
+    TableSettings: {
+        **EXAMPLE_FILES,
+        "text_column": "other",
+        "label_column": "other",
+        "tags_column": "other",
+        "header": "yes",
+    },
+    ClassesSettings: {**EXAMPLE_FILES, "label": "folder", "documents": "block"},
+    ConlluSettings: {**EXAMPLE_FILES, "annotation": "xpos", "document_characters": 9},
+    DerivedSettings: {"input": ("other",), "change": "case"},
+}
+"""The same for the settings of labels and tags."""
 
 FIELDS = [(kind, field) for kind, values in OTHER_VALUES.items() for field in values]
 
@@ -145,6 +181,22 @@ def base(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Base:
     return find
 
 
+@pytest.fixture(scope="module")
+def example_base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """Settings in which a class of examples is used, and their corpus."""
+    made: dict[type[Settings], tuple[CorpusSettings, Corpus]] = {}
+
+    def find(kind: type[Settings]) -> tuple[CorpusSettings, Corpus]:
+        if kind not in made:
+            folder = tmp_path_factory.mktemp(kind.__name__)
+            name = kind.model_fields["type"].default if kind is not TagTaskSettings else "conllu"
+            settings = EXAMPLE_CASES[name](folder, "river")
+            made[kind] = settings, prepare_examples(settings, open_example_source(settings), folder / "corpus")
+        return made[kind]
+
+    return find
+
+
 def changed(settings: CorpusSettings, kind: type[Settings], field: str, value: object) -> CorpusSettings:
     """The settings with another value in one field of the part that has this class."""
     if kind is CorpusSettings:
@@ -155,7 +207,32 @@ def changed(settings: CorpusSettings, kind: type[Settings], field: str, value: o
 
 def test_every_setting_of_a_corpus_is_in_the_table() -> None:
     found = {kind: {*kind.model_fields} - {"type"} for kind in settings_below(CorpusSettings)}
-    assert found == {kind: {*values} for kind, values in OTHER_VALUES.items()}
+    assert found == {kind: {*values} for kind, values in (OTHER_VALUES | EXAMPLE_VALUES).items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, field) for kind, values in EXAMPLE_VALUES.items() for field in values]
+)
+def test_a_setting_of_examples_that_is_changed_alone_is_noticed(
+    example_base: Base, kind: type[Settings], field: str
+) -> None:
+    settings, corpus = example_base(kind)
+    assert find_prepared_examples(settings, corpus.directory, None) is not None
+    part = "task" if kind is TagTaskSettings else "source"
+    other = getattr(settings, part).model_copy(update={field: EXAMPLE_VALUES[kind][field]})
+    with pytest.raises(SettingsError, match=rf"prepared with other settings \(.*\b{field}") as caught:
+        find_prepared_examples(settings.model_copy(update={part: other}), corpus.directory, None)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("case", ["table", "classes", "conllu"])
+def test_examples_that_have_changed_are_named(tmp_path: Path, case: str) -> None:
+    settings = EXAMPLE_CASES[case](tmp_path / "files", "river")
+    corpus = prepare_examples(settings, open_example_source(settings), tmp_path / "corpus")
+    assert find_prepared_examples(settings, corpus.directory, open_example_source(settings)) is not None
+    EXAMPLE_CASES[case](tmp_path / "files", "brook")
+    with pytest.raises(SettingsError, match="has changed"):
+        find_prepared_examples(settings, corpus.directory, open_example_source(settings))
 
 
 @pytest.mark.parametrize(("kind", "field"), FIELDS, ids=lambda value: getattr(value, "__name__", value))
@@ -484,7 +561,7 @@ def test_the_command_says_what_is_different(commands: Commands, tmp_path: Path) 
     assert commands.fail(2, *prepare) == f"{error} add --overwrite, or choose another --out"
     assert tree(tmp_path / "data/ltgwiki") == before
     commands.succeed(*prepare, "--overwrite")
-    assert commands.succeed(*prepare, "--refresh").stderr == "data/ltgwiki is already prepared\n"
+    assert "--refresh asks a server, and this text is on this machine" in commands.fail(2, *prepare, "--refresh")
     (tmp_path / "ltgwiki.xml").unlink()
     note = "data/ltgwiki is already prepared\nltgwiki.xml: no longer there, so not compared with the corpus\n"
     assert commands.succeed(*prepare).stderr == note

@@ -1,0 +1,135 @@
+"""`charlm predict`: labels or tags of texts."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charlm import terminal
+from charlm.commands import completion
+from charlm.commands.options import CheckpointOption, DeviceOption, check_file
+from charlm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlm.data.task_settings import TaskSettings
+    from charlm.workflows.predict import Query
+
+_STDIN = "-"
+_CHUNK_BYTES = 1 << 16
+
+
+def predict(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run that predicts labels or tags, by name or directory; the last run if left out.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="Texts. Without texts and --input, lines of standard input are read."),
+    ] = None,
+    input: Annotated[  # noqa: A002 - the name of the option
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Read texts from a file: .conllu, .csv, .tsv, .json, .jsonl, .parquet, .arrow, or a text in each line;"
+            " - reads standard input.",
+        ),
+    ] = None,
+    text_column: Annotated[
+        str, typer.Option("--text-column", metavar="NAME", help="The column of a table that holds the text.")
+    ] = "text",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write to a file.")] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="KIND",
+            help="jsonl, tsv, conllu, or text for people. If left out: text on a terminal, else jsonl.",
+            autocompletion=completion.words("jsonl", "tsv", "conllu", "text"),
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of labels given for each text.")] = 1,
+    threshold: Annotated[
+        float,
+        typer.Option("--threshold", metavar="P", min=0, max=1, help="Reject a label with a lower probability."),
+    ] = 0.0,
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="A,B", help="The labels that may be chosen, with commas between.")
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            "--temperature", metavar="T", help="Calibrate the probabilities; `charlm eval` says with which temperature."
+        ),
+    ] = 1.0,
+    checkpoint: CheckpointOption = "best",
+    device: DeviceOption = "auto",
+) -> None:
+    """Predict the labels of texts, or the tags of their characters, in the order of the input."""
+    from charlm.workflows.load_run import load_any_run
+    from charlm.workflows.predict import PredictOptions, Predictor, as_queries
+    from charlm.workflows.predict_files import FORMATS, formatter
+
+    check_file(out, "--out")
+    run, texts = _find_run_and_texts(run, texts or [])
+    if texts and input is not None:
+        raise UsageError("TEXT and --input both give texts", "give one of them")
+    kind = format_ or ("text" if out is None and sys.stdout.isatty() else "jsonl")
+    if kind not in FORMATS:
+        raise UsageError(f"--format {kind} is unknown", f"give {', '.join(FORMATS)}")
+    options = PredictOptions(
+        top=top,
+        threshold=threshold,
+        labels=tuple(label.strip() for label in labels.split(",")) if labels else (),
+        temperature=temperature,
+    )
+    loaded, _ = load_any_run(run, checkpoint, device)
+    predictor = Predictor(loaded, device, options)
+    write = formatter(kind, loaded.task)
+    queries = as_queries(texts) if texts else _read(input, text_column, loaded.task)
+    with _output(out) as write_out:
+        for found in predictor.predict(queries):
+            write_out(write(found))
+
+
+def _find_run_and_texts(run: str | None, texts: list[str]) -> tuple[str | None, list[str]]:
+    """Take a first argument that is no run for a text of the last run."""
+    from charlm.workspace import find_run
+
+    if run is None or texts:
+        return run, texts
+    try:
+        find_run(run)
+    except UsageError:
+        return None, [run]
+    return run, texts
+
+
+def _read(name: str | None, text_column: str, task: "TaskSettings") -> "Iterator[Query]":
+    from charlm.workflows.predict_files import read_queries, read_stream
+
+    if name not in (None, _STDIN):
+        return read_queries(Path(name), text_column, task)
+    if name is None and sys.stdin.isatty():
+        raise UsageError("predict needs texts", "give them after the run, with --input FILE, or through a pipe")
+    return read_stream(iter(lambda: sys.stdin.buffer.readline(_CHUNK_BYTES), b""))
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Generator[Callable[[str], object], None, None]:
+    """Yield what writes text: to standard output, or to a file that appears at once when everything is written."""
+    from charlm import storage
+
+    if path is None:
+        yield terminal.write
+        return
+    with storage.atomic_file(path) as file:
+        yield lambda text: file.write(text.encode("utf-8"))

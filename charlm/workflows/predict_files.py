@@ -1,0 +1,168 @@
+"""Files of texts -> queries, and predictions -> lines.
+
+    .conllu                                  sentences, asked at the last characters of their words; or raw text
+    .csv .tsv .json .jsonl .parquet .arrow   the texts of a column
+    anything else, and standard input        a text in each line that is not blank
+
+jsonl    an object for each text       tsv      the text, the label and its probability; or the tagged or restored text
+conllu   a treebank without syntax     text     for people: the text with its label, or with its tags between brackets
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from charlm.data.task_settings import TagTaskSettings, TaskSettings
+from charlm.errors import DataError, UsageError
+from charlm.storage import to_json
+from charlm.text.examples.cells import read_text
+from charlm.text.examples.conllu_file import read_sentences
+from charlm.text.examples.example import ExampleCounts
+from charlm.text.examples.example_files import list_example_files
+from charlm.text.examples.settings import ConlluSettings, TableSettings
+from charlm.text.examples.table_rows import read_table
+from charlm.text.reading.inputs import strip_compression_suffix
+from charlm.text.reading.lines import split_lines, strip_end
+from charlm.workflows.predict import Query, TextPrediction, TextTag
+
+Format = Literal["jsonl", "tsv", "conllu", "text"]
+FORMATS: tuple[Format, ...] = ("jsonl", "tsv", "conllu", "text")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
+_BOM = "\ufeff"
+
+
+def read_queries(path: Path, text_column: str, task: TaskSettings) -> Iterator[Query]:
+    """Yield the texts of a file, in order.
+
+    Raises:
+        UsageError, SettingsError: there is no such file or column.
+        DataError: the file is damaged.
+    """
+    suffix = Path(strip_compression_suffix(path.name.lower())).suffix
+    counts = ExampleCounts()
+    if suffix == ".conllu":
+        yield from _read_sentences(path, task, counts)
+    elif suffix in _TABLE_SUFFIXES:
+        settings = TableSettings(input=(str(path),), text_column=text_column)
+        for file in list_example_files(settings, settings.type):
+            for row in read_table(file, settings, [text_column], counts):
+                if text_column not in row.cells:
+                    names = ", ".join(map(str, row.cells))
+                    raise UsageError(
+                        f"{row.place} has no column {text_column!r}", f"name one with --text-column: {names}"
+                    )
+                yield Query(read_text(row.cells[text_column], row.place, text_column, "strict", counts))
+    else:
+        settings = ConlluSettings(input=(str(path),))  # its encoding and treatment of errors
+        for file in list_example_files(settings, "text"):
+            yield from read_lines(file.lines(settings.encoding, settings.errors, counts))
+
+
+def read_lines(lines: Iterable[str]) -> Iterator[Query]:
+    """Yield a query for each line that is not blank."""
+    for number, line in enumerate(lines):
+        text = strip_end(line)
+        if number == 0:
+            text = text.removeprefix(_BOM)
+        if text.strip():
+            yield Query(text)
+
+
+def read_stream(chunks: Iterable[bytes]) -> Iterator[Query]:
+    """Yield the lines of standard input.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    return read_lines(split_lines(_decode(chunks)))
+
+
+def _decode(chunks: Iterable[bytes]) -> Iterator[str]:
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk)
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise DataError("standard input is not UTF-8", "convert it to UTF-8") from error
+
+
+def _read_sentences(path: Path, task: TaskSettings, counts: ExampleCounts) -> Iterator[Query]:
+    settings = ConlluSettings(input=(str(path),))
+    asks_words = isinstance(task, TagTaskSettings) and task.asks == "words"
+    for file in list_example_files(settings, settings.type):
+        for sentence in read_sentences(str(path), file.lines(settings.encoding, settings.errors, counts)):
+            asked = tuple(token.end - 1 for token in sentence.tokens) if asks_words else None
+            yield Query(sentence.text, asked)
+
+
+def formatter(kind: Format, task: TaskSettings) -> Callable[[TextPrediction], str]:
+    """Return what writes a prediction, with the end of the line.
+
+    Raises:
+        UsageError: the format does not fit the task.
+    """
+    if kind == "conllu" and not (isinstance(task, TagTaskSettings) and task.asks in ("words", "characters")):
+        raise UsageError("CoNLL-U holds words with tags, and this model predicts none", "choose another --format")
+    return {"jsonl": _to_jsonl, "tsv": _to_tsv, "conllu": _to_conllu, "text": _to_text}[kind]
+
+
+def _to_jsonl(found: TextPrediction) -> str:
+    return to_json(found.to_json(), indent=None) + "\n"
+
+
+def _to_tsv(found: TextPrediction) -> str:
+    text = _one_line(found.text)
+    if found.labels:
+        label = "" if found.is_rejected else found.labels[0].label
+        return f"{text}\t{_one_line(label)}\t{found.labels[0].probability:.6f}\n"
+    if found.restored is not None:
+        return f"{text}\t{_one_line(found.restored)}\n"
+    tags = " ".join(f"{each.start}:{each.end}:{_one_line(each.tag)}" for each in found.tags)
+    return f"{text}\t{tags}\n"
+
+
+def _to_text(found: TextPrediction) -> str:
+    if found.labels:
+        shown = ", ".join(f"{each.label} {100 * each.probability:.1f} %" for each in found.labels)
+        return f"{'? ' if found.is_rejected else ''}{shown}\t{_one_line(found.text)}\n"
+    if found.restored is not None:
+        return found.restored + "\n"
+    pieces: list[str] = []
+    end = 0
+    for each in found.tags:
+        pieces += [found.text[end : each.start], f"[{found.text[each.start : each.end]} {each.tag}]"]
+        end = each.end
+    return "".join(pieces) + found.text[end:] + "\n"
+
+
+def _to_conllu(found: TextPrediction) -> str:
+    """Write sentences of words. Tags of words stand in the column UPOS; of segments only their bounds are kept."""
+    sentences = found.sentences or ((0, len(found.text)),)
+    lines: list[str] = []
+    for start, end in sentences:
+        words = [each for each in found.tags if start <= each.start < end]
+        if not words:
+            continue
+        lines.append(f"# text = {_one_line(found.text[start:end])}")
+        for number, word in enumerate(words, 1):
+            following = words[number].start if number < len(words) else None
+            lines.append(_word_line(found, word, number, following))
+        lines.append("")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _word_line(found: TextPrediction, word: TextTag, number: int, following: int | None) -> str:
+    form = _one_line(found.text[word.start : word.end])
+    is_glued = following == word.end or (
+        following is None and word.end < len(found.text) and not found.text[word.end].isspace()
+    )
+    misc = "SpaceAfter=No" if is_glued else "_"
+    tag = "_" if found.sentences else _one_line(word.tag)
+    return "\t".join([str(number), form, "_", tag, *["_"] * 5, misc])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n")).replace("\t", " ").replace("\r", " ")

@@ -1,0 +1,131 @@
+"""`charlm predict`, `eval` and `baseline` of labels and tags: order, formats, options, refusals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm.checkpoint import load_model
+from charlm.evaluation.evaluate_labels import predict_examples
+from charlm.training.run_directory import find_checkpoint
+from charlm.workflows.evaluate_labels import decoder_of
+from charlm.workflows.predict import PredictOptions, Predictor, Query
+from tests.processes import Commands
+
+SMALL = "--set training.max_steps=60 --set model.body.hidden_size=12 --set training.optimizer.lr=0.02".split()
+NUMBERS = [f"number {number}" for number in range(60)]
+
+
+@pytest.fixture(scope="module")
+def labels(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """A folder with a run that tells odd numbers from even ones, and one that tags words."""
+    commands = Commands(charlm_server, tmp_path_factory.mktemp("labels"))
+    rows = "".join(f"{text}\t{('even', 'odd')[index % 2]}\n" for index, text in enumerate(NUMBERS))
+    (commands.folder / "numbers.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
+    words = "".join(
+        f"1\tword{number}\t_\tNOUN\t_\t_\t_\t_\t_\t_\n2\t{number}\t_\tNUM\t_\t_\t_\t_\t_\tSpaceAfter=No\n\n"
+        for number in range(60)
+    )
+    (commands.folder / "bank.conllu").write_text(words, encoding="utf-8")
+    commands.succeed("prepare", "--task", "tag", "--input", "bank.conllu", "--workers", "1", "--out", "data/tags")
+    commands.succeed("train", "--data", "tags", "--out", "runs/tags", *SMALL)
+    commands.succeed(
+        "prepare", "--task", "classify", "--input", "numbers.tsv", "--workers", "1", "--out", "data/labels"
+    )
+    commands.succeed("train", "--data", "labels", "--out", "runs/labels", *SMALL, "--set", "model.direction=both")
+    return commands
+
+
+def lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_texts_are_labelled_in_their_order_whatever_the_blocks(labels: Commands) -> None:
+    (labels.folder / "texts.txt").write_text("\n".join(reversed(NUMBERS)) + "\n\n", encoding="utf-8")
+    found = lines(labels.succeed("predict", "labels", "--input", "texts.txt").stdout)
+    assert [each["text"] for each in found] == NUMBERS[::-1]
+    alone = lines(labels.succeed("predict", "labels", NUMBERS[7]).stdout)[0]
+    assert alone["probability"] == pytest.approx(found[-8]["probability"], abs=1e-5)
+    assert sum(each["label"] == ("even", "odd")[int(each["text"][-1]) % 2] for each in found) >= 54
+    piped = labels("predict", "labels", stdin="\n".join(NUMBERS[:3]).encode())
+    assert [each["text"] for each in lines(piped.stdout)] == NUMBERS[:3]
+    table = lines(labels.succeed("predict", "labels", "--input", "numbers.tsv").stdout)
+    assert [each["text"] for each in table] == NUMBERS
+
+
+def test_options_of_labels(labels: Commands) -> None:
+    both = lines(labels.succeed("predict", "labels", "number 8", "--top", "2").stdout)[0]
+    assert sum(both["labels"].values()) == pytest.approx(1, abs=1e-5)
+    only = lines(labels.succeed("predict", "labels", "number 8", "--labels", "odd").stdout)[0]
+    assert (only["label"], only["probability"]) == ("odd", pytest.approx(1))
+    assert lines(labels.succeed("predict", "labels", "number 8", "--threshold", "1").stdout)[0]["label"] is None
+    flat = lines(labels.succeed("predict", "labels", "number 8", "--temperature", "100").stdout)[0]
+    assert flat["probability"] == pytest.approx(0.5, abs=0.1)
+    assert labels.succeed("predict", "labels", "a\tb", "--format", "tsv").stdout.count("\t") == 2
+    assert "%" in labels.succeed("predict", "labels", "number 8", "--format", "text").stdout
+    labels.succeed("predict", "labels", "number 8", "--out", "found.jsonl")
+    assert lines((labels.folder / "found.jsonl").read_text(encoding="utf-8"))[0]["text"] == "number 8"
+
+
+def test_words_are_tagged_as_they_are_scored(labels: Commands) -> None:
+    found = labels.succeed("predict", "tags", "--input", "bank.conllu", "--format", "conllu").stdout
+    rows = [line.split("\t") for line in found.splitlines() if line and not line.startswith("#")]
+    assert [row[1] for row in rows][:4] == ["word0", "0", "word1", "1"]
+    assert sum(row[3] == ("NOUN", "NUM")[index % 2] for index, row in enumerate(rows)) >= 110
+    plain = lines(labels.succeed("predict", "tags", "word7 7").stdout)[0]
+    assert [(start, end) for start, end, _, _ in plain["tags"]] == [(0, 5), (6, 7)]
+    assert "[word7 NOUN]" in labels.succeed("predict", "tags", "word7 7", "--format", "text").stdout
+
+
+def test_predictions_are_those_of_eval(labels: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(labels.folder)
+    import torch
+
+    from charlm.data.corpus import open_corpus
+
+    loaded = load_model(find_checkpoint(Path("runs/labels")), torch.device("cpu"))
+    examples = open_corpus(Path("data/labels")).open_examples("test")
+    scored = {
+        found.index: found.log_p_NL
+        for found in predict_examples(loaded.model, examples, decoder_of(loaded), device=torch.device("cpu"))
+    }
+    texts = [
+        loaded.vocab.decode(examples.stream.tokens[start : end - 1])
+        for start, end in zip(examples.starts, examples.ends, strict=True)
+    ]
+    predictor = Predictor(loaded, "cpu", PredictOptions(top=2))
+    for index, found in enumerate(predictor.predict(map(Query, texts))):
+        expected = scored[index][0]
+        assert found.labels[0].probability == pytest.approx(float(torch.tensor(expected).exp().max()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "labels", "x", "--labels", "off"], "odd"),
+        (["predict", "labels", "x", "--format", "xml"], "jsonl"),
+        (["predict", "labels", "x", "--format", "conllu"], "another --format"),
+        (["predict", "tags", "x", "--top", "2"], "leave it out"),
+        (["predict", "labels", "--input", "nowhere.txt"], "nowhere.txt"),
+        (["predict", "labels", "--input", "numbers.tsv", "--text-column", "body"], "text, label"),
+        (["sample", "labels"], "charlm predict"),
+        (["eval", "labels", "--mix"], "language models"),
+        (["train", "--data", "labels", "--out", "runs/x", "--set", "model.head.tied=true"], "tied=false"),
+    ],
+)
+def test_wrong_requests(labels: Commands, arguments: list[str], message: str) -> None:
+    assert message in labels.fail(2, *arguments)
+
+
+def test_eval_and_baseline_print_figures(labels: Commands) -> None:
+    score = labels.json("eval", "labels")
+    assert score["labels"] == score["documents"] == sum(row["count"] for row in score["per_label"])
+    assert score["intervals"]["accuracy"][0] <= score["accuracy"] <= score["intervals"]["accuracy"][1]
+    assert 0 <= score["calibration"]["error"] <= 1
+    assert "macro-F1" in labels.succeed("eval", "labels").stdout
+    pair = labels.json("eval", "labels", "runs/labels")
+    assert pair["differences"]["accuracy"]["difference"] == 0
+    rows = labels.json("baseline", "labels")["rows"]
+    assert [row["model"] for row in rows] == ["most-frequent", "5-grams-per-class", "logistic-regression"]
+    assert "word-tags" in labels.succeed("baseline", "tags").stdout
