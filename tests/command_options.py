@@ -24,7 +24,9 @@ def command_options() -> Iterator[CommandOption]:
         assert registered.name is not None
         assert registered.callback is not None
         for parameter in inspect.signature(registered.callback).parameters.values():
-            annotated, *about = get_args(parameter.annotation)
+            if not (arguments := get_args(parameter.annotation)):
+                continue  # the context of the command
+            annotated, *about = arguments
             for info in about:
                 if isinstance(info, OptionInfo):
                     types = get_args(annotated) or (annotated,)

@@ -103,7 +103,7 @@ def num_rows(model: Model, streams: int) -> int:
 Call = Callable[[Model, Any], object]
 OTHERS: dict[str, tuple[Call, Any, Any, set[str]]] = {
     "load run": (lambda model, value: load_model(value).settings, "bundled", str(RUN), {"None"}),
-    "load checkpoint": (lambda model, value: parameters(load_model(str(RUN), checkpoint=value)), 10, "last", set()),
+    "load checkpoint": (lambda model, value: parameters(load_model(str(RUN), checkpoint=value)), 10, "last", {"None"}),
     "load device": (lambda model, value: load_model(str(RUN), device=value), "tpu", torch.device("cpu"), set()),
     "score text": (lambda model, value: model.score(value), "мы", "он", TEXTS - {"empty text"}),
     "score streams": (num_rows, 1, 7, {"None", "huge", *COUNTS}),
@@ -120,7 +120,15 @@ OTHERS: dict[str, tuple[Call, Any, Any, set[str]]] = {
     "symbol token": (lambda model, value: model.vocab.symbol(value), 300, 301, {"True", *WHOLE}),
 }
 """Function and keyword -> a call, two values that it answers differently, and which of the odd values it takes."""
-MADE_BY_EVALUATION = {"from_nats nats_N", "from_nats stream", "from_sum nats", "from_sum tokens", "from_sum stream"}
+MADE_BY_EVALUATION = {
+    "with_sums sums",
+    "figure select",
+    "from_nats nats_N",
+    "from_nats stream",
+    "from_sum nats",
+    "from_sum tokens",
+    "from_sum stream",
+}
 """What only evaluation calls, to make a score."""
 
 

@@ -135,7 +135,7 @@ EVAL: Wrong = {
     "train —config lstm": (2, "write --config lstm"),
     "train --set training.max_minutes = 0.5": (2, "write --set training.max_minutes=0.5, without spaces"),
     "prepare --source text --input novel.txt --vocab byte --vocab-from tiny-texts": (2, "leave one of them out"),
-    "sample bundled --checkpoint best.pt": (2, "give best, last, or a step"),
+    "sample bundled --checkpoint best.pt": (2, "leave --checkpoint out, or name a run of your own"),
     "runs --all": (2, "see `charlm runs --help`"),
     "report data/texts": (2, "there are tiny-texts"),
     "compare tiny-texts --baselines --csv nowhere/table.csv": (2, "make it first"),

@@ -70,7 +70,7 @@ def predict(
             "--temperature", metavar="T", help="Calibrate the probabilities; `charlm eval` says with which temperature."
         ),
     ] = 1.0,
-    checkpoint: CheckpointOption = "best",
+    checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Predict the labels of texts, or the tags of their characters, in the order of the input."""

@@ -104,7 +104,7 @@ def formatter(kind: Format, task: TaskSettings) -> Callable[[TextPrediction], st
     Raises:
         UsageError: the format does not fit the task.
     """
-    if kind == "conllu" and not (isinstance(task, TagTaskSettings) and task.asks in ("words", "characters")):
+    if kind == "conllu" and not (isinstance(task, TagTaskSettings) and task.asks in ("words", "solid")):
         raise UsageError("CoNLL-U holds words with tags, and this model predicts none", "choose another --format")
     return {"jsonl": _to_jsonl, "tsv": _to_tsv, "conllu": _to_conllu, "text": _to_text}[kind]
 

@@ -94,7 +94,7 @@ def resolve_task(settings: CorpusSettings) -> TaskSettings:
     if not isinstance(task, TagTaskSettings):
         return task
     is_words = isinstance(source, ConlluSettings) and source.annotation == "words"
-    asks = "words" if isinstance(source, ConlluSettings) and not is_words else "characters"
+    asks = "words" if isinstance(source, ConlluSettings) and not is_words else "solid"
     if isinstance(source, DerivedSettings):
         asks = source.change
     return task.model_copy(

@@ -218,7 +218,7 @@ def test_tags_of_words_are_segments(tmp_path: Path) -> None:
     path = put(tmp_path / "a.conllu", "".join(sentence((f"w{n}", "X"), ("b", "Y")) for n in range(40)))
     source = ConlluSettings(input=(path,), annotation="words", document_characters=4)
     words = make(CorpusSettings(task=TAG, source=source), tmp_path / "words")
-    assert words.metadata["task"] == {"type": "tag", "scheme": "segments", "asks": "characters"}
+    assert words.metadata["task"] == {"type": "tag", "scheme": "segments", "asks": "solid"}
     tags = make(CorpusSettings(task=TAG, source=ConlluSettings(input=(path,))), tmp_path / "upos")
     assert tags.metadata["task"] == {"type": "tag", "scheme": "free", "asks": "words"}
 

@@ -18,6 +18,7 @@ from charlm.errors import SettingsError
 from charlm.experiment import CHANGEABLE, Experiment, load_experiment
 from charlm.nn.fused import compiled
 from charlm.settings import Settings, merge_layers, settings_classes, single_value_layer
+from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
 from charlm.training.resume import note_differences
 from charlm.training.run_directory import RunDirectory
 from charlm.training.run_origin import WEIGHTS_FROM_SEED
@@ -45,6 +46,11 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "copied": {"directory": "elsewhere/corpus"},
 }
 """Kinds with settings that have no default."""
+OF_EXAMPLES = {"corpus.task", "corpus.repeats"} | {
+    f"corpus.source.{name}" for name in ("label_column", "tags_column", "valid_split", "test_split")
+}
+"""Settings of labels and tags, which a corpus decides: tests/workflows/test_corpus_identity.py has them."""
+KINDS_OF_EXAMPLES = (TableSettings, ClassesSettings, ConlluSettings, DerivedSettings)
 TEXTS = ("90/10", "cp1251", "other")
 OTHERS = (1, 2, 3, 128, 20_000, 0.5, 1.5, 0.25, (1,), (2,), ("other",), (1.0, 2.0), ({"type": "enwik8"},))
 
@@ -69,7 +75,10 @@ def changes(
     base = base or {}
     for name, field in settings_class.model_fields.items():
         key = f"{prefix}{name}"
+        if key in OF_EXAMPLES:
+            continue
         kinds = [] if key == "corpus.source.sources" else list(settings_classes(field.annotation))
+        kinds = [kind for kind in kinds if kind not in KINDS_OF_EXAMPLES]
         for kind in kinds:
             type_name: str = kind.model_fields["type"].default if "type" in kind.model_fields else ""
             needed = {f"{key}.{item}": value for item, value in REQUIRED.get(type_name, {}).items()}
@@ -289,7 +298,7 @@ COMMANDS = {
     "tune": "cache",
     "prepare": "named output",  # tests/workflows/test_corpus_identity.py
     "demo": "named output",
-    **dict.fromkeys(("eval", "compare", "sample", "explain", "inspect", "runs", "report"), "computed anew"),
+    **dict.fromkeys(("eval", "compare", "sample", "predict", "explain", "inspect", "runs", "report"), "computed anew"),
     "baseline": "of a corpus alone",
 }
 FAST = ("--set", "max_tokens=300", "--set", "statistics_batches=1", "--set", "lr=[1e-4]", "--set", "decay=[0.01]")
@@ -307,7 +316,7 @@ RETRAIN = ("train", "--config", "tiny", "--set", "training.seed=5", "--overwrite
 def test_every_command_is_placed() -> None:
     assert set(get_command(app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
     anew = {name for name, what in COMMANDS.items() if what == "computed anew"}
-    assert anew == {*ANEW, "report"}
+    assert anew == {*ANEW, "report", "predict"}, "predict needs a run of labels"
 
 
 def test_results_of_a_run_that_was_trained_anew_are_those_of_the_new_weights(workspace: Commands) -> None:

@@ -348,6 +348,7 @@ CHECKPOINT = {
     "tune": ("tune", "{run}"),
     "compare": ("compare", "{run}"),
     "explain": ("explain", "{run}", "text"),
+    "predict": ("predict", "{run}", "text"),
 }
 """Every command with --checkpoint."""
 
