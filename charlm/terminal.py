@@ -4,7 +4,7 @@ On a terminal, control characters in generated or downloaded text, which could c
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -51,6 +51,12 @@ def read_stdin() -> bytes:
     """
     with storage_errors(Path(STANDARD_INPUT), "read"):
         return _open_stdin().buffer.read()
+
+
+def read_stdin_lines() -> Iterator[bytes]:
+    """Yield the lines of standard input as they come, each with its end; raises as `read_stdin`."""
+    with storage_errors(Path(STANDARD_INPUT), "read"):
+        yield from _open_stdin().buffer
 
 
 def _open_stdin() -> TextIO:

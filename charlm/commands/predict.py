@@ -15,10 +15,9 @@ from charlm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlm.data.task_settings import TaskSettings
-    from charlm.workflows.predict import Query
+    from charlm.workflows.prediction import Query
 
 _STDIN = "-"
-_CHUNK_BYTES = 1 << 16
 
 
 def predict(
@@ -79,7 +78,7 @@ def predict(
     from charlm.workflows.predict_files import FORMATS, formatter
 
     check_file(out, "--out")
-    run, texts = _find_run_and_texts(run, texts or [])
+    run, texts = _find_run_and_texts(run, texts or [], has_input=input is not None)
     if texts and input is not None:
         raise UsageError("TEXT and --input both give texts", "give one of them")
     kind = format_ or ("text" if out is None and sys.stdout.isatty() else "jsonl")
@@ -91,24 +90,29 @@ def predict(
         labels=tuple(label.strip() for label in labels.split(",")) if labels else (),
         temperature=temperature,
     )
-    loaded, _ = load_any_run(run, checkpoint, device)
-    predictor = Predictor(loaded, device, options)
+    loaded, name = load_any_run(run, checkpoint, device)
+    predictor = Predictor(loaded, name, device, options)
     write = formatter(kind, loaded.task)
     queries = as_queries(texts) if texts else _read(input, text_column, loaded.task)
+    num_texts = 0
     with _output(out) as write_out:
         for found in predictor.predict(queries):
             write_out(write(found))
+            num_texts += 1
+    if not num_texts:
+        terminal.note("the input has no text, so there is nothing to predict")
 
 
-def _find_run_and_texts(run: str | None, texts: list[str]) -> tuple[str | None, list[str]]:
-    """Take a first argument that is no run for a text of the last run."""
+def _find_run_and_texts(run: str | None, texts: list[str], *, has_input: bool) -> tuple[str | None, list[str]]:
+    """Take a single argument that is no run for a text of the last run, and say so."""
     from charlm.workspace import find_run
 
-    if run is None or texts:
+    if run is None or texts or has_input:
         return run, texts
     try:
         find_run(run)
     except UsageError:
+        terminal.note(f"there is no run {run}, so this is a text for the last run")
         return None, [run]
     return run, texts
 
@@ -120,7 +124,7 @@ def _read(name: str | None, text_column: str, task: "TaskSettings") -> "Iterator
         return read_queries(Path(name), text_column, task)
     if name is None and sys.stdin.isatty():
         raise UsageError("predict needs texts", "give them after the run, with --input FILE, or through a pipe")
-    return read_stream(iter(lambda: sys.stdin.buffer.readline(_CHUNK_BYTES), b""))
+    return read_stream(terminal.read_stdin_lines())
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from charlm.evaluation.document_counts import DocumentCounts
 from charlm.evaluation.interval import ratio_interval
 
 _NUM_REPLICATES = 2000
@@ -26,24 +27,14 @@ Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class DocumentCounts:
-    """What the figures of a set of documents are made of: for each document (D,), sums over its labels."""
+def accuracy_interval(counts: DocumentCounts) -> Interval | None:
+    return ratio_interval(counts.correct.astype(np.float64), counts.labels)
 
-    labels: Counts
-    correct: Counts
-    gold_segments: Counts
-    predicted_segments: Counts
-    correct_segments: Counts
 
-    def accuracy_interval(self) -> Interval | None:
-        return ratio_interval(self.correct.astype(np.float64), self.labels)
-
-    def segments_interval(self) -> Interval | None:
-        """The interval of the F1 of segments."""
-        return ratio_interval(
-            2 * self.correct_segments.astype(np.float64), self.gold_segments + self.predicted_segments
-        )
+def segments_interval(counts: DocumentCounts) -> Interval | None:
+    """Return the interval of the F1 of segments."""
+    numerators = 2 * counts.correct_segments.astype(np.float64)
+    return ratio_interval(numerators, counts.gold_segments + counts.predicted_segments)
 
 
 @dataclass(frozen=True, slots=True)

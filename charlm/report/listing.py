@@ -38,13 +38,19 @@ def _cells(summary: RunSummary, now: float) -> tuple[str, ...]:
     return (
         summary.name,
         summary.state,
-        format_bits(summary.best_bits_per_character),
+        _format_best(summary),
         UNKNOWN if summary.step is None else f"{summary.step:,}",
         format_count(summary.characters),
         format_count(summary.parameters),
         summary.corpus or UNKNOWN,
         UNKNOWN if summary.saved is None else f"{format_duration(now - summary.saved, 1)} ago",
     )
+
+
+def _format_best(summary: RunSummary) -> str:
+    if summary.predicts_labels:
+        return f"{format_bits(summary.best_bits_per_label)} (label)"
+    return format_bits(summary.best_bits_per_character)
 
 
 def _aligned(cell: str, width: int, head: str) -> str:

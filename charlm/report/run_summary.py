@@ -43,6 +43,9 @@ class RunSummary:
     corpus: str | None = None
     uniform_bits_per_character: float | None = None
     """What uniform guessing of the validation text would need, by the last validation near the end of the log."""
+    predicts_labels: bool = False
+    best_bits_per_label: float | None = None
+    """Of a run that predicts labels or tags, which has no bits per character."""
 
     @property
     def warning(self) -> str | None:
@@ -106,6 +109,7 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
     _check_sizes(checkpoint, _read_object(checkpoint / storage.MANIFEST)["files"])
     model_info = _read_object(checkpoint / "model.json")
     partial.fields["corpus"] = one_line(str(model_info["trained_on"]["corpus"]))
+    partial.fields["predicts_labels"] = "task" in model_info
     if isinstance(model_info.get("parameters"), int):
         partial.fields["parameters"] = model_info["parameters"]
     partial.current_file = run.metrics_path.name
@@ -118,8 +122,9 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
     if run.best_path.is_file():
         best = _read_object(run.best_path)
         partial.fields["best_step"] = None if best["step"] is None else int(best["step"])
-        bits = best["bits_per_character"]
-        partial.fields["best_bits_per_character"] = None if bits is None else float(bits)
+        figure = "bits_per_label" if "task" in model_info else "bits_per_character"
+        bits = best[figure]
+        partial.fields[f"best_{figure}"] = None if bits is None else float(bits)
     return "finished" if _is_finished(run.last_path, step) else "unfinished"
 
 

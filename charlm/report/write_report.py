@@ -33,7 +33,7 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
         runs: run directories, in the order in which they are shown; at least one.
 
     Raises:
-        UsageError: one is not a run; or a PNG is requested and matplotlib is not installed.
+        UsageError: one is not a run, or predicts labels; or a PNG is requested and matplotlib is not installed.
         StorageError: a log cannot be read, or `out` cannot be written.
     """
     for run in runs:
@@ -42,8 +42,15 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
             raise UsageError(f"{run} is not a run", "give run directories, which `charlm train` writes")
     if png:
         check_matplotlib()
+    summaries = [summarize_run(run) for run in runs]
+    for run, summary in zip(runs, summaries, strict=True):
+        if summary.predicts_labels:
+            raise UsageError(
+                f"{run} predicts labels, and a report draws bits per character",
+                "score it with `charlm eval`; `charlm runs` shows its best validation",
+            )
     curves = read_curves(runs)
-    page = render_page([summarize_run(run) for run in runs], curves, compare_settings(runs))
+    page = render_page(summaries, curves, compare_settings(runs))
     storage.make_directory(out)
     storage.write_text(out / "report.html", page)
     if png:

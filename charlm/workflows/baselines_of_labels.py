@@ -10,6 +10,7 @@ from charlm.data.corpus import Corpus
 from charlm.data.task_settings import ClassifyTaskSettings
 from charlm.evaluation.evaluate_labels import LabelDecoder
 from charlm.evaluation.label_baselines.run import default_baselines, run_label_baselines
+from charlm.evaluation.label_intervals import accuracy_interval
 
 
 def score_label_baselines(
@@ -20,7 +21,7 @@ def score_label_baselines(
     baselines = default_baselines(decoder, per_document=per_document)
     for found in run_label_baselines(corpus, split, decoder, baselines, on_progress=on_progress):
         score, documents = found.score, found.documents
-        interval = None if documents is None else documents.accuracy_interval()
+        interval = None if documents is None else accuracy_interval(documents)
         yield {
             "model": found.name,
             "description": found.description,

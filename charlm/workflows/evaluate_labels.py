@@ -17,6 +17,7 @@ from charlm.data.corpus import Corpus
 from charlm.data.examples import Examples
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
+from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts
 from charlm.evaluation.evaluate_labels import (
     DocumentPrediction,
     LabelDecoder,
@@ -25,11 +26,12 @@ from charlm.evaluation.evaluate_labels import (
 )
 from charlm.evaluation.label_calibration import TemperatureFit, confidence_at, expected_calibration_error
 from charlm.evaluation.label_intervals import (
-    DocumentCounts,
     FigureDifference,
+    accuracy_interval,
     compare_accuracy,
     compare_segments,
     macro_f1_interval,
+    segments_interval,
 )
 from charlm.evaluation.label_score import LabelScore
 from charlm.training.tasks.build import build_decoder
@@ -82,7 +84,7 @@ def score_label_run(
     """
     loaded, name = load_any_run(run, checkpoint, request.device)
     corpus = open_corpus_for(loaded, request.data)
-    decoder = decoder_of(loaded)
+    decoder = decoder_of(loaded, name)
     check_same_labels(loaded, corpus)
     examples = corpus.open_examples(request.split)
     total = len(examples.stream.tokens)
@@ -115,15 +117,18 @@ def score_label_run(
     )
 
 
-def decoder_of(loaded: LoadedModel) -> LabelDecoder:
+def decoder_of(loaded: LoadedModel, name: str) -> LabelDecoder:
     """Return what chooses the labels or tags of a model.
+
+    Args:
+        name: of the run, for messages.
 
     Raises:
         UsageError: it is a language model.
     """
     if loaded.labels is None:
         raise UsageError(
-            f"{loaded.directory} is a language model, and predicts no labels or tags",
+            f"{name} is a language model, and predicts no labels or tags",
             "train one on a corpus of `charlm prepare --task classify` or tag",
         )
     return build_decoder(loaded.task, loaded.labels.names)
@@ -145,8 +150,7 @@ class _Collected:
     """What is kept of each document's prediction."""
 
     def __init__(self, decoder: LabelDecoder, num_documents: int, temperature: float) -> None:
-        self._decoder = decoder
-        self._counts_D5 = np.zeros((num_documents, 5), dtype=np.int64)
+        self._counter = DocumentCounter(decoder, num_documents)
         self._temperatures = (1.0, temperature)
         self._confidences: tuple[list[Any], list[Any]] = ([], [])
         self._is_correct: list[Any] = []
@@ -154,24 +158,15 @@ class _Collected:
     def collect(self, predictions: Iterator[DocumentPrediction]) -> Iterator[DocumentPrediction]:
         """Pass the predictions on, and keep what is needed of each."""
         for prediction in predictions:
-            chosen = prediction.chosen
-            is_correct = chosen == prediction.targets
-            segments = self._decoder.count_segments(prediction.targets, chosen)
-            self._counts_D5[prediction.index] = (
-                len(chosen),
-                is_correct.sum(),
-                segments.gold,
-                segments.predicted,
-                segments.correct,
-            )
+            self._counter.add(prediction)
             for confidences, temperature in zip(self._confidences, self._temperatures, strict=True):
-                confidences.append(confidence_at(prediction.log_p_NL, chosen, temperature))
-            self._is_correct.append(is_correct)
+                confidences.append(confidence_at(prediction.log_p_NL, prediction.chosen, temperature))
+            self._is_correct.append(prediction.chosen == prediction.targets)
             yield prediction
 
     @property
     def counts(self) -> DocumentCounts:
-        return DocumentCounts(*self._counts_D5.T)
+        return self._counter.counts
 
     def error(self, index: int) -> float | None:
         """Return the calibration error without (0) and with (1) the fitted temperature."""
@@ -182,11 +177,11 @@ class _Collected:
 
 def summarize_labels(found: LabelEvalResult) -> dict[str, Any]:
     """The JSON that `charlm eval` prints of one run."""
-    intervals: dict[str, Any] = {"accuracy": _as_list(found.documents.accuracy_interval())}
+    intervals: dict[str, Any] = {"accuracy": _as_list(accuracy_interval(found.documents))}
     if found.per_document:
         intervals["macro_f1"] = _as_list(macro_f1_interval(found.score.confusion_KL))
     if found.documents.gold_segments.any():
-        intervals["segments"] = _as_list(found.documents.segments_interval())
+        intervals["segments"] = _as_list(segments_interval(found.documents))
     return {
         "run": found.run,
         "split": found.split,

@@ -22,64 +22,10 @@ from charlm.suggestions.words import suggest
 from charlm.text.examples.reversible_changes import CHANGES
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate_labels import decoder_of
+from charlm.workflows.prediction import LabelProbability, Query, TextPrediction, TextTag
 
 _BLOCK_TEXTS = 1024
 _BLOCK_CHARACTERS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A text, and the characters whose tags are wanted; None: where the model's task asks for them."""
-
-    text: str
-    asked: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelProbability:
-    label: str
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class TextTag:
-    """A tag of the characters from `start` to before `end`."""
-
-    start: int
-    end: int
-    tag: str
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class TextPrediction:
-    """What a model predicts of a text: labels, or tags."""
-
-    text: str
-    labels: tuple[LabelProbability, ...] = ()
-    """The most probable labels, the best first."""
-    is_rejected: bool = False
-    """Whether the best label is less probable than the threshold."""
-    tags: tuple[TextTag, ...] = ()
-    sentences: tuple[tuple[int, int], ...] = ()
-    """Where sentences start and end, if the tags say so."""
-    restored: str | None = None
-    """The text with what was removed (marks, case or blanks), if the tags restore it."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the prediction as `charlm predict --format jsonl` prints it."""
-        content: dict[str, Any] = {"text": self.text}
-        if self.labels:
-            content["label"] = None if self.is_rejected else self.labels[0].label
-            content["probability"] = self.labels[0].probability
-            content["labels"] = {each.label: each.probability for each in self.labels}
-            return content
-        if self.restored is not None:
-            content["restored"] = self.restored
-        content["tags"] = [[each.start, each.end, each.tag, round(each.probability, 6)] for each in self.tags]
-        if self.sentences:
-            content["sentences"] = [list(bounds) for bounds in self.sentences]
-        return content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +46,18 @@ class PredictOptions:
 class Predictor:
     """Predicts labels or tags with a loaded model."""
 
-    def __init__(self, loaded: LoadedModel, device: str, options: PredictOptions) -> None:
+    def __init__(self, loaded: LoadedModel, name: str, device: str, options: PredictOptions) -> None:
         """
+        Args:
+            name: of the run, for messages.
+
         Raises:
             UsageError: it is a language model; or an option does not fit the model or is out of range.
         """
         self._loaded = loaded
         self._device = choose_device(device)
         self._options = options
-        self._decoder: LabelDecoder = decoder_of(loaded)
+        self._decoder: LabelDecoder = decoder_of(loaded, name)
         _check_options(options, self._decoder.names, is_tagger=isinstance(loaded.task, TagTaskSettings))
         self._allowed = [self._decoder.names.index(name) for name in options.labels]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from charlm.data.task_settings import TagTaskSettings, TaskSettings
-from charlm.errors import DataError, UsageError
+from charlm.errors import UsageError
 from charlm.storage import to_json
 from charlm.text.examples.cells import read_text
 from charlm.text.examples.conllu_file import read_sentences
@@ -21,14 +21,15 @@ from charlm.text.examples.example import ExampleCounts
 from charlm.text.examples.example_files import list_example_files
 from charlm.text.examples.settings import ConlluSettings, TableSettings
 from charlm.text.examples.table_rows import read_table
-from charlm.text.reading.inputs import strip_compression_suffix
+from charlm.text.reading.chunks import read_chunks
+from charlm.text.reading.decoding import Decoder
+from charlm.text.reading.inputs import check_input, list_files, strip_compression_suffix
 from charlm.text.reading.lines import split_lines, strip_end
-from charlm.workflows.predict import Query, TextPrediction, TextTag
+from charlm.workflows.prediction import Query, TextPrediction, TextTag
 
 Format = Literal["jsonl", "tsv", "conllu", "text"]
 FORMATS: tuple[Format, ...] = ("jsonl", "tsv", "conllu", "text")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
-_BOM = "\ufeff"
 
 
 def read_queries(path: Path, text_column: str, task: TaskSettings) -> Iterator[Query]:
@@ -53,40 +54,27 @@ def read_queries(path: Path, text_column: str, task: TaskSettings) -> Iterator[Q
                     )
                 yield Query(read_text(row.cells[text_column], row.place, text_column, "strict", counts))
     else:
-        settings = ConlluSettings(input=(str(path),))  # its encoding and treatment of errors
-        for file in list_example_files(settings, "text"):
-            yield from read_lines(file.lines(settings.encoding, settings.errors, counts))
+        check_input(str(path))
+        for _, file in list_files([str(path)]):
+            yield from read_lines(split_lines(_decoder().decode(str(file), read_chunks(file))))
 
 
 def read_lines(lines: Iterable[str]) -> Iterator[Query]:
     """Yield a query for each line that is not blank."""
-    for number, line in enumerate(lines):
-        text = strip_end(line)
-        if number == 0:
-            text = text.removeprefix(_BOM)
-        if text.strip():
-            yield Query(text)
+    return (Query(text) for text in map(strip_end, lines) if text.strip())
 
 
 def read_stream(chunks: Iterable[bytes]) -> Iterator[Query]:
     """Yield the lines of standard input.
 
     Raises:
-        DataError: it is not UTF-8.
+        DataError: it is not UTF-8; names the byte.
     """
-    return read_lines(split_lines(_decode(chunks)))
+    return read_lines(split_lines(_decoder().decode("standard input", chunks)))
 
 
-def _decode(chunks: Iterable[bytes]) -> Iterator[str]:
-    import codecs
-
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for chunk in chunks:
-            yield decoder.decode(chunk)
-        yield decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise DataError("standard input is not UTF-8", "convert it to UTF-8") from error
+def _decoder() -> Decoder:
+    return Decoder("utf-8", cure="convert it to UTF-8")
 
 
 def _read_sentences(path: Path, task: TaskSettings, counts: ExampleCounts) -> Iterator[Query]:

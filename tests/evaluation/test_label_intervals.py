@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from charlm.evaluation.document_counts import DocumentCounts
 from charlm.evaluation.label_calibration import TemperatureFit, confidence_at, expected_calibration_error
 from charlm.evaluation.label_intervals import (
-    DocumentCounts,
+    accuracy_interval,
     compare_accuracy,
     compare_segments,
     macro_f1_interval,
@@ -22,7 +23,7 @@ def test_the_interval_of_an_accuracy_covers_it_in_about_95_of_100_samples() -> N
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(100):
-        interval = counts_of((rng.random(300) < 0.8).astype(np.int64)).accuracy_interval()
+        interval = accuracy_interval(counts_of((rng.random(300) < 0.8).astype(np.int64)))
         assert interval is not None
         covered += interval[0] <= 0.8 <= interval[1]
     assert 88 <= covered <= 100
@@ -45,7 +46,7 @@ def test_equal_models_do_not_differ_and_better_ones_do() -> None:
 
 def test_too_few_documents_have_no_interval() -> None:
     few = counts_of(np.array([1, 0, 1]))
-    assert few.accuracy_interval() is None
+    assert accuracy_interval(few) is None
     assert compare_accuracy(few, few) is None
     assert macro_f1_interval(np.array([[1, 0], [1, 1], [0, 0]])) is None
 

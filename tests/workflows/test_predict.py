@@ -10,7 +10,8 @@ from charlm.checkpoint import load_model
 from charlm.evaluation.evaluate_labels import predict_examples
 from charlm.training.run_directory import find_checkpoint
 from charlm.workflows.evaluate_labels import decoder_of
-from charlm.workflows.predict import PredictOptions, Predictor, Query
+from charlm.workflows.predict import PredictOptions, Predictor
+from charlm.workflows.prediction import Query
 from tests.processes import Commands
 
 SMALL = "--set training.max_steps=60 --set model.body.hidden_size=12 --set training.optimizer.lr=0.02".split()
@@ -88,13 +89,13 @@ def test_predictions_are_those_of_eval(labels: Commands, monkeypatch: pytest.Mon
     examples = open_corpus(Path("data/labels")).open_examples("test")
     scored = {
         found.index: found.log_p_NL
-        for found in predict_examples(loaded.model, examples, decoder_of(loaded), device=torch.device("cpu"))
+        for found in predict_examples(loaded.model, examples, decoder_of(loaded, "labels"), device=torch.device("cpu"))
     }
     texts = [
         loaded.vocab.decode(examples.stream.tokens[start : end - 1])
         for start, end in zip(examples.starts, examples.ends, strict=True)
     ]
-    predictor = Predictor(loaded, "cpu", PredictOptions(top=2))
+    predictor = Predictor(loaded, "labels", "cpu", PredictOptions(top=2))
     for index, found in enumerate(predictor.predict(map(Query, texts))):
         expected = scored[index][0]
         assert found.labels[0].probability == pytest.approx(float(torch.tensor(expected).exp().max()), abs=1e-5)
@@ -129,3 +130,22 @@ def test_eval_and_baseline_print_figures(labels: Commands) -> None:
     rows = labels.json("baseline", "labels")["rows"]
     assert [row["model"] for row in rows] == ["most-frequent", "5-grams-per-class", "logistic-regression"]
     assert "word-tags" in labels.succeed("baseline", "tags").stdout
+
+
+def test_a_run_of_labels_is_listed_with_its_own_figure_and_has_no_report(labels: Commands) -> None:
+    listed = {each["name"]: each for each in labels.json("runs")["runs"]}["labels"]
+    assert (listed["state"], listed["best_bits_per_character"]) == ("finished", None)
+    assert 0 < listed["best_bits_per_label"] < 2
+    assert "(label)" in labels.succeed("runs").stdout
+    assert "predicts labels" in labels.fail(2, "report", "labels")
+
+
+def test_what_a_user_gets_wrong_at_the_input_is_said(labels: Commands) -> None:
+    assert "runs/typo, so this is a text" in labels.succeed("predict", "runs/typo").stderr
+    assert "no run 'typo'" in labels.fail(2, "predict", "typo", "--input", "numbers.tsv")
+    assert "nothing to predict" in labels("predict", "labels", stdin=b"\n").stderr
+    closed = labels("predict", "labels", closed=[0])
+    assert (closed.code, "standard input is closed" in closed.error) == (2, True)
+    invalid = labels("predict", "labels", stdin=b"number 1\nnumber \xff\n")
+    assert invalid.code == 3
+    assert "offset 16; convert it to UTF-8" in invalid.error

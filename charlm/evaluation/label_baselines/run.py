@@ -1,20 +1,19 @@
 """Run the baselines of a corpus of labels or tags, one after the other."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 
-import numpy as np
-
 from charlm.data.corpus import Corpus
+from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts
 from charlm.evaluation.evaluate_labels import DocumentPrediction, LabelDecoder, score_predictions
-from charlm.evaluation.label_baselines.base import LabelBaseline, OnProgress, read_texts
+from charlm.evaluation.label_baselines.base import LabelBaseline, LabelledText, LabelPredictor, OnProgress, read_texts
 from charlm.evaluation.label_baselines.frequencies import MostFrequent, WordTags
 from charlm.evaluation.label_baselines.longest_match import LongestMatch
 from charlm.evaluation.label_baselines.ngrams import NgramsPerClass
 from charlm.evaluation.label_baselines.regression import TextRegression, WindowRegression
-from charlm.evaluation.label_intervals import DocumentCounts
 from charlm.evaluation.label_score import LabelScore
 
 _NGRAM_ORDER = 5
@@ -66,28 +65,29 @@ def run_label_baselines(
             continue
         on_progress(baseline.name, 0, len(texts))
         predictor = baseline.fit(train, decoder.names)
-        counts_D5 = np.zeros((len(texts), 5), dtype=np.int64)
-
-        def predictions() -> Iterator[DocumentPrediction]:
-            for index, text in enumerate(texts):
-                log_p_NL = predictor.log_probabilities(text)  # noqa: B023 - used before the next baseline
-                chosen = decoder.decode(log_p_NL)
-                segments = decoder.count_segments(text.targets, chosen)
-                counts_D5[index] = (  # noqa: B023
-                    len(chosen),
-                    (chosen == text.targets).sum(),
-                    segments.gold,
-                    segments.predicted,
-                    segments.correct,
-                )
-                yield DocumentPrediction(index, text.targets, chosen, log_p_NL)
-                on_progress(baseline.name, index + 1, len(texts))  # noqa: B023
-
-        score = score_predictions(predictions(), decoder)
+        counter = DocumentCounter(decoder, len(texts))
+        report = partial(on_progress, baseline.name)
+        score = score_predictions(_predict(predictor, texts, decoder, counter, report), decoder)
         yield LabelBaselineResult(
             name=baseline.name,
             description=baseline.description,
             score=score,
-            documents=DocumentCounts(*counts_D5.T),
+            documents=counter.counts,
             seconds=time.monotonic() - start,
         )
+
+
+def _predict(
+    predictor: LabelPredictor,
+    texts: Sequence[LabelledText],
+    decoder: LabelDecoder,
+    counter: DocumentCounter,
+    report: Callable[[int, int], None],
+) -> Iterator[DocumentPrediction]:
+    """Yield what a fitted baseline predicts of each text, and count it."""
+    for index, text in enumerate(texts):
+        log_p_NL = predictor.log_probabilities(text)
+        prediction = DocumentPrediction(index, text.targets, decoder.decode(log_p_NL), log_p_NL)
+        counter.add(prediction)
+        yield prediction
+        report(index + 1, len(texts))

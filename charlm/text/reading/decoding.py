@@ -39,16 +39,28 @@ def check_encoding(name: str) -> str:
     return name
 
 
+_CURE = "give its encoding, such as --set corpus.source.encoding=cp1252, or add --errors replace"
+
+
 class Decoder:
     """Decodes one file, whose bytes come in chunks of any size."""
 
-    def __init__(self, encoding: str = "utf-8", on_error: OnError = "strict", *, allow_truncated: bool = False) -> None:
+    def __init__(
+        self,
+        encoding: str = "utf-8",
+        on_error: OnError = "strict",
+        *,
+        allow_truncated: bool = False,
+        cure: str = _CURE,
+    ) -> None:
         """
         Args:
             encoding: Python's name of the encoding.
             on_error: `replace` puts U+FFFD for invalid bytes, and counts them.
             allow_truncated: the bytes may end inside a character, which is then left out.
+            cure: what to do about invalid bytes, for the error.
         """
+        self._cure = cure
         self.num_replaced = 0
         self.truncated_bytes = 0
         """Bytes of the character that was cut at the end, with `allow_truncated`."""
@@ -85,7 +97,7 @@ class Decoder:
             place = f"byte {error.object[error.start]:#04x} at offset {end - len(error.object) + error.start}"
             raise DataError(
                 f"{name} is not {self._encoding.upper()}: {place}",
-                "give its encoding, such as --set corpus.source.encoding=cp1252, or add --errors replace",
+                self._cure,
             ) from error
         except UnicodeError as error:
             raise DataError(
