@@ -15,26 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from charlm import formats, storage
 from charlm.data.corpus import parse_task
 from charlm.data.labels import Labels, load_labels
-from charlm.data.task_settings import LANGUAGE_TASK, ClassifyTaskSettings, TaskSettings
+from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
 from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.build import Outputs, build_meta_model
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, lists_to_tuples, validate
+from charlm.tensor_files import CHECKPOINT_CURE, read_tensors, write_tensors
 from charlm.version import __version__
 from charlm.vocab.base import Vocab
 from charlm.vocab.build import load_vocab
-
-_CURE = "copy the whole checkpoint directory again, or use another checkpoint (--checkpoint)"
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class ModelDescription:
 
 
 def _outputs(task: TaskSettings, labels: Labels | None) -> Outputs | None:
-    return None if labels is None else Outputs(labels.size, isinstance(task, ClassifyTaskSettings))
+    return None if labels is None else Outputs(labels.size, task.per_document)
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint, replacing an earlier one; it is incomplete until its manifest is written."""
     _clear_directory(directory)
-    _write_tensors(directory / "model.safetensors", dict(model.state_dict()))
+    write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
     version = formats.CHECKPOINT if labels is None else formats.TASK_CHECKPOINT
     metadata = {
@@ -116,7 +113,7 @@ def save_checkpoint(
         labels.save(directory)
     storage.write_json(directory / "model.json", metadata)
     vocab.save(directory)
-    _write_tensors(directory / "training.safetensors", training.tensors)
+    write_tensors(directory / "training.safetensors", training.tensors)
     storage.write_json(directory / "training.json", training.metadata)
     storage.write_manifest(directory, {"format": version})
 
@@ -132,7 +129,7 @@ def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any])
         name: tensor.half() if tensor.dtype == torch.float32 else tensor
         for name, tensor in loaded.model.state_dict().items()
     }
-    _write_tensors(directory / "model.safetensors", tensors)
+    write_tensors(directory / "model.safetensors", tensors)
     storage.write_json(directory / "model.json", {**loaded.metadata, **metadata})
     loaded.vocab.save(directory)
     storage.write_manifest(directory, {"format": formats.CHECKPOINT})
@@ -150,7 +147,7 @@ def describe_model(directory: Path) -> ModelDescription:
     Raises:
         CheckpointError: the checkpoint is incomplete, damaged, foreign, or written by a newer charlm.
     """
-    manifest = storage.verify_manifest(directory, _CURE)
+    manifest = storage.verify_manifest(directory, CHECKPOINT_CURE)
     _check_version(directory, manifest)
     metadata = _read_json_object(directory / "model.json")
     _check_version(directory, metadata)
@@ -163,7 +160,7 @@ def describe_model(directory: Path) -> ModelDescription:
         layout = metadata.get("bags")
         bags = None if layout is None else validate(BagLayout, Layer(lists_to_tuples(layout)))
         task = parse_task(metadata)
-        labels = None if task == LANGUAGE_TASK else load_labels(directory)
+        labels = load_labels(directory) if task.has_labels else None
         return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
@@ -183,24 +180,26 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     vocab = load_vocab(directory)
     if vocab.size != described.vocab_size:
         raise CheckpointError(
-            f"{directory}: the vocabulary has {vocab.size} ids, the model {described.vocab_size}", _CURE
+            f"{directory}: the vocabulary has {vocab.size} ids, the model {described.vocab_size}", CHECKPOINT_CURE
         )
     expected = model.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    weights = _read_tensors(directory / "model.safetensors", shapes, device)
+    weights = read_tensors(directory / "model.safetensors", shapes, device)
     if all(tensor.dtype == torch.float16 for tensor in weights.values() if tensor.is_floating_point()):
         weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     for name, tensor in weights.items():
         if tensor.dtype != expected[name].dtype:
-            raise CheckpointError(f"{directory / 'model.safetensors'}: {name} is {tensor.dtype}", _CURE)
+            raise CheckpointError(f"{directory / 'model.safetensors'}: {name} is {tensor.dtype}", CHECKPOINT_CURE)
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{directory / 'model.safetensors'}: {name} holds values that are not finite", _CURE)
+            raise CheckpointError(
+                f"{directory / 'model.safetensors'}: {name} holds values that are not finite", CHECKPOINT_CURE
+            )
     model.load_state_dict(weights, assign=True)
     try:
         model.embedding.check_buffers()
         model.head.check_buffers()
     except ValueError as error:
-        raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", _CURE) from error
+        raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", CHECKPOINT_CURE) from error
     return LoadedModel(
         model.requires_grad_(True),
         described.settings,
@@ -213,7 +212,7 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
 
 
 def _invalid_model_json(directory: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", _CURE)
+    return CheckpointError(f"{directory / 'model.json'} does not describe a model: {error}", CHECKPOINT_CURE)
 
 
 def weights_hash(directory: Path) -> str:
@@ -226,7 +225,7 @@ def weights_hash(directory: Path) -> str:
     try:
         return str(manifest["files"]["model.safetensors"]["sha256"])
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{directory / storage.MANIFEST} is damaged", _CURE) from error
+        raise CheckpointError(f"{directory / storage.MANIFEST} is damaged", CHECKPOINT_CURE) from error
 
 
 def checkpoint_hash(directory: Path) -> str:
@@ -236,49 +235,23 @@ def checkpoint_hash(directory: Path) -> str:
 
 def load_resume_data(directory: Path) -> ResumeData:
     """Read the data for resuming, to the CPU; the manifest must have been verified (`load_model` verifies it)."""
-    return ResumeData(_read_json_object(directory / "training.json"), _read_tensors(directory / "training.safetensors"))
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    storage.write_bytes(path, safetensors.torch.save(contiguous))
-
-
-def _read_tensors(
-    path: Path, expected: Mapping[str, tuple[int, ...]] | None = None, device: torch.device | None = None
-) -> dict[str, Tensor]:
-    """Return the tensors of a file; with `expected`, names and shapes are compared before anything is allocated.
-
-    The tensors are copied to torch's own alignment: in a file they start at any multiple of 8 bytes, and products with
-    such a matrix differ in their last bits from products with an aligned one.
-    """
-    try:
-        with safetensors.safe_open(path, framework="pt", device=str(device or "cpu")) as file:
-            found_shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
-            if expected is not None and found_shapes != expected:
-                mismatched = sorted(
-                    name for name in {*found_shapes, *expected} if found_shapes.get(name) != expected.get(name)
-                )
-                raise CheckpointError(f"{path} does not fit model.json: {', '.join(mismatched[:3])}", _CURE)
-            return {name: file.get_tensor(name).clone() for name in found_shapes}
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", _CURE) from error
+    return ResumeData(_read_json_object(directory / "training.json"), read_tensors(directory / "training.safetensors"))
 
 
 def _read_json_object(path: Path) -> dict[str, Any]:
     try:
         content = storage.read_json(path)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged", _CURE) from error
+        raise CheckpointError(f"{path} is damaged", CHECKPOINT_CURE) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is damaged", _CURE)
+        raise CheckpointError(f"{path} is damaged", CHECKPOINT_CURE)
     return content
 
 
 def _check_version(directory: Path, content: Mapping[str, Any]) -> None:
     version = content.get("format")
     if not isinstance(version, int):
-        raise CheckpointError(f"{directory} was not written by charlm", _CURE)
+        raise CheckpointError(f"{directory} was not written by charlm", CHECKPOINT_CURE)
     if version > formats.TASK_CHECKPOINT:
         raise CheckpointError(
             f"{directory} has format {version}, written by charlm {content.get('charlm', 'of a later version')}",
