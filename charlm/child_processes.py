@@ -24,7 +24,7 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 os._exit(program.wait() & 255)
 """
-"""It is in a process group of its own, which no Ctrl-C of a terminal reaches, together with the program."""
+"""The guard and its program share a process group of their own, which no Ctrl-C of a terminal reaches."""
 
 
 def end_with_parent(parent: int) -> None:

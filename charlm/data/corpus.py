@@ -111,7 +111,7 @@ def open_corpus(directory: Path) -> Corpus:
         )
     _check_file(directory / "vocab.json", metadata["files"])
     labels = None
-    if task != LANGUAGE_TASK:
+    if task.has_labels:
         _check_file(directory / LABELS_FILE, metadata["files"])
         labels = load_labels(directory)
     return Corpus(directory, metadata, load_vocab(directory), task, labels)

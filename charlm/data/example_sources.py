@@ -10,7 +10,6 @@ from typing import Any
 from charlm.data.corpus import Corpus, check_documents, open_corpus
 from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
-from charlm.data.task_settings import ClassifyTaskSettings
 from charlm.errors import SettingsError
 from charlm.text.examples.build import build_example_source
 from charlm.text.examples.example import Example, ExampleCounts, ExampleSource, TargetKind
@@ -21,7 +20,7 @@ from charlm.text.settings import HubSettings
 
 def target_kind(settings: CorpusSettings) -> TargetKind:
     """Return what the examples of a corpus of labels or tags have."""
-    return "label" if isinstance(settings.task, ClassifyTaskSettings) else "tags"
+    return "label" if settings.task.per_document else "tags"
 
 
 def open_example_source(settings: CorpusSettings) -> ExampleSource:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
+from charlm.data.task_settings import LANGUAGE_TASK, ClassifyTaskSettings, TagTaskSettings, TaskSettings
 from charlm.settings import Settings
 from charlm.suggestions.words import to_text
 from charlm.text.examples.settings import SPLIT_KEYS
@@ -58,43 +58,39 @@ class CorpusSettings(Settings):
     def to_record(self) -> dict[str, Any]:
         """Return the settings that corpus.json records."""
         record = make_portable(self.model_dump(mode="json", exclude_none=True))
-        if self.task == LANGUAGE_TASK:
+        if not self.task.has_labels:
             del record["task"], record["repeats"]  # charlm 0.1.0 had no other
         return record
 
 
-_CLASSIFY_SOURCES = ("table", "classes", "hub")
-_TAG_SOURCES = ("table", "conllu", "derived", "hub")
 _HUB_KEYS = ("label_column", "tags_column", "valid_split", "test_split")
+_LABEL_TASKS = (ClassifyTaskSettings, TagTaskSettings)
 
 
 def find_task_error(settings: "CorpusSettings") -> str:
     """Return why the source or the text settings do not fit the task, and what to do; empty if they fit."""
-    source, task = settings.source.type, settings.task.type
-    if task == "language":
-        if source in ("table", "classes", "conllu", "derived"):
-            fitting = " or ".join(
-                f"--task {name}" for name, sources in (("classify", _CLASSIFY_SOURCES), ("tag", _TAG_SOURCES))
-                if source in sources
-            )  # fmt: skip
-            return (
-                f"--source {source} gives examples with labels or tags, and the task is language; add {fitting},"
-                " or read plain text with --source text or --source hub"
-            )
-        ignored = [key for key in _HUB_KEYS if source == "hub" and getattr(settings.source, key)]
-        if ignored:
-            return f"source.{ignored[0]} is for labels and tags, and the task is language; add --task classify or tag"
-        return "" if settings.repeats == "auto" else "repeats is for --task classify and --task tag; leave it out"
-    fitting = _CLASSIFY_SOURCES if task == "classify" else _TAG_SOURCES
-    if source not in fitting:
-        noun = "labels for documents" if task == "classify" else "tags"
-        return f"--source {source} gives no {noun}, which --task {task} needs; give --source {', '.join(fitting)}"
-    if task == "tag" and settings.normalize != "none":
-        return "normalize changes the characters that tags belong to; leave it out for --task tag"
-    if task == "tag" and settings.vocab.type not in ("char", "byte", "copied"):
+    source, task = settings.source.type, settings.task
+    if source not in task.sources:
+        if task.has_labels:
+            needed = f"{task.noun} for documents" if task.per_document else task.noun
+            given = ", ".join(task.sources)
+            return f"--source {source} gives no {needed}, which --task {task.type} needs; give --source {given}"
+        fitting = [f"--task {each().type}" for each in _LABEL_TASKS if source in each.sources]
         return (
-            f"--task tag needs ids for each character, and the vocabulary {settings.vocab.type} joins characters;"
-            " give --vocab char or --vocab byte"
+            f"--source {source} gives examples with labels or tags, and the task is {task.type}; add"
+            f" {' or '.join(fitting)}, or read plain text with --source text or --source hub"
+        )
+    ignored = [key for key in _HUB_KEYS if source == "hub" and getattr(settings.source, key)]
+    if ignored and not task.has_labels:
+        return f"source.{ignored[0]} is for labels and tags, and the task is {task.type}; add --task classify or tag"
+    if settings.repeats != "auto" and not task.has_labels:
+        return "repeats is for --task classify and --task tag; leave it out"
+    if task.needs_characters and settings.normalize != "none":
+        return f"normalize changes the characters that {task.noun} belong to; leave it out for --task {task.type}"
+    if task.needs_characters and settings.vocab.type not in ("char", "byte", "copied"):
+        return (
+            f"--task {task.type} needs ids for each character, and the vocabulary {settings.vocab.type} joins"
+            " characters; give --vocab char or --vocab byte"
         )
     return ""
 

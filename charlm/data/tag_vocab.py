@@ -1,6 +1,6 @@
 """The vocabularies that tags can have: those in which every character has ids of its own."""
 
-from charlm.data.task_settings import TagTaskSettings, TaskSettings
+from charlm.data.task_settings import TaskSettings
 from charlm.errors import SettingsError
 from charlm.vocab.build import build_learner
 from charlm.vocab.settings import AnyVocabSettings, CopiedSettings
@@ -14,7 +14,7 @@ def check_tag_vocab(task: TaskSettings, vocab: AnyVocabSettings) -> None:
     Raises:
         SettingsError: tags belong to characters, and the vocabulary joins characters.
     """
-    if not isinstance(task, TagTaskSettings):
+    if not task.needs_characters:
         return
     if isinstance(vocab, CopiedSettings):
         kind, is_fitting = "", build_learner(vocab).finish().spells_characters

@@ -1,41 +1,58 @@
-"""Settings of tasks: what a model predicts. Pure data; `charlm/tasks/build.py` makes the task.
+"""Settings of tasks: what a model predicts. Pure data; `charlm/training/tasks/build.py` makes the task.
 
 language   the next token                     classify   one label for each document
 tag        a tag for each character that has one
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from charlm.settings import Settings
 
 
-class LanguageTaskSettings(Settings):
+class _Task(Settings):
+    """What the rest of charlm asks about a task, so that it need not know one by its name."""
+
+    noun: ClassVar[str]
+    """What a model predicts, in the plural."""
+    has_labels: ClassVar[bool] = True
+    """Whether a model predicts names of labels.json, and not ids of the vocabulary."""
+    per_document: ClassVar[bool] = False
+    """Whether there is one label for each document, and not one for each of some characters."""
+    needs_characters: ClassVar[bool] = False
+    """Whether every character needs ids of its own."""
+    sources: ClassVar[tuple[str, ...]]
+    """The kinds of sources that give what is predicted."""
+
+
+class LanguageTaskSettings(_Task):
     """Predict the next token of a text."""
+
+    noun = "tokens"
+    has_labels = False
+    sources = ("wikipedia", "text", "hub", "enwik8", "text8", "sample", "mix")
 
     type: Literal["language"] = "language"
 
-    @property
-    def type_noun(self) -> str:
-        """What a model of this task predicts, in the plural."""
-        return "tokens"
 
-
-class ClassifyTaskSettings(Settings):
+class ClassifyTaskSettings(_Task):
     """Predict the label of each document."""
+
+    noun = "labels"
+    per_document = True
+    sources = ("table", "classes", "hub")
 
     type: Literal["classify"] = "classify"
 
-    @property
-    def type_noun(self) -> str:
-        """What a model of this task predicts, in the plural."""
-        return "labels"
 
-
-class TagTaskSettings(Settings):
+class TagTaskSettings(_Task):
     """Predict the tag of each character that has one, for example the part of speech at the last character of a
     word."""
+
+    noun = "tags"
+    needs_characters = True
+    sources = ("table", "conllu", "derived", "hub")
 
     type: Literal["tag"] = "tag"
     scheme: Literal["auto", "free", "segments"] = "auto"
@@ -46,11 +63,6 @@ class TagTaskSettings(Settings):
     """Where `charlm predict` asks for tags in a text that has none. solid: at all characters but blanks. words:
     at the last character of each word. marks, case, blanks: where `--source derived` has removed them. auto: as in the
     training examples."""
-
-    @property
-    def type_noun(self) -> str:
-        """What a model of this task predicts, in the plural."""
-        return "tags"
 
 
 TaskSettings = Annotated[LanguageTaskSettings | ClassifyTaskSettings | TagTaskSettings, Field(discriminator="type")]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from charlm.data.corpus import Corpus
-from charlm.data.task_settings import ClassifyTaskSettings
 from charlm.evaluation.evaluate_labels import LabelDecoder
 from charlm.evaluation.label_baselines.run import default_baselines, run_label_baselines
 from charlm.evaluation.label_intervals import accuracy_interval
@@ -17,7 +16,7 @@ def score_label_baselines(
     corpus: Corpus, split: str, decoder: LabelDecoder, on_progress: Callable[[str, int, int], None]
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each baseline of the task of a corpus, as soon as it is known."""
-    per_document = isinstance(corpus.task, ClassifyTaskSettings)
+    per_document = corpus.task.per_document
     baselines = default_baselines(decoder, per_document=per_document)
     for found in run_label_baselines(corpus, split, decoder, baselines, on_progress=on_progress):
         score, documents = found.score, found.documents

@@ -21,7 +21,7 @@ _SHOWN_CHARACTERS = 60
 
 def summarize_examples(corpus: Corpus) -> list[str]:
     """Return the lines that `charlm prepare` prints at the end."""
-    metadata, noun = corpus.metadata, corpus.task.type_noun
+    metadata, noun = corpus.metadata, corpus.task.noun
     split, documents, examples = metadata["split"], metadata["documents"], metadata["examples"]
     how = "by the hash of the text" if split["method"] == "text" else "by the source"
     shares = f"split {split['shares']} {how}" if split["method"] == "text" else f"split {how}"
@@ -48,7 +48,7 @@ def describe_examples(corpus: Corpus, *, readable: bool) -> dict[str, Any]:
     """Return what `charlm inspect` adds for a corpus of labels or tags: for people, sections of lines."""
     if not readable:
         return {"first_examples": [_as_json(part) for part in _first_examples(corpus)]}
-    examples, noun = corpus.metadata["examples"], corpus.task.type_noun
+    examples, noun = corpus.metadata["examples"], corpus.task.noun
     sections = {
         f"{noun.capitalize()} ({examples['num_labels']:,} in training; ceiling: the best share of right {noun} that a"
         " function of the text can reach)": _label_table(examples, corpus.splits),

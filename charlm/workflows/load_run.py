@@ -28,7 +28,7 @@ def load_run(run: str | None, checkpoint: str | None, device: str) -> tuple[Load
     loaded, name = load_any_run(run, checkpoint, device)
     if loaded.labels is not None:
         raise UsageError(
-            f"{name} predicts {loaded.task.type_noun}, and is no language model",
+            f"{name} predicts {loaded.task.noun}, and is no language model",
             "use `charlm predict` or `charlm eval`, or name a language model",
         )
     return loaded, name

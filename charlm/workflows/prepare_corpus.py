@@ -11,7 +11,6 @@ from pathlib import Path
 from charlm import terminal, workspace
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.settings import CorpusSettings
-from charlm.data.task_settings import LANGUAGE_TASK
 from charlm.errors import SettingsError, UsageError
 from charlm.text.document import DownloadPlan, Source
 from charlm.text.examples.example import ExampleSource
@@ -67,7 +66,7 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
     directory = out or workspace.DATA / settings.name
     workspace.check_output_name(directory, "--out")
     check_output(directory, may_hold_corpus=True)
-    if settings.task != LANGUAGE_TASK:
+    if settings.task.has_labels:
         return _prepare_examples(settings, directory, options)
     split_reference = open_corpus(workspace.find_data(options.split_like)) if options.split_like else None
     settings = use_split_of(split_reference, settings)

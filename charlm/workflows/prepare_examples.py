@@ -141,7 +141,7 @@ def _write_documents(
             ambiguity[name].add(example.text_digest, text, targets, is_repeated=example.is_repeated)
             done += len(text)
             on_progress("split", done)
-    labels = _make_labels(staged, counts, ambiguity, settings.task.type_noun)
+    labels = _make_labels(staged, counts, ambiguity, settings.task.noun)
     documents: dict[str, Any] = {
         "pages": staged.counts.read,
         "kept": int(kept.sum()),
