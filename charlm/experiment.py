@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 from pydantic import model_validator
 
-from charlm.data.settings import CorpusSettings, make_portable
+from charlm.data.settings import CorpusSettings, complete_record, make_portable
 from charlm.errors import SettingsError
 from charlm.nn.settings import ModelSettings
 from charlm.settings import (
@@ -111,13 +111,9 @@ def check_corpus(layer: Layer, prepared: Mapping[str, Any], directory: Path) -> 
     requested = layer.tree.get("corpus", {})
     if not isinstance(requested, dict):
         validate(Experiment, layer)
-    contradictions = [
-        f"corpus.{difference}"
-        for difference in differences(
-            lists_to_tuples(prepared), lists_to_tuples(make_portable(cast("dict[str, Any]", requested)))
-        )
-        if difference.new is not None
-    ]
+    before = lists_to_tuples(complete_record(prepared))
+    now = lists_to_tuples(make_portable(cast("dict[str, Any]", requested)))
+    contradictions = [f"corpus.{difference}" for difference in differences(before, now) if difference.new is not None]
     if contradictions:
         raise SettingsError(
             f"{directory} contradicts the settings ({'; '.join(contradictions)})",

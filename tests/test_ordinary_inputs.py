@@ -10,39 +10,23 @@ import pytest
 
 from tests.command_options import CommandOption, command_options
 from tests.processes import Channel, Commands, Ended
-from tests.workspaces import DATA, RUN
+from tests.workspaces import DATA, RUN, tour_labels
 
 UNIFORM = ("--set", 'baselines=[{type="uniform"}]')
 SMALL = ("--set", "model.body.hidden_size=4", "--set", "training.batch_size=2")
 QUICK = ("--config", "tiny", "--set", "training.max_steps=1")
 NEW_CORPUS = ("prepare", "--workers", "1", "--source", "text", "--input", "texts", "--out", "data/new")
 SOURCE = ("prepare", "--workers", "1", "--out", "data/new", "--source")
+LABELS = ("prepare", "--workers", "1", "--out", "data/new", "--task", "classify")
 PLACES: dict[str, tuple[str, ...]] = {
     "prepare --input": ("prepare", "--workers", "1", "--source", "text", "--out", "data/new", "--input", "{}"),
-    "prepare --input (dump)": (
-        "prepare",
-        "--workers",
-        "1",
-        "--source",
-        "wikipedia",
-        "--out",
-        "data/new",
-        "--input",
-        "{}",
-    ),
+    "prepare --input (dump)": (*SOURCE, "wikipedia", "--input", "{}"),
     "prepare --input (hub)": (*SOURCE, "hub", "--input", "{}"),
-    "prepare --input (enwik8)": (
-        "prepare",
-        "--workers",
-        "1",
-        "--source",
-        "enwik8",
-        "--out",
-        "data/new",
-        "--input",
-        "{}",
-    ),
+    "prepare --input (enwik8)": (*SOURCE, "enwik8", "--input", "{}"),
     "prepare --input (text8)": (*SOURCE, "text8", "--input", "{}"),
+    "prepare --train": (*LABELS, "--train", "{}"),
+    "prepare --valid": (*LABELS, "--train", "numbers.tsv", "--valid", "{}"),
+    "prepare --test": (*LABELS, "--train", "numbers.tsv", "--test", "{}"),
     "prepare --config": (*NEW_CORPUS, "--config", "{}"),
     "prepare --data": ("prepare", "--vocab", "byte", "--data", "{}"),
     "prepare --out": (*NEW_CORPUS[:-1], "{}"),
@@ -64,6 +48,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     "explain TEXT": ("explain", "tiny-texts", "{}"),
     "explain --text": ("explain", "tiny-texts", "--text", "{}"),
     "explain --out": ("explain", "tiny-texts", "мы", "--out", "{}"),
+    "predict --input": ("predict", "numbers", "--input", "{}"),
+    "predict --out": ("predict", "numbers", "number 8", "--out", "{}"),
+    "predict RUN": ("predict", "{}", "number 8"),
     "inspect PATH": ("inspect", "{}"),
     "inspect --data": ("inspect", "tiny", "--data", "{}"),
     "report RUN": ("report", "--no-png", "{}"),
@@ -122,6 +109,7 @@ NAMES = {
 @pytest.fixture(scope="module")
 def littered(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Commands:
     folder = shutil.copytree(toured.folder, tmp_path_factory.mktemp("littered") / "folder")
+    tour_labels(toured.within(folder))
     (folder / "file.txt").write_text("мы из неё " * 300, encoding="utf-8")
     (folder / "empty").touch()
     (folder / "bytes").write_bytes(bytes(range(256)) * 9)
@@ -335,13 +323,15 @@ NUMERIC: dict[str, tuple[str, ...]] = {
     "eval": ("eval",),
     "sample": ("sample", "--length", "2"),
     "explain": ("explain", "tiny-texts", "мы"),
+    "predict": ("predict", "numbers", "number 8"),
 }
 """Commands with options that take numbers."""
 
 
 @pytest.mark.parametrize("option", [each for each in command_options() if {int, float} & {*each.types}], ids=str)
-def test_any_number_in_any_option(workspace: Commands, option: CommandOption) -> None:
+def test_any_number_in_any_option(littered: Commands, tmp_path: Path, option: CommandOption) -> None:
     """A huge one may take long; it is then stopped."""
+    workspace = littered.within(shutil.copytree(littered.folder, tmp_path / "folder", symlinks=True))
     for number in NUMBERS:
         arguments = (*NUMERIC[option.command], option.option, number)
         with workspace.start(*arguments) as process:

@@ -66,6 +66,19 @@ def tour(commands: Commands) -> None:
     commands.succeed("train", "--config", "tiny")
 
 
+def tour_labels(commands: Commands) -> None:
+    """A table of two labels, a corpus and a run of them; the current corpus and run stay what they were."""
+    rows = "".join(f"number {number}\t{('even', 'odd')[number % 2]}\n" for number in range(60))
+    (commands.folder / "numbers.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
+    current = {path: path.read_bytes() for path in commands.folder.glob("*/current.json")}
+    prepare = ("prepare", "--task", "classify", "--workers", "1", "--input", "numbers.tsv")
+    commands.succeed(*prepare, "--out", "data/numbers")
+    small = ("--set", "model.body.hidden_size=4", "--set", "training.max_steps=2")
+    commands.succeed("train", "--data", "numbers", "--out", "runs/numbers", *small)
+    for path, content in current.items():
+        path.write_bytes(content)
+
+
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     """Every path below `folder` (but locks, which hold a pid), with the content of files."""
     return {

@@ -1,7 +1,7 @@
 """Settings of a prepared corpus: source, split, vocabulary."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Literal, Self, cast
 
@@ -58,9 +58,19 @@ class CorpusSettings(Settings):
     def to_record(self) -> dict[str, Any]:
         """Return the settings that corpus.json records."""
         record = make_portable(self.model_dump(mode="json", exclude_none=True))
-        if not self.task.has_labels:
-            del record["task"], record["repeats"]  # charlm 0.1.0 had no other
+        if self.task == LANGUAGE_TASK:
+            for key in _TASK_DEFAULTS:
+                del record[key]
         return record
+
+
+_TASK_DEFAULTS: dict[str, Any] = {"task": LANGUAGE_TASK.model_dump(mode="json"), "repeats": "auto"}
+"""What the record of a language corpus leaves out, since charlm 0.1.0 had no other task."""
+
+
+def complete_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that corpus.json records, with those that the record of a language corpus leaves out."""
+    return {**_TASK_DEFAULTS, **record}
 
 
 _HUB_KEYS = ("label_column", "tags_column", "valid_split", "test_split")

@@ -63,10 +63,10 @@ def server() -> Iterator[FaultServer]:
         yield server
 
 
-def prepare(*mirrors: str, language: str = "xx", date: str = "latest") -> list[str]:
+def prepare(*mirrors: str, language: str | None = "xx", date: str = "latest") -> list[str]:
     """The arguments."""
     roots = ", ".join(f'"{mirror}"' for mirror in mirrors)
-    what = ["--language", language, "--date", date, "--workers", "1"]
+    what = [*([] if language is None else ["--language", language]), "--date", date, "--workers", "1"]
     return ["prepare", *what, "--set", f"corpus.source.mirrors=[{roots}]"]
 
 
@@ -255,7 +255,8 @@ REFUSALS = {
 def test_no_corpus(commands: Commands, server: FaultServer, name: str) -> None:
     refusal = REFUSALS[name]
     server.script += refusal.script
-    ended = commands(*prepare(server.url()), *refusal.arguments)
+    language = None if "--wiki" in refusal.arguments else "xx"
+    ended = commands(*prepare(server.url(), language=language), *refusal.arguments)
     assert ended.error == "charlm: error: " + refusal.error.format(url=server.url())
     assert (ended.code, ended.stdout) == (refusal.code, "")
     assert "Traceback" not in ended.stderr

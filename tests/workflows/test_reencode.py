@@ -150,6 +150,7 @@ def test_the_command(charlm: Charlm, tmp_path: Path) -> None:
     metadata = json.loads(done.stdout)
     assert (metadata["data"], metadata["encoded_from"]["corpus"]) == ("data/novel-ngram", "novel")
     assert "already prepared" in charlm("prepare", "--data", "novel", "--vocab", "ngram").stderr
+    assert "data/novel is already prepared" in charlm("prepare", "--data", "novel", "--vocab", "char").stderr
     inspected = json.loads(charlm("inspect", "novel-ngram", "--json").stdout)["vocabulary"]
     assert inspected["ngrams"]["distinct_words"] == 7
     assert inspected["splits"]["test"]["coverage"] == 1
@@ -159,7 +160,7 @@ def test_the_command(charlm: Charlm, tmp_path: Path) -> None:
         (["--data", "novel", "--vocab", "runes"], 2, "runes"),
         (["--data", "novel", "--vocab", "word", "--refresh"], 2, "--data goes with"),
         (["--data", "novel", "--vocab", "word", "--set", "corpus.split=80/10/10"], 2, "split: auto -> 80/10/10"),
-        (["--data", "novel", "--vocab", "char"], 2, "another --out"),
+        (["--data", "novel", "--vocab", "char", "--overwrite"], 2, "another --out"),
     ):
         failed = charlm("prepare", *arguments)
         assert failed.returncode == code
