@@ -130,11 +130,16 @@ def assert_no_bug(ended: Ended, command: tuple[str, ...]) -> None:
         assert "check the disk, or send the output elsewhere" not in ended.error, (command, ended)
 
 
+EXTENTS = [pytest.param(4, id="some"), pytest.param(1, id="all", marks=pytest.mark.faults)]
+"""Of the names or numbers, every fourth is tried in each place, other ones in the next place; all in the long runs."""
+
+
+@pytest.mark.parametrize("every", EXTENTS)
 @pytest.mark.parametrize("place", PLACES)
-def test_any_name_in_any_place(littered: Commands, tmp_path: Path, place: str) -> None:
+def test_any_name_in_any_place(littered: Commands, tmp_path: Path, place: str, every: int) -> None:
     commands = littered.within(shutil.copytree(littered.folder, tmp_path / "folder", symlinks=True))
     is_output = place.endswith(OUTPUTS)
-    for name in NAMES.values():
+    for name in [*NAMES.values()][[*PLACES].index(place) % every :: every]:
         if is_output and name.startswith("/"):
             continue  # nothing outside of the test's folder is touched
         command = tuple(word.replace("{}", name) if word == "{}" else word for word in PLACES[place])
@@ -328,11 +333,15 @@ NUMERIC: dict[str, tuple[str, ...]] = {
 """Commands with options that take numbers."""
 
 
-@pytest.mark.parametrize("option", [each for each in command_options() if {int, float} & {*each.types}], ids=str)
-def test_any_number_in_any_option(littered: Commands, tmp_path: Path, option: CommandOption) -> None:
+NUMBER_OPTIONS = [each for each in command_options() if {int, float} & {*each.types}]
+
+
+@pytest.mark.parametrize("every", EXTENTS)
+@pytest.mark.parametrize("option", NUMBER_OPTIONS, ids=str)
+def test_any_number_in_any_option(littered: Commands, tmp_path: Path, option: CommandOption, every: int) -> None:
     """A huge one may take long; it is then stopped."""
     workspace = littered.within(shutil.copytree(littered.folder, tmp_path / "folder", symlinks=True))
-    for number in NUMBERS:
+    for number in NUMBERS[NUMBER_OPTIONS.index(option) % every :: every]:
         arguments = (*NUMERIC[option.command], option.option, number)
         with workspace.start(*arguments) as process:
             try:
