@@ -75,6 +75,8 @@ def _baseline_line(row: dict[str, Any]) -> str:
     figures = f"accuracy {_percent(row['accuracy'], row['interval'])} · macro-F1 {_percent(row['macro_f1'])}"
     if row["segments_f1"] is not None:
         figures += f" · segments F1 {_percent(row['segments_f1'])}"
+    if row["words_accuracy"] is not None:
+        figures += f" · words {_percent(row['words_accuracy'])}"
     return f"{row['model']}: {figures} · {row['bits_per_label']:.3f} bits per label · {row['seconds']:.1f} s"
 
 
@@ -95,6 +97,10 @@ def _readable(found: "LabelEvalResult", summary: dict[str, Any]) -> dict[str, An
         segments = summary["segments"]
         shown["segments F1"] = _percent(segments["f1"], summary["intervals"]["segments"])
         shown["precision, recall"] = f"{_percent(segments['precision'])}, {_percent(segments['recall'])}"
+    if "words" in summary:
+        words = summary["words"]
+        interval = summary["intervals"]["words"]
+        shown["restored words"] = f"{words['words']:,}, of which {_percent(words['accuracy'], interval)} are right"
     shown[f"bits per {noun[:-1]}"] = summary["bits_per_label"]
     calibration = summary["calibration"]
     shown["calibration error"] = (

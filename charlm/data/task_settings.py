@@ -25,6 +25,11 @@ class _Task(Settings):
     sources: ClassVar[tuple[str, ...]]
     """The kinds of sources that give what is predicted."""
 
+    @property
+    def restores_words(self) -> bool:
+        """Whether what is predicted makes words whole again that have lost marks or capital letters."""
+        return False
+
 
 class LanguageTaskSettings(_Task):
     """Predict the next token of a text."""
@@ -63,6 +68,10 @@ class TagTaskSettings(_Task):
     """Where `charlm predict` asks for tags in a text that has none. solid: at all characters but blanks. words:
     at the last character of each word. marks, case, blanks: where `--source derived` has removed them. auto: as in the
     training examples."""
+
+    @property
+    def restores_words(self) -> bool:
+        return self.asks in ("marks", "case")
 
 
 TaskSettings = Annotated[LanguageTaskSettings | ClassifyTaskSettings | TagTaskSettings, Field(discriminator="type")]

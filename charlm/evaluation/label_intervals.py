@@ -37,6 +37,11 @@ def segments_interval(counts: DocumentCounts) -> Interval | None:
     return ratio_interval(numerators, counts.gold_segments + counts.predicted_segments)
 
 
+def words_interval(counts: DocumentCounts) -> Interval | None:
+    """Return the interval of the share of restored words that are right."""
+    return ratio_interval(counts.correct_words.astype(np.float64), counts.words)
+
+
 @dataclass(frozen=True, slots=True)
 class FigureDifference:
     """A figure of the first model minus that of the second, with the 95 % interval of the difference."""
@@ -53,9 +58,17 @@ class FigureDifference:
 
 def compare_accuracy(first: DocumentCounts, second: DocumentCounts) -> FigureDifference | None:
     """Return the difference of two accuracies on the same documents, or None with fewer than 5 documents."""
-    wins = (first.correct - second.correct).astype(np.float64)
-    interval = ratio_interval(wins, first.labels)
-    return None if interval is None else FigureDifference(float(wins.sum() / first.labels.sum()), *interval)
+    return _compare_shares(first.correct - second.correct, first.labels)
+
+
+def compare_words(first: DocumentCounts, second: DocumentCounts) -> FigureDifference | None:
+    """Return the difference of two shares of restored words on the same documents, or None with fewer than 5."""
+    return _compare_shares(first.correct_words - second.correct_words, first.words)
+
+
+def _compare_shares(wins: Counts, totals: Counts) -> FigureDifference | None:
+    interval = ratio_interval(wins.astype(np.float64), totals)
+    return None if interval is None else FigureDifference(float(wins.sum() / totals.sum()), *interval)
 
 
 def compare_segments(first: DocumentCounts, second: DocumentCounts, *, seed: int = 0) -> FigureDifference | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from charlm.data.corpus import Corpus
+from charlm.evaluation.document_counts import word_accuracy
 from charlm.evaluation.evaluate_labels import LabelDecoder
 from charlm.evaluation.label_baselines.run import default_baselines, run_label_baselines
 from charlm.evaluation.label_intervals import accuracy_interval
@@ -16,8 +17,7 @@ def score_label_baselines(
     corpus: Corpus, split: str, decoder: LabelDecoder, on_progress: Callable[[str, int, int], None]
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each baseline of the task of a corpus, as soon as it is known."""
-    per_document = corpus.task.per_document
-    baselines = default_baselines(decoder, per_document=per_document)
+    baselines = default_baselines(decoder, corpus.task)
     for found in run_label_baselines(corpus, split, decoder, baselines, on_progress=on_progress):
         score, documents = found.score, found.documents
         interval = None if documents is None else accuracy_interval(documents)
@@ -29,5 +29,6 @@ def score_label_baselines(
             "macro_f1": None if score is None else score.macro_f1,
             "bits_per_label": None if score is None else score.bits_per_label,
             "segments_f1": None if score is None else score.segments.f1,
+            "words_accuracy": None if documents is None else word_accuracy(documents),
             "seconds": found.seconds,
         }

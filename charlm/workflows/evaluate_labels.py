@@ -17,7 +17,7 @@ from charlm.data.corpus import Corpus
 from charlm.data.examples import Examples
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
-from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts
+from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts, word_accuracy
 from charlm.evaluation.evaluate_labels import (
     DocumentPrediction,
     LabelDecoder,
@@ -30,10 +30,13 @@ from charlm.evaluation.label_intervals import (
     accuracy_interval,
     compare_accuracy,
     compare_segments,
+    compare_words,
     macro_f1_interval,
     segments_interval,
+    words_interval,
 )
 from charlm.evaluation.label_score import LabelScore
+from charlm.evaluation.restored_words import restored_words
 from charlm.training.tasks.build import build_decoder
 from charlm.workflows.load_run import load_any_run, open_corpus_for
 
@@ -98,7 +101,8 @@ def score_label_run(
     fit = TemperatureFit()
     for prediction in predict(corpus.open_examples("valid"), lambda _: None):
         fit.add(prediction.log_p_NL, prediction.targets)
-    found = _Collected(decoder, examples.num_documents, fit.temperature)
+    words = restored_words(corpus, examples)
+    found = _Collected(DocumentCounter(decoder, examples.num_documents, words), fit.temperature)
     score = score_predictions(found.collect(predict(examples, lambda tokens: on_progress(tokens, total))), decoder)
     return LabelEvalResult(
         name,
@@ -149,8 +153,8 @@ def check_same_labels(loaded: LoadedModel, corpus: Corpus) -> None:
 class _Collected:
     """What is kept of each document's prediction."""
 
-    def __init__(self, decoder: LabelDecoder, num_documents: int, temperature: float) -> None:
-        self._counter = DocumentCounter(decoder, num_documents)
+    def __init__(self, counter: DocumentCounter, temperature: float) -> None:
+        self._counter = counter
         self._temperatures = (1.0, temperature)
         self._confidences: tuple[list[Any], list[Any]] = ([], [])
         self._is_correct: list[Any] = []
@@ -182,11 +186,14 @@ def summarize_labels(found: LabelEvalResult) -> dict[str, Any]:
         intervals["macro_f1"] = _as_list(macro_f1_interval(found.score.confusion_KL))
     if found.documents.gold_segments.any():
         intervals["segments"] = _as_list(segments_interval(found.documents))
+    if found.documents.words.any():
+        intervals["words"] = _as_list(words_interval(found.documents))
     return {
         "run": found.run,
         "split": found.split,
         "documents": len(found.documents.labels),
         **found.score.to_json(),
+        **_summarize_words(found.documents),
         "intervals": intervals,
         "calibration": {
             "error": found.calibration_error,
@@ -196,6 +203,12 @@ def summarize_labels(found: LabelEvalResult) -> dict[str, Any]:
         "per_label": found.score.per_label(found.names),
         "confusions": list_confusions(found),
     }
+
+
+def _summarize_words(documents: DocumentCounts) -> dict[str, Any]:
+    """Return the figures of restored words, if there are any."""
+    words, correct = int(documents.words.sum()), int(documents.correct_words.sum())
+    return {"words": {"words": words, "correct": correct, "accuracy": word_accuracy(documents)}} if words else {}
 
 
 def list_confusions(found: LabelEvalResult) -> list[dict[str, Any]]:
@@ -225,6 +238,8 @@ def compare_label_runs(
     differences = {"accuracy": compare_accuracy(first, second)}
     if first.gold_segments.any():
         differences["segments"] = compare_segments(first, second)
+    if first.words.any():
+        differences["words"] = compare_words(first, second)
     return results, differences
 
 

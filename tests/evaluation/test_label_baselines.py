@@ -5,13 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charlm.data.labelled_text import LabelledText
+from charlm.data.task_settings import ClassifyTaskSettings, TagTaskSettings
 from charlm.evaluation.evaluate_labels import LabelDecoder
-from charlm.evaluation.label_baselines.base import LabelBaseline, LabelledText
+from charlm.evaluation.label_baselines.base import LabelBaseline
 from charlm.evaluation.label_baselines.frequencies import MostFrequent, WordTags
 from charlm.evaluation.label_baselines.longest_match import LongestMatch
 from charlm.evaluation.label_baselines.ngrams import NgramsPerClass
 from charlm.evaluation.label_baselines.regression import TextRegression, WindowRegression
+from charlm.evaluation.label_baselines.restorations import WordRestorations
 from charlm.evaluation.label_baselines.run import default_baselines, run_label_baselines
+from charlm.evaluation.restored_words import RestoredWords, find_carriers
 from charlm.evaluation.segments import TagTransitions
 from tests.examples import Example, write_examples
 
@@ -74,7 +78,7 @@ def test_all_baselines_of_a_corpus_are_scored(tmp_path: Path) -> None:
     corpus = write_examples(tmp_path / "corpus", {"train": examples, "valid": examples[:9], "test": examples[:20]})
     assert corpus.labels is not None
     decoder = LabelDecoder(corpus.labels.names)
-    baselines = default_baselines(decoder, per_document=True)
+    baselines = default_baselines(decoder, ClassifyTaskSettings())
     results = list(run_label_baselines(corpus, "test", decoder, baselines, on_progress=lambda *_: None))
     accuracies = [result.score.accuracy for result in results if result.score is not None]
     assert accuracies[0] == 0.5
@@ -84,8 +88,27 @@ def test_all_baselines_of_a_corpus_are_scored(tmp_path: Path) -> None:
 
 def test_segments_have_the_longest_match_as_a_baseline() -> None:
     names = ("B-word", "I-word")
-    kinds = [
-        type(each)
-        for each in default_baselines(LabelDecoder(names, TagTransitions.of_segments(names)), per_document=False)
-    ]
+    decoder = LabelDecoder(names, TagTransitions.of_segments(names))
+    kinds = [type(each) for each in default_baselines(decoder, TagTaskSettings())]
     assert kinds == [MostFrequent, LongestMatch, WindowRegression]
+
+
+def test_a_word_is_restored_as_it_is_most_often() -> None:
+    acute, none, grave = 0, 1, 2
+    train = [
+        LabelledText("pere", np.arange(4), np.array(tags))
+        for tags in ([none, grave, none, none], [none, grave, none, none], [none, acute, none, acute])
+    ]
+    predictor = WordRestorations().fit(train, ("acute", "none", "grave"))
+    found = predictor.log_probabilities(LabelledText("pere, rr", np.array([0, 1, 2, 3, 6, 7]), np.zeros(6, np.int64)))
+    assert found.argmax(1).tolist() == [none, grave, none, none, none, none]
+
+
+def test_restored_words_are_those_with_a_character_that_can_carry_something() -> None:
+    none, acute = 0, 1
+    train = [LabelledText("ete b", np.array([0, 1, 2, 4]), np.array([acute, none, none, none]))]
+    assert find_carriers(train) == {"e"}
+    text = LabelledText("le b-bed, e", np.array([0, 1, 3, 5, 6, 7, 10]), np.array([0, 1, 0, 0, 0, 0, -1]))
+    words = RestoredWords({"e"}, lambda index: text)
+    assert words.count(0, np.array([0, 1, 1, 0, 0, 0, 0])) == (3, 2)  # le, bed; the last e has an unseen tag
+    assert words.count(0, np.array([1, 1, 0, 0, 1, 0, 0])) == (3, 0)

@@ -16,7 +16,7 @@ from charlm.evaluation.label_score import LabelScore
 
 def counts_of(correct: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> DocumentCounts:
     ones = np.ones_like(correct)
-    return DocumentCounts(ones, correct, 2 * ones, 2 * ones, 2 * correct)
+    return DocumentCounts(ones, correct, 2 * ones, 2 * ones, 2 * correct, ones, correct)
 
 
 def test_the_interval_of_an_accuracy_covers_it_in_about_95_of_100_samples() -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from charlm.data.labelled_text import LabelledText
 from charlm.evaluation.label_baselines.base import (
     Floats,
     LabelBaseline,
-    LabelledText,
     LabelPredictor,
     smoothed_log_probabilities,
 )

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from charlm.evaluation.label_baselines.base import Floats, LabelBaseline, LabelledText, LabelPredictor
+from charlm.data.labelled_text import LabelledText
+from charlm.evaluation.label_baselines.base import Floats, LabelBaseline, LabelPredictor
 from charlm.evaluation.segments import find_segments
 
 _CERTAIN = 0.99

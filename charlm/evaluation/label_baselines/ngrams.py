@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from charlm.data.labelled_text import Ids, LabelledText
 from charlm.evaluation.baselines.kneser_ney import KneserNey
 from charlm.evaluation.label_baselines.base import (
     Floats,
-    Ids,
     LabelBaseline,
-    LabelledText,
     LabelPredictor,
     smoothed_log_probabilities,
 )

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from charlm.evaluation.label_baselines.base import Floats, LabelBaseline, LabelledText, LabelPredictor
+from charlm.data.labelled_text import LabelledText
+from charlm.evaluation.label_baselines.base import Floats, LabelBaseline, LabelPredictor
 
 _MAX_NGRAM = 4
 _START, _STOP = "\x02", "\x03"

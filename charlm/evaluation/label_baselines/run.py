@@ -7,14 +7,18 @@ from functools import partial
 from importlib.util import find_spec
 
 from charlm.data.corpus import Corpus
+from charlm.data.labelled_text import LabelledText, read_texts
+from charlm.data.task_settings import TaskSettings
 from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts
 from charlm.evaluation.evaluate_labels import DocumentPrediction, LabelDecoder, score_predictions
-from charlm.evaluation.label_baselines.base import LabelBaseline, LabelledText, LabelPredictor, OnProgress, read_texts
+from charlm.evaluation.label_baselines.base import LabelBaseline, LabelPredictor, OnProgress
 from charlm.evaluation.label_baselines.frequencies import MostFrequent, WordTags
 from charlm.evaluation.label_baselines.longest_match import LongestMatch
 from charlm.evaluation.label_baselines.ngrams import NgramsPerClass
 from charlm.evaluation.label_baselines.regression import TextRegression, WindowRegression
+from charlm.evaluation.label_baselines.restorations import WordRestorations
 from charlm.evaluation.label_score import LabelScore
+from charlm.evaluation.restored_words import RestoredWords, find_carriers
 
 _NGRAM_ORDER = 5
 
@@ -30,12 +34,14 @@ class LabelBaselineResult:
     seconds: float
 
 
-def default_baselines(decoder: LabelDecoder, *, per_document: bool) -> list[LabelBaseline]:
+def default_baselines(decoder: LabelDecoder, task: TaskSettings) -> list[LabelBaseline]:
     """Return the baselines of a task, the simplest first."""
-    if per_document:
+    if task.per_document:
         return [MostFrequent(), NgramsPerClass(_NGRAM_ORDER), TextRegression()]
     if decoder.transitions is not None:
         return [MostFrequent(), LongestMatch(), WindowRegression()]
+    if task.restores_words:
+        return [MostFrequent(), WordRestorations(), WindowRegression()]
     return [MostFrequent(), WordTags(), WindowRegression()]
 
 
@@ -52,6 +58,7 @@ def run_label_baselines(
         DataError: its files are damaged.
     """
     train, texts = list(read_texts(corpus, "train")), list(read_texts(corpus, split))
+    words = RestoredWords(find_carriers(train), texts.__getitem__) if corpus.task.restores_words else None
     for baseline in baselines:
         start = time.monotonic()
         if isinstance(baseline, TextRegression | WindowRegression) and find_spec("sklearn") is None:
@@ -65,7 +72,7 @@ def run_label_baselines(
             continue
         on_progress(baseline.name, 0, len(texts))
         predictor = baseline.fit(train, decoder.names)
-        counter = DocumentCounter(decoder, len(texts))
+        counter = DocumentCounter(decoder, len(texts), words)
         report = partial(on_progress, baseline.name)
         score = score_predictions(_predict(predictor, texts, decoder, counter, report), decoder)
         yield LabelBaselineResult(
