@@ -74,8 +74,9 @@ def predict(
 ) -> None:
     """Predict the labels of texts, or the tags of their characters, in the order of the input."""
     from charlm.workflows.load_run import load_any_run
-    from charlm.workflows.predict import PredictOptions, Predictor, as_queries
+    from charlm.workflows.predict import Predictor, as_queries
     from charlm.workflows.predict_files import FORMATS, formatter
+    from charlm.workflows.predict_options import PredictOptions
 
     check_file(out, "--out")
     run, texts = _find_run_and_texts(run, texts or [], has_input=input is not None)

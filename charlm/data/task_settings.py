@@ -26,9 +26,14 @@ class _Task(Settings):
     """The kinds of sources that give what is predicted."""
 
     @property
+    def asked_characters(self) -> str | None:
+        """Where tags are asked for in a text that has none; None: nowhere."""
+        return None
+
+    @property
     def restores_words(self) -> bool:
         """Whether what is predicted makes words whole again that have lost marks or capital letters."""
-        return False
+        return self.asked_characters in ("marks", "case")
 
 
 class LanguageTaskSettings(_Task):
@@ -70,8 +75,8 @@ class TagTaskSettings(_Task):
     training examples."""
 
     @property
-    def restores_words(self) -> bool:
-        return self.asks in ("marks", "case")
+    def asked_characters(self) -> str:
+        return self.asks
 
 
 TaskSettings = Annotated[LanguageTaskSettings | ClassifyTaskSettings | TagTaskSettings, Field(discriminator="type")]

@@ -21,7 +21,7 @@ from charlm.device import Precision, autocast
 from charlm.nn.bodies.pooling import PooledBody
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
-from charlm.vocab.base import IntArray
+from charlm.vocab.base import IntArray, Vocab
 
 MAX_ROW = 16_384
 CONTEXT = 1_024
@@ -37,6 +37,16 @@ class Row:
 
     ids: IntArray
     asked: npt.NDArray[np.int64]
+
+
+def label_row(text: str, vocab: Vocab) -> Row:
+    """Return the row that asks for the label of a whole text, at its <eod>.
+
+    Raises:
+        DataError: the text has a character that the vocabulary cannot spell.
+    """
+    ids = np.append(vocab.encode(text), vocab.eod_id)
+    return Row(ids, np.array([len(ids) - 1]))
 
 
 def predict_rows(

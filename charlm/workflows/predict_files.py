@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from charlm.data.task_settings import TagTaskSettings, TaskSettings
+from charlm.data.task_settings import TaskSettings
 from charlm.errors import UsageError
 from charlm.storage import to_json
 from charlm.text.examples.cells import read_text
@@ -79,7 +79,7 @@ def _decoder() -> Decoder:
 
 def _read_sentences(path: Path, task: TaskSettings, counts: ExampleCounts) -> Iterator[Query]:
     settings = ConlluSettings(input=(str(path),))
-    asks_words = isinstance(task, TagTaskSettings) and task.asks == "words"
+    asks_words = task.asked_characters == "words"
     for file in list_example_files(settings, settings.type):
         for sentence in read_sentences(str(path), file.lines(settings.encoding, settings.errors, counts)):
             asked = tuple(token.end - 1 for token in sentence.tokens) if asks_words else None
@@ -92,7 +92,7 @@ def formatter(kind: Format, task: TaskSettings) -> Callable[[TextPrediction], st
     Raises:
         UsageError: the format does not fit the task.
     """
-    if kind == "conllu" and not (isinstance(task, TagTaskSettings) and task.asks in ("words", "solid")):
+    if kind == "conllu" and task.asked_characters not in ("words", "solid"):
         raise UsageError("CoNLL-U holds words with tags, and this model predicts none", "choose another --format")
     return {"jsonl": _to_jsonl, "tsv": _to_tsv, "conllu": _to_conllu, "text": _to_text}[kind]
 

@@ -10,7 +10,8 @@ from charlm.checkpoint import load_model
 from charlm.evaluation.evaluate_labels import predict_examples
 from charlm.training.run_directory import find_checkpoint
 from charlm.workflows.evaluate_labels import decoder_of
-from charlm.workflows.predict import PredictOptions, Predictor
+from charlm.workflows.predict import Predictor
+from charlm.workflows.predict_options import PredictOptions
 from charlm.workflows.prediction import Query
 from tests.processes import Commands
 
