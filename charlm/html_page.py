@@ -1,6 +1,6 @@
 """The frame of charlm's HTML pages: one file that needs no network and no other file.
 
-title, style ──page_start──> <!doctype ... <main><h1>    (content)    data, script ──page_end──> </main> ... </html>
+title, style ──page_start──> <!doctype ... <main><h1>    (content)    data, scripts ──page_end──> </main> ... </html>
 
 Names and texts are escaped with `html.escape`. A policy in the page also forbids it to load anything.
 """
@@ -30,12 +30,13 @@ def page_start(title: str, command: str, style: str) -> str:
     )
 
 
-def page_end(data_id: str, data: Iterable[str], script: Path) -> Iterator[str]:
-    """Everything after the content: `data` as JSON in an element with the id `data_id`, then the script.
+def page_end(data_id: str, data: Iterable[str], *scripts: Path) -> Iterator[str]:
+    """Everything after the content: `data` as JSON in an element with the id `data_id`, then the scripts as one.
 
     Args:
         data: pieces of one JSON text. A `<` in it, which could end the element, is escaped here.
     """
     yield f'</main>\n<script type="application/json" id="{data_id}">'
     yield from (piece.replace("<", "\\u003c") for piece in data)
-    yield f"</script>\n<script>{script.read_text(encoding='utf-8')}</script></body></html>\n"
+    code = "".join(script.read_text(encoding="utf-8") for script in scripts)
+    yield f"</script>\n<script>{code}</script></body></html>\n"

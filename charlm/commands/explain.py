@@ -14,7 +14,7 @@ from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, 
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlm.evaluation.explain.explanation import Explanation
+    from charlm.evaluation.explain.drawing import Drawing
 
 _STDIN = "-"
 
@@ -68,7 +68,7 @@ def explain(
         terminal.note(f"wrote {out}; open it in a browser")
 
 
-def _print(found: "Explanation") -> None:
+def _print(found: "Drawing") -> None:
     from charlm.evaluation.explain.terminal import (
         ColourDepth,
         choose_colour_scale,
@@ -79,7 +79,7 @@ def _print(found: "Explanation") -> None:
 
     depth = detect_colour_depth(os.environ, is_terminal=sys.stdout.isatty())
     if depth is not ColourDepth.NONE:
-        for line in render_lines(found, depth, choose_colour_scale(os.environ)):
+        for line in render_lines(found, depth, choose_colour_scale(os.environ, found.scales)):
             print(line)
     for line in summary_lines(found):
         print(line)

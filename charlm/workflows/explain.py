@@ -1,14 +1,16 @@
 """The surprisal of each character of a text under a run's model.
 
 RUN ──load──> model ──────┐
-TEXT ──> <eod> text <eod> ┴──explain──> Explanation
+TEXT ──> <eod> text <eod> ┴──explain──> Explanation ──> Drawing
 """
 
 from collections.abc import Callable
 
 from charlm.device import choose_device
 from charlm.errors import UsageError
-from charlm.evaluation.explain.explanation import Explanation, explain
+from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
+from charlm.evaluation.explain.drawing import Drawing
+from charlm.evaluation.explain.explanation import explain
 from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.load_run import load_run
 
@@ -18,8 +20,8 @@ MAX_CHARACTERS = 1_000_000
 
 def explain_run(
     run: str, checkpoint: str | None, text: str, top: int, device: str, on_progress: Callable[[int, int], None]
-) -> tuple[Explanation, str]:
-    """Return the explanation, and the name of the run.
+) -> tuple[Drawing, str]:
+    """Return what is to be shown, and the name of the run.
 
     Args:
         top: the number of alternatives for each token.
@@ -46,4 +48,4 @@ def explain_run(
         device=choose_device(device),
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
     )
-    return found, name
+    return SurprisalDrawing(found), name

@@ -1,10 +1,10 @@
-"""The surprisal of each character of a text, and what the model expected there.
+"""Why a model predicts what it predicts: a text in colours, with what is behind them.
 
-text ──encode──> tokens ──surprisal──> bits, rank and alternatives of each token ─┐
-  └──text_units──> the parts to point at: whole characters of whole tokens ───────┴──> Explanation
-Explanation ──terminal──> coloured lines      Explanation ──page──> one HTML file
+of a language model    explanation, text_units, surprisal    the bits, rank and alternatives of each token
 
-explanation           the text with its surprisals     colours    bits -> colours
-surprising_places     its most surprising units        visible    text with what is invisible written out
-data                  what the page's script reads
+Explanation ──draw_surprisals──> Drawing ──terminal──> coloured lines
+                                         ──page──────> one HTML file
+
+drawing    what all of them show        colours    bits -> colours
+cards      what the page's scripts read visible    text with what is invisible written out
 """

@@ -1,10 +1,11 @@
-"""Colours for bits: steps of half a bit that look equally large, on a light and on a dark background.
+"""Colours for bits: steps that look equally large, on a light and on a dark background.
 
-    level 0         below half a bit: the background itself
-    level 20        ten bits and more
+    surprisal    level 0   below half a bit: the background      level 20   ten bits and more
+    effect       level 0   the most against       level 10   none: the background       level 20   the most for
 
 Each scale is a path through OKLab (Ottosson, 2020) in steps of equal length. Lightness is monotonic along it, so that
-people with any kind of colour blindness can read it. Text has a contrast of at least 5:1 on every level.
+people with any kind of colour blindness can read it. Effects have two such paths, blue and orange, which nearly all of
+them can tell apart. Text has a contrast of at least 5:1 on every level.
 """
 
 import math
@@ -13,11 +14,13 @@ from functools import cache, cached_property
 from itertools import accumulate, pairwise
 
 NUM_LEVELS = 21
+NO_EFFECT = NUM_LEVELS // 2
 LEVELS_PER_BIT = 2
 _POINTS_PER_SEGMENT = 200  # points of the path between two corners
 _CUBE = (0, 95, 135, 175, 215, 255)
 
 Lab = tuple[float, float, float]
+Corners = tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -48,36 +51,77 @@ class Colour:
 
 @dataclass(frozen=True)
 class ColourScale:
-    """The colour of text, and the corners of the path of backgrounds: lightness, chroma, and hue in degrees."""
+    """The colour of text, and the corners of the path of backgrounds: lightness, chroma, and hue in degrees.
+
+    A diverging scale has a second path for the levels below that of the background.
+    """
 
     text_colour: Colour
-    corners: tuple[tuple[float, float, float], ...]
+    corners: Corners
+    corners_below: Corners = ()
+
+    @property
+    def neutral(self) -> int:
+        """The level of the background."""
+        return NO_EFFECT if self.corners_below else 0
 
     @cached_property
     def levels(self) -> tuple[Colour, ...]:
-        """The colour of each level, from the background on."""
-        corners = [_from_polar(*corner) for corner in self.corners]
-        path = [
-            _interpolate(a, b, step / _POINTS_PER_SEGMENT)
-            for a, b in pairwise(corners)
-            for step in range(_POINTS_PER_SEGMENT)
-        ] + corners[-1:]
-        path_lengths = [0.0, *accumulate(math.dist(a, b) for a, b in pairwise(path))]
-        target_lengths = (path_lengths[-1] * level / (NUM_LEVELS - 1) for level in range(NUM_LEVELS))
-        nearest = (
-            min(range(len(path)), key=lambda position: abs(path_lengths[position] - goal)) for goal in target_lengths
-        )
-        return tuple(_from_lab(path[position]) for position in nearest)
+        """The colour of each level."""
+        below = _steps(self.corners_below, NO_EFFECT + 1)[:0:-1] if self.corners_below else ()
+        return (*below, *_steps(self.corners, NUM_LEVELS - len(below)))
+
+
+@dataclass(frozen=True)
+class ColourScales:
+    """The same scale on both backgrounds."""
+
+    on_light: ColourScale
+    on_dark: ColourScale
 
 
 ON_LIGHT = ColourScale(Colour(20, 23, 28), ((1, 0, 0), (0.955, 0.09, 100), (0.83, 0.135, 75), (0.68, 0.185, 38)))
 ON_DARK = ColourScale(
     Colour(255, 255, 255), ((0.215, 0.01, 260), (0.33, 0.085, 290), (0.44, 0.145, 340), (0.55, 0.185, 22))
 )
+SURPRISAL = ColourScales(ON_LIGHT, ON_DARK)
+EFFECT = ColourScales(
+    ColourScale(
+        ON_LIGHT.text_colour,
+        ((1, 0, 0), (0.92, 0.05, 225), (0.68, 0.145, 250)),
+        ((1, 0, 0), (0.92, 0.08, 80), (0.68, 0.165, 50)),
+    ),
+    ColourScale(
+        ON_DARK.text_colour,
+        (ON_DARK.corners[0], (0.29, 0.14, 264), (0.54, 0.16, 256)),
+        (ON_DARK.corners[0], (0.31, 0.11, 30), (0.53, 0.135, 45)),
+    ),
+)
 
 
 def bits_to_level(bits: float) -> int:
     return min(NUM_LEVELS - 1, max(0, int(bits * LEVELS_PER_BIT)))
+
+
+def effect_to_level(bits: float, reach: float) -> int:
+    """Return the level of an effect, where those of `reach` bits and more have the last level on their side."""
+    return NO_EFFECT + round(NO_EFFECT * max(-1.0, min(1.0, bits / reach)))
+
+
+def _steps(corners: Corners, number: int) -> tuple[Colour, ...]:
+    """Return colours along a path in steps of equal length."""
+    points = [_from_polar(*corner) for corner in corners]
+    path = [
+        _interpolate(a, b, step / _POINTS_PER_SEGMENT)
+        for a, b in pairwise(points)
+        for step in range(_POINTS_PER_SEGMENT)
+    ] + points[-1:]
+    path_lengths = [0.0, *accumulate(math.dist(a, b) for a, b in pairwise(path))]
+    target_lengths = (path_lengths[-1] * step / (number - 1) for step in range(number))
+    nearest = (
+        min(range(len(path)), key=lambda position: abs(path_lengths[position] - goal)) for goal in target_lengths
+    )
+    return tuple(_from_lab(path[position]) for position in nearest)
 
 
 @cache

@@ -83,13 +83,13 @@ class Explanation:
         text = self.vocab.decode([token]) if self.vocab.first_byte_id is None else ""
         return display_name(self.vocab.symbol(token) if text in ("", "\ufffd") else text)
 
-    def unit_text(self, unit: int) -> str:
-        return self.text[self._start(self.units.text_ends_U, unit) : self.units.text_ends_U[unit]]
+    def unit_span(self, unit: int) -> tuple[int, int]:
+        """Return where a unit starts and ends, in characters."""
+        return self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
 
-    def unit_context(self, unit: int, length: int) -> tuple[str, str]:
-        """Return up to `length` characters before a unit, and after it."""
-        start, end = self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
-        return self.text[max(0, start - length) : start], self.text[end : end + length]
+    def unit_text(self, unit: int) -> str:
+        start, end = self.unit_span(unit)
+        return self.text[start:end]
 
     def unit_surprisals(self, unit: int) -> list[TokenSurprisal]:
         """Return the surprisals of the tokens of a unit."""
@@ -126,7 +126,7 @@ class Explanation:
         if self.is_backward:
             yield end
         for unit in range(len(self.bits_U)):
-            span = self._start(self.units.text_ends_U, unit), int(self.units.text_ends_U[unit])
+            span = self.unit_span(unit)
             yield from (self._row(surprisal, span) for surprisal in self.unit_surprisals(unit))
         if not self.is_backward:
             yield end

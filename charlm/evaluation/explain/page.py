@@ -1,34 +1,27 @@
-"""An explanation as one self-contained HTML page.
+"""A drawing as one self-contained HTML page.
 
-    text       an element for each unit, in the colour of its bits; readable without the script
-    tables     the most surprising places, and the score in every unit
-    costs      data for the script, which shows a card for the unit under the pointer (`data.py`)
+    text       an element for each part, in its colour; readable without the script
+    tables     the most remarkable places, and figures
+    cards      data for the scripts, which show a card for the part under the pointer (`cards.py`)
 
-Texts, tokens and the names of runs are always escaped. A policy in the page also forbids it to load anything.
+Texts, tokens and names of runs and labels are always escaped. A policy in the page also forbids it to load anything.
 """
 
-import math
 from collections.abc import Iterator
 from html import escape
-from itertools import chain
 from pathlib import Path
 
 from charlm import storage
-from charlm.evaluation.explain.colours import LEVELS_PER_BIT, NUM_LEVELS, ON_DARK, ON_LIGHT, Colour, bits_to_level
-from charlm.evaluation.explain.data import surprisals_as_json
-from charlm.evaluation.explain.explanation import Explanation
-from charlm.evaluation.explain.surprising_places import SurprisingUnit, find_surprising_units
+from charlm.evaluation.explain.colours import ColourScale
+from charlm.evaluation.explain.drawing import Drawing, Legend, Part, Places
 from charlm.evaluation.explain.visible import escape_invisible, escape_invisible_lines
-from charlm.formatting import format_number
 from charlm.html_page import page_end, page_start
 
-_NUM_SURPRISING = 10
-_UNITS_PER_PARAGRAPH = 500  # a browser lays out only the paragraphs in sight
+_PARTS_PER_PARAGRAPH = 500  # a browser lays out only the paragraphs in sight
 _HERE = Path(__file__).parent
-_END = '<i class="c{level} end">&lt;eod&gt;</i>'
 
 
-def write_page(explanation: Explanation, name: str, path: Path) -> None:
+def write_page(drawing: Drawing, name: str, path: Path) -> None:
     """Write the page of an explanation.
 
     Args:
@@ -38,98 +31,81 @@ def write_page(explanation: Explanation, name: str, path: Path) -> None:
         StorageError: the file cannot be written.
     """
     with storage.atomic_file(path) as file:
-        file.writelines(piece.encode("utf-8") for piece in render_page(explanation, name))
+        file.writelines(piece.encode("utf-8") for piece in render_page(drawing, name))
 
 
-def render_page(explanation: Explanation, name: str) -> Iterator[str]:
+def render_page(drawing: Drawing, name: str) -> Iterator[str]:
     """Yield the page in pieces."""
-    style = (_HERE / "page.css").read_text(encoding="utf-8") + _colours()
+    style = (_HERE / "page.css").read_text(encoding="utf-8") + _colours(drawing)
     yield page_start(escape_invisible(name), "explain", style)
-    bits = explanation.score.bits_per_character
-    yield f'<p class="soft">{format_number(bits)} bits per character. The colour of each character shows its surprisal:'
-    yield " minus the base-2 logarithm of the probability that the model gave it."
-    if explanation.is_backward:
-        yield " This model reads from the end: each character is predicted from the text after it."
-    yield "</p>\n"
-    yield from _legend()
-    yield '<p class="soft hint">Point at a character, tap it, or move with the arrow keys: its bits, its probability,'
-    yield " and what the model expected.</p>\n"
-    yield from _text(explanation)
+    yield f'<p class="soft">{escape(drawing.introduction())}</p>\n'
+    yield from _legend(drawing.legend)
+    yield '<p class="soft hint">Point at a character, tap it, or move with the arrow keys:'
+    yield f" {escape(drawing.hint)}.</p>\n"
+    yield from _text(drawing)
     yield '<div id="card" role="status" hidden></div>\n'
-    yield from _surprising_table(find_surprising_units(explanation, _NUM_SURPRISING), int(explanation.is_backward))
-    yield from _score_table(explanation)
-    yield from page_end("costs", surprisals_as_json(explanation), _HERE / "page.js")
+    for places in drawing.places():
+        yield from _places_table(places)
+    heading, figures = drawing.figures()
+    yield f'<h2>{escape(heading)}</h2>\n<table class="figures"><tbody>\n'
+    for label, value in figures.items():
+        yield f'<tr><th scope="row">{escape(label)}</th><td class="number">{escape(value)}</td></tr>\n'
+    yield "</tbody></table>\n"
+    yield from page_end("cards", drawing.cards(), _HERE / drawing.card_script, _HERE / "page.js")
 
 
-def _colours() -> str:
-    light, dark = (
-        f":root{{--ink:{scale.text_colour.hex}}}" + "".join(map(_level_style, range(1, NUM_LEVELS), scale.levels[1:]))
-        for scale in (ON_LIGHT, ON_DARK)
-    )
+def _colours(drawing: Drawing) -> str:
+    light, dark = map(_scale_style, (drawing.scales.on_light, drawing.scales.on_dark))
     return f"{light}\n@media (prefers-color-scheme: dark){{{dark}}}\n"
 
 
-def _level_style(level: int, colour: Colour) -> str:
-    return f".c{level}{{background:{colour.hex}}}"
+def _scale_style(scale: ColourScale) -> str:
+    levels = (
+        f".c{level}{{background:{colour.hex}}}" for level, colour in enumerate(scale.levels) if level != scale.neutral
+    )
+    outline = f".legend b.c{scale.neutral}{{box-shadow:inset 0 0 0 1px var(--line)}}"
+    return f":root{{--ink:{scale.text_colour.hex}}}{''.join(levels)}{outline}"
 
 
-def _legend() -> Iterator[str]:
-    yield '<div class="legend" role="img" aria-label="Colours from 0 to 10 bits and more"><span>bits</span>'
-    for level in range(NUM_LEVELS):
-        bits, rest = divmod(level, LEVELS_PER_BIT)
-        label = f"{bits}" if rest == 0 and bits % 2 == 0 else ""
+def _legend(legend: Legend) -> Iterator[str]:
+    yield f'<div class="legend" role="img" aria-label="{escape(legend.description)}">'
+    yield f"<span>{escape(legend.before)}</span>"
+    for level, label in enumerate(legend.labels):
         yield f'<b class="c{level}">{label}</b>'
-    yield "<span>and more</span></div>\n"
+    yield f"<span>{escape(legend.after)}</span></div>\n"
 
 
-def _text(explanation: Explanation) -> Iterator[str]:
+def _text(drawing: Drawing) -> Iterator[str]:
     """Yield paragraphs of whole lines. A browser finds the direction of each, and lays it out when it is in sight."""
-    end = _END.format(level=bits_to_level(explanation.eod.bits))
-    first = [(end, False)] if explanation.is_backward else []
-    last = [] if explanation.is_backward else [(end, False)]
     yield '<div id="text" tabindex="0" role="group" aria-label="Text; the arrow keys move from character to character">'
     yield '<p data-from="0" dir="auto">'
     start = 0
-    for number, (element, ends_line) in enumerate(chain(first, _elements(explanation), last), 1):
-        yield element
-        if ends_line and number - start >= _UNITS_PER_PARAGRAPH:
+    for number, part in enumerate(drawing.parts(), 1):
+        yield _element(part)
+        if part.text.endswith("\n") and number - start >= _PARTS_PER_PARAGRAPH:
             yield f'</p><p data-from="{number}" dir="auto">'
             start = number
     yield "</p></div>\n"
 
 
-def _elements(explanation: Explanation) -> Iterator[tuple[str, bool]]:
-    """Yield the element of each unit, and whether a line ends with it."""
-    for unit, (bits, clusters) in enumerate(
-        zip(explanation.bits_per_cluster_U.tolist(), explanation.units.clusters_U.tolist(), strict=True)
-    ):
-        text = explanation.unit_text(unit)
-        clusters_attribute = f' data-characters="{clusters}"' if clusters > 1 else ""
-        yield (
-            f'<i class="c{bits_to_level(bits)}"{clusters_attribute}>{escape(escape_invisible_lines(text))}</i>',
-            text.endswith("\n"),
-        )
+def _element(part: Part) -> str:
+    clusters = f' data-characters="{part.clusters}"' if part.clusters > 1 else ""
+    end = " end" if part.is_end else ""
+    return f'<i class="c{part.level}{end}"{clusters}>{escape(escape_invisible_lines(part.text))}</i>'
 
 
-def _surprising_table(places: list[SurprisingUnit], offset: int) -> Iterator[str]:
-    if not places:
+def _places_table(found: Places) -> Iterator[str]:
+    if not found.places:
         return
-    yield "<h2>Most surprising</h2>\n"
-    yield '<div class="scroll places" tabindex="0" role="region" aria-label="Most surprising places"><table><thead><tr>'
-    yield '<th scope="col" class="number">bits</th><th scope="col" class="number">probability</th>'
-    yield '<th scope="col">place</th><th scope="col">expected</th></tr></thead><tbody>\n'
-    for place in places:
-        yield f'<tr><td class="number">{place.bits:.2f}</td><td class="number">{escape(place.probability)}</td>'
-        yield f'<td><button type="button" data-unit="{place.unit + offset}" dir="auto">{escape(place.before)}'
+    heading = escape(found.heading[:1].upper() + found.heading[1:])
+    detail = f'<th scope="col">{escape(found.detail)}</th>' if found.detail else ""
+    yield f"<h2>{heading}</h2>\n"
+    yield f'<div class="scroll places" tabindex="0" role="region" aria-label="{heading}"><table><thead><tr>'
+    yield f'<th scope="col" class="number">bits</th><th scope="col" class="number">{escape(found.probability)}</th>'
+    yield f'<th scope="col">place</th>{detail}</tr></thead><tbody>\n'
+    for place in found.places:
+        yield f'<tr><td class="number">{place.bits}</td><td class="number">{escape(place.probability)}</td>'
+        yield f'<td><button type="button" data-unit="{place.part}" dir="auto">{escape(place.before)}'
         yield f"<mark>{escape(place.text)}</mark>{escape(place.after)}</button></td>"
-        yield f'<td dir="auto">{escape(place.expected)}</td></tr>\n'
+        yield f'<td dir="auto">{escape(place.detail)}</td></tr>\n' if detail else "</tr>\n"
     yield "</tbody></table></div>\n"
-
-
-def _score_table(explanation: Explanation) -> Iterator[str]:
-    yield '<h2>Score</h2>\n<table class="figures"><tbody>\n'
-    bits = explanation.score.nats / math.log(2)
-    for name, value in {**explanation.score.to_json(), "bits": bits}.items():
-        label = name.replace("_", " ")
-        yield f'<tr><th scope="row">{label}</th><td class="number">{format_number(value)}</td></tr>\n'
-    yield "</tbody></table>\n"

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
 from charlm.evaluation.explain.explanation import Explanation, explain
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.build import build_model
@@ -53,3 +54,9 @@ def explained(
 ) -> Explanation:
     model = model_of(vocab, direction, seed)
     return explain(model, vocab, text, stream_from_text(text, vocab), direction=direction, top=top, device=CPU)
+
+
+def drawn(
+    text: str, vocab: Vocab, *, direction: Literal["forward", "backward"] = "forward", top: int = 5
+) -> SurprisalDrawing:
+    return SurprisalDrawing(explained(text, vocab, direction=direction, top=top))

@@ -6,8 +6,9 @@ import math
 import pytest
 
 from charlm.evaluation.evaluate import evaluate
+from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
+from charlm.evaluation.explain.drawing import MAX_PLACES
 from charlm.evaluation.explain.explanation import explain
-from charlm.evaluation.explain.surprising_places import find_surprising_units
 from charlm.evaluation.explain.visible import display_name, escape_invisible, escape_invisible_lines, format_percent
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate import stream_from_text
@@ -74,18 +75,20 @@ def test_json_is_in_reading_order(vocab: Vocab) -> None:
 
 def test_the_most_surprising_places_come_first() -> None:
     found = explained("The quick fox\nbrown ☃ fox", vocab_of("char"))
-    places = find_surprising_units(found, 5)
-    assert [place.bits for place in places] == sorted(found.bits_U, reverse=True)[:5]
+    places = SurprisalDrawing(found).places()[0].places
+    assert [place.bits for place in places] == [
+        f"{bits:.2f}" for bits in sorted(found.bits_U, reverse=True)[:MAX_PLACES]
+    ]
     assert places[0].text == "☃", "three bytes"
     assert (places[0].before, places[0].after) == ("The quick fox⏎brown ", " fox")
-    assert places[0].expected.count(" · ") == 2
-    assert len(find_surprising_units(found, 10**6)) == len(found.bits_U)
+    assert places[0].detail.count(" · ") == 2
 
 
 def test_a_place_is_a_word_where_tokens_are_words() -> None:
     found = explained("The quick brown fox", vocab_of("words of all sorts"))
-    assert {place.text for place in find_surprising_units(found, 9)} == {"The", "quick", "brown", "fox", "␣"}
-    assert len(find_surprising_units(found, 9)) == 7
+    places = SurprisalDrawing(found).places()[0].places
+    assert {place.text for place in places} == {"The", "quick", "brown", "fox", "␣"}
+    assert len(places) == len(found.bits_U) == 7
 
 
 def test_bytes_of_ascii_are_named_by_their_character_where_there_is_nothing_else() -> None:
@@ -98,7 +101,7 @@ def test_one_character_is_a_text() -> None:
     vocab = vocab_of("char")
     model = model_of(vocab)
     found = explain(model, vocab, "q", stream_from_text("q", vocab), direction="forward", top=1, device=CPU)
-    assert (len(found.bits_U), found.score.tokens, found.unit_context(0, 9)) == (1, 2, ("", ""))
+    assert (len(found.bits_U), found.score.tokens, found.unit_span(0)) == (1, 2, (0, 1))
 
 
 @pytest.mark.parametrize(

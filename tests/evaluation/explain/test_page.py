@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from charlm.errors import StorageError
-from charlm.evaluation.explain import data as data_module
+from charlm.evaluation.explain import cards as cards_module
 from charlm.evaluation.explain.colours import bits_to_level
+from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
 from charlm.evaluation.explain.explanation import Explanation
 from charlm.evaluation.explain.page import render_page, write_page
 from charlm.evaluation.explain.visible import escape_invisible_lines
 from charlm.vocab.settings import WordSettings
-from tests.evaluation.explain.models import VARIANTS, explained, vocab_of
+from tests.evaluation.explain.models import VARIANTS, drawn, explained, vocab_of
 from tests.vocab.learning import learn
 
 HOSTILE = "</script><script>alert(1)</script> <!-- <img src=x onerror=y> \"'&lt; ]]> \x00\x1b\u202e </i></p></div>\r\n"
@@ -56,7 +57,7 @@ class Page(HTMLParser):
 
 
 def page_of(found: Explanation, name: str = "runs/a") -> Page:
-    return Page("".join(render_page(found, name)))
+    return Page("".join(render_page(SurprisalDrawing(found), name)))
 
 
 def columns(page: Page) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def test_hostile_texts_and_names_are_text(direction: str) -> None:
     side = "backward" if direction == "backward" else "forward"
     for kind in (vocab, vocab_of("char"), vocab_of("n-grams of two")):
         found = explained(HOSTILE, kind, direction=side)
-        text = "".join(render_page(found, HOSTILE))
+        text = "".join(render_page(SurprisalDrawing(found), HOSTILE))
         page = Page(text)
         tags = [tag for tag, _ in page.elements]
         assert tags.count("script") == len(page.scripts) == 2
@@ -137,15 +138,15 @@ def test_hostile_texts_and_names_are_text(direction: str) -> None:
 
 
 def test_nothing_is_loaded() -> None:
-    text = "".join(render_page(explained("quick", vocab_of("char")), "a"))
+    text = "".join(render_page(drawn("quick", vocab_of("char")), "a"))
     assert "default-src 'none'" in text
     assert not re.search(r"https?:|//[a-z]|url\(|@import|\ssrc=|\shref=", text.replace("// ", ""))
 
 
 def test_a_page_of_pieces_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = explained("The quick fox " * 9, vocab_of("char"))
+    found = drawn("The quick fox " * 9, vocab_of("char"))
     whole = "".join(render_page(found, "a"))
-    monkeypatch.setattr(data_module, "_PIECE", 7)
+    monkeypatch.setattr(cards_module, "_PIECE", 7)
     write_page(found, "a", tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == whole
     with pytest.raises(StorageError):

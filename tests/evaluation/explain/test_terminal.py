@@ -7,17 +7,19 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charlm.evaluation.explain.colours import ON_DARK, ON_LIGHT, bits_to_level, nearest_xterm_colour
+from charlm.evaluation.explain.colours import ON_DARK, ON_LIGHT, SURPRISAL, bits_to_level, nearest_xterm_colour
+from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
+from charlm.evaluation.explain.drawing import SURPRISAL_LEGEND
 from charlm.evaluation.explain.terminal import (
     ColourDepth,
     choose_colour_scale,
     detect_colour_depth,
-    legend,
+    legend_line,
     render_lines,
     summary_lines,
 )
 from charlm.evaluation.explain.visible import escape_invisible_lines
-from tests.evaluation.explain.models import explained, vocab_of
+from tests.evaluation.explain.models import drawn, explained, vocab_of
 
 VOCAB = vocab_of("char")
 WORDS = vocab_of("words of all sorts")
@@ -32,7 +34,7 @@ def plain(line: str) -> str:
 @given(text=TEXTS.filter(bool), depth=st.sampled_from([ColourDepth.INDEXED, ColourDepth.TRUE]), words=st.booleans())
 @example(text="\x1b[2J\x1b]0;title\x07\u202e", depth=ColourDepth.TRUE, words=False)
 def test_colours_change_nothing_in_the_text(text: str, depth: ColourDepth, words: bool) -> None:
-    found = explained(text, WORDS if words else VOCAB)
+    found = drawn(text, WORDS if words else VOCAB)
     lines = list(render_lines(found, depth, ON_DARK))
     assert "\n".join(map(plain, lines[:-2])) == escape_invisible_lines(text) + "<eod>"
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "".join(map(plain, lines)))
@@ -41,7 +43,7 @@ def test_colours_change_nothing_in_the_text(text: str, depth: ColourDepth, words
 
 def test_no_escape_sequence_is_inside_a_character() -> None:
     text = "👩\u200d👩\u200d👧e\u0301हिन्दी東京 quick"
-    line = next(render_lines(explained(text, VOCAB), ColourDepth.TRUE, ON_DARK))
+    line = next(render_lines(drawn(text, VOCAB), ColourDepth.TRUE, ON_DARK))
     marks = re.split(r"\x1b\[[\d;]*m", line)
     assert sum(len(regex.findall(r"\X", part)) for part in marks) == len(regex.findall(r"\X", text + "<eod>"))
 
@@ -53,7 +55,7 @@ def test_each_character_has_the_colour_of_its_bits() -> None:
         for unit, bits in enumerate(found.bits_per_cluster_U.tolist())
         if bits_to_level(bits)
     ]
-    line = next(render_lines(found, ColourDepth.TRUE, ON_LIGHT))
+    line = next(render_lines(SurprisalDrawing(found), ColourDepth.TRUE, ON_LIGHT))
     expected = ""
     for level, text in [*painted, (bits_to_level(found.eod.bits), "<eod>")]:
         colour = ON_LIGHT.levels[level]
@@ -61,22 +63,24 @@ def test_each_character_has_the_colour_of_its_bits() -> None:
     grounds = re.findall(r"\x1b\[48;2;(\d+;\d+;\d+);38;2;20;23;28m(.*?)\x1b\[0m", line)
     assert "".join(f"{ground}:" * len(text) for ground, text in grounds) == expected
     assert len(set(grounds)) > 3
-    indexed_line = next(render_lines(found, ColourDepth.INDEXED, ON_LIGHT))
+    indexed_line = next(render_lines(SurprisalDrawing(found), ColourDepth.INDEXED, ON_LIGHT))
     assert f"48;5;{nearest_xterm_colour(ON_LIGHT.levels[20])};" in indexed_line
 
 
 def test_a_backward_text_has_its_end_in_front() -> None:
-    lines = list(render_lines(explained("quick\n", VOCAB, direction="backward"), ColourDepth.TRUE, ON_DARK))
+    lines = list(render_lines(drawn("quick\n", VOCAB, direction="backward"), ColourDepth.TRUE, ON_DARK))
     assert [plain(line) for line in lines[:-1]] == ["<eod>quick⏎", ""]
 
 
 def test_the_legend_names_bits() -> None:
-    assert plain(legend(ColourDepth.TRUE, ON_DARK)).split() == "bits 0 2 4 6 8 10 and more".split()
-    assert legend(ColourDepth.TRUE, ON_DARK).count("\x1b[48") == 20
+    assert (
+        plain(legend_line(SURPRISAL_LEGEND, ColourDepth.TRUE, ON_DARK)).split() == "bits 0 2 4 6 8 10 and more".split()
+    )
+    assert legend_line(SURPRISAL_LEGEND, ColourDepth.TRUE, ON_DARK).count("\x1b[48") == 20
 
 
 def test_the_summary_is_plain() -> None:
-    lines = list(summary_lines(explained("The quick ☃\x1b fox", VOCAB)))
+    lines = list(summary_lines(drawn("The quick ☃\x1b fox", VOCAB)))
     assert re.fullmatch(r"[\d.]+ bits per character, perplexity [\d.,]+ per token; 16 characters, 19 tokens", lines[0])
     assert len(lines) == 2 + 2 * 5
     assert any(r"☃\x1b" in line.replace("[", "").replace("]", "") for line in lines[2:])
@@ -103,4 +107,4 @@ def test_a_terminal_says_what_it_can_show(environment: dict[str, str], is_termin
 
 @pytest.mark.parametrize(("value", "is_light"), [("", False), ("15;0", False), ("0;15", True), ("0;default;7", True)])
 def test_the_scale_fits_the_ground(value: str, is_light: bool) -> None:
-    assert (choose_colour_scale({"COLORFGBG": value}) is ON_LIGHT) == is_light
+    assert (choose_colour_scale({"COLORFGBG": value}, SURPRISAL) is ON_LIGHT) == is_light
