@@ -195,6 +195,7 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--text": Changes("explain tiny-texts --text novel.txt", "explain tiny-texts 'мы из'"),
         "--out": differs("explain tiny-texts 'мы из'", "--out x.html"),
         "--top": differs("explain tiny-texts 'мы из'", "--top 1"),
+        "--label": Changes("explain labels one --label odd", "explain labels one --label even"),
         "--checkpoint": differs("explain tiny-texts 'мы из'", "--checkpoint 10"),
         "--device": differs("explain tiny-texts 'мы из'", "--device tpu"),
         "--json": differs("explain tiny-texts 'мы из'", "--json"),
@@ -280,6 +281,7 @@ REFUSED = [
     "sample --beams 2 --deterministic",
     "inspect tiny-texts --set model.body.hidden_size=17",
     "compare tiny-texts --config baselines.toml",
+    "explain tiny-texts 'мы из' --label odd",
 ]
 """Command lines in which an option could have no effect beside another: exit code 2."""
 

@@ -45,6 +45,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "sample RUN": ("sample", "--length", "2", "{}"),
     "sample --novelty": ("sample", "--length", "2", "--novelty", "{}"),
     "explain RUN": ("explain", "{}", "мы"),
+    "explain TEXT of labels": ("explain", "numbers", "{}"),
     "explain TEXT": ("explain", "tiny-texts", "{}"),
     "explain --text": ("explain", "tiny-texts", "--text", "{}"),
     "explain --out": ("explain", "tiny-texts", "мы", "--out", "{}"),

@@ -1,4 +1,4 @@
-"""`charlm explain`: a text coloured by the surprisal of each character."""
+"""`charlm explain`: a text in colours that show what a model predicts of it, and why."""
 
 import os
 import shlex
@@ -27,35 +27,61 @@ def explain(
         ),
     ],
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="The text, scored as one document; - reads standard input.")
+        str | None, typer.Argument(metavar="[TEXT]", help="The text, read as one document; - reads standard input.")
     ] = None,
     file: Annotated[
         str | None, typer.Option("--text", metavar="FILE", help="Read the text from a file; - reads standard input.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write an HTML page that shows the alternatives on hover."),
+        typer.Option(
+            "--out", metavar="FILE", help="Write an HTML page that shows the details of each character on hover."
+        ),
     ] = None,
     top: Annotated[
-        int, typer.Option("--top", metavar="N", min=1, max=100, help="Number of alternatives shown for each token.")
+        int,
+        typer.Option(
+            "--top",
+            metavar="N",
+            min=1,
+            max=100,
+            help="Number of alternatives shown for each token or tag, or of labels.",
+        ),
     ] = 5,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label",
+            metavar="NAME",
+            help="The label to explain, of a run that predicts labels; else the predicted one.",
+        ),
+    ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Colour a text by the surprisal of each character, from 0 bits to 10 and more.
+    """Colour a text by the surprisal of each character, by its effect on a label, or by how uncertain its tag is.
 
-    bits: -log2 of the probability that the model gave to the next token, given all text before it. A token of several
-    characters spreads its bits evenly over them; a character of several tokens has the sum of their bits. rank: 1 if
-    the model found no token more probable. Without a terminal, or with NO_COLOR set, only a summary is printed.
+    Of a language model, bits: -log2 of the probability that the model gave to the next token, given all text before it.
+    A token of several characters spreads its bits evenly over them; a character of several tokens has the sum of their
+    bits. rank: 1 if the model found no token more probable.
+
+    Of a model of labels, effect: log2 of the probability of the label, minus the same without the character, in bits.
+    Above 0, the character speaks for the label. A character is a letter with its accents. In a text of more than 1,000
+    of them, neighbours are left out together.
+
+    Of a model of tags, bits: -log2 of the probability of the predicted tag.
+
+    Without a terminal, or with NO_COLOR set, only a summary is printed.
     """
     check_file(out, "--out")
     content = _read_input(run, text, file)
-    from charlm.workflows.explain import explain_run
+    from charlm.workflows.explain import ExplainRequest, explain_run
     from charlm.workflows.progress import evaluation_bar
 
+    request = ExplainRequest(text=content, top=top, label=label, device=device)
     with evaluation_bar(quiet=as_json) as on_progress:
-        found, name = explain_run(run, checkpoint, content, top, device, on_progress)
+        found, name = explain_run(run, checkpoint, request, on_progress)
     if out is not None:
         from charlm.evaluation.explain.page import write_page
 

@@ -1,51 +1,129 @@
-"""The surprisal of each character of a text under a run's model.
+"""Why a run's model predicts what it predicts in a text.
 
-RUN ──load──> model ──────┐
-TEXT ──> <eod> text <eod> ┴──explain──> Explanation ──> Drawing
+RUN ──load──> model of tokens ──surprisals of <eod> text <eod>──┐
+              model of labels ──effects of its characters───────┼──> Drawing
+              model of tags ────uncertainty of its tags─────────┘
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from charlm.checkpoint import LoadedModel
 from charlm.device import choose_device
-from charlm.errors import UsageError
+from charlm.errors import DataError, OptionError, UsageError
+from charlm.evaluation.explain.draw_effects import EffectDrawing
 from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
+from charlm.evaluation.explain.draw_tags import TagDrawing
 from charlm.evaluation.explain.drawing import Drawing
+from charlm.evaluation.explain.effects import find_effects
 from charlm.evaluation.explain.explanation import explain
+from charlm.evaluation.explain.tags import explain_tags
 from charlm.workflows.evaluate import stream_from_text
-from charlm.workflows.load_run import load_run
+from charlm.workflows.evaluate_labels import decoder_of
+from charlm.workflows.load_run import load_any_run
+from charlm.workflows.predict_options import PredictOptions, find_label
+from charlm.workflows.prediction import Query
+from charlm.workflows.prediction_kinds import build_tag_predictions
+
+OnProgress = Callable[[int, int], None]
 
 MAX_CHARACTERS = 1_000_000
 """Longer texts are too large for a browser."""
+MAX_LABEL_CHARACTERS = 100_000
+"""Of a text with a label, which is read up to a thousand times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainRequest:
+    """What to explain, and how.
+
+    Attributes:
+        top: the number of alternatives for each token or tag, or of labels.
+        label: the label to explain; None: the predicted one.
+    """
+
+    text: str
+    top: int = 5
+    label: str | None = None
+    device: str = "auto"
 
 
 def explain_run(
-    run: str, checkpoint: str | None, text: str, top: int, device: str, on_progress: Callable[[int, int], None]
+    run: str, checkpoint: str | None, request: ExplainRequest, on_progress: OnProgress
 ) -> tuple[Drawing, str]:
     """Return what is to be shown, and the name of the run.
 
     Args:
-        top: the number of alternatives for each token.
         on_progress: called with the tokens predicted since the last call, and their total.
 
     Raises:
-        UsageError: there is no such run, or the text is too long.
+        UsageError: there is no such run or label, or the text is too long.
         DataError: the text is empty, or cannot be spelled.
     """
-    if len(text) > MAX_CHARACTERS:
-        raise UsageError(
-            f"the text has {len(text):,} characters; at most {MAX_CHARACTERS:,} can be explained",
-            "give a part of it, or score it with `charlm eval --text`",
+    _check_length(request.text, MAX_CHARACTERS, "give a part of it, or score it with `charlm eval --text`")
+    loaded, name = load_any_run(run, checkpoint, request.device)
+    if not request.text:
+        raise DataError("the text is empty", "give a text, or a file that is not empty")
+    if loaded.task.per_document:
+        return _explain_label(loaded, name, request, on_progress), name
+    if request.label is not None:
+        raise OptionError(
+            "{label} chooses a label of documents, and {name} predicts {noun}",
+            "leave {label} out, or name a run that predicts labels",
+            name=name,
+            noun=loaded.task.noun,
         )
-    loaded, name = load_run(run, checkpoint, device)
-    stream = stream_from_text(text, loaded.vocab)
+    if loaded.labels is None:
+        return _explain_tokens(loaded, request, on_progress), name
+    return _explain_tags(loaded, name, request), name
+
+
+def _explain_tokens(loaded: LoadedModel, request: ExplainRequest, on_progress: OnProgress) -> Drawing:
+    stream = stream_from_text(request.text, loaded.vocab)
     found = explain(
         loaded.model,
         loaded.vocab,
-        text,
+        request.text,
         stream,
         direction=loaded.settings.text_direction,
-        top=top,
-        device=choose_device(device),
+        top=request.top,
+        device=choose_device(request.device),
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
     )
-    return SurprisalDrawing(found), name
+    return SurprisalDrawing(found)
+
+
+def _explain_label(loaded: LoadedModel, name: str, request: ExplainRequest, on_progress: OnProgress) -> Drawing:
+    _check_length(request.text, MAX_LABEL_CHARACTERS, "give a part of it")
+    names = decoder_of(loaded, name).names
+    found = find_effects(
+        loaded.model,
+        loaded.vocab,
+        names,
+        request.text,
+        None if request.label is None else find_label(request.label, names),
+        top=request.top,
+        device=choose_device(request.device),
+        on_progress=on_progress,
+    )
+    return EffectDrawing(found)
+
+
+def _explain_tags(loaded: LoadedModel, name: str, request: ExplainRequest) -> Drawing:
+    decoder = decoder_of(loaded, name)
+    predictions = build_tag_predictions(loaded, decoder, request.device, PredictOptions())
+    query = Query(request.text)
+    log_p_NL = predictions.log_probabilities([query])[0]
+    chosen = decoder.decode(log_p_NL)
+    return TagDrawing(
+        explain_tags(request.text, decoder.names, predictions.spans(query), chosen, log_p_NL, top=request.top)
+    )
+
+
+def _check_length(text: str, limit: int, cure: str) -> None:
+    """
+    Raises:
+        UsageError: the text is too long.
+    """
+    if len(text) > limit:
+        raise UsageError(f"the text has {len(text):,} characters; at most {limit:,} can be explained", cure)

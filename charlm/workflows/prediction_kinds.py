@@ -188,7 +188,7 @@ class RestoredTexts(TagPredictions):
 
 def build_predictions(
     loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions
-) -> LabelPredictions | TagPredictions:
+) -> RowPredictions:
     """Return the predictions of a model of labels or tags.
 
     Raises:
@@ -196,6 +196,17 @@ def build_predictions(
     """
     if loaded.task.per_document:
         return LabelPredictions(loaded, decoder, device, options)
+    return build_tag_predictions(loaded, decoder, device, options)
+
+
+def build_tag_predictions(
+    loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions
+) -> TagPredictions:
+    """Return the predictions of a model of tags.
+
+    Raises:
+        UsageError: an option is only for labels, or out of range.
+    """
     if decoder.transitions is not None:
         return SegmentPredictions(loaded, decoder, device, options)
     change = CHANGES.get(loaded.task.asked_characters or "")

@@ -1,6 +1,6 @@
 // The cards of tokens, and of tags: how probable each is, and the most probable alternatives.
 "use strict";
-const makeCards = (cards, { make, percent, inBits }) => {
+const makeCards = (cards, { make, nameOf, percent, inBits }) => {
   const firsts = [0]; // the index of the first token of each element of the text
   for (const size of cards.sizes) firsts.push(firsts.at(-1) + size);
   const isTag = cards.noun === "tag", mostTokens = 8;
@@ -46,7 +46,7 @@ const makeCards = (cards, { make, percent, inBits }) => {
     isTag ? Math.max(...tokens.map((token) => token.bits)) : tokens.reduce((sum, token) => sum + token.bits, 0);
 
   return (number, element) => {
-    const tokens = [], shown = element.textContent.replaceAll("\n", "");
+    const tokens = [], shown = nameOf(element);
     for (let at = firsts[number]; at < firsts[number + 1]; at++) tokens.push(tokenAt(at));
     if (!tokens.length) return [make("div", [make("bdi", shown)], "head"), make("p", `no ${cards.noun} is asked for here`)];
     const bits = total(tokens), only = tokens.length === 1, symbol = cards.symbols[tokens[0].id];

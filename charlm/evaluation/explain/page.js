@@ -33,7 +33,11 @@
     const percentage = 100 * 2 ** -bits;
     return `${Number(percentage.toPrecision(percentage > 99 ? 5 : 3))} %`;
   };
-  const contentOf = makeCards(cards, { make, percent, inBits: (bits) => `${bits.toFixed(2)} bits` });
+  const nameOf = (element) => {
+    const shown = element.textContent.replaceAll("\n", "");
+    return /^ +$/.test(shown) ? "␣".repeat(shown.length) : shown;
+  };
+  const contentOf = makeCards(cards, { make, nameOf, percent, inBits: (bits) => `${bits.toFixed(2)} bits` });
 
   function place(element) {
     const box = element.getClientRects()[0] || element.getBoundingClientRect();

@@ -8,7 +8,7 @@ import torch
 from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
 from charlm.evaluation.explain.explanation import Explanation, explain
 from charlm.nn.bodies.settings import RecurrentSettings
-from charlm.nn.build import build_model
+from charlm.nn.build import Outputs, build_model
 from charlm.nn.embeddings.settings import NgramEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
@@ -60,3 +60,16 @@ def drawn(
     text: str, vocab: Vocab, *, direction: Literal["forward", "backward"] = "forward", top: int = 5
 ) -> SurprisalDrawing:
     return SurprisalDrawing(explained(text, vocab, direction=direction, top=top))
+
+
+def label_model_of(vocab: Vocab, num_labels: int, *, per_document: bool = True, seed: int = 0) -> LanguageModel:
+    """A tiny model of labels or tags that reads both ways, with large weights."""
+    torch.manual_seed(seed)
+    settings = ModelSettings(
+        embedding=TokenEmbeddingSettings(size=8), body=RecurrentSettings(hidden_size=6), direction="both"
+    )
+    model = build_model(settings, vocab.size, None, Outputs(num_labels, per_document))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    return model.eval()

@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 
 from charlm.evaluation.explain.colours import (
+    EFFECT,
+    NO_EFFECT,
     NUM_LEVELS,
     ON_DARK,
     ON_LIGHT,
@@ -16,6 +18,7 @@ from charlm.evaluation.explain.colours import (
 )
 
 SCALES = pytest.mark.parametrize("scale", [ON_LIGHT, ON_DARK], ids=["light", "dark"])
+DIVERGING = pytest.mark.parametrize("scale", [EFFECT.on_light, EFFECT.on_dark], ids=["light", "dark"])
 
 
 def luminance(colour: Colour) -> float:
@@ -51,6 +54,29 @@ def test_text_can_be_read_on_every_level(scale: ColourScale) -> None:
     assert min(contrast(scale.text_colour, colour) for colour in scale.levels) > 5
     terminal = [nearest_xterm_colour(colour) for colour in scale.levels]
     assert len(set(terminal)) >= 8
+
+
+@DIVERGING
+def test_both_sides_of_a_diverging_scale_lead_away_from_the_background(scale: ColourScale) -> None:
+    away = 1 if scale is EFFECT.on_dark else -1
+    assert len(scale.levels) == NUM_LEVELS
+    assert scale.levels[NO_EFFECT] == (ON_DARK if scale is EFFECT.on_dark else ON_LIGHT).levels[0]
+    for side in (scale.levels[NO_EFFECT:], scale.levels[NO_EFFECT::-1]):
+        assert all(away * (b.lab[0] - a.lab[0]) > 0.005 for a, b in pairwise(side))
+        steps = [math.dist(a.lab, b.lab) for a, b in pairwise(side)]
+        assert 0.015 < 0.8 * max(steps) < min(steps)
+    assert min(contrast(scale.text_colour, colour) for colour in scale.levels) > 5
+
+
+@DIVERGING
+def test_no_colour_of_one_side_is_one_of_the_other(scale: ColourScale) -> None:
+    """Beside the faintest, which a terminal with 256 colours may show in grey."""
+    terminal = [nearest_xterm_colour(colour) for colour in scale.levels]
+    against, support = terminal[: NO_EFFECT - 2], terminal[NO_EFFECT + 3 :]
+    assert not {*against} & {*terminal[NO_EFFECT:]}
+    assert not {*support} & {*terminal[: NO_EFFECT + 1]}
+    for below, above in zip(scale.levels[NO_EFFECT - 2 :: -1], scale.levels[NO_EFFECT + 2 :], strict=False):
+        assert below.lab[2] > 0 > above.lab[2], "yellow against blue, which nearly all can tell apart"
 
 
 def test_known_colours() -> None:
