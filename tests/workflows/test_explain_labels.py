@@ -34,6 +34,19 @@ def labels(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Comm
     return commands
 
 
+@pytest.fixture(scope="module")
+def restoring(labels: Commands) -> Commands:
+    """The same folder with a run that restores upper case."""
+    (labels.folder / "novel.txt").write_text("The Quick Brown Fox\n\n" * 60, encoding="utf-8")
+    prepare = ("prepare", "--workers", "1", "--out")
+    labels.succeed(*prepare, "data/novel", "--source", "text", "--input", "novel.txt")
+    labels.succeed(
+        *prepare, "data/case", "--task", "tag", "--source", "derived", "--input", "novel", "--change", "case"
+    )
+    labels.succeed("train", "--data", "case", "--out", "runs/case", *SMALL, "--set", "model.direction=both")
+    return labels
+
+
 def predicted(labels: Commands, texts: list[str]) -> list[dict[str, float]]:
     """The probabilities of the labels of each text, by `charlm predict` from a table, where a text may be empty."""
     rows = "".join(json.dumps({"text": text}) + "\n" for text in texts)
@@ -104,6 +117,17 @@ def test_tags_are_those_of_predict(labels: Commands, run: str, tmp_path: Path) -
     assert "least certain:" in summary
     assert "tagged" in summary
     assert "no character has a tag" in labels.succeed("explain", run, "  ").stdout
+
+
+def test_tags_that_restore_a_text_are_explained_at_the_letters_that_they_change(restoring: Commands) -> None:
+    text = "the 7 quick é"
+    found = restoring.json("explain", "case", text)["tags"]
+    expected = json.loads(restoring.succeed("predict", "case", text).stdout)
+    assert [[*each["characters"], each["tag"]] for each in found] == [row[:3] for row in expected["tags"]]
+    assert {text[each["characters"][0]] for each in found} == set("thequické")
+    upper = {each["characters"][0] for each in found if each["tag"] == "upper"}
+    restored = "".join(letter.upper() if index in upper else letter for index, letter in enumerate(text))
+    assert expected["restored"] == restored
 
 
 @pytest.mark.parametrize(

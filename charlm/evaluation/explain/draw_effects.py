@@ -37,9 +37,9 @@ class EffectDrawing(Drawing):
     def legend(self) -> Legend:
         reach = f"{self._reach:g}"
         return Legend(
-            f"against {self._label}: -{reach}",
+            f"bits against -{reach}",
             tuple("0" if level == NO_EFFECT else "" for level in range(NUM_LEVELS)),
-            f"+{reach} bits: for {self._label}",
+            f"+{reach} for",
             f"Colours from {reach} bits against {self._label} to {reach} bits for it",
         )
 

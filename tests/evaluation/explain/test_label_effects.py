@@ -115,7 +115,7 @@ def drawing_of(*effects: float) -> EffectDrawing:
 
 def test_colours_reach_to_the_largest_effect() -> None:
     drawing = drawing_of(0.0, 0.31, -0.31, 0.02, -1e-9)
-    assert (drawing.legend.before, drawing.legend.after) == ("against good: -0.5", "+0.5 bits: for good")
+    assert (drawing.legend.before, drawing.legend.after) == ("bits against -0.5", "+0.5 for")
     assert [part.level for part in drawing.parts()] == [10, 16, 4, 10, 10]
     assert [part.level for part in drawing_of(1.5, -3, 5).parts()] == [13, 4, 20]
     assert "-0.1" in drawing_of(1e-6).legend.before
