@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from charlm.commands import completion
+from charlm.commands.compare_labels import compare_label_runs
+from charlm.commands.evaluate_labels import refuse_language_options
 from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption, SplitOption
 from charlm.commands.table import (
     BaselinesOption,
@@ -36,6 +38,9 @@ def compare(
 ) -> None:
     """Put runs into one table: parameters, characters seen, time, bits per character with interval, ratio to the best.
 
+    Runs that predict labels or tags: accuracy with interval, macro-F1 or the F1 of segments, bits per label, and the
+    difference to the best with interval.
+
     --config and --set choose the baselines, as for `charlm baseline`.
     """
     from charlm.evaluation.baselines.settings import BaselineSettings
@@ -43,6 +48,8 @@ def compare(
     from charlm.settings import validate
     from charlm.workflows.compare import compare_models
     from charlm.workflows.evaluate import EvalRequest
+    from charlm.workflows.evaluate_labels import LabelEvalRequest
+    from charlm.workflows.load_run import all_predict_labels
     from charlm.workflows.progress import evaluation_bar, stage_bar
     from charlm.workspace import drop_current_file
 
@@ -51,7 +58,20 @@ def compare(
     chosen = validate(BaselineSettings, read_layers(config, (), settings or ())) if baselines else None
     check_outputs(csv, png)
     note_training_text(split, has_runs=True, has_baselines=baselines)
+    names = drop_current_file(runs)
+    if all_predict_labels(names, checkpoint):
+        refuse_language_options([name for name, value in {"--config": config, "--set": settings}.items() if value])
+        compare_label_runs(
+            names,
+            checkpoint,
+            LabelEvalRequest(split, data, "fp32", device),
+            csv,
+            png,
+            has_baselines=baselines,
+            as_json=as_json,
+        )
+        return
     request = EvalRequest(split, data, None, None, "fp32", device)
     with evaluation_bar(quiet=as_json) as on_progress, stage_bar(quiet=as_json) as on_stage:
-        rows = compare_models(drop_current_file(runs), checkpoint, request, chosen, on_progress, on_stage)
+        rows = compare_models(names, checkpoint, request, chosen, on_progress, on_stage)
     show_table(rows, {"split": split}, csv, png, as_json=as_json)

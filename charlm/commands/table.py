@@ -37,7 +37,7 @@ def note_training_text(split: str, *, has_runs: bool, has_baselines: bool) -> No
     if split == "train" and has_runs:
         terminal.note("runs that were trained on this split know it, so their scores say little about new text")
     if split == "train" and has_baselines:
-        terminal.note("n-grams and compressors have seen this split, so their scores on it mean nothing")
+        terminal.note("baselines that learn have seen this split, so their scores on it mean nothing")
 
 
 def show_table(

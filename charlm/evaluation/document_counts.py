@@ -33,6 +33,12 @@ def word_accuracy(counts: DocumentCounts) -> float | None:
     words = int(counts.words.sum())
     return int(counts.correct_words.sum()) / words if words else None
 
+    def of_asked_documents(self) -> "DocumentCounts":
+        """Return the counts without those of documents that ask for nothing."""
+        is_asked_D = self.labels > 0
+        counts = (self.labels, self.correct, self.gold_segments, self.predicted_segments, self.correct_segments)
+        return DocumentCounts(*(each[is_asked_D] for each in counts))
+
 
 class DocumentCounter:
     """Counts the labels of documents, which may come in any order."""

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,31 @@ Row = Mapping[str, Any]
 _HEADERS = ("model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio")
 
 
+@dataclass(frozen=True, slots=True)
+class BarFigure:
+    """The figure that bars show: the keys of its value and of its interval in a row."""
+
+    value: str
+    low: str
+    high: str
+    title: str
+    factor: float = 1.0
+    """What the figure is multiplied by; 100 for percent."""
+    decimals: int = 3
+    is_higher_better: bool = False
+
+
+_BITS = BarFigure("bits_per_character", "low", "high", "bits per character")
+
+
 def to_markdown(rows: Sequence[Row]) -> str:
     """Return the rows in order. Unknown values are dashes; a column without values is left out."""
-    columns = [
-        column for column in zip(*[_HEADERS, *(_cells(row) for row in rows)], strict=True) if _has_values(column)
-    ]
+    return format_table(_HEADERS, [_cells(row) for row in rows])
+
+
+def format_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown, without the columns that have no values."""
+    columns = [column for column in zip(headers, *rows, strict=True) if _has_values(column)]
     cells = list(zip(*columns, strict=True))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -32,10 +53,15 @@ def _has_values(column: Sequence[str]) -> bool:
     return len(column) == 1 or any(cell != UNKNOWN for cell in column[1:])
 
 
+def escape_cell(name: str) -> str:
+    """Return a name as the cell of a table in Markdown."""
+    return name.replace("|", "\\|")
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     bits, low, high, ratio = (row.get(name) for name in ("bits_per_character", "low", "high", "ratio"))
     return (
-        str(row["model"]).replace("|", "\\|"),
+        escape_cell(str(row["model"])),
         format_count(row.get("parameters")),
         format_count(row.get("characters_seen")),
         format_duration(row.get("seconds")),
@@ -54,8 +80,8 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
     storage.write_text(path, text.getvalue())
 
 
-def write_bars(path: Path, rows: Sequence[Row]) -> None:
-    """Write a PNG with the bits per character of each row, the best on top.
+def write_bars(path: Path, rows: Sequence[Row], shown: BarFigure = _BITS) -> None:
+    """Write a PNG with a figure of each row, the best on top.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -64,25 +90,26 @@ def write_bars(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = sorted((row for row in rows if row.get("bits_per_character") is not None), key=_bits, reverse=True)
-    figure = Figure(figsize=(8, 1.2 + 0.34 * len(shown)), dpi=DPI, layout="constrained")
+    known = [row for row in rows if row.get(shown.value) is not None]
+    known.sort(key=lambda row: float(row[shown.value]), reverse=not shown.is_higher_better)
+    figure = Figure(figsize=(8, 1.2 + 0.34 * len(known)), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot()
-    bits = [_bits(row) for row in shown]
-    below = [0.0 if row.get("low") is None else _bits(row) - row["low"] for row in shown]
-    above = [0.0 if row.get("high") is None else row["high"] - _bits(row) for row in shown]
-    colours = ["#0072b2" if row.get("parameters") is not None else "#999999" for row in shown]
-    positions = range(len(shown))  # not names, since two runs may have the same name
-    axes.barh(positions, bits, xerr=[below, above], color=colours, capsize=3)
-    axes.set_yticks(positions, [escape_label(str(row["model"])) for row in shown])
-    for index, value in enumerate(bits):
-        axes.text(value + above[index], index, f"  {value:.3f}", va="center", fontsize=9)
-    axes.set_xlim(0, 1.12 * max(bits, default=1.0))
-    axes.set_xlabel("bits per character (95 % interval; grey: baselines)")
+    values = [shown.factor * row[shown.value] for row in known]
+    lows, highs = (
+        [value if row.get(key) is None else shown.factor * row[key] for row, value in zip(known, values, strict=True)]
+        for key in (shown.low, shown.high)
+    )
+    below = [max(0.0, value - low) for value, low in zip(values, lows, strict=True)]
+    above = [max(0.0, high - value) for value, high in zip(values, highs, strict=True)]
+    colours = ["#0072b2" if row.get("parameters") is not None else "#999999" for row in known]
+    positions = range(len(known))  # not names, since two runs may have the same name
+    axes.barh(positions, values, xerr=[below, above], color=colours, capsize=3)
+    axes.set_yticks(positions, [escape_label(str(row["model"])) for row in known])
+    for index, value in enumerate(values):
+        axes.text(value + above[index], index, f"  {value:.{shown.decimals}f}", va="center", fontsize=9)
+    axes.set_xlim(0, 1.12 * max(values, default=1.0))
+    axes.set_xlabel(f"{shown.title} (95 % interval; grey: baselines)")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     save_png(canvas, path)
-
-
-def _bits(row: Row) -> float:
-    return float(row["bits_per_character"])

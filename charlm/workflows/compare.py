@@ -7,14 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from charlm import storage
 from charlm.data.corpus import Corpus
-from charlm.errors import DataError, UsageError
 from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.formatting import short_names
-from charlm.training.logs import metrics_file
-from charlm.training.run_directory import RunDirectory, run_of_checkpoint
 from charlm.workflows.evaluate import (
     EvalRequest,
     EvalResult,
@@ -24,7 +20,7 @@ from charlm.workflows.evaluate import (
     summarize_result,
     warn_of_worse_than_uniform,
 )
-from charlm.workflows.load_run import open_training_corpus
+from charlm.workflows.training_cost import characters_seen, training_seconds
 
 COLUMNS = (
     "model",
@@ -100,37 +96,11 @@ def _row(found: EvalResult, request: EvalRequest) -> Row:
     low, high = described["interval"] or (None, None)
     return {
         "parameters": found.parameters,
-        **_training_cost(found),
+        "characters_seen": characters_seen(found.checkpoint, found.trained_on, found.corpus),
+        "seconds": training_seconds(found.checkpoint),
         **{name: described[name] for name in ("tokens", "characters", "words", "bytes", "nats")},
         **{name: described[name] for name in ("bits_per_character", "bits_per_byte", "perplexity")},
         "warning": warn_of_worse_than_uniform(described),
         "low": low,
         "high": high,
     }
-
-
-def _training_cost(found: EvalResult) -> Row:
-    """The characters that the checkpoint was trained on, and the seconds of training."""
-    try:
-        seconds = float(storage.read_json(found.checkpoint / "training.json")["seconds"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        seconds = None  # a checkpoint that was copied without its training state
-    return {"characters_seen": _characters_seen(found), "seconds": seconds}
-
-
-def _characters_seen(found: EvalResult) -> int | None:
-    """Count the trained tokens in characters of the corpus they come from, which may be another than the scored one."""
-    trained_on = found.trained_on
-    tokens, step = trained_on.get("tokens"), trained_on.get("step")
-    if not isinstance(tokens, int):
-        return None
-    corpus = found.corpus
-    try:
-        if corpus is None or corpus.fingerprint != trained_on["fingerprint"]:
-            corpus = open_training_corpus(found.checkpoint, trained_on)
-    except (UsageError, DataError):  # not here, but the log of the run has counted them too
-        root = run_of_checkpoint(found.checkpoint)
-        entries = [] if root is None else metrics_file.read_log(RunDirectory(root).metrics_path)
-        counted = [entry.characters for entry in entries if entry.step == step and entry.characters is not None]
-        return round(counted[-1]) if counted else None
-    return round(tokens / corpus.open("train").tokens_per_character)

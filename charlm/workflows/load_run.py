@@ -3,7 +3,7 @@
 RUN ──workspace──> directory ──checkpoint──> LoadedModel ──its run's origin.json, name, fingerprint──> Corpus
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,33 @@ def predicts_labels(run: str | None, checkpoint: str | None) -> bool:
         return (find_checkpoint(workspace.find_run(run), checkpoint) / LABELS_FILE).is_file()
     except CharlmError:
         return False  # the command that loads the run says what is wrong
+
+
+def all_predict_labels(runs: Sequence[str], checkpoint: str | None) -> bool:
+    """Whether runs predict labels or tags, and are no language models.
+
+    Raises:
+        UsageError: there is no such run or checkpoint; or some of them are language models and others are not.
+    """
+    found = {run: (find_checkpoint(workspace.find_run(run), checkpoint) / LABELS_FILE).is_file() for run in runs}
+    check_same_kind(found)
+    return all(found.values())
+
+
+def check_same_kind(predicts_labels_by_run: Mapping[str, bool]) -> None:
+    """
+    Raises:
+        UsageError: some of the runs predict labels or tags, and others are language models.
+    """
+    if len(set(predicts_labels_by_run.values())) > 1:
+        labels, language = (
+            next(run for run, predicts in predicts_labels_by_run.items() if predicts is wanted)
+            for wanted in (True, False)
+        )
+        raise UsageError(
+            f"{labels} predicts labels or tags, and {language} is a language model: they have no common figure",
+            "name runs of one kind",
+        )
 
 
 def open_corpus_for(loaded: LoadedModel, data: str | None) -> Corpus:

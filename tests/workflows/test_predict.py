@@ -13,30 +13,13 @@ from charlm.workflows.evaluate_labels import decoder_of
 from charlm.workflows.predict import Predictor
 from charlm.workflows.predict_options import PredictOptions
 from charlm.workflows.prediction import Query
+from tests.label_runs import NUMBERS, make_label_runs
 from tests.processes import Commands
-
-SMALL = "--set training.max_steps=60 --set model.body.hidden_size=12 --set training.optimizer.lr=0.02".split()
-NUMBERS = [f"number {number}" for number in range(60)]
 
 
 @pytest.fixture(scope="module")
 def labels(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    """A folder with a run that tells odd numbers from even ones, and one that tags words."""
-    commands = Commands(charlm_server, tmp_path_factory.mktemp("labels"))
-    rows = "".join(f"{text}\t{('even', 'odd')[index % 2]}\n" for index, text in enumerate(NUMBERS))
-    (commands.folder / "numbers.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
-    words = "".join(
-        f"1\tword{number}\t_\tNOUN\t_\t_\t_\t_\t_\t_\n2\t{number}\t_\tNUM\t_\t_\t_\t_\t_\tSpaceAfter=No\n\n"
-        for number in range(60)
-    )
-    (commands.folder / "bank.conllu").write_text(words, encoding="utf-8")
-    commands.succeed("prepare", "--task", "tag", "--input", "bank.conllu", "--workers", "1", "--out", "data/tags")
-    commands.succeed("train", "--data", "tags", "--out", "runs/tags", *SMALL)
-    commands.succeed(
-        "prepare", "--task", "classify", "--input", "numbers.tsv", "--workers", "1", "--out", "data/labels"
-    )
-    commands.succeed("train", "--data", "labels", "--out", "runs/labels", *SMALL, "--set", "model.direction=both")
-    return commands
+    return make_label_runs(Commands(charlm_server, tmp_path_factory.mktemp("labels")))
 
 
 def lines(text: str) -> list[Any]:
