@@ -20,7 +20,7 @@ def load(
     checkpoint: str | int | None = None,
     device: "str | torch.device" = "auto",
 ) -> "Model":
-    """Load a trained model that scores and samples text: see `charlm.api.load`, imported only here, since torch takes
+    """Load a trained model: see `charlm.api.load`, imported only here, since torch takes
     seconds."""
     from charlm import api
 

@@ -1,35 +1,36 @@
-"""The Python interface: a trained model that scores text, writes text, and returns features.
+"""The Python interface: a trained model that scores text, writes text, returns features, and predicts labels or tags.
 
     model = charlm.load("runs/lstm-ltgwiki")
     model.score("Latgola ir Latvejis dala.").bits_per_character
     model.sample("Latgola ", temperature=0.7)
     model.hidden("Latgola")                                     characters, features
 
+    model = charlm.load("runs/lstm-names")
+    model.predict("Ivanov").labels[0].label
+
 Errors are those of `charlm.errors`: each says what was found and what to do about it.
 
-T time, H features, C characters.
+T tokens, H features, C characters.
 """
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Literal, Unpack, get_args
+from typing import Literal, Unpack, get_args, overload
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from charlm import workspace
 from charlm.arguments import one_of, path_text, whole_number
 from charlm.arguments import text as check_text
+from charlm.arguments import texts as checked_texts
 from charlm.checkpoint import LoadedModel
 from charlm.data.store import TokenStream
 from charlm.device import Precision, choose_device
-from charlm.errors import OptionError
+from charlm.errors import OptionError, UsageError
 from charlm.evaluation.evaluate import evaluate
-from charlm.evaluation.lane import read_stream
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.quantize import quantize_cells
@@ -37,16 +38,25 @@ from charlm.nn.settings import ModelSettings
 from charlm.sampling.options import SampleKeywords, SamplingOptions
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate import stream_from_text
-from charlm.workflows.load_run import load_run
+from charlm.workflows.load_run import load_any_run
+from charlm.workflows.predict import Predictor, as_queries
+from charlm.workflows.predict_options import PredictKeywords, PredictOptions
+from charlm.workflows.prediction import TextPrediction
 from charlm.workflows.sample import build_generator
+from charlm.workflows.text_features import text_features
 
 
 class Model:
     """A trained model with its vocabulary, in evaluation mode; `charlm.load` returns one."""
 
-    def __init__(self, loaded: LoadedModel, device: str) -> None:
+    def __init__(self, loaded: LoadedModel, device: str, name: str) -> None:
+        """
+        Args:
+            name: of the run, for messages.
+        """
         self._loaded = loaded
         self._device = device
+        self._name = name
 
     @property
     def network(self) -> LanguageModel:
@@ -57,6 +67,11 @@ class Model:
     def vocab(self) -> Vocab:
         """text <-> ids."""
         return self._loaded.vocab
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels or tags that the model predicts; none for a language model."""
+        return () if self._loaded.labels is None else self._loaded.labels.names
 
     @property
     def settings(self) -> ModelSettings:
@@ -74,9 +89,11 @@ class Model:
             `bits_per_character` and so on). Scores add.
 
         Raises:
+            UsageError: the model predicts labels or tags.
             OptionError: `streams` or `precision` is out of range, or a value has another type.
             DataError: the text is empty, or has a lone surrogate or a character that the vocabulary cannot spell.
         """
+        self._check_language_model("score", "score it with `charlm eval`")
         num_lanes = None if streams is None else whole_number("streams", streams)
         if num_lanes is not None and num_lanes < 1:
             raise OptionError(f"{{streams}} {num_lanes} is out of range", "give 1 or more, or leave {streams} out")
@@ -94,7 +111,8 @@ class Model:
 
         Raises:
             TypeError: there is no such option.
-            UsageError: an option has another type or is out of range, or contradicts another one or the model.
+            UsageError: an option has another type or is out of range, or contradicts another one or the model; or the
+                model predicts labels or tags.
             DataError: the prompt has a lone surrogate, or a character that the vocabulary cannot spell.
         """
         return "".join(self.stream(prompt, **options))
@@ -105,6 +123,7 @@ class Model:
         Raises:
             TypeError, UsageError, DataError: as `sample`.
         """
+        self._check_language_model("sample", "predict with model.predict(texts)")
         chosen = SamplingOptions(prompt=prompt, **options)
         loaded = self._round_cells() if chosen.precision == "int8" else self._loaded
         return build_generator(loaded, chosen, self._device).stream_generate()
@@ -118,27 +137,54 @@ class Model:
 
         Returns:
             (C, H) or (T, H), fp32, on the CPU, without gradient. A forward model has read everything up to the row's
-            character, including the `<eod>` before the text; a backward model everything from there to the end.
+            character, including the `<eod>` before the text; a backward model everything from there to the end. A
+            model of labels or tags reads the text without an `<eod>` before it.
 
         Raises:
+            UsageError: it is a model of labels or tags that reads backward.
             OptionError: `per` is neither of these, or a value has another type.
             DataError: the text has a lone surrogate, or a character that the vocabulary cannot spell.
         """
         unit = one_of("per", per, ("character", "token"))
-        if not check_text("text", text):
-            return torch.empty(0, self.network.body.features_size)
-        stream = self._encode(text)
-        chunks = [chunk.features_TH for chunk in read_stream(self.network, stream, self._torch_device)]
-        features_TH = torch.cat(chunks)[1:].float().cpu()  # the row after <eod> precedes the text
-        if self._is_backward:
-            features_TH = features_TH.flip(0)
-        if unit == "token":
-            return features_TH
-        return features_TH[self._last_token_indices(text)]
+        checked = check_text("text", text)
+        return text_features(self._loaded, checked, self._name, per_token=unit == "token", device=self._torch_device)
 
-    @property
-    def _is_backward(self) -> bool:
-        return self.settings.text_direction == "backward"
+    @overload
+    def predict(self, texts: str, **options: Unpack[PredictKeywords]) -> TextPrediction: ...  # pyright: ignore[reportOverlappingOverload] - a text is also an iterable of its letters
+    @overload
+    def predict(self, texts: Iterable[str], **options: Unpack[PredictKeywords]) -> list[TextPrediction]: ...
+    def predict(
+        self, texts: str | Iterable[str], **options: Unpack[PredictKeywords]
+    ) -> TextPrediction | list[TextPrediction]:
+        """Predict the labels of texts, or the tags of their characters, like `charlm predict`.
+
+        Args:
+            texts: several, or a single one.
+            options: described in `charlm.workflows.predict_options.PredictOptions`.
+
+        Returns:
+            A prediction for each text, in order; of a single text its prediction.
+
+        Raises:
+            TypeError: there is no such option.
+            UsageError: it is a language model; a text is no str or has a lone surrogate; or an option has another type,
+                is out of range or is not for the model.
+            DataError: a text has a character that the vocabulary cannot spell.
+        """
+        if self._loaded.labels is None:
+            raise UsageError(
+                f"{self._name} is a language model, and predicts no labels or tags",
+                "use model.score(text) or model.sample(prompt), or load a run of `charlm prepare --task`",
+            )
+        predictor = Predictor(self._loaded, self._name, self._device, PredictOptions(**options))
+        found = list(predictor.predict(as_queries(checked_texts("texts", texts))))
+        return found[0] if isinstance(texts, str) else found
+
+    def _check_language_model(self, method: str, cure: str) -> None:
+        if self._loaded.labels is not None:
+            raise UsageError(
+                f"{self._name} predicts {self._loaded.task.noun}, and model.{method} is for language models", cure
+            )
 
     @property
     def _torch_device(self) -> torch.device:
@@ -153,18 +199,6 @@ class Model:
     def _encode(self, text: str) -> TokenStream:
         """The tokens of a text in the order in which the model reads them."""
         return stream_from_text(text, self.vocab).in_direction(self.settings.text_direction)
-
-    def _last_token_indices(self, text: str) -> npt.NDArray[np.int64]:
-        """(C,): for each character, the index (in text order) of the last token of it that the model reads."""
-        decoder = self.vocab.stream_decoder()
-        ends_T = np.cumsum([len(decoder.push(int(token))) for token in self.vocab.encode(text)])
-        last_C = np.searchsorted(ends_T, np.arange(len(text)), side="right")
-        if not self._is_backward:
-            return last_C
-        before_C = np.concatenate([[0], last_C[:-1]])
-        begins_C = np.where(last_C > before_C, before_C + 1, before_C)  # a token may cover several characters
-        begins_C[0] = 0
-        return begins_C
 
 
 def load(
@@ -190,6 +224,6 @@ def load(
         checkpoint if checkpoint is None or isinstance(checkpoint, str) else str(whole_number("checkpoint", checkpoint))
     )
     device_name = check_text("device", str(device) if isinstance(device, torch.device) else device)
-    loaded, _ = load_run(workspace.run_or_bundled(name), which, device_name)
+    loaded, shown = load_any_run(workspace.run_or_bundled(name), which, device_name)
     loaded.model.eval()
-    return Model(loaded, device_name)
+    return Model(loaded, device_name, shown)

@@ -6,6 +6,7 @@ those in its row, and each other one is an error of `charlm.errors` that names t
 
 import inspect
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from charlm.errors import CharlmError, DataError
 from charlm.evaluation.score import Score
 from charlm.sampling.options import SampleKeywords
 from charlm.vocab.base import Vocab
+from charlm.workflows.predict_options import PredictKeywords
 from tests.processes import Commands
-from tests.workspaces import RUN
+from tests.workspaces import RUN, tour_labels
 
 ODD: dict[str, Any] = {
     "None": None,
@@ -83,6 +85,15 @@ SAMPLING: dict[str, tuple[dict[str, Any], set[str]]] = {
 BESIDE: dict[str, dict[str, Any]] = {"penalty_window": {"frequency_penalty": 2}, "precision": {"length": 1500}}
 """Keyword -> what it needs beside it."""
 
+PREDICTION: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "top": ({"top": 2}, {"huge", *COUNTS}),
+    "threshold": ({"threshold": 0.99}, {"0", *FRACTIONS}),
+    "labels": ({"labels": "odd", "top": 2}, {"list"}),
+    "temperature": ({"temperature": 5}, {"1.5", *FRACTIONS}),
+    "precision": ({"precision": "bf16"}, set()),
+}
+"""Keyword of `predict` -> keywords that change the prediction, and which of the odd values it takes."""
+
 
 def parameters(model: Model) -> list[float]:
     return [float(parameter.detach().double().sum()) for parameter in model.network.parameters()]
@@ -110,6 +121,12 @@ OTHERS: dict[str, tuple[Call, Any, Any, set[str]]] = {
     "score precision": (lambda model, value: model.score("мы из", precision=value), "fp32", "bf16", set()),
     "hidden text": (lambda model, value: model.hidden(value).tolist(), "мы", "он", TEXTS),
     "hidden per": (lambda model, value: len(model.hidden("東☃", per=value)), "token", "character", set()),
+    "predict texts": (
+        lambda _, value: load_model("numbers").predict(value),
+        "number 8",
+        ["number 8"],
+        {"list", "list of texts", "list of an empty text", *TEXTS},
+    ),
     "encode text": (lambda model, value: model.vocab.encode(value).tolist(), "мы", "он", TEXTS),
     "decode ids": (
         lambda model, value: model.vocab.decode(value),
@@ -141,14 +158,18 @@ def keywords_of(owner: type, *names: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def model(toured: Commands) -> Iterator[Model]:
+def model(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """In a folder with a run of labels, too."""
+    folder = shutil.copytree(toured.folder, tmp_path_factory.mktemp("face") / "folder")
+    tour_labels(toured.within(folder))
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(toured.folder)
+        patch.chdir(folder)
         yield charlm.load()
 
 
 def test_every_keyword_has_its_place_in_the_tables() -> None:
     assert SAMPLING.keys() == {"prompt", *SampleKeywords.__annotations__}
+    assert PREDICTION.keys() == PredictKeywords.__annotations__.keys()
     found = {f"load {keyword}" for keyword in inspect.signature(load_model).parameters}
     assert inspect.signature(charlm.load).parameters.keys() == inspect.signature(load_model).parameters.keys()
     found |= {*keywords_of(Model), *keywords_of(Score), *keywords_of(Vocab, "encode", "decode", "symbol")}
@@ -192,6 +213,27 @@ def test_a_keyword_of_sample_takes_its_type_and_refuses_others(model: Model, key
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("keyword", PREDICTION)
+def test_each_keyword_changes_the_prediction(keyword: str) -> None:
+    labels = load_model("numbers")
+    assert labels.predict("number 8", **PREDICTION[keyword][0]) != labels.predict("number 8")
+
+
+@pytest.mark.parametrize("keyword", PREDICTION)
+def test_a_keyword_of_predict_takes_its_type_and_refuses_others(keyword: str) -> None:
+    labels = load_model("numbers")
+    for kind, value in ODD.items():
+        arguments: dict[str, Any] = {keyword: value}
+        if kind in PREDICTION[keyword][1]:
+            assert labels.predict("number 8", **arguments).text == "number 8"
+            continue
+        with pytest.raises(CharlmError) as raised:
+            labels.predict("number 8", **arguments)
+        assert keyword in str(raised.value)
+        assert "--" not in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("kind", ODD)
 def test_any_other_keyword_takes_its_type_and_refuses_others(model: Model, name: str, kind: str) -> None:
@@ -204,10 +246,10 @@ def test_any_other_keyword_takes_its_type_and_refuses_others(model: Model, name:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("function", ["sample", "stream", "score", "hidden"])
+@pytest.mark.parametrize("function", ["sample", "stream", "score", "hidden", "predict"])
 def test_an_unknown_keyword_is_a_type_error(model: Model, function: str) -> None:
     with pytest.raises(TypeError, match="temprature"):
-        getattr(model, function)("мы", temprature=1)
+        getattr(load_model("numbers") if function == "predict" else model, function)("мы", temprature=1)
     with pytest.raises(TypeError, match="temprature"):
         charlm.load(temprature=1)  # type: ignore[call-arg]
 

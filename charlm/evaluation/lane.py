@@ -12,6 +12,7 @@ from torch import Tensor
 
 from charlm.data.store import TokenStream
 from charlm.nn.model import LanguageModel
+from charlm.vocab.base import IntArray
 
 CHUNK = 256
 """Predictions that are computed at once."""
@@ -41,3 +42,20 @@ def read_stream(model: LanguageModel, stream: TokenStream, device: torch.device)
             yield Chunk(slice(start, end), features_BTH[0], targets_T)
     finally:
         model.train(was_training)
+
+
+@torch.inference_mode()
+def read_row(model: LanguageModel, ids: IntArray, device: torch.device) -> Tensor:
+    """Return the features of each id (T, H), read by a causal model from its initial state, in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    state = model.initial_state(1)
+    chunks: list[Tensor] = []
+    try:
+        for start in range(0, len(ids), CHUNK):
+            inputs_T = torch.from_numpy(ids[start : start + CHUNK].astype(np.int64)).to(device)
+            features_BTH, state = model(inputs_T[None], state)
+            chunks.append(features_BTH[0])
+    finally:
+        model.train(was_training)
+    return torch.cat(chunks)

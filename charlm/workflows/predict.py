@@ -27,7 +27,7 @@ class Predictor:
             name: of the run, for messages.
 
         Raises:
-            UsageError: it is a language model; or an option does not fit the model or is out of range.
+            UsageError: it is a language model; or an option does not fit the model.
         """
         self._predictor: BlockPredictor = build_predictions(loaded, decoder_of(loaded, name), device, options)
 

@@ -1,55 +1,90 @@
-"""How labels are predicted: the options of `charlm predict` and `model.predict`, and what is wrong with them."""
+"""The options of `charlm predict` and `model.predict` as a caller gives them: defaults, types and ranges."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, get_args
 
+from charlm.arguments import number, one_of, texts, whole_number
 from charlm.device import Precision
-from charlm.errors import UsageError
+from charlm.errors import OptionError, UsageError
 from charlm.suggestions.words import suggest
+
+_MAX_TEMPERATURE = 100
+
+
+class PredictKeywords(TypedDict, total=False):
+    """The keywords of `charlm.api.Model.predict`, described in `PredictOptions`."""
+
+    top: int
+    threshold: float
+    labels: str | Sequence[str]
+    temperature: float
+    precision: Precision
+
+
+def _precision(keyword: str, value: object) -> str:
+    return one_of(keyword, value, get_args(Precision))
+
+
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    "top": whole_number,
+    "threshold": number,
+    "labels": texts,
+    "temperature": number,
+    "precision": _precision,
+}
+"""Option -> the check of its type."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """How labels are predicted."""
+    """How labels are predicted.
+
+    Raises:
+        OptionError: an option has another type, or is out of range.
+    """
 
     top: int = 1
     """The number of labels given for each text."""
     threshold: float = 0.0
     """A best label with a lower probability is rejected."""
-    labels: tuple[str, ...] = ()
-    """The labels that may be chosen; their probabilities add up to 1. Empty: all."""
+    labels: str | Sequence[str] = ()
+    """The labels that may be chosen; their probabilities add up to 1. Empty: all. A tuple after the check."""
     temperature: float = 1.0
     """The temperature that probabilities are calibrated with, as `charlm eval` reports it."""
     precision: Precision = "fp32"
+    """Of matrix products, "fp32" or "bf16"."""
 
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+        if self.top < 1:
+            raise OptionError(f"{{top}} {self.top} is out of range", "give a number of at least 1")
+        if not 0 <= self.threshold <= 1:
+            raise OptionError(f"{{threshold}} {self.threshold} is no probability", "give a number from 0 to 1")
+        if not 0 < self.temperature <= _MAX_TEMPERATURE:
+            what = f"{{temperature}} {self.temperature} is out of range"
+            raise OptionError(what, f"give a number above 0, up to {_MAX_TEMPERATURE}")
 
-def refuse_label_options(options: PredictOptions, noun: str) -> None:
-    """Refuse what only labels of documents have.
+    def check_model(self, names: Sequence[str], *, per_document: bool) -> None:
+        """Check that the options fit a model.
 
-    Args:
-        noun: what the model predicts, in the plural.
+        Args:
+            names: the labels or tags of the model.
+            per_document: whether it predicts one label for each document.
 
-    Raises:
-        UsageError: names the option.
-    """
-    given = {"top": options.top != 1, "threshold": options.threshold > 0, "labels": bool(options.labels)}
-    given["temperature"] = options.temperature != 1
-    for name, is_given in given.items():
-        if is_given:
-            raise UsageError(f"{name} is for labels of documents, and this model predicts {noun}", "leave it out")
-
-
-def check_ranges(options: PredictOptions) -> None:
-    """
-    Raises:
-        UsageError: a number is out of its range.
-    """
-    if options.top < 1:
-        raise UsageError(f"top is {options.top}", "give a number of at least 1")
-    if not 0 <= options.threshold <= 1:
-        raise UsageError(f"threshold {options.threshold} is no probability", "give a number from 0 to 1")
-    if not 0 < options.temperature <= 100:
-        raise UsageError(f"temperature {options.temperature} is out of range", "give a number above 0, up to 100")
+        Raises:
+            OptionError: the model predicts tags, and an option is for labels; or the model has no such label.
+        """
+        if not per_document:
+            for name in ("top", "threshold", "labels", "temperature"):
+                if getattr(self, name) != getattr(PredictOptions(), name):
+                    what = f"{{{name}}} is for labels of documents, and this model predicts tags"
+                    raise OptionError(what, f"leave {{{name}}} out")
+        for label in self.labels:
+            if label not in names:
+                cure = suggest(label, list(names), "it has")
+                raise OptionError("{labels}: the model has no label {label}", "{cure}", label=repr(label), cure=cure)
 
 
 def find_label(label: str, names: Sequence[str]) -> int:

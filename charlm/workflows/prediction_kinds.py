@@ -22,7 +22,7 @@ from charlm.evaluation.evaluate_labels import LabelDecoder
 from charlm.evaluation.predict_rows import Floats, Row, label_row, predict_rows
 from charlm.evaluation.segments import SENTENCE_KIND, find_segments
 from charlm.text.examples.reversible_changes import CHANGES, ReversibleChange
-from charlm.workflows.predict_options import PredictOptions, check_ranges, find_label, refuse_label_options
+from charlm.workflows.predict_options import PredictOptions
 from charlm.workflows.prediction import LabelProbability, Query, TextPrediction, TextTag
 
 
@@ -67,16 +67,11 @@ class RowPredictions(ABC):
 
 
 class LabelPredictions(RowPredictions):
-    """One label for each text.
-
-    Raises:
-        UsageError: an option is out of range, or names a label that the model does not have.
-    """
+    """One label for each text."""
 
     def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
         super().__init__(loaded, decoder, device, options)
-        check_ranges(options)
-        self._allowed = [find_label(label, decoder.names) for label in options.labels]
+        self._allowed = [decoder.names.index(label) for label in options.labels]
 
     def row(self, query: Query) -> Row:
         return label_row(query.text, self._vocab)
@@ -96,16 +91,10 @@ class LabelPredictions(RowPredictions):
 
 
 class TagPredictions(RowPredictions):
-    """A tag for each character, or each word, that has one.
-
-    Raises:
-        UsageError: an option is only for labels, or out of range.
-    """
+    """A tag for each character, or each word, that has one."""
 
     def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
         super().__init__(loaded, decoder, device, options)
-        refuse_label_options(options, loaded.task.noun)
-        check_ranges(options)
         self._asks_words = loaded.task.asked_characters == "words"
 
     def row(self, query: Query) -> Row:
@@ -192,8 +181,9 @@ def build_predictions(
     """Return the predictions of a model of labels or tags.
 
     Raises:
-        UsageError: an option does not fit the model or is out of range.
+        OptionError: an option does not fit the model.
     """
+    options.check_model(decoder.names, per_document=loaded.task.per_document)
     if loaded.task.per_document:
         return LabelPredictions(loaded, decoder, device, options)
     return build_tag_predictions(loaded, decoder, device, options)

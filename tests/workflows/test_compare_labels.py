@@ -37,7 +37,8 @@ def test_figures_are_those_of_eval_and_of_the_training(labels: Commands) -> None
     assert poor["difference"] == pair["difference"] < 0
     assert (poor["difference_low"], poor["significant"]) == (pair["low"], pair["significant"])
     assert (good["best"], good["difference"], poor["best"]) == (True, None, False)
-    log = [json.loads(line) for line in (labels.folder / "runs/labels/metrics.jsonl").open(encoding="utf-8")]
+    text = (labels.folder / "runs/labels/metrics.jsonl").read_text(encoding="utf-8")
+    log = [json.loads(line) for line in text.splitlines()]
     last = [line for line in log if line["kind"] == "train"][-1]
     assert (good["examples_seen"], good["characters_seen"]) == (last["tokens"], last["characters_seen"])
     assert poor["examples_seen"] < 48 < good["examples_seen"]

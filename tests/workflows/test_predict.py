@@ -91,7 +91,7 @@ def test_predictions_are_those_of_eval(labels: Commands, monkeypatch: pytest.Mon
         (["predict", "labels", "x", "--labels", "off"], "odd"),
         (["predict", "labels", "x", "--format", "xml"], "jsonl"),
         (["predict", "labels", "x", "--format", "conllu"], "another --format"),
-        (["predict", "tags", "x", "--top", "2"], "leave it out"),
+        (["predict", "tags", "x", "--top", "2"], "leave --top out"),
         (["predict", "labels", "--input", "nowhere.txt"], "nowhere.txt"),
         (["predict", "labels", "--input", "numbers.tsv", "--text-column", "body"], "text, label"),
         (["sample", "labels"], "charlm predict"),
