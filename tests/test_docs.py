@@ -119,7 +119,7 @@ def _write_examples(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the pages name, a corpus and a run."""
+    """A folder with the files that the pages name, a corpus and a run of text, and before them those of labels."""
     folder = tmp_path_factory.mktemp("shelf")
     (folder / "ltgwiki-pages-articles.xml.bz2").write_bytes(small_dump("ltgwiki"))
     novel = "Все счастливые семьи похожи друг на друга.\n" * 200
@@ -130,6 +130,8 @@ def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "reviews.jsonl").write_text(reviews, encoding="utf-8")
     _write_examples(folder)
     charlm = Commands(charlm_server, folder, {"CHARLM_CACHE": str(folder / "cache")})  # kernels are compiled once
+    charlm.succeed("prepare", "--task", "classify", "--input", "names", "--workers", "1")
+    charlm.succeed("train", "--config", "lstm", *QUICK)
     charlm.succeed("prepare", "--source", "text", "--input", "novel.txt")
     charlm.succeed("train", "--config", "lstm", *QUICK)
     return folder

@@ -41,6 +41,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "eval --text": ("eval", "--text", "{}"),
     "eval --per-document": ("eval", "--per-document", "{}"),
     "eval --per-token": ("eval", "--per-token", "{}"),
+    "eval --confusion": ("eval", "numbers", "--confusion", "{}"),
     "eval --checkpoint": ("eval", "--checkpoint", "{}"),
     "sample RUN": ("sample", "--length", "2", "{}"),
     "sample --novelty": ("sample", "--length", "2", "--novelty", "{}"),
@@ -72,7 +73,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "a command": ("{}",),
 }
 """Where a name stands in the command line."""
-OUTPUTS = ("--out", "--per-document", "--per-token", "--csv", "--png")
+OUTPUTS = ("--out", "--per-document", "--per-token", "--confusion", "--csv", "--png")
 NAMES = {
     "empty": "",
     "a space": "a b",

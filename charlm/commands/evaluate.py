@@ -1,15 +1,22 @@
 """`charlm eval`: score a run, or compare two."""
 
 import shlex
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from charlm import terminal
 from charlm.commands import completion
 from charlm.commands.evaluate_labels import evaluate_label_runs, refuse_language_options
+from charlm.commands.evaluation_output import (
+    METHOD_OPTIONS,
+    note_seen_text,
+    note_worse_than_uniform,
+    print_comparison,
+    readable_result,
+    write_tables,
+)
 from charlm.commands.options import (
     CheckpointOption,
     DeviceOption,
@@ -22,19 +29,6 @@ from charlm.commands.options import (
     run_or_bundled,
 )
 from charlm.errors import UsageError
-
-if TYPE_CHECKING:
-    from charlm.evaluation.interval import BitsDifference
-    from charlm.workflows.evaluate import EvalResult
-
-_FLAGS = {
-    "dynamic": "--dynamic",
-    "cache": "--cache",
-    "temperature": "--calibrated",
-    "mix": "--mix",
-    "recall": "--mix-online",
-}
-"""Method of a further score -> its option."""
 
 
 def evaluate(
@@ -98,6 +92,15 @@ def evaluate(
         Path | None,
         typer.Option("--per-token", metavar="FILE", help="Write the surprisal of each token (.parquet or .csv)."),
     ] = None,
+    confusion: Annotated[
+        Path | None,
+        typer.Option(
+            "--confusion",
+            metavar="FILE",
+            help="Of labels or tags: draw how often each is predicted as each other (.png, needs matplotlib), or write"
+            " the counts (.csv).",
+        ),
+    ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -111,6 +114,7 @@ def evaluate(
     cover the variance between seeds.
     """
     from charlm.evaluation.tables import check_table_suffix
+    from charlm.report.confusion import check_confusion_file
     from charlm.workflows.evaluate import EvalRequest, compare_runs, score_run, summarize_result
     from charlm.workflows.evaluate_labels import LabelEvalRequest
     from charlm.workflows.load_run import predicts_labels
@@ -123,6 +127,9 @@ def evaluate(
         if path is not None:
             check_table_suffix(path)
         check_file(path, option)
+    if confusion is not None:
+        check_confusion_file(confusion)
+        check_file(confusion, "--confusion")
     for name in runs or ():
         if path_exists(Path(name)) and Path(name).is_file():
             raise UsageError(f"{name} is a file, not a run", f"score it with --text {shlex.quote(name)}")
@@ -144,10 +151,13 @@ def evaluate(
             "--per-token": per_token is not None,
         }
         refuse_language_options([option for option, is_given in given.items() if is_given])
-        evaluate_label_runs(names, checkpoint, LabelEvalRequest(split, data, precision, device), as_json=as_json)
+        wanted_labels = LabelEvalRequest(split, data, precision, device)
+        evaluate_label_runs(names, checkpoint, wanted_labels, confusion, as_json=as_json)
         return
+    if confusion is not None:
+        raise UsageError("--confusion is for models of labels or tags, and this is a language model", "leave it out")
     content = None if text is None else read_text(text)
-    wanted = dict(zip(_FLAGS, (dynamic, cache, calibrated, mix, mix_online), strict=True))
+    wanted = dict(zip(METHOD_OPTIONS, (dynamic, cache, calibrated, mix, mix_online), strict=True))
     methods = tuple(method for method, is_wanted in wanted.items() if is_wanted)
     request = EvalRequest(split, data, content, streams, precision, device, methods)
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
@@ -162,86 +172,13 @@ def evaluate(
             found, difference = [score_run(names[0], checkpoint, request, on_progress)], None
     results = [summarize_result(each, request) for each in found]
     if len(found) == 2:
-        _print_comparison(results, difference, as_json=as_json)
+        print_comparison(results, difference, as_json=as_json)
     else:
-        _write_tables(found[0], split, per_document, per_token)
+        write_tables(found[0], split, per_document, per_token)
         if as_json:
             terminal.print_json(results[0])
         else:
-            terminal.print_table(_readable(results[0]))
+            terminal.print_table(readable_result(results[0]))
     if not as_json:
-        _note_seen_text(found)
-    _note_worse_than_uniform(results)
-
-
-def _note_seen_text(found: "list[EvalResult]") -> None:
-    """Say which of the scores are of text that is not new."""
-    for result in found:
-        warnings = {None: result.warning, **{name: each["warning"] for name, each in result.adapted_scores.items()}}
-        for method, warning in warnings.items():
-            if warning is not None:
-                terminal.note(f"{result.run}{f', {_FLAGS[method]}' if method else ''}: {warning}")
-
-
-def _note_worse_than_uniform(results: "list[dict[str, object]]") -> None:
-    from charlm.workflows.evaluate import warn_of_worse_than_uniform
-
-    for warning in filter(None, map(warn_of_worse_than_uniform, results)):
-        terminal.note(warning)
-
-
-def _readable(result: "dict[str, object]") -> "dict[str, object]":
-    """A result for people: the interval and its kind in one line."""
-    bounds, resampled = result["interval"], result["resampled"]
-    shown = {name: value for name, value in result.items() if name not in ("resampled", "uniform_bits_per_character")}
-    if isinstance(bounds, list):
-        low, high = cast("list[float]", bounds)
-        shown["interval"] = (
-            f"{low:.4f} to {high:.4f} bits per character (95 %, {resampled}; without the variance between seeds)"
-        )
-    else:
-        shown["interval"] = f"unknown: too little text ({resampled})"
-    for method in _FLAGS:
-        if isinstance(result.get(method), dict):
-            adapted = cast("dict[str, object]", result[method])
-            shown[method] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}
-    return shown
-
-
-def _write_tables(found: "EvalResult", split: str, per_document: Path | None, per_token: Path | None) -> None:
-    from charlm.data.documents import read_parts
-    from charlm.evaluation.tables import write_documents, write_tokens
-
-    if per_document is not None:
-        parts = read_parts(found.corpus.directory / "documents", split) if found.corpus else None
-        names = ((each.document.id, each.part, each.document.title) for each in parts) if parts else [("text", 0, "")]
-        write_documents(per_document, found.stream, names, found.nats_P, found.first_token)
-    if per_token is not None:
-        write_tokens(per_token, found.stream, found.vocab, found.nats_P, found.first_token)
-
-
-def _print_comparison(
-    results: "list[dict[str, object]]", difference: "BitsDifference | None", *, as_json: bool
-) -> None:
-    if as_json:
-        about = None
-        if difference is not None:
-            about = asdict(difference) | {"margin": difference.margin, "significant": difference.is_significant}
-        terminal.print_json({"runs": results, "difference": about})
-        return
-    for result in results:
-        terminal.print_table(_readable(result))
-        print()
-    first, second = (str(result["run"]) for result in results)
-    if difference is None:
-        print("there are too few documents to test whether the difference is more than chance")
-        return
-    if difference.bits == 0:
-        print(f"{first} and {second} have the same loss")
-        return
-    better, worse = (first, second) if difference.bits < 0 else (second, first)
-    verdict = "significant at 95 %" if difference.is_significant else "not significant at 95 %"
-    print(
-        f"{better} is better than {worse} by {abs(difference.bits):.4f} +- {difference.margin:.4f} bits per character,"
-        f" {verdict} (without the variance between seeds)"
-    )
+        note_seen_text(found)
+    note_worse_than_uniform(results)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from charlm import terminal
@@ -25,20 +26,31 @@ def refuse_language_options(options: Sequence[str]) -> None:
 
 
 def evaluate_label_runs(
-    names: Sequence[str | None], checkpoint: str | None, request: "LabelEvalRequest", *, as_json: bool
+    names: Sequence[str | None],
+    checkpoint: str | None,
+    request: "LabelEvalRequest",
+    confusion: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Score one run, or compare two, and print the result."""
+    """Score one run, or compare two, and print the result; write the confusion matrix of one run."""
+    from charlm.report.confusion import confusion_table, write_confusion
     from charlm.workflows.evaluate_labels import compare_label_runs, score_label_run, summarize_labels
     from charlm.workflows.progress import evaluation_bar
 
     if len(names) > 2:
         raise UsageError("eval takes one run, or two", "compare more runs with `charlm compare`")
+    if confusion is not None and len(names) == 2:
+        raise UsageError("--confusion is of one run", "name one run, or leave it out")
     with evaluation_bar(quiet=as_json) as on_progress:
         if len(names) == 2:
             pair = str(names[0]), str(names[1])
             results, differences = compare_label_runs(pair, checkpoint, request, on_progress)
         else:
             results, differences = [score_label_run(names[0], checkpoint, request, on_progress)], {}
+    if confusion is not None:
+        (found,) = results
+        write_confusion(confusion, confusion_table(found.score.confusion_KL, found.names))
     summaries = [summarize_labels(each) for each in results]
     if as_json:
         by_figure = {name: found and _to_json(found) for name, found in differences.items()}
