@@ -93,13 +93,15 @@ def vertical_scale(curves: Sequence[Curve]) -> Scale:
     runs = [run for run in curves if run.points]
     if not runs:
         return Scale(0.0, 1.0)
-    bests = [min(point.bits for point in run.primary) for run in runs]
-    ceiling = _CEILING_RATIO * max(run.points[0].bits for run in runs)
+    if runs[0].measure.is_higher_better:
+        return _percent_scale(runs)
+    bests = [min(point.value for point in run.primary) for run in runs]
+    ceiling = _CEILING_RATIO * max(run.points[0].value for run in runs)
     if min(bests) > ceiling:  # no run has learned anything
-        ceiling = max(point.bits for run in runs for point in run.primary)
+        ceiling = max(point.value for run in runs for point in run.primary)
     fraction = _START_FRACTION if len(runs) == 1 else _START_FRACTION_OF_SEVERAL
-    validation = [*bests, *_bits_after_start([run.validation for run in runs], fraction)]
-    training = _bits_after_start([run.training for run in runs], fraction)
+    validation = [*bests, *_values_after_start([run.validation for run in runs], fraction)]
+    training = _values_after_start([run.training for run in runs], fraction)
     values = [bits for bits in (*validation, *training) if bits <= ceiling]
     low, high = min(values), max(values)
     if len(runs) > 1:
@@ -109,6 +111,15 @@ def vertical_scale(curves: Sequence[Curve]) -> Scale:
     return Scale(low - margin, high + margin)
 
 
-def _bits_after_start(runs: Sequence[Sequence[Point]], fraction: float) -> list[float]:
-    """Return the bits of the points after the first `fraction` of the steps of their curve."""
-    return [point.bits for run in runs for point in run if point.steps >= fraction * run[-1].steps]
+def _percent_scale(runs: Sequence[Curve]) -> Scale:
+    """Return an axis that holds the validations after the start of each run, and at most 0 to 100."""
+    fraction = _START_FRACTION if len(runs) == 1 else _START_FRACTION_OF_SEVERAL
+    values = _values_after_start([run.primary for run in runs], fraction)
+    low, high = min(values), max(values)
+    margin = _MARGIN_FRACTION * (high - low) or 1.0
+    return Scale(max(0.0, low - margin), min(100.0, high + margin))
+
+
+def _values_after_start(runs: Sequence[Sequence[Point]], fraction: float) -> list[float]:
+    """Return the values of the points after the first `fraction` of the steps of their curve."""
+    return [point.value for run in runs for point in run if point.steps >= fraction * run[-1].steps]

@@ -40,8 +40,8 @@ class ConfusionTable:
 def confusion_table(confusion_KL: Counts, names: Sequence[str]) -> ConfusionTable:
     """Return the labels in the order of their frequency; labels that training has never seen are the last row."""
     counts_RC = confusion_KL[:-1]
-    order = np.lexsort((-counts_RC.sum(0), -counts_RC.sum(1)))
-    columns = tuple(names[index] for index in order.tolist())
+    order: list[int] = np.lexsort((-counts_RC.sum(0), -counts_RC.sum(1))).tolist()
+    columns = tuple(names[index] for index in order)
     ordered_RC = counts_RC[order][:, order]
     if not confusion_KL[-1].any():
         return ConfusionTable(columns, columns, ordered_RC)

@@ -1,4 +1,4 @@
-"""Curves as one PNG: validation bits per character over characters seen, and over minutes. Needs matplotlib."""
+"""Curves as one PNG: validation figures over characters seen, and over minutes. Needs matplotlib."""
 
 import importlib.util
 import logging
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 _WIDTH, _HEIGHT, _LABELS = 13.0, 5.2, 2.9  # inches; labels are at the right
+_BELOW, _ABOVE = 0.62, 0.05  # inches, and fraction of the height of a row
+_UNITS = {"%": ", %"}  # of axes that need one
 _LABEL_SPACING = 0.19  # inches between neighbouring names
 DPI = 150
 _THICK = 1.7  # points, in which matplotlib counts the lengths of dashes too
@@ -50,8 +52,8 @@ def save_png(canvas: "FigureCanvasAgg", path: Path) -> None:
         canvas.print_png(file)
 
 
-def write_figure(curves: Curves, path: Path) -> None:
-    """Write the curves as a PNG.
+def write_figure(charts: Sequence[Curves], path: Path) -> None:
+    """Write the curves as a PNG, a row for each figure.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -60,18 +62,24 @@ def write_figure(curves: Curves, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    height = max(_HEIGHT, _LABEL_SPACING * len(curves.runs) + 1.2)
+    num_rows = len(charts)
+    row_height = max(_HEIGHT, _LABEL_SPACING * len(charts[0].runs) + 1.2)
+    height = row_height * num_rows
     figure = Figure(figsize=(_WIDTH, height), dpi=DPI)
     canvas = FigureCanvasAgg(figure)
     inside = (_WIDTH - _LABELS - 0.9) / _WIDTH
-    panels: Any = figure.subplots(1, 2, sharey=True)
-    figure.subplots_adjust(left=0.7 / _WIDTH, right=0.7 / _WIDTH + inside, wspace=0.05, bottom=0.62 / height, top=0.95)
-    y_scale = vertical_scale(curves.runs)
+    panels: Any = figure.subplots(num_rows, 2, sharey="row", squeeze=False)
+    bottom, top = _BELOW / height, 1 - _ABOVE * row_height / height
+    panel_height = (1 - _ABOVE) * row_height - _BELOW
+    figure.subplots_adjust(left=0.7 / _WIDTH, right=0.7 / _WIDTH + inside, wspace=0.05, bottom=bottom, top=top)
+    figure.subplots_adjust(hspace=(row_height - panel_height) / panel_height)
     axes: tuple[Axis, ...] = ("characters", "minutes")
-    for panel, axis in zip(panels, axes, strict=True):
-        _draw(panel, curves, axis, y_scale)
-    panels[0].set_ylabel("validation bits per character")
-    _label(panels[1], curves.runs, "minutes", y_scale, (0.95 - 0.62 / height) * height)
+    for row, curves in zip(panels, charts, strict=True):
+        y_scale = vertical_scale(curves.runs)
+        for panel, axis in zip(row, axes, strict=True):
+            _draw(panel, curves, axis, y_scale)
+        row[0].set_ylabel(f"validation {curves.measure.title}{_UNITS.get(curves.measure.axis, '')}")
+        _label(row[1], curves.runs, "minutes", y_scale, panel_height)
     save_png(canvas, path)
 
 
@@ -111,17 +119,17 @@ def _draw(panel: "Axes", curves: Curves, axis: Axis, y_scale: Scale) -> None:
 
 def _line(points: Sequence[Point], axis: Axis) -> tuple[list[float], list[float]]:
     known = coordinates(points, axis)
-    return [position for position, _ in known], [bits for _, bits in known]
+    return [position for position, _ in known], [value for _, value in known]
 
 
 def _label(panel: "Axes", runs: Sequence[Curve], axis: Axis, y_scale: Scale, panel_height: float) -> None:
     """Draw names and best results at the right of the panel, each with a line to the end of its curve."""
     low, high = panel.get_xlim()
-    lines = [[(x, y_scale.position(bits)) for x, bits in coordinates(run.primary, axis)] for run in runs]
+    lines = [[(x, y_scale.position(value)) for x, value in coordinates(run.primary, axis)] for run in runs]
     for index, (x, end), y in place_end_labels(lines, _LABEL_SPACING / panel_height, 0.0, 1.0):
         dotted: Any = {"color": curve_style(index).on_light, "linewidth": 0.8, "linestyle": ":"}
-        bits = y_scale.low + end * (y_scale.high - y_scale.low)
-        panel.plot([x, high], [bits] * 2, **dotted)
+        value = y_scale.low + end * (y_scale.high - y_scale.low)
+        panel.plot([x, high], [value] * 2, **dotted)
         panel.plot([1.0, 1.07], [end, y], transform=panel.transAxes, clip_on=False, **dotted)
         text = escape_label(runs[index].name, f"  {runs[index].best_text}")
         panel.text(1.08, y, text, transform=panel.transAxes, va="center", fontsize=9)

@@ -53,10 +53,10 @@ def draw(curves: Curves, axis: Axis, layout: Layout) -> str:
     """Return an `<svg>` element. Its `data-` attributes give the script of the page the scales."""
     x_scale, y_scale = horizontal_scale(curves.runs, axis), vertical_scale(curves.runs)
     frame = _Frame(axis, x_scale, y_scale, layout)
-    name = f"{layout.name}-{axis}"
+    name = f"{curves.measure.key}-{layout.name}-{axis}"
     title = curves.axis_title(axis)
     description = (
-        f"Validation bits per character of {len(curves.runs)} run(s) over {title}; the table below has the numbers."
+        f"Validation {curves.measure.title} of {len(curves.runs)} run(s) over {title}; the table below has the numbers."
     )
     parts = [
         (
@@ -69,7 +69,7 @@ def draw(curves: Curves, axis: Axis, layout: Layout) -> str:
             f'<clipPath id="clip-{name}"><rect x="{layout.left}" y="{layout.top}" width="{layout.right - layout.left}"'
             f' height="{layout.bottom_edge - layout.top}"/></clipPath>'
         ),
-        *_grid(frame),
+        *_grid(frame, curves.measure.axis),
         (
             f'<text class="title" x="{(layout.left + layout.right) / 2:.0f}" y="{layout.height - 8}"'
             f' text-anchor="middle">{title}{" (log scale)" if x_scale.is_log else ""}</text>'
@@ -100,9 +100,9 @@ class _Frame:
     def x(self, value: float) -> float:
         return self.layout.left + self.x_scale.position(value) * (self.layout.right - self.layout.left)
 
-    def y(self, bits: float) -> float:
+    def y(self, value: float) -> float:
         """Return pixels, at most one height of the plot outside, since coordinates in SVG are limited."""
-        position = max(-1.0, min(self.y_scale.position(bits), 2.0))
+        position = max(-1.0, min(self.y_scale.position(value), 2.0))
         return self.layout.bottom_edge - position * (self.layout.bottom_edge - self.layout.top)
 
     def pixels(self, points: Sequence[Point]) -> list[tuple[float, float]]:
@@ -111,9 +111,9 @@ class _Frame:
         return [(self.x(x), self.y(y)) for x, y in known if x > 0 or not self.x_scale.is_log]
 
 
-def _grid(frame: _Frame) -> list[str]:
+def _grid(frame: _Frame, axis_title: str) -> list[str]:
     layout = frame.layout
-    lines = ['<text class="title" x="2" y="9" dominant-baseline="central">bits</text>']
+    lines = [f'<text class="title" x="2" y="9" dominant-baseline="central">{axis_title}</text>']
     for value, label in frame.y_scale.decimal_ticks(layout.max_ticks + 2):
         y = f"{frame.y(value):.1f}"
         lines.append(f'<line class="grid" x1="{layout.left}" x2="{layout.right}" y1="{y}" y2="{y}"/>')

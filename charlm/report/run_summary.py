@@ -46,6 +46,8 @@ class RunSummary:
     predicts_labels: bool = False
     best_bits_per_label: float | None = None
     """Of a run that predicts labels or tags, which has no bits per character."""
+    selected_by: str = "bits"
+    """The figure that chose the best checkpoint: bits, accuracy or f1."""
 
     @property
     def warning(self) -> str | None:
@@ -121,6 +123,7 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
     partial.current_file = run.best_path.name
     if run.best_path.is_file():
         best = _read_object(run.best_path)
+        partial.fields["selected_by"] = one_line(str(best.get("select", "bits")))
         partial.fields["best_step"] = None if best["step"] is None else int(best["step"])
         figure = "bits_per_label" if "task" in model_info else "bits_per_character"
         bits = best[figure]

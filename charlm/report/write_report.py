@@ -1,6 +1,6 @@
 """Write report.html and report.png for `charlm report`.
 
-RUN ... ──summarize_run, read_curves, compare_settings──> render_page ──> report.html
+RUN ... ──summarize_run, read_all_curves, compare_settings──> render_page ──> report.html
                                  └──────────────────────> write_figure ──> report.png
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charlm import storage
 from charlm.errors import UsageError
-from charlm.report.curves import read_curves
+from charlm.report.curves import read_all_curves
 from charlm.report.figure import check_matplotlib, write_figure
 from charlm.report.page import render_page
 from charlm.report.run_summary import summarize_run
@@ -33,7 +33,8 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
         runs: run directories, in the order in which they are shown; at least one.
 
     Raises:
-        UsageError: one is not a run, or predicts labels; or a PNG is requested and matplotlib is not installed.
+        UsageError: one is not a run; or some predict labels or tags and others are language models; or a PNG is
+            requested and matplotlib is not installed.
         StorageError: a log cannot be read, or `out` cannot be written.
     """
     for run in runs:
@@ -43,16 +44,10 @@ def write_report(runs: Sequence[Path], out: Path, *, png: bool = True) -> Report
     if png:
         check_matplotlib()
     summaries = [summarize_run(run) for run in runs]
-    for run, summary in zip(runs, summaries, strict=True):
-        if summary.predicts_labels:
-            raise UsageError(
-                f"{run} predicts labels, and a report draws bits per character",
-                "score it with `charlm eval`; `charlm runs` shows its best validation",
-            )
-    curves = read_curves(runs)
-    page = render_page(summaries, curves, compare_settings(runs))
+    charts = read_all_curves(runs, [each.best_step for each in summaries], {each.selected_by for each in summaries})
+    page = render_page(summaries, charts, compare_settings(runs))
     storage.make_directory(out)
     storage.write_text(out / "report.html", page)
     if png:
-        write_figure(curves, out / "report.png")
+        write_figure(charts, out / "report.png")
     return ReportFiles(out / "report.html", out / "report.png" if png else None)

@@ -14,6 +14,7 @@ from charlm.data.labels import LABELS_FILE
 from charlm.device import choose_device
 from charlm.errors import CharlmError, DataError, OptionError, UsageError
 from charlm.training.run_directory import RunDirectory, find_checkpoint, run_of_checkpoint
+from charlm.training.run_kinds import check_same_kind
 from charlm.training.run_origin import corpus_path, read_origin
 
 _CURE = "name the corpus with --data"
@@ -68,22 +69,6 @@ def all_predict_labels(runs: Sequence[str], checkpoint: str | None) -> bool:
     found = {run: (find_checkpoint(workspace.find_run(run), checkpoint) / LABELS_FILE).is_file() for run in runs}
     check_same_kind(found)
     return all(found.values())
-
-
-def check_same_kind(predicts_labels_by_run: Mapping[str, bool]) -> None:
-    """
-    Raises:
-        UsageError: some of the runs predict labels or tags, and others are language models.
-    """
-    if len(set(predicts_labels_by_run.values())) > 1:
-        labels, language = (
-            next(run for run, predicts in predicts_labels_by_run.items() if predicts is wanted)
-            for wanted in (True, False)
-        )
-        raise UsageError(
-            f"{labels} predicts labels or tags, and {language} is a language model: they have no common figure",
-            "name runs of one kind",
-        )
 
 
 def open_corpus_for(loaded: LoadedModel, data: str | None) -> Corpus:

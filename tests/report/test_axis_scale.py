@@ -107,13 +107,13 @@ def test_the_axis_holds_the_validations_and_the_training_after_the_steep_start(
 ) -> None:
     run = learning(steps, num_validations)
     up, across = vertical_scale([run]), horizontal_scale([run], "steps")
-    assert all(0 <= up.position(point.bits) <= 1 for point in run.validation)
-    above = [point for point in run.training if up.position(point.bits) > 1]
+    assert all(0 <= up.position(point.value) <= 1 for point in run.validation)
+    above = [point for point in run.training if up.position(point.value) > 1]
     assert all(across.position(point.steps) < 0.02 for point in above), (
         "the curve enters at the left, not in the middle"
     )
-    assert all(up.position(point.bits) >= 0 for point in run.training)
-    assert up.position(run.training[-1].bits) < 0.15, "and uses the height of the plot"
+    assert all(up.position(point.value) >= 0 for point in run.training)
+    assert up.position(run.training[-1].value) < 0.15, "and uses the height of the plot"
 
 
 def test_the_untrained_start_of_a_long_run_does_not_flatten_it() -> None:

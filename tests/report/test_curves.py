@@ -22,8 +22,8 @@ def test_points_are_where_the_lines_say(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [train_line(10, 3.0), valid_line(20, 2.5), train_line(20, 2.8)])
     (curve,) = read_curves([run]).runs
     (point,) = curve.validation
-    assert (point.bits, point.steps, point.minutes, point.characters) == (2.5, 20, 2 / 60, 1800)
-    assert [(point.steps, point.bits) for point in curve.training] == [(10, 3.0), (20, 2.8)]
+    assert (point.value, point.steps, point.minutes, point.characters) == (2.5, 20, 2 / 60, 1800)
+    assert [(point.steps, point.value) for point in curve.training] == [(10, 3.0), (20, 2.8)]
     assert curve.last == point, "at one step the validation comes after the training"
     assert curve.characters_per_second == 900.0
 
@@ -76,7 +76,7 @@ def test_of_a_step_logged_twice_the_last_counts(tmp_path: Path) -> None:
     (curve,) = read_curves(
         [write_run(tmp_path / "run", [valid_line(10, 3.0), valid_line(5, 4.0), valid_line(10, 2.0)])]
     ).runs
-    assert [(point.steps, point.bits) for point in curve.validation] == [(5, 4.0), (10, 2.0)]
+    assert [(point.steps, point.value) for point in curve.validation] == [(5, 4.0), (10, 2.0)]
 
 
 @given(bits=st.lists(st.floats(0.1, 8), min_size=1, max_size=80))
@@ -88,18 +88,18 @@ def test_smoothing_keeps_constants_and_stays_inside(
     flat = [train_line(step + 1, 2.5) for step in range(len(bits))]
     curve, constant = read_curves([write_run(folder / "a", lines), write_run(folder / "b", flat)]).runs
     assert len(curve.training) == len(bits)
-    assert all(min(bits) - 1e-9 <= point.bits <= max(bits) + 1e-9 for point in curve.training)
-    assert all(abs(point.bits - 2.5) < 1e-9 for point in constant.training)
+    assert all(min(bits) - 1e-9 <= point.value <= max(bits) + 1e-9 for point in curve.training)
+    assert all(abs(point.value - 2.5) < 1e-9 for point in constant.training)
     rough = sum(abs(a - b) for a, b in itertools.pairwise(bits))
-    smooth = [point.bits for point in curve.training]
+    smooth = [point.value for point in curve.training]
     assert sum(abs(a - b) for a, b in itertools.pairwise(smooth)) <= rough + 1e-9
 
 
 def test_smoothing_takes_noise_away(tmp_path: Path) -> None:
     lines = [train_line(step, 2.0 + (0.5 if step % 2 else -0.5)) for step in range(1, 401)]
     (curve,) = read_curves([write_run(tmp_path / "run", lines)]).runs
-    assert max(abs(point.bits - 2.0) for point in curve.training[200:]) < 0.03
-    assert curve.training[0].bits == 2.5, "the steep start is not smoothed"
+    assert max(abs(point.value - 2.0) for point in curve.training[200:]) < 0.03
+    assert curve.training[0].value == 2.5, "the steep start is not smoothed"
 
 
 def test_the_tail_of_a_long_log_is_its_end(tmp_path: Path) -> None:

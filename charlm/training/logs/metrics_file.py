@@ -3,6 +3,8 @@
 append ──> a line a time      truncate <── the step of a checkpoint      read_log, read_tail ──> entries, rising by step
 
 {"kind": "train" | "valid", "step": 50, "seconds": 3.5, "characters_seen": 51200, "bits_per_character": 3.2, ...}
+
+Lines of a run of labels or tags have bits_per_label instead, and those of its validations accuracy, macro_f1, segments.
 """
 
 import math
@@ -10,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from charlm import storage
 
@@ -26,7 +28,7 @@ class LogEntry:
     step: int
     seconds: float | None
     bits: float | None
-    """Bits per character."""
+    """Bits per character, or per label or tag."""
     characters: float | None
     """Characters of training text read so far."""
     tokens: float | None
@@ -35,6 +37,11 @@ class LogEntry:
     """Characters of training text per second."""
     scored_tokens_per_character: float | None = None
     """Tokens of a validation for each of its characters; None for training."""
+    predicts_labels: bool = False
+    """Whether the bits are those of labels or tags."""
+    accuracy: float | None = None
+    f1: float | None = None
+    """Of segments if there are any, else macro-F1."""
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
@@ -114,11 +121,27 @@ def _entry(line: bytes) -> LogEntry | None:
     if step is None or not 0 <= step < _MAX_STEP:
         return None
     tokens = None if is_validation else _number(record.get("tokens"))
-    keys = ("seconds", "bits_per_character", "characters_seen", "characters_per_second")
+    predicts_labels = "bits_per_label" in record
+    bits_key = "bits_per_label" if predicts_labels else "bits_per_character"
+    keys = ("seconds", bits_key, "characters_seen", "characters_per_second")
     seconds, bits, characters, characters_per_second = (_number(record.get(key)) for key in keys)
     scored = [_number(record.get(key)) for key in ("tokens", "characters")] if is_validation else [None, None]
     ratio = scored[0] / scored[1] if scored[0] and scored[1] else None
-    return LogEntry(is_validation, int(step), seconds, bits, characters, tokens, characters_per_second, ratio)
+    segments = record.get("segments")
+    f1 = cast("dict[str, Any]", segments).get("f1") if isinstance(segments, dict) else record.get("macro_f1")
+    return LogEntry(
+        is_validation,
+        int(step),
+        seconds,
+        bits,
+        characters,
+        tokens,
+        characters_per_second,
+        ratio,
+        predicts_labels,
+        _number(record.get("accuracy")),
+        _number(f1),
+    )
 
 
 def _number(value: object) -> float | None:
