@@ -17,8 +17,9 @@ def draw_charts(charts: Sequence[Curves]) -> Iterable[str]:
     if not any(run.primary for run in first.runs):
         yield '<p class="soft">Nothing has been logged yet.</p>'
         return
+    chosen = "one" if len(charts) == 1 else "checkpoint"
     yield (
-        '<p class="soft">Lower is better. Thick lines are validations, and a ring marks the best one;'
+        f'<p class="soft">Lower is better. Thick lines are validations, and a ring marks the best {chosen};'
         " thin pale lines are training, smoothed. The first points of a run may be above the plot.</p>"
     )
     yield "<fieldset><legend>Over</legend>"
@@ -29,7 +30,7 @@ def draw_charts(charts: Sequence[Curves]) -> Iterable[str]:
     yield from _chart(first, 0)
     for index, curves in enumerate(charts[1:], start=1):
         yield f"<h2>Validation {curves.measure.title}</h2>"
-        yield '<p class="soft">Higher is better. A ring marks the best checkpoint, chosen as the table says.</p>'
+        yield '<p class="soft">Higher is better. A ring marks the best checkpoint.</p>'
         yield from _chart(curves, index)
 
 

@@ -13,12 +13,12 @@ def runs_table(summaries: Sequence[RunSummary], charts: Sequence[Curves]) -> Ite
     """Yield a table with a row for each run, and a column for the figure of each chart at the best checkpoint."""
     first = charts[0]
     best_values = [_best_value(curves) for curves in charts]
-    figures = [
-        f"best {first.measure.title}",
-        *(f"{each.measure.title} there, {each.measure.axis}" for each in charts[1:]),
-    ]
-    headers = ("parameters", *figures, "at step", f"{first.unit} seen", "time", "characters per second")
     has_choice = len(charts) > 1
+    figures = [f"best {first.measure.title}"]
+    if has_choice:
+        figures = [first.measure.title, *(f"{each.measure.title}, {each.measure.axis}" for each in charts[1:])]
+        yield '<p class="soft">Figures are those of the validation of the best checkpoint.</p>'
+    headers = ("parameters", *figures, "at step", f"{first.unit} seen", "time", "characters per second")
     yield '<div class="scroll sticky" tabindex="0" role="region" aria-label="Runs"><table><thead><tr>'
     yield '<th scope="col">run</th><th scope="col">state</th><th scope="col">corpus</th>'
     yield '<th scope="col">best by</th>' if has_choice else ""

@@ -192,11 +192,7 @@ def build_predictions(
 def build_tag_predictions(
     loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions
 ) -> TagPredictions:
-    """Return the predictions of a model of tags.
-
-    Raises:
-        UsageError: an option is only for labels, or out of range.
-    """
+    """Return the predictions of a model of tags."""
     if decoder.transitions is not None:
         return SegmentPredictions(loaded, decoder, device, options)
     change = CHANGES.get(loaded.task.asked_characters or "")
