@@ -60,14 +60,17 @@ def predicts_labels(run: str | None, checkpoint: str | None) -> bool:
         return False  # the command that loads the run says what is wrong
 
 
-def all_predict_labels(runs: Sequence[str], checkpoint: str | None) -> bool:
+def all_predict_labels(runs: Sequence[str | None], checkpoint: str | None) -> bool:
     """Whether runs predict labels or tags, and are no language models.
 
     Raises:
-        UsageError: there is no such run or checkpoint; or some of them are language models and others are not.
+        UsageError: some of them predict labels or tags, and others are language models, or no runs.
     """
-    found = {run: (find_checkpoint(workspace.find_run(run), checkpoint) / LABELS_FILE).is_file() for run in runs}
-    check_same_kind(found)
+    found = {str(run): predicts_labels(run, checkpoint) for run in runs}
+    if any(found.values()):
+        for run in runs:
+            find_checkpoint(workspace.find_run(run), checkpoint)
+        check_same_kind(found)
     return all(found.values())
 
 
