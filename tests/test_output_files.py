@@ -35,7 +35,8 @@ TEXTS = (".html", ".csv")
 def test_every_option_that_names_a_file_for_output_is_tried() -> None:
     """The name of a file to be read is a `str`: it may be `-`, or the name of a config."""
     found = {(each.command, each.option) for each in command_options() if each.metavar == "FILE" and Path in each.types}
-    assert found == {*OUTPUTS, ("predict", "--out")}, "predict, which needs a run of labels, is in test_predict.py"
+    of_labels = {("predict", "--out"), ("eval", "--confusion")}
+    assert found == {*OUTPUTS, *of_labels}, "what needs a run of labels is in test_predict.py"
 
 
 def written(commands: Commands, option: tuple[str, str], path: Path) -> str:

@@ -115,6 +115,11 @@ def test_eval_and_baseline_print_figures(labels: Commands) -> None:
     assert sum(int(count) for line in counts for count in line.split(",")[1:]) == score["labels"]
     labels.succeed("eval", "tags", "--confusion", "counts.csv")
     assert "NOUN" in (labels.folder / "counts.csv").read_text(encoding="utf-8")
+    link = labels.folder / "link.csv"
+    link.symlink_to("counts.csv")
+    labels.succeed("eval", "labels", "--confusion", "link.csv")
+    assert link.is_symlink()
+    assert "even" in (labels.folder / "counts.csv").read_text(encoding="utf-8")
     pair = labels.json("eval", "labels", "runs/labels")
     assert pair["differences"]["accuracy"]["difference"] == 0
     rows = labels.json("baseline", "labels")["rows"]
