@@ -3,7 +3,7 @@
 predictions ──add──> counts of labels, correct ones, segments and restored words ──> DocumentCounts
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -27,17 +27,16 @@ class DocumentCounts:
     """Restored words, if the tags restore any."""
     correct_words: Counts
 
+    def of_asked_documents(self) -> "DocumentCounts":
+        """Return the counts without those of documents that ask for nothing."""
+        is_asked_D = self.labels > 0
+        return DocumentCounts(*(getattr(self, field.name)[is_asked_D] for field in fields(self)))
+
 
 def word_accuracy(counts: DocumentCounts) -> float | None:
     """Return the share of restored words that are right; None if there are none."""
     words = int(counts.words.sum())
     return int(counts.correct_words.sum()) / words if words else None
-
-    def of_asked_documents(self) -> "DocumentCounts":
-        """Return the counts without those of documents that ask for nothing."""
-        is_asked_D = self.labels > 0
-        counts = (self.labels, self.correct, self.gold_segments, self.predicted_segments, self.correct_segments)
-        return DocumentCounts(*(each[is_asked_D] for each in counts))
 
 
 class DocumentCounter:

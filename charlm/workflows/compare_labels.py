@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from charlm.evaluation.document_counts import DocumentCounts
+from charlm.evaluation.document_counts import DocumentCounts, word_accuracy
 from charlm.evaluation.label_baselines.run import LabelBaselineResult
 from charlm.evaluation.label_intervals import (
     FigureDifference,
@@ -36,7 +36,7 @@ from charlm.workflows.training_cost import characters_seen, training_seconds
 COLUMNS = (
     *("model", "parameters", "examples_seen", "characters_seen", "seconds", "accuracy", "low", "high"),
     *("macro_f1", "macro_f1_low", "macro_f1_high", "segments_f1", "segments_f1_low", "segments_f1_high"),
-    *("bits_per_label", "difference", "difference_low", "difference_high", "significant", "description"),
+    *("words_accuracy", "bits_per_label", "difference", "difference_low", "difference_high", "significant", "description"),
 )
 Row = dict[str, Any]
 ComparedFigure = Literal["accuracy", "segments_f1"]
@@ -132,6 +132,8 @@ def _figures(score: LabelScore, documents: DocumentCounts, *, per_document: bool
     if score.segments.f1 is not None:
         row["segments_f1"] = score.segments.f1
         row["segments_f1_low"], row["segments_f1_high"] = segments_interval(documents) or (None, None)
+    if (words := word_accuracy(documents)) is not None:
+        row["words_accuracy"] = words
     return row
 
 
