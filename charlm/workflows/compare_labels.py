@@ -36,7 +36,15 @@ from charlm.workflows.training_cost import characters_seen, training_seconds
 COLUMNS = (
     *("model", "parameters", "examples_seen", "characters_seen", "seconds", "accuracy", "low", "high"),
     *("macro_f1", "macro_f1_low", "macro_f1_high", "segments_f1", "segments_f1_low", "segments_f1_high"),
-    *("words_accuracy", "bits_per_label", "difference", "difference_low", "difference_high", "significant", "description"),
+    *(
+        "words_accuracy",
+        "bits_per_label",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "significant",
+        "description",
+    ),
 )
 Row = dict[str, Any]
 ComparedFigure = Literal["accuracy", "segments_f1"]

@@ -71,6 +71,21 @@ def test_the_longest_segment_of_training_wins() -> None:
     assert predictor.log_probabilities(text).argmax(1).tolist() == [0, 1, 1, 0, 1, 0]
 
 
+def test_segments_within_runs_of_letters_are_matched_where_training_has_them() -> None:
+    names = ("B-word", "I-word")
+    solid = LabelledText("abcde", np.arange(5), np.array([0, 1, 0, 1, 0]))
+    predictor = LongestMatch().fit([solid], names)
+    text = LabelledText("xcdab", np.arange(5), np.zeros(5, dtype=np.int64))
+    assert predictor.log_probabilities(text).argmax(1).tolist() == [0, 0, 1, 0, 1]
+
+
+def test_an_unknown_word_is_a_segment_where_segments_end_with_runs_of_letters() -> None:
+    predictor = LongestMatch().fit([LabelledText("ab abc", np.array([0, 1, 3, 4, 5]), np.array([0, 1, 0, 1, 1]))],
+                                   ("B-word", "I-word"))  # fmt: skip
+    text = LabelledText("xyz, ab", np.array([0, 1, 2, 3, 5, 6]), np.zeros(6, dtype=np.int64))
+    assert predictor.log_probabilities(text).argmax(1).tolist() == [0, 1, 1, 0, 0, 1]
+
+
 def test_all_baselines_of_a_corpus_are_scored(tmp_path: Path) -> None:
     examples: list[Example] = [
         (f"{'ab' * (number % 5 + 1)}{number % 2}", ("even", "odd")[number % 2]) for number in range(60)

@@ -1,11 +1,13 @@
 """Logistic regression (scikit-learn): over the character n-grams of a text, or over a window around each tag.
 
     label   counts of all 1- to 4-grams of the text with a mark at both ends
-    tag     the characters around the question, the prefixes and suffixes of its word, the words beside it
+    tag     the characters around the question, the prefixes and suffixes of its word, the words beside it; where most
+            characters have tags, the runs of non-blanks around them
 
 Fan et al. (2008), LIBLINEAR's problem, solved by lbfgs. Needs the package scikit-learn.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ _START, _STOP = "\x02", "\x03"
 _WINDOW = 4
 _MAX_AFFIX = 5
 _MIN_PROBABILITY = 1e-6
+_DENSE = 0.5  # questions for each character from which on the runs of non-blanks give features
 
 
 class TextRegression(LabelBaseline):
@@ -86,6 +89,8 @@ def _window_features(text: LabelledText) -> Iterator[list[str]]:
     """Yield the features of each question."""
     padded = _START * (_WINDOW + 1) + text.text + _STOP * (_WINDOW + 1)
     words = _words_at_questions(text)
+    is_dense = len(text.positions) >= _DENSE * len(text.text)
+    runs = [*_run_features(text)] if is_dense else []
     for index, position in enumerate(text.positions.tolist()):
         centre = position + _WINDOW + 1
         features = [f"c{offset}:{padded[centre + offset]}" for offset in range(-_WINDOW, _WINDOW + 1)]
@@ -102,7 +107,22 @@ def _window_features(text: LabelledText) -> Iterator[list[str]]:
             features += [f"n{distance}:{beside}", f"ne{distance}:{beside[-3:]}"]
         if 0 < index < len(words) - 1:
             features.append(f"both:{words[index - 1]}|{words[index + 1]}")
-        yield features
+        yield features + (runs[index] if is_dense else [])
+
+
+def _run_features(text: LabelledText) -> Iterator[list[str]]:
+    """Yield the features of each question that the runs of non-blanks around it give, where most characters are asked:
+    the run with the place in it, the runs beside it, and pairs of runs."""
+    runs = [*re.finditer(r"\S+", text.text)]
+    padded = [_START, *(run.group() for run in runs), _STOP]
+    number_of = np.searchsorted([run.start() for run in runs], text.positions, side="right")
+    for position, number in zip(text.positions.tolist(), number_of.tolist(), strict=True):
+        before, own, after = padded[number - 1 : number + 2]
+        place = position - runs[number - 1].start()
+        yield [
+            *(f"r:{own}", f"{place}r:{own}", f"{place}rb:{before}", f"{place}ra:{after}"),
+            *(f"{place}rr:{before}|{own}", f"{place}ro:{own}|{after}"),
+        ]
 
 
 def _words_at_questions(text: LabelledText) -> list[str]:
