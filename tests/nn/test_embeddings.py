@@ -322,7 +322,7 @@ def test_backing_off_leaves_out_an_ngram_and_all_longer_ones() -> None:
     )
 
 
-@pytest.mark.parametrize("lengths", [(3, 2), (2, 2), (1,), (9,)])
+@pytest.mark.parametrize("lengths", [(3, 2), (2, 2), (1,), (17,)])
 def test_lengths_of_context_are_checked(lengths: tuple[int, ...]) -> None:
     with pytest.raises(SettingsError, match="context_ngrams"):
         validate(TokenEmbeddingSettings, Layer({"context_ngrams": lengths}))

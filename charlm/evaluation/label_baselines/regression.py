@@ -21,6 +21,7 @@ _START, _STOP = "\x02", "\x03"
 _WINDOW = 4
 _MAX_AFFIX = 5
 _MIN_PROBABILITY = 1e-6
+_MAX_QUESTIONS = 500_000  # of the training text: some minutes, and 2 GB
 _DENSE = 0.5  # questions for each character from which on the runs of non-blanks give features
 
 
@@ -48,7 +49,10 @@ class WindowRegression(LabelBaseline):
     """Logistic regression over a window around each tag."""
 
     name = "window-tagger"
-    description = "logistic regression over the characters around a tag, its word's affixes and the words beside it"
+    description = (
+        "logistic regression over the characters around a tag, its word's affixes and the words beside it; of at most"
+        f" {_MAX_QUESTIONS:,} training tags"
+    )
 
     def __init__(self, penalty: float = 1e-6) -> None:
         self._penalty = penalty
@@ -58,8 +62,9 @@ class WindowRegression(LabelBaseline):
         from sklearn.linear_model import SGDClassifier
 
         hasher = FeatureHasher(n_features=1 << 22, input_type="string", alternate_sign=False)
-        rows = (features for text in train for features in _window_features(text))
-        targets = [target for text in train for target in text.targets.tolist()]
+        used = list(_first_texts(train))
+        rows = (features for text in used for features in _window_features(text))
+        targets = [target for text in used for target in text.targets.tolist()]
         model = SGDClassifier(loss="log_loss", alpha=self._penalty, max_iter=20, tol=1e-4, average=True, random_state=0)
         model.fit(hasher.transform(rows), targets)
         return RegressionPredictor(hasher, model, len(labels), is_tagger=True)
@@ -79,6 +84,16 @@ class RegressionPredictor(LabelPredictor):
         p_NL[:, self._model.classes_] = np.maximum(p_NC, _MIN_PROBABILITY)
         log_p_NL = np.log(p_NL / p_NL.sum(1, keepdims=True)).astype(np.float32)
         return log_p_NL if self._is_tagger else np.repeat(log_p_NL, len(text.positions), axis=0)
+
+
+def _first_texts(train: Sequence[LabelledText]) -> Iterator[LabelledText]:
+    """Yield the first texts, at least one, with at most _MAX_QUESTIONS tags together."""
+    num_questions = 0
+    for text in train:
+        num_questions += len(text.positions)
+        if num_questions > _MAX_QUESTIONS and num_questions > len(text.positions):
+            return
+        yield text
 
 
 def _marked(text: str) -> str:

@@ -13,7 +13,7 @@ class EmbeddingSettings(Settings):
 
     size: int = Field(default=128, ge=1, le=MAX_SIZE)
     """Dimension of the vectors."""
-    context_ngrams: tuple[Annotated[int, Field(ge=2, le=8)], ...] = ()
+    context_ngrams: tuple[Annotated[int, Field(ge=2, le=16)], ...] = ()
     """Lengths n, in tokens, of the n-grams that end at a token and whose vectors are added to the token's own; rising,
     like [2, 3, 4]."""
     context_buckets: int = Field(default=16_384, ge=1, le=2**24)
