@@ -165,6 +165,7 @@ def test_what_has_the_wrong_shape_is_no_bug() -> None:
         ("lr=1e-3", "there is no setting 'lr'; did you mean training.optimizer.lr?"),
         ("training.hidden_size=5", "did you mean model.body.hidden_size?"),
         ("max_step=5", "did you mean training.max_steps?"),
+        ("corpus.vocab={type='sentencepiece', size=9}", 'did you mean "vocab_size"?'),
         ("training.optimizer.hidden_sizes=5", "did you mean model.body.hidden_size?"),
         ("type=lstm", "'type'; the settings there are corpus, model, training"),
         ("corpus.vocab.type=copied", "corpus.vocab.directory is missing; set corpus.vocab.directory"),

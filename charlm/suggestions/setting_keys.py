@@ -36,12 +36,15 @@ class _Setting:
 
 
 def suggest_key(key: str, settings_class: type[BaseModel], names: Sequence[str], introduction: str) -> str:
-    """Return the cure for an unknown key: the nearest of the `names` of its table, or else the full keys with the same
-    last part, such as `training.optimizer.lr` for `lr`."""
+    """Return the cure for an unknown key: the nearest of the `names` of its table, or the only one that ends in it,
+    such as `vocab_size` for `size`; else the full keys with the same last part, such as `training.optimizer.lr`."""
     name = key.rpartition(".")[2].lstrip("-")
     listing = suggest(name, names, introduction)
     if similar(name, names, SIMILAR_CUTOFF):
         return listing
+    longer = [other for other in names if other.endswith(f"_{name}")]
+    if len(longer) == 1:
+        return suggest(longer[0], names, introduction)
     full = [other for other in find_keys(name, settings_class, TYPO_CUTOFF) if other != key]
     return f"did you mean {' or '.join(full)}? ({listing})" if full else listing
 
