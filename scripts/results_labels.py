@@ -63,8 +63,9 @@ def main() -> None:
     os.chdir(ROOT)
     rows = tomllib.loads((ROOT / "scripts" / "results_labels.toml").read_text(encoding="utf-8"))["rows"]
     made = RESULTS / "examples"
-    make_names(shared, made)
-    make_languages(shared, made)
+    for make, start in ((make_names, "names"), (make_languages, "langid")):
+        if any(row["name"].startswith(start) for row in rows if not options.names or row["name"] in options.names):
+            make(shared, made)
     for row in rows:
         if not options.names or row["name"] in options.names:
             for fold in _folds(row):

@@ -139,10 +139,11 @@ def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", PAGES_WITH_COMMANDS)
 def test_the_commands_of_a_page_run(name: str, shelf: Path, mirror: str, charlm_server: str, tmp_path: Path) -> None:
-    """In their order. Those of the README begin in an empty folder."""
+    """In their order. Those of the README begin in a folder without corpora and runs."""
     folder = tmp_path / "folder"
     if name == "README":
         folder.mkdir()
+        _write_examples(folder)
     else:
         shutil.copytree(shelf, folder, ignore=shutil.ignore_patterns("cache"))
     charlm = Commands(charlm_server, folder, {"CHARLM_MIRROR": mirror, "CHARLM_CACHE": str(shelf / "cache")})
@@ -176,7 +177,7 @@ def test_the_python_of_a_page_runs(name: str, shelf: Path) -> None:
 
 def test_python_is_shown_in_the_readme_and_in_its_page() -> None:
     assert len(blocks(PAGES["README"], "python")) == 1
-    assert len(blocks(PAGES["python"], "python")) == 4
+    assert len(blocks(PAGES["python"], "python")) == 5
 
 
 @pytest.mark.parametrize("text", blocks(EVERYTHING, "toml"))
