@@ -37,6 +37,19 @@ def test_predictions_are_those_of_the_command(labels: Commands) -> None:
     assert (alone.text, alone.labels[0].label) == (NUMBERS[0], found[0].labels[0].label)
 
 
+def test_inspect_shows_the_network_of_labels_and_tags(labels: Commands) -> None:
+    weighted = ("--set", "model.head.class_weights=0.5", "--set", "model.pooling=max")
+    train(labels, "labels", "--set", "model.direction=both", *weighted, name="weighted")
+    for run in ("labels", "tags", "weighted"):
+        network = json.loads(labels.succeed("inspect", f"runs/{run}", "--json").stdout)["network"]
+        *_, head = network["parts"]
+        assert (head["name"], head["outputs"]) == ("head", 2)
+        directions = ["layer 1"] if run == "tags" else ["forward 1", "backward 1"]
+        assert [part["name"] for part in network["parts"]] == ["embedding", *directions, "head"]
+        model = charlm.load(run).network
+        assert network["parameters"] == model.num_parameters
+
+
 def test_tags_of_texts(labels: Commands) -> None:
     del labels
     model = charlm.load("tags")

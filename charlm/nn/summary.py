@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.build import build_body
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
-from charlm.nn.build import build_meta_model, without_weights
+from charlm.nn.build import Outputs, build_meta_model, without_weights
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
@@ -29,6 +29,9 @@ from charlm.vocab.base import NgramBags
 
 _TRAINING_COST_FACTOR = 3
 """Cost of a training step in forward passes: for each product, backward has two, for inputs and for weights."""
+
+
+_PART_NAMES = {"forward_bodies": "forward", "backward_bodies": "backward"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +103,25 @@ class NetworkSummary:
 
 
 def summarize_network(
-    settings: ModelSettings, vocab_size: int, bags: NgramBags | BagLayout | None = None
+    settings: ModelSettings,
+    vocab_size: int,
+    bags: NgramBags | BagLayout | None = None,
+    outputs: Outputs | None = None,
 ) -> NetworkSummary:
     """Summarize the network of these settings.
+
+    Args:
+        outputs: what a model of labels or tags predicts; None for a language model.
 
     Raises:
         SettingsError: the embedding needs bags, and there are none; or parts of the model do not fit.
     """
-    model = build_meta_model(settings, vocab_size, bags).eval()
+    model = build_meta_model(settings, vocab_size, bags, outputs).eval()
     parts = _parts_of(model.body)
     sizes, head_macs = _trace_sizes_and_macs(model, parts)
     modules = {"embedding": model.embedding, **parts, "head": model.head}
-    sizes |= {"embedding": (vocab_size, model.embedding.size), "head": (model.body.features_size, vocab_size)}
+    num_predicted = vocab_size if outputs is None else outputs.size
+    sizes |= {"embedding": (vocab_size, model.embedding.size), "head": (model.body.features_size, num_predicted)}
     return NetworkSummary(
         tuple(
             PartSummary(name, _describe(module), *sizes[name], _num_parameters(module))
@@ -124,14 +134,25 @@ def summarize_network(
 
 
 def _parts_of(body: Body) -> dict[str, nn.Module]:
-    """Return the modules of a body that have parameters; those of a list one by one."""
+    """Return the modules of a body that have parameters; those of a list one by one, and those of a body inside it."""
     parts: dict[str, nn.Module] = {}
     for name, child in body.named_children():
-        if isinstance(child, nn.ModuleList):
-            parts |= {f"{name.removesuffix('s')} {number}": module for number, module in enumerate(child, 1)}
+        if isinstance(child, Body):
+            parts |= _parts_of(child)
+        elif isinstance(child, nn.ModuleList):
+            for number, module in enumerate(child, 1):
+                parts |= _parts_of_entry(f"{_PART_NAMES.get(name, name.removesuffix('s'))} {number}", module)
         else:
             parts[name] = child
     return {name: module for name, module in parts.items() if any(True for _ in module.parameters())}
+
+
+def _parts_of_entry(name: str, module: nn.Module) -> dict[str, nn.Module]:
+    """Return an entry of a list, or the parts of the body that it is."""
+    if not isinstance(module, Body):
+        return {name: module}
+    inner = _parts_of(module)
+    return {name if len(inner) == 1 else f"{name}, {key}": part for key, part in inner.items()}
 
 
 def _trace_sizes_and_macs(

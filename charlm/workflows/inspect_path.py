@@ -115,7 +115,7 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
 
     checkpoint = find_checkpoint(path)
     described = describe_model(checkpoint)
-    summary = summarize_network(described.settings, described.vocab_size, described.bags)
+    summary = summarize_network(described.settings, described.vocab_size, described.bags, described.outputs)
     tokens_per_character = _tokens_per_character(checkpoint, described.metadata["trained_on"])
     return {
         **described.metadata,
@@ -126,6 +126,7 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
 def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, readable: bool) -> dict[str, Any]:
     """Return a summary of the network of a config."""
     from charlm.nn.summary import summarize_network
+    from charlm.training.tasks.build import build_task
     from charlm.workflows.plan_training import plan_training
 
     try:
@@ -136,7 +137,9 @@ def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, 
         ) from error
     plan = plan_training(config, read_layers(config, (), overrides), data, None, "cpu", need_corpus=False)
     corpus = plan.corpus
-    summary = summarize_network(plan.experiment.model, plan.vocab_size, corpus.vocab.bags() if corpus else None)
+    bags = corpus.vocab.bags() if corpus else None
+    outputs = build_task(corpus).outputs if corpus else None
+    summary = summarize_network(plan.experiment.model, plan.vocab_size, bags, outputs)
     tokens_per_character = read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character if corpus else None
     return {
         "kind": "config",
