@@ -18,7 +18,7 @@ SOURCES = "wikipedia hub text sample enwik8 text8 mix table classes conllu deriv
 CASES = {
     "train --device ": "auto cpu cuda mps",
     "train --device c": "cpu cuda",
-    "train --config l": "lstm",
+    "train --config l": "langid lstm",
     "train --config o": "own",
     "train --config ideas/g": "ideas/gru",
     "train --config g": "gru",
@@ -45,7 +45,7 @@ CASES = {
     "report l": "lstm-ltg",
     "explain g": "gru-ltg",
     "baseline l": "ltg",
-    "inspect l": "lstm lstm-ltg ltg",
+    "inspect l": "langid lstm lstm-ltg ltg",
     "baseli": "baseline",
 }
 
