@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path("runs") / "results" / "labels"
 PAGE = ROOT / "charlm" / "docs" / "results.md"
 BEGIN, END = "<!-- labels: written by scripts/results -->", "<!-- end of labels: written by scripts/results -->"
+MAKERS = {"names": make_names, "languages": make_languages}
+"""What makes the tables of examples that a row names with `made`."""
 FIGURES = {"words": "restored words", "segments": "words F1", "accuracy": "accuracy"}
 """The figure of a row is the first of these that its score has."""
 
@@ -63,13 +65,12 @@ def main() -> None:
     os.chdir(ROOT)
     rows = tomllib.loads((ROOT / "scripts" / "results_labels.toml").read_text(encoding="utf-8"))["rows"]
     made = RESULTS / "examples"
-    for make, start in ((make_names, "names"), (make_languages, "langid")):
-        if any(row["name"].startswith(start) for row in rows if not options.names or row["name"] in options.names):
-            make(shared, made)
-    for row in rows:
-        if not options.names or row["name"] in options.names:
-            for fold in _folds(row):
-                _measure(fold, rows, {"shared": str(shared), "made": str(made)}, options.seed)
+    selected = [row for row in rows if not options.names or row["name"] in options.names]
+    for kind in {row["made"] for row in selected if "made" in row}:
+        MAKERS[kind](shared, made)
+    for row in selected:
+        for fold in _folds(row):
+            _measure(fold, rows, {"shared": str(shared), "made": str(made)}, options.seed)
     _write(rows)
 
 
@@ -95,8 +96,7 @@ def _measure(fold: Fold, rows: list[dict[str, Any]], places: dict[str, str], see
         sets = [part for setting in (*row.get("settings", ()), f"training.seed={seed}") for part in ("--set", setting)]
         _charlm("train", "--config", row["config"], "--data", str(fold.corpus), "--out", str(fold.run), *sets)
     score = _json("eval", str(fold.run), "--data", str(fold.corpus))
-    with_baselines = "corpus" not in row
-    baselines = _json("baseline", str(fold.corpus))["rows"] if with_baselines else []
+    baselines = [] if "corpus" in row else _json("baseline", str(fold.corpus))["rows"]
     about = _json("inspect", str(fold.run))
     entries = [json.loads(line) for line in (fold.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     seconds = max(entry["seconds"] for entry in entries)
@@ -144,9 +144,9 @@ def _line(row: dict[str, Any], found: list[dict[str, Any]]) -> str:
             models.setdefault(baseline["model"], []).append(baseline[key])
     others = ", ".join(f"{name} {100 * _mean(values):.2f}" for name, values in models.items())
     minutes = _mean([each["seconds"] for each in found]) / 60
-    config = f"`{row['config']}`" if "config" in row else ""
+    config = f", `{row['config']}`" if "config" in row else ""
     return (
-        f"| {row['task']}{f', {config}' if config else ''} | {found[0]['parameters'] / 1e6:.2f}M | {minutes:.1f} min |"
+        f"| {row['task']}{config} | {found[0]['parameters'] / 1e6:.2f}M | {minutes:.1f} min |"
         f" {value} | {100 * _mean([score['macro_f1'] for score in scores]):.1f} % | {others or '-'} |"
     )
 
