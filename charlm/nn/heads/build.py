@@ -34,7 +34,7 @@ def _build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: in
     if settings.class_weights and embedding is not None:
         raise SettingsError(
             "model.head.class_weights is for labels and tags: a language model must give ids their true probabilities",
-            "leave it out for a language model",
+            "name a corpus of labels or tags with --data, or leave it out",
         )
     if not settings.tied:
         return Softmax(features_size, vocab_size, settings.label_smoothing, settings.class_weights)

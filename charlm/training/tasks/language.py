@@ -22,6 +22,7 @@ from charlm.training.settings import TrainingSettings
 from charlm.training.tasks.base import ScoringOptions, Task, Validation
 
 _SAMPLE_TEMPERATURE = 0.7
+_CURE = "name a corpus of labels or tags with --data"
 
 
 class LanguageTask(Task):
@@ -108,16 +109,16 @@ def check_language_model(settings: ModelSettings, training: TrainingSettings) ->
     """
     if training.select != "bits":
         raise SettingsError(
-            f'training.select = "{training.select}" is for labels and tags', "leave it out for a language model"
+            f'training.select = "{training.select}" is for labels and tags', f"{_CURE}, or leave it out"
         )
     if settings.direction == "both":
         raise SettingsError(
             'model.direction = "both" is for labels and tags: a language model reads one way, since a layer that reads'
             " backward has seen the token that is to be predicted",
-            "set model.direction to forward or backward",
+            f"{_CURE}, or set model.direction to forward or backward",
         )
     if settings.pooling != "end":
         raise SettingsError(
             f'model.pooling = "{settings.pooling}" is for one label for each document',
-            "leave it out for a language model",
+            f"{_CURE}, or leave it out",
         )
