@@ -8,6 +8,7 @@ Fan et al. (2008), LIBLINEAR's problem, solved by lbfgs. Needs the package sciki
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -58,6 +59,7 @@ class WindowRegression(LabelBaseline):
         self._penalty = penalty
 
     def fit(self, train: Sequence[LabelledText], labels: Sequence[str]) -> "RegressionPredictor":
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.feature_extraction import FeatureHasher
         from sklearn.linear_model import SGDClassifier
 
@@ -66,7 +68,9 @@ class WindowRegression(LabelBaseline):
         rows = (features for text in used for features in _window_features(text))
         targets = [target for text in used for target in text.targets.tolist()]
         model = SGDClassifier(loss="log_loss", alpha=self._penalty, max_iter=20, tol=1e-4, average=True, random_state=0)
-        model.fit(hasher.transform(rows), targets)
+        with warnings.catch_warnings():  # the averaged weights of 20 epochs are meant, converged or not
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(hasher.transform(rows), targets)
         return RegressionPredictor(hasher, model, len(labels), is_tagger=True)
 
 
