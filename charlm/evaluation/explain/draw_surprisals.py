@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from charlm.evaluation.explain.cards import surprisals_as_json
-from charlm.evaluation.explain.colours import SURPRISAL, bits_to_level
+from charlm.evaluation.explain.colours import bits_to_level
 from charlm.evaluation.explain.drawing import (
     END,
     MAX_PLACES,
-    SURPRISAL_LEGEND,
-    Drawing,
-    Legend,
+    NUM_ALTERNATIVES,
+    BitsDrawing,
     Part,
     Place,
     Places,
@@ -23,22 +22,14 @@ from charlm.evaluation.explain.explanation import Alternative, Explanation
 from charlm.evaluation.explain.visible import display_name, escape_invisible, format_percent
 from charlm.formatting import format_number, pluralize
 
-_ALTERNATIVES = 3
 
-
-class SurprisalDrawing(Drawing):
+class SurprisalDrawing(BitsDrawing):
     """Characters in the colours of their surprisals, with <eod> where it is predicted."""
 
-    scales = SURPRISAL
-    card_script = "card_tokens.js"
     hint = "its bits, its probability, and what the model expected"
 
     def __init__(self, explanation: Explanation) -> None:
         self._explanation = explanation
-
-    @property
-    def legend(self) -> Legend:
-        return SURPRISAL_LEGEND
 
     def parts(self) -> Iterator[Part]:
         found = self._explanation
@@ -98,7 +89,7 @@ class SurprisalDrawing(Drawing):
             after,
             f"{bits:.2f}",
             format_percent(2**-bits),
-            " · ".join(map(self._describe, worst.alternatives[:_ALTERNATIVES])),
+            " · ".join(map(self._describe, worst.alternatives[:NUM_ALTERNATIVES])),
         )
 
     def _describe(self, alternative: Alternative) -> str:

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from charlm.evaluation.explain.cards import surprisals_as_json
-from charlm.evaluation.explain.colours import SURPRISAL, bits_to_level
+from charlm.evaluation.explain.colours import bits_to_level
 from charlm.evaluation.explain.drawing import (
     MAX_PLACES,
-    SURPRISAL_LEGEND,
-    Drawing,
-    Legend,
+    NUM_ALTERNATIVES,
+    BitsDrawing,
     Part,
     Place,
     Places,
@@ -21,22 +20,14 @@ from charlm.evaluation.explain.tags import TagExplanation
 from charlm.evaluation.explain.visible import display_name, escape_invisible, format_percent
 from charlm.formatting import pluralize
 
-_ALTERNATIVES = 3
 
-
-class TagDrawing(Drawing):
+class TagDrawing(BitsDrawing):
     """Words or characters in the colours of their tags' uncertainty. What has no tag has the colour of the page."""
 
-    scales = SURPRISAL
-    card_script = "card_tokens.js"
     hint = "its tag, how probable that is, and the alternatives"
 
     def __init__(self, explanation: TagExplanation) -> None:
         self._explanation = explanation
-
-    @property
-    def legend(self) -> Legend:
-        return SURPRISAL_LEGEND
 
     def parts(self) -> Iterator[Part]:
         found = self._explanation
@@ -88,7 +79,7 @@ class TagDrawing(Drawing):
         bits = float(found.bits_P[worst])
         alternatives = " · ".join(
             f"{escape_invisible(name)} {format_percent(p)}"
-            for name, p in found.alternatives(worst)[: _ALTERNATIVES + 1]
+            for name, p in found.alternatives(worst)[: NUM_ALTERNATIVES + 1]
             if name != found.name(worst)
         )
         detail = escape_invisible(found.name(worst)) + (f"; else {alternatives}" if alternatives else "")

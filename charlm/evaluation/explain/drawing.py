@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from charlm.evaluation.explain.colours import LEVELS_PER_BIT, NUM_LEVELS, ColourScales
+from charlm.evaluation.explain.colours import LEVELS_PER_BIT, NUM_LEVELS, SURPRISAL, ColourScales
 
 MAX_PLACES = 10
 """The remarkable places of a page; a terminal shows the first NUM_SHOWN."""
 NUM_SHOWN = 5
 END = "<eod>"
+NUM_ALTERNATIVES = 3
+"""The alternatives that a place names."""
 _CONTEXT = 24  # characters on either side
 
 
@@ -110,12 +112,23 @@ class Drawing(ABC):
         """Return what `charlm explain --json` prints beside the name of the run."""
 
 
-SURPRISAL_LEGEND = Legend(
+BITS_LEGEND = Legend(
     "bits",
     tuple(f"{level // LEVELS_PER_BIT}" if level % (2 * LEVELS_PER_BIT) == 0 else "" for level in range(NUM_LEVELS)),
     "and more",
     "Colours from 0 to 10 bits and more",
 )
+
+
+class BitsDrawing(Drawing):
+    """An explanation whose colours are bits, -log2 of a probability, and whose cards list alternatives."""
+
+    scales = SURPRISAL
+    card_script = "card_tokens.js"
+
+    @property
+    def legend(self) -> Legend:
+        return BITS_LEGEND
 
 
 def context_of(text: str, start: int, end: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from charlm.evaluation.explain.colours import ON_DARK, ON_LIGHT, SURPRISAL, bits_to_level, nearest_xterm_colour
 from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
-from charlm.evaluation.explain.drawing import SURPRISAL_LEGEND
+from charlm.evaluation.explain.drawing import BITS_LEGEND
 from charlm.evaluation.explain.terminal import (
     ColourDepth,
     choose_colour_scale,
@@ -73,10 +73,8 @@ def test_a_backward_text_has_its_end_in_front() -> None:
 
 
 def test_the_legend_names_bits() -> None:
-    assert (
-        plain(legend_line(SURPRISAL_LEGEND, ColourDepth.TRUE, ON_DARK)).split() == "bits 0 2 4 6 8 10 and more".split()
-    )
-    assert legend_line(SURPRISAL_LEGEND, ColourDepth.TRUE, ON_DARK).count("\x1b[48") == 20
+    assert plain(legend_line(BITS_LEGEND, ColourDepth.TRUE, ON_DARK)).split() == "bits 0 2 4 6 8 10 and more".split()
+    assert legend_line(BITS_LEGEND, ColourDepth.TRUE, ON_DARK).count("\x1b[48") == 20
 
 
 def test_the_summary_is_plain() -> None:
