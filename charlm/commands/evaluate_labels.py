@@ -35,8 +35,9 @@ def evaluate_label_runs(
 ) -> None:
     """Score one run, or compare two, and print the result; write the confusion matrix of one run."""
     from charlm.report.confusion import confusion_table, write_confusion
-    from charlm.workflows.evaluate_labels import compare_label_runs, score_label_run, summarize_labels
+    from charlm.workflows.evaluate_labels import compare_label_runs, score_label_run
     from charlm.workflows.progress import evaluation_bar
+    from charlm.workflows.summarize_labels import summarize_labels
 
     if len(names) > 2:
         raise UsageError("eval takes one run, or two", "compare more runs with `charlm compare`")

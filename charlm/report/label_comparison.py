@@ -30,7 +30,7 @@ def label_table(rows: Sequence[Row], figure: str, *, per_document: bool) -> str:
     """
     unit = "label" if per_document else "tag"
     headers = ["model", "parameters", "examples seen" if per_document else "characters seen", "time"]
-    headers += ["accuracy", "95 % interval", "macro-F1", "segments F1", f"bits per {unit}"]
+    headers += ["accuracy", "95 % interval", "macro-F1", "segments F1", "restored words", f"bits per {unit}"]
     headers += ["to the best", "95 % interval", "significant"]
     table = format_table(headers, [_cells(row, figure, per_document=per_document) for row in rows])
     if not any(row.get("difference") is not None for row in rows):
@@ -53,6 +53,7 @@ def _cells(row: Row, figure: str, *, per_document: bool) -> tuple[str, ...]:
         _interval(row.get("low"), row.get("high")),
         UNKNOWN if has_segments else _percent(row.get("macro_f1")),
         _percent(row.get("segments_f1")) if has_segments else UNKNOWN,
+        _percent(row.get("words_accuracy")),
         format_bits(row.get("bits_per_label")),
         "best" if row.get("best") else _percent(row.get("difference")),
         _interval(row.get("difference_low"), row.get("difference_high")),

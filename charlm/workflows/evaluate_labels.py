@@ -17,7 +17,7 @@ from charlm.data.corpus import Corpus
 from charlm.data.examples import Examples
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
-from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts, word_accuracy
+from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts
 from charlm.evaluation.evaluate_labels import (
     DocumentPrediction,
     LabelDecoder,
@@ -27,13 +27,9 @@ from charlm.evaluation.evaluate_labels import (
 from charlm.evaluation.label_calibration import TemperatureFit, confidence_at, expected_calibration_error
 from charlm.evaluation.label_intervals import (
     FigureDifference,
-    accuracy_interval,
     compare_accuracy,
     compare_segments,
     compare_words,
-    macro_f1_interval,
-    segments_interval,
-    words_interval,
 )
 from charlm.evaluation.label_score import LabelScore
 from charlm.evaluation.restored_words import restored_words
@@ -41,7 +37,6 @@ from charlm.training.tasks.build import build_decoder
 from charlm.workflows.load_run import load_any_run, open_corpus_for
 
 OnProgress = Callable[[int, int], None]
-_MAX_CONFUSIONS = 10
 
 
 @dataclass(frozen=True)
@@ -179,51 +174,6 @@ class _Collected:
         return expected_calibration_error(np.concatenate(self._confidences[index]), np.concatenate(self._is_correct))
 
 
-def summarize_labels(found: LabelEvalResult) -> dict[str, Any]:
-    """The JSON that `charlm eval` prints of one run."""
-    intervals: dict[str, Any] = {"accuracy": _as_list(accuracy_interval(found.documents))}
-    if found.per_document:
-        intervals["macro_f1"] = _as_list(macro_f1_interval(found.score.confusion_KL))
-    if found.documents.gold_segments.any():
-        intervals["segments"] = _as_list(segments_interval(found.documents))
-    if found.documents.words.any():
-        intervals["words"] = _as_list(words_interval(found.documents))
-    return {
-        "run": found.run,
-        "split": found.split,
-        "documents": len(found.documents.labels),
-        **found.score.to_json(),
-        **_summarize_words(found.documents),
-        "intervals": intervals,
-        "calibration": {
-            "error": found.calibration_error,
-            "temperature": found.temperature,
-            "error_at_temperature": found.calibrated_error,
-        },
-        "per_label": found.score.per_label(found.names),
-        "confusions": list_confusions(found),
-    }
-
-
-def _summarize_words(documents: DocumentCounts) -> dict[str, Any]:
-    """Return the figures of restored words, if there are any."""
-    words, correct = int(documents.words.sum()), int(documents.correct_words.sum())
-    return {"words": {"words": words, "correct": correct, "accuracy": word_accuracy(documents)}} if words else {}
-
-
-def list_confusions(found: LabelEvalResult) -> list[dict[str, Any]]:
-    """Return the ten most frequent mistakes."""
-    wrong_LL = found.score.confusion_KL[:-1].copy()
-    np.fill_diagonal(wrong_LL, 0)
-    order = np.argsort(-wrong_LL, axis=None, kind="stable")[:_MAX_CONFUSIONS]
-    rows, columns = np.unravel_index(order, wrong_LL.shape)
-    return [
-        {"label": found.names[row], "predicted": found.names[column], "count": int(wrong_LL[row, column])}
-        for row, column in zip(rows, columns, strict=True)
-        if wrong_LL[row, column]
-    ]
-
-
 def compare_label_runs(
     runs: tuple[str, str], checkpoint: str | None, request: LabelEvalRequest, on_progress: OnProgress
 ) -> tuple[list[LabelEvalResult], dict[str, FigureDifference | None]]:
@@ -255,7 +205,3 @@ def check_same_examples(results: Sequence[LabelEvalResult]) -> None:
                 f"{first.run} and {other.run} were scored on different examples",
                 "compare runs of one corpus, or name it with --data",
             )
-
-
-def _as_list(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else list(interval)
