@@ -21,7 +21,7 @@ class _Task(Settings):
     per_document: ClassVar[bool] = False
     """Whether there is one label for each document, and not one for each of some characters."""
     needs_characters: ClassVar[bool] = False
-    """Whether every character needs ids of its own."""
+    """Whether the vocabulary must give every character ids of its own, because something is predicted at characters."""
     sources: ClassVar[tuple[str, ...]]
     """The kinds of sources that give what is predicted."""
 

@@ -34,7 +34,7 @@ class DocumentCounts:
 
 
 def word_accuracy(counts: DocumentCounts) -> float | None:
-    """Return the share of restored words that are right; None if there are none."""
+    """Return the share of words that were restored correctly; None if there are none."""
     words = int(counts.words.sum())
     return int(counts.correct_words.sum()) / words if words else None
 

@@ -38,7 +38,7 @@ def segments_interval(counts: DocumentCounts) -> Interval | None:
 
 
 def words_interval(counts: DocumentCounts) -> Interval | None:
-    """Return the interval of the share of restored words that are right."""
+    """Return the interval of the share of words that were restored correctly."""
     return ratio_interval(counts.correct_words.astype(np.float64), counts.words)
 
 
@@ -62,7 +62,10 @@ def compare_accuracy(first: DocumentCounts, second: DocumentCounts) -> FigureDif
 
 
 def compare_words(first: DocumentCounts, second: DocumentCounts) -> FigureDifference | None:
-    """Return the difference of two shares of restored words on the same documents, or None with fewer than 5."""
+    """Return the difference of the shares of words that two models restored correctly in the same documents.
+
+    None with fewer than 5 documents.
+    """
     return _compare_shares(first.correct_words - second.correct_words, first.words)
 
 

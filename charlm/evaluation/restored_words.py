@@ -1,8 +1,8 @@
 """Words of a text whose removed marks or case a model restores: how many there are, and how many are right.
 
-A word is a maximal run of letters, digits and combining marks. It counts if one of its characters can carry something:
-if that character has, somewhere in the training text, another tag than the most frequent one. Of Vietnamese without
-marks that is nearly every word with a vowel. A word is right if all of its tags are.
+A word is a maximal run of letters, digits and combining marks. It counts if it has a character that can carry a mark,
+or a capital form: one that has, somewhere in the training text, another tag than the most frequent one. Of Vietnamese
+without marks that is nearly every word with a vowel. A word is right if all of its tags are.
 
 N asked positions of a text.
 """

@@ -16,7 +16,7 @@ from charlm.evaluation.label_baselines.base import Floats, LabelBaseline, LabelP
 from charlm.evaluation.segments import find_segments
 
 _CERTAIN = 0.99
-_RARELY = 0.01  # the share of segments that end within runs, up to which they count as exceptions
+_RARELY = 0.01  # up to this share, segments that end within runs are exceptions
 
 
 class LongestMatch(LabelBaseline):
