@@ -5,8 +5,11 @@
     model.sample("Latgola ", temperature=0.7)
     model.hidden("Latgola")                                     characters, features
 
-    model = charlm.load("runs/lstm-names")
+    model = charlm.load("runs/names-lstm")
     model.predict("Ivanov").labels[0].label
+
+    model = charlm.load("runs/names-generate").given("Russian")
+    model.sample(), model.score("Ivanov")
 
 Errors are those of `charlm.errors`: each says what was found and what to do about it.
 
@@ -38,7 +41,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.sampling.options import SampleKeywords, SamplingOptions
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate import stream_from_text
-from charlm.workflows.load_run import load_any_run
+from charlm.workflows.load_run import give_label, load_any_run
 from charlm.workflows.predict import Predictor, as_queries
 from charlm.workflows.predict_options import PredictKeywords, PredictOptions
 from charlm.workflows.prediction import TextPrediction
@@ -70,12 +73,26 @@ class Model:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels or tags that the model predicts; none for a language model."""
-        return () if self._loaded.labels is None else self._loaded.labels.names
+        """The labels or tags that the model predicts, or those that a conditional language model can be given; none for
+        another language model."""
+        loaded = self._loaded
+        known = loaded.labels if loaded.conditions is None else loaded.conditions.labels
+        return () if known is None else known.names
 
     @property
     def settings(self) -> ModelSettings:
         return self._loaded.settings
+
+    def given(self, label: str) -> "Model":
+        """Return the language model that writes for a label, of a run of `charlm prepare --task generate`.
+
+        Raises:
+            UsageError: the model is given no label, or does not know this one.
+            OptionError: the label has another type.
+        """
+        if self._loaded.conditions is None:
+            raise UsageError(f"{self._name} is given no label", "leave given(label) out")
+        return Model(give_label(self._loaded, check_text("label", label), self._name), self._device, self._name)
 
     def score(self, text: str, *, streams: int | None = None, precision: Precision = "fp32") -> Score:
         """Score a text as `<eod> text <eod>`, like `charlm eval --text`.
@@ -89,7 +106,7 @@ class Model:
             `bits_per_character` and so on). Scores add.
 
         Raises:
-            UsageError: the model predicts labels or tags.
+            UsageError: the model predicts labels or tags, or must be given a label.
             OptionError: `streams` or `precision` is out of range, or a value has another type.
             DataError: the text is empty, or has a lone surrogate or a character that the vocabulary cannot spell.
         """
@@ -112,7 +129,7 @@ class Model:
         Raises:
             TypeError: there is no such option.
             UsageError: an option has another type or is out of range, or contradicts another one or the model; or the
-                model predicts labels or tags.
+                model predicts labels or tags, or must be given a label.
             DataError: the prompt has a lone surrogate, or a character that the vocabulary cannot spell.
         """
         return "".join(self.stream(prompt, **options))
@@ -141,12 +158,13 @@ class Model:
             model of labels or tags reads the text without an `<eod>` before it.
 
         Raises:
-            UsageError: it is a model of labels or tags that reads backward.
+            UsageError: it is a model of labels or tags that reads backward, or must be given a label.
             OptionError: `per` is neither of these, or a value has another type.
             DataError: the text has a lone surrogate, or a character that the vocabulary cannot spell.
         """
         unit = one_of("per", per, ("character", "token"))
         checked = check_text("text", text)
+        self._check_given("hidden")
         return text_features(self._loaded, checked, self._name, per_token=unit == "token", device=self._torch_device)
 
     @overload
@@ -157,6 +175,8 @@ class Model:
         self, texts: str | Iterable[str], **options: Unpack[PredictKeywords]
     ) -> TextPrediction | list[TextPrediction]:
         """Predict the labels of texts, or the tags of their characters, like `charlm predict`.
+
+        A conditional language model predicts the label that a text is written for, by Bayes' rule.
 
         Args:
             texts: several, or a single one.
@@ -171,7 +191,7 @@ class Model:
                 is out of range or is not for the model.
             DataError: a text has a character that the vocabulary cannot spell.
         """
-        if self._loaded.labels is None:
+        if self._loaded.labels is None and self._loaded.conditions is None:
             raise UsageError(
                 f"{self._name} is a language model, and predicts no labels or tags",
                 "use model.score(text) or model.sample(prompt), or load a run of `charlm prepare --task`",
@@ -185,6 +205,13 @@ class Model:
             raise UsageError(
                 f"{self._name} predicts {self._loaded.task.noun}, and model.{method} is for language models", cure
             )
+        self._check_given(method)
+
+    def _check_given(self, method: str) -> None:
+        conditions = self._loaded.conditions
+        if conditions is not None:
+            example = f"model.given({conditions.labels.names[0]!r}).{method}(...)"
+            raise UsageError(f"{self._name} is given a label for each text, and there is none", f"write {example}")
 
     @property
     def _torch_device(self) -> torch.device:

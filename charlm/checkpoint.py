@@ -5,6 +5,7 @@ step-000001000/
   model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, training corpus
   vocab.json             the vocabulary
   labels.json            the labels or tags that the model predicts; absent for a language model
+  conditions.json        the labels that a language model can be given; absent without conditions
   training.safetensors   optimizer, RNG, carried state        } for resuming only
   training.json          step, data cursor, best score, time  }
   manifest.json          sizes and SHA-256 of all other files; written last, it marks the checkpoint as complete
@@ -19,11 +20,12 @@ import torch
 from torch import Tensor
 
 from charlm import formats, storage
+from charlm.data.conditions import LabelConditions, load_conditions
 from charlm.data.corpus import parse_task
 from charlm.data.labels import Labels, load_labels
 from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
 from charlm.errors import CheckpointError, SettingsError
-from charlm.nn.build import Outputs, build_meta_model
+from charlm.nn.build import Interface, LabelInputs, Outputs, build_meta_model
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
@@ -53,14 +55,19 @@ class ModelDescription:
     task: TaskSettings = LANGUAGE_TASK
     labels: Labels | None = None
 
+    conditions: LabelConditions | None = None
+
     @property
-    def outputs(self) -> Outputs | None:
-        """What a model of labels or tags predicts; None for a language model."""
-        return _outputs(self.task, self.labels)
+    def interface(self) -> Interface | None:
+        """What the task predicts or gives; None for a language model."""
+        return make_interface(self.task, self.labels, self.conditions)
 
 
-def _outputs(task: TaskSettings, labels: Labels | None) -> Outputs | None:
-    return None if labels is None else Outputs(labels.size, task.per_document)
+def make_interface(task: TaskSettings, labels: Labels | None, conditions: LabelConditions | None) -> Interface | None:
+    """Return what a task predicts or gives; None for a language model."""
+    if labels is not None:
+        return Outputs(labels.size, task.per_document)
+    return None if conditions is None else LabelInputs(conditions.size)
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,8 @@ class LoadedModel:
     task: TaskSettings = LANGUAGE_TASK
     labels: Labels | None = None
     """The labels or tags that the model predicts; None for a language model."""
-
-    @property
-    def outputs(self) -> Outputs | None:
-        """What a model of labels or tags predicts; None for a language model."""
-        return _outputs(self.task, self.labels)
+    conditions: LabelConditions | None = None
+    """The labels that the model can be given; None for a model without conditions, or one that was given a label."""
 
 
 def save_checkpoint(
@@ -92,12 +96,14 @@ def save_checkpoint(
     training: ResumeData,
     task: TaskSettings = LANGUAGE_TASK,
     labels: Labels | None = None,
+    conditions: LabelConditions | None = None,
 ) -> None:
     """Write a checkpoint, replacing an earlier one; it is incomplete until its manifest is written."""
     _clear_directory(directory)
     write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
-    version = formats.CHECKPOINT if labels is None else formats.TASK_CHECKPOINT
+    names = labels or conditions
+    version = formats.CHECKPOINT if names is None else formats.TASK_CHECKPOINT
     metadata = {
         "format": version,
         "charlm": __version__,
@@ -108,9 +114,9 @@ def save_checkpoint(
         "parameters": model.num_parameters,
         "trained_on": dict(trained_on),
     }
-    if labels is not None:
+    if names is not None:
         metadata["task"] = task.model_dump(mode="json")
-        labels.save(directory)
+        names.save(directory)
     storage.write_json(directory / "model.json", metadata)
     vocab.save(directory)
     write_tensors(directory / "training.safetensors", training.tensors)
@@ -161,7 +167,8 @@ def describe_model(directory: Path) -> ModelDescription:
         bags = None if layout is None else validate(BagLayout, Layer(lists_to_tuples(layout)))
         task = parse_task(metadata)
         labels = load_labels(directory) if task.has_labels else None
-        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels)
+        conditions = load_conditions(directory) if task.has_conditions else None
+        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels, conditions)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
 
@@ -174,7 +181,7 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     """
     described = describe_model(directory)
     try:
-        model = build_meta_model(described.settings, described.vocab_size, described.bags, described.outputs)
+        model = build_meta_model(described.settings, described.vocab_size, described.bags, described.interface)
     except (TypeError, ValueError, RuntimeError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
     vocab = load_vocab(directory)
@@ -208,6 +215,7 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
         directory,
         described.task,
         described.labels,
+        described.conditions,
     )
 
 

@@ -6,7 +6,7 @@ A version increases when an earlier charlm could not read the file, or would mis
 CORPUS = 1
 """A prepared corpus: corpus.json and the arrays beside it."""
 EXAMPLES = 2
-"""A prepared corpus of labels or tags, which charlm 0.1.0 would take for plain text."""
+"""A prepared corpus of examples, which charlm 0.1.0 would take for plain text."""
 VOCABULARY = 1
 """vocab.json."""
 CHECKPOINT = 1
@@ -15,5 +15,7 @@ CONVERSATION = 2
 """The file that /save writes in `charlm sample --interactive`."""
 LABELS = 1
 """labels.json."""
+CONDITIONS = 1
+"""conditions.json."""
 TASK_CHECKPOINT = 2
-"""manifest.json and model.json of a model of labels or tags, which charlm 0.1.0 would take for a language model."""
+"""manifest.json and model.json of a model of another task, which charlm 0.1.0 would take for a language model."""

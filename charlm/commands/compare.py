@@ -71,7 +71,7 @@ def compare(
             as_json=as_json,
         )
         return
-    request = EvalRequest(split, data, None, None, "fp32", device)
+    request = EvalRequest(split=split, data=data, device=device)
     with evaluation_bar(quiet=as_json) as on_progress, stage_bar(quiet=as_json) as on_stage:
         rows = compare_models(names, checkpoint, request, chosen, on_progress, on_stage)
     show_table(rows, {"split": split}, csv, png, as_json=as_json)

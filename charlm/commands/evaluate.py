@@ -21,6 +21,7 @@ from charlm.commands.options import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
+    LabelOption,
     RunsDataOption,
     SplitOption,
     check_file,
@@ -47,6 +48,13 @@ def evaluate(
         str | None,
         typer.Option("--text", metavar="FILE", help="Score a text file instead of a corpus; - reads standard input."),
     ] = None,
+    label: LabelOption = None,
+    classify: Annotated[
+        bool,
+        typer.Option(
+            "--classify", help="Of a run of --task generate: how often Bayes' rule finds the label of each document."
+        ),
+    ] = False,
     streams: Annotated[
         int | None,
         typer.Option(
@@ -138,8 +146,9 @@ def evaluate(
     if text is not None and "split" in given_parameters(context):
         raise UsageError("--split is a part of a corpus, and --text is scored whole", "leave one of them out")
     names = runs or [None if text is None else run_or_bundled(None)]
-    if all_predict_labels(names, checkpoint):
+    if classify or all_predict_labels(names, checkpoint):
         given = {
+            "--label": label is not None,
             "--text": text is not None,
             "--streams": streams is not None,
             "--dynamic": dynamic,
@@ -159,7 +168,16 @@ def evaluate(
     content = None if text is None else read_text(text)
     wanted = dict(zip(METHOD_OPTIONS, (dynamic, cache, calibrated, mix, mix_online), strict=True))
     methods = tuple(method for method, is_wanted in wanted.items() if is_wanted)
-    request = EvalRequest(split, data, content, streams, precision, device, methods)
+    request = EvalRequest(
+        split=split,
+        data=data,
+        text=content,
+        label=label,
+        streams=streams,
+        precision=precision,
+        device=device,
+        methods=methods,
+    )
     if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
         raise UsageError(
             "eval takes one run, or two without --per-document and --per-token",

@@ -53,7 +53,8 @@ def explain(
         typer.Option(
             "--label",
             metavar="NAME",
-            help="The label to explain, of a run that predicts labels; else the predicted one.",
+            help="The label to explain, of a run that predicts labels; else the predicted one. Of a run of --task"
+            " generate: the label that the text is written for.",
         ),
     ] = None,
     checkpoint: CheckpointOption = None,

@@ -96,6 +96,12 @@ CheckpointOption = Annotated[
         autocompletion=completion.checkpoints,
     ),
 ]
+LabelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--label", metavar="NAME", help="The label that the text is written for, of a run of --task generate."
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 
 

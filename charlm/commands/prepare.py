@@ -30,9 +30,9 @@ def prepare(
         typer.Option(
             "--task",
             metavar="KIND",
-            help="What a model predicts: language (the next token), classify (a label for each document) or tag (a tag"
-            " for each character that has one).",
-            autocompletion=completion.words("language", "classify", "tag"),
+            help="What a model predicts: language (the next token), classify (a label for each document), tag (a tag"
+            " for each character that has one) or generate (the next token of a document with a given label).",
+            autocompletion=completion.words("language", "classify", "tag", "generate"),
         ),
     ] = None,
     source: Annotated[

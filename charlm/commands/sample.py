@@ -14,6 +14,7 @@ from charlm.commands.options import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
+    LabelOption,
     RunArgument,
     given_parameters,
     run_or_bundled,
@@ -31,6 +32,7 @@ def sample(
             "--prompt", metavar="TEXT", help="The text to continue; a backward model writes what comes before it."
         ),
     ] = "",
+    label: LabelOption = None,
     temperature: Annotated[
         str,
         typer.Option(
@@ -201,24 +203,25 @@ def sample(
 
         if as_json or strategy != DrawStrategy() or novelty is not None:
             raise UsageError("--interactive works on one text, without files", "leave --json, --count and the like out")
-        session, vocab = open_session(run, checkpoint, options.precision, device)
+        session, vocab = open_session(run, checkpoint, options.precision, device, label)
         for line in strategy.describe_no_effect(options, vocab.size):
             terminal.note(line)
         run_conversation(session, vocab, options)
         return
     if not as_json and strategy == DrawStrategy() and novelty is None:
-        generated = sample_run(run, checkpoint, options, device)
+        generated = sample_run(run, checkpoint, options, device, label)
         for line in generated.notes:
             terminal.note(line)
         for piece in generated.with_prompt():
             terminal.write(piece)
         sys.stdout.write("\n")
         return
-    drawn = sample_texts(run, checkpoint, options, strategy, device, novelty)
+    drawn = sample_texts(run, checkpoint, options, strategy, device, novelty, label)
     if as_json:
         searched = beams > 1  # nothing is drawn then
         about = {
             "prompt": prompt,
+            **({} if label is None else {"label": label}),
             "temperature": None if searched else _figure(temperature),
             "seed": None if searched else seed,
         }

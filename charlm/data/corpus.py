@@ -9,6 +9,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from charlm import formats, storage
+from charlm.data.conditions import (
+    CONDITIONS_FILE,
+    DocumentConditions,
+    LabelConditions,
+    load_conditions,
+    read_conditions,
+)
 from charlm.data.examples import Examples, read_examples
 from charlm.data.labels import LABELS_FILE, Labels, load_labels
 from charlm.data.store import TokenStream, read_stream
@@ -32,6 +39,8 @@ class Corpus:
     task: TaskSettings = LANGUAGE_TASK
     labels: Labels | None = None
     """The labels or tags of its documents; None for a corpus of plain text."""
+    conditions: LabelConditions | None = None
+    """The labels that its documents are written for; None without conditions."""
     _streams: dict[str, TokenStream] = field(
         default_factory=dict[str, TokenStream], init=False, repr=False, compare=False
     )
@@ -75,6 +84,18 @@ class Corpus:
         self._check_split(split, f"{split}.npy", f"{split}.documents.npy", f"{split}.targets.npy")
         return read_examples(self.directory, split, self.vocab, self.labels.size)
 
+    def open_conditions(self, split: str) -> DocumentConditions | None:
+        """Return what the documents of a split are written for, checked as by `open`; None without conditions.
+
+        Raises:
+            UsageError, DataError: as `open`.
+        """
+        if self.conditions is None:
+            return None
+        stream = self.open(split)
+        self._check_split(split, f"{split}.conditions.npy")
+        return read_conditions(self.directory, split, len(stream.documents), self.conditions.size)
+
     def _check_split(self, split: str, *names: str) -> None:
         if split not in self.splits:
             raise UsageError(f"{self.directory} has no split {split!r}", suggest(split, self.splits, "choose one of"))
@@ -114,7 +135,11 @@ def open_corpus(directory: Path) -> Corpus:
     if task.has_labels:
         _check_file(directory / LABELS_FILE, metadata["files"])
         labels = load_labels(directory)
-    return Corpus(directory, metadata, load_vocab(directory), task, labels)
+    conditions = None
+    if task.has_conditions:
+        _check_file(directory / CONDITIONS_FILE, metadata["files"])
+        conditions = load_conditions(directory)
+    return Corpus(directory, metadata, load_vocab(directory), task, labels, conditions)
 
 
 def parse_task(metadata: Mapping[str, Any]) -> TaskSettings:

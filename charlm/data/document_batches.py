@@ -1,4 +1,4 @@
-"""Examples -> batches of whole documents, for models of labels and tags. A document is a row and part of one update.
+"""Examples -> batches of whole documents. A document is a row and part of one update.
 
     documents   longer than max_document_tokens: cut into pieces; pieces where nothing is asked are left out
     epoch       a permutation of the pieces that depends on (seed, epoch)
@@ -12,14 +12,16 @@ pieces of this window are distributed over new batches. The order is a function 
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from charlm.data.batches import Batch
+from charlm.data.conditions import DocumentConditions
 from charlm.data.document_cursor import DocumentCursor
 from charlm.data.examples import Examples
 from charlm.data.labels import UNKNOWN_LABEL
@@ -42,6 +44,8 @@ class DocumentBatches:
     """The largest number of tokens of a batch, padding included, over all ranks; a longer piece is a batch alone."""
     max_document_tokens: int
     seed: int
+    conditions: DocumentConditions | None = None
+    """What the documents are written for, if a model is given that."""
     _cache: dict[DocumentCursor, list[Indices]] = field(
         default_factory=dict[DocumentCursor, list[Indices]], init=False, repr=False, compare=False
     )
@@ -77,7 +81,8 @@ class DocumentBatches:
             return []
         limit = f"{self.max_document_tokens:,} tokens (training.max_document_tokens)"
         num_documents = f"{self.num_cut:,} of {self.examples.num_documents:,} documents"
-        return [f"{num_documents} are longer than {limit}: cut into pieces, and those without a label are left out"]
+        rest = "and those without a label are left out" if self.conditions is None else "each of which begins afresh"
+        return [f"{num_documents} are longer than {limit}: cut into pieces, {rest}"]
 
     def batch(self, cursor: DocumentCursor, rows: range | None = None) -> Batch:
         """Return the batch at `cursor`.
@@ -102,10 +107,16 @@ class DocumentBatches:
             torch.from_numpy(targets),
             torch.ones(len(pieces), dtype=torch.bool),
             torch.from_numpy(lengths),
+            self._condition(pieces),
         )
 
+    def _condition(self, pieces: Indices) -> tuple[Tensor, ...] | None:
+        if self.conditions is None:
+            return None
+        return tuple(map(torch.from_numpy, self.conditions.select(self._documents[pieces])))
+
     def num_scored(self, cursor: DocumentCursor) -> int:
-        """Return the number of labels or tags that the batch at `cursor` asks for, over all ranks."""
+        """Return the number of labels, tags or tokens that the batch at `cursor` asks for, over all ranks."""
         return int(self._num_targets[self._batches(cursor)[cursor.batch]].sum())
 
     def relative_length(self, cursor: DocumentCursor) -> float:
@@ -135,15 +146,25 @@ class DocumentBatches:
     def with_batch_size(self, batch_size: int) -> "DocumentBatches":
         """Return the batches that another number of rows had; the largest number of tokens changes in proportion."""
         max_tokens = self.max_tokens // self.batch_size * batch_size
-        return DocumentBatches(self.examples, batch_size, max_tokens, self.max_document_tokens, self.seed)
+        return replace(self, batch_size=batch_size, max_tokens=max_tokens)
 
     @cached_property
     def _steps_per_epoch(self) -> int:
         return sum(len(self._pack(DocumentCursor(0, window))) for window in range(self._num_windows))
 
-    @cached_property
+    @property
     def _pieces(self) -> Indices:
         """(pieces, 2): the start and end of each piece in the tokens."""
+        return self._cut[0]
+
+    @property
+    def _documents(self) -> Indices:
+        """(pieces,): the index of the document of each piece."""
+        return self._cut[1]
+
+    @cached_property
+    def _cut(self) -> tuple[Indices, Indices]:
+        """Cut the documents; return the pieces in which something is asked, and their documents."""
         starts, ends, limit = self.examples.starts, self.examples.ends, self.max_document_tokens
         counts = np.maximum(1, -(-(ends - starts) // limit))
         documents = np.repeat(np.arange(len(starts)), counts)
@@ -152,7 +173,8 @@ class DocumentBatches:
         piece_ends = ends[documents] - (counts[documents] - 1 - numbers) * limit
         piece_starts = np.maximum(starts[documents], piece_ends - limit)
         pieces = np.stack([piece_starts, piece_ends], axis=1)
-        return pieces[self._count_targets(pieces) > 0]
+        has_targets = self._count_targets(pieces) > 0
+        return pieces[has_targets], documents[has_targets]
 
     @cached_property
     def _lengths(self) -> Indices:
@@ -215,19 +237,27 @@ def _rng(*key: int) -> np.random.Generator:
 
 
 def make_document_batches(
-    examples: Examples, batch_size: int, seq_len: int, max_document_tokens: int, seed: int, *, num_ranks: int = 1
+    examples: Examples,
+    batch_size: int,
+    seq_len: int,
+    max_document_tokens: int,
+    seed: int,
+    *,
+    num_ranks: int = 1,
+    conditions: DocumentConditions | None = None,
 ) -> DocumentBatches:
     """Return the batches of a split.
 
     Args:
         batch_size: the largest number of rows of each rank.
         seq_len: batch_size * seq_len is the largest number of tokens of each rank's rows.
+        conditions: what the documents are written for, if a model is given that.
 
     Raises:
         DataError: nothing is asked for.
     """
     batches = DocumentBatches(
-        examples, batch_size * num_ranks, batch_size * seq_len * num_ranks, max_document_tokens, seed
+        examples, batch_size * num_ranks, batch_size * seq_len * num_ranks, max_document_tokens, seed, conditions
     )
     if not batches.num_pieces:
         raise DataError("no training example has a label or tag", "prepare a corpus of labelled examples")

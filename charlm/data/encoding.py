@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from charlm.data.conditions import LabelConditions, encode_conditions, write_conditioned
 from charlm.data.documents import RowGroup, list_row_groups
 from charlm.data.examples import encode_examples, write_examples
 from charlm.data.labels import Labels
@@ -66,12 +67,12 @@ def encode_splits(
     vocab: Vocab,
     workers: int,
     on_progress: OnCharacters,
-    labels: Labels | None = None,
+    names: Labels | LabelConditions | None = None,
 ) -> dict[str, dict[str, int]]:
     """Write the tokens of each split to `directory`, which contains the saved vocabulary.
 
     Args:
-        labels: the labels or tags of examples, whose targets are written too.
+        names: the labels or tags of examples, whose targets are written too; or the labels that texts are written for.
 
     Returns:
         For each split, the number of characters, words and bytes of its text; of examples also of targets.
@@ -94,17 +95,32 @@ def encode_splits(
     for split in splits:
         row_groups = list_row_groups(directory / "documents", split)
         in_process = workers <= 1 or len(row_groups) < _MIN_PARALLEL_ROW_GROUPS
-        calls = ((vocab if in_process else directory, row_group, labels) for row_group in row_groups)
+        calls = ((vocab if in_process else directory, row_group, names) for row_group in row_groups)
         blocks = with_progress(_map_in_order(_encode_row_group, calls, len(row_groups), workers))
-        write = write_stream if labels is None else write_examples
-        counts[split] = write(directory, split, blocks, vocab)
+        counts[split] = _writer(names)(directory, split, blocks, vocab)
     return counts
 
 
-def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup, labels: Labels | None) -> EncodedParts:
+def _writer(names: Labels | LabelConditions | None) -> Callable[..., dict[str, int]]:
+    match names:
+        case None:
+            return write_stream
+        case Labels():
+            return write_examples
+        case LabelConditions():
+            return write_conditioned
+
+
+def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup, names: Labels | LabelConditions | None) -> EncodedParts:
     loaded = _load_vocab_cached(vocab) if isinstance(vocab, Path) else vocab
     parts = row_group.parts()
-    return encode_parts(parts, loaded) if labels is None else encode_examples(parts, loaded, labels)
+    match names:
+        case None:
+            return encode_parts(parts, loaded)
+        case Labels():
+            return encode_examples(parts, loaded, names)
+        case LabelConditions():
+            return encode_conditions(parts, loaded, names)
 
 
 @lru_cache(maxsize=1)

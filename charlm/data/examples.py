@@ -72,6 +72,14 @@ class Examples:
         return Examples(stream, self.targets[: len(stream.tokens)])
 
 
+def next_token_examples(stream: TokenStream) -> Examples:
+    """Return a view of a text as examples: a document begins with the <eod> before it, and after each token the next
+    one is asked for, its own <eod> too."""
+    documents = stream.documents.copy()
+    documents["start"] -= 1
+    return Examples(TokenStream(stream.inputs, documents), stream.targets)
+
+
 def encode_examples(parts: Iterable[Part], vocab: Vocab, labels: Labels) -> EncodedParts:
     """Encode examples with their targets: a label stands at its <eod>, a tag at the last token of its character."""
     examples = list(parts)

@@ -7,7 +7,13 @@ from typing import Any, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from charlm.data.task_settings import LANGUAGE_TASK, ClassifyTaskSettings, TagTaskSettings, TaskSettings
+from charlm.data.task_settings import (
+    LANGUAGE_TASK,
+    ClassifyTaskSettings,
+    GenerateTaskSettings,
+    TagTaskSettings,
+    TaskSettings,
+)
 from charlm.settings import Settings
 from charlm.suggestions.words import to_text
 from charlm.text.examples.settings import SPLIT_KEYS
@@ -74,27 +80,27 @@ def complete_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _HUB_KEYS = ("label_column", "tags_column", "valid_split", "test_split")
-_LABEL_TASKS = (ClassifyTaskSettings, TagTaskSettings)
+_EXAMPLE_TASKS = (ClassifyTaskSettings, TagTaskSettings, GenerateTaskSettings)
 
 
 def find_task_error(settings: "CorpusSettings") -> str:
     """Return why the source or the text settings do not fit the task, and what to do; empty if they fit."""
     source, task = settings.source.type, settings.task
     if source not in task.sources:
-        if task.has_labels:
+        if task.needs_examples:
             needed = f"{task.noun} for documents" if task.per_document else task.noun
             given = ", ".join(task.sources)
             return f"--source {source} gives no {needed}, which --task {task.type} needs; give --source {given}"
-        fitting = [f"--task {each().type}" for each in _LABEL_TASKS if source in each.sources]
+        fitting = [f"--task {each().type}" for each in _EXAMPLE_TASKS if source in each.sources]
         return (
             f"--source {source} gives examples with labels or tags, and the task is {task.type}; add"
             f" {' or '.join(fitting)}, or read plain text with --source text or --source hub"
         )
     ignored = [key for key in _HUB_KEYS if source == "hub" and getattr(settings.source, key)]
-    if ignored and not task.has_labels:
+    if ignored and not task.needs_examples:
         return f"source.{ignored[0]} is for labels and tags, and the task is {task.type}; add --task classify or tag"
-    if settings.repeats != "auto" and not task.has_labels:
-        return "repeats is for --task classify and --task tag; leave it out"
+    if settings.repeats != "auto" and not task.needs_examples:
+        return "repeats is for examples with labels or tags, and the task is language; leave it out"
     if task.needs_characters and settings.normalize != "none":
         return f"normalize changes the characters that {task.noun} belong to; leave it out for --task {task.type}"
     if task.needs_characters and settings.vocab.type not in ("char", "byte", "copied"):

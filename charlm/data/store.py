@@ -101,6 +101,8 @@ class EncodedParts:
     documents: npt.NDArray[np.void]
     targets: IntArray | None = None
     """Of examples: what is asked for after each id, or -100."""
+    conditions: IntArray | None = None
+    """Of texts that are written for something: its id, one for each part."""
 
     @property
     def ends(self) -> npt.NDArray[np.int64]:
@@ -155,6 +157,13 @@ def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
             pieces.append(cast_ids(ids, vocab))
             size += len(ids)
     return EncodedParts(np.concatenate(pieces), np.array(rows, dtype=DOCUMENT_DTYPE))
+
+
+def stream_of(encoded: EncodedParts, vocab: Vocab) -> TokenStream:
+    """Return encoded parts as a stream in memory, with the <eod> before them."""
+    table = encoded.documents.copy()
+    table["start"] += 1
+    return TokenStream(np.concatenate([cast_ids(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
 
 
 def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 language   the next token                     classify   one label for each document
 tag        a tag for each character that has one
+generate   the next token of a text that belongs to a given label
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -18,12 +19,19 @@ class _Task(Settings):
     """What a model predicts, in the plural."""
     has_labels: ClassVar[bool] = True
     """Whether a model predicts names of labels.json, and not ids of the vocabulary."""
+    has_conditions: ClassVar[bool] = False
+    """Whether a model is given something that each document is written for."""
     per_document: ClassVar[bool] = False
     """Whether there is one label for each document, and not one for each of some characters."""
     needs_characters: ClassVar[bool] = False
     """Whether the vocabulary must give every character ids of its own, because something is predicted at characters."""
     sources: ClassVar[tuple[str, ...]]
     """The kinds of sources that give what is predicted."""
+
+    @property
+    def needs_examples(self) -> bool:
+        """Whether a document needs more than its text."""
+        return self.has_labels or self.has_conditions
 
     @property
     def asked_characters(self) -> str | None:
@@ -79,6 +87,20 @@ class TagTaskSettings(_Task):
         return self.asks
 
 
-TaskSettings = Annotated[LanguageTaskSettings | ClassifyTaskSettings | TagTaskSettings, Field(discriminator="type")]
+class GenerateTaskSettings(_Task):
+    """Predict the next token of a document that belongs to a given label."""
+
+    noun = "labels"
+    has_labels = False
+    has_conditions = True
+    per_document = True
+    sources = ("table", "classes", "hub")
+
+    type: Literal["generate"] = "generate"
+
+
+TaskSettings = Annotated[
+    LanguageTaskSettings | ClassifyTaskSettings | TagTaskSettings | GenerateTaskSettings, Field(discriminator="type")
+]
 
 LANGUAGE_TASK = LanguageTaskSettings()

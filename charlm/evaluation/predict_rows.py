@@ -65,7 +65,7 @@ def predict_rows(
     was_training = model.training
     model.eval()
     try:
-        for batch in _batches([len(row.ids) for row in rows]):
+        for batch in batches_of_rows([len(row.ids) for row in rows]):
             chosen = [rows[index] for index in batch]
             if len(chosen[0].ids) > MAX_ROW:
                 found = [_predict_long_row(model, chosen[0], device, precision)]
@@ -79,11 +79,11 @@ def predict_rows(
 
 def count_batches(lengths: Sequence[int]) -> int:
     """Return the number of batches in which `predict_rows` reads rows of these lengths."""
-    return sum(1 for _ in _batches(lengths))
+    return sum(1 for _ in batches_of_rows(lengths))
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the indices of the rows of each batch; a row over MAX_ROW is alone."""
+def batches_of_rows(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the indices of the rows of each batch, short rows first; a row over MAX_ROW is alone."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
         rows = len(batch) + 1

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from charlm.errors import SettingsError
 from charlm.nn.bodies.build import build_body, build_row_body
+from charlm.nn.conditions.labels import LabelInputModel, LabelStateModel, UnconditionedModel
+from charlm.nn.conditions.settings import LabelConditionSettings, NoConditionSettings
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.build import build_embedding
@@ -30,37 +33,63 @@ class Outputs:
     per_document: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LabelInputs:
+    """What a language model of labelled texts is given: one of `size` labels for each document."""
+
+    size: int
+
+
+Interface = Outputs | LabelInputs
+"""What the task adds to a network over ids: other outputs, or further inputs."""
+
+
 def build_model(
     settings: ModelSettings,
     vocab_size: int,
     bags: NgramBags | BagLayout | None = None,
-    outputs: Outputs | None = None,
+    interface: Interface | None = None,
 ) -> LanguageModel:
     """Build a freshly initialised model.
 
     Args:
         bags: `Vocab.bags()`; or only their layout, if the arrays will be loaded from a checkpoint.
-        outputs: what a model of labels or tags predicts; None for a language model, which predicts ids.
+        interface: what the task predicts or gives; None for a language model, which reads and predicts ids.
 
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit.
     """
     rng = NoiseRNG()
     embedding = build_embedding(settings.embedding, vocab_size, bags, rng)
-    if outputs is None:
-        body = build_body(settings.body, embedding.size, rng)
-        head = build_head(settings.head, body.features_size, vocab_size, embedding)
-    else:
-        body = build_row_body(settings, embedding.size, rng, is_pooled=outputs.per_document)
-        head = build_head(settings.head, body.features_size, outputs.size, None)
-    return LanguageModel(embedding, body, head, rng, token_dropout=settings.embedding.dropout, num_ids=vocab_size)
+    dropout = settings.embedding.dropout
+    if isinstance(interface, Outputs):
+        body = build_row_body(settings, embedding.size, rng, is_pooled=interface.per_document)
+        head = build_head(settings.head, body.features_size, interface.size, None)
+        return LanguageModel(embedding, body, head, rng, token_dropout=dropout, num_ids=vocab_size)
+    body = build_body(settings.body, embedding.size, rng)
+    head = build_head(settings.head, body.features_size, vocab_size, embedding)
+    if interface is None:
+        return LanguageModel(embedding, body, head, rng, token_dropout=dropout)
+    match settings.condition or LabelConditionSettings():
+        case NoConditionSettings():
+            return UnconditionedModel(embedding, body, head, rng, token_dropout=dropout)
+        case LabelConditionSettings(into="input"):
+            return LabelInputModel(embedding, body, head, rng, interface.size, token_dropout=dropout)
+        case LabelConditionSettings():
+            try:
+                return LabelStateModel(embedding, body, head, rng, interface.size, token_dropout=dropout)
+            except ValueError as error:
+                raise SettingsError(
+                    f'model.condition.into = "state" needs a recurrent body, and this one is a {settings.body.type}',
+                    "set model.condition.into=input",
+                ) from error
 
 
 def build_meta_model(
     settings: ModelSettings,
     vocab_size: int,
     bags: NgramBags | BagLayout | None = None,
-    outputs: Outputs | None = None,
+    interface: Interface | None = None,
 ) -> LanguageModel:
     """Build a model without weights, on the meta device.
 
@@ -69,7 +98,7 @@ def build_meta_model(
     """
     layout = bags if bags is None or isinstance(bags, BagLayout) else BagLayout.from_bags(bags)
     with without_weights():
-        return build_model(settings, vocab_size, layout, outputs)
+        return build_model(settings, vocab_size, layout, interface)
 
 
 @contextmanager

@@ -5,11 +5,15 @@
                                                                                head.logits(features)        -> logits
 
 Truncated BPTT, streaming sampling and exact evaluation use only this form, so they have no branch for an architecture.
-A model of labels or tags has a head over these, and reads documents as rows with padding on the right.
+A model of labels or tags has a head over these, and reads documents as rows with padding on the right. A conditional
+model is given something first, and is then of this form too.
 
-B batch, T time, D embedding, H features, V vocabulary.
+B batch, T time, D embedding, H features, V vocabulary, N sources of conditions.
 """
 
+from abc import ABC, abstractmethod
+
+import torch
 from torch import Tensor, nn
 
 from charlm.nn.bodies.base import Body
@@ -17,6 +21,9 @@ from charlm.nn.dropout import NoiseRNG, TokenDropout
 from charlm.nn.embeddings.token_embedding import Embedding
 from charlm.nn.heads.softmax import Head
 from charlm.nn.state import State
+
+Condition = tuple[Tensor, ...]
+"""What a conditional model is given. Axis 0 of every tensor: N sources."""
 
 
 class LanguageModel(nn.Module):
@@ -43,7 +50,7 @@ class LanguageModel(nn.Module):
         self.body = body
         self.head = head
         self.rng = rng
-        self._embedding_state_size = len(embedding.initial_state(1))
+        self._embedding_state_size = embedding.num_state_tensors
 
     def initial_state(self, batch_size: int) -> State:
         return self.embedding.initial_state(batch_size) + self.body.initial_state(batch_size)
@@ -66,3 +73,41 @@ class LanguageModel(nn.Module):
     @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def bind(self, *, embedding: Embedding | None = None, body: Body | None = None) -> "LanguageModel":
+        """Return a model of the same parts, with another embedding or body around its own."""
+        bound = LanguageModel(embedding or self.embedding, body or self.body, self.head, self.rng)
+        bound.token_dropout = self.token_dropout
+        bound.training = self.training
+        return bound
+
+
+class ConditionalModel(LanguageModel, ABC):
+    """A language model that must be given something before it reads.
+
+    Sampling, beams, scores and training work with the model that `given` returns. That one shares all parameters, keeps
+    what the sources say beside it, and its state begins with the number of the source that each row reads.
+    """
+
+    @abstractmethod
+    def given(self, condition: Condition) -> LanguageModel:
+        """Return the language model that knows `condition`."""
+
+    def initial_state(self, batch_size: int) -> State:
+        raise TypeError("a conditional model reads nothing before it is given a condition")
+
+    def forward(self, inputs_BT: Tensor, state: State, lengths_B: Tensor | None = None) -> tuple[Tensor, State]:
+        raise TypeError("a conditional model reads nothing before it is given a condition")
+
+
+def initial_rows(batch_size: int, num_sources: int, device: torch.device) -> Tensor:
+    """Return the source of each row, int64: the only one, or one each.
+
+    Raises:
+        ValueError: there are several sources, and another number of rows.
+    """
+    if num_sources == 1:
+        return torch.zeros(batch_size, dtype=torch.int64, device=device)
+    if num_sources != batch_size:
+        raise ValueError(f"{batch_size} rows for {num_sources} sources")
+    return torch.arange(num_sources, device=device)

@@ -1,6 +1,7 @@
 """Settings of a network, torch-free; `build.py` makes the network.
 
 ModelSettings = embedding (ids -> vectors) + body (vectors -> features) + head (features -> loss or logits)
+                + condition (what the model is given besides the text so far)
 """
 
 from typing import Literal, Self
@@ -8,6 +9,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
+from charlm.nn.conditions.settings import ConditionSettings
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings, SoftmaxSettings
 from charlm.nn.setting_types import Pooling
@@ -29,6 +31,9 @@ class ModelSettings(Settings):
     embedding: AnyEmbeddingSettings = TokenEmbeddingSettings()
     body: BodySettings = RecurrentSettings()
     head: HeadSettings = SoftmaxSettings()
+    condition: ConditionSettings | None = None
+    """What the model is given besides the text so far, for the task generate. If left out, what the task has to give,
+    in its usual form."""
 
     @property
     def text_direction(self) -> Literal["forward", "backward"]:

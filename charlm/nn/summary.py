@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.build import build_body
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
-from charlm.nn.build import Outputs, build_meta_model, without_weights
+from charlm.nn.build import Interface, build_meta_model, without_weights
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
@@ -106,21 +106,21 @@ def summarize_network(
     settings: ModelSettings,
     vocab_size: int,
     bags: NgramBags | BagLayout | None = None,
-    outputs: Outputs | None = None,
+    interface: Interface | None = None,
 ) -> NetworkSummary:
     """Summarize the network of these settings.
 
     Args:
-        outputs: what a model of labels or tags predicts; None for a language model.
+        interface: what the task predicts or gives; None for a language model.
 
     Raises:
         SettingsError: the embedding needs bags, and there are none; or parts of the model do not fit.
     """
-    model = build_meta_model(settings, vocab_size, bags, outputs).eval()
+    model = build_meta_model(settings, vocab_size, bags, interface).eval()
     parts = _parts_of(model.body)
     sizes, head_macs = _trace_sizes_and_macs(model, parts)
     modules = {"embedding": model.embedding, **parts, "head": model.head}
-    num_predicted = vocab_size if outputs is None else outputs.size
+    num_predicted = model.head.vocab_size
     sizes |= {"embedding": (vocab_size, model.embedding.size), "head": (model.body.features_size, num_predicted)}
     return NetworkSummary(
         tuple(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from charlm import storage
+from charlm.data.corpus import parse_task
 from charlm.errors import CharlmError
 from charlm.evaluation.uniform_guessing import describe_worse_than_uniform, uniform_bits
 from charlm.printable import one_line
@@ -111,7 +112,8 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
     _check_sizes(checkpoint, _read_object(checkpoint / storage.MANIFEST)["files"])
     model_info = _read_object(checkpoint / "model.json")
     partial.fields["corpus"] = one_line(str(model_info["trained_on"]["corpus"]))
-    partial.fields["predicts_labels"] = "task" in model_info
+    predicts_labels = parse_task(model_info).has_labels
+    partial.fields["predicts_labels"] = predicts_labels
     if isinstance(model_info.get("parameters"), int):
         partial.fields["parameters"] = model_info["parameters"]
     partial.current_file = run.metrics_path.name
@@ -125,7 +127,7 @@ def _read(path: Path, partial: _PartialSummary) -> RunState:
         best = _read_object(run.best_path)
         partial.fields["selected_by"] = one_line(str(best.get("select", "bits")))
         partial.fields["best_step"] = None if best["step"] is None else int(best["step"])
-        figure = "bits_per_label" if "task" in model_info else "bits_per_character"
+        figure = "bits_per_label" if predicts_labels else "bits_per_character"
         bits = best[figure]
         partial.fields[f"best_{figure}"] = None if bits is None else float(bits)
     return "finished" if _is_finished(run.last_path, step) else "unfinished"

@@ -74,9 +74,8 @@ class TextGenerator:
     def new_detokenizer(self) -> Detokenizer:
         """A detokenizer at the beginning of a text."""
         kind = BackwardDetokenizer if self.direction == "backward" else Detokenizer
-        constraint = self.sampling.constraint
-        ends = constraint is not None and constraint.ends_at_eod
-        return kind(self.vocab, self.sampling.length, self.sampling.stop_strings, ends_at_eod=ends)
+        plan = self.sampling
+        return kind(self.vocab, plan.length, plan.stop_strings, ends_at_eod=plan.ends_at_eod)
 
     def _streams(self, streams: range) -> SamplingLoop:
         detokenizers = [self.new_detokenizer() for _ in streams]

@@ -26,10 +26,20 @@ class SamplingPlan:
     precision: StepPrecision = "fp32"
     penalty_window: int = 64
     """Recent tokens that the penalties look back on."""
+    single_document: bool = False
+    """Whether a text ends with its document, as the model knows no other one."""
+
+    @property
+    def ends_at_eod(self) -> bool:
+        """Whether a text ends at the first <eod>."""
+        return self.single_document or (self.constraint is not None and self.constraint.ends_at_eod)
 
 
-def plan_sampling(options: SamplingOptions, vocab: Vocab) -> SamplingPlan:
+def plan_sampling(options: SamplingOptions, vocab: Vocab, *, single_document: bool = False) -> SamplingPlan:
     """Resolve the options for a vocabulary.
+
+    Args:
+        single_document: whether a text ends with its document.
 
     Raises:
         UsageError: no text of that length, or none that the vocabulary can spell, satisfies the options.
@@ -42,4 +52,5 @@ def plan_sampling(options: SamplingOptions, vocab: Vocab) -> SamplingPlan:
         build_constraint(options, vocab),
         parse_precision(options.precision),
         options.penalty_window,
+        single_document,
     )

@@ -75,7 +75,7 @@ class Session:
             self._vocab,
             sampling.length,
             sampling.stop_strings,
-            ends_at_eod=constraint is not None and constraint.ends_at_eod,
+            ends_at_eod=sampling.ends_at_eod,
         )
         loop = SamplingLoop(self._model, start.primed, varied, range(1), [detokenizer], start.recent_ids)
         self._history.append(self.snapshot)

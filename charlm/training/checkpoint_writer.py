@@ -120,6 +120,7 @@ class CheckpointWriter:
             vocab=self._corpus.vocab,
             task=self._corpus.task,
             labels=self._corpus.labels,
+            conditions=self._corpus.conditions,
             trained_on={
                 "corpus": self._corpus.name,
                 "fingerprint": self._corpus.fingerprint,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from charlm.data.batches import Batch
 from charlm.device import Precision, resolve_precision
-from charlm.nn.model import LanguageModel
+from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.nn.state import State, detach, reset_rows
 from charlm.training.distributed import Distributed
 from charlm.training.norm_statistics import has_batch_norm, reestimate_batch_norm
@@ -75,7 +75,8 @@ class ModelUpdater:
         """
         settings, model = self._settings, self.model
         old_buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
-        state = model.initial_state(len(batch.inputs_BT))
+        has_condition = batch.condition is not None  # then the objective makes the state
+        state: State = () if has_condition else model.initial_state(len(batch.inputs_BT))
         if self._carried_state is not None:
             state = reset_rows(self._carried_state, state, batch.reset_B.to(self.device))
         nats, new_state = self._backward(batch, state, schedule_input.step, num_scored)
@@ -98,6 +99,7 @@ class ModelUpdater:
         """Compute gradients of the mean loss over all ranks' scored targets; return this rank's nats and new state."""
         ranks, seed = self._ranks, self._settings.seed
         lengths_B = None if batch.lengths_B is None else batch.lengths_B.to(self.device)
+        condition = None if batch.condition is None else tuple(each.to(self.device) for each in batch.condition)
         micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self._settings.micro_batches)
         nats: list[Tensor] = []
         states: list[State] = []
@@ -111,10 +113,13 @@ class ModelUpdater:
                     tuple(tensor[first:end] for tensor in state),
                     key,
                     None if lengths_B is None else lengths_B[first:end],
+                    None if condition is None else tuple(tensor[first:end] for tensor in condition),
                 )
                 (loss * (ranks.world_size / max(1, num_scored))).backward()  # ranks' gradients are averaged, not summed
             nats.append(micro_batch_nats)
             states.append(detach(new_state))
+        if condition is not None:
+            return torch.stack(nats).sum().item(), ()
         new_state_all = (
             states[0] if len(states) == 1 else tuple(torch.cat(parts) for parts in zip(*states, strict=True))
         )
@@ -191,6 +196,8 @@ class ModelUpdater:
         torch.set_rng_state(tensors["rng"])
 
     def _load_state(self, tensors: dict[str, Tensor], batch_size: int) -> None:
+        if isinstance(self.model, ConditionalModel):
+            return  # it reads whole documents, and carries nothing
         fresh = self.model.initial_state(batch_size)
         names = [f"state.{index:03d}" for index in range(len(fresh))]
         if any(name in tensors for name in names):

@@ -7,7 +7,7 @@ from torch import nn
 
 from charlm.data.batches import Batch
 from charlm.device import Precision, autocast
-from charlm.nn.model import LanguageModel
+from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.nn.norm import BatchNorm
 from charlm.nn.state import reset_rows
 from charlm.training.tasks.base import TrainingBatches
@@ -43,11 +43,16 @@ def reestimate_batch_norm(
     state = None
     for index, batch in enumerate(batches):
         model.rng.seed(seed, -1, index)
-        fresh = model.initial_state(len(batch.inputs_BT))
+        reader = model
+        if batch.condition is not None:
+            assert isinstance(model, ConditionalModel), "its task has conditions"
+            with autocast(precision, device):
+                reader = model.given(tuple(tensor.to(device) for tensor in batch.condition))
+        fresh = reader.initial_state(len(batch.inputs_BT))
         if batch.lengths_B is not None:
             state, lengths_B = fresh, batch.lengths_B.to(device)
         else:
             state, lengths_B = fresh if state is None else reset_rows(state, fresh, batch.reset_B.to(device)), None
         with autocast(precision, device):
-            _, state = model(batch.inputs_BT.to(device), state, lengths_B)
+            _, state = reader(batch.inputs_BT.to(device), state, lengths_B)
     model.train(was_training)

@@ -1,6 +1,7 @@
 """The loss of a training step as a module, so that DistributedDataParallel can run it on many devices.
 
     inputs, targets, state ──model──> features ──head.loss──> the loss to minimise, the exact nats, the new state
+    of a conditional model: condition ──given──> model, initial state
 
 With `recompute_len` the time axis is cut into segments that keep only the state they start from; their activations are
 recomputed in the backward pass (Chen et al., 2016). A body that reads backward does this inside itself.
@@ -17,10 +18,13 @@ from torch.utils.checkpoint import checkpoint
 
 from charlm.device import Precision, autocast
 from charlm.nn.bodies.reversed import WholeRowBody
-from charlm.nn.model import LanguageModel
+from charlm.nn.model import Condition, ConditionalModel, LanguageModel
 from charlm.nn.state import State
 
 ObjectiveResult = tuple[Tensor, Tensor, State]
+
+_CONDITION_KEY = -1
+"""Ends the seed of the dropout masks of what reads a condition; segments of the text have numbers from 0."""
 
 
 class Objective(nn.Module):
@@ -42,16 +46,26 @@ class Objective(nn.Module):
         state: State,
         key: Sequence[int],
         lengths_B: Tensor | None = None,
+        condition: Condition | None = None,
     ) -> ObjectiveResult:
         """Run the model over a batch, in segments if it is longer than `recompute_len`.
 
         Args:
+            state: of a model with a condition it does not matter, since it begins with the initial state.
             key: the seed of the dropout masks.
             lengths_B: the number of tokens of each row, if rows have padding after their ends.
+            condition: what each row is written for, for a conditional model.
         """
+        model = self.model
+        if condition is not None:
+            assert isinstance(model, ConditionalModel), "its task has conditions"
+            model.rng.seed(*key, _CONDITION_KEY)
+            with autocast(self._precision, inputs_BT.device):
+                model = model.given(condition)
+            state = model.initial_state(len(inputs_BT))
         max_len = self._recompute_len or inputs_BT.shape[1]
         if inputs_BT.shape[1] <= max_len:
-            return self._forward_segment(inputs_BT, targets_BT, state, key, lengths_B)
+            return self._forward_segment(model, inputs_BT, targets_BT, state, key, lengths_B)
         losses: list[Tensor] = []
         nats: list[Tensor] = []
         for index, (inputs, targets) in enumerate(
@@ -59,6 +73,7 @@ class Objective(nn.Module):
         ):
             result = checkpoint(
                 self._forward_segment,
+                model,
                 inputs,
                 targets,
                 state,
@@ -74,14 +89,15 @@ class Objective(nn.Module):
 
     def _forward_segment(
         self,
+        model: LanguageModel,
         inputs_BT: Tensor,
         targets_BT: Tensor,
         state: State,
         key: Sequence[int],
         lengths_B: Tensor | None = None,
     ) -> ObjectiveResult:
-        self.model.rng.seed(*key)  # here, so that recomputation draws the same masks
+        model.rng.seed(*key)  # here, so that recomputation draws the same masks
         with autocast(self._precision, inputs_BT.device):
-            features_BTH, new_state = self.model(inputs_BT, state, lengths_B)
-            loss_BT, nll_BT = self.model.head.loss(features_BTH, targets_BT)
+            features_BTH, new_state = model(inputs_BT, state, lengths_B)
+            loss_BT, nll_BT = model.head.loss(features_BTH, targets_BT)
         return loss_BT.sum(), nll_BT.detach().sum(), new_state

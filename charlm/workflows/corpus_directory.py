@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import formats, storage
+from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import CORPUS_FILE, Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.encoding import encode_splits, learn_vocab
 from charlm.data.labels import Labels
@@ -35,7 +36,10 @@ STAGED = "staged"
 _INNER = ".partial"
 """The working directory in a folder that is filled instead of replaced."""
 
-_CORPUS_NAME = re.compile(r"corpus\.json|documents|vocab\.(json|model)|(train|valid|test)(\.documents)?\.npy")
+_CORPUS_NAME = re.compile(
+    r"(corpus|vocab|labels|conditions)\.json|vocab\.model|documents"
+    r"|(train|valid|test)(\.(documents|targets|conditions))?\.npy"
+)
 """The names of what a corpus consists of."""
 
 _RESUMABLE_FILES = (".lock", RESOLVED_FILE, STAGED)
@@ -107,24 +111,24 @@ def finish_corpus(
     characters: dict[str, Any],
     workers: int,
     on_progress: OnProgress,
-    labels: Labels | None = None,
+    names: Labels | LabelConditions | None = None,
 ) -> None:
     """Turn the documents in `work` into a corpus (vocabulary, tokens, corpus.json), and move it to `out`.
 
     Args:
         text_metadata: the entries of corpus.json about text and splits.
         characters: the entries of its vocabulary about characters.
-        labels: the labels or tags of examples.
+        names: the labels or tags of examples, or the labels that texts are written for.
     """
     vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
     vocab.save(work)
-    if labels is not None:
-        labels.save(work)
+    if names is not None:
+        names.save(work)
     splits: dict[str, dict[str, int]] = text_metadata["splits"]
-    counts = encode_splits(work, splits, vocab, workers, partial(on_progress, "tokens"), labels)
+    counts = encode_splits(work, splits, vocab, workers, partial(on_progress, "tokens"), names)
     files = {path.relative_to(work).as_posix(): describe_file(path) for path in _files(work)}
     metadata = {
-        "format": formats.CORPUS if labels is None else formats.EXAMPLES,
+        "format": formats.CORPUS if names is None else formats.EXAMPLES,
         "charlm": __version__,
         **text_metadata,
         "splits": {name: {**split, **counts[name]} for name, split in splits.items()},

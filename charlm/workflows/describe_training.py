@@ -43,7 +43,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     training, vocab_size = plan.experiment.training, plan.vocab_size
     task = build_task(plan.corpus) if plan.corpus else None
     bags = plan.corpus.vocab.bags() if plan.corpus else None
-    model = build_meta_model(plan.experiment.model, vocab_size, bags, task.outputs if task else None)
+    model = build_meta_model(plan.experiment.model, vocab_size, bags, task.interface if task else None)
     description: dict[str, Any] = {
         "run": str(plan.run.root),
         "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",

@@ -14,19 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.checkpoint import LoadedModel
+from charlm.data.conditions import DocumentConditions
 from charlm.data.corpus import Corpus
-from charlm.data.store import TokenStream, encode_parts
+from charlm.data.labels import UNKNOWN_LABEL
+from charlm.data.store import TokenStream, encode_parts, stream_of
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
 from charlm.evaluation.evaluate import score_tokens
 from charlm.evaluation.interval import BitsDifference, bootstrap_interval, compare_on_units
 from charlm.evaluation.resampling_units import BootstrapUnits, find_bootstrap_units
 from charlm.evaluation.score import Score
+from charlm.evaluation.score_documents import score_documents
 from charlm.evaluation.uniform_guessing import CURE, UNKNOWN_TEXT, describe_worse_than_uniform, uniform_bits
 from charlm.text.document import Document
 from charlm.text.split import Part
-from charlm.vocab.base import Vocab, cast_ids
-from charlm.workflows.load_run import load_run, open_corpus_for
+from charlm.vocab.base import Vocab
+from charlm.workflows.load_run import give_label, load_language_model, open_corpus_for, refuse_conditions
 from charlm.workflows.mix_ngrams import mixed_nats
 from charlm.workflows.seen_text import describe_seen_text
 from charlm.workflows.tune import adapted_nats, check_tuned
@@ -43,6 +46,8 @@ class EvalRequest:
     data: str | None = None
     text: str | None = None
     """A text instead of a split of a corpus."""
+    label: str | None = None
+    """What a conditional model is given for the whole text; None: the label of each document of the corpus."""
     streams: int | None = None
     precision: Precision = "fp32"
     device: str = "auto"
@@ -93,13 +98,19 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
         UsageError: there is no such run, corpus or split; or the bundled model is to be scored without a text.
         DataError: the corpus is not the one of the run, or the text cannot be spelled.
     """
-    loaded, name = load_run(run, checkpoint, request.device)
+    loaded, name = load_language_model(run, checkpoint, request.device)
     if name == BUNDLED and request.text is None and request.data is None and not (DATA / BUNDLED).is_dir():
         raise UsageError(
             "the corpus of the bundled model is not part of charlm",
             "score it on a text: `charlm eval bundled --text FILE`",
         )
     corpus = None if request.text is not None else open_corpus_for(loaded, request.data)
+    if request.methods:
+        refuse_conditions(loaded, name, "a further score, such as --dynamic or --mix,")
+    if request.streams is not None:
+        refuse_conditions(loaded, name, "--streams")
+    if corpus is None or corpus.conditions is None or request.label is not None:
+        loaded = give_label(loaded, request.label, name)
     stream = corpus.open(request.split) if corpus is not None else stream_from_text(request.text or "", loaded.vocab)
     _check_methods(request, loaded, corpus)
 
@@ -107,14 +118,24 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
         on_progress(scored, stream.num_predictions)
 
     directed = stream.in_direction(loaded.settings.text_direction)
-    nats = score_tokens(
-        loaded.model,
-        directed,
-        num_lanes=request.streams,
-        device=choose_device(request.device),
-        precision=request.precision,
-        on_progress=report_progress,
-    )
+    if corpus is not None and loaded.task.has_conditions:
+        nats = score_documents(
+            loaded.model,
+            directed,
+            _conditions_of(loaded, corpus, request.split),
+            device=choose_device(request.device),
+            precision=request.precision,
+            on_progress=report_progress,
+        )
+    else:
+        nats = score_tokens(
+            loaded.model,
+            directed,
+            num_lanes=request.streams,
+            device=choose_device(request.device),
+            precision=request.precision,
+            on_progress=report_progress,
+        )
     adapted_scores: dict[str, dict[str, Any]] = {}
     for method in request.methods:
         adapted, settings = _score_adapted(method, request, loaded, corpus, directed, nats, report_progress)
@@ -136,6 +157,19 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
         adapted_scores,
         describe_seen_text(None, request.split, corpus, loaded.metadata["trained_on"]),
     )
+
+
+def _conditions_of(loaded: LoadedModel, corpus: Corpus, split: str) -> DocumentConditions | None:
+    """Return what the model is given for each document, in the order in which it reads them; None if it was given
+    something already.
+
+    The labels of another corpus are found by their names; one that the model does not know says nothing.
+    """
+    known, conditions = loaded.conditions, corpus.open_conditions(split)
+    if known is None or conditions is None or corpus.conditions is None:
+        return None
+    ids_L = np.array([*map(known.labels.get_id, corpus.conditions.labels.names), UNKNOWN_LABEL])
+    return DocumentConditions(ids_L[conditions.labels_D]).in_direction(loaded.settings.text_direction)
 
 
 def _check_methods(request: EvalRequest, loaded: LoadedModel, corpus: Corpus | None) -> None:
@@ -183,9 +217,7 @@ def stream_from_text(text: str, vocab: Vocab) -> TokenStream:
     if not text:
         raise DataError("the text is empty", "give a text, or a file that is not empty")
     encoded = encode_parts([Part(Document("text", "", text), 0, is_last_part=True)], vocab)
-    table = encoded.documents.copy()
-    table["start"] += 1
-    return TokenStream(np.concatenate([cast_ids(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
+    return stream_of(encoded, vocab)
 
 
 def evaluate_run(

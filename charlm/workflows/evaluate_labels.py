@@ -3,20 +3,23 @@
 RUN ──load──> model ──┐
 SPLIT ──> examples ───┴──predict_examples──> probabilities ──> score, counts of each document, calibration error
 VALIDATION examples ──> the temperature with which probabilities can be believed
+
+A conditional language model is scored as a classifier, by Bayes' rule.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from charlm.checkpoint import LoadedModel
-from charlm.data.corpus import Corpus
-from charlm.data.examples import Examples
+from charlm.data.corpus import Corpus, documents_digest
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
+from charlm.evaluation.bayes import as_predictions, label_log_probabilities
 from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts
 from charlm.evaluation.evaluate_labels import (
     DocumentPrediction,
@@ -84,27 +87,24 @@ def score_label_run(
     corpus = open_corpus_for(loaded, request.data)
     decoder = decoder_of(loaded, name)
     check_same_labels(loaded, corpus)
-    examples = corpus.open_examples(request.split)
-    total = len(examples.stream.tokens)
-    device = choose_device(request.device)
-
-    def predict(split: Examples, on_tokens: Callable[[int], None]) -> Iterator[DocumentPrediction]:
-        return predict_examples(
-            loaded.model, split, decoder, device=device, precision=request.precision, on_progress=on_tokens
-        )
-
+    if loaded.conditions is None:
+        open_split = partial(_open_examples, loaded, corpus, decoder, request)
+    else:
+        open_split = partial(_open_conditioned, loaded, corpus, request)
+    split = open_split(request.split)
     fit = TemperatureFit()
-    for prediction in predict(corpus.open_examples("valid"), lambda _: None):
+    for prediction in open_split("valid").predict(lambda _: None):
         fit.add(prediction.log_p_NL, prediction.targets)
-    words = restored_words(corpus, examples)
-    found = _Collected(DocumentCounter(decoder, examples.num_documents, words), fit.temperature)
-    score = score_predictions(found.collect(predict(examples, lambda tokens: on_progress(tokens, total))), decoder)
+    words = None if loaded.conditions is not None else restored_words(corpus, corpus.open_examples(request.split))
+    found = _Collected(DocumentCounter(decoder, split.num_documents, words), fit.temperature)
+    predictions = split.predict(lambda tokens: on_progress(tokens, split.num_tokens))
+    score = score_predictions(found.collect(predictions), decoder)
     return LabelEvalResult(
         name,
         corpus,
         request.split,
         decoder.names,
-        loaded.outputs is not None and loaded.outputs.per_document,
+        loaded.task.per_document,
         score,
         found.counts,
         found.error(0),
@@ -116,6 +116,50 @@ def score_label_run(
     )
 
 
+class _Split(NamedTuple):
+    """A split whose labels a model can predict."""
+
+    num_documents: int
+    num_tokens: int
+    """The tokens that are read, of all passes."""
+    predict: Callable[[Callable[[int], None]], Iterator[DocumentPrediction]]
+    """Yields the predictions; calls its argument with the number of tokens that each batch read."""
+
+
+def _open_examples(
+    loaded: LoadedModel, corpus: Corpus, decoder: LabelDecoder, request: LabelEvalRequest, split: str
+) -> _Split:
+    examples = corpus.open_examples(split)
+    device = choose_device(request.device)
+
+    def predict(on_progress: Callable[[int], None]) -> Iterator[DocumentPrediction]:
+        return predict_examples(
+            loaded.model, examples, decoder, device=device, precision=request.precision, on_progress=on_progress
+        )
+
+    return _Split(examples.num_documents, len(examples.stream.tokens), predict)
+
+
+def _open_conditioned(loaded: LoadedModel, corpus: Corpus, request: LabelEvalRequest, split: str) -> _Split:
+    direction = loaded.settings.text_direction
+    stream, conditions, known = corpus.open(split), corpus.open_conditions(split), loaded.conditions
+    assert conditions is not None, "check_same_labels compares the labels"
+    assert known is not None, "the model is a conditional one"
+
+    def predict(on_progress: Callable[[int], None]) -> Iterator[DocumentPrediction]:
+        log_p_DL = label_log_probabilities(
+            loaded.model,
+            stream.in_direction(direction),
+            known,
+            device=choose_device(request.device),
+            precision=request.precision,
+            on_progress=on_progress,
+        )
+        return as_predictions(log_p_DL if direction == "forward" else log_p_DL[::-1], conditions.labels_D)
+
+    return _Split(len(stream.documents), stream.num_predictions * known.size, predict)
+
+
 def decoder_of(loaded: LoadedModel, name: str) -> LabelDecoder:
     """Return what chooses the labels or tags of a model.
 
@@ -125,6 +169,8 @@ def decoder_of(loaded: LoadedModel, name: str) -> LabelDecoder:
     Raises:
         UsageError: it is a language model.
     """
+    if loaded.conditions is not None:
+        return LabelDecoder(loaded.conditions.labels.names)
     if loaded.labels is None:
         raise UsageError(
             f"{name} is a language model, and predicts no labels or tags",
@@ -138,7 +184,8 @@ def check_same_labels(loaded: LoadedModel, corpus: Corpus) -> None:
     Raises:
         DataError: the corpus has other labels or tags than the model.
     """
-    if corpus.labels != loaded.labels or corpus.task != loaded.task:
+    has_other_labels = corpus.labels != loaded.labels or corpus.conditions != loaded.conditions
+    if has_other_labels or corpus.task != loaded.task:
         raise DataError(
             f"{corpus.directory} has other labels or tags than the model",
             "name a corpus with --data that has those of the model",
@@ -200,7 +247,8 @@ def check_same_examples(results: Sequence[LabelEvalResult]) -> None:
     """
     first = results[0]
     for other in results[1:]:
-        if first.corpus.fingerprint != other.corpus.fingerprint:
+        digests = {documents_digest(each.corpus.metadata["files"]) for each in (first, other)}
+        if len(digests) > 1 or first.names != other.names:
             raise DataError(
                 f"{first.run} and {other.run} were scored on different examples",
                 "compare runs of one corpus, or name it with --data",

@@ -20,7 +20,7 @@ from charlm.evaluation.explain.explanation import explain
 from charlm.evaluation.explain.tags import explain_tags
 from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.evaluate_labels import decoder_of
-from charlm.workflows.load_run import load_any_run
+from charlm.workflows.load_run import give_label, load_any_run
 from charlm.workflows.predict_options import PredictOptions, find_label
 from charlm.workflows.prediction import Query
 from charlm.workflows.prediction_kinds import build_tag_predictions
@@ -39,7 +39,7 @@ class ExplainRequest:
 
     Attributes:
         top: the number of alternatives for each token or tag, or of labels.
-        label: the label to explain; None: the predicted one.
+        label: the label to explain; None: the predicted one. Of a conditional model: the label that it is given.
     """
 
     text: str
@@ -64,7 +64,9 @@ def explain_run(
     loaded, name = load_any_run(run, checkpoint, request.device)
     if not request.text:
         raise DataError("the text is empty", "give a text, or a file that is not empty")
-    if loaded.task.per_document:
+    if loaded.conditions is not None:
+        return _explain_tokens(give_label(loaded, request.label, name), request, on_progress), name
+    if loaded.labels is not None and loaded.task.per_document:
         return _explain_label(loaded, name, request, on_progress), name
     if request.label is not None:
         raise OptionError(

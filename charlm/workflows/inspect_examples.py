@@ -1,4 +1,4 @@
-"""What `charlm prepare` and `charlm inspect` show of a corpus of labels or tags.
+"""What `charlm prepare` and `charlm inspect` show of a corpus of examples.
 
 corpus.json ──> labels with their counts, the ceiling that ambiguous texts set, ambiguous texts
 documents   ──> the first examples
@@ -26,11 +26,12 @@ def summarize_examples(corpus: Corpus) -> list[str]:
     how = "by the hash of the text" if split["method"] == "text" else "by the source"
     shares = f"split {split['shares']} {how}" if split["method"] == "text" else f"split {how}"
     sizes = f"{examples['num_labels']:,} {noun}, vocabulary of {corpus.vocab.size:,} ids"
-    lines = [f"{documents['kept']:,} examples, {shares}, {sizes}; ceiling {_percent(examples['ceiling'])}"]
+    about = "" if corpus.conditions is not None else f"; ceiling {_percent(examples['ceiling'])}"
+    lines = [f"{documents['kept']:,} examples, {shares}, {sizes}{about}"]
     for name, counts in metadata["splits"].items():
-        found = examples["splits"][name]
         line = f"  {name:<6} {counts['documents']:>9,} examples {counts['characters']:>14,} characters"
-        lines.append(f"{line} {counts['targets']:>12,} {noun}; {_ceiling(found)}")
+        about = f" {counts['targets']:>12,} {noun}; {_ceiling(examples['splits'][name])}" if "targets" in counts else ""
+        lines.append(line + about)
     lines += [f"  dropped {count:>8,} examples: {reason}" for reason, count in documents["dropped"].items()]
     if documents.get("repeats"):
         lines.append(f"  kept {documents['repeats']:,} examples that repeat others, as the source gives the splits")

@@ -69,7 +69,7 @@ def inspect_path(path: Path, *, readable: bool) -> dict[str, Any]:
 
 def summarize(corpus: Corpus) -> list[str]:
     """Return the lines that `charlm prepare` prints at the end: documents, the size of each split, dropped pages."""
-    if corpus.labels is not None:
+    if corpus.task.needs_examples:
         return summarize_examples(corpus)
     split_metadata, num_documents = corpus.metadata["split"], corpus.metadata["documents"]["kept"]
     method_name = {"hash": "document", "position": "position in the text", "bytes": "position in bytes"}[
@@ -96,7 +96,7 @@ def _describe_corpus(directory: Path, *, readable: bool) -> dict[str, Any]:
     from charlm.data.vocabulary_report import describe_vocabulary
 
     corpus = open_corpus(directory)
-    examples = describe_examples(corpus, readable=readable) if corpus.labels is not None else {}
+    examples = describe_examples(corpus, readable=readable) if corpus.task.needs_examples else {}
     metadata = {
         key: value for key, value in corpus.metadata.items() if key not in ("files", "format", "charlm", "settings")
     }
@@ -115,7 +115,7 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
 
     checkpoint = find_checkpoint(path)
     described = describe_model(checkpoint)
-    summary = summarize_network(described.settings, described.vocab_size, described.bags, described.outputs)
+    summary = summarize_network(described.settings, described.vocab_size, described.bags, described.interface)
     tokens_per_character = _tokens_per_character(checkpoint, described.metadata["trained_on"])
     return {
         **described.metadata,
@@ -138,8 +138,8 @@ def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, 
     plan = plan_training(config, read_layers(config, (), overrides), data, None, "cpu", need_corpus=False)
     corpus = plan.corpus
     bags = corpus.vocab.bags() if corpus else None
-    outputs = build_task(corpus).outputs if corpus else None
-    summary = summarize_network(plan.experiment.model, plan.vocab_size, bags, outputs)
+    interface = build_task(corpus).interface if corpus else None
+    summary = summarize_network(plan.experiment.model, plan.vocab_size, bags, interface)
     tokens_per_character = read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character if corpus else None
     return {
         "kind": "config",

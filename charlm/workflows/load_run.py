@@ -4,8 +4,12 @@ RUN ──workspace──> directory ──checkpoint──> LoadedModel ──i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
@@ -13,6 +17,7 @@ from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.data.labels import LABELS_FILE
 from charlm.device import choose_device
 from charlm.errors import CharlmError, DataError, OptionError, UsageError
+from charlm.nn.model import ConditionalModel
 from charlm.training.run_directory import RunDirectory, find_checkpoint, run_of_checkpoint
 from charlm.training.run_kinds import check_same_kind
 from charlm.training.run_origin import corpus_path, read_origin
@@ -20,8 +25,23 @@ from charlm.training.run_origin import corpus_path, read_origin
 _CURE = "name the corpus with --data"
 
 
-def load_run(run: str | None, checkpoint: str | None, device: str) -> tuple[LoadedModel, str]:
+def load_run(
+    run: str | None, checkpoint: str | None, device: str, *, label: str | None = None
+) -> tuple[LoadedModel, str]:
     """Load a run's language model; return it with the run's name.
+
+    Args:
+        label: what a conditional model is given.
+
+    Raises:
+        UsageError: as `load_any_run` and `give_label`; or the run predicts labels or tags.
+    """
+    loaded, name = load_language_model(run, checkpoint, device)
+    return give_label(loaded, label, name), name
+
+
+def load_language_model(run: str | None, checkpoint: str | None, device: str) -> tuple[LoadedModel, str]:
+    """Load a run's language model, which may be a conditional one; return it with the run's name.
 
     Raises:
         UsageError: as `load_any_run`; or the run predicts labels or tags.
@@ -33,6 +53,52 @@ def load_run(run: str | None, checkpoint: str | None, device: str) -> tuple[Load
             "use `charlm predict` or `charlm eval`, or name a language model",
         )
     return loaded, name
+
+
+def give_label(loaded: LoadedModel, label: str | None, name: str) -> LoadedModel:
+    """Return the language model that was given a label; a model without conditions as it is.
+
+    Args:
+        name: of the run, for messages.
+
+    Raises:
+        UsageError: a conditional model needs a label, and there is none; or it does not know it; or the model is given
+            none.
+    """
+    if loaded.conditions is None:
+        if label is not None:
+            raise OptionError("{label} has no effect: {name} is given no label", "leave {label} out", name=name)
+        return loaded
+    if label is None:
+        frequent = loaded.conditions.labels.names[int(np.argmax(loaded.conditions.counts))]
+        raise OptionError(
+            "{name} is given a label for each text, and there is none",
+            "give one with {label}, such as {example}",
+            name=name,
+            example=frequent,
+        )
+    found = loaded.conditions.find_id(label)
+    model = loaded.model
+    assert isinstance(model, ConditionalModel), "build_model makes one for a task with conditions"
+    with torch.no_grad():
+        bound = model.given((torch.tensor([found], device=next(model.parameters()).device),))
+    return replace(loaded, model=bound, conditions=None)
+
+
+def refuse_conditions(loaded: LoadedModel, name: str, what: str) -> None:
+    """
+    Args:
+        name: of the run, for messages.
+        what: cannot be done with a conditional model.
+
+    Raises:
+        UsageError: it is a conditional model.
+    """
+    if loaded.conditions is not None:
+        raise UsageError(
+            f"{what} reads a text as one stream, and {name} reads each document with its label",
+            "leave it out, or name a run of `charlm prepare` without --task generate",
+        )
 
 
 def load_any_run(run: str | None, checkpoint: str | None, device: str) -> tuple[LoadedModel, str]:

@@ -155,7 +155,7 @@ def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
     shapes = [
         {
             name: tuple(tensor.shape)
-            for name, tensor in build_meta_model(settings, *sizes, described.outputs).state_dict().items()
+            for name, tensor in build_meta_model(settings, *sizes, described.interface).state_dict().items()
         }
         for settings in (described.settings, requested)
     ]

@@ -1,6 +1,7 @@
 """The kinds of predictions, each with its way from a text to a row of ids and from log-probabilities to a prediction.
 
     LabelPredictions     one label for the text
+    BayesPredictions     the label that the text is written for, by a conditional language model
     TagPredictions       a tag for each character, or for each word
     SegmentPredictions   tags that cut the text into segments, such as words
     RestoredTexts        tags that restore marks, case or blanks
@@ -12,16 +13,20 @@ A model that writes texts is a BlockPredictor without rows. `build_predictions` 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from charlm.checkpoint import LoadedModel
+from charlm.data.store import encode_parts, stream_of
 from charlm.device import choose_device
+from charlm.evaluation.bayes import label_log_probabilities
 from charlm.evaluation.evaluate_labels import LabelDecoder
 from charlm.evaluation.predict_rows import Floats, Row, label_row, predict_rows
 from charlm.evaluation.segments import SENTENCE_KIND, find_segments
+from charlm.text.document import Document
 from charlm.text.examples.reversible_changes import CHANGES, ReversibleChange
+from charlm.text.split import Part
 from charlm.workflows.predict_options import PredictOptions
 from charlm.workflows.prediction import LabelProbability, Query, TextPrediction, TextTag
 
@@ -88,6 +93,25 @@ class LabelPredictions(RowPredictions):
         order = np.argsort(-p_L, kind="stable")[: min(options.top, len(self._allowed or names))]
         labels = tuple(LabelProbability(names[index], float(p_L[index])) for index in order)
         return TextPrediction(query.text, labels, is_rejected=labels[0].probability < options.threshold)
+
+
+class BayesPredictions(LabelPredictions):
+    """The label that each text is most likely written for."""
+
+    def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
+        super().__init__(loaded, decoder, device, options)
+        assert loaded.conditions is not None, "build_predictions has looked"
+        self._labels = loaded.conditions
+        self._direction: Literal["forward", "backward"] = loaded.settings.text_direction
+
+    def log_probabilities(self, block: Sequence[Query]) -> list[Floats]:
+        parts = [Part(Document(str(index), "", query.text)) for index, query in enumerate(block)]
+        stream = stream_of(encode_parts(parts, self._vocab), self._vocab).in_direction(self._direction)
+        log_p_DL = label_log_probabilities(
+            self._model, stream, self._labels, device=self._device, precision=self._options.precision
+        )
+        ordered_DL = log_p_DL if self._direction == "forward" else log_p_DL[::-1]
+        return [log_p_L[None].astype(np.float32) for log_p_L in ordered_DL]
 
 
 class TagPredictions(RowPredictions):
@@ -184,6 +208,8 @@ def build_predictions(
         OptionError: an option does not fit the model.
     """
     options.check_model(decoder.names, per_document=loaded.task.per_document)
+    if loaded.conditions is not None:
+        return BayesPredictions(loaded, decoder, device, options)
     if loaded.task.per_document:
         return LabelPredictions(loaded, decoder, device, options)
     return build_tag_predictions(loaded, decoder, device, options)

@@ -66,7 +66,7 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
     directory = out or workspace.DATA / settings.name
     workspace.check_output_name(directory, "--out")
     check_output(directory, may_hold_corpus=True)
-    if settings.task.has_labels:
+    if settings.task.needs_examples:
         return _prepare_examples(settings, directory, options)
     split_reference = open_corpus(workspace.find_data(options.split_like)) if options.split_like else None
     settings = use_split_of(split_reference, settings)

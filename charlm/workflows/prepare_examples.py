@@ -1,8 +1,9 @@
-"""Turn a source of examples into a corpus that a model of labels or tags can be trained on.
+"""Turn a source of examples into a corpus of labels or tags, or of texts that are written for labels.
 
     source ──read──> staged rows ──repeats out, split──> documents/SPLIT-*.parquet, with a label or tags
-                                 ──count──> labels.json, of the training examples
-                                 ──learn, encode──> vocab.json, SPLIT.npy, SPLIT.documents.npy, SPLIT.targets.npy
+                                 ──count──> labels.json or conditions.json, of the training examples
+                                 ──learn, encode──> vocab.json, SPLIT.npy, SPLIT.documents.npy, and SPLIT.targets.npy
+                                                    or SPLIT.conditions.npy
                                  ──describe──> corpus.json (last), with the ceiling that ambiguous texts set
 
 The corpus appears by one rename, and equal inputs give equal bytes, as for corpora of text. A killed attempt is made
@@ -17,6 +18,7 @@ from typing import Any
 
 from charlm import storage, workspace
 from charlm.data.ambiguity import AmbiguityCounter
+from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import DocumentWriter
 from charlm.data.example_selection import ExampleOptions, StagedExamples, stage_examples
@@ -84,7 +86,11 @@ def prepare_examples(
         staged = stage_examples(source, path, options, partial(on_progress, "documents"))
         metadata, labels, characters = _write_documents(staged, settings, work, on_progress)
         text_metadata = {"origin": source.origin(), "settings": settings.to_record(), **metadata}
-        finish_corpus(work, out, settings.vocab, text_metadata, characters, workers, on_progress, labels)
+        names: Labels | LabelConditions = labels
+        if settings.task.has_conditions:
+            counts: dict[str, dict[str, int]] = metadata["examples"]["labels"]
+            names = LabelConditions.from_counts({name: counts[name]["train"] for name in labels.names})
+        finish_corpus(work, out, settings.vocab, text_metadata, characters, workers, on_progress, names)
     return open_corpus(out)
 
 

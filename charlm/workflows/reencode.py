@@ -123,7 +123,9 @@ def reencode(
             "vocabulary": corpus.vocab.type,
         }
         characters = {name: corpus.metadata["vocabulary"][name] for name in _CHARACTER_KEYS}
-        finish_corpus(work, out, vocab, text_metadata, characters, workers, on_progress, corpus.labels)
+        finish_corpus(
+            work, out, vocab, text_metadata, characters, workers, on_progress, corpus.labels or corpus.conditions
+        )
     return open_corpus(out)
 
 

@@ -116,9 +116,15 @@ class DrawStrategy:
         return tuple(notes)
 
 
-def sample_run(run: str | None, checkpoint: str | None, options: SamplingOptions, device: str) -> GeneratedText:
-    """Generate one text, piece by piece."""
-    loaded = load_for_sampling(run, checkpoint, options.precision, device)
+def sample_run(
+    run: str | None, checkpoint: str | None, options: SamplingOptions, device: str, label: str | None = None
+) -> GeneratedText:
+    """Generate one text, piece by piece.
+
+    Args:
+        label: what a conditional model is given.
+    """
+    loaded = load_for_sampling(run, checkpoint, options.precision, device, label)
     generator = build_generator(loaded, options, device)
     notes = DrawStrategy().describe_no_effect(options, loaded.vocab.size)
     return GeneratedText(options.prompt, generator.stream_generate(), _is_backward(loaded), notes)
@@ -131,13 +137,15 @@ def sample_texts(
     strategy: DrawStrategy,
     device: str,
     novelty_of: str | None = None,
+    label: str | None = None,
 ) -> DrawnTexts:
     """Generate whole texts.
 
     Args:
+        label: what a conditional model is given.
         novelty_of: a corpus to search for the texts; an empty string for the run's own.
     """
-    loaded = load_for_sampling(run, checkpoint, options.precision, device)
+    loaded = load_for_sampling(run, checkpoint, options.precision, device, label)
     corpus = None if novelty_of is None else _open_novelty_corpus(loaded, novelty_of)
     results = _draw_texts(build_generator(loaded, options, device), strategy)
     if corpus is not None:
@@ -175,28 +183,39 @@ def _draw_texts(generator: TextGenerator, strategy: DrawStrategy) -> list[dict[s
     ]
 
 
-def open_session(run: str | None, checkpoint: str | None, precision: str, device: str) -> tuple[Session, Vocab]:
+def open_session(
+    run: str | None, checkpoint: str | None, precision: str, device: str, label: str | None = None
+) -> tuple[Session, Vocab]:
     """Open a conversation with a run.
+
+    Args:
+        label: what a conditional model is given.
 
     Raises:
         UsageError: the model writes backward.
     """
-    loaded = load_for_sampling(run, checkpoint, precision, device)
+    loaded = load_for_sampling(run, checkpoint, precision, device, label)
     if _is_backward(loaded):
         raise UsageError("--interactive needs a forward model, and this one writes backward", "leave it out")
     model_id = storage.sha256(loaded.directory / "model.safetensors")
     reading: Precision = "bf16" if precision == "bf16" else "fp32"
-    session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}", reading)
+    given = "" if label is None else f" {label}"
+    session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}{given}", reading)
     return session, loaded.vocab
 
 
-def load_for_sampling(run: str | None, checkpoint: str | None, precision: str, device: str) -> LoadedModel:
+def load_for_sampling(
+    run: str | None, checkpoint: str | None, precision: str, device: str, label: str | None = None
+) -> LoadedModel:
     """Load a run's model, its cells rounded if the precision is int8.
+
+    Args:
+        label: what a conditional model is given.
 
     Raises:
         UsageError: the precision is int8 and the network has no cells.
     """
-    loaded, _ = load_run(run, checkpoint, device)
+    loaded, _ = load_run(run, checkpoint, device, label=label)
     if precision == "int8":
         quantize_cells(loaded.model)
     return loaded
@@ -209,7 +228,7 @@ def build_generator(loaded: LoadedModel, options: SamplingOptions, device: str) 
         UsageError: the model or its vocabulary cannot satisfy the options.
         DataError: the prompt has a character that the vocabulary cannot spell.
     """
-    plan = plan_sampling(options, loaded.vocab)
+    plan = plan_sampling(options, loaded.vocab, single_document=loaded.task.has_conditions)
     if plan.constraint is not None and _is_backward(loaded):
         raise OptionError(
             "a backward model cannot follow {regex}, {must_contain}, {only} and {never}", "leave them out"

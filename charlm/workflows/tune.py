@@ -29,7 +29,7 @@ from charlm.evaluation.dynamic import GradientStatistics, gradient_statistics, s
 from charlm.evaluation.settings import CacheSettings, DynamicSettings, TemperatureSettings, TuneSettings
 from charlm.settings import Layer, validate
 from charlm.training.run_directory import run_of_checkpoint
-from charlm.workflows.load_run import load_run, open_corpus_for
+from charlm.workflows.load_run import load_language_model, open_corpus_for, refuse_conditions
 
 _BATCH_SIZE, _SEQ_LEN = 32, 64
 OnStage = Callable[[str, int, int], None]
@@ -51,7 +51,8 @@ def tune_run(
     Raises:
         UsageError: the corpus has no validation text.
     """
-    loaded, name = load_run(run, checkpoint, device)
+    loaded, name = load_language_model(run, checkpoint, device)
+    refuse_conditions(loaded, name, "charlm tune")
     if name == workspace.BUNDLED:
         raise UsageError(
             "the bundled model cannot be tuned, because the settings are saved in the run", "name a run of your own"

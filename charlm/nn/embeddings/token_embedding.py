@@ -23,6 +23,11 @@ class Embedding(nn.Module, ABC):
     def initial_state(self, batch_size: int) -> State: ...
 
     @property
+    def num_state_tensors(self) -> int:
+        """The number of tensors of its state."""
+        return len(self.initial_state(1))
+
+    @property
     def bag_layout(self) -> BagLayout | None:
         """The sizes of the buffers that a vocabulary fills, or None without such buffers."""
         return None

@@ -84,7 +84,7 @@ class FusedStepper(Stepper):
         self._batch_size = len(state[0])
         self._precision: StepPrecision = precision
         embedding = model.embedding
-        num_embedding_tensors = len(embedding.initial_state(1))
+        num_embedding_tensors = embedding.num_state_tensors
         self._embedding = self._embedding_step(state[:num_embedding_tensors])
         first = next(layer for layer in body.layers if isinstance(layer, RecurrentLayer)).cell
         gates = len(first.prepare(None)[0])
@@ -199,7 +199,7 @@ def has_fast_stepper(model: LanguageModel) -> bool:
 
 def _has_uniform_counters(model: LanguageModel, state: State) -> bool:
     """Whether all rows have the same counters and phases, as after prompts of equal length."""
-    num_embedding_tensors = len(model.embedding.initial_state(1))
+    num_embedding_tensors = model.embedding.num_state_tensors
     counters = [tensor for tensor in state[num_embedding_tensors:] if not tensor.is_floating_point()]
     return all(bool((tensor == tensor[:1]).all()) for tensor in counters)
 

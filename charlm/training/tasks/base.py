@@ -10,7 +10,7 @@ import torch
 from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.device import Precision
-from charlm.nn.build import Outputs
+from charlm.nn.build import Interface
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.settings import TrainingSettings
@@ -118,8 +118,8 @@ class Task(ABC):
 
     unit: str
     """What the bits are counted for: "character", or "label" for labels and tags."""
-    outputs: Outputs | None = None
-    """What a model of labels or tags predicts; None for a language model."""
+    interface: Interface | None = None
+    """What the task adds to a network over ids: labels or tags that it predicts, or what it is given."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus

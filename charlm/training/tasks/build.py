@@ -3,10 +3,17 @@
 from typing import assert_never
 
 from charlm.data.corpus import Corpus
-from charlm.data.task_settings import ClassifyTaskSettings, LanguageTaskSettings, TagTaskSettings, TaskSettings
+from charlm.data.task_settings import (
+    ClassifyTaskSettings,
+    GenerateTaskSettings,
+    LanguageTaskSettings,
+    TagTaskSettings,
+    TaskSettings,
+)
 from charlm.evaluation.evaluate_labels import LabelDecoder
 from charlm.evaluation.segments import TagTransitions
 from charlm.training.tasks.base import Task
+from charlm.training.tasks.generate import GenerateTask
 from charlm.training.tasks.labels import LabelTask
 from charlm.training.tasks.language import LanguageTask
 
@@ -20,6 +27,8 @@ def build_task(corpus: Corpus) -> Task:
             return LabelTask(corpus, build_decoder(corpus.task, _names(corpus)), per_document=True)
         case TagTaskSettings():
             return LabelTask(corpus, build_decoder(corpus.task, _names(corpus)), per_document=False)
+        case GenerateTaskSettings():
+            return GenerateTask(corpus)
         case _:
             assert_never(corpus.task)
 

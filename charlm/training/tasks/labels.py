@@ -30,7 +30,8 @@ class LabelTask(Task):
     def __init__(self, corpus: Corpus, decoder: LabelDecoder, *, per_document: bool) -> None:
         super().__init__(corpus)
         self.decoder = decoder
-        self.outputs = Outputs(len(decoder.names), per_document)
+        self._outputs = Outputs(len(decoder.names), per_document)
+        self.interface = self._outputs
 
     def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
         if model_settings.pooling != "end" and not self._outputs.per_document:
@@ -85,11 +86,6 @@ class LabelTask(Task):
     @property
     def targets_per_unit(self) -> float:
         return 1.0
-
-    @property
-    def _outputs(self) -> Outputs:
-        assert self.outputs is not None
-        return self.outputs
 
     @cached_property
     def _train(self) -> Examples:

@@ -21,7 +21,7 @@ from charlm.sampling.plan import SamplingPlan
 from charlm.training.settings import TrainingSettings
 from charlm.training.tasks.base import ScoringOptions, Task, Validation
 
-_SAMPLE_TEMPERATURE = 0.7
+SAMPLE_TEMPERATURE = 0.7
 _CURE = "name a corpus of labels or tags with --data"
 
 
@@ -97,7 +97,7 @@ class LanguageValidation(Validation):
     def sample(self, model: LanguageModel, device: torch.device) -> str:
         if self._sample_length == 0:
             return ""
-        plan = SamplingPlan(self._sample_length, (Temperature(_SAMPLE_TEMPERATURE),), self._seed)
+        plan = SamplingPlan(self._sample_length, (Temperature(SAMPLE_TEMPERATURE),), self._seed)
         return "".join(prime_generator(model, self._vocab, "", plan, device, self._direction).stream_generate())
 
 

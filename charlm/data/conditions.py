@@ -1,0 +1,144 @@
+"""What the documents of a corpus are written for: a label each, which a conditional language model is given.
+
+training examples ──count──> LabelConditions ──save──> conditions.json, in the corpus and in checkpoints
+documents of a split ──> SPLIT.conditions.npy: the id of the label of each document, -1 for one that training never had
+
+D documents.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm import formats, storage
+from charlm.data.labels import UNKNOWN_LABEL, Labels
+from charlm.data.store import ArrayWriter, EncodedParts, encode_parts, open_memmap, write_stream
+from charlm.errors import DataError, UsageError
+from charlm.suggestions.words import suggest
+from charlm.text.split import Part
+from charlm.vocab.base import Vocab
+
+CONDITIONS_FILE = "conditions.json"
+CONDITION_DTYPE = np.dtype("<i4")
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LabelConditions:
+    """The labels that a model can be given, and how many training documents have each."""
+
+    labels: Labels
+    counts: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return self.labels.size
+
+    def find_id(self, name: str) -> int:
+        """Return the id of a label.
+
+        Raises:
+            UsageError: training has never seen it; the error names the nearest one.
+        """
+        found = self.labels.get_id(name)
+        if found == UNKNOWN_LABEL:
+            raise UsageError(f"there is no label {name!r}", suggest(name, self.labels.names, "the labels are"))
+        return found
+
+    def save(self, directory: Path) -> None:
+        content = {"format": formats.CONDITIONS, "labels": list(self.labels.names), "counts": list(self.counts)}
+        storage.write_json(directory / CONDITIONS_FILE, content)
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, int]) -> "LabelConditions":
+        names = tuple(sorted(counts))
+        return cls(Labels(names), tuple(counts[name] for name in names))
+
+
+def load_conditions(directory: Path) -> LabelConditions:
+    """Read conditions.json.
+
+    Raises:
+        DataError: it is missing, damaged, or written by a newer charlm.
+    """
+    path = directory / CONDITIONS_FILE
+    try:
+        content = storage.read_json(path)
+        version, names, counts = content["format"], content["labels"], content["counts"]
+        if isinstance(version, int) and version > formats.CONDITIONS:
+            raise DataError(
+                f"{path} has format {version}; this charlm reads up to {formats.CONDITIONS}", "upgrade charlm"
+            )
+        if not all(isinstance(name, str) for name in names) or list(names) != sorted(set(names)):
+            raise ValueError("the labels are not sorted strings")
+        if len(counts) != len(names) or not all(type(count) is int and count > 0 for count in counts):
+            raise ValueError("the counts do not fit the labels")
+        return LabelConditions(Labels(tuple(names)), tuple(counts))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}", "prepare the corpus again, or copy the run again") from error
+
+
+@dataclass(frozen=True)
+class DocumentConditions:
+    """The conditions of the documents of a split."""
+
+    labels_D: Ids
+
+    def select(self, documents: Ids) -> tuple[Ids, ...]:
+        """Return what some documents are written for, as arrays with a row for each."""
+        return (self.labels_D[documents].astype(np.int64),)
+
+    def head(self, num_documents: int) -> "DocumentConditions":
+        """Return the conditions of the first documents."""
+        return DocumentConditions(self.labels_D[:num_documents])
+
+    def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentConditions":
+        """Return the conditions in the order of `TokenStream.in_direction`."""
+        return DocumentConditions(self.labels_D[::-1]) if direction == "backward" else self
+
+
+def encode_conditions(parts: Iterable[Part], vocab: Vocab, conditions: LabelConditions) -> EncodedParts:
+    """Encode texts and the ids of the labels that they are written for."""
+    documents = list(parts)
+    labels_D = [conditions.labels.get_id(part.label or "") for part in documents]
+    return replace(encode_parts(documents, vocab), conditions=np.array(labels_D, dtype=CONDITION_DTYPE))
+
+
+def write_conditioned(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> dict[str, int]:
+    """Write the arrays of a split of labelled texts, block by block.
+
+    Returns:
+        The number of characters, words and bytes of its texts.
+    """
+    with ArrayWriter(directory / f"{split}.conditions.npy", CONDITION_DTYPE) as writer:
+
+        def with_conditions_written() -> Iterator[EncodedParts]:
+            for block in blocks:
+                assert block.conditions is not None, "encode_conditions has made them"
+                writer.append(block.conditions)
+                yield block
+
+        return write_stream(directory, split, with_conditions_written(), vocab)
+
+
+def read_conditions(directory: Path, split: str, num_documents: int, num_labels: int) -> DocumentConditions:
+    """Open the conditions of a split.
+
+    Raises:
+        DataError: the array is missing, truncated or invalid.
+    """
+    labels_D = open_memmap(directory / f"{split}.conditions.npy")
+    if (
+        labels_D.dtype != CONDITION_DTYPE
+        or labels_D.shape != (num_documents,)
+        or not ((labels_D >= UNKNOWN_LABEL) & (labels_D < num_labels)).all()
+    ):
+        raise DataError(
+            f"the conditions of {directory / split} do not match its documents and labels", "prepare the corpus again"
+        )
+    return DocumentConditions(np.asarray(labels_D, dtype=np.int64))
