@@ -1,9 +1,12 @@
 """Small corpora of examples for tests: texts with labels or tags, written as `charlm prepare` writes them.
 
 Example = (text, label), or (text, tags) with a tag or None for each character
+
+The label is what a model predicts, or with the task generate what it is given.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from charlm import formats, storage
+from charlm.data.conditions import LabelConditions, encode_conditions, write_conditioned
 from charlm.data.corpus import Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.examples import write_targets
 from charlm.data.labels import Labels
@@ -34,17 +38,25 @@ def write_examples(directory: Path, splits: Splits, task: TaskSettings | None = 
     is_labelled = isinstance(train[0][1], str)
     task = task or (ClassifyTaskSettings() if is_labelled else TagTaskSettings())
     vocab = CharVocab("".join(sorted({character for text, _ in train for character in text})), byte_fallback=False)
-    labels = Labels.from_names(name for _, asked in train for name in _names(asked) if name is not None)
+    frequencies = Counter(name for _, asked in train for name in _names(asked) if name is not None)
     vocab.save(directory)
-    labels.save(directory)
+    labels, conditions = Labels.from_names(frequencies), LabelConditions.from_counts(frequencies)
+    (conditions if task.has_conditions else labels).save(directory)
     counts: dict[str, dict[str, int]] = {}
     for split, examples in splits.items():
-        parts = [Part(Document(str(index), "", text)) for index, (text, _) in enumerate(examples)]
-        units = write_stream(directory, split, [encode_parts(parts, vocab)], vocab)
-        write_targets(directory, split, [_targets(example, labels) for example in examples])
+        parts = [
+            Part(Document(str(index), "", text), label=asked if isinstance(asked, str) else None)
+            for index, (text, asked) in enumerate(examples)
+        ]
+        if task.has_conditions:
+            units = write_conditioned(directory, split, [encode_conditions(parts, vocab, conditions)], vocab)
+        else:
+            units = write_stream(directory, split, [encode_parts(parts, vocab)], vocab)
+            write_targets(directory, split, [_targets(example, labels) for example in examples])
         counts[split] = {"documents": len(examples), **units}
-    names = ["vocab.json", "labels.json"]
-    names += [f"{split}{kind}.npy" for split in splits for kind in ("", ".documents", ".targets")]
+    own_kind, own_file = (".conditions", "conditions.json") if task.has_conditions else (".targets", "labels.json")
+    names = ["vocab.json", own_file]
+    names += [f"{split}{kind}.npy" for split in splits for kind in ("", ".documents", own_kind)]
     files = {name: describe_file(directory / name) for name in names}
     source = TableSettings(input=("examples.tsv",))
     total = sum(entry["documents"] for entry in counts.values())
@@ -113,3 +125,11 @@ PROBLEMS = {
 def write_problem(directory: Path, problem: str, num_train: int = 300, num_valid: int = 60) -> Corpus:
     make = PROBLEMS[problem]
     return write_examples(directory, {"train": make(num_train, 1), "valid": make(num_valid, 2), "test": make(9, 3)})
+
+
+def spelled_label(count: int, seed: int) -> list[Example]:
+    """Four characters, each of which is the label or a hyphen: 1 bit per character given the label. The fifth is a
+    full stop."""
+    chance = random.Random(seed)
+    labels = [chance.choice("abcd") for _ in range(count)]
+    return [("".join(chance.choice((label, "-")) for _ in range(4)) + ".", label) for label in labels]

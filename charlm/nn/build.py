@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from charlm.errors import SettingsError
 from charlm.nn.bodies.build import build_body, build_row_body
 from charlm.nn.conditions.labels import LabelInputModel, LabelStateModel, UnconditionedModel
 from charlm.nn.conditions.settings import LabelConditionSettings, NoConditionSettings
@@ -76,13 +75,7 @@ def build_model(
         case LabelConditionSettings(into="input"):
             return LabelInputModel(embedding, body, head, rng, interface.size, token_dropout=dropout)
         case LabelConditionSettings():
-            try:
-                return LabelStateModel(embedding, body, head, rng, interface.size, token_dropout=dropout)
-            except ValueError as error:
-                raise SettingsError(
-                    f'model.condition.into = "state" needs a recurrent body, and this one is a {settings.body.type}',
-                    "set model.condition.into=input",
-                ) from error
+            return LabelStateModel(embedding, body, head, rng, interface.size, token_dropout=dropout)
 
 
 def build_meta_model(

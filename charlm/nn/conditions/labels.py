@@ -54,14 +54,8 @@ class LabelStateModel(ConditionalModel):
     def __init__(
         self, embedding: Embedding, body: Body, head: Head, rng: NoiseRNG, num_labels: int, *, token_dropout: float
     ) -> None:
-        """
-        Raises:
-            ValueError: the state of the body has no floats, as in a window of tokens.
-        """
         super().__init__(embedding, body, head, rng, token_dropout=token_dropout)
         sizes = [tensor.numel() for tensor in body.initial_state(1) if tensor.is_floating_point()]
-        if not sizes:
-            raise ValueError("the state of the body is not recurrent")
         self.label_LS = nn.Parameter(torch.zeros(num_labels, sum(sizes)))
 
     def given(self, condition: Condition) -> LanguageModel:

@@ -19,7 +19,7 @@ class LabelConditionSettings(Settings):
     type: Literal["label"] = "label"
     into: Literal["input", "state"] = "input"
     """Where the label goes. input: a vector of the label is added to the embedding of every token. state: the label
-    chooses the initial state of the body, which must be recurrent."""
+    chooses the initial state of the body."""
 
 
 ConditionSettings = Annotated[NoConditionSettings | LabelConditionSettings, Field(discriminator="type")]
