@@ -99,7 +99,8 @@ def _row_of_tables(key: str, info: FieldInfo, inner: list[type[Settings]]) -> tu
     if is_list(info):
         facts = f"{list_of('tables', info.metadata)}, each of a `type`: {chosen}; {default_of(info)}"
         return f"`{key}`", _sentences(facts, info.description)
-    return f"`{key}.type`", _sentences(f"{chosen}; default `{info.default.type}`", info.description)
+    default = "no default" if info.default is None else f"default `{info.default.type}`"
+    return f"`{key}.type`", _sentences(f"{chosen}; {default}", info.description)
 
 
 def _link(key: str, member: type[Settings], inner: list[type[Settings]]) -> str:

@@ -132,6 +132,9 @@ def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     charlm = Commands(charlm_server, folder, {"CHARLM_CACHE": str(folder / "cache")})  # kernels are compiled once
     charlm.succeed("prepare", "--task", "classify", "--input", "names", "--workers", "1")
     charlm.succeed("train", "--config", "lstm", *QUICK)
+    writer = "--task", "generate", "--input", "names", "--workers", "1", "--out", "data/names-generate"
+    charlm.succeed("prepare", *writer)
+    charlm.succeed("train", "--config", "names-generate", "--out", "runs/writer", *QUICK)
     charlm.succeed("prepare", "--source", "text", "--input", "novel.txt")
     charlm.succeed("train", "--config", "lstm", *QUICK)
     return folder

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from charlm.errors import SettingsError
 from charlm.nn.bodies.build import build_body, build_row_body
 from charlm.nn.conditions.labels import LabelInputModel, LabelStateModel, UnconditionedModel
 from charlm.nn.conditions.settings import LabelConditionSettings, NoConditionSettings
@@ -56,8 +57,14 @@ def build_model(
         interface: what the task predicts or gives; None for a language model, which reads and predicts ids.
 
     Raises:
-        SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit.
+        SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit; or there
+            is a condition, and the task has none.
     """
+    if settings.condition is not None and not isinstance(interface, LabelInputs):
+        raise SettingsError(
+            "model.condition is for a corpus whose documents are written for something",
+            "leave it out, or prepare a corpus with --task generate",
+        )
     rng = NoiseRNG()
     embedding = build_embedding(settings.embedding, vocab_size, bags, rng)
     dropout = settings.embedding.dropout

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from charlm.errors import SettingsError
 from charlm.nn.build import LabelInputs, build_meta_model, build_model
 from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.nn.settings import ModelSettings
@@ -147,3 +148,8 @@ def test_the_meta_model_has_the_same_parameters(condition: dict[str, Any]) -> No
     meta = build_meta_model(settings, VOCAB, None, LabelInputs(LABELS))
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     assert {name: tensor.shape for name, tensor in meta.state_dict().items()} == shapes
+
+
+def test_a_condition_of_another_task_is_refused() -> None:
+    with pytest.raises(SettingsError, match="whose documents are written for something"):
+        build_model(validate(ModelSettings, Layer({"condition": {"type": "label"}})), VOCAB)
