@@ -131,6 +131,8 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--split": differs("eval", "--split valid"),
         "--data": differs("eval", "--data nowhere"),
         "--text": differs("eval", "--text novel.txt"),
+        "--label": differs("eval given", "--label odd"),
+        "--classify": differs("eval given", "--classify"),
         "--streams": NoEffect("`--streams 1` reads it in one piece, which is the definition"),
         "--precision": differs("eval --json", "--precision bf16"),
         "--dynamic": differs("eval", "--dynamic"),
@@ -162,6 +164,9 @@ TABLE: dict[str, dict[str, Entry]] = {
     "sample": {
         "RUN": Changes(f"{SAMPLE} second", f"{SAMPLE} tiny-texts"),
         "--prompt": differs(SAMPLE, "--prompt 'мы из '"),
+        "--label": Changes(
+            "sample given --label odd --temperature 3 --json", "sample given --label even --temperature 3 --json"
+        ),
         "--temperature": differs("sample --length 60", "--temperature 2"),
         "--length": differs("sample", "--length 7"),
         "--top-k": differs(SAMPLE, "--top-k 2"),
@@ -285,6 +290,24 @@ REFUSED = [
     "inspect tiny-texts --set model.body.hidden_size=17",
     "compare tiny-texts --config baselines.toml",
     "explain tiny-texts 'мы из' --label odd",
+    "eval --label odd",
+    "eval --classify",
+    "eval labels --label odd",
+    "eval labels --classify",
+    "eval given --classify --label odd",
+    "eval given --confusion c.csv",
+    "eval given --text novel.txt",
+    "eval given --streams 2",
+    *(f"eval given --{method}" for method in ("dynamic", "cache", "calibrated", "mix", "mix-online")),
+    "sample --label odd",
+    "sample given",
+    "sample given --label none",
+    "sample labels --label odd",
+    "tune given",
+    "explain given one",
+    "prepare --task generate --source sample",
+    "prepare --task generate --input tags.jsonl --tags-column tags",
+    "prepare --task generate --input train.tsv --annotation words",
 ]
 """Command lines in which an option could have no effect beside another: exit code 2."""
 
@@ -350,7 +373,8 @@ def server() -> Iterator[FaultServer]:
 
 
 def _add_labels(commands: Commands) -> None:
-    """Add files of examples, and a run that predicts labels; the current corpus and run stay those of before."""
+    """Add files of examples, a run that predicts labels, and one of texts that is given labels; the current corpus and
+    run stay those of before."""
     folder = commands.folder
     for name, numbers in (("train", range(60)), ("valid", range(60, 80)), ("valid2", range(80, 110))):
         rows = "".join(f"number {number}\t{'odd' if number % 2 else 'even'}\n" for number in numbers)
@@ -368,9 +392,10 @@ def _add_labels(commands: Commands) -> None:
     )
     (folder / "bank.conllu").write_text(words, encoding="utf-8")
     current = {path: path.read_bytes() for path in (folder / "data/current.json", folder / "runs/current.json")}
-    commands.succeed("prepare", "--task", "classify", "--input", "train.tsv", "--workers", "1", "--out", "data/labels")
     small = "--set training.max_steps=2 --set model.body.hidden_size=4 --set training.validation_interval=1".split()
-    commands.succeed("train", "--data", "labels", "--out", "runs/labels", *small)
+    for task, name in (("classify", "labels"), ("generate", "given")):
+        commands.succeed("prepare", "--task", task, "--input", "train.tsv", "--workers", "1", "--out", f"data/{name}")
+        commands.succeed("train", "--data", name, "--out", f"runs/{name}", *small)
     for path, content in current.items():
         path.write_bytes(content)
 

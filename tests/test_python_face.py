@@ -115,6 +115,12 @@ Call = Callable[[Model, Any], object]
 OTHERS: dict[str, tuple[Call, Any, Any, set[str]]] = {
     "load run": (lambda model, value: load_model(value).settings, "bundled", str(RUN), {"None"}),
     "load checkpoint": (lambda model, value: parameters(load_model(str(RUN), checkpoint=value)), 10, "last", {"None"}),
+    "given label": (
+        lambda _, value: load_model("given").given(value).score("number 8").nats,
+        "odd",
+        "even",
+        set(),
+    ),
     "load device": (lambda model, value: load_model(str(RUN), device=value), "tpu", torch.device("cpu"), set()),
     "score text": (lambda model, value: model.score(value), "мы", "он", TEXTS - {"empty text"}),
     "score streams": (num_rows, 1, 7, {"None", "huge", *COUNTS}),

@@ -67,14 +67,16 @@ def tour(commands: Commands) -> None:
 
 
 def tour_labels(commands: Commands) -> None:
-    """A table of two labels, a corpus and a run of them; the current corpus and run stay what they were."""
+    """A table of two labels, a corpus and a run that predicts them, and a run that is given them; the current corpus and
+    run stay what they were."""
     rows = "".join(f"number {number}\t{('even', 'odd')[number % 2]}\n" for number in range(60))
     (commands.folder / "numbers.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
     current = {path: path.read_bytes() for path in commands.folder.glob("*/current.json")}
-    prepare = ("prepare", "--task", "classify", "--workers", "1", "--input", "numbers.tsv")
-    commands.succeed(*prepare, "--out", "data/numbers")
     small = ("--set", "model.body.hidden_size=4", "--set", "training.max_steps=2")
-    commands.succeed("train", "--data", "numbers", "--out", "runs/numbers", *small)
+    for task, name in (("classify", "numbers"), ("generate", "given")):
+        prepare = ("prepare", "--task", task, "--workers", "1", "--input", "numbers.tsv")
+        commands.succeed(*prepare, "--out", f"data/{name}")
+        commands.succeed("train", "--data", name, "--out", f"runs/{name}", *small)
     for path, content in current.items():
         path.write_bytes(content)
 

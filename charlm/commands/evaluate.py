@@ -125,7 +125,7 @@ def evaluate(
     from charlm.report.confusion import check_confusion_file
     from charlm.workflows.evaluate import EvalRequest, compare_runs, score_run, summarize_result
     from charlm.workflows.evaluate_labels import LabelEvalRequest
-    from charlm.workflows.load_run import all_predict_labels
+    from charlm.workflows.load_run import all_predict_labels, predicts_labels
     from charlm.workflows.progress import evaluation_bar
     from charlm.workspace import path_exists
 
@@ -146,6 +146,10 @@ def evaluate(
     if text is not None and "split" in given_parameters(context):
         raise UsageError("--split is a part of a corpus, and --text is scored whole", "leave one of them out")
     names = runs or [None if text is None else run_or_bundled(None)]
+    if classify and all(predicts_labels(name, checkpoint) for name in names):
+        raise UsageError(
+            "--classify has no effect: a model of labels or tags is always scored like this", "leave it out"
+        )
     if classify or all_predict_labels(names, checkpoint):
         given = {
             "--label": label is not None,
