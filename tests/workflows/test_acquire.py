@@ -17,7 +17,7 @@ from charlm.workflows.corpus_directory import working_directory
 from charlm.workflows.corpus_identity import find_prepared
 from charlm.workflows.prepare import prepare
 from charlm.workflows.progress import download_bar
-from tests.fault_server import FaultServer
+from tests.fault_server import FaultServer, answer, drop_after, serve
 from tests.mirror import serve_wiki, small_dump
 
 OLD, NEW = "20261001", "20261101"
@@ -68,6 +68,54 @@ def test_a_rerun_keeps_to_the_dump_it_began_with(server: FaultServer, tmp_path: 
     assert corpus.metadata["origin"]["date"] == OLD
     assert not working_directory(out).exists()
     assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
+
+
+def remake(server: FaultServer, date: str) -> None:
+    serve_wiki(server, "xxwiki", small_dump("xxwiki", seed=1), date)
+
+
+def remove(server: FaultServer, date: str) -> None:
+    for path in [path for path in server.files if date in path]:
+        del server.files[path]
+    serve_wiki(server, "xxwiki", small_dump("xxwiki", seed=1), NEW)
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "date"),
+    [(remake, "bytes instead of", OLD), (remove, "does not exist (404)", NEW)],
+    ids=["made again", "removed"],
+)
+def test_a_half_finished_download_of_a_dump_that_was_replaced(
+    server: FaultServer, tmp_path: Path, change: Callable[[FaultServer, str], None], what: str, date: str
+) -> None:
+    """The error names --refresh, which begins again with the files that are there; no part of the old ones is left."""
+    out = tmp_path / "data" / "xxwiki"
+    server.script += [serve, serve, drop_after(5000), answer(403)]
+    with pytest.raises(NetworkError, match="403"):
+        fetch(out)
+    change(server, OLD)
+    with pytest.raises(NetworkError) as raised:
+        fetch(out)
+    assert what in str(raised.value)
+    assert f"if the dump of {OLD} was replaced since it was found, add --refresh" in str(raised.value)
+    source = acquire.open_source(SETTINGS, out, refresh=True)
+    acquire.fetch(source, SETTINGS, out, note=lambda _: None, confirm=lambda: True, show=no_bar)
+    corpus = prepare(SETTINGS, source, out)
+    assert corpus.metadata["origin"]["date"] == date
+    (folder,) = (path for path in (tmp_path / "cache" / "dumps" / "xxwiki").iterdir() if path.name == date)
+    assert not list(folder.glob("*.part*"))
+
+
+def test_a_half_finished_download_goes_on_beside_a_newer_dump(server: FaultServer, tmp_path: Path) -> None:
+    out = tmp_path / "data" / "xxwiki"
+    server.script += [serve, serve, drop_after(5000), answer(403)]
+    with pytest.raises(NetworkError, match="403"):
+        fetch(out)
+    serve_wiki(server, "xxwiki", small_dump("xxwiki", seed=1), NEW)
+    server.requests.clear()
+    source, _ = fetch(out)
+    assert [request.headers.get("range") for request in server.requests] == ["bytes=5000-"]
+    assert source.resolved_settings() == {"date": OLD}
 
 
 def test_a_prepared_corpus_needs_no_server(server: FaultServer, tmp_path: Path) -> None:

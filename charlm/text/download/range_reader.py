@@ -13,7 +13,7 @@ import requests
 
 from charlm.errors import NetworkError
 from charlm.text.download.connection import content_range, matches_version, open_response, read_body, validator
-from charlm.text.download.retry import RetryableError, RetryPolicy, retry, try_mirrors
+from charlm.text.download.retry import OtherVersionError, RetryableError, RetryPolicy, retry, try_mirrors
 
 _MAX_CONNECTIONS = 2
 
@@ -131,7 +131,7 @@ class RemoteFile:
         if self._size is None:
             raise NetworkError(f"{url} does not state the size of the file", "set CHARLM_MIRROR to another mirror")
         if span.total not in (None, self._size):
-            raise NetworkError(
+            raise OtherVersionError(
                 f"{url} has {span.total:,} bytes instead of {self._size:,}", "set CHARLM_MIRROR to another mirror"
             )
         if response.status_code != HTTPStatus.PARTIAL_CONTENT or span.start != position:

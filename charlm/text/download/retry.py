@@ -54,6 +54,10 @@ class NotFoundError(NetworkError):
     """The server answered that the file does not exist."""
 
 
+class OtherVersionError(NetworkError):
+    """The server has a file of another size than the expected one."""
+
+
 class RetryableError(Exception):
     """A failure that a new attempt may solve; `wait` is the number of seconds that the server asks for."""
 

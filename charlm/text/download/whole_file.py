@@ -27,7 +27,7 @@ from charlm.text.download.connection import (
     read_body,
     validator,
 )
-from charlm.text.download.retry import NotFoundError, RetryableError, RetryPolicy, host, retry
+from charlm.text.download.retry import NotFoundError, OtherVersionError, RetryableError, RetryPolicy, host, retry
 
 _MAX_CHANGES = 1
 
@@ -177,7 +177,7 @@ class _FileDownload:
         self.on_progress(self.part.size)
         if self.size is not None and self.part.size > self.size:
             self.part.restart()
-            raise NetworkError(
+            raise OtherVersionError(
                 f"{url} has more than the expected {self.size:,} bytes", "set CHARLM_MIRROR to another mirror"
             )
 
@@ -219,7 +219,7 @@ class _FileDownload:
         html = "text/html" in response.headers.get("Content-Type", "")  # `_read_head` reports it
         if self.size is not None:
             if present == 0 and rest not in (None, self.size) and not html:
-                raise NetworkError(
+                raise OtherVersionError(
                     f"{url} has {rest:,} bytes instead of {self.size:,}",
                     "try again later, or set CHARLM_MIRROR to another mirror",
                 )

@@ -4,17 +4,17 @@ input files and URLs, or releases.resolve ──> parts ── download ──> 
 with max_characters                             └─ the segments that are chosen ──> subset ──> tasks
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import UsageError
+from charlm.errors import DataError, UsageError
 from charlm.storage import DirectoryLock, cache_directory, expand_home, remove_tree
 from charlm.text.document import DownloadPlan, Source, SourceTask
 from charlm.text.download.range_cache import SparseFile
-from charlm.text.download.retry import RetryPolicy
+from charlm.text.download.retry import NotFoundError, OtherVersionError, RetryPolicy
 from charlm.text.dump.articles import make_tasks
 from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.plan import plan_dump
@@ -129,7 +129,24 @@ class WikipediaSource(Source):
         """Download what is missing, file by file; `on_progress` is called with the bytes of all files so far."""
         if self.download_plan() is None:
             return
-        report = on_progress or (lambda _: None)
+        with self._explain_replaced_dump():
+            self._fetch_missing(on_progress or (lambda _: None))
+
+    @contextmanager
+    def _explain_replaced_dump(self) -> Generator[None, None, None]:
+        """Name --refresh in the error of a file that the server no longer has as it listed it at an earlier time."""
+        try:
+            yield
+        except (NotFoundError, OtherVersionError, DataError) as error:
+            if self._dump is None or not self._dump.is_remembered:
+                raise
+            raise type(error)(
+                error.what,
+                f"if the dump of {self._dump.date} was replaced since it was found, add --refresh to ask the server"
+                " again",
+            ) from error
+
+    def _fetch_missing(self, report: Callable[[int], None]) -> None:
         finished = 0
         with ExitStack() as locks:
             for directory in dict.fromkeys(part.path.parent for part in self.parts() if part.remote):

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,6 +51,8 @@ class WikimediaDump:
     directory: Path
     """The folder of the files in the cache."""
     files: tuple[RemoteDumpFile, ...]
+    is_remembered: bool = field(default=False, compare=False)
+    """Whether the files are those that the server listed at an earlier time."""
 
     @property
     def licence(self) -> str:
@@ -157,7 +159,7 @@ class _DumpServer:
         """Return the dump of a date, and record it in its folder below `directory`."""
         own = directory / date
         if recorded := _read_record(own, self.wiki, date, self.roots):
-            return WikimediaDump(self.wiki, date, own, recorded)
+            return WikimediaDump(self.wiki, date, own, recorded, is_remembered=True)
         try:
             response = self._get(f"{self.wiki}/{date}/dumpstatus.json")
         except NotFoundError:
