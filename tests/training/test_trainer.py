@@ -510,6 +510,19 @@ def test_a_failing_tensorboard_directory_does_not_stop_training(run: RunDirector
     assert [text.decode() for _, text in told["sample/text_summary"]] == [f"```\n{text}\n```" for text in samples[1:]]
 
 
+def test_tensorboard_shows_a_run_whose_clock_was_set_back(
+    run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt writes its file behind the older ones, whatever the clock says."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    now = time.time()
+    for attempt, steps in enumerate((8, 15, 22)):
+        monkeypatch.setattr(time, "time", lambda attempt=attempt: now - 1e6 * attempt)
+        train(run, corpus, tensorboard=True, max_steps=steps)
+    told = shown_on(run.root / "tensorboard")
+    assert [step for step, _ in told["train/bits_per_character"]] == [*range(1, 23)]
+
+
 def shown_on(board: Path) -> dict[str, list[tuple[int, Any]]]:
     """Return what TensorBoard reads from its directory: steps and values by name."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -6,9 +6,10 @@ Events are written at once: TensorBoard's own writer uses a thread, where a full
 import importlib.util
 import io
 import os
+import re
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ class TensorBoardWriter:
 
         proto: Any = event_pb2
         make_directory(directory)
-        self._path = directory / f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+        # TensorBoard reads the files in the order of their names, and the clock may have been set back meanwhile.
+        begun = max([time.time(), *(number + 1 for number in _times_in_names(directory))])
+        self._path = directory / f"events.out.tfevents.{begun:010.0f}.{socket.gethostname()}.{os.getpid()}"
         start = proto.SessionLog(status=proto.SessionLog.START)
         self._write(step + 1, [{"file_version": "brain.Event:2"}, {"session_log": start}])
 
@@ -69,3 +72,10 @@ class TensorBoardWriter:
             event = proto.Event(wall_time=time.time(), step=step, **content)
             RecordWriter(records).write(event.SerializeToString())
         append_bytes(self._path, records.getvalue())
+
+
+def _times_in_names(directory: Path) -> Iterator[int]:
+    """Yield the seconds in the names of the event files."""
+    for path in directory.glob("events.out.tfevents.*"):
+        if found := re.match(r"events\.out\.tfevents\.(\d{10})\.", path.name):
+            yield int(found[1])
