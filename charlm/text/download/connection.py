@@ -159,7 +159,7 @@ def _check_status(url: str, response: requests.Response, *, ranged: bool) -> Non
             "set corpus.source.contact or CHARLM_CONTACT to your e-mail address or home page",
         )
     if status in (429, 503):
-        wait = _parse_retry_after(response.headers.get("Retry-After", ""))
+        wait = _parse_retry_after(response)
         if wait is not None and wait > MAX_WAIT:
             raise NetworkError(
                 f"{url} asks to wait {wait:,.0f} seconds ({status})", "run the same command again after that time"
@@ -170,14 +170,24 @@ def _check_status(url: str, response: requests.Response, *, ranged: bool) -> Non
     raise NetworkError(f"{url}: unexpected status {status}", "try again later, or set CHARLM_MIRROR to another mirror")
 
 
-def _parse_retry_after(value: str) -> float | None:
-    """Return the seconds to wait, given as a number or as a date; None if it is neither."""
+def _parse_retry_after(response: requests.Response) -> float | None:
+    """Return the seconds to wait, given as a number or as a date; None if it is neither.
+
+    A date counts from the time on the server's clock, since our own may be wrong.
+    """
+    value = response.headers.get("Retry-After", "")
     if value.strip().isdecimal():
         return float(value)
+    retry_time = _parse_date(value)
+    if retry_time is None:
+        return None
+    now = _parse_date(response.headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (retry_time - now).total_seconds())
+
+
+def _parse_date(value: str) -> datetime | None:
     try:
-        retry_time = parsedate_to_datetime(value)
+        time = parsedate_to_datetime(value)
     except ValueError:
         return None
-    if retry_time.tzinfo is None:
-        retry_time = retry_time.replace(tzinfo=UTC)
-    return max(0.0, (retry_time - datetime.now(UTC)).total_seconds())
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -8,14 +8,16 @@ import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Self
 
 import pytest
 import requests
 
 from charlm.errors import NetworkError, StorageError
+from charlm.text.download import connection
 from charlm.text.download.connection import fetch_document
 from charlm.text.download.retry import NotFoundError, RetryPolicy, retry
 from charlm.text.download.whole_file import download
@@ -113,6 +115,22 @@ def test_retry_after_is_obeyed(server: FaultServer, tmp_path: Path) -> None:
     assert waits[0] == 7
     assert 90 < waits[1] <= 100
     assert waits[2] == 4
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_retry_after_counts_from_the_clock_of_the_server(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=days)
+
+    monkeypatch.setattr(connection, "datetime", WrongClock)
+    waits = Waits()
+    server.script += [answer(503, Retry_After=format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True))]
+    fetch(server, tmp_path / "f.bz2", waits)
+    assert 90 < waits[0] <= 101
 
 
 def test_no_space_is_found_before_the_first_request(server: FaultServer, tmp_path: Path) -> None:
