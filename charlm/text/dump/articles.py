@@ -165,21 +165,24 @@ def _url(site: SiteInfo, title: str) -> str:
 
 @contextlib.contextmanager
 def _time_limit(page: Page) -> Generator[None, None, None]:
-    """Raise an error that names the page if cleaning it takes five minutes (on systems with POSIX timers)."""
+    """Raise an error that names the page if cleaning it takes five minutes (on systems with POSIX timers).
+
+    The timer counts the time of the processor: a process that was stopped and continues has not worked meanwhile.
+    """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise DataError(
-            f"cleaning page {page.id} ({page.title}) takes longer than {_PAGE_TIMEOUT:g} s",
+            f"cleaning page {page.id} ({page.title}) takes longer than {_PAGE_TIMEOUT:g} s of processor time",
             "please report the page; to continue, leave its file of the dump out",
         )
 
-    previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, _PAGE_TIMEOUT)
+    previous = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _PAGE_TIMEOUT)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, previous)
