@@ -61,7 +61,7 @@ def test_every_token_is_scored_once_after_the_tokens_before_it(
     scored: list[int] = []
     contexts: dict[int, list[int]] = {}
     lanes = cut_lanes(num_predictions, streams, warm_up, chunk)
-    for _, (inputs_BT, targets_BT, reset_B, _) in lane_batches(stream_of(ids), lanes, chunk):
+    for _, (inputs_BT, targets_BT, reset_B, *_) in lane_batches(stream_of(ids), lanes, chunk):
         assert inputs_BT.shape == targets_BT.shape
         assert len(inputs_BT) <= streams
         for row, reset in enumerate(reset_B.tolist()):
