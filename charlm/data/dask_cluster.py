@@ -24,12 +24,14 @@ from typing import Any, cast
 from charlm import storage
 from charlm.data.row_builder import RowOptions
 from charlm.data.staging import Shard, find_shard, make_shard
-from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
+from charlm.errors import DataError, NetworkError, OutOfMemoryError, StorageError, UsageError
+from charlm.storage import storage_errors
 from charlm.text.code_version import charlm_version
 from charlm.text.document import SourceTask
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _POLL_INTERVAL = 1.0  # seconds
+_RETRY_INTERVAL = 0.2  # seconds
 _NO_WORKER_TIMEOUT = 30.0  # seconds; a restarted worker needs less
 _RESTART_CURE = "start it again and run the same command; finished shards are kept"
 
@@ -158,7 +160,12 @@ def _silence_dask() -> Generator[None, None, None]:
 
 
 def _check_versions(client: Any) -> None:
-    """Raise DataError for workers with other code, which could make other documents."""
+    """Check that the workers have the code of this process; other code could make other documents.
+
+    Raises:
+        DataError: a worker has other code.
+        NetworkError: all workers died within ten seconds.
+    """
 
     def worker_version() -> str:  # pickled by value: the worker may not have charlm
         try:
@@ -167,8 +174,16 @@ def _check_versions(client: Any) -> None:
             return "no charlm with --dask"
         return charlm_version()
 
-    others = {str(found) for found in client.run(worker_version).values()} - {charlm_version()}
-    if others:
+    def ask_workers() -> set[str]:  # a worker that dies meanwhile answers with an OSError, and its task goes elsewhere
+        answers = client.run(worker_version, on_error="return").values()
+        return {str(answer) for answer in answers if not isinstance(answer, OSError)}
+
+    end = time.monotonic() + _CONNECT_TIMEOUT
+    while not (versions := ask_workers()):
+        if time.monotonic() > end:
+            raise NetworkError("all workers of the cluster died when charlm asked for their version", _RESTART_CURE)
+        time.sleep(_RETRY_INTERVAL)
+    if others := versions - {charlm_version()}:
         raise DataError(
             f"the workers of the cluster have {', '.join(sorted(others))}, but this process has {charlm_version()}",
             "install the same charlm on every worker, and restart them",
@@ -186,12 +201,21 @@ class _ShardFiles:
 
 def make_shard_on_worker(number: int, task: SourceTask, row_options: RowOptions) -> _ShardFiles:
     """Make the shard of a task on a worker and return its files."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = make_shard(Path(folder), number, task, row_options).path
-        except UsageError as error:
-            raise UsageError(
-                f"the worker on {socket.gethostname()} says: {error.what}",
-                "put the input at the same path on every worker, or give its URL",
-            ) from error
-        return _ShardFiles(path.name, path.read_bytes(), path.with_suffix(".json").read_bytes())
+    worker = f"the worker on {socket.gethostname()}"
+    try:
+        with _temporary_folder() as folder:
+            path = make_shard(folder, number, task, row_options).path
+            return _ShardFiles(path.name, path.read_bytes(), path.with_suffix(".json").read_bytes())
+    except UsageError as error:
+        cure = "put the input at the same path on every worker, or give its URL"
+        raise UsageError(f"{worker} says: {error.what}", cure) from error
+    except StorageError as error:
+        raise StorageError(f"{worker} says: {error.what}", error.cure) from error
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Generator[Path, None, None]:
+    with contextlib.ExitStack() as stack:
+        with storage_errors(Path(tempfile.tempdir or "a temporary folder"), "use"):
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+        yield Path(folder)

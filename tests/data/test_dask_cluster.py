@@ -1,5 +1,6 @@
 """A cluster of two processes makes the same bytes as one process, and a lost cluster is an error, not a hang."""
 
+import errno
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from charlm.data.documents import read_rows
 from charlm.data.row_builder import RowOptions
 from charlm.data.settings import CorpusSettings
 from charlm.data.staging import WorkerPool, stage
-from charlm.errors import DataError, NetworkError, OutOfMemoryError, UsageError
+from charlm.errors import DataError, NetworkError, OutOfMemoryError, StorageError, UsageError
 from charlm.text.document import Document, PageCounts
 from charlm.text.dump.articles import RangeTask
 from charlm.text.dump.plan import plan_dump
@@ -154,6 +155,69 @@ def test_a_lost_worker_costs_nothing_but_time(workers: DaskCluster, tmp_path: Pa
     assert len(shards) == 7
     assert [shard.num_documents for shard in shards[2:3]] == [1]
     assert len(list((tmp_path / "marks").iterdir())) == 1
+
+
+def kill_worker(scheduler: Any) -> None:
+    os.kill(next(iter(scheduler.workers.values())).pid, signal.SIGKILL)
+
+
+def test_a_worker_that_dies_while_its_version_is_asked_for(
+    scheduler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other worker and the restarted one do the work."""
+    run_on_workers = distributed.Client.run
+
+    def run_after_death(client: Any, function: Any, **options: Any) -> Any:
+        kill_worker(scheduler)
+        return run_on_workers(client, function, **options)
+
+    monkeypatch.setattr(distributed.Client, "run", run_after_death)
+    with connect(scheduler.scheduler_address) as connected:
+        assert len(list(stage(NumberSource(TASKS), tmp_path, RowOptions(), 1, connected))) == len(TASKS)
+
+
+def test_a_cluster_whose_workers_all_die_is_an_error(scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_cluster, "_CONNECT_TIMEOUT", 0.5)
+    answers: list[dict[str, OSError]] = []
+
+    def run_on_dead_workers(*_: Any, **__: Any) -> dict[str, OSError]:
+        answers.append({"tcp://1": OSError("the connection is closed")} if len(answers) % 2 else {})
+        return answers[-1]
+
+    monkeypatch.setattr(distributed.Client, "run", run_on_dead_workers)
+    fails(NetworkError, "all workers of the cluster died", scheduler.scheduler_address)
+    assert 1 < len(answers) < 10, "charlm asks again, with pauses"
+
+
+@pytest.mark.faults
+def test_workers_that_die_behind_their_work_do_it_again(scheduler: Any, tmp_path: Path) -> None:
+    """Shards that were made, and not fetched, are lost with the memory of their workers."""
+    tmp_path.joinpath("many").mkdir()
+    alone = run(tmp_path / "one", TASKS, 1)
+    with connect(scheduler.scheduler_address) as connected:
+        waits = [connected.start(tmp_path / "many", i, task, RowOptions()) for i, task in enumerate(TASKS)]
+        time.sleep(3)
+        for process in connected.client.run(os.getpid).values():
+            os.kill(process, signal.SIGKILL)
+        assert [wait().path.name for wait in waits] == [shard.path.name for shard in alone]
+    assert bytes_of(tmp_path / "many") == bytes_of(tmp_path / "one")
+
+
+def test_a_worker_without_a_temporary_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")  # as `make_shard_on_worker` finds it on a worker
+    with pytest.raises(StorageError, match=r"the worker on .* says: cannot use /nowhere: No such file or directory; "):
+        dask_cluster.make_shard_on_worker(0, TASKS[0], RowOptions())
+
+
+def test_a_worker_without_any_folder_for_temporary_files_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_no_folder() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile.gettempdir", find_no_folder)
+    message = r"the worker on .* says: cannot use a temporary folder: No usable temporary directory found in "
+    with pytest.raises(StorageError, match=message):
+        dask_cluster.make_shard_on_worker(0, TASKS[0], RowOptions())
 
 
 def test_damage_on_a_worker_is_said_as_it_is(workers: DaskCluster, tmp_path: Path) -> None:
