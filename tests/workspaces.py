@@ -67,8 +67,10 @@ def tour(commands: Commands) -> None:
 
 
 def tour_labels(commands: Commands) -> None:
-    """A table of two labels, a corpus and a run that predicts them, and a run that is given them; the current corpus
-    and run stay what they were."""
+    """A table of two labels, a corpus and a run of them, and `given`, a run of texts with a given label.
+
+    The current corpus and run stay what they were.
+    """
     rows = "".join(f"number {number}\t{('even', 'odd')[number % 2]}\n" for number in range(60))
     (commands.folder / "numbers.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
     current = {path: path.read_bytes() for path in commands.folder.glob("*/current.json")}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.processes import Commands, until
-from tests.workspaces import RUN, metrics, steps, weights
+from tests.workspaces import RUN, metrics, steps, tour_labels, weights
 
 PAIR = Path("runs/pair")
 TRAIN = ("train", "--config", "tiny", "--set", "training.log_interval=1", "--set", "training.precision=fp32")
@@ -151,6 +151,71 @@ def test_a_killed_rank_ends_the_job_with_one_line(workspace: Commands, rank: int
     assert len(job.errors) == 1
     assert "another process of this job has ended" in job.errors[0]
     assert "Traceback" not in job.stderr.split("torch/distributed")[0]
+
+
+BESIDE: dict[str, tuple[str, ...]] = {
+    "labels": ("--data", "numbers"),
+    "tags": ("--data", "words", "--set", "model.direction=both"),
+    "texts with a given label": ("--data", "given"),
+    "a second run": ("--init-from", "tiny-texts"),
+    "micro-batches": ("--set", "training.micro_batches=2"),
+    "batch normalisation": ("--set", "model.body.norm=batch", "--set", "model.body.dropout=0.2"),
+    "an average": ("--set", "training.averaging.type=ema"),
+    "lengths that vary": ("--set", "training.seq_len_varies=true"),
+    "n-grams": ("--set", "model.embedding.context_ngrams=[2,3]"),
+    "validations": ("--set", "training.validation_interval=1"),
+    "patience": ("--set", "training.validation_interval=1", "--set", "training.patience=1000"),
+    "TensorBoard": ("--set", "training.tensorboard=true", "--set", "training.validation_interval=1"),
+}
+"""What a job does -> its options."""
+STEPS = 120
+SMALL = [
+    *("--set", f"training.max_steps={STEPS}", "--set", "training.validation_interval=9"),
+    *("--set", "training.precision=fp32", "--set", "training.log_interval=1", "--set", "training.batch_size=4"),
+    *("--set", "training.seq_len=32", "--set", "model.body.hidden_size=16", "--set", "model.embedding.size=8"),
+    *("--set", "training.schedule.type=constant"),
+]
+
+
+def add_examples(commands: Commands) -> None:
+    """Add the corpora `numbers`, `words` and `given`."""
+    tour_labels(commands)
+    tree = "".join(
+        f"1\tword{number}\t_\tNOUN\t_\t_\t_\t_\t_\t_\n2\t{number}\t_\tNUM\t_\t_\t_\t_\t_\t_\n\n" for number in range(60)
+    )
+    (commands.folder / "bank.conllu").write_text(tree, encoding="utf-8")
+    commands.succeed(*"prepare --task tag --input bank.conllu --workers 1 --out data/words".split())
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_job_goes_on_after_a_rank_was_killed_twice(workspace: Commands, name: str) -> None:
+    """One line each time, no process is left, and the end is that of a job that nobody disturbed."""
+    add_examples(workspace)
+    run = workspace.folder / PAIR
+    train = ("train", "--data", "texts", *SMALL, *BESIDE[name])  # of a repeated option, the last one counts
+    for attempt, rank in enumerate((1, 0), start=1):
+        num_lines = 25 * attempt
+        with started(workspace.folder, *train, "--out", str(PAIR)) as job:
+            until(lambda: num_logged(run) >= num_lines or job.process.poll() is not None)  # noqa: B023 - called at once
+            ranks = job.workers()
+            os.kill(job.rank(rank), signal.SIGKILL)
+            assert job.wait(timeout=60) != 0
+        assert [line for line in job.errors if "another process of this job has ended" not in line] == []
+        assert len(job.errors) == 1, job.stderr
+        assert "Traceback" not in job.stderr.split("torch/distributed")[0], job.stderr
+        assert not [pid for pid in ranks if Path(f"/proc/{pid}/cmdline").exists()]
+    for out in (str(PAIR), "runs/whole"):
+        with started(workspace.folder, *train, "--out", out) as job:
+            assert job.wait() == 0, job.stderr
+    assert steps(run)[-1] == steps(workspace.folder / "runs/whole")[-1] == STEPS
+    assert weights(run) == weights(workspace.folder / "runs/whole")
+    assert not [path for path in run.rglob("*") if ".partial" in path.name or ".tmp" in path.name]
+
+
+def num_logged(run: Path) -> int:
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 @pytest.mark.parametrize(
