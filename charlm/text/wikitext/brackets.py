@@ -18,12 +18,14 @@ MAX_DEPTH = 60
 
 _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
 _LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+)(?=\[\[)")
+_SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
+"""Three brackets of which one has no partner in its line."""
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
 _PIPE_TRICK = re.compile(r"\[\[[^\[\]{}|<>\n]+\|(?=\]\][^\[\]]*\]\])")
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)")
 _UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
-_TABLE_END = re.compile(r"\n=|\n[ \t]*+\n(?![ \t]*+[|!\n])")
+_TABLE_END = re.compile(r"\n=|\n[ \t]*+\n(?![ \t]*+\n|(?:[ \t]*+(?!\{\|)[^\s=][^\n]*+\n)*?[ \t]*+[|!])")
 _OPENINGS = ("{{", "[[", "{|", "<t")
 _END_BLOCK = f"\n\n{EDGE}"
 
@@ -49,6 +51,8 @@ class Brackets:
         frames: list[tuple[int, str, list[str]]] = []  # (end, opening, pieces outside) of each open span
         position = 0
         too_deep = False
+        if "[[[" in text:
+            text = _SURPLUS_BRACKET.sub("[[", text)
         if "|]]" in text:
             text = _PIPE_TRICK.sub("", text)
         text = _LINK_AROUND_LINK.sub(self._drop_outer_link, text)
@@ -74,12 +78,14 @@ class Brackets:
                 elif shown:
                     pieces.append(shown)
                 else:  # MediaWiki drops the blanks and newlines before a link to a category or another language
+                    blanks = ""
                     while pieces and not pieces[-1].strip():
-                        pieces.pop()
+                        blanks += pieces.pop()
                     if pieces:
                         last = pieces[-1].rstrip()
+                        blanks += pieces[-1][len(last) :]
                         ends_block = last.endswith("=") or last.rpartition("\n")[2].startswith(BLOCK_MARKER)
-                        pieces[-1] = f"{last}\n" if ends_block else last
+                        pieces[-1] = f"{last}\n" if ends_block and "\n" in blanks else last
         return "".join(pieces), too_deep
 
     def _replacement(self, text: str, start: int, end: int, opening: str) -> str | None:
@@ -146,7 +152,7 @@ class Brackets:
                 if fold_prefix(prefix[:-1]) in self.file_prefixes | self.category_prefixes:
                     newline = text.find("\n", position)
                     position = len(text) if newline < 0 else newline
-                    pieces.append(_END_BLOCK)
+                    pieces.append(f"\n{_END_BLOCK}")
                 else:
                     pieces.append(prefix)
         pieces.append(text[position:])
@@ -199,7 +205,8 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
             if bracket == "{|" or (kind == 3 and bracket[1] != "/"):
                 stack.append([kind, start, 0])
                 num_open[kind] += 1
-            elif num_open[kind]:
+            elif num_open[kind] or (kind == 3 and num_open[2]):  # </table> closes {| too
+                kind = kind if num_open[kind] else 2
                 spans.append((pop_unclosed(kind)[1], end, _OPENINGS[kind]))
                 num_open[stack.pop()[0]] -= 1
             elif kind == 2 and not stack:  # a template has begun this table
@@ -227,8 +234,8 @@ def _unclosed_tables(text: str, starts: list[int], spans: list[tuple[int, int, s
             continue
         end = _unclosed_table_end(text, start)
         while opened < end:
-            if opened > start:
-                end = max(end, closed)
+            if opened > start and closed > end:
+                end = _unclosed_table_end(text, closed)
             opened, closed, _ = next(inner, (len(text), 0, ""))
         yield start, end, "{|"
 

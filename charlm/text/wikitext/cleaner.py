@@ -10,7 +10,8 @@ from charlm.text.wikitext.entities import decode_entities
 from charlm.text.wikitext.inline import mark_term, strip_links, strip_tags
 from charlm.text.wikitext.languages import load_language
 from charlm.text.wikitext.layout import lay_out
-from charlm.text.wikitext.magic_words import load_magic_words
+from charlm.text.wikitext.links import fold_prefix
+from charlm.text.wikitext.magic_words import load_magic_words, mark_contents
 from charlm.text.wikitext.marks import RESERVED, SEPARATOR
 from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES, category_prefixes, file_prefixes
 from charlm.text.wikitext.placeholders import MathMode, Placeholders
@@ -19,11 +20,13 @@ from charlm.text.wikitext.variants import load_variants
 
 # These patterns begin with a newline, which `re` looks for much faster than for ^.
 _TERM_LINE = re.compile(r"\n[*#:]*+;[^\n]*:[^\n]*")
+_FIRST_TAB = re.compile(r"\n\t[ \t]*+(?=[^ \t\n])")
 HATNOTE = re.compile(r"\n:+[ \t]*''(?!').*\[\[.*''[.)]?[ \t]*(?=\n|\Z)")
 """A note that leads to another article: `:''For the city, see [[...]].''`"""
-_POINTER_LINE = re.compile(
+POINTER_LINE = re.compile(
     r"\n[^\[\]{}|\n]{0,40}\[\[[ _]*+:[ _]*+([^\[\]{}|:\n]{1,40}):[^\[\]{}\n]*\]\][ \t.'’\")]*(?=\n|\Z)"
 )
+"""A line that only leads to a category or a file, whose prefix is the group: `See also [[:Category:Born 1864]]`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +76,15 @@ class Cleaner:
         page = drop_reference_sections("\n" + placeholders.extract_literals(wikitext))
         text = self._drop_pointer_lines(_drop_hatnotes(page.text))
         text = _TERM_LINE.sub(mark_term, text)
-        text, too_deep = self._brackets.resolve(text, title)
+        text, too_deep = self._brackets.resolve(mark_contents(text), title)
         text = self._magic_words.drop_switches(text)
         text = strip_tags(self._brackets.drop_unbalanced(strip_links(text)))
         if self._variants:
             text = self._variants.convert(text)
         text = decode_entities(text, mark=SEPARATOR)
-        text = text.replace("\n\xa0", f"\n{SEPARATOR} ").replace("\xa0", " ").replace("\t", " ").replace("\r", "")
+        if "\t" in text:  # at the start of a line it makes no verbatim text
+            text = _FIRST_TAB.sub(f"\n{SEPARATOR}", text).replace("\t", " ")
+        text = text.replace("\n\xa0", f"\n{SEPARATOR} ").replace("\xa0", " ").replace("\r", "")
         text = placeholders.extract_verbatim(text)
         text = lay_out(text)
         text = placeholders.restore(text).strip("\n")
@@ -90,8 +95,14 @@ class Cleaner:
         """Drop lines that only point to a category or a file: `See also [[:Category:Born 1864]]`."""
         if "[[:" not in text:
             return text
-        return _POINTER_LINE.sub(
-            lambda match: "" if match[1].replace("_", " ").strip().casefold() in self._hidden_prefixes else match[0],
+        return POINTER_LINE.sub(
+            lambda match: (
+                match[0]
+                if fold_prefix(match[1]) not in self._hidden_prefixes
+                else "\n"
+                if match[0][1] in "*#:;"
+                else ""
+            ),
             text,
         )
 

@@ -6,7 +6,7 @@ What showed nothing leaves SEPARATOR, so that `layout` sees where a line began w
 import re
 from collections import Counter
 
-from charlm.text.wikitext.marks import EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
+from charlm.text.wikitext.marks import CONTENTS, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
 from charlm.text.wikitext.small_digits import SUBSCRIPT, SUPERSCRIPT
 
 PROTOCOL = (
@@ -29,21 +29,23 @@ _TAG_NAMES = (
 _TAG = re.compile(rf"<(/?)({_TAG_NAMES})(?=[\s/>])[^<>]*>", re.IGNORECASE)
 _NEW_BLOCK = f"\n\n{SEPARATOR}"
 _EDGE = f"\n\n{EDGE}"
+_FAR_EDGE = f"\n{_EDGE}"  # what precedes it in its line is a paragraph, for MediaWiki too
 _OPENING_TEXT = {
     "li": f"\n* {SEPARATOR}", "td": " ", "th": " ", "rt": "(", "q": '"', "br": LINE_BREAK,
     **dict.fromkeys("p dd dt dl ul ol tr h1 h2 h3 h4 h5 h6".split(), _NEW_BLOCK),
     **dict.fromkeys("hr div center blockquote".split(), _EDGE),
 }  # fmt: skip
-_CLOSING_TEXT = {name: _EDGE if text == _NEW_BLOCK else text for name, text in _OPENING_TEXT.items()} | {
+_CLOSING_TEXT = {name: _FAR_EDGE if text == _NEW_BLOCK else text for name, text in _OPENING_TEXT.items()} | {
     "li": SEPARATOR, "rt": ")"
 }  # fmt: skip
 _SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>((?:[-+−\d]|&minus;){1,6})</\1\s*>", re.IGNORECASE)
 _BLOCKQUOTE = re.compile(r"<blockquote[\s>].*?(?:</blockquote|\Z)", re.DOTALL)
+_DIV = re.compile(r"<(/?)(?:div|center)(?=[\s/>])", re.IGNORECASE)
 _INDENT = re.compile(r"\n[ \t]++(?=\S)")
 _RULE = re.compile(r"\n-----*+")
 _LINK = re.compile(r"\[\[[^\[\]]*\]\]")
 _TERM_TOKEN = re.compile(
-    rf"\[\[[^\[\]]*\]\]|\[{PROTOCOL}[^\]]*\]|{PROTOCOL}[^\s\[\]<>\"]+|\{{\{{|\}}\}}|-\{{|\}}-|''+|:"
+    rf"\[\[[^\[\]]*\]\]|\[{PROTOCOL}[^\]]*\]|\b(?!//){PROTOCOL}(?:(?!'')[^\s\[\]<>\"])+(?<![,;.:!?])|\{{\{{|\}}\}}|-\{{|\}}-|''+|:"
     rf"|<(/?)(?:{_TAG_NAMES})(?=[\s/>])[^<>]*>",
     re.IGNORECASE,
 )
@@ -53,7 +55,7 @@ _QUOTES = re.compile(r"''+")
 def strip_links(text: str) -> str:
     """Replace quotes by SEPARATOR, then external links by their labels; write EDGE for rules."""
     if "----" in text:
-        text = _RULE.sub(_EDGE, text)
+        text = _RULE.sub(_FAR_EDGE, text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
     if "[" in text:
@@ -67,9 +69,17 @@ def strip_tags(text: str) -> str:
     """Remove tags and keep their text; write SEPARATOR or the edge of a block for a tag, and LINE_BREAK for <br>."""
     if "<" not in text:
         return text
+    if CONTENTS in text and _is_in_div(text, text.index(CONTENTS)):
+        text = text.replace(CONTENTS, EDGE)
     if "<blockquote" in text:
         text = _BLOCKQUOTE.sub(lambda match: _INDENT.sub("\n", match[0]), text)
     return _replace_tags(_SCRIPT_TAG.sub(_replace_small_digits, text))
+
+
+def _is_in_div(text: str, position: int) -> bool:
+    """Return whether a <div> is open there, which a table of contents does not divide."""
+    tags = [match[1] for match in _DIV.finditer(text, 0, position)]
+    return tags.count("") > tags.count("/")
 
 
 def _replace_tags(text: str) -> str:
@@ -81,7 +91,7 @@ def _replace_tags(text: str) -> str:
             num_open[name] += 1
             return _OPENING_TEXT.get(name, SEPARATOR)
         if name != "br" and not num_open[name]:  # MediaWiki drops a closing tag without an opening one
-            return EDGE if _CLOSING_TEXT.get(name) == _EDGE else SEPARATOR
+            return EDGE if _CLOSING_TEXT.get(name) in (_EDGE, _FAR_EDGE) else SEPARATOR
         num_open[name] -= 1
         return _CLOSING_TEXT.get(name, SEPARATOR)
 

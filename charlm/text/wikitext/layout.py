@@ -22,6 +22,7 @@ from charlm.text.wikitext.placeholders import HAS_WORD
 from charlm.text.wikitext.punctuation import close_gaps
 
 _LIST_MARKERS = "*#:;"
+_MARKERS = _LIST_MARKERS + TERM_END  # `;[[Category:A]]: b` begins with ";:"
 _BLANK = f" \t\u3000{SEPARATOR}{GAP}{EDGE}"
 # A term or a literal may have become part of another line, as in the label of a link.
 _SHOWN = {SEPARATOR: "", EDGE: "", BLOCK_MARKER: "", TERM_END: ":"}
@@ -49,7 +50,11 @@ def lay_out(text: str) -> str:
 def _parse_blocks(text: str) -> list[Block]:
     blocks: list[Block] = []
     paragraph: list[str] = []
+    is_loose = (
+        False  # whether the lines of the paragraph hold edges of blocks; the others make a paragraph of their own
+    )
     term, term_depth = "", 0  # of a definition list, waiting for its definition
+    markers = ""  # of the line before, as MediaWiki compares them
 
     def end_paragraph() -> None:
         nonlocal term
@@ -60,16 +65,25 @@ def _parse_blocks(text: str) -> list[Block]:
             blocks.extend(_paragraph_blocks(_join_lines(paragraph)))
             paragraph.clear()
 
-    for raw in text.split("\n"):
+    lines = text.split("\n")
+    for number, raw in enumerate(lines):
         line = raw.strip(_BLANK)
+        previous_markers, markers = markers, ""
         if not line:
             if EDGE in raw or raw[:1] in " ":  # no inline content
                 end_paragraph()
             continue
         first = raw.lstrip(GAP)[0]
         if first in _LIST_MARKERS:
-            body = line.lstrip(_LIST_MARKERS)
+            body = line.lstrip(_MARKERS)
             marker = line[: len(line) - len(body)]
+            if TERM_END in marker:  # the term vanished, and so does the colon behind it
+                marker, body = marker.replace(TERM_END, ":"), body.lstrip().removeprefix(":")
+            markers = marker.replace(";", ":")
+            if ";" in marker[:-1] and TERM_END in body and markers != previous_markers:
+                end_paragraph()  # a list in a list takes the term away from its definition
+                outer_term, _, body = body.partition(TERM_END)
+                blocks.extend(_paragraph_blocks(outer_term))
             if term and marker[-1] == ":" and len(marker) == term_depth and HAS_WORD.search(body):
                 blocks.append((_ITEM, _definition(term, _one_line(body))))
                 term = ""
@@ -100,18 +114,25 @@ def _parse_blocks(text: str) -> list[Block]:
             blocks.append((_VERBATIM, line[1:]))
         elif raw[0] == " ":
             end_paragraph()
-            blocks.extend(_paragraph_blocks(line))
-        else:
-            if term:
-                end_paragraph()
             for part in line.split(CONTENTS):
-                if EDGE in raw and paragraph:
-                    end_paragraph()
-                paragraph.append(part.strip(_BLANK))
-            if EDGE in raw:
+                blocks.extend(_paragraph_blocks(part))
+        else:
+            has_edge = EDGE in raw or _ends_before_edge(lines, number)
+            if term or has_edge != is_loose:
                 end_paragraph()
+            is_loose = has_edge
+            before, *parts = raw.split(CONTENTS)
+            paragraph.append(before.strip(_BLANK))
+            for part in parts:
+                end_paragraph()
+                paragraph.append(part.strip(_BLANK))
     end_paragraph()
     return blocks
+
+
+def _ends_before_edge(lines: list[str], number: int) -> bool:
+    """Return whether the edge of a block stood in the line with this number: only an empty line is between them."""
+    return number + 2 < len(lines) and not lines[number + 1] and lines[number + 2].startswith(EDGE)
 
 
 def _definition(term: str, body: str) -> str:
@@ -124,7 +145,7 @@ def _join_lines(lines: list[str]) -> str:
         return lines[0]
     pieces = [lines[0]]
     for previous, line in pairwise(lines):
-        pieces.append(line if _is_cjk(previous[-1]) and _is_cjk(line[0]) else f" {line}")
+        pieces.append(line if _is_cjk(previous[-1:]) and _is_cjk(line[:1]) else f" {line}")
     return "".join(pieces)
 
 

@@ -13,6 +13,8 @@ from importlib.resources import files
 
 from charlm.text.wikitext.marks import CONTENTS
 
+_CONTENTS_WORD = re.compile("__toc__", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class MagicWords:
@@ -32,6 +34,13 @@ class MagicWords:
     def function(self, name: str) -> str:
         """Return the English name of a parser function or variable in lower case, "" if the wiki has none so named."""
         return self.exact_functions.get(name) or self.functions.get(fold_case(name), "")
+
+
+def mark_contents(text: str) -> str:
+    """Write CONTENTS for the first __TOC__, and nothing for the others."""
+    if "__" not in text or not (first := _CONTENTS_WORD.search(text)):
+        return text
+    return text[: first.start()] + CONTENTS + _CONTENTS_WORD.sub("", text[first.end() :])
 
 
 def _replace_switch(match: re.Match[str]) -> str:

@@ -22,7 +22,7 @@ from charlm.text.wikitext.extension_tags import (
     TRANSLATE_TAGS,
     UNSEEN_TAGS,
 )
-from charlm.text.wikitext.marks import BLOCK_MARKER, GAP, LINE_BREAK, MARKS, SEPARATOR, TERM_END
+from charlm.text.wikitext.marks import BLOCK_MARKER, CONTENTS, GAP, LINE_BREAK, MARKS, SEPARATOR, TERM_END
 
 MathMode = Literal["drop", "tex"]
 """Formulas are dropped, or kept as TeX between dollar signs."""
@@ -146,9 +146,10 @@ class Placeholders:
         return _VERBATIM.sub(self._replace_verbatim, f"\n{text}") if "\n " in text else text
 
     def _replace_verbatim(self, match: re.Match[str]) -> str:
-        shown = match[0][1:].translate(_NO_MARKS)
+        shown = match[0][1:].replace(CONTENTS, LINE_BREAK).translate(_NO_MARKS)
         lines = [line[1:].rstrip() for line in _LINE_BREAKS.sub("\n ", shown).split("\n")]
-        return self.add_literal("\n".join(line for line in lines if line))
+        lines = [line for line in lines if line]
+        return self.add_literal("\n".join(lines)) if len(lines) > 1 else "\n " + "".join(lines)
 
     def restore(self, text: str) -> str:
         """Replace placeholders by their literals, in literals too."""
