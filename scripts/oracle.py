@@ -16,7 +16,7 @@ from oracle_templates import TEMPLATES, random_page
 from oracle_text import shown_lines, tidy_lines
 
 from charlm.text.wikitext import Cleaner
-from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES
+from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES, category_prefixes, file_prefixes
 
 TITLE = "Page"
 _ALIASES = {"File": 6, "Image": 6, "Category": 14, "Template": 10, "Media": -2}
@@ -61,13 +61,14 @@ def compare(name: str, blocks: Sequence[str], dump: Dump | None, home: Path) -> 
     """Compare the blocks; without a dump as pages of an English wiki."""
     language, namespaces = (dump.language, dump.namespaces) if dump else ("en", {6: "File", 14: "Category"})
     cleaner = Cleaner(language, namespaces)
+    prefixes = file_prefixes(namespaces) | category_prefixes(namespaces)
     with Renderer(home, facts_of(language, namespaces)) as renderer:
         pages = renderer.render([(TITLE, block) for block in blocks])
     by_kind = Counter[str]()
     unexplained: list[Case] = []
     different = 0
     for block, page in zip(blocks, pages, strict=True):
-        case = Case(block, shown_lines(page), tidy_lines(cleaner.clean(block, TITLE).text))
+        case = Case(block, shown_lines(page), tidy_lines(cleaner.clean(block, TITLE).text), prefixes)
         if case.agrees():
             continue
         different += 1

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from oracle_text import HEADING
 
 from charlm.text.wikitext.back_matter import ADDRESS_LINE, drop_reference_sections, is_back_matter
-from charlm.text.wikitext.cleaner import HATNOTE
+from charlm.text.wikitext.cleaner import HATNOTE, POINTER_LINE
+from charlm.text.wikitext.links import fold_prefix
 from charlm.text.wikitext.marks import GAP
-from charlm.text.wikitext.namespaces import category_prefixes, file_prefixes
+from charlm.text.wikitext.placeholders import Placeholders
 from charlm.text.wikitext.punctuation import close_gaps
 
 _ESCAPED_TAG = re.compile(
@@ -18,12 +20,9 @@ _ESCAPED_TAG = re.compile(
     r"|onlyinclude|a|col|colgroup|tbody|thead|tfoot|phonos)\b[^<>]*>?",
     re.IGNORECASE,
 )
-_NAMES = "|".join(
-    sorted((re.escape(name) for name in file_prefixes({}) | category_prefixes({})), key=len, reverse=True)
-)
-_HIDDEN_LINK = re.compile(rf"\[\[[ _]*(?:{_NAMES})[ _]*:.*?(?:\]\]|$)", re.IGNORECASE)
-_POINTER = re.compile(rf"^.{{0,40}}(?:{_NAMES}):", re.IGNORECASE)
-_BRACKETS = re.compile(r"\[\[+|\]\]+|\{\{+|\}\}+", re.IGNORECASE)
+_LINK_IN_BRACKETS = re.compile(r"\[\[\[([^\[\]]+)\]\]\]")
+_LABEL_BEHIND_BRACKET = re.compile(r"\[\[\[[^\[\]|]*\|([^\[\]]*)\]\]")
+_BRACKETS = re.compile(r"\[\[+(?=\[(?:https?:|ftp:|//))|\[\[+|\]\]+|\{\{+|\}\}+", re.IGNORECASE)
 _OPEN_ADDRESS = re.compile(r"\[(?:https?:(?://)?|ftp:(?://)?|//)[^\s<>\"\[\]/][^\s<>\"\[\]]*", re.IGNORECASE)
 _CJK = "[\u2e80-\uabff\uf900-\ufaff\uff00-\uff60]"
 _CJK_BLANK = re.compile(f"(?<={_CJK})({GAP}*) ({GAP}*)(?={_CJK})")
@@ -35,6 +34,7 @@ _BLOCK_TAG = re.compile(r"<(?:poem|pre|syntaxhighlight|source|p)\b", re.IGNORECA
 _FILE = re.compile(r"\[\[[^\[\]|:]{2,30}:")
 _EMPTY_TERM = re.compile(rf"^- *{GAP}[ {GAP}]*: ?")
 _EMPTY_DEFINITION = re.compile(rf"^- (.*): *{GAP}[ {GAP}]*$")
+_WORDLESS_TERM = re.compile(r"^- [\W_]*?: (.*\w)")
 _HEADING = re.compile(rf"{HEADING}(=+) (.*) =+")
 _WORD = re.compile(r"[^\W_]")
 
@@ -46,6 +46,8 @@ class Case:
     wikitext: str
     shown: list[str]
     cleaned: list[str]
+    hidden_prefixes: frozenset[str]
+    """Case-folded prefixes of links to files and categories in this wiki."""
 
     def __str__(self) -> str:
         shown, cleaned = "\n".join(self.shown), "\n".join(self.cleaned)
@@ -76,7 +78,10 @@ def _shown(change: Callable[[Case], list[str]]) -> Callable[[Case], Case]:
 
 
 def _drop_wordless_lines(case: Case) -> Case:
-    shown, cleaned = ([line for line in lines if _WORD.search(line)] for lines in (case.shown, case.cleaned))
+    shown, cleaned = (
+        [_WORDLESS_TERM.sub(r"\1", line) for line in lines if _WORD.search(line)]
+        for lines in (case.shown, case.cleaned)
+    )
     return replace(case, shown=shown, cleaned=cleaned)
 
 
@@ -92,11 +97,16 @@ def _drop_empty_headings(case: Case) -> list[str]:
     return kept[::-1]
 
 
+def _close(line: str) -> str:
+    return "- " + close_gaps(line[2:]).strip() if line.startswith("- ") else close_gaps(line).strip()
+
+
 def _close_gaps(case: Case) -> list[str]:
-    lines = (_EMPTY_DEFINITION.sub(r"\1", _EMPTY_TERM.sub("", line)) for line in case.shown)
-    return [
-        "- " + close_gaps(line[2:]).strip() if line.startswith("- ") else close_gaps(line).strip() for line in lines
-    ]
+    closed: list[str] = []
+    for line in case.shown:
+        definition = _EMPTY_DEFINITION.sub(r"\1", _EMPTY_TERM.sub("", line))
+        closed.append(_close(line) if _close(line) in case.cleaned else _close(definition))
+    return closed
 
 
 def _drop_back_matter(case: Case) -> list[str]:
@@ -107,7 +117,10 @@ def _drop_back_matter(case: Case) -> list[str]:
             level = len(heading[1])
             if is_back_matter(heading[2]):
                 end, level = at, 7
-    if end == len(case.shown) and drop_reference_sections("\n" + case.wikitext).sections:
+    if (
+        end == len(case.shown)
+        and drop_reference_sections("\n" + Placeholders().extract_literals(case.wikitext)).sections
+    ):
         plain = [line.replace(GAP, "").removeprefix(HEADING) for line in case.shown]
         end = len(case.cleaned) if plain[: len(case.cleaned)] == case.cleaned else end
     return case.shown[:end]
@@ -116,7 +129,7 @@ def _drop_back_matter(case: Case) -> list[str]:
 def _drop_addresses(case: Case) -> Case:
     """Drop the addresses of external links without an end, and those that are alone in their line of wikitext."""
     lines = (match[0].lstrip(" \t*#:;'\n") for match in ADDRESS_LINE.finditer(f"\n{case.wikitext}"))
-    alone = [re.sub("''+", "", line).rstrip(" \t.,;:'") for line in lines]
+    alone = [re.sub("''+", "", line).rstrip(" \t'") for line in lines]
     shown = [line.replace("%7C", "|") for line in case.shown]
     for address in alone:
         at = next((i for i, line in enumerate(shown) if address in line), None)
@@ -125,6 +138,15 @@ def _drop_addresses(case: Case) -> Case:
             if not _WORD.search(shown[at]):
                 del shown[at]
     return _both(lambda line: _OPEN_ADDRESS.sub("", line))(replace(case, shown=shown))
+
+
+def _drop_brackets(case: Case) -> Case:
+    """Drop brackets without a partner, and the target of a link behind a bracket too many: `[[[a|b]]`."""
+    changed = _both(lambda line: _BRACKETS.sub("", line))(case)
+    if changed.agrees() or "[[[" not in case.wikitext:
+        return changed
+    labels = [_LABEL_BEHIND_BRACKET.sub(r"\1", _LINK_IN_BRACKETS.sub(r"[\1]", line)) for line in case.shown]
+    return _both(lambda line: _BRACKETS.sub("", line))(replace(case, shown=labels))
 
 
 def _drop_tags(case: Case) -> Case:
@@ -198,10 +220,17 @@ def _both(change: Callable[[str], str]) -> Callable[[Case], Case]:
     return rewrite
 
 
+@cache
+def _names(prefixes: frozenset[str]) -> str:
+    """Return the pattern of the names of the namespaces whose links show nothing."""
+    return "|".join(sorted(map(re.escape, prefixes), key=len, reverse=True)).replace("\\ ", "[ _]")
+
+
 def _drop_hidden_links(case: Case) -> Case:
-    if not any(_HIDDEN_LINK.search(line) for line in case.shown):
+    hidden_link = re.compile(rf"\[\[[ _]*(?:{_names(case.hidden_prefixes)})[ _]*:.*?(?:\]\]|$)", re.IGNORECASE)
+    if not any(hidden_link.search(line) for line in case.shown):
         return case
-    rewritten = _both(lambda line: _HIDDEN_LINK.sub("", line))(case)
+    rewritten = _both(lambda line: hidden_link.sub("", line))(case)
     if rewritten.agrees():
         return rewritten
     characters = iter("".join(case.shown))
@@ -212,9 +241,16 @@ def _drop_hidden_links(case: Case) -> Case:
 
 
 def _drop_pointers(case: Case) -> list[str]:
+    pointer = re.compile(rf"^.{{0,40}}(?:{_names(case.hidden_prefixes)}):", re.IGNORECASE)
+    labels = [
+        match[0].rpartition("]]")[0].rpartition("|")[2].strip()
+        for match in POINTER_LINE.finditer(f"\n{case.wikitext}")
+        if fold_prefix(match[1]) in case.hidden_prefixes and "|" in match[0]
+    ]
     kept: list[str] = []
     for line in case.shown:
-        if " ".join(line.replace(GAP, "").split()) in case.cleaned or not _POINTER.search(line):
+        is_pointer = pointer.search(line) or any(label in line[-len(label) - 5 :] for label in labels)
+        if " ".join(line.replace(GAP, "").split()) in case.cleaned or not is_pointer:
             kept.append(line)
         else:  # the pointer and what follows it in the same paragraph
             kept += [rest for rest in case.cleaned if line.endswith(rest) or line.startswith(rest)][:2]
@@ -226,16 +262,16 @@ INTENDED = (
              "a<ref>b", 0.02, _drop_tags),
     Intended("broken links to files and categories", "an author's mistake is no text to learn",
              "a [[File:x.png|b", 0.01, _drop_hidden_links),
+    Intended("brackets without a partner", "an author's mistake is no text to learn",
+             "a [[b", 0.02, _drop_brackets),
     Intended("addresses", "they are no text to learn, and bars in them stay as written",
              "a [http://example.org b", 0.01, _drop_addresses),
-    Intended("brackets without a partner", "an author's mistake is no text to learn",
-             "a [[b", 0.02, _both(lambda line: _BRACKETS.sub("", line))),
     Intended("punctuation around dropped content", "nobody writes `( , x)`",
              "a (<math>x</math>, b)", 0.04, _shown(_close_gaps)),
-    Intended("lines that point to a category", "they lead a reader on and tell nothing",
-             "a\n\nsee [[:Category:B]]", 0.06, _shown(_drop_pointers)),
     Intended("lines of Chinese and Japanese", "they join without a blank",
              "港\n船", 0.05, _both(lambda line: _CJK_BLANK.sub(r"\1\2", line))),
+    Intended("lines that point to a category", "they lead a reader on and tell nothing",
+             "a\n\nsee [[:Category:B]]", 0.06, _shown(_drop_pointers)),
     Intended("sections of references and links", "they are no prose",
              "a\n\n== See also ==\nb", 0.02, _shown(_drop_back_matter)),
     Intended("lines without a letter or digit", "they carry no text",

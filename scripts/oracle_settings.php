@@ -34,7 +34,10 @@ if ( getenv( 'ORACLE_FACTS' ) ) {
 			$parser->setHook( $tag, static fn () => $oracleGap );
 		}
 		foreach ( $oracleFacts['literal_tags'] as $tag ) {
-			$parser->setHook( $tag, static fn ( $content ) => '<pre>' . htmlspecialchars( trim( $content ?? '', "\n" ) ) . '</pre>' );
+			$parser->setHook( $tag, static function ( $content, $attributes ) {
+				$name = isset( $attributes['inline'] ) ? 'code' : 'pre';
+				return "<$name>" . htmlspecialchars( trim( $content ?? '', "\n" ) ) . "</$name>";
+			} );
 		}
 	};
 	// Files show nothing in a corpus, and no file is here.

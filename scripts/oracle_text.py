@@ -66,7 +66,10 @@ def _walk(node: html.HtmlElement, lines: _Lines, *, in_line: bool, verbatim: boo
         if tag == "table":
             lines.end()
         return
-    if _GAP_CLASSES.search(classes) and (classes != "reference" or node.xpath("a[starts-with(@href, '#cite_note-')]")):
+    is_note = (node.get("href") or "").startswith("#cite_note-")  # apart from its <sup> in the label of a link
+    if is_note or (
+        _GAP_CLASSES.search(classes) and (classes != "reference" or (node.get("id") or "").startswith("cite_ref-"))
+    ):
         lines.add(GAP)
         return
     if tag in ("sup", "sub") and not len(node) and _SMALL_DIGITS.fullmatch(node.text or ""):
