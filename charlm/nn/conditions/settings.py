@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from charlm.nn.attention.settings import AttentionSettings, MonotonicAttentionSettings
+from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
+from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.settings import Settings
 
 
@@ -20,6 +23,31 @@ class LabelConditionSettings(Settings):
     into: Literal["input", "state"] = "input"
     """Where the label goes. input: a vector of the label is added to the embedding of every token. state: the label
     chooses the initial state of the body."""
+
+
+class EncoderSettings(Settings):
+    """What reads the source."""
+
+    embedding: TokenEmbeddingSettings = TokenEmbeddingSettings()
+    body: BodySettings = RecurrentSettings(hidden_size=256)
+    direction: Literal["forward", "backward", "both"] = "both"
+    """The direction in which the source is read."""
+    bidirectional: Literal["layers", "stacks"] = "layers"
+    """For the direction `both` of a recurrent body. layers: each layer reads both directions of the layer below.
+    stacks: the two directions meet after the last layer only."""
+
+
+class SourceConditionSettings(Settings):
+    """Another text that is read first, for `--task transduce`. The model's body is the decoder."""
+
+    type: Literal["source"] = "source"
+    encoder: EncoderSettings = EncoderSettings()
+    attention: AttentionSettings = MonotonicAttentionSettings()
+    layers_after: int = Field(default=0, ge=0, le=16)
+    """For soft attention and a recurrent decoder: how many more layers read what attention has found. They have the
+    settings of the decoder's body."""
+    copying: bool = False
+    """For soft attention: let the decoder copy tokens of the source (See et al., 2017)."""
 
 
 ConditionSettings = Annotated[NoConditionSettings | LabelConditionSettings, Field(discriminator="type")]

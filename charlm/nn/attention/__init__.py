@@ -1,0 +1,7 @@
+"""How a decoder looks at a source: soft attention, or a hard and monotonic alignment that is summed over.
+
+decoder features_BTH, memory_BSM ──attention──> features of the next token
+
+soft.py        additive and dot-product attention: a weighted mean of the memory
+monotonic.py   exact hard monotonic attention: one position for each token, and a sum over all alignments
+"""

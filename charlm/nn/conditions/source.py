@@ -1,0 +1,332 @@
+"""Models that are given another text: an encoder, and a decoder that looks at what it has read.
+
+    source_NS ──embedding──> start, vectors, end ──encoder──> memory_NSM      once, in `given`
+    the text so far ──embedding──> decoder ──attention over the memory──> features of the next token
+
+A learned vector stands before each source, and another one behind it. So attention always has something to look at.
+
+N sources, B rows, T time, S positions (source tokens, and 2 more), D embedding, M features of a position, V target
+vocabulary.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn
+
+from charlm.errors import SettingsError
+from charlm.nn.attention.attentive import (
+    AttentiveBody,
+    Copying,
+    MonotonicAttentiveBody,
+    SoftAttentiveBody,
+    SoftReadout,
+)
+from charlm.nn.attention.memory import Memory
+from charlm.nn.attention.monotonic import MonotonicAttention
+from charlm.nn.attention.settings import (
+    AdditiveAttentionSettings,
+    DotAttentionSettings,
+    MonotonicAttentionSettings,
+)
+from charlm.nn.attention.soft import AdditiveAttention, DotAttention
+from charlm.nn.bodies.base import Body
+from charlm.nn.bodies.build import build_body, build_row_body
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.conditions.settings import EncoderSettings, SourceConditionSettings
+from charlm.nn.dropout import NoiseRNG, TokenDropout
+from charlm.nn.embeddings.build import build_embedding
+from charlm.nn.embeddings.token_embedding import Embedding
+from charlm.nn.heads.build import build_head
+from charlm.nn.heads.log_probabilities import LogProbabilityHead
+from charlm.nn.heads.softmax import Head
+from charlm.nn.model import Condition, ConditionalModel, LanguageModel
+from charlm.nn.settings import ModelSettings
+from charlm.nn.state import State
+from charlm.vocab.base import IGNORE_INDEX
+
+
+class Encoder(nn.Module):
+    """Reads sources. Parameters: boundary_2D, the vectors before and behind a source, and those of its parts."""
+
+    def __init__(self, settings: EncoderSettings, source_size: int, rng: NoiseRNG) -> None:
+        super().__init__()
+        self.embedding = build_embedding(settings.embedding, source_size, None, rng)
+        self.token_dropout = TokenDropout(source_size, settings.embedding.dropout, rng)
+        size = self.embedding.size
+        self.boundary_2D = nn.Parameter(torch.empty(2, size))
+        nn.init.normal_(self.boundary_2D, std=size**-0.5)
+        reader = ModelSettings(direction=settings.direction, bidirectional=settings.bidirectional, body=settings.body)
+        self.body = build_row_body(reader, size, rng, is_pooled=False)
+
+    def forward(self, source_NS: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the memory, N, S + 2, M, and its lengths, lengths_N + 2."""
+        x_NSD, _ = self.embedding(source_NS, self.embedding.initial_state(len(source_NS)))
+        x_NSD = nn.functional.pad(self.token_dropout(x_NSD, source_NS), (0, 0, 1, 1))
+        start_D, end_D = self.boundary_2D.to(x_NSD.dtype)
+        positions_S1 = torch.arange(x_NSD.shape[1], device=x_NSD.device)[:, None]
+        x_NSD = torch.where(positions_S1 == 0, start_D, x_NSD)
+        x_NSD = torch.where(positions_S1 == (lengths_N + 1)[:, None, None], end_D, x_NSD)
+        lengths_N = lengths_N + 2
+        memory_NSM, _ = self.body.read_rows(x_NSD, self.body.initial_state(len(x_NSD)), lengths_N)
+        return memory_NSM, lengths_N
+
+
+class BoundTransducer(LanguageModel):
+    """The language model of targets, given sources."""
+
+    def forward(self, inputs_BT: Tensor, state: State, lengths_B: Tensor | None = None) -> tuple[Tensor, State]:
+        x_BTD, embedding_state, body_state = self._embed(inputs_BT, state)
+        features, body_state = self._attentive_body.read_tokens(x_BTD, inputs_BT, body_state, lengths_B)
+        return features, embedding_state + body_state
+
+    def alignment(self, inputs_BT: Tensor, state: State, targets_BT: Tensor | None = None) -> Tensor:
+        """Return where each target comes from: B, T, S, probabilities of the source's tokens.
+
+        Soft attention gives its weights. Monotonic attention gives the probability of each position given the inputs
+        and the targets. What falls on the positions before and behind a source is left out, so a row may sum to less
+        than 1.
+
+        Args:
+            targets_BT: the tokens that follow the inputs; if left out, the next inputs, and nothing after the last.
+        """
+        if targets_BT is None:
+            targets_BT = nn.functional.pad(inputs_BT[:, 1:], (0, 1), value=IGNORE_INDEX)
+        x_BTD, _, body_state = self._embed(inputs_BT, state)
+        body = self._attentive_body
+        weights_BTS = body.alignment(x_BTD, inputs_BT, targets_BT, body_state)
+        positions_S = torch.arange(weights_BTS.shape[-1] - 2, device=weights_BTS.device)
+        lengths_B = body.memory.of_rows(body.memory.lengths_N, body_state[0])
+        return weights_BTS[..., 1:-1] * (positions_S < lengths_B[:, None] - 2)[:, None]
+
+    def _embed(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State, State]:
+        """Return the vectors of tokens, and the states of the embedding and of the body."""
+        size = self.embedding.num_state_tensors
+        x_BTD, embedding_state = self.embedding(inputs_BT, state[:size])
+        return self.token_dropout(x_BTD, inputs_BT), embedding_state, state[size:]
+
+    @property
+    def _attentive_body(self) -> AttentiveBody:
+        assert isinstance(self.body, AttentiveBody)
+        return self.body
+
+
+class Transducer(ConditionalModel):
+    """A model that is given texts: its embedding, body and head are those of the decoder."""
+
+    def __init__(
+        self, embedding: Embedding, decoder: Body, head: Head, encoder: Encoder, rng: NoiseRNG, *, token_dropout: float
+    ) -> None:
+        super().__init__(embedding, decoder, head, rng, token_dropout=token_dropout)
+        self.encoder = encoder
+
+    def given(self, condition: Condition) -> BoundTransducer:
+        """
+        Args:
+            condition: source_NS int64 with padding on the right, and lengths_N int64.
+        """
+        source_NS, lengths_N = condition
+        memory_NSM, positions_N = self.encoder(source_NS, lengths_N)
+        body = self.attend(memory_NSM, Memory(positions_N, memory_NSM.shape[1]), source_NS)
+        bound = BoundTransducer(self.embedding, body, self.head, self.rng)
+        bound.token_dropout = self.token_dropout
+        bound.training = self.training
+        return bound
+
+    @abstractmethod
+    def attend(self, memory_NSM: Tensor, memory: Memory, source_NS: Tensor) -> AttentiveBody:
+        """Return the decoder that looks at this memory."""
+
+
+class SoftTransducer(Transducer):
+    """A transducer with soft attention. Buffer, if it copies: target_ids_V of the source's ids."""
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        decoder: Body,
+        readout: SoftReadout,
+        head: Head,
+        encoder: Encoder,
+        rng: NoiseRNG,
+        *,
+        token_dropout: float,
+        gate: nn.Linear | None = None,
+        target_ids_V: Tensor | None = None,
+    ) -> None:
+        """
+        Args:
+            gate: if it copies, the layer whose output says how much it generates.
+            target_ids_V: if it copies, the target id of each source id, or -1.
+        """
+        super().__init__(embedding, decoder, head, encoder, rng, token_dropout=token_dropout)
+        self.readout = readout
+        self.gate = gate
+        self.target_ids_V: Tensor | None
+        self.register_buffer("target_ids_V", target_ids_V)
+
+    def attend(self, memory_NSM: Tensor, memory: Memory, source_NS: Tensor) -> AttentiveBody:
+        copying: Copying | None = None
+        if self.gate is not None:
+            assert isinstance(self.head, LogProbabilityHead)
+            assert self.target_ids_V is not None
+            positions_S = torch.arange(source_NS.shape[1], device=source_NS.device)
+            ids_NS = self.target_ids_V[source_NS].where(positions_S < memory.lengths_N[:, None] - 2, -1)
+            copying = Copying(self.head, self.gate, memory, nn.functional.pad(ids_NS, (1, 1), value=-1))
+        return SoftAttentiveBody(self.body, self.readout, memory, memory_NSM, copying)
+
+
+class MonotonicTransducer(Transducer):
+    """A transducer with hard monotonic attention."""
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        decoder: Body,
+        attention: MonotonicAttention,
+        head: LogProbabilityHead,
+        encoder: Encoder,
+        rng: NoiseRNG,
+        *,
+        token_dropout: float,
+    ) -> None:
+        super().__init__(embedding, decoder, head, encoder, rng, token_dropout=token_dropout)
+        self.attention = attention
+
+    def attend(self, memory_NSM: Tensor, memory: Memory, source_NS: Tensor) -> AttentiveBody:
+        del source_NS  # the memory knows the source
+        assert isinstance(self.head, LogProbabilityHead)
+        return MonotonicAttentiveBody(self.body, self.attention, memory, memory_NSM, self.head)
+
+
+def build_transducer(
+    settings: ModelSettings,
+    condition: SourceConditionSettings,
+    source_size: int,
+    target_size: int,
+    target_ids: Tensor | None = None,
+) -> Transducer:
+    """Build a freshly initialised transducer.
+
+    Args:
+        settings: of the decoder: its embedding, body and head.
+        source_size: the number of ids of sources.
+        target_size: the number of ids of targets.
+        target_ids: for copying, the target id of each source id, or -1; int64.
+
+    Raises:
+        SettingsError: parts of the model do not fit; or the task has no ids that can be copied.
+    """
+    rng = NoiseRNG()
+    embedding = build_embedding(settings.embedding, target_size, None, rng)
+    encoder = Encoder(condition.encoder, source_size, rng)
+    decoder = build_body(settings.body, embedding.size, rng)
+    parts = _Parts(settings, target_size, embedding, decoder, encoder, rng)
+    match condition.attention:
+        case MonotonicAttentionSettings():
+            return _build_monotonic(parts, condition, condition.attention)
+        case AdditiveAttentionSettings() | DotAttentionSettings():
+            return _build_soft(parts, condition, condition.attention, target_ids)
+        case _:
+            assert_never(condition.attention)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What all transducers have, and the settings of the decoder."""
+
+    settings: ModelSettings
+    target_size: int
+    embedding: Embedding
+    decoder: Body
+    encoder: Encoder
+    rng: NoiseRNG
+
+    def build_head(self, features_size: int) -> Head:
+        return build_head(self.settings.head, features_size, self.target_size, self.embedding)
+
+    @property
+    def token_dropout(self) -> float:
+        return self.settings.embedding.dropout
+
+    @property
+    def label_smoothing(self) -> float:
+        return self.settings.head.label_smoothing
+
+
+def _build_monotonic(
+    parts: _Parts, condition: SourceConditionSettings, attention: MonotonicAttentionSettings
+) -> MonotonicTransducer:
+    for name in ("copying", "layers_after"):
+        if getattr(condition, name):
+            raise SettingsError(
+                f"model.condition.{name} is for soft attention, and this attention is monotonic",
+                "leave it out, or set model.condition.attention.type=dot",
+            )
+    monotonic = MonotonicAttention(
+        parts.decoder.features_size,
+        parts.encoder.body.features_size,
+        attention.size,
+        attention.max_jump,
+        parts.rng,
+        dropout=attention.dropout,
+    )
+    head = LogProbabilityHead(parts.build_head(attention.size), parts.label_smoothing)
+    return MonotonicTransducer(
+        parts.embedding, parts.decoder, monotonic, head, parts.encoder, parts.rng, token_dropout=parts.token_dropout
+    )
+
+
+def _build_soft(
+    parts: _Parts,
+    condition: SourceConditionSettings,
+    attention: AdditiveAttentionSettings | DotAttentionSettings,
+    target_ids: Tensor | None,
+) -> SoftTransducer:
+    query_size, memory_size = parts.decoder.features_size, parts.encoder.body.features_size
+    kind = AdditiveAttention if isinstance(attention, AdditiveAttentionSettings) else DotAttention
+    after = _build_layers_after(parts.settings, condition.layers_after, query_size, parts.rng)
+    readout = SoftReadout(
+        kind(query_size, memory_size, attention.size),
+        memory_size,
+        query_size,
+        query_size,
+        after,
+        parts.rng,
+        dropout=attention.dropout,
+    )
+    features_size = query_size if after is None else after.features_size
+    head, gate = parts.build_head(features_size), None
+    if condition.copying:
+        if target_ids is None:
+            raise SettingsError(
+                "model.condition.copying needs sources and targets with common characters, and these have none",
+                "set model.condition.copying=false",
+            )
+        head, gate = LogProbabilityHead(head, parts.label_smoothing), nn.Linear(features_size, 1)
+    return SoftTransducer(
+        parts.embedding,
+        parts.decoder,
+        readout,
+        head,
+        parts.encoder,
+        parts.rng,
+        token_dropout=parts.token_dropout,
+        gate=gate,
+        target_ids_V=target_ids if condition.copying else None,
+    )
+
+
+def _build_layers_after(settings: ModelSettings, num_layers: int, input_size: int, rng: NoiseRNG) -> Body | None:
+    if not num_layers:
+        return None
+    if not isinstance(settings.body, RecurrentSettings):
+        raise SettingsError(
+            "model.condition.layers_after is for recurrent decoders",
+            "set model.body.type=recurrent, or leave it out",
+        )
+    # model_copy does not validate, so entries for each layer must be cut by hand
+    update = {"num_layers": num_layers, "input_dropout": 0.0, "dilations": (), "strides": ()}
+    return build_body(settings.body.model_copy(update=update), input_size, rng)
