@@ -21,9 +21,8 @@ from torch import Tensor
 
 from charlm import formats, storage
 from charlm.data.conditions import LabelConditions, load_conditions
-from charlm.data.corpus import parse_task
 from charlm.data.labels import Labels, load_labels
-from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
+from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings, parse_task
 from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.build import Interface, LabelInputs, Outputs, build_meta_model
 from charlm.nn.embeddings.bag_layout import BagLayout

@@ -180,7 +180,7 @@ def test_the_python_of_a_page_runs(name: str, shelf: Path) -> None:
 
 def test_python_is_shown_in_the_readme_and_in_its_page() -> None:
     assert len(blocks(PAGES["README"], "python")) == 1
-    assert len(blocks(PAGES["python"], "python")) == 5
+    assert len(blocks(PAGES["python"], "python")) == 6
 
 
 @pytest.mark.parametrize("text", blocks(EVERYTHING, "toml"))

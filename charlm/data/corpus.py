@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from charlm import formats, storage
 from charlm.data.conditions import (
     CONDITIONS_FILE,
@@ -19,14 +17,13 @@ from charlm.data.conditions import (
 from charlm.data.examples import Examples, read_examples
 from charlm.data.labels import LABELS_FILE, Labels, load_labels
 from charlm.data.store import TokenStream, read_stream
-from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
+from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings, parse_task
 from charlm.errors import DataError, UsageError
 from charlm.suggestions.words import suggest
 from charlm.vocab.base import Vocab
 from charlm.vocab.build import load_vocab
 
 CORPUS_FILE = "corpus.json"
-_TASK: TypeAdapter[TaskSettings] = TypeAdapter(TaskSettings)
 
 
 @dataclass(frozen=True)
@@ -140,20 +137,6 @@ def open_corpus(directory: Path) -> Corpus:
         _check_file(directory / CONDITIONS_FILE, metadata["files"])
         conditions = load_conditions(directory)
     return Corpus(directory, metadata, load_vocab(directory), task, labels, conditions)
-
-
-def parse_task(metadata: Mapping[str, Any]) -> TaskSettings:
-    """Return the task that corpus.json or model.json names; without one, it is the next token.
-
-    Raises:
-        ValueError: there is no such task.
-    """
-    if "task" not in metadata:
-        return LANGUAGE_TASK
-    try:
-        return _TASK.validate_python(metadata["task"])
-    except ValidationError as error:
-        raise ValueError(f"unknown task {metadata['task']}") from error
 
 
 def _check_metadata(metadata: dict[str, Any]) -> None:

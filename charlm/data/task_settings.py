@@ -5,9 +5,10 @@ tag        a tag for each character that has one
 generate   the next token of a text that belongs to a given label
 """
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from charlm.settings import Settings
 
@@ -104,3 +105,19 @@ TaskSettings = Annotated[
 ]
 
 LANGUAGE_TASK = LanguageTaskSettings()
+
+_TASK: TypeAdapter[TaskSettings] = TypeAdapter(TaskSettings)
+
+
+def parse_task(metadata: Mapping[str, Any]) -> TaskSettings:
+    """Return the task that corpus.json or model.json names; without one, it is the next token.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if "task" not in metadata:
+        return LANGUAGE_TASK
+    try:
+        return _TASK.validate_python(metadata["task"])
+    except ValidationError as error:
+        raise ValueError(f"unknown task {metadata['task']}") from error

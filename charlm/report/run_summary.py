@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from charlm import storage
-from charlm.data.corpus import parse_task
+from charlm.data.task_settings import parse_task
 from charlm.errors import CharlmError
 from charlm.evaluation.uniform_guessing import describe_worse_than_uniform, uniform_bits
 from charlm.printable import one_line

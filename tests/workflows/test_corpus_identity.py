@@ -15,7 +15,7 @@ import pytest
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.example_sources import open_example_source
 from charlm.data.settings import CorpusSettings
-from charlm.data.task_settings import ClassifyTaskSettings, LanguageTaskSettings, TagTaskSettings
+from charlm.data.task_settings import ClassifyTaskSettings, GenerateTaskSettings, LanguageTaskSettings, TagTaskSettings
 from charlm.errors import CharlmError, DataError, SettingsError
 from charlm.settings import Settings, settings_classes
 from charlm.text.build import build_source
@@ -122,6 +122,7 @@ OTHER_VALUES: dict[type[Settings], dict[str, Any]] = {
 EXAMPLE_VALUES: dict[type[Settings], dict[str, Any]] = {
     LanguageTaskSettings: {},
     ClassifyTaskSettings: {},
+    GenerateTaskSettings: {},
     TagTaskSettings: {"scheme": "segments", "asks": "words"},
     TableSettings: {
         **EXAMPLE_FILES,

@@ -194,7 +194,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "words": ({"task": TAG, "source": ConlluSettings(), "vocab": WordSettings()}, "the vocabulary word joins"),
     "nfc": ({"task": TAG, "source": ConlluSettings(), "normalize": "nfc"}, "normalize changes the characters"),
     "column": ({"source": {"type": "hub", "label_column": "a"}}, "source.label_column is for labels and tags"),
-    "repeats": ({"repeats": "keep"}, "repeats is for --task classify"),
+    "repeats": ({"repeats": "keep"}, "repeats is for examples with labels or tags"),
 }
 
 

@@ -85,7 +85,9 @@ def changes(
             chosen = {f"{key}.type": type_name} if type_name and len(kinds) > 1 else {}
             yield from changes(kind, f"{key}.", {**base, **chosen, **needed})
         if len(kinds) > 1:
-            yield Change(base, f"{key}.type", next(kind for kind in other_kinds(kinds, field.default.type)))
+            current = kinds[0].model_fields["type"].default if field.default is None else field.default.type
+            before = {**base, f"{key}.type": current} if field.default is None else base
+            yield Change(before, f"{key}.type", next(kind for kind in other_kinds(kinds, current)))
         elif not kinds and name != "type":
             yield find_change({**base, **COMPANIONS.get(key, {})}, key, field.annotation)
 
