@@ -176,7 +176,7 @@ class Model:
     ) -> TextPrediction | list[TextPrediction]:
         """Predict the labels of texts, or the tags of their characters, like `charlm predict`.
 
-        A conditional language model predicts the label that a text is written for, by Bayes' rule.
+        A conditional language model predicts the most likely label of a text, by Bayes' rule.
 
         Args:
             texts: several, or a single one.

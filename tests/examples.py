@@ -2,7 +2,7 @@
 
 Example = (text, label), or (text, tags) with a tag or None for each character
 
-The label is what a model predicts, or with the task generate what it is given.
+A model predicts the label. With the task generate, it is given the label.
 """
 
 import random

@@ -54,7 +54,7 @@ def explain(
             "--label",
             metavar="NAME",
             help="The label to explain, of a run that predicts labels; else the predicted one. Of a run of --task"
-            " generate: the label that the text is written for.",
+            " generate: the label that it is given.",
         ),
     ] = None,
     checkpoint: CheckpointOption = None,

@@ -98,9 +98,7 @@ CheckpointOption = Annotated[
 ]
 LabelOption = Annotated[
     str | None,
-    typer.Option(
-        "--label", metavar="NAME", help="The label that the text is written for, of a run of --task generate."
-    ),
+    typer.Option("--label", metavar="NAME", help="The label that a run of --task generate is given."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 

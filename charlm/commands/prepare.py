@@ -64,15 +64,15 @@ def prepare(
     ] = None,
     train: Annotated[
         list[str] | None,
-        typer.Option("--train", metavar="PATH", help="Labels and tags: a file of the training split (repeatable)."),
+        typer.Option("--train", metavar="PATH", help="Examples: a file of the training split (repeatable)."),
     ] = None,
     valid: Annotated[
         list[str] | None,
-        typer.Option("--valid", metavar="PATH", help="Labels and tags: a file of the validation split (repeatable)."),
+        typer.Option("--valid", metavar="PATH", help="Examples: a file of the validation split (repeatable)."),
     ] = None,
     test: Annotated[
         list[str] | None,
-        typer.Option("--test", metavar="PATH", help="Labels and tags: a file of the test split (repeatable)."),
+        typer.Option("--test", metavar="PATH", help="Examples: a file of the test split (repeatable)."),
     ] = None,
     text_column: Annotated[
         str | None, typer.Option("--text-column", metavar="NAME", help="The column with the text; or its number.")

@@ -36,8 +36,8 @@ class Batch(NamedTuple):
     """inputs_BT and targets_BT: int64, a target of -100 is not scored. reset_B: rows that begin with initial state.
 
     lengths_B: the number of tokens of each row, if the rows are whole documents with padding after them; None if they
-    continue the rows of the batch before. condition: what each row is written for, the tensors that a conditional model
-    is given; None without conditions.
+    continue the rows of the batch before. condition: the tensors that a conditional model is given, with a row for
+    each row; None for other models.
     """
 
     inputs_BT: Tensor

@@ -1,4 +1,4 @@
-"""What the documents of a corpus are written for: a label each, which a conditional language model is given.
+"""The conditions of documents: a label each, which a conditional language model is given.
 
 training examples ──count──> LabelConditions ──save──> conditions.json, in the corpus and in checkpoints
 documents of a split ──> SPLIT.conditions.npy: the id of the label of each document, -1 for one that training never had
@@ -9,13 +9,13 @@ D documents.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm import formats, storage
-from charlm.data.labels import UNKNOWN_LABEL, Labels
+from charlm.data.labels import UNKNOWN_LABEL, Labels, labels_damage, read_labels_file
 from charlm.data.store import ArrayWriter, EncodedParts, encode_parts, open_memmap, write_stream
 from charlm.errors import DataError, UsageError
 from charlm.suggestions.words import suggest
@@ -67,20 +67,13 @@ def load_conditions(directory: Path) -> LabelConditions:
         DataError: it is missing, damaged, or written by a newer charlm.
     """
     path = directory / CONDITIONS_FILE
-    try:
-        content = storage.read_json(path)
-        version, names, counts = content["format"], content["labels"], content["counts"]
-        if isinstance(version, int) and version > formats.CONDITIONS:
-            raise DataError(
-                f"{path} has format {version}; this charlm reads up to {formats.CONDITIONS}", "upgrade charlm"
-            )
-        if not all(isinstance(name, str) for name in names) or list(names) != sorted(set(names)):
-            raise ValueError("the labels are not sorted strings")
-        if len(counts) != len(names) or not all(type(count) is int and count > 0 for count in counts):
-            raise ValueError("the counts do not fit the labels")
-        return LabelConditions(Labels(tuple(names)), tuple(counts))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged: {error}", "prepare the corpus again, or copy the run again") from error
+    labels, content = read_labels_file(path, formats.CONDITIONS)
+    counts = content.get("counts")
+    if not isinstance(counts, list) or len(counts) != labels.size:
+        raise labels_damage(path, "the counts do not fit the labels")
+    if not all(type(count) is int and count > 0 for count in cast("list[object]", counts)):
+        raise labels_damage(path, "a count is not a whole number from 1 up")
+    return LabelConditions(labels, tuple(cast("list[int]", counts)))
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ class DocumentConditions:
     labels_D: Ids
 
     def select(self, documents: Ids) -> tuple[Ids, ...]:
-        """Return what some documents are written for, as arrays with a row for each."""
+        """Return the conditions of some documents, as arrays with a row for each."""
         return (self.labels_D[documents].astype(np.int64),)
 
     def head(self, num_documents: int) -> "DocumentConditions":
@@ -103,7 +96,7 @@ class DocumentConditions:
 
 
 def encode_conditions(parts: Iterable[Part], vocab: Vocab, conditions: LabelConditions) -> EncodedParts:
-    """Encode texts and the ids of the labels that they are written for."""
+    """Encode texts and the ids of their labels."""
     documents = list(parts)
     labels_D = [conditions.labels.get_id(part.label or "") for part in documents]
     return replace(encode_parts(documents, vocab), conditions=np.array(labels_D, dtype=CONDITION_DTYPE))

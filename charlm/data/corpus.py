@@ -37,7 +37,7 @@ class Corpus:
     labels: Labels | None = None
     """The labels or tags of its documents; None for a corpus of plain text."""
     conditions: LabelConditions | None = None
-    """The labels that its documents are written for; None without conditions."""
+    """The labels that a model of its documents is given; None if it is given nothing."""
     _streams: dict[str, TokenStream] = field(
         default_factory=dict[str, TokenStream], init=False, repr=False, compare=False
     )
@@ -82,7 +82,7 @@ class Corpus:
         return read_examples(self.directory, split, self.vocab, self.labels.size)
 
     def open_conditions(self, split: str) -> DocumentConditions | None:
-        """Return what the documents of a split are written for, checked as by `open`; None without conditions.
+        """Return the conditions of the documents of a split, checked as by `open`; None if there are none.
 
         Raises:
             UsageError, DataError: as `open`.

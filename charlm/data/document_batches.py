@@ -45,7 +45,7 @@ class DocumentBatches:
     max_document_tokens: int
     seed: int
     conditions: DocumentConditions | None = None
-    """What the documents are written for, if a model is given that."""
+    """Of the documents, if the model is a conditional one."""
     _cache: dict[DocumentCursor, list[Indices]] = field(
         default_factory=dict[DocumentCursor, list[Indices]], init=False, repr=False, compare=False
     )
@@ -251,7 +251,7 @@ def make_document_batches(
     Args:
         batch_size: the largest number of rows of each rank.
         seq_len: batch_size * seq_len is the largest number of tokens of each rank's rows.
-        conditions: what the documents are written for, if a model is given that.
+        conditions: of the documents, if the model is a conditional one.
 
     Raises:
         DataError: nothing is asked for.

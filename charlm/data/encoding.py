@@ -72,7 +72,7 @@ def encode_splits(
     """Write the tokens of each split to `directory`, which contains the saved vocabulary.
 
     Args:
-        names: the labels or tags of examples, whose targets are written too; or the labels that texts are written for.
+        names: the labels or tags of examples, whose targets are written too; or the labels that are given.
 
     Returns:
         For each split, the number of characters, words and bytes of its text; of examples also of targets.

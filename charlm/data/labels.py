@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from charlm import formats, storage
 from charlm.errors import DataError
@@ -49,14 +50,29 @@ def load_labels(directory: Path) -> Labels:
     Raises:
         DataError: it is missing, damaged, or written by a newer charlm.
     """
-    path = directory / LABELS_FILE
+    return read_labels_file(directory / LABELS_FILE, formats.LABELS)[0]
+
+
+def read_labels_file(path: Path, newest: int) -> tuple[Labels, dict[str, Any]]:
+    """Read the labels of a JSON file, and return all its content beside them.
+
+    Args:
+        newest: the newest format that this charlm reads.
+
+    Raises:
+        DataError: the file is missing, damaged, or written by a newer charlm.
+    """
     try:
         content = storage.read_json(path)
         version, names = content["format"], content["labels"]
-        if isinstance(version, int) and version > formats.LABELS:
-            raise DataError(f"{path} has format {version}; this charlm reads up to {formats.LABELS}", "upgrade charlm")
+        if isinstance(version, int) and version > newest:
+            raise DataError(f"{path} has format {version}; this charlm reads up to {newest}", "upgrade charlm")
         if not all(isinstance(name, str) for name in names) or list(names) != sorted(set(names)):
             raise ValueError("the labels are not sorted strings")
-        return Labels(tuple(names))
+        return Labels(tuple(names)), content
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged: {error}", "prepare the corpus again, or copy the run again") from error
+        raise labels_damage(path, error) from error
+
+
+def labels_damage(path: Path, reason: object) -> DataError:
+    return DataError(f"{path} is damaged: {reason}", "prepare the corpus again, or copy the run again")

@@ -102,7 +102,7 @@ class EncodedParts:
     targets: IntArray | None = None
     """Of examples: what is asked for after each id, or -100."""
     conditions: IntArray | None = None
-    """Of texts that are written for something: its id, one for each part."""
+    """Of texts with a given label: its id, one for each part."""
 
     @property
     def ends(self) -> npt.NDArray[np.int64]:

@@ -21,7 +21,7 @@ class _Task(Settings):
     has_labels: ClassVar[bool] = True
     """Whether a model predicts names of labels.json, and not ids of the vocabulary."""
     has_conditions: ClassVar[bool] = False
-    """Whether a model is given something that each document is written for."""
+    """Whether a model is given a condition for each document, such as its label."""
     per_document: ClassVar[bool] = False
     """Whether there is one label for each document, and not one for each of some characters."""
     needs_characters: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""A conditional language model as a classifier: which label is a text most likely written for?
+"""A conditional language model as a classifier: with which label is a text most likely?
 
     p(label | text) = p(text | label) p(label) / sum over labels       (Bayes' rule; p(label) as in the training text)
 

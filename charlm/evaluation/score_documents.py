@@ -1,4 +1,4 @@
-"""The exact score of documents that are read one by one, each from the initial state and with what it is written for.
+"""The exact score of documents. Each is read alone: from the initial state, and with its own condition.
 
     <eod> document <eod>    rows of similar length together, padding on the right ──model──> nats of every token
 
@@ -41,13 +41,13 @@ def score_documents(
     token i + 1.
 
     Args:
-        conditions: what the documents are written for, if the model is a conditional one.
+        conditions: of the documents, if the model is a conditional one.
         on_progress: called with the number of tokens that each batch scored; it may raise to stop. All shards call it
             equally often, since several processes agree on the time and on signals there.
         shard: (k, n) scores every n-th document from the k-th on; predictions of other shards are NaN.
     """
     nats_P = np.full(stream.num_predictions, np.nan, dtype=np.float32)
-    starts = stream.documents["start"].astype(np.int64) - 1  # a prediction stands at the token before it
+    starts = stream.documents["start"].astype(np.int64) - 1  # prediction i is that of token i + 1
     lengths = stream.ends - 1 - starts
     index, num_shards = shard
     shards = [np.arange(each, len(starts), num_shards) for each in range(num_shards)]

@@ -14,8 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from charlm.errors import SettingsError
 from charlm.nn.bodies.build import build_body, build_row_body
-from charlm.nn.conditions.labels import LabelInputModel, LabelStateModel, UnconditionedModel
-from charlm.nn.conditions.settings import LabelConditionSettings, NoConditionSettings
+from charlm.nn.conditions.build import build_labelled_model
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.build import build_embedding
@@ -41,7 +40,7 @@ class LabelInputs:
 
 
 Interface = Outputs | LabelInputs
-"""What the task adds to a network over ids: other outputs, or further inputs."""
+"""What a task changes about a network that reads and predicts ids: its outputs, or its inputs."""
 
 
 def build_model(
@@ -62,7 +61,7 @@ def build_model(
     """
     if settings.condition is not None and not isinstance(interface, LabelInputs):
         raise SettingsError(
-            "model.condition is for a corpus whose documents are written for something",
+            "model.condition is for documents with a condition, and this task has none",
             "leave it out, or prepare a corpus with --task generate",
         )
     rng = NoiseRNG()
@@ -76,13 +75,7 @@ def build_model(
     head = build_head(settings.head, body.features_size, vocab_size, embedding)
     if interface is None:
         return LanguageModel(embedding, body, head, rng, token_dropout=dropout)
-    match settings.condition or LabelConditionSettings():
-        case NoConditionSettings():
-            return UnconditionedModel(embedding, body, head, rng, token_dropout=dropout)
-        case LabelConditionSettings(into="input"):
-            return LabelInputModel(embedding, body, head, rng, interface.size, token_dropout=dropout)
-        case LabelConditionSettings():
-            return LabelStateModel(embedding, body, head, rng, interface.size, token_dropout=dropout)
+    return build_labelled_model(settings.condition, interface.size, embedding, body, head, rng, token_dropout=dropout)
 
 
 def build_meta_model(

@@ -12,6 +12,7 @@ B batch, T time, D embedding, H features, V vocabulary, N sources of conditions.
 """
 
 from abc import ABC, abstractmethod
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -74,12 +75,8 @@ class LanguageModel(nn.Module):
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def bind(self, *, embedding: Embedding | None = None, body: Body | None = None) -> "LanguageModel":
-        """Return a model of the same parts, with another embedding or body around its own."""
-        bound = LanguageModel(embedding or self.embedding, body or self.body, self.head, self.rng)
-        bound.token_dropout = self.token_dropout
-        bound.training = self.training
-        return bound
+
+BoundModel = TypeVar("BoundModel", bound=LanguageModel)
 
 
 class ConditionalModel(LanguageModel, ABC):
@@ -92,6 +89,12 @@ class ConditionalModel(LanguageModel, ABC):
     @abstractmethod
     def given(self, condition: Condition) -> LanguageModel:
         """Return the language model that knows `condition`."""
+
+    def bind(self, bound: BoundModel) -> BoundModel:
+        """Give a model that is made of parts of this one its dropout of ids and its mode, and return it."""
+        bound.token_dropout = self.token_dropout
+        bound.training = self.training
+        return bound
 
     def initial_state(self, batch_size: int) -> State:
         raise TypeError("a conditional model reads nothing before it is given a condition")

@@ -54,7 +54,7 @@ class Objective(nn.Module):
             state: of a model with a condition it does not matter, since it begins with the initial state.
             key: the seed of the dropout masks.
             lengths_B: the number of tokens of each row, if rows have padding after their ends.
-            condition: what each row is written for, for a conditional model.
+            condition: what a conditional model is given, with a row for each row of the batch.
         """
         model = self.model
         if condition is not None:

@@ -17,29 +17,29 @@ from charlm.training.optim.settings import (
 
 class TrainingSettings(Settings):
     """Everything that `charlm train` needs besides the corpus and the model. The first budget that is used up ends the
-    run."""
+    run. Examples are the documents of a corpus of `charlm prepare --task`: with labels, tags, or a given label."""
 
     batch_size: int = Field(default=64, ge=1)
-    """Rows of a batch, for each process; each row reads its own contiguous part of the training text. For labels and
-    tags, a row is a document, and a batch may have fewer."""
+    """Rows of a batch, for each process; each row reads its own contiguous part of the training text. For examples,
+    a row is a document, and a batch may have fewer."""
     micro_batches: int = Field(default=1, ge=1)
     """Micro-batches into which a batch is split; they are computed one after another, which needs less memory."""
     seq_len: int = Field(default=128, ge=1)
     """Tokens of each row in a batch: the time steps of truncated back-propagation. State is carried across batches. For
-    labels and tags, where rows differ in length, a batch has at most batch_size times seq_len tokens."""
+    examples, whose rows differ in length, a batch has at most batch_size times seq_len tokens."""
     max_document_tokens: int = Field(default=4096, ge=2)
-    """For labels and tags: a document is read as a whole, up to so many tokens. A longer one is cut into pieces, of
-    which those without a label or tag are left out."""
+    """For examples: a document is read as a whole, up to so many tokens. A longer one is cut into pieces. Of labels and
+    tags, pieces without one are left out; of texts with a given label, each piece begins afresh."""
     seq_len_varies: bool = False
     """Whether each step draws its length around seq_len (one in twenty around half of it) and scales the learning rate
-    by it, as AWD-LSTM does (Merity et al., 2018). Not for labels and tags."""
+    by it, as AWD-LSTM does (Merity et al., 2018). Not for examples."""
     recompute_len: int | None = Field(default=None, ge=1)
     """Keep the activations of this many time steps and recompute all others, so that long sequences need less memory
     and about a third more time. Each segment draws its own dropout masks. If left out, nothing is recomputed."""
     reset_tokens: int | None = Field(default=None, ge=1)
     """Reset the state of every row after this many tokens, a multiple of seq_len. If left out, the state is reset at
     each epoch, and with batch normalisation, whose statistics belong to time steps, after seq_len tokens. Not for
-    labels and tags, whose documents all begin with the initial state."""
+    examples, whose documents all begin with the initial state."""
     max_steps: int | None = Field(default=None, ge=0, lt=2**63)
     """Budget: updates of the weights."""
     max_tokens: int | None = Field(default=None, ge=0, lt=2**63)

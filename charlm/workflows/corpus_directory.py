@@ -118,7 +118,7 @@ def finish_corpus(
     Args:
         text_metadata: the entries of corpus.json about text and splits.
         characters: the entries of its vocabulary about characters.
-        names: the labels or tags of examples, or the labels that texts are written for.
+        names: the labels or tags of examples, or the labels that a model of the texts is given.
     """
     vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
     vocab.save(work)

@@ -56,7 +56,7 @@ def load_language_model(run: str | None, checkpoint: str | None, device: str) ->
 
 
 def give_label(loaded: LoadedModel, label: str | None, name: str) -> LoadedModel:
-    """Return the language model that was given a label; a model without conditions as it is.
+    """Give a label to a conditional model, and return the language model. Other models are returned unchanged.
 
     Args:
         name: of the run, for messages.

@@ -1,7 +1,7 @@
 """The kinds of predictions, each with its way from a text to a row of ids and from log-probabilities to a prediction.
 
     LabelPredictions     one label for the text
-    BayesPredictions     the label that the text is written for, by a conditional language model
+    BayesPredictions     the most likely label of the text, by a conditional language model
     TagPredictions       a tag for each character, or for each word
     SegmentPredictions   tags that cut the text into segments, such as words
     RestoredTexts        tags that restore marks, case or blanks
@@ -96,7 +96,7 @@ class LabelPredictions(RowPredictions):
 
 
 class BayesPredictions(LabelPredictions):
-    """The label that each text is most likely written for."""
+    """The most likely label of each text, by Bayes' rule."""
 
     def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
         super().__init__(loaded, decoder, device, options)

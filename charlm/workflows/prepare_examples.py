@@ -1,4 +1,4 @@
-"""Turn a source of examples into a corpus of labels or tags, or of texts that are written for labels.
+"""Turn a source of examples into a corpus of labels or tags, or of texts with a given label.
 
     source ──read──> staged rows ──repeats out, split──> documents/SPLIT-*.parquet, with a label or tags
                                  ──count──> labels.json or conditions.json, of the training examples

@@ -190,7 +190,7 @@ def add_examples(commands: Commands) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("name", BESIDE)
 def test_a_job_goes_on_after_a_rank_was_killed_twice(workspace: Commands, name: str) -> None:
-    """One line each time, no process is left, and the end is that of a job that nobody disturbed."""
+    """Each failure gives one error line and leaves no process; the job ends with the weights of an undisturbed one."""
     add_examples(workspace)
     run = workspace.folder / PAIR
     train = ("train", "--data", "texts", *SMALL, *BESIDE[name])  # of a repeated option, the last one counts

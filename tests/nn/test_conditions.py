@@ -151,5 +151,5 @@ def test_the_meta_model_has_the_same_parameters(condition: dict[str, Any]) -> No
 
 
 def test_a_condition_of_another_task_is_refused() -> None:
-    with pytest.raises(SettingsError, match="whose documents are written for something"):
+    with pytest.raises(SettingsError, match="this task has none"):
         build_model(validate(ModelSettings, Layer({"condition": {"type": "label"}})), VOCAB)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from charlm.errors import SettingsError
+from charlm.nn.conditions.build import build_transducer
 from charlm.nn.conditions.settings import SourceConditionSettings
-from charlm.nn.conditions.source import MonotonicTransducer, Transducer, build_transducer
+from charlm.nn.conditions.source import MonotonicTransducer, Transducer
 from charlm.nn.heads.log_probabilities import LogProbabilityHead
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings

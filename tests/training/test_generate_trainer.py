@@ -1,4 +1,4 @@
-"""Training of texts that are written for labels: known answers are found, a resumed run equals an uninterrupted one."""
+"""Training of texts with a given label: known answers are found, a resumed run equals an uninterrupted one."""
 
 import json
 from pathlib import Path

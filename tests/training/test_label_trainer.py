@@ -292,8 +292,8 @@ def test_class_weights_raise_the_recall_of_a_rare_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("problem", "model", "training", "words"),
     [
-        ("first", {}, {"seq_len_varies": True}, "seq_len_varies is for language models"),
-        ("first", {}, {"reset_tokens": 8}, "reset_tokens is for language models"),
+        ("first", {}, {"seq_len_varies": True}, "seq_len_varies is for texts in one stream"),
+        ("first", {}, {"reset_tokens": 8}, "reset_tokens is for texts in one stream"),
         ("first", {}, {"sample_length": 9}, "sample_length is for language models"),
         ("next", {"pooling": "mean"}, {}, "one label for each document"),
         ("next", {"body": {"norm": "batch"}}, {"batch_size": 15, "micro_batches": 2}, "at least 8 documents"),

@@ -513,7 +513,7 @@ def test_a_failing_tensorboard_directory_does_not_stop_training(run: RunDirector
 def test_tensorboard_shows_a_run_whose_clock_was_set_back(
     run: RunDirectory, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attempt writes its file behind the older ones, whatever the clock says."""
+    """The file of each attempt sorts after the older ones, whatever the clock says."""
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     now = time.time()
     for attempt, steps in enumerate((8, 15, 22)):

@@ -1,4 +1,4 @@
-"""Texts that are written for labels, on the command line and in Python: sample, eval, predict, explain, refusals."""
+"""Texts with a given label, on the command line and in Python: sample, eval, predict, explain, refusals."""
 
 import json
 import random

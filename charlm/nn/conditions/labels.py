@@ -27,7 +27,7 @@ class UnconditionedModel(ConditionalModel):
 
     def given(self, condition: Condition) -> LanguageModel:
         del condition
-        return self.bind()
+        return self.bind(LanguageModel(self.embedding, self.body, self.head, self.rng))
 
 
 class LabelInputModel(ConditionalModel):
@@ -45,7 +45,8 @@ class LabelInputModel(ConditionalModel):
             condition: the ids of labels, (N,) int64; -1 for one that is unknown.
         """
         (labels_N,) = condition
-        return self.bind(embedding=LabelledEmbedding(self.embedding, _vectors_of(self.label_LD, labels_N)))
+        embedding = LabelledEmbedding(self.embedding, _vectors_of(self.label_LD, labels_N))
+        return self.bind(LanguageModel(embedding, self.body, self.head, self.rng))
 
 
 class LabelStateModel(ConditionalModel):
@@ -64,9 +65,7 @@ class LabelStateModel(ConditionalModel):
             condition: the ids of labels, (N,) int64; -1 for one that is unknown.
         """
         (labels_N,) = condition
-        bound = _StateBoundModel(self.embedding, self.body, self.head, self.rng)
-        bound.token_dropout = self.token_dropout
-        bound.training = self.training
+        bound = self.bind(_StateBoundModel(self.embedding, self.body, self.head, self.rng))
         bound.state_NS = _vectors_of(self.label_LS, labels_N)
         return bound
 

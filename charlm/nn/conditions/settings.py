@@ -38,7 +38,8 @@ class EncoderSettings(Settings):
 
 
 class SourceConditionSettings(Settings):
-    """Another text that is read first, for `--task transduce`. The model's body is the decoder."""
+    """Another text that is read first. The model's body is the decoder. No task gives a text yet, so this is not among
+    the conditions that can be set."""
 
     type: Literal["source"] = "source"
     encoder: EncoderSettings = EncoderSettings()

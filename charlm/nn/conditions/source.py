@@ -3,20 +3,17 @@
     source_NS ──embedding──> start, vectors, end ──encoder──> memory_NSM      once, in `given`
     the text so far ──embedding──> decoder ──attention over the memory──> features of the next token
 
-A learned vector stands before each source, and another one behind it. So attention always has something to look at.
+Each source begins with one learned vector and ends with another, so that an empty source has positions too.
 
 N sources, B rows, T time, S positions (source tokens, and 2 more), D embedding, M features of a position, V target
 vocabulary.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
-from charlm.errors import SettingsError
 from charlm.nn.attention.attentive import (
     AttentiveBody,
     Copying,
@@ -26,20 +23,12 @@ from charlm.nn.attention.attentive import (
 )
 from charlm.nn.attention.memory import Memory
 from charlm.nn.attention.monotonic import MonotonicAttention
-from charlm.nn.attention.settings import (
-    AdditiveAttentionSettings,
-    DotAttentionSettings,
-    MonotonicAttentionSettings,
-)
-from charlm.nn.attention.soft import AdditiveAttention, DotAttention
 from charlm.nn.bodies.base import Body
-from charlm.nn.bodies.build import build_body, build_row_body
-from charlm.nn.bodies.settings import RecurrentSettings
-from charlm.nn.conditions.settings import EncoderSettings, SourceConditionSettings
+from charlm.nn.bodies.build import build_row_body
+from charlm.nn.conditions.settings import EncoderSettings
 from charlm.nn.dropout import NoiseRNG, TokenDropout
 from charlm.nn.embeddings.build import build_embedding
 from charlm.nn.embeddings.token_embedding import Embedding
-from charlm.nn.heads.build import build_head
 from charlm.nn.heads.log_probabilities import LogProbabilityHead
 from charlm.nn.heads.softmax import Head
 from charlm.nn.model import Condition, ConditionalModel, LanguageModel
@@ -130,10 +119,7 @@ class Transducer(ConditionalModel):
         source_NS, lengths_N = condition
         memory_NSM, positions_N = self.encoder(source_NS, lengths_N)
         body = self.attend(memory_NSM, Memory(positions_N, memory_NSM.shape[1]), source_NS)
-        bound = BoundTransducer(self.embedding, body, self.head, self.rng)
-        bound.token_dropout = self.token_dropout
-        bound.training = self.training
-        return bound
+        return self.bind(BoundTransducer(self.embedding, body, self.head, self.rng))
 
     @abstractmethod
     def attend(self, memory_NSM: Tensor, memory: Memory, source_NS: Tensor) -> AttentiveBody:
@@ -199,134 +185,3 @@ class MonotonicTransducer(Transducer):
         del source_NS  # the memory knows the source
         assert isinstance(self.head, LogProbabilityHead)
         return MonotonicAttentiveBody(self.body, self.attention, memory, memory_NSM, self.head)
-
-
-def build_transducer(
-    settings: ModelSettings,
-    condition: SourceConditionSettings,
-    source_size: int,
-    target_size: int,
-    target_ids: Tensor | None = None,
-) -> Transducer:
-    """Build a freshly initialised transducer.
-
-    Args:
-        settings: of the decoder: its embedding, body and head.
-        source_size: the number of ids of sources.
-        target_size: the number of ids of targets.
-        target_ids: for copying, the target id of each source id, or -1; int64.
-
-    Raises:
-        SettingsError: parts of the model do not fit; or the task has no ids that can be copied.
-    """
-    rng = NoiseRNG()
-    embedding = build_embedding(settings.embedding, target_size, None, rng)
-    encoder = Encoder(condition.encoder, source_size, rng)
-    decoder = build_body(settings.body, embedding.size, rng)
-    parts = _Parts(settings, target_size, embedding, decoder, encoder, rng)
-    match condition.attention:
-        case MonotonicAttentionSettings():
-            return _build_monotonic(parts, condition, condition.attention)
-        case AdditiveAttentionSettings() | DotAttentionSettings():
-            return _build_soft(parts, condition, condition.attention, target_ids)
-        case _:
-            assert_never(condition.attention)
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What all transducers have, and the settings of the decoder."""
-
-    settings: ModelSettings
-    target_size: int
-    embedding: Embedding
-    decoder: Body
-    encoder: Encoder
-    rng: NoiseRNG
-
-    def build_head(self, features_size: int) -> Head:
-        return build_head(self.settings.head, features_size, self.target_size, self.embedding)
-
-    @property
-    def token_dropout(self) -> float:
-        return self.settings.embedding.dropout
-
-    @property
-    def label_smoothing(self) -> float:
-        return self.settings.head.label_smoothing
-
-
-def _build_monotonic(
-    parts: _Parts, condition: SourceConditionSettings, attention: MonotonicAttentionSettings
-) -> MonotonicTransducer:
-    for name in ("copying", "layers_after"):
-        if getattr(condition, name):
-            raise SettingsError(
-                f"model.condition.{name} is for soft attention, and this attention is monotonic",
-                "leave it out, or set model.condition.attention.type=dot",
-            )
-    monotonic = MonotonicAttention(
-        parts.decoder.features_size,
-        parts.encoder.body.features_size,
-        attention.size,
-        attention.max_jump,
-        parts.rng,
-        dropout=attention.dropout,
-    )
-    head = LogProbabilityHead(parts.build_head(attention.size), parts.label_smoothing)
-    return MonotonicTransducer(
-        parts.embedding, parts.decoder, monotonic, head, parts.encoder, parts.rng, token_dropout=parts.token_dropout
-    )
-
-
-def _build_soft(
-    parts: _Parts,
-    condition: SourceConditionSettings,
-    attention: AdditiveAttentionSettings | DotAttentionSettings,
-    target_ids: Tensor | None,
-) -> SoftTransducer:
-    query_size, memory_size = parts.decoder.features_size, parts.encoder.body.features_size
-    kind = AdditiveAttention if isinstance(attention, AdditiveAttentionSettings) else DotAttention
-    after = _build_layers_after(parts.settings, condition.layers_after, query_size, parts.rng)
-    readout = SoftReadout(
-        kind(query_size, memory_size, attention.size),
-        memory_size,
-        query_size,
-        query_size,
-        after,
-        parts.rng,
-        dropout=attention.dropout,
-    )
-    features_size = query_size if after is None else after.features_size
-    head, gate = parts.build_head(features_size), None
-    if condition.copying:
-        if target_ids is None:
-            raise SettingsError(
-                "model.condition.copying needs sources and targets with common characters, and these have none",
-                "set model.condition.copying=false",
-            )
-        head, gate = LogProbabilityHead(head, parts.label_smoothing), nn.Linear(features_size, 1)
-    return SoftTransducer(
-        parts.embedding,
-        parts.decoder,
-        readout,
-        head,
-        parts.encoder,
-        parts.rng,
-        token_dropout=parts.token_dropout,
-        gate=gate,
-        target_ids_V=target_ids if condition.copying else None,
-    )
-
-
-def _build_layers_after(settings: ModelSettings, num_layers: int, input_size: int, rng: NoiseRNG) -> Body | None:
-    if not num_layers:
-        return None
-    if not isinstance(settings.body, RecurrentSettings):
-        raise SettingsError(
-            "model.condition.layers_after is for recurrent decoders",
-            "set model.body.type=recurrent, or leave it out",
-        )
-    # model_copy does not validate, so entries for each layer must be cut by hand
-    update = {"num_layers": num_layers, "input_dropout": 0.0, "dilations": (), "strides": ()}
-    return build_body(settings.body.model_copy(update=update), input_size, rng)

@@ -95,16 +95,12 @@ class Cleaner:
         """Drop lines that only point to a category or a file: `See also [[:Category:Born 1864]]`."""
         if "[[:" not in text:
             return text
-        return POINTER_LINE.sub(
-            lambda match: (
-                match[0]
-                if fold_prefix(match[1]) not in self._hidden_prefixes
-                else "\n"
-                if match[0][1] in "*#:;"
-                else ""
-            ),
-            text,
-        )
+        return POINTER_LINE.sub(self._drop_pointer_line, text)
+
+    def _drop_pointer_line(self, match: re.Match[str]) -> str:
+        if fold_prefix(match[1]) not in self._hidden_prefixes:
+            return match[0]
+        return "\n" if match[0][1] in "*#:;" else ""  # an empty item still ends the list
 
 
 def _drop_hatnotes(text: str) -> str:

@@ -50,9 +50,7 @@ def lay_out(text: str) -> str:
 def _parse_blocks(text: str) -> list[Block]:
     blocks: list[Block] = []
     paragraph: list[str] = []
-    is_loose = (
-        False  # whether the lines of the paragraph hold edges of blocks; the others make a paragraph of their own
-    )
+    has_edges = False  # whether blocks begin or end in the lines of the paragraph; such lines are a paragraph apart
     term, term_depth = "", 0  # of a definition list, waiting for its definition
     markers = ""  # of the line before, as MediaWiki compares them
 
@@ -118,9 +116,9 @@ def _parse_blocks(text: str) -> list[Block]:
                 blocks.extend(_paragraph_blocks(part))
         else:
             has_edge = EDGE in raw or _ends_before_edge(lines, number)
-            if term or has_edge != is_loose:
+            if term or has_edge != has_edges:
                 end_paragraph()
-            is_loose = has_edge
+            has_edges = has_edge
             before, *parts = raw.split(CONTENTS)
             paragraph.append(before.strip(_BLANK))
             for part in parts:

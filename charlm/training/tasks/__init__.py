@@ -4,4 +4,5 @@
 
 language    the next token of a text, in batches for truncated back-propagation
 labels      a label for each document, or tags of its characters, in batches of whole documents
+generate    the next token of a document with a given label, in batches of whole documents
 """

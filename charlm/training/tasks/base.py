@@ -119,7 +119,7 @@ class Task(ABC):
     unit: str
     """What the bits are counted for: "character", or "label" for labels and tags."""
     interface: Interface | None = None
-    """What the task adds to a network over ids: labels or tags that it predicts, or what it is given."""
+    """What the model predicts or is given besides ids; None for a language model."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus

@@ -1,4 +1,4 @@
-"""The task of conditional language models: the next token of a document, given what the document is written for."""
+"""The task of conditional language models: the next token of a document, given the label of the document."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,13 +13,12 @@ from charlm.data.document_batches import DocumentBatches, make_document_batches
 from charlm.data.document_cursor import DocumentCursor
 from charlm.data.examples import next_token_examples
 from charlm.data.store import TokenStream, count_ids
-from charlm.errors import DataError, SettingsError
+from charlm.errors import DataError
 from charlm.evaluation.score import Score
 from charlm.evaluation.score_documents import score_documents
 from charlm.evaluation.uniform_guessing import uniform_bits
 from charlm.nn.build import LabelInputs, build_model
 from charlm.nn.model import ConditionalModel, LanguageModel
-from charlm.nn.norm import MIN_ROWS
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import Direction, prime_generator
@@ -27,11 +26,7 @@ from charlm.sampling.plan import SamplingPlan
 from charlm.training.settings import TrainingSettings
 from charlm.training.tasks.base import ScoringOptions, Task, Validation
 from charlm.training.tasks.language import SAMPLE_TEMPERATURE, check_language_model
-
-_SETTINGS_OF_STREAMS = {
-    "seq_len_varies": "each document is read as a whole",
-    "reset_tokens": "each document begins with the initial state",
-}
+from charlm.training.tasks.whole_documents import check_document_settings
 
 
 class GenerateTask(Task):
@@ -47,15 +42,7 @@ class GenerateTask(Task):
 
     def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
         check_language_model(model_settings, settings)
-        for name, why in _SETTINGS_OF_STREAMS.items():
-            if getattr(settings, name):
-                raise SettingsError(f"training.{name} is for texts in one stream: {why}", "leave it out")
-        if model_settings.depends_on_step_count and settings.batch_size < MIN_ROWS * settings.micro_batches:
-            raise SettingsError(
-                f"batch normalisation needs at least {MIN_ROWS} documents in each micro-batch, and"
-                f" training.batch_size = {settings.batch_size} has fewer",
-                "raise it, or set model.body.norm to layer, weight or none",
-            )
+        check_document_settings(model_settings, settings)
 
     def open_batches(
         self, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int
@@ -140,7 +127,7 @@ class GenerateValidation(Validation):
 def _open_split(
     corpus: Corpus, split: str, settings: ModelSettings, *, max_tokens: int | None = None
 ) -> tuple[TokenStream, DocumentConditions]:
-    """Return the documents of a split in the order in which the model reads them, and what they are written for.
+    """Return the documents of a split in the order in which the model reads them, and their conditions.
 
     Args:
         max_tokens: the first documents only, with at most so many tokens.

@@ -16,10 +16,10 @@ from charlm.evaluation.evaluate_labels import LabelDecoder, evaluate_labels
 from charlm.evaluation.label_score import LabelScore
 from charlm.nn.build import Outputs, build_model
 from charlm.nn.model import LanguageModel
-from charlm.nn.norm import MIN_ROWS
 from charlm.nn.settings import ModelSettings
 from charlm.training.settings import TrainingSettings
 from charlm.training.tasks.base import ScoringOptions, Task, Validation
+from charlm.training.tasks.whole_documents import check_document_settings
 
 
 class LabelTask(Task):
@@ -39,19 +39,12 @@ class LabelTask(Task):
                 f'model.pooling = "{model_settings.pooling}" is for one label for each document',
                 "leave it out for tags",
             )
-        if model_settings.depends_on_step_count and settings.batch_size < MIN_ROWS * settings.micro_batches:
+        check_document_settings(model_settings, settings)
+        if settings.sample_length > 0:
             raise SettingsError(
-                f"batch normalisation needs at least {MIN_ROWS} documents in each micro-batch, and"
-                f" training.batch_size = {settings.batch_size} has fewer",
-                "raise it, or set model.body.norm to layer, weight or none",
+                "training.sample_length is for language models: a model of labels or tags writes no text",
+                "leave it out",
             )
-        for name, is_set, why in (
-            ("seq_len_varies", settings.seq_len_varies, "each document is read as a whole"),
-            ("reset_tokens", settings.reset_tokens is not None, "each document begins with the initial state"),
-            ("sample_length", settings.sample_length > 0, "a model of labels or tags writes no text"),
-        ):
-            if is_set:
-                raise SettingsError(f"training.{name} is for language models: {why}", "leave it out")
 
     def open_batches(
         self, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int
