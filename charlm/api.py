@@ -30,6 +30,8 @@ from charlm.arguments import one_of, path_text, whole_number
 from charlm.arguments import text as check_text
 from charlm.arguments import texts as checked_texts
 from charlm.checkpoint import LoadedModel
+from charlm.data.conditions import LabelConditions
+from charlm.data.source_texts import SourceConditions
 from charlm.data.store import TokenStream
 from charlm.device import Precision, choose_device
 from charlm.errors import OptionError, UsageError
@@ -41,7 +43,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.sampling.options import SampleKeywords, SamplingOptions
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate import stream_from_text
-from charlm.workflows.load_run import give_label, load_any_run
+from charlm.workflows.load_run import Given, give, load_any_run
 from charlm.workflows.predict import Predictor, as_queries
 from charlm.workflows.predict_options import PredictKeywords, PredictOptions
 from charlm.workflows.prediction import TextPrediction
@@ -76,23 +78,31 @@ class Model:
         """The labels or tags that the model predicts, or those that a conditional language model can be given; none for
         another language model."""
         loaded = self._loaded
-        known = loaded.labels if loaded.conditions is None else loaded.conditions.labels
+        known = loaded.conditions.labels if isinstance(loaded.conditions, LabelConditions) else loaded.labels
         return () if known is None else known.names
 
     @property
     def settings(self) -> ModelSettings:
         return self._loaded.settings
 
-    def given(self, label: str) -> "Model":
-        """Return the language model that writes for a label, of a run of `charlm prepare --task generate`.
+    def given(self, condition: str) -> "Model":
+        """Return the language model that writes for a label, of a run of `charlm prepare --task generate`, or for a
+        source, of a run of `--task transduce`.
 
         Raises:
-            UsageError: the model is given no label, or does not know this one.
-            OptionError: the label has another type.
+            UsageError: the model is given nothing, or does not know this label.
+            OptionError: the condition has another type.
+            DataError: the source has a lone surrogate, or a character that the vocabulary cannot spell.
         """
-        if self._loaded.conditions is None:
-            raise UsageError(f"{self._name} is given no label", "leave given(label) out")
-        return Model(give_label(self._loaded, check_text("label", label), self._name), self._device, self._name)
+        checked = check_text("condition", condition)
+        match self._loaded.conditions:
+            case None:
+                raise UsageError(f"{self._name} is given no label and no source", "leave given(...) out")
+            case LabelConditions():
+                given = Given(label=checked)
+            case SourceConditions():
+                given = Given(source=checked)
+        return Model(give(self._loaded, given, self._name), self._device, self._name)
 
     def score(self, text: str, *, streams: int | None = None, precision: Precision = "fp32") -> Score:
         """Score a text as `<eod> text <eod>`, like `charlm eval --text`.
@@ -174,7 +184,7 @@ class Model:
     def predict(
         self, texts: str | Iterable[str], **options: Unpack[PredictKeywords]
     ) -> TextPrediction | list[TextPrediction]:
-        """Predict the labels of texts, or the tags of their characters, like `charlm predict`.
+        """Predict the labels of texts, the tags of their characters, or other texts for them, like `charlm predict`.
 
         A conditional language model predicts the most likely label of a text, by Bayes' rule.
 
@@ -210,8 +220,12 @@ class Model:
     def _check_given(self, method: str) -> None:
         conditions = self._loaded.conditions
         if conditions is not None:
-            example = f"model.given({conditions.labels.names[0]!r}).{method}(...)"
-            raise UsageError(f"{self._name} is given a label for each text, and there is none", f"write {example}")
+            noun = "label" if isinstance(conditions, LabelConditions) else "source"
+            example = repr(conditions.labels.names[0]) if isinstance(conditions, LabelConditions) else "source"
+            raise UsageError(
+                f"{self._name} is given a {noun} for each text, and there is none",
+                f"write model.given({example}).{method}(...)",
+            )
 
     @property
     def _torch_device(self) -> torch.device:

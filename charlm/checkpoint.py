@@ -5,7 +5,8 @@ step-000001000/
   model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, training corpus
   vocab.json             the vocabulary
   labels.json            the labels or tags that the model predicts; absent for a language model
-  conditions.json        the labels that a language model can be given; absent without conditions
+  conditions.json        the labels that a language model can be given; absent without such conditions
+  source/vocab.json      the vocabulary of the texts that it is given; absent without such conditions
   training.safetensors   optimizer, RNG, carried state        } for resuming only
   training.json          step, data cursor, best score, time  }
   manifest.json          sizes and SHA-256 of all other files; written last, it marks the checkpoint as complete
@@ -22,9 +23,10 @@ from torch import Tensor
 from charlm import formats, storage
 from charlm.data.conditions import LabelConditions, load_conditions
 from charlm.data.labels import Labels, load_labels
-from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings, parse_task
+from charlm.data.source_texts import SourceConditions, load_source_conditions
+from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings, TransduceTaskSettings, parse_task
 from charlm.errors import CheckpointError, SettingsError
-from charlm.nn.build import Interface, LabelInputs, Outputs, build_meta_model
+from charlm.nn.build import Interface, LabelInputs, Outputs, SourceInputs, build_meta_model
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
@@ -54,7 +56,7 @@ class ModelDescription:
     task: TaskSettings = LANGUAGE_TASK
     labels: Labels | None = None
 
-    conditions: LabelConditions | None = None
+    conditions: LabelConditions | SourceConditions | None = None
 
     @property
     def interface(self) -> Interface | None:
@@ -62,11 +64,27 @@ class ModelDescription:
         return make_interface(self.task, self.labels, self.conditions)
 
 
-def make_interface(task: TaskSettings, labels: Labels | None, conditions: LabelConditions | None) -> Interface | None:
-    """Return what a task predicts or gives; None for a language model."""
+def make_interface(
+    task: TaskSettings,
+    labels: Labels | None,
+    conditions: LabelConditions | SourceConditions | None,
+    vocab: Vocab | None = None,
+) -> Interface | None:
+    """Return what a task predicts or gives; None for a language model.
+
+    Args:
+        vocab: of what is written; None if the ids that can be copied will be loaded from a checkpoint.
+    """
     if labels is not None:
         return Outputs(labels.size, task.per_document)
-    return None if conditions is None else LabelInputs(conditions.size)
+    match conditions:
+        case None:
+            return None
+        case LabelConditions():
+            return LabelInputs(conditions.size)
+        case SourceConditions():
+            copy_ids = (-1,) * conditions.size if vocab is None else conditions.copy_ids(vocab)
+            return SourceInputs(conditions.size, copy_ids)
 
 
 @dataclass(frozen=True)
@@ -81,8 +99,9 @@ class LoadedModel:
     task: TaskSettings = LANGUAGE_TASK
     labels: Labels | None = None
     """The labels or tags that the model predicts; None for a language model."""
-    conditions: LabelConditions | None = None
-    """The labels that the model can be given; None for a model without conditions, or one that was given a label."""
+    conditions: LabelConditions | SourceConditions | None = None
+    """The labels, or the vocabulary of the sources, that the model can be given; None for a model without conditions,
+    or one that was given something."""
 
 
 def save_checkpoint(
@@ -95,7 +114,7 @@ def save_checkpoint(
     training: ResumeData,
     task: TaskSettings = LANGUAGE_TASK,
     labels: Labels | None = None,
-    conditions: LabelConditions | None = None,
+    conditions: LabelConditions | SourceConditions | None = None,
 ) -> None:
     """Write a checkpoint, replacing an earlier one; it is incomplete until its manifest is written."""
     _clear_directory(directory)
@@ -166,7 +185,11 @@ def describe_model(directory: Path) -> ModelDescription:
         bags = None if layout is None else validate(BagLayout, Layer(lists_to_tuples(layout)))
         task = parse_task(metadata)
         labels = load_labels(directory) if task.has_labels else None
-        conditions = load_conditions(directory) if task.has_conditions else None
+        conditions = None
+        if isinstance(task, TransduceTaskSettings):
+            conditions = load_source_conditions(directory, task)
+        elif task.has_conditions:
+            conditions = load_conditions(directory)
         return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels, conditions)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
@@ -202,8 +225,7 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
             )
     model.load_state_dict(weights, assign=True)
     try:
-        model.embedding.check_buffers()
-        model.head.check_buffers()
+        model.check_buffers()
     except ValueError as error:
         raise CheckpointError(f"{directory / 'model.safetensors'} is damaged: {error}", CHECKPOINT_CURE) from error
     return LoadedModel(

@@ -9,6 +9,7 @@ import typer
 from charlm import terminal
 from charlm.commands import completion
 from charlm.commands.evaluate_labels import evaluate_label_runs, refuse_language_options
+from charlm.commands.evaluate_targets import evaluate_target_runs, refuse_other_options
 from charlm.commands.evaluation_output import (
     METHOD_OPTIONS,
     note_seen_text,
@@ -18,10 +19,12 @@ from charlm.commands.evaluation_output import (
     write_tables,
 )
 from charlm.commands.options import (
+    BeamsOption,
     CheckpointOption,
     DeviceOption,
     JsonOption,
     LabelOption,
+    LengthPenaltyOption,
     RunsDataOption,
     SplitOption,
     check_file,
@@ -37,8 +40,8 @@ def evaluate(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN [RUN]]",
-            help="A run (the last one if left out), or two to compare.",
+            metavar="[RUN]...",
+            help="A run (the last one if left out), two to compare, or several with --ensemble.",
             autocompletion=completion.runs,
         ),
     ] = None,
@@ -55,6 +58,11 @@ def evaluate(
             "--classify", help="Of a run of --task generate: how often Bayes' rule finds the label of each document."
         ),
     ] = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Score the runs as one model that averages their probabilities.")
+    ] = False,
+    beams: BeamsOption = 5,
+    length_penalty: LengthPenaltyOption = 0.0,
     streams: Annotated[
         int | None,
         typer.Option(
@@ -122,10 +130,12 @@ def evaluate(
     cover the variance between seeds.
     """
     from charlm.evaluation.tables import check_table_suffix
+    from charlm.evaluation.transduction.beam_search import BeamOptions
     from charlm.report.confusion import check_confusion_file
     from charlm.workflows.evaluate import EvalRequest, compare_runs, score_run, summarize_result
     from charlm.workflows.evaluate_labels import LabelEvalRequest
-    from charlm.workflows.load_run import all_predict_labels, predicts_labels
+    from charlm.workflows.evaluate_targets import TargetEvalRequest
+    from charlm.workflows.load_run import all_predict_labels, all_transduce, predicts_labels
     from charlm.workflows.progress import evaluation_bar
     from charlm.workspace import path_exists
 
@@ -166,6 +176,24 @@ def evaluate(
         refuse_language_options([option for option, is_given in given.items() if is_given])
         wanted_labels = LabelEvalRequest(split, data, precision, device)
         evaluate_label_runs(names, checkpoint, wanted_labels, confusion, as_json=as_json)
+        return
+    if all_transduce(names, checkpoint):
+        given = {
+            "--label": label is not None,
+            "--text": text is not None,
+            "--streams": streams is not None,
+            "--confusion": confusion is not None,
+            "--dynamic": dynamic,
+            "--cache": cache,
+            "--calibrated": calibrated,
+            "--mix": mix,
+            "--mix-online": mix_online,
+            "--per-document": per_document is not None,
+            "--per-token": per_token is not None,
+        }
+        refuse_other_options([option for option, is_given in given.items() if is_given])
+        wanted_targets = TargetEvalRequest(split, data, precision, device, BeamOptions(beams, length_penalty))
+        evaluate_target_runs(names, checkpoint, wanted_targets, is_ensemble=ensemble, as_json=as_json)
         return
     if confusion is not None:
         raise UsageError("--confusion is for models of labels or tags, and this is a language model", "leave it out")

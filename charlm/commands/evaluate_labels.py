@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from charlm import terminal
+from charlm.commands.evaluation_output import percent, print_verdict
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def evaluate_label_runs(
         terminal.print_table(_readable(found, summary))
         print()
     for figure, difference in differences.items():
-        print(_verdict(figure, difference, [found.run for found in results]))
+        print_verdict(figure, difference, [found.run for found in results])
 
 
 def show_label_baselines(corpus: "Corpus", split: str, *, as_json: bool) -> None:
@@ -85,11 +86,11 @@ def show_label_baselines(corpus: "Corpus", split: str, *, as_json: bool) -> None
 def _baseline_line(row: dict[str, Any]) -> str:
     if row["accuracy"] is None:
         return f"{row['model']}: {row['description']}"
-    figures = f"accuracy {_percent(row['accuracy'], row['interval'])} · macro-F1 {_percent(row['macro_f1'])}"
+    figures = f"accuracy {percent(row['accuracy'], row['interval'])} · macro-F1 {percent(row['macro_f1'])}"
     if row["segments_f1"] is not None:
-        figures += f" · segments F1 {_percent(row['segments_f1'])}"
+        figures += f" · segments F1 {percent(row['segments_f1'])}"
     if row["words_accuracy"] is not None:
-        figures += f" · words {_percent(row['words_accuracy'])}"
+        figures += f" · words {percent(row['words_accuracy'])}"
     return f"{row['model']}: {figures} · {row['bits_per_label']:.3f} bits per label · {row['seconds']:.1f} s"
 
 
@@ -104,20 +105,20 @@ def _readable(found: "LabelEvalResult", summary: dict[str, Any]) -> dict[str, An
     shown[noun] = f"{found.score.labels:,}"
     if found.score.unseen:
         shown[noun] += f", {found.score.unseen:,} of which training has never seen: they count as wrong"
-    shown["accuracy"] = _percent(found.score.accuracy, summary["intervals"]["accuracy"])
-    shown["macro-F1"] = _percent(found.score.macro_f1, summary["intervals"].get("macro_f1"))
+    shown["accuracy"] = percent(found.score.accuracy, summary["intervals"]["accuracy"])
+    shown["macro-F1"] = percent(found.score.macro_f1, summary["intervals"].get("macro_f1"))
     if "segments" in summary:
         segments = summary["segments"]
-        shown["segments F1"] = _percent(segments["f1"], summary["intervals"]["segments"])
-        shown["precision, recall"] = f"{_percent(segments['precision'])}, {_percent(segments['recall'])}"
+        shown["segments F1"] = percent(segments["f1"], summary["intervals"]["segments"])
+        shown["precision, recall"] = f"{percent(segments['precision'])}, {percent(segments['recall'])}"
     if "words" in summary:
         words = summary["words"]
         interval = summary["intervals"]["words"]
-        shown["restored words"] = f"{words['words']:,}, of which {_percent(words['accuracy'], interval)} are right"
+        shown["restored words"] = f"{words['words']:,}, of which {percent(words['accuracy'], interval)} are right"
     shown[f"bits per {noun[:-1]}"] = summary["bits_per_label"]
     calibration = summary["calibration"]
     shown["calibration error"] = (
-        f"{_percent(calibration['error'])}; {_percent(calibration['error_at_temperature'])} at the temperature"
+        f"{percent(calibration['error'])}; {percent(calibration['error_at_temperature'])} at the temperature"
         f" {calibration['temperature']:.2f}, fitted on validation examples"
     )
     rows = cast("list[dict[str, Any]]", summary["per_label"])
@@ -125,33 +126,11 @@ def _readable(found: "LabelEvalResult", summary: dict[str, Any]) -> dict[str, An
     for row in frequent:
         if row["count"] or row["predicted"]:
             shown[f"  {row['label']}"] = (
-                f"{row['count']:>7,} · precision {_percent(row['precision']):>6} · recall {_percent(row['recall']):>6}"
-                f" · F1 {_percent(row['f1']):>6}"
+                f"{row['count']:>7,} · precision {percent(row['precision']):>6} · recall {percent(row['recall']):>6}"
+                f" · F1 {percent(row['f1']):>6}"
             )
     if len(rows) > _MAX_LABELS:
         shown["  others"] = f"{len(rows) - _MAX_LABELS:,}: see --json"
     mistakes = [f"{each['label']} as {each['predicted']} {each['count']:,}" for each in summary["confusions"][:5]]
     shown["mistakes"] = ", ".join(mistakes) if mistakes else "none"
     return shown
-
-
-def _percent(value: float | None, interval: Sequence[float] | None = None) -> str:
-    if value is None:
-        return "-"
-    if interval is None:
-        return f"{100 * value:.2f} %"
-    return f"{100 * value:.2f} % ({100 * interval[0]:.2f} to {100 * interval[1]:.2f}; 95 %, over documents)"
-
-
-def _verdict(figure: str, difference: "FigureDifference | None", names: Sequence[str]) -> str:
-    if difference is None:
-        return f"{figure}: there are too few documents to test whether the difference is more than chance"
-    if difference.difference == 0:
-        return f"{figure}: no difference"
-    better, worse = names if difference.difference > 0 else reversed(names)
-    verdict = "significant at 95 %" if difference.is_significant else "not significant at 95 %"
-    return (
-        f"{figure}: {better} is better than {worse} by {100 * abs(difference.difference):.2f} points"
-        f" ({100 * difference.low:.2f} to {100 * difference.high:.2f}), {verdict}"
-        " (without the variance between seeds)"
-    )

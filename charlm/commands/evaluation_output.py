@@ -1,5 +1,6 @@
-"""What `charlm eval` prints and writes of language models."""
+"""What `charlm eval` prints and writes of language models, and how it prints shares of other models."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -8,6 +9,7 @@ from charlm import terminal
 
 if TYPE_CHECKING:
     from charlm.evaluation.interval import BitsDifference
+    from charlm.evaluation.label_intervals import FigureDifference
     from charlm.workflows.evaluate import EvalResult
 
 METHOD_OPTIONS = {
@@ -88,4 +90,30 @@ def print_comparison(results: "list[dict[str, object]]", difference: "BitsDiffer
     print(
         f"{better} is better than {worse} by {abs(difference.bits):.4f} +- {difference.margin:.4f} bits per character,"
         f" {verdict} (without the variance between seeds)"
+    )
+
+
+def percent(value: float | None, interval: Sequence[float] | None = None) -> str:
+    """Return a share in percent, with its interval."""
+    if value is None:
+        return "-"
+    if interval is None:
+        return f"{100 * value:.2f} %"
+    return f"{100 * value:.2f} % ({100 * interval[0]:.2f} to {100 * interval[1]:.2f}; 95 %, over documents)"
+
+
+def print_verdict(figure: str, difference: "FigureDifference | None", names: Sequence[str]) -> None:
+    """Say which of two models is better by a figure that is a share."""
+    if difference is None:
+        print(f"{figure}: there are too few documents to test whether the difference is more than chance")
+        return
+    if difference.difference == 0:
+        print(f"{figure}: no difference")
+        return
+    better, worse = names if difference.difference > 0 else reversed(names)
+    verdict = "significant at 95 %" if difference.is_significant else "not significant at 95 %"
+    print(
+        f"{figure}: {better} is better than {worse} by {100 * abs(difference.difference):.2f} points"
+        f" ({100 * difference.low:.2f} to {100 * difference.high:.2f}), {verdict}"
+        " (without the variance between seeds)"
     )

@@ -100,6 +100,26 @@ LabelOption = Annotated[
     str | None,
     typer.Option("--label", metavar="NAME", help="The label that a run of --task generate is given."),
 ]
+BeamsOption = Annotated[
+    int,
+    typer.Option(
+        "--beams",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Of a run of --task transduce: the number of beginnings of texts that the search keeps.",
+    ),
+]
+LengthPenaltyOption = Annotated[
+    float,
+    typer.Option(
+        "--length-penalty",
+        metavar="A",
+        min=0,
+        max=10,
+        help="Of a run of --task transduce: compare texts by log p / tokens ** A.",
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 
 

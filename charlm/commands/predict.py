@@ -1,4 +1,4 @@
-"""`charlm predict`: labels or tags of texts."""
+"""`charlm predict`: labels or tags of texts, or texts for texts."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import CheckpointOption, DeviceOption, check_file
+from charlm.commands.options import BeamsOption, CheckpointOption, DeviceOption, LengthPenaltyOption, check_file
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def predict(
         str | None,
         typer.Argument(
             metavar="[RUN]",
-            help="A run that predicts labels or tags, by name or directory; the last run if left out.",
+            help="A run that predicts labels, tags or texts, by name or directory; the last run if left out.",
             autocompletion=completion.runs,
         ),
     ] = None,
@@ -55,7 +55,20 @@ def predict(
             autocompletion=completion.words("jsonl", "tsv", "conllu", "text"),
         ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of labels given for each text.")] = 1,
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, help="Number of labels, or of written texts, for each text.")
+    ] = 1,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ensemble",
+            metavar="RUN",
+            help="Another run whose probabilities are averaged with those of RUN (repeatable).",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+    beams: BeamsOption = 5,
+    length_penalty: LengthPenaltyOption = 0.0,
     threshold: Annotated[
         float,
         typer.Option("--threshold", metavar="P", min=0, max=1, help="Reject a label with a lower probability."),
@@ -72,8 +85,8 @@ def predict(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Predict the labels of texts, or the tags of their characters, in the order of the input."""
-    from charlm.workflows.load_run import load_any_run
+    """Predict the labels of texts, the tags of their characters, or other texts for them, in the order of the input."""
+    from charlm.workflows.ensembles import load_members
     from charlm.workflows.predict import Predictor, as_queries
     from charlm.workflows.predict_files import FORMATS, formatter
     from charlm.workflows.predict_options import PredictOptions
@@ -90,9 +103,12 @@ def predict(
         threshold=threshold,
         labels=tuple(label.strip() for label in labels.split(",")) if labels else (),
         temperature=temperature,
+        beams=beams,
+        length_penalty=length_penalty,
     )
-    loaded, name = load_any_run(run, checkpoint, device)
-    predictor = Predictor(loaded, name, device, options)
+    members, name = load_members([run, *(ensemble or ())], checkpoint, device)
+    loaded = members[0]
+    predictor = Predictor(loaded, name, device, options, members[1:])
     write = formatter(kind, loaded.task)
     queries = as_queries(texts) if texts else _read(input, text_column, loaded.task)
     num_texts = 0

@@ -31,8 +31,9 @@ def prepare(
             "--task",
             metavar="KIND",
             help="What a model predicts: language (the next token), classify (a label for each document), tag (a tag"
-            " for each character that has one) or generate (the next token of a document with a given label).",
-            autocompletion=completion.words("language", "classify", "tag", "generate"),
+            " for each character that has one), generate (the next token of a document with a given label) or transduce"
+            " (the next token of a text made from a given one).",
+            autocompletion=completion.words("language", "classify", "tag", "generate", "transduce"),
         ),
     ] = None,
     source: Annotated[
@@ -82,6 +83,23 @@ def prepare(
     ] = None,
     tags_column: Annotated[
         str | None, typer.Option("--tags-column", metavar="NAME", help="The column with the tags; or its number.")
+    ] = None,
+    target_column: Annotated[
+        str | None,
+        typer.Option("--target-column", metavar="NAME", help="The column with the text to be written; or its number."),
+    ] = None,
+    weight_column: Annotated[
+        str | None,
+        typer.Option("--weight-column", metavar="NAME", help="The column with a weight of each target; or its number."),
+    ] = None,
+    source_normalize: Annotated[
+        str | None,
+        typer.Option(
+            "--source-normalize",
+            metavar="FORM",
+            help="Of --task transduce: the Unicode normalisation of the texts that are read: none, nfc or nfd.",
+            autocompletion=completion.words("none", "nfc", "nfd"),
+        ),
     ] = None,
     annotation: Annotated[
         str | None,
@@ -206,6 +224,9 @@ def prepare(
             "--text-column": (text_column_key(known), text_column),
             "--label-column": ("corpus.source.label_column", label_column),
             "--tags-column": ("corpus.source.tags_column", tags_column),
+            "--target-column": ("corpus.source.target_column", target_column),
+            "--weight-column": ("corpus.source.weight_column", weight_column),
+            "--source-normalize": ("corpus.task.source_normalize", source_normalize),
             "--annotation": ("corpus.source.annotation", annotation),
             "--change": ("corpus.source.change", change),
             "--language": ("corpus.source.language", language),

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,10 @@ def sample(
         ),
     ] = "",
     label: LabelOption = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="TEXT", help="The text that a run of --task transduce is given."),
+    ] = None,
     temperature: Annotated[
         str,
         typer.Option(
@@ -170,6 +175,7 @@ def sample(
     """
     from charlm.formatting import shorten
     from charlm.suggestions.words import MAX_VALUE_LENGTH, format_value
+    from charlm.workflows.load_run import Given
     from charlm.workflows.sample import DrawStrategy, open_session, sample_run, sample_texts
     from charlm.workspace import path_exists
 
@@ -198,30 +204,31 @@ def sample(
     strategy = DrawStrategy(count, best_of, beams, deterministic)
     strategy.check_options(given_parameters(context))
     run = run_or_bundled(run)
+    given = Given(label, source)
     if interactive:
         from charlm.commands.conversation import run_conversation
 
         if as_json or strategy != DrawStrategy() or novelty is not None:
             raise UsageError("--interactive works on one text, without files", "leave --json, --count and the like out")
-        session, vocab = open_session(run, checkpoint, options.precision, device, label)
+        session, vocab = open_session(run, checkpoint, options.precision, device, given)
         for line in strategy.describe_no_effect(options, vocab.size):
             terminal.note(line)
         run_conversation(session, vocab, options)
         return
     if not as_json and strategy == DrawStrategy() and novelty is None:
-        generated = sample_run(run, checkpoint, options, device, label)
+        generated = sample_run(run, checkpoint, options, device, given)
         for line in generated.notes:
             terminal.note(line)
         for piece in generated.with_prompt():
             terminal.write(piece)
         sys.stdout.write("\n")
         return
-    drawn = sample_texts(run, checkpoint, options, strategy, device, novelty, label)
+    drawn = sample_texts(run, checkpoint, options, strategy, device, novelty, given)
     if as_json:
         searched = beams > 1  # nothing is drawn then
         about = {
             "prompt": prompt,
-            **({} if label is None else {"label": label}),
+            **{key: value for key, value in asdict(given).items() if value is not None},
             "temperature": None if searched else _figure(temperature),
             "seed": None if searched else seed,
         }

@@ -1,11 +1,14 @@
-"""The conditions of documents: a label each, which a conditional language model is given.
+"""The conditions of documents: a label or a text each, which a conditional language model is given.
 
 training examples ──count──> LabelConditions ──save──> conditions.json, in the corpus and in checkpoints
 documents of a split ──> SPLIT.conditions.npy: the id of the label of each document, -1 for one that training never had
 
+`source_texts.py` has the other kind of condition, a text.
+
 D documents.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,23 +79,36 @@ def load_conditions(directory: Path) -> LabelConditions:
     return LabelConditions(labels, tuple(cast("list[int]", counts)))
 
 
-@dataclass(frozen=True)
-class DocumentConditions:
+class DocumentConditions(ABC):
     """The conditions of the documents of a split."""
+
+    @abstractmethod
+    def select(self, documents: Ids) -> tuple[Ids, ...]:
+        """Return the conditions of some documents, as arrays with a row for each."""
+
+    @abstractmethod
+    def head(self, num_documents: int) -> "DocumentConditions":
+        """Return the conditions of the first documents."""
+
+    @abstractmethod
+    def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentConditions":
+        """Return the conditions in the order of `TokenStream.in_direction`."""
+
+
+@dataclass(frozen=True)
+class DocumentLabels(DocumentConditions):
+    """The ids of the labels of the documents of a split."""
 
     labels_D: Ids
 
     def select(self, documents: Ids) -> tuple[Ids, ...]:
-        """Return the conditions of some documents, as arrays with a row for each."""
         return (self.labels_D[documents].astype(np.int64),)
 
-    def head(self, num_documents: int) -> "DocumentConditions":
-        """Return the conditions of the first documents."""
-        return DocumentConditions(self.labels_D[:num_documents])
+    def head(self, num_documents: int) -> "DocumentLabels":
+        return DocumentLabels(self.labels_D[:num_documents])
 
-    def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentConditions":
-        """Return the conditions in the order of `TokenStream.in_direction`."""
-        return DocumentConditions(self.labels_D[::-1]) if direction == "backward" else self
+    def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentLabels":
+        return DocumentLabels(self.labels_D[::-1]) if direction == "backward" else self
 
 
 def encode_conditions(parts: Iterable[Part], vocab: Vocab, conditions: LabelConditions) -> EncodedParts:
@@ -119,8 +135,8 @@ def write_conditioned(directory: Path, split: str, blocks: Iterable[EncodedParts
         return write_stream(directory, split, with_conditions_written(), vocab)
 
 
-def read_conditions(directory: Path, split: str, num_documents: int, num_labels: int) -> DocumentConditions:
-    """Open the conditions of a split.
+def read_document_labels(directory: Path, split: str, num_documents: int, num_labels: int) -> DocumentLabels:
+    """Open the labels that the documents of a split belong to.
 
     Raises:
         DataError: the array is missing, truncated or invalid.
@@ -134,4 +150,4 @@ def read_conditions(directory: Path, split: str, num_documents: int, num_labels:
         raise DataError(
             f"the conditions of {directory / split} do not match its documents and labels", "prepare the corpus again"
         )
-    return DocumentConditions(np.asarray(labels_D, dtype=np.int64))
+    return DocumentLabels(np.asarray(labels_D, dtype=np.int64))

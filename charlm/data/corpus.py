@@ -12,12 +12,21 @@ from charlm.data.conditions import (
     DocumentConditions,
     LabelConditions,
     load_conditions,
-    read_conditions,
+    read_document_labels,
 )
 from charlm.data.examples import Examples, read_examples
 from charlm.data.labels import LABELS_FILE, Labels, load_labels
+from charlm.data.source_texts import (
+    SOURCE_FOLDER,
+    DocumentSources,
+    Floats,
+    SourceConditions,
+    load_source_conditions,
+    read_document_sources,
+    read_weights,
+)
 from charlm.data.store import TokenStream, read_stream
-from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings, parse_task
+from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings, TransduceTaskSettings, parse_task
 from charlm.errors import DataError, UsageError
 from charlm.suggestions.words import suggest
 from charlm.vocab.base import Vocab
@@ -36,8 +45,9 @@ class Corpus:
     task: TaskSettings = LANGUAGE_TASK
     labels: Labels | None = None
     """The labels or tags of its documents; None for a corpus of plain text."""
-    conditions: LabelConditions | None = None
-    """The labels that a model of its documents is given; None if it is given nothing."""
+    conditions: LabelConditions | SourceConditions | None = None
+    """The labels, or the vocabulary of the sources, that a model of its documents is given; None if it is given
+    nothing."""
     _streams: dict[str, TokenStream] = field(
         default_factory=dict[str, TokenStream], init=False, repr=False, compare=False
     )
@@ -89,15 +99,37 @@ class Corpus:
         """
         if self.conditions is None:
             return None
-        stream = self.open(split)
+        if isinstance(self.conditions, SourceConditions):
+            return self.open_sources(split)
+        num_documents = len(self.open(split).documents)
         self._check_split(split, f"{split}.conditions.npy")
-        return read_conditions(self.directory, split, len(stream.documents), self.conditions.size)
+        return read_document_labels(self.directory, split, num_documents, self.conditions.size)
+
+    def open_sources(self, split: str) -> DocumentSources:
+        """Return the sources of the targets of a split, checked as by `open`.
+
+        Raises:
+            UsageError, DataError: as `open`.
+        """
+        assert isinstance(self.conditions, SourceConditions), "the task has sources"
+        names = (f"{split}.npy", f"{split}.documents.npy")
+        self._check_split(split, *(f"{SOURCE_FOLDER}/{name}" for name in names))
+        return read_document_sources(self.directory, split, len(self.open(split).documents), self.conditions)
+
+    def open_weights(self, split: str) -> Floats:
+        """Return how much each target of a split counts, (D,), checked as by `open`.
+
+        Raises:
+            UsageError, DataError: as `open`.
+        """
+        self._check_split(split, f"{SOURCE_FOLDER}/{split}.weights.npy")
+        return read_weights(self.directory, split, len(self.open(split).documents))
 
     def _check_split(self, split: str, *names: str) -> None:
         if split not in self.splits:
             raise UsageError(f"{self.directory} has no split {split!r}", suggest(split, self.splits, "choose one of"))
         for name in names:
-            _check_file(self.directory / name, self.metadata["files"])
+            _check_file(self.directory, name, self.metadata["files"])
 
 
 def open_corpus(directory: Path) -> Corpus:
@@ -127,14 +159,17 @@ def open_corpus(directory: Path) -> Corpus:
             f"{path} was changed: its fingerprint differs from the hashes of its files",
             "prepare the corpus again with --overwrite",
         )
-    _check_file(directory / "vocab.json", metadata["files"])
+    _check_file(directory, "vocab.json", metadata["files"])
     labels = None
     if task.has_labels:
-        _check_file(directory / LABELS_FILE, metadata["files"])
+        _check_file(directory, LABELS_FILE, metadata["files"])
         labels = load_labels(directory)
     conditions = None
-    if task.has_conditions:
-        _check_file(directory / CONDITIONS_FILE, metadata["files"])
+    if isinstance(task, TransduceTaskSettings):
+        _check_file(directory, f"{SOURCE_FOLDER}/vocab.json", metadata["files"])
+        conditions = load_source_conditions(directory, task)
+    elif task.has_conditions:
+        _check_file(directory, CONDITIONS_FILE, metadata["files"])
         conditions = load_conditions(directory)
     return Corpus(directory, metadata, load_vocab(directory), task, labels, conditions)
 
@@ -173,7 +208,7 @@ def check_documents(corpus: Corpus) -> Iterator[tuple[str, Path]]:
         DataError: a file is missing or was changed.
     """
     for name, entry in corpus.metadata["files"].items():
-        if name.startswith("documents/"):
+        if _is_document(name):
             path = corpus.directory / name
             if not path.is_file() or describe_file(path) != entry:
                 raise DataError(f"{path} is missing or has been changed", "prepare that corpus again with --overwrite")
@@ -191,19 +226,23 @@ def documents_digest(files: Mapping[str, Mapping[str, Any]]) -> str:
     Args:
         files: the entry of corpus.json.
     """
-    lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if name.startswith("documents/"))
+    lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if _is_document(name))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def compute_fingerprint(files: dict[str, dict[str, Any]]) -> str:
     """Return one hash of the arrays and the vocabulary; corpora with equal fingerprints train equal models."""
-    lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if "/" not in name)
+    lines = (f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()) if not _is_document(name))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _check_file(path: Path, files: dict[str, dict[str, Any]]) -> None:
+def _is_document(name: str) -> bool:
+    return name.startswith("documents/")
+
+
+def _check_file(directory: Path, name: str, files: dict[str, dict[str, Any]]) -> None:
     cure = "prepare the corpus again with --overwrite"
-    entry = files.get(path.name)
+    path, entry = directory / name, files.get(name)
     if entry is None or not path.is_file():
         raise DataError(f"{path} is missing", cure)
     size = path.stat().st_size

@@ -1,6 +1,6 @@
 """Documents on disk: Parquet shards (zstd), which `datasets`, pandas and duckdb can read.
 
-parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, last, url, title, text; label or tags)
+parts ──DocumentWriter──> documents/SPLIT-00000.parquet, ...  (id, part, last, url, title, text; label, tags or target)
 shards ──read_parts, or RowGroup.parts──> parts, in the order in which they were written
 """
 
@@ -30,9 +30,10 @@ _SCHEMA = pa.schema(
         "text": pa.large_string(),
     }
 )
-_TARGET_FIELDS: dict[TargetKind, pa.Field] = {
-    "label": pa.field("label", pa.string()),
-    "tags": pa.field("tags", pa.list_(pa.string())),
+_TARGET_FIELDS: dict[TargetKind, list[pa.Field]] = {
+    "label": [pa.field("label", pa.string())],
+    "tags": [pa.field("tags", pa.list_(pa.string()))],
+    "target": [pa.field("target", pa.large_string()), pa.field("weight", pa.float64())],
 }
 _ROW_GROUP_CHARACTERS = 4_000_000
 _SHARD_CHARACTERS = 64_000_000
@@ -65,7 +66,7 @@ class RowWriter:
 
     def add(self, row: Mapping[str, Any]) -> None:
         self._rows.append(row)
-        self._num_buffered_characters += len(row["text"]) + self._row_cost
+        self._num_buffered_characters += len(row["text"]) + len(row.get("target") or "") + self._row_cost
         if self._num_buffered_characters >= _ROW_GROUP_CHARACTERS:
             self._flush()
 
@@ -115,7 +116,8 @@ class DocumentWriter:
             "title": document.title,
             "text": document.text,
         }
-        writer.add(row if self._target is None else row | {self._target: getattr(part, self._target)})
+        target_fields = _TARGET_FIELDS[self._target] if self._target is not None else []
+        writer.add(row | {field.name: getattr(part, field.name) for field in target_fields})
         if writer.num_characters >= _SHARD_CHARACTERS:
             self._writer = None
             self._shard_stack.close()
@@ -125,7 +127,7 @@ class DocumentWriter:
         if self._target is None:
             writer = RowWriter(path, _SCHEMA)
         else:
-            writer = RowWriter(path, _SCHEMA.append(_TARGET_FIELDS[self._target]), EXAMPLE_COST)
+            writer = RowWriter(path, pa.schema([*_SCHEMA, *_TARGET_FIELDS[self._target]]), EXAMPLE_COST)
         self._writer = self._shard_stack.enter_context(writer)
         self._num_shards += 1
         return self._writer
@@ -216,6 +218,14 @@ def _read_shard_parts(path: Path, row_groups: list[int] | None = None) -> Iterat
         try:
             document = Document(row["id"], row["title"], row["text"], row["url"])
             tags: list[str | None] | None = row.get("tags")
-            yield Part(document, row["part"], row["last"], row.get("label"), None if tags is None else tuple(tags))
+            yield Part(
+                document,
+                row["part"],
+                row["last"],
+                row.get("label"),
+                None if tags is None else tuple(tags),
+                row.get("target"),
+                row.get("weight", 1.0),
+            )
         except KeyError as error:
             raise DataError(f"{path} has no column {error}", "prepare the corpus again") from error

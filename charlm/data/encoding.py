@@ -8,14 +8,15 @@ group, so the result does not depend on the number of workers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from charlm.data.conditions import LabelConditions, encode_conditions, write_conditioned
 from charlm.data.documents import RowGroup, list_row_groups
 from charlm.data.examples import encode_examples, write_examples
 from charlm.data.labels import Labels
+from charlm.data.source_texts import SourceConditions, encode_pairs, write_pairs
 from charlm.data.store import EncodedParts, encode_parts, write_stream
 from charlm.data.worker_processes import spawn_pool
 from charlm.vocab.base import Vocab, VocabLearner
@@ -24,15 +25,25 @@ from charlm.vocab.settings import AnyVocabSettings
 
 T = TypeVar("T")
 OnCharacters = Callable[[int], None]
+Names = Labels | LabelConditions | SourceConditions
+"""What a corpus of examples has beside the vocabulary of its texts."""
+Column = Literal["text", "target"]
 
 _MIN_PARALLEL_ROW_GROUPS = 4  # with fewer, one process is done before others have started
 
 
-def learn_vocab(settings: AnyVocabSettings, documents: Path, workers: int, on_progress: OnCharacters) -> Vocab:
+def learn_vocab(
+    settings: AnyVocabSettings,
+    documents: Path,
+    workers: int,
+    on_progress: OnCharacters,
+    columns: tuple[Column, ...] = ("text",),
+) -> Vocab:
     """Learn the vocabulary of the training split.
 
     Args:
         documents: the folder of the Parquet files.
+        columns: which texts of each document to learn from.
         on_progress: called with the number of characters counted so far.
 
     Raises:
@@ -44,7 +55,7 @@ def learn_vocab(settings: AnyVocabSettings, documents: Path, workers: int, on_pr
     if learner.needs_text:
         row_groups = list_row_groups(documents, "train")
         for partial_learner, characters in _map_in_order(
-            _learn_row_group, ((settings, row_group) for row_group in row_groups), len(row_groups), workers
+            _learn_row_group, ((settings, row_group, columns) for row_group in row_groups), len(row_groups), workers
         ):
             learner.merge(partial_learner)
             done += characters
@@ -52,12 +63,16 @@ def learn_vocab(settings: AnyVocabSettings, documents: Path, workers: int, on_pr
     return learner.finish()
 
 
-def _learn_row_group(settings: AnyVocabSettings, row_group: RowGroup) -> tuple[VocabLearner, int]:
+def _learn_row_group(
+    settings: AnyVocabSettings, row_group: RowGroup, columns: tuple[Column, ...]
+) -> tuple[VocabLearner, int]:
     learner = build_learner(settings)
     characters = 0
     for part in row_group.parts():
-        learner.add(part.document.text)
-        characters += len(part.document.text)
+        for column in columns:
+            text = part.document.text if column == "text" else part.target or ""
+            learner.add(text)
+            characters += len(text)
     return learner, characters
 
 
@@ -67,12 +82,12 @@ def encode_splits(
     vocab: Vocab,
     workers: int,
     on_progress: OnCharacters,
-    names: Labels | LabelConditions | None = None,
+    names: Names | None = None,
 ) -> dict[str, dict[str, int]]:
     """Write the tokens of each split to `directory`, which contains the saved vocabulary.
 
     Args:
-        names: the labels or tags of examples, whose targets are written too; or the labels that are given.
+        names: the labels or tags of examples, whose targets are written too; or the labels or sources that are given.
 
     Returns:
         For each split, the number of characters, words and bytes of its text; of examples also of targets.
@@ -101,7 +116,7 @@ def encode_splits(
     return counts
 
 
-def _writer(names: Labels | LabelConditions | None) -> Callable[..., dict[str, int]]:
+def _writer(names: Names | None) -> Callable[..., dict[str, int]]:
     match names:
         case None:
             return write_stream
@@ -109,9 +124,11 @@ def _writer(names: Labels | LabelConditions | None) -> Callable[..., dict[str, i
             return write_examples
         case LabelConditions():
             return write_conditioned
+        case SourceConditions():
+            return partial(write_pairs, conditions=names)
 
 
-def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup, names: Labels | LabelConditions | None) -> EncodedParts:
+def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup, names: Names | None) -> EncodedParts:
     loaded = _load_vocab_cached(vocab) if isinstance(vocab, Path) else vocab
     parts = row_group.parts()
     match names:
@@ -121,6 +138,8 @@ def _encode_row_group(vocab: Vocab | Path, row_group: RowGroup, names: Labels | 
             return encode_examples(parts, loaded, names)
         case LabelConditions():
             return encode_conditions(parts, loaded, names)
+        case SourceConditions():
+            return encode_pairs(parts, loaded, names)
 
 
 @lru_cache(maxsize=1)

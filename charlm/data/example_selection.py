@@ -6,7 +6,6 @@ source ── drop empty, too short ──> staged.parquet, and 17 bytes of memo
 """
 
 import hashlib
-import unicodedata
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from charlm.data.documents import EXAMPLE_COST, RowWriter, read_rows
+from charlm.data.source_texts import normalize_source
 from charlm.errors import DataError
 from charlm.text.document import Document
 from charlm.text.examples.example import Example, ExampleCounts, ExampleSource
@@ -31,6 +31,8 @@ _SCHEMA = pa.schema(
         "text": pa.large_string(),
         "label": pa.string(),
         "tags": pa.list_(pa.string()),
+        "target": pa.large_string(),
+        "weight": pa.float64(),
     }
 )
 _NO_SPLIT = -1
@@ -43,8 +45,11 @@ Mask = npt.NDArray[np.bool_]
 class ExampleOptions:
     """How examples are changed and filtered before they are stored."""
 
-    normalize: Literal["none", "nfc"]
+    normalize: Literal["none", "nfc", "nfd"]
+    """Of texts."""
     min_characters: int
+    normalize_target: Literal["none", "nfc"] = "none"
+    """Of the texts that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class StagedExamples:
     counts: ExampleCounts
     text_digests: Hashes
     digests: Hashes
-    """Of texts with their labels or tags."""
+    """Of texts with their labels, tags or targets."""
     given: npt.NDArray[np.int8]
     """The index of the given split in SPLITS; -1: the text decides."""
 
@@ -105,7 +110,13 @@ class StagedExamples:
                 split = split_by_hash(row["text"], percentages) if given == _NO_SPLIT else SPLITS[given]
                 tags: list[str | None] | None = row["tags"]
                 document = Document(row["id"], row["title"], row["text"])
-                part = Part(document, label=row["label"], tags=None if tags is None else tuple(tags))
+                part = Part(
+                    document,
+                    label=row["label"],
+                    tags=None if tags is None else tuple(tags),
+                    target=row["target"],
+                    weight=row["weight"],
+                )
                 yield SelectedExample(split, part, int(digest), bool(is_repeated))
 
     def _find_repeated_texts(self, kept: Mask) -> Mask:
@@ -156,10 +167,13 @@ def stage_examples(
 def _check(example: Example, options: ExampleOptions) -> Example:
     try:
         code_points(example.text)
+        code_points(example.target or "")
     except DataError as error:
         raise DataError(f"{example.id}: {error.what}", error.cure) from error
-    if options.normalize == "nfc":
-        return replace(example, text=unicodedata.normalize("NFC", example.text))
+    if options.normalize != "none":
+        example = replace(example, text=normalize_source(example.text, options.normalize))
+    if example.target is not None:
+        return replace(example, target=normalize_source(example.target, options.normalize_target))
     assert example.tags is None or len(example.tags) == len(example.text), "a source gives a tag for each character"
     return example
 
@@ -171,6 +185,8 @@ def _to_row(example: Example) -> dict[str, Any]:
         "text": example.text,
         "label": example.label,
         "tags": example.tags,
+        "target": example.target,
+        "weight": example.weight,
     }
 
 
@@ -180,7 +196,7 @@ def _hash(text: str) -> int:
 
 def _hash_target(example: Example) -> int:
     """Return a hash of the text and its target; the bytes 0xFE and 0xFF are in no UTF-8 text."""
-    names = [example.label] if example.tags is None else example.tags
+    names = [example.label if example.target is None else example.target] if example.tags is None else example.tags
     target = b"\xff".join(b"\xfe" if name is None else name.encode("utf-8") for name in names)
     content = example.text.encode("utf-8") + b"\xff" + target
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)

@@ -12,15 +12,10 @@ from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.errors import SettingsError
 from charlm.text.examples.build import build_example_source
-from charlm.text.examples.example import Example, ExampleCounts, ExampleSource, TargetKind
+from charlm.text.examples.example import Example, ExampleCounts, ExampleSource
 from charlm.text.examples.reversible_changes import CHANGES
 from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
 from charlm.text.settings import HubSettings
-
-
-def target_kind(settings: CorpusSettings) -> TargetKind:
-    """Return what the examples of a corpus of labels or tags have."""
-    return "label" if settings.task.per_document else "tags"
 
 
 def open_example_source(settings: CorpusSettings) -> ExampleSource:
@@ -34,7 +29,8 @@ def open_example_source(settings: CorpusSettings) -> ExampleSource:
     if isinstance(source, DerivedSettings):
         return DerivedSource(source)
     assert isinstance(source, TableSettings | ClassesSettings | ConlluSettings | HubSettings), "CorpusSettings checks"
-    return build_example_source(source, target_kind(settings))
+    assert settings.task.target is not None, "this task needs examples"
+    return build_example_source(source, settings.task.target)
 
 
 class DerivedSource(ExampleSource):
@@ -88,6 +84,6 @@ class DerivedSource(ExampleSource):
                     counts.dropped["no tags" if text else "empty"] += 1
                     continue
                 number = f" part {part.part + 1}" if part.part or not part.is_last_part else ""
-                yield Example(f"{part.document.id}{number}", text, None, tags, split, part.document.title)
+                yield Example(f"{part.document.id}{number}", text, tags=tags, split=split, title=part.document.title)
         if num_kept:
             counts.notes.append(f"{num_kept:,} characters could not be restored exactly, so they stay as they are")

@@ -13,6 +13,7 @@ from charlm.data.task_settings import (
     GenerateTaskSettings,
     TagTaskSettings,
     TaskSettings,
+    TransduceTaskSettings,
 )
 from charlm.settings import Settings
 from charlm.suggestions.words import to_text
@@ -79,8 +80,8 @@ def complete_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**_TASK_DEFAULTS, **record}
 
 
-_HUB_KEYS = ("label_column", "tags_column", "valid_split", "test_split")
-_EXAMPLE_TASKS = (ClassifyTaskSettings, TagTaskSettings, GenerateTaskSettings)
+_HUB_KEYS = ("label_column", "tags_column", "target_column", "valid_split", "test_split")
+_EXAMPLE_TASKS = (ClassifyTaskSettings, TagTaskSettings, GenerateTaskSettings, TransduceTaskSettings)
 
 
 def find_task_error(settings: "CorpusSettings") -> str:
@@ -116,6 +117,9 @@ _LATER_DEFAULTS = {
     ("versions", "newest"),
     ("label_column", ""),
     ("tags_column", ""),
+    ("target_column", ""),
+    ("target_column", "target"),
+    ("weight_column", ""),
     ("valid_split", ""),
     ("test_split", ""),
 }

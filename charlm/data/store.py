@@ -103,6 +103,10 @@ class EncodedParts:
     """Of examples: what is asked for after each id, or -100."""
     conditions: IntArray | None = None
     """Of texts with a given label: its id, one for each part."""
+    sources: "EncodedParts | None" = None
+    """Of targets: the texts that they are made from, one for each part."""
+    weights: npt.NDArray[np.float64] | None = None
+    """Of targets: how much each counts."""
 
     @property
     def ends(self) -> npt.NDArray[np.int64]:
@@ -124,7 +128,7 @@ class ArrayWriter:
         self._file.write(b"\0" * _HEADER_BYTES)
         return self
 
-    def append(self, block: IntArray) -> None:
+    def append(self, block: npt.NDArray[Any]) -> None:
         assert block.dtype == self._dtype
         self._file.write(np.ascontiguousarray(block).data)
         self.size += len(block)
@@ -166,20 +170,44 @@ def stream_of(encoded: EncodedParts, vocab: Vocab) -> TokenStream:
     return TokenStream(np.concatenate([cast_ids(np.array([vocab.eod_id]), vocab), encoded.ids]), table)
 
 
+class StreamWriter:
+    """Writes the two arrays of a split, block by block; the files appear when they are complete."""
+
+    def __init__(self, directory: Path, split: str, vocab: Vocab) -> None:
+        self._documents_path = directory / f"{split}.documents.npy"
+        self._writer = ArrayWriter(directory / f"{split}.npy", vocab.id_dtype)
+        self._first = cast_ids(np.array([vocab.eod_id]), vocab)
+        self._tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_DTYPE)]
+        self.counts: dict[str, int] = {}
+        """The number of characters, words and bytes, when all is written."""
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        self._writer.append(self._first)
+        return self
+
+    def append(self, block: EncodedParts) -> None:
+        table = block.documents.copy()
+        table["start"] += self._writer.size
+        self._tables.append(table)
+        self._writer.append(block.ids)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+        documents = np.concatenate(self._tables)
+        with storage.atomic_file(self._documents_path) as file:
+            np.save(cast("BinaryIO", file), documents)
+        self.counts = {unit: int(documents[unit].sum()) for unit in _UNITS}
+
+
 def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> dict[str, int]:
     """Write the two arrays of a split, block by block; return its number of characters, words and bytes."""
-    tables: list[npt.NDArray[np.void]] = [np.array([], dtype=DOCUMENT_DTYPE)]
-    with ArrayWriter(directory / f"{split}.npy", vocab.id_dtype) as writer:
-        writer.append(cast_ids(np.array([vocab.eod_id]), vocab))
+    with StreamWriter(directory, split, vocab) as writer:
         for block in blocks:
-            table = block.documents.copy()
-            table["start"] += writer.size
-            tables.append(table)
-            writer.append(block.ids)
-    documents = np.concatenate(tables)
-    with storage.atomic_file(directory / f"{split}.documents.npy") as file:
-        np.save(cast("BinaryIO", file), documents)
-    return {unit: int(documents[unit].sum()) for unit in _UNITS}
+            writer.append(block)
+    return writer.counts
 
 
 def _header(id_dtype: np.dtype[Any], size: int) -> bytes:

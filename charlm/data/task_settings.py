@@ -3,6 +3,7 @@
 language   the next token                     classify   one label for each document
 tag        a tag for each character that has one
 generate   the next token of a text that belongs to a given label
+transduce  the next token of a text that is made from another, given one
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from charlm.settings import Settings
+from charlm.text.examples.example import TargetKind
 
 
 class _Task(Settings):
@@ -26,13 +28,15 @@ class _Task(Settings):
     """Whether there is one label for each document, and not one for each of some characters."""
     needs_characters: ClassVar[bool] = False
     """Whether the vocabulary must give every character ids of its own, because something is predicted at characters."""
+    target: ClassVar[TargetKind | None] = None
+    """What an example has beside its text; None if a document needs only its text."""
     sources: ClassVar[tuple[str, ...]]
     """The kinds of sources that give what is predicted."""
 
     @property
     def needs_examples(self) -> bool:
         """Whether a document needs more than its text."""
-        return self.has_labels or self.has_conditions
+        return self.target is not None
 
     @property
     def asked_characters(self) -> str | None:
@@ -60,6 +64,7 @@ class ClassifyTaskSettings(_Task):
 
     noun = "labels"
     per_document = True
+    target = "label"
     sources = ("table", "classes", "hub")
 
     type: Literal["classify"] = "classify"
@@ -71,6 +76,7 @@ class TagTaskSettings(_Task):
 
     noun = "tags"
     needs_characters = True
+    target = "tags"
     sources = ("table", "conllu", "derived", "hub")
 
     type: Literal["tag"] = "tag"
@@ -95,13 +101,33 @@ class GenerateTaskSettings(_Task):
     has_labels = False
     has_conditions = True
     per_document = True
+    target = "label"
     sources = ("table", "classes", "hub")
 
     type: Literal["generate"] = "generate"
 
 
+class TransduceTaskSettings(_Task):
+    """Predict the next token of a text that is made from another one, such as the pronunciation of a word."""
+
+    noun = "target texts"
+    has_labels = False
+    has_conditions = True
+    target = "target"
+    sources = ("table", "hub")
+
+    type: Literal["transduce"] = "transduce"
+    source_vocab: Literal["char", "byte", "shared"] = "char"
+    """The vocabulary of the texts that are read. char: their characters. byte: UTF-8 bytes. shared: one vocabulary of
+    the kind of `corpus.vocab`, learned from both texts."""
+    source_normalize: Literal["none", "nfc", "nfd"] = "none"
+    """Unicode normalisation of the texts that are read, also by `charlm predict`. nfd takes letters with marks apart,
+    and Hangul syllables into their letters. `corpus.normalize` is for the texts that are written."""
+
+
 TaskSettings = Annotated[
-    LanguageTaskSettings | ClassifyTaskSettings | TagTaskSettings | GenerateTaskSettings, Field(discriminator="type")
+    LanguageTaskSettings | ClassifyTaskSettings | TagTaskSettings | GenerateTaskSettings | TransduceTaskSettings,
+    Field(discriminator="type"),
 ]
 
 LANGUAGE_TASK = LanguageTaskSettings()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charlm.data.conditions import DocumentConditions, LabelConditions
+from charlm.data.conditions import DocumentLabels, LabelConditions
 from charlm.data.store import TokenStream
 from charlm.device import Precision
 from charlm.evaluation.evaluate_labels import DocumentPrediction
@@ -40,7 +40,7 @@ def label_log_probabilities(
     document_P = np.repeat(np.arange(num_documents), stream.ends - stream.documents["start"])
     log_p_DL = np.empty((num_documents, labels.size))
     for label in range(labels.size):
-        conditions = DocumentConditions(np.full(num_documents, label, dtype=np.int64))
+        conditions = DocumentLabels(np.full(num_documents, label, dtype=np.int64))
         nats_P = score_documents(model, stream, conditions, device=device, precision=precision, on_progress=on_progress)
         log_p_DL[:, label] = -np.bincount(document_P, weights=nats_P, minlength=num_documents)
     log_p_DL += np.log(np.array(labels.counts) / sum(labels.counts))

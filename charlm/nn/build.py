@@ -14,7 +14,13 @@ from torch.overrides import TorchFunctionMode
 
 from charlm.errors import SettingsError
 from charlm.nn.bodies.build import build_body, build_row_body
-from charlm.nn.conditions.build import build_labelled_model
+from charlm.nn.conditions.build import DecoderParts, build_labelled_model, build_transducer
+from charlm.nn.conditions.settings import (
+    ConditionSettings,
+    LabelConditionSettings,
+    NoConditionSettings,
+    SourceConditionSettings,
+)
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.build import build_embedding
@@ -39,7 +45,16 @@ class LabelInputs:
     size: int
 
 
-Interface = Outputs | LabelInputs
+@dataclass(frozen=True, slots=True)
+class SourceInputs:
+    """What a language model of targets is given: for each document a source, of `size` ids."""
+
+    size: int
+    copy_ids: tuple[int, ...] | None
+    """The target id of each source id, or -1; None if nothing can be copied."""
+
+
+Interface = Outputs | LabelInputs | SourceInputs
 """What a task changes about a network that reads and predicts ids: its outputs, or its inputs."""
 
 
@@ -57,13 +72,9 @@ def build_model(
 
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit; or there
-            is a condition, and the task has none.
+            is a condition, and the task has none, or another one.
     """
-    if settings.condition is not None and not isinstance(interface, LabelInputs):
-        raise SettingsError(
-            "model.condition is for documents with a condition, and this task has none",
-            "leave it out, or prepare a corpus with --task generate",
-        )
+    _check_condition(settings.condition, interface)
     rng = NoiseRNG()
     embedding = build_embedding(settings.embedding, vocab_size, bags, rng)
     dropout = settings.embedding.dropout
@@ -72,10 +83,42 @@ def build_model(
         head = build_head(settings.head, body.features_size, interface.size, None)
         return LanguageModel(embedding, body, head, rng, token_dropout=dropout, num_ids=vocab_size)
     body = build_body(settings.body, embedding.size, rng)
+    if isinstance(interface, SourceInputs) and not isinstance(settings.condition, NoConditionSettings):
+        condition = settings.condition or SourceConditionSettings()
+        assert isinstance(condition, SourceConditionSettings), "_check_condition has looked"
+        parts = DecoderParts(settings, vocab_size, embedding, body, rng)
+        return build_transducer(parts, condition, interface.size, interface.copy_ids)
     head = build_head(settings.head, body.features_size, vocab_size, embedding)
     if interface is None:
         return LanguageModel(embedding, body, head, rng, token_dropout=dropout)
-    return build_labelled_model(settings.condition, interface.size, embedding, body, head, rng, token_dropout=dropout)
+    condition = settings.condition or LabelConditionSettings()
+    assert not isinstance(condition, SourceConditionSettings), "_check_condition has looked"
+    return build_labelled_model(condition, interface.size, embedding, body, head, rng, token_dropout=dropout)
+
+
+def _check_condition(condition: ConditionSettings | None, interface: Interface | None) -> None:
+    """
+    Raises:
+        SettingsError: there is a condition that the task does not have.
+    """
+    match condition:
+        case None:
+            return
+        case NoConditionSettings() if isinstance(interface, LabelInputs | SourceInputs):
+            return
+        case LabelConditionSettings() if isinstance(interface, LabelInputs):
+            return
+        case SourceConditionSettings() if isinstance(interface, SourceInputs):
+            return
+        case _:
+            task = "transduce" if isinstance(condition, SourceConditionSettings) else "generate"
+            what = (
+                "model.condition" if isinstance(condition, NoConditionSettings) else f"the condition {condition.type}"
+            )
+            raise SettingsError(
+                f"{what} is for documents with a condition of this kind, and this task has none",
+                f"leave it out, or prepare a corpus with --task {task}",
+            )
 
 
 def build_meta_model(

@@ -71,6 +71,14 @@ class LanguageModel(nn.Module):
             features_BTH, body_state = self.body.read_rows(x_BTD, state[size:], lengths_B)
         return features_BTH, embedding_state + body_state
 
+    def check_buffers(self) -> None:
+        """
+        Raises:
+            ValueError: a buffer that was loaded has values that are impossible.
+        """
+        self.embedding.check_buffers()
+        self.head.check_buffers()
+
     @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())

@@ -32,8 +32,8 @@ class ModelSettings(Settings):
     body: BodySettings = RecurrentSettings()
     head: HeadSettings = SoftmaxSettings()
     condition: ConditionSettings | None = None
-    """What the model is given besides the text so far, for the task generate. If left out, what the task has to give,
-    in its usual form."""
+    """What the model is given besides the text so far, for the tasks generate and transduce. If left out, what the task
+    has to give, in its usual form."""
 
     @property
     def text_direction(self) -> Literal["forward", "backward"]:

@@ -12,13 +12,19 @@ MANIFEST = "manifest.json"
 
 
 def write_manifest(directory: Path, metadata: Mapping[str, Any]) -> None:
-    """Write the size and SHA-256 of every file of `directory`; written last, it marks the directory as complete."""
+    """Write the size and SHA-256 of every file of `directory` and of the folders in it; written last, it marks the
+    directory as complete."""
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-        for path in sorted(directory.iterdir())
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+        name: {"bytes": (directory / name).stat().st_size, "sha256": sha256(directory / name)}
+        for name in sorted(_list_files(directory))
+        if name != MANIFEST and not any(part.startswith(".") for part in name.split("/"))
     }
     write_json(directory / MANIFEST, {**metadata, "files": files})
+
+
+def _list_files(directory: Path) -> list[str]:
+    """Return the files of a directory and of the folders in it, as paths from the directory with slashes."""
+    return [path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()]
 
 
 def has_manifest(directory: Path) -> bool:
@@ -41,7 +47,7 @@ def verify_manifest(directory: Path, cure: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged", cure) from error
     with storage_errors(directory, "read"):
-        present = {file.name for file in directory.iterdir() if file.is_file()}
+        present = set(_list_files(directory))
     for name, (size, digest) in files.items():
         file = directory / name
         if name not in present:

@@ -37,6 +37,10 @@ class Part:
     """The label of an example."""
     tags: tuple[str | None, ...] | None = None
     """The tags of an example, one for each character, None where there is none."""
+    target: str | None = None
+    """The other text of an example."""
+    weight: float = 1.0
+    """How much its target counts."""
 
 
 def parse_percentages(spec: str) -> dict[str, int]:

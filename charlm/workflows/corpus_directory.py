@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from charlm import formats, storage
-from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import CORPUS_FILE, Corpus, compute_fingerprint, describe_file, open_corpus
-from charlm.data.encoding import encode_splits, learn_vocab
-from charlm.data.labels import Labels
+from charlm.data.encoding import Names, encode_splits, learn_vocab
+from charlm.data.source_texts import SourceConditions
+from charlm.data.task_settings import TransduceTaskSettings
 from charlm.errors import SettingsError
 from charlm.version import __version__
-from charlm.vocab.settings import AnyVocabSettings
+from charlm.vocab.settings import AnyVocabSettings, ByteSettings, CharSettings
 
 OnProgress = Callable[[str, int], None]
 """Called with the name of a stage and the number of characters that it has processed."""
@@ -37,7 +37,7 @@ _INNER = ".partial"
 """The working directory in a folder that is filled instead of replaced."""
 
 _CORPUS_NAME = re.compile(
-    r"(corpus|vocab|labels|conditions)\.json|vocab\.model|documents"
+    r"(corpus|vocab|labels|conditions)\.json|vocab\.model|documents|source"
     r"|(train|valid|test)(\.(documents|targets|conditions))?\.npy"
 )
 """The names of what a corpus consists of."""
@@ -111,16 +111,25 @@ def finish_corpus(
     characters: dict[str, Any],
     workers: int,
     on_progress: OnProgress,
-    names: Labels | LabelConditions | None = None,
+    names: Names | TransduceTaskSettings | None = None,
 ) -> None:
     """Turn the documents in `work` into a corpus (vocabulary, tokens, corpus.json), and move it to `out`.
 
     Args:
         text_metadata: the entries of corpus.json about text and splits.
         characters: the entries of its vocabulary about characters.
-        names: the labels or tags of examples, or the labels that a model of the texts is given.
+        names: the labels or tags of examples, or the labels that a model of the texts is given; or the task whose
+            sources it is given.
     """
-    vocab = learn_vocab(settings, work / "documents", workers, partial(on_progress, "vocabulary"))
+    learn = partial(learn_vocab, workers=workers, on_progress=partial(on_progress, "vocabulary"))
+    if isinstance(names, TransduceTaskSettings):
+        shares = names.source_vocab == "shared"
+        vocab = learn(settings, work / "documents", columns=("text", "target") if shares else ("target",))
+        kind = CharSettings() if names.source_vocab == "char" else ByteSettings()
+        source_vocab = vocab if shares else learn(kind, work / "documents")
+        names = SourceConditions(source_vocab, names.source_normalize)
+    else:
+        vocab = learn(settings, work / "documents")
     vocab.save(work)
     if names is not None:
         names.save(work)

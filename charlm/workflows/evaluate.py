@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.checkpoint import LoadedModel
-from charlm.data.conditions import DocumentConditions
+from charlm.data.conditions import DocumentConditions, DocumentLabels, LabelConditions
 from charlm.data.corpus import Corpus
 from charlm.data.labels import UNKNOWN_LABEL
 from charlm.data.store import TokenStream, encode_parts, stream_of
@@ -29,7 +29,7 @@ from charlm.evaluation.uniform_guessing import CURE, UNKNOWN_TEXT, describe_wors
 from charlm.text.document import Document
 from charlm.text.split import Part
 from charlm.vocab.base import Vocab
-from charlm.workflows.load_run import give_label, load_language_model, open_corpus_for, refuse_conditions
+from charlm.workflows.load_run import Given, give, load_language_model, open_corpus_for, refuse_conditions
 from charlm.workflows.mix_ngrams import mixed_nats
 from charlm.workflows.seen_text import describe_seen_text
 from charlm.workflows.tune import adapted_nats, check_tuned
@@ -110,7 +110,7 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
     if request.streams is not None:
         refuse_conditions(loaded, name, "--streams")
     if corpus is None or corpus.conditions is None or request.label is not None:
-        loaded = give_label(loaded, request.label, name)
+        loaded = give(loaded, Given(label=request.label), name)
     stream = corpus.open(request.split) if corpus is not None else stream_from_text(request.text or "", loaded.vocab)
     _check_methods(request, loaded, corpus)
 
@@ -166,10 +166,11 @@ def _conditions_of(loaded: LoadedModel, corpus: Corpus, split: str) -> DocumentC
     The labels of another corpus are found by their names; one that the model does not know says nothing.
     """
     known, conditions = loaded.conditions, corpus.open_conditions(split)
-    if known is None or conditions is None or corpus.conditions is None:
+    if not isinstance(known, LabelConditions) or not isinstance(corpus.conditions, LabelConditions):
         return None
+    assert isinstance(conditions, DocumentLabels), "the corpus has labels"
     ids_L = np.array([*map(known.labels.get_id, corpus.conditions.labels.names), UNKNOWN_LABEL])
-    return DocumentConditions(ids_L[conditions.labels_D]).in_direction(loaded.settings.text_direction)
+    return DocumentLabels(ids_L[conditions.labels_D]).in_direction(loaded.settings.text_direction)
 
 
 def _check_methods(request: EvalRequest, loaded: LoadedModel, corpus: Corpus | None) -> None:

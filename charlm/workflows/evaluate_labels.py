@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charlm.checkpoint import LoadedModel
+from charlm.data.conditions import DocumentLabels, LabelConditions
 from charlm.data.corpus import Corpus, documents_digest
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
@@ -143,8 +144,8 @@ def _open_examples(
 def _open_conditioned(loaded: LoadedModel, corpus: Corpus, request: LabelEvalRequest, split: str) -> _Split:
     direction = loaded.settings.text_direction
     stream, conditions, known = corpus.open(split), corpus.open_conditions(split), loaded.conditions
-    assert conditions is not None, "check_same_labels compares the labels"
-    assert known is not None, "the model is a conditional one"
+    assert isinstance(conditions, DocumentLabels), "check_same_labels compares the labels"
+    assert isinstance(known, LabelConditions), "decoder_of has looked"
 
     def predict(on_progress: Callable[[int], None]) -> Iterator[DocumentPrediction]:
         log_p_DL = label_log_probabilities(
@@ -169,7 +170,7 @@ def decoder_of(loaded: LoadedModel, name: str) -> LabelDecoder:
     Raises:
         UsageError: it is a language model.
     """
-    if loaded.conditions is not None:
+    if isinstance(loaded.conditions, LabelConditions):
         return LabelDecoder(loaded.conditions.labels.names)
     if loaded.labels is None:
         raise UsageError(

@@ -20,7 +20,7 @@ from charlm.evaluation.explain.explanation import explain
 from charlm.evaluation.explain.tags import explain_tags
 from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.evaluate_labels import decoder_of
-from charlm.workflows.load_run import give_label, load_any_run
+from charlm.workflows.load_run import Given, give, load_any_run
 from charlm.workflows.predict_options import PredictOptions, find_label
 from charlm.workflows.prediction import Query
 from charlm.workflows.prediction_kinds import build_tag_predictions
@@ -65,7 +65,7 @@ def explain_run(
     if not request.text:
         raise DataError("the text is empty", "give a text, or a file that is not empty")
     if loaded.conditions is not None:
-        return _explain_tokens(give_label(loaded, request.label, name), request, on_progress), name
+        return _explain_tokens(give(loaded, Given(label=request.label), name), request, on_progress), name
     if loaded.labels is not None and loaded.task.per_document:
         return _explain_label(loaded, name, request, on_progress), name
     if request.label is not None:

@@ -29,12 +29,12 @@ def guess_source(layer: Layer, given: str | None, inputs: Sequence[str]) -> str 
     if suffixes == {".conllu"}:
         return "conllu"
     task = _table(corpus, "task").get("type")
-    if task not in ("classify", "tag", "generate"):
+    if task not in ("classify", "tag", "generate", "transduce"):
         return None
     if suffixes <= {*_TABLES}:
         return "table"
     is_classes = suffixes == {".txt"} or all(Path(name).is_dir() for name in inputs)
-    return "classes" if task != "tag" and is_classes else None
+    return "classes" if task in ("classify", "generate") and is_classes else None
 
 
 def text_column_key(layer: Layer) -> str:

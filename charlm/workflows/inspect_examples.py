@@ -10,6 +10,7 @@ from typing import Any
 
 from charlm.data.corpus import Corpus
 from charlm.data.documents import read_parts
+from charlm.data.source_texts import SourceConditions
 from charlm.formatting import UNKNOWN, shorten
 from charlm.text.split import Part
 
@@ -23,13 +24,19 @@ def summarize_examples(corpus: Corpus) -> list[str]:
     """Return the lines that `charlm prepare` prints at the end."""
     metadata, noun = corpus.metadata, corpus.task.noun
     split, documents, examples = metadata["split"], metadata["documents"], metadata["examples"]
+    has_sources = isinstance(corpus.conditions, SourceConditions)
     how = "by the hash of the text" if split["method"] == "text" else "by the source"
     shares = f"split {split['shares']} {how}" if split["method"] == "text" else f"split {how}"
-    sizes = f"{examples['num_labels']:,} {noun}, vocabulary of {corpus.vocab.size:,} ids"
+    sizes = f"vocabulary of {corpus.vocab.size:,} ids"
     about = "" if corpus.conditions is not None else f"; ceiling {_percent(examples['ceiling'])}"
+    if isinstance(corpus.conditions, SourceConditions):
+        sizes = f"{sizes} for targets, of {corpus.conditions.size:,} for sources"
+    else:
+        sizes = f"{examples['num_labels']:,} {noun}, {sizes}"
     lines = [f"{documents['kept']:,} examples, {shares}, {sizes}{about}"]
     for name, counts in metadata["splits"].items():
-        line = f"  {name:<6} {counts['documents']:>9,} examples {counts['characters']:>14,} characters"
+        unit = "characters of targets" if has_sources else "characters"
+        line = f"  {name:<6} {counts['documents']:>9,} examples {counts['characters']:>14,} {unit}"
         about = f" {counts['targets']:>12,} {noun}; {_ceiling(examples['splits'][name])}" if "targets" in counts else ""
         lines.append(line + about)
     lines += [f"  dropped {count:>8,} examples: {reason}" for reason, count in documents["dropped"].items()]
@@ -37,7 +44,7 @@ def summarize_examples(corpus: Corpus) -> list[str]:
         lines.append(f"  kept {documents['repeats']:,} examples that repeat others, as the source gives the splits")
     lines += [f"  {note}" for note in documents.get("notes", [])]
     for name, found in examples["splits"].items():
-        if found["unseen"]:
+        if found.get("unseen"):
             listed = shorten(", ".join(found["unseen_names"]), _SHOWN_CHARACTERS)
             lines.append(f"  {found['unseen']:,} {noun} of {name} are in no training example: {listed}")
         if found.get("texts_in_train"):
@@ -50,6 +57,8 @@ def describe_examples(corpus: Corpus, *, readable: bool) -> dict[str, Any]:
     if not readable:
         return {"first_examples": [_as_json(part) for part in _first_examples(corpus)]}
     examples, noun = corpus.metadata["examples"], corpus.task.noun
+    if isinstance(corpus.conditions, SourceConditions):
+        return {"example_sections": _pair_sections(corpus)}
     sections = {
         f"{noun.capitalize()} ({examples['num_labels']:,} in training; ceiling: the best share of right {noun} that a"
         " function of the text can reach)": _label_table(examples, corpus.splits),
@@ -66,6 +75,19 @@ def describe_examples(corpus: Corpus, *, readable: bool) -> dict[str, Any]:
         "First examples": [_as_line(part) for part in _first_examples(corpus)],
     }
     return {"example_sections": {heading: lines for heading, lines in sections.items() if lines}}
+
+
+def _pair_sections(corpus: Corpus) -> dict[str, list[str]]:
+    splits: Mapping[str, Mapping[str, int]] = corpus.metadata["examples"]["splits"]
+    return {
+        "Sources and targets": [
+            f"{name:<6} longest source {found['longest']:,} characters, longest target"
+            f" {found['longest_target']:,}; {found['repeated_texts']:,} examples share their source"
+            + (f"; {found['texts_in_train']:,} sources of training" if found.get("texts_in_train") else "")
+            for name, found in splits.items()
+        ],
+        "First examples": [_as_line(part) for part in _first_examples(corpus)],
+    }
 
 
 def _ceiling(found: Mapping[str, Any]) -> str:
@@ -98,6 +120,8 @@ def _first_examples(corpus: Corpus) -> list[Part]:
 
 
 def _as_json(part: Part) -> dict[str, Any]:
+    if part.target is not None:
+        return {"id": part.document.id, "text": part.document.text, "target": part.target, "weight": part.weight}
     if part.tags is None:
         return {"id": part.document.id, "text": part.document.text, "label": part.label}
     return {"id": part.document.id, "text": part.document.text, "tags": [*part.tags]}
@@ -108,6 +132,8 @@ def _as_line(part: Part) -> str:
 
     Tags that continue a segment, or say that nothing is to be restored, are left out.
     """
+    if part.target is not None:
+        return f"{shorten(part.document.text, _SHOWN_CHARACTERS)!r} -> {shorten(part.target, _SHOWN_CHARACTERS)!r}"
     if part.tags is None:
         return f"{part.label}: {shorten(part.document.text, _SHOWN_CHARACTERS)!r}"
     pairs = zip(part.document.text[:_SHOWN_CHARACTERS], part.tags, strict=False)

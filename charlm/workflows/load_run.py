@@ -4,7 +4,7 @@ RUN ──workspace──> directory ──checkpoint──> LoadedModel ──i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import torch
 
 from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
+from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.data.labels import LABELS_FILE
+from charlm.data.source_texts import SOURCE_FOLDER, SourceConditions, pad_sources
 from charlm.device import choose_device
 from charlm.errors import CharlmError, DataError, OptionError, UsageError
-from charlm.nn.model import ConditionalModel
+from charlm.nn.model import Condition, ConditionalModel
 from charlm.training.run_directory import RunDirectory, find_checkpoint, run_of_checkpoint
 from charlm.training.run_kinds import check_same_kind
 from charlm.training.run_origin import corpus_path, read_origin
@@ -25,19 +27,31 @@ from charlm.training.run_origin import corpus_path, read_origin
 _CURE = "name the corpus with --data"
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a conditional model is given: a label or a source."""
+
+    label: str | None = None
+    source: str | None = None
+
+
+NOTHING = Given()
+
+
 def load_run(
-    run: str | None, checkpoint: str | None, device: str, *, label: str | None = None
+    run: str | None, checkpoint: str | None, device: str, *, given: Given = NOTHING
 ) -> tuple[LoadedModel, str]:
     """Load a run's language model; return it with the run's name.
 
     Args:
-        label: what a conditional model is given.
+        given: what a conditional model is given.
 
     Raises:
-        UsageError: as `load_any_run` and `give_label`; or the run predicts labels or tags.
+        UsageError: as `load_any_run` and `give`; or the run predicts labels or tags.
+        DataError: as `give`.
     """
     loaded, name = load_language_model(run, checkpoint, device)
-    return give_label(loaded, label, name), name
+    return give(loaded, given, name), name
 
 
 def load_language_model(run: str | None, checkpoint: str | None, device: str) -> tuple[LoadedModel, str]:
@@ -55,34 +69,58 @@ def load_language_model(run: str | None, checkpoint: str | None, device: str) ->
     return loaded, name
 
 
-def give_label(loaded: LoadedModel, label: str | None, name: str) -> LoadedModel:
-    """Give a label to a conditional model, and return the language model. Other models are returned unchanged.
+def give(loaded: LoadedModel, given: Given, name: str) -> LoadedModel:
+    """Give a label or a source to a conditional model, and return the language model. Other models are returned
+    unchanged.
 
     Args:
         name: of the run, for messages.
 
     Raises:
-        UsageError: a conditional model needs a label, and there is none; or it does not know it; or the model is given
-            none.
+        UsageError: a conditional model needs something, and there is nothing; or it does not know the label; or the
+            model is given nothing of this kind.
+        DataError: the source has a character that the vocabulary cannot spell.
     """
-    if loaded.conditions is None:
-        if label is not None:
-            raise OptionError("{label} has no effect: {name} is given no label", "leave {label} out", name=name)
-        return loaded
+    takes_source = isinstance(loaded.conditions, SourceConditions)
+    takes_label = loaded.conditions is not None and not takes_source
+    for key, is_taken in (("label", takes_label), ("source", takes_source)):
+        if getattr(given, key) is not None and not is_taken:
+            raise OptionError(f"{{{key}}} has no effect: {{name}} is given no {key}", f"leave {{{key}}} out", name=name)
+    match loaded.conditions:
+        case None:
+            return loaded
+        case LabelConditions():
+            condition = _label_condition(loaded.conditions, given.label, name)
+        case SourceConditions():
+            condition = _source_condition(loaded.conditions, given.source, name)
+    model = loaded.model
+    assert isinstance(model, ConditionalModel), "build_model makes one for a task with conditions"
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        bound = model.given(tuple(tensor.to(device) for tensor in condition))
+    return replace(loaded, model=bound, conditions=None)
+
+
+def _label_condition(labels: LabelConditions, label: str | None, name: str) -> Condition:
     if label is None:
-        frequent = loaded.conditions.labels.names[int(np.argmax(loaded.conditions.counts))]
+        frequent = labels.labels.names[int(np.argmax(labels.counts))]
         raise OptionError(
             "{name} is given a label for each text, and there is none",
             "give one with {label}, such as {example}",
             name=name,
             example=frequent,
         )
-    found = loaded.conditions.find_id(label)
-    model = loaded.model
-    assert isinstance(model, ConditionalModel), "build_model makes one for a task with conditions"
-    with torch.no_grad():
-        bound = model.given((torch.tensor([found], device=next(model.parameters()).device),))
-    return replace(loaded, model=bound, conditions=None)
+    return (torch.tensor([labels.find_id(label)]),)
+
+
+def _source_condition(sources: SourceConditions, source: str | None, name: str) -> Condition:
+    if source is None:
+        raise OptionError(
+            "{name} is given a text for which it writes another, and there is none",
+            "give one with {source}",
+            name=name,
+        )
+    return tuple(map(torch.from_numpy, pad_sources([sources.encode(source)])))
 
 
 def refuse_conditions(loaded: LoadedModel, name: str, what: str) -> None:
@@ -96,8 +134,9 @@ def refuse_conditions(loaded: LoadedModel, name: str, what: str) -> None:
     """
     if loaded.conditions is not None:
         raise UsageError(
-            f"{what} reads a text as one stream, and {name} reads each document with its label",
-            "leave it out, or name a run of `charlm prepare` without --task generate",
+            f"{what} reads a text as one stream, and {name} reads each document with its"
+            f" {'source' if isinstance(loaded.conditions, SourceConditions) else 'label'}",
+            "leave it out, or name a run of `charlm prepare` without --task",
         )
 
 
@@ -116,6 +155,30 @@ def load_any_run(run: str | None, checkpoint: str | None, device: str) -> tuple[
             "leave {checkpoint} out, or name a run of your own",
         )
     return load_model(find_checkpoint(path, checkpoint), chosen), workspace.BUNDLED if is_bundled else str(path)
+
+
+def transduces(run: str | None, checkpoint: str | None) -> bool:
+    """Whether a run writes a text for a given one, without loading it; False if there is no such run."""
+    try:
+        return (find_checkpoint(workspace.find_run(run), checkpoint) / SOURCE_FOLDER).is_dir()
+    except CharlmError:
+        return False  # the command that loads the run says what is wrong
+
+
+def all_transduce(runs: Sequence[str | None], checkpoint: str | None) -> bool:
+    """Whether runs write a text for a given one.
+
+    Raises:
+        UsageError: some of them do, and others do not, or are no runs.
+    """
+    found = {str(run): transduces(run, checkpoint) for run in runs}
+    if any(found.values()) and not all(found.values()):
+        other = next(run for run, is_transducer in found.items() if not is_transducer)
+        find_checkpoint(workspace.find_run(other), checkpoint)
+        raise UsageError(
+            f"{other} is given no texts, and another one is: they have no common figure", "name runs of one kind"
+        )
+    return all(found.values())
 
 
 def predicts_labels(run: str | None, checkpoint: str | None) -> bool:

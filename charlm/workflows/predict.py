@@ -1,4 +1,4 @@
-"""Labels or tags of texts: what `charlm predict` and `model.predict` do.
+"""Labels or tags of texts, or texts for texts: what `charlm predict` and `model.predict` do.
 
     texts ──blocks──> what the model predicts of each (`prediction_kinds.py`) ──> predictions, in order
 
@@ -8,9 +8,11 @@ Memory holds one block of texts. The result of a text does not depend on the oth
 from collections.abc import Iterable, Iterator, Sequence
 
 from charlm.checkpoint import LoadedModel
+from charlm.data.source_texts import SourceConditions
 from charlm.errors import DataError
 from charlm.workflows.evaluate_labels import decoder_of
 from charlm.workflows.predict_options import PredictOptions
+from charlm.workflows.predict_targets import TargetPredictions
 from charlm.workflows.prediction import Query, TextPrediction
 from charlm.workflows.prediction_kinds import BlockPredictor, build_predictions
 
@@ -19,17 +21,30 @@ _BLOCK_CHARACTERS = 1 << 20
 
 
 class Predictor:
-    """Predicts labels or tags with a loaded model."""
+    """Predicts labels, tags or texts with a loaded model."""
 
-    def __init__(self, loaded: LoadedModel, name: str, device: str, options: PredictOptions) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        name: str,
+        device: str,
+        options: PredictOptions,
+        others: Sequence[LoadedModel] = (),
+    ) -> None:
         """
         Args:
             name: of the run, for messages.
+            others: models that make an ensemble with this one, of those that write texts.
 
         Raises:
             UsageError: it is a language model; or an option does not fit the model.
         """
-        self._predictor: BlockPredictor = build_predictions(loaded, decoder_of(loaded, name), device, options)
+        self._predictor: BlockPredictor
+        if isinstance(loaded.conditions, SourceConditions):
+            self._predictor = TargetPredictions([loaded, *others], device, options)
+        else:
+            options.check_no_search()
+            self._predictor = build_predictions(loaded, decoder_of(loaded, name), device, options)
 
     def predict(self, queries: Iterable[Query]) -> Iterator[TextPrediction]:
         """Yield a prediction for each text, in order.

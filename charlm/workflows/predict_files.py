@@ -4,7 +4,8 @@
     .csv .tsv .json .jsonl .parquet .arrow   the texts of a column
     anything else, and standard input        a text in each line that is not blank
 
-jsonl    an object for each text       tsv      the text, the label and its probability; or the tagged or restored text
+jsonl    an object for each text
+tsv      the text, the label or target and its probability; or the tagged or restored text
 conllu   a treebank without syntax     text     for people: the text with its label, or with its tags between brackets
 """
 
@@ -103,6 +104,8 @@ def _to_jsonl(found: TextPrediction) -> str:
 
 def _to_tsv(found: TextPrediction) -> str:
     text = _one_line(found.text)
+    if found.targets:
+        return f"{text}\t{_one_line(found.targets[0].text)}\t{found.targets[0].probability:.6f}\n"
     if found.labels:
         label = "" if found.is_rejected else found.labels[0].label
         return f"{text}\t{_one_line(label)}\t{found.labels[0].probability:.6f}\n"
@@ -113,6 +116,9 @@ def _to_tsv(found: TextPrediction) -> str:
 
 
 def _to_text(found: TextPrediction) -> str:
+    if found.targets:
+        more = "".join(f"\t{_one_line(each.text)} {100 * each.probability:.1f} %" for each in found.targets[1:])
+        return f"{_one_line(found.text)}\t{_one_line(found.targets[0].text)}{more}\n"
     if found.labels:
         shown = ", ".join(f"{each.label} {100 * each.probability:.1f} %" for each in found.labels)
         return f"{'? ' if found.is_rejected else ''}{shown}\t{_one_line(found.text)}\n"

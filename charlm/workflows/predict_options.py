@@ -10,6 +10,8 @@ from charlm.errors import OptionError, UsageError
 from charlm.suggestions.words import suggest
 
 _MAX_TEMPERATURE = 100
+_MAX_BEAMS = 1024
+_MAX_LENGTH_PENALTY = 10
 
 
 class PredictKeywords(TypedDict, total=False):
@@ -20,6 +22,8 @@ class PredictKeywords(TypedDict, total=False):
     labels: str | Sequence[str]
     temperature: float
     precision: Precision
+    beams: int
+    length_penalty: float
 
 
 def _precision(keyword: str, value: object) -> str:
@@ -32,20 +36,22 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "labels": texts,
     "temperature": number,
     "precision": _precision,
+    "beams": whole_number,
+    "length_penalty": number,
 }
 """Option -> the check of its type."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """How labels are predicted.
+    """How labels and texts are predicted.
 
     Raises:
         OptionError: an option has another type, or is out of range.
     """
 
     top: int = 1
-    """The number of labels given for each text."""
+    """The number of labels, or of written texts, given for each text."""
     threshold: float = 0.0
     """A best label with a lower probability is rejected."""
     labels: str | Sequence[str] = ()
@@ -54,6 +60,10 @@ class PredictOptions:
     """The temperature that probabilities are calibrated with, as `charlm eval` reports it."""
     precision: Precision = "fp32"
     """Of matrix products, "fp32" or "bf16"."""
+    beams: int = 5
+    """Of models that write texts: the number of beginnings of texts that the search keeps."""
+    length_penalty: float = 0.0
+    """Of models that write texts: texts are compared by log p / tokens ** length_penalty."""
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -65,6 +75,32 @@ class PredictOptions:
         if not 0 < self.temperature <= _MAX_TEMPERATURE:
             what = f"{{temperature}} {self.temperature} is out of range"
             raise OptionError(what, f"give a number above 0, up to {_MAX_TEMPERATURE}")
+
+        if not 1 <= self.beams <= _MAX_BEAMS:
+            raise OptionError(f"{{beams}} {self.beams} is out of range", f"give a number from 1 to {_MAX_BEAMS}")
+        if not 0 <= self.length_penalty <= _MAX_LENGTH_PENALTY:
+            what = f"{{length_penalty}} {self.length_penalty} is out of range"
+            raise OptionError(what, f"give a number from 0 to {_MAX_LENGTH_PENALTY}")
+
+    def check_targets(self) -> None:
+        """
+        Raises:
+            OptionError: the model writes texts, and an option is for labels.
+        """
+        for name in ("threshold", "labels", "temperature"):
+            if getattr(self, name) != getattr(PredictOptions(), name):
+                what = f"{{{name}}} is for labels of documents, and this model writes texts"
+                raise OptionError(what, f"leave {{{name}}} out")
+
+    def check_no_search(self) -> None:
+        """
+        Raises:
+            OptionError: the model predicts labels or tags, and an option is for texts.
+        """
+        for name in ("beams", "length_penalty"):
+            if getattr(self, name) != getattr(PredictOptions(), name):
+                what = f"{{{name}}} is for models that write texts, and this one predicts labels or tags"
+                raise OptionError(what, f"leave {{{name}}} out")
 
     def check_model(self, names: Sequence[str], *, per_document: bool) -> None:
         """Check that the options fit a model.

@@ -29,8 +29,16 @@ class TextTag:
 
 
 @dataclass(frozen=True, slots=True)
+class TextProbability:
+    """A text that is written for another, and its probability given that one."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class TextPrediction:
-    """What a model predicts of a text: labels, or tags."""
+    """What a model predicts of a text: labels, tags, or other texts."""
 
     text: str
     labels: tuple[LabelProbability, ...] = ()
@@ -42,10 +50,17 @@ class TextPrediction:
     """Where sentences start and end, if the tags say so."""
     restored: str | None = None
     """The text with what was removed (marks, case or blanks), if the tags restore it."""
+    targets: tuple[TextProbability, ...] = ()
+    """The most probable texts that are written for this one, the best first."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the prediction as `charlm predict --format jsonl` prints it."""
         content: dict[str, Any] = {"text": self.text}
+        if self.targets:
+            content["target"] = self.targets[0].text
+            content["probability"] = self.targets[0].probability
+            content["targets"] = [{"text": each.text, "probability": each.probability} for each in self.targets]
+            return content
         if self.labels:
             content["label"] = None if self.is_rejected else self.labels[0].label
             content["probability"] = self.labels[0].probability

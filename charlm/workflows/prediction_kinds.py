@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from charlm.checkpoint import LoadedModel
+from charlm.data.conditions import LabelConditions
 from charlm.data.store import encode_parts, stream_of
 from charlm.device import choose_device
 from charlm.evaluation.bayes import label_log_probabilities
@@ -100,7 +101,7 @@ class BayesPredictions(LabelPredictions):
 
     def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
         super().__init__(loaded, decoder, device, options)
-        assert loaded.conditions is not None, "build_predictions has looked"
+        assert isinstance(loaded.conditions, LabelConditions), "build_predictions has looked"
         self._labels = loaded.conditions
         self._direction: Literal["forward", "backward"] = loaded.settings.text_direction
 
@@ -208,7 +209,7 @@ def build_predictions(
         OptionError: an option does not fit the model.
     """
     options.check_model(decoder.names, per_document=loaded.task.per_document)
-    if loaded.conditions is not None:
+    if isinstance(loaded.conditions, LabelConditions):
         return BayesPredictions(loaded, decoder, device, options)
     if loaded.task.per_document:
         return LabelPredictions(loaded, decoder, device, options)

@@ -1,9 +1,9 @@
-"""Turn a source of examples into a corpus of labels or tags, or of texts with a given label.
+"""Turn a source of examples into a corpus of labels or tags, or of texts with a given label or source.
 
-    source ──read──> staged rows ──repeats out, split──> documents/SPLIT-*.parquet, with a label or tags
+    source ──read──> staged rows ──repeats out, split──> documents/SPLIT-*.parquet, with a label, tags or a target
                                  ──count──> labels.json or conditions.json, of the training examples
                                  ──learn, encode──> vocab.json, SPLIT.npy, SPLIT.documents.npy, and SPLIT.targets.npy
-                                                    or SPLIT.conditions.npy
+                                                    or SPLIT.conditions.npy or source/
                                  ──describe──> corpus.json (last), with the ceiling that ambiguous texts set
 
 The corpus appears by one rename, and equal inputs give equal bytes, as for corpora of text. A killed attempt is made
@@ -21,12 +21,13 @@ from charlm.data.ambiguity import AmbiguityCounter
 from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import DocumentWriter
+from charlm.data.encoding import Names
 from charlm.data.example_selection import ExampleOptions, StagedExamples, stage_examples
-from charlm.data.example_sources import open_example_source, target_kind
+from charlm.data.example_sources import open_example_source
 from charlm.data.labels import Labels
 from charlm.data.settings import CorpusSettings
 from charlm.data.tag_vocab import check_tag_vocab
-from charlm.data.task_settings import TagTaskSettings, TaskSettings
+from charlm.data.task_settings import TagTaskSettings, TaskSettings, TransduceTaskSettings
 from charlm.errors import DataError, SettingsError
 from charlm.text.examples.example import ExampleSource
 from charlm.text.examples.settings import ConlluSettings, DerivedSettings
@@ -81,17 +82,28 @@ def prepare_examples(
     check_tag_vocab(settings.task, settings.vocab)
     with locked_working_directory(out, overwrite) as work:
         storage.make_directory(work / STAGED)
-        options = ExampleOptions(settings.normalize, settings.min_characters)
+        options = _example_options(settings)
         path = work / STAGED / "examples.parquet"
         staged = stage_examples(source, path, options, partial(on_progress, "documents"))
         metadata, labels, characters = _write_documents(staged, settings, work, on_progress)
         text_metadata = {"origin": source.origin(), "settings": settings.to_record(), **metadata}
-        names: Labels | LabelConditions = labels
-        if settings.task.has_conditions:
+        names: Names | TransduceTaskSettings
+        if labels is None:
+            assert isinstance(settings.task, TransduceTaskSettings), "other tasks have labels"
+            names = settings.task
+        elif settings.task.has_conditions:
             counts: dict[str, dict[str, int]] = metadata["examples"]["labels"]
             names = LabelConditions.from_counts({name: counts[name]["train"] for name in labels.names})
+        else:
+            names = labels
         finish_corpus(work, out, settings.vocab, text_metadata, characters, workers, on_progress, names)
     return open_corpus(out)
+
+
+def _example_options(settings: CorpusSettings) -> ExampleOptions:
+    if isinstance(settings.task, TransduceTaskSettings):
+        return ExampleOptions(settings.task.source_normalize, settings.min_characters, settings.normalize)
+    return ExampleOptions(settings.normalize, settings.min_characters)
 
 
 def resolve_task(settings: CorpusSettings) -> TaskSettings:
@@ -113,11 +125,11 @@ def resolve_task(settings: CorpusSettings) -> TaskSettings:
 
 def _write_documents(
     staged: StagedExamples, settings: CorpusSettings, work: Path, on_progress: OnProgress
-) -> tuple[dict[str, Any], Labels, dict[str, Any]]:
+) -> tuple[dict[str, Any], Labels | None, dict[str, Any]]:
     """Write the examples to their splits.
 
     Returns:
-        The entries of corpus.json about text and examples, the labels, and the entry about characters.
+        The entries of corpus.json about text and examples, the labels if there are any, and the entry about characters.
     """
     percentages, split_card = _plan_split(staged, settings)
     repeats = staged.find_repeats()
@@ -126,28 +138,31 @@ def _write_documents(
     if not keeps_repeats and repeats.any():
         staged.counts.dropped["duplicate"] += int(repeats.sum())
     counts = {name: {"documents": 0, "characters": 0} for name in percentages}
-    longest = dict.fromkeys(percentages, 0)
+    has_targets = settings.task.target == "target"
+    lengths = {name: LengthCounter() for name in percentages}
     ambiguity = {name: AmbiguityCounter() for name in percentages}
     frequencies = CodePointCounts()
     done = 0
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(DocumentWriter(work / "documents", name, target_kind(settings)))
+            name: stack.enter_context(DocumentWriter(work / "documents", name, settings.task.target))
             for name in percentages
         }
         for example in staged.select(kept, percentages):
             name, part = example.split, example.part
             text = part.document.text
             writers[name].add(part)
-            frequencies.add(text)
+            frequencies.add(text if part.target is None else part.target)
             counts[name]["documents"] += 1
             counts[name]["characters"] += len(text)
-            longest[name] = max(longest[name], len(text))
-            targets = (part.label,) if part.tags is None else part.tags
-            ambiguity[name].add(example.text_digest, text, targets, is_repeated=example.is_repeated)
+            lengths[name].add(text, part.target, is_repeated=example.is_repeated)
+            if not has_targets:
+                targets = (part.label,) if part.tags is None else part.tags
+                ambiguity[name].add(example.text_digest, text, targets, is_repeated=example.is_repeated)
             done += len(text)
             on_progress("split", done)
-    labels = _make_labels(staged, counts, ambiguity, settings.task.noun)
+    _check_splits(staged, counts, settings.task.noun)
+    labels = None if has_targets else _make_labels(ambiguity, settings.task.noun)
     documents: dict[str, Any] = {
         "pages": staged.counts.read,
         "kept": int(kept.sum()),
@@ -162,7 +177,7 @@ def _write_documents(
         "documents": documents,
         "split": split_card,
         "splits": counts,
-        "examples": _describe_examples(staged.count_texts_in_train(kept), labels, ambiguity, longest),
+        "examples": _describe_examples(staged.count_texts_in_train(kept), labels, ambiguity, lengths),
     }
     frequent = frequencies.most_frequent()
     characters = {"distinct_characters": len(frequent), "frequent": dict(frequent[:_NUM_FREQUENT])}
@@ -182,13 +197,31 @@ def _plan_split(staged: StagedExamples, settings: CorpusSettings) -> tuple[dict[
     return dict.fromkeys(["train", "valid", *given], 0), {"shares": "as given", "method": "source"}
 
 
-def _make_labels(
-    staged: StagedExamples, counts: dict[str, dict[str, int]], ambiguity: dict[str, AmbiguityCounter], noun: str
-) -> Labels:
-    """Return the labels of the training examples.
+class LengthCounter:
+    """The longest texts of a split of examples, and the number of its repeated texts."""
 
+    def __init__(self) -> None:
+        self._longest = self._longest_target = self._num_repeated = 0
+        self._has_targets = False
+
+    def add(self, text: str, target: str | None, *, is_repeated: bool) -> None:
+        self._longest = max(self._longest, len(text))
+        self._longest_target = max(self._longest_target, len(target or ""))
+        self._has_targets |= target is not None
+        self._num_repeated += is_repeated
+
+    def describe(self) -> dict[str, int]:
+        """Return the entries of corpus.json."""
+        described = {"longest": self._longest}
+        if self._has_targets:
+            described |= {"longest_target": self._longest_target, "repeated_texts": self._num_repeated}
+        return described
+
+
+def _check_splits(staged: StagedExamples, counts: dict[str, dict[str, int]], noun: str) -> None:
+    """
     Raises:
-        DataError: a split is empty, or there are fewer than two labels.
+        DataError: a split is empty.
     """
     num_kept = sum(count["documents"] for count in counts.values())
     if not num_kept:
@@ -203,6 +236,14 @@ def _make_labels(
             f"the split {empty!r} is empty: {num_kept:,} examples are too few",
             "give more examples, or another corpus.split, or files of each split",
         )
+
+
+def _make_labels(ambiguity: dict[str, AmbiguityCounter], noun: str) -> Labels:
+    """Return the labels of the training examples.
+
+    Raises:
+        DataError: there are fewer than two labels.
+    """
     labels = Labels.from_names(ambiguity["train"].names)
     if labels.size < 2:
         only = f" only {labels.names[0]!r}" if labels.names else " none"
@@ -212,11 +253,14 @@ def _make_labels(
 
 def _describe_examples(
     texts_in_train: dict[str, int],
-    labels: Labels,
+    labels: Labels | None,
     ambiguity: dict[str, AmbiguityCounter],
-    longest: dict[str, int],
+    lengths: dict[str, LengthCounter],
 ) -> dict[str, Any]:
-    """Return the entry of corpus.json about labels or tags."""
+    """Return the entry of corpus.json about labels, tags or targets."""
+    in_train = {split: {"texts_in_train": count} for split, count in texts_in_train.items()}
+    if labels is None:
+        return {"splits": {split: {**found.describe(), **in_train.get(split, {})} for split, found in lengths.items()}}
     names = sorted({name for counter in ambiguity.values() for name in counter.names})
     shown: list[dict[str, Any]] = []
     splits: dict[str, dict[str, Any]] = {}
@@ -228,10 +272,10 @@ def _describe_examples(
         num_targets += counter.names.total()
         unseen = Counter({name: count for name, count in counter.names.items() if name not in labels.names})
         splits[split] = {
-            "longest": longest[split],
+            **lengths[split].describe(),
             "unseen": sum(unseen.values()),
             **({"unseen_names": dict(sorted(unseen.items()))} if unseen else {}),
-            **({"texts_in_train": texts_in_train[split]} if split in texts_in_train else {}),
+            **in_train.get(split, {}),
             **described,
         }
     return {

@@ -12,7 +12,9 @@ from typing import Any
 from charlm import storage, terminal, workspace
 from charlm.data.corpus import Corpus, check_documents, documents_digest, open_corpus
 from charlm.data.settings import make_portable
+from charlm.data.source_texts import SourceConditions
 from charlm.data.tag_vocab import check_tag_vocab
+from charlm.data.task_settings import TransduceTaskSettings
 from charlm.errors import SettingsError, UsageError
 from charlm.experiment import check_corpus
 from charlm.settings import Layer
@@ -123,9 +125,10 @@ def reencode(
             "vocabulary": corpus.vocab.type,
         }
         characters = {name: corpus.metadata["vocabulary"][name] for name in _CHARACTER_KEYS}
-        finish_corpus(
-            work, out, vocab, text_metadata, characters, workers, on_progress, corpus.labels or corpus.conditions
-        )
+        conditions = corpus.task if isinstance(corpus.task, TransduceTaskSettings) else corpus.conditions
+        names = corpus.labels or conditions
+        assert not isinstance(names, SourceConditions), "these belong to the task"
+        finish_corpus(work, out, vocab, text_metadata, characters, workers, on_progress, names)
     return open_corpus(out)
 
 

@@ -22,7 +22,7 @@ from charlm.sampling.plan import plan_sampling
 from charlm.sampling.session import Session
 from charlm.suggestions.words import join_words
 from charlm.vocab.base import Vocab
-from charlm.workflows.load_run import load_run, open_training_corpus
+from charlm.workflows.load_run import NOTHING, Given, load_run, open_training_corpus
 
 _MAX_BATCH_SIZE = 1024
 """Texts that are drawn side by side; more are drawn in turns."""
@@ -117,14 +117,14 @@ class DrawStrategy:
 
 
 def sample_run(
-    run: str | None, checkpoint: str | None, options: SamplingOptions, device: str, label: str | None = None
+    run: str | None, checkpoint: str | None, options: SamplingOptions, device: str, given: Given = NOTHING
 ) -> GeneratedText:
     """Generate one text, piece by piece.
 
     Args:
-        label: what a conditional model is given.
+        given: what a conditional model is given.
     """
-    loaded = load_for_sampling(run, checkpoint, options.precision, device, label)
+    loaded = load_for_sampling(run, checkpoint, options.precision, device, given)
     generator = build_generator(loaded, options, device)
     notes = DrawStrategy().describe_no_effect(options, loaded.vocab.size)
     return GeneratedText(options.prompt, generator.stream_generate(), _is_backward(loaded), notes)
@@ -137,15 +137,15 @@ def sample_texts(
     strategy: DrawStrategy,
     device: str,
     novelty_of: str | None = None,
-    label: str | None = None,
+    given: Given = NOTHING,
 ) -> DrawnTexts:
     """Generate whole texts.
 
     Args:
-        label: what a conditional model is given.
+        given: what a conditional model is given.
         novelty_of: a corpus to search for the texts; an empty string for the run's own.
     """
-    loaded = load_for_sampling(run, checkpoint, options.precision, device, label)
+    loaded = load_for_sampling(run, checkpoint, options.precision, device, given)
     corpus = None if novelty_of is None else _open_novelty_corpus(loaded, novelty_of)
     results = _draw_texts(build_generator(loaded, options, device), strategy)
     if corpus is not None:
@@ -184,38 +184,38 @@ def _draw_texts(generator: TextGenerator, strategy: DrawStrategy) -> list[dict[s
 
 
 def open_session(
-    run: str | None, checkpoint: str | None, precision: str, device: str, label: str | None = None
+    run: str | None, checkpoint: str | None, precision: str, device: str, given: Given = NOTHING
 ) -> tuple[Session, Vocab]:
     """Open a conversation with a run.
 
     Args:
-        label: what a conditional model is given.
+        given: what a conditional model is given.
 
     Raises:
         UsageError: the model writes backward.
     """
-    loaded = load_for_sampling(run, checkpoint, precision, device, label)
+    loaded = load_for_sampling(run, checkpoint, precision, device, given)
     if _is_backward(loaded):
         raise UsageError("--interactive needs a forward model, and this one writes backward", "leave it out")
     model_id = storage.sha256(loaded.directory / "model.safetensors")
     reading: Precision = "bf16" if precision == "bf16" else "fp32"
-    given = "" if label is None else f" {label}"
-    session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}{given}", reading)
+    condition = "".join(f" {each}" for each in (given.label, given.source) if each is not None)
+    session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}{condition}", reading)
     return session, loaded.vocab
 
 
 def load_for_sampling(
-    run: str | None, checkpoint: str | None, precision: str, device: str, label: str | None = None
+    run: str | None, checkpoint: str | None, precision: str, device: str, given: Given = NOTHING
 ) -> LoadedModel:
     """Load a run's model, its cells rounded if the precision is int8.
 
     Args:
-        label: what a conditional model is given.
+        given: what a conditional model is given.
 
     Raises:
         UsageError: the precision is int8 and the network has no cells.
     """
-    loaded, _ = load_run(run, checkpoint, device, label=label)
+    loaded, _ = load_run(run, checkpoint, device, given=given)
     if precision == "int8":
         quantize_cells(loaded.model)
     return loaded

@@ -3,5 +3,5 @@
 condition ──ConditionalModel.given──> LanguageModel, bound to it: sampling, beams, scores work on it unchanged
 
 labels.py     a label, as a vector at every step, or as the initial state
-source.py     another text, through an encoder and attention; no task uses it yet
+source.py     another text, through an encoder and attention
 """

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from charlm.errors import SettingsError
 from charlm.nn.attention.attentive import SoftReadout
@@ -19,14 +20,12 @@ from charlm.nn.bodies.build import build_body
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.conditions.labels import LabelInputModel, LabelStateModel, UnconditionedModel
 from charlm.nn.conditions.settings import (
-    ConditionSettings,
     LabelConditionSettings,
     NoConditionSettings,
     SourceConditionSettings,
 )
 from charlm.nn.conditions.source import Encoder, MonotonicTransducer, SoftTransducer, Transducer
 from charlm.nn.dropout import NoiseRNG
-from charlm.nn.embeddings.build import build_embedding
 from charlm.nn.embeddings.token_embedding import Embedding
 from charlm.nn.heads.build import build_head
 from charlm.nn.heads.log_probabilities import LogProbabilityHead
@@ -36,7 +35,7 @@ from charlm.nn.settings import ModelSettings
 
 
 def build_labelled_model(
-    condition: ConditionSettings | None,
+    condition: NoConditionSettings | LabelConditionSettings,
     num_labels: int,
     embedding: Embedding,
     body: Body,
@@ -45,12 +44,8 @@ def build_labelled_model(
     *,
     token_dropout: float,
 ) -> ConditionalModel:
-    """Build a model that is given a label, of the parts of a language model.
-
-    Args:
-        condition: None for the usual form.
-    """
-    match condition or LabelConditionSettings():
+    """Build a model that is given a label, of the parts of a language model."""
+    match condition:
         case NoConditionSettings():
             return UnconditionedModel(embedding, body, head, rng, token_dropout=token_dropout)
         case LabelConditionSettings(into="input"):
@@ -59,47 +54,14 @@ def build_labelled_model(
             return LabelStateModel(embedding, body, head, rng, num_labels, token_dropout=token_dropout)
 
 
-def build_transducer(
-    settings: ModelSettings,
-    condition: SourceConditionSettings,
-    source_size: int,
-    target_size: int,
-    target_ids: Tensor | None = None,
-) -> Transducer:
-    """Build a freshly initialised transducer.
-
-    Args:
-        settings: of the decoder: its embedding, body and head.
-        source_size: the number of ids of sources.
-        target_size: the number of ids of targets.
-        target_ids: for copying, the target id of each source id, or -1; int64.
-
-    Raises:
-        SettingsError: parts of the model do not fit; or the task has no ids that can be copied.
-    """
-    rng = NoiseRNG()
-    embedding = build_embedding(settings.embedding, target_size, None, rng)
-    encoder = Encoder(condition.encoder, source_size, rng)
-    decoder = build_body(settings.body, embedding.size, rng)
-    parts = _Parts(settings, target_size, embedding, decoder, encoder, rng)
-    match condition.attention:
-        case MonotonicAttentionSettings():
-            return _build_monotonic(parts, condition, condition.attention)
-        case AdditiveAttentionSettings() | DotAttentionSettings():
-            return _build_soft(parts, condition, condition.attention, target_ids)
-        case _:
-            assert_never(condition.attention)
-
-
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """What all transducers have, and the settings of the decoder."""
+class DecoderParts:
+    """The embedding and the body of a decoder of `target_size` ids, and its settings."""
 
     settings: ModelSettings
     target_size: int
     embedding: Embedding
-    decoder: Body
-    encoder: Encoder
+    body: Body
     rng: NoiseRNG
 
     def build_head(self, features_size: int) -> Head:
@@ -114,8 +76,33 @@ class _Parts:
         return self.settings.head.label_smoothing
 
 
+def build_transducer(
+    parts: DecoderParts, condition: SourceConditionSettings, source_size: int, copy_ids: tuple[int, ...] | None
+) -> Transducer:
+    """Build a freshly initialised transducer.
+
+    Args:
+        source_size: the number of ids of sources.
+        copy_ids: the target id of each source id, or -1; None if nothing can be copied.
+
+    Raises:
+        SettingsError: parts of the model do not fit; or the task has no ids that can be copied.
+    """
+    encoder = Encoder(condition.encoder, source_size, parts.rng)
+    match condition.attention:
+        case MonotonicAttentionSettings():
+            return _build_monotonic(parts, encoder, condition, condition.attention)
+        case AdditiveAttentionSettings() | DotAttentionSettings():
+            return _build_soft(parts, encoder, condition, condition.attention, copy_ids)
+        case _:
+            assert_never(condition.attention)
+
+
 def _build_monotonic(
-    parts: _Parts, condition: SourceConditionSettings, attention: MonotonicAttentionSettings
+    parts: DecoderParts,
+    encoder: Encoder,
+    condition: SourceConditionSettings,
+    attention: MonotonicAttentionSettings,
 ) -> MonotonicTransducer:
     for name in ("copying", "layers_after"):
         if getattr(condition, name):
@@ -124,8 +111,8 @@ def _build_monotonic(
                 "leave it out, or set model.condition.attention.type=dot",
             )
     monotonic = MonotonicAttention(
-        parts.decoder.features_size,
-        parts.encoder.body.features_size,
+        parts.body.features_size,
+        encoder.body.features_size,
         attention.size,
         attention.max_jump,
         parts.rng,
@@ -133,17 +120,18 @@ def _build_monotonic(
     )
     head = LogProbabilityHead(parts.build_head(attention.size), parts.label_smoothing)
     return MonotonicTransducer(
-        parts.embedding, parts.decoder, monotonic, head, parts.encoder, parts.rng, token_dropout=parts.token_dropout
+        parts.embedding, parts.body, monotonic, head, encoder, parts.rng, token_dropout=parts.token_dropout
     )
 
 
 def _build_soft(
-    parts: _Parts,
+    parts: DecoderParts,
+    encoder: Encoder,
     condition: SourceConditionSettings,
     attention: AdditiveAttentionSettings | DotAttentionSettings,
-    target_ids: Tensor | None,
+    copy_ids: tuple[int, ...] | None,
 ) -> SoftTransducer:
-    query_size, memory_size = parts.decoder.features_size, parts.encoder.body.features_size
+    query_size, memory_size = parts.body.features_size, encoder.body.features_size
     kind = AdditiveAttention if isinstance(attention, AdditiveAttentionSettings) else DotAttention
     after = _build_layers_after(parts.settings, condition.layers_after, query_size, parts.rng)
     readout = SoftReadout(
@@ -156,24 +144,25 @@ def _build_soft(
         dropout=attention.dropout,
     )
     features_size = query_size if after is None else after.features_size
-    head, gate = parts.build_head(features_size), None
+    head, gate, target_ids_V = parts.build_head(features_size), None, None
     if condition.copying:
-        if target_ids is None:
+        if copy_ids is None:
             raise SettingsError(
                 "model.condition.copying needs sources and targets with common characters, and these have none",
                 "set model.condition.copying=false",
             )
         head, gate = LogProbabilityHead(head, parts.label_smoothing), nn.Linear(features_size, 1)
+        target_ids_V = torch.tensor(copy_ids)
     return SoftTransducer(
         parts.embedding,
-        parts.decoder,
+        parts.body,
         readout,
         head,
-        parts.encoder,
+        encoder,
         parts.rng,
         token_dropout=parts.token_dropout,
         gate=gate,
-        target_ids_V=target_ids if condition.copying else None,
+        target_ids_V=target_ids_V,
     )
 
 

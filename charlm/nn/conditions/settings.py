@@ -38,8 +38,7 @@ class EncoderSettings(Settings):
 
 
 class SourceConditionSettings(Settings):
-    """Another text that is read first. The model's body is the decoder. No task gives a text yet, so this is not among
-    the conditions that can be set."""
+    """Another text that is read first, for `--task transduce`. The model's body is the decoder."""
 
     type: Literal["source"] = "source"
     encoder: EncoderSettings = EncoderSettings()
@@ -51,4 +50,6 @@ class SourceConditionSettings(Settings):
     """For soft attention: let the decoder copy tokens of the source (See et al., 2017)."""
 
 
-ConditionSettings = Annotated[NoConditionSettings | LabelConditionSettings, Field(discriminator="type")]
+ConditionSettings = Annotated[
+    NoConditionSettings | LabelConditionSettings | SourceConditionSettings, Field(discriminator="type")
+]

@@ -153,6 +153,12 @@ class SoftTransducer(Transducer):
         self.target_ids_V: Tensor | None
         self.register_buffer("target_ids_V", target_ids_V)
 
+    def check_buffers(self) -> None:
+        super().check_buffers()
+        ids_V = self.target_ids_V
+        if ids_V is not None and not ((ids_V >= -1) & (ids_V < self.head.vocab_size)).all():
+            raise ValueError("an id that is copied is not one of the targets")
+
     def attend(self, memory_NSM: Tensor, memory: Memory, source_NS: Tensor) -> AttentiveBody:
         copying: Copying | None = None
         if self.gate is not None:

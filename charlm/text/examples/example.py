@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 GivenSplit = Literal["train", "valid", "test"]
-TargetKind = Literal["label", "tags"]
-"""What is asked for: a label for each document, or tags of its characters."""
+TargetKind = Literal["label", "tags", "target"]
+"""What is asked for: a label for each document, tags of its characters, or another text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text and what a model is asked about it: a label, or a tag for each character that has one."""
+    """A text and what a model is asked about it: a label, a tag for each character that has one, or another text."""
 
     id: str
     """Where the example comes from, for messages: a file and a line, or the id of a sentence."""
@@ -22,6 +22,10 @@ class Example:
     label: str | None = None
     tags: tuple[str | None, ...] | None = None
     """One for each character of the text (code point); None where nothing is asked."""
+    target: str | None = None
+    """The other text, which a model writes when it is given this one."""
+    weight: float = 1.0
+    """How much a target counts, such as its frequency."""
     split: GivenSplit | None = None
     """The split that the source gives; None if the text decides."""
     title: str = ""
@@ -33,7 +37,7 @@ class ExampleCounts:
 
     read: int = 0
     dropped: Counter[str] = field(default_factory=Counter[str])
-    """Reason -> number of examples dropped for it, such as `empty`, `no label`."""
+    """Reason -> number of examples dropped for it, such as `empty`, `no label`, `no target`."""
     notes: list[str] = field(default_factory=list[str])
     """Remarks, such as what was ignored."""
 

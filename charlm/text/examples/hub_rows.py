@@ -1,6 +1,6 @@
-"""A dataset of the hub with a column of labels or tags -> examples.
+"""A dataset of the hub with a column of labels, tags or targets -> examples.
 
-access.open_batches ──> rows of each split ── columns ──> text, label or tags ──> Example
+access.open_batches ──> rows of each split ── columns ──> text; label, tags or target ──> Example
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import SettingsError, UsageError
-from charlm.text.examples.cells import read_label, read_tags, read_text
+from charlm.text.examples.cells import read_text
 from charlm.text.examples.example import Example, ExampleCounts, ExampleSource, GivenSplit, TargetKind
 from charlm.text.examples.table import missing_column
+from charlm.text.examples.target_cells import read_target
 from charlm.text.settings import HubSettings
 from charlm.text.sources.hub import access
 from charlm.text.sources.hub.source import HubSource
@@ -36,10 +37,10 @@ class HubExamples(ExampleSource):
         """
         self._settings = settings
         self._target: TargetKind = target
-        self._column = settings.label_column if target == "label" else settings.tags_column
+        self._column: str = getattr(settings, f"{target}_column")
         if not self._column:
             raise SettingsError(
-                f"--source hub needs the column of the {'labels' if target == 'label' else 'tags'}",
+                f"--source hub needs the column of the {'tags' if target == 'tags' else f'{target}s'}",
                 f"name it with --{target}-column NAME",
             )
         if settings.test_split and not settings.valid_split:
@@ -106,12 +107,8 @@ class HubExamples(ExampleSource):
         if not text:
             counts.dropped["empty"] += 1
             return None
-        cell, label, tags = row.get(self._column), None, None
-        if self._target == "label":
-            label = read_label(cell, place, self._column)
-        else:
-            tags = read_tags(cell, text, place, self._column)
-        if label is None and not any(tag is not None for tag in tags or ()):
-            counts.dropped["no label" if self._target == "label" else "no tags"] += 1
+        cell, errors = row.get(self._column), self._settings.errors
+        found = read_target(self._target, cell, text, place, self._column, errors, counts)
+        if found is None:
             return None
-        return Example(f"{part.name}/{number}", text, label, tags, part.split)
+        return Example(f"{part.name}/{number}", text, found.label, found.tags, found.target, split=part.split)

@@ -58,6 +58,11 @@ class TableSettings(ExampleFilesSettings):
     tags_column: str | int = "tags"
     """Column with the tags, for `--task tag`: a list with a tag or null for each character of the text, or a text of as
     many tags with blanks between, where `_` is no tag."""
+    target_column: str | int = "target"
+    """Column with the other text, for `--task transduce`. Rows without one are counted as `no target`."""
+    weight_column: str | int = ""
+    """Column with a number from 0 up for each row, such as a frequency, for `--task transduce`: `charlm eval` also
+    gives the exact matches weighted by it. Default: all rows count alike."""
     header: Literal["auto", "yes", "no"] = "auto"
     """Whether the first line of CSV and TSV has the names of the columns. `auto`: no if columns are given by number."""
 

@@ -1,6 +1,6 @@
 """Tables -> examples, one for each row.
 
-file ── by its suffix ──> rows with line numbers ── columns ──> text, label or tags ──> Example
+file ── by its suffix ──> rows with line numbers ── columns ──> text; label, tags or target ──> Example
 """
 
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ from typing import Any
 
 from charlm.errors import SettingsError
 from charlm.suggestions.words import suggest
-from charlm.text.examples.cells import read_label, read_tags, read_text
+from charlm.text.examples.cells import read_text
 from charlm.text.examples.example import Example, ExampleCounts, ExampleSource, TargetKind
 from charlm.text.examples.example_files import ExampleFile, describe_files, list_example_files
 from charlm.text.examples.settings import TableSettings
 from charlm.text.examples.table_rows import TableRow, read_table
+from charlm.text.examples.target_cells import read_target, read_weight
 
 
 class TableSource(ExampleSource):
@@ -28,8 +29,10 @@ class TableSource(ExampleSource):
         self._files = list_example_files(settings, settings.type)
         self._columns = {
             "text_column": settings.text_column,
-            f"{target}_column": settings.label_column if target == "label" else settings.tags_column,
+            f"{target}_column": getattr(settings, f"{target}_column"),
         }
+        if target == "target" and settings.weight_column != "":
+            self._columns["weight_column"] = settings.weight_column
 
     def local_files(self) -> list[dict[str, Any]]:
         return [file.entry() for file in self._files]
@@ -57,21 +60,22 @@ class TableSource(ExampleSource):
 
     def _read_row(self, file: ExampleFile, row: TableRow, counts: ExampleCounts) -> Example | None:
         counts.read += 1
-        text_column, target_column = self._columns.values()
+        text_column, target_column, *weight_columns = self._columns.values()
         place = row.place
         text = read_text(row.cells.get(text_column), place, str(text_column), self._settings.errors, counts)
         if not text:
             counts.dropped["empty"] += 1
             return None
-        cell, label, tags = row.cells.get(target_column), None, None
-        if self._target == "label":
-            label = read_label(cell, place, str(target_column))
-        else:
-            tags = read_tags(cell, text, place, str(target_column))
-        if label is None and not any(tag is not None for tag in tags or ()):
-            counts.dropped["no label" if self._target == "label" else "no tags"] += 1
+        cell, errors = row.cells.get(target_column), self._settings.errors
+        found = read_target(self._target, cell, text, place, str(target_column), errors, counts)
+        if found is None:
             return None
-        return Example(f"{file.name}:{row.number}", text, label, tags, file.split)
+        weight = 1.0
+        for column in weight_columns:
+            weight = read_weight(row.cells.get(column), place, str(column))
+        return Example(
+            f"{file.name}:{row.number}", text, found.label, found.tags, found.target, weight, split=file.split
+        )
 
     def _check_columns(self, file: ExampleFile, found: list[str | int]) -> None:
         for key, column in self._columns.items():

@@ -9,6 +9,7 @@ from charlm.data.task_settings import (
     LanguageTaskSettings,
     TagTaskSettings,
     TaskSettings,
+    TransduceTaskSettings,
 )
 from charlm.evaluation.evaluate_labels import LabelDecoder
 from charlm.evaluation.segments import TagTransitions
@@ -16,6 +17,7 @@ from charlm.training.tasks.base import Task
 from charlm.training.tasks.generate import GenerateTask
 from charlm.training.tasks.labels import LabelTask
 from charlm.training.tasks.language import LanguageTask
+from charlm.training.tasks.transduce import TransduceTask
 
 
 def build_task(corpus: Corpus) -> Task:
@@ -29,6 +31,8 @@ def build_task(corpus: Corpus) -> Task:
             return LabelTask(corpus, build_decoder(corpus.task, _names(corpus)), per_document=False)
         case GenerateTaskSettings():
             return GenerateTask(corpus)
+        case TransduceTaskSettings():
+            return TransduceTask(corpus)
         case _:
             assert_never(corpus.task)
 

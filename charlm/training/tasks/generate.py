@@ -1,117 +1,42 @@
-"""The task of conditional language models: the next token of a document, given the label of the document."""
-
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Any
+"""The task of texts with a given label: the next token of a document, given the label of the document."""
 
 import numpy as np
 import torch
 
-from charlm.data.conditions import DocumentConditions, LabelConditions
+from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import Corpus
-from charlm.data.document_batches import DocumentBatches, make_document_batches
-from charlm.data.document_cursor import DocumentCursor
-from charlm.data.examples import next_token_examples
-from charlm.data.store import TokenStream, count_ids
-from charlm.errors import DataError
 from charlm.evaluation.score import Score
-from charlm.evaluation.score_documents import score_documents
-from charlm.evaluation.uniform_guessing import uniform_bits
-from charlm.nn.build import LabelInputs, build_model
 from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import Direction, prime_generator
 from charlm.sampling.plan import SamplingPlan
 from charlm.training.settings import TrainingSettings
-from charlm.training.tasks.base import ScoringOptions, Task, Validation
-from charlm.training.tasks.language import SAMPLE_TEMPERATURE, check_language_model
-from charlm.training.tasks.whole_documents import check_document_settings
+from charlm.training.tasks.base import ScoringOptions
+from charlm.training.tasks.conditional import ConditionalTask, ConditionalValidation
+from charlm.training.tasks.language import SAMPLE_TEMPERATURE
 
 
-class GenerateTask(Task):
+class GenerateTask(ConditionalTask):
     """Predict every token of a document from those before it (or after it), and from its label."""
-
-    unit = "character"
-
-    def __init__(self, corpus: Corpus) -> None:
-        super().__init__(corpus)
-        assert corpus.conditions is not None, "open_corpus has read them"
-        self._conditions: LabelConditions = corpus.conditions
-        self.interface = LabelInputs(self._conditions.size)
-
-    def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
-        check_language_model(model_settings, settings)
-        check_document_settings(model_settings, settings)
-
-    def open_batches(
-        self, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int
-    ) -> DocumentBatches:
-        stream, conditions = _open_split(self.corpus, "train", model_settings)
-        if not len(stream.documents):
-            raise DataError("the training split has no document", "prepare a corpus of labelled texts")
-        return make_document_batches(
-            next_token_examples(stream),
-            settings.batch_size,
-            settings.seq_len,
-            settings.max_document_tokens,
-            settings.seed,
-            num_ranks=num_ranks,
-            conditions=conditions,
-        )
-
-    def parse_cursor(self, content: Mapping[str, Any]) -> DocumentCursor:
-        return DocumentCursor.from_json(content)
-
-    def new_model(self, settings: ModelSettings) -> LanguageModel:
-        vocab = self.corpus.vocab
-        model = build_model(settings, vocab.size, vocab.bags(), self.interface)
-        model.head.set_frequencies(torch.from_numpy(count_ids(self._train, vocab.size)))
-        return model
 
     def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> "GenerateValidation":
         return GenerateValidation(self.corpus, settings, model_settings)
 
-    @property
-    def targets_per_character(self) -> float:
-        return self._train.tokens_per_character
 
-    @property
-    def targets_per_unit(self) -> float:
-        return self.targets_per_character
-
-    @cached_property
-    def _train(self) -> TokenStream:
-        return self.corpus.open("train")
-
-
-class GenerateValidation(Validation):
+class GenerateValidation(ConditionalValidation):
     """The start of the validation split, and a sample of the most frequent label's text."""
 
     def __init__(self, corpus: Corpus, settings: TrainingSettings, model_settings: ModelSettings) -> None:
-        self._stream, self._conditions = _open_split(
-            corpus, "valid", model_settings, max_tokens=settings.validation_tokens
-        )
+        super().__init__(corpus, settings, model_settings)
         self._vocab = corpus.vocab
-        assert corpus.conditions is not None
+        assert isinstance(corpus.conditions, LabelConditions), "the task has labels"
         self._most_frequent = int(np.argmax(corpus.conditions.counts))
         self._sample_length, self._seed = settings.sample_length, settings.seed
         self._direction: Direction = model_settings.text_direction
-        self.uniform_bits = uniform_bits(
-            self._vocab.size, self._stream.num_predictions, self._stream.count("characters")
-        )
 
     def score(self, model: LanguageModel, options: ScoringOptions) -> Score:
-        nats_P = score_documents(
-            model,
-            self._stream,
-            self._conditions,
-            device=options.device,
-            precision=options.precision,
-            on_progress=options.on_progress,
-            shard=options.shard,
-        )
-        return Score.from_nats(nats_P[~np.isnan(nats_P)] if options.shard[1] > 1 else nats_P, self._stream)
+        return self.score_likelihood(model, options)
 
     @torch.inference_mode()
     def sample(self, model: LanguageModel, device: torch.device) -> str:
@@ -122,20 +47,3 @@ class GenerateValidation(Validation):
         bound = model.given((torch.tensor([self._most_frequent], device=device),))
         plan = SamplingPlan(self._sample_length, (Temperature(SAMPLE_TEMPERATURE),), self._seed)
         return "".join(prime_generator(bound, self._vocab, "", plan, device, self._direction).stream_generate())
-
-
-def _open_split(
-    corpus: Corpus, split: str, settings: ModelSettings, *, max_tokens: int | None = None
-) -> tuple[TokenStream, DocumentConditions]:
-    """Return the documents of a split in the order in which the model reads them, and their conditions.
-
-    Args:
-        max_tokens: the first documents only, with at most so many tokens.
-    """
-    stream, conditions = corpus.open(split), corpus.open_conditions(split)
-    assert conditions is not None, "the corpus has conditions"
-    if max_tokens is not None:
-        stream = stream.head(max_tokens)
-        conditions = conditions.head(len(stream.documents))
-    direction = settings.text_direction
-    return stream.in_direction(direction), conditions.in_direction(direction)

@@ -1,0 +1,98 @@
+"""Sources -> the best targets of each, by one transducer or an ensemble of several.
+
+    sources, sorted by length ──batches──> given ──beam search──> ids ──decode──> texts with probabilities
+
+Two sequences of ids may spell one text; their probabilities are added up.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from charlm.data.source_texts import pad_sources
+from charlm.device import Precision, autocast
+from charlm.evaluation.transduction.beam_search import BeamOptions, Hypothesis, search_targets
+from charlm.nn.model import ConditionalModel, LanguageModel
+from charlm.vocab.base import IntArray, Vocab
+
+_MAX_ROWS = 1024
+_MAX_TOKENS = 32_768  # of the sources, with padding, for each beam
+_LENGTH_FACTOR, _EXTRA_LENGTH = 4, 32
+
+
+@dataclass(frozen=True, slots=True)
+class TextCandidate:
+    """A text, and its probability given the source."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class TransducerEnsemble:
+    """Transducers of one target vocabulary and one direction; usually a single one."""
+
+    models: Sequence[ConditionalModel]
+    vocab: Vocab
+    direction: Literal["forward", "backward"]
+    device: torch.device
+    precision: Precision = "fp32"
+
+    def transduce(
+        self,
+        sources: Sequence[IntArray],
+        options: BeamOptions,
+        on_progress: Callable[[int], None] = lambda num_sources: None,
+    ) -> list[list[TextCandidate]]:
+        """Return the best texts for each source, the best first.
+
+        Args:
+            sources: the ids of each, as all models read them.
+            on_progress: called with the number of sources that each batch read.
+        """
+        found: list[list[TextCandidate]] = [[] for _ in sources]
+        was_training = [model.training for model in self.models]
+        try:
+            for model in self.models:
+                model.eval()
+            for batch in _batches([len(source) for source in sources], options.width):
+                for index, hypotheses in zip(batch, self._search([sources[i] for i in batch], options), strict=True):
+                    found[index] = self._to_texts(hypotheses)
+                on_progress(len(batch))
+        finally:
+            for model, mode in zip(self.models, was_training, strict=True):
+                model.train(mode)
+        return found
+
+    def _search(self, sources: Sequence[IntArray], options: BeamOptions) -> list[list[Hypothesis]]:
+        source_NS, lengths_N = (torch.from_numpy(array).to(self.device) for array in pad_sources(sources))
+        max_lengths = [_LENGTH_FACTOR * len(source) + _EXTRA_LENGTH for source in sources]
+        bound: list[LanguageModel] = []
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            bound = [model.given((source_NS, lengths_N)) for model in self.models]
+        return search_targets(
+            bound, max_lengths, self.vocab.eod_id, options, device=self.device, precision=self.precision
+        )
+
+    def _to_texts(self, hypotheses: Sequence[Hypothesis]) -> list[TextCandidate]:
+        probabilities: dict[str, float] = {}
+        for each in hypotheses:
+            ids = each.ids if self.direction == "forward" else each.ids[::-1]
+            text = self.vocab.decode(ids)
+            probabilities[text] = probabilities.get(text, 0.0) + float(np.exp(each.log_p))
+        return [TextCandidate(text, probability) for text, probability in probabilities.items()]
+
+
+def _batches(lengths: Sequence[int], width: int) -> list[list[int]]:
+    """Return the indices of the sources of each batch, short ones first."""
+    batches: list[list[int]] = []
+    rows = max(1, _MAX_ROWS // width)
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        tokens = lengths[index] * width
+        if not batches or len(batches[-1]) == rows or (len(batches[-1]) + 1) * tokens > _MAX_TOKENS:
+            batches.append([])
+        batches[-1].append(index)
+    return batches

@@ -1,0 +1,68 @@
+"""The cell of a row that holds what is asked for -> the label, the tags or the target of an example.
+
+cell ──by the kind of target──> Target, or None if the cell is empty; the row is then counted as dropped
+"""
+
+import math
+from typing import NamedTuple, assert_never
+
+from charlm.errors import DataError
+from charlm.text.examples.cells import read_label, read_tags, read_text
+from charlm.text.examples.example import ExampleCounts, TargetKind
+from charlm.text.reading.decoding import OnError
+
+_DROPPED: dict[TargetKind, str] = {"label": "no label", "tags": "no tags", "target": "no target"}
+
+
+class Target(NamedTuple):
+    """What is asked for: one of these."""
+
+    label: str | None = None
+    tags: tuple[str | None, ...] | None = None
+    target: str | None = None
+
+
+def read_target(
+    kind: TargetKind, cell: object, text: str, place: str, column: str, on_error: OnError, counts: ExampleCounts
+) -> Target | None:
+    """Return what is asked about a text; None, and count the example as dropped, if it is nothing.
+
+    Raises:
+        DataError: the cell is of the wrong kind, or tags do not fit their text.
+    """
+    found = _read(kind, cell, text, place, column, on_error, counts)
+    if found.label is None and not found.target and not any(tag is not None for tag in found.tags or ()):
+        counts.dropped[_DROPPED[kind]] += 1
+        return None
+    return found
+
+
+def _read(
+    kind: TargetKind, cell: object, text: str, place: str, column: str, on_error: OnError, counts: ExampleCounts
+) -> Target:
+    match kind:
+        case "label":
+            return Target(label=read_label(cell, place, column))
+        case "tags":
+            return Target(tags=read_tags(cell, text, place, column))
+        case "target":
+            return Target(target=read_text(cell, place, column, on_error, counts))
+        case _:
+            assert_never(kind)
+
+
+def read_weight(cell: object, place: str, column: str) -> float:
+    """Return a weight.
+
+    Raises:
+        DataError: it is not a number from 0 up.
+    """
+    try:
+        weight = float(cell) if isinstance(cell, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise DataError(
+            f"{place} has {cell!r:.40} in the column {column!r}, which is not a weight", "give numbers from 0 up"
+        )
+    return weight

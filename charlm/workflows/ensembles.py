@@ -1,0 +1,60 @@
+"""Several runs that work as one model: the mean of the probabilities that they give.
+
+RUN ... ──load──> models of one task, vocabulary and direction ──> members of an ensemble
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.checkpoint import LoadedModel
+from charlm.data.source_texts import SourceConditions
+from charlm.errors import DataError
+from charlm.workflows.load_run import load_any_run
+
+
+def load_members(runs: Sequence[str | None], checkpoint: str | None, device: str) -> tuple[list[LoadedModel], str]:
+    """Load runs that can work as one model, usually a single one; return them with the names of all.
+
+    Raises:
+        UsageError: there is no such run.
+        DataError: they differ in their task, vocabulary, labels or direction.
+    """
+    found = [load_any_run(run, checkpoint, device) for run in runs]
+    first, first_name = found[0]
+    for other, name in found[1:]:
+        difference = _find_difference(first, other)
+        if difference is not None:
+            raise DataError(
+                f"{first_name} and {name} have different {difference}, so they cannot work as one model",
+                "name runs of one corpus",
+            )
+    return [loaded for loaded, _ in found], " + ".join(name for _, name in found)
+
+
+def _find_difference(first: LoadedModel, other: LoadedModel) -> str | None:
+    """Return what two models differ in that makes their probabilities those of different things."""
+    if first.task != other.task:
+        return "tasks"
+    if not first.vocab.is_same(other.vocab):
+        return "vocabularies"
+    if first.labels != other.labels:
+        return "labels"
+    mine, theirs = first.conditions, other.conditions
+    if isinstance(mine, SourceConditions) and isinstance(theirs, SourceConditions):
+        if not mine.vocab.is_same(theirs.vocab):
+            return "vocabularies of sources"
+    elif mine != theirs:
+        return "labels"
+    if first.labels is None and first.settings.text_direction != other.settings.text_direction:
+        return "directions"
+    return None
+
+
+def average_nats(nats_MP: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Return the nats of the mean of the probabilities that M models give, element by element."""
+    if len(nats_MP) == 1:
+        return nats_MP[0]
+    log_p_MP = -np.stack(nats_MP).astype(np.float64)
+    return (np.log(len(nats_MP)) - np.logaddexp.reduce(log_p_MP, axis=0)).astype(np.float32)
