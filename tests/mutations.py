@@ -34,7 +34,7 @@ HOSTILE: tuple[Any, ...] = (
         {"": 0},
         {"type": "x"},
     ),
-    *("NaN", "1e999", "F32", "F64", "I64", "BOOL", "lstm", "char", "ngram", "sentencepiece", "byte", "word"),
+    *("NaN", "1e999", "F32", "F64", "I64", "BOOL", "lstm", "char", "ngram", "sentencepiece", "byte", "word", "symbols"),
 )
 
 

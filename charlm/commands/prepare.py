@@ -137,7 +137,7 @@ def prepare(
         typer.Option(
             "--vocab",
             metavar="KIND",
-            help="The vocabulary: char, byte, word, ngram or sentencepiece.",
+            help="The vocabulary: char, byte, word, ngram, sentencepiece or symbols.",
             autocompletion=completion.vocabularies,
         ),
     ] = None,

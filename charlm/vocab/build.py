@@ -19,6 +19,7 @@ from charlm.vocab.settings import (
     CopiedSettings,
     NgramSettings,
     SentencePieceSettings,
+    SymbolsSettings,
     WordSettings,
 )
 
@@ -51,6 +52,10 @@ def build_learner(settings: AnyVocabSettings) -> VocabLearner:
             from charlm.vocab.sentencepiece import SentencePieceLearner
 
             return SentencePieceLearner(settings)
+        case SymbolsSettings():
+            from charlm.vocab.symbols import SymbolsLearner
+
+            return SymbolsLearner(settings)
         case CopiedSettings():
             from charlm.vocab.fixed import FixedLearner
 
@@ -104,5 +109,9 @@ def _vocab_class(kind: object) -> type[Vocab]:
             from charlm.vocab.sentencepiece import SentencePieceVocab
 
             return SentencePieceVocab
+        case "symbols":
+            from charlm.vocab.symbols import SymbolsVocab
+
+            return SymbolsVocab
         case _:
             raise ValueError(f"the vocabulary type {kind!r} is unknown")

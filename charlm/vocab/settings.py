@@ -80,6 +80,20 @@ class SentencePieceSettings(BaseVocabSettings):
     """Number of characters from which the pieces are learned: a random sample of the lines of the training text."""
 
 
+class SymbolsSettings(BaseVocabSettings):
+    """Symbols between blanks, such as the phonemes of a pronunciation; unknown symbols are encoded as UTF-8 bytes."""
+
+    type: Literal["symbols"] = "symbols"
+    max_size: int = Field(default=50_000, ge=2)
+    """Number of symbols, at most; the most frequent ones are chosen. Each has two ids: after a blank, and without one.
+    The 256 bytes and <eod> are not counted."""
+    min_count: int = Field(default=1, ge=1)
+    """Symbols that occur less often in the training text are encoded as UTF-8 bytes."""
+    byte_fallback: bool = True
+    """Encode unknown symbols, and blanks that separate no symbols, as UTF-8 bytes, so that any text can be scored. Adds
+    256 ids. If false, they are an error."""
+
+
 class CopiedSettings(BaseVocabSettings):
     """The vocabulary of another corpus or of a checkpoint, unchanged; `--init-from` needs the same vocabulary."""
 
@@ -93,7 +107,7 @@ class CopiedSettings(BaseVocabSettings):
         return f"-{(directory.parents[1] if directory.parent.name == 'checkpoints' else directory).name}"
 
 
-_NewVocabSettings = CharSettings | ByteSettings | WordSettings | NgramSettings | SentencePieceSettings
+_NewVocabSettings = CharSettings | ByteSettings | WordSettings | NgramSettings | SentencePieceSettings | SymbolsSettings
 
 VocabSettings = Annotated[_NewVocabSettings, Field(discriminator="type")]
 """Vocabularies that are learned from text."""

@@ -35,6 +35,15 @@ def is_word(token: str) -> bool:
     return _IS_WORD.match(token) is not None
 
 
+def drop_rarest(counts: Counter[str]) -> Counter[str]:
+    """Return counts of at most 4 million different tokens: without the rarest, if there are more."""
+    least = 1
+    while len(counts) > _MAX_TYPES:
+        least += 1
+        counts = Counter({token: count for token, count in counts.items() if count >= least})
+    return counts
+
+
 class TokenCounts:
     """The number of occurrences of each token in the texts added so far.
 
@@ -62,10 +71,7 @@ class TokenCounts:
                 self._tokens[token] += count
         self._pieces.clear()
         self._num_pending_characters = 0
-        least = 1
-        while len(self._tokens) > _MAX_TYPES:
-            least += 1
-            self._tokens = Counter({token: count for token, count in self._tokens.items() if count >= least})
+        self._tokens = drop_rarest(self._tokens)
 
     def __getstate__(self) -> dict[str, object]:
         self.flush()  # so that the process that merges the counters need not split the pieces

@@ -12,7 +12,7 @@ import pytest
 import tests.loaders
 from tests.processes import Commands
 
-OTHER_VOCABULARIES = ("word", "ngram", "sentencepiece")
+OTHER_VOCABULARIES = ("word", "ngram", "sentencepiece", "symbols")
 
 
 @pytest.fixture

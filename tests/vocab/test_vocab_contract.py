@@ -23,6 +23,7 @@ from charlm.vocab.settings import (
     CharSettings,
     NgramSettings,
     SentencePieceSettings,
+    SymbolsSettings,
     VocabSettings,
     WordSettings,
 )
@@ -38,6 +39,7 @@ VARIANTS: dict[str, Callable[[], Any]] = {
     "n-grams of two": lambda: NgramSettings(min_count=1, n=2, max_ngrams=5),
     "sentencepiece bpe": lambda: SentencePieceSettings(model_type="bpe"),
     "sentencepiece char": lambda: SentencePieceSettings(model_type="char"),
+    "symbols seen twice": lambda: SymbolsSettings(min_count=2),
 }
 SCALARS = st.characters(exclude_categories=("Cs",))
 TRAPS = [
@@ -240,6 +242,7 @@ def _hostile() -> dict[str, str]:
     word = {"type": "word", "format": formats.VOCABULARY, "tokens": ["a", " "]}
     ngram = {"type": "ngram", "format": formats.VOCABULARY, "tokens": ["a", " "], "ngrams": ["#a#"], "n": 3}
     pieces = {"type": "sentencepiece", "format": formats.VOCABULARY, "model_type": "bpe"}
+    symbols = {"type": "symbols", "format": formats.VOCABULARY, "byte_fallback": True, "symbols": ["a", "b"]}
     wrong |= {
         "words twice": word | {"tokens": ["a", "a"]},
         "an empty word": word | {"tokens": ["a", ""]},
@@ -252,6 +255,12 @@ def _hostile() -> dict[str, str]:
         "an n-gram too long": ngram | {"ngrams": ["#abc"]},
         "an n-gram twice": ngram | {"ngrams": ["#a#", "#a#"]},
         "no n-grams": {key: value for key, value in ngram.items() if key != "ngrams"},
+        "a symbol twice": symbols | {"symbols": ["a", "a"]},
+        "an empty symbol": symbols | {"symbols": ["a", ""]},
+        "a symbol with a blank": symbols | {"symbols": ["a b"]},
+        "a symbol of half a character": symbols | {"symbols": ["\ud800"]},
+        "symbols no list": symbols | {"symbols": "ab"},
+        "symbols without a truth value": symbols | {"byte_fallback": 1},
         "no model": pieces,
         "a model without a size": pieces | {"model": {"sha256": "0" * 64}},
         "a model that is not there": pieces | {"model": {"bytes": 5, "sha256": "0" * 64}},

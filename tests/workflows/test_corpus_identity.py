@@ -35,6 +35,7 @@ from charlm.vocab.settings import (
     CopiedSettings,
     NgramSettings,
     SentencePieceSettings,
+    SymbolsSettings,
     WordSettings,
 )
 from charlm.workflows import prepare as prepare_module
@@ -115,6 +116,7 @@ OTHER_VALUES: dict[type[Settings], dict[str, Any]] = {
     WordSettings: {"max_size": 9, "min_count": 3},
     NgramSettings: {"max_size": 9, "min_count": 3, "n": 2, "max_ngrams": 9, "min_ngram_count": 3},
     SentencePieceSettings: {"model_type": "bpe", "vocab_size": 600, "sample_characters": 20_000},
+    SymbolsSettings: {"max_size": 9, "min_count": 3, "byte_fallback": False},
     CopiedSettings: {"directory": SEPARATE},
 }
 """Settings class -> each of its settings -> another value. A new setting belongs here."""

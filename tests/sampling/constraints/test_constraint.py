@@ -22,7 +22,8 @@ from charlm.vocab.base import ByteAwareDecoder, StreamDecoder, Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
 from charlm.vocab.ngram import NgramVocab
-from charlm.vocab.settings import CharSettings, NgramSettings, SentencePieceSettings, WordSettings
+from charlm.vocab.settings import CharSettings, NgramSettings, SentencePieceSettings, SymbolsSettings, WordSettings
+from charlm.vocab.symbols import SymbolsVocab
 from charlm.vocab.word import WordVocab
 from tests.sampling.constraints.test_regex_parser import PATTERNS
 from tests.vocab.learning import learn
@@ -40,6 +41,7 @@ VOCABS: dict[str, Callable[[], Vocab]] = {
     "ngram of nine": lambda: learn(NgramSettings(max_size=9), TEXTS),
     "unigram": lambda: learn(SentencePieceSettings(vocab_size=600), TEXTS),
     "bpe": lambda: learn(SentencePieceSettings(model_type="bpe", vocab_size=600), TEXTS),
+    "symbols": lambda: learn(SymbolsSettings(), TEXTS),
     "sentencepiece of char": lambda: learn(SentencePieceSettings(model_type="char", vocab_size=600), TEXTS),
 }
 WANTED = {
@@ -205,6 +207,26 @@ class Pieces(CharVocab):
 def test_tokens_of_several_characters_without_byte_fallback_are_refused() -> None:
     with pytest.raises(UsageError, match=r"'ab' as one token.*byte_fallback"):
         TokenConstraint(RegexAutomaton("a"), Pieces("bc", byte_fallback=False))
+
+
+def test_symbols_take_the_blank_before_them() -> None:
+    """A regular expression sees the blanks that the ids stand for."""
+    vocab = SymbolsVocab(["p", "a", "ʁ"])
+    constraint = TokenConstraint(RegexAutomaton("(p|a)( [aʁ])+"), vocab)
+    state = constraint.start
+
+    def allowed(remaining: int) -> set[str]:
+        return {vocab.symbol(token) for token in np.flatnonzero(constraint.mask(state, remaining))}
+
+    assert allowed(9) == {"p", "a", "<0x70>", "<0x61>"}
+    state = constraint.advance(state, int(vocab.encode("p")[0]))
+    assert allowed(9) == {" a", " ʁ", "<0x20>"}
+    assert allowed(1) == set()
+    state = constraint.advance(state, int(vocab.encode("p ʁ")[1]))
+    assert allowed(9) == {" a", " ʁ", "<0x20>", "<eod>"}
+    assert allowed(0) == {"<eod>"}
+    with pytest.raises(UsageError, match=r"' p' as one token.*byte_fallback"):
+        TokenConstraint(RegexAutomaton("p"), SymbolsVocab(["p"], byte_fallback=False))
 
 
 def test_without_byte_fallback_only_known_characters_count() -> None:
