@@ -57,6 +57,14 @@ def explain(
             " generate: the label that it is given.",
         ),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="TEXT",
+            help="Of a run of --task transduce: the text to explain; else the one that it writes.",
+        ),
+    ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -73,6 +81,8 @@ def explain(
 
     Of a model of tags, bits: -log2 of the probability of the predicted tag.
 
+    Of a model that writes a text for the text: for each token that it writes, the text in the colours of its attention.
+
     Without a terminal, or with NO_COLOR set, only a summary is printed.
     """
     check_file(out, "--out")
@@ -80,7 +90,7 @@ def explain(
     from charlm.workflows.explain import ExplainRequest, explain_run
     from charlm.workflows.progress import evaluation_bar
 
-    request = ExplainRequest(text=content, top=top, label=label, device=device)
+    request = ExplainRequest(text=content, top=top, label=label, target=target, device=device)
     with evaluation_bar(quiet=as_json) as on_progress:
         found, name = explain_run(run, checkpoint, request, on_progress)
     if out is not None:

@@ -2,15 +2,20 @@
 
 RUN ──load──> model of tokens ──surprisals of <eod> text <eod>──┐
               model of labels ──effects of its characters───────┼──> Drawing
-              model of tags ────uncertainty of its tags─────────┘
+              model of tags ────uncertainty of its tags─────────┤
+              transducer ───────attention to its characters─────┘
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from charlm.checkpoint import LoadedModel
+from charlm.data.source_texts import SourceConditions, normalize_source
+from charlm.data.store import encode_parts, stream_of
 from charlm.device import choose_device
 from charlm.errors import DataError, OptionError, UsageError
+from charlm.evaluation.explain.alignment import explain_alignment
+from charlm.evaluation.explain.draw_alignment import AlignmentDrawing
 from charlm.evaluation.explain.draw_effects import EffectDrawing
 from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
 from charlm.evaluation.explain.draw_tags import TagDrawing
@@ -18,8 +23,13 @@ from charlm.evaluation.explain.drawing import Drawing
 from charlm.evaluation.explain.effects import find_effects
 from charlm.evaluation.explain.explanation import explain
 from charlm.evaluation.explain.tags import explain_tags
+from charlm.evaluation.transduction.beam_search import DEFAULT_BEAM
+from charlm.nn.conditions.source import Transducer
+from charlm.text.document import Document
+from charlm.text.split import Part
 from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.evaluate_labels import decoder_of
+from charlm.workflows.evaluate_targets import make_ensemble
 from charlm.workflows.load_run import Given, give, load_any_run
 from charlm.workflows.predict_options import PredictOptions, find_label
 from charlm.workflows.prediction import Query
@@ -33,18 +43,24 @@ MAX_LABEL_CHARACTERS = 100_000
 """Of a text with a label, which is read up to a thousand times."""
 
 
+MAX_SOURCE_CHARACTERS = 500
+"""Of a text for which another is written: their alignment has a cell for each pair of characters."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExplainRequest:
     """What to explain, and how.
 
     Attributes:
         top: the number of alternatives for each token or tag, or of labels.
-        label: the label to explain; None: the predicted one. Of a conditional model: the label that it is given.
+        label: the label to explain; None: the predicted one. Of a model that writes for a label: the label.
+        target: the text to explain, of a model that writes a text for `text`; None: the one that it writes.
     """
 
     text: str
     top: int = 5
     label: str | None = None
+    target: str | None = None
     device: str = "auto"
 
 
@@ -64,6 +80,10 @@ def explain_run(
     loaded, name = load_any_run(run, checkpoint, request.device)
     if not request.text:
         raise DataError("the text is empty", "give a text, or a file that is not empty")
+    if isinstance(loaded.conditions, SourceConditions):
+        return _explain_target(loaded, loaded.conditions, request, name), name
+    if request.target is not None:
+        raise OptionError("{target} has no effect: {name} writes no text for another", "leave {target} out", name=name)
     if loaded.conditions is not None:
         return _explain_tokens(give(loaded, Given(label=request.label), name), request, on_progress), name
     if loaded.labels is not None and loaded.task.per_document:
@@ -93,6 +113,35 @@ def _explain_tokens(loaded: LoadedModel, request: ExplainRequest, on_progress: O
         on_progress=lambda scored: on_progress(scored, stream.num_predictions),
     )
     return SurprisalDrawing(found)
+
+
+def _explain_target(loaded: LoadedModel, conditions: SourceConditions, request: ExplainRequest, name: str) -> Drawing:
+    if request.label is not None:
+        raise OptionError("{label} has no effect: {name} is given no label", "leave {label} out", name=name)
+    _check_length(request.text, MAX_SOURCE_CHARACTERS, "give a part of it")
+    if not isinstance(loaded.model, Transducer):
+        raise UsageError(f"{name} does not look at its source (model.condition.type=none)", "name another run")
+    source = normalize_source(request.text, conditions.normalize)
+    target = request.target
+    if target is None:
+        ensemble = make_ensemble([loaded], request.device, "fp32")
+        found = ensemble.transduce([conditions.encode(source)], DEFAULT_BEAM)[0]
+        target = found[0].text if found else ""
+    _check_length(target, MAX_SOURCE_CHARACTERS, "give a part of it")
+    stream = stream_of(encode_parts([Part(Document("target", "", target))], loaded.vocab), loaded.vocab)
+    return AlignmentDrawing(
+        explain_alignment(
+            loaded.model,
+            loaded.vocab,
+            conditions,
+            source,
+            target,
+            stream,
+            direction=loaded.settings.text_direction,
+            top=request.top,
+            device=choose_device(request.device),
+        )
+    )
 
 
 def _explain_label(loaded: LoadedModel, name: str, request: ExplainRequest, on_progress: OnProgress) -> Drawing:

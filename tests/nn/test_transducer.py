@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from charlm.errors import SettingsError
-from charlm.nn.conditions.build import build_transducer
-from charlm.nn.conditions.settings import SourceConditionSettings
+from charlm.nn.build import SourceInputs, build_model
 from charlm.nn.conditions.source import MonotonicTransducer, Transducer
 from charlm.nn.heads.log_probabilities import LogProbabilityHead
 from charlm.nn.model import LanguageModel
@@ -26,7 +25,7 @@ from charlm.vocab.base import IGNORE_INDEX
 
 SOURCES, V, END = 8, 6, 0
 LENGTHS = (4, 1, 7, 0)
-TARGET_IDS = torch.tensor([-1, 3, 4, -1, 1, 2, 3, -1])
+TARGET_IDS = (-1, 3, 4, -1, 1, 2, 3, -1)
 
 KINDS: dict[str, dict[str, Any]] = {
     "additive": {"attention": {"type": "additive", "size": 5}},
@@ -54,6 +53,13 @@ every_decoder = pytest.mark.parametrize(
 )
 
 
+def build(settings: dict[str, Any], size: int = SOURCES, target_size: int = V) -> Transducer:
+    inputs = SourceInputs(size, TARGET_IDS if (settings.get("condition") or {}).get("copying") else None)
+    model = build_model(validate(ModelSettings, Layer(settings)), target_size, None, inputs)
+    assert isinstance(model, Transducer)
+    return model
+
+
 def make(
     kind: str,
     body: str = "lstm",
@@ -65,10 +71,8 @@ def make(
     torch.manual_seed(1)
     decoder = {"body": BODIES[body], "head": HEADS[head], "embedding": {"size": 5, **(embedding or {})}}
     reader = {"embedding": {"size": 4}, "body": BODIES["lstm"], **(encoder or {})}
-    condition = validate(SourceConditionSettings, Layer({"encoder": reader, **KINDS[kind]}))
-    model = build_transducer(
-        validate(ModelSettings, Layer(decoder)), condition, SOURCES, V, TARGET_IDS if condition.copying else None
-    )
+    condition = {"type": "source", "encoder": reader, **KINDS[kind]}
+    model = build({**decoder, "condition": condition})
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.7)
@@ -302,13 +306,12 @@ def test_short_strings_are_learned(kind: str, task: str) -> None:
     torch.manual_seed(0)
     rows, length, size = 32, 4, 6
     tree = {
+        "type": "source",
         "attention": {"type": kind, "size": 32},
         "encoder": {"embedding": {"size": 16}, "body": {"hidden_size": 32}},
     }
     decoder = {"embedding": {"size": 16}, "body": {"hidden_size": 32}}
-    model = build_transducer(
-        validate(ModelSettings, Layer(decoder)), validate(SourceConditionSettings, Layer(tree)), size, size
-    )
+    model = build({**decoder, "condition": tree}, size, size)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     generator = torch.Generator().manual_seed(0)
 
@@ -351,6 +354,6 @@ def test_short_strings_are_learned(kind: str, task: str) -> None:
     ],
 )
 def test_parts_that_do_not_fit_are_refused(tree: dict[str, Any], body: str, words: str) -> None:
-    settings = validate(ModelSettings, Layer({"body": BODIES[body]}))
+    settings = {"body": BODIES[body], "condition": {"type": "source", **tree}}
     with pytest.raises(SettingsError, match=words):
-        build_transducer(settings, validate(SourceConditionSettings, Layer(tree)), SOURCES, V)
+        build_model(validate(ModelSettings, Layer(settings)), V, None, SourceInputs(SOURCES, None))

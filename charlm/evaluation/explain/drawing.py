@@ -2,7 +2,8 @@
 
 explanation of surprisals (`draw_surprisals`) ─┐
 effects on a label        (`draw_effects`)    ─┼──> Drawing
-uncertain tags            (`draw_tags`)       ─┘
+uncertain tags            (`draw_tags`)       ─┤
+attention                 (`draw_alignment`)  ─┘
 """
 
 from abc import ABC, abstractmethod
@@ -29,6 +30,8 @@ class Part:
     level: int
     clusters: int = 1
     is_end: bool = False
+    ends_line: bool = False
+    """Whether the drawing begins a new line here, where the text has none."""
 
 
 @dataclass(frozen=True, slots=True)

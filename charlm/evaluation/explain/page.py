@@ -82,7 +82,7 @@ def _text(drawing: Drawing) -> Iterator[str]:
     start = 0
     for number, part in enumerate(drawing.parts(), 1):
         yield _element(part)
-        if part.text.endswith("\n") and number - start >= _PARTS_PER_PARAGRAPH:
+        if (part.text.endswith("\n") or part.ends_line) and number - start >= _PARTS_PER_PARAGRAPH:
             yield f'</p><p data-from="{number}" dir="auto">'
             start = number
     yield "</p></div>\n"
@@ -91,7 +91,8 @@ def _text(drawing: Drawing) -> Iterator[str]:
 def _element(part: Part) -> str:
     clusters = f' data-characters="{part.clusters}"' if part.clusters > 1 else ""
     end = " end" if part.is_end else ""
-    return f'<i class="c{part.level}{end}"{clusters}>{escape(escape_invisible_lines(part.text))}</i>'
+    line_end = "<br>" if part.ends_line else ""
+    return f'<i class="c{part.level}{end}"{clusters}>{escape(escape_invisible_lines(part.text))}</i>{line_end}'
 
 
 def _places_table(found: Places) -> Iterator[str]:

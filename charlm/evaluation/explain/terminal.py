@@ -41,7 +41,8 @@ def render_lines(drawing: Drawing, depth: ColourDepth, scale: ColourScale) -> It
     """Yield the text, with <eod> where it is predicted, and the legend."""
     line = ""
     for level, run in groupby(drawing.parts(), key=lambda part: part.level):
-        *whole, rest = escape_invisible_lines("".join(part.text for part in run)).split("\n")
+        lines = (escape_invisible_lines(part.text) + "\n" * part.ends_line for part in run)
+        *whole, rest = "".join(lines).split("\n")
         for piece in whole:
             yield line + _paint(piece, level, depth, scale)
             line = ""
