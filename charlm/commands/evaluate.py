@@ -132,7 +132,7 @@ def evaluate(
     from charlm.evaluation.tables import check_table_suffix
     from charlm.evaluation.transduction.beam_search import BeamOptions
     from charlm.report.confusion import check_confusion_file
-    from charlm.workflows.evaluate import EvalRequest, compare_runs, score_run, summarize_result
+    from charlm.workflows.evaluate import EvalRequest, compare_runs, score_ensemble, score_run, summarize_result
     from charlm.workflows.evaluate_labels import LabelEvalRequest
     from charlm.workflows.evaluate_targets import TargetEvalRequest
     from charlm.workflows.load_run import all_predict_labels, all_transduce, predicts_labels
@@ -155,6 +155,8 @@ def evaluate(
         raise UsageError("--text and --data both name a text to score", "give one of them")
     if text is not None and "split" in given_parameters(context):
         raise UsageError("--split is a part of a corpus, and --text is scored whole", "leave one of them out")
+    if ensemble and len(runs or ()) < 2:
+        raise UsageError("--ensemble scores several runs as one model", "name two runs or more")
     names = runs or [None if text is None else run_or_bundled(None)]
     if classify and all(predicts_labels(name, checkpoint) for name in names):
         raise UsageError(
@@ -175,7 +177,7 @@ def evaluate(
         }
         refuse_language_options([option for option, is_given in given.items() if is_given])
         wanted_labels = LabelEvalRequest(split, data, precision, device)
-        evaluate_label_runs(names, checkpoint, wanted_labels, confusion, as_json=as_json)
+        evaluate_label_runs(names, checkpoint, wanted_labels, confusion, is_ensemble=ensemble, as_json=as_json)
         return
     if all_transduce(names, checkpoint):
         given = {
@@ -210,13 +212,15 @@ def evaluate(
         device=device,
         methods=methods,
     )
-    if len(names) > 2 or (len(names) == 2 and (per_document or per_token)):
+    if not ensemble and (len(names) > 2 or (len(names) == 2 and (per_document or per_token))):
         raise UsageError(
             "eval takes one run, or two without --per-document and --per-token",
-            "compare more runs with `charlm compare`",
+            "compare more runs with `charlm compare`, or add --ensemble",
         )
     with evaluation_bar(quiet=as_json) as on_progress:
-        if len(names) == 2:
+        if ensemble:
+            found, difference = [score_ensemble(names, checkpoint, request, on_progress)], None
+        elif len(names) == 2:
             found, difference = compare_runs((str(names[0]), str(names[1])), checkpoint, request, on_progress)
         else:
             found, difference = [score_run(names[0], checkpoint, request, on_progress)], None

@@ -32,31 +32,33 @@ def evaluate_label_runs(
     request: "LabelEvalRequest",
     confusion: Path | None,
     *,
+    is_ensemble: bool,
     as_json: bool,
 ) -> None:
-    """Score one run, or compare two, and print the result; write the confusion matrix of one run."""
+    """Score one run, an ensemble, or compare two runs, and print the result; write the confusion matrix of one."""
     from charlm.report.confusion import confusion_table, write_confusion
-    from charlm.workflows.evaluate_labels import compare_label_runs, score_label_run
+    from charlm.workflows.evaluate_labels import compare_label_runs, score_label_ensemble
     from charlm.workflows.progress import evaluation_bar
     from charlm.workflows.summarize_labels import summarize_labels
 
-    if len(names) > 2:
-        raise UsageError("eval takes one run, or two", "compare more runs with `charlm compare`")
-    if confusion is not None and len(names) == 2:
+    compares = len(names) == 2 and not is_ensemble
+    if len(names) > 2 and not is_ensemble:
+        raise UsageError("eval takes one run, or two", "compare more runs with `charlm compare`, or add --ensemble")
+    if confusion is not None and compares:
         raise UsageError("--confusion is of one run", "name one run, or leave it out")
     with evaluation_bar(quiet=as_json) as on_progress:
-        if len(names) == 2:
+        if compares:
             pair = str(names[0]), str(names[1])
             results, differences = compare_label_runs(pair, checkpoint, request, on_progress)
         else:
-            results, differences = [score_label_run(names[0], checkpoint, request, on_progress)], {}
+            results, differences = [score_label_ensemble(names, checkpoint, request, on_progress)], {}
     if confusion is not None:
         (found,) = results
         write_confusion(confusion, confusion_table(found.score.confusion_KL, found.names))
     summaries = [summarize_labels(each) for each in results]
     if as_json:
         by_figure = {name: found and _to_json(found) for name, found in differences.items()}
-        terminal.print_json({"runs": summaries, "differences": by_figure} if len(names) == 2 else summaries[0])
+        terminal.print_json({"runs": summaries, "differences": by_figure} if compares else summaries[0])
         return
     for found, summary in zip(results, summaries, strict=True):
         terminal.print_table(_readable(found, summary))

@@ -118,6 +118,31 @@ def predict_examples(
                 yield DocumentPrediction(indices[number], own, decoder.decode(log_p_NL), log_p_NL)
 
 
+def average_predictions(
+    members: Sequence[Iterator[DocumentPrediction]], decoder: LabelDecoder
+) -> Iterator[DocumentPrediction]:
+    """Yield the predictions of an ensemble: the mean of the probabilities that its models give.
+
+    Args:
+        members: the predictions of each model, of the same documents in the same order.
+    """
+    if len(members) == 1:
+        yield from members[0]
+        return
+    for found in zip(*members, strict=True):
+        first = found[0]
+        assert all(each.index == first.index for each in found), "the order does not depend on the model"
+        log_p_NL = mean_log_probabilities([each.log_p_NL for each in found])
+        yield DocumentPrediction(first.index, first.targets, decoder.decode(log_p_NL), log_p_NL)
+
+
+def mean_log_probabilities(log_ps: Sequence[Floats]) -> Floats:
+    """Return the logarithms of the mean of the probabilities that several models give."""
+    if len(log_ps) == 1:
+        return log_ps[0]
+    return (np.logaddexp.reduce(np.stack(log_ps).astype(np.float64)) - np.log(len(log_ps))).astype(np.float32)
+
+
 def score_predictions(predictions: Iterable[DocumentPrediction], decoder: LabelDecoder) -> LabelScore:
     """Return the score of some documents."""
     num_labels = len(decoder.names)

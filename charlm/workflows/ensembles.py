@@ -11,6 +11,7 @@ import numpy.typing as npt
 from charlm.checkpoint import LoadedModel
 from charlm.data.source_texts import SourceConditions
 from charlm.errors import DataError
+from charlm.evaluation.evaluate_labels import mean_log_probabilities
 from charlm.workflows.load_run import load_any_run
 
 
@@ -53,8 +54,5 @@ def _find_difference(first: LoadedModel, other: LoadedModel) -> str | None:
 
 
 def average_nats(nats_MP: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Return the nats of the mean of the probabilities that M models give, element by element."""
-    if len(nats_MP) == 1:
-        return nats_MP[0]
-    log_p_MP = -np.stack(nats_MP).astype(np.float64)
-    return (np.log(len(nats_MP)) - np.logaddexp.reduce(log_p_MP, axis=0)).astype(np.float32)
+    """Return the nats of the mean of the probabilities that M models give to each token."""
+    return -mean_log_probabilities([-nats_P for nats_P in nats_MP])

@@ -6,7 +6,7 @@ TEXT or SPLIT ──> stream of tokens ──┴──score_tokens──> nats o
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from charlm.evaluation.uniform_guessing import CURE, UNKNOWN_TEXT, describe_wors
 from charlm.text.document import Document
 from charlm.text.split import Part
 from charlm.vocab.base import Vocab
+from charlm.workflows.ensembles import average_nats, load_members
 from charlm.workflows.load_run import Given, give, load_language_model, open_corpus_for, refuse_conditions
 from charlm.workflows.mix_ngrams import mixed_nats
 from charlm.workflows.seen_text import describe_seen_text
@@ -99,6 +100,33 @@ def score_run(run: str | None, checkpoint: str | None, request: EvalRequest, on_
         DataError: the corpus is not the one of the run, or the text cannot be spelled.
     """
     loaded, name = load_language_model(run, checkpoint, request.device)
+    return _score_loaded(loaded, name, request, on_progress)
+
+
+def score_ensemble(
+    runs: Sequence[str | None], checkpoint: str | None, request: EvalRequest, on_progress: OnProgress
+) -> EvalResult:
+    """Score several runs as one model, which gives each token the mean of their probabilities.
+
+    Raises:
+        UsageError, DataError: as `score_run`; or a further score is asked for, or the runs do not fit together.
+    """
+    if request.methods:
+        raise UsageError(
+            "further scores, such as --dynamic or --mix, are of one model, and not of an ensemble", "leave them out"
+        )
+    members, name = load_members(runs, checkpoint, request.device)
+    results = [_score_loaded(each, name, request, on_progress) for each in members]
+    nats_P = average_nats([each.nats_P for each in results])
+    return replace(
+        results[0],
+        nats_P=nats_P,
+        score=Score.from_nats(nats_P, results[0].stream),
+        parameters=sum(each.parameters for each in results),
+    )
+
+
+def _score_loaded(loaded: LoadedModel, name: str, request: EvalRequest, on_progress: OnProgress) -> EvalResult:
     if name == BUNDLED and request.text is None and request.data is None and not (DATA / BUNDLED).is_dir():
         raise UsageError(
             "the corpus of the bundled model is not part of charlm",

@@ -25,6 +25,7 @@ from charlm.evaluation.document_counts import DocumentCounter, DocumentCounts
 from charlm.evaluation.evaluate_labels import (
     DocumentPrediction,
     LabelDecoder,
+    average_predictions,
     predict_examples,
     score_predictions,
 )
@@ -37,8 +38,10 @@ from charlm.evaluation.label_intervals import (
 )
 from charlm.evaluation.label_score import LabelScore
 from charlm.evaluation.restored_words import restored_words
+from charlm.nn.model import LanguageModel
 from charlm.training.tasks.build import build_decoder
-from charlm.workflows.load_run import load_any_run, open_corpus_for
+from charlm.workflows.ensembles import load_members
+from charlm.workflows.load_run import open_corpus_for
 
 OnProgress = Callable[[int, int], None]
 
@@ -84,14 +87,26 @@ def score_label_run(
         UsageError: there is no such run, corpus or split; or the run predicts no labels.
         DataError: the corpus is not the one of the run.
     """
-    loaded, name = load_any_run(run, checkpoint, request.device)
+    return score_label_ensemble([run], checkpoint, request, on_progress)
+
+
+def score_label_ensemble(
+    runs: Sequence[str | None], checkpoint: str | None, request: LabelEvalRequest, on_progress: OnProgress
+) -> LabelEvalResult:
+    """Score several runs as one model, which averages their probabilities.
+
+    Raises:
+        UsageError, DataError: as `score_label_run`; or the runs do not fit together.
+    """
+    members, name = load_members(runs, checkpoint, request.device)
+    loaded = members[0]
     corpus = open_corpus_for(loaded, request.data)
     decoder = decoder_of(loaded, name)
     check_same_labels(loaded, corpus)
     if loaded.conditions is None:
-        open_split = partial(_open_examples, loaded, corpus, decoder, request)
+        open_split = partial(_open_examples, members, corpus, decoder, request)
     else:
-        open_split = partial(_open_conditioned, loaded, corpus, request)
+        open_split = partial(_open_conditioned, members, corpus, decoder, request)
     split = open_split(request.split)
     fit = TemperatureFit()
     for prediction in open_split("valid").predict(lambda _: None):
@@ -111,7 +126,7 @@ def score_label_run(
         found.error(0),
         fit.temperature,
         found.error(1),
-        loaded.model.num_parameters,
+        sum(each.model.num_parameters for each in members),
         loaded.directory,
         loaded.metadata["trained_on"],
     )
@@ -128,28 +143,35 @@ class _Split(NamedTuple):
 
 
 def _open_examples(
-    loaded: LoadedModel, corpus: Corpus, decoder: LabelDecoder, request: LabelEvalRequest, split: str
+    members: Sequence[LoadedModel], corpus: Corpus, decoder: LabelDecoder, request: LabelEvalRequest, split: str
 ) -> _Split:
     examples = corpus.open_examples(split)
     device = choose_device(request.device)
 
     def predict(on_progress: Callable[[int], None]) -> Iterator[DocumentPrediction]:
-        return predict_examples(
-            loaded.model, examples, decoder, device=device, precision=request.precision, on_progress=on_progress
-        )
+        predictions = [
+            predict_examples(
+                each.model, examples, decoder, device=device, precision=request.precision, on_progress=on_progress
+            )
+            for each in members
+        ]
+        return average_predictions(predictions, decoder)
 
-    return _Split(examples.num_documents, len(examples.stream.tokens), predict)
+    return _Split(examples.num_documents, len(members) * len(examples.stream.tokens), predict)
 
 
-def _open_conditioned(loaded: LoadedModel, corpus: Corpus, request: LabelEvalRequest, split: str) -> _Split:
+def _open_conditioned(
+    members: Sequence[LoadedModel], corpus: Corpus, decoder: LabelDecoder, request: LabelEvalRequest, split: str
+) -> _Split:
+    loaded = members[0]
     direction = loaded.settings.text_direction
     stream, conditions, known = corpus.open(split), corpus.open_conditions(split), loaded.conditions
     assert isinstance(conditions, DocumentLabels), "check_same_labels compares the labels"
     assert isinstance(known, LabelConditions), "decoder_of has looked"
 
-    def predict(on_progress: Callable[[int], None]) -> Iterator[DocumentPrediction]:
+    def predict_by(model: LanguageModel, on_progress: Callable[[int], None]) -> Iterator[DocumentPrediction]:
         log_p_DL = label_log_probabilities(
-            loaded.model,
+            model,
             stream.in_direction(direction),
             known,
             device=choose_device(request.device),
@@ -158,7 +180,10 @@ def _open_conditioned(loaded: LoadedModel, corpus: Corpus, request: LabelEvalReq
         )
         return as_predictions(log_p_DL if direction == "forward" else log_p_DL[::-1], conditions.labels_D)
 
-    return _Split(len(stream.documents), stream.num_predictions * known.size, predict)
+    def predict(on_progress: Callable[[int], None]) -> Iterator[DocumentPrediction]:
+        return average_predictions([predict_by(each.model, on_progress) for each in members], decoder)
+
+    return _Split(len(stream.documents), len(members) * stream.num_predictions * known.size, predict)
 
 
 def decoder_of(loaded: LoadedModel, name: str) -> LabelDecoder:

@@ -162,7 +162,7 @@ def _explain_label(loaded: LoadedModel, name: str, request: ExplainRequest, on_p
 
 def _explain_tags(loaded: LoadedModel, name: str, request: ExplainRequest) -> Drawing:
     decoder = decoder_of(loaded, name)
-    predictions = build_tag_predictions(loaded, decoder, request.device, PredictOptions())
+    predictions = build_tag_predictions([loaded], decoder, request.device, PredictOptions())
     query = Query(request.text)
     log_p_NL = predictions.log_probabilities([query])[0]
     chosen = decoder.decode(log_p_NL)

@@ -34,7 +34,7 @@ class Predictor:
         """
         Args:
             name: of the run, for messages.
-            others: models that make an ensemble with this one, of those that write texts.
+            others: models that make an ensemble with this one.
 
         Raises:
             UsageError: it is a language model; or an option does not fit the model.
@@ -44,7 +44,7 @@ class Predictor:
             self._predictor = TargetPredictions([loaded, *others], device, options)
         else:
             options.check_no_search()
-            self._predictor = build_predictions(loaded, decoder_of(loaded, name), device, options)
+            self._predictor = build_predictions([loaded, *others], decoder_of(loaded, name), device, options)
 
     def predict(self, queries: Iterable[Query]) -> Iterator[TextPrediction]:
         """Yield a prediction for each text, in order.

@@ -22,7 +22,7 @@ from charlm.data.conditions import LabelConditions
 from charlm.data.store import encode_parts, stream_of
 from charlm.device import choose_device
 from charlm.evaluation.bayes import label_log_probabilities
-from charlm.evaluation.evaluate_labels import LabelDecoder
+from charlm.evaluation.evaluate_labels import LabelDecoder, mean_log_probabilities
 from charlm.evaluation.predict_rows import Floats, Row, label_row, predict_rows
 from charlm.evaluation.segments import SENTENCE_KIND, find_segments
 from charlm.text.document import Document
@@ -47,8 +47,14 @@ class BlockPredictor(Protocol):
 class RowPredictions(ABC):
     """Predictions from the log-probabilities of one row of ids for each text."""
 
-    def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
-        self._model, self._vocab = loaded.model, loaded.vocab
+    def __init__(
+        self, members: Sequence[LoadedModel], decoder: LabelDecoder, device: str, options: PredictOptions
+    ) -> None:
+        """
+        Args:
+            members: models that work as one, usually a single one.
+        """
+        self._models, self._vocab = [each.model for each in members], members[0].vocab
         self._decoder = decoder
         self._device = choose_device(device)
         self._options = options
@@ -60,8 +66,11 @@ class RowPredictions(ABC):
     def log_probabilities(self, block: Sequence[Query]) -> list[Floats]:
         """Return the log-probabilities (N, L) of each text's N predictions."""
         rows = [self.row(query) for query in block]
-        found = dict(predict_rows(self._model, rows, device=self._device, precision=self._options.precision))
-        return [found[index] for index in range(len(block))]
+        found = [
+            dict(predict_rows(model, rows, device=self._device, precision=self._options.precision))
+            for model in self._models
+        ]
+        return [mean_log_probabilities([each[index] for each in found]) for index in range(len(block))]
 
     @abstractmethod
     def row(self, query: Query) -> Row:
@@ -75,8 +84,10 @@ class RowPredictions(ABC):
 class LabelPredictions(RowPredictions):
     """One label for each text."""
 
-    def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
-        super().__init__(loaded, decoder, device, options)
+    def __init__(
+        self, members: Sequence[LoadedModel], decoder: LabelDecoder, device: str, options: PredictOptions
+    ) -> None:
+        super().__init__(members, decoder, device, options)
         self._allowed = [decoder.names.index(label) for label in options.labels]
 
     def row(self, query: Query) -> Row:
@@ -99,28 +110,37 @@ class LabelPredictions(RowPredictions):
 class BayesPredictions(LabelPredictions):
     """The most likely label of each text, by Bayes' rule."""
 
-    def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
-        super().__init__(loaded, decoder, device, options)
-        assert isinstance(loaded.conditions, LabelConditions), "build_predictions has looked"
-        self._labels = loaded.conditions
-        self._direction: Literal["forward", "backward"] = loaded.settings.text_direction
+    def __init__(
+        self, members: Sequence[LoadedModel], decoder: LabelDecoder, device: str, options: PredictOptions
+    ) -> None:
+        super().__init__(members, decoder, device, options)
+        conditions = members[0].conditions
+        assert isinstance(conditions, LabelConditions), "build_predictions has looked"
+        self._labels = conditions
+        self._direction: Literal["forward", "backward"] = members[0].settings.text_direction
 
     def log_probabilities(self, block: Sequence[Query]) -> list[Floats]:
         parts = [Part(Document(str(index), "", query.text)) for index, query in enumerate(block)]
         stream = stream_of(encode_parts(parts, self._vocab), self._vocab).in_direction(self._direction)
-        log_p_DL = label_log_probabilities(
-            self._model, stream, self._labels, device=self._device, precision=self._options.precision
+        log_p_DL = mean_log_probabilities(
+            [
+                label_log_probabilities(
+                    model, stream, self._labels, device=self._device, precision=self._options.precision
+                ).astype(np.float32)
+                for model in self._models
+            ]
         )
-        ordered_DL = log_p_DL if self._direction == "forward" else log_p_DL[::-1]
-        return [log_p_L[None].astype(np.float32) for log_p_L in ordered_DL]
+        return list((log_p_DL if self._direction == "forward" else log_p_DL[::-1])[:, None])
 
 
 class TagPredictions(RowPredictions):
     """A tag for each character, or each word, that has one."""
 
-    def __init__(self, loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions) -> None:
-        super().__init__(loaded, decoder, device, options)
-        self._asks_words = loaded.task.asked_characters == "words"
+    def __init__(
+        self, members: Sequence[LoadedModel], decoder: LabelDecoder, device: str, options: PredictOptions
+    ) -> None:
+        super().__init__(members, decoder, device, options)
+        self._asks_words = members[0].task.asked_characters == "words"
 
     def row(self, query: Query) -> Row:
         ids = np.append(self._vocab.encode(query.text), self._vocab.eod_id)
@@ -180,13 +200,13 @@ class RestoredTexts(TagPredictions):
 
     def __init__(
         self,
-        loaded: LoadedModel,
+        members: Sequence[LoadedModel],
         decoder: LabelDecoder,
         device: str,
         options: PredictOptions,
         change: ReversibleChange,
     ) -> None:
-        super().__init__(loaded, decoder, device, options)
+        super().__init__(members, decoder, device, options)
         self._change = change
 
     def to_prediction(self, query: Query, log_p_NL: Floats) -> TextPrediction:
@@ -201,31 +221,32 @@ class RestoredTexts(TagPredictions):
 
 
 def build_predictions(
-    loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions
+    members: Sequence[LoadedModel], decoder: LabelDecoder, device: str, options: PredictOptions
 ) -> RowPredictions:
-    """Return the predictions of a model of labels or tags.
+    """Return the predictions of a model of labels or tags, or of several that work as one.
 
     Raises:
         OptionError: an option does not fit the model.
     """
+    loaded = members[0]
     options.check_model(decoder.names, per_document=loaded.task.per_document)
     if isinstance(loaded.conditions, LabelConditions):
-        return BayesPredictions(loaded, decoder, device, options)
+        return BayesPredictions(members, decoder, device, options)
     if loaded.task.per_document:
-        return LabelPredictions(loaded, decoder, device, options)
-    return build_tag_predictions(loaded, decoder, device, options)
+        return LabelPredictions(members, decoder, device, options)
+    return build_tag_predictions(members, decoder, device, options)
 
 
 def build_tag_predictions(
-    loaded: LoadedModel, decoder: LabelDecoder, device: str, options: PredictOptions
+    members: Sequence[LoadedModel], decoder: LabelDecoder, device: str, options: PredictOptions
 ) -> TagPredictions:
-    """Return the predictions of a model of tags."""
+    """Return the predictions of a model of tags, or of several that work as one."""
     if decoder.transitions is not None:
-        return SegmentPredictions(loaded, decoder, device, options)
-    change = CHANGES.get(loaded.task.asked_characters or "")
+        return SegmentPredictions(members, decoder, device, options)
+    change = CHANGES.get(members[0].task.asked_characters or "")
     if change is not None:
-        return RestoredTexts(loaded, decoder, device, options, change)
-    return TagPredictions(loaded, decoder, device, options)
+        return RestoredTexts(members, decoder, device, options, change)
+    return TagPredictions(members, decoder, device, options)
 
 
 def _word_starts(text: str, ends: Sequence[int]) -> list[int]:
