@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from charlm.commands import completion
+from charlm.commands.compare_targets import show_target_baselines
 from charlm.commands.evaluate_labels import refuse_language_options, show_label_baselines
+from charlm.commands.evaluate_targets import refuse_other_options
 from charlm.commands.options import JsonOption, SplitOption
 from charlm.commands.table import (
     BaselinesOption,
@@ -38,12 +40,14 @@ def baseline(
 
     On a corpus of labels: the most frequent label, n-grams of each class, logistic regression over n-grams (needs
     scikit-learn). On one of tags: a word's most frequent tags, or the longest match, and a linear model of a window.
+    On one of targets: the source itself, the most frequent target, and n-grams of aligned pieces of source and target.
 
     Each compressor is measured twice: on the split alone, and on what the split adds to the training text. Choose the
     baselines with --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'.
     """
     from charlm import workspace
     from charlm.data.corpus import open_corpus
+    from charlm.data.source_texts import SourceConditions
     from charlm.evaluation.baselines.settings import BaselineSettings
     from charlm.experiment import read_layers
     from charlm.settings import validate
@@ -57,6 +61,11 @@ def baseline(
         given = {"--config": config, "--set": settings, "--csv": csv, "--png": png}
         refuse_language_options([option for option, value in given.items() if value])
         show_label_baselines(corpus, split, as_json=as_json)
+        return
+    if isinstance(corpus.conditions, SourceConditions):
+        given = {"--config": config, "--set": settings, "--csv": csv, "--png": png}
+        refuse_other_options([option for option, value in given.items() if value])
+        show_target_baselines(corpus, split, as_json=as_json)
         return
     note_training_text(split, has_runs=False, has_baselines=True)
     with stage_bar(quiet=as_json) as on_stage:

@@ -6,7 +6,9 @@ import typer
 
 from charlm.commands import completion
 from charlm.commands.compare_labels import compare_label_runs
+from charlm.commands.compare_targets import compare_target_runs
 from charlm.commands.evaluate_labels import refuse_language_options
+from charlm.commands.evaluate_targets import refuse_other_options
 from charlm.commands.options import CheckpointOption, DeviceOption, JsonOption, RunsDataOption, SplitOption
 from charlm.commands.table import (
     BaselinesOption,
@@ -39,7 +41,8 @@ def compare(
     """Put runs into one table: parameters, characters seen, time, bits per character with interval, ratio to the best.
 
     Runs that predict labels or tags: accuracy with interval, macro-F1 or the F1 of segments, bits per label, and the
-    difference to the best with interval.
+    difference to the best with interval. Runs that write a text for a text: exact match with interval, error rates, and
+    the difference to the best with interval.
 
     --config and --set choose the baselines, as for `charlm baseline`.
     """
@@ -49,7 +52,8 @@ def compare(
     from charlm.workflows.compare import compare_models
     from charlm.workflows.evaluate import EvalRequest
     from charlm.workflows.evaluate_labels import LabelEvalRequest
-    from charlm.workflows.load_run import all_predict_labels
+    from charlm.workflows.evaluate_targets import TargetEvalRequest
+    from charlm.workflows.load_run import all_predict_labels, all_transduce
     from charlm.workflows.progress import evaluation_bar, stage_bar
     from charlm.workspace import drop_current_file
 
@@ -65,6 +69,18 @@ def compare(
             names,
             checkpoint,
             LabelEvalRequest(split, data, "fp32", device),
+            csv,
+            png,
+            has_baselines=baselines,
+            as_json=as_json,
+        )
+        return
+    if all_transduce(names, checkpoint):
+        refuse_other_options([name for name, value in {"--config": config, "--set": settings}.items() if value])
+        compare_target_runs(
+            names,
+            checkpoint,
+            TargetEvalRequest(split, data, "fp32", device),
             csv,
             png,
             has_baselines=baselines,

@@ -1,4 +1,4 @@
-"""What `charlm eval` and `charlm baseline` print of models that write a text for each text."""
+"""What `charlm eval` prints of models that write a text for each text."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -49,21 +49,23 @@ def _cells(row: Row, figure: str, *, per_document: bool) -> tuple[str, ...]:
         format_count(row.get("parameters")),
         format_count(row.get("examples_seen" if per_document else "characters_seen")),
         format_duration(row.get("seconds")),
-        _percent(row.get("accuracy")),
-        _interval(row.get("low"), row.get("high")),
-        UNKNOWN if has_segments else _percent(row.get("macro_f1")),
-        _percent(row.get("segments_f1")) if has_segments else UNKNOWN,
-        _percent(row.get("words_accuracy")),
+        format_share(row.get("accuracy")),
+        format_interval(row.get("low"), row.get("high")),
+        UNKNOWN if has_segments else format_share(row.get("macro_f1")),
+        format_share(row.get("segments_f1")) if has_segments else UNKNOWN,
+        format_share(row.get("words_accuracy")),
         format_bits(row.get("bits_per_label")),
-        "best" if row.get("best") else _percent(row.get("difference")),
-        _interval(row.get("difference_low"), row.get("difference_high")),
+        "best" if row.get("best") else format_share(row.get("difference")),
+        format_interval(row.get("difference_low"), row.get("difference_high")),
         UNKNOWN if is_significant is None else ("yes" if is_significant else "no"),
     )
 
 
-def _percent(value: float | None) -> str:
+def format_share(value: float | None) -> str:
+    """Return a share in percent, without the sign."""
     return UNKNOWN if value is None else f"{100 * value:.2f}"
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def format_interval(low: float | None, high: float | None) -> str:
+    """Return the interval of a share in percent, without the sign."""
     return UNKNOWN if low is None or high is None else f"{100 * low:.2f} to {100 * high:.2f}"

@@ -161,13 +161,26 @@ def compare_transducers(first: TargetEvalResult, second: TargetEvalResult) -> Fi
     Raises:
         DataError: they were scored on different examples.
     """
+    check_same_sources(first, second)
+    return compare_counts(first.counts, second.counts)
+
+
+def check_same_sources(first: TargetEvalResult, second: TargetEvalResult) -> None:
+    """
+    Raises:
+        DataError: two results belong to different examples.
+    """
     digests = {documents_digest(each.corpus.metadata["files"]) for each in (first, second)}
     if len(digests) > 1 or len(first.questions) != len(second.questions):
         raise DataError(
             f"{first.run} and {second.run} were scored on different examples",
             "compare runs of one corpus, or name it with --data",
         )
-    wins_U = first.counts.is_correct_U - second.counts.is_correct_U
+
+
+def compare_counts(first: AnswerCounts, second: AnswerCounts) -> FigureDifference | None:
+    """Return the exact match of the first minus that of the second on the same sources; None with fewer than 5."""
+    wins_U = first.is_correct_U - second.is_correct_U
     interval = ratio_interval(wins_U.astype(np.float64), np.ones_like(wins_U))
     return None if interval is None else FigureDifference(float(wins_U.mean()), *interval)
 

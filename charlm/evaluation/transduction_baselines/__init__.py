@@ -2,6 +2,7 @@
 
     pairs ──fit──> TransductionBaseline ──sources──> predicted targets
 
+run              the baselines of a corpus, one after the other
 base             the interface, and pairs of a source and a target
 simple           the source itself; the most frequent target of each source
 joint_ngram      a joint n-gram model of source and target
