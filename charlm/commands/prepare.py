@@ -41,8 +41,8 @@ def prepare(
         typer.Option(
             "--source",
             metavar="KIND",
-            help="The kind of source: wikipedia, hub, text, enwik8, text8, mix, sample, table, classes, conllu or"
-            " derived.",
+            help="The kind of source: wikipedia, hub, text, enwik8, text8, mix, sample, table, classes, conllu, aligned"
+            " or derived.",
             autocompletion=completion.sources,
         ),
     ] = None,

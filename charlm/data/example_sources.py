@@ -1,6 +1,6 @@
 """Settings of a corpus -> its source of examples; and the source that reads a prepared corpus.
 
-prepared corpus ── documents of each split ── reversible change ──> Example(changed text, tags that restore it)
+prepared corpus ── documents of each split ── reversible change ──> Example(changed text; tags or text that restore it)
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.errors import SettingsError
 from charlm.text.examples.build import build_example_source
-from charlm.text.examples.example import Example, ExampleCounts, ExampleSource
+from charlm.text.examples.example import Example, ExampleCounts, ExampleSource, TargetKind
+from charlm.text.examples.pieces import cut_into_pieces
 from charlm.text.examples.reversible_changes import CHANGES
-from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
+from charlm.text.examples.settings import DerivedSettings, TextExampleSettings
 from charlm.text.settings import HubSettings
 
 
@@ -26,20 +27,22 @@ def open_example_source(settings: CorpusSettings) -> ExampleSource:
         SettingsError: settings that contradict each other.
     """
     source = settings.source
-    if isinstance(source, DerivedSettings):
-        return DerivedSource(source)
-    assert isinstance(source, TableSettings | ClassesSettings | ConlluSettings | HubSettings), "CorpusSettings checks"
     assert settings.task.target is not None, "this task needs examples"
+    if isinstance(source, DerivedSettings):
+        return DerivedSource(source, settings.task.target)
+    assert isinstance(source, TextExampleSettings | HubSettings), "CorpusSettings checks"
     return build_example_source(source, settings.task.target)
 
 
 class DerivedSource(ExampleSource):
-    """The documents of a prepared corpus, in its splits, with tags that reverse a change of their characters."""
+    """The documents of a prepared corpus, in its splits, with what reverses a change of their characters: tags, or the
+    text itself."""
 
-    def __init__(self, settings: DerivedSettings) -> None:
+    def __init__(self, settings: DerivedSettings, target: TargetKind) -> None:
         """
         Args:
             settings: `input` is the directory of the corpus.
+            target: what reverses the change.
 
         Raises:
             SettingsError: no corpus is named.
@@ -47,6 +50,8 @@ class DerivedSource(ExampleSource):
         """
         if not settings.input:
             raise SettingsError("--source derived has no corpus", "name a prepared corpus with --input")
+        self._target: TargetKind = target
+        self._piece_characters = settings.piece_characters
         self._change_name = settings.change
         self._corpus: Corpus = open_corpus(Path(settings.input[0]))
 
@@ -71,6 +76,9 @@ class DerivedSource(ExampleSource):
         """
         for _ in check_documents(self._corpus):
             pass  # it raises for a wrong one
+        if self._target == "target":
+            yield from self._read_pieces(counts)
+            return
         change = CHANGES[self._change_name]
         num_kept = 0
         for split in ("train", "valid", "test"):
@@ -87,3 +95,16 @@ class DerivedSource(ExampleSource):
                 yield Example(f"{part.document.id}{number}", text, tags=tags, split=split, title=part.document.title)
         if num_kept:
             counts.notes.append(f"{num_kept:,} characters could not be restored exactly, so they stay as they are")
+
+    def _read_pieces(self, counts: ExampleCounts) -> Iterator[Example]:
+        """Yield the pieces of all documents, changed, with themselves as targets."""
+        change = CHANGES[self._change_name]
+        for split in ("train", "valid", "test"):
+            if split not in self._corpus.splits:
+                continue
+            for part in read_parts(self._corpus.directory / "documents", split):
+                document = part.document
+                for number, piece in enumerate(cut_into_pieces(document.text, self._piece_characters), 1):
+                    counts.read += 1
+                    place = f"{document.id} piece {number}" + (f" of part {part.part + 1}" if part.part else "")
+                    yield Example(place, change.change(piece)[0], target=piece, split=split, title=document.title)

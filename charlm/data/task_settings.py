@@ -114,7 +114,7 @@ class TransduceTaskSettings(_Task):
     has_labels = False
     has_conditions = True
     target = "target"
-    sources = ("table", "hub")
+    sources = ("table", "aligned", "derived", "hub")
 
     type: Literal["transduce"] = "transduce"
     source_vocab: Literal["char", "byte", "shared"] = "char"

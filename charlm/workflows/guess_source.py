@@ -3,6 +3,7 @@
 *.conllu                                 ──> conllu
 *.csv, *.jsonl, *.parquet ... with a task ──> table
 folders, *.txt with labels               ──> classes
+other files with --task transduce        ──> aligned
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,10 @@ def guess_source(layer: Layer, given: str | None, inputs: Sequence[str]) -> str 
         return None
     if suffixes <= {*_TABLES}:
         return "table"
+    if task == "transduce":
+        return "aligned" if all(Path(name).is_file() for name in inputs) else None
     is_classes = suffixes == {".txt"} or all(Path(name).is_dir() for name in inputs)
-    return "classes" if task in ("classify", "generate") and is_classes else None
+    return "classes" if task != "tag" and is_classes else None
 
 
 def text_column_key(layer: Layer) -> str:

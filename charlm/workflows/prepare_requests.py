@@ -7,7 +7,13 @@ from collections.abc import Collection
 from typing import assert_never
 
 from charlm.errors import UsageError
-from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
+from charlm.text.examples.settings import (
+    AlignedSettings,
+    ClassesSettings,
+    ConlluSettings,
+    DerivedSettings,
+    TableSettings,
+)
 from charlm.text.settings import (
     Enwik8Settings,
     HubSettings,
@@ -83,7 +89,7 @@ def _keeps_downloads(source: SourceSettings) -> bool:
             return any(map(_keeps_downloads, source.sources))
         case HubSettings() | TextSettings() | SampleSettings():
             return False
-        case TableSettings() | ClassesSettings() | ConlluSettings() | DerivedSettings():
+        case TableSettings() | ClassesSettings() | ConlluSettings() | AlignedSettings() | DerivedSettings():
             return False
         case _:
             assert_never(source)

@@ -6,7 +6,13 @@ A derived source reads a prepared corpus, so `charlm/data/example_sources.py` bu
 from typing import assert_never
 
 from charlm.text.examples.example import ExampleSource, TargetKind
-from charlm.text.examples.settings import ClassesSettings, ConlluSettings, TableSettings, TextExampleSettings
+from charlm.text.examples.settings import (
+    AlignedSettings,
+    ClassesSettings,
+    ConlluSettings,
+    TableSettings,
+    TextExampleSettings,
+)
 from charlm.text.settings import HubSettings
 
 
@@ -33,6 +39,10 @@ def build_example_source(settings: TextExampleSettings | HubSettings, target: Ta
             from charlm.text.examples.conllu import ConlluSource
 
             return ConlluSource(settings)
+        case AlignedSettings():
+            from charlm.text.examples.aligned import AlignedSource
+
+            return AlignedSource(settings)
         case HubSettings():
             from charlm.text.examples.hub_rows import HubExamples
 

@@ -105,9 +105,21 @@ class ConlluSettings(ExampleFilesSettings):
         return f"{self.stem}-{self.annotation}"
 
 
+class AlignedSettings(ExampleFilesSettings):
+    """Pairs of plain-text files, line by line: first a file of texts that are read, then one of texts that are written.
+    For `--task transduce`."""
+
+    type: Literal["aligned"] = "aligned"
+
+    @property
+    def name(self) -> str:
+        return self.stem
+
+
 class DerivedSettings(Settings):
-    """A prepared corpus made into a tagging problem by a change of its characters that the tags reverse, for `--task
-    tag`. It keeps the splits of that corpus."""
+    """A prepared corpus made into examples by a change of its characters that can be reversed. For `--task tag`, the
+    tags of characters reverse it; for `--task transduce`, the changed text is read and the text is written. It keeps
+    the splits of that corpus."""
 
     type: Literal["derived"] = "derived"
     input: tuple[str, ...] = Field(default=(), max_length=1)
@@ -116,6 +128,9 @@ class DerivedSettings(Settings):
     """What is removed, and is to be predicted. `marks`: the combining marks of letters (NFD), such as accents; the tag
     of a letter names its marks. `case`: letters become lower case; the tag of a letter is `upper` or `lower`. `blanks`:
     single blanks are removed; the tag of a character says whether a blank follows it."""
+    piece_characters: int = Field(default=120, ge=1)
+    """For `--task transduce`: the text is cut into pieces of at most this many characters, at the ends of lines and
+    sentences, or else at blanks."""
 
     @property
     def name(self) -> str:
@@ -123,7 +138,7 @@ class DerivedSettings(Settings):
         return f"{PurePath(given).name}-{self.change}"
 
 
-TextExampleSettings = TableSettings | ClassesSettings | ConlluSettings
+TextExampleSettings = TableSettings | ClassesSettings | ConlluSettings | AlignedSettings
 """Sources of examples that read files."""
 
 ExampleSettings = Annotated[TextExampleSettings | DerivedSettings, Field(discriminator="type")]
