@@ -4,7 +4,13 @@ from typing import assert_never
 
 from charlm.errors import SettingsError
 from charlm.text.document import Source
-from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
+from charlm.text.examples.settings import (
+    AlignedSettings,
+    ClassesSettings,
+    ConlluSettings,
+    DerivedSettings,
+    TableSettings,
+)
 from charlm.text.settings import (
     Enwik8Settings,
     HubSettings,
@@ -55,7 +61,7 @@ def build_source(settings: SourceSettings) -> Source:
             from charlm.text.sources.mix import MixSource
 
             return MixSource(settings, [build_source(source) for source in settings.sources])
-        case TableSettings() | ClassesSettings() | ConlluSettings() | DerivedSettings():
-            raise SettingsError(f"--source {settings.type} gives labels or tags", "add --task classify or --task tag")
+        case TableSettings() | ClassesSettings() | ConlluSettings() | AlignedSettings() | DerivedSettings():
+            raise SettingsError(f"--source {settings.type} gives examples of a task", "add --task classify or another")
         case _:
             assert_never(settings)
