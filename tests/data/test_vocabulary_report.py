@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charlm.data.vocabulary_report import describe_vocabulary
-from charlm.vocab.settings import CharSettings, NgramSettings, WordSettings
+from charlm.vocab.settings import CharSettings, NgramSettings, SymbolsSettings, WordSettings
 from tests.corpora import build_corpus
 
 TEXTS = {"a.txt": "aab ba\n" * 80, "b.txt": "aab ☃a\n" * 20}
@@ -31,6 +31,26 @@ def test_names_of_white_space_can_be_read(tmp_path: Path) -> None:
     assert report["splits"]["train"]["coverage"] == 1
     assert report["splits"]["train"]["bytes_share"] == 0
     assert "ngrams" not in report
+
+
+def test_symbols_are_shown_with_their_blanks(tmp_path: Path) -> None:
+    texts = {"a.txt": "p a ʁ i " * 100, "b.txt": "p œ ʁ i " * 25}
+    assert len(texts["b.txt"]) * 4 == len(texts["a.txt"])
+    report = describe_vocabulary(build_corpus(tmp_path, texts, vocab=SymbolsSettings()))
+    train, test = report["splits"]["train"], report["splits"]["test"]
+    assert report["size"] == 257 + 2 * 4
+    assert report["most_frequent"] == {
+        "' a'": 100,
+        "' i'": 100,
+        "' ʁ'": 100,
+        "' p'": 99,
+        "<0x20>": 1,
+        "<eod>": 1,
+        "p": 1,
+    }
+    assert train["tokens_per_character"] == pytest.approx(401 / 800)
+    assert train["coverage"] == pytest.approx(1 - 1 / 800), "the last blank has no symbol after it"
+    assert test["bytes_share"] > 0.3, "œ and the blank before it are three bytes"
 
 
 def test_the_figures_of_ngrams(tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from charlm.sampling.reference import sample_text
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
-from charlm.vocab.settings import WordSettings
+from charlm.vocab.settings import SymbolsSettings, WordSettings
 from tests.vocab.learning import learn
 
 VOCABULARIES: dict[str, Vocab] = {
     "char": CharVocab("abcdé🙂 "),
     "byte": ByteVocab(),
     "word": learn(WordSettings(min_count=1), ["abc cab a b bc "]),
+    "symbols": learn(SymbolsSettings(), ["abc cab a b bc "]),
 }
 BODIES = {
     "lstm": RecurrentSettings(hidden_size=8, cell=LSTMSettings()),

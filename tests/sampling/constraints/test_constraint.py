@@ -216,7 +216,7 @@ def test_symbols_take_the_blank_before_them() -> None:
     state = constraint.start
 
     def allowed(remaining: int) -> set[str]:
-        return {vocab.symbol(token) for token in np.flatnonzero(constraint.mask(state, remaining))}
+        return {vocab.symbol(token) for token in np.flatnonzero(constraint.mask(state, remaining)).tolist()}
 
     assert allowed(9) == {"p", "a", "<0x70>", "<0x61>"}
     state = constraint.advance(state, int(vocab.encode("p")[0]))
