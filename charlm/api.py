@@ -85,23 +85,28 @@ class Model:
     def settings(self) -> ModelSettings:
         return self._loaded.settings
 
-    def given(self, condition: str) -> "Model":
+    def given(self, *condition: str) -> "Model":
         """Return the language model that writes for a label, of a run of `charlm prepare --task generate`, or for a
         source, of a run of `--task transduce`.
 
+        Args:
+            condition: the label, or one of each column of labels; or the source.
+
         Raises:
             UsageError: the model is given nothing, or does not know this label.
-            OptionError: the condition has another type.
+            OptionError: the condition has another type, or there are several sources.
             DataError: the source has a lone surrogate, or a character that the vocabulary cannot spell.
         """
-        checked = check_text("condition", condition)
+        checked = tuple(check_text("condition", each) for each in condition)
         match self._loaded.conditions:
             case None:
                 raise UsageError(f"{self._name} is given no label and no source", "leave given(...) out")
             case LabelConditions():
-                given = Given(label=checked)
+                given = Given(checked)
             case SourceConditions():
-                given = Given(source=checked)
+                if len(checked) != 1:
+                    raise OptionError(f"{{condition}}: {len(checked)} sources instead of one", "give one text")
+                given = Given(source=checked[0])
         return Model(give(self._loaded, given, self._name), self._device, self._name)
 
     def score(self, text: str, *, streams: int | None = None, precision: Precision = "fp32") -> Score:

@@ -164,7 +164,7 @@ def evaluate(
         )
     if classify or all_predict_labels(names, checkpoint):
         given = {
-            "--label": label is not None,
+            "--label": bool(label),
             "--text": text is not None,
             "--streams": streams is not None,
             "--dynamic": dynamic,
@@ -181,7 +181,7 @@ def evaluate(
         return
     if all_transduce(names, checkpoint):
         given = {
-            "--label": label is not None,
+            "--label": bool(label),
             "--text": text is not None,
             "--streams": streams is not None,
             "--confusion": confusion is not None,
@@ -206,7 +206,7 @@ def evaluate(
         split=split,
         data=data,
         text=content,
-        label=label,
+        labels=tuple(label or ()),
         streams=streams,
         precision=precision,
         device=device,

@@ -49,12 +49,12 @@ def explain(
         ),
     ] = 5,
     label: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--label",
             metavar="NAME",
             help="The label to explain, of a run that predicts labels; else the predicted one. Of a run of --task"
-            " generate: the label that it is given.",
+            " generate: the label that it is given; of several columns, one of each (repeatable).",
         ),
     ] = None,
     target: Annotated[
@@ -90,7 +90,7 @@ def explain(
     from charlm.workflows.explain import ExplainRequest, explain_run
     from charlm.workflows.progress import evaluation_bar
 
-    request = ExplainRequest(text=content, top=top, label=label, target=target, device=device)
+    request = ExplainRequest(text=content, top=top, labels=tuple(label or ()), target=target, device=device)
     with evaluation_bar(quiet=as_json) as on_progress:
         found, name = explain_run(run, checkpoint, request, on_progress)
     if out is not None:

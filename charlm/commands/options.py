@@ -97,8 +97,12 @@ CheckpointOption = Annotated[
     ),
 ]
 LabelOption = Annotated[
-    str | None,
-    typer.Option("--label", metavar="NAME", help="The label that a run of --task generate is given."),
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="NAME",
+        help="The label that a run of --task generate is given; of several columns, one of each (repeatable).",
+    ),
 ]
 BeamsOption = Annotated[
     int,

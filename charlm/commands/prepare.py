@@ -79,7 +79,12 @@ def prepare(
         str | None, typer.Option("--text-column", metavar="NAME", help="The column with the text; or its number.")
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option("--label-column", metavar="NAME", help="The column with the label; or its number.")
+        list[str] | None,
+        typer.Option(
+            "--label-column",
+            metavar="NAME",
+            help="The column with the label; or its number. Of --task generate repeatable.",
+        ),
     ] = None,
     tags_column: Annotated[
         str | None, typer.Option("--tags-column", metavar="NAME", help="The column with the tags; or its number.")
@@ -222,7 +227,11 @@ def prepare(
             "--valid": ("corpus.source.valid", tuple(valid) if valid else None),
             "--test": ("corpus.source.test", tuple(test) if test else None),
             "--text-column": (text_column_key(known), text_column),
-            "--label-column": ("corpus.source.label_column", label_column),
+            "--label-column": (
+                ("corpus.source.label_column", label_column[0] if label_column else None)
+                if len(label_column or ()) < 2
+                else ("corpus.source.label_columns", tuple(label_column or ()))
+            ),
             "--tags-column": ("corpus.source.tags_column", tags_column),
             "--target-column": ("corpus.source.target_column", target_column),
             "--weight-column": ("corpus.source.weight_column", weight_column),

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -204,7 +203,7 @@ def sample(
     strategy = DrawStrategy(count, best_of, beams, deterministic)
     strategy.check_options(given_parameters(context))
     run = run_or_bundled(run)
-    given = Given(label, source)
+    given = Given(tuple(label or ()), source)
     if interactive:
         from charlm.commands.conversation import run_conversation
 
@@ -228,7 +227,8 @@ def sample(
         searched = beams > 1  # nothing is drawn then
         about = {
             "prompt": prompt,
-            **{key: value for key, value in asdict(given).items() if value is not None},
+            **({"label": label[0] if len(label) == 1 else label} if label else {}),
+            **({} if source is None else {"source": source}),
             "temperature": None if searched else _figure(temperature),
             "seed": None if searched else seed,
         }

@@ -3,13 +3,15 @@
 training examples ──count──> LabelConditions ──save──> conditions.json, in the corpus and in checkpoints
 documents of a split ──> SPLIT.conditions.npy: the id of the label of each document, -1 for one that training never had
 
+Documents may have several labels, one of each of K columns: `language=Russian`, `gender=f`.
+
 `source_texts.py` has the other kind of condition, a text.
 
-D documents.
+D documents, K columns of labels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -37,6 +39,8 @@ class LabelConditions:
 
     labels: Labels
     counts: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    """The columns, if a document has a label of each of several; their names begin the labels."""
 
     @property
     def size(self) -> int:
@@ -53,14 +57,58 @@ class LabelConditions:
             raise UsageError(f"there is no label {name!r}", suggest(name, self.labels.names, "the labels are"))
         return found
 
+    def find_ids(self, names: Sequence[str]) -> list[int]:
+        """Return the ids of the labels of a text: one, or one of each column.
+
+        Raises:
+            UsageError: training has never seen a label, a column has none, or it has several.
+        """
+        ids = [self.find_id(name) for name in names]
+        if not self.columns:
+            if len(names) != 1:
+                raise UsageError(f"{len(names)} labels are given, and a text has one", "give one label")
+            return ids
+        by_column = {column: [i for i in ids if self._column_of(i) == column] for column in self.columns}
+        for column, found in by_column.items():
+            if len(found) != 1:
+                example = next(name for i, name in enumerate(self.labels.names) if self._column_of(i) == column)
+                how_many = f"{len(found)} are" if found else "none is"
+                raise UsageError(
+                    f"a text has one label of {column}, and {how_many} given", f"give one, such as {example}"
+                )
+        return [found[0] for found in by_column.values()]
+
+    def most_frequent(self) -> list[int]:
+        """Return the ids of the most frequent label, or of the most frequent one of each column."""
+        order = sorted(range(self.size), key=lambda label: -self.counts[label])
+        if not self.columns:
+            return order[:1]
+        return [next(label for label in order if self._column_of(label) == column) for column in self.columns]
+
+    def _column_of(self, label: int) -> str:
+        """Return the longest column whose name begins a label."""
+        name = self.labels.names[label]
+        return max((column for column in self.columns if name.startswith(f"{column}=")), key=len, default="")
+
+    def ids_of(self, names: Sequence[str]) -> list[int]:
+        """Return the ids of the labels of a document, one of each column; UNKNOWN_LABEL for one that it does not have,
+        or that training has never seen."""
+        known = [self.labels.get_id(name) for name in names]
+        if not self.columns:
+            return known
+        by_column = {self._column_of(label): label for label in known if label != UNKNOWN_LABEL}
+        return [by_column.get(column, UNKNOWN_LABEL) for column in self.columns]
+
     def save(self, directory: Path) -> None:
         content = {"format": formats.CONDITIONS, "labels": list(self.labels.names), "counts": list(self.counts)}
+        if self.columns:
+            content["columns"] = list(self.columns)
         storage.write_json(directory / CONDITIONS_FILE, content)
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int]) -> "LabelConditions":
+    def from_counts(cls, counts: Mapping[str, int], columns: tuple[str, ...] = ()) -> "LabelConditions":
         names = tuple(sorted(counts))
-        return cls(Labels(names), tuple(counts[name] for name in names))
+        return cls(Labels(names), tuple(counts[name] for name in names), columns)
 
 
 def load_conditions(directory: Path) -> LabelConditions:
@@ -76,7 +124,10 @@ def load_conditions(directory: Path) -> LabelConditions:
         raise labels_damage(path, "the counts do not fit the labels")
     if not all(type(count) is int and count > 0 for count in cast("list[object]", counts)):
         raise labels_damage(path, "a count is not a whole number from 1 up")
-    return LabelConditions(labels, tuple(cast("list[int]", counts)))
+    columns = content.get("columns", [])
+    if not isinstance(columns, list) or not all(isinstance(each, str) for each in cast("list[object]", columns)):
+        raise labels_damage(path, "the columns are not texts")
+    return LabelConditions(labels, tuple(cast("list[int]", counts)), tuple(cast("list[str]", columns)))
 
 
 class DocumentConditions(ABC):
@@ -100,6 +151,7 @@ class DocumentLabels(DocumentConditions):
     """The ids of the labels of the documents of a split."""
 
     labels_D: Ids
+    """(D,), or (D, K) if documents have a label of each of K columns."""
 
     def select(self, documents: Ids) -> tuple[Ids, ...]:
         return (self.labels_D[documents].astype(np.int64),)
@@ -114,8 +166,8 @@ class DocumentLabels(DocumentConditions):
 def encode_conditions(parts: Iterable[Part], vocab: Vocab, conditions: LabelConditions) -> EncodedParts:
     """Encode texts and the ids of their labels."""
     documents = list(parts)
-    labels_D = [conditions.labels.get_id(part.label or "") for part in documents]
-    return replace(encode_parts(documents, vocab), conditions=np.array(labels_D, dtype=CONDITION_DTYPE))
+    labels = [conditions.ids_of((part.label or "",) if part.labels is None else part.labels) for part in documents]
+    return replace(encode_parts(documents, vocab), conditions=np.array(labels, dtype=CONDITION_DTYPE).reshape(-1))
 
 
 def write_conditioned(directory: Path, split: str, blocks: Iterable[EncodedParts], vocab: Vocab) -> dict[str, int]:
@@ -135,19 +187,23 @@ def write_conditioned(directory: Path, split: str, blocks: Iterable[EncodedParts
         return write_stream(directory, split, with_conditions_written(), vocab)
 
 
-def read_document_labels(directory: Path, split: str, num_documents: int, num_labels: int) -> DocumentLabels:
+def read_document_labels(
+    directory: Path, split: str, num_documents: int, conditions: LabelConditions
+) -> DocumentLabels:
     """Open the labels that the documents of a split belong to.
 
     Raises:
         DataError: the array is missing, truncated or invalid.
     """
     labels_D = open_memmap(directory / f"{split}.conditions.npy")
+    num_columns = len(conditions.columns) or 1
     if (
         labels_D.dtype != CONDITION_DTYPE
-        or labels_D.shape != (num_documents,)
-        or not ((labels_D >= UNKNOWN_LABEL) & (labels_D < num_labels)).all()
+        or labels_D.shape != (num_documents * num_columns,)
+        or not ((labels_D >= UNKNOWN_LABEL) & (labels_D < conditions.size)).all()
     ):
         raise DataError(
             f"the conditions of {directory / split} do not match its documents and labels", "prepare the corpus again"
         )
-    return DocumentLabels(np.asarray(labels_D, dtype=np.int64))
+    found = np.asarray(labels_D, dtype=np.int64)
+    return DocumentLabels(found.reshape(num_documents, num_columns) if conditions.columns else found)

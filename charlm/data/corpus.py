@@ -103,7 +103,7 @@ class Corpus:
             return self.open_sources(split)
         num_documents = len(self.open(split).documents)
         self._check_split(split, f"{split}.conditions.npy")
-        return read_document_labels(self.directory, split, num_documents, self.conditions.size)
+        return read_document_labels(self.directory, split, num_documents, self.conditions)
 
     def open_sources(self, split: str) -> DocumentSources:
         """Return the sources of the targets of a split, checked as by `open`.

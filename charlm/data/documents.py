@@ -32,6 +32,7 @@ _SCHEMA = pa.schema(
 )
 _TARGET_FIELDS: dict[TargetKind, list[pa.Field]] = {
     "label": [pa.field("label", pa.string())],
+    "labels": [pa.field("labels", pa.list_(pa.string()))],
     "tags": [pa.field("tags", pa.list_(pa.string()))],
     "target": [pa.field("target", pa.large_string()), pa.field("weight", pa.float64())],
 }
@@ -218,12 +219,14 @@ def _read_shard_parts(path: Path, row_groups: list[int] | None = None) -> Iterat
         try:
             document = Document(row["id"], row["title"], row["text"], row["url"])
             tags: list[str | None] | None = row.get("tags")
+            labels: list[str] | None = row.get("labels")
             yield Part(
                 document,
                 row["part"],
                 row["last"],
                 row.get("label"),
                 None if tags is None else tuple(tags),
+                None if labels is None else tuple(labels),
                 row.get("target"),
                 row.get("weight", 1.0),
             )

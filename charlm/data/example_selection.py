@@ -7,7 +7,7 @@ source ── drop empty, too short ──> staged.parquet, and 17 bytes of memo
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ _SCHEMA = pa.schema(
         "text": pa.large_string(),
         "label": pa.string(),
         "tags": pa.list_(pa.string()),
+        "labels": pa.list_(pa.string()),
         "target": pa.large_string(),
         "weight": pa.float64(),
     }
@@ -109,11 +110,13 @@ class StagedExamples:
             if keep:
                 split = split_by_hash(row["text"], percentages) if given == _NO_SPLIT else SPLITS[given]
                 tags: list[str | None] | None = row["tags"]
+                labels: list[str] | None = row["labels"]
                 document = Document(row["id"], row["title"], row["text"])
                 part = Part(
                     document,
                     label=row["label"],
                     tags=None if tags is None else tuple(tags),
+                    labels=None if labels is None else tuple(labels),
                     target=row["target"],
                     weight=row["weight"],
                 )
@@ -185,6 +188,7 @@ def _to_row(example: Example) -> dict[str, Any]:
         "text": example.text,
         "label": example.label,
         "tags": example.tags,
+        "labels": example.labels,
         "target": example.target,
         "weight": example.weight,
     }
@@ -196,7 +200,8 @@ def _hash(text: str) -> int:
 
 def _hash_target(example: Example) -> int:
     """Return a hash of the text and its target; the bytes 0xFE and 0xFF are in no UTF-8 text."""
-    names = [example.label if example.target is None else example.target] if example.tags is None else example.tags
+    one = example.label if example.target is None else example.target
+    names: Sequence[str | None] = example.tags or example.labels or [one]
     target = b"\xff".join(b"\xfe" if name is None else name.encode("utf-8") for name in names)
     content = example.text.encode("utf-8") + b"\xff" + target
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)

@@ -27,11 +27,12 @@ def open_example_source(settings: CorpusSettings) -> ExampleSource:
         SettingsError: settings that contradict each other.
     """
     source = settings.source
-    assert settings.task.target is not None, "this task needs examples"
+    target = settings.target
+    assert target is not None, "this task needs examples"
     if isinstance(source, DerivedSettings):
-        return DerivedSource(source, settings.task.target)
+        return DerivedSource(source, target)
     assert isinstance(source, TextExampleSettings | HubSettings), "CorpusSettings checks"
-    return build_example_source(source, settings.task.target)
+    return build_example_source(source, target)
 
 
 class DerivedSource(ExampleSource):

@@ -17,7 +17,8 @@ from charlm.data.task_settings import (
 )
 from charlm.settings import Settings
 from charlm.suggestions.words import to_text
-from charlm.text.examples.settings import SPLIT_KEYS
+from charlm.text.examples.example import TargetKind
+from charlm.text.examples.settings import SPLIT_KEYS, TableSettings
 from charlm.text.settings import SourceSettings, WikipediaSettings
 from charlm.text.split import parse_percentages
 from charlm.vocab.settings import AnyVocabSettings, CharSettings
@@ -56,6 +57,11 @@ class CorpusSettings(Settings):
         if error:
             raise ValueError(error)
         return self
+
+    @property
+    def target(self) -> TargetKind | None:
+        """What an example has beside its text; None if a document needs only its text."""
+        return "labels" if has_several_labels(self.source) else self.task.target
 
     @property
     def name(self) -> str:
@@ -100,6 +106,8 @@ def find_task_error(settings: "CorpusSettings") -> str:
     ignored = [key for key in _HUB_KEYS if source == "hub" and getattr(settings.source, key)]
     if ignored and not task.needs_examples:
         return f"source.{ignored[0]} is for labels and tags, and the task is {task.type}; add --task classify or tag"
+    if has_several_labels(settings.source) and task.type != "generate":
+        return f"source.label_columns is for --task generate, and the task is {task.type}; set source.label_column"
     if settings.repeats != "auto" and not task.needs_examples:
         return "repeats is for examples with labels or tags, and the task is language; leave it out"
     if task.needs_characters and settings.normalize != "none":
@@ -112,6 +120,11 @@ def find_task_error(settings: "CorpusSettings") -> str:
     return ""
 
 
+def has_several_labels(source: SourceSettings) -> bool:
+    """Return whether examples have several labels each."""
+    return isinstance(source, TableSettings) and bool(source.label_columns)
+
+
 _DOWNLOAD_KEYS = ("mirrors", "contact", "url")
 _LATER_DEFAULTS = {
     ("versions", "newest"),
@@ -120,6 +133,7 @@ _LATER_DEFAULTS = {
     ("target_column", ""),
     ("target_column", "target"),
     ("weight_column", ""),
+    ("label_columns", ()),
     ("valid_split", ""),
     ("test_split", ""),
 }
@@ -145,7 +159,7 @@ def _make_source_portable(source: dict[str, Any]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in source.items()
-        if key not in _DOWNLOAD_KEYS and not (isinstance(value, str) and (key, value) in _LATER_DEFAULTS)
+        if key not in _DOWNLOAD_KEYS and (key, value if isinstance(value, str) else ()) not in _LATER_DEFAULTS
     }
     for key in ("input", *SPLIT_KEYS):
         if kept.get(key):

@@ -37,6 +37,8 @@ class Part:
     """The label of an example."""
     tags: tuple[str | None, ...] | None = None
     """The tags of an example, one for each character, None where there is none."""
+    labels: tuple[str, ...] | None = None
+    """Several labels of an example."""
     target: str | None = None
     """The other text of an example."""
     weight: float = 1.0

@@ -47,8 +47,8 @@ class EvalRequest:
     data: str | None = None
     text: str | None = None
     """A text instead of a split of a corpus."""
-    label: str | None = None
-    """What a conditional model is given for the whole text; None: the label of each document of the corpus."""
+    labels: tuple[str, ...] = ()
+    """What a conditional model is given for the whole text; empty: the labels of each document of the corpus."""
     streams: int | None = None
     precision: Precision = "fp32"
     device: str = "auto"
@@ -137,8 +137,8 @@ def _score_loaded(loaded: LoadedModel, name: str, request: EvalRequest, on_progr
         refuse_conditions(loaded, name, "a further score, such as --dynamic or --mix,")
     if request.streams is not None:
         refuse_conditions(loaded, name, "--streams")
-    if corpus is None or corpus.conditions is None or request.label is not None:
-        loaded = give(loaded, Given(label=request.label), name)
+    if corpus is None or corpus.conditions is None or request.labels:
+        loaded = give(loaded, Given(request.labels), name)
     stream = corpus.open(request.split) if corpus is not None else stream_from_text(request.text or "", loaded.vocab)
     _check_methods(request, loaded, corpus)
 

@@ -196,6 +196,11 @@ def decoder_of(loaded: LoadedModel, name: str) -> LabelDecoder:
         UsageError: it is a language model.
     """
     if isinstance(loaded.conditions, LabelConditions):
+        if loaded.conditions.columns:
+            raise UsageError(
+                f"{name} is given several labels for each text, and only a single one can be recognised",
+                "name a run with one label for each text",
+            )
         return LabelDecoder(loaded.conditions.labels.names)
     if loaded.labels is None:
         raise UsageError(

@@ -53,13 +53,13 @@ class ExplainRequest:
 
     Attributes:
         top: the number of alternatives for each token or tag, or of labels.
-        label: the label to explain; None: the predicted one. Of a model that writes for a label: the label.
+        labels: the label to explain; empty: the predicted one. Of a model that writes for labels: these.
         target: the text to explain, of a model that writes a text for `text`; None: the one that it writes.
     """
 
     text: str
     top: int = 5
-    label: str | None = None
+    labels: tuple[str, ...] = ()
     target: str | None = None
     device: str = "auto"
 
@@ -85,10 +85,10 @@ def explain_run(
     if request.target is not None:
         raise OptionError("{target} has no effect: {name} writes no text for another", "leave {target} out", name=name)
     if loaded.conditions is not None:
-        return _explain_tokens(give(loaded, Given(label=request.label), name), request, on_progress), name
+        return _explain_tokens(give(loaded, Given(request.labels), name), request, on_progress), name
     if loaded.labels is not None and loaded.task.per_document:
         return _explain_label(loaded, name, request, on_progress), name
-    if request.label is not None:
+    if request.labels:
         raise OptionError(
             "{label} chooses a label of documents, and {name} predicts {noun}",
             "leave {label} out, or name a run that predicts labels",
@@ -116,7 +116,7 @@ def _explain_tokens(loaded: LoadedModel, request: ExplainRequest, on_progress: O
 
 
 def _explain_target(loaded: LoadedModel, conditions: SourceConditions, request: ExplainRequest, name: str) -> Drawing:
-    if request.label is not None:
+    if request.labels:
         raise OptionError("{label} has no effect: {name} is given no label", "leave {label} out", name=name)
     _check_length(request.text, MAX_SOURCE_CHARACTERS, "give a part of it")
     if not isinstance(loaded.model, Transducer):
@@ -146,13 +146,15 @@ def _explain_target(loaded: LoadedModel, conditions: SourceConditions, request: 
 
 def _explain_label(loaded: LoadedModel, name: str, request: ExplainRequest, on_progress: OnProgress) -> Drawing:
     _check_length(request.text, MAX_LABEL_CHARACTERS, "give a part of it")
+    if len(request.labels) > 1:
+        raise OptionError("{label} is given more than once, and one label is explained", "give it once")
     names = decoder_of(loaded, name).names
     found = find_effects(
         loaded.model,
         loaded.vocab,
         names,
         request.text,
-        None if request.label is None else find_label(request.label, names),
+        find_label(request.labels[0], names) if request.labels else None,
         top=request.top,
         device=choose_device(request.device),
         on_progress=on_progress,

@@ -122,6 +122,8 @@ def _first_examples(corpus: Corpus) -> list[Part]:
 def _as_json(part: Part) -> dict[str, Any]:
     if part.target is not None:
         return {"id": part.document.id, "text": part.document.text, "target": part.target, "weight": part.weight}
+    if part.labels is not None:
+        return {"id": part.document.id, "text": part.document.text, "labels": list(part.labels)}
     if part.tags is None:
         return {"id": part.document.id, "text": part.document.text, "label": part.label}
     return {"id": part.document.id, "text": part.document.text, "tags": [*part.tags]}
@@ -134,6 +136,8 @@ def _as_line(part: Part) -> str:
     """
     if part.target is not None:
         return f"{shorten(part.document.text, _SHOWN_CHARACTERS)!r} -> {shorten(part.target, _SHOWN_CHARACTERS)!r}"
+    if part.labels is not None:
+        return f"{', '.join(part.labels)}: {shorten(part.document.text, _SHOWN_CHARACTERS)!r}"
     if part.tags is None:
         return f"{part.label}: {shorten(part.document.text, _SHOWN_CHARACTERS)!r}"
     pairs = zip(part.document.text[:_SHOWN_CHARACTERS], part.tags, strict=False)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from charlm import workspace
@@ -31,7 +30,8 @@ _CURE = "name the corpus with --data"
 class Given:
     """What a conditional model is given: a label or a source."""
 
-    label: str | None = None
+    labels: tuple[str, ...] = ()
+    """One, or one of each column of labels."""
     source: str | None = None
 
 
@@ -83,14 +83,17 @@ def give(loaded: LoadedModel, given: Given, name: str) -> LoadedModel:
     """
     takes_source = isinstance(loaded.conditions, SourceConditions)
     takes_label = loaded.conditions is not None and not takes_source
-    for key, is_taken in (("label", takes_label), ("source", takes_source)):
-        if getattr(given, key) is not None and not is_taken:
+    for key, is_given, is_taken in (
+        ("label", bool(given.labels), takes_label),
+        ("source", given.source is not None, takes_source),
+    ):
+        if is_given and not is_taken:
             raise OptionError(f"{{{key}}} has no effect: {{name}} is given no {key}", f"leave {{{key}}} out", name=name)
     match loaded.conditions:
         case None:
             return loaded
         case LabelConditions():
-            condition = _label_condition(loaded.conditions, given.label, name)
+            condition = _label_condition(loaded.conditions, given.labels, name)
         case SourceConditions():
             condition = _source_condition(loaded.conditions, given.source, name)
     model = loaded.model
@@ -101,16 +104,17 @@ def give(loaded: LoadedModel, given: Given, name: str) -> LoadedModel:
     return replace(loaded, model=bound, conditions=None)
 
 
-def _label_condition(labels: LabelConditions, label: str | None, name: str) -> Condition:
-    if label is None:
-        frequent = labels.labels.names[int(np.argmax(labels.counts))]
+def _label_condition(labels: LabelConditions, names: tuple[str, ...], name: str) -> Condition:
+    if not names:
+        frequent = " and ".join(labels.labels.names[label] for label in labels.most_frequent())
         raise OptionError(
             "{name} is given a label for each text, and there is none",
             "give one with {label}, such as {example}",
             name=name,
             example=frequent,
         )
-    return (torch.tensor([labels.find_id(label)]),)
+    ids = labels.find_ids(names)
+    return (torch.tensor([ids] if labels.columns else ids),)
 
 
 def _source_condition(sources: SourceConditions, source: str | None, name: str) -> Condition:

@@ -30,7 +30,7 @@ from charlm.data.tag_vocab import check_tag_vocab
 from charlm.data.task_settings import TagTaskSettings, TaskSettings, TransduceTaskSettings
 from charlm.errors import DataError, SettingsError
 from charlm.text.examples.example import ExampleSource
-from charlm.text.examples.settings import ConlluSettings, DerivedSettings
+from charlm.text.examples.settings import ConlluSettings, DerivedSettings, TableSettings
 from charlm.text.split import SPLITS, parse_percentages
 from charlm.vocab.char import CodePointCounts
 from charlm.workflows.corpus_directory import (
@@ -93,7 +93,10 @@ def prepare_examples(
             names = settings.task
         elif settings.task.has_conditions:
             counts: dict[str, dict[str, int]] = metadata["examples"]["labels"]
-            names = LabelConditions.from_counts({name: counts[name]["train"] for name in labels.names})
+            columns = settings.source.label_columns if isinstance(settings.source, TableSettings) else ()
+            names = LabelConditions.from_counts(
+                {name: counts[name]["train"] for name in labels.names}, tuple(map(str, columns))
+            )
         else:
             names = labels
         finish_corpus(work, out, settings.vocab, text_metadata, characters, workers, on_progress, names)
@@ -145,8 +148,7 @@ def _write_documents(
     done = 0
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(DocumentWriter(work / "documents", name, settings.task.target))
-            for name in percentages
+            name: stack.enter_context(DocumentWriter(work / "documents", name, settings.target)) for name in percentages
         }
         for example in staged.select(kept, percentages):
             name, part = example.split, example.part
@@ -157,7 +159,7 @@ def _write_documents(
             counts[name]["characters"] += len(text)
             lengths[name].add(text, part.target, is_repeated=example.is_repeated)
             if not has_targets:
-                targets = (part.label,) if part.tags is None else part.tags
+                targets = part.tags or part.labels or (part.label,)
                 ambiguity[name].add(example.text_digest, text, targets, is_repeated=example.is_repeated)
             done += len(text)
             on_progress("split", done)

@@ -199,7 +199,7 @@ def open_session(
         raise UsageError("--interactive needs a forward model, and this one writes backward", "leave it out")
     model_id = storage.sha256(loaded.directory / "model.safetensors")
     reading: Precision = "bf16" if precision == "bf16" else "fp32"
-    condition = "".join(f" {each}" for each in (given.label, given.source) if each is not None)
+    condition = "".join(f" {each}" for each in (*given.labels, given.source) if each is not None)
     session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}{condition}", reading)
     return session, loaded.vocab
 

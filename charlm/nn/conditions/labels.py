@@ -5,7 +5,8 @@
 
 A label that training has never seen has the vector zero, so it says nothing.
 
-B batch, T time, D embedding, N sources, L labels, S numbers of the body's initial state.
+B batch, T time, D embedding, N sources, L labels, K labels of a
+text, S numbers of the body's initial state.
 """
 
 import math
@@ -42,7 +43,7 @@ class LabelInputModel(ConditionalModel):
     def given(self, condition: Condition) -> LanguageModel:
         """
         Args:
-            condition: the ids of labels, (N,) int64; -1 for one that is unknown.
+            condition: the ids of labels, (N,) or (N, K) int64; -1 for one that is unknown.
         """
         (labels_N,) = condition
         embedding = LabelledEmbedding(self.embedding, _vectors_of(self.label_LD, labels_N))
@@ -62,7 +63,7 @@ class LabelStateModel(ConditionalModel):
     def given(self, condition: Condition) -> LanguageModel:
         """
         Args:
-            condition: the ids of labels, (N,) int64; -1 for one that is unknown.
+            condition: the ids of labels, (N,) or (N, K) int64; -1 for one that is unknown.
         """
         (labels_N,) = condition
         bound = self.bind(_StateBoundModel(self.embedding, self.body, self.head, self.rng))
@@ -127,5 +128,7 @@ class LabelledEmbedding(Embedding):
 
 
 def _vectors_of(vectors_LD: Tensor, labels_N: Tensor) -> Tensor:
-    """Return the vectors of labels; zeros for unknown ones."""
+    """Return the vectors of labels; zeros for unknown ones. Of several labels, (N, K), return the sums."""
+    if labels_N.ndim == 2:
+        return (vectors_LD[labels_N.clamp(min=0)] * (labels_N >= 0)[..., None]).sum(1)
     return vectors_LD[labels_N.clamp(min=0)] * (labels_N >= 0)[:, None]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 GivenSplit = Literal["train", "valid", "test"]
-TargetKind = Literal["label", "tags", "target"]
-"""What is asked for: a label for each document, tags of its characters, or another text."""
+TargetKind = Literal["label", "labels", "tags", "target"]
+"""What an example has: a label, several labels, tags of its characters, or another text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Example:
     label: str | None = None
     tags: tuple[str | None, ...] | None = None
     """One for each character of the text (code point); None where nothing is asked."""
+    labels: tuple[str, ...] | None = None
+    """Several labels, each with its column: `language=Russian`."""
     target: str | None = None
     """The other text, which a model writes when it is given this one."""
     weight: float = 1.0

@@ -111,4 +111,4 @@ class HubExamples(ExampleSource):
         found = read_target(self._target, cell, text, place, self._column, errors, counts)
         if found is None:
             return None
-        return Example(f"{part.name}/{number}", text, found.label, found.tags, found.target, split=part.split)
+        return Example(f"{part.name}/{number}", text, **found._asdict(), split=part.split)

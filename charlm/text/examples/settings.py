@@ -54,7 +54,11 @@ class TableSettings(ExampleFilesSettings):
     text_column: str | int = "text"
     """Column with the text: its name, or in CSV and TSV without a line of names its number, from 1."""
     label_column: str | int = "label"
-    """Column with the label, for `--task classify`. Rows without a label are counted as `no label`."""
+    """Column with the label, for `--task classify` and `--task generate`. Rows without a label are counted as `no
+    label`."""
+    label_columns: tuple[str | int, ...] = ()
+    """For `--task generate`: several columns with a label each, instead of `label_column`. The labels are named like
+    `language=Russian`; an empty cell is an unknown label."""
     tags_column: str | int = "tags"
     """Column with the tags, for `--task tag`: a list with a tag or null for each character of the text, or a text of as
     many tags with blanks between, where `_` is no tag."""

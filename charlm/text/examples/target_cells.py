@@ -4,20 +4,27 @@ cell ──by the kind of target──> Target, or None if the cell is empty; th
 """
 
 import math
-from typing import NamedTuple, assert_never
+from collections.abc import Mapping
+from typing import NamedTuple, assert_never, cast
 
 from charlm.errors import DataError
 from charlm.text.examples.cells import read_label, read_tags, read_text
 from charlm.text.examples.example import ExampleCounts, TargetKind
 from charlm.text.reading.decoding import OnError
 
-_DROPPED: dict[TargetKind, str] = {"label": "no label", "tags": "no tags", "target": "no target"}
+_DROPPED: dict[TargetKind, str] = {
+    "label": "no label",
+    "labels": "no label",
+    "tags": "no tags",
+    "target": "no target",
+}
 
 
 class Target(NamedTuple):
     """What is asked for: one of these."""
 
     label: str | None = None
+    labels: tuple[str, ...] | None = None
     tags: tuple[str | None, ...] | None = None
     target: str | None = None
 
@@ -27,11 +34,15 @@ def read_target(
 ) -> Target | None:
     """Return what is asked about a text; None, and count the example as dropped, if it is nothing.
 
+    Args:
+        cell: of several labels, the cell of each column.
+
     Raises:
         DataError: the cell is of the wrong kind, or tags do not fit their text.
     """
     found = _read(kind, cell, text, place, column, on_error, counts)
-    if found.label is None and not found.target and not any(tag is not None for tag in found.tags or ()):
+    has_tags = any(tag is not None for tag in found.tags or ())
+    if found.label is None and not (found.labels or found.target or has_tags):
         counts.dropped[_DROPPED[kind]] += 1
         return None
     return found
@@ -43,6 +54,11 @@ def _read(
     match kind:
         case "label":
             return Target(label=read_label(cell, place, column))
+        case "labels":
+            assert isinstance(cell, Mapping), "the cells of several columns"
+            cells = cast("Mapping[str | int, object]", cell)
+            labels = {name: read_label(value, place, str(name)) for name, value in cells.items()}
+            return Target(labels=tuple(f"{name}={label}" for name, label in labels.items() if label is not None))
         case "tags":
             return Target(tags=read_tags(cell, text, place, column))
         case "target":

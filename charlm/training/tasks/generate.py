@@ -1,6 +1,5 @@
 """The task of texts with a given label: the next token of a document, given the label of the document."""
 
-import numpy as np
 import torch
 
 from charlm.data.conditions import LabelConditions
@@ -31,7 +30,8 @@ class GenerateValidation(ConditionalValidation):
         super().__init__(corpus, settings, model_settings)
         self._vocab = corpus.vocab
         assert isinstance(corpus.conditions, LabelConditions), "the task has labels"
-        self._most_frequent = int(np.argmax(corpus.conditions.counts))
+        frequent = corpus.conditions.most_frequent()
+        self._most_frequent = torch.tensor([frequent] if corpus.conditions.columns else frequent)
         self._sample_length, self._seed = settings.sample_length, settings.seed
         self._direction: Direction = model_settings.text_direction
 
@@ -44,6 +44,6 @@ class GenerateValidation(ConditionalValidation):
             return ""
         assert isinstance(model, ConditionalModel), "new_model makes one"
         model.eval()
-        bound = model.given((torch.tensor([self._most_frequent], device=device),))
+        bound = model.given((self._most_frequent.to(device),))
         plan = SamplingPlan(self._sample_length, (Temperature(SAMPLE_TEMPERATURE),), self._seed)
         return "".join(prime_generator(bound, self._vocab, "", plan, device, self._direction).stream_generate())
