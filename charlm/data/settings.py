@@ -155,11 +155,15 @@ def make_portable(corpus: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _is_later_default(key: str, value: object) -> bool:
+    return any(
+        key == name and (value == default or (default == () and value == [])) for name, default in _LATER_DEFAULTS
+    )
+
+
 def _make_source_portable(source: dict[str, Any]) -> dict[str, Any]:
     kept = {
-        key: value
-        for key, value in source.items()
-        if key not in _DOWNLOAD_KEYS and (key, value if isinstance(value, str) else ()) not in _LATER_DEFAULTS
+        key: value for key, value in source.items() if key not in _DOWNLOAD_KEYS and not _is_later_default(key, value)
     }
     for key in ("input", *SPLIT_KEYS):
         if kept.get(key):

@@ -18,8 +18,9 @@ from torch.overrides import TorchFunctionMode
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.build import build_body
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
-from charlm.nn.build import Interface, build_meta_model, without_weights
+from charlm.nn.build import Interface, SourceInputs, build_meta_model, without_weights
 from charlm.nn.cells.settings import CellSettings
+from charlm.nn.conditions.source import Transducer
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.model import LanguageModel
@@ -53,7 +54,8 @@ class NetworkSummary:
     receptive_field: int | None
     """Number of tokens that a feature can depend on, including the current one; None if it is unbounded."""
     macs_per_token: float
-    """Multiply-adds of a forward pass to all logits. Look-ups, sums and activations are not counted."""
+    """Multiply-adds of a forward pass to all logits. Look-ups, sums and activations are not counted. Of a model that is
+    given a text, for one token of both texts, without the attention between them."""
     body_parameters_by_cell: dict[str, int]
     """Parameters of the body with each kind of cell in its simplest form; empty if the body is not recurrent."""
 
@@ -122,6 +124,10 @@ def summarize_network(
     modules = {"embedding": model.embedding, **parts, "head": model.head}
     num_predicted = model.head.vocab_size
     sizes |= {"embedding": (vocab_size, model.embedding.size), "head": (model.body.features_size, num_predicted)}
+    if isinstance(model, Transducer):
+        assert isinstance(interface, SourceInputs), "the model is given sources"
+        modules, sizes = _with_source_parts(model, interface.size, modules, sizes)
+        head_macs += model.encoder.body.macs_per_token
     return NetworkSummary(
         tuple(
             PartSummary(name, _describe(module), *sizes[name], _num_parameters(module))
@@ -131,6 +137,21 @@ def summarize_network(
         model.body.macs_per_token + head_macs,
         _body_parameters_by_cell(settings.body, model.embedding.size),
     )
+
+
+def _with_source_parts(
+    model: Transducer, source_size: int, modules: dict[str, nn.Module], sizes: dict[str, tuple[int, int]]
+) -> tuple[dict[str, nn.Module], dict[str, tuple[int, int]]]:
+    """Return the parts and sizes of a decoder, with those that read and look at the source before its head."""
+    memory = model.encoder.body.features_size
+    features = model.body.features_size
+    found = {
+        "encoder": (source_size, memory),
+        **dict.fromkeys(model.attention_parts, (features + memory, sizes["head"][0])),
+    }
+    head = modules["head"]
+    before = {name: module for name, module in modules.items() if name != "head"}
+    return {**before, "encoder": model.encoder, **model.attention_parts, "head": head}, {**sizes, **found}
 
 
 def _parts_of(body: Body) -> dict[str, nn.Module]:

@@ -11,6 +11,7 @@ from charlm.data.vocabulary_report import measure_usage
 from charlm.device import available_memory, resolve_precision
 from charlm.experiment import BUDGETS
 from charlm.nn.build import build_meta_model
+from charlm.nn.conditions.source import Transducer
 from charlm.nn.fused.steps import kernels_for
 from charlm.nn.model import LanguageModel
 from charlm.training.settings import TrainingSettings
@@ -92,6 +93,8 @@ def _estimate_memory(
     steps = min(training.seq_len, training.recompute_len or training.seq_len)
     tokens = -(-rows // training.micro_batches) * steps
     activations = tokens * (model.embedding.size + model.body.activations_per_token + 2 * vocab_size)
+    if isinstance(model, Transducer):  # sources are taken to be as long as targets
+        activations += tokens * (model.encoder.body.activations_per_token + steps * model.activations_per_pair)
     needed = 4 * (num_copies * model.num_parameters + sum(b.numel() for b in model.buffers()) + activations)
     found = available_memory(device)
     return {

@@ -72,7 +72,10 @@ def test_the_score_uses_the_labels_of_each_document(runs: Commands) -> None:
         (("eval", "words", "--classify"), "only a single one can be recognised"),
         (("predict", "words", "BEDE"), "only a single one can be recognised"),
         (("prepare", "--task", "classify", "--input", "words.tsv", *_TABLE), "for --task generate"),
-        (("prepare", "--task", "generate", "--input", "words.tsv", *_TABLE[:3], "vowel"), "no column 'vowel'"),
+        (
+            ("prepare", "--task", "generate", "--input", "words.tsv", *_TABLE[:3], "vowel", "--out", "x"),
+            "no column 'vowel'",
+        ),
     ],
 )
 def test_what_is_refused(runs: Commands, arguments: tuple[str, ...], words: str) -> None:

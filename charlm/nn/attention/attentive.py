@@ -31,6 +31,8 @@ from charlm.nn.heads.log_probabilities import LogProbabilityHead
 from charlm.nn.model import initial_rows
 from charlm.nn.state import State
 
+_INFERENCE_ELEMENTS = 1 << 23  # log-probabilities of all positions that are held at a time without gradients
+
 
 class AttentiveBody(Body):
     """A decoder and what it knows of its sources."""
@@ -63,6 +65,11 @@ class AttentiveBody(Body):
 
     def backend_name(self, device: torch.device) -> str:
         return self.decoder.backend_name(device)
+
+    @property
+    def activations_per_token(self) -> int:
+        """Those of the decoder; `Transducer.activations_per_pair` has those of attention."""
+        return self.decoder.activations_per_token
 
     def _rows(self, batch_size: int) -> Tensor:
         return initial_rows(batch_size, self.memory.num_sources, self.memory.lengths_N.device)
@@ -149,13 +156,6 @@ class SoftAttentiveBody(AttentiveBody):
             features = self.copying.log_probabilities(features, log_weights_BTS, rows_B)
         return features, (rows_B, *inner, *after_state), log_weights_BTS
 
-    @property
-    def activations_per_token(self) -> int:
-        size = self.readout.join.out_features
-        after = self.after.activations_per_token if self.after is not None else 0
-        scores = self.memory.num_positions * (2 + self.readout.attention.query.out_features)
-        return self.decoder.activations_per_token + 2 * size + after + scores
-
 
 class MonotonicAttentiveBody(AttentiveBody):
     """A decoder with hard monotonic attention. Its features are log-probabilities of all tokens, in fp32."""
@@ -184,6 +184,9 @@ class MonotonicAttentiveBody(AttentiveBody):
     def read_tokens(
         self, x_BTD: Tensor, inputs_BT: Tensor, state: State, lengths_B: Tensor | None
     ) -> tuple[Tensor, State]:
+        max_steps = max(1, _INFERENCE_ELEMENTS // (len(x_BTD) * self.memory.num_positions * self.features_size))
+        if x_BTD.shape[1] > max_steps and not torch.is_grad_enabled():
+            return self._read_in_slices(x_BTD, inputs_BT, state, lengths_B, max_steps)
         rows_B, log_alpha_BS, query_BA, *inner = state
         h_BTH, inner = _read(self.decoder, x_BTD, tuple(inner), lengths_B)
         if x_BTD.shape[1] == 0:
@@ -191,6 +194,18 @@ class MonotonicAttentiveBody(AttentiveBody):
         queries_BTA, log_emissions_BTSV, _, log_alphas_BTS = self._run(h_BTH, inputs_BT, rows_B, log_alpha_BS, query_BA)
         log_p_BTV = (log_alphas_BTS[..., None] + log_emissions_BTSV).logsumexp(2)
         return log_p_BTV, (rows_B, log_alphas_BTS[:, -1], queries_BTA[:, -1].to(query_BA.dtype), *inner)
+
+    def _read_in_slices(
+        self, x_BTD: Tensor, inputs_BT: Tensor, state: State, lengths_B: Tensor | None, max_steps: int
+    ) -> tuple[Tensor, State]:
+        """Read a few steps at a time, which bounds the memory of the distributions at all positions."""
+        found: list[Tensor] = []
+        for start in range(0, x_BTD.shape[1], max_steps):
+            x_BtD, inputs_Bt = (tensor[:, start : start + max_steps] for tensor in (x_BTD, inputs_BT))
+            lengths = None if lengths_B is None else (lengths_B - start).clamp(min=0, max=x_BtD.shape[1])
+            log_p_BtV, state = self.read_tokens(x_BtD, inputs_Bt, state, lengths)
+            found.append(log_p_BtV)
+        return torch.cat(found, dim=1), state
 
     def alignment(self, x_BTD: Tensor, inputs_BT: Tensor, targets_BT: Tensor, state: State) -> Tensor:
         rows_B, log_alpha_BS, query_BA, *inner = state
@@ -221,11 +236,6 @@ class MonotonicAttentiveBody(AttentiveBody):
     def _log_emissions(self, joint_BTSA: Tensor) -> Tensor:
         (head,) = self._head
         return head.inner_log_probabilities(joint_BTSA)
-
-    @property
-    def activations_per_token(self) -> int:
-        pairs = self.attention.query.out_features + 2 * self.features_size
-        return self.decoder.activations_per_token + self.memory.num_positions * pairs
 
 
 def _read(body: Body, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:

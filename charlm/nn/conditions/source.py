@@ -121,6 +121,16 @@ class Transducer(ConditionalModel):
         body = self.attend(memory_NSM, Memory(positions_N, memory_NSM.shape[1]), source_NS)
         return self.bind(BoundTransducer(self.embedding, body, self.head, self.rng))
 
+    @property
+    @abstractmethod
+    def attention_parts(self) -> dict[str, nn.Module]:
+        """The modules between decoder and head, by name."""
+
+    @property
+    @abstractmethod
+    def activations_per_pair(self) -> int:
+        """Numbers that the backward pass needs for each pair of a token of the target and a position of the source."""
+
     @abstractmethod
     def attend(self, memory_NSM: Tensor, memory: Memory, source_NS: Tensor) -> AttentiveBody:
         """Return the decoder that looks at this memory."""
@@ -152,6 +162,15 @@ class SoftTransducer(Transducer):
         self.gate = gate
         self.target_ids_V: Tensor | None
         self.register_buffer("target_ids_V", target_ids_V)
+
+    @property
+    def attention_parts(self) -> dict[str, nn.Module]:
+        gate = {} if self.gate is None else {"gate": self.gate}
+        return {"attention": self.readout, **gate}
+
+    @property
+    def activations_per_pair(self) -> int:
+        return 2 + self.readout.attention.query.out_features
 
     def check_buffers(self) -> None:
         super().check_buffers()
@@ -186,6 +205,14 @@ class MonotonicTransducer(Transducer):
     ) -> None:
         super().__init__(embedding, decoder, head, encoder, rng, token_dropout=token_dropout)
         self.attention = attention
+
+    @property
+    def attention_parts(self) -> dict[str, nn.Module]:
+        return {"attention": self.attention}
+
+    @property
+    def activations_per_pair(self) -> int:
+        return 2 * self.attention.query.out_features + 3 * self.head.vocab_size
 
     def attend(self, memory_NSM: Tensor, memory: Memory, source_NS: Tensor) -> AttentiveBody:
         del source_NS  # the memory knows the source
