@@ -9,6 +9,7 @@ time and on signals.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
@@ -53,12 +54,14 @@ class Trainer:
         start_time: float,
         ranks: Distributed | None = None,
         initial: LanguageModel | None = None,
+        start: Callable[[LanguageModel], None] | None = None,
     ) -> None:
         """Open the corpus, and the last checkpoint if the run has one.
 
         Args:
             start_time: `time.monotonic()` at the start of the process, from which max_minutes counts.
             initial: a model whose weights a new run starts from, for fine-tuning.
+            start: changes the weights that a new run has drawn.
         """
         self._settings = settings
         self._run = run
@@ -87,6 +90,8 @@ class Trainer:
             torch.manual_seed(settings.seed)
             if is_new:
                 model = initial or task.new_model(model_settings)
+                if start is not None:
+                    start(model)
                 self._updater, self._state = start_new(
                     run, model, settings, device, self._ranks, task.new_state(self.batches, settings)
                 )

@@ -32,7 +32,8 @@ def announce(plan: TrainingPlan, model: LanguageModel, batches: TrainingBatches,
     facts |= _coverage(plan, "valid")
     facts |= {"backend": _backend_name(model, plan.device)}
     facts |= {"precision": resolve_precision(training.precision, plan.device), "device": str(plan.device)}
-    facts |= _estimate_memory(model, training, batches.batch_size // num_ranks, vocab_size, plan.device)
+    rows = batches.batch_size // num_ranks
+    facts |= _estimate_memory(model, training, rows, vocab_size, plan.device, longest=batches.seq_len)
     described = [f"{name.replace('_', ' ')} {terminal.format_value(value)}" for name, value in facts.items()]
     processes = [f"{num_ranks} processes"] if num_ranks > 1 else []
     return f"{plan.run.root}: {' · '.join([*described, *processes])}"
@@ -54,18 +55,18 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         "precision": resolve_precision(training.precision, plan.device),
         "backend": _backend_name(model, plan.device),
     }
-    rows = training.batch_size
+    rows, longest = training.batch_size, training.seq_len
     if plan.corpus is not None and task is not None:
         train = plan.corpus.open("train")
         batches = task.open_batches(training, plan.experiment.model, 1)
-        rows = batches.batch_size
+        rows, longest = batches.batch_size, batches.seq_len
         if rows < training.batch_size:
             description["batch"] = f"{rows} rows, as the text does not fill {training.batch_size}"
         description["characters_per_epoch"] = train.count("characters")
         description["steps_per_epoch"] = batches.steps_per_epoch
         description |= _coverage(plan, "train") | _coverage(plan, "valid")
     description["tokens_per_step"] = rows * training.seq_len
-    description |= _estimate_memory(model, training, rows, vocab_size, plan.device)
+    description |= _estimate_memory(model, training, rows, vocab_size, plan.device, longest=longest)
     for budget in BUDGETS:
         if getattr(training, budget) is not None:
             description[budget] = getattr(training, budget)
@@ -86,15 +87,20 @@ def _coverage(plan: TrainingPlan, split: str) -> dict[str, Any]:
 
 
 def _estimate_memory(
-    model: LanguageModel, training: TrainingSettings, rows: int, vocab_size: int, device: torch.device
+    model: LanguageModel, training: TrainingSettings, rows: int, vocab_size: int, device: torch.device, *, longest: int
 ) -> dict[str, str]:
-    """Estimate the memory of weights, gradients, two moments, an average, and activations of the backward pass."""
+    """Estimate the memory of weights, gradients, two moments, an average, and activations of the backward pass.
+
+    Args:
+        longest: the length of the longest row in tokens; sources are taken to be as long.
+    """
     num_copies = 4 + (training.averaging.type != "none")
     steps = min(training.seq_len, training.recompute_len or training.seq_len)
     tokens = -(-rows // training.micro_batches) * steps
     activations = tokens * (model.embedding.size + model.body.activations_per_token + 2 * vocab_size)
-    if isinstance(model, Transducer):  # sources are taken to be as long as targets
-        activations += tokens * (model.encoder.body.activations_per_token + steps * model.activations_per_pair)
+    if isinstance(model, Transducer):
+        pairs = min(steps, longest) * model.activations_per_pair
+        activations += tokens * (model.encoder.body.activations_per_token + pairs)
     needed = 4 * (num_copies * model.num_parameters + sum(b.numel() for b in model.buffers()) + activations)
     found = available_memory(device)
     return {

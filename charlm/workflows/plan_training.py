@@ -25,6 +25,7 @@ from charlm.training.run_origin import WEIGHTS_FROM_SEED, InitialWeights, read_o
 from charlm.training.tasks.build import build_task
 from charlm.training.tasks.language import check_language_model
 from charlm.vocab.build import load_vocab
+from charlm.workflows.pretrained_parts import TransducerPart, can_start_parts, plan_parts
 
 ASSUMED_VOCAB_SIZE = 512
 """The size of the vocabulary in a dry run without a corpus."""
@@ -42,6 +43,9 @@ class TrainingPlan:
     """The checkpoint whose weights a new run starts from."""
     initial_weights: InitialWeights = WEIGHTS_FROM_SEED
     """Their identity, by which a resumed run is compared."""
+    initial_parts: tuple[TransducerPart, ...] = ()
+    """The parts that start from these weights, if the checkpoint is of a language model and the run trains a
+    transducer."""
 
     @property
     def vocab_size(self) -> int:
@@ -78,11 +82,16 @@ def plan_training(
         return _find_corpus(layer, data, need_corpus=need_corpus)
 
     initial, weights = None, WEIGHTS_FROM_SEED
+    parts: tuple[TransducerPart, ...] = ()
     if init_from is None:
         experiment = load_experiment(layer)
     else:
         initial, recorded = _find_initial(init_from, lambda: find_run_directory(find_own_corpus()))
-        experiment = _load_fine_tuning(initial, layer)
+        own_corpus = find_own_corpus()
+        if own_corpus is not None and can_start_parts(initial, own_corpus):
+            experiment, parts = plan_parts(initial, layer, own_corpus)
+        else:
+            experiment = _load_fine_tuning(initial, layer)
         weights = recorded or InitialWeights(weights_hash(initial), str(initial), init_from)
     corpus = find_own_corpus()
     if corpus is not None:
@@ -90,14 +99,14 @@ def plan_training(
         experiment = experiment.model_copy(update={"corpus": _corpus_settings(layer, corpus)})
         check_bags(experiment.model.embedding, corpus.vocab.bags())
         build_task(corpus).check_settings(experiment.model, experiment.training)
-        if initial is not None and not corpus.vocab.is_same(load_vocab(initial)):
+        if initial is not None and not parts and not corpus.vocab.is_same(load_vocab(initial)):
             raise DataError(
                 f"the vocabulary of {corpus.directory} differs from that of {initial}",
                 f"re-encode it with the model's: charlm prepare --data {corpus.directory} --vocab-from {init_from}",
             )
     else:
         check_language_model(experiment.model, experiment.training)
-    return TrainingPlan(experiment, corpus, find_run_directory(corpus), choose_device(device), initial, weights)
+    return TrainingPlan(experiment, corpus, find_run_directory(corpus), choose_device(device), initial, weights, parts)
 
 
 def config_name(config: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from charlm import terminal, workspace
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.settings import CorpusSettings
+from charlm.data.source_texts import SOURCE_FOLDER
 from charlm.errors import SettingsError, UsageError
 from charlm.text.document import DownloadPlan, Source
 from charlm.text.examples.example import ExampleSource
@@ -137,9 +138,17 @@ def _open_examples(
 def find_vocab_source(name: str) -> Path:
     """Return the directory of the corpus or checkpoint whose vocabulary `--vocab-from` copies.
 
+    CORPUS/source is the vocabulary of the texts that a transducer is given.
+
     Raises:
         UsageError: it does not exist.
     """
+    path = Path(name)
+    if path.name == SOURCE_FOLDER:
+        with contextlib.suppress(UsageError):
+            directory = workspace.find_data(str(path.parent)) / SOURCE_FOLDER
+            if (directory / "vocab.json").is_file():
+                return directory
     with contextlib.suppress(UsageError):
         return workspace.find_data(name)
     try:

@@ -1,14 +1,17 @@
 """What `charlm train` does: start a run or continue one, in one process or in several that torchrun started."""
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 from charlm import workspace
-from charlm.checkpoint import load_model
+from charlm.checkpoint import LoadedModel, load_model
 from charlm.device import retain_freed_memory
 from charlm.errors import DivergedError, SettingsError, SilentError, StoppedError
+from charlm.nn.model import LanguageModel
 from charlm.storage import DirectoryLock, check_writable
 from charlm.training.distributed import init_distributed
 from charlm.training.logs.console import Console
@@ -16,6 +19,7 @@ from charlm.training.trainer import Trainer
 from charlm.workflows.describe_training import announce
 from charlm.workflows.open_run import open_run, refuse_other_folder
 from charlm.workflows.plan_training import TrainingPlan
+from charlm.workflows.pretrained_parts import part_tensors
 
 
 def run_training(
@@ -41,10 +45,16 @@ def run_training(
             open_run(plan.run, plan.experiment, corpus, plan.initial_weights, resume=resume, overwrite=overwrite)
 
         ranks.run_on_main(open_directory)
-        initial = None
+        initial: LanguageModel | None = None
+        start: Callable[[LanguageModel], None] | None = None
         if plan.initial is not None and not plan.run.checkpoint_steps():
-            initial = load_model(plan.initial, torch.device("cpu")).model
-            console.note(f"starting from the weights of {plan.initial}")
+            loaded = load_model(plan.initial, torch.device("cpu"))
+            if plan.initial_parts:
+                start = partial(_start_parts, loaded, plan)
+            else:
+                initial = loaded.model
+            what = f"the {' and the '.join(plan.initial_parts)} " if plan.initial_parts else ""
+            console.note(f"starting {what}from the weights of {plan.initial}")
         is_new = not plan.run.checkpoint_steps()
         trainer = Trainer(
             plan.experiment.model,
@@ -56,6 +66,7 @@ def run_training(
             start_time=start_time,
             ranks=ranks,
             initial=initial,
+            start=start,
         )
 
         def make_default() -> None:
@@ -73,3 +84,9 @@ def run_training(
     if not ranks.is_main:
         return None
     return {"run": str(plan.run.root), **outcome.to_json()}
+
+
+def _start_parts(loaded: LoadedModel, plan: TrainingPlan, model: LanguageModel) -> None:
+    """Copy the weights of a language model into the parts of a transducer."""
+    drawn = model.state_dict()
+    model.load_state_dict({**drawn, **part_tensors(loaded, plan.initial_parts, drawn)})
