@@ -100,7 +100,7 @@ def _json(*arguments: str) -> dict[str, Any]:
 
 def _write(rows: list[Row]) -> None:
     lines = [
-        "| language | parameters | training | wrong, alone | wrong, together | symbol errors | joint 6-gram | published |",
+        "| task | parameters | training | wrong, alone | wrong, together | symbol errors | joint 6-gram | published |",
         "|---|---|---|---|---|---|---|---|",
     ]
     means: list[tuple[float, float, float, float]] = []
@@ -137,11 +137,11 @@ def _line(row: Row, found: list[dict[str, Any]]) -> tuple[str, tuple[float, floa
         figures = alone, 100 * together["error_rate"], counted, float(row["published"])
     symbols = (together or found[0])["symbol_error_rate"]
     minutes = sum(each["seconds"] for each in found) / len(found) / 60
-    return (
+    line = (
         f"| {row['task']} | {found[0]['parameters'] / 1e6:.2f}M | {minutes:.1f} min | {alone:.2f}{spread} | {shown} |"
-        f" {100 * symbols:.2f} | {'-' if counted is None else f'{counted:.2f}'} | {row.get('published', '-')} |",
-        figures,
+        f" {100 * symbols:.2f} | {'-' if counted is None else f'{counted:.2f}'} | {row.get('published', '-')} |"
     )
+    return line, figures
 
 
 def _interval(found: dict[str, Any]) -> str:
