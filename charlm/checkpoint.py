@@ -2,7 +2,8 @@
 
 step-000001000/
   model.safetensors      the weights that are scored
-  model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, training corpus
+  model.json             settings by type name, vocabulary and n-gram sizes, direction, format version, training corpus,
+                         and what the frozen language models in it are
   vocab.json             the vocabulary
   labels.json            the labels or tags that the model predicts; absent for a language model
   conditions.json        the labels that a language model can be given; absent without such conditions
@@ -28,6 +29,12 @@ from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings, TransduceTask
 from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.build import Interface, LabelInputs, Outputs, SourceInputs, build_meta_model
 from charlm.nn.embeddings.bag_layout import BagLayout
+from charlm.nn.embeddings.frozen import (
+    FrozenDescription,
+    FrozenModel,
+    FrozenModels,
+    frozen_models,
+)
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, lists_to_tuples, validate
@@ -57,6 +64,8 @@ class ModelDescription:
     labels: Labels | None = None
 
     conditions: LabelConditions | SourceConditions | None = None
+    frozen: FrozenModels = field(default_factory=dict[str, FrozenModel])
+    """The frozen language models in it, without weights, by the setting that named them."""
 
     @property
     def interface(self) -> Interface | None:
@@ -121,7 +130,8 @@ def save_checkpoint(
     write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     layout = model.embedding.bag_layout
     names = labels or conditions
-    version = formats.CHECKPOINT if names is None else formats.TASK_CHECKPOINT
+    frozen = {reader.setting: reader.description for reader in frozen_models(model)}
+    version = formats.TASK_CHECKPOINT if names is not None or frozen else formats.CHECKPOINT
     metadata = {
         "format": version,
         "charlm": __version__,
@@ -132,6 +142,10 @@ def save_checkpoint(
         "parameters": model.num_parameters,
         "trained_on": dict(trained_on),
     }
+    if frozen:
+        metadata["frozen"] = {
+            setting: description.model_dump(mode="json", exclude_none=True) for setting, description in frozen.items()
+        }
     if names is not None:
         metadata["task"] = task.model_dump(mode="json")
         names.save(directory)
@@ -190,7 +204,11 @@ def describe_model(directory: Path) -> ModelDescription:
             conditions = load_source_conditions(directory, task)
         elif task.has_conditions:
             conditions = load_conditions(directory)
-        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels, conditions)
+        frozen = {
+            setting: FrozenModel(validate(FrozenDescription, Layer(lists_to_tuples(entry))))
+            for setting, entry in dict(metadata.get("frozen", {})).items()
+        }
+        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels, conditions, frozen)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
 
@@ -203,7 +221,9 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     """
     described = describe_model(directory)
     try:
-        model = build_meta_model(described.settings, described.vocab_size, described.bags, described.interface)
+        model = build_meta_model(
+            described.settings, described.vocab_size, described.bags, described.interface, described.frozen
+        )
     except (TypeError, ValueError, RuntimeError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
     vocab = load_vocab(directory)

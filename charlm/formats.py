@@ -18,4 +18,5 @@ LABELS = 1
 CONDITIONS = 1
 """conditions.json."""
 TASK_CHECKPOINT = 2
-"""manifest.json and model.json of a model of another task, which charlm 0.1.0 would take for a language model."""
+"""manifest.json and model.json of a model of another task, which charlm 0.1.0 would take for a language model, or of
+one with frozen language models, which it cannot build."""

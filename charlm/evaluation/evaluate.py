@@ -81,7 +81,7 @@ def score_tokens(
     token i + 1. Predictions of other shards are NaN."""
     num_lanes = options.get("num_lanes") or default_num_lanes(stream.num_predictions)
     index, num_shards = options.get("shard", (0, 1))
-    multiple = math.lcm(CHUNK, model.body.stride_period)
+    multiple = math.lcm(CHUNK, model.stride_period)
     lanes = cut_lanes(stream.num_predictions, num_lanes, WARM_UP, multiple)
     scorer = _Scorer(model, stream, options["device"], options.get("precision", "fp32"))
     was_training = model.training

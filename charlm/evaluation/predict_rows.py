@@ -114,7 +114,7 @@ def _predict_batch(
 
 
 def _predict_long_row(model: LanguageModel, row: Row, device: torch.device, precision: Precision) -> Floats:
-    if model.body.is_causal:
+    if model.is_causal:
         return _predict_in_chunks(model, row, device, precision)
     if isinstance(model.body, PooledBody):
         start = len(row.ids) - MAX_ROW

@@ -24,6 +24,7 @@ from charlm.nn.conditions.settings import (
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.build import build_embedding
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModel, FrozenModels
 from charlm.nn.heads.build import build_head
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
@@ -63,20 +64,26 @@ def build_model(
     vocab_size: int,
     bags: NgramBags | BagLayout | None = None,
     interface: Interface | None = None,
+    frozen: FrozenModels = NO_FROZEN_MODELS,
 ) -> LanguageModel:
     """Build a freshly initialised model.
 
     Args:
         bags: `Vocab.bags()`; or only their layout, if the arrays will be loaded from a checkpoint.
         interface: what the task predicts or gives; None for a language model, which reads and predicts ids.
+        frozen: the frozen language models that contextual embeddings read.
 
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit; or there
             is a condition, and the task has none, or another one.
+        ValueError: a frozen language model is missing, or has another number of ids.
     """
     _check_condition(settings.condition, interface)
     rng = NoiseRNG()
-    embedding = build_embedding(settings.embedding, vocab_size, bags, rng)
+    language_direction = None if isinstance(interface, Outputs) else settings.text_direction
+    embedding = build_embedding(
+        settings.embedding, vocab_size, bags, rng, frozen=frozen, language_direction=language_direction
+    )
     dropout = settings.embedding.dropout
     if isinstance(interface, Outputs):
         body = build_row_body(settings, embedding.size, rng, is_pooled=interface.per_document)
@@ -87,7 +94,7 @@ def build_model(
         condition = settings.condition or SourceConditionSettings()
         assert isinstance(condition, SourceConditionSettings), "_check_condition has looked"
         parts = DecoderParts(settings, vocab_size, embedding, body, rng)
-        return build_transducer(parts, condition, interface.size, interface.copy_ids)
+        return build_transducer(parts, condition, interface.size, interface.copy_ids, frozen)
     head = build_head(settings.head, body.features_size, vocab_size, embedding)
     if interface is None:
         return LanguageModel(embedding, body, head, rng, token_dropout=dropout)
@@ -126,15 +133,17 @@ def build_meta_model(
     vocab_size: int,
     bags: NgramBags | BagLayout | None = None,
     interface: Interface | None = None,
+    frozen: FrozenModels = NO_FROZEN_MODELS,
 ) -> LanguageModel:
     """Build a model without weights, on the meta device.
 
     Raises:
-        SettingsError: as `build_model`.
+        SettingsError, ValueError: as `build_model`.
     """
     layout = bags if bags is None or isinstance(bags, BagLayout) else BagLayout.from_bags(bags)
     with without_weights():
-        return build_model(settings, vocab_size, layout, interface)
+        without = {name: FrozenModel(model.description) for name, model in frozen.items()}
+        return build_model(settings, vocab_size, layout, interface, without)
 
 
 @contextmanager

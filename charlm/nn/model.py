@@ -11,6 +11,7 @@ model is given something first, and is then of this form too.
 B batch, T time, D embedding, H features, V vocabulary, N sources of conditions.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import TypeVar
 
@@ -63,13 +64,32 @@ class LanguageModel(nn.Module):
             lengths_B: the number of tokens of each row, if rows have padding after their ends.
         """
         size = self._embedding_state_size
-        x_BTD, embedding_state = self.embedding(inputs_BT, state[:size])
+        if lengths_B is None:
+            x_BTD, embedding_state = self.embedding(inputs_BT, state[:size])
+        else:
+            x_BTD, embedding_state = self.embedding.read_rows(inputs_BT, state[:size], lengths_B)
         x_BTD = self.token_dropout(x_BTD, inputs_BT)
         if lengths_B is None:
             features_BTH, body_state = self.body(x_BTD, state[size:])
         else:
             features_BTH, body_state = self.body.read_rows(x_BTD, state[size:], lengths_B)
         return features_BTH, embedding_state + body_state
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a feature depends on no later token, so that a text may come in chunks."""
+        return self.embedding.is_causal and self.body.is_causal
+
+    @property
+    def stride_period(self) -> int:
+        """Streams that start at multiples of it step alike."""
+        return math.lcm(self.embedding.stride_period, self.body.stride_period)
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Number of tokens that a feature can depend on, including the current one; None if it is unbounded."""
+        fields = self.embedding.receptive_field, self.body.receptive_field
+        return None if fields[0] is None or fields[1] is None else fields[0] + fields[1] - 1
 
     def check_buffers(self) -> None:
         """
@@ -81,6 +101,7 @@ class LanguageModel(nn.Module):
 
     @property
     def num_parameters(self) -> int:
+        """The number of trained weights; those of frozen language models are not counted."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 

@@ -23,6 +23,7 @@ from charlm.nn.cells.settings import CellSettings
 from charlm.nn.conditions.source import Transducer
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels, frozen_models
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.settings import settings_classes
@@ -58,6 +59,10 @@ class NetworkSummary:
     given a text, for one token of both texts, without the attention between them."""
     body_parameters_by_cell: dict[str, int]
     """Parameters of the body with each kind of cell in its simplest form; empty if the body is not recurrent."""
+    frozen_weights: int = 0
+    """Weights of frozen language models, which are no parameters."""
+    frozen_macs_per_token: float = 0.0
+    """Their multiply-adds of a forward pass; training has no other."""
 
     @property
     def parameters(self) -> int:
@@ -69,16 +74,20 @@ class NetworkSummary:
         Args:
             tokens_per_character: if known, operations are given per character instead of per token.
         """
-        forward = 2 * self.macs_per_token * (tokens_per_character or 1)
+        forward, frozen = (
+            2 * macs * (tokens_per_character or 1) for macs in (self.macs_per_token, self.frozen_macs_per_token)
+        )
         content: dict[str, Any] = {
             "parts": [asdict(part) for part in self.parts],
             "parameters": self.parameters,
             "operations": {
                 "per": "character" if tokens_per_character else "token",
-                "forward": round(forward),
-                "training": round(_TRAINING_COST_FACTOR * forward),
+                "forward": round(forward + frozen),
+                "training": round(_TRAINING_COST_FACTOR * forward + frozen),
             },
         }
+        if self.frozen_weights:
+            content["frozen_weights"] = self.frozen_weights
         if self.receptive_field is not None:
             content["receptive_field"] = self.receptive_field
         if self.body_parameters_by_cell:
@@ -109,16 +118,18 @@ def summarize_network(
     vocab_size: int,
     bags: NgramBags | BagLayout | None = None,
     interface: Interface | None = None,
+    frozen: FrozenModels = NO_FROZEN_MODELS,
 ) -> NetworkSummary:
     """Summarize the network of these settings.
 
     Args:
         interface: what the task predicts or gives; None for a language model.
+        frozen: the frozen language models that contextual embeddings read.
 
     Raises:
         SettingsError: the embedding needs bags, and there are none; or parts of the model do not fit.
     """
-    model = build_meta_model(settings, vocab_size, bags, interface).eval()
+    model = build_meta_model(settings, vocab_size, bags, interface, frozen).eval()
     parts = _parts_of(model.body)
     sizes, head_macs = _trace_sizes_and_macs(model, parts)
     modules = {"embedding": model.embedding, **parts, "head": model.head}
@@ -127,15 +138,18 @@ def summarize_network(
     if isinstance(model, Transducer):
         assert isinstance(interface, SourceInputs), "the model is given sources"
         modules, sizes = _with_source_parts(model, interface.size, modules, sizes)
-        head_macs += model.encoder.body.macs_per_token
+        head_macs += model.encoder.embedding.macs_per_token + model.encoder.body.macs_per_token
+    readers = frozen_models(model)
     return NetworkSummary(
         tuple(
             PartSummary(name, _describe(module), *sizes[name], _num_parameters(module))
             for name, module in modules.items()
         ),
-        model.body.receptive_field,
-        model.body.macs_per_token + head_macs,
+        model.receptive_field,
+        model.embedding.macs_per_token + model.body.macs_per_token + head_macs,
         _body_parameters_by_cell(settings.body, model.embedding.size),
+        sum(each.num_weights for each in readers),
+        sum(each.macs_per_token for each in readers),
     )
 
 

@@ -34,7 +34,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self._precision: Precision = precision
-        self._recompute_len = recompute_len if model.body.is_causal else None
+        self._recompute_len = recompute_len if model.is_causal else None
         for module in model.modules():
             if isinstance(module, WholeRowBody):
                 module.recompute_len = recompute_len

@@ -18,6 +18,7 @@ import torch
 from charlm.data.corpus import Corpus
 from charlm.device import memory_errors
 from charlm.errors import DivergedError, StoppedError
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.checkpoint_writer import CheckpointWriter
@@ -55,6 +56,7 @@ class Trainer:
         ranks: Distributed | None = None,
         initial: LanguageModel | None = None,
         start: Callable[[LanguageModel], None] | None = None,
+        frozen: FrozenModels = NO_FROZEN_MODELS,
     ) -> None:
         """Open the corpus, and the last checkpoint if the run has one.
 
@@ -62,6 +64,7 @@ class Trainer:
             start_time: `time.monotonic()` at the start of the process, from which max_minutes counts.
             initial: a model whose weights a new run starts from, for fine-tuning.
             start: changes the weights that a new run has drawn.
+            frozen: the frozen language models of a new run.
         """
         self._settings = settings
         self._run = run
@@ -89,7 +92,7 @@ class Trainer:
         with memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
             torch.manual_seed(settings.seed)
             if is_new:
-                model = initial or task.new_model(model_settings)
+                model = initial or task.new_model(model_settings, frozen)
                 if start is not None:
                     start(model)
                 self._updater, self._state = start_new(

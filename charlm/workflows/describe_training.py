@@ -12,6 +12,7 @@ from charlm.device import available_memory, resolve_precision
 from charlm.experiment import BUDGETS
 from charlm.nn.build import build_meta_model
 from charlm.nn.conditions.source import Transducer
+from charlm.nn.embeddings.frozen import frozen_models
 from charlm.nn.fused.steps import kernels_for
 from charlm.nn.model import LanguageModel
 from charlm.training.settings import TrainingSettings
@@ -28,7 +29,7 @@ def announce(plan: TrainingPlan, model: LanguageModel, batches: TrainingBatches,
         num_ranks: processes that train together; the memory is that of one of them.
     """
     training, vocab_size = plan.experiment.training, plan.vocab_size
-    facts: dict[str, Any] = {"parameters": model.num_parameters, "vocabulary": vocab_size}
+    facts: dict[str, Any] = {"parameters": model.num_parameters, **_count_frozen(model), "vocabulary": vocab_size}
     facts |= _coverage(plan, "valid")
     facts |= {"backend": _backend_name(model, plan.device)}
     facts |= {"precision": resolve_precision(training.precision, plan.device), "device": str(plan.device)}
@@ -45,12 +46,13 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     training, vocab_size = plan.experiment.training, plan.vocab_size
     task = build_task(plan.corpus) if plan.corpus else None
     bags = plan.corpus.vocab.bags() if plan.corpus else None
-    model = build_meta_model(plan.experiment.model, vocab_size, bags, task.interface if task else None)
+    model = build_meta_model(plan.experiment.model, vocab_size, bags, task.interface if task else None, plan.frozen)
     description: dict[str, Any] = {
         "run": str(plan.run.root),
         "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",
         "vocabulary": vocab_size if plan.corpus else f"{vocab_size} assumed",
         "parameters": model.num_parameters,
+        **_count_frozen(model),
         "device": str(plan.device),
         "precision": resolve_precision(training.precision, plan.device),
         "backend": _backend_name(model, plan.device),
@@ -74,7 +76,8 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         found = estimate(plan, plan.corpus)
         description["characters_per_second"] = round(found.characters_per_second)
         description["time"] = f"about {tqdm.format_interval(found.seconds)} without validations"
-    description["checkpoint"] = f"about {12 * model.num_parameters / 2**20:,.0f} MiB each, at most 3 kept"
+    checkpoint_bytes = 12 * model.num_parameters + 4 * sum(each.num_weights for each in frozen_models(model))
+    description["checkpoint"] = f"about {checkpoint_bytes / 2**20:,.0f} MiB each, at most 3 kept"
     return description
 
 
@@ -101,13 +104,20 @@ def _estimate_memory(
     if isinstance(model, Transducer):
         pairs = min(steps, longest) * model.activations_per_pair
         activations += tokens * (model.encoder.body.activations_per_token + pairs)
-    needed = 4 * (num_copies * model.num_parameters + sum(b.numel() for b in model.buffers()) + activations)
+    fixed = sum(b.numel() for b in model.buffers()) + sum(each.num_weights for each in frozen_models(model))
+    needed = 4 * (num_copies * model.num_parameters + fixed + activations)
     found = available_memory(device)
     return {
         "memory": f"about {needed / 2**20:,.0f} MiB needed"
         + ("" if found is None else f", {found / 2**20:,.0f} MiB free")
         + (": too little" if found is not None and needed > found else "")
     }
+
+
+def _count_frozen(model: LanguageModel) -> dict[str, int]:
+    """Return the number of weights of frozen language models; empty if there are none."""
+    weights = sum(each.num_weights for each in frozen_models(model))
+    return {"frozen_weights": weights} if weights else {}
 
 
 def _backend_name(model: LanguageModel, device: torch.device) -> str:

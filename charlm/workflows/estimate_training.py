@@ -37,7 +37,7 @@ def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
     settings = plan.experiment.training
     task = build_task(corpus)
     batches = task.open_batches(settings, plan.experiment.model, 1)
-    model = build_model(plan.experiment.model, corpus.vocab.size, corpus.vocab.bags(), task.interface)
+    model = build_model(plan.experiment.model, corpus.vocab.size, corpus.vocab.bags(), task.interface, plan.frozen)
     updater = ModelUpdater(model.to(plan.device).train(), settings, plan.device, SingleProcess())
     cursor = batches.start
     tokens, start = 0, time.perf_counter()

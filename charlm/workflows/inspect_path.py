@@ -115,7 +115,9 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
 
     checkpoint = find_checkpoint(path)
     described = describe_model(checkpoint)
-    summary = summarize_network(described.settings, described.vocab_size, described.bags, described.interface)
+    summary = summarize_network(
+        described.settings, described.vocab_size, described.bags, described.interface, described.frozen
+    )
     tokens_per_character = _tokens_per_character(checkpoint, described.metadata["trained_on"])
     return {
         **described.metadata,
@@ -139,7 +141,7 @@ def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, 
     corpus = plan.corpus
     bags = corpus.vocab.bags() if corpus else None
     interface = build_task(corpus).interface if corpus else None
-    summary = summarize_network(plan.experiment.model, plan.vocab_size, bags, interface)
+    summary = summarize_network(plan.experiment.model, plan.vocab_size, bags, interface, plan.frozen)
     tokens_per_character = read_stream(corpus.directory, "train", corpus.vocab).tokens_per_character if corpus else None
     return {
         "kind": "config",

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from charlm import storage
+from charlm.checkpoint import describe_model
 from charlm.errors import DataError, SettingsError
 from charlm.experiment import Experiment, changed_settings
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.settings import to_toml
 from charlm.settings.renamed import parse_experiment
 from charlm.training.run_directory import EXPERIMENT_FILE, RunDirectory
@@ -26,13 +28,21 @@ def refuse_other_folder(run: RunDirectory) -> None:
 
 
 def open_run(
-    run: RunDirectory, experiment: Experiment, corpus: Path, initial: InitialWeights, *, resume: bool, overwrite: bool
+    run: RunDirectory,
+    experiment: Experiment,
+    corpus: Path,
+    initial: InitialWeights,
+    *,
+    frozen: FrozenModels = NO_FROZEN_MODELS,
+    resume: bool,
+    overwrite: bool,
 ) -> None:
     """Prepare a run directory for training with `experiment`; the caller holds its lock.
 
     Args:
         corpus: the directory of the corpus, which the run remembers.
         initial: the weights that a new run begins with.
+        frozen: the frozen language models of a new run.
 
     Raises:
         SettingsError: the directory holds something else, or a run with other settings, which the error names.
@@ -46,7 +56,7 @@ def open_run(
     if exists and not resume:
         raise SettingsError(f"{run.root} already holds a run, and --resume is never", _CURE)
     text = to_toml(experiment)
-    if not exists or _read_compatible_settings(run, experiment, initial) != text:
+    if not exists or _read_compatible_settings(run, experiment, initial, frozen) != text:
         storage.write_text(run.experiment_path, text)
     origin = read_origin(run) if run.checkpoint_steps() else RunOrigin("", initial)
     known = origin.initial if origin else None  # of a run that charlm 0.1.0 began it stays unknown
@@ -58,7 +68,9 @@ def _names(run: RunDirectory) -> list[str]:
         return [path.name for path in run.root.iterdir() if not path.name.startswith(".")]
 
 
-def _read_compatible_settings(run: RunDirectory, experiment: Experiment, initial: InitialWeights) -> str:
+def _read_compatible_settings(
+    run: RunDirectory, experiment: Experiment, initial: InitialWeights, frozen: FrozenModels
+) -> str:
     """Return the text of experiment.toml, if the run can be resumed with `experiment`.
 
     A run without a checkpoint accepts any settings.
@@ -70,6 +82,7 @@ def _read_compatible_settings(run: RunDirectory, experiment: Experiment, initial
         raise DataError(f"{run.experiment_path} is damaged: {error}", _CURE) from error
     if run.checkpoint_steps():
         changes = [*map(str, changed_settings(old_settings, experiment)), *_changed_weights(run, initial)]
+        changes = changes or [*_changed_frozen_models(run, frozen)]
         if changes:
             raise SettingsError(f"{run.root} was trained with other settings ({'; '.join(changes)})", _CURE)
     return text
@@ -80,3 +93,14 @@ def _changed_weights(run: RunDirectory, initial: InitialWeights) -> Iterator[str
     origin = read_origin(run)
     if origin is not None and origin.initial is not None and origin.initial.sha256 != initial.sha256:
         yield f"--init-from: {origin.initial} -> {initial}"
+
+
+def _changed_frozen_models(run: RunDirectory, frozen: FrozenModels) -> Iterator[str]:
+    """Yield the differences between the frozen language models of the run and those that the settings name now."""
+    if not frozen:
+        return
+    before = describe_model(run.checkpoint(run.checkpoint_steps()[-1])).frozen
+    for setting in frozen:
+        old, new = (each[setting].description.sha256[:12] if setting in each else "none" for each in (before, frozen))
+        if old != new:
+            yield f"{setting}: weights {old} -> {new}"

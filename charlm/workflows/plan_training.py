@@ -5,7 +5,7 @@ layers ──validated once──> Experiment ──with the settings of the pre
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,12 +19,14 @@ from charlm.errors import DataError, SettingsError, UsageError
 from charlm.experiment import Experiment, check_corpus, load_experiment
 from charlm.nn.build import build_meta_model
 from charlm.nn.embeddings.build import check_bags
+from charlm.nn.embeddings.frozen import FrozenModel, FrozenModels
 from charlm.settings import Layer, differences, lists_to_tuples, merge_layers, single_value_layer, validate
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.run_origin import WEIGHTS_FROM_SEED, InitialWeights, read_origin
 from charlm.training.tasks.build import build_task
 from charlm.training.tasks.language import check_language_model
 from charlm.vocab.build import load_vocab
+from charlm.workflows.frozen_runs import find_frozen_models, named_models
 from charlm.workflows.pretrained_parts import TransducerPart, can_start_parts, plan_parts
 
 ASSUMED_VOCAB_SIZE = 512
@@ -46,10 +48,14 @@ class TrainingPlan:
     initial_parts: tuple[TransducerPart, ...] = ()
     """The parts that start from these weights, if the checkpoint is of a language model and the run trains a
     transducer."""
+    frozen: FrozenModels = field(default_factory=dict[str, FrozenModel])
+    """The frozen language models that contextual embeddings read."""
 
     @property
     def vocab_size(self) -> int:
-        return self.corpus.vocab.size if self.corpus else ASSUMED_VOCAB_SIZE
+        if self.corpus:
+            return self.corpus.vocab.size
+        return next((model.description.vocab_size for model in self.frozen.values()), ASSUMED_VOCAB_SIZE)
 
 
 def plan_training(
@@ -89,7 +95,7 @@ def plan_training(
         initial, recorded = _find_initial(init_from, lambda: find_run_directory(find_own_corpus()))
         own_corpus = find_own_corpus()
         if own_corpus is not None and can_start_parts(initial, own_corpus):
-            experiment, parts = plan_parts(initial, layer, own_corpus)
+            experiment, parts = plan_parts(initial, layer, own_corpus, find_run_directory(own_corpus))
         else:
             experiment = _load_fine_tuning(initial, layer)
         weights = recorded or InitialWeights(weights_hash(initial), str(initial), init_from)
@@ -106,7 +112,12 @@ def plan_training(
             )
     else:
         check_language_model(experiment.model, experiment.training)
-    return TrainingPlan(experiment, corpus, find_run_directory(corpus), choose_device(device), initial, weights, parts)
+    run = find_run_directory(corpus)
+    if initial is not None and not parts:
+        frozen = describe_model(initial).frozen  # the network comes from there
+    else:
+        frozen = find_frozen_models(experiment.model, corpus, run)
+    return TrainingPlan(experiment, corpus, run, choose_device(device), initial, weights, parts, frozen)
 
 
 def config_name(config: str) -> str:
@@ -160,11 +171,18 @@ def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
     merged = merge_layers([single_value_layer("model", checkpoint_settings, f"{checkpoint}"), layer])
     experiment = load_experiment(merged)
     requested = experiment.model
+    if list(named_models(requested)) != list(named_models(described.settings)):
+        raise SettingsError(
+            f"--init-from {checkpoint} has its own frozen language models, and the settings name others",
+            "leave these settings out: the network comes from the checkpoint",
+        )
     sizes = described.vocab_size, described.bags
     shapes = [
         {
             name: tuple(tensor.shape)
-            for name, tensor in build_meta_model(settings, *sizes, described.interface).state_dict().items()
+            for name, tensor in build_meta_model(settings, *sizes, described.interface, described.frozen)
+            .state_dict()
+            .items()
         }
         for settings in (described.settings, requested)
     ]

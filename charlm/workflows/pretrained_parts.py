@@ -19,7 +19,9 @@ from charlm.errors import DataError, SettingsError
 from charlm.experiment import Experiment, load_experiment
 from charlm.nn.build import build_meta_model
 from charlm.settings import Layer, lists_to_tuples, merge_layers, single_value_layer
+from charlm.training.run_directory import RunDirectory
 from charlm.vocab.build import load_vocab
+from charlm.workflows.frozen_runs import find_frozen_models
 
 TransducerPart = Literal["encoder", "decoder"]
 
@@ -38,14 +40,25 @@ def can_start_parts(checkpoint: Path, corpus: Corpus | None) -> bool:
     return described.labels is None and described.conditions is None
 
 
-def plan_parts(checkpoint: Path, layer: Layer, corpus: Corpus) -> tuple[Experiment, tuple[TransducerPart, ...]]:
+def plan_parts(
+    checkpoint: Path, layer: Layer, corpus: Corpus, run: RunDirectory
+) -> tuple[Experiment, tuple[TransducerPart, ...]]:
     """Return the experiment of a transducer, and the parts of it that start from a language model.
+
+    Args:
+        run: the run that is to be trained.
 
     Raises:
         DataError: the language model has neither the vocabulary of targets nor that of sources.
-        SettingsError: the settings make another network of a part; or an encoder cannot start from a backward model.
+        SettingsError: the settings make another network of a part; or an encoder cannot start from a backward model; or
+            the language model has frozen ones.
     """
     described = describe_model(checkpoint)
+    if described.frozen:
+        raise SettingsError(
+            f"--init-from {checkpoint} reads frozen language models, and a part of a transducer cannot start from it",
+            "name a run with another embedding",
+        )
     vocab, conditions = load_vocab(checkpoint), corpus.conditions
     assert isinstance(conditions, SourceConditions), "can_start_parts has looked"
     known: dict[TransducerPart, bool] = {
@@ -63,7 +76,8 @@ def plan_parts(checkpoint: Path, layer: Layer, corpus: Corpus) -> tuple[Experime
         merge_layers([*(_settings_layer(checkpoint, described, part) for part in parts), layer])
     )
     interface = make_interface(corpus.task, corpus.labels, conditions, corpus.vocab)
-    model = build_meta_model(experiment.model, corpus.vocab.size, corpus.vocab.bags(), interface)
+    frozen = find_frozen_models(experiment.model, corpus, run)
+    model = build_meta_model(experiment.model, corpus.vocab.size, corpus.vocab.bags(), interface, frozen)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     language_model = build_meta_model(described.settings, described.vocab_size, described.bags)
     for part in parts:

@@ -27,7 +27,7 @@ def text_features(loaded: LoadedModel, text: str, name: str, *, per_token: bool,
         UsageError: it is a model of labels or tags that reads backward.
         DataError: the text has a lone surrogate, or a character that the vocabulary cannot spell.
     """
-    if loaded.labels is not None and not loaded.model.body.is_causal:
+    if loaded.labels is not None and not loaded.model.is_causal:
         raise UsageError(
             f"{name} reads texts from their ends, so its features of a character depend on all that follows",
             'use model.predict(texts), or train a model with model.direction = "forward"',

@@ -42,7 +42,15 @@ def run_training(
             refuse_other_folder(plan.run)
             check_writable(plan.run.root)
             stack.enter_context(DirectoryLock(plan.run.root))
-            open_run(plan.run, plan.experiment, corpus, plan.initial_weights, resume=resume, overwrite=overwrite)
+            open_run(
+                plan.run,
+                plan.experiment,
+                corpus,
+                plan.initial_weights,
+                frozen=plan.frozen,
+                resume=resume,
+                overwrite=overwrite,
+            )
 
         ranks.run_on_main(open_directory)
         initial: LanguageModel | None = None
@@ -67,6 +75,7 @@ def run_training(
             ranks=ranks,
             initial=initial,
             start=start,
+            frozen=plan.frozen,
         )
 
         def make_default() -> None:

@@ -44,6 +44,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
 REQUIRED: dict[str, dict[str, Any]] = {
     "mix": {"sources": ({"type": "sample"},)},
     "copied": {"directory": "elsewhere/corpus"},
+    "contextual": {"forward": "lm"},
 }
 """Kinds with settings that have no default."""
 OF_EXAMPLES = {"corpus.task", "corpus.repeats"} | {
@@ -87,7 +88,9 @@ def changes(
         if len(kinds) > 1:
             current = kinds[0].model_fields["type"].default if field.default is None else field.default.type
             before = {**base, f"{key}.type": current} if field.default is None else base
-            yield Change(before, f"{key}.type", next(kind for kind in other_kinds(kinds, current)))
+            other = next(other_kinds(kinds, current), None)
+            if other is not None:  # else the other kinds need more than a type
+                yield Change(before, f"{key}.type", other)
         elif not kinds and name != "type":
             yield find_change({**base, **COMPANIONS.get(key, {})}, key, field.annotation)
 

@@ -26,6 +26,7 @@ from charlm.nn.conditions.settings import (
 )
 from charlm.nn.conditions.source import Encoder, MonotonicTransducer, SoftTransducer, Transducer
 from charlm.nn.dropout import NoiseRNG
+from charlm.nn.embeddings.frozen import FrozenModels
 from charlm.nn.embeddings.token_embedding import Embedding
 from charlm.nn.heads.build import build_head
 from charlm.nn.heads.log_probabilities import LogProbabilityHead
@@ -77,18 +78,23 @@ class DecoderParts:
 
 
 def build_transducer(
-    parts: DecoderParts, condition: SourceConditionSettings, source_size: int, copy_ids: tuple[int, ...] | None
+    parts: DecoderParts,
+    condition: SourceConditionSettings,
+    source_size: int,
+    copy_ids: tuple[int, ...] | None,
+    frozen: FrozenModels,
 ) -> Transducer:
     """Build a freshly initialised transducer.
 
     Args:
         source_size: the number of ids of sources.
         copy_ids: the target id of each source id, or -1; None if nothing can be copied.
+        frozen: the frozen language models that contextual embeddings read.
 
     Raises:
         SettingsError: parts of the model do not fit; or the task has no ids that can be copied.
     """
-    encoder = Encoder(condition.encoder, source_size, parts.rng)
+    encoder = Encoder(condition.encoder, source_size, parts.rng, frozen)
     match condition.attention:
         case MonotonicAttentionSettings():
             return _build_monotonic(parts, encoder, condition, condition.attention)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from charlm.nn.attention.settings import AttentionSettings, MonotonicAttentionSettings
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
-from charlm.nn.embeddings.settings import TokenEmbeddingSettings
+from charlm.nn.embeddings.settings import SourceEmbeddingSettings, TokenEmbeddingSettings
 from charlm.settings import Settings
 
 
@@ -28,7 +28,7 @@ class LabelConditionSettings(Settings):
 class EncoderSettings(Settings):
     """What reads the source."""
 
-    embedding: TokenEmbeddingSettings = TokenEmbeddingSettings()
+    embedding: SourceEmbeddingSettings = TokenEmbeddingSettings()
     body: BodySettings = RecurrentSettings(hidden_size=256)
     direction: Literal["forward", "backward", "both"] = "both"
     """The direction in which the source is read."""

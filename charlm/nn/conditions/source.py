@@ -28,6 +28,7 @@ from charlm.nn.bodies.build import build_row_body
 from charlm.nn.conditions.settings import EncoderSettings
 from charlm.nn.dropout import NoiseRNG, TokenDropout
 from charlm.nn.embeddings.build import build_embedding
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.embeddings.token_embedding import Embedding
 from charlm.nn.heads.log_probabilities import LogProbabilityHead
 from charlm.nn.heads.softmax import Head
@@ -40,9 +41,17 @@ from charlm.vocab.base import IGNORE_INDEX
 class Encoder(nn.Module):
     """Reads sources. Parameters: boundary_2D, the vectors before and behind a source, and those of its parts."""
 
-    def __init__(self, settings: EncoderSettings, source_size: int, rng: NoiseRNG) -> None:
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        source_size: int,
+        rng: NoiseRNG,
+        frozen: FrozenModels = NO_FROZEN_MODELS,
+    ) -> None:
         super().__init__()
-        self.embedding = build_embedding(settings.embedding, source_size, None, rng)
+        self.embedding = build_embedding(
+            settings.embedding, source_size, None, rng, setting="model.condition.encoder.embedding", frozen=frozen
+        )
         self.token_dropout = TokenDropout(source_size, settings.embedding.dropout, rng)
         size = self.embedding.size
         self.boundary_2D = nn.Parameter(torch.empty(2, size))
@@ -52,7 +61,8 @@ class Encoder(nn.Module):
 
     def forward(self, source_NS: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
         """Return the memory, N, S + 2, M, and its lengths, lengths_N + 2."""
-        x_NSD, _ = self.embedding(source_NS, self.embedding.initial_state(len(source_NS)))
+        state = self.embedding.initial_state(len(source_NS))
+        x_NSD, _ = self.embedding.read_rows(source_NS, state, lengths_N)
         x_NSD = nn.functional.pad(self.token_dropout(x_NSD, source_NS), (0, 0, 1, 1))
         start_D, end_D = self.boundary_2D.to(x_NSD.dtype)
         positions_S1 = torch.arange(x_NSD.shape[1], device=x_NSD.device)[:, None]
@@ -110,6 +120,10 @@ class Transducer(ConditionalModel):
     ) -> None:
         super().__init__(embedding, decoder, head, rng, token_dropout=token_dropout)
         self.encoder = encoder
+
+    def check_buffers(self) -> None:
+        super().check_buffers()
+        self.encoder.embedding.check_buffers()
 
     def given(self, condition: Condition) -> BoundTransducer:
         """

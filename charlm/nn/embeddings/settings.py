@@ -1,10 +1,10 @@
 """Settings of embeddings, torch-free; `build.py` makes the embeddings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from charlm.nn.setting_types import MAX_SIZE, Probability, check_rising
+from charlm.nn.setting_types import MAX_SIZE, Probability, Size, check_rising
 from charlm.settings import Settings
 
 
@@ -44,4 +44,33 @@ class NgramEmbeddingSettings(EmbeddingSettings):
     result does not depend on k."""
 
 
-AnyEmbeddingSettings = Annotated[TokenEmbeddingSettings | NgramEmbeddingSettings, Field(discriminator="type")]
+class ContextualEmbeddingSettings(EmbeddingSettings):
+    """The features of frozen language models (Akbik et al., 2018), whose vocabulary the corpus must have, beside a
+    trained vector of each token. Their weights are copied into the new model and do not change."""
+
+    type: Literal["contextual"] = "contextual"
+    forward: str = ""
+    """The run of a language model that reads forward, by name or directory. `forward`, `backward` or both are needed; a
+    language model can have the one that reads in its own direction."""
+    backward: str = ""
+    """The run of a language model with `model.direction = "backward"`."""
+    size: int = Field(default=128, ge=0, le=MAX_SIZE)
+    """Dimension of the trained vectors; 0: none."""
+    projection: Size | None = None
+    """Dimension to which a trained linear map brings the features. If left out, they are read as they are."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        if not self.forward and not self.backward:
+            raise ValueError("it needs language models: set forward, backward or both to the names of runs")
+        if self.context_ngrams and not self.size:
+            raise ValueError(
+                "context_ngrams are added to the trained vectors, and size is 0; raise it, or leave them out"
+            )
+        return self
+
+
+AnyEmbeddingSettings = Annotated[
+    TokenEmbeddingSettings | NgramEmbeddingSettings | ContextualEmbeddingSettings, Field(discriminator="type")
+]
+SourceEmbeddingSettings = Annotated[TokenEmbeddingSettings | ContextualEmbeddingSettings, Field(discriminator="type")]

@@ -15,12 +15,24 @@ from charlm.nn.state import State
 class Embedding(nn.Module, ABC):
     """A network (inputs_BT, state) -> (x_BTD, state)."""
 
+    is_causal: bool = True
+    """Whether a vector depends on no later token, so that a text may come in chunks."""
+    stride_period: int = 1
+    """As that of a body."""
+    receptive_field: int | None = 1
+    """As that of a body. N-grams are not counted."""
+
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State: ...
+
+    def read_rows(self, inputs_BT: Tensor, state: State, lengths_B: Tensor) -> tuple[Tensor, State]:
+        """Read rows of different lengths, each with padding on the right. The vectors of the padding mean nothing."""
+        del lengths_B  # a causal embedding reads padding last
+        return self(inputs_BT, state)
 
     @property
     def num_state_tensors(self) -> int:
@@ -36,6 +48,11 @@ class Embedding(nn.Module, ABC):
     def sparse_parameters(self) -> list[nn.Parameter]:
         """The parameters whose gradients are sparse."""
         return []
+
+    @property
+    def macs_per_token(self) -> float:
+        """Multiply-adds for a token in trained weights. Look-ups and sums are not counted."""
+        return 0.0
 
     def check_buffers(self) -> None:
         """Raise ValueError if buffers read from a file contradict each other."""

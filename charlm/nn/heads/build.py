@@ -4,6 +4,7 @@ from typing import assert_never
 
 from charlm.errors import SettingsError
 from charlm.nn.embeddings.context import ContextEmbedding
+from charlm.nn.embeddings.contextual import ContextualEmbedding
 from charlm.nn.embeddings.token_embedding import Embedding, TokenEmbedding
 from charlm.nn.heads.adaptive import AdaptiveSoftmax
 from charlm.nn.heads.settings import AdaptiveSoftmaxSettings, HeadSettings, SoftmaxSettings
@@ -45,8 +46,9 @@ def _build_softmax(settings: SoftmaxSettings, features_size: int, vocab_size: in
         )
     token_embedding = embedding.tokens if isinstance(embedding, ContextEmbedding) else embedding
     if not isinstance(token_embedding, TokenEmbedding):
+        does = "reads frozen models" if isinstance(token_embedding, ContextualEmbedding) else "sums n-gram vectors"
         raise SettingsError(
-            "model.head.tied = true needs an embedding with a vector for each id, and this one sums n-gram vectors",
+            f"model.head.tied = true needs an embedding with a vector for each id, and this one {does}",
             "set model.head.tied=false, or model.embedding.type=token",
         )
     return TiedSoftmax(features_size, token_embedding, settings.label_smoothing)

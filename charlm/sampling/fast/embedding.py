@@ -76,10 +76,10 @@ class ContextStep(EmbeddingStep):
 class ModuleStep(EmbeddingStep):
     """Runs the forward of any other embedding."""
 
-    def __init__(self, embedding: Embedding, state: State) -> None:
+    def __init__(self, embedding: Embedding, state: State, x_BD: Tensor) -> None:
         self._embedding = embedding
         self._state = state
-        self.x_BD = next(embedding.parameters()).new_empty(len(state[0]), embedding.size)
+        self.x_BD = x_BD
 
     def run(self, tokens_B: Tensor) -> None:
         x_BTD, self._state = self._embedding(tokens_B[:, None], self._state)

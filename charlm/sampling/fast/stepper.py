@@ -107,7 +107,8 @@ class FusedStepper(Stepper):
             return TokenStep(embedding, self._batch_size)
         if isinstance(embedding, ContextEmbedding) and isinstance(embedding.tokens, TokenEmbedding):
             return ContextStep(embedding, embedding.tokens, state)
-        return ModuleStep(embedding, state)
+        x_BD = next(self._model.parameters()).new_empty(self._batch_size, embedding.size)
+        return ModuleStep(embedding, state, x_BD)
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor) -> Tensor:

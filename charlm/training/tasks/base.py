@@ -11,6 +11,7 @@ from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.device import Precision
 from charlm.nn.build import Interface
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.settings import TrainingSettings
@@ -146,8 +147,12 @@ class Task(ABC):
         """Read a cursor of these batches from JSON; KeyError, TypeError or ValueError if it is invalid."""
 
     @abstractmethod
-    def new_model(self, settings: ModelSettings) -> LanguageModel:
-        """Return a model of freshly drawn weights, whose head starts from the frequencies of the training text."""
+    def new_model(self, settings: ModelSettings, frozen: FrozenModels = NO_FROZEN_MODELS) -> LanguageModel:
+        """Return a model of freshly drawn weights, whose head starts from the frequencies of the training text.
+
+        Args:
+            frozen: the frozen language models that contextual embeddings read.
+        """
 
     @abstractmethod
     def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> Validation: ...

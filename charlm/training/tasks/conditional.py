@@ -23,6 +23,7 @@ from charlm.evaluation.score import Score
 from charlm.evaluation.score_documents import score_documents
 from charlm.evaluation.uniform_guessing import uniform_bits
 from charlm.nn.build import build_model
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.settings import TrainingSettings
@@ -63,9 +64,9 @@ class ConditionalTask(Task):
     def parse_cursor(self, content: Mapping[str, Any]) -> DocumentCursor:
         return DocumentCursor.from_json(content)
 
-    def new_model(self, settings: ModelSettings) -> LanguageModel:
+    def new_model(self, settings: ModelSettings, frozen: FrozenModels = NO_FROZEN_MODELS) -> LanguageModel:
         vocab = self.corpus.vocab
-        model = build_model(settings, vocab.size, vocab.bags(), self.interface)
+        model = build_model(settings, vocab.size, vocab.bags(), self.interface, frozen)
         model.head.set_frequencies(torch.from_numpy(count_ids(self._train, vocab.size)))
         return model
 

@@ -15,6 +15,8 @@ from charlm.errors import SettingsError
 from charlm.evaluation.evaluate_labels import LabelDecoder, evaluate_labels
 from charlm.evaluation.label_score import LabelScore
 from charlm.nn.build import Outputs, build_model
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
+from charlm.nn.embeddings.settings import ContextualEmbeddingSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.training.settings import TrainingSettings
@@ -40,6 +42,18 @@ class LabelTask(Task):
                 "leave it out for tags",
             )
         check_document_settings(model_settings, settings)
+        embedding = model_settings.embedding
+        if (
+            settings.recompute_len is not None
+            and model_settings.direction == "forward"
+            and isinstance(embedding, ContextualEmbeddingSettings)
+            and embedding.backward
+        ):
+            raise SettingsError(
+                "training.recompute_len cuts a text that is read forward into segments, and model.embedding.backward"
+                " reads it from its end",
+                "leave it out, or set model.direction=both",
+            )
         if settings.sample_length > 0:
             raise SettingsError(
                 "training.sample_length is for language models: a model of labels or tags writes no text",
@@ -62,9 +76,9 @@ class LabelTask(Task):
     def parse_cursor(self, content: Mapping[str, Any]) -> DocumentCursor:
         return DocumentCursor.from_json(content)
 
-    def new_model(self, settings: ModelSettings) -> LanguageModel:
+    def new_model(self, settings: ModelSettings, frozen: FrozenModels = NO_FROZEN_MODELS) -> LanguageModel:
         vocab = self.corpus.vocab
-        model = build_model(settings, vocab.size, vocab.bags(), self._outputs)
+        model = build_model(settings, vocab.size, vocab.bags(), self._outputs, frozen)
         model.head.set_frequencies(torch.from_numpy(self._train.count_labels(self._outputs.size)))
         return model
 

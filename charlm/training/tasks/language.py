@@ -13,6 +13,8 @@ from charlm.evaluation.evaluate import evaluate
 from charlm.evaluation.score import Score
 from charlm.evaluation.uniform_guessing import uniform_bits
 from charlm.nn.build import build_model
+from charlm.nn.embeddings.build import check_language_embedding
+from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
@@ -50,9 +52,9 @@ class LanguageTask(Task):
     def parse_cursor(self, content: Mapping[str, Any]) -> Cursor:
         return Cursor.from_json(content)
 
-    def new_model(self, settings: ModelSettings) -> LanguageModel:
+    def new_model(self, settings: ModelSettings, frozen: FrozenModels = NO_FROZEN_MODELS) -> LanguageModel:
         vocab = self.corpus.vocab
-        model = build_model(settings, vocab.size, vocab.bags())
+        model = build_model(settings, vocab.size, vocab.bags(), None, frozen)
         counts_V = count_ids(self._train_stream(settings), vocab.size)
         model.head.set_frequencies(torch.from_numpy(counts_V))
         return model
@@ -105,7 +107,7 @@ def check_language_model(settings: ModelSettings, training: TrainingSettings) ->
     """
     Raises:
         SettingsError: the model reads both ways, or pools features; or its checkpoints are chosen by something else
-            than bits.
+            than bits; or its embedding shows what is to be predicted.
     """
     if training.select != "bits":
         raise SettingsError(
@@ -122,3 +124,4 @@ def check_language_model(settings: ModelSettings, training: TrainingSettings) ->
             f'model.pooling = "{settings.pooling}" is for one label for each document',
             f"{_CURE}, or leave it out",
         )
+    check_language_embedding(settings.embedding, settings.text_direction)
