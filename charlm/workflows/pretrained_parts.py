@@ -65,7 +65,7 @@ def plan_parts(
         "decoder": vocab.is_same(corpus.vocab),
         "encoder": vocab.is_same(conditions.vocab),
     }
-    parts = tuple(part for part, is_known in known.items() if is_known)
+    parts: tuple[TransducerPart, ...] = tuple(part for part, is_known in known.items() if is_known)
     if not parts:
         raise DataError(
             f"the vocabulary of {checkpoint} is neither that of the targets nor that of the sources of"
