@@ -20,7 +20,7 @@ from charlm.data.task_settings import TagTaskSettings, TransduceTaskSettings
 from charlm.device import autocast
 from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.build import Interface, Outputs, SourceInputs, build_meta_model, build_model
-from charlm.nn.embeddings.frozen import FrozenDescription, FrozenModel, FrozenModels, frozen_models
+from charlm.nn.embeddings.frozen import FrozenModels, frozen_models
 from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.nn.summary import summarize_network
@@ -29,9 +29,10 @@ from charlm.settings import Layer, validate
 from charlm.training.optim.build import build_optimizers
 from charlm.training.optim.settings import MuonSettings
 from charlm.vocab.char import CharVocab
+from tests.nn.frozen import EOD, random_language_model, to_freeze
 from tests.nn.rows import LENGTHS, rows
 
-V, L, EOD = 9, 5, 0
+V, L = 9, 5
 CPU = torch.device("cpu")
 Direction = Literal["forward", "backward"]
 LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
@@ -48,27 +49,16 @@ LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
 every_language_model = pytest.mark.parametrize("kind", LANGUAGE_MODELS)
 
 
-def language_model(kind: str, direction: Direction) -> tuple[ModelSettings, LanguageModel]:
-    """Return a trained language model, with random weights."""
-    torch.manual_seed(1 if direction == "forward" else 2)
-    settings = validate(
-        ModelSettings, Layer({"embedding": {"size": 4}, **LANGUAGE_MODELS[kind], "direction": direction})
-    )
-    model = build_model(settings, V)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn_like(parameter) * 0.5)
-    return settings, model.eval()
+def language_model(kind: str, direction: Direction) -> LanguageModel:
+    return random_language_model(LANGUAGE_MODELS[kind], V, direction)[1]
 
 
 def frozen(kind: str, setting: str = "model.embedding") -> FrozenModels:
     """Return a forward and a backward model."""
-    found: dict[str, FrozenModel] = {}
-    for direction in ("forward", "backward"):
-        settings, model = language_model(kind, direction)
-        description = FrozenDescription(settings=settings, vocab_size=V, eod_id=EOD, sha256="f" * 64)
-        found[f"{setting}.{direction}"] = FrozenModel(description, model.state_dict())
-    return found
+    return {
+        f"{setting}.{direction}": to_freeze(LANGUAGE_MODELS[kind], V, direction)
+        for direction in ("forward", "backward")
+    }
 
 
 def contextual(*directions: str, **more: Any) -> dict[str, Any]:
@@ -104,7 +94,7 @@ def vectors(model: LanguageModel, inputs_BT: Tensor, lengths_B: Tensor) -> Tenso
 
 def features_of_document(kind: str, direction: Direction, ids: list[int]) -> Tensor:
     """Return the features (T, H) of the tokens of a document, as its language model has them."""
-    _, model = language_model(kind, direction)
+    model = language_model(kind, direction)
     text = ids if direction == "forward" else ids[::-1]
     features_BTH, _ = model(torch.tensor([[EOD, *text]]), model.initial_state(1))
     features_TH = features_BTH[0, 1:]
@@ -149,7 +139,7 @@ def test_a_language_model_reads_the_one_of_its_direction_along(kind: str, direct
     """Its stream has the <eod> between documents, and is reversed already for a backward model."""
     model = build(contextual(direction), kind, None, direction=direction)
     inputs_BT = torch.tensor([[EOD, 1, 2, EOD, 3, 3]])
-    _, own = language_model(kind, direction)
+    own = language_model(kind, direction)
     found, _ = model.embedding(inputs_BT, model.embedding.initial_state(1))
     torch.testing.assert_close(found, own(inputs_BT, own.initial_state(1))[0], rtol=0, atol=1e-5)
 
@@ -261,7 +251,7 @@ def test_the_summary_counts_them_apart() -> None:
     summary = summarize_network(tree, V, None, TAGS, frozen("lstm"))
     model = build(BOTH)
     assert summary.parameters == model.num_parameters
-    parts = [language_model("lstm", direction)[1] for direction in ("forward", "backward")]
+    parts = [language_model("lstm", direction) for direction in ("forward", "backward")]
     weights = sum(
         tensor.numel() for part in parts for tensor in (*part.embedding.parameters(), *part.body.parameters())
     )

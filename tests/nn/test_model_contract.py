@@ -23,6 +23,7 @@ from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
 from charlm.nn.build import build_model
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import LockedDropout, NoiseRNG
+from charlm.nn.embeddings.frozen import FrozenModels, frozen_models
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings
 from charlm.nn.model import LanguageModel
@@ -32,6 +33,7 @@ from charlm.settings import Layer, Settings, validate
 from charlm.vocab.base import NgramBags
 from charlm.vocab.char import CharVocab
 from tests.nn.bags import bags_of_words
+from tests.nn.frozen import to_freeze
 
 SMALL, LARGE = CharVocab("abcdefgh", byte_fallback=False), CharVocab("abcdefgh")
 V, H, D = SMALL.size, 8, 6
@@ -110,6 +112,8 @@ CASES: dict[str, dict[str, Any]] = {
         for combiner in ("sum", "mean", "sqrt")
     },
     "ngram-context": {"embedding": {"type": "ngram", "size": 2, **CONTEXT}},
+    "contextual": {"embedding": {"type": "contextual", "forward": "a run", "projection": 5, **CONTEXT}},
+    "contextual-alone": {"embedding": {"type": "contextual", "forward": "a run", "size": 0}, "body": {"norm": "layer"}},
 }
 
 # LARGE as if its 257 and 258 were <spell> and </spell>, and the six ids after them words of the letters a and b.
@@ -126,6 +130,13 @@ def bags_of(case: str) -> NgramBags | None:
     return bags_of_words(LARGE.size, WORDS, end_id=END, first_byte_id=1) if case.startswith("ngram") else None
 
 
+def frozen_of(case: str) -> FrozenModels:
+    if not case.startswith("contextual"):
+        return {}
+    body = {"cell": {"type": "gru"}, "num_layers": 2, "hidden_size": 3, "dropout": 0.5}
+    return {"model.embedding.forward": to_freeze({"body": body}, V, "forward")}
+
+
 def model_settings(case: str, **body: Any) -> ModelSettings:
     tree = CASES[case]
     chosen = {
@@ -137,7 +148,7 @@ def model_settings(case: str, **body: Any) -> ModelSettings:
 
 
 def build_afresh(case: str, **body: Any) -> LanguageModel:
-    return build_model(model_settings(case, **body), vocab_of(case).size, bags_of(case))
+    return build_model(model_settings(case, **body), vocab_of(case).size, bags_of(case), None, frozen_of(case))
 
 
 def build(case: str, *, seed: int = 0, **body: Any) -> LanguageModel:
@@ -204,14 +215,16 @@ def test_gradients_are_those_of_finite_differences(case: str) -> None:
     inputs_BT = tokens_for(case, 2, 4)
     names = [name for name, _ in model.named_parameters() if not name.startswith("head.")]
     state = random_state(case, model, 2)
-    floats = [tensor for tensor in state if tensor.is_floating_point()]
+    num_frozen = sum(reader.num_state_tensors for reader in frozen_models(model))
+    frozen, own = state[:num_frozen], state[num_frozen:]  # a frozen language model has no gradients
+    floats = [tensor for tensor in own if tensor.is_floating_point()]
 
     def features(*values: Tensor) -> tuple[Tensor, ...]:
         parameters = {name: cast("Tensor", Dense.apply(value)) for name, value in zip(names, values, strict=False)}
         given = iter(values[len(names) :])
-        mixed = tuple(next(given) if tensor.is_floating_point() else tensor for tensor in state)
-        output, after = torch.func.functional_call(model, parameters, (inputs_BT, mixed))
-        return output, *(tensor for tensor in after if tensor.is_floating_point())
+        mixed = tuple(next(given) if tensor.is_floating_point() else tensor for tensor in own)
+        output, after = torch.func.functional_call(model, parameters, (inputs_BT, (*frozen, *mixed)))
+        return output, *(tensor for tensor in after[num_frozen:] if tensor.is_floating_point())
 
     leaves = [*(dict(model.named_parameters())[name] for name in names), *floats]
     assert torch.autograd.gradcheck(features, tuple(leaf.detach().clone().requires_grad_() for leaf in leaves))

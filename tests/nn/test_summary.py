@@ -9,7 +9,7 @@ from charlm.nn.build import build_meta_model, build_model
 from charlm.nn.settings import ModelSettings
 from charlm.nn.summary import NetworkSummary, summarize_network
 from charlm.settings import Layer, validate
-from tests.nn.test_model_contract import CASES, CELLS, bags_of, build_afresh, model_settings, vocab_of
+from tests.nn.test_model_contract import CASES, CELLS, bags_of, build_afresh, frozen_of, model_settings, vocab_of
 
 
 def summary_of(vocab_size: int = 100, **tree: Any) -> NetworkSummary:
@@ -26,7 +26,7 @@ def sizes(summary: NetworkSummary) -> dict[str, tuple[int, int]]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_table_adds_up_to_the_model(case: str) -> None:
     model, vocab_size = build_afresh(case), vocab_of(case).size
-    summary = summarize_network(model_settings(case), vocab_size, bags_of(case))
+    summary = summarize_network(model_settings(case), vocab_size, bags_of(case), None, frozen_of(case))
     assert summary.parameters == model.num_parameters
     first, *layers, last = summary.parts
     assert (first.name, first.inputs, first.outputs) == ("embedding", vocab_size, model.embedding.size)
@@ -39,7 +39,8 @@ def test_the_table_adds_up_to_the_model(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_model_without_weights_has_the_shapes_of_the_model(case: str) -> None:
-    model, shapes = build_afresh(case), build_meta_model(model_settings(case), vocab_of(case).size, bags_of(case))
+    about_vocab = vocab_of(case).size, bags_of(case)
+    model, shapes = build_afresh(case), build_meta_model(model_settings(case), *about_vocab, None, frozen_of(case))
     assert all(tensor.is_meta for tensor in shapes.state_dict().values())
     assert {name: (tensor.shape, tensor.dtype) for name, tensor in shapes.state_dict().items()} == {
         name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()
