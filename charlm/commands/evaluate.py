@@ -158,6 +158,29 @@ def evaluate(
     if ensemble and len(runs or ()) < 2:
         raise UsageError("--ensemble scores several runs as one model", "name two runs or more")
     names = runs or [None if text is None else run_or_bundled(None)]
+    if all_transduce(names, checkpoint):
+        given = {
+            "--label": bool(label),
+            "--classify": classify,
+            "--text": text is not None,
+            "--streams": streams is not None,
+            "--confusion": confusion is not None,
+            "--dynamic": dynamic,
+            "--cache": cache,
+            "--calibrated": calibrated,
+            "--mix": mix,
+            "--mix-online": mix_online,
+            "--per-document": per_document is not None,
+            "--per-token": per_token is not None,
+        }
+        refuse_other_options([option for option, is_given in given.items() if is_given])
+        wanted_targets = TargetEvalRequest(split, data, precision, device, BeamOptions(beams, length_penalty))
+        evaluate_target_runs(names, checkpoint, wanted_targets, is_ensemble=ensemble, as_json=as_json)
+        return
+    for name in ("beams", "length_penalty"):
+        if name in given_parameters(context):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is for runs of --task transduce, which write a text for a text", "leave it out")
     if classify and all(predicts_labels(name, checkpoint) for name in names):
         raise UsageError(
             "--classify has no effect: a model of labels or tags is always scored like this", "leave it out"
@@ -178,24 +201,6 @@ def evaluate(
         refuse_language_options([option for option, is_given in given.items() if is_given])
         wanted_labels = LabelEvalRequest(split, data, precision, device)
         evaluate_label_runs(names, checkpoint, wanted_labels, confusion, is_ensemble=ensemble, as_json=as_json)
-        return
-    if all_transduce(names, checkpoint):
-        given = {
-            "--label": bool(label),
-            "--text": text is not None,
-            "--streams": streams is not None,
-            "--confusion": confusion is not None,
-            "--dynamic": dynamic,
-            "--cache": cache,
-            "--calibrated": calibrated,
-            "--mix": mix,
-            "--mix-online": mix_online,
-            "--per-document": per_document is not None,
-            "--per-token": per_token is not None,
-        }
-        refuse_other_options([option for option, is_given in given.items() if is_given])
-        wanted_targets = TargetEvalRequest(split, data, precision, device, BeamOptions(beams, length_penalty))
-        evaluate_target_runs(names, checkpoint, wanted_targets, is_ensemble=ensemble, as_json=as_json)
         return
     if confusion is not None:
         raise UsageError("--confusion is for models of labels or tags, and this is a language model", "leave it out")

@@ -121,7 +121,7 @@ LengthPenaltyOption = Annotated[
         metavar="A",
         min=0,
         max=10,
-        help="Of a run of --task transduce: compare texts by log p / tokens ** A.",
+        help="Of a run of --task transduce: compare texts by log p over the number of tokens to the power A.",
     ),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]

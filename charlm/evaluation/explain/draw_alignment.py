@@ -119,6 +119,17 @@ class AlignmentDrawing(Drawing):
         )
         detail = self._origin(index) + (f"; else {alternatives}" if alternatives else "")
         part = (index + 1) * (len(found.cells) + 1) - 1
-        before = "".join(map(self._token, range(index)))
-        after = "".join(map(self._token, range(index + 1, len(found.bits_P) - 1)))
-        return Place(part, before, self._token(index), after, f"{bits:.2f}", format_percent(2**-bits), detail)
+        separator = " " if found.vocab.type == "symbols" else ""
+        before, after = (
+            [self._token(other) for other in others if other != self._end]
+            for others in (range(index), range(index + 1, len(found.bits_P)))
+        )
+        return Place(
+            part,
+            "".join(f"{token}{separator}" for token in before),
+            self._token(index),
+            "".join(f"{separator}{token}" for token in after),
+            f"{bits:.2f}",
+            format_percent(2**-bits),
+            detail,
+        )

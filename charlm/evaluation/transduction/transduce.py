@@ -2,7 +2,7 @@
 
     sources, sorted by length ──batches──> given ──beam search──> ids ──decode──> texts with probabilities
 
-Two sequences of ids may spell one text; their probabilities are added up.
+Two sequences of ids may spell one text; their probabilities are added up, and texts are sorted by these sums.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class TransducerEnsemble:
                 model.eval()
             for batch in _batches([len(source) for source in sources], options.width):
                 for index, hypotheses in zip(batch, self._search([sources[i] for i in batch], options), strict=True):
-                    found[index] = self._to_texts(hypotheses)
+                    found[index] = self._to_texts(hypotheses, options.length_penalty)
                 on_progress(len(batch))
         finally:
             for model, mode in zip(self.models, was_training, strict=True):
@@ -77,13 +77,16 @@ class TransducerEnsemble:
             bound, max_lengths, self.vocab.eod_id, options, device=self.device, precision=self.precision
         )
 
-    def _to_texts(self, hypotheses: Sequence[Hypothesis]) -> list[TextCandidate]:
-        probabilities: dict[str, float] = {}
+    def _to_texts(self, hypotheses: Sequence[Hypothesis], length_penalty: float) -> list[TextCandidate]:
+        log_p_of: dict[str, float] = {}
+        length_of: dict[str, int] = {}  # of the best ids that spell a text, with <eod>
         for each in hypotheses:
             ids = each.ids if self.direction == "forward" else each.ids[::-1]
             text = self.vocab.decode(ids)
-            probabilities[text] = probabilities.get(text, 0.0) + float(np.exp(each.log_p))
-        return [TextCandidate(text, probability) for text, probability in probabilities.items()]
+            log_p_of[text] = float(np.logaddexp(log_p_of.get(text, -np.inf), each.log_p))
+            length_of.setdefault(text, len(ids) + 1)
+        ordered = sorted(log_p_of, key=lambda text: log_p_of[text] / length_of[text] ** length_penalty, reverse=True)
+        return [TextCandidate(text, float(np.exp(log_p_of[text]))) for text in ordered]
 
 
 def _batches(lengths: Sequence[int], width: int) -> list[list[int]]:

@@ -184,7 +184,8 @@ class MonotonicAttentiveBody(AttentiveBody):
     def read_tokens(
         self, x_BTD: Tensor, inputs_BT: Tensor, state: State, lengths_B: Tensor | None
     ) -> tuple[Tensor, State]:
-        max_steps = max(1, _INFERENCE_ELEMENTS // (len(x_BTD) * self.memory.num_positions * self.features_size))
+        elements = max(1, len(x_BTD)) * self.memory.num_positions * self.features_size  # a rank may have no row
+        max_steps = max(1, _INFERENCE_ELEMENTS // elements)
         if x_BTD.shape[1] > max_steps and not torch.is_grad_enabled():
             return self._read_in_slices(x_BTD, inputs_BT, state, lengths_B, max_steps)
         rows_B, log_alpha_BS, query_BA, *inner = state

@@ -77,7 +77,9 @@ class TableSource(ExampleSource):
             return None
         weight, column = 1.0, self._settings.weight_column
         if self._has_weights:
-            weight = read_weight(row.cells.get(column), place, str(column))
+            if column not in row.cells:
+                raise missing_column("weight_column", column, [*row.cells], place)
+            weight = read_weight(row.cells[column], place, str(column))
         return Example(f"{file.name}:{row.number}", text, **found._asdict(), weight=weight, split=file.split)
 
     def _columns(self) -> Iterator[tuple[str, str | int]]:

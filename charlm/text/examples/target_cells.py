@@ -74,7 +74,7 @@ def read_weight(cell: object, place: str, column: str) -> float:
         DataError: it is not a number from 0 up.
     """
     try:
-        weight = float(cell) if isinstance(cell, str | int | float) else math.nan
+        weight = float(cell) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else math.nan
     except (ValueError, OverflowError):
         weight = math.nan
     if not 0 <= weight < math.inf:

@@ -28,6 +28,11 @@ class TransduceTask(ConditionalTask):
             raise SettingsError('training.select = "f1" is for labels and tags', "set it to bits or accuracy")
         check_language_model(model_settings, settings.model_copy(update={"select": "bits"}))
         check_document_settings(model_settings, settings)
+        if settings.sample_length > 0:
+            raise SettingsError(
+                "training.sample_length is for models that write freely: this one writes a text for each source",
+                "leave it out; each validation says how many texts are wrong",
+            )
 
     def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> "TransduceValidation":
         return TransduceValidation(self.corpus, settings, model_settings)
