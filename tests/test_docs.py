@@ -5,6 +5,7 @@ README.md, charlm/docs/*.md ──console lines──> run, page by page, each p
 """
 
 import importlib
+import itertools
 import os
 import re
 import shlex
@@ -112,6 +113,12 @@ def _write_examples(folder: Path) -> None:
                 file.write(f"{name}\n")
     tickets = [f"No. {number} is late\t{'sales' if number % 2 else 'support'}\n" for number in range(100)]
     (folder / "tickets.tsv").write_text("message\tteam\n" + "".join(tickets), encoding="utf-8")
+    words = ["".join(letters) for letters in itertools.product("trfbdn", "aoi", "frnl", "tsd")]
+    spoken = [f"{word}\t{' '.join(word)}\n" for word in words]
+    (folder / "words.tsv").write_text("text\ttarget\n" + "".join(spoken), encoding="utf-8")
+    for name, vowel in (("plain", "a"), ("accented", "á")):
+        lines = [f"r{vowel}ft {number}\n" for number in range(60)]
+        (folder / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
     for split in ("train", "dev", "test"):
         sentences = [sentence(("Rain", "NOUN"), ("fell", "VERB"), (str(number), "NUM")) for number in range(20)]
         (folder / f"xx-{split}.conllu").write_text("".join(sentences), encoding="utf-8")
@@ -135,6 +142,9 @@ def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer = "--task", "generate", "--input", "names", "--workers", "1", "--out", "data/names-generate"
     charlm.succeed("prepare", *writer)
     charlm.succeed("train", "--config", "names-generate", "--out", "runs/writer", *QUICK)
+    pairs = "--task transduce --input words.tsv --workers 1".split()
+    charlm.succeed("prepare", *pairs)
+    charlm.succeed("train", "--config", "g2p", *QUICK)
     charlm.succeed("prepare", "--source", "text", "--input", "novel.txt")
     charlm.succeed("train", "--config", "lstm", *QUICK)
     return folder
@@ -180,7 +190,7 @@ def test_the_python_of_a_page_runs(name: str, shelf: Path) -> None:
 
 def test_python_is_shown_in_the_readme_and_in_its_page() -> None:
     assert len(blocks(PAGES["README"], "python")) == 1
-    assert len(blocks(PAGES["python"], "python")) == 6
+    assert len(blocks(PAGES["python"], "python")) == 7
 
 
 @pytest.mark.parametrize("text", blocks(EVERYTHING, "toml"))
