@@ -1,8 +1,9 @@
-"""Small corpora of examples for tests: texts with labels or tags, written as `charlm prepare` writes them.
+"""Small corpora of examples for tests: texts with labels, tags or targets, written as `charlm prepare` writes them.
 
 Example = (text, label), or (text, tags) with a tag or None for each character
+Pair = (source, target)
 
-A model predicts the label. With the task generate, it is given the label.
+A model predicts the label. With the task generate, it is given the label; with the task transduce, the source.
 """
 
 import random
@@ -16,19 +17,23 @@ import numpy as np
 from charlm import formats, storage
 from charlm.data.conditions import LabelConditions, encode_conditions, write_conditioned
 from charlm.data.corpus import Corpus, compute_fingerprint, describe_file, open_corpus
+from charlm.data.example_sources import open_example_source
 from charlm.data.examples import write_targets
 from charlm.data.labels import Labels
 from charlm.data.settings import CorpusSettings
 from charlm.data.store import encode_parts, write_stream
-from charlm.data.task_settings import ClassifyTaskSettings, TagTaskSettings, TaskSettings
+from charlm.data.task_settings import ClassifyTaskSettings, TagTaskSettings, TaskSettings, TransduceTaskSettings
 from charlm.text.document import Document
 from charlm.text.examples.settings import TableSettings
 from charlm.text.split import Part
 from charlm.vocab.base import IGNORE_INDEX
 from charlm.vocab.char import CharVocab
+from charlm.workflows.prepare_examples import prepare_examples
 
 Example = tuple[str, str | Sequence[str | None]]
 Splits = dict[str, list[Example]]
+Pair = tuple[str, str]
+TRANSDUCE = TransduceTaskSettings()
 
 
 def write_examples(directory: Path, splits: Splits, task: TaskSettings | None = None) -> Corpus:
@@ -76,6 +81,25 @@ def write_examples(directory: Path, splits: Splits, task: TaskSettings | None = 
     return open_corpus(directory)
 
 
+def write_pairs(
+    directory: Path, splits: dict[str, list[Pair]], task: TransduceTaskSettings = TRANSDUCE, **settings: Any
+) -> Corpus:
+    """Write a corpus of sources and targets, by way of tables beside it.
+
+    Args:
+        settings: of the corpus, such as its vocabulary.
+    """
+    files: dict[str, tuple[str]] = {}
+    for split, pairs in splits.items():
+        path = directory.parent / f"{directory.name}-{split}.tsv"
+        storage.make_directory(path.parent)
+        path.write_text("".join(f"{source}\t{target}\n" for source, target in pairs), encoding="utf-8")
+        files[split] = (str(path),)
+    source = TableSettings.model_validate({"text_column": 1, "target_column": 2, **files})
+    content = CorpusSettings(source=source, task=task, **settings)
+    return prepare_examples(content, open_example_source(content), directory)
+
+
 def _names(asked: str | Sequence[str | None]) -> Sequence[str | None]:
     return [asked] if isinstance(asked, str) else asked
 
@@ -89,9 +113,9 @@ def _targets(example: Example, labels: Labels) -> "np.ndarray[Any, np.dtype[np.i
 # ---- problems with a known answer
 
 
-def _texts(count: int, seed: int, alphabet: str = "abcd", longest: int = 9) -> list[str]:
+def _texts(count: int, seed: int, alphabet: str = "abcd", longest: int = 9, shortest: int = 1) -> list[str]:
     chance = random.Random(seed)
-    return ["".join(chance.choices(alphabet, k=chance.randint(1, longest))) for _ in range(count)]
+    return ["".join(chance.choices(alphabet, k=chance.randint(shortest, longest))) for _ in range(count)]
 
 
 def first_character(count: int, seed: int) -> list[Example]:
@@ -133,3 +157,10 @@ def spelled_label(count: int, seed: int) -> list[Example]:
     chance = random.Random(seed)
     labels = [chance.choice("abcd") for _ in range(count)]
     return [("".join(chance.choice((label, "-")) for _ in range(4)) + ".", label) for label in labels]
+
+
+def doubled(count: int, seed: int) -> list[Pair]:
+    """Three letters; each is written twice, in capitals."""
+    return [
+        (text, "".join(letter.upper() * 2 for letter in text)) for text in _texts(count, seed, longest=3, shortest=3)
+    ]

@@ -31,7 +31,7 @@ from charlm.workflows.prepare_examples import prepare_examples
 from charlm.workflows.reencode import reencode
 from tests.faulty_disk import every_fault
 from tests.processes import Commands
-from tests.text.examples.example_cases import CASES, CLASSIFY, TAG, put, sentence
+from tests.text.examples.example_cases import ALL_CASES, CASES, CLASSIFY, TAG, put, sentence
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,10 +86,10 @@ def test_the_arrays_hold_the_documents(case: str, tmp_path: Path) -> None:
         assert corpus.metadata["splits"][split]["targets"] == len(names) == examples.num_targets
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALL_CASES)
 def test_equal_inputs_give_equal_bytes(case: str, tmp_path: Path) -> None:
-    one = make(CASES[case](tmp_path / "one", "river"), tmp_path / "a")
-    two = make(CASES[case](tmp_path / "two", "river"), tmp_path / "b", workers=2)
+    one = make(ALL_CASES[case](tmp_path / "one", "river"), tmp_path / "a")
+    two = make(ALL_CASES[case](tmp_path / "two", "river"), tmp_path / "b", workers=2)
     assert tree(one.directory) == tree(two.directory)
 
 
@@ -239,9 +239,9 @@ def test_the_texts_of_a_derived_corpus_come_back(tmp_path: Path) -> None:
         make(settings, tmp_path / "again")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALL_CASES)
 def test_the_corpus_that_is_there_is_found_again_or_refused(case: str, tmp_path: Path) -> None:
-    settings = CASES[case](tmp_path / "one", "river")
+    settings = ALL_CASES[case](tmp_path / "one", "river")
     out = tmp_path / "corpus"
     assert find_prepared_examples(settings, out, open_example_source(settings)) is None
     made = make(settings, out)
@@ -252,7 +252,7 @@ def test_the_corpus_that_is_there_is_found_again_or_refused(case: str, tmp_path:
     with pytest.raises(SettingsError, match="vocab"):
         find_prepared_examples(in_bytes, out, open_example_source(settings))
     shutil.rmtree(tmp_path / "one")
-    changed = CASES[case](tmp_path / "one", "brook")
+    changed = ALL_CASES[case](tmp_path / "one", "brook")
     with pytest.raises(SettingsError, match="the input has changed"):
         find_prepared_examples(changed, out, open_example_source(changed))
     with pytest.raises(SettingsError, match="not empty"):

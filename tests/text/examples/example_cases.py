@@ -5,12 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charlm.data.settings import CorpusSettings
-from charlm.data.task_settings import ClassifyTaskSettings, TagTaskSettings
-from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
+from charlm.data.task_settings import ClassifyTaskSettings, TagTaskSettings, TransduceTaskSettings
+from charlm.text.examples.settings import (
+    AlignedSettings,
+    ClassesSettings,
+    ConlluSettings,
+    DerivedSettings,
+    TableSettings,
+)
 from charlm.text.settings import HubSettings
 from tests.corpora import build_corpus
 
-CLASSIFY, TAG = ClassifyTaskSettings(), TagTaskSettings()
+CLASSIFY, TAG, TRANSDUCE = ClassifyTaskSettings(), TagTaskSettings(), TransduceTaskSettings()
 
 Make = Callable[[Path, str], CorpusSettings]
 """(an empty folder, a word for the texts) -> settings of a corpus of examples in that folder."""
@@ -61,3 +67,38 @@ def hub(folder: Path, word: str) -> CorpusSettings:
 CASES: dict[str, Make] = {
     "table": table, "classes": classes, "conllu": conllu, "derived": derived, "hub": hub,
 }  # fmt: skip
+
+
+def target_table(folder: Path, word: str) -> CorpusSettings:
+    rows = "".join(f"{word} {number}\t{number % 9} {word[::-1]}\t{number}\n" for number in range(60))
+    path = put(folder / "pairs.tsv", f"text\ttarget\tweight\n{rows}")
+    return CorpusSettings(task=TRANSDUCE, source=TableSettings(input=(path,), weight_column="weight"))
+
+
+def target_hub(folder: Path, word: str) -> CorpusSettings:
+    rows = [json.dumps({"text": f"{word} {number}", "spelled": f"{number} {word}"}) for number in range(60)]
+    path = put(folder / "rows.jsonl", "\n".join(rows) + "\n")
+    return CorpusSettings(task=TRANSDUCE, source=HubSettings(input=(path,), target_column="spelled"))
+
+
+def aligned(folder: Path, word: str) -> CorpusSettings:
+    lines = {"read": [f"{word} {number}" for number in range(60)], "written": [f"{number}!" for number in range(60)]}
+    paths = [put(folder / f"{name}.txt", "\n".join(own) + "\n") for name, own in lines.items()]
+    return CorpusSettings(task=TRANSDUCE, source=AlignedSettings(input=tuple(paths)))
+
+
+def derived_targets(folder: Path, word: str) -> CorpusSettings:
+    settings = derived(folder, word)
+    assert isinstance(settings.source, DerivedSettings)
+    pieces = settings.source.model_copy(update={"piece_characters": 20})
+    return settings.model_copy(update={"task": TRANSDUCE, "source": pieces})
+
+
+TARGET_CASES: dict[str, Make] = {
+    "table of targets": target_table,
+    "hub of targets": target_hub,
+    "aligned": aligned,
+    "derived targets": derived_targets,
+}
+"""The same for sources of texts with other texts."""
+ALL_CASES = CASES | TARGET_CASES
