@@ -20,7 +20,7 @@ from charlm.cli import app
 from tests.fault_server import FaultServer
 from tests.mirror import DATE, serve_wiki, small_dump
 from tests.processes import Commands
-from tests.workspaces import snapshot
+from tests.workspaces import snapshot, tour_targets
 
 GROUP: Any = typer.main.get_command(app)
 MAX_SHARE = 0.05
@@ -54,6 +54,7 @@ Entry = Changes | Refused | NoEffect
 WIKI = "prepare --set corpus.source.mirrors=[] --workers 1 --out data/new"
 TEXT = "prepare --source text --input novel.txt --workers 1 --out data/new"
 EXAMPLES = "prepare --task classify --input train.tsv --workers 1 --out data/new"
+TARGETS = "prepare --task transduce --input pairs.tsv --workers 1 --out data/new"
 GIVEN_SPLITS = "prepare --task classify --train train.tsv --valid valid.tsv --workers 1 --out data/new"
 PREDICT = "predict labels --input novel.txt"
 TRAIN = "train --config tiny --set training.max_steps=2 --out runs/new"
@@ -83,6 +84,9 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--tags-column": differs(
             "prepare --task tag --input tags.jsonl --workers 1 --out data/new", "--tags-column no"
         ),
+        "--target-column": differs(TARGETS, "--target-column text"),
+        "--weight-column": differs(TARGETS, "--weight-column weight"),
+        "--source-normalize": differs(TARGETS, "--source-normalize nfd"),
         "--annotation": differs(
             "prepare --task tag --input bank.conllu --workers 1 --out data/new", "--annotation words"
         ),
@@ -127,12 +131,15 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--json": differs(TRAIN, "--json"),
     },
     "eval": {
-        "[RUN [RUN]]": Changes("eval second", "eval tiny-texts"),
+        "[RUN]...": Changes("eval second", "eval tiny-texts"),
         "--split": differs("eval", "--split valid"),
         "--data": differs("eval", "--data nowhere"),
         "--text": differs("eval", "--text novel.txt"),
         "--label": differs("eval given", "--label odd"),
         "--classify": differs("eval given", "--classify"),
+        "--ensemble": differs("eval tiny-texts second", "--ensemble"),
+        "--beams": differs("eval pairs --length-penalty 1", "--beams 1"),
+        "--length-penalty": differs("eval pairs", "--length-penalty 1"),
         "--streams": NoEffect("`--streams 1` reads it in one piece, which is the definition"),
         "--precision": differs("eval --json", "--precision bf16"),
         "--dynamic": differs("eval", "--dynamic"),
@@ -155,6 +162,9 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--out": differs(PREDICT, "--out found.jsonl"),
         "--format": differs(PREDICT, "--format tsv"),
         "--top": differs(PREDICT, "--top 2"),
+        "--ensemble": differs("predict pairs ab", "--ensemble pairs2"),
+        "--beams": differs("predict pairs ab --length-penalty 1", "--beams 1"),
+        "--length-penalty": differs("predict pairs ab", "--length-penalty 1"),
         "--threshold": differs(PREDICT, "--threshold 0.999"),
         "--labels": differs(f"{PREDICT} --top 2", "--labels odd"),
         "--temperature": differs(PREDICT, "--temperature 5"),
@@ -167,6 +177,7 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--label": Changes(
             "sample given --label odd --temperature 3 --json", "sample given --label even --temperature 3 --json"
         ),
+        "--source": Changes("sample pairs --source ab --json", "sample pairs --source b --json"),
         "--temperature": differs("sample --length 60", "--temperature 2"),
         "--length": differs("sample", "--length 7"),
         "--top-k": differs(SAMPLE, "--top-k 2"),
@@ -202,6 +213,7 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--out": differs("explain tiny-texts 'мы из'", "--out x.html"),
         "--top": differs("explain tiny-texts 'мы из'", "--top 1"),
         "--label": Changes("explain labels one --label odd", "explain labels one --label even"),
+        "--target": differs("explain pairs ab", "--target ba"),
         "--checkpoint": differs("explain tiny-texts 'мы из'", "--checkpoint 10"),
         "--device": differs("explain tiny-texts 'мы из'", "--device tpu"),
         "--json": differs("explain tiny-texts 'мы из'", "--json"),
@@ -305,6 +317,30 @@ REFUSED = [
     "sample labels --label odd",
     "tune given",
     "explain given one",
+    "eval pairs --classify",
+    "eval pairs --ensemble",
+    "eval pairs --label odd",
+    "eval pairs --confusion c.csv",
+    *(f"eval pairs --{method}" for method in ("dynamic", "cache", "calibrated", "mix", "mix-online")),
+    "eval --beams 3",
+    "eval labels --length-penalty 1",
+    "predict labels one --beams 3",
+    "predict labels one --length-penalty 1",
+    "predict pairs ab --threshold 0.5",
+    "predict pairs ab --labels odd",
+    "predict pairs ab --temperature 2",
+    "sample pairs",
+    "sample pairs --source ab --label odd",
+    "sample --source ab",
+    "sample given --label odd --source ab",
+    "explain tiny-texts 'мы из' --target ab",
+    "explain pairs ab --label odd",
+    "tune pairs",
+    "compare pairs --config baselines.toml",
+    "baseline data/pairs --config baselines.toml",
+    "prepare --task classify --input train.tsv --source-normalize nfd",
+    "prepare --task transduce --source sample",
+    "prepare --task transduce --input pairs.tsv --annotation words",
     "prepare --task generate --source sample",
     "prepare --task generate --input tags.jsonl --tags-column tags",
     "prepare --task generate --input train.tsv --annotation words",
@@ -417,6 +453,7 @@ def observe(toured: Commands, server: FaultServer, tmp_path_factory: pytest.Temp
     commands.succeed("train", "--config", "tiny", *second)
     commands.succeed("tune", "tiny-texts", *shlex.split(SEARCH))
     _add_labels(commands)
+    tour_targets(commands)
     commands.succeed("train", "--config", "tiny")  # the current run again
     return Observer(commands, base, {})
 

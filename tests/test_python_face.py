@@ -24,7 +24,7 @@ from charlm.sampling.options import SampleKeywords
 from charlm.vocab.base import Vocab
 from charlm.workflows.predict_options import PredictKeywords
 from tests.processes import Commands
-from tests.workspaces import RUN, tour_labels
+from tests.workspaces import RUN, tour_labels, tour_targets
 
 ODD: dict[str, Any] = {
     "None": None,
@@ -91,6 +91,8 @@ PREDICTION: dict[str, tuple[dict[str, Any], set[str]]] = {
     "labels": ({"labels": "odd", "top": 2}, {"list"}),
     "temperature": ({"temperature": 5}, {"1.5", *FRACTIONS}),
     "precision": ({"precision": "bf16"}, set()),
+    "beams": ({"beams": 1}, COUNTS),
+    "length_penalty": ({"length_penalty": 2}, {"0", "1.5", *FRACTIONS}),
 }
 """Keyword of `predict` -> keywords that change the prediction, and which of the odd values it takes."""
 
@@ -115,7 +117,7 @@ Call = Callable[[Model, Any], object]
 OTHERS: dict[str, tuple[Call, Any, Any, set[str]]] = {
     "load run": (lambda model, value: load_model(value).settings, "bundled", str(RUN), {"None"}),
     "load checkpoint": (lambda model, value: parameters(load_model(str(RUN), checkpoint=value)), 10, "last", {"None"}),
-    "given label": (
+    "given condition": (
         lambda _, value: load_model("given").given(value).score("number 8").nats,
         "odd",
         "even",
@@ -168,6 +170,7 @@ def model(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """In a folder with a run of labels, too."""
     folder = shutil.copytree(toured.folder, tmp_path_factory.mktemp("face") / "folder")
     tour_labels(toured.within(folder))
+    tour_targets(toured.within(folder))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield charlm.load()
@@ -221,13 +224,19 @@ def test_a_keyword_of_sample_takes_its_type_and_refuses_others(model: Model, key
 
 @pytest.mark.parametrize("keyword", PREDICTION)
 def test_each_keyword_changes_the_prediction(keyword: str) -> None:
-    labels = load_model("numbers")
-    assert labels.predict("number 8", **PREDICTION[keyword][0]) != labels.predict("number 8")
+    model = predicting(keyword)
+    beside: dict[str, Any] = {"length_penalty": 1} if keyword == "beams" else {}
+    assert model.predict("number 8", **beside | PREDICTION[keyword][0]) != model.predict("number 8", **beside)
+
+
+def predicting(keyword: str) -> Model:
+    """Return a model for which a keyword of `predict` is."""
+    return load_model("pairs" if keyword in ("beams", "length_penalty") else "numbers")
 
 
 @pytest.mark.parametrize("keyword", PREDICTION)
 def test_a_keyword_of_predict_takes_its_type_and_refuses_others(keyword: str) -> None:
-    labels = load_model("numbers")
+    labels = predicting(keyword)
     for kind, value in ODD.items():
         arguments: dict[str, Any] = {keyword: value}
         if kind in PREDICTION[keyword][1]:

@@ -121,7 +121,7 @@ def test_settings_survive_a_round_trip_through_toml() -> None:
         kind = source.model_fields["type"].default
         if kind in ("conllu", "derived") and vocab.model_fields["type"].default not in ("char", "byte"):
             continue  # tags belong to characters
-        tasks = {"table": "classify", "classes": "classify", "conllu": "tag", "derived": "tag"}
+        tasks = {"table": "classify", "classes": "classify", "conllu": "tag", "aligned": "transduce", "derived": "tag"}
         tree = {
             "corpus": {
                 "task": {"type": tasks.get(kind, "language")},

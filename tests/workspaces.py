@@ -83,6 +83,25 @@ def tour_labels(commands: Commands) -> None:
         path.write_bytes(content)
 
 
+def tour_targets(commands: Commands) -> None:
+    """A table of texts for texts, and a corpus and two runs of them, `pairs` and `pairs2`.
+
+    The current corpus and run stay what they were.
+    """
+    rows = "".join(f"number {number}\t{number} rebmun\t{number}\n" for number in range(60))
+    (commands.folder / "pairs.tsv").write_text(f"text\ttarget\tweight\n{rows}", encoding="utf-8")
+    current = {path: path.read_bytes() for path in commands.folder.glob("*/current.json")}
+    small = "model.body.hidden_size=8 training.max_steps=40 training.batch_size=8 training.optimizer.lr=0.01".split()
+    small += ["model.condition.type=source", "model.condition.encoder.body.hidden_size=8"]
+    small += ["model.condition.attention.size=8", "training.validation_interval=40"]
+    commands.succeed(*"prepare --task transduce --workers 1 --input pairs.tsv --out data/pairs".split())
+    for name, seed in (("pairs", 1), ("pairs2", 2)):
+        options = [word for each in (*small, f"training.seed={seed}") for word in ("--set", each)]
+        commands.succeed("train", "--data", "pairs", "--out", f"runs/{name}", *options)
+    for path, content in current.items():
+        path.write_bytes(content)
+
+
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     """Every path below `folder` (but locks, which hold a pid), with the content of files."""
     return {

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.processes import Commands, until
-from tests.workspaces import RUN, metrics, steps, tour_labels, weights
+from tests.workspaces import RUN, metrics, steps, tour_labels, tour_targets, weights
 
 PAIR = Path("runs/pair")
 TRAIN = ("train", "--config", "tiny", "--set", "training.log_interval=1", "--set", "training.precision=fp32")
@@ -157,6 +157,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "labels": ("--data", "numbers"),
     "tags": ("--data", "words", "--set", "model.direction=both"),
     "texts with a given label": ("--data", "given"),
+    "texts for texts": ("--data", "pairs", "--set", "model.condition.type=source"),
     "a second run": ("--init-from", "tiny-texts"),
     "micro-batches": ("--set", "training.micro_batches=2"),
     "batch normalisation": ("--set", "model.body.norm=batch", "--set", "model.body.dropout=0.2"),
@@ -178,8 +179,9 @@ SMALL = [
 
 
 def add_examples(commands: Commands) -> None:
-    """Add the corpora `numbers`, `words` and `given`."""
+    """Add the corpora `numbers`, `words`, `given` and `pairs`."""
     tour_labels(commands)
+    tour_targets(commands)
     tree = "".join(
         f"1\tword{number}\t_\tNOUN\t_\t_\t_\t_\t_\t_\n2\t{number}\t_\tNUM\t_\t_\t_\t_\t_\t_\n\n" for number in range(60)
     )

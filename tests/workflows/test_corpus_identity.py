@@ -15,11 +15,23 @@ import pytest
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.example_sources import open_example_source
 from charlm.data.settings import CorpusSettings
-from charlm.data.task_settings import ClassifyTaskSettings, GenerateTaskSettings, LanguageTaskSettings, TagTaskSettings
+from charlm.data.task_settings import (
+    ClassifyTaskSettings,
+    GenerateTaskSettings,
+    LanguageTaskSettings,
+    TagTaskSettings,
+    TransduceTaskSettings,
+)
 from charlm.errors import CharlmError, DataError, SettingsError
 from charlm.settings import Settings, settings_classes
 from charlm.text.build import build_source
-from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
+from charlm.text.examples.settings import (
+    AlignedSettings,
+    ClassesSettings,
+    ConlluSettings,
+    DerivedSettings,
+    TableSettings,
+)
 from charlm.text.settings import (
     Enwik8Settings,
     HubSettings,
@@ -47,7 +59,7 @@ from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
 from tests.processes import Commands
 from tests.source_cases import CASES, GIVEN, put
-from tests.text.examples.example_cases import CASES as EXAMPLE_CASES
+from tests.text.examples.example_cases import ALL_CASES as EXAMPLE_CASES
 from tests.workflows.prepared import make, of_source, refused, tree
 from tests.workspaces import texts
 
@@ -104,6 +116,7 @@ OTHER_VALUES: dict[type[Settings], dict[str, Any]] = {
         "input": ("other.jsonl",),
         "label_column": "label",
         "tags_column": "tags",
+        "target_column": "spoken",
         "valid_split": "validation",
         "test_split": "test",
     },
@@ -126,18 +139,23 @@ EXAMPLE_VALUES: dict[type[Settings], dict[str, Any]] = {
     ClassifyTaskSettings: {},
     GenerateTaskSettings: {},
     TagTaskSettings: {"scheme": "segments", "asks": "words"},
+    TransduceTaskSettings: {"source_vocab": "byte", "source_normalize": "nfd"},
     TableSettings: {
         **EXAMPLE_FILES,
         "text_column": "other",
         "label_column": "other",
+        "label_columns": ("one", "other"),
         "tags_column": "other",
+        "target_column": "other",
+        "weight_column": "other",
         "header": "yes",
     },
     ClassesSettings: {**EXAMPLE_FILES, "label": "folder", "documents": "block"},
     ConlluSettings: {**EXAMPLE_FILES, "annotation": "xpos", "document_characters": 9},
-    DerivedSettings: {"input": ("other",), "change": "case"},
+    AlignedSettings: EXAMPLE_FILES,
+    DerivedSettings: {"input": ("other",), "change": "case", "piece_characters": 9},
 }
-"""The same for the settings of labels and tags."""
+"""The same for the settings of labels, tags and targets."""
 
 FIELDS = [(kind, field) for kind, values in OTHER_VALUES.items() for field in values]
 
@@ -192,7 +210,8 @@ def example_base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     def find(kind: type[Settings]) -> tuple[CorpusSettings, Corpus]:
         if kind not in made:
             folder = tmp_path_factory.mktemp(kind.__name__)
-            name = kind.model_fields["type"].default if kind is not TagTaskSettings else "conllu"
+            names: dict[type[Settings], str] = {TagTaskSettings: "conllu", TransduceTaskSettings: "table of targets"}
+            name = names.get(kind) or kind.model_fields["type"].default
             settings = EXAMPLE_CASES[name](folder, "river")
             made[kind] = settings, prepare_examples(settings, open_example_source(settings), folder / "corpus")
         return made[kind]
@@ -221,14 +240,14 @@ def test_a_setting_of_examples_that_is_changed_alone_is_noticed(
 ) -> None:
     settings, corpus = example_base(kind)
     assert find_prepared_examples(settings, corpus.directory, None) is not None
-    part = "task" if kind is TagTaskSettings else "source"
+    part = "task" if kind in (TagTaskSettings, TransduceTaskSettings) else "source"
     other = getattr(settings, part).model_copy(update={field: EXAMPLE_VALUES[kind][field]})
     with pytest.raises(SettingsError, match=rf"prepared with other settings \(.*\b{field}") as caught:
         find_prepared_examples(settings.model_copy(update={part: other}), corpus.directory, None)
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("case", ["table", "classes", "conllu"])
+@pytest.mark.parametrize("case", ["table", "classes", "conllu", "table of targets", "aligned"])
 def test_examples_that_have_changed_are_named(tmp_path: Path, case: str) -> None:
     settings = EXAMPLE_CASES[case](tmp_path / "files", "river")
     corpus = prepare_examples(settings, open_example_source(settings), tmp_path / "corpus")

@@ -18,7 +18,13 @@ from charlm.errors import SettingsError
 from charlm.experiment import CHANGEABLE, Experiment, load_experiment
 from charlm.nn.fused import compiled
 from charlm.settings import Settings, merge_layers, settings_classes, single_value_layer
-from charlm.text.examples.settings import ClassesSettings, ConlluSettings, DerivedSettings, TableSettings
+from charlm.text.examples.settings import (
+    AlignedSettings,
+    ClassesSettings,
+    ConlluSettings,
+    DerivedSettings,
+    TableSettings,
+)
 from charlm.training.resume import note_differences
 from charlm.training.run_directory import RunDirectory
 from charlm.training.run_origin import WEIGHTS_FROM_SEED
@@ -36,8 +42,8 @@ DOWNLOADS = ("corpus.source.mirrors", "corpus.source.contact", "corpus.source.ur
 """How the text of the corpus came here, which changes nothing in it."""
 RESUMABLE = {f"training.{name}" for name in CHANGEABLE} | set(DOWNLOADS)
 COMPANIONS: dict[str, dict[str, Any]] = {
-    "model.body.norm_gain": {"model.body.norm": "layer"},
-    "model.body.norm_per_step": {"model.body.norm": "batch"},
+    **{f"{body}.norm_gain": {f"{body}.norm": "layer"} for body in ("model.body", "model.condition.encoder.body")},
+    **{f"{body}.norm_per_step": {f"{body}.norm": "batch"} for body in ("model.body", "model.condition.encoder.body")},
     "corpus.source.weights": {"corpus.source.sources": ({"type": "sample"}, {"type": "text", "input": ("a",)})},
 }
 """What must be set for a setting to be allowed."""
@@ -48,10 +54,10 @@ REQUIRED: dict[str, dict[str, Any]] = {
 }
 """Kinds with settings that have no default."""
 OF_EXAMPLES = {"corpus.task", "corpus.repeats"} | {
-    f"corpus.source.{name}" for name in ("label_column", "tags_column", "valid_split", "test_split")
+    f"corpus.source.{name}" for name in ("label_column", "tags_column", "target_column", "valid_split", "test_split")
 }
 """Settings of labels and tags, which a corpus decides: tests/workflows/test_corpus_identity.py has them."""
-KINDS_OF_EXAMPLES = (TableSettings, ClassesSettings, ConlluSettings, DerivedSettings)
+KINDS_OF_EXAMPLES = (TableSettings, ClassesSettings, ConlluSettings, AlignedSettings, DerivedSettings)
 TEXTS = ("90/10", "cp1251", "other")
 OTHERS = (1, 2, 3, 128, 20_000, 0.5, 1.5, 0.25, (1,), (2,), ("other",), (1.0, 2.0), ({"type": "enwik8"},))
 
