@@ -100,7 +100,7 @@ def find_task_error(settings: "CorpusSettings") -> str:
             return f"--source {source} gives no {needed}, which --task {task.type} needs; give --source {given}"
         fitting = [f"--task {each().type}" for each in _EXAMPLE_TASKS if source in each.sources]
         return (
-            f"--source {source} gives examples with labels or tags, and the task is {task.type}; add"
+            f"--source {source} gives examples of another task, and the task is {task.type}; add"
             f" {' or '.join(fitting)}, or read plain text with --source text or --source hub"
         )
     ignored = [key for key in _HUB_KEYS if source == "hub" and getattr(settings.source, key)]
@@ -131,7 +131,6 @@ _LATER_DEFAULTS = {
     ("label_column", ""),
     ("tags_column", ""),
     ("target_column", ""),
-    ("target_column", "target"),
     ("weight_column", ""),
     ("label_columns", ()),
     ("valid_split", ""),
@@ -155,15 +154,18 @@ def make_portable(corpus: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _is_later_default(key: str, value: object) -> bool:
-    return any(
-        key == name and (value == default or (default == () and value == [])) for name, default in _LATER_DEFAULTS
-    )
+def _is_later_default(source_type: object, key: str, value: object) -> bool:
+    if source_type == "table" and (key, value) == ("target_column", "target"):
+        return True
+    found = tuple(cast("list[object]", value)) if isinstance(value, list) else value
+    return any((key, found) == default for default in _LATER_DEFAULTS)
 
 
 def _make_source_portable(source: dict[str, Any]) -> dict[str, Any]:
     kept = {
-        key: value for key, value in source.items() if key not in _DOWNLOAD_KEYS and not _is_later_default(key, value)
+        key: value
+        for key, value in source.items()
+        if key not in _DOWNLOAD_KEYS and not _is_later_default(source.get("type"), key, value)
     }
     for key in ("input", *SPLIT_KEYS):
         if kept.get(key):

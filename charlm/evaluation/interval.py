@@ -73,6 +73,12 @@ def ratio_interval(numerators_U: Floats, denominators_U: Counts, *, seed: int = 
     return _resampled_interval(numerators_U, denominators_U, seed)
 
 
+def share_interval(numerators_U: Floats, denominators_U: Counts, *, seed: int = 0) -> tuple[float, float] | None:
+    """Return the 95 % interval of a share, which lies between 0 and 1, or None with fewer than 5 units."""
+    found = ratio_interval(numerators_U, denominators_U, seed=seed)
+    return None if found is None else (max(0.0, found[0]), min(1.0, found[1]))
+
+
 def _resampled_interval(bits_U: Floats, characters_U: Counts, seed: int) -> tuple[float, float] | None:
     if len(bits_U) < _MIN_UNITS or not np.isfinite(bits_U).all() or characters_U.sum() == 0:
         return None

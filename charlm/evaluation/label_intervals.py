@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.evaluation.document_counts import DocumentCounts
-from charlm.evaluation.interval import ratio_interval
+from charlm.evaluation.interval import ratio_interval, share_interval
 
 _NUM_REPLICATES = 2000
 _MIN_DOCUMENTS = 5
@@ -28,18 +28,18 @@ Interval = tuple[float, float]
 
 
 def accuracy_interval(counts: DocumentCounts) -> Interval | None:
-    return ratio_interval(counts.correct.astype(np.float64), counts.labels)
+    return share_interval(counts.correct.astype(np.float64), counts.labels)
 
 
 def segments_interval(counts: DocumentCounts) -> Interval | None:
     """Return the interval of the F1 of segments."""
     numerators = 2 * counts.correct_segments.astype(np.float64)
-    return ratio_interval(numerators, counts.gold_segments + counts.predicted_segments)
+    return share_interval(numerators, counts.gold_segments + counts.predicted_segments)
 
 
 def words_interval(counts: DocumentCounts) -> Interval | None:
     """Return the interval of the share of words that were restored correctly."""
-    return ratio_interval(counts.correct_words.astype(np.float64), counts.words)
+    return share_interval(counts.correct_words.astype(np.float64), counts.words)
 
 
 @dataclass(frozen=True, slots=True)

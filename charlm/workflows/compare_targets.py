@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from charlm.data.corpus import Corpus
-from charlm.evaluation.interval import ratio_interval
+from charlm.evaluation.interval import share_interval
 from charlm.evaluation.score import Score
 from charlm.evaluation.transduction.score import AnswerCounts, TransductionScore
 from charlm.evaluation.transduction_baselines.run import TransductionBaselineResult, run_transduction_baselines
@@ -99,7 +99,7 @@ def _of_run(found: TargetEvalResult, name: str) -> _ScoredModel:
 
 def _figures(score: TransductionScore, counts: AnswerCounts) -> Row:
     correct_U = counts.is_correct_U.astype(np.float64)
-    low, high = ratio_interval(correct_U, np.ones_like(counts.is_correct_U)) or (None, None)
+    low, high = share_interval(correct_U, np.ones_like(counts.is_correct_U)) or (None, None)
     has_weights = len(np.unique(counts.weights_U)) > 1
     return {
         "exact_match": score.exact_match,

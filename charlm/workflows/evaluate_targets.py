@@ -22,7 +22,7 @@ from charlm.data.source_texts import SourceConditions
 from charlm.data.store import TokenStream
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
-from charlm.evaluation.interval import bootstrap_interval, ratio_interval
+from charlm.evaluation.interval import bootstrap_interval, ratio_interval, share_interval
 from charlm.evaluation.label_intervals import FigureDifference
 from charlm.evaluation.resampling_units import find_bootstrap_units
 from charlm.evaluation.score import Score
@@ -191,7 +191,7 @@ def summarize_targets(found: TargetEvalResult) -> dict[str, Any]:
     units = find_bootstrap_units(found.targets, found.corpus.vocab)
     bits = bootstrap_interval(units.sum_nats(found.nats_P, found.first_token), units.characters)
     intervals = {
-        "exact_match": ratio_interval(counts.is_correct_U.astype(np.float64), np.ones_like(counts.is_correct_U)),
+        "exact_match": share_interval(counts.is_correct_U.astype(np.float64), np.ones_like(counts.is_correct_U)),
         "symbol_error_rate": ratio_interval(counts.symbol_edits_U.astype(np.float64), counts.symbols_U),
         "word_error_rate": ratio_interval(counts.word_edits_U.astype(np.float64), counts.words_U),
         "bits_per_character": bits,

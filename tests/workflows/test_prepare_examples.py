@@ -386,7 +386,7 @@ def test_the_command_for_tables_and_derived_corpora(commands: Commands, tmp_path
 
 
 WRONG = {
-    "no task": (("--input", "a.conllu"), "--source conllu gives examples with labels or tags"),
+    "no task": (("--input", "a.conllu"), "--source conllu gives examples of another task"),
     "no labels": (("--task", "classify", "--source", "text", "--input", "a.txt"), "--source text gives no labels"),
     "split-like": (("--task", "tag", "--input", "a.conllu", "--split-like", "x"), "--split-like is for corpora of"),
     "refresh": (("--task", "tag", "--input", "a.conllu", "--refresh"), "--refresh asks a server"),
