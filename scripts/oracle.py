@@ -106,7 +106,8 @@ def _comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]
         yield "pages of templates", pages, None
     if not {"blocks", "mutations"} & set(arguments.what):
         return
-    dumps = [read_dump(path) for path in arguments.dumps]
+    found = [read_dump(path, language_from_name=arguments.language_from_name) for path in arguments.dumps]
+    dumps = [dump for dump in found if dump.blocks]
     for dump in dumps:
         if "blocks" in arguments.what:
             blocks = dump.blocks if len(dump.blocks) <= arguments.limit else source.sample(dump.blocks, arguments.limit)
@@ -137,6 +138,10 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--home", type=Path, default=Path("/tmp/charlm-mediawiki"), help="folder of the wiki")  # noqa: S108
     parser.add_argument("--dumps", type=Path, nargs="+", default=_default_dumps(), help="dumps to take blocks from")
+    parser.add_argument(
+        "--language-from-name", action="store_true",
+        help="the language of a dump is the beginning of its name, as of de.xml.bz2, and not that of its header",
+    )  # fmt: skip
     parser.add_argument("--count", type=int, default=20_000, help="number of mutations and of random snippets")
     parser.add_argument("--limit", type=int, default=1_000_000, help="blocks of a dump at most")
     parser.add_argument("--seed", type=int, default=1)

@@ -37,8 +37,21 @@ class Dump:
     blocks: list[str]
 
 
-def read_dump(path: Path) -> Dump:
-    """Read the different blocks without templates of the articles in a dump (xml, bz2 or xz)."""
+_MEDIAWIKI_CODES = {
+    "als": "gsw", "bat-smg": "sgs", "be-x-old": "be-tarask", "commons": "en", "fiu-vro": "vro", "roa-rup": "rup",
+    "simple": "en", "wikidata": "en", "zh-classical": "lzh", "zh-min-nan": "nan", "zh-yue": "yue",
+}  # fmt: skip
+"""The language of a wiki whose code is another one, as MediaWiki knows it."""
+
+
+def read_dump(path: Path, *, language_from_name: bool = False) -> Dump:
+    """Read the different blocks without templates of the articles in a dump (xml, bz2 or xz).
+
+    Args:
+        language_from_name: whether the name of the file begins with the language, as `de.xml.bz2`, and the header is
+            that of another wiki.
+    """
+    code = path.name.partition(".")[0] if language_from_name else None
     with tempfile.TemporaryDirectory() as folder:
         if path.suffix == ".xz":
             unpacked = Path(folder, path.stem)
@@ -47,7 +60,8 @@ def read_dump(path: Path) -> Dump:
         reader = DumpReader(path)
         texts = [page.text for page in reader if page.namespace == 0 and not page.redirect]
         blocks = dict.fromkeys(block for text in texts for block in _blocks(text))
-        return Dump(path.name, reader.siteinfo.language, dict(reader.siteinfo.namespaces), list(blocks))
+        language = reader.siteinfo.language if code is None else _MEDIAWIKI_CODES.get(code, code)
+        return Dump(path.name, language, dict(reader.siteinfo.namespaces), list(blocks))
 
 
 def _blocks(text: str) -> Iterator[str]:

@@ -20,6 +20,8 @@ _SCRIPTS = Path(__file__).parent
 _MEDIAWIKI = Path("/usr/share/mediawiki")
 _PACKAGES = "mediawiki php-cli php-sqlite3 php-xml php-mbstring php-intl".split()
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_OWN_SETTINGS = "if ( getenv( 'ORACLE_SETTINGS' ) ) { require_once getenv( 'ORACLE_SETTINGS' ); }\n"
+"""The wiki belongs to no checkout: the one that renders names its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,8 @@ def install(home: Path) -> None:
         options = [f"--{key}={value}" for key, value in arguments.items()]
         install = ["php", "maintenance/install.php", *options, "Wiki", "Admin"]
         subprocess.run(install, cwd=_MEDIAWIKI, check=True, stdout=subprocess.DEVNULL)
-    own = f"require_once {str(_SCRIPTS.resolve() / 'oracle_settings.php')!r};\n"
-    if own not in (text := settings.read_text("utf-8")):
-        settings.write_text(text + own, "utf-8")
+    if _OWN_SETTINGS not in (text := settings.read_text("utf-8")):
+        settings.write_text(text + _OWN_SETTINGS, "utf-8")
 
 
 class Renderer:
@@ -81,7 +82,8 @@ class Renderer:
         path = Path(self._folder.name, "facts.json")
         facts.write(path)
         self._environment = os.environ | {
-            "MW_INSTALL_PATH": str(_MEDIAWIKI), "MW_CONFIG_FILE": str(settings), "ORACLE_FACTS": str(path)
+            "MW_INSTALL_PATH": str(_MEDIAWIKI), "MW_CONFIG_FILE": str(settings), "ORACLE_FACTS": str(path),
+            "ORACLE_SETTINGS": str(_SCRIPTS.resolve() / "oracle_settings.php"),
         }  # fmt: skip
 
     def __enter__(self) -> Self:
