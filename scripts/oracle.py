@@ -6,7 +6,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oracle_blocks import Dump, Grammar, mutate, read_dump
@@ -108,6 +108,8 @@ def _comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]
         return
     found = [read_dump(path, language_from_name=arguments.language_from_name) for path in arguments.dumps]
     dumps = [dump for dump in found if dump.blocks]
+    if arguments.language_from_name:
+        dumps = [_with_own_namespaces(dump, arguments.home) for dump in dumps]
     for dump in dumps:
         if "blocks" in arguments.what:
             blocks = dump.blocks if len(dump.blocks) <= arguments.limit else source.sample(dump.blocks, arguments.limit)
@@ -119,6 +121,12 @@ def _comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]
                 [mutate(source.choice(dump.blocks), source) for _ in range(each)],
                 dump,
             )
+
+
+def _with_own_namespaces(dump: Dump, home: Path) -> Dump:
+    """Return a dump with the namespaces of its language, instead of those of its header."""
+    with Renderer(home, facts_of(dump.language, {})) as renderer:
+        return replace(dump, namespaces=renderer.namespaces(dump.language))
 
 
 def _default_dumps() -> list[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
 _SCRIPTS = Path(__file__).parent
 _MEDIAWIKI = Path("/usr/share/mediawiki")
@@ -100,7 +100,13 @@ class Renderer:
             parts = pool.map(self._render, filter(None, (lines[:half], lines[half:])))
             return [html for part in parts for html in part]
 
-    def _render(self, lines: list[str]) -> list[str]:
+    def namespaces(self, language: str) -> dict[int, str]:
+        """Return the names of the namespaces on a wiki of this language, as the header of its dump has them."""
+        (found,) = self._render([json.dumps({"namespaces": language})])
+        names = cast("dict[str, str]", found)
+        return {int(number): name.replace("_", " ") for number, name in names.items()}
+
+    def _render(self, lines: list[str]) -> list[Any]:
         command = ["php", "-d", "memory_limit=2G", str(_SCRIPTS / "oracle_render.php")]
         shown = subprocess.run(
             command, input="\n".join(lines) + "\n", stdout=subprocess.PIPE, text=True, check=True, env=self._environment

@@ -1,5 +1,6 @@
 <?php
-// JSON lines {"title", "text"} on standard input -> JSON lines of HTML on standard output, by MediaWiki's own parser.
+// JSON lines {"title", "text"} on standard input -> JSON lines of HTML on standard output, by MediaWiki's own parser;
+// {"namespaces": LANGUAGE} -> the names of the namespaces on a wiki of that language, by their numbers.
 // MW_INSTALL_PATH and MW_CONFIG_FILE name the installation and its settings, which `scripts/oracle setup` writes.
 require_once getenv( 'MW_INSTALL_PATH' ) . '/maintenance/Maintenance.php';
 
@@ -16,6 +17,11 @@ class RenderLines extends Maintenance {
 		} );
 		while ( ( $line = fgets( STDIN ) ) !== false ) {
 			$page = json_decode( $line );
+			if ( isset( $page->namespaces ) ) {
+				$names = $services->getLanguageFactory()->getLanguage( $page->namespaces )->getNamespaces();
+				fwrite( STDOUT, json_encode( (object)$names ) . "\n" );
+				continue;
+			}
 			$title = Title::newFromText( $page->title ) ?? Title::newFromText( 'Page' );
 			$output = $parser->parse( $page->text, $title, $options );
 			$html = $output->getText( [ 'enableSectionEditLinks' => false, 'allowTOC' => false, 'unwrap' => true ] );

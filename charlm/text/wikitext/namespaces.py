@@ -14,13 +14,13 @@ _FILE_NAMES = """
     ملف صورة پرونده تصویر فائل קובץ תמונה ファイル 画像 文件 图像 圖像 檔案 档案 파일 그림 պատկեր αρχείο εικόνα
     চিত্ৰ चित्र ไฟล์ ภาพ hình berkas gambar dosya resim fil mynd tiedosto kuva fail pilt attēls fails vaizdas slika
     datoteka soubor súbor fájl kép fișier imagine fitxer imatge fitxategi irudi dosiero dosieron íomhá faidhle delwedd
-    fasciculus figura picha restr ფაილი სურათი tập_tin
+    fasciculus figura picha restr ფაილი სურათი tập_tin зураг рәсем mmàggini
 """
 _CATEGORY_NAMES = """
     category kategorie catégorie categoría categoria categorie kategoria kategory категория категорія катэгорыя
     категорија ангилал تصنيف رده زمرہ קטגוריה カテゴリ 分类 分類 분류 կատեգորիա კატეგორია κατηγορία বিষয়শ্রেণী श्रेणी
     หมวดหมู่ thể_loại kategori flokkur luokka kategooria kategorija kategoreja kategória catagóir categori jamii
-    kaarangay rummad
+    kaarangay rummad categuria
 """
 """Names and aliases, with underscores for spaces. The header of the wiki does not suffice: pages also use English
 names, old aliases, and names in the language from which they were translated."""
