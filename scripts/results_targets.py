@@ -55,10 +55,9 @@ def _measure(row: Row, shared: str) -> None:
     for seed, run in enumerate(runs):
         if not _result(run.name).is_file():
             print(f"--- {run.name}", flush=True)
-            _charlm(
-                *("train", "--config", config, "--data", str(corpus), "--out", str(run)),
-                *("--set", f"training.seed={seed}"),
-            )
+            settings = (f"training.seed={seed}", *row.get("settings", ()))
+            sets = [part for setting in settings for part in ("--set", setting)]
+            _charlm("train", "--config", config, "--data", str(corpus), "--out", str(run), *sets)
             _save(run.name, {**_json("eval", str(run), "--data", str(corpus)), **_cost(run)})
     if len(runs) > 1 and not _result(f"{name}-ensemble").is_file():
         _save(f"{name}-ensemble", _json("eval", *map(str, runs), "--data", str(corpus), "--ensemble"))
