@@ -43,7 +43,8 @@ from charlm.nn.settings import ModelSettings
 from charlm.sampling.options import SampleKeywords, SamplingOptions
 from charlm.vocab.base import Vocab
 from charlm.workflows.evaluate import stream_from_text
-from charlm.workflows.load_run import Given, give, load_any_run
+from charlm.workflows.given import Given, give
+from charlm.workflows.load_run import load_any_run
 from charlm.workflows.predict import Predictor, as_queries
 from charlm.workflows.predict_options import PredictKeywords, PredictOptions
 from charlm.workflows.prediction import TextPrediction

@@ -63,29 +63,16 @@ def compare(
     check_outputs(csv, png)
     note_training_text(split, has_runs=True, has_baselines=baselines)
     names = drop_current_file(runs)
+    for_texts = [name for name, value in {"--config": config, "--set": settings}.items() if value]
     if all_predict_labels(names, checkpoint):
-        refuse_language_options([name for name, value in {"--config": config, "--set": settings}.items() if value])
-        compare_label_runs(
-            names,
-            checkpoint,
-            LabelEvalRequest(split, data, "fp32", device),
-            csv,
-            png,
-            has_baselines=baselines,
-            as_json=as_json,
-        )
+        refuse_language_options(for_texts)
+        labels = LabelEvalRequest(split, data, "fp32", device)
+        compare_label_runs(names, checkpoint, labels, csv, png, has_baselines=baselines, as_json=as_json)
         return
     if all_transduce(names, checkpoint):
-        refuse_other_options([name for name, value in {"--config": config, "--set": settings}.items() if value])
-        compare_target_runs(
-            names,
-            checkpoint,
-            TargetEvalRequest(split, data, "fp32", device),
-            csv,
-            png,
-            has_baselines=baselines,
-            as_json=as_json,
-        )
+        refuse_other_options(for_texts)
+        targets = TargetEvalRequest(split, data, "fp32", device)
+        compare_target_runs(names, checkpoint, targets, csv, png, has_baselines=baselines, as_json=as_json)
         return
     request = EvalRequest(split=split, data=data, device=device)
     with evaluation_bar(quiet=as_json) as on_progress, stage_bar(quiet=as_json) as on_stage:

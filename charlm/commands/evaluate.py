@@ -158,22 +158,22 @@ def evaluate(
     if ensemble and len(runs or ()) < 2:
         raise UsageError("--ensemble scores several runs as one model", "name two runs or more")
     names = runs or [None if text is None else run_or_bundled(None)]
+    given = {
+        "--label": bool(label),
+        "--text": text is not None,
+        "--streams": streams is not None,
+        "--dynamic": dynamic,
+        "--cache": cache,
+        "--calibrated": calibrated,
+        "--mix": mix,
+        "--mix-online": mix_online,
+        "--per-document": per_document is not None,
+        "--per-token": per_token is not None,
+    }
+    for_language_models = [option for option, is_given in given.items() if is_given]
     if all_transduce(names, checkpoint):
-        given = {
-            "--label": bool(label),
-            "--classify": classify,
-            "--text": text is not None,
-            "--streams": streams is not None,
-            "--confusion": confusion is not None,
-            "--dynamic": dynamic,
-            "--cache": cache,
-            "--calibrated": calibrated,
-            "--mix": mix,
-            "--mix-online": mix_online,
-            "--per-document": per_document is not None,
-            "--per-token": per_token is not None,
-        }
-        refuse_other_options([option for option, is_given in given.items() if is_given])
+        for_labels = [*["--classify"] * classify, *["--confusion"] * (confusion is not None)]
+        refuse_other_options([*for_labels, *for_language_models])
         wanted_targets = TargetEvalRequest(split, data, precision, device, BeamOptions(beams, length_penalty))
         evaluate_target_runs(names, checkpoint, wanted_targets, is_ensemble=ensemble, as_json=as_json)
         return
@@ -186,19 +186,7 @@ def evaluate(
             "--classify has no effect: a model of labels or tags is always scored like this", "leave it out"
         )
     if classify or all_predict_labels(names, checkpoint):
-        given = {
-            "--label": bool(label),
-            "--text": text is not None,
-            "--streams": streams is not None,
-            "--dynamic": dynamic,
-            "--cache": cache,
-            "--calibrated": calibrated,
-            "--mix": mix,
-            "--mix-online": mix_online,
-            "--per-document": per_document is not None,
-            "--per-token": per_token is not None,
-        }
-        refuse_language_options([option for option, is_given in given.items() if is_given])
+        refuse_language_options(for_language_models)
         wanted_labels = LabelEvalRequest(split, data, precision, device)
         evaluate_label_runs(names, checkpoint, wanted_labels, confusion, is_ensemble=ensemble, as_json=as_json)
         return

@@ -174,7 +174,7 @@ def sample(
     """
     from charlm.formatting import shorten
     from charlm.suggestions.words import MAX_VALUE_LENGTH, format_value
-    from charlm.workflows.load_run import Given
+    from charlm.workflows.given import Given
     from charlm.workflows.sample import DrawStrategy, open_session, sample_run, sample_texts
     from charlm.workspace import path_exists
 

@@ -30,7 +30,8 @@ from charlm.text.document import Document
 from charlm.text.split import Part
 from charlm.vocab.base import Vocab
 from charlm.workflows.ensembles import average_nats, load_members
-from charlm.workflows.load_run import Given, give, load_language_model, open_corpus_for, refuse_conditions
+from charlm.workflows.given import Given, give
+from charlm.workflows.load_run import load_language_model, open_corpus_for, refuse_conditions
 from charlm.workflows.mix_ngrams import mixed_nats
 from charlm.workflows.seen_text import describe_seen_text
 from charlm.workflows.tune import adapted_nats, check_tuned

@@ -30,7 +30,8 @@ from charlm.text.split import Part
 from charlm.workflows.evaluate import stream_from_text
 from charlm.workflows.evaluate_labels import decoder_of
 from charlm.workflows.evaluate_targets import make_ensemble
-from charlm.workflows.load_run import Given, give, load_any_run
+from charlm.workflows.given import Given, give
+from charlm.workflows.load_run import load_any_run
 from charlm.workflows.predict_options import PredictOptions, find_label
 from charlm.workflows.prediction import Query
 from charlm.workflows.prediction_kinds import build_tag_predictions

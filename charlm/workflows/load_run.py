@@ -4,38 +4,22 @@ RUN ──workspace──> directory ──checkpoint──> LoadedModel ──i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from charlm import workspace
 from charlm.checkpoint import LoadedModel, load_model
-from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.data.labels import LABELS_FILE
-from charlm.data.source_texts import SOURCE_FOLDER, SourceConditions, pad_sources
+from charlm.data.source_texts import SOURCE_FOLDER, SourceConditions
 from charlm.device import choose_device
 from charlm.errors import CharlmError, DataError, OptionError, UsageError
-from charlm.nn.model import Condition, ConditionalModel
 from charlm.training.run_directory import RunDirectory, find_checkpoint, run_of_checkpoint
 from charlm.training.run_kinds import check_same_kind
 from charlm.training.run_origin import corpus_path, read_origin
+from charlm.workflows.given import NOTHING, Given, give
 
 _CURE = "name the corpus with --data"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a conditional model is given: a label or a source."""
-
-    labels: tuple[str, ...] = ()
-    """One, or one of each column of labels."""
-    source: str | None = None
-
-
-NOTHING = Given()
 
 
 def load_run(
@@ -67,64 +51,6 @@ def load_language_model(run: str | None, checkpoint: str | None, device: str) ->
             "use `charlm predict` or `charlm eval`, or name a language model",
         )
     return loaded, name
-
-
-def give(loaded: LoadedModel, given: Given, name: str) -> LoadedModel:
-    """Give a label or a source to a conditional model, and return the language model. Other models are returned
-    unchanged.
-
-    Args:
-        name: of the run, for messages.
-
-    Raises:
-        UsageError: a conditional model needs something, and there is nothing; or it does not know the label; or the
-            model is given nothing of this kind.
-        DataError: the source has a character that the vocabulary cannot spell.
-    """
-    takes_source = isinstance(loaded.conditions, SourceConditions)
-    takes_label = loaded.conditions is not None and not takes_source
-    for key, is_given, is_taken in (
-        ("label", bool(given.labels), takes_label),
-        ("source", given.source is not None, takes_source),
-    ):
-        if is_given and not is_taken:
-            raise OptionError(f"{{{key}}} has no effect: {{name}} is given no {key}", f"leave {{{key}}} out", name=name)
-    match loaded.conditions:
-        case None:
-            return loaded
-        case LabelConditions():
-            condition = _label_condition(loaded.conditions, given.labels, name)
-        case SourceConditions():
-            condition = _source_condition(loaded.conditions, given.source, name)
-    model = loaded.model
-    assert isinstance(model, ConditionalModel), "build_model makes one for a task with conditions"
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        bound = model.given(tuple(tensor.to(device) for tensor in condition))
-    return replace(loaded, model=bound, conditions=None)
-
-
-def _label_condition(labels: LabelConditions, names: tuple[str, ...], name: str) -> Condition:
-    if not names:
-        frequent = " and ".join(labels.labels.names[label] for label in labels.most_frequent())
-        raise OptionError(
-            "{name} is given a label for each text, and there is none",
-            "give one with {label}, such as {example}",
-            name=name,
-            example=frequent,
-        )
-    ids = labels.find_ids(names)
-    return (torch.tensor([ids] if labels.columns else ids),)
-
-
-def _source_condition(sources: SourceConditions, source: str | None, name: str) -> Condition:
-    if source is None:
-        raise OptionError(
-            "{name} is given a text for which it writes another, and there is none",
-            "give one with {source}",
-            name=name,
-        )
-    return tuple(map(torch.from_numpy, pad_sources([sources.encode(source)])))
 
 
 def refuse_conditions(loaded: LoadedModel, name: str, what: str) -> None:
@@ -163,10 +89,7 @@ def load_any_run(run: str | None, checkpoint: str | None, device: str) -> tuple[
 
 def transduces(run: str | None, checkpoint: str | None) -> bool:
     """Whether a run writes a text for a given one, without loading it; False if there is no such run."""
-    try:
-        return (find_checkpoint(workspace.find_run(run), checkpoint) / SOURCE_FOLDER).is_dir()
-    except CharlmError:
-        return False  # the command that loads the run says what is wrong
+    return _checkpoint_has(run, checkpoint, SOURCE_FOLDER)
 
 
 def all_transduce(runs: Sequence[str | None], checkpoint: str | None) -> bool:
@@ -187,8 +110,13 @@ def all_transduce(runs: Sequence[str | None], checkpoint: str | None) -> bool:
 
 def predicts_labels(run: str | None, checkpoint: str | None) -> bool:
     """Whether a run predicts labels or tags, without loading it; False if there is no such run."""
+    return _checkpoint_has(run, checkpoint, LABELS_FILE)
+
+
+def _checkpoint_has(run: str | None, checkpoint: str | None, name: str) -> bool:
+    """Whether the checkpoint of a run has this file or folder; False if there is no such run."""
     try:
-        return (find_checkpoint(workspace.find_run(run), checkpoint) / LABELS_FILE).is_file()
+        return (find_checkpoint(workspace.find_run(run), checkpoint) / name).exists()
     except CharlmError:
         return False  # the command that loads the run says what is wrong
 

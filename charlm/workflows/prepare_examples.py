@@ -22,6 +22,7 @@ from charlm.data.conditions import LabelConditions
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import DocumentWriter
 from charlm.data.encoding import Names
+from charlm.data.example_lengths import LengthCounter
 from charlm.data.example_selection import ExampleOptions, StagedExamples, stage_examples
 from charlm.data.example_sources import open_example_source
 from charlm.data.labels import Labels
@@ -197,27 +198,6 @@ def _plan_split(staged: StagedExamples, settings: CorpusSettings) -> tuple[dict[
         )
     given = {name: 0 for index, name in enumerate(SPLITS) if (staged.given == index).any()}
     return dict.fromkeys(["train", "valid", *given], 0), {"shares": "as given", "method": "source"}
-
-
-class LengthCounter:
-    """The longest texts of a split of examples, and the number of its repeated texts."""
-
-    def __init__(self) -> None:
-        self._longest = self._longest_target = self._num_repeated = 0
-        self._has_targets = False
-
-    def add(self, text: str, target: str | None, *, is_repeated: bool) -> None:
-        self._longest = max(self._longest, len(text))
-        self._longest_target = max(self._longest_target, len(target or ""))
-        self._has_targets |= target is not None
-        self._num_repeated += is_repeated
-
-    def describe(self) -> dict[str, int]:
-        """Return the entries of corpus.json."""
-        described = {"longest": self._longest}
-        if self._has_targets:
-            described |= {"longest_target": self._longest_target, "repeated_texts": self._num_repeated}
-        return described
 
 
 def _check_splits(staged: StagedExamples, counts: dict[str, dict[str, int]], noun: str) -> None:

@@ -22,7 +22,8 @@ from charlm.sampling.plan import plan_sampling
 from charlm.sampling.session import Session
 from charlm.suggestions.words import join_words
 from charlm.vocab.base import Vocab
-from charlm.workflows.load_run import NOTHING, Given, load_run, open_training_corpus
+from charlm.workflows.given import NOTHING, Given
+from charlm.workflows.load_run import load_run, open_training_corpus
 
 _MAX_BATCH_SIZE = 1024
 """Texts that are drawn side by side; more are drawn in turns."""
