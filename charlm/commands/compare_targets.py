@@ -57,7 +57,7 @@ def show_target_baselines(corpus: "Corpus", split: str, *, as_json: bool) -> Non
 
 def _baseline_line(row: dict[str, Any]) -> str:
     interval = None if row["low"] is None else (row["low"], row["high"])
-    figures = [f"exact match {percent(row['exact_match'], interval)}"]
+    figures = [f"exact match {percent(row['exact_match'], interval, unit='sources')}"]
     if row["weighted_exact_match"] is not None:
         figures.append(f"by weight {percent(row['weighted_exact_match'])}")
     figures.append(f"symbol error rate {percent(row['symbol_error_rate'])}")

@@ -53,20 +53,20 @@ def evaluate_target_runs(
         terminal.print_table(_readable(found, summary))
         print()
     if len(results) == 2:
-        print_verdict("exact match", difference, [found.run for found in results])
+        print_verdict("exact match", difference, [found.run for found in results], unit="sources")
 
 
 def _readable(found: "TargetEvalResult", summary: dict[str, Any]) -> dict[str, Any]:
     """A result for people: figures with their intervals, and the first mistakes."""
     score, intervals = found.score, summary["intervals"]
     shown: dict[str, Any] = {"run": found.run, "split": found.split, "sources": f"{score.sources:,}"}
-    shown["exact match"] = percent(score.exact_match, intervals["exact_match"])
-    if len(set(found.counts.weights_U.tolist())) > 1:
+    shown["exact match"] = percent(score.exact_match, intervals["exact_match"], unit="sources")
+    if found.has_weights:
         shown["by weight"] = percent(score.weighted_exact_match)
     shown["wrong texts"] = f"{score.sources - score.correct:,}, {percent(score.error_rate)}"
-    shown["symbol error rate"] = percent(score.symbol_error_rate, intervals["symbol_error_rate"])
+    shown["symbol error rate"] = percent(score.symbol_error_rate, intervals["symbol_error_rate"], unit="sources")
     if score.words != score.symbols:
-        shown["word error rate"] = percent(score.word_error_rate, intervals["word_error_rate"])
+        shown["word error rate"] = percent(score.word_error_rate, intervals["word_error_rate"], unit="sources")
     shown["bits per character"] = summary["bits_per_character"]
     for mistake in summary["mistakes"][:_SHOWN_MISTAKES]:
         shown[f"  {mistake['source']}"] = f"{mistake['written']} instead of {' or '.join(mistake['right'])}"

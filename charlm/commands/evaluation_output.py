@@ -93,19 +93,29 @@ def print_comparison(results: "list[dict[str, object]]", difference: "BitsDiffer
     )
 
 
-def percent(value: float | None, interval: Sequence[float] | None = None) -> str:
-    """Return a share in percent, with its interval."""
+def percent(value: float | None, interval: Sequence[float] | None = None, *, unit: str = "documents") -> str:
+    """Return a share in percent, with its interval.
+
+    Args:
+        unit: what the interval is over.
+    """
     if value is None:
         return "-"
     if interval is None:
         return f"{100 * value:.2f} %"
-    return f"{100 * value:.2f} % ({100 * interval[0]:.2f} to {100 * interval[1]:.2f}; 95 %, over documents)"
+    return f"{100 * value:.2f} % ({100 * interval[0]:.2f} to {100 * interval[1]:.2f}; 95 %, over {unit})"
 
 
-def print_verdict(figure: str, difference: "FigureDifference | None", names: Sequence[str]) -> None:
-    """Say which of two models is better by a figure that is a share."""
+def print_verdict(
+    figure: str, difference: "FigureDifference | None", names: Sequence[str], *, unit: str = "documents"
+) -> None:
+    """Say which of two models is better by a figure that is a share.
+
+    Args:
+        unit: what the interval is over.
+    """
     if difference is None:
-        print(f"{figure}: there are too few documents to test whether the difference is more than chance")
+        print(f"{figure}: there are too few {unit} to test whether the difference is more than chance")
         return
     if difference.difference == 0:
         print(f"{figure}: no difference")

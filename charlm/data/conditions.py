@@ -137,6 +137,11 @@ class DocumentConditions(ABC):
     def select(self, documents: Ids) -> tuple[Ids, ...]:
         """Return the conditions of some documents, as arrays with a row for each."""
 
+    @property
+    def lengths_D(self) -> Ids | None:
+        """(D,): the number of tokens that are read before each document; None if there are none."""
+        return None
+
     @abstractmethod
     def head(self, num_documents: int) -> "DocumentConditions":
         """Return the conditions of the first documents."""

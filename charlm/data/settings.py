@@ -40,8 +40,8 @@ class CorpusSettings(Settings):
     vocab: AnyVocabSettings = CharSettings()
     repeats: Literal["auto", "drop", "keep"] = "auto"
     """Examples with a text and a label or tags that an earlier one has: `drop` counts them as `duplicate`, `keep` keeps
-    them. `auto` keeps them where the source gives the splits, as published figures count them, and drops them
-    elsewhere."""
+    them. `auto` keeps them where the source gives the splits, as published figures count them, and of texts with
+    targets, where they are frequencies; it drops them elsewhere."""
 
     @field_validator("split", mode="before")
     @classmethod
@@ -106,6 +106,8 @@ def find_task_error(settings: "CorpusSettings") -> str:
     ignored = [key for key in _HUB_KEYS if source == "hub" and getattr(settings.source, key)]
     if ignored and not task.needs_examples:
         return f"source.{ignored[0]} is for labels and tags, and the task is {task.type}; add --task classify or tag"
+    if isinstance(settings.source, TableSettings) and settings.source.weight_column != "" and task.target != "target":
+        return f"source.weight_column is for --task transduce, and the task is {task.type}; leave it out"
     if has_several_labels(settings.source) and task.type != "generate":
         return f"source.label_columns is for --task generate, and the task is {task.type}; set source.label_column"
     if settings.repeats != "auto" and not task.needs_examples:

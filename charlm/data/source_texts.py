@@ -65,7 +65,12 @@ class SourceConditions:
         return self.vocab.encode(normalize_source(text, self.normalize))
 
     def copy_ids(self, targets: Vocab) -> tuple[int, ...] | None:
-        """Return for each id of sources the id of targets with the same text or byte, or -1; None if there is none."""
+        """Return for each id of sources the id of targets with the same text or byte, or -1; None if there is none.
+
+        A symbol between blanks has two ids, which depend on its place, so it cannot be copied.
+        """
+        if targets.type == "symbols":
+            return None
         target_ids = {targets.symbol(token): token for token in range(targets.size) if token != targets.eod_id}
         is_text = [token != self.vocab.eod_id for token in range(self.size)]
         found = tuple(
@@ -116,6 +121,10 @@ class DocumentSources(DocumentConditions):
 
     def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentSources":
         return replace(self, order=self._order[::-1]) if direction == "backward" else self
+
+    @property
+    def lengths_D(self) -> Ids:
+        return (self._ends - self._starts)[self._order]
 
     def split_ids(self) -> list[IntArray]:
         """Return the ids of each source."""

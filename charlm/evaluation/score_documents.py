@@ -49,12 +49,14 @@ def score_documents(
     nats_P = np.full(stream.num_predictions, np.nan, dtype=np.float32)
     starts = stream.documents["start"].astype(np.int64) - 1  # prediction i is that of token i + 1
     lengths = stream.ends - 1 - starts
+    read = conditions.lengths_D if conditions is not None else None
+    sizes = lengths if read is None else np.maximum(lengths, read)  # sources take memory too
     index, num_shards = shard
     shards = [np.arange(each, len(starts), num_shards) for each in range(num_shards)]
     was_training = model.training
     model.eval()
     try:
-        for documents in _batches(lengths, shards[index]):
+        for documents in _batches(sizes, shards[index]):
             reader = model
             if isinstance(model, ConditionalModel):
                 assert conditions is not None, "the corpus of a conditional model has conditions"
@@ -63,7 +65,7 @@ def score_documents(
             on_progress(int(lengths[documents].sum()))
     finally:
         model.train(was_training)
-    counts = [sum(1 for _ in _batches(lengths, each)) for each in shards] if num_shards > 1 else [0]
+    counts = [sum(1 for _ in _batches(sizes, each)) for each in shards] if num_shards > 1 else [0]
     for _ in range(max(counts) - counts[index] if num_shards > 1 else 0):
         on_progress(0)
     return nats_P

@@ -74,6 +74,7 @@ def score_baselines(corpus: Corpus, split: str, on_progress: Callable[[str, int,
 
 
 def baseline_row(found: TransductionBaselineResult) -> Row:
+    score = TransductionScore.from_counts(Score(0.0, 0, 0, 0, 0), found.counts)
     return {
         "model": found.name,
         "description": found.description,
@@ -81,7 +82,7 @@ def baseline_row(found: TransductionBaselineResult) -> Row:
         "examples_seen": found.num_pairs,
         "seconds": found.seconds,
         "bits_per_character": None,
-        **_figures(TransductionScore.from_counts(Score(0.0, 0, 0, 0, 0), found.counts), found.counts),
+        **_figures(score, found.counts, has_weights=found.has_weights),
     }
 
 
@@ -92,15 +93,14 @@ def _of_run(found: TargetEvalResult, name: str) -> _ScoredModel:
         "characters_seen": characters_seen(found.checkpoint, found.trained_on, found.corpus),
         "seconds": training_seconds(found.checkpoint),
         "bits_per_character": found.score.bits,
-        **_figures(found.score, found.counts),
+        **_figures(found.score, found.counts, has_weights=found.has_weights),
     }
     return _ScoredModel(row, found.counts)
 
 
-def _figures(score: TransductionScore, counts: AnswerCounts) -> Row:
+def _figures(score: TransductionScore, counts: AnswerCounts, *, has_weights: bool) -> Row:
     correct_U = counts.is_correct_U.astype(np.float64)
     low, high = share_interval(correct_U, np.ones_like(counts.is_correct_U)) or (None, None)
-    has_weights = len(np.unique(counts.weights_U)) > 1
     return {
         "exact_match": score.exact_match,
         "low": low,

@@ -18,7 +18,7 @@ from typing import Any
 from charlm import formats, storage
 from charlm.data.corpus import CORPUS_FILE, Corpus, compute_fingerprint, describe_file, open_corpus
 from charlm.data.encoding import Names, encode_splits, learn_vocab
-from charlm.data.source_texts import SourceConditions
+from charlm.data.source_texts import SOURCE_FOLDER, SourceConditions
 from charlm.data.task_settings import TransduceTaskSettings
 from charlm.errors import SettingsError
 from charlm.version import __version__
@@ -41,6 +41,9 @@ _CORPUS_NAME = re.compile(
     r"|(train|valid|test)(\.(documents|targets|conditions))?\.npy"
 )
 """The names of what a corpus consists of."""
+
+_SOURCE_FILE = re.compile(r"vocab\.(json|model)|(train|valid|test)(\.(documents|weights))?\.npy")
+"""The names of what the folder of sources of a corpus consists of."""
 
 _RESUMABLE_FILES = (".lock", RESOLVED_FILE, STAGED)
 
@@ -79,7 +82,7 @@ def check_output(out: Path, *, may_hold_corpus: bool) -> None:
     with storage.storage_errors(out, "read"):
         names = [path.name for path in out.iterdir()] if out.is_dir() else [out.name]
     is_half_moved = _INNER in names and CORPUS_FILE not in names
-    if names and not (is_half_moved and all(name == _INNER or _CORPUS_NAME.fullmatch(name) for name in names)):
+    if names and not (is_half_moved and all(name == _INNER or _is_own(out / name) for name in names)):
         raise SettingsError(f"{out} exists and is not empty", "choose another --out")
 
 
@@ -172,7 +175,16 @@ def _is_filled(target: Path) -> bool:
         return True
     with storage.storage_errors(target, "read"):
         names = [path.name for path in target.iterdir()]
-    return CORPUS_FILE in names and not all(map(_CORPUS_NAME.fullmatch, names))
+    return CORPUS_FILE in names and not all(_is_own(target / name) for name in names)
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file or folder has the name of a part of a corpus, and a folder of sources holds only these."""
+    if not _CORPUS_NAME.fullmatch(path.name):
+        return False
+    if path.name != SOURCE_FOLDER:
+        return True
+    return path.is_dir() and all(_SOURCE_FILE.fullmatch(inner.name) for inner in path.iterdir())
 
 
 def _files(work: Path) -> list[Path]:
@@ -199,8 +211,13 @@ def _fill(target: Path, work: Path) -> None:
     """Move the files of the finished folder into `target`. A corpus exists while its corpus.json does, which is removed
     first and moved last."""
     with storage.storage_errors(target, "read"):
-        older = [path for path in target.iterdir() if _CORPUS_NAME.fullmatch(path.name)]
+        older = [path for path in target.iterdir() if _is_own(path)]
         made = list(work.iterdir())
+        others = [path.name for path in made if (target / path.name).exists() and not _is_own(target / path.name)]
+    if others:
+        raise SettingsError(
+            f"{target / others[0]} holds files of your own, and the corpus needs that folder", "choose another --out"
+        )
     for path in sorted(older, key=lambda path: path.name != CORPUS_FILE):
         storage.remove_tree(path)
     for path in sorted(made, key=lambda path: path.name == CORPUS_FILE):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from charlm.checkpoint import LoadedModel
 from charlm.data.source_texts import SourceConditions
-from charlm.errors import DataError
+from charlm.errors import DataError, UsageError
 from charlm.evaluation.evaluate_labels import mean_log_probabilities
 from charlm.workflows.load_run import load_any_run
 
@@ -19,10 +19,13 @@ def load_members(runs: Sequence[str | None], checkpoint: str | None, device: str
     """Load runs that can work as one model, usually a single one; return them with the names of all.
 
     Raises:
-        UsageError: there is no such run.
+        UsageError: there is no such run, or one is named twice.
         DataError: they differ in their task, vocabulary, labels or direction.
     """
     found = [load_any_run(run, checkpoint, device) for run in runs]
+    places = [loaded.directory.resolve() for loaded, _ in found]
+    if len(set(places)) < len(places):
+        raise UsageError("a run is named twice, so its probabilities would count twice", "name each run once")
     first, first_name = found[0]
     for other, name in found[1:]:
         difference = _find_difference(first, other)

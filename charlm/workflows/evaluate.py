@@ -118,6 +118,7 @@ def score_ensemble(
         )
     members, name = load_members(runs, checkpoint, request.device)
     results = [_score_loaded(each, name, request, on_progress) for each in members]
+    check_same_text(results)
     nats_P = average_nats([each.nats_P for each in results])
     return replace(
         results[0],

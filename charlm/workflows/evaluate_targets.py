@@ -70,6 +70,11 @@ class TargetEvalResult:
     checkpoint: Path
     trained_on: dict[str, Any]
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether the targets of the split count differently."""
+        return len(np.unique(self.corpus.open_weights(self.split))) > 1
+
 
 def score_transducers(
     runs: Sequence[str | None], checkpoint: str | None, request: TargetEvalRequest, on_progress: OnProgress

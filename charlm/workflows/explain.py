@@ -48,6 +48,9 @@ MAX_SOURCE_CHARACTERS = 500
 """Of a text for which another is written: their alignment has a cell for each pair of characters."""
 
 
+_MAX_ALIGNMENT = 1 << 28  # probabilities of all tokens at all pairs of places
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExplainRequest:
     """What to explain, and how.
@@ -129,6 +132,12 @@ def _explain_target(loaded: LoadedModel, conditions: SourceConditions, request: 
         found = ensemble.transduce([conditions.encode(source)], DEFAULT_BEAM)[0]
         target = found[0].text if found else ""
     _check_length(target, MAX_SOURCE_CHARACTERS, "give a part of it")
+    numbers = (len(source) + 2) * (len(target) + 1) * loaded.vocab.size
+    if numbers > _MAX_ALIGNMENT:
+        raise UsageError(
+            f"the alignment of {len(source):,} with {len(target):,} characters needs {numbers:,} numbers",
+            "give a part of the text",
+        )
     stream = stream_of(encode_parts([Part(Document("target", "", target))], loaded.vocab), loaded.vocab)
     return AlignmentDrawing(
         explain_alignment(

@@ -41,7 +41,8 @@ def summarize_examples(corpus: Corpus) -> list[str]:
         lines.append(line + about)
     lines += [f"  dropped {count:>8,} examples: {reason}" for reason, count in documents["dropped"].items()]
     if documents.get("repeats"):
-        lines.append(f"  kept {documents['repeats']:,} examples that repeat others, as the source gives the splits")
+        why = "as the source gives the splits" if split["method"] == "source" else "as frequencies"
+        lines.append(f"  kept {documents['repeats']:,} examples that repeat others, {why}")
     lines += [f"  {note}" for note in documents.get("notes", [])]
     for name, found in examples["splits"].items():
         if found.get("unseen"):

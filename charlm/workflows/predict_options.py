@@ -87,6 +87,8 @@ class PredictOptions:
         Raises:
             OptionError: the model writes texts, and an option is for labels.
         """
+        if self.top > _MAX_BEAMS:
+            raise OptionError(f"{{top}} {self.top} is out of range", f"give a number from 1 to {_MAX_BEAMS}")
         for name in ("threshold", "labels", "temperature"):
             if getattr(self, name) != getattr(PredictOptions(), name):
                 what = f"{{{name}}} is for labels of documents, and this model writes texts"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from charlm.checkpoint import LoadedModel
 from charlm.data.source_texts import SourceConditions
+from charlm.errors import DataError
 from charlm.evaluation.transduction.beam_search import BeamOptions
 from charlm.workflows.evaluate_targets import make_ensemble
 from charlm.workflows.predict_options import PredictOptions
@@ -35,5 +36,7 @@ class TargetPredictions:
     def predict(self, block: Sequence[Query]) -> Iterator[TextPrediction]:
         sources = [self._conditions.encode(query.text) for query in block]
         for query, candidates in zip(block, self._ensemble.transduce(sources, self._options), strict=True):
+            if not candidates:
+                raise DataError("the model gives no probabilities: its numbers overflow", "use another checkpoint")
             best = tuple(TextProbability(each.text, each.probability) for each in candidates[: self._top])
             yield TextPrediction(query.text, targets=best)

@@ -95,6 +95,9 @@ def prepare_examples(
         elif settings.task.has_conditions:
             counts: dict[str, dict[str, int]] = metadata["examples"]["labels"]
             columns = settings.source.label_columns if isinstance(settings.source, TableSettings) else ()
+            empty = next((c for c in columns if not any(name.startswith(f"{c}=") for name in labels.names)), None)
+            if empty is not None:
+                raise DataError(f"no training example has a label in the column {empty!r}", "leave that column out")
             names = LabelConditions.from_counts(
                 {name: counts[name]["train"] for name in labels.names}, tuple(map(str, columns))
             )
@@ -137,7 +140,8 @@ def _write_documents(
     """
     percentages, split_card = _plan_split(staged, settings)
     repeats = staged.find_repeats()
-    keeps_repeats = settings.repeats == "keep" or (settings.repeats == "auto" and staged.gives_splits)
+    counts_repeats = staged.gives_splits or settings.task.target == "target"
+    keeps_repeats = settings.repeats == "keep" or (settings.repeats == "auto" and counts_repeats)
     kept = ~repeats | keeps_repeats
     if not keeps_repeats and repeats.any():
         staged.counts.dropped["duplicate"] += int(repeats.sum())

@@ -1,6 +1,7 @@
 """The parts of a transducer that start from the weights of a language model.
 
-    vocabulary of the language model = that of targets ──> its embedding, body and head start the decoder
+    vocabulary of the language model = that of targets ──> its embedding and body start the decoder, and its head if the
+                                                           decoder's has the same form: soft attention without copying
                                      = that of sources ──> its embedding and body start the encoder
 
 The settings of these parts come from the language model; all other weights are drawn.

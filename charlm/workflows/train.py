@@ -32,6 +32,12 @@ def run_training(
         raise SettingsError(
             f"--init-from {plan.initial} is in {plan.run.root}, which --overwrite would remove", "choose another --out"
         )
+    lost = next((setting for setting, model in plan.frozen.items() if model.weights is None), None)
+    if overwrite and lost is not None and plan.initial is None:
+        raise SettingsError(
+            f"--overwrite would remove the only copy of the language model that {lost} names",
+            "train that model again, or leave --overwrite out",
+        )
     ranks = init_distributed(plan.device)
     console = Console(quiet=quiet or not ranks.is_main)
     retain_freed_memory(plan.device)

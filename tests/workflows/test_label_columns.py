@@ -90,3 +90,10 @@ def test_in_python(runs: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     assert given.score("BEDE").nats < model.given("case=lower", "letter=a").score("BEDE").nats
     with pytest.raises(UsageError, match="one label of letter"):
         model.given("case=upper")
+
+
+def test_a_column_without_labels_is_refused(runs: Commands) -> None:
+    lines = "".join(f"word{number}\t{number % 2}\t\n" for number in range(60))
+    (runs.folder / "empty.tsv").write_text("text\tcase\tletter\n" + lines, encoding="utf-8")
+    arguments = "prepare", "--task", "generate", "--input", "empty.tsv", *_TABLE, "--out", "data/empty"
+    assert "no training example has a label in the column 'letter'" in runs.fail(3, *arguments)

@@ -21,7 +21,7 @@ from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.documents import read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.data.source_texts import SourceConditions, read_document_sources, read_weights
-from charlm.data.task_settings import TransduceTaskSettings
+from charlm.data.task_settings import ClassifyTaskSettings, TransduceTaskSettings
 from charlm.errors import DataError, SettingsError
 from charlm.nn.build import SourceInputs
 from charlm.text.examples.settings import ClassesSettings, TableSettings
@@ -154,10 +154,10 @@ def test_given_splits_are_kept_as_they_are(tmp_path: Path) -> None:
     assert make(dropping, tmp_path / "dropped").metadata["documents"]["dropped"] == {"duplicate": 1}
 
 
-def test_what_is_empty_or_repeated_is_dropped_and_counted(tmp_path: Path) -> None:
+def test_what_is_empty_is_dropped_and_repeats_are_counted(tmp_path: Path) -> None:
     rows = [*PAIRS, ("", "a"), ("a", ""), ("", ""), ("b", " "), PAIRS[3], ("number 3", "drei")]
     documents = make(table(tmp_path, rows), tmp_path / "corpus").metadata["documents"]
-    assert documents == {"pages": 106, "kept": 102, "dropped": {"duplicate": 1, "empty": 2, "no target": 1}}
+    assert documents == {"pages": 106, "kept": 103, "dropped": {"empty": 2, "no target": 1}, "repeats": 1}
 
 
 def test_weights_are_kept(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_what_is_equal_after_the_normalisation_is_one_source(tmp_path: Path) -> 
     rows = [*PAIRS, ("é", "e"), ("e\u0301", "e"), ("e\u0301", "i")]
     task = TransduceTaskSettings(source_normalize="nfd")
     documents = make(table(tmp_path, rows, task=task), tmp_path / "corpus").metadata["documents"]
-    assert documents == {"pages": 103, "kept": 102, "dropped": {"duplicate": 1}}
+    assert documents == {"pages": 103, "kept": 103, "dropped": {}, "repeats": 1}
 
 
 def test_a_character_that_only_targets_have_is_unknown_to_sources(tmp_path: Path) -> None:
@@ -407,3 +407,26 @@ def test_what_the_command_refuses(commands: Commands, tmp_path: Path, arguments:
     for name in ("a.conllu", "a.txt", "a.tsv", "a.jsonl"):
         put(tmp_path / name, "")
     assert message in commands.fail(2, "prepare", *arguments.split())
+
+
+def test_a_folder_of_the_users_own_survives(tmp_path: Path) -> None:
+    settings = table(tmp_path, PAIRS)
+    corpus = make(settings, tmp_path / "corpus")
+    own = corpus.directory / "source" / "notes.txt"
+    own.write_text("mine", encoding="utf-8")
+    with pytest.raises(SettingsError, match="holds files of your own"):
+        make(settings, tmp_path / "corpus", overwrite=True)
+    assert open_corpus(corpus.directory).fingerprint == corpus.fingerprint
+    assert own.read_text(encoding="utf-8") == "mine"
+
+
+def test_weights_are_for_targets() -> None:
+    source = TableSettings(input=("a.tsv",), weight_column="weight")
+    with pytest.raises(ValueError, match="weight_column is for --task transduce"):
+        CorpusSettings(task=ClassifyTaskSettings(), source=source)
+
+
+def test_symbols_cannot_be_copied(tmp_path: Path) -> None:
+    corpus = make(table(tmp_path, PAIRS, vocab=SymbolsSettings()), tmp_path / "corpus")
+    assert isinstance(corpus.conditions, SourceConditions)
+    assert corpus.conditions.copy_ids(corpus.vocab) is None

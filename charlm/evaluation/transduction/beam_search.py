@@ -114,7 +114,7 @@ class _Search:
         log_p_NWV[:, :, self._eod_id] = -torch.inf
         log_p_NWV.masked_fill_(is_last_N1[..., None], -torch.inf)
         vocab_size = log_p_NWV.shape[-1]
-        best_NK, places_NK = log_p_NWV.flatten(1).topk(min(width, width * vocab_size), dim=-1)
+        best_NK, places_NK = log_p_NWV.flatten(1).topk(width, dim=-1)
         parents_NW, tokens_NW = places_NK // vocab_size, places_NK % vocab_size
         self._cut_unended(is_last_N1[:, 0])
         self._log_p_NW = best_NK
@@ -147,7 +147,7 @@ class _Search:
         self._found_ids_NWT = ids.take_along_dim(order_NW[..., None], 1)
 
     def _cut_unended(self, is_last_N: Tensor) -> None:
-        """Take prefixes of the largest length as targets where nothing was found, which numbers that overflow cause."""
+        """Take prefixes of the largest length as targets where nothing was found: the model never ended a text."""
         is_empty_N1 = (is_last_N & (self._found_log_p_NW[:, 0] == -torch.inf))[:, None]
         if is_empty_N1.any():
             log_p_NW = self._log_p_NW.where(is_empty_N1, -torch.inf)

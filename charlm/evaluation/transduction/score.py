@@ -3,13 +3,14 @@
 exact match           right texts / sources; weighted: by the weight of each source
 error rate            1 - exact match, the "word error rate" of pronunciations, where each source is one word
 symbol error rate     edits / symbols of the right text nearest to what was written: characters, or the symbols between
-                      blanks of a vocabulary of symbols
+                      single blanks of a vocabulary of symbols
 word error rate       the same over words, runs of non-whitespace
 bits per character    of the right texts, given their sources
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,17 @@ class AnswerCounts:
         return cls(counts_U5[:, 0], weights_U, *counts_U5.T[1:])
 
 
+def split_symbols(text: str, *, blank_separates: bool) -> list[str]:
+    """Return the symbols of a text: what stands between single blanks, or its characters."""
+    if not blank_separates:
+        return list(text)
+    return text.split(" ") if text else []
+
+
 def _count(text: str, question: Question, *, blank_separates: bool) -> tuple[int, int, int, int, int]:
     """Return whether a text is right, symbols, their edits, words, their edits."""
     pairs: list[tuple[int, int]] = []
-    for split in (str.split if blank_separates else list, str.split):
+    for split in (partial(split_symbols, blank_separates=blank_separates), str.split):
         written = split(text)
         candidates = [(edit_distance(written, right), len(right)) for right in map(split, question.answers)]
         edits, size = min(candidates)

@@ -5,8 +5,7 @@
 
 A label that training has never seen has the vector zero, so it says nothing.
 
-B batch, T time, D embedding, N sources, L labels, K labels of a
-text, S numbers of the body's initial state.
+B batch, T time, D embedding, N sources, L labels, K labels of a text, S numbers of the body's initial state.
 """
 
 import math
