@@ -1,4 +1,4 @@
-"""What `charlm eval` prints and writes of language models, and how it prints shares of other models."""
+"""What `charlm eval` prints and writes of language models, and how it prints the figures of other models."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -94,7 +94,7 @@ def print_comparison(results: "list[dict[str, object]]", difference: "BitsDiffer
 
 
 def percent(value: float | None, interval: Sequence[float] | None = None, *, unit: str = "documents") -> str:
-    """Return a share in percent, with its interval.
+    """Return a proportion in percent, with its interval.
 
     Args:
         unit: what the interval is over.
@@ -109,7 +109,7 @@ def percent(value: float | None, interval: Sequence[float] | None = None, *, uni
 def print_verdict(
     figure: str, difference: "FigureDifference | None", names: Sequence[str], *, unit: str = "documents"
 ) -> None:
-    """Say which of two models is better by a figure that is a share.
+    """Say which of two models is better by a figure that is a proportion.
 
     Args:
         unit: what the interval is over.

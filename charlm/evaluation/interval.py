@@ -74,7 +74,7 @@ def ratio_interval(numerators_U: Floats, denominators_U: Counts, *, seed: int = 
 
 
 def share_interval(numerators_U: Floats, denominators_U: Counts, *, seed: int = 0) -> tuple[float, float] | None:
-    """Return the 95 % interval of a share, which lies between 0 and 1, or None with fewer than 5 units."""
+    """Return the 95 % interval of a proportion, from 0 to 1 at most, or None with fewer than 5 units."""
     found = ratio_interval(numerators_U, denominators_U, seed=seed)
     return None if found is None else (max(0.0, found[0]), min(1.0, found[1]))
 

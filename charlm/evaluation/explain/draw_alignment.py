@@ -90,7 +90,7 @@ class AlignmentDrawing(Drawing):
         return END if index == self._end else self._display(int(self._explanation.surprisals.ids_P[index]))
 
     def _display(self, token: int) -> str:
-        """Return the name of a token; of a symbol that stands between blanks, without them."""
+        """Return the name of a token, without the blank that belongs to a symbol."""
         vocab = self._explanation.vocab
         name = vocab.symbol(token)
         return display_name(name.strip(" ") if vocab.type == "symbols" else name)

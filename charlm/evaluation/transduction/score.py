@@ -40,7 +40,7 @@ class AnswerCounts:
         """Count the edits of texts that were written.
 
         Args:
-            blank_separates: whether symbols are what stands between blanks, and not characters.
+            blank_separates: whether symbols are the parts between blanks, instead of characters.
         """
         rows = [
             _count(text, question, blank_separates=blank_separates)
@@ -52,7 +52,7 @@ class AnswerCounts:
 
 
 def split_symbols(text: str, *, blank_separates: bool) -> list[str]:
-    """Return the symbols of a text: what stands between single blanks, or its characters."""
+    """Return the symbols of a text: the parts between single blanks, or its characters."""
     if not blank_separates:
         return list(text)
     return text.split(" ") if text else []
