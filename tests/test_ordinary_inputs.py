@@ -50,6 +50,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "explain TEXT": ("explain", "tiny-texts", "{}"),
     "explain --text": ("explain", "tiny-texts", "--text", "{}"),
     "explain --out": ("explain", "tiny-texts", "мы", "--out", "{}"),
+    "predict --ensemble": ("predict", "numbers", "number 8", "--ensemble", "{}"),
     "predict --input": ("predict", "numbers", "--input", "{}"),
     "predict --out": ("predict", "numbers", "number 8", "--out", "{}"),
     "predict RUN": ("predict", "{}", "number 8"),

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from charlm.checkpoint import load_model
+from charlm.data.conditions import DocumentLabels, LabelConditions, load_conditions
 from charlm.data.corpus import Corpus
 from charlm.data.document_batches import make_document_batches
 from charlm.data.examples import next_token_examples
@@ -66,9 +67,9 @@ def test_bayes_rule_finds_the_label(run: RunDirectory, corpus: Corpus) -> None:
     train(run, corpus, max_steps=250)
     loaded = load_model(find_checkpoint(run.root), CPU)
     stream, conditions = corpus.open("test"), corpus.open_conditions("test")
-    assert conditions is not None
+    assert isinstance(conditions, DocumentLabels)
     assert loaded.conditions == corpus.conditions
-    assert loaded.conditions is not None
+    assert isinstance(loaded.conditions, LabelConditions)
     log_p_DL = label_log_probabilities(loaded.model, stream, loaded.conditions, device=CPU)
     np.testing.assert_allclose(np.exp(log_p_DL).sum(1), 1)
     texts = [
@@ -89,7 +90,7 @@ def test_a_document_is_scored_alone(run: RunDirectory, corpus: Corpus, monkeypat
     model = load_model(find_checkpoint(run.root), CPU).model
     assert isinstance(model, ConditionalModel)
     stream, conditions = corpus.open("test"), corpus.open_conditions("test")
-    assert conditions is not None
+    assert isinstance(conditions, DocumentLabels)
     nats_P = score_documents(model, stream, conditions, device=CPU)
     assert np.isfinite(nats_P).all()
     for document in (0, 7, 99):
@@ -124,7 +125,7 @@ def test_every_shard_reports_progress_equally_often(run: RunDirectory, corpus: C
 
 def test_batches_have_the_label_of_each_document(corpus: Corpus) -> None:
     stream, conditions = corpus.open("train"), corpus.open_conditions("train")
-    assert corpus.conditions is not None
+    assert isinstance(corpus.conditions, LabelConditions)
     batches = make_document_batches(next_token_examples(stream), 16, 8, 4096, 1, conditions=conditions)
     cursor = batches.start
     seen = 0
@@ -190,7 +191,7 @@ def test_memory_can_be_saved_without_changing_the_result(
 def test_a_sample_is_of_the_most_frequent_label(run: RunDirectory, corpus: Corpus) -> None:
     console = Recorder()
     train(run, corpus, console=console, max_steps=250, validation_interval=250, sample_length=40)
-    assert corpus.conditions is not None
+    assert isinstance(corpus.conditions, LabelConditions)
     frequent = corpus.conditions.labels.names[int(np.argmax(corpus.conditions.counts))]
     assert any(set(note.strip()) & {frequent} for note in console.notes)
 
@@ -217,8 +218,6 @@ def test_settings_that_do_not_fit_are_refused(
 
 @pytest.mark.parametrize("content", ['{"format": 1, "labels": ["b", "a"], "counts": [1, 1]}', '{"format": 1}', "x"])
 def test_damaged_conditions_are_refused(run: RunDirectory, corpus: Corpus, content: str) -> None:
-    from charlm.data.conditions import load_conditions
-
     train(run, corpus)
     checkpoint = find_checkpoint(run.root)
     (checkpoint / "conditions.json").write_text(content, encoding="utf-8")
@@ -229,8 +228,6 @@ def test_damaged_conditions_are_refused(run: RunDirectory, corpus: Corpus, conte
 
 
 def test_conditions_of_a_later_version_are_refused(tmp_path: Path) -> None:
-    from charlm.data.conditions import load_conditions
-
     (tmp_path / "conditions.json").write_text('{"format": 9, "labels": [], "counts": []}', encoding="utf-8")
     with pytest.raises(DataError, match="has format 9"):
         load_conditions(tmp_path)
