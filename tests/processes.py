@@ -1,7 +1,7 @@
 """charlm as a process, forked from one that has imported torch already: real in all but the seconds of imports.
 
-    test ──unix socket: arguments, folder, fds──> server ──fork──> keeper ──fork──> charlm
-         <──────────── pid, then wait status ────────────────────────┘
+    test ──unix socket: arguments, folder, fds──> server ──fork──> charlm
+         <──────────── pid, then wait status ────────┘
 
 The process has its own pid, signals, limits, files and exit status. What depends on the start of an interpreter (the
 locale, the speed of --help, its last flush) is tested with `subprocess` instead.
@@ -9,6 +9,7 @@ locale, the speed of --help, its last flush) is tested with `subprocess` instead
 
 import contextlib
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -239,47 +240,60 @@ def _serve(address: str) -> None:
     """Import what the commands import, then fork for every request, until stdin ends."""
     for name in ("charlm.cli", *_IMPORTED):
         importlib.import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the keepers
+    gc.collect()
+    gc.freeze()  # a collection in a process would write to, and so copy, all memory that it shares with the server
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler, nothing is written to `waker`
+    running: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
         print("ready", flush=True)  # noqa: T201
         while True:
-            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            ready, _, _ = select.select([listener, sys.stdin, woken], [], [])
+            if woken in ready:
+                woken.recv(1 << 16)
+                _report_ended(running)
             if sys.stdin in ready:
                 return
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                _keep(connection)
-            connection.close()
+            if listener in ready:
+                connection, _ = listener.accept()
+                content, fds, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+                while not content.endswith(b"\n"):
+                    content += connection.recv(1 << 20)
+                pid = os.fork()
+                if pid == 0:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for each in (listener, woken, waker, connection, *running.values()):
+                        each.close()
+                    _become(json.loads(content), fds)
+                for fd in fds:
+                    os.close(fd)
+                running[pid] = connection
+                _send(connection, pid)
+
+
+def _report_ended(running: dict[int, socket.socket]) -> None:
+    """Send the wait statuses of processes that have ended."""
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        with running.pop(pid) as connection:
+            _send(connection, status)
 
 
 def _send(connection: socket.socket, number: int) -> None:
-    connection.sendall(struct.pack("<q", number))
+    with contextlib.suppress(OSError):  # the test has ended already
+        connection.sendall(struct.pack("<q", number))
 
 
 def _receive(connection: socket.socket) -> int:
     (number,) = struct.unpack("<q", connection.recv(8, socket.MSG_WAITALL))
     return number
-
-
-def _keep(connection: socket.socket) -> NoReturn:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    content, fds, _, _ = socket.recv_fds(connection, 1 << 20, 3)
-    while not content.endswith(b"\n"):
-        content += connection.recv(1 << 20)
-    pid = os.fork()
-    if pid == 0:
-        connection.close()
-        _become(json.loads(content), fds)
-    for fd in fds:
-        os.close(fd)
-    _send(connection, pid)
-    _, status = os.waitpid(pid, 0)
-    with contextlib.suppress(OSError):
-        _send(connection, status)
-    os._exit(0)
 
 
 def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
