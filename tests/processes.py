@@ -231,15 +231,20 @@ def serving() -> Generator[str, None, None]:
 
 
 _IMPORTED = (
-    "torch._dynamo pyarrow.parquet charlm.workflows.demo charlm.workflows.prepare charlm.text.sources.text_files"
-    " charlm.vocab.char"
+    "torch._dynamo pandas pyarrow.dataset pyarrow.parquet matplotlib.figure matplotlib.backends.backend_agg"
+    " charlm.workflows.demo charlm.workflows.prepare charlm.workflows.evaluate_labels charlm.workflows.explain"
+    " charlm.workflows.predict_files charlm.report.confusion charlm.report.listing charlm.report.write_report"
+    " charlm.text.examples.table charlm.text.sources.text_files charlm.text.sources.wikipedia"
+    " charlm.vocab.char charlm.vocab.sentencepiece"
 ).split()
+"""What most commands import; some of it is optional."""
 
 
 def _serve(address: str) -> None:
     """Import what the commands import, then fork for every request, until stdin ends."""
     for name in ("charlm.cli", *_IMPORTED):
-        importlib.import_module(name)
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a process would write to, and so copy, all memory that it shares with the server
     woken, waker = socket.socketpair()
