@@ -10,7 +10,7 @@ import pytest
 
 from tests.examples import doubled, write_pairs, write_problem
 from tests.faults.test_kills import kill_at_random, timed
-from tests.faults.test_ranks import started
+from tests.faults.test_ranks import run_ranks
 from tests.processes import Commands
 from tests.workspaces import metrics, steps, weights
 
@@ -123,7 +123,6 @@ def test_ranks_without_rows_train_and_validate(folder: Commands, kind: str) -> N
 def trained_in_both_ways(folder: Commands, kind: str, batch_size: int, *options: str) -> tuple[Path, Path]:
     """Train with two ranks, and with one and twice the batch."""
     of_each, of_all = (("--set", f"training.batch_size={size}") for size in (batch_size, 2 * batch_size))
-    with started(folder.folder, *TRAIN[kind], "--out", "runs/pair", *options, *of_each) as job:
-        assert job.wait() == 0, job.stderr
+    run_ranks(folder, *TRAIN[kind], "--out", "runs/pair", *options, *of_each)
     folder.succeed(*TRAIN[kind], "--out", "runs/alone", *options, *of_all)
     return folder.folder / "runs/pair", folder.folder / "runs/alone"

@@ -4,11 +4,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,33 @@ def started(folder: Path, *command: str) -> Generator[Job]:
             for process in (*job.workers(), job.process.pid):  # each in its own session
                 os.kill(process, signal.SIGKILL)
             job.process.communicate()
+
+
+def run_ranks(commands: Commands, *command: str) -> None:
+    """Run two ranks without torchrun, whose three processes take seconds to import torch."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with ExitStack() as stack:
+        ranks = [
+            stack.enter_context(
+                replace(
+                    commands,
+                    environment={
+                        **commands.environment,
+                        "RANK": str(rank),
+                        "LOCAL_RANK": str(rank),
+                        "WORLD_SIZE": "2",
+                        "LOCAL_WORLD_SIZE": "2",
+                        "MASTER_ADDR": "127.0.0.1",
+                        "MASTER_PORT": port,
+                    },
+                ).start(*command)
+            )
+            for rank in range(2)
+        ]
+        for rank in ranks:
+            assert rank.wait().code == 0, rank.err.text
 
 
 def pair(commands: Commands, *command: str) -> Job:
