@@ -10,6 +10,7 @@ for speed: what the kernel has survives the process.
 
 import builtins
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -99,6 +100,8 @@ _IMPORTED = ("charlm.cli", "charlm.workflows.train", "torch._dynamo", "charlm.vo
 def _serve() -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in a process would write to, and so copy, all memory that it shares with the server
     for line in sys.stdin:
         print(json.dumps(_attempt(json.loads(line))), flush=True)  # noqa: T201 - the protocol
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import Commands, until
+from tests.processes import Commands, Ended, until
 from tests.workspaces import RUN, metrics, steps, tour_labels, tour_targets, weights
 
 PAIR = Path("runs/pair")
@@ -75,31 +75,25 @@ def started(folder: Path, *command: str) -> Generator[Job]:
             job.process.communicate()
 
 
-def run_ranks(commands: Commands, *command: str) -> None:
-    """Run two ranks without torchrun, whose three processes take seconds to import torch."""
+def rank_environments() -> list[dict[str, str]]:
+    """Return what torchrun gives to each of two ranks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
+    of_all = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [{**of_all, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+
+
+def run_ranks(commands: Commands, *command: str) -> list[Ended]:
+    """Run two ranks without torchrun, whose three processes take seconds to import torch."""
     with ExitStack() as stack:
         ranks = [
-            stack.enter_context(
-                replace(
-                    commands,
-                    environment={
-                        **commands.environment,
-                        "RANK": str(rank),
-                        "LOCAL_RANK": str(rank),
-                        "WORLD_SIZE": "2",
-                        "LOCAL_WORLD_SIZE": "2",
-                        "MASTER_ADDR": "127.0.0.1",
-                        "MASTER_PORT": port,
-                    },
-                ).start(*command)
-            )
-            for rank in range(2)
+            stack.enter_context(replace(commands, environment={**commands.environment, **own}).start(*command))
+            for own in rank_environments()
         ]
-        for rank in ranks:
-            assert rank.wait().code == 0, rank.err.text
+        ended = [rank.wait() for rank in ranks]
+    assert [each.code for each in ended] == [0, 0], ended
+    return ended
 
 
 def pair(commands: Commands, *command: str) -> Job:
@@ -126,7 +120,8 @@ def test_two_ranks_equal_one_with_twice_the_batch(workspace: Commands) -> None:
     assert steps(workspace.folder / PAIR) == steps(alone) == [10, 20]
     assert job.stdout.count("best validation") == 1
     assert job.stderr.count("2 processes") == 1
-    assert "is finished" in pair(workspace).stdout
+    again = run_ranks(workspace, *TRAIN, "--out", str(PAIR))
+    assert ["is finished" in rank.stdout for rank in again] == [True, False]
 
 
 def interrupted_and_resumed(commands: Commands, number: signal.Signals, rank: int, settings: tuple[str, ...]) -> None:
@@ -143,10 +138,9 @@ def interrupted_and_resumed(commands: Commands, number: signal.Signals, rank: in
     assert metrics(run)[-1]["step"] == stopped, "the step that was going on is the last one, and saved"
     assert [f"stopped at step {stopped:,}, saved in {PAIR}" in line for line in job.errors] == [True]
     goal = ("--set", f"training.max_steps={stopped + 7}", "--set", "training.validation_interval=100000")
-    pair(commands, *settings, *goal)
+    run_ranks(commands, *TRAIN, "--out", str(PAIR), *settings, *goal)
     shutil.rmtree(commands.folder / "runs/whole", ignore_errors=True)
-    with started(commands.folder, *TRAIN, "--out", "runs/whole", *settings, *goal) as job:
-        assert job.wait() == 0
+    run_ranks(commands, *TRAIN, "--out", "runs/whole", *settings, *goal)
     assert weights(run) == weights(commands.folder / "runs/whole")
 
 
@@ -277,7 +271,7 @@ def test_a_run_resumes_with_another_number_of_ranks_and_notes_it(workspace: Comm
 
 
 LEAVES = """
-import gc, sys, torch
+import gc, os, sys, torch, torch._dynamo
 from pathlib import Path
 from charlm.training.distributed import init_distributed
 
@@ -285,6 +279,8 @@ def threads():
     names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
     return sorted(name for name in names if "gloo" in name)
 
+other = os.fork()  # the second rank, with all that is imported already
+os.environ["RANK"] = "0" if other else "1"
 ranks = init_distributed(torch.device("cpu"))
 module = ranks.wrap_module(torch.nn.Linear(3, 3), [])
 try:
@@ -296,6 +292,7 @@ try:
 except KeyError:
     pass
 assert not threads(), threads()
+assert not other or os.waitpid(other, 0)[1] == 0
 """
 
 
@@ -304,6 +301,8 @@ def test_no_thread_outlives_the_group_though_the_module_does(tmp_path: Path, way
     """A gloo thread that is alive when the interpreter ends sometimes aborts the process or waits for ever."""
     script = tmp_path / "leaves.py"
     script.write_text(LEAVES)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), way]
-    done = subprocess.run([sys.executable, *launcher], capture_output=True, text=True, check=False, timeout=60)
+    environment = os.environ | rank_environments()[0]
+    done = subprocess.run(
+        [sys.executable, str(script), way], env=environment, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr

@@ -105,7 +105,9 @@ def test_prepare_stops_without_a_corpus(commands: Commands, number: signal.Signa
 
 
 @pytest.mark.parametrize(
-    ("command", "seconds"), [(("eval",), 0.03), (("sample", "--length", "1000000"), 0.2)], ids=["eval", "sample"]
+    ("command", "seconds"),
+    [(("eval", "--split", "train"), 0.03), (("sample", "--length", "1000000"), 0.2)],
+    ids=["eval", "sample"],
 )
 def test_ctrl_c_while_reading_a_model(toured: Commands, command: tuple[str, ...], seconds: float) -> None:
     with toured.start(*command) as process:
