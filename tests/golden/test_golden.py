@@ -6,20 +6,17 @@ On the kind of machine that recorded them, results are equal to the bit; elsewhe
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.faults.test_ranks import run_ranks
 from tests.golden.experiments import DUMPS, EXPERIMENTS, VOCABULARIES, arguments
 from tests.golden.machine import describe_machine
 from tests.golden.record import (
     EVAL,
-    LAUNCHER,
     PAIR,
     RESUME,
     SAMPLE,
@@ -81,9 +78,7 @@ def test_training_repeats_the_recorded_losses(name: str, recorded: Commands) -> 
 
 
 def test_two_ranks_repeat_the_recorded_losses(recorded: Commands) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, *LAUNCHER, "-m", "charlm", *PAIR]
-    subprocess.run(command, cwd=recorded.folder, env=environment, check=True, capture_output=True, timeout=120)
+    run_ranks(recorded, *PAIR)
     assert_same_log(recorded.folder / "runs/pair", LOSSES["pair"]["log"])
     if SAME_MACHINE:
         assert weights_hash(recorded.folder / "runs/pair") == LOSSES["pair"]["weights"]
