@@ -1,10 +1,8 @@
 """`charlm explain`, as it is used."""
 
 import json
-import os
 import re
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,22 +33,19 @@ def test_without_a_terminal_there_is_a_summary(toured: Commands, tmp_path: Path)
     assert ended.stderr == ""
 
 
-def on_terminal(folder: Path, text: str, **environment: str) -> str:
-    """What a terminal of that kind gets to show."""
+def on_terminal(commands: Commands, text: str, **environment: str) -> str:
+    """Return what a terminal of that kind gets to show."""
     channel = Channel(80)
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLORTERM", "COLORFGBG")}
-    arguments = [sys.executable, "-m", "charlm", "explain", "tiny-texts", text]
-    try:
-        subprocess.run(
-            arguments, cwd=folder, env={**kept, **environment}, stdout=channel.writing, check=True, timeout=120
-        )
-    finally:
-        os.close(channel.writing)
-    return channel.finish()
+    unset = {"NO_COLOR": "", "COLORTERM": "", "COLORFGBG": ""}  # empty is as good as unset
+    ended = replace(commands, environment={**commands.environment, **unset, **environment})(
+        "explain", "tiny-texts", text, out=channel
+    )
+    assert ended.code == 0, ended
+    return ended.stdout
 
 
 def test_a_terminal_shows_colours_and_nothing_else_of_the_text(toured: Commands) -> None:
-    shown = on_terminal(toured.folder, TEXT + "\x1b]0;t\x07\u202e", TERM="xterm", COLORTERM="truecolor")
+    shown = on_terminal(toured, TEXT + "\x1b]0;t\x07\u202e", TERM="xterm", COLORTERM="truecolor")
     text = re.sub(r"\x1b\[[\d;]*m", "", shown)
     assert text.startswith(TEXT + r"\x1b]0;t\x07\u202e<eod>" + "\r\n")
     assert "\x1b" not in text
@@ -59,7 +54,7 @@ def test_a_terminal_shows_colours_and_nothing_else_of_the_text(toured: Commands)
 
 
 def test_a_terminal_without_colours_gets_the_summary(toured: Commands) -> None:
-    shown = on_terminal(toured.folder, TEXT, TERM="xterm", NO_COLOR="1")
+    shown = on_terminal(toured, TEXT, TERM="xterm", NO_COLOR="1")
     assert shown.replace("\r\n", "\n") == toured.succeed("explain", "tiny-texts", TEXT).stdout
 
 
