@@ -8,6 +8,7 @@ locale, the speed of --help, its last flush) is tested with `subprocess` instead
 """
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import importlib
@@ -32,6 +33,8 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 TIMEOUT = 120.0  # seconds; only a hang takes that long
+NOBODY = 54_321
+"""A user id that is not in the list of users."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ class Commands:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Beside that of the tests."""
+    is_nobody: bool = False
+    """As a user who is in no list, and who owns the files of the tests, but has no further rights."""
 
     def within(self, folder: Path) -> "Commands":
         return replace(self, folder=folder)
@@ -144,6 +149,7 @@ class Commands:
             "environment": dict(self.environment),
             "file_size": file_size,
             "closed": closed,
+            "is_nobody": self.is_nobody,
         }
         with tempfile.TemporaryFile() as content:
             content.write(stdin)
@@ -301,6 +307,20 @@ def _receive(connection: socket.socket) -> int:
     return number
 
 
+def _lose_rights() -> None:
+    """Do what `unshare --user` does, which would start another interpreter."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(0x10000000) != 0:  # CLONE_NEWUSER
+        raise OSError(ctypes.get_errno(), "cannot make a user namespace")
+    for name, content in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {user} 1"), ("gid_map", f"{NOBODY} {group} 1")):
+        Path(f"/proc/self/{name}").write_text(content, encoding="ascii")
+    version_3, no_capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if libc.capset(version_3, no_capabilities) != 0:
+        raise OSError(ctypes.get_errno(), "cannot drop capabilities")
+    assert os.geteuid() == os.getegid() == NOBODY
+
+
 def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
     """Be `charlm ARGUMENTS`."""
     code: object = 0
@@ -315,6 +335,8 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         for fd in request["closed"]:  # as an interpreter finds it
             os.close(fd)
             setattr(sys, ("stdin", "stdout", "stderr")[fd], None)
+        if request["is_nobody"]:
+            _lose_rights()
         os.chdir(request["folder"])
         os.environ.update(request["environment"])
         if request["file_size"] is not None:

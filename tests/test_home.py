@@ -12,12 +12,10 @@ import pytest
 
 from charlm import storage
 from charlm.storage import directories
-from tests.processes import Commands
+from tests.processes import NOBODY, Commands
 from tests.workspaces import CONFIG, texts
 
 ROOT = Path(__file__).parents[1]
-NOBODY = 54_321
-"""A user id that is not in the list of users."""
 TEXT = "".join(texts().values())
 
 

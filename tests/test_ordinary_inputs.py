@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -160,13 +162,13 @@ def test_every_option_with_a_path_has_its_place() -> None:
 # ---- what only a user without all rights meets
 
 
-def nobody() -> list[str]:
-    command = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
+@cache
+def may_be_nobody() -> bool:
+    """Whether there are user namespaces here."""
     try:
-        works = subprocess.run([*command, "true"], capture_output=True).returncode == 0
+        return subprocess.run(["unshare", "--user", "--map-user=54321", "true"], capture_output=True).returncode == 0
     except FileNotFoundError:
-        works = False
-    return command if works else []
+        return False
 
 
 UNREADABLE = {
@@ -192,7 +194,7 @@ def test_what_cannot_be_read(workspace: Commands, name: str) -> None:
     path, command, code = UNREADABLE[name]
     (workspace.folder / path).chmod(0)
     try:
-        ended = run_as_nobody(workspace.folder, *command)
+        ended = run_as_nobody(workspace, *command)
     finally:
         (workspace.folder / path).chmod(0o755)
     assert_no_bug(ended, command)
@@ -221,7 +223,7 @@ def test_a_folder_that_cannot_be_written(workspace: Commands, name: str) -> None
     for folder in folders:
         folder.chmod(0o555)
     try:
-        ended = run_as_nobody(workspace.folder, *READ_ONLY[name])
+        ended = run_as_nobody(workspace, *READ_ONLY[name])
     finally:
         for folder in folders:
             folder.chmod(0o755)
@@ -230,18 +232,10 @@ def test_a_folder_that_cannot_be_written(workspace: Commands, name: str) -> None
     assert ended.code == (5 if writes else 0), ended
 
 
-def run_as_nobody(folder: Path, *arguments: str) -> Ended:
-    if not (prefix := nobody()):
+def run_as_nobody(commands: Commands, *arguments: str) -> Ended:
+    if not may_be_nobody():
         pytest.skip("no user namespaces here")
-    ended = subprocess.run(
-        [*prefix, sys.executable, "-m", "charlm", *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return replace(commands, is_nobody=True)(*arguments)
 
 
 # ---- names that are no text
