@@ -9,6 +9,7 @@ module again, and so is patched too). What fails: making, opening, reading, writ
 
 import builtins
 import fcntl
+import gc
 import importlib
 import io
 import json
@@ -108,8 +109,10 @@ def _attempt(fail_at: int, arguments: list[str]) -> tuple[int, str]:
 
 
 def _attempts() -> None:
-    for module in ("charlm.workflows.prepare", "pyarrow.parquet"):  # once, not in every fork
-        importlib.import_module(module)
+    for module in ("charlm.workflows.prepare", "charlm.text.sources.wikipedia", "charlm.vocab.char", "pandas"):
+        importlib.import_module(module)  # once, not in every fork
+    gc.collect()
+    gc.freeze()
     plan._MIN_TASK_BYTES = 5_000  # pyright: ignore[reportPrivateUsage] - several tasks in a small dump
     _DISK["errno"], step = int(sys.argv[1]), int(sys.argv[2])
     counter = Path(_DISK["counter"])

@@ -18,7 +18,7 @@ _WORDS = (
 ).split()
 
 
-def small_dump(wiki: str, num_pages: int = 60, seed: int = 0) -> bytes:
+def small_dump(wiki: str, num_pages: int = 60, seed: int = 0, num_random_bytes: int = 0) -> bytes:
     """A multistream dump of made-up articles, some redirects and a template among them."""
     draw = random.Random(seed)
     head = (
@@ -32,6 +32,7 @@ def small_dump(wiki: str, num_pages: int = 60, seed: int = 0) -> bytes:
         for number in range(first, min(first + 20, num_pages)):
             redirect = '<redirect title="Page 1" />' if number % 10 == 9 else ""
             prose = " ".join(draw.choice(_WORDS) for _ in range(120)).capitalize()
+            prose += draw.randbytes(num_random_bytes).hex(" ", 8)
             text = "#REDIRECT [[Page 1]]" if redirect else f"'''Page {number}''' – {prose}.\n\n== History ==\n{prose}."
             pages.append(
                 f"<page><title>Page {number}</title><ns>0</ns><id>{number + 1}</id>{redirect}<revision><id>1</id>"

@@ -24,8 +24,8 @@ NAME = "xxwiki-20261101-pages-articles-multistream.xml.bz2"
 
 @pytest.fixture(scope="module")
 def dump() -> bytes:
-    """A dump of two tasks, one for each of two processes."""
-    return small_dump("xxwiki", 20_000)
+    """Make a dump of two tasks, one for each of two processes: 2.5 MB, since random text is hard to compress."""
+    return small_dump("xxwiki", 2_200, num_random_bytes=700)
 
 
 def prepare_with(workers: int) -> tuple[str, ...]:
