@@ -71,6 +71,7 @@ def test_it_knows_the_language_of_its_text(empty: Commands) -> None:
 
 
 def test_what_is_not_to_be_done_with_it_is_said(empty: Commands) -> None:
-    empty.succeed("prepare", "--source", "sample")
+    (empty.folder / "text.txt").write_text("abc\n" * 2000, encoding="utf-8")
+    empty.succeed("prepare", "--source", "text", "--input", "text.txt", "--workers", "1")
     assert "cannot be tuned" in empty.fail(2, "tune", "bundled")
     assert "there is no run yet" in empty.fail(2, "eval")
