@@ -158,10 +158,12 @@ def test_no_characters_are_asked_for(toured: Commands) -> None:
 
 def test_the_last_corpus_and_run_are_the_defaults(workspace: Commands) -> None:
     tiny = ("--set", "model.body.hidden_size=8", "--set", "training.max_steps=2")
-    workspace.succeed("prepare", "--source", "text", "--input", "texts/00.txt", "--input", "texts/01.txt")
+    workspace.succeed(
+        "prepare", "--workers", "1", "--source", "text", "--input", "texts/00.txt", "--input", "texts/01.txt"
+    )
     assert workspace.json("train", *tiny)["run"] == "runs/lstm-00"
     assert workspace.json("eval")["run"] == "runs/lstm-00"
-    workspace.succeed("prepare", "--config", "tiny")
+    workspace.succeed("prepare", "--workers", "1", "--config", "tiny")
     assert workspace.json("train", *tiny)["run"] == "runs/lstm-texts"
     assert workspace.json("eval")["run"] == "runs/lstm-texts"
     assert workspace.json("eval", "lstm-00")["run"] == "runs/lstm-00"
@@ -249,7 +251,9 @@ def test_overwrite_starts_anew(workspace: Commands) -> None:
     workspace.succeed("train", "--config", "tiny", "--set", "training.max_steps=3", "--overwrite")
     assert steps(workspace.folder / RUN) == [3]
     before = (workspace.folder / DATA / "vocab.json").read_bytes()
-    workspace.succeed("prepare", "--config", "tiny", "--vocab", "byte", "--out", str(DATA), "--overwrite")
+    workspace.succeed(
+        "prepare", "--workers", "1", "--config", "tiny", "--vocab", "byte", "--out", str(DATA), "--overwrite"
+    )
     assert (workspace.folder / DATA / "vocab.json").read_bytes() != before
     assert not list((workspace.folder / "data").glob(".*"))
 
@@ -273,7 +277,7 @@ def test_a_corpus_that_contradicts_the_settings(workspace: Commands) -> None:
 def test_a_run_is_scored_on_its_own_corpus(workspace: Commands) -> None:
     """Another corpus is current; a third one has to be named, and needs the model's vocabulary."""
     expected = workspace.json("eval")["nats"]
-    workspace.succeed("prepare", "--source", "text", "--input", "texts/03.txt", "--vocab", "byte")
+    workspace.succeed("prepare", "--workers", "1", "--source", "text", "--input", "texts/03.txt", "--vocab", "byte")
     assert workspace.json("eval", RUN.name)["nats"] == expected
     assert "another vocabulary" in workspace.fail(3, "eval", RUN.name, "--data", "03-byte")
     (workspace.folder / DATA).rename(workspace.folder / "data" / "elsewhere")

@@ -38,7 +38,7 @@ def test_an_empty_file_is_no_plain_text(commands: Commands) -> None:
 def test_a_stray_argument_of_prepare_is_an_input(novel: Commands) -> None:
     message = novel.fail(2, "prepare", "--source", "text", "novel.txt")
     assert "; write --input novel.txt, or see `charlm prepare --help`" in message
-    novel.succeed("prepare", "--source", "text", "--input", "novel.txt")
+    novel.succeed("prepare", "--workers", "1", "--source", "text", "--input", "novel.txt")
     several = novel.fail(2, "prepare", "--source", "text", "novel.txt", "b.txt")
     assert "write --input before each" in several
     assert "--input" not in novel.fail(2, "train", "novel.txt")
@@ -61,7 +61,7 @@ def test_a_table_of_the_wrong_shape_is_no_bug(commands: Commands) -> None:
 
 def test_a_demo_after_another_one_says_how_it_can_be_done(novel: Commands) -> None:
     """Neither --out nor, in a folder that holds something else, --overwrite would help."""
-    novel.succeed("prepare", "--source", "text", "--input", "novel.txt", "--out", "data/sample")
+    novel.succeed("prepare", "--workers", "1", "--source", "text", "--input", "novel.txt", "--out", "data/sample")
     message = novel("demo", *QUICK).error
     assert re.search(
         r"data/sample was prepared .*; add --overwrite to run the demo from the beginning, or move data/sample", message
@@ -76,7 +76,7 @@ def test_a_demo_after_another_one_says_how_it_can_be_done(novel: Commands) -> No
 
 def test_what_inspect_says_of_a_vocabulary_is_a_line_each(novel: Commands) -> None:
     (novel.folder / "novel.txt").write_text("abc\n" * 2000, encoding="utf-8")
-    novel.succeed("prepare", "--source", "text", "--input", "novel.txt")
+    novel.succeed("prepare", "--workers", "1", "--source", "text", "--input", "novel.txt")
     lines = novel.succeed("inspect", "novel").stdout.splitlines()
     for name in ("frequent characters", "frequent tokens", "rarest tokens"):
         (line,) = [line for line in lines if line.startswith(f"  {name} ")]

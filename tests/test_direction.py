@@ -66,7 +66,7 @@ def toy(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Command
     commands = Commands(charlm_server, tmp_path_factory.mktemp("toy"))
     (commands.folder / "toy.txt").write_text(toy_text(), encoding="utf-8")
     (commands.folder / "toy.toml").write_text(CONFIG, encoding="utf-8")
-    commands.succeed("prepare", "--config", "toy.toml")
+    commands.succeed("prepare", "--workers", "1", "--config", "toy.toml")
     for direction in SIDES:
         commands.succeed("train", *settings(direction))
     return commands

@@ -145,7 +145,7 @@ def shelf(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = "--task transduce --input words.tsv --workers 1".split()
     charlm.succeed("prepare", *pairs)
     charlm.succeed("train", "--config", "g2p", *QUICK)
-    charlm.succeed("prepare", "--source", "text", "--input", "novel.txt")
+    charlm.succeed("prepare", "--workers", "1", "--source", "text", "--input", "novel.txt")
     charlm.succeed("train", "--config", "lstm", *QUICK)
     return folder
 

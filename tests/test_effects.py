@@ -106,7 +106,9 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--vocab-from": differs(TEXT, "--vocab-from tiny-texts"),
         "--data": Changes("prepare --data texts --vocab byte --out data/new", f"{TEXT} --vocab byte"),
         "--out": Changes(TEXT, TEXT.replace("data/new", "data/other")),
-        "--config": Changes("prepare --config tiny --out data/new", "prepare --config nowhere --out data/new"),
+        "--config": Changes(
+            "prepare --config tiny --workers 1 --out data/new", "prepare --config nowhere --out data/new"
+        ),
         "--set": differs(TEXT, "--set corpus.split=60/20/20"),
         "--dry-run": differs(TEXT, "--dry-run"),
         "--split-like": differs("prepare --config tiny --workers 1 --out data/new", "--split-like nowhere"),
@@ -115,7 +117,7 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--refresh": Refused(f"{TEXT} --refresh"),
         "--discard-dump": differs(f"{WIKI} --wiki simplewiki", "--discard-dump"),
         "--yes": Refused("prepare --data texts --vocab byte --yes"),
-        "--overwrite": differs("prepare --config tiny --vocab byte --out data/texts", "--overwrite"),
+        "--overwrite": differs("prepare --config tiny --vocab byte --workers 1 --out data/texts", "--overwrite"),
         "--json": differs(TEXT, "--json"),
     },
     "train": {

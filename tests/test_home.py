@@ -45,12 +45,12 @@ def test_other_names_are_expanded_where_that_is_possible(in_folder: Path, monkey
 
 
 TILDE_COMMANDS = [
-    (("prepare", "--source", "text", "--input", "~file.txt"), 0),
-    (("prepare", "--source", "text", "--input", "~folder"), 0),
+    (("prepare", "--workers", "1", "--source", "text", "--input", "~file.txt"), 0),
+    (("prepare", "--workers", "1", "--source", "text", "--input", "~folder"), 0),
     (("prepare", "--source", "text", "--input", "~fo*"), 2),
-    (("prepare", "--source", "text", "--input", "~fi*"), 0),
+    (("prepare", "--workers", "1", "--source", "text", "--input", "~fi*"), 0),
     (("prepare", "--source", "text", "--input", "~missing"), 2),
-    (("prepare", "--source", "text", "--input", "texts", "--out", "~out"), 0),
+    (("prepare", "--workers", "1", "--source", "text", "--input", "texts", "--out", "~out"), 0),
     (("prepare", "--source", "wikipedia", "--input", "~missing"), 2),
     (("prepare", "--source", "hub", "--input", "~missing"), 2),
     (("prepare", "--source", "enwik8", "--input", "~missing"), 2),

@@ -54,7 +54,7 @@ def test_prepare_whose_writes_fail(commands: Commands, limit: int) -> None:
     assert not (commands.folder / "data" / "texts").exists()
     assert not any(name.endswith(".tmp") for name in names(commands.folder))
     commands.succeed("prepare", "--config", "tiny")
-    commands.succeed("prepare", "--config", "tiny", "--out", "data/at-once")
+    commands.succeed("prepare", "--workers", "1", "--config", "tiny", "--out", "data/at-once")
     assert snapshot(commands.folder / "data" / "texts") == snapshot(commands.folder / "data" / "at-once")
 
 
@@ -147,7 +147,7 @@ def test_a_working_folder_that_cannot_be_written(workspace: Commands) -> None:
     """Results in other folders are written; only the current run and corpus cannot be remembered, which is noted."""
     here = workspace.within(Path("/proc"))
     inputs, data, run = (str(workspace.folder / name) for name in ("texts", "data/new", "runs/new"))
-    prepared = here.succeed("prepare", "--source", "text", "--input", inputs, "--out", data)
+    prepared = here.succeed("prepare", "--workers", "1", "--source", "text", "--input", inputs, "--out", data)
     assert f"{data} is not the default of later commands" in prepared.stderr
     trained = here.succeed(
         *("train", "--config", str(workspace.folder / "configs" / "tiny.toml"), "--data", data, "--out", run)

@@ -86,7 +86,7 @@ def test_overwriting_a_corpus(commands: Commands, kills: int) -> None:
     longest = timed(commands, *others)
     new = snapshot(data / "many")
     shutil.rmtree(data)
-    commands.succeed(*PREPARE)
+    commands.succeed(*PREPARE, "--workers", "1")
     old = snapshot(data / "many")
     chance = random.Random(kills)
     done = 0
@@ -97,7 +97,7 @@ def test_overwriting_a_corpus(commands: Commands, kills: int) -> None:
         commands.succeed(*others)
         assert snapshot(data / "many") == new
         assert sorted(path.name for path in data.iterdir()) == ["current.json", "many"]
-        commands.succeed(*PREPARE, "--overwrite")
+        commands.succeed(*PREPARE, "--workers", "1", "--overwrite")
         assert snapshot(data / "many") == old
 
 
@@ -107,7 +107,7 @@ def test_reencoding(commands: Commands, vocab: str, kills: int) -> None:
     """A corpus with another vocabulary is complete or absent, and its source is unchanged."""
     furnish(commands)
     write_texts(commands.folder / "many", texts(num_files=30))
-    commands.succeed(*PREPARE)
+    commands.succeed(*PREPARE, "--workers", "1")
     anew = ("prepare", "--data", "many", "--vocab", vocab)
     data = commands.folder / "data"
     longest = timed(commands, *anew)

@@ -47,7 +47,7 @@ def folder(toured: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     commands = toured.within(tmp_path_factory.mktemp("resumed"))
     (commands.folder / "resumed.toml").write_text(CONFIG, encoding="utf-8")
     (commands.folder / "small.txt").write_text("abcde fgh, " * 54, encoding="utf-8")
-    commands.succeed("prepare", "--source", "text", "--input", "small.txt")
+    commands.succeed("prepare", "--workers", "1", "--source", "text", "--input", "small.txt")
     return commands.folder
 
 

@@ -100,7 +100,7 @@ def test_prepare_stops_without_a_corpus(commands: Commands, number: signal.Signa
     assert not (commands.folder / "data" / "many").exists()
     assert not (commands.folder / "data" / "current.json").exists()
     commands.succeed(*command)
-    commands.succeed(*command, "--out", "data/at-once")
+    commands.succeed(*command, "--workers", "1", "--out", "data/at-once")
     assert snapshot(commands.folder / "data" / "many") == snapshot(commands.folder / "data" / "at-once")
 
 

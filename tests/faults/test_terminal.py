@@ -96,7 +96,7 @@ def test_control_characters_are_escaped_only_on_a_terminal(toured: Commands) -> 
 def test_what_a_model_writes_is_escaped_too(commands: Commands) -> None:
     """The model was trained on escape sequences only."""
     (commands.folder / "input.txt").write_text("\x1b[31m\x07" * 2_000, encoding="utf-8")
-    commands.succeed("prepare", "--source", "text", "--input", "input.txt")
+    commands.succeed("prepare", "--workers", "1", "--source", "text", "--input", "input.txt")
     tiny = "--set model.body.hidden_size=16 --set training.max_steps=60 --set training.batch_size=4".split()
     commands.succeed("train", *tiny)
     piped = commands("sample", "--length", "200").stdout

@@ -174,7 +174,9 @@ def test_bags_with_ids_out_of_range_are_refused(checkpoint: Path) -> None:
 
 def test_from_text_to_samples_by_commands(commands: Commands) -> None:
     (commands.folder / "novel.txt").write_text(WORDS * 60, encoding="utf-8")
-    commands.succeed("prepare", "--source", "text", "--input", "novel.txt", "--set", "corpus.vocab.type=ngram")
+    commands.succeed(
+        "prepare", "--workers", "1", "--source", "text", "--input", "novel.txt", "--set", "corpus.vocab.type=ngram"
+    )
     chosen = {
         "model.embedding": "{type='ngram', size=8, context_ngrams=[2, 3]}",
         "model.body.hidden_size": 16,
@@ -190,7 +192,7 @@ def test_from_text_to_samples_by_commands(commands: Commands) -> None:
 
 def test_an_ngram_embedding_without_ngrams_is_refused_before_anything_is_written(commands: Commands) -> None:
     (commands.folder / "novel.txt").write_text(WORDS * 60, encoding="utf-8")
-    commands.succeed("prepare", "--source", "text", "--input", "novel.txt")
+    commands.succeed("prepare", "--workers", "1", "--source", "text", "--input", "novel.txt")
     refused = commands("train", "--set", "model.embedding.type=ngram", "--out", "runs/x")
     assert refused.code == 2
     assert "corpus.vocab.type=ngram" in refused.error

@@ -75,7 +75,7 @@ def test_two_runs_are_compared_on_the_same_text(workspace: Commands) -> None:
 
 def test_different_texts_are_not_compared(workspace: Commands) -> None:
     (workspace.folder / "other.txt").write_text("quite another text. " * 300, encoding="utf-8")
-    workspace.succeed("prepare", "--source", "text", "--input", "other.txt")
+    workspace.succeed("prepare", "--workers", "1", "--source", "text", "--input", "other.txt")
     workspace.succeed(
         "train", "--config", "lstm", "--data", "other", "--set", "training.max_steps=1", "--out", "runs/o"
     )

@@ -14,7 +14,7 @@ OTHER = {"a.txt": "the quick brown fox jumps over the lazy dog, and then again a
 def tuned(workspace: Commands) -> Commands:
     """A second corpus, encoded as the run's own one is."""
     write_texts(workspace.folder / "other", OTHER)
-    workspace.succeed("prepare", "--source", "text", "--input", "other")
+    workspace.succeed("prepare", "--workers", "1", "--source", "text", "--input", "other")
     workspace.succeed("prepare", "--data", "other", "--vocab-from", str(RUN))
     return workspace
 

@@ -42,7 +42,9 @@ def test_operations_are_those_for_a_character_of_the_text(workspace: Commands) -
 
 def test_another_corpus_of_that_name_says_nothing_of_a_run(workspace: Commands) -> None:
     (workspace.folder / "other.txt").write_text("abcd" * 500, encoding="utf-8")
-    workspace.succeed("prepare", "--source", "text", "--input", "other.txt", "--out", "data/texts", "--overwrite")
+    workspace.succeed(
+        "prepare", "--workers", "1", "--source", "text", "--input", "other.txt", "--out", "data/texts", "--overwrite"
+    )
     assert workspace.json("inspect", "tiny-texts")["network"]["operations"]["per"] == "token"
 
 
@@ -58,7 +60,7 @@ def test_a_config_without_a_corpus_has_an_assumed_vocabulary(commands: Commands)
 def test_settings_and_a_corpus_can_be_given_with_a_config(workspace: Commands) -> None:
     (workspace.folder / "mine.toml").write_text(CONFIG.partition("[model")[2].join(["[model", ""]), encoding="utf-8")
     (workspace.folder / "other.txt").write_text("abcd" * 500, encoding="utf-8")
-    workspace.succeed("prepare", "--source", "text", "--input", "other.txt")
+    workspace.succeed("prepare", "--workers", "1", "--source", "text", "--input", "other.txt")
     set_ = ("--set", "model.body.cell.type=gru", "--set", "model.body.num_layers=2")
     found = workspace.json("inspect", "mine.toml", "--data", "other", *set_)
     assert found["vocab_size"] == 257 + 4

@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_refused(runs: Commands, arguments: tuple[str, ...]
 
 def test_another_vocabulary_is_refused(runs: Commands) -> None:
     (runs.folder / "other.txt").write_text("xyz xyz\n" * 60, encoding="utf-8")
-    runs.succeed("prepare", "--source", "text", "--input", "other.txt", "--out", "data/other")
+    runs.succeed("prepare", "--workers", "1", "--source", "text", "--input", "other.txt", "--out", "data/other")
     train(runs, "other", *_SIZES)
     found = runs.fail(3, "train", "--data", "pairs", "--init-from", "other", "--out", "runs/no", *_SOURCE)
     assert re.search("neither that of the targets nor that of the sources", found)

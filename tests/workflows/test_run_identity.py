@@ -263,11 +263,11 @@ def test_overwrite_does_not_remove_the_weights_that_it_begins_with(workspace: Co
 def test_another_corpus_is_refused(workspace: Commands) -> None:
     """Another one; and one of the same name and settings with another text."""
     command = ("train", "--config", "tiny", "--out", str(RUN))
-    workspace.succeed("prepare", "--source", "text", "--input", "texts/00.txt")
+    workspace.succeed("prepare", "--workers", "1", "--source", "text", "--input", "texts/00.txt")
     line = workspace.fail(2, "train", "--set", "training.max_steps=20", "--data", "00", "--out", str(RUN))
     assert "corpus.source.input: ['texts'] -> ['00.txt']" in line
     (workspace.folder / "texts" / "00.txt").write_text("another text. " * 300, encoding="utf-8")
-    workspace.succeed("prepare", "--config", "tiny", "--overwrite")
+    workspace.succeed("prepare", "--workers", "1", "--config", "tiny", "--overwrite")
     assert "its fingerprint differs" in workspace.fail(3, *command)
 
 

@@ -20,7 +20,7 @@ from tests.golden.test_golden import GOLDEN
 from tests.processes import Commands
 from tests.workspaces import CONFIG, DATA, RUN, snapshot, texts, write_texts
 
-PREPARE = ("prepare", "--source", "text", "--input")
+PREPARE = ("prepare", "--workers", "1", "--source", "text", "--input")
 TRAIN = ("train", "--config", "tiny")
 FINE = ("--set", "training.max_steps=1", "--set", "training.batch_size=4", "--set", "training.seq_len=32")
 
