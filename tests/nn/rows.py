@@ -3,7 +3,8 @@
 B batch, T time, L labels.
 """
 
-from itertools import product
+from collections.abc import Iterable
+from itertools import combinations, product
 from typing import Any
 
 import torch
@@ -63,6 +64,18 @@ HEADS: dict[str, dict[str, Any]] = {
     "smoothed-weighted": {"head": {"type": "softmax", "label_smoothing": 0.1, "class_weights": 0.5}},
     "adaptive": {"head": {"type": "adaptive", "cutoffs": (2, 4), "div_value": 1.5}},
 }
+
+
+def covering(*lists: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return so much of the product of some lists that each two values of different lists meet at least once."""
+    left = {case: set(combinations(enumerate(case), 2)) for case in product(*lists)}
+    chosen: list[tuple[str, ...]] = []
+    while left:
+        case = max(left, key=lambda case: len(left[case]))
+        chosen.append(case)
+        met = left[case]
+        left = {other: pairs for other, all_pairs in left.items() if (pairs := all_pairs - met)}
+    return chosen
 
 
 def settings(body: str, direction: str, reader: str, head: str = "softmax", **body_changes: Any) -> ModelSettings:
