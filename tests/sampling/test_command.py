@@ -2,15 +2,13 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charlm.sampling.detokenizer import DOCUMENT_BREAK
-from tests.processes import Channel, Commands
+from tests.processes import Channel, Commands, Ended
 
 
 def texts(commands: Commands, *arguments: str) -> list[str]:
@@ -133,15 +131,9 @@ def test_a_backward_model_shows_its_prompt_last(workspace: Commands) -> None:
 # ---- a conversation
 
 
-def talk(commands: Commands, lines: list[str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "charlm", "sample", "--interactive", "--length", "20", *arguments],
-        cwd=commands.folder,
-        input="".join(f"{line}\n" for line in lines),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def talk(commands: Commands, lines: list[str], *arguments: str) -> Ended:
+    spoken = "".join(f"{line}\n" for line in lines).encode()
+    return commands("sample", "--interactive", "--length", "20", *arguments, stdin=spoken)
 
 
 def test_a_conversation(toured: Commands, tmp_path: Path) -> None:
@@ -162,7 +154,7 @@ def test_a_conversation(toured: Commands, tmp_path: Path) -> None:
         *("/back", f"/load {saved}", "/text", "/help", "/quit", "never read"),
     ]
     ended = talk(toured, lines)
-    assert ended.returncode == 0
+    assert ended.code == 0
     shown = ended.stdout
     assert saved.exists()
     first = shown[:20]
@@ -194,7 +186,7 @@ def test_greedy_turns_are_the_uninterrupted_text(toured: Commands) -> None:
 
 def test_a_conversation_ends_with_its_input(toured: Commands) -> None:
     ended = talk(toured, ["я"], "--prompt", "мы из ")
-    assert ended.returncode == 0
+    assert ended.code == 0
     assert len(ended.stdout.replace(DOCUMENT_BREAK, "")) > 0
 
 

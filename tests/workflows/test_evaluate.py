@@ -3,8 +3,6 @@
 import csv
 import json
 import math
-import subprocess
-import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -37,8 +35,7 @@ def test_any_text_is_scored_from_a_file_or_a_pipe(toured: Commands) -> None:
     text = "Съешь ещё 東京 🙂\x00 не виденное раньше: ☃\n"
     (toured.folder / "new.txt").write_bytes(text.encode())
     from_file = toured.json("eval", str(RUN), "--text", "new.txt")
-    command = [sys.executable, "-m", "charlm", "eval", str(RUN), "--text", "-", "--json"]
-    piped = subprocess.run(command, cwd=toured.folder, input=text.encode(), capture_output=True, check=True)
+    piped = toured("eval", str(RUN), "--text", "-", "--json", stdin=text.encode())
     assert json.loads(piped.stdout) == from_file
     assert (from_file["split"], from_file["characters"]) == ("text", len(text))
     assert from_file["bytes"] == len(text.encode())
