@@ -33,7 +33,7 @@ from tests.corpora import build_corpus
 CPU = torch.device("cpu")
 MODEL = ModelSettings(embedding=TokenEmbeddingSettings(size=64), body=RecurrentSettings(hidden_size=256, dropout=0.1))
 TEXT = {"a.txt": "It was a bright cold day, and the clocks were striking thirteen. " * 4_000}
-SMALL = 10 / 60
+SMALL = 5 / 60
 
 
 def anonymous_memory() -> float:
@@ -55,7 +55,7 @@ class Watch(Console):
 
 
 def settings(minutes: float, **changes: Any) -> TrainingSettings:
-    chosen: dict[str, Any] = {"batch_size": 16, "seq_len": 64, "log_interval": 20, "validation_interval": 400}
+    chosen: dict[str, Any] = {"batch_size": 16, "seq_len": 64, "log_interval": 5, "validation_interval": 400}
     return TrainingSettings(max_minutes=minutes, checkpoint_minutes=min(1.0, minutes / 3), **chosen | changes)
 
 
