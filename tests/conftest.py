@@ -82,6 +82,14 @@ def toured(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Comm
     return commands
 
 
+@pytest.fixture(scope="session")
+def labelled(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """The command line in a folder with the runs `labels` and `tags`, for tests that change nothing there."""
+    from tests.label_runs import make_label_runs
+
+    return make_label_runs(Commands(charlm_server, tmp_path_factory.mktemp("labelled")))
+
+
 @pytest.fixture
 def workspace(toured: Commands, tmp_path: Path) -> Commands:
     """The same in a folder of the test's own."""

@@ -1,6 +1,7 @@
 """`charlm.load` of models of labels and tags: they predict as the command does, and refuse what is not for them."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,13 +10,13 @@ import torch
 import charlm
 from charlm.api import Model
 from charlm.errors import OptionError, UsageError
-from tests.label_runs import NUMBERS, make_label_runs, make_language_run, train
+from tests.label_runs import NUMBERS, make_language_run, train
 from tests.processes import Commands
 
 
 @pytest.fixture(scope="module")
-def labels(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    commands = make_label_runs(Commands(charlm_server, tmp_path_factory.mktemp("labels")))
+def labels(labelled: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    commands = labelled.within(shutil.copytree(labelled.folder, tmp_path_factory.mktemp("labels") / "folder"))
     train(commands, "labels", name="causal")
     make_language_run(commands)
     with pytest.MonkeyPatch.context() as patch:

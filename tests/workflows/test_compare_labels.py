@@ -2,18 +2,19 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.label_runs import make_label_runs, make_language_run, prepare_examples, train
+from tests.label_runs import make_language_run, prepare_examples, train
 from tests.processes import Commands
 
 
 @pytest.fixture(scope="module")
-def labels(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+def labels(labelled: Commands, tmp_path_factory: pytest.TempPathFactory) -> Commands:
     """Runs of labels and tags, one of labels that has learned nothing, one of segments, and a language model."""
-    commands = make_label_runs(Commands(charlm_server, tmp_path_factory.mktemp("labels")))
+    commands = labelled.within(shutil.copytree(labelled.folder, tmp_path_factory.mktemp("labels") / "folder"))
     train(commands, "labels", "--set", "training.max_steps=1", "--set", "model.body.hidden_size=2", name="poor")
     sentences = (commands.folder / "bank.conllu").read_text(encoding="utf-8").strip().split("\n\n")
     documents = "".join(f"# newdoc id = {number}\n{text}\n\n" for number, text in enumerate(sentences))

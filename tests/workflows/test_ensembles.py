@@ -3,18 +3,19 @@
 import json
 import math
 import re
+import shutil
 from typing import Any
 
 import pytest
 
-from tests.label_runs import make_label_runs, make_language_run, train
+from tests.label_runs import make_language_run, train
 from tests.processes import Commands
 
 
 @pytest.fixture(scope="module")
-def runs(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+def runs(labelled: Commands, tmp_path_factory: pytest.TempPathFactory) -> Commands:
     """Two runs each of a language model, of labels and of tags, and a language model of another text."""
-    commands = make_label_runs(Commands(charlm_server, tmp_path_factory.mktemp("ensembles")))
+    commands = labelled.within(shutil.copytree(labelled.folder, tmp_path_factory.mktemp("ensembles") / "folder"))
     train(commands, "labels", "--set", "training.seed=1", "--set", "model.direction=both", name="labels2")
     train(commands, "tags", "--set", "training.seed=1", name="tags2")
     make_language_run(commands)
@@ -22,7 +23,17 @@ def runs(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Comman
     train(commands, "novel", "--set", "model.direction=backward", name="backward")
     (commands.folder / "other.txt").write_text("number 1\n" * 300, encoding="utf-8")
     commands.succeed(
-        "prepare", "--source", "text", "--input", "other.txt", "--vocab-from", "novel", "--out", "data/other"
+        "prepare",
+        "--workers",
+        "1",
+        "--source",
+        "text",
+        "--input",
+        "other.txt",
+        "--vocab-from",
+        "novel",
+        "--out",
+        "data/other",
     )
     train(commands, "other")
     return commands

@@ -1,6 +1,7 @@
 """`charlm predict`, `eval` and `baseline` of labels and tags: order, formats, options, refusals."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from charlm.workflows.evaluate_labels import decoder_of
 from charlm.workflows.predict import Predictor
 from charlm.workflows.predict_options import PredictOptions
 from charlm.workflows.prediction import Query
-from tests.label_runs import NUMBERS, make_label_runs
+from tests.label_runs import NUMBERS
 from tests.processes import Commands
 
 
 @pytest.fixture(scope="module")
-def labels(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    return make_label_runs(Commands(charlm_server, tmp_path_factory.mktemp("labels")))
+def labels(labelled: Commands, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    return labelled.within(shutil.copytree(labelled.folder, tmp_path_factory.mktemp("labels") / "folder"))
 
 
 def lines(text: str) -> list[Any]:
