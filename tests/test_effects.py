@@ -10,6 +10,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -376,30 +377,37 @@ UNCOMPARED = {"metrics.jsonl", "training.json", "manifest.json", "tensorboard"}
 
 @dataclass
 class Observer:
-    """Runs command lines, each in a fresh copy of one folder; a line is run once."""
+    """Runs command lines, each in an unchanged copy of one folder; a line is run once."""
 
     commands: Commands
     scratch: Path
     answers: dict[str, Observed]
 
+    @cached_property
+    def _unchanged(self) -> dict[str, bytes | None]:
+        return snapshot(self.commands.folder)
+
     def __call__(self, line: str) -> Observed:
         if line not in self.answers:
-            folder = self.scratch / f"{len(self.answers)}" / "folder"
-            shutil.copytree(self.commands.folder, folder, symlinks=True)
+            folder = self.scratch / "copy" / "folder"
+            if not folder.exists():
+                shutil.copytree(self.commands.folder, folder, symlinks=True)
             own = {"CHARLM_CACHE": str(folder / "cache")} if line.startswith("prepare") else {}  # else compiled kernels
             own |= {"HOME": str(folder / "home")} if "completion" in line else {}
             moved = Commands(self.commands.address, folder, {**self.commands.environment, **own})
             ended = moved(*shlex.split(line))
+            found = snapshot(folder)
             files = {
                 name: None if content is None else hashlib.sha256(content).hexdigest()
-                for name, content in snapshot(folder).items()
+                for name, content in found.items()
                 if not UNCOMPARED & {*Path(name).parts} and ".partial" not in name
             }
             stdout, stderr = (
                 NEVER_THE_SAME.sub("", text.replace(str(folder), "FOLDER")) for text in (ended.stdout, ended.stderr)
             )
             self.answers[line] = Observed(ended.code, stdout, stderr, files)
-            shutil.rmtree(folder)
+            if found != self._unchanged:
+                shutil.rmtree(folder)
         return self.answers[line]
 
 
