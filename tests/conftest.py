@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from tests.processes import Commands, serving
+from tests.processes import Commands, leave_syncing_to_the_kernel, serving
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
 
 if not Path("/proc/driver/nvidia").exists():
     os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported: its kernels then run on tensors of the CPU
+
+leave_syncing_to_the_kernel()
 
 hypothesis_settings.register_profile("charlm", deadline=None)  # the machine may be busy
 hypothesis_settings.load_profile("charlm")

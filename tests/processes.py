@@ -1,4 +1,4 @@
-"""charlm as a process, forked from one that has imported torch already: real in all but the seconds of imports.
+"""charlm as a process, forked from one that has imported torch: real in all but imports and the syncing of files.
 
     test ──unix socket: arguments, folder, fds──> server ──fork──> charlm
          <──────────── pid, then wait status ────────┘
@@ -206,6 +206,18 @@ def assert_one_error(stderr: str) -> None:
     assert "a bug in charlm" not in what, stderr
 
 
+def leave_syncing_to_the_kernel() -> None:
+    """Make os.fsync do nothing: what the kernel has survives a process, and no test takes the power away.
+
+    A disk needs milliseconds for each of the dozens of files of a corpus or a run. Interpreters that tests start sync.
+    """
+    os.fsync = _not_synced
+
+
+def _not_synced(file: object) -> None:
+    del file
+
+
 def until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
     """Wait for something to be true."""
     end = time.monotonic() + timeout
@@ -357,6 +369,7 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         os.environ.update(request["environment"])
         if request["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], resource.RLIM_INFINITY))
+        leave_syncing_to_the_kernel()
         sys.argv = ["charlm", *request["arguments"]]
         from charlm import cli
         from charlm.commands import options
