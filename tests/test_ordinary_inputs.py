@@ -272,7 +272,7 @@ def test_a_folder_whose_name_is_no_text(toured: Commands, tmp_path: Path) -> Non
     [
         ("train", "--help"),
         ("train", "--config", "tiny", "--overwrite"),
-        ("prepare", "--config", "tiny", "--overwrite"),
+        ("prepare", "--workers", "1", "--config", "tiny", "--overwrite"),
         ("eval",),
         ("sample", "--length", "20"),
         ("explain", "tiny-texts", "мы из неё"),

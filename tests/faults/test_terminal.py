@@ -54,7 +54,7 @@ def test_the_bar_of_training_fits_the_terminal(workspace: Commands, columns: int
 @pytest.mark.parametrize("columns", [80, 40])
 @pytest.mark.parametrize("command", [("prepare", "--config", "tiny", "--overwrite"), ("eval", "--split", "train")])
 def test_other_bars_fit_the_terminal_and_vanish(workspace: Commands, columns: int, command: tuple[str, ...]) -> None:
-    plain = workspace(*command)
+    plain = workspace(*command, *(("--workers", "1") if command[0] == "prepare" else ()))
     ended = workspace(*command, err=Channel(columns))
     assert ended.code == 0
     assert ended.stdout == plain.stdout
