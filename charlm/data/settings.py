@@ -99,6 +99,11 @@ def find_task_error(settings: "CorpusSettings") -> str:
             given = ", ".join(task.sources)
             return f"--source {source} gives no {needed}, which --task {task.type} needs; give --source {given}"
         fitting = [f"--task {each().type}" for each in _EXAMPLE_TASKS if source in each.sources]
+        if not fitting:
+            return (
+                f"no task reads --source {source}; give another --source, or name this one in the `sources` of a task"
+                " (charlm/data/task_settings.py)"
+            )
         return (
             f"--source {source} gives examples of another task, and the task is {task.type}; add"
             f" {' or '.join(fitting)}, or read plain text with --source text or --source hub"

@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from charlm.settings import Settings
+from charlm.settings import Settings, type_names
 from charlm.text.examples.example import TargetKind
+from charlm.text.settings import MixSettings, SingleSource
 
 
 class _Task(Settings):
@@ -54,7 +55,7 @@ class LanguageTaskSettings(_Task):
 
     noun = "tokens"
     has_labels = False
-    sources = ("wikipedia", "text", "hub", "enwik8", "text8", "sample", "mix")
+    sources = tuple(type_names(SingleSource | MixSettings))
 
     type: Literal["language"] = "language"
 
