@@ -8,14 +8,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from charlm.settings import Settings
 from charlm.text import input_names
 from charlm.text.examples.settings import ExampleSettings
 from charlm.text.reading.decoding import check_encoding
 from charlm.text.reading.inputs import STDIN, strip_compression_suffix
+from charlm.text.source_base import BaseSourceSettings
 
 
-class WikipediaSettings(Settings):
+class WikipediaSettings(BaseSourceSettings):
     """A MediaWiki dump: a Wikimedia wiki by its name, or files by path or URL."""
 
     type: Literal["wikipedia"] = "wikipedia"
@@ -53,8 +53,10 @@ class WikipediaSettings(Settings):
         return wiki[0] if wiki else stem
 
 
-class TextSettings(Settings):
+class TextSettings(BaseSourceSettings):
     """Plain text files."""
+
+    takes_globs = True
 
     type: Literal["text"] = "text"
     input: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ class TextSettings(Settings):
         return "stdin" if first == STDIN else input_names.corpus_name(first, input_names.TEXT) or "text"
 
 
-class HubSettings(Settings):
+class HubSettings(BaseSourceSettings):
     """A dataset of the Hugging Face hub, or local files in one of its formats."""
 
     type: Literal["hub"] = "hub"
@@ -129,7 +131,7 @@ class HubSettings(Settings):
         return "-".join(re.sub(r"[^\w.]+", "-", part) for part in (PurePath(self.dataset).name, config) if part)
 
 
-class Enwik8Settings(Settings):
+class Enwik8Settings(BaseSourceSettings):
     """enwik8, a benchmark: the first 100,000,000 bytes of Wikipedia's XML of March 2006."""
 
     type: Literal["enwik8"] = "enwik8"
@@ -143,7 +145,7 @@ class Enwik8Settings(Settings):
         return "enwik8"
 
 
-class Text8Settings(Settings):
+class Text8Settings(BaseSourceSettings):
     """text8, a benchmark: 100,000,000 letters and spaces made from Wikipedia's text of March 2006."""
 
     type: Literal["text8"] = "text8"
@@ -158,8 +160,10 @@ class Text8Settings(Settings):
         return "text8"
 
 
-class SampleSettings(Settings):
+class SampleSettings(BaseSourceSettings):
     """The documentation that comes with CPython: its language reference and the docstrings of its library."""
+
+    local_text = "the documentation of this Python"
 
     type: Literal["sample"] = "sample"
 
@@ -196,7 +200,7 @@ def _number_repeated(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-class MixSettings(Settings):
+class MixSettings(BaseSourceSettings):
     """Several sources in one corpus."""
 
     type: Literal["mix"] = "mix"

@@ -4,7 +4,8 @@ settings ── the inputs that exist ──> names and hashes of their files �
 corpus.json ── origin ──> names and hashes at that time ────────────────┴─ compare ──> "novel.txt has changed"
 
 A missing input is no change, and neither is what an older charlm did not record. Downloads are not compared: the
-corpus keeps its dump until --refresh and --overwrite ask for another one.
+corpus keeps its dump until --refresh and --overwrite ask for another one. The files of examples are compared by
+`find_prepared_examples`.
 """
 
 import hashlib
@@ -16,29 +17,15 @@ from typing import Any
 from charlm.storage import storage_errors
 from charlm.text.build import build_source
 from charlm.text.document import digest_entries
-from charlm.text.examples.settings import DerivedSettings, TextExampleSettings
 from charlm.text.reading.inputs import STDIN, has_scheme, input_exists
-from charlm.text.settings import (
-    Enwik8Settings,
-    HubSettings,
-    MixSettings,
-    SampleSettings,
-    SourceSettings,
-    Text8Settings,
-    TextSettings,
-    WikipediaSettings,
-)
+from charlm.text.settings import MixSettings, SourceSettings
 from charlm.text.wikimedia.urls import without_credentials
 
 _CHUNK_BYTES = 1 << 18
-_GivenSource = WikipediaSettings | HubSettings | TextSettings | Enwik8Settings | Text8Settings
-"""A source that may have inputs."""
-_ExampleSettings = TextExampleSettings | DerivedSettings
-"""Sources of labels and tags, whose files `find_prepared_examples` compares."""
 
 
 def find_input_changes(settings: SourceSettings, origin: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is different in the inputs, each as a phrase that begins with the name of a file.
+    """Yield what is different in the inputs of a source of text, each as a phrase that begins with the name of a file.
 
     Args:
         origin: the entry of corpus.json about the source.
@@ -50,11 +37,11 @@ def find_input_changes(settings: SourceSettings, origin: Mapping[str, Any]) -> I
         recorded = origin.get("sources", {})
         for name, member in zip(settings.names, settings.sources, strict=True):
             yield from find_input_changes(member, recorded.get(name, {}))
-    elif isinstance(settings, SampleSettings):
+    elif settings.local_text:
         if origin.get("fingerprint") not in (None, build_source(settings).fingerprint()):
-            yield "the documentation of this Python has changed"
-    elif not isinstance(settings, _ExampleSettings) and settings.input:
-        yield from _find_url_changes(settings.input, origin)
+            yield f"{settings.local_text} has changed"
+    elif settings.inputs:
+        yield from _find_url_changes(settings.inputs, origin)
         yield from _find_file_changes(settings, origin)
 
 
@@ -62,10 +49,7 @@ def find_missing_inputs(settings: SourceSettings) -> list[str]:
     """Return the inputs, as the user gives them, that do not exist."""
     if isinstance(settings, MixSettings):
         return [name for member in settings.sources for name in find_missing_inputs(member)]
-    if isinstance(settings, SampleSettings | _ExampleSettings):
-        return []
-    may_be_glob = isinstance(settings, TextSettings)
-    return [name for name in settings.input if not input_exists(name, may_be_glob=may_be_glob)]
+    return [name for name in settings.inputs if not input_exists(name, may_be_glob=settings.takes_globs)]
 
 
 def _find_url_changes(inputs: Sequence[str], origin: Mapping[str, Any]) -> Iterator[str]:
@@ -76,14 +60,14 @@ def _find_url_changes(inputs: Sequence[str], origin: Mapping[str, Any]) -> Itera
             yield f"{url} is not the file that it was made from"
 
 
-def _find_file_changes(settings: _GivenSource, origin: Mapping[str, Any]) -> Iterator[str]:
+def _find_file_changes(settings: SourceSettings, origin: Mapping[str, Any]) -> Iterator[str]:
     missing = find_missing_inputs(settings)
-    local = tuple(name for name in settings.input if name not in missing and name != STDIN)
+    local = tuple(name for name in settings.inputs if name not in missing and name != STDIN)
     entries: list[dict[str, Any]] = []
     if any(not has_scheme(name) for name in local):
         entries = build_source(settings.model_copy(update={"input": local})).local_files()
     is_partial = bool(missing) or any(map(has_scheme, local))
-    if STDIN in settings.input:
+    if STDIN in settings.inputs:
         piped = _hash_stdin()
         is_partial |= piped is None
         entries += [{"name": "stdin", "sha256": piped}] if piped else []
@@ -91,7 +75,7 @@ def _find_file_changes(settings: _GivenSource, origin: Mapping[str, Any]) -> Ite
     if recorded is not None:
         yield from find_file_changes(recorded, entries, is_partial=is_partial)
     elif not is_partial and origin.get("fingerprint") not in (None, digest_entries(entries)):
-        yield f"a file of {', '.join(Path(name).name for name in settings.input)} has changed"
+        yield f"a file of {', '.join(Path(name).name for name in settings.inputs)} has changed"
 
 
 def find_file_changes(

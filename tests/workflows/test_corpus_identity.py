@@ -326,6 +326,45 @@ def test_each_file_that_has_changed_is_named(case: str, tmp_path: Path) -> None:
         assert find_prepared(settings, corpus.directory) is not None, "written again with the same content"
 
 
+@pytest.mark.parametrize("case", [case for case in GIVEN if case != "mix"])
+def test_the_files_of_a_pattern_are_compared(case: str, tmp_path: Path) -> None:
+    source = CASES[case](tmp_path / "files", "river")
+    first = files_below(tmp_path / "files")[0]
+    source = source.model_copy(update={"input": (str(first.parent / f"*{first.suffix}"),)})
+    if not source.takes_globs:
+        with pytest.raises(CharlmError, match="there is no file"):
+            list(build_source(source).documents())
+        assert find_missing_inputs(source) == [*source.inputs]
+        return
+    settings = of_source(source)
+    corpus = make(settings, tmp_path / "corpus")
+    assert find_prepared(settings, corpus.directory) is not None
+    new = shutil.copy(first, first.with_stem("new"))
+    assert "(new" in refused(settings, corpus)
+    Path(new).unlink()
+    edit(first)
+    assert f"({first.name} has changed)" in refused(settings, corpus)
+    for path in files_below(tmp_path / "files"):
+        path.unlink()
+    assert find_prepared(settings, corpus.directory) is not None, "nothing matches, and a missing input is no change"
+    assert find_missing_inputs(source) == [*source.inputs]
+
+
+@pytest.mark.parametrize("case", EXAMPLE_CASES)
+def test_the_files_of_examples_that_a_pattern_names_are_compared(case: str, tmp_path: Path) -> None:
+    settings = EXAMPLE_CASES[case](tmp_path / "files", "river")
+    if not settings.source.takes_globs:
+        return
+    first = files_below(tmp_path / "files")[0]
+    pattern = str(first.parent / f"*{first.suffix}")
+    settings = settings.model_copy(update={"source": settings.source.model_copy(update={"input": (pattern,)})})
+    corpus = prepare_examples(settings, open_example_source(settings), tmp_path / "corpus")
+    assert find_prepared_examples(settings, corpus.directory, open_example_source(settings)) is not None
+    EXAMPLE_CASES[case](tmp_path / "files", "brook")
+    with pytest.raises(SettingsError, match="has changed"):
+        find_prepared_examples(settings, corpus.directory, open_example_source(settings))
+
+
 @pytest.mark.parametrize("case", GIVEN)
 def test_another_place_or_time_of_the_same_content_is_no_change(case: str, tmp_path: Path) -> None:
     settings = of_source(CASES[case](tmp_path / "files", "river"))

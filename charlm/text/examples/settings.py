@@ -7,16 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from charlm.settings import Settings
 from charlm.text.reading.decoding import check_encoding
 from charlm.text.reading.inputs import glob_root, is_glob, strip_compression_suffix
+from charlm.text.source_base import BaseSourceSettings
 
 SPLIT_KEYS = ("train", "valid", "test")
 """The settings that name the files of given splits."""
 
 
-class ExampleFilesSettings(Settings):
+class ExampleFilesSettings(BaseSourceSettings):
     """Base of the settings of sources that read files: all in one, or a split each."""
+
+    takes_globs = True
 
     input: tuple[str, ...] = ()
     """Files, folders (every file below them) or globs. The hash of each text decides its split, so that one text is
@@ -120,7 +122,7 @@ class AlignedSettings(ExampleFilesSettings):
         return self.stem
 
 
-class DerivedSettings(Settings):
+class DerivedSettings(BaseSourceSettings):
     """A prepared corpus made into examples by a change of its characters that can be reversed. For `--task tag`, the
     tags of characters reverse it; for `--task transduce`, the changed text is read and the text is written. It keeps
     the splits of that corpus."""
