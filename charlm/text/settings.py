@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from charlm.text import input_names
 from charlm.text.examples.settings import ExampleSettings
 from charlm.text.reading.decoding import check_encoding
-from charlm.text.reading.inputs import STDIN, strip_compression_suffix
-from charlm.text.source_base import BaseSourceSettings
+from charlm.text.reading.inputs import STDIN, is_url, strip_compression_suffix
+from charlm.text.source_base import BaseSourceSettings, PublishedSettings
 
 
 class WikipediaSettings(BaseSourceSettings):
@@ -51,6 +51,10 @@ class WikipediaSettings(BaseSourceSettings):
         stem = input_names.corpus_name(self.input[0], input_names.DUMP)
         wiki = re.match(r"[a-z][a-z0-9_]*wik[a-z]+(?=-)", stem)
         return wiki[0] if wiki else stem
+
+    @property
+    def keeps_downloads(self) -> bool:
+        return not self.input or any(map(is_url, self.input))
 
 
 class TextSettings(BaseSourceSettings):
@@ -130,8 +134,12 @@ class HubSettings(BaseSourceSettings):
         config = self.config or (self.language if self.dataset == "wikimedia/wikipedia" else "")
         return "-".join(re.sub(r"[^\w.]+", "-", part) for part in (PurePath(self.dataset).name, config) if part)
 
+    @property
+    def asks_a_server(self) -> bool:
+        return not self.input
 
-class Enwik8Settings(BaseSourceSettings):
+
+class Enwik8Settings(PublishedSettings):
     """enwik8, a benchmark: the first 100,000,000 bytes of Wikipedia's XML of March 2006."""
 
     type: Literal["enwik8"] = "enwik8"
@@ -145,7 +153,7 @@ class Enwik8Settings(BaseSourceSettings):
         return "enwik8"
 
 
-class Text8Settings(BaseSourceSettings):
+class Text8Settings(PublishedSettings):
     """text8, a benchmark: 100,000,000 letters and spaces made from Wikipedia's text of March 2006."""
 
     type: Literal["text8"] = "text8"
@@ -224,6 +232,14 @@ class MixSettings(BaseSourceSettings):
     @property
     def name(self) -> str:
         return "+".join(_number_repeated(source.name for source in self.sources))
+
+    @property
+    def keeps_downloads(self) -> bool:
+        return any(source.keeps_downloads for source in self.sources)
+
+    @property
+    def asks_a_server(self) -> bool:
+        return any(source.asks_a_server for source in self.sources)
 
     @property
     def mixture_weights(self) -> dict[str, float]:

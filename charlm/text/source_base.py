@@ -17,3 +17,21 @@ class BaseSourceSettings(Settings):
     def inputs(self) -> tuple[str, ...]:
         """The files, folders and URLs that are read instead of what the source would read by itself."""
         return getattr(self, "input", ())
+
+    @property
+    def keeps_downloads(self) -> bool:
+        """Whether charlm downloads the text to its cache, from which `--discard-dump` deletes it."""
+        return False
+
+    @property
+    def asks_a_server(self) -> bool:
+        """Whether the text comes from a server, which `--refresh` asks again."""
+        return self.keeps_downloads
+
+
+class PublishedSettings(BaseSourceSettings):
+    """Base of the settings of texts that are downloaded once, unless a local copy is the input."""
+
+    @property
+    def keeps_downloads(self) -> bool:
+        return not self.inputs

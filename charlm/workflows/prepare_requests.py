@@ -4,27 +4,9 @@ settings, options ──check_source_options, check_download_options──> noth
 """
 
 from collections.abc import Collection
-from typing import assert_never
 
 from charlm.errors import UsageError
-from charlm.text.examples.settings import (
-    AlignedSettings,
-    ClassesSettings,
-    ConlluSettings,
-    DerivedSettings,
-    TableSettings,
-)
-from charlm.text.settings import (
-    Enwik8Settings,
-    HubSettings,
-    MixSettings,
-    SampleSettings,
-    SourceSettings,
-    Text8Settings,
-    TextSettings,
-    WikipediaSettings,
-)
-from charlm.text.wikimedia.urls import is_url
+from charlm.text.settings import HubSettings, SourceSettings, WikipediaSettings
 
 _WIKIPEDIA_ON_THE_HUB = "wikimedia/wikipedia"
 
@@ -66,30 +48,8 @@ def check_download_options(source: SourceSettings, *, refresh: bool, discard_dum
     if dry_run and (refresh or discard_dump):
         name = "--refresh" if refresh else "--discard-dump"
         raise UsageError(f"--dry-run changes nothing, and {name} deletes files of the cache", "leave one of them out")
-    if refresh and not _asks_a_server(source):
+    if refresh and not source.asks_a_server:
         raise UsageError("--refresh asks a server, and this text is on this machine", "leave it out")
-    if discard_dump and not _keeps_downloads(source):
+    if discard_dump and not source.keeps_downloads:
         what = "--discard-dump deletes what charlm has downloaded, and this source leaves nothing in its cache"
         raise UsageError(what, "leave it out")
-
-
-def _asks_a_server(source: SourceSettings) -> bool:
-    if isinstance(source, MixSettings):
-        return any(map(_asks_a_server, source.sources))
-    return _keeps_downloads(source) or (isinstance(source, HubSettings) and not source.input)
-
-
-def _keeps_downloads(source: SourceSettings) -> bool:
-    match source:
-        case WikipediaSettings():
-            return not source.input or any(map(is_url, source.input))
-        case Enwik8Settings() | Text8Settings():
-            return not source.input
-        case MixSettings():
-            return any(map(_keeps_downloads, source.sources))
-        case HubSettings() | TextSettings() | SampleSettings():
-            return False
-        case TableSettings() | ClassesSettings() | ConlluSettings() | AlignedSettings() | DerivedSettings():
-            return False
-        case _:
-            assert_never(source)

@@ -64,6 +64,11 @@ def has_scheme(user_path: str) -> bool:
     return re.match(r"[a-z][a-z0-9+.-]+://", user_path, re.IGNORECASE) is not None
 
 
+def is_url(user_path: str) -> bool:
+    """Return whether an input is a URL that charlm can download."""
+    return re.match(r"https?://", user_path, re.IGNORECASE) is not None
+
+
 def strip_compression_suffix(name: str) -> str:
     """Return the name without a final `.gz`, `.bz2`, `.xz` or `.zip`."""
     return re.sub(r"\.(gz|bz2|xz|zip)$", "", name)

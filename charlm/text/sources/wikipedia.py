@@ -19,7 +19,7 @@ from charlm.text.dump.articles import make_tasks
 from charlm.text.dump.elements import SiteInfo
 from charlm.text.dump.plan import plan_dump
 from charlm.text.reading.input_files import LocalTask
-from charlm.text.reading.inputs import has_scheme, no_file_error
+from charlm.text.reading.inputs import has_scheme, is_url, no_file_error
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikimedia import subset, urls
 from charlm.text.wikimedia.dump_file import DumpPart, refresh_dump
@@ -68,7 +68,7 @@ class WikipediaSource(Source):
         return self._parts
 
     def _input_part(self, name: str, agent: str) -> DumpPart:
-        if urls.is_url(name):
+        if is_url(name):
             return urls.dump_part_from_url(name, self._cache or cache_directory(), agent, self._retry_policy)
         if has_scheme(name):
             raise UsageError(

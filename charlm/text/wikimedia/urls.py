@@ -12,10 +12,6 @@ from charlm.text.wikimedia.dump_file import DumpPart
 from charlm.text.wikimedia.releases import RemoteDumpFile
 
 
-def is_url(text: str) -> bool:
-    return re.match(r"https?://", text, re.IGNORECASE) is not None
-
-
 def without_credentials(url: str) -> str:
     """Return a URL without the user name and password of a mirror."""
     return re.sub(r"(?<=://)[^/@]*@", "", url)
