@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.interrupted import Fault, Interruptions
+from tests.nn.cells import BACKENDS
 from tests.processes import Commands
 from tests.workspaces import metrics, steps, weights
 
@@ -62,9 +63,15 @@ def state(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("backend", ["auto", "plain"])
 @pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize(
+    ("cell", "backend"),
+    [
+        (cell, backend)
+        for cell, backends in BACKENDS.items()
+        for backend in (("auto", "plain") if len(backends) > 1 else ("plain",))
+    ],
+)
 def test_a_resumed_run_equals_the_uninterrupted_one(
     interruptions: Interruptions, folder: Path, cell: str, noise: str, backend: str, split: int
 ) -> None:

@@ -3,17 +3,24 @@
 B batch, T time, D inputs, H hidden, G gates, L steps with statistics of their own.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from charlm.errors import SettingsError
+from charlm.nn.bodies.build import build_body
+from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
+from charlm.nn.cells.settings import CellSettings
+from charlm.nn.dropout import NoiseRNG
 from charlm.nn.norm import NormFactory
 from charlm.nn.state import ForwardFn, State
+from charlm.settings import Layer, type_names, validate
 
 B, T, D, H, L = 3, 7, 5, 4, 4
 
@@ -26,6 +33,9 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "gru": GRUCell,
     "gru-before": lambda *sizes: GRUCell(*sizes, reset="before"),
 }
+"""Each cell and its variants; a name begins with the type of the cell, and that of a variant goes on after a "-"."""
+FAST = ("rnn-tanh", "rnn-relu", "lstm", "lstm-coupled", "gru")
+"""The cells with a fused unroll and a fast step. A cell that is not here runs step by step."""
 NORMS = {
     "none": NormFactory(),
     "layer": NormFactory("layer"),
@@ -34,6 +44,27 @@ NORMS = {
     "batch-per-step": NormFactory("batch", num_steps=L, per_step=True),
 }
 EVERY_CELL_AND_NORM = [(cell, norm) for cell in CELLS for norm in NORMS]
+
+
+def backends_of(cell_type: str) -> list[str]:
+    """Return the backends that can run a cell in its simplest form: `plain` and, of a fast one, others."""
+    found = ["plain"]
+    for backend in ("torch", "fused"):
+        settings = {"cell": {"type": cell_type}, "hidden_size": 2, "backend": backend}
+        with contextlib.suppress(SettingsError):
+            build_body(validate(RecurrentSettings, Layer(settings)), 2, NoiseRNG())
+            found.append(backend)
+    return found
+
+
+BACKENDS = {cell_type: backends_of(cell_type) for cell_type in type_names(CellSettings)}
+"""Type of each cell of the union -> the backends that can run it."""
+
+
+def weight_name(cell: Cell, part: str) -> str:
+    """Return the name of the weight of a part, `input` or `recurrent`: all gates below one another."""
+    (name,) = (name for name, _ in cell.named_parameters(recurse=False) if name.startswith(f"{part}_weight"))
+    return name
 
 
 def make(cell: str, norm: str = "none") -> Cell:

@@ -14,6 +14,7 @@ from charlm.nn.build import Outputs, build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
+from tests.nn.cells import BACKENDS
 
 V, L, H, D = 9, 5, 6, 4
 LENGTHS = (7, 1, 12, 5)
@@ -21,7 +22,8 @@ LENGTHS = (7, 1, 12, 5)
 BODIES: dict[str, dict[str, Any]] = {
     **{
         f"{cell}-{backend}": {"cell": {"type": cell}, "backend": backend, "num_layers": 2}
-        for cell, backend in product(("rnn", "lstm", "gru"), ("plain", "torch", "fused"))
+        for cell, backends in BACKENDS.items()
+        for backend in backends
     },
     "layer-norm": {"norm": "layer", "num_layers": 2},
     "weight-norm": {"norm": "weight", "num_layers": 2, "cell": {"type": "gru"}},

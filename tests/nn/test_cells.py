@@ -34,6 +34,7 @@ from tests.nn.cells import (
     random_state,
     randomised,
     results,
+    weight_name,
 )
 from tests.nn.equations import EQUATIONS, row_by_row
 
@@ -187,16 +188,13 @@ def test_the_library_is_used_for_chunks_alone() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_weights_start_orthogonal_and_glorot(cell: str) -> None:
-    gates = {"rnn": 1, "lstm-coupled": 3, "gru": 3, "lstm": 4}
-    num_gates = next(number for name, number in gates.items() if cell.startswith(name))
     torch.manual_seed(0)
     input_size, hidden_size = 48, 32
-    weights = dict(CELLS[cell](input_size, hidden_size).named_parameters())
-    (recurrent,) = (weight.detach() for name, weight in weights.items() if name.startswith("recurrent_weight"))
-    (inputs,) = (weight.detach() for name, weight in weights.items() if name.startswith("input_weight"))
+    mine = CELLS[cell](input_size, hidden_size)
+    recurrent, inputs = (mine.get_parameter(weight_name(mine, part)).detach() for part in ("recurrent", "input"))
     matrices = recurrent.split(hidden_size)
-    assert len(matrices) == num_gates
-    assert inputs.shape == (num_gates * hidden_size, input_size)
+    assert recurrent.shape == (len(matrices) * hidden_size, hidden_size)
+    assert inputs.shape == (len(matrices) * hidden_size, input_size)
     for matrix_HH in matrices:
         torch.testing.assert_close(matrix_HH @ matrix_HH.T, torch.eye(hidden_size), atol=1e-5, rtol=0)
     bound = math.sqrt(6 / (input_size + hidden_size))
@@ -205,6 +203,14 @@ def test_weights_start_orthogonal_and_glorot(cell: str) -> None:
         assert float(matrix_HD.std()) == pytest.approx(bound / math.sqrt(3), rel=0.1)
     for i, matrix_HH in enumerate(matrices):
         assert all(not torch.equal(matrix_HH, other) for other in matrices[:i]), "each gate has a separate matrix"
+
+
+@pytest.mark.parametrize(
+    ("cell", "gates"), [("rnn-tanh", 1), ("rnn-relu", 1), ("lstm", 4), ("lstm-coupled", 3), ("gru", 3)]
+)
+def test_the_number_of_gates_is_that_of_the_papers(cell: str, gates: int) -> None:
+    mine = make(cell)
+    assert mine.get_parameter(weight_name(mine, "recurrent")).shape == (gates * H, H)
 
 
 def test_biases_start_at_zero_but_the_forget_gate_s() -> None:
@@ -221,7 +227,8 @@ def test_biases_start_at_zero_but_the_forget_gate_s() -> None:
 @pytest.mark.parametrize(("cell", "norm"), EVERY_CELL_AND_NORM)
 def test_a_state_starts_at_zero(cell: str, norm: str) -> None:
     state = make(cell, norm).initial_state(5)
-    floats = 2 if cell.startswith("lstm") else 1
+    floats = sum(tensor.is_floating_point() for tensor in state)
+    assert floats
     assert all(torch.equal(tensor, torch.zeros(5, H, dtype=torch.float64)) for tensor in state[:floats])
     step_counts = [torch.zeros(5, dtype=torch.int64)] if norm.startswith("batch") else []
     assert_equal([*state[floats:]], step_counts, 0)

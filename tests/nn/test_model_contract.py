@@ -6,7 +6,6 @@ feature depends on the future.
 B batch, T time, H features, V vocabulary.
 """
 
-import contextlib
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -17,8 +16,6 @@ import torch
 from torch import Tensor
 
 from charlm.checkpoint import ResumeData, load_model, save_checkpoint
-from charlm.errors import SettingsError
-from charlm.nn.bodies.build import build_body
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
 from charlm.nn.build import build_model
 from charlm.nn.cells.settings import CellSettings
@@ -33,6 +30,7 @@ from charlm.settings import Layer, Settings, validate
 from charlm.vocab.base import NgramBags
 from charlm.vocab.char import CharVocab
 from tests.nn.bags import bags_of_words
+from tests.nn.cells import BACKENDS
 from tests.nn.frozen import to_freeze
 
 SMALL, LARGE = CharVocab("abcdefgh", byte_fallback=False), CharVocab("abcdefgh")
@@ -48,18 +46,7 @@ def norms_of(body: type[Settings]) -> tuple[str, ...]:
     return get_args(body.model_fields["norm"].annotation)
 
 
-def backends_of(cell: str) -> list[str]:
-    """Return the backends that can run the cell in its simplest form."""
-    found = ["plain"]
-    for backend in ("torch", "fused"):
-        body = validate(RecurrentSettings, Layer({"cell": {"type": cell}, "hidden_size": 2, "backend": backend}))
-        with contextlib.suppress(SettingsError):
-            build_body(body, 2, NoiseRNG())
-            found.append(backend)
-    return found
-
-
-CELLS = tuple(members(CellSettings))
+CELLS = tuple(BACKENDS)
 BODIES = members(BodySettings)
 FEED_FORWARD: dict[str, dict[str, Any]] = {"window": {"window": 4}, "tcn": {"num_blocks": 2, "kernel_size": 2}}
 CONTEXT: dict[str, Any] = {"context_ngrams": (2, 4), "context_buckets": 7}
@@ -68,7 +55,7 @@ CASES: dict[str, dict[str, Any]] = {
     **{
         f"{cell}-{layers}-{backend}": {"body": {"cell": {"type": cell}, "num_layers": layers, "backend": backend}}
         for cell, layers in product(CELLS, (1, 2))
-        for backend in backends_of(cell)
+        for backend in BACKENDS[cell]
     },
     **{
         f"{cell}-{norm}": {"body": {"cell": {"type": cell}, "norm": norm, "norm_steps": 3}}
@@ -360,7 +347,7 @@ def test_on_the_meta_device_a_model_has_its_shapes(case: str) -> None:
 def test_backends_agree() -> None:
     """Parameters and state have the same layout for every backend."""
     for cell, layers in product(CELLS, (1, 2)):
-        models = [build(f"{cell}-{layers}-{backend}") for backend in backends_of(cell)]
+        models = [build(f"{cell}-{layers}-{backend}") for backend in BACKENDS[cell]]
         inputs_BT, state = tokens(3, 11), random_state(f"{cell}-{layers}-plain", models[0], 3)
         expected = models[0](inputs_BT, state)
         for model in models[1:]:

@@ -18,7 +18,7 @@ from charlm.nn.dropout import NoiseRNG
 from charlm.nn.fused.backend import Backend
 from charlm.nn.norm import NormFactory
 from charlm.nn.state import State
-from tests.nn.cells import CELLS, D, assert_equal, plain, randomised
+from tests.nn.cells import CELLS, D, assert_equal, plain, randomised, weight_name
 
 ROWS, UNITS = 40, 50
 SHARE = 0.3
@@ -29,7 +29,6 @@ NOISES = {
     "zoneout-hidden": CellOptions(zoneout_hidden=SHARE),
     "all": CellOptions(weight_drop=SHARE, recurrent_dropout=SHARE, zoneout=SHARE, zoneout_hidden=SHARE),
 }
-WEIGHTS = {"rnn": "recurrent_weight_HH", "lstm": "recurrent_weight_GH", "gru": "recurrent_weight_GH"}
 every_cell = pytest.mark.parametrize("cell", CELLS)
 
 
@@ -127,7 +126,7 @@ def test_probability_0_is_no_noise_and_draws_nothing(cell: str) -> None:
 
 
 def recurrent_name(cell: str) -> str:
-    return WEIGHTS[cell.partition("-")[0]]
+    return weight_name(CELLS[cell](D, UNITS), "recurrent")
 
 
 def dropped(cell: Cell, name: str, seed: int) -> tuple[Any, Tensor]:

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.nn.cells.base import Cell, CellOptions
-from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
-from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.norm import BatchNorm, LayerNorm, NormFactory, WeightNorm, matrix_parameters
 from tests.nn.cells import (
     CELLS,
@@ -29,6 +27,7 @@ from tests.nn.cells import (
     random_state,
     randomised,
     results,
+    weight_name,
 )
 from tests.nn.equations import EQUATIONS, row_by_row
 from tests.nn.norm_equations import (
@@ -87,11 +86,10 @@ def test_weight_normalisation_starts_as_the_matrices_themselves(cell: str) -> No
 
 
 def scaled_weights(cell: Cell) -> list[tuple[nn.Module, Tensor]]:
-    if isinstance(cell, RNNCell):
-        weights = [(cell.input_scale, cell.input_weight_HD), (cell.recurrent_scale, cell.recurrent_weight_HH)]
-    else:
-        assert isinstance(cell, LSTMCell | GRUCell)
-        weights = [(cell.input_scale, cell.input_weight_GD), (cell.recurrent_scale, cell.recurrent_weight_GH)]
+    weights = [
+        (cell.get_submodule(f"{part}_scale"), cell.get_parameter(weight_name(cell, part)))
+        for part in ("input", "recurrent")
+    ]
     rounds = cell.mogrifier if isinstance(cell, LSTMCell) else None
     extra = zip(rounds.scales, rounds.matrices, strict=True) if rounds is not None else ()
     return [*weights, *extra]
@@ -124,7 +122,7 @@ def test_gains_start_as_in_the_papers_and_biases_at_zero(
     """A beta of a product would duplicate the cell's bias, unless each step has its own."""
     mine = CELLS[cell](D, H, CellOptions(norms=norms))
     found = {name: module for name, module in mine.named_modules() if isinstance(module, LayerNorm | BatchNorm)}
-    assert len(found) == {"rnn": 2, "lst": 3, "gru": 4}[cell[:3]]
+    assert {*found.values()} == norms_in_the_equations(cell, mine), "see NORMALISED in tests/nn/norm_equations.py"
     for name, module in found.items():
         gain = module.gain_G if isinstance(module, LayerNorm) else module.gain_LG
         bias = module.bias_G if isinstance(module, LayerNorm) else module.bias_LG
@@ -132,6 +130,19 @@ def test_gains_start_as_in_the_papers_and_biases_at_zero(
         torch.testing.assert_close(gain.detach(), torch.full_like(gain, starts_at))
         assert (bias is not None) == (norms.per_step or name == "memory_norm")
         assert bias is None or torch.equal(bias, torch.zeros_like(gain))
+
+
+def norms_in_the_equations(cell: str, mine: Cell) -> set[nn.Module]:
+    """Return the norms that the equations of a cell apply."""
+    found: set[nn.Module] = set()
+
+    def note(module: nn.Module, rows: list[Tensor], steps: list[int]) -> list[Tensor]:
+        del steps
+        found.add(module)
+        return rows
+
+    in_time(cell, mine, note, inputs().float(), mine.initial_state(B))
+    return found
 
 
 def test_only_batch_normalisation_has_steps() -> None:

@@ -25,6 +25,7 @@ from charlm.nn.heads.settings import HeadSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.vocab.char import CharVocab
+from tests.nn.cells import BACKENDS
 from tests.nn.rows import (
     BODIES,
     DIRECTIONS,
@@ -166,8 +167,15 @@ def test_pooled_features_are_the_mean_and_the_maximum(direction: str) -> None:
             torch.testing.assert_close(pooled[row, length - 1], expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize(("backend", "norm"), [("torch", "none"), ("fused", "none"), ("fused", "layer")])
+@pytest.mark.parametrize(
+    ("cell", "backend", "norm"),
+    [
+        (cell, backend, norm)
+        for cell, backends in BACKENDS.items()
+        for backend, norm in (("torch", "none"), ("fused", "none"), ("fused", "layer"))
+        if backend in backends
+    ],
+)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_fast_backends_equal_the_plain_one(cell: str, backend: str, direction: str, norm: str) -> None:
     inputs_BT, lengths_B = rows(width=14)

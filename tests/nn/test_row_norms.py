@@ -11,6 +11,7 @@ from torch import Tensor
 
 from charlm.nn.model import LanguageModel
 from charlm.nn.norm import MIN_ROWS, BatchNorm
+from tests.nn.cells import BACKENDS
 from tests.nn.rows import build, read, rows
 
 LONG, SHORT = (12,) * MIN_ROWS, (3, 5, 1)
@@ -108,7 +109,7 @@ def test_rows_of_one_length_train_as_text_does(body: str) -> None:
 
 
 @pytest.mark.parametrize("lengths", [LONG, (*LONG, *SHORT), SHORT])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", [cell for cell, backends in BACKENDS.items() if "fused" in backends])
 def test_the_fused_backend_equals_the_plain_one(cell: str, lengths: tuple[int, ...]) -> None:
     inputs_BT, lengths_B = rows(lengths)
     is_text_BT = torch.arange(inputs_BT.shape[1]) < lengths_B[:, None]

@@ -14,8 +14,9 @@ from charlm.checkpoint import load_model
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, SettingsError, StoppedError
 from charlm.evaluation.evaluate_labels import evaluate_labels
+from charlm.nn.cells.settings import CellSettings
 from charlm.nn.settings import ModelSettings
-from charlm.settings import Layer, validate
+from charlm.settings import Layer, type_names, validate
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.settings import TrainingSettings
 from charlm.training.tasks.build import build_decoder
@@ -121,7 +122,7 @@ def test_what_a_direction_cannot_read_it_cannot_know(
 
 # ---- resuming
 
-CELLS = ("rnn", "lstm", "gru")
+CELLS = type_names(CellSettings)
 DIRECTIONS: dict[str, dict[str, Any]] = {
     "forward": {"direction": "forward"},
     "backward": {"direction": "backward", "pooling": "mean"},

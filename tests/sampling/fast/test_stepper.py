@@ -13,11 +13,12 @@ from charlm.nn.fused import compiled
 from charlm.nn.model import LanguageModel
 from charlm.nn.quantize import quantize_cells, quantize_int8
 from charlm.nn.state import State
+from charlm.sampling.fast.cells import fast_cell
 from charlm.sampling.fast.matmul import PRODUCTS
 from charlm.sampling.fast.stepper import FusedStepper, PlainStepper, Stepper, choose_stepper
+from tests.nn.cells import CELLS, FAST, make
 from tests.nn.test_model_contract import CASES, build, vocab_of
 
-PLAIN = {name for name in CASES if name.startswith(("window", "tcn"))} | {"lstm-mogrifier", "gru-before"}
 READ, STEPS = 5, 14
 
 
@@ -33,6 +34,16 @@ def trained(case: str) -> LanguageModel:
 def ids(case: str, rows: int, length: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(vocab_of(case).size, (rows, length), generator=generator)
+
+
+def has_fast_cells(model: LanguageModel) -> bool:
+    cells = [module for module in model.body.modules() if isinstance(module, Cell)]
+    return bool(cells) and all(fast_cell(cell) is not None for cell in cells)
+
+
+def test_every_fast_cell_has_a_fast_step() -> None:
+    found = {name for name in CELLS if fast_cell(make(name)) is not None}
+    assert found == {*FAST}, "correct FAST in tests/nn/cells.py, or fast_cell in charlm/sampling/fast/cells.py"
 
 
 @torch.inference_mode()
@@ -55,7 +66,7 @@ def test_probabilities_are_those_of_the_forward(case: str, rows: int) -> None:
     expected_BTV, end = read(model, inputs_BT)
     _, state = read(model, inputs_BT[:, :READ])
     stepper = choose_stepper(model, state)
-    assert stepper.name == ("plain" if case in PLAIN else "fast fp32")
+    assert stepper.name == ("fast fp32" if has_fast_cells(model) else "plain")
     for time in range(READ, READ + STEPS):
         if time == READ + STEPS // 2:  # a stepper can continue from the state of another one
             stepper = choose_stepper(model, stepper.state())
