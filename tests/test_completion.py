@@ -26,6 +26,7 @@ CASES = {
     "train --init-from ": "gru-ltg lstm-ltg",
     "train --resume ": "auto never",
     "prepare --source ": SOURCES,
+    "prepare --task ": "language classify tag generate transduce",
     "prepare --vocab ": "char byte word ngram sentencepiece symbols",
     "prepare --vocab-from ": "gru-ltg lstm-ltg ltg novel",
     "prepare --split-like n": "novel",

@@ -25,9 +25,10 @@ import charlm
 from charlm import formats
 from charlm.api import Model
 from charlm.cli import app
+from charlm.data.task_settings import TaskSettings
 from charlm.errors import CharlmError
 from charlm.experiment import Experiment, load_experiment, read_layers
-from charlm.settings import Settings, settings_classes
+from charlm.settings import Settings, settings_classes, type_names
 from charlm.suggestions.setting_keys import all_keys
 from charlm.text.settings import SourceSettings
 from charlm.vocab.settings import VocabSettings
@@ -354,3 +355,8 @@ def test_the_help_of_prepare_names_every_kind(option: str, union: Any) -> None:
     (parameter,) = (each for each in GROUP.commands["prepare"].params if each.name == option)
     kinds = {kind.model_fields["type"].default for kind in settings_classes(union)}
     assert set(re.findall(r"\w+", parameter.help.partition(":")[2])) - {"or"} == kinds
+
+
+def test_the_help_of_prepare_explains_every_task() -> None:
+    (parameter,) = (each for each in GROUP.commands["prepare"].params if each.name == "task")
+    assert re.findall(r"(\w+) \(", parameter.help) == type_names(TaskSettings), "see charlm/commands/prepare.py"

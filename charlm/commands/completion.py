@@ -50,6 +50,13 @@ def sources() -> list[str]:
     return type_names(SourceSettings)
 
 
+def tasks() -> list[str]:
+    from charlm.data.task_settings import TaskSettings
+    from charlm.settings import type_names
+
+    return type_names(TaskSettings)
+
+
 def vocabularies() -> list[str]:
     from charlm.settings import type_names
     from charlm.vocab.settings import VocabSettings

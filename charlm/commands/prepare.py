@@ -33,7 +33,7 @@ def prepare(
             help="What a model predicts: language (the next token), classify (a label for each document), tag (a tag"
             " for each character that has one), generate (the next token of a document with a given label) or transduce"
             " (the next token of a text made from a given one).",
-            autocompletion=completion.words("language", "classify", "tag", "generate", "transduce"),
+            autocompletion=completion.tasks,
         ),
     ] = None,
     source: Annotated[

@@ -31,8 +31,13 @@ def open_example_source(settings: CorpusSettings) -> ExampleSource:
     assert target is not None, "this task needs examples"
     if isinstance(source, DerivedSettings):
         return DerivedSource(source, target)
-    assert isinstance(source, TextExampleSettings | HubSettings), "CorpusSettings checks"
-    return build_example_source(source, target)
+    if isinstance(source, TextExampleSettings | HubSettings):
+        return build_example_source(source, target)
+    raise SettingsError(
+        f"--source {source.type} gives documents without {settings.task.noun}, which --task {settings.task.type} needs",
+        "give another --source; a task that makes its examples of documents has a case in"
+        " charlm/data/example_sources.py",
+    )
 
 
 class DerivedSource(ExampleSource):

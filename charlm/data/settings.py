@@ -7,14 +7,7 @@ from typing import Any, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from charlm.data.task_settings import (
-    LANGUAGE_TASK,
-    ClassifyTaskSettings,
-    GenerateTaskSettings,
-    TagTaskSettings,
-    TaskSettings,
-    TransduceTaskSettings,
-)
+from charlm.data.task_settings import EXAMPLE_TASKS, LANGUAGE_TASK, TaskSettings
 from charlm.settings import Settings
 from charlm.suggestions.words import to_text
 from charlm.text.examples.example import TargetKind
@@ -87,7 +80,6 @@ def complete_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _HUB_KEYS = ("label_column", "tags_column", "target_column", "valid_split", "test_split")
-_EXAMPLE_TASKS = (ClassifyTaskSettings, TagTaskSettings, GenerateTaskSettings, TransduceTaskSettings)
 
 
 def find_task_error(settings: "CorpusSettings") -> str:
@@ -98,7 +90,7 @@ def find_task_error(settings: "CorpusSettings") -> str:
             needed = f"{task.noun} for documents" if task.per_document else task.noun
             given = ", ".join(task.sources)
             return f"--source {source} gives no {needed}, which --task {task.type} needs; give --source {given}"
-        fitting = [f"--task {each().type}" for each in _EXAMPLE_TASKS if source in each.sources]
+        fitting = [f"--task {name}" for name, each in EXAMPLE_TASKS.items() if source in each.sources]
         if not fitting:
             return (
                 f"no task reads --source {source}; give another --source, or name this one in the `sources` of a task"

@@ -6,12 +6,12 @@ generate   the next token of a text that belongs to a given label
 transduce  the next token of a text that is made from another, given one
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from charlm.settings import Settings, type_names
+from charlm.settings import Settings, settings_classes, type_names
 from charlm.text.examples.example import TargetKind
 from charlm.text.settings import MixSettings, SingleSource
 
@@ -132,6 +132,13 @@ TaskSettings = Annotated[
 ]
 
 LANGUAGE_TASK = LanguageTaskSettings()
+
+EXAMPLE_TASKS: Mapping[str, type[_Task]] = {
+    kind.model_fields["type"].default: kind
+    for kind in cast("Iterator[type[_Task]]", settings_classes(TaskSettings))
+    if kind.target is not None
+}
+"""The tasks that need examples, by their `type`."""
 
 _TASK: TypeAdapter[TaskSettings] = TypeAdapter(TaskSettings)
 

@@ -4,13 +4,17 @@
 *.csv, *.jsonl, *.parquet ... with a task ──> table
 folders, *.txt with labels               ──> classes
 other files with --task transduce        ──> aligned
+
+Of examples, only a kind that the task reads is guessed.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from charlm.data.task_settings import EXAMPLE_TASKS
 from charlm.settings import Layer
+from charlm.text.examples.example import TargetKind
 from charlm.text.reading.inputs import strip_compression_suffix
 
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
@@ -29,15 +33,20 @@ def guess_source(layer: Layer, given: str | None, inputs: Sequence[str]) -> str 
     suffixes = {Path(strip_compression_suffix(name.lower())).suffix for name in inputs}
     if suffixes == {".conllu"}:
         return "conllu"
-    task = _table(corpus, "task").get("type")
-    if task not in ("classify", "tag", "generate", "transduce"):
-        return None
+    name = _table(corpus, "task").get("type")
+    task = EXAMPLE_TASKS.get(name) if isinstance(name, str) else None
+    guessed = _guess_examples(suffixes, inputs, task.target) if task else None
+    return guessed if task and guessed in task.sources else None
+
+
+def _guess_examples(suffixes: set[str], inputs: Sequence[str], target: TargetKind | None) -> str | None:
+    """Return the kind of source that has examples in such inputs, with such targets."""
     if suffixes <= {*_TABLES}:
         return "table"
-    if task == "transduce":
+    if target == "target":
         return "aligned" if all(Path(name).is_file() for name in inputs) else None
     is_classes = suffixes == {".txt"} or all(Path(name).is_dir() for name in inputs)
-    return "classes" if task != "tag" and is_classes else None
+    return "classes" if target == "label" and is_classes else None
 
 
 def text_column_key(layer: Layer) -> str:

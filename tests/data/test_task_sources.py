@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from charlm.data.example_sources import open_example_source
 from charlm.data.settings import CorpusSettings, find_task_error
-from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
+from charlm.data.task_settings import EXAMPLE_TASKS, LANGUAGE_TASK, ClassifyTaskSettings, TaskSettings
+from charlm.errors import SettingsError
 from charlm.settings import settings_classes, type_names
 from charlm.text.examples.settings import TableSettings
-from charlm.text.settings import MixSettings, SingleSource, SourceSettings
+from charlm.text.settings import MixSettings, SingleSource, SourceSettings, TextSettings
 
 TASKS: dict[str, Any] = {task.model_fields["type"].default: task for task in settings_classes(TaskSettings)}
 SOURCES = type_names(SourceSettings)
@@ -27,6 +29,16 @@ def test_every_source_has_a_task(source: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_names_sources_that_exist(task: str) -> None:
     assert set(TASKS[task].sources) <= set(SOURCES)
+
+
+def test_the_tasks_of_examples_are_all_others() -> None:
+    assert ["language", *EXAMPLE_TASKS] == [*TASKS]
+
+
+def test_documents_without_examples_are_refused() -> None:
+    settings = CorpusSettings.model_construct(task=ClassifyTaskSettings(), source=TextSettings(input=("a.txt",)))
+    with pytest.raises(SettingsError, match="--source text gives documents without labels, which --task classify"):
+        open_example_source(settings)
 
 
 def test_a_source_without_a_task_is_said_to_have_none() -> None:

@@ -20,6 +20,7 @@ from charlm.data.task_settings import (
     GenerateTaskSettings,
     LanguageTaskSettings,
     TagTaskSettings,
+    TaskSettings,
     TransduceTaskSettings,
 )
 from charlm.errors import CharlmError, DataError, SettingsError
@@ -160,6 +161,10 @@ EXAMPLE_VALUES: dict[type[Settings], dict[str, Any]] = {
 FIELDS = [(kind, field) for kind, values in OTHER_VALUES.items() for field in values]
 
 
+def is_task(kind: type[Settings]) -> bool:
+    return kind in settings_classes(TaskSettings)
+
+
 def settings_below(kind: type[Settings]) -> Iterator[type[Settings]]:
     """The class and all settings classes in the types of its fields."""
     yield kind
@@ -210,9 +215,11 @@ def example_base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     def find(kind: type[Settings]) -> tuple[CorpusSettings, Corpus]:
         if kind not in made:
             folder = tmp_path_factory.mktemp(kind.__name__)
-            names: dict[type[Settings], str] = {TagTaskSettings: "conllu", TransduceTaskSettings: "table of targets"}
-            name = names.get(kind) or kind.model_fields["type"].default
-            settings = EXAMPLE_CASES[name](folder, "river")
+            if is_task(kind):
+                cases = (case(folder / name, "river") for name, case in EXAMPLE_CASES.items())
+                settings = next(each for each in cases if isinstance(each.task, kind))
+            else:
+                settings = EXAMPLE_CASES[kind.model_fields["type"].default](folder, "river")
             made[kind] = settings, prepare_examples(settings, open_example_source(settings), folder / "corpus")
         return made[kind]
 
@@ -240,7 +247,7 @@ def test_a_setting_of_examples_that_is_changed_alone_is_noticed(
 ) -> None:
     settings, corpus = example_base(kind)
     assert find_prepared_examples(settings, corpus.directory, None) is not None
-    part = "task" if kind in (TagTaskSettings, TransduceTaskSettings) else "source"
+    part = "task" if is_task(kind) else "source"
     other = getattr(settings, part).model_copy(update={field: EXAMPLE_VALUES[kind][field]})
     with pytest.raises(SettingsError, match=rf"prepared with other settings \(.*\b{field}") as caught:
         find_prepared_examples(settings.model_copy(update={part: other}), corpus.directory, None)
