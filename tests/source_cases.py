@@ -10,6 +10,7 @@ from charlm.text.settings import (
     HubSettings,
     MixSettings,
     SampleSettings,
+    SingleSource,
     Text8Settings,
     TextSettings,
     WikipediaSettings,
@@ -17,11 +18,9 @@ from charlm.text.settings import (
 from charlm.text.sources.enwik8 import FILE_START
 from tests.mirror import small_dump
 
-AnySource = (
-    WikipediaSettings | HubSettings | TextSettings | SampleSettings | Enwik8Settings | Text8Settings | MixSettings
-)
+AnySource = SingleSource | MixSettings
 Make = Callable[[Path, str], AnySource]
-"""(an empty folder, a word for the text) -> settings of a source in that folder."""
+"""(an empty folder, a word for the text) -> settings of a source in that folder. Each file has the word."""
 
 
 def put(folder: Path, name: str, content: bytes) -> str:
@@ -47,7 +46,7 @@ def hub(folder: Path, word: str) -> HubSettings:
 
 
 def mix(folder: Path, word: str) -> MixSettings:
-    return MixSettings(sources=(text(folder, word), hub(folder, "tail")))
+    return MixSettings(sources=(text(folder, word), hub(folder, word[::-1])))
 
 
 CASES: dict[str, Make] = {
