@@ -1,6 +1,7 @@
 """Settings of recurrent cells, torch-free; `build.py` makes the cells.
 
-Parameters for H units on D inputs: H (D + H + 1), times 1 for an RNN, 3 for a GRU, 4 for an LSTM.
+Parameters for H units on D inputs: G (D + H + 1) for the G rows of all gates, H for each; the file of a cell names its
+gates.
 """
 
 from typing import Annotated, Literal
