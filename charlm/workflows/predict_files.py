@@ -55,7 +55,7 @@ def read_queries(path: Path, text_column: str, task: TaskSettings) -> Iterator[Q
                     )
                 yield Query(read_text(row.cells[text_column], row.place, text_column, "strict", counts))
     else:
-        check_input(str(path))
+        check_input(str(path), "text")
         for _, file in list_files([str(path)]):
             yield from read_lines(split_lines(_decoder().decode(str(file), read_chunks(file))))
 

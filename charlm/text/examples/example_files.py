@@ -91,7 +91,7 @@ def list_example_files(settings: ExampleFilesSettings, kind: str) -> list[Exampl
                 raise UsageError(
                     f"{user_path} is a URL, but --source {kind} reads files", "download it and give the file"
                 )
-            check_input(user_path)
+            check_input(user_path, kind)
         where = "--input" if split is None else f"--{split}"
         for relative, path in list_files(inputs):
             other = seen.setdefault(path.resolve(), where)

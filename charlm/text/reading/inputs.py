@@ -26,8 +26,11 @@ def glob_root(pattern: str) -> Path:
     return Path(*(part for part in parts[: next(n for n, part in enumerate(parts) if glob.has_magic(part))]))
 
 
-def check_input(user_path: str) -> None:
+def check_input(user_path: str, source: str) -> None:
     """Check that an input exists and can be read.
+
+    Args:
+        source: the `type` of the source that reads it, for messages.
 
     Raises:
         UsageError: it does not exist, or it is not a file, a folder or a glob with matches.
@@ -41,7 +44,7 @@ def check_input(user_path: str) -> None:
             raise UsageError(f"no file matches {user_path}", "check the pattern given with --input")
     elif has_scheme(user_path):
         raise UsageError(
-            f"{user_path} is a URL, but --source text reads files", "download it and give the file with --input"
+            f"{user_path} is a URL, but --source {source} reads files", "download it and give the file with --input"
         )
     elif not path.exists():
         raise no_file_error(path)

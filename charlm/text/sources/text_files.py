@@ -93,7 +93,7 @@ class TextSource(Source):
         self._reader = TextReader(settings.documents, settings.encoding, settings.errors)
         self._inputs = settings.input
         for user_path in self._inputs:
-            check_input(user_path)
+            check_input(user_path, settings.type)
         self._text_files: list[InputFile] | None = None
         self._stdin_entry: dict[str, Any] | None = None
         self._stdin_read = False

@@ -25,6 +25,7 @@ from charlm.settings import single_value_layer, validate
 from charlm.text.document import Document, PageCounts
 from charlm.text.reading.decoding import Decoder
 from charlm.text.reading.documents import read_documents, rechunk_text
+from charlm.text.reading.inputs import check_input
 from charlm.text.settings import TextSettings
 from charlm.text.sources.text_files import TextSource
 from tests.corpora import write_files
@@ -127,6 +128,12 @@ def test_globs_are_the_files_that_fit(tmp_path: Path) -> None:
     assert texts(source(tmp_path / "data/[1].txt")) == {"[1].txt": "one"}
     with pytest.raises(UsageError, match="no file matches"):
         source(tmp_path / "data/*.rst")
+
+
+@pytest.mark.parametrize("kind", ["text", "books"])
+def test_a_url_names_the_source_that_reads_files(kind: str) -> None:
+    with pytest.raises(UsageError, match=f"is a URL, but --source {kind} reads files; download it"):
+        check_input("https://example.org/a.txt", kind)
 
 
 def test_equal_names_in_two_folders_are_two_documents(tmp_path: Path) -> None:
