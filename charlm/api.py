@@ -212,7 +212,7 @@ class Model:
                 f"{self._name} is a language model, and predicts no labels or tags",
                 "use model.score(text) or model.sample(prompt), or load a run of `charlm prepare --task`",
             )
-        predictor = Predictor(self._loaded, self._name, self._device, PredictOptions(**options))
+        predictor = Predictor(self._loaded, self._name, self._device, PredictOptions.from_keywords(**options))
         found = list(predictor.predict(as_queries(checked_texts("texts", texts))))
         return found[0] if isinstance(texts, str) else found
 

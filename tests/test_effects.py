@@ -329,6 +329,7 @@ REFUSED = [
     "eval labels --length-penalty 1",
     "predict labels one --beams 3",
     "predict labels one --length-penalty 1",
+    "predict labels one --length-penalty 0",
     "predict pairs ab --threshold 0.5",
     "predict pairs ab --labels odd",
     "predict pairs ab --temperature 2",

@@ -10,7 +10,14 @@ import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import BeamsOption, CheckpointOption, DeviceOption, LengthPenaltyOption, check_file
+from charlm.commands.options import (
+    BeamsOption,
+    CheckpointOption,
+    DeviceOption,
+    LengthPenaltyOption,
+    check_file,
+    given_parameters,
+)
 from charlm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ _STDIN = "-"
 
 
 def predict(
+    context: typer.Context,
     run: Annotated[
         str | None,
         typer.Argument(
@@ -105,6 +113,7 @@ def predict(
         temperature=temperature,
         beams=beams,
         length_penalty=length_penalty,
+        given=given_parameters(context),
     )
     members, name = load_members([run, *(ensemble or ())], checkpoint, device)
     loaded = members[0]

@@ -1,8 +1,8 @@
 """The options of `charlm predict` and `model.predict` as a caller gives them: defaults, types and ranges."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, get_args
+from typing import Self, TypedDict, Unpack, get_args
 
 from charlm.arguments import number, one_of, texts, whole_number
 from charlm.device import Precision
@@ -64,6 +64,18 @@ class PredictOptions:
     """Of models that write texts: the number of beginnings of texts that the search keeps."""
     length_penalty: float = 0.0
     """Of models that write texts: texts are compared by log p / tokens ** length_penalty."""
+    given: Collection[str] = ()
+    """The options that the caller names, which are refused where they have no effect, even with their defaults."""
+
+    @classmethod
+    def from_keywords(cls, **options: Unpack[PredictKeywords]) -> Self:
+        """Return the options that a caller gives, and remember which.
+
+        Raises:
+            TypeError: there is no such option.
+            OptionError: an option has another type, or is out of range.
+        """
+        return cls(**options, given=frozenset(options))
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -90,7 +102,7 @@ class PredictOptions:
         if self.top > _MAX_BEAMS:
             raise OptionError(f"{{top}} {self.top} is out of range", f"give a number from 1 to {_MAX_BEAMS}")
         for name in ("threshold", "labels", "temperature"):
-            if getattr(self, name) != getattr(PredictOptions(), name):
+            if self._is_given(name):
                 what = f"{{{name}}} is for labels of documents, and this model writes texts"
                 raise OptionError(what, f"leave {{{name}}} out")
 
@@ -100,7 +112,7 @@ class PredictOptions:
             OptionError: the model predicts labels or tags, and an option is for texts.
         """
         for name in ("beams", "length_penalty"):
-            if getattr(self, name) != getattr(PredictOptions(), name):
+            if self._is_given(name):
                 what = f"{{{name}}} is for models that write texts, and this one predicts labels or tags"
                 raise OptionError(what, f"leave {{{name}}} out")
 
@@ -116,13 +128,16 @@ class PredictOptions:
         """
         if not per_document:
             for name in ("top", "threshold", "labels", "temperature"):
-                if getattr(self, name) != getattr(PredictOptions(), name):
+                if self._is_given(name):
                     what = f"{{{name}}} is for labels of documents, and this model predicts tags"
                     raise OptionError(what, f"leave {{{name}}} out")
         for label in self.labels:
             if label not in names:
                 cure = suggest(label, list(names), "it has")
                 raise OptionError("{labels}: the model has no label {label}", "{cure}", label=repr(label), cure=cure)
+
+    def _is_given(self, name: str) -> bool:
+        return name in self.given or getattr(self, name) != getattr(PredictOptions(), name)
 
 
 def find_label(label: str, names: Sequence[str]) -> int:

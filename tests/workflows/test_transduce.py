@@ -296,6 +296,7 @@ _REFUSED = [
     ("predict one cab --format conllu", 2, "CoNLL-U holds words with tags"),
     ("predict one cab --ensemble labels", 3, "have different tasks"),
     ("predict labels cab --beams 3", 2, "--beams is for models that write texts"),
+    ("predict labels cab --beams 5", 2, "--beams is for models that write texts"),
     ("predict one cab --beams 0", 2, "--beams"),
     ("tune one", 2, "charlm tune reads a text as one stream"),
     ("explain blind cab", 2, "runs/blind does not look at its source (model.condition.type=none)"),
