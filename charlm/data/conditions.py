@@ -142,6 +142,11 @@ class DocumentConditions(ABC):
         """(D,): the number of tokens that are read before each document; None if there are none."""
         return None
 
+    def cut(self, max_tokens: int) -> "DocumentConditions":
+        """Return the conditions with at most so many tokens that are read before each document: the first ones."""
+        del max_tokens
+        return self
+
     @abstractmethod
     def head(self, num_documents: int) -> "DocumentConditions":
         """Return the conditions of the first documents."""

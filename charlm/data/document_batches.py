@@ -1,6 +1,7 @@
 """Examples -> batches of whole documents. A document is a row and part of one update.
 
     documents   longer than max_document_tokens: cut into pieces; pieces where nothing is asked are left out
+    sources     longer than max_document_tokens: only their beginning is read
     epoch       a permutation of the pieces that depends on (seed, epoch)
     windows     each WINDOW consecutive pieces of the permutation, whatever the size of batches and the number of ranks
     batches     of a window: sorted by length, so that there is little padding; at most `batch_size` rows and, with
@@ -70,19 +71,31 @@ class DocumentBatches:
         return int((self.examples.ends - self.examples.starts > self.max_document_tokens).sum())
 
     @property
+    def num_cut_sources(self) -> int:
+        """The number of sources that are longer than max_document_tokens."""
+        lengths_D = self.conditions.lengths_D if self.conditions is not None else None
+        return 0 if lengths_D is None else int((lengths_D > self.max_document_tokens).sum())
+
+    @property
     def steps_per_epoch(self) -> int:
         """The number of batches of the first epoch; later ones may differ a little."""
         return self._steps_per_epoch
 
     @property
     def notes(self) -> list[str]:
-        """What a new run says about its batches: how many documents are cut."""
-        if not self.num_cut:
-            return []
-        limit = f"{self.max_document_tokens:,} tokens (training.max_document_tokens)"
-        num_documents = f"{self.num_cut:,} of {self.examples.num_documents:,} documents"
-        rest = "and those without a label are left out" if self.conditions is None else "each of which begins afresh"
-        return [f"{num_documents} are longer than {limit}: cut into pieces, {rest}"]
+        """What a new run says about its batches: how many documents and sources are cut."""
+        are_longer = f"are longer than {self.max_document_tokens:,} tokens (training.max_document_tokens)"
+        num_documents = self.examples.num_documents
+        found: list[str] = []
+        if self.num_cut:
+            rest = (
+                "and those without a label are left out" if self.conditions is None else "each of which begins afresh"
+            )
+            found.append(f"{self.num_cut:,} of {num_documents:,} documents {are_longer}: cut into pieces, {rest}")
+        if self.num_cut_sources:
+            what = f"{self.num_cut_sources:,} of {num_documents:,} sources"
+            found.append(f"{what} {are_longer}: only their beginning is read in training")
+        return found
 
     def batch(self, cursor: DocumentCursor, rows: range | None = None) -> Batch:
         """Return the batch at `cursor`.
@@ -111,9 +124,9 @@ class DocumentBatches:
         )
 
     def _condition(self, pieces: Indices) -> tuple[Tensor, ...] | None:
-        if self.conditions is None:
+        if self._read_conditions is None:
             return None
-        return tuple(map(torch.from_numpy, self.conditions.select(self._documents[pieces])))
+        return tuple(map(torch.from_numpy, self._read_conditions.select(self._documents[pieces])))
 
     def num_scored(self, cursor: DocumentCursor) -> int:
         """Return the number of labels, tags or tokens that the batch at `cursor` asks for, over all ranks."""
@@ -151,6 +164,11 @@ class DocumentBatches:
     @cached_property
     def _steps_per_epoch(self) -> int:
         return sum(len(self._pack(DocumentCursor(0, window))) for window in range(self._num_windows))
+
+    @cached_property
+    def _read_conditions(self) -> DocumentConditions | None:
+        """The conditions, with the beginnings of long sources."""
+        return None if self.conditions is None else self.conditions.cut(self.max_document_tokens)
 
     @property
     def _pieces(self) -> Indices:

@@ -110,11 +110,16 @@ class DocumentSources(DocumentConditions):
     stream: TokenStream
     order: Ids | None = None
     """The documents of the stream that these are; None: all in order."""
+    max_tokens: int | None = None
+    """A longer source ends after so many tokens; None: all are whole."""
 
     def select(self, documents: Ids) -> tuple[Ids, ...]:
         """Return source_NS, with padding on the right, and lengths_N."""
         chosen = self._order[documents]
         return pad_sources([self._ids(index) for index in chosen])
+
+    def cut(self, max_tokens: int) -> "DocumentSources":
+        return replace(self, max_tokens=max_tokens)
 
     def head(self, num_documents: int) -> "DocumentSources":
         return replace(self, order=self._order[:num_documents])
@@ -136,8 +141,9 @@ class DocumentSources(DocumentConditions):
 
     @cached_property
     def _ends(self) -> Ids:
-        """The index of the <eod> of each source."""
-        return self.stream.ends.astype(np.int64) - 1
+        """The index after the last token of each source that is read; of a whole one that of its <eod>."""
+        ends = self.stream.ends.astype(np.int64) - 1
+        return ends if self.max_tokens is None else np.minimum(ends, self._starts + self.max_tokens)
 
     @property
     def _order(self) -> Ids:

@@ -29,7 +29,8 @@ class TrainingSettings(Settings):
     examples, whose rows differ in length, a batch has at most batch_size times seq_len tokens."""
     max_document_tokens: int = Field(default=4096, ge=2)
     """For examples: a document is read as a whole, up to so many tokens. A longer one is cut into pieces. Of labels and
-    tags, pieces without one are left out; of texts with a given label, each piece begins afresh."""
+    tags, pieces without one are left out; of texts with a given label or source, each piece begins afresh. Of a longer
+    source, training reads the first tokens."""
     seq_len_varies: bool = False
     """Whether each step draws its length around seq_len (one in twenty around half of it) and scales the learning rate
     by it, as AWD-LSTM does (Merity et al., 2018). Not for examples."""

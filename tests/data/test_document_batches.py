@@ -13,6 +13,7 @@ from charlm.data import document_batches as module
 from charlm.data.document_batches import DocumentBatches, make_document_batches
 from charlm.data.document_cursor import DocumentCursor
 from charlm.data.examples import Examples
+from charlm.data.source_texts import DocumentSources
 from charlm.data.store import DOCUMENT_DTYPE, TokenStream
 from charlm.errors import DataError
 from charlm.vocab.base import IGNORE_INDEX
@@ -107,6 +108,31 @@ def test_every_piece_is_read_once_an_epoch(documents: Documents, sizes: tuple[in
     assert batches.steps_per_epoch == len(epoch(batches))
     assert bool(batches.notes) == (batches.num_cut > 0)
     assert batches.seq_len == max(map(len, expected_pieces(documents, limit)))
+
+
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=9), limit=st.integers(2, 9), backward=st.booleans())
+def test_the_beginning_of_a_long_source_is_read(lengths: list[int], limit: int, backward: bool) -> None:
+    """And nothing is said or cut where all are short enough."""
+    tokens = np.arange(1 + sum(lengths) + len(lengths), dtype=np.uint16)
+    table = np.zeros(len(lengths), dtype=DOCUMENT_DTYPE)
+    table["start"] = 1 + np.cumsum([0, *(length + 1 for length in lengths[:-1])])
+    whole = DocumentSources(TokenStream(tokens, table)).in_direction("backward" if backward else "forward")
+    targets = [[0, number % 3] for number in range(len(lengths))]
+    batches = make_document_batches(examples(targets), 2, 4, limit, 1, conditions=whole)
+    expected = [ids[:limit].tolist() for ids in whole.split_ids()]
+    cursor, found = batches.start, list[list[int]]()
+    while cursor.epoch == 0:
+        batch = batches.batch(cursor)
+        assert batch.condition is not None
+        source_BS, lengths_B = batch.condition
+        assert source_BS.shape[1] <= limit
+        found += [row[:length].tolist() for row, length in zip(source_BS, lengths_B.tolist(), strict=True)]
+        cursor = batches.next_cursor(cursor)
+    assert sorted(found) == sorted(expected)
+    num_longer = sum(length > limit for length in lengths)
+    assert batches.num_cut_sources == num_longer
+    note = f"{num_longer} of {len(lengths)} sources are longer than {limit} tokens (training.max_document_tokens)"
+    assert batches.notes == [f"{note}: only their beginning is read in training"] * bool(num_longer)
 
 
 @given(documents=DOCUMENTS, sizes=SIZES, others=SIZES)
