@@ -12,9 +12,12 @@ import typer.main
 from charlm import device
 from charlm.cli import app
 from charlm.commands import completion
+from charlm.data.task_settings import TaskSettings
+from charlm.settings import type_names
+from charlm.text.settings import SourceSettings
 from charlm.training.run_directory import RunDirectory
 
-SOURCES = "wikipedia hub text sample enwik8 text8 mix table classes conllu aligned derived"
+SOURCES, TASKS = " ".join(type_names(SourceSettings)), " ".join(type_names(TaskSettings))
 CASES = {
     "train --device ": "auto cpu cuda mps",
     "train --device c": "cpu cuda",
@@ -26,7 +29,7 @@ CASES = {
     "train --init-from ": "gru-ltg lstm-ltg",
     "train --resume ": "auto never",
     "prepare --source ": SOURCES,
-    "prepare --task ": "language classify tag generate transduce",
+    "prepare --task ": TASKS,
     "prepare --vocab ": "char byte word ngram sentencepiece symbols",
     "prepare --vocab-from ": "gru-ltg lstm-ltg ltg novel",
     "prepare --split-like n": "novel",

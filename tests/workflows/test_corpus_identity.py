@@ -236,7 +236,8 @@ def changed(settings: CorpusSettings, kind: type[Settings], field: str, value: o
 
 def test_every_setting_of_a_corpus_is_in_the_table() -> None:
     found = {kind: {*kind.model_fields} - {"type"} for kind in settings_below(CorpusSettings)}
-    assert found == {kind: {*values} for kind, values in (OTHER_VALUES | EXAMPLE_VALUES).items()}
+    tables = "OTHER_VALUES or EXAMPLE_VALUES in tests/workflows/test_corpus_identity.py"
+    assert found == {kind: {*values} for kind, values in (OTHER_VALUES | EXAMPLE_VALUES).items()}, f"complete {tables}"
 
 
 @pytest.mark.parametrize(
