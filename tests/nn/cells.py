@@ -18,6 +18,8 @@ from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import NoiseRNG
+from charlm.nn.fused.backend import fused_unroll
+from charlm.nn.fused.torch_unrolls import torch_unroll
 from charlm.nn.norm import NormFactory
 from charlm.nn.state import ForwardFn, State
 from charlm.settings import Layer, type_names, validate
@@ -70,6 +72,12 @@ def weight_name(cell: Cell, part: str) -> str:
 def make(cell: str, norm: str = "none") -> Cell:
     """Build a cell in evaluation mode, so that rows do not depend on each other."""
     return randomised(CELLS[cell](D, H, CellOptions(norms=NORMS[norm]))).eval()
+
+
+def fast_backends() -> list[tuple[str, str]]:
+    """Return the fast cells, each with the fast backends that can run it."""
+    unrolls = (("torch", torch_unroll), ("fused", fused_unroll))
+    return [(cell, backend) for cell in FAST for backend, find in unrolls if find(make(cell)) is not None]
 
 
 def randomised(cell: Cell, seed: int = 0) -> Cell:

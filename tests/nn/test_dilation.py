@@ -23,6 +23,7 @@ from tests.nn.cells import (
     ForwardFn,
     H,
     assert_equal,
+    fast_backends,
     inputs,
     make,
     plain,
@@ -163,8 +164,7 @@ def test_a_layer_takes_many_chunks(lengths: tuple[int, ...], dilation: int, stri
     close(fed_in_chunks(layer, x_BTD, state, lengths), layer(x_BTD, state))
 
 
-@pytest.mark.parametrize("backend", ["torch", "fused"])
-@pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", "gru"])
+@pytest.mark.parametrize(("cell", "backend"), fast_backends())
 def test_every_backend_is_dilated_and_strided_alike(cell: str, backend: str) -> None:
     mine = make(cell)
     for dilation, stride in ((3, 1), (1, 2), (2, 3)):

@@ -18,7 +18,7 @@ from charlm.nn.dropout import NoiseRNG
 from charlm.nn.fused.backend import Backend
 from charlm.nn.norm import NormFactory
 from charlm.nn.state import State
-from tests.nn.cells import CELLS, D, assert_equal, plain, randomised, weight_name
+from tests.nn.cells import CELLS, D, assert_equal, fast_backends, plain, randomised, weight_name
 
 ROWS, UNITS = 40, 50
 SHARE = 0.3
@@ -154,7 +154,7 @@ def test_weight_drop_is_on_recurrent_matrices_alone(cell: str) -> None:
     ("cell", "backend"),
     [
         *((cell, "plain") for cell in CELLS),
-        *((cell, backend) for cell in ("rnn-tanh", "lstm", "gru") for backend in ("torch", "fused")),
+        *fast_backends(),
     ],
 )
 def test_one_mask_of_weight_drop_serves_a_whole_chunk(cell: str, backend: str) -> None:
