@@ -8,6 +8,7 @@ step-000001000/
   labels.json            the labels or tags that the model predicts; absent for a language model
   conditions.json        the labels that a language model can be given; absent without such conditions
   source/vocab.json      the vocabulary of the texts that it is given; absent without such conditions
+  ngrams.safetensors     the tables of its n-gram component, which hold training text; absent without one
   training.safetensors   optimizer, RNG, carried state        } for resuming only
   training.json          step, data cursor, best score, time  }
   manifest.json          sizes and SHA-256 of all other files; written last, it marks the checkpoint as complete
@@ -36,6 +37,8 @@ from charlm.nn.embeddings.frozen import (
     frozen_models,
 )
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.files import NgramDescription, load_ngrams, parse_ngrams, save_ngrams
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, lists_to_tuples, validate
 from charlm.tensor_files import CHECKPOINT_CURE, read_tensors, write_tensors
@@ -66,6 +69,8 @@ class ModelDescription:
     conditions: LabelConditions | SourceConditions | None = None
     frozen: FrozenModels = field(default_factory=dict[str, FrozenModel])
     """The frozen language models in it, without weights, by the setting that named them."""
+    ngrams: NgramDescription | None = None
+    """The tables of its n-gram component."""
 
     @property
     def interface(self) -> Interface | None:
@@ -128,10 +133,13 @@ def save_checkpoint(
     """Write a checkpoint, replacing an earlier one; it is incomplete until its manifest is written."""
     _clear_directory(directory)
     write_tensors(directory / "model.safetensors", dict(model.state_dict()))
+    ngrams = None
+    if isinstance(model, NgramLanguageModel):
+        ngrams = save_ngrams(directory, model.ngram_head.lookup.tables)
     layout = model.embedding.bag_layout
     names = labels or conditions
     frozen = {reader.setting: reader.description for reader in frozen_models(model)}
-    version = formats.TASK_CHECKPOINT if names is not None or frozen else formats.CHECKPOINT
+    version = formats.TASK_CHECKPOINT if names is not None or frozen or ngrams else formats.CHECKPOINT
     metadata = {
         "format": version,
         "charlm": __version__,
@@ -146,6 +154,8 @@ def save_checkpoint(
         metadata["frozen"] = {
             setting: description.model_dump(mode="json", exclude_none=True) for setting, description in frozen.items()
         }
+    if ngrams is not None:
+        metadata["ngrams"] = ngrams.model_dump(mode="json")
     if names is not None:
         metadata["task"] = task.model_dump(mode="json")
         names.save(directory)
@@ -169,8 +179,10 @@ def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any])
     }
     write_tensors(directory / "model.safetensors", tensors)
     storage.write_json(directory / "model.json", {**loaded.metadata, **metadata})
+    if isinstance(loaded.model, NgramLanguageModel):
+        save_ngrams(directory, loaded.model.ngram_head.lookup.tables)
     loaded.vocab.save(directory)
-    storage.write_manifest(directory, {"format": formats.CHECKPOINT})
+    storage.write_manifest(directory, {"format": int(loaded.metadata["format"])})
 
 
 def _clear_directory(directory: Path) -> None:
@@ -208,7 +220,10 @@ def describe_model(directory: Path) -> ModelDescription:
             setting: FrozenModel(validate(FrozenDescription, Layer(lists_to_tuples(entry))))
             for setting, entry in dict(metadata.get("frozen", {})).items()
         }
-        return ModelDescription(settings, int(metadata["vocab_size"]), bags, metadata, task, labels, conditions, frozen)
+        ngrams = None if settings.ngram is None else parse_ngrams(metadata["ngrams"])
+        return ModelDescription(
+            settings, int(metadata["vocab_size"]), bags, metadata, task, labels, conditions, frozen, ngrams
+        )
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
 
@@ -222,7 +237,12 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
     described = describe_model(directory)
     try:
         model = build_meta_model(
-            described.settings, described.vocab_size, described.bags, described.interface, described.frozen
+            described.settings,
+            described.vocab_size,
+            described.bags,
+            described.interface,
+            described.frozen,
+            None if described.ngrams is None else described.ngrams.order,
         )
     except (TypeError, ValueError, RuntimeError, SettingsError) as error:
         raise _invalid_model_json(directory, error) from error
@@ -244,6 +264,9 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
                 f"{directory / 'model.safetensors'}: {name} holds values that are not finite", CHECKPOINT_CURE
             )
     model.load_state_dict(weights, assign=True)
+    if isinstance(model, NgramLanguageModel):
+        tables = load_ngrams(directory, described.vocab_size, model.ngram_head.lookup.order)
+        model.ngram_head.lookup.set_tables(tables, device, torch.get_default_dtype())
     try:
         model.check_buffers()
     except ValueError as error:

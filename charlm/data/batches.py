@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
     lengths_B: the number of tokens of each row, if the rows are whole documents with padding after them; None if they
     continue the rows of the batch before. condition: the tensors that a conditional model is given, with a row for
-    each row; None for other models.
+    each row; None for other models. evidence_BTE: what n-grams say of each target; None for models without them.
     """
 
     inputs_BT: Tensor
@@ -45,6 +45,7 @@ class Batch(NamedTuple):
     reset_B: Tensor
     lengths_B: Tensor | None = None
     condition: tuple[Tensor, ...] | None = None
+    evidence_BTE: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Batches:
     """Rows begin with initial state after this many tokens; None: only at the beginning of an epoch."""
     seq_len_varies: bool = False
     """Whether the lengths of chunks are random, as in AWD-LSTM (Merity et al., 2018, section 5)."""
+    evidence_PE: npt.NDArray[np.float16] | None = None
+    """What n-grams say of each prediction of the stream; None for models without them."""
 
     @property
     def start(self) -> Cursor:
@@ -112,7 +115,8 @@ class Batches:
         start, end = self._chunk(cursor)
         inputs = np.empty((len(rows), end - start), dtype=np.int64)
         targets = np.full(inputs.shape, IGNORE_INDEX, dtype=np.int64)
-        stream_inputs, stream_targets = self.stream.inputs, self.stream.targets
+        stream_inputs, stream_targets, evidence_PE = self.stream.inputs, self.stream.targets, self.evidence_PE
+        evidence = None if evidence_PE is None else np.zeros((*inputs.shape, evidence_PE.shape[1]), dtype=np.float32)
         for index, row in enumerate(rows):
             first = row * row_length + start
             scored = max(0, min(end, row_length, positions.total - row * row_length) - start)
@@ -120,14 +124,23 @@ class Batches:
             if stream_start is not None:  # nearly always; indexing single positions is ten times slower
                 inputs[index] = stream_inputs[stream_start : stream_start + end - start]
                 targets[index, :scored] = stream_targets[stream_start : stream_start + scored]
+                if evidence is not None and evidence_PE is not None:
+                    evidence[index, :scored] = evidence_PE[stream_start : stream_start + scored]
                 continue
             indices = positions.to_indices(np.arange(first, first + end - start))
             # inputs after the end of the row are text too: batch normalisation averages over all inputs
             inputs[index] = stream_inputs[indices]
             targets[index, :scored] = stream_targets[indices[:scored]]
+            if evidence is not None and evidence_PE is not None:
+                evidence[index, :scored] = evidence_PE[indices[:scored]]
         reset_interval = max(1, self.reset_tokens // self.seq_len) if self.reset_tokens is not None else None
         is_reset = cursor.chunk == 0 if reset_interval is None else cursor.chunk % reset_interval == 0
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.full((len(rows),), is_reset))
+        return Batch(
+            torch.from_numpy(inputs),
+            torch.from_numpy(targets),
+            torch.full((len(rows),), is_reset),
+            evidence_BTE=None if evidence is None else torch.from_numpy(evidence),
+        )
 
     def num_scored(self, cursor: Cursor) -> int:
         """Return the number of scored targets in the batch at `cursor`, over all rows."""
@@ -232,11 +245,13 @@ def make_batches(
     *,
     seq_len_varies: bool = False,
     multiple_of: int = 1,
+    evidence_PE: npt.NDArray[np.float16] | None = None,
 ) -> Batches:
     """Return the batches of a split, with fewer rows if the text is too short for one chunk in each row.
 
     Args:
         multiple_of: the number of rows is a multiple of this.
+        evidence_PE: what n-grams say of each prediction, for a model with an n-gram component.
 
     Raises:
         DataError: the stream has fewer than 3 tokens.
@@ -247,4 +262,4 @@ def make_batches(
         )
     seq_len = min(seq_len, stream.num_predictions)
     rows = min(batch_size, stream.num_predictions // seq_len) // multiple_of * multiple_of
-    return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, seq_len_varies)
+    return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, seq_len_varies, evidence_PE)

@@ -40,7 +40,7 @@ def score_with_cache(
     values_S = torch.empty(0, dtype=torch.int64, device=device)
     for predictions, features_TH, targets_T in read_stream(model, stream, device):
         nll_T = model.head.nll(features_TH[None], targets_T[None])[0]
-        scaled_TH = features_TH.float()
+        scaled_TH = model.head.network_features(features_TH).float()
         scaled_TH = scaled_TH / scaled_TH.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-6)
         keys_SH = torch.cat([keys_SH, scaled_TH]) if len(keys_SH) else scaled_TH
         values_S = torch.cat([values_S, targets_T])

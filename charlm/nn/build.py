@@ -27,6 +27,9 @@ from charlm.nn.embeddings.build import build_embedding
 from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModel, FrozenModels
 from charlm.nn.heads.build import build_head
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.build import build_ngram_head
+from charlm.nn.ngrams.model import NgramLanguageModel
+from charlm.nn.ngrams.tables import NgramTables
 from charlm.nn.settings import ModelSettings
 from charlm.vocab.base import NgramBags
 
@@ -65,6 +68,7 @@ def build_model(
     bags: NgramBags | BagLayout | None = None,
     interface: Interface | None = None,
     frozen: FrozenModels = NO_FROZEN_MODELS,
+    ngrams: NgramTables | int | None = None,
 ) -> LanguageModel:
     """Build a freshly initialised model.
 
@@ -72,13 +76,16 @@ def build_model(
         bags: `Vocab.bags()`; or only their layout, if the arrays will be loaded from a checkpoint.
         interface: what the task predicts or gives; None for a language model, which reads and predicts ids.
         frozen: the frozen language models that contextual embeddings read.
+        ngrams: the tables of the n-gram component; or only the length of its longest n-grams, if the tables will be
+            loaded from a checkpoint. None: the length of the settings, or 8.
 
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit; or there
-            is a condition, and the task has none, or another one.
+            is a condition or an n-gram component, and the task has none.
         ValueError: a frozen language model is missing, or has another number of ids.
     """
     _check_condition(settings.condition, interface)
+    _check_ngram(settings, interface)
     rng = NoiseRNG()
     language_direction = None if isinstance(interface, Outputs) else settings.text_direction
     embedding = build_embedding(
@@ -96,6 +103,9 @@ def build_model(
         parts = DecoderParts(settings, vocab_size, embedding, body, rng)
         return build_transducer(parts, condition, interface.size, interface.copy_ids, frozen)
     head = build_head(settings.head, body.features_size, vocab_size, embedding)
+    if interface is None and settings.ngram is not None:
+        ngram_head = build_ngram_head(settings.ngram, body.features_size, head, ngrams)
+        return NgramLanguageModel(embedding, body, ngram_head, rng, token_dropout=dropout)
     if interface is None:
         return LanguageModel(embedding, body, head, rng, token_dropout=dropout)
     condition = settings.condition or LabelConditionSettings()
@@ -128,14 +138,35 @@ def _check_condition(condition: ConditionSettings | None, interface: Interface |
             )
 
 
+def _check_ngram(settings: ModelSettings, interface: Interface | None) -> None:
+    """
+    Raises:
+        SettingsError: there is an n-gram component that the task or the head does not have.
+    """
+    if settings.ngram is None:
+        return
+    if interface is not None:
+        raise SettingsError(
+            "model.ngram is for language models: this corpus has labels, tags or conditions",
+            "leave it out, or name a corpus of plain text with --data",
+        )
+    if settings.head.label_smoothing:
+        raise SettingsError(
+            "model.head.label_smoothing does not go with model.ngram: training computes the probability of the target"
+            " alone",
+            "leave one of them out",
+        )
+
+
 def build_meta_model(
     settings: ModelSettings,
     vocab_size: int,
     bags: NgramBags | BagLayout | None = None,
     interface: Interface | None = None,
     frozen: FrozenModels = NO_FROZEN_MODELS,
+    ngram_order: int | None = None,
 ) -> LanguageModel:
-    """Build a model without weights, on the meta device.
+    """Build a model without weights and tables, on the meta device.
 
     Raises:
         SettingsError, ValueError: as `build_model`.
@@ -143,7 +174,7 @@ def build_meta_model(
     layout = bags if bags is None or isinstance(bags, BagLayout) else BagLayout.from_bags(bags)
     with without_weights():
         without = {name: FrozenModel(model.description) for name, model in frozen.items()}
-        return build_model(settings, vocab_size, layout, interface, without)
+        return build_model(settings, vocab_size, layout, interface, without, ngram_order)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Settings of a network, torch-free; `build.py` makes the network.
 
 ModelSettings = embedding (ids -> vectors) + body (vectors -> features) + head (features -> loss or logits)
+                + ngram (counts that are mixed with the network)
                 + condition (what the model is given besides the text so far)
 """
 
@@ -12,6 +13,7 @@ from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
 from charlm.nn.conditions.settings import ConditionSettings
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings, SoftmaxSettings
+from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.nn.setting_types import Pooling
 from charlm.settings import Settings
 
@@ -31,6 +33,8 @@ class ModelSettings(Settings):
     embedding: AnyEmbeddingSettings = TokenEmbeddingSettings()
     body: BodySettings = RecurrentSettings()
     head: HeadSettings = SoftmaxSettings()
+    ngram: NgramComponentSettings | None = None
+    """Counts of the training text inside a language model, mixed with the network. If left out, the network alone."""
     condition: ConditionSettings | None = None
     """What the model is given besides the text so far, for the tasks generate and transduce. If left out, what the task
     has to give, in its usual form."""

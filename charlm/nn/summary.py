@@ -25,6 +25,7 @@ from charlm.nn.dropout import NoiseRNG
 from charlm.nn.embeddings.bag_layout import BagLayout
 from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels, frozen_models
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.settings import settings_classes
 from charlm.vocab.base import NgramBags
@@ -212,7 +213,8 @@ def _trace_sizes_and_macs(
     with torch.no_grad(), _MacCounter() as mac_counter:
         features_BTH, _ = model.body(torch.empty(1, 1, model.embedding.size, device="meta"), state)
         mac_counter.total = 0
-        model.head.logits(features_BTH)
+        head = model.ngram_head.network if isinstance(model, NgramLanguageModel) else model.head
+        head.logits(features_BTH)  # look-ups of n-grams multiply nothing
     return sizes, mac_counter.total
 
 

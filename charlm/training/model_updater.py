@@ -114,6 +114,7 @@ class ModelUpdater:
                     key,
                     None if lengths_B is None else lengths_B[first:end],
                     None if condition is None else tuple(tensor[first:end] for tensor in condition),
+                    None if batch.evidence_BTE is None else batch.evidence_BTE[first:end].to(self.device),
                 )
                 (loss * (ranks.world_size / max(1, num_scored))).backward()  # ranks' gradients are averaged, not summed
             nats.append(micro_batch_nats)

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from charlm.device import Precision, autocast
 from charlm.nn.bodies.reversed import WholeRowBody
 from charlm.nn.model import Condition, ConditionalModel, LanguageModel
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.state import State
 
 ObjectiveResult = tuple[Tensor, Tensor, State]
@@ -47,6 +48,7 @@ class Objective(nn.Module):
         key: Sequence[int],
         lengths_B: Tensor | None = None,
         condition: Condition | None = None,
+        evidence_BTE: Tensor | None = None,
     ) -> ObjectiveResult:
         """Run the model over a batch, in segments if it is longer than `recompute_len`.
 
@@ -55,6 +57,7 @@ class Objective(nn.Module):
             key: the seed of the dropout masks.
             lengths_B: the number of tokens of each row, if rows have padding after their ends.
             condition: what a conditional model is given, with a row for each row of the batch.
+            evidence_BTE: what n-grams of other documents say of each target, for a model with an n-gram component.
         """
         model = self.model
         if condition is not None:
@@ -65,7 +68,7 @@ class Objective(nn.Module):
             state = model.initial_state(len(inputs_BT))
         max_len = self._recompute_len or inputs_BT.shape[1]
         if inputs_BT.shape[1] <= max_len:
-            return self._forward_segment(model, inputs_BT, targets_BT, state, key, lengths_B)
+            return self._forward_segment(model, inputs_BT, targets_BT, state, key, lengths_B, evidence_BTE)
         losses: list[Tensor] = []
         nats: list[Tensor] = []
         for index, (inputs, targets) in enumerate(
@@ -79,6 +82,7 @@ class Objective(nn.Module):
                 state,
                 (*key, index),
                 None if lengths_B is None else (lengths_B - index * max_len).clamp(min=0, max=inputs.shape[1]),
+                None if evidence_BTE is None else evidence_BTE[:, index * max_len : (index + 1) * max_len],
                 use_reentrant=False,
                 preserve_rng_state=False,
             )
@@ -95,9 +99,14 @@ class Objective(nn.Module):
         state: State,
         key: Sequence[int],
         lengths_B: Tensor | None = None,
+        evidence_BTE: Tensor | None = None,
     ) -> ObjectiveResult:
         model.rng.seed(*key)  # here, so that recomputation draws the same masks
         with autocast(self._precision, inputs_BT.device):
-            features_BTH, new_state = model(inputs_BT, state, lengths_B)
-            loss_BT, nll_BT = model.head.loss(features_BTH, targets_BT)
+            if evidence_BTE is None:
+                features_BTH, new_state = model(inputs_BT, state, lengths_B)
+                loss_BT, nll_BT = model.head.loss(features_BTH, targets_BT)
+            else:
+                assert isinstance(model, NgramLanguageModel), "its batches have evidence"
+                loss_BT, nll_BT, new_state = model.loss_from_evidence(inputs_BT, targets_BT, evidence_BTE, state)
         return loss_BT.sum(), nll_BT.detach().sum(), new_state

@@ -6,7 +6,6 @@ from itertools import count
 
 from charlm.data.corpus import Corpus
 from charlm.device import retain_freed_memory
-from charlm.nn.build import build_model
 from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.optim.schedules import ScheduleInput
@@ -37,7 +36,7 @@ def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
     settings = plan.experiment.training
     task = build_task(corpus)
     batches = task.open_batches(settings, plan.experiment.model, 1)
-    model = build_model(plan.experiment.model, corpus.vocab.size, corpus.vocab.bags(), task.interface, plan.frozen)
+    model = task.new_model(plan.experiment.model, plan.frozen)
     updater = ModelUpdater(model.to(plan.device).train(), settings, plan.device, SingleProcess())
     cursor = batches.start
     tokens, start = 0, time.perf_counter()

@@ -45,7 +45,9 @@ def _token_features(loaded: LoadedModel, text: str, device: torch.device, *, is_
         return read_row(loaded.model, loaded.vocab.encode(text), device).float().cpu()
     stream = stream_from_text(text, loaded.vocab).in_direction(loaded.settings.text_direction)
     chunks = [chunk.features_TH for chunk in read_stream(loaded.model, stream, device)]
-    features_TH = torch.cat(chunks)[1:].float().cpu()  # the row after <eod> precedes the text
+    features_TH = (
+        loaded.model.head.network_features(torch.cat(chunks))[1:].float().cpu()
+    )  # the row after <eod> precedes the text
     return features_TH.flip(0) if is_backward else features_TH
 
 

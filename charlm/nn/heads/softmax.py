@@ -37,6 +37,10 @@ class Head(nn.Module, ABC):
     def set_frequencies(self, counts_V: Tensor) -> None:
         """Initialise the biases, before training, from how often each id occurs in the training text."""
 
+    def network_features(self, features: Tensor) -> Tensor:
+        """Return the features that a network computed: all of them, where nothing else is joined to them."""
+        return features
+
     def check_buffers(self) -> None:
         """Raise ValueError if buffers read from a file contradict each other."""
 

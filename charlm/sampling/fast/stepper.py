@@ -21,6 +21,7 @@ from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.state import State
 from charlm.sampling.fast.body import BodyStep
 from charlm.sampling.fast.cells import fast_cell
@@ -111,10 +112,16 @@ class FusedStepper(Stepper):
         return ModuleStep(embedding, state, x_BD)
 
     @torch.inference_mode()
-    def step(self, tokens_B: Tensor) -> Tensor:
+    def advance(self, tokens_B: Tensor) -> Tensor:
+        """The features_BH after each token; valid until the next step."""
         if not self._body.has_table:
             self._embedding.run(tokens_B)
         self._body.run(tokens_B)
+        return self._body.features_BH
+
+    @torch.inference_mode()
+    def step(self, tokens_B: Tensor) -> Tensor:
+        self.advance(tokens_B)
         if self._logits_BV is None:
             return self._model.head.logits(self._body.features_BH)
         for run in self._head:
@@ -128,6 +135,30 @@ class FusedStepper(Stepper):
     def select_rows(self, rows_B: Tensor) -> None:
         self._embedding.select_rows(rows_B)
         self._body.select_rows(rows_B)
+
+
+class FusedNgramStepper(Stepper):
+    """Runs the network of a model with n-grams by its fused step, and looks its contexts up."""
+
+    def __init__(self, model: NgramLanguageModel, state: State, precision: StepPrecision = "fp32") -> None:
+        self._network = FusedStepper(model, state[1:], precision)
+        self.name = self._network.name
+        self._head = model.ngram_head
+        self._contexts_BK = state[0]
+
+    @torch.inference_mode()
+    def step(self, tokens_B: Tensor) -> Tensor:
+        features_BH = self._network.advance(tokens_B)
+        self._contexts_BK = self._head.lookup.advance(tokens_B[:, None], self._contexts_BK)[:, -1]
+        return self._head.logits(self._head.join(features_BH, self._contexts_BK))
+
+    def state(self) -> State:
+        return (self._contexts_BK, *self._network.state())
+
+    @torch.inference_mode()
+    def select_rows(self, rows_B: Tensor) -> None:
+        self._network.select_rows(rows_B)
+        self._contexts_BK = self._contexts_BK[rows_B]
 
 
 class CudaGraphStepper(Stepper):
@@ -186,6 +217,10 @@ def choose_stepper(model: LanguageModel, state: State, precision: StepPrecision 
         return PlainStepper(model, state, model_precision)
     if device.type == "cuda" and _is_graph_capturable(model):
         return CudaGraphStepper(model, state, model_precision)
+    if isinstance(model, NgramLanguageModel) and device.type == "cpu" and has_fast_stepper(model):
+        if _has_uniform_counters(model, state[1:]):
+            return FusedNgramStepper(model, state, precision)
+        return PlainStepper(model, state, model_precision)
     if device.type == "cpu" and has_fast_stepper(model) and _has_uniform_counters(model, state):
         return FusedStepper(model, state, precision)
     return PlainStepper(model, state, model_precision)

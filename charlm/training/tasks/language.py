@@ -16,6 +16,9 @@ from charlm.nn.build import build_model
 from charlm.nn.embeddings.build import check_language_embedding
 from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.build import usual_order
+from charlm.nn.ngrams.counting import NgramCounts
+from charlm.nn.ngrams.training_counts import count_training_text
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import Direction, prime_generator
@@ -32,6 +35,10 @@ class LanguageTask(Task):
 
     unit = "character"
 
+    def __init__(self, corpus: Corpus) -> None:
+        super().__init__(corpus)
+        self._ngrams: tuple[ModelSettings, NgramCounts] | None = None
+
     def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
         check_language_model(model_settings, settings)
 
@@ -47,6 +54,7 @@ class LanguageTask(Task):
             reset_tokens,
             seq_len_varies=settings.seq_len_varies,
             multiple_of=num_ranks,
+            evidence_PE=None if model_settings.ngram is None else self._count_ngrams(model_settings).evidence,
         )
 
     def parse_cursor(self, content: Mapping[str, Any]) -> Cursor:
@@ -54,7 +62,8 @@ class LanguageTask(Task):
 
     def new_model(self, settings: ModelSettings, frozen: FrozenModels = NO_FROZEN_MODELS) -> LanguageModel:
         vocab = self.corpus.vocab
-        model = build_model(settings, vocab.size, vocab.bags(), None, frozen)
+        ngrams = None if settings.ngram is None else self._count_ngrams(settings).tables
+        model = build_model(settings, vocab.size, vocab.bags(), None, frozen, ngrams)
         counts_V = count_ids(self._train_stream(settings), vocab.size)
         model.head.set_frequencies(torch.from_numpy(counts_V))
         return model
@@ -69,6 +78,16 @@ class LanguageTask(Task):
     @property
     def targets_per_unit(self) -> float:
         return self.targets_per_character
+
+    def _count_ngrams(self, settings: ModelSettings) -> NgramCounts:
+        """Return the n-grams of the training text, counted once."""
+        assert settings.ngram is not None, "only a model with n-grams has counts"
+        if self._ngrams is None or self._ngrams[0] != settings:
+            vocab = self.corpus.vocab
+            order = settings.ngram.order or usual_order(vocab.size, self.targets_per_character)
+            tokens = self._train_stream(settings).tokens
+            self._ngrams = settings, count_training_text(settings.ngram, tokens, vocab.size, vocab.eod_id, order)
+        return self._ngrams[1]
 
     def _train_stream(self, settings: ModelSettings) -> TokenStream:
         return self.corpus.open("train").in_direction(settings.text_direction)

@@ -1,0 +1,41 @@
+"""Settings, tables -> the head of a language model with n-grams."""
+
+import torch
+
+from charlm.nn.heads.softmax import Head
+from charlm.nn.ngrams.head import NgramHead
+from charlm.nn.ngrams.lookup import NgramLookup
+from charlm.nn.ngrams.settings import NgramComponentSettings
+from charlm.nn.ngrams.tables import NgramTables
+
+USUAL_ORDER = 8
+_MAX_USUAL_ORDER = 16
+_LARGE_VOCABULARY = 4000
+_USUAL_SHORT_ORDERS = ((0.2, 3), (0.6, 5))
+"""Tokens per character below which the order is this: words, and pieces of words."""
+
+
+def build_ngram_head(
+    settings: NgramComponentSettings, features_size: int, network: Head, ngrams: NgramTables | int | None
+) -> NgramHead:
+    """Build the head.
+
+    Args:
+        network: the head of the network alone.
+        ngrams: the tables; or only their order, or None for that of the settings, if they will be set later.
+    """
+    order = ngrams.order if isinstance(ngrams, NgramTables) else ngrams or settings.order or USUAL_ORDER
+    lookup = NgramLookup(order)
+    if isinstance(ngrams, NgramTables):
+        lookup.set_tables(ngrams, torch.empty(0).device, torch.get_default_dtype())
+    return NgramHead(network, features_size, lookup, settings.hidden_size, settings.network_loss)
+
+
+def usual_order(vocab_size: int, tokens_per_character: float) -> int:
+    """Return the order that covers about 8 characters, if the settings name none."""
+    for limit, order in _USUAL_SHORT_ORDERS:
+        if tokens_per_character < limit:
+            return order
+    if vocab_size > _LARGE_VOCABULARY:
+        return 5
+    return max(2, min(round(USUAL_ORDER * tokens_per_character), _MAX_USUAL_ORDER))

@@ -1,0 +1,243 @@
+"""One pass over the training text for each order: the tables, and evidence about each token without its own document.
+
+    tokens ──blocks, documents──> positions sorted by (n-gram, block) ──> counts of order n ──> contexts of order n + 1
+                                                     └── minus the own document ──> evidence of order n
+
+A model that sees its own text in the counts learns to trust them too much. A test document is never in the counts; so
+for every training token the counts are those of all other documents, pruned by the same rule.
+
+P predictions, K = order - 1, V vocabulary, G n-grams, C contexts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.nn.ngrams.tables import (
+    BYTES_PER_NGRAM,
+    MAX_NGRAMS,
+    NUM_CLASSES,
+    Floats,
+    Keys,
+    NgramTables,
+    OrderTable,
+    estimate_discounts,
+)
+from charlm.vocab.base import IntArray
+
+Evidence = npt.NDArray[np.float16]
+
+NUM_FIGURES = 4
+"""Of each order: (c(h w) - D) / c(h), gamma(h), log(1 + c(h)), and sum_v c(h v)^2 / c(h)^2."""
+_LONGEST_UNPRUNED = 4
+_FEW_DOCUMENTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CountingOptions:
+    """How n-grams are counted.
+
+    Attributes:
+        order: length of the longest n-grams, at least 2.
+        min_count: blocks that an n-gram of more than 4 tokens must occur in.
+        block_tokens: tokens of a block, at most; a document is at least one block.
+        max_bytes: of the tables.
+    """
+
+    order: int
+    min_count: int
+    block_tokens: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NgramCounts:
+    """The tables of a text, and the evidence about each of its predictions."""
+
+    tables: NgramTables
+    evidence: Evidence
+    """(P, K * 4): for prediction i, which is of token i + 1, the figures of order 2, then those of order 3, ...
+
+    They come from the other documents. Figures of a context that occurs in no other document are 0, 1, 0, 0.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The block and the document of each token."""
+
+    block_T: Keys
+    document_T: Keys
+
+    @classmethod
+    def cut(cls, tokens: IntArray, eod_id: int, block_tokens: int) -> "_Texts":
+        """Cut a stream at <eod>, and long documents into blocks. With few documents the blocks are the documents, so
+        that a text of one document has others too."""
+        is_end_T = tokens == eod_id
+        document_T = np.cumsum(is_end_T) - is_end_T  # an <eod> belongs to the document that it ends
+        start_T = np.searchsorted(document_T, document_T)
+        in_document_T = np.arange(len(tokens)) // block_tokens - start_T // block_tokens
+        starts_block_T = np.append(True, (np.diff(document_T) != 0) | (np.diff(in_document_T) != 0))
+        block_T = np.cumsum(starts_block_T) - 1
+        few = int(document_T[-1]) < _FEW_DOCUMENTS if len(tokens) else True
+        return cls(block_T, block_T if few else document_T)
+
+
+def count_ngrams(
+    tokens: IntArray,
+    vocab_size: int,
+    eod_id: int,
+    options: CountingOptions,
+    on_order: Callable[[int], None] = lambda _: None,
+) -> NgramCounts:
+    """Count the n-grams of a stream, whose first token is only context.
+
+    Args:
+        tokens: (T,) ids, with an <eod> before the first document and after each one.
+        on_order: gets the length of the n-grams that are counted next. It may raise to stop.
+    """
+    texts = _Texts.cut(tokens, eod_id, options.block_tokens)
+    ids = tokens.astype(np.int64)
+    figures = np.zeros((max(0, len(ids) - 1), (options.order - 1) * NUM_FIGURES), dtype=np.float16)
+    figures[:, 1::NUM_FIGURES] = 1
+    orders: list[OrderTable] = []
+    position_A = np.arange(1, len(ids))  # tokens whose context is in the table of the order below
+    context_A, num_contexts = ids[:-1], vocab_size
+    bytes_left = options.max_bytes - vocab_size * BYTES_PER_NGRAM
+    for n in range(2, options.order + 1):
+        on_order(n)
+        counted = _Order.count(position_A, context_A * vocab_size + ids[position_A], texts)
+        min_count = counted.min_count_for(
+            options.min_count if n > _LONGEST_UNPRUNED else 1, min(MAX_NGRAMS, max(0, bytes_left // BYTES_PER_NGRAM))
+        )
+        table, number_G = counted.build(min_count, num_contexts, vocab_size)
+        orders.append(table)
+        columns = slice((n - 2) * NUM_FIGURES, (n - 1) * NUM_FIGURES)
+        figures[position_A - 1, columns] = counted.without_own_document(table, min_count, vocab_size)
+        bytes_left -= len(table.keys) * BYTES_PER_NGRAM
+        number_A = number_G[counted.ngram_A]
+        goes_on_A = (number_A >= 0) & (position_A + 1 < len(ids))
+        position_A, context_A, num_contexts = position_A[goes_on_A] + 1, number_A[goes_on_A], len(table.keys)
+    unigrams_V = np.bincount(ids[1:], minlength=vocab_size)
+    return NgramCounts(NgramTables(vocab_size, unigrams_V, tuple(orders)), figures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """The n-grams of one order, before rare ones are left out, and where they occur.
+
+    A positions, G n-grams, E pairs of an n-gram and a document.
+    """
+
+    keys: Keys
+    """(G,) sorted."""
+    counts: IntArray
+    """(G,): blocks that contain the n-gram."""
+    ngram_A: Keys
+    """(A,): the n-gram that ends at each position."""
+    pair_A: Keys
+    """(A,): the n-gram and the document of each position."""
+    ngram_E: Keys
+    document_E: Keys
+    own_counts_E: Keys
+    """(E,): blocks of the document that contain the n-gram."""
+
+    @classmethod
+    def count(cls, position_A: Keys, key_A: Keys, texts: _Texts) -> "_Order":
+        block_A = texts.block_T[position_A]
+        order_A = _sort_pairs(key_A, block_A)
+        key_A, block_A = key_A[order_A], block_A[order_A]
+        is_new_key = _starts_run(key_A)
+        is_new_block = is_new_key | _starts_run(block_A)
+        document_A = texts.document_T[position_A[order_A]]
+        is_new_document = is_new_key | _starts_run(document_A)
+        ngram_A, pair_A = np.cumsum(is_new_key) - 1, np.cumsum(is_new_document) - 1
+        num_keys, num_pairs = (int(each[-1]) + 1 if len(each) else 0 for each in (ngram_A, pair_A))
+        return cls(
+            key_A[is_new_key],
+            np.bincount(ngram_A[is_new_block], minlength=num_keys),
+            _scatter(ngram_A, order_A),
+            _scatter(pair_A, order_A),
+            ngram_A[is_new_document],
+            document_A[is_new_document],
+            np.bincount(pair_A[is_new_block], minlength=num_pairs),
+        )
+
+    def min_count_for(self, wanted: int, max_ngrams: int) -> int:
+        """Return the smallest count, at least `wanted`, with which at most `max_ngrams` n-grams are kept."""
+        if np.count_nonzero(self.counts >= wanted) <= max_ngrams:
+            return wanted
+        largest_first = np.sort(self.counts)[::-1]
+        return int(largest_first[max_ngrams]) + 1
+
+    def build(self, min_count: int, num_contexts: int, vocab_size: int) -> tuple[OrderTable, Keys]:
+        """Return the table without rare n-grams, and the number that each n-gram (G,) has in it, or -1."""
+        is_kept_G = self.counts >= min_count
+        number_G = np.where(is_kept_G, np.cumsum(is_kept_G) - 1, -1)
+        discounts = estimate_discounts(self.counts)
+        keys, counts = self.keys[is_kept_G], self.counts[is_kept_G]
+        return OrderTable.build(keys, counts, discounts, num_contexts, vocab_size), number_G
+
+    def without_own_document(self, table: OrderTable, min_count: int, vocab_size: int) -> Evidence:
+        """Return (A, 4) the figures that the table would give, had the document of each position not been counted."""
+        D = table.discounts
+        key_E = self.keys[self.ngram_E]
+        context_E = key_E // vocab_size
+        all_E = _keep(self.counts[self.ngram_E], min_count)
+        other_E = _keep(self.counts[self.ngram_E] - self.own_counts_E, min_count)
+        group_E, num_groups = _group(context_E, self.document_E)  # the n-grams of one context in one document
+        context_g = np.zeros(num_groups, dtype=np.int64)
+        context_g[group_E] = context_E
+        total_g = table.totals[context_g] - np.bincount(group_E, all_E - other_E, minlength=num_groups)
+        removed_E = _discount(D, all_E) - _discount(D, other_E)
+        mass_g = (table.classes @ D[1:])[context_g] - np.bincount(group_E, removed_E, minlength=num_groups)
+        squares_g = table.squares[context_g] - np.bincount(group_E, all_E**2 - other_E**2, minlength=num_groups)
+        divisor_g = np.maximum(total_g, 1)
+        figures_E = np.stack(
+            [
+                (other_E - _discount(D, other_E)) / divisor_g[group_E],
+                np.where(total_g > 0, mass_g / divisor_g, 1)[group_E],
+                np.log1p(total_g)[group_E],
+                (squares_g / divisor_g**2)[group_E],
+            ],
+            axis=1,
+        )
+        return figures_E.astype(np.float16)[self.pair_A]
+
+
+def _sort_pairs(first: Keys, second: Keys) -> Keys:
+    """Return the order of pairs of numbers that are not negative. One sort of 64-bit numbers where they fit."""
+    size = int(second.max(initial=0)) + 1
+    if int(first.max(initial=0)) < np.iinfo(np.int64).max // size - 1:
+        return np.argsort(first * size + second)
+    return np.lexsort((second, first))
+
+
+def _group(first: Keys, second: Keys) -> tuple[Keys, int]:
+    """Return the number of each pair of numbers among the different ones, and how many those are."""
+    order = _sort_pairs(first, second)
+    is_new = _starts_run(first[order]) | _starts_run(second[order])
+    numbers = _scatter(np.cumsum(is_new) - 1, order)
+    return numbers, int(np.count_nonzero(is_new))
+
+
+def _keep(counts: Keys, min_count: int) -> Keys:
+    """Return the counts, 0 for those below the minimum."""
+    return np.where(counts >= min_count, counts, 0)
+
+
+def _discount(discounts: Floats, counts: Keys) -> Floats:
+    return discounts[np.minimum(counts, NUM_CLASSES)]
+
+
+def _starts_run(values: Keys) -> npt.NDArray[np.bool_]:
+    return np.append(np.ones(min(1, len(values)), dtype=np.bool_), values[1:] != values[:-1])
+
+
+def _scatter(sorted_A: Keys, order_A: Keys) -> Keys:
+    """Bring values of sorted positions into the order of the positions."""
+    found = np.empty_like(sorted_A)
+    found[order_A] = sorted_A
+    return found
