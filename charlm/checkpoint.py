@@ -136,6 +136,9 @@ def save_checkpoint(
     ngrams = None
     if isinstance(model, NgramLanguageModel):
         ngrams = save_ngrams(directory, model.ngram_head.lookup.tables)
+        assert settings.ngram is not None, "the model was built from these settings"
+        known_order = settings.ngram.model_copy(update={"order": ngrams.order})
+        settings = settings.model_copy(update={"ngram": known_order})
     layout = model.embedding.bag_layout
     names = labels or conditions
     frozen = {reader.setting: reader.description for reader in frozen_models(model)}

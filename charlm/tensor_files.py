@@ -16,8 +16,12 @@ CHECKPOINT_CURE = "copy the whole checkpoint directory again, or use another che
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, from any device."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    storage.write_bytes(path, safetensors.torch.save(contiguous))
+    storage.write_bytes(path, tensors_to_bytes(tensors))
+
+
+def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the content of a file of tensors."""
+    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
 def read_tensors(

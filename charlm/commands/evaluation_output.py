@@ -41,7 +41,8 @@ def note_worse_than_uniform(results: "list[dict[str, object]]") -> None:
 def readable_result(result: "dict[str, object]") -> "dict[str, object]":
     """A result for people: the interval and its kind in one line."""
     bounds, resampled = result["interval"], result["resampled"]
-    shown = {name: value for name, value in result.items() if name not in ("resampled", "uniform_bits_per_character")}
+    hidden = ("resampled", "uniform_bits_per_character", "parts")
+    shown = {name: value for name, value in result.items() if name not in hidden}
     if isinstance(bounds, list):
         low, high = cast("list[float]", bounds)
         shown["interval"] = (
@@ -49,6 +50,8 @@ def readable_result(result: "dict[str, object]") -> "dict[str, object]":
         )
     else:
         shown["interval"] = f"unknown: too little text ({resampled})"
+    for part, bits in cast("dict[str, float | None]", result.get("parts", {})).items():
+        shown[f"{part} alone"] = "-" if bits is None else f"{bits:.4f} bits per character"
     for method in METHOD_OPTIONS:
         if isinstance(result.get(method), dict):
             adapted = cast("dict[str, object]", result[method])

@@ -79,11 +79,25 @@ def score_tokens(
 ) -> npt.NDArray[np.float32]:
     """Return (P,) the nats of every prediction, in the order of the stream: element i is the negative log-likelihood of
     token i + 1. Predictions of other shards are NaN."""
+    return _score(model, stream, options).nats_P
+
+
+def score_with_parts(
+    model: LanguageModel, stream: TokenStream, **options: Unpack[ScoringOptions]
+) -> tuple[npt.NDArray[np.float32], dict[str, Score]]:
+    """Return what `score_tokens` returns, and the score of each part of a mixture, by its name; no parts for others."""
+    scorer = _score(model, stream, options, reads_parts=True)
+    return scorer.nats_P, {name: Score.from_nats(nats_P, stream) for name, nats_P in scorer.part_nats.items()}
+
+
+def _score(
+    model: LanguageModel, stream: TokenStream, options: ScoringOptions, *, reads_parts: bool = False
+) -> "_Scorer":
     num_lanes = options.get("num_lanes") or default_num_lanes(stream.num_predictions)
     index, num_shards = options.get("shard", (0, 1))
     multiple = math.lcm(CHUNK, model.stride_period)
     lanes = cut_lanes(stream.num_predictions, num_lanes, WARM_UP, multiple)
-    scorer = _Scorer(model, stream, options["device"], options.get("precision", "fp32"))
+    scorer = _Scorer(model, stream, options["device"], options.get("precision", "fp32"), reads_parts=reads_parts)
     was_training = model.training
     model.eval()
     try:
@@ -96,7 +110,7 @@ def score_tokens(
             lane_states = lane_states.with_rescored(mismatched, rescored)
     finally:
         model.train(was_training)
-    return scorer.nats_P
+    return scorer
 
 
 @dataclass(frozen=True)
@@ -191,12 +205,22 @@ def _replace_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> State
 class _Scorer:
     """Scores lanes and writes their nats to nats_P."""
 
-    def __init__(self, model: LanguageModel, stream: TokenStream, device: torch.device, precision: Precision) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        stream: TokenStream,
+        device: torch.device,
+        precision: Precision,
+        *,
+        reads_parts: bool = False,
+    ) -> None:
         self._model = model
         self._stream = stream
         self._device = device
         self._precision: Precision = precision
+        self._reads_parts = reads_parts
         self.nats_P = np.full(stream.num_predictions, np.nan, dtype=np.float32)
+        self.part_nats: dict[str, npt.NDArray[np.float32]] = {}
 
     @torch.inference_mode()
     def run(
@@ -227,9 +251,13 @@ class _Scorer:
             with autocast(self._precision, self._device):
                 features_BTH, current = self._model(inputs_BT, current)
                 nll_BT = self._model.head.nll(features_BTH, targets_BT).cpu().numpy()
+                parts = self._model.head.part_nlls(features_BTH, targets_BT) if self._reads_parts else {}
             is_scored_BT = batch.targets_BT.numpy() != IGNORE_INDEX
             positions_BT = position_B[:, None] + np.arange(is_scored_BT.shape[1])
             self.nats_P[positions_BT[is_scored_BT]] = nll_BT[is_scored_BT]
+            for name, part_BT in parts.items():
+                nats_P = self.part_nats.setdefault(name, np.zeros_like(self.nats_P))
+                nats_P[positions_BT[is_scored_BT]] = part_BT.cpu().numpy()[is_scored_BT]
             on_progress(int(is_scored_BT.sum()))
             time = int((position_B - lanes.starts).max(initial=-CHUNK)) + CHUNK  # a shard may have no lanes
             if time > 0 and _should_keep(time // CHUNK):

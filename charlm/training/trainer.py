@@ -92,7 +92,11 @@ class Trainer:
         with memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
             torch.manual_seed(settings.seed)
             if is_new:
-                model = initial or task.new_model(model_settings, frozen)
+                model = (
+                    task.new_model(model_settings, frozen)
+                    if initial is None
+                    else task.adapt_model(initial, model_settings)
+                )
                 if start is not None:
                     start(model)
                 self._updater, self._state = start_new(

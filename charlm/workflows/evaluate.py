@@ -6,7 +6,7 @@ TEXT or SPLIT ──> stream of tokens ──┴──score_tokens──> nats o
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from charlm.data.labels import UNKNOWN_LABEL
 from charlm.data.store import TokenStream, encode_parts, stream_of
 from charlm.device import Precision, choose_device
 from charlm.errors import DataError, UsageError
-from charlm.evaluation.evaluate import score_tokens
+from charlm.evaluation.evaluate import score_with_parts
 from charlm.evaluation.interval import BitsDifference, bootstrap_interval, compare_on_units
 from charlm.evaluation.resampling_units import BootstrapUnits, find_bootstrap_units
 from charlm.evaluation.score import Score
@@ -75,6 +75,8 @@ class EvalResult:
     """Method -> its score, its settings, and a warning if the text is not new to it."""
     warning: str | None = None
     """What the plain score is worth, if the text is not new to the model."""
+    parts: Mapping[str, Score] = field(default_factory=dict[str, Score])
+    """The scores of the parts of a mixture: of the network and of the n-grams, each alone."""
 
     @property
     def text_hash(self) -> str:
@@ -125,6 +127,7 @@ def score_ensemble(
         nats_P=nats_P,
         score=Score.from_nats(nats_P, results[0].stream),
         parameters=sum(each.parameters for each in results),
+        parts={},
     )
 
 
@@ -148,6 +151,7 @@ def _score_loaded(loaded: LoadedModel, name: str, request: EvalRequest, on_progr
         on_progress(scored, stream.num_predictions)
 
     directed = stream.in_direction(loaded.settings.text_direction)
+    parts: dict[str, Score] = {}
     if corpus is not None and loaded.task.has_conditions:
         nats = score_documents(
             loaded.model,
@@ -158,7 +162,7 @@ def _score_loaded(loaded: LoadedModel, name: str, request: EvalRequest, on_progr
             on_progress=report_progress,
         )
     else:
-        nats = score_tokens(
+        nats, parts = score_with_parts(
             loaded.model,
             directed,
             num_lanes=request.streams,
@@ -186,6 +190,7 @@ def _score_loaded(loaded: LoadedModel, name: str, request: EvalRequest, on_progr
         loaded.metadata["trained_on"],
         adapted_scores,
         describe_seen_text(None, request.split, corpus, loaded.metadata["trained_on"]),
+        parts,
     )
 
 
@@ -262,10 +267,12 @@ def summarize_result(found: EvalResult, request: EvalRequest) -> dict[str, Any]:
     """The JSON that `charlm eval` prints of one run."""
     units = found.units
     bounds = bootstrap_interval(found.unit_nats(units), units.characters)
+    parts = {name: score.bits_per_character for name, score in found.parts.items()}
     return {
         "run": found.run,
         "split": request.split if request.text is None else "text",
         **found.score.to_json(),
+        **({"parts": parts} if parts else {}),
         "interval": None if bounds is None else list(bounds),
         "resampled": units.size_label,
         "uniform_bits_per_character": uniform_bits(found.vocab.size, found.score.tokens, found.score.characters),

@@ -119,8 +119,13 @@ def _describe_checkpoint(path: Path, *, readable: bool) -> dict[str, Any]:
         described.settings, described.vocab_size, described.bags, described.interface, described.frozen
     )
     tokens_per_character = _tokens_per_character(checkpoint, described.metadata["trained_on"])
+    metadata = dict(described.metadata)
+    if readable and (ngrams := described.ngrams) is not None:
+        metadata["ngrams"] = (
+            f"{ngrams.ngrams:,} of up to {ngrams.order} tokens; the checkpoint holds n-grams of the training text"
+        )
     return {
-        **described.metadata,
+        **metadata,
         "network": summary.to_table(tokens_per_character) if readable else summary.to_json(tokens_per_character),
     }
 

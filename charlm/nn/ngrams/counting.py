@@ -78,7 +78,7 @@ class _Texts:
         is_end_T = tokens == eod_id
         document_T = np.cumsum(is_end_T) - is_end_T  # an <eod> belongs to the document that it ends
         start_T = np.searchsorted(document_T, document_T)
-        in_document_T = np.arange(len(tokens)) // block_tokens - start_T // block_tokens
+        in_document_T = (np.arange(len(tokens)) - start_T) // block_tokens
         starts_block_T = np.append(True, (np.diff(document_T) != 0) | (np.diff(in_document_T) != 0))
         block_T = np.cumsum(starts_block_T) - 1
         few = int(document_T[-1]) < _FEW_DOCUMENTS if len(tokens) else True

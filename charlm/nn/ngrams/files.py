@@ -1,5 +1,6 @@
 """The tables of an n-gram component in a checkpoint: ngrams.safetensors, and what model.json says of it."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import torch
 from pydantic import Field
 
+from charlm import storage
 from charlm.errors import CheckpointError
 from charlm.nn.ngrams.tables import NgramTables
 from charlm.settings import Layer, Settings, lists_to_tuples, validate
-from charlm.tensor_files import CHECKPOINT_CURE, read_tensors, write_tensors
+from charlm.tensor_files import CHECKPOINT_CURE, read_tensors, tensors_to_bytes
 
 NGRAMS_FILE = "ngrams.safetensors"
 
@@ -33,9 +35,19 @@ def parse_ngrams(content: Mapping[str, Any]) -> NgramDescription:
 
 
 def save_ngrams(directory: Path, tables: NgramTables) -> NgramDescription:
-    """Write the tables into a checkpoint, and return what model.json says of them."""
-    tensors = {name: torch.from_numpy(array) for name, array in tables.to_arrays().items()}
-    write_tensors(directory / NGRAMS_FILE, tensors)
+    """Write the tables into a checkpoint, and return what model.json says of them.
+
+    They are the same in all checkpoints of a run, so the file of a neighbour gets a second name where it can.
+    """
+    content = tensors_to_bytes({name: torch.from_numpy(array) for name, array in tables.to_arrays().items()})
+    digest = hashlib.sha256(content).hexdigest()
+    path = directory / NGRAMS_FILE
+    for twin in sorted(directory.parent.glob(f"*/{NGRAMS_FILE}")):
+        if twin != path and storage.has_manifest(twin.parent) and storage.sha256(twin) == digest:
+            storage.link_or_copy(twin, path)
+            break
+    else:
+        storage.write_bytes(path, content)
     return NgramDescription(order=tables.order, ngrams=tables.num_ngrams)
 
 

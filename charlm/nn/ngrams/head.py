@@ -73,20 +73,23 @@ class NgramHead(Head):
         return p_NV.clamp(min=_SMALLEST_P).log().view(*features.shape[:-1], -1)
 
     def nll(self, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
-        return self.parts(features_BTH, targets_BT)[0]
+        return self._nlls(features_BTH, targets_BT)[0]
 
-    def parts(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def part_nlls(self, features_BTH: Tensor, targets_BT: Tensor) -> dict[str, Tensor]:
+        _, network_BT, ngrams_BT = self._nlls(features_BTH, targets_BT)
+        return {"network": network_BT, "ngrams": ngrams_BT}
+
+    def _nlls(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the negative log-likelihood of each target in nats (B, T) by the mixture, by the network alone, and by
         the n-grams alone (their weights, scaled to a sum of 1); 0 for IGNORE_INDEX."""
         features_NH, contexts_NK = self._split(features_BTH.flatten(0, 1))
         target_N = targets_BT.flatten()
         figures_NK3 = self.lookup.figures(contexts_NK)
         after_NK = self.lookup.after(contexts_NK, target_N.clamp(min=0))
-        parts = self._mix(features_NH, figures_NK3, after_NK, targets_BT)
-        return parts[0], parts[1], parts[2]
+        return self._mix(features_NH, figures_NK3, after_NK, targets_BT)
 
     def loss(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
-        nll_BT, network_BT, _ = self.parts(features_BTH, targets_BT)
+        nll_BT, network_BT, _ = self._nlls(features_BTH, targets_BT)
         return self._with_network_loss(nll_BT, network_BT), nll_BT
 
     def loss_from_evidence(

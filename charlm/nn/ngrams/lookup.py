@@ -10,7 +10,6 @@ it is not in the tables.
 B batch, T time, K = order - 1 orders (2, 3, ...), N tokens, V vocabulary.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +41,6 @@ class _Order:
             return torch.zeros(number_N.shape, dtype=self.discounts.dtype, device=number_N.device)
         count_N = self.counts_G[number_N]
         return count_N - self.discounts[count_N.clamp(max=NUM_CLASSES)]
-
-    def apply(self, function: Callable[[Tensor], Tensor]) -> "_Order":
-        return _Order(*(function(getattr(self, name)) for name in self.__slots__))
 
 
 class NgramLookup(nn.Module):
@@ -101,8 +97,9 @@ class NgramLookup(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> "NgramLookup":
         """Move with the model around it: `to`, `cuda`, `double`."""
         super()._apply(fn, recurse)
-        self._orders = [each.apply(fn) for each in self._orders]
-        self._unigrams_V = fn(self._unigrams_V)
+        moved = fn(self._unigrams_V[:0])
+        if self._tables is not None:
+            self.set_tables(self._tables, moved.device, moved.dtype)  # again from float64: sums stay exact
         return self
 
     def initial_contexts(self, batch_size: int, device: torch.device) -> Tensor:

@@ -154,6 +154,11 @@ class Task(ABC):
             frozen: the frozen language models that contextual embeddings read.
         """
 
+    def adapt_model(self, model: LanguageModel, settings: ModelSettings) -> LanguageModel:
+        """Return a trained model with what it must know of this corpus before it is trained further."""
+        del settings
+        return model
+
     @abstractmethod
     def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> Validation: ...
 

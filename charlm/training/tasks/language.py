@@ -18,6 +18,7 @@ from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
 from charlm.nn.ngrams.build import usual_order
 from charlm.nn.ngrams.counting import NgramCounts
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.ngrams.training_counts import count_training_text
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
@@ -66,6 +67,13 @@ class LanguageTask(Task):
         model = build_model(settings, vocab.size, vocab.bags(), None, frozen, ngrams)
         counts_V = count_ids(self._train_stream(settings), vocab.size)
         model.head.set_frequencies(torch.from_numpy(counts_V))
+        return model
+
+    def adapt_model(self, model: LanguageModel, settings: ModelSettings) -> LanguageModel:
+        """Replace the n-grams of another training text by those of this one."""
+        if isinstance(model, NgramLanguageModel):
+            parameter = next(model.parameters())
+            model.ngram_head.lookup.set_tables(self._count_ngrams(settings).tables, parameter.device, parameter.dtype)
         return model
 
     def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> "LanguageValidation":
