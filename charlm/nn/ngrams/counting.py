@@ -223,9 +223,9 @@ def _group(first: Keys, second: Keys) -> tuple[Keys, int]:
     return numbers, int(np.count_nonzero(is_new))
 
 
-def _keep(counts: Keys, min_count: int) -> Keys:
+def _keep(counts: IntArray, min_count: int) -> Keys:
     """Return the counts, 0 for those below the minimum."""
-    return np.where(counts >= min_count, counts, 0)
+    return np.where(counts >= min_count, counts, 0).astype(np.int64)
 
 
 def _discount(discounts: Floats, counts: Keys) -> Floats:

@@ -59,10 +59,9 @@ class NgramHead(Head):
     def network_features(self, features: Tensor) -> Tensor:
         return features[..., : self._features_size]
 
-    def logits(self, features: Tensor) -> Tensor:
+    def logits(self, features_BTH: Tensor) -> Tensor:
         """Return log-probabilities."""
-        flat = features.reshape(-1, features.shape[-1])
-        features_NH, contexts_NK = self._split(flat)
+        features_NH, contexts_NK = self._split(features_BTH.reshape(-1, features_BTH.shape[-1]))
         figures_NK3 = self.lookup.figures(contexts_NK)
         weights_NP = self._log_weights(features_NH, figures_NK3).exp()
         gamma_NK = figures_NK3[..., 0]
@@ -70,7 +69,7 @@ class NgramHead(Head):
         shares_NK, unigram_share_N = _shares(weights_NP[:, 1:], gamma_NK)
         ngrams_NV = self.lookup.rows(contexts_NK, shares_NK, unigram_share_N)
         p_NV = weights_NP[:, :1] * network_NV + ngrams_NV
-        return p_NV.clamp(min=_SMALLEST_P).log().view(*features.shape[:-1], -1)
+        return p_NV.clamp(min=_SMALLEST_P).log().view(*features_BTH.shape[:-1], -1)
 
     def nll(self, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
         return self._nlls(features_BTH, targets_BT)[0]

@@ -158,10 +158,8 @@ def _check_order(arrays: Mapping[str, npt.NDArray[Any]], n: int, num_contexts: i
     Raises:
         KeyError, ValueError: the arrays of this order contradict each other.
     """
-    tokens, counts, starts, discounts = (
-        arrays[f"{n}.{name}"].astype(kind)
-        for name, kind in (("tokens", np.int64), ("counts", np.int64), ("starts", np.int64), ("discounts", np.float64))
-    )
+    tokens, counts, starts = (arrays[f"{n}.{name}"].astype(np.int64) for name in ("tokens", "counts", "starts"))
+    discounts: Floats = arrays[f"{n}.discounts"].astype(np.float64)
     fits = (
         starts.shape == (num_contexts + 1,)
         and tokens.ndim == 1
