@@ -77,7 +77,7 @@ def build_model(
         interface: what the task predicts or gives; None for a language model, which reads and predicts ids.
         frozen: the frozen language models that contextual embeddings read.
         ngrams: the tables of the n-gram component; or only the length of its longest n-grams, if the tables will be
-            loaded from a checkpoint. None: the length of the settings, or 8.
+            loaded from a checkpoint. None: the length of the settings, or that for characters.
 
     Raises:
         SettingsError: the embedding needs bags, and the vocabulary has none; or parts of the model do not fit; or there

@@ -162,9 +162,9 @@ def test_text_that_is_not_counted_is_looked_up() -> None:
 
 @pytest.mark.parametrize(
     ("vocab_size", "tokens_per_character", "order"),
-    [(100, 1.0, 8), (256, 1.0, 8), (256, 2.7, 16), (8000, 0.3, 5), (20_000, 0.18, 3), (6000, 1.0, 5)],
+    [(100, 1.0, 12), (256, 1.8, 22), (256, 2.7, 24), (8000, 0.3, 5), (20_000, 0.18, 3), (6000, 1.0, 5)],
 )
-def test_the_usual_order_covers_about_eight_characters(
+def test_the_usual_order_covers_about_twelve_characters(
     vocab_size: int, tokens_per_character: float, order: int
 ) -> None:
     assert usual_order(vocab_size, tokens_per_character) == order

@@ -115,7 +115,7 @@ def test_surprisal_of_each_character(made: Commands) -> None:
 
 def test_checkpoints_are_described(made: Commands) -> None:
     assert "holds n-grams of the training text" in made.succeed("inspect", "runs/ngrams").stdout
-    assert made.json("inspect", "runs/ngrams")["ngrams"]["order"] == 8
+    assert made.json("inspect", "runs/ngrams")["ngrams"]["order"] == 12
 
 
 def test_a_resumed_run_equals_a_whole_one(own: Commands) -> None:
@@ -148,7 +148,7 @@ def test_fine_tuning_takes_the_ngrams_of_the_new_text(own: Commands) -> None:
 
 def test_a_config_may_ask_for_the_usual_order(made: Commands) -> None:
     content = cast("Mapping[str, Any]", json.loads((_checkpoint(made, "ngrams") / "model.json").read_bytes()))
-    assert content["ngrams"]["order"] == content["settings"]["ngram"]["order"] == 8
+    assert content["ngrams"]["order"] == content["settings"]["ngram"]["order"] == 12
 
 
 def _checkpoint(commands: Commands, run: str) -> Path:

@@ -8,8 +8,8 @@ from charlm.nn.ngrams.lookup import NgramLookup
 from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.nn.ngrams.tables import NgramTables
 
-USUAL_ORDER = 8
-_MAX_USUAL_ORDER = 16
+USUAL_ORDER = 12
+_MAX_USUAL_ORDER = 24
 _LARGE_VOCABULARY = 4000
 _USUAL_SHORT_ORDERS = ((0.2, 3), (0.6, 5))
 """Tokens per character below which the order is this: words, and pieces of words."""

@@ -10,10 +10,11 @@ class NgramComponentSettings(Settings):
     the counts (Neubig & Dyer, 2016)."""
 
     order: int | None = Field(default=None, ge=2, le=24)
-    """Length of the longest n-grams, in tokens. If left out, as many as cover about 8 characters: 8 for a vocabulary of
-    characters, up to 16 for one of bytes, 3 to 5 for pieces, words, or more than 4,000 characters."""
-    min_count: int = Field(default=2, ge=1, le=1000)
-    """N-grams longer than 4 tokens are kept if they occur in so many documents or blocks."""
+    """Length of the longest n-grams, in tokens. If left out, as many as cover about 12 characters: 12 for a vocabulary of
+    characters, up to 24 for one of bytes, 3 to 5 for pieces, words, or more than 4,000 characters."""
+    min_count: int = Field(default=1, ge=1, le=1000)
+    """N-grams longer than 4 tokens are kept if they occur in so many blocks. Higher: smaller tables, worse predictions
+    (on 3.8 million characters of Ukrainian, 1.66 bits per character with 2 and 1.61 with 1)."""
     block_tokens: int = Field(default=20_000, ge=100, le=1 << 30)
     """A count is a number of blocks of text that contain an n-gram. A block is a document, or so many tokens of one."""
     max_tokens: int = Field(default=50_000_000, ge=1000)
