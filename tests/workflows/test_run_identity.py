@@ -17,6 +17,7 @@ from charlm.commands.train import train
 from charlm.errors import SettingsError
 from charlm.experiment import CHANGEABLE, Experiment, load_experiment
 from charlm.nn.fused import compiled
+from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.settings import Settings, merge_layers, settings_classes, single_value_layer
 from charlm.text.examples.settings import (
     AlignedSettings,
@@ -44,6 +45,7 @@ RESUMABLE = {f"training.{name}" for name in CHANGEABLE} | set(DOWNLOADS)
 COMPANIONS: dict[str, dict[str, Any]] = {
     **{f"{body}.norm_gain": {f"{body}.norm": "layer"} for body in ("model.body", "model.condition.encoder.body")},
     **{f"{body}.norm_per_step": {f"{body}.norm": "batch"} for body in ("model.body", "model.condition.encoder.body")},
+    **{f"model.ngram.{name}": {"model.ngram.hidden_size": 7} for name in NgramComponentSettings.model_fields},
     "corpus.source.weights": {"corpus.source.sources": ({"type": "sample"}, {"type": "text", "input": ("a",)})},
 }
 """What must be set for a setting to be allowed."""
@@ -59,7 +61,7 @@ OF_EXAMPLES = {"corpus.task", "corpus.repeats"} | {
 """Settings of labels and tags, which a corpus decides: tests/workflows/test_corpus_identity.py has them."""
 KINDS_OF_EXAMPLES = (TableSettings, ClassesSettings, ConlluSettings, AlignedSettings, DerivedSettings)
 TEXTS = ("90/10", "cp1251", "other")
-OTHERS = (1, 2, 3, 128, 20_000, 0.5, 1.5, 0.25, (1,), (2,), ("other",), (1.0, 2.0), ({"type": "enwik8"},))
+OTHERS = (1, 2, 3, 128, 20_000, 2_000_000, 0.5, 1.5, 0.25, (1,), (2,), ("other",), (1.0, 2.0), ({"type": "enwik8"},))
 
 
 @dataclass(frozen=True)
