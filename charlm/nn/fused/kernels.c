@@ -361,3 +361,96 @@ void sample_ids(long threads, long rows, long size, in logits, const double *res
         ids[b] = k;
     }
 }
+
+/* ---- one step of a mixture of a network and n-grams (charlm/nn/ngrams/head.py), called by sampling/fast/ngrams.py */
+typedef struct {
+    const int64_t *keys, *tokens;
+    const int32_t *counts, *starts, *totals;
+    const float *squares, *mass, *discounts;
+    int64_t num_ngrams;
+} ngram_order;
+
+typedef struct {
+    long orders, vocab, features, units;
+    const ngram_order *order;
+    const float *unigrams, *from_features, *hidden_weight, *hidden_bias, *from_hidden_weight, *from_hidden_bias;
+} ngram_mixture;
+
+static inline float kept_count(const ngram_order *o, int64_t number) {
+    int32_t count = o->counts[number];
+    return (float)count - o->discounts[count > 3 ? 3 : count];
+}
+
+/* The number of an n-gram in a sorted table, or -1. */
+static int64_t find_ngram(const ngram_order *o, int64_t context, int64_t key) {
+    int64_t low = o->starts[context], high = o->starts[context + 1];
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (o->keys[middle] < key) low = middle + 1;
+        else high = middle;
+    }
+    return low < o->starts[context + 1] && o->keys[low] == key ? low : -1;
+}
+
+static void advance_contexts(const ngram_mixture *m, int64_t token, int64_t *contexts) {
+    for (long k = m->orders - 1; k > 0; k--) /* the longest first: it needs the next shorter one of the last step */
+        contexts[k] = contexts[k - 1] < 0 ? -1
+                      : find_ngram(m->order + k - 1, contexts[k - 1], contexts[k - 1] * m->vocab + token);
+    contexts[0] = token;
+}
+
+/* tokens_B, contexts_BK -> contexts_BK, log p_BV. work: 4 K + units + 2 (K + 2) floats. */
+void ngram_step(const ngram_mixture *m, long rows, const int64_t *tokens, int64_t *contexts_BK, in features_BH,
+                in logits_BV, out work, out log_p_BV) {
+    long K = m->orders, V = m->vocab, parts = K + 2;
+    float *figures = work, *hidden = work + 4 * K, *weight = hidden + m->units, *gamma = weight + parts;
+    for (long b = 0; b < rows; b++) {
+        int64_t *contexts = contexts_BK + b * K;
+        in features = features_BH + b * m->features, logits = logits_BV + b * V;
+        float *p = log_p_BV + b * V;
+        advance_contexts(m, tokens[b], contexts);
+        for (long k = 0; k < K; k++) {
+            const ngram_order *o = m->order + k;
+            int32_t total = contexts[k] < 0 ? 0 : o->totals[contexts[k]];
+            gamma[k] = total ? o->mass[contexts[k]] / (float)total : 1.0f;
+            figures[k] = log1pf((float)total) / 5.0f;
+            figures[K + k] = gamma[k];
+            figures[2 * K + k] = logf(gamma[k] > 1e-4f ? gamma[k] : 1e-4f) / 3.0f;
+            figures[3 * K + k] = total ? o->squares[contexts[k]] / ((float)total * (float)total) : 0.0f;
+        }
+        for (long u = 0; u < m->units; u++) {
+            float sum = m->hidden_bias[u];
+            for (long i = 0; i < 4 * K; i++) sum += m->hidden_weight[u * 4 * K + i] * figures[i];
+            hidden[u] = sum > 0.0f ? sum : 0.0f;
+        }
+        float largest = -INFINITY, sum = 0.0f;
+        for (long i = 0; i < parts; i++) {
+            float score = m->from_hidden_bias[i];
+            for (long u = 0; u < m->units; u++) score += m->from_hidden_weight[i * m->units + u] * hidden[u];
+            for (long h = 0; h < m->features; h++) score += m->from_features[i * m->features + h] * features[h];
+            weight[i] = i >= 2 && figures[i - 2] <= 0.0f ? -INFINITY : score;
+            largest = weight[i] > largest ? weight[i] : largest;
+        }
+        for (long i = 0; i < parts; i++) sum += weight[i] = weight[i] == -INFINITY ? 0.0f : exp_(weight[i] - largest);
+        for (long i = 0; i < parts; i++) weight[i] /= sum;
+        float share = 0.0f, top = logits[0], network = 0.0f;
+        for (long k = K - 1; k >= 0; k--) { /* from here on, weight[k + 2] is the factor of (c - D) / c(h) */
+            share = weight[k + 2] += share;
+            share *= gamma[k];
+        }
+        float unigram = weight[1] + share;
+        for (long v = 1; v < V; v++) top = logits[v] > top ? logits[v] : top;
+        SIMD for (long v = 0; v < V; v++) p[v] = exp_(logits[v] - top);
+        for (long v = 0; v < V; v++) network += p[v];
+        float scale = weight[0] / network;
+        SIMD for (long v = 0; v < V; v++) p[v] = scale * p[v] + unigram * m->unigrams[v];
+        for (long k = 0; k < K; k++) {
+            const ngram_order *o = m->order + k;
+            if (contexts[k] < 0 || !o->totals[contexts[k]]) continue;
+            float factor = weight[k + 2] / (float)o->totals[contexts[k]];
+            for (int64_t i = o->starts[contexts[k]]; i < o->starts[contexts[k] + 1]; i++)
+                p[o->tokens[i]] += factor * kept_count(o, i);
+        }
+        for (long v = 0; v < V; v++) p[v] = logf(p[v] > 1e-20f ? p[v] : 1e-20f);
+    }
+}

@@ -62,14 +62,19 @@ class NgramHead(Head):
     def logits(self, features_BTH: Tensor) -> Tensor:
         """Return log-probabilities."""
         features_NH, contexts_NK = self._split(features_BTH.reshape(-1, features_BTH.shape[-1]))
+        log_p_NV = self.mix_logits(features_NH, contexts_NK, self.network.logits(features_NH))
+        return log_p_NV.view(*features_BTH.shape[:-1], -1)
+
+    def mix_logits(self, features_NH: Tensor, contexts_NK: Tensor, logits_NV: Tensor) -> Tensor:
+        """Return the log-probabilities (N, V) of the mixture, from the logits of the network."""
         figures_NK3 = self.lookup.figures(contexts_NK)
         weights_NP = self._log_weights(features_NH, figures_NK3).exp()
         gamma_NK = figures_NK3[..., 0]
-        network_NV = to_at_least_fp32(self.network.logits(features_NH)).softmax(-1)
+        network_NV = to_at_least_fp32(logits_NV).softmax(-1)
         shares_NK, unigram_share_N = _shares(weights_NP[:, 1:], gamma_NK)
         ngrams_NV = self.lookup.rows(contexts_NK, shares_NK, unigram_share_N)
         p_NV = weights_NP[:, :1] * network_NV + ngrams_NV
-        return p_NV.clamp(min=_SMALLEST_P).log().view(*features_BTH.shape[:-1], -1)
+        return p_NV.clamp(min=_SMALLEST_P).log()
 
     def nll(self, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
         return self._nlls(features_BTH, targets_BT)[0]

@@ -22,7 +22,7 @@ UNKNOWN = -1
 
 
 @dataclass(slots=True)
-class _Order:
+class LookupOrder:
     """The tensors of one order, as in `OrderTable`; floats have the type of the model."""
 
     keys_G: Tensor
@@ -34,6 +34,10 @@ class _Order:
     mass_C: Tensor
     """sum_v D(c(h v)), float."""
     discounts: Tensor
+
+    def by_name(self) -> dict[str, Tensor]:
+        """Return the tensors by their names in `OrderTable`."""
+        return {name.rpartition("_")[0] or name: getattr(self, name) for name in self.__slots__}
 
     def kept(self, number_N: Tensor) -> Tensor:
         """Return c - D(c) of n-grams, (N,); 0 for any number in an empty order."""
@@ -50,8 +54,8 @@ class NgramLookup(nn.Module):
         super().__init__()
         self.order = order
         self._tables: NgramTables | None = None
-        self._orders: list[_Order] = []
-        self._unigrams_V = torch.empty(0)
+        self.orders: list[LookupOrder] = []
+        self.unigrams_V = torch.empty(0)
 
     @property
     def num_contexts(self) -> int:
@@ -79,9 +83,9 @@ class NgramLookup(nn.Module):
         def ids(values: Any) -> Tensor:
             return torch.from_numpy(values).to(device)
 
-        self._unigrams_V = floats(tables.unigram_probabilities)
-        self._orders = [
-            _Order(
+        self.unigrams_V = floats(tables.unigram_probabilities)
+        self.orders = [
+            LookupOrder(
                 ids(each.keys),
                 ids(each.keys % tables.vocab_size),
                 ids(each.counts),
@@ -97,7 +101,7 @@ class NgramLookup(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> "NgramLookup":
         """Move with the model around it: `to`, `cuda`, `double`."""
         super()._apply(fn, recurse)
-        moved = fn(self._unigrams_V[:0])
+        moved = fn(self.unigrams_V[:0])
         if self._tables is not None:
             self.set_tables(self._tables, moved.device, moved.dtype)  # again from float64: sums stay exact
         return self
@@ -109,8 +113,8 @@ class NgramLookup(nn.Module):
     def advance(self, inputs_BT: Tensor, contexts_BK: Tensor) -> Tensor:
         """Return (B, T, K) the contexts after each token, from those before the first one."""
         found = [inputs_BT]
-        vocab_size = len(self._unigrams_V)
-        for k, order in enumerate(self._orders[:-1]):
+        vocab_size = len(self.unigrams_V)
+        for k, order in enumerate(self.orders[:-1]):
             before_BT = torch.cat([contexts_BK[:, k : k + 1], found[k][:, :-1]], dim=1)
             number_BT, is_known_BT = _find(order.keys_G, before_BT * vocab_size + inputs_BT)
             found.append(number_BT.where(is_known_BT & (before_BT != UNKNOWN), UNKNOWN))
@@ -119,7 +123,7 @@ class NgramLookup(nn.Module):
     def figures(self, contexts_NK: Tensor) -> Tensor:
         """Return (N, K, 3): gamma(h), log(1 + c(h)), and sum_v c(h v)^2 / c(h)^2; 1, 0, 0 without counts."""
         parts: list[Tensor] = []
-        for k, order in enumerate(self._orders):
+        for k, order in enumerate(self.orders):
             context_N = contexts_NK[:, k].clamp(min=0)
             total_N = order.totals_C[context_N].where(contexts_NK[:, k] != UNKNOWN, 0)
             divisor_N = total_N.clamp(min=1).to(order.mass_C)
@@ -138,13 +142,13 @@ class NgramLookup(nn.Module):
 
     def unigrams(self, targets_N: Tensor) -> Tensor:
         """Return (N,): p_1 of each target."""
-        return self._unigrams_V[targets_N]
+        return self.unigrams_V[targets_N]
 
     def after(self, contexts_NK: Tensor, targets_N: Tensor) -> Tensor:
         """Return (N, K): (c(h w) - D) / c(h) of each target w in each order; 0 where it never followed."""
-        vocab_size = len(self._unigrams_V)
+        vocab_size = len(self.unigrams_V)
         parts: list[Tensor] = []
-        for k, order in enumerate(self._orders):
+        for k, order in enumerate(self.orders):
             context_N = contexts_NK[:, k]
             number_N, is_known_N = _find(order.keys_G, context_N.clamp(min=0) * vocab_size + targets_N)
             kept_N = order.kept(number_N) / order.totals_C[context_N.clamp(min=0)].clamp(min=1)
@@ -153,9 +157,9 @@ class NgramLookup(nn.Module):
 
     def rows(self, contexts_NK: Tensor, weights_NK: Tensor, unigram_weight_N: Tensor) -> Tensor:
         """Return (N, V): unigram_weight p_1(v) + the sum over orders of weight (c(h v) - D) / c(h)."""
-        rows_NV = unigram_weight_N[:, None] * self._unigrams_V
+        rows_NV = unigram_weight_N[:, None] * self.unigrams_V
         row_N = torch.arange(len(contexts_NK), device=contexts_NK.device)
-        for k, order in enumerate(self._orders):
+        for k, order in enumerate(self.orders):
             context_N = contexts_NK[:, k].clamp(min=0)
             start_N = order.starts_C[context_N].long()
             length_N = (order.starts_C[context_N + 1] - start_N).where(contexts_NK[:, k] != UNKNOWN, 0)

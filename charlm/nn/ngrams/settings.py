@@ -10,8 +10,8 @@ class NgramComponentSettings(Settings):
     the counts (Neubig & Dyer, 2016)."""
 
     order: int | None = Field(default=None, ge=2, le=24)
-    """Length of the longest n-grams, in tokens. If left out, as many as cover about 12 characters: 12 for a vocabulary of
-    characters, up to 24 for one of bytes, 3 to 5 for pieces, words, or more than 4,000 characters."""
+    """Length of the longest n-grams, in tokens. If left out, as many as cover about 12 characters: 12 for a vocabulary
+    of characters, up to 24 for one of bytes, 3 to 5 for pieces, words, or more than 4,000 characters."""
     min_count: int = Field(default=1, ge=1, le=1000)
     """N-grams longer than 4 tokens are kept if they occur in so many blocks. Higher: smaller tables, worse predictions
     (on 3.8 million characters of Ukrainian, 1.66 bits per character with 2 and 1.61 with 1)."""

@@ -11,6 +11,7 @@ B streams, D embedding, H features, V vocabulary.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +27,9 @@ from charlm.nn.state import State
 from charlm.sampling.fast.body import BodyStep
 from charlm.sampling.fast.cells import fast_cell
 from charlm.sampling.fast.embedding import ContextStep, EmbeddingStep, ModuleStep, TokenStep
+from charlm.sampling.fast.kernels import Operation
 from charlm.sampling.fast.matmul import PRODUCTS, FullProduct
+from charlm.sampling.fast.ngrams import NgramStep
 from charlm.sampling.options import StepPrecision
 
 _MAX_TABLE_SIZE = 1 << 24  # elements, 64 MiB
@@ -93,10 +96,11 @@ class FusedStepper(Stepper):
         if isinstance(embedding, TokenEmbedding) and len(embedding.weight_VD) * gates <= _MAX_TABLE_SIZE:
             table = embedding.weight_VD
         self._body = BodyStep(body, self._embedding.x_BD, state[num_embedding_tensors:], precision, table)
-        self._logits_BV: Tensor | None = None
-        head = model.head
+        head = model.ngram_head.network if isinstance(model, NgramLanguageModel) else model.head
+        self._head_module = head
+        self._logits_BV = self._embedding.x_BD.new_empty(self._batch_size, head.vocab_size)
+        self._head: Sequence[Operation] = ()
         if isinstance(head, Softmax):
-            self._logits_BV = self._embedding.x_BD.new_empty(self._batch_size, head.vocab_size)
             kind = (
                 FullProduct if precision == "int8" else PRODUCTS[precision]
             )  # a head is small, and its rounding errors matter
@@ -111,19 +115,17 @@ class FusedStepper(Stepper):
         x_BD = next(self._model.parameters()).new_empty(self._batch_size, embedding.size)
         return ModuleStep(embedding, state, x_BD)
 
-    @torch.inference_mode()
-    def advance(self, tokens_B: Tensor) -> Tensor:
-        """The features_BH after each token; valid until the next step."""
-        if not self._body.has_table:
-            self._embedding.run(tokens_B)
-        self._body.run(tokens_B)
-        return self._body.features_BH
+    def buffers(self) -> tuple[Tensor, Tensor]:
+        """The features_BH and the logits_BV of the network, which every step overwrites."""
+        return self._body.features_BH, self._logits_BV
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor) -> Tensor:
-        self.advance(tokens_B)
-        if self._logits_BV is None:
-            return self._model.head.logits(self._body.features_BH)
+        if not self._body.has_table:
+            self._embedding.run(tokens_B)
+        self._body.run(tokens_B)
+        if not self._head:
+            self._logits_BV.copy_(self._head_module.logits(self._body.features_BH))
         for run in self._head:
             run()
         return self._logits_BV
@@ -138,27 +140,26 @@ class FusedStepper(Stepper):
 
 
 class FusedNgramStepper(Stepper):
-    """Runs the network of a model with n-grams by its fused step, and looks its contexts up."""
+    """Runs the network of a model with n-grams by its fused step, and mixes it with them."""
 
     def __init__(self, model: NgramLanguageModel, state: State, precision: StepPrecision = "fp32") -> None:
         self._network = FusedStepper(model, state[1:], precision)
         self.name = self._network.name
-        self._head = model.ngram_head
-        self._contexts_BK = state[0]
+        features_BH, logits_BV = self._network.buffers()
+        self._ngrams = NgramStep(model.ngram_head, state[0], features_BH, logits_BV)
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor) -> Tensor:
-        features_BH = self._network.advance(tokens_B)
-        self._contexts_BK = self._head.lookup.advance(tokens_B[:, None], self._contexts_BK)[:, -1]
-        return self._head.logits(self._head.join(features_BH, self._contexts_BK))
+        self._network.step(tokens_B)
+        return self._ngrams.run(tokens_B)
 
     def state(self) -> State:
-        return (self._contexts_BK, *self._network.state())
+        return (self._ngrams.contexts_BK.clone(), *self._network.state())
 
     @torch.inference_mode()
     def select_rows(self, rows_B: Tensor) -> None:
         self._network.select_rows(rows_B)
-        self._contexts_BK = self._contexts_BK[rows_B]
+        self._ngrams.select_rows(rows_B)
 
 
 class CudaGraphStepper(Stepper):
