@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.evaluation.baselines.ngram_counts import Keys, NgramCounts, count_ngrams, find_keys
+from charlm.nn.ngrams.tables import estimate_discounts
 from charlm.vocab.base import IntArray
 
 Floats = npt.NDArray[np.float64]
@@ -31,21 +32,6 @@ Floats = npt.NDArray[np.float64]
 _TOKENS_PER_CHUNK = 1 << 18  # tokens scored at once
 _NGRAMS_PER_CHUNK = 1 << 14  # n-grams summed at once
 _MAX_DISCOUNT_COUNT = 3  # counts of three and more have the same discount
-
-
-def estimate_discounts(counts: IntArray) -> Floats:
-    """Return (4,) D(0) = 0, D1, D2, D3+ of one order.
-
-    Where the formula is undefined (an n_k is 0, as in little text) or gives a value outside (0, k), the discount is
-    k / 2. So each n-gram keeps a part of its count and discounts a part, and every probability stays above 0.
-    """
-    n1, n2, n3, n4 = (int(np.count_nonzero(counts == k)) for k in range(1, 5))
-    found = [0.0]
-    for k, (n_k, n_above) in enumerate(((n1, n2), (n2, n3), (n3, n4)), start=1):
-        y = n1 / (n1 + 2 * n2) if n1 else 0.0
-        discount = k - (k + 1) * y * n_above / n_k if n_k else 0.0
-        found.append(discount if 0 < discount < k else k / 2)
-    return np.array(found)
 
 
 @dataclass(frozen=True, slots=True)

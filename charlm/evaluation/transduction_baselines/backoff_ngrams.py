@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from charlm.evaluation.baselines.kneser_ney import estimate_discounts
+from charlm.nn.ngrams.tables import estimate_discounts
 
 EDGE = 0
 """The token before the first and after the last one of a sequence."""

@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charlm.errors import OutOfMemoryError
-from charlm.evaluation.baselines.kneser_ney import KneserNey, estimate_discounts
+from charlm.evaluation.baselines.kneser_ney import KneserNey
+from charlm.nn.ngrams.tables import estimate_discounts
 from charlm.vocab.base import IntArray
 from tests.evaluation.baselines.straight_line import StraightLine
 
