@@ -9,7 +9,7 @@ for every training token the counts are those of all other documents, pruned by 
 P predictions, K = order - 1, V vocabulary, G n-grams, C contexts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from charlm.nn.ngrams.tables import (
 from charlm.vocab.base import IntArray
 
 Evidence = npt.NDArray[np.float16]
+Numbers = npt.NDArray[np.int32]
 
 NUM_FIGURES = 4
 """Of each order: (c(h w) - D) / c(h), gamma(h), log(1 + c(h)), and sum_v c(h v)^2 / c(h)^2."""
@@ -68,19 +69,19 @@ class NgramCounts:
 class _Texts:
     """The block and the document of each token."""
 
-    block_T: Keys
-    document_T: Keys
+    block_T: Numbers
+    document_T: Numbers
 
     @classmethod
     def cut(cls, tokens: IntArray, eod_id: int, block_tokens: int) -> "_Texts":
         """Cut a stream at <eod>, and long documents into blocks. With few documents the blocks are the documents, so
         that a text of one document has others too."""
         is_end_T = tokens == eod_id
-        document_T = np.cumsum(is_end_T) - is_end_T  # an <eod> belongs to the document that it ends
+        document_T = np.cumsum(is_end_T, dtype=np.int32) - is_end_T  # an <eod> belongs to the document that it ends
         start_T = np.searchsorted(document_T, document_T)
         in_document_T = (np.arange(len(tokens)) - start_T) // block_tokens
         starts_block_T = np.append(True, (np.diff(document_T) != 0) | (np.diff(in_document_T) != 0))
-        block_T = np.cumsum(starts_block_T) - 1
+        block_T = np.cumsum(starts_block_T, dtype=np.int32) - 1
         few = int(document_T[-1]) < _FEW_DOCUMENTS if len(tokens) else True
         return cls(block_T, block_T if few else document_T)
 
@@ -103,19 +104,19 @@ def count_ngrams(
     figures = np.zeros((max(0, len(ids) - 1), (options.order - 1) * NUM_FIGURES), dtype=np.float16)
     figures[:, 1::NUM_FIGURES] = 1
     orders: list[OrderTable] = []
-    position_A = np.arange(1, len(ids))  # tokens whose context is in the table of the order below
-    context_A, num_contexts = ids[:-1], vocab_size
+    position_A = np.arange(1, len(ids), dtype=np.int32)  # tokens whose context is in the table of the order below
+    context_A, num_contexts = ids[:-1].astype(np.int32), vocab_size
     bytes_left = options.max_bytes - vocab_size * BYTES_PER_NGRAM
     for n in range(2, options.order + 1):
         on_order(n)
-        counted = _Order.count(position_A, context_A * vocab_size + ids[position_A], texts)
+        counted = _Order.count(position_A, context_A.astype(np.int64) * vocab_size + ids[position_A], texts)
         min_count = counted.min_count_for(
             options.min_count if n > _LONGEST_UNPRUNED else 1, min(MAX_NGRAMS, max(0, bytes_left // BYTES_PER_NGRAM))
         )
         table, number_G = counted.build(min_count, num_contexts, vocab_size)
         orders.append(table)
-        columns = slice((n - 2) * NUM_FIGURES, (n - 1) * NUM_FIGURES)
-        figures[position_A - 1, columns] = counted.without_own_document(table, min_count, vocab_size)
+        for column, figures_A in enumerate(counted.without_own_document(table, min_count, vocab_size)):
+            figures[position_A - 1, (n - 2) * NUM_FIGURES + column] = figures_A
         bytes_left -= len(table.keys) * BYTES_PER_NGRAM
         number_A = number_G[counted.ngram_A]
         goes_on_A = (number_A >= 0) & (position_A + 1 < len(ids))
@@ -135,17 +136,17 @@ class _Order:
     """(G,) sorted."""
     counts: IntArray
     """(G,): blocks that contain the n-gram."""
-    ngram_A: Keys
+    ngram_A: Numbers
     """(A,): the n-gram that ends at each position."""
-    pair_A: Keys
+    pair_A: Numbers
     """(A,): the n-gram and the document of each position."""
-    ngram_E: Keys
-    document_E: Keys
+    ngram_E: Numbers
+    document_E: Numbers
     own_counts_E: Keys
     """(E,): blocks of the document that contain the n-gram."""
 
     @classmethod
-    def count(cls, position_A: Keys, key_A: Keys, texts: _Texts) -> "_Order":
+    def count(cls, position_A: Numbers, key_A: Keys, texts: _Texts) -> "_Order":
         block_A = texts.block_T[position_A]
         order_A = _sort_pairs(key_A, block_A)
         key_A, block_A = key_A[order_A], block_A[order_A]
@@ -153,7 +154,7 @@ class _Order:
         is_new_block = is_new_key | _starts_run(block_A)
         document_A = texts.document_T[position_A[order_A]]
         is_new_document = is_new_key | _starts_run(document_A)
-        ngram_A, pair_A = np.cumsum(is_new_key) - 1, np.cumsum(is_new_document) - 1
+        ngram_A, pair_A = (np.cumsum(each, dtype=np.int32) - 1 for each in (is_new_key, is_new_document))
         num_keys, num_pairs = (int(each[-1]) + 1 if len(each) else 0 for each in (ngram_A, pair_A))
         return cls(
             key_A[is_new_key],
@@ -172,16 +173,17 @@ class _Order:
         largest_first = np.sort(self.counts)[::-1]
         return int(largest_first[max_ngrams]) + 1
 
-    def build(self, min_count: int, num_contexts: int, vocab_size: int) -> tuple[OrderTable, Keys]:
+    def build(self, min_count: int, num_contexts: int, vocab_size: int) -> tuple[OrderTable, Numbers]:
         """Return the table without rare n-grams, and the number that each n-gram (G,) has in it, or -1."""
         is_kept_G = self.counts >= min_count
-        number_G = np.where(is_kept_G, np.cumsum(is_kept_G) - 1, -1)
+        number_G = np.where(is_kept_G, np.cumsum(is_kept_G, dtype=np.int32) - 1, -1).astype(np.int32)
         discounts = estimate_discounts(self.counts)
         keys, counts = self.keys[is_kept_G], self.counts[is_kept_G]
         return OrderTable.build(keys, counts, discounts, num_contexts, vocab_size), number_G
 
-    def without_own_document(self, table: OrderTable, min_count: int, vocab_size: int) -> Evidence:
-        """Return (A, 4) the figures that the table would give, had the document of each position not been counted."""
+    def without_own_document(self, table: OrderTable, min_count: int, vocab_size: int) -> Iterator[Evidence]:
+        """Yield 4 times (A,): the figures that the table would give, had the document of each position not been
+        counted."""
         D = table.discounts
         key_E = self.keys[self.ngram_E]
         context_E = key_E // vocab_size
@@ -195,31 +197,25 @@ class _Order:
         mass_g = (table.classes @ D[1:])[context_g] - np.bincount(group_E, removed_E, minlength=num_groups)
         squares_g = table.squares[context_g] - np.bincount(group_E, all_E**2 - other_E**2, minlength=num_groups)
         divisor_g = np.maximum(total_g, 1)
-        figures_E = np.stack(
-            [
-                (other_E - _discount(D, other_E)) / divisor_g[group_E],
-                np.where(total_g > 0, mass_g / divisor_g, 1)[group_E],
-                np.log1p(total_g)[group_E],
-                (squares_g / divisor_g**2)[group_E],
-            ],
-            axis=1,
-        )
-        return figures_E.astype(np.float16)[self.pair_A]
+        yield ((other_E - _discount(D, other_E)) / divisor_g[group_E]).astype(np.float16)[self.pair_A]
+        group_A = group_E[self.pair_A]
+        for figure_g in (np.where(total_g > 0, mass_g / divisor_g, 1), np.log1p(total_g), squares_g / divisor_g**2):
+            yield figure_g.astype(np.float16)[group_A]
 
 
-def _sort_pairs(first: Keys, second: Keys) -> Keys:
+def _sort_pairs(first: Keys, second: Numbers) -> Keys:
     """Return the order of pairs of numbers that are not negative. One sort of 64-bit numbers where they fit."""
     size = int(second.max(initial=0)) + 1
     if int(first.max(initial=0)) < np.iinfo(np.int64).max // size - 1:
-        return np.argsort(first * size + second)
+        return np.argsort(first.astype(np.int64) * size + second)
     return np.lexsort((second, first))
 
 
-def _group(first: Keys, second: Keys) -> tuple[Keys, int]:
+def _group(first: Keys, second: Numbers) -> tuple[Numbers, int]:
     """Return the number of each pair of numbers among the different ones, and how many those are."""
     order = _sort_pairs(first, second)
     is_new = _starts_run(first[order]) | _starts_run(second[order])
-    numbers = _scatter(np.cumsum(is_new) - 1, order)
+    numbers = _scatter(np.cumsum(is_new, dtype=np.int32) - 1, order)
     return numbers, int(np.count_nonzero(is_new))
 
 
@@ -232,11 +228,11 @@ def _discount(discounts: Floats, counts: Keys) -> Floats:
     return discounts[np.minimum(counts, NUM_CLASSES)]
 
 
-def _starts_run(values: Keys) -> npt.NDArray[np.bool_]:
+def _starts_run(values: IntArray) -> npt.NDArray[np.bool_]:
     return np.append(np.ones(min(1, len(values)), dtype=np.bool_), values[1:] != values[:-1])
 
 
-def _scatter(sorted_A: Keys, order_A: Keys) -> Keys:
+def _scatter(sorted_A: Numbers, order_A: Keys) -> Numbers:
     """Bring values of sorted positions into the order of the positions."""
     found = np.empty_like(sorted_A)
     found[order_A] = sorted_A
