@@ -268,7 +268,8 @@ def load_model(directory: Path, device: torch.device) -> LoadedModel:
             )
     model.load_state_dict(weights, assign=True)
     if isinstance(model, NgramLanguageModel):
-        tables = load_ngrams(directory, described.vocab_size, model.ngram_head.lookup.order)
+        assert described.ngrams is not None, "describe_model has read it"
+        tables = load_ngrams(directory, described.vocab_size, described.ngrams)
         model.ngram_head.lookup.set_tables(tables, device, torch.get_default_dtype())
     try:
         model.check_buffers()

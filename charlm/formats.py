@@ -19,4 +19,4 @@ CONDITIONS = 1
 """conditions.json."""
 TASK_CHECKPOINT = 2
 """manifest.json and model.json of a model of another task, which charlm 0.1.0 would take for a language model, or of
-one with frozen language models, which it cannot build."""
+one with frozen language models or n-grams, which it cannot build."""

@@ -21,7 +21,7 @@ SOURCES, TASKS = " ".join(type_names(SourceSettings)), " ".join(type_names(TaskS
 CASES = {
     "train --device ": "auto cpu cuda mps",
     "train --device c": "cpu cuda",
-    "train --config l": "langid lstm",
+    "train --config l": "langid laptop lstm",
     "train --config o": "own",
     "train --config ideas/g": "ideas/gru",
     "train --config g": "g2p gru",
@@ -49,7 +49,7 @@ CASES = {
     "report l": "lstm-ltg",
     "explain g": "gru-ltg",
     "baseline l": "ltg",
-    "inspect l": "langid lstm lstm-ltg ltg",
+    "inspect l": "langid laptop lstm lstm-ltg ltg",
     "baseli": "baseline",
 }
 

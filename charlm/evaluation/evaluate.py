@@ -250,8 +250,12 @@ class _Scorer:
                 start_state = current
             with autocast(self._precision, self._device):
                 features_BTH, current = self._model(inputs_BT, current)
-                nll_BT = self._model.head.nll(features_BTH, targets_BT).cpu().numpy()
-                parts = self._model.head.part_nlls(features_BTH, targets_BT) if self._reads_parts else {}
+                parts: dict[str, torch.Tensor] = {}
+                if self._reads_parts:
+                    nll_BT, parts = self._model.head.nll_of_parts(features_BTH, targets_BT)
+                else:
+                    nll_BT = self._model.head.nll(features_BTH, targets_BT)
+                nll_BT = nll_BT.cpu().numpy()
             is_scored_BT = batch.targets_BT.numpy() != IGNORE_INDEX
             positions_BT = position_B[:, None] + np.arange(is_scored_BT.shape[1])
             self.nats_P[positions_BT[is_scored_BT]] = nll_BT[is_scored_BT]

@@ -27,7 +27,7 @@ from charlm.nn.embeddings.build import build_embedding
 from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModel, FrozenModels
 from charlm.nn.heads.build import build_head
 from charlm.nn.model import LanguageModel
-from charlm.nn.ngrams.build import build_ngram_head
+from charlm.nn.ngrams.build import build_ngram_head, check_ngram
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.ngrams.tables import NgramTables
 from charlm.nn.settings import ModelSettings
@@ -85,7 +85,7 @@ def build_model(
         ValueError: a frozen language model is missing, or has another number of ids.
     """
     _check_condition(settings.condition, interface)
-    _check_ngram(settings, interface)
+    check_ngram(settings, is_language_model=interface is None)
     rng = NoiseRNG()
     language_direction = None if isinstance(interface, Outputs) else settings.text_direction
     embedding = build_embedding(
@@ -136,26 +136,6 @@ def _check_condition(condition: ConditionSettings | None, interface: Interface |
                 f"{what} is for documents with a condition of this kind, and this task has none",
                 f"leave it out, or prepare a corpus with --task {task}",
             )
-
-
-def _check_ngram(settings: ModelSettings, interface: Interface | None) -> None:
-    """
-    Raises:
-        SettingsError: there is an n-gram component that the task or the head does not have.
-    """
-    if settings.ngram is None:
-        return
-    if interface is not None:
-        raise SettingsError(
-            "model.ngram is for language models: this corpus has labels, tags or conditions",
-            "leave it out, or name a corpus of plain text with --data",
-        )
-    if settings.head.label_smoothing:
-        raise SettingsError(
-            "model.head.label_smoothing does not go with model.ngram: training computes the probability of the target"
-            " alone",
-            "leave one of them out",
-        )
 
 
 def build_meta_model(

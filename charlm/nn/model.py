@@ -75,6 +75,13 @@ class LanguageModel(nn.Module):
             features_BTH, body_state = self.body.read_rows(x_BTD, state[size:], lengths_B)
         return features_BTH, embedding_state + body_state
 
+    def check_state(self, state: State) -> None:
+        """
+        Raises:
+            ValueError: a state that was read from a file has numbers that no text leads to.
+        """
+        del state
+
     @property
     def is_causal(self) -> bool:
         """Whether a feature depends on no later token, so that a text may come in chunks."""

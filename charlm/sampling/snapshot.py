@@ -138,6 +138,7 @@ class _Checks:
             raise ValueError("the state has the shapes of another model")
         if not all(bool(torch.isfinite(tensor).all()) for tensor in (*state, logits)):
             raise ValueError("the state has values that are not finite")
+        self.model.check_state(state)
         try:  # counters and bytes may have any value in a file: one step shows whether the model accepts them
             prime(self.model, np.array([self.vocab.eod_id]), self.device, state=state, precision="fp32")
         except (IndexError, RuntimeError) as error:

@@ -16,7 +16,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from charlm.storage.directories import remove_tree, sync_directory
+from charlm.storage.directories import cache_directory, remove_tree, sync_directory
 from charlm.storage.disk_errors import storage_error, storage_errors
 from charlm.storage.special_files import follow_links, is_special, write_through
 
@@ -93,6 +93,25 @@ def link_or_copy(source: Path, target: Path) -> None:
     else:
         with storage_errors(target):
             sync_directory(target.parent)
+
+
+@contextlib.contextmanager
+def scratch_file(size: int) -> Generator[IO[bytes], None, None]:
+    """Open a file of zeros without a name, in the cache. It disappears when nothing uses it any more, such as a memory
+    map that is made of it.
+
+    Args:
+        size: in bytes. They are reserved at once, so that a full disk is found here.
+    """
+    folder = cache_directory()
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            yield file
 
 
 def sha256(path: Path) -> str:

@@ -75,8 +75,10 @@ class Trainer:
         self._nonfinite_steps = 0
         task = build_task(corpus)
         task.check_settings(model_settings, settings)
+        task.on_note = console.note
         self._validator = Validator(task.open_validation(settings, model_settings), self._ranks)
-        self.batches: TrainingBatches = task.open_batches(settings, model_settings, self._ranks.world_size)
+        with memory_errors("the n-grams do not fit into memory", "lower model.ngram.max_tokens or model.ngram.order"):
+            self.batches: TrainingBatches = task.open_batches(settings, model_settings, self._ranks.world_size)
         self._rows = self._ranks.rows(self.batches.batch_size)
         self._statistics_batches = partial(statistics_batches, self.batches, self._rows)
         self._logger = MetricsLogger(run.metrics_path, console, task, is_main=self._ranks.is_main)

@@ -15,6 +15,7 @@ from charlm.nn.conditions.source import Transducer
 from charlm.nn.embeddings.frozen import frozen_models
 from charlm.nn.fused.steps import kernels_for
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.training.settings import TrainingSettings
 from charlm.training.tasks.base import TrainingBatches
 from charlm.training.tasks.build import build_task
@@ -31,6 +32,8 @@ def announce(plan: TrainingPlan, model: LanguageModel, batches: TrainingBatches,
     training, vocab_size = plan.experiment.training, plan.vocab_size
     facts: dict[str, Any] = {"parameters": model.num_parameters, **_count_frozen(model), "vocabulary": vocab_size}
     facts |= _coverage(plan, "valid")
+    if isinstance(model, NgramLanguageModel):
+        facts["n-grams"] = model.ngram_head.lookup.tables.num_ngrams
     facts |= {"backend": _backend_name(model, plan.device)}
     facts |= {"precision": resolve_precision(training.precision, plan.device), "device": str(plan.device)}
     rows = batches.batch_size // num_ranks
@@ -44,9 +47,11 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     """Return the table of a dry run: sizes, backend, precision, memory, budget, folders, and the speed that two seconds
     of training had."""
     training, vocab_size = plan.experiment.training, plan.vocab_size
+    settings = plan.experiment.model
     task = build_task(plan.corpus) if plan.corpus else None
     bags = plan.corpus.vocab.bags() if plan.corpus else None
-    model = build_meta_model(plan.experiment.model, vocab_size, bags, task.interface if task else None, plan.frozen)
+    order = task.ngram_order(settings) if task else None
+    model = build_meta_model(settings, vocab_size, bags, task.interface if task else None, plan.frozen, order)
     description: dict[str, Any] = {
         "run": str(plan.run.root),
         "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",
@@ -60,7 +65,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     rows, longest = training.batch_size, training.seq_len
     if plan.corpus is not None and task is not None:
         train = plan.corpus.open("train")
-        batches = task.open_batches(training, plan.experiment.model, 1)
+        batches = task.open_batches(training, settings, 1)
         rows, longest = batches.batch_size, batches.seq_len
         if rows < training.batch_size:
             description["batch"] = f"{rows} rows, as the text does not fill {training.batch_size}"
@@ -72,11 +77,16 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     for budget in BUDGETS:
         if getattr(training, budget) is not None:
             description[budget] = getattr(training, budget)
-    if plan.corpus is not None:
-        found = estimate(plan, plan.corpus)
+    if plan.corpus is not None and task is not None:
+        found = estimate(plan, plan.corpus, task)
         description["characters_per_second"] = round(found.characters_per_second)
         description["time"] = f"about {tqdm.format_interval(found.seconds)} without validations"
     checkpoint_bytes = 12 * model.num_parameters + 4 * sum(each.num_weights for each in frozen_models(model))
+    if task is not None and (tables := task.ngram_tables(settings)) is not None:
+        description["ngrams"] = (
+            f"{tables.num_ngrams:,} of up to {tables.order} tokens, {tables.num_bytes / 2**20:,.0f} MiB"
+        )
+        checkpoint_bytes += sum(array.nbytes for array in tables.to_arrays().values())
     description["checkpoint"] = f"about {checkpoint_bytes / 2**20:,.0f} MiB each, at most 3 kept"
     return description
 
@@ -104,6 +114,8 @@ def _estimate_memory(
     if isinstance(model, Transducer):
         pairs = min(steps, longest) * model.activations_per_pair
         activations += tokens * (model.encoder.body.activations_per_token + pairs)
+    if isinstance(model, NgramLanguageModel) and (tables := model.ngram_head.lookup.known_tables) is not None:
+        activations += tables.num_bytes // 2  # as arrays and as tensors
     fixed = sum(b.numel() for b in model.buffers()) + sum(each.num_weights for each in frozen_models(model))
     needed = 4 * (num_copies * model.num_parameters + fixed + activations)
     found = available_memory(device)

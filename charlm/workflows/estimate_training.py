@@ -10,7 +10,7 @@ from charlm.training.distributed import SingleProcess
 from charlm.training.model_updater import ModelUpdater
 from charlm.training.optim.schedules import ScheduleInput
 from charlm.training.settings import TrainingSettings
-from charlm.training.tasks.build import build_task
+from charlm.training.tasks.base import Task
 from charlm.workflows.plan_training import TrainingPlan
 
 _MIN_SECONDS = 2.0
@@ -26,15 +26,17 @@ class Estimate:
     seconds: float
 
 
-def estimate(plan: TrainingPlan, corpus: Corpus) -> Estimate:
+def estimate(plan: TrainingPlan, corpus: Corpus, task: Task) -> Estimate:
     """Train new weights for about two seconds and discard them.
+
+    Args:
+        task: of the corpus.
 
     Raises:
         CharlmError: training would raise it too.
     """
     retain_freed_memory(plan.device)
     settings = plan.experiment.training
-    task = build_task(corpus)
     batches = task.open_batches(settings, plan.experiment.model, 1)
     model = task.new_model(plan.experiment.model, plan.frozen)
     updater = ModelUpdater(model.to(plan.device).train(), settings, plan.device, SingleProcess())

@@ -13,6 +13,8 @@ from charlm.checkpoint import LoadedModel
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.device import Precision, choose_device
 from charlm.errors import OptionError, UsageError
+from charlm.nn.ngrams.files import NGRAMS_FILE
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.quantize import quantize_cells
 from charlm.sampling.beam import beam_search
 from charlm.sampling.generate import TextGenerator, prime_generator
@@ -199,6 +201,8 @@ def open_session(
     if _is_backward(loaded):
         raise UsageError("--interactive needs a forward model, and this one writes backward", "leave it out")
     model_id = storage.sha256(loaded.directory / "model.safetensors")
+    if isinstance(loaded.model, NgramLanguageModel):  # the state has numbers of contexts
+        model_id += storage.sha256(loaded.directory / NGRAMS_FILE)
     reading: Precision = "bf16" if precision == "bf16" else "fp32"
     condition = "".join(f" {each}" for each in (*given.labels, given.source) if each is not None)
     session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}{condition}", reading)

@@ -195,8 +195,10 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 def _collect_statistics(
     loaded: LoadedModel, corpus: Corpus, num_batches: int, device: torch.device, on_stage: OnStage
 ) -> GradientStatistics:
-    train = corpus.open("train").in_direction(loaded.settings.text_direction)
-    batches = make_batches(train, _BATCH_SIZE, _SEQ_LEN, 0)
+    # n-grams have seen the training text: a model with them hardly learns from it
+    split = "train" if loaded.settings.ngram is None else "valid"
+    text = corpus.open(split).in_direction(loaded.settings.text_direction)
+    batches = make_batches(text, _BATCH_SIZE, _SEQ_LEN, 0)
     count = min(num_batches, batches.steps_per_epoch)
 
     def iterate_batches() -> Iterator[Batch]:

@@ -276,7 +276,7 @@ def test_all_workers_lost(scheduler: Any, tmp_path: Path) -> None:
 
 def test_the_scheduler_lost(tmp_path: Path) -> None:
     local = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0")
-    with local, connect(local.scheduler_address) as connected:
+    with connect(local.scheduler_address) as connected:
         wait = connected.start(tmp_path, 0, WaitingTask(), RowOptions())
         local.close(timeout=1)
         with pytest.raises(NetworkError, match="the connection to the scheduler"):

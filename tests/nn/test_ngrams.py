@@ -15,7 +15,7 @@ from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.build import LabelInputs, build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.ngrams.build import usual_order
-from charlm.nn.ngrams.counting import NUM_FIGURES, CountingOptions, NgramCounts, count_ngrams
+from charlm.nn.ngrams.counting import NUM_FIGURES, CountingOptions, Evidence, NgramCounts, count_ngrams
 from charlm.nn.ngrams.files import NGRAMS_FILE
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.ngrams.settings import NgramComponentSettings
@@ -47,6 +47,12 @@ def count(
     tokens: IntArray, order: int, *, min_count: int = 1, block: int = 1000, max_bytes: int = 1 << 30
 ) -> NgramCounts:
     return count_ngrams(tokens, V, EOD, CountingOptions(order, min_count, block, max_bytes))
+
+
+def looked_up(tables: NgramTables, tokens: IntArray) -> Evidence:
+    found = np.zeros((len(tokens) - 1, (tables.order - 1) * NUM_FIGURES), dtype=np.float16)
+    look_up_evidence(tables, tokens, found)
+    return found
 
 
 def documents_of(tokens: IntArray) -> list[list[int]]:
@@ -142,6 +148,35 @@ def test_long_documents_have_several_blocks_and_are_left_out_whole() -> None:
     assert inside[NUM_FIGURES + 2] == 0, "no other document has 7 7"
 
 
+@pytest.mark.parametrize("num_words", [200, 2000, 20_000])
+def test_a_short_text_of_one_document_has_others_to_learn_from(num_words: int) -> None:
+    """With the block length of the settings, which is longer than the text."""
+    tokens = stream(19, 1, num_words)
+    counted = count_training_text(NgramComponentSettings(order=4), tokens, V, EOD, 4)
+    assert (counted.evidence[:, 2] > 0).mean() > 0.8
+
+
+def test_a_document_that_is_most_of_the_text_is_left_out_in_blocks() -> None:
+    tokens = np.concatenate([stream(20, 1, 4000), stream(21, 60, 3)[1:]])
+    counted = count_training_text(NgramComponentSettings(order=3), tokens, V, EOD, 3)
+    total = np.expm1(counted.evidence[:, 2].astype(np.float64))
+    assert total.mean() > 0.7 * counted.tables.orders[0].totals[tokens[:-1]].mean()
+
+
+def test_minimum_counts_never_fall_with_the_order() -> None:
+    """So that what a context needs to be kept, the n-grams that begin with it need too."""
+    tokens = stream(22, 120, 60)
+    pruned = count(tokens, 8, max_bytes=(V + 500) * BYTES_PER_NGRAM).tables.orders
+    whole = count(tokens, 8).tables.orders
+    smallest = [
+        int(order.counts.min())
+        for order, everything in zip(pruned, whole, strict=True)
+        if 0 < len(order.keys) < len(everything.keys)
+    ]
+    assert len(smallest) == 2
+    assert smallest == sorted(smallest)
+
+
 def test_rare_ngrams_are_left_out_until_the_tables_fit() -> None:
     tokens = stream(5, 80, 30)
     all_of_them, few = count(tokens, 6), count(tokens, 6, max_bytes=(V + 20) * BYTES_PER_NGRAM)
@@ -156,7 +191,7 @@ def test_text_that_is_not_counted_is_looked_up() -> None:
     counted = count_training_text(settings, tokens, V, EOD, 4)
     assert len(counted.evidence) == len(tokens) - 1
     assert counted.tables.unigram_counts.sum() == 1499
-    assert np.array_equal(counted.evidence[1500:], look_up_evidence(counted.tables, tokens)[1500:])
+    assert np.array_equal(counted.evidence[1499:], looked_up(counted.tables, tokens)[1499:])
     assert counted.evidence[1499:, 2].mean() > 1
 
 
@@ -213,10 +248,10 @@ def test_the_parts_of_the_mixture_are_distributions() -> None:
     features, _ = model(text, model.initial_state(1))
     every = torch.arange(V).expand(40, V)
     repeated = features[0][:, None].expand(40, V, features.shape[-1])
-    for nats in model.head.part_nlls(repeated, every).values():
+    for nats in model.head.nll_of_parts(repeated, every)[1].values():
         assert (-nats).exp().sum(-1).sub(1).abs().max() < 1e-9
-    ignored = model.head.part_nlls(features, torch.full((1, 40), -100))
-    assert all((nats == 0).all() for nats in ignored.values())
+    whole, ignored = model.head.nll_of_parts(features, torch.full((1, 40), -100))
+    assert all((nats == 0).all() for nats in (whole, *ignored.values()))
 
 
 @torch.no_grad()
@@ -238,7 +273,7 @@ def test_contexts_are_looked_up_as_they_were_counted() -> None:
     """In a text that is new, the figures of the head are those of direct counts."""
     tokens, new = stream(10, 60, 10), stream(11, 3, 10)
     counted = count(tokens, 4, min_count=1)
-    evidence = look_up_evidence(counted.tables, new)
+    evidence = looked_up(counted.tables, new)
     expected = direct_counts(tokens, 4, 1)
     for i in range(1, len(new)):
         for n, table in enumerate(counted.tables.orders, start=2):
@@ -251,7 +286,7 @@ def test_the_loss_from_evidence_is_that_of_look_ups_in_new_text() -> None:
     tokens, new = stream(12, 60, 10), stream(13, 4, 10)
     model = model_of(tokens)
     text = torch.from_numpy(new.astype(np.int64))[None]
-    evidence = torch.from_numpy(look_up_evidence(model.ngram_head.lookup.tables, new))[None]
+    evidence = torch.from_numpy(looked_up(model.ngram_head.lookup.tables, new))[None]
     features, _ = model(text[:, :-1], model.initial_state(1))
     loss, nll = model.head.loss(features, text[:, 1:])
     from_evidence, nats, state = model.loss_from_evidence(text[:, :-1], text[:, 1:], evidence, model.initial_state(1))
@@ -338,6 +373,10 @@ def changed(name: str, value: int, at: int = -1) -> Callable[[dict[str, Any]], o
     return change
 
 
+def of_type(name: str, kind: type[np.generic]) -> Callable[[dict[str, Any]], object]:
+    return lambda arrays: arrays.update({name: arrays[name].astype(kind)})
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -351,6 +390,10 @@ def changed(name: str, value: int, at: int = -1) -> Callable[[dict[str, Any]], o
         changed("2.starts", 1, at=0),
         changed("4.starts", 1 << 20),
         changed("2.discounts", 4),
+        changed("3.counts", 2**31 - 1),
+        of_type("3.tokens", np.float32),
+        of_type("2.discounts", np.int64),
+        of_type("unigram_counts", np.float64),
         lambda arrays: arrays.update({"9.tokens": arrays["2.tokens"]}),
     ],
 )

@@ -118,6 +118,43 @@ def test_checkpoints_are_described(made: Commands) -> None:
     assert made.json("inspect", "runs/ngrams")["ngrams"]["order"] == 12
 
 
+def test_a_saved_conversation_with_impossible_contexts_is_refused(made: Commands) -> None:
+    """The fast step would read beside the tables."""
+    loaded = load_model(_checkpoint(made, "ngrams"), torch.device("cpu"))
+    state = loaded.model.initial_state(1)
+    loaded.model.check_state(state)
+    for wrong in (-2, 1 << 40):
+        contexts = state[0].clone()
+        contexts[0, 3] = wrong
+        with pytest.raises(ValueError, match="contexts that the n-grams do not have"):
+            loaded.model.check_state((contexts, *state[1:]))
+
+
+def test_forbidden_settings_are_found_before_anything_is_written(made: Commands) -> None:
+    line = made.fail(
+        2,
+        "train",
+        "--config",
+        "tiny",
+        "--data",
+        "texts",
+        "--out",
+        "runs/no",
+        *NGRAMS,
+        "--set",
+        "model.head.label_smoothing=0.1",
+    )
+    assert "model.head.label_smoothing does not go with model.ngram" in line
+    assert not (made.folder / "runs/no").exists()
+
+
+def test_a_dry_run_counts(made: Commands) -> None:
+    found = made.json("train", "--config", "tiny", "--data", "texts", "--out", "runs/dry", *NGRAMS, "--dry-run")
+    trained = made.json("inspect", "runs/ngrams")
+    assert found["parameters"] == trained["parameters"]
+    assert found["ngrams"].startswith(f"{trained['ngrams']['ngrams']:,} of up to 12 tokens")
+
+
 def test_a_resumed_run_equals_a_whole_one(own: Commands) -> None:
     train(own, "whole", *NGRAMS, steps=20)
     train(own, "parts", *NGRAMS, steps=9)

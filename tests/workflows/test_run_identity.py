@@ -45,7 +45,7 @@ RESUMABLE = {f"training.{name}" for name in CHANGEABLE} | set(DOWNLOADS)
 COMPANIONS: dict[str, dict[str, Any]] = {
     **{f"{body}.norm_gain": {f"{body}.norm": "layer"} for body in ("model.body", "model.condition.encoder.body")},
     **{f"{body}.norm_per_step": {f"{body}.norm": "batch"} for body in ("model.body", "model.condition.encoder.body")},
-    **{f"model.ngram.{name}": {"model.ngram.hidden_size": 7} for name in NgramComponentSettings.model_fields},
+    **{f"model.ngram.{name}": {"model.ngram.gate_size": 7} for name in NgramComponentSettings.model_fields},
     "corpus.source.weights": {"corpus.source.sources": ({"type": "sample"}, {"type": "text", "input": ("a",)})},
 }
 """What must be set for a setting to be allowed."""

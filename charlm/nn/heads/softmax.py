@@ -49,10 +49,9 @@ class Head(nn.Module, ABC):
         chunks = self._chunks(features_BTH, targets_BT)
         return torch.cat([self._chunk_nll(*chunk) for chunk in chunks]).view(targets_BT.shape)
 
-    def part_nlls(self, features_BTH: Tensor, targets_BT: Tensor) -> dict[str, Tensor]:
-        """Return the same for each part of a mixture, by its name; empty where the head is no mixture."""
-        del features_BTH, targets_BT
-        return {}
+    def nll_of_parts(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what `nll` returns, and the same for each part of a mixture, by its name; no parts for other heads."""
+        return self.nll(features_BTH, targets_BT), {}
 
     def loss(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Return the training loss and the negative log-likelihood, both B, T; one tensor if they are the same.

@@ -9,7 +9,7 @@ for every training token the counts are those of all other documents, pruned by 
 P predictions, K = order - 1, V vocabulary, G n-grams, C contexts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,10 @@ Numbers = npt.NDArray[np.int32]
 NUM_FIGURES = 4
 """Of each order: (c(h w) - D) / c(h), gamma(h), log(1 + c(h)), and sum_v c(h v)^2 / c(h)^2."""
 _LONGEST_UNPRUNED = 4
-_FEW_DOCUMENTS = 50
+_MAX_DOCUMENT_FRACTION = 0.05
+"""Of the text, in one document: what is left must resemble the whole text."""
+_BLOCK_FRACTION = 0.02
+_MIN_BLOCK_TOKENS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,22 @@ class _Texts:
 
     @classmethod
     def cut(cls, tokens: IntArray, eod_id: int, block_tokens: int) -> "_Texts":
-        """Cut a stream at <eod>, and long documents into blocks. With few documents the blocks are the documents, so
-        that a text of one document has others too."""
+        """Cut a stream at <eod>, and long documents into blocks.
+
+        If a document holds too much of the text, little would be left without it. Then shorter blocks take the place of
+        the documents, so that the text of one document has others too.
+        """
         is_end_T = tokens == eod_id
         document_T = np.cumsum(is_end_T, dtype=np.int32) - is_end_T  # an <eod> belongs to the document that it ends
+        longest = int(np.bincount(document_T).max(initial=0))
+        is_whole = longest <= len(tokens) * _MAX_DOCUMENT_FRACTION
+        if not is_whole:
+            block_tokens = min(block_tokens, max(_MIN_BLOCK_TOKENS, int(len(tokens) * _BLOCK_FRACTION)))
         start_T = np.searchsorted(document_T, document_T)
         in_document_T = (np.arange(len(tokens)) - start_T) // block_tokens
         starts_block_T = np.append(True, (np.diff(document_T) != 0) | (np.diff(in_document_T) != 0))
         block_T = np.cumsum(starts_block_T, dtype=np.int32) - 1
-        few = int(document_T[-1]) < _FEW_DOCUMENTS if len(tokens) else True
-        return cls(block_T, block_T if few else document_T)
+        return cls(block_T, document_T if is_whole else block_T)
 
 
 def count_ngrams(
@@ -91,28 +100,29 @@ def count_ngrams(
     vocab_size: int,
     eod_id: int,
     options: CountingOptions,
-    on_order: Callable[[int], None] = lambda _: None,
+    evidence: Evidence | None = None,
 ) -> NgramCounts:
     """Count the n-grams of a stream, whose first token is only context.
 
     Args:
         tokens: (T,) ids, with an <eod> before the first document and after each one.
-        on_order: gets the length of the n-grams that are counted next. It may raise to stop.
+        evidence: where to write it; at least as long as it is. None: a new array.
     """
     texts = _Texts.cut(tokens, eod_id, options.block_tokens)
     ids = tokens.astype(np.int64)
-    figures = np.zeros((max(0, len(ids) - 1), (options.order - 1) * NUM_FIGURES), dtype=np.float16)
+    shape = max(0, len(ids) - 1), (options.order - 1) * NUM_FIGURES
+    figures = np.zeros(shape, dtype=np.float16) if evidence is None else evidence[: shape[0]]
     figures[:, 1::NUM_FIGURES] = 1
     orders: list[OrderTable] = []
     position_A = np.arange(1, len(ids), dtype=np.int32)  # tokens whose context is in the table of the order below
     context_A, num_contexts = ids[:-1].astype(np.int32), vocab_size
     bytes_left = options.max_bytes - vocab_size * BYTES_PER_NGRAM
+    min_count = 1
     for n in range(2, options.order + 1):
-        on_order(n)
         counted = _Order.count(position_A, context_A.astype(np.int64) * vocab_size + ids[position_A], texts)
-        min_count = counted.min_count_for(
-            options.min_count if n > _LONGEST_UNPRUNED else 1, min(MAX_NGRAMS, max(0, bytes_left // BYTES_PER_NGRAM))
-        )
+        if n > _LONGEST_UNPRUNED:
+            min_count = max(min_count, options.min_count)
+        min_count = counted.min_count_for(min_count, min(MAX_NGRAMS, max(0, bytes_left // BYTES_PER_NGRAM)))
         table, number_G = counted.build(min_count, num_contexts, vocab_size)
         orders.append(table)
         for column, figures_A in enumerate(counted.without_own_document(table, min_count, vocab_size)):

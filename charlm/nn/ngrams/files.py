@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from charlm import storage
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, StorageError
 from charlm.nn.ngrams.tables import NgramTables
 from charlm.settings import Layer, Settings, lists_to_tuples, validate
 from charlm.tensor_files import CHECKPOINT_CURE, read_tensors, tensors_to_bytes
@@ -43,7 +43,7 @@ def save_ngrams(directory: Path, tables: NgramTables) -> NgramDescription:
     digest = hashlib.sha256(content).hexdigest()
     path = directory / NGRAMS_FILE
     for twin in sorted(directory.parent.glob(f"*/{NGRAMS_FILE}")):
-        if twin != path and storage.has_manifest(twin.parent) and storage.sha256(twin) == digest:
+        if twin != path and storage.has_manifest(twin.parent) and _has_digest(twin, digest):
             storage.link_or_copy(twin, path)
             break
     else:
@@ -51,20 +51,25 @@ def save_ngrams(directory: Path, tables: NgramTables) -> NgramDescription:
     return NgramDescription(order=tables.order, ngrams=tables.num_ngrams)
 
 
-def load_ngrams(directory: Path, vocab_size: int, order: int) -> NgramTables:
+def _has_digest(path: Path, digest: str) -> bool:
+    try:
+        return storage.sha256(path) == digest
+    except StorageError:  # somebody else's file
+        return False
+
+
+def load_ngrams(directory: Path, vocab_size: int, described: NgramDescription) -> NgramTables:
     """Read the tables of a checkpoint.
 
     Raises:
         CheckpointError: they are missing or damaged, or do not fit the model.
     """
     path = directory / NGRAMS_FILE
-    arrays = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
     try:
+        arrays = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
         tables = NgramTables.from_arrays(arrays, vocab_size)
-    except (KeyError, ValueError, IndexError) as error:
+        if (tables.order, tables.num_ngrams) != (described.order, described.ngrams):
+            raise ValueError(f"it has {tables.num_ngrams:,} n-grams of up to {tables.order} tokens, unlike model.json")
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", CHECKPOINT_CURE) from error
-    if tables.order != order:
-        raise CheckpointError(
-            f"{path} has n-grams of up to {tables.order} tokens, and model.json says {order}", CHECKPOINT_CURE
-        )
     return tables

@@ -79,9 +79,9 @@ class NgramHead(Head):
     def nll(self, features_BTH: Tensor, targets_BT: Tensor) -> Tensor:
         return self._nlls(features_BTH, targets_BT)[0]
 
-    def part_nlls(self, features_BTH: Tensor, targets_BT: Tensor) -> dict[str, Tensor]:
-        _, network_BT, ngrams_BT = self._nlls(features_BTH, targets_BT)
-        return {"network": network_BT, "ngrams": ngrams_BT}
+    def nll_of_parts(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        whole_BT, network_BT, ngrams_BT = self._nlls(features_BTH, targets_BT)
+        return whole_BT, {"network": network_BT, "ngrams": ngrams_BT}
 
     def _nlls(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the negative log-likelihood of each target in nats (B, T) by the mixture, by the network alone, and by

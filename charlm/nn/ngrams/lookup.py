@@ -1,8 +1,8 @@
 """Contexts of a text, and the probabilities after them, from tables on any device.
 
-    inputs_BT, contexts_BK ──advance──> contexts_BTK ──figures──> 4 figures of each order, for the weights of a mixture
+    inputs_BT, contexts_BK ──advance──> contexts_BTK ──figures──> 3 figures of each order, for the weights of a mixture
                                              ├──after, targets──> (c(h w) - D) / c(h) of one token
-                                             └──add_after───────> the same of all tokens, added to rows
+                                             └──rows────────────> the same of all tokens, weighted and added up
 
 The context of length k is named by its index among the n-grams of length k (of length 1: by its token), or by -1 where
 it is not in the tables.
@@ -63,6 +63,11 @@ class NgramLookup(nn.Module):
         return self.order - 1
 
     @property
+    def known_tables(self) -> NgramTables | None:
+        """The tables; None before they are set."""
+        return self._tables
+
+    @property
     def tables(self) -> NgramTables:
         assert self._tables is not None, "a checkpoint or the training text gives them before the model is used"
         return self._tables
@@ -109,6 +114,15 @@ class NgramLookup(nn.Module):
     def initial_contexts(self, batch_size: int, device: torch.device) -> Tensor:
         """Return (B, K): nothing was read."""
         return torch.full((batch_size, self.num_contexts), UNKNOWN, dtype=torch.int64, device=device)
+
+    def check_contexts(self, contexts_BK: Tensor) -> None:
+        """
+        Raises:
+            ValueError: a context has a number that no context of its length has.
+        """
+        sizes = [len(self.unigrams_V), *(len(order.keys_G) for order in self.orders[:-1])]
+        if bool(((contexts_BK < UNKNOWN) | (contexts_BK >= torch.tensor(sizes, device=contexts_BK.device))).any()):
+            raise ValueError("it has contexts that the n-grams do not have")
 
     def advance(self, inputs_BT: Tensor, contexts_BK: Tensor) -> Tensor:
         """Return (B, T, K) the contexts after each token, from those before the first one."""

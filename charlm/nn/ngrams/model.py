@@ -39,6 +39,9 @@ class NgramLanguageModel(LanguageModel):
         contexts_BTK = self.ngram_head.lookup.advance(inputs_BT, state[0])
         return self.ngram_head.join(features_BTH, contexts_BTK), (contexts_BTK[:, -1], *network_state)
 
+    def check_state(self, state: State) -> None:
+        self.ngram_head.lookup.check_contexts(state[0])
+
     def loss_from_evidence(
         self, inputs_BT: Tensor, targets_BT: Tensor, evidence_BTE: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:

@@ -22,7 +22,7 @@ class NgramComponentSettings(Settings):
     each."""
     bytes: int = Field(default=256_000_000, ge=1_000_000)
     """The size of the tables. Rarer n-grams of the longest orders are left out until they fit."""
-    hidden_size: int = Field(default=48, ge=1, le=4096)
+    gate_size: int = Field(default=48, ge=1, le=4096)
     """Units of the layer that turns counts into mixture weights."""
     network_loss: float = Field(default=0.5, ge=0, le=10)
     """Weight of the network's own loss in the training loss, so that it also learns where n-grams predict well."""

@@ -29,6 +29,7 @@ NUM_CLASSES = 3
 """Counts of 1, 2, and 3 or more have a discount each."""
 BYTES_PER_NGRAM = 44
 """In memory: its key and count, and the sums of the context that it is for the next order."""
+_MAX_COUNT = 1 << 53
 MAX_NGRAMS = 1 << 24
 """N-grams of one order: their numbers are exact in fp32."""
 
@@ -139,8 +140,11 @@ class NgramTables:
         Raises:
             KeyError, ValueError: the arrays are not those of tables for this vocabulary.
         """
+        for name, array in arrays.items():
+            if array.dtype.kind != ("f" if name.endswith(".discounts") else "i"):
+                raise ValueError(f"{name} are {array.dtype}")
         unigrams = arrays["unigram_counts"]
-        if unigrams.shape != (vocab_size,) or unigrams.min(initial=0) < 0:
+        if unigrams.shape != (vocab_size,) or unigrams.min(initial=0) < 0 or unigrams.max(initial=0) > _MAX_COUNT:
             raise ValueError(f"unigram_counts are not those of {vocab_size} tokens")
         orders: list[OrderTable] = []
         num_contexts = vocab_size
@@ -178,7 +182,7 @@ def _check_order(arrays: Mapping[str, npt.NDArray[Any]], n: int, num_contexts: i
         and tokens.min(initial=0) >= 0
         and tokens.max(initial=0) < vocab_size
         and counts.min(initial=1) >= 1
-        and counts.max(initial=1) <= np.iinfo(np.int32).max
+        and np.add.reduceat(np.append(counts, 0), starts[:-1]).max(initial=0) <= np.iinfo(np.int32).max
         and bool(((discounts >= 0) & (discounts <= np.arange(NUM_CLASSES + 1))).all())
     )
     if not is_valid:

@@ -13,6 +13,7 @@ from charlm.device import Precision
 from charlm.nn.build import Interface
 from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.tables import NgramTables
 from charlm.nn.settings import ModelSettings
 from charlm.training.settings import TrainingSettings
 from charlm.training.trainer_state import TrainerState, TrainingCursor
@@ -122,8 +123,12 @@ class Task(ABC):
     interface: Interface | None = None
     """What the model predicts or is given besides ids; None for a language model."""
 
+    on_note: Callable[[str], None]
+    """Gets a sentence when work begins that takes a while."""
+
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
+        self.on_note = lambda _: None
 
     @abstractmethod
     def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
@@ -153,6 +158,16 @@ class Task(ABC):
         Args:
             frozen: the frozen language models that contextual embeddings read.
         """
+
+    def ngram_order(self, settings: ModelSettings) -> int | None:
+        """Return the length of the longest n-grams of a model of these settings; None if it has none."""
+        del settings
+        return None
+
+    def ngram_tables(self, settings: ModelSettings) -> NgramTables | None:
+        """Return the n-grams of the training text for a model of these settings; None if it has none."""
+        del settings
+        return None
 
     def adapt_model(self, model: LanguageModel, settings: ModelSettings) -> LanguageModel:
         """Return a trained model with what it must know of this corpus before it is trained further."""

@@ -16,9 +16,10 @@ from charlm.nn.build import build_model
 from charlm.nn.embeddings.build import check_language_embedding
 from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
-from charlm.nn.ngrams.build import usual_order
+from charlm.nn.ngrams.build import check_ngram, usual_order
 from charlm.nn.ngrams.counting import NgramCounts
 from charlm.nn.ngrams.model import NgramLanguageModel
+from charlm.nn.ngrams.tables import NgramTables
 from charlm.nn.ngrams.training_counts import count_training_text
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
@@ -42,6 +43,7 @@ class LanguageTask(Task):
 
     def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
         check_language_model(model_settings, settings)
+        check_ngram(model_settings, is_language_model=True)
 
     def open_batches(self, settings: TrainingSettings, model_settings: ModelSettings, num_ranks: int) -> Batches:
         changes_chunks = settings.recompute_len is not None or settings.seq_len_varies
@@ -63,8 +65,7 @@ class LanguageTask(Task):
 
     def new_model(self, settings: ModelSettings, frozen: FrozenModels = NO_FROZEN_MODELS) -> LanguageModel:
         vocab = self.corpus.vocab
-        ngrams = None if settings.ngram is None else self._count_ngrams(settings).tables
-        model = build_model(settings, vocab.size, vocab.bags(), None, frozen, ngrams)
+        model = build_model(settings, vocab.size, vocab.bags(), None, frozen, self.ngram_tables(settings))
         counts_V = count_ids(self._train_stream(settings), vocab.size)
         model.head.set_frequencies(torch.from_numpy(counts_V))
         return model
@@ -87,13 +88,23 @@ class LanguageTask(Task):
     def targets_per_unit(self) -> float:
         return self.targets_per_character
 
+    def ngram_order(self, settings: ModelSettings) -> int | None:
+        if settings.ngram is None:
+            return None
+        return settings.ngram.order or usual_order(self.corpus.vocab.size, self.targets_per_character)
+
+    def ngram_tables(self, settings: ModelSettings) -> NgramTables | None:
+        return None if settings.ngram is None else self._count_ngrams(settings).tables
+
     def _count_ngrams(self, settings: ModelSettings) -> NgramCounts:
         """Return the n-grams of the training text, counted once."""
         assert settings.ngram is not None, "only a model with n-grams has counts"
         if self._ngrams is None or self._ngrams[0] != settings:
             vocab = self.corpus.vocab
-            order = settings.ngram.order or usual_order(vocab.size, self.targets_per_character)
+            order = self.ngram_order(settings)
+            assert order is not None, "settings have an n-gram component"
             tokens = self._train_stream(settings).tokens
+            self.on_note(f"counting n-grams of up to {order} tokens in {len(tokens):,} tokens")
             self._ngrams = settings, count_training_text(settings.ngram, tokens, vocab.size, vocab.eod_id, order)
         return self._ngrams[1]
 

@@ -1,6 +1,7 @@
 """What the tasks that read whole documents, and not one stream, have in common."""
 
 from charlm.errors import SettingsError
+from charlm.nn.ngrams.build import check_ngram
 from charlm.nn.norm import MIN_ROWS
 from charlm.nn.settings import ModelSettings
 from charlm.training.settings import TrainingSettings
@@ -9,8 +10,10 @@ from charlm.training.settings import TrainingSettings
 def check_document_settings(model_settings: ModelSettings, settings: TrainingSettings) -> None:
     """
     Raises:
-        SettingsError: a setting is for texts in one stream, or batch normalisation has too few rows.
+        SettingsError: a setting is for texts in one stream or for language models, or batch normalisation has too few
+            rows.
     """
+    check_ngram(model_settings, is_language_model=False)
     for name, why in (
         ("seq_len_varies", "each document is read as a whole"),
         ("reset_tokens", "each document begins with the initial state"),
