@@ -255,6 +255,16 @@ def test_the_parts_of_the_mixture_are_distributions() -> None:
 
 
 @torch.no_grad()
+def test_there_may_be_no_rows() -> None:
+    """As for one of several ranks that share little validation text."""
+    model = model_of(stream(8, 60, 10))
+    nothing = torch.zeros(0, 7, dtype=torch.int64)
+    features, _ = model(nothing, model.initial_state(0))
+    assert model.head.nll(features, nothing).shape == (0, 7)
+    assert model.head.logits(features).shape == (0, 7, V)
+
+
+@torch.no_grad()
 def test_text_in_pieces_gives_the_features_of_the_whole() -> None:
     tokens = stream(9, 60, 10)
     model = model_of(tokens)

@@ -63,7 +63,7 @@ class NgramHead(Head):
         """Return log-probabilities."""
         features_NH, contexts_NK = self._split(features_BTH.reshape(-1, features_BTH.shape[-1]))
         log_p_NV = self.mix_logits(features_NH, contexts_NK, self.network.logits(features_NH))
-        return log_p_NV.view(*features_BTH.shape[:-1], -1)
+        return log_p_NV.view(*features_BTH.shape[:-1], self.vocab_size)
 
     def mix_logits(self, features_NH: Tensor, contexts_NK: Tensor, logits_NV: Tensor) -> Tensor:
         """Return the log-probabilities (N, V) of the mixture, from the logits of the network."""
@@ -127,7 +127,7 @@ class NgramHead(Head):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the nats of each target (B, T): of the mixture, the network, the n-grams."""
         target_N = targets_BT.flatten()
-        network_BT = self.network.nll(features_NH.view(*targets_BT.shape, -1), targets_BT)
+        network_BT = self.network.nll(features_NH.view(*targets_BT.shape, self._features_size), targets_BT)
         weights_NP = self._log_weights(features_NH, figures_NK3)
         p_N = self.lookup.unigrams(target_N.clamp(min=0)).to(features_NH)
         p = [p_N]
