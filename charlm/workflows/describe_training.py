@@ -115,7 +115,7 @@ def _estimate_memory(
         pairs = min(steps, longest) * model.activations_per_pair
         activations += tokens * (model.encoder.body.activations_per_token + pairs)
     if isinstance(model, NgramLanguageModel) and (tables := model.ngram_head.lookup.known_tables) is not None:
-        activations += tables.num_bytes // 2  # as arrays and as tensors
+        activations += tables.num_bytes // 4
     fixed = sum(b.numel() for b in model.buffers()) + sum(each.num_weights for each in frozen_models(model))
     needed = 4 * (num_copies * model.num_parameters + fixed + activations)
     found = available_memory(device)

@@ -160,7 +160,7 @@ def test_a_document_that_is_most_of_the_text_is_left_out_in_blocks() -> None:
     tokens = np.concatenate([stream(20, 1, 4000), stream(21, 60, 3)[1:]])
     counted = count_training_text(NgramComponentSettings(order=3), tokens, V, EOD, 3)
     total = np.expm1(counted.evidence[:, 2].astype(np.float64))
-    assert total.mean() > 0.7 * counted.tables.orders[0].totals[tokens[:-1]].mean()
+    assert total.mean() > 0.7 * counted.tables.orders[0].context_sums().totals[tokens[:-1]].mean()
 
 
 def test_minimum_counts_never_fall_with_the_order() -> None:

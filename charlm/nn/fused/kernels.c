@@ -364,8 +364,8 @@ void sample_ids(long threads, long rows, long size, in logits, const double *res
 
 /* ---- one step of a mixture of a network and n-grams (charlm/nn/ngrams/head.py), called by sampling/fast/ngrams.py */
 typedef struct {
-    const int64_t *keys, *tokens;
-    const int32_t *counts, *starts, *totals;
+    const int64_t *keys;
+    const int32_t *tokens, *counts, *starts, *totals;
     const float *squares, *mass, *discounts;
     int64_t num_ngrams;
 } ngram_order;

@@ -194,7 +194,7 @@ class _Order:
     def without_own_document(self, table: OrderTable, min_count: int, vocab_size: int) -> Iterator[Evidence]:
         """Yield 4 times (A,): the figures that the table would give, had the document of each position not been
         counted."""
-        D = table.discounts
+        D, sums = table.discounts, table.context_sums()
         key_E = self.keys[self.ngram_E]
         context_E = key_E // vocab_size
         all_E = _keep(self.counts[self.ngram_E], min_count)
@@ -202,10 +202,10 @@ class _Order:
         group_E, num_groups = _group(context_E, self.document_E)  # the n-grams of one context in one document
         context_g = np.zeros(num_groups, dtype=np.int64)
         context_g[group_E] = context_E
-        total_g = table.totals[context_g] - np.bincount(group_E, all_E - other_E, minlength=num_groups)
+        total_g = sums.totals[context_g] - np.bincount(group_E, all_E - other_E, minlength=num_groups)
         removed_E = _discount(D, all_E) - _discount(D, other_E)
-        mass_g = (table.classes @ D[1:])[context_g] - np.bincount(group_E, removed_E, minlength=num_groups)
-        squares_g = table.squares[context_g] - np.bincount(group_E, all_E**2 - other_E**2, minlength=num_groups)
+        mass_g = sums.masses[context_g] - np.bincount(group_E, removed_E, minlength=num_groups)
+        squares_g = sums.squares[context_g] - np.bincount(group_E, all_E**2 - other_E**2, minlength=num_groups)
         divisor_g = np.maximum(total_g, 1)
         yield ((other_E - _discount(D, other_E)) / divisor_g[group_E]).astype(np.float16)[self.pair_A]
         group_A = group_E[self.pair_A]

@@ -13,6 +13,7 @@ B batch, T time, K = order - 1 orders (2, 3, ...), N tokens, V vocabulary.
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -89,19 +90,21 @@ class NgramLookup(nn.Module):
             return torch.from_numpy(values).to(device)
 
         self.unigrams_V = floats(tables.unigram_probabilities)
-        self.orders = [
-            LookupOrder(
-                ids(each.keys),
-                ids(each.keys % tables.vocab_size),
-                ids(each.counts),
-                ids(each.starts),
-                ids(each.totals),
-                floats(each.squares),
-                floats(each.classes @ each.discounts[1:]),
-                floats(each.discounts),
+        self.orders = []
+        for table in tables.orders:
+            sums = table.context_sums()
+            self.orders.append(
+                LookupOrder(
+                    ids(table.keys),
+                    ids((table.keys % tables.vocab_size).astype(np.int32)),
+                    ids(table.counts),
+                    ids(table.starts),
+                    ids(sums.totals.astype(np.int32)),
+                    floats(sums.squares),
+                    floats(sums.masses),
+                    floats(table.discounts),
+                )
             )
-            for each in tables.orders
-        ]
 
     def _apply(self, fn: Any, recurse: bool = True) -> "NgramLookup":
         """Move with the model around it: `to`, `cuda`, `double`."""
@@ -182,7 +185,7 @@ class NgramLookup(nn.Module):
             number_M = torch.arange(len(row_M), device=row_N.device) + (start_N - before_N)[row_M]
             weight_N = weights_NK[:, k] / order.totals_C[context_N].clamp(min=1)
             rows_NV.index_put_(
-                (row_M, order.tokens_G[number_M]), weight_N[row_M] * order.kept(number_M), accumulate=True
+                (row_M, order.tokens_G[number_M].long()), weight_N[row_M] * order.kept(number_M), accumulate=True
             )
         return rows_NV
 

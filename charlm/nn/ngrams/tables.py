@@ -14,7 +14,7 @@ G n-grams of an order, C contexts of it, V vocabulary.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 NUM_CLASSES = 3
 """Counts of 1, 2, and 3 or more have a discount each."""
-BYTES_PER_NGRAM = 44
+BYTES_PER_NGRAM = 32
 """In memory: its key and count, and the sums of the context that it is for the next order."""
 _MAX_COUNT = 1 << 53
 MAX_NGRAMS = 1 << 24
@@ -50,6 +50,18 @@ def estimate_discounts(counts: IntArray) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextSums:
+    """What is known of each context of an order, from the tokens v that follow it."""
+
+    totals: Keys
+    """(C,): c(h); 0 where nothing that is kept follows."""
+    masses: Floats
+    """(C,): sum_v D(c(h v))."""
+    squares: Floats
+    """(C,): sum_v c(h v)^2. Divided by c(h)^2 it says how much the tokens that follow agree (Simpson, 1949)."""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderTable:
     """The n-grams of one order."""
 
@@ -61,36 +73,31 @@ class OrderTable:
     """(4,): D."""
     starts: IntArray
     """(C + 1,) int32: where the n-grams of each context begin in `keys`."""
-    totals: IntArray
-    """(C,) int32: c(h); 0 where nothing that is kept follows."""
-    classes: IntArray
-    """(C, 3) int32: the number of tokens that follow with a count of 1, of 2, and of 3 or more."""
-    squares: IntArray
-    """(C,) int64: sum_v c(h v)^2. Divided by c(h)^2 it says how much the tokens that follow agree (Simpson, 1949)."""
 
     @classmethod
     def build(cls, keys: Keys, counts: IntArray, discounts: Floats, num_contexts: int, vocab_size: int) -> Self:
-        """Compute the sums of the contexts."""
-        context_G = keys // vocab_size
-        starts = np.searchsorted(context_G, np.arange(num_contexts + 1)).astype(np.int32)
-        totals = np.bincount(context_G, weights=counts, minlength=num_contexts).astype(np.int32)
-        class_G = np.minimum(counts, NUM_CLASSES) - 1
-        classes = np.bincount(context_G * NUM_CLASSES + class_G, minlength=num_contexts * NUM_CLASSES)
-        squares = np.bincount(context_G, weights=counts.astype(np.float64) ** 2, minlength=num_contexts)
-        return cls(
-            keys,
-            counts.astype(np.int32),
-            discounts,
-            starts,
-            totals,
-            classes.reshape(num_contexts, NUM_CLASSES).astype(np.int32),
-            squares.astype(np.int64),
+        """Find where the n-grams of each context begin."""
+        starts = np.searchsorted(keys, np.arange(num_contexts + 1, dtype=np.int64) * vocab_size)
+        return cls(keys, counts.astype(np.int32), discounts, starts.astype(np.int32))
+
+    def context_sums(self) -> ContextSums:
+        """Add up the counts that follow each context."""
+        num_contexts = len(self.starts) - 1
+        context_G = np.repeat(np.arange(num_contexts), np.diff(self.starts))
+
+        def add_up(values_G: npt.NDArray[Any]) -> Floats:
+            return np.bincount(context_G, weights=values_G, minlength=num_contexts).astype(np.float64)
+
+        return ContextSums(
+            add_up(self.counts).astype(np.int64),
+            add_up(self.discounts[np.minimum(self.counts, NUM_CLASSES)]),
+            add_up(np.square(self.counts, dtype=np.float64)),
         )
 
     @property
     def num_bytes(self) -> int:
-        """The size in memory."""
-        return sum(getattr(self, each.name).nbytes for each in fields(self))
+        """The size of what a model needs of it in memory."""
+        return len(self.keys) * BYTES_PER_NGRAM
 
 
 @dataclass(frozen=True, slots=True)
