@@ -158,6 +158,10 @@ class Trainer:
         if state.step and state.step % settings.validation_interval == 0 and not state.is_validated:
             self._validate(stop)  # a signal interrupted this validation
             self._save(final=False)
+        if state.step == 0 and self._progress.is_finished:
+            self._logger.note(
+                "the time was over before the first step: the weights are new; raise training.max_minutes"
+            )
         while not self._progress.is_finished:
             update = self._step()
             state.seconds, received = self._agree_on_time_and_signal(stop)

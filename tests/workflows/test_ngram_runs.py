@@ -155,6 +155,13 @@ def test_a_dry_run_counts(made: Commands) -> None:
     assert found["ngrams"].startswith(f"{trained['ngrams']['ngrams']:,} of up to 12 tokens")
 
 
+def test_a_time_that_counting_uses_up_is_said(own: Commands) -> None:
+    time = ("--set", "training.max_minutes=1e-6", "--out", "runs/short")
+    said = own.succeed("train", "--config", "laptop", "--data", "texts", *time).stderr
+    assert "counting n-grams of up to 12 tokens in" in said
+    assert "the time was over before the first step" in said
+
+
 def test_a_resumed_run_equals_a_whole_one(own: Commands) -> None:
     train(own, "whole", *NGRAMS, steps=20)
     train(own, "parts", *NGRAMS, steps=9)
