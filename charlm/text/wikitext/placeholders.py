@@ -42,6 +42,7 @@ _CLOSING_TAGS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _
 _DROPPED_TAGS = {INCLUDED_TAG: ""} | dict.fromkeys(UNSEEN_TAGS, SEPARATOR) | dict.fromkeys(HIDDEN_TAGS, SEPARATOR + GAP)
 _MAP_LINK_TEXT = re.compile(r"""\btext\s*=\s*("[^"]*"|'[^']*'|[^\s"'/]+)""", re.IGNORECASE)
 _TAB_SEPARATOR = re.compile(r"\|-\|")
+_POEM_INDENT = re.compile(r"^:++(?=[^\n])[ \t]*+", re.MULTILINE)
 _BLANK_REST = re.compile(r"[ \t]*+\n")
 _TAGS_IN_TEXT = ("nowiki", "pre", "poem", "math", "ref", "references", "gallery")
 """Tags that `inline` drops if they have no partner."""
@@ -129,9 +130,8 @@ class Placeholders:
         if name == TABBER_TAG:
             return self.extract_literals(_lay_out_tabs(content))
         if name == POEM_TAG:
-            return (
-                f"\n\n{self.extract_literals(content).strip().replace(chr(10), LINE_BREAK)}{LINE_BREAK}{LINE_BREAK}\n\n"
-            )
+            lines = self.extract_literals(_POEM_INDENT.sub(SEPARATOR, content)).strip()
+            return f"\n\n{lines.replace(chr(10), LINE_BREAK)}{LINE_BREAK}{LINE_BREAK}\n\n"
         if name == "nowiki":
             if not content.strip():
                 return SEPARATOR + content
