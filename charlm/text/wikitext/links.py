@@ -12,11 +12,20 @@ from charlm.text.wikitext.inline import PROTOCOL, strip_quotes
 from charlm.text.wikitext.marks import CONTENTS, SEPARATOR
 
 # Links that need no second look. A target without a label holds no mark ("\\0" to EDGE): it may be no title.
+# Short ones are no longer than _MAX_TITLE_BYTES, and those that begin with no dot are no paths.
 # Each pattern has one group, so that `split` replaces a link by its group, faster than `sub`.
-_PLAIN_LABEL = re.compile(r"\[\[(?!//| *\|)[^\[\]{}|:<>\n&%\6]+\|([^\[\]{}|\n\6'*#:;=\s-][^\[\]{}|\n\6']*)\]\]")
-_PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%\0-\6'*#;=\s/-][^\[\]{}|:<>\n&%\0-\6']*)\]\]")
+_PLAIN_NAME = r"[^\[\]{}|:<>\n&%\6\s/._][^\[\]{}|:<>\n&%\6]{0,62}"
+_PLAIN_LABEL = re.compile(rf"\[\[{_PLAIN_NAME}\|([^\[\]{{}}|\n\6'*#:;=\s-][^\[\]{{}}|\n\6']*)\]\]")
+_PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%\0-\6'*#;=\s/._-][^\[\]{}|:<>\n&%\0-\6']{0,62})\]\]")
 _PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n\0-\6]+)(?:\|([^\[\]{}|\n\6]+))?\]\]")
-_INVALID_TARGET = re.compile(rf"[\0-\x08\n{{}}<>\[\]]|^\s*{PROTOCOL}", re.IGNORECASE)
+_INVALID_TARGET = re.compile(rf"[\0-\x08\n{{}}\[\]]|^\s*{PROTOCOL}|</?[a-z][^<>]*>", re.IGNORECASE)
+_INVALID_NAME = re.compile(
+    r"[<>{}\[\]|\x7f]|%[0-9a-fA-F]{2}|&[0-9a-zA-Z\x80-\U0010ffff]+;|^\.\.?(?:/|\Z)|/\.\.?(?:/|\Z)"
+)
+_BLANKS = (
+    " _\t\xa0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 _MAX_TITLE_BYTES = 255
 _BLOCK_MARKERS = frozenset("*#:;=- ")
 
@@ -34,7 +43,7 @@ def fold_prefix(prefix: str) -> str:
 
 def _render_plain_link(match: re.Match[str]) -> str:
     label = match[2]
-    if "&" in match[1] or "%" in match[1] or match[1].isspace() or _is_too_long(match[1]):  # may be no title
+    if "&" in match[1] or "%" in match[1] or not _is_title(match[1]):
         return match[0]
     if label and label.strip("'"):
         shown = strip_quotes(label) if "''" in label else label
@@ -47,8 +56,8 @@ def render_link(inner: str) -> str:
     """Render a link to a page, or return it as it is if its target is no title."""
     target, bar, label = inner.partition("|")
     title = html.unescape(unquote(target) if "%" in target else target)
-    shown = title.lstrip().removeprefix(":").lstrip()
-    if shown[:1] in ":" or (bar and not label) or _INVALID_TARGET.search(title) or _is_too_long(shown):
+    shown = title.lstrip().removeprefix(":")
+    if shown.lstrip()[:1] in ":" or (bar and not label) or _INVALID_TARGET.search(target) or not _is_title(shown):
         return f"[[{inner}]]"
     shown = _keep_quotes(shown)
     if label.strip("'"):
@@ -57,8 +66,15 @@ def render_link(inner: str) -> str:
     return SEPARATOR + shown if shown[:1] in _BLOCK_MARKERS else shown
 
 
-def _is_too_long(title: str) -> bool:
-    return len(title) > _MAX_TITLE_BYTES // 4 and len(title.encode()) > _MAX_TITLE_BYTES
+def _is_title(title: str) -> bool:
+    """Return whether MediaWiki reads the decoded target as the name of a page, a section of one, or both."""
+    name, _, section = title.partition("#")
+    name = name.strip(_BLANKS)
+    if not name:
+        return bool(section)
+    if _INVALID_NAME.search(name) or "\ufffd" in title:
+        return False
+    return len(name) <= _MAX_TITLE_BYTES // 4 or len(name.encode()) <= _MAX_TITLE_BYTES
 
 
 def _keep_quotes(title: str) -> str:
