@@ -45,10 +45,7 @@ def _render_plain_link(match: re.Match[str]) -> str:
     label = match[2]
     if "&" in match[1] or "%" in match[1] or not _is_title(match[1]):
         return match[0]
-    if label and label.strip("'"):
-        shown = strip_quotes(label) if "''" in label else label
-    else:
-        shown = _keep_quotes(match[1].lstrip())
+    shown = _strip_label(label) if label else _keep_quotes(match[1].lstrip())
     return SEPARATOR + shown if shown[0] in _BLOCK_MARKERS else shown
 
 
@@ -60,8 +57,8 @@ def render_link(inner: str) -> str:
     if shown.lstrip()[:1] in ":" or (bar and not label) or _INVALID_TARGET.search(target) or not _is_title(shown):
         return f"[[{inner}]]"
     shown = _keep_quotes(shown)
-    if label.strip("'"):
-        shown = (strip_quotes(label) if "''" in label else label).replace("\n", " ")
+    if label:
+        shown = _strip_label(label).replace("\n", " ")
         shown = shown.replace(CONTENTS, "").replace("|", "&#124;")  # no separator of the arguments around it
     return SEPARATOR + shown if shown[:1] in _BLOCK_MARKERS else shown
 
@@ -75,6 +72,14 @@ def _is_title(title: str) -> bool:
     if _INVALID_NAME.search(name) or "\ufffd" in title:
         return False
     return len(name) <= _MAX_TITLE_BYTES // 4 or len(name.encode()) <= _MAX_TITLE_BYTES
+
+
+def _strip_label(label: str) -> str:
+    """Strip the quotes of a label by themselves: its apostrophes are no quotes of the line around it."""
+    if "'" not in label:
+        return label
+    shown = strip_quotes(label) if "''" in label else label
+    return _keep_quotes(shown) if "''" in shown or shown[0] == "'" or shown[-1] == "'" else shown
 
 
 def _keep_quotes(title: str) -> str:
