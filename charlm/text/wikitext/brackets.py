@@ -17,7 +17,7 @@ MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
 _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
-_LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+)(?=\[\[)")
+_LINK_AROUND_LINK = re.compile(r"\[\[((?:[^\[\]{}]++|\[(?!\[)|\](?!\])|\{(?![{|])|\}(?!\}))*+)(?=\[\[)")
 _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
 """Three brackets of which one has no partner in its line."""
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
