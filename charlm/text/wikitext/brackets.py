@@ -17,11 +17,12 @@ MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
 _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
-_LINK_AROUND_LINK = re.compile(r"\[\[((?:[^\[\]{}]++|\[(?!\[)|\](?!\])|\{(?![{|])|\}(?!\}))*+)(?=\[\[)")
+_LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+(?:(?:\[(?!\[)|\](?!\])|\{(?![{|])|\}(?!\}))[^\[\]{}]*+)*+)(?=\[\[)")
 _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
 """Three brackets of which one has no partner in its line."""
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
-_PIPE_TRICK = re.compile(r"\[\[[^\[\]{}|<>\n]+\|(?=\]\][^\[\]]*\]\])")
+_PIPE_TRICK = re.compile(r"(?<!\[)\[\[([^\[\]{}|<>\n]+)\|\]\](?:\]|([^\[\]{}]*)\]\])")
+"""[[a|]]b]]: MediaWiki reads the first brackets as a part of the label."""
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)")
 _UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
@@ -54,7 +55,7 @@ class Brackets:
         if "[[[" in text:
             text = _SURPLUS_BRACKET.sub("[[", text)
         if "|]]" in text:
-            text = _PIPE_TRICK.sub("", text)
+            text = _PIPE_TRICK.sub(_complete_label, text)
         text = _LINK_AROUND_LINK.sub(self._drop_outer_link, text)
         text = render_plain_links(text)
         text_end = (len(text), len(text), "")  # closes the open spans
@@ -159,6 +160,11 @@ class Brackets:
         return "".join(pieces)
 
 
+def _complete_label(match: re.Match[str]) -> str:
+    target, label = match.groups()
+    return "]" if label is None else f"[[{target}|{label}]]" if label.strip() else ""
+
+
 def _match_brackets(text: str) -> list[tuple[int, int, str]]:
     """Return (start, end, opening) of all pairs, sorted by start; brackets without a partner are left out."""
     spans: list[tuple[int, int, str]] = []
@@ -181,7 +187,8 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
             if stack and stack[-1][0] == 1:
                 opened = stack.pop()[1]
                 # [[a|[http://b c]]]: the first bracket closes the external link
-                closes_inner = text[end : end + 1] == "]" and text.find("[", opened + 2, start) >= 0
+                inside = max(opened + 2, spans[-1][1] if spans and spans[-1][2] == "[[" else 0)
+                closes_inner = text[end : end + 1] == "]" and text.find("[", inside, start) >= 0
                 spans.append((opened, end + closes_inner, "[["))
                 num_open[1] -= 1
         elif bracket[-1] == "{":
