@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from charlm.text.wikitext.links import fold_prefix, render_link, render_plain_links
+from charlm.text.wikitext.links import fold_prefix, render_link, render_plain_links, show_broken_target
 from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, SEPARATOR
 from charlm.text.wikitext.templates import Templates, template_name
 
@@ -26,6 +26,8 @@ _PIPE_TRICK = re.compile(r"(?<!\[)\[\[([^\[\]{}|<>\n]+)\|\]\](?:\]|([^\[\]{}]*)\
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)")
 _UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
+_BROKEN_TARGET = re.compile(r"([^\[\]{}|<>\n]+)\|")
+_ENDLESS_TARGET = re.compile(rf"{_BROKEN_TARGET.pattern}(?:\]\]|(?![^\[]*\]\]))")
 _TABLE_END = re.compile(r"\n=|\n[ \t]*+\n(?![ \t]*+\n|(?:[ \t]*+(?!\{\|)[^\s=][^\n]*+\n)*?[ \t]*+[|!])")
 _OPENINGS = ("{{", "[[", "{|", "<t")
 _END_BLOCK = f"\n\n{EDGE}"
@@ -135,7 +137,10 @@ class Brackets:
         prefix = _PREFIX.match(match[1])
         if prefix and fold_prefix(prefix[1]) in self.file_prefixes | self.category_prefixes:
             return match[0]
-        inside = match[1].replace("|", "&#124;")  # no separator of the arguments around it
+        inside = match[1]
+        if target := _BROKEN_TARGET.match(inside):
+            inside = show_broken_target(target[1]) + inside[target.end(1) :]
+        inside = inside.replace("|", "&#124;")  # no separator of the arguments around it
         return f"[{SEPARATOR}[{inside}" if inside.startswith("//") else SEPARATOR + inside
 
     def drop_unbalanced(self, text: str) -> str:
@@ -156,6 +161,9 @@ class Brackets:
                     pieces.append(f"\n{_END_BLOCK}")
                 else:
                     pieces.append(prefix)
+            elif match[0][0] == "[" and (target := _ENDLESS_TARGET.match(text, position)):
+                pieces.append(show_broken_target(target[1]))
+                position = target.end(1)
         pieces.append(text[position:])
         return "".join(pieces)
 

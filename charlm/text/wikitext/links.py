@@ -41,6 +41,12 @@ def fold_prefix(prefix: str) -> str:
     return " ".join(html.unescape(prefix).replace("_", " ").split()).casefold()
 
 
+def show_broken_target(target: str) -> str:
+    """Return what MediaWiki shows of the target of a link with a bar and no end."""
+    target = target.lstrip(" ")
+    return unquote(target).replace("<", "&lt;").replace(">", "&gt;") if "%" in target else target
+
+
 def _render_plain_link(match: re.Match[str]) -> str:
     label = match[2]
     if "&" in match[1] or "%" in match[1] or not _is_title(match[1]):
