@@ -18,6 +18,7 @@ MAX_DEPTH = 60
 
 _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
 _LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+(?:(?:\[(?!\[)|\](?!\])|\{(?![{|])|\}(?!\}))[^\[\]{}]*+)*+)(?=\[\[)")
+_ADDRESS_BEFORE_LINK = re.compile(r"//[^\s\[\]<>\"\0-\x08]*+(?=\[\[)")
 _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
 """Three brackets of which one has no partner in its line."""
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
@@ -58,6 +59,8 @@ class Brackets:
             text = _SURPLUS_BRACKET.sub("[[", text)
         if "|]]" in text:
             text = _PIPE_TRICK.sub(_complete_label, text)
+        if "//" in text:
+            text = _ADDRESS_BEFORE_LINK.sub(rf"\g<0>{SEPARATOR}", text)
         text = _LINK_AROUND_LINK.sub(self._drop_outer_link, text)
         text = render_plain_links(text)
         text_end = (len(text), len(text), "")  # closes the open spans

@@ -20,7 +20,11 @@ _EXTERNAL_LINK = re.compile(
     rf"[^\[\]<>\"\0-\x20\x7f{_SPACE_SEPARATORS}]*+[{_SPACE_SEPARATORS}]*+([^\]\n]*+)\]",
     re.IGNORECASE,
 )
-_UNCLOSED_LINK = re.compile(r"\[(?:https?:|ftp:|//)[^\s\[\]<>\"]*+(?=[^\[\]\n]*$)", re.IGNORECASE | re.MULTILINE)
+_ESCAPED_TAG = re.compile("&[lg]t;")
+_UNCLOSED_LINK = re.compile(
+    r"\[(?:(?:https?|ftp):(?://)?|//)[^\s\[\]<>\"/\0-\x08][^\s\[\]<>\"]*+(?=[^\[\]\n]*$)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _TAG_NAMES = (
     "a|abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
     "|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|q|rb|rp|rt|rtc|ruby|s|samp|small|span|strike|strong|sub"
@@ -99,6 +103,8 @@ def _replace_tags(text: str) -> str:
 
 
 def _link_label(match: re.Match[str]) -> str:
+    if "&" in match[0] and (end := _ESCAPED_TAG.search(match[0], 0, match.start(1) - match.start())):
+        return f"{SEPARATOR}{match[0][end.start() : match.start(1) - match.start()].rstrip()} {match[1]}"
     return f"{SEPARATOR}{match[1]}" if match[1] else SEPARATOR + GAP
 
 
