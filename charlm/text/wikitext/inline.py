@@ -47,9 +47,10 @@ _BLOCKQUOTE = re.compile(r"<blockquote[\s>].*?(?:</blockquote|\Z)", re.DOTALL)
 _DIV = re.compile(r"<(/?)(?:div|center)(?=[\s/>])", re.IGNORECASE)
 _INDENT = re.compile(r"\n[ \t]++(?=\S)")
 _RULE = re.compile(r"\n-----*+")
-_LINK = re.compile(r"\[\[[^\[\]]*\]\]")
+_LINK_WITH_LINKS = r"\[\[[^\[\]|:]+:[^\[\]]*+(?:\[\[[^\[\]]*\]\][^\[\]]*+)*+\]\]"  # a file and its caption
+_LINK = re.compile(rf"{_LINK_WITH_LINKS}|\[\[[^\[\]]*\]\]")
 _TERM_TOKEN = re.compile(
-    rf"\[\[[^\[\]]*\]\]|\[{PROTOCOL}[^\]]*\]|\b(?!//){PROTOCOL}(?:(?!'')[^\s\[\]<>\"])+(?<![,;.:!?])|\{{\{{|\}}\}}|-\{{|\}}-|''+|:"
+    rf"{_LINK.pattern}|\[{PROTOCOL}[^\]]*\]|\b(?<!\]\])(?!//){PROTOCOL}(?:(?!'')[^\s\[\]<>\"])+(?<![,;.:!?])|\{{\{{|\}}\}}|-\{{|\}}-|''+|:"
     rf"|<(/?)(?:{_TAG_NAMES})(?=[\s/>])[^<>]*>",
     re.IGNORECASE,
 )

@@ -216,7 +216,8 @@ def test_clean_text_stays_as_it_is(lines: list[tuple[str, str]]) -> None:
      "-{a|", "[[a]]", "[[a|b", "<code><nowiki>", "\n\n x", "\n=a", "=a=\n", "- ", ";()", "(;)", "()",
      "{{#if:x|", "{{#switch:a|a=", "{{lc:", "{{#expr:(", "{{#expr:1+", "{{padleft:|500|", "{{urlencode:é",
      "{{plural:1|", "{{uc:x}}", "{{PAGENAME:", "<section/>", "<tvar|1>", "</>", "<translate>\n", "<tabber>|-|",
-     "<maplink text=", "__T", "\nhttp://a", "\n== a ==\n* [http://a b]"],
+     "<maplink text=", "__T", "\nhttp://a", "\n== a ==\n* [http://a b]",
+     ";[[a:[[b]]", "\n;[[a:[[b]]", "[[a|]]b", "[[a|b[", "[[a%41|", "//[[", "[[a{", "[[a [b] ", "[http://a&lt;"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
     """Clean 400 KB of the worst repetitions in much less time than a quadratic algorithm would take.
