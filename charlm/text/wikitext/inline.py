@@ -17,8 +17,8 @@ PROTOCOL = (
 _SPACE_SEPARATORS = " \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"  # Unicode's category Zs
 _EXTERNAL_LINK = re.compile(
     rf"\[{PROTOCOL}(?:\[[0-9a-f:.]++\]|[^\[\]<>\"\0-\x20\x7f{_SPACE_SEPARATORS}])"
-    rf"[^\[\]<>\"\0-\x20\x7f{_SPACE_SEPARATORS}]*+[{_SPACE_SEPARATORS}]*+([^\]\n]*+)\]",
-    re.IGNORECASE,
+    rf"[^\[\]<>\"\0-\x20\x7f{_SPACE_SEPARATORS}]*+[{_SPACE_SEPARATORS}]*+([^\]\n]*+)(?:\]|$)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _ESCAPED_TAG = re.compile("&[lg]t;")
 _UNCLOSED_LINK = re.compile(
@@ -104,6 +104,8 @@ def _replace_tags(text: str) -> str:
 
 
 def _link_label(match: re.Match[str]) -> str:
+    if match[0][-1] != "]":  # no other link in this line has an end: time stays linear
+        return match[0]
     if "&" in match[0] and (end := _ESCAPED_TAG.search(match[0], 0, match.start(1) - match.start())):
         return f"{SEPARATOR}{match[0][end.start() : match.start(1) - match.start()].rstrip()} {match[1]}"
     return f"{SEPARATOR}{match[1]}" if match[1] else SEPARATOR + GAP
