@@ -25,6 +25,8 @@ _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
 _PIPE_TRICK = re.compile(r"(?<!\[)\[\[([^\[\]{}|<>\n]+)\|\]\](?:\]|([^\[\]{}]*)\]\])")
 """[[a|]]b]]: MediaWiki reads the first brackets as a part of the label."""
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
+_EMPTY_NAMESPACE = re.compile(r"[\s_]*+:[\s_]*+([^:|]*):[\s_]*+(?:[:|]|\Z)")
+"""The beginning of [[:Category:]] and [[:Category::A]], which are no links."""
 _LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)")
 _UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
 _BROKEN_TARGET = re.compile(r"([^\[\]{}|<>\n]+)\|")
@@ -127,6 +129,8 @@ class Brackets:
 
     def _render(self, opening: str, inner: str, title: str) -> str:
         if opening == "[[":
+            if (match := _EMPTY_NAMESPACE.match(inner)) and fold_prefix(match[1]) in self._hidden_prefixes():
+                return f"[[{inner}]]"
             return render_link(inner)
         if opening == "{{{":  # {{{name|default}}}
             return inner.partition("|")[2].partition("|")[0]
@@ -135,10 +139,13 @@ class Brackets:
             return shown
         return f"{SEPARATOR}{shown}{SEPARATOR}"  # most templates put their text into a tag, apart from quotes around it
 
+    def _hidden_prefixes(self) -> frozenset[str]:
+        return self.file_prefixes | self.category_prefixes
+
     def _drop_outer_link(self, match: re.Match[str]) -> str:
         """Drop the opening brackets of a link with a link in its label: MediaWiki reads only the inner one."""
         prefix = _PREFIX.match(match[1])
-        if prefix and fold_prefix(prefix[1]) in self.file_prefixes | self.category_prefixes:
+        if prefix and fold_prefix(prefix[1]) in self._hidden_prefixes():
             return match[0]
         inside = match[1]
         if target := _BROKEN_TARGET.match(inside):
@@ -158,7 +165,7 @@ class Brackets:
             pieces += text[position : match.start()], SEPARATOR
             position = match.end()
             if prefix := match[1]:
-                if fold_prefix(prefix[:-1]) in self.file_prefixes | self.category_prefixes:
+                if fold_prefix(prefix[:-1]) in self._hidden_prefixes():
                     newline = text.find("\n", position)
                     position = len(text) if newline < 0 else newline
                     pieces.append(f"\n{_END_BLOCK}")

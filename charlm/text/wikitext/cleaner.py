@@ -24,7 +24,7 @@ _FIRST_TAB = re.compile(r"\n\t[ \t]*+(?=[^ \t\n])")
 HATNOTE = re.compile(r"\n:+[ \t]*''(?!').*\[\[.*''[.)]?[ \t]*(?=\n|\Z)")
 """A note that leads to another article: `:''For the city, see [[...]].''`"""
 POINTER_LINE = re.compile(
-    r"\n[^\[\]{}|\n]{0,40}\[\[[ _]*+:[ _]*+([^\[\]{}|:\n]{1,40}):[^\[\]{}\n]*\]\][ \t.'’\")]*(?=\n|\Z)"
+    r"\n(?!=)[^\[\]{}|\n]{0,40}\[\[[ _]*+:[ _]*+([^\[\]{}|:\n]{1,40}):[^\[\]{}\n]*\]\][ \t.'’\")]*(?=\n|\Z)"
 )
 """A line that only leads to a category or a file, whose prefix is the group: `See also [[:Category:Born 1864]]`"""
 

@@ -64,7 +64,11 @@ def render_link(inner: str) -> str:
         return f"[[{inner}]]"
     shown = _keep_quotes(shown)
     if label:
-        shown = _strip_label(label).replace("\n", " ")
+        shown = _strip_label(label)
+        if target.lstrip()[:1] != "#":  # MediaWiki reads lines in the label of a link to a section of the page itself
+            shown = shown.replace("\n", " ")
+        if (last := shown.rfind("[")) > shown.rfind("]"):  # begins no external link that ends behind the label
+            shown = f"{shown[: last + 1]}{SEPARATOR}{shown[last + 1 :]}"
         shown = shown.replace(CONTENTS, "").replace("|", "&#124;")  # no separator of the arguments around it
     return SEPARATOR + shown if shown[:1] in _BLOCK_MARKERS else shown
 
