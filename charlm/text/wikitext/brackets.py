@@ -22,7 +22,7 @@ _ADDRESS_BEFORE_LINK = re.compile(r"//[^\s\[\]<>\"\0-\x08]*+(?=\[\[)")
 _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
 """Three brackets of which one has no partner in its line."""
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
-_PIPE_TRICK = re.compile(r"(?<!\[)\[\[([^\[\]{}|<>\n]+)\|\]\](?:\]|([^\[\]{}]*)\]\])")
+_PIPE_TRICK = re.compile(r"\[\[(?<!\[\[\[)([^\[\]{}|<>\n]+)\|\]\](?:\]|([^\[\]{}]*)\]\])")
 """[[a|]]b]]: MediaWiki reads the first brackets as a part of the label."""
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _EMPTY_NAMESPACE = re.compile(r"[\s_]*+:[\s_]*+([^:|]*):[\s_]*+(?:[:|]|\Z)")

@@ -19,9 +19,9 @@ _PLAIN_LABEL = re.compile(rf"\[\[{_PLAIN_NAME}\|([^\[\]{{}}|\n\6'*#:;=\s-][^\[\]
 _PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%\0-\6'*#;=\s/._-][^\[\]{}|:<>\n&%\0-\6']{0,62})\]\]")
 _PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n\0-\6]+)(?:\|([^\[\]{}|\n\6]+))?\]\]")
 _INVALID_TARGET = re.compile(rf"[\0-\x08\n{{}}\[\]]|^\s*{PROTOCOL}|</?[a-z][^<>]*>", re.IGNORECASE)
-_INVALID_NAME = re.compile(
-    r"[<>{}\[\]|\x7f]|%[0-9a-fA-F]{2}|&[0-9a-zA-Z\x80-\U0010ffff]+;|^\.\.?(?:/|\Z)|/\.\.?(?:/|\Z)"
-)
+# The pattern begins with a set, which `re` looks for faster than for alternatives.
+_INVALID_IN_NAME = re.compile(r"[<>{}\[\]|\x7f%&](?:(?<![%&])|(?<=%)[0-9a-fA-F]{2}|(?<=&)[0-9a-zA-Z\x80-\U0010ffff]+;)")
+_PATH = re.compile(r"/\.\.?/")
 _BLANKS = (
     " _\t\xa0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
@@ -79,7 +79,7 @@ def _is_title(title: str) -> bool:
     name = name.strip(_BLANKS)
     if not name:
         return bool(section)
-    if _INVALID_NAME.search(name) or "\ufffd" in title:
+    if _INVALID_IN_NAME.search(name) or ("." in name and _PATH.search(f"/{name}/")) or "\ufffd" in title:
         return False
     return len(name) <= _MAX_TITLE_BYTES // 4 or len(name.encode()) <= _MAX_TITLE_BYTES
 
