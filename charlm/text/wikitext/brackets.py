@@ -18,7 +18,7 @@ MAX_DEPTH = 60
 
 _BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
 _LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+(?:(?:\[(?!\[)|\](?!\])|\{(?![{|])|\}(?!\}))[^\[\]{}]*+)*+)(?=\[\[)")
-_ADDRESS_BEFORE_LINK = re.compile(r"//[^\s\[\]<>\"\0-\x08]*+(?=\[\[)")
+_ADDRESS_BEFORE_LINK = re.compile(r"[^\s\[\]<>\"\0-\x08]*+(?=\[\[)")
 _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
 """Three brackets of which one has no partner in its line."""
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
@@ -61,8 +61,8 @@ class Brackets:
             text = _SURPLUS_BRACKET.sub("[[", text)
         if "|]]" in text:
             text = _PIPE_TRICK.sub(_complete_label, text)
-        if "//" in text:
-            text = _ADDRESS_BEFORE_LINK.sub(rf"\g<0>{SEPARATOR}", text)
+        if "[http" in text:
+            text = _end_addresses_at_links(text)
         text = _LINK_AROUND_LINK.sub(self._drop_outer_link, text)
         text = render_plain_links(text)
         text_end = (len(text), len(text), "")  # closes the open spans
@@ -151,7 +151,7 @@ class Brackets:
         if target := _BROKEN_TARGET.match(inside):
             inside = show_broken_target(target[1]) + inside[target.end(1) :]
         inside = inside.replace("|", "&#124;")  # no separator of the arguments around it
-        return f"[{SEPARATOR}[{inside}" if inside.startswith("//") else SEPARATOR + inside
+        return f"[{SEPARATOR}[{inside}{SEPARATOR}" if inside.startswith("//") else SEPARATOR + inside
 
     def drop_unbalanced(self, text: str) -> str:
         """Drop brackets without a partner; an unclosed File link is dropped up to the end of its line."""
@@ -176,6 +176,15 @@ class Brackets:
                 position = target.end(1)
         pieces.append(text[position:])
         return "".join(pieces)
+
+
+def _end_addresses_at_links(text: str) -> str:
+    """Write SEPARATOR between the address of an external link and the link behind it."""
+    pieces = text.split("[http")
+    for i, piece in enumerate(pieces[1:], start=1):
+        if match := _ADDRESS_BEFORE_LINK.match(piece):
+            pieces[i] = f"{match[0]}{SEPARATOR}{piece[match.end() :]}"
+    return "[http".join(pieces)
 
 
 def _complete_label(match: re.Match[str]) -> str:
