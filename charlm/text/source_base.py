@@ -6,7 +6,7 @@ from charlm.settings import Settings
 
 
 class BaseSourceSettings(Settings):
-    """Base of the settings of sources. A source overrides what it is true for."""
+    """Base of the settings of sources. A kind of source overrides the properties whose defaults are wrong for it."""
 
     takes_globs: ClassVar[bool] = False
     """Whether an input may be a pattern of names, such as `data/**/*.txt`."""

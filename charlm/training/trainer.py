@@ -137,7 +137,9 @@ class Trainer:
         if state.step:
             self._logger.note(f"resuming {self._run.root} from step {state.step:,}")
         if self._updater.model.body.backend_name(self._device) == "plain":
-            self._logger.note("this cell runs step by step (plain): no faster backend runs it as it is set")
+            self._logger.note(
+                "this cell runs step by step (plain): no faster backend supports the cell with these settings"
+            )
         rows, steps = self._settings.batch_size, self.batches.seq_len
         smaller = f"batch_size={rows // 2}" if rows > 1 else f"seq_len={max(1, steps // 2)}"
         what = f"a batch of {rows} rows of {steps} does not fit into memory"

@@ -124,6 +124,20 @@ def test_two_ranks_equal_one_with_twice_the_batch(workspace: Commands) -> None:
     assert ["is finished" in rank.stdout for rank in again] == [True, False]
 
 
+def test_two_ranks_with_ngrams_equal_one_with_twice_the_batch(workspace: Commands) -> None:
+    ngrams = (
+        "--set",
+        "model.ngram.order=5",
+        "--set",
+        "training.max_steps=6",
+        "--set",
+        "training.validation_interval=3",
+    )
+    run_ranks(workspace, *TRAIN, "--out", str(PAIR), *ngrams)
+    workspace.succeed(*TRAIN, "--out", "runs/alone", *ngrams, "--set", "training.batch_size=8")
+    assert close(losses(workspace.folder / PAIR), losses(workspace.folder / "runs/alone"))
+
+
 def interrupted_and_resumed(commands: Commands, number: signal.Signals, rank: int, settings: tuple[str, ...]) -> None:
     """A signal to one rank stops and saves both; the resumed job ends with the weights of an uninterrupted one."""
     run = commands.folder / PAIR

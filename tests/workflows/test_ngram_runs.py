@@ -1,6 +1,7 @@
 """Runs with an n-gram component: every command reads them, and they resume to the bit."""
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,9 +109,14 @@ def test_every_way_of_sampling(made: Commands, options: tuple[str, ...]) -> None
 
 
 def test_surprisal_of_each_character(made: Commands) -> None:
-    found = made.json("explain", "ngrams", "он был в")
-    assert made.json("explain", "backward", "он был в")
-    assert json.dumps(found)
+    """They add up to the score of the text."""
+    (made.folder / "line.txt").write_text("он был в", encoding="utf-8")
+    for run in ("ngrams", "backward"):
+        explained = made.json("explain", run, "он был в")
+        scored = made.json("eval", run, "--text", "line.txt")
+        assert explained["nats"] == pytest.approx(scored["nats"], rel=1e-5)
+        bits = sum(each["bits"] for each in explained["surprisals"])
+        assert bits == pytest.approx(scored["nats"] / math.log(2), rel=1e-4)
 
 
 def test_checkpoints_are_described(made: Commands) -> None:

@@ -367,7 +367,6 @@ typedef struct {
     const int64_t *keys;
     const int32_t *tokens, *counts, *starts, *totals;
     const float *squares, *mass, *discounts;
-    int64_t num_ngrams;
 } ngram_order;
 
 typedef struct {

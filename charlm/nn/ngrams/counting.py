@@ -106,7 +106,7 @@ def count_ngrams(
 
     Args:
         tokens: (T,) ids, with an <eod> before the first document and after each one.
-        evidence: where to write it; at least as long as it is. None: a new array.
+        evidence: the array that the evidence is written to, of at least P rows; None: a new array.
     """
     texts = _Texts.cut(tokens, eod_id, options.block_tokens)
     ids = tokens.astype(np.int64)

@@ -47,7 +47,7 @@ class NgramLanguageModel(LanguageModel):
     ) -> tuple[Tensor, Tensor, State]:
         """Return the training loss and the nats of each target (B, T), and the state.
 
-        The evidence stands for the contexts, which are left as they were.
+        The contexts in the state do not change, since the evidence takes their place.
         """
         features_BTH, network_state = super().forward(inputs_BT, state[1:])
         loss_BT, nll_BT = self.ngram_head.loss_from_evidence(features_BTH, evidence_BTE, targets_BT)

@@ -20,7 +20,6 @@ class _Order(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("keys", "tokens", "counts", "starts", "totals")),
         *((name, ctypes.c_void_p) for name in ("squares", "mass", "discounts")),
-        ("num_ngrams", ctypes.c_int64),
     )
 
 
@@ -95,7 +94,6 @@ def _describe(head: NgramHead) -> tuple[_Mixture, list[object]]:
         for name, tensor in tensors.by_name().items():
             setattr(order, name, tensor.data_ptr())
             kept.append(tensor)
-        order.num_ngrams = len(tensors.keys_G)
     weights = {
         "unigrams": head.lookup.unigrams_V,
         "from_features": head.from_features.weight,
