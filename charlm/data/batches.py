@@ -12,7 +12,8 @@ over the new rows, so that no prediction is lost or repeated. The order is a fun
 
 import functools
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from charlm.data.spans import PositionMap, Spans, slice_spans, total_length
 from charlm.data.store import TokenStream
 from charlm.errors import DataError
+from charlm.nn.ngrams.training_counts import EvidenceSpan, TrainingEvidence
 from charlm.vocab.base import IGNORE_INDEX
 
 _FULL_LENGTH_PROBABILITY = 0.95
@@ -90,8 +92,8 @@ class Batches:
     """Rows begin with initial state after this many tokens; None: only at the beginning of an epoch."""
     seq_len_varies: bool = False
     """Whether the lengths of chunks are random, as in AWD-LSTM (Merity et al., 2018, section 5)."""
-    evidence_PE: npt.NDArray[np.float16] | None = None
-    """What n-grams say of each prediction of the stream; None for models without them."""
+    evidence: Callable[[], TrainingEvidence] | None = None
+    """Returns what n-grams say of each prediction of the stream, which may count them; None for models without."""
 
     @property
     def start(self) -> Cursor:
@@ -115,8 +117,8 @@ class Batches:
         start, end = self._chunk(cursor)
         inputs = np.empty((len(rows), end - start), dtype=np.int64)
         targets = np.full(inputs.shape, IGNORE_INDEX, dtype=np.int64)
-        stream_inputs, stream_targets, evidence_PE = self.stream.inputs, self.stream.targets, self.evidence_PE
-        evidence = None if evidence_PE is None else np.zeros((*inputs.shape, evidence_PE.shape[1]), dtype=np.float32)
+        stream_inputs, stream_targets = self.stream.inputs, self.stream.targets
+        target_spans: list[EvidenceSpan] = []
         for index, row in enumerate(rows):
             first = row * row_length + start
             scored = max(0, min(end, row_length, positions.total - row * row_length) - start)
@@ -124,22 +126,20 @@ class Batches:
             if stream_start is not None:  # nearly always; indexing single positions is ten times slower
                 inputs[index] = stream_inputs[stream_start : stream_start + end - start]
                 targets[index, :scored] = stream_targets[stream_start : stream_start + scored]
-                if evidence is not None and evidence_PE is not None:
-                    evidence[index, :scored] = evidence_PE[stream_start : stream_start + scored]
+                target_spans.append(EvidenceSpan(index, 0, stream_start, scored))
                 continue
             indices = positions.to_indices(np.arange(first, first + end - start))
             # inputs after the end of the row are text too: batch normalisation averages over all inputs
             inputs[index] = stream_inputs[indices]
             targets[index, :scored] = stream_targets[indices[:scored]]
-            if evidence is not None and evidence_PE is not None:
-                evidence[index, :scored] = evidence_PE[indices[:scored]]
+            target_spans.extend(_find_spans(index, indices[:scored]))
         reset_interval = max(1, self.reset_tokens // self.seq_len) if self.reset_tokens is not None else None
         is_reset = cursor.chunk == 0 if reset_interval is None else cursor.chunk % reset_interval == 0
         return Batch(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
             torch.full((len(rows),), is_reset),
-            evidence_BTE=None if evidence is None else torch.from_numpy(evidence),
+            evidence_BTE=None if self.evidence is None else self.evidence().read(inputs.shape, target_spans),
         )
 
     def num_scored(self, cursor: Cursor) -> int:
@@ -215,6 +215,13 @@ class Batches:
         return _hash_to_int(f"{self.seed} epoch {epoch}") % self.stream.num_predictions
 
 
+def _find_spans(row: int, indices: npt.NDArray[np.int64]) -> Iterator[EvidenceSpan]:
+    """Yield the runs of consecutive predictions in a row."""
+    bounds = np.append(np.flatnonzero(np.diff(indices, prepend=-2) != 1), len(indices))
+    for start, end in itertools.pairwise(bounds.tolist()):
+        yield EvidenceSpan(row, start, int(indices[start]), end - start)
+
+
 def _hash_to_int(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
@@ -245,13 +252,13 @@ def make_batches(
     *,
     seq_len_varies: bool = False,
     multiple_of: int = 1,
-    evidence_PE: npt.NDArray[np.float16] | None = None,
+    evidence: Callable[[], TrainingEvidence] | None = None,
 ) -> Batches:
     """Return the batches of a split, with fewer rows if the text is too short for one chunk in each row.
 
     Args:
         multiple_of: the number of rows is a multiple of this.
-        evidence_PE: what n-grams say of each prediction, for a model with an n-gram component.
+        evidence: returns what n-grams say of each prediction, for a model with an n-gram component.
 
     Raises:
         DataError: the stream has fewer than 3 tokens.
@@ -262,4 +269,4 @@ def make_batches(
         )
     seq_len = min(seq_len, stream.num_predictions)
     rows = min(batch_size, stream.num_predictions // seq_len) // multiple_of * multiple_of
-    return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, seq_len_varies, evidence_PE)
+    return Batches(stream, max(multiple_of, rows), seq_len, seed, reset_tokens, seq_len_varies, evidence)

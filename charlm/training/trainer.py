@@ -32,7 +32,7 @@ from charlm.training.run_directory import RunDirectory
 from charlm.training.run_progress import RunProgress
 from charlm.training.settings import TrainingSettings
 from charlm.training.stop_signal import STOP_SIGNALS, InterruptedBySignalError, StopSignal
-from charlm.training.tasks.base import TrainingBatches
+from charlm.training.tasks.base import Task, TrainingBatches
 from charlm.training.tasks.build import build_task
 from charlm.training.trainer_state import TrainingResult
 from charlm.training.validator import Validator
@@ -77,8 +77,7 @@ class Trainer:
         task.check_settings(model_settings, settings)
         task.on_note = console.note
         self._validator = Validator(task.open_validation(settings, model_settings), self._ranks)
-        with memory_errors("the n-grams do not fit into memory", "lower model.ngram.max_tokens or model.ngram.order"):
-            self.batches: TrainingBatches = task.open_batches(settings, model_settings, self._ranks.world_size)
+        self.batches: TrainingBatches = task.open_batches(settings, model_settings, self._ranks.world_size)
         self._rows = self._ranks.rows(self.batches.batch_size)
         self._statistics_batches = partial(statistics_batches, self.batches, self._rows)
         self._logger = MetricsLogger(run.metrics_path, console, task, is_main=self._ranks.is_main)
@@ -91,6 +90,8 @@ class Trainer:
         is_new = not run.checkpoint_steps()
         for note in self.batches.notes if is_new else ():
             self._logger.note(note)
+        if is_new:
+            _count_ngrams(task, model_settings)
         with memory_errors("the model does not fit into memory", "lower model.body.hidden_size"):
             torch.manual_seed(settings.seed)
             if is_new:
@@ -111,6 +112,8 @@ class Trainer:
         self._progress = RunProgress(settings, self.batches, self._state)
         self._previous_seconds = self._state.seconds
         if not is_new:
+            if not self._progress.is_finished:
+                _count_ngrams(task, model_settings)
             self._checkpoint_writer.set_saved_step(self._state.step)
             self._ranks.run_on_main(
                 lambda: self._checkpoint_writer.write_pointers(self._state, finished=self._progress.is_finished)
@@ -268,3 +271,9 @@ class Trainer:
             f"stopped at step {self._state.step:,}, saved in {self._run.root}",
             "run the same command again to resume",
         )
+
+
+def _count_ngrams(task: Task, model_settings: ModelSettings) -> None:
+    """Count the n-grams that a model with these settings has, which the task keeps."""
+    with memory_errors("the n-grams do not fit into memory", "lower model.ngram.max_tokens or model.ngram.order"):
+        task.ngram_tables(model_settings)

@@ -17,10 +17,11 @@ from charlm.nn.model import LanguageModel
 from charlm.nn.ngrams.build import usual_order
 from charlm.nn.ngrams.counting import NUM_FIGURES, CountingOptions, Evidence, NgramCounts, count_ngrams
 from charlm.nn.ngrams.files import NGRAMS_FILE
+from charlm.nn.ngrams.lookup import NgramLookup
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.nn.ngrams.tables import BYTES_PER_NGRAM, NgramTables
-from charlm.nn.ngrams.training_counts import count_training_text, look_up_evidence
+from charlm.nn.ngrams.training_counts import EvidenceSpan, TrainingCounts, count_training_text
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.fast.stepper import FusedNgramStepper, choose_stepper
 from charlm.settings import Layer, validate
@@ -50,9 +51,19 @@ def count(
 
 
 def looked_up(tables: NgramTables, tokens: IntArray) -> Evidence:
-    found = np.zeros((len(tokens) - 1, (tables.order - 1) * NUM_FIGURES), dtype=np.float16)
-    look_up_evidence(tables, tokens, found)
-    return found
+    """Return (P, E) what the tables say of each token except the first, whoever counted it."""
+    lookup = NgramLookup(tables.order)
+    lookup.set_tables(tables, torch.device("cpu"), torch.float32)
+    ids_T = torch.from_numpy(tokens.astype(np.int64))
+    contexts_TK = lookup.advance(ids_T[None, :-1], lookup.initial_contexts(1, torch.device("cpu")))[0]
+    figures_TK4 = torch.cat([lookup.after(contexts_TK, ids_T[1:])[..., None], lookup.figures(contexts_TK)], dim=-1)
+    return figures_TK4.flatten(1).half().numpy()
+
+
+def evidence_of(counted: TrainingCounts, tokens: IntArray) -> npt.NDArray[np.float32]:
+    """Return (P, E) the evidence about all predictions of a training text."""
+    num_predictions = len(tokens) - 1
+    return counted.evidence.read((1, num_predictions), [EvidenceSpan(0, 0, 0, num_predictions)])[0].numpy()
 
 
 def documents_of(tokens: IntArray) -> list[list[int]]:
@@ -152,14 +163,14 @@ def test_long_documents_have_several_blocks_and_are_left_out_whole() -> None:
 def test_a_short_text_of_one_document_has_others_to_learn_from(num_words: int) -> None:
     """With the block length of the settings, which is longer than the text."""
     tokens = stream(19, 1, num_words)
-    counted = count_training_text(NgramComponentSettings(order=4), tokens, V, EOD, 4)
-    assert (counted.evidence[:, 2] > 0).mean() > 0.8
+    evidence = evidence_of(count_training_text(NgramComponentSettings(order=4), tokens, V, EOD, 4), tokens)
+    assert (evidence[:, 2] > 0).mean() > 0.8
 
 
 def test_a_document_that_is_most_of_the_text_is_left_out_in_blocks() -> None:
     tokens = np.concatenate([stream(20, 1, 4000), stream(21, 60, 3)[1:]])
     counted = count_training_text(NgramComponentSettings(order=3), tokens, V, EOD, 3)
-    total = np.expm1(counted.evidence[:, 2].astype(np.float64))
+    total = np.expm1(evidence_of(counted, tokens)[:, 2].astype(np.float64))
     assert total.mean() > 0.7 * counted.tables.orders[0].context_sums().totals[tokens[:-1]].mean()
 
 
@@ -189,10 +200,23 @@ def test_text_that_is_not_counted_is_looked_up() -> None:
     tokens = stream(6, 80, 20)
     settings = NgramComponentSettings(order=4, min_count=1, max_tokens=1500)
     counted = count_training_text(settings, tokens, V, EOD, 4)
-    assert len(counted.evidence) == len(tokens) - 1
+    evidence = evidence_of(counted, tokens)
     assert counted.tables.unigram_counts.sum() == 1499
-    assert np.array_equal(counted.evidence[1499:], looked_up(counted.tables, tokens)[1499:])
-    assert counted.evidence[1499:, 2].mean() > 1
+    assert np.array_equal(evidence[1499:], looked_up(counted.tables, tokens)[1499:])
+    assert evidence[1499:, 2].mean() > 1
+
+
+def test_evidence_is_read_by_spans() -> None:
+    """Before the end of the counted text, across it, and after it, with zeros between them."""
+    tokens = stream(6, 80, 20)
+    counted = count_training_text(NgramComponentSettings(order=4, max_tokens=1500), tokens, V, EOD, 4)
+    evidence = evidence_of(counted, tokens)
+    spans = [EvidenceSpan(0, 0, 40, 7), EvidenceSpan(0, 7, 1495, 9), EvidenceSpan(1, 3, len(tokens) - 6, 5)]
+    found = counted.evidence.read((2, 16), spans).numpy()
+    for row, column, first, length in spans:
+        assert np.array_equal(found[row, column : column + length], evidence[first : first + length])
+        found[row, column : column + length] = 0
+    assert not found.any()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ for every training token the counts are those of all other documents, pruned by 
 P predictions, K = order - 1, V vocabulary, G n-grams, C contexts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -118,21 +121,57 @@ def count_ngrams(
     context_A, num_contexts = ids[:-1].astype(np.int32), vocab_size
     bytes_left = options.max_bytes - vocab_size * BYTES_PER_NGRAM
     min_count = 1
-    for n in range(2, options.order + 1):
-        counted = _Order.count(position_A, context_A.astype(np.int64) * vocab_size + ids[position_A], texts)
-        if n > _LONGEST_UNPRUNED:
-            min_count = max(min_count, options.min_count)
-        min_count = counted.min_count_for(min_count, min(MAX_NGRAMS, max(0, bytes_left // BYTES_PER_NGRAM)))
-        table, number_G = counted.build(min_count, num_contexts, vocab_size)
-        orders.append(table)
-        for column, figures_A in enumerate(counted.without_own_document(table, min_count, vocab_size)):
-            figures[position_A - 1, (n - 2) * NUM_FIGURES + column] = figures_A
-        bytes_left -= len(table.keys) * BYTES_PER_NGRAM
-        number_A = number_G[counted.ngram_A]
-        goes_on_A = (number_A >= 0) & (position_A + 1 < len(ids))
-        position_A, context_A, num_contexts = position_A[goes_on_A] + 1, number_A[goes_on_A], len(table.keys)
+    with _EvidenceWriter(figures) as writer:
+        for n in range(2, options.order + 1):
+            counted = _Order.count(position_A, context_A.astype(np.int64) * vocab_size + ids[position_A], texts)
+            if n > _LONGEST_UNPRUNED:
+                min_count = max(min_count, options.min_count)
+            min_count = counted.min_count_for(min_count, min(MAX_NGRAMS, max(0, bytes_left // BYTES_PER_NGRAM)))
+            table, number_G = counted.build(min_count, num_contexts, vocab_size)
+            orders.append(table)
+            writer.write(n, position_A, partial(counted.without_own_document, table, min_count, vocab_size))
+            bytes_left -= len(table.keys) * BYTES_PER_NGRAM
+            number_A = number_G[counted.ngram_A]
+            goes_on_A = (number_A >= 0) & (position_A + 1 < len(ids))
+            position_A, context_A, num_contexts = position_A[goes_on_A] + 1, number_A[goes_on_A], len(table.keys)
+        writer.finish()
     unigrams_V = np.bincount(ids[1:], minlength=vocab_size)
     return NgramCounts(NgramTables(vocab_size, unigrams_V, tuple(orders)), figures)
+
+
+class _EvidenceWriter:
+    """Computes and writes the evidence of an order in a thread, while the next order is counted.
+
+    NumPy sorts and gathers without the interpreter's lock.
+    """
+
+    def __init__(self, figures_PE: Evidence) -> None:
+        self._numbers_PK = figures_PE.view(np.int64)
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def write(self, n: int, position_A: Numbers, compute: Callable[[], Evidence]) -> None:
+        """Compute the figures (A, 4) of order n and write them; first wait for those of the order before."""
+        self.finish()
+        self._waiting = self._thread.submit(self._write, n, position_A, compute)
+
+    def finish(self) -> None:
+        """Wait until all is written.
+
+        Raises:
+            MemoryError: the figures of an order do not fit into memory.
+        """
+        if self._waiting is not None:
+            self._waiting.result()
+
+    def _write(self, n: int, position_A: Numbers, compute: Callable[[], Evidence]) -> None:
+        self._numbers_PK[position_A - 1, n - 2] = compute().view(np.int64)[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +187,10 @@ class _Order:
     """(G,): blocks that contain the n-gram."""
     ngram_A: Numbers
     """(A,): the n-gram that ends at each position."""
-    pair_A: Numbers
-    """(A,): the n-gram and the document of each position."""
+    order_A: Keys
+    """(A,): the order in which positions were sorted by n-gram and block."""
+    sorted_pair_A: Numbers
+    """(A,): the pair of an n-gram and a document of each position, in that order."""
     ngram_E: Numbers
     document_E: Numbers
     own_counts_E: Keys
@@ -170,7 +211,8 @@ class _Order:
             key_A[is_new_key],
             np.bincount(ngram_A[is_new_block], minlength=num_keys),
             _scatter(ngram_A, order_A),
-            _scatter(pair_A, order_A),
+            order_A,
+            pair_A,
             ngram_A[is_new_document],
             document_A[is_new_document],
             np.bincount(pair_A[is_new_block], minlength=num_pairs),
@@ -191,12 +233,10 @@ class _Order:
         keys, counts = self.keys[is_kept_G], self.counts[is_kept_G]
         return OrderTable.build(keys, counts, discounts, num_contexts, vocab_size), number_G
 
-    def without_own_document(self, table: OrderTable, min_count: int, vocab_size: int) -> Iterator[Evidence]:
-        """Yield 4 times (A,): the figures that the table would give, had the document of each position not been
-        counted."""
+    def without_own_document(self, table: OrderTable, min_count: int, vocab_size: int) -> Evidence:
+        """Return (A, 4) the figures that the table would give, had the document of each position not been counted."""
         D, sums = table.discounts, table.context_sums()
-        key_E = self.keys[self.ngram_E]
-        context_E = key_E // vocab_size
+        context_E = self.keys[self.ngram_E] // vocab_size
         all_E = _keep(self.counts[self.ngram_E], min_count)
         other_E = _keep(self.counts[self.ngram_E] - self.own_counts_E, min_count)
         group_E, num_groups = _group(context_E, self.document_E)  # the n-grams of one context in one document
@@ -207,10 +247,18 @@ class _Order:
         mass_g = sums.masses[context_g] - np.bincount(group_E, removed_E, minlength=num_groups)
         squares_g = sums.squares[context_g] - np.bincount(group_E, all_E**2 - other_E**2, minlength=num_groups)
         divisor_g = np.maximum(total_g, 1)
-        yield ((other_E - _discount(D, other_E)) / divisor_g[group_E]).astype(np.float16)[self.pair_A]
-        group_A = group_E[self.pair_A]
-        for figure_g in (np.where(total_g > 0, mass_g / divisor_g, 1), np.log1p(total_g), squares_g / divisor_g**2):
-            yield figure_g.astype(np.float16)[group_A]
+        found_g4 = np.empty((num_groups, NUM_FIGURES), dtype=np.float16)
+        found_g4[:, 1] = np.where(total_g > 0, mass_g / divisor_g, 1)
+        found_g4[:, 2] = np.log1p(total_g)
+        found_g4[:, 3] = squares_g / divisor_g**2
+        found_E4 = _rows(found_g4, group_E)
+        found_E4[:, 0] = (other_E - _discount(D, other_E)) / divisor_g[group_E]
+        return _rows(found_E4, _scatter(self.sorted_pair_A, self.order_A))
+
+
+def _rows(figures_4: Evidence, index: Numbers) -> Evidence:
+    """Return rows of four figures, each gathered as one number of 64 bits."""
+    return figures_4.view(np.int64)[index].view(np.float16)
 
 
 def _sort_pairs(first: Keys, second: Numbers) -> Keys:

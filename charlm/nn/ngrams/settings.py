@@ -18,7 +18,7 @@ class NgramComponentSettings(Settings):
     block_tokens: int = Field(default=20_000, ge=100, le=1 << 30)
     """A count is a number of blocks of text that contain an n-gram. A block is a document, or so many tokens of one."""
     max_tokens: int = Field(default=20_000_000, ge=1000)
-    """So many tokens at the beginning of the training text are counted, which needs about 250 bytes of memory for
+    """So many tokens at the beginning of the training text are counted, which needs about 400 bytes of memory for
     each."""
     bytes: int = Field(default=256_000_000, ge=1_000_000)
     """The size of the tables. Rarer n-grams of the longest orders are left out until they fit."""

@@ -1,6 +1,7 @@
 """The task of a language model: the next token."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,10 +18,9 @@ from charlm.nn.embeddings.build import check_language_embedding
 from charlm.nn.embeddings.frozen import NO_FROZEN_MODELS, FrozenModels
 from charlm.nn.model import LanguageModel
 from charlm.nn.ngrams.build import check_ngram, usual_order
-from charlm.nn.ngrams.counting import NgramCounts
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.ngrams.tables import NgramTables
-from charlm.nn.ngrams.training_counts import count_training_text
+from charlm.nn.ngrams.training_counts import TrainingCounts, TrainingEvidence, count_training_text
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import Direction, prime_generator
@@ -39,7 +39,7 @@ class LanguageTask(Task):
 
     def __init__(self, corpus: Corpus) -> None:
         super().__init__(corpus)
-        self._ngrams: tuple[ModelSettings, NgramCounts] | None = None
+        self._ngrams: tuple[ModelSettings, TrainingCounts] | None = None
 
     def check_settings(self, model_settings: ModelSettings, settings: TrainingSettings) -> None:
         check_language_model(model_settings, settings)
@@ -57,7 +57,7 @@ class LanguageTask(Task):
             reset_tokens,
             seq_len_varies=settings.seq_len_varies,
             multiple_of=num_ranks,
-            evidence_PE=None if model_settings.ngram is None else self._count_ngrams(model_settings).evidence,
+            evidence=None if model_settings.ngram is None else partial(self._evidence, model_settings),
         )
 
     def parse_cursor(self, content: Mapping[str, Any]) -> Cursor:
@@ -96,7 +96,10 @@ class LanguageTask(Task):
     def ngram_tables(self, settings: ModelSettings) -> NgramTables | None:
         return None if settings.ngram is None else self._count_ngrams(settings).tables
 
-    def _count_ngrams(self, settings: ModelSettings) -> NgramCounts:
+    def _evidence(self, settings: ModelSettings) -> TrainingEvidence:
+        return self._count_ngrams(settings).evidence
+
+    def _count_ngrams(self, settings: ModelSettings) -> TrainingCounts:
         """Return the n-grams of the training text, counted once."""
         assert settings.ngram is not None, "only a model with n-grams has counts"
         if self._ngrams is None or self._ngrams[0] != settings:
@@ -104,7 +107,9 @@ class LanguageTask(Task):
             order = self.ngram_order(settings)
             assert order is not None, "settings have an n-gram component"
             tokens = self._train_stream(settings).tokens
-            self.on_note(f"counting n-grams of up to {order} tokens in {len(tokens):,} tokens")
+            counted = min(len(tokens), settings.ngram.max_tokens)
+            of = f"{len(tokens):,}" if counted == len(tokens) else f"the first {counted:,} of {len(tokens):,}"
+            self.on_note(f"counting n-grams of up to {order} tokens in {of} tokens")
             self._ngrams = settings, count_training_text(settings.ngram, tokens, vocab.size, vocab.eod_id, order)
         return self._ngrams[1]
 
