@@ -30,6 +30,15 @@ def train(
             "--out", metavar="DIR", parser=parse_folder, help="The folder of the run; runs/CONFIG-CORPUS if left out."
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes",
+            metavar="N",
+            help="Minutes of training; without --config, settings are chosen for this time, the corpus and the machine"
+            " (10 if left out).",
+        ),
+    ] = None,
     settings: SetOption = None,
     resume: Annotated[
         str,
@@ -57,7 +66,9 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on a prepared corpus. The same command again continues an interrupted run."""
-    from charlm.experiment import DEFAULT_CONFIG, read_layers
+    from charlm.experiment import read_layers
+    from charlm.settings import single_value_layer
+    from charlm.workflows.auto.choose import AUTO
     from charlm.workflows.describe_training import describe
     from charlm.workflows.plan_training import plan_training
     from charlm.workflows.train import run_training
@@ -65,15 +76,16 @@ def train(
     if resume not in ("auto", "never"):
         raise UsageError(f"--resume {resume} is unknown", "give auto or never")
     check_folder(out, "--out")
-    name = config or (None if init_from else DEFAULT_CONFIG)
+    budget = [] if minutes is None else [single_value_layer("training.max_minutes", minutes, "--minutes")]
     plan = plan_training(
-        name,
-        read_layers(name, (), settings or ()),
+        config,
+        read_layers(None if config == AUTO else config, budget, settings or ()),
         data,
         out,
         device,
         need_corpus=not dry_run,
         init_from=init_from,
+        overwrite=overwrite,
     )
     if dry_run:
         description = describe(plan)

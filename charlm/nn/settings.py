@@ -7,7 +7,7 @@ ModelSettings = embedding (ids -> vectors) + body (vectors -> features) + head (
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
 from charlm.nn.conditions.settings import ConditionSettings
@@ -34,10 +34,17 @@ class ModelSettings(Settings):
     body: BodySettings = RecurrentSettings()
     head: HeadSettings = SoftmaxSettings()
     ngram: NgramComponentSettings | None = None
-    """Counts of the training text inside a language model, mixed with the network. If left out, the network alone."""
+    """Counts of the training text inside a language model, mixed with the network. If left out or "none", the network
+    alone."""
     condition: ConditionSettings | None = None
     """What the model is given besides the text so far, for the tasks generate and transduce. If left out, what the task
     has to give, in its usual form."""
+
+    @field_validator("ngram", mode="before")
+    @classmethod
+    def _read_none(cls, value: object) -> object:
+        """Let `none` overrule a config that has n-grams."""
+        return None if value == "none" else value
 
     @property
     def text_direction(self) -> Literal["forward", "backward"]:

@@ -12,6 +12,8 @@ from charlm.evaluation.baselines.build import build_baseline
 from charlm.evaluation.baselines.settings import XzSettings
 from charlm.experiment import load_experiment, read_layers
 from charlm.sampling.options import SamplingOptions
+from charlm.settings import merge_layers, single_value_layer
+from charlm.workflows.auto.choose import AUTO
 from charlm.workflows.evaluate import EvalRequest, evaluate_run
 from charlm.workflows.plan_training import plan_training
 from charlm.workflows.prepare_corpus import PrepareOptions, prepare_corpus
@@ -19,7 +21,7 @@ from charlm.workflows.progress import evaluation_bar, stage_bar
 from charlm.workflows.sample import sample_run
 from charlm.workflows.train import run_training
 
-CONFIG = "sample"
+_MINUTES = 1.6
 _PROMPT = "The "
 _LENGTH = 400
 
@@ -32,19 +34,21 @@ def run_demo(
     Args:
         overwrite: replace the corpus and the run of an earlier demo.
     """
-    layer = read_layers(CONFIG, (), overrides)
+    given = read_layers(None, (), overrides)
+    budget = single_value_layer("training.max_minutes", _MINUTES, "charlm demo")
+    layer = merge_layers([single_value_layer("corpus.source.type", "sample", "charlm demo"), budget, given])
     settings = load_experiment(layer)
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
-    say(f"1/4 charlm prepare --config {CONFIG}")
+    say("1/4 charlm prepare --source sample")
     with _with_demo_cure(data):
         options = PrepareOptions(overwrite=overwrite, workers=1)  # starting processes takes longer than this small text
         corpus = prepare_corpus(settings.corpus, data, options).corpus
     assert corpus is not None, "no dry run"
     counts = corpus.metadata["splits"]
     say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
-    say(f"2/4 charlm train --config {CONFIG} --out {run}")
+    say(f"2/4 charlm train --minutes {_MINUTES:g} --out {run}")
     sys.stdout.flush()
-    plan = plan_training(CONFIG, layer, str(data), run, "auto", need_corpus=True)
+    plan = plan_training(AUTO, layer, str(data), run, "auto", need_corpus=True, overwrite=overwrite)
     with _with_demo_cure(run):
         trained = run_training(plan, resume=True, overwrite=overwrite, quiet=False, start_time=start_time)
     assert trained is not None, "one process"

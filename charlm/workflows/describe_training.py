@@ -53,6 +53,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     order = task.ngram_order(settings) if task else None
     model = build_meta_model(settings, vocab_size, bags, task.interface if task else None, plan.frozen, order)
     description: dict[str, Any] = {
+        **({"chosen": plan.reason} if plan.reason else {}),
         "run": str(plan.run.root),
         "corpus": str(plan.corpus.directory) if plan.corpus else "none prepared yet",
         "vocabulary": vocab_size if plan.corpus else f"{vocab_size} assumed",

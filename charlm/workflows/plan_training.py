@@ -12,7 +12,7 @@ import torch
 
 from charlm import workspace
 from charlm.checkpoint import describe_model, weights_hash
-from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.corpus import Corpus
 from charlm.data.settings import CorpusSettings
 from charlm.device import choose_device
 from charlm.errors import DataError, SettingsError, UsageError
@@ -26,11 +26,10 @@ from charlm.training.run_origin import WEIGHTS_FROM_SEED, InitialWeights, read_o
 from charlm.training.tasks.build import build_task
 from charlm.training.tasks.language import check_language_model
 from charlm.vocab.build import load_vocab
+from charlm.workflows.auto.choose import ASSUMED_VOCAB_SIZE, AUTO, Wanted, complete_settings
 from charlm.workflows.frozen_runs import find_frozen_models, named_models
 from charlm.workflows.pretrained_parts import TransducerPart, can_start_parts, plan_parts
-
-ASSUMED_VOCAB_SIZE = 512
-"""The size of the vocabulary in a dry run without a corpus."""
+from charlm.workflows.training_places import find_run_directory, find_training_corpus
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class TrainingPlan:
     transducer."""
     frozen: FrozenModels = field(default_factory=dict[str, FrozenModel])
     """The frozen language models that contextual embeddings read."""
+    reason: str = ""
+    """What was chosen for the user, and why; empty if a config says everything."""
 
     @property
     def vocab_size(self) -> int:
@@ -67,35 +68,46 @@ def plan_training(
     *,
     need_corpus: bool,
     init_from: str | None = None,
+    overwrite: bool = False,
 ) -> TrainingPlan:
     """Return the plan of a training.
 
     Args:
-        config: the config that names the run; if None, the run is named after `init_from`.
+        config: the config that names the run; if None, the run is named after `init_from`, or settings are chosen.
+        layer: the settings of the config and those given beside it.
         out: the folder of the run; if None, in runs/.
+        overwrite: whether a run in that folder will be removed.
 
     Raises:
         CharlmError: a setting, the corpus or the checkpoint is wrong, or they do not fit each other.
     """
+    chosen_device = choose_device(device)
+    reason = ""
+    if init_from is None and config in (None, AUTO):
+        wanted = Wanted(config, layer, data, out, chosen_device)
+        config, layer, reason = complete_settings(wanted, need_corpus=need_corpus, overwrite=overwrite)
+    elif config == AUTO:
+        raise UsageError(
+            f"--config {AUTO} and --init-from {init_from} contradict each other: the network comes from that run",
+            f"leave out --config {AUTO}",
+        )
     begins = run_name(init_from or "") if config is None else config_name(config)
 
-    def find_run_directory(corpus: Corpus | None) -> RunDirectory:
-        run = RunDirectory(out or workspace.RUNS / f"{begins}-{corpus.name if corpus else 'CORPUS'}")
-        workspace.check_output_name(run.root, "--out")
-        return run
+    def find_run(corpus: Corpus | None) -> RunDirectory:
+        return find_run_directory(begins, out, corpus)
 
     def find_own_corpus() -> Corpus | None:
-        return _find_corpus(layer, data, need_corpus=need_corpus)
+        return find_training_corpus(layer, data, need_corpus=need_corpus)
 
     initial, weights = None, WEIGHTS_FROM_SEED
     parts: tuple[TransducerPart, ...] = ()
     if init_from is None:
         experiment = load_experiment(layer)
     else:
-        initial, recorded = _find_initial(init_from, lambda: find_run_directory(find_own_corpus()))
+        initial, recorded = _find_initial(init_from, lambda: find_run(find_own_corpus()))
         own_corpus = find_own_corpus()
         if own_corpus is not None and can_start_parts(initial, own_corpus):
-            experiment, parts = plan_parts(initial, layer, own_corpus, find_run_directory(own_corpus))
+            experiment, parts = plan_parts(initial, layer, own_corpus, find_run(own_corpus))
         else:
             experiment = _load_fine_tuning(initial, layer)
         weights = recorded or InitialWeights(weights_hash(initial), str(initial), init_from)
@@ -112,12 +124,12 @@ def plan_training(
             )
     else:
         check_language_model(experiment.model, experiment.training)
-    run = find_run_directory(corpus)
+    run = find_run(corpus)
     if initial is not None and not parts:
         frozen = describe_model(initial).frozen  # the network comes from there
     else:
         frozen = find_frozen_models(experiment.model, corpus, run)
-    return TrainingPlan(experiment, corpus, run, choose_device(device), initial, weights, parts, frozen)
+    return TrainingPlan(experiment, corpus, run, chosen_device, initial, weights, parts, frozen, reason)
 
 
 def config_name(config: str) -> str:
@@ -196,19 +208,3 @@ def _load_fine_tuning(checkpoint: Path, layer: Layer) -> Experiment:
             "leave out --config and these settings: the network comes from the checkpoint",
         )
     return experiment
-
-
-def _find_corpus(layer: Layer, data: str | None, *, need_corpus: bool) -> Corpus | None:
-    """Open the corpus of --data, or else the one that the config names, or else the current one."""
-    if data is None and "corpus" in layer.tree:
-        settings = load_experiment(Layer({"corpus": layer.tree["corpus"]}, layer.origins)).corpus
-        directory = workspace.DATA / settings.name
-        if not directory.is_dir() and need_corpus:
-            raise UsageError(
-                f"the corpus of this config, {directory}, is not prepared", "run `charlm prepare` with this config"
-            )
-    elif data is None and not need_corpus and not (workspace.DATA / "current.json").is_file():
-        return None
-    else:
-        directory = workspace.find_data(data)
-    return open_corpus(directory) if need_corpus or directory.is_dir() else None

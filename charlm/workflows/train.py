@@ -40,6 +40,8 @@ def run_training(
         )
     ranks = init_distributed(plan.device)
     console = Console(quiet=quiet or not ranks.is_main)
+    if plan.reason:
+        console.note(plan.reason)
     retain_freed_memory(plan.device)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ranks.connected())

@@ -1,0 +1,153 @@
+"""The rule of `--config auto`: time, corpus and speed of the machine -> network, batch, learning rate, n-grams.
+
+What it chooses by was fitted by experiments; charlm/docs/results.md ("The dial") has their figures. Torch-free.
+
+    time - start - counting ──seconds of an update of each size──> updates ──> the largest size that has enough of them
+    time, speed, corpus     ──> epochs ──> dropout, and a limit on epochs
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from charlm.workflows.auto.speed import EMBEDDING_SIZE, Size, Speed
+
+SIZES = (
+    (0, Size(128, 8, 64, 5e-3)),
+    (800, Size(256, 16, 64, 4e-3)),
+    (2_000, Size(384, 16, 64, 2.5e-3)),
+    (2_500, Size(512, 32, 64, 2e-3)),
+    (12_000, Size(768, 32, 64, 1.5e-3)),
+    (30_000, Size(1024, 32, 128, 1.2e-3)),
+)
+"""The number of updates from which on a size beats the one before it in equal time."""
+_DROPOUT = ((1.0, 0.1), (4.0, 0.1), (10.0, 0.2), (math.inf, 0.4))
+"""Epochs up to which the dropout of the features is this."""
+_MAX_EPOCHS = 40.0
+_START_SECONDS = 4.0
+_COUNTING_SECONDS = 1.2e-7
+"""Of a token and order, on the machine of the experiments."""
+_MAX_COUNTING_SHARE = 0.35
+_MAX_COUNTED_TOKENS = 20_000_000
+_COUNTING_BYTES = 400
+"""Memory for each counted token, at most; half of what is free may be used."""
+_VALIDATION_SHARE = 0.02
+_VALIDATION_SPEED = 3
+"""Tokens that are validated in the time of one that is trained on."""
+_MAX_VALIDATIONS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the choice depends on."""
+
+    minutes: float
+    is_limited_otherwise: bool
+    """Whether the user gave another budget; then the minutes are assumed, and do not end the run."""
+    characters: int
+    """Of the training text."""
+    tokens: int
+    vocab_size: int
+    speed: Speed
+    memory: int | None
+    """Free bytes; None if unknown."""
+    num_processes: int = 1
+    """Each with a batch of its own."""
+    ngram_order: int = 12
+    first_document: int = 0
+    """Tokens of the first document of the validation text: a validation reads whole documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The settings, and what they are expected to do."""
+
+    settings: dict[str, Any]
+    """A tree with the roots model and training."""
+    size: Size
+    update_seconds: float
+    epochs: float
+    reason: str
+
+
+def choose(facts: Facts) -> Choice:
+    """Choose settings for a language model."""
+    slowness = facts.speed.slowness(SIZES[1][1], facts.vocab_size)
+    seconds = max(1.0, 60 * facts.minutes - _START_SECONDS * min(slowness, 4))
+    second_per_token = _COUNTING_SECONDS * slowness * facts.ngram_order
+    counted = _choose_counted_tokens(facts, _MAX_COUNTING_SHARE * seconds / second_per_token)
+    seconds = max(1.0, seconds - second_per_token * min(counted, facts.tokens))
+    size = _choose_size(facts, seconds)
+    update_seconds = facts.speed.update_seconds(size, facts.vocab_size)
+    updates = seconds * (1 - _VALIDATION_SHARE) / update_seconds
+    epochs = updates * size.tokens * facts.num_processes / max(1, facts.tokens)
+    dropout = next(value for limit, value in _DROPOUT if epochs <= limit)
+    is_limited = epochs > _MAX_EPOCHS
+    settings: dict[str, Any] = {
+        "model": {
+            "embedding": {"size": EMBEDDING_SIZE},
+            "body": {"type": "recurrent", "hidden_size": size.hidden_size, "output_dropout": dropout},
+            "ngram": {"max_tokens": counted},
+        },
+        "training": {
+            "batch_size": size.batch_size,
+            "seq_len": size.seq_len,
+            "optimizer": {"lr": size.lr},
+            **_choose_validations(updates, size.tokens, facts.first_document),
+            **({} if facts.is_limited_otherwise else {"max_minutes": facts.minutes}),
+            **({"max_epochs": _MAX_EPOCHS} if is_limited else {}),
+        },
+    }
+    return Choice(settings, size, update_seconds, epochs, _explain(facts, size, update_seconds, epochs, dropout))
+
+
+def _choose_size(facts: Facts, seconds: float) -> Size:
+    """Return the largest size that makes enough updates."""
+    *_, chosen = (
+        size
+        for min_updates, size in SIZES
+        if seconds / facts.speed.update_seconds(size, facts.vocab_size) >= min_updates
+    )
+    return chosen
+
+
+def _choose_counted_tokens(facts: Facts, most: float) -> int:
+    """Return how many tokens are counted at most: all, if time and memory allow."""
+    limits = [_MAX_COUNTED_TOKENS, most]
+    if facts.memory is not None:
+        limits.append(facts.memory / 2 / _COUNTING_BYTES)
+    return _MAX_COUNTED_TOKENS if min(limits) >= facts.tokens else max(1000, _round(min(limits)))
+
+
+def _choose_validations(updates: float, tokens: int, first_document: int) -> dict[str, int]:
+    """Return settings with which validations take a small part of the time.
+
+    Args:
+        tokens: of an update.
+        first_document: of the validation text, which is read as a whole.
+    """
+    affordable = _VALIDATION_SHARE * _VALIDATION_SPEED * updates * tokens
+    of_each = int(min(1_000_000, max(20_000, _round(affordable / _MAX_VALIDATIONS))))
+    number = max(1, min(_MAX_VALIDATIONS, affordable / max(of_each, first_document)))
+    return {"validation_interval": max(50, _round(updates / number)), "validation_tokens": of_each}
+
+
+def _round(number: float) -> int:
+    """Round to two digits."""
+    digits = max(0, math.floor(math.log10(max(1.0, number))) - 1)
+    return int(number // 10**digits * 10**digits)
+
+
+def _explain(facts: Facts, size: Size, update_seconds: float, epochs: float, dropout: float) -> str:
+    """Say in one line what was chosen and why."""
+    tokens_per_second = size.tokens * facts.num_processes / update_seconds
+    speed = tokens_per_second * facts.characters / max(1, facts.tokens)
+    time = tqdm.format_interval(60 * facts.minutes)
+    reads = f"reads {facts.characters / 1e6:.3g} million characters {epochs:.2g} times"
+    if epochs > _MAX_EPOCHS:
+        reads = f"would read {facts.characters / 1e6:.3g} million characters {epochs:.2g} times, so {_MAX_EPOCHS:g} do"
+    network = f"LSTM {size.hidden_size}, batch {size.batch_size} x {size.seq_len}, learning rate {size.lr:g}"
+    rest = f"dropout {dropout:g}, n-grams of up to {facts.ngram_order}"
+    return f"auto: {speed:,.0f} characters/s in {time} {reads}: {network}, {rest}"
