@@ -10,7 +10,7 @@ from oracle_text import HEADING
 from charlm.text.wikitext.back_matter import ADDRESS_LINE, drop_reference_sections, is_back_matter
 from charlm.text.wikitext.cleaner import HATNOTE, POINTER_LINE
 from charlm.text.wikitext.links import fold_prefix
-from charlm.text.wikitext.marks import GAP
+from charlm.text.wikitext.marks import GAP, SEPARATOR
 from charlm.text.wikitext.placeholders import Placeholders
 from charlm.text.wikitext.punctuation import close_gaps
 
@@ -22,11 +22,18 @@ _ESCAPED_TAG = re.compile(
 )
 _LINK_IN_BRACKETS = re.compile(r"\[\[\[([^\[\]]+)\]\]\]")
 _LABEL_BEHIND_BRACKET = re.compile(r"\[\[\[[^\[\]|]*\|([^\[\]]*)\]\]")
-_BRACKETS = re.compile(r"\[\[+(?=\[(?:https?:|ftp:|//))|\[\[+|\]\]+|\{\{+|\}\}+", re.IGNORECASE)
-_OPEN_ADDRESS = re.compile(r"\[(?:https?:(?://)?|ftp:(?://)?|//)[^\s<>\"\[\]/][^\s<>\"\[\]]*", re.IGNORECASE)
+_ADDRESS = r"(?:https?:(?://)?|ftp:(?://)?|//)[^\s<>\"\[\]/\0-\x08][^\s<>\"\[\]\0-\x08]*(?<!:)"
+_BRACKETS = re.compile(
+    rf"\[\[+(?=\[{_ADDRESS})|(?<!\[)(?:\[\[)+(?=\[[^\[\]]+\](?!\]))|\[\[+(?!{_ADDRESS}[^\[\]]*$)|\]\]+|\{{\{{+|\}}\}}+",
+    re.IGNORECASE,
+)
+"""Brackets of links and templates, but not the last one before an address or around text in single brackets."""
+_BLANK_BEFORE_COLON = re.compile(r"(?<=[^\s-]) +(?=: )")
+_OPEN_ADDRESS = re.compile(rf"\[{_ADDRESS}", re.IGNORECASE)
 _CJK = "[\u2e80-\uabff\uf900-\ufaff\uff00-\uff60]"
 _CJK_BLANK = re.compile(f"(?<={_CJK})({GAP}*) ({GAP}*)(?={_CJK})")
 _TABLE_START = re.compile(r"^[ \t:]*\{\|", re.MULTILINE)
+_HTML_TABLE = re.compile(r"<table\b(?:.*</table|.*)", re.IGNORECASE | re.DOTALL)
 _ROW = re.compile(r"^[|!]|\|\||!!")
 _TABLE_END = re.compile(r"^[ \t]*\|\}", re.MULTILINE)
 _CELL = re.compile(r"</?t[dhr]\b", re.IGNORECASE)
@@ -35,6 +42,9 @@ _FILE = re.compile(r"\[\[[^\[\]|:]{2,30}:")
 _EMPTY_TERM = re.compile(rf"^- *{GAP}[ {GAP}]*: ?")
 _EMPTY_DEFINITION = re.compile(rf"^- (.*): *{GAP}[ {GAP}]*$")
 _WORDLESS_TERM = re.compile(r"^- [\W_]*?: (.*\w)")
+_MARKUP_IN_POINTER = re.compile(r"''+|\[\[[ _]*:?(?:[^\[\]|]*\|)?|\]\]")
+_DIVIDER = re.compile(r"<br[^<>]*>|__TOC__", re.IGNORECASE)
+_WORDLESS_DEFINITION = re.compile(r"^- (.*\w[^:]*):[\W_]*$")
 _HEADING = re.compile(rf"{HEADING}(=+) (.*) =+")
 _WORD = re.compile(r"[^\W_]")
 
@@ -82,6 +92,8 @@ def _drop_wordless_lines(case: Case) -> Case:
         [_WORDLESS_TERM.sub(r"\1", line) for line in lines if _WORD.search(line)]
         for lines in (case.shown, case.cleaned)
     )
+    terms = [_WORDLESS_DEFINITION.sub(r"\1", line) for line in shown]
+    shown = [term if term in cleaned else line for line, term in zip(shown, terms, strict=True)]
     return replace(case, shown=shown, cleaned=cleaned)
 
 
@@ -128,7 +140,7 @@ def _drop_back_matter(case: Case) -> list[str]:
 
 def _drop_addresses(case: Case) -> Case:
     """Drop the addresses of external links without an end, and those that are alone in their line of wikitext."""
-    lines = (match[0].lstrip(" \t*#:;'\n") for match in ADDRESS_LINE.finditer(f"\n{case.wikitext}"))
+    lines = (match[0].lstrip(" \t*#:;'\n") for match in ADDRESS_LINE.finditer(f"\n{_without_comments(case)}"))
     alone = [re.sub("''+", "", line).rstrip(" \t'") for line in lines]
     shown = [line.replace("%7C", "|") for line in case.shown]
     for address in alone:
@@ -140,13 +152,36 @@ def _drop_addresses(case: Case) -> Case:
     return _both(lambda line: _OPEN_ADDRESS.sub("", line))(replace(case, shown=shown))
 
 
+def _without_comments(case: Case) -> str:
+    """Return the wikitext as most passes of the cleaner see it, with placeholders for literals."""
+    return Placeholders().extract_literals(case.wikitext).replace(SEPARATOR, "")
+
+
 def _drop_brackets(case: Case) -> Case:
     """Drop brackets without a partner, and the target of a link behind a bracket too many: `[[[a|b]]`."""
-    changed = _both(lambda line: _BRACKETS.sub("", line))(case)
+    changed = _both(_without_brackets)(case)
     if changed.agrees() or "[[[" not in case.wikitext:
         return changed
-    labels = [_LABEL_BEHIND_BRACKET.sub(r"\1", _LINK_IN_BRACKETS.sub(r"[\1]", line)) for line in case.shown]
-    return _both(lambda line: _BRACKETS.sub("", line))(replace(case, shown=labels))
+    cleaned = {_letters(line) for line in changed.cleaned}
+    labels = [
+        line
+        if _letters(_without_brackets(line)) in cleaned
+        else _LABEL_BEHIND_BRACKET.sub(r"\1", _LINK_IN_BRACKETS.sub(r"[\1]", line))
+        for line in case.shown
+    ]
+    return _both(_without_brackets)(replace(case, shown=labels))
+
+
+def _without_brackets(line: str) -> str:
+    previous = ""
+    while line != previous:  # `}[[}` leaves brackets
+        previous, line = line, _BRACKETS.sub("", line)
+    return _BLANK_BEFORE_COLON.sub("", line) if line.startswith("- ") else line
+
+
+def _letters(line: str) -> str:
+    """Return the line without gaps and blanks."""
+    return "".join(line.replace(GAP, "").removeprefix(HEADING).split())
 
 
 def _drop_tags(case: Case) -> Case:
@@ -191,14 +226,15 @@ def _join(case: Case) -> Case:
 
 def _restore_table(case: Case) -> Case:
     """Accept that one side shows more: MediaWiki puts what follows into the table, or before it."""
-    starts, ends = len(_TABLE_START.findall(case.wikitext)), len(_TABLE_END.findall(case.wikitext))
+    wikitext = _without_comments(case)
+    starts, ends = len(_TABLE_START.findall(wikitext)), len(_TABLE_END.findall(wikitext))
     if not starts and not ends:
-        return case
+        return _drop_rows(case, wikitext)
     if ends > starts:  # the rows are part of a paragraph for MediaWiki
         characters = iter("".join(case.shown))
         dropped = all(sign in characters for sign in "".join(case.cleaned) if sign != " ")
         return replace(case, shown=case.cleaned) if dropped else case
-    shown = [line.replace(GAP, "").removeprefix(HEADING).strip() for line in case.shown]
+    shown = _plain(case)
     longer, shorter = (shown, case.cleaned) if len(shown) > len(case.cleaned) else (case.cleaned, shown)
     if longer is case.cleaned and starts <= ends:
         return case
@@ -206,6 +242,33 @@ def _restore_table(case: Case) -> Case:
         return case
     rest = iter(longer)
     return replace(case, shown=case.cleaned) if all(line in rest for line in shorter) else case
+
+
+def _drop_rows(case: Case, wikitext: str) -> Case:
+    """Drop what only one side shows of a <table>: text in no cell, or cells of a table without an end."""
+    table = _HTML_TABLE.search(wikitext)
+    if not table:
+        return case
+    inside = _letters_of(table[0])
+    shown = _plain(case)
+    kept = [line for line in shown if line in case.cleaned or not _is_subsequence(_letters_of(line), inside)]
+    cleaned = case.cleaned
+    if not table[0].lower().endswith("</table"):
+        cleaned = [line for line in cleaned if line in shown or not _is_subsequence(_letters_of(line), inside)]
+    return replace(case, shown=kept, cleaned=cleaned)
+
+
+def _plain(case: Case) -> list[str]:
+    return [line.replace(GAP, "").removeprefix(HEADING).strip() for line in case.shown]
+
+
+def _letters_of(text: str) -> str:
+    return "".join(_WORD.findall(text))
+
+
+def _is_subsequence(part: str, text: str) -> bool:
+    rest = iter(text)
+    return all(sign in rest for sign in part)
 
 
 def _join_dashes(case: Case) -> Case:
@@ -227,41 +290,72 @@ def _names(prefixes: frozenset[str]) -> str:
 
 
 def _drop_hidden_links(case: Case) -> Case:
-    hidden_link = re.compile(rf"\[\[[ _]*(?:{_names(case.hidden_prefixes)})[ _]*:.*?(?:\]\]|$)", re.IGNORECASE)
-    if not any(hidden_link.search(line) for line in case.shown):
-        return case
-    rewritten = _both(lambda line: hidden_link.sub("", line))(case)
-    if rewritten.agrees():
-        return rewritten
-    characters = iter("".join(case.shown))
-    dropped = all(
-        sign in characters for sign in "".join(case.cleaned) if sign != " "
-    )  # up to the end of the source line
-    return replace(case, shown=case.cleaned) if dropped else rewritten
+    names = _names(case.hidden_prefixes)
+    hidden_link = re.compile(rf"\[\[[ _]*(?:{names})[ _]*:.*?(?:\]\]|$)", re.IGNORECASE)
+    if any(hidden_link.search(line) for line in case.shown):
+        rewritten = _both(lambda line: hidden_link.sub("", line))(case)
+        if rewritten.agrees():
+            return rewritten
+        characters = iter("".join(case.shown))
+        if all(sign in characters for sign in "".join(case.cleaned) if sign != " "):  # up to the end of the source line
+            return replace(case, shown=case.cleaned)
+    else:
+        rewritten = case
+    if not _has_same_letters(rewritten):
+        lines = re.sub(rf"\[\[\s*(?:{names})[ _]*:.*?\]\]", "", "\n".join(case.shown), flags=re.IGNORECASE | re.DOTALL)
+        over_lines = replace(case, shown=[line.strip() for line in lines.split("\n") if line.strip()])
+        if over_lines.shown != case.shown and _has_same_letters(over_lines):
+            return replace(case, shown=case.cleaned)
+    return rewritten
+
+
+def _has_same_letters(case: Case) -> bool:
+    """Return whether only brackets, blanks and headings without text differ."""
+    shown, cleaned = (
+        "".join(_letters(_without_brackets(line)) for line in lines)
+        for lines in (_drop_empty_headings(case), case.cleaned)
+    )
+    return shown.replace("-", "") == cleaned.replace("-", "")
 
 
 def _drop_pointers(case: Case) -> list[str]:
     pointer = re.compile(rf"^.{{0,40}}(?:{_names(case.hidden_prefixes)}):", re.IGNORECASE)
-    labels = [
-        match[0].rpartition("]]")[0].rpartition("|")[2].strip()
+    sources = [
+        match[0]
         for match in POINTER_LINE.finditer(f"\n{case.wikitext}")
-        if fold_prefix(match[1]) in case.hidden_prefixes and "|" in match[0]
+        if fold_prefix(match[1]) in case.hidden_prefixes
     ]
+    labels = [source.rpartition("]]")[0].rpartition("|")[2].strip() for source in sources if "|" in source]
+    shown = [" ".join(line.replace(GAP, "").split()) for line in case.shown]
+    parts = [part for source in sources for part in _pointer_parts(source)]
     kept: list[str] = []
-    for line in case.shown:
+    for line, plain in zip(case.shown, shown, strict=True):
         is_pointer = pointer.search(line) or any(label in line[-len(label) - 5 :] for label in labels)
-        if " ".join(line.replace(GAP, "").split()) in case.cleaned or not is_pointer:
+        within = [rest for part in parts if part in plain for rest in [" ".join(plain.replace(part, "", 1).split())]]
+        if plain in case.cleaned:
             kept.append(line)
-        else:  # the pointer and what follows it in the same paragraph
-            kept += [rest for rest in case.cleaned if line.endswith(rest) or line.startswith(rest)][:2]
+        elif rest := next((rest for rest in within if not rest or rest in case.cleaned), None):
+            kept.append(rest)
+        elif is_pointer:  # the pointer and what follows it in the same paragraph
+            kept += [
+                rest for rest in case.cleaned if rest not in shown and (line.endswith(rest) or line.startswith(rest))
+            ][:2]
+        elif "" not in within:
+            kept.append(line)
     return kept
 
 
+def _pointer_parts(source: str) -> list[str]:
+    """Return what MediaWiki shows of a line that leads to a category: several parts if it has a <br> or __TOC__."""
+    plain = _MARKUP_IN_POINTER.sub("", source.replace("&nbsp;", " ")).strip(" \t\n*#:;")
+    return [part for part in (" ".join(part.split()) for part in _DIVIDER.split(plain)) if _WORD.search(part)]
+
+
 INTENDED = (
-    Intended("tags without a partner", "an author's mistake is no text to learn",
-             "a<ref>b", 0.02, _drop_tags),
     Intended("broken links to files and categories", "an author's mistake is no text to learn",
              "a [[File:x.png|b", 0.01, _drop_hidden_links),
+    Intended("tags without a partner", "an author's mistake is no text to learn",
+             "a<ref>b", 0.02, _drop_tags),
     Intended("brackets without a partner", "an author's mistake is no text to learn",
              "a [[b", 0.02, _drop_brackets),
     Intended("addresses", "they are no text to learn, and bars in them stay as written",
