@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from charlm.text.wikitext.links import fold_prefix, render_link, render_plain_links, show_broken_target
+from charlm.text.wikitext.links import fold_prefix, is_target, render_link, render_plain_links, show_broken_target
 from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, SEPARATOR
 from charlm.text.wikitext.templates import Templates, template_name
 
 MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
-_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
+_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\}\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
 _LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+(?:(?:\[(?!\[)|\](?!\])|\{(?![{|])|\}(?!\}))[^\[\]{}]*+)*+)(?=\[\[)")
 _ADDRESS_BEFORE_LINK = re.compile(r"[^\s\[\]<>\"\0-\x08]*+(?=\[\[)")
 _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
@@ -24,14 +24,22 @@ _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\
 _PREFIX = re.compile(r"([^\[\]{}|<>\n:]*+):")
 _PIPE_TRICK = re.compile(r"\[\[(?<!\[\[\[)([^\[\]{}|<>\n]+)\|\]\](?:\]|([^\[\]{}]*)\]\])")
 """[[a|]]b]]: MediaWiki reads the first brackets as a part of the label."""
+_STARTS_ADDRESS = re.compile(r"(?:(?:https?|ftp):)?//", re.IGNORECASE)
+_EMPTY_OPTION = re.compile(r"\[\[([^\[\]{}|<>\n:]+):[^\[\]{}|<>\n]*\|(\]\])")
+_LINK_EDGE = re.compile(r"\[\[|\]\]")
+_MAX_CAPTION = 2_000
 _TEMPLATE_NAME = re.compile(r"\{\{\s*+([^|{}\[\]<>\n]*)")
 _EMPTY_NAMESPACE = re.compile(r"[\s_]*+:[\s_]*+([^:|]*):[\s_]*+(?:[:|]|\Z)")
 """The beginning of [[:Category:]] and [[:Category::A]], which are no links."""
-_LINK_PREFIX = re.compile(r"\[\[[\s_]*+(:?)\s*([^\[\]|{}<>\n:]*+)(:?)")
-_UNBALANCED = re.compile(r"\{\{+|\}\}+|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
+_LINK_PREFIX = re.compile(r"\[\[\s*+(:?)(?:(?:[\s_]|&nbsp;)++:?)?+([^\[\]|{}<>\n:]*+)(:?)")
+_UNBALANCED = re.compile(r"\{\{+|\}\}+|(?<!\[)(?:\[\[)++(?=\[[^\[\]\n]+\](?!\]))|\[\[+([^\[\]|{}<>\n:]{1,40}:)?|\]\]+")
 _BROKEN_TARGET = re.compile(r"([^\[\]{}|<>\n]+)\|")
 _ENDLESS_TARGET = re.compile(rf"{_BROKEN_TARGET.pattern}(?:\]\]|(?![^\[]*\]\]))")
-_TABLE_END = re.compile(r"\n=|\n[ \t]*+\n(?![ \t]*+\n|(?:[ \t]*+(?!\{\|)[^\s=][^\n]*+\n)*?[ \t]*+[|!])")
+_TABLE_END = re.compile(
+    rf"\n=[^\n]*=[ \t]*(?=\n|\Z)|\n[ \t]*+\n"
+    rf"(?![ \t]*+\n|(?:{BLOCK_MARKER}[^\n]*+\n++|[ \t]*+(?!\{{\|)[^\s={BLOCK_MARKER}][^\n]*+\n)*?[ \t]*+[|!])"
+)
+"""A heading, or a blank line before lines without a row; a literal (BLOCK_MARKER) has blank lines around it."""
 _OPENINGS = ("{{", "[[", "{|", "<t")
 _END_BLOCK = f"\n\n{EDGE}"
 
@@ -47,6 +55,8 @@ class Brackets:
     """Case-folded prefixes of links to categories, which leave no trace."""
     interlanguage_prefixes: frozenset[str]
     """Prefixes of links to the same article in other languages, which leave no trace either."""
+    special_prefixes: frozenset[str]
+    """Case-folded prefixes of links to special pages."""
 
     def resolve(self, text: str, title: str) -> tuple[str, bool]:
         """Return the text with all templates, links and tables replaced, and whether MAX_DEPTH was exceeded.
@@ -59,11 +69,12 @@ class Brackets:
         too_deep = False
         if "[[[" in text:
             text = _SURPLUS_BRACKET.sub("[[", text)
-        if "|]]" in text:
-            text = _PIPE_TRICK.sub(_complete_label, text)
         if "[http" in text:
             text = _end_addresses_at_links(text)
         text = _LINK_AROUND_LINK.sub(self._drop_outer_link, text)
+        if "|]]" in text:
+            text = _EMPTY_OPTION.sub(self._open_file, text)
+            text = _PIPE_TRICK.sub(self._complete_label, text)
         text = render_plain_links(text)
         text_end = (len(text), len(text), "")  # closes the open spans
         for start, end, opening in (*_match_brackets(text), text_end):
@@ -117,7 +128,10 @@ class Brackets:
             return ""
         if prefix in self.file_prefixes:
             return self._dropped(text, start, end)
-        return "" if prefix in self.interlanguage_prefixes else None
+        if prefix not in self.interlanguage_prefixes:
+            return None
+        target, bar, label = text[start + 2 : end - 2].partition("|")
+        return "" if ("{{" in target or is_target(target)) and (label or not bar) else None
 
     def _dropped(self, text: str, start: int, end: int) -> str:
         """Return what stands for a dropped span: the end of a block if the span is at an end of its line."""
@@ -131,7 +145,8 @@ class Brackets:
         if opening == "[[":
             if (match := _EMPTY_NAMESPACE.match(inner)) and fold_prefix(match[1]) in self._hidden_prefixes():
                 return f"[[{inner}]]"
-            return render_link(inner)
+            prefix = _PREFIX.match(inner) if "\n" in inner else None
+            return render_link(inner, is_special=bool(prefix) and fold_prefix(prefix[1]) in self.special_prefixes)
         if opening == "{{{":  # {{{name|default}}}
             return inner.partition("|")[2].partition("|")[0]
         shown = self.templates.render(inner, title)
@@ -151,7 +166,31 @@ class Brackets:
         if target := _BROKEN_TARGET.match(inside):
             inside = show_broken_target(target[1]) + inside[target.end(1) :]
         inside = inside.replace("|", "&#124;")  # no separator of the arguments around it
-        return f"[{SEPARATOR}[{inside}{SEPARATOR}" if inside.startswith("//") else SEPARATOR + inside
+        return f"[{SEPARATOR}[{inside}{SEPARATOR}" if _STARTS_ADDRESS.match(inside) else SEPARATOR + inside
+
+    def _open_file(self, match: re.Match[str]) -> str:
+        """Drop the brackets in `[[File:a|]]|b]]`: MediaWiki reads them as a part of the caption."""
+        if fold_prefix(match[1]) not in self.file_prefixes:
+            return match[0]
+        depth = 1
+        for edge in _LINK_EDGE.finditer(match.string, match.end(), match.end() + _MAX_CAPTION):
+            depth += 1 if edge[0] == "[[" else -1
+            if not depth:
+                return match[0].removesuffix("]]")
+        return match[0]
+
+    def _complete_label(self, match: re.Match[str]) -> str:
+        """Write `[[a|]]b]]` as `[[a|b]]`, but in the caption of a file the first brackets end the link."""
+        target, label = match.groups()
+        depth = 0
+        for edge in reversed([*_LINK_EDGE.finditer(match.string, max(match.start() - _MAX_CAPTION, 0), match.start())]):
+            depth += 1 if edge[0] == "]]" else -1
+            if depth < 0:
+                prefix = _PREFIX.match(match.string, edge.end())
+                if prefix and fold_prefix(prefix[1]) in self.file_prefixes:
+                    return match[0]
+                break
+        return "]" if label is None else f"[[{target}|{label}]]" if label.strip() else ""
 
     def drop_unbalanced(self, text: str) -> str:
         """Drop brackets without a partner; an unclosed File link is dropped up to the end of its line."""
@@ -185,11 +224,6 @@ def _end_addresses_at_links(text: str) -> str:
         if match := _ADDRESS_BEFORE_LINK.match(piece):
             pieces[i] = f"{match[0]}{SEPARATOR}{piece[match.end() :]}"
     return "[http".join(pieces)
-
-
-def _complete_label(match: re.Match[str]) -> str:
-    target, label = match.groups()
-    return "]" if label is None else f"[[{target}|{label}]]" if label.strip() else ""
 
 
 def _match_brackets(text: str) -> list[tuple[int, int, str]]:

@@ -13,7 +13,7 @@ from charlm.text.wikitext.layout import lay_out
 from charlm.text.wikitext.links import fold_prefix
 from charlm.text.wikitext.magic_words import load_magic_words, mark_contents
 from charlm.text.wikitext.marks import RESERVED, SEPARATOR
-from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES, category_prefixes, file_prefixes
+from charlm.text.wikitext.namespaces import INTERLANGUAGE_PREFIXES, category_prefixes, file_prefixes, special_prefixes
 from charlm.text.wikitext.placeholders import MathMode, Placeholders
 from charlm.text.wikitext.templates import Templates
 from charlm.text.wikitext.variants import load_variants
@@ -63,6 +63,7 @@ class Cleaner:
             files,
             categories,
             INTERLANGUAGE_PREFIXES - {language_code},
+            special_prefixes(namespaces or {}),
         )
         self._variants = load_variants(language_code)
         self._magic_words = load_magic_words(language_code)
@@ -110,7 +111,7 @@ def _drop_hatnotes(text: str) -> str:
 
     def drop_hatnote(match: re.Match[str]) -> str:
         before = text[max(match.start() - 200, 0) : match.start()].rstrip()
-        return "" if not before or before.endswith(("}}", "==", "]]", "''")) else match[0]
+        return "\n" if not before or before.endswith(("}}", "==", "]]", "''")) else match[0]
 
     return HATNOTE.sub(drop_hatnote, text)
 

@@ -11,7 +11,8 @@ _BLOCK_MARKERS = frozenset("*#:;=- \n\xa0")
 def decode_entities(text: str, mark: str = "") -> str:
     """Decode each reference once ("&amp;lt;" becomes "&lt;"); unknown references stay.
 
-    `mark` precedes each decoded character that would begin a block at the start of a line.
+    `mark` precedes each decoded character that would begin a block at the start of a line, and follows an equals sign,
+    which would end a heading.
     """
     if "&" not in text:
         return text
@@ -25,4 +26,6 @@ def _decode(match: re.Match[str]) -> str:
 
 def _decode_marked(match: re.Match[str], mark: str) -> str:
     decoded = _decode(match)
-    return mark + decoded.replace("\n", " ") if decoded[:1] in _BLOCK_MARKERS else decoded
+    if decoded[:1] not in _BLOCK_MARKERS:
+        return decoded
+    return f"{mark}={mark}" if decoded == "=" else mark + decoded.replace("\n", " ")

@@ -14,6 +14,12 @@ PROTOCOL = (
     r"|redis://|worldwind://|bitcoin:|geo:|magnet:|matrix:|sips?:|sms:|tel:|urn:|xmpp:)"
 )
 """The protocols of MediaWiki's $wgUrlProtocols."""
+HTML_TAG_NAMES = (
+    "abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
+    "|i|ins|kbd|li|mark|ol|p|pre|q|rb|rp|rt|rtc|ruby|s|samp|small|span|strike|strong|sub|sup|table|td|th|time|tr|tt|u|ul"
+    "|var|wbr"
+)
+"""Tags of HTML in wikitext. MediaWiki shows all others as text, if no extension has them."""
 _SPACE_SEPARATORS = " \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"  # Unicode's category Zs
 _EXTERNAL_LINK = re.compile(
     rf"\[{PROTOCOL}(?:\[[0-9a-f:.]++\]|[^\[\]<>\"\0-\x20\x7f{_SPACE_SEPARATORS}])"
@@ -21,19 +27,22 @@ _EXTERNAL_LINK = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ESCAPED_TAG = re.compile("&[lg]t;")
+_TAG_IN_ADDRESS = re.compile(
+    rf"(?<![{_SPACE_SEPARATORS}])</?(?!(?:{HTML_TAG_NAMES})[\s/>])[^\s<>]+>[^\s<>\"]*+(?=\Z|[{_SPACE_SEPARATORS}])",
+    re.IGNORECASE,
+)
+"""A tag that MediaWiki shows as text, and the address behind it: they are a part of the label."""
 _UNCLOSED_LINK = re.compile(
-    r"\[(?:(?:https?|ftp):(?://)?|//)[^\s\[\]<>\"/\0-\x08][^\s\[\]<>\"]*+(?=[^\[\]\n]*$)",
+    r"\[(?:(?:https?|ftp):(?://)?|//)[^\s\[\]<>\"/\0-\x08](?:[^\s\[\]<>\"&\0-\x08]|&(?![lg]t;))*+(?=[^\[\]\n]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 _TAG_NAMES = (
-    "a|abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|col|colgroup|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
-    "|i|ins|kbd|li|mark|noinclude|ol|onlyinclude|p|q|rb|rp|rt|rtc|ruby|s|samp|small|span|strike|strong|sub"
-    "|sup|table|tbody|td|tfoot|th|thead|time|tr|tt|u|ul|var|wbr|nowiki|pre|poem|math|ref|references|gallery"
+    f"{HTML_TAG_NAMES}|a|col|colgroup|noinclude|onlyinclude|tbody|tfoot|thead|nowiki|poem|math|ref|references|gallery"
 )
 _TAG = re.compile(rf"<(/?)({_TAG_NAMES})(?=[\s/>])[^<>]*>", re.IGNORECASE)
-_NEW_BLOCK = f"\n\n{SEPARATOR}"
-_EDGE = f"\n\n{EDGE}"
-_FAR_EDGE = f"\n{_EDGE}"  # what precedes it in its line is a paragraph, for MediaWiki too
+_NEW_BLOCK = f"{SEPARATOR}\n\n{SEPARATOR}"  # the line before it ends with a tag: it is no heading
+_EDGE = f"{SEPARATOR}\n\n{EDGE}"
+_FAR_EDGE = f"{SEPARATOR}\n\n\n{EDGE}"  # what precedes it in its line is a paragraph, for MediaWiki too
 _OPENING_TEXT = {
     "li": f"\n* {SEPARATOR}", "td": " ", "th": " ", "rt": "(", "q": '"', "br": LINE_BREAK,
     **dict.fromkeys("p dd dt dl ul ol tr h1 h2 h3 h4 h5 h6".split(), _NEW_BLOCK),
@@ -46,7 +55,7 @@ _SCRIPT_TAG = re.compile(r"<(sup|sub)\b[^<>]*>((?:[-+−\d]|&minus;){1,6})</\1\s
 _BLOCKQUOTE = re.compile(r"<blockquote[\s>].*?(?:</blockquote|\Z)", re.DOTALL)
 _DIV = re.compile(r"<(/?)(?:div|center)(?=[\s/>])", re.IGNORECASE)
 _INDENT = re.compile(r"\n[ \t]++(?=\S)")
-_RULE = re.compile(r"\n-----*+")
+RULE = re.compile(r"\n-----*+")
 _LINK_WITH_LINKS = r"\[\[[^\[\]|:]+:[^\[\]]*+(?:\[\[[^\[\]]*\]\][^\[\]]*+)*+\]\]"  # a file and its caption
 _LINK = re.compile(rf"{_LINK_WITH_LINKS}|\[\[[^\[\]]*\]\]")
 _TERM_TOKEN = re.compile(
@@ -60,12 +69,12 @@ _QUOTES = re.compile(r"''+")
 def strip_links(text: str) -> str:
     """Replace quotes by SEPARATOR, then external links by their labels; write EDGE for rules."""
     if "----" in text:
-        text = _RULE.sub(_FAR_EDGE, text)
+        text = RULE.sub(f"\n\n\n{EDGE}", text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
     if "[" in text:
         text = _EXTERNAL_LINK.sub(_link_label, text)
-        if "[http" in text:
+        if any(start in text for start in ("[http", "[ftp", "[//")):
             text = _UNCLOSED_LINK.sub(SEPARATOR, text)
     return text
 
@@ -108,7 +117,11 @@ def _link_label(match: re.Match[str]) -> str:
         return match[0]
     if "&" in match[0] and (end := _ESCAPED_TAG.search(match[0], 0, match.start(1) - match.start())):
         return f"{SEPARATOR}{match[0][end.start() : match.start(1) - match.start()].rstrip()} {match[1]}"
-    return f"{SEPARATOR}{match[1]}" if match[1] else SEPARATOR + GAP
+    if match[1][:1] == "<" and (tag := _TAG_IN_ADDRESS.match(match.string, match.start(1), match.end(1))):
+        return f"{SEPARATOR}{tag[0]} {match.string[tag.end() : match.end(1)]}"
+    if not match[1]:
+        return SEPARATOR + GAP
+    return f"{SEPARATOR}{match[1]}{SEPARATOR}" if match[1][-1] == "=" else SEPARATOR + match[1]
 
 
 def _replace_small_digits(match: re.Match[str]) -> str:

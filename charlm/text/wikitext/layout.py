@@ -86,6 +86,8 @@ def _parse_blocks(text: str) -> list[Block]:
                 blocks.append((_ITEM, _definition(term, _one_line(body))))
                 term = ""
                 continue
+            if term and markers and not body and marker[-1] == ":" and len(marker) == term_depth:
+                continue  # the next line is its definition
             end_paragraph()
             if not HAS_WORD.search(body):
                 continue

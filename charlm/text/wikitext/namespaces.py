@@ -6,7 +6,7 @@ SiteInfo.namespaces ── file_prefixes, category_prefixes ──> the links th
 
 from collections.abc import Mapping
 
-_MEDIA, _FILE, _TEMPLATE, _CATEGORY = -2, 6, 10, 14
+_MEDIA, _SPECIAL, _FILE, _TEMPLATE, _CATEGORY = -2, -1, 6, 10, 14
 
 _FILE_NAMES = """
     file image media archivo imagen archivu imachen datei bild fichier fichièr immagine ficheiro imagem bestand
@@ -75,6 +75,11 @@ def file_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
 def category_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
     """Return the case-folded prefixes of links to categories, in this wiki's and other languages."""
     return _prefixes(namespaces, (_CATEGORY,), _CATEGORY_NAMES)
+
+
+def special_prefixes(namespaces: Mapping[int, str]) -> frozenset[str]:
+    """Return the case-folded prefixes of links to special pages: the wiki's own and the English one."""
+    return _prefixes(namespaces, (_SPECIAL,), "special")
 
 
 def _prefixes(namespaces: Mapping[int, str], numbers: tuple[int, ...], names: str) -> frozenset[str]:
