@@ -34,6 +34,8 @@ _CJK = "[\u2e80-\uabff\uf900-\ufaff\uff00-\uff60]"
 _CJK_BLANK = re.compile(f"(?<={_CJK})({GAP}*) ({GAP}*)(?={_CJK})")
 _TABLE_START = re.compile(r"^[ \t:]*\{\|", re.MULTILINE)
 _HTML_TABLE = re.compile(r"<table\b(?:.*</table|.*)", re.IGNORECASE | re.DOTALL)
+_TABLE_TAG = re.compile(r"</?table\b", re.IGNORECASE)
+_TABLE_CLOSING_TAG = re.compile(r"</table", re.IGNORECASE)
 _ROW = re.compile(r"^[|!]|\|\||!!")
 _TABLE_END = re.compile(r"^[ \t]*\|\}", re.MULTILINE)
 _CELL = re.compile(r"</?t[dhr]\b", re.IGNORECASE)
@@ -253,7 +255,7 @@ def _drop_rows(case: Case, wikitext: str) -> Case:
     shown = _plain(case)
     kept = [line for line in shown if line in case.cleaned or not _is_subsequence(_letters_of(line), inside)]
     cleaned = case.cleaned
-    if not table[0].lower().endswith("</table"):
+    if len(_TABLE_TAG.findall(table[0])) > 2 * len(_TABLE_CLOSING_TAG.findall(table[0])):
         cleaned = [line for line in cleaned if line in shown or not _is_subsequence(_letters_of(line), inside)]
     return replace(case, shown=kept, cleaned=cleaned)
 
