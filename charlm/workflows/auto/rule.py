@@ -23,7 +23,7 @@ SIZES = (
     (30_000, Size(1024, 32, 128, 1.2e-3)),
 )
 """The number of updates from which on a size beats the one before it in equal time."""
-_DROPOUT = ((1.0, 0.1), (4.0, 0.1), (10.0, 0.2), (math.inf, 0.4))
+_DROPOUT = ((4.0, 0.1), (10.0, 0.2), (math.inf, 0.4))
 """Epochs up to which the dropout of the features is this."""
 _MAX_EPOCHS = 40.0
 _START_SECONDS = 4.0
