@@ -125,6 +125,7 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--config": Changes(TRAIN, TRAIN.replace("tiny", "nowhere")),
         "--data": differs(TRAIN, "--data nowhere"),
         "--out": Changes(TRAIN, TRAIN.replace("runs/new", "runs/other")),
+        "--minutes": differs(TRAIN, "--minutes 0.00001"),
         "--set": differs(TRAIN, "--set training.max_steps=3"),
         "--resume": differs("train --config tiny", "--resume never"),
         "--init-from": differs(TRAIN, "--init-from tiny-texts"),

@@ -322,6 +322,7 @@ def test_a_device_that_is_always_full(toured: Commands) -> None:
 NUMBERS = [*"0 -1 1 1000000000 9223372036854775807 9223372036854775808 1e3 nan 1e999 ٣".split(), "1" * 30, ""]
 NUMERIC: dict[str, tuple[str, ...]] = {
     "prepare": NEW_CORPUS,
+    "train": ("train", *QUICK, "--out", "runs/new"),
     "eval": ("eval",),
     "sample": ("sample", "--length", "2"),
     "explain": ("explain", "tiny-texts", "мы"),
