@@ -28,6 +28,7 @@ from charlm.commands.prepare import prepare
 from charlm.commands.report import report
 from charlm.commands.runs import runs
 from charlm.commands.sample import sample
+from charlm.commands.serve import serve
 from charlm.commands.train import train
 from charlm.commands.tune import tune
 from charlm.commands.version import describe_installation
@@ -141,6 +142,7 @@ for name, command in (
     ("train", train),
     ("eval", evaluate),
     ("sample", sample),
+    ("serve", serve),
     ("predict", predict),
     ("explain", explain),
     ("inspect", inspect),

@@ -63,12 +63,19 @@ class OptionError(UsageError):
         """
         super().__init__(what, cure)
         self._values = values
-        self.what, self.cure = self._fill(str)
+        self.what, self.cure = self.spelled(str)
+
+    @property
+    def options(self) -> list[str]:
+        """The options that the error is about, in the order in which it names them."""
+        names = re.findall(r"\{(\w+)\}", " ".join(self.args))
+        return [name for name in names if name not in self._values]
 
     def for_command_line(self) -> tuple[str, str]:
-        return self._fill(lambda option: f"--{option.replace('_', '-')}")
+        return self.spelled(lambda option: f"--{option.replace('_', '-')}")
 
-    def _fill(self, spell: Callable[[str], str]) -> tuple[str, str]:
+    def spelled(self, spell: Callable[[str], str]) -> tuple[str, str]:
+        """What and cure, with the options as `spell` writes their names."""
         what, cure = (
             re.sub(r"\{(\w+)\}", lambda found: str(self._values.get(found[1], spell(found[1]))), template)
             for template in self.args

@@ -1,11 +1,11 @@
 """The filters that change the logits before a draw: small frozen objects, logits in, logits out.
 
-    logits ── penalties ── temperature ── top-k ── typical ── top-p ── min-p ──> logits, some of them -inf
+    logits ── penalties ── bias ── temperature ── top-k ── typical ── top-p ── min-p ──> logits, some of them -inf
 
 They are applied in this order (`sort_filters`): penalties act on the model's own logits, and the filters that keep only
 some ids on the probabilities that will be drawn from.
 
-B streams, V vocabulary.
+B streams, N biases, V vocabulary.
 """
 
 import math
@@ -155,8 +155,31 @@ class FrequencyPenalty:
         return logits_BV - self.amount * context.counts_BV.to(logits_BV.dtype)
 
 
-_ORDER = (RepetitionPenalty, FrequencyPenalty, Temperature, TopK, Typical, TopP, MinP)
-_PENALTIES = (RepetitionPenalty, FrequencyPenalty)
+@dataclass(frozen=True, slots=True)
+class PresencePenalty:
+    """Subtract the amount from the logit of each id that occurs among the recent ids, however often."""
+
+    amount: float
+
+    def __call__(self, logits_BV: Tensor, context: DrawContext) -> Tensor:
+        assert context.counts_BV is not None
+        return logits_BV - self.amount * (context.counts_BV > 0).to(logits_BV.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogitBias:
+    """Add a bias to the logits of some ids: -100 rules an id out in practice, 100 makes it almost certain."""
+
+    ids_N: Tensor
+    bias_N: Tensor
+
+    def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
+        del context
+        return logits_BV.index_add(-1, self.ids_N, self.bias_N.to(logits_BV.dtype).expand(len(logits_BV), -1))
+
+
+_ORDER = (RepetitionPenalty, FrequencyPenalty, PresencePenalty, LogitBias, Temperature, TopK, Typical, TopP, MinP)
+_PENALTIES = (RepetitionPenalty, FrequencyPenalty, PresencePenalty)
 
 
 def build_filters(options: SamplingOptions) -> tuple[Filter, ...]:

@@ -8,7 +8,7 @@ B streams, V vocabulary.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -66,8 +66,16 @@ class SamplingLoop:
         """Negative log-likelihood of the drawn tokens before filters; only after `run(with_nats=True)`."""
 
     @torch.inference_mode()
-    def run(self, *, with_nats: bool = False) -> Iterator[list[str]]:
-        """After each step, yield the text that each stream can show, until all streams are done."""
+    def run(
+        self, *, with_nats: bool = False, on_draw: Callable[[Tensor, Tensor], None] | None = None
+    ) -> Iterator[list[str]]:
+        """After each step, yield the text that each stream can show, until all streams are done.
+
+        Args:
+            with_nats: whether to sum up `nats_B`.
+            on_draw: gets the model's own logits_BV and the drawn tokens_B of each step, before the detokenizers. The
+                tokens of streams that are done mean nothing.
+        """
         while not all(detokenizer.done for detokenizer in self._detokenizers):
             logits_BV = self._logits_BV
             tokens_B = self._sampler(
@@ -76,6 +84,8 @@ class SamplingLoop:
             if with_nats:
                 nll_B = -logits_BV.double().log_softmax(-1).gather(-1, tokens_B[:, None])[:, 0]
                 self.nats_B += nll_B * torch.tensor([not detokenizer.done for detokenizer in self._detokenizers])
+            if on_draw is not None:
+                on_draw(logits_BV, tokens_B)
             tokens = tokens_B.tolist()
             shown = [
                 "" if detokenizer.done else detokenizer.push(token)

@@ -1,0 +1,9 @@
+"""Language models behind HTTP: completions, models and tokens as OpenAI's client and lm-evaluation-harness read them.
+
+    request ──request_log──access──> application ──json_body──> completion_request ──prompts, writing_task──> WritingTask
+                                                                                                                 │
+    JSON, or server-sent events <──completion_json── completions <──TextEvents── engine (one thread for the models)
+
+`api_error` is what a client is told instead, `limits` what a client may ask for. `server` owns the socket, the signals
+and the end. Everything from `completion_request` to `completion_json` knows no HTTP.
+"""

@@ -1,0 +1,48 @@
+"""What one client may ask for, and what all of them together may."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The bounds of the server. A request beyond one of them is refused before any work for it begins."""
+
+    body_bytes: int = 4 << 20
+    """Of a request."""
+    body_seconds: float = 20.0
+    """For a request to arrive."""
+    write_seconds: float = 60.0
+    """For a client to take what was sent to it."""
+    prompts: int = 256
+    """Of a request."""
+    prompt_tokens: int = 131_072
+    """Of all prompts of a request."""
+    max_tokens: int = 16_384
+    """Of a text."""
+    texts: int = 256
+    """Of a request: prompts times the larger of n and best_of."""
+    logprobs: int = 20
+    """The likeliest tokens of each place."""
+    logprob_entries: int = 1_000_000
+    """Of a request: places times (logprobs + 1)."""
+    stop_strings: int = 16
+    stop_characters: int = 256
+    """Of one stop string."""
+    regex_characters: int = 1_000
+    regex_nodes: int = 2_000
+    """Of the automaton; each copy of a repetition counts."""
+    regex_classes: int = 20
+    """Different classes of characters, such as [a-z]."""
+    regex_seconds: float = 2.0
+    """For one token."""
+    regex_requests: int = 8
+    """Requests with a regex at a time: each may keep 64 MiB of masks."""
+    active_requests: int = 128
+    """Completions at a time; more are told to try again."""
+    unread_events: int = 256
+    """Events that a slow client has not read yet; its text waits then."""
+    connections: int = 512
+    """Open connections; more are answered with 503."""
+
+
+LIMITS = Limits()

@@ -1,0 +1,133 @@
+"""The models that are served, each under an id that a client chooses it by.
+
+    RUN ... ──load_models──> ServedModels ──find("lstm-ltg")──> ServedModel             a client never gives a path
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from charlm import storage, workspace
+from charlm.checkpoint import LoadedModel
+from charlm.data.conditions import LabelConditions
+from charlm.device import choose_device
+from charlm.errors import UsageError
+from charlm.sampling.options import SamplingOptions
+from charlm.serving.api_error import ApiError
+from charlm.suggestions.words import format_value, suggest
+from charlm.training.run_directory import run_of_checkpoint
+from charlm.version import __version__
+from charlm.vocab.base import Vocab
+from charlm.workflows.load_run import load_any_run
+from charlm.workflows.sample import build_generator
+
+_WARM_UP_CHARACTERS = 2
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A forward language model, and what clients know it by."""
+
+    id: str
+    loaded: LoadedModel
+    device: torch.device
+    created: int
+    """Unix time at which its weights were written."""
+    fingerprint: str
+    """Changes with the weights and with the version of charlm."""
+
+    @property
+    def vocab(self) -> Vocab:
+        return self.loaded.vocab
+
+
+class ServedModels:
+    """All models of a server, in the order in which they were named."""
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self.all = tuple(models)
+
+    def find(self, name: str | None) -> ServedModel:
+        """Return the model of this id; a server of one model needs none.
+
+        Raises:
+            ApiError: there is no such model, or no id and several models.
+        """
+        ids = [model.id for model in self.all]
+        if name is None and len(ids) == 1:
+            return self.all[0]
+        if name is None:
+            raise ApiError(400, "model is missing, and there are several", f"give one of {', '.join(ids)}", param="model")
+        found = next((model for model in self.all if model.id == name), None)
+        if found is None:
+            what = f"there is no model {format_value(name)}"
+            raise ApiError(404, what, suggest(name, ids, "there are"), param="model", code="model_not_found")
+        return found
+
+
+def load_models(runs: Sequence[str | None], checkpoint: str | None, device: str) -> ServedModels:
+    """Load the models of runs.
+
+    Raises:
+        UsageError: there is no such run or checkpoint; two have one id; or a model does not go on from a prompt: it
+            predicts labels or tags, must be given something, or writes backward.
+        CheckpointError: a checkpoint is damaged, or was written by a newer charlm.
+    """
+    models: list[ServedModel] = []
+    for run in runs:
+        loaded, name = load_any_run(run, checkpoint, device)
+        _check_completes(loaded, name)
+        model = _describe(loaded, name, device)
+        same = next((other for other in models if other.id == model.id), None)
+        if same is not None:
+            what = f"{loaded.directory} and {same.loaded.directory} would both have the id {model.id}"
+            raise UsageError(what, "name each once, or rename the directory of a run")
+        loaded.model.eval()
+        _warm_up(loaded, device)
+        models.append(model)
+    return ServedModels(models)
+
+
+def _check_completes(loaded: LoadedModel, name: str) -> None:
+    """
+    Raises:
+        UsageError: the model does not go on from a prompt.
+    """
+    if loaded.labels is not None:
+        what = f"{name} predicts {loaded.task.noun}, and `charlm serve` is for language models"
+        raise UsageError(what, "use `charlm predict`, or name a language model")
+    if loaded.conditions is not None:
+        noun = "label" if isinstance(loaded.conditions, LabelConditions) else "source"
+        what = f"{name} is given a {noun} for each text, which the API has no field for"
+        raise UsageError(what, f"use `charlm sample --{noun}`, or name a run of `charlm prepare` without --task")
+    if loaded.settings.text_direction == "backward":
+        what = f"{name} writes backward, and a completion comes after its prompt"
+        raise UsageError(what, "use `charlm sample`, or name a forward model")
+
+
+def _describe(loaded: LoadedModel, name: str, device: str) -> ServedModel:
+    weights = loaded.directory / "model.safetensors"
+    digest = storage.sha256(weights)[:12]
+    with storage.storage_errors(weights, "read"):
+        created = int(min(weights.stat().st_mtime, time.time()))
+    return ServedModel(
+        _id(loaded, name), loaded, choose_device(device), created, f"charlm-{__version__}-{digest}"
+    )
+
+
+def _id(loaded: LoadedModel, name: str) -> str:
+    """The name of the run; of a checkpoint that was named itself, the name of its run and its own."""
+    if name == workspace.BUNDLED:
+        return name
+    own = storage.directory_name(Path(name))
+    run = run_of_checkpoint(loaded.directory)
+    return own if run is None or loaded.directory != Path(name) else f"{run.name}:{own}"
+
+
+def _warm_up(loaded: LoadedModel, device: str) -> None:
+    """Write a little, so that the first client does not wait for kernels to be compiled."""
+    options = SamplingOptions(length=_WARM_UP_CHARACTERS, temperature=0)
+    build_generator(loaded, options, device).generate_batch(1)

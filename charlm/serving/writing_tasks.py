@@ -1,0 +1,129 @@
+"""From a request and a model to the tasks of the engine: one for each prompt, all with the same plan.
+
+    CompletionRequest, vocabulary ──> SamplingOptions ──plan_sampling──> SamplingPlan, with penalties and biases
+"""
+
+from dataclasses import replace
+
+import torch
+
+from charlm.sampling.constraints.regex_parser import parse_regex
+from charlm.sampling.filters import Filter, FrequencyPenalty, LogitBias, PresencePenalty, sort_filters
+from charlm.sampling.options import SamplingOptions
+from charlm.sampling.plan import SamplingPlan, plan_sampling
+from charlm.serving.api_error import invalid_field
+from charlm.serving.completion_request import CompletionRequest
+from charlm.serving.limits import Limits
+from charlm.serving.prompts import Prompt
+from charlm.serving.served_models import ServedModel
+from charlm.serving.text_events import WritingTask
+from charlm.vocab.base import Vocab
+
+
+def make_tasks(
+    request: CompletionRequest, model: ServedModel, prompts: list[Prompt], limits: Limits
+) -> list[WritingTask]:
+    """Return a task for each prompt.
+
+    Raises:
+        ApiError: all prompts together ask for too much, or the regex is too large.
+        UsageError: an option is out of range, or no text satisfies the options.
+    """
+    _check_amount(request, prompts, limits)
+    plan = _plan(request, model.vocab, limits)
+    needs_scores = request.logprobs is not None or request.best_of > request.n
+    return [
+        WritingTask(
+            model=model.loaded.model,
+            vocab=model.vocab,
+            device=model.device,
+            context_ids=prompt.context_ids,
+            pending_ids=() if plan.constraint is not None else prompt.pending_ids,
+            plan=plan,
+            count=request.best_of,
+            max_tokens=request.max_tokens,
+            num_alternatives=(request.logprobs or 0) if needs_scores else None,
+            scores_prompt=request.echo and request.logprobs is not None,
+        )
+        for prompt in prompts
+    ]
+
+
+def _check_amount(request: CompletionRequest, prompts: list[Prompt], limits: Limits) -> None:
+    num_texts = len(prompts) * request.best_of
+    if num_texts > limits.texts:
+        name = "best_of" if request.best_of > request.n else "n"
+        what = f"{len(prompts)} prompts with {request.best_of} texts each are {num_texts:,} texts"
+        raise invalid_field(name, what, f"ask for at most {limits.texts} at a time")
+    if request.logprobs is None:
+        return
+    places = num_texts * request.max_tokens + request.echo * sum(len(prompt.ids) for prompt in prompts)
+    if places * (request.logprobs + 1) > limits.logprob_entries:
+        what = f"logprobs {request.logprobs} at {places:,} places is too much for one answer"
+        raise invalid_field("logprobs", what, f"lower it, or ask for fewer places (limit: {limits.logprob_entries:,})")
+
+
+def _plan(request: CompletionRequest, vocab: Vocab, limits: Limits) -> SamplingPlan:
+    _check_regex(request.regex, limits)
+    options = SamplingOptions(
+        length=_max_characters(request, vocab),
+        temperature=request.temperature,
+        top_k=request.top_k,
+        top_p=request.top_p,
+        min_p=request.min_p,
+        stop=request.stop,
+        regex=request.regex,
+        seed=request.seed,
+    )
+    plan = plan_sampling(options, vocab, single_document=not request.ignore_eos)
+    filters = sort_filters([*plan.filters, *_filters(request, vocab)])
+    return replace(plan, filters=filters, penalty_window=max(1, request.max_tokens))
+
+
+def _max_characters(request: CompletionRequest, vocab: Vocab) -> int:
+    """The characters that a text of `max_tokens` tokens can have.
+
+    A regex is told to be complete after so many. If each token is a character, it then is complete after so many
+    tokens too; a text of longer tokens, or of bytes, may be cut by `max_tokens` before.
+    """
+    if vocab.spells_characters:
+        return request.max_tokens * (1 if request.regex is not None else 2)  # <eod> may be two: a blank line
+    return request.max_tokens * max(2, *(len(vocab.symbol(token)) for token in range(vocab.size)))
+
+
+def _check_regex(regex: str | None, limits: Limits) -> None:
+    """
+    Raises:
+        ApiError: its automaton is too large for a server.
+        OptionError: it is not supported.
+    """
+    if not regex:
+        return
+    if len(regex) > limits.regex_characters:
+        cure = f"give at most {limits.regex_characters:,}"
+        raise invalid_field("regex", f"regex has {len(regex):,} characters", cure)
+    nfa = parse_regex(regex)
+    if len(nfa.nodes) > limits.regex_nodes:
+        what = f"regex has {len(nfa.nodes):,} states, each copy of a repetition counted"
+        raise invalid_field("regex", what, f"give a simpler one, of at most {limits.regex_nodes:,}")
+    num_classes = sum(not isinstance(atom, str) for atom in nfa.atoms)
+    if num_classes > limits.regex_classes:
+        what = f"regex has {num_classes} different classes of characters"
+        raise invalid_field("regex", what, f"give at most {limits.regex_classes}")
+
+
+def _filters(request: CompletionRequest, vocab: Vocab) -> list[Filter]:
+    """The filters that only the API has. Penalties count the tokens of the text alone, as OpenAI's do."""
+    found: list[Filter] = []
+    if request.frequency_penalty:
+        found.append(FrequencyPenalty(request.frequency_penalty))
+    if request.presence_penalty:
+        found.append(PresencePenalty(request.presence_penalty))
+    if request.logit_bias:
+        highest = max(request.logit_bias)
+        if highest >= vocab.size:
+            what = f"logit_bias has the token {highest}, which the vocabulary does not have"
+            raise invalid_field("logit_bias", what, f"give ids from 0 to {vocab.size - 1:,}")
+        ids, values = zip(*request.logit_bias.items(), strict=True)
+        found.append(LogitBias(torch.tensor(ids), torch.tensor(values)))
+    return found
