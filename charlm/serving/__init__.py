@@ -1,8 +1,8 @@
 """Language models behind HTTP: completions, models and tokens as OpenAI's client and lm-evaluation-harness read them.
 
-    request ──request_log──access──> application ──json_body──> completion_request ──prompts, writing_task──> WritingTask
+    request ──request_log──access──> application, service ──json_body──> completion_request ──writing_tasks──> tasks
                                                                                                                  │
-    JSON, or server-sent events <──completion_json── completions <──TextEvents── engine (one thread for the models)
+    JSON, or server-sent events <──completion_json── completions <──text_events── engine (a thread for the models)
 
 `api_error` is what a client is told instead, `limits` what a client may ask for. `server` owns the socket, the signals
 and the end. Everything from `completion_request` to `completion_json` knows no HTTP.

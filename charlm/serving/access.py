@@ -2,8 +2,8 @@
 
     Host ──> Origin, Sec-Fetch-Site and Content-Type of a POST ──> bearer token ──> application
 
-A web page elsewhere must not use a server on this machine: its requests carry its own Origin, or, once it has pointed its
-name to 127.0.0.1 (DNS rebinding), its own Host. Neither is ours.
+A web page elsewhere must not use a server on this machine: its requests carry its own Origin, or, once it has pointed
+its name to 127.0.0.1 (DNS rebinding), its own Host. Neither is ours.
 """
 
 import hmac

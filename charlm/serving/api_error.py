@@ -1,6 +1,6 @@
 """What a client is told instead of an answer, in the form that OpenAI's client reads.
 
-    ApiError, UsageError, DataError, ... ──> {"error": {"message", "type", "param", "code"}} and a status
+ApiError, UsageError, DataError, ... ──> {"error": {"message", "type", "param", "code"}} and a status
 """
 
 from collections.abc import Mapping

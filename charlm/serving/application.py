@@ -1,6 +1,6 @@
 """The routes, and what every request passes through before and behind them.
 
-    RequestLog ──> AccessGuard ──> [CORS, if a page elsewhere was allowed] ──> routes ──> Service
+RequestLog ──> AccessGuard ──> [CORS, if a page elsewhere was allowed] ──> routes ──> Service
 """
 
 from collections.abc import Callable

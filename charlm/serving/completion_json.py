@@ -1,6 +1,6 @@
 """Completions as the JSON that OpenAI's client reads: whole, or in chunks of a stream.
 
-    PromptRead, TextPieces ──> Choice ──take──> {index, text, logprobs, finish_reason} ──AnswerFrame──> answer or chunk
+PromptRead, TextPieces ──> Choice ──take──> {index, text, logprobs, finish_reason} ──AnswerFrame──> answer or chunk
 """
 
 import secrets

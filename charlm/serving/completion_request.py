@@ -1,6 +1,6 @@
 """The fields of `POST /v1/completions`, checked: what a client asks for, before any model is looked at.
 
-    JSON object ──parse_completion──> CompletionRequest                                          anything else: 400
+JSON object ──parse_completion──> CompletionRequest                                          anything else: 400
 """
 
 import secrets
@@ -128,7 +128,7 @@ def _logit_bias(fields: JsonFields) -> dict[int, float]:
     biases: dict[int, float] = {}
     for key, value in fields.objects("logit_bias").items():
         if not (key.isascii() and key.isdecimal() and len(key) < 10):
-            cure = "give ids as strings, such as {\"5\": -100}; /tokenize returns them"
+            cure = 'give ids as strings, such as {"5": -100}; /tokenize returns them'
             raise invalid_field("logit_bias", f"logit_bias has the key {format_value(key)}", cure)
         if not (is_whole_number(value) or isinstance(value, float)) or not -_MAX_BIAS <= value <= _MAX_BIAS:
             what = f"logit_bias has the value {format_value(value)} for token {key}"

@@ -1,6 +1,6 @@
 """The answer to `POST /v1/completions`: whole, or in chunks as the texts grow.
 
-    JSON object ──prepare_completion──> PreparedCompletion ──engine──> TextEvents ──Answer──> one object, or chunks
+JSON object ──prepare_completion──> PreparedCompletion ──engine──> TextEvents ──Answer──> one object, or chunks
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -64,7 +64,7 @@ class Answer:
         return self._frame.fill(taken, usage=self._usage())
 
     async def chunks(self, stream: TextStream) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the chunks that can be sent, one for each text that has grown, and at the end the usage if asked for."""
+        """Yield the chunks that can be sent, one for each text that has grown; at the end the usage, if asked for."""
         usage = {"usage": None} if self._request.include_usage else {}
         numbered = list(enumerate(choice for choices in self._choices for choice in choices))
         while events := await stream.read():

@@ -50,13 +50,12 @@ class TextStream:
         Raises:
             Exception: what ended the request, after all events before it were read.
         """
-        await self._arrived.wait()
-        self._arrived.clear()
+        while not self._events and not self._has_ended:
+            self._arrived.clear()
+            await self._arrived.wait()
         events, self._events = self._events, []
-        if self._has_ended:
-            self._arrived.set()
-            if not events and self._error is not None:
-                raise self._error
+        if not events and self._error is not None:
+            raise self._error
         self._engine.wake()
         return events
 
@@ -160,7 +159,8 @@ class RoundRobinEngine(Engine):
             while True:
                 began = time.monotonic()
                 if began >= end:
-                    job.stream.post(events)
+                    if events:
+                        job.stream.post(events)
                     return True
                 step = next(job.steps, None)
                 if step is None:

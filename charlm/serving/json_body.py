@@ -1,6 +1,6 @@
 """The body of a request: read within its bounds, and parsed as one JSON object.
 
-    chunks ──at most so many bytes, in so many seconds──> UTF-8 ──> JSON ──> object            anything else: 400 to 415
+chunks ──at most so many bytes, in so many seconds──> UTF-8 ──> JSON ──> object            anything else: 400 to 415
 """
 
 import asyncio

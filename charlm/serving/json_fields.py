@@ -1,6 +1,6 @@
 """The fields of a JSON object, with their types and ranges checked; null is the same as a field that is left out.
 
-    {"n": 2, "echo": null} ──JsonFields──> .whole_number("n", ...), .boolean("echo")       anything else: status 400
+{"n": 2, "echo": null} ──JsonFields──> .whole_number("n", ...), .boolean("echo")       anything else: status 400
 """
 
 from collections.abc import Collection, Mapping

@@ -13,10 +13,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from charlm.errors import DataError
 from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.serving.api_error import invalid_field
 from charlm.serving.json_fields import is_whole_number
 from charlm.serving.limits import Limits
+from charlm.serving.token_offsets import characters_before
 from charlm.suggestions.words import format_value
 from charlm.vocab.base import IntArray, Vocab
 
@@ -59,12 +61,14 @@ class Prompt:
         length = num_pending = 0
         for index, token in enumerate(self.ids.tolist()):
             is_eod = token == self.vocab.eod_id
-            ended = decoder.finish() if is_eod else ""
-            offsets.append(length + len(ended))
-            piece = ended + (DOCUMENT_BREAK if index else "") if is_eod else decoder.push(token)
+            shown_break = DOCUMENT_BREAK if is_eod and index else ""
+            piece = decoder.finish() + shown_break if is_eod else decoder.push(token)
+            num_before = characters_before(token, piece, self.vocab)
+            offsets.append(length + num_before)
             pieces.append(piece)
             length += len(piece)
-            num_pending = 0 if piece or is_eod else num_pending + 1
+            begins_anew = num_before == len(piece)  # with a character that is not complete
+            num_pending = 0 if is_eod else int(begins_anew) if piece else num_pending + 1
         pending = self.ids.tolist()[len(self.ids) - num_pending :] if decoder.finish() else []
         return "".join(pieces), offsets, tuple(pending)
 
@@ -73,8 +77,7 @@ def encode_prompts(given: Any, vocab: Vocab, limits: Limits) -> list[Prompt]:
     """Return the prompts of a request; without one, the beginning of a document.
 
     Raises:
-        ApiError: it is of another kind, too long, or has an id that the vocabulary does not have.
-        DataError: a text has a lone surrogate, or a character that the vocabulary cannot spell.
+        ApiError: it is of another kind, too long, or has an id or character that the vocabulary does not have.
     """
     many = _as_list(given)
     if len(many) > limits.prompts:
@@ -82,12 +85,24 @@ def encode_prompts(given: Any, vocab: Vocab, limits: Limits) -> list[Prompt]:
     if sum(map(len, many)) > limits.body_bytes:
         raise _too_long(limits)
     prompts = [
-        Prompt(vocab, vocab.encode(each).astype(np.int64) if isinstance(each, str) else check_ids("prompt", each, vocab))
+        Prompt(vocab, encode_text(each, vocab) if isinstance(each, str) else check_ids("prompt", each, vocab))
         for each in many
     ]
     if sum(len(prompt.ids) for prompt in prompts) > limits.prompt_tokens:
         raise _too_long(limits)
     return prompts
+
+
+def encode_text(text: str, vocab: Vocab) -> IntArray:
+    """Return the ids of a prompt.
+
+    Raises:
+        ApiError: it has a lone surrogate, or a character that the vocabulary cannot spell.
+    """
+    try:
+        return vocab.encode(text).astype(np.int64)
+    except DataError as error:
+        raise invalid_field("prompt", f"prompt: {error.what}", error.cure) from error
 
 
 def check_ids(name: str, ids: Sequence[object], vocab: Vocab) -> IntArray:

@@ -1,6 +1,6 @@
 """One line for each request on stderr: what was asked, how it was answered, and how long it took; no text of anybody.
 
-    12:00:01 POST /v1/completions 200 0.35 s lstm-ltg 12+34 tokens
+12:00:01 POST /v1/completions 200 0.35 s lstm-ltg 12+34 tokens
 """
 
 import time

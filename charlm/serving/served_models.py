@@ -1,6 +1,6 @@
 """The models that are served, each under an id that a client chooses it by.
 
-    RUN ... ──load_models──> ServedModels ──find("lstm-ltg")──> ServedModel             a client never gives a path
+RUN ... ──load_models──> ServedModels ──find("lstm-ltg")──> ServedModel             a client never gives a path
 """
 
 import time
@@ -60,7 +60,9 @@ class ServedModels:
         if name is None and len(ids) == 1:
             return self.all[0]
         if name is None:
-            raise ApiError(400, "model is missing, and there are several", f"give one of {', '.join(ids)}", param="model")
+            raise ApiError(
+                400, "model is missing, and there are several", f"give one of {', '.join(ids)}", param="model"
+            )
         found = next((model for model in self.all if model.id == name), None)
         if found is None:
             what = f"there is no model {format_value(name)}"
@@ -113,9 +115,7 @@ def _describe(loaded: LoadedModel, name: str, device: str) -> ServedModel:
     digest = storage.sha256(weights)[:12]
     with storage.storage_errors(weights, "read"):
         created = int(min(weights.stat().st_mtime, time.time()))
-    return ServedModel(
-        _id(loaded, name), loaded, choose_device(device), created, f"charlm-{__version__}-{digest}"
-    )
+    return ServedModel(_id(loaded, name), loaded, choose_device(device), created, f"charlm-{__version__}-{digest}")
 
 
 def _id(loaded: LoadedModel, name: str) -> str:

@@ -1,6 +1,6 @@
 """The server's socket, its life and its end.
 
-    options ──check──> bind ──> load models ──> listen, print the URL ──> serve ──SIGINT, SIGTERM──> end all texts, close
+options ──check──> bind ──> load models ──> listen, print the URL ──> serve ──SIGINT, SIGTERM──> end all texts, close
 """
 
 import asyncio

@@ -45,9 +45,7 @@ class Service:
     # ---- completions
 
     async def completions(self, request: Request) -> Response:
-        prepared = await self._prepare(
-            request, lambda content: prepare_completion(content, self._models, self._limits)
-        )
+        prepared = await self._prepare(request, lambda content: prepare_completion(content, self._models, self._limits))
         answer = Answer(prepared)
         admission = contextlib.ExitStack()
         admission.enter_context(self._admit(prepared))

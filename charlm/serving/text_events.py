@@ -1,6 +1,6 @@
 """What an engine is asked to write, and what it tells while it writes.
 
-    WritingTask for each prompt ──engine──> PromptRead, then TextPieces; the last of each text has a finish reason
+WritingTask for each prompt ──engine──> PromptRead, then TextPieces; the last of each text has a finish reason
 """
 
 from collections.abc import Sequence

@@ -1,19 +1,16 @@
-"""`/tokenize`, `/detokenize` and `/tokenizer_info`: text <-> ids, with the fields of vLLM, as lm-evaluation-harness reads
-them.
+"""`/tokenize`, `/detokenize` and `/tokenizer_info`: text <-> ids, with the fields that lm-evaluation-harness reads.
 
-A harness asks for the id of <eod> by tokenizing its name, so a text that is exactly `<eod>` is this one id. Within other
-texts these five characters are ordinary text.
+The harness asks for the id of <eod> by tokenizing its name, so a text that is exactly `<eod>` is this one id. Within
+other texts these five characters are ordinary text.
 """
 
 from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
-
 from charlm.serving.api_error import ApiError, invalid_field
 from charlm.serving.json_fields import JsonFields
 from charlm.serving.limits import Limits
-from charlm.serving.prompts import check_ids
+from charlm.serving.prompts import check_ids, encode_text
 from charlm.serving.served_models import ServedModel, ServedModels
 from charlm.suggestions.words import format_value
 
@@ -22,8 +19,7 @@ def tokenize(content: Mapping[str, Any], models: ServedModels, limits: Limits) -
     """The ids of a text.
 
     Raises:
-        ApiError: a field is wrong.
-        DataError: the text has a lone surrogate, or a character that the vocabulary cannot spell.
+        ApiError: a field is wrong, or the text has a character that the vocabulary cannot spell.
     """
     fields = JsonFields(content, ("model", "prompt", "add_special_tokens", "return_token_strs"))
     vocab = models.find(fields.text("model")).vocab
@@ -31,7 +27,7 @@ def tokenize(content: Mapping[str, Any], models: ServedModels, limits: Limits) -
     if text is None:
         raise invalid_field("prompt", "prompt is missing", "give a text")
     is_eod = text == vocab.symbol(vocab.eod_id)
-    tokens = [vocab.eod_id] if is_eod else vocab.encode(text).astype(np.int64).tolist()
+    tokens = [vocab.eod_id] if is_eod else encode_text(text, vocab).tolist()
     if fields.boolean("add_special_tokens"):
         tokens = [vocab.eod_id, *tokens]
     names = [vocab.symbol(token) for token in tokens] if fields.boolean("return_token_strs") else None

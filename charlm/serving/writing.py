@@ -20,6 +20,7 @@ from charlm.sampling.prime import PrimedState, PromptReader
 from charlm.sampling.sampling_loop import SamplingLoop
 from charlm.serving.api_error import ApiError
 from charlm.serving.text_events import FinishReason, PromptRead, ScoredToken, TextEvent, TextPiece, WritingTask
+from charlm.serving.token_offsets import characters_before
 from charlm.vocab.base import Vocab
 
 _CHUNK = 256  # ids of a prompt: other requests wait as long
@@ -143,6 +144,6 @@ class _LimitedDetokenizer(Detokenizer):
 
     def _decode(self, token: int) -> str:
         text = super()._decode(token)
-        self.offset = self._num_characters
+        self.offset = self._num_characters + characters_before(token, text, self._vocab)
         self._num_characters += len(text)
         return text

@@ -1,6 +1,6 @@
 """From a request and a model to the tasks of the engine: one for each prompt, all with the same plan.
 
-    CompletionRequest, vocabulary ──> SamplingOptions ──plan_sampling──> SamplingPlan, with penalties and biases
+CompletionRequest, vocabulary ──> SamplingOptions ──plan_sampling──> SamplingPlan, with penalties and biases
 """
 
 from dataclasses import replace

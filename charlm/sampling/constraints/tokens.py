@@ -69,7 +69,7 @@ class TokenConstraint(Generic[CharStateT]):
         self.vocab = vocab
         texts = token_texts(vocab)
         self._token_bytes = [text.encode("utf-8") for text in texts]
-        self._first_byte_id = _first_byte_id(vocab)
+        self._first_byte_id = first_byte_id(vocab)
         if self._first_byte_id is None:
             automaton = automaton.restrict_to(_single_characters(texts))
         else:
@@ -122,13 +122,14 @@ class TokenConstraint(Generic[CharStateT]):
 
 def token_texts(vocab: Vocab) -> list[str]:
     """The text of each id, independent of its context; empty for <eod>, marks and bytes."""
-    first = _first_byte_id(vocab)
+    first = first_byte_id(vocab)
     byte_ids = range(0) if first is None else range(first, first + NUM_BYTES)
     decoder = vocab.stream_decoder()
     return ["" if token == vocab.eod_id or token in byte_ids else decoder.push(token) for token in range(vocab.size)]
 
 
-def _first_byte_id(vocab: Vocab) -> int | None:
+def first_byte_id(vocab: Vocab) -> int | None:
+    """The id of byte 0; byte b has the id b more. None if the vocabulary has no bytes."""
     return 0 if isinstance(vocab, ByteVocab) else vocab.first_byte_id
 
 
