@@ -63,6 +63,14 @@ def test_greedy_is_the_most_probable_id(logits: list[float], seed: int) -> None:
     assert logits[int(token)] == max(logits)
 
 
+@pytest.mark.parametrize("value", [5e-324, 2e-309, 1e-40, 1e-30])
+def test_a_temperature_near_zero_is_greedy(value: float) -> None:
+    logits_BV = torch.tensor([[1.0, 3.0, -math.inf, 2.0]])
+    context = DrawContext(torch.tensor([[0.5]]))
+    for filtered_BV in (Temperature(value)(logits_BV), Temperature(value, value)(logits_BV, context)):
+        assert filtered_BV.softmax(-1).tolist() == [[0, 1, 0, 0]]
+
+
 @given(st.floats(0.01, 100))
 def test_a_temperature_keeps_the_order_and_the_logits(value: float) -> None:
     before = LOGITS_V.clone()
