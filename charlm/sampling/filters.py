@@ -59,10 +59,16 @@ class Temperature:
     def __call__(self, logits_BV: Tensor, context: DrawContext = NO_CONTEXT) -> Tensor:
         if self.end is not None and context.progress_B1 is not None:
             value_B1 = self.value + (self.end - self.value) * context.progress_B1
-            return torch.where(value_B1 >= _LEAST_TEMPERATURE, _scale_by_temperature(logits_BV, value_B1), _greedy_logits(logits_BV))
+            return torch.where(
+                value_B1 >= _LEAST_TEMPERATURE, _scale_by_temperature(logits_BV, value_B1), _greedy_logits(logits_BV)
+            )
         if self.value == 1:
             return logits_BV
-        return _greedy_logits(logits_BV) if self.value < _LEAST_TEMPERATURE else _scale_by_temperature(logits_BV, self.value)
+        return (
+            _greedy_logits(logits_BV)
+            if self.value < _LEAST_TEMPERATURE
+            else _scale_by_temperature(logits_BV, self.value)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,8 @@ class RoundRobinEngine(Engine):
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name="models", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, name="models", daemon=True)
+        self.thread.start()
 
     def submit(self, tasks: Sequence[WritingTask]) -> TextStream:
         stream = TextStream(self)
@@ -129,7 +129,7 @@ class RoundRobinEngine(Engine):
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join()
+        self.thread.join()
 
     def _run(self) -> None:
         while (job := self._next_job()) is not None:

@@ -84,6 +84,8 @@ def test_a_message_may_quote_what_is_no_unicode(client: TestClient) -> None:
     assert to_bytes({"a": "\ud800é"}) == b'{"a": "\\ud800\xc3\xa9"}'
 
 
+EXTENTS = [pytest.param(80, id="some"), pytest.param(2000, id="many", marks=pytest.mark.faults)]
+"""Numbers of examples."""
 SCALARS = (
     st.none()
     | st.booleans()
@@ -101,10 +103,17 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from([*FIELDS, "tokens", "add_special_tokens"]), VALUES, max_size=6)
 
 
-@hypothesis_settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
-@given(content=OBJECTS, path=st.sampled_from(PATHS))
-@example(content={"prompt": "ab", "stream": True, "max_tokens": 3, "seed": 1, "logprobs": 2}, path="/v1/completions")
-def test_any_object_is_answered_or_refused(client: TestClient, content: dict[str, Any], path: str) -> None:
+@pytest.mark.parametrize("num_examples", EXTENTS)
+def test_any_object_is_answered_or_refused(client: TestClient, num_examples: int) -> None:
+    @hypothesis_settings(max_examples=num_examples, suppress_health_check=[HealthCheck.too_slow])
+    @given(content=OBJECTS, path=st.sampled_from(PATHS))
+    def check(content: dict[str, Any], path: str) -> None:
+        assert_answered(client, content, path)
+
+    check()
+
+
+def assert_answered(client: TestClient, content: dict[str, Any], path: str) -> None:
     status, answer = send(client, json.dumps(content).encode(), path)
     assert status in (200, 400, 404), (content, answer)
     if status != 200:
@@ -131,12 +140,18 @@ TYPED = {
 }
 
 
-@hypothesis_settings(max_examples=200)
-@given(content=st.fixed_dictionaries({}, optional=TYPED))
-def test_fields_of_the_right_type_go_together(client: TestClient, content: dict[str, Any]) -> None:
+@pytest.mark.parametrize("num_examples", EXTENTS)
+def test_fields_of_the_right_type_go_together(client: TestClient, num_examples: int) -> None:
     """Refused is only what no text can satisfy."""
-    status, answer = send(client, json.dumps(content).encode())
-    assert status == 200 or answer["error"]["param"] == "max_tokens", (content, answer)
+
+    @hypothesis_settings(max_examples=num_examples, suppress_health_check=[HealthCheck.too_slow])
+    @given(content=st.fixed_dictionaries({}, optional=TYPED))
+    @example(content={"regex": "a*", "temperature": 2e-309})
+    def check(content: dict[str, Any]) -> None:
+        status, answer = send(client, json.dumps(content).encode())
+        assert status == 200 or answer["error"]["param"] == "max_tokens", (content, answer)
+
+    check()
 
 
 @pytest.mark.parametrize(
