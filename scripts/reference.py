@@ -43,6 +43,7 @@ TYPER_OPTIONS = {
 }
 
 ENVIRONMENT = {
+    "CHARLM_API_KEY": "For `charlm serve`: the key that clients must send, instead of `--api-key`.",
     "CHARLM_CACHE": "The folder of downloads and compiled kernels. Default: `charlm` in `XDG_CACHE_HOME`, or in"
     " `~/.cache`; on macOS `~/Library/Caches/charlm`.",
     "CHARLM_COMPILE": "`0` turns off the kernels for recurrent steps, which a C compiler otherwise builds once.",

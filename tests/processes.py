@@ -253,7 +253,7 @@ _IMPORTED = (
     " charlm.workflows.demo charlm.workflows.prepare charlm.workflows.evaluate_labels charlm.workflows.explain"
     " charlm.workflows.predict_files charlm.report.confusion charlm.report.listing charlm.report.write_report"
     " charlm.text.examples.table charlm.text.sources.text_files charlm.text.sources.wikipedia"
-    " charlm.vocab.char charlm.vocab.sentencepiece"
+    " charlm.serving.server charlm.vocab.char charlm.vocab.sentencepiece"
 ).split()
 """What most commands import; some of it is optional."""
 

@@ -45,6 +45,7 @@ CASES = {
     "sample --precision ": "fp32 bf16 int8",
     "sample l": "lstm-ltg",
     "sample runs/l": "",
+    "serve gru-ltg l": "lstm-ltg",
     "compare gru-ltg ": "gru-ltg lstm-ltg",
     "report l": "lstm-ltg",
     "explain g": "gru-ltg",

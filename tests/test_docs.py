@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -35,6 +36,7 @@ from charlm.vocab.settings import VocabSettings
 from tests.fault_server import FaultServer
 from tests.mirror import serve_wiki, small_dump
 from tests.processes import Commands
+from tests.serving.live_server import live_server
 from tests.text.examples.example_cases import sentence
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,7 @@ NOT_RUN = {
     "scripts/oracle": "needs MediaWiki, which only root can install",
     "scripts/docs": "held by tests/test_reference.py",
     "scripts/bench": "takes minutes, and measures a machine that is idle",
+    "curl": "asks a server, as tests/serving does",
     "torchrun": "starts several processes; tests/training and tests/faults do that",
 }
 """Beginnings of console lines that no test runs -> why."""
@@ -162,6 +165,11 @@ def test_the_commands_of_a_page_run(name: str, shelf: Path, mirror: str, charlm_
         shutil.copytree(shelf, folder, ignore=shutil.ignore_patterns("cache"))
     charlm = Commands(charlm_server, folder, {"CHARLM_MIRROR": mirror, "CHARLM_CACHE": str(shelf / "cache")})
     for _, command, *arguments in commands(PAGES[name]):
+        if command == "serve":
+            with live_server(charlm, *arguments) as server:
+                server.process.send(signal.SIGTERM)
+                assert server.process.wait().code == 128 + signal.SIGTERM
+            continue
         ended = charlm.succeed(command, *arguments, *SHORTENED.get(command, ()))
         assert "Traceback" not in ended.stderr
 

@@ -8,6 +8,7 @@ import hashlib
 import re
 import shlex
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ import typer.main
 from charlm.cli import app
 from tests.fault_server import FaultServer
 from tests.mirror import DATE, serve_wiki, small_dump
-from tests.processes import Commands
+from tests.processes import Commands, Ended, until
 from tests.workspaces import snapshot, tour_targets
 
 GROUP: Any = typer.main.get_command(app)
@@ -61,6 +62,7 @@ PREDICT = "predict labels --input novel.txt"
 TRAIN = "train --config tiny --set training.max_steps=2 --out runs/new"
 SAMPLE = "sample --length 60 --temperature 1"
 NGRAMS = "--set 'baselines=[{type=\"uniform\"}]'"
+SERVE = "serve second --port 0"
 SEARCH = "--set max_tokens=200 --set statistics_batches=1 --set lr=[1e-4] --set decay=[0.01]"
 
 
@@ -210,6 +212,16 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--device": differs(SAMPLE, "--device tpu"),
         "--json": differs(SAMPLE, "--json"),
     },
+    "serve": {
+        "[RUN]...": differs("serve --port 0", "second"),
+        "--host": differs(SERVE, "--host 0.0.0.0"),
+        "--port": Changes(SERVE, "serve second --port 99999"),
+        "--api-key": differs(f"{SERVE} --host 0.0.0.0", "--api-key x"),
+        "--allow-origin": differs(SERVE, "--allow-origin nowhere"),
+        "--open": differs(SERVE, "--open"),
+        "--checkpoint": differs(SERVE, "--checkpoint 99"),
+        "--device": differs(SERVE, "--device tpu"),
+    },
     "explain": {
         "RUN": Changes("explain second 'мы из'", "explain tiny-texts 'мы из'"),
         "[TEXT]": Changes("explain tiny-texts 'мы из'", "explain tiny-texts 'он у'"),
@@ -319,6 +331,9 @@ REFUSED = [
     "sample given",
     "sample given --label none",
     "sample labels --label odd",
+    "serve labels --port 0",
+    "serve given --port 0",
+    "serve pairs --port 0",
     "tune given",
     "explain given one",
     "eval pairs --classify",
@@ -396,8 +411,9 @@ class Observer:
                 shutil.copytree(self.commands.folder, folder, symlinks=True)
             own = {"CHARLM_CACHE": str(folder / "cache")} if line.startswith("prepare") else {}  # else compiled kernels
             own |= {"HOME": str(folder / "home")} if "completion" in line else {}
+            own |= {"BROWSER": "sh -c 'echo opened >&2 #%s'"} if line.startswith("serve") else {}
             moved = Commands(self.commands.address, folder, {**self.commands.environment, **own})
-            ended = moved(*shlex.split(line))
+            ended = _serve_shortly(moved, line) if line.startswith("serve") else moved(*shlex.split(line))
             found = snapshot(folder)
             files = {
                 name: None if content is None else hashlib.sha256(content).hexdigest()
@@ -411,6 +427,19 @@ class Observer:
             if found != self._unchanged:
                 shutil.rmtree(folder)
         return self.answers[line]
+
+
+def _serve_shortly(commands: Commands, line: str) -> Ended:
+    """Run a server until it has said what it has to say; one that then ends as it is told to has the exit code 0."""
+    last_word = "opened" if "--open" in line else "Ctrl-C"
+    with commands.start(*shlex.split(line)) as process:
+        until(lambda: last_word in process.err.text or "charlm: error: " in process.err.text)
+        if "charlm: error: " not in process.err.text:
+            process.send(signal.SIGTERM)
+        ended = process.wait()
+    port = re.compile(r"(http://[\d.]+):\d+")
+    code = 0 if ended.code == 128 + signal.SIGTERM else ended.code
+    return Ended(code, port.sub(r"\1", ended.stdout), port.sub(r"\1", ended.stderr))
 
 
 @pytest.fixture(scope="module")

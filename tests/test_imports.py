@@ -16,7 +16,9 @@ HEAVY = (
     "lxml",
     "sentencepiece",
     "safetensors",
+    "starlette",
     "tqdm",
+    "uvicorn",
 )
 
 

@@ -20,6 +20,8 @@ QUICK = ("--config", "tiny", "--set", "training.max_steps=1")
 NEW_CORPUS = ("prepare", "--workers", "1", "--source", "text", "--input", "texts", "--out", "data/new")
 SOURCE = ("prepare", "--workers", "1", "--out", "data/new", "--source")
 LABELS = ("prepare", "--workers", "1", "--out", "data/new", "--task", "classify")
+NOWHERE = ("--port", "0", "--allow-origin", "https://example.org", "--device", "tpu")
+"""A server that does not start."""
 PLACES: dict[str, tuple[str, ...]] = {
     "prepare --input": ("prepare", "--workers", "1", "--source", "text", "--out", "data/new", "--input", "{}"),
     "prepare --input (dump)": (*SOURCE, "wikipedia", "--input", "{}"),
@@ -56,6 +58,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     "predict --input": ("predict", "numbers", "--input", "{}"),
     "predict --out": ("predict", "numbers", "number 8", "--out", "{}"),
     "predict RUN": ("predict", "{}", "number 8"),
+    "serve RUN": ("serve", *NOWHERE, "{}"),
+    "serve --checkpoint": ("serve", *NOWHERE, "--checkpoint", "{}"),
+    "serve --host": ("serve", "--api-key", "x", "--device", "tpu", "--port", "0", "--host", "{}"),
     "inspect PATH": ("inspect", "{}"),
     "inspect --data": ("inspect", "tiny", "--data", "{}"),
     "report RUN": ("report", "--no-png", "{}"),
@@ -327,6 +332,7 @@ NUMERIC: dict[str, tuple[str, ...]] = {
     "sample": ("sample", "--length", "2"),
     "explain": ("explain", "tiny-texts", "мы"),
     "predict": ("predict", "numbers", "number 8"),
+    "serve": ("serve", *NOWHERE),
 }
 """Commands with options that take numbers."""
 

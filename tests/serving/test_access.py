@@ -141,7 +141,7 @@ def test_without_a_key_any_token_is_good(client: TestClient, key: str) -> None:
     ],
 )
 def test_a_key_is_needed_where_there_is_one(locked: TestClient, key: str | None, status: int) -> None:
-    headers = {} if key is None else {"authorization": key.encode("latin-1")}
+    headers = {} if key is None else {b"authorization": key.encode("latin-1")}
     for response in (
         locked.get("/v1/models", headers=headers),
         locked.post(PATH, json=ASKED, headers=headers),

@@ -1,6 +1,5 @@
 """OpenAI's own client, with every parameter that it has for completions."""
 
-import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +8,7 @@ import pytest
 from tests.processes import Commands
 from tests.serving.live_server import live_server
 
-if importlib.util.find_spec("openai") is None:
-    pytest.skip("the package openai is not installed", allow_module_level=True)
-
-import openai
+openai: Any = pytest.importorskip("openai", reason="the package openai is not installed")
 
 EVERYTHING: dict[str, Any] = {
     "model": "bundled",
@@ -35,7 +31,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def client(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
+def client(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     commands = Commands(charlm_server, tmp_path_factory.mktemp("openai"), {"CHARLM_API_KEY": "secret"})
     with (
         live_server(commands, "bundled") as server,
@@ -44,7 +40,7 @@ def client(charlm_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield client
 
 
-def test_every_parameter(client: openai.OpenAI) -> None:
+def test_every_parameter(client: Any) -> None:
     found = client.completions.create(**EVERYTHING)
     assert found.object == "text_completion"
     assert found.model == "bundled"
@@ -61,14 +57,14 @@ def test_every_parameter(client: openai.OpenAI) -> None:
     assert found.system_fingerprint == client.completions.create(**EVERYTHING).system_fingerprint
 
 
-def test_extras(client: openai.OpenAI) -> None:
+def test_extras(client: Any) -> None:
     found = client.completions.create(
         model="bundled", prompt="x", extra_body={"regex": "[0-9]{3}", "top_k": 5, "min_p": 0.001}
     )
     assert found.choices[0].text.isdecimal()
 
 
-def test_a_stream_ends_with_its_usage(client: openai.OpenAI) -> None:
+def test_a_stream_ends_with_its_usage(client: Any) -> None:
     fields = {name: value for name, value in EVERYTHING.items() if name != "best_of"}
     whole = client.completions.create(**fields)
     chunks = list(client.completions.create(**fields, stream=True, stream_options={"include_usage": True}))
@@ -80,13 +76,13 @@ def test_a_stream_ends_with_its_usage(client: openai.OpenAI) -> None:
     assert chunks[-1].usage == whole.usage
 
 
-def test_a_stream_can_be_closed(client: openai.OpenAI) -> None:
+def test_a_stream_can_be_closed(client: Any) -> None:
     with client.completions.create(model="bundled", prompt="a", max_tokens=16_000, stream=True) as stream:
         assert next(iter(stream)).choices[0].text
     assert client.completions.create(model="bundled", prompt="a").choices
 
 
-def test_models(client: openai.OpenAI) -> None:
+def test_models(client: Any) -> None:
     (model,) = client.models.list().data
     assert (model.id, model.object, model.owned_by) == ("bundled", "model", "charlm")
     assert client.models.retrieve("bundled") == model
@@ -94,7 +90,7 @@ def test_models(client: openai.OpenAI) -> None:
         client.models.retrieve("davinci")
 
 
-def test_errors_are_those_of_the_client(client: openai.OpenAI) -> None:
+def test_errors_are_those_of_the_client(client: Any) -> None:
     with pytest.raises(openai.BadRequestError) as bad:
         client.completions.create(model="bundled", prompt="a", temperature=-1)
     assert bad.value.param == "temperature"

@@ -104,7 +104,7 @@ def test_a_signal_ends_streams_with_an_error(commands: Commands) -> None:
 
 def test_a_second_signal_quits_at_once(commands: Commands) -> None:
     with live_server(commands, "bundled") as server, server.connect() as connection:
-        connection.sendall(server.request("POST", PATH, **{"Content-Length": "99"}))
+        connection.sendall(server.request("POST", PATH, None, **{"Content-Length": "99"}))
         receive_until_logged(server, None)
         server.process.send(signal.SIGINT)
         time.sleep(0.3)
