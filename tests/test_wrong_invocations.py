@@ -165,6 +165,12 @@ SAMPLE: Wrong = {
     "sample --regex '[a-'": (2, "takes a backslash"),
     "sample --beams 4 --count 3": (2, "give one of them"),
     "sample --interactive --json": (2, "leave --json, --count and the like out"),
+    "serve data/texts": (2, "there are tiny-texts"),
+    "serve --host 0.0.0.0": (2, "add --api-key with a secret"),
+    "serve --host 0.0.0.0:80 --api-key x": (2, "or give one such as 0.0.0.0"),
+    "serve --port 65536": (2, "give one such as 8000"),
+    "serve --port http": (2, "give one such as"),
+    "serve --allow-origin example.org": (2, "give one such as https://example.org"),
 }
 TOO_EARLY: Wrong = {
     "train": (2, "make one with `charlm prepare`"),

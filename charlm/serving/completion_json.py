@@ -17,6 +17,8 @@ from charlm.vocab.base import Vocab
 _LEAST_LOG_P = -9999.0
 """JSON has no infinity; this is what OpenAI's API returned for it."""
 
+_MAX_PIECES = 4096  # each takes many times the memory of its character
+
 
 class AnswerFrame:
     """What all chunks of an answer have in common."""
@@ -67,6 +69,8 @@ class Choice:
 
     def add(self, piece: TextPiece) -> None:
         self._pieces.append(piece.text)
+        if len(self._pieces) > _MAX_PIECES:
+            self._pieces = ["".join(self._pieces)]
         self._finish_reason = piece.finish_reason
         self.num_tokens += piece.num_tokens
         if piece.token is None:

@@ -1,7 +1,8 @@
 """Answers as bytes: JSON objects, errors, and server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from starlette.responses import Response
@@ -40,7 +41,7 @@ class EventResponse(Response):
 
     def __init__(
         self,
-        events: AsyncIterator[bytes],
+        events: AsyncGenerator[bytes, None],
         write_seconds: float,
         on_disconnect: Callable[[], None],
         on_end: Callable[[], None],
@@ -65,9 +66,10 @@ class EventResponse(Response):
         watching = asyncio.create_task(call_when_gone(receive, self._on_disconnect))
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            async for content in self._events:
-                async with asyncio.timeout(self._write_seconds):
-                    await send({"type": "http.response.body", "body": content, "more_body": True})
+            async with contextlib.aclosing(self._events) as events:
+                async for content in events:
+                    async with asyncio.timeout(self._write_seconds):
+                        await send({"type": "http.response.body", "body": content, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             watching.cancel()

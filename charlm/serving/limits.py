@@ -37,6 +37,8 @@ class Limits:
     """For one token."""
     regex_requests: int = 8
     """Requests with a regex at a time: each may keep 64 MiB of masks."""
+    active_logprob_entries: int = 4_000_000
+    """Of all requests at a time."""
     active_requests: int = 128
     """Completions at a time; more are told to try again."""
     unread_events: int = 256

@@ -18,7 +18,7 @@ from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.serving.api_error import invalid_field
 from charlm.serving.json_fields import is_whole_number
 from charlm.serving.limits import Limits
-from charlm.serving.token_offsets import characters_before
+from charlm.serving.token_offsets import TokenOffsets
 from charlm.suggestions.words import format_value
 from charlm.vocab.base import IntArray, Vocab
 
@@ -55,22 +55,16 @@ class Prompt:
 
     @cached_property
     def _decoded(self) -> tuple[str, list[int], tuple[int, ...]]:
-        decoder = self.vocab.stream_decoder()
+        decoder, tracked = self.vocab.stream_decoder(), TokenOffsets(self.vocab)
         pieces: list[str] = []
         offsets: list[int] = []
-        length = num_pending = 0
         for index, token in enumerate(self.ids.tolist()):
             is_eod = token == self.vocab.eod_id
             shown_break = DOCUMENT_BREAK if is_eod and index else ""
             piece = decoder.finish() + shown_break if is_eod else decoder.push(token)
-            num_before = characters_before(token, piece, self.vocab)
-            offsets.append(length + num_before)
+            offsets.append(tracked.add(token, piece))
             pieces.append(piece)
-            length += len(piece)
-            begins_anew = num_before == len(piece)  # with a character that is not complete
-            num_pending = 0 if is_eod else int(begins_anew) if piece else num_pending + 1
-        pending = self.ids.tolist()[len(self.ids) - num_pending :] if decoder.finish() else []
-        return "".join(pieces), offsets, tuple(pending)
+        return "".join(pieces), offsets, tuple(tracked.open_ids)
 
 
 def encode_prompts(given: Any, vocab: Vocab, limits: Limits) -> list[Prompt]:

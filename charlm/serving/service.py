@@ -9,7 +9,7 @@ prompt keeps only others' preparation waiting, never the texts that are being wr
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from charlm.serving.json_response import DONE, EventResponse, call_when_gone, ev
 from charlm.serving.limits import Limits
 from charlm.serving.request_log import CLIENT_GONE, notes_of
 from charlm.serving.served_models import ServedModel, ServedModels
+from charlm.serving.writing_tasks import count_logprob_entries
 from charlm.version import __version__
 
 _EVENT_SECONDS = 0.02  # pieces of text within this time are sent together
@@ -41,6 +42,7 @@ class Service:
         self._preparation = ThreadPoolExecutor(1, "requests")
         self._num_active = 0
         self._num_with_regex = 0
+        self._num_logprob_entries = 0
 
     # ---- completions
 
@@ -70,7 +72,7 @@ class Service:
             body = await self._in_thread(lambda: to_bytes(content))
         return Response(body, media_type="application/json")
 
-    async def _events(self, request: Request, answer: Answer, stream: TextStream) -> AsyncIterator[bytes]:
+    async def _events(self, request: Request, answer: Answer, stream: TextStream) -> AsyncGenerator[bytes, None]:
         try:
             async for chunks in answer.chunks(stream):
                 began = time.monotonic()
@@ -94,14 +96,19 @@ class Service:
         has_regex = prepared.request.regex is not None
         if self._num_active >= self._limits.active_requests:
             raise _busy(f"{self._num_active} completions are being written")
+        num_entries = count_logprob_entries(prepared.request, prepared.prompts)
+        if self._num_logprob_entries + num_entries > self._limits.active_logprob_entries:
+            raise _busy("answers with many log-probabilities are being written")
         if has_regex and self._num_with_regex >= self._limits.regex_requests:
             raise _busy(f"{self._num_with_regex} completions with a regex are being written")
         self._num_active += 1
+        self._num_logprob_entries += num_entries
         self._num_with_regex += has_regex
         try:
             yield
         finally:
             self._num_active -= 1
+            self._num_logprob_entries -= num_entries
             self._num_with_regex -= has_regex
 
     def _note(self, request: Request, prepared: PreparedCompletion, answer: Answer) -> None:

@@ -20,7 +20,7 @@ from charlm.sampling.prime import PrimedState, PromptReader
 from charlm.sampling.sampling_loop import SamplingLoop
 from charlm.serving.api_error import ApiError
 from charlm.serving.text_events import FinishReason, PromptRead, ScoredToken, TextEvent, TextPiece, WritingTask
-from charlm.serving.token_offsets import characters_before
+from charlm.serving.token_offsets import TokenOffsets
 from charlm.vocab.base import Vocab
 
 _CHUNK = 256  # ids of a prompt: other requests wait as long
@@ -125,7 +125,7 @@ class _LimitedDetokenizer(Detokenizer):
         for token in pending_ids:
             self._decoder.push(token)
         self._tokens_left = max_tokens
-        self._num_characters = 0
+        self._offsets = TokenOffsets(vocab, pending_ids)
         self.done = self.done or max_tokens == 0
         self.offset = 0
         """The number of characters before the last token."""
@@ -144,6 +144,5 @@ class _LimitedDetokenizer(Detokenizer):
 
     def _decode(self, token: int) -> str:
         text = super()._decode(token)
-        self.offset = self._num_characters + characters_before(token, text, self._vocab)
-        self._num_characters += len(text)
+        self.offset = self._offsets.add(token, text)
         return text

@@ -3,11 +3,13 @@
 CompletionRequest, vocabulary ──> SamplingOptions ──plan_sampling──> SamplingPlan, with penalties and biases
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from charlm.sampling.constraints.regex_parser import parse_regex
+from charlm.sampling.constraints.tokens import token_texts
 from charlm.sampling.filters import Filter, FrequencyPenalty, LogitBias, PresencePenalty, sort_filters
 from charlm.sampling.options import SamplingOptions
 from charlm.sampling.plan import SamplingPlan, plan_sampling
@@ -19,9 +21,11 @@ from charlm.serving.served_models import ServedModel
 from charlm.serving.text_events import WritingTask
 from charlm.vocab.base import Vocab
 
+_UNBOUNDED = 10**9
+
 
 def make_tasks(
-    request: CompletionRequest, model: ServedModel, prompts: list[Prompt], limits: Limits
+    request: CompletionRequest, model: ServedModel, prompts: Sequence[Prompt], limits: Limits
 ) -> list[WritingTask]:
     """Return a task for each prompt.
 
@@ -49,18 +53,24 @@ def make_tasks(
     ]
 
 
-def _check_amount(request: CompletionRequest, prompts: list[Prompt], limits: Limits) -> None:
+def _check_amount(request: CompletionRequest, prompts: Sequence[Prompt], limits: Limits) -> None:
     num_texts = len(prompts) * request.best_of
     if num_texts > limits.texts:
         name = "best_of" if request.best_of > request.n else "n"
         what = f"{len(prompts)} prompts with {request.best_of} texts each are {num_texts:,} texts"
         raise invalid_field(name, what, f"ask for at most {limits.texts} at a time")
-    if request.logprobs is None:
-        return
-    places = num_texts * request.max_tokens + request.echo * sum(len(prompt.ids) for prompt in prompts)
-    if places * (request.logprobs + 1) > limits.logprob_entries:
-        what = f"logprobs {request.logprobs} at {places:,} places is too much for one answer"
+    num_entries = count_logprob_entries(request, prompts)
+    if num_entries > limits.logprob_entries:
+        what = f"{num_entries:,} log-probabilities are too much for one answer"
         raise invalid_field("logprobs", what, f"lower it, or ask for fewer places (limit: {limits.logprob_entries:,})")
+
+
+def count_logprob_entries(request: CompletionRequest, prompts: Sequence[Prompt]) -> int:
+    """Return the most log-probabilities that an answer can have."""
+    if request.logprobs is None:
+        return 0
+    echoed = request.best_of * sum(len(prompt.ids) for prompt in prompts) if request.echo else 0
+    return (len(prompts) * request.best_of * request.max_tokens + echoed) * (request.logprobs + 1)
 
 
 def _plan(request: CompletionRequest, vocab: Vocab, limits: Limits) -> SamplingPlan:
@@ -81,14 +91,15 @@ def _plan(request: CompletionRequest, vocab: Vocab, limits: Limits) -> SamplingP
 
 
 def _max_characters(request: CompletionRequest, vocab: Vocab) -> int:
-    """The characters that a text of `max_tokens` tokens can have.
+    """The characters that a text may have. They bound a regex alone, which is told to be complete by then.
 
-    A regex is told to be complete after so many. If each token is a character, it then is complete after so many
-    tokens too; a text of longer tokens, or of bytes, may be cut by `max_tokens` before.
+    If each token is a character, it then is complete within `max_tokens` too; a text of longer tokens, or of bytes, may
+    be cut before.
     """
-    if vocab.spells_characters:
-        return request.max_tokens * (1 if request.regex is not None else 2)  # <eod> may be two: a blank line
-    return request.max_tokens * max(2, *(len(vocab.symbol(token)) for token in range(vocab.size)))
+    if request.regex is None:
+        return _UNBOUNDED
+    longest = 1 if vocab.spells_characters else max(map(len, token_texts(vocab)))
+    return request.max_tokens * longest
 
 
 def _check_regex(regex: str | None, limits: Limits) -> None:
