@@ -1,6 +1,6 @@
 """Small models that are served without a network, and clients of an application in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +76,7 @@ def served(name: str, model: Model) -> ServedModel:
 @contextmanager
 def client_of(
     models: dict[str, Model], *, rules: AccessRules = LOCAL, lines: list[str] | None = None, **limits: Any
-) -> Iterator[TestClient]:
+) -> Generator[TestClient, None, None]:
     """A client of an application that serves these models.
 
     Args:
