@@ -9,8 +9,10 @@ class Limits:
 
     body_bytes: int = 4 << 20
     """Of a request."""
+    head_seconds: float = 10.0
+    """For the head of a connection's first request to arrive."""
     body_seconds: float = 20.0
-    """For a request to arrive."""
+    """For the rest of a request to arrive."""
     write_seconds: float = 60.0
     """For a client to take what was sent to it."""
     prompts: int = 256
@@ -44,7 +46,7 @@ class Limits:
     unread_events: int = 256
     """Events that a slow client has not read yet; its text waits then."""
     connections: int = 512
-    """Open connections; more are answered with 503."""
+    """Open connections; requests of more are answered with 503, and a few dozen later they are closed at once."""
 
 
 LIMITS = Limits()

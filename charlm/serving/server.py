@@ -15,12 +15,15 @@ import webbrowser
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from charlm.errors import OptionError, StoppedError
+from charlm.printable import one_line
 from charlm.serving.access import LOOPBACK_NAMES, AccessRules, urlsplit_host
 from charlm.serving.application import build_application
+from charlm.serving.connection import Connection
 from charlm.serving.engine import Engine, RoundRobinEngine
 from charlm.serving.limits import LIMITS
 from charlm.serving.served_models import ServedModels
@@ -129,7 +132,7 @@ def serve(
     config = uvicorn.Config(
         build_application(models, engine, LIMITS, options.access_rules, write_line),
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -147,7 +150,7 @@ def serve(
         if options.opens_browser:
             threading.Thread(target=_open_browser, args=(url, write_line), daemon=True).start()
 
-    server = _Server(config, engine, announce)
+    server = _Server(config, engine, announce, write_line)
     asyncio.run(server.serve(sockets=[bound]))
     number = server.signal_number or signal.SIGTERM
     name = signal.Signals(number).name
@@ -163,19 +166,28 @@ class _Server(uvicorn.Server):
     """uvicorn's server, with charlm's signals: the first one ends all texts and then the server, a second one quits at
     once."""
 
-    def __init__(self, config: uvicorn.Config, engine: Engine, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, engine: Engine, on_ready: Callable[[], None], write_line: Callable[[str], None]
+    ) -> None:
         super().__init__(config)
+        self._write_line = write_line
         self._engine = engine
         self._on_ready = on_ready
         self.signal_number: int | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._log_error)
         await super().startup(sockets)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._engine.close()
         await super().shutdown(sockets)
+
+    def _log_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Write a line for what no request is to blame for, such as too many open files."""
+        del loop
+        self._write_line(one_line(f"{context['message']}: {context.get('exception', '')}"))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
