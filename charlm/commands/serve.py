@@ -69,15 +69,16 @@ def serve(
         raise UsageError(
             f"serve needs {names}, which {is_missing} not installed", f"run `pip install {' '.join(missing)}`"
         )
+    from charlm.serving.address import ServerOptions, bind
     from charlm.serving.served_models import load_models
-    from charlm.serving.server import ServerOptions, bind
     from charlm.serving.server import serve as serve_models
+    from charlm.workspace import drop_current_file
 
     options = ServerOptions(
         host=host, port=port, api_key=api_key, allowed_origins=allow_origin or (), opens_browser=open_browser
     )
     with bind(options) as bound:
-        models = load_models(runs or [run_or_bundled(None)], checkpoint, device)
+        models = load_models(drop_current_file(runs or []) or [run_or_bundled(None)], checkpoint, device)
 
         def announce(url: str) -> None:
             print(url, flush=True)

@@ -4,6 +4,6 @@
                                                                                                                  │
     JSON, or server-sent events <──completion_json── completions <──text_events── engine (a thread for the models)
 
-`api_error` is what a client is told instead, `limits` what a client may ask for. `server` owns the socket, the signals
-and the end. Everything from `completion_request` to `completion_json` knows no HTTP.
+`api_error` is what a client is told instead, `limits` and `admission` how much clients may ask for. `address` binds the
+socket, and `server` owns its life and its end. Everything from `completion_request` to `completion_json` knows no HTTP.
 """

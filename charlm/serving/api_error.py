@@ -6,6 +6,7 @@ ApiError, UsageError, DataError, ... ──> {"error": {"message", "type", "para
 from collections.abc import Mapping
 from typing import Any
 
+from charlm.device import is_out_of_memory
 from charlm.errors import CharlmError, DataError, OptionError, UsageError
 from charlm.suggestions.words import format_value
 
@@ -64,4 +65,6 @@ def as_api_error(error: Exception) -> ApiError:
         return ApiError(400, what, cure, param=field)
     if isinstance(error, CharlmError):
         return ApiError(400 if isinstance(error, UsageError | DataError) else 500, error.what, error.cure)
+    if is_out_of_memory(error):
+        return ApiError(503, "the memory of the server is full", "ask for fewer or shorter texts at a time")
     return ApiError(500, f"a bug in charlm ({type(error).__name__}: {error})", "please report it")

@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from charlm.serving.admission import Load
 from charlm.serving.completion_json import AnswerFrame, Choice, usage_json
 from charlm.serving.completion_request import CompletionRequest, parse_completion
-from charlm.serving.engine import TextStream
 from charlm.serving.limits import Limits
 from charlm.serving.prompts import Prompt, encode_prompts
 from charlm.serving.served_models import ServedModel, ServedModels
 from charlm.serving.text_events import PromptRead, TextEvent, WritingTask
-from charlm.serving.writing_tasks import make_tasks
+from charlm.serving.text_stream import TextStream
+from charlm.serving.writing_tasks import count_logprob_entries, make_tasks
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class PreparedCompletion:
     model: ServedModel
     prompts: Sequence[Prompt]
     tasks: Sequence[WritingTask]
+
+    @property
+    def load(self) -> Load:
+        """What it adds to the load of the server, beside being a request."""
+        has_regex = self.request.regex is not None
+        return Load(0, int(has_regex), count_logprob_entries(self.request, self.prompts))
 
 
 def prepare_completion(content: dict[str, Any], models: ServedModels, limits: Limits) -> PreparedCompletion:

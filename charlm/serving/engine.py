@@ -8,7 +8,6 @@ The thread is the only one that touches models. What a text is does not depend o
 states and random numbers. An engine that steps the texts of all requests in one batch has the same interface.
 """
 
-import asyncio
 import threading
 import time
 from collections import deque
@@ -19,62 +18,10 @@ from typing import Protocol
 from charlm.serving.api_error import ApiError
 from charlm.serving.limits import Limits
 from charlm.serving.text_events import TextEvent, WritingTask
+from charlm.serving.text_stream import TextStream
 from charlm.serving.writing import write_texts
 
 _TURN_SECONDS = 0.002
-
-
-class CancelledTextError(Exception):
-    """The client has gone."""
-
-
-class TextStream:
-    """The events of a request, read in the event loop that submitted it."""
-
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
-        self._loop = asyncio.get_running_loop()
-        self._arrived = asyncio.Event()
-        self._events: list[TextEvent] = []
-        self._error: Exception | None = None
-        self._has_ended = False
-        self.is_cancelled = False
-
-    @property
-    def num_unread(self) -> int:
-        return len(self._events)
-
-    async def read(self) -> list[TextEvent]:
-        """Wait for events and return all of them; an empty list is the end.
-
-        Raises:
-            Exception: what ended the request, after all events before it were read.
-        """
-        while not self._events and not self._has_ended:
-            self._arrived.clear()
-            await self._arrived.wait()
-        events, self._events = self._events, []
-        if not events and self._error is not None:
-            raise self._error
-        self._engine.wake()
-        return events
-
-    def cancel(self) -> None:
-        """End the request; nothing more is written for it, and who reads gets a `CancelledTextError`."""
-        self.is_cancelled = True
-        self._receive([], ends=True, error=CancelledTextError())
-        self._engine.wake()
-
-    def post(self, events: Sequence[TextEvent], *, ends: bool = False, error: Exception | None = None) -> None:
-        """Add events, from any thread."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._receive, events, ends, error)
-
-    def _receive(self, events: Sequence[TextEvent], ends: bool, error: Exception | None) -> None:
-        self._events += events
-        self._has_ended = self._has_ended or ends
-        self._error = self._error or error
-        self._arrived.set()
 
 
 class Engine(Protocol):
@@ -82,10 +29,6 @@ class Engine(Protocol):
 
     def submit(self, tasks: Sequence[WritingTask]) -> TextStream:
         """Begin the tasks of a request."""
-        ...
-
-    def wake(self) -> None:
-        """Look again at what waits: a stream was read or cancelled."""
         ...
 
     def close(self) -> None:
@@ -112,7 +55,7 @@ class RoundRobinEngine(Engine):
         self.thread.start()
 
     def submit(self, tasks: Sequence[WritingTask]) -> TextStream:
-        stream = TextStream(self)
+        stream = TextStream(self._wake)
         job = _Job(stream, write_texts(tasks), any(task.plan.constraint is not None for task in tasks))
         with self._changed:
             if self._is_closed:
@@ -121,15 +64,15 @@ class RoundRobinEngine(Engine):
             self._changed.notify()
         return stream
 
-    def wake(self) -> None:
-        with self._changed:
-            self._changed.notify()
-
     def close(self) -> None:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
         self.thread.join()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def _run(self) -> None:
         while (job := self._next_job()) is not None:

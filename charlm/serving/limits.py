@@ -42,7 +42,7 @@ class Limits:
     active_logprob_entries: int = 4_000_000
     """Of all requests at a time."""
     active_requests: int = 128
-    """Completions at a time; more are told to try again."""
+    """At a time; more are told to try again."""
     unread_events: int = 256
     """Events that a slow client has not read yet; its text waits then."""
     connections: int = 512

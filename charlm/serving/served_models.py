@@ -3,7 +3,6 @@
 RUN ... ──load_models──> ServedModels ──find("lstm-ltg")──> ServedModel             a client never gives a path
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from charlm.checkpoint import LoadedModel
 from charlm.data.conditions import LabelConditions
 from charlm.device import choose_device
 from charlm.errors import UsageError
+from charlm.nn.ngrams.files import NGRAMS_FILE
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.sampling.options import SamplingOptions
 from charlm.serving.api_error import ApiError
 from charlm.suggestions.words import format_value, suggest
@@ -113,8 +114,10 @@ def _check_completes(loaded: LoadedModel, name: str) -> None:
 def _describe(loaded: LoadedModel, name: str, device: str) -> ServedModel:
     weights = loaded.directory / "model.safetensors"
     digest = storage.sha256(weights)[:12]
+    if isinstance(loaded.model, NgramLanguageModel):
+        digest += storage.sha256(loaded.directory / NGRAMS_FILE)[:12]
     with storage.storage_errors(weights, "read"):
-        created = int(min(weights.stat().st_mtime, time.time()))
+        created = int(weights.stat().st_mtime)
     return ServedModel(_id(loaded, name), loaded, choose_device(device), created, f"charlm-{__version__}-{digest}")
 
 

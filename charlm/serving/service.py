@@ -1,6 +1,6 @@
 """The answer of each route.
 
-    request ──body──> prepare (in a thread of its own) ──admit──> engine ──> answer, or events until the client has gone
+    request ──admit──> body ──prepare (a thread of its own)──> engine ──> answer, or events until the client has gone
 
 Requests are prepared one at a time: vocabularies and automata are then used by one thread, and a client with a large
 prompt keeps only others' preparation waiting, never the texts that are being written.
@@ -9,7 +9,7 @@ prompt keeps only others' preparation waiting, never the texts that are being wr
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -17,15 +17,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from charlm.serving import tokenization
-from charlm.serving.api_error import ApiError, as_api_error
+from charlm.serving.admission import Admission, Load
+from charlm.serving.api_error import as_api_error
 from charlm.serving.completions import Answer, PreparedCompletion, prepare_completion
-from charlm.serving.engine import CancelledTextError, Engine, TextStream
+from charlm.serving.engine import Engine
 from charlm.serving.json_body import parse_body, read_body
 from charlm.serving.json_response import DONE, EventResponse, call_when_gone, event, json_response, to_bytes
 from charlm.serving.limits import Limits
 from charlm.serving.request_log import CLIENT_GONE, notes_of
 from charlm.serving.served_models import ServedModel, ServedModels
-from charlm.serving.writing_tasks import count_logprob_entries
+from charlm.serving.text_stream import CancelledTextError, TextStream
 from charlm.version import __version__
 
 _EVENT_SECONDS = 0.02  # pieces of text within this time are sent together
@@ -40,28 +41,21 @@ class Service:
         self._engine = engine
         self._limits = limits
         self._preparation = ThreadPoolExecutor(1, "requests")
-        self._num_active = 0
-        self._num_with_regex = 0
-        self._num_logprob_entries = 0
+        self._admission = Admission(limits)
 
     # ---- completions
 
     async def completions(self, request: Request) -> Response:
-        prepared = await self._prepare(request, lambda content: prepare_completion(content, self._models, self._limits))
-        answer = Answer(prepared)
-        admission = contextlib.ExitStack()
-        admission.enter_context(self._admit(prepared))
-        try:
-            stream = self._engine.submit(prepared.tasks)
-            admission.callback(self._note, request, prepared, answer)
-            admission.callback(stream.cancel)
-        except BaseException:
-            admission.close()
-            raise
-        if prepared.request.stream:
-            events = self._events(request, answer, stream)
-            return EventResponse(events, self._limits.write_seconds, stream.cancel, admission.close)
-        with admission:
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(self._admission.admit(Load(requests=1)))
+            prepared = await self._prepare(request, prepare_completion)
+            undo.enter_context(self._admission.admit(prepared.load))
+            answer, stream = Answer(prepared), self._engine.submit(prepared.tasks)
+            undo.callback(self._note, request, prepared, answer)
+            undo.callback(stream.cancel)
+            if prepared.request.stream:
+                events = self._events(request, answer, stream)
+                return EventResponse(events, self._limits.write_seconds, stream.cancel, undo.pop_all().close)
             watching = asyncio.create_task(call_when_gone(request.receive, stream.cancel))
             try:
                 content = await answer.whole(stream)
@@ -86,31 +80,6 @@ class Service:
             notes_of(request.scope).error = f"({type(error).__name__}: {error})"
             yield event(as_api_error(error).to_json())
 
-    @contextlib.contextmanager
-    def _admit(self, prepared: PreparedCompletion) -> Generator[None, None, None]:
-        """Count a request among the active ones while it is answered.
-
-        Raises:
-            ApiError: there are too many.
-        """
-        has_regex = prepared.request.regex is not None
-        if self._num_active >= self._limits.active_requests:
-            raise _busy(f"{self._num_active} completions are being written")
-        num_entries = count_logprob_entries(prepared.request, prepared.prompts)
-        if self._num_logprob_entries + num_entries > self._limits.active_logprob_entries:
-            raise _busy("answers with many log-probabilities are being written")
-        if has_regex and self._num_with_regex >= self._limits.regex_requests:
-            raise _busy(f"{self._num_with_regex} completions with a regex are being written")
-        self._num_active += 1
-        self._num_logprob_entries += num_entries
-        self._num_with_regex += has_regex
-        try:
-            yield
-        finally:
-            self._num_active -= 1
-            self._num_logprob_entries -= num_entries
-            self._num_with_regex -= has_regex
-
     def _note(self, request: Request, prepared: PreparedCompletion, answer: Answer) -> None:
         counts = f"{answer.num_prompt_tokens}+{answer.num_completion_tokens} tokens"
         notes_of(request.scope).about = f"{prepared.model.id} {counts}"
@@ -125,14 +94,12 @@ class Service:
         return json_response(_model_json(self._models.find(request.path_params["name"])))
 
     async def tokenize(self, request: Request) -> Response:
-        return json_response(
-            await self._prepare(request, lambda content: tokenization.tokenize(content, self._models, self._limits))
-        )
+        with self._admission.admit(Load(requests=1)):
+            return json_response(await self._prepare(request, tokenization.tokenize))
 
     async def detokenize(self, request: Request) -> Response:
-        return json_response(
-            await self._prepare(request, lambda content: tokenization.detokenize(content, self._models))
-        )
+        with self._admission.admit(Load(requests=1)):
+            return json_response(await self._prepare(request, tokenization.detokenize))
 
     async def tokenizer_info(self, request: Request) -> Response:
         model = self._models.find(request.query_params.get("model"))
@@ -152,9 +119,11 @@ class Service:
         del request
         raise tokenization.refuse_chat()
 
-    async def _prepare(self, request: Request, prepare: Callable[[dict[str, Any]], Result]) -> Result:
+    async def _prepare(
+        self, request: Request, prepare: Callable[[dict[str, Any], ServedModels, Limits], Result]
+    ) -> Result:
         body = await read_body(request, self._limits)
-        return await self._in_thread(lambda: prepare(parse_body(body)))
+        return await self._in_thread(lambda: prepare(parse_body(body), self._models, self._limits))
 
     async def _in_thread(self, function: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._preparation, function)
@@ -162,7 +131,3 @@ class Service:
 
 def _model_json(model: ServedModel) -> dict[str, Any]:
     return {"id": model.id, "object": "model", "created": model.created, "owned_by": "charlm"}
-
-
-def _busy(what: str) -> ApiError:
-    return ApiError(429, what, "try again in a moment", code="busy", headers={"retry-after": "1"})

@@ -34,12 +34,13 @@ def tokenize(content: Mapping[str, Any], models: ServedModels, limits: Limits) -
     return {"tokens": tokens, "count": len(tokens), "max_model_len": limits.prompt_tokens, "token_strs": names}
 
 
-def detokenize(content: Mapping[str, Any], models: ServedModels) -> dict[str, Any]:
+def detokenize(content: Mapping[str, Any], models: ServedModels, limits: Limits) -> dict[str, Any]:
     """The text of ids; <eod> has none.
 
     Raises:
         ApiError: a field is wrong, or an id is not in the vocabulary.
     """
+    del limits  # that of the body is enough
     fields = JsonFields(content, ("model", "tokens"))
     vocab = models.find(fields.text("model")).vocab
     tokens = fields.raw("tokens")

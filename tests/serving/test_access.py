@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from charlm.errors import OptionError
 from charlm.serving.access import LOOPBACK_NAMES, AccessRules
-from charlm.serving.server import ServerOptions
+from charlm.serving.address import ServerOptions
 from charlm.vocab.char import CharVocab
 from tests.serving.served import client_of, make_model
 

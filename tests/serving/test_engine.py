@@ -14,10 +14,11 @@ from charlm.sampling.filters import Temperature
 from charlm.sampling.plan import SamplingPlan
 from charlm.serving.api_error import ApiError
 from charlm.serving.application import build_application
-from charlm.serving.engine import CancelledTextError, RoundRobinEngine, TextStream
+from charlm.serving.engine import RoundRobinEngine
 from charlm.serving.limits import LIMITS, Limits
 from charlm.serving.served_models import ServedModels
 from charlm.serving.text_events import PromptRead, TextPiece, WritingTask
+from charlm.serving.text_stream import CancelledTextError, TextStream
 from charlm.vocab.char import CharVocab
 from tests.serving.served import CPU, LOCAL, URL, ids_of, make_model, served
 
