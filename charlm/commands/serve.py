@@ -83,11 +83,11 @@ def serve(
         def announce(url: str) -> None:
             print(url, flush=True)
             names = ", ".join(model.id for model in models.all)
-            terminal.note(f"serving {names}; the base_url of OpenAI's client is {url}/v1; Ctrl-C ends the server")
+            _write_line(f"serving {names}; the base_url of OpenAI's client is {url}/v1; Ctrl-C ends the server")
 
         serve_models(models, bound, options, announce, _write_line)
 
 
 def _write_line(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads the log any more: the server goes on
+    with contextlib.suppress(OSError):  # nobody reads the log, or its disk is full: the server goes on
         terminal.note(line)

@@ -333,3 +333,9 @@ def test_too_many_requests_are_told_to_try_again() -> None:
     with client_of({"char": MODEL}, regex_requests=0) as client:
         assert refused(client, prompt="a", regex="a")[0] == 429
         assert complete(client, prompt="a")["choices"]
+    with client_of({"char": MODEL}, active_logprob_entries=15, active_requests=1) as client:
+        for _ in range(3):  # what has ended counts no more
+            assert refused(client, prompt="a", max_tokens=8, logprobs=1)[0] == 429
+            assert complete(client, prompt="a", max_tokens=7, logprobs=1)["choices"]
+            assert chunks_of(client, prompt="a", max_tokens=7, logprobs=1)
+            assert refused(client, prompt="a", max_tokens=-1)[0] == 400

@@ -1,14 +1,16 @@
-"""Connections that say nothing are closed, and there are never too many."""
+"""Connections that say nothing are closed, there are never too many, and who takes nothing is not waited for."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+import pytest
 import uvicorn
 
 from charlm.serving.connection import Connection
+from charlm.serving.json_response import EventResponse
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -84,3 +86,29 @@ def test_connections_beyond_the_bound_are_closed_and_the_next_are_answered() -> 
         assert (await talk(port, closing)).startswith(b"HTTP/1.1 204")
 
     with_server(test)
+
+
+def test_a_client_that_takes_nothing_ends_its_stream() -> None:
+    called: list[str] = []
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"data"
+        finally:
+            called.append("events closed")
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def run() -> None:
+        response = EventResponse(events(), 0.1, lambda: called.append("gone"), lambda: called.append("ended"))
+        with pytest.raises(TimeoutError):
+            await response({}, receive, send)
+
+    asyncio.run(run())
+    assert called == ["events closed", "ended"]
