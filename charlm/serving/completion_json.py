@@ -12,7 +12,6 @@ from charlm.serving.completion_request import CompletionRequest
 from charlm.serving.prompts import Prompt
 from charlm.serving.served_models import ServedModel
 from charlm.serving.text_events import FinishReason, ScoredToken, TextPiece
-from charlm.vocab.base import Vocab
 
 _LEAST_LOG_P = -9999.0
 """JSON has no infinity; this is what OpenAI's API returned for it."""
@@ -40,7 +39,12 @@ class AnswerFrame:
 class Choice:
     """A text as far as it was written, and what of it was not sent yet."""
 
-    def __init__(self, prompt: Prompt, request: CompletionRequest) -> None:
+    def __init__(self, prompt: Prompt, request: CompletionRequest, symbols: Sequence[str]) -> None:
+        """
+        Args:
+            symbols: the name of each id.
+        """
+        self._symbols = symbols
         self._prompt = prompt
         self._is_echoed = request.echo
         self._has_logprobs = request.logprobs is not None
@@ -95,17 +99,17 @@ class Choice:
         choice = {
             "index": index,
             "text": "".join(self._pieces),
-            "logprobs": self._logprobs(self._prompt.vocab) if self._has_logprobs else None,
+            "logprobs": self._logprobs() if self._has_logprobs else None,
             "finish_reason": self._finish_reason,
         }
         self._pieces, self._tokens, self._offsets, self._finish_reason = [], [], [], None
         return choice
 
-    def _logprobs(self, vocab: Vocab) -> dict[str, Any]:
+    def _logprobs(self) -> dict[str, Any]:
         return {
-            "tokens": [vocab.symbol(token.id) for token in self._tokens],
+            "tokens": [self._symbols[token.id] for token in self._tokens],
             "token_logprobs": [None if token.log_p is None else _finite(token.log_p) for token in self._tokens],
-            "top_logprobs": [_alternatives(token, vocab) for token in self._tokens],
+            "top_logprobs": [_alternatives(token, self._symbols) for token in self._tokens],
             "text_offset": self._offsets,
         }
 
@@ -118,7 +122,7 @@ def usage_json(num_prompt_tokens: int, num_completion_tokens: int) -> dict[str, 
     }
 
 
-def _alternatives(token: ScoredToken, vocab: Vocab) -> dict[str, float] | None:
+def _alternatives(token: ScoredToken, symbols: Sequence[str]) -> dict[str, float] | None:
     """Name -> log-probability of the likeliest tokens, and of the token itself.
 
     Where two ids have one name, the likelier one keeps it.
@@ -127,7 +131,7 @@ def _alternatives(token: ScoredToken, vocab: Vocab) -> dict[str, float] | None:
         return None
     found: dict[str, float] = {}
     for alternative, log_p in (*token.alternatives, (token.id, token.log_p)):
-        found.setdefault(vocab.symbol(alternative), _finite(log_p))
+        found.setdefault(symbols[alternative], _finite(log_p))
     return found
 
 

@@ -52,8 +52,9 @@ class Answer:
     def __init__(self, prepared: PreparedCompletion) -> None:
         self._request = prepared.request
         self._frame = AnswerFrame(prepared.request, prepared.model)
+        count, symbols = prepared.request.best_of, prepared.model.symbols
         self._choices = [
-            [Choice(prompt, prepared.request) for _ in range(prepared.request.best_of)] for prompt in prepared.prompts
+            [Choice(prompt, prepared.request, symbols) for _ in range(count)] for prompt in prepared.prompts
         ]
         self.num_prompt_tokens = sum(len(prompt.ids) for prompt in prepared.prompts)
 
@@ -61,10 +62,13 @@ class Answer:
     def num_completion_tokens(self) -> int:
         return sum(choice.num_tokens for choices in self._choices for choice in choices)
 
-    async def whole(self, stream: TextStream) -> dict[str, Any]:
-        """Wait for the end of all texts; return the n best of each prompt."""
+    async def wait(self, stream: TextStream) -> None:
+        """Wait for the end of all texts."""
         while events := await stream.read():
             self._add(events)
+
+    def whole(self) -> dict[str, Any]:
+        """Return the n best texts of each prompt, once all have ended."""
         n = self._request.n
         kept = [choices if len(choices) == n else _best(choices, n) for choices in self._choices]
         taken = [choice.take(index) for index, choice in enumerate(choice for choices in kept for choice in choices)]

@@ -25,8 +25,8 @@ class Limits:
     """Of a request: prompts times the larger of n and best_of."""
     logprobs: int = 20
     """The likeliest tokens of each place."""
-    logprob_entries: int = 1_000_000
-    """Of a request: places times (logprobs + 1)."""
+    logprob_entries: int = 300_000
+    """Of a request: places times (logprobs + 1). Enough for `logprobs` 1 at the longest prompts."""
     stop_strings: int = 16
     stop_characters: int = 256
     """Of one stop string."""
@@ -39,7 +39,7 @@ class Limits:
     """For one token."""
     regex_requests: int = 8
     """Requests with a regex at a time: each may keep 64 MiB of masks."""
-    active_logprob_entries: int = 4_000_000
+    active_logprob_entries: int = 1_500_000
     """Of all requests at a time."""
     active_requests: int = 128
     """At a time; more are told to try again."""

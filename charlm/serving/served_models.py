@@ -5,6 +5,7 @@ RUN ... ──load_models──> ServedModels ──find("lstm-ltg")──> Serv
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -43,6 +44,11 @@ class ServedModel:
     @property
     def vocab(self) -> Vocab:
         return self.loaded.vocab
+
+    @cached_property
+    def symbols(self) -> list[str]:
+        """The name of each id; answers with log-probabilities have hundreds of thousands of them."""
+        return [self.vocab.symbol(token) for token in range(self.vocab.size)]
 
 
 class ServedModels:

@@ -3,14 +3,15 @@
     request ──admit──> body ──prepare (a thread of its own)──> engine ──> answer, or events until the client has gone
 
 Requests are prepared one at a time: vocabularies and automata are then used by one thread, and a client with a large
-prompt keeps only others' preparation waiting, never the texts that are being written.
+prompt keeps only others' preparation waiting, never the texts that are being written. Answers are encoded in a third
+thread.
 """
 
 import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -41,6 +42,7 @@ class Service:
         self._engine = engine
         self._limits = limits
         self._preparation = ThreadPoolExecutor(1, "requests")
+        self._encoding = ThreadPoolExecutor(1, "answers")
         self._admission = Admission(limits)
 
     # ---- completions
@@ -58,12 +60,12 @@ class Service:
                 return EventResponse(events, self._limits.write_seconds, stream.cancel, undo.pop_all().close)
             watching = asyncio.create_task(call_when_gone(request.receive, stream.cancel))
             try:
-                content = await answer.whole(stream)
+                await answer.wait(stream)
             except CancelledTextError:
                 return Response(status_code=CLIENT_GONE)
             finally:
                 watching.cancel()
-            body = await self._in_thread(lambda: to_bytes(content))
+            body = await _in_thread(self._encoding, lambda: to_bytes(answer.whole()))
         return Response(body, media_type="application/json")
 
     async def _events(self, request: Request, answer: Answer, stream: TextStream) -> AsyncGenerator[bytes, None]:
@@ -123,10 +125,11 @@ class Service:
         self, request: Request, prepare: Callable[[dict[str, Any], ServedModels, Limits], Result]
     ) -> Result:
         body = await read_body(request, self._limits)
-        return await self._in_thread(lambda: prepare(parse_body(body), self._models, self._limits))
+        return await _in_thread(self._preparation, lambda: prepare(parse_body(body), self._models, self._limits))
 
-    async def _in_thread(self, function: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._preparation, function)
+
+async def _in_thread(executor: Executor, function: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(executor, function)
 
 
 def _model_json(model: ServedModel) -> dict[str, Any]:
