@@ -43,6 +43,8 @@ def write_texts(tasks: Sequence[WritingTask]) -> Iterator[list[TextEvent]]:
                 scored += _score_chunk(task, features_TH, len(scored))
             yield []
         assert reader.primed is not None, "`run` has ended"
+        if bool(reader.primed.logits_1V.isnan().any()):
+            raise _overflow()
         yield [PromptRead(number, scored)]
         yield from _draw(number, task, reader.primed)
 
@@ -71,7 +73,7 @@ def _score(logits_NV: Tensor, ids_N: Tensor, num_alternatives: int) -> list[Scor
     log_p_NV = logits_NV.log_softmax(-1)
     log_p_N = log_p_NV.gather(-1, ids_N.to(log_p_NV.device)[:, None])[:, 0]
     if bool(log_p_N.isnan().any()):
-        raise ApiError(500, "the model gives no probabilities: its numbers overflow", "serve another checkpoint")
+        raise _overflow()
     best_NK = log_p_NV.topk(min(num_alternatives, log_p_NV.shape[-1]), dim=-1)
     return [
         ScoredToken(token, log_p, tuple(zip(ids, values, strict=True)))
@@ -79,6 +81,10 @@ def _score(logits_NV: Tensor, ids_N: Tensor, num_alternatives: int) -> list[Scor
             ids_N.tolist(), log_p_N.tolist(), best_NK.indices.tolist(), best_NK.values.tolist(), strict=True
         )
     ]
+
+
+def _overflow() -> ApiError:
+    return ApiError(500, "the model gives no probabilities: its numbers overflow", "serve another checkpoint")
 
 
 def _draw(number: int, task: WritingTask, primed: PrimedState) -> Iterator[list[TextEvent]]:

@@ -4,17 +4,23 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from charlm.api import Model
+from charlm.serving.prompts import Prompt
+from charlm.vocab.byte import ByteVocab
 from tests.serving.served import TEXT, client_of, complete, ids_of, make_model, values, vocabularies
 
 MODELS = {name: make_model(name, vocab) for name, vocab in vocabularies().items()} | {
     "n-grams inside": make_model("n-grams inside", vocabularies()["char"], order=4),
     "window": make_model("window", vocabularies()["char"], body={"type": "window", "window": 5}),
 }
+BYTES = ByteVocab()
 LONG = TEXT * 12
 """Longer than the chunks in which a prompt is read."""
 
@@ -85,6 +91,27 @@ def test_offsets_are_those_of_the_text_in_characters(client: TestClient, name: s
                 assert text[offset:].startswith(token) or offset + len(token) > len(text)
 
 
+@given(st.lists(st.integers(0, 256)))
+@example([0xE2, 0x82, 0xAC, 0xE2, 0x82, 0x41, 0xC3, 0xC3, 0xA9, 256, 0xF0, 256, 0x80])
+def test_bytes_of_all_sorts_have_offsets(ids: list[int]) -> None:
+    prompt = Prompt(BYTES, np.array(ids, dtype=np.int64))
+    text, offsets = prompt.text, prompt.offsets
+    assert offsets == sorted(offsets)
+    assert len(offsets) == len(ids)
+    for token, offset in zip(ids, offsets, strict=True):
+        assert offset <= len(text)
+        if token < 0x80:
+            assert text[offset] == chr(token)
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",))))
+def test_bytes_of_text_begin_where_their_characters_do(text: str) -> None:
+    prompt = Prompt(BYTES, BYTES.encode(text).astype(np.int64))
+    assert prompt.text == text
+    assert prompt.offsets == [index for index, character in enumerate(text) for _ in character.encode()]
+    assert prompt.pending_ids == ()
+
+
 def test_alternatives_are_the_likeliest_and_the_token_itself(client: TestClient) -> None:
     found = logprobs(client, model="char", prompt="", max_tokens=30, temperature=3, seed=1, logprobs=2)
     for token, log_p, top in zip(found["tokens"], found["token_logprobs"], found["top_logprobs"], strict=True):
@@ -110,6 +137,7 @@ def test_a_model_whose_numbers_overflow_is_an_error_of_the_server() -> None:
     with torch.no_grad():
         next(broken.network.parameters()).fill_(float("nan"))
     with client_of({"char": broken}) as client:
-        response = client.post("/v1/completions", json={"prompt": "a", "logprobs": 1, "echo": True, "max_tokens": 0})
-        assert response.status_code == 500
-        assert "overflow" in response.json()["error"]["message"]
+        for fields in ({"logprobs": 1, "echo": True, "max_tokens": 0}, {}):
+            response = client.post("/v1/completions", json={"prompt": "a", **fields})
+            assert response.status_code == 500
+            assert "overflow" in response.json()["error"]["message"]
