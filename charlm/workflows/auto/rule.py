@@ -34,8 +34,8 @@ _MAX_COUNTED_TOKENS = 20_000_000
 _COUNTING_BYTES = 400
 """Memory for each counted token, at most; half of what is free may be used."""
 _VALIDATION_SHARE = 0.02
-_VALIDATION_SPEED = 3
-"""Tokens that are validated in the time of one that is trained on."""
+_VALIDATION_SPEED = 0.5
+"""Tokens that are validated in the time of one that is trained on: evaluation looks all n-grams up."""
 _MAX_VALIDATIONS = 12
 
 
