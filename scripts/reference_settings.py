@@ -25,7 +25,7 @@ write `--set NAME=VALUE`, where a text needs no quotes. Some tables have several
 type has a heading with its settings.
 
 `charlm prepare` reads `corpus`; `charlm train` reads `corpus`, `model` and `training`. A default applies if neither the
-config nor an option nor `--set` gives a value. Without `--config`, `charlm train` [chooses](training.md#minutes), or
+config nor an option nor `--set` gives a value. Without `--config`, `charlm train` [chooses](training.md), or
 uses the config `{DEFAULT_CONFIG}` for a budget that is not in minutes.
 """
 

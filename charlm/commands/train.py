@@ -67,7 +67,7 @@ def train(
 ) -> None:
     """Train a model on a prepared corpus. The same command again continues an interrupted run."""
     from charlm.experiment import read_layers
-    from charlm.settings import single_value_layer
+    from charlm.settings import merge_layers, parse_override, single_value_layer
     from charlm.workflows.auto.choose import AUTO
     from charlm.workflows.describe_training import describe
     from charlm.workflows.plan_training import plan_training
@@ -77,15 +77,17 @@ def train(
         raise UsageError(f"--resume {resume} is unknown", "give auto or never")
     check_folder(out, "--out")
     budget = [] if minutes is None else [single_value_layer("training.max_minutes", minutes, "--minutes")]
+    given = [*budget, *map(parse_override, settings or ())]
     plan = plan_training(
         config,
-        read_layers(None if config == AUTO else config, budget, settings or ()),
+        merge_layers([read_layers(None if config == AUTO else config, (), ()), *given]),
         data,
         out,
         device,
         need_corpus=not dry_run,
         init_from=init_from,
         overwrite=overwrite,
+        given=given,
     )
     if dry_run:
         description = describe(plan)

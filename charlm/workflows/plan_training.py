@@ -4,7 +4,7 @@ layers ──validated once──> Experiment ──with the settings of the pre
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def plan_training(
     need_corpus: bool,
     init_from: str | None = None,
     overwrite: bool = False,
+    given: Sequence[Layer] | None = None,
 ) -> TrainingPlan:
     """Return the plan of a training.
 
@@ -77,6 +78,7 @@ def plan_training(
         layer: the settings of the config and those given beside it.
         out: the folder of the run; if None, in runs/.
         overwrite: whether a run in that folder will be removed.
+        given: the settings beside the config, one by one, which are merged over those that are chosen; None: `layer`.
 
     Raises:
         CharlmError: a setting, the corpus or the checkpoint is wrong, or they do not fit each other.
@@ -84,7 +86,7 @@ def plan_training(
     chosen_device = choose_device(device)
     reason = ""
     if init_from is None and config in (None, AUTO):
-        wanted = Wanted(config, layer, data, out, chosen_device)
+        wanted = Wanted(config, [layer] if given is None else given, data, out, chosen_device)
         config, layer, reason = complete_settings(wanted, need_corpus=need_corpus, overwrite=overwrite)
     elif config == AUTO:
         raise UsageError(

@@ -40,8 +40,6 @@ def run_training(
         )
     ranks = init_distributed(plan.device)
     console = Console(quiet=quiet or not ranks.is_main)
-    if plan.reason:
-        console.note(plan.reason)
     retain_freed_memory(plan.device)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ranks.connected())
@@ -61,6 +59,8 @@ def run_training(
             )
 
         ranks.run_on_main(open_directory)
+        if plan.reason:
+            console.note(plan.reason)
         initial: LanguageModel | None = None
         start: Callable[[LanguageModel], None] | None = None
         if plan.initial is not None and not plan.run.checkpoint_steps():

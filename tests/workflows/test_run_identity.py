@@ -179,6 +179,7 @@ def test_settings_that_0_1_0_did_not_have_are_no_difference(tmp_path: Path) -> N
 OPTIONS = {
     "config": "changed settings are refused",
     "settings": "changed settings are refused",
+    "minutes": "more of them continue it",
     "data": "another corpus is refused",
     "init_from": "other initial weights are refused",
     "resume": "`never` refuses",
@@ -313,6 +314,7 @@ COMMANDS = {
     "demo": "named output",
     **dict.fromkeys(("eval", "compare", "sample", "predict", "explain", "inspect", "runs", "report"), "computed anew"),
     "baseline": "of a corpus alone",
+    "serve": "as it was when the server began",
 }
 FAST = ("--set", "max_tokens=300", "--set", "statistics_batches=1", "--set", "lr=[1e-4]", "--set", "decay=[0.01]")
 ANEW = {

@@ -349,6 +349,7 @@ CHECKPOINT = {
     "compare": ("compare", "{run}"),
     "explain": ("explain", "{run}", "text"),
     "predict": ("predict", "{run}", "text"),
+    "serve": ("serve", "{run}", "--port", "0"),
 }
 """Every command with --checkpoint."""
 

@@ -305,7 +305,7 @@ _REFUSED = [
     ("train --data words --out runs/no --set training.select=f1", 2, "is for labels and tags"),
     ("train --data words --out runs/no --set model.direction=both", 2, "reads one way"),
     ("train --data words --out runs/no --set model.condition.type=label", 2, "--task generate"),
-    ("train --data novel --out runs/no --set model.condition.type=source", 2, "--task transduce"),
+    ("train --config lstm --data novel --out runs/no --set model.condition.type=source", 2, "--task transduce"),
 ]
 
 

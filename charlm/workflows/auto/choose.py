@@ -1,6 +1,7 @@
 """The settings that `charlm train` chooses where a user chose none."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -11,9 +12,9 @@ from charlm import storage
 from charlm.data.corpus import Corpus
 from charlm.device import available_memory
 from charlm.errors import DataError, SettingsError
-from charlm.experiment import BUDGETS, DEFAULT_CONFIG, read_layers
+from charlm.experiment import BUDGETS, DEFAULT_CONFIG, load_experiment, read_layers
 from charlm.nn.ngrams.build import usual_order
-from charlm.settings import Layer, lists_to_tuples
+from charlm.settings import Layer, lists_to_tuples, merge_layers
 from charlm.settings.renamed import parse_experiment
 from charlm.training.run_directory import RunDirectory
 from charlm.workflows.auto.machine import measure_speed
@@ -37,7 +38,8 @@ class Wanted:
 
     config: str | None
     """None, or "auto"."""
-    layer: Layer
+    layers: Sequence[Layer]
+    """The settings, those that win last."""
     data: str | None
     out: Path | None
     device: torch.device
@@ -64,11 +66,14 @@ def complete_settings(wanted: Wanted, *, need_corpus: bool, overwrite: bool) -> 
         SettingsError: the corpus is not for a language model.
         DataError: the run's experiment.toml is damaged.
     """
-    given = wanted.layer
+    given = merge_layers(wanted.layers)
+    load_experiment(given.merge_over(Layer({"training": {"max_minutes": DEFAULT_MINUTES}})))  # errors before the work
     corpus = find_training_corpus(given, wanted.data, need_corpus=need_corpus)
     is_plain_text = corpus is None or (corpus.labels is None and corpus.conditions is None)
     if wanted.config is None and (_has_other_budget(given) or not is_plain_text):
-        return CompletedSettings(DEFAULT_CONFIG, given.merge_over(read_layers(DEFAULT_CONFIG, (), ())), "")
+        return CompletedSettings(
+            DEFAULT_CONFIG, merge_layers([read_layers(DEFAULT_CONFIG, (), ()), *wanted.layers]), ""
+        )
     if corpus is not None and not is_plain_text:
         raise SettingsError(
             f"--config {AUTO} chooses for language models, and {corpus.directory} was prepared for another task",
@@ -76,9 +81,9 @@ def complete_settings(wanted: Wanted, *, need_corpus: bool, overwrite: bool) -> 
         )
     run = find_run_directory(AUTO, wanted.out, corpus)
     if run.checkpoint_steps() and not overwrite:
-        return CompletedSettings(AUTO, given.merge_over(_recorded_settings(run)), "")
+        return CompletedSettings(AUTO, merge_layers([_recorded_settings(run), *wanted.layers]), "")
     choice = choose(_collect_facts(given, corpus, wanted.device))
-    return CompletedSettings(AUTO, given.merge_over(Layer(choice.settings)), choice.reason)
+    return CompletedSettings(AUTO, merge_layers([Layer(choice.settings), *wanted.layers]), choice.reason)
 
 
 def _collect_facts(given: Layer, corpus: Corpus | None, device: torch.device) -> Facts:
