@@ -21,7 +21,6 @@ import torch
 from charlm import formats, storage
 from charlm.cli import main
 from charlm.device import choose_device, resolve_precision
-from charlm.experiment import read_layers
 from charlm.nn.build import build_model
 from charlm.terminal import format_value
 from charlm.training.tasks.build import build_task
@@ -314,7 +313,7 @@ def test_a_dry_run_knows_the_steps_of_an_epoch(workspace: Commands) -> None:
 
 def test_what_several_processes_begin_is_described_as_theirs(toured: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(toured.folder)
-    plan = plan_training("tiny", read_layers("tiny", (), ()), None, None, "cpu", need_corpus=True)
+    plan = plan_training("tiny", (), None, None, "cpu", need_corpus=True)
     assert plan.corpus is not None
     model = build_model(plan.experiment.model, plan.vocab_size)
     task = build_task(plan.corpus)

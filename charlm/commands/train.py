@@ -34,7 +34,7 @@ def train(
         float | None,
         typer.Option(
             "--minutes",
-            metavar="N",
+            metavar="MINUTES",
             help="Minutes of training; without --config, settings are chosen for this time, the corpus and the machine"
             " (10 if left out).",
         ),
@@ -66,9 +66,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on a prepared corpus. The same command again continues an interrupted run."""
-    from charlm.experiment import read_layers
-    from charlm.settings import merge_layers, parse_override, single_value_layer
-    from charlm.workflows.auto.choose import AUTO
+    from charlm.settings import parse_override, single_value_layer
     from charlm.workflows.describe_training import describe
     from charlm.workflows.plan_training import plan_training
     from charlm.workflows.train import run_training
@@ -77,17 +75,15 @@ def train(
         raise UsageError(f"--resume {resume} is unknown", "give auto or never")
     check_folder(out, "--out")
     budget = [] if minutes is None else [single_value_layer("training.max_minutes", minutes, "--minutes")]
-    given = [*budget, *map(parse_override, settings or ())]
     plan = plan_training(
         config,
-        merge_layers([read_layers(None if config == AUTO else config, (), ()), *given]),
+        [*budget, *map(parse_override, settings or ())],
         data,
         out,
         device,
         need_corpus=not dry_run,
         init_from=init_from,
         overwrite=overwrite,
-        given=given,
     )
     if dry_run:
         description = describe(plan)

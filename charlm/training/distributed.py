@@ -236,8 +236,17 @@ def init_distributed(device: torch.device) -> Distributed:
     Raises:
         UsageError: the variables that torchrun sets are incomplete or not numbers; another program may have set some.
     """
+    return SingleProcess() if count_processes() == 1 else TorchDistributed(device)
+
+
+def count_processes() -> int:
+    """Return how many processes torchrun started together; 1 without it.
+
+    Raises:
+        UsageError: as `init_distributed`.
+    """
     if os.environ.get("WORLD_SIZE", "1") in ("", "0", "1"):
-        return SingleProcess()
+        return 1
     for name in ("WORLD_SIZE", "RANK", "MASTER_PORT", "MASTER_ADDR"):
         value = os.environ.get(name, "")
         if not value or (name != "MASTER_ADDR" and not (value.isascii() and value.isdecimal())):
@@ -245,4 +254,4 @@ def init_distributed(device: torch.device) -> Distributed:
                 f"the variable {name} is {value!r}, but WORLD_SIZE says that this is one of several processes",
                 "start several processes with torchrun, or unset WORLD_SIZE",
             )
-    return TorchDistributed(device)
+    return int(os.environ["WORLD_SIZE"])

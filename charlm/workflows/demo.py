@@ -10,9 +10,9 @@ from charlm import workspace
 from charlm.errors import CharlmError
 from charlm.evaluation.baselines.build import build_baseline
 from charlm.evaluation.baselines.settings import XzSettings
-from charlm.experiment import load_experiment, read_layers
+from charlm.experiment import load_experiment
 from charlm.sampling.options import SamplingOptions
-from charlm.settings import merge_layers, single_value_layer
+from charlm.settings import merge_layers, parse_override, single_value_layer
 from charlm.workflows.auto.choose import AUTO
 from charlm.workflows.evaluate import EvalRequest, evaluate_run
 from charlm.workflows.plan_training import plan_training
@@ -34,10 +34,10 @@ def run_demo(
     Args:
         overwrite: replace the corpus and the run of an earlier demo.
     """
-    given = read_layers(None, (), overrides)
-    budget = single_value_layer("training.max_minutes", _MINUTES, "charlm demo")
-    layer = merge_layers([single_value_layer("corpus.source.type", "sample", "charlm demo"), budget, given])
-    settings = load_experiment(layer)
+    own = {"corpus.source.type": "sample", "training.max_minutes": _MINUTES}
+    given = [single_value_layer(key, value, "charlm demo") for key, value in own.items()]
+    given += map(parse_override, overrides)
+    settings = load_experiment(merge_layers(given))
     data, run = workspace.DATA / "sample", workspace.RUNS / "sample"
     say("1/4 charlm prepare --source sample")
     with _with_demo_cure(data):
@@ -48,7 +48,7 @@ def run_demo(
     say(f"    {data}: {sum(split['characters'] for split in counts.values()):,} characters of Python's documentation")
     say(f"2/4 charlm train --minutes {_MINUTES:g} --out {run}")
     sys.stdout.flush()
-    plan = plan_training(AUTO, layer, str(data), run, "auto", need_corpus=True, overwrite=overwrite)
+    plan = plan_training(AUTO, given, str(data), run, "auto", need_corpus=True, overwrite=overwrite)
     with _with_demo_cure(run):
         trained = run_training(plan, resume=True, overwrite=overwrite, quiet=False, start_time=start_time)
     assert trained is not None, "one process"

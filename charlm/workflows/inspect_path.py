@@ -11,8 +11,9 @@ from charlm import workspace
 from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.data.store import read_stream
 from charlm.errors import DataError, SettingsError, UsageError
-from charlm.experiment import find_config, read_layers
+from charlm.experiment import find_config
 from charlm.nn.settings import ModelSettings
+from charlm.settings import parse_override
 from charlm.workflows.inspect_examples import describe_examples, summarize_examples
 
 _MANY_IDS = 65_536
@@ -142,7 +143,7 @@ def _inspect_config(config: str, overrides: Sequence[str], data: str | None, *, 
         raise UsageError(
             f"there is no {config}", f"give a dump, a corpus, a run, a checkpoint or a config ({error.cure})"
         ) from error
-    plan = plan_training(config, read_layers(config, (), overrides), data, None, "cpu", need_corpus=False)
+    plan = plan_training(config, [*map(parse_override, overrides)], data, None, "cpu", need_corpus=False)
     corpus = plan.corpus
     bags = corpus.vocab.bags() if corpus else None
     interface = build_task(corpus).interface if corpus else None

@@ -16,7 +16,7 @@ from charlm.data.corpus import Corpus
 from charlm.data.settings import CorpusSettings
 from charlm.device import choose_device
 from charlm.errors import DataError, SettingsError, UsageError
-from charlm.experiment import Experiment, check_corpus, load_experiment
+from charlm.experiment import Experiment, check_corpus, load_experiment, read_layers
 from charlm.nn.build import build_meta_model
 from charlm.nn.embeddings.build import check_bags
 from charlm.nn.embeddings.frozen import FrozenModel, FrozenModels
@@ -61,7 +61,7 @@ class TrainingPlan:
 
 def plan_training(
     config: str | None,
-    layer: Layer,
+    given: Sequence[Layer],
     data: str | None,
     out: Path | None,
     device: str,
@@ -69,30 +69,29 @@ def plan_training(
     need_corpus: bool,
     init_from: str | None = None,
     overwrite: bool = False,
-    given: Sequence[Layer] | None = None,
 ) -> TrainingPlan:
     """Return the plan of a training.
 
     Args:
         config: the config that names the run; if None, the run is named after `init_from`, or settings are chosen.
-        layer: the settings of the config and those given beside it.
+        given: the settings beside the config, those that win last; they also win over settings that are chosen.
         out: the folder of the run; if None, in runs/.
         overwrite: whether a run in that folder will be removed.
-        given: the settings beside the config, one by one, which are merged over those that are chosen; None: `layer`.
 
     Raises:
         CharlmError: a setting, the corpus or the checkpoint is wrong, or they do not fit each other.
     """
-    chosen_device = choose_device(device)
     reason = ""
     if init_from is None and config in (None, AUTO):
-        wanted = Wanted(config, [layer] if given is None else given, data, out, chosen_device)
+        wanted = Wanted(config, given, data, out, choose_device(device))
         config, layer, reason = complete_settings(wanted, need_corpus=need_corpus, overwrite=overwrite)
     elif config == AUTO:
         raise UsageError(
             f"--config {AUTO} and --init-from {init_from} contradict each other: the network comes from that run",
             f"leave out --config {AUTO}",
         )
+    else:
+        layer = read_layers(config, given, ())
     begins = run_name(init_from or "") if config is None else config_name(config)
 
     def find_run(corpus: Corpus | None) -> RunDirectory:
@@ -131,7 +130,7 @@ def plan_training(
         frozen = describe_model(initial).frozen  # the network comes from there
     else:
         frozen = find_frozen_models(experiment.model, corpus, run)
-    return TrainingPlan(experiment, corpus, run, chosen_device, initial, weights, parts, frozen, reason)
+    return TrainingPlan(experiment, corpus, run, choose_device(device), initial, weights, parts, frozen, reason)
 
 
 def config_name(config: str) -> str:

@@ -1,6 +1,5 @@
 """The settings that `charlm train` chooses where a user chose none."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from charlm.experiment import BUDGETS, DEFAULT_CONFIG, load_experiment, read_lay
 from charlm.nn.ngrams.build import usual_order
 from charlm.settings import Layer, lists_to_tuples, merge_layers
 from charlm.settings.renamed import parse_experiment
+from charlm.training.distributed import count_processes
 from charlm.training.run_directory import RunDirectory
 from charlm.workflows.auto.machine import measure_speed
 from charlm.workflows.auto.rule import Facts, choose
@@ -89,7 +89,7 @@ def complete_settings(wanted: Wanted, *, need_corpus: bool, overwrite: bool) -> 
 def _collect_facts(given: Layer, corpus: Corpus | None, device: torch.device) -> Facts:
     train = None if corpus is None else corpus.open("train")
     vocab_size = ASSUMED_VOCAB_SIZE if corpus is None else corpus.vocab.size
-    num_processes = max(1, int(os.environ.get("WORLD_SIZE") or 1))
+    num_processes = count_processes()
     return Facts(
         minutes=_minutes(given),
         is_limited_otherwise=_has_other_budget(given),

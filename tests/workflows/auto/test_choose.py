@@ -79,6 +79,12 @@ def test_a_damaged_record_is_data_that_is_wrong(workspace: Commands) -> None:
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
 def test_minutes_are_a_positive_number(workspace: Commands, minutes: str) -> None:
     assert "max_minutes" in workspace.fail(2, "train", "--data", "texts", "--minutes", minutes)
+    assert "--minutes x is not a number" in workspace.fail(2, "train", "--minutes", "x")
+
+
+def test_a_number_of_processes_that_is_none_is_told(workspace: Commands) -> None:
+    odd = Commands(workspace.address, workspace.folder, {"WORLD_SIZE": "abc"})
+    assert "WORLD_SIZE is 'abc'" in odd.fail(2, "train", "--data", "texts")
 
 
 def test_minutes_are_a_budget_beside_a_config_too(workspace: Commands) -> None:
