@@ -65,6 +65,20 @@ class TokenStream:
             return self
         return TokenStream(self.tokens[: ends[num_kept - 1]], self.documents[:num_kept])
 
+    def halves(self) -> tuple["TokenStream", "TokenStream"] | None:
+        """Cut the stream after the document that ends nearest to its middle; None if none ends in its middle half."""
+        ends = self.ends[:-1]
+        ends = ends[self.tokens[ends - 1] == self.tokens[0]]  # by an <eod>
+        num_tokens = len(self.tokens)
+        ends = ends[(ends > max(1, num_tokens // 4)) & (ends < num_tokens - num_tokens // 4)]
+        if len(ends) == 0:
+            return None
+        end = int(ends[np.argmin(abs(ends - num_tokens // 2))])
+        index = int(np.searchsorted(self.documents["start"], end))
+        second = self.documents[index:].copy()
+        second["start"] -= end - 1
+        return TokenStream(self.tokens[:end], self.documents[:index]), TokenStream(self.tokens[end - 1 :], second)
+
     def reversed(self) -> "TokenStream":
         """Return the text from its end to its beginning, as a view: `<eod> 2cod <eod> 1cod <eod>`.
 

@@ -2,6 +2,7 @@
 
 save ──> does a checkpoint of this step exist? ── no ──> write, verify, update the pointers, remove old checkpoints
                                                └─ yes ─> update the pointers (a validation may have followed it)
+A validation that fitted mixture weights after the checkpoint was written has the checkpoint written again.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,6 +38,7 @@ class CheckpointWriter:
         self._ranks = ranks
         self._num_failures = 0
         self._saved_step: int | None = None
+        self._saved_fitted_weights = False
 
     def save(
         self,
@@ -81,13 +83,16 @@ class CheckpointWriter:
         finished: bool,
     ) -> None:
         """Write a checkpoint of this step, or only the pointers if it exists already."""
-        if self._saved_step == state.step:
+        is_saved = self._saved_step == state.step
+        replaces = is_saved and updater.has_fitted_weights and not self._saved_fitted_weights
+        if is_saved and not replaces:
             self._ranks.run_on_main(lambda: self.write_pointers(state, finished=finished))
             return
         tensors = updater.tensors()  # gathered while the model still holds the raw weights
-        with updater.averaged_weights(statistics_batches):
-            self._ranks.run_on_main(lambda: self._write(state, updater, tensors, finished=finished))
+        with updater.scored_weights(statistics_batches):
+            self._ranks.run_on_main(lambda: self._write(state, updater, tensors, finished=finished, replaces=replaces))
         self._saved_step = state.step
+        self._saved_fitted_weights = updater.has_fitted_weights
 
     def set_saved_step(self, step: int) -> None:
         """Record that a checkpoint of `step` exists."""
@@ -103,9 +108,17 @@ class CheckpointWriter:
             self._run.write_pointer("best", {"checkpoint": name, **state.validations.to_json()})
 
     def _write(
-        self, state: TrainerState, updater: ModelUpdater, tensors: dict[str, torch.Tensor], *, finished: bool
+        self,
+        state: TrainerState,
+        updater: ModelUpdater,
+        tensors: dict[str, torch.Tensor],
+        *,
+        finished: bool,
+        replaces: bool,
     ) -> None:
-        if state.step in self._run.checkpoint_steps():  # the earlier attempt failed after the checkpoint was complete
+        if (
+            state.step in self._run.checkpoint_steps() and not replaces
+        ):  # the earlier attempt failed after the checkpoint was complete
             self.write_pointers(state, finished=finished)
             return
         metadata: dict[str, Any] = state.to_json() | {

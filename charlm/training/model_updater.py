@@ -20,6 +20,7 @@ from charlm.device import Precision, resolve_precision
 from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.nn.state import State, detach, reset_rows
 from charlm.training.distributed import Distributed
+from charlm.training.mixture_refit import MixtureRefit
 from charlm.training.norm_statistics import has_batch_norm, reestimate_batch_norm
 from charlm.training.objective import Objective
 from charlm.training.optim.averaging import WeightAverage
@@ -55,11 +56,17 @@ class ModelUpdater:
         )
         self._optimizers = build_optimizers(settings.optimizer, model)
         self._average = WeightAverage(settings.averaging, model)
+        self._refit = MixtureRefit(model)
         self._carried_state: State | None = None
 
     @property
     def lr(self) -> float:
         return self._optimizers.lr
+
+    @property
+    def has_fitted_weights(self) -> bool:
+        """Whether the scored model has mixture weights that were fitted since the last update."""
+        return self._refit.exists
 
     def update(
         self, batch: Batch, schedule_input: ScheduleInput, *, num_scored: int, relative_length: float = 1.0
@@ -74,6 +81,7 @@ class ModelUpdater:
             relative_length: the batch's length divided by seq_len; the learning rate is multiplied by it.
         """
         settings, model = self._settings, self.model
+        self._refit.discard()
         old_buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if buffer.is_floating_point()]
         has_condition = batch.condition is not None  # then the objective makes the state
         state: State = () if has_condition else model.initial_state(len(batch.inputs_BT))
@@ -131,13 +139,25 @@ class ModelUpdater:
             if table.grad is not None and self._ranks.world_size > 1:
                 table.grad = self._ranks.all_reduce_sparse(coalesce_gradient(table.grad))
 
+    def fit_scored_weights(self, fit: Callable[[], None], statistics_batches: Callable[[], Iterable[Batch]]) -> None:
+        """Let `fit` change mixture weights in the model that is scored; until the next update, that model has them."""
+        with self._averaged_weights(statistics_batches):
+            self._ranks.broadcast(self._refit.make(fit))
+
     @contextlib.contextmanager
-    def averaged_weights(self, statistics_batches: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
-        """A context in which the model holds the weights that are scored and saved: averaged ones, if there are any.
+    def scored_weights(self, statistics_batches: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
+        """A context in which the model holds the weights that are scored and saved: averaged and fitted ones, if there
+        are any.
 
         Args:
             statistics_batches: training text from which the batch-norm statistics of averaged weights are estimated.
         """
+        with self._averaged_weights(statistics_batches), self._refit.swapped_in():
+            yield
+
+    @contextlib.contextmanager
+    def _averaged_weights(self, statistics_batches: Callable[[], Iterable[Batch]]) -> Generator[None, None, None]:
+        """A context in which the model holds averaged weights, if there are any."""
         if not self._average.exists:
             yield
             return
@@ -156,13 +176,14 @@ class ModelUpdater:
                     buffer.copy_(raw[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return, by name, optimizer state, random generator, carried state of all ranks, raw weights if averaged."""
+        """Return, by name, optimizer state, random generator, carried state of all ranks, and the weights that training
+        goes on with where others are scored."""
         state = () if self._carried_state is None else self._ranks.all_gather_rows(self._carried_state)
         tensors = {f"state.{index:03d}": tensor for index, tensor in enumerate(state)}
         for name, parameter in self.model.named_parameters():
             for key, value in self._optimizers.get_state(parameter).items():
                 tensors[f"optimizer.{name}.{key}"] = value
-        tensors |= self._average.tensors()
+        tensors |= self._average.tensors() | self._refit.tensors()
         if self._average.exists and has_batch_norm(self.model):
             tensors |= {f"statistics.{name}": buffer.clone() for name, buffer in self.model.named_buffers()}
         return tensors | {"rng": torch.get_rng_state()}
@@ -177,6 +198,7 @@ class ModelUpdater:
         Raises:
             KeyError, ValueError, RuntimeError: the tensors do not fit.
         """
+        self._refit.load_tensors(tensors)
         self._average.load_tensors(tensors)
         for name, buffer in self.model.named_buffers():
             if f"statistics.{name}" in tensors:

@@ -1,7 +1,7 @@
 """One validation: the score of validation text by the weights that are saved, and a sample of text.
 
-averaged weights ──> the task's score, of a shard on each rank ──sum──> the score of all
-                └──> text from the first rank, always from the same seed, so that samples can be compared
+weights, averaged and fitted ──> the task's score, of a shard on each rank ──sum──> the score of all
+                            └──> text from the first rank, always from the same seed, so that samples can be compared
 """
 
 from collections.abc import Callable, Iterable
@@ -38,7 +38,9 @@ class Validator:
         """
         ranks = self._ranks
         options = ScoringOptions(updater.device, updater.precision, (ranks.rank, ranks.world_size), on_progress)
-        with updater.averaged_weights(statistics_batches):
+        if self._validation.fits_weights:
+            updater.fit_scored_weights(lambda: self._validation.fit(updater.model, options), statistics_batches)
+        with updater.scored_weights(statistics_batches):
             ranks.broadcast(list(updater.model.buffers()))
             shard_score = self._validation.score(updater.model, options)
             score = shard_score.with_sums(ranks.all_reduce_sum(shard_score.sums()))

@@ -176,6 +176,8 @@ def _score_loaded(loaded: LoadedModel, name: str, request: EvalRequest, on_progr
         warning = describe_seen_text(method, request.split, corpus, loaded.metadata["trained_on"])
         about = {"settings": settings, "warning": warning}
         adapted_scores[method] = {**Score.from_nats(adapted, stream).to_json(), **about}
+    ngram = loaded.settings.ngram
+    refits = ngram is not None and ngram.refit_epochs > 0
     is_reversed = loaded.settings.text_direction == "backward"  # its last token is context, the first is predicted last
     return EvalResult(
         name,
@@ -189,7 +191,7 @@ def _score_loaded(loaded: LoadedModel, name: str, request: EvalRequest, on_progr
         loaded.directory,
         loaded.metadata["trained_on"],
         adapted_scores,
-        describe_seen_text(None, request.split, corpus, loaded.metadata["trained_on"]),
+        describe_seen_text(None, request.split, corpus, loaded.metadata["trained_on"], refits=refits),
         parts,
     )
 

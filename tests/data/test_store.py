@@ -87,6 +87,29 @@ def test_a_head_is_whole_documents_up_to_a_limit(tmp_path: Path, documents: list
     assert kept == len(stream.documents) or starts[kept + 1] > limit
 
 
+@given(documents=st.lists(st.lists(TEXTS, min_size=1, max_size=2), min_size=1, max_size=8))
+@SHARED_FOLDER
+def test_halves_are_whole_documents_and_together_the_stream(tmp_path: Path, documents: list[list[str]]) -> None:
+    stream = store(tmp_path, documents)
+    halves = stream.halves()
+    whole_ends = np.flatnonzero(stream.tokens[1:] == 0) + 2  # after each <eod>
+    quarter = len(stream.tokens) // 4
+    if halves is None:
+        assert not ((whole_ends > quarter) & (whole_ends < len(stream.tokens) - quarter)).any()
+        return
+    first, second = halves
+    assert first.num_predictions + second.num_predictions == stream.num_predictions
+    assert np.concatenate([first.targets, second.targets]).tolist() == stream.targets.tolist()
+    assert second.tokens[0] == first.tokens[-1] == 0
+    assert len(first.tokens) == min(whole_ends, key=lambda end: abs(int(end) - len(stream.tokens) // 2))
+    assert first.count("bytes") + second.count("bytes") == stream.count("bytes")
+    texts = [text for pieces in documents for text in pieces]
+    for half in halves:
+        for row, end in zip(half.documents, half.ends, strict=True):
+            ids = [each for each in half.tokens[row["start"] : end].tolist() if each]
+            assert CHAR.decode(ids) == texts.pop(0)
+
+
 @given(documents=st.lists(st.lists(TEXTS, min_size=1, max_size=3), max_size=5))
 @example(documents=[])
 @example(documents=[["", "a"], ["b", ""], [""]])

@@ -18,14 +18,16 @@ from charlm.nn.ngrams.build import usual_order
 from charlm.nn.ngrams.counting import NUM_FIGURES, CountingOptions, Evidence, NgramCounts, count_ngrams
 from charlm.nn.ngrams.files import NGRAMS_FILE
 from charlm.nn.ngrams.lookup import NgramLookup
+from charlm.nn.ngrams.mixture_examples import MixtureExamples
 from charlm.nn.ngrams.model import NgramLanguageModel
+from charlm.nn.ngrams.refit import refit_mixture
 from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.nn.ngrams.tables import BYTES_PER_NGRAM, NgramTables
 from charlm.nn.ngrams.training_counts import EvidenceSpan, TrainingCounts, count_training_text
 from charlm.nn.settings import ModelSettings
 from charlm.sampling.fast.stepper import FusedNgramStepper, choose_stepper
 from charlm.settings import Layer, validate
-from charlm.vocab.base import IntArray
+from charlm.vocab.base import IGNORE_INDEX, IntArray
 from charlm.vocab.char import CharVocab
 
 EOD = 0
@@ -445,3 +447,53 @@ def test_a_checkpoint_without_its_tables_is_damaged(tmp_path: Path) -> None:
     (directory / NGRAMS_FILE).unlink()
     with pytest.raises(CheckpointError):
         load_model(directory, torch.device("cpu"))
+
+
+# ---- fitting the weights again
+
+
+MIXTURE = ("from_features", "hidden", "from_hidden")
+
+
+def examples_of(model: NgramLanguageModel, tokens: IntArray) -> MixtureExamples:
+    text = torch.from_numpy(tokens.astype(np.int64))[None]
+    with torch.no_grad():
+        features, _ = model(text[:, :-1], model.initial_state(1))
+        return model.ngram_head.examples(features, text[:, 1:])
+
+
+def test_examples_hold_what_the_loss_depends_on() -> None:
+    tokens = stream(20, 60, 10)
+    model = model_of(tokens).double()
+    text = torch.from_numpy(tokens[:200].astype(np.int64))[None]
+    targets = text[:, 1:].clone()
+    targets[0, ::7] = IGNORE_INDEX
+    with torch.no_grad():
+        features, _ = model(text[:, :-1], model.initial_state(1))
+        examples = model.ngram_head.examples(features, targets)
+        expected = model.head.nll(features, targets)[targets != IGNORE_INDEX]
+        assert len(examples) == len(expected) < 199
+        assert torch.allclose(model.ngram_head.nll_of_examples(examples), expected, atol=1e-12)
+
+
+def test_weights_that_are_fitted_again_suit_new_text_and_change_nothing_else() -> None:
+    tokens = stream(21, 60, 10)
+    model = model_of(tokens)
+    fitted, held_out = (examples_of(model, stream(seed, 30, 10)) for seed in (22, 23))
+    network = {name: each.clone() for name, each in model.named_parameters() if name.split(".")[-2] not in MIXTURE}
+    before = float(model.ngram_head.nll_of_examples(held_out).mean().detach())
+    refit_mixture(model.ngram_head, fitted, held_out, 20)
+    assert float(model.ngram_head.nll_of_examples(held_out).mean().detach()) < before - 0.05
+    assert all(torch.equal(each, dict(model.named_parameters())[name]) for name, each in network.items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_weights_that_are_fitted_again_are_never_worse_for_held_out_text() -> None:
+    tokens = stream(24, 60, 10)
+    model = model_of(tokens)
+    held_out = examples_of(model, tokens[:150])
+    refit_mixture(model.ngram_head, held_out, held_out, 60)
+    before = float(model.ngram_head.nll_of_examples(held_out).mean().detach())
+    misleading = examples_of(model, np.random.default_rng(0).integers(1, V, 4000).astype(np.uint16))
+    refit_mixture(model.ngram_head, misleading, held_out, 5)
+    assert float(model.ngram_head.nll_of_examples(held_out).mean().detach()) <= before + 1e-6

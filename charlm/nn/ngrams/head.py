@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from charlm.nn.heads.softmax import Head, to_at_least_fp32
 from charlm.nn.ngrams.lookup import NgramLookup
+from charlm.nn.ngrams.mixture_examples import MixtureExamples
 from charlm.vocab.base import IGNORE_INDEX
 
 _NUM_FIGURES = 3
@@ -92,6 +93,26 @@ class NgramHead(Head):
         after_NK = self.lookup.after(contexts_NK, target_N.clamp(min=0))
         return self._mix(features_NH, figures_NK3, after_NK, targets_BT)
 
+    def mixture_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the parameters of the weights of the mixture, by their names in this module."""
+        return {name: each for name, each in self.named_parameters() if not name.startswith("network.")}
+
+    def examples(self, features_BTH: Tensor, targets_BT: Tensor) -> MixtureExamples:
+        """Return the targets that are scored, as examples for `refit_mixture`."""
+        is_scored_N = targets_BT.flatten() != IGNORE_INDEX
+        network_N = self.network.nll(self.network_features(features_BTH), targets_BT).flatten()[is_scored_N]
+        features_NH, contexts_NK = self._split(features_BTH.flatten(0, 1)[is_scored_N])
+        target_N = targets_BT.flatten()[is_scored_N]
+        figures_NK3 = self.lookup.figures(contexts_NK)
+        log_p_NP = self._log_p_of_orders(figures_NK3[..., 0], self.lookup.after(contexts_NK, target_N), target_N)
+        log_p_NP = torch.cat([-network_N[:, None].to(log_p_NP), log_p_NP], dim=-1)
+        return MixtureExamples(features_NH, figures_NK3, log_p_NP)
+
+    def nll_of_examples(self, examples: MixtureExamples) -> Tensor:
+        """Return (N,) the negative log-likelihood in nats."""
+        weights_NP = self._log_weights(examples.features_NH, examples.figures_NK3)
+        return -torch.logsumexp(weights_NP + examples.log_p_NP, dim=-1)
+
     def loss(self, features_BTH: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         nll_BT, network_BT, _ = self._nlls(features_BTH, targets_BT)
         return self._with_network_loss(nll_BT, network_BT), nll_BT
@@ -129,18 +150,22 @@ class NgramHead(Head):
         target_N = targets_BT.flatten()
         network_BT = self.network.nll(features_NH.view(*targets_BT.shape, self._features_size), targets_BT)
         weights_NP = self._log_weights(features_NH, figures_NK3)
-        p_N = self.lookup.unigrams(target_N.clamp(min=0)).to(features_NH)
-        p = [p_N]
-        for after_N, gamma_N in zip(after_NK.unbind(-1), figures_NK3[..., 0].unbind(-1), strict=True):
-            p_N = after_N + gamma_N * p_N
-            p.append(p_N)
-        log_p_NP = torch.stack(p, dim=-1).clamp(min=_SMALLEST_P).log()
+        log_p_NP = self._log_p_of_orders(figures_NK3[..., 0], after_NK, target_N.clamp(min=0))
         ngrams_N = torch.logsumexp(weights_NP[:, 1:] + log_p_NP, dim=-1)
         whole_N = torch.logaddexp(weights_NP[:, 0] - network_BT.flatten(), ngrams_N)
         alone_N = ngrams_N - torch.logsumexp(weights_NP[:, 1:], dim=-1)
         is_scored_BT = targets_BT != IGNORE_INDEX
         whole_BT, alone_BT = (-each.view(targets_BT.shape) for each in (whole_N, alone_N))
         return whole_BT.where(is_scored_BT, 0), network_BT, alone_BT.where(is_scored_BT, 0)
+
+    def _log_p_of_orders(self, gamma_NK: Tensor, after_NK: Tensor, target_N: Tensor) -> Tensor:
+        """Return (N, order): log p_1, log p_2, ... of each target."""
+        p_N = self.lookup.unigrams(target_N).to(gamma_NK)
+        p = [p_N]
+        for after_N, gamma_N in zip(after_NK.unbind(-1), gamma_NK.unbind(-1), strict=True):
+            p_N = after_N + gamma_N * p_N
+            p.append(p_N)
+        return torch.stack(p, dim=-1).clamp(min=_SMALLEST_P).log()
 
     def _log_weights(self, features_NH: Tensor, figures_NK3: Tensor) -> Tensor:
         """Return (N, order + 1) the logarithms of the weights of the network and of p_1, p_2, ..."""

@@ -26,3 +26,6 @@ class NgramComponentSettings(Settings):
     """Units of the layer that turns counts into mixture weights."""
     network_loss: float = Field(default=0.5, ge=0, le=10)
     """Weight of the network's own loss in the training loss, so that it also learns where n-grams predict well."""
+    refit_epochs: int = Field(default=8, ge=0, le=1000)
+    """At each validation, the mixture weights are fitted again in at most so many passes over the first half of the
+    validation text; the score is that of the second half. 0: they stay as training has left them."""

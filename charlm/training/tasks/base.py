@@ -104,10 +104,16 @@ class Validation(ABC):
 
     uniform_bits: float | None
     """The figure of uniform guessing."""
+    fits_weights: bool = False
+    """Whether `fit` changes the weights that are scored."""
 
     @abstractmethod
     def score(self, model: LanguageModel, options: ScoringOptions) -> ValidationScore:
         """Return the score of a shard."""
+
+    def fit(self, model: LanguageModel, options: ScoringOptions) -> None:
+        """Fit weights in place on one part of the validation text, before the score of the other part."""
+        raise NotImplementedError("this validation fits no weights")
 
     def sample(self, model: LanguageModel, device: torch.device) -> str:
         """Return a text that the model writes, always from the same seed; empty if it writes none."""

@@ -25,6 +25,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.sampling.filters import Temperature
 from charlm.sampling.generate import Direction, prime_generator
 from charlm.sampling.plan import SamplingPlan
+from charlm.training.mixture_refit import refit_on_text
 from charlm.training.settings import TrainingSettings
 from charlm.training.tasks.base import ScoringOptions, Task, Validation
 
@@ -78,7 +79,8 @@ class LanguageTask(Task):
         return model
 
     def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> "LanguageValidation":
-        return LanguageValidation(self.corpus, settings, model_settings.text_direction)
+        epochs = 0 if model_settings.ngram is None else model_settings.ngram.refit_epochs
+        return LanguageValidation(self.corpus, settings, model_settings.text_direction, epochs)
 
     @property
     def targets_per_character(self) -> float:
@@ -118,16 +120,31 @@ class LanguageTask(Task):
 
 
 class LanguageValidation(Validation):
-    """The start of the validation split, and a sample of text."""
+    """The start of the validation split, and a sample of text.
 
-    def __init__(self, corpus: Corpus, settings: TrainingSettings, direction: Direction) -> None:
-        self._stream = corpus.open("valid").head(settings.validation_tokens).in_direction(direction)
+    The weights of a mixture are fitted on the first half of that text, and scored on the second. If no document ends
+    near its middle, they are not.
+    """
+
+    def __init__(self, corpus: Corpus, settings: TrainingSettings, direction: Direction, refit_epochs: int) -> None:
+        text = corpus.open("valid").head(settings.validation_tokens)
+        halves = text.halves() if refit_epochs else None
+        fitted, scored = (None, text) if halves is None else halves
+        self._fitted = None if fitted is None else fitted.in_direction(direction)
+        self._stream = scored.in_direction(direction)
+        self._refit_epochs = refit_epochs
+        self.fits_weights = self._fitted is not None
         self._vocab = corpus.vocab
         self._sample_length, self._seed = settings.sample_length, settings.seed
         self._direction: Direction = direction
         self.uniform_bits = uniform_bits(
             self._vocab.size, self._stream.num_predictions, self._stream.count("characters")
         )
+
+    def fit(self, model: LanguageModel, options: ScoringOptions) -> None:
+        assert self._fitted is not None, "otherwise it fits no weights"
+        assert isinstance(model, NgramLanguageModel), "only its settings have epochs to fit"
+        refit_on_text(model, self._fitted, self._stream, self._refit_epochs, options)
 
     def score(self, model: LanguageModel, options: ScoringOptions) -> Score:
         return evaluate(

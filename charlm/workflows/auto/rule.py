@@ -34,10 +34,12 @@ _MAX_COUNTING_SHARE = 0.35
 _MAX_COUNTED_TOKENS = 20_000_000
 _COUNTING_BYTES = 400
 """Memory for each counted token, at most; half of what is free may be used."""
-_VALIDATION_SHARE = 0.02
-_VALIDATION_SPEED = 0.5
-"""Tokens that are validated in the time of one that is trained on: evaluation looks all n-grams up."""
+_VALIDATION_SHARE = 0.08
+_VALIDATION_COST = 3.5
+"""Tokens that are trained on in the time of one of validation text: all n-grams are looked up, and the weights of the
+mixture are fitted."""
 _MAX_VALIDATIONS = 12
+_MAX_VALIDATION_TOKENS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def choose(facts: Facts) -> Choice:
     size = _choose_size(facts, seconds)
     update_seconds = facts.speed.update_seconds(size, facts.vocab_size)
     updates = seconds * (1 - _VALIDATION_SHARE) / update_seconds
+    validations = _choose_validations(updates, size.tokens, facts.first_document)
     epochs = updates * size.tokens * facts.num_processes / max(1, facts.tokens)
     dropout = next(value for limit, value in _DROPOUT if epochs <= limit)
     is_limited = epochs > _MAX_EPOCHS
@@ -94,7 +97,7 @@ def choose(facts: Facts) -> Choice:
             "batch_size": size.batch_size,
             "seq_len": size.seq_len,
             "optimizer": {"lr": size.lr},
-            **_choose_validations(updates, size.tokens, facts.first_document),
+            **validations,
             **({} if facts.is_limited_otherwise else {"max_minutes": facts.minutes}),
             **({"max_epochs": _MAX_EPOCHS} if is_limited else {}),
         },
@@ -123,14 +126,16 @@ def _choose_counted_tokens(facts: Facts, most: float) -> int:
 def _choose_validations(updates: float, tokens: int, first_document: int) -> dict[str, int]:
     """Return settings with which validations take a small part of the time.
 
+    They are few, but each reads as much text as the weights of the mixture can use. The last one follows the updates.
+
     Args:
         tokens: of an update.
         first_document: of the validation text, which is read as a whole.
     """
-    affordable = _VALIDATION_SHARE * _VALIDATION_SPEED * updates * tokens
-    of_each = int(min(1_000_000, max(20_000, _round(affordable / _MAX_VALIDATIONS))))
+    affordable = _VALIDATION_SHARE * updates * tokens / _VALIDATION_COST
+    of_each = int(min(_MAX_VALIDATION_TOKENS, max(20_000, _round(affordable))))
     number = max(1, min(_MAX_VALIDATIONS, affordable / max(of_each, first_document)))
-    return {"validation_interval": max(50, _round(updates / number)), "validation_tokens": of_each}
+    return {"validation_interval": max(50, _round(updates / (number - 0.5))), "validation_tokens": of_each}
 
 
 def _round(number: float) -> int:
