@@ -26,7 +26,8 @@ from bench_train import Size, measure, table, timed
 from charlm.device import Precision, choose_device, has_fast_bf16
 from charlm.nn.build import build_model
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.fast.stepper import PlainStepper, choose_stepper
+from charlm.sampling.fast.base import PlainStepper
+from charlm.sampling.fast.stepper import choose_stepper
 from charlm.settings import Layer, validate
 
 CELLS = ["lstm", "gru", "lstm layer", "lstm batch", "lstm weight", "lstm dilated"]

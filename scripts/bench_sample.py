@@ -21,7 +21,8 @@ from charlm.device import Precision, autocast, cpu_has_bf16
 from charlm.nn.build import build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.fast.stepper import Stepper, choose_stepper
+from charlm.sampling.fast.base import Stepper
+from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.filters import Temperature
 from charlm.sampling.options import StepPrecision
 from charlm.sampling.random_draw import CategoricalSampler

@@ -4,7 +4,7 @@ A state is a tuple of tensors whose axis 0 is the batch: floats in fp32, tokens 
 opaque to all but the module that made it. The functions here work on any state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -24,3 +24,13 @@ def reset_rows(state: State, fresh: State, reset_B: Tensor) -> State:
     return tuple(
         torch.where(reset_B.view(-1, *[1] * (old.ndim - 1)), new, old) for old, new in zip(state, fresh, strict=True)
     )
+
+
+def select_rows(state: State, rows_N: Tensor) -> State:
+    """Return a copy of some rows of a state."""
+    return tuple(tensor.index_select(0, rows_N) for tensor in state)
+
+
+def concatenate_rows(states: Sequence[State]) -> State:
+    """Return the rows of several states of one model, one after the other."""
+    return tuple(torch.cat(tensors) for tensors in zip(*states, strict=True))

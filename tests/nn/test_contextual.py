@@ -24,7 +24,8 @@ from charlm.nn.embeddings.frozen import FrozenModels, frozen_models
 from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.nn.summary import summarize_network
-from charlm.sampling.fast.stepper import FusedStepper, choose_stepper
+from charlm.sampling.fast.fused import FusedStepper
+from charlm.sampling.fast.stepper import choose_stepper
 from charlm.settings import Layer, validate
 from charlm.training.optim.build import build_optimizers
 from charlm.training.optim.settings import MuonSettings

@@ -25,7 +25,8 @@ from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.nn.ngrams.tables import BYTES_PER_NGRAM, NgramTables
 from charlm.nn.ngrams.training_counts import EvidenceSpan, TrainingCounts, count_training_text
 from charlm.nn.settings import ModelSettings
-from charlm.sampling.fast.stepper import FusedNgramStepper, choose_stepper
+from charlm.sampling.fast.fused import FusedNgramStepper
+from charlm.sampling.fast.stepper import choose_stepper
 from charlm.settings import Layer, validate
 from charlm.vocab.base import IGNORE_INDEX, IntArray
 from charlm.vocab.char import CharVocab

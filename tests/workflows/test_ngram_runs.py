@@ -13,7 +13,8 @@ import torch
 import charlm
 from charlm.checkpoint import load_model
 from charlm.nn.ngrams.model import NgramLanguageModel
-from charlm.sampling.fast.stepper import FusedNgramStepper, choose_stepper
+from charlm.sampling.fast.fused import FusedNgramStepper
+from charlm.sampling.fast.stepper import choose_stepper
 from charlm.training.run_directory import find_checkpoint
 from tests.processes import Commands
 from tests.workspaces import weights

@@ -13,22 +13,31 @@ from torch import Tensor
 from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
 from charlm.nn.state import State
 from charlm.sampling.fast.kernels import Operation
-from charlm.sampling.fast.layer import LayerStep
+from charlm.sampling.fast.layer import LayerMatrices, LayerStep
 from charlm.sampling.options import StepPrecision
+
+
+class BodyMatrices:
+    """The matrices of all layers. The steps of any number of streams share them."""
+
+    def __init__(self, body: RecurrentNetwork, precision: StepPrecision, table_VD: Tensor | None) -> None:
+        """
+        Args:
+            table_VD: the vectors of all tokens, if the input of the first layer is one of them and nothing else.
+        """
+        self.body = body
+        self.has_table = table_VD is not None and not body.is_dense
+        layers = [layer for layer in body.layers if isinstance(layer, RecurrentLayer)]
+        tables = [table_VD if self.has_table else None, *[None] * (len(layers) - 1)]
+        self.layers = [LayerMatrices(layer, precision, table) for layer, table in zip(layers, tables, strict=True)]
 
 
 class BodyStep:
     """`run` reads x_BD, or the table if there is one, and fills features_BH."""
 
-    def __init__(
-        self, body: RecurrentNetwork, x_BD: Tensor, state: State, precision: StepPrecision, table_VD: Tensor | None
-    ) -> None:
-        """
-        Args:
-            table_VD: the vectors of all tokens, if the input of the first layer is one of them and nothing else.
-        """
-        layers = [layer for layer in body.layers if isinstance(layer, RecurrentLayer)]
-        self.has_table = table_VD is not None and not body.is_dense
+    def __init__(self, matrices: BodyMatrices, x_BD: Tensor, state: State) -> None:
+        body = matrices.body
+        layers = [each.layer for each in matrices.layers]
         self._layers: list[LayerStep] = []
         self._after_layer: list[list[Operation]] = []
         widths = [x_BD.shape[1], *(layer.cell.hidden_size for layer in layers)]
@@ -36,12 +45,11 @@ class BodyStep:
         num_filled = widths[0]
         self._copy_input: list[Operation] = [] if dense_BN is None else [partial(dense_BN[:, :num_filled].copy_, x_BD)]
         inputs_BD, start = x_BD, 0
-        for number, layer in enumerate(layers):
-            size = len(layer.initial_state(1))
+        for number, layer in enumerate(matrices.layers):
+            size = len(layer.layer.initial_state(1))
             if dense_BN is not None:
                 inputs_BD = dense_BN[:, :num_filled]
-            table = table_VD if number == 0 and self.has_table else None
-            step = LayerStep(layer, inputs_BD, state[start : start + size], precision, table)
+            step = LayerStep(layer, inputs_BD, state[start : start + size])
             self._layers.append(step)
             start += size
             after_layer: list[Operation] = []

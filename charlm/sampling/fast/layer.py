@@ -11,16 +11,49 @@ B streams, D inputs, H hidden, G gates, V vocabulary.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from charlm.nn.bodies.recurrent import RecurrentLayer
 from charlm.nn.norm import BatchNorm, LayerNorm
 from charlm.nn.state import State
-from charlm.sampling.fast.cells import FastCell, StepBuffers, fast_cell
+from charlm.sampling.fast.cells import StepBuffers, fast_cell
 from charlm.sampling.fast.kernels import Operation, StepKernels
 from charlm.sampling.fast.matmul import PRODUCTS, Product
 from charlm.sampling.fast.norms import StepNorms, layer_norm_gain
 from charlm.sampling.options import StepPrecision
+
+
+class LayerMatrices:
+    """The matrices of a layer as its step uses them. The steps of any number of streams share them."""
+
+    @torch.inference_mode()
+    def __init__(self, layer: RecurrentLayer, precision: StepPrecision, table_VD: Tensor | None = None) -> None:
+        """
+        Args:
+            table_VD: the inputs of all tokens, if the input is always one of them: then their products are a table.
+        """
+        cell = fast_cell(layer.cell)
+        assert cell is not None, f"{type(layer.cell).__name__} has no fast step"
+        self.layer, self.cell = layer, cell
+        input_GD, recurrent_GH, self.bias_G = (tensor.detach() for tensor in layer.cell.prepare(None)[:3])
+        self.recurrent = PRODUCTS[precision](recurrent_GH, None)
+        self.input: Product | None = None
+        self.table_VG: Tensor | None = None
+        is_normed = isinstance(cell.input_norms[0], LayerNorm | BatchNorm)
+        if table_VD is None:
+            self.input = PRODUCTS[precision](input_GD, None if is_normed else self.bias_G)
+        else:
+            self.table_VG = self._build_table(table_VD.detach() @ input_GD.t())
+
+    def _build_table(self, products_VG: Tensor) -> Tensor:
+        norms = self.cell.input_norms
+        if isinstance(norms[0], BatchNorm):  # its statistics change from step to step, so that no table can hold them
+            return products_VG
+        if not isinstance(norms[0], LayerNorm):
+            products_VG += self.bias_G
+        for run in StepNorms(StepKernels(products_VG)).bind(norms, products_VG, self.bias_G):
+            run()
+        return products_VG
 
 
 @dataclass
@@ -35,16 +68,8 @@ class _Slot:
 class LayerStep:
     """`run` fills output_BH."""
 
-    def __init__(
-        self,
-        layer: RecurrentLayer,
-        x_BD: Tensor,
-        state: State,
-        precision: StepPrecision,
-        table_VD: Tensor | None = None,
-    ) -> None:
-        cell = fast_cell(layer.cell)
-        assert cell is not None, f"{type(layer.cell).__name__} has no fast step"
+    def __init__(self, matrices: LayerMatrices, x_BD: Tensor, state: State) -> None:
+        layer = matrices.layer
         self._stride, self._dilation = layer.stride, layer.dilation
         self._kernels = StepKernels(x_BD)
         self._norms = StepNorms(self._kernels)
@@ -53,14 +78,12 @@ class LayerStep:
         self.output_BH = x_BD.new_zeros(len(x_BD), layer.cell.hidden_size)
         if last_output_BH is not None:
             self.output_BH.copy_(last_output_BH)
-        input_GD, recurrent_GH, bias_G = (tensor.detach() for tensor in layer.cell.prepare(None)[:3])
-        self._inputs_BG = x_BD.new_empty(len(x_BD), len(bias_G))
+        self._inputs_BG = x_BD.new_empty(len(x_BD), len(matrices.bias_G))
         self._recurrent_BG = torch.empty_like(self._inputs_BG)
-        self._table_VG: Tensor | None = None
-        inputs = self._bind_inputs(input_GD, bias_G, cell.input_norms, x_BD, precision, table_VD)
-        recurrent = PRODUCTS[precision](recurrent_GH, None)
+        self._table_VG = matrices.table_VG
+        inputs = self._bind_inputs(matrices, x_BD)
         slots = [(tensor[:, None] if self._dilation == 1 else tensor).unbind(1) for tensor in cell_state]
-        self._slots = [self._build_slot(list(tensors), inputs, recurrent, cell) for tensors in zip(*slots, strict=True)]
+        self._slots = [self._build_slot(list(tensors), inputs, matrices) for tensors in zip(*slots, strict=True)]
         self._next_slot = 0
 
     def run(self, tokens_B: Tensor) -> None:
@@ -96,34 +119,22 @@ class LayerStep:
         for tensor in (self.output_BH, *(tensor for slot in self._slots for tensor in slot.floats)):
             tensor.copy_(tensor[rows_B])
 
-    def _bind_inputs(
-        self,
-        weight_GD: Tensor,
-        bias_G: Tensor,
-        norms: list[nn.Module],
-        x_BD: Tensor,
-        precision: StepPrecision,
-        table_VD: Tensor | None,
-    ) -> list[Operation]:
+    def _bind_inputs(self, matrices: LayerMatrices, x_BD: Tensor) -> list[Operation]:
         """Operations that fill inputs_BG from x_BD, or complete the row that `run` took from the table."""
-        is_normed = isinstance(norms[0], LayerNorm | BatchNorm)
-        if table_VD is None:
-            product = PRODUCTS[precision](weight_GD, None if is_normed else bias_G)
-            return [*product.bind(x_BD, self._inputs_BG), *self._norms.bind(norms, self._inputs_BG, bias_G)]
-        self._table_VG = table_VD.detach() @ weight_GD.t()
-        if isinstance(norms[0], BatchNorm):  # its statistics change from step to step, so that no table can hold them
-            return self._norms.bind(norms, self._inputs_BG, bias_G)
-        if not is_normed:
-            self._table_VG += bias_G
-        for run in self._norms.bind(norms, self._table_VG, bias_G):
-            run()
-        return []
+        norms = matrices.cell.input_norms
+        if matrices.input is not None:
+            return [*matrices.input.bind(x_BD, self._inputs_BG), *self._bind_input_norms(matrices)]
+        return self._bind_input_norms(matrices) if isinstance(norms[0], BatchNorm) else []
 
-    def _build_slot(self, tensors: list[Tensor], inputs: list[Operation], recurrent: Product, cell: FastCell) -> _Slot:
+    def _bind_input_norms(self, matrices: LayerMatrices) -> list[Operation]:
+        return self._norms.bind(matrices.cell.input_norms, self._inputs_BG, matrices.bias_G)
+
+    def _build_slot(self, tensors: list[Tensor], inputs: list[Operation], matrices: LayerMatrices) -> _Slot:
+        cell = matrices.cell
         floats = [tensor.clone().contiguous() for tensor in tensors if tensor.is_floating_point()]
         step_count = next((int(tensor[0]) for tensor in tensors if not tensor.is_floating_point()), None)
         norms, recurrent_BG = cell.recurrent_norms, self._recurrent_BG
         gain_G = layer_norm_gain(norms)
         buffers = StepBuffers(self._inputs_BG, recurrent_BG, gain_G, floats, self.output_BH, self._kernels, self._norms)
-        products = [*inputs, *recurrent.bind(floats[0], recurrent_BG), *self._norms.bind(norms, recurrent_BG)]
+        products = [*inputs, *matrices.recurrent.bind(floats[0], recurrent_BG), *self._norms.bind(norms, recurrent_BG)]
         return _Slot(floats, step_count, products + cell.bind(buffers))

@@ -7,159 +7,25 @@
 - CUDA graph: the model's own step on a CUDA device, recorded once and replayed.
 - Plain: the model itself, for every architecture.
 
-B streams, D embedding, H features, V vocabulary.
+B streams, V vocabulary.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from charlm.device import Precision, autocast
 from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
-from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.state import State
-from charlm.sampling.fast.body import BodyStep
+from charlm.sampling.fast.base import PlainStepper, Stepper
 from charlm.sampling.fast.cells import fast_cell
-from charlm.sampling.fast.embedding import ContextStep, EmbeddingStep, ModuleStep, TokenStep
-from charlm.sampling.fast.kernels import Operation
-from charlm.sampling.fast.matmul import PRODUCTS, FullProduct
-from charlm.sampling.fast.ngrams import NgramStep
+from charlm.sampling.fast.fused import FusedMatrices, FusedNgramStepper, FusedStepper
 from charlm.sampling.options import StepPrecision
-
-_MAX_TABLE_SIZE = 1 << 24  # elements, 64 MiB
-
-
-class Stepper(ABC):
-    """Advances all streams by one token at each step. `name` says how."""
-
-    name: str
-
-    @abstractmethod
-    def step(self, tokens_B: Tensor) -> Tensor:
-        """The logits_BV of the token after each token, in fp32 or better; valid until the next step."""
-
-    @abstractmethod
-    def state(self) -> State:
-        """A copy of the state that the model's forward would return."""
-
-    @abstractmethod
-    def select_rows(self, rows_B: Tensor) -> None:
-        """Stream i continues from the state of stream rows_B[i]."""
-
-
-class PlainStepper(Stepper):
-    """Runs the model itself, one token at a time."""
-
-    name = "plain"
-
-    def __init__(self, model: LanguageModel, state: State, precision: Precision = "fp32") -> None:
-        self._model = model
-        self._state = state
-        self._precision: Precision = precision
-
-    @torch.inference_mode()
-    def step(self, tokens_B: Tensor) -> Tensor:
-        with autocast(self._precision, tokens_B.device):
-            features_BTH, self._state = self._model(tokens_B[:, None], self._state)
-            return self._model.head.logits(features_BTH[:, -1])
-
-    def state(self) -> State:
-        return self._state
-
-    def select_rows(self, rows_B: Tensor) -> None:
-        self._state = tuple(tensor[rows_B] for tensor in self._state)
-
-
-class FusedStepper(Stepper):
-    """Runs recurrent networks whose cells all have a fast step."""
-
-    @torch.inference_mode()
-    def __init__(self, model: LanguageModel, state: State, precision: StepPrecision = "fp32") -> None:
-        body = model.body
-        assert isinstance(body, RecurrentNetwork)
-        self.name = f"fast {precision}"
-        self._model = model
-        self._batch_size = len(state[0])
-        self._precision: StepPrecision = precision
-        embedding = model.embedding
-        num_embedding_tensors = embedding.num_state_tensors
-        self._embedding = self._embedding_step(state[:num_embedding_tensors])
-        first = next(layer for layer in body.layers if isinstance(layer, RecurrentLayer)).cell
-        gates = len(first.prepare(None)[0])
-        table: Tensor | None = None
-        if isinstance(embedding, TokenEmbedding) and len(embedding.weight_VD) * gates <= _MAX_TABLE_SIZE:
-            table = embedding.weight_VD
-        self._body = BodyStep(body, self._embedding.x_BD, state[num_embedding_tensors:], precision, table)
-        head = model.ngram_head.network if isinstance(model, NgramLanguageModel) else model.head
-        self._head_module = head
-        self._logits_BV = self._embedding.x_BD.new_empty(self._batch_size, head.vocab_size)
-        self._head: Sequence[Operation] = ()
-        if isinstance(head, Softmax):
-            kind = (
-                FullProduct if precision == "int8" else PRODUCTS[precision]
-            )  # a head is small, and its rounding errors matter
-            self._head = kind(head.weight_VH, head.bias_V.detach()).bind(self._body.features_BH, self._logits_BV)
-
-    def _embedding_step(self, state: State) -> EmbeddingStep:
-        embedding = self._model.embedding
-        if isinstance(embedding, TokenEmbedding):
-            return TokenStep(embedding, self._batch_size)
-        if isinstance(embedding, ContextEmbedding) and isinstance(embedding.tokens, TokenEmbedding):
-            return ContextStep(embedding, embedding.tokens, state)
-        x_BD = next(self._model.parameters()).new_empty(self._batch_size, embedding.size)
-        return ModuleStep(embedding, state, x_BD)
-
-    def buffers(self) -> tuple[Tensor, Tensor]:
-        """The features_BH and the logits_BV of the network, which every step overwrites."""
-        return self._body.features_BH, self._logits_BV
-
-    @torch.inference_mode()
-    def step(self, tokens_B: Tensor) -> Tensor:
-        if not self._body.has_table:
-            self._embedding.run(tokens_B)
-        self._body.run(tokens_B)
-        if not self._head:
-            self._logits_BV.copy_(self._head_module.logits(self._body.features_BH))
-        for run in self._head:
-            run()
-        return self._logits_BV
-
-    def state(self) -> State:
-        return (*self._embedding.state(), *self._body.state())
-
-    @torch.inference_mode()
-    def select_rows(self, rows_B: Tensor) -> None:
-        self._embedding.select_rows(rows_B)
-        self._body.select_rows(rows_B)
-
-
-class FusedNgramStepper(Stepper):
-    """Runs the network of a model with n-grams by its fused step, and mixes it with them."""
-
-    def __init__(self, model: NgramLanguageModel, state: State, precision: StepPrecision = "fp32") -> None:
-        self._network = FusedStepper(model, state[1:], precision)
-        self.name = self._network.name
-        features_BH, logits_BV = self._network.buffers()
-        self._ngrams = NgramStep(model.ngram_head, state[0], features_BH, logits_BV)
-
-    @torch.inference_mode()
-    def step(self, tokens_B: Tensor) -> Tensor:
-        self._network.step(tokens_B)
-        return self._ngrams.run(tokens_B)
-
-    def state(self) -> State:
-        return (self._ngrams.contexts_BK.clone(), *self._network.state())
-
-    @torch.inference_mode()
-    def select_rows(self, rows_B: Tensor) -> None:
-        self._network.select_rows(rows_B)
-        self._ngrams.select_rows(rows_B)
 
 
 class CudaGraphStepper(Stepper):
@@ -212,19 +78,51 @@ def choose_stepper(model: LanguageModel, state: State, precision: StepPrecision 
     Args:
         state: of all streams, after the prompt.
     """
-    device = state[0].device if state else next(model.parameters()).device
-    model_precision: Precision = "bf16" if precision == "bf16" else "fp32"
-    if not state or len(state[0]) == 0:
-        return PlainStepper(model, state, model_precision)
-    if device.type == "cuda" and _is_graph_capturable(model):
-        return CudaGraphStepper(model, state, model_precision)
-    if isinstance(model, NgramLanguageModel) and device.type == "cpu" and has_fast_stepper(model):
-        if _has_uniform_counters(model, state[1:]):
-            return FusedNgramStepper(model, state, precision)
-        return PlainStepper(model, state, model_precision)
-    if device.type == "cpu" and has_fast_stepper(model) and _has_uniform_counters(model, state):
-        return FusedStepper(model, state, precision)
-    return PlainStepper(model, state, model_precision)
+    return StepperBuilder(model, precision).build(state)
+
+
+class StepperBuilder:
+    """Builds steppers of one model for any number of streams; the matrices are laid out once."""
+
+    def __init__(
+        self, model: LanguageModel, precision: StepPrecision = "fp32", *, streams_change: bool = False
+    ) -> None:
+        """
+        Args:
+            streams_change: whether streams come and go, so that a stepper does not live long, and streams have read
+                different numbers of tokens. Then no CUDA graph is recorded, and how a model steps depends on the model
+                alone.
+        """
+        self._model = model
+        self._precision: StepPrecision = precision
+        self._streams_change = streams_change
+
+    def build(self, state: State) -> Stepper:
+        """Return the fastest stepper.
+
+        Args:
+            state: of all streams.
+        """
+        model, changes = self._model, self._streams_change
+        device = state[0].device if state else next(model.parameters()).device
+        model_precision: Precision = "bf16" if self._precision == "bf16" else "fp32"
+        plain = PlainStepper(model, state, model_precision)
+        if not state or len(state[0]) == 0:
+            return plain
+        if device.type == "cuda" and not changes and _is_graph_capturable(model):
+            return CudaGraphStepper(model, state, model_precision)
+        has_ngrams = isinstance(model, NgramLanguageModel)
+        counters = _counters(model, state[1:] if has_ngrams else state)
+        is_uniform = not counters if changes else all(bool((tensor == tensor[:1]).all()) for tensor in counters)
+        if device.type != "cpu" or not has_fast_stepper(model) or not is_uniform:
+            return plain
+        if has_ngrams:
+            return FusedNgramStepper(self._matrices, model.ngram_head, state)
+        return FusedStepper(self._matrices, state)
+
+    @cached_property
+    def _matrices(self) -> FusedMatrices:
+        return FusedMatrices(self._model, self._precision)
 
 
 def has_fast_stepper(model: LanguageModel) -> bool:
@@ -234,11 +132,9 @@ def has_fast_stepper(model: LanguageModel) -> bool:
     return all(fast_cell(layer.cell) for layer in model.body.layers if isinstance(layer, RecurrentLayer))
 
 
-def _has_uniform_counters(model: LanguageModel, state: State) -> bool:
-    """Whether all rows have the same counters and phases, as after prompts of equal length."""
-    num_embedding_tensors = model.embedding.num_state_tensors
-    counters = [tensor for tensor in state[num_embedding_tensors:] if not tensor.is_floating_point()]
-    return all(bool((tensor == tensor[:1]).all()) for tensor in counters)
+def _counters(model: LanguageModel, state: State) -> list[Tensor]:
+    """The counters and phases of a body. The fast step needs equal ones in all rows, as after prompts of one length."""
+    return [tensor for tensor in state[model.embedding.num_state_tensors :] if not tensor.is_floating_point()]
 
 
 def _is_graph_capturable(model: LanguageModel) -> bool:

@@ -12,10 +12,12 @@ from charlm.nn.cells.base import Cell
 from charlm.nn.fused import compiled
 from charlm.nn.model import LanguageModel
 from charlm.nn.quantize import quantize_cells, quantize_int8
-from charlm.nn.state import State
+from charlm.nn.state import State, concatenate_rows, select_rows
+from charlm.sampling.fast.base import PlainStepper, Stepper
 from charlm.sampling.fast.cells import fast_cell
+from charlm.sampling.fast.fused import FusedMatrices, FusedStepper
 from charlm.sampling.fast.matmul import PRODUCTS
-from charlm.sampling.fast.stepper import FusedStepper, PlainStepper, Stepper, choose_stepper
+from charlm.sampling.fast.stepper import StepperBuilder, choose_stepper
 from tests.nn.cells import CELLS, FAST, make
 from tests.nn.test_model_contract import CASES, build, vocab_of
 
@@ -93,6 +95,27 @@ def test_rows_can_be_selected(case: str) -> None:
     torch.testing.assert_close(after[-1].softmax(-1), expected_BTV[:, -1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_streams_come_and_go(case: str) -> None:
+    """Stream k begins at step 2 k and ends 5 steps later; it never depends on which others there are."""
+    model, inputs_BT = trained(case), ids(case, 4, 5)
+    expected_BTV, _ = read(model, inputs_BT)
+    builder, states = StepperBuilder(model, streams_change=True), dict[int, State]()
+    for time in range(4 * 2 + 3):
+        if time % 2 == 0 and time < 8:
+            states[time // 2] = model.initial_state(1)
+        streams = sorted(states)
+        stepper = builder.build(concatenate_rows([states[stream] for stream in streams]))
+        assert stepper.name == "plain" or has_fast_cells(model)
+        tokens_B = torch.stack([inputs_BT[stream, time - 2 * stream] for stream in streams])
+        found_BV = stepper.step(tokens_B).softmax(-1)
+        expected_BV = torch.stack([expected_BTV[stream, time - 2 * stream] for stream in streams])
+        torch.testing.assert_close(found_BV, expected_BV, rtol=0, atol=1e-5)
+        after = stepper.state()
+        states = {stream: select_rows(after, torch.tensor([row])) for row, stream in enumerate(streams)}
+        states.pop((time - 4) // 2 if time % 2 == 0 else -1, None)
+
+
 @pytest.mark.parametrize("case", ["lstm-2-torch", "gru-layer", "rnn-weight", "lstm-batch", "lstm-coupled"])
 @pytest.mark.parametrize("rows", [1, 3, 6])
 def test_int8_agrees_with_the_rounded_model(case: str, rows: int) -> None:
@@ -152,7 +175,7 @@ def test_rows_out_of_step_take_the_plain_steps() -> None:
 
 
 def test_a_large_vocabulary_has_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlm.sampling.fast.stepper._MAX_TABLE_SIZE", 10)
+    monkeypatch.setattr("charlm.sampling.fast.fused._MAX_TABLE_SIZE", 10)
     test_probabilities_are_those_of_the_forward("lstm-layer", 1)
     test_probabilities_are_those_of_the_forward("gru-batch", 3)
 
@@ -162,7 +185,7 @@ def test_a_step_changes_neither_the_model_nor_the_first_state() -> None:
     model = trained("lstm-2-torch")
     _, state = read(model, ids("lstm-2-torch", 1, READ))
     before = [tensor.clone() for tensor in (*state, *model.state_dict().values())]
-    stepper: Stepper = FusedStepper(model, state)
+    stepper: Stepper = FusedStepper(FusedMatrices(model), state)
     for token in range(4):
         stepper.step(torch.tensor([token]))
     assert all(torch.equal(*pair) for pair in zip(before, (*state, *model.state_dict().values()), strict=True))
