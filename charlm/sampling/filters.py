@@ -31,7 +31,7 @@ class DrawContext:
 
 NO_CONTEXT = DrawContext()
 
-_LEAST_TEMPERATURE = torch.finfo(torch.float32).tiny
+LEAST_TEMPERATURE = torch.finfo(torch.float32).tiny
 """A lower temperature is 0 in fp32, and greedy as well."""
 
 
@@ -60,15 +60,11 @@ class Temperature:
         if self.end is not None and context.progress_B1 is not None:
             value_B1 = self.value + (self.end - self.value) * context.progress_B1
             return torch.where(
-                value_B1 >= _LEAST_TEMPERATURE, _scale_by_temperature(logits_BV, value_B1), _greedy_logits(logits_BV)
+                value_B1 >= LEAST_TEMPERATURE, scale_logits(logits_BV, value_B1), _greedy_logits(logits_BV)
             )
         if self.value == 1:
             return logits_BV
-        return (
-            _greedy_logits(logits_BV)
-            if self.value < _LEAST_TEMPERATURE
-            else _scale_by_temperature(logits_BV, self.value)
-        )
+        return _greedy_logits(logits_BV) if self.value < LEAST_TEMPERATURE else scale_logits(logits_BV, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +221,8 @@ def _greedy_logits(logits_BV: Tensor) -> Tensor:
     return torch.full_like(logits_BV, -math.inf).scatter_(-1, logits_BV.argmax(-1, keepdim=True), 0.0)
 
 
-def _scale_by_temperature(logits_BV: Tensor, value: float | Tensor) -> Tensor:
-    """The largest logit becomes 0 first, so that nothing overflows at a temperature near 0."""
+def scale_logits(logits_BV: Tensor, value: float | Tensor) -> Tensor:
+    """Divide by a temperature. The largest logit becomes 0 first, so that nothing overflows at a temperature near 0."""
     return (logits_BV - logits_BV.amax(-1, keepdim=True)) / value
 
 

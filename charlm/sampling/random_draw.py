@@ -6,6 +6,7 @@ B streams, V vocabulary.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -17,23 +18,37 @@ _MAX_COMPILED_VOCAB = 4096
 """Up to this many ids, one call of compiled code on one thread is the fastest."""
 
 
+class UniformNumbers:
+    """The random numbers of one stream, from [0, 1): those of the generator of (seed, stream)."""
+
+    def __init__(self, seed: int, stream: int) -> None:
+        self._generator = torch.Generator().manual_seed(_stream_seed(seed, stream))
+        self._block: Iterator[float] = iter(())
+
+    def draw(self) -> float:
+        number = next(self._block, None)
+        if number is not None:
+            return number
+        self._block = iter(torch.rand(_BLOCK_SIZE, dtype=torch.float64, generator=self._generator).tolist())
+        return next(self._block)
+
+
 class CategoricalSampler:
     """Draws one id for each stream and call. Stream i uses the generator of (seed, i), independent of other streams."""
 
     def __init__(self, seed: int, stream_indices: range) -> None:
-        self._generators = [torch.Generator().manual_seed(_stream_seed(seed, stream)) for stream in stream_indices]
-        self._uniforms_BN = torch.empty(len(stream_indices), 0, dtype=torch.float64)
-        self._num_used = 0
+        self._numbers = [UniformNumbers(seed, stream) for stream in stream_indices]
 
     def __call__(self, logits_BV: Tensor) -> Tensor:
         """Draw tokens_B from softmax(logits), by the inverse of the cumulative distribution in float64; never an id of
         -inf."""
-        if self._num_used == self._uniforms_BN.shape[1]:
-            uniforms = [torch.rand(_BLOCK_SIZE, dtype=torch.float64, generator=each) for each in self._generators]
-            self._uniforms_BN, self._num_used = torch.stack(uniforms), 0
-        uniform_B1 = self._uniforms_BN[:, self._num_used : self._num_used + 1]
-        self._num_used += 1
-        return sample_inverse_cdf(logits_BV, uniform_B1)
+        return draw_tokens(logits_BV, self._numbers)
+
+
+def draw_tokens(logits_BV: Tensor, numbers: Sequence[UniformNumbers]) -> Tensor:
+    """Draw an id of each stream, with its own random numbers."""
+    uniform_B1 = torch.tensor([[each.draw()] for each in numbers], dtype=torch.float64)
+    return sample_inverse_cdf(logits_BV, uniform_B1)
 
 
 def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:

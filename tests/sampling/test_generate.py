@@ -24,8 +24,8 @@ from charlm.sampling import prime as prime_module
 from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, sort_filters
 from charlm.sampling.generate import TextGenerator, prime_generator
+from charlm.sampling.growing_text import GrowingText
 from charlm.sampling.plan import SamplingPlan
-from charlm.sampling.sampling_loop import SamplingLoop
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
@@ -326,12 +326,12 @@ def test_penalties_look_back_on_a_window_and_the_prompt(monkeypatch: pytest.Monk
     )
     counted: list[int] = []
 
-    def spy(self: SamplingLoop, each: list[int]) -> None:
-        counted.extend(each)
-        advance(self, each)
+    def spy(self: GrowingText, token: int) -> str:
+        counted.append(token)
+        return push(self, token)
 
-    advance = SamplingLoop._advance  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(SamplingLoop, "_advance", spy)
+    push = GrowingText.push
+    monkeypatch.setattr(GrowingText, "push", spy)
     "".join(made.stream_generate())
     assert len(counted) > 2 * size
     history = [*CHAR.encode("ab").tolist(), *counted]
