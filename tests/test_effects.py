@@ -219,6 +219,7 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--api-key": differs(f"{SERVE} --host 0.0.0.0", "--api-key x"),
         "--allow-origin": differs(SERVE, "--allow-origin nowhere"),
         "--open": differs(SERVE, "--open"),
+        "--deterministic": NoEffect("Products of many rows may round otherwise than those of one"),
         "--checkpoint": differs(SERVE, "--checkpoint 99"),
         "--device": differs(SERVE, "--device tpu"),
     },

@@ -55,6 +55,14 @@ def serve(
         ),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the server's address in a browser.")] = False,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Answer a request with the same text whatever else is asked at the time, bit for bit. One stream is"
+            " then slower.",
+        ),
+    ] = False,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
 ) -> None:
@@ -75,7 +83,12 @@ def serve(
     from charlm.workspace import drop_current_file
 
     options = ServerOptions(
-        host=host, port=port, api_key=api_key, allowed_origins=allow_origin or (), opens_browser=open_browser
+        host=host,
+        port=port,
+        api_key=api_key,
+        allowed_origins=allow_origin or (),
+        opens_browser=open_browser,
+        is_deterministic=deterministic,
     )
     with bind(options) as bound:
         models = load_models(drop_current_file(runs or []) or [run_or_bundled(None)], checkpoint, device)

@@ -4,6 +4,7 @@
                                                                                                                  │
     JSON, or server-sent events <──completion_json── completions <──text_events── engine (a thread for the models)
 
-`api_error` is what a client is told instead, `limits` and `admission` how much clients may ask for. `address` binds the
-socket, and `server` owns its life and its end. Everything from `completion_request` to `completion_json` knows no HTTP.
+`batching/` is how the engine writes the texts of all requests side by side. `api_error` is what a client is told
+instead, `limits` and `admission` how much clients may ask for. `address` binds the socket, and `server` owns its life
+and its end. Everything from `completion_request` to `completion_json` knows no HTTP.
 """

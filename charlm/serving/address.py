@@ -17,7 +17,7 @@ _LOOPBACK_ADDRESSES = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """How the server is reached, and by whom.
+    """How the server is reached, by whom, and how it answers many.
 
     Raises:
         OptionError: others than this machine could reach it without a key, or a value has a wrong form.
@@ -29,6 +29,8 @@ class ServerOptions:
     api_key: str | None = None
     allowed_origins: Sequence[str] = ()
     opens_browser: bool = False
+    is_deterministic: bool = False
+    """Whether a text is the same, bit for bit, whoever else asks."""
 
     def __post_init__(self) -> None:
         if not self._is_local and self.api_key is None:

@@ -1,27 +1,24 @@
-"""The engine: one thread runs the models, and takes turns between the requests.
+"""The engine: one thread runs the models, and writes the texts of all requests side by side.
 
-    submit(tasks) ──> TextStream <──read── asyncio                 a turn: a request steps for a few milliseconds
+    submit(tasks) ──> TextStream <──read── asyncio              a turn: each model steps all of its texts by a token
                           ^
-    thread: request 1, request 2, ..., request 1, ...              a slow reader's request waits, a cancelled one ends
+    thread: model 1, model 2, ..., model 1, ...                 a slow reader's texts wait, those of a cancelled one end
 
-The thread is the only one that touches models. What a text is does not depend on the turns: each request has its own
-states and random numbers. An engine that steps the texts of all requests in one batch has the same interface.
+The thread is the only one that runs models. Each text has its own random numbers; what it is depends on other texts at
+most by rounding, and not at all if the engine is deterministic.
 """
 
 import threading
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 from charlm.serving.api_error import ApiError
+from charlm.serving.batching.model_writer import ModelWriter
+from charlm.serving.batching.prompt_cache import PromptCache
+from charlm.serving.batching.request_progress import RequestProgress
 from charlm.serving.limits import Limits
-from charlm.serving.text_events import TextEvent, WritingTask
-from charlm.serving.text_stream import TextStream
-from charlm.serving.writing import write_texts
-
-_TURN_SECONDS = 0.002
+from charlm.serving.text_events import WritingTask
+from charlm.serving.text_stream import Post, TextStream, deliver
 
 
 class Engine(Protocol):
@@ -36,19 +33,20 @@ class Engine(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Job:
-    stream: TextStream
-    steps: Iterator[list[TextEvent]]
-    has_constraint: bool
+class BatchEngine(Engine):
+    """Steps the texts of all requests of a model in one batch."""
 
-
-class RoundRobinEngine(Engine):
-    """Steps one request at a time, each for a few milliseconds."""
-
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, is_deterministic: bool = False) -> None:
+        """
+        Args:
+            is_deterministic: whether a text is the same, bit for bit, whoever else asks.
+        """
         self._limits = limits
-        self._jobs: deque[_Job] = deque()
+        self._is_deterministic = is_deterministic
+        self._cache = PromptCache(limits.prompt_state_bytes)
+        self._writers: dict[int, ModelWriter] = {}
+        self._requests: list[RequestProgress] = []
+        self._submitted: list[tuple[RequestProgress, Sequence[WritingTask]]] = []
         self._changed = threading.Condition()
         self._is_closed = False
         self.thread = threading.Thread(target=self._run, name="models", daemon=True)
@@ -56,11 +54,10 @@ class RoundRobinEngine(Engine):
 
     def submit(self, tasks: Sequence[WritingTask]) -> TextStream:
         stream = TextStream(self._wake)
-        job = _Job(stream, write_texts(tasks), any(task.plan.constraint is not None for task in tasks))
         with self._changed:
             if self._is_closed:
                 raise _stopping()
-            self._jobs.append(job)
+            self._submitted.append((RequestProgress(stream, tasks, self._limits.unread_events), tasks))
             self._changed.notify()
         return stream
 
@@ -75,47 +72,45 @@ class RoundRobinEngine(Engine):
             self._changed.notify()
 
     def _run(self) -> None:
-        while (job := self._next_job()) is not None:
-            if not job.stream.is_cancelled and self._take_turn(job):
-                with self._changed:
-                    self._jobs.append(job)
-        for job in self._jobs:
-            job.stream.post([], ends=True, error=_stopping())
+        while self._wait():
+            self._begin_submitted()
+            for writer in self._writers.values():
+                writer.turn()
+            posts = [post for request in self._requests if (post := request.take_post()) is not None]
+            self._requests = [request for request in self._requests if not request.is_over]
+            deliver(posts)
+        unfinished = [*self._requests, *(request for request, _ in self._submitted)]
+        deliver([Post(request.stream, [], ends=True, error=_stopping()) for request in unfinished])
 
-    def _next_job(self) -> _Job | None:
-        """Wait for a job whose client can take events, or which is cancelled; None once the engine is closed."""
+    def _wait(self) -> bool:
+        """Wait until there is something to do; False once the engine is closed."""
         with self._changed:
             while not self._is_closed:
-                for _ in range(len(self._jobs)):
-                    job = self._jobs.popleft()
-                    if job.stream.is_cancelled or job.stream.num_unread < self._limits.unread_events:
-                        return job
-                    self._jobs.append(job)
-                self._changed.wait()
-            return None
-
-    def _take_turn(self, job: _Job) -> bool:
-        """Step a job for a while; return whether there is more to do."""
-        events: list[TextEvent] = []
-        end = time.monotonic() + _TURN_SECONDS
-        try:
-            while True:
-                began = time.monotonic()
-                if began >= end:
-                    if events:
-                        job.stream.post(events)
+                has_work = self._submitted or any(writer.has_work for writer in self._writers.values())
+                if has_work or any(request.is_over for request in self._requests):
                     return True
-                step = next(job.steps, None)
-                if step is None:
-                    job.stream.post(events, ends=True)
-                    return False
-                events += step
-                if job.has_constraint and time.monotonic() - began > self._limits.regex_seconds:
-                    what = f"regex takes more than {self._limits.regex_seconds:g} seconds for one token"
-                    raise ApiError(400, what, "give a simpler one", param="regex")
-        except Exception as error:  # noqa: BLE001 - it is raised again where the stream is read
-            job.stream.post(events, ends=True, error=error)
+                self._changed.wait()
             return False
+
+    def _begin_submitted(self) -> None:
+        with self._changed:
+            submitted, self._submitted = self._submitted, []
+        for request, tasks in submitted:
+            self._requests.append(request)
+            try:
+                for number, task in enumerate(tasks):
+                    self._writer_of(task).add(request, number, task)
+            except Exception as error:  # noqa: BLE001 - it is raised again where the stream is read
+                request.fail(error)
+
+    def _writer_of(self, task: WritingTask) -> ModelWriter:
+        writer = self._writers.get(id(task.model))
+        if writer is None:
+            writer = ModelWriter(
+                task.model, task.device, self._cache, self._limits, is_deterministic=self._is_deterministic
+            )
+            self._writers[id(task.model)] = writer
+        return writer
 
 
 def _stopping() -> ApiError:

@@ -30,6 +30,10 @@ class Limits:
     stop_strings: int = 16
     stop_characters: int = 256
     """Of one stop string."""
+    rows: int = 128
+    """Texts and prompts of a model that step side by side; more take turns, and each request has one at least."""
+    prompt_state_bytes: int = 32 << 20
+    """Memory for states of prompts that were read; the least recently used are forgotten first."""
     regex_characters: int = 1_000
     regex_nodes: int = 2_000
     """Of the automaton; each copy of a repetition counts."""

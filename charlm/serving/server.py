@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
 
+import torch
 import uvicorn
 
 from charlm.errors import StoppedError
@@ -21,7 +22,7 @@ from charlm.printable import one_line
 from charlm.serving.address import ServerOptions, url_of
 from charlm.serving.application import build_application
 from charlm.serving.connection import Connection
-from charlm.serving.engine import Engine, RoundRobinEngine
+from charlm.serving.engine import BatchEngine, Engine
 from charlm.serving.limits import LIMITS
 from charlm.serving.served_models import ServedModels
 
@@ -44,7 +45,8 @@ def serve(
     Raises:
         StoppedError: a signal came; always.
     """
-    engine = RoundRobinEngine(LIMITS)
+    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # a step would wait for the thread that answers
+    engine = BatchEngine(LIMITS, is_deterministic=options.is_deterministic)
     config = uvicorn.Config(
         build_application(models, engine, LIMITS, options.access_rules, write_line),
         loop="asyncio",

@@ -31,6 +31,7 @@ from charlm.serving.text_stream import CancelledTextError, TextStream
 from charlm.version import __version__
 
 _EVENT_SECONDS = 0.02  # pieces of text within this time are sent together
+_EVENT_SECONDS_PER_STREAM = 0.001  # with many streams; sending an event takes longer than writing a character of a text
 Result = TypeVar("Result")
 
 
@@ -44,6 +45,7 @@ class Service:
         self._preparation = ThreadPoolExecutor(1, "requests")
         self._encoding = ThreadPoolExecutor(1, "answers")
         self._admission = Admission(limits)
+        self._num_streams = 0
 
     # ---- completions
 
@@ -69,18 +71,22 @@ class Service:
         return Response(body, media_type="application/json")
 
     async def _events(self, request: Request, answer: Answer, stream: TextStream) -> AsyncGenerator[bytes, None]:
+        self._num_streams += 1
         try:
             async for chunks in answer.chunks(stream):
                 began = time.monotonic()
                 if chunks:
                     yield b"".join(map(event, chunks))
-                await asyncio.sleep(max(0.0, _EVENT_SECONDS - (time.monotonic() - began)))
+                seconds = max(_EVENT_SECONDS, _EVENT_SECONDS_PER_STREAM * self._num_streams)
+                await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
             yield DONE
         except CancelledTextError:
             notes_of(request.scope).error = "(the client has gone)"
         except Exception as error:  # noqa: BLE001 - the status was sent already, so that the error is an event too
             notes_of(request.scope).error = f"({type(error).__name__}: {error})"
             yield event(as_api_error(error).to_json())
+        finally:
+            self._num_streams -= 1
 
     def _note(self, request: Request, prepared: PreparedCompletion, answer: Answer) -> None:
         counts = f"{answer.num_prompt_tokens}+{answer.num_completion_tokens} tokens"

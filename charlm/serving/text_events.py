@@ -28,7 +28,10 @@ class ScoredToken(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class WritingTask:
-    """One prompt, and the texts to write after it. The same task gives the same texts, whatever else is asked."""
+    """One prompt, and the texts to write after it.
+
+    The same task gives the same texts, whatever else is asked: up to rounding, unless the engine is deterministic.
+    """
 
     model: LanguageModel
     vocab: Vocab

@@ -17,7 +17,7 @@ from charlm.nn.ngrams.counting import CountingOptions, count_ngrams
 from charlm.nn.settings import ModelSettings
 from charlm.serving.access import LOOPBACK_NAMES, AccessRules
 from charlm.serving.application import build_application
-from charlm.serving.engine import RoundRobinEngine
+from charlm.serving.engine import BatchEngine
 from charlm.serving.limits import LIMITS, Limits
 from charlm.serving.served_models import ServedModel, ServedModels
 from charlm.settings import Layer, validate
@@ -75,7 +75,12 @@ def served(name: str, model: Model) -> ServedModel:
 
 @contextmanager
 def client_of(
-    models: dict[str, Model], *, rules: AccessRules = LOCAL, lines: list[str] | None = None, **limits: Any
+    models: dict[str, Model],
+    *,
+    rules: AccessRules = LOCAL,
+    lines: list[str] | None = None,
+    is_deterministic: bool = False,
+    **limits: Any,
 ) -> Generator[TestClient, None, None]:
     """A client of an application that serves these models.
 
@@ -84,7 +89,7 @@ def client_of(
         limits: that differ from those of the server.
     """
     chosen: Limits = replace(LIMITS, **limits)
-    engine = RoundRobinEngine(chosen)
+    engine = BatchEngine(chosen, is_deterministic=is_deterministic)
     known = ServedModels([served(name, model) for name, model in models.items()])
     app = build_application(known, engine, chosen, rules, (lines if lines is not None else []).append)
     try:

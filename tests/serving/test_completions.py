@@ -23,6 +23,12 @@ def client() -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def deterministic_client() -> Iterator[TestClient]:
+    with client_of({"char": MODEL, "bytes": BYTES}, is_deterministic=True) as client:
+        yield client
+
+
 def ask(client: TestClient, **fields: Any) -> dict[str, Any]:
     return complete(client, **{"model": "char", "prompt": "the ", "max_tokens": 40, "seed": 1, **fields})
 
@@ -183,10 +189,10 @@ def joined(chunks: list[dict[str, Any]], index: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("more", [{}, {"echo": True}, {"logprobs": 2}, {"echo": True, "logprobs": 1, "stop": "e"}])
 @pytest.mark.parametrize("model", ["char", "bytes"])
-def test_a_stream_is_the_answer_in_pieces(client: TestClient, model: str, more: dict[str, Any]) -> None:
+def test_a_stream_is_the_answer_in_pieces(deterministic_client: TestClient, model: str, more: dict[str, Any]) -> None:
     fields = {"model": model, "prompt": ["the ", "é"], "max_tokens": 300, "n": 2, "seed": 4, **more}
-    whole = complete(client, **fields)
-    chunks = chunks_of(client, **fields, stream_options={"include_usage": True})
+    whole = complete(deterministic_client, **fields)
+    chunks = chunks_of(deterministic_client, **fields, stream_options={"include_usage": True})
     assert [joined(chunks, index) for index in range(4)] == whole["choices"]
     assert (chunks[-1]["choices"], chunks[-1]["usage"]) == ([], whole["usage"])
     assert all(chunk["usage"] is None for chunk in chunks[:-1])

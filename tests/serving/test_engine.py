@@ -1,73 +1,26 @@
 """The engine: requests take turns, each is what it would be alone, and nothing is written for who has gone."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any
 
 import httpx2
+import numpy as np
+import numpy.typing as npt
 import pytest
-import torch
 
-from charlm.api import Model
-from charlm.sampling.filters import Temperature
-from charlm.sampling.plan import SamplingPlan
 from charlm.serving.api_error import ApiError
 from charlm.serving.application import build_application
-from charlm.serving.engine import RoundRobinEngine
-from charlm.serving.limits import LIMITS, Limits
+from charlm.serving.engine import BatchEngine
+from charlm.serving.limits import LIMITS
 from charlm.serving.served_models import ServedModels
-from charlm.serving.text_events import PromptRead, TextPiece, WritingTask
+from charlm.serving.text_events import PromptRead, TextPiece
 from charlm.serving.text_stream import CancelledTextError, TextStream
-from charlm.vocab.char import CharVocab
-from tests.serving.served import CPU, LOCAL, URL, ids_of, make_model, served
-
-VOCAB = CharVocab("abcdefghij ")
-MODEL = make_model("char", VOCAB)
-Body = Callable[[RoundRobinEngine], Coroutine[Any, Any, None]]
-
-
-def counting_model() -> tuple[Model, list[int]]:
-    """A model, and the ids it has read so far; its steps are calls of the network itself."""
-    model = make_model("window", VOCAB, body={"type": "window", "window": 3})
-    counts: list[int] = [0]
-
-    def count(_: object, arguments: tuple[torch.Tensor, object]) -> None:
-        counts[0] += arguments[0].numel()
-
-    model.network.register_forward_pre_hook(count)
-    return model, counts
-
-
-def task(
-    model: Model = MODEL, *, prompt: str = "ab", max_tokens: int = 20, seed: int = 0, count: int = 1
-) -> WritingTask:
-    ids = torch.tensor([VOCAB.eod_id, *ids_of(model, prompt)]).numpy()
-    plan = SamplingPlan(length=10**9, filters=(Temperature(1.0),), seed=seed)
-    return WritingTask(
-        model=model.network, vocab=VOCAB, device=CPU, context_ids=ids, plan=plan, count=count, max_tokens=max_tokens
-    )
-
-
-async def read_all(stream: TextStream) -> str:
-    text = ""
-    while events := await stream.read():
-        text += "".join(event.text for event in events if isinstance(event, TextPiece))
-    return text
-
-
-def run(body: Body, limits: Limits = LIMITS) -> None:
-    """Run a test in an event loop, with an engine."""
-    engine = RoundRobinEngine(limits)
-    try:
-        asyncio.run(asyncio.wait_for(body(engine), 30))
-    finally:
-        engine.close()
-    assert not engine.thread.is_alive()
+from tests.serving.engine_runs import MODEL, VOCAB, counting_model, read_all, read_events, run, task
+from tests.serving.served import LOCAL, URL, served
 
 
 def test_a_request_reads_its_prompt_and_then_writes() -> None:
-    async def body(engine: RoundRobinEngine) -> None:
+    async def body(engine: BatchEngine) -> None:
         stream = engine.submit([task(max_tokens=3, count=2)])
         events = [*await stream.read()]
         while more := await stream.read():
@@ -82,17 +35,17 @@ def test_a_request_reads_its_prompt_and_then_writes() -> None:
 
 
 def test_a_short_text_does_not_wait_for_a_long_one() -> None:
-    async def body(engine: RoundRobinEngine) -> None:
+    async def body(engine: BatchEngine) -> None:
         ended: list[str] = []
 
         async def read(name: str, stream: TextStream) -> None:
             await read_all(stream)
             ended.append(name)
 
-        long = engine.submit([task(max_tokens=8000)])
+        long = engine.submit([task(max_tokens=4000)])
         await long.read()
         short = engine.submit([task(max_tokens=20)])
-        prompt = engine.submit([task(prompt="ab" * 10_000, max_tokens=1)])
+        prompt = engine.submit([task(prompt="ab" * 2500, max_tokens=1)])
         await asyncio.gather(read("long", long), read("short", short), read("prompt", prompt))
         assert ended[0] == "short"
         assert ended[-1] == "long"
@@ -101,7 +54,7 @@ def test_a_short_text_does_not_wait_for_a_long_one() -> None:
 
 
 def test_texts_are_the_same_beside_others_as_alone() -> None:
-    async def body(engine: RoundRobinEngine) -> None:
+    async def body(engine: BatchEngine) -> None:
         async def write(seed: int) -> str:
             return await read_all(engine.submit([task(max_tokens=50 + seed, seed=seed)]))
 
@@ -116,7 +69,7 @@ def test_texts_are_the_same_beside_others_as_alone() -> None:
 def test_nothing_is_written_for_a_client_that_has_gone() -> None:
     model, counts = counting_model()
 
-    async def body(engine: RoundRobinEngine) -> None:
+    async def body(engine: BatchEngine) -> None:
         stream = engine.submit([task(model, max_tokens=10**6)])
         await stream.read()
         stream.cancel()
@@ -134,11 +87,11 @@ def test_nothing_is_written_for_a_client_that_has_gone() -> None:
 def test_a_text_waits_for_a_client_that_does_not_read() -> None:
     model, counts = counting_model()
 
-    async def body(engine: RoundRobinEngine) -> None:
+    async def body(engine: BatchEngine) -> None:
         stream = engine.submit([task(model, max_tokens=100_000)])
         await asyncio.sleep(0.3)
         before = counts[0]
-        assert 20 <= stream.num_unread == before - 3 + 1 + 1 < 5000  # the prompt's three ids; the last is not read yet
+        assert stream.num_unread == before - 3 + 1 == 20  # the prompt has three ids, and an event of its own
         await asyncio.sleep(0.1)
         assert counts[0] == before
         await stream.read()
@@ -156,9 +109,9 @@ def test_an_error_ends_one_request() -> None:
 
     model.network.register_forward_pre_hook(fail)
 
-    async def body(engine: RoundRobinEngine) -> None:
-        alone = await read_all(engine.submit([task(max_tokens=3000)]))
-        other = engine.submit([task(max_tokens=3000)])
+    async def body(engine: BatchEngine) -> None:
+        alone = await read_all(engine.submit([task(max_tokens=1000)]))
+        other = engine.submit([task(max_tokens=1000)])
         with pytest.raises(RuntimeError, match="broken"):
             await read_all(engine.submit([task(model)]))
         assert await read_all(other) == alone
@@ -166,8 +119,74 @@ def test_an_error_ends_one_request() -> None:
     run(body, replace(LIMITS, unread_events=10**6))
 
 
+def test_a_model_writes_again_after_an_error() -> None:
+    model, counts = counting_model()
+    fails = True
+
+    def fail(*_: object) -> None:
+        if fails and counts[0] > 30:
+            raise RuntimeError("broken")
+
+    model.network.register_forward_pre_hook(fail)
+
+    async def body(engine: BatchEngine) -> None:
+        nonlocal fails
+        streams = [engine.submit([task(model, max_tokens=100, seed=seed)]) for seed in range(3)]
+        for stream in streams:
+            with pytest.raises(RuntimeError, match="broken"):
+                await read_all(stream)
+        fails = False
+        assert await read_all(engine.submit([task(model)]))
+
+    run(body)
+
+
+class FailingConstraint:
+    """Allows all ids, and fails at the tenth token."""
+
+    start = 0
+    ends_at_eod = True
+
+    def mask(self, state: int, remaining: int) -> npt.NDArray[np.bool_]:
+        del remaining
+        if state == 10:
+            raise ValueError("no such state")
+        return np.ones(VOCAB.size, dtype=np.bool_) & (np.arange(VOCAB.size) != VOCAB.eod_id)
+
+    def advance(self, state: int, token: int) -> int:
+        del token
+        return state + 1
+
+
+def test_a_text_that_fails_does_not_touch_the_others() -> None:
+    async def body(engine: BatchEngine) -> None:
+        alone = [await read_all(engine.submit([task(seed=seed, max_tokens=60)])) for seed in range(8)]
+        others = [engine.submit([task(seed=seed, max_tokens=60)]) for seed in range(8)]
+        failing = engine.submit([task(count=3, max_tokens=60, constraint=FailingConstraint())])
+        with pytest.raises(ValueError, match="no such state"):
+            await read_all(failing)
+        assert [await read_all(stream) for stream in others] == alone
+
+    run(body, is_deterministic=True)
+
+
+def test_each_request_has_a_row() -> None:
+    """A request of many texts does not keep others waiting, though it came first."""
+
+    async def body(engine: BatchEngine) -> None:
+        many = engine.submit([task(count=50, max_tokens=60)])
+        await many.read()
+        few = [engine.submit([task(seed=seed, max_tokens=10)]) for seed in range(3)]
+        for stream in few:
+            assert len(await read_all(stream)) > 0
+        rest = await read_events(many)
+        assert sum(event.finish_reason is not None for event in rest if isinstance(event, TextPiece)) == 50
+
+    run(body, replace(LIMITS, rows=4, unread_events=10**6))
+
+
 def test_the_end_of_the_engine_is_the_end_of_all_requests() -> None:
-    async def body(engine: RoundRobinEngine) -> None:
+    async def body(engine: BatchEngine) -> None:
         streams = [engine.submit([task(max_tokens=10**6)]) for _ in range(3)]
         await streams[0].read()
         engine.close()
@@ -183,7 +202,7 @@ def test_the_end_of_the_engine_is_the_end_of_all_requests() -> None:
 
 @pytest.mark.parametrize(("streamed", "num_clients"), [(False, 64), (True, 24)])
 def test_clients_get_together_what_each_gets_alone(streamed: bool, num_clients: int) -> None:
-    async def body(engine: RoundRobinEngine) -> None:
+    async def body(engine: BatchEngine) -> None:
         app = build_application(ServedModels([served("char", MODEL)]), engine, LIMITS, LOCAL, lambda _: None)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=URL) as client:
 
@@ -204,4 +223,4 @@ def test_clients_get_together_what_each_gets_alone(streamed: bool, num_clients: 
             else:
                 assert together == alone
 
-    run(body)
+    run(body, is_deterministic=True)
