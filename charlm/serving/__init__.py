@@ -7,4 +7,6 @@
 `batching/` is how the engine writes the texts of all requests side by side. `api_error` is what a client is told
 instead, `limits` and `admission` how much clients may ask for. `address` binds the socket, and `server` owns its life
 and its end. Everything from `completion_request` to `completion_json` knows no HTTP.
+
+`page_files` has the page at `/`, whose files are in the folder `page`; it asks the same API, and `distributions`.
 """

@@ -17,11 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from charlm.serving.api_error import ApiError
 from charlm.serving.json_response import error_response
+from charlm.serving.page_files import PAGE_FOLDER, wants_page
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
-_OPEN_PATHS = ("/health",)
-"""Paths that need no key."""
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
@@ -59,7 +58,9 @@ class AccessGuard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                answered = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    answered.setdefault(name, value)  # the page has a policy of its own
             await send(message)
 
         try:
@@ -80,8 +81,13 @@ def check_access(method: str, path: str, headers: Headers, rules: AccessRules) -
         _check_origin(headers, host, rules)
         _check_content_type(headers)
     is_preflight = method == "OPTIONS"  # browsers send no key with it
-    if rules.api_key is not None and path not in _OPEN_PATHS and not is_preflight:
+    if rules.api_key is not None and not _is_open(path, headers) and not is_preflight:
         _check_key(headers, rules.api_key)
+
+
+def _is_open(path: str, headers: Headers) -> bool:
+    """Whether a path needs no key. The page is the same for all, and asks for the key itself."""
+    return path == "/health" or path.startswith(PAGE_FOLDER) or (path == "/" and wants_page(headers))
 
 
 def _check_host(headers: Headers, rules: AccessRules) -> str:

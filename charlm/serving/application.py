@@ -19,11 +19,14 @@ from charlm.serving.api_error import ApiError, as_api_error
 from charlm.serving.engine import Engine
 from charlm.serving.json_response import error_response
 from charlm.serving.limits import Limits
+from charlm.serving.page_files import Page
 from charlm.serving.request_log import RequestLog
 from charlm.serving.served_models import ServedModels
 from charlm.serving.service import Service
 
-_PATHS = "/v1/completions, /v1/models, /tokenize, /detokenize, /tokenizer_info and /health"
+_PATHS = (
+    "/, /v1/completions, /v1/models, /tokenize, /detokenize, /tokenizer_info, /vocabulary, /distribution and /health"
+)
 
 
 def build_application(
@@ -34,9 +37,10 @@ def build_application(
     Args:
         write_line: gets a line for each request.
     """
-    service = Service(models, engine, limits)
+    service = Service(models, engine, limits, Page(needs_key=rules.api_key is not None))
     routes = [
         Route("/", service.index),
+        Route("/page/{name}", service.page_file),
         Route("/health", service.health),
         Route("/v1/models", service.models),
         Route("/v1/models/{name:path}", service.model),
@@ -45,6 +49,8 @@ def build_application(
         Route("/tokenize", service.tokenize, methods=["POST"]),
         Route("/detokenize", service.detokenize, methods=["POST"]),
         Route("/tokenizer_info", service.tokenizer_info),
+        Route("/vocabulary", service.vocabulary),
+        Route("/distribution", service.distribution, methods=["POST"]),
     ]
     handlers = dict.fromkeys((ApiError, CharlmError, HTTPException, Exception), _on_error)
     app: ASGIApp = Starlette(routes=routes, exception_handlers=handlers)

@@ -5,7 +5,7 @@ PromptRead, TextPieces ──> Choice ──take──> {index, text, logprobs, 
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from charlm.serving.completion_request import CompletionRequest
@@ -39,12 +39,12 @@ class AnswerFrame:
 class Choice:
     """A text as far as it was written, and what of it was not sent yet."""
 
-    def __init__(self, prompt: Prompt, request: CompletionRequest, symbols: Sequence[str]) -> None:
+    def __init__(self, prompt: Prompt, request: CompletionRequest, name: Callable[[int], str]) -> None:
         """
         Args:
-            symbols: the name of each id.
+            name: returns the name of an id.
         """
-        self._symbols = symbols
+        self._name = name
         self._prompt = prompt
         self._is_echoed = request.echo
         self._has_logprobs = request.logprobs is not None
@@ -107,9 +107,9 @@ class Choice:
 
     def _logprobs(self) -> dict[str, Any]:
         return {
-            "tokens": [self._symbols[token.id] for token in self._tokens],
-            "token_logprobs": [None if token.log_p is None else _finite(token.log_p) for token in self._tokens],
-            "top_logprobs": [_alternatives(token, self._symbols) for token in self._tokens],
+            "tokens": [self._name(token.id) for token in self._tokens],
+            "token_logprobs": [None if token.log_p is None else finite_log_p(token.log_p) for token in self._tokens],
+            "top_logprobs": [_alternatives(token, self._name) for token in self._tokens],
             "text_offset": self._offsets,
         }
 
@@ -122,7 +122,7 @@ def usage_json(num_prompt_tokens: int, num_completion_tokens: int) -> dict[str, 
     }
 
 
-def _alternatives(token: ScoredToken, symbols: Sequence[str]) -> dict[str, float] | None:
+def _alternatives(token: ScoredToken, name: Callable[[int], str]) -> dict[str, float] | None:
     """Name -> log-probability of the likeliest tokens, and of the token itself.
 
     Where two ids have one name, the likelier one keeps it.
@@ -131,9 +131,10 @@ def _alternatives(token: ScoredToken, symbols: Sequence[str]) -> dict[str, float
         return None
     found: dict[str, float] = {}
     for alternative, log_p in (*token.alternatives, (token.id, token.log_p)):
-        found.setdefault(symbols[alternative], _finite(log_p))
+        found.setdefault(name(alternative), finite_log_p(log_p))
     return found
 
 
-def _finite(log_p: float) -> float:
+def finite_log_p(log_p: float) -> float:
+    """A log-probability that JSON can hold."""
     return max(log_p, _LEAST_LOG_P)

@@ -52,10 +52,9 @@ class Answer:
     def __init__(self, prepared: PreparedCompletion) -> None:
         self._request = prepared.request
         self._frame = AnswerFrame(prepared.request, prepared.model)
-        count, symbols = prepared.request.best_of, prepared.model.symbols
-        self._choices = [
-            [Choice(prompt, prepared.request, symbols) for _ in range(count)] for prompt in prepared.prompts
-        ]
+        count = prepared.request.best_of
+        name = _name_by_id if prepared.request.return_tokens_as_token_ids else prepared.model.symbols.__getitem__
+        self._choices = [[Choice(prompt, prepared.request, name) for _ in range(count)] for prompt in prepared.prompts]
         self.num_prompt_tokens = sum(len(prompt.ids) for prompt in prepared.prompts)
 
     @property
@@ -95,6 +94,10 @@ class Answer:
 
     def _usage(self) -> dict[str, Any]:
         return usage_json(self.num_prompt_tokens, self.num_completion_tokens)
+
+
+def _name_by_id(token: int) -> str:
+    return f"token_id:{token}"
 
 
 def _best(choices: Sequence[Choice], count: int) -> list[Choice]:

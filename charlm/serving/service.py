@@ -9,15 +9,16 @@ thread.
 
 import asyncio
 import contextlib
+import functools
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from charlm.serving import tokenization
+from charlm.serving import distributions, tokenization
 from charlm.serving.admission import Admission, Load
 from charlm.serving.api_error import as_api_error
 from charlm.serving.completions import Answer, PreparedCompletion, prepare_completion
@@ -25,6 +26,7 @@ from charlm.serving.engine import Engine
 from charlm.serving.json_body import parse_body, read_body
 from charlm.serving.json_response import DONE, EventResponse, call_when_gone, event, json_response, to_bytes
 from charlm.serving.limits import Limits
+from charlm.serving.page_files import Page, wants_page
 from charlm.serving.request_log import CLIENT_GONE, notes_of
 from charlm.serving.served_models import ServedModel, ServedModels
 from charlm.serving.text_stream import CancelledTextError, TextStream
@@ -32,16 +34,18 @@ from charlm.version import __version__
 
 _EVENT_SECONDS = 0.02  # pieces of text within this time are sent together
 _EVENT_SECONDS_PER_STREAM = 0.001  # with many streams; sending an event takes longer than writing a character of a text
+JsonObject = dict[str, Any]
 Result = TypeVar("Result")
 
 
 class Service:
     """Answers requests with some models and an engine."""
 
-    def __init__(self, models: ServedModels, engine: Engine, limits: Limits) -> None:
+    def __init__(self, models: ServedModels, engine: Engine, limits: Limits, page: Page) -> None:
         self._models = models
         self._engine = engine
         self._limits = limits
+        self._page = page
         self._preparation = ThreadPoolExecutor(1, "requests")
         self._encoding = ThreadPoolExecutor(1, "answers")
         self._admission = Admission(limits)
@@ -60,14 +64,24 @@ class Service:
             if prepared.request.stream:
                 events = self._events(request, answer, stream)
                 return EventResponse(events, self._limits.write_seconds, stream.cancel, undo.pop_all().close)
-            watching = asyncio.create_task(call_when_gone(request.receive, stream.cancel))
-            try:
-                await answer.wait(stream)
-            except CancelledTextError:
-                return Response(status_code=CLIENT_GONE)
-            finally:
-                watching.cancel()
-            body = await _in_thread(self._encoding, lambda: to_bytes(answer.whole()))
+            return await self._whole(request, stream, answer.wait(stream), lambda _: answer.whole())
+
+    async def _whole(
+        self, request: Request, stream: TextStream, reading: Awaitable[Result], encode: Callable[[Result], JsonObject]
+    ) -> Response:
+        """Answer with one object, once the events that it is made of were read."""
+        watching = asyncio.create_task(call_when_gone(request.receive, stream.cancel))
+        try:
+            found = await reading
+        except CancelledTextError:
+            return Response(status_code=CLIENT_GONE)
+        finally:
+            watching.cancel()
+        return await self._encoded(lambda: encode(found))
+
+    async def _encoded(self, content: Callable[[], JsonObject]) -> Response:
+        """Answer with an object that takes long to make."""
+        body = await _in_thread(self._encoding, lambda: to_bytes(content()))
         return Response(body, media_type="application/json")
 
     async def _events(self, request: Request, answer: Answer, stream: TextStream) -> AsyncGenerator[bytes, None]:
@@ -113,11 +127,31 @@ class Service:
         model = self._models.find(request.query_params.get("model"))
         return json_response(tokenization.tokenizer_info(model, self._limits))
 
+    async def vocabulary(self, request: Request) -> Response:
+        model = self._models.find(request.query_params.get("model"))
+        return await self._encoded(lambda: distributions.describe_vocabulary(model))
+
+    async def distribution(self, request: Request) -> Response:
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(self._admission.admit(Load(requests=1)))
+            prepared = await self._prepare(request, distributions.prepare_distribution)
+            undo.enter_context(self._admission.admit(prepared.load))
+            stream = self._engine.submit(prepared.tasks)
+            undo.callback(stream.cancel)
+            reading = distributions.read_token(stream)
+            encode = functools.partial(distributions.distribution_json, prepared.model)
+            return await self._whole(request, stream, reading, encode)
+
     # ---- others
 
     async def index(self, request: Request) -> Response:
-        del request
+        """The page for people; for programs, what is served."""
+        if wants_page(request.headers):
+            return self._page.index()
         return json_response({"charlm": __version__, "models": [model.id for model in self._models.all]})
+
+    async def page_file(self, request: Request) -> Response:
+        return self._page.file(request.path_params["name"])
 
     async def health(self, request: Request) -> Response:
         del request

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from charlm import storage
-from charlm.evaluation.explain.colours import ColourScale
+from charlm.evaluation.explain.colour_style import scales_style
 from charlm.evaluation.explain.drawing import Drawing, Legend, Part, Places
 from charlm.evaluation.explain.visible import escape_invisible, escape_invisible_lines
 from charlm.html_page import page_end, page_start
@@ -36,7 +36,7 @@ def write_page(drawing: Drawing, name: str, path: Path) -> None:
 
 def render_page(drawing: Drawing, name: str) -> Iterator[str]:
     """Yield the page in pieces."""
-    style = (_HERE / "page.css").read_text(encoding="utf-8") + _colours(drawing)
+    style = (_HERE / "page.css").read_text(encoding="utf-8") + scales_style(drawing.scales)
     yield page_start(escape_invisible(name), "explain", style)
     yield f'<p class="soft">{escape(drawing.introduction())}</p>\n'
     yield from _legend(drawing.legend)
@@ -52,19 +52,6 @@ def render_page(drawing: Drawing, name: str) -> Iterator[str]:
         yield f'<tr><th scope="row">{escape(label)}</th><td class="number">{escape(value)}</td></tr>\n'
     yield "</tbody></table>\n"
     yield from page_end("cards", drawing.cards(), _HERE / drawing.card_script, _HERE / "page.js")
-
-
-def _colours(drawing: Drawing) -> str:
-    light, dark = map(_scale_style, (drawing.scales.on_light, drawing.scales.on_dark))
-    return f"{light}\n@media (prefers-color-scheme: dark){{{dark}}}\n"
-
-
-def _scale_style(scale: ColourScale) -> str:
-    levels = (
-        f".c{level}{{background:{colour.hex}}}" for level, colour in enumerate(scale.levels) if level != scale.neutral
-    )
-    outline = f".legend b.c{scale.neutral}{{box-shadow:inset 0 0 0 1px var(--line)}}"
-    return f":root{{--ink:{scale.text_colour.hex}}}{''.join(levels)}{outline}"
 
 
 def _legend(legend: Legend) -> Iterator[str]:
