@@ -69,4 +69,5 @@ async def read_token(stream: TextStream) -> ScoredToken:
 
 def distribution_json(model: ServedModel, token: ScoredToken) -> dict[str, Any]:
     ids, log_probs = zip(*token.alternatives, strict=True)
-    return {"model": model.id, "ids": list(ids), "logprobs": [round(finite_log_p(value), _DECIMALS) for value in log_probs]}
+    rounded = [round(finite_log_p(value), _DECIMALS) for value in log_probs]
+    return {"model": model.id, "ids": list(ids), "logprobs": rounded}

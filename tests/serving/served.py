@@ -68,6 +68,12 @@ def make_model(name: str, vocab: Vocab, *, seed: int = 0, order: int = 0, body: 
     return Model(LoadedModel(model, settings, vocab, {}, Path()), "cpu", name)
 
 
+def set_bias(model: Model, bias: float, *ids: int) -> None:
+    """Make some ids of a softmax model as rare, or as frequent, as a test needs them."""
+    with torch.no_grad():
+        dict(model.network.head.named_parameters())["bias_V"][list(ids)] = bias
+
+
 def served(name: str, model: Model) -> ServedModel:
     loaded = LoadedModel(model.network, model.settings, model.vocab, {}, Path())
     return ServedModel(name, loaded, CPU, 0, "test")

@@ -1,4 +1,4 @@
-"""The colours of a scale as CSS: the class `c7` has the background of level 7, and `--ink` is the colour of text on it."""
+"""The colours of a scale as CSS: the class `c7` has the background of level 7, `--ink` is the colour of text on it."""
 
 from charlm.evaluation.explain.colours import ColourScale, ColourScales
 

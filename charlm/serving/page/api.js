@@ -1,12 +1,13 @@
 // The server's API, as the page uses it. A passage is a list of tokens: { id, logp, alternatives: [[id, logp], ...] }.
 //
-// Every prompt is sent as ids that begin with <eod>: so the first token of a text has a probability too, and a text goes on
-// from exactly the tokens that the page shows.
+// Every prompt is sent as ids that begin with <eod>. So the first token of a text has a probability too, and a text
+// goes on from exactly the tokens that the page shows.
 
 import { readEvents } from "./event_stream.js";
 import { Vocabulary } from "./vocabulary.js";
 
-const MAX_ALTERNATIVES = 20, MAX_ENTRIES = 300_000; // of an answer of the server
+const MAX_ALTERNATIVES = 20;
+const MAX_ENTRIES = 300_000; // of an answer of the server
 const ID = /^token_id:(\d+)$/;
 
 export class Api {
@@ -24,7 +25,9 @@ export class Api {
 
   vocabulary(model) {
     if (!this._vocabularies.has(model)) {
-      const found = this._json(`vocabulary?model=${encodeURIComponent(model)}`).then((content) => new Vocabulary(content));
+      const found = this._json(`vocabulary?model=${encodeURIComponent(model)}`).then(
+        (content) => new Vocabulary(content),
+      );
       found.catch(() => this._vocabularies.delete(model));
       this._vocabularies.set(model, found);
     }
@@ -75,13 +78,19 @@ export class Api {
   _request(content, signal) {
     const headers = this._key === null ? {} : { Authorization: `Bearer ${this._key}` };
     if (content === undefined) return { headers, signal };
-    return { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(content), signal };
+    return {
+      method: "POST",
+      headers: { ...headers, "Content-Type": "application/json" },
+      body: JSON.stringify(content),
+      signal,
+    };
   }
 }
 
 const completion = (model, prompt, fields) => ({ model, prompt, return_tokens_as_token_ids: true, ...fields });
 
-const countAlternatives = (places) => Math.max(0, Math.min(MAX_ALTERNATIVES, Math.floor(MAX_ENTRIES / Math.max(1, places)) - 1));
+const countAlternatives = (places) =>
+  Math.max(0, Math.min(MAX_ALTERNATIVES, Math.floor(MAX_ENTRIES / Math.max(1, places)) - 1));
 
 function readTokens({ logprobs }) {
   const { tokens, token_logprobs: values, top_logprobs: others } = logprobs;

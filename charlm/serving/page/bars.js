@@ -4,8 +4,8 @@ import { make, makeName } from "./elements.js";
 
 const MAX_NAME = 14; // characters
 
-// rows: { name, share, label, cut, isTaken }: the length of the bar from 0 to 1, what stands behind it, whether the token
-// cannot be drawn, and whether it is the one of the text. Rows of an earlier call are used again, so that bars glide.
+// rows: { name, share, label, cut, isTaken }: the length of the bar from 0 to 1, what stands behind it, whether the
+// token cannot be drawn, and whether it is the one of the text. Rows of an earlier call stay, so that bars glide.
 export function drawBars(list, rows, onChoose) {
   while (list.children.length > rows.length) list.lastChild.remove();
   const longest = Math.max(2, ...rows.map(({ name }) => [...name].length));
@@ -22,7 +22,8 @@ function makeRow() {
 }
 
 function fill(item, { name, share, label, cut = false, isTaken = false }, onclick) {
-  const button = item.firstChild, [token, track, number] = button.children;
+  const button = item.firstChild;
+  const [token, track, number] = button.children;
   item.className = [cut && "cut", isTaken && "taken"].filter(Boolean).join(" ");
   token.textContent = name;
   track.firstChild.style.width = `${100 * share}%`;

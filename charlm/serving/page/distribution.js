@@ -3,8 +3,8 @@
 // As in charlm/sampling/filters.py. All of them keep the likeliest tokens, so that each keeps a beginning of the list.
 
 // logProbabilities: of all tokens, the likeliest first. topK, topP, minP: null keeps everything.
-// Returns { probabilities, numKept, mass, cuts }: probabilities after temperature, before anything is cut off; the sum of
-// those that are kept; and for each filter that cuts something off { name, from, to }.
+// Returns { probabilities, numKept, mass, cuts }: probabilities after temperature, before anything is cut off; the sum
+// of those that are kept; and for each filter that cuts something off { name, from, to }.
 export function shapeDistribution(logProbabilities, { temperature, topK, topP, minP }) {
   const probabilities = heat(logProbabilities, temperature);
   const cuts = [];
@@ -39,7 +39,8 @@ function heat(logProbabilities, temperature) {
 // The length of the smallest beginning whose probability reaches p of that of the first `count`.
 function smallestSet(probabilities, count, p) {
   const needed = p * sum(probabilities, count);
-  let before = 0, length = 0;
+  let before = 0;
+  let length = 0;
   while (length < count && before < needed) before += probabilities[length++];
   return Math.max(1, length);
 }

@@ -1,7 +1,8 @@
 // Asks for the key of the server. Only the caller keeps it, in memory: a reload asks again, and nothing is stored.
 
 export function askForKey(dialog, isWrong) {
-  const form = dialog.querySelector("form"), input = dialog.querySelector("input");
+  const form = dialog.querySelector("form");
+  const input = dialog.querySelector("input");
   dialog.querySelector("[role=alert]").textContent = isWrong ? "The server does not accept this key." : "";
   input.value = "";
   if (!dialog.open) dialog.showModal();

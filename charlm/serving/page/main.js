@@ -2,6 +2,7 @@
 //
 //   text ──read──> tokens of each pane ──write, choose──> more tokens ──record──> history <──Undo, Redo
 
+import { Activity } from "./activity.js";
 import { Api } from "./api.js";
 import { EditHistory } from "./edit_history.js";
 import { askForKey } from "./key_dialog.js";
@@ -10,42 +11,28 @@ import { SettingsForm, toFields } from "./settings_form.js";
 import { readFragment, writeFragment } from "./share_link.js";
 import { makeLegend } from "./surprisal.js";
 
-const READ_AFTER = 400, NUM_SEEDS = 2 ** 31; // milliseconds without a key press; seeds that are short to read
+const READ_AFTER = 400; // milliseconds without a key press
+const NUM_SEEDS = 2 ** 31; // so that seeds are short to read
+
 const find = (id) => document.getElementById(id);
-const [input, writeButton, undoButton, redoButton, compare] = ["text", "write", "undo", "redo", "compare"].map(find);
-const status = find("status"), said = find("said");
+const [input, writeButton, status, compare] = ["text", "write", "status", "compare"].map(find);
 const needsKey = document.querySelector("meta[name=charlm-key]").content === "key";
 const api = new Api({ needsKey, askForKey: (isWrong) => askForKey(find("key-dialog"), isWrong) });
-const settings = new SettingsForm(find("settings"), () => shown().forEach((pane) => pane.drawNext(settings.values)));
+const settings = new SettingsForm(find("settings"), drawNext);
+const activity = new Activity({ onChange: showBusy, onError: (message) => tell(message, true) });
 
-let panes = [], history = null, lastSeed = null;
+let panes = [];
+let history = null; // from the first text that was read
+let lastSeed = null;
 let isRead = false; // whether the panes show what is in the field
-let work = null; // what ends the reading or writing that goes on
 let timer = null;
 
 const shown = () => panes.filter((pane) => !pane.element.hidden);
 
-// ---- one thing at a time
-
-// Ends what goes on, and does something else. What it throws is told, except that it was ended.
-async function begin(activity, { isWriting = false } = {}) {
-  work?.abort();
-  const own = (work = new AbortController());
-  showBusy(isWriting);
-  try {
-    await activity(own.signal);
-  } catch (error) {
-    if (error.name !== "AbortError" && work === own) tell(error.message, true);
-  }
-  if (work !== own) return;
-  work = null;
-  showBusy(false);
-}
-
-function showBusy(isWriting) {
+function showBusy({ isBusy, isWriting }) {
   writeButton.textContent = isWriting ? "Stop" : "Write";
   writeButton.classList.toggle("stop", isWriting);
-  document.body.classList.toggle("busy", work !== null);
+  document.body.classList.toggle("busy", isBusy);
 }
 
 function tell(text, isError = false) {
@@ -53,40 +40,56 @@ function tell(text, isError = false) {
   status.classList.toggle("error", isError);
 }
 
-// ---- reading and writing
+// ---- reading
 
-const readText = (signal) => readInto(shown(), input.value, signal);
+const read = () => activity.begin((signal) => readInto(shown(), input.value, signal));
 
 async function readInto(chosen, text, signal) {
   await Promise.all(chosen.map((pane) => pane.read(text, signal)));
   isRead = true;
   drawNext();
   record();
+  tell("");
+}
+
+function readSoon() {
+  clearTimeout(timer);
+  isRead = false;
+  timer = setTimeout(read, READ_AFTER);
 }
 
 // Another model reads the whole text of a pane.
 function readAgain(pane) {
   const text = pane.plainText;
-  if (isRead) begin((signal) => readInto([pane], text, signal));
+  if (isRead) activity.begin((signal) => readInto([pane], text, signal));
 }
 
 function drawNext() {
   for (const pane of shown()) pane.drawNext(settings.values);
 }
 
-async function write(chosen) {
-  await begin(async (signal) => {
-    if (!isRead) await readText(signal);
-    const { seed } = settings.values;
-    lastSeed = seed ?? crypto.getRandomValues(new Uint32Array(1))[0] % NUM_SEEDS;
-    const fields = toFields(settings.values, lastSeed);
-    tell(`Writing with seed ${lastSeed}.`);
-    await Promise.all(chosen.map((pane) => untilEnded(pane.write(fields, signal))));
-    if (work?.signal !== signal) return; // something else goes on already
-    record();
-    tell(signal.aborted ? "Stopped." : `Written with seed ${lastSeed}.`);
-    await showNext(chosen, signal.aborted ? undefined : signal);
-  }, { isWriting: true });
+async function refreshNext(chosen, signal) {
+  await Promise.all(chosen.map((pane) => pane.refreshNext(signal)));
+  drawNext();
+}
+
+// ---- writing
+
+function write(chosen) {
+  clearTimeout(timer);
+  activity.begin((signal) => writeInto(chosen, signal), { isWriting: true });
+}
+
+async function writeInto(chosen, signal) {
+  if (!isRead) await readInto(shown(), input.value, signal);
+  lastSeed = settings.values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] % NUM_SEEDS;
+  tell(`Writing with seed ${lastSeed}.`);
+  const fields = toFields(settings.values, lastSeed);
+  await Promise.all(chosen.map((pane) => untilEnded(pane.write(fields, signal))));
+  if (!activity.isCurrent(signal)) return;
+  record();
+  tell(signal.aborted ? "Stopped." : `Written with seed ${lastSeed}.`);
+  await refreshNext(chosen, signal.aborted ? undefined : signal);
 }
 
 // A text that is stopped keeps what was written.
@@ -98,63 +101,59 @@ async function untilEnded(writing) {
   }
 }
 
-async function showNext(chosen, signal) {
-  await Promise.all(chosen.map((pane) => pane.refreshNext(signal)));
-  drawNext();
+function toggleWriting() {
+  if (writeButton.classList.contains("stop")) activity.end();
+  else write(shown());
 }
 
+// Another token stands at a place of the text, which goes on from there.
 function branch(pane, place, id) {
-  if (place < pane.tokens.length) pane.replace(place, id);
+  pane.replace(place, id);
   write([pane]);
 }
 
+// A token is written by hand.
 function append(pane, token) {
-  begin(async (signal) => {
+  activity.begin(async (signal) => {
     pane.show([...pane.tokens, token], pane.vocabulary);
     record();
-    await showNext([pane], signal);
+    await refreshNext([pane], signal);
   });
 }
 
-// ---- history
-
-const stateOf = (pane) => ({ model: pane.model, tokens: pane.tokens, vocabulary: pane.vocabulary, isHidden: pane.element.hidden });
-const state = () => ({ text: input.value, panes: panes.map(stateOf) });
+// ---- undo and redo
 
 function record() {
-  history.record(state());
+  const state = { text: input.value, panes: panes.map((pane) => pane.state) };
+  if (history === null) history = new EditHistory(state);
+  else history.record(state);
   showHistory();
 }
 
 function showHistory() {
-  undoButton.setAttribute("aria-disabled", String(!history.canUndo));
-  redoButton.setAttribute("aria-disabled", String(!history.canRedo));
+  find("undo").setAttribute("aria-disabled", String(!history.canUndo));
+  find("redo").setAttribute("aria-disabled", String(!history.canRedo));
+}
+
+async function undo() {
+  await activity.endAndWait();
+  if (history?.canUndo) restore(history.undo());
+}
+
+async function redo() {
+  await activity.endAndWait();
+  if (history?.canRedo) restore(history.redo());
 }
 
 function restore({ text, panes: states }) {
   clearTimeout(timer);
   input.value = text;
   isRead = true;
-  states.forEach(({ model, tokens, vocabulary, isHidden }, index) => {
-    const pane = panes[index];
-    pane.select.value = model;
-    pane.element.hidden = isHidden;
-    if (vocabulary !== null) pane.show(tokens, vocabulary);
-  });
+  states.forEach((state, index) => panes[index].restore(state));
   showCompared();
   showHistory();
-  begin((signal) => showNext(shown().filter((pane) => pane.vocabulary !== null), signal));
-}
-
-async function move(direction) {
-  if (work !== null) await stop();
-  if (direction === "undo" ? history.canUndo : history.canRedo) restore(history[direction]());
-}
-
-// Ends the writing, and waits until what was written is recorded.
-async function stop() {
-  work?.abort();
-  while (document.body.classList.contains("busy")) await new Promise((resolve) => setTimeout(resolve, 10));
+  tell("");
+  activity.begin((signal) => refreshNext(shown(), signal));
 }
 
 // ---- two models
@@ -168,88 +167,78 @@ function showCompared() {
 function toggleSecond() {
   panes[1].element.hidden = !panes[1].element.hidden;
   showCompared();
-  if (isRead && !panes[1].element.hidden) begin((signal) => readInto([panes[1]], panes[0].plainText, signal));
+  if (isRead && !panes[1].element.hidden) {
+    activity.begin((signal) => readInto([panes[1]], panes[0].plainText, signal));
+  }
 }
 
 // ---- links
 
-function share() {
+async function share() {
+  const models = shown().map((pane) => pane.model);
   const values = { ...settings.values, seed: settings.values.seed ?? lastSeed };
-  const fragment = writeFragment({ text: input.value, models: shown().map((pane) => pane.model), settings: values });
+  const fragment = writeFragment({ text: input.value, models, settings: values });
   window.history.replaceState(null, "", `#${fragment}`);
-  const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject(new Error("no clipboard"));
-  copied.then(() => tell("Copied the link. It is in the address bar too.")).catch(() => tell("The link is in the address bar."));
+  try {
+    await navigator.clipboard.writeText(location.href);
+    tell("Copied the link. It is in the address bar too.");
+  } catch {
+    tell("The link is in the address bar."); // the browser lets no page use the clipboard
+  }
 }
 
 // Fills the form. Nothing is read or written before the reader asks for it.
-function fillFromLink(link) {
+function openLink() {
+  const link = readFragment(location.hash);
+  if (link === null) return false;
   clearTimeout(timer);
-  work?.abort();
+  activity.end();
   input.value = link.text;
   settings.fill(link.settings);
   isRead = false;
+  const missing = link.models.filter((model) => !panes[0].models.includes(model));
   panes.forEach((pane, index) => {
-    pane.show([], pane.vocabulary);
-    Object.assign(pane, { next: null });
+    pane.clear();
     pane.element.hidden = index > 0 && link.models.length < 2;
+    if (panes[0].models.includes(link.models[index])) pane.select.value = link.models[index];
   });
   showCompared();
-  const known = [...panes[0].select.options].map((option) => option.value);
-  link.models.forEach((model, index) => known.includes(model) && (panes[index].select.value = model));
-  const missing = link.models.filter((model) => !known.includes(model));
-  const hint = "This text came with the link. Write goes on from it; a change of the text reads it.";
-  tell(missing.length ? `This server does not have the model ${missing.join(" and ")}.` : hint, missing.length > 0);
+  if (missing.length) tell(`This server does not have the model ${missing.join(" and ")}.`, true);
+  else tell("This text came with the link. Press Write to go on from it, or change it.");
+  return true;
 }
 
-// ---- events
-
-function readSoon() {
-  clearTimeout(timer);
-  isRead = false;
-  timer = setTimeout(() => begin(readText), READ_AFTER);
-}
+// ---- the page
 
 function listen() {
-  input.addEventListener("input", readSoon);
-  input.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && toggleWriting());
-  writeButton.addEventListener("click", toggleWriting);
-  undoButton.addEventListener("click", () => move("undo"));
-  redoButton.addEventListener("click", () => move("redo"));
-  compare.addEventListener("click", toggleSecond);
-  find("share").addEventListener("click", share);
+  const onClick = { write: toggleWriting, undo, redo, compare: toggleSecond, share };
+  for (const [id, listener] of Object.entries(onClick)) find(id).addEventListener("click", listener);
   find("take").addEventListener("click", () => {
-    input.value = panes[0].plainText;
-    begin(readText);
+    input.value = panes[0].plainText || input.value;
+    read();
   });
-  addEventListener("hashchange", () => {
-    const link = readFragment(location.hash);
-    if (link) fillFromLink(link);
+  input.addEventListener("input", readSoon);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) toggleWriting();
   });
+  addEventListener("hashchange", openLink);
   document.addEventListener("click", (event) => {
     if (!event.target.closest(".text, .card")) shown().forEach((pane) => pane.text.leave());
   });
 }
 
-function toggleWriting() {
-  clearTimeout(timer);
-  if (writeButton.classList.contains("stop")) work.abort();
-  else write(shown());
-}
-
 async function start() {
   const models = await api.models();
-  const options = { api, models, onBranch: branch, onAppend: append, say: (text) => (said.textContent = text) };
-  panes = [1, 2].map((number) => new Pane(number, { ...options, onModel: readAgain }));
+  const say = (text) => (find("said").textContent = text);
+  const handlers = { onModel: readAgain, onBranch: branch, onAppend: append, say };
+  panes = [1, 2].map((number) => new Pane(number, { api, models, ...handlers }));
   panes[1].element.hidden = true;
   panes[1].select.selectedIndex = models.length > 1 ? 1 : 0;
   find("legend").append(makeLegend());
   find("panes").append(...panes.map((pane) => pane.element));
-  history = new EditHistory(state());
   listen();
   document.body.classList.add("ready");
-  const link = readFragment(location.hash);
-  if (link) fillFromLink(link);
-  else await begin(readText);
+  if (!openLink()) await read();
 }
 
 start().catch((error) => tell(error.message, true));

@@ -12,10 +12,10 @@ const NUM_BARS = 20;
 const HELP = "Text in colours. The arrow keys move from token to token; Enter shows what else could stand there.";
 
 export class Pane {
-  // number: 1 or 2. onModel(pane): another model was chosen. onBranch(pane, place, id): a token was chosen at a place of the text.
-  // onAppend(pane, token): one was chosen to come next. say(text): tells a screen reader.
+  // number: 1 or 2. onModel(pane): another model was chosen. onBranch(pane, place, id): a token was chosen for a place
+  // of the text. onAppend(pane, token): one was chosen to come next. say(text): tells a screen reader.
   constructor(number, { api, models, onModel, onBranch, onAppend, say }) {
-    Object.assign(this, { api, onAppend, say, tokens: [], next: null, vocabulary: null });
+    Object.assign(this, { api, models, onAppend, say, tokens: [], next: null, vocabulary: null });
     this.select = make("select", { id: `model-${number}` }, ...models.map((id) => make("option", { value: id }, id)));
     this.select.addEventListener("change", () => onModel(this));
     this.figures = make("p", { className: "figures soft" });
@@ -33,9 +33,20 @@ export class Pane {
     const label = make("label", { for: `model-${number}` }, number === 1 ? "Model" : "Second model");
     const next = make("section", { className: "next", "aria-label": `What comes next, model ${number}` });
     next.append(make("h2", {}, "What comes next"), this.summary, this.bars);
-    const head = make("div", { className: "pane-head" }, make("div", { className: "field" }, label, this.select), this.figures);
+    const head = make(
+      "div",
+      { className: "pane-head" },
+      make("div", { className: "field" }, label, this.select),
+      this.figures,
+    );
     const reading = make("div", { className: "reading" }, head, this.box);
-    this.element = make("section", { className: "pane", "aria-label": `Model ${number}` }, reading, next, this.card.element);
+    this.element = make(
+      "section",
+      { className: "pane", "aria-label": `Model ${number}` },
+      reading,
+      next,
+      this.card.element,
+    );
     this.text = new TokenText(this.box, {
       onPoint: (unit, anchor, { pinned }) => this._showCard(unit, anchor, pinned),
       onLeave: () => this.card.hide(),
@@ -46,6 +57,25 @@ export class Pane {
 
   get model() {
     return this.select.value;
+  }
+
+  // What Undo comes back to.
+  get state() {
+    const { model, tokens, vocabulary } = this;
+    return { model, tokens, vocabulary, isHidden: this.element.hidden };
+  }
+
+  restore({ model, tokens, vocabulary, isHidden }) {
+    this.select.value = model;
+    this.element.hidden = isHidden;
+    this.show(tokens, vocabulary);
+  }
+
+  clear() {
+    this.next = null;
+    this.summary.textContent = "";
+    this.bars.replaceChildren();
+    this.show([], this.vocabulary);
   }
 
   get ids() {
@@ -59,17 +89,26 @@ export class Pane {
   async read(text, signal) {
     const vocabulary = await this.api.vocabulary(this.model);
     const tokens = await this.api.score(this.model, text, signal);
-    this.show(tokens.map((token) => ({ ...token, origin: "given" })), vocabulary);
+    this.show(
+      tokens.map((token) => ({ ...token, origin: "given" })),
+      vocabulary,
+    );
     await this.refreshNext(signal);
   }
 
   // Tokens are added as they come, also if the signal ends it.
   async write(fields, signal) {
-    await this.api.write(this.model, this.ids, fields, (added) => {
-      const isAtEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 4;
-      this.show([...this.tokens, ...added.map((token) => ({ ...token, origin: "written" }))], this.vocabulary);
-      if (isAtEnd) this.box.scrollTop = this.box.scrollHeight;
-    }, signal);
+    await this.api.write(
+      this.model,
+      this.ids,
+      fields,
+      (added) => {
+        const isAtEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 4;
+        this.show([...this.tokens, ...added.map((token) => ({ ...token, origin: "written" }))], this.vocabulary);
+        if (isAtEnd) this.box.scrollTop = this.box.scrollHeight;
+      },
+      signal,
+    );
   }
 
   show(tokens, vocabulary) {
@@ -80,13 +119,18 @@ export class Pane {
 
   // Another token at a place, with nothing after it.
   replace(place, id) {
-    const old = this.tokens[place], logp = old.alternatives.find(([other]) => other === id)[1];
-    this.show([...this.tokens.slice(0, place), { id, logp, alternatives: old.alternatives, origin: "chosen" }], this.vocabulary);
+    const old = this.tokens[place];
+    const logp = old.alternatives.find(([other]) => other === id)[1];
+    this.show(
+      [...this.tokens.slice(0, place), { id, logp, alternatives: old.alternatives, origin: "chosen" }],
+      this.vocabulary,
+    );
   }
 
   async refreshNext(signal) {
     this.element.classList.add("waiting");
     try {
+      this.vocabulary ??= await this.api.vocabulary(this.model);
       this.next = await this.api.distribution(this.model, this.ids, signal);
     } finally {
       this.element.classList.remove("waiting");
@@ -96,10 +140,17 @@ export class Pane {
   // Draws what comes next as the settings would have it.
   drawNext(settings) {
     if (this.next === null) return;
-    const { ids, logprobs } = this.next, shaped = shapeDistribution(logprobs, settings);
+    const { ids, logprobs } = this.next;
+    const shaped = shapeDistribution(logprobs, settings);
     const rows = ids.slice(0, NUM_BARS).map((id, index) => {
-      const cut = cutBy(shaped, index), share = cut ? shaped.probabilities[index] : shaped.probabilities[index] / shaped.mass;
-      return { name: this.vocabulary.displayName(id), share, label: cut ? `cut by ${cut}` : percent(share), cut: cut !== null };
+      const cut = cutBy(shaped, index);
+      const share = cut ? shaped.probabilities[index] : shaped.probabilities[index] / shaped.mass;
+      return {
+        name: this.vocabulary.displayName(id),
+        share,
+        label: cut ? `cut by ${cut}` : percent(share),
+        cut: cut !== null,
+      };
     });
     drawBars(this.bars, rows, (index) => {
       const alternatives = ids.slice(0, NUM_BARS).map((id, at) => [id, logprobs[at]]);
@@ -111,12 +162,14 @@ export class Pane {
   _showCard(unit, anchor, pinned) {
     const tokens = this.tokens.slice(unit.from, unit.to);
     this.card.show({ tokens, place: unit.from, vocabulary: this.vocabulary, anchor, isPassing: !pinned });
-    if (pinned) this.say(tokens.map((token) => `${this.vocabulary.displayName(token.id)}: ${describe(token)}`).join("; "));
+    const name = (token) => this.vocabulary.displayName(token.id);
+    if (pinned) this.say(tokens.map((token) => `${name(token)}: ${describe(token)}`).join("; "));
   }
 
   _showFigures() {
     const known = this.tokens.filter((token) => token.logp !== null);
-    const bits = known.reduce((total, token) => total + toBits(token.logp), 0), characters = [...this.plainText].length;
+    const bits = known.reduce((total, token) => total + toBits(token.logp), 0);
+    const characters = [...this.plainText].length;
     const count = `${this.tokens.length.toLocaleString("en")} token${this.tokens.length === 1 ? "" : "s"}`;
     this.figures.textContent = characters ? `${(bits / characters).toFixed(2)} bits per character · ${count}` : "";
   }

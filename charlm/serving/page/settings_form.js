@@ -1,7 +1,11 @@
 // The form of the settings: { temperature, topK, topP, minP, length, seed }, null where a field is off.
 
 const NEUTRAL = { topP: 1, minP: 0 }; // values of sliders that change nothing
-const SHOWN = { temperature: (value) => value.toFixed(2), topP: (value) => (value === 1 ? "off" : value.toFixed(2)), minP: (value) => (value === 0 ? "off" : value.toFixed(2)) };
+const SHOWN = {
+  temperature: (value) => value.toFixed(2),
+  topP: (value) => (value === 1 ? "off" : value.toFixed(2)),
+  minP: (value) => (value === 0 ? "off" : value.toFixed(2)),
+};
 
 export class SettingsForm {
   constructor(form, onChange) {
@@ -28,7 +32,8 @@ export class SettingsForm {
 
   _label() {
     for (const [name, show] of Object.entries(SHOWN)) {
-      const input = this._inputs[name], text = show(Number(input.value));
+      const input = this._inputs[name];
+      const text = show(Number(input.value));
       input.parentElement.querySelector("output").textContent = text;
       input.setAttribute("aria-valuetext", text);
     }

@@ -2,7 +2,8 @@
 
 import { make } from "./elements.js";
 
-const NUM_LEVELS = 21, LEVELS_PER_BIT = 2;
+const NUM_LEVELS = 21;
+const LEVELS_PER_BIT = 2;
 
 export const toBits = (logProbability) => -logProbability / Math.LN2;
 

@@ -15,7 +15,8 @@ export function cutUnits(ids, vocabulary, from = 0) {
   for (let at = from; at <= ids.length; at++) {
     if (at < ids.length && ids[at] !== vocabulary.eod) continue;
     units.push(...cutDocument(ids, vocabulary, start, at));
-    if (at < ids.length) units.push({ from: at, to: at + 1, text: vocabulary.names[vocabulary.eod], clusters: 1, isEnd: true });
+    if (at < ids.length)
+      units.push({ from: at, to: at + 1, text: vocabulary.names[vocabulary.eod], clusters: 1, isEnd: true });
     start = at + 1;
   }
   return units;
@@ -26,7 +27,9 @@ function cutDocument(ids, vocabulary, from, to) {
   const clusterEnds = [...clusters.segment(text)].map(({ index, segment }) => index + segment.length);
   const isClusterEnd = new Set(clusterEnds);
   const units = [];
-  let textStart = 0, tokenStart = from, clusterStart = 0;
+  let textStart = 0;
+  let tokenStart = from;
+  let clusterStart = 0;
   ends.forEach((end, index) => {
     if (end === null || !isClusterEnd.has(end)) return;
     let clusterEnd = clusterStart;
@@ -36,7 +39,10 @@ function cutDocument(ids, vocabulary, from, to) {
     [textStart, tokenStart, clusterStart] = [end, from + index + 1, clusterEnd];
   });
   if (tokenStart < to) {
-    const names = ids.slice(tokenStart, to).map((id) => vocabulary.names[id]).join("");
+    const names = ids
+      .slice(tokenStart, to)
+      .map((id) => vocabulary.names[id])
+      .join("");
     units.push({ from: tokenStart, to, text: names, clusters: 1 });
   }
   return units;
@@ -44,8 +50,11 @@ function cutDocument(ids, vocabulary, from, to) {
 
 // The text, and for each id how long it is after it; null where the text cannot be cut.
 function decode(ids, vocabulary, from, to) {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true }), ends = [];
-  let text = "", pending = 0, isOpen = false; // pending: bytes that are not a character yet
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const ends = [];
+  let text = "";
+  let pending = 0;
+  let isOpen = false; // pending: bytes that are not a character yet
   for (let at = from; at < to; at++) {
     const byte = vocabulary.byte(ids[at]);
     if (byte === null) {

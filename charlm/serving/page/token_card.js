@@ -10,7 +10,12 @@ export class TokenCard {
   // onChoose(place, id): another token shall stand at this place of the text.
   // onClose(): the reader closes the card with the keyboard.
   constructor(onChoose, onClose) {
-    this.element = make("div", { className: "card", role: "dialog", "aria-label": "What else could stand here", hidden: true });
+    this.element = make("div", {
+      className: "card",
+      role: "dialog",
+      "aria-label": "What else could stand here",
+      hidden: true,
+    });
     this.onChoose = onChoose;
     this.element.addEventListener("keydown", (event) => {
       if (event.key === "Escape") onClose();
@@ -42,7 +47,9 @@ export class TokenCard {
 
   _table(token, place, vocabulary) {
     const table = make("div", { className: "alternatives" });
-    table.append(make("p", { className: "head" }, makeName(vocabulary.displayName(token.id)), make("strong", {}, inBits(token))));
+    table.append(
+      make("p", { className: "head" }, makeName(vocabulary.displayName(token.id)), make("strong", {}, inBits(token))),
+    );
     table.append(make("p", { className: "soft" }, describe(token)));
     if (token.logp === null) return table;
     const list = make("ol", { className: "bars" });
@@ -57,9 +64,11 @@ export class TokenCard {
 
   // Below the unit, or above it where there is no room.
   _place(anchor) {
-    const box = anchor.getClientRects()[0] ?? anchor.getBoundingClientRect(), root = document.documentElement;
+    const box = anchor.getClientRects()[0] ?? anchor.getBoundingClientRect();
+    const root = document.documentElement;
     const widest = root.clientWidth - this.element.offsetWidth - MARGIN;
-    const below = box.bottom + MARGIN, above = box.top - MARGIN - this.element.offsetHeight;
+    const below = box.bottom + MARGIN;
+    const above = box.top - MARGIN - this.element.offsetHeight;
     const isBelow = below + this.element.offsetHeight <= root.clientHeight || above < 0;
     this.element.style.left = `${scrollX + Math.max(MARGIN, Math.min(box.left, widest))}px`;
     this.element.style.top = `${scrollY + (isBelow ? below : above)}px`;

@@ -22,9 +22,14 @@ export class TokenText {
   // tokens: { id, logp, origin } with logp null where it is not known. Units that did not change are kept.
   show(tokens, vocabulary) {
     const known = this.vocabulary === vocabulary ? this._numSame(tokens) : 0;
-    const kept = this.units.slice(0, known), from = kept.length ? kept.at(-1).to : 0;
+    const kept = this.units.slice(0, known);
+    const from = kept.length ? kept.at(-1).to : 0;
     while (this.container.children.length > known) this.container.lastChild.remove();
-    const added = cutUnits(tokens.map((token) => token.id), vocabulary, from);
+    const added = cutUnits(
+      tokens.map((token) => token.id),
+      vocabulary,
+      from,
+    );
     this.container.append(...added.map((unit) => makeUnit(unit, tokens)));
     [this.tokens, this.vocabulary, this.units] = [tokens, vocabulary, [...kept, ...added]];
     if (this.current !== null && this.current >= known) this.leave();
@@ -73,7 +78,8 @@ export class TokenText {
       if (index >= 0) this.point(index, { pinned: true });
     });
     on("focus", () => {
-      if (this.units.length && this.container.matches(":focus-visible")) this._moveTo(this.current ?? this.units.length - 1);
+      if (this.units.length && this.container.matches(":focus-visible"))
+        this._moveTo(this.current ?? this.units.length - 1);
     });
     on("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || !this.units.length) return;
@@ -95,7 +101,8 @@ export class TokenText {
   }
 
   _target(key) {
-    const at = this.current ?? this.units.length - 1, last = this.units.length - 1;
+    const at = this.current ?? this.units.length - 1;
+    const last = this.units.length - 1;
     const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
     if (step) return Math.max(0, Math.min(last, at + step * this._direction(at)));
     if (key === "ArrowDown") return this._nextLine(at, 1);
@@ -105,16 +112,24 @@ export class TokenText {
 
   // 1 where the text around a unit runs to the right, -1 where it runs to the left.
   _direction(index) {
-    const letters = this.units.slice(Math.max(0, index - 20), index + 20).map((unit) => unit.text).join("");
+    const letters = this.units
+      .slice(Math.max(0, index - 20), index + 20)
+      .map((unit) => unit.text)
+      .join("");
     const found = letters.match(/[\p{L}]/gu) ?? [];
-    const toLeft = found.filter((letter) => /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(letter));
+    const toLeft = found.filter((letter) =>
+      /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(letter),
+    );
     return toLeft.length * 2 > found.length ? -1 : 1;
   }
 
   // The nearest unit of the next line.
   _nextLine(index, step) {
-    const elements = this.container.children, start = elements[index].getClientRects()[0];
-    let best = index, least = Infinity, line = null;
+    const elements = this.container.children;
+    const start = elements[index].getClientRects()[0];
+    let best = index;
+    let least = Infinity;
+    let line = null;
     for (let other = index + step; other >= 0 && other < elements.length; other += step) {
       const box = elements[other].getClientRects()[0];
       if (!box || Math.abs(box.top - start.top) < start.height / 2) continue;

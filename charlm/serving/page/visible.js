@@ -1,8 +1,13 @@
 // Text that is safe to show: what is invisible, or changes the direction of the text around it, is written out.
 
-const SIGNS = new Map([["\n", "⏎"], ["\r", "␍"], ["\t", "⇥"]]);
+const SIGNS = new Map([
+  ["\n", "⏎"],
+  ["\r", "␍"],
+  ["\t", "⇥"],
+]);
 // Controls, separators and format characters; not the joiners and tags within emoji, nor the marks of Arabic numbers.
-const INVISIBLE = /(?![\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{e0020}-\u{e007f}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const INVISIBLE =
+  /(?![\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{e0020}-\u{e007f}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const COMBINING = /^[\p{M}\p{Emoji_Modifier}]/u;
 const BLANK = /[\p{Zs}]/gu;
 
@@ -15,7 +20,10 @@ export function escapeInvisible(text) {
 
 // With a sign before each line feed, which stays.
 export function escapeInvisibleLines(text) {
-  return text.split("\n").map((line) => escapeInvisible(line)).join("⏎\n");
+  return text
+    .split("\n")
+    .map((line) => escapeInvisible(line))
+    .join("⏎\n");
 }
 
 // The name of a token: its spaces are visible, and an accent has a circle below it.

@@ -3,7 +3,7 @@
 import { displayName } from "./visible.js";
 
 export class Vocabulary {
-  // names: of all ids. mark_ids: ids without text, the first of which opens the spelling of a word and the others close it.
+  // names: of all ids. mark_ids: ids without text; the first of them opens the spelling of a word, and others close it.
   constructor({ names, eod_id, first_byte_id, mark_ids }) {
     this.names = names;
     this.eod = eod_id;
