@@ -73,7 +73,6 @@ def read(page: Page, text: str) -> None:
 def write(page: Page) -> str:
     """Press Write, and return the whole text once it is written."""
     page.click("#write")
-    page.wait_for_selector("#write.stop")
     finish(page)
     return shown(page)
 
