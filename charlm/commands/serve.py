@@ -1,4 +1,4 @@
-"""`charlm serve`: language models behind an HTTP API."""
+"""`charlm serve`: language models behind an HTTP API, and a page that uses it."""
 
 import contextlib
 from importlib.util import find_spec
@@ -54,7 +54,7 @@ def serve(
             help="Let web pages of this origin, such as https://example.org, use the server (repeatable).",
         ),
     ] = None,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open the server's address in a browser.")] = False,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the server's page in a browser.")] = False,
     deterministic: Annotated[
         bool,
         typer.Option(
@@ -66,7 +66,7 @@ def serve(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Serve language models to OpenAI's client, lm-evaluation-harness and other programs, until Ctrl-C.
+    """Serve language models until Ctrl-C: a page for people, and an API for OpenAI's client and other programs.
 
     The address is printed on stdout, and one line for each request on stderr.
     """

@@ -25,9 +25,7 @@ pytestmark = MARKS
 
 HEBREW = "שלום עולם, مرحبا بالعالم"
 LETTERS = CharVocab("".join(sorted(set(TEXT + HEBREW))))
-VOCABULARIES = {"letters": LETTERS, "other": LETTERS} | {
-    name: vocab for name, vocab in vocabularies().items() if name in ("byte", "word", "sentencepiece")
-}
+VOCABULARIES = {"letters": LETTERS, "other": LETTERS} | vocabularies()
 MODELS = {name: make_model(name, vocab, seed=seed) for seed, (name, vocab) in enumerate(VOCABULARIES.items())}
 for name in ("letters", "other"):
     set_bias(MODELS[name], -50, LETTERS.eod_id, *range(1, 1 + NUM_BYTES))

@@ -1,4 +1,4 @@
-"""How the page of `charlm serve` looks, and what it must withstand: directions, widths, the dark, hostile text, keys."""
+"""How the page of `charlm serve` looks, and what it withstands: directions, widths, the dark, hostile text, keys."""
 
 import os
 import re
@@ -98,7 +98,8 @@ def test_colours_are_those_of_explain(
 ) -> None:
     with open_page(browser, url, color_scheme=scheme) as page:
         finish(page)
-        cells = page.locator(".legend b").evaluate_all("(cells) => cells.map((c) => getComputedStyle(c).backgroundColor)")
+        colours_of = "(cells) => cells.map((cell) => getComputedStyle(cell).backgroundColor)"
+        cells = page.locator(".legend b").evaluate_all(colours_of)
         expected = [f"rgb({colour.red}, {colour.green}, {colour.blue})" for colour in scale.levels]
         assert cells[1:] == expected[1:]  # the first has the colour of the page
         red = int(page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))

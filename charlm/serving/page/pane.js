@@ -30,7 +30,7 @@ export class Pane {
       },
       () => this.box.focus({ preventScroll: true }),
     );
-    const label = make("label", { for: `model-${number}` }, number === 1 ? "Model" : "Second model");
+    const label = make("label", { for: `model-${number}` }, number === 1 ? "Model" : "Model 2");
     const next = make("section", { className: "next", "aria-label": `What comes next, model ${number}` });
     next.append(make("h2", {}, "What comes next"), this.summary, this.bars);
     const head = make(
@@ -178,5 +178,5 @@ export class Pane {
 function summarize({ numKept, mass, probabilities }) {
   const all = probabilities.length.toLocaleString("en");
   if (numKept === probabilities.length) return `All ${all} tokens can be drawn.`;
-  return `${numKept.toLocaleString("en")} of ${all} tokens can be drawn; they had ${percent(mass)} before.`;
+  return `${numKept.toLocaleString("en")} of ${all} tokens can be drawn (${percent(mass)} before the cut).`;
 }

@@ -14,8 +14,8 @@ export function levelOf(bits) {
 // Three digits, or five above 99 %: 99.987 %, 4.25 %, 0.0031 %.
 export function percent(probability) {
   const percentage = 100 * probability;
-  if (percentage > 0 && percentage < 0.0001) return "< 0.0001 %";
-  return `${Number(percentage.toPrecision(percentage > 99 ? 5 : 3))} %`;
+  if (percentage > 0 && percentage < 0.0001) return "<\u00a00.0001\u00a0%";
+  return `${Number(percentage.toPrecision(percentage > 99 ? 5 : 3))}\u00a0%`;
 }
 
 // A row with a cell for each level.

@@ -48,29 +48,33 @@ function cutDocument(ids, vocabulary, from, to) {
   return units;
 }
 
-// The text, and for each id how long it is after it; null where the text cannot be cut.
+// The text, and for each id how long it is after it; null where the text cannot be cut: within a character that is
+// spelled in bytes, and between the characters of a word and the marks around them.
 function decode(ids, vocabulary, from, to) {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const ends = [];
   let text = "";
-  let pending = 0;
-  let isOpen = false; // pending: bytes that are not a character yet
-  for (let at = from; at < to; at++) {
-    const byte = vocabulary.byte(ids[at]);
-    if (byte === null) {
-      if (pending && !vocabulary.isMark(ids[at])) {
-        text += decoder.decode();
-        ends[ends.length - 1] = text.length;
-        pending = 0;
-      }
-      text += vocabulary.text(ids[at]);
-      if (vocabulary.isMark(ids[at])) isOpen = ids[at] === vocabulary.marks[0];
-    } else {
+  let isPending = false; // whether there are bytes that are not a character yet
+  for (const id of ids.slice(from, to)) {
+    const byte = vocabulary.byte(id);
+    if (byte !== null) {
       const piece = decoder.decode(new Uint8Array([byte]), { stream: true });
       text += piece;
-      pending = piece === "" ? pending + 1 : 0;
+      isPending = piece === "";
+      ends.push(isPending ? null : text.length);
+    } else if (vocabulary.isMark(id)) {
+      const closes = id !== vocabulary.marks[0] && ends.length > 0;
+      if (closes) ends[ends.length - 1] = null;
+      ends.push(closes && !isPending ? text.length : null);
+    } else {
+      if (isPending) {
+        text += decoder.decode(); // what is no character
+        ends[ends.length - 1] = text.length;
+        isPending = false;
+      }
+      text += vocabulary.text(id);
+      ends.push(text.length);
     }
-    ends.push(pending || isOpen ? null : text.length);
   }
   return { text, ends };
 }

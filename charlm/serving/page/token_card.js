@@ -34,6 +34,7 @@ export class TokenCard {
     this.element.replaceChildren(...tables);
     this.element.classList.toggle("passing", isPassing);
     this.element.hidden = false;
+    for (const taken of this.element.querySelectorAll(".taken")) showRow(taken);
     this._place(anchor);
   }
 
@@ -75,12 +76,18 @@ export class TokenCard {
   }
 }
 
+// Scrolls the list of a row, and not the page.
+function showRow(row) {
+  const list = row.parentElement;
+  list.scrollTop = row.offsetTop + row.offsetHeight - list.offsetTop - list.clientHeight;
+}
+
 const inBits = (token) => (token.logp === null ? "" : `${toBits(token.logp).toFixed(2)} bits`);
 
 // One sentence, also for a screen reader.
 export function describe(token) {
   if (token.logp === null) return "the model was not asked for this token";
   const rank = token.alternatives.findIndex(([id]) => id === token.id) + 1;
-  const among = rank && rank < token.alternatives.length ? `, number ${rank} of the likeliest` : "";
-  return `probability ${percent(Math.exp(token.logp))}${among}`;
+  const isKnown = rank > 0 && rank < token.alternatives.length; // the last one may be there as the token itself only
+  return `probability ${percent(Math.exp(token.logp))}${isKnown ? `, rank ${rank}` : ""}`;
 }
