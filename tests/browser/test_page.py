@@ -30,8 +30,8 @@ MODELS = {name: make_model(name, vocab, seed=seed) for seed, (name, vocab) in en
 for name in ("letters", "other"):
     set_bias(MODELS[name], -50, LETTERS.eod_id, *range(1, 1 + NUM_BYTES))
 set_bias(MODELS["byte"], 5, VOCABULARIES["byte"].eod_id)
-CLUSTERS = "é e\u0301 👩‍👩‍👧 🇫🇷🇩🇪 ☃ नी"
-"""Characters of several code points, some of which no vocabulary of letters has."""
+CLUSTERS = "é e\u0301 👩‍👩‍👧 🇫🇷🇩🇪 ☃ नी \u202e\x00\xad\t\r\n\u0600\U000e0001"
+"""Characters of several code points, and invisible ones; no vocabulary of letters has all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,9 @@ def test_another_token_is_chosen_with_the_keyboard(page: Page) -> None:
     assert page.locator(".unit.chosen").count() == 1
     assert shown(page).startswith("th")
     assert not shown(page).startswith("the")
+    page.keyboard.press("Control+z")
+    finish(page)
+    assert shown(page) == "the fox"
 
 
 def test_a_link_fills_the_form_and_asks_for_nothing(browser: Browser, url: str, page: Page, lines: list[str]) -> None:

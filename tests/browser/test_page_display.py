@@ -124,7 +124,19 @@ def test_text_and_names_are_never_markup(browser: Browser, url: str) -> None:
 
 def test_text_cannot_change_the_direction_of_the_page(page: Page) -> None:
     read(page, "abc\u202edef\x00")
-    assert shown(page) == "abcU+202EdefU+0000"
+    assert shown(page) == r"abc\u202edef\x00"
+
+
+def test_a_server_that_does_not_answer_is_told(browser: Browser, url: str) -> None:
+    with open_page(browser, url, allowed=("ERR_INTERNET_DISCONNECTED",)) as page:
+        read(page, "abc")
+        page.context.set_offline(True)
+        page.click("#write")
+        finish(page)
+        assert "does not answer" in page.locator("#status").inner_text()
+        assert shown(page) == "abc"
+        page.context.set_offline(False)
+        assert len(write(page)) > 3
 
 
 def test_the_page_asks_for_the_key(browser: Browser) -> None:

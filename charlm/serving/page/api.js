@@ -68,7 +68,7 @@ export class Api {
   async _fetch(path, content, signal) {
     if (this._needsKey && this._key === null) this._key = await this._askForKey(false);
     for (;;) {
-      const response = await fetch(path, this._request(content, signal));
+      const response = await fetchOrExplain(path, this._request(content, signal));
       if (response.ok) return response;
       if (response.status !== 401) throw new Error(await messageOf(response));
       this._key = await this._askForKey(true);
@@ -101,6 +101,15 @@ function readTokens({ logprobs }) {
 }
 
 const idOf = (name) => Number(ID.exec(name)[1]);
+
+async function fetchOrExplain(path, request) {
+  try {
+    return await fetch(path, request);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer; start it again, or check the network.", { cause: error });
+  }
+}
 
 async function messageOf(response) {
   try {

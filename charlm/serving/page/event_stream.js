@@ -1,12 +1,13 @@
 // Server-sent events of a response, as objects: the JSON of each `data:` line, up to `[DONE]`.
 
+// Throws an error if the connection ends before.
 export async function* readEvents(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return;
+      if (done) throw new Error("The connection to the server ended before the text did.");
       const events = (rest + value).split("\n\n");
       rest = events.pop();
       for (const event of events) {

@@ -222,6 +222,13 @@ function listen() {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) toggleWriting();
   });
   addEventListener("hashchange", openLink);
+  document.addEventListener("keydown", (event) => {
+    const isField = event.target.matches("input, textarea"); // which have an Undo of their own
+    if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || isField) return;
+    event.preventDefault();
+    if (event.shiftKey) redo();
+    else undo();
+  });
   document.addEventListener("click", (event) => {
     if (!event.target.closest(".text, .card")) shown().forEach((pane) => pane.text.leave());
   });

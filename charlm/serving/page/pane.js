@@ -96,25 +96,43 @@ export class Pane {
     await this.refreshNext(signal);
   }
 
-  // Tokens are added as they come, also if the signal ends it.
+  // Tokens are shown as they come, once in a frame of the screen. They stay if the signal ends it.
   async write(fields, signal) {
-    await this.api.write(
-      this.model,
-      this.ids,
-      fields,
-      (added) => {
-        const isAtEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 4;
-        this.show([...this.tokens, ...added.map((token) => ({ ...token, origin: "written" }))], this.vocabulary);
-        if (isAtEnd) this.box.scrollTop = this.box.scrollHeight;
-      },
-      signal,
-    );
+    const waiting = [];
+    let frame = null;
+    const flush = () => {
+      frame = null;
+      this._append(waiting.splice(0));
+    };
+    const onTokens = (added) => {
+      waiting.push(...added);
+      frame ??= requestAnimationFrame(flush);
+    };
+    try {
+      await this.api.write(this.model, this.ids, fields, onTokens, signal);
+    } finally {
+      cancelAnimationFrame(frame);
+      flush();
+      this._showFigures();
+    }
+  }
+
+  // Shows where the text grows, unless the reader has scrolled up.
+  _append(added) {
+    const isAtEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 4;
+    const tokens = [...this.tokens, ...added.map((token) => ({ ...token, origin: "written" }))];
+    this._setTokens(tokens, this.vocabulary);
+    if (isAtEnd) this.box.scrollTop = this.box.scrollHeight;
   }
 
   show(tokens, vocabulary) {
+    this._setTokens(tokens, vocabulary);
+    this._showFigures();
+  }
+
+  _setTokens(tokens, vocabulary) {
     this.text.show(tokens, vocabulary);
     [this.tokens, this.vocabulary] = [tokens, vocabulary];
-    this._showFigures();
   }
 
   // Another token at a place, with nothing after it.

@@ -5,13 +5,18 @@ const SIGNS = new Map([
   ["\r", "␍"],
   ["\t", "⇥"],
 ]);
-// Controls, separators and format characters; not the joiners and tags within emoji, nor the marks of Arabic numbers.
+// Controls, separators and format characters; not the joiners and tags within emoji, nor marks before numbers.
 const INVISIBLE =
-  /(?![\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{e0020}-\u{e007f}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+  /(?![\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}\u{e0020}-\u{e007f}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const COMBINING = /^[\p{M}\p{Emoji_Modifier}]/u;
 const BLANK = /[\p{Zs}]/gu;
 
-const escapeCharacter = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+// As `charlm explain` does it: \xad, \u202e, \U000e0001.
+function escapeCharacter(character) {
+  const digits = character.codePointAt(0).toString(16);
+  if (digits.length <= 2) return `\\x${digits.padStart(2, "0")}`;
+  return digits.length <= 4 ? `\\u${digits.padStart(4, "0")}` : `\\U${digits.padStart(8, "0")}`;
+}
 
 // In one line. Spaces stay.
 export function escapeInvisible(text) {
@@ -28,7 +33,6 @@ export function escapeInvisibleLines(text) {
 
 // The name of a token: its spaces are visible, and an accent has a circle below it.
 export function displayName(name) {
-  if (name === "") return "nothing";
   const shown = escapeInvisible(name).replace(BLANK, (found) => (found === " " ? "␣" : escapeCharacter(found)));
   return COMBINING.test(shown) ? `◌${shown}` : shown;
 }
