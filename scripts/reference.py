@@ -46,7 +46,7 @@ ENVIRONMENT = {
     "CHARLM_API_KEY": "For `charlm serve`: the key that clients must send, instead of `--api-key`.",
     "CHARLM_CACHE": "The folder of downloads and compiled kernels. Default: `charlm` in `XDG_CACHE_HOME`, or in"
     " `~/.cache`; on macOS `~/Library/Caches/charlm`.",
-    "CHARLM_CHROMIUM": "For tests and pictures of the page of `charlm serve`: the browser. Default: `/usr/bin/chromium`.",
+    "CHARLM_CHROMIUM": "For tests and the picture of the page of `charlm serve`. Default: `/usr/bin/chromium`.",
     "CHARLM_COMPILE": "`0` turns off the kernels for recurrent steps, which a C compiler otherwise builds once.",
     "CHARLM_CONTACT": "A contact address for the User-Agent, as Wikimedia asks of programs; `corpus.source.contact` has"
     " priority.",

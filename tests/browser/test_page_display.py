@@ -73,7 +73,7 @@ def test_colours_do_not_part_letters_that_join(page: Page) -> None:
     read(page, word)
     widths = page.evaluate(
         """() => {
-          const text = document.querySelector(".text"), range = document.createRange();
+          const text = document.querySelector(".line"), range = document.createRange();
           const width = () => (range.selectNodeContents(text), range.getBoundingClientRect().width);
           const coloured = width();
           text.textContent = text.textContent;

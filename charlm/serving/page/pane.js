@@ -19,7 +19,7 @@ export class Pane {
     this.select = make("select", { id: `model-${number}` }, ...models.map((id) => make("option", { value: id }, id)));
     this.select.addEventListener("change", () => onModel(this));
     this.figures = make("p", { className: "figures soft" });
-    this.box = make("div", { className: "text", tabIndex: 0, role: "group", "aria-label": HELP, dir: "auto" });
+    this.box = make("div", { className: "text", tabIndex: 0, role: "group", "aria-label": HELP });
     this.summary = make("p", { className: "soft summary" });
     this.bars = make("ol", { className: "bars" });
     this.card = new TokenCard(

@@ -12,6 +12,7 @@ export class TokenText {
   constructor(container, { onPoint, onLeave, onOpen }) {
     this.container = container;
     this.units = [];
+    this.elements = []; // of the units
     this.tokens = [];
     this.current = null;
     this.pinned = false;
@@ -22,17 +23,32 @@ export class TokenText {
   // tokens: { id, logp, origin } with logp null where it is not known. Units that did not change are kept.
   show(tokens, vocabulary) {
     const known = this.vocabulary === vocabulary ? this._numSame(tokens) : 0;
-    const kept = this.units.slice(0, known);
-    const from = kept.length ? kept.at(-1).to : 0;
-    while (this.container.children.length > known) this.container.lastChild.remove();
-    const added = cutUnits(
-      tokens.map((token) => token.id),
-      vocabulary,
-      from,
-    );
-    this.container.append(...added.map((unit) => makeUnit(unit, tokens)));
-    [this.tokens, this.vocabulary, this.units] = [tokens, vocabulary, [...kept, ...added]];
     if (this.current !== null && this.current >= known) this.leave();
+    while (this.units.length > known) this._removeUnit();
+    const from = known ? this.units[known - 1].to : 0;
+    const ids = tokens.map((token) => token.id);
+    for (const unit of cutUnits(ids, vocabulary, from)) this._addUnit(unit, tokens);
+    [this.tokens, this.vocabulary] = [tokens, vocabulary];
+  }
+
+  // Each line is a block, so that a browser lays out only the last one while the text grows.
+  _addUnit(unit, tokens) {
+    const last = this.units.at(-1);
+    if (!last || last.isEnd || last.text.endsWith("\n")) {
+      this.container.append(make("div", { className: "line", dir: "auto" }));
+    }
+    const element = makeUnit(unit, tokens);
+    this.container.lastChild.append(element);
+    this.units.push(unit);
+    this.elements.push(element);
+  }
+
+  _removeUnit() {
+    this.units.pop();
+    const element = this.elements.pop();
+    const line = element.parentElement;
+    element.remove();
+    if (!line.hasChildNodes()) line.remove();
   }
 
   // How many units at the beginning are the same; the last one may still grow.
@@ -48,7 +64,7 @@ export class TokenText {
     this._mark(false);
     [this.current, this.pinned] = [index, pinned];
     this._mark(true);
-    this.onPoint(this.units[index], this.container.children[index], { pinned });
+    this.onPoint(this.units[index], this.elements[index], { pinned });
   }
 
   leave() {
@@ -58,12 +74,11 @@ export class TokenText {
   }
 
   _mark(isOn) {
-    if (this.current !== null) this.container.children[this.current]?.classList.toggle("now", isOn);
+    if (this.current !== null) this.elements[this.current].classList.toggle("now", isOn);
   }
 
   _indexOf(target) {
-    const element = target.closest?.(".unit");
-    return element ? Array.prototype.indexOf.call(this.container.children, element) : -1;
+    return this.elements.indexOf(target.closest(".unit"));
   }
 
   _listen() {
@@ -96,7 +111,7 @@ export class TokenText {
   }
 
   _moveTo(index) {
-    this.container.children[index].scrollIntoView({ block: "nearest" });
+    this.elements[index].scrollIntoView({ block: "nearest" });
     this.point(index, { pinned: true });
   }
 
@@ -110,22 +125,14 @@ export class TokenText {
     return { Home: 0, End: last }[key] ?? null;
   }
 
-  // 1 where the text around a unit runs to the right, -1 where it runs to the left.
+  // 1 where the line of a unit begins at the left, -1 where it begins at the right.
   _direction(index) {
-    const letters = this.units
-      .slice(Math.max(0, index - 20), index + 20)
-      .map((unit) => unit.text)
-      .join("");
-    const found = letters.match(/[\p{L}]/gu) ?? [];
-    const toLeft = found.filter((letter) =>
-      /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(letter),
-    );
-    return toLeft.length * 2 > found.length ? -1 : 1;
+    return getComputedStyle(this.elements[index].parentElement).direction === "rtl" ? -1 : 1;
   }
 
   // The nearest unit of the next line.
   _nextLine(index, step) {
-    const elements = this.container.children;
+    const elements = this.elements;
     const start = elements[index].getClientRects()[0];
     let best = index;
     let least = Infinity;
