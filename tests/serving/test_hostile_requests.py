@@ -17,7 +17,7 @@ from tests.serving.served import client_of, complete, make_model
 
 MODEL = make_model("char", CharVocab("abcdé "))
 JSON = {"content-type": "application/json"}
-PATHS = ("/v1/completions", "/tokenize", "/detokenize")
+PATHS = ("/v1/completions", "/tokenize", "/detokenize", "/distribution")
 
 
 @pytest.fixture(scope="module")

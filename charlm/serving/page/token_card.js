@@ -5,6 +5,7 @@ import { make, makeName } from "./elements.js";
 import { percent, toBits } from "./surprisal.js";
 
 const MARGIN = 8; // pixels
+const MAX_LISTS = 6; // an emoji in bytes has more
 
 export class TokenCard {
   // onChoose(place, id): another token shall stand at this place of the text.
@@ -30,8 +31,10 @@ export class TokenCard {
   // tokens: those of the unit, the first of which is at `place`.
   // anchor: the element of the unit. isPassing: the card does not stay, so that the pointer goes through it.
   show({ tokens, place, vocabulary, anchor, isPassing }) {
-    const tables = tokens.slice(0, 4).map((token, index) => this._table(token, place + index, vocabulary));
-    this.element.replaceChildren(...tables);
+    const lists = tokens.slice(0, MAX_LISTS).map((token, index) => this._list(token, place + index, vocabulary));
+    this.element.replaceChildren(...lists);
+    const numHidden = tokens.length - lists.length;
+    if (numHidden > 0) this.element.append(make("p", { className: "soft" }, `and ${numHidden} tokens more`));
     this.element.classList.toggle("passing", isPassing);
     this.element.hidden = false;
     for (const taken of this.element.querySelectorAll(".taken")) showRow(taken);
@@ -46,21 +49,21 @@ export class TokenCard {
     (this.element.querySelector("[aria-current]") ?? this.element.querySelector("button"))?.focus();
   }
 
-  _table(token, place, vocabulary) {
-    const table = make("div", { className: "alternatives" });
-    table.append(
+  _list(token, place, vocabulary) {
+    const found = make("div", { className: "alternatives" });
+    found.append(
       make("p", { className: "head" }, makeName(vocabulary.displayName(token.id)), make("strong", {}, inBits(token))),
     );
-    table.append(make("p", { className: "soft" }, describe(token)));
-    if (token.logp === null) return table;
+    found.append(make("p", { className: "soft" }, describe(token)));
+    if (token.logp === null) return found;
     const list = make("ol", { className: "bars" });
     const rows = token.alternatives.map(([id, logp]) => {
       const share = Math.exp(logp);
       return { name: vocabulary.displayName(id), share, label: percent(share), isTaken: id === token.id };
     });
     drawBars(list, rows, (index) => this.onChoose(place, token.alternatives[index][0]));
-    table.append(list);
-    return table;
+    found.append(list);
+    return found;
   }
 
   // Below the unit, or above it where there is no room.
