@@ -5,9 +5,9 @@ const SIGNS = new Map([
   ["\r", "␍"],
   ["\t", "⇥"],
 ]);
-// Controls, separators and format characters; not the joiners and tags within emoji, nor marks before numbers.
-const INVISIBLE =
-  /(?![\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}\u{e0020}-\u{e007f}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu; // controls, separators and format characters
+// The joiners and tags within emoji, and marks before numbers, belong to the characters beside them.
+const JOINING = /[\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}\u{e0020}-\u{e007f}]/u;
 const COMBINING = /^[\p{M}\p{Emoji_Modifier}]/u;
 const BLANK = /[\p{Zs}]/gu;
 
@@ -20,7 +20,10 @@ function escapeCharacter(character) {
 
 // In one line. Spaces stay.
 export function escapeInvisible(text) {
-  return text.replace(INVISIBLE, (found) => SIGNS.get(found) ?? escapeCharacter(found));
+  return text.replace(INVISIBLE, (found) => {
+    if (JOINING.test(found)) return found;
+    return SIGNS.get(found) ?? escapeCharacter(found);
+  });
 }
 
 // With a sign before each line feed, which stays.
