@@ -22,6 +22,7 @@ from charlm.commands.compare import compare
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
 from charlm.commands.explain import explain
+from charlm.commands.export import export
 from charlm.commands.inspect_path import inspect
 from charlm.commands.predict import predict
 from charlm.commands.prepare import prepare
@@ -145,6 +146,7 @@ for name, command in (
     ("serve", serve),
     ("predict", predict),
     ("explain", explain),
+    ("export", export),
     ("inspect", inspect),
     ("runs", runs),
     ("report", report),

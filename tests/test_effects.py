@@ -5,6 +5,7 @@ twenty. The pairs of options of a command are tried too.
 """
 
 import hashlib
+import json
 import re
 import shlex
 import shutil
@@ -63,6 +64,7 @@ TRAIN = "train --config tiny --set training.max_steps=2 --out runs/new"
 SAMPLE = "sample --length 60 --temperature 1"
 NGRAMS = "--set 'baselines=[{type=\"uniform\"}]'"
 SERVE = "serve second --port 0"
+EXPORT = "export --format hub"
 SEARCH = "--set max_tokens=200 --set statistics_batches=1 --set lr=[1e-4] --set decay=[0.01]"
 
 
@@ -234,6 +236,16 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--checkpoint": differs("explain tiny-texts 'мы из'", "--checkpoint 10"),
         "--device": differs("explain tiny-texts 'мы из'", "--device tpu"),
         "--json": differs("explain tiny-texts 'мы из'", "--json"),
+    },
+    "export": {
+        "RUN": Changes("export second --format hub --json", "export tiny-texts --format hub --json"),
+        "--format": Changes(EXPORT, "export"),
+        "--out": differs(EXPORT, "--out x"),
+        "--licence": differs(EXPORT, "--licence mit"),
+        "--figures": differs(EXPORT, "--figures figures.json"),
+        "--checkpoint": differs(EXPORT, "--checkpoint 10"),
+        "--overwrite": differs(f"{EXPORT} --out exported", "--overwrite"),
+        "--json": differs(EXPORT, "--json"),
     },
     "inspect": {
         "PATH": Changes("inspect data/texts", "inspect tiny-texts"),
@@ -497,6 +509,8 @@ def observe(toured: Commands, server: FaultServer, tmp_path_factory: pytest.Temp
     _add_labels(commands)
     tour_targets(commands)
     commands.succeed("train", "--config", "tiny")  # the current run again
+    commands.succeed("export", "--format", "hub", "--out", "exported")
+    (folder / "figures.json").write_text(json.dumps(commands.json("eval")), encoding="utf-8")
     return Observer(commands, base, {})
 
 

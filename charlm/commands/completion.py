@@ -64,6 +64,12 @@ def vocabularies() -> list[str]:
     return type_names(VocabSettings)
 
 
+def export_formats() -> list[str]:
+    from charlm.export.formats import FORMATS
+
+    return [each.name for each in FORMATS]
+
+
 def checkpoints(context: typer.Context) -> list[str]:
     """best, last, and the steps of the run that the command line names, or else of the current run."""
     from charlm.training.run_directory import RunDirectory

@@ -3,10 +3,11 @@
     bytes, text, JSON ──> whole_files ──> temporary name, fsync, rename ──> the final name
     lines, downloads  ──> growing_files ──────────────────────────────────> a log, or NAME.part until it is whole
 
-whole_files     files that appear at once, JSON among them     manifest      what makes a checkpoint exist
-growing_files   logs and partial downloads                     lock          one process a directory
-directories     made, renamed, removed; the cache              disk_errors   which StorageError an OSError becomes
-special_files   pipes and devices, which are written through
+whole_files         files that appear at once, JSON among them     manifest      what makes a checkpoint exist
+whole_directories   directories that appear at once                lock          one process a directory
+growing_files       logs and partial downloads                     disk_errors   which StorageError an OSError becomes
+directories         made, renamed, removed; the cache
+special_files       pipes and devices, which are written through
 """
 
 from charlm.storage.directories import (
@@ -25,6 +26,7 @@ from charlm.storage.growing_files import PartialFile, append_bytes, append_line,
 from charlm.storage.lock import DirectoryLock, is_locked
 from charlm.storage.manifest import MANIFEST, has_manifest, verify_manifest, write_manifest
 from charlm.storage.special_files import follow_links, is_special
+from charlm.storage.whole_directories import atomic_directory
 from charlm.storage.whole_files import (
     atomic_file,
     from_json,
@@ -46,6 +48,7 @@ __all__ = [
     "PartialFile",
     "append_bytes",
     "append_line",
+    "atomic_directory",
     "atomic_file",
     "cache_directory",
     "check_writable",

@@ -350,6 +350,7 @@ CHECKPOINT = {
     "explain": ("explain", "{run}", "text"),
     "predict": ("predict", "{run}", "text"),
     "serve": ("serve", "{run}", "--port", "0"),
+    "export": ("export", "{run}", "--format", "hub"),
 }
 """Every command with --checkpoint."""
 
