@@ -74,7 +74,7 @@ SHORTENED = {
 """What the commands of the pages are given beside what stands there."""
 
 # of Typer, cli.py, torchrun, the scripts and tests/golden/record.py
-OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--list", "--dumps"}
+OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--peers", "--list", "--dumps"}
 
 
 def console_lines(text: str) -> list[str]:

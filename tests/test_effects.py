@@ -344,6 +344,8 @@ REFUSED = [
     "sample given",
     "sample given --label none",
     "sample labels --label odd",
+    "export --format onnx --licence mit",
+    "export --format onnx --figures figures.json",
     "serve labels --port 0",
     "serve given --port 0",
     "serve pairs --port 0",

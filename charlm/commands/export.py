@@ -30,7 +30,7 @@ def export(
         typer.Option(
             "--format",
             metavar="KIND",
-            help="hub (a directory for the Hugging Face hub).",
+            help="onnx (one step of the network, for ONNX runtimes), or hub (a directory for the Hugging Face hub).",
             autocompletion=completion.export_formats,
         ),
     ] = None,

@@ -152,6 +152,11 @@ class Vocab(ABC):
         byte = self._bytes_of.get(token)
         return self._text_of[token] if byte is None else f"<0x{byte[0]:02X}>"
 
+    def piece(self, token: int) -> str | int:
+        """Return what an id adds to a text: a text, which is empty for <eod>, or a byte of UTF-8."""
+        byte = self._bytes_of.get(token)
+        return self._text_of[token] if byte is None else byte[0]
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return the content of vocab.json without `type` and `format`."""

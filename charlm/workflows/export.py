@@ -47,8 +47,8 @@ def export_run(run: str | None, checkpoint: str | None, format_: ExportFormat, r
             not take this model.
         DataError: the figures are not those of a run.
     """
-    _check_packages(format_)
     _check_options(request.options, format_)
+    _check_packages(format_)
     if request.out is not None:
         format_.check_output(request.out, overwrite=request.overwrite)
     loaded, name = load_any_run(run, checkpoint, "cpu")

@@ -9,7 +9,7 @@ from charlm.nn.build import build_meta_model, build_model
 from charlm.nn.settings import ModelSettings
 from charlm.nn.summary import NetworkSummary, summarize_network
 from charlm.settings import Layer, validate
-from tests.nn.test_model_contract import CASES, CELLS, bags_of, build_afresh, frozen_of, model_settings, vocab_of
+from tests.nn.model_cases import CASES, CELLS, bags_of, build_afresh, frozen_of, model_settings, vocab_of
 
 
 def summary_of(vocab_size: int = 100, **tree: Any) -> NetworkSummary:

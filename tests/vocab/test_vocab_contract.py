@@ -78,6 +78,18 @@ def test_decode_is_the_inverse_of_encode(vocab: Vocab, text: str) -> None:
     assert not np.any(ids == vocab.eod_id), "<eod> stands for no text"
 
 
+@given(data=st.data())
+def test_the_pieces_of_any_ids_are_their_text(vocab: Vocab, data: st.DataObject) -> None:
+    ids = data.draw(st.lists(st.integers(0, vocab.size - 1), max_size=30))
+    text, run = "", b""
+    for piece in [*map(vocab.piece, ids), ""]:
+        if isinstance(piece, int):
+            run += bytes([piece])
+        else:
+            text, run = text + run.decode("utf-8", "replace") + piece, b""
+    assert text == vocab.decode(ids)
+
+
 @pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.faults)])
 def test_every_scalar_value_survives(vocab: Vocab, step: int) -> None:
     """All of the basic plane; of the other sixteen, every 17th (coprime to all block sizes) and the borders."""

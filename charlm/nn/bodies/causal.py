@@ -44,10 +44,11 @@ class CausalConvolution(nn.Module):
         self.weight_norm = norms.make_weight_norm(self.weight_HK)
         self.product_norm = norms.make_product_norm(output_size)
         self._input_size = input_size
-        self._offsets = range(0, kernel_size * dilation, dilation)
+        self.offsets = range(0, kernel_size * dilation, dilation)
+        """The places of its vectors in the history, of which the first L are carried."""
 
     def initial_state(self, batch_size: int) -> State:
-        length = self._offsets[-1]
+        length = self.offsets[-1]
         return (self.weight_HK.new_zeros(batch_size, length, self._input_size),) if length else ()
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
@@ -58,7 +59,7 @@ class CausalConvolution(nn.Module):
         history = torch.cat([carried_BLD.to(x_BTD.dtype), x_BTD], dim=1)
         # One GEMM is as fast in training as conv1d for a window of 16 (70.8 and 71.6 ms, D 64, H 512, 32 x 64 tokens,
         # one core), a fifth faster for k = 3 (28.5 and 33.6 ms, D = H = 256), and needs no transpose.
-        window_BTK = torch.cat([history[:, start : start + num_steps] for start in self._offsets], dim=-1)
+        window_BTK = torch.cat([history[:, start : start + num_steps] for start in self.offsets], dim=-1)
         next_carried_BLD = history[:, num_steps:].to(carried_BLD.dtype)
         return self._product(window_BTK), (next_carried_BLD.contiguous(),)  # a view would keep the chunk in memory
 

@@ -26,7 +26,7 @@ class WindowNetwork(Body):
         super().__init__()
         self.features_size = hidden_size = settings.hidden_size
         self.receptive_field = settings.window
-        self._activation, initialise = {
+        self.activation, initialise = {
             "tanh": (torch.tanh, nn.init.xavier_uniform_),  # Glorot & Bengio, 2010
             "relu": (torch.relu, nn.init.kaiming_uniform_),  # He et al., 2015
         }[settings.activation]
@@ -44,11 +44,11 @@ class WindowNetwork(Body):
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         sums_BTH, next_state = self.window(self.input_dropout(x_BTD), state)
-        features_BTH = self._activation(sums_BTH)
+        features_BTH = self.activation(sums_BTH)
         for dropout, layer in zip(self.dropouts, self.layers, strict=True):
             features_BTH = dropout(features_BTH)
             sums_BTH, _ = layer(features_BTH, ())
-            features_BTH = features_BTH + self._activation(sums_BTH)
+            features_BTH = features_BTH + self.activation(sums_BTH)
         return self.output_dropout(features_BTH), next_state
 
     @property

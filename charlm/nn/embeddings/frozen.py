@@ -85,7 +85,7 @@ class FrozenLanguageModel(nn.Module):
     @property
     def num_state_tensors(self) -> int:
         """The number of tensors of its state."""
-        return self._embedding.num_state_tensors + len(self._body.initial_state(1))
+        return self.embedding.num_state_tensors + len(self.body.initial_state(1))
 
     @property
     def num_weights(self) -> int:
@@ -93,39 +93,39 @@ class FrozenLanguageModel(nn.Module):
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before anything was read."""
-        return (*self._embedding.initial_state(batch_size), *self._body.initial_state(batch_size))
+        return (*self.embedding.initial_state(batch_size), *self.body.initial_state(batch_size))
 
     def state_after_eod(self, batch_size: int) -> State:
         """Return the state at the beginning of a text, after the <eod> that precedes it."""
         state = self.initial_state(1)
-        device = state[0].device if state else next(self._body.parameters()).device
+        device = state[0].device if state else next(self.body.parameters()).device
         _, state = self(torch.full((1, 1), self.description.eod_id, device=device), state)
         rows_B = torch.zeros(batch_size, dtype=torch.int64, device=device)
         return tuple(tensor[rows_B] for tensor in state)
 
     @torch.no_grad()
     def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
-        size = self._embedding.num_state_tensors
-        x_BTD, embedding_state = self._embedding(inputs_BT, state[:size])
-        features_BTH, body_state = self._body(x_BTD, state[size:])
+        size = self.embedding.num_state_tensors
+        x_BTD, embedding_state = self.embedding(inputs_BT, state[:size])
+        features_BTH, body_state = self.body(x_BTD, state[size:])
         return features_BTH, (*embedding_state, *body_state)
 
     def check_buffers(self) -> None:
         """Raise ValueError if buffers read from a file contradict each other."""
-        self._embedding.check_buffers()
+        self.embedding.check_buffers()
 
     @property
     def _parts(self) -> nn.ModuleDict:
         return self._hidden[0]
 
     @property
-    def _embedding(self) -> Embedding:
+    def embedding(self) -> Embedding:
         embedding = self._parts["embedding"]
         assert isinstance(embedding, Embedding)
         return embedding
 
     @property
-    def _body(self) -> Body:
+    def body(self) -> Body:
         body = self._parts["body"]
         assert isinstance(body, Body)
         return body

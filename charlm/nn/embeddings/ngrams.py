@@ -44,7 +44,7 @@ class NgramEmbedding(Embedding):
         super().__init__(size)
         layout.check_fits_vocab(vocab_size)
         self._layout = layout
-        self._combiner: Combiner = combiner
+        self.combiner: Combiner = combiner
         self.weight_RD = nn.Parameter(torch.empty(layout.num_ngrams + layout.num_own, size))
         nn.init.normal_(self.weight_RD, std=size**-0.5)
         for name, length in (
@@ -90,7 +90,7 @@ class NgramEmbedding(Embedding):
         return tuple(empty_byte_runs(batch_size, self.weight_RD.device))
 
     def forward(self, inputs_BT: Tensor, state: State) -> tuple[Tensor, State]:
-        x_ND = self._embed_known(inputs_BT.flatten())
+        x_ND = self.embed_known(inputs_BT.flatten())
         bytes_BT, carried = inputs_BT - self._layout.first_byte_id, ByteRuns(*state)
         rows_W, times_W = (inputs_BT == self._layout.end_id).nonzero(as_tuple=True)
         if len(rows_W):
@@ -101,7 +101,8 @@ class NgramEmbedding(Embedding):
         next_state = gather_byte_runs(bytes_BT, carried, rows_B, torch.full_like(rows_B, inputs_BT.shape[1]))
         return x_ND.view(*inputs_BT.shape, self.size), tuple(next_state)
 
-    def _embed_known(self, ids_N: Tensor) -> Tensor:
+    def embed_known(self, ids_N: Tensor) -> Tensor:
+        """Return the vectors (N, D) of ids by their own bags; that of </spell> is its own vector."""
         ends_N = self.bag_ends_V[ids_N]
         counts_N = ends_N - torch.where(ids_N > 0, self.bag_ends_V[ids_N - 1], 0)
         entries_N = counts_N.cumsum(0)
@@ -118,7 +119,7 @@ class NgramEmbedding(Embedding):
 
     def _combine(self, rows_M: Tensor, counts_N: Tensor) -> Tensor:
         sums_ND = bag_sum(self.weight_RD, rows_M, counts_N)
-        if self._combiner == "sum":
+        if self.combiner == "sum":
             return sums_ND
         counts_N1 = counts_N.clamp(min=1)[:, None].to(sums_ND.dtype)
-        return sums_ND / (counts_N1 if self._combiner == "mean" else counts_N1.sqrt())
+        return sums_ND / (counts_N1 if self.combiner == "mean" else counts_N1.sqrt())

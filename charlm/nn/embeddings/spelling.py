@@ -17,7 +17,8 @@ from charlm.vocab.base import HASH_BASE
 MAX_WORD_BYTES = 64
 """Bytes kept of a word. The state has a fixed size, so only the first bytes of a longer word are used."""
 
-_HASH_BASE_INVERSE = pow(HASH_BASE, -1, 2**64)
+HASH_BASE_INVERSE = pow(HASH_BASE, -1, 2**64)
+"""Modulo 2**64."""
 
 
 class ByteRuns(NamedTuple):
@@ -75,7 +76,7 @@ def hash_ngrams(words: ByteRuns, boundary: tuple[int, ...], n: int) -> tuple[Ten
         framed_WF = torch.where(closing_WF | (positions_F == index), byte, framed_WF)
     inside_WF = positions_F < framed_length_W1
 
-    terms_WF = torch.where(inside_WF, (framed_WF + 1) * _powers(HASH_BASE, width, device), 0)
+    terms_WF = torch.where(inside_WF, (framed_WF + 1) * powers(HASH_BASE, width, device), 0)
     sums = torch.nn.functional.pad(terms_WF.cumsum(1), (1, 0))  # sums[:, k]: the hash of the first k bytes
 
     starts_character_WF = inside_WF & (framed_WF & 0xC0 != 0x80)
@@ -93,13 +94,13 @@ def hash_ngrams(words: ByteRuns, boundary: tuple[int, ...], n: int) -> tuple[Ten
     )
 
     from_WF, to_WF = character_starts[:, :width], character_starts[:, n : n + width]
-    hashes_WF = (sums.gather(1, to_WF) - sums.gather(1, from_WF)) * _powers(_HASH_BASE_INVERSE, width + 1, device)[
+    hashes_WF = (sums.gather(1, to_WF) - sums.gather(1, from_WF)) * powers(HASH_BASE_INVERSE, width + 1, device)[
         from_WF
     ]
     return hashes_WF, (positions_F + n <= num_characters_W1) | (positions_F == 0)
 
 
-def _powers(base: int, count: int, device: torch.device) -> Tensor:
+def powers(base: int, count: int, device: torch.device) -> Tensor:
     """Return base**0, base**1, ... modulo 2**64, as int64."""
     factors = torch.full((count,), base - 2**64 if base >= 2**63 else base, device=device)
     factors[:1] = 1

@@ -137,12 +137,15 @@ class TiedSoftmax(Head):
             self.projection_DH = nn.Parameter(torch.empty(size, features_size))
             nn.init.normal_(self.projection_DH, std=features_size**-0.5)
 
+    @property
+    def token_embedding(self) -> TokenEmbedding:
+        return self._token_embedding[0]
+
     def logits(self, features_BTH: Tensor) -> Tensor:
-        (token_embedding,) = self._token_embedding
         features = features_BTH
         if self.projection_DH is not None:
             features = nn.functional.linear(features, self.projection_DH)
-        return to_at_least_fp32(nn.functional.linear(features, token_embedding.weight_VD, self.bias_V))
+        return to_at_least_fp32(nn.functional.linear(features, self.token_embedding.weight_VD, self.bias_V))
 
     def set_frequencies(self, counts_V: Tensor) -> None:
         init_bias_from_counts(self.bias_V, counts_V)

@@ -19,7 +19,7 @@ from charlm.sampling.fast.fused import FusedMatrices, FusedStepper
 from charlm.sampling.fast.matmul import PRODUCTS
 from charlm.sampling.fast.stepper import StepperBuilder, choose_stepper
 from tests.nn.cells import CELLS, FAST, make
-from tests.nn.test_model_contract import CASES, build, vocab_of
+from tests.nn.model_cases import CASES, build, vocab_of
 
 READ, STEPS = 5, 14
 
