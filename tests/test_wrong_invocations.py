@@ -170,7 +170,7 @@ SAMPLE: Wrong = {
     "serve --host 0.0.0.0:80 --api-key x": (2, "or give one such as 0.0.0.0"),
     "serve --port 65536": (2, "give one such as 8000"),
     "serve --port http": (2, "give one such as"),
-    "export": (2, "give --format onnx or hub"),
+    "export": (2, "give --format onnx, hub, stanza or flair"),
     "export --format hbu": (2, 'did you mean "hub"?'),
     "export --format hub --out texts": (2, "choose another --out"),
     "export --format hub --out .": (2, "choose another --out"),

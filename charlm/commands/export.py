@@ -30,7 +30,8 @@ def export(
         typer.Option(
             "--format",
             metavar="KIND",
-            help="onnx (one step of the network, for ONNX runtimes), or hub (a directory for the Hugging Face hub).",
+            help="onnx (one step of the network, for ONNX runtimes), hub (a directory for the Hugging Face hub),"
+            " stanza, or flair (a character language model for their taggers).",
             autocompletion=completion.export_formats,
         ),
     ] = None,

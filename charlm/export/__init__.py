@@ -4,5 +4,6 @@
 
 - `formats`: the form of every format, and their table. A new one is a package here and an entry there.
 - `exported_model`: what a format may know about the model.
-- `hub`: a directory for the Hugging Face hub.
+- `hub`: a directory for the Hugging Face hub. `onnx_step`: a step as a graph of operations. `taggers`: files for the
+  taggers of stanza and flair.
 """
