@@ -4,17 +4,19 @@
 RUN lstm-ltg, runs/lstm-ltg      -> runs/lstm-ltg        nothing given -> the path in runs/current.json
     bundled                      -> the model in the package, if no run has that name. Some commands use it also
                                     if nothing is given and there is no run yet
+    hub:USER/NAME@REVISION       -> a model of the Hugging Face hub, in the cache
 """
 
 import os
 import shlex
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlm import storage
 from charlm.errors import StorageError, UsageError
+from charlm.hub.address import is_hub_address, parse_address
 
 DATA = Path("data")
 RUNS = Path("runs")
@@ -57,11 +59,17 @@ def find_data(given: str | None) -> Path:
 
 
 def find_run(given: str | None) -> Path:
-    """Return the directory of a run or checkpoint, given by path or name; the current one if None.
+    """Return the directory of a run or checkpoint, given by path, by name, or by an address on the hub, from which it
+    is downloaded; the current one if None.
 
     Raises:
         UsageError: it does not exist.
+        NetworkError, DataError: the hub does not have it, or has something else.
     """
+    if given is not None and is_hub_address(given):
+        from charlm.hub.download import download_model  # late: --help does without it
+
+        return download_model(parse_address(given))
     if given == BUNDLED and not (RUNS / BUNDLED).is_dir():
         return _BUNDLED_MODEL
     return _find_directory(_RUN, given)
@@ -103,6 +111,20 @@ def run_or_bundled(given: str | None) -> str | None:
 def is_bundled(path: Path) -> bool:
     """Whether a directory is that of the bundled model."""
     return path == _BUNDLED_MODEL
+
+
+def run_name(given: str | None, path: Path) -> str:
+    """Return how a run is called in output: by its path, or for the bundled model and one of the hub by its name.
+
+    Args:
+        given: the name on the command line.
+        path: the directory that `find_run` found.
+    """
+    if is_bundled(path):
+        return BUNDLED
+    if given is not None and is_hub_address(given):
+        return str(replace(parse_address(given), revision=path.name))
+    return str(path)
 
 
 def path_exists(path: Path) -> bool:

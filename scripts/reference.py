@@ -57,8 +57,8 @@ ENVIRONMENT = {
     "CHARLM_TORCH_INDEX": "For `scripts/setup`: the package index to install torch from.",
 }
 ENVIRONMENT_NOTE = """
-The variables of other programs apply as usual, among them `NO_COLOR`, `HF_HOME`, `OMP_NUM_THREADS`,
-`CUDA_VISIBLE_DEVICES`, proxies (`HTTPS_PROXY`), and what `torchrun` sets.
+The variables of other programs apply as usual, among them `NO_COLOR`, `HF_HOME`, `HF_ENDPOINT`,
+`OMP_NUM_THREADS`, `CUDA_VISIBLE_DEVICES`, proxies (`HTTPS_PROXY`), and what `torchrun` sets.
 """
 
 SIGNAL_EXIT_CODES = {

@@ -1,4 +1,4 @@
-"""A hub on 127.0.0.1: the part of its HTTP interface that `datasets` uses to read a dataset of files.
+"""A hub on 127.0.0.1: the part of its HTTP interface by which datasets of files, and models, are read.
 
 with HubServer() as hub:
     hub.datasets["owner/name"] = HubDataset(files={"README.md": b"...", "data.parquet": b"..."})
@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-_API = re.compile(r"/api/datasets/([\w.-]+/[\w.-]+)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?")
-_FILE = re.compile(r"/datasets/([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)")
+_API = re.compile(r"/api/(?:datasets|models)/([\w.-]+/[\w.-]+)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?")
+_FILE = re.compile(r"(?:/datasets)?/([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)")
 
 
 @dataclass
@@ -50,7 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.owner.requests.append(f"{self.command} {path}")
         found = _API.fullmatch(path) or _FILE.fullmatch(path)
-        dataset = self.owner.datasets.get(found[1]) if found else None
+        is_dataset = path.startswith(("/api/datasets/", "/datasets/"))
+        dataset = (self.owner.datasets if is_dataset else self.owner.models).get(found[1]) if found else None
         if not found or dataset is None:
             return self._answer(401, b"{}", X_Error_Code="RepoNotFound")
         if dataset.refused:
@@ -100,6 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
 class HubServer:
     def __init__(self) -> None:
         self.datasets: dict[str, HubDataset] = {}
+        self.models: dict[str, HubDataset] = {}
         self.requests: list[str] = []
         handler = type("BoundHandler", (_Handler,), {"owner": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -12,6 +12,7 @@ import typer
 
 from charlm import workspace
 from charlm.errors import CharlmError
+from charlm.hub.address import is_hub_address
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SPLITS = ("train", "valid", "test")
@@ -76,5 +77,7 @@ def checkpoints(context: typer.Context) -> list[str]:
 
     with contextlib.suppress(CharlmError):  # no such run: the command itself reports that
         named = context.args[0] if context.args else None
+        if named is not None and is_hub_address(named):
+            return []  # a single checkpoint, and not to be downloaded here
         return ["best", "last", *map(str, RunDirectory(workspace.find_run(named)).checkpoint_steps())]
     return ["best", "last"]

@@ -82,7 +82,8 @@ RunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="RUN",
-        help="A run, by name or directory, or a checkpoint; the last run if left out.",
+        help="A run, by name or directory, or a checkpoint, or hub:USER/NAME for a model of the Hugging Face hub; the"
+        " last run if left out.",
         autocompletion=completion.runs,
     ),
 ]

@@ -12,6 +12,7 @@ from charlm.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from charlm.data.store import read_stream
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.experiment import find_config
+from charlm.hub.address import is_hub_address
 from charlm.nn.settings import ModelSettings
 from charlm.settings import parse_override
 from charlm.workflows.inspect_examples import describe_examples, summarize_examples
@@ -42,7 +43,10 @@ def inspect(name: str, overrides: Sequence[str], data: str | None, *, readable: 
 
 
 def find_path(name_or_path: str) -> Path | None:
-    """Return the path of a file, a directory, or a name below data/ or runs/; None if it may be a config."""
+    """Return the path of a file, a directory, a name below data/ or runs/, or a model of the hub; None if it may be a
+    config."""
+    if is_hub_address(name_or_path):
+        return workspace.find_run(name_or_path)
     named = (workspace.DATA / name_or_path, workspace.RUNS / name_or_path)
     is_name = Path(name_or_path).name == name_or_path  # data/NAME comes first: ./NAME may be the texts it was made from
     paths = (*named, Path(name_or_path)) if is_name else (Path(name_or_path), *named)

@@ -84,7 +84,7 @@ def load_any_run(run: str | None, checkpoint: str | None, device: str) -> tuple[
             "{checkpoint} chooses a checkpoint of a run, and the bundled model is a single one",
             "leave {checkpoint} out, or name a run of your own",
         )
-    return load_model(find_checkpoint(path, checkpoint), chosen), workspace.BUNDLED if is_bundled else str(path)
+    return load_model(find_checkpoint(path, checkpoint), chosen), workspace.run_name(run, path)
 
 
 def transduces(run: str | None, checkpoint: str | None) -> bool:

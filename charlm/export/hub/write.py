@@ -10,20 +10,8 @@ from pathlib import Path
 from charlm import storage
 from charlm.export.exported_model import ExportedModel
 from charlm.export.hub.card import write_card
+from charlm.hub.model_files import MODEL_FILES
 from charlm.nn.ngrams.files import NGRAMS_FILE
-
-MODEL_FILES = (
-    "model.json",
-    "model.safetensors",
-    "ngrams.safetensors",
-    "vocab.json",
-    "vocab.model",
-    "labels.json",
-    "conditions.json",
-    "source/vocab.json",
-    "source/vocab.model",
-)
-"""What a model can consist of; most have a few of them. Data for resuming do not belong to it."""
 
 
 def write_hub(model: ExportedModel, folder: Path) -> list[str]:
