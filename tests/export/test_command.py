@@ -79,6 +79,13 @@ def _replace(out: Path, name: str) -> None:
         storage.write_text(folder / name, "text")
 
 
+@pytest.mark.parametrize("kind", ["hub", "stanza", "flair"])
+def test_a_limit_of_the_file_size_leaves_nothing(workspace: Commands, kind: str) -> None:
+    before = snapshot(workspace.folder)
+    assert "cannot write" in workspace.fail(5, "export", "--format", kind, file_size=4096)
+    assert snapshot(workspace.folder) == before
+
+
 def test_options_of_other_runs_are_refused(workspace: Commands) -> None:
     tour_labels(workspace)
     figures = workspace.json("eval", "given")

@@ -6,6 +6,7 @@ file is charlm's <eod>, and the features are those of charlm. A line feed inside
 D embedding size, H hidden, V vocabulary.
 """
 
+import io
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -37,8 +38,10 @@ class Dictionary:
 def write_flair(model: ExportedModel, file: IO[bytes]) -> list[str]:
     """Write the file; return what its user should know."""
     lstm = plain_lstm(model, "flair")
+    content = io.BytesIO()  # torch hides what a file says of a full disk
     with _pickled_as_flairs(Dictionary):
-        torch.save(_to_state(lstm), file, pickle_protocol=4)
+        torch.save(_to_state(lstm), content, pickle_protocol=4)
+    file.write(content.getbuffer())
     direction = "forward" if lstm.is_forward else "backward"
     return [f"a {direction} character language model; taggers of flair usually read one of each direction"]
 

@@ -6,6 +6,7 @@ line feed, and a space after each word.
 D embedding size, H hidden, L layers, V vocabulary.
 """
 
+import io
 from collections import OrderedDict
 from typing import IO, Any
 
@@ -22,7 +23,9 @@ _PREFIX = ["<PAD>", "<UNK>", "<EMPTY>", "<ROOT>"]
 def write_stanza(model: ExportedModel, file: IO[bytes]) -> list[str]:
     """Write the file; return what its user should know."""
     lstm = plain_lstm(model, "stanza")
-    torch.save(_to_state(lstm), file, _use_new_zipfile_serialization=False)
+    content = io.BytesIO()  # torch hides what a file says of a full disk
+    torch.save(_to_state(lstm), content, _use_new_zipfile_serialization=False)
+    file.write(content.getbuffer())
     direction = "forward" if lstm.is_forward else "backward"
     return [f"a {direction} character language model; taggers of stanza usually read one of each direction"]
 
