@@ -63,16 +63,17 @@ static inline void copy_or_fill(long size, in x, float value, out a) {
 
 /* ---- normalisation: x is replaced by (x - mean) * rstd */
 
+/* Sums in double give the same floats whatever the number of places in a vector of the processor. */
 void layer_norm(long threads, long rows, long size, float *x, long ld, float eps, out rstd) {
     PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         out row = x + b * ld;
-        float mean = 0, square = 0;
-        _Pragma("omp simd reduction(+:mean)") for (long k = 0; k < size; k++) mean += row[k];
-        mean /= size;
+        double sum = 0, square = 0;
+        _Pragma("omp simd reduction(+:sum)") for (long k = 0; k < size; k++) sum += row[k];
+        double mean = sum / size;
         _Pragma("omp simd reduction(+:square)") for (long k = 0; k < size; k++)
             square += (row[k] - mean) * (row[k] - mean);
-        float scale = 1.0f / sqrtf(square / size + eps);
-        SIMD for (long k = 0; k < size; k++) row[k] = (row[k] - mean) * scale;
+        float scale = (float)(1.0 / sqrt(square / size + eps)), center = (float)mean;
+        SIMD for (long k = 0; k < size; k++) row[k] = (row[k] - center) * scale;
         rstd[b] = scale;
     }
 }

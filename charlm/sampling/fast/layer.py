@@ -15,6 +15,7 @@ from torch import Tensor
 
 from charlm.nn.bodies.recurrent import RecurrentLayer
 from charlm.nn.norm import BatchNorm, LayerNorm
+from charlm.nn.quantize import quantize_int8
 from charlm.nn.state import State
 from charlm.sampling.fast.cells import StepBuffers, fast_cell
 from charlm.sampling.fast.kernels import Operation, StepKernels
@@ -43,7 +44,7 @@ class LayerMatrices:
         if table_VD is None:
             self.input = PRODUCTS[precision](input_GD, None if is_normed else self.bias_G)
         else:
-            self.table_VG = self._build_table(table_VD.detach() @ input_GD.t())
+            self.table_VG = self._build_table(_multiply(table_VD.detach(), input_GD, precision))
 
     def _build_table(self, products_VG: Tensor) -> Tensor:
         norms = self.cell.input_norms
@@ -138,3 +139,12 @@ class LayerStep:
         buffers = StepBuffers(self._inputs_BG, recurrent_BG, gain_G, floats, self.output_BH, self._kernels, self._norms)
         products = [*inputs, *matrices.recurrent.bind(floats[0], recurrent_BG), *self._norms.bind(norms, recurrent_BG)]
         return _Slot(floats, step_count, products + cell.bind(buffers))
+
+
+def _multiply(table_VD: Tensor, weight_GD: Tensor, precision: StepPrecision) -> Tensor:
+    """Return the products of all vectors with the weights, for int8 with those of an int8 product. Sums in double give
+    the same floats on every processor."""
+    if precision == "int8":
+        q_GD, scale_G = quantize_int8(weight_GD)
+        weight_GD = q_GD * scale_G[:, None]
+    return (table_VD.double() @ weight_GD.double().t()).to(table_VD.dtype)
