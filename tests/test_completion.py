@@ -46,7 +46,7 @@ CASES = {
     "sample l": "lstm-ltg",
     "sample runs/l": "",
     "serve gru-ltg l": "lstm-ltg",
-    "export --format ": "onnx hub stanza flair",
+    "export --format ": "html onnx hub stanza flair",
     "export g": "gru-ltg",
     "compare gru-ltg ": "gru-ltg lstm-ltg",
     "report l": "lstm-ltg",

@@ -243,6 +243,7 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--out": differs(EXPORT, "--out x"),
         "--licence": differs(EXPORT, "--licence mit"),
         "--figures": differs(EXPORT, "--figures figures.json"),
+        "--max-bytes": differs("export --format html", "--max-bytes 100000"),
         "--checkpoint": differs(EXPORT, "--checkpoint 10"),
         "--overwrite": differs(f"{EXPORT} --out exported", "--overwrite"),
         "--json": differs(EXPORT, "--json"),

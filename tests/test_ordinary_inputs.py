@@ -337,6 +337,7 @@ NUMERIC: dict[str, tuple[str, ...]] = {
     "explain": ("explain", "tiny-texts", "мы"),
     "predict": ("predict", "numbers", "number 8"),
     "serve": ("serve", *NOWHERE),
+    "export": ("export", "--format", "html", "--overwrite"),
 }
 """Commands with options that take numbers."""
 

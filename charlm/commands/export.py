@@ -30,8 +30,9 @@ def export(
         typer.Option(
             "--format",
             metavar="KIND",
-            help="onnx (one step of the network, for ONNX runtimes), hub (a directory for the Hugging Face hub),"
-            " stanza, or flair (a character language model for their taggers).",
+            help="html (a page that runs the model in a browser), onnx (one step of the network, for ONNX runtimes),"
+            " hub (a directory for the Hugging Face hub), stanza, or flair (a character language model for their"
+            " taggers).",
             autocompletion=completion.export_formats,
         ),
     ] = None,
@@ -52,7 +53,16 @@ def export(
         typer.Option(
             "--figures",
             metavar="FILE",
-            help="For hub: what `charlm eval --json` printed of the run, for the model card; - reads standard input.",
+            help="What `charlm eval --json` printed of the run, for page or model card; - reads standard input.",
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            "--max-bytes",
+            metavar="N",
+            help="For html: the most bytes of the page, 32,000,000 if left out. The rarest n-grams are left out until"
+            " it fits.",
         ),
     ] = None,
     checkpoint: CheckpointOption = None,
@@ -71,7 +81,9 @@ def export(
     from charlm.export.exported_model import ExportOptions
     from charlm.workflows.export import ExportRequest, export_run
 
-    options = ExportOptions(licence=licence, figures=None if figures is None else _read_figures(figures))
+    options = ExportOptions(
+        licence=licence, figures=None if figures is None else _read_figures(figures), max_bytes=max_bytes
+    )
     request = ExportRequest(out=out, overwrite=overwrite, options=options)
     exported = export_run(run_or_bundled(run), checkpoint, chosen, request)
     for note in exported.notes:

@@ -16,6 +16,8 @@ class ExportOptions:
     """The licence of the weights, as the hub writes it."""
     figures: Figures | None = None
     """What was measured of the run."""
+    max_bytes: int | None = None
+    """The most bytes of the output; a limit of the format's own if left out."""
 
 
 NO_OPTIONS = ExportOptions()

@@ -5,9 +5,10 @@ from charlm.export.base import ExportFormat
 from charlm.export.hub.format import HubFormat
 from charlm.export.onnx_step.format import OnnxFormat
 from charlm.export.taggers.format import FlairFormat, StanzaFormat
+from charlm.export.web_page.format import HtmlFormat
 from charlm.suggestions.words import format_value, join_words, suggest
 
-FORMATS: tuple[ExportFormat, ...] = (OnnxFormat(), HubFormat(), StanzaFormat(), FlairFormat())
+FORMATS: tuple[ExportFormat, ...] = (HtmlFormat(), OnnxFormat(), HubFormat(), StanzaFormat(), FlairFormat())
 """All formats, in the order of the help."""
 
 

@@ -10,7 +10,7 @@ import uvicorn
 from charlm.api import Model
 from charlm.serving.access import AccessRules
 from charlm.serving.application import build_application
-from charlm.serving.engine import RoundRobinEngine
+from charlm.serving.engine import BatchEngine
 from charlm.serving.limits import LIMITS
 from charlm.serving.served_models import ServedModels
 from tests.serving.served import LOCAL, served
@@ -25,7 +25,7 @@ def page_server(
     Args:
         lines: gets the lines of the log.
     """
-    engine = RoundRobinEngine(LIMITS)
+    engine = BatchEngine(LIMITS)
     known = ServedModels([served(name, model) for name, model in models.items()])
     app = build_application(known, engine, LIMITS, rules, (lines if lines is not None else []).append)
     config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1)

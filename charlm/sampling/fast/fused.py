@@ -38,11 +38,7 @@ class FusedMatrices:
         assert isinstance(body, RecurrentNetwork)
         self.model = model
         self.precision: StepPrecision = precision
-        first = next(layer for layer in body.layers if isinstance(layer, RecurrentLayer)).cell
-        gates = len(first.prepare(None)[0])
-        table: Tensor | None = None
-        if isinstance(embedding, TokenEmbedding) and len(embedding.weight_VD) * gates <= _MAX_TABLE_SIZE:
-            table = embedding.weight_VD
+        table = embedding.weight_VD if isinstance(embedding, TokenEmbedding) and reads_table(model) else None
         self.body = BodyMatrices(body, precision, table)
         self.head_module = model.ngram_head.network if isinstance(model, NgramLanguageModel) else model.head
         self.head: Product | None = None
@@ -126,3 +122,12 @@ class FusedNgramStepper(Stepper):
     def select_rows(self, rows_B: Tensor) -> None:
         self._network.select_rows(rows_B)
         self._ngrams.select_rows(rows_B)
+
+
+def reads_table(model: LanguageModel) -> bool:
+    """Whether the fast step takes the first layer's input product from a table over the vocabulary."""
+    embedding, body = model.embedding, model.body
+    if not isinstance(embedding, TokenEmbedding) or not isinstance(body, RecurrentNetwork) or body.is_dense:
+        return False
+    first = next(layer for layer in body.layers if isinstance(layer, RecurrentLayer)).cell
+    return len(embedding.weight_VD) * len(first.prepare(None)[0]) <= _MAX_TABLE_SIZE
