@@ -74,8 +74,10 @@ SHORTENED = {
 """What the commands of the pages are given beside what stands there."""
 
 # of Typer, cli.py, torchrun, the scripts, tests/golden/record.py, lm-evaluation-harness and stanza
-OPTIONS_OF_OTHERS = {"--help", "--debug", "--nproc-per-node", "--faults", "--peers", "--list", "--dumps"}
-OPTIONS_OF_OTHERS |= {"--model", "--tasks", "--charlm"}
+OPTIONS_OF_OTHERS = {
+    *("--help", "--debug", "--nproc-per-node", "--faults", "--peers", "--list", "--dumps"),
+    *("--model", "--tasks", "--charlm"),
+}
 
 
 def console_lines(text: str) -> list[str]:

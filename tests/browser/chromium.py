@@ -54,7 +54,8 @@ def open_page(
         page.goto(url)
         yield page
         assert page.evaluate("window.violations") == []
-        assert not [text for text in complaints if not any(part in text for part in allowed)]
+        unexpected = [text for text in complaints if not any(part in text for part in allowed)]
+        assert not unexpected, unexpected
 
 
 def finish(page: Page) -> None:

@@ -133,7 +133,7 @@ def test_text_streams_in_and_stops(page: Page) -> None:
     page.fill("#length", "10000")
     page.click("#write")
     expect(page.locator("#write")).to_have_text("Stop")
-    page.wait_for_function("document.querySelectorAll('.unit.written').length > 20")
+    page.locator(".unit.written").nth(20).wait_for()
     page.click("#write")
     finish(page)
     expect(page.locator("#write")).to_have_text("Write")
@@ -239,3 +239,14 @@ def test_a_text_may_end_and_another_begin(page: Page) -> None:
     assert shown(page).strip() == "é<eod>"
     page.fill("#length", "5")
     assert len(write(page)) > len("é<eod>")
+
+
+def test_a_second_model_reads_the_text_before_it_writes(page: Page) -> None:
+    """Though Write is pressed before it has read."""
+    read(page, "a quick")
+    page.fill("#length", "5")
+    page.evaluate("document.getElementById('compare').click(); document.getElementById('write').click()")
+    finish(page)
+    for pane in page.locator(".pane .text").all():
+        assert pane.inner_text().startswith("a quick")
+        assert pane.locator(".unit.written").count() == 5

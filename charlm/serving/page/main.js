@@ -26,6 +26,7 @@ let history = null; // from the first text that was read
 let lastSeed = null;
 let isRead = false; // whether the panes show what is in the field
 let timer = null;
+const unread = new Map(); // pane -> the text that it must read before it writes
 
 const shown = () => panes.filter((pane) => !pane.element.hidden);
 
@@ -46,6 +47,7 @@ const read = () => activity.begin((signal) => readInto(shown(), input.value, sig
 
 async function readInto(chosen, text, signal) {
   await Promise.all(chosen.map((pane) => pane.read(text, signal)));
+  for (const pane of chosen) unread.delete(pane);
   isRead = true;
   drawNext();
   record();
@@ -60,8 +62,13 @@ function readSoon() {
 
 // Another model reads the whole text of a pane.
 function readAgain(pane) {
-  const text = pane.plainText;
-  if (isRead) activity.begin((signal) => readInto([pane], text, signal));
+  if (isRead) readLater(pane, unread.get(pane) ?? pane.plainText);
+}
+
+// What begins before the pane has read the text has it read first.
+function readLater(pane, text) {
+  unread.set(pane, text);
+  activity.begin((signal) => readInto([pane], text, signal));
 }
 
 function drawNext() {
@@ -82,6 +89,7 @@ function write(chosen) {
 
 async function writeInto(chosen, signal) {
   if (!isRead) await readInto(shown(), input.value, signal);
+  for (const [pane, text] of unread) await readInto([pane], text, signal);
   lastSeed = settings.values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] % NUM_SEEDS;
   tell(`Writing with seed ${lastSeed}.`);
   const fields = toFields(settings.values, lastSeed);
@@ -149,6 +157,7 @@ function restore({ text, panes: states }) {
   clearTimeout(timer);
   input.value = text;
   isRead = true;
+  unread.clear();
   states.forEach((state, index) => panes[index].restore(state));
   showCompared();
   showHistory();
@@ -167,9 +176,8 @@ function showCompared() {
 function toggleSecond() {
   panes[1].element.hidden = !panes[1].element.hidden;
   showCompared();
-  if (isRead && !panes[1].element.hidden) {
-    activity.begin((signal) => readInto([panes[1]], panes[0].plainText, signal));
-  }
+  if (panes[1].element.hidden) unread.delete(panes[1]);
+  else if (isRead) readLater(panes[1], panes[0].plainText);
 }
 
 // ---- links
@@ -196,6 +204,7 @@ function openLink() {
   input.value = link.text;
   settings.fill(link.settings);
   isRead = false;
+  unread.clear();
   const missing = link.models.filter((model) => !panes[0].models.includes(model));
   panes.forEach((pane, index) => {
     pane.clear();
