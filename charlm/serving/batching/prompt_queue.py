@@ -20,9 +20,9 @@ from charlm.serving.batching.rows import PromptRow, Row, take_turns
 CHUNK = 32  # ids; a prompt with fewer is read token by token, beside the texts
 _CHUNK_BESIDE_TEXTS = 2 * CHUNK - 1  # texts wait as long; two chunks would take longer
 _LONG_CHUNK = 256  # while no text waits
-_PROMPTS_AT_ONCE = 16
-_ENOUGH_PROMPTS = 8
-_GATHER_SECONDS = 0.1
+_PROMPTS_AT_ONCE = 32
+_ENOUGH_PROMPTS = 16
+_GATHER_SECONDS = 0.05
 _TEXTS_AHEAD = 64  # a request begins its next prompt while it has fewer texts than these
 
 
