@@ -33,7 +33,7 @@ class ExportFormat(ABC):
         """Check, before the model is loaded, that `out` may be written.
 
         Raises:
-            UsageError: something is there that stays as it is.
+            UsageError: there is an output already, and it must not be replaced.
         """
 
     @abstractmethod

@@ -4,8 +4,8 @@
                           ^
     thread: model 1, model 2, ..., model 1, ...                 a slow reader's texts wait, those of a cancelled one end
 
-The thread is the only one that runs models. Each text has its own random numbers; what it is depends on other texts at
-most by rounding, and not at all if the engine is deterministic.
+The thread is the only one that runs models. Each text has its own random numbers. Other texts can change it by rounding
+only, and not at all if the engine is deterministic.
 """
 
 import threading
