@@ -15,11 +15,12 @@ from charlm.errors import CheckpointError, SettingsError
 from charlm.nn.build import LabelInputs, build_model
 from charlm.nn.model import LanguageModel
 from charlm.nn.ngrams.build import usual_order
-from charlm.nn.ngrams.counting import NUM_FIGURES, CountingOptions, Evidence, NgramCounts, count_ngrams
+from charlm.nn.ngrams.counting import CountingOptions, NgramCounts, count_ngrams
 from charlm.nn.ngrams.files import NGRAMS_FILE
 from charlm.nn.ngrams.lookup import NgramLookup
 from charlm.nn.ngrams.mixture_examples import MixtureExamples
 from charlm.nn.ngrams.model import NgramLanguageModel
+from charlm.nn.ngrams.order_counts import NUM_FIGURES, Evidence
 from charlm.nn.ngrams.refit import refit_mixture
 from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.nn.ngrams.tables import BYTES_PER_NGRAM, NgramTables

@@ -6,6 +6,8 @@
 
 settings.py          the settings, torch-free
 tables.py            the n-grams of each order: counts, sums for each context, discounts
+text_blocks.py       blocks and documents: what is counted once, and what is left out of the own evidence
+order_counts.py      the n-grams of one order, their table, and the evidence
 counting.py          one pass over the training text for each order
 training_counts.py   the same for a text of any length: the rest of it is looked up
 lookup.py            contexts of a text, and the probabilities after them, from the tables

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import torch
 
 from charlm import storage
-from charlm.nn.ngrams.counting import NUM_FIGURES, CountingOptions, Evidence, count_ngrams
+from charlm.nn.ngrams.counting import CountingOptions, count_ngrams
 from charlm.nn.ngrams.lookup import NgramLookup
+from charlm.nn.ngrams.order_counts import NUM_FIGURES, Evidence
 from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.nn.ngrams.tables import NgramTables
 from charlm.vocab.base import IntArray
