@@ -38,7 +38,8 @@ def compare(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Put runs into one table: parameters, characters seen, time, bits per character with interval, ratio to the best.
+    """Put runs into one table: parameters, characters seen, time, bits per character with interval, ratio to the best,
+    and the difference to the best run with interval.
 
     Runs that predict labels or tags: accuracy with interval, macro-F1 or the F1 of segments, bits per label, and the
     difference to the best with interval. Runs that write a text for a text: exact match with interval, error rates, and

@@ -7,6 +7,7 @@ Blocks are cut by characters of the text, so that models with different vocabula
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ class BootstrapUnits:
         """`16 blocks`, `1 document`."""
         return pluralize(len(self.starts), self.kind.removesuffix("s"))
 
-    def sum_nats(self, nats: npt.NDArray[np.float32], first_token: int = 1) -> npt.NDArray[np.float64]:
+    def sum_nats(self, nats: npt.NDArray[np.floating[Any]], first_token: int = 1) -> npt.NDArray[np.float64]:
         """Return the nats of each unit.
 
         Args:

@@ -12,7 +12,10 @@ from charlm.formatting import UNKNOWN, format_bits, format_count, format_duratio
 from charlm.report.figure import DPI, check_matplotlib, escape_label, save_png
 
 Row = Mapping[str, Any]
-_HEADERS = ("model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio")
+_HEADERS = (
+    "model", "parameters", "characters seen", "time", "bits per character", "95 % interval", "ratio",
+    "to the best run", "95 % interval", "significant",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,18 @@ _BITS = BarFigure("bits_per_character", "low", "high", "bits per character")
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Return the rows in order. Unknown values are dashes; a column without values is left out."""
-    return format_table(_HEADERS, [_cells(row) for row in rows])
+    """Return the rows in order. Unknown values are dashes; a column without values is left out.
+
+    Below a table with differences stands what they are.
+    """
+    has_differences = any(row.get("difference") is not None for row in rows)
+    table = format_table(_HEADERS, [_cells(row, has_differences=has_differences) for row in rows])
+    if not has_differences:
+        return table
+    return (
+        f"{table}\n\nTo the best run: bits per character minus those of the best run, on the same text; the intervals\n"
+        "are over its documents or blocks, without the variance between seeds."
+    )
 
 
 def format_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -58,17 +71,25 @@ def escape_cell(name: str) -> str:
     return name.replace("|", "\\|")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    bits, low, high, ratio = (row.get(name) for name in ("bits_per_character", "low", "high", "ratio"))
+def _cells(row: Row, *, has_differences: bool) -> tuple[str, ...]:
+    bits, ratio, difference = (row.get(name) for name in ("bits_per_character", "ratio", "difference"))
+    is_significant = row.get("significant")
     return (
         escape_cell(str(row["model"])),
         format_count(row.get("parameters")),
         format_count(row.get("characters_seen")),
         format_duration(row.get("seconds")),
         format_bits(bits),
-        UNKNOWN if low is None or high is None else f"{low:.4f} – {high:.4f}",
+        _format_interval(row.get("low"), row.get("high")),
         UNKNOWN if ratio is None else f"{ratio:.3f}",
+        "best" if has_differences and row.get("best") else UNKNOWN if difference is None else f"{difference:+.4f}",
+        _format_interval(row.get("difference_low"), row.get("difference_high"), sign="+"),
+        UNKNOWN if is_significant is None else ("yes" if is_significant else "no"),
     )
+
+
+def _format_interval(low: float | None, high: float | None, sign: str = "") -> str:
+    return UNKNOWN if low is None or high is None else f"{low:{sign}.4f} – {high:{sign}.4f}"
 
 
 def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:

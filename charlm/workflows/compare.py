@@ -1,15 +1,21 @@
 """Runs, and baselines if asked for, scored on the same text: the rows of one table.
 
 RUN ... ──score_run──> results ──check_same_text──> rows, rows of baselines ──with_ratios──> table
+                       nats of each document ──bootstrap──> difference to the best run
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from charlm.data.corpus import Corpus
+from charlm.evaluation.baselines.result import BaselineResult
 from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
+from charlm.evaluation.interval import compare_on_units
 from charlm.formatting import short_names
 from charlm.workflows.evaluate import (
     EvalRequest,
@@ -33,8 +39,14 @@ COLUMNS = (
     "bits_per_byte",
     "ratio",
     "description",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "significant",
 )
 Row = dict[str, Any]
+_UnitNats = npt.NDArray[np.float64]
+"""The nats of each unit of the text, mostly a document."""
 
 
 def compare_models(
@@ -47,7 +59,9 @@ def compare_models(
 ) -> list[Row]:
     """Return a row for each run, then one for each baseline on the corpus of the first run.
 
-    `ratio` is the row's bits per character divided by those of the best row.
+    `ratio` is the row's bits per character divided by those of the best row. `difference` is the row's bits per
+    character minus those of the best run, with the 95 % interval over the same documents; None for the best run itself
+    and for a compressor.
 
     Raises:
         CharlmError: the errors of `eval` and `baseline`.
@@ -56,9 +70,33 @@ def compare_models(
     check_same_text(results)
     names = short_names([Path(each.run) for each in results])
     rows = [{**_row(each, request), "model": name} for each, name in zip(results, names, strict=True)]
+    nats = [each.unit_nats(each.units) for each in results]
+    units, best = results[0].units, _best_of(results)
+
+    def compare_with_best(row: Row, nats_U: _UnitNats | None) -> Row:
+        found = (
+            None if nats_U is None or nats_U is nats[best] else compare_on_units(nats_U, nats[best], units.characters)
+        )
+        return {
+            **row,
+            "best": nats_U is nats[best],
+            "difference": None if found is None else found.bits,
+            "difference_low": None if found is None else found.low,
+            "difference_high": None if found is None else found.high,
+            "significant": None if found is None else found.is_significant,
+        }
+
+    compared = [compare_with_best(row, nats_U) for row, nats_U in zip(rows, nats, strict=True)]
     if baselines is not None and (corpus := results[0].corpus) is not None:
-        rows += baseline_rows(corpus, request.split, baselines, on_baseline)
-    return with_ratios(rows)
+        for result in run_baselines(corpus, request.split, baselines, on_progress=on_baseline):
+            nats_U = None if result.nats_P is None else units.sum_nats(result.nats_P)
+            compared.append(compare_with_best(_baseline_row(result, corpus), nats_U))
+    return with_ratios(compared)
+
+
+def _best_of(results: Sequence[EvalResult]) -> int:
+    """Return the index of the result with the fewest nats: all are of the same text."""
+    return min(range(len(results)), key=lambda index: results[index].score.nats)
 
 
 def with_ratios(rows: list[Row]) -> list[Row]:
@@ -74,21 +112,22 @@ def with_ratios(rows: list[Row]) -> list[Row]:
 def baseline_rows(
     corpus: Corpus, split: str, settings: BaselineSettings, on_progress: Callable[[str, int, int], None]
 ) -> list[Row]:
-    """Return a row for each baseline. `seconds` is its time on this machine; it saw the training text once or never."""
-    seen = corpus.open("train").count("characters")
-    return [
-        {
-            "model": result.name,
-            "description": result.description,
-            "parameters": None,
-            "characters_seen": seen if result.uses_training_text else 0,
-            "seconds": result.seconds,
-            **result.score.to_json(),
-            "low": None,
-            "high": None,
-        }
-        for result in run_baselines(corpus, split, settings, on_progress=on_progress)
-    ]
+    """Return a row for each baseline."""
+    return [_baseline_row(each, corpus) for each in run_baselines(corpus, split, settings, on_progress=on_progress)]
+
+
+def _baseline_row(result: BaselineResult, corpus: Corpus) -> Row:
+    """`seconds` is the time of a baseline on this machine; it saw the training text once or never."""
+    return {
+        "model": result.name,
+        "description": result.description,
+        "parameters": None,
+        "characters_seen": corpus.open("train").count("characters") if result.uses_training_text else 0,
+        "seconds": result.seconds,
+        **result.score.to_json(),
+        "low": None,
+        "high": None,
+    }
 
 
 def _row(found: EvalResult, request: EvalRequest) -> Row:

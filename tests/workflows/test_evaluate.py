@@ -66,6 +66,13 @@ def test_two_runs_are_compared_on_the_same_text(workspace: Commands) -> None:
     assert difference["low"] < difference["bits"] < difference["high"]
     shown = workspace.succeed("eval", str(RUN), "bytes", "--split", "train").stdout
     assert f"by {abs(difference['bits']):.4f} +- {difference['margin']:.4f} bits per character" in shown
+    rows = workspace.json("compare", str(RUN), "bytes", "--split", "train")["rows"]
+    best = min(rows, key=lambda row: row["bits_per_character"])
+    other = next(row for row in rows if row is not best)
+    assert (best["best"], best["difference"], other["best"]) == (True, None, False)
+    ends = sorted(abs(other[key]) for key in ("difference_low", "difference", "difference_high"))
+    assert ends == pytest.approx(sorted(abs(difference[key]) for key in ("low", "bits", "high")))
+    assert other["difference"] > 0
     itself = workspace.json("eval", str(RUN), str(RUN), "--split", "train")["difference"]
     assert (itself["bits"], itself["significant"]) == (0, False)
 
@@ -129,6 +136,24 @@ def test_one_table_for_runs_and_baselines(toured: Commands) -> None:
     shown = toured.succeed("compare", str(RUN), "--split", "train").stdout
     assert "| tiny-texts |" in shown
     assert "95 % interval" in shown
+
+
+def test_baselines_are_compared_with_the_best_run_on_the_same_documents(toured: Commands) -> None:
+    kinds = ("--set", 'baselines=[{type="unigram"}, {type="kneser_ney", order=3}, {type="xz"}]')
+    arguments = ("compare", str(RUN), "--split", "train", "--baselines", *kinds)
+    rows = toured.json(*arguments, "--csv", "d.csv")["rows"]
+    assert [row["difference"] is None for row in rows] == [True, False, False, True, True]
+    for row in rows[1:3]:
+        assert row["difference"] == pytest.approx(row["bits_per_character"] - rows[0]["bits_per_character"])
+        assert row["difference_low"] < row["difference"] < row["difference_high"]
+        assert row["significant"] == (row["difference_low"] > 0 or row["difference_high"] < 0)
+    with open(toured.folder / "d.csv", encoding="utf-8") as file:
+        assert [float(row["difference"] or 0) for row in csv.DictReader(file)] == [
+            row["difference"] or 0 for row in rows
+        ]
+    table = toured.succeed(*arguments).stdout
+    assert f"{rows[2]['difference']:+.4f}" in table
+    assert "To the best run:" in table
 
 
 def test_runs_and_their_report(toured: Commands) -> None:

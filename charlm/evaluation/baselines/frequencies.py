@@ -26,6 +26,7 @@ class UniformBaseline:
             score=score_split(nats, stream),
             seconds=time.monotonic() - started,
             uses_training_text=False,
+            nats_P=np.broadcast_to(math.log(size), stream.num_predictions),
         )
 
 
@@ -45,4 +46,5 @@ class UnigramBaseline:
             score=score_split(nats, stream),
             seconds=time.monotonic() - started,
             uses_training_text=True,
+            nats_P=nll_V.astype(np.float32)[stream.targets],
         )

@@ -33,13 +33,14 @@ class KneserNeyBaseline:
         model = KneserNey.fit(
             train.tokens, corpus.vocab.size, order, memory=memory_mib * MIB, on_progress=report_progress
         )
-        nats = -float(model.log_probabilities(stream.tokens, on_progress=report_progress).sum())
+        nats_P = -model.log_probabilities(stream.tokens, on_progress=report_progress)
         order_note = f"; order {order} does not fit in {memory_mib:,} MiB" if model.order < order else ""
         yield BaselineResult(
             name=f"kneser-ney-{model.order}",
             description=f"interpolated modified Kneser-Ney of order {model.order} over the vocabulary's ids, "
             f"{model.num_ngrams:,} n-grams{order_note}",
-            score=score_split(nats, stream),
+            score=score_split(float(nats_P.sum()), stream),
             seconds=time.monotonic() - started,
             uses_training_text=True,
+            nats_P=nats_P,
         )

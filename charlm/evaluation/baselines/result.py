@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from charlm.data.corpus import Corpus
 from charlm.data.store import TokenStream
 from charlm.evaluation.score import Score
 
+Nats = npt.NDArray[np.floating[Any]]
 OnProgress = Callable[[str, int, int], None]
 """Gets a baseline's name, the amount of work done, and the whole amount. It may raise to stop."""
 
@@ -22,6 +26,8 @@ class BaselineResult:
     seconds: float
     uses_training_text: bool
     """Whether the method used the training text."""
+    nats_P: Nats | None = None
+    """(P,) of each prediction of the stream, in its order; None for a method that does not predict tokens."""
 
 
 class Baseline(Protocol):
