@@ -99,9 +99,19 @@ def _collect_facts(given: Layer, corpus: Corpus | None, device: torch.device) ->
         speed=measure_speed(vocab_size, device) if num_processes == 1 else REFERENCE_SPEED,
         memory=available_memory(torch.device("cpu")),
         num_processes=num_processes,
-        ngram_order=usual_order(vocab_size, 1.0 if train is None else train.tokens_per_character),
+        ngram_order=_ngram_order(given, vocab_size, 1.0 if train is None else train.tokens_per_character),
         first_document=0 if corpus is None else corpus.open("valid").head(1).num_predictions,
     )
+
+
+def _ngram_order(given: Layer, vocab_size: int, tokens_per_character: float) -> int:
+    """Return the order that the settings name, or the usual one; 0 for a network alone."""
+    model = given.tree.get("model")
+    ngram = cast("dict[str, Any]", model).get("ngram") if isinstance(model, dict) else None
+    if ngram == "none":
+        return 0
+    order = cast("dict[str, Any]", ngram).get("order") if isinstance(ngram, dict) else None
+    return order if isinstance(order, int) else usual_order(vocab_size, tokens_per_character)
 
 
 def _has_other_budget(given: Layer) -> bool:

@@ -40,6 +40,10 @@ _VALIDATION_COST = 3.5
 mixture are fitted."""
 _MAX_VALIDATIONS = 12
 _MAX_VALIDATION_TOKENS = 200_000
+_CONTEXT_EMBEDDING = {"context_ngrams": (2, 3, 4, 5, 6), "context_buckets": 65_536}
+"""What takes the place of counts in a network alone: vectors of the n-grams before each token."""
+_CONTEXT_BACKOFF = ((4.0, 0.0), (math.inf, 0.2))
+"""Epochs up to which so many of these vectors are left out in training: of a text that is read a few times, none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Facts:
     num_processes: int = 1
     """Each with a batch of its own."""
     ngram_order: int = 12
+    """Of the n-grams that are counted; 0 for a network alone."""
     first_document: int = 0
     """Tokens of the first document of the validation text: a validation reads whole documents."""
 
@@ -78,20 +83,22 @@ def choose(facts: Facts) -> Choice:
     slowness = facts.speed.slowness(SIZES[1][1], facts.vocab_size)
     seconds = max(1.0, 60 * facts.minutes - _START_SECONDS * min(slowness, 4))
     second_per_token = _COUNTING_SECONDS * slowness * facts.ngram_order
-    counted = _choose_counted_tokens(facts, _MAX_COUNTING_SHARE * seconds / second_per_token)
+    has_counts = facts.ngram_order > 0
+    counted = _choose_counted_tokens(facts, _MAX_COUNTING_SHARE * seconds / second_per_token) if has_counts else 0
     seconds = max(1.0, seconds - second_per_token * min(counted, facts.tokens))
     size = _choose_size(facts, seconds)
     update_seconds = facts.speed.update_seconds(size, facts.vocab_size)
     updates = seconds * (1 - _VALIDATION_SHARE) / update_seconds
     validations = _choose_validations(updates, size.tokens, facts.first_document)
     epochs = updates * size.tokens * facts.num_processes / max(1, facts.tokens)
-    dropout = next(value for limit, value in _DROPOUT if epochs <= limit)
+    dropout = _up_to(epochs, _DROPOUT)
+    vectors = {} if has_counts else {**_CONTEXT_EMBEDDING, "context_backoff": _up_to(epochs, _CONTEXT_BACKOFF)}
     is_limited = epochs > _MAX_EPOCHS
     settings: dict[str, Any] = {
         "model": {
-            "embedding": {"size": EMBEDDING_SIZE},
+            "embedding": {"size": EMBEDDING_SIZE, **vectors},
             "body": {"type": "recurrent", "hidden_size": size.hidden_size, "output_dropout": dropout},
-            "ngram": {"max_tokens": counted},
+            **({"ngram": {"max_tokens": counted}} if has_counts else {}),
         },
         "training": {
             "batch_size": size.batch_size,
@@ -103,6 +110,11 @@ def choose(facts: Facts) -> Choice:
         },
     }
     return Choice(settings, size, _explain(facts, size, update_seconds, epochs, dropout))
+
+
+def _up_to(epochs: float, values: tuple[tuple[float, float], ...]) -> float:
+    """Return the value of the first limit that is not exceeded."""
+    return next(value for limit, value in values if epochs <= limit)
 
 
 def _choose_size(facts: Facts, seconds: float) -> Size:
@@ -153,5 +165,6 @@ def _explain(facts: Facts, size: Size, update_seconds: float, epochs: float, dro
     if epochs > _MAX_EPOCHS:
         reads = f"would read {facts.characters / 1e6:.3g} million characters {epochs:.2g} times, so {_MAX_EPOCHS:g} do"
     network = f"LSTM {size.hidden_size}, batch {size.batch_size} x {size.seq_len}, learning rate {size.lr:g}"
-    rest = f"dropout {dropout:g}, n-grams of up to {facts.ngram_order}"
+    ngrams = f"n-grams of up to {facts.ngram_order}" if facts.ngram_order else "no counts; vectors of n-grams"
+    rest = f"dropout {dropout:g}, {ngrams}"
     return f"auto: {speed:,.0f} characters/s in {time} {reads}: {network}, {rest}"

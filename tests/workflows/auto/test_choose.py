@@ -40,6 +40,7 @@ def test_every_choice_can_be_overruled(workspace: Commands) -> None:
     written = experiment(workspace, "runs/auto-texts")
     assert written["model"]["body"]["hidden_size"] == 8
     assert "ngram" not in written["model"]
+    assert written["model"]["embedding"]["context_ngrams"], "a network alone gets vectors of n-grams"
     assert "max_minutes" not in written["training"], "the user gave another budget"
     assert written["training"]["max_steps"] == 4
 

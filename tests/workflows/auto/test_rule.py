@@ -51,6 +51,16 @@ def test_more_time_and_faster_machines_never_mean_smaller_networks() -> None:
         assert sizes[0] < sizes[-1]
 
 
+@pytest.mark.parametrize("minutes", [0.5, 3, 60])
+def test_a_network_alone_reads_vectors_of_n_grams_instead_of_counts(minutes: float) -> None:
+    alone = choose(dataclasses.replace(FACTS, minutes=minutes, ngram_order=0))
+    assert load_experiment(Layer(alone.settings)).model.ngram is None
+    assert alone.settings["model"]["embedding"]["context_ngrams"]
+    assert "counts" in alone.reason
+    whole = choose(dataclasses.replace(FACTS, minutes=minutes))
+    assert "context_ngrams" not in whole.settings["model"]["embedding"]
+
+
 def test_time_counts_relative_to_the_machine() -> None:
     assert chosen(minutes=30, slowness=10).size == chosen(minutes=3).size
 
