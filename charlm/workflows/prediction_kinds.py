@@ -188,7 +188,7 @@ class SegmentPredictions(TagPredictions):
             if kind == SENTENCE_KIND:
                 sentence_starts.append(start)
             found.append(TextTag(start, end, kind, min(p for _, p in tags[first:after_last])))
-        ends = [*sentence_starts[1:], len(text)]
+        ends = [*sentence_starts[1:], len(text)] if sentence_starts else []
         sentences = tuple(
             (start, start + len(text[start:end].rstrip())) for start, end in zip(sentence_starts, ends, strict=True)
         )
