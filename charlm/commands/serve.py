@@ -1,4 +1,4 @@
-"""`charlm serve`: language models behind an HTTP API, and a page that uses it."""
+"""`charlm serve`: models behind an HTTP API, and a page that uses it."""
 
 import contextlib
 from importlib.util import find_spec
@@ -66,7 +66,7 @@ def serve(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Serve language models until Ctrl-C: a page for people, and an API for OpenAI's client and other programs.
+    """Serve models until Ctrl-C: a page for people, and an API for OpenAI's client and other programs.
 
     The address is printed on stdout, and one line for each request on stderr.
     """

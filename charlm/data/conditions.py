@@ -78,6 +78,13 @@ class LabelConditions:
                 )
         return [found[0] for found in by_column.values()]
 
+    def ids_by_column(self) -> list[list[int]]:
+        """Return the ids of the labels of each column; without columns, those of all labels as one."""
+        ids = range(self.size)
+        if not self.columns:
+            return [list(ids)]
+        return [[label for label in ids if self._column_of(label) == column] for column in self.columns]
+
     def most_frequent(self) -> list[int]:
         """Return the ids of the most frequent label, or of the most frequent one of each column."""
         order = sorted(range(self.size), key=lambda label: -self.counts[label])

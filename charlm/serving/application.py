@@ -25,7 +25,8 @@ from charlm.serving.served_models import ServedModels
 from charlm.serving.service import Service
 
 _PATHS = (
-    "/, /v1/completions, /v1/models, /tokenize, /detokenize, /tokenizer_info, /vocabulary, /distribution and /health"
+    "/, /v1/completions, /v1/models, /predict, /labels, /tokenize, /detokenize, /tokenizer_info, /vocabulary,"
+    " /distribution and /health"
 )
 
 
@@ -46,6 +47,8 @@ def build_application(
         Route("/v1/models/{name:path}", service.model),
         Route("/v1/completions", service.completions, methods=["POST"]),
         Route("/v1/chat/completions", service.chat, methods=["GET", "POST"]),
+        Route("/predict", service.predict, methods=["POST"]),
+        Route("/labels", service.labels),
         Route("/tokenize", service.tokenize, methods=["POST"]),
         Route("/detokenize", service.detokenize, methods=["POST"]),
         Route("/tokenizer_info", service.tokenizer_info),

@@ -16,7 +16,7 @@ from charlm.suggestions.words import format_value
 FIELDS = (
     *("model", "prompt", "max_tokens", "temperature", "top_p", "n", "best_of", "stop", "seed", "echo", "logprobs"),
     *("stream", "stream_options", "presence_penalty", "frequency_penalty", "logit_bias", "suffix", "user"),
-    *("top_k", "min_p", "regex", "ignore_eos", "return_tokens_as_token_ids"),
+    *("top_k", "min_p", "regex", "ignore_eos", "return_tokens_as_token_ids", "label"),
 )
 _NUM_SEEDS = 2**63
 _NUM_RANDOM_SEEDS = 2**53  # JavaScript's numbers hold them
@@ -28,7 +28,7 @@ _ALL = -1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompletionRequest:
-    """What a client asks for. Fields are those of OpenAI's API, with its defaults, and five more at the end."""
+    """What a client asks for. Fields are those of OpenAI's API, with its defaults, and six more at the end."""
 
     model: str | None
     prompt: Any
@@ -56,6 +56,8 @@ class CompletionRequest:
     """Whether `<eod>` begins another document, instead of ending the text."""
     return_tokens_as_token_ids: bool
     """Whether log-probabilities name a token by its id, which is unique, instead of its text. The field is vLLM's."""
+    label: tuple[str, ...]
+    """What a model that writes for labels is given: one, or one of each column."""
 
 
 def parse_completion(content: Mapping[str, Any], limits: Limits) -> CompletionRequest:
@@ -94,6 +96,7 @@ def parse_completion(content: Mapping[str, Any], limits: Limits) -> CompletionRe
         regex=fields.text("regex"),
         ignore_eos=fields.boolean("ignore_eos"),
         return_tokens_as_token_ids=fields.boolean("return_tokens_as_token_ids"),
+        label=fields.texts("label", limits.labels, limits.label_characters),
     )
     _check_together(request, fields)
     return request

@@ -46,9 +46,9 @@ def prepare_distribution(content: Mapping[str, Any], models: ServedModels, limit
     """Check a request, and make it a completion of one token with the log-probabilities of all.
 
     Raises:
-        ApiError: it has another field than `model` and `prompt`, or several prompts.
+        ApiError: it has another field than `model`, `prompt` and `label`, or several prompts.
     """
-    fields = JsonFields(content, ("model", "prompt"))
+    fields = JsonFields(content, ("model", "prompt", "label"))
     model = models.find(fields.text("model"))
     request = parse_completion({**content, "max_tokens": 1, "temperature": 0, "seed": 0}, limits)
     prompts = encode_prompts(request.prompt, model.vocab, limits)

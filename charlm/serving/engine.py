@@ -4,7 +4,7 @@
                           ^
     thread: model 1, model 2, ..., model 1, ...                 a slow reader's texts wait, those of a cancelled one end
 
-The thread is the only one that runs models. Each text has its own random numbers. Other texts can change it by rounding
+Nothing else writes texts token by token. Each text has its own random numbers. Other texts can change it by rounding
 only, and not at all if the engine is deterministic.
 """
 
@@ -26,6 +26,11 @@ class Engine(Protocol):
 
     def submit(self, tasks: Sequence[WritingTask]) -> TextStream:
         """Begin the tasks of a request."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more."""
         ...
 
     def close(self) -> None:
@@ -56,10 +61,14 @@ class BatchEngine(Engine):
         stream = TextStream(self._wake)
         with self._changed:
             if self._is_closed:
-                raise _stopping()
+                raise stopping()
             self._submitted.append((RequestProgress(stream, tasks, self._limits.unread_events), tasks))
             self._changed.notify()
         return stream
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
 
     def close(self) -> None:
         with self._changed:
@@ -80,7 +89,7 @@ class BatchEngine(Engine):
             self._requests = [request for request in self._requests if not request.is_over]
             deliver(posts)
         unfinished = [*self._requests, *(request for request, _ in self._submitted)]
-        deliver([Post(request.stream, [], ends=True, error=_stopping()) for request in unfinished])
+        deliver([Post(request.stream, [], ends=True, error=stopping()) for request in unfinished])
 
     def _wait(self) -> bool:
         """Wait until there is something to do; False once the engine is closed."""
@@ -104,14 +113,15 @@ class BatchEngine(Engine):
                 request.fail(error)
 
     def _writer_of(self, task: WritingTask) -> ModelWriter:
-        writer = self._writers.get(id(task.model))
+        writer = self._writers.get(id(task.start.model))
         if writer is None:
             writer = ModelWriter(
-                task.model, task.device, self._cache, self._limits, is_deterministic=self._is_deterministic
+                task.start, task.device, self._cache, self._limits, is_deterministic=self._is_deterministic
             )
-            self._writers[id(task.model)] = writer
+            self._writers[id(task.start.model)] = writer
         return writer
 
 
-def _stopping() -> ApiError:
+def stopping() -> ApiError:
+    """The error of requests that the end of the server cuts short."""
     return ApiError(503, "the server is stopping", "try again later")

@@ -30,6 +30,14 @@ class Limits:
     stop_strings: int = 16
     stop_characters: int = 256
     """Of one stop string."""
+    labels: int = 32
+    """Of a text: one of each column."""
+    label_characters: int = 1_000
+    prediction_characters: int = 262_144
+    """Of all texts of a prediction. Of a model that writes for labels: times the labels. Of one that writes a text for
+    another: the most that it may write, times the beams."""
+    source_characters: int = 1_000
+    """Of a text for which another is written."""
     rows: int = 128
     """Texts and prompts of a model that step side by side; more take turns, and each request has one at least."""
     prompt_state_bytes: int = 32 << 20

@@ -19,19 +19,26 @@ from charlm.nn.ngrams.files import NGRAMS_FILE
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.sampling.options import SamplingOptions
 from charlm.serving.api_error import ApiError
+from charlm.serving.text_starts import TextStarts
 from charlm.suggestions.words import format_value, suggest
 from charlm.training.run_directory import run_of_checkpoint
 from charlm.version import __version__
 from charlm.vocab.base import Vocab
+from charlm.workflows.given import Given, give
 from charlm.workflows.load_run import load_any_run
+from charlm.workflows.predict import Predictor
+from charlm.workflows.predict_options import PredictOptions
+from charlm.workflows.prediction import Query
 from charlm.workflows.sample import build_generator
 
+WRITING_KINDS = ("language", "generate")
+"""The tasks of models that go on from a prompt."""
 _WARM_UP_CHARACTERS = 2
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A forward language model, and what clients know it by."""
+    """A model, and what clients know it by."""
 
     id: str
     loaded: LoadedModel
@@ -42,8 +49,26 @@ class ServedModel:
     """Changes with the weights and with the version of charlm."""
 
     @property
+    def kind(self) -> str:
+        """Its task: language, classify, tag, generate or transduce."""
+        return self.loaded.task.type
+
+    @property
     def vocab(self) -> Vocab:
+        """Of what it writes; of a model that only predicts, of what it reads."""
         return self.loaded.vocab
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels or tags that it predicts, or those that it writes for."""
+        conditions = self.loaded.conditions
+        known = conditions.labels if isinstance(conditions, LabelConditions) else self.loaded.labels
+        return () if known is None else known.names
+
+    @cached_property
+    def starts(self) -> TextStarts:
+        """What the texts begin with that it writes."""
+        return TextStarts(self.loaded, self.id)
 
     @cached_property
     def symbols(self) -> list[str]:
@@ -81,38 +106,32 @@ def load_models(runs: Sequence[str | None], checkpoint: str | None, device: str)
     """Load the models of runs.
 
     Raises:
-        UsageError: there is no such run or checkpoint; two have one id; or a model does not go on from a prompt: it
-            predicts labels or tags, must be given something, or writes backward.
+        UsageError: there is no such run or checkpoint; two have one id; or a model writes backward, or for too many
+            combinations of labels.
         CheckpointError: a checkpoint is damaged, or was written by a newer charlm.
     """
     models: list[ServedModel] = []
     for run in runs:
         loaded, name = load_any_run(run, checkpoint, device)
-        _check_completes(loaded, name)
+        _check_direction(loaded, name)
         model = _describe(loaded, name, device)
         same = next((other for other in models if other.id == model.id), None)
         if same is not None:
             what = f"{loaded.directory} and {same.loaded.directory} would both have the id {model.id}"
             raise UsageError(what, "name each once, or rename the directory of a run")
         loaded.model.eval()
-        _warm_up(loaded, device)
+        _warm_up(model, name, device)
+        _ = model.starts
         models.append(model)
     return ServedModels(models)
 
 
-def _check_completes(loaded: LoadedModel, name: str) -> None:
+def _check_direction(loaded: LoadedModel, name: str) -> None:
     """
     Raises:
-        UsageError: the model does not go on from a prompt.
+        UsageError: the model writes what comes before a prompt.
     """
-    if loaded.labels is not None:
-        what = f"{name} predicts {loaded.task.noun}, and `charlm serve` is for language models"
-        raise UsageError(what, "use `charlm predict`, or name a language model")
-    if loaded.conditions is not None:
-        noun = "label" if isinstance(loaded.conditions, LabelConditions) else "source"
-        what = f"{name} is given a {noun} for each text, which the API has no field for"
-        raise UsageError(what, f"use `charlm sample --{noun}`, or name a run of `charlm prepare` without --task")
-    if loaded.settings.text_direction == "backward":
+    if loaded.task.type in WRITING_KINDS and loaded.settings.text_direction == "backward":
         what = f"{name} writes backward, and a completion comes after its prompt"
         raise UsageError(what, "use `charlm sample`, or name a forward model")
 
@@ -136,7 +155,15 @@ def _id(loaded: LoadedModel, name: str) -> str:
     return own if run is None or loaded.directory != Path(name) else f"{run.name}:{own}"
 
 
-def _warm_up(loaded: LoadedModel, device: str) -> None:
-    """Write a little, so that the first client does not wait for kernels to be compiled."""
+def _warm_up(model: ServedModel, name: str, device: str) -> None:
+    """Write or predict a little, so that the first client does not wait for kernels to be compiled."""
+    loaded = model.loaded
+    if model.kind not in WRITING_KINDS:
+        list(Predictor(loaded, name, device, PredictOptions()).predict([Query("")]))
+        return
+    conditions = loaded.conditions
+    if isinstance(conditions, LabelConditions):
+        frequent = tuple(conditions.labels.names[label] for label in conditions.most_frequent())
+        loaded = give(loaded, Given(frequent), name)
     options = SamplingOptions(length=_WARM_UP_CHARACTERS, temperature=0)
     build_generator(loaded, options, device).generate_batch(1)

@@ -3,13 +3,14 @@
     request ──admit──> body ──prepare (a thread of its own)──> engine ──> answer, or events until the client has gone
 
 Requests are prepared one at a time: vocabularies and automata are then used by one thread, and a client with a large
-prompt keeps only others' preparation waiting, never the texts that are being written. Answers are encoded in a third
-thread.
+prompt keeps only others' preparation waiting, never the texts that are being written. A third thread predicts labels,
+tags and texts, one request after the other, and a fourth one encodes answers.
 """
 
 import asyncio
 import contextlib
 import functools
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -18,15 +19,17 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from charlm.formatting import pluralize
 from charlm.serving import distributions, tokenization
 from charlm.serving.admission import Admission, Load
 from charlm.serving.api_error import as_api_error
 from charlm.serving.completions import Answer, PreparedCompletion, prepare_completion
-from charlm.serving.engine import Engine
+from charlm.serving.engine import Engine, stopping
 from charlm.serving.json_body import parse_body, read_body
 from charlm.serving.json_response import DONE, EventResponse, call_when_gone, event, json_response, to_bytes
 from charlm.serving.limits import Limits
 from charlm.serving.page_files import Page, wants_page
+from charlm.serving.predictions import describe_labels, prepare_prediction
 from charlm.serving.request_log import CLIENT_GONE, notes_of
 from charlm.serving.served_models import ServedModel, ServedModels
 from charlm.serving.text_stream import CancelledTextError, TextStream
@@ -47,6 +50,7 @@ class Service:
         self._limits = limits
         self._page = page
         self._preparation = ThreadPoolExecutor(1, "requests")
+        self._predicting = ThreadPoolExecutor(1, "predictions")
         self._encoding = ThreadPoolExecutor(1, "answers")
         self._admission = Admission(limits)
         self._num_streams = 0
@@ -64,13 +68,21 @@ class Service:
             if prepared.request.stream:
                 events = self._events(request, answer, stream)
                 return EventResponse(events, self._limits.write_seconds, stream.cancel, undo.pop_all().close)
-            return await self._whole(request, stream, answer.wait(stream), lambda _: answer.whole())
+            return await self._whole(request, stream.cancel, answer.wait(stream), lambda _: answer.whole())
 
     async def _whole(
-        self, request: Request, stream: TextStream, reading: Awaitable[Result], encode: Callable[[Result], JsonObject]
+        self,
+        request: Request,
+        cancel: Callable[[], None],
+        reading: Awaitable[Result],
+        encode: Callable[[Result], JsonObject],
     ) -> Response:
-        """Answer with one object, once the events that it is made of were read."""
-        watching = asyncio.create_task(call_when_gone(request.receive, stream.cancel))
+        """Answer with one object, once that which it is made of is there.
+
+        Args:
+            cancel: called when the client has gone.
+        """
+        watching = asyncio.create_task(call_when_gone(request.receive, cancel))
         try:
             found = await reading
         except CancelledTextError:
@@ -106,6 +118,27 @@ class Service:
         counts = f"{answer.num_prompt_tokens}+{answer.num_completion_tokens} tokens"
         notes_of(request.scope).about = f"{prepared.model.id} {counts}"
 
+    # ---- predictions
+
+    async def predict(self, request: Request) -> Response:
+        with self._admission.admit(Load(requests=1)):
+            prepared = await self._prepare(request, prepare_prediction)
+            num_texts = pluralize(len(prepared.queries), "text")
+            notes_of(request.scope).about = f"{prepared.model.id} {num_texts}"
+            is_gone = threading.Event()
+
+            def check() -> None:
+                if is_gone.is_set():
+                    raise CancelledTextError
+                if self._engine.is_closed:
+                    raise stopping()
+
+            predicting = _in_thread(self._predicting, lambda: prepared.predict(check))
+            return await self._whole(request, is_gone.set, predicting, lambda found: found)
+
+    async def labels(self, request: Request) -> Response:
+        return json_response(describe_labels(self._models.find(request.query_params.get("model"))))
+
     # ---- models and tokens
 
     async def models(self, request: Request) -> Response:
@@ -140,7 +173,7 @@ class Service:
             undo.callback(stream.cancel)
             reading = distributions.read_token(stream)
             encode = functools.partial(distributions.distribution_json, prepared.model)
-            return await self._whole(request, stream, reading, encode)
+            return await self._whole(request, stream.cancel, reading, encode)
 
     # ---- others
 
@@ -173,4 +206,4 @@ async def _in_thread(executor: Executor, function: Callable[[], Result]) -> Resu
 
 
 def _model_json(model: ServedModel) -> dict[str, Any]:
-    return {"id": model.id, "object": "model", "created": model.created, "owned_by": "charlm"}
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": "charlm", "kind": model.kind}

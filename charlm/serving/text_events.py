@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from charlm.nn.model import LanguageModel
 from charlm.sampling.plan import SamplingPlan
+from charlm.serving.text_starts import TextStart
 from charlm.vocab.base import IntArray, Vocab
 
 FinishReason = Literal["stop", "length"]
@@ -33,7 +33,7 @@ class WritingTask:
     The same task gives the same texts, whatever else is asked: up to rounding, unless the engine is deterministic.
     """
 
-    model: LanguageModel
+    start: TextStart
     vocab: Vocab
     device: torch.device
     context_ids: IntArray

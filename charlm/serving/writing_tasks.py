@@ -30,15 +30,17 @@ def make_tasks(
     """Return a task for each prompt.
 
     Raises:
-        ApiError: all prompts together ask for too much, or the regex is too large.
+        ApiError: all prompts together ask for too much, the regex is too large, or the model writes no text for these
+            labels.
         UsageError: an option is out of range, or no text satisfies the options.
     """
+    start = model.starts.find(request.label)
     _check_amount(request, prompts, limits)
     plan = _plan(request, model.vocab, limits)
     needs_scores = request.logprobs is not None or request.best_of > request.n
     return [
         WritingTask(
-            model=model.loaded.model,
+            start=start,
             vocab=model.vocab,
             device=model.device,
             context_ids=prompt.context_ids,

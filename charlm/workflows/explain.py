@@ -14,7 +14,7 @@ from charlm.data.source_texts import SourceConditions, normalize_source
 from charlm.data.store import encode_parts, stream_of
 from charlm.device import choose_device
 from charlm.errors import DataError, OptionError, UsageError
-from charlm.evaluation.explain.alignment import explain_alignment
+from charlm.evaluation.explain.alignment import AlignmentExplanation, explain_alignment
 from charlm.evaluation.explain.draw_alignment import AlignmentDrawing
 from charlm.evaluation.explain.draw_effects import EffectDrawing
 from charlm.evaluation.explain.draw_surprisals import SurprisalDrawing
@@ -125,13 +125,32 @@ def _explain_target(loaded: LoadedModel, conditions: SourceConditions, request: 
     _check_length(request.text, MAX_SOURCE_CHARACTERS, "give a part of it")
     if not isinstance(loaded.model, Transducer):
         raise UsageError(f"{name} does not look at its source (model.condition.type=none)", "name another run")
-    source = normalize_source(request.text, conditions.normalize)
     target = request.target
     if target is None:
         ensemble = make_ensemble([loaded], request.device, "fp32")
-        found = ensemble.transduce([conditions.encode(source)], DEFAULT_BEAM)[0]
+        found = ensemble.transduce([conditions.encode(request.text)], DEFAULT_BEAM)[0]
         target = found[0].text if found else ""
-    _check_length(target, MAX_SOURCE_CHARACTERS, "give a part of it")
+    return AlignmentDrawing(align_target(loaded, request.text, target, top=request.top, device=request.device))
+
+
+def align_target(loaded: LoadedModel, text: str, target: str, *, top: int, device: str) -> AlignmentExplanation:
+    """Explain where each token of a target comes from.
+
+    Args:
+        loaded: a `Transducer` with its `SourceConditions`.
+        text: the source.
+        top: the number of alternatives for each token.
+
+    Raises:
+        UsageError: a text is too long.
+        DataError: a text cannot be spelled, or the numbers of the model overflow.
+    """
+    model, conditions = loaded.model, loaded.conditions
+    assert isinstance(model, Transducer), "it looks at its source"
+    assert isinstance(conditions, SourceConditions), "a transducer has them"
+    source = normalize_source(text, conditions.normalize)
+    for each in (text, target):
+        _check_length(each, MAX_SOURCE_CHARACTERS, "give a part of it")
     numbers = (len(source) + 2) * (len(target) + 1) * loaded.vocab.size
     if numbers > _MAX_ALIGNMENT:
         raise UsageError(
@@ -139,18 +158,16 @@ def _explain_target(loaded: LoadedModel, conditions: SourceConditions, request: 
             "give a part of the text",
         )
     stream = stream_of(encode_parts([Part(Document("target", "", target))], loaded.vocab), loaded.vocab)
-    return AlignmentDrawing(
-        explain_alignment(
-            loaded.model,
-            loaded.vocab,
-            conditions,
-            source,
-            target,
-            stream,
-            direction=loaded.settings.text_direction,
-            top=request.top,
-            device=choose_device(request.device),
-        )
+    return explain_alignment(
+        model,
+        loaded.vocab,
+        conditions,
+        source,
+        target,
+        stream,
+        direction=loaded.settings.text_direction,
+        top=top,
+        device=choose_device(device),
     )
 
 

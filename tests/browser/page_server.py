@@ -2,12 +2,13 @@
 
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 import uvicorn
 
 from charlm.api import Model
+from charlm.checkpoint import LoadedModel
 from charlm.serving.access import AccessRules
 from charlm.serving.application import build_application
 from charlm.serving.engine import BatchEngine
@@ -18,7 +19,7 @@ from tests.serving.served import LOCAL, served
 
 @contextmanager
 def page_server(
-    models: dict[str, Model], *, rules: AccessRules = LOCAL, lines: list[str] | None = None
+    models: Mapping[str, Model | LoadedModel], *, rules: AccessRules = LOCAL, lines: list[str] | None = None
 ) -> Generator[str, None, None]:
     """Serve models, and yield the URL.
 

@@ -15,7 +15,7 @@ from charlm.serving.limits import LIMITS, Limits
 from charlm.serving.text_events import TextEvent, TextPiece, WritingTask
 from charlm.serving.text_stream import TextStream
 from charlm.vocab.char import CharVocab
-from tests.serving.served import CPU, ids_of, make_model
+from tests.serving.served import CPU, ids_of, make_model, start_of
 
 VOCAB = CharVocab("abcdefghij ")
 MODEL = make_model("char", VOCAB)
@@ -48,7 +48,7 @@ def task(
 ) -> WritingTask:
     ids = torch.tensor([VOCAB.eod_id, *ids_of(model, prompt)]).numpy()
     return WritingTask(
-        model=model.network,
+        start=start_of(model),
         vocab=VOCAB,
         device=CPU,
         context_ids=ids,

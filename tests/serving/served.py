@@ -1,6 +1,6 @@
 """Small models that are served without a network, and clients of an application in this process."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from charlm.serving.application import build_application
 from charlm.serving.engine import BatchEngine
 from charlm.serving.limits import LIMITS, Limits
 from charlm.serving.served_models import ServedModel, ServedModels
+from charlm.serving.text_starts import TextStart
 from charlm.settings import Layer, validate
 from charlm.vocab.base import Vocab
 from charlm.vocab.byte import ByteVocab
@@ -74,14 +75,20 @@ def set_bias(model: Model, bias: float, *ids: int) -> None:
         dict(model.network.head.named_parameters())["bias_V"][list(ids)] = bias
 
 
-def served(name: str, model: Model) -> ServedModel:
-    loaded = LoadedModel(model.network, model.settings, model.vocab, {}, Path())
-    return ServedModel(name, loaded, CPU, 0, "test")
+def start_of(model: Model) -> TextStart:
+    """What the texts of a language model begin with."""
+    return TextStart(model.network, model.network.initial_state(1))
+
+
+def served(name: str, model: Model | LoadedModel) -> ServedModel:
+    if isinstance(model, Model):
+        model = LoadedModel(model.network, model.settings, model.vocab, {}, Path())
+    return ServedModel(name, model, CPU, 0, "test")
 
 
 @contextmanager
 def client_of(
-    models: dict[str, Model],
+    models: Mapping[str, Model | LoadedModel],
     *,
     rules: AccessRules = LOCAL,
     lines: list[str] | None = None,

@@ -60,20 +60,13 @@ def test_a_run_is_known_by_its_name(toured: Commands, monkeypatch: pytest.Monkey
         load_models(["tiny-texts", "runs/tiny-texts"], None, "cpu")
 
 
-def test_a_model_that_does_not_go_on_from_a_prompt_is_refused(toured: Commands, tmp_path: Path) -> None:
+def test_a_model_that_writes_backward_is_refused(toured: Commands, tmp_path: Path) -> None:
     backward = write_checkpoint(tmp_path / "backward", direction="backward")
     with pytest.raises(UsageError, match="writes backward"):
         load_models([str(backward)], None, "cpu")
     assert load_models([str(write_checkpoint(tmp_path / "forward"))], None, "cpu").all[0].id == "forward"
     line = toured.fail(2, "serve", str(backward), "--port", "0")
     assert f"{backward} writes backward" in line
-
-
-@pytest.mark.parametrize("run", ["labels", "tags"])
-def test_a_model_of_labels_or_tags_is_refused(labelled: Commands, run: str) -> None:
-    line = labelled.fail(2, "serve", run, "--port", "0")
-    assert f"runs/{run} predicts {run}" in line
-    assert "charlm predict" in line
 
 
 # ---- address and end

@@ -69,7 +69,7 @@ class TransducerEnsemble:
 
     def _search(self, sources: Sequence[IntArray], options: BeamOptions) -> list[list[Hypothesis]]:
         source_NS, lengths_N = (torch.from_numpy(array).to(self.device) for array in pad_sources(sources))
-        max_lengths = [_LENGTH_FACTOR * len(source) + _EXTRA_LENGTH for source in sources]
+        max_lengths = [max_target_length(len(source)) for source in sources]
         bound: list[LanguageModel] = []
         with torch.inference_mode(), autocast(self.precision, self.device):
             bound = [model.given((source_NS, lengths_N)) for model in self.models]
@@ -87,6 +87,11 @@ class TransducerEnsemble:
             length_of.setdefault(text, len(ids) + 1)
         ordered = sorted(log_p_of, key=lambda text: log_p_of[text] / length_of[text] ** length_penalty, reverse=True)
         return [TextCandidate(text, float(np.exp(log_p_of[text]))) for text in ordered]
+
+
+def max_target_length(source_length: int) -> int:
+    """Return the most tokens that are written for a source of so many tokens."""
+    return _LENGTH_FACTOR * source_length + _EXTRA_LENGTH
 
 
 def _batches(lengths: Sequence[int], width: int) -> list[list[int]]:

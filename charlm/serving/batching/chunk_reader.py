@@ -48,4 +48,4 @@ def _score(prompt: PromptRow, features_TH: Tensor) -> list[ScoredToken]:
     first = [] if num_scored else [ScoredToken(int(task.context_ids[0]), None)]
     start = num_scored + len(first)
     targets = task.context_ids[start : start + len(features_TH)]
-    return first + score_features(task.model, features_TH, targets, task.num_alternatives or 0)
+    return first + score_features(prompt.model, features_TH, targets, task.num_alternatives or 0)

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from charlm.nn.model import LanguageModel
 from charlm.sampling.growing_text import Mask, draw_next
 from charlm.serving.api_error import ApiError
 from charlm.serving.batching.prompt_cache import PromptCache
@@ -27,22 +26,24 @@ from charlm.serving.batching.same_rows import reliable_group_size
 from charlm.serving.batching.scoring import overflow, overflows, score
 from charlm.serving.limits import Limits
 from charlm.serving.text_events import PromptRead, ScoredToken, WritingTask
+from charlm.serving.text_starts import TextStart
 
 
 class ModelWriter:
     """Reads the prompts and writes the texts of one model."""
 
     def __init__(
-        self, model: LanguageModel, device: torch.device, cache: PromptCache, limits: Limits, *, is_deterministic: bool
+        self, start: TextStart, device: torch.device, cache: PromptCache, limits: Limits, *, is_deterministic: bool
     ) -> None:
         """
         Args:
+            start: of any text of the model.
             is_deterministic: whether a text has the same numbers, bit for bit, whoever else asks.
         """
-        group_size = reliable_group_size(model, device) if is_deterministic else None
+        group_size = reliable_group_size(start, device) if is_deterministic else None
         self._cache = cache
         self._limits = limits
-        self._batch = RowBatch(model, device, group_size)
+        self._batch = RowBatch(start.model, device, group_size)
         self._queue = PromptQueue(device, cache, group_size)
         self._rows: list[Row] = []
 
@@ -92,7 +93,7 @@ class ModelWriter:
             prompt.request.fail(overflow())
             return
         if not task.scores_prompt:
-            self._cache.keep(task.model, task.context_ids, primed)
+            self._cache.keep(task.start, task.context_ids, primed)
         prompt.request.add(PromptRead(prompt.number, prompt.scored), is_last=True)
         self._rows += [TextRow(prompt, index, primed) for index in range(task.count)]
 

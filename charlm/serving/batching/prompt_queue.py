@@ -74,7 +74,7 @@ class PromptQueue:
         if not prompt.task.scores_prompt:
             num_ids = len(prompt.task.context_ids)
             kept = self._cache.find(
-                prompt.model,
+                prompt.task.start,
                 prompt.task.context_ids,
                 lambda length: self._group_size is None or length == num_ids or length % CHUNK == 0,
             )
@@ -103,7 +103,7 @@ class PromptQueue:
         self._begun = [prompt for prompt in self._begun if prompt not in chosen] + chosen
         for prompt in chosen:
             if is_exact and not prompt.task.scores_prompt and not prompt.is_done and not _needs_chunk(prompt):
-                self._cache.keep(prompt.model, prompt.task.context_ids[: prompt.num_read], prompt.primed())
+                self._cache.keep(prompt.task.start, prompt.task.context_ids[: prompt.num_read], prompt.primed())
 
     def _choose(self, waiting: Sequence[PromptRow]) -> list[PromptRow]:
         """The prompts of the next chunk. What is read must not depend on others if groups have a size: then a prompt

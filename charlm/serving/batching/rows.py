@@ -68,7 +68,7 @@ class PromptRow(Row):
             number: of the task among those of the request.
             arrived: when, by time.monotonic.
         """
-        super().__init__(request, task.model.initial_state(1))
+        super().__init__(request, task.start.state)
         self.number = number
         self.task = task
         self.arrived = arrived
@@ -78,7 +78,7 @@ class PromptRow(Row):
 
     @property
     def model(self) -> LanguageModel:
-        return self.task.model
+        return self.task.start.model
 
     @property
     def num_unread(self) -> int:
@@ -119,7 +119,7 @@ class TextRow(Row):
         self.num_alternatives = task.num_alternatives
         self._prompt_number, self._index = prompt.number, index
         self._detokenizer = LimitedDetokenizer(task.vocab, task.plan, task.max_tokens, task.pending_ids)
-        self.text = GrowingText(task.plan, index, self._detokenizer, task.model.head.vocab_size, _NO_IDS)
+        self.text = GrowingText(task.plan, index, self._detokenizer, task.start.model.head.vocab_size, _NO_IDS)
         if self.is_done:
             self.request.add(TextPiece(prompt.number, index, "", None, 0, "length", num_tokens=0), is_last=True)
 

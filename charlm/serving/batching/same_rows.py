@@ -8,10 +8,10 @@ B rows, T time, V vocabulary.
 import torch
 from torch import Tensor
 
-from charlm.nn.model import LanguageModel
 from charlm.nn.state import concatenate_rows
 from charlm.sampling.fast.stepper import StepperBuilder
 from charlm.serving.batching.prompt_queue import CHUNK
+from charlm.serving.text_starts import TextStart
 
 GROUP_SIZE = 16
 """Rows of a group. More would make a text that is asked for alone slower; fewer, many texts."""
@@ -19,11 +19,15 @@ _NUM_STEPS = 8
 
 
 @torch.inference_mode()
-def reliable_group_size(model: LanguageModel, device: torch.device) -> int:
+def reliable_group_size(start: TextStart, device: torch.device) -> int:
     """Return a size of groups in which a row has the same numbers, bit for bit, at each place and beside any others.
 
     It is 16, or 1, which is always reliable.
+
+    Args:
+        start: of any text of the model.
     """
+    model = start.model
     if model.stride_period > 1:  # rows of different phases step apart, so that others change the shape of products
         return 1
     generator = torch.Generator().manual_seed(0)
@@ -31,16 +35,16 @@ def reliable_group_size(model: LanguageModel, device: torch.device) -> int:
     ids_BT = torch.randint(model.head.vocab_size, (size, length), generator=generator).to(device)
     order_B = torch.randperm(size, generator=generator).to(device)
     alone_BT = ids_BT[:1].expand(size, -1)
-    expected_TBV = _logits(model, ids_BT)
-    is_reliable = torch.equal(_logits(model, ids_BT[order_B]), expected_TBV[:, order_B]) and torch.equal(
-        _logits(model, alone_BT)[:, :1], expected_TBV[:, :1]
+    expected_TBV = _logits(start, ids_BT)
+    is_reliable = torch.equal(_logits(start, ids_BT[order_B]), expected_TBV[:, order_B]) and torch.equal(
+        _logits(start, alone_BT)[:, :1], expected_TBV[:, :1]
     )
     return size if is_reliable else 1
 
 
-def _logits(model: LanguageModel, ids_BT: Tensor) -> Tensor:
+def _logits(start: TextStart, ids_BT: Tensor) -> Tensor:
     """The logits after a chunk, and after each of the steps that follow."""
-    state = concatenate_rows([model.initial_state(1)] * len(ids_BT))
+    model, state = start.model, concatenate_rows([start.state] * len(ids_BT))
     features_BTH, state = model(ids_BT[:, :CHUNK], state)
     found = [model.head.logits(features_BTH[:, -1])]
     stepper = StepperBuilder(model, streams_change=True).build(state)

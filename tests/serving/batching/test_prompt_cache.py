@@ -1,5 +1,7 @@
 """States after prompts: the longest beginning is found, the least recently used go first, and memory is bounded."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -9,10 +11,10 @@ from charlm.sampling.prime import PrimedState
 from charlm.serving.batching.prompt_cache import PromptCache
 from charlm.vocab.base import IntArray
 from charlm.vocab.char import CharVocab
-from tests.serving.served import make_model
+from tests.serving.served import make_model, start_of
 
 VOCAB = CharVocab("ab")
-MODEL, OTHER = (make_model(name, VOCAB).network for name in ("one", "other"))
+START, OTHER = (start_of(make_model(name, VOCAB)) for name in ("one", "other"))
 BYTES = 4 * (100 + 50) + 1024  # of an entry
 
 
@@ -31,20 +33,20 @@ def any_length(length: int) -> bool:
 
 def find(cache: PromptCache, text: str) -> int | None:
     """The number of ids of the state that is found."""
-    found = cache.find(MODEL, ids(text), any_length)
+    found = cache.find(START, ids(text), any_length)
     return None if found is None else found.num_ids
 
 
 def test_the_longest_beginning_is_found() -> None:
     cache = PromptCache(10**6)
     for number, text in enumerate(("a", "abc", "abd", "abcde")):
-        cache.keep(MODEL, ids(text), primed(number))
+        cache.keep(START, ids(text), primed(number))
     assert find(cache, "abcd") == 3
     assert find(cache, "abcdef") == 5
     assert find(cache, "abcde") == 5
     assert find(cache, "ax") == 1
     assert find(cache, "b") is None
-    found = cache.find(MODEL, ids("abd"), any_length)
+    found = cache.find(START, ids("abd"), any_length)
     assert found is not None
     assert found.primed.logits_1V[0, 0] == 2
 
@@ -52,8 +54,8 @@ def test_the_longest_beginning_is_found() -> None:
 def test_only_usable_lengths_are_found() -> None:
     cache = PromptCache(10**6)
     for text in ("ab", "abc", "abcd"):
-        cache.keep(MODEL, ids(text), primed(0))
-    found = cache.find(MODEL, ids("abcde"), lambda length: length % 2 == 1)
+        cache.keep(START, ids(text), primed(0))
+    found = cache.find(START, ids("abcde"), lambda length: length % 2 == 1)
     assert found is not None
     assert found.num_ids == 3
 
@@ -61,22 +63,23 @@ def test_only_usable_lengths_are_found() -> None:
 def test_models_do_not_share_states() -> None:
     cache = PromptCache(10**6)
     cache.keep(OTHER, ids("ab"), primed(0))
+    cache.keep(replace(START, number=1), ids("ab"), primed(0))
     assert find(cache, "ab") is None
 
 
 def test_the_least_recently_used_goes_first() -> None:
     cache = PromptCache(3 * BYTES)
     for text in ("a", "b", "c"):
-        cache.keep(MODEL, ids(text), primed(0))
+        cache.keep(START, ids(text), primed(0))
     assert find(cache, "a") == 1
-    cache.keep(MODEL, ids("b"), primed(0))
-    cache.keep(MODEL, ids("d"), primed(0))
+    cache.keep(START, ids("b"), primed(0))
+    cache.keep(START, ids("d"), primed(0))
     assert [text for text in "abcd" if find(cache, text)] == ["a", "b", "d"]
 
 
 def test_a_state_larger_than_the_memory_is_not_kept() -> None:
     cache = PromptCache(BYTES - 1)
-    cache.keep(MODEL, ids("a"), primed(0))
+    cache.keep(START, ids("a"), primed(0))
     assert (len(cache), cache.num_bytes, find(cache, "a")) == (0, 0, None)
 
 
@@ -89,7 +92,7 @@ def test_what_is_found_was_kept_and_memory_is_bounded(texts: list[str], room: in
         assert found == expected
         if found is not None:
             kept.append(kept.pop(kept.index(text[:found])))
-        cache.keep(MODEL, ids(text), primed(0))
+        cache.keep(START, ids(text), primed(0))
         kept = [known for known in kept if known != text] + [text]
         kept = kept[max(0, len(kept) - room) :]
         assert len(cache) == len(kept)

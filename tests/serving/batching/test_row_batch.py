@@ -15,7 +15,7 @@ from charlm.serving.batching.row_batch import RowBatch
 from charlm.serving.batching.rows import Row, take_turns
 from charlm.serving.batching.same_rows import GROUP_SIZE, reliable_group_size
 from charlm.vocab.char import CharVocab
-from tests.serving.served import CPU, make_model
+from tests.serving.served import CPU, make_model, start_of
 
 VOCAB = CharVocab("abcdefghij ")
 KINDS: dict[str, dict[str, Any]] = {
@@ -109,7 +109,7 @@ def test_rows_join_leave_and_wait(kind: str, group_size: int | None) -> None:
 @pytest.mark.parametrize("kind", MODELS)
 def test_groups_of_one_size_give_equal_bits(kind: str) -> None:
     model = MODELS[kind].network
-    size = reliable_group_size(model, CPU)
+    size = reliable_group_size(start_of(MODELS[kind]), CPU)
     assert size in (1, GROUP_SIZE)
     for row in run_in_any_company(model, size, seed=1):
         alone = SimpleRow(model.initial_state(1), row.ids)
@@ -120,15 +120,15 @@ def test_groups_of_one_size_give_equal_bits(kind: str) -> None:
 
 
 def test_a_model_whose_rows_depend_on_their_place_steps_each_alone() -> None:
-    model = make_model("mixed", VOCAB, body={"type": "window", "window": 3}).network
+    model = make_model("mixed", VOCAB, body={"type": "window", "window": 3})
 
     def mix(_: object, __: object, output: tuple[Tensor, State]) -> tuple[Tensor, State]:
         features_BTH, state = output
         return features_BTH + features_BTH.cumsum(0) * 1e-7, state
 
-    assert reliable_group_size(model, CPU) == GROUP_SIZE
-    model.register_forward_hook(mix)
-    assert reliable_group_size(model, CPU) == 1
+    assert reliable_group_size(start_of(model), CPU) == GROUP_SIZE
+    model.network.register_forward_hook(mix)
+    assert reliable_group_size(start_of(model), CPU) == 1
 
 
 def test_a_row_that_has_read_its_last_token_gets_its_state() -> None:
