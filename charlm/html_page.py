@@ -2,11 +2,14 @@
 
 title, style ──page_start──> <!doctype ... <main><h1>    (content)    data, scripts ──page_end──> </main> ... </html>
 
+`charlm/model_page` has the files that the pages of a model share: that of `charlm serve`, and the exported one.
+
 Names and texts are escaped with `html.escape`. A policy in the page also forbids it to load anything.
 """
 
 from collections.abc import Iterable, Iterator
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 _POLICY = (
@@ -42,6 +45,20 @@ def page_end(data_id: str, data: Iterable[str], *scripts: Path) -> Iterator[str]
     yield from element_of_data(data_id, data)
     yield script_element("".join(script.read_text(encoding="utf-8") for script in scripts))
     yield "</body></html>\n"
+
+
+def read_model_page(folder: str) -> dict[str, str]:
+    """Return the name and the text of each file of a page of a model: those that such pages share, and its own.
+
+    Args:
+        folder: of its own files, below the package. Their names differ from those of shared files.
+    """
+    found: dict[str, str] = {}
+    for each in ("model_page", folder):
+        for file in files("charlm").joinpath(each).iterdir():
+            assert file.name not in found, "a name belongs to one file"
+            found[file.name] = file.read_text(encoding="utf-8")
+    return found
 
 
 def element_of_data(data_id: str, data: Iterable[str]) -> Iterator[str]:

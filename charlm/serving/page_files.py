@@ -1,6 +1,6 @@
 """The page for people at `/`, and the files that it loads: its scripts, styles and icon, and nothing from elsewhere.
 
-    charlm/serving/page/*, the style of all pages, the colours of surprisals ──Page──> responses with a policy
+    charlm/serving/page/*, charlm/model_page/*, the style of all pages, the colours ──Page──> responses with a policy
 
 The files are read once, so that a name in a request never is a path.
 """
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from charlm.evaluation.explain.colour_style import scales_style
 from charlm.evaluation.explain.colours import SURPRISAL
+from charlm.html_page import read_model_page
 from charlm.serving.api_error import ApiError
 
 PAGE_FOLDER = "/page/"
@@ -21,7 +22,9 @@ PAGE_POLICY = (
     " form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 """Nothing comes from elsewhere, and no script can turn text into markup."""
-_INDEX = "index.html"
+_FOLDER = "serving/page"
+_INDEX, _BODY = "index.html", "body.html"
+_BODY_MARK = "<!-- body.html -->"
 _KEY_MARK = 'content="no key"'
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -37,6 +40,8 @@ class Page:
         contents = _read_files()
         index = contents.pop(_INDEX)
         assert _KEY_MARK in index, "the page is told about the key here"
+        assert _BODY_MARK in index, "the body that pages share stands here"
+        index = index.replace(_BODY_MARK, contents.pop(_BODY))
         self._index = index.replace(_KEY_MARK, 'content="key"') if needs_key else index
         self._files = contents
 
@@ -64,9 +69,7 @@ def wants_page(headers: Headers) -> bool:
 
 
 def _read_files() -> dict[str, str]:
-    package = resources.files("charlm")
-    folder = package / "serving" / "page"
-    contents = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
-    contents["base.css"] = (package / "html_page.css").read_text(encoding="utf-8")
+    contents = read_model_page(_FOLDER)
+    contents["base.css"] = (resources.files("charlm") / "html_page.css").read_text(encoding="utf-8")
     contents["colours.css"] = scales_style(SURPRISAL)
     return contents

@@ -18,7 +18,8 @@ from tests.serving.served import TEXT, client_of, complete, ids_of, make_model, 
 MODELS = {name: make_model(name, vocab) for name, vocab in vocabularies().items()}
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "charlm" / "serving" / "page"
+FOLDERS = [ROOT / "charlm" / "serving" / "page", ROOT / "charlm" / "model_page"]
+SCRIPTS = {path.name: path for folder in FOLDERS for path in folder.glob("*.js")}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def test_browsers_get_the_page_and_programs_the_models(client: TestClient) -> No
     assert page.headers["content-type"].startswith("text/html")
     assert page.headers["vary"] == "accept"
     assert "<main>" in page.text
+    assert '<textarea id="text"' in page.text
     for accept in ("*/*", "application/json", ""):
         assert client.get("/", headers={"accept": accept}).json()["models"] == list(MODELS)
 
@@ -42,12 +44,11 @@ def test_browsers_get_the_page_and_programs_the_models(client: TestClient) -> No
 def test_all_that_the_page_loads_is_its_own(client: TestClient) -> None:
     page = client.get("/", headers=HTML)
     loaded = re.findall(r'(?:href|src)="([^"]*)"', page.text)
-    assert len(loaded) == 5
-    scripts = {path.name for path in FOLDER.glob("*.js")}
-    for name in scripts:
-        imported = re.findall(r'from "([^"]*)"', (FOLDER / name).read_text(encoding="utf-8"))
-        assert {path.removeprefix("./") for path in imported} <= scripts, name
-    for path in [*loaded, *(f"page/{name}" for name in scripts)]:
+    assert len(loaded) == 6
+    for name, path in SCRIPTS.items():
+        imported = re.findall(r'from "([^"]*)"', path.read_text(encoding="utf-8"))
+        assert {each.removeprefix("./") for each in imported} <= set(SCRIPTS), name
+    for path in [*loaded, *(f"page/{name}" for name in SCRIPTS)]:
         found = client.get(f"/{path}")
         assert found.status_code == 200
         assert found.headers["x-content-type-options"] == "nosniff"
@@ -81,8 +82,8 @@ def test_the_page_needs_no_key_but_asks_for_it() -> None:
 
 def test_the_wheel_has_the_page() -> None:
     included = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
-    files = {path.relative_to(ROOT).as_posix() for path in FOLDER.iterdir()}
-    assert {"charlm/serving/page/index.html", "charlm/serving/page/main.js"} < files <= included
+    files = {path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in folder.iterdir() if path.is_file()}
+    assert {"charlm/serving/page/index.html", "charlm/model_page/composer.js"} < files <= included
     assert {"base.css", "colours.css"} < set(Page(needs_key=False).names)
 
 

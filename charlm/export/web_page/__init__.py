@@ -15,8 +15,8 @@ tensors.py         arrays in one block of bytes, with an index
 text_encoding.py   bytes as text that any HTML file may hold
 vocabulary.py      the names of all ids
 page.py            the frame of the file
-scripts.py         the scripts of the page, and those that it shares with that of `charlm serve`, joined into one
-page/              the scripts, the style and the body of the page
+scripts.py         the scripts of the page, and those of charlm/model_page that it shares with `charlm serve`, as one
+page/              the scripts and the style that only this page has
 
 The page computes what the int8 step of `charlm.sampling.fast` computes: the same 8-bit weights, inputs rounded to 16
 bits in the same way, and sums in fp32 or better everywhere else.

@@ -46,7 +46,7 @@ def render_page(name: str, facts: Facts, spec: Mapping[str, Any], sections: Mapp
 
     Args:
         name: of the model.
-        spec: what page/app.js reads: the network, the vocabulary and the n-grams.
+        spec: what page/main.js reads: the network, the vocabulary and the n-grams.
     """
     style = read_page_file(_SHARED_STYLE) + read_page_file(_OWN_STYLE) + scales_style(SURPRISAL)
     yield page_start(name, "export", style)

@@ -1,35 +1,35 @@
 """The scripts of the page as one, since a browser loads no modules from a file.
 
-page/*.js and serving/page/*.js ──join_modules──> one script, each module in a function of its own
+page/*.js and charlm/model_page/*.js ──join_modules──> one script, each module in a function of its own
 """
 
 import re
-from importlib.resources import files
+from functools import cache
 
-from charlm.html_page import script_element
+from charlm.html_page import read_model_page, script_element
 
-_FOLDERS = ("export/web_page/page", "serving/page")
-"""Where files are found: those of this page alone, and those that it shares with the page of the server."""
+_FOLDER = "export/web_page/page"
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./([\w-]+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?function|class|const) (\w+)", re.MULTILINE)
 
 
 def read_page_file(name: str) -> str:
-    """Return a file of the page.
+    """Return a file of the page, its own or one that it shares with other pages.
 
     Raises:
-        FileNotFoundError: there is none.
+        KeyError: there is none.
     """
-    for folder in _FOLDERS:
-        file = files("charlm").joinpath(folder, name)
-        if file.is_file():
-            return file.read_text(encoding="utf-8")
-    raise FileNotFoundError(name)
+    return _read_files()[name]
+
+
+@cache
+def _read_files() -> dict[str, str]:
+    return read_model_page(_FOLDER)
 
 
 def page_script() -> str:
     """Return the element with the script of the page."""
-    return script_element(f'"use strict";\n(() => {{\n{join_modules("app")}}})();\n')
+    return script_element(f'"use strict";\n(() => {{\n{join_modules("main")}}})();\n')
 
 
 def join_modules(*names: str) -> str:

@@ -1,4 +1,5 @@
 // The server's API, as the page uses it. A passage is a list of tokens: { id, logp, alternatives: [[id, logp], ...] }.
+// A model is told as { model, label }: its id, and the labels that it writes for, if it does.
 //
 // Every prompt is sent as ids that begin with <eod>. So the first token of a text has a probability too, and a text
 // goes on from exactly the tokens that the page shows.
@@ -16,29 +17,33 @@ export class Api {
     this._needsKey = needsKey;
     this._askForKey = askForKey;
     this._key = null;
-    this._vocabularies = new Map();
+    this._answers = new Map(); // of what does not change
   }
 
+  // { id, kind } of each: language, classify, tag, generate or transduce.
   async models() {
-    return (await this._json("v1/models")).data.map((model) => model.id);
+    return (await this._json("v1/models")).data;
   }
 
-  vocabulary(model) {
-    if (!this._vocabularies.has(model)) {
-      const found = this._json(`vocabulary?model=${encodeURIComponent(model)}`).then(
-        (content) => new Vocabulary(content),
-      );
-      found.catch(() => this._vocabularies.delete(model));
-      this._vocabularies.set(model, found);
-    }
-    return this._vocabularies.get(model);
+  // The labels or tags of a model: { labels, columns }.
+  labels(id) {
+    return this._once(`labels?model=${encodeURIComponent(id)}`, (content) => content);
+  }
+
+  // What a model predicts of a text, as `charlm predict --format jsonl`.
+  async predict(id, text, fields, signal) {
+    return (await this._json("predict", { model: id, text, ...fields }, signal)).predictions[0];
+  }
+
+  vocabulary({ model }) {
+    return this._once(`vocabulary?model=${encodeURIComponent(model)}`, (content) => new Vocabulary(content));
   }
 
   // The tokens of a text with their probabilities.
   async score(model, text, signal) {
     if (text === "") return [];
     const { eod } = await this.vocabulary(model);
-    const { tokens } = await this._json("tokenize", { model, prompt: text }, signal);
+    const { tokens } = await this._json("tokenize", { model: model.model, prompt: text }, signal);
     const fields = { echo: true, max_tokens: 0, logprobs: countAlternatives(tokens.length + 1) };
     const answer = await this._json("v1/completions", completion(model, [eod, ...tokens], fields), signal);
     return readTokens(answer.choices[0]).slice(1);
@@ -47,7 +52,7 @@ export class Api {
   // The log-probability of every token after `ids`: { ids, logprobs }, the likeliest first.
   async distribution(model, ids, signal) {
     const { eod } = await this.vocabulary(model);
-    return this._json("distribution", { model, prompt: [eod, ...ids] }, signal);
+    return this._json("distribution", { ...model, prompt: [eod, ...ids] }, signal);
   }
 
   // Text that goes on from `ids`; onTokens gets the new tokens as they come.
@@ -59,6 +64,16 @@ export class Api {
       if (event.error) throw new Error(event.error.message);
       for (const choice of event.choices) onTokens(readTokens(choice));
     }
+  }
+
+  // Asks once, unless it fails.
+  _once(path, convert) {
+    if (!this._answers.has(path)) {
+      const found = this._json(path).then(convert);
+      found.catch(() => this._answers.delete(path));
+      this._answers.set(path, found);
+    }
+    return this._answers.get(path);
   }
 
   async _json(path, content, signal) {
@@ -87,7 +102,7 @@ export class Api {
   }
 }
 
-const completion = (model, prompt, fields) => ({ model, prompt, return_tokens_as_token_ids: true, ...fields });
+const completion = (model, prompt, fields) => ({ ...model, prompt, return_tokens_as_token_ids: true, ...fields });
 
 const countAlternatives = (places) =>
   Math.max(0, Math.min(MAX_ALTERNATIVES, Math.floor(MAX_ENTRIES / Math.max(1, places)) - 1));

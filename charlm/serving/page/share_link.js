@@ -2,10 +2,11 @@
 
 const NUMBERS = ["temperature", "topK", "topP", "minP", "length", "seed"];
 
-// { text, models, settings } -> "text=...&model=...&temperature=0.7"
-export function writeFragment({ text, models, settings }) {
+// { text, models, labels, settings } -> "text=...&model=...&label1=...&temperature=0.7"; labels: a list for each model.
+export function writeFragment({ text, models, labels, settings }) {
   const fields = new URLSearchParams({ text });
   for (const model of models) fields.append("model", model);
+  labels.forEach((names, index) => names.forEach((name) => fields.append(labelField(index), name)));
   for (const name of NUMBERS) if (settings[name] !== null) fields.set(name, settings[name]);
   return fields.toString();
 }
@@ -19,5 +20,9 @@ export function readFragment(fragment) {
     const value = Number(fields.get(name) || NaN);
     if (Number.isFinite(value)) settings[name] = value;
   }
-  return { text: fields.get("text"), models: fields.getAll("model").slice(0, 2), settings };
+  const models = fields.getAll("model").slice(0, 2);
+  const labels = [0, 1].map((index) => fields.getAll(labelField(index)));
+  return { text: fields.get("text"), models, labels, settings };
 }
+
+const labelField = (index) => `label${index + 1}`;

@@ -1,5 +1,6 @@
 // The form of the settings: { temperature, topK, topP, minP, length, seed }, null where a field is off.
 
+const NUM_SEEDS = 2 ** 31;
 const NEUTRAL = { topP: 1, minP: 0 }; // values of sliders that change nothing
 const SHOWN = {
   temperature: (value) => value.toFixed(2),
@@ -22,6 +23,11 @@ export class SettingsForm {
     const values = Object.fromEntries(Object.entries(this._inputs).map(([name, input]) => [name, valueOf(input)]));
     for (const [name, neutral] of Object.entries(NEUTRAL)) if (values[name] === neutral) values[name] = null;
     return { ...values, length: values.length ?? Number(this._inputs.length.defaultValue) };
+  }
+
+  // The seed of the form, or a random one, which is short to read.
+  chooseSeed() {
+    return this.values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] % NUM_SEEDS;
   }
 
   // Fills all fields; those that are left out get their defaults.

@@ -1,4 +1,4 @@
-// One model and a text: its tokens in colours, and what may come next.
+// A text that a model reads and writes: its tokens in colours, and what may come next.
 
 import { drawBars } from "./bars.js";
 import { cutBy, shapeDistribution } from "./distribution.js";
@@ -11,13 +11,12 @@ import { textOf } from "./text_units.js";
 const NUM_BARS = 20;
 const HELP = "Text in colours. The arrow keys move from token to token; Enter shows what else could stand there.";
 
-export class Pane {
-  // number: 1 or 2. onModel(pane): another model was chosen. onBranch(pane, place, id): a token was chosen for a place
-  // of the text. onAppend(pane, token): one was chosen to come next. say(text): tells a screen reader.
-  constructor(number, { api, models, onModel, onBranch, onAppend, say }) {
-    Object.assign(this, { api, models, onAppend, say, tokens: [], next: null, vocabulary: null });
-    this.select = make("select", { id: `model-${number}` }, ...models.map((id) => make("option", { value: id }, id)));
-    this.select.addEventListener("change", () => onModel(this));
+export class TextPane {
+  // name: of the pane, for screen readers. controls: elements above the text. onBranch(place, id): a token was chosen
+  // for a place of the text. onAppend(token): one was chosen to come next. say(text): tells a screen reader.
+  constructor(name, { api, controls = [], onBranch, onAppend, say }) {
+    Object.assign(this, { api, onAppend, say, tokens: [], next: null, vocabulary: null });
+    this.model = null; // how the api is told which model it is
     this.figures = make("p", { className: "figures soft" });
     this.box = make("div", { className: "text", tabIndex: 0, role: "group", "aria-label": HELP });
     this.summary = make("p", { className: "soft summary" });
@@ -26,27 +25,16 @@ export class Pane {
       (place, id) => {
         this.text.leave();
         this.box.focus({ preventScroll: true });
-        onBranch(this, place, id);
+        onBranch(place, id);
       },
       () => this.box.focus({ preventScroll: true }),
     );
-    const label = make("label", { for: `model-${number}` }, number === 1 ? "Model" : "Model 2");
-    const next = make("section", { className: "next", "aria-label": `What comes next, model ${number}` });
+    const next = make("section", { className: "next", "aria-label": `What comes next, ${name}` });
     next.append(make("h2", {}, "What comes next"), this.summary, this.bars);
-    const head = make(
-      "div",
-      { className: "pane-head" },
-      make("div", { className: "field" }, label, this.select),
-      this.figures,
-    );
-    const reading = make("div", { className: "reading" }, head, this.box);
-    this.element = make(
-      "section",
-      { className: "pane", "aria-label": `Model ${number}` },
-      reading,
-      next,
-      this.card.element,
-    );
+    const head = make("div", { className: "pane-head" }, ...controls, this.figures);
+    this.reading = make("div", { className: "reading" }, head, this.box);
+    const properties = { className: "pane", "aria-label": name };
+    this.element = make("section", properties, this.reading, next, this.card.element);
     this.text = new TokenText(this.box, {
       onPoint: (unit, anchor, { pinned }) => this._showCard(unit, anchor, pinned),
       onLeave: () => this.card.hide(),
@@ -55,19 +43,13 @@ export class Pane {
     this.box.addEventListener("scroll", () => this.card.hide());
   }
 
-  get model() {
-    return this.select.value;
-  }
-
   // What Undo comes back to.
   get state() {
-    const { model, tokens, vocabulary } = this;
-    return { model, tokens, vocabulary, isHidden: this.element.hidden };
+    const { tokens, vocabulary } = this;
+    return { tokens, vocabulary };
   }
 
-  restore({ model, tokens, vocabulary, isHidden }) {
-    this.select.value = model;
-    this.element.hidden = isHidden;
+  restore({ tokens, vocabulary }) {
     this.show(tokens, vocabulary);
   }
 
@@ -102,7 +84,7 @@ export class Pane {
     let frame = null;
     const flush = () => {
       frame = null;
-      this._append(waiting.splice(0));
+      this._addWritten(waiting.splice(0));
     };
     const onTokens = (added) => {
       waiting.push(...added);
@@ -118,7 +100,7 @@ export class Pane {
   }
 
   // Shows where the text grows, unless the reader has scrolled up.
-  _append(added) {
+  _addWritten(added) {
     const isAtEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 4;
     const tokens = [...this.tokens, ...added.map((token) => ({ ...token, origin: "written" }))];
     this._setTokens(tokens, this.vocabulary);
@@ -133,6 +115,10 @@ export class Pane {
   _setTokens(tokens, vocabulary) {
     this.text.show(tokens, vocabulary);
     [this.tokens, this.vocabulary] = [tokens, vocabulary];
+  }
+
+  append(token) {
+    this.show([...this.tokens, token], this.vocabulary);
   }
 
   // Another token at a place, with nothing after it.
@@ -172,7 +158,7 @@ export class Pane {
     });
     drawBars(this.bars, rows, (index) => {
       const alternatives = ids.slice(0, NUM_BARS).map((id, at) => [id, logprobs[at]]);
-      this.onAppend(this, { id: ids[index], logp: logprobs[index], alternatives, origin: "chosen" });
+      this.onAppend({ id: ids[index], logp: logprobs[index], alternatives, origin: "chosen" });
     });
     this.summary.textContent = summarize(shaped);
   }
