@@ -1,4 +1,4 @@
-"""OpenAI's own client, with every parameter that it has for completions."""
+"""OpenAI's own client, with every parameter that it has for completions. Needs `scripts/test --peers`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,8 @@ from tests.processes import Commands
 from tests.serving.live_server import live_server
 
 openai: Any = pytest.importorskip("openai", reason="the package openai is not installed")
+
+pytestmark = pytest.mark.peers
 
 EVERYTHING: dict[str, Any] = {
     "model": "bundled",
