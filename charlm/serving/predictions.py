@@ -106,12 +106,17 @@ def _check_amount(texts: Sequence[str], model: ServedModel, options: PredictOpti
                 raise invalid_field("text", f"a text has {longest:,} characters", cure)
             amount = max(options.beams, options.top) * sum(max_target_length(len(text)) for text in texts)
         case LabelConditions(size=size):
-            amount = size * sum(map(len, texts))
+            amount = size * _num_read(texts)
         case None:
-            amount = sum(map(len, texts))
+            amount = _num_read(texts)
     if amount > limits.prediction_characters:
         what = f"the texts need {amount:,} characters to be read or written"
         raise invalid_field("text", what, f"send fewer at a time (limit: {limits.prediction_characters:,})")
+
+
+def _num_read(texts: Sequence[str]) -> int:
+    """The characters of texts, and the end of each."""
+    return sum(map(len, texts)) + len(texts)
 
 
 def _alignment_json(found: AlignmentExplanation) -> dict[str, Any]:

@@ -14,15 +14,28 @@ from charlm.serving.completion_request import FIELDS
 from charlm.serving.json_response import to_bytes
 from charlm.vocab.char import CharVocab
 from tests.serving.served import client_of, complete, make_model
+from tests.serving.task_models import classifier, labelled_writer, tagger, transducer
 
 MODEL = make_model("char", CharVocab("abcdé "))
 JSON = {"content-type": "application/json"}
-PATHS = ("/v1/completions", "/tokenize", "/detokenize", "/distribution")
+PATHS = ("/v1/completions", "/tokenize", "/detokenize", "/distribution", "/predict")
+TASKS = {
+    "labels": classifier("even", "odd"),
+    "tags": tagger("A", "B"),
+    "names": labelled_writer("alba"),
+    "pairs": transducer(),
+}
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
     with client_of({"char": MODEL}, body_bytes=1 << 20) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def task_client() -> Iterator[TestClient]:
+    with client_of({"char": MODEL, **TASKS}) as client:
         yield client
 
 
@@ -101,6 +114,20 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 OBJECTS = st.dictionaries(st.sampled_from([*FIELDS, "tokens", "add_special_tokens"]), VALUES, max_size=6)
+
+
+PREDICTION_FIELDS = ("text", "top", "threshold", "labels", "temperature", "beams", "length_penalty", "alignment", "x")
+PREDICTIONS = st.dictionaries(st.sampled_from(PREDICTION_FIELDS), VALUES | st.integers(1, 9), max_size=4)
+
+
+@pytest.mark.parametrize("num_examples", EXTENTS)
+def test_any_prediction_is_answered_or_refused(task_client: TestClient, num_examples: int) -> None:
+    @hypothesis_settings(max_examples=num_examples, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    @given(content=PREDICTIONS, model=st.sampled_from(["char", *TASKS]))
+    def check(content: dict[str, Any], model: str) -> None:
+        assert_answered(task_client, {"text": "ab", **content, "model": model}, "/predict")
+
+    check()
 
 
 @pytest.mark.parametrize("num_examples", EXTENTS)
