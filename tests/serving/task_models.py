@@ -45,7 +45,7 @@ def labelled_writer(*labels: str, columns: tuple[str, ...] = (), into: str = "in
     return _load(GenerateTaskSettings(), settings, VOCAB, conditions=conditions)
 
 
-def transducer(attention: str = "monotonic", vocab: Vocab = VOCAB, **model: Any) -> LoadedModel:
+def transducer(attention: str = "monotonic", vocab: Vocab = VOCAB, seed: int = 0, **model: Any) -> LoadedModel:
     """A model that writes a text for another."""
     condition = {
         "type": "source",
@@ -53,7 +53,7 @@ def transducer(attention: str = "monotonic", vocab: Vocab = VOCAB, **model: Any)
         "attention": {"type": attention, "size": 6},
     }
     settings = _settings(condition={"type": "none"} if attention == "none" else condition, **model)
-    return _load(TransduceTaskSettings(), settings, vocab, conditions=SourceConditions(VOCAB, "none"))
+    return _load(TransduceTaskSettings(), settings, vocab, seed, conditions=SourceConditions(VOCAB, "none"))
 
 
 def _settings(**model: Any) -> ModelSettings:
@@ -64,6 +64,7 @@ def _load(
     task: TaskSettings,
     settings: ModelSettings,
     vocab: Vocab,
+    seed: int = 0,
     *,
     labels: Labels | None = None,
     conditions: LabelConditions | SourceConditions | None = None,
@@ -71,7 +72,7 @@ def _load(
     """The weights are three times as large as usual, so that distributions are not flat; labels have some as well."""
     interface = make_interface(task, labels, conditions, vocab)
     with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = build_model(settings, vocab.size, None, interface).eval()
         for name, parameter in model.named_parameters():
             parameter.mul_(3)

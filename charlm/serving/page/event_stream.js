@@ -19,7 +19,7 @@ export async function* readEvents(response) {
       }
     }
   } finally {
-    await reader.cancel();
+    await reader.cancel().catch(() => {}); // of a broken connection it fails as well
   }
 }
 

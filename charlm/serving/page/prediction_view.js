@@ -16,7 +16,7 @@ export class PredictionView {
   // say(text): tells a screen reader.
   constructor({ api, say }) {
     Object.assign(this, { api, say });
-    this.hint = make("p", { className: "soft" }, HINT);
+    this.hint = make("p", { className: "hint soft" }, HINT);
     this.views = { classify: new PredictedLabels(), tag: new TaggedText(say), transduce: new AlignedText(say) };
     const elements = Object.values(this.views).map((view) => view.element);
     this.element = make("div", { className: "prediction", hidden: true }, this.hint, ...elements);
