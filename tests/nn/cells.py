@@ -15,6 +15,7 @@ from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.dropout import NoiseRNG
@@ -34,9 +35,13 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "lstm-mogrifier": lambda *sizes: LSTMCell(*sizes, mogrifier_rounds=5),
     "gru": GRUCell,
     "gru-before": lambda *sizes: GRUCell(*sizes, reset="before"),
+    "mingru": MinGRUCell,
+    "mingru-identity": lambda *sizes: MinGRUCell(*sizes, activation="identity"),
 }
 """Each cell and its variants; a name begins with the type of the cell, and that of a variant goes on after a "-"."""
-FAST = ("rnn-tanh", "rnn-relu", "lstm", "lstm-coupled", "gru")
+RECURRENT = tuple(name for name in CELLS if not name.startswith("mingru"))
+"""The cells with a recurrent matrix."""
+FAST = ("rnn-tanh", "rnn-relu", "lstm", "lstm-coupled", "gru", "mingru", "mingru-identity")
 """The cells with a fused unroll and a fast step. A cell that is not here runs step by step."""
 NORMS = {
     "none": NormFactory(),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from charlm.nn.cells.base import Cell
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.norm import WeightNorm
 from charlm.nn.state import State
@@ -106,6 +107,15 @@ def cho_before(cell: Cell, x: Tensor, h: Tensor) -> Vectors:
     return (update * h + (1 - update) * candidate,)
 
 
+def feng(cell: Cell, x: Tensor, h: Tensor) -> Vectors:
+    """Feng et al. (2024), minGRU: z is the weight of the new state."""
+    assert isinstance(cell, MinGRUCell)
+    u, b = used(cell.input_weight_GD, cell.input_scale), cell.bias_G
+    update = sigmoid(gate(u, 0) @ x + gate(b, 0))
+    candidate = gate(u, 1) @ x + gate(b, 1)
+    return ((1 - update) * h + update * (candidate if cell.is_identity else torch.tanh(candidate)),)
+
+
 EQUATIONS: dict[str, Step] = {
     "rnn-tanh": elman,
     "rnn-relu": elman,
@@ -114,6 +124,8 @@ EQUATIONS: dict[str, Step] = {
     "lstm-mogrifier": melis,
     "gru": cho_after,
     "gru-before": cho_before,
+    "mingru": feng,
+    "mingru-identity": feng,
 }
 
 

@@ -61,6 +61,7 @@ CASES: dict[str, dict[str, Any]] = {
     "lstm-coupled": {"body": {"cell": {"type": "lstm", "coupled": True}}},
     "lstm-mogrifier": {"body": {"cell": {"type": "lstm", "mogrifier_rounds": 3}, "norm": "layer"}},
     "gru-before": {"body": {"cell": {"type": "gru", "reset": "before"}}},
+    "mingru-identity": {"body": {"cell": {"type": "mingru", "activation": "identity"}}},
     "rnn-relu": {"body": {"cell": {"type": "rnn", "activation": "relu"}}},
     "noisy": {
         "body": {

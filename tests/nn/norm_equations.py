@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from charlm.nn.cells.base import Cell
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.norm import BatchNorm, LayerNorm
 from charlm.nn.state import State
@@ -125,6 +126,15 @@ def normalised_gru(cell: Cell, norm: Norm, x: list[Tensor], state: Rows, steps: 
     return [((1 - z_) * n_ + z_ * h,) for z_, n_, h in zip(z, n, hidden, strict=True)]
 
 
+def normalised_mingru(cell: Cell, norm: Norm, x: list[Tensor], state: Rows, steps: list[int]) -> Rows:
+    """Both products have one norm."""
+    assert isinstance(cell, MinGRUCell)
+    gates = [each + cell.bias_G for each in norm(cell.input_norm, [cell.input_weight_GD @ row for row in x], steps)]
+    z = [sigmoid(each[:H]) for each in gates]
+    n = [each[H:] if cell.is_identity else torch.tanh(each[H:]) for each in gates]
+    return [((1 - z_) * h + z_ * n_,) for z_, n_, (h,) in zip(z, n, state, strict=True)]
+
+
 NORMALISED = {
     "rnn-tanh": normalised_rnn,
     "rnn-relu": normalised_rnn,
@@ -133,6 +143,8 @@ NORMALISED = {
     "lstm-mogrifier": normalised_lstm,
     "gru": normalised_gru,
     "gru-before": normalised_gru,
+    "mingru": normalised_mingru,
+    "mingru-identity": normalised_mingru,
 }
 
 

@@ -114,6 +114,7 @@ def test_the_shares_are_found() -> None:
     assert set(noises_of("window")) == set(noises_of("tcn")) == everywhere
     assert set(noises_of("lstm")) == {*everywhere, "weight_drop", "recurrent_dropout", *MEANS}
     assert set(noises_of("gru")) == set(noises_of("lstm")) - {"zoneout_hidden"}
+    assert set(noises_of("mingru")) == set(noises_of("gru")) - {"weight_drop"}
 
 
 @pytest.mark.parametrize(("body", "norm"), [(body, norm) for body in BODIES for norm in norms_of(body)])

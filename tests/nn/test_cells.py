@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
@@ -22,6 +23,7 @@ from charlm.nn.state import State
 from tests.nn.cells import (
     CELLS,
     EVERY_CELL_AND_NORM,
+    RECURRENT,
     B,
     D,
     ForwardFn,
@@ -187,7 +189,19 @@ def test_the_library_is_used_for_chunks_alone() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_weights_start_orthogonal_and_glorot(cell: str) -> None:
+def test_input_weights_start_as_glorot(cell: str) -> None:
+    torch.manual_seed(0)
+    input_size, hidden_size = 48, 32
+    mine = CELLS[cell](input_size, hidden_size)
+    bound = math.sqrt(6 / (input_size + hidden_size))
+    for matrix_HD in mine.get_parameter(weight_name(mine, "input")).detach().split(hidden_size):
+        assert matrix_HD.shape == (hidden_size, input_size)
+        assert float(matrix_HD.abs().max()) <= bound
+        assert float(matrix_HD.std()) == pytest.approx(bound / math.sqrt(3), rel=0.1)
+
+
+@pytest.mark.parametrize("cell", RECURRENT)
+def test_recurrent_weights_start_orthogonal(cell: str) -> None:
     torch.manual_seed(0)
     input_size, hidden_size = 48, 32
     mine = CELLS[cell](input_size, hidden_size)
@@ -197,10 +211,6 @@ def test_weights_start_orthogonal_and_glorot(cell: str) -> None:
     assert inputs.shape == (len(matrices) * hidden_size, input_size)
     for matrix_HH in matrices:
         torch.testing.assert_close(matrix_HH @ matrix_HH.T, torch.eye(hidden_size), atol=1e-5, rtol=0)
-    bound = math.sqrt(6 / (input_size + hidden_size))
-    for matrix_HD in inputs.split(hidden_size):
-        assert float(matrix_HD.abs().max()) <= bound
-        assert float(matrix_HD.std()) == pytest.approx(bound / math.sqrt(3), rel=0.1)
     for i, matrix_HH in enumerate(matrices):
         assert all(not torch.equal(matrix_HH, other) for other in matrices[:i]), "each gate has a separate matrix"
 
@@ -222,6 +232,8 @@ def test_biases_start_at_zero_but_the_forget_gate_s() -> None:
     assert gru.bias_G.tolist() == [0] * 6
     assert gru.candidate_bias_H is not None
     assert gru.candidate_bias_H.tolist() == [0, 0]
+    assert MinGRUCell(3, 2).bias_G.tolist() == [-1, -1, 0, 0]
+    assert MinGRUCell(3, 2, forget_bias=2.5).bias_G.tolist() == [-2.5, -2.5, 0, 0]
 
 
 @pytest.mark.parametrize(("cell", "norm"), EVERY_CELL_AND_NORM)

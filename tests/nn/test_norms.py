@@ -87,8 +87,9 @@ def test_weight_normalisation_starts_as_the_matrices_themselves(cell: str) -> No
 
 def scaled_weights(cell: Cell) -> list[tuple[nn.Module, Tensor]]:
     weights = [
-        (cell.get_submodule(f"{part}_scale"), cell.get_parameter(weight_name(cell, part)))
-        for part in ("input", "recurrent")
+        (scale, cell.get_parameter(weight_name(cell, name.removesuffix("_scale"))))
+        for name, scale in cell.named_children()
+        if name.endswith("_scale")
     ]
     rounds = cell.mogrifier if isinstance(cell, LSTMCell) else None
     extra = zip(rounds.scales, rounds.matrices, strict=True) if rounds is not None else ()

@@ -13,13 +13,14 @@ from charlm.export.onnx_step.norms import normalize
 from charlm.nn.cells.base import Cell, zoneout_probabilities
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.mogrifier import Mogrifier
 from charlm.nn.cells.rnn import RNNCell
 
 
 def step_cell(graph: Graph, cell: Cell, x_BD: Name, state: State) -> State:
     """Return the next state, of which the first tensor is the output."""
-    assert isinstance(cell, LSTMCell | GRUCell | RNNCell), "a new cell needs a step here"
+    assert isinstance(cell, LSTMCell | GRUCell | RNNCell | MinGRUCell), "a new cell needs a step here"
     match cell:
         case LSTMCell():
             floats, counts = _step_lstm(graph, cell, x_BD, state)
@@ -27,6 +28,8 @@ def step_cell(graph: Graph, cell: Cell, x_BD: Name, state: State) -> State:
             floats, counts = _step_gru(graph, cell, x_BD, state)
         case RNNCell():
             floats, counts = _step_rnn(graph, cell, x_BD, state)
+        case MinGRUCell():
+            floats, counts = _step_mingru(graph, cell, x_BD, state)
         case _:
             assert_never(cell)
     return *_apply_zoneout(graph, cell, state, floats), *(graph.op("Add", each, graph.number(1)) for each in counts)
@@ -102,6 +105,16 @@ def _step_rnn(graph: Graph, cell: RNNCell, x_BD: Name, state: State) -> tuple[St
     )
     sums_BH = graph.op("Add", sums_BH, graph.constant(weights.bias_H))
     return (graph.op("Relu" if cell.is_relu else "Tanh", sums_BH),), tuple(counts)
+
+
+def _step_mingru(graph: Graph, cell: MinGRUCell, x_BD: Name, state: State) -> tuple[State, State]:
+    hidden_BH, *counts = state
+    weights = cell.prepare(None)
+    gates_BG = normalize(graph, cell.input_norm, graph.linear(x_BD, weights.input_GD), counts)
+    gates_BG = graph.op("Add", gates_BG, graph.constant(weights.bias_G))
+    z, n = graph.split(gates_BG, [cell.hidden_size] * 2)
+    difference = graph.op("Sub", n if cell.is_identity else graph.op("Tanh", n), hidden_BH)
+    return (graph.op("Add", hidden_BH, graph.op("Mul", graph.op("Sigmoid", z), difference)),), tuple(counts)
 
 
 def _apply_zoneout(graph: Graph, cell: Cell, before: State, floats: State) -> State:

@@ -81,6 +81,8 @@ class RecurrentSettings(Settings):
                 raise ValueError(f"{name} has {len(entries)} entries for {self.num_layers} layers (num_layers)")
         if self.zoneout_hidden and self.cell.type != "lstm":
             raise ValueError("zoneout_hidden is for LSTM cells; set zoneout, which is for h in this cell")
+        if self.weight_drop and self.cell.type == "mingru":
+            raise ValueError("weight_drop is for recurrent matrices, which a mingru has none of; set dropout")
         if self.norm_gain is not None and self.norm not in ("batch", "layer"):
             raise ValueError('norm_gain needs norm = "batch" or "layer"')
         if self.norm_per_step and self.norm != "batch":

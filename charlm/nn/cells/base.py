@@ -151,7 +151,13 @@ def init_gates(input_weight_GD: Tensor, recurrent_weight_GH: Tensor) -> None:
     """Initialise each gate: input matrices uniform (Glorot & Bengio, 2010), recurrent ones orthogonal (Saxe et al.,
     2014)."""
     hidden_size = recurrent_weight_GH.shape[1]
-    for weight_HD in input_weight_GD.split(hidden_size):
-        nn.init.xavier_uniform_(weight_HD)
+    init_input_gates(input_weight_GD, hidden_size)
     for weight_HH in recurrent_weight_GH.split(hidden_size):
         nn.init.orthogonal_(weight_HH)
+
+
+@torch.no_grad()
+def init_input_gates(input_weight_GD: Tensor, hidden_size: int) -> None:
+    """Initialise the input matrix of each gate, uniform (Glorot & Bengio, 2010)."""
+    for weight_HD in input_weight_GD.split(hidden_size):
+        nn.init.xavier_uniform_(weight_HD)

@@ -5,8 +5,9 @@ from typing import assert_never
 from charlm.nn.cells.base import Cell, CellOptions
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.cells.settings import CellSettings, GRUSettings, LSTMSettings, RNNSettings
+from charlm.nn.cells.settings import CellSettings, GRUSettings, LSTMSettings, MinGRUSettings, RNNSettings
 
 
 def build_cell(settings: CellSettings, input_size: int, hidden_size: int, options: CellOptions) -> Cell:
@@ -18,5 +19,7 @@ def build_cell(settings: CellSettings, input_size: int, hidden_size: int, option
             return LSTMCell(*sizes, forget_bias=forget_bias, coupled=coupled, mogrifier_rounds=rounds)
         case GRUSettings():
             return GRUCell(*sizes, reset=settings.reset)
+        case MinGRUSettings(activation=activation, forget_bias=forget_bias):
+            return MinGRUCell(*sizes, activation=activation, forget_bias=forget_bias)
         case _:
             assert_never(settings)

@@ -1,7 +1,7 @@
 """Settings of recurrent cells, torch-free; `build.py` makes the cells.
 
 Parameters for H units on D inputs: G (D + H + 1) for the G rows of all gates, H for each; the file of a cell names its
-gates.
+gates. A minGRU has no recurrent matrix: 2 H (D + 1).
 """
 
 from typing import Annotated, Literal
@@ -40,4 +40,14 @@ class GRUSettings(Settings):
     paper."""
 
 
-CellSettings = Annotated[RNNSettings | LSTMSettings | GRUSettings, Field(discriminator="type")]
+class MinGRUSettings(Settings):
+    """minGRU (Feng et al., 2024): its gates read the input alone, so no time step has a matrix product."""
+
+    type: Literal["mingru"] = "mingru"
+    activation: Literal["tanh", "identity"] = "tanh"
+    """What is applied to the new value. The identity lets the state grow without bounds."""
+    forget_bias: float = 1.0
+    """Initial bias of the share of the old value."""
+
+
+CellSettings = Annotated[RNNSettings | LSTMSettings | GRUSettings | MinGRUSettings, Field(discriminator="type")]

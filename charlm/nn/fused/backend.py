@@ -12,9 +12,11 @@ from charlm.errors import SettingsError
 from charlm.nn.cells.base import Cell, Unroll, Weights, unroll
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused.gru import unroll_gru
 from charlm.nn.fused.lstm import unroll_lstm
+from charlm.nn.fused.mingru import unroll_mingru
 from charlm.nn.fused.rnn import unroll_rnn
 from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
 from charlm.nn.norm import MIN_ROWS
@@ -74,6 +76,8 @@ def fused_unroll(cell: Cell) -> Unroll | None:
             return unroll_gru
         case RNNCell() if not cell.options.recurrent_dropout:
             return unroll_rnn
+        case MinGRUCell():
+            return unroll_mingru
         case _:
             return None
 

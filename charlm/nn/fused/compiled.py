@@ -1,7 +1,7 @@
-"""Kernels in C: `kernels.c`, compiled once for this machine and kept in the user's cache.
+"""Kernels in C: `kernels.c` and what it includes, compiled once for this machine and kept in the user's cache.
 
     the C function's arguments: threads, rows, columns, and those of the kernel in torch: addresses of tensors (a null
-    pointer for None), floats, and 0 or 1 for truth values
+    pointer for None), numbers, and 0 or 1 for truth values
 
 Without a compiler or a cache, and for any dtype but fp32 on a CPU, the kernels in torch run, which are slower.
 """
@@ -32,11 +32,12 @@ from charlm.nn.fused.norm_kernels import STRIDED_KERNELS
 from charlm.storage import cache_directory
 
 _SOURCE = Path(__file__).with_name("kernels.c")
+_SOURCES = sorted(_SOURCE.parent.glob("*.c"))
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _COMPILE_TIMEOUT_S = 20.0
 _MIN_ELEMENTS_FOR_THREADS = 1 << 14
 """Rows times columns from which a kernel runs on several threads: waking a thread takes longer than a small kernel."""
-_C_TYPES: dict[Any, Any] = {bool: ctypes.c_long, float: ctypes.c_float}
+_C_TYPES: dict[Any, Any] = {bool: ctypes.c_long, int: ctypes.c_long, float: ctypes.c_float}
 
 
 @functools.cache
@@ -54,7 +55,7 @@ def load_compiled_library() -> ctypes.CDLL | None:
 def _compile_or_reuse(compiler: str) -> Path:
     """Return the library for this source, these flags and this CPU; compile it if the cache does not have it."""
     cache_key = (
-        _SOURCE.read_text(encoding="utf-8"),
+        _source_text(),
         _describe_compiler(compiler),
         " ".join(_FLAGS),
         platform.machine(),
@@ -72,6 +73,10 @@ def _compile_or_reuse(compiler: str) -> Path:
                     break
             storage.write_bytes(library, compiled_path.read_bytes())
     return library
+
+
+def _source_text() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in _SOURCES)
 
 
 def _load(path: Path) -> ctypes.CDLL:
@@ -96,7 +101,7 @@ def _cpu_description() -> str:
 
 
 class CompiledKernels(Kernels):
-    """The functions of `kernels.c`; all other kernels in torch."""
+    """The functions in C; all other kernels in torch."""
 
     name = "compiled"
 
@@ -143,7 +148,7 @@ class _Function(NamedTuple):
 @functools.cache
 def _find_function(library: ctypes.CDLL, kernel: Kernel) -> _Function | None:
     """Return the C function of a kernel, with its argument types, without which a call would be slower; or None."""
-    if f"\nvoid {kernel.__name__}(" not in _SOURCE.read_text(encoding="utf-8"):  # libc may have a function of that name
+    if f"\nvoid {kernel.__name__}(" not in _source_text():  # libc may have a function of that name
         return None
     function = getattr(library, kernel.__name__)
     types = [ctypes.c_long] * 3

@@ -282,6 +282,8 @@ void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hi
     }
 }
 
+#include "linear_recurrences.c"
+
 /* ---- product of a vector with a matrix of 8-bit integers: y = scale * (W x), with a scale for each row of W.
    x is rounded to 16-bit integers so small that no sum of products overflows 32 bits. Four rows at a time share the
    reads of x, and their sums do not wait for one another. */

@@ -116,4 +116,4 @@ class StepNorms(HoldsTensors):
 
 def build_step_norms(kernels: Kernels, norms: Sequence[nn.Module], like_TBG: Tensor) -> StepNorms | None:
     """Return the norms of the steps, or None if nothing is normalised."""
-    return None if isinstance(norms[0], NoNorm) else StepNorms(kernels, norms, like_TBG)
+    return None if not norms or isinstance(norms[0], NoNorm) else StepNorms(kernels, norms, like_TBG)

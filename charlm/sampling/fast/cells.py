@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from charlm.nn.cells.base import Cell
 from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
+from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused.gru import gru
 from charlm.nn.fused.lstm import lstm_gates, lstm_output
+from charlm.nn.fused.mingru import mingru
 from charlm.nn.fused.rnn import rnn
 from charlm.nn.norm import BatchNorm, LayerNorm
 from charlm.sampling.fast.kernels import Operation, StepKernels
@@ -48,7 +50,7 @@ class FastCell:
     input_norms: list[nn.Module]
     """Of the input's product, side by side."""
     recurrent_norms: list[nn.Module]
-    """Of the state's product, side by side."""
+    """Of the state's product, side by side; empty if there is none."""
     bind: Callable[[StepBuffers], list[Operation]]
     """The operations of a step, after both products."""
 
@@ -63,6 +65,8 @@ def fast_cell(cell: Cell) -> FastCell | None:
             return FastCell(input_norms, [cell.recurrent_norm, cell.candidate_norm], partial(_bind_gru, cell))
         case RNNCell():
             return FastCell([cell.input_norm], [cell.recurrent_norm], partial(_bind_rnn, cell))
+        case MinGRUCell():
+            return FastCell([cell.input_norm], [], partial(_bind_mingru, cell))
         case _:
             return None
 
@@ -100,6 +104,13 @@ def _bind_rnn(cell: RNNCell, buffers: StepBuffers) -> list[Operation]:
     (hidden_BH,) = buffers.state
     inputs, recurrent, gain_G, output_BH = _products(buffers)
     step = buffers.kernels.bind(rnn, cell.is_relu, inputs, recurrent, gain_G, output_BH)
+    return [step, *_zoneout(output_BH, hidden_BH, cell.options.zoneout), partial(hidden_BH.copy_, output_BH)]
+
+
+def _bind_mingru(cell: MinGRUCell, buffers: StepBuffers) -> list[Operation]:
+    (hidden_BH,) = buffers.state
+    gates_BG, output_BH = buffers.inputs_BG, buffers.output_BH
+    step = buffers.kernels.bind(mingru, 1, cell.is_identity, gates_BG, hidden_BH, None, None, output_BH)
     return [step, *_zoneout(output_BH, hidden_BH, cell.options.zoneout), partial(hidden_BH.copy_, output_BH)]
 
 

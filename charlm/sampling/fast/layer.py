@@ -36,8 +36,9 @@ class LayerMatrices:
         cell = fast_cell(layer.cell)
         assert cell is not None, f"{type(layer.cell).__name__} has no fast step"
         self.layer, self.cell = layer, cell
-        input_GD, recurrent_GH, self.bias_G = (tensor.detach() for tensor in layer.cell.prepare(None)[:3])
-        self.recurrent = PRODUCTS[precision](recurrent_GH, None)
+        input_GD, recurrent_GH, bias_G = layer.cell.prepare(None)[:3]
+        input_GD, self.bias_G = input_GD.detach(), bias_G.detach()
+        self.recurrent = None if recurrent_GH is None else PRODUCTS[precision](recurrent_GH.detach(), None)
         self.input: Product | None = None
         self.table_VG: Tensor | None = None
         is_normed = isinstance(cell.input_norms[0], LayerNorm | BatchNorm)
@@ -137,7 +138,9 @@ class LayerStep:
         norms, recurrent_BG = cell.recurrent_norms, self._recurrent_BG
         gain_G = layer_norm_gain(norms)
         buffers = StepBuffers(self._inputs_BG, recurrent_BG, gain_G, floats, self.output_BH, self._kernels, self._norms)
-        products = [*inputs, *matrices.recurrent.bind(floats[0], recurrent_BG), *self._norms.bind(norms, recurrent_BG)]
+        products = list(inputs)
+        if matrices.recurrent is not None:
+            products += [*matrices.recurrent.bind(floats[0], recurrent_BG), *self._norms.bind(norms, recurrent_BG)]
         return _Slot(floats, step_count, products + cell.bind(buffers))
 
 

@@ -105,6 +105,7 @@ def test_a_limit_below_the_network_is_refused() -> None:
         ({"body": {"type": "tcn"}}, "x has the body tcn"),
         ({"body": {"cell": {"type": "gru", "reset": "before"}}}, "x has a GRU with reset=before"),
         ({"body": {"cell": {"type": "lstm", "mogrifier_rounds": 2}}}, "x has a Mogrifier LSTM"),
+        ({"body": {"cell": {"type": "mingru"}}}, "x has the cell mingru"),
         ({"head": {"type": "adaptive", "cutoffs": (20,)}}, "x has the head adaptive"),
         ({"direction": "backward"}, "x writes backward"),
     ],
