@@ -1,6 +1,7 @@
 """Normalisation of a cell's products and of its memory, each from its paper's equation.
 
     none     y = x
+    rms      y = gain * x / sqrt(mean(x^2))               over the elements of one row     (Zhang & Sennrich, 2019)
     layer    y = gain * (x - mean(x)) / std(x) + bias    over the elements of one row         (Ba et al., 2016)
     batch    y as above, over the rows of a batch, for each element and time step             (Cooijmans et al., 2016)
     weight   W = gain * V / ||V||    for each row of a matrix                                 (Salimans & Kingma, 2016)
@@ -93,6 +94,17 @@ class LayerNorm(nn.Module):
         del step_counts
         x = x.to(self.gain_G.dtype)
         return nn.functional.layer_norm(x, self.gain_G.shape, self.gain_G, self.bias_G, EPS)
+
+
+class RMSNorm(nn.Module):
+    """Division by the root of the mean square over the last axis, in fp32 or higher. Parameters: gain_G."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.gain_G = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.rms_norm(x.to(self.gain_G.dtype), self.gain_G.shape, self.gain_G, EPS)
 
 
 class BatchNorm(nn.Module):

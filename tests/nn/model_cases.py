@@ -37,7 +37,11 @@ def norms_of(body: type[Settings]) -> tuple[str, ...]:
 
 CELLS = tuple(BACKENDS)
 BODIES = members(BodySettings)
-FEED_FORWARD: dict[str, dict[str, Any]] = {"window": {"window": 4}, "tcn": {"num_blocks": 2, "kernel_size": 2}}
+FEED_FORWARD: dict[str, dict[str, Any]] = {
+    "window": {"window": 4},
+    "tcn": {"num_blocks": 2, "kernel_size": 2},
+    "rglru": {"num_blocks": 2, "kernel_size": 3, "gate_width": 4},
+}
 CONTEXT: dict[str, Any] = {"context_ngrams": (2, 4), "context_buckets": 7}
 
 CASES: dict[str, dict[str, Any]] = {
@@ -81,6 +85,7 @@ CASES: dict[str, dict[str, Any]] = {
     "strided-first": {"body": {"num_layers": 2, "strides": (2, 1), "skip": "dense", "cell": {"type": "gru"}}},
     "strided-dilated": {"body": {"num_layers": 2, "strides": (1, 2), "dilations": (1, 2), "skip": "dense"}},
     "window-deep": {"body": {"type": "window", "window": 3, "num_layers": 3, "activation": "relu"}},
+    "rglru-alone": {"body": {"type": "rglru", "num_blocks": 1, "kernel_size": 1}},
     "tied": {"head": {"type": "softmax", "tied": True, "label_smoothing": 0.1}},
     "adaptive": {"head": {"type": "adaptive", "cutoffs": (2, 5), "div_value": 1.5}},
     "token-context": {"embedding": CONTEXT},

@@ -48,6 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "window": {"type": "window", "window": 4, "num_layers": 2},
     "window-norm": {"type": "window", "window": 3, "norm": "layer"},
     "tcn": {"type": "tcn", "num_blocks": 2, "kernel_size": 2},
+    "rglru": {"type": "rglru", "num_blocks": 2, "kernel_size": 3, "gate_width": 3},
     "tcn-norm": {"type": "tcn", "num_blocks": 2, "kernel_size": 3, "norm": "layer"},
 }
 DIRECTIONS: dict[str, dict[str, Any]] = {

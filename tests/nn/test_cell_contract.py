@@ -42,12 +42,18 @@ BODIES: dict[str, dict[str, Any]] = {
     **{cell: {"type": "recurrent", "cell": {"type": cell}, "backend": "plain"} for cell in CELL_TYPES},
     **{body: {"type": body} for body in BODY_TYPES if body != "recurrent"},
 }
-DEPTH = {"recurrent": {"num_layers": 2}, "window": {"num_layers": 2}, "tcn": {"num_blocks": 2}}
+DEPTH = {
+    "recurrent": {"num_layers": 2},
+    "window": {"num_layers": 2},
+    "tcn": {"num_blocks": 2},
+    "rglru": {"num_blocks": 2},
+}
 
 
 def settings_of(body: str, **changes: Any) -> Any:
     tree = BODIES[body]
-    chosen = {**tree, **DEPTH[tree["type"]], "hidden_size": H, "norm": "none", **changes}
+    norm = {"norm": "none"} if "none" in kinds_of_norm(body) else {}
+    chosen = {**tree, **DEPTH[tree["type"]], "hidden_size": H, **norm, **changes}
     return validate(BODY_TYPES[tree["type"]], Layer(chosen))
 
 
@@ -61,8 +67,14 @@ def fields_of(body: str) -> dict[str, Any]:
     return BODY_TYPES[BODIES[body]["type"]].model_fields
 
 
+def kinds_of_norm(body: str) -> tuple[str, ...]:
+    return get_args(fields_of(body)["norm"].annotation)
+
+
 def norms_of(body: str) -> list[str]:
-    return [norm for norm in get_args(fields_of(body)["norm"].annotation) if norm != "none"]
+    """Return the norms of a body that can also do without one."""
+    kinds = kinds_of_norm(body)
+    return [norm for norm in kinds if norm != "none"] if "none" in kinds else []
 
 
 def noises_of(body: str) -> list[str]:
@@ -111,7 +123,7 @@ def test_a_cell_of_the_tables_is_the_one_that_its_settings_build(cell: str) -> N
 
 def test_the_shares_are_found() -> None:
     everywhere = {"input_dropout", "dropout", "output_dropout"}
-    assert set(noises_of("window")) == set(noises_of("tcn")) == everywhere
+    assert set(noises_of("window")) == set(noises_of("tcn")) == set(noises_of("rglru")) == everywhere
     assert set(noises_of("lstm")) == {*everywhere, "weight_drop", "recurrent_dropout", *MEANS}
     assert set(noises_of("gru")) == set(noises_of("lstm")) - {"zoneout_hidden"}
     assert set(noises_of("mingru")) == set(noises_of("gru")) - {"weight_drop"}

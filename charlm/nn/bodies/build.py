@@ -6,7 +6,8 @@ from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.pooling import PooledBody
 from charlm.nn.bodies.recurrent import RecurrentNetwork
 from charlm.nn.bodies.reversed import BackwardBody, BidirectionalBody
-from charlm.nn.bodies.settings import BodySettings, RecurrentSettings, TCNSettings, WindowSettings
+from charlm.nn.bodies.rglru import RGLRUNetwork
+from charlm.nn.bodies.settings import BodySettings, RecurrentSettings, RGLRUSettings, TCNSettings, WindowSettings
 from charlm.nn.bodies.tcn import TCN
 from charlm.nn.bodies.window import WindowNetwork
 from charlm.nn.dropout import LockedDropout, NoiseRNG
@@ -26,6 +27,8 @@ def build_body(settings: BodySettings, input_size: int, rng: NoiseRNG) -> Body:
             return WindowNetwork(settings, input_size, rng)
         case TCNSettings():
             return TCN(settings, input_size, rng)
+        case RGLRUSettings():
+            return RGLRUNetwork(settings, input_size, rng)
         case _:
             assert_never(settings)
 

@@ -1,7 +1,7 @@
 """Settings of bodies, torch-free; `build.py` makes the networks.
 
 recurrent    a stack of recurrent layers            window    a feed-forward network over the last tokens
-tcn          dilated causal convolutions
+tcn          dilated causal convolutions            rglru     blocks of a gated linear recurrence
 """
 
 import math
@@ -143,4 +143,26 @@ class TCNSettings(Settings):
         return self
 
 
-BodySettings = Annotated[RecurrentSettings | WindowSettings | TCNSettings, Field(discriminator="type")]
+class RGLRUSettings(Settings):
+    """Residual blocks of a gated linear recurrence and a gated MLP, Griffin without attention (De et al., 2024)."""
+
+    type: Literal["rglru"] = "rglru"
+    hidden_size: Size = 256
+    num_blocks: int = Field(default=4, ge=1, le=64)
+    kernel_size: int = Field(default=4, ge=1, le=64)
+    """Number of tokens, including the current one, that the convolution before the recurrence reads."""
+    gate_width: Size = 64
+    """Largest width of the blocks of the gates' matrices, of which the width is the largest divisor of hidden_size."""
+    norm: Literal["rms", "layer"] = "rms"
+    """Normalisation of what each branch of a block reads, and of the features. The paper uses rms. There is no "none":
+    each branch multiplies two projections of its input, so that large values would grow from block to block."""
+    input_dropout: Probability = 0.0
+    """Dropout of the embedding's vectors. This and the next two use one mask for all time steps (Gal & Ghahramani,
+    2016)."""
+    dropout: Probability = 0.0
+    """Dropout of what each branch of a block adds."""
+    output_dropout: Probability = 0.0
+    """Dropout of the features, before the head."""
+
+
+BodySettings = Annotated[RecurrentSettings | WindowSettings | TCNSettings | RGLRUSettings, Field(discriminator="type")]

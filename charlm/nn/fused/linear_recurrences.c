@@ -123,10 +123,11 @@ void rglru_backward(long threads, long rows, long R, long steps, long width, flo
     }
 }
 
-/* ---- convolution of each column alone: y[n] = bias + sum_j w[j] x[n + j * step]; x has (taps - 1) * step more rows */
+/* ---- convolution of each column alone: y[n] = bias + sum_j w[j] x[n + j * step]; y has (taps - 1) * step fewer rows */
 
 void depthwise_convolution(long threads, long rows, long R, long taps, long step, in x, in weight, in bias, out y) {
-    PARALLEL_ROWS for (long n = 0; n < rows; n++) {
+    long shorter = rows - (taps - 1) * step;
+    PARALLEL_ROWS for (long n = 0; n < shorter; n++) {
         out o = y + n * R;
         memcpy(o, bias, R * sizeof(float));
         for (long j = 0; j < taps; j++) {
