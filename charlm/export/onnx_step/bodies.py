@@ -9,9 +9,11 @@ from charlm.errors import UsageError
 from charlm.export.onnx_step.cells import step_cell
 from charlm.export.onnx_step.graph import Graph, Name, State
 from charlm.export.onnx_step.norms import normalize
+from charlm.export.onnx_step.rglru import step_rglru
 from charlm.nn.bodies.base import Body
 from charlm.nn.bodies.causal import CausalConvolution
 from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
+from charlm.nn.bodies.rglru import RGLRUNetwork
 from charlm.nn.bodies.tcn import TCN, ResidualBlock
 from charlm.nn.bodies.window import WindowNetwork
 
@@ -28,6 +30,8 @@ def step_body(graph: Graph, body: Body, x_BD: Name, state: State) -> tuple[Name,
             return _step_window(graph, body, x_BD, state)
         case TCN():
             return _step_tcn(graph, body, x_BD, state)
+        case RGLRUNetwork():
+            return step_rglru(graph, body, x_BD, state)
         case _:
             raise UsageError(f"ONNX cannot express one step of a {type(body).__name__}", "use --format hub")
 

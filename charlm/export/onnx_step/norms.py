@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.export.onnx_step.graph import Graph, Name
-from charlm.nn.norm import EPS, BatchNorm, LayerNorm, NoNorm
+from charlm.nn.norm import EPS, BatchNorm, LayerNorm, NoNorm, RMSNorm
 
 
 def normalize(graph: Graph, norm: nn.Module, x_BG: Name, step_counts: Sequence[Name] = ()) -> Name:
@@ -24,6 +24,11 @@ def normalize(graph: Graph, norm: nn.Module, x_BG: Name, step_counts: Sequence[N
         case LayerNorm():
             parameters = [graph.constant(each) for each in (norm.gain_G, norm.bias_G) if each is not None]
             return graph.op("LayerNormalization", x_BG, *parameters, axis=-1, epsilon=EPS)
+        case RMSNorm():
+            square_BG = graph.op("Mul", x_BG, x_BG)
+            mean_B1 = graph.op("ReduceMean", square_BG, graph.shape(-1), keepdims=1)
+            root_B1 = graph.op("Sqrt", graph.op("Add", mean_B1, graph.number(EPS, torch.float32)))
+            return graph.op("Mul", graph.op("Div", x_BG, root_B1), graph.constant(norm.gain_G))
         case BatchNorm():
             return _normalize_step(graph, norm, x_BG, step_counts[0])
         case _:

@@ -65,6 +65,10 @@ class RecurrentUnit(nn.Module):
         hidden_BR = self.decay_R.new_zeros(batch_size, size)
         return (self.decay_R.new_zeros(batch_size, length, size), hidden_BR) if length else (hidden_BR,)
 
+    def decay(self) -> Tensor:
+        """Return 8 softplus(p), R: log a = -r times it."""
+        return _DECAY_FACTOR * nn.functional.softplus(self.decay_R)
+
     def forward(self, u_TBR: Tensor, state: State, is_fresh_B: Tensor) -> tuple[Tensor, State]:
         *carried, hidden_BR = state
         u_LBR = torch.cat([*(each.transpose(0, 1) for each in carried), u_TBR.to(hidden_BR.dtype)])
@@ -72,8 +76,7 @@ class RecurrentUnit(nn.Module):
         c_TBR = convolve_columns(u_LBR, self.conv_weight_KR, self.conv_bias_R)
         c_JNW = c_TBR.flatten(0, 1).unflatten(1, (len(self.gate_weight_JWG), -1)).transpose(0, 1)
         gates_JNG = torch.baddbmm(self.gate_bias_J1G, c_JNW, self.gate_weight_JWG).to(hidden_BR.dtype)
-        decay_R = _DECAY_FACTOR * nn.functional.softplus(self.decay_R)
-        output_TBR = run_rglru(gates_JNG, c_TBR, decay_R, is_fresh_B, hidden_BR)
+        output_TBR = run_rglru(gates_JNG, c_TBR, self.decay(), is_fresh_B, hidden_BR)
         return output_TBR, (*next_carried, output_TBR[-1].clone())
 
 
@@ -141,7 +144,7 @@ class RGLRUNetwork(Body):
         return self.output_dropout(features_BTD), (*next_state, steps_B + num_steps)
 
     def backend_name(self, device: torch.device) -> str:
-        return "torch" if kernels_for(torch.empty(0, device=device)).name == "eager" else "fused"
+        return "fused" if kernels_for(torch.empty(0, device=device)).name == "compiled" else "torch"
 
     @property
     def activations_per_token(self) -> int:

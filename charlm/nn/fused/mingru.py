@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.mingru import MinGRUCell, MinGRUWeights
 from charlm.nn.fused.kernels import Kernels
+from charlm.nn.fused.scan import scan, scan_backward
 from charlm.nn.fused.steps import start_chunk
 from charlm.nn.state import State
 
@@ -32,9 +33,7 @@ def mingru(
     z_TSH, n_TSH = _activate(num_steps, is_identity, gates_NG)
     n_TSH = n_TSH if dropout_mask_NH is None else n_TSH * dropout_mask_NH.view_as(n_TSH)
     u_TSH = z_TSH if old_weight_NH is None else z_TSH * (1 - old_weight_NH.view_as(n_TSH))
-    outputs_TSH, hidden_SH = outputs_NH.view_as(n_TSH), start_SH
-    for step in range(num_steps):
-        hidden_SH = torch.lerp(hidden_SH, n_TSH[step], u_TSH[step], out=outputs_TSH[step])
+    outputs_NH.view_as(n_TSH).copy_(scan(1 - u_TSH, u_TSH * n_TSH, start_SH))
 
 
 def mingru_backward(
@@ -54,11 +53,8 @@ def mingru_backward(
     ones_TSH = torch.ones_like(z_TSH)
     mask_TSH = ones_TSH if dropout_mask_NH is None else dropout_mask_NH.view_as(z_TSH)
     u_TSH = z_TSH if old_weight_NH is None else z_TSH * (1 - old_weight_NH.view_as(z_TSH))
-    d_hidden_TSH = d_outputs_NH.view_as(z_TSH).clone()
-    d_start_SH.zero_()
-    for step in reversed(range(num_steps)):
-        d_hidden_TSH[step] += d_start_SH
-        torch.mul(d_hidden_TSH[step], 1 - u_TSH[step], out=d_start_SH)
+    d_hidden_TSH, d_start = scan_backward(1 - u_TSH, d_outputs_NH.view_as(z_TSH))
+    d_start_SH.copy_(d_start)
     before_TSH = torch.cat([start_SH[None], outputs_NH.view_as(z_TSH)[:-1]])
     d_z_TSH, d_n_TSH = d_gates_NG.view(*z_TSH.shape[:2], -1).chunk(2, dim=2)
     d_z_TSH.copy_(d_hidden_TSH * (n_TSH * mask_TSH - before_TSH) * u_TSH * (1 - z_TSH))

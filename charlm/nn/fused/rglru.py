@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from charlm.nn.fused.kernels import Kernels
+from charlm.nn.fused.scan import scan, scan_backward
 from charlm.nn.fused.steps import kernels_for
 
 MAX_SLOPE = 1000.0
@@ -31,10 +32,8 @@ def rglru(
     The root is 1 at the first step of a sequence that is fresh.
     """
     _, i_TSR, log_a_TSR, root_TSR, _ = _activate(num_steps, width, gates_JNG, decay_R, is_fresh_S)
-    outputs_TSR, hidden_SR = outputs_NR.view_as(i_TSR), start_SR
-    update_TSR, a_TSR = root_TSR * i_TSR * x_NR.view_as(i_TSR), log_a_TSR.exp()
-    for step in range(num_steps):
-        hidden_SR = torch.addcmul(update_TSR[step], a_TSR[step], hidden_SR, out=outputs_TSR[step])
+    update_TSR = root_TSR * i_TSR * x_NR.view_as(i_TSR)
+    outputs_NR.view_as(i_TSR).copy_(scan(log_a_TSR.exp(), update_TSR, start_SR))
 
 
 def rglru_backward(
@@ -60,11 +59,8 @@ def rglru_backward(
     """
     r_TSR, i_TSR, log_a_TSR, root_TSR, is_scaled_TSR = _activate(num_steps, width, gates_JNG, decay_R, is_fresh_S)
     x_TSR, a_TSR = x_NR.view_as(r_TSR), log_a_TSR.exp()
-    d_TSR = d_outputs_NR.view_as(r_TSR).clone()
-    d_start_SR.zero_()
-    for step in reversed(range(num_steps)):
-        d_TSR[step] += d_start_SR
-        torch.mul(d_TSR[step], a_TSR[step], out=d_start_SR)
+    d_TSR, d_start = scan_backward(a_TSR, d_outputs_NR.view_as(r_TSR))
+    d_start_SR.copy_(d_start)
     before_TSR = torch.cat([start_SR[None], outputs_NR.view_as(r_TSR)[:-1]])
     slope_TSR = (0.5 / root_TSR).clamp(max=max_slope) * is_scaled_TSR
     d_log_a_TSR = a_TSR * d_TSR * (before_TSR - 2 * a_TSR * slope_TSR * i_TSR * x_TSR)
