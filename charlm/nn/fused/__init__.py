@@ -2,9 +2,13 @@
 
     cell, x_BTD, state ──backend.py: the fastest unroll that fits──> output_BTH, state
                             ├── torch_unrolls.py           cuDNN, oneDNN
-                            └── rnn.py, lstm.py, gru.py    large products, and kernels for what is between two of them
-                                  └── kernels.py: in torch, in C (compiled.py, kernels.c) or in Triton
-                                                  (triton_backend.py, triton_kernels.py)
+                            ├── rnn.py, lstm.py, gru.py    large products, and kernels for what is between two of them
+                            └── mingru.py                  one large product, and a kernel for all time steps
+                                  └── kernels.py: in torch, in C (compiled.py, kernels.c, linear_recurrences.c) or in
+                                                  Triton (triton_backend.py, triton_kernels.py)
+
+rglru.py and depthwise.py run the recurrence and the convolution of the body `rglru` with the same kernels. scan.py is
+their time loop in torch.
 
 To give a cell a fused unroll:
 
