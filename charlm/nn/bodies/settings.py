@@ -82,7 +82,7 @@ class RecurrentSettings(Settings):
         if self.zoneout_hidden and self.cell.type != "lstm":
             raise ValueError("zoneout_hidden is for LSTM cells; set zoneout, which is for h in this cell")
         if self.weight_drop and self.cell.type == "mingru":
-            raise ValueError("weight_drop is for recurrent matrices, which a mingru has none of; set dropout")
+            raise ValueError("weight_drop is for recurrent matrices, and a mingru has none; set dropout")
         if self.norm_gain is not None and self.norm not in ("batch", "layer"):
             raise ValueError('norm_gain needs norm = "batch" or "layer"')
         if self.norm_per_step and self.norm != "batch":

@@ -45,7 +45,7 @@ class MinGRUCell(Cell):
         options: CellOptions = DEFAULT_OPTIONS,
         *,
         activation: Literal["tanh", "identity"] = "tanh",
-        forget_bias: float = 1.0,
+        forget_bias: float = 0.0,
     ) -> None:
         super().__init__(input_size, hidden_size, options)
         self.is_identity = activation == "identity"
@@ -53,7 +53,7 @@ class MinGRUCell(Cell):
         self.bias_G = nn.Parameter(torch.zeros(2 * hidden_size))
         init_input_gates(self.input_weight_GD, hidden_size)
         with torch.no_grad():
-            self.bias_G[:hidden_size] = -forget_bias
+            self.bias_G[:hidden_size] -= forget_bias
         self.input_scale = options.norms.make_weight_norm(self.input_weight_GD)
         self.input_norm = options.norms.make_product_norm(2 * hidden_size)
 

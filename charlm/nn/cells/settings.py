@@ -46,7 +46,7 @@ class MinGRUSettings(Settings):
     type: Literal["mingru"] = "mingru"
     activation: Literal["tanh", "identity"] = "tanh"
     """What is applied to the new value. The identity lets the state grow without bounds."""
-    forget_bias: float = 1.0
+    forget_bias: float = 0.0
     """Initial bias of the share of the old value."""
 
 
