@@ -23,8 +23,8 @@ from charlm.data.batches import Batch
 from charlm.data.corpus import Corpus
 from charlm.errors import CheckpointError, DataError, DivergedError, StoppedError, StorageError
 from charlm.evaluation.score import Score
-from charlm.nn.bodies.settings import BodySettings, RecurrentSettings, TCNSettings, WindowSettings
-from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
+from charlm.nn.bodies.settings import BodySettings, RecurrentSettings, RGLRUSettings, TCNSettings, WindowSettings
+from charlm.nn.cells.settings import GRUSettings, LSTMSettings, MinGRUSettings, RNNSettings
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
 from charlm.nn.settings import ModelSettings
 from charlm.training.logs import metrics_file
@@ -205,6 +205,8 @@ NETWORKS: dict[str, BodySettings] = {
     "strided": recurrent(strides=(1, 3), dilations=(3, 1), skip="dense"),
     "window": WindowSettings(window=5, hidden_size=16, dropout=0.2),
     "tcn": TCNSettings(hidden_size=8, num_blocks=2, dropout=0.2),
+    "mingru": recurrent(cell=MinGRUSettings(), zoneout=0.2),
+    "rglru": RGLRUSettings(hidden_size=8, num_blocks=2, dropout=0.2),
 }
 
 

@@ -116,7 +116,9 @@ def test_streams_come_and_go(case: str) -> None:
         states.pop((time - 4) // 2 if time % 2 == 0 else -1, None)
 
 
-@pytest.mark.parametrize("case", ["lstm-2-torch", "gru-layer", "rnn-weight", "lstm-batch", "lstm-coupled"])
+@pytest.mark.parametrize(
+    "case", ["lstm-2-torch", "gru-layer", "rnn-weight", "lstm-batch", "lstm-coupled", "mingru-layer"]
+)
 @pytest.mark.parametrize("rows", [1, 3, 6])
 def test_int8_agrees_with_the_rounded_model(case: str, rows: int) -> None:
     """One row multiplies in int8, many rows multiply the same values in fp32; both agree with evaluation."""
@@ -262,8 +264,9 @@ def test_rounding_errors_are_at_most_half_a_step() -> None:
 
 
 def test_rounding_is_for_cells() -> None:
-    with pytest.raises(UsageError, match="recurrent"):
-        quantize_cells(build("tcn-none"))
+    for case in ("tcn-none", "rglru-rms"):
+        with pytest.raises(UsageError, match="recurrent"):
+            quantize_cells(build(case))
     model = build("rnn-weight")
     quantize_cells(model)
     for cell in (module for module in model.modules() if isinstance(module, Cell)):

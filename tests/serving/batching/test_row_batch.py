@@ -27,6 +27,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "strided": {"num_layers": 2, "strides": (1, 2), "skip": "dense"},
     "no fast step": {"cell": {"type": "gru", "reset": "before"}},
     "window": {"type": "window", "window": 3},
+    "mingru": {"cell": {"type": "mingru"}},
+    "rglru": {"type": "rglru", "num_blocks": 1},
     "convolutions": {"type": "tcn", "num_blocks": 2, "kernel_size": 2},
 }
 LENGTH = 12
