@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from charlm import c_library
 from charlm.errors import SettingsError
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.rnn import RNNCell
@@ -261,7 +262,7 @@ def test_what_is_compiled_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **keywords: Any) -> Any:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(compiled, "run_program", refuse)
+    monkeypatch.setattr(c_library, "run_program", refuse)
     assert compiled.load_compiled_library() is not None
 
 

@@ -11,12 +11,11 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from typer.main import get_command
 
-from charlm import storage
+from charlm import c_library, storage
 from charlm.cli import app
 from charlm.commands.train import train
 from charlm.errors import SettingsError
 from charlm.experiment import CHANGEABLE, Experiment, load_experiment
-from charlm.nn.fused import compiled
 from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.settings import Settings, merge_layers, settings_classes, single_value_layer
 from charlm.text.examples.settings import (
@@ -391,28 +390,32 @@ def test_kernels_are_compiled_again_for_another_source_compiler_flags_or_cpu(
         path.chmod(0o755)
         return str(path)
 
+    flags = ["-O3"]
+
     def library(compiler: str) -> Path:
-        return compiled._compile_or_reuse(compiler)  # pyright: ignore[reportPrivateUsage]
+        return c_library.compile_or_reuse(compiler, [source], flags, headers=[header])
 
     monkeypatch.setenv("CHARLM_CACHE", str(tmp_path / "cache"))
-    source = tmp_path / "kernels.c"
+    source, header = tmp_path / "kernels.c", tmp_path / "kernels.h"
     source.write_text("int a;", encoding="utf-8")
-    monkeypatch.setattr(compiled, "_SOURCE", source)
+    header.write_text("int c;", encoding="utf-8")
     cc = write_compiler("cc")
     found = [library(cc)]
     assert library(cc) == found[0], "reused"
     source.write_text("int b;", encoding="utf-8")
     found.append(library(cc))
+    header.write_text("int d;", encoding="utf-8")
+    found.append(library(cc))
     found.append(library(write_compiler("gcc")))
     write_compiler("cc", script + "# a later version\n")
     found.append(library(cc))
-    monkeypatch.setattr(compiled, "_FLAGS", ("-O2",))
+    flags[:] = ["-O2"]
     found.append(library(cc))
-    monkeypatch.setattr(compiled, "_cpu_description", lambda: "another")
+    monkeypatch.setattr(c_library, "_cpu_description", lambda: "another")
     found.append(library(cc))
-    monkeypatch.setattr(compiled.platform, "machine", lambda: "another")
+    monkeypatch.setattr(c_library.platform, "machine", lambda: "another")
     found.append(library(cc))
-    assert len(set(found)) == len(found) == 7
+    assert len(set(found)) == len(found) == 8
     assert all(path.read_text(encoding="utf-8") == "compiled\n" for path in found)
 
 
@@ -424,7 +427,7 @@ def test_a_compiler_behind_a_link_is_seen(tmp_path: Path) -> None:
     for name in ("gcc-12", "gcc-13"):
         (tmp_path / "cc").unlink(missing_ok=True)
         (tmp_path / "cc").symlink_to(tmp_path / name)
-        described.append(compiled._describe_compiler(str(tmp_path / "cc")))  # pyright: ignore[reportPrivateUsage]
+        described.append(c_library._describe_compiler(str(tmp_path / "cc")))  # pyright: ignore[reportPrivateUsage]
     assert described[0] != described[1]
 
 

@@ -1,4 +1,4 @@
-"""Kernels in C: `kernels.c` and what it includes, compiled once for this machine and kept in the user's cache.
+"""Kernels in C, compiled once for this machine into one library, which is kept in the user's cache.
 
     the C function's arguments: threads, rows, columns, and those of the kernel in torch: addresses of tensors (a null
     pointer for None), numbers, and 0 or 1 for truth values
@@ -8,14 +8,8 @@ Without a compiler or a cache, and for any dtype but fp32 on a CPU, the kernels 
 
 import ctypes
 import functools
-import hashlib
 import inspect
-import os
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,17 +18,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from charlm import storage
-from charlm.child_processes import run_program
-from charlm.errors import StorageError
+from charlm.c_library import load_c_library
 from charlm.nn.fused.kernels import Kernel, Kernels, P, is_matrix, shape_position
 from charlm.nn.fused.norm_kernels import STRIDED_KERNELS
-from charlm.storage import cache_directory
 
-_SOURCE = Path(__file__).with_name("kernels.c")
-_SOURCES = sorted(_SOURCE.parent.glob("*.c"))
+_FOLDER = Path(__file__).parent
+_SOURCES = tuple(_FOLDER / name for name in ("kernels.c", "linear_recurrences.c"))
+_HEADERS = (_FOLDER / "activations.h",)
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
-_COMPILE_TIMEOUT_S = 20.0
 _MIN_ELEMENTS_FOR_THREADS = 1 << 14
 """Rows times columns from which a kernel runs on several threads: waking a thread takes longer than a small kernel."""
 _C_TYPES: dict[Any, Any] = {bool: ctypes.c_long, int: ctypes.c_long, float: ctypes.c_float}
@@ -42,62 +33,12 @@ _C_TYPES: dict[Any, Any] = {bool: ctypes.c_long, int: ctypes.c_long, float: ctyp
 
 @functools.cache
 def load_compiled_library() -> ctypes.CDLL | None:
-    """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
-    compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
-    if compiler is None or os.environ.get("CHARLM_COMPILE", "1") == "0" or sys.platform == "win32":
-        return None
-    try:
-        return _load(_compile_or_reuse(compiler))
-    except (OSError, StorageError, subprocess.SubprocessError):
-        return None  # torch's kernels run instead, and `charlm train --dry-run` shows it
+    """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0.
 
-
-def _compile_or_reuse(compiler: str) -> Path:
-    """Return the library for this source, these flags and this CPU; compile it if the cache does not have it."""
-    cache_key = (
-        _source_text(),
-        _describe_compiler(compiler),
-        " ".join(_FLAGS),
-        platform.machine(),
-        _cpu_description(),
-    )
-    digest = hashlib.sha256("\n".join(cache_key).encode()).hexdigest()[:20]
-    library = cache_directory() / "kernels" / f"{digest}.so"
-    if not library.exists():
-        storage.make_directory(library.parent)
-        with tempfile.TemporaryDirectory() as folder:
-            compiled_path = Path(folder) / library.name
-            for openmp in (("-fopenmp",), ()):  # without OpenMP: one thread
-                command = [compiler, *_FLAGS, *openmp, "-o", str(compiled_path), str(_SOURCE), "-lm"]
-                if run_program(command, _COMPILE_TIMEOUT_S) == 0:
-                    break
-            storage.write_bytes(library, compiled_path.read_bytes())
-    return library
-
-
-def _source_text() -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in _SOURCES)
-
-
-def _load(path: Path) -> ctypes.CDLL:
-    """Load the library. It uses the OpenMP library that torch has already loaded."""
-    return ctypes.CDLL(str(path))
-
-
-def _describe_compiler(compiler: str) -> str:
-    """Describe a compiler so that an upgraded one differs, without the time of starting it."""
-    path = Path(os.path.realpath(compiler))
-    found = path.stat()
-    return f"{compiler} {path} {found.st_size} {found.st_mtime_ns}"
-
-
-def _cpu_description() -> str:
-    """Describe the CPU that -march=native compiles for, since machines may share a cache."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    It uses the OpenMP library that torch has already loaded. Without it torch's kernels run, and `charlm train
+    --dry-run` shows that.
+    """
+    return load_c_library(_SOURCES, _FLAGS, headers=_HEADERS, openmp=True)
 
 
 class CompiledKernels(Kernels):
@@ -146,9 +87,16 @@ class _Function(NamedTuple):
 
 
 @functools.cache
+def _function_names() -> frozenset[str]:
+    """Return the names of the kernels in C."""
+    texts = (path.read_text(encoding="utf-8") for path in _SOURCES)
+    return frozenset(name for text in texts for name in re.findall(r"^void (\w+)\(", text, re.MULTILINE))
+
+
+@functools.cache
 def _find_function(library: ctypes.CDLL, kernel: Kernel) -> _Function | None:
     """Return the C function of a kernel, with its argument types, without which a call would be slower; or None."""
-    if f"\nvoid {kernel.__name__}(" not in _source_text():  # libc may have a function of that name
+    if kernel.__name__ not in _function_names():  # libc may have a function of that name
         return None
     function = getattr(library, kernel.__name__)
     types = [ctypes.c_long] * 3

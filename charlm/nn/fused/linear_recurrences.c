@@ -1,8 +1,10 @@
-/* Kernels of recurrences without a matrix product, all time steps of a chunk in one call; a part of kernels.c.
+/* Kernels of recurrences without a matrix product, all time steps of a chunk in one call.
 
    The rows of a matrix are tokens in order of time: step t of sequence s is row t * sequences + s. Sequences are
    independent, and one thread runs all steps of a sequence, so results do not depend on the number of threads.
 */
+#include "activations.h"
+#include <stddef.h>
 
 /* ---- minGRU: gates z n; u is the share of the new value after zoneout: h = h' + u (n - h') */
 
