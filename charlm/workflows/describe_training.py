@@ -8,7 +8,7 @@ from tqdm import tqdm
 from charlm import terminal
 from charlm.data.store import count_ids
 from charlm.data.vocabulary_report import measure_usage
-from charlm.device import available_memory, resolve_precision
+from charlm.device import Precision, autocast, available_memory, resolve_precision
 from charlm.experiment import BUDGETS
 from charlm.nn.build import build_meta_model
 from charlm.nn.conditions.source import Transducer
@@ -34,8 +34,9 @@ def announce(plan: TrainingPlan, model: LanguageModel, batches: TrainingBatches,
     facts |= _coverage(plan, "valid")
     if isinstance(model, NgramLanguageModel):
         facts["n-grams"] = model.ngram_head.lookup.tables.num_ngrams
-    facts |= {"backend": _backend_name(model, plan.device)}
-    facts |= {"precision": resolve_precision(training.precision, plan.device), "device": str(plan.device)}
+    precision = resolve_precision(training.precision, plan.device)
+    facts |= {"backend": _backend_name(model, plan.device, precision)}
+    facts |= {"precision": precision, "device": str(plan.device)}
     rows = batches.batch_size // num_ranks
     facts |= _estimate_memory(model, training, rows, vocab_size, plan.device, longest=batches.seq_len)
     described = [f"{name.replace('_', ' ')} {terminal.format_value(value)}" for name, value in facts.items()]
@@ -50,6 +51,7 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
     settings = plan.experiment.model
     task = build_task(plan.corpus) if plan.corpus else None
     bags = plan.corpus.vocab.bags() if plan.corpus else None
+    precision = resolve_precision(training.precision, plan.device)
     order = task.ngram_order(settings) if task else None
     model = build_meta_model(settings, vocab_size, bags, task.interface if task else None, plan.frozen, order)
     description: dict[str, Any] = {
@@ -60,8 +62,8 @@ def describe(plan: TrainingPlan) -> dict[str, Any]:
         "parameters": model.num_parameters,
         **_count_frozen(model),
         "device": str(plan.device),
-        "precision": resolve_precision(training.precision, plan.device),
-        "backend": _backend_name(model, plan.device),
+        "precision": precision,
+        "backend": _backend_name(model, plan.device, precision),
     }
     rows, longest = training.batch_size, training.seq_len
     if plan.corpus is not None and task is not None:
@@ -133,7 +135,8 @@ def _count_frozen(model: LanguageModel) -> dict[str, int]:
     return {"frozen_weights": weights} if weights else {}
 
 
-def _backend_name(model: LanguageModel, device: torch.device) -> str:
+def _backend_name(model: LanguageModel, device: torch.device, precision: Precision) -> str:
     """Return the implementation of the time steps, with the kind of the fused kernels."""
-    name = model.body.backend_name(device)
+    with autocast(precision, device):
+        name = model.body.backend_name(device)
     return f"fused, {kernels_for(torch.zeros(1, device=device)).name}" if name == "fused" else name

@@ -1,7 +1,8 @@
 """Which unroll runs a cell. All unrolls give the same result.
 
 torch    torch's own kernels, for cells that they know: oneDNN's LSTM on CPUs, cuDNN on GPUs
-fused    charlm's kernels between torch's matrix products; also for normalised, coupled and zoned-out cells
+fused    charlm's kernels between torch's matrix products; also for normalised, coupled and zoned-out cells.
+         On a CPU, an LSTM without batch normalisation runs as one call of C, which is faster than both
 plain    the steps of the cell one by one, for every cell
 """
 
@@ -16,6 +17,7 @@ from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
 from charlm.nn.fused.gru import unroll_gru
 from charlm.nn.fused.lstm import unroll_lstm
+from charlm.nn.fused.lstm_unroll import lstm_chunk_fits, runs_lstm_in_c, supports_lstm_in_c, unroll_lstm_in_c
 from charlm.nn.fused.mingru import unroll_mingru
 from charlm.nn.fused.rnn import unroll_rnn
 from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
@@ -43,6 +45,7 @@ class Backend:
                 f'model.body.backend = "{requested}" cannot run this cell with these norms and dropouts',
                 "set model.body.backend=auto",
             )
+        self._supports_lstm_in_c = requested in ("auto", "fused") and supports_lstm_in_c(cell)
         cpu = ("torch", "fused") if isinstance(cell, LSTMCell) else ("fused", "torch")
         self._cpu_order, self._accelerator_order = (
             tuple(name for name in (order if requested == "auto" else (requested,)) if name in self._unrolls)
@@ -50,10 +53,14 @@ class Backend:
         )
 
     def name_for(self, device: torch.device) -> str:
-        """The name of the unroll that runs training chunks on a device."""
+        """The name of the unroll that runs training chunks on a device, under autocast if that is on."""
+        if self._supports_lstm_in_c and runs_lstm_in_c(device):
+            return "fused"
         return self._order(device)[0]
 
     def run(self, cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+        if self._supports_lstm_in_c and lstm_chunk_fits(cell, x_BTD):
+            return unroll_lstm_in_c(cell, x_BTD, state, weights)
         for name in self._order(x_BTD.device):
             if _FITS[name](cell, x_BTD, state):
                 return self._unrolls[name](cell, x_BTD, state, weights)

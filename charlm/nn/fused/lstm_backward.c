@@ -1,0 +1,128 @@
+/* Gradients of the LSTM over a whole chunk: all steps of each block of rows, from the last to the first, then the products
+   of all steps. */
+#include "lstm_unroll.h"
+
+/* Zoneout: kept = d * weight is the gradient of the old value, d - kept that of the new one. */
+static inline void split(long size, out d, out kept, in weights, float weight) {
+    if (weights) SIMD for (long k = 0; k < size; k++) kept[k] = d[k] * weights[k];
+    else if (weight != 0.0f) SIMD for (long k = 0; k < size; k++) kept[k] = d[k] * weight;
+    else return;
+    SIMD for (long k = 0; k < size; k++) d[k] -= kept[k];
+}
+
+/* dx = scale * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain and x_hat = (x - mean) * rstd; dx may be dy. */
+static inline void norm_backward(long size, const float *dy, in gain, in x, float mean, float rstd, float scale,
+                                 out d_gain, float *dx) {
+    float g_mean, dot_mean;
+    norm_means(size, dy, gain, x, mean, rstd, d_gain, &g_mean, &dot_mean);
+    SIMD for (long k = 0; k < size; k++)
+        dx[k] = scale * (dy[k] * gain[k] - g_mean - (x[k] - mean) * rstd * dot_mean);
+}
+
+/* d_hidden, kept_hidden: the gradient of the hidden state through the next product, and the part that zoneout passes on.
+   sums: gradients of the vectors, as in d_vectors. work: 3 H. */
+static void backward_row(const lstm_unroll *u, long step, long b, out d_hidden, out kept_hidden, out d_product, out sums,
+                         out work) {
+    long H = u->H, G = gates_size(u), row = step * u->B + b;
+    in a = u->gates_TBG + row * G, tanh = u->tanh_TBH + row * H, cell = u->cells_TBH + row * H;
+    in i = a, f = a + G - 3 * H, g = a + G - 2 * H, o = a + G - H, statistics = u->statistics_TB6 + row * 6;
+    in d_output = u->d_output_TBH + step * u->d_output_stride_T + b * u->d_output_stride_B;
+    in mask = at_row(u->dropout_mask_TBH, row, H);
+    out d_cell = u->d_cell_BH + b * H, kept_cell = work, d_read = work + H, d_memory = work + 2 * H;
+    out d_gates = u->d_input_TBG + row * G;
+    float *d_i = d_gates, *d_f = d_gates + G - 3 * H, *d_g = d_gates + G - 2 * H, *d_o = d_gates + G - H;
+    SIMD for (long k = 0; k < H; k++) d_hidden[k] += d_output[k] + kept_hidden[k];
+    split(H, d_hidden, kept_hidden, at_row(u->zoneout_hidden_TBH, row, H), u->zoneout_hidden);
+    split(H, d_cell, kept_cell, at_row(u->zoneout_cell_TBH, row, H), u->zoneout_cell);
+    SIMD for (long k = 0; k < H; k++) {
+        d_read[k] = d_hidden[k] * o[k] * (1.0f - tanh[k] * tanh[k]);
+        d_o[k] = d_hidden[k] * tanh[k] * o[k] * (1.0f - o[k]);
+    }
+    if (u->memory_gain_H) {
+        out d_bias = sums + 3 * G + H;
+        in new_cell = u->new_cells_TBH + row * H;
+        norm_backward(H, d_read, u->memory_gain_H, new_cell, statistics[4], statistics[5], statistics[5],
+                      sums + 3 * G, d_memory);
+        SIMD for (long k = 0; k < H; k++) d_bias[k] += d_read[k];
+        SIMD for (long k = 0; k < H; k++) d_cell[k] += d_memory[k];
+    } else SIMD for (long k = 0; k < H; k++) d_cell[k] += d_read[k];
+    if (mask) memcpy(d_g, mask, H * sizeof(float));
+    else SIMD for (long k = 0; k < H; k++) d_g[k] = 1.0f;
+    if (u->coupled) SIMD for (long k = 0; k < H; k++) {
+        d_f[k] = d_cell[k] * (cell[k] - g[k] * d_g[k]) * f[k] * (1.0f - f[k]);
+        d_g[k] *= d_cell[k] * (1.0f - f[k]) * (1.0f - g[k] * g[k]);
+    }
+    else SIMD for (long k = 0; k < H; k++) {
+        d_i[k] = d_cell[k] * g[k] * d_g[k] * i[k] * (1.0f - i[k]);
+        d_f[k] = d_cell[k] * cell[k] * f[k] * (1.0f - f[k]);
+        d_g[k] *= d_cell[k] * i[k] * (1.0f - g[k] * g[k]);
+    }
+    SIMD for (long k = 0; k < H; k++) d_cell[k] = d_cell[k] * f[k] + kept_cell[k];
+    SIMD for (long k = 0; k < G; k++) sums[k] += d_gates[k];
+    if (u->recurrent_gain_G) {
+        in x = u->input_TBG + row * G, x_hat = u->x_hat_TBG + row * G;
+        norm_backward(G, d_gates, u->recurrent_gain_G, x_hat, 0.0f, 1.0f, statistics[3], sums + 2 * G, d_product);
+        norm_backward(G, d_gates, u->input_gain_G, x, statistics[0], statistics[1], statistics[1], sums + G, d_gates);
+        memcpy(u->d_product_TBG + row * G, d_product, G * sizeof(float));
+    } else memcpy(d_product, d_gates, G * sizeof(float));
+}
+
+static int backward_block(const lstm_unroll *u, long first, long rows, in packed, float *sums, long num_sums) {
+    long B = u->B, H = u->H, G = gates_size(u), tiles = round_up(rows, TILE), ld_hidden = padded(H);
+    long ld_product = padded(G), size = tiles * (2 * ld_hidden + ld_product) + 3 * H;
+    float *d_hidden = allocate(size), *kept_hidden = d_hidden + tiles * ld_hidden;
+    float *d_product = kept_hidden + tiles * ld_hidden, *work = d_product + tiles * ld_product;
+    if (!d_hidden) return 0;
+    memset(d_hidden, 0, size * sizeof(float));
+    for (long r = 0; r < rows; r++) memcpy(d_hidden + r * ld_hidden, u->d_hidden_BH + (first + r) * H, H * sizeof(float));
+    for (long step = u->T - 1; step >= 0; step--) {
+        for (long r = 0; r < rows; r++)
+            backward_row(u, step, first + r, d_hidden + r * ld_hidden, kept_hidden + r * ld_hidden,
+                         d_product + r * ld_product, sums + (first + r) / GROUP * num_sums, work);
+        long row = (step - 1) * B + first;
+        const float *d_output = u->d_output_TBH + (step - 1) * u->d_output_stride_T + first * u->d_output_stride_B;
+        const stream touched[] = {
+            {u->gates_TBG + row * G, G, G},
+            {u->d_input_TBG + row * G, G, G},
+            {u->cells_TBH + row * H, H, H},
+            {u->tanh_TBH + row * H, H, H},
+            {d_output, H, u->d_output_stride_B},
+            {u->input_TBG + row * G, G, G},
+            {at_row(u->x_hat_TBG, row, G), G, G},
+            {u->d_product_TBG + row * G, G, G},
+        };
+        long num_touched = step == 0 ? 0 : u->recurrent_gain_G ? 8 : 5;
+        multiply(tiles, G, H, d_product, ld_product, packed, d_hidden, ld_hidden, touched, num_touched);
+    }
+    for (long r = 0; r < rows; r++)
+        SIMD for (long k = 0; k < H; k++)
+            u->d_hidden_BH[(first + r) * H + k] = d_hidden[r * ld_hidden + k] + kept_hidden[r * ld_hidden + k];
+    free(d_hidden);
+    return 1;
+}
+
+static int weight_gradients(const lstm_unroll *u) {
+    long threads = u->threads, N = u->T * u->B, D = u->D, G = gates_size(u);
+    return (!u->d_x_TBD || multiply_all(threads, N, G, D, u->d_input_TBG, u->input_GD, D, 1, u->d_x_TBD)) &&
+           (!u->d_input_GD || multiply_transposed(threads, N, G, D, u->d_input_TBG, u->x_TBD, u->d_input_GD)) &&
+           (!u->d_recurrent_GH ||
+            multiply_transposed(threads, N, G, u->H, u->d_product_TBG, u->hiddens_TBH, u->d_recurrent_GH));
+}
+
+/* Returns 0 if there is no memory. */
+int lstm_unroll_backward(const lstm_unroll *u) {
+    long threads = u->threads, B = u->B, H = u->H, G = gates_size(u), num_sums = 3 * G + 2 * H;
+    long block = block_rows(u, 2 * padded(H) + padded(G)), groups = (B + GROUP - 1) / GROUP, done = 1;
+    float *packed = allocate(round_up(H, PANEL) * G), *sums = calloc(groups * num_sums, sizeof(float));
+    if (packed && sums) {
+        pack(threads, G, H, u->recurrent_GH, H, 1, packed);
+        PARALLEL_ROWS for (long first = 0; first < B; first += block)
+            if (!backward_block(u, first, smaller(B - first, block), packed, sums, num_sums)) done = 0;
+        memset(u->d_vectors, 0, num_sums * sizeof(float));
+        for (long group = 0; group < groups; group++)
+            SIMD for (long k = 0; k < num_sums; k++) u->d_vectors[k] += sums[group * num_sums + k];
+    } else done = 0;
+    free(packed);
+    free(sums);
+    return done && weight_gradients(u);
+}

@@ -1,0 +1,91 @@
+/* The LSTM over a whole chunk: all steps of each block of rows, from the first to the last. */
+#include "lstm_unroll.h"
+
+/* Zoneout: `weights` is a mask of the old values to keep, or else `weight` their part. */
+static inline void mix(long size, out after, in before, in weights, float weight) {
+    if (weights) SIMD for (long k = 0; k < size; k++) after[k] = weights[k] != 0.0f ? before[k] : after[k];
+    else if (weight != 0.0f) SIMD for (long k = 0; k < size; k++) after[k] += weight * (before[k] - after[k]);
+}
+
+static void add_products(const lstm_unroll *u, in x, in product, float *statistics, out x_hat, out gates) {
+    in x_gain = u->input_gain_G, gain = u->recurrent_gain_G, bias = u->bias_G;
+    long G = gates_size(u);
+    if (!gain) {
+        SIMD for (long k = 0; k < G; k++) gates[k] = x[k] + product[k] + bias[k];
+        return;
+    }
+    mean_and_rstd(G, x, u->eps, statistics, statistics + 1);
+    mean_and_rstd(G, product, u->eps, statistics + 2, statistics + 3);
+    float x_mean = statistics[0], x_rstd = statistics[1], mean = statistics[2], rstd = statistics[3];
+    SIMD for (long k = 0; k < G; k++) {
+        x_hat[k] = (product[k] - mean) * rstd;
+        gates[k] = (x[k] - x_mean) * x_rstd * x_gain[k] + x_hat[k] * gain[k] + bias[k];
+    }
+}
+
+/* W h of a row -> its next state; next_hidden is a copy of the hidden state for the next product. */
+static void forward_row(const lstm_unroll *u, long step, long b, in product, out next_hidden) {
+    long H = u->H, G = gates_size(u), row = step * u->B + b, next = row + u->B, kept = u->keeps_steps ? row : b;
+    in cell = u->cells_TBH + row * H, dropout_mask = at_row(u->dropout_mask_TBH, row, H);
+    float *statistics = u->statistics_TB6 + kept * 6;
+    out a = u->gates_TBG + kept * G, written = u->tanh_TBH + kept * H, new_cell = u->new_cells_TBH + row * H;
+    add_products(u, u->input_TBG + row * G, product, statistics, u->x_hat_TBG ? u->x_hat_TBG + kept * G : NULL, a);
+    float *i = a, *f = a + G - 3 * H, *g = a + G - 2 * H, *o = a + G - H;
+    SIMD for (long k = 0; k < G - 2 * H; k++) a[k] = sigmoid_(a[k]);
+    SIMD for (long k = 0; k < H; k++) g[k] = tanh_(g[k]);
+    SIMD for (long k = 0; k < H; k++) o[k] = sigmoid_(o[k]);
+    if (dropout_mask) SIMD for (long k = 0; k < H; k++) written[k] = g[k] * dropout_mask[k];
+    else memcpy(written, g, H * sizeof(float));
+    if (u->coupled) SIMD for (long k = 0; k < H; k++) new_cell[k] = f[k] * cell[k] + (1.0f - f[k]) * written[k];
+    else SIMD for (long k = 0; k < H; k++) new_cell[k] = f[k] * cell[k] + i[k] * written[k];
+    float *tanh = written;
+    if (u->memory_gain_H) {
+        in gain = u->memory_gain_H, bias = u->memory_bias_H;
+        mean_and_rstd(H, new_cell, u->eps, statistics + 4, statistics + 5);
+        float mean = statistics[4], rstd = statistics[5];
+        SIMD for (long k = 0; k < H; k++) tanh[k] = tanh_((new_cell[k] - mean) * rstd * gain[k] + bias[k]);
+    } else SIMD for (long k = 0; k < H; k++) tanh[k] = tanh_(new_cell[k]);
+    float *hidden = u->hiddens_TBH + next * H, *after = u->cells_TBH + next * H;
+    SIMD for (long k = 0; k < H; k++) hidden[k] = o[k] * tanh[k];
+    if (after != new_cell) memcpy(after, new_cell, H * sizeof(float));
+    mix(H, hidden, u->hiddens_TBH + row * H, at_row(u->zoneout_hidden_TBH, row, H), u->zoneout_hidden);
+    mix(H, after, cell, at_row(u->zoneout_cell_TBH, row, H), u->zoneout_cell);
+    memcpy(next_hidden, hidden, H * sizeof(float));
+}
+
+static int forward_block(const lstm_unroll *u, long first, long rows, in packed) {
+    long H = u->H, G = gates_size(u), ld_hidden = padded(H), ld_product = padded(G), tiles = round_up(rows, TILE);
+    float *hidden = allocate(tiles * (ld_hidden + ld_product)), *product = hidden + tiles * ld_hidden;
+    if (!hidden) return 0;
+    memset(hidden, 0, tiles * ld_hidden * sizeof(float));
+    for (long r = 0; r < rows; r++)
+        memcpy(hidden + r * ld_hidden, u->hiddens_TBH + (first + r) * H, H * sizeof(float));
+    for (long step = 0; step < u->T; step++) {
+        long row = step * u->B + first, next = row + u->B, kept = u->keeps_steps ? row : first;
+        const stream touched[] = {
+            {u->input_TBG + row * G, G, G},       {u->gates_TBG + kept * G, G, G},
+            {u->tanh_TBH + kept * H, H, H},       {u->hiddens_TBH + next * H, H, H},
+            {u->new_cells_TBH + row * H, H, H},   {at_row(u->x_hat_TBG, kept, G), G, G},
+        };
+        multiply(tiles, H, G, hidden, ld_hidden, packed, product, ld_product, touched, 6);
+        for (long r = 0; r < rows; r++)
+            forward_row(u, step, first + r, product + r * ld_product, hidden + r * ld_hidden);
+    }
+    free(hidden);
+    return 1;
+}
+
+/* Returns 0 if there is no memory. */
+int lstm_unroll_forward(const lstm_unroll *u) {
+    long threads = u->threads, H = u->H, G = gates_size(u), block = block_rows(u, padded(H) + padded(G)), done = 1;
+    float *packed = allocate(round_up(G, PANEL) * H);
+    if (!packed || !multiply_all(threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
+        free(packed);
+        return 0;
+    }
+    pack(threads, H, G, u->recurrent_GH, 1, H, packed);
+    PARALLEL_ROWS for (long first = 0; first < u->B; first += block)
+        if (!forward_block(u, first, smaller(u->B - first, block), packed)) done = 0;
+    free(packed);
+    return done;
+}
