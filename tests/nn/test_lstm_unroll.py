@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from charlm.device import Precision, autocast
 from charlm.nn.cells.base import Cell, CellOptions, unroll
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.fused.backend import Backend
@@ -64,7 +65,9 @@ def test_it_is_the_plain_unroll(norm: str, coupled: bool, noise: str, training: 
     x_BTD, state = chunk(cell)
     exact = copy.deepcopy(cell).double()
     found = projected(cell, in_c(cell, seeded(cell)), x_BTD, state)
-    expected = projected(exact, lambda *chunk: unroll(exact, *chunk, exact.prepare(seeded(exact))), x_BTD, state)
+    expected = projected(
+        exact, lambda x_BTD, state: unroll(exact, x_BTD, state, exact.prepare(seeded(exact))), x_BTD, state
+    )
     for mine, plain in zip(found, expected, strict=True):
         scale = max(1.0, float(plain.abs().max()))
         torch.testing.assert_close(mine.double() / scale, plain / scale, rtol=0, atol=1e-5)
@@ -82,14 +85,37 @@ def projected(cell: LSTMCell, run: ForwardFn, x_BTD: Tensor, state: State) -> li
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
-def test_numbers_do_not_depend_on_the_threads(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_rounds_the_factors_of_products_alone(norm: str) -> None:
+    """With factors that bf16 holds exactly, forward is exact; backward, gradients are rounded before their products."""
+    cell = build(norm)
+    x_BTD, (_, cell_BH) = chunk(cell, num_steps=2)
+    with torch.no_grad():
+        for parameter in (x_BTD, cell.input_weight_GD, cell.recurrent_weight_GH):
+            parameter.copy_(parameter.bfloat16())
+    state = chunk(cell)[1][0].bfloat16().float(), cell_BH
+    exact = results(cell, in_c(cell), x_BTD, state)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = results(cell, in_c(cell), x_BTD, state)
+        from_bf16, _ = in_c(cell)(x_BTD.bfloat16(), state)
+    assert all(tensor.dtype == torch.float32 for tensor in rounded)
+    torch.testing.assert_close(rounded[0][:, 0], exact[0][:, 0], rtol=0, atol=1e-5)
+    assert torch.equal(from_bf16, rounded[0])
+    for mine, other in zip(rounded, exact, strict=True):
+        scale = max(1.0, float(other.abs().max()))
+        assert 0 < float((mine - other).abs().max()) / scale < 0.02
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_numbers_do_not_depend_on_the_threads(norm: str, precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor do the gradients of the weights, which are summed over all rows and steps."""
     cell = build(norm)
     x_BTD, state = chunk(cell, num_steps=50)
 
     def run(threads: int) -> list[Tensor]:
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-        return results(cell, in_c(cell), x_BTD, state)
+        with autocast(precision, CPU):
+            return results(cell, in_c(cell), x_BTD, state)
 
     alone = run(1)
     for threads in (2, 3, 8):
@@ -177,5 +203,5 @@ def test_the_backend_chooses_it() -> None:
         found_BTH, _ = backend.run(cell, x_BTD, state, weights)
         assert torch.equal(found_BTH, expected_BTH) == is_chosen
         assert (backend.name_for(CPU) == "fused") == is_chosen
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.float16):
         assert Backend(cell, "auto").name_for(CPU) == "torch"

@@ -61,15 +61,16 @@ static void backward_row(const lstm_unroll *u, long step, long b, out d_hidden, 
     SIMD for (long k = 0; k < G; k++) sums[k] += d_gates[k];
     if (u->recurrent_gain_G) {
         in x = u->input_TBG + row * G, x_hat = u->x_hat_TBG + row * G;
-        norm_backward(G, d_gates, u->recurrent_gain_G, x_hat, 0.0f, 1.0f, statistics[3], sums + 2 * G, d_product);
+        out d_recurrent = u->d_product_TBG + row * G;
+        norm_backward(G, d_gates, u->recurrent_gain_G, x_hat, 0.0f, 1.0f, statistics[3], sums + 2 * G, d_recurrent);
         norm_backward(G, d_gates, u->input_gain_G, x, statistics[0], statistics[1], statistics[1], sums + G, d_gates);
-        memcpy(u->d_product_TBG + row * G, d_product, G * sizeof(float));
-    } else memcpy(d_product, d_gates, G * sizeof(float));
+        pack_row(u->bf16, G, d_recurrent, d_product);
+    } else pack_row(u->bf16, G, d_gates, d_product);
 }
 
 static int backward_block(const lstm_unroll *u, long first, long rows, in packed, float *sums, long num_sums) {
     long B = u->B, H = u->H, G = gates_size(u), tiles = round_up(rows, TILE), ld_hidden = padded(H);
-    long ld_product = padded(G), size = tiles * (2 * ld_hidden + ld_product) + 3 * H;
+    long K = units(u->bf16, G), ld_product = padded(K), size = tiles * (2 * ld_hidden + ld_product) + 3 * H;
     float *d_hidden = allocate(size), *kept_hidden = d_hidden + tiles * ld_hidden;
     float *d_product = kept_hidden + tiles * ld_hidden, *work = d_product + tiles * ld_product;
     if (!d_hidden) return 0;
@@ -92,7 +93,7 @@ static int backward_block(const lstm_unroll *u, long first, long rows, in packed
             {u->d_product_TBG + row * G, G, G},
         };
         long num_touched = step == 0 ? 0 : u->recurrent_gain_G ? 8 : 5;
-        multiply(tiles, G, H, d_product, ld_product, packed, d_hidden, ld_hidden, touched, num_touched);
+        multiply(u->bf16, tiles, K, H, d_product, ld_product, packed, d_hidden, ld_hidden, touched, num_touched);
     }
     for (long r = 0; r < rows; r++)
         SIMD for (long k = 0; k < H; k++)
@@ -103,19 +104,19 @@ static int backward_block(const lstm_unroll *u, long first, long rows, in packed
 
 static int weight_gradients(const lstm_unroll *u) {
     long threads = u->threads, N = u->T * u->B, D = u->D, G = gates_size(u);
-    return (!u->d_x_TBD || multiply_all(threads, N, G, D, u->d_input_TBG, u->input_GD, D, 1, u->d_x_TBD)) &&
-           (!u->d_input_GD || multiply_transposed(threads, N, G, D, u->d_input_TBG, u->x_TBD, u->d_input_GD)) &&
+    return (!u->d_x_TBD || multiply_all(u->bf16, threads, N, G, D, u->d_input_TBG, u->input_GD, D, 1, u->d_x_TBD)) &&
+           (!u->d_input_GD || multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, u->x_TBD, u->d_input_GD)) &&
            (!u->d_recurrent_GH ||
-            multiply_transposed(threads, N, G, u->H, u->d_product_TBG, u->hiddens_TBH, u->d_recurrent_GH));
+            multiply_transposed(u->bf16, threads, N, G, u->H, u->d_product_TBG, u->hiddens_TBH, u->d_recurrent_GH));
 }
 
 /* Returns 0 if there is no memory. */
 int lstm_unroll_backward(const lstm_unroll *u) {
     long threads = u->threads, B = u->B, H = u->H, G = gates_size(u), num_sums = 3 * G + 2 * H;
     long block = block_rows(u, 2 * padded(H) + padded(G)), groups = (B + GROUP - 1) / GROUP, done = 1;
-    float *packed = allocate(round_up(H, PANEL) * G), *sums = calloc(groups * num_sums, sizeof(float));
+    float *packed = allocate(round_up(H, PANEL) * units(u->bf16, G)), *sums = calloc(groups * num_sums, sizeof(float));
     if (packed && sums) {
-        pack(threads, G, H, u->recurrent_GH, H, 1, packed);
+        pack(u->bf16, threads, G, H, u->recurrent_GH, H, 1, packed);
         PARALLEL_ROWS for (long first = 0; first < B; first += block)
             if (!backward_block(u, first, smaller(B - first, block), packed, sums, num_sums)) done = 0;
         memset(u->d_vectors, 0, num_sums * sizeof(float));

@@ -23,7 +23,7 @@ static void add_products(const lstm_unroll *u, in x, in product, float *statisti
     }
 }
 
-/* W h of a row -> its next state; next_hidden is a copy of the hidden state for the next product. */
+/* W h of a row -> its next state; next_hidden is the hidden state as the next product reads it. */
 static void forward_row(const lstm_unroll *u, long step, long b, in product, out next_hidden) {
     long H = u->H, G = gates_size(u), row = step * u->B + b, next = row + u->B, kept = u->keeps_steps ? row : b;
     in cell = u->cells_TBH + row * H, dropout_mask = at_row(u->dropout_mask_TBH, row, H);
@@ -50,16 +50,17 @@ static void forward_row(const lstm_unroll *u, long step, long b, in product, out
     if (after != new_cell) memcpy(after, new_cell, H * sizeof(float));
     mix(H, hidden, u->hiddens_TBH + row * H, at_row(u->zoneout_hidden_TBH, row, H), u->zoneout_hidden);
     mix(H, after, cell, at_row(u->zoneout_cell_TBH, row, H), u->zoneout_cell);
-    memcpy(next_hidden, hidden, H * sizeof(float));
+    pack_row(u->bf16, H, hidden, next_hidden);
 }
 
 static int forward_block(const lstm_unroll *u, long first, long rows, in packed) {
-    long H = u->H, G = gates_size(u), ld_hidden = padded(H), ld_product = padded(G), tiles = round_up(rows, TILE);
+    long H = u->H, G = gates_size(u), K = units(u->bf16, H), ld_hidden = padded(K), ld_product = padded(G);
+    long tiles = round_up(rows, TILE);
     float *hidden = allocate(tiles * (ld_hidden + ld_product)), *product = hidden + tiles * ld_hidden;
     if (!hidden) return 0;
     memset(hidden, 0, tiles * ld_hidden * sizeof(float));
     for (long r = 0; r < rows; r++)
-        memcpy(hidden + r * ld_hidden, u->hiddens_TBH + (first + r) * H, H * sizeof(float));
+        pack_row(u->bf16, H, u->hiddens_TBH + (first + r) * H, hidden + r * ld_hidden);
     for (long step = 0; step < u->T; step++) {
         long row = step * u->B + first, next = row + u->B, kept = u->keeps_steps ? row : first;
         const stream touched[] = {
@@ -67,7 +68,7 @@ static int forward_block(const lstm_unroll *u, long first, long rows, in packed)
             {u->tanh_TBH + kept * H, H, H},       {u->hiddens_TBH + next * H, H, H},
             {u->new_cells_TBH + row * H, H, H},   {at_row(u->x_hat_TBG, kept, G), G, G},
         };
-        multiply(tiles, H, G, hidden, ld_hidden, packed, product, ld_product, touched, 6);
+        multiply(u->bf16, tiles, K, G, hidden, ld_hidden, packed, product, ld_product, touched, 6);
         for (long r = 0; r < rows; r++)
             forward_row(u, step, first + r, product + r * ld_product, hidden + r * ld_hidden);
     }
@@ -78,12 +79,12 @@ static int forward_block(const lstm_unroll *u, long first, long rows, in packed)
 /* Returns 0 if there is no memory. */
 int lstm_unroll_forward(const lstm_unroll *u) {
     long threads = u->threads, H = u->H, G = gates_size(u), block = block_rows(u, padded(H) + padded(G)), done = 1;
-    float *packed = allocate(round_up(G, PANEL) * H);
-    if (!packed || !multiply_all(threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
+    float *packed = allocate(round_up(G, PANEL) * units(u->bf16, H));
+    if (!packed || !multiply_all(u->bf16, threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
         free(packed);
         return 0;
     }
-    pack(threads, H, G, u->recurrent_GH, 1, H, packed);
+    pack(u->bf16, threads, H, G, u->recurrent_GH, 1, H, packed);
     PARALLEL_ROWS for (long first = 0; first < u->B; first += block)
         if (!forward_block(u, first, smaller(u->B - first, block), packed)) done = 0;
     free(packed);

@@ -20,8 +20,10 @@ enum {
 
 /* Null pointers stand for what the cell does not have (norms, masks), and for gradients that nobody needs. */
 typedef struct {
-    long threads, T, B, D, H, coupled, keeps_steps; /* keeps_steps: whether a backward pass follows */
-    float eps, zoneout_hidden, zoneout_cell;        /* the probabilities in evaluation; in training, there are masks */
+    long threads, T, B, D, H, coupled;
+    long keeps_steps; /* whether a backward pass follows */
+    long bf16;        /* whether the factors of products are rounded to bf16 */
+    float eps, zoneout_hidden, zoneout_cell; /* the probabilities in evaluation; in training, there are masks */
     const float *x_TBD, *input_GD, *recurrent_GH, *bias_G;
     const float *input_gain_G, *recurrent_gain_G, *memory_gain_H, *memory_bias_H;
     const float *dropout_mask_TBH, *zoneout_hidden_TBH, *zoneout_cell_TBH;

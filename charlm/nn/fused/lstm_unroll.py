@@ -1,11 +1,12 @@
-"""The LSTM over a whole chunk as one call of C forward and one backward, for fp32 on a CPU: `lstm_forward.c`,
+"""The LSTM over a whole chunk as one call of C forward and one backward, on a CPU: `lstm_forward.c`,
 `lstm_backward.c`.
 
     x_BTD, state, parameters ──lstm_unroll_forward──> states of all steps, and what the backward pass needs
     gradient of the outputs ──lstm_unroll_backward──> gradients of inputs, first state and parameters
 
 It multiplies matrices itself, with fewer waits between threads than a product at a time, and no passes over memory
-between products. Its results do not depend on the number of threads. It runs no batch normalisation and no bf16.
+between products. Its results do not depend on the number of threads. Under autocast to bf16, it rounds the factors of
+products, and nothing else. It knows no batch normalisation.
 
 B batch, T time, D inputs, H hidden, G gates: 4 H, or 3 H if coupled.
 """
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from charlm.device import cpu_has_amx
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.lstm import LSTMCell, LSTMWeights
 from charlm.nn.fused.compiled import load_compiled_library
@@ -42,7 +44,7 @@ class _Unroll(ctypes.Structure):
     """`lstm_unroll` of lstm_unroll.h."""
 
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("threads", "T", "B", "D", "H", "coupled", "keeps_steps")),
+        *((name, ctypes.c_long) for name in ("threads", "T", "B", "D", "H", "coupled", "keeps_steps", "bf16")),
         *((name, ctypes.c_float) for name in ("eps", "zoneout_hidden", "zoneout_cell")),
         *((name, ctypes.c_void_p) for name in (*_PARAMETERS, *_GAINS, *_NOISE, *_STATES, *_KEPT, "d_output_TBH")),
         *((name, ctypes.c_long) for name in ("d_output_stride_T", "d_output_stride_B")),
@@ -57,15 +59,23 @@ def supports_lstm_in_c(cell: Cell) -> bool:
 
 
 def runs_lstm_in_c(device: torch.device) -> bool:
-    """Whether the functions in C run here: on a CPU with a compiler, and not under autocast."""
-    return device.type == "cpu" and not torch.is_autocast_enabled("cpu") and load_compiled_library() is not None
+    """Whether the functions in C run here: on a CPU with a compiler. Under autocast to bf16, torch is faster where it
+    multiplies by AMX."""
+    if device.type != "cpu" or load_compiled_library() is None:
+        return False
+    return not torch.is_autocast_enabled("cpu") or (_multiplies_bf16() and not cpu_has_amx())
+
+
+def _multiplies_bf16() -> bool:
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
 def lstm_chunk_fits(cell: Cell, x_BTD: Tensor) -> bool:
     """Whether one call of C can run this chunk of a supported cell, and faster than step by step."""
     batch_size, num_steps, _ = x_BTD.shape
-    is_fp32 = all(tensor.dtype == torch.float32 for tensor in (x_BTD, *cell.parameters()))
-    return batch_size >= MIN_ROWS and num_steps > 1 and is_fp32 and runs_lstm_in_c(x_BTD.device)
+    has_fp32 = all(parameter.dtype == torch.float32 for parameter in cell.parameters())
+    is_known = has_fp32 and (x_BTD.dtype == torch.float32 or (x_BTD.dtype == torch.bfloat16 and _multiplies_bf16()))
+    return batch_size >= MIN_ROWS and num_steps > 1 and is_known and runs_lstm_in_c(x_BTD.device)
 
 
 def unroll_lstm_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
@@ -78,19 +88,19 @@ def unroll_lstm_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) 
     assert isinstance(weights, LSTMWeights)
     hidden_BH, cell_BH = state
     noise = draw_noise_masks(cell, state, x_BTD.shape[1], weights.generator)
-    zoneout = {name: noise.zoneout_weights.get(index, 0.0) for index, name in enumerate(("hidden", "cell"))}
-    numbers = {f"zoneout_{name}": weight for name, weight in zoneout.items() if isinstance(weight, float)}
-    masks = {f"zoneout_{name}_TBH": weight for name, weight in zoneout.items() if isinstance(weight, Tensor)}
+    zoneout = {("zoneout_hidden", "zoneout_cell")[index]: weight for index, weight in noise.zoneout_weights.items()}
+    numbers = {name: weight for name, weight in zoneout.items() if isinstance(weight, float)}
+    masks = {f"{name}_TBH": weight for name, weight in zoneout.items() if isinstance(weight, Tensor)}
     if noise.dropout_masks_TBH is not None:
         masks["dropout_mask_TBH"] = noise.dropout_masks_TBH
     settings = {
         "coupled": cell.coupled,
         "keeps_steps": torch.is_grad_enabled(),
-        "has_zoneout_of_cells": bool(cell.options.zoneout),
+        "bf16": _multiplies_bf16(),
         "eps": EPS,
         **numbers,
     }
-    parameters = x_BTD.transpose(0, 1), weights.input_GD, weights.recurrent_GH, weights.bias_G
+    parameters = x_BTD.transpose(0, 1).float(), weights.input_GD, weights.recurrent_GH, weights.bias_G
     output_TBH, last_BH = cast(
         "tuple[Tensor, Tensor]", _LSTM.apply(settings, masks, hidden_BH, cell_BH, *parameters, *_gains(cell))
     )
@@ -107,12 +117,10 @@ def _call(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> No
     """Call a function in C. All tensors are contiguous, but for the rows of d_output_TBH."""
     (num_steps, batch_size, input_size), hidden_size = tensors["x_TBD"].shape, tensors["recurrent_GH"].shape[1]
     sizes = {"threads": torch.get_num_threads(), "T": num_steps, "B": batch_size, "D": input_size, "H": hidden_size}
-    names = {name for name, _ in _Unroll._fields_}
-    numbers = {name: value for name, value in settings.items() if name in names}
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()}
     function = getattr(load_compiled_library(), name)
     function.argtypes = (ctypes.c_void_p,)
-    unroll = _Unroll(**sizes, **numbers, **addresses)
+    unroll = _Unroll(**sizes, **settings, **addresses)
     if not function(ctypes.addressof(unroll)):
         raise MemoryError
 
@@ -141,7 +149,7 @@ class _LSTM(torch.autograd.Function):
         tensors["input_TBG"] = new(num_steps, gates_size)
         tensors["hiddens_TBH"], tensors["cells_TBH"] = (new(num_steps + 1, hidden_size) for _ in range(2))
         tensors["hiddens_TBH"][0], tensors["cells_TBH"][0] = hidden_BH, cell_BH
-        mixes_cells = settings["has_zoneout_of_cells"]
+        mixes_cells = "zoneout_cell_TBH" in tensors or "zoneout_cell" in settings
         tensors["new_cells_TBH"] = new(num_steps, hidden_size) if mixes_cells else tensors["cells_TBH"][1:]
         tensors["gates_TBG"], tensors["tanh_TBH"] = new(num_kept, gates_size), new(num_kept, hidden_size)
         tensors["statistics_TB6"] = new(num_kept, 6)

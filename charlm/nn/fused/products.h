@@ -1,9 +1,13 @@
-/* Products of matrices for fp32. Each sum runs through its terms in one order, whatever the number of threads. */
+/* Products of matrices in fp32, or in bf16 with sums in fp32. Each sum runs through its terms in one order, whatever the number of threads. */
 #pragma once
 #include "activations.h"
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 #include <stdlib.h>
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t bits_lanes __attribute__((vector_size(64), aligned(4), may_alias));
 
 enum {
     LANES = 16,
@@ -28,8 +32,50 @@ static inline float *allocate(long size) { return aligned_alloc(64, round_up(siz
 /* Rows of stride size + 16 do not all fall into the same sets of the cache. */
 static inline long padded(long size) { return round_up(size, PANEL) + LANES; }
 
-/* c = a times a panel, or c + that. Columns of a have the stride stride_k, rows the stride ld_a. */
-static inline __attribute__((always_inline)) void multiply_tile(int rows, int adds, long K, in a, long ld_a,
+/* ---- operands: units of 32 bits, each a number or, in bf16, two terms of a sum that follow one another */
+
+static inline long units(int bf16, long terms) { return bf16 ? (terms + 1) / 2 : terms; }
+
+static inline uint32_t round_to_bf16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return x != x ? 0x7fc0u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+static inline float pair(float first, float second) {
+    uint32_t bits = round_to_bf16(first) | round_to_bf16(second) << 16;
+    float unit;
+    memcpy(&unit, &bits, 4);
+    return unit;
+}
+
+/* The numbers of a row as units */
+static inline void pack_row(int bf16, long size, in x, out packed) {
+    if (!bf16) memcpy(packed, x, size * sizeof(float));
+    else {
+        SIMD for (long k = 0; k < size / 2; k++) packed[k] = pair(x[2 * k], x[2 * k + 1]);
+        if (size % 2) packed[size / 2] = pair(x[size - 1], 0.0f);
+    }
+}
+
+/* sum + a * w, for one unit a and 16 units w */
+static inline __attribute__((always_inline)) lanes add_product(int bf16, lanes sum, float a, lanes w) {
+    if (!bf16) return sum + a * w;
+#ifdef __AVX512BF16__
+    return (lanes)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)w);
+#else
+    uint32_t bits;
+    memcpy(&bits, &a, 4);
+    bits_lanes w_bits = (bits_lanes)w, a_bits = (bits_lanes){0} + bits;
+    sum += (lanes)(a_bits << 16) * (lanes)(w_bits << 16);
+    return sum + (lanes)(a_bits & 0xffff0000u) * (lanes)(w_bits & 0xffff0000u);
+#endif
+}
+
+/* ---- products */
+
+/* c = a times a panel, or c + that. K units; those of a have the stride stride_k, its rows the stride ld_a. */
+static inline __attribute__((always_inline)) void multiply_tile(int bf16, int rows, int adds, long K, in a, long ld_a,
                                                                 long stride_k, in panel, out c, long ld_c) {
     lanes sum[TILE][WIDTH];
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
@@ -39,7 +85,8 @@ static inline __attribute__((always_inline)) void multiply_tile(int rows, int ad
         lanes w[WIDTH];
         _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++) w[j] = *(const lanes *)(panel + k * PANEL + j * LANES);
         _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-            _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++) sum[r][j] += a[r * ld_a + k * stride_k] * w[j];
+            _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++)
+                sum[r][j] = add_product(bf16, sum[r][j], a[r * ld_a + k * stride_k], w[j]);
     }
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
         _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++) *(lanes *)(c + r * ld_c + j * LANES) = sum[r][j];
@@ -56,9 +103,10 @@ static inline void prefetch(const stream *s, long first_row, long from, long to)
         for (long k = from; k < to; k += LANES) __builtin_prefetch(s->start + r * s->stride + k, 0, 2);
 }
 
-/* c = a times the packed matrix */
-static inline void multiply(long rows, long K, long columns, in a, long ld_a, in packed, out c, long ld_c, const stream *next,
-                     long num_next) {
+/* c = a times the packed matrix, which has K units in a column */
+static inline __attribute__((always_inline)) void multiply_units(int bf16, long rows, long K, long columns, in a,
+                                                                 long ld_a, in packed, out c, long ld_c,
+                                                                 const stream *next, long num_next) {
     float edge[TILE * PANEL];
     for (long n = 0; n < columns; n += PANEL)
         for (long m = 0; m < rows; m += TILE) {
@@ -68,70 +116,99 @@ static inline void multiply(long rows, long K, long columns, in a, long ld_a, in
             for (const stream *s = next; s < next + num_next; s++)
                 if (s->start) prefetch(s, m, n * s->size / columns, (n + PANEL) * s->size / columns);
             if (height == TILE)
-                multiply_tile(TILE, 0, K, a + m * ld_a, ld_a, 1, packed + n * K, to, is_whole ? ld_c : PANEL);
+                multiply_tile(bf16, TILE, 0, K, a + m * ld_a, ld_a, 1, packed + n * K, to, is_whole ? ld_c : PANEL);
             else for (long r = 0; r < height; r++)
-                multiply_tile(1, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL, PANEL);
+                multiply_tile(bf16, 1, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL, PANEL);
             if (!is_whole) for (long r = 0; r < height; r++)
                 memcpy(c + (m + r) * ld_c + n, edge + r * PANEL, width * sizeof(float));
         }
 }
 
-/* K rows of a matrix as panels, with zeros behind the last column */
-static inline void pack(long threads, long K, long columns, in w, long stride_k, long stride_column, out packed) {
+static inline void multiply(int bf16, long rows, long K, long columns, in a, long ld_a, in packed, out c, long ld_c,
+                            const stream *next, long num_next) {
+    if (bf16) multiply_units(1, rows, K, columns, a, ld_a, packed, c, ld_c, next, num_next);
+    else multiply_units(0, rows, K, columns, a, ld_a, packed, c, ld_c, next, num_next);
+}
+
+/* K rows of a matrix as panels of units, with zeros behind the last column and the last row */
+static inline void pack(int bf16, long threads, long K, long columns, in w, long stride_k, long stride_column,
+                        out packed) {
+    long num_units = units(bf16, K);
     PARALLEL_ROWS for (long n = 0; n < columns; n += PANEL) {
-        out panel = packed + n * K;
         long width = smaller(columns - n, PANEL);
-        for (long k = 0; k < K; k++) {
-            in from = w + k * stride_k + n * stride_column;
-            if (width == PANEL && stride_column == 1) memcpy(panel + k * PANEL, from, PANEL * sizeof(float));
-            else for (long j = 0; j < PANEL; j++) panel[k * PANEL + j] = j < width ? from[j * stride_column] : 0.0f;
+        for (long k = 0; k < num_units; k++) {
+            out unit = packed + n * num_units + k * PANEL;
+            in from = w + (bf16 ? 2 * k : k) * stride_k + n * stride_column;
+            int is_last_of_odd = bf16 && 2 * k + 1 == K;
+            for (long j = width; j < PANEL; j++) unit[j] = 0.0f;
+            if (!bf16) for (long j = 0; j < width; j++) unit[j] = from[j * stride_column];
+            else if (is_last_of_odd) for (long j = 0; j < width; j++) unit[j] = pair(from[j * stride_column], 0.0f);
+            else for (long j = 0; j < width; j++)
+                unit[j] = pair(from[j * stride_column], from[j * stride_column + stride_k]);
         }
     }
 }
 
 /* c_NM = a_NK times b, K by M with these strides. Returns 0 if there is no memory. */
-static inline int multiply_all(long threads, long N, long K, long M, in a, in b, long stride_k, long stride_m, out c) {
-    float *packed = allocate(round_up(M, PANEL) * K);
+static inline int multiply_all(int bf16, long threads, long N, long K, long M, in a, in b, long stride_k, long stride_m,
+                               out c) {
+    long num_units = units(bf16, K), failed = 0;
+    float *packed = allocate(round_up(M, PANEL) * num_units);
     if (!packed) return 0;
-    pack(threads, K, M, b, stride_k, stride_m, packed);
-    PARALLEL_ROWS for (long first = 0; first < N; first += STRIP)
-        multiply(smaller(N - first, STRIP), K, M, a + first * K, K, packed, c + first * M, M, NULL, 0);
+    pack(bf16, threads, K, M, b, stride_k, stride_m, packed);
+    PARALLEL_ROWS for (long first = 0; first < N; first += STRIP) {
+        long rows = smaller(N - first, STRIP), ld = padded(num_units);
+        float *strip = allocate(rows * ld);
+        if (strip) {
+            for (long r = 0; r < rows; r++) pack_row(bf16, K, a + (first + r) * K, strip + r * ld);
+            multiply(bf16, rows, num_units, M, strip, ld, packed, c + first * M, M, NULL, 0);
+        } else failed = 1;
+        free(strip);
+    }
     free(packed);
-    return 1;
+    return !failed;
 }
 
-/* Tiles of `height` columns of a_NG, transposed: TILE of them side by side for each of the `depth` rows */
-static inline void pack_transposed(long depth, long height, in a, long G, out tiles) {
-    for (long k = 0; k < depth; k++) {
-        in row = a + k * G;
-        long r = 0;
-        for (; r + TILE <= height; r += TILE) memcpy(tiles + r * depth + k * TILE, row + r, TILE * sizeof(float));
-        for (long j = 0; r + j < height; j++) tiles[r * depth + k * TILE + j] = row[r + j];
+/* Tiles of `height` columns of a_NG, transposed: TILE units of them side by side for every row, or two rows in bf16 */
+static inline void pack_transposed(int bf16, long depth, long height, in a, long G, out tiles) {
+    long num_units = units(bf16, depth);
+    for (long k = 0; k < num_units; k++) {
+        in row = a + (bf16 ? 2 * k : k) * G;
+        int has_second = bf16 && 2 * k + 1 < depth;
+        for (long r = 0; r < height; r += TILE) {
+            out tile = tiles + r * num_units + k * TILE;
+            if (!bf16 && r + TILE <= height) memcpy(tile, row + r, TILE * sizeof(float));
+            else for (long j = r; j < smaller(height, r + TILE); j++)
+                tile[j - r] = bf16 ? pair(row[j], has_second ? row[j + G] : 0.0f) : row[j];
+        }
     }
 }
 
 /* c_GM = the transpose of a_NG, times b_NM: a gradient of weights. Returns 0 if there is no memory. */
-static inline int multiply_transposed(long threads, long N, long G, long M, in a, in b, out c) {
+static inline int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, in b, out c) {
     long share = round_up((G + threads - 1) / threads, TILE), columns = round_up(M, PANEL), failed = 0;
     PARALLEL_ROWS for (long first = 0; first < G; first += share) {
-        long rows = smaller(G - first, share), size = round_up(rows, TILE) * columns;
-        float *sums = allocate(size + DEPTH * (columns + STRIP)), *panels = sums + size;
-        float *tiles = panels + DEPTH * columns;
+        long rows = smaller(G - first, share), sums_size = round_up(rows, TILE) * columns;
+        long size = sums_size + DEPTH * (columns + STRIP);
+        float *sums = allocate(size), *panels = sums + sums_size, *tiles = panels + DEPTH * columns;
         if (!sums) {
             failed = 1;
             continue;
         }
-        memset(sums, 0, (size + DEPTH * (columns + STRIP)) * sizeof(float));
+        memset(sums, 0, size * sizeof(float));
         for (long n = 0; n < N; n += DEPTH) {
-            long depth = smaller(N - n, DEPTH);
-            pack(1, depth, M, b + n * M, M, 1, panels);
+            long depth = smaller(N - n, DEPTH), num_units = units(bf16, depth);
+            pack(bf16, 1, depth, M, b + n * M, M, 1, panels);
             for (long start = 0; start < rows; start += STRIP) {
                 long height = smaller(rows - start, STRIP);
-                pack_transposed(depth, height, a + n * G + first + start, G, tiles);
+                pack_transposed(bf16, depth, height, a + n * G + first + start, G, tiles);
                 for (long j = 0; j < columns; j += PANEL)
-                    for (long r = 0; r < height; r += TILE)
-                        multiply_tile(TILE, 1, depth, tiles + r * depth, 1, TILE, panels + j * depth,
-                                      sums + (start + r) * columns + j, columns);
+                    for (long r = 0; r < height; r += TILE) {
+                        in tile = tiles + r * num_units, panel = panels + j * num_units;
+                        out sum = sums + (start + r) * columns + j;
+                        if (bf16) multiply_tile(1, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
+                        else multiply_tile(0, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
+                    }
             }
         }
         for (long r = 0; r < rows; r++) memcpy(c + (first + r) * M, sums + r * columns, M * sizeof(float));
