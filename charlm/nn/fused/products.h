@@ -20,7 +20,7 @@ enum {
 #endif
     PANEL = WIDTH * LANES, /* columns of a product that are computed at a time */
     STRIP = 64,            /* rows of a product that follow one another while a panel is in the cache */
-    DEPTH = 256,           /* terms of the sums in a gradient of weights that are packed at a time */
+    DEPTH = 512,           /* terms of the sums in a gradient of weights that are packed at a time */
 };
 
 static inline long round_up(long size, long multiple) { return (size + multiple - 1) / multiple * multiple; }
@@ -141,7 +141,8 @@ static inline void pack(int bf16, long threads, long K, long columns, in w, long
             in from = w + (bf16 ? 2 * k : k) * stride_k + n * stride_column;
             int is_last_of_odd = bf16 && 2 * k + 1 == K;
             for (long j = width; j < PANEL; j++) unit[j] = 0.0f;
-            if (!bf16) for (long j = 0; j < width; j++) unit[j] = from[j * stride_column];
+            if (!bf16 && stride_column == 1) memcpy(unit, from, width * sizeof(float));
+            else if (!bf16) for (long j = 0; j < width; j++) unit[j] = from[j * stride_column];
             else if (is_last_of_odd) for (long j = 0; j < width; j++) unit[j] = pair(from[j * stride_column], 0.0f);
             else for (long j = 0; j < width; j++)
                 unit[j] = pair(from[j * stride_column], from[j * stride_column + stride_k]);
@@ -177,9 +178,11 @@ static inline void pack_transposed(int bf16, long depth, long height, in a, long
         int has_second = bf16 && 2 * k + 1 < depth;
         for (long r = 0; r < height; r += TILE) {
             out tile = tiles + r * num_units + k * TILE;
-            if (!bf16 && r + TILE <= height) memcpy(tile, row + r, TILE * sizeof(float));
-            else for (long j = r; j < smaller(height, r + TILE); j++)
+            if (r + TILE > height) for (long j = r; j < height; j++)
                 tile[j - r] = bf16 ? pair(row[j], has_second ? row[j + G] : 0.0f) : row[j];
+            else if (!bf16) memcpy(tile, row + r, TILE * sizeof(float));
+            else if (has_second) SIMD for (int j = 0; j < TILE; j++) tile[j] = pair(row[r + j], row[r + j + G]);
+            else for (int j = 0; j < TILE; j++) tile[j] = pair(row[r + j], 0.0f);
         }
     }
 }
@@ -202,13 +205,17 @@ static inline int multiply_transposed(int bf16, long threads, long N, long G, lo
             for (long start = 0; start < rows; start += STRIP) {
                 long height = smaller(rows - start, STRIP);
                 pack_transposed(bf16, depth, height, a + n * G + first + start, G, tiles);
-                for (long j = 0; j < columns; j += PANEL)
-                    for (long r = 0; r < height; r += TILE) {
-                        in tile = tiles + r * num_units, panel = panels + j * num_units;
-                        out sum = sums + (start + r) * columns + j;
-                        if (bf16) multiply_tile(1, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
-                        else multiply_tile(0, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
-                    }
+                in next = start + STRIP < rows ? a + n * G + first + start + STRIP : a + (n + DEPTH) * G + first;
+                long num_tiles = round_up(height, TILE) / TILE, num_calls = num_tiles * (columns / PANEL);
+                for (long call = 0; call < num_calls; call++) {
+                    long j = call / num_tiles * PANEL, r = call % num_tiles * TILE;
+                    in tile = tiles + r * num_units, panel = panels + j * num_units;
+                    out sum = sums + (start + r) * columns + j;
+                    for (long k = call * depth / num_calls; k < (call + 1) * depth / num_calls; k++)
+                        for (long i = 0; i < STRIP; i += LANES) __builtin_prefetch(next + k * G + i, 0, 2);
+                    if (bf16) multiply_tile(1, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
+                    else multiply_tile(0, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
+                }
             }
         }
         for (long r = 0; r < rows; r++) memcpy(c + (first + r) * M, sums + r * columns, M * sizeof(float));
