@@ -6,22 +6,29 @@
 #endif
 #include <stdlib.h>
 
-typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint32_t bits_lanes __attribute__((vector_size(64), aligned(4), may_alias));
-
+/* TILE rows and WIDTH vectors of a product are computed at a time: as many sums as the registers hold. A vector is one of
+   the processor's: longer ones, gcc keeps in memory. */
 enum {
-    LANES = 16,
 #ifdef __AVX512F__
-    TILE = 8, /* rows and vectors of a product that are computed at a time: as many sums as the registers hold */
+    LANES = 16,
+    TILE = 8,
     WIDTH = 2,
-#else
+#elif defined(__AVX__)
+    LANES = 8,
     TILE = 4,
-    WIDTH = 1,
+    WIDTH = 3,
+#else
+    LANES = 4,
+    TILE = 4,
+    WIDTH = 2,
 #endif
     PANEL = WIDTH * LANES, /* columns of a product that are computed at a time */
     STRIP = 64,            /* rows of a product that follow one another while a panel is in the cache */
     DEPTH = 512,           /* terms of the sums in a gradient of weights that are packed at a time */
 };
+
+typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t bits_vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 static inline long round_up(long size, long multiple) { return (size + multiple - 1) / multiple * multiple; }
 
@@ -30,7 +37,7 @@ static inline long smaller(long a, long b) { return a < b ? a : b; }
 static inline float *allocate(long size) { return aligned_alloc(64, round_up(size * (long)sizeof(float), 64)); }
 
 /* Rows of stride size + 16 do not all fall into the same sets of the cache. */
-static inline long padded(long size) { return round_up(size, PANEL) + LANES; }
+static inline long padded(long size) { return round_up(size, PANEL) + 16; }
 
 /* ---- operands: units of 32 bits, each a number or, in bf16, two terms of a sum that follow one another */
 
@@ -58,17 +65,17 @@ static inline void pack_row(int bf16, long size, in x, out packed) {
     }
 }
 
-/* sum + a * w, for one unit a and 16 units w */
-static inline __attribute__((always_inline)) lanes add_product(int bf16, lanes sum, float a, lanes w) {
+/* sum + a * w, for one unit a and a vector of units w */
+static inline __attribute__((always_inline)) vector add_product(int bf16, vector sum, float a, vector w) {
     if (!bf16) return sum + a * w;
 #ifdef __AVX512BF16__
-    return (lanes)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)w);
+    return (vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)w);
 #else
     uint32_t bits;
     memcpy(&bits, &a, 4);
-    bits_lanes w_bits = (bits_lanes)w, a_bits = (bits_lanes){0} + bits;
-    sum += (lanes)(a_bits << 16) * (lanes)(w_bits << 16);
-    return sum + (lanes)(a_bits & 0xffff0000u) * (lanes)(w_bits & 0xffff0000u);
+    bits_vector w_bits = (bits_vector)w, a_bits = (bits_vector){0} + bits;
+    sum += (vector)(a_bits << 16) * (vector)(w_bits << 16);
+    return sum + (vector)(a_bits & 0xffff0000u) * (vector)(w_bits & 0xffff0000u);
 #endif
 }
 
@@ -77,19 +84,19 @@ static inline __attribute__((always_inline)) lanes add_product(int bf16, lanes s
 /* c = a times a panel, or c + that. K units; those of a have the stride stride_k, its rows the stride ld_a. */
 static inline __attribute__((always_inline)) void multiply_tile(int bf16, int rows, int adds, long K, in a, long ld_a,
                                                                 long stride_k, in panel, out c, long ld_c) {
-    lanes sum[TILE][WIDTH];
+    vector sum[TILE][WIDTH];
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++)
-            sum[r][j] = adds ? *(lanes *)(c + r * ld_c + j * LANES) : (lanes){0};
+        _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++)
+            sum[r][j] = adds ? *(vector *)(c + r * ld_c + j * LANES) : (vector){0};
     for (long k = 0; k < K; k++) {
-        lanes w[WIDTH];
-        _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++) w[j] = *(const lanes *)(panel + k * PANEL + j * LANES);
+        vector w[WIDTH];
+        _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++) w[j] = *(const vector *)(panel + k * PANEL + j * LANES);
         _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-            _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++)
+            _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++)
                 sum[r][j] = add_product(bf16, sum[r][j], a[r * ld_a + k * stride_k], w[j]);
     }
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 2") for (int j = 0; j < WIDTH; j++) *(lanes *)(c + r * ld_c + j * LANES) = sum[r][j];
+        _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++) *(vector *)(c + r * ld_c + j * LANES) = sum[r][j];
 }
 
 /* Rows that are read or written after a product, and fetched into the cache meanwhile. Null: none. */
@@ -100,7 +107,7 @@ typedef struct {
 
 static inline void prefetch(const stream *s, long first_row, long from, long to) {
     for (long r = first_row; r < first_row + TILE; r++)
-        for (long k = from; k < to; k += LANES) __builtin_prefetch(s->start + r * s->stride + k, 0, 2);
+        for (long k = from; k < to; k += 16) __builtin_prefetch(s->start + r * s->stride + k, 0, 2);
 }
 
 /* c = a times the packed matrix, which has K units in a column */
@@ -212,7 +219,7 @@ static inline int multiply_transposed(int bf16, long threads, long N, long G, lo
                     in tile = tiles + r * num_units, panel = panels + j * num_units;
                     out sum = sums + (start + r) * columns + j;
                     for (long k = call * depth / num_calls; k < (call + 1) * depth / num_calls; k++)
-                        for (long i = 0; i < STRIP; i += LANES) __builtin_prefetch(next + k * G + i, 0, 2);
+                        for (long i = 0; i < STRIP; i += 16) __builtin_prefetch(next + k * G + i, 0, 2);
                     if (bf16) multiply_tile(1, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
                     else multiply_tile(0, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
                 }
