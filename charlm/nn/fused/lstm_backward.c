@@ -1,5 +1,5 @@
-/* Gradients of the LSTM over a whole chunk: all steps of each block of rows, from the last to the first, then the products
-   of all steps. */
+/* Gradients of the LSTM over a whole chunk: all steps of each block of rows, from the last to the first, then the
+   products of all steps. */
 #include "lstm_unroll.h"
 
 /* Zoneout: kept = d * weight is the gradient of the old value, d - kept that of the new one. */
@@ -10,7 +10,8 @@ static inline void split(long size, out d, out kept, in weights, float weight) {
     SIMD for (long k = 0; k < size; k++) d[k] -= kept[k];
 }
 
-/* dx = scale * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain and x_hat = (x - mean) * rstd; dx may be dy. */
+/* dx = scale * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain and x_hat = (x - mean) * rstd. dx may be
+   dy. */
 static inline void norm_backward(long size, const float *dy, in gain, in x, float mean, float rstd, float scale,
                                  out d_gain, float *dx) {
     float g_mean, dot_mean;
@@ -19,10 +20,10 @@ static inline void norm_backward(long size, const float *dy, in gain, in x, floa
         dx[k] = scale * (dy[k] * gain[k] - g_mean - (x[k] - mean) * rstd * dot_mean);
 }
 
-/* d_hidden, kept_hidden: the gradient of the hidden state through the next product, and the part that zoneout passes on.
+/* d_hidden, kept_hidden: the gradient of the hidden state through the next product, and what zoneout passes on of it.
    sums: gradients of the vectors, as in d_vectors. work: 3 H. */
-static void backward_row(const lstm_unroll *u, long step, long b, out d_hidden, out kept_hidden, out d_product, out sums,
-                         out work) {
+static void backward_row(const lstm_unroll *u, long step, long b, out d_hidden, out kept_hidden, out d_product,
+                         out sums, out work) {
     long H = u->H, G = gates_size(u), row = step * u->B + b;
     in a = u->gates_TBG + row * G, tanh = u->tanh_TBH + row * H, cell = u->cells_TBH + row * H;
     in i = a, f = a + G - 3 * H, g = a + G - 2 * H, o = a + G - H, statistics = u->statistics_TB6 + row * 6;
@@ -75,7 +76,8 @@ static int backward_block(const lstm_unroll *u, long first, long rows, in packed
     float *d_product = kept_hidden + tiles * ld_hidden, *work = d_product + tiles * ld_product;
     if (!d_hidden) return 0;
     memset(d_hidden, 0, size * sizeof(float));
-    for (long r = 0; r < rows; r++) memcpy(d_hidden + r * ld_hidden, u->d_hidden_BH + (first + r) * H, H * sizeof(float));
+    for (long r = 0; r < rows; r++)
+        memcpy(d_hidden + r * ld_hidden, u->d_hidden_BH + (first + r) * H, H * sizeof(float));
     for (long step = u->T - 1; step >= 0; step--) {
         for (long r = 0; r < rows; r++)
             backward_row(u, step, first + r, d_hidden + r * ld_hidden, kept_hidden + r * ld_hidden,
@@ -105,7 +107,8 @@ static int backward_block(const lstm_unroll *u, long first, long rows, in packed
 static int weight_gradients(const lstm_unroll *u) {
     long threads = u->threads, N = u->T * u->B, D = u->D, G = gates_size(u);
     return (!u->d_x_TBD || multiply_all(u->bf16, threads, N, G, D, u->d_input_TBG, u->input_GD, D, 1, u->d_x_TBD)) &&
-           (!u->d_input_GD || multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, u->x_TBD, u->d_input_GD)) &&
+           (!u->d_input_GD ||
+            multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, u->x_TBD, u->d_input_GD)) &&
            (!u->d_recurrent_GH ||
             multiply_transposed(u->bf16, threads, N, G, u->H, u->d_product_TBG, u->hiddens_TBH, u->d_recurrent_GH));
 }

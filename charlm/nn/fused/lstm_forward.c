@@ -80,7 +80,8 @@ static int forward_block(const lstm_unroll *u, long first, long rows, in packed)
 int lstm_unroll_forward(const lstm_unroll *u) {
     long threads = u->threads, H = u->H, G = gates_size(u), block = block_rows(u, padded(H) + padded(G)), done = 1;
     float *packed = allocate(round_up(G, PANEL) * units(u->bf16, H));
-    if (!packed || !multiply_all(u->bf16, threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
+    if (!packed ||
+        !multiply_all(u->bf16, threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
         free(packed);
         return 0;
     }

@@ -1,4 +1,5 @@
-/* Products of matrices in fp32, or in bf16 with sums in fp32. Each sum runs through its terms in one order, whatever the number of threads. */
+/* Products of matrices in fp32, or in bf16 with sums in fp32. Each sum runs through its terms in one order, whatever
+   the number of threads. */
 #pragma once
 #include "activations.h"
 #ifdef __AVX512BF16__
@@ -6,8 +7,8 @@
 #endif
 #include <stdlib.h>
 
-/* TILE rows and WIDTH vectors of a product are computed at a time: as many sums as the registers hold. A vector is one of
-   the processor's: longer ones, gcc keeps in memory. */
+/* TILE rows and WIDTH vectors of a product are computed at a time: as many sums as the registers hold. A vector is as
+   long as one of the processor, since gcc keeps longer ones in memory. */
 enum {
 #ifdef __AVX512F__
     LANES = 16,
