@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from charlm.vocab.base import NUM_BYTES
 from charlm.vocab.char import CharVocab
 from tests.browser.chromium import MARKS, chromium, finish, open_page, read, shown, write
 from tests.browser.page_server import page_server
+from tests.processes import Commands, until
+from tests.serving.live_server import live_server
 from tests.serving.served import make_model, set_bias
 
 pytestmark = MARKS
@@ -137,6 +140,24 @@ def test_a_server_that_does_not_answer_is_told(browser: Browser, url: str) -> No
         assert shown(page) == "abc"
         page.context.set_offline(False)
         assert len(write(page)) > 3
+
+
+def test_a_killed_server_is_told_and_the_next_one_answers(browser: Browser, commands: Commands) -> None:
+    with live_server(commands, "bundled") as server, open_page(browser, server.url, allowed=("ERR_",)) as page:
+        read(page, "A list")
+        page.fill("#length", "10000")
+        page.click("#write")
+        page.locator(".unit.written").nth(5).wait_for()
+        server.process.send(signal.SIGKILL)
+        server.process.wait()
+        expect(page.locator("#status")).to_have_text("The connection to the server ended before the text did.")
+        kept = shown(page)
+        page.fill("#length", "5")
+        page.click("#write")
+        expect(page.locator("#status")).to_contain_text("The server does not answer")
+        with commands.start("serve", "bundled", "--port", str(server.port)) as process:
+            until(lambda: "\n" in process.out.text)
+            assert write(page).startswith(kept)
 
 
 def test_the_page_asks_for_the_key(browser: Browser) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +18,6 @@ from charlm.workflows.predict_options import PredictOptions
 from charlm.workflows.prediction import Query, TextPrediction
 from tests.browser.chromium import MARKS, chromium, finish, open_page, read, shown, write
 from tests.browser.page_server import page_server
-from tests.processes import Commands, until
-from tests.serving.live_server import live_server
 from tests.serving.served import make_model
 from tests.serving.task_models import LETTERS, VOCAB, classifier, labelled_writer, tagger, transducer
 
@@ -231,24 +228,6 @@ def test_a_text_that_cannot_be_read_is_told(browser: Browser, url: str) -> None:
         choose(page, "copied")
         page.fill("#text", "a" * 1_001)
         expect(page.locator("#status")).to_contain_text("a text has 1,001 characters")
-
-
-def test_a_killed_server_is_told_and_the_next_one_answers(browser: Browser, commands: Commands) -> None:
-    with live_server(commands, "bundled") as server, open_page(browser, server.url, allowed=("ERR_",)) as page:
-        read(page, "A list")
-        page.fill("#length", "10000")
-        page.click("#write")
-        page.locator(".unit.written").nth(5).wait_for()
-        server.process.send(signal.SIGKILL)
-        server.process.wait()
-        expect(page.locator("#status")).to_have_text("The connection to the server ended before the text did.")
-        kept = shown(page)
-        page.fill("#length", "5")
-        page.click("#write")
-        expect(page.locator("#status")).to_contain_text("The server does not answer")
-        with commands.start("serve", "bundled", "--port", str(server.port)) as process:
-            until(lambda: "\n" in process.out.text)
-            assert write(page).startswith(kept)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,8 +1,5 @@
 """The server as a process: its address, its end, and clients that do not behave."""
 
-import json
-import os
-import shutil
 import signal
 import socket
 import time
@@ -19,7 +16,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.serving.served_models import load_models
 from charlm.settings import Layer, validate
 from charlm.vocab.char import CharVocab
-from tests.processes import Channel, Commands, assert_one_error, until
+from tests.processes import Commands, assert_one_error, until
 from tests.serving.live_server import LiveServer, live_server, receive_all, receive_until
 
 LONG: dict[str, Any] = {"prompt": "A", "max_tokens": 16_000, "stream": True, "ignore_eos": True}
@@ -114,11 +111,6 @@ def receive_until_logged(server: LiveServer, text: str | None) -> None:
     until(lambda: text in server.log)
 
 
-def test_a_port_in_use_is_one_clear_line(commands: Commands, server: LiveServer) -> None:
-    line = commands.fail(2, "serve", "bundled", "--port", str(server.port))
-    assert line == f"charlm: error: --port {server.port} is in use; choose another --port, or --port 0 for any free one"
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -132,50 +124,6 @@ def test_a_port_in_use_is_one_clear_line(commands: Commands, server: LiveServer)
 )
 def test_what_cannot_be_served_is_one_line(commands: Commands, arguments: tuple[str, ...], named: str) -> None:
     assert named in commands.fail(2, "serve", *arguments)
-
-
-def test_the_next_server_takes_the_port_of_one_that_was_killed(commands: Commands) -> None:
-    with live_server(commands, "bundled") as server, server.connect() as connection:
-        connection.sendall(server.request("POST", PATH, LONG))
-        receive_until(connection, b"data: ")
-        server.process.send(signal.SIGKILL)
-        assert server.process.wait().code == -signal.SIGKILL
-        with commands.start("serve", "bundled", "--port", str(server.port)) as process:
-            until(lambda: "\n" in process.out.text or process.err.text.startswith("charlm: error"))
-            assert process.out.text == f"{server.url}\n"
-            assert LiveServer(process, server.url).ask("GET", "/health")[0] == 200
-
-
-class FullDisk(Channel):
-    """A file on a disk that is full."""
-
-    def __init__(self) -> None:
-        self.writing = os.open("/dev/full", os.O_WRONLY)
-        self.content = b""
-
-    def finish(self) -> str:
-        return ""
-
-    def close(self) -> None:
-        """Whoever starts the process has closed it."""
-
-
-def test_a_log_on_a_full_disk_does_not_end_the_server(commands: Commands) -> None:
-    with commands.start("serve", "bundled", "--port", "0", err=FullDisk()) as process:
-        until(lambda: "\n" in process.out.text)
-        server = LiveServer(process, process.out.text.strip())
-        for _ in range(3):
-            assert server.ask("POST", PATH, {"prompt": "a", "max_tokens": 3})[0] == 200
-        process.send(signal.SIGINT)
-        assert process.wait().code == 130
-
-
-def test_an_address_that_cannot_be_told_is_one_line(commands: Commands) -> None:
-    with commands.start("serve", "bundled", "--port", "0", out=FullDisk()) as process:
-        ended = process.wait()
-    assert ended.code == 5
-    assert_one_error(ended.stderr)
-    assert "No space left" in ended.stderr
 
 
 def test_a_key_can_come_from_the_environment(commands: Commands) -> None:
@@ -210,15 +158,6 @@ def test_a_client_that_goes_stops_its_text(server: LiveServer) -> None:
     assert all(int(line.partition("1+")[2].split()[0]) < 16_001 for line in lines)
     assert any("(the client has gone)" in line for line in lines)
     assert any(f"{PATH} 499" in line for line in lines)
-
-
-def test_a_run_may_be_deleted_while_it_is_served(toured: Commands, tmp_path: Path) -> None:
-    own = toured.within(shutil.copytree(toured.folder, tmp_path / "folder"))
-    with live_server(own, "tiny-texts") as server:
-        shutil.rmtree(own.folder)
-        status, body = server.ask("POST", PATH, {"prompt": "мы", "max_tokens": 3, "model": "tiny-texts"})
-        assert status == 200
-        assert json.loads(body)["usage"]["prompt_tokens"] == 2
 
 
 @pytest.mark.parametrize(
