@@ -72,12 +72,12 @@ def predict(page: Page, text: str) -> None:
 
 
 def expected(model: str, text: str, top: int = 1) -> TextPrediction:
-    return next(Predictor(MODELS[model], model, "cpu", PredictOptions(top=top)).predict([Query(text)]))
+    return next(Predictor(PREDICTING[model], model, "cpu", PredictOptions(top=top)).predict([Query(text)]))
 
 
 def alignment(model: str, text: str) -> AlignmentExplanation:
     target = expected(model, text, top=5).targets[0].text
-    return align_target(MODELS[model], text, target, top=1, device="cpu")
+    return align_target(PREDICTING[model], text, target, top=1, device="cpu")
 
 
 def test_labels_are_bars_that_follow_the_typing(page: Page) -> None:

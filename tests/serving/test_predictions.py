@@ -163,7 +163,6 @@ def test_the_guards_are_those_of_completions(client: TestClient) -> None:
 def test_checkpoints_of_all_tasks_are_served(tmp_path: Path, name: str) -> None:
     made = MODELS[name]
     trained_on = {"corpus": "none", "fingerprint": "none"}
-    parts = {"task": made.task, "labels": made.labels, "conditions": made.conditions}
     save_checkpoint(
         tmp_path / name,
         model=made.model,
@@ -171,7 +170,9 @@ def test_checkpoints_of_all_tasks_are_served(tmp_path: Path, name: str) -> None:
         vocab=made.vocab,
         trained_on=trained_on,
         training=ResumeData({}),
-        **parts,
+        task=made.task,
+        labels=made.labels,
+        conditions=made.conditions,
     )
     (model,) = load_models([str(tmp_path / name)], None, "cpu").all
     assert (model.id, model.kind, model.labels) == (name, made.task.type, served(name, made).labels)
