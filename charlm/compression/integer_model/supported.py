@@ -1,0 +1,50 @@
+"""Which models have an integer model: recurrent language models with the usual head."""
+
+from charlm.checkpoint import LoadedModel
+from charlm.compression.integer_model.description import MAX_VOCAB
+from charlm.errors import UsageError
+from charlm.nn.bodies.settings import RecurrentSettings
+from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
+
+
+def check_supported(loaded: LoadedModel) -> None:
+    """
+    Raises:
+        UsageError: a part of the model has no integer form.
+    """
+    found = _find_unsupported(loaded)
+    if found is not None:
+        what, cure = found
+        raise UsageError(f"{loaded.directory} {what}, which has no integer form for compression", cure)
+
+
+def _find_unsupported(loaded: LoadedModel) -> tuple[str, str] | None:
+    """Return the part that is not supported, and what would be."""
+    settings, body = loaded.settings, loaded.settings.body
+    if loaded.labels is not None:
+        return f"predicts {loaded.task.noun}", "name a language model"
+    if loaded.conditions is not None:
+        return "is given a label or a source for each text", "name a run of `charlm prepare` without --task"
+    if loaded.vocab.size > MAX_VOCAB:
+        return f"has {loaded.vocab.size:,} ids", f"name a run with a vocabulary of at most {MAX_VOCAB:,}"
+    if settings.ngram is not None:
+        return "mixes counts of its training text with the network", "name a run with model.ngram=none"
+    if settings.embedding.type != "token":
+        return f"has the embedding {settings.embedding.type}", "name a run with model.embedding.type=token"
+    if settings.head.type != "softmax":
+        return f"has the head {settings.head.type}", "name a run with model.head.type=softmax"
+    if not isinstance(body, RecurrentSettings):
+        return f"has the body {body.type}", "name a run with model.body.type=recurrent"
+    if body.norm == "batch":
+        return "has batch normalisation", "name a run with model.body.norm=layer, weight or none"
+    if max((1, *body.strides, *body.dilations)) > 1:
+        return "has strides or dilations", "name a run without model.body.strides and model.body.dilations"
+    match body.cell:
+        case LSTMSettings() if body.cell.mogrifier_rounds:
+            return "has a Mogrifier LSTM", "name a run with model.body.cell.mogrifier_rounds=0"
+        case GRUSettings() if body.cell.reset == "before":
+            return "has a GRU with reset=before", "name a run with model.body.cell.reset=after"
+        case RNNSettings() if body.cell.activation == "relu":
+            return "has an RNN with relu, whose state has no bound", "name a run with model.body.cell.activation=tanh"
+        case _:
+            return None
