@@ -71,7 +71,7 @@ def _check_tables(model: IntegerModel) -> None:
     sigmoid, tanh, powers = (model.arrays[name].astype(np.int64) for name in ("sigmoid", "tanh", "powers"))
     rising = all(bool((np.diff(table) >= 0).all()) for table in (sigmoid, tanh, -powers))
     _require(rising, "the order of a table")
-    _require(0 <= sigmoid[0] and sigmoid[-1] <= ONE and abs(tanh).max() < ONE, "an activation")
+    _require(sigmoid[0] >= 0 and sigmoid[-1] <= ONE and abs(tanh).max() < ONE, "an activation")
     _require(powers[0] == 1 << POWER_BITS and powers[-1] << 1 == powers[0], "a power of two")
     assert (ONE << STEP_BITS) < _MAX_INT32, "an entry times a remainder has 32 bits"
 

@@ -5,6 +5,7 @@ from charlm.compression.integer_model.description import MAX_VOCAB
 from charlm.errors import UsageError
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
+from charlm.nn.settings import ModelSettings
 
 
 def check_supported(loaded: LoadedModel) -> None:
@@ -12,21 +13,22 @@ def check_supported(loaded: LoadedModel) -> None:
     Raises:
         UsageError: a part of the model has no integer form.
     """
-    found = _find_unsupported(loaded)
+    if loaded.labels is not None:
+        found = f"predicts {loaded.task.noun}", "name a language model"
+    elif loaded.conditions is not None:
+        found = "is given a label or a source for each text", "name a run of `charlm prepare` without --task"
+    elif loaded.vocab.size > MAX_VOCAB:
+        found = f"has {loaded.vocab.size:,} ids", f"name a run with a vocabulary of at most {MAX_VOCAB:,}"
+    else:
+        found = find_unsupported(loaded.settings)
     if found is not None:
         what, cure = found
         raise UsageError(f"{loaded.directory} {what}, which has no integer form for compression", cure)
 
 
-def _find_unsupported(loaded: LoadedModel) -> tuple[str, str] | None:
-    """Return the part that is not supported, and what would be."""
-    settings, body = loaded.settings, loaded.settings.body
-    if loaded.labels is not None:
-        return f"predicts {loaded.task.noun}", "name a language model"
-    if loaded.conditions is not None:
-        return "is given a label or a source for each text", "name a run of `charlm prepare` without --task"
-    if loaded.vocab.size > MAX_VOCAB:
-        return f"has {loaded.vocab.size:,} ids", f"name a run with a vocabulary of at most {MAX_VOCAB:,}"
+def find_unsupported(settings: ModelSettings) -> tuple[str, str] | None:
+    """Return the part of a language model that has no integer form, and what has; None if all parts have one."""
+    body = settings.body
     if settings.ngram is not None:
         return "mixes counts of its training text with the network", "name a run with model.ngram=none"
     if settings.embedding.type != "token":

@@ -1,0 +1,59 @@
+"""The integer model of a checkpoint: written once, beside the weights that it was made from.
+
+    CHECKPOINT/integer.safetensors ── absent: converted and written ── present: read, checked ──> IntegerPredictor
+
+The manifest does not name the file: it names its own digest, and the weights. It cannot be made again to the bit on
+another machine, since floats decide the rounding, so it must be copied with the checkpoint to read what it compressed.
+"""
+
+from pathlib import Path
+
+import torch
+
+from charlm import storage
+from charlm.checkpoint import load_model, weights_hash
+from charlm.compression.integer_model.convert import convert
+from charlm.compression.integer_model.layout import CURE, IntegerModel
+from charlm.compression.integer_model.predictor import IntegerPredictor
+from charlm.errors import CheckpointError, UsageError
+from charlm.tensor_files import CHECKPOINT_CURE
+
+FILE_NAME = "integer.safetensors"
+
+
+def open_predictor(directory: Path, *, prepare: bool) -> IntegerPredictor:
+    """Return the predictor of a checkpoint.
+
+    Args:
+        prepare: convert the model if there is no integer model yet, and write it.
+
+    Raises:
+        UsageError: a part of the model has no integer form; or there is no integer model yet, and `prepare` is False.
+        CheckpointError: the checkpoint or its integer model is damaged, or they do not belong together.
+        StorageError: the integer model cannot be written.
+    """
+    path = directory / FILE_NAME
+    if path.exists() or not prepare:
+        return IntegerPredictor(load_integer_model(directory))
+    model = convert(load_model(directory, torch.device("cpu")))
+    storage.write_bytes(path, model.to_bytes())
+    return IntegerPredictor(model)
+
+
+def load_integer_model(directory: Path) -> IntegerModel:
+    """Read the integer model of a checkpoint.
+
+    Raises:
+        UsageError: there is none yet.
+        CheckpointError: it or the manifest is damaged, or it was made from other weights.
+    """
+    storage.verify_manifest(directory, CHECKPOINT_CURE)
+    path = directory / FILE_NAME
+    if not path.exists():
+        raise UsageError(f"{directory} has no integer model yet", "make it with `charlm compress --prepare`")
+    with storage.storage_errors(path, "read"):
+        content = path.read_bytes()
+    model = IntegerModel.from_bytes(content, str(path))
+    if model.weights_sha256 != weights_hash(directory):
+        raise CheckpointError(f"{path} was made from other weights than those beside it", CURE)
+    return model
