@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from charlm.compression.integer_model.activation_tables import STEP_BITS
+from charlm.compression.integer_model.count_features import HIGHEST_BONUS
 from charlm.compression.integer_model.fixed_point import (
     GATE_BITS,
     MAX_MEMORY,
@@ -52,6 +53,8 @@ def check_bounds(model: IntegerModel) -> None:
             _require(normalised < _MAX_GATE, f"the memory of layer {layer}")
     logit = _group_bound(model, model.head_group) + _largest(model.arrays["head.bias"])
     _require(logit < _MAX_GATE, "a logit")
+    if description.counts is not None:
+        _require(_largest(model.arrays["counts.weights"]) <= HIGHEST_BONUS, "a weight of the counts")
 
 
 def largest_summand(num_rows: int) -> int:

@@ -13,7 +13,8 @@ from charlm.checkpoint import LoadedModel, weights_hash
 from charlm.compression.integer_model.activation_tables import make_powers, make_sigmoid, make_tanh
 from charlm.compression.integer_model.bounds import check_bounds
 from charlm.compression.integer_model.convert_layers import Sources, add_layer, as_floats
-from charlm.compression.integer_model.description import Description, GroupDescription
+from charlm.compression.integer_model.count_features import first_weights
+from charlm.compression.integer_model.description import CountsDescription, Description, GroupDescription
 from charlm.compression.integer_model.fixed_point import (
     GATE_BITS,
     ONE,
@@ -44,7 +45,7 @@ def convert(loaded: LoadedModel) -> IntegerModel:
     """
     check_supported(loaded)
     try:
-        model = convert_model(loaded.model, loaded.vocab.eod_id, weights_hash(loaded.directory))
+        model = convert_model(loaded.model, loaded.vocab.eod_id, weights_hash(loaded.directory), CountsDescription())
         check_bounds(model)
     except ValueError as error:
         what = f"{loaded.directory} has no integer form for compression: {error}"
@@ -52,8 +53,13 @@ def convert(loaded: LoadedModel) -> IntegerModel:
     return model
 
 
-def convert_model(model: LanguageModel, eod_id: int, weights_sha256: str = "") -> IntegerModel:
+def convert_model(
+    model: LanguageModel, eod_id: int, weights_sha256: str = "", counts: CountsDescription | None = None
+) -> IntegerModel:
     """Return the integer form of a model that `check_supported` lets through.
+
+    Args:
+        counts: those of the text so far; None for the network alone.
 
     Raises:
         ValueError: its weights are too large.
@@ -67,6 +73,8 @@ def convert_model(model: LanguageModel, eod_id: int, weights_sha256: str = "") -
         "tanh": make_tanh().astype(np.int32),
         "powers": make_powers().astype(np.int32),
     }
+    if counts is not None:
+        arrays["counts.weights"] = first_weights(counts)
     embedding_scale, context = _add_embedding(arrays, model)
     sources = Sources(body, embedding_scale)
     inputs, recurrent = zip(*(add_layer(arrays, k, layer.cell, sources) for k, layer in enumerate(layers)), strict=True)
@@ -87,6 +95,7 @@ def convert_model(model: LanguageModel, eod_id: int, weights_sha256: str = "") -
             inputs=inputs,
             recurrent=recurrent,
             head=_add_head(arrays, model, sources),
+            counts=counts,
         ),
         arrays,
         weights_sha256,

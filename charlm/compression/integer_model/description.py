@@ -8,8 +8,9 @@ V vocabulary, D inputs, H hidden, G gates, K columns of a matrix, O orders of n-
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from charlm.nn.setting_types import check_rising
 from charlm.settings import Settings
 
 FORMAT = 1
@@ -37,6 +38,19 @@ class GroupDescription(Settings):
     """What layer norm adds to the variance, in the units of the products' squares."""
 
 
+class CountsDescription(Settings):
+    """Counts of the text so far, which are mixed with the network."""
+
+    orders: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
+        default=(1, 2, 3, 4, 5, 6, 8, 11, 16, 24), min_length=1, max_length=16
+    )
+    """Lengths of the contexts in symbols, rising."""
+    slot_bits: int = Field(default=18, ge=1, le=24)
+    """There are 2**slot_bits slots of 32 bytes for each length."""
+
+    _check_orders = field_validator("orders")(check_rising)
+
+
 class Description(Settings):
     """The whole network: embedding, layers of one kind, head."""
 
@@ -59,6 +73,7 @@ class Description(Settings):
     recurrent: tuple[GroupDescription, ...]
     """The product of each layer with its own state."""
     head: GroupDescription
+    counts: CountsDescription | None = None
 
     @property
     def num_layers(self) -> int:

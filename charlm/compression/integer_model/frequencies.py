@@ -10,17 +10,22 @@ import numpy as np
 from charlm.compression.integer_model.fixed_point import Int64Array
 from charlm.compression.predictor import TOTAL, UInt32Array
 
-RATIO_BITS = 36
-"""Bits after the point of the ratio between a frequency and a power of two."""
+SCALE_BITS = 12
+"""Bits that a power is shifted left by, so that small factors of it keep their precision."""
 
 
-def share(powers_LV: Int64Array, amount_L: Int64Array) -> Int64Array:
-    """Divide an amount below 2**24 among the symbols of each lane, in proportion to powers of at most 2**30, floored.
+def divide(scaled_LV: Int64Array, amount: int) -> Int64Array:
+    """Divide an amount below 2**24 among the symbols of each lane, in proportion, floored.
 
-    The largest power is at least 2**30, so the ratio is below 2**30, and the product below 2**60.
+    Args:
+        scaled_LV: from 0 to 2**56 each, with a sum of 2**32 to 2**63 in each lane; a shift brings the sum to 32 bits.
     """
-    ratio_L1 = (amount_L[:, None] << RATIO_BITS) // powers_LV.sum(axis=1, keepdims=True)
-    return (powers_LV * ratio_L1) >> RATIO_BITS
+    sums_L1 = scaled_LV.sum(axis=1, keepdims=True)
+    shift_L1 = np.zeros_like(sums_L1)
+    for step in (16, 8, 4, 2, 1):
+        shift_L1 += np.where(sums_L1 >> (shift_L1 + step) >= 1 << 31, step, 0)
+    ratio_L1 = (amount << 32) // ((sums_L1 >> shift_L1) + 1)
+    return ((scaled_LV >> shift_L1) * ratio_L1) >> 32
 
 
 def to_frequencies(shares_LV: Int64Array) -> UInt32Array:

@@ -17,6 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from charlm.compression.integer_model.activation_tables import NUM_ENTRIES, NUM_POWERS
+from charlm.compression.integer_model.count_features import num_features
 from charlm.compression.integer_model.description import Description, GroupDescription
 from charlm.errors import CheckpointError, SettingsError
 from charlm.settings import Layer, lists_to_tuples, validate
@@ -141,6 +142,8 @@ def expected_arrays(description: Description) -> dict[str, tuple[npt.DTypeLike, 
     if description.context_orders:
         rows = len(description.context_orders) * description.context_buckets
         expected["embedding.context"] = (np.int16, (rows, description.embedding_size))
+    if description.counts is not None:
+        expected["counts.weights"] = (np.int32, (num_features(description.counts),))
     groups = {"head": (description.head, description.vocab_size)}
     for layer, (inputs, recurrent) in enumerate(zip(description.inputs, description.recurrent, strict=True)):
         groups |= {f"layers.{layer}.input": (inputs, gates), f"layers.{layer}.recurrent": (recurrent, gates)}

@@ -87,7 +87,7 @@ class ReferenceNetwork:
         self._history = np.full((num_lanes, longest), -1, dtype=np.int64)
 
     def step(self, symbols_L: Int64Array) -> Int64Array:
-        """Let the first lanes read a symbol each; return 2**(logit - largest logit), (L, V), 30 bits after the point."""
+        """Let the first lanes read a symbol each; return 2**(logit - largest), (L, V), 30 bits after the point."""
         description, num_lanes = self._model.description, len(symbols_L)
         sources = {0: self._embed(symbols_L)}
         total = np.zeros((num_lanes, description.hidden_size), dtype=np.int64)

@@ -1,0 +1,225 @@
+/* Powers of a network and counts of the text so far -> frequencies; counts.py is the definition, and both agree to the
+   bit. Threads take lanes and only read what is shared; `update` changes it, lane after lane, on one thread. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+enum { SLOT_SYMBOLS = 7, MAX_ORDERS = 16, MAX_CANDIDATES = SLOT_SYMBOLS * MAX_ORDERS };
+enum { GATE_BITS = 16, POWER_BITS = 30, POWER_STEP_BITS = 8, SCALE_BITS = 12, FACTOR_SHIFT = 4, TOTAL_BITS = 24 };
+enum { LOWEST_BONUS = -10 * 65536, HIGHEST_BONUS = 14 * 65536, MAX_COUNT = 255, MAX_UPDATES = 65535 };
+enum { LOWEST_RATE = 655, FIRST_RATE = 16384, RATE_DECAY = 8 };
+enum { COUNT_BINS = 7, OTHER_BINS = 5, LEVELS = 4, COUNT_FEATURES = COUNT_BINS * OTHER_BINS };
+
+typedef struct {
+    uint16_t check, total, symbols[SLOT_SYMBOLS], counts[SLOT_SYMBOLS];
+} Slot; /* a count of 0: no symbol; a total of 0: no context */
+
+typedef struct {
+    uint16_t symbol, num_features, features[MAX_ORDERS + 1];
+} Candidate;
+
+typedef struct {
+    uint32_t pairs[MAX_ORDERS];
+    uint16_t checks[MAX_ORDERS];
+    int64_t num_candidates;
+    Candidate candidates[MAX_CANDIDATES];
+} Lane;
+
+typedef struct {
+    const int32_t *powers;
+    const int64_t *orders;
+    int32_t *weights, *updates;
+    int64_t *history; /* of each lane: the last symbols, -1 before the first */
+    Slot *slots;
+    Lane *lanes;
+    uint32_t *frequencies;
+    uint8_t *scratch; /* of each thread: V numbers of 64 bits, V of 16 bits, zero at first */
+    int64_t num_orders, slot_bits, vocab_size;
+} Counts;
+
+static uint32_t negative_power(const int32_t *table, uint32_t t) {
+    uint32_t fraction = t & ((1u << GATE_BITS) - 1), whole = t >> GATE_BITS;
+    uint32_t entry = fraction >> POWER_STEP_BITS, remainder = fraction & ((1u << POWER_STEP_BITS) - 1);
+    uint64_t fall = (uint64_t)(table[entry] - table[entry + 1]) * remainder;
+    uint32_t value = (uint32_t)table[entry] - (uint32_t)((fall + (1u << (POWER_STEP_BITS - 1))) >> POWER_STEP_BITS);
+    return value >> (whole < POWER_BITS + 1 ? whole : POWER_BITS + 1);
+}
+
+static int count_bin(int count) { return (count >= 2) + (count >= 3) + (count >= 4) + (count >= 6) + (count >= 10) + (count >= 20); }
+static int other_bin(int others) { return (others >= 1) + (others >= 2) + (others >= 3) + (others >= 6); }
+
+static Slot *find_slot(const Counts *c, long n, const Lane *lane) {
+    Slot *pair = c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n];
+    for (int k = 0; k < 2; k++)
+        if (pair[k].total && pair[k].check == lane->checks[n]) return pair + k;
+    return NULL;
+}
+
+static void find_places(const Counts *c, const int64_t *history, Lane *lane) {
+    int64_t longest = c->orders[c->num_orders - 1];
+    uint64_t hash = 0;
+    for (long length = 1, n = 0; length <= longest; length++) {
+        hash = hash * 0x9E3779B97F4A7C15u + (uint64_t)(history[longest - length] + 2);
+        if (c->orders[n] != length) continue;
+        uint64_t mixed = (hash ^ hash >> 32) * 0x9E3779B97F4A7C15u;
+        lane->pairs[n] = (uint32_t)(mixed >> (64 - c->slot_bits)) & ~1u;
+        lane->checks[n++] = (uint16_t)mixed;
+    }
+}
+
+static int network_level(const uint32_t *powers, uint64_t total, int symbol) {
+    uint64_t power = powers[symbol];
+    return (power << 6 >= total) + (power << 3 >= total) + (power << 1 >= total);
+}
+
+/* marks[symbol]: 1 + the index of its candidate; zero again at the end. */
+static void find_candidates(const Counts *c, const uint32_t *powers, Lane *lane, uint16_t *marks) {
+    uint64_t total_power = 0;
+    for (long v = 0; v < c->vocab_size; v++) total_power += powers[v];
+    long longest = -1, found = 0;
+    for (long n = c->num_orders - 1; n >= 0; n--) {
+        const Slot *slot = find_slot(c, n, lane);
+        if (!slot) continue;
+        longest = n > longest ? n : longest;
+        for (int k = 0; k < SLOT_SYMBOLS; k++) {
+            int symbol = slot->symbols[k], count = slot->counts[k];
+            if (!count) continue;
+            if (!marks[symbol]) {
+                Candidate *fresh = &lane->candidates[found++];
+                long first = c->num_orders * COUNT_FEATURES + n * 2 * LEVELS;
+                fresh->symbol = (uint16_t)symbol;
+                fresh->num_features = 1;
+                fresh->features[0] = (uint16_t)(first + (n == longest) * LEVELS + network_level(powers, total_power, symbol));
+                marks[symbol] = (uint16_t)found;
+            }
+            Candidate *candidate = &lane->candidates[marks[symbol] - 1];
+            candidate->features[candidate->num_features++] =
+                (uint16_t)(n * COUNT_FEATURES + count_bin(count) * OTHER_BINS + other_bin(slot->total - count));
+        }
+    }
+    lane->num_candidates = found;
+    for (long k = 0; k < found; k++) marks[lane->candidates[k].symbol] = 0;
+}
+
+static void divide(const uint64_t *scaled, long size, uint32_t *frequencies) {
+    uint64_t sum = 0, amount = ((uint64_t)1 << TOTAL_BITS) - (uint64_t)size;
+    for (long v = 0; v < size; v++) sum += scaled[v];
+    int shift = 0;
+    for (int step = 16; step; step /= 2)
+        if (sum >> (shift + step) >= (uint64_t)1 << 31) shift += step;
+    uint64_t ratio = (amount << 32) / ((sum >> shift) + 1);
+    uint32_t left = 1u << TOTAL_BITS, largest = 0;
+    for (long v = 0; v < size; v++) {
+        uint32_t frequency = 1 + (uint32_t)(((scaled[v] >> shift) * ratio) >> 32);
+        frequencies[v] = frequency;
+        left -= frequency;
+        largest = frequency > largest ? frequency : largest;
+    }
+    long first = 0;
+    while (frequencies[first] != largest) first++;
+    frequencies[first] += left;
+}
+
+static void predict_lane(const Counts *c, const uint32_t *powers, long index, uint64_t *scaled, uint16_t *marks) {
+    for (long v = 0; v < c->vocab_size; v++) scaled[v] = (uint64_t)powers[v] << SCALE_BITS;
+    if (c->num_orders) {
+        Lane *lane = &c->lanes[index];
+        find_places(c, c->history + index * c->orders[c->num_orders - 1], lane);
+        find_candidates(c, powers, lane, marks);
+        for (long k = 0; k < lane->num_candidates; k++) {
+            const Candidate *candidate = &lane->candidates[k];
+            int32_t bonus = 0;
+            for (int f = 0; f < candidate->num_features; f++) bonus += c->weights[candidate->features[f]];
+            bonus = bonus < LOWEST_BONUS ? LOWEST_BONUS : bonus > HIGHEST_BONUS ? HIGHEST_BONUS : bonus;
+            uint64_t factor = negative_power(c->powers, (uint32_t)(HIGHEST_BONUS - bonus)) >> FACTOR_SHIFT;
+            scaled[candidate->symbol] = powers[candidate->symbol] * factor;
+        }
+    }
+    divide(scaled, c->vocab_size, c->frequencies + index * c->vocab_size);
+}
+
+static void count(const Counts *c, long n, const Lane *lane, int symbol) {
+    Slot *slot = find_slot(c, n, lane);
+    if (!slot) {
+        slot = c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n];
+        slot += slot[1].total < slot[0].total;
+        memset(slot->counts, 0, sizeof slot->counts);
+        slot->check = lane->checks[n];
+    }
+    int entry = -1, least = 0, total = 0;
+    for (int k = 0; k < SLOT_SYMBOLS; k++) {
+        if (entry < 0 && slot->counts[k] && slot->symbols[k] == symbol) entry = k;
+        if (slot->counts[k] < slot->counts[least]) least = k;
+    }
+    if (entry < 0) slot->counts[entry = least] = 0;
+    slot->symbols[entry] = (uint16_t)symbol;
+    slot->counts[entry]++;
+    int shift = slot->counts[entry] > MAX_COUNT;
+    for (int k = 0; k < SLOT_SYMBOLS; k++) total += slot->counts[k] >>= shift;
+    slot->total = (uint16_t)total;
+}
+
+static void move_weight(const Counts *c, int feature, int64_t gradient) {
+    int64_t rate = LOWEST_RATE + FIRST_RATE * RATE_DECAY / (RATE_DECAY + c->updates[feature]);
+    int64_t moved = c->weights[feature] + ((gradient * rate + (1 << (TOTAL_BITS - 1))) >> TOTAL_BITS);
+    c->weights[feature] = (int32_t)(moved < LOWEST_BONUS ? LOWEST_BONUS : moved > HIGHEST_BONUS ? HIGHEST_BONUS : moved);
+    c->updates[feature] += c->updates[feature] < MAX_UPDATES;
+}
+
+long counts_size(void) { return sizeof(Counts); }
+long lane_size(void) { return sizeof(Lane); }
+
+/* Write the frequencies of the first lanes. */
+void predict(const Counts *c, long threads, const uint32_t *powers, long lanes) {
+    size_t scratch_size = (size_t)c->vocab_size * (sizeof(uint64_t) + sizeof(uint16_t));
+    scratch_size = (scratch_size + 63) / 64 * 64;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long lane = 0; lane < lanes; lane++) {
+        long thread = 0;
+#ifdef _OPENMP
+        thread = omp_get_thread_num();
+#endif
+        uint64_t *scaled = (uint64_t *)(c->scratch + thread * scratch_size);
+        predict_lane(c, powers + lane * c->vocab_size, lane, scaled, (uint16_t *)(scaled + c->vocab_size));
+    }
+}
+
+/* Learn from the symbols that followed the last frequencies of as many lanes. */
+void update(const Counts *c, const int64_t *symbols, long lanes) {
+    for (long index = 0; index < lanes; index++) {
+        const Lane *lane = &c->lanes[index];
+        const uint32_t *frequencies = c->frequencies + index * c->vocab_size;
+        int symbol = (int)symbols[index];
+        for (long k = 0; k < lane->num_candidates; k++) {
+            const Candidate *candidate = &lane->candidates[k];
+            int64_t gradient = (candidate->symbol == symbol ? 1 << TOTAL_BITS : 0) - (int64_t)frequencies[candidate->symbol];
+            for (int f = 0; f < candidate->num_features; f++) move_weight(c, candidate->features[f], gradient);
+        }
+        for (long n = 0; n < c->num_orders; n++) count(c, n, lane, symbol);
+    }
+}
+
+/* Let the first lanes go on to these symbols. */
+void read_symbols(const Counts *c, const int64_t *symbols, long lanes) {
+    if (!c->num_orders) return;
+    long longest = c->orders[c->num_orders - 1];
+    for (long lane = 0; lane < lanes; lane++) {
+        int64_t *history = c->history + lane * longest;
+        memmove(history, history + 1, (longest - 1) * sizeof *history);
+        history[longest - 1] = symbols[lane];
+    }
+}
+
+/* Write the sum of the frequencies below each symbol, and its own. */
+void find_intervals(const Counts *c, const int64_t *symbols, long lanes, uint32_t *low, uint32_t *own) {
+    for (long lane = 0; lane < lanes; lane++) {
+        const uint32_t *frequencies = c->frequencies + lane * c->vocab_size;
+        uint32_t sum = 0;
+        for (long v = 0; v < symbols[lane]; v++) sum += frequencies[v];
+        low[lane] = sum;
+        own[lane] = frequencies[symbols[lane]];
+    }
+}

@@ -1,0 +1,200 @@
+"""Counts of the text so far, and how they change the network's probabilities: the definition, in Python.
+
+    last 1, 2, 3, ... symbols of a lane ──hash──> slot: symbols that came after them, and how often
+    each symbol in a slot is a candidate ──features──> weights ──sum──> bonus in bits
+
+    p_v  is proportional to  2**(logit_v + bonus_v)         the bonus of a symbol that no slot has is 0
+
+The weights are learned from the text so far as well: after each symbol y, a weight of a candidate v moves by its rate
+times (1 if v = y else 0) - p_v, which is the gradient of log p_y. So this is a log-linear model that learns online
+(Rosenfeld, 1996). Slots and weights are shared by all lanes, and updated in their order, after each step.
+
+A feature is the length of the context with how often it was followed by v and by other symbols; or the length of the
+longest context that knows v, whether it is the longest that knows anything, and how probable the network finds v.
+
+L lanes, V vocabulary, N lengths of contexts.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.compression.integer_model.activation_tables import negative_power
+from charlm.compression.integer_model.count_features import (
+    COUNT_FEATURES,
+    COUNT_STEPS,
+    FIRST_RATE,
+    HIGHEST_BONUS,
+    LONGEST_FEATURES,
+    LOWEST_BONUS,
+    LOWEST_RATE,
+    MAX_COUNT,
+    MAX_UPDATES,
+    NETWORK_SHIFTS,
+    OTHER_STEPS,
+    RATE_DECAY,
+    SLOT_SYMBOLS,
+)
+from charlm.compression.integer_model.description import CountsDescription
+from charlm.compression.integer_model.fixed_point import Int64Array
+from charlm.compression.integer_model.frequencies import SCALE_BITS, divide, to_frequencies
+from charlm.compression.predictor import TOTAL, TOTAL_BITS, SymbolArray, UInt32Array
+from charlm.vocab.base import HASH_BASE
+
+_MASK = (1 << 64) - 1
+_FACTOR_SHIFT = 4
+
+
+class _Candidate(NamedTuple):
+    symbol: int
+    features: list[int]
+
+
+class _Place(NamedTuple):
+    """Where the slot of a context is, if it is there: in one of two neighbours."""
+
+    pair: int
+    check: int
+
+
+class ReferenceCounts:
+    """The slots, the weights, and the last symbols of each lane."""
+
+    def __init__(
+        self,
+        description: CountsDescription | None,
+        weights: npt.NDArray[np.int32],
+        powers: npt.NDArray[np.int32],
+        vocab_size: int,
+    ) -> None:
+        """
+        Args:
+            description: None without counts; then the frequencies are those of the network.
+            weights: those that every text starts with; (0,) without counts.
+            powers: the table of 2**-t.
+        """
+        self._orders = () if description is None else description.orders
+        self._slot_bits = 0 if description is None else description.slot_bits
+        self._first_weights = weights
+        self._powers, self._vocab_size = powers.astype(np.int64), vocab_size
+        self.start(0)
+
+    def start(self, num_lanes: int) -> None:
+        """Forget all symbols."""
+        shape = len(self._orders), 1 << self._slot_bits
+        self._checks, self._totals = (np.zeros(shape, dtype=np.uint16) for _ in range(2))
+        self._symbols, self._counts = (np.zeros((*shape, SLOT_SYMBOLS), dtype=np.uint16) for _ in range(2))
+        self._weights, self._updates = self._first_weights.tolist(), [0] * len(self._first_weights)
+        self._history = [[-1] * max(self._orders, default=0) for _ in range(num_lanes)]
+        self._candidates: list[list[_Candidate]] = [[] for _ in range(num_lanes)]
+        self._places: list[list[_Place]] = [[] for _ in range(num_lanes)]
+        self._frequencies_LV: UInt32Array = np.zeros((0, self._vocab_size), dtype=np.uint32)
+
+    def frequencies(self, powers_LV: npt.NDArray[np.uint32]) -> UInt32Array:
+        """Return the frequencies of the first lanes, (L, V), of sum 2**24 each.
+
+        Args:
+            powers_LV: the network's, in proportion to its probabilities.
+        """
+        whole_LV = powers_LV.astype(np.int64)
+        scaled_LV = whole_LV << SCALE_BITS
+        for lane, powers_V in enumerate(whole_LV if self._orders else ()):
+            self._find_candidates(lane, powers_V)
+            for symbol, features in self._candidates[lane]:
+                bonus = sum(self._weights[feature] for feature in features)
+                t = HIGHEST_BONUS - min(max(bonus, LOWEST_BONUS), HIGHEST_BONUS)
+                factor = int(negative_power(self._powers, np.array(t))) >> _FACTOR_SHIFT
+                scaled_LV[lane, symbol] = int(powers_V[symbol]) * factor
+        self._frequencies_LV = to_frequencies(divide(scaled_LV, TOTAL - self._vocab_size))
+        return self._frequencies_LV
+
+    def update(self, symbols_L: SymbolArray) -> None:
+        """Learn from the symbols that followed the last frequencies."""
+        for lane, symbol in enumerate(symbols_L.tolist()):
+            for candidate, features in self._candidates[lane]:
+                gradient = (TOTAL if candidate == symbol else 0) - int(self._frequencies_LV[lane, candidate])
+                for feature in features:
+                    self._move_weight(feature, gradient)
+            for n, place in enumerate(self._places[lane]):
+                self._count(n, place, symbol)
+
+    def read(self, symbols_L: SymbolArray) -> None:
+        """Let the first lanes go on to these symbols."""
+        for lane, symbol in enumerate(symbols_L.tolist()):
+            self._history[lane] = [*self._history[lane], symbol][1:]
+
+    def _find_candidates(self, lane: int, powers_V: Int64Array) -> None:
+        places = self._places[lane] = self._find_places(self._history[lane])
+        found: dict[int, _Candidate] = {}
+        total_power, longest = int(powers_V.sum()), -1
+        for n in reversed(range(len(self._orders))):
+            slot = self._find_slot(n, places[n])
+            if slot is None:
+                continue
+            longest = max(longest, n)
+            total = int(self._totals[n, slot])
+            for symbol, count in zip(self._symbols[n, slot].tolist(), self._counts[n, slot].tolist(), strict=True):
+                if not count:
+                    continue
+                if symbol not in found:
+                    level = sum(int(powers_V[symbol]) << shift >= total_power for shift in NETWORK_SHIFTS)
+                    first = len(self._orders) * COUNT_FEATURES + n * LONGEST_FEATURES
+                    found[symbol] = _Candidate(symbol, [first + (n == longest) * (len(NETWORK_SHIFTS) + 1) + level])
+                count_bin, other_bin = bisect_right(COUNT_STEPS, count), bisect_right(OTHER_STEPS, total - count)
+                found[symbol].features.append(n * COUNT_FEATURES + count_bin * (len(OTHER_STEPS) + 1) + other_bin)
+        self._candidates[lane] = list(found.values())
+
+    def _find_places(self, history: Sequence[int]) -> list[_Place]:
+        places: list[_Place] = []
+        hashed = 0
+        for length, symbol in enumerate(reversed(history), start=1):
+            hashed = (hashed * HASH_BASE + symbol + 2) & _MASK
+            if length in self._orders:
+                mixed = ((hashed ^ (hashed >> 32)) * HASH_BASE) & _MASK
+                index = mixed >> (64 - self._slot_bits)
+                places.append(_Place(index & ~1, mixed & 0xFFFF))
+        return places
+
+    def _find_slot(self, n: int, place: _Place) -> int | None:
+        """Return the slot of a context, or None if it has none."""
+        for slot in (place.pair, place.pair + 1):
+            if self._totals[n, slot] and self._checks[n, slot] == place.check:
+                return slot
+        return None
+
+    def _count(self, n: int, place: _Place, symbol: int) -> None:
+        """Count a symbol after a context; a context without a slot takes that of its neighbours with fewer counts."""
+        slot = self._find_slot(n, place)
+        if slot is None:
+            slot = place.pair + int(self._totals[n, place.pair + 1] < self._totals[n, place.pair])
+            self._checks[n, slot] = place.check
+            self._counts[n, slot] = 0
+        counts, symbols = self._counts[n, slot], self._symbols[n, slot]
+        is_known = (symbols == symbol) & (counts > 0)
+        entry = int(is_known.argmax()) if is_known.any() else int(counts.argmin())
+        counts[entry] = counts[entry] + 1 if symbols[entry] == symbol and counts[entry] else 1
+        symbols[entry] = symbol
+        if counts[entry] > MAX_COUNT:
+            counts >>= 1
+        self._totals[n, slot] = counts.sum()
+
+    def _move_weight(self, feature: int, gradient: int) -> None:
+        """
+        Args:
+            gradient: 24 bits after the point.
+        """
+        updates = self._updates[feature]
+        rate = LOWEST_RATE + FIRST_RATE * RATE_DECAY // (RATE_DECAY + updates)
+        moved = self._weights[feature] + ((gradient * rate + (1 << (TOTAL_BITS - 1))) >> TOTAL_BITS)
+        self._weights[feature] = min(max(moved, LOWEST_BONUS), HIGHEST_BONUS)
+        self._updates[feature] = min(updates + 1, MAX_UPDATES)
+
+    def intervals(self, symbols_L: SymbolArray) -> tuple[UInt32Array, UInt32Array]:
+        """Return the sum of the last frequencies below each symbol, and its own, (L,) each."""
+        lanes_L = np.arange(len(symbols_L))
+        own_L = self._frequencies_LV[lanes_L, symbols_L]
+        up_to_L = self._frequencies_LV.cumsum(axis=1, dtype=np.uint32)[lanes_L, symbols_L]
+        return up_to_L - own_L, own_L
