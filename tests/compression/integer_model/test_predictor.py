@@ -1,0 +1,112 @@
+"""The predictor of a checkpoint: the file that is written once, and frequencies that encoder and decoder share."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlm.compression.integer_model import compiled, compiled_counts
+from charlm.compression.integer_model.convert import convert_model
+from charlm.compression.integer_model.description import CountsDescription
+from charlm.compression.integer_model.files import FILE_NAME, open_predictor
+from charlm.compression.integer_model.layout import IntegerModel
+from charlm.compression.integer_model.predictor import IntegerPredictor
+from charlm.compression.integer_model.supported import find_unsupported
+from charlm.compression.predictor import TOTAL, LanePredictor
+from charlm.errors import CheckpointError, UsageError
+from tests.compression.integer_model.models import random_symbols
+from tests.nn.model_cases import CASES, SMALL, build, model_settings
+
+BUNDLED = Path(compiled.__file__).parents[2] / "bundled"
+REFUSED = {
+    "window": "body window",
+    "tcn": "body tcn",
+    "batch": "batch normalisation",
+    "mogrifier": "Mogrifier",
+    "before": "reset=before",
+    "relu": "relu",
+    "stride": "strides or dilations",
+    "dilat": "strides or dilations",
+    "adaptive": "head adaptive",
+    "ngram-": "embedding ngram",
+    "contextual": "embedding contextual",
+}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BUNDLED, tmp_path / "checkpoint"))
+
+
+def small_model() -> IntegerModel:
+    return convert_model(build("lstm-layer"), SMALL.eod_id, "", CountsDescription(orders=(1, 2, 4), slot_bits=8))
+
+
+def test_the_integer_model_is_written_once(checkpoint: Path) -> None:
+    with pytest.raises(UsageError, match="has no integer model yet"):
+        open_predictor(checkpoint, prepare=False)
+    first = open_predictor(checkpoint, prepare=True)
+    content = (checkpoint / FILE_NAME).read_bytes()
+    again = open_predictor(checkpoint, prepare=True)
+    assert (checkpoint / FILE_NAME).read_bytes() == content
+    assert first.digest == again.digest == open_predictor(checkpoint, prepare=False).digest
+
+
+def test_other_weights_or_a_damaged_file_are_refused(checkpoint: Path) -> None:
+    open_predictor(checkpoint, prepare=True)
+    path = checkpoint / FILE_NAME
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        open_predictor(checkpoint, prepare=True)
+    model = IntegerModel.from_bytes(content, "it")
+    path.write_bytes(IntegerModel(model.description, model.arrays, "00" * 32).to_bytes())
+    with pytest.raises(CheckpointError, match="was made from other weights"):
+        open_predictor(checkpoint, prepare=True)
+
+
+def test_encoder_and_decoder_see_the_same_frequencies() -> None:
+    encoder: LanePredictor = IntegerPredictor(small_model(), 1)
+    decoder: LanePredictor = IntegerPredictor(small_model(), 2)
+    encoder.start(5)
+    decoder.start(5)
+    for step, symbols in enumerate(random_symbols(5, 30)):
+        active = symbols[: 3 + 2 * (step < 20 or step > 25)]
+        frequencies = decoder.frequencies(len(active)).copy()
+        low, own = encoder.intervals(active)
+        ends = frequencies.cumsum(axis=1)
+        np.testing.assert_array_equal(own, frequencies[np.arange(len(active)), active])
+        np.testing.assert_array_equal(low, ends[np.arange(len(active)), active] - own)
+        assert (ends[:, -1] == TOTAL).all()
+        decoder.advance(active)
+
+
+def test_without_a_compiler_the_frequencies_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = IntegerPredictor(small_model())
+    monkeypatch.setattr("charlm.compression.integer_model.predictor.load_network_library", lambda: None)
+    monkeypatch.setattr("charlm.compression.integer_model.predictor.load_counts_library", lambda: None)
+    slow = IntegerPredictor(small_model())
+    for predictor in (fast, slow):
+        predictor.start(3)
+    for symbols in random_symbols(3, 40):
+        np.testing.assert_array_equal(fast.frequencies(3), slow.frequencies(3))
+        fast.advance(symbols)
+        slow.advance(symbols)
+
+
+def test_both_libraries_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLM_COMPILE", "0")
+    assert compiled.load_network_library.__wrapped__() is None
+    assert compiled_counts.load_counts_library.__wrapped__() is None
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_has_no_integer_form_is_named(case: str) -> None:
+    found = find_unsupported(model_settings(case))
+    expected = [part for name, part in REFUSED.items() if name in case]
+    if found is None:
+        assert not expected or case in ("rnn-batch",)
+    else:
+        assert any(part in found[0] for part in expected), found
