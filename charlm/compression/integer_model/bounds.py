@@ -25,6 +25,7 @@ from charlm.compression.integer_model.fixed_point import (
     wide_shift,
 )
 from charlm.compression.integer_model.layout import IntegerModel, Product, ProductGroup
+from charlm.compression.integer_model.training_tables import check_tables, open_tables
 
 _MAX_SUM = 1 << 62
 _MAX_INT32 = (1 << 31) - 1
@@ -55,6 +56,7 @@ def check_bounds(model: IntegerModel) -> None:
     _require(logit < _MAX_GATE, "a logit")
     if description.counts is not None:
         _require(_largest(model.arrays["counts.weights"]) <= HIGHEST_BONUS, "a weight of the counts")
+        check_tables(open_tables(model.arrays, len(description.counts.table_sizes)), description.vocab_size)
 
 
 def largest_summand(num_rows: int) -> int:

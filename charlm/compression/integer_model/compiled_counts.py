@@ -5,6 +5,7 @@ L lanes, V vocabulary.
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from charlm.c_library import load_c_library
 from charlm.compression.integer_model.count_features import SLOT_SYMBOLS
 from charlm.compression.integer_model.description import CountsDescription
+from charlm.compression.integer_model.training_tables import UNKNOWN, Table
 from charlm.compression.predictor import SymbolArray, UInt32Array
 
 _SOURCE = Path(__file__).with_name("counts.c")
@@ -20,16 +22,20 @@ _FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
 _pointer, _int = ctypes.c_void_p, ctypes.c_int64
 
 
+class _Table(ctypes.Structure):
+    _fields_ = [(name, _pointer) for name in ("tokens", "counts", "starts")]
+
+
 class _Counts(ctypes.Structure):
     _fields_ = [
         *(
             (name, _pointer)
             for name in (
-                *("powers", "orders", "weights", "updates", "history"),
+                *("powers", "orders", "weights", "updates", "history", "contexts", "tables"),
                 *("slots", "lanes", "frequencies", "scratch"),
             )
         ),
-        *((name, _int) for name in ("num_orders", "slot_bits", "vocab_size")),
+        *((name, _int) for name in ("num_orders", "slot_bits", "vocab_size", "num_tables", "num_table_orders")),
     ]
 
 
@@ -64,6 +70,7 @@ class CompiledCounts:
         vocab_size: int,
         library: ctypes.CDLL,
         threads: int,
+        tables: Sequence[Table] = (),
     ) -> None:
         """
         Args:
@@ -71,7 +78,13 @@ class CompiledCounts:
             weights: those that every text starts with; (0,) without counts.
             powers: the table of 2**-t.
             threads: at most so many threads share the lanes.
+            tables: the n-grams of the training text, of 2, 3, ... tokens.
         """
+        self._table_arrays = [Table(*map(np.ascontiguousarray, table)) for table in tables]
+        self._tables = (_Table * len(tables))(
+            *(_Table(*(array.ctypes.data for array in table)) for table in self._table_arrays)
+        )
+        self._num_table_orders = 0 if description is None else len(description.table_orders)
         self._library, self._threads = library, threads
         self._orders = np.array(() if description is None else description.orders, dtype=np.int64)
         self._slot_bits = 0 if description is None else description.slot_bits
@@ -83,6 +96,7 @@ class CompiledCounts:
         """Forget all symbols."""
         num_orders, vocab_size = len(self._orders), self._vocab_size
         self._history = np.full((num_lanes, int(self._orders.max(initial=1))), -1, dtype=np.int64)
+        self._contexts = np.full((num_lanes, len(self._tables)), UNKNOWN, dtype=np.int64)
         self._slots = np.zeros((num_orders, 1 << self._slot_bits, 2 + 2 * SLOT_SYMBOLS), dtype=np.uint16)
         self._lanes = np.zeros((num_lanes, self._library.lane_size()), dtype=np.uint8)
         self._weights, self._updates = self._first_weights.copy(), np.zeros_like(self._first_weights)
@@ -93,6 +107,8 @@ class CompiledCounts:
             weights=self._weights.ctypes.data,
             updates=self._updates.ctypes.data,
             history=self._history.ctypes.data,
+            contexts=self._contexts.ctypes.data,
+            tables=ctypes.addressof(self._tables),
             slots=self._slots.ctypes.data,
             lanes=self._lanes.ctypes.data,
             frequencies=self._frequencies_LV.ctypes.data,
@@ -100,6 +116,8 @@ class CompiledCounts:
             num_orders=num_orders,
             slot_bits=self._slot_bits,
             vocab_size=vocab_size,
+            num_tables=len(self._tables),
+            num_table_orders=self._num_table_orders,
         )
 
     def frequencies(self, powers_LV: npt.NDArray[np.uint32]) -> UInt32Array:

@@ -26,6 +26,7 @@ from charlm.compression.integer_model.quantize import (
     to_gate_bits,
 )
 from charlm.compression.integer_model.supported import check_supported
+from charlm.compression.integer_model.training_tables import make_tables
 from charlm.errors import UsageError
 from charlm.nn.bodies.recurrent import RecurrentLayer, RecurrentNetwork
 from charlm.nn.cells.gru import GRUCell
@@ -34,6 +35,7 @@ from charlm.nn.embeddings.context import ContextEmbedding
 from charlm.nn.embeddings.token_embedding import TokenEmbedding
 from charlm.nn.heads.softmax import Softmax, TiedSoftmax
 from charlm.nn.model import LanguageModel
+from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.norm import EPS, LayerNorm
 
 
@@ -58,6 +60,8 @@ def convert_model(
 ) -> IntegerModel:
     """Return the integer form of a model that `check_supported` lets through.
 
+    The n-gram component gives its tables to the counts. The weights of its own mixture are not used.
+
     Args:
         counts: those of the text so far; None for the network alone.
 
@@ -74,7 +78,7 @@ def convert_model(
         "powers": make_powers().astype(np.int32),
     }
     if counts is not None:
-        arrays["counts.weights"] = first_weights(counts)
+        counts = _add_counts(arrays, model, counts)
     embedding_scale, context = _add_embedding(arrays, model)
     sources = Sources(body, embedding_scale)
     inputs, recurrent = zip(*(add_layer(arrays, k, layer.cell, sources) for k, layer in enumerate(layers)), strict=True)
@@ -116,9 +120,20 @@ def _add_embedding(arrays: dict[str, Array], model: LanguageModel) -> tuple[floa
     return scale, context
 
 
+def _add_counts(arrays: dict[str, Array], model: LanguageModel, counts: CountsDescription) -> CountsDescription:
+    """Add the tables of the n-gram component, if the model has one, and the weights; return the counts with tables."""
+    if isinstance(model, NgramLanguageModel):
+        tables = model.ngram_head.lookup.tables
+        arrays |= make_tables(tables, counts.orders[-1])
+        sizes = tuple(len(table.keys) for table in tables.orders[: counts.orders[-1]])
+        counts = counts.model_copy(update={"table_sizes": sizes})
+    arrays["counts.weights"] = first_weights(counts)
+    return counts
+
+
 def _add_head(arrays: dict[str, Array], model: LanguageModel, sources: Sources) -> GroupDescription:
     """Add the head, whose logits are in bits: 2**logit is proportional to a probability."""
-    head = model.head
+    head = model.ngram_head.network if isinstance(model, NgramLanguageModel) else model.head
     assert isinstance(head, Softmax | TiedSoftmax)
     if isinstance(head, Softmax):
         weight_VH = as_floats(head.weight_VH)

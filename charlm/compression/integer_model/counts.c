@@ -7,7 +7,8 @@
 #include <omp.h>
 #endif
 
-enum { SLOT_SYMBOLS = 7, MAX_ORDERS = 16, MAX_CANDIDATES = SLOT_SYMBOLS * MAX_ORDERS };
+enum { SLOT_SYMBOLS = 7, MAX_ORDERS = 16, MAX_FOLLOWERS = 16 };
+enum { MAX_CANDIDATES = (SLOT_SYMBOLS + MAX_FOLLOWERS) * MAX_ORDERS, MAX_FEATURES = 2 * (MAX_ORDERS + 1) };
 enum { GATE_BITS = 16, POWER_BITS = 30, POWER_STEP_BITS = 8, SCALE_BITS = 12, FACTOR_SHIFT = 4, TOTAL_BITS = 24 };
 enum { LOWEST_BONUS = -10 * 65536, HIGHEST_BONUS = 14 * 65536, MAX_COUNT = 255, MAX_UPDATES = 65535 };
 enum { LOWEST_RATE = 655, FIRST_RATE = 16384, RATE_DECAY = 8 };
@@ -18,8 +19,12 @@ typedef struct {
 } Slot; /* a count of 0: no symbol; a total of 0: no context */
 
 typedef struct {
-    uint16_t symbol, num_features, features[MAX_ORDERS + 1];
+    uint16_t symbol, num_features, families, features[MAX_FEATURES]; /* families: a bit for each that has a feature */
 } Candidate;
+
+typedef struct {
+    const int32_t *tokens, *counts, *starts;
+} Table; /* n-grams of the training text of one length; see training_tables.py */
 
 typedef struct {
     uint32_t pairs[MAX_ORDERS];
@@ -32,12 +37,14 @@ typedef struct {
     const int32_t *powers;
     const int64_t *orders;
     int32_t *weights, *updates;
-    int64_t *history; /* of each lane: the last symbols, -1 before the first */
+    int64_t *history;  /* of each lane: the last symbols, -1 before the first */
+    int64_t *contexts; /* of each lane: the numbers of the contexts of 1, 2, ... tokens in the tables, or -1 */
+    const Table *tables;
     Slot *slots;
     Lane *lanes;
     uint32_t *frequencies;
     uint8_t *scratch; /* of each thread: V numbers of 64 bits, V of 16 bits, zero at first */
-    int64_t num_orders, slot_bits, vocab_size;
+    int64_t num_orders, slot_bits, vocab_size, num_tables, num_table_orders;
 } Counts;
 
 static uint32_t negative_power(const int32_t *table, uint32_t t) {
@@ -49,7 +56,7 @@ static uint32_t negative_power(const int32_t *table, uint32_t t) {
 }
 
 static int count_bin(int count) { return (count >= 2) + (count >= 3) + (count >= 4) + (count >= 6) + (count >= 10) + (count >= 20); }
-static int other_bin(int others) { return (others >= 1) + (others >= 2) + (others >= 3) + (others >= 6); }
+static int other_bin(int64_t others) { return (others >= 1) + (others >= 2) + (others >= 3) + (others >= 6); }
 
 static Slot *find_slot(const Counts *c, long n, const Lane *lane) {
     Slot *pair = c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n];
@@ -75,33 +82,58 @@ static int network_level(const uint32_t *powers, uint64_t total, int symbol) {
     return (power << 6 >= total) + (power << 3 >= total) + (power << 1 >= total);
 }
 
-/* marks[symbol]: 1 + the index of its candidate; zero again at the end. */
-static void find_candidates(const Counts *c, const uint32_t *powers, Lane *lane, uint16_t *marks) {
+/* A family of contexts: those of the slots, or those of the tables. */
+typedef struct {
+    int64_t first, num_orders, bit;
+    int is_longest; /* whether no context of it was seen yet */
+} Family;
+
+/* marks[symbol]: 1 + the index of its candidate. */
+static void add_follower(
+    const uint32_t *powers, uint64_t total_power, Lane *lane, uint16_t *marks, const Family *family, long n, int symbol,
+    int count, int64_t others) {
+    if (!marks[symbol]) {
+        lane->candidates[lane->num_candidates] = (Candidate){.symbol = (uint16_t)symbol};
+        marks[symbol] = (uint16_t)++lane->num_candidates;
+    }
+    Candidate *candidate = &lane->candidates[marks[symbol] - 1];
+    if (!(candidate->families & family->bit)) {
+        long feature = family->num_orders * COUNT_FEATURES + n * 2 * LEVELS + family->is_longest * LEVELS;
+        feature += network_level(powers, total_power, symbol);
+        candidate->features[candidate->num_features++] = (uint16_t)(family->first + feature);
+        candidate->families |= (uint16_t)family->bit;
+    }
+    long feature = n * COUNT_FEATURES + count_bin(count) * OTHER_BINS + other_bin(others);
+    candidate->features[candidate->num_features++] = (uint16_t)(family->first + feature);
+}
+
+static void find_candidates(const Counts *c, const uint32_t *powers, long index, Lane *lane, uint16_t *marks) {
     uint64_t total_power = 0;
     for (long v = 0; v < c->vocab_size; v++) total_power += powers[v];
-    long longest = -1, found = 0;
+    lane->num_candidates = 0;
+    Family slots = {0, c->num_orders, 1, 1};
     for (long n = c->num_orders - 1; n >= 0; n--) {
         const Slot *slot = find_slot(c, n, lane);
         if (!slot) continue;
-        longest = n > longest ? n : longest;
         for (int k = 0; k < SLOT_SYMBOLS; k++) {
-            int symbol = slot->symbols[k], count = slot->counts[k];
-            if (!count) continue;
-            if (!marks[symbol]) {
-                Candidate *fresh = &lane->candidates[found++];
-                long first = c->num_orders * COUNT_FEATURES + n * 2 * LEVELS;
-                fresh->symbol = (uint16_t)symbol;
-                fresh->num_features = 1;
-                fresh->features[0] = (uint16_t)(first + (n == longest) * LEVELS + network_level(powers, total_power, symbol));
-                marks[symbol] = (uint16_t)found;
-            }
-            Candidate *candidate = &lane->candidates[marks[symbol] - 1];
-            candidate->features[candidate->num_features++] =
-                (uint16_t)(n * COUNT_FEATURES + count_bin(count) * OTHER_BINS + other_bin(slot->total - count));
+            int count = slot->counts[k];
+            if (count) add_follower(powers, total_power, lane, marks, &slots, n, slot->symbols[k], count, slot->total - count);
         }
+        slots.is_longest = 0;
     }
-    lane->num_candidates = found;
-    for (long k = 0; k < found; k++) marks[lane->candidates[k].symbol] = 0;
+    Family tables = {c->num_orders * (COUNT_FEATURES + 2 * LEVELS), c->num_table_orders, 2, 1};
+    for (long n = c->num_table_orders - 1; n >= 0; n--) {
+        const Table *table = &c->tables[c->orders[n] - 1];
+        int64_t context = c->contexts[index * c->num_tables + c->orders[n] - 1], total = 0;
+        long start = context < 0 ? 0 : table->starts[context], end = context < 0 ? 0 : table->starts[context + 1];
+        if (end == start || end - start > MAX_FOLLOWERS) continue;
+        for (long k = start; k < end; k++) total += table->counts[k];
+        for (long k = start; k < end; k++)
+            add_follower(
+                powers, total_power, lane, marks, &tables, n, table->tokens[k], table->counts[k], total - table->counts[k]);
+        tables.is_longest = 0;
+    }
+    for (long k = 0; k < lane->num_candidates; k++) marks[lane->candidates[k].symbol] = 0;
 }
 
 static void divide(const uint64_t *scaled, long size, uint32_t *frequencies) {
@@ -128,7 +160,7 @@ static void predict_lane(const Counts *c, const uint32_t *powers, long index, ui
     if (c->num_orders) {
         Lane *lane = &c->lanes[index];
         find_places(c, c->history + index * c->orders[c->num_orders - 1], lane);
-        find_candidates(c, powers, lane, marks);
+        find_candidates(c, powers, index, lane, marks);
         for (long k = 0; k < lane->num_candidates; k++) {
             const Candidate *candidate = &lane->candidates[k];
             int32_t bonus = 0;
@@ -202,6 +234,18 @@ void update(const Counts *c, const int64_t *symbols, long lanes) {
     }
 }
 
+/* The index of an n-gram in a table, or -1. */
+static int64_t find_ngram(const Table *table, int64_t context, int64_t token) {
+    if (context < 0) return -1;
+    int64_t low = table->starts[context], high = table->starts[context + 1];
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (table->tokens[middle] < token) low = middle + 1;
+        else high = middle;
+    }
+    return low < table->starts[context + 1] && table->tokens[low] == token ? low : -1;
+}
+
 /* Let the first lanes go on to these symbols. */
 void read_symbols(const Counts *c, const int64_t *symbols, long lanes) {
     if (!c->num_orders) return;
@@ -210,6 +254,9 @@ void read_symbols(const Counts *c, const int64_t *symbols, long lanes) {
         int64_t *history = c->history + lane * longest;
         memmove(history, history + 1, (longest - 1) * sizeof *history);
         history[longest - 1] = symbols[lane];
+        int64_t *contexts = c->contexts + lane * c->num_tables;
+        for (long k = c->num_tables - 1; k > 0; k--) contexts[k] = find_ngram(&c->tables[k - 1], contexts[k - 1], symbols[lane]);
+        if (c->num_tables) contexts[0] = symbols[lane];
     }
 }
 

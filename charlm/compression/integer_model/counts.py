@@ -15,8 +15,8 @@ longest context that knows v, whether it is the longest that knows anything, and
 L lanes, V vocabulary, N lengths of contexts.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,6 @@ import numpy.typing as npt
 from charlm.compression.integer_model.activation_tables import negative_power
 from charlm.compression.integer_model.count_features import (
     COUNT_FEATURES,
-    COUNT_STEPS,
     FIRST_RATE,
     HIGHEST_BONUS,
     LONGEST_FEATURES,
@@ -34,13 +33,15 @@ from charlm.compression.integer_model.count_features import (
     MAX_COUNT,
     MAX_UPDATES,
     NETWORK_SHIFTS,
-    OTHER_STEPS,
     RATE_DECAY,
     SLOT_SYMBOLS,
+    count_feature,
+    longest_feature,
 )
 from charlm.compression.integer_model.description import CountsDescription
 from charlm.compression.integer_model.fixed_point import Int64Array
 from charlm.compression.integer_model.frequencies import SCALE_BITS, divide, to_frequencies
+from charlm.compression.integer_model.training_tables import UNKNOWN, Table
 from charlm.compression.predictor import TOTAL, TOTAL_BITS, SymbolArray, UInt32Array
 from charlm.vocab.base import HASH_BASE
 
@@ -48,9 +49,19 @@ _MASK = (1 << 64) - 1
 _FACTOR_SHIFT = 4
 
 
-class _Candidate(NamedTuple):
+@dataclass
+class _Candidate:
     symbol: int
-    features: list[int]
+    features: list[int] = field(default_factory=list[int])
+    families: set[int] = field(default_factory=set[int])
+    """The families of features, by their first number, that have one of it."""
+
+
+class _Context(NamedTuple):
+    """What is known of a context: the symbols that followed it, with their counts."""
+
+    n: int
+    followers: list[tuple[int, int]]
 
 
 class _Place(NamedTuple):
@@ -69,13 +80,17 @@ class ReferenceCounts:
         weights: npt.NDArray[np.int32],
         powers: npt.NDArray[np.int32],
         vocab_size: int,
+        tables: Sequence[Table] = (),
     ) -> None:
         """
         Args:
             description: None without counts; then the frequencies are those of the network.
             weights: those that every text starts with; (0,) without counts.
             powers: the table of 2**-t.
+            tables: the n-grams of the training text, of 2, 3, ... tokens.
         """
+        self._tables = tables
+        self._table_orders = () if description is None else description.table_orders
         self._orders = () if description is None else description.orders
         self._slot_bits = 0 if description is None else description.slot_bits
         self._first_weights = weights
@@ -89,6 +104,7 @@ class ReferenceCounts:
         self._symbols, self._counts = (np.zeros((*shape, SLOT_SYMBOLS), dtype=np.uint16) for _ in range(2))
         self._weights, self._updates = self._first_weights.tolist(), [0] * len(self._first_weights)
         self._history = [[-1] * max(self._orders, default=0) for _ in range(num_lanes)]
+        self._contexts = [[UNKNOWN] * len(self._tables) for _ in range(num_lanes)]
         self._candidates: list[list[_Candidate]] = [[] for _ in range(num_lanes)]
         self._places: list[list[_Place]] = [[] for _ in range(num_lanes)]
         self._frequencies_LV: UInt32Array = np.zeros((0, self._vocab_size), dtype=np.uint32)
@@ -103,8 +119,9 @@ class ReferenceCounts:
         scaled_LV = whole_LV << SCALE_BITS
         for lane, powers_V in enumerate(whole_LV if self._orders else ()):
             self._find_candidates(lane, powers_V)
-            for symbol, features in self._candidates[lane]:
-                bonus = sum(self._weights[feature] for feature in features)
+            for candidate in self._candidates[lane]:
+                symbol = candidate.symbol
+                bonus = sum(self._weights[feature] for feature in candidate.features)
                 t = HIGHEST_BONUS - min(max(bonus, LOWEST_BONUS), HIGHEST_BONUS)
                 factor = int(negative_power(self._powers, np.array(t))) >> _FACTOR_SHIFT
                 scaled_LV[lane, symbol] = int(powers_V[symbol]) * factor
@@ -114,9 +131,10 @@ class ReferenceCounts:
     def update(self, symbols_L: SymbolArray) -> None:
         """Learn from the symbols that followed the last frequencies."""
         for lane, symbol in enumerate(symbols_L.tolist()):
-            for candidate, features in self._candidates[lane]:
-                gradient = (TOTAL if candidate == symbol else 0) - int(self._frequencies_LV[lane, candidate])
-                for feature in features:
+            for candidate in self._candidates[lane]:
+                frequency = int(self._frequencies_LV[lane, candidate.symbol])
+                gradient = (TOTAL if candidate.symbol == symbol else 0) - frequency
+                for feature in candidate.features:
                     self._move_weight(feature, gradient)
             for n, place in enumerate(self._places[lane]):
                 self._count(n, place, symbol)
@@ -125,27 +143,54 @@ class ReferenceCounts:
         """Let the first lanes go on to these symbols."""
         for lane, symbol in enumerate(symbols_L.tolist()):
             self._history[lane] = [*self._history[lane], symbol][1:]
+            before = self._contexts[lane]
+            longer = [table.find(context, symbol) for table, context in zip(self._tables, before, strict=True)]
+            self._contexts[lane] = [symbol, *longer][: len(self._tables)]
 
     def _find_candidates(self, lane: int, powers_V: Int64Array) -> None:
-        places = self._places[lane] = self._find_places(self._history[lane])
+        self._places[lane] = self._find_places(self._history[lane])
         found: dict[int, _Candidate] = {}
-        total_power, longest = int(powers_V.sum()), -1
-        for n in reversed(range(len(self._orders))):
-            slot = self._find_slot(n, places[n])
-            if slot is None:
-                continue
-            longest = max(longest, n)
-            total = int(self._totals[n, slot])
-            for symbol, count in zip(self._symbols[n, slot].tolist(), self._counts[n, slot].tolist(), strict=True):
-                if not count:
-                    continue
-                if symbol not in found:
-                    level = sum(int(powers_V[symbol]) << shift >= total_power for shift in NETWORK_SHIFTS)
-                    first = len(self._orders) * COUNT_FEATURES + n * LONGEST_FEATURES
-                    found[symbol] = _Candidate(symbol, [first + (n == longest) * (len(NETWORK_SHIFTS) + 1) + level])
-                count_bin, other_bin = bisect_right(COUNT_STEPS, count), bisect_right(OTHER_STEPS, total - count)
-                found[symbol].features.append(n * COUNT_FEATURES + count_bin * (len(OTHER_STEPS) + 1) + other_bin)
+        of_slots, of_tables = len(self._orders), len(self._table_orders)
+        self._add_contexts(found, powers_V, self._contexts_of_slots(lane), 0, of_slots)
+        first = of_slots * (COUNT_FEATURES + LONGEST_FEATURES)
+        self._add_contexts(found, powers_V, self._contexts_of_tables(lane), first, of_tables)
         self._candidates[lane] = list(found.values())
+
+    def _add_contexts(
+        self,
+        found: dict[int, _Candidate],
+        powers_V: Int64Array,
+        contexts: Iterator[_Context],
+        first: int,
+        num_orders: int,
+    ) -> None:
+        """Add the candidates of a family of contexts, the longest first, whose features begin at `first`."""
+        total_power = int(powers_V.sum())
+        for index, (n, followers) in enumerate(contexts):
+            total = sum(count for _, count in followers)
+            for symbol, count in followers:
+                candidate = found.setdefault(symbol, _Candidate(symbol))
+                if first not in candidate.families:
+                    level = sum(int(powers_V[symbol]) << shift >= total_power for shift in NETWORK_SHIFTS)
+                    candidate.features.append(first + longest_feature(num_orders, n, level, is_longest=index == 0))
+                    candidate.families.add(first)
+                candidate.features.append(first + count_feature(n, count, total - count))
+
+    def _contexts_of_slots(self, lane: int) -> Iterator[_Context]:
+        """Yield the contexts of the text so far that have a slot, the longest first."""
+        for n in reversed(range(len(self._orders))):
+            slot = self._find_slot(n, self._places[lane][n])
+            if slot is not None:
+                entries = zip(self._symbols[n, slot].tolist(), self._counts[n, slot].tolist(), strict=True)
+                yield _Context(n, [(symbol, count) for symbol, count in entries if count])
+
+    def _contexts_of_tables(self, lane: int) -> Iterator[_Context]:
+        """Yield the contexts of the training text that few symbols followed, the longest first."""
+        for n in reversed(range(len(self._table_orders))):
+            length = self._table_orders[n]
+            followers = self._tables[length - 1].followers(self._contexts[lane][length - 1])
+            if followers:
+                yield _Context(n, followers)
 
     def _find_places(self, history: Sequence[int]) -> list[_Place]:
         places: list[_Place] = []

@@ -39,7 +39,7 @@ class GroupDescription(Settings):
 
 
 class CountsDescription(Settings):
-    """Counts of the text so far, which are mixed with the network."""
+    """Counts of the text so far and of the training text, which are mixed with the network."""
 
     orders: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
         default=(1, 2, 3, 4, 5, 6, 8, 11, 16, 24), min_length=1, max_length=16
@@ -47,8 +47,15 @@ class CountsDescription(Settings):
     """Lengths of the contexts in symbols, rising."""
     slot_bits: int = Field(default=18, ge=1, le=24)
     """There are 2**slot_bits slots of 32 bytes for each length."""
+    table_sizes: tuple[Annotated[int, Field(ge=0, le=1 << 24)], ...] = Field(default=(), max_length=64)
+    """Number of n-grams of 2, 3, ... tokens in the tables of the training text; () without tables."""
 
     _check_orders = field_validator("orders")(check_rising)
+
+    @property
+    def table_orders(self) -> tuple[int, ...]:
+        """The lengths of contexts that are looked up in the tables, too."""
+        return tuple(order for order in self.orders if order <= len(self.table_sizes))
 
 
 class Description(Settings):

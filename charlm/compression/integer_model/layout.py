@@ -19,6 +19,7 @@ import safetensors.numpy
 from charlm.compression.integer_model.activation_tables import NUM_ENTRIES, NUM_POWERS
 from charlm.compression.integer_model.count_features import num_features
 from charlm.compression.integer_model.description import Description, GroupDescription
+from charlm.compression.integer_model.training_tables import expected_tables
 from charlm.errors import CheckpointError, SettingsError
 from charlm.settings import Layer, lists_to_tuples, validate
 
@@ -144,6 +145,7 @@ def expected_arrays(description: Description) -> dict[str, tuple[npt.DTypeLike, 
         expected["embedding.context"] = (np.int16, (rows, description.embedding_size))
     if description.counts is not None:
         expected["counts.weights"] = (np.int32, (num_features(description.counts),))
+        expected |= expected_tables(description.counts, description.vocab_size)
     groups = {"head": (description.head, description.vocab_size)}
     for layer, (inputs, recurrent) in enumerate(zip(description.inputs, description.recurrent, strict=True)):
         groups |= {f"layers.{layer}.input": (inputs, gates), f"layers.{layer}.recurrent": (recurrent, gates)}

@@ -17,6 +17,7 @@ from charlm.compression.integer_model.counts import ReferenceCounts
 from charlm.compression.integer_model.fixed_point import Int64Array
 from charlm.compression.integer_model.layout import IntegerModel
 from charlm.compression.integer_model.reference import ReferenceNetwork
+from charlm.compression.integer_model.training_tables import open_tables
 from charlm.compression.predictor import SymbolArray, UInt32Array
 
 
@@ -113,9 +114,10 @@ def open_mixer(model: IntegerModel, threads: int) -> Mixer:
     library = load_counts_library()
     description, vocab_size = model.description.counts, model.description.vocab_size
     weights = model.arrays.get("counts.weights", np.zeros(0, dtype=np.int32))
+    tables = open_tables(model.arrays, 0 if description is None else len(description.table_sizes))
     if library is None:
-        return ReferenceCounts(description, weights, model.arrays["powers"], vocab_size)
-    return CompiledCounts(description, weights, model.arrays["powers"], vocab_size, library, threads)
+        return ReferenceCounts(description, weights, model.arrays["powers"], vocab_size, tables)
+    return CompiledCounts(description, weights, model.arrays["powers"], vocab_size, library, threads, tables)
 
 
 def num_processors() -> int:

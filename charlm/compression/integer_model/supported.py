@@ -29,8 +29,6 @@ def check_supported(loaded: LoadedModel) -> None:
 def find_unsupported(settings: ModelSettings) -> tuple[str, str] | None:
     """Return the part of a language model that has no integer form, and what has; None if all parts have one."""
     body = settings.body
-    if settings.ngram is not None:
-        return "mixes counts of its training text with the network", "name a run with model.ngram=none"
     if settings.embedding.type != "token":
         return f"has the embedding {settings.embedding.type}", "name a run with model.embedding.type=token"
     if settings.head.type != "softmax":

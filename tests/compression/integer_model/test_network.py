@@ -142,4 +142,4 @@ def run_checked(library: ctypes.CDLL) -> None:
         for path in compiled.available_paths(library):
             powers = run(compiled.CompiledNetwork(integer_model(case), library, path, 1), random_symbols(7, 3))
             assert powers[-1].max() == 1 << POWER_BITS
-    assert SMALL.size == powers[-1].shape[1]
+            assert powers[-1].shape == (7, SMALL.size)
