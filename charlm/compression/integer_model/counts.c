@@ -11,8 +11,8 @@ enum { SLOT_SYMBOLS = 7, MAX_ORDERS = 16, MAX_FOLLOWERS = 16 };
 enum { MAX_CANDIDATES = (SLOT_SYMBOLS + MAX_FOLLOWERS) * MAX_ORDERS, MAX_FEATURES = 2 * (MAX_ORDERS + 1) };
 enum { GATE_BITS = 16, POWER_BITS = 30, POWER_STEP_BITS = 8, SCALE_BITS = 12, FACTOR_SHIFT = 4, TOTAL_BITS = 24 };
 enum { LOWEST_BONUS = -10 * 65536, HIGHEST_BONUS = 14 * 65536, MAX_COUNT = 255, MAX_UPDATES = 65535 };
-enum { LOWEST_RATE = 655, FIRST_RATE = 16384, RATE_DECAY = 8 };
-enum { COUNT_BINS = 7, OTHER_BINS = 5, LEVELS = 4, COUNT_FEATURES = COUNT_BINS * OTHER_BINS };
+enum { LOWEST_RATE = 1000, FIRST_RATE = 16384, RATE_DECAY = 128 };
+enum { COUNT_BINS = 7, OTHER_BINS = 5, LEVELS = 8, COUNT_FEATURES = COUNT_BINS * OTHER_BINS };
 
 typedef struct {
     uint16_t check, total, symbols[SLOT_SYMBOLS], counts[SLOT_SYMBOLS];
@@ -78,8 +78,10 @@ static void find_places(const Counts *c, const int64_t *history, Lane *lane) {
 }
 
 static int network_level(const uint32_t *powers, uint64_t total, int symbol) {
-    uint64_t power = powers[symbol];
-    return (power << 6 >= total) + (power << 3 >= total) + (power << 1 >= total);
+    static const int shifts[LEVELS - 1] = {14, 11, 8, 6, 4, 2, 1};
+    int level = 0;
+    for (int k = 0; k < LEVELS - 1; k++) level += (uint64_t)powers[symbol] << shifts[k] >= total;
+    return level;
 }
 
 /* A family of contexts: those of the slots, or those of the tables. */
