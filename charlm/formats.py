@@ -13,6 +13,8 @@ CHECKPOINT = 1
 """manifest.json and model.json of a checkpoint, and the other files of its directory."""
 CONVERSATION = 2
 """The file that /save writes in `charlm sample --interactive`."""
+ARCHIVE = 1
+"""The file that `charlm compress` writes."""
 ONNX = 1
 """The JSON in the metadata of a model that `charlm export --format onnx` writes."""
 LABELS = 1
