@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from charlm import child_processes, storage, terminal
 from charlm.commands.baseline import baseline
 from charlm.commands.compare import compare
+from charlm.commands.compress import compress, decompress
 from charlm.commands.demo import demo
 from charlm.commands.evaluate import evaluate
 from charlm.commands.explain import explain
@@ -147,6 +148,8 @@ for name, command in (
     ("predict", predict),
     ("explain", explain),
     ("export", export),
+    ("compress", compress),
+    ("decompress", decompress),
     ("inspect", inspect),
     ("runs", runs),
     ("report", report),

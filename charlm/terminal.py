@@ -6,7 +6,7 @@ On a terminal, control characters in generated or downloaded text, which could c
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from charlm.errors import UsageError
 from charlm.formatting import BLOCKS, format_number
@@ -57,6 +57,15 @@ def read_stdin_lines() -> Iterator[bytes]:
     """Yield the lines of standard input as they come, each with its end; raises as `read_stdin`."""
     with storage_errors(Path(STANDARD_INPUT), "read"):
         yield from _open_stdin().buffer
+
+
+def stdin_bytes() -> BinaryIO:
+    """Return standard input for reading in parts.
+
+    Raises:
+        UsageError: it is closed.
+    """
+    return _open_stdin().buffer
 
 
 def _open_stdin() -> TextIO:

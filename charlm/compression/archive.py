@@ -29,7 +29,7 @@ MODEL_FILES = ("integer.safetensors", "vocab.json", "vocab.model")
 
 _MAGIC = b"\x8fCLM"
 _EMBEDDED = 1
-_MAX_NAME_BYTES = 24
+_MAX_NAME_BYTES = 64
 _CODED, _STORED, _END = 1, 2, 0
 _MAX_NUMBER_BYTES = 9
 _COPIED_BYTES = 1 << 20

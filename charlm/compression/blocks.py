@@ -79,6 +79,8 @@ class BlockDecoder(BlockCoder):
                 on_symbols(done - reported)
                 reported = done
         on_symbols(done - reported)
+        if not decoder.is_at_end:
+            return None
         symbols_N = np.empty_like(steps_N)
         symbols_N[step_order(lanes, block.num_symbols)] = steps_N
         return self._codec.decode(symbols_N) if self._codec.count_bytes(symbols_N) == block.num_bytes else None

@@ -48,8 +48,6 @@ size_t charlm_range_encode(const uint32_t *low_N, const uint32_t *frequency_N, s
             *end++ = (uint8_t)(code >> shift);
         break;
     }
-    while (end > out && end[-1] == 0)
-        end--;
     return (size_t)(end - out);
 }
 
@@ -69,7 +67,7 @@ void charlm_range_start(range_decoder *decoder, const uint8_t *data, uint64_t si
     decoder->offset |= next_word(decoder, data, size);
 }
 
-/* Decode a symbol of each lane; return the number of lanes, or of those before the one that no code can have. */
+/* Decode a symbol of each lane; return their number, or a smaller one if no code has these bytes. */
 size_t charlm_range_decode_step(range_decoder *decoder, const uint8_t *data, uint64_t size,
                                 const uint32_t *frequencies_LV, size_t lanes, size_t vocab_size, int64_t *symbols_L)
 {
@@ -86,6 +84,8 @@ size_t charlm_range_decode_step(range_decoder *decoder, const uint8_t *data, uin
         if (decoder->range < MIN_RANGE) {
             decoder->range <<= 32;
             decoder->offset = decoder->offset << 32 | next_word(decoder, data, size);
+            if (decoder->position > size + 8)
+                return lane;
         }
         symbols_L[lane] = (int64_t)symbol;
     }

@@ -6,7 +6,7 @@
 Source: G. N. N. Martin, "Range encoding", 1979, with words of 32 bits. A number below 2**64 is the start of an interval
 and another its length; each symbol narrows the interval to its part. While the length is below 2**32, the upper word of
 the start is written. A later carry is added to what was written. The code ends with the fewest bytes that lie in the
-interval, and zeros at its end are left out: the decoder reads zeros there.
+interval if zeros follow. A decoder is two words ahead, so it reads at most 8 of these zeros.
 
 The functions here are the reference; `range_coder.c` does the same to the bit. N: symbols; L: lanes; V: vocabulary.
 """
@@ -25,6 +25,8 @@ _SOURCE = Path(__file__).with_name("range_coder.c")
 _FLAGS = ("-O3", "-fPIC", "-shared")
 _MASK = (1 << 64) - 1
 _MIN_RANGE = 1 << 32
+_WORDS_AHEAD = 8
+"""Bytes of two words."""
 
 
 class RangeDecoder(Protocol):
@@ -32,8 +34,13 @@ class RangeDecoder(Protocol):
         """Return the next symbol of each lane, (L,), whose frequencies are given.
 
         Raises:
-            ValueError: no code has these bytes.
+            ValueError: no code has these bytes, or they end too early.
         """
+        ...
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all bytes of the code were read, as they are when its last symbol was decoded."""
         ...
 
 
@@ -82,7 +89,7 @@ def encode_in_python(low_N: UInt32Array, frequency_N: UInt32Array) -> bytes:
                 _carry(code)
             code += (rounded_up & _MASK).to_bytes(8, "big")[:num_bytes]
             break
-    return bytes(code.rstrip(b"\0"))
+    return bytes(code)
 
 
 def _carry(code: bytearray) -> None:
@@ -99,7 +106,7 @@ class PythonDecoder:
 
     def __init__(self, code: bytes) -> None:
         self._code = code
-        self._position = 8
+        self._position = _WORDS_AHEAD
         self._offset = int.from_bytes(code[:8].ljust(8, b"\0"), "big")
         self._length = _MASK
 
@@ -119,8 +126,14 @@ class PythonDecoder:
                 self._position += 4
                 self._offset = self._offset << 32 | int.from_bytes(word, "big")
                 self._length <<= 32
+                if self._position > len(self._code) + _WORDS_AHEAD:
+                    raise ValueError("the code ends too early")
             symbols_L[lane] = symbol
         return symbols_L
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._position >= len(self._code)
 
 
 class _DecoderState(ctypes.Structure):
@@ -152,6 +165,10 @@ class _CDecoder:
         if decoded != lanes:
             raise ValueError("no code has these bytes")
         return symbols_L
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._state.position >= len(self._code)
 
 
 @functools.cache

@@ -77,14 +77,23 @@ def load_any_run(run: str | None, checkpoint: str | None, device: str) -> tuple[
         UsageError: there is no such run or checkpoint; or the run is a checkpoint itself, and `checkpoint` names one.
     """
     chosen = choose_device(device)
+    directory, name = find_checkpoint_of(run, checkpoint)
+    return load_model(directory, chosen), name
+
+
+def find_checkpoint_of(run: str | None, checkpoint: str | None) -> tuple[Path, str]:
+    """Return the directory of a run's checkpoint, and the run's name.
+
+    Raises:
+        UsageError: there is no such run or checkpoint; or the run is a checkpoint itself, and `checkpoint` names one.
+    """
     path = workspace.find_run(run)
-    is_bundled = workspace.is_bundled(path)
-    if is_bundled and checkpoint is not None:
+    if workspace.is_bundled(path) and checkpoint is not None:
         raise OptionError(
             "{checkpoint} chooses a checkpoint of a run, and the bundled model is a single one",
             "leave {checkpoint} out, or name a run of your own",
         )
-    return load_model(find_checkpoint(path, checkpoint), chosen), workspace.run_name(run, path)
+    return find_checkpoint(path, checkpoint), workspace.run_name(run, path)
 
 
 def transduces(run: str | None, checkpoint: str | None) -> bool:

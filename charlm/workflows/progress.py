@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -53,6 +54,27 @@ def stage_bar(*, quiet: bool) -> Generator[Callable[[str, int, int], None], None
             bar.update(0)
 
         yield on_stage
+
+
+@contextlib.contextmanager
+def byte_bar(title: str, file: str | None, *, quiet: bool) -> Generator[Callable[[float], None], None, None]:
+    """Show a bar of the bytes of a file; yields a function of the bytes that are newly done.
+
+    Args:
+        file: whose size is the whole; None, or no file: the whole is unknown.
+    """
+    total = Path(file).stat().st_size if file is not None and Path(file).is_file() else None
+    with tqdm(
+        total=total,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=True if quiet else None,
+        leave=False,
+        desc=title,
+        bar_format=None if total else "{desc}: {n_fmt}B [{elapsed}, {rate_fmt}]",
+    ) as bar:
+        yield lambda num_bytes: bar.update(num_bytes) and None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,186 @@
+"""A file -> an archive by the model of a run, and back.
+
+RUN ──workspace──> checkpoint ──open_predictor, load_vocab──> CompressionModel ─┐
+FILE ──open_input──> compress, decompress ──open_output──> FILE.charlm, FILE <──┘
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlm import storage, workspace
+from charlm.compression.archive import MODEL_FILES, ArchiveReader
+from charlm.compression.compress import OnProgress, compress
+from charlm.compression.decompress import decompress
+from charlm.compression.integer_model import open_predictor
+from charlm.compression.model import CompressionModel
+from charlm.errors import UsageError
+from charlm.vocab.build import load_vocab
+from charlm.workflows.byte_streams import STANDARD, check_output, open_input, open_output
+from charlm.workflows.load_run import find_checkpoint_of
+
+SUFFIX = ".charlm"
+
+
+@dataclass(frozen=True)
+class ArchiveRequest:
+    """Which file, and where the result goes. `-` is standard input or output."""
+
+    file: str
+    out: str | None = None
+    """None: the name of the file with `SUFFIX`, or without it."""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class CompressOptions:
+    """How an archive is made."""
+
+    num_lanes: int | None = None
+    embed: bool = False
+    verify: bool = True
+
+
+def prepare_run(run: str | None, checkpoint: str | None) -> dict[str, Any]:
+    """Write the integer model of a run into its checkpoint, if it has none yet; return the JSON that says so.
+
+    Raises:
+        UsageError: there is no such run or checkpoint, or its model has no integer form.
+    """
+    directory, name = find_checkpoint_of(run, checkpoint)
+    model = open_model(directory, name)
+    return {"run": name, "checkpoint": str(directory), "model": model.digest.hex()}
+
+
+def compress_file(
+    run: str | None, checkpoint: str | None, request: ArchiveRequest, options: CompressOptions, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Compress a file with the model of a run; return the JSON that `charlm compress` prints.
+
+    Raises:
+        UsageError: there is no such run or file, the output exists, or the model has no integer form.
+        StorageError: the disk fails.
+    """
+    out = request.out or (STANDARD if request.file == STANDARD else request.file + SUFFIX)
+    check_output(out, request.file, overwrite=request.overwrite)
+    with open_input(request.file) as source:
+        directory, name = find_checkpoint_of(run, checkpoint)
+        model = open_model(directory, name)
+        files = [path for path in (directory / file for file in MODEL_FILES) if path.is_file()]
+        with open_output(out) as sink:
+            found = compress(
+                source,
+                sink,
+                model,
+                on_progress,
+                num_lanes=options.num_lanes,
+                verify=options.verify,
+                model_files=files if options.embed else None,
+            )
+    return {
+        "run": name,
+        "model": model.digest.hex(),
+        "file": source.name,
+        "archive": out,
+        "bytes": found.num_bytes,
+        "archive_bytes": found.archive_bytes,
+        "model_bytes": sum(path.stat().st_size for path in files) if options.embed else 0,
+        "bits_per_byte": 8 * found.archive_bytes / found.num_bytes if found.num_bytes else None,
+        "lanes": found.num_lanes,
+        "blocks": found.num_blocks,
+        "stored_blocks": found.stored_blocks,
+    }
+
+
+def decompress_file(
+    run: str | None, checkpoint: str | None, request: ArchiveRequest, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Decompress an archive with the model that it holds or names, or with that of a run; return the JSON for it.
+
+    Raises:
+        UsageError: there is no such run or file, or the output exists.
+        DataError: this is no archive, a damaged one, or one of another model.
+        StorageError: the disk fails.
+    """
+    out = request.out or _name_without_suffix(request.file)
+    check_output(out, request.file, overwrite=request.overwrite)
+    with open_input(request.file) as source:
+        reader = ArchiveReader(source, source.name)
+        with _model_of(reader, run, checkpoint) as model, open_output(out) as sink:
+            num_bytes = decompress(reader, sink, model, on_progress)
+    return {
+        "run": model.name,
+        "model": model.digest.hex(),
+        "archive": source.name,
+        "file": out,
+        "bytes": num_bytes,
+        "lanes": reader.header.num_lanes,
+    }
+
+
+def open_model(directory: Path, name: str) -> CompressionModel:
+    """Open the integer model of a checkpoint; it is made if there is none.
+
+    Args:
+        name: of the run.
+    """
+    vocab = load_vocab(directory)
+    recorded = name if workspace.is_hub_address(name) else storage.directory_name(Path(name))
+    return CompressionModel(
+        open_predictor(directory, prepare=True), vocab, recorded, lambda: open_predictor(directory, prepare=False)
+    )
+
+
+@contextlib.contextmanager
+def _model_of(
+    reader: ArchiveReader, run: str | None, checkpoint: str | None
+) -> Generator[CompressionModel, None, None]:
+    """Open the model for an archive.
+
+    Raises:
+        UsageError: the archive holds its model, and a run is named; or none is named, and the run is not here.
+        DataError: the embedded model is damaged.
+    """
+    header = reader.header
+    if not header.is_embedded:
+        yield open_model(*find_checkpoint_of(_find_run_of(reader) if run is None else run, checkpoint))
+        return
+    if run is not None or checkpoint is not None:
+        raise UsageError(f"{reader.name} holds its model", "leave RUN and --checkpoint out")
+    with tempfile.TemporaryDirectory() as folder:
+        reader.extract_model(Path(folder))
+        vocab = load_vocab(Path(folder))
+
+        def open_embedded() -> Any:
+            return open_predictor(Path(folder), prepare=False)
+
+        yield CompressionModel(open_embedded(), vocab, header.name, open_embedded)
+
+
+def _find_run_of(reader: ArchiveReader) -> str:
+    """Return the run that an archive names, if there is one of that name here.
+
+    The name is looked up among the runs of this folder alone: what a stranger's archive says is no path and no address.
+    """
+    name = reader.header.name
+    if name == workspace.BUNDLED or name in workspace.directory_names(workspace.RUNS):
+        return name
+    raise UsageError(
+        f"{reader.name} needs the model {reader.header.digest.hex()} of the run {name!r}, which is not here",
+        "name the run: `charlm decompress RUN FILE`",
+    )
+
+
+def _name_without_suffix(file: str) -> str:
+    """
+    Raises:
+        UsageError: the name of the archive does not say that of the file.
+    """
+    if file == STANDARD:
+        return STANDARD
+    if not file.endswith(SUFFIX) or Path(file).name == SUFFIX:
+        raise UsageError(f"{file} does not end in {SUFFIX}, so the name of its content is unknown", "give --out FILE")
+    return file.removesuffix(SUFFIX)
