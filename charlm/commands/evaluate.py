@@ -100,6 +100,23 @@ def evaluate(
             help="Also score mixed with those and with n-grams of the text read so far: an adaptive score.",
         ),
     ] = False,
+    proved: Annotated[
+        bool,
+        typer.Option(
+            "--proved",
+            help="Also score with the integer model of `charlm compress`: the bits that an archive of the text pays.",
+        ),
+    ] = False,
+    lanes: Annotated[
+        int | None,
+        typer.Option(
+            "--lanes",
+            metavar="N",
+            min=1,
+            max=256,
+            help="Of --proved: the lanes of the archive, as `compress` has them.",
+        ),
+    ] = None,
     per_document: Annotated[
         Path | None,
         typer.Option("--per-document", metavar="FILE", help="Write the score of each document (.parquet or .csv)."),
@@ -132,11 +149,13 @@ def evaluate(
     from charlm.evaluation.tables import check_table_suffix
     from charlm.evaluation.transduction.beam_search import BeamOptions
     from charlm.report.confusion import check_confusion_file
+    from charlm.workflows.compress import open_run_model
     from charlm.workflows.evaluate import EvalRequest, compare_runs, score_ensemble, score_run, summarize_result
     from charlm.workflows.evaluate_labels import LabelEvalRequest
     from charlm.workflows.evaluate_targets import TargetEvalRequest
     from charlm.workflows.load_run import all_predict_labels, all_transduce, predicts_labels
     from charlm.workflows.progress import evaluation_bar
+    from charlm.workflows.prove import prove_score
     from charlm.workspace import path_exists
 
     if precision not in ("fp32", "bf16"):
@@ -155,6 +174,8 @@ def evaluate(
         raise UsageError("--text and --data both name a text to score", "give one of them")
     if text is not None and "split" in given_parameters(context):
         raise UsageError("--split is a part of a corpus, and --text is scored whole", "leave one of them out")
+    if lanes is not None and not proved:
+        raise UsageError("--lanes is for --proved, and --streams for the score", "add --proved, or leave it out")
     if ensemble and len(runs or ()) < 2:
         raise UsageError("--ensemble scores several runs as one model", "name two runs or more")
     names = runs or [None if text is None else run_or_bundled(None)]
@@ -167,6 +188,7 @@ def evaluate(
         "--calibrated": calibrated,
         "--mix": mix,
         "--mix-online": mix_online,
+        "--proved": proved,
         "--per-document": per_document is not None,
         "--per-token": per_token is not None,
     }
@@ -210,6 +232,9 @@ def evaluate(
             "eval takes one run, or two without --per-document and --per-token",
             "compare more runs with `charlm compare`, or add --ensemble",
         )
+    if proved and len(names) > 1:
+        raise UsageError("--proved scores one run", "name one run")
+    integer_model = open_run_model(names[0], checkpoint) if proved else None
     with evaluation_bar(quiet=as_json) as on_progress:
         if ensemble:
             found, difference = [score_ensemble(names, checkpoint, request, on_progress)], None
@@ -218,6 +243,9 @@ def evaluate(
         else:
             found, difference = [score_run(names[0], checkpoint, request, on_progress)], None
     results = [summarize_result(each, request) for each in found]
+    if integer_model is not None:
+        with evaluation_bar(quiet=as_json) as on_progress:
+            results[0]["proved"] = prove_score(integer_model, found[0], lanes, on_progress)
     if len(found) == 2:
         print_comparison(results, difference, as_json=as_json)
     else:

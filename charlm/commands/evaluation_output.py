@@ -56,6 +56,9 @@ def readable_result(result: "dict[str, object]") -> "dict[str, object]":
         if isinstance(result.get(method), dict):
             adapted = cast("dict[str, object]", result[method])
             shown[method] = {name: adapted[name] for name in ("bits_per_character", "bits_per_byte", "settings")}
+    if isinstance(result.get("proved"), dict):
+        proved = cast("dict[str, object]", result["proved"])
+        shown["proved"] = {name: proved[name] for name in ("bits_per_character", "bits_per_byte", "lanes")}
     return shown
 
 

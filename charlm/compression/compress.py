@@ -3,11 +3,12 @@
 source ──BLOCK_BYTES──> content ──BlockEncoder──> block ──BlockDecoder: the same content?──> sink
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.compression.archive import ArchiveWriter, ByteSink, ByteSource, Header, StoredBlock
+from charlm.compression.archive import ByteSink, ByteSource, Header, StoredBlock
+from charlm.compression.archive_writer import ArchiveWriter
 from charlm.compression.blocks import BlockDecoder, BlockEncoder
 from charlm.compression.lanes import choose_lanes
 from charlm.compression.model import CompressionModel
@@ -38,7 +39,7 @@ def compress(
     *,
     num_lanes: int | None = None,
     verify: bool = True,
-    model_files: Sequence[Path] | None = None,
+    model_files: Mapping[str, Path] | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> CompressionResult:
     """Write an archive of all that `source` gives.
@@ -46,14 +47,14 @@ def compress(
     Args:
         num_lanes: None: as many as suit the first block.
         verify: decode each block before it is written. A second predictor does this, so it takes as long again.
-        model_files: those of the model that are put into the archive; None: it does not hold its model.
+        model_files: those of `MODEL_FILES` that are put into the archive; none: it does not hold its model.
     """
     codec = SymbolCodec(model.vocab)
     content, rest = _read_block(source, b"", block_bytes)
     symbols_N = codec.encode(content)
     num_lanes = num_lanes or choose_lanes(len(symbols_N))
-    header = Header(num_lanes, model.digest, model.name, model_files is not None)
-    writer = ArchiveWriter(sink, header, model_files or ())
+    header = Header(num_lanes, model.digest, model.name, bool(model_files))
+    writer = ArchiveWriter(sink, header, model_files or {})
     encoder = BlockEncoder(model.predictor, num_lanes)
     checker = BlockDecoder(model.open_another(), num_lanes, codec) if verify else None
     num_bytes = num_blocks = stored_blocks = 0

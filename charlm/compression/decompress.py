@@ -1,6 +1,7 @@
 """An archive -> the file, block by block; each block is checked before it is written."""
 
-from charlm.compression.archive import ArchiveReader, ByteSink, CodedBlock
+from charlm.compression.archive import ByteSink, CodedBlock
+from charlm.compression.archive_reader import ArchiveReader
 from charlm.compression.blocks import BlockDecoder
 from charlm.compression.compress import OnProgress
 from charlm.compression.model import CompressionModel
@@ -19,7 +20,7 @@ def decompress(reader: ArchiveReader, sink: ByteSink, model: CompressionModel, o
         raise DataError(
             f"{reader.name} was compressed with the model {header.digest.hex()} of {header.name!r}, and {model.name} is"
             f" the model {model.digest.hex()}",
-            "name the run, or with --checkpoint the checkpoint, that compressed it",
+            "name the run and --checkpoint that compressed it, with its integer.safetensors",
         )
     decoder = BlockDecoder(model.predictor, header.num_lanes, SymbolCodec(model.vocab))
     num_bytes = 0

@@ -7,6 +7,7 @@ after the other. N: symbols.
 """
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -61,6 +62,16 @@ class SymbolCodec:
     def count_bytes(self, symbols_N: SymbolArray) -> int:
         """Return the length of `decode(symbols_N)` without making it."""
         return int(self._lengths_V[symbols_N].sum())
+
+    def split(self, symbols_N: SymbolArray, block_bytes: int) -> Iterator[SymbolArray]:
+        """Cut symbols into blocks of at most `block_bytes`, as the bytes of a file are."""
+        ends_N = self._lengths_V[symbols_N].cumsum()
+        start = 0
+        while start < len(symbols_N):
+            before = int(ends_N[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends_N, before + block_bytes, side="right")))
+            yield symbols_N[start:stop]
+            start = stop
 
     def _encode_text(self, data: bytes) -> SymbolArray | None:
         """Return the ids of text with bytes among it; None if it is no text."""

@@ -66,6 +66,7 @@ def open_input(name: str) -> Generator[InputStream, None, None]:
 def open_output(name: str) -> Generator[IO[bytes], None, None]:
     """Open a file that appears under its name, whole, when the block ends without an error; or standard output."""
     if name != STANDARD:
+        storage.remove_stale_temporaries(Path(name))
         with storage.atomic_file(Path(name)) as file:
             yield file
         return

@@ -5,6 +5,7 @@ FILE ──open_input──> compress, decompress ──open_output──> FILE.
 """
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -12,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage, workspace
-from charlm.compression.archive import MODEL_FILES, ArchiveReader
+from charlm.checkpoint import weights_hash
+from charlm.compression.archive import MODEL_FILES
+from charlm.compression.archive_reader import ArchiveReader
 from charlm.compression.compress import OnProgress, compress
 from charlm.compression.decompress import decompress
-from charlm.compression.integer_model import open_predictor
+from charlm.compression.integer_model.files import FILE_NAME, open_predictor
+from charlm.compression.integer_model.layout import IntegerModel
+from charlm.compression.integer_model.predictor import IntegerPredictor
 from charlm.compression.model import CompressionModel
-from charlm.errors import UsageError
+from charlm.errors import DataError, UsageError
+from charlm.hub.address import is_hub_address
 from charlm.vocab.build import load_vocab
 from charlm.workflows.byte_streams import STANDARD, check_output, open_input, open_output
 from charlm.workflows.load_run import find_checkpoint_of
@@ -52,7 +58,7 @@ def prepare_run(run: str | None, checkpoint: str | None) -> dict[str, Any]:
     """
     directory, name = find_checkpoint_of(run, checkpoint)
     model = open_model(directory, name)
-    return {"run": name, "checkpoint": str(directory), "model": model.digest.hex()}
+    return {"run": name, "model": model.digest.hex(), "path": str(_integer_model_path(directory))}
 
 
 def compress_file(
@@ -69,7 +75,8 @@ def compress_file(
     with open_input(request.file) as source:
         directory, name = find_checkpoint_of(run, checkpoint)
         model = open_model(directory, name)
-        files = [path for path in (directory / file for file in MODEL_FILES) if path.is_file()]
+        files = {file: directory / file for file in MODEL_FILES} | {FILE_NAME: _integer_model_path(directory)}
+        files = {file: path for file, path in files.items() if options.embed and path.is_file()}
         with open_output(out) as sink:
             found = compress(
                 source,
@@ -78,7 +85,7 @@ def compress_file(
                 on_progress,
                 num_lanes=options.num_lanes,
                 verify=options.verify,
-                model_files=files if options.embed else None,
+                model_files=files,
             )
     return {
         "run": name,
@@ -87,7 +94,7 @@ def compress_file(
         "archive": out,
         "bytes": found.num_bytes,
         "archive_bytes": found.archive_bytes,
-        "model_bytes": sum(path.stat().st_size for path in files) if options.embed else 0,
+        "model_bytes": sum(path.stat().st_size for path in files.values()),
         "bits_per_byte": 8 * found.archive_bytes / found.num_bytes if found.num_bytes else None,
         "lanes": found.num_lanes,
         "blocks": found.num_blocks,
@@ -121,17 +128,43 @@ def decompress_file(
     }
 
 
+def open_run_model(run: str | None, checkpoint: str | None) -> CompressionModel:
+    """Open the integer model of a run; raises as `open_model`, and UsageError if there is no such run."""
+    return open_model(*find_checkpoint_of(run, checkpoint))
+
+
 def open_model(directory: Path, name: str) -> CompressionModel:
     """Open the integer model of a checkpoint; it is made if there is none.
 
     Args:
         name: of the run.
+
+    Raises:
+        UsageError: the model has no integer form.
+        DataError: the checkpoint is damaged.
     """
+    recorded = name if is_hub_address(name) else storage.directory_name(Path(name))
+    predictor = open_predictor(directory, prepare=True, path=_integer_model_path(directory))
+    return _with_vocab(predictor.model, directory, recorded)
+
+
+def _integer_model_path(directory: Path) -> Path:
+    """Return where the integer model of a checkpoint is: beside the weights; in the cache where nothing may be written
+    there, and for the bundled model, which is a part of the program."""
+    path = directory / FILE_NAME
+    if path.exists() or (os.access(directory, os.W_OK) and not workspace.is_bundled(directory)):
+        return path
+    return storage.cache_directory() / "integer" / f"{weights_hash(directory)}.safetensors"
+
+
+def _with_vocab(model: IntegerModel, directory: Path, name: str) -> CompressionModel:
     vocab = load_vocab(directory)
-    recorded = name if workspace.is_hub_address(name) else storage.directory_name(Path(name))
-    return CompressionModel(
-        open_predictor(directory, prepare=True), vocab, recorded, lambda: open_predictor(directory, prepare=False)
-    )
+    if vocab.size != model.description.vocab_size:
+        raise DataError(
+            f"the vocabulary has {vocab.size} ids, and the integer model of {name} {model.description.vocab_size}",
+            "make the integer model again with `charlm compress --prepare`, or get the archive again",
+        )
+    return CompressionModel(IntegerPredictor(model), vocab, name, lambda: IntegerPredictor(model))
 
 
 @contextlib.contextmanager
@@ -146,18 +179,16 @@ def _model_of(
     """
     header = reader.header
     if not header.is_embedded:
-        yield open_model(*find_checkpoint_of(_find_run_of(reader) if run is None else run, checkpoint))
+        yield open_run_model(_find_run_of(reader) if run is None else run, checkpoint)
         return
     if run is not None or checkpoint is not None:
         raise UsageError(f"{reader.name} holds its model", "leave RUN and --checkpoint out")
-    with tempfile.TemporaryDirectory() as folder:
-        reader.extract_model(Path(folder))
-        vocab = load_vocab(Path(folder))
-
-        def open_embedded() -> Any:
-            return open_predictor(Path(folder), prepare=False)
-
-        yield CompressionModel(open_embedded(), vocab, header.name, open_embedded)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        reader.extract_model(folder)
+        path = folder / FILE_NAME
+        content = path.read_bytes() if path.is_file() else b""
+        yield _with_vocab(IntegerModel.from_bytes(content, f"the model in {reader.name}"), folder, header.name)
 
 
 def _find_run_of(reader: ArchiveReader) -> str:

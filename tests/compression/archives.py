@@ -2,7 +2,7 @@
 
 import io
 
-from charlm.compression.archive import ArchiveReader
+from charlm.compression.archive_reader import ArchiveReader
 from charlm.compression.compress import BLOCK_BYTES, compress
 from charlm.compression.decompress import decompress
 from charlm.compression.model import CompressionModel

@@ -21,34 +21,39 @@ from charlm.tensor_files import CHECKPOINT_CURE
 FILE_NAME = "integer.safetensors"
 
 
-def open_predictor(directory: Path, *, prepare: bool) -> IntegerPredictor:
+def open_predictor(directory: Path, *, prepare: bool, path: Path | None = None) -> IntegerPredictor:
     """Return the predictor of a checkpoint.
 
     Args:
         prepare: convert the model if there is no integer model yet, and write it.
+        path: of the integer model; None: beside the weights.
 
     Raises:
         UsageError: a part of the model has no integer form; or there is no integer model yet, and `prepare` is False.
         CheckpointError: the checkpoint or its integer model is damaged, or they do not belong together.
         StorageError: the integer model cannot be written.
     """
-    path = directory / FILE_NAME
+    path = path or directory / FILE_NAME
     if path.exists() or not prepare:
-        return IntegerPredictor(load_integer_model(directory))
+        return IntegerPredictor(load_integer_model(directory, path))
     model = convert(load_model(directory, torch.device("cpu")))
+    storage.make_directory(path.parent)
     storage.write_bytes(path, model.to_bytes())
     return IntegerPredictor(model)
 
 
-def load_integer_model(directory: Path) -> IntegerModel:
+def load_integer_model(directory: Path, path: Path | None = None) -> IntegerModel:
     """Read the integer model of a checkpoint.
+
+    Args:
+        path: where it is; None: beside the weights.
 
     Raises:
         UsageError: there is none yet.
         CheckpointError: it or the manifest is damaged, or it was made from other weights.
     """
     storage.verify_manifest(directory, CHECKPOINT_CURE)
-    path = directory / FILE_NAME
+    path = path or directory / FILE_NAME
     if not path.exists():
         raise UsageError(f"{directory} has no integer model yet", "make it with `charlm compress --prepare`")
     with storage.storage_errors(path, "read"):
