@@ -1,12 +1,13 @@
 """`charlm compress` and `charlm decompress`: lossless compression of any file by a model."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from charlm import terminal
 from charlm.commands import completion
-from charlm.commands.options import CheckpointOption, JsonOption, OverwriteOption, run_or_bundled
+from charlm.commands.options import CheckpointOption, JsonOption, OverwriteOption, check_file, run_or_bundled
 from charlm.errors import UsageError
 
 _STANDARD = "-"
@@ -76,7 +77,7 @@ def compress(
         _show(prepare_run(run_or_bundled(run), checkpoint), as_json=as_json)
         return
     run, file = _find_run_and_file(run, file, "compress")
-    _check_json(file, out, as_json=as_json)
+    _check_outputs(file, out, as_json=as_json)
     with byte_bar("compressing", file, quiet=as_json) as on_progress:
         found = compress_file(
             run_or_bundled(run),
@@ -102,7 +103,7 @@ def decompress(
     from charlm.workflows.progress import byte_bar
 
     run, file = _find_run_and_file(run, file, "decompress")
-    _check_json(file, out, as_json=as_json)
+    _check_outputs(file, out, as_json=as_json)
     with byte_bar("decompressing", None, quiet=as_json) as on_progress:
         found = decompress_file(run, checkpoint, ArchiveRequest(file, out, overwrite), on_progress)
     if found["file"] != _STANDARD:
@@ -110,13 +111,30 @@ def decompress(
 
 
 def _find_run_and_file(run: str | None, file: str | None, command: str) -> tuple[str | None, str]:
-    """Take a single argument for the file."""
+    """Take a single argument for the file.
+
+    Raises:
+        UsageError: there is none, or it names a run.
+    """
+    from charlm.workspace import RUNS, directory_names, path_exists
+
     if run is None:
         raise UsageError("no FILE is given", f"give one: `charlm {command} [RUN] FILE`; - reads standard input")
-    return (None, run) if file is None else (run, file)
+    if file is not None:
+        return run, file
+    if run in directory_names(RUNS) and not path_exists(Path(run)):
+        raise UsageError(f"no FILE is given, and {run} is a run", f"give one: `charlm {command} {run} FILE`")
+    return None, run
 
 
-def _check_json(file: str, out: str | None, *, as_json: bool) -> None:
+def _check_outputs(file: str, out: str | None, *, as_json: bool) -> None:
+    """
+    Raises:
+        UsageError: two outputs go to standard output, or the file cannot be written.
+        StorageError: its folder cannot be written to.
+    """
+    if out is not None and out != _STANDARD:
+        check_file(Path(out), "--out")
     if as_json and _STANDARD in (out, *([file] if out is None else [])):
         raise UsageError("--json prints on standard output, where the content goes too", "give --out FILE")
 

@@ -13,6 +13,7 @@ from typing import IO
 
 from charlm import storage, terminal
 from charlm.errors import UsageError
+from charlm.workspace import path_exists
 
 STANDARD = "-"
 
@@ -89,9 +90,11 @@ def check_output(name: str, source: str, *, overwrite: bool) -> None:
             raise UsageError("the output is not for a terminal", "name a file with --out, or send it into a pipe")
         return
     path = Path(name)
-    if not path.exists() or storage.is_special(path):
+    if not path_exists(path) or storage.is_special(path):
         return
-    if source != STANDARD and Path(source).exists() and path.samefile(source):
-        raise UsageError(f"--out {name} is the input itself", "choose another --out")
+    if path.is_dir():
+        raise UsageError(f"the output {name} is a folder", "name a file with --out")
+    if source != STANDARD and path_exists(Path(source)) and path.samefile(source):
+        raise UsageError(f"the output {name} is the input itself", "choose another --out")
     if not overwrite:
         raise UsageError(f"{name} exists", "add --overwrite, or choose another --out")

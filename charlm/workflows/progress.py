@@ -74,7 +74,11 @@ def byte_bar(title: str, file: str | None, *, quiet: bool) -> Generator[Callable
         desc=title,
         bar_format=None if total else "{desc}: {n_fmt}B [{elapsed}, {rate_fmt}]",
     ) as bar:
-        yield lambda num_bytes: bar.update(num_bytes) and None
+
+        def show(num_bytes: float) -> None:
+            bar.update(num_bytes)
+
+        yield show
 
 
 @contextlib.contextmanager
