@@ -48,6 +48,8 @@ CASES = {
     "serve gru-ltg l": "lstm-ltg",
     "export --format ": "html onnx hub stanza flair",
     "export g": "gru-ltg",
+    "compress g": "gru-ltg",
+    "decompress lstm-ltg --checkpoint ": "best last 5 1000",
     "compare gru-ltg ": "gru-ltg lstm-ltg",
     "report l": "lstm-ltg",
     "explain g": "gru-ltg",

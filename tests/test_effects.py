@@ -65,6 +65,8 @@ SAMPLE = "sample --length 60 --temperature 1"
 NGRAMS = "--set 'baselines=[{type=\"uniform\"}]'"
 SERVE = "serve second --port 0"
 EXPORT = "export --format hub"
+PACK = "compress novel.txt --out x"
+UNPACK = "decompress novel.txt.charlm --out x"
 SEARCH = "--set max_tokens=200 --set statistics_batches=1 --set lr=[1e-4] --set decay=[0.01]"
 
 
@@ -155,6 +157,8 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--calibrated": differs("eval", "--calibrated"),
         "--mix": differs("eval", "--mix"),
         "--mix-online": differs("eval", "--mix-online"),
+        "--proved": differs("eval", "--proved"),
+        "--lanes": differs("eval --proved --json", "--lanes 3"),
         "--per-document": differs("eval", "--per-document d.csv"),
         "--per-token": differs("eval", "--per-token t.csv"),
         "--confusion": differs("eval labels", "--confusion c.csv"),
@@ -247,6 +251,26 @@ TABLE: dict[str, dict[str, Entry]] = {
         "--checkpoint": differs(EXPORT, "--checkpoint 10"),
         "--overwrite": differs(f"{EXPORT} --out exported", "--overwrite"),
         "--json": differs(EXPORT, "--json"),
+    },
+    "compress": {
+        "[RUN]": Changes("compress second novel.txt --out x", "compress tiny-texts novel.txt --out x"),
+        "FILE": Changes("compress tiny-texts other.txt --out x", "compress tiny-texts novel.txt --out x"),
+        "--out": differs("compress novel.txt --overwrite", "--out x"),
+        "--lanes": differs(PACK, "--lanes 2"),
+        "--embed": differs(PACK, "--embed"),
+        "--no-verify": Refused("compress --prepare --no-verify"),
+        "--prepare": Changes("compress --prepare", "compress"),
+        "--checkpoint": differs(PACK, "--checkpoint 10"),
+        "--overwrite": differs("compress novel.txt", "--overwrite"),
+        "--json": differs(PACK, "--json"),
+    },
+    "decompress": {
+        "[RUN]": Changes(UNPACK.replace(" novel", " second novel"), UNPACK.replace(" novel", " tiny-texts novel")),
+        "FILE": Changes(UNPACK, UNPACK.replace("novel", "other")),
+        "--out": differs("decompress novel.txt.charlm --overwrite", "--out x"),
+        "--checkpoint": differs(UNPACK, "--checkpoint 10"),
+        "--overwrite": differs("decompress novel.txt.charlm", "--overwrite"),
+        "--json": differs(UNPACK, "--json"),
     },
     "inspect": {
         "PATH": Changes("inspect data/texts", "inspect tiny-texts"),
@@ -354,6 +378,12 @@ REFUSED = [
     "eval pairs --label odd",
     "eval pairs --confusion c.csv",
     *(f"eval pairs --{method}" for method in ("dynamic", "cache", "calibrated", "mix", "mix-online")),
+    "eval --lanes 2",
+    "eval tiny-texts second --proved",
+    *(f"eval {run} --proved" for run in ("labels", "given", "pairs")),
+    "compress --prepare --embed",
+    "compress --prepare --out x",
+    "compress novel.txt --out - --json",
     "eval --beams 3",
     "eval labels --length-penalty 1",
     "predict labels one --beams 3",
@@ -510,6 +540,7 @@ def observe(toured: Commands, server: FaultServer, tmp_path_factory: pytest.Temp
     tour_targets(commands)
     commands.succeed("train", "--config", "tiny")  # the current run again
     commands.succeed("export", "--format", "hub", "--out", "exported")
+    commands.succeed("compress", "novel.txt")
     (folder / "figures.json").write_text(json.dumps(commands.json("eval")), encoding="utf-8")
     return Observer(commands, base, {})
 

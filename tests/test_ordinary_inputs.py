@@ -20,6 +20,7 @@ QUICK = ("--config", "tiny", "--set", "training.max_steps=1")
 NEW_CORPUS = ("prepare", "--workers", "1", "--source", "text", "--input", "texts", "--out", "data/new")
 SOURCE = ("prepare", "--workers", "1", "--out", "data/new", "--source")
 LABELS = ("prepare", "--workers", "1", "--out", "data/new", "--task", "classify")
+PACKED = ("--overwrite", "--out", "packed")
 NOWHERE = ("--port", "0", "--allow-origin", "https://example.org", "--device", "tpu")
 """A server that does not start."""
 PLACES: dict[str, tuple[str, ...]] = {
@@ -64,6 +65,12 @@ PLACES: dict[str, tuple[str, ...]] = {
     "export RUN": ("export", "--format", "hub", "{}"),
     "export --out": ("export", "--format", "hub", "--out", "{}"),
     "export --figures": ("export", "--format", "hub", "--out", "data/new", "--figures", "{}"),
+    "compress RUN": ("compress", "{}", "file.txt", *PACKED),
+    "compress FILE": ("compress", "tiny-texts", "{}", *PACKED),
+    "compress --out": ("compress", "tiny-texts", "file.txt", "--overwrite", "--out", "{}"),
+    "decompress RUN": ("decompress", "{}", "file.txt", *PACKED),
+    "decompress FILE": ("decompress", "{}", *PACKED),
+    "decompress --out": ("decompress", "tiny-texts", "file.txt", "--overwrite", "--out", "{}"),
     "inspect PATH": ("inspect", "{}"),
     "inspect --data": ("inspect", "tiny", "--data", "{}"),
     "report RUN": ("report", "--no-png", "{}"),
@@ -192,6 +199,7 @@ UNREADABLE = {
     "all runs of a name": ("runs", ("sample", "tiny-texts", "--length", "2"), None),
     "the last run": ("runs/current.json", ("sample", "--length", "2"), None),
     "a checkpoint": ("runs/tiny-texts/checkpoints", ("eval",), None),
+    "a file to compress": ("texts/00.txt", ("compress", "texts/00.txt"), 5),
     "a log": ("runs/tiny-texts/metrics.jsonl", ("report", "--no-png"), None),
 }
 """What cannot be read, the command, and its exit code, if it is not a matter of taste."""
@@ -221,6 +229,7 @@ READ_ONLY = {
     "explain --out": ("explain", "tiny-texts", "мы", "--out", "page.html"),
     "report": ("report",),
     "export": ("export", "--format", "hub"),
+    "compress": ("compress", "texts/00.txt"),
     "tune": ("tune", "--set", "max_tokens=100"),
     "runs": ("runs",),
 }
@@ -338,6 +347,7 @@ NUMERIC: dict[str, tuple[str, ...]] = {
     "predict": ("predict", "numbers", "number 8"),
     "serve": ("serve", *NOWHERE),
     "export": ("export", "--format", "html", "--overwrite"),
+    "compress": ("compress", "tiny-texts", "file.txt", "--overwrite"),
 }
 """Commands with options that take numbers."""
 

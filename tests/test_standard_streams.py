@@ -13,6 +13,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "prepare": ("prepare", "--source", "text", "--input", "-", "--out", "data/new"),
     "eval": ("eval", "--text", "-"),
     "explain": ("explain", "tiny-texts", "-"),
+    "compress": ("compress", "-", "--out", "new.charlm", "--overwrite"),
     "explain --text": ("explain", "tiny-texts", "--text", "-"),
     "interactive": ("sample", "--interactive", "--length", "5"),
 }

@@ -180,6 +180,15 @@ SAMPLE: Wrong = {
     "export --format hub --out novel.txt": (2, "choose another --out"),
     "export --format hub --figures novel.txt": (3, "give the output of `charlm eval --json`"),
     "export --format hub --out runs/tiny-texts --overwrite": (2, "choose another --out"),
+    "compress": (2, "give one: `charlm compress [RUN] FILE`"),
+    "compress tiny-texts": (2, "give one: `charlm compress tiny-texts FILE`"),
+    "compress novel.tx": (2, "novel.txt"),
+    "compress texts": (2, "give a file in it"),
+    "compress novel.txt --lanes 0": (2, "give one such as 1"),
+    "compress novel.txt --out texts": (2, "name a file in it"),
+    "decompress novel.txt": (2, "give --out FILE"),
+    "decompress novel.txt --out new": (3, "give a file that `charlm compress` wrote"),
+    "decompress tiny-text novel.txt --out new": (2, 'did you mean "tiny-texts"?'),
     "serve --allow-origin example.org": (2, "give one such as https://example.org"),
 }
 TOO_EARLY: Wrong = {

@@ -114,6 +114,8 @@ def decompress_file(
     """
     out = request.out or _name_without_suffix(request.file)
     check_output(out, request.file, overwrite=request.overwrite)
+    if run is not None:
+        find_checkpoint_of(run, checkpoint)  # a wrong name is said before the archive is read
     with open_input(request.file) as source:
         reader = ArchiveReader(source, source.name)
         with _model_of(reader, run, checkpoint) as model, open_output(out) as sink:

@@ -314,7 +314,7 @@ COMMANDS = {
     **dict.fromkeys(("eval", "compare", "sample", "predict", "explain", "inspect", "runs", "report"), "computed anew"),
     "baseline": "of a corpus alone",
     "serve": "as it was when the server began",
-    "export": "named output",
+    **dict.fromkeys(("export", "compress", "decompress"), "named output"),
 }
 FAST = ("--set", "max_tokens=300", "--set", "statistics_batches=1", "--set", "lr=[1e-4]", "--set", "decay=[0.01]")
 ANEW = {

@@ -351,6 +351,8 @@ CHECKPOINT = {
     "predict": ("predict", "{run}", "text"),
     "serve": ("serve", "{run}", "--port", "0"),
     "export": ("export", "{run}", "--format", "hub"),
+    "compress": ("compress", "{run}", "texts/00.txt"),
+    "decompress": ("decompress", "{run}", "texts/00.txt", "--out", "new"),
 }
 """Every command with --checkpoint."""
 
