@@ -192,9 +192,10 @@ def test_the_proved_score_is_what_an_archive_pays(prepared: Commands, folder: Pa
     assert re.search(r"^proved bits per character +\d", shown, re.MULTILINE)
 
 
-def test_the_proved_score_is_close_to_that_in_floats(prepared: Commands) -> None:
+def test_the_proved_score_is_of_the_same_text_as_that_in_floats(prepared: Commands) -> None:
+    """It may be better, by counts of the text so far, and it is hardly worse."""
     found = prepared.json("eval", "--proved")
-    assert abs(found["proved"]["bits_per_character"] - found["bits_per_character"]) < 0.02
+    assert found["proved"]["bits_per_character"] < found["bits_per_character"] + 0.02
     for key in ("tokens", "characters", "words", "bytes"):
         assert found["proved"][key] == found[key]
 
