@@ -251,7 +251,8 @@ def serving() -> Generator[str, None, None]:
 _IMPORTED = (
     "torch._dynamo pandas pyarrow.dataset pyarrow.parquet matplotlib.figure matplotlib.backends.backend_agg"
     " charlm.workflows.demo charlm.workflows.prepare charlm.workflows.evaluate_labels charlm.workflows.explain"
-    " charlm.workflows.predict_files charlm.report.confusion charlm.report.listing charlm.report.write_report"
+    " charlm.workflows.compress charlm.workflows.predict_files charlm.report.confusion charlm.report.listing"
+    " charlm.report.write_report"
     " charlm.text.examples.table charlm.text.sources.text_files charlm.text.sources.wikipedia"
     " charlm.serving.server charlm.vocab.char charlm.vocab.sentencepiece"
 ).split()

@@ -49,7 +49,6 @@ CASES = {
     "export --format ": "html onnx hub stanza flair",
     "export g": "gru-ltg",
     "compress g": "gru-ltg",
-    "decompress lstm-ltg --checkpoint ": "best last 5 1000",
     "compare gru-ltg ": "gru-ltg lstm-ltg",
     "report l": "lstm-ltg",
     "explain g": "gru-ltg",

@@ -1,5 +1,6 @@
 """`charlm compress` and `charlm decompress`: real files by a real run, whole or not at all."""
 
+import contextlib
 import os
 import random
 import re
@@ -20,7 +21,7 @@ from tests.workspaces import RUN
 FILES = {
     "empty": b"",
     "one byte": b"\xff",
-    "text": "Мы из неё, café 東京 🙂 съешь!\n".encode() * 100,
+    "text": "Мы из неё, café 東京 🙂 съешь!\n".encode() * 70,
     "latin-1": "Où est le café? ".encode("latin-1") * 30,
     "random": random.Random(0).randbytes(1500),
     "a mixture": b"\x89PNG\0" + "они съешь ".encode() * 30 + bytes(range(256)) + b"\xd0",
@@ -211,7 +212,7 @@ def test_a_full_disk_leaves_no_file(prepared: Commands, folder: Path, command: s
     assert not [path for path in folder.iterdir() if "new" in path.name]
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=pytest.mark.faults)])
 def test_a_killed_process_leaves_no_part_under_the_name(prepared: Commands, folder: Path, kills: int) -> None:
     chance = random.Random(kills)
     prepared.succeed("compress", "text", "--out", "whole")
@@ -227,7 +228,8 @@ def test_a_killed_process_leaves_no_part_under_the_name(prepared: Commands, fold
         command = chance.choice([*lines])
         with prepared.start(*lines[command]) as process:
             time.sleep(chance.uniform(0, longest[command]))
-            process.send(signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                process.send(signal.SIGKILL)
             assert process.wait().code in (0, -signal.SIGKILL)
         if (folder / "new").exists():
             assert (folder / "new").read_bytes() == contents[command]
@@ -248,6 +250,7 @@ def test_ctrl_c_ends_it(prepared: Commands, folder: Path) -> None:
     assert not [path for path in folder.iterdir() if "new" in path.name]
 
 
+@pytest.mark.faults
 def test_a_reader_that_ends_early_is_no_error(prepared: Commands, folder: Path) -> None:
     prepared.succeed("compress", "random")
     script = '"$0" -m charlm decompress random.charlm --out - | true; exit ${PIPESTATUS[0]}'
