@@ -22,7 +22,7 @@ from charlm.compression.integer_model.files import FILE_NAME, open_predictor
 from charlm.compression.integer_model.layout import IntegerModel
 from charlm.compression.integer_model.predictor import IntegerPredictor
 from charlm.compression.model import CompressionModel
-from charlm.errors import DataError, UsageError
+from charlm.errors import CheckpointError, DataError, UsageError
 from charlm.hub.address import is_hub_address
 from charlm.vocab.build import load_vocab
 from charlm.workflows.byte_streams import STANDARD, check_output, open_input, open_output
@@ -51,14 +51,19 @@ class CompressOptions:
 
 
 def prepare_run(run: str | None, checkpoint: str | None) -> dict[str, Any]:
-    """Write the integer model of a run into its checkpoint, if it has none yet; return the JSON that says so.
+    """Write the integer model of a run into its checkpoint, if it has none yet or a damaged one; return the JSON for it.
 
     Raises:
         UsageError: there is no such run or checkpoint, or its model has no integer form.
     """
     directory, name = find_checkpoint_of(run, checkpoint)
-    model = open_model(directory, name)
-    return {"run": name, "model": model.digest.hex(), "path": str(_integer_model_path(directory))}
+    path = _integer_model_path(directory)
+    try:
+        model = open_model(directory, name)
+    except CheckpointError:
+        storage.remove_tree(path)
+        model = open_model(directory, name)
+    return {"run": name, "model": model.digest.hex(), "path": str(path)}
 
 
 def compress_file(

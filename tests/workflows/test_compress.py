@@ -167,6 +167,12 @@ def test_a_run_is_prepared_once(workspace: Commands) -> None:
     path.unlink()
     workspace.succeed("compress", "texts/00.txt")
     assert path.read_bytes() == content
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    line = workspace.fail(3, "compress", "texts/00.txt", "--overwrite")
+    assert "integer.safetensors" in line
+    assert "prepare the checkpoint again with `charlm compress --prepare`" in line
+    assert workspace.json("compress", "--prepare") == made
+    assert path.read_bytes() == content
 
 
 def test_the_bundled_model_compresses_where_there_is_no_run(commands: Commands) -> None:

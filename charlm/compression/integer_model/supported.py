@@ -29,6 +29,8 @@ def check_supported(loaded: LoadedModel) -> None:
 def find_unsupported(settings: ModelSettings) -> tuple[str, str] | None:
     """Return the part of a language model that has no integer form, and what has; None if all parts have one."""
     body = settings.body
+    if settings.text_direction == "backward":
+        return "reads a text from its end", "name a run with model.direction=forward"
     if settings.embedding.type != "token":
         return f"has the embedding {settings.embedding.type}", "name a run with model.embedding.type=token"
     if settings.head.type != "softmax":

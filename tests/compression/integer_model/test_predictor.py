@@ -102,6 +102,13 @@ def test_both_libraries_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> No
     assert compiled_counts.load_counts_library.__wrapped__() is None
 
 
+def test_a_model_that_reads_backwards_is_refused() -> None:
+    backward = model_settings(next(iter(CASES))).model_copy(update={"direction": "backward"})
+    found = find_unsupported(backward)
+    assert found is not None
+    assert found[0] == "reads a text from its end"
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_what_has_no_integer_form_is_named(case: str) -> None:
     found = find_unsupported(model_settings(case))
