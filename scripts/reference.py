@@ -49,8 +49,8 @@ ENVIRONMENT = {
     "CHARLM_CHROMIUM": "For tests and the picture of the page of `charlm serve`. Default: `/usr/bin/chromium`.",
     "CHARLM_COMPILE": "`0` turns off the functions in C, for recurrent steps and for compression, which a C compiler"
     " otherwise builds once.",
-    "CHARLM_INTEGER_PATH": "How `charlm compress` multiplies: `plain`, `avx2` or `vnni`. The bits are the same; if it is"
-    " not set, the fastest one that the processor has.",
+    "CHARLM_INTEGER_PATH": "How `charlm compress` multiplies: `plain`, `avx2` or `vnni`. The bits are the same. If it"
+    " is not set: the fastest one that the processor has.",
     "CHARLM_CONTACT": "A contact address for the User-Agent, as Wikimedia asks of programs; `corpus.source.contact` has"
     " priority.",
     "CHARLM_MIRROR": "Addresses with the layout of dumps.wikimedia.org, separated by spaces, tried before"

@@ -51,7 +51,7 @@ class CompressOptions:
 
 
 def prepare_run(run: str | None, checkpoint: str | None) -> dict[str, Any]:
-    """Write the integer model of a run into its checkpoint, if it has none yet or a damaged one; return the JSON for it.
+    """Write the integer model of a run into its checkpoint, unless it has one that is whole; return the JSON for it.
 
     Raises:
         UsageError: there is no such run or checkpoint, or its model has no integer form.

@@ -1,6 +1,7 @@
 """Damaged and hostile archives: an error that names the place, never other bytes, no memory for what is announced."""
 
 import contextlib
+import hashlib
 import io
 import random
 import tracemalloc
@@ -46,6 +47,12 @@ def test_the_example_has_coded_and_stored_blocks() -> None:
     header, *blocks, _ = parts(ARCHIVE)
     assert len(header) == HEADER_BYTES
     assert {block[0] for block in blocks} == {1, 2}
+
+
+def test_the_format_is_the_one_that_archives_have() -> None:
+    """Another format needs another version, so that archives stay readable."""
+    assert formats.ARCHIVE == 1
+    assert hashlib.sha256(ARCHIVE).hexdigest() == "f730da6674309b77a02178a164304ef6ed2d36f4015e8f203facb087d4a52d8d"
 
 
 def test_every_cut_is_noticed() -> None:
