@@ -91,7 +91,9 @@ class IntegerModel:
             DIGEST: np.frombuffer(self.digest, dtype=np.uint8),
             WEIGHTS: np.frombuffer(bytes.fromhex(self.weights_sha256), dtype=np.uint8),
         }
-        return safetensors.numpy.save({**self.arrays, **extra})
+        return safetensors.numpy.save(
+            {name: np.ascontiguousarray(array) for name, array in {**self.arrays, **extra}.items()}
+        )
 
     @classmethod
     def from_bytes(cls, content: bytes, origin: str) -> Self:

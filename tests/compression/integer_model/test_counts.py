@@ -3,7 +3,6 @@
 import ctypes
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +21,9 @@ from charlm.compression.integer_model.frequencies import divide, to_frequencies
 from charlm.compression.integer_model.predictor import Mixer
 from charlm.compression.integer_model.training_tables import UNKNOWN, Table, make_tables, open_tables
 from charlm.compression.predictor import TOTAL
-from charlm.nn.ngrams.counting import NUM_FIGURES, CountingOptions, count_ngrams
-from charlm.nn.ngrams.tables import NgramTables
+from tests.compression.integer_model.ngram_models import V, training_tables
 
-V, LANES = 20, 7
-
-
-@cache
-def training_tables() -> NgramTables:
-    """Return the n-grams of up to 6 tokens of a text that mostly counts from 0 to 5."""
-    generator = np.random.default_rng(1)
-    tokens = np.where(generator.random(3000) < 0.98, np.arange(3000) % 6, generator.integers(0, V, 3000))
-    evidence = np.zeros((2999, 5 * NUM_FIGURES), dtype=np.float16)
-    return count_ngrams(tokens, V, V - 1, CountingOptions(6, 1, 100, 10_000_000), evidence).tables
+LANES = 7
 
 
 def table_sizes() -> tuple[int, ...]:

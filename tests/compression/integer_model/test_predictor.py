@@ -16,6 +16,7 @@ from charlm.compression.integer_model.supported import find_unsupported
 from charlm.compression.predictor import TOTAL, LanePredictor
 from charlm.errors import CheckpointError, UsageError
 from tests.compression.integer_model.models import random_symbols
+from tests.compression.integer_model.ngram_models import V, ngram_model, training_tables
 from tests.nn.model_cases import CASES, SMALL, build, model_settings
 
 BUNDLED = Path(compiled.__file__).parents[2] / "bundled"
@@ -117,3 +118,23 @@ def test_what_has_no_integer_form_is_named(case: str) -> None:
         assert not expected or case in ("rnn-batch",)
     else:
         assert any(part in found[0] for part in expected), found
+
+
+def test_an_ngram_component_gives_its_tables_to_the_counts() -> None:
+    counts = CountsDescription(orders=(1, 2, 4), slot_bits=6)
+    model = convert_model(ngram_model(), V - 1, "", counts)
+    assert model.description.counts is not None
+    assert model.description.counts.table_sizes == tuple(len(table.keys) for table in training_tables().orders[:4])
+    assert model.description.counts.table_orders == (1, 2, 4)
+    predictor = IntegerPredictor(IntegerModel.from_bytes(model.to_bytes(), "it"))
+    predictor.start(1)
+    bits = [float(24 - np.log2(predictor.intervals(np.array([step % 6]))[1][0])) for step in range(12)]
+    assert np.mean(bits[3:]) < 0.6 * np.log2(V)
+
+
+@pytest.mark.parametrize("name", ["tokens", "starts", "counts"])
+def test_tables_that_contradict_each_other_are_refused(name: str) -> None:
+    model = convert_model(ngram_model(), V - 1, "", CountsDescription(orders=(1, 2, 4), slot_bits=6))
+    arrays = {**model.arrays, f"ngrams.3.{name}": -model.arrays[f"ngrams.3.{name}"][::-1]}
+    with pytest.raises(CheckpointError, match="the n-grams of the training text"):
+        IntegerModel.from_bytes(IntegerModel(model.description, arrays).to_bytes(), "it")
