@@ -22,6 +22,8 @@ PATHS = ("plain", "avx2", "vnni")
 """How products are computed, by number; each needs the processor's instructions, and gives the same bits."""
 _CELLS = ("rnn", "gru", "lstm")
 _ROW_TILE = 64
+_MAX_FIRST_GATES = 1 << 24
+"""So many numbers of 32 bits, 64 MiB, are computed once in place of the products with the vectors of tokens."""
 _pointer, _int = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -54,7 +56,7 @@ class _Network(ctypes.Structure):
             (name, _pointer)
             for name in (
                 *("sigmoid", "tanh", "powers", "tokens", "context", "orders"),
-                *("layers", "head_bias", "history"),
+                *("layers", "head_bias", "first_gates", "history"),
             )
         ),
         ("head", _Group),
@@ -106,6 +108,7 @@ class CompiledNetwork:
         self._kept: list[object] = []  # what the structures point to
         self._network = self._describe()
         self._scratch = np.zeros(threads * self._library.scratch_size(ctypes.byref(self._network)), dtype=np.uint8)
+        self._fill_first_gates()
         self.start(0)
 
     def start(self, num_lanes: int) -> None:
@@ -136,6 +139,18 @@ class CompiledNetwork:
             self._powers.ctypes.data,
         )
         return self._powers[:num_lanes]
+
+    def _fill_first_gates(self) -> None:
+        """Compute what the first layer gets from each token, if that depends on nothing else."""
+        description = self._model.description
+        size = description.vocab_size * description.num_gates
+        if description.context_orders or size > _MAX_FIRST_GATES:
+            return
+        gates = np.zeros(size, dtype=np.int32)
+        self._library.fill_first_gates(
+            ctypes.byref(self._network), ctypes.c_void_p(self._scratch.ctypes.data), ctypes.c_void_p(gates.ctypes.data)
+        )
+        self._network.first_gates = self._address(gates)
 
     def _describe(self) -> _Network:
         description, arrays = self._model.description, self._model.arrays

@@ -46,6 +46,7 @@ typedef struct {
     const int64_t *orders;
     const Layer *layers;
     const int32_t *head_bias;
+    const int32_t *first_gates; /* of each token: what the first layer's input group gives; null if it is computed */
     int64_t *history; /* of each lane: the last symbols, -1 before the first */
     Group head;
     int64_t num_orders, buckets, longest, vocab_size, embedding_size, hidden_size, num_layers;
@@ -341,6 +342,14 @@ static uint64_t mix(uint64_t hash) { /* as charlm.nn.embeddings.context, whose n
     return (((hash ^ upper) * 0x9E3779B97F4A7C15u) >> 33) & 0x7FFFFFFFu;
 }
 
+static void put_vector(const Network *net, Scratch *s, long lane, const int16_t **rows, long num_rows) {
+    for (long k = 0; k < net->embedding_size; k++) {
+        int32_t value = 0;
+        for (long n = 0; n < num_rows; n++) value += rows[n][k];
+        put_wide(net, s, 0, lane, k, value);
+    }
+}
+
 static void embed(const Network *net, Scratch *s, long first, long lane, int64_t symbol) {
     long size = net->embedding_size, num_found = 0;
     int64_t *history = net->history + (first + lane) * net->longest;
@@ -356,11 +365,7 @@ static void embed(const Network *net, Scratch *s, long first, long lane, int64_t
                 num_found++;
             }
     }
-    for (long k = 0; k < size; k++) {
-        int32_t value = 0;
-        for (long n = 0; n < 1 + num_found; n++) value += rows[n][k];
-        put_wide(net, s, 0, lane, k, value);
-    }
+    put_vector(net, s, lane, rows, 1 + num_found);
 }
 
 static void step_group(const Network *net, Scratch *s, const int64_t *symbols, uint32_t *powers, long first, long lanes) {
@@ -370,7 +375,12 @@ static void step_group(const Network *net, Scratch *s, const int64_t *symbols, u
         for (long lane = 0; lane < lanes; lane++)
             put_hidden(net, s, index, lane, layer->hidden + (first + lane) * net->hidden_size);
         run_group(net, &layer->recurrent, s, s->recurrent, lanes);
-        run_group(net, &layer->input, s, s->gates, lanes);
+        if (index || !net->first_gates) run_group(net, &layer->input, s, s->gates, lanes);
+        else
+            for (long lane = 0; lane < lanes; lane++)
+                memcpy(
+                    s->gates + lane * layer->input.rows, net->first_gates + symbols[first + lane] * layer->input.rows,
+                    layer->input.rows * sizeof *s->gates);
         run_cells(net, index, s, first, lanes);
     }
     run_group(net, &net->head, s, s->gates, lanes);
@@ -414,6 +424,18 @@ long scratch_size(const Network *net) {
     Scratch s;
     uint8_t nothing = 0;
     return (long)lay_out(net, &nothing, &s);
+}
+
+/* Compute the input group of the first layer for every token: rows numbers each, for inputs without context n-grams. */
+void fill_first_gates(const Network *net, uint8_t *scratch, int32_t *gates) {
+    Scratch s;
+    lay_out(net, scratch, &s);
+    const Group *group = &net->layers[0].input;
+    for (int64_t token = 0; token < net->vocab_size; token++) {
+        const int16_t *row = net->tokens + token * net->embedding_size;
+        put_vector(net, &s, 0, &row, 1);
+        run_group(net, group, &s, gates + token * group->rows, 1);
+    }
 }
 
 /* Let the first lanes read a symbol each, and write the powers of their next symbols.

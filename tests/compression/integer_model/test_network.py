@@ -135,10 +135,10 @@ def test_the_c_code_has_no_undefined_behaviour(tmp_path: Path) -> None:
 
 
 def run_checked(library: ctypes.CDLL) -> None:
-    """Step every supported case with a library, by every path."""
+    """Step networks of every kind with a library, by every path."""
     library.scratch_size.restype = ctypes.c_long
     library.step.argtypes = [ctypes.c_void_p, ctypes.c_long, *[ctypes.c_void_p] * 2, ctypes.c_long, ctypes.c_void_p]
-    for case in SUPPORTED:
+    for case in ("rnn-layer", "gru-layer", "lstm-layer", "lstm-coupled", "noisy", "residual", "dense", "token-context"):
         for path in compiled.available_paths(library):
             powers = run(compiled.CompiledNetwork(integer_model(case), library, path, 1), random_symbols(7, 3))
             assert powers[-1].max() == 1 << POWER_BITS
