@@ -24,6 +24,9 @@ _CELLS = ("rnn", "gru", "lstm")
 _ROW_TILE = 64
 _MAX_FIRST_GATES = 1 << 24
 """So many numbers of 32 bits, 64 MiB, are computed once in place of the products with the vectors of tokens."""
+_MACS_PER_THREAD = 1 << 23
+"""Multiply-adds of a step for which a further thread is woken: about 150 microseconds with vnni. On a busy machine, a
+thread that is waited for costs more."""
 _pointer, _int = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -98,12 +101,22 @@ def chosen_path(library: ctypes.CDLL) -> str:
 class CompiledNetwork:
     """The states of all lanes, and their steps; like `ReferenceNetwork`."""
 
-    def __init__(self, model: IntegerModel, library: ctypes.CDLL, path: str, threads: int) -> None:
+    def __init__(
+        self,
+        model: IntegerModel,
+        library: ctypes.CDLL,
+        path: str,
+        threads: int,
+        macs_per_thread: int = _MACS_PER_THREAD,
+    ) -> None:
         """
         Args:
             path: one of `available_paths`.
             threads: at most so many threads share the lanes.
+            macs_per_thread: a step with fewer multiply-adds than this for each thread has fewer threads.
         """
+        macs = sum(array.size for name, array in model.arrays.items() if name.endswith(".matrix"))
+        self._lanes_per_thread = -(-macs_per_thread // macs)
         self._model, self._library, self._path, self._threads = model, library, path, threads
         self._kept: list[object] = []  # what the structures point to
         self._network = self._describe()
@@ -132,7 +145,7 @@ class CompiledNetwork:
         assert num_lanes <= len(self._powers), "more symbols than lanes"
         self._library.step(
             ctypes.byref(self._network),
-            self._threads,
+            max(1, min(self._threads, num_lanes // self._lanes_per_thread)),
             self._scratch.ctypes.data,
             symbols_L.ctypes.data,
             num_lanes,

@@ -19,6 +19,8 @@ from charlm.compression.predictor import SymbolArray, UInt32Array
 
 _SOURCE = Path(__file__).with_name("counts.c")
 _FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
+_FREQUENCIES_PER_THREAD = 1 << 16
+"""Frequencies of a step for which a further thread is woken; see `compiled.py`."""
 _pointer, _int = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -71,6 +73,7 @@ class CompiledCounts:
         library: ctypes.CDLL,
         threads: int,
         tables: Sequence[Table] = (),
+        frequencies_per_thread: int = _FREQUENCIES_PER_THREAD,
     ) -> None:
         """
         Args:
@@ -79,7 +82,9 @@ class CompiledCounts:
             powers: the table of 2**-t.
             threads: at most so many threads share the lanes.
             tables: the n-grams of the training text, of 2, 3, ... tokens.
+            frequencies_per_thread: a step with fewer for each thread has fewer threads.
         """
+        self._lanes_per_thread = -(-frequencies_per_thread // vocab_size)
         self._table_arrays = [Table(*map(np.ascontiguousarray, table)) for table in tables]
         self._tables = (_Table * len(tables))(
             *(_Table(*(array.ctypes.data for array in table)) for table in self._table_arrays)
@@ -129,7 +134,8 @@ class CompiledCounts:
         num_lanes = len(powers_LV)
         assert num_lanes <= len(self._lanes), "more lanes than were started"
         assert powers_LV.flags.c_contiguous, "the powers of the first lanes"
-        self._library.predict(ctypes.byref(self._counts), self._threads, powers_LV.ctypes.data, num_lanes)
+        threads = max(1, min(self._threads, num_lanes // self._lanes_per_thread))
+        self._library.predict(ctypes.byref(self._counts), threads, powers_LV.ctypes.data, num_lanes)
         return self._frequencies_LV[:num_lanes]
 
     def update(self, symbols_L: SymbolArray) -> None:

@@ -37,7 +37,7 @@ def compiled_networks(model: IntegerModel) -> dict[str, Network]:
     if library is None:
         pytest.skip("no C compiler here")
     return {
-        f"{path}, {threads} threads": CompiledNetwork(model, library, path, threads)
+        f"{path}, {threads} threads": CompiledNetwork(model, library, path, threads, macs_per_thread=1)
         for path in available_paths(library)
         for threads in (1, 3)
     }

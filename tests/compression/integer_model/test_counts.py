@@ -45,7 +45,9 @@ def reference(counts: CountsDescription | None) -> ReferenceCounts:
 
 
 def compiled(counts: CountsDescription | None, library: ctypes.CDLL, threads: int) -> CompiledCounts:
-    return CompiledCounts(counts, _weights(counts), POWERS, V, library, threads, _tables(counts))
+    return CompiledCounts(
+        counts, _weights(counts), POWERS, V, library, threads, _tables(counts), frequencies_per_thread=1
+    )
 
 
 def _weights(counts: CountsDescription | None) -> npt.NDArray[np.int32]:
