@@ -174,7 +174,7 @@ class _CDecoder:
 @functools.cache
 def load_coder_library() -> ctypes.CDLL | None:
     """Return the functions in C, or None if they cannot be compiled or CHARLM_COMPILE is 0."""
-    library = load_c_library(_SOURCE, _FLAGS)
+    library = load_c_library([_SOURCE], _FLAGS)
     if library is None:
         return None
     pointer, size = ctypes.c_void_p, ctypes.c_size_t

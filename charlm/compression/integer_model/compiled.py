@@ -76,7 +76,7 @@ class _Network(ctypes.Structure):
 @functools.cache
 def load_network_library() -> ctypes.CDLL | None:
     """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
-    library = load_c_library(_SOURCE, _FLAGS, openmp=True)
+    library = load_c_library([_SOURCE], _FLAGS, openmp=True)
     if library is None:
         return None
     assert library.network_size() == ctypes.sizeof(_Network), "the structures of network.c have other fields"

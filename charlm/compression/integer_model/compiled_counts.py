@@ -44,7 +44,7 @@ class _Counts(ctypes.Structure):
 @functools.cache
 def load_counts_library() -> ctypes.CDLL | None:
     """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
-    library = load_c_library(_SOURCE, _FLAGS, openmp=True)
+    library = load_c_library([_SOURCE], _FLAGS, openmp=True)
     if library is None:
         return None
     assert library.counts_size() == ctypes.sizeof(_Counts), "the structure of counts.c has other fields"
