@@ -48,5 +48,7 @@ def find_unsupported(settings: ModelSettings) -> tuple[str, str] | None:
             return "has a GRU with reset=before", "name a run with model.body.cell.reset=after"
         case RNNSettings() if body.cell.activation == "relu":
             return "has an RNN with relu, whose state has no bound", "name a run with model.body.cell.activation=tanh"
-        case _:
+        case LSTMSettings() | GRUSettings() | RNNSettings():
             return None
+        case _:
+            return f"has the cell {body.cell.type}", "name a run with model.body.cell.type=lstm, gru or rnn"

@@ -21,6 +21,8 @@ from tests.nn.model_cases import CASES, SMALL, build, model_settings
 
 BUNDLED = Path(compiled.__file__).parents[2] / "bundled"
 REFUSED = {
+    "mingru": "mingru",
+    "rglru": "rglru",
     "window": "body window",
     "tcn": "body tcn",
     "batch": "batch normalisation",
