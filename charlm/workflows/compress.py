@@ -20,6 +20,7 @@ from charlm.compression.compress import OnProgress, compress
 from charlm.compression.decompress import decompress
 from charlm.compression.integer_model.files import FILE_NAME, open_predictor
 from charlm.compression.integer_model.layout import IntegerModel
+from charlm.compression.integer_model.parse_model import parse_model
 from charlm.compression.integer_model.predictor import IntegerPredictor
 from charlm.compression.model import CompressionModel
 from charlm.errors import CheckpointError, DataError, UsageError
@@ -195,7 +196,7 @@ def _model_of(
         reader.extract_model(folder)
         path = folder / FILE_NAME
         content = path.read_bytes() if path.is_file() else b""
-        yield _with_vocab(IntegerModel.from_bytes(content, f"the model in {reader.name}"), folder, header.name)
+        yield _with_vocab(parse_model(content, f"the model in {reader.name}"), folder, header.name)
 
 
 def _find_run_of(reader: ArchiveReader) -> str:

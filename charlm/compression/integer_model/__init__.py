@@ -1,10 +1,10 @@
 """A model of whole numbers: the frequencies that it predicts are the same on every machine, to the bit.
 
-    checkpoint ──convert──> IntegerModel (layout) ──to_bytes──> integer.safetensors ──from_bytes, bounds──> IntegerModel
+    checkpoint ──convert──> IntegerModel (layout) ──to_bytes──> integer.safetensors ──parse_model──> IntegerModel
     symbols_L ──network: reference.py or network.c──> powers_LV ──counts.py or counts.c──> frequencies_LV of sum 2**24
 
 - `fixed_point`: how numbers are stored and rounded. `activation_tables`: sigmoid, tanh and powers of two.
-- `description`, `layout`: the format. `bounds`: the proof that no sum leaves its range.
+- `description`, `layout`, `parse_model`: the format. `bounds`: the proof that no sum leaves its range.
 - `supported`, `convert`, `convert_layers`, `quantize`: from floats to the format; nothing else sees a float.
 - `reference`: the step in numpy. `compiled` and `network.c`: the same in C.
 - `counts`, `count_features`, `frequencies`: counts of the text so far, and the frequencies, in Python.

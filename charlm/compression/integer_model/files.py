@@ -13,7 +13,8 @@ import torch
 from charlm import storage
 from charlm.checkpoint import load_model, weights_hash
 from charlm.compression.integer_model.convert import convert
-from charlm.compression.integer_model.layout import CURE, IntegerModel
+from charlm.compression.integer_model.layout import IntegerModel
+from charlm.compression.integer_model.parse_model import CURE, parse_model
 from charlm.compression.integer_model.predictor import IntegerPredictor
 from charlm.errors import CheckpointError, UsageError
 from charlm.tensor_files import CHECKPOINT_CURE
@@ -58,7 +59,7 @@ def load_integer_model(directory: Path, path: Path | None = None) -> IntegerMode
         raise UsageError(f"{directory} has no integer model yet", "make it with `charlm compress --prepare`")
     with storage.storage_errors(path, "read"):
         content = path.read_bytes()
-    model = IntegerModel.from_bytes(content, str(path))
+    model = parse_model(content, str(path))
     if model.weights_sha256 != weights_hash(directory):
         raise CheckpointError(f"{path} was made from other weights than those beside it", CURE)
     return model

@@ -1,6 +1,6 @@
 """An integer model: its description, and arrays of whole numbers by name.
 
-    description + arrays ──to_bytes──> safetensors ──from_bytes──> checked: names, shapes, types, bounds, digest
+    description + arrays ──to_bytes──> safetensors ──parse_model──> checked: names, shapes, types, bounds, digest
 
 V vocabulary, D inputs, H hidden, G gates, K columns of a matrix, O orders of n-grams.
 """
@@ -9,23 +9,19 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
 import safetensors.numpy
 
 from charlm.compression.integer_model.activation_tables import NUM_ENTRIES, NUM_POWERS
 from charlm.compression.integer_model.count_features import num_features
 from charlm.compression.integer_model.description import Description, GroupDescription
 from charlm.compression.integer_model.training_tables import expected_tables
-from charlm.errors import CheckpointError, SettingsError
-from charlm.settings import Layer, lists_to_tuples, validate
 
 Array = npt.NDArray[Any]
 DESCRIPTION, DIGEST, WEIGHTS = "description", "digest", "weights_sha256"
-CURE = "prepare the checkpoint again with `charlm compress --prepare`"
 
 
 @dataclass(frozen=True)
@@ -95,38 +91,6 @@ class IntegerModel:
             {name: np.ascontiguousarray(array) for name, array in {**self.arrays, **extra}.items()}
         )
 
-    @classmethod
-    def from_bytes(cls, content: bytes, origin: str) -> Self:
-        """Invert `to_bytes`.
-
-        Args:
-            origin: where the bytes come from, for messages.
-
-        Raises:
-            CheckpointError: this is no integer model, it is damaged, or its sums could leave their range.
-        """
-        from charlm.compression.integer_model.bounds import check_bounds
-
-        try:
-            arrays = safetensors.numpy.load(content)
-            raw, digest, weights = (arrays.pop(name).tobytes() for name in (DESCRIPTION, DIGEST, WEIGHTS))
-            tree: Any = lists_to_tuples(json.loads(raw))
-            model = cls(validate(Description, Layer(tree)), arrays, weights.hex())
-            _check_arrays(model)
-            check_bounds(model)
-        except (
-            safetensors.SafetensorError,
-            KeyError,
-            TypeError,
-            ValueError,
-            RecursionError,
-            SettingsError,
-        ) as error:
-            raise CheckpointError(f"{origin} is not an integer model of this charlm: {error}", CURE) from error
-        if model.digest != digest:
-            raise CheckpointError(f"{origin} is damaged: its digest is not the one that it names", CURE)
-        return model
-
 
 def _description_bytes(description: Description) -> bytes:
     return json.dumps(description.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
@@ -164,18 +128,3 @@ def expected_arrays(description: Description) -> dict[str, tuple[npt.DTypeLike, 
         if group.norm_sizes:
             expected[f"{name}.gain"] = (np.int32, (rows,))
     return expected
-
-
-def _check_arrays(model: IntegerModel) -> None:
-    """
-    Raises:
-        ValueError: an array is missing, unknown, or has another type or shape.
-    """
-    expected = expected_arrays(model.description)
-    if set(expected) != set(model.arrays):
-        wrong = sorted(set(expected) ^ set(model.arrays))
-        raise ValueError(f"arrays are missing or unknown: {', '.join(wrong[:3])}")
-    for name, (dtype, shape) in expected.items():
-        array = model.arrays[name]
-        if array.dtype != dtype or array.shape != shape:
-            raise ValueError(f"{name} is {array.dtype} {array.shape}")

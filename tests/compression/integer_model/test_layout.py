@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from charlm.compression.integer_model.convert import convert_model
 from charlm.compression.integer_model.description import CountsDescription
 from charlm.compression.integer_model.layout import Array, IntegerModel
+from charlm.compression.integer_model.parse_model import parse_model
 from charlm.errors import CheckpointError
 from tests.compression.integer_model.models import SUPPORTED, integer_model
 from tests.nn.model_cases import SMALL, build
@@ -18,7 +19,7 @@ MODEL = convert_model(build("dense"), SMALL.eod_id, "ab" * 32, CountsDescription
 @pytest.mark.parametrize("case", SUPPORTED)
 def test_a_file_keeps_every_integer(case: str) -> None:
     model = integer_model(case)
-    found = IntegerModel.from_bytes(model.to_bytes(), "it")
+    found = parse_model(model.to_bytes(), "it")
     assert (found.description, found.weights_sha256, found.digest) == (model.description, "ab" * 32, model.digest)
     for name, array in model.arrays.items():
         np.testing.assert_array_equal(found.arrays[name], array)
@@ -86,7 +87,7 @@ def with_small_shift() -> bytes:
 )
 def test_impossible_numbers_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        IntegerModel.from_bytes(content, "it")
+        parse_model(content, "it")
 
 
 def test_a_damaged_file_is_refused_or_equal() -> None:
@@ -97,7 +98,7 @@ def test_a_damaged_file_is_refused_or_equal() -> None:
         damaged = bytearray(content)
         damaged[generator.integers(len(content))] ^= 1 << int(generator.integers(8))
         try:
-            found = IntegerModel.from_bytes(bytes(damaged), "it")
+            found = parse_model(bytes(damaged), "it")
         except CheckpointError:
             continue
         assert found.digest == MODEL.digest
@@ -106,4 +107,4 @@ def test_a_damaged_file_is_refused_or_equal() -> None:
 @pytest.mark.parametrize("length", [1, 8, 100, 5000, -1])
 def test_a_truncated_file_is_refused(length: int) -> None:
     with pytest.raises(CheckpointError, match="it is"):
-        IntegerModel.from_bytes(MODEL.to_bytes()[:length], "it")
+        parse_model(MODEL.to_bytes()[:length], "it")

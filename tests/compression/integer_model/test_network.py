@@ -14,6 +14,7 @@ from charlm.compression.integer_model import compiled
 from charlm.compression.integer_model.compiled import load_network_library, pack
 from charlm.compression.integer_model.fixed_point import POWER_BITS, Int64Array
 from charlm.compression.integer_model.layout import IntegerModel
+from charlm.compression.integer_model.parse_model import parse_model
 from charlm.compression.integer_model.predictor import Network
 from charlm.compression.integer_model.reference import ReferenceNetwork
 from tests.compression.integer_model.models import (
@@ -89,7 +90,7 @@ def test_extreme_weights_agree_too(seed: int) -> None:
     }
     for layer in range(model.description.num_layers):
         arrays[f"layers.{layer}.bias"] = np.full_like(arrays[f"layers.{layer}.bias"], 20 << 16)
-    extreme = IntegerModel.from_bytes(IntegerModel(model.description, arrays).to_bytes(), "it")
+    extreme = parse_model(IntegerModel(model.description, arrays).to_bytes(), "it")
     symbols = random_symbols(5, 300)
     expected = run(ReferenceNetwork(extreme), symbols)
     for name, network in compiled_networks(extreme).items():

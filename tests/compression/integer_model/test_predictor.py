@@ -11,6 +11,7 @@ from charlm.compression.integer_model.convert import convert_model
 from charlm.compression.integer_model.description import CountsDescription
 from charlm.compression.integer_model.files import FILE_NAME, open_predictor
 from charlm.compression.integer_model.layout import IntegerModel
+from charlm.compression.integer_model.parse_model import parse_model
 from charlm.compression.integer_model.predictor import IntegerPredictor
 from charlm.compression.integer_model.supported import find_unsupported
 from charlm.compression.predictor import TOTAL, LanePredictor
@@ -64,7 +65,7 @@ def test_other_weights_or_a_damaged_file_are_refused(checkpoint: Path) -> None:
     path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
     with pytest.raises(CheckpointError, match="is damaged"):
         open_predictor(checkpoint, prepare=True)
-    model = IntegerModel.from_bytes(content, "it")
+    model = parse_model(content, "it")
     path.write_bytes(IntegerModel(model.description, model.arrays, "00" * 32).to_bytes())
     with pytest.raises(CheckpointError, match="was made from other weights"):
         open_predictor(checkpoint, prepare=True)
@@ -128,7 +129,7 @@ def test_an_ngram_component_gives_its_tables_to_the_counts() -> None:
     assert model.description.counts is not None
     assert model.description.counts.table_sizes == tuple(len(table.keys) for table in training_tables().orders[:4])
     assert model.description.counts.table_orders == (1, 2, 4)
-    predictor = IntegerPredictor(IntegerModel.from_bytes(model.to_bytes(), "it"))
+    predictor = IntegerPredictor(parse_model(model.to_bytes(), "it"))
     predictor.start(1)
     bits = [float(24 - np.log2(predictor.intervals(np.array([step % 6]))[1][0])) for step in range(12)]
     assert np.mean(bits[3:]) < 0.6 * np.log2(V)
@@ -139,4 +140,4 @@ def test_tables_that_contradict_each_other_are_refused(name: str) -> None:
     model = convert_model(ngram_model(), V - 1, "", CountsDescription(orders=(1, 2, 4), slot_bits=6))
     arrays = {**model.arrays, f"ngrams.3.{name}": -model.arrays[f"ngrams.3.{name}"][::-1]}
     with pytest.raises(CheckpointError, match="the n-grams of the training text"):
-        IntegerModel.from_bytes(IntegerModel(model.description, arrays).to_bytes(), "it")
+        parse_model(IntegerModel(model.description, arrays).to_bytes(), "it")
