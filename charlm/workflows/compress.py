@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage, workspace
+from charlm.archives.archive import MODEL_FILES
+from charlm.archives.archive_reader import ArchiveReader
+from charlm.archives.compress import OnProgress, compress
+from charlm.archives.decompress import decompress
+from charlm.archives.integer_model.files import FILE_NAME, open_predictor
+from charlm.archives.integer_model.layout import IntegerModel
+from charlm.archives.integer_model.parse_model import parse_model
+from charlm.archives.integer_model.predictor import IntegerPredictor
+from charlm.archives.model import CompressionModel
 from charlm.checkpoint import weights_hash
-from charlm.compression.archive import MODEL_FILES
-from charlm.compression.archive_reader import ArchiveReader
-from charlm.compression.compress import OnProgress, compress
-from charlm.compression.decompress import decompress
-from charlm.compression.integer_model.files import FILE_NAME, open_predictor
-from charlm.compression.integer_model.layout import IntegerModel
-from charlm.compression.integer_model.parse_model import parse_model
-from charlm.compression.integer_model.predictor import IntegerPredictor
-from charlm.compression.model import CompressionModel
 from charlm.errors import CheckpointError, DataError, UsageError
 from charlm.hub.address import is_hub_address
 from charlm.vocab.build import load_vocab

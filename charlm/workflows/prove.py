@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from charlm.compression.blocks import count_bits, find_intervals
-from charlm.compression.compress import BLOCK_BYTES
-from charlm.compression.lanes import choose_lanes
-from charlm.compression.model import CompressionModel
-from charlm.compression.symbols import SymbolCodec
+from charlm.archives.blocks import count_bits, find_intervals
+from charlm.archives.compress import BLOCK_BYTES
+from charlm.archives.lanes import choose_lanes
+from charlm.archives.model import CompressionModel
+from charlm.archives.symbols import SymbolCodec
 from charlm.workflows.evaluate import EvalResult
 
 

@@ -1,0 +1,248 @@
+"""The step of the network in C: `network.c`, with the numbers of a model laid out for it.
+
+L lanes, V vocabulary, G gates, K columns of a matrix.
+"""
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.archives.integer_model.fixed_point import Int64Array, wide_shift
+from charlm.archives.integer_model.layout import Array, IntegerModel, Product, ProductGroup
+from charlm.c_library import load_c_library
+
+_SOURCE = Path(__file__).with_name("network.c")
+_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
+PATHS = ("plain", "avx2", "vnni")
+"""How products are computed, by number; each needs the processor's instructions, and gives the same bits."""
+_CELLS = ("rnn", "gru", "lstm")
+_ROW_TILE = 64
+_MAX_FIRST_GATES = 1 << 24
+"""So many numbers of 32 bits, 64 MiB, are computed once in place of the products with the vectors of tokens."""
+_MACS_PER_THREAD = 1 << 23
+"""Multiply-adds of a step for which a further thread is woken: about 150 microseconds with vnni. On a busy machine, a
+thread that is waited for costs more."""
+_pointer, _int = ctypes.c_void_p, ctypes.c_int64
+
+
+class _Product(ctypes.Structure):
+    _fields_ = [("weights", _pointer), ("multipliers", _pointer), *((n, _int) for n in ("source", "columns", "shift"))]
+
+
+class _Group(ctypes.Structure):
+    _fields_ = [
+        ("products", _pointer),
+        ("gain", _pointer),
+        *((name, _int) for name in ("num_products", "rows", "num_norms")),
+        ("norm_sizes", _int * 2),
+        ("epsilon", _int),
+    ]
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = [
+        ("input", _Group),
+        ("recurrent", _Group),
+        *((name, _pointer) for name in ("bias", "candidate_bias", "memory_gain", "memory_bias", "hidden", "memory")),
+        ("sum_shift", _int),
+    ]
+
+
+class _Network(ctypes.Structure):
+    _fields_ = [
+        *(
+            (name, _pointer)
+            for name in (
+                *("sigmoid", "tanh", "powers", "tokens", "context", "orders"),
+                *("layers", "head_bias", "first_gates", "history"),
+            )
+        ),
+        ("head", _Group),
+        *(
+            (name, _int)
+            for name in (
+                *("num_orders", "buckets", "longest", "vocab_size", "embedding_size", "hidden_size", "num_layers"),
+                *("cell", "coupled", "zoneout", "zoneout_hidden", "memory_epsilon", "path"),
+            )
+        ),
+    ]
+
+
+@functools.cache
+def load_network_library() -> ctypes.CDLL | None:
+    """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
+    library = load_c_library([_SOURCE], _FLAGS, openmp=True)
+    if library is None:
+        return None
+    assert library.network_size() == ctypes.sizeof(_Network), "the structures of network.c have other fields"
+    library.scratch_size.restype = ctypes.c_long
+    library.step.restype = None
+    library.step.argtypes = [_pointer, ctypes.c_long, _pointer, _pointer, ctypes.c_long, _pointer]
+    return library
+
+
+def available_paths(library: ctypes.CDLL) -> tuple[str, ...]:
+    """Return the names of the paths that this machine can take; the last is the fastest."""
+    return PATHS[: library.best_path() + 1]
+
+
+def chosen_path(library: ctypes.CDLL) -> str:
+    """Return the fastest path, or the one that CHARLM_INTEGER_PATH names if this machine has it."""
+    paths = available_paths(library)
+    wanted = os.environ.get("CHARLM_INTEGER_PATH", "")
+    return wanted if wanted in paths else paths[-1]
+
+
+class CompiledNetwork:
+    """The states of all lanes, and their steps; like `ReferenceNetwork`."""
+
+    def __init__(
+        self,
+        model: IntegerModel,
+        library: ctypes.CDLL,
+        path: str,
+        threads: int,
+        macs_per_thread: int = _MACS_PER_THREAD,
+    ) -> None:
+        """
+        Args:
+            path: one of `available_paths`.
+            threads: at most so many threads share the lanes.
+            macs_per_thread: a step with fewer multiply-adds than this for each thread has fewer threads.
+        """
+        macs = sum(array.size for name, array in model.arrays.items() if name.endswith(".matrix"))
+        self._lanes_per_thread = -(-macs_per_thread // macs)
+        self._model, self._library, self._path, self._threads = model, library, path, threads
+        self._kept: list[object] = []  # what the structures point to
+        self._network = self._describe()
+        self._scratch = np.zeros(threads * self._library.scratch_size(ctypes.byref(self._network)), dtype=np.uint8)
+        self._fill_first_gates()
+        self.start(0)
+
+    def start(self, num_lanes: int) -> None:
+        """Forget all symbols; the lanes have read nothing."""
+        description = self._model.description
+        shape = description.num_layers, num_lanes, description.hidden_size
+        self._hidden, self._memory = np.zeros(shape, dtype=np.int16), np.zeros(shape, dtype=np.int32)
+        self._history = np.full((num_lanes, max(description.context_orders, default=1)), -1, dtype=np.int64)
+        self._powers = np.zeros((num_lanes, description.vocab_size), dtype=np.uint32)
+        self._network.history = self._history.ctypes.data
+        for layer, hidden, memory in zip(self._layers, self._hidden, self._memory, strict=True):
+            layer.hidden, layer.memory = hidden.ctypes.data, memory.ctypes.data
+
+    def step(self, symbols_L: Int64Array) -> npt.NDArray[np.uint32]:
+        """Let the first lanes read a symbol each; return 2**(logit - largest logit), 30 bits after the point, (L, V).
+
+        The array is overwritten by the next step.
+        """
+        symbols_L = np.ascontiguousarray(symbols_L, dtype=np.int64)
+        num_lanes = len(symbols_L)
+        assert num_lanes <= len(self._powers), "more symbols than lanes"
+        self._library.step(
+            ctypes.byref(self._network),
+            max(1, min(self._threads, num_lanes // self._lanes_per_thread)),
+            self._scratch.ctypes.data,
+            symbols_L.ctypes.data,
+            num_lanes,
+            self._powers.ctypes.data,
+        )
+        return self._powers[:num_lanes]
+
+    def _fill_first_gates(self) -> None:
+        """Compute what the first layer gets from each token, if that depends on nothing else."""
+        description = self._model.description
+        size = description.vocab_size * description.num_gates
+        if description.context_orders or size > _MAX_FIRST_GATES:
+            return
+        gates = np.zeros(size, dtype=np.int32)
+        self._library.fill_first_gates(
+            ctypes.byref(self._network), ctypes.c_void_p(self._scratch.ctypes.data), ctypes.c_void_p(gates.ctypes.data)
+        )
+        self._network.first_gates = self._address(gates)
+
+    def _describe(self) -> _Network:
+        description, arrays = self._model.description, self._model.arrays
+        self._layers = (_Layer * description.num_layers)(*map(self._describe_layer, range(description.num_layers)))
+        orders = np.array(description.context_orders, dtype=np.int64)
+        return _Network(
+            layers=ctypes.addressof(self._layers),
+            **{name: self._address(arrays[name]) for name in ("sigmoid", "tanh", "powers")},
+            tokens=self._address(arrays["embedding.tokens"]),
+            context=self._address(arrays.get("embedding.context")),
+            orders=self._address(orders),
+            head_bias=self._address(arrays["head.bias"]),
+            head=self._describe_group(self._model.head_group),
+            num_orders=len(orders),
+            buckets=description.context_buckets,
+            longest=max(description.context_orders, default=1),
+            cell=_CELLS.index(description.cell),
+            path=PATHS.index(self._path),
+            **{
+                name: getattr(description, name)
+                for name in (
+                    *("vocab_size", "embedding_size", "hidden_size", "num_layers"),
+                    *("coupled", "zoneout", "zoneout_hidden", "memory_epsilon"),
+                )
+            },
+        )
+
+    def _describe_layer(self, layer: int) -> _Layer:
+        names = ("bias", "candidate_bias", "memory_gain", "memory_bias")
+        return _Layer(
+            input=self._describe_group(self._model.input_group(layer)),
+            recurrent=self._describe_group(self._model.recurrent_group(layer)),
+            **{name: self._address(self._model.arrays.get(f"layers.{layer}.{name}")) for name in names},
+            sum_shift=wide_shift(1 + layer) if layer in self._model.description.sums else 0,
+        )
+
+    def _describe_group(self, group: ProductGroup) -> _Group:
+        products = (_Product * len(group.products))(*map(self._describe_product, group.products))
+        self._kept.append(products)
+        return _Group(
+            products=ctypes.addressof(products),
+            gain=self._address(group.gain_G),
+            num_products=len(products),
+            rows=len(group.products[0].multiplier_G),
+            num_norms=len(group.norm_sizes),
+            norm_sizes=(_int * 2)(*group.norm_sizes),
+            epsilon=group.epsilon,
+        )
+
+    def _describe_product(self, product: Product) -> _Product:
+        packed, columns = pack(product.matrix_GK, self._path)
+        return _Product(
+            weights=self._address(packed),
+            multipliers=self._address(product.multiplier_G),
+            source=product.source,
+            columns=columns,
+            shift=product.shift,
+        )
+
+    def _address(self, array: Array | None) -> int | None:
+        """Return the address of an array, which is kept alive; None for None."""
+        if array is None:
+            return None
+        contiguous = np.ascontiguousarray(array)
+        self._kept.append(contiguous)
+        return contiguous.ctypes.data
+
+
+def pack(matrix_GK: npt.NDArray[np.int8], path: str) -> tuple[npt.NDArray[Any], int]:
+    """Return a matrix in the order in which a path reads it, and its columns with padding.
+
+    plain: as it is. avx2: pairs of columns in 16 bits, 16 rows side by side. vnni: four columns in bytes, 128 added, 64
+    rows side by side.
+    """
+    rows, columns = (-(-size // tile) * tile for size, tile in zip(matrix_GK.shape, (_ROW_TILE, 4), strict=True))
+    padded = np.zeros((rows, columns), dtype=np.int8)
+    padded[: matrix_GK.shape[0], : matrix_GK.shape[1]] = matrix_GK
+    if path == "plain":
+        return padded, columns
+    row_tile, group, shifted = (16, 2, padded.astype(np.int16)) if path == "avx2" else (64, 4, padded + np.int16(128))
+    packed = shifted.reshape(rows // row_tile, row_tile, columns // group, group).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(packed, dtype=cast("npt.DTypeLike", np.int16 if path == "avx2" else np.uint8)), columns

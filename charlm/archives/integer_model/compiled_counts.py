@@ -1,0 +1,162 @@
+"""Frequencies from powers and counts of the text so far in C: `counts.c`; like `counts.ReferenceCounts`.
+
+L lanes, V vocabulary.
+"""
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.archives.integer_model.count_features import SLOT_SYMBOLS
+from charlm.archives.integer_model.description import CountsDescription
+from charlm.archives.integer_model.training_tables import UNKNOWN, Table
+from charlm.archives.predictor import SymbolArray, UInt32Array
+from charlm.c_library import load_c_library
+
+_SOURCE = Path(__file__).with_name("counts.c")
+_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
+_FREQUENCIES_PER_THREAD = 1 << 16
+"""Frequencies of a step for which a further thread is woken; see `compiled.py`."""
+_pointer, _int = ctypes.c_void_p, ctypes.c_int64
+
+
+class _Table(ctypes.Structure):
+    _fields_ = [(name, _pointer) for name in ("tokens", "counts", "starts")]
+
+
+class _Counts(ctypes.Structure):
+    _fields_ = [
+        *(
+            (name, _pointer)
+            for name in (
+                *("powers", "orders", "weights", "updates", "history", "contexts", "tables"),
+                *("slots", "lanes", "frequencies", "scratch"),
+            )
+        ),
+        *((name, _int) for name in ("num_orders", "slot_bits", "vocab_size", "num_tables", "num_table_orders")),
+    ]
+
+
+@functools.cache
+def load_counts_library() -> ctypes.CDLL | None:
+    """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
+    library = load_c_library([_SOURCE], _FLAGS, openmp=True)
+    if library is None:
+        return None
+    assert library.counts_size() == ctypes.sizeof(_Counts), "the structure of counts.c has other fields"
+    declare(library)
+    return library
+
+
+def declare(library: ctypes.CDLL) -> None:
+    """Name the types of the functions' arguments."""
+    library.predict.argtypes = [_pointer, ctypes.c_long, _pointer, ctypes.c_long]
+    library.update.argtypes = library.read_symbols.argtypes = [_pointer, _pointer, ctypes.c_long]
+    library.find_intervals.argtypes = [_pointer, _pointer, ctypes.c_long, _pointer, _pointer]
+    for function in (library.predict, library.update, library.read_symbols, library.find_intervals):
+        function.restype = None
+
+
+class CompiledCounts:
+    """The slots, the weights, and the last symbols of each lane."""
+
+    def __init__(
+        self,
+        description: CountsDescription | None,
+        weights: npt.NDArray[np.int32],
+        powers: npt.NDArray[np.int32],
+        vocab_size: int,
+        library: ctypes.CDLL,
+        threads: int,
+        tables: Sequence[Table] = (),
+        frequencies_per_thread: int = _FREQUENCIES_PER_THREAD,
+    ) -> None:
+        """
+        Args:
+            description: None without counts; then the frequencies are those of the network.
+            weights: those that every text starts with; (0,) without counts.
+            powers: the table of 2**-t.
+            threads: at most so many threads share the lanes.
+            tables: the n-grams of the training text, of 2, 3, ... tokens.
+            frequencies_per_thread: a step with fewer for each thread has fewer threads.
+        """
+        self._lanes_per_thread = -(-frequencies_per_thread // vocab_size)
+        self._table_arrays = [Table(*map(np.ascontiguousarray, table)) for table in tables]
+        self._tables = (_Table * len(tables))(
+            *(_Table(*(array.ctypes.data for array in table)) for table in self._table_arrays)
+        )
+        self._num_table_orders = 0 if description is None else len(description.table_orders)
+        self._library, self._threads = library, threads
+        self._orders = np.array(() if description is None else description.orders, dtype=np.int64)
+        self._slot_bits = 0 if description is None else description.slot_bits
+        self._first_weights, self._powers, self._vocab_size = weights, np.ascontiguousarray(powers), vocab_size
+        self._scratch = np.zeros(threads * -(-vocab_size * 10 // 64) * 64, dtype=np.uint8)
+        self.start(0)
+
+    def start(self, num_lanes: int) -> None:
+        """Forget all symbols."""
+        num_orders, vocab_size = len(self._orders), self._vocab_size
+        self._history = np.full((num_lanes, int(self._orders.max(initial=1))), -1, dtype=np.int64)
+        self._contexts = np.full((num_lanes, len(self._tables)), UNKNOWN, dtype=np.int64)
+        self._slots = np.zeros((num_orders, 1 << self._slot_bits, 2 + 2 * SLOT_SYMBOLS), dtype=np.uint16)
+        self._lanes = np.zeros((num_lanes, self._library.lane_size()), dtype=np.uint8)
+        self._weights, self._updates = self._first_weights.copy(), np.zeros_like(self._first_weights)
+        self._frequencies_LV = np.zeros((num_lanes, vocab_size), dtype=np.uint32)
+        self._counts = _Counts(
+            powers=self._powers.ctypes.data,
+            orders=self._orders.ctypes.data,
+            weights=self._weights.ctypes.data,
+            updates=self._updates.ctypes.data,
+            history=self._history.ctypes.data,
+            contexts=self._contexts.ctypes.data,
+            tables=ctypes.addressof(self._tables),
+            slots=self._slots.ctypes.data,
+            lanes=self._lanes.ctypes.data,
+            frequencies=self._frequencies_LV.ctypes.data,
+            scratch=self._scratch.ctypes.data,
+            num_orders=num_orders,
+            slot_bits=self._slot_bits,
+            vocab_size=vocab_size,
+            num_tables=len(self._tables),
+            num_table_orders=self._num_table_orders,
+        )
+
+    def frequencies(self, powers_LV: npt.NDArray[np.uint32]) -> UInt32Array:
+        """Return the frequencies of the first lanes, (L, V), of sum 2**24; overwritten by the next call.
+
+        Args:
+            powers_LV: the network's, in proportion to its probabilities.
+        """
+        num_lanes = len(powers_LV)
+        assert num_lanes <= len(self._lanes), "more lanes than were started"
+        assert powers_LV.flags.c_contiguous, "the powers of the first lanes"
+        threads = max(1, min(self._threads, num_lanes // self._lanes_per_thread))
+        self._library.predict(ctypes.byref(self._counts), threads, powers_LV.ctypes.data, num_lanes)
+        return self._frequencies_LV[:num_lanes]
+
+    def update(self, symbols_L: SymbolArray) -> None:
+        """Learn from the symbols that followed the last frequencies of as many lanes."""
+        symbols_L = _check(symbols_L)
+        self._library.update(ctypes.byref(self._counts), symbols_L.ctypes.data, len(symbols_L))
+
+    def read(self, symbols_L: SymbolArray) -> None:
+        """Let the first lanes go on to these symbols."""
+        symbols_L = _check(symbols_L)
+        self._library.read_symbols(ctypes.byref(self._counts), symbols_L.ctypes.data, len(symbols_L))
+
+    def intervals(self, symbols_L: SymbolArray) -> tuple[UInt32Array, UInt32Array]:
+        """Return the sum of the last frequencies below each symbol, and its own, (L,) each."""
+        symbols_L = _check(symbols_L)
+        low_L, own_L = np.empty((2, len(symbols_L)), dtype=np.uint32)
+        self._library.find_intervals(
+            ctypes.byref(self._counts), symbols_L.ctypes.data, len(symbols_L), low_L.ctypes.data, own_L.ctypes.data
+        )
+        return low_L, own_L
+
+
+def _check(symbols_L: SymbolArray) -> SymbolArray:
+    return np.ascontiguousarray(symbols_L, dtype=np.int64)
