@@ -59,7 +59,7 @@ class CodedBlock:
 
 @dataclass(frozen=True)
 class StoredBlock:
-    """A block that would grow, as it is."""
+    """A block in its original bytes, because its code would be longer."""
 
     content: bytes
 

@@ -32,7 +32,7 @@ _CURE = "get the archive again"
 
 
 class ArchiveReader:
-    """Reads an archive from the first byte to the last; whatever it is, a DataError says what is wrong with it."""
+    """Reads an archive from its first byte to its last. A damaged or foreign one raises a DataError with the reason."""
 
     def __init__(self, source: ByteSource, name: str) -> None:
         """Read the header, up to the embedded model.
@@ -91,7 +91,7 @@ class ArchiveReader:
         """Yield the blocks. `check` must have been called for each one before the next is read.
 
         Raises:
-            DataError: the archive is damaged or incomplete, or something stands behind its end.
+            DataError: the archive is damaged or incomplete, or bytes follow its end.
         """
         number = 0
         while True:

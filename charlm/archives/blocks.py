@@ -2,7 +2,8 @@
 
     bytes ──SymbolCodec──> symbols ──step_order──> steps of the lanes ──LanePredictor──> intervals ──range coder──> code
 
-The predictor goes on from block to block. Behind a stored block, whose symbols nobody decodes, it starts anew.
+The predictor keeps its state from block to block. After a stored block it starts again, because the decoder does not
+turn such a block into symbols.
 """
 
 from collections.abc import Callable

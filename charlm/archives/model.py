@@ -19,7 +19,7 @@ class CompressionModel:
     vocab: Vocab
     name: str
     open_another: Callable[[], LanePredictor]
-    """Returns a second predictor like the first, with a state of its own."""
+    """Return a second predictor of the same model, with its own state."""
 
     @cached_property
     def digest(self) -> bytes:

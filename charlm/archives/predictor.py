@@ -21,7 +21,7 @@ TOTAL = 1 << TOTAL_BITS
 class LanePredictor(Protocol):
     """Integer frequencies of the next symbol, equal to the bit on every machine.
 
-    The active lanes of a step are always the first ones: a lane that has no symbol left is behind those that have.
+    The active lanes of a step are always the first ones. A lane whose part has ended comes after them.
     """
 
     @property
@@ -35,7 +35,7 @@ class LanePredictor(Protocol):
         ...
 
     def start(self, num_lanes: int) -> None:
-        """Forget all symbols: each lane stands behind one <eod>."""
+        """Reset the state: each lane has read one <eod> and nothing else."""
         ...
 
     def frequencies(self, active: int) -> UInt32Array:

@@ -73,7 +73,7 @@ class IntegerPredictor:
         self._powers_LV = np.zeros((0, self.vocab_size), dtype=np.uint32)
 
     def start(self, num_lanes: int) -> None:
-        """Forget all symbols: each lane stands behind one <eod>."""
+        """Reset the state: each lane has read one <eod> and nothing else."""
         self._network.start(num_lanes)
         self._mixer.start(num_lanes)
         self._powers_LV = np.zeros((num_lanes, self.vocab_size), dtype=np.uint32)
