@@ -76,6 +76,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     interruptions: Interruptions, folder: Path, cell: str, noise: str, backend: str, split: int
 ) -> None:
     settings = {"cell.type": cell, "backend": backend, **NOISES[noise]}
+    if cell == "mingru":  # it has no recurrent matrix
+        settings.pop("weight_drop", None)
     changes = [part for key, value in settings.items() for part in ("--set", f"model.body.{key}={value}")]
     command = ("train", "--config", "resumed.toml", "--data", "small", *changes)
     name = f"{cell}-{noise.replace(' ', '-')}-{backend}"
