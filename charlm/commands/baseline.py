@@ -43,7 +43,7 @@ def baseline(
     On one of targets: the source itself, the most frequent target, and n-grams of aligned pieces of source and target.
 
     Each compressor is measured twice: on the split alone, and on what the split adds to the training text. Choose the
-    baselines with --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'.
+    baselines with --set 'baselines=[{type="kneser_ney", order=6}, {type="xz"}]'; {type="archive"} is `charlm compress`.
     """
     from charlm import workspace
     from charlm.data.corpus import open_corpus

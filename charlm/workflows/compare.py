@@ -17,6 +17,7 @@ from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import BaselineSettings
 from charlm.evaluation.interval import compare_on_units
 from charlm.formatting import short_names
+from charlm.workflows.archive_baseline import ArchiveBaseline
 from charlm.workflows.evaluate import (
     EvalRequest,
     EvalResult,
@@ -88,7 +89,9 @@ def compare_models(
 
     compared = [compare_with_best(row, nats_U) for row, nats_U in zip(rows, nats, strict=True)]
     if baselines is not None and (corpus := results[0].corpus) is not None:
-        for result in run_baselines(corpus, request.split, baselines, on_progress=on_baseline):
+        for result in run_baselines(
+            corpus, request.split, baselines, open_archive=ArchiveBaseline, on_progress=on_baseline
+        ):
             nats_U = None if result.nats_P is None else units.sum_nats(result.nats_P)
             compared.append(compare_with_best(_baseline_row(result, corpus), nats_U))
     return with_ratios(compared)
@@ -113,7 +116,8 @@ def baseline_rows(
     corpus: Corpus, split: str, settings: BaselineSettings, on_progress: Callable[[str, int, int], None]
 ) -> list[Row]:
     """Return a row for each baseline."""
-    return [_baseline_row(each, corpus) for each in run_baselines(corpus, split, settings, on_progress=on_progress)]
+    results = run_baselines(corpus, split, settings, open_archive=ArchiveBaseline, on_progress=on_progress)
+    return [_baseline_row(each, corpus) for each in results]
 
 
 def _baseline_row(result: BaselineResult, corpus: Corpus) -> Row:

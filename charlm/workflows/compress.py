@@ -81,8 +81,7 @@ def compress_file(
     with open_input(request.file) as source:
         directory, name = find_checkpoint_of(run, checkpoint)
         model = open_model(directory, name)
-        files = {file: directory / file for file in MODEL_FILES} | {FILE_NAME: _integer_model_path(directory)}
-        files = {file: path for file, path in files.items() if options.embed and path.is_file()}
+        files = embedded_files(directory) if options.embed else {}
         with open_output(out) as sink:
             found = compress(
                 source,
@@ -154,6 +153,13 @@ def open_model(directory: Path, name: str) -> CompressionModel:
     recorded = name if is_hub_address(name) else storage.directory_name(Path(name))
     predictor = open_predictor(directory, prepare=True, path=_integer_model_path(directory))
     return _with_vocab(predictor.model, directory, recorded)
+
+
+def embedded_files(directory: Path) -> dict[str, Path]:
+    """Return the files that an archive holds under `--embed`, by their names in it, of a checkpoint with an integer
+    model."""
+    files = {file: directory / file for file in MODEL_FILES} | {FILE_NAME: _integer_model_path(directory)}
+    return {file: path for file, path in files.items() if path.is_file()}
 
 
 def _integer_model_path(directory: Path) -> Path:

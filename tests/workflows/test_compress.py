@@ -1,6 +1,7 @@
 """`charlm compress` and `charlm decompress`: real files by a real run, whole or not at all."""
 
 import contextlib
+import math
 import os
 import random
 import re
@@ -15,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from charlm import storage
+from charlm.data.documents import read_parts
+from charlm.evaluation.baselines.split_text import END_OF_DOCUMENT
 from tests.processes import Channel, Commands, assert_one_error
-from tests.workspaces import RUN
+from tests.workspaces import DATA, RUN
 
 FILES = {
     "empty": b"",
@@ -59,6 +62,22 @@ def test_every_file_comes_back(prepared: Commands, folder: Path, name: str) -> N
     unpacked = prepared.json("decompress", archive.name, "--out", "again")
     assert (folder / "again").read_bytes() == FILES[name]
     assert (unpacked["run"], unpacked["model"]) == ("tiny-texts", packed["model"])
+
+
+def test_a_row_of_baselines_has_the_size_of_an_archive_of_the_split(prepared: Commands, folder: Path) -> None:
+    chosen = 'baselines=[{type="bz2"}, {type="archive", run="tiny-texts", lanes=2}]'
+    rows = {row["model"]: row for row in prepared.json("baseline", "texts", "--set", chosen)["rows"]}
+    parts = read_parts(prepared.folder / DATA / "documents", "test")
+    split = b"".join(part.document.text.encode() + END_OF_DOCUMENT * part.is_last_part for part in parts)
+    (folder / "split").write_bytes(split)
+    alone = prepared.json("compress", "tiny-texts", "split", "--lanes", "2", "--out", "alone")
+    whole = prepared.json("compress", "tiny-texts", "split", "--lanes", "2", "--out", "whole", "--embed")
+    for name, num_bytes in (
+        ("archive by tiny-texts", alone["archive_bytes"]),
+        ("archive by tiny-texts, with model", alone["archive_bytes"] + whole["model_bytes"]),
+    ):
+        assert rows[name]["nats"] == pytest.approx(8 * num_bytes * math.log(2))
+    prepared.fail(2, "baseline", "texts", "--set", 'baselines=[{type="archive", run="nowhere"}]')
 
 
 def test_the_output_has_the_name_of_the_file_and_replaces_nothing(prepared: Commands, folder: Path) -> None:

@@ -6,10 +6,10 @@ from typing import assert_never
 from charlm.evaluation.baselines.result import Baseline
 from charlm.evaluation.baselines.settings import (
     MIB,
-    BaselineKind,
     Bz2Settings,
     KneserNeySettings,
     PpmdSettings,
+    SimpleKind,
     UniformSettings,
     UnigramSettings,
     XzSettings,
@@ -17,7 +17,7 @@ from charlm.evaluation.baselines.settings import (
 )
 
 
-def build_baseline(settings: BaselineKind) -> Baseline:
+def build_baseline(settings: SimpleKind) -> Baseline:
     from charlm.evaluation.baselines.compressed import CompressorBaseline, MissingBaseline
     from charlm.evaluation.baselines.compressors import Bz2, Ppmd, Xz, Zstd
     from charlm.evaluation.baselines.frequencies import UniformBaseline, UnigramBaseline

@@ -62,10 +62,21 @@ class Bz2Settings(Settings):
     type: Literal["bz2"] = "bz2"
 
 
-BaselineKind = Annotated[
-    UniformSettings | UnigramSettings | KneserNeySettings | PpmdSettings | XzSettings | ZstdSettings | Bz2Settings,
-    Field(discriminator="type"),
-]
+class ArchiveSettings(Settings):
+    """An archive of the split by `charlm compress`, and the same with its model inside."""
+
+    type: Literal["archive"] = "archive"
+    run: str = Field(default="bundled", min_length=1)
+    """The run whose model compresses, by name, directory or address; the bundled model if left out."""
+    lanes: int | None = Field(default=None, ge=1, le=256)
+    """As `--lanes` of `charlm compress`."""
+
+
+SimpleKind = (
+    UniformSettings | UnigramSettings | KneserNeySettings | PpmdSettings | XzSettings | ZstdSettings | Bz2Settings
+)
+"""The baselines that need no run."""
+BaselineKind = Annotated[SimpleKind | ArchiveSettings, Field(discriminator="type")]
 
 
 class BaselineSettings(Settings):
@@ -83,5 +94,5 @@ class BaselineSettings(Settings):
         ),
         min_length=1,
     )
-    """The baselines, in the order of the results. A kind may occur more than once, with different settings:
-    `baselines=[{type="kneser_ney", order=4}, {type="kneser_ney", order=8}]`."""
+    """The baselines, in the order of the results; all but `archive`, which is slow, if left out. A kind may occur more
+    than once, with different settings: `baselines=[{type="kneser_ney", order=4}, {type="kneser_ney", order=8}]`."""

@@ -6,6 +6,7 @@ import math
 import random
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,10 +16,10 @@ from charlm.data.corpus import Corpus
 from charlm.data.documents import DocumentWriter, read_parts
 from charlm.data.settings import CorpusSettings
 from charlm.errors import DataError, OutOfMemoryError, UsageError
+from charlm.evaluation.baselines import run as corpus_baselines
 from charlm.evaluation.baselines.compressed import CompressorBaseline
 from charlm.evaluation.baselines.compressors import Bz2, Compressor, Ppmd, Xz, Zstd
 from charlm.evaluation.baselines.result import BaselineResult
-from charlm.evaluation.baselines.run import run_baselines
 from charlm.evaluation.baselines.settings import (
     BaselineKind,
     BaselineSettings,
@@ -34,9 +35,12 @@ from charlm.storage import remove_tree
 from charlm.text.build import build_source
 from charlm.text.settings import Enwik8Settings
 from charlm.vocab.settings import ByteSettings, WordSettings
+from charlm.workflows.archive_baseline import ArchiveBaseline
 from charlm.workflows.prepare import prepare
 from tests.corpora import TINY, build_corpus
 from tests.evaluation.baselines.straight_line import StraightLine
+
+run_baselines = partial(corpus_baselines.run_baselines, open_archive=ArchiveBaseline)
 
 
 def run(corpus: Corpus, *baselines: BaselineKind, split: str = "test") -> dict[str, BaselineResult]:
