@@ -3,8 +3,9 @@
 results_dial.toml ──> prepare, train for each time, eval on the validation and the test split (each once, in
 runs/results/dial) ──> the table: the candidate that is best on the validation split, and both on the test split
 
-`scripts/results dial` makes all rows, `scripts/results dial ukwiki` or `scripts/results dial --minutes 0.5` some. Run
-nothing else meanwhile: budgets are in minutes.
+`scripts/results dial` makes all rows, `scripts/results dial ukwiki` or `scripts/results dial --minutes 0.5` some; the
+rows of the page that were not measured here stay. Run nothing else meanwhile: budgets are in minutes. GFLOP/s is the
+peak of the machine's matrix product in fp32, which says how much fits into a minute.
 """
 
 import argparse
@@ -92,18 +93,32 @@ def _json(*arguments: str) -> Content:
 
 
 def _write(content: Content) -> None:
-    titles = [row["title"] for row in content["candidates"].values()]
-    head = ["corpus", "minutes", "chosen", "test bits", "of the network", *titles, "against the best candidate"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    """Write the rows that were measured here into the page; others, of other machines and days, stay."""
+    text = PAGE.read_text(encoding="utf-8")
+    if BEGIN not in text:
+        return
+    before, (table, after) = text.split(BEGIN, 1)[0], text.split(BEGIN, 1)[1].split(END, 1)
+    earlier = {_key(line): line for line in table.strip().splitlines()}
+    rows: list[str] = []
     for corpus, row in content["corpora"].items():
         for minutes in content["minutes"]:
             found = {name: _load(corpus, minutes, name) for name in (CHOSEN, *content["candidates"])}
+            key = (row["language"], f"{minutes:g}")
             if all(found.values()):
-                lines.append(_line(row["language"], minutes, cast("dict[str, Content]", found)))
-    text = PAGE.read_text(encoding="utf-8")
-    if BEGIN in text and len(lines) > 2:
-        before, rest = text.split(BEGIN, 1)
-        PAGE.write_text(before + "\n".join([BEGIN, *lines, END]) + rest.split(END, 1)[1], encoding="utf-8")
+                rows.append(_line(row["language"], minutes, cast("dict[str, Content]", found)))
+            elif key in earlier:
+                rows.append(earlier[key])
+    if rows:
+        titles = [row["title"] for row in content["candidates"].values()]
+        figures = ["test bits", "of the network", *titles, "against the best candidate", "GFLOP/s"]
+        head = ["corpus", "minutes", "chosen", *figures]
+        lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows]
+        PAGE.write_text("\n".join([before + BEGIN, *lines, END]) + after, encoding="utf-8")
+
+
+def _key(line: str) -> tuple[str, ...]:
+    """Return the corpus and the minutes of a row."""
+    return tuple(cell.strip() for cell in line.split("|")[1:3])
 
 
 def _line(language: str, minutes: float, found: dict[str, Content]) -> str:
@@ -117,6 +132,7 @@ def _line(language: str, minutes: float, found: dict[str, Content]) -> str:
     size = f"{model['hidden_size']:,}, {training['batch_size']} x {training['seq_len']}"
     network = chosen["scores"]["test"]["parts"]["network"]
     figures = [f"**{_bits(chosen, 'test'):.3f}**", f"{network:.3f}", *marked, f"{change:+.1%}"]
+    figures.append(f"{chosen['gemm_peak_gflops']}")
     return f"| {language} | {minutes:g} | {size} | {' | '.join(figures)} |"
 
 
