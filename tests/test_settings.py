@@ -10,6 +10,7 @@ import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from charlm.data.task_settings import EXAMPLE_TASKS, LANGUAGE_TASK
 from charlm.errors import SettingsError
 from charlm.experiment import Experiment, load_experiment, read_layers
 from charlm.nn.cells.settings import CellSettings
@@ -119,12 +120,14 @@ def test_settings_survive_a_round_trip_through_toml() -> None:
     for source, vocab, cell, schedule in product(*unions):
         needed = {"sources": ({"type": "sample"},)} if source is MixSettings else {}
         kind = source.model_fields["type"].default
-        if kind in ("conllu", "derived") and vocab.model_fields["type"].default not in ("char", "byte"):
-            continue  # tags belong to characters
-        tasks = {"table": "classify", "classes": "classify", "conllu": "tag", "aligned": "transduce", "derived": "tag"}
+        reading = [name for name, each in EXAMPLE_TASKS.items() if kind in each.sources]
+        task = "language" if kind in LANGUAGE_TASK.sources else reading[0]
+        needs_characters = task in EXAMPLE_TASKS and EXAMPLE_TASKS[task].needs_characters
+        if needs_characters and vocab.model_fields["type"].default not in ("char", "byte"):
+            continue
         tree = {
             "corpus": {
-                "task": {"type": tasks.get(kind, "language")},
+                "task": {"type": task},
                 "source": {"type": kind, **needed},
                 "vocab": vocab().model_dump(),
             },

@@ -22,6 +22,6 @@ def check_tag_vocab(task: TaskSettings, vocab: AnyVocabSettings) -> None:
         kind, is_fitting = f" {vocab.type}", vocab.type in CHARACTER_KINDS
     if not is_fitting:
         raise SettingsError(
-            f"--task tag needs ids for each character, and the vocabulary{kind} joins characters",
+            f"--task {task.type} needs ids for each character, and the vocabulary{kind} joins characters",
             "give --vocab char or --vocab byte, or copy such a vocabulary",
         )

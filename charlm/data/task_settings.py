@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from charlm.settings import Settings, settings_classes, type_names
 from charlm.text.examples.example import TargetKind
+from charlm.text.examples.settings import ChangeName
 from charlm.text.settings import MixSettings, SingleSource
 
 
@@ -33,6 +34,10 @@ class _Task(Settings):
     """What an example has beside its text; None if a document needs only its text."""
     sources: ClassVar[tuple[str, ...]]
     """The kinds of sources that give what is predicted."""
+    model_kind: ClassVar[str]
+    """What a model of this task is, as a noun phrase, for its card."""
+    hub_pipeline: ClassVar[str]
+    """The name of the Hugging Face hub for what a model does."""
 
     @property
     def needs_examples(self) -> bool:
@@ -56,6 +61,8 @@ class LanguageTaskSettings(_Task):
     noun = "tokens"
     has_labels = False
     sources = tuple(type_names(SingleSource | MixSettings))
+    model_kind = "A language model that reads and writes text"
+    hub_pipeline = "text-generation"
 
     type: Literal["language"] = "language"
 
@@ -67,6 +74,8 @@ class ClassifyTaskSettings(_Task):
     per_document = True
     target = "label"
     sources = ("table", "classes", "hub")
+    model_kind = "A model that predicts the label of a text"
+    hub_pipeline = "text-classification"
 
     type: Literal["classify"] = "classify"
 
@@ -79,13 +88,15 @@ class TagTaskSettings(_Task):
     needs_characters = True
     target = "tags"
     sources = ("table", "conllu", "derived", "hub")
+    model_kind = "A model that predicts tags in a text"
+    hub_pipeline = "token-classification"
 
     type: Literal["tag"] = "tag"
     scheme: Literal["auto", "free", "segments"] = "auto"
     """auto: segments for the words of `--source conllu`, free for other tags. free: any tag may follow any other.
     segments: tags cut the text into segments, such as words. B-X begins one of kind X, I-X continues it, O is outside.
     Only sequences that mean something are predicted; segments are scored."""
-    asks: Literal["auto", "solid", "words", "marks", "case", "blanks"] = "auto"
+    asks: Literal["auto", "solid", "words"] | ChangeName = "auto"
     """Where `charlm predict` asks for tags in a text that has none. solid: at all characters but blanks. words:
     at the last character of each word. marks, case, blanks: where `--source derived` has removed them. auto: as in the
     training examples."""
@@ -104,6 +115,8 @@ class GenerateTaskSettings(_Task):
     per_document = True
     target = "label"
     sources = ("table", "classes", "hub")
+    model_kind = "A language model that writes texts for a label"
+    hub_pipeline = "text-generation"
 
     type: Literal["generate"] = "generate"
 
@@ -116,6 +129,8 @@ class TransduceTaskSettings(_Task):
     has_conditions = True
     target = "target"
     sources = ("table", "aligned", "derived", "hub")
+    model_kind = "A model that writes a text for a text"
+    hub_pipeline = "text2text-generation"
 
     type: Literal["transduce"] = "transduce"
     source_vocab: Literal["char", "byte", "shared"] = "char"

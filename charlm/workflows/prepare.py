@@ -112,9 +112,11 @@ def _stage_documents(
     splits = CANDIDATE_SPLITS if settings.split == "auto" else (settings.split,)
     selection = select_documents(shards, splits, weights)
     if not selection.num_characters:
+        counts = selection.page_counts
+        dropped = ", ".join(f"{reason}: {count:,}" for reason, count in counts.dropped.items())
         raise DataError(
-            f"no text in {selection.page_counts.pages:,} pages",
-            "give an input that holds text; `charlm inspect PATH` shows what is in a dump",
+            f"no text in {counts.pages:,} pages{f' ({dropped})' if dropped else ''}",
+            "give an input that holds text; `charlm inspect PATH` shows what is in it",
         )
     return selection
 

@@ -10,8 +10,11 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 from starlette.testclient import TestClient
 
+from charlm.data.task_settings import TaskSettings
 from charlm.serving.access import AccessRules
 from charlm.serving.page_files import Page
+from charlm.serving.served_models import WRITING_KINDS
+from charlm.settings import settings_classes
 from charlm.vocab.byte import ByteVocab
 from tests.serving.served import TEXT, client_of, complete, ids_of, make_model, refused, vocabularies
 
@@ -55,6 +58,18 @@ def test_all_that_the_page_loads_is_its_own(client: TestClient) -> None:
         assert "://" not in re.sub(r"http://www\.w3\.org/\S+", "", found.text), path
     assert "style=" not in page.text
     assert re.findall(r"<script[^>]*>(.*?)</script>", page.text) == [""]
+
+
+def test_every_task_is_written_by_or_has_a_view_of_its_predictions() -> None:
+    view = SCRIPTS["prediction_view.js"].read_text(encoding="utf-8")
+    fields = re.search(r"const FIELDS = \{(.*)\};", view)
+    shown = re.search(r"this\.views = \{(.*)\};", view)
+    assert fields
+    assert shown
+    tasks = [kind.model_fields["type"].default for kind in settings_classes(TaskSettings)]
+    predicting = {task for task in tasks if task not in WRITING_KINDS}
+    assert {*re.findall(r"(\w+): \{", fields[1])} == predicting, "a new task needs fields in prediction_view.js"
+    assert {*re.findall(r"(\w+): new ", shown[1])} == predicting, "a new task needs a view in prediction_view.js"
 
 
 def test_the_policy_lets_nothing_in_from_elsewhere(client: TestClient) -> None:

@@ -18,13 +18,7 @@ from charlm.errors import SettingsError
 from charlm.experiment import CHANGEABLE, Experiment, load_experiment
 from charlm.nn.ngrams.settings import NgramComponentSettings
 from charlm.settings import Settings, merge_layers, settings_classes, single_value_layer
-from charlm.text.examples.settings import (
-    AlignedSettings,
-    ClassesSettings,
-    ConlluSettings,
-    DerivedSettings,
-    TableSettings,
-)
+from charlm.text.examples.settings import ExampleSettings
 from charlm.training.resume import note_differences
 from charlm.training.run_directory import RunDirectory
 from charlm.training.run_origin import WEIGHTS_FROM_SEED
@@ -58,7 +52,7 @@ OF_EXAMPLES = {"corpus.task", "corpus.repeats"} | {
     f"corpus.source.{name}" for name in ("label_column", "tags_column", "target_column", "valid_split", "test_split")
 }
 """Settings of labels and tags, which a corpus decides: tests/workflows/test_corpus_identity.py has them."""
-KINDS_OF_EXAMPLES = (TableSettings, ClassesSettings, ConlluSettings, AlignedSettings, DerivedSettings)
+KINDS_OF_EXAMPLES = tuple(settings_classes(ExampleSettings))
 TEXTS = ("90/10", "cp1251", "other")
 OTHERS = (1, 2, 3, 128, 20_000, 2_000_000, 0.5, 1.5, 0.25, (1,), (2,), ("other",), (1.0, 2.0), ({"type": "enwik8"},))
 

@@ -7,26 +7,12 @@ The hub's own library writes the metadata, so it has the form that the hub reads
 """
 
 from charlm.checkpoint import describe_model
+from charlm.data.task_settings import GenerateTaskSettings, LanguageTaskSettings
 from charlm.export.exported_model import ExportedModel
 from charlm.export.figures import NAMES
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.summary import summarize_network
 
-_PIPELINES = {
-    "language": "text-generation",
-    "generate": "text-generation",
-    "classify": "text-classification",
-    "tag": "token-classification",
-    "transduce": "text2text-generation",
-}
-"""Task -> the hub's name for what its models do."""
-_KINDS = {
-    "language": "A language model that reads and writes text",
-    "generate": "A language model that writes texts for a label",
-    "classify": "A model that predicts the label of a text",
-    "tag": "A model that predicts tags in a text",
-    "transduce": "A model that writes a text for a text",
-}
 _VOCABULARIES = {
     "char": "character by character",
     "byte": "byte by byte",
@@ -48,12 +34,12 @@ def write_card(model: ExportedModel) -> str:
 def _front_matter(model: ExportedModel) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
-    task = model.loaded.task.type
+    task = model.loaded.task
     origin = model.text_origin or {}
     figures = model.options.figures
     results = [
         EvalResult(
-            task_type=_PIPELINES[task],
+            task_type=task.hub_pipeline,
             dataset_type="charlm-corpus",
             dataset_name=str(model.loaded.metadata["trained_on"]["corpus"]),
             dataset_split=figures.split if figures else None,
@@ -69,7 +55,7 @@ def _front_matter(model: ExportedModel) -> str:
         language=origin.get("language") or None,
         license=model.options.licence,
         library_name="charlm",
-        pipeline_tag=_PIPELINES[task],
+        pipeline_tag=task.hub_pipeline,
         datasets=[origin["name"]] if origin.get("source") == "hub" and "urls" in origin else None,
         tags=["charlm", "character-level", model.loaded.settings.body.type, *_cell_tags(model)],
         eval_results=results or None,
@@ -86,19 +72,22 @@ def _introduction(model: ExportedModel) -> list[str]:
     reads = _VOCABULARIES.get(model.loaded.vocab.type, "token by token")
     direction = model.loaded.settings.direction
     order = {"forward": "", "backward": ", from the end of a text to its beginning", "both": ", in both directions"}
-    kind = _KINDS[model.loaded.task.type]
-    return [f"# {model.name}", "", f"{kind} {reads}{order[direction]}. It was trained with charlm."]
+    return [
+        f"# {model.name}",
+        "",
+        f"{model.loaded.task.model_kind} {reads}{order[direction]}. It was trained with charlm.",
+    ]
 
 
 def _use(model: ExportedModel) -> list[str]:
     address = f"hub:USER/{model.name}"
-    command = {
-        "language": f'charlm sample {address} --prompt "..."',
-        "generate": f"charlm sample {address} --label NAME",
-        "classify": f'charlm predict {address} "A text"',
-        "tag": f'charlm predict {address} "A text"',
-        "transduce": f'charlm predict {address} "A text"',
-    }[model.loaded.task.type]
+    match model.loaded.task:
+        case LanguageTaskSettings():
+            command = f'charlm sample {address} --prompt "..."'
+        case GenerateTaskSettings():
+            command = f"charlm sample {address} --label NAME"
+        case _:
+            command = f'charlm predict {address} "A text"'
     return ["## Use", "", "```console", command, f"charlm inspect {address}", "```"]
 
 

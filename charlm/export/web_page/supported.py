@@ -3,7 +3,7 @@
 from charlm.checkpoint import LoadedModel
 from charlm.errors import UsageError
 from charlm.nn.bodies.settings import RecurrentSettings
-from charlm.nn.cells.settings import GRUSettings, LSTMSettings, MinGRUSettings
+from charlm.nn.cells.settings import GRUSettings, LSTMSettings, RNNSettings
 
 _VOCABULARIES = ("char", "byte")
 
@@ -46,7 +46,7 @@ def _find_unsupported(loaded: LoadedModel) -> tuple[str, str] | None:
             return "has a Mogrifier LSTM", "name a run with model.body.cell.mogrifier_rounds=0"
         case GRUSettings() if body.cell.reset == "before":
             return "has a GRU with reset=before", "name a run with model.body.cell.reset=after"
-        case MinGRUSettings():
-            return "has the cell mingru", "name a run with model.body.cell.type=lstm, gru or rnn"
-        case _:
+        case LSTMSettings() | GRUSettings() | RNNSettings():
             return None
+        case _:
+            return f"has the cell {body.cell.type}", "name a run with model.body.cell.type=lstm, gru or rnn"

@@ -11,6 +11,8 @@ from charlm.text.reading.decoding import check_encoding
 from charlm.text.reading.inputs import glob_root, is_glob, strip_compression_suffix
 from charlm.text.source_base import BaseSourceSettings
 
+ChangeName = Literal["marks", "case", "blanks"]
+"""A key of `CHANGES` in `reversible_changes.py`."""
 SPLIT_KEYS = ("train", "valid", "test")
 """The settings that name the files of given splits."""
 
@@ -130,7 +132,7 @@ class DerivedSettings(BaseSourceSettings):
     type: Literal["derived"] = "derived"
     input: tuple[str, ...] = Field(default=(), max_length=1)
     """The prepared corpus, by name or directory."""
-    change: Literal["marks", "case", "blanks"] = "marks"
+    change: ChangeName = "marks"
     """What is removed, and is to be predicted. `marks`: the combining marks of letters (NFD), such as accents; the tag
     of a letter names its marks. `case`: letters become lower case; the tag of a letter is `upper` or `lower`. `blanks`:
     single blanks are removed; the tag of a character says whether a blank follows it."""

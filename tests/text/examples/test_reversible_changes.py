@@ -1,12 +1,14 @@
 """Changes of characters that tags reverse: the text comes back exactly, whatever it is."""
 
 import unicodedata
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.text.examples.reversible_changes import CHANGES, find_marks, name_marks
+from charlm.text.examples.settings import ChangeName
 
 SCALARS = st.characters(exclude_categories=["Cs"])
 TRICKY = st.sampled_from(
@@ -51,6 +53,7 @@ EXAMPLES = {
 
 def test_every_change_has_an_example() -> None:
     assert EXAMPLES.keys() == CHANGES.keys()
+    assert tuple(CHANGES) == get_args(ChangeName)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
