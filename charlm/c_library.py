@@ -20,7 +20,7 @@ from charlm import storage
 from charlm.child_processes import run_program
 from charlm.errors import StorageError
 
-_COMPILE_TIMEOUT_S = 60.0
+_COMPILE_TIMEOUT_S = 180.0
 
 
 def load_c_library(

@@ -1,7 +1,7 @@
 """Fast unrolls: a recurrent cell over a whole chunk of text, with the results of its plain steps.
 
     cell, x_BTD, state ──backend.py: the fastest unroll that fits──> output_BTH, state
-                            ├── lstm_unroll.py             a chunk as one call of C (lstm_forward.c, lstm_backward.c)
+                            ├── lstm_unroll.py, gru_unroll.py    a chunk as one call of C (chunk_in_c.py, chunk.h)
                             ├── torch_unrolls.py           cuDNN, oneDNN
                             ├── rnn.py, lstm.py, gru.py    large products, and kernels for what is between two of them
                             └── mingru.py                  one large product, and a kernel for all time steps

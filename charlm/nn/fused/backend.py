@@ -2,7 +2,8 @@
 
 torch    torch's own kernels, for cells that they know: oneDNN's LSTM on CPUs, cuDNN on GPUs
 fused    charlm's kernels between torch's matrix products; also for normalised, coupled and zoned-out cells.
-         On a CPU, an LSTM without batch normalisation runs as one call of C, which is faster than both
+         On a CPU, a chunk of an LSTM or a GRU runs as one call of C, which is faster than both; with batch
+         normalisation, only that of an LSTM in training
 plain    the steps of the cell one by one, for every cell
 """
 
@@ -15,9 +16,11 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
+from charlm.nn.fused.chunk_in_c import MIN_HIDDEN_SIZE, chunk_fits, runs_in_c
 from charlm.nn.fused.gru import unroll_gru
+from charlm.nn.fused.gru_unroll import unroll_gru_in_c
 from charlm.nn.fused.lstm import unroll_lstm
-from charlm.nn.fused.lstm_unroll import lstm_chunk_fits, runs_lstm_in_c, supports_lstm_in_c, unroll_lstm_in_c
+from charlm.nn.fused.lstm_unroll import unroll_batch_lstm_in_c, unroll_lstm_in_c
 from charlm.nn.fused.mingru import unroll_mingru
 from charlm.nn.fused.rnn import unroll_rnn
 from charlm.nn.fused.torch_unrolls import torch_fits, torch_unroll
@@ -45,7 +48,7 @@ class Backend:
                 f'model.body.backend = "{requested}" cannot run this cell with these norms and dropouts',
                 "set model.body.backend=auto",
             )
-        self._supports_lstm_in_c = requested in ("auto", "fused") and supports_lstm_in_c(cell)
+        self._unroll_in_c = unroll_in_c(cell) if requested in ("auto", "fused") else None
         cpu = ("torch", "fused") if isinstance(cell, LSTMCell) else ("fused", "torch")
         self._cpu_order, self._accelerator_order = (
             tuple(name for name in (order if requested == "auto" else (requested,)) if name in self._unrolls)
@@ -54,13 +57,13 @@ class Backend:
 
     def name_for(self, device: torch.device) -> str:
         """The name of the unroll that runs training chunks on a device, under autocast if that is on."""
-        if self._supports_lstm_in_c and runs_lstm_in_c(device):
+        if self._unroll_in_c is not None and runs_in_c(device):
             return "fused"
         return self._order(device)[0]
 
     def run(self, cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-        if self._supports_lstm_in_c and lstm_chunk_fits(cell, x_BTD):
-            return unroll_lstm_in_c(cell, x_BTD, state, weights)
+        if self._unroll_in_c is not None and chunk_fits(cell, x_BTD) and fused_fits(cell, x_BTD, state):
+            return self._unroll_in_c(cell, x_BTD, state, weights)
         for name in self._order(x_BTD.device):
             if _FITS[name](cell, x_BTD, state):
                 return self._unrolls[name](cell, x_BTD, state, weights)
@@ -69,6 +72,22 @@ class Backend:
     def _order(self, device: torch.device) -> tuple[str, ...]:
         """The unrolls, the fastest first."""
         return self._cpu_order if device.type in ("cpu", "meta") else self._accelerator_order
+
+
+def unroll_in_c(cell: Cell) -> Unroll | None:
+    """Return the unroll of this cell that is one call of C, or None if there is none, or it is not faster."""
+    norms = cell.options.norms
+    if not cell.time_batched or cell.hidden_size < MIN_HIDDEN_SIZE:
+        return None
+    if norms.has_step_statistics:
+        return unroll_batch_lstm_in_c if isinstance(cell, LSTMCell) and not norms.per_step else None
+    match cell:
+        case LSTMCell():
+            return unroll_lstm_in_c
+        case GRUCell():
+            return unroll_gru_in_c
+        case _:
+            return None
 
 
 def fused_unroll(cell: Cell) -> Unroll | None:

@@ -1,32 +1,14 @@
 /* Gradients of the LSTM over a whole chunk: all steps of each block of rows, from the last to the first, then the
    products of all steps. */
-#include "lstm_unroll.h"
-
-/* Zoneout: kept = d * weight is the gradient of the old value, d - kept that of the new one. */
-static inline void split(long size, out d, out kept, in weights, float weight) {
-    if (weights) SIMD for (long k = 0; k < size; k++) kept[k] = d[k] * weights[k];
-    else if (weight != 0.0f) SIMD for (long k = 0; k < size; k++) kept[k] = d[k] * weight;
-    else return;
-    SIMD for (long k = 0; k < size; k++) d[k] -= kept[k];
-}
-
-/* dx = scale * (g - mean(g) - x_hat * mean(g * x_hat)) with g = dy * gain and x_hat = (x - mean) * rstd. dx may be
-   dy. */
-static inline void norm_backward(long size, const float *dy, in gain, in x, float mean, float rstd, float scale,
-                                 out d_gain, float *dx) {
-    float g_mean, dot_mean;
-    norm_means(size, dy, gain, x, mean, rstd, d_gain, &g_mean, &dot_mean);
-    SIMD for (long k = 0; k < size; k++)
-        dx[k] = scale * (dy[k] * gain[k] - g_mean - (x[k] - mean) * rstd * dot_mean);
-}
+#include "chunk.h"
 
 /* d_hidden, kept_hidden: the gradient of the hidden state through the next product, and what zoneout passes on of it.
    sums: gradients of the vectors, as in d_vectors. work: 3 H. */
-static void backward_row(const lstm_unroll *u, long step, long b, out d_hidden, out kept_hidden, out d_product,
+static void backward_row(const chunk *u, long step, long b, out d_hidden, out kept_hidden, out d_product,
                          out sums, out work) {
-    long H = u->H, G = gates_size(u), row = step * u->B + b;
+    long H = u->H, G = lstm_gates_size(u), row = step * u->B + b;
     in a = u->gates_TBG + row * G, tanh = u->tanh_TBH + row * H, cell = u->cells_TBH + row * H;
-    in i = a, f = a + G - 3 * H, g = a + G - 2 * H, o = a + G - H, statistics = u->statistics_TB6 + row * 6;
+    in i = a, f = a + G - 3 * H, g = a + G - 2 * H, o = a + G - H, statistics = u->statistics_TBS + row * 6;
     in d_output = u->d_output_TBH + step * u->d_output_stride_T + b * u->d_output_stride_B;
     in mask = at_row(u->dropout_mask_TBH, row, H);
     out d_cell = u->d_cell_BH + b * H, kept_cell = work, d_read = work + H, d_memory = work + 2 * H;
@@ -69,8 +51,8 @@ static void backward_row(const lstm_unroll *u, long step, long b, out d_hidden, 
     } else pack_row(u->bf16, G, d_gates, d_product);
 }
 
-static int backward_block(const lstm_unroll *u, long first, long rows, in packed, float *sums, long num_sums) {
-    long B = u->B, H = u->H, G = gates_size(u), tiles = round_up(rows, TILE), ld_hidden = padded(H);
+static int backward_block(const chunk *u, long first, long rows, in packed, float *sums, long num_sums) {
+    long B = u->B, H = u->H, G = lstm_gates_size(u), tiles = round_up(rows, TILE), ld_hidden = padded(H);
     long K = units(u->bf16, G), ld_product = padded(K), size = tiles * (2 * ld_hidden + ld_product) + 3 * H;
     float *d_hidden = allocate(size), *kept_hidden = d_hidden + tiles * ld_hidden;
     float *d_product = kept_hidden + tiles * ld_hidden, *work = d_product + tiles * ld_product;
@@ -104,29 +86,20 @@ static int backward_block(const lstm_unroll *u, long first, long rows, in packed
     return 1;
 }
 
-static int weight_gradients(const lstm_unroll *u) {
-    long threads = u->threads, N = u->T * u->B, D = u->D, G = gates_size(u);
-    return (!u->d_x_TBD || multiply_all(u->bf16, threads, N, G, D, u->d_input_TBG, u->input_GD, D, 1, u->d_x_TBD)) &&
-           (!u->d_input_GD ||
-            multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, u->x_TBD, u->d_input_GD)) &&
-           (!u->d_recurrent_GH ||
-            multiply_transposed(u->bf16, threads, N, G, u->H, u->d_product_TBG, u->hiddens_TBH, u->d_recurrent_GH));
-}
-
 /* Returns 0 if there is no memory. */
-int lstm_unroll_backward(const lstm_unroll *u) {
-    long threads = u->threads, B = u->B, H = u->H, G = gates_size(u), num_sums = 3 * G + 2 * H;
+int lstm_unroll_backward(const chunk *u) {
+    long threads = u->threads, B = u->B, H = u->H, G = lstm_gates_size(u), num_sums = 3 * G + 2 * H;
     long block = block_rows(u, 2 * padded(H) + padded(G)), groups = (B + GROUP - 1) / GROUP, done = 1;
     float *packed = allocate(round_up(H, PANEL) * units(u->bf16, G)), *sums = calloc(groups * num_sums, sizeof(float));
     if (packed && sums) {
         pack(u->bf16, threads, G, H, u->recurrent_GH, H, 1, packed);
         PARALLEL_ROWS for (long first = 0; first < B; first += block)
             if (!backward_block(u, first, smaller(B - first, block), packed, sums, num_sums)) done = 0;
-        memset(u->d_vectors, 0, num_sums * sizeof(float));
-        for (long group = 0; group < groups; group++)
-            SIMD for (long k = 0; k < num_sums; k++) u->d_vectors[k] += sums[group * num_sums + k];
+        add_groups(u, sums, num_sums);
     } else done = 0;
     free(packed);
     free(sums);
-    return done && weight_gradients(u);
+    return done && input_gradients(u, G) &&
+           (!u->d_recurrent_GH || multiply_transposed(u->bf16, threads, u->T * B, G, H, u->d_product_TBG, G,
+                                                      u->hiddens_TBH, u->d_recurrent_GH));
 }

@@ -1,35 +1,14 @@
 /* The LSTM over a whole chunk: all steps of each block of rows, from the first to the last. */
-#include "lstm_unroll.h"
-
-/* Zoneout: `weights` is a mask of the old values to keep, or else `weight` their part. */
-static inline void mix(long size, out after, in before, in weights, float weight) {
-    if (weights) SIMD for (long k = 0; k < size; k++) after[k] = weights[k] != 0.0f ? before[k] : after[k];
-    else if (weight != 0.0f) SIMD for (long k = 0; k < size; k++) after[k] += weight * (before[k] - after[k]);
-}
-
-static void add_products(const lstm_unroll *u, in x, in product, float *statistics, out x_hat, out gates) {
-    in x_gain = u->input_gain_G, gain = u->recurrent_gain_G, bias = u->bias_G;
-    long G = gates_size(u);
-    if (!gain) {
-        SIMD for (long k = 0; k < G; k++) gates[k] = x[k] + product[k] + bias[k];
-        return;
-    }
-    mean_and_rstd(G, x, u->eps, statistics, statistics + 1);
-    mean_and_rstd(G, product, u->eps, statistics + 2, statistics + 3);
-    float x_mean = statistics[0], x_rstd = statistics[1], mean = statistics[2], rstd = statistics[3];
-    SIMD for (long k = 0; k < G; k++) {
-        x_hat[k] = (product[k] - mean) * rstd;
-        gates[k] = (x[k] - x_mean) * x_rstd * x_gain[k] + x_hat[k] * gain[k] + bias[k];
-    }
-}
+#include "chunk.h"
 
 /* W h of a row -> its next state; next_hidden is the hidden state as the next product reads it. */
-static void forward_row(const lstm_unroll *u, long step, long b, in product, out next_hidden) {
-    long H = u->H, G = gates_size(u), row = step * u->B + b, next = row + u->B, kept = u->keeps_steps ? row : b;
+static void forward_row(const chunk *u, long step, long b, in product, out next_hidden) {
+    long H = u->H, G = lstm_gates_size(u), row = step * u->B + b, next = row + u->B, kept = u->keeps_steps ? row : b;
     in cell = u->cells_TBH + row * H, dropout_mask = at_row(u->dropout_mask_TBH, row, H);
-    float *statistics = u->statistics_TB6 + kept * 6;
+    float *statistics = u->statistics_TBS + kept * 6;
     out a = u->gates_TBG + kept * G, written = u->tanh_TBH + kept * H, new_cell = u->new_cells_TBH + row * H;
-    add_products(u, u->input_TBG + row * G, product, statistics, u->x_hat_TBG ? u->x_hat_TBG + kept * G : NULL, a);
+    add_products(G, u->input_TBG + row * G, product, u->input_gain_G, u->recurrent_gain_G, u->bias_G, u->eps, statistics,
+                 in_row(u->x_hat_TBG, kept, G), a);
     float *i = a, *f = a + G - 3 * H, *g = a + G - 2 * H, *o = a + G - H;
     SIMD for (long k = 0; k < G - 2 * H; k++) a[k] = sigmoid_(a[k]);
     SIMD for (long k = 0; k < H; k++) g[k] = tanh_(g[k]);
@@ -53,8 +32,8 @@ static void forward_row(const lstm_unroll *u, long step, long b, in product, out
     pack_row(u->bf16, H, hidden, next_hidden);
 }
 
-static int forward_block(const lstm_unroll *u, long first, long rows, in packed) {
-    long H = u->H, G = gates_size(u), K = units(u->bf16, H), ld_hidden = padded(K), ld_product = padded(G);
+static int forward_block(const chunk *u, long first, long rows, in packed) {
+    long H = u->H, G = lstm_gates_size(u), K = units(u->bf16, H), ld_hidden = padded(K), ld_product = padded(G);
     long tiles = round_up(rows, TILE);
     float *hidden = allocate(tiles * (ld_hidden + ld_product)), *product = hidden + tiles * ld_hidden;
     if (!hidden) return 0;
@@ -77,8 +56,8 @@ static int forward_block(const lstm_unroll *u, long first, long rows, in packed)
 }
 
 /* Returns 0 if there is no memory. */
-int lstm_unroll_forward(const lstm_unroll *u) {
-    long threads = u->threads, H = u->H, G = gates_size(u), block = block_rows(u, padded(H) + padded(G)), done = 1;
+int lstm_unroll_forward(const chunk *u) {
+    long threads = u->threads, H = u->H, G = lstm_gates_size(u), block = block_rows(u, padded(H) + padded(G)), done = 1;
     float *packed = allocate(round_up(G, PANEL) * units(u->bf16, H));
     if (!packed ||
         !multiply_all(u->bf16, threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
