@@ -31,7 +31,12 @@ CELLS: dict[str, dict[str, Any]] = {
     "lstm layer": {"norm": "layer"},
     "lstm batch": {"norm": "batch"},
     "lstm weight": {"norm": "weight"},
+    "lstm coupled": {"cell": {"type": "lstm", "coupled": True}, "norm": "layer"},
+    "lstm zoneout": {"norm": "layer", "zoneout": 0.1, "zoneout_hidden": 0.1},
+    "lstm mogrifier": {"cell": {"type": "lstm", "mogrifier_rounds": 5}},
     "gru layer": {"cell": {"type": "gru"}, "norm": "layer"},
+    "gru batch": {"cell": {"type": "gru"}, "norm": "batch"},
+    "gru before": {"cell": {"type": "gru", "reset": "before"}},
     "lstm dilated": {"dilations": "powers"},
 }
 PEERS: dict[str, type[nn.RNNBase]] = {"nn.LSTM": nn.LSTM, "nn.GRU": nn.GRU, "nn.RNN": nn.RNN}

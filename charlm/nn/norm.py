@@ -146,11 +146,23 @@ class BatchNorm(nn.Module):
             mean_G, variance_G = x_alive.mean(0), x_alive.var(0, correction=0)
             self._update_running_stats(step_alive, mean_G.detach(), variance_G.detach())
         else:
-            if not self.seen_L.is_meta:  # steps later than any that has statistics use the last one that has
-                step_B = torch.minimum(step_B, ((self.seen_L > 0).sum() - 1).clamp(min=0))
+            step_B = self._seen_step(step_B)
             mean_G, variance_G = self.mean_LG[step_B], self.variance_LG[step_B]
         y_BG = (x_BG - mean_G) * torch.rsqrt(variance_G + EPS) * self._row(self.gain_LG, step_B)
         return y_BG if self.bias_LG is None else y_BG + self._row(self.bias_LG, step_B)
+
+    def _seen_step(self, step_B: Tensor) -> Tensor:
+        """Return the steps whose statistics are used: steps later than any that has statistics use the last one that
+        has."""
+        step_B = step_B.clamp(max=len(self.mean_LG) - 1)
+        return step_B if self.seen_L.is_meta else torch.minimum(step_B, ((self.seen_L > 0).sum() - 1).clamp(min=0))
+
+    def scale_and_shift(self, steps_T: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a_TG and b_TG with norm(x) = a x + b in evaluation, for numbers of steps since the reset."""
+        step_T = self._seen_step(steps_T)
+        scale_TG = torch.rsqrt(self.variance_LG[step_T] + EPS) * self._row(self.gain_LG, step_T)
+        shift_TG = -self.mean_LG[step_T] * scale_TG
+        return scale_TG, shift_TG if self.bias_LG is None else shift_TG + self._row(self.bias_LG, step_T)
 
     @torch.no_grad()
     def _update_running_stats(self, step_B: Tensor, mean_G: Tensor, variance_G: Tensor) -> None:

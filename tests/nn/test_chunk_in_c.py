@@ -14,17 +14,17 @@ from torch.utils.checkpoint import checkpoint
 from charlm.device import Precision, autocast
 from charlm.errors import SettingsError
 from charlm.nn.cells.base import Cell, CellOptions, unroll
-from charlm.nn.fused.backend import Backend, unroll_in_c
+from charlm.nn.fused.backend import Backend, fits_in_c, trains_in_c, unroll_in_c
 from charlm.nn.fused.chunk_in_c import chunk_fits
 from charlm.nn.fused.compiled import load_compiled_library
 from charlm.nn.state import ForwardFn, State
-from tests.nn.cells import CELLS, NORMS, make, randomised, results, weight_name
+from tests.nn.cells import CELLS, NORMS, L, make, randomised, results, weight_name
 
 B, T, D, H = 37, 6, 29, 77
 """No multiples of a vector, a tile or a block."""
 IN_C = ("lstm", "lstm-coupled", "gru", "gru-before")
 WITH_BATCH_NORM = ("lstm", "lstm-coupled")
-"""The cells that are in C with batch normalisation too, in training."""
+"""The cells that train in C with batch normalisation too."""
 NOISE = {
     "quiet": {},
     "zoneout of the memory": {"zoneout": 0.3},
@@ -97,6 +97,32 @@ def projected(cell: Cell, run: ForwardFn, x_BTD: Tensor, state: State) -> list[T
     directions = [torch.randn(tensor.shape, generator=generator).to(tensor.dtype) for tensor in found]
     gradients = torch.autograd.grad(found, [*cell.parameters(), *start], directions)
     return [*(tensor.detach() for tensor in (*found, *last, *cell.buffers())), *gradients]
+
+
+@pytest.mark.parametrize("norm", ["batch", "batch-per-step"])
+@pytest.mark.parametrize("start", [0, L - 2, L + 3])
+@pytest.mark.parametrize("name", IN_C)
+def test_batch_norm_in_evaluation(name: str, start: int, norm: str) -> None:
+    cell = build(name, norm, noise="zoneout of the memory").eval()
+    x_BTD, (*floats, steps_B) = chunk(cell)
+    state = *floats, torch.full_like(steps_B, start)
+    exact = copy.deepcopy(cell).double()
+    with torch.no_grad():
+        assert fits_in_c(cell, x_BTD, state)
+        found_BTH, last = Backend(cell, "auto").run(cell, x_BTD, state, cell.prepare(None))
+        start_of_exact = tuple(each.double() if each.is_floating_point() else each for each in state)
+        expected_BTH, end = unroll(exact, x_BTD.double(), start_of_exact, exact.prepare(None))
+    for mine, plain in zip((found_BTH, *last), (expected_BTH, *end), strict=True):
+        torch.testing.assert_close(mine.double(), plain.double(), rtol=0, atol=1e-5)
+
+
+def test_batch_norm_in_evaluation_needs_rows_with_the_same_statistics() -> None:
+    cell = build("lstm", "batch").eval()
+    x_BTD, (*floats, steps_B) = chunk(cell)
+    assert not fits_in_c(cell, x_BTD, (*floats, steps_B)), "with gradients"
+    with torch.no_grad():
+        assert fits_in_c(cell, x_BTD, (*floats, steps_B + torch.arange(B) + L)), "all later than the last statistics"
+        assert not fits_in_c(cell, x_BTD, (*floats, torch.arange(B)))
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
@@ -219,8 +245,8 @@ def test_what_it_runs(name: str) -> None:
     assert not chunk_fits(cell, chunk(cell, num_steps=1)[0])
     assert not chunk_fits(copy.deepcopy(cell).double(), chunk(cell)[0].double())
     assert unroll_in_c(build(name, hidden_size=63)) is None
-    assert unroll_in_c(build(name, "batch-per-step")) is None
-    assert (unroll_in_c(build(name, "batch")) is not None) == (name in WITH_BATCH_NORM)
+    assert not trains_in_c(build(name, "batch-per-step"))
+    assert trains_in_c(build(name, "batch")) == (name in WITH_BATCH_NORM)
 
 
 def test_other_cells_have_no_function_in_c() -> None:

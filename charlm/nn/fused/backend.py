@@ -3,7 +3,7 @@
 torch    torch's own kernels, for cells that they know: oneDNN's LSTM on CPUs, cuDNN on GPUs
 fused    charlm's kernels between torch's matrix products; also for normalised, coupled and zoned-out cells.
          On a CPU, a chunk of an LSTM or a GRU runs as one call of C, which is faster than both; with batch
-         normalisation, only that of an LSTM in training
+         normalisation not in all cases
 plain    the steps of the cell one by one, for every cell
 """
 
@@ -16,9 +16,9 @@ from charlm.nn.cells.gru import GRUCell
 from charlm.nn.cells.lstm import LSTMCell
 from charlm.nn.cells.mingru import MinGRUCell
 from charlm.nn.cells.rnn import RNNCell
-from charlm.nn.fused.chunk_in_c import MIN_HIDDEN_SIZE, chunk_fits, runs_in_c
+from charlm.nn.fused.chunk_in_c import MIN_HIDDEN_SIZE, chunk_fits, evaluation_fits, runs_in_c
 from charlm.nn.fused.gru import unroll_gru
-from charlm.nn.fused.gru_unroll import unroll_gru_in_c
+from charlm.nn.fused.gru_unroll import unroll_batch_gru_in_c, unroll_gru_in_c
 from charlm.nn.fused.lstm import unroll_lstm
 from charlm.nn.fused.lstm_unroll import unroll_batch_lstm_in_c, unroll_lstm_in_c
 from charlm.nn.fused.mingru import unroll_mingru
@@ -49,6 +49,7 @@ class Backend:
                 "set model.body.backend=auto",
             )
         self._unroll_in_c = unroll_in_c(cell) if requested in ("auto", "fused") else None
+        self._trains_in_c = self._unroll_in_c is not None and trains_in_c(cell)
         cpu = ("torch", "fused") if isinstance(cell, LSTMCell) else ("fused", "torch")
         self._cpu_order, self._accelerator_order = (
             tuple(name for name in (order if requested == "auto" else (requested,)) if name in self._unrolls)
@@ -57,12 +58,12 @@ class Backend:
 
     def name_for(self, device: torch.device) -> str:
         """The name of the unroll that runs training chunks on a device, under autocast if that is on."""
-        if self._unroll_in_c is not None and runs_in_c(device):
+        if self._trains_in_c and runs_in_c(device):
             return "fused"
         return self._order(device)[0]
 
     def run(self, cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-        if self._unroll_in_c is not None and chunk_fits(cell, x_BTD) and fused_fits(cell, x_BTD, state):
+        if self._unroll_in_c is not None and fits_in_c(cell, x_BTD, state):
             return self._unroll_in_c(cell, x_BTD, state, weights)
         for name in self._order(x_BTD.device):
             if _FITS[name](cell, x_BTD, state):
@@ -76,18 +77,33 @@ class Backend:
 
 def unroll_in_c(cell: Cell) -> Unroll | None:
     """Return the unroll of this cell that is one call of C, or None if there is none, or it is not faster."""
-    norms = cell.options.norms
     if not cell.time_batched or cell.hidden_size < MIN_HIDDEN_SIZE:
         return None
-    if norms.has_step_statistics:
-        return unroll_batch_lstm_in_c if isinstance(cell, LSTMCell) and not norms.per_step else None
+    has_batch_norm = cell.options.norms.has_step_statistics
     match cell:
         case LSTMCell():
-            return unroll_lstm_in_c
+            return unroll_batch_lstm_in_c if has_batch_norm else unroll_lstm_in_c
         case GRUCell():
-            return unroll_gru_in_c
+            return unroll_batch_gru_in_c if has_batch_norm else unroll_gru_in_c
         case _:
             return None
+
+
+def trains_in_c(cell: Cell) -> bool:
+    """Whether the unroll in C of this cell has a backward pass."""
+    norms = cell.options.norms
+    return not norms.has_step_statistics or (isinstance(cell, LSTMCell) and not norms.per_step)
+
+
+def fits_in_c(cell: Cell, x_BTD: Tensor, state: State) -> bool:
+    """Whether the unroll in C can run this chunk of its cell, and faster than the others."""
+    if not chunk_fits(cell, x_BTD):
+        return False
+    if not cell.options.norms.has_step_statistics:
+        return True
+    if cell.training:
+        return trains_in_c(cell) and fused_fits(cell, x_BTD, state)
+    return evaluation_fits(cell, state)
 
 
 def fused_unroll(cell: Cell) -> Unroll | None:

@@ -26,6 +26,8 @@ typedef struct {
     long resets_before;             /* GRU: r multiplies the hidden state, not its product */
     long keeps_steps;               /* whether a backward pass follows */
     long bf16;                      /* whether the factors of products are rounded to bf16 */
+    long scales; /* batch normalisation in evaluation: gains and biases have a row for each step, and x gain + bias is
+                    the norm, statistics included. It has no backward pass. */
     float eps, zoneout_hidden, zoneout_cell; /* the probabilities in evaluation; in training, there are masks */
     const float *x_TBD, *input_GD, *recurrent_GH, *bias_G;
     const float *input_gain_G, *recurrent_gain_G;
@@ -62,14 +64,23 @@ static inline long block_rows(const chunk *u, long floats_per_row) {
     return round_up((share + parts - 1) / parts, GROUP);
 }
 
+/* The gains or biases of a step */
+static inline const float *at_step(const chunk *u, in vector, long step, long size) {
+    return at_row(vector, u->scales ? step : 0, size);
+}
+
 /* ---- parts of a step */
 
-/* gates = norm(x) + norm(product) + bias; without gains, x + product + bias. statistics: mean and 1 / deviation of x,
-   then of the product. */
+/* gates = norm(x) + norm(product) + bias; without gains, x + product + bias, and without x_hat, x x_gain + product gain
+   + bias. statistics: mean and 1 / deviation of x, then of the product. */
 static inline void add_products(long size, in x, in product, in x_gain, in gain, in bias, float eps, float *statistics,
                                 out x_hat, out gates) {
     if (!gain) {
         SIMD for (long k = 0; k < size; k++) gates[k] = x[k] + product[k] + bias[k];
+        return;
+    }
+    if (!x_hat) {
+        SIMD for (long k = 0; k < size; k++) gates[k] = x[k] * x_gain[k] + product[k] * gain[k] + bias[k];
         return;
     }
     mean_and_rstd(size, x, eps, statistics, statistics + 1);

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from charlm.device import cpu_has_amx
 from charlm.nn.cells.base import Cell
 from charlm.nn.fused.compiled import load_compiled_library
 from charlm.nn.fused.noise import draw_noise_masks
-from charlm.nn.norm import EPS
+from charlm.nn.norm import EPS, BatchNorm
 from charlm.nn.state import State
 
 MIN_ROWS = 8
@@ -43,7 +43,7 @@ class _Chunk(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_long) for name in ("threads", "T", "B", "D", "H")),
-        *((name, ctypes.c_long) for name in ("coupled", "resets_before", "keeps_steps", "bf16")),
+        *((name, ctypes.c_long) for name in ("coupled", "resets_before", "keeps_steps", "bf16", "scales")),
         *((name, ctypes.c_float) for name in ("eps", "zoneout_hidden", "zoneout_cell")),
         *((name, ctypes.c_void_p) for name in (*PARAMETERS, *VECTORS, *_NOISE, *_STATES, *_KEPT, "d_output_TBH")),
         *((name, ctypes.c_long) for name in ("d_output_stride_T", "d_output_stride_B")),
@@ -86,6 +86,21 @@ def chunk_settings(
     if noise.dropout_masks_TBH is not None:
         masks["dropout_mask_TBH"] = noise.dropout_masks_TBH
     return {"keeps_steps": torch.is_grad_enabled(), "bf16": _multiplies_bf16(), "eps": EPS, **numbers}, masks
+
+
+def evaluation_fits(cell: Cell, state: State) -> bool:
+    """Whether batch normalisation in evaluation scales and shifts all rows alike at each step, without gradients."""
+    if cell.training or torch.is_grad_enabled():
+        return False
+    steps_B = next(tensor for tensor in state if not tensor.is_floating_point())
+    steps_B = steps_B.clamp(max=cell.options.norms.num_steps - 1)  # later steps have the statistics of the last one
+    return bool((steps_B == steps_B[0]).all())
+
+
+def scale_of_steps(norm: nn.Module, steps_B: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
+    """Return a_TG and b_TG with norm(x) = a x + b for `num_steps` steps of all rows, in evaluation."""
+    assert isinstance(norm, BatchNorm)
+    return norm.scale_and_shift(steps_B[0] + torch.arange(num_steps))
 
 
 def run_in_c(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:

@@ -6,7 +6,8 @@ static void reset_row(const chunk *u, long step, long b, in product, out reset_h
     long H = u->H, G = 3 * H, row = step * u->B + b, kept = u->keeps_steps ? row : b;
     in h = u->hiddens_TBH + row * H;
     float *rz = u->gates_TBG + kept * G, *reset = u->reset_TBH + kept * H;
-    add_products(2 * H, u->input_TBG + row * G, product, u->input_gain_G, u->recurrent_gain_G, u->bias_G, u->eps,
+    add_products(2 * H, u->input_TBG + row * G, product, at_step(u, u->input_gain_G, step, G),
+                 at_step(u, u->recurrent_gain_G, step, G), at_step(u, u->bias_G, step, G), u->eps,
                  u->statistics_TBS + kept * 8, in_row(u->x_hat_TBG, kept, G), rz);
     SIMD for (long k = 0; k < 2 * H; k++) rz[k] = sigmoid_(rz[k]);
     if (u->resets_before) {
@@ -15,18 +16,24 @@ static void reset_row(const chunk *u, long step, long b, in product, out reset_h
     }
 }
 
-/* n = norm(x) + bias + r reset with reset = norm(product) + candidate_bias */
-static void add_candidate(const chunk *u, in x, in product, in r, float *statistics, out x_hat, out reset, out n) {
+/* n = norm(x) + bias + r reset with reset = norm(product) + candidate_bias, and the cases of add_products */
+static void add_candidate(const chunk *u, in x, in product, in x_gain, in gain, in bias, in candidate_bias, in r,
+                          float *statistics, out x_hat, out reset, out n) {
     long H = u->H;
-    in bias = u->bias_G + 2 * H, candidate_bias = u->candidate_bias_H;
-    if (!u->recurrent_gain_G) {
+    if (!gain) {
         SIMD for (long k = 0; k < H; k++) {
             reset[k] = product[k] + candidate_bias[k];
             n[k] = x[k] + bias[k] + r[k] * reset[k];
         }
         return;
     }
-    in x_gain = u->input_gain_G + 2 * H, gain = u->recurrent_gain_G + 2 * H;
+    if (!x_hat) {
+        SIMD for (long k = 0; k < H; k++) {
+            reset[k] = product[k] * gain[k] + candidate_bias[k];
+            n[k] = x[k] * x_gain[k] + bias[k] + r[k] * reset[k];
+        }
+        return;
+    }
     mean_and_rstd(H, x, u->eps, statistics, statistics + 1);
     mean_and_rstd(H, product, u->eps, statistics + 2, statistics + 3);
     float x_mean = statistics[0], x_rstd = statistics[1], mean = statistics[2], rstd = statistics[3];
@@ -43,11 +50,13 @@ static void candidate_row(const chunk *u, long step, long b, in product, out nex
     in x = u->input_TBG + row * G + 2 * H, h = u->hiddens_TBH + row * H, mask = at_row(u->dropout_mask_TBH, row, H);
     float *statistics = u->statistics_TBS + kept * 8 + 4, *x_hat = in_row(u->x_hat_TBG, kept, G);
     float *r = u->gates_TBG + kept * G, *z = r + H, *n = r + 2 * H, *after = u->hiddens_TBH + (row + u->B) * H;
+    in x_gain = at_row(at_step(u, u->input_gain_G, step, G), 2, H), bias = at_step(u, u->bias_G, step, G) + 2 * H;
+    in gain = at_row(at_step(u, u->recurrent_gain_G, step, G), 2, H);
     if (x_hat) x_hat += 2 * H;
-    if (u->resets_before)
-        add_products(H, x, product, at_row(u->input_gain_G, 2, H), at_row(u->recurrent_gain_G, 2, H), u->bias_G + 2 * H,
-                     u->eps, statistics, x_hat, n);
-    else add_candidate(u, x, product, r, statistics, x_hat, u->reset_TBH + kept * H, n);
+    if (u->resets_before) add_products(H, x, product, x_gain, gain, bias, u->eps, statistics, x_hat, n);
+    else
+        add_candidate(u, x, product, x_gain, gain, bias, at_step(u, u->candidate_bias_H, step, H), r, statistics, x_hat,
+                      u->reset_TBH + kept * H, n);
     SIMD for (long k = 0; k < H; k++) n[k] = tanh_(n[k]);
     if (mask) SIMD for (long k = 0; k < H; k++) after[k] = (1.0f - z[k]) * n[k] * mask[k] + z[k] * h[k];
     else SIMD for (long k = 0; k < H; k++) after[k] = (1.0f - z[k]) * n[k] + z[k] * h[k];

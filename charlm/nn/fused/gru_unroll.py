@@ -3,17 +3,18 @@
 B batch, T time, D inputs, H hidden, G = 3 H gates in the order r, z, n.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.gru import GRUCell, GRUWeights
-from charlm.nn.fused.chunk_in_c import PARAMETERS, chunk_settings, gradient_tensors, run_in_c
+from charlm.nn.fused.chunk_in_c import PARAMETERS, chunk_settings, gradient_tensors, run_in_c, scale_of_steps
 from charlm.nn.fused.saving import save_objects, saved_objects
-from charlm.nn.norm import LayerNorm
+from charlm.nn.norm import LayerNorm, increment_step_counts
 from charlm.nn.state import State
 
 _VECTORS = ("candidate_bias_H", "input_gain_G", "recurrent_gain_G")
@@ -28,20 +29,51 @@ def unroll_gru_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -
     """
     assert isinstance(cell, GRUCell)
     assert isinstance(weights, GRUWeights)
-    (hidden_BH,) = state
-    settings, masks = chunk_settings(cell, state, x_BTD.shape[1], weights.generator, ("zoneout_hidden",))
-    settings["resets_before"] = cell.reset == "before"
-    parameters = x_BTD.transpose(0, 1).float(), weights.input_GD, weights.recurrent_GH, weights.bias_G
-    vectors = weights.candidate_bias_H, *_gains(cell)
-    output_TBH = cast("Tensor", _GRU.apply(settings, masks, hidden_BH, *parameters, *vectors))
-    return output_TBH.transpose(0, 1), (output_TBH[-1].clone(),)
+    gains = ([norm.gain_G for norm in pair if isinstance(norm, LayerNorm)] for pair in _norms(cell))
+    vectors = [weights.bias_G, weights.candidate_bias_H, *(torch.cat(parts) if parts else None for parts in gains)]
+    return _run(cell, x_BTD, state, weights, vectors, {})
 
 
-def _gains(cell: GRUCell) -> list[Tensor | None]:
-    """Return the gains of the inputs and of the recurrent products, of all gates side by side."""
-    pairs = (cell.input_norm, cell.candidate_input_norm), (cell.recurrent_norm, cell.candidate_norm)
-    gains = ([norm.gain_G for norm in pair if isinstance(norm, LayerNorm)] for pair in pairs)
-    return [torch.cat(parts) if parts else None for parts in gains]
+def unroll_batch_gru_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    """Run a chunk of evaluation with batch normalisation, with all rows at the same step, and without gradients.
+
+    Raises:
+        MemoryError: there is no memory for the packed weights.
+    """
+    assert isinstance(cell, GRUCell)
+    assert isinstance(weights, GRUWeights)
+    pairs = ([scale_of_steps(norm, state[1], x_BTD.shape[1]) for norm in pair] for pair in _norms(cell))
+    (x_scales, x_shifts), (scales, (shift_T2H, candidate_shift_TH)) = (zip(*pair, strict=True) for pair in pairs)
+    candidate_bias_TH = None
+    if weights.candidate_bias_H is not None:  # r multiplies the shift of the candidate's product too
+        candidate_bias_TH = weights.candidate_bias_H + candidate_shift_TH
+        candidate_shift_TH = torch.zeros_like(candidate_shift_TH)
+    shift_TG = torch.cat(x_shifts, 1) + torch.cat([shift_T2H, candidate_shift_TH], 1)
+    vectors = [weights.bias_G + shift_TG, candidate_bias_TH, torch.cat(x_scales, 1), torch.cat(scales, 1)]
+    return _run(cell, x_BTD, state, weights, vectors, {"scales": True})
+
+
+def _norms(cell: GRUCell) -> tuple[tuple[nn.Module, nn.Module], ...]:
+    """Return the norms of the inputs and of the recurrent products: of r and z, and of n."""
+    return (cell.input_norm, cell.candidate_input_norm), (cell.recurrent_norm, cell.candidate_norm)
+
+
+def _run(
+    cell: GRUCell,
+    x_BTD: Tensor,
+    state: State,
+    weights: GRUWeights,
+    vectors: Sequence[Tensor | None],
+    settings: dict[str, Any],
+) -> tuple[Tensor, State]:
+    """Run a chunk with these biases and gains, and settings."""
+    hidden_BH, *step_counts = state
+    numbers, masks = chunk_settings(cell, state, x_BTD.shape[1], weights.generator, ("zoneout_hidden",))
+    settings = numbers | settings | {"resets_before": cell.reset == "before"}
+    matrices = x_BTD.transpose(0, 1).float(), weights.input_GD, weights.recurrent_GH
+    output_TBH = cast("Tensor", _GRU.apply(settings, masks, hidden_BH, *matrices, *vectors))
+    counts = increment_step_counts(step_counts, x_BTD.shape[1])
+    return output_TBH.transpose(0, 1), (output_TBH[-1].clone(), *counts)
 
 
 class _GRU(torch.autograd.Function):
@@ -68,7 +100,7 @@ class _GRU(torch.autograd.Function):
         tensors["hiddens_TBH"], tensors["reset_TBH"] = new(num_steps + 1, hidden_size), new(num_kept, hidden_size)
         tensors["hiddens_TBH"][0] = hidden_BH
         tensors["statistics_TBS"] = new(num_kept, _NUM_STATISTICS)
-        if "recurrent_gain_G" in tensors:
+        if "recurrent_gain_G" in tensors and "scales" not in settings:
             tensors["x_hat_TBG"] = new(num_kept, gates_size)
         run_in_c("gru_unroll_forward", settings, tensors)
         save_objects(ctx, settings, tensors)

@@ -7,7 +7,8 @@ static void forward_row(const chunk *u, long step, long b, in product, out next_
     in cell = u->cells_TBH + row * H, dropout_mask = at_row(u->dropout_mask_TBH, row, H);
     float *statistics = u->statistics_TBS + kept * 6;
     out a = u->gates_TBG + kept * G, written = u->tanh_TBH + kept * H, new_cell = u->new_cells_TBH + row * H;
-    add_products(G, u->input_TBG + row * G, product, u->input_gain_G, u->recurrent_gain_G, u->bias_G, u->eps, statistics,
+    add_products(G, u->input_TBG + row * G, product, at_step(u, u->input_gain_G, step, G),
+                 at_step(u, u->recurrent_gain_G, step, G), at_step(u, u->bias_G, step, G), u->eps, statistics,
                  in_row(u->x_hat_TBG, kept, G), a);
     float *i = a, *f = a + G - 3 * H, *g = a + G - 2 * H, *o = a + G - H;
     SIMD for (long k = 0; k < G - 2 * H; k++) a[k] = sigmoid_(a[k]);
@@ -19,8 +20,9 @@ static void forward_row(const chunk *u, long step, long b, in product, out next_
     else SIMD for (long k = 0; k < H; k++) new_cell[k] = f[k] * cell[k] + i[k] * written[k];
     float *tanh = written;
     if (u->memory_gain_H) {
-        in gain = u->memory_gain_H, bias = u->memory_bias_H;
-        mean_and_rstd(H, new_cell, u->eps, statistics + 4, statistics + 5);
+        in gain = at_step(u, u->memory_gain_H, step, H), bias = at_step(u, u->memory_bias_H, step, H);
+        if (u->scales) statistics[4] = 0.0f, statistics[5] = 1.0f;
+        else mean_and_rstd(H, new_cell, u->eps, statistics + 4, statistics + 5);
         float mean = statistics[4], rstd = statistics[5];
         SIMD for (long k = 0; k < H; k++) tanh[k] = tanh_((new_cell[k] - mean) * rstd * gain[k] + bias[k]);
     } else SIMD for (long k = 0; k < H; k++) tanh[k] = tanh_(new_cell[k]);

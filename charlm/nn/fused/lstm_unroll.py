@@ -4,6 +4,7 @@ batch normalisation in training `lstm_batch_forward.c`, `lstm_batch_backward.c`.
 B batch, T time, D inputs, H hidden, G gates: 4 H, or 3 H if coupled.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from charlm.nn.cells.base import Cell, Weights
 from charlm.nn.cells.lstm import LSTMCell, LSTMWeights
-from charlm.nn.fused.chunk_in_c import PARAMETERS, chunk_settings, gradient_tensors, run_in_c
+from charlm.nn.fused.chunk_in_c import PARAMETERS, chunk_settings, gradient_tensors, run_in_c, scale_of_steps
 from charlm.nn.fused.saving import save_objects, saved_objects
 from charlm.nn.norm import BatchNorm, LayerNorm, increment_step_counts
 from charlm.nn.state import State
@@ -29,56 +30,59 @@ def unroll_lstm_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) 
     """
     assert isinstance(cell, LSTMCell)
     assert isinstance(weights, LSTMWeights)
-    return _run(cell, x_BTD, state, weights, {})
+    norms = [norm for norm in _norms(cell) if isinstance(norm, LayerNorm)]
+    gains = [*(norm.gain_G for norm in norms), norms[-1].bias_G] if norms else [None] * len(_GAINS)
+    return _run(cell, x_BTD, state, weights, [weights.bias_G, *gains], {}, {})
 
 
 def unroll_batch_lstm_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-    """Run a training chunk with batch normalisation, with all rows at the same step.
+    """Run a chunk with batch normalisation, with all rows at the same step: one of training, or one of evaluation
+    without gradients.
 
     Raises:
         MemoryError: there is no memory for the packed weights.
     """
     assert isinstance(cell, LSTMCell)
     assert isinstance(weights, LSTMWeights)
-    sizes = [*[len(weights.bias_G)] * 2, cell.hidden_size]
+    if not cell.training:
+        scales, shifts = zip(*(scale_of_steps(norm, state[2], x_BTD.shape[1]) for norm in _norms(cell)), strict=True)
+        vectors = [weights.bias_G + shifts[0] + shifts[1], *scales, shifts[2]]
+        return _run(cell, x_BTD, state, weights, vectors, {"scales": True}, {})
+    norms = [norm for norm in _norms(cell) if isinstance(norm, BatchNorm)]
+    sizes = [norm.mean_LG.shape[1] for norm in norms]
     means_TS, variances_TS = torch.empty(2, x_BTD.shape[1], sum(sizes))
-    found = _run(cell, x_BTD, state, weights, {"means_TS": means_TS, "variances_TS": variances_TS})
-    for norm, *statistics in zip(_norms(cell), means_TS.split(sizes, 1), variances_TS.split(sizes, 1), strict=True):
-        assert isinstance(norm, BatchNorm)
+    bias_LH = norms[-1].bias_LG
+    assert bias_LH is not None
+    vectors = [weights.bias_G, *(norm.gain_LG[0] for norm in norms), bias_LH[0]]
+    found = _run(cell, x_BTD, state, weights, vectors, {}, {"means_TS": means_TS, "variances_TS": variances_TS})
+    for norm, *statistics in zip(norms, means_TS.split(sizes, 1), variances_TS.split(sizes, 1), strict=True):
         norm.update_running_stats_of_steps(int(state[2][0]), *statistics)
     return found
-
-
-def _run(
-    cell: LSTMCell, x_BTD: Tensor, state: State, weights: LSTMWeights, statistics: dict[str, Tensor]
-) -> tuple[Tensor, State]:
-    hidden_BH, cell_BH, *step_counts = state
-    names = "zoneout_hidden", "zoneout_cell"
-    settings, masks = chunk_settings(cell, state, x_BTD.shape[1], weights.generator, names)
-    settings["coupled"] = cell.coupled
-    parameters = x_BTD.transpose(0, 1).float(), weights.input_GD, weights.recurrent_GH, weights.bias_G
-    arguments = settings, masks | statistics, hidden_BH, cell_BH, *parameters, *_gains(cell)
-    output_TBH, last_BH = cast("tuple[Tensor, Tensor]", _LSTM.apply(*arguments))
-    counts = increment_step_counts(step_counts, x_BTD.shape[1])
-    return output_TBH.transpose(0, 1), (output_TBH[-1].clone(), last_BH, *counts)
 
 
 def _norms(cell: LSTMCell) -> tuple[nn.Module, ...]:
     return cell.input_norm, cell.recurrent_norm, cell.memory_norm
 
 
-def _gains(cell: LSTMCell) -> list[Tensor | None]:
-    gains: list[Tensor | None] = []
-    for norm in _norms(cell):
-        if isinstance(norm, LayerNorm):
-            gains.append(norm.gain_G)
-        elif isinstance(norm, BatchNorm):
-            gains.append(norm.gain_LG[0])
-    memory_norm = cell.memory_norm
-    if isinstance(memory_norm, BatchNorm):
-        assert memory_norm.bias_LG is not None
-        return [*gains, memory_norm.bias_LG[0]]
-    return [*gains, memory_norm.bias_G] if isinstance(memory_norm, LayerNorm) else [None] * len(_GAINS)
+def _run(
+    cell: LSTMCell,
+    x_BTD: Tensor,
+    state: State,
+    weights: LSTMWeights,
+    vectors: Sequence[Tensor | None],
+    settings: dict[str, Any],
+    buffers: dict[str, Tensor],
+) -> tuple[Tensor, State]:
+    """Run a chunk with these biases and gains, settings and buffers."""
+    hidden_BH, cell_BH, *step_counts = state
+    names = "zoneout_hidden", "zoneout_cell"
+    numbers, masks = chunk_settings(cell, state, x_BTD.shape[1], weights.generator, names)
+    settings = numbers | settings | {"coupled": cell.coupled}
+    matrices = x_BTD.transpose(0, 1).float(), weights.input_GD, weights.recurrent_GH
+    found = _LSTM.apply(settings, masks | buffers, hidden_BH, cell_BH, *matrices, *vectors)
+    output_TBH, last_BH = cast("tuple[Tensor, Tensor]", found)
+    counts = increment_step_counts(step_counts, x_BTD.shape[1])
+    return output_TBH.transpose(0, 1), (output_TBH[-1].clone(), last_BH, *counts)
 
 
 def _function(tensors: dict[str, Tensor], direction: str) -> str:
@@ -113,7 +117,7 @@ class _LSTM(torch.autograd.Function):
         tensors["new_cells_TBH"] = new(num_steps, hidden_size) if mixes_cells else tensors["cells_TBH"][1:]
         tensors["gates_TBG"], tensors["tanh_TBH"] = new(num_kept, gates_size), new(num_kept, hidden_size)
         tensors["statistics_TBS"] = new(num_kept, _NUM_STATISTICS)
-        if "recurrent_gain_G" in tensors:
+        if "recurrent_gain_G" in tensors and "scales" not in settings:
             tensors["x_hat_TBG"] = new(num_kept, gates_size)
         run_in_c(_function(tensors, "forward"), settings, tensors)
         outputs = tensors["hiddens_TBH"][1:], tensors["cells_TBH"][-1].clone()
