@@ -77,9 +77,9 @@ class Backend:
 
 def unroll_in_c(cell: Cell) -> Unroll | None:
     """Return the unroll of this cell that is one call of C, or None if there is none, or it is not faster."""
-    if not cell.time_batched or cell.hidden_size < MIN_HIDDEN_SIZE:
-        return None
     has_batch_norm = cell.options.norms.has_step_statistics
+    if cell.hidden_size < MIN_HIDDEN_SIZE or (has_batch_norm and not cell.time_batched):
+        return None
     match cell:
         case LSTMCell():
             return unroll_batch_lstm_in_c if has_batch_norm else unroll_lstm_in_c

@@ -26,6 +26,7 @@ typedef struct {
     long resets_before;             /* GRU: r multiplies the hidden state, not its product */
     long keeps_steps;               /* whether a backward pass follows */
     long bf16;                      /* whether the factors of products are rounded to bf16 */
+    long rounds; /* LSTM: of a Mogrifier */
     long scales; /* batch normalisation in evaluation: gains and biases have a row for each step, and x gain + bias is
                     the norm, statistics included. It has no backward pass. */
     float eps, zoneout_hidden, zoneout_cell; /* the probabilities in evaluation; in training, there are masks */
@@ -33,6 +34,7 @@ typedef struct {
     const float *input_gain_G, *recurrent_gain_G;
     const float *memory_gain_H, *memory_bias_H; /* LSTM */
     const float *candidate_bias_H;              /* GRU with the reset after the product */
+    const float *rounds_RM;                     /* the matrices of a Mogrifier's rounds, M = D H */
     const float *dropout_mask_TBH, *zoneout_hidden_TBH, *zoneout_cell_TBH;
     float *input_TBG;   /* U x, before its norm */
     float *hiddens_TBH; /* T + 1 states: before the first step, and after each */
@@ -42,10 +44,12 @@ typedef struct {
     float *means_TS, *variances_TS; /* batch normalisation: of input products G, recurrent products G and memory H */
     float *tanh_TBH;                               /* LSTM: of the memory */
     float *reset_TBH; /* GRU: what r multiplies; if it resets before, r times the hidden state */
+    float *factors, *results; /* of a Mogrifier's rounds: mogrifier.h */
     const float *d_output_TBH;
     long d_output_stride_T, d_output_stride_B;
     float *d_hidden_BH, *d_cell_BH; /* of the last state, then of the first */
     float *d_input_TBG, *d_product_TBG, *d_x_TBD, *d_input_GD, *d_recurrent_GH;
+    float *d_gates, *d_rounds_RM; /* of a Mogrifier's rounds */
     float *d_vectors; /* of the bias G, the gains of inputs G and recurrence G; of an LSTM, gain and bias of the memory H
                          each; of a GRU, the candidate's bias H */
 } chunk;

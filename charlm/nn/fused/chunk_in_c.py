@@ -31,10 +31,12 @@ MIN_HIDDEN_SIZE = 64
 """Smaller networks keep the sums of earlier versions to the last bit; they have little to win."""
 
 PARAMETERS = ("x_TBD", "input_GD", "recurrent_GH", "bias_G")
-VECTORS = ("input_gain_G", "recurrent_gain_G", "memory_gain_H", "memory_bias_H", "candidate_bias_H")
+_VECTORS = ("input_gain_G", "recurrent_gain_G", "memory_gain_H", "memory_bias_H", "candidate_bias_H", "rounds_RM")
 _NOISE = ("dropout_mask_TBH", "zoneout_hidden_TBH", "zoneout_cell_TBH")
 _STATES = ("input_TBG", "hiddens_TBH", "cells_TBH", "new_cells_TBH")
 _KEPT = ("gates_TBG", "x_hat_TBG", "statistics_TBS", "means_TS", "variances_TS", "tanh_TBH", "reset_TBH")
+_ROUNDS = ("factors", "results")
+_INPUTS = (*PARAMETERS, *_VECTORS, *_NOISE, *_STATES, *_KEPT, *_ROUNDS, "d_output_TBH")
 _GRADIENTS = ("d_hidden_BH", "d_cell_BH", "d_input_TBG", "d_product_TBG", "d_x_TBD", "d_input_GD", "d_recurrent_GH")
 
 
@@ -43,11 +45,11 @@ class _Chunk(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_long) for name in ("threads", "T", "B", "D", "H")),
-        *((name, ctypes.c_long) for name in ("coupled", "resets_before", "keeps_steps", "bf16", "scales")),
+        *((name, ctypes.c_long) for name in ("coupled", "resets_before", "keeps_steps", "bf16", "rounds", "scales")),
         *((name, ctypes.c_float) for name in ("eps", "zoneout_hidden", "zoneout_cell")),
-        *((name, ctypes.c_void_p) for name in (*PARAMETERS, *VECTORS, *_NOISE, *_STATES, *_KEPT, "d_output_TBH")),
+        *((name, ctypes.c_void_p) for name in _INPUTS),
         *((name, ctypes.c_long) for name in ("d_output_stride_T", "d_output_stride_B")),
-        *((name, ctypes.c_void_p) for name in (*_GRADIENTS, "d_vectors")),
+        *((name, ctypes.c_void_p) for name in (*_GRADIENTS, "d_gates", "d_rounds_RM", "d_vectors")),
     )
 
 

@@ -1,6 +1,6 @@
 /* Gradients of the LSTM over a whole chunk: all steps of each block of rows, from the last to the first, then the
    products of all steps. */
-#include "chunk.h"
+#include "mogrifier.h"
 
 /* d_hidden, kept_hidden: the gradient of the hidden state through the next product, and what zoneout passes on of it.
    sums: gradients of the vectors, as in d_vectors. work: 3 H. */
@@ -51,11 +51,14 @@ static void backward_row(const chunk *u, long step, long b, out d_hidden, out ke
     } else pack_row(u->bf16, G, d_gates, d_product);
 }
 
-static int backward_block(const chunk *u, long first, long rows, in packed, float *sums, long num_sums) {
+/* packed: W; packed_rounds: the matrices of a Mogrifier, and U */
+static int backward_block(const chunk *u, long first, long rows, in packed, in packed_rounds, float *sums,
+                          long num_sums) {
     long B = u->B, H = u->H, G = lstm_gates_size(u), tiles = round_up(rows, TILE), ld_hidden = padded(H);
-    long K = units(u->bf16, G), ld_product = padded(K), size = tiles * (2 * ld_hidden + ld_product) + 3 * H;
+    long K = units(u->bf16, G), ld_product = padded(K), ld_x = u->rounds ? padded(u->D + H) : 0;
+    long size = tiles * (2 * ld_hidden + ld_product + 3 * ld_x) + 3 * H;
     float *d_hidden = allocate(size), *kept_hidden = d_hidden + tiles * ld_hidden;
-    float *d_product = kept_hidden + tiles * ld_hidden, *work = d_product + tiles * ld_product;
+    float *d_product = kept_hidden + tiles * ld_hidden, *work = d_product + tiles * ld_product, *d_x = work + 3 * H;
     if (!d_hidden) return 0;
     memset(d_hidden, 0, size * sizeof(float));
     for (long r = 0; r < rows; r++)
@@ -78,6 +81,14 @@ static int backward_block(const chunk *u, long first, long rows, in packed, floa
         };
         long num_touched = step == 0 ? 0 : u->recurrent_gain_G ? 8 : 5;
         multiply(u->bf16, tiles, K, H, d_product, ld_product, packed, d_hidden, ld_hidden, touched, num_touched);
+        if (u->rounds) {
+            for (long r = 0; r < rows; r++)
+                pack_row(u->bf16, G, u->d_input_TBG + (row + B + r) * G, d_product + r * ld_product);
+            multiply(u->bf16, tiles, K, u->D, d_product, ld_product, packed_rounds + packed_round(u, 1, u->rounds), d_x,
+                     ld_x, NULL, 0);
+            mogrify_backward(u, step, first, rows, packed_rounds, d_x, ld_x, d_hidden, ld_hidden, d_x + tiles * ld_x,
+                             ld_x, d_x + 2 * tiles * ld_x, ld_x);
+        }
     }
     for (long r = 0; r < rows; r++)
         SIMD for (long k = 0; k < H; k++)
@@ -86,20 +97,29 @@ static int backward_block(const chunk *u, long first, long rows, in packed, floa
     return 1;
 }
 
+static int weight_gradients(const chunk *u, long G) {
+    if (u->rounds) return mogrifier_gradients(u, G);
+    return input_gradients(u, G) &&
+           (!u->d_recurrent_GH || multiply_transposed(u->bf16, u->threads, u->T * u->B, G, u->H, u->d_product_TBG, G,
+                                                      u->hiddens_TBH, u->d_recurrent_GH));
+}
+
 /* Returns 0 if there is no memory. */
 int lstm_unroll_backward(const chunk *u) {
-    long threads = u->threads, B = u->B, H = u->H, G = lstm_gates_size(u), num_sums = 3 * G + 2 * H;
-    long block = block_rows(u, 2 * padded(H) + padded(G)), groups = (B + GROUP - 1) / GROUP, done = 1;
+    long threads = u->threads, B = u->B, H = u->H, G = lstm_gates_size(u), num_sums = 3 * G + 2 * H, done = 1;
+    long block = block_rows(u, 2 * padded(H) + padded(G) + (u->rounds ? 3 * padded(u->D + H) : 0));
+    long groups = (B + GROUP - 1) / GROUP;
     float *packed = allocate(round_up(H, PANEL) * units(u->bf16, G)), *sums = calloc(groups * num_sums, sizeof(float));
-    if (packed && sums) {
+    float *packed_rounds = u->rounds ? allocate(packed_size(u, 1, G)) : NULL;
+    if (packed && sums && (packed_rounds || !u->rounds)) {
         pack(u->bf16, threads, G, H, u->recurrent_GH, H, 1, packed);
+        if (u->rounds) pack_rounds(u, 1, G, packed_rounds);
         PARALLEL_ROWS for (long first = 0; first < B; first += block)
-            if (!backward_block(u, first, smaller(B - first, block), packed, sums, num_sums)) done = 0;
+            if (!backward_block(u, first, smaller(B - first, block), packed, packed_rounds, sums, num_sums)) done = 0;
         add_groups(u, sums, num_sums);
     } else done = 0;
     free(packed);
+    free(packed_rounds);
     free(sums);
-    return done && input_gradients(u, G) &&
-           (!u->d_recurrent_GH || multiply_transposed(u->bf16, threads, u->T * B, G, H, u->d_product_TBG, G,
-                                                      u->hiddens_TBH, u->d_recurrent_GH));
+    return done && weight_gradients(u, G);
 }

@@ -1,5 +1,5 @@
 /* The LSTM over a whole chunk: all steps of each block of rows, from the first to the last. */
-#include "chunk.h"
+#include "mogrifier.h"
 
 /* W h of a row -> its next state; next_hidden is the hidden state as the next product reads it. */
 static void forward_row(const chunk *u, long step, long b, in product, out next_hidden) {
@@ -34,12 +34,15 @@ static void forward_row(const chunk *u, long step, long b, in product, out next_
     pack_row(u->bf16, H, hidden, next_hidden);
 }
 
-static int forward_block(const chunk *u, long first, long rows, in packed) {
+/* packed: W; packed_rounds: the matrices of a Mogrifier, and U */
+static int forward_block(const chunk *u, long first, long rows, in packed, in packed_rounds) {
     long H = u->H, G = lstm_gates_size(u), K = units(u->bf16, H), ld_hidden = padded(K), ld_product = padded(G);
-    long tiles = round_up(rows, TILE);
-    float *hidden = allocate(tiles * (ld_hidden + ld_product)), *product = hidden + tiles * ld_hidden;
+    long tiles = round_up(rows, TILE), ld_x = u->rounds ? padded(u->D) : 0, ld_rounds = padded(u->D + H);
+    float *hidden = allocate(tiles * (ld_hidden + ld_product + ld_x + (u->rounds ? ld_rounds : 0)));
+    float *product = hidden + tiles * ld_hidden, *x = product + tiles * ld_product, *rounds = x + tiles * ld_x;
     if (!hidden) return 0;
     memset(hidden, 0, tiles * ld_hidden * sizeof(float));
+    memset(x, 0, tiles * ld_x * sizeof(float));
     for (long r = 0; r < rows; r++)
         pack_row(u->bf16, H, u->hiddens_TBH + (first + r) * H, hidden + r * ld_hidden);
     for (long step = 0; step < u->T; step++) {
@@ -49,6 +52,8 @@ static int forward_block(const chunk *u, long first, long rows, in packed) {
             {u->tanh_TBH + kept * H, H, H},       {u->hiddens_TBH + next * H, H, H},
             {u->new_cells_TBH + row * H, H, H},   {at_row(u->x_hat_TBG, kept, G), G, G},
         };
+        if (u->rounds)
+            mogrify(u, G, step, first, rows, packed_rounds, x, ld_x, hidden, ld_hidden, rounds, ld_rounds);
         multiply(u->bf16, tiles, K, G, hidden, ld_hidden, packed, product, ld_product, touched, 6);
         for (long r = 0; r < rows; r++)
             forward_row(u, step, first + r, product + r * ld_product, hidden + r * ld_hidden);
@@ -59,16 +64,20 @@ static int forward_block(const chunk *u, long first, long rows, in packed) {
 
 /* Returns 0 if there is no memory. */
 int lstm_unroll_forward(const chunk *u) {
-    long threads = u->threads, H = u->H, G = lstm_gates_size(u), block = block_rows(u, padded(H) + padded(G)), done = 1;
+    long threads = u->threads, D = u->D, H = u->H, G = lstm_gates_size(u), done = 1;
+    long block = block_rows(u, padded(H) + padded(G) + (u->rounds ? padded(D) + padded(D + H) : 0));
     float *packed = allocate(round_up(G, PANEL) * units(u->bf16, H));
-    if (!packed ||
-        !multiply_all(u->bf16, threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
-        free(packed);
-        return 0;
+    float *packed_rounds = u->rounds ? allocate(packed_size(u, 0, G)) : NULL;
+    if (!packed || (u->rounds && !packed_rounds) ||
+        (!u->rounds && !multiply_all(u->bf16, threads, u->T * u->B, D, G, u->x_TBD, u->input_GD, 1, D, u->input_TBG)))
+        done = 0;
+    else {
+        pack(u->bf16, threads, H, G, u->recurrent_GH, 1, H, packed);
+        if (u->rounds) pack_rounds(u, 0, G, packed_rounds);
+        PARALLEL_ROWS for (long first = 0; first < u->B; first += block)
+            if (!forward_block(u, first, smaller(u->B - first, block), packed, packed_rounds)) done = 0;
     }
-    pack(u->bf16, threads, H, G, u->recurrent_GH, 1, H, packed);
-    PARALLEL_ROWS for (long first = 0; first < u->B; first += block)
-        if (!forward_block(u, first, smaller(u->B - first, block), packed)) done = 0;
     free(packed);
+    free(packed_rounds);
     return done;
 }

@@ -18,7 +18,7 @@ from charlm.nn.fused.saving import save_objects, saved_objects
 from charlm.nn.norm import BatchNorm, LayerNorm, increment_step_counts
 from charlm.nn.state import State
 
-_GAINS = ("input_gain_G", "recurrent_gain_G", "memory_gain_H", "memory_bias_H")
+_OTHERS = ("rounds_RM", "input_gain_G", "recurrent_gain_G", "memory_gain_H", "memory_bias_H")
 _NUM_STATISTICS = 6
 
 
@@ -31,7 +31,7 @@ def unroll_lstm_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) 
     assert isinstance(cell, LSTMCell)
     assert isinstance(weights, LSTMWeights)
     norms = [norm for norm in _norms(cell) if isinstance(norm, LayerNorm)]
-    gains = [*(norm.gain_G for norm in norms), norms[-1].bias_G] if norms else [None] * len(_GAINS)
+    gains = [*(norm.gain_G for norm in norms), norms[-1].bias_G] if norms else [None] * len(_OTHERS[1:])
     return _run(cell, x_BTD, state, weights, [weights.bias_G, *gains], {}, {})
 
 
@@ -78,11 +78,27 @@ def _run(
     names = "zoneout_hidden", "zoneout_cell"
     numbers, masks = chunk_settings(cell, state, x_BTD.shape[1], weights.generator, names)
     settings = numbers | settings | {"coupled": cell.coupled}
-    matrices = x_BTD.transpose(0, 1).float(), weights.input_GD, weights.recurrent_GH
-    found = _LSTM.apply(settings, masks | buffers, hidden_BH, cell_BH, *matrices, *vectors)
+    bias_G, *gains = vectors
+    parameters = x_BTD.transpose(0, 1).float(), weights.input_GD, weights.recurrent_GH, bias_G, _rounds(cell)
+    found = _LSTM.apply(settings, masks | buffers, hidden_BH, cell_BH, *parameters, *gains)
     output_TBH, last_BH = cast("tuple[Tensor, Tensor]", found)
     counts = increment_step_counts(step_counts, x_BTD.shape[1])
     return output_TBH.transpose(0, 1), (output_TBH[-1].clone(), last_BH, *counts)
+
+
+def _rounds(cell: LSTMCell) -> Tensor | None:
+    """Return the matrices of a Mogrifier, each a row."""
+    if cell.mogrifier is None:
+        return None
+    pairs = zip(cell.mogrifier.scales, cell.mogrifier.matrices, strict=True)
+    return torch.stack([scale(matrix).flatten() for scale, matrix in pairs])
+
+
+def _new_rounds(tensors: dict[str, Tensor], num_kept: int) -> Tensor:
+    """Return room for what the rounds of a Mogrifier gate, in all kept steps: x, h, x and so on."""
+    num_rounds, (_, batch_size, input_size) = len(tensors["rounds_RM"]), tensors["x_TBD"].shape
+    num_elements = (num_rounds + 1) // 2 * input_size + num_rounds // 2 * tensors["recurrent_GH"].shape[1]
+    return tensors["rounds_RM"].new_empty(num_kept * batch_size * num_elements)
 
 
 def _function(tensors: dict[str, Tensor], direction: str) -> str:
@@ -90,7 +106,7 @@ def _function(tensors: dict[str, Tensor], direction: str) -> str:
 
 
 class _LSTM(torch.autograd.Function):
-    """First state, inputs, parameters, gains -> outputs of all steps, last memory."""
+    """First state, inputs, parameters, matrices of a Mogrifier, gains -> outputs of all steps, last memory."""
 
     @staticmethod
     def forward(
@@ -101,7 +117,7 @@ class _LSTM(torch.autograd.Function):
         cell_BH: Tensor,
         *parameters: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        named = zip((*PARAMETERS, *_GAINS), parameters, strict=True)
+        named = zip((*PARAMETERS, *_OTHERS), parameters, strict=True)
         tensors = buffers | {name: tensor.contiguous() for name, tensor in named if tensor is not None}
         num_steps, batch_size, _ = tensors["x_TBD"].shape
         gates_size, hidden_size = tensors["recurrent_GH"].shape
@@ -117,6 +133,9 @@ class _LSTM(torch.autograd.Function):
         tensors["new_cells_TBH"] = new(num_steps, hidden_size) if mixes_cells else tensors["cells_TBH"][1:]
         tensors["gates_TBG"], tensors["tanh_TBH"] = new(num_kept, gates_size), new(num_kept, hidden_size)
         tensors["statistics_TBS"] = new(num_kept, _NUM_STATISTICS)
+        if "rounds_RM" in tensors:
+            settings["rounds"] = len(tensors["rounds_RM"])
+            tensors |= {name: _new_rounds(tensors, num_kept) for name in ("factors", "results")}
         if "recurrent_gain_G" in tensors and "scales" not in settings:
             tensors["x_hat_TBG"] = new(num_kept, gates_size)
         run_in_c(_function(tensors, "forward"), settings, tensors)
@@ -136,11 +155,15 @@ class _LSTM(torch.autograd.Function):
         found["d_hidden_BH"] = torch.zeros_like(d_last_BH)
         found["d_cell_BH"] = d_last_BH.clone(memory_format=torch.contiguous_format)
         found["d_product_TBG"] = torch.empty_like(tensors["input_TBG"]) if has_norms else found["d_input_TBG"]
+        if "rounds_RM" in tensors:
+            found["d_gates"] = torch.empty_like(tensors["factors"])
+            found["d_rounds_RM"] = torch.empty_like(tensors["rounds_RM"])
         gates_size, hidden_size = tensors["recurrent_GH"].shape
         sizes = [gates_size] * 3 + [hidden_size] * 2
         found["d_vectors"] = d_last_BH.new_empty(sum(sizes))
         run_in_c(_function(tensors, "backward"), settings | strides, tensors | found)
         d_bias_G, *d_gains = found["d_vectors"].split(sizes)
         matrices = (found.get(f"d_{name}") for name in PARAMETERS[:3])
-        d_gains = d_gains if has_norms else [None] * len(_GAINS)
-        return None, None, found["d_hidden_BH"], found["d_cell_BH"], *matrices, d_bias_G, *d_gains
+        d_gains = d_gains if has_norms else [None] * len(_OTHERS[1:])
+        d_others = d_bias_G, found.get("d_rounds_RM"), *d_gains
+        return None, None, found["d_hidden_BH"], found["d_cell_BH"], *matrices, *d_others
