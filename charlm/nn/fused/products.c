@@ -18,22 +18,30 @@ static inline __attribute__((always_inline)) vector add_product(int bf16, vector
 #endif
 }
 
-/* c = a times a panel, or c + that. K units; those of a have the stride stride_k, its rows the stride ld_a. */
-static inline __attribute__((always_inline)) void multiply_tile(int bf16, int rows, int adds, long K, in a, long ld_a,
-                                                                long stride_k, in panel, out c, long ld_c) {
+/* c = a times the first vectors of a panel, or c + that. K units; those of a have the stride stride_k, its rows the stride ld_a. */
+static inline __attribute__((always_inline)) void multiply_tile(int bf16, int rows, int vectors, int adds, long K, in a,
+                                                                long ld_a, long stride_k, in panel, out c, long ld_c) {
     vector sum[TILE][WIDTH];
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++)
+        _Pragma("GCC unroll 3") for (int j = 0; j < vectors; j++)
             sum[r][j] = adds ? *(vector *)(c + r * ld_c + j * LANES) : (vector){0};
     for (long k = 0; k < K; k++) {
         vector w[WIDTH];
-        _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++) w[j] = *(const vector *)(panel + k * PANEL + j * LANES);
+        _Pragma("GCC unroll 3") for (int j = 0; j < vectors; j++) w[j] = *(const vector *)(panel + k * PANEL + j * LANES);
         _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-            _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++)
+            _Pragma("GCC unroll 3") for (int j = 0; j < vectors; j++)
                 sum[r][j] = add_product(bf16, sum[r][j], a[r * ld_a + k * stride_k], w[j]);
     }
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++) *(vector *)(c + r * ld_c + j * LANES) = sum[r][j];
+        _Pragma("GCC unroll 3") for (int j = 0; j < vectors; j++) *(vector *)(c + r * ld_c + j * LANES) = sum[r][j];
+}
+
+/* The same with as many vectors as the columns of the panel need */
+static inline __attribute__((always_inline)) void multiply_panel(int bf16, long width, int adds, long K, in a, long ld_a,
+                                                                 long stride_k, in panel, out c, long ld_c) {
+    if (width > (WIDTH - 1) * LANES) multiply_tile(bf16, TILE, WIDTH, adds, K, a, ld_a, stride_k, panel, c, ld_c);
+    else if (WIDTH > 2 && width > LANES) multiply_tile(bf16, TILE, 2, adds, K, a, ld_a, stride_k, panel, c, ld_c);
+    else multiply_tile(bf16, TILE, 1, adds, K, a, ld_a, stride_k, panel, c, ld_c);
 }
 
 static void prefetch(const stream *s, long first_row, long from, long to) {
@@ -54,9 +62,9 @@ static inline __attribute__((always_inline)) void multiply_units(int bf16, long 
             for (const stream *s = next; s < next + num_next; s++)
                 if (s->start) prefetch(s, m, n * s->size / columns, (n + PANEL) * s->size / columns);
             if (height == TILE)
-                multiply_tile(bf16, TILE, 0, K, a + m * ld_a, ld_a, 1, packed + n * K, to, is_whole ? ld_c : PANEL);
+                multiply_panel(bf16, width, 0, K, a + m * ld_a, ld_a, 1, packed + n * K, to, is_whole ? ld_c : PANEL);
             else for (long r = 0; r < height; r++)
-                multiply_tile(bf16, 1, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL, PANEL);
+                multiply_tile(bf16, 1, WIDTH, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL, PANEL);
             if (!is_whole) for (long r = 0; r < height; r++)
                 memcpy(c + (m + r) * ld_c + n, edge + r * PANEL, width * sizeof(float));
         }
@@ -149,8 +157,8 @@ int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, lo
                     out sum = sums + (start + r) * columns + j;
                     for (long k = call * depth / num_calls; k < (call + 1) * depth / num_calls; k++)
                         for (long i = 0; i < STRIP; i += 16) __builtin_prefetch(next + k * ld_a + i, 0, 2);
-                    if (bf16) multiply_tile(1, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
-                    else multiply_tile(0, TILE, 1, num_units, tile, 1, TILE, panel, sum, columns);
+                    if (bf16) multiply_panel(1, M - j, 1, num_units, tile, 1, TILE, panel, sum, columns);
+                    else multiply_panel(0, M - j, 1, num_units, tile, 1, TILE, panel, sum, columns);
                 }
             }
         }
