@@ -15,7 +15,7 @@ from charlm.nn.bodies.build import build_body
 from charlm.nn.bodies.recurrent import RecurrentLayer
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.dropout import NoiseRNG
-from charlm.nn.fused.backend import unroll_in_c
+from charlm.nn.fused.backend import trains_in_c, unroll_in_c
 from charlm.nn.fused.chunk_in_c import MIN_ROWS, runs_in_c
 from charlm.settings import Layer, validate
 
@@ -70,8 +70,12 @@ def draw_case(seed: int) -> Case:
     return Case(body, (batch_size, rng.randint(1, 10), rng.randint(1, 80)), training=rng.random() < 0.7)
 
 
-def run(case: Case, seed: int, backend: str, dtype: torch.dtype) -> list[Tensor]:
-    """Return outputs, last state, running averages, and the gradients of a random projection by all that has one."""
+def run(case: Case, seed: int, backend: str, dtype: torch.dtype, num_threads: int | None = None) -> list[Tensor]:
+    """Return outputs, last state, running averages, and the gradients of a random projection by all that has one.
+
+    Args:
+        num_threads: of the forward and the backward pass. The initial weights depend on the number of threads, too.
+    """
     rng = NoiseRNG()
     rng.seed(seed)
     torch.manual_seed(seed)
@@ -87,10 +91,15 @@ def run(case: Case, seed: int, backend: str, dtype: torch.dtype) -> list[Tensor]
         (torch.randn(tensor.shape) * 0.3).to(dtype).requires_grad_() if tensor.is_floating_point() else tensor
         for tensor in network.initial_state(batch_size)
     )
-    found = [tensor for tensor in _flat(network(x_BTD, state)) if tensor.requires_grad]
-    directions = [torch.randn(tensor.shape).to(dtype) for tensor in found]
     leaves = [leaf for leaf in (*network.parameters(), x_BTD, *state) if leaf.requires_grad]
-    gradients = torch.autograd.grad(found, leaves, directions, allow_unused=True, materialize_grads=True)
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(num_threads or threads_before)
+    try:
+        found = [tensor for tensor in _flat(network(x_BTD, state)) if tensor.requires_grad]
+        directions = [torch.randn(tensor.shape).to(dtype) for tensor in found]
+        gradients = torch.autograd.grad(found, leaves, directions, allow_unused=True, materialize_grads=True)
+    finally:
+        torch.set_num_threads(threads_before)
     return [*(tensor.detach() for tensor in found), *network.buffers(), *gradients]
 
 
@@ -111,7 +120,8 @@ def difference(found: list[Tensor], expected: list[Tensor]) -> float:
 
 @pytest.mark.parametrize(("first", "last"), SEEDS)
 def test_random_networks_are_the_plain_ones(first: int, last: int) -> None:
-    """In float64 to 1e-10. In fp32 to 1e-5; or, of networks that amplify rounding, as the plain steps in fp32 do."""
+    """In float64 to 1e-10, in fp32 to 1e-5. A network that amplifies rounding has more room: as much as the plain steps
+    in fp32 are further from float64 than that."""
     failed: dict[int, tuple[float, ...]] = {}
     for seed in range(first, last):
         case = draw_case(seed)
@@ -119,7 +129,7 @@ def test_random_networks_are_the_plain_ones(first: int, last: int) -> None:
         in_double = difference(run(case, seed, "auto", torch.float64), exact)
         in_single = difference(run(case, seed, "auto", torch.float32), exact)
         plain = difference(run(case, seed, "plain", torch.float32), exact)
-        if not (in_double <= 1e-10 and in_single <= max(1e-5, 4 * plain)):
+        if not (in_double <= 1e-10 * max(1.0, plain / 1e-5) and in_single <= max(1e-5, 4 * plain)):
             failed[seed] = (in_double, in_single, plain)
     assert not failed
 
@@ -132,18 +142,9 @@ def test_their_numbers_do_not_depend_on_the_threads(first: int, last: int) -> No
     known = {seed: case for seed, case in cases.items() if runs_whole_in_c(case)}
     assert len(known) > len(cases) / 20
     for seed, case in known.items():
-        alone, *others = (run_with_threads(case, seed, num_threads) for num_threads in (1, 2, 3))
+        alone, *others = (run(case, seed, "auto", torch.float32, num_threads) for num_threads in (1, 2, 3))
         for other in others:
             assert all(torch.equal(*pair) for pair in zip(alone, other, strict=True)), seed
-
-
-def run_with_threads(case: Case, seed: int, num_threads: int) -> list[Tensor]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        return run(case, seed, "auto", torch.float32)
-    finally:
-        torch.set_num_threads(before)
 
 
 def runs_whole_in_c(case: Case) -> bool:
@@ -151,6 +152,7 @@ def runs_whole_in_c(case: Case) -> bool:
     settings = validate(RecurrentSettings, Layer(case.body))
     layers = build_body(settings, case.shape[2], NoiseRNG()).modules()
     cells = [layer.cell for layer in layers if isinstance(layer, RecurrentLayer)]
-    is_known = all(unroll_in_c(cell) is not None for cell in cells)
+    is_known = all(unroll_in_c(cell) is not None and trains_in_c(cell) for cell in cells)
+    is_known = is_known and (case.training or settings.norm != "batch")
     has_steps = case.shape[1] > max(settings.strides, default=1) and max(settings.dilations) == 1
     return is_known and has_steps and case.shape[0] >= MIN_ROWS

@@ -2,8 +2,8 @@
 
 torch    torch's own kernels, for cells that they know: oneDNN's LSTM on CPUs, cuDNN on GPUs
 fused    charlm's kernels between torch's matrix products; also for normalised, coupled and zoned-out cells.
-         On a CPU, a chunk of an LSTM or a GRU runs as one call of C, which is faster than both; with batch
-         normalisation not in all cases
+         On a CPU, a chunk of an LSTM or a GRU runs as one call of C, which is faster than both; `fits_in_c` has
+         the exceptions
 plain    the steps of the cell one by one, for every cell
 """
 

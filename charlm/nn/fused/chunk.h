@@ -50,8 +50,8 @@ typedef struct {
     float *d_hidden_BH, *d_cell_BH; /* of the last state, then of the first */
     float *d_input_TBG, *d_product_TBG, *d_x_TBD, *d_input_GD, *d_recurrent_GH;
     float *d_gates, *d_rounds_RM; /* of a Mogrifier's rounds */
-    float *d_vectors; /* of the bias G, the gains of inputs G and recurrence G; of an LSTM, gain and bias of the memory H
-                         each; of a GRU, the candidate's bias H */
+    float *d_vectors; /* of the bias G, the gains of inputs G and recurrence G; of an LSTM, gain and bias of the memory
+                         H each; of a GRU, the candidate's bias H */
 } chunk;
 
 static inline long lstm_gates_size(const chunk *u) { return (u->coupled ? 3 : 4) * u->H; }

@@ -87,8 +87,8 @@ static int forward_block(const chunk *u, long first, long rows, in packed) {
                 candidate_row(u, step, first + r, product + r * ld_product + 2 * H, hidden + r * ld_hidden);
         }
         if (u->resets_before) {
-            multiply(u->bf16, tiles, K, H, hidden, ld_hidden, packed + round_up(columns, PANEL) * K, product, ld_product,
-                     NULL, 0);
+            multiply(u->bf16, tiles, K, H, hidden, ld_hidden, packed + round_up(columns, PANEL) * K, product,
+                     ld_product, NULL, 0);
             for (long r = 0; r < rows; r++)
                 candidate_row(u, step, first + r, product + r * ld_product, hidden + r * ld_hidden);
         }

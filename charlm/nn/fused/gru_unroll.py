@@ -29,7 +29,7 @@ def unroll_gru_in_c(cell: Cell, x_BTD: Tensor, state: State, weights: Weights) -
     """
     assert isinstance(cell, GRUCell)
     assert isinstance(weights, GRUWeights)
-    gains = ([norm.gain_G for norm in pair if isinstance(norm, LayerNorm)] for pair in _norms(cell))
+    gains = (tuple(norm.gain_G for norm in pair if isinstance(norm, LayerNorm)) for pair in _norms(cell))
     vectors = [weights.bias_G, weights.candidate_bias_H, *(torch.cat(parts) if parts else None for parts in gains)]
     return _run(cell, x_BTD, state, weights, vectors, {})
 

@@ -1,9 +1,9 @@
-/* Gradients of the LSTM with batch normalisation over a whole chunk: all steps, each by blocks of hidden units, from the
-   last to the first, then the products of all steps. */
+/* Gradients of the LSTM with batch normalisation over a whole chunk: all steps, each by blocks of hidden units, from
+   the last to the first, then the products of all steps. */
 #include "columns.h"
 
-/* What a thread needs for a block of units: the gradients of the gates, the normalised products, and the gradients of the
-   memory; the statistics, parameters and sums of their columns */
+/* What a thread needs for a block of units: the gradients of the gates, the normalised products, and the gradients of
+   the memory; the statistics, parameters and sums of their columns */
 typedef struct {
     float *d_gates, *x_hat, *x, *d_read, *memory_hat; /* B rows of gates panels; of the last two, of a panel */
     float x_mean[4 * PANEL], x_rstd[4 * PANEL], rstd[4 * PANEL], gain[4 * PANEL], x_gain[4 * PANEL];
@@ -105,7 +105,8 @@ static void products_row(const chunk *u, block *k, long row, long b, long first,
 }
 
 static void add_columns(long gates, long H, long first, long width, in sums, out d_vector) {
-    for (long g = 0; g < gates; g++) for (long j = 0; j < width; j++) d_vector[g * H + first + j] += sums[g * PANEL + j];
+    for (long g = 0; g < gates; g++)
+        for (long j = 0; j < width; j++) d_vector[g * H + first + j] += sums[g * PANEL + j];
 }
 
 static void backward_units(const chunk *u, block *k, long step, long first, float *d_hidden, float *kept_hidden,

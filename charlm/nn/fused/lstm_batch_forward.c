@@ -74,7 +74,8 @@ static void forward_units(const chunk *u, block *k, long step, long first, in hi
     if (width < PANEL) memset(k->x, 0, B * gates * PANEL * sizeof(float));
     for (long b = 0; b < B; b++)
         load_gates(gates, H, first, width, u->input_TBG + (row + b) * G, k->x + b * gates * PANEL);
-    multiply(u->bf16, round_up(B, TILE), K, gates * PANEL, hidden, ld_hidden, packed, k->product, gates * PANEL, NULL, 0);
+    multiply(u->bf16, round_up(B, TILE), K, gates * PANEL, hidden, ld_hidden, packed, k->product, gates * PANEL, NULL,
+             0);
     normalise_gates(u, k, gates);
     for (long b = 0; b < B; b++) forward_gates(u, k, row + b, b, first, width, gates);
     column_statistics(B, k->cell, PANEL, k->memory_mean, k->memory_variance);

@@ -25,8 +25,9 @@ static inline const float *values_before(const chunk *u, long N, long round) {
 /* ---- packed matrices: of the rounds, then U. Backward, they are transposed. */
 
 static inline long packed_round(const chunk *u, int transposed, long round) {
-    long even = transposed ? round_up(u->H, PANEL) * units(u->bf16, u->D) : round_up(u->D, PANEL) * units(u->bf16, u->H);
-    long odd = transposed ? round_up(u->D, PANEL) * units(u->bf16, u->H) : round_up(u->H, PANEL) * units(u->bf16, u->D);
+    long from_hidden = round_up(u->D, PANEL) * units(u->bf16, u->H);
+    long from_input = round_up(u->H, PANEL) * units(u->bf16, u->D);
+    long even = transposed ? from_input : from_hidden, odd = transposed ? from_hidden : from_input;
     return (round + 1) / 2 * even + round / 2 * odd;
 }
 
@@ -74,8 +75,8 @@ static inline void mogrify(const chunk *u, long G, long step, long first, long r
              u->input_TBG + row * G, G, NULL, 0);
 }
 
-/* ---- backward: d_hidden of a block of rows comes in for the gated h, and becomes that of h before the rounds. d_x comes
-   in for the gated x. product: as wide as x or h */
+/* ---- backward: d_hidden of a block of rows comes in for the gated h, and becomes that of h before the rounds. d_x
+   comes in for the gated x. product, gates: as wide as x or h */
 
 static inline void mogrify_backward(const chunk *u, long step, long first, long rows, in packed, float *d_x, long ld_x,
                                     float *d_hidden, long ld_hidden, out product, long ld_product, out gates,
@@ -110,11 +111,13 @@ static inline void mogrify_backward(const chunk *u, long step, long first, long 
 static inline int mogrifier_gradients(const chunk *u, long G) {
     long threads = u->threads, N = u->T * u->B, D = u->D, H = u->H, R = u->rounds;
     const float *last_x = values_before(u, N, R + R % 2), *last_h = values_before(u, N, R + 1 - R % 2);
-    for (long round = 0; u->d_rounds_RM && round < R; round++)
-        if (!multiply_transposed(u->bf16, threads, N, gated_size(u, round), gating_size(u, round),
-                                 round_rows(u, u->d_gates, N, round), gated_size(u, round), values_before(u, N, round + 1),
-                                 u->d_rounds_RM + round * D * H)) return 0;
-    return (!u->d_input_GD || multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, G, last_x, u->d_input_GD)) &&
+    for (long round = 0; u->d_rounds_RM && round < R; round++) {
+        long size = gated_size(u, round), other_size = gating_size(u, round);
+        if (!multiply_transposed(u->bf16, threads, N, size, other_size, round_rows(u, u->d_gates, N, round), size,
+                                 values_before(u, N, round + 1), u->d_rounds_RM + round * D * H)) return 0;
+    }
+    return (!u->d_input_GD ||
+            multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, G, last_x, u->d_input_GD)) &&
            (!u->d_recurrent_GH ||
             multiply_transposed(u->bf16, threads, N, G, H, u->d_product_TBG, G, last_h, u->d_recurrent_GH));
 }

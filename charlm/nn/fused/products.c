@@ -18,7 +18,8 @@ static inline __attribute__((always_inline)) vector add_product(int bf16, vector
 #endif
 }
 
-/* c = a times the first vectors of a panel, or c + that. K units; those of a have the stride stride_k, its rows the stride ld_a. */
+/* c = a times the first vectors of a panel, or c + that. K units; those of a have the stride stride_k, its rows the
+   stride ld_a. */
 static inline __attribute__((always_inline)) void multiply_tile(int bf16, int rows, int vectors, int adds, long K, in a,
                                                                 long ld_a, long stride_k, in panel, out c, long ld_c) {
     vector sum[TILE][WIDTH];
@@ -27,7 +28,8 @@ static inline __attribute__((always_inline)) void multiply_tile(int bf16, int ro
             sum[r][j] = adds ? *(vector *)(c + r * ld_c + j * LANES) : (vector){0};
     for (long k = 0; k < K; k++) {
         vector w[WIDTH];
-        _Pragma("GCC unroll 3") for (int j = 0; j < vectors; j++) w[j] = *(const vector *)(panel + k * PANEL + j * LANES);
+        _Pragma("GCC unroll 3") for (int j = 0; j < vectors; j++)
+            w[j] = *(const vector *)(panel + k * PANEL + j * LANES);
         _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
             _Pragma("GCC unroll 3") for (int j = 0; j < vectors; j++)
                 sum[r][j] = add_product(bf16, sum[r][j], a[r * ld_a + k * stride_k], w[j]);
@@ -37,8 +39,8 @@ static inline __attribute__((always_inline)) void multiply_tile(int bf16, int ro
 }
 
 /* The same with as many vectors as the columns of the panel need */
-static inline __attribute__((always_inline)) void multiply_panel(int bf16, long width, int adds, long K, in a, long ld_a,
-                                                                 long stride_k, in panel, out c, long ld_c) {
+static inline __attribute__((always_inline)) void multiply_panel(int bf16, long width, int adds, long K, in a,
+                                                                 long ld_a, long stride_k, in panel, out c, long ld_c) {
     if (width > (WIDTH - 1) * LANES) multiply_tile(bf16, TILE, WIDTH, adds, K, a, ld_a, stride_k, panel, c, ld_c);
     else if (WIDTH > 2 && width > LANES) multiply_tile(bf16, TILE, 2, adds, K, a, ld_a, stride_k, panel, c, ld_c);
     else multiply_tile(bf16, TILE, 1, adds, K, a, ld_a, stride_k, panel, c, ld_c);

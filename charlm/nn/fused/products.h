@@ -81,7 +81,8 @@ HIDDEN void multiply(int bf16, long rows, long K, long columns, in a, long ld_a,
 HIDDEN void pack(int bf16, long threads, long K, long columns, in w, long stride_k, long stride_column, out packed);
 
 /* c_NM = a_NK times b, K by M with these strides. Returns 0 if there is no memory. */
-HIDDEN int multiply_all(int bf16, long threads, long N, long K, long M, in a, in b, long stride_k, long stride_m, out c);
+HIDDEN int multiply_all(int bf16, long threads, long N, long K, long M, in a, in b, long stride_k, long stride_m,
+                        out c);
 
 /* c_GM = the transpose of a_NG, whose rows have the stride ld_a, times b_NM: a gradient of weights. Returns 0 if there
    is no memory. */
