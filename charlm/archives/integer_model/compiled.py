@@ -1,4 +1,4 @@
-"""The step of the network in C: `network.c`, with the numbers of a model laid out for it.
+"""The step of the network in C: `network.c` and its headers, with the numbers of a model laid out for it.
 
 L lanes, V vocabulary, G gates, K columns of a matrix.
 """
@@ -17,6 +17,10 @@ from charlm.archives.integer_model.layout import Array, IntegerModel, Product, P
 from charlm.c_library import load_c_library
 
 _SOURCE = Path(__file__).with_name("network.c")
+_HEADERS = tuple(
+    _SOURCE.with_name(f"{name}.h")
+    for name in ("fixed_point", "integer_network", "integer_products", "integer_cells", "integer_embedding")
+)
 _FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
 PATHS = ("plain", "avx2", "vnni")
 """How products are computed, by number; each needs the processor's instructions, and gives the same bits."""
@@ -76,7 +80,7 @@ class _Network(ctypes.Structure):
 @functools.cache
 def load_network_library() -> ctypes.CDLL | None:
     """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
-    library = load_c_library([_SOURCE], _FLAGS, openmp=True)
+    library = load_c_library([_SOURCE], _FLAGS, headers=_HEADERS, openmp=True)
     if library is None:
         return None
     assert library.network_size() == ctypes.sizeof(_Network), "the structures of network.c have other fields"
