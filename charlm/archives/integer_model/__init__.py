@@ -7,7 +7,8 @@
 - `description`, `layout`, `parse_model`: the format. `bounds`: the proof that no sum leaves its range.
 - `supported`, `convert`, `convert_layers`, `quantize`: from floats to the format; nothing else sees a float.
 - `reference`: the step in numpy. `compiled` and `network.c`: the same in C.
-- `counts`, `count_features`, `frequencies`: counts of the text so far, and the frequencies, in Python.
-  `compiled_counts` and `counts.c`: the same in C. `training_tables`: n-grams of the training text.
+- `counts`, `mixing`, `mixing_tables`, `frequencies`: counts of the text so far, what mixes them with the network, and
+  the frequencies, in Python. `compiled_counts` and `counts.c`: the same in C. `training_tables`: n-grams of the
+  training text.
 - `predictor`: all of it as a `LanePredictor`. `files`: the model of a checkpoint.
 """

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from charlm.archives.integer_model.activation_tables import STEP_BITS
-from charlm.archives.integer_model.count_features import HIGHEST_BONUS
 from charlm.archives.integer_model.fixed_point import (
     GATE_BITS,
     MAX_MEMORY,
@@ -55,7 +54,6 @@ def check_bounds(model: IntegerModel) -> None:
     logit = _group_bound(model, model.head_group) + _largest(model.arrays["head.bias"])
     _require(logit < _MAX_GATE, "a logit")
     if description.counts is not None:
-        _require(_largest(model.arrays["counts.weights"]) <= HIGHEST_BONUS, "a weight of the counts")
         check_tables(open_tables(model.arrays, len(description.counts.table_sizes)), description.vocab_size)
 
 

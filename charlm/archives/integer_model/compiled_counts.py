@@ -7,20 +7,42 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charlm.archives.integer_model.count_features import SLOT_SYMBOLS
+from charlm.archives.integer_model.counts import SLOT_SYMBOLS
 from charlm.archives.integer_model.description import CountsDescription
+from charlm.archives.integer_model.mixing import FIRST_STATE_UPDATES
+from charlm.archives.integer_model.mixing_tables import (
+    CORRECTION_BITS,
+    LARGEST_LOGIT,
+    MAX_ORDERS,
+    NUM_CHOICES,
+    NUM_CONTEXTS,
+    NUM_CORRECTIONS,
+    NUM_KNOTS,
+    NUM_OTHER_INPUTS,
+    NUM_STATES,
+    ONE_WEIGHT,
+    first_final_weights,
+    first_states,
+    first_weights,
+    make_lookups,
+    num_sources,
+)
 from charlm.archives.integer_model.training_tables import UNKNOWN, Table
 from charlm.archives.predictor import SymbolArray, UInt32Array
 from charlm.c_library import load_c_library
 
 _SOURCE = Path(__file__).with_name("counts.c")
+_HEADERS = tuple(_SOURCE.with_name(f"{name}.h") for name in ("counts", "candidates", "mixing"))
 _FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
 _FREQUENCIES_PER_THREAD = 1 << 16
 """Frequencies of a step for which a further thread is woken; see `compiled.py`."""
+_SLOT_BYTES = 5 + 3 * SLOT_SYMBOLS
+_NUM_INPUTS = NUM_OTHER_INPUTS + 2 * MAX_ORDERS
 _pointer, _int = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -33,18 +55,19 @@ class _Counts(ctypes.Structure):
         *(
             (name, _pointer)
             for name in (
-                *("powers", "orders", "weights", "updates", "history", "contexts", "tables"),
-                *("slots", "lanes", "frequencies", "scratch"),
+                *("logarithms", "logits", "squashed", "orders", "states", "weights", "final", "corrections"),
+                *("history", "contexts", "tables", "slots", "lanes", "frequencies", "marks"),
             )
         ),
         *((name, _int) for name in ("num_orders", "slot_bits", "vocab_size", "num_tables", "num_table_orders")),
+        ("history_size", _int),
     ]
 
 
 @functools.cache
 def load_counts_library() -> ctypes.CDLL | None:
     """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
-    library = load_c_library([_SOURCE], _FLAGS, openmp=True)
+    library = load_c_library([_SOURCE], _FLAGS, headers=_HEADERS, openmp=True)
     if library is None:
         return None
     assert library.counts_size() == ctypes.sizeof(_Counts), "the structure of counts.c has other fields"
@@ -62,13 +85,11 @@ def declare(library: ctypes.CDLL) -> None:
 
 
 class CompiledCounts:
-    """The slots, the weights, and the last symbols of each lane."""
+    """The slots, what is learned, and the last symbols of each lane."""
 
     def __init__(
         self,
         description: CountsDescription | None,
-        weights: npt.NDArray[np.int32],
-        powers: npt.NDArray[np.int32],
         vocab_size: int,
         library: ctypes.CDLL,
         threads: int,
@@ -78,8 +99,6 @@ class CompiledCounts:
         """
         Args:
             description: None without counts; then the frequencies are those of the network.
-            weights: those that every text starts with; (0,) without counts.
-            powers: the table of 2**-t.
             threads: at most so many threads share the lanes.
             tables: the n-grams of the training text, of 2, 3, ... tokens.
             frequencies_per_thread: a step with fewer for each thread has fewer threads.
@@ -89,41 +108,58 @@ class CompiledCounts:
         self._tables = (_Table * len(tables))(
             *(_Table(*(array.ctypes.data for array in table)) for table in self._table_arrays)
         )
-        self._num_table_orders = 0 if description is None else len(description.table_orders)
-        self._library, self._threads = library, threads
+        self._library, self._threads, self._vocab_size = library, threads, vocab_size
         self._orders = np.array(() if description is None else description.orders, dtype=np.int64)
         self._slot_bits = 0 if description is None else description.slot_bits
-        self._first_weights, self._powers, self._vocab_size = weights, np.ascontiguousarray(powers), vocab_size
-        self._scratch = np.zeros(threads * -(-vocab_size * 10 // 64) * 64, dtype=np.uint8)
+        self._num_table_orders = 0 if description is None else len(description.table_orders)
+        self._num_sources = 0 if description is None else num_sources(description)
+        self._description = description
+        self._marks = np.zeros((threads, vocab_size), dtype=np.uint16)
         self.start(0)
 
     def start(self, num_lanes: int) -> None:
         """Forget all symbols."""
-        num_orders, vocab_size = len(self._orders), self._vocab_size
-        self._history = np.full((num_lanes, int(self._orders.max(initial=1))), -1, dtype=np.int64)
-        self._contexts = np.full((num_lanes, len(self._tables)), UNKNOWN, dtype=np.int64)
-        self._slots = np.zeros((num_orders, 1 << self._slot_bits, 2 + 2 * SLOT_SYMBOLS), dtype=np.uint16)
-        self._lanes = np.zeros((num_lanes, self._library.lane_size()), dtype=np.uint8)
-        self._weights, self._updates = self._first_weights.copy(), np.zeros_like(self._first_weights)
-        self._frequencies_LV = np.zeros((num_lanes, vocab_size), dtype=np.uint32)
+        arrays = self._learned() | {
+            "history": np.full((num_lanes, int(self._orders.max(initial=2))), -1, dtype=np.int64),
+            "contexts": np.full((num_lanes, len(self._tables)), UNKNOWN, dtype=np.int64),
+            "slots": np.zeros((len(self._orders), 1 << self._slot_bits, _SLOT_BYTES), dtype=np.uint8),
+            "lanes": np.zeros((num_lanes, self._library.lane_size()), dtype=np.uint8),
+            "frequencies": np.zeros((num_lanes, self._vocab_size), dtype=np.uint32),
+            "marks": self._marks,
+            "orders": self._orders,
+            **make_lookups()._asdict(),
+        }
+        self._arrays = arrays  # what the structure points to
+        self._num_lanes, self._frequencies_LV = num_lanes, arrays["frequencies"]
         self._counts = _Counts(
-            powers=self._powers.ctypes.data,
-            orders=self._orders.ctypes.data,
-            weights=self._weights.ctypes.data,
-            updates=self._updates.ctypes.data,
-            history=self._history.ctypes.data,
-            contexts=self._contexts.ctypes.data,
+            **{name: array.ctypes.data for name, array in arrays.items()},
             tables=ctypes.addressof(self._tables),
-            slots=self._slots.ctypes.data,
-            lanes=self._lanes.ctypes.data,
-            frequencies=self._frequencies_LV.ctypes.data,
-            scratch=self._scratch.ctypes.data,
-            num_orders=num_orders,
+            num_orders=len(self._orders),
             slot_bits=self._slot_bits,
-            vocab_size=vocab_size,
+            vocab_size=self._vocab_size,
             num_tables=len(self._tables),
             num_table_orders=self._num_table_orders,
+            history_size=arrays["history"].shape[1],
         )
+
+    def _learned(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what every text starts with; nothing without counts."""
+        if self._description is None:
+            return {name: np.zeros(0, dtype=np.int32) for name in ("states", "weights", "final", "corrections")}
+        first_input_weights = first_weights(self._description)
+        states = np.full((self._num_sources, NUM_STATES, 2), FIRST_STATE_UPDATES, dtype=np.uint32)
+        states[..., 0] = first_states(self._description)
+        weights = np.zeros((NUM_CHOICES, NUM_CONTEXTS, _NUM_INPUTS + 1), dtype=np.int32)
+        weights[..., : len(first_input_weights)] = first_input_weights
+        weights[0, 0, 0] = ONE_WEIGHT
+        squashed = make_lookups().squashed[:: 2 * LARGEST_LOGIT // (NUM_KNOTS - 1)].astype(np.uint16)
+        shape = (NUM_CORRECTIONS, 1 << CORRECTION_BITS, NUM_KNOTS)
+        return {
+            "states": states,
+            "weights": weights,
+            "final": np.array(first_final_weights(), dtype=np.int32),
+            "corrections": np.tile(squashed, (*shape[:2], 1)),
+        }
 
     def frequencies(self, powers_LV: npt.NDArray[np.uint32]) -> UInt32Array:
         """Return the frequencies of the first lanes, (L, V), of sum 2**24; overwritten by the next call.
@@ -132,7 +168,7 @@ class CompiledCounts:
             powers_LV: the network's, in proportion to its probabilities.
         """
         num_lanes = len(powers_LV)
-        assert num_lanes <= len(self._lanes), "more lanes than were started"
+        assert num_lanes <= self._num_lanes, "more lanes than were started"
         assert powers_LV.flags.c_contiguous, "the powers of the first lanes"
         threads = max(1, min(self._threads, num_lanes // self._lanes_per_thread))
         self._library.predict(ctypes.byref(self._counts), threads, powers_LV.ctypes.data, num_lanes)

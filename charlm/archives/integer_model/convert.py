@@ -12,7 +12,6 @@ import numpy as np
 from charlm.archives.integer_model.activation_tables import make_powers, make_sigmoid, make_tanh
 from charlm.archives.integer_model.bounds import check_bounds
 from charlm.archives.integer_model.convert_layers import Sources, add_layer, as_floats
-from charlm.archives.integer_model.count_features import first_weights
 from charlm.archives.integer_model.description import CountsDescription, Description, GroupDescription
 from charlm.archives.integer_model.fixed_point import (
     GATE_BITS,
@@ -121,13 +120,12 @@ def _add_embedding(arrays: dict[str, Array], model: LanguageModel) -> tuple[floa
 
 
 def _add_counts(arrays: dict[str, Array], model: LanguageModel, counts: CountsDescription) -> CountsDescription:
-    """Add the tables of the n-gram component, if the model has one, and the weights; return the counts with tables."""
+    """Add the tables of the n-gram component, if the model has one; return the counts with tables."""
     if isinstance(model, NgramLanguageModel):
         tables = model.ngram_head.lookup.tables
         arrays |= make_tables(tables, counts.orders[-1])
         sizes = tuple(len(table.keys) for table in tables.orders[: counts.orders[-1]])
         counts = counts.model_copy(update={"table_sizes": sizes})
-    arrays["counts.weights"] = first_weights(counts)
     return counts
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from charlm.nn.setting_types import check_rising
 from charlm.settings import Settings
 
-FORMAT = 1
+FORMAT = 2
 MAX_VOCAB = 1 << 16
 Bits = Annotated[int, Field(ge=1, le=61)]
 Count = Annotated[int, Field(ge=1, le=1 << 20)]
@@ -61,7 +61,7 @@ class CountsDescription(Settings):
 class Description(Settings):
     """The whole network: embedding, layers of one kind, head."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     vocab_size: int = Field(ge=2, le=MAX_VOCAB)
     eod_id: int = Field(ge=0)
     embedding_size: Count

@@ -18,8 +18,8 @@ static void multiply_plain(const int8_t *weights, const int8_t *x, int32_t *sums
 }
 
 #ifdef __AVX512VNNI__
-/* Weights are stored plus 128, as unsigned bytes, since vpdpbusd multiplies unsigned by signed ones. What that adds, 128
-   times the sum of the activations, is the same for all rows of a lane, and is where the sums start. */
+/* Weights are stored plus 128, as unsigned bytes, since vpdpbusd multiplies unsigned by signed ones. What that adds,
+   128 times the sum of the activations, is the same for all rows of a lane, and is where the sums start. */
 static inline __attribute__((always_inline)) void tile_vnni(
     const uint8_t *weights, const int8_t *x, int32_t *sums, long lanes, long rows, long columns) {
     __m512i sum[6][4];

@@ -16,7 +16,6 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from charlm.archives.integer_model.activation_tables import NUM_ENTRIES, NUM_POWERS
-from charlm.archives.integer_model.count_features import num_features
 from charlm.archives.integer_model.description import Description, GroupDescription
 from charlm.archives.integer_model.training_tables import expected_tables
 
@@ -110,7 +109,6 @@ def expected_arrays(description: Description) -> dict[str, tuple[npt.DTypeLike, 
         rows = len(description.context_orders) * description.context_buckets
         expected["embedding.context"] = (np.int16, (rows, description.embedding_size))
     if description.counts is not None:
-        expected["counts.weights"] = (np.int32, (num_features(description.counts),))
         expected |= expected_tables(description.counts, description.vocab_size)
     groups = {"head": (description.head, description.vocab_size)}
     for layer, (inputs, recurrent) in enumerate(zip(description.inputs, description.recurrent, strict=True)):

@@ -113,11 +113,10 @@ def open_mixer(model: IntegerModel, threads: int) -> Mixer:
     """Return the counts of a model in C, or in Python without a compiler."""
     library = load_counts_library()
     description, vocab_size = model.description.counts, model.description.vocab_size
-    weights = model.arrays.get("counts.weights", np.zeros(0, dtype=np.int32))
     tables = open_tables(model.arrays, 0 if description is None else len(description.table_sizes))
     if library is None:
-        return ReferenceCounts(description, weights, model.arrays["powers"], vocab_size, tables)
-    return CompiledCounts(description, weights, model.arrays["powers"], vocab_size, library, threads, tables)
+        return ReferenceCounts(description, vocab_size, tables)
+    return CompiledCounts(description, vocab_size, library, threads, tables)
 
 
 def num_processors() -> int:

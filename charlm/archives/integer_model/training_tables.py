@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charlm.archives.integer_model.count_features import MAX_FOLLOWERS
 from charlm.archives.integer_model.description import CountsDescription
 from charlm.nn.ngrams.tables import NgramTables
 
 UNKNOWN = -1
+MAX_FOLLOWERS = 64
+"""A context that more symbols followed is left to the network."""
 
 
 class Table(NamedTuple):
