@@ -17,6 +17,7 @@ from charlm.archives.archive import MODEL_FILES
 from charlm.archives.archive_reader import ArchiveReader
 from charlm.archives.compress import OnProgress, compress
 from charlm.archives.decompress import decompress
+from charlm.archives.integer_model.description import FORMAT
 from charlm.archives.integer_model.files import FILE_NAME, open_predictor
 from charlm.archives.integer_model.layout import IntegerModel
 from charlm.archives.integer_model.parse_model import parse_model
@@ -168,7 +169,7 @@ def _integer_model_path(directory: Path) -> Path:
     path = directory / FILE_NAME
     if path.exists() or (os.access(directory, os.W_OK) and not workspace.is_bundled(directory)):
         return path
-    return storage.cache_directory() / "integer" / f"{weights_hash(directory)}.safetensors"
+    return storage.cache_directory() / "integer" / f"{weights_hash(directory)}-{FORMAT}.safetensors"
 
 
 def _with_vocab(model: IntegerModel, directory: Path, name: str) -> CompressionModel:

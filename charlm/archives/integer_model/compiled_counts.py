@@ -119,18 +119,19 @@ class CompiledCounts:
 
     def start(self, num_lanes: int) -> None:
         """Forget all symbols."""
+        self._num_lanes = num_lanes
+        self._frequencies_LV: UInt32Array = np.zeros((num_lanes, self._vocab_size), dtype=np.uint32)
         arrays = self._learned() | {
             "history": np.full((num_lanes, int(self._orders.max(initial=2))), -1, dtype=np.int64),
             "contexts": np.full((num_lanes, len(self._tables)), UNKNOWN, dtype=np.int64),
             "slots": np.zeros((len(self._orders), 1 << self._slot_bits, _SLOT_BYTES), dtype=np.uint8),
             "lanes": np.zeros((num_lanes, self._library.lane_size()), dtype=np.uint8),
-            "frequencies": np.zeros((num_lanes, self._vocab_size), dtype=np.uint32),
+            "frequencies": self._frequencies_LV,
             "marks": self._marks,
             "orders": self._orders,
             **make_lookups()._asdict(),
         }
         self._arrays = arrays  # what the structure points to
-        self._num_lanes, self._frequencies_LV = num_lanes, arrays["frequencies"]
         self._counts = _Counts(
             **{name: array.ctypes.data for name, array in arrays.items()},
             tables=ctypes.addressof(self._tables),
