@@ -192,7 +192,9 @@ def _mark_link(link: re.Match[str]) -> str:
 def _kind_of_line(line: str) -> int:
     if line.startswith(("|", "!", "{|")):
         return _EMPTY
-    links = list(_EXTERNAL_LINK.finditer(line))
+    links = list(_EXTERNAL_LINK.finditer(line)) if "//" in line else []
+    if not links and not _CITATION.search(line):
+        return _PROSE if _WORD_CHARACTER.search(line) else _LINKS if _LINK_MARK in line else _EMPTY
     beside = _EXTERNAL_LINK.sub("", line)
     words = _WORD_CHARACTER.findall(beside)
     size = len(words) + sum(character >= _FIRST_IDEOGRAPH for character in words)

@@ -16,7 +16,7 @@ from charlm.text.wikitext.templates import Templates, template_name
 MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
 
-_BRACKET = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\}\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>")
+_BRACKET = re.compile(r"(\[\[|\]\]|\{\{+|\}\}+|\{\|(?!\}\})|\n[ \t]*+\|\}(?!\})|</?[tT][aA][bB][lL][eE]\b[^<>]*>)")
 _LINK_AROUND_LINK = re.compile(r"\[\[([^\[\]{}]*+(?:(?:\[(?!\[)|\](?!\])|\{(?![{|])|\}(?!\}))[^\[\]{}]*+)*+)(?=\[\[)")
 _ADDRESS_BEFORE_LINK = re.compile(r"[^\s\[\]<>\"\0-\x08]*+(?=\[\[)")
 _SURPLUS_BRACKET = re.compile(r"(?<!\[)\[\[\[(?=[^\[\]{}/\n]*\]\](?!\]|[^\n]*\]\]\]))")
@@ -40,6 +40,7 @@ _TABLE_END = re.compile(
     rf"(?![ \t]*+\n|(?:{BLOCK_MARKER}[^\n]*+\n++|[ \t]*+(?!\{{\|)[^\s={BLOCK_MARKER}][^\n]*+\n)*?[ \t]*+[|!])"
 )
 """A heading, or a blank line before lines without a row; a literal (BLOCK_MARKER) has blank lines around it."""
+_DOUBLE_BRACKETS = ("[[", "]]", "{{", "}}")
 _OPENINGS = ("{{", "[[", "{|", "<t")
 _END_BLOCK = f"\n\n{EDGE}"
 
@@ -194,7 +195,7 @@ class Brackets:
 
     def drop_unbalanced(self, text: str) -> str:
         """Drop brackets without a partner; an unclosed File link is dropped up to the end of its line."""
-        if not any(bracket in text for bracket in ("[[", "]]", "{{", "}}")):
+        if not any(bracket[0] in text and bracket in text for bracket in _DOUBLE_BRACKETS):
             return text
         pieces: list[str] = []
         position = 0
@@ -239,8 +240,11 @@ def _match_brackets(text: str) -> list[tuple[int, int, str]]:
             num_open[stack.pop()[0]] -= 1
         return stack[-1]
 
-    for match in _BRACKET.finditer(text):
-        bracket, start, end = match[0], match.start(), match.end()
+    tokens = _BRACKET.split(text)
+    end = 0
+    for before, bracket in zip(tokens[::2], tokens[1::2], strict=False):
+        start = end + len(before)
+        end = start + len(bracket)
         if bracket == "[[":
             stack.append([1, start, 2])
             num_open[1] += 1

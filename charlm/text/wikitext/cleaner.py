@@ -106,8 +106,6 @@ class Cleaner:
 
 def _drop_hatnotes(text: str) -> str:
     """Drop `:''For the city, see [[...]].''` at the top of a page or a section."""
-    if "\n:" not in text:
-        return text
 
     def drop_hatnote(match: re.Match[str]) -> str:
         before = text[max(match.start() - 200, 0) : match.start()].rstrip()

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import lru_cache
 from html.entities import html5
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[a-zA-Z][a-zA-Z0-9]{1,31});")
@@ -16,16 +17,12 @@ def decode_entities(text: str, mark: str = "") -> str:
     """
     if "&" not in text:
         return text
-    return _ENTITY.sub((lambda match: _decode_marked(match, mark)) if mark else _decode, text)
+    return _ENTITY.sub(lambda match: _decode(match[0], mark), text)
 
 
-def _decode(match: re.Match[str]) -> str:
-    entity = match[0]
-    return html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)
-
-
-def _decode_marked(match: re.Match[str], mark: str) -> str:
-    decoded = _decode(match)
-    if decoded[:1] not in _BLOCK_MARKERS:
+@lru_cache(maxsize=4096)
+def _decode(entity: str, mark: str) -> str:
+    decoded = html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)
+    if not mark or decoded[:1] not in _BLOCK_MARKERS:
         return decoded
     return f"{mark}={mark}" if decoded == "=" else mark + decoded.replace("\n", " ")

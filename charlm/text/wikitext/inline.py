@@ -63,13 +63,12 @@ _TERM_TOKEN = re.compile(
     rf"|<(/?)(?:{_TAG_NAMES})(?=[\s/>])[^<>]*>",
     re.IGNORECASE,
 )
-_QUOTES = re.compile(r"''+")
+_QUOTES = re.compile(r"(''+)")
 
 
 def strip_links(text: str) -> str:
     """Replace quotes by SEPARATOR, then external links by their labels; write EDGE for rules."""
-    if "----" in text:
-        text = RULE.sub(f"\n\n\n{EDGE}", text)
+    text = RULE.sub(f"\n\n\n{EDGE}", text)
     if "''" in text:
         text = "\n".join([strip_quotes(line) if "''" in line else line for line in text.split("\n")])
     if "[" in text:
@@ -162,8 +161,8 @@ def _balance(line: str) -> tuple[list[str], list[int]]:
     '' and ''', one ''' is an apostrophe and '': the first after a word of one letter (l'''Orient''), else the first
     after a longer word, else the first after a blank.
     """
-    pieces = _QUOTES.split(line)
-    sizes = [len(match[0]) for match in _QUOTES.finditer(line)]
+    tokens = _QUOTES.split(line)
+    pieces, sizes = tokens[::2], [*map(len, tokens[1::2])]
     if not {2, 3, 5}.issuperset(sizes):
         for i, size in enumerate(sizes):
             surplus = 1 if size == 4 else max(size - 5, 0)

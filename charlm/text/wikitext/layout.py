@@ -18,14 +18,14 @@ from itertools import pairwise
 
 from charlm.text.wikitext.back_matter import is_back_matter
 from charlm.text.wikitext.marks import BLOCK_MARKER, CONTENTS, EDGE, GAP, LINE_BREAK, SEPARATOR, TERM_END
-from charlm.text.wikitext.placeholders import HAS_WORD
+from charlm.text.wikitext.placeholders import has_word
 from charlm.text.wikitext.punctuation import close_gaps
 
-_LIST_MARKERS = "*#:;"
-_MARKERS = _LIST_MARKERS + TERM_END  # `;[[Category:A]]: b` begins with ";:"
+_LIST_MARKERS = frozenset("*#:;")
+_MARKERS = "*#:;" + TERM_END  # `;[[Category:A]]: b` begins with ";:"
 _BLANK = f" \t\u3000{SEPARATOR}{GAP}{EDGE}"
 # A term or a literal may have become part of another line, as in the label of a link.
-_SHOWN = {SEPARATOR: "", EDGE: "", BLOCK_MARKER: "", TERM_END: ":"}
+_SHOWN = str.maketrans(TERM_END, ":", EDGE + BLOCK_MARKER)
 _AROUND_HEADING = f" \t{GAP}"
 _MIN_VERSE_LINES = 3
 _MAX_VERSE_LENGTH = 90
@@ -63,33 +63,40 @@ def _parse_blocks(text: str) -> list[Block]:
             blocks.extend(_paragraph_blocks(_join_lines(paragraph)))
             paragraph.clear()
 
+    has_any_edge, has_any_term = EDGE in text, TERM_END in text
     lines = text.split("\n")
     for number, raw in enumerate(lines):
-        line = raw.strip(_BLANK)
         previous_markers, markers = markers, ""
-        if not line:
-            if EDGE in raw or raw[:1] in " ":  # no inline content
+        if not raw:
+            if paragraph or term:
                 end_paragraph()
             continue
-        first = raw.lstrip(GAP)[0]
+        line = raw.strip(_BLANK)
+        if not line:
+            if raw[0] == " " or EDGE in raw:  # no inline content
+                end_paragraph()
+            continue
+        first = raw[0] if raw[0] != GAP else raw.lstrip(GAP)[0]
         if first in _LIST_MARKERS:
             body = line.lstrip(_MARKERS)
             marker = line[: len(line) - len(body)]
-            if TERM_END in marker:  # the term vanished, and so does the colon behind it
+            if has_any_term and TERM_END in marker:  # the term vanished, and so does the colon behind it
                 marker, body = marker.replace(TERM_END, ":"), body.lstrip().removeprefix(":")
             markers = marker.replace(";", ":")
-            if ";" in marker[:-1] and TERM_END in body and markers != previous_markers:
+            if has_any_term and ";" in marker[:-1] and TERM_END in body and markers != previous_markers:
                 end_paragraph()  # a list in a list takes the term away from its definition
                 outer_term, _, body = body.partition(TERM_END)
                 blocks.extend(_paragraph_blocks(outer_term))
-            if term and marker[-1] == ":" and len(marker) == term_depth and HAS_WORD.search(body):
-                blocks.append((_ITEM, _definition(term, _one_line(body))))
-                term = ""
-                continue
-            if term and markers and not body and marker[-1] == ":" and len(marker) == term_depth:
-                continue  # the next line is its definition
-            end_paragraph()
-            if not HAS_WORD.search(body):
+            if term and marker[-1] == ":" and len(marker) == term_depth:
+                if has_word(body):
+                    blocks.append((_ITEM, _definition(term, _one_line(body))))
+                    term = ""
+                    continue
+                if not body:
+                    continue  # the next line is its definition
+            if paragraph or term:
+                end_paragraph()
+            if not has_word(body):
                 continue
             if marker[-1] == ";":
                 term, _, body = body.partition(TERM_END)
@@ -103,11 +110,11 @@ def _parse_blocks(text: str) -> list[Block]:
                 blocks.extend(_paragraph_blocks(body))
         elif first == "=" and (level := _heading_level(raw.strip(_AROUND_HEADING))):
             end_paragraph()
-            if HAS_WORD.search(line):
+            if has_word(line):
                 blocks.append((level, _one_line(raw.strip(_AROUND_HEADING)[level:-level])))
         elif first == "-" and line.startswith("- "):  # an item of a text that is clean already
             end_paragraph()
-            if HAS_WORD.search(line):
+            if has_word(line):
                 blocks.append((_ITEM, f"- {_one_line(line[2:])}"))
         elif first == BLOCK_MARKER:
             end_paragraph()
@@ -117,10 +124,13 @@ def _parse_blocks(text: str) -> list[Block]:
             for part in line.split(CONTENTS):
                 blocks.extend(_paragraph_blocks(part))
         else:
-            has_edge = EDGE in raw or _ends_before_edge(lines, number)
+            has_edge = has_any_edge and (EDGE in raw or _ends_before_edge(lines, number))
             if term or has_edge != has_edges:
                 end_paragraph()
             has_edges = has_edge
+            if not has_edge:
+                paragraph.append(line)
+                continue
             before, *parts = raw.split(CONTENTS)
             paragraph.append(before.strip(_BLANK))
             for part in parts:
@@ -160,16 +170,19 @@ def _one_line(text: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    for mark, shown in _SHOWN.items():
-        if mark in text:
-            text = text.replace(mark, shown)
-    return close_gaps(text).strip()
+    if SEPARATOR in text:
+        text = text.replace(SEPARATOR, "")
+    if EDGE in text or BLOCK_MARKER in text or TERM_END in text:
+        text = text.translate(_SHOWN)
+    if GAP in text or "  " in text:
+        text = close_gaps(text)
+    return text.strip()
 
 
 def _paragraph_blocks(text: str) -> list[Block]:
     if LINE_BREAK not in text:
         text = _one_line(text)
-        return [(_TEXT, text)] if HAS_WORD.search(text) else []
+        return [(_TEXT, text)] if has_word(text) else []
     stanzas = [
         [line for line in map(str.strip, stanza.split(LINE_BREAK)) if line]
         for stanza in re.split(f"{LINE_BREAK}(?: *{LINE_BREAK})+", text)
@@ -181,9 +194,9 @@ def _paragraph_blocks(text: str) -> list[Block]:
             if len(stanza) > 1
             else (_TEXT, _one_line(stanza[0]))
             for stanza in stanzas
-            if HAS_WORD.search("".join(stanza))
+            if has_word("".join(stanza))
         ]
-    return [(_TEXT, _one_line(line)) for line in lines if HAS_WORD.search(line)]
+    return [(_TEXT, _one_line(line)) for line in lines if has_word(line)]
 
 
 def _heading_level(line: str) -> int:

@@ -13,10 +13,12 @@ from charlm.text.wikitext.marks import CONTENTS, EDGE, SEPARATOR
 
 # Links that need no second look. A target holds no mark ("\\0" to EDGE): it may be no title.
 # Short ones are no longer than _MAX_TITLE_BYTES, and those that begin with no dot are no paths.
-# Each pattern has one group, so that `split` replaces a link by its group, faster than `sub`.
+# The pattern has one group, so that `split` replaces a link by its group, faster than `sub`.
 _PLAIN_NAME = r"[^\[\]{}|:<>\n&%\0-\6\s/._][^\[\]{}|:<>\n&%\0-\6]{0,62}"
-_PLAIN_LABEL = re.compile(rf"\[\[{_PLAIN_NAME}\|([^\[\]{{}}|<\n\6'*#:;=\s-][^\[\]{{}}|<\n\6']*)(?<!=)\]\]")
-_PLAIN_TARGET = re.compile(r"\[\[([^\[\]{}|:<>\n&%\0-\6'*#;=\s/._-][^\[\]{}|:<>\n&%\0-\6']{0,62})(?<!=)\]\]")
+_PLAIN_TARGET = r"[^\[\]{}|:<>\n&%\0-\6'*#;=\s/._-][^\[\]{}|:<>\n&%\0-\6']{0,62}\]"
+_PLAIN_LABEL = re.compile(
+    rf"\[\[(?:{_PLAIN_NAME}\||(?={_PLAIN_TARGET}))([^\[\]{{}}|<\n\6'*#:;=\s-][^\[\]{{}}|<\n\6']*)(?<!=)\]\]"
+)
 _PLAIN_LINK = re.compile(r"\[\[(?!//)([^\[\]{}|:<>\n\0-\6]+)(?:\|([^\[\]{}|\n\6]+))?\]\]")
 _INVALID_TARGET = re.compile(
     rf"[\0-\x08\n{{}}\[\]]|^\s*{PROTOCOL}|</?(?:{HTML_TAG_NAMES})(?=[\s/>])[^<>]*>", re.IGNORECASE
@@ -36,8 +38,7 @@ _BLOCK_MARKERS = frozenset("*#:;=- ")
 
 def render_plain_links(text: str) -> str:
     """Replace the links without a prefix or other markup. Most links are like this."""
-    text = "".join(_PLAIN_TARGET.split("".join(_PLAIN_LABEL.split(text))))
-    return _PLAIN_LINK.sub(_render_plain_link, text)
+    return _PLAIN_LINK.sub(_render_plain_link, "".join(_PLAIN_LABEL.split(text)))
 
 
 def fold_prefix(prefix: str) -> str:

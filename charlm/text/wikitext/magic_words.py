@@ -22,6 +22,8 @@ class MagicWords:
 
     switches: re.Pattern[str]
     """Finds words such as __NOTOC__, which show nothing."""
+    narrow_switches: re.Pattern[str]
+    """Finds those that begin with "_", which `re` looks for much faster."""
     functions: Mapping[str, str]
     """Case-folded name -> English name of a parser function."""
     exact_functions: Mapping[str, str]
@@ -29,7 +31,8 @@ class MagicWords:
 
     def drop_switches(self, text: str) -> str:
         """Return the text without the words that set switches of the page."""
-        return self.switches.sub(_replace_switch, text) if "_" in text or "＿" in text else text
+        switches = self.switches if "＿" in text else self.narrow_switches
+        return switches.sub(_replace_switch, text)
 
     def function(self, name: str) -> str:
         """Return the English name of a parser function or variable in lower case, "" if the wiki has none so named."""
@@ -68,8 +71,9 @@ def load_magic_words(code: str) -> MagicWords:
         {name: english for entry in own for name, english in _names(entry.get(key, ""))}
         for key in ("functions", "functions_exact")
     )
-    switches = _alternation([*map(any_case_pattern, any_case), *map(re.escape, exact)])
-    return MagicWords(switches, functions, exact_functions)
+    switches = [*map(any_case_pattern, any_case), *map(re.escape, exact)]
+    narrow = _alternation([pattern for pattern in switches if pattern.startswith("_")])
+    return MagicWords(_alternation(switches), narrow, functions, exact_functions)
 
 
 @cache
@@ -89,13 +93,15 @@ def _names(entry: str) -> Iterable[tuple[str, str]]:
 
 
 def _alternation(patterns: list[str]) -> re.Pattern[str]:
-    """Return a pattern that finds any of the patterns. Most begin with `__`, which `re` looks for fast."""
+    """Return a pattern that finds any of the patterns. Most begin with `__` or `_`, which `re` looks for fast."""
     by_start: dict[str, list[str]] = {}
     for pattern in sorted(patterns, reverse=True):
         start = _START.match(pattern)
         by_start.setdefault(start[0] if start else "", []).append(pattern.removeprefix(start[0] if start else ""))
     common = "|".join(f"{start[2:]}(?:{'|'.join(rest)})" for start, rest in by_start.items() if start)
-    return re.compile("|".join((f"__(?:{common})", *by_start.get("", []))))
+    others = by_start.get("", [])
+    underscored = "|".join((f"_(?:{common})", *(other[1:] for other in others if other[0] == "_")))
+    return re.compile("|".join((f"_(?:{underscored})", *(other for other in others if other[0] != "_"))))
 
 
 _START = re.compile(r"__(?:\[[^\]]*\]|\\?.)")

@@ -27,8 +27,7 @@ from charlm.text.wikitext.marks import BLOCK_MARKER, CONTENTS, GAP, LINE_BREAK, 
 MathMode = Literal["drop", "tex"]
 """Formulas are dropped, or kept as TeX between dollar signs."""
 
-HAS_WORD = re.compile(r"[^\W_]")
-"""Finds a letter or a digit: a line without any is dropped."""
+_WORD_CHARACTER = re.compile(r"[^\W_]")
 
 _CONTENT_TAGS = (
     *LITERAL_TAGS, *FORMULA_TAGS, POEM_TAG, TABBER_TAG, MAP_LINK_TAG, *UNSEEN_TAGS, INCLUDED_TAG, *HIDDEN_TAGS
@@ -70,7 +69,7 @@ class Placeholders:
             literal = "\n".join(f" {line}".rstrip() for line in literal.split("\n"))
             placeholder = f"\n\n{BLOCK_MARKER}\0{placeholder}\0\n\n"
         else:
-            if not HAS_WORD.search(literal):
+            if not has_word(literal):
                 placeholder = placeholder.translate(_TO_ARROWS)  # arrows are no word either: such a line is dropped
             placeholder = f"\0{placeholder}\0"
         self.literals.append(literal)
@@ -143,7 +142,7 @@ class Placeholders:
 
     def extract_verbatim(self, text: str) -> str:
         """Replace two or more lines that begin with a space by a placeholder: MediaWiki shows them verbatim."""
-        return _VERBATIM.sub(self._replace_verbatim, f"\n{text}") if "\n " in text else text
+        return _VERBATIM.sub(self._replace_verbatim, f"\n{text}")
 
     def _replace_verbatim(self, match: re.Match[str]) -> str:
         shown = match[0][1:].replace(CONTENTS, LINE_BREAK).translate(_NO_MARKS)
@@ -158,6 +157,11 @@ class Placeholders:
                 break
             text = _PLACEHOLDER.sub(lambda match: self.literals[int(match[1].translate(_FROM_ARROWS))], text)
         return text
+
+
+def has_word(text: str) -> bool:
+    """Return whether a text has a letter or a digit: a line without any is dropped."""
+    return text[:1].isalnum() or _WORD_CHARACTER.search(text) is not None
 
 
 def _end_at_newline(pieces: list[str]) -> bool:

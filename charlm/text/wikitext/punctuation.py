@@ -14,24 +14,54 @@ _GAP_AT_START = re.compile(rf"^ *{GAP}(?:[ {GAP}]|[,;.:、，；](?=[\s{GAP}]))*
 _GAP_BETWEEN_SIGNS = re.compile(rf"([,;])[ ,;]*{GAP}[ ,;{GAP}]*?([,;])(?![ ,;]*{GAP})")
 _GAP_BETWEEN_DASHES = re.compile(rf"([—–]) *{GAP}[ {GAP}]*+[—–](?=\s)")
 _GAP_BEFORE_SIGN = re.compile(rf" *{GAP}[ {GAP}]*+(?=[,.;:](?:\s|$))")
-_SPACES = re.compile("  +")
+_BLANKS = f" {GAP}"
 _OPENING = "([（“«—–"  # and the start of a line, ""
 _CLOSING = ")]）”»—–."
+_MAYBE_GAP = re.compile(
+    rf"{GAP}(?:(?<=[ {re.escape(_OPENING)}]{GAP})|(?<=\A{GAP})| *(?:[{re.escape(_CLOSING)}{_SIGNS}]|\Z))"
+)
+"""Finds all that `_is_gap` says yes to, and some more, faster."""
 _MAX_ROUNDS = 4
 
 
 def close_gaps(line: str) -> str:
     """Return the line without gaps and with single blanks."""
     if GAP in line:
-        parts = line.split(GAP)
-        line = _close(line) if any(map(_is_gap, parts, parts[1:])) else "".join(parts)
-    return _SPACES.sub(" ", line) if "  " in line else line
+        parts = line.split(GAP) if _MAYBE_GAP.search(line) else []
+        line = _close_near_gaps(line) if any(map(_is_gap, parts, parts[1:])) else line.replace(GAP, "")
+    while "  " in line:  # a few times at most: runs of blanks get half as long
+        line = line.replace("  ", " ")
+    return line
 
 
 def _is_gap(before: str, after: str) -> bool:
     """Return whether the text around a GAP may need a change other than a blank less."""
     last, first = before.rstrip(" ")[-1:], after.lstrip(" ")[:1]
     return last in _OPENING or first in _CLOSING or (first in _SIGNS and (last in _SIGNS or before[-1:] == " "))
+
+
+def _close_near_gaps(line: str) -> str:
+    """Close all gaps of a line: of each, only the signs up to the nearest letters or digits matter."""
+    pieces: list[str] = []
+    position = 0
+    gap = line.find(GAP)
+    while gap >= 0:
+        start, end = gap, gap + 1
+        while start and not line[start - 1].isalnum():
+            start -= 1
+        while end < len(line) and not line[end].isalnum():
+            end += 1
+        pieces.append(line[position:start])
+        around = line[start:end]
+        if start and end < len(line) and not around.strip(_BLANKS):
+            pieces.append(around.replace(GAP, ""))
+        else:  # one letter on each side says that the line goes on
+            first, last = max(start - 1, 0), min(end + 1, len(line))
+            pieces.append(_close(line[first:last])[start - first : end - last or None])
+        position = end
+        gap = line.find(GAP, end)
+    pieces.append(line[position:])
+    return "".join(pieces)
 
 
 def _close(line: str) -> str:
