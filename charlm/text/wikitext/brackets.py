@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from charlm.text.wikitext.links import fold_prefix, is_target, render_link, render_plain_links, show_broken_target
 from charlm.text.wikitext.marks import BLOCK_MARKER, EDGE, GAP, SEPARATOR
-from charlm.text.wikitext.templates import Templates, template_name
+from charlm.text.wikitext.templates import Templates
 
 MAX_DEPTH = 60
 """Deeper brackets are dropped and reported (`CleanedPage.exceeded_limit`); MediaWiki's limits are 40 to 100."""
@@ -112,7 +112,7 @@ class Brackets:
         """Return what replaces a span, "" for a link that leaves no trace, or None if its inside shows something."""
         if opening == "{{":
             name = _TEMPLATE_NAME.match(text, start)
-            visible = name and self.templates.is_visible(template_name(name[1]))
+            visible = name and self.templates.is_visible(name[1])
             return None if visible else self._dropped(text, start, end).removeprefix(SEPARATOR)
         if opening == "{{{":
             return None

@@ -73,7 +73,8 @@ class Cleaner:
         """Return the visible text of a page; {{PAGENAME}} shows `title`."""
         placeholders = Placeholders(self._math)
         for character in RESERVED:
-            wikitext = wikitext.replace(character, "")
+            if character in wikitext:  # faster than to replace nothing
+                wikitext = wikitext.replace(character, "")
         page = drop_reference_sections("\n" + placeholders.extract_literals(wikitext))
         text = self._drop_pointer_lines(_drop_hatnotes(page.text))
         text = _TERM_LINE.sub(mark_term, text)
@@ -85,7 +86,10 @@ class Cleaner:
         text = decode_entities(text, mark=SEPARATOR)
         if "\t" in text:  # at the start of a line it makes no verbatim text
             text = _FIRST_TAB.sub(f"\n{SEPARATOR}", text).replace("\t", " ")
-        text = text.replace("\n\xa0", f"\n{SEPARATOR} ").replace("\xa0", " ").replace("\r", "")
+        if "\xa0" in text:
+            text = text.replace("\n\xa0", f"\n{SEPARATOR} ").replace("\xa0", " ")
+        if "\r" in text:
+            text = text.replace("\r", "")
         text = placeholders.extract_verbatim(text)
         text = lay_out(text)
         text = placeholders.restore(text).strip("\n")

@@ -6,6 +6,7 @@ Literals (nowiki, pre, code, verbatim lines, TeX) are hidden from the later pass
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,12 +31,21 @@ MathMode = Literal["drop", "tex"]
 _WORD_CHARACTER = re.compile(r"[^\W_]")
 
 _CONTENT_TAGS = (
-    *LITERAL_TAGS, *FORMULA_TAGS, POEM_TAG, TABBER_TAG, MAP_LINK_TAG, *UNSEEN_TAGS, INCLUDED_TAG, *HIDDEN_TAGS
+    *HIDDEN_TAGS, *LITERAL_TAGS, *FORMULA_TAGS, POEM_TAG, TABBER_TAG, MAP_LINK_TAG, *UNSEEN_TAGS, INCLUDED_TAG
 )  # fmt: skip
+
+
+def _in_any_case(names: Iterable[str]) -> str:
+    """Return a pattern for these names, which `re` refuses by their first letters: most of the time."""
+    by_letter: dict[str, list[str]] = {}
+    for name in names:
+        by_letter.setdefault(name[0], []).append(name[1:])
+    return "|".join(f"[{letter}{letter.upper()}](?ai:{'|'.join(rests)})" for letter, rests in by_letter.items())
+
+
 _COMMENT_OR_TAG = re.compile(
-    rf"<(?:!--|({'|'.join(_CONTENT_TAGS)})(?=[\s/>])([^<>]*)>"
-    rf"|(/?)({'|'.join((*LABEL_TAGS, *TRANSLATE_TAGS))})(?=[\s/>]|\|)[^<>]*>|(/)>)",
-    re.IGNORECASE,
+    rf"<(?:!--|({_in_any_case(_CONTENT_TAGS)})(?=[\s/>])([^<>]*)>"
+    rf"|(/?)({_in_any_case((*LABEL_TAGS, *TRANSLATE_TAGS))})(?=[\s/>]|\|)[^<>]*>|(/)>)"
 )
 _CLOSING_TAGS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _CONTENT_TAGS}
 _DROPPED_TAGS = {INCLUDED_TAG: ""} | dict.fromkeys(UNSEEN_TAGS, SEPARATOR) | dict.fromkeys(HIDDEN_TAGS, SEPARATOR + GAP)

@@ -1,6 +1,7 @@
 """Closes the gaps that dropped markup leaves in a line: `(GAP; 1 May)` -> `(1 May)`. Other signs stay as written."""
 
 import re
+from functools import lru_cache
 
 from charlm.text.wikitext.marks import GAP
 
@@ -14,7 +15,6 @@ _GAP_AT_START = re.compile(rf"^ *{GAP}(?:[ {GAP}]|[,;.:、，；](?=[\s{GAP}]))*
 _GAP_BETWEEN_SIGNS = re.compile(rf"([,;])[ ,;]*{GAP}[ ,;{GAP}]*?([,;])(?![ ,;]*{GAP})")
 _GAP_BETWEEN_DASHES = re.compile(rf"([—–]) *{GAP}[ {GAP}]*+[—–](?=\s)")
 _GAP_BEFORE_SIGN = re.compile(rf" *{GAP}[ {GAP}]*+(?=[,.;:](?:\s|$))")
-_BLANKS = f" {GAP}"
 _OPENING = "([（“«—–"  # and the start of a line, ""
 _CLOSING = ")]）”»—–."
 _MAYBE_GAP = re.compile(
@@ -52,16 +52,18 @@ def _close_near_gaps(line: str) -> str:
         while end < len(line) and not line[end].isalnum():
             end += 1
         pieces.append(line[position:start])
-        around = line[start:end]
-        if start and end < len(line) and not around.strip(_BLANKS):
-            pieces.append(around.replace(GAP, ""))
-        else:  # one letter on each side says that the line goes on
-            first, last = max(start - 1, 0), min(end + 1, len(line))
-            pieces.append(_close(line[first:last])[start - first : end - last or None])
+        pieces.append(_close_between(line[start:end], starts_line=not start, ends_line=end == len(line)))
         position = end
         gap = line.find(GAP, end)
     pieces.append(line[position:])
     return "".join(pieces)
+
+
+@lru_cache(maxsize=4096)
+def _close_between(signs: str, *, starts_line: bool, ends_line: bool) -> str:
+    """Close the gaps among the signs between two words of a line. Which words, does not matter."""
+    before, after = "" if starts_line else "a", "" if ends_line else "a"
+    return _close(before + signs + after).removeprefix(before).removesuffix(after)
 
 
 def _close(line: str) -> str:

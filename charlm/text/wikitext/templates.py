@@ -9,7 +9,7 @@
 import re
 import string
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from charlm.text.wikitext.languages import Arguments, Language
 from charlm.text.wikitext.marks import GAP, MARKS, SEPARATOR
@@ -19,6 +19,7 @@ from charlm.text.wikitext.renderers import RENDERERS, Renderer, fill
 
 BLANK = string.whitespace + "\xa0\u3000" + MARKS
 """Characters that do not count at the ends of an argument: also the marks of what was dropped there."""
+_MAX_KNOWN_NAMES = 10_000
 _BLOCK_MARKERS = ("*", "#", ":", ";", "=")
 _NAMED = re.compile(r"\s*+(\w[\w -]{0,29}?)\s*+=")
 
@@ -38,10 +39,11 @@ class Templates:
         self._renderers = {name: _make_renderer(pattern) for name, pattern in language.templates.items()}
         self._families = {name[:-1]: name for name in self._renderers if name.endswith("-*")}
         self._visible = {name: bool(language.templates[name]) for name in self._renderers}
+        self.is_visible = lru_cache(maxsize=_MAX_KNOWN_NAMES)(self._is_visible)
 
-    def is_visible(self, name: str) -> bool:
-        """Return whether the template shows anything; `name` comes from `template_name`."""
-        name = self._without_namespace(name)
+    def _is_visible(self, raw_name: str) -> bool:
+        """Return whether the template shows anything."""
+        name = self._without_namespace(template_name(raw_name))
         shown = self._visible.get(name)
         if shown is None:
             shown = self._functions.has(name) or self._family(name) in self._renderers
