@@ -137,7 +137,7 @@ def make_shard(directory: Path, number: int, task: SourceTask, row_options: RowO
     page_counts = PageCounts()
     documents = characters = 0
     row_builder = RowBuilder(row_options, page_counts)
-    with RowWriter(path, SCHEMA) as writer:
+    with RowWriter(path, SCHEMA, plain=True) as writer:
         for document in task.documents(page_counts):
             row = row_builder.build_row(document)
             if row is not None:

@@ -177,6 +177,8 @@ def _is_prose(line: str) -> bool:
 def _mark_links(text: str) -> str:
     """Return the text without templates and with a mark for each link, from the inside out."""
     for _ in range(_MAX_DEPTH):
+        if "[" not in text and "{" not in text:
+            break
         shorter = _LINK.sub(_mark_link, _TEMPLATE.sub("", text))
         if len(shorter) == len(text):
             break
