@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm import formats, storage
+from charlm.data.array_files import ArrayWriter, open_memmap
 from charlm.data.labels import UNKNOWN_LABEL, Labels, labels_damage, read_labels_file
-from charlm.data.store import ArrayWriter, EncodedParts, encode_parts, open_memmap, write_stream
+from charlm.data.store import EncodedParts, encode_parts, write_stream
 from charlm.errors import DataError, UsageError
 from charlm.suggestions.words import suggest
 from charlm.text.split import Part

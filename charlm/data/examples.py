@@ -14,16 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from charlm.data.array_files import ArrayWriter, open_memmap
 from charlm.data.labels import UNKNOWN_LABEL, Labels
-from charlm.data.store import (
-    ArrayWriter,
-    EncodedParts,
-    TokenStream,
-    encode_parts,
-    open_memmap,
-    read_stream,
-    write_stream,
-)
+from charlm.data.store import EncodedParts, TokenStream, encode_parts, read_stream, write_stream
 from charlm.errors import DataError
 from charlm.text.split import Part
 from charlm.vocab.base import IGNORE_INDEX, IntArray, Vocab

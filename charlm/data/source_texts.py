@@ -22,16 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm import storage
+from charlm.data.array_files import ArrayWriter, open_memmap
 from charlm.data.conditions import DocumentConditions, Ids
-from charlm.data.store import (
-    ArrayWriter,
-    EncodedParts,
-    StreamWriter,
-    TokenStream,
-    encode_parts,
-    open_memmap,
-    read_stream,
-)
+from charlm.data.store import EncodedParts, StreamWriter, TokenStream, encode_parts, read_stream
 from charlm.data.task_settings import TransduceTaskSettings
 from charlm.errors import DataError
 from charlm.text.split import Part

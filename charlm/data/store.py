@@ -7,25 +7,22 @@ The first <eod> is only context; every later id is predicted exactly once. A par
 (a text cut by a split, or longer than a million characters) has no <eod> after it.
 """
 
-import tokenize
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self, cast
+from typing import BinaryIO, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm import storage
+from charlm.data.array_files import ArrayWriter, open_memmap
 from charlm.errors import DataError
 from charlm.text.split import Part
 from charlm.vocab.base import IntArray, Vocab, cast_ids, encode_utf8
 
 DOCUMENT_DTYPE = np.dtype([("start", "<i8"), ("characters", "<i8"), ("words", "<i8"), ("bytes", "<i8")])
-_HEADER_BYTES = 128
-_MAGIC = b"\x93NUMPY\x01\x00"
 _UNITS = ("characters", "words", "bytes")
 _BLOCK_TOKENS = 1 << 24
 
@@ -128,35 +125,6 @@ class EncodedParts:
         return np.append(self.documents["start"], len(self.ids))[1:]
 
 
-class ArrayWriter:
-    """Writes an array of one axis block by block; the file appears when it is complete."""
-
-    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
-        self._path = path
-        self._dtype = dtype
-        self._file_stack = ExitStack()
-        self.size = 0
-
-    def __enter__(self) -> Self:
-        self._file = self._file_stack.enter_context(storage.atomic_file(self._path))
-        self._file.write(b"\0" * _HEADER_BYTES)
-        return self
-
-    def append(self, block: npt.NDArray[Any]) -> None:
-        assert block.dtype == self._dtype
-        self._file.write(np.ascontiguousarray(block).data)
-        self.size += len(block)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._file_stack:  # after an error no file appears
-            if error is not None:
-                raise error
-            self._file.seek(0)
-            self._file.write(_header(self._dtype, self.size))
-
-
 def encode_parts(parts: Iterable[Part], vocab: Vocab) -> EncodedParts:
     """Encode parts, with an <eod> after each document, and count their characters, words and bytes.
 
@@ -224,13 +192,6 @@ def write_stream(directory: Path, split: str, blocks: Iterable[EncodedParts], vo
     return writer.counts
 
 
-def _header(id_dtype: np.dtype[Any], size: int) -> bytes:
-    """Return a .npy header (version 1.0) of fixed length, which can be written after the data."""
-    fields = f"{{'descr': '{np.lib.format.dtype_to_descr(id_dtype)}', 'fortran_order': False, 'shape': ({size},), }}"
-    body = fields.encode("latin-1").ljust(_HEADER_BYTES - 11) + b"\n"
-    return _MAGIC + len(body).to_bytes(2, "little") + body
-
-
 def count_ids(stream: TokenStream, vocab_size: int) -> npt.NDArray[np.int64]:
     """Return how often each id is a target, (vocab_size,), in bounded memory."""
     counts = np.zeros(vocab_size, dtype=np.int64)
@@ -266,16 +227,3 @@ def _is_valid_stream(tokens: IntArray, table: npt.NDArray[np.void], vocab: Vocab
     return is_full or all(
         int(tokens[start : start + _BLOCK_TOKENS].max()) < vocab.size for start in range(0, len(tokens), _BLOCK_TOKENS)
     )
-
-
-def open_memmap(path: Path) -> npt.NDArray[Any]:
-    """Map an array; `np.load` would also open pickles and archives, and allocate any size that a header gives."""
-    try:
-        with open(path, "rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:  # later versions have headers of unlimited length
-                raise ValueError("not an array in format 1.0 of NumPy")
-        return np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing", "prepare the corpus again") from error
-    except (ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError) as error:
-        raise DataError(f"{path} is damaged: {error}", "prepare the corpus again") from error
