@@ -1,6 +1,6 @@
 """Examples -> batches of whole documents. A document is a row and part of one update.
 
-    documents   longer than max_document_tokens: cut into pieces; pieces where nothing is asked are left out
+    documents   longer than max_document_tokens: cut into pieces, see `document_pieces`
     sources     longer than max_document_tokens: only their beginning is read
     epoch       a permutation of the pieces that depends on (seed, epoch)
     windows     each WINDOW consecutive pieces of the permutation, whatever the size of batches and the number of ranks
@@ -17,21 +17,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from charlm.data.batches import Batch
 from charlm.data.conditions import DocumentConditions
 from charlm.data.document_cursor import DocumentCursor
+from charlm.data.document_pieces import DocumentPieces, Indices
 from charlm.data.examples import Examples
-from charlm.data.labels import UNKNOWN_LABEL
 from charlm.errors import DataError
-from charlm.vocab.base import IGNORE_INDEX, IntArray
+from charlm.vocab.base import IGNORE_INDEX
 
 WINDOW = 4096
-
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class DocumentBatches:
     @property
     def seq_len(self) -> int:
         """The length of the longest row in tokens."""
-        return int(self._lengths.max())
+        return int(self._pieces.lengths.max())
 
     @property
     def num_pieces(self) -> int:
@@ -107,14 +104,14 @@ class DocumentBatches:
         pieces = self._batches(cursor)[cursor.batch]
         if rows is not None:
             pieces = pieces[rows.start // len(rows) :: self.batch_size // len(rows)]
-        lengths = self._lengths[pieces]
-        shape = len(pieces), int(self._lengths[self._batches(cursor)[cursor.batch]].max())
+        lengths = self._pieces.lengths[pieces]
+        shape = len(pieces), int(self._pieces.lengths[self._batches(cursor)[cursor.batch]].max())
         inputs = np.full(shape, self.examples.stream.tokens[0], dtype=np.int64)
         targets = np.full(shape, IGNORE_INDEX, dtype=np.int64)
         for index, piece in enumerate(pieces):
-            start, end = self._pieces[piece]
+            start, end = self._pieces.bounds[piece]
             inputs[index, : end - start] = self.examples.stream.tokens[start:end]
-            targets[index, : end - start] = self._known_targets[start:end]
+            targets[index, : end - start] = self._pieces.known_targets[start:end]
         return Batch(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
@@ -126,11 +123,11 @@ class DocumentBatches:
     def _condition(self, pieces: Indices) -> tuple[Tensor, ...] | None:
         if self._read_conditions is None:
             return None
-        return tuple(map(torch.from_numpy, self._read_conditions.select(self._documents[pieces])))
+        return tuple(map(torch.from_numpy, self._read_conditions.select(self._pieces.documents[pieces])))
 
     def num_scored(self, cursor: DocumentCursor) -> int:
         """Return the number of labels, tags or tokens that the batch at `cursor` asks for, over all ranks."""
-        return int(self._num_targets[self._batches(cursor)[cursor.batch]].sum())
+        return int(self._pieces.num_targets[self._batches(cursor)[cursor.batch]].sum())
 
     def relative_length(self, cursor: DocumentCursor) -> float:
         """Return 1: the learning rate does not depend on the length of documents."""
@@ -170,48 +167,9 @@ class DocumentBatches:
         """The conditions, with the beginnings of long sources."""
         return None if self.conditions is None else self.conditions.cut(self.max_document_tokens)
 
-    @property
-    def _pieces(self) -> Indices:
-        """(pieces, 2): the start and end of each piece in the tokens."""
-        return self._cut[0]
-
-    @property
-    def _documents(self) -> Indices:
-        """(pieces,): the index of the document of each piece."""
-        return self._cut[1]
-
     @cached_property
-    def _cut(self) -> tuple[Indices, Indices]:
-        """Cut the documents; return the pieces in which something is asked, and their documents."""
-        starts, ends, limit = self.examples.starts, self.examples.ends, self.max_document_tokens
-        counts = np.maximum(1, -(-(ends - starts) // limit))
-        documents = np.repeat(np.arange(len(starts)), counts)
-        numbers = np.arange(len(documents)) - np.repeat(np.cumsum(counts) - counts, counts)
-        # the last piece ends with the document, where the label is asked for; it has the full length
-        piece_ends = ends[documents] - (counts[documents] - 1 - numbers) * limit
-        piece_starts = np.maximum(starts[documents], piece_ends - limit)
-        pieces = np.stack([piece_starts, piece_ends], axis=1)
-        has_targets = self._count_targets(pieces) > 0
-        return pieces[has_targets], documents[has_targets]
-
-    @cached_property
-    def _lengths(self) -> Indices:
-        return self._pieces[:, 1] - self._pieces[:, 0]
-
-    @cached_property
-    def _num_targets(self) -> Indices:
-        """The number of targets in each piece."""
-        return self._count_targets(self._pieces)
-
-    @cached_property
-    def _known_targets(self) -> IntArray:
-        """The targets without unknown labels, from which nothing can be learned."""
-        targets = self.examples.targets
-        return targets if (targets != UNKNOWN_LABEL).all() else np.where(targets < 0, IGNORE_INDEX, targets)
-
-    def _count_targets(self, pieces: Indices) -> Indices:
-        totals = np.concatenate([[0], np.cumsum(self.examples.targets >= 0)])
-        return totals[pieces[:, 1]] - totals[pieces[:, 0]]
+    def _pieces(self) -> DocumentPieces:
+        return DocumentPieces(self.examples, self.max_document_tokens)
 
     @property
     def _num_windows(self) -> int:
@@ -231,8 +189,8 @@ class DocumentBatches:
             pieces = order[window.window * WINDOW : (window.window + 1) * WINDOW]
         else:
             pieces = np.array(window.pieces, dtype=np.int64)
-        pieces = pieces[np.argsort(self._lengths[pieces], kind="stable")]
-        batches = np.split(pieces, _boundaries(self._lengths[pieces].tolist(), self.batch_size, self.max_tokens))
+        pieces = pieces[np.argsort(self._pieces.lengths[pieces], kind="stable")]
+        batches = np.split(pieces, _boundaries(self._pieces.lengths[pieces].tolist(), self.batch_size, self.max_tokens))
         shuffled = _rng(self.seed, window.epoch, window.window).permutation(len(batches))
         return [batches[index] for index in shuffled]
 
