@@ -4,7 +4,7 @@
                                           └──resampling_units, interval──> 95 % interval, difference of two models
 
 evaluate            every token scored once, in lanes that run as one batch
-lane                the definition: one lane, one state
+lane                the definition: one lane, one state         lane_states      which lanes to score again
 score               sums of nats and text, and their ratios
 interval            the bootstrap                resampling_units    what it draws: documents or blocks
 dynamic             dynamic evaluation           continuous_cache    a cache of recent features

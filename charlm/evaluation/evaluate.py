@@ -28,6 +28,7 @@ from charlm.data.batches import Batch
 from charlm.data.store import TokenStream
 from charlm.device import Precision, autocast
 from charlm.evaluation.lane import CHUNK
+from charlm.evaluation.lane_states import LaneStates, find_mismatched_lanes, rows_differ, select_rows, should_keep
 from charlm.evaluation.score import Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, reset_rows
@@ -36,8 +37,6 @@ from charlm.vocab.base import IGNORE_INDEX
 WARM_UP = 1024
 _MAX_LANES = 64
 _MIN_SCORED_PER_WARM_UP = 4  # a lane scores at least this many times its warm-up
-_STATE_TOLERANCE = 1e-3  # relative to 1 + the element
-_NUM_ALWAYS_KEPT = 8  # chunks
 
 
 def default_num_lanes(num_predictions: int) -> int:
@@ -102,10 +101,10 @@ def _score(
     model.eval()
     try:
         lane_states = scorer.run(lanes.shard(index, num_shards), None, options.get("on_progress", lambda _: None))
-        while num_shards == 1 and len(mismatched := _find_mismatched_lanes(lane_states)):
+        while num_shards == 1 and len(mismatched := find_mismatched_lanes(lane_states)):
             assert lane_states.end_state is not None
-            predecessor_states = _select_rows(lane_states.end_state, mismatched - 1)
-            states_at = {time: _select_rows(state, mismatched) for time, state in lane_states.states_at.items()}
+            predecessor_states = select_rows(lane_states.end_state, mismatched - 1)
+            states_at = {time: select_rows(state, mismatched) for time, state in lane_states.states_at.items()}
             rescored = scorer.run(lanes.without_warm_up(mismatched), predecessor_states, lambda _: None, states_at)
             lane_states = lane_states.with_rescored(mismatched, rescored)
     finally:
@@ -140,68 +139,6 @@ def cut_lanes(num_predictions: int, num_lanes: int, warm_up: int, multiple: int)
     return Lanes(starts, np.minimum(starts, -(-warm_up // multiple) * multiple), length)
 
 
-@dataclass(frozen=True)
-class _LaneStates:
-    """The states of all lanes at the start of scoring, at the end, and after some numbers of scored tokens.
-
-    `end_state` is None where scoring stopped because all lanes reached a state that they had before.
-    """
-
-    start_state: State
-    end_state: State | None
-    states_at: dict[int, State]
-
-    def with_rescored(self, rows: npt.NDArray[np.intp], rescored: "_LaneStates") -> "_LaneStates":
-        """These states, with those of some rows replaced after they were scored again."""
-        states_at = self.states_at | {
-            time: _replace_rows(self.states_at[time], rows, state) for time, state in rescored.states_at.items()
-        }
-        end_state = (
-            self.end_state
-            if rescored.end_state is None or self.end_state is None
-            else _replace_rows(self.end_state, rows, rescored.end_state)
-        )
-        return _LaneStates(_replace_rows(self.start_state, rows, rescored.start_state), end_state, states_at)
-
-
-def _should_keep(chunk: int) -> bool:
-    """Whether to keep the states after so many chunks: after each of the first 8, then after every power of 2."""
-    return chunk <= _NUM_ALWAYS_KEPT or chunk & (chunk - 1) == 0
-
-
-def _find_mismatched_lanes(lane_states: _LaneStates) -> npt.NDArray[np.intp]:
-    """The lanes whose start differs from the end of the lane before; of neighbours only the first one."""
-    end_state = lane_states.end_state or ()
-    is_mismatched = np.zeros(len(end_state[0]) if end_state else 0, dtype=np.bool_)
-    if len(is_mismatched) > 1:
-        is_mismatched[1:] = _rows_differ(
-            tuple(tensor[:-1] for tensor in end_state), tuple(tensor[1:] for tensor in lane_states.start_state)
-        )
-    is_mismatched[1:] &= ~is_mismatched[:-1]
-    return np.flatnonzero(is_mismatched)
-
-
-def _rows_differ(expected: State, found: State) -> npt.NDArray[np.bool_]:
-    """The rows in which two states differ by more than the tolerance."""
-    is_mismatched = np.zeros(len(expected[0]) if expected else 0, dtype=np.bool_)
-    for one, other in zip(expected, found, strict=True):
-        if one.is_floating_point():
-            one_BN, other_BN = one.reshape(len(is_mismatched), -1), other.reshape(len(is_mismatched), -1)
-            is_mismatched |= ((one_BN - other_BN).abs() > _STATE_TOLERANCE * (1 + one_BN.abs())).any(1).cpu().numpy()
-    return is_mismatched
-
-
-def _select_rows(state: State, rows: npt.NDArray[np.intp]) -> State:
-    return tuple(tensor[rows] for tensor in state)
-
-
-@torch.inference_mode()
-def _replace_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> State:
-    """Return `state` with some rows replaced."""
-    indices = torch.from_numpy(rows)
-    return tuple(old.index_copy(0, indices.to(old.device), own) for old, own in zip(state, new, strict=True))
-
-
 class _Scorer:
     """Scores lanes and writes their nats to nats_P."""
 
@@ -229,7 +166,7 @@ class _Scorer:
         state: State | None,
         on_progress: Callable[[int], None],
         previous_states: Mapping[int, State] | None = None,
-    ) -> _LaneStates:
+    ) -> LaneStates:
         """Score all lanes.
 
         Args:
@@ -264,11 +201,11 @@ class _Scorer:
                 nats_P[positions_BT[is_scored_BT]] = part_BT.cpu().numpy()[is_scored_BT]
             on_progress(int(is_scored_BT.sum()))
             time = int((position_B - lanes.starts).max(initial=-CHUNK)) + CHUNK  # a shard may have no lanes
-            if time > 0 and _should_keep(time // CHUNK):
-                if previous_states is not None and not _rows_differ(previous_states[time], current).any():
-                    return _LaneStates(start_state, None, states_at)
+            if time > 0 and should_keep(time // CHUNK):
+                if previous_states is not None and not rows_differ(previous_states[time], current).any():
+                    return LaneStates(start_state, None, states_at)
                 states_at[time] = current
-        return _LaneStates(start_state, current, states_at)
+        return LaneStates(start_state, current, states_at)
 
 
 def lane_batches(
