@@ -7,17 +7,16 @@ module that prints errors and chooses exit codes.
 import contextlib
 import io
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Generator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from charlm import child_processes, storage, terminal
 from charlm.commands.baseline import baseline
+from charlm.commands.command_line import ClosedPipeError, Command, CommandGroup
 from charlm.commands.compare import compare
 from charlm.commands.compress import compress, decompress
 from charlm.commands.demo import demo
@@ -40,7 +39,6 @@ from charlm.errors import (
     CharlmError,
     OutOfMemoryError,
     SilentError,
-    StoppedError,
     UsageError,
 )
 from charlm.suggestions.command_line import KnownNames
@@ -51,63 +49,9 @@ _OUT_OF_MEMORY_CURE = (
     " close other programs"
 )
 
-_TEXT_ARGUMENTS = ("text",)
-_TEXT_OPTIONS = ("prompt", "never", "novelty", "stop", "regex", "must_contain", "only")
-"""Parameters whose value may be empty, or that say themselves why not."""
-
-
-class _ClosedPipeError(Exception):
-    """The reader of stdout has closed the pipe."""
-
-
-class _CommandGroup(TyperGroup):
-    """Typer's group, without its own handling of Ctrl-C and a closed pipe: both reach `_handle_errors` as errors."""
-
-    def make_context(self, *arguments: Any, **keywords: Any) -> Any:
-        """Read the arguments; `--help` and `--version` print already here."""
-        try:
-            return super().make_context(*arguments, **keywords)
-        except BrokenPipeError as error:
-            raise _ClosedPipeError from error
-
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise StoppedError(signal.SIGINT, "interrupted", "run the same command again") from error
-        except BrokenPipeError as error:
-            raise _ClosedPipeError from error
-
-
-class _Command(TyperCommand):
-    """Typer's command, which also refuses empty values: they are most often shell variables that are not set."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        given = list(args)
-        rest = super().parse_args(ctx, args)
-        if not ctx.resilient_parsing:
-            values, _, _ = self.make_parser(ctx).parse_args(given)
-            for parameter in self.params:
-                value = values.get(parameter.name or "")
-                if value == "" or (isinstance(value, list | tuple) and "" in value):
-                    _check_empty(parameter)
-        return rest
-
-
-def _check_empty(parameter: Any) -> None:
-    """
-    Raises:
-        UsageError: an empty value of this parameter would name nothing, or be taken for one that is left out.
-    """
-    is_argument = parameter.param_type_name == "argument"
-    name = parameter.metavar if is_argument else max(parameter.opts, key=len)
-    if parameter.name not in (_TEXT_ARGUMENTS if is_argument else _TEXT_OPTIONS):
-        raise UsageError(f"{name} is empty", "give a value, or leave it out; perhaps a shell variable is not set")
-
-
 app = typer.Typer(
     name="charlm",
-    cls=_CommandGroup,
+    cls=CommandGroup,
     help="Character-level language models: from any Wikipedia to honestly measured text.",
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -158,7 +102,7 @@ for name, command in (
     ("tune", tune),
     ("demo", demo),
 ):
-    app.command(name, cls=_Command)(command)
+    app.command(name, cls=Command)(command)
 
 
 def main() -> None:
@@ -194,7 +138,7 @@ def _handle_errors(debug: bool) -> Generator[None, None, None]:
     """Turn every exception into one line on stderr and an exit code of the reference's list."""
     try:
         yield
-    except (BrokenPipeError, _ClosedPipeError):
+    except (BrokenPipeError, ClosedPipeError):
         _silence_stdout()
         sys.exit(EXIT_CLOSED_PIPE)
     except KeyboardInterrupt:

@@ -535,7 +535,7 @@ def test_a_full_memory_is_no_bug(
         raise error
 
     monkeypatch.setattr("sys.argv", ["charlm", "eval"])
-    monkeypatch.setattr("charlm.cli._CommandGroup.make_context", exhausted)
+    monkeypatch.setattr("charlm.cli.CommandGroup.make_context", exhausted)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 5
@@ -559,7 +559,7 @@ def test_ctrl_c_while_arguments_are_read(
                 raise tidying
 
     monkeypatch.setattr("sys.argv", ["charlm", "inspect", "x"])
-    monkeypatch.setattr("charlm.cli._CommandGroup.make_context", interrupted)
+    monkeypatch.setattr("charlm.cli.CommandGroup.make_context", interrupted)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130
