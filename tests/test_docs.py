@@ -365,9 +365,10 @@ def _module(path: str) -> Any:
 def test_the_help_of_prepare_names_every_kind(option: str, union: Any) -> None:
     (parameter,) = (each for each in GROUP.commands["prepare"].params if each.name == option)
     kinds = {kind.model_fields["type"].default for kind in settings_classes(union)}
-    assert set(re.findall(r"\w+", parameter.help.partition(":")[2])) - {"or"} == kinds, "see charlm/commands/prepare.py"
+    named = set(re.findall(r"\w+", parameter.help.partition(":")[2])) - {"or"}
+    assert named == kinds, "see charlm/commands/prepare_options.py"
 
 
 def test_the_help_of_prepare_explains_every_task() -> None:
     (parameter,) = (each for each in GROUP.commands["prepare"].params if each.name == "task")
-    assert re.findall(r"(\w+) \(", parameter.help) == type_names(TaskSettings), "see charlm/commands/prepare.py"
+    assert re.findall(r"(\w+) \(", parameter.help) == type_names(TaskSettings), "see charlm/commands/prepare_options.py"

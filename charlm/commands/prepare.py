@@ -1,12 +1,11 @@
 """`charlm prepare`: turn a source of text into a corpus."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from charlm import terminal
-from charlm.commands import completion
+from charlm.commands import prepare_options as options
 from charlm.commands.options import (
     ConfigOption,
     JsonOption,
@@ -15,7 +14,6 @@ from charlm.commands.options import (
     check_folder,
     flags,
     given_parameters,
-    parse_folder,
 )
 from charlm.errors import UsageError
 
@@ -25,180 +23,38 @@ if TYPE_CHECKING:
 
 def prepare(
     context: typer.Context,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task",
-            metavar="KIND",
-            help="What a model predicts: language (the next token), classify (a label for each document), tag (a tag"
-            " for each character that has one), generate (the next token of a document with a given label) or transduce"
-            " (the next token of a text made from a given one).",
-            autocompletion=completion.tasks,
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--source",
-            metavar="KIND",
-            help="The kind of source: wikipedia, hub, text, enwik8, text8, mix, sample, table, classes, conllu, aligned"
-            " or derived.",
-            autocompletion=completion.sources,
-        ),
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option("--language", metavar="CODE", help="The language code of a Wikipedia, such as ru.")
-    ] = None,
-    wiki: Annotated[
-        str | None, typer.Option("--wiki", metavar="NAME", help="The database name of a wiki, such as ruwikisource.")
-    ] = None,
-    date: Annotated[
-        str | None, typer.Option("--date", metavar="DATE", help="The date of the dump: latest, or YYYYMMDD.")
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            metavar="PATH_OR_URL",
-            help="A dump, a text file, a table, a folder, a corpus, or - for standard input (repeatable).",
-        ),
-    ] = None,
-    train: Annotated[
-        list[str] | None,
-        typer.Option("--train", metavar="PATH", help="Examples: a file of the training split (repeatable)."),
-    ] = None,
-    valid: Annotated[
-        list[str] | None,
-        typer.Option("--valid", metavar="PATH", help="Examples: a file of the validation split (repeatable)."),
-    ] = None,
-    test: Annotated[
-        list[str] | None,
-        typer.Option("--test", metavar="PATH", help="Examples: a file of the test split (repeatable)."),
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", metavar="NAME", help="The column with the text; or its number.")
-    ] = None,
-    label_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label-column",
-            metavar="NAME",
-            help="The column with the label; or its number. Of --task generate repeatable.",
-        ),
-    ] = None,
-    tags_column: Annotated[
-        str | None, typer.Option("--tags-column", metavar="NAME", help="The column with the tags; or its number.")
-    ] = None,
-    target_column: Annotated[
-        str | None,
-        typer.Option("--target-column", metavar="NAME", help="The column with the text to be written; or its number."),
-    ] = None,
-    weight_column: Annotated[
-        str | None,
-        typer.Option("--weight-column", metavar="NAME", help="The column with a weight of each target; or its number."),
-    ] = None,
-    source_normalize: Annotated[
-        str | None,
-        typer.Option(
-            "--source-normalize",
-            metavar="FORM",
-            help="Of --task transduce: the Unicode normalisation of the texts that are read: none, nfc or nfd.",
-            autocompletion=completion.words("none", "nfc", "nfd"),
-        ),
-    ] = None,
-    annotation: Annotated[
-        str | None,
-        typer.Option(
-            "--annotation",
-            metavar="KIND",
-            help="The tags of CoNLL-U: upos, xpos, feats or words.",
-            autocompletion=completion.words("upos", "xpos", "feats", "words"),
-        ),
-    ] = None,
-    change: Annotated[
-        str | None,
-        typer.Option(
-            "--change",
-            metavar="KIND",
-            help="What is to be restored in a derived corpus: marks, case or blanks.",
-            autocompletion=completion.words("marks", "case", "blanks"),
-        ),
-    ] = None,
-    max_characters: Annotated[
-        int | None,
-        typer.Option("--max-characters", metavar="N", help="Take at most N characters from a wiki or the hub."),
-    ] = None,
-    errors: Annotated[
-        str | None,
-        typer.Option(
-            "--errors",
-            metavar="HOW",
-            help="Invalid bytes: strict stops with an error, replace writes U+FFFD.",
-            autocompletion=completion.words("strict", "replace"),
-        ),
-    ] = None,
-    vocab: Annotated[
-        str | None,
-        typer.Option(
-            "--vocab",
-            metavar="KIND",
-            help="The vocabulary: char, byte, word, ngram, sentencepiece or symbols.",
-            autocompletion=completion.vocabularies,
-        ),
-    ] = None,
-    vocab_from: Annotated[
-        str | None,
-        typer.Option(
-            "--vocab-from",
-            metavar="RUN",
-            help="Use the vocabulary of a run or of another corpus.",
-            autocompletion=completion.runs_and_corpora,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="Re-encode this prepared corpus with another vocabulary, and do nothing else.",
-            autocompletion=completion.corpora,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="DIR", parser=parse_folder, help="The folder of the corpus; data/NAME if left out."
-        ),
-    ] = None,
+    task: options.TaskOption = None,
+    source: options.SourceOption = None,
+    language: options.LanguageOption = None,
+    wiki: options.WikiOption = None,
+    date: options.DateOption = None,
+    inputs: options.InputOption = None,
+    train: options.TrainOption = None,
+    valid: options.ValidOption = None,
+    test: options.TestOption = None,
+    text_column: options.TextColumnOption = None,
+    label_column: options.LabelColumnOption = None,
+    tags_column: options.TagsColumnOption = None,
+    target_column: options.TargetColumnOption = None,
+    weight_column: options.WeightColumnOption = None,
+    source_normalize: options.SourceNormalizeOption = None,
+    annotation: options.AnnotationOption = None,
+    change: options.ChangeOption = None,
+    max_characters: options.MaxCharactersOption = None,
+    errors: options.ErrorsOption = None,
+    vocab: options.VocabOption = None,
+    vocab_from: options.VocabFromOption = None,
+    data: options.ReencodedDataOption = None,
+    out: options.OutOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded, and stop.")] = False,
-    split_like: Annotated[
-        str | None,
-        typer.Option(
-            "--split-like",
-            metavar="DIR",
-            help="Split the documents as this prepared corpus does.",
-            autocompletion=completion.corpora,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", metavar="N", min=1, max=4096, help="Number of processes; one for each core if left out."
-        ),
-    ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option("--dask", metavar="ADDRESS", help="Let a dask cluster do the work; ADDRESS is its scheduler's."),
-    ] = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask the server for the newest dump again, and download what has changed.")
-    ] = False,
-    discard_dump: Annotated[
-        bool, typer.Option("--discard-dump", help="Delete the downloaded dump when the corpus is complete.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a download of more than 1 GB.")] = False,
+    dry_run: options.DryRunOption = False,
+    split_like: options.SplitLikeOption = None,
+    workers: options.WorkersOption = None,
+    dask: options.DaskOption = None,
+    refresh: options.RefreshOption = False,
+    discard_dump: options.DiscardDumpOption = False,
+    yes: options.YesOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -261,7 +117,7 @@ def prepare(
         return
     check_source_options(requested.source, given_parameters(context))
     check_download_options(requested.source, refresh=refresh, discard_dump=discard_dump, dry_run=dry_run)
-    options = PrepareOptions(
+    preparation = PrepareOptions(
         split_like=split_like,
         workers=workers,
         dask=dask,
@@ -271,7 +127,7 @@ def prepare(
         overwrite=overwrite,
         dry_run=dry_run,
     )
-    result = prepare_corpus(requested, out, options)
+    result = prepare_corpus(requested, out, preparation)
     target, plan = result.directory, result.download
     if result.corpus is not None:
         _show(result.corpus, as_json=as_json)
