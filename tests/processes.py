@@ -1,4 +1,5 @@
-"""charlm as a process, forked from one that has imported torch: real in all but imports and the syncing of files.
+"""charlm as a process, forked from one that has imported torch: real in all but imports, the syncing of files, and the
+number of cores that it finds.
 
     test ──unix socket: arguments, folder, fds──> server ──fork──> charlm
          <──────────── pid, then wait status ────────┘
@@ -122,6 +123,9 @@ class Commands:
     """Beside that of the tests."""
     is_nobody: bool = False
     """As a user who is in no list, and who owns the files of the tests, but has no further rights."""
+    has_one_core: bool = True
+    """So that `prepare` does all work itself unless `--workers` is given: processes take longer to start than the texts
+    of the tests to read."""
 
     def within(self, folder: Path) -> "Commands":
         return replace(self, folder=folder)
@@ -150,6 +154,7 @@ class Commands:
             "file_size": file_size,
             "closed": closed,
             "is_nobody": self.is_nobody,
+            "has_one_core": self.has_one_core,
         }
         with tempfile.TemporaryFile() as content:
             content.write(stdin)
@@ -216,6 +221,11 @@ def leave_syncing_to_the_kernel() -> None:
 
 def _not_synced(file: object) -> None:
     del file
+
+
+def _one_core(pid: int) -> set[int]:
+    del pid
+    return {0}
 
 
 def until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
@@ -371,6 +381,8 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         if request["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], resource.RLIM_INFINITY))
         leave_syncing_to_the_kernel()
+        if request["has_one_core"]:
+            os.sched_getaffinity = _one_core
         sys.argv = ["charlm", *request["arguments"]]
         from charlm import cli
         from charlm.commands import options

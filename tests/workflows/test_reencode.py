@@ -1,6 +1,5 @@
 """Another vocabulary for a prepared corpus: the same documents and splits, and a corpus that stands alone."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, get_args
@@ -16,8 +15,8 @@ from charlm.vocab.settings import ByteSettings, CharSettings, CopiedSettings, Ng
 from charlm.workflows.corpus_directory import working_directory
 from charlm.workflows.prepare import prepare
 from charlm.workflows.reencode import find_reencoded, reencode, reencoded_name
-from tests.conftest import Charlm
 from tests.corpora import TINY, build_corpus, text_settings
+from tests.processes import Commands
 
 MEMBERS: tuple[type[Settings], ...] = get_args(get_args(VocabSettings)[0])
 
@@ -142,16 +141,14 @@ def test_one_character_is_refused_by_what_learns_from_text(tmp_path: Path, membe
     assert not (tmp_path / "corpus").exists()
 
 
-def test_the_command(charlm: Charlm, tmp_path: Path) -> None:
+def test_the_command(commands: Commands, tmp_path: Path) -> None:
     (tmp_path / "novel.txt").write_text("Все счастливые семьи похожи друг на друга. " * 200, encoding="utf-8")
-    assert charlm("prepare", "--source", "text", "--input", "novel.txt").returncode == 0
-    done = charlm("prepare", "--data", "novel", "--vocab", "ngram", "--json")
-    assert done.returncode == 0, done.stderr
-    metadata = json.loads(done.stdout)
+    commands.succeed("prepare", "--source", "text", "--input", "novel.txt")
+    metadata = commands.json("prepare", "--data", "novel", "--vocab", "ngram")
     assert (metadata["data"], metadata["encoded_from"]["corpus"]) == ("data/novel-ngram", "novel")
-    assert "already prepared" in charlm("prepare", "--data", "novel", "--vocab", "ngram").stderr
-    assert "data/novel is already prepared" in charlm("prepare", "--data", "novel", "--vocab", "char").stderr
-    inspected = json.loads(charlm("inspect", "novel-ngram", "--json").stdout)["vocabulary"]
+    assert "already prepared" in commands("prepare", "--data", "novel", "--vocab", "ngram").stderr
+    assert "data/novel is already prepared" in commands("prepare", "--data", "novel", "--vocab", "char").stderr
+    inspected = commands.json("inspect", "novel-ngram")["vocabulary"]
     assert inspected["ngrams"]["distinct_words"] == 7
     assert inspected["splits"]["test"]["coverage"] == 1
     for arguments, code, message in (
@@ -162,7 +159,4 @@ def test_the_command(charlm: Charlm, tmp_path: Path) -> None:
         (["--data", "novel", "--vocab", "word", "--set", "corpus.split=80/10/10"], 2, "split: auto -> 80/10/10"),
         (["--data", "novel", "--vocab", "char", "--overwrite"], 2, "another --out"),
     ):
-        failed = charlm("prepare", *arguments)
-        assert failed.returncode == code
-        assert message in failed.stderr
-        assert failed.stderr.count("\n") == 1
+        assert message in commands.fail(code, "prepare", *arguments)

@@ -11,7 +11,7 @@ from charlm.errors import DataError
 from charlm.text.dump.counts import count_pages
 from charlm.text.settings import WikipediaSettings
 from charlm.text.sources.wikipedia import WikipediaSource
-from tests.conftest import Charlm
+from tests.processes import Commands
 
 pytestmark = pytest.mark.real_data
 
@@ -131,11 +131,10 @@ def test_other_formats_are_named(shared_data: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["stub-articles-sample.xml.gz", "pages-articles-sample4.xml-p4606p5340.bz2"])
-def test_no_text_is_an_error_of_prepare(shared_data: Path, charlm: Charlm, tmp_path: Path, name: str) -> None:
+def test_no_text_is_an_error_of_prepare(shared_data: Path, commands: Commands, name: str) -> None:
     path = shared_data / "mediawiki/split-parts" / name
-    done = charlm("prepare", "--input", str(path), "--out", str(tmp_path / "out"))
-    assert (done.returncode, done.stdout) == (3, "")
-    assert f"no text in {count_pages(path).counts.pages} pages" in done.stderr
+    error = commands.fail(3, "prepare", "--input", str(path), "--out", "out")
+    assert f"no text in {count_pages(path).counts.pages} pages" in error
 
 
 def test_parts_in_the_order_of_their_pages(shared_data: Path) -> None:

@@ -52,7 +52,7 @@ def test_classes_and_splits_of_the_hub(hub: HubServer, charlm: Charlm, tmp_path:
     settings = [word for name in names for word in ("--set", f"corpus.source.{name}")]
     env = {"HF_ENDPOINT": hub.url(), "HF_HOME": str(tmp_path / "home")}
     done = charlm(
-        "prepare", "--task", "classify", "--source", "hub", "--label-column", "label", *settings, "--json", env=env
+        *"prepare --task classify --source hub --label-column label --workers 1 --json".split(), *settings, env=env
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

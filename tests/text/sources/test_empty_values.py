@@ -17,7 +17,7 @@ from charlm.text.build import build_source
 from charlm.text.document import Document
 from charlm.text.settings import HubSettings, MixSettings
 from charlm.text.sources.hub.source import HubSource
-from tests.conftest import Charlm
+from tests.processes import Commands
 
 Rows = list[dict[str, Any]]
 
@@ -236,8 +236,7 @@ def test_what_is_not_json_is_named_with_its_line(content: str, message: str, tmp
 
 
 @pytest.mark.real_data
-def test_the_null_row_of_the_cases(shared_data: Path, charlm: Charlm) -> None:
+def test_the_null_row_of_the_cases(shared_data: Path, commands: Commands) -> None:
     path = shared_data / "wikitext-cases/f11_null_row.jsonl"
-    done = charlm("prepare", "--source", "hub", "--input", str(path), "--out", "corpus", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["documents"]["dropped"] == {"empty": 1}
+    prepared = commands.json("prepare", "--source", "hub", "--input", str(path), "--out", "corpus")
+    assert prepared["documents"]["dropped"] == {"empty": 1}

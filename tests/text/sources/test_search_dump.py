@@ -17,7 +17,7 @@ from charlm.text.document import Document, page_version
 from charlm.text.settings import HubSettings, MixSettings, TextSettings, WikipediaSettings
 from charlm.text.sources.hub.source import HubSource
 from charlm.workflows.prepare import prepare
-from tests.conftest import Charlm
+from tests.processes import Commands
 from tests.text.sources.test_page_versions import dump, element, texts
 
 Lines = list[dict[str, Any]]
@@ -177,11 +177,9 @@ def test_versions_in_two_dumps_of_both_kinds(tmp_path: Path) -> None:
     assert first.version == page_version("enwiki", "4", "", 1)._replace(title_key=0)
 
 
-def test_prepare_reads_a_search_dump(tmp_path: Path, charlm: Charlm) -> None:
+def test_prepare_reads_a_search_dump(tmp_path: Path, commands: Commands) -> None:
     lines = [line for number in range(40) for line in pair(number, f"The text of page {number}. " * 9)]
     name = "enwiki-20240101-cirrussearch-content.json.gz"
     (tmp_path / name).write_bytes(gzip.compress(encoded(lines + pair(99, "Talk.", namespace=1))))
-    done = charlm("prepare", "--source", "hub", "--input", name, "--out", "corpus", "--json")
-    assert done.returncode == 0, done.stderr
-    documents = json.loads(done.stdout)["documents"]
+    documents = commands.json("prepare", "--source", "hub", "--input", name, "--out", "corpus")["documents"]
     assert (documents["pages"], documents["kept"], documents["dropped"]) == (41, 40, {"namespace": 1})
