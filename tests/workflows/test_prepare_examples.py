@@ -317,7 +317,7 @@ make(table(Path(sys.argv[1]), NUMBERS), Path(sys.argv[1]) / "corpus", on_progres
 """
 
 
-@pytest.mark.parametrize("calls", [0, 99, 150, 201])
+@pytest.mark.parametrize("calls", [0, *(pytest.param(calls, marks=pytest.mark.faults) for calls in (99, 150)), 201])
 def test_a_killed_attempt_is_made_again(calls: int, tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", _KILL, str(tmp_path), str(calls)], cwd=ROOT, timeout=120)
     assert killed.returncode == -signal.SIGKILL
