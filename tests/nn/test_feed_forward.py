@@ -15,6 +15,7 @@ from charlm.nn.bodies.build import build_body
 from charlm.nn.dropout import NoiseRNG
 from charlm.nn.state import State
 from tests.nn.feed_forward import BODIES, NOISE, TCNS, B, D, H, T, inputs, make, random_state
+from tests.nn.gradients import fast_or_full
 
 every_body = pytest.mark.parametrize("case", BODIES)
 
@@ -74,7 +75,8 @@ def test_rows_do_not_see_each_other(case: str) -> None:
 
 
 @every_body
-def test_gradients_are_those_of_finite_differences(case: str) -> None:
+@fast_or_full
+def test_gradients_are_those_of_finite_differences(case: str, fast_mode: bool) -> None:
     body = make(BODIES[case])
     names = [name for name, _ in body.named_parameters()]
 
@@ -84,7 +86,8 @@ def test_gradients_are_those_of_finite_differences(case: str) -> None:
         return features, *after
 
     leaves = (inputs(batch_size=2, num_steps=4), *body.parameters(), *random_state(body, 2))
-    assert torch.autograd.gradcheck(run, tuple(leaf.detach().clone().requires_grad_() for leaf in leaves))
+    values = tuple(leaf.detach().clone().requires_grad_() for leaf in leaves)
+    assert torch.autograd.gradcheck(run, values, fast_mode=fast_mode)
 
 
 @every_body

@@ -23,6 +23,7 @@ from charlm.nn.heads.build import build_head
 from charlm.nn.heads.settings import AdaptiveSoftmaxSettings, SoftmaxSettings
 from charlm.nn.heads.softmax import Head, Softmax, TiedSoftmax
 from charlm.vocab.base import IGNORE_INDEX
+from tests.nn.gradients import fast_or_full
 
 V, H, D = 23, 9, 6
 SMOOTHING = 0.15
@@ -168,7 +169,8 @@ def test_a_loss_in_chunks_is_the_loss_at_once(
 
 @every_head
 @pytest.mark.parametrize("smoothing", [0.0, SMOOTHING])
-def test_gradients_are_those_of_finite_differences(case: str, smoothing: float) -> None:
+@fast_or_full
+def test_gradients_are_those_of_finite_differences(case: str, smoothing: float, fast_mode: bool) -> None:
     model, targets = make(case, smoothing).double(), targets_of(2, 3)
     targets[1, 1] = IGNORE_INDEX
     names = [name for name, _ in model.named_parameters()]
@@ -178,7 +180,8 @@ def test_gradients_are_those_of_finite_differences(case: str, smoothing: float) 
         return torch.func.functional_call(model, parameters, (features_BTH, targets))
 
     leaves = (features_of(2, 3).double(), *model.parameters())
-    assert torch.autograd.gradcheck(run, tuple(leaf.detach().clone().requires_grad_() for leaf in leaves))
+    values = tuple(leaf.detach().clone().requires_grad_() for leaf in leaves)
+    assert torch.autograd.gradcheck(run, values, fast_mode=fast_mode)
 
 
 @every_head

@@ -25,6 +25,7 @@ from charlm.nn.heads.settings import HeadSettings
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, detach, reset_rows
 from tests.nn.cells import BACKENDS
+from tests.nn.gradients import fast_or_full
 from tests.nn.model_cases import (
     CASES,
     CELLS,
@@ -60,12 +61,9 @@ class Dense(torch.autograd.Function):
 
 
 @every_model
-@pytest.mark.parametrize(
-    "fast_mode", [pytest.param(True, id="directions"), pytest.param(False, id="all", marks=pytest.mark.faults)]
-)
+@fast_or_full
 def test_gradients_are_those_of_finite_differences(case: str, fast_mode: bool) -> None:
-    """In a random direction of each parameter and state. In the long runs in every direction: the model, which has few
-    parameters here, runs twice for each element."""
+    """Of parameters and state."""
     model = build(case, size=2, hidden_size=3).double()
     inputs_BT = tokens_for(case, 2, 4)
     names = [name for name, _ in model.named_parameters() if not name.startswith("head.")]
