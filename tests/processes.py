@@ -23,6 +23,7 @@ import socket
 import struct
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import termios
 import threading
@@ -123,6 +124,8 @@ class Commands:
     """Beside that of the tests."""
     is_nobody: bool = False
     """As a user who is in no list, and who owns the files of the tests, but has no further rights."""
+    library: Path | None = None
+    """Python's standard library, whose documentation is the sample corpus; None for the real one, which takes seconds."""
     has_one_core: bool = True
     """So that `prepare` does all work itself unless `--workers` is given: processes take longer to start than the texts
     of the tests to read."""
@@ -154,6 +157,7 @@ class Commands:
             "file_size": file_size,
             "closed": closed,
             "is_nobody": self.is_nobody,
+            "library": None if self.library is None else str(self.library),
             "has_one_core": self.has_one_core,
         }
         with tempfile.TemporaryFile() as content:
@@ -226,6 +230,15 @@ def _not_synced(file: object) -> None:
 def _one_core(pid: int) -> set[int]:
     del pid
     return {0}
+
+
+def _find_library_at(folder: str) -> None:
+    find = sysconfig.get_path
+
+    def find_path(name: str, *arguments: Any, **keywords: Any) -> str:
+        return folder if name == "stdlib" else find(name, *arguments, **keywords)
+
+    sysconfig.get_path = find_path
 
 
 def until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
@@ -383,6 +396,8 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> NoReturn:
         leave_syncing_to_the_kernel()
         if request["has_one_core"]:
             os.sched_getaffinity = _one_core
+        if request["library"] is not None:
+            _find_library_at(request["library"])
         sys.argv = ["charlm", *request["arguments"]]
         from charlm import cli
         from charlm.commands import options

@@ -2,10 +2,12 @@
 
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from tests.processes import Commands
+from tests.workspaces import small_library
 
 QUICK = shlex.split(
     "--set model.body.hidden_size=8 --set model.embedding.size=4 --set training.max_steps=3 "
@@ -61,6 +63,7 @@ def test_a_table_of_the_wrong_shape_is_no_bug(commands: Commands) -> None:
 
 def test_a_demo_after_another_one_says_how_it_can_be_done(novel: Commands) -> None:
     """Neither --out nor, in a folder that holds something else, --overwrite would help."""
+    novel = replace(novel, library=small_library(novel.folder / "library"))
     novel.succeed("prepare", "--workers", "1", "--source", "text", "--input", "novel.txt", "--out", "data/sample")
     message = novel("demo", *QUICK).error
     assert re.search(

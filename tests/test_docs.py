@@ -38,6 +38,7 @@ from tests.mirror import serve_wiki, small_dump
 from tests.processes import Commands
 from tests.serving.live_server import live_server
 from tests.text.examples.example_cases import sentence
+from tests.workspaces import small_library
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "charlm" / "docs"
@@ -166,7 +167,8 @@ def test_the_commands_of_a_page_run(name: str, shelf: Path, mirror: str, charlm_
         _write_examples(folder)
     else:
         shutil.copytree(shelf, folder, ignore=shutil.ignore_patterns("cache"))
-    charlm = Commands(charlm_server, folder, {"CHARLM_MIRROR": mirror, "CHARLM_CACHE": str(shelf / "cache")})
+    environment = {"CHARLM_MIRROR": mirror, "CHARLM_CACHE": str(shelf / "cache")}
+    charlm = Commands(charlm_server, folder, environment, library=small_library(tmp_path / "library"))
     for _, command, *arguments in commands(PAGES[name]):
         if command == "serve":
             with live_server(charlm, *arguments) as server:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import random
+import shutil
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,14 @@ def write_texts(folder: Path, content: dict[str, str]) -> None:
     folder.mkdir(parents=True)
     for name, text in content.items():
         (folder / name).write_bytes(text.encode("utf-8"))
+
+
+def small_library(folder: Path) -> Path:
+    """Copy some modules of Python's standard library; return the folder."""
+    folder.mkdir()
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("[a-d]*.py")):
+        shutil.copy(path, folder)
+    return folder
 
 
 def furnish(commands: Commands) -> None:
