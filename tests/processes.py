@@ -125,7 +125,7 @@ class Commands:
     is_nobody: bool = False
     """As a user who is in no list, and who owns the files of the tests, but has no further rights."""
     library: Path | None = None
-    """Python's standard library, whose documentation is the sample corpus; None for the real one, which takes seconds."""
+    """Python's standard library, whose documentation is the sample corpus: the real one (slow) if None."""
     has_one_core: bool = True
     """So that `prepare` does all work itself unless `--workers` is given: processes take longer to start than the texts
     of the tests to read."""

@@ -119,7 +119,7 @@ def wrong_argument(chance: random.Random) -> list[str]:
 MISTAKES = (wrong_option, wrong_command, wrong_key, wrong_number, wrong_kind, wrong_argument, wrong_argument)
 
 
-@pytest.mark.parametrize(("first", "count"), [(0, 60), pytest.param(60, 1_000, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(("first", "count"), [(0, 30), pytest.param(30, 1_000, marks=pytest.mark.faults)])
 def test_wrong_command_lines(toured: Commands, first: int, count: int) -> None:
     before = snapshot(toured.folder)
     for seed in range(first, first + count):

@@ -39,7 +39,7 @@ def timed(commands: Commands, *command: str) -> float:
     return time.monotonic() - start
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.faults)])
 def test_training(workspace: Commands, kills: int) -> None:
     """Each run is killed again and again until it finishes; then the next run starts."""
     run, uninterrupted = workspace.folder / RUN, workspace.folder / "runs" / "uninterrupted"
@@ -60,7 +60,7 @@ def test_training(workspace: Commands, kills: int) -> None:
             assert (run / name).read_bytes() == (uninterrupted / name).read_bytes()
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.faults)])
 def test_preparing(commands: Commands, kills: int) -> None:
     furnish(commands)
     write_texts(commands.folder / "many", texts(num_files=30))
@@ -76,7 +76,7 @@ def test_preparing(commands: Commands, kills: int) -> None:
         assert snapshot(data) == expected
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.faults)])
 def test_overwriting_a_corpus(commands: Commands, kills: int) -> None:
     """There is the old corpus or the new one, or neither for an instant, but never a mixture."""
     furnish(commands)

@@ -24,7 +24,7 @@ def prepared(workspace: Commands) -> Path:
     return workspace.folder
 
 
-@pytest.mark.parametrize(("first", "count"), [(0, 200), pytest.param(200, 10_000, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(("first", "count"), [(0, 100), pytest.param(100, 10_000, marks=pytest.mark.faults)])
 def test_mutations(prepared: Path, first: int, count: int) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", tests.loaders.__name__, str(prepared), str(first), str(count)],

@@ -79,7 +79,7 @@ def last_logged(run: Path) -> int:
 # ---- SIGKILL
 
 
-@pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("every", [83, pytest.param(1, marks=pytest.mark.faults)])
 def test_a_kill_at_every_file_operation(interruptions: Interruptions, commands: Commands, every: int) -> None:
     """The kill comes before the operation, or in the middle of a write. The rerun resumes from the last complete
     checkpoint."""

@@ -283,7 +283,7 @@ class Walk(RuleBasedStateMachine):
         return ended
 
 
-@pytest.mark.parametrize("walks", [6, pytest.param(300, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("walks", [3, pytest.param(300, marks=pytest.mark.faults)])
 def test_walks(commands: Commands, walks: int) -> None:
     Walk.commands = commands
     run_state_machine_as_test(

@@ -42,7 +42,7 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("kills", [1, pytest.param(100, marks=pytest.mark.faults)])
 def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
     """Killed with one number of workers and resumed with another until it ends: the bytes are the same."""
     (commands.folder / NAME).write_bytes(dump)
@@ -66,7 +66,7 @@ def test_kills(commands: Commands, dump: bytes, kills: int) -> None:
     ("number", "workers", "step"),
     [
         (errno.EIO, 1, 47),
-        (errno.ENOSPC, 2, 97),
+        (errno.ENOSPC, 2, 197),
         *(pytest.param(number, 1, 1, marks=pytest.mark.faults) for number in (errno.ENOSPC, errno.EIO, errno.EROFS)),
         pytest.param(errno.ENOSPC, 2, 1, marks=pytest.mark.faults),
     ],
