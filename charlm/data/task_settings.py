@@ -96,7 +96,7 @@ class TagTaskSettings(_Task):
     """auto: segments for the words of `--source conllu`, free for other tags. free: any tag may follow any other.
     segments: tags cut the text into segments, such as words. B-X begins one of kind X, I-X continues it, O is outside.
     Only sequences that mean something are predicted; segments are scored."""
-    asks: Literal["auto", "solid", "words"] | ChangeName = "auto"
+    asks: Literal["auto", "solid", "words", ChangeName] = "auto"
     """Where `charlm predict` asks for tags in a text that has none. solid: at all characters but blanks. words:
     at the last character of each word. marks, case, blanks: where `--source derived` has removed them. auto: as in the
     training examples."""
