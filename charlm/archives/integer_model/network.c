@@ -138,8 +138,9 @@ void fill_first_gates(const Network *net, uint8_t *scratch, int32_t *gates) {
 /* Let the first lanes read a symbol each, and write the powers of their next symbols.
    scratch: zeros at first, scratch_size bytes for each thread. */
 void step(const Network *net, long threads, uint8_t *scratch, const int64_t *symbols, long lanes, uint32_t *powers) {
-    long size = (lanes + threads - 1) / threads;
-    size = size > MAX_GROUP ? MAX_GROUP : size;
+    long lanes_of_thread = (lanes + threads - 1) / threads;
+    long groups_of_thread = (lanes_of_thread + MAX_GROUP - 1) / MAX_GROUP; /* as long as each other, so none waits */
+    long size = groups_of_thread ? (lanes_of_thread + groups_of_thread - 1) / groups_of_thread : 0;
     long num_groups = size ? (lanes + size - 1) / size : 0;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long group = 0; group < num_groups; group++) {
