@@ -1,4 +1,4 @@
-"""Record the golden archives anew: `python -m tests.archives.record_golden`. Only after a change of a format.
+"""Record the golden archives anew: `python -m tests.archives.record_golden`. Run it only after the format has changed.
 
 tests/archives/golden/embedded.charlm     with its model: two small layers with layer norm, and n-gram tables
 tests/archives/golden/bundled.charlm      by the bundled model

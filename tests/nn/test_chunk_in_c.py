@@ -88,8 +88,8 @@ def test_it_is_the_plain_unroll(name: str, norm: str, training: bool, noise: str
 
 
 def projected(cell: Cell, run: ForwardFn, x_BTD: Tensor, state: State) -> list[Tensor]:
-    """Return outputs, last state, running averages, and the gradients of one random projection of the first two,
-    whatever the cell's dtype."""
+    """Return outputs, last state, running averages, and the gradients of one random projection of the first two, in
+    the dtype of the cell."""
     dtype = next(cell.parameters()).dtype
     start = [tensor.to(dtype).requires_grad_() for tensor in (x_BTD, *state) if tensor.is_floating_point()]
     counts = [tensor for tensor in state if not tensor.is_floating_point()]

@@ -25,7 +25,7 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def commands_there(commands: Commands, server: FaultServer, tmp_path: Path) -> Commands:
-    """Commands for which the server stands for Wikimedia's, with a cache of their own."""
+    """Commands that download from the server of the tests instead of Wikimedia's, with their own cache."""
     return replace(commands, environment={"CHARLM_MIRROR": server.url(), "CHARLM_CACHE": str(tmp_path / "cache")})
 
 

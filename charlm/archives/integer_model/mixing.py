@@ -1,13 +1,14 @@
 """The probability that a candidate comes next, given that those before it do not: the definition, in Python.
 
     state of each source ──its probability──> logit ─┐              ┌──> mixture 1 ─┐
-    the network's share of what is left ────> logit ─┴──> inputs ───┼──> mixture 2 ─┼──> last mixture ──corrections──> p
+    the network's probability, rescaled ────> logit ─┴──> inputs ───┼──> mixture 2 ─┼──> last mixture ──corrections──> p
                                                                     └──> mixture 3 ─┘
 
-A mixture is a weighted sum of logits, and each learns online from its own error, as in the compressors of the PAQ
-family (Mahoney, 2005). Its weights are chosen by a context: the lengths of contexts, how likely the network finds the
-candidate, or its rank and the last symbol. A state is how often the candidate followed a context, and how often others;
-its probability is learned as well, as are the corrections of the last mixture for a candidate and the symbols before.
+Rescaled: given that none of the candidates before it comes next. A mixture is a weighted sum of logits, and each learns
+online from its own error, as in the compressors of the PAQ family (Mahoney, 2005). Its weights are chosen by a context:
+the lengths of contexts, how likely the network finds the candidate, or its rank and the last symbol. A state is how
+often the candidate followed a context, and how often others; its probability is learned as well, as are the corrections
+of the last mixture for a candidate and the symbols before.
 """
 
 from dataclasses import dataclass, field

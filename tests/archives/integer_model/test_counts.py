@@ -116,7 +116,7 @@ def test_starting_again_forgets_everything() -> None:
 
 @given(st.lists(st.integers(1, 2**30 + 1), min_size=2, max_size=50), st.integers(0, 2**32), st.data())
 def test_shares_are_those_of_the_sum(powers: list[int], remaining: int, data: st.DataObject) -> None:
-    """Some symbols have a share of their own, the others divide what remains."""
+    """Some symbols have given probabilities; the others divide the rest as the network says."""
     num_shares = data.draw(st.integers(0, len(powers) - 1))
     shares = {symbol: ((1 << 32) - remaining) // max(1, num_shares) for symbol in range(num_shares)}
     remaining = (1 << 32) - sum(shares.values())
