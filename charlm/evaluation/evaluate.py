@@ -96,12 +96,13 @@ def _score(
     index, num_shards = options.get("shard", (0, 1))
     multiple = math.lcm(CHUNK, model.stride_period)
     lanes = cut_lanes(stream.num_predictions, num_lanes, WARM_UP, multiple)
-    scorer = _Scorer(model, stream, options["device"], options.get("precision", "fp32"), reads_parts=reads_parts)
+    precision = options.get("precision", "fp32")
+    scorer = _Scorer(model, stream, options["device"], precision, reads_parts=reads_parts)
     was_training = model.training
     model.eval()
     try:
         lane_states = scorer.run(lanes.shard(index, num_shards), None, options.get("on_progress", lambda _: None))
-        while num_shards == 1 and len(mismatched := find_mismatched_lanes(lane_states)):
+        while num_shards == 1 and len(mismatched := find_mismatched_lanes(lane_states, precision)):
             assert lane_states.end_state is not None
             predecessor_states = select_rows(lane_states.end_state, mismatched - 1)
             states_at = {time: select_rows(state, mismatched) for time, state in lane_states.states_at.items()}
@@ -202,7 +203,8 @@ class _Scorer:
             on_progress(int(is_scored_BT.sum()))
             time = int((position_B - lanes.starts).max(initial=-CHUNK)) + CHUNK  # a shard may have no lanes
             if time > 0 and should_keep(time // CHUNK):
-                if previous_states is not None and not rows_differ(previous_states[time], current).any():
+                previous = None if previous_states is None else previous_states[time]
+                if previous is not None and not rows_differ(previous, current, self._precision).any():
                     return LaneStates(start_state, None, states_at)
                 states_at[time] = current
         return LaneStates(start_state, current, states_at)

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from charlm.device import Precision
 from charlm.nn.state import State
 
-_STATE_TOLERANCE = 1e-3  # relative to 1 + the element
+STATE_TOLERANCES: dict[Precision, float] = {"fp32": 1e-3, "bf16": 3e-2}
+"""Relative to 1 + the element. A number in bf16 has 8 bits, so equal texts leave states that differ by some 0.005."""
 _NUM_ALWAYS_KEPT = 8  # chunks
 
 
@@ -46,25 +48,28 @@ def should_keep(chunk: int) -> bool:
     return chunk <= _NUM_ALWAYS_KEPT or chunk & (chunk - 1) == 0
 
 
-def find_mismatched_lanes(lane_states: LaneStates) -> npt.NDArray[np.intp]:
+def find_mismatched_lanes(lane_states: LaneStates, precision: Precision) -> npt.NDArray[np.intp]:
     """The lanes whose start differs from the end of the lane before; of neighbours only the first one."""
     end_state = lane_states.end_state or ()
     is_mismatched = np.zeros(len(end_state[0]) if end_state else 0, dtype=np.bool_)
     if len(is_mismatched) > 1:
         is_mismatched[1:] = rows_differ(
-            tuple(tensor[:-1] for tensor in end_state), tuple(tensor[1:] for tensor in lane_states.start_state)
+            tuple(tensor[:-1] for tensor in end_state),
+            tuple(tensor[1:] for tensor in lane_states.start_state),
+            precision,
         )
     is_mismatched[1:] &= ~is_mismatched[:-1]
     return np.flatnonzero(is_mismatched)
 
 
-def rows_differ(expected: State, found: State) -> npt.NDArray[np.bool_]:
-    """The rows in which two states differ by more than the tolerance."""
+def rows_differ(expected: State, found: State, precision: Precision) -> npt.NDArray[np.bool_]:
+    """The rows in which two states differ by more than the tolerance of the precision."""
+    tolerance = STATE_TOLERANCES[precision]
     is_mismatched = np.zeros(len(expected[0]) if expected else 0, dtype=np.bool_)
     for one, other in zip(expected, found, strict=True):
         if one.is_floating_point():
             one_BN, other_BN = one.reshape(len(is_mismatched), -1), other.reshape(len(is_mismatched), -1)
-            is_mismatched |= ((one_BN - other_BN).abs() > _STATE_TOLERANCE * (1 + one_BN.abs())).any(1).cpu().numpy()
+            is_mismatched |= ((one_BN - other_BN).abs() > tolerance * (1 + one_BN.abs())).any(1).cpu().numpy()
     return is_mismatched
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from charlm.data.batches import Batches, Cursor
 from charlm.data.store import DOCUMENT_DTYPE, TokenStream
+from charlm.device import cpu_has_bf16
 from charlm.evaluation import evaluate as evaluate_module
 from charlm.evaluation import lane_states
 from charlm.evaluation.evaluate import WARM_UP, cut_lanes, default_num_lanes, evaluate, lane_batches, score_tokens
@@ -251,7 +252,7 @@ def test_without_a_warm_up_lanes_would_change_the_score(
     model, stream = trained
     monkeypatch.setattr(evaluate_module, "CHUNK", 32)
     monkeypatch.setattr(evaluate_module, "WARM_UP", 0)
-    monkeypatch.setattr(lane_states, "_STATE_TOLERANCE", math.inf)
+    monkeypatch.setitem(lane_states.STATE_TOLERANCES, "fp32", math.inf)
     cold = evaluate(model, stream, num_lanes=500, device=CPU).bits_per_character or 0
     assert cold > bits_per_character(exact_P) + 0.01
 
@@ -265,6 +266,25 @@ def test_a_lane_with_a_mismatched_state_is_scored_again(
     found = score_tokens(model, stream, num_lanes=40, device=CPU)
     assert np.abs(found - exact_P).max() < 0.05
     assert abs(found.sum(dtype=np.float64) - exact_P.sum(dtype=np.float64)) < 0.01
+
+
+@pytest.mark.skipif(not cpu_has_bf16(), reason="the CPU does not multiply bf16")
+def test_rounding_to_bf16_is_no_mismatch(
+    trained: tuple[LanguageModel, TokenStream], exact_P: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States of the same text differ by rounding. Scoring all lanes again for that took ten times as long."""
+    model, stream = trained
+    mismatched: list[int] = []
+
+    def find(*arguments: Any) -> np.ndarray:
+        found = lane_states.find_mismatched_lanes(*arguments)
+        mismatched.append(len(found))
+        return found
+
+    monkeypatch.setattr(evaluate_module, "find_mismatched_lanes", find)
+    found = evaluate(model, stream, num_lanes=7, device=CPU, precision="bf16").bits_per_character
+    assert mismatched == [0]
+    assert found == pytest.approx(bits_per_character(exact_P), abs=0.005)
 
 
 class Switch(Body):
