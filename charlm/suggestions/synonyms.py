@@ -62,6 +62,7 @@ OPTIONS = {
     "batch_size": "bs batch b",
     "hidden_size": "hidden hiddendim units rnnsize hiddenunits width nhidden nhid",
     "num_layers": "layers nlayers numlayer depth",
+    "num_heads": "heads nheads numhead",
     "seq_len": "sequencelength seqlength context contextlength blocksize bptt unroll",
     "clip_norm": "clip gradclip gradientclip maxgradnorm clipping",
     "optimizer": "opt optim optimiser",

@@ -139,6 +139,20 @@ def results(cell: Cell, run: ForwardFn, x_BTD: Tensor, state: State) -> list[Ten
     return [output.detach(), *(tensor.detach() for tensor in after), *gradients]
 
 
+def projected(cell: Cell, run: ForwardFn, x_BTD: Tensor, state: State) -> list[Tensor]:
+    """Return outputs, last state, running averages, and the gradients of one random projection of the first two, in
+    the dtype of the cell."""
+    dtype = next(cell.parameters()).dtype
+    start = [tensor.to(dtype).requires_grad_() for tensor in (x_BTD, *state) if tensor.is_floating_point()]
+    counts = [tensor for tensor in state if not tensor.is_floating_point()]
+    output_BTH, last = run(start[0], (*start[1:], *counts))
+    found = [output_BTH, *(tensor for tensor in last if tensor.is_floating_point())]
+    generator = torch.Generator().manual_seed(5)
+    directions = [torch.randn(tensor.shape, generator=generator).to(tensor.dtype) for tensor in found]
+    gradients = torch.autograd.grad(found, [*cell.parameters(), *start], directions)
+    return [*(tensor.detach() for tensor in (*found, *last, *cell.buffers())), *gradients]
+
+
 def assert_equal(found: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
     assert len(found) == len(expected)
     for mine, other in zip(found, expected, strict=True):

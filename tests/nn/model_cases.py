@@ -65,6 +65,9 @@ CASES: dict[str, dict[str, Any]] = {
     "lstm-coupled": {"body": {"cell": {"type": "lstm", "coupled": True}}},
     "lstm-mogrifier": {"body": {"cell": {"type": "lstm", "mogrifier_rounds": 3}, "norm": "layer"}},
     "gru-before": {"body": {"cell": {"type": "gru", "reset": "before"}}},
+    "lstm-heads": {"body": {"num_heads": 2, "norm": "layer"}},
+    "gru-heads": {"body": {"cell": {"type": "gru"}, "num_heads": 4}},
+    "rnn-heads": {"body": {"cell": {"type": "rnn"}, "num_heads": 2}},
     "mingru-identity": {"body": {"cell": {"type": "mingru", "activation": "identity"}}},
     "rnn-relu": {"body": {"cell": {"type": "rnn", "activation": "relu"}}},
     "noisy": {

@@ -18,7 +18,7 @@ from charlm.nn.fused.backend import Backend, fits_in_c, trains_in_c, unroll_in_c
 from charlm.nn.fused.chunk_in_c import chunk_fits
 from charlm.nn.fused.compiled import load_compiled_library
 from charlm.nn.state import ForwardFn, State
-from tests.nn.cells import CELLS, NORMS, L, make, randomised, results, weight_name
+from tests.nn.cells import CELLS, NORMS, L, make, projected, randomised, results, weight_name
 
 B, T, D, H = 37, 6, 29, 77
 """No multiples of a vector, a tile or a block."""
@@ -85,20 +85,6 @@ def test_it_is_the_plain_unroll(name: str, norm: str, training: bool, noise: str
         scale = max(1.0, float(plain.abs().max()))
         tolerance = 2e-5 if norm == "batch" else 1e-5
         torch.testing.assert_close(mine.double() / scale, plain.double() / scale, rtol=0, atol=tolerance)
-
-
-def projected(cell: Cell, run: ForwardFn, x_BTD: Tensor, state: State) -> list[Tensor]:
-    """Return outputs, last state, running averages, and the gradients of one random projection of the first two, in
-    the dtype of the cell."""
-    dtype = next(cell.parameters()).dtype
-    start = [tensor.to(dtype).requires_grad_() for tensor in (x_BTD, *state) if tensor.is_floating_point()]
-    counts = [tensor for tensor in state if not tensor.is_floating_point()]
-    output_BTH, last = run(start[0], (*start[1:], *counts))
-    found = [output_BTH, *(tensor for tensor in last if tensor.is_floating_point())]
-    generator = torch.Generator().manual_seed(5)
-    directions = [torch.randn(tensor.shape, generator=generator).to(tensor.dtype) for tensor in found]
-    gradients = torch.autograd.grad(found, [*cell.parameters(), *start], directions)
-    return [*(tensor.detach() for tensor in (*found, *last, *cell.buffers())), *gradients]
 
 
 @pytest.mark.parametrize("norm", ["batch", "batch-per-step"])

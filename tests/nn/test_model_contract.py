@@ -64,7 +64,8 @@ class Dense(torch.autograd.Function):
 @fast_or_full
 def test_gradients_are_those_of_finite_differences(case: str, fast_mode: bool) -> None:
     """Of parameters and state."""
-    model = build(case, size=2, hidden_size=3).double()
+    num_heads = CASES[case].get("body", {}).get("num_heads", 1)
+    model = build(case, size=2, hidden_size=2 * num_heads if num_heads > 1 else 3).double()
     inputs_BT = tokens_for(case, 2, 4)
     names = [name for name, _ in model.named_parameters() if not name.startswith("head.")]
     state = random_state(case, model, 2)

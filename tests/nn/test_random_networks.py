@@ -68,7 +68,11 @@ def draw_case(seed: int) -> Case:
     if body["skip"] != "none":
         body["strides"] = (1, *(rng.choice((1, 1, 2)) for _ in range(num_layers - 1)))
     batch_size = rng.choice((rng.randint(2, 7), rng.randint(8, 40), 8, 16, 32))
-    return Case(body, (batch_size, rng.randint(1, 10), max(2, rng.randint(1, 80))), training=rng.random() < 0.7)
+    shape, training = (batch_size, rng.randint(1, 10), max(2, rng.randint(1, 80))), rng.random() < 0.7
+    divisors = [number for number in range(2, 9) if body["hidden_size"] % number == 0]
+    if divisors and cell["type"] != "mingru" and rng.random() < 0.25:
+        body["num_heads"] = rng.choice(divisors)
+    return Case(body, shape, training)
 
 
 def run(case: Case, seed: int, backend: str, dtype: torch.dtype, num_threads: int | None = None) -> list[Tensor]:

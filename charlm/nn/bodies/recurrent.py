@@ -158,12 +158,14 @@ def num_matrix_weights(cell: Cell) -> int:
 
 def activations_per_step(cell: Cell) -> int:
     """Return the number of gates and state elements of a cell."""
-    return num_matrix_weights(cell) // (cell.input_size + cell.hidden_size) + 2 * cell.hidden_size
+    inputs_per_gate = cell.input_size + cell.hidden_size // cell.options.num_heads
+    return num_matrix_weights(cell) // inputs_per_gate + 2 * cell.hidden_size
 
 
 def _cell_options(settings: RecurrentSettings) -> CellOptions:
     return CellOptions(
         norms=NormFactory(settings.norm, settings.norm_gain, settings.norm_steps, settings.norm_per_step),
+        num_heads=settings.num_heads,
         weight_drop=settings.weight_drop,
         recurrent_dropout=settings.recurrent_dropout,
         zoneout=settings.zoneout,

@@ -25,6 +25,9 @@ class RecurrentSettings(Settings):
     cell: CellSettings = LSTMSettings()
     hidden_size: Size = 512
     num_layers: int = Field(default=1, ge=1, le=64)
+    num_heads: int = Field(default=1, ge=1, le=64)
+    """Heads of each layer, which divide its units: a unit reads the hidden states of its own head alone, and the layer
+    above reads all. Recurrent matrices have blocks on their diagonals, and so many times fewer parameters."""
     skip: Literal["none", "residual", "dense"] = "none"
     """Connections around layers. residual: from the second layer on, a layer's output is added to its input. dense:
     each layer reads the embedding and all layers below it, and the head reads all layers (Graves, 2013)."""
@@ -81,6 +84,10 @@ class RecurrentSettings(Settings):
                 raise ValueError(f"{name} has {len(entries)} entries for {self.num_layers} layers (num_layers)")
         if self.zoneout_hidden and self.cell.type != "lstm":
             raise ValueError("zoneout_hidden is for LSTM cells; set zoneout, which is for h in this cell")
+        if self.hidden_size % self.num_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        if self.num_heads > 1 and self.cell.type == "mingru":
+            raise ValueError("num_heads is for recurrent matrices, and a mingru has none")
         if self.weight_drop and self.cell.type == "mingru":
             raise ValueError("weight_drop is for recurrent matrices, and a mingru has none; set dropout")
         if self.norm_gain is not None and self.norm not in ("batch", "layer"):

@@ -31,6 +31,8 @@ class CellOptions:
     """The options that a layer sets for any cell."""
 
     norms: NormFactory = NO_NORMS
+    num_heads: int = 1
+    """Heads of the cell: units that read the hidden states of one another alone (see `recurrent_matrix`)."""
     weight_drop: float = 0.0
     """Probability that an entry of a recurrent matrix is zero for a chunk (Merity et al., 2018)."""
     recurrent_dropout: float = 0.0
@@ -47,7 +49,8 @@ class CellOptions:
         return self.norms.kind in ("none", "weight") and not noisy
 
     def __str__(self) -> str:
-        words = [] if self.norms.kind == "none" else [f"{self.norms.kind} norm"]
+        words = [f"{self.num_heads} heads"] if self.num_heads > 1 else []
+        words += [] if self.norms.kind == "none" else [f"{self.norms.kind} norm"]
         noises = ("weight_drop", "recurrent_dropout", "zoneout", "zoneout_hidden")
         return ", ".join(
             [*words, *(f"{name} {probability:g}" for name in noises if (probability := getattr(self, name)))]
@@ -146,14 +149,30 @@ def initial_step_counts(cell: Cell, batch_size: int) -> State:
     return cell.options.norms.initial_step_counts(batch_size, next(cell.parameters()).device)
 
 
+def recurrent_parameter(gates_size: int, hidden_size: int, num_heads: int) -> nn.Parameter:
+    """Return the entries of a recurrent matrix that are not always zero, (G, W) with W = H / heads: a row reads the W
+    units of its own head."""
+    return nn.Parameter(torch.empty(gates_size, hidden_size // num_heads))
+
+
+def recurrent_matrix(weight_GW: Tensor, hidden_size: int) -> Tensor:
+    """Return the recurrent matrices of all gates, (G, H). With several heads, that of each gate has their blocks on its
+    diagonal (as in FlashRNN; Poeppel et al., 2024)."""
+    width = weight_GW.shape[1]
+    if width == hidden_size:
+        return weight_GW
+    blocks = weight_GW.view(-1, hidden_size // width, width, 1, width)
+    is_own = torch.eye(hidden_size // width, dtype=weight_GW.dtype, device=weight_GW.device)
+    return (blocks * is_own[None, :, None, :, None]).reshape(-1, hidden_size)
+
+
 @torch.no_grad()
-def init_gates(input_weight_GD: Tensor, recurrent_weight_GH: Tensor) -> None:
-    """Initialise each gate: input matrices uniform (Glorot & Bengio, 2010), recurrent ones orthogonal (Saxe et al.,
-    2014)."""
-    hidden_size = recurrent_weight_GH.shape[1]
+def init_gates(input_weight_GD: Tensor, recurrent_weight_GW: Tensor, hidden_size: int) -> None:
+    """Initialise each gate: input matrices uniform (Glorot & Bengio, 2010), recurrent ones, of each head, orthogonal
+    (Saxe et al., 2014)."""
     init_input_gates(input_weight_GD, hidden_size)
-    for weight_HH in recurrent_weight_GH.split(hidden_size):
-        nn.init.orthogonal_(weight_HH)
+    for weight_WW in recurrent_weight_GW.split(recurrent_weight_GW.shape[1]):
+        nn.init.orthogonal_(weight_WW)
 
 
 @torch.no_grad()

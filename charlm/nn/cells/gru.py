@@ -26,6 +26,8 @@ from charlm.nn.cells.base import (
     apply_dropout,
     init_gates,
     initial_step_counts,
+    recurrent_matrix,
+    recurrent_parameter,
     zero_state,
 )
 from charlm.nn.norm import increment_step_counts
@@ -41,7 +43,8 @@ class GRUWeights(NamedTuple):
 
 
 class GRUCell(Cell):
-    """State: hidden_BH. Parameters: input_weight_GD, recurrent_weight_GH, bias_G, candidate_bias_H (b_hn)."""
+    """State: hidden_BH. Parameters: input_weight_GD, recurrent_weight_GH (G, W with several heads), bias_G,
+    candidate_bias_H (b_hn)."""
 
     def __init__(
         self,
@@ -54,10 +57,10 @@ class GRUCell(Cell):
         super().__init__(input_size, hidden_size, options)
         self.reset = reset
         self.input_weight_GD = nn.Parameter(torch.empty(3 * hidden_size, input_size))
-        self.recurrent_weight_GH = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
+        self.recurrent_weight_GH = recurrent_parameter(3 * hidden_size, hidden_size, options.num_heads)
         self.bias_G = nn.Parameter(torch.zeros(3 * hidden_size))
         self.candidate_bias_H = nn.Parameter(torch.zeros(hidden_size)) if reset == "after" else None
-        init_gates(self.input_weight_GD, self.recurrent_weight_GH)
+        init_gates(self.input_weight_GD, self.recurrent_weight_GH, hidden_size)
         norms = options.norms
         self.input_scale = norms.make_weight_norm(self.input_weight_GD)
         self.recurrent_scale = norms.make_weight_norm(self.recurrent_weight_GH)
@@ -77,9 +80,10 @@ class GRUCell(Cell):
         return zero_state(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> GRUWeights:
-        recurrent_GH = apply_dropout(
+        recurrent_GW = apply_dropout(
             self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator
         )
+        recurrent_GH = recurrent_matrix(recurrent_GW, self.hidden_size)
         input_GD = self.input_scale(self.input_weight_GD)
         return GRUWeights(input_GD, recurrent_GH, self.bias_G, self.candidate_bias_H, generator)
 

@@ -23,6 +23,8 @@ from charlm.nn.cells.base import (
     apply_dropout,
     init_gates,
     initial_step_counts,
+    recurrent_matrix,
+    recurrent_parameter,
     zero_state,
 )
 from charlm.nn.cells.mogrifier import Mogrifier
@@ -38,7 +40,7 @@ class LSTMWeights(NamedTuple):
 
 
 class LSTMCell(Cell):
-    """State: hidden_BH, cell_BH. Parameters: input_weight_GD, recurrent_weight_GH, bias_G."""
+    """State: hidden_BH, cell_BH. Parameters: input_weight_GD, recurrent_weight_GH (G, W with several heads), bias_G."""
 
     def __init__(
         self,
@@ -54,9 +56,9 @@ class LSTMCell(Cell):
         self.coupled = coupled
         gates_size = (3 if coupled else 4) * hidden_size
         self.input_weight_GD = nn.Parameter(torch.empty(gates_size, input_size))
-        self.recurrent_weight_GH = nn.Parameter(torch.empty(gates_size, hidden_size))
+        self.recurrent_weight_GH = recurrent_parameter(gates_size, hidden_size, options.num_heads)
         self.bias_G = nn.Parameter(torch.zeros(gates_size))
-        init_gates(self.input_weight_GD, self.recurrent_weight_GH)
+        init_gates(self.input_weight_GD, self.recurrent_weight_GH, hidden_size)
         with torch.no_grad():
             (self.bias_G if coupled else self.bias_G[hidden_size:])[:hidden_size] = forget_bias
         norms = options.norms
@@ -75,9 +77,10 @@ class LSTMCell(Cell):
         return zero_state(self, batch_size), zero_state(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> LSTMWeights:
-        recurrent_GH = apply_dropout(
+        recurrent_GW = apply_dropout(
             self.recurrent_scale(self.recurrent_weight_GH), self.options.weight_drop, generator
         )
+        recurrent_GH = recurrent_matrix(recurrent_GW, self.hidden_size)
         return LSTMWeights(self.input_scale(self.input_weight_GD), recurrent_GH, self.bias_G, generator)
 
     def project(self, x_BTD: Tensor, weights: LSTMWeights) -> Tensor:

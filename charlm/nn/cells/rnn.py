@@ -17,6 +17,8 @@ from charlm.nn.cells.base import (
     apply_dropout,
     init_gates,
     initial_step_counts,
+    recurrent_matrix,
+    recurrent_parameter,
     zero_state,
 )
 from charlm.nn.norm import increment_step_counts
@@ -31,7 +33,8 @@ class RNNWeights(NamedTuple):
 
 
 class RNNCell(Cell):
-    """State: hidden_BH. Parameters: input_weight_HD (U), recurrent_weight_HH (W), bias_H (b)."""
+    """State: hidden_BH. Parameters: input_weight_HD (U), recurrent_weight_HH (W; H, W with several heads), bias_H
+    (b)."""
 
     def __init__(
         self,
@@ -45,9 +48,9 @@ class RNNCell(Cell):
         self.activation: Literal["tanh", "relu"] = activation
         self.is_relu = activation == "relu"
         self.input_weight_HD = nn.Parameter(torch.empty(hidden_size, input_size))
-        self.recurrent_weight_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.recurrent_weight_HH = recurrent_parameter(hidden_size, hidden_size, options.num_heads)
         self.bias_H = nn.Parameter(torch.zeros(hidden_size))
-        init_gates(self.input_weight_HD, self.recurrent_weight_HH)
+        init_gates(self.input_weight_HD, self.recurrent_weight_HH, hidden_size)
         norms = options.norms
         self.input_scale = norms.make_weight_norm(self.input_weight_HD)
         self.recurrent_scale = norms.make_weight_norm(self.recurrent_weight_HH)
@@ -63,9 +66,10 @@ class RNNCell(Cell):
         return zero_state(self, batch_size), *initial_step_counts(self, batch_size)
 
     def prepare(self, generator: torch.Generator | None) -> RNNWeights:
-        recurrent_HH = apply_dropout(
+        recurrent_HW = apply_dropout(
             self.recurrent_scale(self.recurrent_weight_HH), self.options.weight_drop, generator
         )
+        recurrent_HH = recurrent_matrix(recurrent_HW, self.hidden_size)
         return RNNWeights(self.input_scale(self.input_weight_HD), recurrent_HH, self.bias_H, generator)
 
     def project(self, x_BTD: Tensor, weights: RNNWeights) -> Tensor:

@@ -23,6 +23,7 @@ enum {
 typedef struct {
     long threads, T, B, D, H;
     long coupled;                   /* LSTM: 1 - f is the input gate */
+    long heads;                     /* blocks on the diagonal of the recurrent matrix of each gate; 0 as 1 */
     long resets_before;             /* GRU: r multiplies the hidden state, not its product */
     long keeps_steps;               /* whether a backward pass follows */
     long bf16;                      /* whether the factors of products are rounded to bf16 */
@@ -134,5 +135,5 @@ static inline int input_gradients(const chunk *u, long G) {
     long threads = u->threads, N = u->T * u->B, D = u->D;
     return (!u->d_x_TBD || multiply_all(u->bf16, threads, N, G, D, u->d_input_TBG, u->input_GD, D, 1, u->d_x_TBD)) &&
            (!u->d_input_GD ||
-            multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, G, u->x_TBD, u->d_input_GD));
+            multiply_transposed(u->bf16, threads, N, G, D, u->d_input_TBG, G, u->x_TBD, D, u->d_input_GD, D));
 }

@@ -29,6 +29,8 @@ MIN_ROWS = 8
 """With fewer rows than a tile of the product has, most of it would be computed in vain."""
 MIN_HIDDEN_SIZE = 64
 """Smaller networks keep the sums of earlier versions to the last bit; they have little to win."""
+_HEAD_MULTIPLE = 8
+"""Heads of other widths are multiplied as one matrix, with zeros outside of its blocks."""
 
 PARAMETERS = ("x_TBD", "input_GD", "recurrent_GH", "bias_G")
 _VECTORS = ("input_gain_G", "recurrent_gain_G", "memory_gain_H", "memory_bias_H", "candidate_bias_H", "rounds_RM")
@@ -45,7 +47,10 @@ class _Chunk(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_long) for name in ("threads", "T", "B", "D", "H")),
-        *((name, ctypes.c_long) for name in ("coupled", "resets_before", "keeps_steps", "bf16", "rounds", "scales")),
+        *(
+            (name, ctypes.c_long)
+            for name in ("coupled", "heads", "resets_before", "keeps_steps", "bf16", "rounds", "scales")
+        ),
         *((name, ctypes.c_float) for name in ("eps", "zoneout_hidden", "zoneout_cell")),
         *((name, ctypes.c_void_p) for name in _INPUTS),
         *((name, ctypes.c_long) for name in ("d_output_stride_T", "d_output_stride_B")),
@@ -87,7 +92,9 @@ def chunk_settings(
     masks = {f"{name}_TBH": weight for name, weight in zoneout.items() if isinstance(weight, Tensor)}
     if noise.dropout_masks_TBH is not None:
         masks["dropout_mask_TBH"] = noise.dropout_masks_TBH
-    return {"keeps_steps": torch.is_grad_enabled(), "bf16": _multiplies_bf16(), "eps": EPS, **numbers}, masks
+    heads = cell.options.num_heads if cell.hidden_size // cell.options.num_heads % _HEAD_MULTIPLE == 0 else 1
+    settings = {"heads": heads, "keeps_steps": torch.is_grad_enabled(), "bf16": _multiplies_bf16(), "eps": EPS}
+    return settings | numbers, masks
 
 
 def evaluation_fits(cell: Cell, state: State) -> bool:

@@ -26,7 +26,8 @@ _FOLDER = Path(__file__).parent
 _UNROLLS = tuple(f"{name}_{way}.c" for name in ("lstm", "lstm_batch", "gru") for way in ("forward", "backward"))
 _SOURCES = tuple(_FOLDER / name for name in ("kernels.c", "linear_recurrences.c", "products.c", *_UNROLLS))
 _HEADERS = tuple(
-    _FOLDER / name for name in ("activations.h", "products.h", "row_norms.h", "chunk.h", "columns.h", "mogrifier.h")
+    _FOLDER / name
+    for name in ("activations.h", "products.h", "row_norms.h", "chunk.h", "recurrent_heads.h", "columns.h", "mogrifier.h")
 )
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _MIN_ELEMENTS_FOR_THREADS = 1 << 14

@@ -1,6 +1,6 @@
 /* Gradients of the GRU over a whole chunk: all steps of each block of rows, from the last to the first, then the
    products of all steps. */
-#include "chunk.h"
+#include "recurrent_heads.h"
 
 /* The gradients of the gates z and n, and of r if it multiplies the product; kept_hidden: what the hidden state gets of
    the gradient without a product. sums: gradients of the vectors, as in d_vectors. */
@@ -36,7 +36,7 @@ static void candidate_row(const chunk *u, long step, long b, out d_hidden, out k
         norm_backward(H, d_n, u->input_gain_G + 2 * H, x, statistics[0], statistics[1], statistics[1],
                       sums + G + 2 * H, d_n);
     }
-    if (u->resets_before) pack_row(u->bf16, H, d_recurrent, d_product);
+    if (u->resets_before) pack_gates_row(u, 1, d_recurrent, d_product);
 }
 
 /* The gradients of the gates r and z. d_reset: of r h, if the reset comes before the product */
@@ -54,13 +54,13 @@ static void reset_row(const chunk *u, long step, long b, in d_reset, out kept_hi
         norm_backward(2 * H, d_rz, u->recurrent_gain_G, x_hat, 0.0f, 1.0f, statistics[3], sums + 2 * G, d_recurrent);
         norm_backward(2 * H, d_rz, u->input_gain_G, x, statistics[0], statistics[1], statistics[1], sums + G, d_rz);
     } else memcpy(d_recurrent, d_rz, 2 * H * sizeof(float));
-    pack_row(u->bf16, u->resets_before ? 2 * H : G, d_recurrent, d_product);
+    pack_gates_row(u, u->resets_before ? 2 : 3, d_recurrent, d_product);
 }
 
 /* packed: as in the forward pass, but with the columns of the hidden state */
 static int backward_block(const chunk *u, long first, long rows, in packed, float *sums, long num_sums) {
     long B = u->B, H = u->H, G = 3 * H, tiles = round_up(rows, TILE), ld_hidden = padded(H);
-    long terms = u->resets_before ? 2 * H : G, K = units(u->bf16, terms), K_candidate = units(u->bf16, H);
+    long gates = u->resets_before ? 2 : 3;
     long ld_product = padded(units(u->bf16, G)), size = tiles * (2 * ld_hidden + ld_product);
     float *d_hidden = allocate(size), *kept_hidden = d_hidden + tiles * ld_hidden;
     float *d_product = kept_hidden + tiles * ld_hidden;
@@ -73,8 +73,8 @@ static int backward_block(const chunk *u, long first, long rows, in packed, floa
             candidate_row(u, step, first + r, d_hidden + r * ld_hidden, kept_hidden + r * ld_hidden,
                           d_product + r * ld_product, sums + (first + r) / GROUP * num_sums);
         if (u->resets_before)
-            multiply(u->bf16, tiles, K_candidate, H, d_product, ld_product, packed + round_up(H, PANEL) * K, d_hidden,
-                     ld_hidden, NULL, 0);
+            multiply_gates_transposed(u, tiles, 1, d_product, ld_product, packed + packed_gates_transposed(u, 2),
+                                      d_hidden, ld_hidden, NULL, 0);
         for (long r = 0; r < rows; r++)
             reset_row(u, step, first + r, d_hidden + r * ld_hidden, kept_hidden + r * ld_hidden,
                       d_product + r * ld_product, sums + (first + r) / GROUP * num_sums);
@@ -87,7 +87,8 @@ static int backward_block(const chunk *u, long first, long rows, in packed, floa
             {u->input_TBG + row * G, G, G},   {at_row(u->x_hat_TBG, row, G), G, G},
         };
         long num_touched = step == 0 ? 0 : u->recurrent_gain_G ? 8 : 6;
-        multiply(u->bf16, tiles, K, H, d_product, ld_product, packed, d_hidden, ld_hidden, touched, num_touched);
+        multiply_gates_transposed(u, tiles, gates, d_product, ld_product, packed, d_hidden, ld_hidden, touched,
+                                  num_touched);
     }
     for (long r = 0; r < rows; r++)
         SIMD for (long k = 0; k < H; k++)
@@ -98,22 +99,24 @@ static int backward_block(const chunk *u, long first, long rows, in packed, floa
 
 /* The gradient of the recurrent matrix, whose candidate's part reads r h if the reset comes before */
 static int recurrent_gradient(const chunk *u) {
-    long threads = u->threads, N = u->T * u->B, H = u->H, G = 3 * H, rows = u->resets_before ? 2 * H : G;
+    long H = u->H, G = 3 * H;
     if (!u->d_recurrent_GH) return 1;
-    return multiply_transposed(u->bf16, threads, N, rows, H, u->d_product_TBG, G, u->hiddens_TBH, u->d_recurrent_GH) &&
-           (!u->resets_before || multiply_transposed(u->bf16, threads, N, H, H, u->d_product_TBG + rows, G,
-                                                     u->reset_TBH, u->d_recurrent_GH + rows * H));
+    return gates_gradient(u, u->resets_before ? 2 : 3, u->d_product_TBG, G, u->hiddens_TBH, u->d_recurrent_GH) &&
+           (!u->resets_before ||
+            gates_gradient(u, 1, u->d_product_TBG + 2 * H, G, u->reset_TBH, u->d_recurrent_GH + 2 * H * H));
 }
 
 /* Returns 0 if there is no memory. */
 int gru_unroll_backward(const chunk *u) {
     long threads = u->threads, B = u->B, H = u->H, G = 3 * H, num_sums = 3 * G + H, done = 1;
-    long terms = u->resets_before ? 2 * H : G, K = units(u->bf16, terms), K_candidate = units(u->bf16, G - terms);
+    long gates = u->resets_before ? 2 : 3;
     long block = block_rows(u, 2 * padded(H) + padded(G)), groups = (B + GROUP - 1) / GROUP;
-    float *packed = allocate(round_up(H, PANEL) * (K + K_candidate)), *sums = calloc(groups * num_sums, sizeof(float));
-    if (packed && sums) {
-        pack(u->bf16, threads, terms, H, u->recurrent_GH, H, 1, packed);
-        pack(u->bf16, threads, G - terms, H, u->recurrent_GH + terms * H, H, 1, packed + round_up(H, PANEL) * K);
+    float *packed = allocate(packed_gates_transposed(u, gates) + (u->resets_before ? packed_gates_transposed(u, 1) : 0));
+    float *sums = calloc(groups * num_sums, sizeof(float));
+    int is_packed = packed && sums && pack_gates_transposed(u, gates, u->recurrent_GH, packed) &&
+                    (!u->resets_before || pack_gates_transposed(u, 1, u->recurrent_GH + 2 * H * H,
+                                                                packed + packed_gates_transposed(u, 2)));
+    if (is_packed) {
         PARALLEL_ROWS for (long first = 0; first < B; first += block)
             if (!backward_block(u, first, smaller(B - first, block), packed, sums, num_sums)) done = 0;
         add_groups(u, sums, num_sums);

@@ -1,5 +1,5 @@
 /* The GRU over a whole chunk: all steps of each block of rows, from the first to the last. */
-#include "chunk.h"
+#include "recurrent_heads.h"
 
 /* W_rz h of a row -> its gates r and z; and r h, as the candidate's product reads it, if the reset comes before */
 static void reset_row(const chunk *u, long step, long b, in product, out reset_hidden) {
@@ -80,15 +80,14 @@ static int forward_block(const chunk *u, long first, long rows, in packed) {
             {u->hiddens_TBH + next * H, H, H},  {u->reset_TBH + kept * H, H, H},
             {at_row(u->x_hat_TBG, kept, G), G, G},
         };
-        multiply(u->bf16, tiles, K, columns, hidden, ld_hidden, packed, product, ld_product, touched, 5);
+        multiply_gates(u, tiles, columns / H, hidden, ld_hidden, packed, product, ld_product, touched, 5);
         for (long r = 0; r < rows; r++) {
             reset_row(u, step, first + r, product + r * ld_product, hidden + r * ld_hidden);
             if (!u->resets_before)
                 candidate_row(u, step, first + r, product + r * ld_product + 2 * H, hidden + r * ld_hidden);
         }
         if (u->resets_before) {
-            multiply(u->bf16, tiles, K, H, hidden, ld_hidden, packed + round_up(columns, PANEL) * K, product,
-                     ld_product, NULL, 0);
+            multiply_gates(u, tiles, 1, hidden, ld_hidden, packed + packed_gates(u, 2), product, ld_product, NULL, 0);
             for (long r = 0; r < rows; r++)
                 candidate_row(u, step, first + r, product + r * ld_product, hidden + r * ld_hidden);
         }
@@ -99,16 +98,16 @@ static int forward_block(const chunk *u, long first, long rows, in packed) {
 
 /* Returns 0 if there is no memory. */
 int gru_unroll_forward(const chunk *u) {
-    long threads = u->threads, H = u->H, G = 3 * H, columns = u->resets_before ? 2 * H : G, K = units(u->bf16, H);
+    long threads = u->threads, H = u->H, G = 3 * H, columns = u->resets_before ? 2 * H : G;
     long block = block_rows(u, padded(H) + padded(G)), done = 1;
-    float *packed = allocate((round_up(columns, PANEL) + round_up(G - columns, PANEL)) * K);
+    float *packed = allocate(packed_gates(u, columns / H) + (u->resets_before ? packed_gates(u, 1) : 0));
     if (!packed ||
         !multiply_all(u->bf16, threads, u->T * u->B, u->D, G, u->x_TBD, u->input_GD, 1, u->D, u->input_TBG)) {
         free(packed);
         return 0;
     }
-    pack(u->bf16, threads, H, columns, u->recurrent_GH, 1, H, packed);
-    pack(u->bf16, threads, H, G - columns, u->recurrent_GH + columns * H, 1, H, packed + round_up(columns, PANEL) * K);
+    pack_gates(u, columns / H, u->recurrent_GH, packed);
+    if (u->resets_before) pack_gates(u, 1, u->recurrent_GH + columns * H, packed + packed_gates(u, 2));
     PARALLEL_ROWS for (long first = 0; first < u->B; first += block)
         if (!forward_block(u, first, smaller(u->B - first, block), packed)) done = 0;
     free(packed);

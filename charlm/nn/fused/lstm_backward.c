@@ -1,5 +1,6 @@
 /* Gradients of the LSTM over a whole chunk: all steps of each block of rows, from the last to the first, then the
    products of all steps. */
+#include "recurrent_heads.h"
 #include "mogrifier.h"
 
 /* d_hidden, kept_hidden: the gradient of the hidden state through the next product, and what zoneout passes on of it.
@@ -47,8 +48,8 @@ static void backward_row(const chunk *u, long step, long b, out d_hidden, out ke
         out d_recurrent = u->d_product_TBG + row * G;
         norm_backward(G, d_gates, u->recurrent_gain_G, x_hat, 0.0f, 1.0f, statistics[3], sums + 2 * G, d_recurrent);
         norm_backward(G, d_gates, u->input_gain_G, x, statistics[0], statistics[1], statistics[1], sums + G, d_gates);
-        pack_row(u->bf16, G, d_recurrent, d_product);
-    } else pack_row(u->bf16, G, d_gates, d_product);
+        pack_gates_row(u, G / H, d_recurrent, d_product);
+    } else pack_gates_row(u, G / H, d_gates, d_product);
 }
 
 /* packed: W; packed_rounds: the matrices of a Mogrifier, and U */
@@ -80,7 +81,8 @@ static int backward_block(const chunk *u, long first, long rows, in packed, in p
             {u->d_product_TBG + row * G, G, G},
         };
         long num_touched = step == 0 ? 0 : u->recurrent_gain_G ? 8 : 5;
-        multiply(u->bf16, tiles, K, H, d_product, ld_product, packed, d_hidden, ld_hidden, touched, num_touched);
+        multiply_gates_transposed(u, tiles, G / H, d_product, ld_product, packed, d_hidden, ld_hidden, touched,
+                                  num_touched);
         if (u->rounds) {
             for (long r = 0; r < rows; r++)
                 pack_row(u->bf16, G, u->d_input_TBG + (row + B + r) * G, d_product + r * ld_product);
@@ -100,8 +102,8 @@ static int backward_block(const chunk *u, long first, long rows, in packed, in p
 static int weight_gradients(const chunk *u, long G) {
     if (u->rounds) return mogrifier_gradients(u, G);
     return input_gradients(u, G) &&
-           (!u->d_recurrent_GH || multiply_transposed(u->bf16, u->threads, u->T * u->B, G, u->H, u->d_product_TBG, G,
-                                                      u->hiddens_TBH, u->d_recurrent_GH));
+           (!u->d_recurrent_GH ||
+            gates_gradient(u, G / u->H, u->d_product_TBG, G, u->hiddens_TBH, u->d_recurrent_GH));
 }
 
 /* Returns 0 if there is no memory. */
@@ -109,10 +111,9 @@ int lstm_unroll_backward(const chunk *u) {
     long threads = u->threads, B = u->B, H = u->H, G = lstm_gates_size(u), num_sums = 3 * G + 2 * H, done = 1;
     long block = block_rows(u, 2 * padded(H) + padded(G) + (u->rounds ? 3 * padded(u->D + H) : 0));
     long groups = (B + GROUP - 1) / GROUP;
-    float *packed = allocate(round_up(H, PANEL) * units(u->bf16, G)), *sums = calloc(groups * num_sums, sizeof(float));
+    float *packed = allocate(packed_gates_transposed(u, G / H)), *sums = calloc(groups * num_sums, sizeof(float));
     float *packed_rounds = u->rounds ? allocate(packed_size(u, 1, G)) : NULL;
-    if (packed && sums && (packed_rounds || !u->rounds)) {
-        pack(u->bf16, threads, G, H, u->recurrent_GH, H, 1, packed);
+    if (packed && sums && (packed_rounds || !u->rounds) && pack_gates_transposed(u, G / H, u->recurrent_GH, packed)) {
         if (u->rounds) pack_rounds(u, 1, G, packed_rounds);
         PARALLEL_ROWS for (long first = 0; first < B; first += block)
             if (!backward_block(u, first, smaller(B - first, block), packed, packed_rounds, sums, num_sums)) done = 0;

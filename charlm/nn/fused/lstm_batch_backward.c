@@ -191,5 +191,5 @@ int lstm_batch_backward(const chunk *u) {
     free(d_product);
     return done && input_gradients(u, G) &&
            (!u->d_recurrent_GH || multiply_transposed(u->bf16, u->threads, u->T * B, G, H, u->d_product_TBG, G,
-                                                      u->hiddens_TBH, u->d_recurrent_GH));
+                                                      u->hiddens_TBH, H, u->d_recurrent_GH, H));
 }

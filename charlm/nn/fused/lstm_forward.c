@@ -1,4 +1,5 @@
 /* The LSTM over a whole chunk: all steps of each block of rows, from the first to the last. */
+#include "recurrent_heads.h"
 #include "mogrifier.h"
 
 /* W h of a row -> its next state; next_hidden is the hidden state as the next product reads it. */
@@ -54,7 +55,7 @@ static int forward_block(const chunk *u, long first, long rows, in packed, in pa
         };
         if (u->rounds)
             mogrify(u, G, step, first, rows, packed_rounds, x, ld_x, hidden, ld_hidden, rounds, ld_rounds);
-        multiply(u->bf16, tiles, K, G, hidden, ld_hidden, packed, product, ld_product, touched, 6);
+        multiply_gates(u, tiles, G / H, hidden, ld_hidden, packed, product, ld_product, touched, 6);
         for (long r = 0; r < rows; r++)
             forward_row(u, step, first + r, product + r * ld_product, hidden + r * ld_hidden);
     }
@@ -66,13 +67,13 @@ static int forward_block(const chunk *u, long first, long rows, in packed, in pa
 int lstm_unroll_forward(const chunk *u) {
     long threads = u->threads, D = u->D, H = u->H, G = lstm_gates_size(u), done = 1;
     long block = block_rows(u, padded(H) + padded(G) + (u->rounds ? padded(D) + padded(D + H) : 0));
-    float *packed = allocate(round_up(G, PANEL) * units(u->bf16, H));
+    float *packed = allocate(packed_gates(u, G / H));
     float *packed_rounds = u->rounds ? allocate(packed_size(u, 0, G)) : NULL;
     if (!packed || (u->rounds && !packed_rounds) ||
         (!u->rounds && !multiply_all(u->bf16, threads, u->T * u->B, D, G, u->x_TBD, u->input_GD, 1, D, u->input_TBG)))
         done = 0;
     else {
-        pack(u->bf16, threads, H, G, u->recurrent_GH, 1, H, packed);
+        pack_gates(u, G / H, u->recurrent_GH, packed);
         if (u->rounds) pack_rounds(u, 0, G, packed_rounds);
         PARALLEL_ROWS for (long first = 0; first < u->B; first += block)
             if (!forward_block(u, first, smaller(u->B - first, block), packed, packed_rounds)) done = 0;

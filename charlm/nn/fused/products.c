@@ -133,7 +133,8 @@ static void pack_transposed(int bf16, long depth, long height, in a, long ld_a, 
     }
 }
 
-int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, long ld_a, in b, out c) {
+int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, long ld_a, in b, long ld_b, out c,
+                        long ld_c) {
     long share = round_up((G + threads - 1) / threads, TILE), columns = round_up(M, PANEL), failed = 0;
     PARALLEL_ROWS for (long first = 0; first < G; first += share) {
         long rows = smaller(G - first, share), sums_size = round_up(rows, TILE) * columns;
@@ -146,7 +147,7 @@ int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, lo
         memset(sums, 0, size * sizeof(float));
         for (long n = 0; n < N; n += DEPTH) {
             long depth = smaller(N - n, DEPTH), num_units = units(bf16, depth);
-            pack(bf16, 1, depth, M, b + n * M, M, 1, panels);
+            pack(bf16, 1, depth, M, b + n * ld_b, ld_b, 1, panels);
             for (long start = 0; start < rows; start += STRIP) {
                 long height = smaller(rows - start, STRIP);
                 pack_transposed(bf16, depth, height, a + n * ld_a + first + start, ld_a, tiles);
@@ -164,7 +165,7 @@ int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, lo
                 }
             }
         }
-        for (long r = 0; r < rows; r++) memcpy(c + (first + r) * M, sums + r * columns, M * sizeof(float));
+        for (long r = 0; r < rows; r++) memcpy(c + (first + r) * ld_c, sums + r * columns, M * sizeof(float));
         free(sums);
     }
     return !failed;

@@ -84,6 +84,7 @@ HIDDEN void pack(int bf16, long threads, long K, long columns, in w, long stride
 HIDDEN int multiply_all(int bf16, long threads, long N, long K, long M, in a, in b, long stride_k, long stride_m,
                         out c);
 
-/* c_GM = the transpose of a_NG, whose rows have the stride ld_a, times b_NM: a gradient of weights. Returns 0 if there
-   is no memory. */
-HIDDEN int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, long ld_a, in b, out c);
+/* c_GM = the transpose of a_NG times b_NM, a gradient of weights; their rows have the strides ld_a, ld_b and ld_c.
+   Returns 0 if there is no memory. */
+HIDDEN int multiply_transposed(int bf16, long threads, long N, long G, long M, in a, long ld_a, in b, long ld_b, out c,
+                               long ld_c);
