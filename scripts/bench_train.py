@@ -38,6 +38,8 @@ CELLS: dict[str, dict[str, Any]] = {
     "gru batch": {"cell": {"type": "gru"}, "norm": "batch"},
     "gru before": {"cell": {"type": "gru", "reset": "before"}},
     "lstm dilated": {"dilations": "powers"},
+    "lstm heads": {"num_heads": 4},
+    "gru heads": {"cell": {"type": "gru"}, "num_heads": 4},
 }
 PEERS: dict[str, type[nn.RNNBase]] = {"nn.LSTM": nn.LSTM, "nn.GRU": nn.GRU, "nn.RNN": nn.RNN}
 
