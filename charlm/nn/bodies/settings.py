@@ -26,8 +26,8 @@ class RecurrentSettings(Settings):
     hidden_size: Size = 512
     num_layers: int = Field(default=1, ge=1, le=64)
     num_heads: int = Field(default=1, ge=1, le=64)
-    """Heads of each layer, which divide its units: a unit reads the hidden states of its own head alone, and the layer
-    above reads all. Recurrent matrices have blocks on their diagonals, and so many times fewer parameters."""
+    """Number of heads into which the units of each layer are divided. A unit reads only the hidden states of its own
+    head, and the next layer reads all heads. Recurrent matrices keep only the blocks on their diagonals."""
     skip: Literal["none", "residual", "dense"] = "none"
     """Connections around layers. residual: from the second layer on, a layer's output is added to its input. dense:
     each layer reads the embedding and all layers below it, and the head reads all layers (Graves, 2013)."""

@@ -32,7 +32,7 @@ class CellOptions:
 
     norms: NormFactory = NO_NORMS
     num_heads: int = 1
-    """Heads of the cell: units that read the hidden states of one another alone (see `recurrent_matrix`)."""
+    """Number of heads. A unit reads only the hidden states of its own head (see `recurrent_matrix`)."""
     weight_drop: float = 0.0
     """Probability that an entry of a recurrent matrix is zero for a chunk (Merity et al., 2018)."""
     recurrent_dropout: float = 0.0
@@ -157,7 +157,7 @@ def recurrent_parameter(gates_size: int, hidden_size: int, num_heads: int) -> nn
 
 def recurrent_matrix(weight_GW: Tensor, hidden_size: int) -> Tensor:
     """Return the recurrent matrices of all gates, (G, H). With several heads, that of each gate has their blocks on its
-    diagonal (as in FlashRNN; Poeppel et al., 2024)."""
+    diagonal (as in FlashRNN; Pöppel et al., 2024)."""
     width = weight_GW.shape[1]
     if width == hidden_size:
         return weight_GW
