@@ -57,8 +57,8 @@ def sample_inverse_cdf(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
     if size > _MAX_COMPILED_VOCAB or logits_BV.device.type != "cpu":
         return sample_inverse_cdf_torch(logits_BV, uniform_B1)
     ids_B = torch.empty(len(logits_BV), dtype=torch.int64)
-    sums_V = torch.empty(size, dtype=torch.float64)
-    kernels_for(logits_BV).run(sample_ids, logits_BV.contiguous(), uniform_B1.contiguous(), sums_V, ids_B)
+    sums_BV = torch.empty(logits_BV.shape, dtype=torch.float64)
+    kernels_for(logits_BV).run(sample_ids, logits_BV.contiguous(), uniform_B1.contiguous(), sums_BV, ids_B)
     return ids_B
 
 
@@ -70,9 +70,9 @@ def sample_inverse_cdf_torch(logits_BV: Tensor, uniform_B1: Tensor) -> Tensor:
     return found_B.clamp_(max=logits_BV.shape[-1] - 1)
 
 
-def sample_ids(logits_BV: Tensor, uniform_B1: Tensor, cumulative_V: Tensor, ids_B: Tensor) -> None:
-    """A kernel (`charlm.nn.fused.kernels`), which may use cumulative_V, float64, to keep sums in."""
-    del cumulative_V
+def sample_ids(logits_BV: Tensor, uniform_B1: Tensor, cumulative_BV: Tensor, ids_B: Tensor) -> None:
+    """A kernel (`charlm.nn.fused.kernels`), which may use cumulative_BV, float64, to keep sums in."""
+    del cumulative_BV
     ids_B.copy_(sample_inverse_cdf_torch(logits_BV, uniform_B1))
 
 

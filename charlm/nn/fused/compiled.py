@@ -24,7 +24,8 @@ from charlm.nn.fused.norm_kernels import STRIDED_KERNELS
 
 _FOLDER = Path(__file__).parent
 _UNROLLS = tuple(f"{name}_{way}.c" for name in ("lstm", "lstm_batch", "gru") for way in ("forward", "backward"))
-_SOURCES = tuple(_FOLDER / name for name in ("kernels.c", "linear_recurrences.c", "products.c", *_UNROLLS))
+_KERNELS = ("kernels.c", "linear_recurrences.c", "products.c", "step_products.c")
+_SOURCES = tuple(_FOLDER / name for name in (*_KERNELS, *_UNROLLS))
 _HEADERS = tuple(
     _FOLDER / name
     for name in ("activations.h", "products.h", "row_norms.h", "chunk.h", "recurrent_heads.h", "columns.h", "mogrifier.h")

@@ -4,9 +4,6 @@
    The stride of its rows (ld_*) follows a matrix that may be a slice of a wider one. NaN passes through. One thread
    adds up a row or a column, in a fixed order, so results do not depend on the number of threads.
 */
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
 #include "activations.h"
 #include <stddef.h>
 
@@ -236,76 +233,12 @@ void rnn_backward(long threads, long rows, long H, long relu, in d_hidden, in hi
     }
 }
 
-/* ---- product of a vector with a matrix of 8-bit integers: y = scale * (W x), with a scale for each row of W.
-   x is rounded to 16-bit integers so small that no sum of products overflows 32 bits. Four rows at a time share the
-   reads of x, and their sums do not wait for one another. */
-
-#ifdef __AVX2__
-static inline __m256i add_products(__m256i sum, const int8_t *w, __m256i x) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)w)), x));
-}
-
-static inline int32_t sum_of(__m256i x) {
-    int32_t parts[8], sum = 0;
-    _mm256_storeu_si256((__m256i *)parts, x);
-    for (int k = 0; k < 8; k++) sum += parts[k];
-    return sum;
-}
-#endif
-
-static inline void dot_4(long size, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d,
-                         const int16_t *restrict x, int32_t *sums) {
-    int32_t s = 0, t = 0, u = 0, v = 0;
-    long k = 0;
-#ifdef __AVX2__
-    __m256i s8 = _mm256_setzero_si256(), t8 = s8, u8 = s8, v8 = s8;
-    for (; k + 16 <= size; k += 16) {
-        __m256i x16 = _mm256_loadu_si256((const __m256i *)(x + k));
-        s8 = add_products(s8, a + k, x16);
-        t8 = add_products(t8, b + k, x16);
-        u8 = add_products(u8, c + k, x16);
-        v8 = add_products(v8, d + k, x16);
-    }
-    s = sum_of(s8), t = sum_of(t8), u = sum_of(u8), v = sum_of(v8);
-#endif
-    for (; k < size; k++) {
-        int32_t value = x[k];
-        s += a[k] * value;
-        t += b[k] * value;
-        u += c[k] * value;
-        v += d[k] * value;
-    }
-    sums[0] = s, sums[1] = t, sums[2] = u, sums[3] = v;
-}
-
-void matvec_int8(long threads, long rows, long size, const int8_t *restrict weight, in scale, in x,
-                  int16_t *restrict rounded, out y) {
-    float largest = 0.0f, total = 0.0f;
-    for (long k = 0; k < size; k++) {
-        largest = fabsf(x[k]) > largest ? fabsf(x[k]) : largest;
-        total += x[k];
-    }
-    float max_quantized = 2147483647.0f / 128.0f / (float)size;
-    max_quantized = max_quantized > 32767.0f ? 32767.0f : floorf(max_quantized);
-    float quantize = largest > 0.0f ? max_quantized / largest : 0.0f, dequantize = largest / max_quantized;
-    if (!isfinite(total)) quantize = 0.0f, dequantize = NAN;
-    for (long k = 0; k < size; k++) rounded[k] = quantize > 0.0f ? (int16_t)lrintf(x[k] * quantize) : 0;
-    PARALLEL_ROWS for (long start = 0; start < rows; start += 4) {
-        int32_t sums[4];
-        long last = rows - 1, count = rows - start < 4 ? rows - start : 4;
-        const int8_t *row[4];
-        for (long g = 0; g < 4; g++) row[g] = weight + (start + g < last ? start + g : last) * size;
-        dot_4(size, row[0], row[1], row[2], row[3], rounded, sums);
-        for (long g = 0; g < count; g++) y[start + g] = scale[start + g] * dequantize * (float)sums[g];
-    }
-}
-
 /* ---- inverse of the cumulative distribution of softmax(logits), in double, at numbers from 0 to below 1 */
-void sample_ids(long threads, long rows, long size, in logits, const double *restrict number, double *restrict sums,
-          int64_t *restrict ids) {
-    (void)threads;
-    for (long b = 0; b < rows; b++) {
+void sample_ids(long threads, long rows, long size, in logits, const double *restrict number,
+                double *restrict cumulative, int64_t *restrict ids) {
+    PARALLEL_ROWS for (long b = 0; b < rows; b++) {
         in row = logits + b * size;
+        double *sums = cumulative + b * size;
         float largest = row[0];
         for (long k = 1; k < size; k++) largest = row[k] > largest ? row[k] : largest;
         double sum = 0.0;

@@ -65,8 +65,18 @@ static inline __attribute__((always_inline)) void multiply_units(int bf16, long 
                 if (s->start) prefetch(s, m, n * s->size / columns, (n + PANEL) * s->size / columns);
             if (height == TILE)
                 multiply_panel(bf16, width, 0, K, a + m * ld_a, ld_a, 1, packed + n * K, to, is_whole ? ld_c : PANEL);
-            else for (long r = 0; r < height; r++)
-                multiply_tile(bf16, 1, WIDTH, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL, PANEL);
+            else {
+                long r = 0;
+                for (; r + 4 <= height; r += 4)
+                    multiply_tile(bf16, 4, WIDTH, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL,
+                                  PANEL);
+                for (; r + 2 <= height; r += 2)
+                    multiply_tile(bf16, 2, WIDTH, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL,
+                                  PANEL);
+                if (r < height)
+                    multiply_tile(bf16, 1, WIDTH, 0, K, a + (m + r) * ld_a, ld_a, 1, packed + n * K, to + r * PANEL,
+                                  PANEL);
+            }
             if (!is_whole) for (long r = 0; r < height; r++)
                 memcpy(c + (m + r) * ld_c + n, edge + r * PANEL, width * sizeof(float));
         }

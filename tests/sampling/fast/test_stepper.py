@@ -7,17 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from charlm.device import cpu_has_amx
 from charlm.errors import UsageError
 from charlm.nn.cells.base import Cell
 from charlm.nn.fused import compiled
+from charlm.nn.fused.steps import kernels_for
 from charlm.nn.model import LanguageModel
-from charlm.nn.quantize import quantize_cells, quantize_int8
+from charlm.nn.quantize import matvec_int8, quantize_cells, quantize_int8
 from charlm.nn.state import State, concatenate_rows, select_rows
 from charlm.sampling.fast.base import PlainStepper, Stepper
 from charlm.sampling.fast.cells import fast_cell
 from charlm.sampling.fast.fused import FusedMatrices, FusedStepper
 from charlm.sampling.fast.matmul import PRODUCTS
+from charlm.sampling.fast.packed import pack_int8
 from charlm.sampling.fast.stepper import StepperBuilder, choose_stepper
+from charlm.sampling.options import StepPrecision
 from tests.nn.cells import CELLS, FAST, make
 from tests.nn.model_cases import CASES, build, vocab_of
 
@@ -220,7 +224,7 @@ def test_a_recorded_step_agrees_with_the_forward(case: str, rows: int) -> None:
 def test_products_of_any_size(rows: int, size: int, kind: str) -> None:
     generator = torch.Generator().manual_seed(rows + size)
     weight_GK, bias_G = torch.randn(rows, size, generator=generator), torch.randn(rows, generator=generator)
-    for batch_size in (1, 2, 5):
+    for batch_size in (1, 2, 5, 23):
         x_BK, y_BG = torch.randn(batch_size, size, generator=generator), torch.empty(batch_size, rows)
         for run in PRODUCTS[kind](weight_GK, bias_G).bind(x_BK, y_BG):  # type: ignore[index]
             run()
@@ -232,6 +236,46 @@ def test_products_of_any_size(rows: int, size: int, kind: str) -> None:
         expected_BG = x_BK @ used_GK.t() + bias_G
         rounding = float(used_GK.abs().sum(1).max() * x_BK.abs().max()) / 2 / 32767 if kind == "int8" else 0.0
         torch.testing.assert_close(y_BG, expected_BG, rtol=tolerance, atol=tolerance * size**0.5 * 3 + rounding)
+
+
+@pytest.mark.skipif(compiled.load_compiled_library() is None, reason="no compiler here")
+@pytest.mark.parametrize("size", [7, 64, 129])
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_a_row_has_the_same_bits_beside_any_others(kind: StepPrecision, size: int) -> None:
+    if kind == "bf16" and cpu_has_amx():
+        pytest.skip("torch multiplies bf16 here")
+    if kind == "int8" and pack_int8(*quantize_int8(torch.ones(1, 1))) is None:
+        pytest.skip("this processor has no instructions for these products")
+    generator = torch.Generator().manual_seed(size)
+    weight_GK, bias_G = torch.randn(300, size, generator=generator), torch.randn(300, generator=generator)
+    x_BK, product = torch.randn(23, 2 * size, generator=generator)[:, :size], PRODUCTS[kind](weight_GK, bias_G)
+
+    def multiply(rows: slice) -> Tensor:
+        y_BG = torch.empty(len(x_BK[rows]), 300)
+        for run in product.bind(x_BK[rows], y_BG):
+            run()
+        return y_BG
+
+    expected_BG = multiply(slice(None))
+    for rows in (slice(0, 1), slice(1, 3), slice(3, 8), slice(5, 17), slice(22, 23)):
+        assert torch.equal(multiply(rows), expected_BG[rows])
+
+
+@pytest.mark.skipif(compiled.load_compiled_library() is None, reason="no compiler here")
+@pytest.mark.parametrize("size", [7, 64, 129])
+def test_products_of_one_and_many_integer_rows_have_the_same_bits(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    weight_GK, scale_G = quantize_int8(torch.randn(70, size, generator=generator))
+    x_BK = torch.randn(11, size, generator=generator)
+    packed = pack_int8(weight_GK, scale_G)
+    if packed is None:
+        pytest.skip("this processor has no instructions for these products")
+    many_BG, one_BG = torch.empty(2, len(x_BK), 70)
+    packed.bind(x_BK, many_BG)()
+    rounded_K = torch.empty(size, dtype=torch.int16)
+    for x_K, y_G in zip(x_BK, one_BG, strict=True):
+        kernels_for(x_BK).run(matvec_int8, weight_GK, scale_G, x_K, rounded_K, y_G)
+    assert torch.equal(many_BG, one_BG)
 
 
 def product_int8(weight_GK: Tensor, x_K: Tensor) -> Tensor:
