@@ -25,7 +25,7 @@ B, T, D, H = 37, 6, 29, 77
 IN_C = ("lstm", "lstm-coupled", "lstm-mogrifier", "gru", "gru-before")
 ROUNDS_NOTHING = ("lstm", "lstm-coupled", "gru")
 """The cells that multiply inputs and states as they are."""
-WITH_BATCH_NORM = ("lstm", "lstm-coupled")
+WITH_BATCH_NORM = ("lstm", "lstm-coupled", "gru", "gru-before")
 """The cells that train in C with batch normalisation too."""
 NOISE = {
     "quiet": {},

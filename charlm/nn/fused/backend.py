@@ -92,7 +92,7 @@ def unroll_in_c(cell: Cell) -> Unroll | None:
 def trains_in_c(cell: Cell) -> bool:
     """Whether the unroll in C of this cell has a backward pass."""
     norms = cell.options.norms
-    return not norms.has_step_statistics or (isinstance(cell, LSTMCell) and not norms.per_step)
+    return not norms.has_step_statistics or not norms.per_step
 
 
 def fits_in_c(cell: Cell, x_BTD: Tensor, state: State) -> bool:

@@ -1,5 +1,6 @@
-/* What lstm_batch_*.c share: batch normalisation of a column over all rows, so a thread takes PANEL hidden units and
-   all their gates for all rows, and threads wait for one another once a step.
+/* What lstm_batch_*.c and gru_batch_*.c share: batch normalisation of a column over all rows, so a thread takes PANEL hidden units and
+   all their gates for all rows, and threads wait for one another once a step, or twice where a step has two
+   products one after the other.
 
    Blocks of columns in the thread's cache: B rows of `gates` panels, zeros behind the last unit.
 */
@@ -49,25 +50,46 @@ static inline void wait_for_all(team *all) {
 
 static inline long unit_blocks(const chunk *u) { return (u->H + PANEL - 1) / PANEL; }
 
+/* A known size is copied without a call. */
+static inline void copy_units(long width, in from, out to) {
+    if (width == PANEL) memcpy(to, from, PANEL * sizeof(float));
+    else memcpy(to, from, width * sizeof(float));
+}
+
 /* width columns of each gate of a row, side by side */
 static inline void load_gates(long gates, long H, long first, long width, in row, out block) {
-    for (long g = 0; g < gates; g++) memcpy(block + g * PANEL, row + g * H + first, width * sizeof(float));
+    for (long g = 0; g < gates; g++) copy_units(width, row + g * H + first, block + g * PANEL);
 }
 
 static inline void store_gates(long gates, long H, long first, long width, in block, out row) {
-    for (long g = 0; g < gates; g++) memcpy(row + g * H + first, block + g * PANEL, width * sizeof(float));
+    for (long g = 0; g < gates; g++) copy_units(width, block + g * PANEL, row + g * H + first);
+}
+
+/* Adds the columns of gates to what a product fetches into the cache meanwhile; returns their new number. */
+static inline long add_streams(stream *streams, long num_streams, long gates, long H, long first, long width, in rows) {
+    for (long g = 0; g < gates; g++) streams[num_streams++] = (stream){rows + g * H + first, width, gates * H};
+    return num_streams;
+}
+
+/* Adds sums of columns to the gradient of a vector. */
+static inline void add_columns(long gates, long H, long first, long width, in sums, out d_vector) {
+    for (long g = 0; g < gates; g++)
+        for (long j = 0; j < width; j++) d_vector[g * H + first + j] += sums[g * PANEL + j];
 }
 
 /* Mean and variance of each column of a panel over all rows */
 static inline void column_statistics(long rows, in x, long ld, out mean, out variance) {
-    for (long k = 0; k < PANEL; k++) mean[k] = variance[k] = 0.0f;
-    for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < PANEL; k++) mean[k] += x[b * ld + k];
-    for (long k = 0; k < PANEL; k++) mean[k] /= rows;
-    for (long b = 0; b < rows; b++) SIMD for (long k = 0; k < PANEL; k++) {
-        float d = x[b * ld + k] - mean[k];
-        variance[k] += d * d;
+    vector sum[WIDTH] = {{0}}, square[WIDTH] = {{0}};
+    for (long b = 0; b < rows; b++)
+        _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++) sum[j] += *(const vector *)(x + b * ld + j * LANES);
+    for (int j = 0; j < WIDTH; j++) sum[j] /= (float)rows;
+    for (long b = 0; b < rows; b++) _Pragma("GCC unroll 3") for (int j = 0; j < WIDTH; j++) {
+        vector d = *(const vector *)(x + b * ld + j * LANES) - sum[j];
+        square[j] += d * d;
     }
-    for (long k = 0; k < PANEL; k++) variance[k] /= rows;
+    for (int j = 0; j < WIDTH; j++) square[j] /= (float)rows;
+    memcpy(mean, sum, sizeof(sum));
+    memcpy(variance, square, sizeof(square));
 }
 
 static inline void inverse_deviations(const float *variance, float eps, float *rstd) {

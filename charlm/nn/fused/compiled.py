@@ -23,12 +23,22 @@ from charlm.nn.fused.kernels import Kernel, Kernels, P, is_matrix, shape_positio
 from charlm.nn.fused.norm_kernels import STRIDED_KERNELS
 
 _FOLDER = Path(__file__).parent
-_UNROLLS = tuple(f"{name}_{way}.c" for name in ("lstm", "lstm_batch", "gru") for way in ("forward", "backward"))
+_UNROLLS = tuple(
+    f"{name}_{way}.c" for name in ("lstm", "lstm_batch", "gru", "gru_batch") for way in ("forward", "backward")
+)
 _KERNELS = ("kernels.c", "linear_recurrences.c", "products.c", "step_products.c")
 _SOURCES = tuple(_FOLDER / name for name in (*_KERNELS, *_UNROLLS))
 _HEADERS = tuple(
     _FOLDER / name
-    for name in ("activations.h", "products.h", "row_norms.h", "chunk.h", "recurrent_heads.h", "columns.h", "mogrifier.h")
+    for name in (
+        "activations.h",
+        "products.h",
+        "row_norms.h",
+        "chunk.h",
+        "recurrent_heads.h",
+        "columns.h",
+        "mogrifier.h",
+    )
 )
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _MIN_ELEMENTS_FOR_THREADS = 1 << 14

@@ -97,15 +97,6 @@ static int backward_block(const chunk *u, long first, long rows, in packed, floa
     return 1;
 }
 
-/* The gradient of the recurrent matrix, whose candidate's part reads r h if the reset comes before */
-static int recurrent_gradient(const chunk *u) {
-    long H = u->H, G = 3 * H;
-    if (!u->d_recurrent_GH) return 1;
-    return gates_gradient(u, u->resets_before ? 2 : 3, u->d_product_TBG, G, u->hiddens_TBH, u->d_recurrent_GH) &&
-           (!u->resets_before ||
-            gates_gradient(u, 1, u->d_product_TBG + 2 * H, G, u->reset_TBH, u->d_recurrent_GH + 2 * H * H));
-}
-
 /* Returns 0 if there is no memory. */
 int gru_unroll_backward(const chunk *u) {
     long threads = u->threads, B = u->B, H = u->H, G = 3 * H, num_sums = 3 * G + H, done = 1;
@@ -123,5 +114,5 @@ int gru_unroll_backward(const chunk *u) {
     } else done = 0;
     free(packed);
     free(sums);
-    return done && input_gradients(u, G) && recurrent_gradient(u);
+    return done && input_gradients(u, G) && gru_recurrent_gradient(u);
 }

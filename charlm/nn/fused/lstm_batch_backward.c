@@ -104,11 +104,6 @@ static void products_row(const chunk *u, block *k, long row, long b, long first,
         pack_row(u->bf16, width, x_hat + g * PANEL, d_product + g * units(u->bf16, H) + units(u->bf16, first));
 }
 
-static void add_columns(long gates, long H, long first, long width, in sums, out d_vector) {
-    for (long g = 0; g < gates; g++)
-        for (long j = 0; j < width; j++) d_vector[g * H + first + j] += sums[g * PANEL + j];
-}
-
 static void backward_units(const chunk *u, block *k, long step, long first, float *d_hidden, float *kept_hidden,
                            long ld_hidden, out d_product, long ld_product) {
     long B = u->B, H = u->H, gates = lstm_gates_size(u) / H, G = gates * H, width = smaller(H - first, PANEL);
@@ -124,6 +119,18 @@ static void backward_units(const chunk *u, block *k, long step, long first, floa
     add_columns(gates, H, first, width, k->dot, u->d_vectors + 2 * G);
     add_columns(1, H, first, width, k->memory_dot, u->d_vectors + 3 * G);
     add_columns(1, H, first, width, k->memory_sum, u->d_vectors + 3 * G + H);
+}
+
+/* The columns that a step of a block of units reads and writes; returns their number. */
+static long streams_of_step(const chunk *u, long step, long first, stream *touched) {
+    long B = u->B, H = u->H, G = lstm_gates_size(u), gates = G / H, width = smaller(H - first, PANEL), row = step * B;
+    const float *of_gates[] = {u->gates_TBG, u->x_hat_TBG, u->input_TBG, u->d_product_TBG, u->d_input_TBG};
+    const float *of_units[] = {u->tanh_TBH, u->new_cells_TBH, u->cells_TBH};
+    long count = 0;
+    for (int i = 0; i < 5; i++) count = add_streams(touched, count, gates, H, first, width, of_gates[i] + row * G);
+    for (int i = 0; i < 3; i++) count = add_streams(touched, count, 1, H, first, width, of_units[i] + row * H);
+    touched[count] = (stream){u->d_output_TBH + step * u->d_output_stride_T + first, width, u->d_output_stride_B};
+    return count + 1;
 }
 
 /* All steps of the blocks of units of this thread. d_hidden: then kept_hidden; d_product: two buffers, of which steps
@@ -147,9 +154,12 @@ static int backward_thread(const chunk *u, team *all, in packed, float *d_hidden
         if (k.d_gates) for (long i = begin; i < end; i++)
             backward_units(u, &k, step, i * PANEL, d_hidden, kept_hidden, ld_hidden, gradients, ld_product);
         wait_for_all(all);
-        for (long i = begin; i < end; i++)
+        for (long i = begin; i < end; i++) {
+            stream touched[24];
+            long num_touched = step == 0 ? 0 : streams_of_step(u, step - 1, i * PANEL, touched);
             multiply(u->bf16, tiles, K, smaller(H - i * PANEL, PANEL), gradients, ld_product, packed + i * PANEL * K,
-                     d_hidden + i * PANEL, ld_hidden, NULL, 0);
+                     d_hidden + i * PANEL, ld_hidden, touched, num_touched);
+        }
     }
     free(k.d_gates);
     return k.d_gates != NULL;

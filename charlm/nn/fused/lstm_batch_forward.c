@@ -33,7 +33,7 @@ static void forward_gates(const chunk *u, block *k, long row, long b, long first
     SIMD for (long j = 0; j < size - 2 * PANEL; j++) a[j] = sigmoid_(a[j]);
     SIMD for (long j = 0; j < PANEL; j++) g[j] = tanh_(g[j]);
     SIMD for (long j = 0; j < PANEL; j++) o[j] = sigmoid_(o[j]);
-    memcpy(before, u->cells_TBH + row * u->H + first, width * sizeof(float));
+    copy_units(width, u->cells_TBH + row * u->H + first, before);
     copy_or_fill(width, u->dropout_mask_TBH ? u->dropout_mask_TBH + row * u->H + first : NULL, 1.0f, written);
     SIMD for (long j = 0; j < PANEL; j++) written[j] *= g[j];
     if (u->coupled) SIMD for (long j = 0; j < PANEL; j++) cell[j] = f[j] * before[j] + (1.0f - f[j]) * written[j];
@@ -52,10 +52,10 @@ static void forward_output(const chunk *u, block *k, long row, long b, long firs
     }
     store_gates(gates, H, first, width, k->x + b * gates * PANEL, u->gates_TBG + row * G);
     store_gates(gates, H, first, width, k->product + b * gates * PANEL, u->x_hat_TBG + row * G);
-    memcpy(u->tanh_TBH + at, tanh, width * sizeof(float));
-    memcpy(u->new_cells_TBH + at, cell, width * sizeof(float));
-    if (u->new_cells_TBH + at != u->cells_TBH + next) memcpy(u->cells_TBH + next, cell, width * sizeof(float));
-    memcpy(u->hiddens_TBH + next, hidden, width * sizeof(float));
+    copy_units(width, tanh, u->tanh_TBH + at);
+    copy_units(width, cell, u->new_cells_TBH + at);
+    if (u->new_cells_TBH + at != u->cells_TBH + next) copy_units(width, cell, u->cells_TBH + next);
+    copy_units(width, hidden, u->hiddens_TBH + next);
     mix(width, u->hiddens_TBH + next, u->hiddens_TBH + at, at_row(u->zoneout_hidden_TBH, at, 1), u->zoneout_hidden);
     mix(width, u->cells_TBH + next, u->cells_TBH + at, at_row(u->zoneout_cell_TBH, at, 1), u->zoneout_cell);
     pack_row(u->bf16, width, u->hiddens_TBH + next, next_hidden);
@@ -71,11 +71,18 @@ static void forward_units(const chunk *u, block *k, long step, long first, in hi
     load_gates(gates, H, first, width, u->bias_G, k->bias);
     load_gates(1, H, first, width, u->memory_gain_H, k->memory_gain);
     load_gates(1, H, first, width, u->memory_bias_H, k->memory_bias);
+    stream touched[16];
+    long num_touched = add_streams(touched, 0, gates, H, first, width, u->input_TBG + row * G);
+    num_touched = add_streams(touched, num_touched, gates, H, first, width, u->gates_TBG + row * G);
+    num_touched = add_streams(touched, num_touched, gates, H, first, width, u->x_hat_TBG + row * G);
+    num_touched = add_streams(touched, num_touched, 1, H, first, width, u->tanh_TBH + row * H);
+    num_touched = add_streams(touched, num_touched, 1, H, first, width, u->new_cells_TBH + row * H);
+    num_touched = add_streams(touched, num_touched, 1, H, first, width, u->hiddens_TBH + (row + B) * H);
+    multiply(u->bf16, round_up(B, TILE), K, gates * PANEL, hidden, ld_hidden, packed, k->product, gates * PANEL,
+             touched, num_touched);
     if (width < PANEL) memset(k->x, 0, B * gates * PANEL * sizeof(float));
     for (long b = 0; b < B; b++)
         load_gates(gates, H, first, width, u->input_TBG + (row + b) * G, k->x + b * gates * PANEL);
-    multiply(u->bf16, round_up(B, TILE), K, gates * PANEL, hidden, ld_hidden, packed, k->product, gates * PANEL, NULL,
-             0);
     normalise_gates(u, k, gates);
     for (long b = 0; b < B; b++) forward_gates(u, k, row + b, b, first, width, gates);
     column_statistics(B, k->cell, PANEL, k->memory_mean, k->memory_variance);

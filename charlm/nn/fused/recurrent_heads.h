@@ -102,3 +102,12 @@ static inline int gates_gradient(const chunk *u, long gates, in d_product, long 
                                         read_NH + j * W, H, d_w + (q * H + j * W) * H + j * W, H);
     return (int)done;
 }
+
+/* The gradient of the recurrent matrix of a GRU, whose candidate's part reads r h if the reset comes before */
+static inline int gru_recurrent_gradient(const chunk *u) {
+    long H = u->H, G = 3 * H;
+    if (!u->d_recurrent_GH) return 1;
+    return gates_gradient(u, u->resets_before ? 2 : 3, u->d_product_TBG, G, u->hiddens_TBH, u->d_recurrent_GH) &&
+           (!u->resets_before ||
+            gates_gradient(u, 1, u->d_product_TBG + 2 * H, G, u->reset_TBH, u->d_recurrent_GH + 2 * H * H));
+}
