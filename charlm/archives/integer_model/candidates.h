@@ -10,14 +10,19 @@ static Slot *find_slot(const Counts *c, long n, const Lane *lane) {
     return NULL;
 }
 
-static void find_places(const Counts *c, const int64_t *history, Lane *lane) {
+/* Find where the counts of a lane's contexts lie, and fetch them: they are used when the lane before it is done. */
+static void find_places(const Counts *c, long index) {
+    const int64_t *history = c->history + index * c->history_size;
+    Lane *lane = &c->lanes[index];
     uint64_t hash = 0;
     for (long length = 1, n = 0; n < c->num_orders; length++) {
         hash = hash * 0x9E3779B97F4A7C15u + (uint64_t)(history[c->history_size - length] + 2);
         if (c->orders[n] != length) continue;
         uint64_t mixed = (hash ^ hash >> 32) * 0x9E3779B97F4A7C15u;
         lane->pairs[n] = (uint32_t)(mixed >> (64 - c->slot_bits)) & ~1u;
-        lane->checks[n++] = (uint16_t)mixed;
+        lane->checks[n] = (uint16_t)mixed;
+        __builtin_prefetch(c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n]);
+        n++;
     }
 }
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from charlm.archives.integer_model.fixed_point import Int64Array, wide_shift
+from charlm.archives.integer_model.fixed_point import ONE, Int64Array, wide_shift
 from charlm.archives.integer_model.layout import Array, IntegerModel, Product, ProductGroup
 from charlm.c_library import load_c_library
 
@@ -175,7 +175,9 @@ class CompiledNetwork:
         orders = np.array(description.context_orders, dtype=np.int64)
         return _Network(
             layers=ctypes.addressof(self._layers),
-            **{name: self._address(arrays[name]) for name in ("sigmoid", "tanh", "powers")},
+            sigmoid=self._address(pair_entries(arrays["sigmoid"], ONE // 2)),
+            tanh=self._address(pair_entries(arrays["tanh"], 0)),
+            powers=self._address(arrays["powers"]),
             tokens=self._address(arrays["embedding.tokens"]),
             context=self._address(arrays.get("embedding.context")),
             orders=self._address(orders),
@@ -234,6 +236,12 @@ class CompiledNetwork:
         contiguous = np.ascontiguousarray(array)
         self._kept.append(contiguous)
         return contiguous.ctypes.data
+
+
+def pair_entries(table: Array, middle: int) -> npt.NDArray[np.uint32]:
+    """Return each entry of a table, less `middle`, in the lower 16 bits of a number, and the next one in the upper."""
+    shifted = (table - middle).astype(np.int16).view(np.uint16).astype(np.uint32)
+    return np.append(shifted[1:], shifted[-1:]) << 16 | shifted
 
 
 def pack(matrix_GK: npt.NDArray[np.int8], path: str) -> tuple[npt.NDArray[Any], int]:

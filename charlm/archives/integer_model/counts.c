@@ -39,9 +39,12 @@ static void predict_lane(const Counts *c, const uint32_t *powers, long index, ui
     for (long v = 0; v < c->vocab_size; v++) rest.power += powers[v];
     lane->num_candidates = 0;
     if (c->num_orders) {
-        const int64_t *history = c->history + index * c->history_size, *last = history + c->history_size - 1;
-        find_places(c, history, lane);
+        const int64_t *last = c->history + (index + 1) * c->history_size - 1;
         lane->num_candidates = find_candidates(c, index, lane, &evidence, marks, powers, rest.power);
+        for (long k = 0; k < lane->num_candidates; k++) {
+            lane->candidates[k].symbol = evidence.found[k].symbol;
+            find_corrections(c, last, &lane->candidates[k]);
+        }
         memcpy(rest.counts, evidence.totals, sizeof rest.counts);
         for (long k = 0; k < lane->num_candidates; k++) {
             const Found *found = &evidence.found[k];
@@ -60,12 +63,13 @@ long lane_size(void) { return sizeof(Lane); }
 /* Write the frequencies of the first lanes. */
 void predict(const Counts *c, long threads, const uint32_t *powers, long lanes) {
 #pragma omp parallel for schedule(static) num_threads(threads)
-    for (long lane = 0; lane < lanes; lane++) {
-        long thread = 0;
-#ifdef _OPENMP
-        thread = omp_get_thread_num();
-#endif
-        predict_lane(c, powers + lane * c->vocab_size, lane, c->marks + thread * c->vocab_size);
+    for (long thread = 0; thread < threads; thread++) {
+        long first = thread * lanes / threads, end = (thread + 1) * lanes / threads;
+        if (first < end) find_places(c, first);
+        for (long lane = first; lane < end; lane++) {
+            if (lane + 1 < end) find_places(c, lane + 1);
+            predict_lane(c, powers + lane * c->vocab_size, lane, c->marks + thread * c->vocab_size);
+        }
     }
 }
 

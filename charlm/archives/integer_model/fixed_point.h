@@ -2,14 +2,19 @@
 
    Right shifts of negative numbers round down, as in every compiler that charlm runs with. */
 #pragma once
+#include <math.h>
 #include <stdint.h>
 
 enum { UNIT_BITS = 15, GATE_BITS = 16, POWER_BITS = 30, STEP_BITS = 10, POWER_STEP_BITS = 8, ROOT_BITS = 60 };
 enum { ONE = 1 << UNIT_BITS, LIMIT = 16 << GATE_BITS, MAX_MEMORY = (1 << 24) - 1 };
 
 static inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-static inline int64_t shift_rounded(int64_t value, int64_t bits) {
-    return (value + ((int64_t)1 << (bits - 1))) >> bits;
+/* value / 2**bits, rounded, of a value within +-2**62, if that fits into 32 bits. Only unsigned numbers are shifted, since
+   AVX2 has no other shift of 64 bits. */
+static inline int32_t shift_rounded(int64_t value, int64_t bits) {
+    const uint64_t above = (uint64_t)1 << 62;
+    uint64_t shifted = ((uint64_t)value + (above + ((uint64_t)1 << (bits - 1)))) >> bits;
+    return (int32_t)((uint32_t)shifted - (uint32_t)(above >> bits));
 }
 
 static inline int64_t divide_rounded(int64_t value, int64_t divisor) {
@@ -17,47 +22,57 @@ static inline int64_t divide_rounded(int64_t value, int64_t divisor) {
     return quotient - (shifted % divisor < 0);
 }
 
-static inline int32_t look_up(const int32_t *table, int32_t x) {
-    x = x < -LIMIT ? -LIMIT : x > LIMIT - 1 ? LIMIT - 1 : x;
-    int32_t offset = x + LIMIT, entry = offset >> STEP_BITS, remainder = offset & ((1 << STEP_BITS) - 1);
-    int32_t weighted = table[entry] * ((1 << STEP_BITS) - remainder) + table[entry + 1] * remainder;
-    return (weighted + (1 << (STEP_BITS - 1))) >> STEP_BITS;
+/* Replace each x by its sigmoid or tanh. An entry of a table holds two values side by side, of 16 bits, less `middle`.
+   The look-ups are alone in their loop, so that compilers turn the other two into vector instructions. */
+static void look_up(const uint32_t *table, int32_t middle, int32_t *restrict x, uint32_t *restrict entries, long size) {
+    for (long k = 0; k < size; k++) x[k] = (x[k] < -LIMIT ? -LIMIT : x[k] > LIMIT - 1 ? LIMIT - 1 : x[k]) + LIMIT;
+    for (long k = 0; k < size; k++) entries[k] = table[x[k] >> STEP_BITS];
+    for (long k = 0; k < size; k++) {
+        int32_t left = (int16_t)entries[k], right = (int32_t)entries[k] >> 16, remainder = x[k] & ((1 << STEP_BITS) - 1);
+        int32_t weighted = left * (1 << STEP_BITS) + (right - left) * remainder;
+        x[k] = ((weighted + (1 << (STEP_BITS - 1))) >> STEP_BITS) + middle;
+    }
 }
 
-static inline uint32_t negative_power(const int32_t *table, uint32_t t) {
-    uint32_t fraction = t & ((1u << GATE_BITS) - 1), whole = t >> GATE_BITS;
-    uint32_t entry = fraction >> POWER_STEP_BITS, remainder = fraction & ((1u << POWER_STEP_BITS) - 1);
-    uint64_t fall = (uint64_t)(table[entry] - table[entry + 1]) * remainder;
-    uint32_t value = (uint32_t)table[entry] - (uint32_t)((fall + (1u << (POWER_STEP_BITS - 1))) >> POWER_STEP_BITS);
-    return value >> (whole < POWER_BITS + 1 ? whole : POWER_BITS + 1);
+/* Write 2**-(largest - x) of each x. The look-ups are alone in their loop again.
+   entries: memory for as many numbers; the next ones are in `powers` for a while. */
+static void negative_powers(
+    const int32_t *table, int32_t largest, const int32_t *restrict x, uint32_t *restrict entries,
+    uint32_t *restrict powers, long size) {
+    for (long k = 0; k < size; k++) {
+        uint32_t entry = (uint32_t)(largest - x[k]) >> POWER_STEP_BITS & ((1u << (GATE_BITS - POWER_STEP_BITS)) - 1);
+        entries[k] = (uint32_t)table[entry];
+        powers[k] = (uint32_t)table[entry + 1];
+    }
+    for (long k = 0; k < size; k++) {
+        uint32_t t = (uint32_t)(largest - x[k]), whole = t >> GATE_BITS, remainder = t & ((1u << POWER_STEP_BITS) - 1);
+        uint64_t fall = (uint64_t)(entries[k] - powers[k]) * remainder;
+        uint32_t value = entries[k] - (uint32_t)((fall + (1u << (POWER_STEP_BITS - 1))) >> POWER_STEP_BITS);
+        powers[k] = value >> (whole < POWER_BITS + 1 ? whole : POWER_BITS + 1);
+    }
 }
 
 static int64_t integer_sqrt(int64_t value) {
-    int64_t root = 0;
-    for (int bit = 30; bit >= 0; bit--) {
-        int64_t candidate = root + ((int64_t)1 << bit);
-        if (candidate * candidate <= value) root = candidate;
-    }
+    int64_t root = (int64_t)sqrt((double)value); /* close to it, however doubles are rounded */
+    while (root * root > value) root--;
+    while ((root + 1) * (root + 1) <= value) root++;
     return root;
 }
 
-static void normalise(int32_t *x, long size, int64_t epsilon) {
+/* Let x be (x - mean) / sqrt(variance + epsilon) gain + bias. */
+static void normalise(int32_t *restrict x, long size, int64_t epsilon, const int32_t *gain, const int32_t *bias) {
     int64_t sum = 0, squares = 0, k = 0;
-    for (long i = 0; i < size; i++) sum += x[i];
-    int32_t mean = (int32_t)divide_rounded(sum, size);
     for (long i = 0; i < size; i++) {
-        x[i] -= mean;
+        sum += x[i];
         squares += (int64_t)x[i] * x[i];
     }
-    int64_t variance = squares / size + epsilon;
+    int64_t mean = divide_rounded(sum, size);
+    int64_t variance = (squares - 2 * mean * sum + mean * mean * size) / size + epsilon;
     for (int step = 16; step; step /= 2)
         if (variance << (2 * k) < (int64_t)1 << (ROOT_BITS + 2 - 2 * step)) k += step;
     int32_t inverse = (int32_t)(((int64_t)1 << ROOT_BITS) / integer_sqrt(variance << (2 * k)));
-    int64_t shift = ROOT_BITS - GATE_BITS - k, half = (int64_t)1 << (shift - 1);
-    for (long i = 0; i < size; i++) x[i] = (int32_t)(((int64_t)x[i] * inverse + half) >> shift);
-}
-
-static void scale_and_shift(int32_t *x, long size, const int32_t *gain, const int32_t *bias) {
-    for (long i = 0; i < size; i++)
-        x[i] = (int32_t)(((int64_t)x[i] * gain[i] + (1 << (GATE_BITS - 1))) >> GATE_BITS) + (bias ? bias[i] : 0);
+    for (long i = 0; i < size; i++) {
+        int32_t normalised = shift_rounded((int64_t)(x[i] - (int32_t)mean) * inverse, ROOT_BITS - GATE_BITS - k);
+        x[i] = shift_rounded((int64_t)normalised * gain[i], GATE_BITS) + (bias ? bias[i] : 0);
+    }
 }

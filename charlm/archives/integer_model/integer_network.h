@@ -28,7 +28,8 @@ typedef struct {
 } Layer;
 
 typedef struct {
-    const int32_t *sigmoid, *tanh, *powers;
+    const uint32_t *sigmoid, *tanh; /* two values in each entry; see look_up */
+    const int32_t *powers;
     const int16_t *tokens, *context;
     const int64_t *orders;
     const Layer *layers;
@@ -43,8 +44,10 @@ typedef struct {
 /* What one thread needs for a group of lanes. */
 typedef struct {
     int8_t *high, *low; /* activations of all sources: value = high 256 + low; a narrow one has only `low` */
-    int32_t *sums, *high_sums, *gates, *recurrent, *total, *unit;
-    int16_t *pairs;
+    int32_t *sums, *high_sums, *input, *recurrent, *total;
+    int32_t *gates, *unit; /* of one lane, as are the next */
+    uint32_t *entries;
+    int16_t *pairs; /* of all lanes: activations for AVX2 */
 } Scratch;
 
 static int64_t largest_size(const Network *net) {
@@ -66,8 +69,8 @@ static void put_wide(const Network *net, Scratch *s, int64_t source, long lane, 
     s->low[place] = (int8_t)(value - high * 256);
 }
 
-static void put_hidden(const Network *net, Scratch *s, int64_t layer, long lane, const int16_t *hidden) {
-    int8_t *place = s->low + source_offset(net, 1 + layer) + (size_t)lane * source_size(net, 1);
-    for (long k = 0; k < net->hidden_size; k++)
-        place[k] = (int8_t)((hidden[k] * 127 + (1 << (UNIT_BITS - 1))) >> UNIT_BITS);
+static void put_hidden(const Network *net, Scratch *s, int64_t layer, long lane, const int16_t *restrict hidden) {
+    int8_t *restrict place = s->low + source_offset(net, 1 + layer) + (size_t)lane * source_size(net, 1);
+    long size = net->hidden_size;
+    for (long k = 0; k < size; k++) place[k] = (int8_t)((hidden[k] * 127 + (1 << (UNIT_BITS - 1))) >> UNIT_BITS);
 }

@@ -21,13 +21,10 @@ static void multiply_plain(const int8_t *weights, const int8_t *x, int32_t *sums
 /* Weights are stored plus 128, as unsigned bytes, since vpdpbusd multiplies unsigned by signed ones. What that adds,
    128 times the sum of the activations, is the same for all rows of a lane, and is where the sums start. */
 static inline __attribute__((always_inline)) void tile_vnni(
-    const uint8_t *weights, const int8_t *x, int32_t *sums, long lanes, long rows, long columns) {
+    const uint8_t *weights, const int8_t *x, const int32_t *starts, int32_t *sums, long lanes, long rows, long columns) {
     __m512i sum[6][4];
-    for (long lane = 0; lane < lanes; lane++) {
-        uint32_t start = 0;
-        for (long k = 0; k < columns; k++) start -= 128u * (uint32_t)x[lane * columns + k];
-        for (int part = 0; part < 4; part++) sum[lane][part] = _mm512_set1_epi32((int32_t)start);
-    }
+    for (long lane = 0; lane < lanes; lane++)
+        for (int part = 0; part < 4; part++) sum[lane][part] = _mm512_set1_epi32(starts[lane]);
     for (long k = 0; k < columns; k += 4, weights += 4 * ROW_TILE) {
         __m512i w0 = _mm512_loadu_si512(weights), w1 = _mm512_loadu_si512(weights + 64);
         __m512i w2 = _mm512_loadu_si512(weights + 128), w3 = _mm512_loadu_si512(weights + 192);
@@ -46,14 +43,27 @@ static inline __attribute__((always_inline)) void tile_vnni(
 }
 
 static void multiply_vnni(const uint8_t *weights, const int8_t *x, int32_t *sums, long lanes, long rows, long columns) {
-    for (long row = 0; row < rows; row += ROW_TILE, weights += ROW_TILE * columns) {
-        long lane = 0;
-        for (; lane + 6 <= lanes; lane += 6)
-            tile_vnni(weights, x + lane * columns, sums + lane * rows + row, 6, rows, columns);
-        for (; lane + 2 <= lanes; lane += 2)
-            tile_vnni(weights, x + lane * columns, sums + lane * rows + row, 2, rows, columns);
-        if (lane < lanes) tile_vnni(weights, x + lane * columns, sums + lane * rows + row, 1, rows, columns);
+    int32_t starts[MAX_GROUP];
+    for (long lane = 0; lane < lanes; lane++) {
+        int32_t sum = 0;
+        for (long k = 0; k < columns; k++) sum += x[lane * columns + k];
+        starts[lane] = -128 * sum;
     }
+    long num_tiles = (lanes + 5) / 6;
+    for (long row = 0; row < rows; row += ROW_TILE, weights += ROW_TILE * columns)
+        for (long tile = 0; tile < num_tiles; tile++) {
+            long lane = tile * lanes / num_tiles, end = (tile + 1) * lanes / num_tiles;
+            const int8_t *of_tile = x + lane * columns;
+            int32_t *to = sums + lane * rows + row;
+            switch (end - lane) { /* with a number that is known, the sums of a tile stay in registers */
+            case 6: tile_vnni(weights, of_tile, starts + lane, to, 6, rows, columns); break;
+            case 5: tile_vnni(weights, of_tile, starts + lane, to, 5, rows, columns); break;
+            case 4: tile_vnni(weights, of_tile, starts + lane, to, 4, rows, columns); break;
+            case 3: tile_vnni(weights, of_tile, starts + lane, to, 3, rows, columns); break;
+            case 2: tile_vnni(weights, of_tile, starts + lane, to, 2, rows, columns); break;
+            default: tile_vnni(weights, of_tile, starts + lane, to, 1, rows, columns);
+            }
+        }
 }
 #endif
 

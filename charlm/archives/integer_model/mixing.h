@@ -58,20 +58,31 @@ static Lengths put_inputs(const Counts *c, const Found *found, uint64_t power, R
     return lengths;
 }
 
-static void correct(const Counts *c, const int64_t *history, Candidate *candidate) {
+/* Find the corrections that are chosen by a candidate and the last symbols, and fetch them.
+   history: its last symbol, behind the one before it. */
+static void find_corrections(const Counts *c, const int64_t *history, Candidate *candidate) {
+    uint64_t hash = (uint64_t)(candidate->symbol + 2) * 0x9E3779B97F4A7C15u + (uint64_t)(history[0] + 2);
+    for (int k = 0; k < NUM_CORRECTIONS; k++) {
+        uint64_t mixed = (hash ^ hash >> 32) * 0x9E3779B97F4A7C15u;
+        size_t row = ((size_t)k << CORRECTION_BITS) + (mixed >> (64 - CORRECTION_BITS));
+        candidate->corrections[k] = c->corrections + row * NUM_KNOTS;
+        __builtin_prefetch(candidate->corrections[k]);
+        __builtin_prefetch(candidate->corrections[k] + NUM_KNOTS - 1);
+        hash = hash * 0x9E3779B97F4A7C15u + (uint64_t)(history[-1] + 2);
+    }
+}
+
+/* Correct the probability of a candidate, and keep the knots that learn from it. */
+static void correct(Candidate *candidate) {
     enum { SPAN = 2 * LARGEST_LOGIT / (NUM_KNOTS - 1) };
     int32_t place = candidate->mixed + LARGEST_LOGIT, knot = place / SPAN;
     knot = knot < NUM_KNOTS - 2 ? knot : NUM_KNOTS - 2;
     int32_t within = place - knot * SPAN;
-    uint64_t hash = (uint64_t)(candidate->symbol + 2) * 0x9E3779B97F4A7C15u + (uint64_t)(history[0] + 2);
     int32_t sum = 2 * candidate->final;
     for (int k = 0; k < NUM_CORRECTIONS; k++) {
-        uint64_t mixed = (hash ^ hash >> 32) * 0x9E3779B97F4A7C15u;
-        size_t row = ((size_t)k << CORRECTION_BITS) + (mixed >> (64 - CORRECTION_BITS));
-        uint16_t *knots = c->corrections + row * NUM_KNOTS + knot;
+        uint16_t *knots = candidate->corrections[k] + knot;
         candidate->corrections[k] = knots + (2 * within > SPAN);
         sum += (knots[0] * (SPAN - within) + knots[1] * within) / SPAN;
-        hash = hash * 0x9E3779B97F4A7C15u + (uint64_t)(history[-1] + 2);
     }
     candidate->final = (sum + 2) >> 2;
 }
@@ -82,7 +93,6 @@ static int32_t predict_candidate(
     const Counts *c, const int64_t *history, const Found *found, uint64_t power, long rank, Rest *rest,
     Candidate *candidate) {
     long num_inputs = 2 + c->num_orders + c->num_table_orders;
-    candidate->symbol = found->symbol;
     Lengths lengths = put_inputs(c, found, power, rest, candidate);
     rank = rank < NUM_RANKS ? rank : NUM_RANKS - 1;
     int64_t expected = (candidate->inputs[0] >> LOGIT_BITS) + 10;
@@ -102,7 +112,7 @@ static int32_t predict_candidate(
     }
     candidate->mixed = clamp(mixed >> 16, LARGEST_LOGIT);
     candidate->mixed_p = candidate->final = squash(c, candidate->mixed);
-    correct(c, history, candidate);
+    correct(candidate);
     int32_t p = candidate->final, largest = (1 << 16) - LEAST_P;
     return p < LEAST_P ? LEAST_P : p > largest ? largest : p;
 }

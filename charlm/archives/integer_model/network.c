@@ -11,54 +11,58 @@
 #include <omp.h>
 #endif
 
+/* Write products times their multipliers, or add them to what is there. */
+static void scale(
+    const Product *product, const int32_t *restrict sums, const int32_t *restrict high_sums, int32_t *restrict to,
+    long rows, int adds) {
+    const int32_t *m = product->multipliers;
+    int64_t shift = product->shift;
+    if (high_sums)
+        for (long g = 0; g < rows; g++)
+            to[g] = (adds ? to[g] : 0) + shift_rounded(((int64_t)high_sums[g] * 256 + sums[g]) * m[g], shift);
+    else
+        for (long g = 0; g < rows; g++)
+            to[g] = (adds ? to[g] : 0) + shift_rounded((int64_t)sums[g] * m[g], shift);
+}
+
 static void run_group(const Network *net, const Group *group, Scratch *s, int32_t *out, long lanes) {
     long rows = group->rows, padded = round_up(rows, ROW_TILE);
     for (long p = 0; p < group->num_products; p++) {
         const Product *product = &group->products[p];
         size_t offset = source_offset(net, product->source);
         int is_wide = product->source == 0 || product->source > net->num_layers;
-        const int32_t *m = product->multipliers;
-        int64_t shift = product->shift, half = (int64_t)1 << (shift - 1);
         multiply(net, product->weights, s->low + offset, s, s->sums, lanes, padded, product->columns);
         if (is_wide)
             multiply(net, product->weights, s->high + offset, s, s->high_sums, lanes, padded, product->columns);
         for (long lane = 0; lane < lanes; lane++) {
-            const int32_t *sums = s->sums + lane * padded, *high = s->high_sums + lane * padded;
-            int32_t *to = out + lane * rows;
-            if (p == 0) memset(to, 0, rows * sizeof *to);
-            if (is_wide)
-                for (long g = 0; g < rows; g++)
-                    to[g] += (int32_t)((((int64_t)high[g] * 256 + sums[g]) * m[g] + half) >> shift);
-            else
-                for (long g = 0; g < rows; g++) to[g] += (int32_t)(((int64_t)sums[g] * m[g] + half) >> shift);
+            const int32_t *high_sums = is_wide ? s->high_sums + lane * padded : NULL;
+            scale(product, s->sums + lane * padded, high_sums, out + lane * rows, rows, p > 0);
         }
     }
-    if (!group->gain) return;
-    for (long lane = 0; lane < lanes; lane++) {
-        int32_t *to = out + lane * rows;
+    for (long lane = 0; lane < lanes && group->gain; lane++)
         for (long n = 0, start = 0; n < group->num_norms; start += group->norm_sizes[n++])
-            normalise(to + start, group->norm_sizes[n], group->epsilon);
-        scale_and_shift(to, rows, group->gain, NULL);
-    }
+            normalise(out + lane * rows + start, group->norm_sizes[n], group->epsilon, group->gain + start, NULL);
 }
 
-static void run_cells(const Network *net, long index, Scratch *s, long first, long lanes) {
-    const Layer *layer = &net->layers[index];
-    long size = net->hidden_size, rows = layer->input.rows;
+static void run_cells(
+    const Network *net, const Layer *layer, Scratch *s, const int64_t *symbols, long first, long lanes) {
+    long size = net->hidden_size, rows = layer->input.rows, index = layer - net->layers;
     long joined = net->cell == GRU ? 2 * size : rows; /* rows of which input and state are added at once */
+    const int32_t *bias = layer->bias;
     for (long lane = 0; lane < lanes; lane++) {
-        int32_t *gates = s->gates + lane * rows, *recurrent = s->recurrent + lane * rows;
+        const int32_t *input = s->input + lane * rows, *recurrent = s->recurrent + lane * rows;
+        if (!index && net->first_gates) input = net->first_gates + symbols[first + lane] * rows;
         int16_t *hidden = layer->hidden + (first + lane) * size;
-        int32_t *memory = layer->memory + (first + lane) * size, *total = s->total + lane * size;
-        for (long g = 0; g < rows; g++) gates[g] += layer->bias[g];
-        for (long g = 0; g < joined; g++) gates[g] += recurrent[g];
-        if (net->cell == RNN) run_rnn(net, gates, hidden);
-        else if (net->cell == GRU) run_gru(net, layer, gates, recurrent, hidden);
-        else run_lstm(net, layer, gates, s->unit, hidden, memory);
+        int32_t *memory = layer->memory + (first + lane) * size, *total = s->total + lane * size, *x = s->gates;
+        for (long g = 0; g < joined; g++) x[g] = input[g] + recurrent[g] + bias[g];
+        for (long g = joined; g < rows; g++) x[g] = input[g] + bias[g];
+        if (net->cell == RNN) run_rnn(net, s, x, hidden);
+        else if (net->cell == GRU) run_gru(net, layer, s, x, recurrent, hidden);
+        else run_lstm(net, layer, s, x, hidden, memory);
         put_hidden(net, s, index, lane, hidden);
         for (long k = 0; k < size; k++) total[k] = index ? total[k] + hidden[k] : hidden[k];
         for (long k = 0; k < size && layer->sum_shift; k++)
-            put_wide(net, s, 1 + net->num_layers + index, lane, k, (int32_t)shift_rounded(total[k], layer->sum_shift));
+            put_wide(net, s, 1 + net->num_layers + index, lane, k, shift_rounded(total[k], layer->sum_shift));
     }
 }
 
@@ -70,24 +74,19 @@ static void step_group(
         for (long lane = 0; lane < lanes; lane++)
             put_hidden(net, s, index, lane, layer->hidden + (first + lane) * net->hidden_size);
         run_group(net, &layer->recurrent, s, s->recurrent, lanes);
-        if (index || !net->first_gates) run_group(net, &layer->input, s, s->gates, lanes);
-        else
-            for (long lane = 0; lane < lanes; lane++)
-                memcpy(
-                    s->gates + lane * layer->input.rows, net->first_gates + symbols[first + lane] * layer->input.rows,
-                    layer->input.rows * sizeof *s->gates);
-        run_cells(net, index, s, first, lanes);
+        if (index || !net->first_gates) run_group(net, &layer->input, s, s->input, lanes);
+        run_cells(net, layer, s, symbols, first, lanes);
     }
-    run_group(net, &net->head, s, s->gates, lanes);
+    run_group(net, &net->head, s, s->input, lanes);
+    long size = net->vocab_size;
+    const int32_t *bias = net->head_bias;
     for (long lane = 0; lane < lanes; lane++) {
-        int32_t *logits = s->gates + lane * net->vocab_size, largest = INT32_MIN;
-        uint32_t *out = powers + (first + lane) * net->vocab_size;
-        for (long v = 0; v < net->vocab_size; v++) {
-            logits[v] += net->head_bias[v];
+        int32_t *logits = s->input + lane * size, largest = INT32_MIN;
+        for (long v = 0; v < size; v++) {
+            logits[v] += bias[v];
             largest = logits[v] > largest ? logits[v] : largest;
         }
-        for (long v = 0; v < net->vocab_size; v++)
-            out[v] = negative_power(net->powers, (uint32_t)(largest - logits[v]));
+        negative_powers(net->powers, largest, logits, s->entries, powers + (first + lane) * size, size);
     }
 }
 
@@ -99,8 +98,8 @@ static size_t lay_out(const Network *net, uint8_t *memory, Scratch *s) {
     size_t sources = source_offset(net, 1 + 2 * net->num_layers);
 #define PART(field, count) (s->field = (void *)(memory + used), used += round_up((count) * sizeof *s->field, 64))
     PART(high, sources), PART(low, sources), PART(sums, lanes * rows), PART(high_sums, lanes * rows);
-    PART(gates, lanes * rows), PART(recurrent, lanes * rows), PART(total, lanes * net->hidden_size);
-    PART(unit, net->hidden_size), PART(pairs, lanes * largest_size(net));
+    PART(input, lanes * rows), PART(recurrent, lanes * rows), PART(total, lanes * net->hidden_size);
+    PART(gates, rows), PART(unit, net->hidden_size), PART(entries, rows), PART(pairs, lanes * largest_size(net));
 #undef PART
     return used;
 }
