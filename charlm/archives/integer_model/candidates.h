@@ -3,8 +3,12 @@
 #include "counts.h"
 #include <string.h>
 
+static Slot *pair_of(const Counts *c, long n, const Lane *lane) {
+    return c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n];
+}
+
 static Slot *find_slot(const Counts *c, long n, const Lane *lane) {
-    Slot *pair = c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n];
+    Slot *pair = pair_of(c, n, lane);
     for (int k = 0; k < 2; k++)
         if (pair[k].total && pair[k].check == lane->checks[n]) return pair + k;
     return NULL;
@@ -21,8 +25,7 @@ static void find_places(const Counts *c, long index) {
         uint64_t mixed = (hash ^ hash >> 32) * 0x9E3779B97F4A7C15u;
         lane->pairs[n] = (uint32_t)(mixed >> (64 - c->slot_bits)) & ~1u;
         lane->checks[n] = (uint16_t)mixed;
-        __builtin_prefetch(c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n]);
-        n++;
+        __builtin_prefetch(pair_of(c, n++, lane));
     }
 }
 
@@ -119,7 +122,7 @@ static long find_candidates(
 static void count(const Counts *c, long n, const Lane *lane, int64_t symbol) {
     Slot *slot = find_slot(c, n, lane);
     if (!slot) {
-        slot = c->slots + ((size_t)n << c->slot_bits) + lane->pairs[n];
+        slot = pair_of(c, n, lane);
         slot += slot[1].total < slot[0].total;
         memset(slot->counts, 0, sizeof slot->counts);
         slot->check = lane->checks[n];

@@ -7,13 +7,14 @@ import ctypes
 import functools
 import os
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.archives.integer_model.fixed_point import ONE, Int64Array, wide_shift
 from charlm.archives.integer_model.layout import Array, IntegerModel, Product, ProductGroup
+from charlm.archives.integer_model.packing import pack, pair_entries
+from charlm.archives.integer_model.power_reader import PowerReader
 from charlm.c_library import load_c_library
 
 _SOURCE = Path(__file__).with_name("network.c")
@@ -25,7 +26,6 @@ _FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
 PATHS = ("plain", "avx2", "vnni")
 """How products are computed, by number; each needs the processor's instructions, and gives the same bits."""
 _CELLS = ("rnn", "gru", "lstm")
-_ROW_TILE = 64
 _MAX_FIRST_GATES = 1 << 24
 """So many numbers of 32 bits, 64 MiB, are computed once in place of the products with the vectors of tokens."""
 _MACS_PER_THREAD = 1 << 23
@@ -84,10 +84,15 @@ def load_network_library() -> ctypes.CDLL | None:
     if library is None:
         return None
     assert library.network_size() == ctypes.sizeof(_Network), "the structures of network.c have other fields"
+    declare(library)
+    return library
+
+
+def declare(library: ctypes.CDLL) -> None:
+    """Name the types of the functions' arguments."""
     library.scratch_size.restype = ctypes.c_long
     library.step.restype = None
-    library.step.argtypes = [_pointer, ctypes.c_long, _pointer, _pointer, ctypes.c_long, _pointer]
-    return library
+    library.step.argtypes = [_pointer, ctypes.c_long, *[_pointer] * 2, ctypes.c_long, *[_pointer] * 3]
 
 
 def available_paths(library: ctypes.CDLL) -> tuple[str, ...]:
@@ -122,6 +127,7 @@ class CompiledNetwork:
         macs = sum(array.size for name, array in model.arrays.items() if name.endswith(".matrix"))
         self._lanes_per_thread = -(-macs_per_thread // macs)
         self._model, self._library, self._path, self._threads = model, library, path, threads
+        self._reader: PowerReader | None = None
         self._kept: list[object] = []  # what the structures point to
         self._network = self._describe()
         self._scratch = np.zeros(threads * self._library.scratch_size(ctypes.byref(self._network)), dtype=np.uint8)
@@ -139,6 +145,11 @@ class CompiledNetwork:
         for layer, hidden, memory in zip(self._layers, self._hidden, self._memory, strict=True):
             layer.hidden, layer.memory = hidden.ctypes.data, memory.ctypes.data
 
+    def connect(self, reader: PowerReader) -> bool:
+        """Let a step call a function for each group of lanes, on the thread that computed it."""
+        self._reader = reader
+        return True
+
     def step(self, symbols_L: Int64Array) -> npt.NDArray[np.uint32]:
         """Let the first lanes read a symbol each; return 2**(logit - largest logit), 30 bits after the point, (L, V).
 
@@ -154,6 +165,7 @@ class CompiledNetwork:
             symbols_L.ctypes.data,
             num_lanes,
             self._powers.ctypes.data,
+            *(self._reader[:2] if self._reader else (None, None)),
         )
         return self._powers[:num_lanes]
 
@@ -236,25 +248,3 @@ class CompiledNetwork:
         contiguous = np.ascontiguousarray(array)
         self._kept.append(contiguous)
         return contiguous.ctypes.data
-
-
-def pair_entries(table: Array, middle: int) -> npt.NDArray[np.uint32]:
-    """Return each entry of a table, less `middle`, in the lower 16 bits of a number, and the next one in the upper."""
-    shifted = (table - middle).astype(np.int16).view(np.uint16).astype(np.uint32)
-    return np.append(shifted[1:], shifted[-1:]) << 16 | shifted
-
-
-def pack(matrix_GK: npt.NDArray[np.int8], path: str) -> tuple[npt.NDArray[Any], int]:
-    """Return a matrix in the order in which a path reads it, and its columns with padding.
-
-    plain: as it is. avx2: pairs of columns in 16 bits, 16 rows side by side. vnni: four columns in bytes, 128 added, 64
-    rows side by side.
-    """
-    rows, columns = (-(-size // tile) * tile for size, tile in zip(matrix_GK.shape, (_ROW_TILE, 4), strict=True))
-    padded = np.zeros((rows, columns), dtype=np.int8)
-    padded[: matrix_GK.shape[0], : matrix_GK.shape[1]] = matrix_GK
-    if path == "plain":
-        return padded, columns
-    row_tile, group, shifted = (16, 2, padded.astype(np.int16)) if path == "avx2" else (64, 4, padded + np.int16(128))
-    packed = shifted.reshape(rows // row_tile, row_tile, columns // group, group).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(packed, dtype=cast("npt.DTypeLike", np.int16 if path == "avx2" else np.uint8)), columns

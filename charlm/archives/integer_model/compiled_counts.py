@@ -32,6 +32,7 @@ from charlm.archives.integer_model.mixing_tables import (
     make_lookups,
     num_sources,
 )
+from charlm.archives.integer_model.power_reader import PowerReader
 from charlm.archives.integer_model.training_tables import UNKNOWN, Table
 from charlm.archives.predictor import SymbolArray, UInt32Array
 from charlm.c_library import load_c_library
@@ -161,6 +162,13 @@ class CompiledCounts:
             "final": np.array(first_final_weights(), dtype=np.int32),
             "corrections": np.tile(squashed, (*shape[:2], 1)),
         }
+
+    @property
+    def power_reader(self) -> PowerReader:
+        """What computes the frequencies of lanes whose powers are there, on as many threads as this has."""
+        function = ctypes.cast(self._library.predict_lanes, ctypes.c_void_p).value
+        assert function is not None, "counts.c has this function"
+        return PowerReader(function, ctypes.addressof(self._counts), self._frequencies_LV)
 
     def frequencies(self, powers_LV: npt.NDArray[np.uint32]) -> UInt32Array:
         """Return the frequencies of the first lanes, (L, V), of sum 2**24; overwritten by the next call.

@@ -3,9 +3,6 @@
    after lane, on one thread. */
 #include "candidates.h"
 #include "mixing.h"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 /* Give the network's share of what no candidate has, and round so that the frequencies sum to 2**24.
    power: the sum of the powers of all symbols that are no candidates; remaining: their probability, 32 bits. */
@@ -60,16 +57,21 @@ static void predict_lane(const Counts *c, const uint32_t *powers, long index, ui
 long counts_size(void) { return sizeof(Counts); }
 long lane_size(void) { return sizeof(Lane); }
 
+/* Write the frequencies of some lanes; the network calls it when their powers are there. */
+void predict_lanes(const Counts *c, long thread, const uint32_t *powers, long first, long lanes) {
+    if (lanes) find_places(c, first);
+    for (long lane = first; lane < first + lanes; lane++) {
+        if (lane + 1 < first + lanes) find_places(c, lane + 1);
+        predict_lane(c, powers + lane * c->vocab_size, lane, c->marks + thread * c->vocab_size);
+    }
+}
+
 /* Write the frequencies of the first lanes. */
 void predict(const Counts *c, long threads, const uint32_t *powers, long lanes) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long thread = 0; thread < threads; thread++) {
         long first = thread * lanes / threads, end = (thread + 1) * lanes / threads;
-        if (first < end) find_places(c, first);
-        for (long lane = first; lane < end; lane++) {
-            if (lane + 1 < end) find_places(c, lane + 1);
-            predict_lane(c, powers + lane * c->vocab_size, lane, c->marks + thread * c->vocab_size);
-        }
+        predict_lanes(c, thread, powers, first, end - first);
     }
 }
 
@@ -78,6 +80,7 @@ void update(const Counts *c, const int64_t *symbols, long lanes) {
     for (long index = 0; index < lanes; index++) {
         const Lane *lane = &c->lanes[index];
         int is_next = 0;
+        for (long n = 0; n < c->num_orders && index + 1 < lanes; n++) __builtin_prefetch(pair_of(c, n, lane + 1), 1);
         for (long k = 0; k < lane->num_candidates && !is_next; k++) {
             is_next = lane->candidates[k].symbol == symbols[index];
             learn_candidate(c, &lane->candidates[k], is_next);

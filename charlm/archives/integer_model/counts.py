@@ -88,6 +88,10 @@ class ReferenceCounts:
         self._places: list[list[_Place]] = [[] for _ in range(num_lanes)]
         self._frequencies_LV: UInt32Array = np.zeros((0, self._vocab_size), dtype=np.uint32)
 
+    @property
+    def power_reader(self) -> None:
+        """None: only `frequencies` reads powers."""
+
     def frequencies(self, powers_LV: npt.NDArray[np.uint32]) -> UInt32Array:
         """Return the frequencies of the first lanes, (L, V), of sum 2**24 each.
 

@@ -9,8 +9,8 @@ enum { UNIT_BITS = 15, GATE_BITS = 16, POWER_BITS = 30, STEP_BITS = 10, POWER_ST
 enum { ONE = 1 << UNIT_BITS, LIMIT = 16 << GATE_BITS, MAX_MEMORY = (1 << 24) - 1 };
 
 static inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-/* value / 2**bits, rounded, of a value within +-2**62, if that fits into 32 bits. Only unsigned numbers are shifted, since
-   AVX2 has no other shift of 64 bits. */
+/* value / 2**bits, rounded, of a value within +-2**62, if that fits into 32 bits. Only unsigned numbers are shifted,
+   since AVX2 has no other shift of 64 bits. */
 static inline int32_t shift_rounded(int64_t value, int64_t bits) {
     const uint64_t above = (uint64_t)1 << 62;
     uint64_t shifted = ((uint64_t)value + (above + ((uint64_t)1 << (bits - 1)))) >> bits;
@@ -28,7 +28,8 @@ static void look_up(const uint32_t *table, int32_t middle, int32_t *restrict x, 
     for (long k = 0; k < size; k++) x[k] = (x[k] < -LIMIT ? -LIMIT : x[k] > LIMIT - 1 ? LIMIT - 1 : x[k]) + LIMIT;
     for (long k = 0; k < size; k++) entries[k] = table[x[k] >> STEP_BITS];
     for (long k = 0; k < size; k++) {
-        int32_t left = (int16_t)entries[k], right = (int32_t)entries[k] >> 16, remainder = x[k] & ((1 << STEP_BITS) - 1);
+        int32_t left = (int16_t)entries[k], right = (int32_t)entries[k] >> 16;
+        int32_t remainder = x[k] & ((1 << STEP_BITS) - 1);
         int32_t weighted = left * (1 << STEP_BITS) + (right - left) * remainder;
         x[k] = ((weighted + (1 << (STEP_BITS - 1))) >> STEP_BITS) + middle;
     }

@@ -1,6 +1,6 @@
 /* One step of a cell for one lane: RNN, GRU, LSTM; reference.py has the same equations.
 
-   Loops over units are short and read one kind of table at most, so that compilers turn them into vector instructions. */
+   Loops over units are short, and look-ups have loops of their own, so that compilers use vector instructions. */
 #pragma once
 #include "integer_network.h"
 

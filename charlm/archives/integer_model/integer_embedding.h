@@ -9,11 +9,13 @@ static uint64_t mix(uint64_t hash) { /* as charlm.nn.embeddings.context, whose n
 }
 
 static void put_vector(const Network *net, Scratch *s, long lane, const int16_t **rows, long num_rows) {
-    for (long k = 0; k < net->embedding_size; k++) {
-        int32_t value = 0;
-        for (long n = 0; n < num_rows; n++) value += rows[n][k];
-        put_wide(net, s, 0, lane, k, value);
+    int32_t *restrict sum = s->unit;
+    long size = net->embedding_size;
+    for (long n = 0; n < num_rows; n++) {
+        const int16_t *row = rows[n];
+        for (long k = 0; k < size; k++) sum[k] = n ? sum[k] + row[k] : row[k];
     }
+    put_wide(net, s, 0, lane, sum);
 }
 
 static void embed(const Network *net, Scratch *s, long first, long lane, int64_t symbol) {

@@ -8,7 +8,7 @@ enum { PLAIN, AVX2, VNNI };
 enum { RNN, GRU, LSTM };
 
 typedef struct {
-    const void *weights; /* packed for the path; see compiled.py */
+    const void *weights; /* packed for the path; see packing.py */
     const int32_t *multipliers;
     int64_t source, columns, shift;
 } Product;
@@ -45,9 +45,9 @@ typedef struct {
 typedef struct {
     int8_t *high, *low; /* activations of all sources: value = high 256 + low; a narrow one has only `low` */
     int32_t *sums, *high_sums, *input, *recurrent, *total;
-    int32_t *gates, *unit; /* of one lane, as are the next */
+    int32_t *gates, *unit; /* of one lane, as is the next */
     uint32_t *entries;
-    int16_t *pairs; /* of all lanes: activations for AVX2 */
+    int16_t *x_16, *weights_16; /* activations of all lanes, and a row of weights, for paths that need 16 bits */
 } Scratch;
 
 static int64_t largest_size(const Network *net) {
@@ -62,11 +62,14 @@ static size_t source_offset(const Network *net, int64_t source) {
     return source ? (size_t)MAX_GROUP * (source_size(net, 0) + (source - 1) * source_size(net, 1)) : 0;
 }
 
-static void put_wide(const Network *net, Scratch *s, int64_t source, long lane, long k, int32_t value) {
-    size_t place = source_offset(net, source) + (size_t)lane * source_size(net, source) + k;
-    int32_t high = (value + 128) >> 8;
-    s->high[place] = (int8_t)high;
-    s->low[place] = (int8_t)(value - high * 256);
+static void put_wide(const Network *net, Scratch *s, int64_t source, long lane, const int32_t *restrict values) {
+    size_t place = source_offset(net, source) + (size_t)lane * source_size(net, source);
+    long size = source ? net->hidden_size : net->embedding_size;
+    int8_t *restrict high = s->high + place, *restrict low = s->low + place;
+    for (long k = 0; k < size; k++) {
+        high[k] = (int8_t)((values[k] + 128) >> 8);
+        low[k] = (int8_t)values[k];
+    }
 }
 
 static void put_hidden(const Network *net, Scratch *s, int64_t layer, long lane, const int16_t *restrict hidden) {

@@ -1,6 +1,6 @@
 /* Products of matrices of 8 bits: sums[lane][row] = sum_k weight[row][k] activation[lane][k].
 
-   Rows come in tiles of 64 and columns by 4. Sums of whole numbers do not depend on the order, so all paths agree. */
+   Rows are padded to 64 and columns to 4. Sums of whole numbers do not depend on the order, so all paths agree. */
 #pragma once
 #include "integer_network.h"
 #include <string.h>
@@ -8,21 +8,83 @@
 #include <immintrin.h>
 #endif
 
-static void multiply_plain(const int8_t *weights, const int8_t *x, int32_t *sums, long lanes, long rows, long columns) {
-    for (long row = 0; row < rows; row++)
+/* A tile is computed for up to 6 lanes at once. Its function is inlined for each number of lanes, so that all sums are
+   in registers: 24 of 32 with vnni, 12 of 16 with avx2. */
+enum { TILE_LANES = 6 };
+#define TILE static inline __attribute__((always_inline)) void
+#define CALL_FOR_LANES(num_lanes, tile, ...) \
+    switch (num_lanes) { \
+    case 6: tile(6, __VA_ARGS__); break; \
+    case 5: tile(5, __VA_ARGS__); break; \
+    case 4: tile(4, __VA_ARGS__); break; \
+    case 3: tile(3, __VA_ARGS__); break; \
+    case 2: tile(2, __VA_ARGS__); break; \
+    default: tile(1, __VA_ARGS__); \
+    }
+
+/* The first lane of a tile, for tiles of about the same size. */
+static long first_lane(long tile, long num_tiles, long lanes) { return tile * lanes / num_tiles; }
+
+/* Compilers know products of 16 bits that are added in pairs. */
+TILE tile_plain(long lanes, const int16_t *weights, const int16_t *x, int32_t *sums, long rows, long columns) {
+    int32_t sum[TILE_LANES] = {0};
+    for (long k = 0; k < columns; k++)
+        for (long lane = 0; lane < lanes; lane++) sum[lane] += (int32_t)weights[k] * x[lane * columns + k];
+    for (long lane = 0; lane < lanes; lane++) sums[lane * rows] = sum[lane];
+}
+
+static void multiply_plain(
+    const int8_t *weights, const int16_t *x, int16_t *weights_16, int32_t *sums, long lanes, long rows, long columns) {
+    long num_tiles = (lanes + TILE_LANES - 1) / TILE_LANES;
+    for (long row = 0; row < rows; row++, weights += columns) {
+        for (long k = 0; k < columns; k++) weights_16[k] = weights[k];
+        for (long t = 0; t < num_tiles; t++) {
+            long lane = first_lane(t, num_tiles, lanes), count = first_lane(t + 1, num_tiles, lanes) - lane;
+            const int16_t *of_tile = x + lane * columns;
+            CALL_FOR_LANES(count, tile_plain, weights_16, of_tile, sums + lane * rows + row, rows, columns)
+        }
+    }
+}
+
+#ifdef __AVX2__
+/* Weights and activations as pairs of 16 bits: vpmaddwd adds two products of them exactly. */
+TILE tile_avx2(long lanes, const int16_t *weights, const int16_t *x, int32_t *sums, long rows, long columns) {
+    __m256i sum[TILE_LANES][2];
+    for (long lane = 0; lane < lanes; lane++) sum[lane][0] = sum[lane][1] = _mm256_setzero_si256();
+    for (long k = 0; k < columns; k += 2, weights += 32) {
+        __m256i w0 = _mm256_loadu_si256((const __m256i *)weights);
+        __m256i w1 = _mm256_loadu_si256((const __m256i *)(weights + 16));
         for (long lane = 0; lane < lanes; lane++) {
-            int32_t sum = 0;
-            for (long k = 0; k < columns; k++) sum += (int32_t)weights[row * columns + k] * x[lane * columns + k];
-            sums[lane * rows + row] = sum;
+            int32_t two;
+            memcpy(&two, x + lane * columns + k, 4);
+            __m256i a = _mm256_set1_epi32(two);
+            sum[lane][0] = _mm256_add_epi32(sum[lane][0], _mm256_madd_epi16(w0, a));
+            sum[lane][1] = _mm256_add_epi32(sum[lane][1], _mm256_madd_epi16(w1, a));
+        }
+    }
+    for (long lane = 0; lane < lanes; lane++)
+        for (int part = 0; part < 2; part++)
+            _mm256_storeu_si256((__m256i *)(sums + lane * rows + 8 * part), sum[lane][part]);
+}
+
+static void multiply_avx2(
+    const int16_t *weights, const int16_t *x, int32_t *sums, long lanes, long rows, long columns) {
+    long num_tiles = (lanes + TILE_LANES - 1) / TILE_LANES;
+    for (long row = 0; row < rows; row += 16, weights += 16 * columns)
+        for (long t = 0; t < num_tiles; t++) {
+            long lane = first_lane(t, num_tiles, lanes), count = first_lane(t + 1, num_tiles, lanes) - lane;
+            CALL_FOR_LANES(count, tile_avx2, weights, x + lane * columns, sums + lane * rows + row, rows, columns)
         }
 }
+#endif
 
 #ifdef __AVX512VNNI__
 /* Weights are stored plus 128, as unsigned bytes, since vpdpbusd multiplies unsigned by signed ones. What that adds,
    128 times the sum of the activations, is the same for all rows of a lane, and is where the sums start. */
-static inline __attribute__((always_inline)) void tile_vnni(
-    const uint8_t *weights, const int8_t *x, const int32_t *starts, int32_t *sums, long lanes, long rows, long columns) {
-    __m512i sum[6][4];
+TILE tile_vnni(
+    long lanes, const uint8_t *weights, const int8_t *x, const int32_t *starts, int32_t *sums, long rows,
+    long columns) {
+    __m512i sum[TILE_LANES][4];
     for (long lane = 0; lane < lanes; lane++)
         for (int part = 0; part < 4; part++) sum[lane][part] = _mm512_set1_epi32(starts[lane]);
     for (long k = 0; k < columns; k += 4, weights += 4 * ROW_TILE) {
@@ -49,56 +111,13 @@ static void multiply_vnni(const uint8_t *weights, const int8_t *x, int32_t *sums
         for (long k = 0; k < columns; k++) sum += x[lane * columns + k];
         starts[lane] = -128 * sum;
     }
-    long num_tiles = (lanes + 5) / 6;
+    long num_tiles = (lanes + TILE_LANES - 1) / TILE_LANES;
     for (long row = 0; row < rows; row += ROW_TILE, weights += ROW_TILE * columns)
-        for (long tile = 0; tile < num_tiles; tile++) {
-            long lane = tile * lanes / num_tiles, end = (tile + 1) * lanes / num_tiles;
-            const int8_t *of_tile = x + lane * columns;
+        for (long t = 0; t < num_tiles; t++) {
+            long lane = first_lane(t, num_tiles, lanes), count = first_lane(t + 1, num_tiles, lanes) - lane;
             int32_t *to = sums + lane * rows + row;
-            switch (end - lane) { /* with a number that is known, the sums of a tile stay in registers */
-            case 6: tile_vnni(weights, of_tile, starts + lane, to, 6, rows, columns); break;
-            case 5: tile_vnni(weights, of_tile, starts + lane, to, 5, rows, columns); break;
-            case 4: tile_vnni(weights, of_tile, starts + lane, to, 4, rows, columns); break;
-            case 3: tile_vnni(weights, of_tile, starts + lane, to, 3, rows, columns); break;
-            case 2: tile_vnni(weights, of_tile, starts + lane, to, 2, rows, columns); break;
-            default: tile_vnni(weights, of_tile, starts + lane, to, 1, rows, columns);
-            }
+            CALL_FOR_LANES(count, tile_vnni, weights, x + lane * columns, starts + lane, to, rows, columns)
         }
-}
-#endif
-
-#ifdef __AVX2__
-/* Weights and activations as pairs of 16 bits: vpmaddwd adds two products of them exactly. */
-static inline __attribute__((always_inline)) void tile_avx2(
-    const int16_t *weights, const int16_t *x, int32_t *sums, long lanes, long rows, long columns) {
-    __m256i sum[4][2];
-    for (long lane = 0; lane < lanes; lane++) sum[lane][0] = sum[lane][1] = _mm256_setzero_si256();
-    for (long k = 0; k < columns; k += 2, weights += 32) {
-        __m256i w0 = _mm256_loadu_si256((const __m256i *)weights);
-        __m256i w1 = _mm256_loadu_si256((const __m256i *)(weights + 16));
-        for (long lane = 0; lane < lanes; lane++) {
-            int32_t two;
-            memcpy(&two, x + lane * columns + k, 4);
-            __m256i a = _mm256_set1_epi32(two);
-            sum[lane][0] = _mm256_add_epi32(sum[lane][0], _mm256_madd_epi16(w0, a));
-            sum[lane][1] = _mm256_add_epi32(sum[lane][1], _mm256_madd_epi16(w1, a));
-        }
-    }
-    for (long lane = 0; lane < lanes; lane++)
-        for (int part = 0; part < 2; part++)
-            _mm256_storeu_si256((__m256i *)(sums + lane * rows + 8 * part), sum[lane][part]);
-}
-
-static void multiply_avx2(
-    const int16_t *weights, const int8_t *x, int16_t *pairs, int32_t *sums, long lanes, long rows, long columns) {
-    for (long k = 0; k < lanes * columns; k++) pairs[k] = x[k];
-    for (long row = 0; row < rows; row += 16, weights += 16 * columns) {
-        long lane = 0;
-        for (; lane + 4 <= lanes; lane += 4)
-            tile_avx2(weights, pairs + lane * columns, sums + lane * rows + row, 4, rows, columns);
-        for (; lane < lanes; lane++)
-            tile_avx2(weights, pairs + lane * columns, sums + lane * rows + row, 1, rows, columns);
-    }
 }
 #endif
 
@@ -108,9 +127,10 @@ static void multiply(
 #ifdef __AVX512VNNI__
     if (net->path == VNNI) { multiply_vnni(weights, x, sums, lanes, rows, columns); return; }
 #endif
+    for (long k = 0; k < lanes * columns; k++) s->x_16[k] = x[k];
 #ifdef __AVX2__
-    if (net->path == AVX2) { multiply_avx2(weights, x, s->pairs, sums, lanes, rows, columns); return; }
+    if (net->path == AVX2) { multiply_avx2(weights, s->x_16, sums, lanes, rows, columns); return; }
 #endif
-    (void)net, (void)s;
-    multiply_plain(weights, x, sums, lanes, rows, columns);
+    (void)net;
+    multiply_plain(weights, s->x_16, s->weights_16, sums, lanes, rows, columns);
 }

@@ -119,7 +119,7 @@ static int32_t predict_candidate(
 
 static void learn_state(State *state, int is_next) {
     int64_t target = is_next ? (1 << STATE_BITS) - 1 : 0;
-    int64_t moved = ((target - (int64_t)state->p) * (131072 / (2 * (int64_t)state->updates + 3))) >> 16;
+    int64_t moved = ((target - (int64_t)state->p) * (131072 / (2 * (int32_t)state->updates + 3))) >> 16;
     state->p = (uint32_t)((int64_t)state->p + moved);
     state->updates += state->updates < MAX_STATE_UPDATES;
 }

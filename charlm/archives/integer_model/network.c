@@ -36,12 +36,13 @@ static void run_group(const Network *net, const Group *group, Scratch *s, int32_
             multiply(net, product->weights, s->high + offset, s, s->high_sums, lanes, padded, product->columns);
         for (long lane = 0; lane < lanes; lane++) {
             const int32_t *high_sums = is_wide ? s->high_sums + lane * padded : NULL;
-            scale(product, s->sums + lane * padded, high_sums, out + lane * rows, rows, p > 0);
+            int32_t *to = out + lane * rows;
+            scale(product, s->sums + lane * padded, high_sums, to, rows, p > 0);
+            if (p + 1 < group->num_products) continue;
+            for (long n = 0, start = 0; n < group->num_norms; start += group->norm_sizes[n++])
+                normalise(to + start, group->norm_sizes[n], group->epsilon, group->gain + start, NULL);
         }
     }
-    for (long lane = 0; lane < lanes && group->gain; lane++)
-        for (long n = 0, start = 0; n < group->num_norms; start += group->norm_sizes[n++])
-            normalise(out + lane * rows + start, group->norm_sizes[n], group->epsilon, group->gain + start, NULL);
 }
 
 static void run_cells(
@@ -61,8 +62,9 @@ static void run_cells(
         else run_lstm(net, layer, s, x, hidden, memory);
         put_hidden(net, s, index, lane, hidden);
         for (long k = 0; k < size; k++) total[k] = index ? total[k] + hidden[k] : hidden[k];
-        for (long k = 0; k < size && layer->sum_shift; k++)
-            put_wide(net, s, 1 + net->num_layers + index, lane, k, shift_rounded(total[k], layer->sum_shift));
+        if (!layer->sum_shift) continue;
+        for (long k = 0; k < size; k++) s->unit[k] = shift_rounded(total[k], layer->sum_shift);
+        put_wide(net, s, 1 + net->num_layers + index, lane, s->unit);
     }
 }
 
@@ -99,7 +101,8 @@ static size_t lay_out(const Network *net, uint8_t *memory, Scratch *s) {
 #define PART(field, count) (s->field = (void *)(memory + used), used += round_up((count) * sizeof *s->field, 64))
     PART(high, sources), PART(low, sources), PART(sums, lanes * rows), PART(high_sums, lanes * rows);
     PART(input, lanes * rows), PART(recurrent, lanes * rows), PART(total, lanes * net->hidden_size);
-    PART(gates, rows), PART(unit, net->hidden_size), PART(entries, rows), PART(pairs, lanes * largest_size(net));
+    PART(gates, rows), PART(unit, largest_size(net)), PART(entries, rows);
+    PART(x_16, lanes * largest_size(net)), PART(weights_16, largest_size(net));
 #undef PART
     return used;
 }
@@ -134,21 +137,28 @@ void fill_first_gates(const Network *net, uint8_t *scratch, int32_t *gates) {
     }
 }
 
+/* What uses the powers of some lanes, with what it needs; null if nothing does. */
+typedef void (*PowerReader)(const void *with, long thread, const uint32_t *powers, long first, long lanes);
+
 /* Let the first lanes read a symbol each, and write the powers of their next symbols.
-   scratch: zeros at first, scratch_size bytes for each thread. */
-void step(const Network *net, long threads, uint8_t *scratch, const int64_t *symbols, long lanes, uint32_t *powers) {
+   scratch: zeros at first, scratch_size bytes for each thread.
+   reader: called for each group of lanes by the thread that computed it. */
+void step(
+    const Network *net, long threads, uint8_t *scratch, const int64_t *symbols, long lanes, uint32_t *powers,
+    PowerReader reader, const void *with) {
     long lanes_of_thread = (lanes + threads - 1) / threads;
     long groups_of_thread = (lanes_of_thread + MAX_GROUP - 1) / MAX_GROUP; /* as long as each other, so none waits */
     long size = groups_of_thread ? (lanes_of_thread + groups_of_thread - 1) / groups_of_thread : 0;
     long num_groups = size ? (lanes + size - 1) / size : 0;
-#pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (long group = 0; group < num_groups; group++) {
         Scratch s;
-        long thread = 0, first = group * size;
+        long thread = 0, first = group * size, count = lanes - first < size ? lanes - first : size;
 #ifdef _OPENMP
         thread = omp_get_thread_num();
 #endif
         lay_out(net, scratch + thread * scratch_size(net), &s);
-        step_group(net, &s, symbols, powers, first, lanes - first < size ? lanes - first : size);
+        step_group(net, &s, symbols, powers, first, count);
+        if (reader) reader(with, thread, powers, first, count);
     }
 }

@@ -16,6 +16,7 @@ from charlm.archives.integer_model.compiled_counts import CompiledCounts, load_c
 from charlm.archives.integer_model.counts import ReferenceCounts
 from charlm.archives.integer_model.fixed_point import Int64Array
 from charlm.archives.integer_model.layout import IntegerModel
+from charlm.archives.integer_model.power_reader import PowerReader
 from charlm.archives.integer_model.reference import ReferenceNetwork
 from charlm.archives.integer_model.training_tables import open_tables
 from charlm.archives.predictor import SymbolArray, UInt32Array
@@ -28,6 +29,10 @@ class Network(Protocol):
         """Forget all symbols; the lanes have read nothing."""
         ...
 
+    def connect(self, reader: PowerReader) -> bool:
+        """Let each step call a function for the lanes whose powers are there; return whether this network can."""
+        ...
+
     def step(self, symbols_L: Int64Array) -> npt.NDArray[np.uint32] | Int64Array:
         """Let the first lanes read a symbol each; return powers of two in proportion to probabilities, (L, V)."""
         ...
@@ -38,6 +43,11 @@ class Mixer(Protocol):
 
     def start(self, num_lanes: int) -> None:
         """Forget all symbols."""
+        ...
+
+    @property
+    def power_reader(self) -> PowerReader | None:
+        """What the network may call in place of `frequencies`; valid until the next start."""
         ...
 
     def frequencies(self, powers_LV: npt.NDArray[np.uint32]) -> UInt32Array:
@@ -71,17 +81,23 @@ class IntegerPredictor:
         threads = threads or num_processors()
         self._network, self._mixer = open_network(model, threads), open_mixer(model, threads)
         self._powers_LV = np.zeros((0, self.vocab_size), dtype=np.uint32)
+        self._reader: PowerReader | None = None
+        self._num_known = 0
 
     def start(self, num_lanes: int) -> None:
         """Reset the state: each lane has read one <eod> and nothing else."""
         self._network.start(num_lanes)
         self._mixer.start(num_lanes)
         self._powers_LV = np.zeros((num_lanes, self.vocab_size), dtype=np.uint32)
+        reader = self._mixer.power_reader
+        self._reader = reader if reader is not None and self._network.connect(reader) else None
         self._step(np.full(num_lanes, self.model.description.eod_id, dtype=np.int64))
 
     def frequencies(self, active: int) -> UInt32Array:
         """Return the frequencies of the next symbol of the first `active` lanes, (active, V), of sum 2**24 each. The
         array may be overwritten by the next call."""
+        if self._reader is not None and active <= self._num_known:
+            return self._reader.frequencies_LV[:active]
         return self._mixer.frequencies(self._powers_LV[:active])
 
     def advance(self, symbols_L: SymbolArray) -> None:
@@ -98,7 +114,8 @@ class IntegerPredictor:
 
     def _step(self, symbols_L: SymbolArray) -> None:
         self._mixer.read(symbols_L)
-        self._powers_LV[: len(symbols_L)] = self._network.step(symbols_L)
+        self._num_known = len(symbols_L)  # of the lanes whose frequencies the reader has written
+        self._powers_LV[: self._num_known] = self._network.step(symbols_L)
 
 
 def open_network(model: IntegerModel, threads: int) -> Network:

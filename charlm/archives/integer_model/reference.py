@@ -86,6 +86,10 @@ class ReferenceNetwork:
         longest = max(description.context_orders, default=1)
         self._history = np.full((num_lanes, longest), -1, dtype=np.int64)
 
+    def connect(self, reader: object) -> bool:
+        """Return False: no function in C is called."""
+        return False
+
     def step(self, symbols_L: Int64Array) -> Int64Array:
         """Let the first lanes read a symbol each; return 2**(logit - largest), (L, V), 30 bits after the point."""
         description, num_lanes = self._model.description, len(symbols_L)

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from charlm.archives.integer_model import compiled
-from charlm.archives.integer_model.compiled import load_network_library, pack
+from charlm.archives.integer_model.compiled import load_network_library
 from charlm.archives.integer_model.fixed_point import POWER_BITS, Int64Array
 from charlm.archives.integer_model.layout import IntegerModel
+from charlm.archives.integer_model.packing import pack
 from charlm.archives.integer_model.parse_model import parse_model
 from charlm.archives.integer_model.predictor import Network
 from charlm.archives.integer_model.reference import ReferenceNetwork
@@ -137,8 +138,7 @@ def test_the_c_code_has_no_undefined_behaviour(tmp_path: Path) -> None:
 
 def run_checked(library: ctypes.CDLL) -> None:
     """Step networks of every kind with a library, by every path."""
-    library.scratch_size.restype = ctypes.c_long
-    library.step.argtypes = [ctypes.c_void_p, ctypes.c_long, *[ctypes.c_void_p] * 2, ctypes.c_long, ctypes.c_void_p]
+    compiled.declare(library)
     for case in ("rnn-layer", "gru-layer", "lstm-layer", "lstm-coupled", "noisy", "residual", "dense", "token-context"):
         for path in compiled.available_paths(library):
             powers = run(compiled.CompiledNetwork(integer_model(case), library, path, 1), random_symbols(7, 3))
