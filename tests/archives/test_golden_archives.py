@@ -17,7 +17,6 @@ from charlm.archives.archive_reader import ArchiveReader
 from charlm.archives.compress import compress
 from charlm.archives.integer_model import predictor
 from charlm.archives.integer_model.compiled import PATHS, CompiledNetwork, available_paths, load_network_library
-from charlm.archives.integer_model.compiled_counts import CompiledCounts
 from charlm.archives.integer_model.parse_model import parse_model
 from charlm.archives.integer_model.predictor import IntegerPredictor
 from charlm.archives.model import CompressionModel
@@ -49,7 +48,6 @@ def choose_way(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(f"no {path} here")
     monkeypatch.setenv("CHARLM_INTEGER_PATH", path)
     monkeypatch.setattr(predictor, "CompiledNetwork", partial(CompiledNetwork, macs_per_thread=1))
-    monkeypatch.setattr(predictor, "CompiledCounts", partial(CompiledCounts, frequencies_per_thread=1))
 
 
 def open_embedded(folder: Path, threads: int) -> CompressionModel:

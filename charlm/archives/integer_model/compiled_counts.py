@@ -40,8 +40,6 @@ from charlm.c_library import load_c_library
 _SOURCE = Path(__file__).with_name("counts.c")
 _HEADERS = tuple(_SOURCE.with_name(f"{name}.h") for name in ("counts", "candidates", "mixing"))
 _FLAGS = ("-O3", "-march=native", "-fPIC", "-shared")
-_FREQUENCIES_PER_THREAD = 1 << 16
-"""Frequencies of a step for which a further thread is woken; see `compiled.py`."""
 _SLOT_BYTES = 5 + 3 * SLOT_SYMBOLS
 _NUM_INPUTS = NUM_OTHER_INPUTS + 2 * MAX_ORDERS
 _pointer, _int = ctypes.c_void_p, ctypes.c_int64
@@ -68,7 +66,7 @@ class _Counts(ctypes.Structure):
 @functools.cache
 def load_counts_library() -> ctypes.CDLL | None:
     """Return the compiled library, or None if it cannot be compiled or CHARLM_COMPILE is 0."""
-    library = load_c_library([_SOURCE], _FLAGS, headers=_HEADERS, openmp=True)
+    library = load_c_library([_SOURCE], _FLAGS, headers=_HEADERS)
     if library is None:
         return None
     assert library.counts_size() == ctypes.sizeof(_Counts), "the structure of counts.c has other fields"
@@ -78,7 +76,7 @@ def load_counts_library() -> ctypes.CDLL | None:
 
 def declare(library: ctypes.CDLL) -> None:
     """Name the types of the functions' arguments."""
-    library.predict.argtypes = [_pointer, ctypes.c_long, _pointer, ctypes.c_long]
+    library.predict.argtypes = [_pointer, _pointer, ctypes.c_long]
     library.update.argtypes = library.read_symbols.argtypes = [_pointer, _pointer, ctypes.c_long]
     library.find_intervals.argtypes = [_pointer, _pointer, ctypes.c_long, _pointer, _pointer]
     for function in (library.predict, library.update, library.read_symbols, library.find_intervals):
@@ -95,21 +93,18 @@ class CompiledCounts:
         library: ctypes.CDLL,
         threads: int,
         tables: Sequence[Table] = (),
-        frequencies_per_thread: int = _FREQUENCIES_PER_THREAD,
     ) -> None:
         """
         Args:
             description: None without counts; then the frequencies are those of the network.
-            threads: at most so many threads share the lanes.
+            threads: at most so many threads of a network call the `power_reader`.
             tables: the n-grams of the training text, of 2, 3, ... tokens.
-            frequencies_per_thread: a step with fewer for each thread has fewer threads.
         """
-        self._lanes_per_thread = -(-frequencies_per_thread // vocab_size)
         self._table_arrays = [Table(*map(np.ascontiguousarray, table)) for table in tables]
         self._tables = (_Table * len(tables))(
             *(_Table(*(array.ctypes.data for array in table)) for table in self._table_arrays)
         )
-        self._library, self._threads, self._vocab_size = library, threads, vocab_size
+        self._library, self._vocab_size = library, vocab_size
         self._orders = np.array(() if description is None else description.orders, dtype=np.int64)
         self._slot_bits = 0 if description is None else description.slot_bits
         self._num_table_orders = 0 if description is None else len(description.table_orders)
@@ -179,8 +174,7 @@ class CompiledCounts:
         num_lanes = len(powers_LV)
         assert num_lanes <= self._num_lanes, "more lanes than were started"
         assert powers_LV.flags.c_contiguous, "the powers of the first lanes"
-        threads = max(1, min(self._threads, num_lanes // self._lanes_per_thread))
-        self._library.predict(ctypes.byref(self._counts), threads, powers_LV.ctypes.data, num_lanes)
+        self._library.predict(ctypes.byref(self._counts), powers_LV.ctypes.data, num_lanes)
         return self._frequencies_LV[:num_lanes]
 
     def update(self, symbols_L: SymbolArray) -> None:

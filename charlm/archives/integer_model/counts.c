@@ -1,6 +1,6 @@
 /* Powers of a network, and counts of the text so far and of the training text -> frequencies; counts.py is the
-   definition, and both agree to the bit. Threads take lanes and only read what is shared; `update` changes it, lane
-   after lane, on one thread. */
+   definition, and both agree to the bit. The threads of the network take lanes and only read what is shared; `update`
+   changes it, lane after lane, on one thread. */
 #include "candidates.h"
 #include "mixing.h"
 
@@ -66,14 +66,8 @@ void predict_lanes(const Counts *c, long thread, const uint32_t *powers, long fi
     }
 }
 
-/* Write the frequencies of the first lanes. */
-void predict(const Counts *c, long threads, const uint32_t *powers, long lanes) {
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (long thread = 0; thread < threads; thread++) {
-        long first = thread * lanes / threads, end = (thread + 1) * lanes / threads;
-        predict_lanes(c, thread, powers, first, end - first);
-    }
-}
+/* Write the frequencies of the first lanes, without a network that calls predict_lanes. */
+void predict(const Counts *c, const uint32_t *powers, long lanes) { predict_lanes(c, 0, powers, 0, lanes); }
 
 /* Learn from the symbols that followed the last frequencies of as many lanes. */
 void update(const Counts *c, const int64_t *symbols, long lanes) {

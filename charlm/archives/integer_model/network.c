@@ -7,9 +7,7 @@
 #include "integer_cells.h"
 #include "integer_embedding.h"
 #include "integer_products.h"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "work_sharing.h"
 
 /* Write products times their multipliers, or add them to what is there. */
 static void scale(
@@ -140,25 +138,35 @@ void fill_first_gates(const Network *net, uint8_t *scratch, int32_t *gates) {
 /* What uses the powers of some lanes, with what it needs; null if nothing does. */
 typedef void (*PowerReader)(const void *with, long thread, const uint32_t *powers, long first, long lanes);
 
+typedef struct {
+    const Network *net;
+    uint8_t *scratch;
+    const int64_t *symbols;
+    uint32_t *powers;
+    PowerReader reader;
+    const void *with;
+    long lanes, size;
+} Step;
+
+static void run_part(const void *job, long thread, long part) {
+    const Step *step = job;
+    Scratch s;
+    long first = part * step->size, left = step->lanes - first, lanes = left < step->size ? left : step->size;
+    lay_out(step->net, step->scratch + thread * scratch_size(step->net), &s);
+    step_group(step->net, &s, step->symbols, step->powers, first, lanes);
+    if (step->reader) step->reader(step->with, thread, step->powers, first, lanes);
+}
+
 /* Let the first lanes read a symbol each, and write the powers of their next symbols.
    scratch: zeros at first, scratch_size bytes for each thread.
    reader: called for each group of lanes by the thread that computed it. */
 void step(
     const Network *net, long threads, uint8_t *scratch, const int64_t *symbols, long lanes, uint32_t *powers,
     PowerReader reader, const void *with) {
+    if (!lanes) return;
     long lanes_of_thread = (lanes + threads - 1) / threads;
     long groups_of_thread = (lanes_of_thread + MAX_GROUP - 1) / MAX_GROUP; /* as long as each other, so none waits */
-    long size = groups_of_thread ? (lanes_of_thread + groups_of_thread - 1) / groups_of_thread : 0;
-    long num_groups = size ? (lanes + size - 1) / size : 0;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (long group = 0; group < num_groups; group++) {
-        Scratch s;
-        long thread = 0, first = group * size, count = lanes - first < size ? lanes - first : size;
-#ifdef _OPENMP
-        thread = omp_get_thread_num();
-#endif
-        lay_out(net, scratch + thread * scratch_size(net), &s);
-        step_group(net, &s, symbols, powers, first, count);
-        if (reader) reader(with, thread, powers, first, count);
-    }
+    long size = (lanes_of_thread + groups_of_thread - 1) / groups_of_thread;
+    Step job = {net, scratch, symbols, powers, reader, with, lanes, size};
+    share_work(run_part, &job, (lanes + size - 1) / size, threads);
 }

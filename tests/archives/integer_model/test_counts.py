@@ -42,7 +42,7 @@ def reference(counts: CountsDescription | None) -> ReferenceCounts:
 
 
 def compiled(counts: CountsDescription | None, library: ctypes.CDLL, threads: int) -> CompiledCounts:
-    return CompiledCounts(counts, V, library, threads, _tables(counts), frequencies_per_thread=1)
+    return CompiledCounts(counts, V, library, threads, _tables(counts))
 
 
 def _tables(counts: CountsDescription | None) -> list[Table]:

@@ -4,6 +4,7 @@ floats."""
 import ctypes
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_packing_keeps_every_weight(path: str) -> None:
     assert (packed.size, columns) == (128 * 12, 12)
     found = packed.astype(np.int64) - (128 if path == "vnni" else 0)
     assert found.sum() == matrix.astype(np.int64).sum()
+
+
+def test_networks_step_at_once_in_several_threads() -> None:
+    """The threads of the process serve one of them at a time; the others compute their lanes alone."""
+    model, symbols = integer_model("lstm-layer"), random_symbols(LANES, STEPS)
+    expected = run(ReferenceNetwork(model), symbols)
+    networks = [network for _ in range(4) for network in compiled_networks(model).values()]
+    with ThreadPoolExecutor(len(networks)) as executor:
+        for found in executor.map(lambda network: run(network, symbols), networks):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_a_path_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
