@@ -2,7 +2,6 @@
 
    Right shifts of negative numbers round down, as in every compiler that charlm runs with. */
 #pragma once
-#include <math.h>
 #include <stdint.h>
 
 enum { UNIT_BITS = 15, GATE_BITS = 16, POWER_BITS = 30, STEP_BITS = 10, POWER_STEP_BITS = 8, ROOT_BITS = 60 };
@@ -53,10 +52,10 @@ static void negative_powers(
     }
 }
 
+/* The square root of a number from 1 to 2**62, rounded down: Newton's steps from above, which fall until they are there. */
 static int64_t integer_sqrt(int64_t value) {
-    int64_t root = (int64_t)sqrt((double)value); /* close to it, however doubles are rounded */
-    while (root * root > value) root--;
-    while ((root + 1) * (root + 1) <= value) root++;
+    int64_t root = (int64_t)1 << 31;
+    for (int64_t next; (next = (root + value / root) / 2) < root; root = next);
     return root;
 }
 
