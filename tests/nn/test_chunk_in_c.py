@@ -27,7 +27,7 @@ ROUNDS_NOTHING = ("lstm", "lstm-coupled", "gru")
 """The cells that multiply inputs and states as they are."""
 WITH_BATCH_NORM = ("lstm", "lstm-coupled", "gru", "gru-before")
 """The cells that train in C with batch normalisation too."""
-NOISE = {
+NOISE: dict[str, dict[str, Any]] = {
     "quiet": {},
     "zoneout of the memory": {"zoneout": 0.3},
     "everything": {"weight_drop": 0.4, "zoneout": 0.3, "zoneout_hidden": 0.2, "recurrent_dropout": 0.4},

@@ -6,6 +6,7 @@ B batch, T time, D inputs, H hidden.
 import importlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ from tests.nn.cells import (
 )
 
 FUSED = [(cell, norm) for cell, norm in EVERY_CELL_AND_NORM if fused_unroll(make(cell, norm)) is not None]
-NOISY = {
+NOISY: dict[str, dict[str, Any]] = {
     "weight-drop": {"weight_drop": 0.4},
     "zoneout": {"zoneout": 0.3, "zoneout_hidden": 0.2},
     "recurrent-dropout": {"recurrent_dropout": 0.4},
@@ -65,7 +66,7 @@ def noisy_cell(name: str, noise: str) -> Cell:
     cell = CELLS[name](D, H, CellOptions(norms=NORMS["layer"], **NOISY[noise]))
     if fused_unroll(cell) is not None:
         return cell
-    return CELLS[name](D, H, CellOptions(norms=NORMS["layer"], **{**NOISY[noise], "recurrent_dropout": 0.0}))
+    return CELLS[name](D, H, replace(cell.options, recurrent_dropout=0.0))
 
 
 def state_of(cell: Cell, step: int) -> State:

@@ -49,10 +49,11 @@ def draw_case(seed: int) -> Case:
         return probability if rng.random() < 0.25 else 0.0
 
     cell = rng.choice(CELLS)
+    hidden_size = max(2, rng.choice((rng.randint(1, 63), rng.randint(64, 130), 64, 96, 128)))
     body = {
         "cell": cell,
         "num_layers": num_layers,
-        "hidden_size": max(2, rng.choice((rng.randint(1, 63), rng.randint(64, 130), 64, 96, 128))),
+        "hidden_size": hidden_size,
         "norm": rng.choice(("none", "layer", "layer", "weight", "batch")),
         "norm_steps": 4,
         "skip": rng.choice(("none", "residual", "dense")),
@@ -69,7 +70,7 @@ def draw_case(seed: int) -> Case:
         body["strides"] = (1, *(rng.choice((1, 1, 2)) for _ in range(num_layers - 1)))
     batch_size = rng.choice((rng.randint(2, 7), rng.randint(8, 40), 8, 16, 32))
     shape, training = (batch_size, rng.randint(1, 10), max(2, rng.randint(1, 80))), rng.random() < 0.7
-    divisors = [number for number in range(2, 9) if body["hidden_size"] % number == 0]
+    divisors = [number for number in range(2, 9) if hidden_size % number == 0]
     if divisors and cell["type"] != "mingru" and rng.random() < 0.25:
         body["num_heads"] = rng.choice(divisors)
     return Case(body, shape, training)

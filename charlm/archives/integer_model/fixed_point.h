@@ -52,7 +52,7 @@ static void negative_powers(
     }
 }
 
-/* The square root of a number from 1 to 2**62, rounded down: Newton's steps from above, which fall until they are there. */
+/* The square root of a number from 1 to 2**62, rounded down, by Newton's steps from above. */
 static int64_t integer_sqrt(int64_t value) {
     int64_t root = (int64_t)1 << 31;
     for (int64_t next; (next = (root + value / root) / 2) < root; root = next);

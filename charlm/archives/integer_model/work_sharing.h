@@ -1,5 +1,5 @@
-/* Threads that share the parts of a job. The caller takes parts too, and waits only for parts that others have begun: on
-   a busy machine, a thread that gets no processor delays nobody. OpenMP's regions end when every thread was there.
+/* Threads that share the parts of a job. The caller takes parts too, and waits only for parts that others have begun:
+   on a busy machine, a thread that gets no processor delays nobody. OpenMP's regions end when every thread was there.
 
    One job runs at a time in the process; a second caller meanwhile does all parts of its job itself. */
 #pragma once
@@ -11,7 +11,7 @@
 typedef void (*Part)(const void *job, long thread, long part);
 
 enum { PART_BITS = 20, THREAD_BITS = 12, MAX_THREADS = (1 << THREAD_BITS) - 1, MAX_PARTS = (1 << PART_BITS) / 2 };
-enum { NUM_SPINS = 1000 }; /* about 20 microseconds: shorter than waking a thread, and than what another job would lose */
+enum { NUM_SPINS = 1000 }; /* about 20 microseconds, less than waking a thread takes */
 
 /* The job's number, its threads, its parts, and the part to be taken next, so that one addition takes a part of the job
    that it belongs to. */

@@ -42,8 +42,8 @@ typedef struct {
     float *cells_TBH;   /* LSTM: likewise */
     float *new_cells_TBH; /* LSTM: before zoneout; cells_TBH from step 1 on if there is none */
     float *gates_TBG, *x_hat_TBG, *statistics_TBS; /* these and the next two: a single step unless keeps_steps */
-    float *means_TS, *variances_TS; /* batch normalisation: of input products G, recurrent products G and, of an LSTM, memory
-                                      H */
+    float *means_TS, *variances_TS; /* batch normalisation: of input products G, recurrent products G and, of an LSTM,
+                                       memory H */
     float *tanh_TBH;                               /* LSTM: of the memory */
     float *reset_TBH; /* GRU: what r multiplies; if it resets before, r times the hidden state */
     float *factors, *results; /* of a Mogrifier's rounds: mogrifier.h */

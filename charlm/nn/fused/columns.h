@@ -1,6 +1,6 @@
-/* What lstm_batch_*.c and gru_batch_*.c share: batch normalisation of a column over all rows, so a thread takes PANEL hidden units and
-   all their gates for all rows, and threads wait for one another once a step, or twice where a step has two
-   products one after the other.
+/* What lstm_batch_*.c and gru_batch_*.c share: batch normalisation of a column over all rows, so a thread takes PANEL
+   hidden units and all their gates for all rows, and threads wait for one another once a step, or twice where a step has
+   two products one after the other.
 
    Blocks of columns in the thread's cache: B rows of `gates` panels, zeros behind the last unit.
 */

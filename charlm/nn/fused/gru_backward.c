@@ -102,7 +102,8 @@ int gru_unroll_backward(const chunk *u) {
     long threads = u->threads, B = u->B, H = u->H, G = 3 * H, num_sums = 3 * G + H, done = 1;
     long gates = u->resets_before ? 2 : 3;
     long block = block_rows(u, 2 * padded(H) + padded(G)), groups = (B + GROUP - 1) / GROUP;
-    float *packed = allocate(packed_gates_transposed(u, gates) + (u->resets_before ? packed_gates_transposed(u, 1) : 0));
+    long packed_size = packed_gates_transposed(u, gates) + (u->resets_before ? packed_gates_transposed(u, 1) : 0);
+    float *packed = allocate(packed_size);
     float *sums = calloc(groups * num_sums, sizeof(float));
     int is_packed = packed && sums && pack_gates_transposed(u, gates, u->recurrent_GH, packed) &&
                     (!u->resets_before || pack_gates_transposed(u, 1, u->recurrent_GH + 2 * H * H,

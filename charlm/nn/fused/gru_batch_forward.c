@@ -91,7 +91,7 @@ static void forward_units(const chunk *u, block *k, long step, long first, in hi
     }
 }
 
-/* The first half of a step with the reset before the product: the gates r and z, and r h as the next product reads it */
+/* The first half of a step with the reset before the product: the gates r and z, and r h for the next product */
 static void reset_units(const chunk *u, block *k, long step, long first, in hidden, long ld, in packed,
                         out reset_hidden) {
     long B = u->B, H = u->H, width = smaller(H - first, PANEL), at_units = units(u->bf16, first);

@@ -114,7 +114,8 @@ static inline int mogrifier_gradients(const chunk *u, long G) {
     for (long round = 0; u->d_rounds_RM && round < R; round++) {
         long size = gated_size(u, round), other_size = gating_size(u, round);
         if (!multiply_transposed(u->bf16, threads, N, size, other_size, round_rows(u, u->d_gates, N, round), size,
-                                 values_before(u, N, round + 1), other_size, u->d_rounds_RM + round * D * H, other_size))
+                                 values_before(u, N, round + 1), other_size, u->d_rounds_RM + round * D * H,
+                                 other_size))
             return 0;
     }
     return (!u->d_input_GD ||

@@ -51,7 +51,8 @@ static float round_row(long size, in x, int16_t *restrict rounded) {
     return dequantize;
 }
 
-/* Of one row, with a matrix that is not packed: four rows of W at a time share the reads of x, and their sums do not wait for one another. */
+/* Of one row, with a matrix that is not packed: four rows of W at a time share the reads of x, and their sums do not
+   wait for one another. */
 #ifdef __AVX2__
 static inline __m256i add_products(__m256i sum, const int8_t *w, __m256i x) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)w)), x));
