@@ -16,7 +16,7 @@ MAX_LANES = 256
 """So many that their frequencies take no more than 64 MiB with the largest vocabulary."""
 _MIN_LANE_SYMBOLS = 1024
 """A lane with fewer symbols in a block saves little time, and costs a beginning without context."""
-_LANE_SYMBOLS = 4096
+_LANE_SYMBOLS = 16_384
 """Of a file that fits into one block; longer ones have `_DEFAULT_LANES`."""
 _DEFAULT_LANES = 64
 

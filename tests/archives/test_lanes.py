@@ -30,5 +30,5 @@ def test_the_example_of_the_module() -> None:
 def test_short_files_have_few_lanes(num_symbols: int) -> None:
     lanes = choose_lanes(num_symbols)
     assert 1 <= lanes <= MAX_LANES
-    assert lanes == 1 or num_symbols // lanes >= 4096
+    assert lanes == 1 or num_symbols // lanes >= 16_384
     assert 1 <= block_lanes(lanes, num_symbols) <= lanes
