@@ -8,34 +8,43 @@ same number of characters and for the same time. Run nothing else meanwhile: bud
 """
 
 import argparse
-import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # for its neighbours
 import torch
 from bench_train import gemm_peak
+from results_common import (
+    PAGE,
+    RESULTS,
+    ROOT,
+    as_options,
+    check_shared,
+    find_shared,
+    load_result,
+    read_charlm,
+    read_metrics,
+    run_charlm,
+    save_result,
+    table_header,
+    write_table,
+)
 from results_picture import draw_picture
 
-ROOT = Path(__file__).parents[1]
-RESULTS = Path("runs") / "results"
 TEMPERATURES = (0.2, 0.7, 1.0, 1.5)
 METHODS = {
     "mix": "mixed with n-grams of the training text",
     "recall": "also with those of the text so far",
     "dynamic": "dynamic evaluation",
 }
-MARK = "<!-- {name}: written by scripts/results -->"
-PAGE = ROOT / "charlm" / "docs" / "results.md"
 PICTURE = ROOT / "charlm" / "docs" / "images" / "minutes.svg"
 BASELINES, PICTURE_NAME = "baselines", "picture"  # subjects beside the configs
 
@@ -137,7 +146,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="list what there is, and what is done")
     parser.add_argument("--tables", action="store_true", help="only write the tables of what is done, and the picture")
     options = parser.parse_args()
-    shared = Path(os.environ.get("CHARLM_SHARED", ROOT.parent / "shared" / "data")).resolve()
+    shared = find_shared()
     os.chdir(ROOT)
     plan = Plan.read(shared, options.names)
     if options.list:
@@ -145,8 +154,7 @@ def main() -> None:
             print(f"{'done' if training.result.is_file() else '-':<6}{training.name}")
         return
     if not options.tables and plan.names != {PICTURE_NAME}:
-        if not shared.is_dir():
-            sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to their folder")
+        check_shared(shared)
         for training in _trainings(plan):
             _run(training, plan)
         _sample(plan)
@@ -174,16 +182,14 @@ def _run(training: Training, plan: Plan) -> None:
     print(f"--- {training.name}", flush=True)
     start = time.monotonic()
     peak = gemm_peak(torch.device("cpu"), "fp32")
-    sets = [part for setting in training.settings for part in ("--set", setting)]
     where = ("--data", training.corpus, "--out", str(training.directory))
-    _charlm("train", "--config", training.config, *where, *sets)
+    run_charlm("train", "--config", training.config, *where, *as_options(training.settings))
     seconds = time.monotonic() - start
     if training.tune is not None:
-        _charlm("tune", str(training.directory), *training.tune)
-    score = _json("eval", str(training.directory), "--split", training.split, *training.evaluate)
-    about = _json("inspect", str(training.directory))
-    lines = (training.directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = [json.loads(line) for line in lines]
+        run_charlm("tune", str(training.directory), *training.tune)
+    score = read_charlm("eval", str(training.directory), "--split", training.split, *training.evaluate)
+    about = read_charlm("inspect", str(training.directory))
+    entries = read_metrics(training.directory)
     seconds_of = {entry["kind"]: entry["seconds"] for entry in entries}
     result = {
         "score": score,
@@ -193,7 +199,7 @@ def _run(training: Training, plan: Plan) -> None:
         "command_seconds": round(seconds, 1),
         "gemm_peak_gflops": round(peak),
     }
-    training.result.write_text(json.dumps(result, indent=2), encoding="utf-8")
+    save_result(training.result, result)
 
 
 def _prepare(corpus: str, plan: Plan) -> None:
@@ -202,7 +208,7 @@ def _prepare(corpus: str, plan: Plan) -> None:
     arguments = [argument.format(shared=plan.shared) for argument in plan.corpora[corpus]["prepare"]]
     if "--data" in arguments:
         _prepare(arguments[arguments.index("--data") + 1], plan)
-    _charlm("prepare", *arguments, "--out", f"data/{corpus}")
+    run_charlm("prepare", *arguments, "--out", f"data/{corpus}")
 
 
 def _sample(plan: Plan) -> None:
@@ -214,10 +220,10 @@ def _sample(plan: Plan) -> None:
     found: list[dict[str, Any]] = []
     for temperature in TEMPERATURES:
         options = ("--prompt", "ROMEO:\n", "--length", "2000", "--temperature", str(temperature), "--novelty", "")
-        sampled = _json("sample", str(training.directory), *options)
+        sampled = read_charlm("sample", str(training.directory), *options)
         text = str(sampled["text"])
         Path(RESULTS / "sample.txt").write_text(text, encoding="utf-8")
-        scored = _json("eval", str(training.directory), "--text", str(RESULTS / "sample.txt"))
+        scored = read_charlm("eval", str(training.directory), "--text", str(RESULTS / "sample.txt"))
         found.append(
             {
                 "temperature": temperature,
@@ -227,7 +233,7 @@ def _sample(plan: Plan) -> None:
                 "novelty": sampled["novelty"],
             }
         )
-    path.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    save_result(path, found)
 
 
 def _baselines(plan: Plan) -> None:
@@ -235,9 +241,7 @@ def _baselines(plan: Plan) -> None:
     path, corpus = RESULTS / "baselines.json", plan.picture["corpus"]
     if not path.is_file():
         _prepare(corpus, plan)
-        scored = _json("baseline", corpus, "--split", plan.corpora[corpus]["split"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(scored, indent=2), encoding="utf-8")
+        save_result(path, read_charlm("baseline", corpus, "--split", plan.corpora[corpus]["split"]))
 
 
 def _entropy(text: str, n: int = 3) -> float:
@@ -249,35 +253,21 @@ def _entropy(text: str, n: int = 3) -> float:
     return -sum(count / total * math.log2(count / total) for count in counts.values())
 
 
-def _charlm(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "charlm", *arguments], check=True)
-
-
-def _json(*arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "charlm", *arguments, "--json"]
-    return cast("dict[str, Any]", json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
-
-
 # ---- the tables
 
 
 def _write(plan: Plan) -> None:
-    text = PAGE.read_text(encoding="utf-8")
     for name, lines in (
         ("recipes", _recipes(plan)),
         ("ideas", _ideas(plan)),
         ("samples", _samples()),
         (BASELINES, _baseline_table()),
     ):
-        begin, end = MARK.format(name=name), MARK.format(name=f"end of {name}")
-        if begin in text and lines:
-            before, rest = text.split(begin, 1)
-            text = before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1]
-    PAGE.write_text(text, encoding="utf-8")
+        write_table(PAGE, name, lines)
 
 
 def _recipes(plan: Plan) -> list[str]:
-    lines = _table_header(
+    lines = _columns(
         "config, parameters, characters read, loop and command, GEMM peak (fp32 GFLOP/s),"
         " held-out figure: median of seeds, 95 % interval, beside it"
     )
@@ -311,7 +301,7 @@ def _recipes(plan: Plan) -> list[str]:
 
 
 def _ideas(plan: Plan) -> list[str]:
-    lines = _table_header(
+    lines = _columns(
         "idea, config, parameters, bits per character after 1.0M characters, seconds,"
         f" characters in {60 * plan.ideas['minutes']:.0f} s, bits per character after them, 95 % interval,"
         " the literature"
@@ -331,14 +321,14 @@ def _ideas(plan: Plan) -> list[str]:
 
 
 def _samples() -> list[str]:
-    path = RESULTS / "samples.json"
-    if not path.is_file():
+    found = load_result(RESULTS / "samples.json")
+    if found is None:
         return []
-    lines = _table_header(
+    lines = _columns(
         "temperature, bits per character under the model, entropy of its trigrams (bits),"
         " fraction of its 10-grams found in the training text, the beginning"
     )
-    for sample in json.loads(path.read_text(encoding="utf-8")):
+    for sample in found:
         beginning = " / ".join(sample["text"][:90].split("\n")).replace("|", "\\|")
         lines.append(
             f"| {sample['temperature']:g} | {sample['bits_per_character']:.2f} | {sample['entropy']:.2f} |"
@@ -348,23 +338,22 @@ def _samples() -> list[str]:
 
 
 def _baseline_table() -> list[str]:
-    path = RESULTS / "baselines.json"
-    if not path.is_file():
+    found = load_result(RESULTS / "baselines.json")
+    if found is None:
         return []
-    lines = _table_header("baseline, what it is, bits per character")
-    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+    lines = _columns("baseline, what it is, bits per character")
+    for row in found["rows"]:
         name, comma, given = row["model"].partition(",")
         lines.append(f"| `{name}`{comma}{given} | {row['description']} | {row['bits_per_character']:.3f} |")
     return lines
 
 
-def _table_header(columns: str) -> list[str]:
-    names = columns.split(", ")
-    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+def _columns(names: str) -> list[str]:
+    return table_header(names.split(", "))
 
 
 def _results(trainings: list[Training]) -> list[dict[str, Any]]:
-    return [json.loads(each.result.read_text(encoding="utf-8")) for each in trainings if each.result.is_file()]
+    return [found for each in trainings if (found := load_result(each.result))]
 
 
 def _score_in_unit(score: dict[str, Any], unit: str) -> float:

@@ -9,25 +9,34 @@ peak of the machine's matrix product in fp32, which says how much fits into a mi
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 sys.path.insert(0, str(Path(__file__).parent))  # for its neighbours
 import torch
 from bench_train import gemm_peak
+from results_common import (
+    PAGE,
+    RESULTS,
+    ROOT,
+    Content,
+    as_options,
+    check_shared,
+    find_shared,
+    load_result,
+    read_charlm,
+    read_table,
+    run_charlm,
+    save_result,
+    table_header,
+    write_table,
+)
 
-ROOT = Path(__file__).parents[1]
-RESULTS = Path("runs") / "results" / "dial"
-PAGE = ROOT / "charlm" / "docs" / "results.md"
-BEGIN, END = "<!-- dial: written by scripts/results -->", "<!-- end of dial: written by scripts/results -->"
+FOLDER = RESULTS / "dial"
 CHOSEN = "auto"
-
-Content = dict[str, Any]
 
 
 def main() -> None:
@@ -36,12 +45,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, action="append", help="only these times (repeatable)")
     parser.add_argument("--tables", action="store_true", help="only write the table of what is done")
     options = parser.parse_args()
-    shared = Path(os.environ.get("CHARLM_SHARED", ROOT.parent / "shared" / "data")).resolve()
+    shared = find_shared()
     os.chdir(ROOT)
     content = tomllib.loads((ROOT / "scripts" / "results_dial.toml").read_text(encoding="utf-8"))
     if not options.tables:
-        if not shared.is_dir():
-            sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to their folder")
+        check_shared(shared)
         for minutes in options.minutes or content["minutes"]:
             for corpus in options.names or content["corpora"]:
                 _measure(corpus, minutes, content, shared)
@@ -52,41 +60,24 @@ def _measure(corpus: str, minutes: float, content: Content, shared: Path) -> Non
     """Prepare, train and score what has no result yet."""
     if not (Path("data") / corpus / "corpus.json").is_file():
         source = content["corpora"][corpus]["input"].format(shared=shared)
-        _charlm("prepare", "--source", "wikipedia", "--input", source, "--out", f"data/{corpus}")
+        run_charlm("prepare", "--source", "wikipedia", "--input", source, "--out", f"data/{corpus}")
     for name in (CHOSEN, *content["candidates"]):
         result = _result(corpus, minutes, name)
         if result.is_file():
             continue
         print(f"--- {result.stem}", flush=True)
-        run = RESULTS / result.stem
+        run = FOLDER / result.stem
         settings = content["candidates"][name]["settings"] if name != CHOSEN else []
-        sets = [part for setting in settings for part in ("--set", setting)]
         where = ("--data", corpus, "--out", str(run), "--overwrite")
         peak = gemm_peak(torch.device("cpu"), "fp32")
-        _charlm("train", "--config", CHOSEN, "--minutes", str(minutes), *where, *sets)
-        scores = {split: _json("eval", str(run), "--split", split) for split in ("valid", "test")}
+        run_charlm("train", "--config", CHOSEN, "--minutes", str(minutes), *where, *as_options(settings))
+        scores = {split: read_charlm("eval", str(run), "--split", split) for split in ("valid", "test")}
         body = tomllib.loads((run / "experiment.toml").read_text(encoding="utf-8"))
-        found = {"scores": scores, "experiment": body, "gemm_peak_gflops": round(peak)}
-        result.parent.mkdir(parents=True, exist_ok=True)
-        result.write_text(json.dumps(found, indent=2), encoding="utf-8")
+        save_result(result, {"scores": scores, "experiment": body, "gemm_peak_gflops": round(peak)})
 
 
 def _result(corpus: str, minutes: float, name: str) -> Path:
-    return RESULTS / f"{corpus}-{minutes:g}-{name}.json"
-
-
-def _load(corpus: str, minutes: float, name: str) -> Content | None:
-    path = _result(corpus, minutes, name)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _charlm(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "charlm", *arguments], check=True)
-
-
-def _json(*arguments: str) -> Content:
-    command = [sys.executable, "-m", "charlm", *arguments, "--json"]
-    return cast("Content", json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+    return FOLDER / f"{corpus}-{minutes:g}-{name}.json"
 
 
 # ---- the table
@@ -94,15 +85,11 @@ def _json(*arguments: str) -> Content:
 
 def _write(content: Content) -> None:
     """Write the rows that were measured here into the page; others, of other machines and days, stay."""
-    text = PAGE.read_text(encoding="utf-8")
-    if BEGIN not in text:
-        return
-    before, (table, after) = text.split(BEGIN, 1)[0], text.split(BEGIN, 1)[1].split(END, 1)
-    earlier = {_key(line): line for line in table.strip().splitlines()}
+    earlier = {_key(line): line for line in read_table(PAGE, "dial")}
     rows: list[str] = []
     for corpus, row in content["corpora"].items():
         for minutes in content["minutes"]:
-            found = {name: _load(corpus, minutes, name) for name in (CHOSEN, *content["candidates"])}
+            found = {name: load_result(_result(corpus, minutes, name)) for name in (CHOSEN, *content["candidates"])}
             key = (row["language"], f"{minutes:g}")
             if all(found.values()):
                 rows.append(_line(row["language"], minutes, cast("dict[str, Content]", found)))
@@ -111,9 +98,7 @@ def _write(content: Content) -> None:
     if rows:
         titles = [row["title"] for row in content["candidates"].values()]
         figures = ["test bits", "of the network", *titles, "against the best candidate", "GFLOP/s"]
-        head = ["corpus", "minutes", "chosen", *figures]
-        lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows]
-        PAGE.write_text("\n".join([before + BEGIN, *lines, END]) + after, encoding="utf-8")
+        write_table(PAGE, "dial", [*table_header(["corpus", "minutes", "chosen", *figures]), *rows])
 
 
 def _key(line: str) -> tuple[str, ...]:

@@ -6,23 +6,33 @@ results_labels.toml ──> prepare, train, eval, baseline (each once, in runs/r
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parent))  # for its neighbours
+from results_common import (
+    PAGE,
+    RESULTS,
+    ROOT,
+    Content,
+    as_options,
+    check_shared,
+    find_shared,
+    load_result,
+    read_charlm,
+    read_metrics,
+    run_charlm,
+    save_result,
+    table_header,
+    write_table,
+)
 from results_label_data import make_languages, make_names
 
-ROOT = Path(__file__).parents[1]
-RESULTS = Path("runs") / "results" / "labels"
-PAGE = ROOT / "charlm" / "docs" / "results.md"
-BEGIN, END = "<!-- labels: written by scripts/results -->", "<!-- end of labels: written by scripts/results -->"
+FOLDER = RESULTS / "labels"
 MAKERS = {"names": make_names, "languages": make_languages}
 """What makes the tables of examples that a row names with `made`."""
 FIGURES = {"words": "restored words", "segments": "words F1", "accuracy": "accuracy"}
@@ -33,7 +43,7 @@ FIGURES = {"words": "restored words", "segments": "words F1", "accuracy": "accur
 class Fold:
     """One training of a row."""
 
-    row: dict[str, Any]
+    row: Content
     number: int
 
     @property
@@ -47,11 +57,11 @@ class Fold:
 
     @property
     def run(self) -> Path:
-        return RESULTS / self.row.get("run", self.name)
+        return FOLDER / self.row.get("run", self.name)
 
     @property
     def result(self) -> Path:
-        return RESULTS / f"{self.name}.json"
+        return FOLDER / f"{self.name}.json"
 
 
 def main() -> None:
@@ -59,12 +69,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="rows of results_labels.toml; all if left out")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the trainings")
     options = parser.parse_args()
-    shared = Path(os.environ.get("CHARLM_SHARED", ROOT.parent / "shared" / "data")).resolve()
-    if not shared.is_dir():
-        sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to their folder")
+    shared = find_shared()
+    check_shared(shared)
     os.chdir(ROOT)
     rows = tomllib.loads((ROOT / "scripts" / "results_labels.toml").read_text(encoding="utf-8"))["rows"]
-    made = RESULTS / "examples"
+    made = FOLDER / "examples"
     selected = [row for row in rows if not options.names or row["name"] in options.names]
     for kind in {row["made"] for row in selected if "made" in row}:
         MAKERS[kind](shared, made)
@@ -74,12 +83,12 @@ def main() -> None:
     _write(rows)
 
 
-def _folds(row: dict[str, Any]) -> Iterator[Fold]:
+def _folds(row: Content) -> Iterator[Fold]:
     for number in range(row.get("folds", 1)):
         yield Fold(row, number)
 
 
-def _measure(fold: Fold, rows: list[dict[str, Any]], places: dict[str, str], seed: int) -> None:
+def _measure(fold: Fold, rows: list[Content], places: dict[str, str], seed: int) -> None:
     """Prepare, train and score, unless the result exists."""
     if fold.result.is_file():
         return
@@ -91,46 +100,32 @@ def _measure(fold: Fold, rows: list[dict[str, Any]], places: dict[str, str], see
         for arguments, out in ((own.get("source", ()), source), (own["prepare"], fold.corpus)):
             filled = [each.format(**places, fold=fold.number, source=source) for each in arguments]
             if filled:
-                _charlm("prepare", *filled, "--out", str(out))
+                run_charlm("prepare", *filled, "--out", str(out))
     if "config" in row:
-        sets = [part for setting in (*row.get("settings", ()), f"training.seed={seed}") for part in ("--set", setting)]
-        _charlm("train", "--config", row["config"], "--data", str(fold.corpus), "--out", str(fold.run), *sets)
-    score = _json("eval", str(fold.run), "--data", str(fold.corpus))
-    baselines = [] if "corpus" in row else _json("baseline", str(fold.corpus))["rows"]
-    about = _json("inspect", str(fold.run))
-    entries = [json.loads(line) for line in (fold.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    seconds = max(entry["seconds"] for entry in entries)
-    found = {"score": score, "baselines": baselines, "parameters": about["parameters"], "seconds": seconds}
-    fold.result.write_text(json.dumps(found, indent=2), encoding="utf-8")
-
-
-def _charlm(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "charlm", *arguments], check=True)
-
-
-def _json(*arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "charlm", *arguments, "--json"]
-    return cast("dict[str, Any]", json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+        settings = (*row.get("settings", ()), f"training.seed={seed}")
+        where = ("--data", str(fold.corpus), "--out", str(fold.run))
+        run_charlm("train", "--config", row["config"], *where, *as_options(settings))
+    score = read_charlm("eval", str(fold.run), "--data", str(fold.corpus))
+    baselines = [] if "corpus" in row else read_charlm("baseline", str(fold.corpus))["rows"]
+    parameters = read_charlm("inspect", str(fold.run))["parameters"]
+    seconds = max(entry["seconds"] for entry in read_metrics(fold.run))
+    found = {"score": score, "baselines": baselines, "parameters": parameters, "seconds": seconds}
+    save_result(fold.result, found)
 
 
 # ---- the table
 
 
-def _write(rows: list[dict[str, Any]]) -> None:
-    lines = [
-        "| task, config | parameters | training | figure | macro-F1 | simple models |",
-        "|---|---|---|---|---|---|",
-    ]
+def _write(rows: list[Content]) -> None:
+    lines = table_header(["task, config", "parameters", "training", "figure", "macro-F1", "simple models"])
     for row in rows:
-        found = [json.loads(fold.result.read_text(encoding="utf-8")) for fold in _folds(row) if fold.result.is_file()]
+        found = [each for fold in _folds(row) if (each := load_result(fold.result))]
         if found:
             lines.append(_line(row, found))
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN, 1)
-    PAGE.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END, 1)[1], encoding="utf-8")
+    write_table(PAGE, "labels", lines)
 
 
-def _line(row: dict[str, Any], found: list[dict[str, Any]]) -> str:
+def _line(row: Content, found: list[Content]) -> str:
     figure = next(name for name in FIGURES if name in found[0]["score"])
     scores = [each["score"] for each in found]
     value = f"{FIGURES[figure]} **{100 * _mean([_figure(score, figure) for score in scores]):.2f} %**"
@@ -151,7 +146,7 @@ def _line(row: dict[str, Any], found: list[dict[str, Any]]) -> str:
     )
 
 
-def _figure(score: dict[str, Any], figure: str) -> float:
+def _figure(score: Content, figure: str) -> float:
     found = score[figure]
     return float(found if figure == "accuracy" else found["accuracy" if figure == "words" else "f1"])
 

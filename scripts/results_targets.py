@@ -7,32 +7,41 @@ runs/results/targets) ──> the table
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, cast
 
-ROOT = Path(__file__).parents[1]
-RESULTS = Path("runs") / "results" / "targets"
-PAGE = ROOT / "charlm" / "docs" / "results.md"
-BEGIN, END = "<!-- targets: written by scripts/results -->", "<!-- end of targets: written by scripts/results -->"
+sys.path.insert(0, str(Path(__file__).parent))  # for its neighbour
+from results_common import (
+    PAGE,
+    RESULTS,
+    ROOT,
+    Content,
+    as_options,
+    check_shared,
+    find_shared,
+    load_result,
+    read_charlm,
+    read_metrics,
+    run_charlm,
+    save_result,
+    table_header,
+    write_table,
+)
+
+FOLDER = RESULTS / "targets"
 G2P = "{shared}/tasks/g2p/{name}_{split}.tsv"
 GIVEN_SPLITS = {"train": "train", "valid": "dev", "test": "test"}
 NUM_SEEDS = 5
-
-Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="rows of results_targets.toml; all if left out")
     options = parser.parse_args()
-    shared = Path(os.environ.get("CHARLM_SHARED", ROOT.parent / "shared" / "data")).resolve()
-    if not shared.is_dir():
-        sys.exit(f"scripts/results: there are no data at {shared}; set CHARLM_SHARED to their folder")
+    shared = find_shared()
+    check_shared(shared)
     os.chdir(ROOT)
     rows = tomllib.loads((ROOT / "scripts" / "results_targets.toml").read_text(encoding="utf-8"))["rows"]
     for row in rows:
@@ -41,7 +50,7 @@ def main() -> None:
     _write(rows)
 
 
-def _measure(row: Row, shared: str) -> None:
+def _measure(row: Content, shared: str) -> None:
     """Prepare, train and score what has no result yet."""
     name, config = row["name"], row.get("config", "g2p")
     corpus = Path("data") / "results" / f"{name}-targets"
@@ -50,58 +59,52 @@ def _measure(row: Row, shared: str) -> None:
         for split, ending in GIVEN_SPLITS.items():
             files += [f"--{split}", row.get(split, G2P).format(shared=shared, name=name, split=ending)]
         columns = ["--text-column", "1", "--target-column", "2", "--vocab", "symbols", *row.get("options", ())]
-        _charlm("prepare", "--task", "transduce", *files, *columns, "--out", str(corpus))
-    runs = [RESULTS / f"{name}-{seed}" for seed in range(row.get("seeds", NUM_SEEDS))]
+        run_charlm("prepare", "--task", "transduce", *files, *columns, "--out", str(corpus))
+    runs = [FOLDER / f"{name}-{seed}" for seed in range(row.get("seeds", NUM_SEEDS))]
     for seed, run in enumerate(runs):
         if not _result(run.name).is_file():
             print(f"--- {run.name}", flush=True)
             settings = (f"training.seed={seed}", *row.get("settings", ()))
-            sets = [part for setting in settings for part in ("--set", setting)]
-            _charlm("train", "--config", config, "--data", str(corpus), "--out", str(run), *sets)
-            _save(run.name, {**_json("eval", str(run), "--data", str(corpus)), **_cost(run)})
+            where = ("--data", str(corpus), "--out", str(run))
+            run_charlm("train", "--config", config, *where, *as_options(settings))
+            score = read_charlm("eval", str(run), "--data", str(corpus))
+            save_result(_result(run.name), {**score, **_cost(run)})
     if len(runs) > 1 and not _result(f"{name}-ensemble").is_file():
-        _save(f"{name}-ensemble", _json("eval", *map(str, runs), "--data", str(corpus), "--ensemble"))
+        together = read_charlm("eval", *map(str, runs), "--data", str(corpus), "--ensemble")
+        save_result(_result(f"{name}-ensemble"), together)
     if not _result(f"{name}-baselines").is_file():
-        _save(f"{name}-baselines", _json("baseline", str(corpus)))
+        save_result(_result(f"{name}-baselines"), read_charlm("baseline", str(corpus)))
 
 
-def _cost(run: Path) -> dict[str, Any]:
-    entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    seconds = max(entry["seconds"] for entry in entries)
-    return {"parameters": _json("inspect", str(run))["parameters"], "seconds": seconds}
+def _cost(run: Path) -> Content:
+    seconds = max(entry["seconds"] for entry in read_metrics(run))
+    return {"parameters": read_charlm("inspect", str(run))["parameters"], "seconds": seconds}
 
 
 def _result(name: str) -> Path:
-    return RESULTS / f"{name}.json"
+    return FOLDER / f"{name}.json"
 
 
-def _save(name: str, found: dict[str, Any]) -> None:
-    _result(name).parent.mkdir(parents=True, exist_ok=True)
-    _result(name).write_text(json.dumps(found, indent=2), encoding="utf-8")
-
-
-def _load(name: str) -> dict[str, Any] | None:
-    path = _result(name)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _charlm(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "charlm", *arguments], check=True)
-
-
-def _json(*arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "charlm", *arguments, "--json"]
-    return cast("dict[str, Any]", json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+def _load(name: str) -> Content | None:
+    return load_result(_result(name))
 
 
 # ---- the table
 
 
-def _write(rows: list[Row]) -> None:
-    lines = [
-        "| task | parameters | training | wrong, alone | wrong, together | symbol errors | joint 6-gram | published |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def _write(rows: list[Content]) -> None:
+    lines = table_header(
+        [
+            "task",
+            "parameters",
+            "training",
+            "wrong, alone",
+            "wrong, together",
+            "symbol errors",
+            "joint 6-gram",
+            "published",
+        ]
+    )
     means: list[tuple[float, float, float, float]] = []
     for row in rows:
         found = [each for seed in range(row.get("seeds", NUM_SEEDS)) if (each := _load(f"{row['name']}-{seed}"))]
@@ -117,12 +120,10 @@ def _write(rows: list[Row]) -> None:
             f"| **mean of these {len(means)}** | | | **{alone:.2f}** | **{together:.2f}** | | {counted:.2f} |"
             f" {published:.2f} |",
         )
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN, 1)
-    PAGE.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + rest.split(END, 1)[1], encoding="utf-8")
+    write_table(PAGE, "targets", lines)
 
 
-def _line(row: Row, found: list[dict[str, Any]]) -> tuple[str, tuple[float, float, float, float] | None]:
+def _line(row: Content, found: list[Content]) -> tuple[str, tuple[float, float, float, float] | None]:
     """Return the line of a row, and its figures if it belongs to the mean."""
     rates = [100 * each["error_rate"] for each in found]
     alone = sum(rates) / len(rates)
@@ -143,7 +144,7 @@ def _line(row: Row, found: list[dict[str, Any]]) -> tuple[str, tuple[float, floa
     return line, figures
 
 
-def _interval(found: dict[str, Any]) -> str:
+def _interval(found: Content) -> str:
     low, high = found["intervals"]["exact_match"]
     return f"{100 * (1 - high):.1f} to {100 * (1 - low):.1f}"
 

@@ -55,9 +55,10 @@ def test_the_best_candidate_is_chosen_on_the_validation_text(
     dial: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "results.md"
-    page.write_text(f"before\n{dial.BEGIN}\n{OLD}{dial.END}\nafter\n", encoding="utf-8")
+    begin, end = "<!-- dial: written by scripts/results -->", "<!-- end of dial: written by scripts/results -->"
+    page.write_text(f"before\n{begin}\n{OLD}{end}\nafter\n", encoding="utf-8")
     monkeypatch.setattr(dial, "PAGE", page)
-    monkeypatch.setattr(dial, "RESULTS", tmp_path)
+    monkeypatch.setattr(dial, "FOLDER", tmp_path)
     bits = {"auto": (1.6, 1.5), "small": (1.9, 1.0), "middle": (1.5, 1.6), "large": (1.7, 1.4)}
     for name, (valid, test) in bits.items():
         (tmp_path / f"ukwiki-0.5-{name}.json").write_text(json.dumps(found(valid, test)), encoding="utf-8")
