@@ -82,6 +82,8 @@ class Description(Settings):
     head: GroupDescription
     counts: CountsDescription | None = None
 
+    _check_context_orders = field_validator("context_orders")(check_rising)
+
     @property
     def num_layers(self) -> int:
         return len(self.inputs)

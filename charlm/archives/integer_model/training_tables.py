@@ -83,7 +83,8 @@ def check_tables(tables: list[Table], vocab_size: int) -> None:
     Raises:
         ValueError: the arrays contradict each other.
     """
-    for tokens, counts, starts in tables:
+    for tokens, counts, starts_32 in tables:
+        starts = starts_32.astype(np.int64)  # so that no difference wraps around
         rises = bool((np.diff(starts) >= 0).all()) and starts[0] == 0 and starts[-1] == len(tokens)
         if not rises or (len(tokens) and (tokens.min() < 0 or tokens.max() >= vocab_size or counts.min() < 1)):
             raise ValueError("the n-grams of the training text contradict each other")

@@ -62,9 +62,10 @@ static void *work(void *thread) {
     return NULL;
 }
 
-/* A child process has none of the threads, and locks that nobody opens. */
+/* A child process has none of the threads, locks that nobody opens, and perhaps parts of a job of its parent. */
 static void forget_threads(void) {
     num_threads = 1;
+    atomic_store(&ticket, number_of(atomic_load(&ticket)) << (2 * PART_BITS + THREAD_BITS));
     atomic_store(&num_sleeping, 0);
     pthread_mutex_init(&job_mutex, NULL);
     pthread_mutex_init(&sleep_mutex, NULL);

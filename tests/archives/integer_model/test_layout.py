@@ -67,9 +67,16 @@ def with_small_shift() -> bytes:
     return IntegerModel(description, MODEL.arrays).to_bytes()
 
 
+def with_equal_orders() -> bytes:
+    """Return the file of a model that would read the same n-gram twice."""
+    description = MODEL.description.model_copy(update={"context_orders": (2, 2)})
+    return IntegerModel(description, MODEL.arrays).to_bytes()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (with_equal_orders(), "the numbers must rise strictly"),
         (with_small_shift(), "a logit could leave its range"),
         (changed(head__bias=full("head.bias", 2**30)), "a logit could leave its range"),
         (changed(layers__0__bias=full("layers.0.bias", -(2**31))), "a gate of layer 0 could leave its range"),

@@ -118,6 +118,41 @@ def test_networks_step_at_once_in_several_threads() -> None:
             np.testing.assert_array_equal(found, expected)
 
 
+_FORKS = """
+import os, sys, threading
+import numpy as np
+from tests.archives.integer_model.models import compiled_networks, integer_model, random_symbols
+
+network = list(compiled_networks(integer_model("lstm-layer")).values())[-1]
+symbols = random_symbols(31, 12)
+
+def run(network):
+    network.start(31)
+    return np.stack([network.step(each) for each in symbols])
+
+expected, ends = run(network), threading.Event()
+other = list(compiled_networks(integer_model("lstm-layer")).values())[-1]
+busy = threading.Thread(target=lambda: [run(other) for _ in iter(ends.is_set, True)])
+busy.start()
+for _ in range(30):
+    child = os.fork()
+    if child == 0:
+        os._exit(not np.array_equal(run(network), expected))
+    failed = os.waitpid(child, 0)[1]
+    if failed:
+        break
+ends.set()
+busy.join()
+sys.exit(bool(failed))
+"""
+
+
+@pytest.mark.skipif(load_network_library() is None, reason="no C compiler here")
+def test_a_child_process_computes_though_a_thread_of_its_parent_was_busy() -> None:
+    arguments = [sys.executable, "-W", "ignore", "-c", _FORKS]
+    subprocess.run(arguments, cwd=Path(__file__).parents[3], check=True, timeout=120)
+
+
 def test_a_path_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     library = load_network_library()
     if library is None:

@@ -135,6 +135,15 @@ def test_an_ngram_component_gives_its_tables_to_the_counts() -> None:
     assert np.mean(bits[3:]) < 0.6 * np.log2(V)
 
 
+def test_starts_whose_differences_wrap_around_are_refused() -> None:
+    model = convert_model(ngram_model(), V - 1, "", CountsDescription(orders=(1, 2, 4), slot_bits=6))
+    starts = model.arrays["ngrams.3.starts"].copy()
+    starts[1:3] = 2**31 - 1, -2
+    arrays = {**model.arrays, "ngrams.3.starts": starts}
+    with pytest.raises(CheckpointError, match="the n-grams of the training text"):
+        parse_model(IntegerModel(model.description, arrays).to_bytes(), "it")
+
+
 @pytest.mark.parametrize("name", ["tokens", "starts", "counts"])
 def test_tables_that_contradict_each_other_are_refused(name: str) -> None:
     model = convert_model(ngram_model(), V - 1, "", CountsDescription(orders=(1, 2, 4), slot_bits=6))
