@@ -14,10 +14,10 @@ _MAX_INT8 = 127
 
 
 def quantize_int8(weight_GK: Tensor) -> tuple[Tensor, Tensor]:
-    """Return q_GK as int8, and scale_G."""
+    """Return q_GK as int8, row after row in memory, and scale_G."""
     scale_G = weight_GK.abs().amax(dim=1) / _MAX_INT8
     divisor_G = torch.where(scale_G > 0, scale_G, 1.0)
-    return (weight_GK / divisor_G[:, None]).round().to(torch.int8), scale_G
+    return (weight_GK / divisor_G[:, None]).round().to(torch.int8).contiguous(), scale_G
 
 
 def matvec_int8(weight_GK: Tensor, scale_G: Tensor, x_K: Tensor, rounded_K: Tensor, y_G: Tensor) -> None:

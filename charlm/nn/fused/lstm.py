@@ -160,7 +160,7 @@ class _LSTM(torch.autograd.Function):
         d_product_TBG = product.gradient_buffer(d_gates_TBG)
         d_reads_TBH = torch.empty_like(tanhs_TBH)
         d_hidden_BH = torch.zeros_like(cells[0])
-        d_cell_BH = d_last_BH.clone()
+        d_cell_BH = d_last_BH.clone(memory_format=torch.contiguous_format)
         d_memory_BH = torch.empty_like(d_cell_BH)
         sequences = d_output_TBH, gates_TBG, cells[:-1], tanhs_TBH, d_gates_TBG, d_reads_TBH, d_product_TBG
         steps = list(enumerate(zip(*(sequence.unbind() for sequence in sequences), strict=True)))

@@ -45,6 +45,7 @@ static float round_row(long size, in x, int16_t *restrict rounded) {
     memcpy(&largest, &magnitude, 4);
     max_quantized = max_quantized > 32767.0f ? 32767.0f : floorf(max_quantized);
     float quantize = largest > 0.0f ? max_quantized / largest : 0.0f, dequantize = largest / max_quantized;
+    if (!isfinite(quantize)) quantize = 0.0f, dequantize = 0.0f; /* so small that their products are 0 too */
     if (!isfinite(largest)) quantize = 0.0f, dequantize = NAN;
     if (quantize > 0.0f) SIMD for (long k = 0; k < size; k++) rounded[k] = (int16_t)(int32_t)rintf(x[k] * quantize);
     else memset(rounded, 0, size * sizeof(int16_t));
@@ -122,7 +123,9 @@ typedef __m256i integers;
 #endif
 
 #ifdef ADD_PAIRS
-static inline __attribute__((always_inline)) void integer_tile(int rows, long pairs, const int32_t *x,
+typedef int32_t __attribute__((may_alias)) two_integers; /* two 16-bit integers */
+
+static inline __attribute__((always_inline)) void integer_tile(int rows, long pairs, const two_integers *x,
                                                                const int8_t *panel, int32_t *sums) {
     integers sum[TILE][WIDTH] = {0};
     for (long k = 0; k < pairs; k++) {
@@ -136,7 +139,7 @@ static inline __attribute__((always_inline)) void integer_tile(int rows, long pa
 }
 
 /* One row: four sums of a column, so that no addition waits for another */
-static void integer_row(long pairs, const int32_t *x, const int8_t *panel, int32_t *sums) {
+static void integer_row(long pairs, const two_integers *x, const int8_t *panel, int32_t *sums) {
     enum { PARTS = 4 };
     int32_t parts[PARTS * PANEL];
     integers sum[PARTS][WIDTH] = {0};
@@ -186,7 +189,7 @@ void multiply_int8(long threads, long rows, long G, long K, in x, long ld_x, con
     PARALLEL_ROWS for (long n = 0; n < G; n += PANEL)
         for (long m = 0, height; m < rows; m += height) {
             int32_t sums[TILE * PANEL], left = (int32_t)smaller(rows - m, TILE);
-            const int32_t *from = (const int32_t *)(rounded + m * pairs * 2);
+            const two_integers *from = (const two_integers *)(rounded + m * pairs * 2);
             const int8_t *panel = packed + n * pairs * 2;
             height = left == TILE ? TILE : left >= 4 ? 4 : left >= 2 ? 2 : 1;
             if (left == TILE) integer_tile(TILE, pairs, from, panel, sums);

@@ -38,7 +38,8 @@ class PackedMatrix:
         self._function = _declare(library).multiply_packed
         self._packed = torch.empty(library.packed_matrix_size(bf16, *self._shape))
         threads = torch.get_num_threads()
-        library.pack_matrix(bf16, threads, *self._shape, weight_GK.contiguous().data_ptr(), self._packed.data_ptr())
+        read_GK = weight_GK.contiguous()  # a name keeps it while it is read
+        library.pack_matrix(bf16, threads, *self._shape, read_GK.data_ptr(), self._packed.data_ptr())
 
     def bind(self, x_BK: Tensor, y_BG: Tensor, bias_G: Tensor | None) -> Operation:
         """Return the operation that fills y_BG, for fixed buffers in fp32 whose rows may be slices of wider ones."""
@@ -56,7 +57,8 @@ class PackedInt8Matrix:
         self._scale_G = scale_G.contiguous()
         self._function = _declare(library).multiply_int8
         self._packed = torch.empty(library.packed_int8_size(*self._shape), dtype=torch.int8)
-        library.pack_int8(*self._shape, weight_GK.contiguous().data_ptr(), self._packed.data_ptr())
+        read_GK = weight_GK.contiguous()  # a name keeps it while it is read
+        library.pack_int8(*self._shape, read_GK.data_ptr(), self._packed.data_ptr())
 
     def bind(self, x_BK: Tensor, y_BG: Tensor) -> Operation:
         """Return the operation that fills y_BG, for fixed buffers in fp32 whose rows may be slices of wider ones."""

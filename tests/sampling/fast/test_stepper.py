@@ -278,6 +278,18 @@ def test_products_of_one_and_many_integer_rows_have_the_same_bits(size: int) -> 
     assert torch.equal(many_BG, one_BG)
 
 
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_a_transposed_matrix_is_multiplied_like_its_copy(kind: StepPrecision) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_KG, x_BK = torch.randn(600, 700, generator=generator), torch.randn(3, 600, generator=generator)
+    for weight_GK in (weight_KG.t(), weight_KG.double().t().float()):
+        found_BG, expected_BG = torch.empty(2, 3, 700)
+        for matrix, y_BG in ((weight_GK, found_BG), (weight_GK.contiguous(), expected_BG)):
+            for run in PRODUCTS[kind](matrix, None).bind(x_BK, y_BG):
+                run()
+        assert torch.equal(found_BG, expected_BG)
+
+
 def product_int8(weight_GK: Tensor, x_K: Tensor) -> Tensor:
     y_BG = torch.empty(1, len(weight_GK))
     for run in PRODUCTS["int8"](weight_GK, None).bind(x_K[None], y_BG):
@@ -295,6 +307,12 @@ def test_int8_sums_do_not_overflow() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_nan_and_infinity_are_not_rounded_away(value: float) -> None:
     assert not product_int8(torch.ones(5, 20), torch.tensor([0.5] * 19 + [value])).isfinite().any()
+
+
+@pytest.mark.parametrize("value", [1e-36, 1e-42])
+def test_inputs_too_small_to_be_rounded_are_zero(value: float) -> None:
+    found_G = product_int8(torch.ones(5, 20), torch.tensor([value, -value] * 10))
+    assert not found_G.any()
 
 
 def test_rounding_errors_are_at_most_half_a_step() -> None:
