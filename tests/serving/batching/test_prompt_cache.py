@@ -1,8 +1,13 @@
 """States after prompts: the longest beginning is found, the least recently used go first, and memory is bounded."""
 
+import mmap
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +20,7 @@ from tests.serving.served import make_model, start_of
 
 VOCAB = CharVocab("ab")
 START, OTHER = (start_of(make_model(name, VOCAB)) for name in ("one", "other"))
-BYTES = 4 * (100 + 50) + 1024  # of an entry
+BYTES = mmap.PAGESIZE + 1024  # of an entry
 
 
 def primed(number: int) -> PrimedState:
@@ -97,3 +102,50 @@ def test_what_is_found_was_kept_and_memory_is_bounded(texts: list[str], room: in
         kept = kept[max(0, len(kept) - room) :]
         assert len(cache) == len(kept)
         assert cache.num_bytes == len(kept) * BYTES <= room * BYTES
+
+
+def test_a_kept_state_is_a_copy_with_the_same_numbers() -> None:
+    generator = torch.Generator().manual_seed(0)
+    state = (
+        torch.randn(1, 7, generator=generator),
+        torch.arange(3)[None],
+        torch.zeros(1, 0, dtype=torch.int64),
+        torch.randn(1, 2, 3, dtype=torch.float64, generator=generator),
+        torch.tensor([[True]]),
+    )
+    given_state = PrimedState(torch.randn(1, 5, generator=generator), state)
+    expected = [tensor.clone() for tensor in (given_state.logits_1V, *state)]
+    cache = PromptCache(10**6)
+    cache.keep(START, ids("ab"), given_state)
+    for tensor in (given_state.logits_1V, *state):
+        tensor.zero_()
+    found = cache.find(START, ids("ab"), any_length)
+    assert found is not None
+    for tensor, wanted in zip((found.primed.logits_1V, *found.primed.state), expected, strict=True):
+        assert tensor.dtype == wanted.dtype
+        assert torch.equal(tensor, wanted)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_kept_states_leave_no_holes_in_the_memory_of_the_network() -> None:
+    """As a server reads prompts: large blocks, then a small state that stays."""
+    program = """
+import numpy as np, torch
+from charlm.sampling.prime import PrimedState
+from charlm.serving.batching.prompt_cache import PromptCache
+from tests.serving.batching.test_prompt_cache import START
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20
+
+cache, state, sizes = PromptCache(1 << 28), torch.zeros(16, 1000), []
+for number in range(150):
+    blocks = [torch.zeros(32, 16, size) for size in (2048, 512, 2048, 512)]
+    state = blocks[1][-1] + 1
+    cache.keep(START, np.array([number, 1, 2]), PrimedState(state[:1, :200].clone(), (state[:1].clone(),)))
+    sizes.append(resident())
+print(sizes[-1] - sizes[20])
+"""
+    folder = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 30
