@@ -111,12 +111,11 @@ class StepperBuilder:
             return plain
         if device.type == "cuda" and not changes and _is_graph_capturable(model):
             return CudaGraphStepper(model, state, model_precision)
-        has_ngrams = isinstance(model, NgramLanguageModel)
-        counters = _counters(model, state[1:] if has_ngrams else state)
+        counters = count_tensors(model, state)
         is_uniform = not counters if changes else all(bool((tensor == tensor[:1]).all()) for tensor in counters)
         if device.type != "cpu" or not has_fast_stepper(model) or not is_uniform:
             return plain
-        if has_ngrams:
+        if isinstance(model, NgramLanguageModel):
             return FusedNgramStepper(self._matrices, model.ngram_head, state)
         return FusedStepper(self._matrices, state)
 
@@ -132,9 +131,15 @@ def has_fast_stepper(model: LanguageModel) -> bool:
     return all(fast_cell(layer.cell) for layer in model.body.layers if isinstance(layer, RecurrentLayer))
 
 
-def _counters(model: LanguageModel, state: State) -> list[Tensor]:
-    """The counters and phases of a body. The fast step needs equal ones in all rows, as after prompts of one length."""
-    return [tensor for tensor in state[model.embedding.num_state_tensors :] if not tensor.is_floating_point()]
+def count_tensors(model: LanguageModel, state: State) -> list[Tensor]:
+    """Return the counters and phases of a body. The fast step needs equal ones in all rows, as after prompts of one
+    length.
+
+    Args:
+        state: of the whole model.
+    """
+    first = model.embedding.num_state_tensors + isinstance(model, NgramLanguageModel)
+    return [tensor for tensor in state[first:] if not tensor.is_floating_point()]
 
 
 def _is_graph_capturable(model: LanguageModel) -> bool:

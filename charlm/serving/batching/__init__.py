@@ -8,5 +8,5 @@
 - `model_writer`: what one model does in a turn. `prompt_queue`: prompts until a few ids are left.
 - `prompt_cache`: states after prompts. `chunk_reader`: many ids of prompts at once.
 - `scoring`: log-probabilities. `limited_detokenizer`: a text of so many tokens.
-- `same_rows`: whether a row's numbers depend on its place in a batch, for `--deterministic`.
+- `same_rows`: whether a row's numbers depend on its place in a batch, or on the number of rows, for `--deterministic`.
 """

@@ -22,7 +22,7 @@ from charlm.serving.batching.prompt_queue import PromptQueue
 from charlm.serving.batching.request_progress import RequestProgress
 from charlm.serving.batching.row_batch import RowBatch
 from charlm.serving.batching.rows import PromptRow, Row, TextRow, take_turns
-from charlm.serving.batching.same_rows import reliable_group_size
+from charlm.serving.batching.same_rows import NO_GROUPS, reliable_grouping
 from charlm.serving.batching.scoring import overflow, overflows, score
 from charlm.serving.limits import Limits
 from charlm.serving.text_events import PromptRead, ScoredToken, WritingTask
@@ -40,11 +40,11 @@ class ModelWriter:
             start: of any text of the model.
             is_deterministic: whether a text has the same numbers, bit for bit, whoever else asks.
         """
-        group_size = reliable_group_size(start, device) if is_deterministic else None
+        grouping = reliable_grouping(start, device) if is_deterministic else NO_GROUPS
         self._cache = cache
         self._limits = limits
-        self._batch = RowBatch(start.model, device, group_size)
-        self._queue = PromptQueue(device, cache, group_size)
+        self._batch = RowBatch(start.model, device, grouping.step_rows)
+        self._queue = PromptQueue(device, cache, grouping.chunk_rows)
         self._rows: list[Row] = []
 
     def add(self, request: RequestProgress, number: int, task: WritingTask) -> None:

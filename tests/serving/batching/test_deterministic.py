@@ -26,6 +26,7 @@ OPTIONS: list[dict[str, Any]] = [
 BODIES: dict[str, dict[str, Any]] = {
     "lstm": {"num_layers": 2},
     "batch norm": {"norm": "batch", "norm_steps": 3},
+    "batch norm in C": {"norm": "batch", "norm_steps": 48, "hidden_size": 64},
     "window": {"type": "window", "window": 3},
     "strided": {"num_layers": 2, "strides": (1, 2), "skip": "dense"},
 }

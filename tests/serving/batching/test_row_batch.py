@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from charlm.api import Model
+from charlm.nn.fused.compiled import load_compiled_library
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State
 from charlm.serving.batching.request_progress import RequestProgress
 from charlm.serving.batching.row_batch import RowBatch
 from charlm.serving.batching.rows import Row, take_turns
-from charlm.serving.batching.same_rows import GROUP_SIZE, reliable_group_size
+from charlm.serving.batching.same_rows import GROUP_SIZE, Grouping, reliable_grouping
 from charlm.vocab.char import CharVocab
 from tests.serving.served import CPU, make_model, start_of
 
@@ -111,8 +112,10 @@ def test_rows_join_leave_and_wait(kind: str, group_size: int | None) -> None:
 @pytest.mark.parametrize("kind", MODELS)
 def test_groups_of_one_size_give_equal_bits(kind: str) -> None:
     model = MODELS[kind].network
-    size = reliable_group_size(start_of(MODELS[kind]), CPU)
-    assert size in (1, GROUP_SIZE)
+    grouping = reliable_grouping(start_of(MODELS[kind]), CPU)
+    assert grouping.chunk_rows in (1, GROUP_SIZE)
+    assert grouping.step_rows in (None, 1, GROUP_SIZE)
+    size = grouping.step_rows
     for row in run_in_any_company(model, size, seed=1):
         alone = SimpleRow(model.initial_state(1), row.ids)
         batch = RowBatch(model, CPU, size)
@@ -132,9 +135,31 @@ def test_a_model_whose_rows_depend_on_their_place_steps_each_alone() -> None:
         features_BTH, state = output
         return features_BTH + features_BTH.cumsum(0) * 1e-3, state
 
-    assert reliable_group_size(start_of(model), CPU) == GROUP_SIZE
+    assert reliable_grouping(start_of(model), CPU).chunk_rows == GROUP_SIZE
     model.network.register_forward_hook(mix)
-    assert reliable_group_size(start_of(model), CPU) == 1
+    assert reliable_grouping(start_of(model), CPU) == Grouping(1, 1)
+
+
+def test_chunks_of_a_network_that_counts_tokens_are_read_alone() -> None:
+    """Rows of one count are computed in C, and rows of different counts step by step."""
+    assert reliable_grouping(start_of(MODELS["batch norm"]), CPU).chunk_rows == 1
+
+
+def test_a_model_for_which_the_number_of_rows_matters_steps_in_groups() -> None:
+    model = make_model("counting", VOCAB, body={"type": "window", "window": 3, "activation": "relu"})
+
+    def add_number(_: object, __: object, output: tuple[Tensor, State]) -> tuple[Tensor, State]:
+        features_BTH, state = output
+        return features_BTH + len(features_BTH) * 1e-3, state
+
+    model.network.register_forward_hook(add_number)
+    assert reliable_grouping(start_of(model), CPU).step_rows in (1, GROUP_SIZE)
+
+
+@pytest.mark.skipif(load_compiled_library() is None, reason="needs a C compiler")
+@pytest.mark.parametrize("kind", ["lstm", "two layers", "gru", "n-grams"])
+def test_a_compiled_step_needs_no_groups(kind: str) -> None:
+    assert reliable_grouping(start_of(MODELS[kind]), CPU).step_rows is None
 
 
 def test_a_row_that_has_read_its_last_token_gets_its_state() -> None:
