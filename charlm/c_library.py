@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charlm import storage
-from charlm.child_processes import run_program
+from charlm.child_processes import run_program, run_programs
+from charlm.cores import count_cores
 from charlm.errors import StorageError
 
 _COMPILE_TIMEOUT_S = 180.0
@@ -63,11 +64,27 @@ def compile_or_reuse(
         with tempfile.TemporaryDirectory() as folder:
             compiled_path = Path(folder) / library.name
             for threads in (("-fopenmp",), ()) if openmp else ((),):  # without OpenMP: one thread
-                command = [compiler, *flags, *threads, "-o", str(compiled_path), *map(str, sources), "-lm"]
-                if run_program(command, _COMPILE_TIMEOUT_S) == 0:
+                if _compile([compiler, *flags, *threads], sources, compiled_path):
                     break
             storage.write_bytes(library, compiled_path.read_bytes())
     return library
+
+
+def _compile(compiler: Sequence[str], sources: Sequence[Path], library: Path) -> bool:
+    """Compile each source file by itself, as many at a time as there are cores, and link them.
+
+    Args:
+        compiler: the beginning of the command.
+
+    Returns:
+        Whether it worked.
+    """
+    objects = [str(library.with_name(f"{source.stem}.o")) for source in sources]
+    pairs = zip(sources, objects, strict=True)
+    commands = [[*compiler, "-c", "-o", compiled, str(source)] for source, compiled in pairs]
+    if not run_programs(commands, _COMPILE_TIMEOUT_S, count_cores()):
+        return False
+    return run_program([*compiler, "-o", str(library), *objects, "-lm"], _COMPILE_TIMEOUT_S) == 0
 
 
 def _describe_compiler(compiler: str) -> str:

@@ -20,12 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from charlm.cores import count_cores
 from charlm.data.settings import CorpusSettings
 from charlm.text.build import build_source
 from charlm.text.dump.plan import plan_dump, read_range
 from charlm.text.settings import WikipediaSettings
 from charlm.text.wikitext import Cleaner
-from charlm.workflows.prepare import default_workers, prepare
+from charlm.workflows.prepare import prepare
 
 DUMPS = ("mediawiki/enwiki-2022-fragment.xml.bz2", "mediawiki/ukwiki-truncated-100k.xml.xz")
 REPETITIONS = 3
@@ -34,7 +35,7 @@ REPETITIONS = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=200, help="size of the repeated dump")
-    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--workers", type=int, default=count_cores())
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     shared = Path(os.environ.get("CHARLM_SHARED", Path(__file__).parents[2] / "shared" / "data"))

@@ -1,6 +1,7 @@
 """No process of charlm outlives it: workers and compilers, whichever signal ends it, and whatever they are doing."""
 
 import ast
+import itertools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.child_processes import run_program
+from charlm.child_processes import run_program, run_programs
 from tests.processes import Commands, until
 from tests.workspaces import furnish, texts, write_texts
 
@@ -178,3 +179,28 @@ def test_a_program_is_run_to_its_end_or_to_its_time_limit(tmp_path: Path) -> Non
     with pytest.raises(subprocess.TimeoutExpired):
         run_program(["sh", "-c", f"sleep 60 & echo $! > {pids}; wait"], 0.5)
     assert_gone([int(pids.read_text(encoding="ascii"))], GRACE)
+
+
+def test_several_programs_run_some_at_a_time(tmp_path: Path) -> None:
+    """Each waits until the next one has started, so that they end only if two run at a time."""
+    marks = [tmp_path / str(number) for number in range(5)]
+    marks[4].touch()
+    waiting = [
+        ["sh", "-c", f"touch {mark}; until [ -e {after} ]; do sleep 0.01; done"]
+        for mark, after in itertools.pairwise(marks)
+    ]
+    assert run_programs(waiting, 10, at_once=2)
+    for mark in marks[:4]:
+        mark.unlink()
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_programs(waiting, 0.5, at_once=1)
+    assert [mark.exists() for mark in marks[:4]] == [True, False, False, False]
+
+
+def test_a_program_that_fails_ends_the_others(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    sleeps = ["sh", "-c", f"sleep 60 & echo $! > {pids}; wait"]
+    fails = ["sh", "-c", f"until [ -s {pids} ]; do sleep 0.01; done; exit 3"]
+    assert not run_programs([sleeps, fails, ["touch", str(tmp_path / "never")]], 10, at_once=2)
+    assert_gone([int(pids.read_text(encoding="ascii"))], GRACE)
+    assert not (tmp_path / "never").exists()

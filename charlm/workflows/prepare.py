@@ -9,7 +9,6 @@ Equal inputs give equal bytes (no times, no paths of this machine), for any numb
 resumed: finished shards stay. Memory is bounded by a shard and about 100 bytes per document.
 """
 
-import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -82,11 +81,6 @@ def prepare(
         characters = {"distinct_characters": len(frequent), "frequent": dict(frequent[:_NUM_FREQUENT])}
         finish_corpus(work, out, settings.vocab, text_metadata, characters, workers, on_progress)
     return open_corpus(out)
-
-
-def default_workers() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stage_documents(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm import terminal, workspace
+from charlm.cores import count_cores
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.settings import CorpusSettings
 from charlm.data.source_texts import SOURCE_FOLDER
@@ -22,7 +23,7 @@ from charlm.workflows.acquire import fetch, open_source
 from charlm.workflows.corpus_directory import check_output
 from charlm.workflows.corpus_identity import find_prepared, find_prepared_examples, use_split_of
 from charlm.workflows.input_changes import find_missing_inputs
-from charlm.workflows.prepare import default_workers, prepare
+from charlm.workflows.prepare import prepare
 from charlm.workflows.progress import download_bar, preparation_bar
 
 
@@ -111,7 +112,7 @@ def _prepare_examples(settings: CorpusSettings, directory: Path, options: Prepar
                 settings,
                 source,
                 directory,
-                workers=options.workers or default_workers(),
+                workers=options.workers or count_cores(),
                 overwrite=options.overwrite,
                 on_progress=on_progress,
             )
@@ -224,7 +225,7 @@ def _make(
             source,
             directory,
             split_reference=split_reference,
-            workers=options.workers or default_workers(),
+            workers=options.workers or count_cores(),
             worker_pool=worker_pool,
             overwrite=options.overwrite,
             on_progress=stack.enter_context(preparation_bar()),

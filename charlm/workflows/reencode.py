@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import storage, terminal, workspace
+from charlm.cores import count_cores
 from charlm.data.corpus import Corpus, check_documents, documents_digest, open_corpus
 from charlm.data.settings import make_portable
 from charlm.data.source_texts import SourceConditions
@@ -28,7 +29,6 @@ from charlm.workflows.corpus_directory import (
     open_prepared,
 )
 from charlm.workflows.corpus_identity import find_setting_changes, find_vocab_changes
-from charlm.workflows.prepare import default_workers
 from charlm.workflows.progress import preparation_bar
 
 _TEXT_KEYS = ("origin", "settings", "documents", "split", "splits", "task", "examples")
@@ -65,7 +65,7 @@ def reencode_corpus(
                 corpus,
                 vocab,
                 target,
-                workers=workers or default_workers(),
+                workers=workers or count_cores(),
                 overwrite=overwrite,
                 on_progress=on_progress,
             )

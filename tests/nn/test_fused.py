@@ -263,7 +263,7 @@ def test_what_is_compiled_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **keywords: Any) -> Any:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(c_library, "run_program", refuse)
+    monkeypatch.setattr(c_library, "run_programs", refuse)
     assert compiled.load_compiled_library() is not None
 
 

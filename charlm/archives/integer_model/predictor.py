@@ -5,7 +5,6 @@
 L lanes, V vocabulary.
 """
 
-import os
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +19,7 @@ from charlm.archives.integer_model.power_reader import PowerReader
 from charlm.archives.integer_model.reference import ReferenceNetwork
 from charlm.archives.integer_model.training_tables import open_tables
 from charlm.archives.predictor import SymbolArray, UInt32Array
+from charlm.cores import count_cores
 
 
 class Network(Protocol):
@@ -78,7 +78,7 @@ class IntegerPredictor:
         self.model = model
         self.vocab_size = model.description.vocab_size
         self.digest = model.digest
-        threads = threads or num_processors()
+        threads = threads or count_cores()
         self._network, self._mixer = open_network(model, threads), open_mixer(model, threads)
         self._powers_LV = np.zeros((0, self.vocab_size), dtype=np.uint32)
         self._reader: PowerReader | None = None
@@ -134,8 +134,3 @@ def open_mixer(model: IntegerModel, threads: int) -> Mixer:
     if library is None:
         return ReferenceCounts(description, vocab_size, tables)
     return CompiledCounts(description, vocab_size, library, threads, tables)
-
-
-def num_processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
