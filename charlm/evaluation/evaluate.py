@@ -119,14 +119,17 @@ class Lanes:
 
     starts: npt.NDArray[np.int64]
     warm_ups: npt.NDArray[np.int64]
+    longest_warm_up: int
+    """Of the lanes of all shards, so that every shard is read in the same number of batches."""
     length: int
 
     def shard(self, index: int, num_shards: int) -> "Lanes":
-        return Lanes(self.starts[index::num_shards], self.warm_ups[index::num_shards], self.length)
+        starts, warm_ups = self.starts[index::num_shards], self.warm_ups[index::num_shards]
+        return Lanes(starts, warm_ups, self.longest_warm_up, self.length)
 
     def without_warm_up(self, rows: npt.NDArray[np.intp]) -> "Lanes":
         """The given lanes, without a warm-up."""
-        return Lanes(self.starts[rows], np.zeros_like(self.warm_ups[rows]), self.length)
+        return Lanes(self.starts[rows], np.zeros_like(self.warm_ups[rows]), 0, self.length)
 
 
 def cut_lanes(num_predictions: int, num_lanes: int, warm_up: int, multiple: int) -> Lanes:
@@ -137,7 +140,8 @@ def cut_lanes(num_predictions: int, num_lanes: int, warm_up: int, multiple: int)
     """
     length = -(-num_predictions // (num_lanes * multiple)) * multiple
     starts = np.arange(0, num_predictions, max(1, length))
-    return Lanes(starts, np.minimum(starts, -(-warm_up // multiple) * multiple), length)
+    warm_ups = np.minimum(starts, -(-warm_up // multiple) * multiple)
+    return Lanes(starts, warm_ups, int(warm_ups.max(initial=0)), length)
 
 
 class _Scorer:
@@ -216,7 +220,7 @@ def lane_batches(
     """Yield the index of the prediction in the first column of each row, and the batch."""
     chunk = CHUNK if chunk is None else chunk
     starts, warm_ups, stream_inputs, stream_targets = lanes.starts, lanes.warm_ups, stream.inputs, stream.targets
-    for time in range(-int(warm_ups.max(initial=0)), lanes.length, chunk):
+    for time in range(-lanes.longest_warm_up, lanes.length, chunk):
         inputs = np.full((len(starts), chunk), stream.tokens[0], dtype=np.int64)
         targets = np.full((len(starts), chunk), IGNORE_INDEX, dtype=np.int64)
         for row, start in enumerate(starts):

@@ -156,17 +156,27 @@ def test_the_last_partial_chunk_is_scored(num_predictions: int) -> None:
     assert score.nats == pytest.approx(num_predictions * math.log(3), abs=1e-3)
 
 
-def test_a_shard_may_have_no_lanes() -> None:
-    """It reports as many chunks as other shards, since the ranks of a job synchronize at each."""
-    model, stream = bigram_model(torch.full((3, 3), 1 / 3)), stream_of(np.arange(1500) % 3)
-    calls: list[list[int]] = [[], []]
-    first, second = (
-        score_tokens(model, stream, num_lanes=1, device=CPU, shard=(number, 2), on_progress=calls[number].append)
-        for number in (0, 1)
+@pytest.mark.parametrize("num_shards", [2, 3, 4])
+@pytest.mark.parametrize("num_lanes", [1, 2, 3, 4, 5])
+def test_shards_report_equally_often_and_score_every_token_once(num_lanes: int, num_shards: int) -> None:
+    """The ranks of a job synchronize at each report. A shard may have no lanes, or only one without a warm-up."""
+    torch.manual_seed(0)
+    architecture = ModelSettings(embedding=TokenEmbeddingSettings(size=4), body=RecurrentSettings(hidden_size=8))
+    model = build_model(architecture, 8)
+    stream = stream_of(np.random.default_rng(0).integers(0, 8, size=4000))
+    calls: list[list[int]] = [[] for _ in range(num_shards)]
+    nats_SP = np.stack(
+        [
+            score_tokens(
+                model, stream, num_lanes=num_lanes, device=CPU, shard=(number, num_shards), on_progress=reported.append
+            )
+            for number, reported in enumerate(calls)
+        ]
     )
-    assert np.isfinite(first).all()
-    assert np.isnan(second).all()
-    assert len(calls[0]) == len(calls[1])
+    assert len({len(reported) for reported in calls}) == 1
+    assert (np.isfinite(nats_SP).sum(axis=0) == 1).all()
+    whole_P = score_tokens(model, stream, num_lanes=num_lanes, device=CPU)
+    np.testing.assert_allclose(np.nansum(nats_SP, axis=0), whole_P, atol=1e-4)
 
 
 def test_progress_adds_up_and_may_stop_the_evaluation() -> None:
