@@ -86,10 +86,8 @@ def make_directory(path: Path) -> None:
 def check_writable(path: Path) -> None:
     """Raise StorageError if nothing can be created in `path`, or in its nearest existing parent."""
     existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    probe = existing / f".writable.{os.getpid()}"
-    with storage_errors(path):
-        probe.touch()
-        probe.unlink()
+    with storage_errors(path), tempfile.TemporaryFile(dir=existing):  # it has no name, so a kill leaves nothing
+        pass
 
 
 def sync_directory(path: Path) -> None:
